@@ -1,0 +1,101 @@
+/** Everything an image reaches: its manifests with their bytes, its configs, its layers. */
+import { StowageError } from '../errors.js'
+import { type ImageConfig, parseConfig } from '../oci/config.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
+import { isIndex, isManifest } from '../oci/media-type.js'
+import { type BlobStore, type FetchOptions } from './blob-store.js'
+import { readVerified } from './verified.js'
+
+/** A small blob with its bytes, exactly as it was found. */
+export interface Document {
+  readonly descriptor: Descriptor
+  readonly bytes: Uint8Array
+}
+
+/** One manifest that is an image for one platform. */
+export interface PlatformImage {
+  readonly descriptor: Descriptor
+  readonly manifest: ImageManifest
+  readonly config: ImageConfig
+}
+
+/** An image, whole: what a copy must carry. */
+export interface ImageContent {
+  readonly root: Descriptor
+  /** Manifests and indexes, each after all it names; the last one is the root. */
+  readonly manifests: readonly Document[]
+  /** Configs, in manifest order. */
+  readonly configs: readonly Document[]
+  /** Layers and any other blob that is not read here, each once, in manifest order. */
+  readonly layers: readonly Descriptor[]
+  /** The runnable images among `manifests`; attestations and artifacts are not here. */
+  readonly platforms: readonly PlatformImage[]
+}
+
+/** How deep indexes may stand in one another before we take it for a trick. */
+const DEPTH_LIMIT = 8
+const CONFIG_LIMIT = 16 * 1024 * 1024
+
+/**
+ * Reads the manifests and configs below `root` from `store`, each checked against its digest.
+ * Throws BLOB_MISSING, DIGEST_MISMATCH, SIZE_MISMATCH or INVALID_MANIFEST, naming the digest.
+ */
+export async function readImage(store: BlobStore, root: Descriptor, options: FetchOptions = {}): Promise<ImageContent> {
+  const manifests = new Map<string, Document>()
+  const configs = new Map<string, Document>()
+  const layers = new Map<string, Descriptor>()
+  const platforms: PlatformImage[] = []
+
+  async function visit(descriptor: Descriptor, depth: number): Promise<void> {
+    if (manifests.has(descriptor.digest)) return
+    if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    const bytes = await readVerified(descriptor, store.fetch(descriptor, options), MANIFEST_LIMIT)
+    const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
+    if (parsed.type === 'index') {
+      for (const child of parsed.manifests) {
+        if (isIndex(child.mediaType) || isManifest(child.mediaType)) await visit(child, depth + 1)
+        else layers.set(child.digest, child)
+      }
+    } else {
+      await visitManifest(descriptor, parsed)
+    }
+    manifests.set(descriptor.digest, { descriptor: bare(descriptor), bytes })
+  }
+
+  async function visitManifest(descriptor: Descriptor, manifest: ImageManifest): Promise<void> {
+    const config = manifest.config
+    const bytes = await readVerified(config, store.fetch(config, options), CONFIG_LIMIT)
+    configs.set(config.digest, { descriptor: bare(config), bytes })
+    for (const layer of manifest.layers) layers.set(layer.digest, bare(layer))
+    if (!isImage(descriptor, config)) return
+    const parsed = parseConfig(bytes, config.digest)
+    if (parsed.diffIds.length !== manifest.layers.length) {
+      throw new StowageError(
+        'INVALID_MANIFEST',
+        `${descriptor.digest} has ${manifest.layers.length} layers but its config ${config.digest} has ${parsed.diffIds.length} diff_ids`,
+      )
+    }
+    platforms.push({ descriptor, manifest, config: parsed })
+  }
+
+  await visit(root, 0)
+  return { root, manifests: [...manifests.values()], configs: [...configs.values()], layers: [...layers.values()], platforms }
+}
+
+/** Sum of all blobs of the image, in bytes. */
+export function sizeOf(image: ImageContent): number {
+  const blobs = [...image.manifests, ...image.configs].map(document => document.descriptor)
+  return [...blobs, ...image.layers].reduce((sum, blob) => sum + blob.size, 0)
+}
+
+/** Attestations say platform unknown/unknown; artifacts have a config that is no image config. */
+function isImage(descriptor: Descriptor, config: Descriptor): boolean {
+  if (descriptor.platform?.os === 'unknown') return false
+  return /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config.mediaType)
+}
+
+/** The descriptor without what its parent said of it: annotations and platform belong to the place, not to the blob. */
+function bare({ annotations: _annotations, platform: _platform, ...blob }: Descriptor): Descriptor {
+  return blob
+}

@@ -1,0 +1,44 @@
+/** The one way bytes go from a source to a destination: counted and hashed as they pass. */
+import { createHash } from 'node:crypto'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Bytes } from './blob-store.js'
+
+/**
+ * The bytes of `blob`, unchanged, or an error: SIZE_MISMATCH at the first byte past the declared size or at an end
+ * before it, DIGEST_MISMATCH at the end. The last piece is held back until the digest is right, so a reader that
+ * stops at an error never had the whole of a wrong blob.
+ */
+export async function* verified(blob: Descriptor, bytes: Bytes): Bytes {
+  const hash = createHash('sha256')
+  let read = 0
+  let held: Uint8Array | undefined
+  for await (const piece of bytes) {
+    if (piece.length === 0) continue
+    read += piece.length
+    if (read > blob.size) {
+      throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but read more`)
+    }
+    hash.update(piece)
+    if (held) yield held
+    held = piece
+  }
+  if (read < blob.size) {
+    throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but read ${read}`)
+  }
+  const found = `sha256:${hash.digest('hex')}`
+  if (found !== blob.digest) {
+    throw new StowageError('DIGEST_MISMATCH', `expected ${blob.digest} but the ${read} bytes read are ${found}`)
+  }
+  if (held) yield held
+}
+
+/** All of a small blob, verified. Throws INVALID_MANIFEST when its declared size is over `limit`. */
+export async function readVerified(blob: Descriptor, bytes: Bytes, limit: number): Promise<Uint8Array> {
+  if (blob.size > limit) {
+    throw new StowageError('INVALID_MANIFEST', `${blob.digest} (${blob.mediaType}) says it has ${blob.size} bytes; the limit is ${limit}`)
+  }
+  const pieces: Uint8Array[] = []
+  for await (const piece of verified(blob, bytes)) pieces.push(piece)
+  return Buffer.concat(pieces)
+}

@@ -1,0 +1,27 @@
+/** What an image is written to. */
+import type { BlobStore } from '../blob/blob-store.js'
+import type { ImageContent } from '../blob/closure.js'
+import type { Reference } from '../oci/reference.js'
+import type { WaitOptions } from '../progress.js'
+
+/** What became of one image. */
+export interface WrittenImage {
+  readonly names: readonly Reference[]
+  /** How the destination itself calls the image: an engine's image ID, elsewhere the root's digest. */
+  readonly id: string
+  /** Bytes sent, and bytes left out because the destination had them. */
+  readonly sent: number
+  readonly skipped: number
+}
+
+/**
+ * One open place that takes images. The unit is the image, not the blob: an engine takes an image in one stream, and
+ * the others give it its names only after everything it reaches. Whoever opened it disposes of it.
+ */
+export interface ImageDestination extends AsyncDisposable {
+  /**
+   * Writes `image`, reading what is missing from `blobs`, every byte through `verified()`, and gives it `names`.
+   * When it throws, no name has moved and nothing that looks whole is left.
+   */
+  write(image: ImageContent, blobs: BlobStore, names: readonly Reference[], options?: WaitOptions): Promise<WrittenImage>
+}

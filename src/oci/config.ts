@@ -1,0 +1,25 @@
+/** Image configs: platform, diffIDs and history. Source: OCI image-spec, config.md. */
+import { type Digest, parseDigest } from './digest.js'
+import { array, optionalString, parseJson, record } from './json.js'
+import { parsePlatform, type Platform } from './platform.js'
+
+export interface ImageConfig {
+  readonly platform: Platform
+  /** RFC 3339, as written by the image's author. */
+  readonly created: string | undefined
+  /** SHA-256 of each layer's uncompressed tar, base layer first. */
+  readonly diffIds: readonly Digest[]
+}
+
+/** Throws INVALID_MANIFEST naming the field in `where`. */
+export function parseConfig(bytes: Uint8Array, where: string): ImageConfig {
+  const object = record(parseJson(bytes, where), where)
+  const rootfs = record(object['rootfs'], `${where}.rootfs`)
+  return {
+    platform: parsePlatform(object, where),
+    created: optionalString(object, 'created', where),
+    diffIds: array(rootfs, 'diff_ids', `${where}.rootfs`).map((item, n) =>
+      parseDigest(item, `${where}.rootfs.diff_ids[${n}]`),
+    ),
+  }
+}

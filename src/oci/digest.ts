@@ -1,0 +1,37 @@
+/** OCI digests: the one form Stowage writes (`sha256:` and 64 hex digits), parsed, made and turned into SRI. */
+import { createHash } from 'node:crypto'
+import ssri from 'ssri'
+import { StowageError } from '../errors.js'
+
+/** `sha256:<64 lower-case hex digits>`. Source: OCI image-spec, descriptor.md, "Digests". */
+export type Digest = `sha256:${string}`
+
+const PATTERN = /^sha256:[0-9a-f]{64}$/
+
+export function isDigest(text: unknown): text is Digest {
+  return typeof text === 'string' && PATTERN.test(text)
+}
+
+/** Throws INVALID_MANIFEST when `text` is not a SHA-256 digest; `where` names the field it stands in. */
+export function parseDigest(text: unknown, where: string): Digest {
+  if (isDigest(text)) return text
+  throw new StowageError('INVALID_MANIFEST', `${where}: expected sha256:<64 hex digits> but found ${JSON.stringify(text)}`)
+}
+
+export function digestOf(bytes: Uint8Array): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+/** The 64 hex digits alone: the name of the blob's file in an image layout. */
+export function hexOf(digest: Digest): string {
+  return digest.slice('sha256:'.length)
+}
+
+export function digestFromHex(hex: string): Digest {
+  return parseDigest(`sha256:${hex}`, 'digest')
+}
+
+/** The same hash as Subresource Integrity (`sha256-<base64>`), as `bundle.json` lists it. */
+export function integrityOf(digest: Digest): string {
+  return ssri.fromHex(hexOf(digest), 'sha256').toString()
+}

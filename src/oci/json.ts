@@ -1,0 +1,57 @@
+/** Reads JSON that came from outside, field by field, naming each field that is not what its spec says. */
+import { StowageError } from '../errors.js'
+
+export type JsonObject = { readonly [key: string]: unknown }
+
+/** Parses UTF-8 JSON. Throws INVALID_MANIFEST naming `where`. */
+export function parseJson(bytes: Uint8Array, where: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new StowageError('INVALID_MANIFEST', `${where} is not JSON`, { cause: error })
+  }
+}
+
+export function record(value: unknown, where: string): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, 'an object', value)
+  return value as JsonObject // narrowed above: a non-null object that is no array
+}
+
+export function array(object: JsonObject, key: string, where: string): readonly unknown[] {
+  const value = object[key]
+  if (!Array.isArray(value)) throw wrong(`${where}.${key}`, 'an array', value)
+  return value
+}
+
+export function string(object: JsonObject, key: string, where: string): string {
+  const value = object[key]
+  if (typeof value !== 'string') throw wrong(`${where}.${key}`, 'a string', value)
+  return value
+}
+
+export function optionalString(object: JsonObject, key: string, where: string): string | undefined {
+  const value = object[key]
+  return value === undefined || value === null ? undefined : string(object, key, where)
+}
+
+/** A byte count: a whole number from 0 to 2^53 - 1. */
+export function size(object: JsonObject, key: string, where: string): number {
+  const value = object[key]
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw wrong(`${where}.${key}`, 'a size in bytes', value)
+  }
+  return value
+}
+
+export function stringMap(object: JsonObject, key: string, where: string): Readonly<Record<string, string>> | undefined {
+  const value = object[key]
+  if (value === undefined || value === null) return undefined
+  const map = record(value, `${where}.${key}`)
+  for (const name of Object.keys(map)) string(map, name, `${where}.${key}`)
+  return map as Readonly<Record<string, string>> // every value was just found to be a string
+}
+
+function wrong(where: string, expected: string, found: unknown): StowageError {
+  const shown = found === undefined ? 'nothing' : JSON.stringify(found)?.slice(0, 80)
+  return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${shown}`)
+}

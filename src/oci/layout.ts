@@ -1,0 +1,47 @@
+/** The OCI image layout: file names, and the names its index gives to images. Source: OCI image-spec, image-layout.md. */
+import { StowageError } from '../errors.js'
+import type { Descriptor } from './descriptor.js'
+import { type Digest, hexOf } from './digest.js'
+import { parseManifest } from './manifest.js'
+import { formatReference, isReference, parseReference, type Reference } from './reference.js'
+
+export const LAYOUT_FILE = 'oci-layout'
+export const INDEX_FILE = 'index.json'
+export const LAYOUT_BYTES: Uint8Array = new TextEncoder().encode('{"imageLayoutVersion":"1.0.0"}')
+
+/** Full reference; read by containerd, Docker's containerd store, nerdctl and podman. */
+export const IMAGE_NAME_ANNOTATION = 'io.containerd.image.name'
+/** Tag or full reference; read by skopeo, oras and everything that follows the image-spec. */
+export const REF_NAME_ANNOTATION = 'org.opencontainers.image.ref.name'
+
+/** Path of a blob inside a layout, with `/` on every platform: `blobs/sha256/<hex>`. */
+export function blobPath(digest: Digest): string {
+  return `blobs/sha256/${hexOf(digest)}`
+}
+
+/** The descriptors of a layout's `index.json`, one for each image and name. Throws INVALID_MANIFEST. */
+export function parseLayoutIndex(bytes: Uint8Array, where: string): readonly Descriptor[] {
+  const index = parseManifest(bytes, where)
+  if (index.type !== 'index') throw new StowageError('INVALID_MANIFEST', `${where} is an image manifest, not an index`)
+  return index.manifests
+}
+
+/** The name a layout's index gives to this image: the full one where it stands, else `ref.name` if that is a reference. */
+export function nameOf(descriptor: Descriptor): Reference | undefined {
+  const full = descriptor.annotations?.[IMAGE_NAME_ANNOTATION]
+  if (full !== undefined && isReference(full)) return parseReference(full)
+  const name = descriptor.annotations?.[REF_NAME_ANNOTATION]
+  // A bare tag ("v1") also parses as a repository name; only one with a path or a tag of its own is a name.
+  return name !== undefined && /[/:]/.test(name) && isReference(name) ? parseReference(name) : undefined
+}
+
+/**
+ * `root` as one entry of `index.json`, named so that every reader finds it: containerd by its full name, skopeo by
+ * `refName` (the tag, where no other image of the layout has it; else the full name).
+ */
+export function namedDescriptor(root: Descriptor, name: Reference, refName: string): Descriptor {
+  return {
+    ...root,
+    annotations: { ...root.annotations, [IMAGE_NAME_ANNOTATION]: formatReference(name), [REF_NAME_ANNOTATION]: refName },
+  }
+}

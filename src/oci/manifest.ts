@@ -1,0 +1,49 @@
+/** Image manifests and indexes, read from their bytes. Source: OCI image-spec, manifest.md and image-index.md. */
+import { StowageError } from '../errors.js'
+import { type Descriptor, parseDescriptor } from './descriptor.js'
+import { array, optionalString, parseJson, record } from './json.js'
+import { isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from './media-type.js'
+
+export interface ImageManifest {
+  readonly type: 'manifest'
+  readonly mediaType: string
+  readonly config: Descriptor
+  readonly layers: readonly Descriptor[]
+  readonly subject?: Descriptor
+}
+
+export interface ImageIndex {
+  readonly type: 'index'
+  readonly mediaType: string
+  readonly manifests: readonly Descriptor[]
+}
+
+/** The largest manifest or index we read, in bytes: the distribution-spec's 4 MiB, with room for older tools. */
+export const MANIFEST_LIMIT = 16 * 1024 * 1024
+
+/**
+ * Reads a manifest or an index; `mediaType`, when given, is what its descriptor says, and must agree.
+ * Throws INVALID_MANIFEST naming the field in `where`.
+ */
+export function parseManifest(bytes: Uint8Array, where: string, mediaType?: string): ImageManifest | ImageIndex {
+  const object = record(parseJson(bytes, where), where)
+  const own = optionalString(object, 'mediaType', where)
+  if (own !== undefined && mediaType !== undefined && own !== mediaType) {
+    throw new StowageError('INVALID_MANIFEST', `${where}.mediaType: expected ${mediaType}, as its descriptor says, but found ${own}`)
+  }
+  const type = own ?? mediaType ?? (object['manifests'] === undefined ? OCI_MANIFEST : OCI_INDEX)
+  if (isIndex(type)) {
+    const manifests = array(object, 'manifests', where).map((item, n) => parseDescriptor(item, `${where}.manifests[${n}]`))
+    return { type: 'index', mediaType: type, manifests }
+  }
+  if (!isManifest(type)) {
+    throw new StowageError('INVALID_MANIFEST', `${where}.mediaType: ${type} is neither an image manifest nor an index`)
+  }
+  return {
+    type: 'manifest',
+    mediaType: type,
+    config: parseDescriptor(object['config'], `${where}.config`),
+    layers: array(object, 'layers', where).map((item, n) => parseDescriptor(item, `${where}.layers[${n}]`)),
+    ...(object['subject'] ? { subject: parseDescriptor(object['subject'], `${where}.subject`) } : {}),
+  }
+}

@@ -1,0 +1,23 @@
+/** The media types of the OCI image-spec and of Docker's distribution, and what each means to us. */
+
+export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
+export const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json'
+export const OCI_LAYER = 'application/vnd.oci.image.layer.v1.tar'
+export const OCI_LAYER_GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip'
+export const OCI_LAYER_ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd'
+export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
+export const DOCKER_INDEX = 'application/vnd.docker.distribution.manifest.list.v2+json'
+
+export function isIndex(mediaType: string): boolean {
+  return mediaType === OCI_INDEX || mediaType === DOCKER_INDEX
+}
+
+export function isManifest(mediaType: string): boolean {
+  return mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST
+}
+
+/** Layers whose content may stand elsewhere (`urls`), as Microsoft's base layers did until 2023. */
+export function isForeignLayer(mediaType: string): boolean {
+  return mediaType.includes('.nondistributable.') || mediaType.includes('.foreign.')
+}

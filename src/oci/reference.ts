@@ -1,0 +1,77 @@
+/** Image references, `name[:tag][@digest]`, as Docker normalises them. Source: distribution's reference grammar. */
+import { StowageError } from '../errors.js'
+import { type Digest, isDigest } from './digest.js'
+
+export interface Reference {
+  /** Registry host with port, `docker.io` for Docker Hub. */
+  readonly domain: string
+  /** Repository without the domain, `library/nginx`. */
+  readonly path: string
+  readonly tag?: string
+  readonly digest?: Digest
+}
+
+const DOMAIN = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$/
+const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
+
+/**
+ * Parses a familiar or full reference: `nginx`, `nginx:1.27`, `quay.example/team/app@sha256:…`.
+ * The tag is not defaulted; see {@link withDefaultTag}. Throws INVALID_REFERENCE.
+ */
+export function parseReference(text: string): Reference {
+  const at = text.indexOf('@')
+  const digest = at < 0 ? undefined : text.slice(at + 1)
+  const named = at < 0 ? text : text.slice(0, at)
+  const colon = named.lastIndexOf(':')
+  const tagged = colon > named.lastIndexOf('/')
+  const tag = tagged ? named.slice(colon + 1) : undefined
+  const name = tagged ? named.slice(0, colon) : named
+  const slash = name.indexOf('/')
+  const first = slash < 0 ? '' : name.slice(0, slash)
+  const hosted = first !== '' && (/[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase())
+  const domain = !hosted || first === 'index.docker.io' ? 'docker.io' : first
+  const remainder = hosted ? name.slice(slash + 1) : name
+  const path = domain === 'docker.io' && !remainder.includes('/') ? `library/${remainder}` : remainder
+
+  if (!DOMAIN.test(domain) || !path.split('/').every(part => COMPONENT.test(part)) || domain.length + path.length > 254) {
+    const lower = text !== text.toLowerCase() ? ' Repository names are lower case.' : ''
+    throw invalid(text, `Write name[:tag], for example shop:2.3 or registry.example/team/shop:2.3.${lower}`)
+  }
+  if (tag !== undefined && !TAG.test(tag)) throw invalid(text, 'A tag is up to 128 letters, digits, "_", "." and "-".')
+  if (digest !== undefined && !isDigest(digest)) throw invalid(text, 'A digest is sha256: and 64 hex digits.')
+  return { domain, path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) }
+}
+
+/** The full form, `docker.io/library/nginx:1.27`: what files hold and engines are told. */
+export function formatReference(reference: Reference): string {
+  const tag = reference.tag === undefined ? '' : `:${reference.tag}`
+  const digest = reference.digest === undefined ? '' : `@${reference.digest}`
+  return `${reference.domain}/${reference.path}${tag}${digest}`
+}
+
+/** The short form, `nginx:1.27`, as `docker images` shows it. */
+export function familiarReference(reference: Reference): string {
+  const full = formatReference(reference)
+  if (full.startsWith('docker.io/library/')) return full.slice('docker.io/library/'.length)
+  return full.startsWith('docker.io/') ? full.slice('docker.io/'.length) : full
+}
+
+/** `latest` where neither tag nor digest says which image is meant, as Docker has it. */
+export function withDefaultTag(reference: Reference): Reference {
+  return reference.tag === undefined && reference.digest === undefined ? { ...reference, tag: 'latest' } : reference
+}
+
+/** Whether `text` is a reference with a domain or a path, not a bare tag. */
+export function isReference(text: string): boolean {
+  try {
+    parseReference(text)
+    return true
+  } catch {
+    return false // the only thing parseReference throws is INVALID_REFERENCE
+  }
+}
+
+function invalid(text: string, hint: string): StowageError {
+  return new StowageError('INVALID_REFERENCE', `${JSON.stringify(text)} is not an image reference`, { hint })
+}

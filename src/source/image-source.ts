@@ -1,0 +1,20 @@
+/** What an image is read from. */
+import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Reference } from '../oci/reference.js'
+
+/** An image of a source: its root manifest or index, and the names it has there. */
+export interface SourceImage {
+  readonly root: Descriptor
+  readonly names: readonly Reference[]
+}
+
+/** One open place that holds images. Whoever opened it disposes of it. */
+export interface ImageSource extends BlobStore, AsyncDisposable {
+  /**
+   * The images that were asked for when the source was opened: one for a reference, and for a place named without one
+   * its only image, or all of them where the place is made to hold many (a bundle).
+   * Throws IMAGE_NOT_FOUND, naming what is there.
+   */
+  images(options?: FetchOptions): Promise<readonly SourceImage[]>
+}

@@ -1,0 +1,20 @@
+import t from 'tap'
+import { familiarReference, formatReference, parseReference } from '../../src/oci/reference.js'
+
+t.test('parseReference() normalises names as Docker does', async t => {
+  const full = (text: string) => formatReference(parseReference(text))
+  t.equal(full('nginx'), 'docker.io/library/nginx')
+  t.equal(full('index.docker.io/nginx:1.27'), 'docker.io/library/nginx:1.27')
+  t.equal(full('team/app:v1'), 'docker.io/team/app:v1')
+  t.equal(full('localhost/app'), 'localhost/app')
+  t.equal(full('registry.example:5000/a/b/c:x'), 'registry.example:5000/a/b/c:x')
+  t.equal(full('[::1]:5000/app:x'), '[::1]:5000/app:x')
+  t.equal(familiarReference(parseReference('docker.io/library/nginx:1.27')), 'nginx:1.27')
+  t.equal(familiarReference(parseReference('team/app')), 'team/app')
+})
+
+t.test('parseReference() refuses what is no reference', async t => {
+  for (const text of ['', 'UPPER', 'a//b', 'a:', 'a@sha256:12', '-a', 'a/../b', 'a:b/c:', 'docker.io/', `a:${'x'.repeat(129)}`]) {
+    t.throws(() => parseReference(text), { code: 'INVALID_REFERENCE' }, JSON.stringify(text))
+  }
+})
