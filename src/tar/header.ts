@@ -1,0 +1,128 @@
+/** Tar headers of what Stowage writes: ustar, with a PAX header before it only where ustar ends. Source: POSIX.1-2017, pax. */
+import { StowageError } from '../errors.js'
+
+/** A member as we write one: owner 0, mode 0644 (a directory: 0755), no user names. */
+export interface TarMember {
+  /** Relative, with `/`; a directory's gets the `/` at its end from us. */
+  readonly name: string
+  /** Of the content, in bytes; 0 for a directory. */
+  readonly size: number
+  readonly type?: 'file' | 'directory'
+  /** Seconds since 1970; 0 when left out. */
+  readonly mtime?: number
+}
+
+/** The unit of a tar file, in bytes: headers are one, content is padded to it. */
+export const BLOCK = 512
+
+/** The two zero blocks that end an archive. */
+export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK)
+
+/** Largest size the eleven octal digits of a ustar header hold: 8 GiB less one byte. */
+const USTAR_SIZE_LIMIT = 0o77777777777
+
+/**
+ * What stands before the content of `member`: 512 bytes, or 1536 and more where the name or the size needs PAX.
+ * The same member gives the same bytes. Throws INVALID_ARGUMENT for a name that must not stand in an archive.
+ */
+export function encodeHeader(member: TarMember): Uint8Array {
+  const { size, type = 'file', mtime = 0 } = member
+  checkName(member.name)
+  const name = type === 'directory' ? `${member.name.replace(/\/+$/, '')}/` : member.name
+  const parts = splitName(name)
+  const records = [
+    ...(parts ? [] : [paxRecord('path', name)]),
+    ...(size > USTAR_SIZE_LIMIT ? [paxRecord('size', String(size))] : []),
+  ]
+  const { prefix, rest } = parts ?? { prefix: '', rest: shorten(name) }
+  const header = block({
+    prefix,
+    name: rest,
+    mode: type === 'directory' ? 0o755 : 0o644,
+    size: size > USTAR_SIZE_LIMIT ? 0 : size,
+    mtime,
+    flag: type === 'directory' ? '5' : '0',
+  })
+  if (records.length === 0) return header
+  const body = Buffer.concat(records)
+  const extended = block({ prefix: '', name: `PaxHeaders/${shorten(name).slice(0, 80)}`, mode: 0o644, size: body.length, mtime, flag: 'x' })
+  return Buffer.concat([extended, body, padding(body.length), header])
+}
+
+/** The zeros that follow `size` bytes of content, 0 to 511 of them. */
+export function padding(size: number): Uint8Array {
+  return new Uint8Array((BLOCK - (size % BLOCK)) % BLOCK)
+}
+
+interface Fields {
+  readonly prefix: string
+  readonly name: string
+  readonly mode: number
+  readonly size: number
+  readonly mtime: number
+  readonly flag: string
+}
+
+function block({ prefix, name, mode, size, mtime, flag }: Fields): Uint8Array {
+  const header = Buffer.alloc(BLOCK)
+  header.write(name, 0, 100, 'latin1')
+  header.write(octal(mode, 7), 100, 'latin1')
+  header.write(octal(0, 7), 108, 'latin1')
+  header.write(octal(0, 7), 116, 'latin1')
+  header.write(octal(size, 11), 124, 'latin1')
+  header.write(octal(mtime, 11), 136, 'latin1')
+  header.write('        ', 148, 'latin1')
+  header.write(flag, 156, 'latin1')
+  header.write('ustar\u000000', 257, 'latin1')
+  header.write(octal(0, 7), 329, 'latin1')
+  header.write(octal(0, 7), 337, 'latin1')
+  header.write(prefix, 345, 155, 'latin1')
+  header.write(`${octal(checksum(header), 6)}\0 `, 148, 'latin1')
+  return header
+}
+
+/** Sum of the header's bytes, its own field taken as spaces. */
+export function checksum(header: Uint8Array): number {
+  let sum = 8 * 0x20
+  for (let n = 0; n < BLOCK; n += 1) {
+    if (n < 148 || n >= 156) sum += header[n] ?? 0
+  }
+  return sum
+}
+
+function octal(value: number, digits: number): string {
+  const text = value.toString(8)
+  if (!Number.isSafeInteger(value) || value < 0 || text.length > digits) {
+    throw new StowageError('INVALID_ARGUMENT', `${value} does not fit into ${digits} octal digits of a tar header`)
+  }
+  return text.padStart(digits, '0')
+}
+
+/** `name` as ustar's prefix and name, or undefined where it needs PAX: too long, or not ASCII. */
+function splitName(name: string): { readonly prefix: string; readonly rest: string } | undefined {
+  if (!/^[\x20-\x7e]+$/.test(name)) return undefined
+  if (name.length <= 100) return { prefix: '', rest: name }
+  const slash = name.indexOf('/', name.length - 101)
+  if (slash <= 0 || slash > 155 || slash === name.length - 1) return undefined
+  return { prefix: name.slice(0, slash), rest: name.slice(slash + 1) }
+}
+
+/** Something like `name` for a reader that does not know PAX. */
+function shorten(name: string): string {
+  return name.replace(/[^\x20-\x7e]/g, '_').slice(0, 100)
+}
+
+/** `"<length> key=value\n"`, where the length counts itself. */
+function paxRecord(key: string, value: string): Uint8Array {
+  const rest = Buffer.byteLength(` ${key}=${value}\n`)
+  let length = rest + String(rest).length
+  length = rest + String(length).length
+  return Buffer.from(`${length} ${key}=${value}\n`)
+}
+
+function checkName(name: string): void {
+  const parts = name.replace(/\/+$/, '').split('/')
+  if (name.includes('\0') || parts.some(part => part === '' || part === '.' || part === '..')) {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(name)} is no name for a member of a tar archive`)
+  }
+}
