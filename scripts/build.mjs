@@ -1,0 +1,85 @@
+/** Builds the addon and the TypeScript, each only when its sources changed: `node scripts/build.mjs [native|ts]`. */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { nodeHeaders } from './requirements.mjs'
+
+export const ROOT = resolve(import.meta.dirname, '..')
+
+const STAMPS = join(ROOT, 'node_modules', '.cache', 'stowage-build')
+const ADDON = join(ROOT, 'build', 'Release', 'stowage.node')
+
+/** Compiles `native/` to `build/Release/stowage.node` with the headers of the Node.js that runs; never fetches any. */
+export function buildAddon() {
+  const headers = nodeHeaders()
+  if (!headers) {
+    stop('node_api.h is not found beside this Node.js nor in /usr/include/node: install libnode-dev, or a Node.js that brings its headers')
+  }
+  const state = stateOf([join(ROOT, 'binding.gyp'), join(ROOT, 'native')], process.version)
+  if (existsSync(ADDON) && stampOf('native') === state) return
+  console.log('setup: building the native addon')
+  const tool = join(ROOT, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js')
+  const args = [tool, 'configure', 'build', `--nodedir=${headers}`, '--jobs=max', '--loglevel=warn']
+  run(process.execPath, args, 'the native addon did not build; the compiler says why above')
+  if (!existsSync(ADDON)) stop(`the build went through but left no ${ADDON}`)
+  stamp('native', state)
+}
+
+/** Compiles `src/` to `dist/`, which is emptied first: a file whose source is gone must not stay. */
+export function buildTypeScript() {
+  const inputs = ['src', 'tsconfig.json', 'tsconfig.build.json'].map(name => join(ROOT, name))
+  const state = stateOf(inputs, readFileSync(join(ROOT, 'node_modules', 'typescript', 'package.json'), 'utf8'))
+  if (existsSync(join(ROOT, 'dist')) && stampOf('ts') === state) return
+  console.log('setup: building the TypeScript')
+  rmSync(join(ROOT, 'dist'), { recursive: true, force: true })
+  const tool = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
+  run(process.execPath, [tool, '-p', 'tsconfig.build.json'], 'the TypeScript did not compile; the compiler says why above')
+  stamp('ts', state)
+}
+
+/** Puts the addon where node-gyp-build looks first, so that the npm package carries it for this platform. */
+export function copyPrebuild() {
+  const directory = join(ROOT, 'prebuilds', `${process.platform}-${process.arch}`)
+  mkdirSync(directory, { recursive: true })
+  copyFileSync(ADDON, join(directory, 'stowage.node'))
+}
+
+/** Changes when a file below `paths` comes, goes or changes. */
+function stateOf(paths, salt) {
+  const hash = createHash('sha256').update(salt)
+  const visit = path => {
+    const found = statSync(path)
+    if (found.isDirectory()) for (const name of readdirSync(path).sort()) visit(join(path, name))
+    else hash.update(`${path}\0${found.size}\0${found.mtimeMs}\n`)
+  }
+  paths.forEach(visit)
+  return hash.digest('hex')
+}
+
+function stampOf(name) {
+  const path = join(STAMPS, name)
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
+}
+
+function stamp(name, state) {
+  mkdirSync(STAMPS, { recursive: true })
+  writeFileSync(join(STAMPS, name), state)
+}
+
+function run(command, args, failure) {
+  const { status } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (status !== 0) stop(failure)
+}
+
+function stop(message) {
+  console.error(`setup: ${message}`)
+  process.exit(1)
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const part = process.argv[2]
+  if (part !== 'ts') buildAddon()
+  if (part !== 'native') buildTypeScript()
+  if (part === 'prebuild') copyPrebuild()
+}

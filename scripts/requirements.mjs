@@ -1,0 +1,64 @@
+/** What Stowage needs from the system: how to see that it is there, and the Debian package that brings it. */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+
+/** Directory for `node-gyp --nodedir`: headers of the very Node.js that runs, or Debian's; undefined when there are none. */
+export function nodeHeaders() {
+  const prefixes = [dirname(dirname(process.execPath)), '/usr', '/usr/local']
+  return prefixes.find(prefix => existsSync(join(prefix, 'include', 'node', 'node_api.h')))
+}
+
+function command(name) {
+  const path = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  return path.some(directory => existsSync(join(directory, name)))
+}
+
+function library(name) {
+  return spawnSync('pkg-config', ['--exists', name]).status === 0
+}
+
+const BUILD = [
+  { package: 'g++', found: () => command('g++') },
+  { package: 'make', found: () => command('make') },
+  { package: 'python3', found: () => command('python3') },
+  { package: 'pkg-config', found: () => command('pkg-config') },
+  { package: 'libwim-dev', found: () => library('wimlib') },
+  { package: 'libdeflate-dev', found: () => library('libdeflate') },
+  { package: 'libssl-dev', found: () => library('libcrypto') },
+  { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },
+]
+
+const TEST = [
+  { package: 'wimtools', found: () => command('wimlib-imagex') },
+  { package: 'ntfs-3g', found: () => command('mkntfs') && command('ntfs-3g') },
+  { package: 'attr', found: () => command('setfattr') },
+  { package: 'skopeo', found: () => command('skopeo') },
+  { package: 'busybox-static', found: () => existsSync('/bin/busybox') },
+]
+
+const ENGINE = [
+  { package: 'docker.io', found: () => command('dockerd') && command('docker') },
+  { package: 'iproute2', found: () => command('ip') },
+]
+
+/** For each purpose its requirements; each purpose includes those before it. */
+export const PURPOSES = {
+  build: [{ why: 'to build the native addon', needs: BUILD }],
+  test: [
+    { why: 'to build the native addon', needs: BUILD },
+    { why: 'to make test images and to judge ours by', needs: TEST },
+  ],
+  engines: [
+    { why: 'to build the native addon', needs: BUILD },
+    { why: 'to make test images and to judge ours by', needs: TEST },
+    { why: 'to load into a real Docker Engine', needs: ENGINE },
+  ],
+}
+
+/** The groups of `purpose` that miss something, each with the packages that bring it. */
+export function missing(purpose) {
+  return PURPOSES[purpose]
+    .map(({ why, needs }) => ({ why, packages: needs.filter(need => !need.found()).map(need => need.package) }))
+    .filter(({ packages }) => packages.length > 0)
+}

@@ -1,0 +1,55 @@
+/**
+ * Counts named tests in TAP files and prints `N passed, N failed`, the last line of a CI run: `node scripts/tally.mjs NAME=STATUS…`,
+ * each NAME a run whose TAP is `.tap/NAME.tap` and STATUS the exit status it had. A run that died, left no TAP or ran no test
+ * counts as failed, whatever it printed before. Format: TAP 14, subtests indented by four.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ROOT } from './build.mjs'
+
+/** Test points at the level of files and of the named tests in them; YAML blocks between `---` and `...` are no test points. */
+export function tally(tap) {
+  const count = { passed: 0, failed: 0, skipped: 0, complete: false }
+  let failedInFile = 0
+  let yaml
+  for (const line of tap.split('\n')) {
+    const indent = line.length - line.trimStart().length
+    const rest = line.trim()
+    if (yaml !== undefined) {
+      if (rest === '...' && indent === yaml) yaml = undefined
+      continue
+    }
+    if (rest === '---') yaml = indent
+    if (indent === 0 && rest.startsWith('# { total:')) count.complete = true // tap's summary: the run came to its end
+    const point = /^(not )?ok\b/.exec(rest)
+    if (!point || (indent !== 0 && indent !== 4)) continue
+    const skipped = /# (?:SKIP|TODO)\b/i.test(rest)
+    if (indent === 4) {
+      if (skipped) count.skipped += 1
+      else if (point[1]) failedInFile += 1
+      else count.passed += 1
+      continue
+    }
+    if (skipped) count.skipped += 1
+    // A file that failed though none of its tests did: it crashed, timed out, or has no test.
+    count.failed += point[1] ? Math.max(failedInFile, 1) : failedInFile
+    failedInFile = 0
+  }
+  count.failed += failedInFile
+  return count
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const sum = { passed: 0, failed: 0, skipped: 0 }
+  for (const argument of process.argv.slice(2)) {
+    const [name = '', status = ''] = argument.split('=')
+    const path = join(ROOT, '.tap', `${name}.tap`)
+    const count = existsSync(path) ? tally(readFileSync(path, 'utf8')) : { passed: 0, failed: 0, skipped: 0, complete: false }
+    const whole = status === '0' && count.complete && count.passed > 0
+    if (!whole && count.failed === 0) count.failed = 1
+    console.log(`${name}: ${count.passed} passed, ${count.failed} failed${whole ? '' : ` (exit status ${status})`}`)
+    for (const key of ['passed', 'failed', 'skipped']) sum[key] += count[key]
+  }
+  console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`)
+  process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0
+}
