@@ -1,0 +1,146 @@
+/** The Docker Engine API over node:http, without a version in the path: an engine then speaks its newest. */
+import { type IncomingMessage, request } from 'node:http'
+import type { Bytes } from '../blob/blob-store.js'
+import { abortError, StowageError, systemCode } from '../errors.js'
+import { type Answer, isObject, parseText, textOf } from './answer.js'
+import { connect, EngineAgent } from './connection.js'
+import type { Endpoint } from './endpoint.js'
+import { readText, responseOf, sendAndRead } from './exchange.js'
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+type Method = 'GET' | 'POST' | 'DELETE'
+
+/**
+ * One engine. Every call throws ENGINE_UNREACHABLE when no engine answers, ENGINE_REFUSED with the engine's own words
+ * when it says no, ENGINE_PROTOCOL when the answer is none of an engine, and ABORTED.
+ */
+export class EngineClient implements Disposable {
+  readonly endpoint: Endpoint
+  readonly #agent: EngineAgent
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint
+    this.#agent = new EngineAgent(endpoint)
+  }
+
+  /** The JSON of an answer; undefined where it has none. */
+  async call(method: Method, path: string, options: CallOptions = {}): Promise<unknown> {
+    const { status, text } = await this.#exchange(method, path, options)
+    if (status >= 400) throw this.#refused(`${method} ${path}`, status, text)
+    return parseText(text)
+  }
+
+  /** As `call('GET', …)`, with undefined where the engine does not have what is asked for. */
+  async find(path: string, options: CallOptions = {}): Promise<unknown> {
+    const { status, text } = await this.#exchange('GET', path, options)
+    if (status === 404) return undefined
+    if (status >= 400) throw this.#refused(`GET ${path}`, status, text)
+    return parseText(text)
+  }
+
+  /** The body of an answer that may be long. Nothing is asked before its first byte is. */
+  async *download(path: string, { signal }: CallOptions = {}): Bytes {
+    try {
+      const message = await this.#request('GET', path, signal)
+      const status = message.statusCode ?? 0
+      if (status >= 400) throw this.#refused(`GET ${path}`, status, await readText(message))
+      yield* message as AsyncIterable<Uint8Array> // no encoding is set, so its pieces are Buffers
+    } catch (error) {
+      throw this.#failure(error, signal)
+    }
+  }
+
+  /**
+   * Posts the tar `body` while it is made and gives the lines of the answer, which may come minutes after the last byte.
+   * Where `body` throws or `signal` aborts, the request is ended as it stands, so that the engine sees an archive cut
+   * short and clears up, which it may not do when the connection is lost; its answer is awaited, then the error thrown.
+   */
+  async upload(path: string, body: Bytes, { signal }: CallOptions = {}): Promise<readonly Answer[]> {
+    const outgoing = request({
+      method: 'POST',
+      path,
+      headers: { 'Host': 'docker', 'Content-Type': 'application/x-tar', 'Transfer-Encoding': 'chunked' },
+      createConnection: () => connect(this.endpoint),
+    })
+    try {
+      const { status, text, lines } = await sendAndRead(outgoing, body, signal)
+      if (status >= 400) throw this.#refused(`POST ${path}`, status, text)
+      return lines
+    } catch (error) {
+      throw this.#failure(error, signal)
+    } finally {
+      outgoing.destroy()
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy()
+  }
+
+  async #exchange(method: Method, path: string, { signal }: CallOptions): Promise<{ status: number; text: string }> {
+    try {
+      const message = await this.#request(method, path, signal)
+      return { status: message.statusCode ?? 0, text: await readText(message) }
+    } catch (error) {
+      throw this.#failure(error, signal)
+    }
+  }
+
+  async #request(method: Method, path: string, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+    const headers = { Host: 'docker' }
+    const outgoing = request({ method, path, headers, agent: this.#agent, ...(signal ? { signal } : {}) })
+    const response = responseOf(outgoing)
+    outgoing.end()
+    try {
+      return await response
+    } catch (error) {
+      // A connection that waited for its next request may have been closed meanwhile: that is no failure.
+      if (!outgoing.reusedSocket || systemCode(error) !== 'ECONNRESET' || signal?.aborted) throw error
+      return await this.#request(method, path, signal)
+    }
+  }
+
+  #refused(call: string, status: number, text: string): StowageError {
+    const parsed = parseText(text)
+    const own = isObject(parsed) ? textOf(parsed, 'message') : undefined
+    const message = own ?? (text.trim().slice(0, 500) || `status ${status}`)
+    const what = `the engine at ${this.endpoint.name} refused ${call.split('?')[0]}`
+    return new StowageError('ENGINE_REFUSED', `${what}: ${message}`)
+  }
+
+  #failure(error: unknown, signal: AbortSignal | undefined): unknown {
+    if (error instanceof StowageError || signal?.aborted) return abortError(error, signal)
+    const code = systemCode(error)
+    if (code === undefined) return error
+    const name = this.endpoint.name
+    const reason = error instanceof Error ? error.message : code
+    if (code.startsWith('HPE_')) {
+      return new StowageError('ENGINE_PROTOCOL', `what answers at ${name} is not a Docker Engine: ${reason}`, {
+        hint: 'A port that speaks TLS needs DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.',
+        cause: error,
+      })
+    }
+    const lost = code === 'ECONNRESET' || code === 'EPIPE'
+    const what = lost ? `the connection to the Docker Engine at ${name} was lost` : `no Docker Engine answers at ${name}`
+    return new StowageError('ENGINE_UNREACHABLE', `${what}: ${reason}`, { hint: hintFor(code), cause: error })
+  }
+}
+
+function hintFor(code: string): string {
+  const without = 'or write an OCI layout, which needs no engine: --to oci:DIR.'
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return `Run it as root or as a member of the group docker, ${without}`
+    case 'ESSH':
+      return `Try \`ssh HOST docker version\`, ${without}`
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return `See the engine's log and run the command again, ${without}`
+    default:
+      return `Is Docker running? Start it, name another engine with --host or DOCKER_HOST, ${without}`
+  }
+}

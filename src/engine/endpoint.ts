@@ -1,0 +1,118 @@
+/** Where the Docker Engine is: an address as `docker` itself finds and reads it. */
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { StowageError } from '../errors.js'
+import { currentContext, readContext, readTlsFiles, type TlsFiles } from './context.js'
+
+/** An address, taken apart; `name` is the whole of it for messages, never with a credential. */
+export type Endpoint =
+  | { readonly type: 'socket'; readonly name: string; readonly path: string }
+  | { readonly type: 'tcp'; readonly name: string; readonly host: string; readonly port: number; readonly tls?: TlsFiles }
+  | {
+      readonly type: 'ssh'
+      readonly name: string
+      readonly host: string
+      readonly user?: string
+      readonly port?: number
+      /** The engine's socket on the far side, where it is not that side's default. */
+      readonly path?: string
+    }
+
+export interface EndpointOptions {
+  /** `unix:///path`, `npipe:////./pipe/name`, `tcp://host[:port]` or `ssh://[user@]host[:port][/socket]`; comes first. */
+  readonly host?: string | undefined
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  readonly os?: NodeJS.Platform | undefined
+}
+
+/**
+ * The engine that is meant: `host`, else `DOCKER_HOST`, else the context of `DOCKER_CONTEXT` or of docker's `config.json`,
+ * else the platform's default. TLS for tcp comes from the context, or from `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.
+ * Nothing is connected yet. Throws INVALID_ARGUMENT.
+ */
+export async function findEndpoint(options: EndpointOptions = {}): Promise<Endpoint> {
+  const { host, env = process.env, os = process.platform } = options
+  const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir()
+  const config = env['DOCKER_CONFIG'] || join(home, '.docker')
+  const address = host || env['DOCKER_HOST']
+  if (address) return parseEndpoint(address, await tlsOf(env, config))
+  const context = env['DOCKER_CONTEXT'] || (await currentContext(config))
+  if (!context || context === 'default') return parseEndpoint(defaultHost(os, home, env), await tlsOf(env, config))
+  const found = await readContext(config, context)
+  return parseEndpoint(found.host, found.tls)
+}
+
+/** Throws INVALID_ARGUMENT. `tls` is used for tcp alone. */
+export function parseEndpoint(address: string, tls?: TlsFiles): Endpoint {
+  const scheme = /^([a-z]+):\/\//.exec(address)?.[1]
+  const rest = address.slice(`${scheme ?? ''}://`.length)
+  switch (scheme) {
+    case 'unix':
+    case 'npipe':
+      if (!rest.startsWith('/')) throw invalid(address)
+      return { type: 'socket', name: address, path: rest }
+    case 'tcp': {
+      const { url, host, port } = parseUrl(address)
+      if (url.username || url.password || !/^\/?$/.test(url.pathname)) throw invalid(address)
+      return { type: 'tcp', name: address, host, port: port ?? (tls ? 2376 : 2375), ...(tls ? { tls } : {}) }
+    }
+    case 'ssh':
+      return parseSsh(address)
+    default:
+      throw invalid(address)
+  }
+}
+
+function parseSsh(address: string): Endpoint {
+  const { url, host, port } = parseUrl(address)
+  const user = decodeURIComponent(url.username)
+  if (url.password) {
+    throw new StowageError('INVALID_ARGUMENT', `the address of the engine at ${host} has a password in it`, {
+      hint: 'Use an SSH key or agent: the password would show in the list of processes.',
+    })
+  }
+  const path = url.pathname.replace(/^\/$/, '')
+  // These become words of a command line here, and of a shell's on the far side.
+  if (/^-/.test(host) || /^-|\s/.test(user) || !/^[\w./@+-]*$/.test(path)) throw invalid(address)
+  return {
+    type: 'ssh',
+    name: address,
+    host,
+    ...(user ? { user } : {}),
+    ...(port === undefined ? {} : { port }),
+    ...(path ? { path } : {}),
+  }
+}
+
+function parseUrl(address: string): { url: URL; host: string; port: number | undefined } {
+  // URL treats the host of a scheme it does not know as opaque; that of http it checks.
+  const text = address.replace(/^[a-z]+:/, 'http:')
+  if (!URL.canParse(text)) throw invalid(address)
+  const url = new URL(text)
+  if (url.search || url.hash) throw invalid(address)
+  const port = /:(\d+)(?:\/|$)/.exec(address.replace(/^[a-z]+:\/\//, ''))?.[1]
+  return { url, host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: port === undefined ? undefined : Number(port) }
+}
+
+function defaultHost(os: NodeJS.Platform, home: string, env: Readonly<Record<string, string | undefined>>): string {
+  if (os === 'win32') return 'npipe:////./pipe/docker_engine'
+  const system = '/var/run/docker.sock'
+  if (existsSync(system)) return `unix://${system}`
+  const runtime = env['XDG_RUNTIME_DIR']
+  const others = [...(runtime ? [join(runtime, 'docker.sock')] : []), join(home, '.docker', 'run', 'docker.sock')]
+  return `unix://${others.find(path => existsSync(path)) ?? system}`
+}
+
+async function tlsOf(env: Readonly<Record<string, string | undefined>>, config: string): Promise<TlsFiles | undefined> {
+  const verify = Boolean(env['DOCKER_TLS_VERIFY'])
+  if (!verify && !env['DOCKER_TLS']) return undefined
+  return await readTlsFiles(env['DOCKER_CERT_PATH'] || config, verify)
+}
+
+function invalid(address: string): StowageError {
+  const shown = JSON.stringify(address.replace(/\/\/[^@/]*@/, '//…@'))
+  return new StowageError('INVALID_ARGUMENT', `${shown} is not the address of a Docker Engine`, {
+    hint: 'Write unix:///var/run/docker.sock, npipe:////./pipe/docker_engine, tcp://host:2376 or ssh://user@host.',
+  })
+}

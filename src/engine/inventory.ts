@@ -1,0 +1,90 @@
+/** What an engine's store holds, by the engine's own account: the measure of what need not be sent, and of what arrived. */
+import pMap from 'p-map'
+import type { Platform } from '../oci/platform.js'
+import { isObject, listOf, objectOf, textOf, textsOf } from './answer.js'
+import type { CallOptions, EngineClient } from './client.js'
+import type { EngineStore } from './store.js'
+
+/** One image, as the engine tells of it. */
+export interface HeldImage {
+  /** Digest of the config; with containerd's store, of the manifest or index. */
+  readonly id: string
+  /** As the engine writes them: `nginx:1.27`. */
+  readonly names: readonly string[]
+  readonly platform: Platform
+  /** diffIDs, base first; empty where the engine cannot tell, as for an image that is not whole in containerd's store. */
+  readonly diffIds: readonly string[]
+  /** Digests of the manifests of which all content is there; undefined where the engine does not tell (API below 1.48). */
+  readonly whole: ReadonlySet<string> | undefined
+}
+
+/** First version of the API that tells which manifests are whole. */
+export const MANIFESTS_API = 48
+
+/** `name` is a reference, an ID or a digest; undefined when the engine has no such image. */
+export async function inspectImage(
+  client: EngineClient,
+  store: EngineStore,
+  name: string,
+  options: CallOptions = {},
+): Promise<HeldImage | undefined> {
+  const query = store.kind === 'containerd' && store.api >= MANIFESTS_API ? '?manifests=1' : ''
+  const answer = await client.find(`/images/${name}/json${query}`, options)
+  return answer === undefined ? undefined : parseHeldImage(answer, `GET /images/${name}/json`)
+}
+
+/** IDs and names of the images that the engine lists. */
+export async function listImages(
+  client: EngineClient,
+  options: CallOptions = {},
+): Promise<readonly Pick<HeldImage, 'id' | 'names'>[]> {
+  const answer = listOf(await client.call('GET', '/images/json', options), 'GET /images/json')
+  return answer.map(item => {
+    const image = objectOf(item, 'GET /images/json')
+    return { id: textOf(image, 'Id') ?? '', names: textsOf(image['RepoTags']) }
+  })
+}
+
+/** The chain of diffIDs of every image that the engine lists. */
+export async function readChains(client: EngineClient, store: EngineStore, options: CallOptions = {}): Promise<string[][]> {
+  const images = await listImages(client, options)
+  // One that is removed meanwhile is simply not there.
+  const found = await pMap(images, image => inspectImage(client, store, image.id, options), { concurrency: 4 })
+  return found.flatMap(image => (image ? [[...image.diffIds]] : []))
+}
+
+/**
+ * How many of the layers `diffIds`, from the base up, an engine with `chains` has. A layer is known by all that are
+ * below it (its chain ID), so the same diffID over another base is another layer.
+ */
+export function sharedLayers(chains: readonly (readonly string[])[], diffIds: readonly string[]): number {
+  return chains.reduce((most, chain) => {
+    const different = diffIds.findIndex((diffId, n) => chain[n] !== diffId)
+    return Math.max(most, different < 0 ? diffIds.length : different)
+  }, 0)
+}
+
+function parseHeldImage(answer: unknown, where: string): HeldImage {
+  const image = objectOf(answer, where)
+  const rootfs = image['RootFS']
+  const manifests = image['Manifests']
+  const version = textOf(image, 'OsVersion')
+  const variant = textOf(image, 'Variant')
+  return {
+    id: textOf(image, 'Id') ?? '',
+    names: textsOf(image['RepoTags']),
+    platform: {
+      os: textOf(image, 'Os') ?? '',
+      architecture: textOf(image, 'Architecture') ?? '',
+      ...(variant ? { variant } : {}),
+      ...(version ? { 'os.version': version } : {}),
+    },
+    diffIds: isObject(rootfs) ? textsOf(rootfs['Layers']) : [],
+    whole: Array.isArray(manifests) ? new Set(manifests.flatMap(wholeManifest)) : undefined,
+  }
+}
+
+function wholeManifest(value: unknown): readonly string[] {
+  const digest = isObject(value) && value['Available'] === true ? textOf(value, 'ID') : undefined
+  return digest === undefined ? [] : [digest]
+}

@@ -1,0 +1,100 @@
+/** What of an image an engine is sent, and as what it will know it: decided before the first byte goes out. */
+import type { Document, ImageContent, PlatformImage } from '../blob/closure.js'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { isIndex } from '../oci/media-type.js'
+import { formatPlatform, type Platform } from '../oci/platform.js'
+import type { EngineStore } from './store.js'
+
+export interface LoadPlan {
+  readonly root: Descriptor
+  /** As the engine will call it: digest of the config, or with containerd's store of the root. */
+  readonly id: Digest
+  /** What `manifest.json` tells of: the image for the engine's platform, else the first. */
+  readonly main: PlatformImage
+  /** The images that must be whole in the engine afterwards. */
+  readonly platforms: readonly PlatformImage[]
+  /** Manifests, root first, then configs. */
+  readonly documents: readonly Document[]
+  /** Each once, base first. */
+  readonly layers: readonly Descriptor[]
+}
+
+/** First version of the API whose engines read layers of Zstandard: Docker 23. */
+const ZSTD_API = 42
+
+/**
+ * All of `image` for containerd's store, which keeps indexes; else the one platform that the engine runs.
+ * `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED where `image` is no container image at all.
+ */
+export function planLoad(image: ImageContent, store: EngineStore, name: string): LoadPlan {
+  const { root, platforms } = image
+  const runnable = runnableOf(platforms, store)
+  const main = runnable ?? platforms[0]
+  if (!main) {
+    throw new StowageError('UNSUPPORTED', `${name} is no container image: no manifest of it has an image config`, {
+      hint: 'An engine holds container images only; an OCI layout holds anything: --to oci:DIR.',
+    })
+  }
+  if (store.kind === 'containerd') {
+    const documents = [...image.manifests].reverse().concat(image.configs)
+    return { root, id: root.digest, main, platforms, documents, layers: image.layers }
+  }
+  // Podman keeps what is for another system as well; an image for another processor may run by emulation.
+  const wrong = isIndex(root.mediaType)
+    ? runnable === undefined
+    : store.kind === 'graphdriver' && main.config.platform.os !== store.platform.os
+  if (wrong) throw mismatch(name, platforms, store)
+  const documents = [
+    ...image.manifests.filter(item => isIndex(item.descriptor.mediaType)).reverse(),
+    ...image.manifests.filter(item => item.descriptor.digest === main.descriptor.digest),
+    ...image.configs.filter(item => item.descriptor.digest === main.manifest.config.digest),
+  ]
+  const layers = [...new Map(main.manifest.layers.map(layer => [layer.digest, layer])).values()]
+  return { root, id: main.manifest.config.digest, main, platforms: [main], documents, layers }
+}
+
+/** The layers to send when the engine has the first `held` of them; a blob that stands there twice goes if either must. */
+export function layersToSend(plan: LoadPlan, held: number): readonly Descriptor[] {
+  if (held === 0) return plan.layers
+  return [...new Map(plan.main.manifest.layers.slice(held).map(layer => [layer.digest, layer])).values()]
+}
+
+/** Throws UNSUPPORTED where the engine would take the whole stream and then fail on a layer's compression. */
+export function checkCompression(layers: readonly Descriptor[], store: EngineStore, name: string): void {
+  if (store.kind !== 'graphdriver' || store.api >= ZSTD_API) return
+  const layer = layers.find(candidate => /[.+]zstd$/.test(candidate.mediaType))
+  if (!layer) return
+  const what = `${name} has a layer compressed with Zstandard (${layer.digest})`
+  throw new StowageError('UNSUPPORTED', `${what}, which ${store.engine} cannot read`, {
+    hint: 'Docker 23 and later can; for this engine, make the image with gzip layers.',
+  })
+}
+
+/** The one of `platforms` that the engine would run; on Windows rather of its own build. */
+function runnableOf(platforms: readonly PlatformImage[], store: EngineStore): PlatformImage | undefined {
+  const fitting = platforms.filter(({ config: { platform } }) => fits(platform, store.platform))
+  const build = buildOf(store.platform)
+  return fitting.find(({ config }) => build !== undefined && buildOf(config.platform) === build) ?? fitting[0]
+}
+
+function fits(platform: Platform, engine: Platform): boolean {
+  return platform.os === engine.os && platform.architecture === engine.architecture
+}
+
+/** 20348 of `10.0.20348.169`. */
+function buildOf(platform: Platform): string | undefined {
+  return platform['os.version']?.split('.')[2]
+}
+
+function mismatch(name: string, platforms: readonly PlatformImage[], store: EngineStore): StowageError {
+  const has = [...new Set(platforms.map(({ config }) => formatPlatform(config.platform)))].join(', ')
+  const wanted = formatPlatform({ os: store.platform.os, architecture: store.platform.architecture })
+  const windows = platforms.some(({ config }) => config.platform.os === 'windows')
+  const where = windows
+    ? 'Load it into a Windows engine or into one with the containerd image store, or write it to disk: --to oci:DIR.'
+    : 'Load it into an engine of its platform, or write it to disk: --to oci:DIR.'
+  const what = `${name} is for ${has}, but this engine (${store.engine}) holds images for ${wanted}`
+  return new StowageError('PLATFORM_MISMATCH', what, { hint: where })
+}

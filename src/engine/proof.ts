@@ -1,0 +1,67 @@
+/** The proof of a load: the engine's own view of an image against what the image is. */
+import { StowageError } from '../errors.js'
+import { formatPlatform } from '../oci/platform.js'
+import type { Answer } from './answer.js'
+import { isObject, textOf } from './answer.js'
+import type { CallOptions, EngineClient } from './client.js'
+import { type HeldImage, inspectImage, listImages } from './inventory.js'
+import type { LoadPlan } from './load-plan.js'
+import type { EngineStore } from './store.js'
+
+/**
+ * What the engine's view of `name` lacks of `plan`, as a sentence, or undefined when nothing does: its ID, layers and
+ * platform are right, it is listed, and where the engine tells so each of its manifests is whole.
+ */
+export async function findFlaw(
+  client: EngineClient,
+  store: EngineStore,
+  plan: LoadPlan,
+  name: string,
+  options: CallOptions = {},
+): Promise<string | undefined> {
+  const found = await inspectImage(client, store, name, options)
+  if (!found) return 'the engine does not know it'
+  const flaw = differenceOf(found, plan)
+  if (flaw !== undefined) return flaw
+  const listed = (await listImages(client, options)).some(image => image.id === plan.id)
+  return listed ? undefined : 'the engine does not list it'
+}
+
+/** What in the engine's account of an image is not as `plan` has it. */
+export function differenceOf(found: HeldImage, plan: LoadPlan): string | undefined {
+  if (found.id !== plan.id) return `expected the ID ${plan.id} but the engine has ${found.id || 'none'}`
+  const image = plan.platforms.find(({ config }) => sameList(config.diffIds, found.diffIds))
+  if (!image) {
+    const expected = plan.main.config.diffIds
+    const at = expected.findIndex((diffId, n) => diffId !== found.diffIds[n])
+    return at < 0 || found.diffIds.length !== expected.length
+      ? `expected ${expected.length} layers but the engine has ${found.diffIds.length}`
+      : `expected ${expected[at]} as layer ${at + 1} but the engine has ${found.diffIds[at]}`
+  }
+  const { os, architecture } = image.config.platform
+  if (found.platform.os !== os || found.platform.architecture !== architecture) {
+    return `expected ${os}/${architecture} but the engine has ${formatPlatform(found.platform)}`
+  }
+  const lacking = plan.platforms.find(({ descriptor }) => found.whole && !found.whole.has(descriptor.digest))
+  return lacking && `the engine lacks content of ${lacking.descriptor.digest}`
+}
+
+/** Throws ENGINE_REFUSED where the lines that an engine answered to a load, with status 200, tell of a failure. */
+export function checkAnswer(lines: readonly Answer[], name: string): void {
+  for (const line of lines) {
+    const detail = line['errorDetail']
+    const error = textOf(line, 'error') ?? (isObject(detail) ? textOf(detail, 'message') : undefined)
+    // Docker 28 tells of an image that it could not unpack in a line of text, and counts the load as done.
+    const unpacking = /^Error unpacking\b/.test(textOf(line, 'stream') ?? '') ? textOf(line, 'stream') : undefined
+    const failure = error ?? unpacking
+    if (failure !== undefined) {
+      throw new StowageError('ENGINE_REFUSED', `the engine did not load ${name}: ${failure.trim()}`, {
+        hint: 'Nothing was tagged. See the log of the engine; a full disk is a common cause.',
+      })
+    }
+  }
+}
+
+function sameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((item, n) => item === other[n])
+}
