@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'IO_ERROR'
   | 'NO_SPACE'
   | 'ABORTED'
+  | 'BUSY'
   // something named is not there
   | 'FILE_NOT_FOUND'
   | 'IMAGE_NOT_FOUND'

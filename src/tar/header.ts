@@ -28,25 +28,69 @@ const USTAR_SIZE_LIMIT = 0o77777777777
 export function encodeHeader(member: TarMember): Uint8Array {
   const { size, type = 'file', mtime = 0 } = member
   checkName(member.name)
-  const name = type === 'directory' ? `${member.name.replace(/\/+$/, '')}/` : member.name
+  return type === 'directory'
+    ? encodeEntry({ name: `${member.name.replace(/\/+$/, '')}/`, flag: '5', mode: 0o755, size, mtime })
+    : encodeEntry({ name: member.name, flag: '0', mode: 0o644, size, mtime })
+}
+
+/** Any entry, field by field: nothing is added to its name, and its records are written as they are. */
+export interface TarEntry {
+  readonly name: string
+  /** POSIX typeflag: 0 file, 1 hard link, 2 symbolic link, 5 directory. */
+  readonly flag: '0' | '1' | '2' | '5'
+  readonly mode: number
+  readonly size: number
+  /** Whole seconds since 1970; what ustar cannot hold belongs into `records` as well. */
+  readonly mtime: number
+  readonly linkname?: string
+  /** PAX records of the caller's own, written in the order of their keys. */
+  readonly records?: Readonly<Record<string, string>>
+}
+
+/** The bytes before the content of `entry`, with PAX records of its own, and `path`, `linkpath` and `size` where ustar ends. */
+export function encodeEntry(entry: TarEntry): Uint8Array {
+  const { name, flag, mode, size, mtime, linkname = '' } = entry
   const parts = splitName(name)
-  const records = [
-    ...(parts ? [] : [paxRecord('path', name)]),
-    ...(size > USTAR_SIZE_LIMIT ? [paxRecord('size', String(size))] : []),
-  ]
+  const fits = /^[\x20-\x7e]{0,100}$/.test(linkname)
+  const records: Record<string, string> = {
+    ...entry.records,
+    ...(parts ? {} : { path: name }),
+    ...(fits ? {} : { linkpath: linkname }),
+    ...(size > USTAR_SIZE_LIMIT ? { size: String(size) } : {}),
+  }
   const { prefix, rest } = parts ?? { prefix: '', rest: shorten(name) }
   const header = block({
     prefix,
     name: rest,
-    mode: type === 'directory' ? 0o755 : 0o644,
+    linkname: fits ? linkname : shorten(linkname),
+    mode,
     size: size > USTAR_SIZE_LIMIT ? 0 : size,
     mtime,
-    flag: type === 'directory' ? '5' : '0',
+    flag,
   })
-  if (records.length === 0) return header
-  const body = Buffer.concat(records)
-  const extended = block({ prefix: '', name: `PaxHeaders/${shorten(name).slice(0, 80)}`, mode: 0o644, size: body.length, mtime, flag: 'x' })
+  const keys = Object.keys(records).sort()
+  if (keys.length === 0) return header
+  const body = Buffer.from(keys.map(key => paxRecord(key, records[key] ?? '')).join(''))
+  const extended = block({
+    prefix: '', name: `PaxHeaders/${shorten(name).slice(0, 80)}`, linkname: '', mode: 0o644, size: body.length, mtime, flag: 'x',
+  })
   return Buffer.concat([extended, body, padding(body.length), header])
+}
+
+/**
+ * The header of a file whose size was not known when room was left for it: always 512 bytes. From 8 GiB on, the size is
+ * GNU's base-256 number, which every tar reader knows. Throws INVALID_ARGUMENT for a name that ustar cannot hold.
+ */
+export function encodeReservedHeader(member: TarMember): Uint8Array {
+  const header = Buffer.from(encodeHeader({ ...member, size: Math.min(member.size, USTAR_SIZE_LIMIT) }))
+  if (header.length !== BLOCK) throw new StowageError('INVALID_ARGUMENT', `${member.name} does not fit into one tar header`)
+  if (member.size > USTAR_SIZE_LIMIT) {
+    header.fill(0, 124, 136)
+    header[124] = 0x80
+    header.writeBigUInt64BE(BigInt(member.size), 128)
+    header.write(`${octal(checksum(header), 6)}\0 `, 148, 'latin1')
+  }
+  return header
 }
 
 /** The zeros that follow `size` bytes of content, 0 to 511 of them. */
@@ -57,13 +101,14 @@ export function padding(size: number): Uint8Array {
 interface Fields {
   readonly prefix: string
   readonly name: string
+  readonly linkname: string
   readonly mode: number
   readonly size: number
   readonly mtime: number
   readonly flag: string
 }
 
-function block({ prefix, name, mode, size, mtime, flag }: Fields): Uint8Array {
+function block({ prefix, name, linkname, mode, size, mtime, flag }: Fields): Uint8Array {
   const header = Buffer.alloc(BLOCK)
   header.write(name, 0, 100, 'latin1')
   header.write(octal(mode, 7), 100, 'latin1')
@@ -73,6 +118,7 @@ function block({ prefix, name, mode, size, mtime, flag }: Fields): Uint8Array {
   header.write(octal(mtime, 11), 136, 'latin1')
   header.write('        ', 148, 'latin1')
   header.write(flag, 156, 'latin1')
+  header.write(linkname, 157, 100, 'latin1')
   header.write('ustar\u000000', 257, 'latin1')
   header.write(octal(0, 7), 329, 'latin1')
   header.write(octal(0, 7), 337, 'latin1')
@@ -113,11 +159,11 @@ function shorten(name: string): string {
 }
 
 /** `"<length> key=value\n"`, where the length counts itself. */
-function paxRecord(key: string, value: string): Uint8Array {
+function paxRecord(key: string, value: string): string {
   const rest = Buffer.byteLength(` ${key}=${value}\n`)
   let length = rest + String(rest).length
   length = rest + String(length).length
-  return Buffer.from(`${length} ${key}=${value}\n`)
+  return `${length} ${key}=${value}\n`
 }
 
 function checkName(name: string): void {

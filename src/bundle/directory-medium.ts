@@ -1,0 +1,187 @@
+/** A bundle written as a directory: blobs straight to their place, heads last, marked INCOMPLETE until sealed. */
+import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
+import { BlobDirectory, PARTIAL } from '../blob/directory.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type Digest, hexOf } from '../oci/digest.js'
+import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
+import { CHECKSUMS_FILE } from './checksums.js'
+import { syncPath, writeDurably } from './durable.js'
+import { DOCKER_FILE } from './heads.js'
+import { BUNDLE_FILE } from './manifest.js'
+import { type BundleMedium, type Documents, outputError } from './medium.js'
+import { README_FILE } from './readme.js'
+
+/** There from the first byte until the bundle is sealed. */
+export const INCOMPLETE_FILE = 'INCOMPLETE'
+const INCOMPLETE_TEXT = `This bundle is not complete: "stowage pack" is still writing it, or was interrupted.
+Do not load it. Run the same command again to finish it, or delete this directory.
+`
+
+const BLOBS = 'blobs'
+const WORKSPACE = '.stowage-workspace'
+const DOCUMENTS = [README_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
+
+/** Directories that a file system or a desktop puts on a medium by itself; they are no part of a bundle. */
+const MEDIUM_ENTRIES = /^(?:lost\+found|System Volume Information|\$RECYCLE\.BIN|\.Trashes|\.Trash-\d+|\.fseventsd|\.Spotlight-V100)$/i
+
+/** Whether the top-level directory `name` belongs to the medium, not to the bundle. */
+export function isMediumEntry(name: string): boolean {
+  return MEDIUM_ENTRIES.test(name)
+}
+
+/**
+ * Takes `path`: a directory that is not there yet, an empty one, or one an interrupted run left with its marker.
+ * Throws OUTPUT_EXISTS naming what stands in the way, FILE_NOT_FOUND when the parent is not there.
+ */
+export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
+  const made = await makeDirectory(path)
+  const entries = (await readdir(path, { withFileTypes: true })).filter(entry => !(entry.isDirectory() && isMediumEntry(entry.name)))
+  const names = entries.map(entry => entry.name)
+  if (names.length > 0 && !names.includes(INCOMPLETE_FILE)) throw occupied(path, names)
+  const foreign = names.filter(name => !isOwn(name))
+  if (foreign.length > 0) throw occupied(path, foreign)
+  const medium = new DirectoryMedium(path, made)
+  await medium.begin()
+  return medium
+}
+
+class DirectoryMedium implements BundleMedium {
+  readonly where: string
+  readonly #blobs: BlobDirectory
+  readonly #made: boolean
+
+  constructor(path: string, made: boolean) {
+    this.where = path
+    this.#blobs = new BlobDirectory(path)
+    this.#made = made
+  }
+
+  /** Sets the marker first; what an interrupted run half did goes, its finished blobs stay. */
+  async begin(): Promise<void> {
+    try {
+      await writeDurably(this.#path(INCOMPLETE_FILE), new TextEncoder().encode(INCOMPLETE_TEXT))
+      await this.#removeUnfinished()
+      await mkdir(this.#path(BLOBS, 'sha256'), { recursive: true })
+    } catch (error) {
+      if (this.#made) await rm(this.where, { recursive: true, force: true })
+      throw fileError(error, this.where)
+    }
+  }
+
+  async workspace(): Promise<string> {
+    await mkdir(this.#path(WORKSPACE), { recursive: true })
+    return this.#path(WORKSPACE)
+  }
+
+  async holds(blob: Descriptor): Promise<boolean> {
+    try {
+      return (await stat(this.#blobs.path(blob.digest))).size === blob.size
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return false
+      throw fileError(error, this.where)
+    }
+  }
+
+  async reserve(): Promise<void> {}
+
+  fit(_file: string, json: Uint8Array): Uint8Array {
+    return json
+  }
+
+  async has(blob: Descriptor, options?: FetchOptions): Promise<boolean> {
+    return await this.#blobs.has(blob, options)
+  }
+
+  async put(blob: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void> {
+    await this.#blobs.put(blob, bytes, options)
+  }
+
+  async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
+    return await this.#blobs.create(async target => {
+      const made = await produce(target)
+      await syncPath(target.path, 'file')
+      return made
+    })
+  }
+
+  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
+    try {
+      await rm(this.#path(WORKSPACE), { recursive: true, force: true })
+      await this.#removeStrays(blobs)
+      for (const directory of [this.#path(BLOBS, 'sha256'), this.#path(BLOBS)]) await syncPath(directory, 'directory')
+      for (const file of DOCUMENTS) {
+        const bytes = documents.get(file)
+        if (bytes) await writeDurably(this.#path(file), bytes)
+      }
+      await syncPath(this.where, 'directory')
+      await rm(this.#path(INCOMPLETE_FILE))
+      await syncPath(this.where, 'directory')
+    } catch (error) {
+      throw fileError(error, this.where)
+    }
+  }
+
+  async discard(keep: boolean): Promise<void> {
+    if (keep) return await this.#removeUnfinished()
+    for (const name of [...DOCUMENTS, BLOBS, WORKSPACE, INCOMPLETE_FILE]) await rm(this.#path(name), { recursive: true, force: true })
+    if (this.#made) await rmdir(this.where)
+  }
+
+  async #removeUnfinished(): Promise<void> {
+    for (const name of await readdir(this.where)) {
+      if (name === WORKSPACE || DOCUMENTS.includes(name) || name.endsWith(PARTIAL)) await rm(this.#path(name), { recursive: true, force: true })
+    }
+    for (const name of await listBlobs(this.#path(BLOBS, 'sha256'))) {
+      if (name.endsWith(PARTIAL)) await rm(this.#path(BLOBS, 'sha256', name), { force: true })
+    }
+  }
+
+  async #removeStrays(blobs: ReadonlySet<Digest>): Promise<void> {
+    const wanted = new Set([...blobs].map(hexOf))
+    for (const name of await readdir(this.#path(BLOBS))) {
+      if (name !== 'sha256') await rm(this.#path(BLOBS, name), { recursive: true })
+    }
+    for (const name of await listBlobs(this.#path(BLOBS, 'sha256'))) {
+      if (!wanted.has(name)) await rm(this.#path(BLOBS, 'sha256', name), { recursive: true })
+    }
+  }
+
+  #path(...names: string[]): string {
+    return join(this.where, ...names)
+  }
+}
+
+async function listBlobs(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+function isOwn(name: string): boolean {
+  const plain = name.endsWith(PARTIAL) ? name.slice(0, -PARTIAL.length) : name
+  return [...DOCUMENTS, BLOBS, WORKSPACE, INCOMPLETE_FILE].includes(plain)
+}
+
+/** Whether the directory was made now; one that was there is taken too. */
+async function makeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return false
+    throw fileError(outputError(error, path), path)
+  }
+}
+
+function occupied(path: string, names: readonly string[]): StowageError {
+  const shown = names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '')
+  return new StowageError('OUTPUT_EXISTS', `${path} is not empty: it holds ${shown}`, {
+    hint: 'Name a directory that is empty or does not exist yet.',
+  })
+}

@@ -1,0 +1,47 @@
+/** Writes that last: whole under their name or not there at all, and on the medium before we say so. */
+import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { PARTIAL } from '../blob/directory.js'
+import { fileError, systemCode } from '../errors.js'
+
+/** Writes `bytes` beside `path`, then renames. Throws NO_SPACE and the like; nothing is left then. */
+export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  const partial = `${path}${PARTIAL}`
+  try {
+    const file = await open(partial, 'w')
+    try {
+      await writeAll(file, bytes, 0)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(partial, path)
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw fileError(error, path)
+  }
+}
+
+/** All of `bytes` at `position`: one write call may take only a part. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0
+  while (done < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done)
+    done += bytesWritten
+  }
+}
+
+/** Makes a file's bytes, or a directory's names, last. Windows and some FAT drivers cannot do it for directories. */
+export async function syncPath(path: string, type: 'file' | 'directory'): Promise<void> {
+  try {
+    const handle = await open(path, type === 'file' ? 'r+' : 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    const code = systemCode(error) ?? ''
+    if (type === 'directory' && ['EINVAL', 'ENOTSUP', 'EPERM', 'EISDIR', 'EACCES', 'EBADF'].includes(code)) return
+    throw fileError(error, path)
+  }
+}

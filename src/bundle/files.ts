@@ -1,0 +1,171 @@
+/** The files of a bundle to read, whether it is a directory or a tar: one list, and pieces of any file of it. */
+import { constants } from 'node:fs'
+import { lstat, open, readdir, stat, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { abortError, fileError, StowageError } from '../errors.js'
+import { listArchive } from '../tar/archive.js'
+import { isMediumEntry } from './directory-medium.js'
+
+export interface BundleFile {
+  /** Relative, with `/`. */
+  readonly path: string
+  readonly size: number
+  /** `other` is a link, a device or the like: nothing reads it. */
+  readonly type: 'file' | 'other'
+}
+
+/** An open bundle as files, in no promised order; directories are not listed. */
+export interface BundleFiles extends AsyncDisposable {
+  readonly files: ReadonlyMap<string, BundleFile>
+  /**
+   * The content in pieces of up to 1 MiB, each a buffer of its own, the next one being read while one is used.
+   * Throws BLOB_MISSING when the file is not listed, IO_ERROR when the medium fails.
+   */
+  read(path: string, options?: FetchOptions): Bytes
+}
+
+const PIECE = 1024 * 1024
+const DEPTH_LIMIT = 16
+
+/** Opens `path`. Throws FILE_NOT_FOUND, NOT_A_BUNDLE when it is neither a directory nor a file, INVALID_TAR. */
+export async function openBundleFiles(path: string, { signal }: FetchOptions = {}): Promise<BundleFiles> {
+  try {
+    const found = await stat(path)
+    if (found.isDirectory()) return new DirectoryFiles(path, await listDirectory(path, signal))
+    if (found.isFile()) return await openTar(path, signal)
+  } catch (error) {
+    throw abortError(fileError(error, path), signal)
+  }
+  throw new StowageError('NOT_A_BUNDLE', `${path} is neither a directory nor a file`)
+}
+
+class DirectoryFiles implements BundleFiles {
+  readonly files: ReadonlyMap<string, BundleFile>
+  readonly #root: string
+
+  constructor(root: string, files: ReadonlyMap<string, BundleFile>) {
+    this.#root = root
+    this.files = files
+  }
+
+  async *read(path: string, { signal }: FetchOptions = {}): Bytes {
+    const { size } = listed(this.files, path, this.#root)
+    const place = join(this.#root, ...path.split('/'))
+    try {
+      const file = await open(place, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+      try {
+        yield* pieces(file, 0, size, signal)
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      throw abortError(fileError(error, place), signal)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+class TarFiles implements BundleFiles {
+  readonly files: ReadonlyMap<string, BundleFile>
+  readonly #path: string
+  readonly #file: FileHandle
+  readonly #offsets: ReadonlyMap<string, number>
+
+  constructor(path: string, file: FileHandle, files: ReadonlyMap<string, BundleFile>, offsets: ReadonlyMap<string, number>) {
+    this.#path = path
+    this.#file = file
+    this.files = files
+    this.#offsets = offsets
+  }
+
+  async *read(path: string, { signal }: FetchOptions = {}): Bytes {
+    const { size } = listed(this.files, path, this.#path)
+    try {
+      yield* pieces(this.#file, this.#offsets.get(path) ?? 0, size, signal)
+    } catch (error) {
+      throw abortError(fileError(error, this.#path), signal)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close()
+  }
+}
+
+async function openTar(path: string, signal: AbortSignal | undefined): Promise<BundleFiles> {
+  const file = await open(path, 'r')
+  try {
+    const members = (await listArchive(file, path, { signal })).filter(member => member.type !== 'directory')
+    const files = members.map(({ name, size, type }): [string, BundleFile] => [name, { path: name, size, type: type === 'file' ? 'file' : 'other' }])
+    return new TarFiles(path, file, new Map(files), new Map(members.map(member => [member.name, member.offset])))
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function listDirectory(root: string, signal: AbortSignal | undefined): Promise<ReadonlyMap<string, BundleFile>> {
+  const files = new Map<string, BundleFile>()
+  await walk('', 0)
+  return files
+
+  async function walk(directory: string, depth: number): Promise<void> {
+    signal?.throwIfAborted()
+    for (const entry of await readdir(join(root, directory), { withFileTypes: true })) {
+      const path = directory === '' ? entry.name : `${directory}/${entry.name}`
+      if (entry.isDirectory()) {
+        if (depth === 0 && isMediumEntry(entry.name)) continue
+        if (depth < DEPTH_LIMIT) await walk(path, depth + 1)
+        else files.set(path, { path, size: 0, type: 'other' })
+      } else {
+        const { size } = await lstat(join(root, path))
+        files.set(path, { path, size, type: entry.isFile() ? 'file' : 'other' })
+      }
+    }
+  }
+}
+
+/** `size` bytes from `offset` on; fewer when the file ends before. */
+async function* pieces(file: FileHandle, offset: number, size: number, signal: AbortSignal | undefined): Bytes {
+  const end = offset + size
+  const next = (at: number): Promise<Buffer> | undefined => (at < end ? readPiece(file, at, Math.min(PIECE, end - at)) : undefined)
+  let position = offset
+  let pending = next(position)
+  try {
+    while (pending) {
+      signal?.throwIfAborted()
+      const piece = await pending
+      pending = undefined
+      if (piece.length === 0) return
+      position += piece.length
+      pending = next(position)
+      pending?.catch(() => undefined) // it is awaited in the next round; a reader that stops before must not crash us
+      yield piece
+    }
+  } finally {
+    await pending?.catch(() => undefined) // the handle is closed next: no read may still be under way
+  }
+}
+
+async function readPiece(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(length)
+  const { bytesRead } = await file.read(buffer, 0, length, position)
+  return buffer.subarray(0, bytesRead)
+}
+
+function listed(files: ReadonlyMap<string, BundleFile>, path: string, where: string): BundleFile {
+  const file = files.get(path)
+  if (file?.type === 'file') return file
+  throw new StowageError('BLOB_MISSING', file ? `${path} in ${where} is no regular file` : `${path} is not in ${where}`)
+}
+
+/** All of a small file. Throws INVALID_MANIFEST when it is larger than `limit`, BLOB_MISSING when it is not there. */
+export async function readSmall(files: BundleFiles, path: string, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
+  const size = files.files.get(path)?.size ?? 0
+  if (size > limit) throw new StowageError('INVALID_MANIFEST', `${path} has ${size} bytes; the limit is ${limit}`)
+  const parts: Uint8Array[] = []
+  for await (const piece of files.read(path, { signal })) parts.push(piece)
+  return Buffer.concat(parts)
+}

@@ -1,0 +1,179 @@
+/** What a bundle's heads reach and say: the OCI graph below index.json, and whether the other heads agree with it. */
+import type { BlobStore } from '../blob/blob-store.js'
+import { type ImageContent, readImage } from '../blob/closure.js'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { parseJson, record } from '../oci/json.js'
+import { blobPath, INDEX_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
+import { formatReference, parseReference } from '../oci/reference.js'
+import { groupByRoot } from '../source/selection.js'
+import type { BundleFile } from './files.js'
+import { DOCKER_FILE, encodeDockerManifest, engineNames, type NamedImage } from './heads.js'
+import { BUNDLE_FILE, type BundleManifest, describeImage } from './manifest.js'
+
+/** What can be wrong with a bundle. Codes are API: they are added, never renamed. */
+export type FindingCode =
+  | 'INCOMPLETE'
+  | 'INVALID_TAR'
+  | 'INVALID_MANIFEST'
+  | 'FILE_MISSING'
+  | 'FILE_EXTRA'
+  | 'NOT_A_FILE'
+  | 'UNREADABLE'
+  | 'SIZE_MISMATCH'
+  | 'DIGEST_MISMATCH'
+  | 'BLOB_MISSING'
+  | 'LISTS_DIFFER'
+  | 'IMAGES_DIFFER'
+
+/** One defect: of which file, and what was expected and found. */
+export interface Finding {
+  readonly code: FindingCode
+  readonly path: string
+  readonly message: string
+}
+
+interface GraphInput {
+  readonly index: Uint8Array | undefined
+  readonly docker: Uint8Array | undefined
+  readonly manifest: BundleManifest | undefined
+  readonly files: ReadonlyMap<string, BundleFile>
+  /** Reads a small file, once. */
+  readonly read: (path: string, limit: number) => Promise<Uint8Array>
+}
+
+const READ_LIMIT = 16 * 1024 * 1024
+
+/**
+ * Walks from index.json to every layer. `blobs` are the paths of all blobs the images reach, or undefined when some image
+ * could not be read, so that nobody takes its blobs for strays.
+ */
+export async function verifyGraph(input: GraphInput): Promise<{ findings: readonly Finding[]; blobs: ReadonlySet<string> | undefined }> {
+  const findings: Finding[] = []
+  const entries = attempt(INDEX_FILE, () => input.index && parseLayoutIndex(input.index, INDEX_FILE))
+  if (!entries) return { findings, blobs: undefined }
+  const roots = groupByRoot(entries.map(entry => ({ root: entry, name: nameOf(entry) })))
+  const images: NamedImage[] = []
+  for (const { root, names } of roots) {
+    const image = await readRoot(root)
+    if (image) images.push({ image, names })
+  }
+  for (const { image } of images) checkLayers(image)
+  if (images.length === roots.length) {
+    checkDocker(images)
+    checkImages(images)
+    return { findings, blobs: new Set(images.flatMap(({ image }) => pathsOf(image))) }
+  }
+  return { findings, blobs: undefined }
+
+  async function readRoot({ annotations: _annotations, platform: _platform, ...root }: Descriptor): Promise<ImageContent | undefined> {
+    try {
+      return await readImage(storeOf(input), root)
+    } catch (error) {
+      if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
+      const code = error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH' ? error.code : 'INVALID_MANIFEST'
+      find(code, blobPath(root.digest), `the image cannot be read: ${error.message}`)
+      return undefined
+    }
+  }
+
+  function checkLayers({ root, layers }: ImageContent): void {
+    for (const layer of layers) {
+      const path = blobPath(layer.digest)
+      const file = input.files.get(path)
+      if (!file) find('BLOB_MISSING', path, `image ${root.digest} needs this blob of ${layer.size} bytes`)
+      else if (file.size !== layer.size) find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
+    }
+  }
+
+  /** Docker's list must name the same configs, layers and tags: graphdriver engines read it alone. */
+  function checkDocker(named: readonly NamedImage[]): void {
+    const found = attempt(DOCKER_FILE, () => input.docker && dockerEntries(input.docker))
+    if (!found) return
+    const expected = dockerEntries(encodeDockerManifest(named))
+    for (const [config, entry] of expected) {
+      const other = found.get(config)
+      if (other === undefined) find('IMAGES_DIFFER', DOCKER_FILE, `there is no entry for the image with ${config}`)
+      else if (other !== entry) find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is ${other}, but ${INDEX_FILE} means ${entry}`)
+    }
+    for (const config of found.keys()) {
+      if (!expected.has(config)) find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is of no image in ${INDEX_FILE}`)
+    }
+  }
+
+  function checkImages(named: readonly NamedImage[]): void {
+    const { manifest } = input
+    if (!manifest) return
+    const listed = new Map(manifest.images.map(image => [image.root.digest, image]))
+    for (const { image, names } of named) {
+      const own = listed.get(image.root.digest)
+      if (!own) {
+        find('IMAGES_DIFFER', BUNDLE_FILE, `it does not list the image ${image.root.digest} of ${INDEX_FILE}`)
+        continue
+      }
+      const references = own.names.map(parseReference)
+      const [ours, theirs] = [engineNames(references), engineNames(names)].map(list => list.map(formatReference).sort().join(' '))
+      if (ours !== theirs) find('IMAGES_DIFFER', BUNDLE_FILE, `${image.root.digest} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`)
+      if (JSON.stringify(describeImage(image, references)) !== JSON.stringify(own)) {
+        find('IMAGES_DIFFER', BUNDLE_FILE, `what it says of ${image.root.digest} (size, platforms, layers) is not what the image's manifests say`)
+      }
+    }
+    const there = new Set(named.map(({ image }) => image.root.digest))
+    for (const digest of listed.keys()) {
+      if (!there.has(digest)) find('IMAGES_DIFFER', BUNDLE_FILE, `its image ${digest} is not in ${INDEX_FILE}`)
+    }
+  }
+
+  function attempt<T>(path: string, parse: () => T): T | undefined {
+    try {
+      return parse()
+    } catch (error) {
+      if (!(error instanceof StowageError)) throw error
+      find('INVALID_MANIFEST', path, error.message)
+      return undefined
+    }
+  }
+
+  function find(code: FindingCode, path: string, message: string): void {
+    findings.push({ code, path, message })
+  }
+}
+
+function storeOf({ files, read }: GraphInput): BlobStore {
+  return {
+    has: async blob => files.get(blobPath(blob.digest))?.size === blob.size,
+    async *fetch(blob) {
+      const path = blobPath(blob.digest)
+      const file = files.get(path)
+      if (file?.type !== 'file') throw new StowageError('BLOB_MISSING', `${path} is not in the bundle`)
+      if (file.size !== blob.size) throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${path} but found ${file.size}`)
+      yield await read(path, READ_LIMIT)
+    },
+  }
+}
+
+function pathsOf(image: ImageContent): readonly string[] {
+  const documents = [...image.manifests, ...image.configs].map(({ descriptor }) => descriptor)
+  return [...documents, ...image.layers].map(({ digest }) => blobPath(digest))
+}
+
+/** Entries of a docker manifest by their config, each as text that is equal when they mean the same. */
+function dockerEntries(bytes: Uint8Array): ReadonlyMap<string, string> {
+  const list = parseJson(bytes, DOCKER_FILE)
+  if (!Array.isArray(list)) throw new StowageError('INVALID_MANIFEST', `${DOCKER_FILE}: expected an array`)
+  return new Map(
+    list.map((item: unknown, n) => {
+      const where = `${DOCKER_FILE}[${n}]`
+      const entry = record(item, where)
+      const tags = strings(entry['RepoTags'] ?? [], `${where}.RepoTags`)
+      const layers = strings(entry['Layers'], `${where}.Layers`)
+      const [config] = strings([entry['Config']], `${where}.Config`)
+      return [config ?? '', `tags ${[...tags].sort().join(' ')}, layers ${layers.join(' ')}`]
+    }),
+  )
+}
+
+function strings(value: unknown, where: string): readonly string[] {
+  if (Array.isArray(value) && value.every(item => typeof item === 'string')) return value
+  throw new StowageError('INVALID_MANIFEST', `${where}: expected strings but found ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}`)
+}

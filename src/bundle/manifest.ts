@@ -1,0 +1,181 @@
+/** `bundle.json`, the bundle's own manifest: which images and which files it holds. Format: docs/bundle-format.md. */
+import ssri from 'ssri'
+import { sizeOf } from '../blob/closure.js'
+import type { ImageContent, PlatformImage } from '../blob/closure.js'
+import { StowageError } from '../errors.js'
+import type { Generator } from '../generator.js'
+import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
+import { type Digest, digestFromHex, parseDigest } from '../oci/digest.js'
+import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
+import { parsePlatform, type Platform } from '../oci/platform.js'
+import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
+
+export const BUNDLE_FILE = 'bundle.json'
+export const SCHEMA_VERSION = 1
+
+export interface BundleManifest {
+  readonly schemaVersion: typeof SCHEMA_VERSION
+  readonly generator: Generator
+  /** RFC 3339; there only when SOURCE_DATE_EPOCH gave it. */
+  readonly created?: string
+  readonly images: readonly BundleImage[]
+  /** Every file of the bundle but bundle.json and SHA256SUMS, sorted by the bytes of the path. */
+  readonly files: readonly BundleFileEntry[]
+}
+
+export interface BundleImage {
+  /** Full references, in the order they were given. */
+  readonly names: readonly string[]
+  readonly root: Descriptor
+  /** Sum of all its blobs, in bytes, shared ones too. */
+  readonly size: number
+  readonly platforms: readonly BundlePlatform[]
+}
+
+export interface BundlePlatform {
+  readonly platform: Platform
+  readonly manifest: Digest
+  readonly config: Digest
+  readonly layers: readonly BundleLayer[]
+}
+
+export interface BundleLayer {
+  readonly digest: Digest
+  readonly size: number
+  readonly diffId: Digest
+}
+
+export interface BundleFileEntry {
+  /** Relative, with `/`. */
+  readonly path: string
+  readonly size: number
+  /** Subresource Integrity, `sha256-<base64>`. */
+  readonly integrity: string
+}
+
+/** Reads `bundle.json`. Throws INVALID_MANIFEST naming every field that is not as docs/bundle-format.md says. */
+export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FILE): BundleManifest {
+  const object = record(parseJson(bytes, where), where)
+  const version = object['schemaVersion']
+  if (version !== SCHEMA_VERSION) {
+    throw new StowageError('INVALID_MANIFEST', `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(version)}`, {
+      hint: 'A later Stowage made this bundle: use that version to read it.',
+    })
+  }
+  const faults: StowageError[] = []
+  const generator = attempt(faults, () => {
+    const value = record(object['generator'], `${where}.generator`)
+    return { name: string(value, 'name', `${where}.generator`), version: string(value, 'version', `${where}.generator`) }
+  })
+  const created = attempt(faults, () => optionalString(object, 'created', where))
+  const images = list(object['images'], `${where}.images`, faults, parseImage)
+  const files = list(object['files'], `${where}.files`, faults, parseFile)
+  const [first] = faults
+  if (first || !generator) {
+    throw new StowageError('INVALID_MANIFEST', faults.map(fault => fault.message).join('; '), { cause: first })
+  }
+  return { schemaVersion: SCHEMA_VERSION, generator, ...(created ? { created } : {}), images, files }
+}
+
+/** `bundle.json` as it is written: the same manifest gives the same bytes. */
+export function encodeBundleManifest(manifest: BundleManifest): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`)
+}
+
+/** What `bundle.json` says of an image. */
+export function describeImage(image: ImageContent, names: readonly Reference[]): BundleImage {
+  const { mediaType, digest, size } = image.root
+  return {
+    names: names.map(formatReference),
+    root: { mediaType, digest, size },
+    size: sizeOf(image),
+    platforms: image.platforms.map(describePlatform),
+  }
+}
+
+/** The SHA-256 of an `integrity` as parseBundleManifest() let it through. */
+export function digestOfIntegrity(integrity: string): Digest {
+  return digestFromHex(ssri.parse(integrity, { single: true })?.hexDigest() ?? '')
+}
+
+function describePlatform({ descriptor, manifest, config }: PlatformImage): BundlePlatform {
+  return {
+    platform: config.platform,
+    manifest: descriptor.digest,
+    config: manifest.config.digest,
+    layers: manifest.layers.flatMap(({ digest, size }, n) => {
+      const diffId = config.diffIds[n]
+      return diffId === undefined ? [] : [{ digest, size, diffId }]
+    }),
+  }
+}
+
+function parseImage(value: unknown, where: string): BundleImage {
+  const object = record(value, where)
+  return {
+    names: array(object, 'names', where).map((name, n) => {
+      if (typeof name !== 'string' || !isReference(name) || formatReference(parseReference(name)) !== name) {
+        throw wrong(`${where}.names[${n}]`, 'a full image reference', name)
+      }
+      return name
+    }),
+    root: parseDescriptor(object['root'], `${where}.root`),
+    size: size(object, 'size', where),
+    platforms: array(object, 'platforms', where).map((item, n) => parseBundlePlatform(item, `${where}.platforms[${n}]`)),
+  }
+}
+
+function parseBundlePlatform(value: unknown, where: string): BundlePlatform {
+  const object = record(value, where)
+  return {
+    platform: parsePlatform(object['platform'], `${where}.platform`),
+    manifest: parseDigest(object['manifest'], `${where}.manifest`),
+    config: parseDigest(object['config'], `${where}.config`),
+    layers: array(object, 'layers', where).map((item, n) => {
+      const at = `${where}.layers[${n}]`
+      const layer = record(item, at)
+      return {
+        digest: parseDigest(layer['digest'], `${at}.digest`),
+        size: size(layer, 'size', at),
+        diffId: parseDigest(layer['diffId'], `${at}.diffId`),
+      }
+    }),
+  }
+}
+
+function parseFile(value: unknown, where: string): BundleFileEntry {
+  const object = record(value, where)
+  const path = string(object, 'path', where)
+  if (!isBundlePath(path)) throw wrong(`${where}.path`, 'a relative path with "/"', path)
+  const integrity = string(object, 'integrity', where)
+  if (!/^sha256-[A-Za-z0-9+/]{43}=$/.test(integrity)) throw wrong(`${where}.integrity`, 'sha256-<base64>', integrity)
+  return { path, size: size(object, 'size', where), integrity }
+}
+
+/** Whether `path` stays inside the bundle on every platform. */
+export function isBundlePath(path: string): boolean {
+  return !/[\\\0\n\r]/.test(path) && !/^[A-Za-z]:/.test(path) && path.split('/').every(part => part !== '' && part !== '.' && part !== '..')
+}
+
+/** Every item of a list parsed; what is wrong with one does not hide what is wrong with the next. */
+function list<T>(value: unknown, where: string, faults: StowageError[], parse: (item: unknown, where: string) => T): readonly T[] {
+  if (!Array.isArray(value)) {
+    faults.push(wrong(where, 'an array', value))
+    return []
+  }
+  return value.flatMap((item, n) => attempt(faults, () => [parse(item, `${where}[${n}]`)]) ?? [])
+}
+
+function attempt<T>(faults: StowageError[], parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof StowageError)) throw error
+    faults.push(error)
+    return undefined
+  }
+}
+
+function wrong(where: string, expected: string, found: unknown): StowageError {
+  return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${JSON.stringify(found)?.slice(0, 80) ?? 'nothing'}`)
+}

@@ -1,0 +1,62 @@
+/** What a bundle is written on: a directory or one tar file. The writer decides what, the medium where and how safely. */
+import { statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { BlobStage, Bytes, FetchOptions } from '../blob/blob-store.js'
+import { StowageError, systemCode } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import type { HeadSizes } from './heads.js'
+
+/** The files of a bundle that are no blobs, by path. */
+export type Documents = ReadonlyMap<string, Uint8Array>
+
+export interface BundleMedium extends BlobStage {
+  /** A directory that exists, on the file system the bundle is written to. */
+  readonly where: string
+  /** A directory for files a source needs for a while; removed when the bundle is sealed or discarded. */
+  workspace(): Promise<string>
+  /** Whether a file with the blob's name and size is there already, not yet hashed: for the plan. */
+  holds(blob: Descriptor): Promise<boolean>
+  /** Leaves room for the heads; called once, before the first blob. */
+  reserve(heads: HeadSizes): Promise<void>
+  /** A head as it will stand on the medium: a tar fills the room left for it. */
+  fit(file: string, json: Uint8Array): Uint8Array
+  has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
+  put(blob: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void>
+  /** Writes the documents, drops every blob but `blobs`, and makes all of it last; after that the bundle is whole. */
+  seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void>
+  /** Removes what was made; with `keep`, what a later run can go on with stays, marked as incomplete. */
+  discard(keep: boolean): Promise<void>
+}
+
+/** `statfs` type of FAT file systems (`MSDOS_SUPER_MAGIC`), and their largest file. */
+const FAT_TYPE = 0x4d44
+const FAT_FILE_LIMIT = 2 ** 32 - 1
+
+/**
+ * Throws NO_SPACE when `needed` bytes do not fit on the file system of `directory`, or a file of `largest` bytes is more
+ * than it takes. Says nothing where the file system does not tell.
+ */
+export async function checkSpace(directory: string, needed: number, largest: number): Promise<void> {
+  const { bavail, bsize, type, blocks } = await statfs(directory)
+  const free = bavail * bsize
+  if (blocks > 0 && needed > free) {
+    throw new StowageError('NO_SPACE', `${directory} has ${free} bytes free, but ${needed} are needed`, {
+      hint: `Free ${needed - free} bytes, or write to another file system.`,
+    })
+  }
+  if (type === FAT_TYPE && largest > FAT_FILE_LIMIT) {
+    throw new StowageError('NO_SPACE', `${directory} is on FAT, where a file has at most ${FAT_FILE_LIMIT} bytes, but one of ${largest} is needed`, {
+      hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.',
+    })
+  }
+}
+
+/** Says where the output's parent should be, when it is not there. */
+export function outputError(error: unknown, path: string): unknown {
+  if (systemCode(error) !== 'ENOENT') return error
+  return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be made in it`, {
+    hint: 'Make the directory first, or mount the medium that should be there.',
+    cause: error,
+  })
+}

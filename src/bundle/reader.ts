@@ -1,0 +1,136 @@
+/** A bundle being read: an image source whose small files were checked when it was opened. */
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { digestOf } from '../oci/digest.js'
+import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
+import { parseReference } from '../oci/reference.js'
+import type { ImageSource, SourceImage } from '../source/image-source.js'
+import { selectImage } from '../source/selection.js'
+import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
+import { INCOMPLETE_FILE } from './directory-medium.js'
+import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './files.js'
+import { DOCKER_FILE } from './heads.js'
+import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
+
+/** An open bundle. Whoever opened it disposes of it. */
+export interface BundleReader extends ImageSource {
+  readonly manifest: BundleManifest
+  /** What is really there, by path. */
+  readonly files: ReadonlyMap<string, BundleFile>
+  /** The content of one file, unchecked. Throws BLOB_MISSING. */
+  read(path: string, options?: FetchOptions): Bytes
+}
+
+export interface BundleReaderOptions extends FetchOptions {
+  /** The image that is meant: a name, a tag or a digest. All images without it. */
+  readonly ref?: string | undefined
+}
+
+/** Largest bundle.json, SHA256SUMS or head that is read, in bytes: enough for some hundred thousand files. */
+export const DOCUMENT_LIMIT = 64 * 1024 * 1024
+
+/**
+ * Opens the directory or tar `path` and checks its small files against one another: bundle.json against SHA256SUMS, the
+ * heads against both, the images against index.json. Layers are not read; whoever fetches them passes them through
+ * `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, INVALID_TAR, DIGEST_MISMATCH, FILE_NOT_FOUND.
+ */
+export async function openBundleReader(path: string, { ref, signal }: BundleReaderOptions = {}): Promise<BundleReader> {
+  const files = await openBundleFiles(path, { signal })
+  try {
+    return new Reader(path, files, await readManifest(path, files, signal), ref)
+  } catch (error) {
+    await files[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+class Reader implements BundleReader {
+  readonly manifest: BundleManifest
+  readonly #path: string
+  readonly #files: BundleFiles
+  readonly #ref: string | undefined
+
+  constructor(path: string, files: BundleFiles, manifest: BundleManifest, ref: string | undefined) {
+    this.#path = path
+    this.#files = files
+    this.manifest = manifest
+    this.#ref = ref
+  }
+
+  get files(): ReadonlyMap<string, BundleFile> {
+    return this.#files.files
+  }
+
+  async images(): Promise<readonly SourceImage[]> {
+    const images = this.manifest.images.map(({ root, names }) => ({ root, names: names.map(parseReference) }))
+    if (this.#ref === undefined) return images
+    const entries = images.flatMap(({ root, names }) => (names.length > 0 ? names : [undefined]).map(name => ({ root, name })))
+    return [selectImage(entries, this.#ref, this.#path)]
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    const file = this.#files.files.get(blobPath(blob.digest))
+    return file?.type === 'file' && file.size === blob.size
+  }
+
+  fetch(blob: Descriptor, options?: FetchOptions): Bytes {
+    return this.#files.read(blobPath(blob.digest), options)
+  }
+
+  read(path: string, options?: FetchOptions): Bytes {
+    return this.#files.read(path, options)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#files[Symbol.asyncDispose]()
+  }
+}
+
+async function readManifest(path: string, files: BundleFiles, signal: AbortSignal | undefined): Promise<BundleManifest> {
+  refuseOther(path, files)
+  const bytes = await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
+  const manifest = parseBundleManifest(bytes)
+  const sums = parseChecksums(await readSmall(files, CHECKSUMS_FILE, DOCUMENT_LIMIT, signal))
+  expectDigest(BUNDLE_FILE, bytes, sums.get(BUNDLE_FILE), CHECKSUMS_FILE)
+  const listed = new Map(manifest.files.map(file => [file.path, file]))
+  for (const head of [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE]) {
+    const found = await readSmall(files, head, DOCUMENT_LIMIT, signal)
+    const entry = listed.get(head)
+    expectDigest(head, found, entry && digestOfIntegrity(entry.integrity), BUNDLE_FILE)
+    expectDigest(head, found, sums.get(head), CHECKSUMS_FILE)
+    if (head === INDEX_FILE) expectRoots(manifest, parseLayoutIndex(found, INDEX_FILE))
+  }
+  return manifest
+}
+
+function refuseOther(path: string, { files }: BundleFiles): void {
+  if (files.has(INCOMPLETE_FILE)) {
+    throw new StowageError('BUNDLE_INVALID', `${path} is not complete: it holds the marker ${INCOMPLETE_FILE}`, {
+      hint: 'Run the "stowage pack" command that was interrupted again; it goes on where it stopped.',
+    })
+  }
+  const missing = [BUNDLE_FILE, CHECKSUMS_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE].filter(file => !files.has(file))
+  if (missing.includes(BUNDLE_FILE)) {
+    throw new StowageError('NOT_A_BUNDLE', `${path} has no ${BUNDLE_FILE}`, {
+      hint: files.has(LAYOUT_FILE) ? `It is an OCI image layout: name it oci:${path}.` : 'Name a directory or a .tar that "stowage pack" wrote.',
+    })
+  }
+  if (missing.length > 0) throw new StowageError('BUNDLE_INVALID', `${path} has no ${missing.join(', no ')}`)
+}
+
+function expectDigest(file: string, bytes: Uint8Array, expected: string | undefined, by: string): void {
+  const found = digestOf(bytes)
+  if (found === expected) return
+  if (expected === undefined) throw new StowageError('BUNDLE_INVALID', `${file} is not listed in ${by}`)
+  throw new StowageError('DIGEST_MISMATCH', `${file}: ${by} expects ${expected} but the file is ${found}`, {
+    hint: 'Copy the bundle again; "stowage verify" names every file that is wrong.',
+  })
+}
+
+function expectRoots(manifest: BundleManifest, index: readonly Descriptor[]): void {
+  const roots = new Set(index.map(root => root.digest))
+  const lost = manifest.images.find(image => !roots.has(image.root.digest))
+  if (lost) throw new StowageError('BUNDLE_INVALID', `${BUNDLE_FILE} has an image ${lost.root.digest} that ${INDEX_FILE} does not have`)
+}
+

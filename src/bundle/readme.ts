@@ -1,0 +1,38 @@
+/** `README.txt`: how to check and load a bundle with no tool but what every host has. */
+
+export const README_FILE = 'README.txt'
+
+/** The same for every bundle, so that it needs no room of its own planned. */
+export const README_TEXT = `This is a bundle of container images. bundle.json says which images and files it holds.
+Nothing but the commands below is needed to check it and to load it.
+
+CHECK IT
+  Linux, inside this directory (coreutils or busybox; every line must end in OK):
+      sha256sum -c SHA256SUMS
+  macOS:
+      shasum -a 256 -c SHA256SUMS
+  Windows PowerShell:
+      Get-Content SHA256SUMS | ForEach-Object {
+        $hash, $file = $_ -split '  ', 2
+        if ((Get-FileHash -Algorithm SHA256 $file).Hash -ne $hash) { "FAILED $file" }
+      }
+  If the bundle is one .tar file, unpack it into an empty directory first: tar -xf BUNDLE.tar
+
+LOAD IT
+  If the bundle is one .tar file:
+      docker load -i BUNDLE.tar                  (or: podman load -i BUNDLE.tar)
+  If it is a directory, inside it:
+      tar -cf - oci-layout index.json manifest.json blobs | docker load
+
+WITH STOWAGE
+      stowage verify BUNDLE                      names every file that is wrong, missing or extra
+      stowage load BUNDLE                        checks while it loads, and proves the result by the engine's own view
+
+WHAT THE FILES ARE
+  oci-layout, index.json, blobs/    an OCI image layout: skopeo, crane, oras, ctr and podman read it as it is
+  manifest.json                     the same images for docker load
+  bundle.json                       every image and file, with sizes and hashes
+  SHA256SUMS                        every file but itself, for sha256sum
+
+If a file named INCOMPLETE is here, the bundle was not finished: do not load it.
+`

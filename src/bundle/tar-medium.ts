@@ -1,0 +1,210 @@
+/** A bundle written as one tar file: room for the heads first, blobs behind it, heads filled in when all is known. */
+import { mkdir, mkdtemp, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
+import { PARTIAL } from '../blob/directory.js'
+import { verified } from '../blob/verified.js'
+import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
+import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END, type TarMember } from '../tar/header.js'
+import { CHECKSUMS_FILE } from './checksums.js'
+import { syncPath, writeAll } from './durable.js'
+import { DOCKER_FILE, type HeadSizes, padHead } from './heads.js'
+import { BUNDLE_FILE } from './manifest.js'
+import { type BundleMedium, type Documents, outputError } from './medium.js'
+import { README_FILE, README_TEXT } from './readme.js'
+
+/**
+ * Makes `<path>.partial`, which becomes `path` when it is sealed. Until then its first block is zero, so any tar reader
+ * takes it for an empty archive. Every member has `mtime`, in seconds. Throws OUTPUT_EXISTS, FILE_NOT_FOUND.
+ */
+export async function openTarMedium(path: string, mtime: number): Promise<BundleMedium> {
+  await refuseExisting(path)
+  const partial = `${path}${PARTIAL}`
+  try {
+    await rm(partial, { force: true }) // a run that was killed left it: nothing in it can be used
+    return new TarMedium(path, await open(partial, 'wx+'), mtime)
+  } catch (error) {
+    throw fileError(outputError(error, path), path)
+  }
+}
+
+class TarMedium implements BundleMedium {
+  readonly where: string
+  readonly #path: string
+  readonly #partial: string
+  readonly #file: FileHandle
+  readonly #mtime: number
+  readonly #blobs = new Map<Digest, number>()
+  #reserved: HeadSizes = { index: 0, docker: 0 }
+  #end = 0
+  #workspace: string | undefined
+  /** Members are written one after another, whoever calls. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(path: string, file: FileHandle, mtime: number) {
+    this.#path = path
+    this.#partial = `${path}${PARTIAL}`
+    this.#file = file
+    this.#mtime = mtime
+    this.where = dirname(path)
+  }
+
+  async workspace(): Promise<string> {
+    this.#workspace ??= await mkdtemp(join(this.where, `.${basename(this.#path)}-`))
+    await mkdir(this.#workspace, { recursive: true })
+    return this.#workspace
+  }
+
+  async holds(): Promise<boolean> {
+    return false
+  }
+
+  async reserve(heads: HeadSizes): Promise<void> {
+    this.#reserved = heads
+    this.#end = this.#head().reduce((end, member) => end + this.#footprint(member), 0)
+  }
+
+  fit(file: string, json: Uint8Array): Uint8Array {
+    return padHead(json, file === INDEX_FILE ? this.#reserved.index : this.#reserved.docker, file)
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    return this.#blobs.get(blob.digest) === blob.size
+  }
+
+  async put(blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
+    await this.#inTurn(async () => {
+      const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
+      const start = this.#end + header.length
+      let position = start
+      try {
+        for await (const piece of verified(blob, bytes)) {
+          signal?.throwIfAborted()
+          await writeAll(this.#file, piece, position)
+          position += piece.length
+        }
+        await this.#close(blob.digest, header, blob.size)
+      } catch (error) {
+        throw abortError(fileError(error, this.#path), signal)
+      }
+    })
+  }
+
+  async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
+    return await this.#inTurn(async () => {
+      try {
+        const made = await produce({ path: this.#partial, offset: this.#end + BLOCK })
+        if (!this.#blobs.has(made.digest)) {
+          await this.#close(made.digest, encodeReservedHeader(this.#member(blobPath(made.digest), made.size)), made.size)
+        }
+        return made
+      } catch (error) {
+        throw fileError(error, this.#path)
+      }
+    })
+  }
+
+  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
+    const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
+    if (lost) throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)
+    try {
+      for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) this.#end = await this.#write(path, documents, this.#end)
+      await writeAll(this.#file, TAR_END, this.#end)
+      await this.#file.truncate(this.#end + TAR_END.length)
+      let position = 0
+      for (const member of this.#head()) {
+        if (member.type === 'directory') {
+          await writeAll(this.#file, encodeHeader(member), position)
+          position += this.#footprint(member)
+        } else {
+          position = await this.#write(member.name, documents, position)
+        }
+      }
+      await this.#file.sync()
+      await this.#publish()
+    } catch (error) {
+      throw fileError(error, this.#path)
+    }
+  }
+
+  async discard(): Promise<void> {
+    await this.#file.close()
+    await rm(this.#partial, { force: true })
+    await this.#removeWorkspace()
+  }
+
+  async #publish(): Promise<void> {
+    const [ours, there] = [await this.#file.stat({ bigint: true }), await stat(this.#partial, { bigint: true })]
+    if (ours.ino !== there.ino || ours.dev !== there.dev) {
+      throw new StowageError('OUTPUT_EXISTS', `${this.#partial} was replaced while we wrote it`, {
+        hint: 'Another command writes the same bundle: let it finish, or name another output.',
+      })
+    }
+    await refuseExisting(this.#path)
+    await this.#file.close() // Windows does not rename an open file
+    await rename(this.#partial, this.#path)
+    await syncPath(this.where, 'directory')
+    await this.#removeWorkspace()
+  }
+
+  async #removeWorkspace(): Promise<void> {
+    if (this.#workspace) await rm(this.#workspace, { recursive: true, force: true })
+  }
+
+  /** The members before the first blob, in their order. */
+  #head(): readonly TarMember[] {
+    return [
+      this.#member(LAYOUT_FILE, LAYOUT_BYTES.length),
+      this.#member(INDEX_FILE, this.#reserved.index),
+      this.#member(DOCKER_FILE, this.#reserved.docker),
+      { ...this.#member('blobs', 0), type: 'directory' as const },
+      { ...this.#member('blobs/sha256', 0), type: 'directory' as const },
+      this.#member(README_FILE, Buffer.byteLength(README_TEXT)),
+    ]
+  }
+
+  #member(name: string, size: number): TarMember {
+    return { name, size, mtime: this.#mtime }
+  }
+
+  #footprint(member: TarMember): number {
+    return encodeHeader(member).length + member.size + padding(member.size).length
+  }
+
+  /** Header last: until then the blocks of the member are no member. */
+  async #close(digest: Digest, header: Uint8Array, size: number): Promise<void> {
+    const start = this.#end + header.length
+    await writeAll(this.#file, padding(size), start + size)
+    await writeAll(this.#file, header, this.#end)
+    this.#end = start + size + padding(size).length
+    this.#blobs.set(digest, size)
+  }
+
+  async #write(path: string, documents: Documents, position: number): Promise<number> {
+    const bytes = documents.get(path) ?? new Uint8Array()
+    const whole = Buffer.concat([encodeHeader(this.#member(path, bytes.length)), bytes, padding(bytes.length)])
+    await writeAll(this.#file, whole, position)
+    return position + whole.length
+  }
+
+  async #inTurn<T>(job: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(job)
+    this.#turn = mine.catch(() => undefined) // its caller hears of the failure; the next job does not depend on it
+    return await mine
+  }
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  try {
+    await stat(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return
+    throw fileError(error, path)
+  }
+  throw new StowageError('OUTPUT_EXISTS', `${path} exists already`, {
+    hint: 'Delete it, or name another output: a bundle is never overwritten.',
+  })
+}

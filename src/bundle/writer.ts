@@ -1,0 +1,203 @@
+/** A bundle being written: an image destination, and a stage for layers that are born here. */
+import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
+import { type ImageContent, sizeOf } from '../blob/closure.js'
+import type { ImageDestination, WrittenImage } from '../destination/image-destination.js'
+import { abortError, StowageError } from '../errors.js'
+import { thisGenerator } from '../generator.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type Digest, digestOf, integrityOf } from '../oci/digest.js'
+import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
+import { formatReference, type Reference } from '../oci/reference.js'
+import type { WaitOptions } from '../progress.js'
+import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
+import { openDirectoryMedium } from './directory-medium.js'
+import { DOCKER_FILE, encodeDockerManifest, encodeIndex, engineNames, type NamedImage, reserveHeads } from './heads.js'
+import { BUNDLE_FILE, type BundleManifest, describeImage, encodeBundleManifest, SCHEMA_VERSION } from './manifest.js'
+import { type BundleMedium, checkSpace } from './medium.js'
+import { README_FILE, README_TEXT } from './readme.js'
+import { openTarMedium } from './tar-medium.js'
+
+export interface BundleWriterOptions {
+  /** Once it is aborted, disposing a directory bundle keeps its finished blobs for the next run. */
+  readonly signal?: AbortSignal | undefined
+  /** Seconds since 1970, as SOURCE_DATE_EPOCH: `created` and the times in the tar; without it, no `created` and 0. */
+  readonly epoch?: number | undefined
+}
+
+/** An open bundle. Disposing it unsealed removes what it made. */
+export interface BundleWriter extends ImageDestination, BlobStage {
+  /** A directory on the bundle's medium for files a source needs for a while. */
+  workspace(): Promise<string>
+  /**
+   * Says what will be written, before the first byte: `images` whole, and how many more are `unborn`, made here.
+   * Leaves room for the heads and throws NO_SPACE when it would not fit, INVALID_ARGUMENT when two images share a name.
+   */
+  plan(images: readonly NamedImage[], unborn: number): Promise<void>
+  /** Writes the heads, bundle.json and SHA256SUMS, and makes all of it last. Nothing can be written afterwards. */
+  seal(): Promise<BundleManifest>
+}
+
+/** Images a tar leaves room for when nobody planned. */
+const UNPLANNED = 16
+/** Room for headers, heads, bundle.json and SHA256SUMS: a part for every blob and a part for all, in bytes. */
+const ROOM_PER_BLOB = 2048
+const ROOM = 64 * 1024
+
+/**
+ * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See {@link openTarMedium} and
+ * {@link openDirectoryMedium} for what may stand there. Same images, same bytes. Format: docs/bundle-format.md.
+ */
+export async function openBundleWriter(path: string, { signal, epoch }: BundleWriterOptions = {}): Promise<BundleWriter> {
+  const medium = isTarPath(path) ? await openTarMedium(path, epoch ?? 0) : await openDirectoryMedium(path)
+  return new Writer(medium, signal, epoch)
+}
+
+/** Whether a bundle of this name is one tar file. */
+export function isTarPath(path: string): boolean {
+  return path.toLowerCase().endsWith('.tar')
+}
+
+class Writer implements BundleWriter {
+  readonly #medium: BundleMedium
+  readonly #signal: AbortSignal | undefined
+  readonly #epoch: number | undefined
+  readonly #images = new Map<Digest, NamedImage>()
+  readonly #files = new Map<Digest, number>()
+  #state: 'fresh' | 'planned' | 'closed' = 'fresh'
+
+  constructor(medium: BundleMedium, signal: AbortSignal | undefined, epoch: number | undefined) {
+    this.#medium = medium
+    this.#signal = signal
+    this.#epoch = epoch
+  }
+
+  async workspace(): Promise<string> {
+    return await this.#medium.workspace()
+  }
+
+  async plan(images: readonly NamedImage[], unborn: number): Promise<void> {
+    if (this.#state !== 'fresh') throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
+    refuseConflicts(images)
+    await this.#medium.reserve(reserveHeads(images, unborn))
+    const blobs = new Map(images.flatMap(({ image }) => blobsOf(image)).map(blob => [blob.digest, blob]))
+    const missing: Descriptor[] = []
+    for (const blob of blobs.values()) if (!(await this.#medium.holds(blob))) missing.push(blob)
+    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + blobs.size * ROOM_PER_BLOB)
+    const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
+    await checkSpace(this.#medium.where, needed, largest)
+    this.#state = 'planned'
+  }
+
+  async write(image: ImageContent, blobs: BlobStore, names: readonly Reference[], options: WaitOptions = {}): Promise<WrittenImage> {
+    await this.#begin()
+    const { signal = this.#signal, onProgress } = options
+    const all = this.#withNames(image, names)
+    const subject = names[0] ? formatReference(names[0]) : image.root.digest
+    const total = sizeOf(image)
+    onProgress?.({ type: 'stage', stage: 'copy', subject })
+    let [sent, skipped] = [0, 0]
+    const report = () => onProgress?.({ type: 'bytes', subject, done: sent + skipped, total })
+    const documents = new Map([...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]))
+    for (const blob of blobsOf(image)) {
+      signal?.throwIfAborted()
+      if (await this.#medium.has(blob, { signal })) {
+        skipped += blob.size
+      } else {
+        const known = documents.get(blob.digest)
+        await this.#medium.put(blob, counted(known ? [known] : blobs.fetch(blob, { signal })), { signal })
+      }
+      this.#files.set(blob.digest, blob.size)
+      report()
+    }
+    this.#images.set(image.root.digest, { image, names: all })
+    onProgress?.({ type: 'done', subject })
+    return { names, id: image.root.digest, sent, skipped }
+
+    async function* counted(bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
+      for await (const piece of bytes) {
+        sent += piece.length
+        report()
+        yield piece
+      }
+    }
+  }
+
+  async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
+    await this.#begin()
+    return await this.#medium.create(produce)
+  }
+
+  async seal(): Promise<BundleManifest> {
+    await this.#begin()
+    this.#signal?.throwIfAborted()
+    const images = [...this.#images.values()]
+    if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image')
+    const documents = new Map<string, Uint8Array>([
+      [LAYOUT_FILE, LAYOUT_BYTES],
+      [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images))],
+      [DOCKER_FILE, this.#medium.fit(DOCKER_FILE, encodeDockerManifest(images))],
+      [README_FILE, new TextEncoder().encode(README_TEXT)],
+    ])
+    const sums = new Map([...documents].map(([path, bytes]) => [path, digestOf(bytes)]))
+    const sizes = new Map([...documents].map(([path, bytes]) => [path, bytes.length]))
+    for (const [digest, size] of this.#files) {
+      sums.set(blobPath(digest), digest)
+      sizes.set(blobPath(digest), size)
+    }
+    const manifest: BundleManifest = {
+      schemaVersion: SCHEMA_VERSION,
+      generator: thisGenerator(),
+      ...(this.#epoch === undefined ? {} : { created: new Date(this.#epoch * 1000).toISOString() }),
+      images: images.map(({ image, names }) => describeImage(image, names)),
+      files: [...sums]
+        .sort(([a], [b]) => comparePaths(a, b))
+        .map(([path, digest]) => ({ path, size: sizes.get(path) ?? 0, integrity: integrityOf(digest) })),
+    }
+    const bundle = encodeBundleManifest(manifest)
+    documents.set(BUNDLE_FILE, bundle)
+    documents.set(CHECKSUMS_FILE, encodeChecksums(sums.set(BUNDLE_FILE, digestOf(bundle))))
+    await this.#medium.seal(documents, new Set(this.#files.keys()))
+    this.#state = 'closed'
+    return manifest
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    await this.#medium.discard(this.#signal?.aborted ?? false)
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#state === 'closed') throw new StowageError('INVALID_ARGUMENT', 'the bundle is sealed or disposed: nothing can be written to it')
+    if (this.#signal?.aborted) throw abortError(this.#signal.reason, this.#signal)
+    if (this.#state === 'fresh') await this.plan([], UNPLANNED)
+  }
+
+  /** The names this image has after this write; refuses a name that another image of the bundle has. */
+  #withNames(image: ImageContent, names: readonly Reference[]): readonly Reference[] {
+    refuseConflicts([...this.#images.values(), { image, names }])
+    const before = this.#images.get(image.root.digest)?.names ?? []
+    return [...new Map([...before, ...names].map(name => [formatReference(name), name])).values()]
+  }
+}
+
+/** Every blob once: manifests, configs, layers. */
+function blobsOf(image: ImageContent): readonly Descriptor[] {
+  const blobs = [...image.manifests.map(({ descriptor }) => descriptor), ...image.configs.map(({ descriptor }) => descriptor), ...image.layers]
+  return [...new Map(blobs.map(blob => [blob.digest, blob])).values()]
+}
+
+function refuseConflicts(images: readonly NamedImage[]): void {
+  const owners = new Map<string, Digest>()
+  for (const { image, names } of images) {
+    for (const name of engineNames(names).map(formatReference)) {
+      const owner = owners.get(name) ?? image.root.digest
+      if (owner !== image.root.digest) {
+        throw new StowageError('INVALID_ARGUMENT', `two different images are named ${name}: ${owner} and ${image.root.digest}`, {
+          hint: 'Pack them into two bundles, or give one of them another name first.',
+        })
+      }
+      owners.set(name, owner)
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/** A lock file: one process at a time changes what stands beside it. */
+import { open, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+
+/** The work under the lock takes milliseconds: a lock this old was left by a process that was killed. */
+const STALE_MS = 30_000
+const WAIT_MS = 40_000
+const PAUSE_MS = 25
+
+/**
+ * Runs `work` while `path` is ours. Waits for another holder; one that has not let go within 30 s is taken for dead.
+ * Throws BUSY when the lock cannot be had.
+ */
+export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  await acquire(path, signal)
+  try {
+    return await work()
+  } finally {
+    await rm(path, { force: true })
+  }
+}
+
+async function acquire(path: string, signal: AbortSignal | undefined): Promise<void> {
+  const deadline = Date.now() + WAIT_MS
+  for (;;) {
+    try {
+      const file = await open(path, 'wx')
+      await file.writeFile(`process ${process.pid} on ${hostname()}\n`)
+      await file.close()
+      return
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw fileError(error, path)
+    }
+    if (await isStale(path)) await rm(path, { force: true })
+    if (Date.now() > deadline) {
+      throw new StowageError('BUSY', `${path} is held by another process for more than ${WAIT_MS / 1000} s`, {
+        hint: 'Wait for the other stowage command; if none runs, delete the file.',
+      })
+    }
+    try {
+      await sleep(PAUSE_MS, undefined, { signal })
+    } catch (error) {
+      throw abortError(error, signal)
+    }
+  }
+}
+
+async function isStale(path: string): Promise<boolean> {
+  try {
+    return Date.now() - (await stat(path)).mtimeMs > STALE_MS
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw fileError(error, path)
+  }
+}

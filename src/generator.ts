@@ -1,0 +1,15 @@
+/** Who makes what Stowage makes: the package's own name and version. */
+import { readFileSync } from 'node:fs'
+import { parseJson, record, string } from './oci/json.js'
+
+export interface Generator {
+  readonly name: string
+  readonly version: string
+}
+
+/** Read from the package.json this module was installed with. */
+export function thisGenerator(): Generator {
+  const where = 'package.json'
+  const object = record(parseJson(readFileSync(new URL('../package.json', import.meta.url)), where), where)
+  return { name: string(object, 'name', where), version: string(object, 'version', where) }
+}

@@ -1,0 +1,63 @@
+/** Finds the image a person means among those of a place: by tag, by name or by digest. */
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { isDigest } from '../oci/digest.js'
+import { familiarReference, formatReference, isReference, parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
+import type { SourceImage } from './image-source.js'
+
+/** One entry of a place: an image under one name, or under none. */
+export interface NamedEntry {
+  readonly root: Descriptor
+  readonly name: Reference | undefined
+  /** What the layout's index calls it, `org.opencontainers.image.ref.name`. */
+  readonly refName?: string | undefined
+}
+
+/**
+ * The one image that `ref` means, with the names that `ref` means: its digest (all names), its `ref.name` as it stands,
+ * its full or familiar name, or a tag that one image alone has. Throws IMAGE_NOT_FOUND naming what `where` has, also when
+ * several images answer to `ref`.
+ */
+export function selectImage(entries: readonly NamedEntry[], ref: string, where: string): SourceImage {
+  const full = isReference(ref) ? formatReference(withDefaultTag(parseReference(ref))) : undefined
+  const rules: readonly ((entry: NamedEntry) => boolean)[] = [
+    ({ root }) => isDigest(ref) && root.digest === ref,
+    ({ refName }) => refName === ref,
+    ({ name }) => name !== undefined && formatReference(name) === full,
+    ({ name }) => name?.tag === ref,
+  ]
+  for (const rule of rules) {
+    const [first, ...others] = groupByRoot(entries.filter(rule))
+    if (first && others.length === 0) return first
+    if (first) throw notFound(`${others.length + 1} images of ${where} answer to ${JSON.stringify(ref)}`, entries.filter(rule))
+  }
+  throw notFound(`${where} has no image ${JSON.stringify(ref)}`, entries)
+}
+
+/** The only image there is. Throws IMAGE_NOT_FOUND naming all of them when there are several, or saying there is none. */
+export function onlyImage(entries: readonly NamedEntry[], where: string): SourceImage {
+  const [first, ...others] = groupByRoot(entries)
+  if (!first) throw new StowageError('IMAGE_NOT_FOUND', `${where} holds no image`)
+  if (others.length > 0) throw notFound(`${where} holds ${others.length + 1} images, and none was named`, entries)
+  return first
+}
+
+/** Every image once, with all its names, in their order. */
+export function groupByRoot(entries: readonly NamedEntry[]): readonly SourceImage[] {
+  const images = new Map<string, { readonly root: Descriptor; readonly names: Reference[] }>()
+  for (const { root, name } of entries) {
+    const image = images.get(root.digest) ?? { root, names: [] }
+    if (name) image.names.push(name)
+    images.set(root.digest, image)
+  }
+  return [...images.values()]
+}
+
+const SHOWN = 10
+
+function notFound(message: string, entries: readonly NamedEntry[]): StowageError {
+  const names = [...new Set(entries.map(({ root, name, refName }) => (name ? familiarReference(name) : (refName ?? root.digest))))]
+  const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : ''
+  const hint = names.length === 0 ? undefined : `Name one of these: ${names.slice(0, SHOWN).join(', ')}${more}.`
+  return new StowageError('IMAGE_NOT_FOUND', message, { hint })
+}

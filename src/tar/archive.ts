@@ -1,0 +1,191 @@
+/** The members of a tar file on disk, found by reading its headers only. Source: POSIX.1-2017 pax, GNU tar manual "Basic Tar Format". */
+import type { FileHandle } from 'node:fs/promises'
+import { StowageError } from '../errors.js'
+import { BLOCK, checksum } from './header.js'
+
+export interface ArchiveMember {
+  /** Relative, with `/`, without `./` before and `/` after it. */
+  readonly name: string
+  /** `other` is what we never write: links, devices, sparse files. */
+  readonly type: 'file' | 'directory' | 'other'
+  /** Of the content, in bytes. */
+  readonly size: number
+  /** Of the content in the tar file, in bytes. */
+  readonly offset: number
+}
+
+/** Largest extended header we read, in bytes; real ones hold a name. */
+const EXTENDED_LIMIT = 1024 * 1024
+/** More members than a bundle ever has; a list of them must fit into memory. */
+const MEMBER_LIMIT = 1_000_000
+/** Zeros a tar may have after its end: GNU tar fills up to a record, which may be made large. */
+const TRAILER_LIMIT = 1024 * 1024
+
+/**
+ * Lists the members of the tar file `file` in their order; content is skipped, so the file must be seekable.
+ * Reads ustar, PAX (`path`, `size`), GNU long names and numbers, and the old style before ustar. Throws INVALID_TAR naming
+ * the offset for a truncated file, a wrong checksum, a name that is absolute, climbs out or stands twice, a member that
+ * reaches past the end of the file, and for bytes after the end of the archive. `path` is for the messages.
+ */
+export async function listArchive(
+  file: FileHandle,
+  path: string,
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<readonly ArchiveMember[]> {
+  const { size: fileSize } = await file.stat()
+  const members = new Map<string, ArchiveMember>()
+  let extended: Extended = {}
+  let position = 0
+  for (;;) {
+    signal?.throwIfAborted()
+    const header = await readExactly(position, BLOCK, 'the next header or the two zero blocks that end a tar')
+    if (header.every(byte => byte === 0)) break
+    const fields = parseHeader(header, position)
+    const offset = position + BLOCK
+    if (fields.flag === 'x' || fields.flag === 'L' || fields.flag === 'K' || fields.flag === 'g') {
+      if (fields.size > EXTENDED_LIMIT) throw invalid(position, `an extended header of ${fields.size} bytes; the limit is ${EXTENDED_LIMIT}`)
+      extended = extend(extended, fields.flag, await readExactly(offset, fields.size, 'an extended header'), offset)
+      position = offset + padded(fields.size)
+      continue
+    }
+    const type = typeOf(fields)
+    const size = HEADER_ONLY.test(fields.flag) || type === 'directory' ? 0 : extended.size ?? fields.size
+    if (offset + size > fileSize) {
+      throw invalid(position, `a member that ends at ${offset + size}, but the file has ${fileSize} bytes: it is truncated`)
+    }
+    const name = checkedName(extended.path ?? fields.name, position)
+    if (name !== '') {
+      const twice = members.get(name)
+      if (twice && !(twice.type === 'directory' && type === 'directory')) throw invalid(position, `${JSON.stringify(name)} for the second time`)
+      members.set(name, { name, type, size, offset })
+      if (members.size > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
+    }
+    extended = {}
+    position = offset + padded(size)
+  }
+  if (extended.path !== undefined || extended.size !== undefined) throw invalid(position, 'an extended header with no member after it')
+  await checkTrailer(position)
+  return [...members.values()]
+
+  /** A second zero block, and after it nothing but zeros. */
+  async function checkTrailer(start: number): Promise<void> {
+    const length = fileSize - start
+    if (length > TRAILER_LIMIT) throw invalid(start, `the end of the archive, but ${length} more bytes follow: it was not finished`)
+    const trailer = await readExactly(start, Math.max(length, 2 * BLOCK), 'the two zero blocks that end a tar')
+    if (trailer.some(byte => byte !== 0)) throw invalid(start, 'the end of the archive, but more bytes follow it')
+  }
+
+  async function readExactly(at: number, length: number, what: string): Promise<Buffer> {
+    const buffer = Buffer.alloc(length)
+    let done = 0
+    while (done < length) {
+      const { bytesRead } = await file.read(buffer, done, length - done, at + done)
+      if (bytesRead === 0) {
+        throw new StowageError('INVALID_TAR', `${path}: expected ${what} at byte ${at} but the file ends at ${fileSize}: it is truncated`, {
+          hint: 'Copy the file again, and compare its size with the original.',
+        })
+      }
+      done += bytesRead
+    }
+    return buffer
+  }
+
+  function invalid(at: number, found: string): StowageError {
+    return new StowageError('INVALID_TAR', `${path}: at byte ${at} found ${found}`)
+  }
+
+  function parseHeader(header: Buffer, at: number): Fields {
+    const sum = octal(header, 148, 8)
+    if (sum !== checksum(header)) {
+      throw invalid(at, `a header whose checksum should be ${checksum(header)} but is ${sum ?? 'no number'}: this is no tar, or it is damaged`)
+    }
+    const size = octal(header, 124, 12)
+    if (size === undefined) throw invalid(at, 'a header whose size is no number')
+    // GNU's own magic ("ustar  ") keeps other things where POSIX has the prefix
+    const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? text(header, 345, 155) : ''
+    const name = text(header, 0, 100)
+    return { name: prefix === '' ? name : `${prefix}/${name}`, size, flag: String.fromCharCode(header[156] ?? 0) }
+  }
+
+  function extend(before: Extended, flag: string, content: Buffer, at: number): Extended {
+    if (flag === 'K') return before
+    if (flag === 'L') return { ...before, path: content.toString('utf8').replace(/\0+$/, '') }
+    const records = parsePax(content, at)
+    const name = records.get('path')
+    const size = records.get('size')
+    const sparse = [...records.keys()].some(key => key.startsWith('GNU.sparse.'))
+    if (sparse) throw invalid(at, 'a sparse file, which we do not read')
+    if (size !== undefined && !/^\d{1,15}$/.test(size)) throw invalid(at, `a PAX size that is no number: ${JSON.stringify(size.slice(0, 40))}`)
+    if (flag === 'g') {
+      if (name !== undefined || size !== undefined) throw invalid(at, 'a global PAX header with a path or a size')
+      return before
+    }
+    return { ...before, ...(name === undefined ? {} : { path: name }), ...(size === undefined ? {} : { size: Number(size) }) }
+  }
+
+  function parsePax(content: Buffer, at: number): ReadonlyMap<string, string> {
+    const records = new Map<string, string>()
+    let start = 0
+    while (start < content.length) {
+      const length = /^(\d{1,7}) /.exec(content.toString('latin1', start, start + 8))?.[1]
+      const end = start + Number(length)
+      const record = length === undefined || end > content.length ? '' : content.toString('utf8', start + length.length + 1, end)
+      const equals = record.indexOf('=')
+      if (equals < 1 || !record.endsWith('\n')) throw invalid(at + start, 'a PAX record that is not "length key=value"')
+      records.set(record.slice(0, equals), record.slice(equals + 1, -1))
+      start = end
+    }
+    return records
+  }
+
+  function checkedName(raw: string, at: number): string {
+    const shown = JSON.stringify(raw.slice(0, 200))
+    if (raw === '' || raw.includes('\0')) throw invalid(at, `a member with no proper name: ${shown}`)
+    if (raw.startsWith('/') || raw.includes('\\') || /^[A-Za-z]:/.test(raw)) throw invalid(at, `a name that is not relative: ${shown}`)
+    const parts = raw.split('/').filter(part => part !== '' && part !== '.')
+    if (parts.includes('..')) throw invalid(at, `a name that climbs out: ${shown}`)
+    return parts.join('/')
+  }
+}
+
+/** Links, devices, directories, FIFOs: no content follows, whatever the size field says. */
+const HEADER_ONLY = /^[1-6]$/
+
+interface Fields {
+  readonly name: string
+  readonly size: number
+  readonly flag: string
+}
+
+/** What extended headers say of the member after them. */
+interface Extended {
+  readonly path?: string
+  readonly size?: number
+}
+
+function typeOf({ flag, name }: Fields): ArchiveMember['type'] {
+  if (flag === '5') return 'directory'
+  if (flag === '0' || flag === '\0' || flag === '7') return name.endsWith('/') ? 'directory' : 'file'
+  return 'other'
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / BLOCK) * BLOCK
+}
+
+function text(header: Buffer, start: number, length: number): string {
+  const field = header.subarray(start, start + length)
+  const end = field.indexOf(0)
+  return field.toString('utf8', 0, end < 0 ? length : end)
+}
+
+/** An octal field, or GNU's base-256 one for sizes from 8 GiB; undefined when it is neither or over 2^53 - 1. */
+function octal(header: Buffer, start: number, length: number): number | undefined {
+  if (header[start] === 0x80) {
+    const value = header.subarray(start + 1, start + length).reduce((sum, byte) => sum * 256 + byte, 0)
+    return Number.isSafeInteger(value) ? value : undefined
+  }
+  const digits = /^ *([0-7]*)[ \0]*$/.exec(header.toString('latin1', start, start + length))?.[1]
+  if (digits === undefined) return undefined
+  return digits === '' ? 0 : Number.parseInt(digits, 8)
+}
