@@ -14,7 +14,7 @@ const ADDON = join(ROOT, 'build', 'Release', 'stowage.node')
 export function buildAddon() {
   const headers = nodeHeaders()
   if (!headers) {
-    stop('node_api.h is not found beside this Node.js nor in /usr/include/node: install libnode-dev, or a Node.js that brings its headers')
+    stop(`no node_api.h beside this Node.js nor in /usr/include/node: install libnode-dev, or a Node.js with headers`)
   }
   const state = stateOf([join(ROOT, 'binding.gyp'), join(ROOT, 'native')], process.version)
   if (existsSync(ADDON) && stampOf('native') === state) return

@@ -1,4 +1,4 @@
-/** Sets up and carries two sample images the whole way: layer, pack, verify, load. Everything it makes is in `quickstart/`. */
+/** Sets up and carries two sample images the whole way: layer, pack, verify, load. All it makes is in `quickstart/`. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { get } from 'node:http'
@@ -37,7 +37,7 @@ run('ls', ['quickstart/store'])
 
 const engine = await askEngine('/info')
 if (engine) loadIntoEngine(engine)
-else say('No Docker Engine answers (DOCKER_HOST, or /var/run/docker.sock), so none is loaded; the store above holds both images.')
+else say('No Docker Engine answers (DOCKER_HOST or /var/run/docker.sock): the store above is where both images are.')
 
 say('Done. All that was made is in quickstart/.')
 
@@ -55,7 +55,7 @@ function loadIntoEngine({ DriverStatus: status, ServerVersion: version, OSType: 
   else say('The docker command is not installed, so `docker images` is not shown.')
 }
 
-/** JSON that the engine's API gives for `path`, or undefined when none answers. Without docker's command only plain sockets are tried. */
+/** What the engine's API says at `path`, or undefined when none answers. TLS and ssh are left to docker's own command. */
 async function askEngine(path) {
   const host = process.env.DOCKER_HOST || 'unix:///var/run/docker.sock'
   const address = /^unix:\/\/(.+)$/.exec(host)
@@ -66,7 +66,8 @@ async function askEngine(path) {
   }
   const url = new URL(address ? 'http://localhost' : host.replace('tcp:', 'http:'))
   return await new Promise(resolve => {
-    const request = get({ host: url.hostname, port: url.port || 2375, path, ...(address ? { socketPath: address[1] } : {}), timeout: 5000 })
+    const place = address ? { socketPath: address[1] } : { host: url.hostname, port: url.port || 2375 }
+    const request = get({ ...place, path, timeout: 5000 })
     request.on('error', () => resolve(undefined))
     request.on('timeout', () => request.destroy())
     request.on('response', answer => {
@@ -98,7 +99,8 @@ function run(name, args, shown = [name, ...args].join(' ')) {
     env: { ...process.env, STOWAGE_STORE: join(WORK, 'store') },
   })
   if (status === 0) return
-  console.error(`quickstart: \`${shown}\` ${error ? error.message : signal ? `ended by ${signal}` : `exited with status ${status}`}`)
+  const end = error?.message ?? (signal ? `ended by ${signal}` : `exited with status ${status}`)
+  console.error(`quickstart: \`${shown}\`: ${end}`)
   process.exit(1)
 }
 

@@ -27,10 +27,11 @@ export function fail(message) {
 function checkVersions() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   const fits = (major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22
-  if (!fits) fail(`Stowage needs Node.js 20.19 or later, or 22.12 or later; this is ${process.versions.node}. Install a newer one.`)
+  if (!fits) fail(`Stowage needs Node.js 20.19 or later, or 22.12 or later; this is ${process.versions.node}`)
   const npm = spawnSync('npm', ['--version'], { encoding: 'utf8' })
   if (npm.error) fail('npm is not installed; it comes with Node.js, on Debian in the package npm.')
-  if (Number.parseInt(npm.stdout, 10) < NPM_MAJOR) fail(`Stowage needs npm ${NPM_MAJOR} or later; this is ${npm.stdout.trim()}.`)
+  const version = npm.stdout.trim()
+  if (Number.parseInt(version, 10) < NPM_MAJOR) fail(`Stowage needs npm ${NPM_MAJOR} or later; this is ${version}`)
 }
 
 function installPackages(purpose) {
@@ -39,7 +40,9 @@ function installPackages(purpose) {
   const packages = groups.flatMap(group => group.packages)
   const wanted = groups.map(({ why, packages: names }) => `${names.join(', ')} ${why}`).join('; ')
   const run = privileges()
-  if (!existsSync('/usr/bin/apt-get')) fail(`missing: ${wanted}. This is not Debian: install what your system calls these packages.`)
+  if (!existsSync('/usr/bin/apt-get')) {
+    fail(`missing: ${wanted}. There is no apt-get here: install what this system calls these packages.`)
+  }
   if (!run) fail(`missing: ${wanted}. Neither root nor sudo is here; as root: apt-get install ${packages.join(' ')}`)
   console.log(`setup: installing with apt-get: ${wanted}`)
   const known = packages.every(name => /Candidate: (?!\(none\))/.test(text('apt-cache', ['policy', name])))
@@ -66,7 +69,7 @@ function update(run) {
   run('apt-get', ['update', '-qq'])
 }
 
-/** Whether it went well. Packages that bring a service (docker.io) must not start it: only a policy says so, only for this call. */
+/** Whether it went well. A package that brings a service (docker.io) must not start it: a policy for this call says so. */
 function install(run, packages) {
   const script = `
     policy=/usr/sbin/policy-rc.d
@@ -86,13 +89,15 @@ function installModules() {
   const installed = join(ROOT, 'node_modules', '.package-lock.json')
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
   console.log('setup: npm ci')
-  const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
+  const { status } = spawnSync('npm', args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
   if (status !== 0) fail('npm ci failed; what it said is above.')
 }
 
 /** Runs a command and shows what it printed only when it fails. */
 function quiet(name, args) {
-  const { status, stdout, stderr } = spawnSync(name, args, { encoding: 'utf8', stdio: ['inherit', 'pipe', 'pipe'], maxBuffer: 1 << 28 })
+  const stdio = ['inherit', 'pipe', 'pipe'] // sudo may ask for a password
+  const { status, stdout, stderr } = spawnSync(name, args, { encoding: 'utf8', stdio, maxBuffer: 1 << 28 })
   if (status !== 0) console.error(`${stdout}${stderr}`)
   return status === 0
 }

@@ -1,13 +1,14 @@
 /**
- * Counts named tests in TAP files and prints `N passed, N failed`, the last line of a CI run: `node scripts/tally.mjs NAME=STATUS…`,
- * each NAME a run whose TAP is `.tap/NAME.tap` and STATUS the exit status it had. A run that died, left no TAP or ran no test
- * counts as failed, whatever it printed before. Format: TAP 14, subtests indented by four.
+ * Counts named tests in TAP files and prints `N passed, N failed`, the last line of a CI run:
+ * `node scripts/tally.mjs NAME=STATUS…`, each NAME a run whose TAP is `.tap/NAME.tap`, STATUS the exit status it had.
+ * A run that died, left no TAP or ran no test counts as failed, whatever it printed before.
+ * Format: TAP 14, subtests indented by four.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './build.mjs'
 
-/** Test points at the level of files and of the named tests in them; YAML blocks between `---` and `...` are no test points. */
+/** Counts test points of files and of the named tests in them; what stands in a YAML block is no test point. */
 export function tally(tap) {
   const count = { passed: 0, failed: 0, skipped: 0, complete: false }
   let failedInFile = 0
@@ -44,7 +45,7 @@ if (process.argv[1] === import.meta.filename) {
   for (const argument of process.argv.slice(2)) {
     const [name = '', status = ''] = argument.split('=')
     const path = join(ROOT, '.tap', `${name}.tap`)
-    const count = existsSync(path) ? tally(readFileSync(path, 'utf8')) : { passed: 0, failed: 0, skipped: 0, complete: false }
+    const count = tally(existsSync(path) ? readFileSync(path, 'utf8') : '')
     const whole = status === '0' && count.complete && count.passed > 0
     if (!whole && count.failed === 0) count.failed = 1
     console.log(`${name}: ${count.passed} passed, ${count.failed} failed${whole ? '' : ` (exit status ${status})`}`)

@@ -1,6 +1,6 @@
 /**
- * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults] [TAP OPTION…]`. `unit` is everything that needs no
- * engine, type check included. The TAP of a run stays in `.tap/NAME.tap`.
+ * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults] [TAP OPTION…]`.
+ * `unit` is the type check and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
@@ -36,7 +36,8 @@ function testFiles(directory) {
 
 /** Runs a program of node_modules; its failure is ours. */
 function node(program, args) {
-  const { status, signal } = spawnSync(process.execPath, [join(ROOT, 'node_modules', program), ...args], { cwd: ROOT, stdio: 'inherit' })
+  const path = join(ROOT, 'node_modules', program)
+  const { status, signal } = spawnSync(process.execPath, [path, ...args], { cwd: ROOT, stdio: 'inherit' })
   if (status !== 0) {
     if (signal) console.error(`test: ${program} ended by ${signal}`)
     process.exit(status ?? 1)

@@ -60,7 +60,7 @@ export interface DirectoryWimOptions {
   readonly name?: string
 }
 
-/** A plain capture of a directory: needs wimtools, neither root nor FUSE. Has no security descriptors, streams or short names. */
+/** A plain capture of a directory: needs wimtools, neither root nor FUSE. Has no security descriptors and no streams. */
 export function directoryWim(t: Scratch, { files, args = [], name = 'tree' }: DirectoryWimOptions = {}): string {
   const directory = join(scratch(t), 'tree')
   writeTree(directory, files)
@@ -124,7 +124,7 @@ export interface StoredBlob {
   readonly offset: number
 }
 
-/** The file blobs of a WIM (no metadata), in the order of its table. For a blob in a solid resource: where that resource is. */
+/** The file blobs of a WIM (no metadata) in the order of its table; for one in a solid resource, where the resource is. */
 export function blobsOf(path: string): StoredBlob[] {
   const blobs: StoredBlob[] = []
   for (const block of wimlib('info', path, '--blobs').split(/\n\s*\n/)) {

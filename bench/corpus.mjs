@@ -1,0 +1,102 @@
+/** What is measured on: made once from this machine's own files, kept in a cache directory outside the checkout. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash, randomFillSync } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+
+const CACHE = process.env.STOWAGE_BENCH_CACHE ?? join(tmpdir(), 'stowage-bench')
+const MIB = 1024 * 1024
+const SOURCES = ['/usr/share', '/usr/bin', '/usr/lib', '/usr/include', '/usr/sbin']
+
+/** The hives without which a tree is no base layer; they are small enough to count for nothing. */
+const HIVES = ['DEFAULT', 'SAM', 'SECURITY', 'SOFTWARE', 'SYSTEM'].map(name => `Windows/System32/config/${name}`)
+
+/** Path of an LZX WIM of about `size` bytes of files, and what is in it. */
+export function corpusWim(size) {
+  const wim = join(CACHE, `corpus-${size / MIB}.wim`)
+  if (!existsSync(wim)) {
+    console.error(`bench: making ${wim} once, about ${Math.ceil(size / MIB / 15)} s of capture`)
+    const tree = join(CACHE, `corpus-${size / MIB}`)
+    rmSync(tree, { recursive: true, force: true })
+    mkdirSync(tree, { recursive: true })
+    copyFiles(tree, pickFiles(size))
+    for (const hive of HIVES) {
+      mkdirSync(join(tree, hive, '..'), { recursive: true })
+      writeFileSync(join(tree, hive), Buffer.concat([Buffer.from('regf'), Buffer.alloc(4092)]))
+    }
+    const threads = `--threads=${availableParallelism()}`
+    const args = ['capture', tree, `${wim}.partial`, 'corpus', '--compress=LZX', threads]
+    execFileSync('wimlib-imagex', args, { stdio: 'ignore' })
+    renameSync(`${wim}.partial`, wim)
+    rmSync(tree, { recursive: true })
+  }
+  const xml = execFileSync('wimlib-imagex', ['info', wim, '--xml'], { maxBuffer: 1 << 24 }).toString('utf16le')
+  const number = name => Number(new RegExp(`<${name}>(\\d+)<`).exec(xml.slice(xml.indexOf('<IMAGE')))?.[1])
+  return { wim, files: number('FILECOUNT'), bytes: number('TOTALBYTES'), cache: CACHE }
+}
+
+/** Path of an OCI layout with one image of `size` bytes in layers that are read and hashed, never unpacked. */
+export function corpusLayout(size) {
+  const layout = join(CACHE, `layout-${size / MIB}`)
+  if (existsSync(join(layout, 'index.json'))) return layout
+  rmSync(layout, { recursive: true, force: true })
+  const blobs = join(layout, 'blobs', 'sha256')
+  mkdirSync(blobs, { recursive: true })
+  const put = (mediaType, bytes) => {
+    const hex = createHash('sha256').update(bytes).digest('hex')
+    writeFileSync(join(blobs, hex), bytes)
+    return { mediaType, digest: `sha256:${hex}`, size: bytes.length }
+  }
+  const json = value => Buffer.from(JSON.stringify(value))
+  const layers = Array.from({ length: 8 }, (_, n) => put('application/vnd.oci.image.layer.v1.tar', layer(n, size / 8)))
+  const platform = { architecture: 'amd64', os: 'linux' }
+  const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) }
+  const config = put('application/vnd.oci.image.config.v1+json', json({ ...platform, config: {}, rootfs }))
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+  const manifest = put(mediaType, json({ schemaVersion: 2, mediaType, config, layers }))
+  const annotations = { 'io.containerd.image.name': 'stowage.example/bench:1', 'org.opencontainers.image.ref.name': '1' }
+  writeFileSync(join(layout, 'oci-layout'), json({ imageLayoutVersion: '1.0.0' }))
+  writeFileSync(join(layout, 'index.json'), json({ schemaVersion: 2, manifests: [{ ...manifest, platform, annotations }] }))
+  return layout
+}
+
+/** One layer: a tar with one file of random bytes, by GNU tar. */
+function layer(n, size) {
+  const path = join(CACHE, `layer-${n}`)
+  writeFileSync(path, randomFillSync(Buffer.alloc(size)))
+  const tar = execFileSync('tar', ['-C', CACHE, '--format=ustar', '-cf', '-', `layer-${n}`], { maxBuffer: size + MIB })
+  rmSync(path)
+  return tar
+}
+
+/** Regular files until they have `size` bytes, with names and letter cases that Windows can hold as well. */
+function pickFiles(size) {
+  const found = []
+  const cases = new Map()
+  let total = 0
+  const visit = directory => {
+    for (const entry of readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const path = join(directory, entry.name)
+      if (total >= size) return
+      if (/[:\\<>"|?*\ufffd]/.test(entry.name) || (cases.get(path.toLowerCase()) ?? path) !== path) continue
+      cases.set(path.toLowerCase(), path)
+      if (entry.isDirectory()) visit(path)
+      if (!entry.isFile()) continue
+      const bytes = statSync(path).size
+      if (bytes > 64 * MIB) continue
+      total += bytes
+      found.push(path)
+    }
+  }
+  SOURCES.filter(existsSync).forEach(visit)
+  return found
+}
+
+function copyFiles(tree, paths) {
+  const list = paths.map(path => relative('/', path)).join('\0')
+  const script = 'tar -C / --null -T - -cf - | tar -C "$1" -xf -'
+  const args = ['-o', 'pipefail', '-c', script, 'bash', tree]
+  const { status, stderr } = spawnSync('bash', args, { input: list, encoding: 'utf8' })
+  if (status !== 0) throw new Error(`copying the corpus failed: ${stderr}`)
+}

@@ -1,0 +1,62 @@
+/** Runs a command and says how long it took, how much memory it held at most, and which files it made on the way. */
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+
+const POLL = 20 // milliseconds; the kernel keeps the high-water mark between two looks
+
+/**
+ * `seconds` of wall clock; `rss` in bytes, of the process itself, not its children; `strays`, the files seen in `watched`
+ * directories, or open though deleted, other than those whose path starts with `output`. Throws when the command fails.
+ */
+export async function measure(command, args, { env = {}, watched = [], output = '' } = {}) {
+  const started = process.hrtime.bigint()
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', piece => (text = (text + piece).slice(-4000)))
+  let rss = 0
+  const strays = new Set()
+  const look = setInterval(() => {
+    rss = Math.max(rss, peakOf(child.pid))
+    for (const path of [...listed(watched), ...deletedOf(child.pid)]) if (!path.startsWith(output)) strays.add(path)
+  }, POLL)
+  const status = await new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', resolve)
+  })
+  const seconds = Number(process.hrtime.bigint() - started) / 1e9
+  clearInterval(look)
+  if (status !== 0) throw new Error(`${[command, ...args].join(' ')} exited with status ${status}:\n${text}`)
+  return { seconds, rss, strays: [...strays] }
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
+}
+
+function peakOf(pid) {
+  const status = unlessGone(() => readFileSync(`/proc/${pid}/status`, 'utf8')) ?? ''
+  return 1024 * Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0)
+}
+
+function listed(directories) {
+  const names = directory => unlessGone(() => readdirSync(directory)) ?? []
+  return directories.flatMap(directory => names(directory).map(name => `${directory}/${name}`))
+}
+
+function deletedOf(pid) {
+  const numbers = unlessGone(() => readdirSync(`/proc/${pid}/fd`)) ?? []
+  const links = numbers.map(number => unlessGone(() => readlinkSync(`/proc/${pid}/fd/${number}`)) ?? '')
+  return links.filter(link => link.endsWith(' (deleted)'))
+}
+
+/** A process or file may end between two calls. */
+function unlessGone(read) {
+  try {
+    return read()
+  } catch (error) {
+    if (error.code === 'ENOENT' || error.code === 'ESRCH') return undefined
+    throw error
+  }
+}
