@@ -91,7 +91,8 @@ export interface Corruption {
 
 /**
  * Flips one byte in the middle of a blob's data in the WIM at `path`: of the blob with this SHA-1, else of the largest one.
- * In a compressed chunk that may show as data that does not decompress rather than as a wrong hash.
+ * In a compressed chunk that may show as data that does not decompress rather than as a wrong hash, and in a solid resource
+ * it hits whichever blob lies in the middle.
  */
 export function corruptBlob(path: string, sha1?: string): Corruption {
   const blobs = blobsOf(path).sort((a, b) => b.size - a.size)
@@ -131,8 +132,8 @@ export function blobsOf(path: string): StoredBlob[] {
     const field = (name: RegExp): string | undefined => name.exec(block)?.[1]
     const sha1 = field(/^Hash\s+= 0x([0-9a-f]{40})$/m)
     if (sha1 === undefined || /^Flags.*WIM_RESHDR_FLAG_METADATA/m.test(block)) continue
-    const size = field(/^(?:Solid resource c|Raw c|C)ompressed size\s+= (\d+)/m)
-    const offset = field(/^(?:Solid resource offset|Offset in WIM|Raw offset in WIM)\s+= (\d+)/m)
+    const size = field(/^Compressed size\s+= (\d+)/m) ?? field(/^Solid resource\s+= \d+ => (\d+)/m)
+    const offset = field(/^Offset in WIM\s+= (\d+)/m) ?? field(/^Solid resource\s+=.*@ offset (\d+)/m)
     if (size === undefined || offset === undefined) continue
     blobs.push({ sha1, size: Number(size), offset: Number(offset) })
   }
