@@ -1,12 +1,11 @@
 /**
  * Counts named tests in TAP files and prints `N passed, N failed`, the last line of a CI run:
- * `node scripts/tally.mjs NAME=STATUS…`, each NAME a run whose TAP is `.tap/NAME.tap`, STATUS the exit status it had.
+ * `node scripts/tally.mjs FILE=STATUS…`, each FILE the TAP of a run and STATUS the exit status it had.
  * A run that died, left no TAP or ran no test counts as failed, whatever it printed before.
  * Format: TAP 14, subtests indented by four.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { ROOT } from './build.mjs'
+import { basename } from 'node:path'
 
 /** Counts test points of files and of the named tests in them; what stands in a YAML block is no test point. */
 export function tally(tap) {
@@ -43,12 +42,11 @@ export function tally(tap) {
 if (process.argv[1] === import.meta.filename) {
   const sum = { passed: 0, failed: 0, skipped: 0 }
   for (const argument of process.argv.slice(2)) {
-    const [name = '', status = ''] = argument.split('=')
-    const path = join(ROOT, '.tap', `${name}.tap`)
+    const [path = '', status = ''] = argument.split('=')
     const count = tally(existsSync(path) ? readFileSync(path, 'utf8') : '')
     const whole = status === '0' && count.complete && count.passed > 0
     if (!whole && count.failed === 0) count.failed = 1
-    console.log(`${name}: ${count.passed} passed, ${count.failed} failed${whole ? '' : ` (exit status ${status})`}`)
+    console.log(`${basename(path, '.tap')}: ${count.passed} passed, ${count.failed} failed${whole ? '' : ` (exit status ${status})`}`)
     for (const key of ['passed', 'failed', 'skipped']) sum[key] += count[key]
   }
   console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`)
