@@ -67,9 +67,13 @@ function stamp(name, state) {
   writeFileSync(join(STAMPS, name), state)
 }
 
+/** Runs a compiler and shows what it printed only when it fails. */
 function run(command, args, failure) {
-  const { status } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
-  if (status !== 0) stop(failure)
+  const stdio = ['ignore', 'pipe', 'pipe']
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: ROOT, stdio, encoding: 'utf8', maxBuffer: 1 << 28 })
+  if (status === 0) return
+  console.error(`${stdout}${stderr}`)
+  stop(failure)
 }
 
 function stop(message) {
