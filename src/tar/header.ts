@@ -59,7 +59,16 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
     ...(size > USTAR_SIZE_LIMIT ? { size: String(size) } : {}),
   }
   const { prefix, rest } = parts ?? { prefix: '', rest: shorten(name) }
-  const header = block({
+  const body = Object.keys(records).sort().map(key => paxRecord(key, records[key] ?? '')).join('')
+  const bodySize = Buffer.byteLength(body)
+  const before = bodySize === 0 ? 0 : BLOCK + bodySize + paddingSize(bodySize)
+  const bytes = Buffer.allocUnsafe(before + BLOCK).fill(0)
+  if (before > 0) {
+    const extended = `PaxHeaders/${shorten(name).slice(0, 80)}`
+    writeBlock(bytes, { prefix: '', name: extended, linkname: '', mode: 0o644, size: bodySize, mtime, flag: 'x' })
+    bytes.write(body, BLOCK)
+  }
+  writeBlock(bytes.subarray(before), {
     prefix,
     name: rest,
     linkname: fits ? linkname : shorten(linkname),
@@ -68,13 +77,7 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
     mtime,
     flag,
   })
-  const keys = Object.keys(records).sort()
-  if (keys.length === 0) return header
-  const body = Buffer.from(keys.map(key => paxRecord(key, records[key] ?? '')).join(''))
-  const extended = block({
-    prefix: '', name: `PaxHeaders/${shorten(name).slice(0, 80)}`, linkname: '', mode: 0o644, size: body.length, mtime, flag: 'x',
-  })
-  return Buffer.concat([extended, body, padding(body.length), header])
+  return bytes
 }
 
 /**
@@ -95,7 +98,13 @@ export function encodeReservedHeader(member: TarMember): Uint8Array {
 
 /** The zeros that follow `size` bytes of content, 0 to 511 of them. */
 export function padding(size: number): Uint8Array {
-  return new Uint8Array((BLOCK - (size % BLOCK)) % BLOCK)
+  return PADDING.subarray(0, paddingSize(size))
+}
+
+const PADDING = new Uint8Array(BLOCK)
+
+function paddingSize(size: number): number {
+  return (BLOCK - (size % BLOCK)) % BLOCK
 }
 
 interface Fields {
@@ -108,8 +117,8 @@ interface Fields {
   readonly flag: string
 }
 
-function block({ prefix, name, linkname, mode, size, mtime, flag }: Fields): Uint8Array {
-  const header = Buffer.alloc(BLOCK)
+/** Fills the first 512 bytes of `header`, which are zero. */
+function writeBlock(header: Buffer, { prefix, name, linkname, mode, size, mtime, flag }: Fields): void {
   header.write(name, 0, 100, 'latin1')
   header.write(octal(mode, 7), 100, 'latin1')
   header.write(octal(0, 7), 108, 'latin1')
@@ -124,7 +133,6 @@ function block({ prefix, name, linkname, mode, size, mtime, flag }: Fields): Uin
   header.write(octal(0, 7), 337, 'latin1')
   header.write(prefix, 345, 155, 'latin1')
   header.write(`${octal(checksum(header), 6)}\0 `, 148, 'latin1')
-  return header
 }
 
 /** Sum of the header's bytes, its own field taken as spaces. */

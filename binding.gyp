@@ -1,0 +1,61 @@
+{
+  "targets": [
+    {
+      "target_name": "stowage",
+      "sources": [
+        "native/addon.cc",
+        "native/blob_stream.cc",
+        "native/dentry_reader.cc",
+        "native/layer_job.cc",
+        "native/wim_file.cc",
+        "native/wim/archive.cc",
+        "native/wim/blob_reader.cc",
+        "native/wim/blob_table.cc",
+        "native/wim/error.cc",
+        "native/wim/file.cc",
+        "native/wim/gzip.cc",
+        "native/wim/header.cc",
+        "native/wim/layer_stream.cc",
+        "native/wim/library.cc",
+        "native/wim/metadata.cc",
+        "native/wim/resource.cc",
+        "native/wim/worker_pool.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "_FILE_OFFSET_BITS=64"],
+      "cflags!": ["-fno-exceptions"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17"],
+      "cflags_cc": ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wno-sign-conversion", "-Werror", "-fvisibility=hidden"],
+      "conditions": [
+        ["OS=='linux'", {
+          "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
+          "libraries": [
+            "<!@(pkg-config --libs wimlib)",
+            "-l:libdeflate.a",
+            "-l:libcrypto.a"
+          ],
+          "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"]
+        }],
+        ["OS=='mac'", {
+          "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
+          "libraries": ["<!@(pkg-config --libs wimlib libdeflate libcrypto)"],
+          "xcode_settings": {
+            "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+            "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+            "MACOSX_DEPLOYMENT_TARGET": "11.0",
+            "OTHER_CPLUSPLUSFLAGS": ["<!@(pkg-config --cflags libdeflate libcrypto)"]
+          }
+        }],
+        ["OS=='win'", {
+          "variables": { "wimlib_dir%": "<!(node -p \"process.env.WIMLIB_DIR || ''\")" },
+          "include_dirs": ["<(wimlib_dir)/include"],
+          "libraries": ["<(wimlib_dir)/lib/libwim.lib", "<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
+          "defines": ["NOMINMAX", "WIN32_LEAN_AND_MEAN"],
+          "msvs_settings": {
+            "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17", "/W3", "/WX"] }
+          }
+        }]
+      ]
+    }
+  ]
+}

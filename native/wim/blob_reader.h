@@ -1,0 +1,73 @@
+// Blobs of an archive in a given order: read and decompressed by several threads ahead of the reader, handed out in
+// order, each checked against its SHA-1, in bounded memory.
+#ifndef STOWAGE_WIM_BLOB_READER_H_
+#define STOWAGE_WIM_BLOB_READER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "blob_table.h"
+#include "worker_pool.h"
+
+namespace wim {
+
+class BlobReader {
+ public:
+  // The next piece of the next blob. `data` is good until the next call.
+  struct Piece {
+    // Position in the list of requests.
+    uint32_t request;
+    const uint8_t* data;
+    size_t size;
+    // The last piece of its blob; it is only handed out once the blob's hash is right.
+    bool last;
+  };
+
+  // `requests` are indexes into table.blobs(); in the order of their places in the file reading is fastest, and in a
+  // solid resource any other order decompresses chunks again. A blob asked for twice in a row is decompressed once.
+  // `window`: how many decompressed bytes may wait for the reader (at least one chunk a thread always may).
+  // `table` and `pool` outlive the reader.
+  BlobReader(const BlobTable& table, std::vector<uint32_t> requests, WorkerPool& pool, uint64_t window);
+  ~BlobReader();
+
+  // False at the end. Throws WIM_CORRUPT naming the blob, or what reading threw.
+  bool Next(Piece* piece);
+
+ private:
+  struct Batch;
+  struct Slice;
+  struct BigBlob;
+
+  void Schedule();
+  bool ScheduleSome();
+  void ScheduleSolid(const Resource& resource, const Blob& blob, uint32_t request);
+  void ScheduleBig(const Resource& resource);
+  void ScheduleSmall();
+  void Start(std::shared_ptr<Batch> batch);
+
+  const BlobTable& table_;
+  const std::vector<uint32_t> requests_;
+  WorkerPool& pool_;
+  const uint64_t window_;
+  // Shared with the batches, which may outlive the reader by a moment.
+  std::shared_ptr<std::atomic<uint64_t>> waiting_;
+  std::shared_ptr<std::atomic<bool>> cancelled_;
+
+  size_t next_request_ = 0;
+  std::unique_ptr<BigBlob> big_;
+  // The solid resource whose chunks are being handed out, and its last chunks.
+  uint32_t solid_resource_ = 0xffffffff;
+  std::vector<Chunk> solid_chunks_;
+  std::deque<std::pair<size_t, std::shared_ptr<Batch>>> solid_recent_;
+
+  std::deque<Slice> slices_;
+  std::shared_ptr<Batch> current_;
+  Sha1 sha1_;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_BLOB_READER_H_

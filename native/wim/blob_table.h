@@ -1,0 +1,51 @@
+// Which blobs a WIM (or the parts of a split one) holds, and where. Source: Microsoft's WIM white paper, "Lookup table".
+#ifndef STOWAGE_WIM_BLOB_TABLE_H_
+#define STOWAGE_WIM_BLOB_TABLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "hash.h"
+#include "resource.h"
+
+namespace wim {
+
+struct Blob {
+  Sha1Hash hash;
+  // Index into BlobTable::resources(); for a solid resource `offset` is where the blob stands in it, once decompressed.
+  uint32_t resource;
+  uint32_t references;
+  uint64_t offset;
+  uint64_t size;
+};
+
+class BlobTable {
+ public:
+  // Adds the blobs of one file. The first place found for a hash is kept. Throws WIM_CORRUPT.
+  void Add(std::unique_ptr<File> file, const Header& header);
+
+  const std::vector<Resource>& resources() const { return resources_; }
+  const std::vector<Blob>& blobs() const { return blobs_; }
+  // The metadata resource of each image, in image order, as a resource index, with the hash it must have.
+  const std::vector<Blob>& metadata() const { return metadata_; }
+  // Index into blobs().
+  std::optional<uint32_t> Find(const Sha1Hash& hash) const;
+
+ private:
+  struct Entry;
+  void AddSolidRun(const File& file, const Header& header, const std::vector<Entry>& run);
+  void AddBlob(const Blob& blob);
+
+  std::vector<std::unique_ptr<File>> files_;
+  std::vector<Resource> resources_;
+  std::vector<Blob> blobs_;
+  std::vector<Blob> metadata_;
+  std::unordered_map<Sha1Hash, uint32_t, Sha1Hasher> by_hash_;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_BLOB_TABLE_H_

@@ -1,0 +1,37 @@
+#include "error.h"
+
+#include <cerrno>
+#include <system_error>
+
+namespace wim {
+
+namespace {
+
+const char* NameOf(int number) {
+  switch (number) {
+    case EACCES: return "EACCES";
+    case EDQUOT: return "EDQUOT";
+    case EEXIST: return "EEXIST";
+    case EFBIG: return "EFBIG";
+    case EIO: return "EIO";
+    case EISDIR: return "EISDIR";
+    case ELOOP: return "ELOOP";
+    case EMFILE: return "EMFILE";
+    case ENAMETOOLONG: return "ENAMETOOLONG";
+    case ENOENT: return "ENOENT";
+    case ENOMEM: return "ENOMEM";
+    case ENOSPC: return "ENOSPC";
+    case ENOTDIR: return "ENOTDIR";
+    case EPERM: return "EPERM";
+    case EROFS: return "EROFS";
+    default: return "EIO";
+  }
+}
+
+}  // namespace
+
+Error SystemError(int number, const std::string& doing) {
+  return Error(NameOf(number), doing + ": " + std::generic_category().message(number));
+}
+
+}  // namespace wim

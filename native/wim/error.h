@@ -1,0 +1,32 @@
+// What the WIM room throws: a code a program can test, a message with the facts, and libwim's own words where it has any.
+#ifndef STOWAGE_WIM_ERROR_H_
+#define STOWAGE_WIM_ERROR_H_
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace wim {
+
+// `code` is NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING, UNSUPPORTED or ABORTED; WIMLIB_ERR_* for an error of libwim;
+// or the name of an errno (ENOENT, ENOSPC, ...).
+class Error : public std::runtime_error {
+ public:
+  Error(std::string code, const std::string& message, std::string details = {})
+      : std::runtime_error(message), code_(std::move(code)), details_(std::move(details)) {}
+
+  const std::string& code() const { return code_; }
+  // Everything libwim printed about it, lines joined; empty for errors of our own.
+  const std::string& details() const { return details_; }
+
+ private:
+  std::string code_;
+  std::string details_;
+};
+
+// An error of the operating system: "ENOSPC" and "write x.tar.gz: No space left on device".
+Error SystemError(int number, const std::string& doing);
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_ERROR_H_

@@ -1,0 +1,30 @@
+// Gzip members (RFC 1952) from libdeflate. A file of members end to end is a gzip file like any other, and members are
+// made in parallel. The output depends on the input and the level alone, not on the processor or on threads.
+#ifndef STOWAGE_WIM_GZIP_H_
+#define STOWAGE_WIM_GZIP_H_
+
+#include <libdeflate.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace wim {
+
+class Gzip {
+ public:
+  // Levels 1 (fast) to 12 (small).
+  std::vector<uint8_t> Member(const uint8_t* data, size_t size, int level);
+
+ private:
+  struct Deleter {
+    void operator()(libdeflate_compressor* compressor) const { libdeflate_free_compressor(compressor); }
+  };
+  std::unique_ptr<libdeflate_compressor, Deleter> compressor_;
+  int level_ = 0;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_GZIP_H_

@@ -1,0 +1,50 @@
+// The 208-byte header of a WIM, and where it says the rest is. Source: Microsoft's WIM white paper, "Header"; wimlib.
+#ifndef STOWAGE_WIM_HEADER_H_
+#define STOWAGE_WIM_HEADER_H_
+
+#include <array>
+#include <cstdint>
+
+#include "file.h"
+
+namespace wim {
+
+// Little-endian loads: the one place that turns bytes of a file into numbers.
+inline uint16_t Load16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
+inline uint32_t Load32(const uint8_t* p) { return Load16(p) | static_cast<uint32_t>(Load16(p + 2)) << 16; }
+inline uint64_t Load64(const uint8_t* p) { return Load32(p) | static_cast<uint64_t>(Load32(p + 4)) << 32; }
+
+struct ResourceHeader {
+  enum Flags : uint8_t { kFree = 1, kMetadata = 2, kCompressed = 4, kSpanned = 8, kSolid = 16 };
+  static constexpr size_t kSize = 24;
+
+  uint64_t size_in_wim = 0;
+  uint8_t flags = 0;
+  uint64_t offset = 0;
+  uint64_t uncompressed_size = 0;
+
+  static ResourceHeader From(const uint8_t* bytes);
+};
+
+struct Header {
+  static constexpr size_t kSize = 208;
+
+  uint32_t flags = 0;
+  uint32_t chunk_size = 0;
+  // One of libwim's wimlib_compression_type.
+  int compression = 0;
+  std::array<uint8_t, 16> guid{};
+  uint16_t part = 1;
+  uint16_t total_parts = 1;
+  uint32_t image_count = 0;
+  bool pipable = false;
+  ResourceHeader blob_table;
+  ResourceHeader xml;
+
+  // Throws NOT_A_WIM or WIM_CORRUPT naming the file.
+  static Header From(const File& file);
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_HEADER_H_

@@ -1,0 +1,155 @@
+#include "layer_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "error.h"
+
+namespace wim {
+
+namespace {
+
+// One gzip member: large enough that losing the history between members costs less than one per cent.
+constexpr size_t kBlockSize = 1u << 20;
+constexpr uint64_t kReadWindow = 24u << 20;
+// Below this many queued bytes of plan the observer is asked for more.
+constexpr size_t kLowWater = 1u << 20;
+
+}  // namespace
+
+struct LayerStream::Block {
+  std::vector<uint8_t> bytes;
+  std::vector<uint8_t> member;
+  Outcome outcome;
+};
+
+LayerStream::LayerStream(std::shared_ptr<const Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
+                         Observer observer)
+    : archive_(std::move(archive)),
+      blobs_(std::move(blobs)),
+      options_(std::move(options)),
+      observer_(std::move(observer)) {}
+
+size_t LayerStream::Push(std::vector<uint8_t> bytes, std::vector<uint32_t> cuts) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  queued_ += bytes.size();
+  queue_.push_back({std::move(bytes), std::move(cuts)});
+  changed_.notify_all();
+  return queued_;
+}
+
+void LayerStream::Finish() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  finished_ = true;
+  changed_.notify_all();
+}
+
+void LayerStream::Cancel() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  cancelled_ = true;
+  changed_.notify_all();
+}
+
+LayerResult LayerStream::Run() {
+  CheckCancelled();
+  file_ = std::make_unique<File>(options_.path, File::Mode::kWrite);
+  pool_ = std::make_unique<WorkerPool>(std::max(1u, options_.threads));
+  block_.reserve(kBlockSize);
+  BlobReader reader(archive_->blobs(), blobs_, *pool_, kReadWindow);
+  Segment segment;
+  while (Take(&segment)) {
+    size_t done = 0;
+    for (const uint32_t cut : segment.cuts) {
+      const size_t at = std::min<size_t>(std::max<size_t>(cut, done), segment.bytes.size());
+      Append(segment.bytes.data() + done, at - done);
+      done = at;
+      AppendBlob(reader);
+    }
+    Append(segment.bytes.data() + done, segment.bytes.size() - done);
+  }
+  EndBlock();
+  WriteBlocks(0);
+  file_->Sync();
+  result_.diff_id = diff_id_.Finish();
+  result_.digest = digest_.Finish();
+  observer_.progress(result_.uncompressed_size, result_.size);
+  return result_;
+}
+
+// Waits for the next part of the plan. False at its end.
+bool LayerStream::Take(Segment* segment) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (queued_ < kLowWater && !finished_) {
+    lock.unlock();
+    observer_.room();
+    lock.lock();
+  }
+  changed_.wait(lock, [this] { return cancelled_ || finished_ || !queue_.empty(); });
+  CheckCancelled();
+  if (queue_.empty()) return false;
+  *segment = std::move(queue_.front());
+  queue_.pop_front();
+  queued_ -= segment->bytes.size();
+  return true;
+}
+
+void LayerStream::AppendBlob(BlobReader& reader) {
+  BlobReader::Piece piece;
+  do {
+    if (!reader.Next(&piece)) throw Error("WIM_ERROR", "the plan of the layer names more blobs than were announced");
+    Append(piece.data, piece.size);
+    CheckCancelled();
+  } while (!piece.last);
+}
+
+void LayerStream::Append(const uint8_t* data, size_t size) {
+  while (size > 0) {
+    const size_t part = std::min(size, kBlockSize - block_.size());
+    block_.insert(block_.end(), data, data + part);
+    data += part;
+    size -= part;
+    if (block_.size() == kBlockSize) EndBlock();
+  }
+}
+
+void LayerStream::EndBlock() {
+  if (block_.empty()) return;
+  diff_id_.Update(block_.data(), block_.size());
+  result_.uncompressed_size += block_.size();
+  auto block = std::make_shared<Block>();
+  block->bytes.swap(block_);
+  block_.reserve(kBlockSize);
+  blocks_.push_back(block);
+  if (options_.gzip_level == 0) {
+    block->member.swap(block->bytes);
+    block->outcome.Settle([] {});
+  } else {
+    pool_->Submit([block, level = options_.gzip_level](WorkerTools& tools) {
+      block->outcome.Settle([&] {
+        block->member = tools.gzip.Member(block->bytes.data(), block->bytes.size(), level);
+        block->bytes = {};
+      });
+    });
+  }
+  WriteBlocks(2 * pool_->size() + 2);
+}
+
+// Writes the blocks that are compressed, in order, until at most `leave` are on their way.
+void LayerStream::WriteBlocks(size_t leave) {
+  while (!blocks_.empty() && (blocks_.size() > leave || blocks_.front()->outcome.settled())) {
+    CheckCancelled();
+    Block& block = *blocks_.front();
+    block.outcome.Wait();
+    digest_.Update(block.member.data(), block.member.size());
+    file_->Write(block.member.data(), block.member.size(), options_.offset + result_.size);
+    result_.size += block.member.size();
+    blocks_.pop_front();
+    observer_.progress(result_.uncompressed_size, result_.size);
+  }
+}
+
+void LayerStream::CheckCancelled() const {
+  if (cancelled_) throw Error("ABORTED", "interrupted before the end");
+}
+
+}  // namespace wim

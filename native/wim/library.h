@@ -1,0 +1,59 @@
+// libwim itself: started once, its error text caught, its objects owned.
+#ifndef STOWAGE_WIM_LIBRARY_H_
+#define STOWAGE_WIM_LIBRARY_H_
+
+#include <wimlib.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace wim {
+
+// Starts libwim for this process. Safe from any thread, any number of times.
+void StartLibrary();
+
+// Runs `call`, which returns one of libwim's codes; a code that is not 0 becomes an Error with libwim's own text.
+// `doing` opens the message: "open base.wim".
+template <typename Call>
+void CheckLibrary(const std::string& doing, Call call);
+
+struct ArchiveDeleter {
+  void operator()(WIMStruct* archive) const { wimlib_free(archive); }
+};
+using ArchiveHandle = std::unique_ptr<WIMStruct, ArchiveDeleter>;
+
+// Decompressors of one thread, made when first needed: they are costly and may not be shared between threads.
+class Decompressors {
+ public:
+  // `from` and `to` have exactly these sizes. Throws WIM_CORRUPT naming `where` when the data are damaged.
+  void Decompress(int type, uint32_t chunk_size, const void* from, size_t from_size, void* to, size_t to_size,
+                  const std::string& where);
+
+ private:
+  struct Deleter {
+    void operator()(wimlib_decompressor* decompressor) const { wimlib_free_decompressor(decompressor); }
+  };
+  std::map<std::pair<int, uint32_t>, std::unique_ptr<wimlib_decompressor, Deleter>> made_;
+};
+
+namespace internal {
+void BeginErrorText();
+std::string TakeErrorText();
+[[noreturn]] void ThrowLibraryError(const std::string& doing, int code);
+}  // namespace internal
+
+template <typename Call>
+void CheckLibrary(const std::string& doing, Call call) {
+  StartLibrary();
+  internal::BeginErrorText();
+  const int code = call();
+  if (code != 0) internal::ThrowLibraryError(doing, code);
+}
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_LIBRARY_H_

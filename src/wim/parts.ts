@@ -1,0 +1,59 @@
+/** The files of a WIM: one, or the parts of a split one that stand beside each other. */
+import { open, readdir } from 'node:fs/promises'
+import { basename, dirname, extname, join } from 'node:path'
+import { fileError, StowageError } from '../errors.js'
+
+const HEADER_SIZE = 208
+
+interface PartHeader {
+  readonly guid: string
+  readonly part: number
+  readonly totalParts: number
+}
+
+/**
+ * All parts of the WIM that `path` belongs to, in order; `[path]` for a WIM of one part, or for a file that is none (which
+ * opening it will say). Parts are told by their header, not by their names: any file beside `path` whose name
+ * differs in digits alone is looked at. Throws WIM_PART_MISSING naming the parts that are not there.
+ */
+export async function partsOf(path: string): Promise<string[]> {
+  const own = await readHeader(path)
+  if (own === undefined || own.totalParts <= 1) return [path]
+  const found = new Map<number, string>([[own.part, path]])
+  for (const name of await readdir(dirname(path))) {
+    if (name === basename(path) || shape(name) !== shape(basename(path))) continue
+    const candidate = join(dirname(path), name)
+    const header = await readHeader(candidate)
+    if (header?.guid === own.guid && header.totalParts === own.totalParts && !found.has(header.part)) {
+      found.set(header.part, candidate)
+    }
+  }
+  const missing: number[] = []
+  for (let part = 1; part <= own.totalParts; part += 1) if (!found.has(part)) missing.push(part)
+  if (missing.length > 0) {
+    throw new StowageError(
+      'WIM_PART_MISSING',
+      `${path} is part ${own.part} of ${own.totalParts}; expected all parts beside it but part ${missing.join(', ')} is not there`,
+      { hint: 'Copy all parts into one directory, under names that differ in the number alone.' },
+    )
+  }
+  return [...found.entries()].sort(([a], [b]) => a - b).map(([, part]) => part)
+}
+
+/** `install.swm` and `install2.swm` have one shape. */
+function shape(name: string): string {
+  const extension = extname(name)
+  return name.slice(0, name.length - extension.length).replace(/\d+$/, '').toLowerCase() + extension.toLowerCase()
+}
+
+async function readHeader(path: string): Promise<PartHeader | undefined> {
+  try {
+    await using file = await open(path)
+    const header = Buffer.alloc(HEADER_SIZE)
+    const { bytesRead } = await file.read(header, 0, HEADER_SIZE, 0)
+    if (bytesRead < HEADER_SIZE || header.toString('latin1', 0, 8) !== 'MSWIM\0\0\0') return undefined
+    return { guid: header.toString('hex', 0x18, 0x28), part: header.readUInt16LE(0x28), totalParts: header.readUInt16LE(0x2a) }
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
