@@ -124,7 +124,11 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-function chooseImage(wim: WimFile, selector: string | number | undefined): WimImage {
+/**
+ * The image that becomes `Files`: the one `selector` names, or the only one but for `UtilityVM`.
+ * Throws IMAGE_NOT_FOUND, or INVALID_ARGUMENT listing the images where there are several.
+ */
+export function chooseImage(wim: WimFile, selector?: string | number): WimImage {
   if (selector !== undefined) return wim.image(selector)
   const candidates = wim.images().filter(image => image.name !== UTILITY_VM)
   const [only, ...others] = candidates.length > 0 ? candidates : wim.images()

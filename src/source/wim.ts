@@ -1,0 +1,119 @@
+/** `wim:FILE[#IMAGE]`: a Windows base OS image in a WIM, as a one-layer container image. */
+import type { BlobStage, Bytes } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
+import { rfc3339 } from '../layer/filetime.js'
+import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer } from '../layer/from-wim.js'
+import { describe, type Descriptor } from '../oci/descriptor.js'
+import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-type.js'
+import type { Platform } from '../oci/platform.js'
+import { isReference, parseReference, type Reference } from '../oci/reference.js'
+import { openWim, type WimFile, type WimImage } from '../wim/wim-file.js'
+import type { ImageSource, SourceImage } from './image-source.js'
+
+export interface WimSourceOptions extends LayerFromWimOptions {
+  /** The image's name; made from the XML when left out: `nanoserver:10.0.14300.1010`. */
+  readonly name?: Reference | undefined
+  /** Where the layer is written: once, in its final place. */
+  readonly stage: BlobStage
+}
+
+/**
+ * Opens `file`. Its one image is made when it is asked for: the layer goes to the stage, and whoever copies the image finds
+ * it there; config and manifest are served from memory. Throws what {@link openWim} throws.
+ */
+export async function openWimSource(file: string, { name, stage, ...options }: WimSourceOptions): Promise<ImageSource> {
+  return new WimSource(await openWim(file), name, stage, options)
+}
+
+class WimSource implements ImageSource {
+  readonly #wim: WimFile
+  readonly #name: Reference | undefined
+  readonly #stage: BlobStage
+  readonly #options: LayerFromWimOptions
+  readonly #documents = new Map<string, Uint8Array>()
+  #made: Promise<SourceImage> | undefined
+
+  constructor(wim: WimFile, name: Reference | undefined, stage: BlobStage, options: LayerFromWimOptions) {
+    this.#wim = wim
+    this.#name = name
+    this.#stage = stage
+    this.#options = options
+  }
+
+  async images(): Promise<readonly SourceImage[]> {
+    this.#made ??= this.#make()
+    return [await this.#made]
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    return this.#documents.has(blob.digest)
+  }
+
+  async *fetch(blob: Descriptor): Bytes {
+    const bytes = this.#documents.get(blob.digest)
+    if (!bytes) throw new StowageError('BLOB_MISSING', `${blob.digest} stands where ${this.#wim.path} was unpacked to, not here`)
+    yield bytes
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#wim[Symbol.asyncDispose]()
+  }
+
+  async #make(): Promise<SourceImage> {
+    const image = chooseImage(this.#wim, this.#options.image)
+    const platform = platformOf(this.#wim, image)
+    const name = this.#name ?? nameOf(this.#wim, image)
+    const layer = await this.#stage.create(target => layerFromWim(this.#wim, target, this.#options))
+    const config = this.#document(OCI_CONFIG, configOf(layer, platform))
+    const manifest = this.#document(OCI_MANIFEST, {
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config,
+      layers: [{ mediaType: layer.mediaType, digest: layer.digest, size: layer.size }],
+    })
+    return { root: { ...manifest, platform }, names: [name] }
+  }
+
+  #document(mediaType: string, value: unknown): Descriptor {
+    const bytes = new TextEncoder().encode(JSON.stringify(value))
+    const descriptor = describe(mediaType, bytes)
+    this.#documents.set(descriptor.digest, bytes)
+    return descriptor
+  }
+}
+
+/** What the image runs on, from the XML alone: nothing is guessed. Throws UNSUPPORTED. */
+function platformOf(wim: WimFile, image: WimImage): Platform {
+  const windows = image.windows
+  if (!windows) {
+    throw new StowageError('UNSUPPORTED', `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`, {
+      hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
+    })
+  }
+  return { os: 'windows', architecture: windows.architecture, ...(windows.version ? { 'os.version': windows.version } : {}) }
+}
+
+/** Source: OCI image-spec, config.md. */
+function configOf(layer: WindowsLayer, platform: Platform): unknown {
+  const created = layer.image.created === undefined ? {} : { created: rfc3339(layer.image.created) }
+  const version = platform['os.version'] ?? layer.image.name
+  return {
+    ...created,
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(platform['os.version'] ? { 'os.version': platform['os.version'] } : {}),
+    config: { Cmd: ['c:\\windows\\system32\\cmd.exe'] },
+    rootfs: { type: 'layers', diff_ids: [layer.diffId] },
+    history: [{ ...created, created_by: `Apply image ${version}` }],
+  }
+}
+
+/** `NanoServer` of version 10.0.14300.1010 as `nanoserver:10.0.14300.1010`, the way the 2016 provider tagged it. */
+function nameOf(wim: WimFile, image: WimImage): Reference {
+  const path = image.name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
+  const name = `${path}:${image.windows?.version ?? 'latest'}`
+  if (path !== '' && isReference(name)) return parseReference(name)
+  throw new StowageError('INVALID_REFERENCE', `${wim.path}: no image name can be made of ${JSON.stringify(image.name)}`, {
+    hint: 'Name it with --tag.',
+  })
+}
