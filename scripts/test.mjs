@@ -19,7 +19,8 @@ if (files.length === 0) fail(`there are no tests in test/${name}`)
 mkdirSync(join(ROOT, '.tap'), { recursive: true })
 const output = join('.tap', `${name}.tap`)
 rmSync(join(ROOT, output), { force: true })
-node('tap/dist/esm/run.mjs', ['run', `--output-file=${output}`, ...options, ...files])
+const reporter = process.stdout.isTTY ? 'base' : 'terse'
+node('tap/dist/esm/run.mjs', ['run', `--reporter=${reporter}`, `--output-file=${output}`, ...options, ...files])
 
 function unitFiles() {
   return readdirSync(join(ROOT, 'test'), { withFileTypes: true })
