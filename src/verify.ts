@@ -22,7 +22,7 @@ export interface VerifyReport {
   readonly size: number
   /** As bundle.json has them; empty when it cannot be read. */
   readonly images: readonly BundleImage[]
-  /** Sorted by path. */
+  /** Sorted by path, then by code. */
   readonly findings: readonly Finding[]
 }
 
@@ -96,7 +96,7 @@ class Check {
     this.#compareLists(manifest, sums)
     await this.#checkFiles(expected)
     this.#checkExtra(expected, blobs)
-    const defects = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path))
+    const defects = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
     return {
       path,
       ok: defects.length === 0,
@@ -129,7 +129,7 @@ class Check {
   }
 
   async #checkFiles(expected: ReadonlyMap<string, Expectation>): Promise<void> {
-    const total = [...this.#files.files.values()].reduce((sum, { path, size }) => sum + (expected.has(path) ? size : 0), 0)
+    const total = [...this.#files.files.values()].reduce((sum, { path, size }) => sum + (expected.has(path) || DOCUMENTS.includes(path) ? size : 0), 0)
     for (const [path, expectation] of expected) {
       this.#signal?.throwIfAborted()
       const file = this.#files.files.get(path)
@@ -169,7 +169,7 @@ class Check {
 
   #checkExtra(expected: ReadonlyMap<string, Expectation>, blobs: ReadonlySet<string> | undefined): void {
     for (const { path, type } of this.#files.files.values()) {
-      if (path === INCOMPLETE_FILE || path === CHECKSUMS_FILE) continue
+      if ([INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
       if (!expected.has(path)) {
         if (type === 'file') this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)
         else this.#find('NOT_A_FILE', path, 'a link or a device, which a bundle never holds')

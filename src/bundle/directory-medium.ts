@@ -174,7 +174,10 @@ async function makeDirectory(path: string): Promise<boolean> {
     await mkdir(path)
     return true
   } catch (error) {
-    if (systemCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return false
+    if (systemCode(error) === 'EEXIST') {
+      if ((await stat(path)).isDirectory()) return false
+      throw new StowageError('OUTPUT_EXISTS', `${path} exists already, and is no directory`, { hint: 'Name another output.', cause: error })
+    }
     throw fileError(outputError(error, path), path)
   }
 }

@@ -82,7 +82,7 @@ export async function verifyGraph(input: GraphInput): Promise<{ findings: readon
       const path = blobPath(layer.digest)
       const file = input.files.get(path)
       if (!file) find('BLOB_MISSING', path, `image ${root.digest} needs this blob of ${layer.size} bytes`)
-      else if (file.size !== layer.size) find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
+      else if (file.type === 'file' && file.size !== layer.size) find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
     }
   }
 

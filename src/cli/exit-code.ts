@@ -1,0 +1,43 @@
+/** The exit code of the command for every error code: 0 ok, and what `stowage --help` and docs/json-output.md list. */
+import type { ErrorCode } from '../errors.js'
+
+export const EXIT_FAILED = 1
+export const EXIT_INTEGRITY = 4
+
+const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
+  OUTPUT_EXISTS: EXIT_FAILED,
+  UNSUPPORTED: EXIT_FAILED,
+  PERMISSION_DENIED: EXIT_FAILED,
+  IO_ERROR: EXIT_FAILED,
+  BUSY: EXIT_FAILED,
+  ADDON_MISSING: EXIT_FAILED,
+  WIM_ERROR: EXIT_FAILED,
+  LAYER_UNSUPPORTED: EXIT_FAILED,
+  INVALID_ARGUMENT: 2,
+  INVALID_REFERENCE: 2,
+  FILE_NOT_FOUND: 3,
+  IMAGE_NOT_FOUND: 3,
+  WIM_PART_MISSING: 3,
+  DIGEST_MISMATCH: EXIT_INTEGRITY,
+  SIZE_MISMATCH: EXIT_INTEGRITY,
+  BLOB_MISSING: EXIT_INTEGRITY,
+  INVALID_MANIFEST: EXIT_INTEGRITY,
+  NOT_A_LAYOUT: EXIT_INTEGRITY,
+  NOT_A_BUNDLE: EXIT_INTEGRITY,
+  BUNDLE_INVALID: EXIT_INTEGRITY,
+  INVALID_TAR: EXIT_INTEGRITY,
+  NOT_A_WIM: EXIT_INTEGRITY,
+  WIM_CORRUPT: EXIT_INTEGRITY,
+  ENGINE_UNREACHABLE: 6,
+  NO_SPACE: 7,
+  ENGINE_REFUSED: 8,
+  ENGINE_PROTOCOL: 8,
+  PLATFORM_MISMATCH: 8,
+  LOAD_NOT_PROVED: 8,
+  ABORTED: 130,
+}
+
+/** 130 stands for SIGINT; main() makes it 143 where SIGTERM ended the command. */
+export function exitCodeOf(code: ErrorCode): number {
+  return EXIT_CODES[code]
+}

@@ -1,0 +1,63 @@
+/** `stowage load`: the images of a bundle into an engine or a layout. */
+import type { Argv, CommandModule } from 'yargs'
+import { type LoadedImage, loadBundle, type LoadResult } from '../load.js'
+import { exitCodeOf } from './exit-code.js'
+import { printError } from './print-error.js'
+import { count, familiarNames, formatSize, shortDigest, table } from './render.js'
+import { type GlobalOptions, once, withSession } from './session.js'
+
+interface Options extends GlobalOptions {
+  readonly bundle: string
+  readonly image: readonly string[] | undefined
+  readonly to: string | undefined
+  readonly host: string | undefined
+  readonly platform: readonly string[] | undefined
+}
+
+export const load: CommandModule<GlobalOptions, Options> = {
+  command: 'load <bundle> [image..]',
+  describe: 'Load the images of a bundle, checking every byte on the way',
+  builder: yargs =>
+    yargs
+      .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
+      .positional('image', { type: 'string', array: true, describe: 'Only these: names, tags or digests of its images' })
+      .option('to', { type: 'string', requiresArg: true, coerce: once('to'), default: 'docker-daemon:', describe: 'docker-daemon:, oci:DIR, or oci: for the default store' })
+      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine to load into (DOCKER_HOST)' })
+      .option('platform', { type: 'string', array: true, requiresArg: true, describe: 'Only images that have this os[/arch[/variant]][:os.version]; may be repeated' })
+      .example('$0 load /media/stick/site-a', 'Everything into the Docker Engine')
+      .example('$0 load site-a.tar shop:2.3', 'One image of the bundle')
+      .example('$0 load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine') as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ bundle, image, to, host, platform, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report }) => {
+      const result = await loadBundle(bundle, { to, host, platforms: platform, names: image, signal, onProgress })
+      report(document(result), text(result))
+      for (const { names, error } of result.images) if (error) printError(error, familiarNames(names))
+      const failed = result.images.find(({ error }) => error)?.error
+      if (failed) process.exitCode = exitCodeOf(failed.code)
+    })
+  },
+}
+
+function document({ path, to, images }: LoadResult): Readonly<Record<string, unknown>> {
+  return {
+    schema: 'stowage.load/v1',
+    path,
+    to,
+    images: images.map(({ error, ...image }) => ({
+      ...image,
+      ...(error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}),
+    })),
+  }
+}
+
+function text({ to, images }: LoadResult): string {
+  const loaded = images.filter(({ error }) => !error).length
+  const rows = images.map(image => [familiarNames(image.names), image.platforms.join(', ') || '-', formatSize(image.size), ...outcome(image)])
+  const summary = loaded === images.length ? `Loaded ${count(loaded, 'image')} into ${to}` : `Loaded ${loaded} of ${count(images.length, 'image')} into ${to}`
+  return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${summary}\n`
+}
+
+function outcome({ id, sent, skipped, error }: LoadedImage): readonly string[] {
+  if (id === undefined || error) return ['-', '-', error?.code ?? '-']
+  return [shortDigest(id), formatSize(sent), skipped === 0 ? 'loaded' : `loaded, ${formatSize(skipped)} were there`]
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+/** The `stowage` command: parses, calls the library, prints what went wrong, and sets the exit code. */
+import yargs from 'yargs'
+import { StowageError } from '../errors.js'
+import { thisGenerator } from '../generator.js'
+import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
+import { layer } from './layer.js'
+import { load } from './load.js'
+import { pack } from './pack.js'
+import { printError } from './print-error.js'
+import { globalOptions, interruption, listenToSignals } from './session.js'
+import { verify } from './verify.js'
+
+const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 6 engine not reached, 7 no space,
+8 engine refused or load not proved, 130 and 143 interrupted.`
+
+/** Parses `argv` (without node and script) and runs the command it names. */
+async function main(argv: readonly string[]): Promise<void> {
+  const parser = globalOptions(yargs([...argv]))
+    .scriptName('stowage')
+    .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
+    .command(pack)
+    .command(verify)
+    .command(load)
+    .command(layer)
+    .demandCommand(1, 'Name a command.')
+    .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image of the engine')
+    .example('$0 verify site-a.tar', 'Check the bundle')
+    .example('$0 load site-a.tar', 'Load it, on a host without a network')
+    .epilogue(EXIT_CODES)
+    .parserConfiguration({ 'greedy-arrays': false, 'camel-case-expansion': false })
+    .strict()
+    .version(thisGenerator().version)
+    .help()
+    .alias('h', 'help')
+    .detectLocale(false)
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message: string | null, error: Error | undefined) => {
+      // yargs names its own errors so: what coerce() threw, and what it found wrong itself
+      if (error && error.name !== 'YError') throw error
+      throw usageError(message ?? error?.message ?? 'the command line is wrong', argv)
+    })
+  await parser.parseAsync()
+}
+
+function usageError(message: string, argv: readonly string[]): StowageError {
+  const command = argv.find(word => ['pack', 'verify', 'load', 'layer'].includes(word))
+  return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
+    hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
+  })
+}
+
+function fail(error: unknown, json: boolean): void {
+  if (json && error instanceof StowageError) {
+    const { code, message, hint } = error
+    process.stdout.write(`${JSON.stringify({ schema: 'stowage.error/v1', error: { code, message, hint } }, null, 2)}\n`)
+  }
+  printError(error)
+  if (!(error instanceof StowageError)) process.exitCode = EXIT_FAILED
+  else process.exitCode = error.code === 'ABORTED' && interruption() === 'SIGTERM' ? 143 : exitCodeOf(error.code)
+}
+
+// A reader that closed its end, as `stowage … | head` does, is no failure of ours
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
+listenToSignals()
+const argv = process.argv.slice(2)
+try {
+  await main(argv)
+} catch (error) {
+  fail(error, argv.includes('--json'))
+}

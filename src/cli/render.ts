@@ -1,0 +1,38 @@
+/** Text for people: tables and sizes as docker prints them. */
+import { type Digest, hexOf } from '../oci/digest.js'
+import { familiarReference, parseReference } from '../oci/reference.js'
+
+/** Rows under a heading, columns as wide as they need, three spaces between. */
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [heading, ...rows]
+  const widths = heading.map((_cell, n) => Math.max(...all.map(row => row[n]?.length ?? 0)))
+  return all.map(row => `${row.map((cell, n) => cell.padEnd(widths[n] ?? 0)).join('   ').trimEnd()}\n`).join('')
+}
+
+/** Decimal units and three digits: `405B`, `63.4kB`, `1.05MB`. */
+export function formatSize(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
+  let [value, unit] = [bytes, 0]
+  while (value >= 999.5 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1]
+  return `${unit === 0 ? Math.round(value) : Number(value.toPrecision(3))}${units[unit] ?? ''}`
+}
+
+/** `1 image`, `3 images`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/** A digest as far as a person compares it: twelve digits. */
+export function shortDigest(digest: string): string {
+  return hexOf(digest as Digest).slice(0, 12) // engines and layouts name images by digest
+}
+
+/** Names as `docker images` shows them, from the full ones. */
+export function familiarNames(names: readonly string[]): string {
+  return names.length === 0 ? '<none>' : names.map(name => familiarReference(parseReference(name))).join(', ')
+}
+
+/** Text from elsewhere, safe for a terminal: no control characters but line feeds. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, character => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}

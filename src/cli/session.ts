@@ -1,0 +1,72 @@
+/** What every command shares: the one AbortController, progress on stderr, the result on stdout. */
+import type { Argv } from 'yargs'
+import { StowageError } from '../errors.js'
+import type { OnProgress } from '../progress.js'
+import { openProgress, PROGRESS_MODES, type ProgressMode } from './progress.js'
+
+/** Options every command takes. */
+export interface GlobalOptions {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly progress: ProgressMode
+}
+
+export interface Session {
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal
+  readonly onProgress: OnProgress
+  /** Prints the result: `document` with --json, else `text`. Called once. */
+  report(document: Readonly<Record<string, unknown>>, text: string): void
+}
+
+const controller = new AbortController()
+let interruptedBy: NodeJS.Signals | undefined
+
+/** The signal that ended the command, if one did. */
+export function interruption(): NodeJS.Signals | undefined {
+  return interruptedBy
+}
+
+/** First SIGINT or SIGTERM: stop cleanly. A second one: exit at once, whatever is left behind. */
+export function listenToSignals(): void {
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+    process.on(signal, () => {
+      if (interruptedBy) process.exit(code)
+      interruptedBy = signal
+      controller.abort(new StowageError('ABORTED', 'interrupted before the end'))
+    })
+  }
+}
+
+/** Runs one command. Errors pass through to main(), the only place that prints them. */
+export async function withSession(options: GlobalOptions, work: (session: Session) => Promise<void>): Promise<void> {
+  const progress = openProgress(options.quiet ? 'none' : options.progress, process.stderr)
+  try {
+    await work({
+      signal: controller.signal,
+      onProgress: progress.onProgress,
+      report(document, text) {
+        progress.end()
+        process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : text)
+      },
+    })
+  } finally {
+    progress.end()
+  }
+}
+
+/** The options themselves, for yargs. */
+export function globalOptions<T>(yargs: Argv<T>): Argv<T & GlobalOptions> {
+  return yargs
+    .option('json', { type: 'boolean', default: false, global: true, describe: 'Print the result as one JSON document' })
+    .option('progress', { choices: PROGRESS_MODES, default: 'auto' as const, global: true, describe: 'How to show progress on stderr', requiresArg: true })
+    .option('quiet', { alias: 'q', type: 'boolean', default: false, global: true, describe: 'Show no progress' }) as Argv<T & GlobalOptions> // the three options are GlobalOptions
+}
+
+/** For an option that may be given once: yargs makes a list of it when it is given again. */
+export function once(name: string): (value: unknown) => string | undefined {
+  return value => {
+    if (value === undefined || typeof value === 'string') return value
+    throw new StowageError('INVALID_ARGUMENT', `--${name} was given more than once`)
+  }
+}

@@ -1,0 +1,35 @@
+/** `stowage verify`: every defect of a bundle by name. */
+import type { CommandModule } from 'yargs'
+import { verifyBundle, type VerifyReport } from '../verify.js'
+import { EXIT_INTEGRITY } from './exit-code.js'
+import { imageTable } from './pack.js'
+import { count, formatSize, printable } from './render.js'
+import { type GlobalOptions, withSession } from './session.js'
+
+interface Options extends GlobalOptions {
+  readonly bundle: string
+}
+
+export const verify: CommandModule<GlobalOptions, Options> = {
+  command: 'verify <bundle>',
+  describe: 'Check every file of a bundle, and that nothing is missing or extra',
+  builder: yargs =>
+    yargs
+      .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
+      .example('$0 verify /media/stick/site-a', 'Exits 0 when all is well, 4 when anything is wrong')
+      .example('$0 verify site-a.tar --json', 'The findings for a program'),
+  handler: async ({ bundle, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report }) => {
+      const result = await verifyBundle(bundle, { signal, onProgress })
+      report({ schema: 'stowage.verify/v1', ...result }, text(result))
+      if (!result.ok) process.exitCode = EXIT_INTEGRITY
+    })
+  },
+}
+
+function text({ path, ok, files, size, images, findings }: VerifyReport): string {
+  const lines = findings.map(({ code, path: file, message }) => `${code}  ${printable(file)}: ${printable(message)}\n`).join('')
+  const read = `${count(files, 'file')}, ${formatSize(size)}`
+  if (!ok) return `${lines}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`
+  return `${imageTable(images)}${path}: OK (${read}, every one as listed)\n`
+}

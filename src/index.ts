@@ -1,0 +1,49 @@
+/** The public API of Stowage, name by name. */
+
+export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors.js'
+export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
+
+// The three verbs, and the engine below them
+export { pack, type PackOptions, type PackResult } from './pack.js'
+export { verifyBundle, type VerifyReport } from './verify.js'
+export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './load.js'
+export { copyImage, type CopyOptions } from './copy.js'
+
+// Bundles. Format: docs/bundle-format.md
+export { type BundleReader, type BundleReaderOptions, openBundleReader } from './bundle/reader.js'
+export { type BundleWriter, type BundleWriterOptions, openBundleWriter } from './bundle/writer.js'
+export type { BundleFile } from './bundle/files.js'
+export type { Finding, FindingCode } from './bundle/graph.js'
+export type { NamedImage } from './bundle/heads.js'
+export {
+  type BundleFileEntry,
+  type BundleImage,
+  type BundleLayer,
+  type BundleManifest,
+  type BundlePlatform,
+  parseBundleManifest,
+} from './bundle/manifest.js'
+
+// Places images are read from and written to
+export type { ImageSource, SourceImage } from './source/image-source.js'
+export { type EngineSourceOptions, openEngineSource } from './source/engine.js'
+export { openLayoutSource } from './source/layout.js'
+export { openWimSource, type WimSourceOptions } from './source/wim.js'
+export { defaultStore, formatLocation, type Location, parseLocation } from './source/location.js'
+export type { ImageDestination, WrittenImage } from './destination/image-destination.js'
+export { type EngineDestinationOptions, openEngineDestination } from './destination/engine.js'
+export { openLayoutDestination } from './destination/layout.js'
+
+// Content named by its digest
+export type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob/blob-store.js'
+export { BlobDirectory } from './blob/directory.js'
+export { type Document, type ImageContent, type PlatformImage, readImage } from './blob/closure.js'
+export { verified } from './blob/verified.js'
+
+// The words of OCI
+export type { Descriptor } from './oci/descriptor.js'
+export { type Digest, isDigest } from './oci/digest.js'
+export type { ImageConfig } from './oci/config.js'
+export type { ImageIndex, ImageManifest } from './oci/manifest.js'
+export { formatPlatform, parsePlatformSelector, type Platform } from './oci/platform.js'
+export { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from './oci/reference.js'

@@ -1,0 +1,118 @@
+/** Load: the images of a bundle into an engine, or into a layout on disk. */
+import { type ImageContent, readImage } from './blob/closure.js'
+import { type BundleReader, openBundleReader } from './bundle/reader.js'
+import type { BundleImage } from './bundle/manifest.js'
+import { copyContent } from './copy.js'
+import type { ImageDestination } from './destination/image-destination.js'
+import { abortError, StowageError } from './errors.js'
+import { blobPath } from './oci/layout.js'
+import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from './oci/platform.js'
+import { parseReference } from './oci/reference.js'
+import { openDestination } from './open.js'
+import type { WaitOptions } from './progress.js'
+import { formatLocation, parseLocation } from './source/location.js'
+import { selectImage } from './source/selection.js'
+
+export interface LoadOptions extends WaitOptions {
+  /** `docker-daemon:` (the default), `oci:DIR`, or `oci:` for the default store. */
+  readonly to?: string | undefined
+  /** Engine address; without it the engine that `docker` would speak to. */
+  readonly host?: string | undefined
+  /** Only images that have one of these, `os[/arch[/variant]][:os.version]`. */
+  readonly platforms?: readonly string[] | undefined
+  /** Only these images: names, tags or digests. All without it. */
+  readonly names?: readonly string[] | undefined
+}
+
+/** What became of one image; `error` stands where it was not loaded. */
+export interface LoadedImage {
+  /** Full references. */
+  readonly names: readonly string[]
+  /** How the destination calls it: an engine's image ID, a layout's root digest. */
+  readonly id: string | undefined
+  readonly platforms: readonly string[]
+  /** Of all its blobs, in bytes. */
+  readonly size: number
+  /** Bytes sent, and bytes left out because the destination had them. */
+  readonly sent: number
+  readonly skipped: number
+  readonly error?: StowageError
+}
+
+export interface LoadResult {
+  readonly path: string
+  /** Where the images went, as a location. */
+  readonly to: string
+  readonly images: readonly LoadedImage[]
+}
+
+/**
+ * Loads the bundle `path`. Its small files are checked before anything is sent, its layers while they stream; an image with
+ * a file missing or too short is not begun. Every image is tried: what failed is in its `error`.
+ * Throws for the whole what opening the bundle and the destination throw, IMAGE_NOT_FOUND for a choice that fits no image,
+ * and ABORTED.
+ */
+export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
+  const { to = 'docker-daemon:', host, platforms = [], names = [], signal, onProgress } = options
+  const location = parseLocation(to)
+  const selectors = platforms.map(parsePlatformSelector)
+  try {
+    onProgress?.({ type: 'stage', stage: 'verify', subject: path })
+    await using reader = await openBundleReader(path, { signal })
+    const chosen = chooseImages(reader, path, selectors, names)
+    await using destination = await openDestination(location, { host, signal, onProgress })
+    const images: LoadedImage[] = []
+    for (const image of chosen) images.push(await load(reader, image, destination, { signal, onProgress }))
+    return { path, to: formatLocation(location), images }
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+async function load(reader: BundleReader, image: BundleImage, destination: ImageDestination, options: WaitOptions): Promise<LoadedImage> {
+  const about = { names: image.names, platforms: image.platforms.map(({ platform }) => formatPlatform(platform)), size: image.size }
+  try {
+    const content = await readImage(reader, image.root, options)
+    expectLayers(reader, content)
+    const { id, sent, skipped } = await copyContent(reader, content, destination, { ...options, names: image.names.map(parseReference) })
+    return { ...about, id, sent, skipped }
+  } catch (error) {
+    const named = abortError(error, options.signal)
+    if (!(named instanceof StowageError) || named.code === 'ABORTED') throw named
+    return { ...about, id: undefined, sent: 0, skipped: 0, error: named }
+  }
+}
+
+/** Nothing of an image is sent when a layer is known to be missing or of the wrong size. */
+function expectLayers({ files }: BundleReader, { layers }: ImageContent): void {
+  for (const { digest, size } of layers) {
+    const path = blobPath(digest)
+    const file = files.get(path)
+    const hint = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
+    if (file?.type !== 'file') throw new StowageError('BLOB_MISSING', `${path} is not in the bundle`, { hint })
+    if (file.size !== size) throw new StowageError('SIZE_MISMATCH', `expected ${size} bytes in ${path} but found ${file.size}`, { hint })
+  }
+}
+
+function chooseImages(
+  { manifest: { images } }: BundleReader,
+  path: string,
+  selectors: readonly Partial<Platform>[],
+  names: readonly string[],
+): readonly BundleImage[] {
+  const entries = images.flatMap(image => {
+    const references = image.names.map(parseReference)
+    return (references.length > 0 ? references : [undefined]).map(name => ({ root: image.root, name }))
+  })
+  const wanted = new Set(names.map(name => selectImage(entries, name, path).root.digest))
+  const named = names.length === 0 ? images : images.filter(image => wanted.has(image.root.digest))
+  const fits = ({ platforms }: BundleImage) => platforms.some(({ platform }) => selectors.some(selector => matchesPlatform(platform, selector)))
+  const chosen = selectors.length === 0 ? named : named.filter(fits)
+  if (chosen.length === 0) {
+    const there = [...new Set(named.flatMap(({ platforms }) => platforms.map(({ platform }) => formatPlatform(platform))))]
+    throw new StowageError('IMAGE_NOT_FOUND', `${path} has no image for the platforms that were asked for`, {
+      hint: `It has images for ${there.join(', ')}.`,
+    })
+  }
+  return chosen
+}

@@ -1,0 +1,52 @@
+/** From the name of a place to the open place. */
+import type { BlobStage } from './blob/blob-store.js'
+import { openBundleReader } from './bundle/reader.js'
+import { openEngineDestination } from './destination/engine.js'
+import type { ImageDestination } from './destination/image-destination.js'
+import { openLayoutDestination } from './destination/layout.js'
+import { StowageError } from './errors.js'
+import type { Reference } from './oci/reference.js'
+import type { WaitOptions } from './progress.js'
+import { openEngineSource } from './source/engine.js'
+import type { ImageSource } from './source/image-source.js'
+import { openLayoutSource } from './source/layout.js'
+import { formatLocation, type Location } from './source/location.js'
+import { openWimSource } from './source/wim.js'
+
+export interface OpenSourceOptions extends WaitOptions {
+  /** Where a layer that is made here goes. */
+  readonly stage: BlobStage
+  /** A directory for what a source needs for a while; asked for only by those that do. */
+  readonly workspace: () => Promise<string>
+  /** Engine address for `docker-daemon:`. */
+  readonly host?: string | undefined
+  /** Name of an image that has none of its own. */
+  readonly name?: Reference | undefined
+}
+
+/** Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named. */
+export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
+  const { stage, workspace, host, name, signal, onProgress } = options
+  switch (location.type) {
+    case 'oci':
+      return await openLayoutSource(location.directory, location.ref)
+    case 'bundle':
+      return await openBundleReader(location.path, { ref: location.ref, signal })
+    case 'docker-daemon':
+      if (location.name === undefined) {
+        throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', { hint: 'Write docker-daemon:NAME[:TAG].' })
+      }
+      return await openEngineSource(location.name, { host, stageDirectory: await workspace(), signal })
+    case 'wim':
+      return await openWimSource(location.file, { image: location.image, name, stage, signal, onProgress })
+  }
+}
+
+/** Opens `location` to write images to: an engine or a layout. Throws INVALID_ARGUMENT for a place that takes no images. */
+export async function openDestination(location: Location, options: WaitOptions & { readonly host?: string | undefined }): Promise<ImageDestination> {
+  if (location.type === 'docker-daemon' && location.name === undefined) return await openEngineDestination(options)
+  if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
+  throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
+    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store; images keep their names.',
+  })
+}
