@@ -56,9 +56,8 @@ export async function spoolExport(
 ): Promise<ExportArchive> {
   const members = new Map<string, Member>()
   const archive = extract()
-  let lost: { readonly error: unknown } | undefined // what `tar` threw explains what the archive then says
-  const fed = pipeline(noting(tar, error => { lost = { error } }), archive, signal ? { signal } : {})
-  fed.catch(() => {}) // awaited below, after what the members have to say
+  const fed = pipeline(tar, archive, signal ? { signal } : {})
+  const broken = fed.then(() => undefined, (error: unknown) => error)
   try {
     for await (const entry of archive) {
       const { name, type, linkname } = entry.header
@@ -75,8 +74,9 @@ export async function spoolExport(
     }
     await fed
   } catch (error) {
-    const first = lost ? lost.error : error
     archive.destroy()
+    // Of a broken archive a member only says that it was destroyed.
+    const first = error instanceof StowageError ? error : ((await broken) ?? error)
     throw abortError(isTarError(first) ? invalidTar(first) : first, signal)
   }
   return new ExportArchive(directory, members)
@@ -97,15 +97,6 @@ async function file(bytes: Bytes, directory: BlobDirectory): Promise<StagedBlob>
     await pipeline(hashed(), createWriteStream(path))
     return { digest: `sha256:${hash.digest('hex')}`, size }
   })
-}
-
-async function* noting(bytes: Bytes, note: (error: unknown) => void): Bytes {
-  try {
-    yield* bytes
-  } catch (error) {
-    note(error)
-    throw error
-  }
 }
 
 function normalName(name: string): string {
