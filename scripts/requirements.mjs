@@ -40,7 +40,7 @@ const TEST = [
 
 const ENGINE = [
   { package: 'docker.io', found: () => command('dockerd') && command('docker') },
-  { package: 'iproute2', found: () => command('ip') },
+  { package: 'debootstrap', found: () => command('debootstrap') },
 ]
 
 /** For each purpose its requirements; each purpose includes those before it. */
