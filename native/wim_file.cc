@@ -84,7 +84,8 @@ Napi::Value WimFile::Info(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("imageCount", facts.header.image_count);
   result.Set("compression", facts.header.compression);
-  result.Set("chunkSize", facts.header.chunk_size);
+  const bool compressed = facts.header.compression != WIMLIB_COMPRESSION_TYPE_NONE;
+  result.Set("chunkSize", compressed ? facts.header.chunk_size : 0);
   result.Set("bootIndex", facts.boot_index);
   result.Set("guid", Napi::Buffer<uint8_t>::Copy(env, facts.header.guid.data(), facts.header.guid.size()));
   result.Set("part", static_cast<uint32_t>(facts.header.part));

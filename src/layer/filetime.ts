@@ -12,21 +12,29 @@ export function paxTime(filetime: bigint): string {
   return `${units < 0n ? '-' : ''}${size / UNITS}${fraction === '' ? '' : `.${fraction}`}`
 }
 
-/** Whole seconds since 1970 for a ustar header, which can hold none before: those become 0. */
+/** The last second eleven octal digits can hold, in the year 2242. */
+const USTAR_LIMIT = 0o77777777777
+
+/** Whole seconds since 1970 for a ustar header; times it cannot hold become the nearest it can. */
 export function ustarTime(filetime: bigint): number {
   const seconds = (filetime - UNIX_EPOCH) / UNITS
-  return filetime < UNIX_EPOCH ? 0 : Number(seconds)
+  return filetime < UNIX_EPOCH ? 0 : Math.min(Number(seconds), USTAR_LIMIT)
 }
 
 /** Whether {@link ustarTime} says all of it. */
 export function fitsUstarTime(filetime: bigint): boolean {
-  return filetime >= UNIX_EPOCH && (filetime - UNIX_EPOCH) % UNITS === 0n && ustarTime(filetime) <= 0o77777777777
+  const units = filetime - UNIX_EPOCH
+  return units >= 0n && units % UNITS === 0n && units / UNITS <= BigInt(USTAR_LIMIT)
 }
 
-/** RFC 3339 with the seconds' fraction, as an OCI config has its times. */
-export function rfc3339(filetime: bigint): string {
+/** The end of the year 9999, in seconds since 1970: RFC 3339 has four digits for the year. */
+const RFC3339_LIMIT = 253_402_300_800n
+
+/** RFC 3339 with the seconds' fraction, as an OCI config has its times; undefined for a year past 9999. */
+export function rfc3339(filetime: bigint): string | undefined {
   const units = filetime - UNIX_EPOCH
   const seconds = units / UNITS - (units % UNITS < 0n ? 1n : 0n)
+  if (seconds >= RFC3339_LIMIT) return undefined
   const fraction = (units - seconds * UNITS).toString().padStart(7, '0').replace(/0+$/, '')
   const date = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
   return `${date}${fraction === '' ? '' : `.${fraction}`}Z`

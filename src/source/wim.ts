@@ -95,7 +95,8 @@ function platformOf(wim: WimFile, image: WimImage): Platform {
 
 /** Source: OCI image-spec, config.md. */
 function configOf(layer: WindowsLayer, platform: Platform): unknown {
-  const created = layer.image.created === undefined ? {} : { created: rfc3339(layer.image.created) }
+  const time = layer.image.created === undefined ? undefined : rfc3339(layer.image.created)
+  const created = time === undefined ? {} : { created: time }
   const version = platform['os.version'] ?? layer.image.name
   return {
     ...created,

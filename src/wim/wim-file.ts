@@ -8,7 +8,7 @@ import { partsOf } from './parts.js'
 /** What the archive says of itself. */
 export interface WimInfo {
   readonly compression: 'none' | 'xpress' | 'lzx' | 'lzms'
-  /** In bytes. */
+  /** In bytes; 0 for a WIM that is not compressed. */
   readonly chunkSize: number
   readonly imageCount: number
   /** 1-based; 0: no image is bootable. */
