@@ -80,7 +80,11 @@ class Check {
         hint: 'Name a directory or a .tar that "stowage pack" wrote.',
       })
     }
-    if (present.has(INCOMPLETE_FILE)) this.#find('INCOMPLETE', INCOMPLETE_FILE, 'the bundle was not finished: run the same "stowage pack" again')
+    if (present.has(INCOMPLETE_FILE)) {
+      this.#find('INCOMPLETE', INCOMPLETE_FILE, 'the bundle was not finished: run the same "stowage pack" again')
+      // the lists are written last: without them everything would be missing or extra, which says no more
+      if (!present.has(BUNDLE_FILE)) return this.#report(path, [])
+    }
     const documents = await this.#readDocuments()
     const manifest = this.#parse(documents.get(BUNDLE_FILE), BUNDLE_FILE, parseBundleManifest)
     const sums = this.#parse(documents.get(CHECKSUMS_FILE), CHECKSUMS_FILE, parseChecksums)
@@ -96,15 +100,12 @@ class Check {
     this.#compareLists(manifest, sums)
     await this.#checkFiles(expected)
     this.#checkExtra(expected, blobs)
-    const defects = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
-    return {
-      path,
-      ok: defects.length === 0,
-      files: this.#digests.size,
-      size: this.#size,
-      images: manifest?.images ?? [],
-      findings: defects,
-    }
+    return this.#report(path, manifest?.images ?? [])
+  }
+
+  #report(path: string, images: readonly BundleImage[]): VerifyReport {
+    const findings = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
+    return { path, ok: findings.length === 0, files: this.#digests.size, size: this.#size, images, findings }
   }
 
   /** The bytes of the small files at the top, as far as they are there and can be read. */

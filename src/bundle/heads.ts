@@ -38,21 +38,23 @@ export function encodeIndex(images: readonly NamedImage[]): Uint8Array {
   return encode({ schemaVersion: 2, mediaType: OCI_INDEX, manifests })
 }
 
-/** `manifest.json`: one entry an image, for the one platform that {@link dockerPlatform} chooses, with full names. */
+/**
+ * `manifest.json`: one entry an image, for the one platform that {@link dockerPlatform} chooses, with full names. Windows
+ * images come last: a Linux engine stops at the first of them, and has loaded those before.
+ */
 export function encodeDockerManifest(images: readonly NamedImage[]): Uint8Array {
-  return encode(
-    images.flatMap(({ image, names }) => {
-      const chosen = dockerPlatform(image.platforms)
-      if (!chosen) return []
-      return [
-        {
-          Config: blobPath(chosen.manifest.config.digest),
-          RepoTags: engineNames(names).map(formatReference),
-          Layers: chosen.manifest.layers.map(layer => blobPath(layer.digest)),
-        },
-      ]
-    }),
-  )
+  const entries = images.flatMap(({ image, names }) => {
+    const chosen = dockerPlatform(image.platforms)
+    if (!chosen) return []
+    const entry = {
+      Config: blobPath(chosen.manifest.config.digest),
+      RepoTags: engineNames(names).map(formatReference),
+      Layers: chosen.manifest.layers.map(layer => blobPath(layer.digest)),
+    }
+    return [{ entry, windows: chosen.config.platform.os === 'windows' }]
+  })
+  const ordered = [...entries.filter(({ windows }) => !windows), ...entries.filter(({ windows }) => windows)]
+  return encode(ordered.map(({ entry }) => entry))
 }
 
 /** linux/amd64 where the image has it, else its first Linux, else its first platform: a docker archive has one each. */

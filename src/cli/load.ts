@@ -53,7 +53,8 @@ function document({ path, to, images }: LoadResult): Readonly<Record<string, unk
 function text({ to, images }: LoadResult): string {
   const loaded = images.filter(({ error }) => !error).length
   const rows = images.map(image => [familiarNames(image.names), image.platforms.join(', ') || '-', formatSize(image.size), ...outcome(image)])
-  const summary = loaded === images.length ? `Loaded ${count(loaded, 'image')} into ${to}` : `Loaded ${loaded} of ${count(images.length, 'image')} into ${to}`
+  const place = to === 'docker-daemon:' ? 'the Docker Engine' : to
+  const summary = `Loaded ${loaded === images.length ? '' : `${loaded} of `}${count(images.length, 'image')} into ${place}`
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${summary}\n`
 }
 

@@ -78,7 +78,7 @@ function bar(output: Output, now: () => number): Progress {
       if (event.type === 'bytes' && now() - last < FRAME_MS) return
       last = now()
       drawn = true
-      output.write(`\r\u001b[K${meter.line((output.columns ?? 80) - 1)}`)
+      output.write(`\r\u001b[K${meter.line((output.columns || 80) - 1)}`)
     },
     end() {
       if (drawn) output.write('\r\u001b[K')
