@@ -39,16 +39,25 @@ export function tally(tap) {
   return count
 }
 
+/** The tally of the TAP at `path`, with at least one failure when the run was not whole and green: status, end, tests. */
+export function readTally(path, status) {
+  const count = tally(existsSync(path) ? readFileSync(path, 'utf8') : '')
+  const whole = status === 0 && count.complete && count.passed > 0
+  return whole ? count : { ...count, failed: Math.max(count.failed, 1) }
+}
+
+export function formatTally({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
+}
+
 if (process.argv[1] === import.meta.filename) {
   const sum = { passed: 0, failed: 0, skipped: 0 }
   for (const argument of process.argv.slice(2)) {
     const [path = '', status = ''] = argument.split('=')
-    const count = tally(existsSync(path) ? readFileSync(path, 'utf8') : '')
-    const whole = status === '0' && count.complete && count.passed > 0
-    if (!whole && count.failed === 0) count.failed = 1
-    console.log(`${basename(path, '.tap')}: ${count.passed} passed, ${count.failed} failed${whole ? '' : ` (exit status ${status})`}`)
+    const count = readTally(path, Number(status || 1))
+    console.log(`${basename(path, '.tap')} (exit status ${status}): ${formatTally(count)}`)
     for (const key of ['passed', 'failed', 'skipped']) sum[key] += count[key]
   }
-  console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`)
+  console.log(formatTally(sum))
   process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0
 }

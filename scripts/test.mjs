@@ -7,20 +7,27 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './build.mjs'
 import { fail, setup } from './setup.mjs'
+import { formatTally, readTally } from './tally.mjs'
 
 /** Directories of test/ that are runs of their own. */
 const OWN = ['engines', 'faults', 'browser']
 
 const [name = 'unit', ...options] = process.argv.slice(2)
 setup(name === 'unit' ? 'test' : 'engines')
-if (name === 'unit') node('typescript/bin/tsc', ['--noEmit', '-p', 'tsconfig.json'])
+if (name === 'unit') {
+  const status = node('typescript/bin/tsc', ['--noEmit', '-p', 'tsconfig.json'])
+  if (status !== 0) process.exit(status)
+}
 const files = name === 'unit' ? unitFiles() : testFiles(join('test', name))
 if (files.length === 0) fail(`there are no tests in test/${name}`)
 mkdirSync(join(ROOT, '.tap'), { recursive: true })
 const output = join('.tap', `${name}.tap`)
 rmSync(join(ROOT, output), { force: true })
 const reporter = process.stdout.isTTY ? 'base' : 'terse'
-node('tap/dist/esm/run.mjs', ['run', `--reporter=${reporter}`, `--output-file=${output}`, ...options, ...files])
+const status = node('tap/dist/esm/run.mjs', ['run', `--reporter=${reporter}`, `--output-file=${output}`, ...options, ...files])
+const count = readTally(join(ROOT, output), status)
+console.log(`${name}: ${formatTally(count)}`)
+process.exitCode = count.failed > 0 ? status || 1 : status
 
 function unitFiles() {
   return readdirSync(join(ROOT, 'test'), { withFileTypes: true })
@@ -35,12 +42,10 @@ function testFiles(directory) {
     .filter(path => path.endsWith('.test.ts')).sort().map(path => join(directory, path))
 }
 
-/** Runs a program of node_modules; its failure is ours. */
+/** Runs a program of node_modules and gives its exit status. */
 function node(program, args) {
   const path = join(ROOT, 'node_modules', program)
   const { status, signal } = spawnSync(process.execPath, [path, ...args], { cwd: ROOT, stdio: 'inherit' })
-  if (status !== 0) {
-    if (signal) console.error(`test: ${program} ended by ${signal}`)
-    process.exit(status ?? 1)
-  }
+  if (signal) console.error(`test: ${program} ended by ${signal}`)
+  return status ?? 1
 }
