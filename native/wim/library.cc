@@ -3,6 +3,10 @@
 #include <cstdio>
 #include <mutex>
 
+#ifdef __GLIBC__
+#include <dlfcn.h>
+#endif
+
 #include "error.h"
 
 namespace wim {
@@ -27,8 +31,24 @@ std::FILE* OpenErrorSink() {
   if (sink != nullptr) std::setvbuf(sink, nullptr, _IONBF, 0);
   return sink;
 }
+
+void Ignore(void*, const char*, ...) {}
+
+// libwim before 1.14 reads XML with libxml2, which prints what it dislikes, bytes of the file among it, to stderr. libwim
+// says the same in a word, and the terminal is not ours to write to.
+void SilenceXmlParser() {
+  using Handler = void (*)(void*, const char*, ...);
+  void* library = dlopen("libxml2.so.2", RTLD_LAZY | RTLD_NOLOAD);
+  if (library == nullptr) return;
+  if (void* symbol = dlsym(library, "xmlSetGenericErrorFunc")) {
+    const auto set = reinterpret_cast<void (*)(void*, Handler)>(symbol);
+    set(nullptr, Ignore);
+  }
+  dlclose(library);
+}
 #else
 std::FILE* OpenErrorSink() { return nullptr; }
+void SilenceXmlParser() {}
 #endif
 
 const char* NameOf(int code) {
@@ -128,6 +148,7 @@ void StartLibrary() {
       wimlib_set_print_errors(true);
     }
     wimlib_global_init(0);
+    SilenceXmlParser();
   });
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
@@ -267,4 +267,17 @@ t.test('the addon lives through collected readers, ended worker threads and a pr
   const told = execFileSync(process.execPath, ['--expose-gc', script], { encoding: 'utf8', timeout: 120_000 })
   t.equal(told.trim(), 'alive')
   t.ok(readdirSync(dirname(path)).includes('rich-lzx.wim'))
+})
+
+t.test('openWim() prints nothing of its own when the XML is damaged', t => {
+  const path = directoryWim(t)
+  const bytes = readFileSync(path)
+  bytes.fill(0xff, bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')), bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')) + 40)
+  writeFileSync(path, bytes)
+  const script = `require(process.argv[1]).openWim([process.argv[2]]).catch(error => console.log(error.code))`
+  const addon = join(import.meta.dirname, '../../build/Release/stowage.node')
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', script, addon, path], { encoding: 'utf8' })
+  t.equal(stdout, 'WIMLIB_ERR_XML\n')
+  t.equal(stderr, '')
+  t.end()
 })
