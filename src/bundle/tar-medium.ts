@@ -131,14 +131,26 @@ class TarMedium implements BundleMedium {
   }
 
   async discard(): Promise<void> {
+    const ours = await this.#isOurs()
     await this.#file.close()
-    await rm(this.#partial, { force: true })
+    if (ours) await rm(this.#partial, { force: true })
     await this.#removeWorkspace()
   }
 
+  /** Whether the partial file is still the one we write: another command for the same output takes its name over. */
+  async #isOurs(): Promise<boolean> {
+    const ours = await this.#file.stat({ bigint: true })
+    try {
+      const there = await stat(this.#partial, { bigint: true })
+      return ours.ino === there.ino && ours.dev === there.dev
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return false
+      throw fileError(error, this.#partial)
+    }
+  }
+
   async #publish(): Promise<void> {
-    const [ours, there] = [await this.#file.stat({ bigint: true }), await stat(this.#partial, { bigint: true })]
-    if (ours.ino !== there.ino || ours.dev !== there.dev) {
+    if (!(await this.#isOurs())) {
       throw new StowageError('OUTPUT_EXISTS', `${this.#partial} was replaced while we wrote it`, {
         hint: 'Another command writes the same bundle: let it finish, or name another output.',
       })

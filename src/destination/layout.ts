@@ -45,16 +45,16 @@ async function write(
   let [sent, skipped] = [0, 0]
   const report = () => onProgress?.({ type: 'bytes', subject, done: sent + skipped, total })
   onProgress?.({ type: 'stage', stage: 'copy', subject })
-  for (const layer of image.layers) await copy(layer, source.fetch(layer, { signal }))
-  for (const { descriptor, bytes } of [...image.configs, ...image.manifests]) await copy(descriptor, once(bytes))
+  for (const layer of image.layers) await copy(layer, () => source.fetch(layer, { signal }))
+  for (const { descriptor, bytes } of [...image.configs, ...image.manifests]) await copy(descriptor, () => once(bytes))
   await withLock(join(directory, LOCK_FILE), async () => await tag(directory, image, names), signal)
   onProgress?.({ type: 'done', subject })
   return { names, id: image.root.digest, sent, skipped }
 
-  async function copy(blob: Descriptor, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  async function copy(blob: Descriptor, read: () => AsyncIterable<Uint8Array>): Promise<void> {
     signal?.throwIfAborted()
     if (await blobs.has(blob, { signal })) skipped += blob.size
-    else await blobs.put(blob, counted(bytes), { signal })
+    else await blobs.put(blob, counted(read()), { signal })
     report()
   }
 

@@ -1,0 +1,63 @@
+/** The `stowage` command as a child process, as a user runs it: plain JavaScript, made from src/ once for each test file. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import typescript from 'typescript'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface CommandResult {
+  readonly stdout: string
+  readonly stderr: string
+  /** Exit code, or -1 when a signal ended it. */
+  readonly code: number
+}
+
+export interface CommandOptions {
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+  /** Called with the child, and with all it has written to stderr so far, whenever that grows. */
+  readonly onStderr?: (child: ChildProcess, text: string) => void
+  /** Closes the reading end of its stdout at once. */
+  readonly deaf?: boolean
+}
+
+/** Runs `stowage` with `words`. The terminal, the engine and the store of whoever runs the tests are not its own. */
+export async function stowage(words: readonly string[], { cwd, env, onStderr, deaf = false }: CommandOptions = {}): Promise<CommandResult> {
+  const { DOCKER_HOST: _host, SOURCE_DATE_EPOCH: _epoch, STOWAGE_STORE: _store, NODE_OPTIONS: _options, ...inherited } = process.env
+  const child = spawn(process.execPath, [commandFile(), ...words], { cwd, env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [stdout, stderr] = ['', '']
+  if (deaf) child.stdout.destroy()
+  else child.stdout.on('data', (piece: Buffer) => (stdout += piece))
+  child.stderr.on('data', (piece: Buffer) => {
+    stderr += piece
+    onStderr?.(child, stderr)
+  })
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', status => resolve(status ?? -1))
+  })
+  return { stdout, stderr, code }
+}
+
+let made: string | undefined
+
+/** What the package installs as `stowage`. A loader would cost each child seconds, and dist/ may be older than src/. */
+function commandFile(): string {
+  if (made) return made
+  const root = join(ROOT, '.tap', 'command', String(process.pid))
+  process.once('exit', () => rmSync(root, { recursive: true, force: true }))
+  for (const name of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts')) continue
+    const { target, module } = { target: typescript.ScriptTarget.ES2023, module: typescript.ModuleKind.ESNext }
+    const source = readFileSync(join(ROOT, 'src', name), 'utf8')
+    const { outputText } = typescript.transpileModule(source, { compilerOptions: { target, module, verbatimModuleSyntax: true } })
+    const output = join(root, 'dist', name.replace(/\.ts$/, '.js'))
+    mkdirSync(dirname(output), { recursive: true })
+    writeFileSync(output, outputText)
+  }
+  copyFileSync(join(ROOT, 'package.json'), join(root, 'package.json'))
+  symlinkSync(join(ROOT, 'build'), join(root, 'build'))
+  return (made = join(root, 'dist', 'cli', 'main.js'))
+}
