@@ -131,6 +131,8 @@ export class EngineClient implements Disposable {
 
 function hintFor(code: string): string {
   const without = 'or write an OCI layout, which needs no engine: --to oci:DIR.'
+  // Node's names for what is wrong with a certificate: CERT_HAS_EXPIRED, UNABLE_TO_VERIFY_LEAF_SIGNATURE, ERR_TLS_…
+  if (/CERT|SIGNATURE|^ERR_TLS/.test(code)) return `Put the engine's ca.pem into DOCKER_CERT_PATH, ${without}`
   switch (code) {
     case 'EACCES':
     case 'EPERM':
