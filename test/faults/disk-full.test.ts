@@ -1,0 +1,129 @@
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, open, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { readImage } from '../../src/blob/closure.js'
+import { openBundleWriter } from '../../src/bundle/writer.js'
+import { parseReference } from '../../src/oci/reference.js'
+import { verifyBundle } from '../../src/verify.js'
+import { stowage } from '../support/command.js'
+import { layeredImage, noise, writeLayout } from '../support/images.js'
+
+const image = await layeredImage(4, { size: 3_000_000 })
+const layout = join(t.testdir(), 'layout')
+await writeLayout(layout, { 'big:1': image })
+
+/** A file system of `size` bytes, unmounted when the test ends. ext4 is made in a file and loop-mounted. Needs root. */
+async function mount(t: Test, type: 'ext4' | 'tmpfs', size: number): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'stowage-medium-'))
+  const [file, directory] = [join(root, 'image'), join(root, 'medium')]
+  await mkdir(directory)
+  if (type === 'tmpfs') {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory])
+  } else {
+    await writeFile(file, '')
+    await truncate(file, size)
+    execFileSync('mkfs.ext4', ['-q', '-m', '0', file], { stdio: 'pipe' })
+    execFileSync('mount', ['-o', 'loop', file, directory])
+  }
+  t.teardown(async () => {
+    execFileSync('umount', [directory])
+    await rm(root, { recursive: true })
+  })
+  return directory
+}
+
+async function free(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory)
+  return bavail * bsize
+}
+
+for (const type of ['ext4', 'tmpfs'] as const) {
+  t.test(`stowage pack says before it begins that ${type} is too small, and leaves it as it was`, async t => {
+    const medium = await mount(t, type, 9_000_000)
+    const before = await readdir(medium)
+    for (const output of [medium, join(medium, 'site'), join(medium, 'site.tar')]) {
+      const { code, stderr } = await stowage(['pack', `oci:${layout}`, '-o', output])
+      t.equal(code, 7, output)
+      t.match(stderr, /^stowage: .* has \d+ bytes free, but \d+ are needed\nhint: Free \d+ bytes/)
+      t.same(await readdir(medium), before)
+    }
+  })
+
+  t.test(`stowage pack fills ${type} with a bundle that verifies from the medium itself`, async t => {
+    const medium = await mount(t, type, 40_000_000)
+    t.match(await stowage(['pack', `oci:${layout}`, '-o', medium]), { code: 0, stderr: '' })
+    t.match(await stowage(['verify', medium]), { code: 0 })
+    execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: medium })
+    t.match(await stowage(['pack', `oci:${layout}`, '-o', medium]), { code: 1, stderr: /not empty/ })
+  })
+
+  t.test(`a disk that fills up in the middle is NO_SPACE on ${type}, and all we wrote is gone`, async t => {
+    for (const name of ['site', 'site.tar']) {
+      const medium = await mount(t, type, 20_000_000)
+      const before = await readdir(medium)
+      const content = await readImage(image.blobs, image.root)
+      const filler = join(medium, 'filler')
+      {
+        await using writer = await openBundleWriter(join(medium, name))
+        await writer.plan([{ image: content, names: [] }], 0)
+        await writeFile(filler, noise((await free(medium)) - 5_000_000, 'filler')) // somebody else was faster
+        await t.rejects(writer.write(content, image.blobs, [parseReference('big:1')]), { code: 'NO_SPACE', hint: /.+/ }, name)
+      }
+      await rm(filler)
+      t.same(await readdir(medium), before, name)
+    }
+  })
+
+  t.test(`a born layer that fills ${type} is NO_SPACE, and all we wrote is gone`, async t => {
+    for (const name of ['site', 'site.tar']) {
+      const medium = await mount(t, type, 9_000_000)
+      const before = await readdir(medium)
+      {
+        await using writer = await openBundleWriter(join(medium, name))
+        await writer.plan([], 1)
+        const produce = async ({ path, offset }: { path: string; offset: number }): Promise<never> => {
+          const file = await open(path, 'r+')
+          try {
+            for (let position = offset; ; position += 1_000_000) await file.write(noise(1_000_000, 'born'), 0, 1_000_000, position)
+          } finally {
+            await file.close()
+          }
+        }
+        await t.rejects(writer.create(produce), { code: 'NO_SPACE' }, name)
+      }
+      t.same(await readdir(medium), before, name)
+    }
+  })
+}
+
+t.test('stowage pack resumes on a medium that has room only because blobs are there already', async t => {
+  const medium = await mount(t, 'ext4', 16_000_000)
+  const content = await readImage(image.blobs, image.root)
+  const controller = new AbortController()
+  {
+    await using writer = await openBundleWriter(medium, { signal: controller.signal })
+    await writer.write(content, image.blobs, [])
+    controller.abort()
+  }
+  t.ok((await free(medium)) < 12_000_000)
+  t.match(await stowage(['pack', `oci:${layout}`, '-o', medium]), { code: 0, stderr: '' })
+  t.same((await verifyBundle(medium)).findings, [])
+})
+
+t.test('stowage load to a full layout is NO_SPACE and names nothing', async t => {
+  const medium = await mount(t, 'ext4', 9_000_000)
+  const root = t.testdir()
+  t.match(await stowage(['pack', `oci:${layout}`, '-o', join(root, 'site')]), { code: 0 })
+  t.match(await stowage(['load', join(root, 'site'), '--to', `oci:${join(medium, 'store')}`]), { code: 7, stderr: /no space left/ })
+  t.notOk((await readdir(join(medium, 'store'))).includes('index.json'))
+})
+
+t.test('a medium that cannot be written to is PERMISSION_DENIED', async t => {
+  const medium = await mount(t, 'ext4', 9_000_000)
+  execFileSync('mount', ['-o', 'remount,ro', medium])
+  for (const output of [join(medium, 'site'), join(medium, 'site.tar'), medium]) {
+    t.match(await stowage(['pack', `oci:${layout}`, '-o', output]), { code: 1, stderr: /^stowage: .*read-only/ }, output)
+  }
+})
