@@ -41,6 +41,7 @@ const TEST = [
 const ENGINE = [
   { package: 'docker.io', found: () => command('dockerd') && command('docker') },
   { package: 'debootstrap', found: () => command('debootstrap') },
+  { package: 'e2fsprogs', found: () => command('mkfs.ext4') },
 ]
 
 /** For each purpose its requirements; each purpose includes those before it. */
@@ -53,7 +54,7 @@ export const PURPOSES = {
   engines: [
     { why: 'to build the native addon', needs: BUILD },
     { why: 'to make test images and to judge ours by', needs: TEST },
-    { why: 'to load into a real Docker Engine', needs: ENGINE },
+    { why: 'to load into a real Docker Engine and fill a disk', needs: ENGINE },
   ],
 }
 
