@@ -30,7 +30,8 @@
         ["OS=='linux'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
           "libraries": [
-            "<!@(pkg-config --libs wimlib)",
+            "-L<!(pkg-config --variable=libdir wimlib)",
+            "-lwim",
             "-l:libdeflate.a",
             "-l:libcrypto.a"
           ],
@@ -38,7 +39,7 @@
         }],
         ["OS=='mac'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
-          "libraries": ["<!@(pkg-config --libs wimlib libdeflate libcrypto)"],
+          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libcrypto)"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
