@@ -14,9 +14,9 @@ function command(name) {
   return path.some(directory => existsSync(join(directory, name)))
 }
 
-/** `--exists` would also ask for what wimlib.pc names as private, which Debian's libwim-dev does not bring. */
+/** `--exists`, and to some pkg-configs `--libs`, would also ask for what wimlib.pc names as private and libwim-dev does not bring. */
 function library(name) {
-  return spawnSync('pkg-config', ['--libs', name]).status === 0
+  return spawnSync('pkg-config', ['--variable=libdir', name]).status === 0
 }
 
 const BUILD = [
