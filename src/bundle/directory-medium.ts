@@ -43,7 +43,7 @@ export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
   if (names.length > 0 && !names.includes(INCOMPLETE_FILE)) throw occupied(path, names)
   const foreign = names.filter(name => !isOwn(name))
   if (foreign.length > 0) throw occupied(path, foreign)
-  const medium = new DirectoryMedium(path, made)
+  const medium = new DirectoryMedium(path, made, names.length > 0)
   await medium.begin()
   return medium
 }
@@ -52,11 +52,14 @@ class DirectoryMedium implements BundleMedium {
   readonly where: string
   readonly #blobs: BlobDirectory
   readonly #made: boolean
+  readonly #resumed: boolean
 
-  constructor(path: string, made: boolean) {
+  /** `made`: the directory is ours; `resumed`: it holds what an earlier run finished, which no error of this run takes away. */
+  constructor(path: string, made: boolean, resumed: boolean) {
     this.where = path
     this.#blobs = new BlobDirectory(path)
     this.#made = made
+    this.#resumed = resumed
   }
 
   /** Sets the marker first; what an interrupted run half did goes, its finished blobs stay. */
@@ -125,7 +128,7 @@ class DirectoryMedium implements BundleMedium {
   }
 
   async discard(keep: boolean): Promise<void> {
-    if (keep) return await this.#removeUnfinished()
+    if (keep || this.#resumed) return await this.#removeUnfinished()
     for (const name of [...DOCUMENTS, BLOBS, WORKSPACE, INCOMPLETE_FILE]) await rm(this.#path(name), { recursive: true, force: true })
     if (this.#made) await rmdir(this.where)
   }
