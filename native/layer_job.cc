@@ -113,6 +113,8 @@ LayerJob::LayerJob(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerJob>(
   observer.room = [report, events = events_.get()] { report([=] { events->room = true; }); };
   stream_ = std::make_shared<wim::LayerStream>(archive, std::move(blobs), std::move(options), std::move(observer));
 
+  // Hooks run last in, first out: the thread ends before Node takes the function away that it calls.
+  napi_add_env_cleanup_hook(env, StopAtExit, this);
   thread_ = std::thread([stream = stream_, events = events_] {
     try {
       const wim::LayerResult result = stream->Run();
@@ -129,9 +131,17 @@ LayerJob::LayerJob(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerJob>(
 }
 
 LayerJob::~LayerJob() {
-  if (stream_) stream_->Cancel();
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  napi_remove_env_cleanup_hook(Env(), StopAtExit, this);
+  Stop();
 }
+
+void LayerJob::Stop() {
+  stream_->Cancel();
+  thread_.join();
+}
+
+void LayerJob::StopAtExit(void* job) { static_cast<LayerJob*>(job)->Stop(); }
 
 // push(bytes: Buffer, cuts: Uint32Array): number of bytes queued
 Napi::Value LayerJob::Push(const Napi::CallbackInfo& info) {

@@ -13,7 +13,6 @@ class LayerJob : public Napi::ObjectWrap<LayerJob> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
   explicit LayerJob(const Napi::CallbackInfo& info);
-  // Cancels and waits: at most as long as it takes to decompress a chunk.
   ~LayerJob() override;
 
  private:
@@ -22,6 +21,10 @@ class LayerJob : public Napi::ObjectWrap<LayerJob> {
   Napi::Value Push(const Napi::CallbackInfo& info);
   Napi::Value Finish(const Napi::CallbackInfo& info);
   Napi::Value Cancel(const Napi::CallbackInfo& info);
+
+  // Cancels and waits: at most as long as it takes to decompress a chunk.
+  void Stop();
+  static void StopAtExit(void* job);
 
   std::shared_ptr<wim::LayerStream> stream_;
   std::shared_ptr<Events> events_;
