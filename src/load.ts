@@ -69,12 +69,24 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   }
 }
 
-async function load(reader: BundleReader, image: BundleImage, destination: ImageDestination, options: WaitOptions): Promise<LoadedImage> {
-  const about = { names: image.names, platforms: image.platforms.map(({ platform }) => formatPlatform(platform)), size: image.size }
+async function load(
+  reader: BundleReader,
+  image: BundleImage,
+  destination: ImageDestination,
+  options: WaitOptions,
+): Promise<LoadedImage> {
+  const about = {
+    names: image.names,
+    platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
+    size: image.size,
+  }
   try {
     const content = await readImage(reader, image.root, options)
     expectLayers(reader, content)
-    const { id, sent, skipped } = await copyContent(reader, content, destination, { ...options, names: image.names.map(parseReference) })
+    const { id, sent, skipped } = await copyContent(reader, content, destination, {
+      ...options,
+      names: image.names.map(parseReference),
+    })
     return { ...about, id, sent, skipped }
   } catch (error) {
     const named = abortError(error, options.signal)
@@ -90,7 +102,9 @@ function expectLayers({ files }: BundleReader, { layers }: ImageContent): void {
     const file = files.get(path)
     const hint = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
     if (file?.type !== 'file') throw new StowageError('BLOB_MISSING', `${path} is not in the bundle`, { hint })
-    if (file.size !== size) throw new StowageError('SIZE_MISMATCH', `expected ${size} bytes in ${path} but found ${file.size}`, { hint })
+    if (file.size !== size) {
+      throw new StowageError('SIZE_MISMATCH', `expected ${size} bytes in ${path} but found ${file.size}`, { hint })
+    }
   }
 }
 
@@ -106,7 +120,8 @@ function chooseImages(
   })
   const wanted = new Set(names.map(name => selectImage(entries, name, path).root.digest))
   const named = names.length === 0 ? images : images.filter(image => wanted.has(image.root.digest))
-  const fits = ({ platforms }: BundleImage) => platforms.some(({ platform }) => selectors.some(selector => matchesPlatform(platform, selector)))
+  const fits = ({ platforms }: BundleImage) =>
+    platforms.some(({ platform }) => selectors.some(selector => matchesPlatform(platform, selector)))
   const chosen = selectors.length === 0 ? named : named.filter(fits)
   if (chosen.length === 0) {
     const there = [...new Set(named.flatMap(({ platforms }) => platforms.map(({ platform }) => formatPlatform(platform))))]

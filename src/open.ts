@@ -24,7 +24,9 @@ export interface OpenSourceOptions extends WaitOptions {
   readonly name?: Reference | undefined
 }
 
-/** Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named. */
+/**
+ * Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named.
+ */
 export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
   const { stage, workspace, host, name, signal, onProgress } = options
   switch (location.type) {
@@ -34,7 +36,9 @@ export async function openSource(location: Location, options: OpenSourceOptions)
       return await openBundleReader(location.path, { ref: location.ref, signal })
     case 'docker-daemon':
       if (location.name === undefined) {
-        throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', { hint: 'Write docker-daemon:NAME[:TAG].' })
+        throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', {
+          hint: 'Write docker-daemon:NAME[:TAG].',
+        })
       }
       return await openEngineSource(location.name, { host, stageDirectory: await workspace(), signal })
     case 'wim':
@@ -43,10 +47,13 @@ export async function openSource(location: Location, options: OpenSourceOptions)
 }
 
 /** Opens `location` to write images to: an engine or a layout. Throws INVALID_ARGUMENT for a place that takes no images. */
-export async function openDestination(location: Location, options: WaitOptions & { readonly host?: string | undefined }): Promise<ImageDestination> {
+export async function openDestination(
+  location: Location,
+  options: WaitOptions & { readonly host?: string | undefined },
+): Promise<ImageDestination> {
   if (location.type === 'docker-daemon' && location.name === undefined) return await openEngineDestination(options)
   if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
-    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store; images keep their names.',
+    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store; name no image.',
   })
 }

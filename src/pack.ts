@@ -37,7 +37,8 @@ interface Prepared {
 
 /**
  * Packs `images` (locations, see parseLocation()) into the bundle `output`: one tar where the name ends in `.tar`, else a
- * directory. Everything but WIM layers is read and planned before the first byte is written. When it throws, nothing is left;
+ * directory. Everything but WIM layers is read and planned before the first byte is written. When it throws, nothing is
+ * left;
  * after ABORTED a directory keeps its finished blobs, and the same call goes on with them.
  * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
@@ -45,7 +46,9 @@ export async function pack(images: readonly string[], output: string, options: P
   const { names, host, signal, onProgress, epoch = epochOf(process.env['SOURCE_DATE_EPOCH']) } = options
   if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
   if (names && names.length > 0 && images.length > 1) {
-    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, { hint: 'Pack them one by one, or leave out --tag.' })
+    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
+      hint: 'Pack them one by one, or leave out --tag.',
+    })
   }
   const locations = images.map(parseLocation)
   const references = names?.map(name => withDefaultTag(parseReference(name))) ?? []
@@ -54,9 +57,16 @@ export async function pack(images: readonly string[], output: string, options: P
   const writer = await openBundleWriter(output, { signal, epoch })
   try {
     const prepared = await prepare(locations, writer, sources, { names: references, host, signal, onProgress })
-    for (const { source, image, names: own } of prepared) await copyContent(source, image, writer, { names: own, signal, onProgress })
+    for (const { source, image, names: own } of prepared) {
+      await copyContent(source, image, writer, { names: own, signal, onProgress })
+    }
     const manifest = await writer.seal()
-    return { path: output, form: isTarPath(output) ? 'tar' : 'directory', size: await sizeOfBundle(output, manifest), manifest }
+    return {
+      path: output,
+      form: isTarPath(output) ? 'tar' : 'directory',
+      size: await sizeOfBundle(output, manifest),
+      manifest,
+    }
   } catch (error) {
     throw withResumeHint(abortError(error, signal), output)
   } finally {
@@ -84,7 +94,9 @@ async function prepare(
   for (const location of born) prepared.set(location, await read(location))
   const all = locations.flatMap(location => prepared.get(location) ?? [])
   if (names.length > 0 && all.length > 1) {
-    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${all.length} images`, { hint: 'Name one image of the bundle: bundle:PATH:REF.' })
+    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${all.length} images`, {
+      hint: 'Name one image of the bundle: bundle:PATH:REF.',
+    })
   }
   return all
 
@@ -113,7 +125,10 @@ function epochOf(text: string | undefined): number | undefined {
   const epoch = Number(text)
   // a ustar header holds eleven octal digits; a Date a little less than 2^43 seconds
   if (/^\d+$/.test(text) && epoch <= 0o77777777777) return epoch
-  throw new StowageError('INVALID_ARGUMENT', `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, not a number of seconds since 1970`)
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, not a number of seconds since 1970`,
+  )
 }
 
 async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {

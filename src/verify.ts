@@ -5,7 +5,13 @@ import { INCOMPLETE_FILE } from './bundle/directory-medium.js'
 import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './bundle/files.js'
 import { type Finding, verifyGraph } from './bundle/graph.js'
 import { DOCKER_FILE } from './bundle/heads.js'
-import { BUNDLE_FILE, type BundleImage, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './bundle/manifest.js'
+import {
+  BUNDLE_FILE,
+  type BundleImage,
+  type BundleManifest,
+  digestOfIntegrity,
+  parseBundleManifest,
+} from './bundle/manifest.js'
 import { DOCUMENT_LIMIT } from './bundle/reader.js'
 import { isTarPath } from './bundle/writer.js'
 import { abortError, StowageError } from './errors.js'
@@ -67,7 +73,11 @@ class Check {
   readonly #digests = new Map<string, Digest>()
   #size = 0
 
-  constructor(files: BundleFiles, signal: AbortSignal | undefined, onBytes: (bytes: { done: number; total: number }) => void) {
+  constructor(
+    files: BundleFiles,
+    signal: AbortSignal | undefined,
+    onBytes: (bytes: { done: number; total: number }) => void,
+  ) {
     this.#files = files
     this.#signal = signal
     this.#onBytes = onBytes
@@ -130,7 +140,10 @@ class Check {
   }
 
   async #checkFiles(expected: ReadonlyMap<string, Expectation>): Promise<void> {
-    const total = [...this.#files.files.values()].reduce((sum, { path, size }) => sum + (expected.has(path) || DOCUMENTS.includes(path) ? size : 0), 0)
+    const total = [...this.#files.files.values()].reduce(
+      (sum, { path, size }) => sum + (expected.has(path) || DOCUMENTS.includes(path) ? size : 0),
+      0,
+    )
     for (const [path, expectation] of expected) {
       this.#signal?.throwIfAborted()
       const file = this.#files.files.get(path)
@@ -151,7 +164,9 @@ class Check {
     }
     const found = this.#digests.get(file.path) ?? (await this.#hash(file, total))
     for (const [digest, by] of digests) {
-      if (digest !== found) this.#find('DIGEST_MISMATCH', file.path, `expected ${digest}, as said by ${by}, but the content is ${found}`)
+      if (digest !== found) {
+        this.#find('DIGEST_MISMATCH', file.path, `expected ${digest}, as said by ${by}, but the content is ${found}`)
+      }
     }
   }
 
@@ -187,8 +202,11 @@ class Check {
       if (path === BUNDLE_FILE && sums.has(path)) continue
       const [ours, theirs] = [listed.get(path), sums.get(path)]
       if (ours === theirs) continue
-      if (ours && theirs) this.#find('LISTS_DIFFER', path, `${BUNDLE_FILE} says ${ours} but ${CHECKSUMS_FILE} says ${theirs}`)
-      else this.#find('LISTS_DIFFER', path, `only ${ours ? BUNDLE_FILE : CHECKSUMS_FILE} lists the file`)
+      if (ours && theirs) {
+        this.#find('LISTS_DIFFER', path, `${BUNDLE_FILE} says ${ours} but ${CHECKSUMS_FILE} says ${theirs}`)
+      } else {
+        this.#find('LISTS_DIFFER', path, `only ${ours ? BUNDLE_FILE : CHECKSUMS_FILE} lists the file`)
+      }
     }
     if (!sums.has(BUNDLE_FILE)) this.#find('LISTS_DIFFER', BUNDLE_FILE, `${CHECKSUMS_FILE} does not list it`)
   }
@@ -244,7 +262,10 @@ interface Expectation {
 }
 
 /** What the lists, and the names of the blobs, say of every file. */
-function expectations(manifest: BundleManifest | undefined, sums: ReadonlyMap<string, Digest> | undefined): ReadonlyMap<string, Expectation> {
+function expectations(
+  manifest: BundleManifest | undefined,
+  sums: ReadonlyMap<string, Digest> | undefined,
+): ReadonlyMap<string, Expectation> {
   const sizes = new Map(manifest?.files.map(file => [file.path, file.size]))
   const listed = new Map(manifest?.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
   const paths = [...new Set([...listed.keys(), ...(sums?.keys() ?? [])])].sort(comparePaths)
@@ -252,7 +273,11 @@ function expectations(manifest: BundleManifest | undefined, sums: ReadonlyMap<st
     paths.map(path => {
       const digests = new Map<Digest, string>()
       const hex = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1]
-      const said = [[hex && digestFromHex(hex), 'its name'], [listed.get(path), BUNDLE_FILE], [sums?.get(path), CHECKSUMS_FILE]] as const
+      const said = [
+        [hex && digestFromHex(hex), 'its name'],
+        [listed.get(path), BUNDLE_FILE],
+        [sums?.get(path), CHECKSUMS_FILE],
+      ] as const
       for (const [digest, by] of said) {
         const before = digest && digests.get(digest)
         if (digest) digests.set(digest, before ? `${before} and ${by}` : by)

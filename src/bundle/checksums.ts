@@ -15,11 +15,16 @@ export function encodeChecksums(files: ReadonlyMap<string, Digest>): Uint8Array 
 export function parseChecksums(bytes: Uint8Array, where: string = CHECKSUMS_FILE): ReadonlyMap<string, Digest> {
   const files = new Map<string, Digest>()
   const lines = Buffer.from(bytes).toString('utf8').split('\n')
-  if (lines.pop() !== '') throw new StowageError('INVALID_MANIFEST', `${where} does not end with a line feed: it is truncated`)
+  if (lines.pop() !== '') {
+    throw new StowageError('INVALID_MANIFEST', `${where} does not end with a line feed: it is truncated`)
+  }
   for (const [n, line] of lines.entries()) {
     const [, hex, path] = /^([0-9a-f]{64}) [ *](.+)$/.exec(line) ?? []
     if (hex === undefined || path === undefined || !isBundlePath(path)) {
-      throw new StowageError('INVALID_MANIFEST', `${where} line ${n + 1}: expected "<64 hex digits>  <path>" but found ${JSON.stringify(line.slice(0, 120))}`)
+      throw new StowageError(
+        'INVALID_MANIFEST',
+        `${where} line ${n + 1}: expected "<64 hex digits>  <path>" but found ${JSON.stringify(line.slice(0, 120))}`,
+      )
     }
     if (files.has(path)) throw new StowageError('INVALID_MANIFEST', `${where} line ${n + 1}: ${path} stands there twice`)
     files.set(path, digestFromHex(hex))

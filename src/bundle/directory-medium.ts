@@ -25,7 +25,8 @@ const WORKSPACE = '.stowage-workspace'
 const DOCUMENTS = [README_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 
 /** Directories that a file system or a desktop puts on a medium by itself; they are no part of a bundle. */
-const MEDIUM_ENTRIES = /^(?:lost\+found|System Volume Information|\$RECYCLE\.BIN|\.Trashes|\.Trash-\d+|\.fseventsd|\.Spotlight-V100)$/i
+const MEDIUM_ENTRIES =
+  /^(?:lost\+found|System Volume Information|\$RECYCLE\.BIN|\.Trashes|\.Trash-\d+|\.fseventsd|\.Spotlight-V100)$/i
 
 /** Whether the top-level directory `name` belongs to the medium, not to the bundle. */
 export function isMediumEntry(name: string): boolean {
@@ -38,7 +39,8 @@ export function isMediumEntry(name: string): boolean {
  */
 export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
   const made = await makeDirectory(path)
-  const entries = (await readdir(path, { withFileTypes: true })).filter(entry => !(entry.isDirectory() && isMediumEntry(entry.name)))
+  const entries = (await readdir(path, { withFileTypes: true })).filter(entry =>
+    !(entry.isDirectory() && isMediumEntry(entry.name)))
   const names = entries.map(entry => entry.name)
   if (names.length > 0 && !names.includes(INCOMPLETE_FILE)) throw occupied(path, names)
   const foreign = names.filter(name => !isOwn(name))
@@ -54,7 +56,9 @@ class DirectoryMedium implements BundleMedium {
   readonly #made: boolean
   readonly #resumed: boolean
 
-  /** `made`: the directory is ours; `resumed`: it holds what an earlier run finished, which no error of this run takes away. */
+  /**
+   * `made`: the directory is ours; `resumed`: it holds what an earlier run finished, which no error of this run takes away.
+   */
   constructor(path: string, made: boolean, resumed: boolean) {
     this.where = path
     this.#blobs = new BlobDirectory(path)
@@ -129,13 +133,17 @@ class DirectoryMedium implements BundleMedium {
 
   async discard(keep: boolean): Promise<void> {
     if (keep || this.#resumed) return await this.#removeUnfinished()
-    for (const name of [...DOCUMENTS, BLOBS, WORKSPACE, INCOMPLETE_FILE]) await rm(this.#path(name), { recursive: true, force: true })
+    for (const name of [...DOCUMENTS, BLOBS, WORKSPACE, INCOMPLETE_FILE]) {
+      await rm(this.#path(name), { recursive: true, force: true })
+    }
     if (this.#made) await rmdir(this.where)
   }
 
   async #removeUnfinished(): Promise<void> {
     for (const name of await readdir(this.where)) {
-      if (name === WORKSPACE || DOCUMENTS.includes(name) || name.endsWith(PARTIAL)) await rm(this.#path(name), { recursive: true, force: true })
+      if (name === WORKSPACE || DOCUMENTS.includes(name) || name.endsWith(PARTIAL)) {
+        await rm(this.#path(name), { recursive: true, force: true })
+      }
     }
     for (const name of await listBlobs(this.#path(BLOBS, 'sha256'))) {
       if (name.endsWith(PARTIAL)) await rm(this.#path(BLOBS, 'sha256', name), { force: true })
@@ -179,7 +187,10 @@ async function makeDirectory(path: string): Promise<boolean> {
   } catch (error) {
     if (systemCode(error) === 'EEXIST') {
       if ((await stat(path)).isDirectory()) return false
-      throw new StowageError('OUTPUT_EXISTS', `${path} exists already, and is no directory`, { hint: 'Name another output.', cause: error })
+      throw new StowageError('OUTPUT_EXISTS', `${path} exists already, and is no directory`, {
+        hint: 'Name another output.',
+        cause: error,
+      })
     }
     throw fileError(outputError(error, path), path)
   }

@@ -98,7 +98,8 @@ async function openTar(path: string, signal: AbortSignal | undefined): Promise<B
   const file = await open(path, 'r')
   try {
     const members = (await listArchive(file, path, { signal })).filter(member => member.type !== 'directory')
-    const files = members.map(({ name, size, type }): [string, BundleFile] => [name, { path: name, size, type: type === 'file' ? 'file' : 'other' }])
+    const files = members.map(({ name, size, type }): [string, BundleFile] =>
+      [name, { path: name, size, type: type === 'file' ? 'file' : 'other' }])
     return new TarFiles(path, file, new Map(files), new Map(members.map(member => [member.name, member.offset])))
   } catch (error) {
     await file.close()
@@ -130,7 +131,8 @@ async function listDirectory(root: string, signal: AbortSignal | undefined): Pro
 /** `size` bytes from `offset` on; fewer when the file ends before. */
 async function* pieces(file: FileHandle, offset: number, size: number, signal: AbortSignal | undefined): Bytes {
   const end = offset + size
-  const next = (at: number): Promise<Buffer> | undefined => (at < end ? readPiece(file, at, Math.min(PIECE, end - at)) : undefined)
+  const next = (at: number): Promise<Buffer> | undefined =>
+    (at < end ? readPiece(file, at, Math.min(PIECE, end - at)) : undefined)
   let position = offset
   let pending = next(position)
   try {

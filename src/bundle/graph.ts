@@ -48,7 +48,10 @@ const READ_LIMIT = 16 * 1024 * 1024
  * Walks from index.json to every layer. `blobs` are the paths of all blobs the images reach, or undefined when some image
  * could not be read, so that nobody takes its blobs for strays.
  */
-export async function verifyGraph(input: GraphInput): Promise<{ findings: readonly Finding[]; blobs: ReadonlySet<string> | undefined }> {
+export async function verifyGraph(input: GraphInput): Promise<{
+  findings: readonly Finding[]
+  blobs: ReadonlySet<string> | undefined
+}> {
   const findings: Finding[] = []
   const entries = attempt(INDEX_FILE, () => input.index && parseLayoutIndex(input.index, INDEX_FILE))
   if (!entries) return { findings, blobs: undefined }
@@ -66,12 +69,16 @@ export async function verifyGraph(input: GraphInput): Promise<{ findings: readon
   }
   return { findings, blobs: undefined }
 
-  async function readRoot({ annotations: _annotations, platform: _platform, ...root }: Descriptor): Promise<ImageContent | undefined> {
+  async function readRoot(
+    { annotations: _annotations, platform: _platform, ...root }: Descriptor,
+  ): Promise<ImageContent | undefined> {
     try {
       return await readImage(storeOf(input), root)
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
-      const code = error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH' ? error.code : 'INVALID_MANIFEST'
+      const code = error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH'
+        ? error.code
+        : 'INVALID_MANIFEST'
       find(code, blobPath(root.digest), `the image cannot be read: ${error.message}`)
       return undefined
     }
@@ -82,7 +89,9 @@ export async function verifyGraph(input: GraphInput): Promise<{ findings: readon
       const path = blobPath(layer.digest)
       const file = input.files.get(path)
       if (!file) find('BLOB_MISSING', path, `image ${root.digest} needs this blob of ${layer.size} bytes`)
-      else if (file.type === 'file' && file.size !== layer.size) find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
+      else if (file.type === 'file' && file.size !== layer.size) {
+        find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
+      }
     }
   }
 
@@ -94,7 +103,9 @@ export async function verifyGraph(input: GraphInput): Promise<{ findings: readon
     for (const [config, entry] of expected) {
       const other = found.get(config)
       if (other === undefined) find('IMAGES_DIFFER', DOCKER_FILE, `there is no entry for the image with ${config}`)
-      else if (other !== entry) find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is ${other}, but ${INDEX_FILE} means ${entry}`)
+      else if (other !== entry) {
+        find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is ${other}, but ${INDEX_FILE} means ${entry}`)
+      }
     }
     for (const config of found.keys()) {
       if (!expected.has(config)) find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is of no image in ${INDEX_FILE}`)
@@ -112,10 +123,21 @@ export async function verifyGraph(input: GraphInput): Promise<{ findings: readon
         continue
       }
       const references = own.names.map(parseReference)
-      const [ours, theirs] = [engineNames(references), engineNames(names)].map(list => list.map(formatReference).sort().join(' '))
-      if (ours !== theirs) find('IMAGES_DIFFER', BUNDLE_FILE, `${image.root.digest} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`)
+      const [ours, theirs] = [engineNames(references), engineNames(names)].map(list =>
+        list.map(formatReference).sort().join(' '))
+      if (ours !== theirs) {
+        find(
+          'IMAGES_DIFFER',
+          BUNDLE_FILE,
+          `${image.root.digest} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`,
+        )
+      }
       if (JSON.stringify(describeImage(image, references)) !== JSON.stringify(own)) {
-        find('IMAGES_DIFFER', BUNDLE_FILE, `what it says of ${image.root.digest} (size, platforms, layers) is not what the image's manifests say`)
+        find(
+          'IMAGES_DIFFER',
+          BUNDLE_FILE,
+          `what it says of ${image.root.digest} (size, platforms, layers) is not what the image's manifests say`,
+        )
       }
     }
     const there = new Set(named.map(({ image }) => image.root.digest))
@@ -146,7 +168,9 @@ function storeOf({ files, read }: GraphInput): BlobStore {
       const path = blobPath(blob.digest)
       const file = files.get(path)
       if (file?.type !== 'file') throw new StowageError('BLOB_MISSING', `${path} is not in the bundle`)
-      if (file.size !== blob.size) throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${path} but found ${file.size}`)
+      if (file.size !== blob.size) {
+        throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${path} but found ${file.size}`)
+      }
       yield await read(path, READ_LIMIT)
     },
   }
@@ -175,5 +199,8 @@ function dockerEntries(bytes: Uint8Array): ReadonlyMap<string, string> {
 
 function strings(value: unknown, where: string): readonly string[] {
   if (Array.isArray(value) && value.every(item => typeof item === 'string')) return value
-  throw new StowageError('INVALID_MANIFEST', `${where}: expected strings but found ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}`)
+  throw new StowageError(
+    'INVALID_MANIFEST',
+    `${where}: expected strings but found ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}`,
+  )
 }

@@ -32,7 +32,8 @@ export function encodeIndex(images: readonly NamedImage[]): Uint8Array {
   for (const name of images.flatMap(({ names }) => engineNames(names))) tags.set(name.tag, (tags.get(name.tag) ?? 0) + 1)
   const manifests = images.flatMap(({ image, names }) => {
     const root = rootDescriptor(image)
-    const named = engineNames(names).map(name => namedDescriptor(root, name, tags.get(name.tag) === 1 ? name.tag : formatReference(name)))
+    const named = engineNames(names).map(name =>
+      namedDescriptor(root, name, tags.get(name.tag) === 1 ? name.tag : formatReference(name)))
     return named.length === 0 ? [root] : named
   })
   return encode({ schemaVersion: 2, mediaType: OCI_INDEX, manifests })
@@ -63,7 +64,10 @@ export function dockerPlatform(platforms: readonly PlatformImage[]): PlatformIma
   return linux.find(({ config }) => config.platform.architecture === 'amd64') ?? linux[0] ?? platforms[0]
 }
 
-/** Names an engine can have: with a tag and without a digest, each once. A name that is a digest alone is in bundle.json only. */
+/**
+ * Names an engine can have: with a tag and without a digest, each once. A name that is a digest alone is in bundle.json
+ * only.
+ */
 export function engineNames(names: readonly Reference[]): readonly (Reference & { readonly tag: string })[] {
   const tagged = names.flatMap(({ domain, path, tag }) => (tag === undefined ? [] : [{ domain, path, tag }]))
   return [...new Map(tagged.map(name => [formatReference(name), name])).values()]
@@ -72,19 +76,26 @@ export function engineNames(names: readonly Reference[]): readonly (Reference & 
 /** What the heads of these images need at most, with `unborn` more of which nothing is known yet. */
 export function reserveHeads(images: readonly NamedImage[], unborn: number): HeadSizes {
   // ref.name may yet turn from a tag into a full name when an unborn image takes the same tag
-  const growth = unborn === 0 ? 0 : images.flatMap(({ names }) => engineNames(names)).reduce((sum, name) => sum + formatReference(name).length, 0)
+  const growth = unborn === 0
+    ? 0
+    : images.flatMap(({ names }) => engineNames(names)).reduce((sum, name) => sum + formatReference(name).length, 0)
   return {
     index: encodeIndex(images).length + growth + unborn * UNBORN_ROOM,
     docker: encodeDockerManifest(images).length + unborn * UNBORN_ROOM,
   }
 }
 
-/** `json` filled with spaces up to `size`, with its line feed at the end: still the same JSON. Throws UNSUPPORTED when it is longer. */
+/**
+ * `json` filled with spaces up to `size`, with its line feed at the end: still the same JSON. Throws UNSUPPORTED when it is
+ * longer.
+ */
 export function padHead(json: Uint8Array, size: number, file: string): Uint8Array {
   if (json.length > size) {
-    throw new StowageError('UNSUPPORTED', `${file} has ${json.length} bytes, but ${size} were left for it at the head of the tar`, {
-      hint: 'Write the bundle as a directory, whose heads are written last.',
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${file} has ${json.length} bytes, but ${size} were left for it at the head of the tar`,
+      { hint: 'Write the bundle as a directory, whose heads are written last.' },
+    )
   }
   const padded = new Uint8Array(size).fill(0x20)
   padded.set(json.subarray(0, json.length - 1))

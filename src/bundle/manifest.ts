@@ -58,9 +58,11 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
   const object = record(parseJson(bytes, where), where)
   const version = object['schemaVersion']
   if (version !== SCHEMA_VERSION) {
-    throw new StowageError('INVALID_MANIFEST', `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(version)}`, {
-      hint: 'A later Stowage made this bundle: use that version to read it.',
-    })
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(version)}`,
+      { hint: 'A later Stowage made this bundle: use that version to read it.' },
+    )
   }
   const faults: StowageError[] = []
   const generator = attempt(faults, () => {
@@ -154,11 +156,17 @@ function parseFile(value: unknown, where: string): BundleFileEntry {
 
 /** Whether `path` stays inside the bundle on every platform. */
 export function isBundlePath(path: string): boolean {
-  return !/[\\\0\n\r]/.test(path) && !/^[A-Za-z]:/.test(path) && path.split('/').every(part => part !== '' && part !== '.' && part !== '..')
+  return !/[\\\0\n\r]/.test(path) && !/^[A-Za-z]:/.test(path) &&
+    path.split('/').every(part => part !== '' && part !== '.' && part !== '..')
 }
 
 /** Every item of a list parsed; what is wrong with one does not hide what is wrong with the next. */
-function list<T>(value: unknown, where: string, faults: StowageError[], parse: (item: unknown, where: string) => T): readonly T[] {
+function list<T>(
+  value: unknown,
+  where: string,
+  faults: StowageError[],
+  parse: (item: unknown, where: string) => T,
+): readonly T[] {
   if (!Array.isArray(value)) {
     faults.push(wrong(where, 'an array', value))
     return []
@@ -177,5 +185,8 @@ function attempt<T>(faults: StowageError[], parse: () => T): T | undefined {
 }
 
 function wrong(where: string, expected: string, found: unknown): StowageError {
-  return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${JSON.stringify(found)?.slice(0, 80) ?? 'nothing'}`)
+  return new StowageError(
+    'INVALID_MANIFEST',
+    `${where}: expected ${expected} but found ${JSON.stringify(found)?.slice(0, 80) ?? 'nothing'}`,
+  )
 }

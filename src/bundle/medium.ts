@@ -46,9 +46,11 @@ export async function checkSpace(directory: string, needed: number, largest: num
     })
   }
   if (type === FAT_TYPE && largest > FAT_FILE_LIMIT) {
-    throw new StowageError('NO_SPACE', `${directory} is on FAT, where a file has at most ${FAT_FILE_LIMIT} bytes, but one of ${largest} is needed`, {
-      hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.',
-    })
+    throw new StowageError(
+      'NO_SPACE',
+      `${directory} is on FAT, where a file has at most ${FAT_FILE_LIMIT} bytes, but one of ${largest} is needed`,
+      { hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.' },
+    )
   }
 }
 

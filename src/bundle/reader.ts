@@ -65,7 +65,8 @@ class Reader implements BundleReader {
   async images(): Promise<readonly SourceImage[]> {
     const images = this.manifest.images.map(({ root, names }) => ({ root, names: names.map(parseReference) }))
     if (this.#ref === undefined) return images
-    const entries = images.flatMap(({ root, names }) => (names.length > 0 ? names : [undefined]).map(name => ({ root, name })))
+    const entries = images.flatMap(({ root, names }) =>
+      (names.length > 0 ? names : [undefined]).map(name => ({ root, name })))
     return [selectImage(entries, this.#ref, this.#path)]
   }
 
@@ -113,7 +114,9 @@ function refuseOther(path: string, { files }: BundleFiles): void {
   const missing = [BUNDLE_FILE, CHECKSUMS_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE].filter(file => !files.has(file))
   if (missing.includes(BUNDLE_FILE)) {
     throw new StowageError('NOT_A_BUNDLE', `${path} has no ${BUNDLE_FILE}`, {
-      hint: files.has(LAYOUT_FILE) ? `It is an OCI image layout: name it oci:${path}.` : 'Name a directory or a .tar that "stowage pack" wrote.',
+      hint: files.has(LAYOUT_FILE)
+        ? `It is an OCI image layout: name it oci:${path}.`
+        : 'Name a directory or a .tar that "stowage pack" wrote.',
     })
   }
   if (missing.length > 0) throw new StowageError('BUNDLE_INVALID', `${path} has no ${missing.join(', no ')}`)
@@ -131,6 +134,11 @@ function expectDigest(file: string, bytes: Uint8Array, expected: string | undefi
 function expectRoots(manifest: BundleManifest, index: readonly Descriptor[]): void {
   const roots = new Set(index.map(root => root.digest))
   const lost = manifest.images.find(image => !roots.has(image.root.digest))
-  if (lost) throw new StowageError('BUNDLE_INVALID', `${BUNDLE_FILE} has an image ${lost.root.digest} that ${INDEX_FILE} does not have`)
+  if (lost) {
+    throw new StowageError(
+      'BUNDLE_INVALID',
+      `${BUNDLE_FILE} has an image ${lost.root.digest} that ${INDEX_FILE} does not have`,
+    )
+  }
 }
 

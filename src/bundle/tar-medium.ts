@@ -109,7 +109,9 @@ class TarMedium implements BundleMedium {
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
     const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
-    if (lost) throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)
+    if (lost) {
+      throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)
+    }
     try {
       for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) this.#end = await this.#write(path, documents, this.#end)
       await writeAll(this.#file, TAR_END, this.#end)

@@ -76,7 +76,9 @@ class Writer implements BundleWriter {
   }
 
   async plan(images: readonly NamedImage[], unborn: number): Promise<void> {
-    if (this.#state !== 'fresh') throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
+    if (this.#state !== 'fresh') {
+      throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
+    }
     refuseConflicts(images)
     await this.#medium.reserve(reserveHeads(images, unborn))
     const blobs = new Map(images.flatMap(({ image }) => blobsOf(image)).map(blob => [blob.digest, blob]))
@@ -88,7 +90,12 @@ class Writer implements BundleWriter {
     this.#state = 'planned'
   }
 
-  async write(image: ImageContent, blobs: BlobStore, names: readonly Reference[], options: WaitOptions = {}): Promise<WrittenImage> {
+  async write(
+    image: ImageContent,
+    blobs: BlobStore,
+    names: readonly Reference[],
+    options: WaitOptions = {},
+  ): Promise<WrittenImage> {
     await this.#begin()
     const { signal = this.#signal, onProgress } = options
     const all = this.#withNames(image, names)
@@ -97,7 +104,9 @@ class Writer implements BundleWriter {
     onProgress?.({ type: 'stage', stage: 'copy', subject })
     let [sent, skipped] = [0, 0]
     const report = () => onProgress?.({ type: 'bytes', subject, done: sent + skipped, total })
-    const documents = new Map([...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]))
+    const documents = new Map(
+      [...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]),
+    )
     for (const blob of blobsOf(image)) {
       signal?.throwIfAborted()
       if (await this.#medium.has(blob, { signal })) {
@@ -168,7 +177,9 @@ class Writer implements BundleWriter {
   }
 
   async #begin(): Promise<void> {
-    if (this.#state === 'closed') throw new StowageError('INVALID_ARGUMENT', 'the bundle is sealed or disposed: nothing can be written to it')
+    if (this.#state === 'closed') {
+      throw new StowageError('INVALID_ARGUMENT', 'the bundle is sealed or disposed: nothing can be written to it')
+    }
     if (this.#signal?.aborted) throw abortError(this.#signal.reason, this.#signal)
     if (this.#state === 'fresh') await this.plan([], UNPLANNED)
   }
@@ -183,7 +194,11 @@ class Writer implements BundleWriter {
 
 /** Every blob once: manifests, configs, layers. */
 function blobsOf(image: ImageContent): readonly Descriptor[] {
-  const blobs = [...image.manifests.map(({ descriptor }) => descriptor), ...image.configs.map(({ descriptor }) => descriptor), ...image.layers]
+  const blobs = [
+    ...image.manifests.map(({ descriptor }) => descriptor),
+    ...image.configs.map(({ descriptor }) => descriptor),
+    ...image.layers,
+  ]
   return [...new Map(blobs.map(blob => [blob.digest, blob])).values()]
 }
 
@@ -193,9 +208,11 @@ function refuseConflicts(images: readonly NamedImage[]): void {
     for (const name of engineNames(names).map(formatReference)) {
       const owner = owners.get(name) ?? image.root.digest
       if (owner !== image.root.digest) {
-        throw new StowageError('INVALID_ARGUMENT', `two different images are named ${name}: ${owner} and ${image.root.digest}`, {
-          hint: 'Pack them into two bundles, or give one of them another name first.',
-        })
+        throw new StowageError(
+          'INVALID_ARGUMENT',
+          `two different images are named ${name}: ${owner} and ${image.root.digest}`,
+          { hint: 'Pack them into two bundles, or give one of them another name first.' },
+        )
       }
       owners.set(name, owner)
     }

@@ -21,12 +21,32 @@ export const load: CommandModule<GlobalOptions, Options> = {
     yargs
       .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
       .positional('image', { type: 'string', array: true, describe: 'Only these: names, tags or digests of its images' })
-      .option('to', { type: 'string', requiresArg: true, coerce: once('to'), default: 'docker-daemon:', describe: 'docker-daemon:, oci:DIR, or oci: for the default store' })
-      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine to load into (DOCKER_HOST)' })
-      .option('platform', { type: 'string', array: true, requiresArg: true, describe: 'Only images that have this os[/arch[/variant]][:os.version]; may be repeated' })
+      .option('to', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('to'),
+        default: 'docker-daemon:',
+        describe: 'docker-daemon:, oci:DIR, or oci: for the default store',
+      })
+      .option('host', {
+        alias: 'H',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('host'),
+        describe: 'Docker Engine to load into (DOCKER_HOST)',
+      })
+      .option('platform', {
+        type: 'string',
+        array: true,
+        requiresArg: true,
+        describe: 'Only images that have this os[/arch[/variant]][:os.version]; may be repeated',
+      })
       .example('$0 load /media/stick/site-a', 'Everything into the Docker Engine')
       .example('$0 load site-a.tar shop:2.3', 'One image of the bundle')
-      .example('$0 load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 load site-a --to oci:./layout',
+        'Into an OCI layout on disk, without an engine',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ bundle, image, to, host, platform, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const result = await loadBundle(bundle, { to, host, platforms: platform, names: image, signal, onProgress })
@@ -52,7 +72,8 @@ function document({ path, to, images }: LoadResult): Readonly<Record<string, unk
 
 function text({ to, images }: LoadResult): string {
   const loaded = images.filter(({ error }) => !error).length
-  const rows = images.map(image => [familiarNames(image.names), image.platforms.join(', ') || '-', formatSize(image.size), ...outcome(image)])
+  const rows = images.map(image =>
+    [familiarNames(image.names), image.platforms.join(', ') || '-', formatSize(image.size), ...outcome(image)])
   const place = to === 'docker-daemon:' ? 'the Docker Engine' : to
   const summary = `Loaded ${loaded === images.length ? '' : `${loaded} of `}${count(images.length, 'image')} into ${place}`
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${summary}\n`

@@ -18,16 +18,51 @@ export const pack: CommandModule<GlobalOptions, Options> = {
   describe: 'Pack images into a bundle: a directory, or one .tar',
   builder: yargs =>
     yargs
-      .positional('image', { type: 'string', array: true, demandOption: true, describe: 'docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]' })
-      .option('output', { alias: 'o', type: 'string', demandOption: true, requiresArg: true, coerce: once('output'), describe: 'The bundle: a new or empty directory, or a name ending in .tar' })
-      .option('tag', { alias: 't', type: 'string', requiresArg: true, coerce: once('tag'), describe: 'Name of the image in the bundle; with one IMAGE only' })
-      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine to read from (DOCKER_HOST)' })
+      .positional('image', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
+      })
+      .option('output', {
+        alias: 'o',
+        type: 'string',
+        demandOption: true,
+        requiresArg: true,
+        coerce: once('output'),
+        describe: 'The bundle: a new or empty directory, or a name ending in .tar',
+      })
+      .option('tag', {
+        alias: 't',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('tag'),
+        describe: 'Name of the image in the bundle; with one IMAGE only',
+      })
+      .option('host', {
+        alias: 'H',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('host'),
+        describe: 'Docker Engine to read from (DOCKER_HOST)',
+      })
       .example('$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a', 'One image of the engine, as a directory on a stick')
-      .example('$0 pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar', 'Two images in one tar that docker load reads')
-      .example('$0 pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar',
+        'Two images in one tar that docker load reads',
+      )
+      .example(
+        '$0 pack oci:./layout:v1 -o site-a -t shop:2.3',
+        'From an OCI layout, under another name',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image, output, tag, host, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
-      const result = await packBundle(image, output, { names: tag === undefined ? undefined : [tag], host, signal, onProgress })
+      const result = await packBundle(image, output, {
+        names: tag === undefined ? undefined : [tag],
+        host,
+        signal,
+        onProgress,
+      })
       report(document(result), text(result))
     })
   },
@@ -38,7 +73,8 @@ function document({ path, form, size, manifest }: PackResult): Readonly<Record<s
 }
 
 function text({ path, form, size, manifest: { images } }: PackResult): string {
-  return `${imageTable(images)}Packed ${count(images.length, 'image')} into ${path} (${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)})\n`
+  const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
+  return `${imageTable(images)}Packed ${count(images.length, 'image')} into ${path} (${shape})\n`
 }
 
 /** The images of a bundle, a row each. */

@@ -110,13 +110,17 @@ class Meter {
   }
 
   text(): string {
-    const of = this.#total === undefined ? formatSize(this.#done) : `${this.#percent()}%, ${formatSize(this.#done)} of ${formatSize(this.#total)}`
+    const of = this.#total === undefined
+      ? formatSize(this.#done)
+      : `${this.#percent()}%, ${formatSize(this.#done)} of ${formatSize(this.#total)}`
     return `${this.#stage} ${this.#subject}: ${of}, ${this.#rate()}`
   }
 
   line(width: number): string {
     const filled = this.#total ? Math.floor((this.#done / this.#total) * BAR) : 0
-    const scale = this.#total ? `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}] ${String(this.#percent()).padStart(3)}% ` : ''
+    const scale = this.#total
+      ? `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}] ${String(this.#percent()).padStart(3)}% `
+      : ''
     const total = this.#total === undefined ? '' : `/${formatSize(this.#total)}`
     const numbers = this.#done === 0 ? '' : `${scale}${formatSize(this.#done)}${total} ${this.#rate()}`
     return `${this.#stage.padEnd(7)} ${this.#subject} ${numbers}`.slice(0, Math.max(width, 1))

@@ -59,8 +59,20 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
 export function globalOptions<T>(yargs: Argv<T>): Argv<T & GlobalOptions> {
   return yargs
     .option('json', { type: 'boolean', default: false, global: true, describe: 'Print the result as one JSON document' })
-    .option('progress', { choices: PROGRESS_MODES, default: 'auto' as const, global: true, describe: 'How to show progress on stderr', requiresArg: true })
-    .option('quiet', { alias: 'q', type: 'boolean', default: false, global: true, describe: 'Show no progress' }) as Argv<T & GlobalOptions> // the three options are GlobalOptions
+    .option('progress', {
+      choices: PROGRESS_MODES,
+      default: 'auto' as const,
+      global: true,
+      describe: 'How to show progress on stderr',
+      requiresArg: true,
+    })
+    .option('quiet', {
+      alias: 'q',
+      type: 'boolean',
+      default: false,
+      global: true,
+      describe: 'Show no progress',
+    }) as Argv<T & GlobalOptions> // the three options are GlobalOptions
 }
 
 /** For an option that may be given once: yargs makes a list of it when it is given again. */

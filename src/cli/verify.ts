@@ -28,8 +28,8 @@ export const verify: CommandModule<GlobalOptions, Options> = {
 }
 
 function text({ path, ok, files, size, images, findings }: VerifyReport): string {
-  const lines = findings.map(({ code, path: file, message }) => `${code}  ${printable(file)}: ${printable(message)}\n`).join('')
+  const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)
   const read = `${count(files, 'file')}, ${formatSize(size)}`
-  if (!ok) return `${lines}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`
+  if (!ok) return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`
   return `${imageTable(images)}${path}: OK (${read}, every one as listed)\n`
 }

@@ -75,7 +75,9 @@ async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
 async function tag(directory: string, image: ImageContent, names: readonly Reference[]): Promise<void> {
   const path = join(directory, INDEX_FILE)
   const index = record(parseJson(await readIndex(path), path), path)
-  const entries = array(index, 'manifests', path).map((raw, n) => ({ raw, descriptor: parseDescriptor(raw, `${path}.manifests[${n}]`) }))
+  const entries = array(index, 'manifests', path).map((raw, n) => {
+    return { raw, descriptor: parseDescriptor(raw, `${path}.manifests[${n}]`) }
+  })
   const taken = new Set(names.map(formatReference))
   const kept = entries.filter(({ descriptor }) => {
     const name = nameOf(descriptor)
@@ -91,7 +93,10 @@ async function tag(directory: string, image: ImageContent, names: readonly Refer
   })
   const known = kept.some(({ descriptor }) => descriptor.digest === image.root.digest)
   const manifests = [...kept.map(({ raw }) => raw), ...(added.length > 0 || known ? added : [root])]
-  await replace(path, new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })))
+  await replace(
+    path,
+    new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })),
+  )
 }
 
 function rootEntry({ root: { mediaType, digest, size }, platforms }: ImageContent): Descriptor {
@@ -105,16 +110,21 @@ async function makeLayout(directory: string): Promise<void> {
     const entries = await readdir(directory)
     const mark = BUNDLE_MARKS.find(name => entries.includes(name))
     if (mark) {
-      throw new StowageError('OUTPUT_EXISTS', `${directory} is a bundle (it holds ${mark}): another image would make its checksums wrong`, {
-        hint: 'Name another directory.',
-      })
+      throw new StowageError(
+        'OUTPUT_EXISTS',
+        `${directory} is a bundle (it holds ${mark}): another image would make its checksums wrong`,
+        { hint: 'Name another directory.' },
+      )
     }
     if (!entries.includes(LAYOUT_FILE)) {
-      const foreign = entries.filter(name => name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL))
+      const foreign = entries.filter(name =>
+        name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL))
       if (foreign.length > 0) {
-        throw new StowageError('NOT_A_LAYOUT', `${directory} holds ${foreign[0]} but no ${LAYOUT_FILE}, so it is no OCI image layout`, {
-          hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.',
-        })
+        throw new StowageError(
+          'NOT_A_LAYOUT',
+          `${directory} holds ${foreign[0]} but no ${LAYOUT_FILE}, so it is no OCI image layout`,
+          { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
+        )
       }
       await replace(join(directory, LAYOUT_FILE), LAYOUT_BYTES)
     }

@@ -35,12 +35,18 @@ export async function readLayoutIndex(directory: string): Promise<readonly Descr
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw fileError(error, layout)
     if (!(await exists(directory))) throw fileError(error, directory)
-    throw new StowageError('NOT_A_LAYOUT', `${directory} has no ${LAYOUT_FILE}, so it is no OCI image layout`, { cause: error })
+    throw new StowageError(
+      'NOT_A_LAYOUT',
+      `${directory} has no ${LAYOUT_FILE}, so it is no OCI image layout`,
+      { cause: error },
+    )
   }
   const path = join(directory, INDEX_FILE)
   try {
     const { size } = await stat(path)
-    if (size > MANIFEST_LIMIT) throw new StowageError('INVALID_MANIFEST', `${path} has ${size} bytes; the limit is ${MANIFEST_LIMIT}`)
+    if (size > MANIFEST_LIMIT) {
+      throw new StowageError('INVALID_MANIFEST', `${path} has ${size} bytes; the limit is ${MANIFEST_LIMIT}`)
+    }
     return parseLayoutIndex(await readFile(path), path)
   } catch (error) {
     throw fileError(error, path)
@@ -48,7 +54,11 @@ export async function readLayoutIndex(directory: string): Promise<readonly Descr
 }
 
 function named({ annotations, platform: _platform, ...root }: Descriptor): NamedEntry {
-  return { root, name: nameOf({ ...root, ...(annotations ? { annotations } : {}) }), refName: annotations?.[REF_NAME_ANNOTATION] }
+  return {
+    root,
+    name: nameOf({ ...root, ...(annotations ? { annotations } : {}) }),
+    refName: annotations?.[REF_NAME_ANNOTATION],
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -44,7 +44,7 @@ export function parseLocation(text: string): Location {
     }
     default:
       throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} names no place this version of Stowage knows`, {
-        hint: `Write ${Object.values(FORMS).join(', ')}; for an image of the engine, docker-daemon:${/^[\w./:@-]+$/.test(text) && !text.includes('//') ? text : 'NAME'}.`,
+        hint: `Write ${Object.values(FORMS).join(', ')}; for an image of the engine, docker-daemon:${engineName(text)}.`,
       })
   }
 }
@@ -74,17 +74,28 @@ export function defaultStore(env: NodeJS.ProcessEnv = process.env, platform: Nod
   return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'stowage', 'store')
 }
 
-/** As skopeo has it: the path ends at the first colon, so that a reference may have any; a drive letter is part of the path. */
+/**
+ * As skopeo has it: the path ends at the first colon, so that a reference may have any; a drive letter is part of the path.
+ */
 function splitRef(text: string): { readonly path: string; readonly ref: string | undefined } {
   const start = /^[A-Za-z]:[\\/]/.test(text) ? 2 : 0
   const colon = text.indexOf(':', start)
   if (colon < 0) return { path: text, ref: undefined }
   const ref = text.slice(colon + 1)
-  if (ref === '') throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} ends in a colon with no reference after it`)
+  if (ref === '') {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} ends in a colon with no reference after it`)
+  }
   return { path: text.slice(0, colon), ref }
+}
+
+/** What a bare `nginx:1.27` would be called in the engine, for a hint. */
+function engineName(text: string): string {
+  return /^[\w./:@-]+$/.test(text) && !text.includes('//') ? text : 'NAME'
 }
 
 function required(part: string, text: string, transport: Transport): string {
   if (part !== '') return part
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} names no place`, { hint: `Write ${FORMS[transport]}.` })
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} names no place`, {
+    hint: `Write ${FORMS[transport]}.`,
+  })
 }

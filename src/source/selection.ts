@@ -2,7 +2,14 @@
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
-import { familiarReference, formatReference, isReference, parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
+import {
+  familiarReference,
+  formatReference,
+  isReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from '../oci/reference.js'
 import type { SourceImage } from './image-source.js'
 
 /** One entry of a place: an image under one name, or under none. */
@@ -29,7 +36,9 @@ export function selectImage(entries: readonly NamedEntry[], ref: string, where: 
   for (const rule of rules) {
     const [first, ...others] = groupByRoot(entries.filter(rule))
     if (first && others.length === 0) return first
-    if (first) throw notFound(`${others.length + 1} images of ${where} answer to ${JSON.stringify(ref)}`, entries.filter(rule))
+    if (first) {
+      throw notFound(`${others.length + 1} images of ${where} answer to ${JSON.stringify(ref)}`, entries.filter(rule))
+    }
   }
   throw notFound(`${where} has no image ${JSON.stringify(ref)}`, entries)
 }
@@ -56,7 +65,9 @@ export function groupByRoot(entries: readonly NamedEntry[]): readonly SourceImag
 const SHOWN = 10
 
 function notFound(message: string, entries: readonly NamedEntry[]): StowageError {
-  const names = [...new Set(entries.map(({ root, name, refName }) => (name ? familiarReference(name) : (refName ?? root.digest))))]
+  const names = [
+    ...new Set(entries.map(({ root, name, refName }) => (name ? familiarReference(name) : (refName ?? root.digest)))),
+  ]
   const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : ''
   const hint = names.length === 0 ? undefined : `Name one of these: ${names.slice(0, SHOWN).join(', ')}${more}.`
   return new StowageError('IMAGE_NOT_FOUND', message, { hint })

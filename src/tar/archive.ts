@@ -1,4 +1,7 @@
-/** The members of a tar file on disk, found by reading its headers only. Source: POSIX.1-2017 pax, GNU tar manual "Basic Tar Format". */
+/**
+ * The members of a tar file on disk, found by reading its headers only. Source: POSIX.1-2017 pax, GNU tar manual "Basic Tar
+ * Format".
+ */
 import type { FileHandle } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 import { BLOCK, checksum } from './header.js'
@@ -43,7 +46,9 @@ export async function listArchive(
     const fields = parseHeader(header, position)
     const offset = position + BLOCK
     if (fields.flag === 'x' || fields.flag === 'L' || fields.flag === 'K' || fields.flag === 'g') {
-      if (fields.size > EXTENDED_LIMIT) throw invalid(position, `an extended header of ${fields.size} bytes; the limit is ${EXTENDED_LIMIT}`)
+      if (fields.size > EXTENDED_LIMIT) {
+        throw invalid(position, `an extended header of ${fields.size} bytes; the limit is ${EXTENDED_LIMIT}`)
+      }
       extended = extend(extended, fields.flag, await readExactly(offset, fields.size, 'an extended header'), offset)
       position = offset + padded(fields.size)
       continue
@@ -56,21 +61,27 @@ export async function listArchive(
     const name = checkedName(extended.path ?? fields.name, position)
     if (name !== '') {
       const twice = members.get(name)
-      if (twice && !(twice.type === 'directory' && type === 'directory')) throw invalid(position, `${JSON.stringify(name)} for the second time`)
+      if (twice && !(twice.type === 'directory' && type === 'directory')) {
+        throw invalid(position, `${JSON.stringify(name)} for the second time`)
+      }
       members.set(name, { name, type, size, offset })
       if (members.size > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
     }
     extended = {}
     position = offset + padded(size)
   }
-  if (extended.path !== undefined || extended.size !== undefined) throw invalid(position, 'an extended header with no member after it')
+  if (extended.path !== undefined || extended.size !== undefined) {
+    throw invalid(position, 'an extended header with no member after it')
+  }
   await checkTrailer(position)
   return [...members.values()]
 
   /** A second zero block, and after it nothing but zeros. */
   async function checkTrailer(start: number): Promise<void> {
     const length = fileSize - start
-    if (length > TRAILER_LIMIT) throw invalid(start, `the end of the archive, but ${length} more bytes follow: it was not finished`)
+    if (length > TRAILER_LIMIT) {
+      throw invalid(start, `the end of the archive, but ${length} more bytes follow: it was not finished`)
+    }
     const trailer = await readExactly(start, Math.max(length, 2 * BLOCK), 'the two zero blocks that end a tar')
     if (trailer.some(byte => byte !== 0)) throw invalid(start, 'the end of the archive, but more bytes follow it')
   }
@@ -81,9 +92,11 @@ export async function listArchive(
     while (done < length) {
       const { bytesRead } = await file.read(buffer, done, length - done, at + done)
       if (bytesRead === 0) {
-        throw new StowageError('INVALID_TAR', `${path}: expected ${what} at byte ${at} but the file ends at ${fileSize}: it is truncated`, {
-          hint: 'Copy the file again, and compare its size with the original.',
-        })
+        throw new StowageError(
+          'INVALID_TAR',
+          `${path}: expected ${what} at byte ${at} but the file ends at ${fileSize}: it is truncated`,
+          { hint: 'Copy the file again, and compare its size with the original.' },
+        )
       }
       done += bytesRead
     }
@@ -97,7 +110,10 @@ export async function listArchive(
   function parseHeader(header: Buffer, at: number): Fields {
     const sum = octal(header, 148, 8)
     if (sum !== checksum(header)) {
-      throw invalid(at, `a header whose checksum should be ${checksum(header)} but is ${sum ?? 'no number'}: this is no tar, or it is damaged`)
+      throw invalid(
+        at,
+        `a header whose checksum should be ${checksum(header)} but is ${sum ?? 'no number'}: no tar, or damaged`,
+      )
     }
     const size = octal(header, 124, 12)
     if (size === undefined) throw invalid(at, 'a header whose size is no number')
@@ -115,12 +131,18 @@ export async function listArchive(
     const size = records.get('size')
     const sparse = [...records.keys()].some(key => key.startsWith('GNU.sparse.'))
     if (sparse) throw invalid(at, 'a sparse file, which we do not read')
-    if (size !== undefined && !/^\d{1,15}$/.test(size)) throw invalid(at, `a PAX size that is no number: ${JSON.stringify(size.slice(0, 40))}`)
+    if (size !== undefined && !/^\d{1,15}$/.test(size)) {
+      throw invalid(at, `a PAX size that is no number: ${JSON.stringify(size.slice(0, 40))}`)
+    }
     if (flag === 'g') {
       if (name !== undefined || size !== undefined) throw invalid(at, 'a global PAX header with a path or a size')
       return before
     }
-    return { ...before, ...(name === undefined ? {} : { path: name }), ...(size === undefined ? {} : { size: Number(size) }) }
+    return {
+      ...before,
+      ...(name === undefined ? {} : { path: name }),
+      ...(size === undefined ? {} : { size: Number(size) }),
+    }
   }
 
   function parsePax(content: Buffer, at: number): ReadonlyMap<string, string> {
@@ -129,7 +151,9 @@ export async function listArchive(
     while (start < content.length) {
       const length = /^(\d{1,7}) /.exec(content.toString('latin1', start, start + 8))?.[1]
       const end = start + Number(length)
-      const record = length === undefined || end > content.length ? '' : content.toString('utf8', start + length.length + 1, end)
+      const record = length === undefined || end > content.length
+        ? ''
+        : content.toString('utf8', start + length.length + 1, end)
       const equals = record.indexOf('=')
       if (equals < 1 || !record.endsWith('\n')) throw invalid(at + start, 'a PAX record that is not "length key=value"')
       records.set(record.slice(0, equals), record.slice(equals + 1, -1))
@@ -141,7 +165,9 @@ export async function listArchive(
   function checkedName(raw: string, at: number): string {
     const shown = JSON.stringify(raw.slice(0, 200))
     if (raw === '' || raw.includes('\0')) throw invalid(at, `a member with no proper name: ${shown}`)
-    if (raw.startsWith('/') || raw.includes('\\') || /^[A-Za-z]:/.test(raw)) throw invalid(at, `a name that is not relative: ${shown}`)
+    if (raw.startsWith('/') || raw.includes('\\') || /^[A-Za-z]:/.test(raw)) {
+      throw invalid(at, `a name that is not relative: ${shown}`)
+    }
     const parts = raw.split('/').filter(part => part !== '' && part !== '.')
     if (parts.includes('..')) throw invalid(at, `a name that climbs out: ${shown}`)
     return parts.join('/')

@@ -1,4 +1,6 @@
-/** Tar headers of what Stowage writes: ustar, with a PAX header before it only where ustar ends. Source: POSIX.1-2017, pax. */
+/**
+ * Tar headers of what Stowage writes: ustar, with a PAX header before it only where ustar ends. Source: POSIX.1-2017, pax.
+ */
 import { StowageError } from '../errors.js'
 
 /** A member as we write one: owner 0, mode 0644 (a directory: 0755), no user names. */
@@ -47,7 +49,9 @@ export interface TarEntry {
   readonly records?: Readonly<Record<string, string>>
 }
 
-/** The bytes before the content of `entry`, with PAX records of its own, and `path`, `linkpath` and `size` where ustar ends. */
+/**
+ * The bytes before the content of `entry`, with PAX records of its own, and `path`, `linkpath` and `size` where ustar ends.
+ */
 export function encodeEntry(entry: TarEntry): Uint8Array {
   const { name, flag, mode, size, mtime, linkname = '' } = entry
   const parts = splitName(name)

@@ -2,13 +2,21 @@ import { join } from 'node:path'
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { readImage } from '../../src/blob/closure.js'
-import { dockerPlatform, encodeDockerManifest, encodeIndex, engineNames, padHead, reserveHeads } from '../../src/bundle/heads.js'
+import {
+  dockerPlatform,
+  encodeDockerManifest,
+  encodeIndex,
+  engineNames,
+  padHead,
+  reserveHeads,
+} from '../../src/bundle/heads.js'
 import { openBundleWriter } from '../../src/bundle/writer.js'
 import { formatReference, parseReference } from '../../src/oci/reference.js'
 import { verifyBundle } from '../../src/verify.js'
 import { layeredImage, multiPlatformImage, type TestImage } from '../support/images.js'
 
-const named = async ({ blobs, root }: TestImage, ...names: string[]) => ({ image: await readImage(blobs, root), names: names.map(parseReference) })
+const named = async ({ blobs, root }: TestImage, ...names: string[]) =>
+  ({ image: await readImage(blobs, root), names: names.map(parseReference) })
 
 t.test('dockerPlatform() is linux/amd64, else the first Linux, else the first', async t => {
   const platforms = async (...all: string[]) => {

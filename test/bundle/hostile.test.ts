@@ -101,7 +101,10 @@ t.test('a bundle.json with an image that index.json has not is refused', async t
 t.test('an image that names itself, or says it is huge, ends with an error', async t => {
   const bundle = await copyOf(t)
   const digest = images['shop:1']!.root.digest
-  for (const root of [{ mediaType: 'application/vnd.oci.image.index.v1+json', digest, size: 405 }, { mediaType: 'x/y', digest, size: 2 ** 50 }]) {
+  for (const root of [
+    { mediaType: 'application/vnd.oci.image.index.v1+json', digest, size: 405 },
+    { mediaType: 'x/y', digest, size: 2 ** 50 },
+  ]) {
     const index = JSON.parse(await readFile(join(pristine, 'index.json'), 'utf8'))
     Object.assign(index.manifests[0], root)
     await writeFile(join(bundle, 'index.json'), JSON.stringify(index))
@@ -113,18 +116,27 @@ t.test('an image that names itself, or says it is huge, ends with an error', asy
 t.test('an oversized document in a tar is refused without reading it', async t => {
   const path = join(t.testdir(), 'x.tar')
   const size = 65 * 1024 * 1024
-  const member = (name: string, bytes: Uint8Array) => [encodeHeader({ name, size: bytes.length }), bytes, padding(bytes.length)]
+  const member = (
+    name: string,
+    bytes: Uint8Array,
+  ) => [encodeHeader({ name, size: bytes.length }), bytes, padding(bytes.length)]
   const names = ['SHA256SUMS', 'index.json', 'manifest.json']
   const small = [...member('oci-layout', LAYOUT_BYTES), ...names.flatMap(name => member(name, Buffer.from('{}')))]
   await writeFile(path, Buffer.concat([...small, ...member('bundle.json', Buffer.alloc(size, 0x20)), TAR_END]))
   await t.rejects(openBundleReader(path), { code: 'INVALID_MANIFEST', message: /limit/ })
-  t.ok((await verifyBundle(path)).findings.some(({ code, path: file }) => code === 'INVALID_MANIFEST' && file === 'bundle.json'))
+  t.ok(
+    (await verifyBundle(path)).findings.some(({ code, path: file }) =>
+      code === 'INVALID_MANIFEST' && file === 'bundle.json'),
+  )
 })
 
 t.test('loadBundle() refuses choices that fit nothing, naming what there is', async t => {
   const to = `oci:${join(t.testdir(), 'store')}`
   await t.rejects(loadBundle(pristine, { to, names: ['nginx'] }), { code: 'IMAGE_NOT_FOUND', hint: /shop:1, win:1/ })
-  await t.rejects(loadBundle(pristine, { to, platforms: ['linux/s390x'] }), { code: 'IMAGE_NOT_FOUND', hint: /windows\/amd64:10\.0\.20348\.169/ })
+  await t.rejects(loadBundle(pristine, { to, platforms: ['linux/s390x'] }), {
+    code: 'IMAGE_NOT_FOUND',
+    hint: /windows\/amd64:10\.0\.20348\.169/,
+  })
   await t.rejects(loadBundle(pristine, { to: 'oci:x:v1' }), { code: 'INVALID_ARGUMENT' })
   await t.rejects(loadBundle(pristine, { to, signal: AbortSignal.abort() }), { code: 'ABORTED' })
   t.match(await loadBundle(pristine, { to, platforms: ['windows'] }), { images: [{ names: ['docker.io/library/win:1'] }] })

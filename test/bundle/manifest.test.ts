@@ -9,7 +9,11 @@ import { writeBundle } from '../support/bundles.js'
 import { layeredImage, windowsImage } from '../support/images.js'
 
 const encode = (value: unknown) => new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value))
-const manifest: BundleManifest = await writeBundle(join(t.testdir(), 'site'), { 'shop:1': await layeredImage(2), 'win:1': await windowsImage() }, 0)
+const manifest: BundleManifest = await writeBundle(
+  join(t.testdir(), 'site'),
+  { 'shop:1': await layeredImage(2), 'win:1': await windowsImage() },
+  0,
+)
 
 /** The manifest with the value at `path` replaced, as an attacker or a later version would have it. */
 function altered(path: readonly (string | number)[], value: unknown): Uint8Array {
@@ -65,12 +69,16 @@ t.test('parseBundleManifest() names every bad field at once', async t => {
   copy.images[0].size = 'x'
   copy.files[1].path = '/etc'
   copy.files[2].integrity = ''
-  t.throws(() => parseBundleManifest(encode(copy)), { message: /images\[0\]\.size.*files\[1\]\.path.*files\[2\]\.integrity/ })
+  t.throws(() => parseBundleManifest(encode(copy)), {
+    message: /images\[0\]\.size.*files\[1\]\.path.*files\[2\]\.integrity/,
+  })
 })
 
 t.test('parseBundleManifest() refuses another schema version with a hint, and what is no JSON object', async t => {
   t.throws(() => parseBundleManifest(altered(['schemaVersion'], 2)), { code: 'INVALID_MANIFEST', hint: /later Stowage/ })
-  for (const text of ['', '[]', 'null', '{', '"x"', '\xff']) t.throws(() => parseBundleManifest(encode(text)), { code: 'INVALID_MANIFEST' }, text)
+  for (const text of ['', '[]', 'null', '{', '"x"', '\xff']) {
+    t.throws(() => parseBundleManifest(encode(text)), { code: 'INVALID_MANIFEST' }, text)
+  }
 })
 
 t.test('integrity is Subresource Integrity of the file', async t => {
@@ -80,7 +88,9 @@ t.test('integrity is Subresource Integrity of the file', async t => {
 
 t.test('isBundlePath() keeps inside on every platform', async t => {
   for (const path of ['a', 'a/b', 'blobs/sha256/00', 'a..b', '...']) t.ok(isBundlePath(path), path)
-  for (const path of ['', '/a', 'a//b', 'a/', './a', 'a/..', '..', 'a\\b', 'C:/x', 'c:x', 'a\0', 'a\nb']) t.notOk(isBundlePath(path), path)
+  for (const path of ['', '/a', 'a//b', 'a/', './a', 'a/..', '..', 'a\\b', 'C:/x', 'c:x', 'a\0', 'a\nb']) {
+    t.notOk(isBundlePath(path), path)
+  }
 })
 
 t.test('encodeChecksums() sorts by bytes, and parseChecksums() reads it', async t => {
@@ -93,7 +103,16 @@ t.test('encodeChecksums() sorts by bytes, and parseChecksums() reads it', async 
 
 t.test('parseChecksums() names the line that is wrong', async t => {
   const hex = '0'.repeat(64)
-  for (const text of [`${hex} a\n`, `${hex}  ../a\n`, `${hex}  a`, `${hex}  a\r\n`, `\\${hex}  a\n`, 'x\n', `${hex}  a\n${hex}  a\n`, `${hex}  /a\n`]) {
+  for (const text of [
+    `${hex} a\n`,
+    `${hex}  ../a\n`,
+    `${hex}  a`,
+    `${hex}  a\r\n`,
+    `\\${hex}  a\n`,
+    'x\n',
+    `${hex}  a\n${hex}  a\n`,
+    `${hex}  /a\n`,
+  ]) {
     t.throws(() => parseChecksums(encode(text)), { code: 'INVALID_MANIFEST', message: /SHA256SUMS/ }, JSON.stringify(text))
   }
 })

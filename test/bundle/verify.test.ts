@@ -9,7 +9,11 @@ import { verifyBundle } from '../../src/verify.js'
 import { sumsAgree, writeBundle } from '../support/bundles.js'
 import { flipped, layeredImage, multiPlatformImage, type TestImage, windowsImage } from '../support/images.js'
 
-const images: Record<string, TestImage> = { 'shop:1': await layeredImage(2), 'multi:1': await multiPlatformImage(), 'win:1': await windowsImage() }
+const images: Record<string, TestImage> = {
+  'shop:1': await layeredImage(2),
+  'multi:1': await multiPlatformImage(),
+  'win:1': await windowsImage(),
+}
 const layer = blobPath(images['shop:1']!.layers[1]!.digest)
 const config = blobPath(images['shop:1']!.config.digest)
 const pristine = t.testdir()
@@ -48,7 +52,11 @@ async function reseal(bundle: string, file: string): Promise<void> {
     const entry = json.files.find(({ path }: { path: string }) => path === file)
     Object.assign(entry, { size: bytes.length, integrity: integrityOf(digestOf(bytes)) })
   })
-  execFileSync('sh', ['-c', "find . -type f ! -name SHA256SUMS -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS"], { cwd: bundle })
+  execFileSync(
+    'sh',
+    ['-c', "find . -type f ! -name SHA256SUMS -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS"],
+    { cwd: bundle },
+  )
 }
 
 t.test('verifyBundle() finds nothing wrong with what the writer made', async t => {
@@ -147,15 +155,25 @@ t.test('verifyBundle() reads the images, not only the lists', async t => {
 t.test('verifyBundle() names a missing blob that no list speaks of', async t => {
   const found = await findingsOf(t, async bundle => {
     await rm(join(bundle, layer))
-    await edit(bundle, 'bundle.json', json => (json.files = json.files.filter(({ path }: { path: string }) => path !== layer)))
+    await edit(
+      bundle,
+      'bundle.json',
+      json => (json.files = json.files.filter(({ path }: { path: string }) => path !== layer)),
+    )
     await reseal(bundle, 'README.txt')
   }, { sums: true })
   t.same(found, [`BLOB_MISSING ${layer}`])
 })
 
 t.test('verifyBundle() says what is not JSON or lacks a field, and checks the rest', async t => {
-  t.same(await findingsOf(t, async bundle => await writeFile(join(bundle, 'bundle.json'), '{')), ['DIGEST_MISMATCH bundle.json', 'INVALID_MANIFEST bundle.json'])
-  t.same(await findingsOf(t, async bundle => await appendFile(join(bundle, 'SHA256SUMS'), 'nonsense\n')), ['INVALID_MANIFEST SHA256SUMS'])
+  t.same(
+    await findingsOf(t, async bundle => await writeFile(join(bundle, 'bundle.json'), '{')),
+    ['DIGEST_MISMATCH bundle.json', 'INVALID_MANIFEST bundle.json'],
+  )
+  t.same(
+    await findingsOf(t, async bundle => await appendFile(join(bundle, 'SHA256SUMS'), 'nonsense\n')),
+    ['INVALID_MANIFEST SHA256SUMS'],
+  )
 })
 
 t.test('verifyBundle() says INCOMPLETE of an unfinished bundle, and refuses what is no bundle', async t => {

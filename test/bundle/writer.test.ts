@@ -11,14 +11,31 @@ import { blobPath } from '../../src/oci/layout.js'
 import { parseReference } from '../../src/oci/reference.js'
 import { verifyBundle } from '../../src/verify.js'
 import { readTree, sumsAgree, writeBundle } from '../support/bundles.js'
-import { flipped, layeredImage, makeImage, makeLayer, multiPlatformImage, noise, type TestImage, windowsImage } from '../support/images.js'
+import {
+  flipped,
+  layeredImage,
+  makeImage,
+  makeLayer,
+  multiPlatformImage,
+  noise,
+  type TestImage,
+  windowsImage,
+} from '../support/images.js'
 
 async function threeImages(): Promise<Record<string, TestImage>> {
-  return { 'shop:2.3': await layeredImage(2), 'team/multi:2.3': await multiPlatformImage(), 'win:ltsc': await windowsImage() }
+  return {
+    'shop:2.3': await layeredImage(2),
+    'team/multi:2.3': await multiPlatformImage(),
+    'win:ltsc': await windowsImage(),
+  }
 }
 
 function output(command: string, ...args: string[]): string {
-  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TZ: 'UTC' } })
+  return execFileSync(command, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TZ: 'UTC' },
+  })
 }
 
 t.test('openBundleWriter() writes a directory that coreutils and skopeo accept', async t => {
@@ -28,7 +45,10 @@ t.test('openBundleWriter() writes a directory that coreutils and skopeo accept',
   t.ok(sumsAgree(bundle))
   const listed = (await readFile(join(bundle, 'SHA256SUMS'), 'utf8')).trimEnd().split('\n').map(line => line.slice(66))
   t.same(listed, [...(await readTree(bundle)).keys()].filter(path => path !== 'SHA256SUMS'), 'every file but itself, sorted')
-  t.same(manifest.images.map(image => image.names), [['docker.io/library/shop:2.3'], ['docker.io/team/multi:2.3'], ['docker.io/library/win:ltsc']])
+  t.same(
+    manifest.images.map(image => image.names),
+    [['docker.io/library/shop:2.3'], ['docker.io/team/multi:2.3'], ['docker.io/library/win:ltsc']],
+  )
   for (const [name, ref] of [['shop:2.3', 'docker.io/library/shop:2.3'], ['win:ltsc', 'ltsc']] as const) {
     const raw = output('skopeo', 'inspect', '--raw', `oci:${bundle}:${ref}`)
     t.equal(digestOf(Buffer.from(raw)), images[name]?.root.digest, name)
@@ -42,12 +62,17 @@ t.test('openBundleWriter() writes a tar with its heads first, that skopeo reads 
   const members = output('tar', 'tf', bundle).trimEnd().split('\n')
   t.same(members.slice(0, 6), ['oci-layout', 'index.json', 'manifest.json', 'blobs/', 'blobs/sha256/', 'README.txt'])
   t.same(members.slice(-2), ['bundle.json', 'SHA256SUMS'])
-  t.match(output('tar', 'tvf', bundle, '--numeric-owner').split('\n')[0], /^-rw-r--r-- 0\/0 +30 1970-01-01 00:00 oci-layout$/)
+  t.match(
+    output('tar', 'tvf', bundle, '--numeric-owner').split('\n')[0],
+    /^-rw-r--r-- 0\/0 +30 1970-01-01 00:00 oci-layout$/,
+  )
   const raw = output('skopeo', 'inspect', '--raw', `oci-archive:${bundle}:docker.io/team/multi:2.3`)
   t.equal(digestOf(Buffer.from(raw)), images['team/multi:2.3']?.root.digest)
   const config = output('skopeo', 'inspect', '--config', '--raw', `docker-archive:${bundle}:docker.io/library/shop:2.3`)
   t.equal(digestOf(Buffer.from(config)), images['shop:2.3']?.config.digest)
-  const windows = JSON.parse(output('skopeo', 'inspect', '--override-os', 'windows', `docker-archive:${bundle}:docker.io/library/win:ltsc`))
+  const windows = JSON.parse(
+    output('skopeo', 'inspect', '--override-os', 'windows', `docker-archive:${bundle}:docker.io/library/win:ltsc`),
+  )
   t.match(windows, { Os: 'windows', Architecture: 'amd64' })
 })
 
@@ -71,13 +96,19 @@ t.test('openBundleWriter() names images for containerd, docker and skopeo', asyn
     ['docker.io/library/win:ltsc', 'ltsc'],
   ], 'the tag alone only where it is the only one of its kind')
   const docker = JSON.parse(await readFile(join(bundle, 'manifest.json'), 'utf8'))
-  t.same(docker.map((entry: { RepoTags: string[] }) => entry.RepoTags[0]), ['docker.io/library/shop:2.3', 'docker.io/team/multi:2.3', 'docker.io/library/win:ltsc'])
+  t.same(
+    docker.map((entry: { RepoTags: string[] }) => entry.RepoTags[0]),
+    ['docker.io/library/shop:2.3', 'docker.io/team/multi:2.3', 'docker.io/library/win:ltsc'],
+  )
   t.same(docker[1].Config, blobPath(images['team/multi:2.3']!.config.digest), 'linux/amd64 of several platforms')
 })
 
 t.test('openBundleWriter() leaves attestations out of manifest.json and keeps them in the bundle', async t => {
   const bundle = join(t.testdir(), 'site')
-  const image = await multiPlatformImage([{ os: 'linux', architecture: 'arm64' }, { os: 'unknown', architecture: 'unknown' }])
+  const image = await multiPlatformImage([
+    { os: 'linux', architecture: 'arm64' },
+    { os: 'unknown', architecture: 'unknown' },
+  ])
   await writeBundle(bundle, { 'shop:1': image })
   t.equal(JSON.parse(await readFile(join(bundle, 'manifest.json'), 'utf8')).length, 1)
   t.match(await verifyBundle(bundle), { ok: true })
@@ -146,7 +177,9 @@ t.test('BundleWriter.write() stores an image given twice once, and shared layers
 
 t.test('BundleWriter.write() and plan() refuse one name for two images', async t => {
   const [two, three] = [await layeredImage(2), await layeredImage(3)]
-  const named = await Promise.all([two, three].map(async ({ blobs, root }) => ({ image: await readImage(blobs, root), names: [parseReference('a:1')] })))
+  const named = await Promise.all(
+    [two, three].map(async ({ blobs, root }) => ({ image: await readImage(blobs, root), names: [parseReference('a:1')] })),
+  )
   const bundle = join(t.testdir(), 'site')
   await using writer = await openBundleWriter(bundle)
   await t.rejects(writer.plan(named, 0), { code: 'INVALID_ARGUMENT', message: /a:1/ })
@@ -176,7 +209,12 @@ t.test('BundleWriter leaves the directory itself when it was there before', asyn
 })
 
 t.test('openBundleWriter() never overwrites', async t => {
-  const root = t.testdir({ full: { 'photo.jpg': 'x' }, file: 'x', 'x.tar': 'x', marked: { INCOMPLETE: '', 'photo.jpg': 'x' } })
+  const root = t.testdir({
+    full: { 'photo.jpg': 'x' },
+    file: 'x',
+    'x.tar': 'x',
+    marked: { INCOMPLETE: '', 'photo.jpg': 'x' },
+  })
   for (const name of ['full', 'file', 'x.tar', 'marked']) {
     await t.rejects(openBundleWriter(join(root, name)), { code: 'OUTPUT_EXISTS', hint: /.+/ }, name)
   }
@@ -235,7 +273,9 @@ t.test('BundleWriter takes a directory over that was left at any point, deleting
   const bundle = join(t.testdir({ site: {} }), 'site')
   await mkdir(join(bundle, 'blobs/sha512'), { recursive: true })
   await mkdir(join(bundle, '.stowage-workspace'))
-  for (const file of ['INCOMPLETE', 'index.json', 'SHA256SUMS.partial', `blobs/sha512/${'0'.repeat(128)}`]) await writeFile(join(bundle, file), 'left')
+  for (const file of ['INCOMPLETE', 'index.json', 'SHA256SUMS.partial', `blobs/sha512/${'0'.repeat(128)}`]) {
+    await writeFile(join(bundle, file), 'left')
+  }
   await writeBundle(bundle, { 'a:1': await layeredImage(1) })
   t.same((await verifyBundle(bundle)).findings, [])
 })

@@ -8,7 +8,9 @@ import { makeImage, makeLayer, writeLayout } from '../support/images.js'
 
 // Large enough that the signal comes while layers are being written
 const size = 40_000_000
-const layers = await Promise.all(Array.from({ length: 6 }, async (_, n) => await makeLayer({ data: Buffer.alloc(size, `layer ${n}`) }, 'none')))
+const layers = await Promise.all(
+  Array.from({ length: 6 }, async (_, n) => await makeLayer({ data: Buffer.alloc(size, `layer ${n}`) }, 'none')),
+)
 const image = makeImage(layers)
 const layout = join(t.testdir(), 'layout')
 await writeLayout(layout, { 'big:1': image })
@@ -41,7 +43,11 @@ t.test('SIGINT leaves a directory marked INCOMPLETE, and the same command goes o
   t.ok(kept.length > 0 && kept.every(name => !name.endsWith('.partial')))
   const { ino } = await stat(join(root, 'site', blobPath(image.layers[0]!.digest)))
   t.match(await stowage(words, { cwd: root }), { code: 0 })
-  t.equal((await stat(join(root, 'site', blobPath(image.layers[0]!.digest)))).ino, ino, 'the finished layer is not written again')
+  t.equal(
+    (await stat(join(root, 'site', blobPath(image.layers[0]!.digest)))).ino,
+    ino,
+    'the finished layer is not written again',
+  )
   t.match(await stowage(['verify', 'site'], { cwd: root }), { code: 0 })
   t.ok(sumsAgree(join(root, 'site')))
 })

@@ -7,28 +7,56 @@ import { flipped, layeredImage, multiPlatformImage, windowsImage, writeLayout } 
 
 const shop = await layeredImage(2)
 const layout = join(t.testdir(), 'layout')
-await writeLayout(layout, { 'shop:2.3': shop, 'team/multi:v1': await multiPlatformImage(), 'win:ltsc': await windowsImage() })
+await writeLayout(layout, {
+  'shop:2.3': shop,
+  'team/multi:v1': await multiPlatformImage(),
+  'win:ltsc': await windowsImage(),
+})
 
 t.test('stowage pack, verify and load carry images from layout to layout', async t => {
   const root = t.testdir()
   const packed = await stowage(['pack', `oci:${layout}:shop:2.3`, `oci:${layout}:ltsc`, '-o', 'site.tar'], { cwd: root })
-  t.match(packed, { code: 0, stderr: '', stdout: /^NAME +PLATFORM +SIZE +DIGEST\nshop:2\.3 +linux\/\S+ +\S+ +[0-9a-f]{12}\nwin:ltsc .*\nPacked 2 images into site\.tar/ })
+  t.match(packed, {
+    code: 0,
+    stderr: '',
+    stdout: /^NAME +PLATFORM +SIZE +DIGEST\nshop:2\.3 +linux\/\S+ +\S+ +[0-9a-f]{12}\nwin:ltsc .*\nPacked 2 images/,
+  })
   t.match(await stowage(['verify', 'site.tar'], { cwd: root }), { code: 0, stderr: '', stdout: /site\.tar: OK/ })
   const loaded = await stowage(['load', 'site.tar', '--to', 'oci:store'], { cwd: root })
   t.match(loaded, { code: 0, stderr: '', stdout: /Loaded 2 images into oci:store/ })
-  const again = await stowage(['load', 'site.tar', 'shop:2.3', '--to', 'oci:', '--json'], { cwd: root, env: { STOWAGE_STORE: join(root, 'store') } })
-  t.match(JSON.parse(again.stdout), { schema: 'stowage.load/v1', to: `oci:${join(root, 'store')}`, images: [{ id: shop.root.digest, sent: 0 }] })
+  const again = await stowage([
+    'load',
+    'site.tar',
+    'shop:2.3',
+    '--to',
+    'oci:',
+    '--json',
+  ], { cwd: root, env: { STOWAGE_STORE: join(root, 'store') } })
+  t.match(JSON.parse(again.stdout), {
+    schema: 'stowage.load/v1',
+    to: `oci:${join(root, 'store')}`,
+    images: [{ id: shop.root.digest, sent: 0 }],
+  })
 })
 
 t.test('stowage --json prints one document on stdout', async t => {
   const root = t.testdir()
   const packed = await stowage(['pack', `oci:${layout}:shop:2.3`, '-o', 'site', '--json'], { cwd: root })
-  t.match(JSON.parse(packed.stdout), { schema: 'stowage.pack/v1', path: 'site', form: 'directory', images: [{ names: ['docker.io/library/shop:2.3'] }] })
+  t.match(JSON.parse(packed.stdout), {
+    schema: 'stowage.pack/v1',
+    path: 'site',
+    form: 'directory',
+    images: [{ names: ['docker.io/library/shop:2.3'] }],
+  })
   const layer = join(root, 'site', blobPath(shop.layers[0]!.digest))
   await writeFile(layer, flipped(await readFile(layer)))
   const verified = await stowage(['verify', 'site', '--json'], { cwd: root })
   t.equal(verified.code, 4)
-  t.match(JSON.parse(verified.stdout), { schema: 'stowage.verify/v1', ok: false, findings: [{ code: 'DIGEST_MISMATCH', path: blobPath(shop.layers[0]!.digest) }] })
+  t.match(JSON.parse(verified.stdout), {
+    schema: 'stowage.verify/v1',
+    ok: false,
+    findings: [{ code: 'DIGEST_MISMATCH', path: blobPath(shop.layers[0]!.digest) }],
+  })
   const failed = await stowage(['verify', 'nothing', '--json'], { cwd: root })
   t.match(failed, { code: 3, stderr: /^stowage: nothing does not exist\n/ })
   t.match(JSON.parse(failed.stdout), { schema: 'stowage.error/v1', error: { code: 'FILE_NOT_FOUND' } })
@@ -75,7 +103,9 @@ t.test('stowage --help shows every command, with examples', async t => {
   const { stdout, code } = await stowage(['--help'])
   t.equal(code, 0)
   for (const command of ['pack', 'verify', 'load', 'layer']) t.match(stdout, new RegExp(`stowage ${command}`))
-  for (const command of ['pack', 'verify', 'load']) t.match(await stowage([command, '--help']), { code: 0, stdout: /Examples:\n +stowage/ }, command)
+  for (const command of ['pack', 'verify', 'load']) {
+    t.match(await stowage([command, '--help']), { code: 0, stdout: /Examples:\n +stowage/ }, command)
+  }
   t.match(await stowage(['--version']), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
 })
 
@@ -91,20 +121,36 @@ t.test('stowage never overwrites', async t => {
 t.test('stowage load says which images there are, and which of them failed', async t => {
   const root = t.testdir()
   await stowage(['pack', `oci:${layout}:shop:2.3`, `oci:${layout}:ltsc`, '-o', 'site'], { cwd: root })
-  t.match(await stowage(['load', 'site', 'nginx', '--to', 'oci:s'], { cwd: root }), { code: 3, stderr: /shop:2\.3, win:ltsc/ })
-  t.match(await stowage(['load', 'site', '--platform', 'linux/s390x', '--to', 'oci:s'], { cwd: root }), { code: 3, stderr: /windows\/amd64/ })
+  t.match(await stowage(['load', 'site', 'nginx', '--to', 'oci:s'], { cwd: root }), {
+    code: 3,
+    stderr: /shop:2\.3, win:ltsc/,
+  })
+  t.match(await stowage(['load', 'site', '--platform', 'linux/s390x', '--to', 'oci:s'], { cwd: root }), {
+    code: 3,
+    stderr: /windows\/amd64/,
+  })
   const windows = await stowage(['load', 'site', '--platform', 'windows', '--to', 'oci:s'], { cwd: root })
   t.match(windows, { code: 0, stdout: /Loaded 1 image into oci:s/ })
-  t.match(await stowage(['load', 'site', '--host', 'unix:///nothing.sock'], { cwd: root }), { code: 6, stderr: /--to oci:DIR/ })
+  t.match(await stowage(['load', 'site', '--host', 'unix:///nothing.sock'], { cwd: root }), {
+    code: 6,
+    stderr: /--to oci:DIR/,
+  })
   const layer = join(root, 'site', blobPath(shop.layers[1]!.digest))
   await writeFile(layer, 'short')
   const partly = await stowage(['load', 'site', '--to', 'oci:s2'], { cwd: root })
-  t.match(partly, { code: 4, stdout: /shop:2\.3 .*SIZE_MISMATCH\n[^]*Loaded 1 of 2 images/, stderr: /^stowage: shop:2\.3: expected/ })
+  t.match(partly, {
+    code: 4,
+    stdout: /shop:2\.3 .*SIZE_MISMATCH\n[^]*Loaded 1 of 2 images/,
+    stderr: /^stowage: shop:2\.3: expected/,
+  })
 })
 
 t.test('stowage --progress json writes events to stderr and the result to stdout', async t => {
   const root = t.testdir()
-  const { stdout, stderr } = await stowage(['pack', `oci:${layout}:shop:2.3`, '-o', 'site', '--progress', 'json'], { cwd: root })
+  const { stdout, stderr } = await stowage(
+    ['pack', `oci:${layout}:shop:2.3`, '-o', 'site', '--progress', 'json'],
+    { cwd: root },
+  )
   const events = stderr.trimEnd().split('\n').map(line => JSON.parse(line))
   t.ok(events.some(({ type }) => type === 'bytes'))
   t.match(events.at(-1), { type: 'done' })

@@ -36,7 +36,10 @@ t.test('a bar stays inside the terminal, and leaves nothing behind', async t => 
 
 t.test('json progress is one event a line, the last of each subject among them', async t => {
   const events = Array.from({ length: 100 }, (_, n) => [n, bytes(n, 99)] as const)
-  const lines = drawn('json', [[0, start], ...events, [100, { type: 'done', subject: 'shop:1' }]]).map(line => JSON.parse(line))
+  const lines = drawn(
+    'json',
+    [[0, start], ...events, [100, { type: 'done', subject: 'shop:1' }]],
+  ).map(line => JSON.parse(line))
   t.same(lines, [start, bytes(0, 99), bytes(99, 99), { type: 'done', subject: 'shop:1' }])
 })
 
@@ -45,7 +48,16 @@ t.test('no progress is no progress', async t => {
 })
 
 t.test('formatSize() writes sizes as docker does', async t => {
-  const sizes: [number, string][] = [[0, '0B'], [999, '999B'], [1000, '1kB'], [1_049_000, '1.05MB'], [63_413, '63.4kB'], [999_600, '1MB'], [4.2e9, '4.2GB'], [7e15, '7PB']]
+  const sizes: [number, string][] = [
+    [0, '0B'],
+    [999, '999B'],
+    [1000, '1kB'],
+    [1_049_000, '1.05MB'],
+    [63_413, '63.4kB'],
+    [999_600, '1MB'],
+    [4.2e9, '4.2GB'],
+    [7e15, '7PB'],
+  ]
   for (const [size, text] of sizes) t.equal(formatSize(size), text)
 })
 

@@ -17,7 +17,11 @@ export interface Place {
 
 const NAME = 'docker.io/library/shop:2.3'
 
-async function write(destination: ImageDestination, { blobs, root }: TestImage, options?: Parameters<ImageDestination['write']>[3]) {
+async function write(
+  destination: ImageDestination,
+  { blobs, root }: TestImage,
+  options?: Parameters<ImageDestination['write']>[3],
+) {
   return await destination.write(await readImage(blobs, root), blobs, [parseReference(NAME)], options)
 }
 
@@ -39,7 +43,10 @@ export function destinationContract(t: Test, makePlace: (directory: string) => P
     const image = await layeredImage(3)
     const content = await readImage(image.blobs, image.root)
     const fetched: string[] = []
-    const counting = { has: async () => true, fetch: (blob: Descriptor): Bytes => (fetched.push(blob.digest), image.blobs.fetch(blob)) }
+    const counting = {
+      has: async () => true,
+      fetch: (blob: Descriptor): Bytes => (fetched.push(blob.digest), image.blobs.fetch(blob)),
+    }
     const { skipped } = await destination.write(content, counting, [parseReference('other:1')])
     t.same(fetched.filter(digest => image.layers.some(layer => layer.digest === digest)), [image.layers[2]!.digest])
     t.ok(skipped >= image.layers[0]!.size + image.layers[1]!.size)
@@ -48,7 +55,11 @@ export function destinationContract(t: Test, makePlace: (directory: string) => P
   for (const [fault, code, damage] of [
     ['wrong', 'DIGEST_MISMATCH', (blobs, { digest }) => blobs.set(digest, flipped(blobs.get(digest)))],
     ['too short', 'SIZE_MISMATCH', (blobs, { digest }) => blobs.set(digest, blobs.get(digest).subarray(1))],
-    ['too long', 'SIZE_MISMATCH', (blobs, { digest }) => blobs.set(digest, Buffer.concat([blobs.get(digest), Buffer.alloc(1)]))],
+    [
+      'too long',
+      'SIZE_MISMATCH',
+      (blobs, { digest }) => blobs.set(digest, Buffer.concat([blobs.get(digest), Buffer.alloc(1)])),
+    ],
     ['missing', 'BLOB_MISSING', (blobs, { digest }) => blobs.delete(digest)],
   ] as [string, string, (blobs: MemoryBlobs, layer: Descriptor) => void][]) {
     t.test(`write() names nothing when a layer is ${fault}`, async t => {

@@ -40,7 +40,9 @@ for (const name of ['bundle', 'bundle.tar']) {
             return new Map()
           }
           await using reader = await openBundleReader(join(directory, name))
-          return new Map((await reader.images()).flatMap(({ root, names }) => names.map(each => [formatReference(each), root.digest])))
+          return new Map(
+            (await reader.images()).flatMap(({ root, names }) => names.map(each => [formatReference(each), root.digest])),
+          )
         },
       }
     })

@@ -28,7 +28,11 @@ interface Import {
 async function sources(): Promise<ReadonlyMap<string, string>> {
   const entries = await readdir(root, { recursive: true })
   const files = entries.filter(path => path.endsWith('.ts')).map(path => path.split(sep).join('/'))
-  return new Map(await Promise.all(files.map(async (file): Promise<[string, string]> => [file, await readFile(join(root, file), 'utf8')])))
+  return new Map(
+    await Promise.all(
+      files.map(async (file): Promise<[string, string]> => [file, await readFile(join(root, file), 'utf8')]),
+    ),
+  )
 }
 
 function importsOf(file: string, text: string): readonly Import[] {
@@ -71,13 +75,20 @@ t.test('no module imports itself by a detour', async t => {
 })
 
 t.test('only src/cli prints, and only its entry ends the process', async t => {
-  const printing = [...files].filter(([file, text]) => room(file) !== 'cli' && /\bconsole\.|process\.(stdout|stderr)\b|process\.exit/.test(text))
+  const printing = [...files].filter(([file, text]) =>
+    room(file) !== 'cli' && /\bconsole\.|process\.(stdout|stderr)\b|process\.exit/.test(text))
   t.same(printing.map(([file]) => file), [])
 })
 
 t.test('only src/wim knows the native file, and only src/index.ts re-exports', async t => {
-  t.same([...files].filter(([file, text]) => room(file) !== 'wim' && /node-gyp-build|\.node'/.test(text)).map(([file]) => file), [])
-  t.same([...files].filter(([file, text]) => file !== 'index.ts' && /^export .*\bfrom '/m.test(text)).map(([file]) => file), [])
+  t.same(
+    [...files].filter(([file, text]) => room(file) !== 'wim' && /node-gyp-build|\.node'/.test(text)).map(([file]) => file),
+    [],
+  )
+  t.same(
+    [...files].filter(([file, text]) => file !== 'index.ts' && /^export .*\bfrom '/m.test(text)).map(([file]) => file),
+    [],
+  )
 })
 
 t.test('modules open with a sentence, stay small, and have no utils', async t => {

@@ -42,7 +42,10 @@ export function sourceContract(
     await source.images()
     source.fetch(ABSENT)
     for await (const _piece of source.fetch(image.layers[0]!)) break
-    t.equal((await readVerified(image.layers[0]!, source.fetch(image.layers[0]!), image.layers[0]!.size)).length, image.layers[0]!.size)
+    t.equal(
+      (await readVerified(image.layers[0]!, source.fetch(image.layers[0]!), image.layers[0]!.size)).length,
+      image.layers[0]!.size,
+    )
   })
 
   t.test('a blob that is not there is BLOB_MISSING', async t => {

@@ -10,7 +10,10 @@ import { flipped, layeredImage, multiPlatformImage, writeLayout } from '../suppo
 import { sourceContract } from './source-suite.js'
 
 const name = 'docker.io/team/shop:2.3'
-for (const [kind, image] of [['one platform', await layeredImage(3)], ['several platforms', await multiPlatformImage()]] as const) {
+for (const [kind, image] of [
+  ['one platform', await layeredImage(3)],
+  ['several platforms', await multiPlatformImage()],
+] as const) {
   const damageFile = (root: string) => async ({ digest }: Descriptor) => {
     const path = join(root, blobPath(digest))
     await writeFile(path, flipped(await readFile(path)))

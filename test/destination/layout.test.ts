@@ -44,9 +44,16 @@ t.test('openLayoutDestination() moves a name to the new image, and keeps what ot
   await write(layout, one, 'shop:v1')
   await write(layout, two, 'shop:v1')
   t.same(await entries(layout), [[three.root.digest, '1'], [two.root.digest, 'v1']])
-  t.match(JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')), { annotations: { 'who.knows': 'kept' }, manifests: [{ future: 'kept' }] })
+  t.match(JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')), {
+    annotations: { 'who.knows': 'kept' },
+    manifests: [{ future: 'kept' }],
+  })
   await write(layout, one, 'other/shop:v1')
-  t.same((await entries(layout)).at(-1), [one.root.digest, 'docker.io/other/shop:v1'], 'the tag is taken, so it is called by its full name')
+  t.same(
+    (await entries(layout)).at(-1),
+    [one.root.digest, 'docker.io/other/shop:v1'],
+    'the tag is taken, so it is called by its full name',
+  )
 })
 
 t.test('openLayoutDestination() keeps an image without a name, once', async t => {
@@ -104,7 +111,15 @@ t.test('openLayoutDestination() loses no entry when many write at once', async t
   const from = join(t.testdirName, 'from')
   await writeLayout(from, { 'win:1': image })
   const children = ['a', 'b', 'c'].map(prefix =>
-    spawn(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script, from, layout, prefix], { stdio: ['ignore', 'ignore', 'inherit'] }),
+    spawn(process.execPath, [
+      ...process.execArgv,
+      '--input-type=module',
+      '--eval',
+      script,
+      from,
+      layout,
+      prefix,
+    ], { stdio: ['ignore', 'ignore', 'inherit'] }),
   )
   for (const code of await Promise.all(children.map(async child => (await once(child, 'close'))[0]))) t.equal(code, 0)
   t.equal((await entries(layout)).length, 45)

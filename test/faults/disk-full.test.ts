@@ -69,7 +69,11 @@ for (const type of ['ext4', 'tmpfs'] as const) {
         await using writer = await openBundleWriter(join(medium, name))
         await writer.plan([{ image: content, names: [] }], 0)
         await writeFile(filler, noise((await free(medium)) - 5_000_000, 'filler')) // somebody else was faster
-        await t.rejects(writer.write(content, image.blobs, [parseReference('big:1')]), { code: 'NO_SPACE', hint: /.+/ }, name)
+        await t.rejects(
+          writer.write(content, image.blobs, [parseReference('big:1')]),
+          { code: 'NO_SPACE', hint: /.+/ },
+          name,
+        )
       }
       await rm(filler)
       t.same(await readdir(medium), before, name)
@@ -86,7 +90,9 @@ for (const type of ['ext4', 'tmpfs'] as const) {
         const produce = async ({ path, offset }: { path: string; offset: number }): Promise<never> => {
           const file = await open(path, 'r+')
           try {
-            for (let position = offset; ; position += 1_000_000) await file.write(noise(1_000_000, 'born'), 0, 1_000_000, position)
+            for (let position = offset; ; position += 1_000_000) {
+              await file.write(noise(1_000_000, 'born'), 0, 1_000_000, position)
+            }
           } finally {
             await file.close()
           }
@@ -116,7 +122,10 @@ t.test('stowage load to a full layout is NO_SPACE and names nothing', async t =>
   const medium = await mount(t, 'ext4', 9_000_000)
   const root = t.testdir()
   t.match(await stowage(['pack', `oci:${layout}`, '-o', join(root, 'site')]), { code: 0 })
-  t.match(await stowage(['load', join(root, 'site'), '--to', `oci:${join(medium, 'store')}`]), { code: 7, stderr: /no space left/ })
+  t.match(await stowage(['load', join(root, 'site'), '--to', `oci:${join(medium, 'store')}`]), {
+    code: 7,
+    stderr: /no space left/,
+  })
   t.notOk((await readdir(join(medium, 'store'))).includes('index.json'))
 })
 

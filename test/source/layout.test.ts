@@ -6,7 +6,11 @@ import { formatReference } from '../../src/oci/reference.js'
 import { openLayoutSource } from '../../src/source/layout.js'
 import { layeredImage, multiPlatformImage, windowsImage, writeLayout } from '../support/images.js'
 
-const images = { 'shop:2.3': await layeredImage(2), 'team/multi:2.3': await multiPlatformImage(), 'win:ltsc': await windowsImage() }
+const images = {
+  'shop:2.3': await layeredImage(2),
+  'team/multi:2.3': await multiPlatformImage(),
+  'win:ltsc': await windowsImage(),
+}
 const layout = join(t.testdir(), 'layout')
 await writeLayout(layout, images)
 
@@ -45,7 +49,12 @@ t.test('openLayoutSource() reads what skopeo writes', async t => {
 })
 
 t.test('openLayoutSource() refuses what is no layout', async t => {
-  const root = t.testdir({ empty: {}, broken: { 'oci-layout': '{}', 'index.json': '{' }, partial: { 'oci-layout': '{}' }, file: 'x' })
+  const root = t.testdir({
+    empty: {},
+    broken: { 'oci-layout': '{}', 'index.json': '{' },
+    partial: { 'oci-layout': '{}' },
+    file: 'x',
+  })
   await t.rejects(openLayoutSource(join(root, 'absent')), { code: 'FILE_NOT_FOUND' })
   await t.rejects(openLayoutSource(join(root, 'empty')), { code: 'NOT_A_LAYOUT' })
   await t.rejects(openLayoutSource(join(root, 'file')), { code: 'NOT_A_LAYOUT' })

@@ -6,7 +6,11 @@ t.test('parseLocation() reads each transport', async t => {
   t.same(parseLocation('docker-daemon:shop:2.3'), { type: 'docker-daemon', name: 'shop:2.3' })
   t.same(parseLocation('docker-daemon:'), { type: 'docker-daemon', name: undefined })
   t.same(parseLocation('oci:dir'), { type: 'oci', directory: 'dir', ref: undefined })
-  t.same(parseLocation('oci:/a/b:docker.io/library/nginx:1.27'), { type: 'oci', directory: '/a/b', ref: 'docker.io/library/nginx:1.27' })
+  t.same(parseLocation('oci:/a/b:docker.io/library/nginx:1.27'), {
+    type: 'oci',
+    directory: '/a/b',
+    ref: 'docker.io/library/nginx:1.27',
+  })
   t.same(parseLocation('oci:C:\\a\\b:v1'), { type: 'oci', directory: 'C:\\a\\b', ref: 'v1' })
   t.same(parseLocation('bundle:x.tar:shop:2.3'), { type: 'bundle', path: 'x.tar', ref: 'shop:2.3' })
   t.same(parseLocation('wim:a.wim#Nano Server'), { type: 'wim', file: 'a.wim', image: 'Nano Server' })
@@ -14,15 +18,39 @@ t.test('parseLocation() reads each transport', async t => {
 })
 
 t.test('parseLocation() refuses what it does not know, saying what it does', async t => {
-  for (const text of ['nginx:1.27', 'nginx', 'docker://nginx', 'oci-archive:x.tar', 'docker-archive:x', 'dir:x', '', ':x', 'OCI:x']) {
-    t.throws(() => parseLocation(text), { code: 'INVALID_ARGUMENT', hint: /docker-daemon:NAME.*oci:DIR.*bundle:PATH.*wim:FILE/ }, text)
+  for (const text of [
+    'nginx:1.27',
+    'nginx',
+    'docker://nginx',
+    'oci-archive:x.tar',
+    'docker-archive:x',
+    'dir:x',
+    '',
+    ':x',
+    'OCI:x',
+  ]) {
+    t.throws(
+      () => parseLocation(text),
+      { code: 'INVALID_ARGUMENT', hint: /docker-daemon:NAME.*oci:DIR.*bundle:PATH.*wim:FILE/ },
+      text,
+    )
   }
-  for (const text of ['wim:', 'bundle:', 'wim:#1', 'wim:a#', 'oci:dir:', 'bundle::x']) t.throws(() => parseLocation(text), { code: 'INVALID_ARGUMENT' }, text)
+  for (const text of ['wim:', 'bundle:', 'wim:#1', 'wim:a#', 'oci:dir:', 'bundle::x']) {
+    t.throws(() => parseLocation(text), { code: 'INVALID_ARGUMENT' }, text)
+  }
   t.throws(() => parseLocation('nginx:1.27'), { code: 'INVALID_ARGUMENT', hint: /docker-daemon:nginx:1\.27/ })
 })
 
 t.test('formatLocation() writes what parseLocation() reads', async t => {
-  for (const text of ['docker-daemon:shop:2.3', 'docker-daemon:', 'oci:dir:v1', 'oci:dir', 'bundle:x.tar', 'wim:a.wim#2', 'wim:a.wim']) {
+  for (const text of [
+    'docker-daemon:shop:2.3',
+    'docker-daemon:',
+    'oci:dir:v1',
+    'oci:dir',
+    'bundle:x.tar',
+    'wim:a.wim#2',
+    'wim:a.wim',
+  ]) {
     t.equal(formatLocation(parseLocation(text)), text)
   }
 })

@@ -9,10 +9,15 @@ import { parseReference } from '../../src/oci/reference.js'
 import type { TestImage } from './images.js'
 
 /** Writes a sealed bundle of `images` by name at `path`, directory or tar. */
-export async function writeBundle(path: string, images: Readonly<Record<string, TestImage>>, epoch?: number): Promise<BundleManifest> {
+export async function writeBundle(
+  path: string,
+  images: Readonly<Record<string, TestImage>>,
+  epoch?: number,
+): Promise<BundleManifest> {
   await using writer = await openBundleWriter(path, { epoch })
   const named = await Promise.all(
-    Object.entries(images).map(async ([name, { blobs, root }]) => ({ blobs, image: await readImage(blobs, root), names: [parseReference(name)] })),
+    Object.entries(images).map(async ([name, { blobs, root }]) =>
+      ({ blobs, image: await readImage(blobs, root), names: [parseReference(name)] })),
   )
   await writer.plan(named, 0)
   for (const { image, blobs, names } of named) await writer.write(image, blobs, names)

@@ -7,6 +7,9 @@ import typescript from 'typescript'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
+/** Settings of whoever runs the tests that would change what the command does. */
+const FOREIGN = ['DOCKER_HOST', 'DOCKER_CONTEXT', 'SOURCE_DATE_EPOCH', 'STOWAGE_STORE', 'STOWAGE_DEBUG', 'NODE_OPTIONS']
+
 export interface CommandResult {
   readonly stdout: string
   readonly stderr: string
@@ -24,9 +27,16 @@ export interface CommandOptions {
 }
 
 /** Runs `stowage` with `words`. The terminal, the engine and the store of whoever runs the tests are not its own. */
-export async function stowage(words: readonly string[], { cwd, env, onStderr, deaf = false }: CommandOptions = {}): Promise<CommandResult> {
-  const { DOCKER_HOST: _host, SOURCE_DATE_EPOCH: _epoch, STOWAGE_STORE: _store, NODE_OPTIONS: _options, ...inherited } = process.env
-  const child = spawn(process.execPath, [commandFile(), ...words], { cwd, env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+export async function stowage(
+  words: readonly string[],
+  { cwd, env, onStderr, deaf = false }: CommandOptions = {},
+): Promise<CommandResult> {
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.includes(name)))
+  const child = spawn(process.execPath, [commandFile(), ...words], {
+    cwd,
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let [stdout, stderr] = ['', '']
   if (deaf) child.stdout.destroy()
   else child.stdout.on('data', (piece: Buffer) => (stdout += piece))
@@ -52,7 +62,9 @@ function commandFile(): string {
     if (!name.endsWith('.ts')) continue
     const { target, module } = { target: typescript.ScriptTarget.ES2023, module: typescript.ModuleKind.ESNext }
     const source = readFileSync(join(ROOT, 'src', name), 'utf8')
-    const { outputText } = typescript.transpileModule(source, { compilerOptions: { target, module, verbatimModuleSyntax: true } })
+    const { outputText } = typescript.transpileModule(source, {
+      compilerOptions: { target, module, verbatimModuleSyntax: true },
+    })
     const output = join(root, 'dist', name.replace(/\.ts$/, '.js'))
     mkdirSync(dirname(output), { recursive: true })
     writeFileSync(output, outputText)

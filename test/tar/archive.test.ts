@@ -42,7 +42,12 @@ t.test('listArchive() finds every member of what GNU tar writes, in each of its 
   const long = `${'d'.repeat(120)}/${'f'.repeat(150)}`
   for (const format of ['ustar', 'gnu', 'pax', 'v7', 'oldgnu']) {
     const root = t.testdir()
-    const files = { 'a.txt': 'hello', 'sub/b.bin': 'y'.repeat(1000), 'sub/empty': '', ...(/gnu|pax/.test(format) ? { [long]: 'far away', 'ü/日本': 'z' } : {}) }
+    const files = {
+      'a.txt': 'hello',
+      'sub/b.bin': 'y'.repeat(1000),
+      'sub/empty': '',
+      ...(/gnu|pax/.test(format) ? { [long]: 'far away', 'ü/日本': 'z' } : {}),
+    }
     for (const [name, content] of Object.entries(files)) {
       await mkdir(dirname(join(root, 'in', name)), { recursive: true })
       await writeFile(join(root, 'in', name), content)
@@ -51,7 +56,8 @@ t.test('listArchive() finds every member of what GNU tar writes, in each of its 
     execFileSync('tar', ['-C', join(root, 'in'), `--format=${format}`, '-cf', tar, '.'])
     const members = await list(tar)
     const bytes = await readFile(tar)
-    const found = members.filter(({ type }) => type === 'file').map(({ name, offset, size }) => [name, bytes.toString('utf8', offset, offset + size)])
+    const found = members.filter(({ type }) => type === 'file').map(({ name, offset, size }) =>
+      [name, bytes.toString('utf8', offset, offset + size)])
     t.same(Object.fromEntries(found), files, format)
     t.ok(members.some(({ name, type }) => name === 'sub' && type === 'directory'), format)
   }
@@ -78,7 +84,10 @@ t.test('listArchive() reads base-256 sizes and PAX sizes', async t => {
 })
 
 t.test('listArchive() tolerates unknown PAX keys and a global comment', async t => {
-  const pax = (flag: string, body: string) => Buffer.concat([header('PaxHeaders/x', body.length, flag), Buffer.from(body), padding(body.length)])
+  const pax = (
+    flag: string,
+    body: string,
+  ) => Buffer.concat([header('PaxHeaders/x', body.length, flag), Buffer.from(body), padding(body.length)])
   const members = await listBytes(t, pax('g', '16 comment=abcd\n'), pax('x', '20 VENDOR.x=unknown\n'), member('a'), TAR_END)
   t.match(members, [{ name: 'a', size: 1 }])
 })
@@ -88,7 +97,11 @@ t.test('listArchive() refuses names that are not inside', async t => {
     await t.rejects(listBytes(t, header(name, 0), TAR_END), { code: 'INVALID_TAR' }, JSON.stringify(name))
   }
   const long = Buffer.from('a\0b')
-  await t.rejects(listBytes(t, header('L', long.length, 'L'), long, padding(long.length), member('x'), TAR_END), { code: 'INVALID_TAR' }, 'NUL')
+  await t.rejects(
+    listBytes(t, header('L', long.length, 'L'), long, padding(long.length), member('x'), TAR_END),
+    { code: 'INVALID_TAR' },
+    'NUL',
+  )
 })
 
 t.test('listArchive() refuses a name that stands twice, however it is written', async t => {
@@ -106,9 +119,12 @@ t.test('listArchive() refuses truncation at every block, saying what it expected
 t.test('listArchive() refuses sizes that lie', async t => {
   await t.rejects(listBytes(t, header('a', 10_000), TAR_END), { code: 'INVALID_TAR', message: /ends at 10512/ })
   const record = '30 size=99999999999999999999\n'
-  await t.rejects(listBytes(t, header('p', record.length, 'x'), Buffer.from(record), padding(record.length), member('a'), TAR_END), {
-    code: 'INVALID_TAR',
-  })
+  await t.rejects(
+    listBytes(t, header('p', record.length, 'x'), Buffer.from(record), padding(record.length), member('a'), TAR_END),
+    {
+      code: 'INVALID_TAR',
+    },
+  )
   await t.rejects(listBytes(t, header('p', 64 * 1024 * 1024, 'x'), TAR_END), { code: 'INVALID_TAR', message: /limit/ })
 })
 
@@ -123,9 +139,15 @@ t.test('listArchive() refuses a wrong checksum, bytes after the end, and what is
 
 t.test('listArchive() refuses an extended header with nothing after it, and a sparse file', async t => {
   const record = '10 path=q\n'
-  await t.rejects(listBytes(t, header('p', record.length, 'x'), Buffer.from(record), padding(record.length), TAR_END), { code: 'INVALID_TAR' })
+  await t.rejects(
+    listBytes(t, header('p', record.length, 'x'), Buffer.from(record), padding(record.length), TAR_END),
+    { code: 'INVALID_TAR' },
+  )
   const sparse = '22 GNU.sparse.major=1\n'
-  await t.rejects(listBytes(t, header('p', sparse.length, 'x'), Buffer.from(sparse), padding(sparse.length), member('a'), TAR_END), {
-    code: 'INVALID_TAR',
-  })
+  await t.rejects(
+    listBytes(t, header('p', sparse.length, 'x'), Buffer.from(sparse), padding(sparse.length), member('a'), TAR_END),
+    {
+      code: 'INVALID_TAR',
+    },
+  )
 })
