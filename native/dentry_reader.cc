@@ -81,8 +81,9 @@ DentryReader::DentryReader(const Napi::CallbackInfo& info) : Napi::ObjectWrap<De
   image_ = *info[0].As<Napi::External<ImageMetadata>>().Data();
 }
 
-// security(): Buffer[], self-relative SECURITY_DESCRIPTORs.
+// security(): Buffer[], self-relative SECURITY_DESCRIPTORs; before the last dentry was read.
 Napi::Value DentryReader::Security(const Napi::CallbackInfo& info) {
+  if (!image_.metadata) return Napi::Array::New(info.Env());
   const auto& spans = image_.metadata->security();
   Napi::Array list = Napi::Array::New(info.Env(), spans.size());
   for (uint32_t i = 0; i < spans.size(); i++) {
@@ -93,11 +94,13 @@ Napi::Value DentryReader::Security(const Napi::CallbackInfo& info) {
 
 // next(most: number): Buffer of at most so many dentries, or undefined at the end.
 Napi::Value DentryReader::Next(const Napi::CallbackInfo& info) {
+  if (!image_.metadata) return info.Env().Undefined();
   const auto& dentries = image_.metadata->dentries();
-  if (next_ == dentries.size()) return info.Env().Undefined();
   const size_t most = std::max<uint32_t>(1, info[0].As<Napi::Number>());
   const size_t end = std::min(dentries.size(), next_ + most);
   Record record;
   for (; next_ < end; next_++) PutDentry(record, image_, dentries[next_]);
+  // Tens of megabytes that V8 does not know of: let go of them now, not when it happens to collect this object.
+  if (next_ == dentries.size()) image_ = {};
   return Napi::Buffer<uint8_t>::Copy(info.Env(), record.bytes().data(), record.bytes().size());
 }

@@ -11,7 +11,7 @@ namespace {
 
 // One gzip member: large enough that losing the history between members costs less than one per cent.
 constexpr size_t kBlockSize = 1u << 20;
-constexpr uint64_t kReadWindow = 24u << 20;
+constexpr uint64_t kReadWindow = 16u << 20;
 // Below this many queued bytes of plan the observer is asked for more.
 constexpr size_t kLowWater = 1u << 20;
 

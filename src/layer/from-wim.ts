@@ -48,7 +48,7 @@ export interface WindowsLayer extends StagedBlob {
 const UTILITY_VM = 'UtilityVM'
 const DEFAULT_LEVEL = 1
 /** Plan bytes given to the addon ahead of its work. */
-const PLAN_AHEAD = 4 * 1024 * 1024
+const PLAN_AHEAD = 2 * 1024 * 1024
 /** Reparse data are at most this by Windows' own rule (MAXIMUM_REPARSE_DATA_BUFFER_SIZE). */
 const REPARSE_LIMIT = 16 * 1024
 
