@@ -16,36 +16,26 @@ using Sha1Hash = std::array<uint8_t, SHA_DIGEST_LENGTH>;
 using Sha256Hash = std::array<uint8_t, SHA256_DIGEST_LENGTH>;
 
 // The low-level calls, not EVP: they need no provider, no allocation and only their own objects of libcrypto.
-class Sha1 {
+template <typename Hash, typename Context, int (*Init)(Context*), int (*Add)(Context*, const void*, size_t),
+          int (*Final)(unsigned char*, Context*)>
+class Hasher {
  public:
-  Sha1() { SHA1_Init(&context_); }
-  void Update(const void* data, size_t size) { SHA1_Update(&context_, data, size); }
+  Hasher() { Init(&context_); }
+  void Update(const void* data, size_t size) { Add(&context_, data, size); }
   // Gives the hash and starts afresh.
-  Sha1Hash Finish() {
-    Sha1Hash hash;
-    SHA1_Final(hash.data(), &context_);
-    SHA1_Init(&context_);
+  Hash Finish() {
+    Hash hash;
+    Final(hash.data(), &context_);
+    Init(&context_);
     return hash;
   }
 
  private:
-  SHA_CTX context_;
+  Context context_;
 };
 
-class Sha256 {
- public:
-  Sha256() { SHA256_Init(&context_); }
-  void Update(const void* data, size_t size) { SHA256_Update(&context_, data, size); }
-  Sha256Hash Finish() {
-    Sha256Hash hash;
-    SHA256_Final(hash.data(), &context_);
-    SHA256_Init(&context_);
-    return hash;
-  }
-
- private:
-  SHA256_CTX context_;
-};
+using Sha1 = Hasher<Sha1Hash, SHA_CTX, SHA1_Init, SHA1_Update, SHA1_Final>;
+using Sha256 = Hasher<Sha256Hash, SHA256_CTX, SHA256_Init, SHA256_Update, SHA256_Final>;
 
 template <size_t N>
 std::string Hex(const std::array<uint8_t, N>& hash) {

@@ -1,9 +1,10 @@
 /** An OCI image layout on disk as a destination, and the default store. Source: OCI image-spec, image-layout.md. */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, sizeOf } from '../blob/closure.js'
 import { BlobDirectory, PARTIAL } from '../blob/directory.js'
+import { writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
 import { array, parseJson, record } from '../oci/json.js'
@@ -93,7 +94,7 @@ async function tag(directory: string, image: ImageContent, names: readonly Refer
   })
   const known = kept.some(({ descriptor }) => descriptor.digest === image.root.digest)
   const manifests = [...kept.map(({ raw }) => raw), ...(added.length > 0 || known ? added : [root])]
-  await replace(
+  await writeDurably(
     path,
     new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })),
   )
@@ -126,7 +127,7 @@ async function makeLayout(directory: string): Promise<void> {
           { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
         )
       }
-      await replace(join(directory, LAYOUT_FILE), LAYOUT_BYTES)
+      await writeDurably(join(directory, LAYOUT_FILE), LAYOUT_BYTES)
     }
   } catch (error) {
     throw fileError(error, directory)
@@ -138,23 +139,6 @@ async function readIndex(path: string): Promise<Uint8Array> {
     return await readFile(path)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return new TextEncoder().encode('{"manifests":[]}')
-    throw fileError(error, path)
-  }
-}
-
-async function replace(path: string, bytes: Uint8Array): Promise<void> {
-  const partial = `${path}.${process.pid}${PARTIAL}`
-  try {
-    const file = await open(partial, 'w')
-    try {
-      await file.writeFile(bytes)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(partial, path)
-  } catch (error) {
-    await rm(partial, { force: true })
     throw fileError(error, path)
   }
 }

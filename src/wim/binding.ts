@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { type ErrorCode, fileError, StowageError, systemCode } from '../errors.js'
+import type { WimInfo } from './wim-file.js'
 
 /** What `native/addon.cc` exports. */
 export interface Binding {
@@ -25,20 +26,10 @@ export interface NativeWimFile {
   close(): void
 }
 
-export interface NativeWimInfo {
-  readonly imageCount: number
+export interface NativeWimInfo extends Omit<WimInfo, 'compression' | 'guid'> {
   readonly compression: number
-  readonly chunkSize: number
-  readonly bootIndex: number
   readonly guid: Buffer
   readonly part: number
-  readonly totalParts: number
-  readonly pipable: boolean
-  readonly solid: boolean
-  readonly integrityTable: boolean
-  readonly readonly: boolean
-  readonly rpfix: boolean
-  readonly size: number
 }
 
 export interface NativeDentryReader {

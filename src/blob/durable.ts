@@ -1,6 +1,6 @@
 /** Writes that last: whole under their name or not there at all, and on the medium before we say so. */
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { PARTIAL } from '../blob/directory.js'
+import { PARTIAL } from './directory.js'
 import { fileError, systemCode } from '../errors.js'
 
 /** Writes `bytes` beside `path`, then renames. Throws NO_SPACE and the like; nothing is left then. */
