@@ -12,7 +12,8 @@ class Record {
  public:
   template <typename Number>
   void Put(Number value) {
-    for (size_t i = 0; i < sizeof value; i++) bytes_.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
+    for (size_t i = 0; i < sizeof value; i++)
+      bytes_.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
   }
   void Put(const uint8_t* data, size_t size) { bytes_.insert(bytes_.end(), data, data + size); }
   const std::vector<uint8_t>& bytes() const { return bytes_; }

@@ -142,7 +142,9 @@ Napi::Value WimFile::ReadMetadata(const Napi::CallbackInfo& info) {
   const uint32_t image = info[0].As<Napi::Number>();
   return PromiseWorker<ImageMetadata>::Run(
       info.Env(), "wim:metadata",
-      [archive, image] { return ImageMetadata{archive, std::make_shared<wim::Metadata>(archive->ReadMetadata(image))}; },
+      [archive, image] {
+        return ImageMetadata{archive, std::make_shared<wim::Metadata>(archive->ReadMetadata(image))};
+      },
       [](Napi::Env env, ImageMetadata& metadata) { return DentryReader::New(env, metadata); });
 }
 

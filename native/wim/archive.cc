@@ -42,8 +42,9 @@ std::vector<Part> OpenParts(const std::vector<std::string>& paths) {
     }
   }
   if (parts.size() != first.total_parts) {
-    throw Error("WIM_PART_MISSING", parts.front().file->path() + " is the first of " + std::to_string(first.total_parts) +
-                                        " parts; found " + std::to_string(parts.size()));
+    throw Error("WIM_PART_MISSING", parts.front().file->path() + " is the first of " +
+                                        std::to_string(first.total_parts) + " parts; found " +
+                                        std::to_string(parts.size()));
   }
   return parts;
 }

@@ -17,7 +17,8 @@ constexpr uint64_t kLargestGap = 64u << 10;
 constexpr size_t kSolidRecent = 2;
 
 // Every thread may work on a chunk while the reader is at another, however large the chunks are.
-uint64_t WindowFor(const BlobTable& table, const std::vector<uint32_t>& requests, const WorkerPool& pool, uint64_t window) {
+uint64_t WindowFor(const BlobTable& table, const std::vector<uint32_t>& requests, const WorkerPool& pool,
+                   uint64_t window) {
   uint64_t largest = 0;
   for (const uint32_t request : requests) {
     const Resource& resource = table.resources()[table.blobs()[request].resource];
@@ -126,7 +127,8 @@ bool BlobReader::Next(Piece* piece) {
     const Sha1Hash found = sha1_.Finish();
     if (found != blob.hash) {
       throw Error("WIM_CORRUPT", table_.resources()[blob.resource].Describe() + ": expected a blob with SHA-1 " +
-                                     Hex(blob.hash) + " but its " + std::to_string(blob.size) + " bytes have " + Hex(found));
+                                     Hex(blob.hash) + " but its " + std::to_string(blob.size) + " bytes have " +
+                                     Hex(found));
     }
   }
   return true;
@@ -208,7 +210,8 @@ void BlobReader::ScheduleSolid(const Resource& resource, const Blob& blob, uint3
     const Chunk& chunk = solid_chunks_.at(index);
     const uint64_t skip = at % resource.chunk_size;
     const uint64_t size = std::min<uint64_t>(chunk.size - skip, blob.size - done);
-    auto found = std::find_if(solid_recent_.begin(), solid_recent_.end(), [&](const auto& r) { return r.first == index; });
+    auto found =
+        std::find_if(solid_recent_.begin(), solid_recent_.end(), [&](const auto& r) { return r.first == index; });
     std::shared_ptr<Batch> batch;
     if (found != solid_recent_.end()) {
       batch = found->second;

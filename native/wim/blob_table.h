@@ -1,4 +1,5 @@
-// Which blobs a WIM (or the parts of a split one) holds, and where. Source: Microsoft's WIM white paper, "Lookup table".
+// Which blobs a WIM (or the parts of a split one) holds, and where. Source: Microsoft's WIM white paper, "Lookup
+// table".
 #ifndef STOWAGE_WIM_BLOB_TABLE_H_
 #define STOWAGE_WIM_BLOB_TABLE_H_
 

@@ -1,4 +1,5 @@
-// What the WIM room throws: a code a program can test, a message with the facts, and libwim's own words where it has any.
+// What the WIM room throws: a code a program can test, a message with the facts, and libwim's own words where it has
+// any.
 #ifndef STOWAGE_WIM_ERROR_H_
 #define STOWAGE_WIM_ERROR_H_
 

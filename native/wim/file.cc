@@ -20,7 +20,8 @@ namespace {
 
 [[noreturn]] void Truncated(const File& file, size_t size, uint64_t offset) {
   throw Error("WIM_CORRUPT", file.path() + ": expected " + std::to_string(size) + " bytes at offset " +
-                                 std::to_string(offset) + " but the file has " + std::to_string(file.size()) + " bytes");
+                                 std::to_string(offset) + " but the file has " + std::to_string(file.size()) +
+                                 " bytes");
 }
 
 }  // namespace
@@ -122,8 +123,8 @@ File::~File() { close(static_cast<int>(handle_)); }
 
 void File::Read(void* to, size_t size, uint64_t offset) const {
   for (size_t done = 0; done < size;) {
-    const ssize_t read = pread(static_cast<int>(handle_), static_cast<char*>(to) + done, size - done,
-                               static_cast<off_t>(offset + done));
+    const ssize_t read =
+        pread(static_cast<int>(handle_), static_cast<char*>(to) + done, size - done, static_cast<off_t>(offset + done));
     if (read < 0 && errno == EINTR) continue;
     if (read < 0) throw SystemError(errno, "read " + path_);
     if (read == 0) Truncated(*this, size, offset);

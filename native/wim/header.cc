@@ -57,7 +57,8 @@ Header Header::From(const File& file) {
   if (header.pipable) {
     file.Read(bytes.data(), kSize, file.size() - kSize);
     if (std::memcmp(bytes.data(), kPipableMagic, 8) != 0) {
-      throw Error("WIM_CORRUPT", file.path() + ": the header at the end of this pipable WIM is missing; the file was cut short");
+      throw Error("WIM_CORRUPT",
+                  file.path() + ": the header at the end of this pipable WIM is missing; the file was cut short");
     }
   }
   header.flags = Load32(bytes.data() + 0x10);

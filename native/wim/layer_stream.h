@@ -48,7 +48,8 @@ class LayerStream {
   };
 
   // `blobs`: indexes into archive->blobs().blobs(), one for each cut of the plan, in order.
-  LayerStream(std::shared_ptr<const Archive> archive, std::vector<uint32_t> blobs, LayerOptions options, Observer observer);
+  LayerStream(std::shared_ptr<const Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
+              Observer observer);
 
   // More of the plan: `bytes`, with the next blob put in at each of `cuts`, offsets into `bytes` in rising order.
   // Returns the number of bytes queued. From any thread.

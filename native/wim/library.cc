@@ -34,8 +34,8 @@ std::FILE* OpenErrorSink() {
 
 void Ignore(void*, const char*, ...) {}
 
-// libwim before 1.14 reads XML with libxml2, which prints what it dislikes, bytes of the file among it, to stderr. libwim
-// says the same in a word, and the terminal is not ours to write to.
+// libwim before 1.14 reads XML with libxml2, which prints what it dislikes, bytes of the file among it, to stderr.
+// libwim says the same in a word, and the terminal is not ours to write to.
 void SilenceXmlParser() {
   using Handler = void (*)(void*, const char*, ...);
   void* library = dlopen("libxml2.so.2", RTLD_LAZY | RTLD_NOLOAD);

@@ -124,7 +124,8 @@ uint64_t Metadata::ParseDentry(uint64_t offset, uint32_t parent, uint64_t* subdi
   };
   dentry.name = take_name(name_size);
   dentry.short_name = take_name(short_size);
-  if (dentry.security >= static_cast<int64_t>(security_.size())) Corrupt("has a dentry with a security descriptor that is not there");
+  if (dentry.security >= static_cast<int64_t>(security_.size()))
+    Corrupt("has a dentry with a security descriptor that is not there");
   if (Align8(at) < length) ParseTagged(dentry, offset + Align8(at), offset + length);
   const uint64_t streams_size = ParseStreams(dentry, offset + Align8(length), stream_count, main_hash);
   dentries_.push_back(dentry);

@@ -72,8 +72,8 @@ class Metadata {
  private:
   uint64_t ParseSecurity();
   void ParseTree(uint64_t root_offset);
-  // Appends the dentry at `offset` (or nothing, at the end of a directory) and returns its whole size, streams included;
-  // 0 at the end of a directory.
+  // Appends the dentry at `offset` (or nothing, at the end of a directory) and returns its whole size, streams
+  // included; 0 at the end of a directory.
   uint64_t ParseDentry(uint64_t offset, uint32_t parent, uint64_t* subdirectory);
   void ParseTagged(Dentry& dentry, uint64_t from, uint64_t to);
   uint64_t ParseStreams(Dentry& dentry, uint64_t offset, uint32_t count, const Sha1Hash& main_hash);

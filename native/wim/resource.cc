@@ -19,9 +19,7 @@ uint64_t ChunkCount(const Resource& resource) {
   return resource.size / resource.chunk_size + (resource.size % resource.chunk_size != 0);
 }
 
-uint32_t EntrySize(const Resource& resource) {
-  return !resource.solid && resource.size > 0xffffffff ? 8 : 4;
-}
+uint32_t EntrySize(const Resource& resource) { return !resource.solid && resource.size > 0xffffffff ? 8 : 4; }
 
 // The format's own limits (wimlib: wim.c), and ours on memory.
 void CheckChunkSize(const Resource& resource) {
@@ -61,7 +59,8 @@ Resource Resource::From(const File& file, const Header& header, const ResourceHe
   if (at.flags & ResourceHeader::kSolid) {
     std::array<uint8_t, kSolidHeaderSize> bytes;
     resource.CheckBounds();
-    if (at.size_in_wim < kSolidHeaderSize) throw Error("WIM_CORRUPT", resource.Describe() + ": too short for a solid resource");
+    if (at.size_in_wim < kSolidHeaderSize)
+      throw Error("WIM_CORRUPT", resource.Describe() + ": too short for a solid resource");
     file.Read(bytes.data(), bytes.size(), at.offset);
     resource.solid = true;
     resource.size = Load64(bytes.data());
@@ -88,7 +87,8 @@ std::string Resource::Describe() const { return file->path() + ", resource at of
 void Resource::CheckBounds() const {
   if (offset <= file->size() && size_in_wim <= file->size() - offset) return;
   throw Error("WIM_CORRUPT", Describe() + ": it should end at " + std::to_string(offset) + " + " +
-                                 std::to_string(size_in_wim) + " but the file has " + std::to_string(file->size()) + " bytes");
+                                 std::to_string(size_in_wim) + " but the file has " + std::to_string(file->size()) +
+                                 " bytes");
 }
 
 TableSpan ChunkTableSpan(const Resource& resource) {
@@ -96,13 +96,14 @@ TableSpan ChunkTableSpan(const Resource& resource) {
   const uint64_t count = ChunkCount(resource);
   // Each chunk takes at least a byte, so a table that claims more chunks than that lies.
   if (count > resource.size_in_wim) {
-    throw Error("WIM_CORRUPT", resource.Describe() + ": " + std::to_string(resource.size_in_wim) + " bytes cannot hold " +
-                                   std::to_string(count) + " chunks");
+    throw Error("WIM_CORRUPT", resource.Describe() + ": " + std::to_string(resource.size_in_wim) +
+                                   " bytes cannot hold " + std::to_string(count) + " chunks");
   }
   const uint64_t entries = resource.solid ? count : count - 1;
   const uint64_t size = entries * EntrySize(resource);
   const uint64_t head = resource.solid ? kSolidHeaderSize : 0;
-  if (head + size > resource.size_in_wim) throw Error("WIM_CORRUPT", resource.Describe() + ": shorter than its chunk table");
+  if (head + size > resource.size_in_wim)
+    throw Error("WIM_CORRUPT", resource.Describe() + ": shorter than its chunk table");
   if (resource.pipable) return {resource.offset + resource.size_in_wim - size, size};
   return {resource.offset + head, size};
 }

@@ -50,8 +50,8 @@ struct TableSpan {
 };
 TableSpan ChunkTableSpan(const Resource& resource);
 
-// All chunks of `resource`, given the bytes of its table. Raw resources are cut into 1 MiB pieces. Every offset and size
-// is checked: chunks lie inside the resource, in order. Throws WIM_CORRUPT.
+// All chunks of `resource`, given the bytes of its table. Raw resources are cut into 1 MiB pieces. Every offset and
+// size is checked: chunks lie inside the resource, in order. Throws WIM_CORRUPT.
 std::vector<Chunk> ParseChunks(const Resource& resource, const uint8_t* table);
 std::vector<Chunk> ReadChunks(const Resource& resource);
 
