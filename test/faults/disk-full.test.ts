@@ -1,43 +1,18 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, open, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { open, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { readImage } from '../../src/blob/closure.js'
 import { openBundleWriter } from '../../src/bundle/writer.js'
 import { parseReference } from '../../src/oci/reference.js'
 import { verifyBundle } from '../../src/verify.js'
 import { stowage } from '../support/command.js'
 import { layeredImage, noise, writeLayout } from '../support/images.js'
+import { free, mount } from '../support/medium.js'
 
 const image = await layeredImage(4, { size: 3_000_000 })
 const layout = join(t.testdir(), 'layout')
 await writeLayout(layout, { 'big:1': image })
-
-/** A file system of `size` bytes, unmounted when the test ends. ext4 is made in a file and loop-mounted. Needs root. */
-async function mount(t: Test, type: 'ext4' | 'tmpfs', size: number): Promise<string> {
-  const root = await mkdtemp(join(tmpdir(), 'stowage-medium-'))
-  const [file, directory] = [join(root, 'image'), join(root, 'medium')]
-  await mkdir(directory)
-  if (type === 'tmpfs') {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory])
-  } else {
-    await writeFile(file, '')
-    await truncate(file, size)
-    execFileSync('mkfs.ext4', ['-q', '-m', '0', file], { stdio: 'pipe' })
-    execFileSync('mount', ['-o', 'loop', file, directory])
-  }
-  t.teardown(async () => {
-    execFileSync('umount', [directory])
-    await rm(root, { recursive: true })
-  })
-  return directory
-}
-
-async function free(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory)
-  return bavail * bsize
-}
 
 for (const type of ['ext4', 'tmpfs'] as const) {
   t.test(`stowage pack says before it begins that ${type} is too small, and leaves it as it was`, async t => {

@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { incompressible } from '../../fixtures/make/bytes.js'
+import { stowage } from '../support/command.js'
+import { directoryWim, richWim, truncate } from '../support/wims.js'
+
+t.test('stowage layer from-wim prints diffID, digest and sizes, and the same as JSON', async t => {
+  const cwd = t.testdir()
+  const wim = richWim(t)
+  const { code, stdout, stderr } = await stowage(['layer', 'from-wim', wim, '-o', 'layer.tar.gz'], { cwd })
+  t.equal(code, 0, stderr)
+  const digest = `sha256:${createHash('sha256').update(readFileSync(join(cwd, 'layer.tar.gz'))).digest('hex')}`
+  t.match(stdout, new RegExp(`^digest +${digest}$`, 'm'))
+  t.match(stdout, /^UtilityVM\/Files +image 2, UtilityVM$/m)
+  const json = await stowage(['layer', 'from-wim', wim, '-o', 'again.tar.gz', '--json'], { cwd })
+  t.match(JSON.parse(json.stdout), {
+    schema: 'stowage.layer/v1', digest, counts: { symlinks: 8 }, skipped: [],
+    images: [{ index: 1, name: 'NanoServer' }, { index: 2, name: 'UtilityVM' }],
+  })
+  t.match(stdout, new RegExp(JSON.parse(json.stdout).diffId))
+})
+
+t.test('stowage layer from-wim ends with the code of what went wrong, one sentence and a hint', async t => {
+  const cwd = t.testdir({ 'no.wim': 'x'.repeat(300), 'there.tar.gz': '' })
+  const wim = richWim(t)
+  const short = directoryWim(t)
+  truncate(short, 3000)
+  const cases: [words: string[], code: number, stderr: RegExp][] = [
+    [['no.wim'], 4, /no\.wim is not a WIM/],
+    [[short], 4, /Unexpectedly reached the end of the file.*\nhint: .*copy it again/],
+    [['none.wim'], 3, /none\.wim does not exist/],
+    [[wim, '--image', 'Nano'], 3, /no image "Nano"\nhint: It holds: 1 "NanoServer", 2 "UtilityVM"/],
+    [[wim, '--compression', 'xz'], 2, /"xz" is no compression of a layer\nhint: /],
+    [[wim, '--compression', 'gzip:13'], 2, /levels 1 to 12, not 13/],
+    [[wim, '--threads', 'many'], 2, /threads/],
+    [[wim, '--thread', '2'], 2, /[Uu]nknown argument: thread/],
+  ]
+  for (const [words, expected, text] of cases) {
+    const { code, stdout, stderr } = await stowage(['layer', 'from-wim', ...words, '-o', 'out.tar.gz'], { cwd })
+    t.equal(code, expected, words.join(' '))
+    t.match(stderr, text)
+    t.match(stderr, /^stowage: [^\n]+\n(hint: [^\n]+\n)?$/, 'one readable error, no stack')
+    t.equal(stdout, '')
+  }
+  t.match(await stowage(['layer', 'from-wim', wim, '-o', 'there.tar.gz'], { cwd }), { code: 1, stderr: /exists already\nhint: .*--force/ })
+  t.match(await stowage(['layer', 'from-wim', wim], { cwd }), { code: 2, stderr: /output/ })
+  t.match(await stowage(['layer'], { cwd }), { code: 2 })
+  t.same(readdirSync(cwd).sort(), ['no.wim', 'there.tar.gz'])
+  t.match(await stowage(['layer', 'from-wim', '--help'], { cwd }), { code: 0, stdout: /Examples:[^]*stowage layer from-wim NanoServer\.wim/ })
+})
+
+t.test('stowage layer from-wim stops at SIGINT, leaves nothing, and succeeds the next time', async t => {
+  const cwd = t.testdir()
+  const wim = directoryWim(t, { files: { big: incompressible('big', 120_000_000) }, args: ['--compress=none'] })
+  const words = ['layer', 'from-wim', wim, '-o', 'layer.tar.gz', '--compression', 'gzip:12', '--progress', 'json']
+  let sent = false
+  const { code, stderr } = await stowage(words, {
+    cwd,
+    onStderr(child, text) {
+      if (sent || !/"done":[1-9]/.test(text)) return
+      sent = true
+      child.kill('SIGINT')
+    },
+  })
+  t.equal(code, 130)
+  t.match(stderr, /stowage: interrupted/)
+  t.same(readdirSync(cwd), [])
+  t.match(await stowage([...words.slice(0, 5), '--compression', 'none'], { cwd }), { code: 0 })
+  writeFileSync(wim, '')
+})

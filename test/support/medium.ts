@@ -1,0 +1,32 @@
+/** Small file systems of a test's own, to be filled up. */
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm, statfs, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+
+/** A file system of `size` bytes, unmounted when the test ends. ext4 is made in a file and loop-mounted. Needs root. */
+export async function mount(t: Test, type: 'ext4' | 'tmpfs', size: number): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'stowage-medium-'))
+  const [file, directory] = [join(root, 'image'), join(root, 'medium')]
+  await mkdir(directory)
+  if (type === 'tmpfs') {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory])
+  } else {
+    await writeFile(file, '')
+    await truncate(file, size)
+    execFileSync('mkfs.ext4', ['-q', '-m', '0', file], { stdio: 'pipe' })
+    execFileSync('mount', ['-o', 'loop', file, directory])
+  }
+  t.teardown(async () => {
+    execFileSync('umount', [directory])
+    await rm(root, { recursive: true })
+  })
+  return directory
+}
+
+/** Bytes that still fit. */
+export async function free(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory)
+  return bavail * bsize
+}
