@@ -40,6 +40,27 @@ export { BlobDirectory } from './blob/directory.js'
 export { type Document, type ImageContent, type PlatformImage, readImage } from './blob/closure.js'
 export { verified } from './blob/verified.js'
 
+// WIM archives and Windows layers
+export {
+  type BlobList,
+  type BlobPiece,
+  openWim,
+  type ReadOptions,
+  WimFile,
+  type WimImage,
+  type WimInfo,
+  type WindowsInfo,
+} from './wim/wim-file.js'
+export type { Dentry, Metadata, Stream } from './wim/dentry.js'
+export {
+  type LayerCompression,
+  type LayerFromWimOptions,
+  layerFromWim,
+  type WindowsLayer,
+  writeLayerFromWim,
+} from './layer/from-wim.js'
+export type { LayerCounts } from './layer/windows-layer.js'
+
 // The words of OCI
 export type { Descriptor } from './oci/descriptor.js'
 export { type Digest, isDigest } from './oci/digest.js'
