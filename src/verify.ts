@@ -1,9 +1,10 @@
 /** Verify: a bundle is read, every file once, and every defect is named. */
-import { createHash } from 'node:crypto'
+import pMap from 'p-map'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './bundle/checksums.js'
 import { INCOMPLETE_FILE } from './bundle/directory-medium.js'
 import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './bundle/files.js'
 import { type Finding, verifyGraph } from './bundle/graph.js'
+import { HashPool } from './bundle/hash-pool.js'
 import { DOCKER_FILE } from './bundle/heads.js'
 import {
   BUNDLE_FILE,
@@ -31,6 +32,9 @@ export interface VerifyReport {
   /** Sorted by path, then by code. */
   readonly findings: readonly Finding[]
 }
+
+/** From this size on, in bytes, a file is hashed on a thread of its own. */
+const POOLED = 4 * 1024 * 1024
 
 const DOCUMENTS = [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 
@@ -71,6 +75,8 @@ class Check {
   readonly #findings: Finding[] = []
   /** What was read so far: no file is read twice. */
   readonly #digests = new Map<string, Digest>()
+  /** Bytes read so far of files that are being hashed. */
+  readonly #underWay = new Map<string, number>()
   #size = 0
 
   constructor(
@@ -144,7 +150,10 @@ class Check {
       (sum, { path, size }) => sum + (expected.has(path) || DOCUMENTS.includes(path) ? size : 0),
       0,
     )
-    for (const [path, expectation] of expected) {
+    await using pool = new HashPool()
+    // largest first, so that no thread is left alone with a large file at the end
+    const bySize = [...expected].sort(([a], [b]) => this.#sizeOf(b) - this.#sizeOf(a))
+    await pMap(bySize, async ([path, expectation]) => {
       this.#signal?.throwIfAborted()
       const file = this.#files.files.get(path)
       if (!file) {
@@ -152,17 +161,21 @@ class Check {
       } else if (file.type !== 'file') {
         this.#find('NOT_A_FILE', path, 'a link or a device stands where a regular file should be')
       } else {
-        await this.#attempt(path, async () => await this.#checkFile(file, expectation, total))
+        await this.#attempt(path, async () => await this.#checkFile(file, expectation, pool, total))
       }
-    }
+    }, { concurrency: pool.threads })
   }
 
-  async #checkFile(file: BundleFile, { size, digests }: Expectation, total: number): Promise<void> {
+  #sizeOf(path: string): number {
+    return this.#files.files.get(path)?.size ?? 0
+  }
+
+  async #checkFile(file: BundleFile, { size, digests }: Expectation, pool: HashPool, total: number): Promise<void> {
     if (size !== undefined && file.size !== size) {
       this.#find('SIZE_MISMATCH', file.path, `expected ${size} bytes but found ${file.size}`)
       return
     }
-    const found = this.#digests.get(file.path) ?? (await this.#hash(file, total))
+    const found = this.#digests.get(file.path) ?? (await this.#hash(file, pool, total))
     for (const [digest, by] of digests) {
       if (digest !== found) {
         this.#find('DIGEST_MISMATCH', file.path, `expected ${digest}, as said by ${by}, but the content is ${found}`)
@@ -170,17 +183,26 @@ class Check {
     }
   }
 
-  async #hash(file: BundleFile, total: number): Promise<Digest> {
-    const hash = createHash('sha256')
-    let read = 0
-    for await (const piece of this.#files.read(file.path, { signal: this.#signal })) {
-      hash.update(piece)
-      read += piece.length
-      this.#onBytes({ done: this.#size + read, total })
+  async #hash({ path, size }: BundleFile, pool: HashPool, total: number): Promise<Digest> {
+    if (size < POOLED) {
+      const digest = digestOf(await readSmall(this.#files, path, POOLED, this.#signal))
+      this.#note(path, digest, size)
+      this.#tell(total)
+      return digest
     }
-    const digest = digestFromHex(hash.digest('hex'))
-    this.#note(file.path, digest, read)
+    const { digest, read } = await pool.hash(this.#files.place(path), done => {
+      this.#underWay.set(path, done)
+      this.#tell(total)
+    }, this.#signal)
+    this.#underWay.delete(path)
+    this.#note(path, digest, read)
+    this.#tell(total)
     return digest
+  }
+
+  #tell(total: number): void {
+    const done = [...this.#underWay.values()].reduce((sum, read) => sum + read, this.#size)
+    this.#onBytes({ done, total })
   }
 
   #checkExtra(expected: ReadonlyMap<string, Expectation>, blobs: ReadonlySet<string> | undefined): void {

@@ -1,6 +1,6 @@
 /** The files of a bundle to read, whether it is a directory or a tar: one list, and pieces of any file of it. */
 import { constants } from 'node:fs'
-import { lstat, open, readdir, stat, type FileHandle } from 'node:fs/promises'
+import { lstat, open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../errors.js'
@@ -23,6 +23,8 @@ export interface BundleFiles extends AsyncDisposable {
    * Throws BLOB_MISSING when the file is not listed, IO_ERROR when the medium fails.
    */
   read(path: string, options?: FetchOptions): Bytes
+  /** The same content as a range of a file on disk, for a reader on another thread. Throws BLOB_MISSING as `read` does. */
+  place(path: string): { readonly file: string; readonly offset: number; readonly size: number }
 }
 
 const PIECE = 1024 * 1024
@@ -50,18 +52,22 @@ class DirectoryFiles implements BundleFiles {
   }
 
   async *read(path: string, { signal }: FetchOptions = {}): Bytes {
-    const { size } = listed(this.files, path, this.#root)
-    const place = join(this.#root, ...path.split('/'))
+    const place = this.place(path)
     try {
-      const file = await open(place, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+      const file = await open(place.file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
       try {
-        yield* pieces(file, 0, size, signal)
+        yield* pieces(file, 0, place.size, signal)
       } finally {
         await file.close()
       }
     } catch (error) {
-      throw abortError(fileError(error, place), signal)
+      throw abortError(fileError(error, place.file), signal)
     }
+  }
+
+  place(path: string): { file: string; offset: number; size: number } {
+    const { size } = listed(this.files, path, this.#root)
+    return { file: join(this.#root, ...path.split('/')), offset: 0, size }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -70,23 +76,37 @@ class DirectoryFiles implements BundleFiles {
 class TarFiles implements BundleFiles {
   readonly files: ReadonlyMap<string, BundleFile>
   readonly #path: string
+  /** Without links. */
+  readonly #place: string
   readonly #file: FileHandle
   readonly #offsets: ReadonlyMap<string, number>
 
-  constructor(path: string, file: FileHandle, files: ReadonlyMap<string, BundleFile>, offsets: ReadonlyMap<string, number>) {
+  constructor(
+    path: string,
+    place: string,
+    file: FileHandle,
+    files: ReadonlyMap<string, BundleFile>,
+    offsets: ReadonlyMap<string, number>,
+  ) {
     this.#path = path
+    this.#place = place
     this.#file = file
     this.files = files
     this.#offsets = offsets
   }
 
   async *read(path: string, { signal }: FetchOptions = {}): Bytes {
-    const { size } = listed(this.files, path, this.#path)
+    const { offset, size } = this.place(path)
     try {
-      yield* pieces(this.#file, this.#offsets.get(path) ?? 0, size, signal)
+      yield* pieces(this.#file, offset, size, signal)
     } catch (error) {
       throw abortError(fileError(error, this.#path), signal)
     }
+  }
+
+  place(path: string): { file: string; offset: number; size: number } {
+    const { size } = listed(this.files, path, this.#path)
+    return { file: this.#place, offset: this.#offsets.get(path) ?? 0, size }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,7 +120,8 @@ async function openTar(path: string, signal: AbortSignal | undefined): Promise<B
     const members = (await listArchive(file, path, { signal })).filter(member => member.type !== 'directory')
     const files = members.map(({ name, size, type }): [string, BundleFile] =>
       [name, { path: name, size, type: type === 'file' ? 'file' : 'other' }])
-    return new TarFiles(path, file, new Map(files), new Map(members.map(member => [member.name, member.offset])))
+    const offsets = new Map(members.map(member => [member.name, member.offset]))
+    return new TarFiles(path, await realpath(path), file, new Map(files), offsets)
   } catch (error) {
     await file.close()
     throw error

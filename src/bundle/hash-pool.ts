@@ -1,0 +1,76 @@
+/** SHA-256 of many files at once, each on a thread of its own: one thread hashes slower than a good disk reads. */
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { fileError, StowageError } from '../errors.js'
+import { type Digest, digestFromHex } from '../oci/digest.js'
+
+/** A range of a file. A link in its last place is not followed. */
+export interface HashRequest {
+  readonly file: string
+  readonly offset: number
+  readonly size: number
+}
+
+export type HashAnswer =
+  | { readonly type: 'progress'; readonly read: number }
+  | { readonly type: 'digest'; readonly hex: string; readonly read: number }
+  | { readonly type: 'error'; readonly code: string; readonly message: string }
+
+/** What was hashed: `read` is less than the size asked for where the file ends before. */
+export interface Hashed {
+  readonly digest: Digest
+  readonly read: number
+}
+
+const MOST_THREADS = 4
+
+/** Threads start when they are first needed. Whoever makes the pool disposes of it: that ends what is under way. */
+export class HashPool implements AsyncDisposable {
+  /** Requests that are worth making at a time. */
+  readonly threads = Math.min(availableParallelism(), MOST_THREADS)
+  readonly #idle: Worker[] = []
+  readonly #all: Worker[] = []
+
+  /** At most {@link threads} at a time. Throws what {@link fileError} makes of a failed read, and ABORTED. */
+  async hash(request: HashRequest, onRead: (read: number) => void, signal?: AbortSignal): Promise<Hashed> {
+    const worker = this.#idle.pop() ?? this.#start()
+    try {
+      return await ask(worker, request, onRead, signal)
+    } finally {
+      if (!signal?.aborted) this.#idle.push(worker)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#all.map(worker => worker.terminate()))
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./hash-worker.js', import.meta.url))
+    this.#all.push(worker)
+    return worker
+  }
+}
+
+function ask(worker: Worker, request: HashRequest, onRead: (read: number) => void, signal?: AbortSignal): Promise<Hashed> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => settle(() => reject(new StowageError('ABORTED', 'interrupted before the end')))
+    const fail = (error: unknown): void => settle(() => reject(error))
+    const listen = (answer: HashAnswer): void => {
+      if (answer.type === 'progress') return onRead(answer.read)
+      settle(() => {
+        if (answer.type === 'digest') resolve({ digest: digestFromHex(answer.hex), read: answer.read })
+        else reject(fileError(Object.assign(new Error(answer.message), { code: answer.code }), request.file))
+      })
+    }
+    function settle(end: () => void): void {
+      worker.off('message', listen).off('error', fail)
+      signal?.removeEventListener('abort', abort)
+      end()
+    }
+    if (signal?.aborted) return abort()
+    signal?.addEventListener('abort', abort, { once: true })
+    worker.on('message', listen).on('error', fail)
+    worker.postMessage(request)
+  })
+}
