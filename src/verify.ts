@@ -207,10 +207,10 @@ class Check {
 
   #checkExtra(expected: ReadonlyMap<string, Expectation>, blobs: ReadonlySet<string> | undefined): void {
     for (const { path, type } of this.#files.files.values()) {
-      if ([INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
+      if (type === 'file' && [INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
       if (!expected.has(path)) {
         if (type === 'file') this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)
-        else this.#find('NOT_A_FILE', path, 'a link or a device, which a bundle never holds')
+        else this.#find('NOT_A_FILE', path, 'a link, a device or a name that is no UTF-8: a bundle never holds one')
       } else if (blobs && path.startsWith('blobs/') && !blobs.has(path)) {
         this.#find('FILE_EXTRA', path, 'the blob belongs to no image')
       }

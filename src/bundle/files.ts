@@ -1,9 +1,9 @@
 /** The files of a bundle to read, whether it is a directory or a tar: one list, and pieces of any file of it. */
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { lstat, open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
-import { abortError, fileError, StowageError } from '../errors.js'
+import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { listArchive } from '../tar/archive.js'
 import { isMediumEntry } from './directory-medium.js'
 
@@ -137,15 +137,21 @@ async function listDirectory(root: string, signal: AbortSignal | undefined): Pro
     signal?.throwIfAborted()
     for (const entry of await readdir(join(root, directory), { withFileTypes: true })) {
       const path = directory === '' ? entry.name : `${directory}/${entry.name}`
-      if (entry.isDirectory()) {
-        if (depth === 0 && isMediumEntry(entry.name)) continue
-        if (depth < DEPTH_LIMIT) await walk(path, depth + 1)
-        else files.set(path, { path, size: 0, type: 'other' })
-      } else {
-        const { size } = await lstat(join(root, path))
-        files.set(path, { path, size, type: entry.isFile() ? 'file' : 'other' })
-      }
+      if (depth === 0 && entry.isDirectory() && isMediumEntry(entry.name)) continue
+      const found = await lstatIfThere(join(root, path))
+      if (found?.isDirectory() && depth < DEPTH_LIMIT) await walk(path, depth + 1)
+      else files.set(path, { path, size: found?.size ?? 0, type: found?.isFile() ? 'file' : 'other' })
     }
+  }
+}
+
+/** Undefined for what has gone meanwhile, and for a name that is no UTF-8: Node.js lists it, but cannot ask for it. */
+async function lstatIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -102,6 +102,24 @@ t.test('verifyBundle() names what is extra, and what is no regular file', async 
   t.same(await findingsOf(t, extra, { sums: true }), ['FILE_EXTRA blobs/deep/file', 'NOT_A_FILE link', 'NOT_A_FILE pipe'])
 })
 
+t.test('verifyBundle() does not follow a link that stands for a list', async t => {
+  for (const file of ['SHA256SUMS', 'bundle.json']) {
+    const found = await findingsOf(t, async bundle => {
+      await rename(join(bundle, file), `${bundle}-${file}`)
+      await symlink(`../bundle-${file}`, join(bundle, file))
+    }, { sums: true })
+    t.same(found, [`NOT_A_FILE ${file}`])
+  }
+})
+
+t.test('verifyBundle() names a file whose name is no UTF-8', async t => {
+  const name = Buffer.from('caf\xe9.txt', 'latin1')
+  const file = async (bundle: string) => await writeFile(Buffer.concat([Buffer.from(`${bundle}/`), name]), 'x')
+  t.same(await findingsOf(t, file, { sums: true }), ['NOT_A_FILE caf\ufffd.txt'])
+  const directory = async (bundle: string) => await mkdir(Buffer.concat([Buffer.from(`${bundle}/`), name]))
+  t.same(await findingsOf(t, directory, { sums: true }), ['NOT_A_FILE caf\ufffd.txt'])
+})
+
 t.test('verifyBundle() does not follow a link that stands for a blob', async t => {
   const bundle = join(t.testdir(), 'bundle')
   await cp(join(pristine, 'dir'), bundle, { recursive: true })
