@@ -1,5 +1,6 @@
 /** From the name of a place to the open place. */
 import type { BlobStage } from './blob/blob-store.js'
+import type { BlobDirectory } from './blob/directory.js'
 import { openBundleReader } from './bundle/reader.js'
 import { openEngineDestination } from './destination/engine.js'
 import type { ImageDestination } from './destination/image-destination.js'
@@ -16,8 +17,8 @@ import { openWimSource } from './source/wim.js'
 export interface OpenSourceOptions extends WaitOptions {
   /** Where a layer that is made here goes. */
   readonly stage: BlobStage
-  /** A directory for what a source needs for a while; asked for only by those that do. */
-  readonly workspace: () => Promise<string>
+  /** Where a source files blobs before it knows which it needs; asked for only by those that do. */
+  readonly spool: () => Promise<BlobDirectory>
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
   /** Name of an image that has none of its own. */
@@ -28,7 +29,7 @@ export interface OpenSourceOptions extends WaitOptions {
  * Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named.
  */
 export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
-  const { stage, workspace, host, name, signal, onProgress } = options
+  const { stage, spool, host, name, signal, onProgress } = options
   switch (location.type) {
     case 'oci':
       return await openLayoutSource(location.directory, location.ref)
@@ -40,7 +41,7 @@ export async function openSource(location: Location, options: OpenSourceOptions)
           hint: 'Write docker-daemon:NAME[:TAG].',
         })
       }
-      return await openEngineSource(location.name, { host, stageDirectory: await workspace(), signal })
+      return await openEngineSource(location.name, { host, spool: await spool(), signal })
     case 'wim':
       return await openWimSource(location.file, { image: location.image, name, stage, signal, onProgress })
   }

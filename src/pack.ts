@@ -103,7 +103,7 @@ async function prepare(
   async function read(location: Location): Promise<readonly Prepared[]> {
     const source = await openSource(location, {
       stage: writer,
-      workspace: async () => await writer.workspace(),
+      spool: async () => await writer.spool(),
       host,
       name: names[0],
       signal,

@@ -9,13 +9,11 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob-store.js'
+import { PARTIAL, syncPath } from './durable.js'
 import { verified } from './verified.js'
 
 /** Bytes a read of a blob asks for at a time: hashing 1 MiB pieces is twice as fast as Node's default of 64 KiB. */
 const PIECE = 1024 * 1024
-
-/** The ending of a file that is still being written. */
-export const PARTIAL = '.partial'
 
 /**
  * Blobs below `root`. What `put` or `create` wrote, or `has` once hashed, counts as whole for the life of this object;
@@ -62,7 +60,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
 
   async put(blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
     await this.#write(async partial => {
-      const out = createWriteStream(partial, { flags: 'wx', flush: true, highWaterMark: PIECE })
+      const out = createWriteStream(partial, { flags: 'wx', highWaterMark: PIECE })
       await pipeline(verified(blob, bytes), out, signal ? { signal } : {})
       return blob
     }, signal)
@@ -80,6 +78,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     try {
       await mkdir(dirname(partial), { recursive: true })
       const blob = await fill(partial)
+      await syncPath(partial, 'file')
       await rename(partial, this.path(blob.digest))
       this.#whole.add(blob.digest)
       return blob

@@ -1,7 +1,9 @@
 /** Writes that last: whole under their name or not there at all, and on the medium before we say so. */
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { PARTIAL } from './directory.js'
 import { fileError, systemCode } from '../errors.js'
+
+/** The ending of a file that is still being written. */
+export const PARTIAL = '.partial'
 
 /** Writes `bytes` beside `path`, then renames. Throws NO_SPACE and the like; nothing is left then. */
 export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {

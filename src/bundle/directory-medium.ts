@@ -2,13 +2,13 @@
 import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
-import { BlobDirectory, PARTIAL } from '../blob/directory.js'
+import { BlobDirectory } from '../blob/directory.js'
+import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE } from './checksums.js'
-import { syncPath, writeDurably } from '../blob/durable.js'
 import { DOCKER_FILE } from './heads.js'
 import { BUNDLE_FILE } from './manifest.js'
 import { type BundleMedium, type Documents, outputError } from './medium.js'
@@ -21,7 +21,6 @@ Do not load it. Run the same command again to finish it, or delete this director
 `
 
 const BLOBS = 'blobs'
-const WORKSPACE = '.stowage-workspace'
 const DOCUMENTS = [README_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 
 /** Directories that a file system or a desktop puts on a medium by itself; they are no part of a bundle. */
@@ -78,9 +77,9 @@ class DirectoryMedium implements BundleMedium {
     }
   }
 
-  async workspace(): Promise<string> {
-    await mkdir(this.#path(WORKSPACE), { recursive: true })
-    return this.#path(WORKSPACE)
+  /** The bundle's own blobs: what is needed is then in its place already. */
+  async spool(): Promise<BlobDirectory> {
+    return this.#blobs
   }
 
   async holds(blob: Descriptor): Promise<boolean> {
@@ -107,16 +106,11 @@ class DirectoryMedium implements BundleMedium {
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
-    return await this.#blobs.create(async target => {
-      const made = await produce(target)
-      await syncPath(target.path, 'file')
-      return made
-    })
+    return await this.#blobs.create(produce)
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
     try {
-      await rm(this.#path(WORKSPACE), { recursive: true, force: true })
       await this.#removeStrays(blobs)
       for (const directory of [this.#path(BLOBS, 'sha256'), this.#path(BLOBS)]) await syncPath(directory, 'directory')
       for (const file of DOCUMENTS) {
@@ -133,7 +127,7 @@ class DirectoryMedium implements BundleMedium {
 
   async discard(keep: boolean): Promise<void> {
     if (keep || this.#resumed) return await this.#removeUnfinished()
-    for (const name of [...DOCUMENTS, BLOBS, WORKSPACE, INCOMPLETE_FILE]) {
+    for (const name of [...DOCUMENTS, BLOBS, INCOMPLETE_FILE]) {
       await rm(this.#path(name), { recursive: true, force: true })
     }
     if (this.#made) await rmdir(this.where)
@@ -141,7 +135,7 @@ class DirectoryMedium implements BundleMedium {
 
   async #removeUnfinished(): Promise<void> {
     for (const name of await readdir(this.where)) {
-      if (name === WORKSPACE || DOCUMENTS.includes(name) || name.endsWith(PARTIAL)) {
+      if (DOCUMENTS.includes(name) || name.endsWith(PARTIAL)) {
         await rm(this.#path(name), { recursive: true, force: true })
       }
     }
@@ -176,7 +170,7 @@ async function listBlobs(directory: string): Promise<readonly string[]> {
 
 function isOwn(name: string): boolean {
   const plain = name.endsWith(PARTIAL) ? name.slice(0, -PARTIAL.length) : name
-  return [...DOCUMENTS, BLOBS, WORKSPACE, INCOMPLETE_FILE].includes(plain)
+  return [...DOCUMENTS, BLOBS, INCOMPLETE_FILE].includes(plain)
 }
 
 /** Whether the directory was made now; one that was there is taken too. */

@@ -2,6 +2,7 @@
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BlobStage, Bytes, FetchOptions } from '../blob/blob-store.js'
+import type { BlobDirectory } from '../blob/directory.js'
 import { StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -13,8 +14,8 @@ export type Documents = ReadonlyMap<string, Uint8Array>
 export interface BundleMedium extends BlobStage {
   /** A directory that exists, on the file system the bundle is written to. */
   readonly where: string
-  /** A directory for files a source needs for a while; removed when the bundle is sealed or discarded. */
-  workspace(): Promise<string>
+  /** Where a source may file blobs before it knows which of them it needs; sealing drops the others. */
+  spool(): Promise<BlobDirectory>
   /** Whether a file with the blob's name and size is there already, not yet hashed: for the plan. */
   holds(blob: Descriptor): Promise<boolean>
   /** Leaves room for the heads; called once, before the first blob. */

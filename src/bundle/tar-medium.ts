@@ -1,8 +1,9 @@
 /** A bundle written as one tar file: room for the heads first, blobs behind it, heads filled in when all is known. */
-import { mkdir, mkdtemp, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { mkdtemp, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
-import { PARTIAL } from '../blob/directory.js'
+import { BlobDirectory } from '../blob/directory.js'
+import { PARTIAL, syncPath, writeAll } from '../blob/durable.js'
 import { verified } from '../blob/verified.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -10,7 +11,6 @@ import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END, type TarMember } from '../tar/header.js'
 import { CHECKSUMS_FILE } from './checksums.js'
-import { syncPath, writeAll } from '../blob/durable.js'
 import { DOCKER_FILE, type HeadSizes, padHead } from './heads.js'
 import { BUNDLE_FILE } from './manifest.js'
 import { type BundleMedium, type Documents, outputError } from './medium.js'
@@ -40,7 +40,7 @@ class TarMedium implements BundleMedium {
   readonly #blobs = new Map<Digest, number>()
   #reserved: HeadSizes = { index: 0, docker: 0 }
   #end = 0
-  #workspace: string | undefined
+  #spool: string | undefined
   /** Members are written one after another, whoever calls. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -52,10 +52,10 @@ class TarMedium implements BundleMedium {
     this.where = dirname(path)
   }
 
-  async workspace(): Promise<string> {
-    this.#workspace ??= await mkdtemp(join(this.where, `.${basename(this.#path)}-`))
-    await mkdir(this.#workspace, { recursive: true })
-    return this.#workspace
+  /** Beside the tar: a member cannot be taken out of it again. */
+  async spool(): Promise<BlobDirectory> {
+    this.#spool ??= await mkdtemp(join(this.where, `.${basename(this.#path)}-`))
+    return new BlobDirectory(this.#spool)
   }
 
   async holds(): Promise<boolean> {
@@ -136,7 +136,7 @@ class TarMedium implements BundleMedium {
     const ours = await this.#isOurs()
     await this.#file.close()
     if (ours) await rm(this.#partial, { force: true })
-    await this.#removeWorkspace()
+    await this.#removeSpool()
   }
 
   /** Whether the partial file is still the one we write: another command for the same output takes its name over. */
@@ -161,11 +161,11 @@ class TarMedium implements BundleMedium {
     await this.#file.close() // Windows does not rename an open file
     await rename(this.#partial, this.#path)
     await syncPath(this.where, 'directory')
-    await this.#removeWorkspace()
+    await this.#removeSpool()
   }
 
-  async #removeWorkspace(): Promise<void> {
-    if (this.#workspace) await rm(this.#workspace, { recursive: true, force: true })
+  async #removeSpool(): Promise<void> {
+    if (this.#spool) await rm(this.#spool, { recursive: true, force: true })
   }
 
   /** The members before the first blob, in their order. */

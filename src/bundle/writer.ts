@@ -1,6 +1,7 @@
 /** A bundle being written: an image destination, and a stage for layers that are born here. */
 import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
 import { type ImageContent, sizeOf } from '../blob/closure.js'
+import type { BlobDirectory } from '../blob/directory.js'
 import type { ImageDestination, WrittenImage } from '../destination/image-destination.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
@@ -26,8 +27,11 @@ export interface BundleWriterOptions {
 
 /** An open bundle. Disposing it unsealed removes what it made. */
 export interface BundleWriter extends ImageDestination, BlobStage {
-  /** A directory on the bundle's medium for files a source needs for a while. */
-  workspace(): Promise<string>
+  /**
+   * Where a source on whose order we have no say (an engine's export) files its blobs: on the bundle's medium, and for a
+   * directory in the very place where those that are written stay. The others go when the bundle is sealed.
+   */
+  spool(): Promise<BlobDirectory>
   /**
    * Says what will be written, before the first byte: `images` whole, and how many more are `unborn`, made here.
    * Leaves room for the heads and throws NO_SPACE when it would not fit, INVALID_ARGUMENT when two images share a name.
@@ -71,8 +75,8 @@ class Writer implements BundleWriter {
     this.#epoch = epoch
   }
 
-  async workspace(): Promise<string> {
-    return await this.#medium.workspace()
+  async spool(): Promise<BlobDirectory> {
+    return await this.#medium.spool()
   }
 
   async plan(images: readonly NamedImage[], unborn: number): Promise<void> {

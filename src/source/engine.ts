@@ -1,15 +1,13 @@
 /** A Docker Engine as source: one image, exported by the engine and carried byte for byte. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
-import { BlobDirectory } from '../blob/directory.js'
+import type { BlobDirectory } from '../blob/directory.js'
 import { type CallOptions, EngineClient } from '../engine/client.js'
 import { findEndpoint } from '../engine/endpoint.js'
 import { spoolExport } from '../engine/export-archive.js'
 import { findExportedImage } from '../engine/export-image.js'
 import { inspectImage, listImages } from '../engine/inventory.js'
 import { type EngineStore, readStore } from '../engine/store.js'
-import { fileError, StowageError } from '../errors.js'
+import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
 import { formatReference, parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
@@ -19,41 +17,30 @@ export interface EngineSourceOptions {
   /** Address of the engine, as `DOCKER_HOST` has it; without it the engine that `docker` would speak to. */
   readonly host?: string | undefined
   readonly signal?: AbortSignal | undefined
-  /** Where a temporary directory is made for the export, which is as large as the unpacked image: beside the output. */
-  readonly stageDirectory: string
+  /** Takes every file of the export, which is as large as the unpacked image; what is in it stays, and is its owner's. */
+  readonly spool: BlobDirectory
 }
 
 /**
- * Exports the image `name` (a reference, or an image ID: then it has no name) and holds it until it is disposed of.
+ * Exports the image `name` (a reference, or an image ID: then it has no name) into `spool`, and serves it from there.
  * Throws IMAGE_NOT_FOUND, BLOB_MISSING where the engine does not hold all of it, NO_SPACE, INVALID_REFERENCE,
- * INVALID_TAR, ABORTED, and what connecting throws; nothing is left in `stageDirectory` then.
+ * INVALID_TAR, ABORTED, and what connecting throws.
  */
 export async function openEngineSource(name: string, options: EngineSourceOptions): Promise<ImageSource> {
-  const { host, signal, stageDirectory } = options
+  const { host, signal, spool } = options
   using client = new EngineClient(await findEndpoint({ host }))
   const store = await readStore(client, { signal })
   const wanted = await findImage(client, store, name, { signal })
-  const directory = await mkdtemp(join(stageDirectory, '.stowage-export-')).catch((error: unknown) => {
-    throw fileError(error, stageDirectory)
-  })
-  try {
-    const blobs = new BlobDirectory(directory)
-    const archive = await spoolExport(client.download(`/images/${wanted.id}/get`, { signal }), blobs, { signal })
-    const root = await findExportedImage(archive, blobs, name)
-    return new EngineSource(directory, blobs, { root, names: wanted.names })
-  } catch (error) {
-    await rm(directory, { recursive: true, force: true })
-    throw error
-  }
+  const archive = await spoolExport(client.download(`/images/${wanted.id}/get`, { signal }), spool, { signal })
+  const root = await findExportedImage(archive, spool, name)
+  return new EngineSource(spool, { root, names: wanted.names })
 }
 
 class EngineSource implements ImageSource {
-  readonly #directory: string
   readonly #blobs: BlobDirectory
   readonly #image: SourceImage
 
-  constructor(directory: string, blobs: BlobDirectory, image: SourceImage) {
-    this.#directory = directory
+  constructor(blobs: BlobDirectory, image: SourceImage) {
     this.#blobs = blobs
     this.#image = image
   }
@@ -70,9 +57,7 @@ class EngineSource implements ImageSource {
     return this.#blobs.fetch(blob, options)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true })
-  }
+  async [Symbol.asyncDispose](): Promise<void> {}
 }
 
 /** How the engine is asked for the image, and the names it has here. A name comes before an ID that looks like it. */

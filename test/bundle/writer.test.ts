@@ -6,6 +6,7 @@ import type { Bytes } from '../../src/blob/blob-store.js'
 import { readImage } from '../../src/blob/closure.js'
 import { openBundleWriter } from '../../src/bundle/writer.js'
 import { StowageError } from '../../src/errors.js'
+import { describe } from '../../src/oci/descriptor.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { blobPath } from '../../src/oci/layout.js'
 import { parseReference } from '../../src/oci/reference.js'
@@ -272,7 +273,6 @@ t.test('BundleWriter keeps finished blobs of a directory after an abort, and the
 t.test('BundleWriter takes a directory over that was left at any point, deleting strays', async t => {
   const bundle = join(t.testdir({ site: {} }), 'site')
   await mkdir(join(bundle, 'blobs/sha512'), { recursive: true })
-  await mkdir(join(bundle, '.stowage-workspace'))
   for (const file of ['INCOMPLETE', 'index.json', 'SHA256SUMS.partial', `blobs/sha512/${'0'.repeat(128)}`]) {
     await writeFile(join(bundle, file), 'left')
   }
@@ -302,13 +302,18 @@ t.test('BundleWriter refuses to write after its end', async t => {
   await t.rejects(writer.write(content, blobs, []), { code: 'INVALID_ARGUMENT' })
 })
 
-t.test('BundleWriter.workspace() is beside the content and gone at the end', async t => {
+t.test('BundleWriter.spool() keeps what the bundle needs, and nothing else of it stays', async t => {
   for (const name of ['site', 'site.tar']) {
     const root = t.testdir()
     const { blobs, root: descriptor } = await layeredImage(1)
     await using writer = await openBundleWriter(join(root, name))
-    await writeFile(join(await writer.workspace(), 'export.tar'), 'for a while')
-    await writer.write(await readImage(blobs, descriptor), blobs, [parseReference('a:1')])
+    const spool = await writer.spool()
+    const content = await readImage(blobs, descriptor)
+    for (const layer of content.layers) await spool.put(layer, blobs.fetch(layer))
+    const stray = new TextEncoder().encode('a file of the export that is no part of the image')
+    await spool.put(describe('text/plain', stray), (async function* () { yield stray })())
+    const written = await writer.write(content, blobs, [parseReference('a:1')])
+    t.equal(written.skipped > 0, name === 'site', 'in a directory what was spooled is in its place')
     await writer.seal()
     t.same(await readdir(root), [name])
     t.same((await verifyBundle(join(root, name))).findings, [])

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { readImage } from '../../src/blob/closure.js'
+import { BlobDirectory } from '../../src/blob/directory.js'
 import { readVerified } from '../../src/blob/verified.js'
 import { openEngineDestination } from '../../src/destination/engine.js'
 import type { WrittenImage } from '../../src/destination/image-destination.js'
@@ -70,7 +71,7 @@ t.test('write() loads a Windows image, which comes out bit for bit', async t => 
   const written = await write(image, ['lab/windows:1'])
   t.equal(written.id, image.root.digest)
   t.equal((await engine.docker('image', 'inspect', '--format', '{{.Os}}', 'lab/windows:1')).stdout, 'windows\n')
-  await using source = await openEngineSource('lab/windows:1', { host: engine.host, stageDirectory: t.testdir() })
+  await using source = await openEngineSource('lab/windows:1', { host: engine.host, spool: new BlobDirectory(t.testdir()) })
   const [found] = await source.images()
   t.equal(found?.root.digest, image.root.digest)
   for (const layer of image.layers) await readVerified(layer, source.fetch(layer), layer.size)
@@ -79,7 +80,7 @@ t.test('write() loads a Windows image, which comes out bit for bit', async t => 
 t.test('write() keeps an index with all its platforms', async t => {
   const image = await multiPlatformImage()
   t.equal((await write(image, ['lab/multi:1'])).id, image.root.digest)
-  await using source = await openEngineSource('lab/multi:1', { host: engine.host, stageDirectory: t.testdir() })
+  await using source = await openEngineSource('lab/multi:1', { host: engine.host, spool: new BlobDirectory(t.testdir()) })
   const [found] = await source.images()
   if (!found) throw new TypeError('one image was exported')
   t.equal(found.root.digest, image.root.digest)

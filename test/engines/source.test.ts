@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { readImage } from '../../src/blob/closure.js'
+import { BlobDirectory } from '../../src/blob/directory.js'
 import { readVerified } from '../../src/blob/verified.js'
 import { openEngineDestination } from '../../src/destination/engine.js'
 import { digestFromHex, digestOf } from '../../src/oci/digest.js'
@@ -42,7 +43,7 @@ t.test('openEngineSource() gives config and layers as `docker save` does, byte f
       return lines.map(line => digestFromHex(line.slice(0, 64)))
     }
 
-    await using source = await openEngineSource(name, { host, stageDirectory: stage })
+    await using source = await openEngineSource(name, { host, spool: new BlobDirectory(stage) })
     const [found] = await source.images()
     if (!found || !entry) throw new TypeError('one image was saved')
     t.same(found.names.map(formatReference), [`docker.io/${name}`])
@@ -60,15 +61,15 @@ t.test('openEngineSource() gives config and layers as `docker save` does, byte f
       t.ok(await source.has(layer))
     }
   }
-  t.same(readdirSync(stage), [], 'the temporary directories are gone')
 })
 
 t.test('openEngineSource() takes an image ID, which has no name', async t => {
-  const stageDirectory = t.testdir()
+  const directory = t.testdir()
+  const spool = new BlobDirectory(directory)
   const image = await layeredImage(1, { seed: 'by-id' })
   await load(image, 'lab/by-id:1')
   for (const id of [image.config.digest, image.config.digest.slice(7, 19)]) {
-    await using source = await openEngineSource(id, { host, stageDirectory })
+    await using source = await openEngineSource(id, { host, spool })
     const [found] = await source.images()
     t.same(found?.names, [])
     if (found) t.equal((await readImage(source, found.root)).configs[0]?.descriptor.digest, image.config.digest)
@@ -76,28 +77,31 @@ t.test('openEngineSource() takes an image ID, which has no name', async t => {
 })
 
 t.test('openEngineSource() names what is there when the image is not', async t => {
-  const stageDirectory = t.testdir()
+  const directory = t.testdir()
+  const spool = new BlobDirectory(directory)
   await load(await layeredImage(1, { seed: 'there' }), 'lab/there:1')
-  const open = openEngineSource('lab/nowhere', { host, stageDirectory })
+  const open = openEngineSource('lab/nowhere', { host, spool })
   await t.rejects(open, { code: 'IMAGE_NOT_FOUND', message: /lab\/nowhere/, hint: /lab\/there:1/ })
-  await t.rejects(openEngineSource('Not A Name', { host, stageDirectory }), { code: 'INVALID_REFERENCE' })
-  t.same(readdirSync(stageDirectory), [])
+  await t.rejects(openEngineSource('Not A Name', { host, spool }), { code: 'INVALID_REFERENCE' })
+  t.same(readdirSync(directory), [])
 })
 
-t.test('openEngineSource() that is aborted leaves nothing', async t => {
-  const stageDirectory = t.testdir()
+t.test('openEngineSource() that is aborted leaves nothing half written', async t => {
+  const directory = t.testdir()
+  const spool = new BlobDirectory(directory)
   await load(await layeredImage(2, { seed: 'aborted', size: 3_000_000 }), 'lab/aborted:1')
   const abort = new AbortController()
-  const watcher = watch(stageDirectory, () => abort.abort()) // at the first sign of the temporary directory
+  const watcher = watch(directory, () => abort.abort()) // at the first sign of a blob
   t.teardown(() => watcher.close())
-  await t.rejects(openEngineSource('lab/aborted:1', { host, stageDirectory, signal: abort.signal }), { code: 'ABORTED' })
-  t.same(readdirSync(stageDirectory), [])
+  await t.rejects(openEngineSource('lab/aborted:1', { host, spool, signal: abort.signal }), { code: 'ABORTED' })
+  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+  t.same(files.filter(name => !/^blobs(\/sha256(\/[0-9a-f]{64})?)?$/.test(name)), [])
 })
 
 t.test('an image goes from one name to another through its own export, and stays the same', async t => {
   const image = await runnableImage()
   await load(image, 'lab/round:1')
-  await using source = await openEngineSource('lab/round:1', { host, stageDirectory: t.testdir() })
+  await using source = await openEngineSource('lab/round:1', { host, spool: new BlobDirectory(t.testdir()) })
   const [found] = await source.images()
   if (!found) throw new TypeError('one image was exported')
   const written = await destination.write(await readImage(source, found.root), source, [parseReference('lab/round:2')])
