@@ -28,7 +28,8 @@ const TRAILER_LIMIT = 1024 * 1024
  * Lists the members of the tar file `file` in their order; content is skipped, so the file must be seekable.
  * Reads ustar, PAX (`path`, `size`), GNU long names and numbers, and the old style before ustar. Throws INVALID_TAR naming
  * the offset for a truncated file, a wrong checksum, a name that is absolute, climbs out or stands twice, a member that
- * reaches past the end of the file, and for bytes after the end of the archive. `path` is for the messages.
+ * reaches past the end of the file, for bytes after the end of the archive, and for what readers of tar take in two ways.
+ * `path` is for the messages.
  */
 export async function listArchive(
   file: FileHandle,
@@ -53,8 +54,12 @@ export async function listArchive(
       position = offset + padded(fields.size)
       continue
     }
-    const type = typeOf(fields)
-    const size = HEADER_ONLY.test(fields.flag) || type === 'directory' ? 0 : extended.size ?? fields.size
+    const type = typeOf(fields.flag, extended.path ?? fields.name)
+    const size = extended.size ?? fields.size
+    // Tar readers differ in whether this content is there: what we check must be what they read.
+    if (size !== 0 && (HEADER_ONLY.test(fields.flag) || type === 'directory')) {
+      throw invalid(position, `a directory, a link or a device with ${size} bytes of content`)
+    }
     if (offset + size > fileSize) {
       throw invalid(position, `a member that ends at ${offset + size}, but the file has ${fileSize} bytes: it is truncated`)
     }
@@ -125,7 +130,7 @@ export async function listArchive(
 
   function extend(before: Extended, flag: string, content: Buffer, at: number): Extended {
     if (flag === 'K') return before
-    if (flag === 'L') return { ...before, path: content.toString('utf8').replace(/\0+$/, '') }
+    if (flag === 'L') return once(before, { path: content.toString('utf8').replace(/\0+$/, '') }, at)
     const records = parsePax(content, at)
     const name = records.get('path')
     const size = records.get('size')
@@ -138,11 +143,14 @@ export async function listArchive(
       if (name !== undefined || size !== undefined) throw invalid(at, 'a global PAX header with a path or a size')
       return before
     }
-    return {
-      ...before,
-      ...(name === undefined ? {} : { path: name }),
-      ...(size === undefined ? {} : { size: Number(size) }),
-    }
+    const own = { ...(name === undefined ? {} : { path: name }), ...(size === undefined ? {} : { size: Number(size) }) }
+    return once(before, { ...own, pax: true }, at)
+  }
+
+  /** Tar readers differ in which of two extended headers counts. */
+  function once(before: Extended, own: Extended, at: number): Extended {
+    if (Object.keys(own).some(key => key in before)) throw invalid(at, 'a second extended header for one member')
+    return { ...before, ...own }
   }
 
   function parsePax(content: Buffer, at: number): ReadonlyMap<string, string> {
@@ -174,7 +182,7 @@ export async function listArchive(
   }
 }
 
-/** Links, devices, directories, FIFOs: no content follows, whatever the size field says. */
+/** Links, devices, directories, FIFOs: no content follows. */
 const HEADER_ONLY = /^[1-6]$/
 
 interface Fields {
@@ -185,11 +193,13 @@ interface Fields {
 
 /** What extended headers say of the member after them. */
 interface Extended {
+  /** Whether one of them was a PAX header. */
+  readonly pax?: boolean
   readonly path?: string
   readonly size?: number
 }
 
-function typeOf({ flag, name }: Fields): ArchiveMember['type'] {
+function typeOf(flag: string, name: string): ArchiveMember['type'] {
   if (flag === '5') return 'directory'
   if (flag === '0' || flag === '\0' || flag === '7') return name.endsWith('/') ? 'directory' : 'file'
   return 'other'

@@ -108,6 +108,22 @@ t.test('listArchive() refuses a name that stands twice, however it is written', 
   await t.rejects(listBytes(t, member('a'), member('./a'), TAR_END), { code: 'INVALID_TAR', message: /second time/ })
 })
 
+t.test('listArchive() refuses what other readers of tar see otherwise', async t => {
+  const hidden = member('hidden')
+  for (const [name, flag] of [['d/', '0'], ['d/', '\0'], ['d', '5'], ['d', '1'], ['d', '2']] as const) {
+    const holder = header(name, hidden.length, flag)
+    await t.rejects(listBytes(t, holder, hidden, TAR_END), { code: 'INVALID_TAR', message: /with 1024 bytes/ }, name + flag)
+  }
+  const extended = (flag: string, body: string) =>
+    Buffer.concat([header('x', body.length, flag), Buffer.from(body), padding(body.length)])
+  const [path, other, time] = [extended('x', '10 path=q\n'), extended('L', 'other\0'), extended('x', '11 mtime=1\n')]
+  for (const pair of [[path, path], [path, time], [time, path], [path, other], [other, path], [other, other]]) {
+    await t.rejects(listBytes(t, ...pair, member('a'), TAR_END), { code: 'INVALID_TAR', message: /second extended/ })
+  }
+  t.match(await listBytes(t, other, time, member('a'), path, member('b'), TAR_END), [{ name: 'other' }, { name: 'q' }])
+  t.match(await listBytes(t, extended('x', '11 path=q/\n'), header('a', 0), TAR_END), [{ name: 'q', type: 'directory' }])
+})
+
 t.test('listArchive() refuses truncation at every block, saying what it expected', async t => {
   const whole = Buffer.concat([member('a', 'x'.repeat(700)), member('b'), TAR_END])
   for (let end = 0; end < whole.length; end += 512) {
