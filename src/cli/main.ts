@@ -64,14 +64,17 @@ function fail(error: unknown, json: boolean): void {
 
 // A reader that closed its end, as `stowage … | head` does, is no failure of ours
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit()
+  if (error.code === 'EPIPE') process.exit()
+  printError(new StowageError('IO_ERROR', `the result cannot be written to stdout: ${error.message}`, { cause: error }))
+  process.exit(process.exitCode || EXIT_FAILED)
 })
+// Progress that nobody reads any more must not end the work, nor an error the clearing up: the exit code tells
+process.stderr.on('error', () => {})
 
 listenToSignals()
 const argv = process.argv.slice(2)
 try {
   await main(argv)
 } catch (error) {
-  fail(error, argv.includes('--json'))
+  fail(error, argv.some(word => word === '--json' || word === '--json=true'))
 }

@@ -60,6 +60,7 @@ t.test('stowage --json prints one document on stdout', async t => {
   const failed = await stowage(['verify', 'nothing', '--json'], { cwd: root })
   t.match(failed, { code: 3, stderr: /^stowage: nothing does not exist\n/ })
   t.match(JSON.parse(failed.stdout), { schema: 'stowage.error/v1', error: { code: 'FILE_NOT_FOUND' } })
+  t.equal((await stowage(['verify', 'nothing', '--json=true'], { cwd: root })).stdout, failed.stdout)
   const loaded = await stowage(['load', 'site', '--to', 'oci:store', '--json'], { cwd: root })
   t.equal(loaded.code, 4)
   t.match(JSON.parse(loaded.stdout), { images: [{ error: { code: 'DIGEST_MISMATCH' } }] })
@@ -162,6 +163,23 @@ t.test('stowage is quiet about a reader that has gone', async t => {
   const root = t.testdir()
   await stowage(['pack', `oci:${layout}:shop:2.3`, '-o', 'site'], { cwd: root })
   t.match(await stowage(['verify', 'site', '--json'], { cwd: root, deaf: true }), { code: 0, stderr: '' })
+})
+
+t.test('stowage finishes its work when nobody reads its progress', async t => {
+  const root = t.testdir()
+  const words = ['pack', `oci:${layout}:shop:2.3`, '-o', 'site.tar', '--progress', 'json']
+  const packed = await stowage(words, { cwd: root, onStderr: child => child.stderr?.destroy() })
+  t.match(packed, { code: 0, stdout: /Packed 1 image/ })
+  t.same(await readdir(root), ['site.tar'])
+})
+
+t.test('stowage says that its result cannot be written, and fails', async t => {
+  const root = t.testdir()
+  await stowage(['pack', `oci:${layout}:shop:2.3`, '-o', 'site'], { cwd: root })
+  t.match(await stowage(['verify', 'site'], { cwd: root, output: '/dev/full' }), {
+    code: 1,
+    stderr: /^stowage: the result cannot be written to stdout: ENOSPC.*\n$/,
+  })
 })
 
 t.test('SOURCE_DATE_EPOCH gives the bundle its time, and nonsense in it is refused', async t => {

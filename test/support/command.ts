@@ -1,6 +1,6 @@
 /** The `stowage` command as a child process, as a user runs it: plain JavaScript, made from src/ once for each test file. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import typescript from 'typescript'
@@ -24,23 +24,25 @@ export interface CommandOptions {
   readonly onStderr?: (child: ChildProcess, text: string) => void
   /** Closes the reading end of its stdout at once. */
   readonly deaf?: boolean
+  /** A file that is its stdout. */
+  readonly output?: string
 }
 
 /** Runs `stowage` with `words`. The terminal, the engine and the store of whoever runs the tests are not its own. */
 export async function stowage(
   words: readonly string[],
-  { cwd, env, onStderr, deaf = false }: CommandOptions = {},
+  { cwd, env, onStderr, deaf = false, output }: CommandOptions = {},
 ): Promise<CommandResult> {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.includes(name)))
   const child = spawn(process.execPath, [commandFile(), ...words], {
     cwd,
     env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', output === undefined ? 'pipe' : openSync(output, 'w'), 'pipe'],
   })
   let [stdout, stderr] = ['', '']
-  if (deaf) child.stdout.destroy()
-  else child.stdout.on('data', (piece: Buffer) => (stdout += piece))
-  child.stderr.on('data', (piece: Buffer) => {
+  if (deaf) child.stdout?.destroy()
+  else child.stdout?.on('data', (piece: Buffer) => (stdout += piece))
+  child.stderr?.on('data', (piece: Buffer) => {
     stderr += piece
     onStderr?.(child, stderr)
   })
