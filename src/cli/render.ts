@@ -2,9 +2,9 @@
 import { type Digest, hexOf } from '../oci/digest.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
 
-/** Rows under a heading, columns as wide as they need, three spaces between. */
+/** Rows under a heading, columns as wide as they need, three spaces between; each cell on one line, and printable. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [heading, ...rows]
+  const all = [heading, ...rows].map(row => row.map(cell => printable(cell).replaceAll('\n', '\\n')))
   const widths = heading.map((_cell, n) => Math.max(...all.map(row => row[n]?.length ?? 0)))
   return all.map(row => `${row.map((cell, n) => cell.padEnd(widths[n] ?? 0)).join('   ').trimEnd()}\n`).join('')
 }
