@@ -3,7 +3,7 @@ import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { parseJson, record } from '../oci/json.js'
+import { parseJson, record, shown } from '../oci/json.js'
 import { blobPath, INDEX_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { groupByRoot } from '../source/selection.js'
@@ -201,6 +201,6 @@ function strings(value: unknown, where: string): readonly string[] {
   if (Array.isArray(value) && value.every(item => typeof item === 'string')) return value
   throw new StowageError(
     'INVALID_MANIFEST',
-    `${where}: expected strings but found ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}`,
+    `${where}: expected strings but found ${shown(value)}`,
   )
 }

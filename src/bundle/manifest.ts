@@ -6,12 +6,15 @@ import { StowageError } from '../errors.js'
 import type { Generator } from '../generator.js'
 import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
 import { type Digest, digestFromHex, parseDigest } from '../oci/digest.js'
-import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
+import { array, optionalString, parseJson, record, shown, size, string } from '../oci/json.js'
 import { parsePlatform, type Platform } from '../oci/platform.js'
 import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
 
 export const BUNDLE_FILE = 'bundle.json'
 export const SCHEMA_VERSION = 1
+
+/** How many wrong fields are told of at once: a file that is wrong throughout must not fill the memory. */
+const FAULT_LIMIT = 20
 
 export interface BundleManifest {
   readonly schemaVersion: typeof SCHEMA_VERSION
@@ -60,7 +63,7 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
   if (version !== SCHEMA_VERSION) {
     throw new StowageError(
       'INVALID_MANIFEST',
-      `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(version)}`,
+      `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${shown(version)}`,
       { hint: 'A later Stowage made this bundle: use that version to read it.' },
     )
   }
@@ -171,7 +174,8 @@ function list<T>(
     faults.push(wrong(where, 'an array', value))
     return []
   }
-  return value.flatMap((item, n) => attempt(faults, () => [parse(item, `${where}[${n}]`)]) ?? [])
+  return value.flatMap((item, n) =>
+    faults.length < FAULT_LIMIT ? attempt(faults, () => [parse(item, `${where}[${n}]`)]) ?? [] : [])
 }
 
 function attempt<T>(faults: StowageError[], parse: () => T): T | undefined {
@@ -187,6 +191,6 @@ function attempt<T>(faults: StowageError[], parse: () => T): T | undefined {
 function wrong(where: string, expected: string, found: unknown): StowageError {
   return new StowageError(
     'INVALID_MANIFEST',
-    `${where}: expected ${expected} but found ${JSON.stringify(found)?.slice(0, 80) ?? 'nothing'}`,
+    `${where}: expected ${expected} but found ${shown(found)}`,
   )
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import ssri from 'ssri'
 import { StowageError } from '../errors.js'
+import { shown } from './json.js'
 
 /** `sha256:<64 lower-case hex digits>`. Source: OCI image-spec, descriptor.md, "Digests". */
 export type Digest = `sha256:${string}`
@@ -15,7 +16,7 @@ export function isDigest(text: unknown): text is Digest {
 /** Throws INVALID_MANIFEST when `text` is not a SHA-256 digest; `where` names the field it stands in. */
 export function parseDigest(text: unknown, where: string): Digest {
   if (isDigest(text)) return text
-  throw new StowageError('INVALID_MANIFEST', `${where}: expected sha256:<64 hex digits> but found ${JSON.stringify(text)}`)
+  throw new StowageError('INVALID_MANIFEST', `${where}: expected sha256:<64 hex digits> but found ${shown(text)}`)
 }
 
 export function digestOf(bytes: Uint8Array): Digest {

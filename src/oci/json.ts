@@ -51,7 +51,13 @@ export function stringMap(object: JsonObject, key: string, where: string): Reado
   return map as Readonly<Record<string, string>> // every value was just found to be a string
 }
 
+/** A value from outside for a message, short however long or deep it is. */
+export function shown(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value).slice(0, 80)
+}
+
 function wrong(where: string, expected: string, found: unknown): StowageError {
-  const shown = found === undefined ? 'nothing' : JSON.stringify(found)?.slice(0, 80)
-  return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${shown}`)
+  return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${shown(found)}`)
 }

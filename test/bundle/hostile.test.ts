@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { encodeChecksums } from '../../src/bundle/checksums.js'
 import { openBundleReader } from '../../src/bundle/reader.js'
+import { StowageError } from '../../src/errors.js'
 import { loadBundle } from '../../src/load.js'
 import { digestOf, integrityOf } from '../../src/oci/digest.js'
 import { blobPath, LAYOUT_BYTES } from '../../src/oci/layout.js'
@@ -110,6 +111,29 @@ t.test('an image that names itself, or says it is huge, ends with an error', asy
     await writeFile(join(bundle, 'index.json'), JSON.stringify(index))
     await relist(bundle)
     t.notOk((await verifyBundle(bundle)).ok)
+  }
+})
+
+t.test('a document that is nested deep, long in a field or wrong throughout is a finding with a short message', async t => {
+  const deep = '['.repeat(200_000) + ']'.repeat(200_000)
+  const long = JSON.stringify('x'.repeat(2_000_000))
+  const cases: [string, string][] = [
+    ['bundle.json', `{"schemaVersion":${deep}}`],
+    ['bundle.json', `{"schemaVersion":1,"generator":1,"images":{"a":${deep}},"files":[${'0,'.repeat(300_000)}0]}`],
+    ['bundle.json', `{"schemaVersion":1,"generator":${deep},"images":[],"files":[]}`],
+    ['index.json', `{"manifests":${deep}}`],
+    ['index.json', `{"manifests":[{"mediaType":"x","size":1,"digest":${deep}}]}`],
+    ['index.json', `{"manifests":[{"mediaType":"x","size":1,"digest":${long}}]}`],
+    ['manifest.json', deep],
+    ['manifest.json', `[{"Config":${deep},"Layers":[]}]`],
+  ]
+  for (const [file, text] of cases) {
+    const bundle = await copyOf(t)
+    await writeFile(join(bundle, file), text)
+    const { findings } = await verifyBundle(bundle)
+    t.ok(findings.some(({ code, path }) => code === 'INVALID_MANIFEST' && path === file), text.slice(0, 60))
+    t.ok(findings.every(({ message }) => message.length < 4000))
+    await t.rejects(openBundleReader(bundle), StowageError)
   }
 })
 
