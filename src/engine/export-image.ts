@@ -5,7 +5,7 @@ import { StowageError } from '../errors.js'
 import { parseConfig } from '../oci/config.js'
 import { type Descriptor, describe } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { array, parseJson, record, string } from '../oci/json.js'
+import { array, optionalArray, parseJson, record, string } from '../oci/json.js'
 import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../oci/media-type.js'
@@ -79,7 +79,7 @@ async function describeDockerArchive(archive: ExportArchive, directory: BlobDire
   const configBytes = await archive.read(configName)
   if (!config || !configBytes) throw lacking(name, configName)
   const { diffIds } = parseConfig(configBytes, configName)
-  const paths = array(image, 'Layers', where)
+  const paths = optionalArray(image, 'Layers', where)
   if (paths.length !== diffIds.length) {
     const what = `the export of ${name} has ${paths.length} layers, but its config says ${diffIds.length}`
     throw new StowageError('INVALID_MANIFEST', what)

@@ -1,6 +1,6 @@
 /** Image configs: platform, diffIDs and history. Source: OCI image-spec, config.md. */
 import { type Digest, parseDigest } from './digest.js'
-import { array, optionalString, parseJson, record } from './json.js'
+import { optionalArray, optionalString, parseJson, record } from './json.js'
 import { parsePlatform, type Platform } from './platform.js'
 
 export interface ImageConfig {
@@ -18,7 +18,7 @@ export function parseConfig(bytes: Uint8Array, where: string): ImageConfig {
   return {
     platform: parsePlatform(object, where),
     created: optionalString(object, 'created', where),
-    diffIds: array(rootfs, 'diff_ids', `${where}.rootfs`).map((item, n) =>
+    diffIds: optionalArray(rootfs, 'diff_ids', `${where}.rootfs`).map((item, n) =>
       parseDigest(item, `${where}.rootfs.diff_ids[${n}]`),
     ),
   }

@@ -23,6 +23,11 @@ export function array(object: JsonObject, key: string, where: string): readonly 
   return value
 }
 
+/** As {@link array}; Go programs write an empty list as null, or not at all. */
+export function optionalArray(object: JsonObject, key: string, where: string): readonly unknown[] {
+  return object[key] === undefined || object[key] === null ? [] : array(object, key, where)
+}
+
 export function string(object: JsonObject, key: string, where: string): string {
   const value = object[key]
   if (typeof value !== 'string') throw wrong(`${where}.${key}`, 'a string', value)

@@ -1,7 +1,7 @@
 /** Image manifests and indexes, read from their bytes. Source: OCI image-spec, manifest.md and image-index.md. */
 import { StowageError } from '../errors.js'
 import { type Descriptor, parseDescriptor } from './descriptor.js'
-import { array, optionalString, parseJson, record } from './json.js'
+import { array, optionalArray, optionalString, parseJson, record } from './json.js'
 import { isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from './media-type.js'
 
 export interface ImageManifest {
@@ -43,7 +43,7 @@ export function parseManifest(bytes: Uint8Array, where: string, mediaType?: stri
     type: 'manifest',
     mediaType: type,
     config: parseDescriptor(object['config'], `${where}.config`),
-    layers: array(object, 'layers', where).map((item, n) => parseDescriptor(item, `${where}.layers[${n}]`)),
+    layers: optionalArray(object, 'layers', where).map((item, n) => parseDescriptor(item, `${where}.layers[${n}]`)),
     ...(object['subject'] ? { subject: parseDescriptor(object['subject'], `${where}.subject`) } : {}),
   }
 }

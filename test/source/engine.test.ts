@@ -6,10 +6,11 @@ import { BlobDirectory } from '../../src/blob/directory.js'
 import { readVerified } from '../../src/blob/verified.js'
 import { digestOf, hexOf } from '../../src/oci/digest.js'
 import { blobPath } from '../../src/oci/layout.js'
+import { OCI_CONFIG, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import { formatReference } from '../../src/oci/reference.js'
 import { openEngineSource } from '../../src/source/engine.js'
 import { type FakeAnswer, type FakeRequest, fakeStore, startFakeEngine } from '../support/fake-engine.js'
-import { layeredImage, makeImage, makeLayer, multiPlatformImage, type TestImage } from '../support/images.js'
+import { layeredImage, makeImage, makeLayer, MemoryBlobs, multiPlatformImage, type TestImage } from '../support/images.js'
 
 /** A member of an export: content, or where a link goes to. */
 type Entry = Uint8Array | string | { readonly symlink: string } | { readonly link: string }
@@ -148,3 +149,21 @@ t.test('openEngineSource() refuses an export that is cut short or no archive', a
   await t.rejects(open(t, whole, { status: 500, body: { message: 'cannot export' } }), { code: 'ENGINE_REFUSED' })
 })
 
+
+t.test('openEngineSource() takes an image with no layers, whose lists Docker writes as null or not at all', async t => {
+  const blobs = new MemoryBlobs()
+  const config = blobs.add(OCI_CONFIG, json({ os: 'linux', architecture: 'amd64', rootfs: { type: 'layers' } }))
+  const root = blobs.add(OCI_MANIFEST, json({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: null }))
+  const image: TestImage = { root, blobs, config, layers: [], diffIds: [] }
+  const old = { 'c.json': blobs.get(config.digest), 'manifest.json': '[{"Config":"c.json","RepoTags":[],"Layers":null}]' }
+  for (const entries of [layoutOf(image), old]) {
+    const opened = await open(t, await archive(entries))
+    const content = await readImage(opened.source, opened.image.root)
+    t.same(content.platforms.map(({ config: { diffIds }, manifest }) => [diffIds, manifest.layers]), [[[], []]])
+    t.same(content.layers, [])
+  }
+})
+
+function json(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value))
+}
