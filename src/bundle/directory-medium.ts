@@ -1,5 +1,6 @@
 /** A bundle written as a directory: blobs straight to their place, heads last, marked INCOMPLETE until sealed. */
-import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
@@ -54,6 +55,8 @@ class DirectoryMedium implements BundleMedium {
   readonly #blobs: BlobDirectory
   readonly #made: boolean
   readonly #resumed: boolean
+  /** What the marker of this run says, and that of no other. */
+  readonly #run = `Run ${randomUUID()}\n`
 
   /**
    * `made`: the directory is ours; `resumed`: it holds what an earlier run finished, which no error of this run takes away.
@@ -68,11 +71,11 @@ class DirectoryMedium implements BundleMedium {
   /** Sets the marker first; what an interrupted run half did goes, its finished blobs stay. */
   async begin(): Promise<void> {
     try {
-      await writeDurably(this.#path(INCOMPLETE_FILE), new TextEncoder().encode(INCOMPLETE_TEXT))
+      await writeDurably(this.#path(INCOMPLETE_FILE), new TextEncoder().encode(INCOMPLETE_TEXT + this.#run))
       await this.#removeUnfinished()
       await mkdir(this.#path(BLOBS, 'sha256'), { recursive: true })
     } catch (error) {
-      if (this.#made) await rm(this.where, { recursive: true, force: true })
+      if (this.#made && (await this.#isOurs())) await rm(this.where, { recursive: true, force: true })
       throw fileError(error, this.where)
     }
   }
@@ -102,14 +105,15 @@ class DirectoryMedium implements BundleMedium {
   }
 
   async put(blob: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void> {
-    await this.#blobs.put(blob, bytes, options)
+    await this.#unlessTakenOver(async () => await this.#blobs.put(blob, bytes, options))
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
-    return await this.#blobs.create(produce)
+    return await this.#unlessTakenOver(async () => await this.#blobs.create(produce))
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
+    if (!(await this.#isOurs())) throw this.#takenOver()
     try {
       await this.#removeStrays(blobs)
       for (const directory of [this.#path(BLOBS, 'sha256'), this.#path(BLOBS)]) await syncPath(directory, 'directory')
@@ -118,6 +122,7 @@ class DirectoryMedium implements BundleMedium {
         if (bytes) await writeDurably(this.#path(file), bytes)
       }
       await syncPath(this.where, 'directory')
+      if (!(await this.#isOurs())) throw this.#takenOver()
       await rm(this.#path(INCOMPLETE_FILE))
       await syncPath(this.where, 'directory')
     } catch (error) {
@@ -126,11 +131,39 @@ class DirectoryMedium implements BundleMedium {
   }
 
   async discard(keep: boolean): Promise<void> {
+    if (!(await this.#isOurs())) return
     if (keep || this.#resumed) return await this.#removeUnfinished()
     for (const name of [...DOCUMENTS, BLOBS, INCOMPLETE_FILE]) {
       await rm(this.#path(name), { recursive: true, force: true })
     }
     if (this.#made) await rmdir(this.where)
+  }
+
+  /** Whether the marker is still the one we set: another command for the same output takes the directory over. */
+  async #isOurs(): Promise<boolean> {
+    try {
+      return (await readFile(this.#path(INCOMPLETE_FILE), 'utf8')).endsWith(this.#run)
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
+      throw fileError(error, this.where)
+    }
+  }
+
+  /** What vanished beneath us because another took over is told as that. */
+  async #unlessTakenOver<T>(job: () => Promise<T>): Promise<T> {
+    try {
+      return await job()
+    } catch (error) {
+      const gone = error instanceof StowageError && error.code === 'FILE_NOT_FOUND'
+      throw gone && !(await this.#isOurs()) ? this.#takenOver(error) : error
+    }
+  }
+
+  #takenOver(cause?: StowageError): StowageError {
+    return new StowageError('OUTPUT_EXISTS', `${this.where} was taken over by another command while we wrote it`, {
+      hint: 'Another command writes the same bundle: let it finish, or name another output.',
+      cause,
+    })
   }
 
   async #removeUnfinished(): Promise<void> {

@@ -234,6 +234,41 @@ t.test('BundleWriter does not replace a tar that appeared meanwhile', async t =>
   t.equal(await readFile(bundle, 'utf8'), 'of another')
 })
 
+t.test('BundleWriter leaves a directory to the command that took it over', async t => {
+  for (const made of [true, false]) {
+    const bundle = join(t.testdir(made ? {} : { site: {} }), 'site')
+    const { blobs, root } = await layeredImage(2)
+    const content = await readImage(blobs, root)
+    {
+      await using first = await openBundleWriter(bundle)
+      await first.write(content, blobs, [parseReference('a:1')])
+      await using second = await openBundleWriter(bundle)
+      await t.rejects(first.seal(), { code: 'OUTPUT_EXISTS', message: /taken over/, hint: /.+/ })
+      await first[Symbol.asyncDispose]()
+      const { skipped } = await second.write(content, blobs, [parseReference('a:1')])
+      t.ok(skipped > 0, 'what the first had finished is still there')
+      await second.seal()
+    }
+    t.same((await verifyBundle(bundle)).findings, [])
+  }
+})
+
+t.test('BundleWriter.write() says so when another command takes the directory over', async t => {
+  const bundle = join(t.testdir(), 'site')
+  const { blobs, root } = await layeredImage(2)
+  await using first = await openBundleWriter(bundle)
+  const taking = {
+    has: async () => true,
+    async *fetch(blob: { digest: typeof root.digest }): Bytes {
+      yield blobs.get(blob.digest).subarray(0, 1)
+      await (await openBundleWriter(bundle, { signal: AbortSignal.abort() }))[Symbol.asyncDispose]()
+      yield blobs.get(blob.digest).subarray(1)
+    },
+  }
+  const written = first.write(await readImage(blobs, root), taking, [parseReference('a:1')])
+  await t.rejects(written, { code: 'OUTPUT_EXISTS', message: /taken over/ })
+})
+
 t.test('BundleWriter keeps finished blobs of a directory after an abort, and the next run goes on', async t => {
   const root = t.testdir()
   const bundle = join(root, 'site')
