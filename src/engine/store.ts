@@ -1,4 +1,5 @@
 /** What kind of engine it is and how it keeps images: that decides what it takes, and how it calls what it has. */
+import { StowageError } from '../errors.js'
 import type { Platform } from '../oci/platform.js'
 import { listOf, objectOf, textOf } from './answer.js'
 import type { CallOptions, EngineClient } from './client.js'
@@ -19,10 +20,16 @@ export interface EngineStore {
   readonly platform: Platform
 }
 
-/** Throws ENGINE_UNREACHABLE, ENGINE_PROTOCOL. */
-export async function readStore(client: EngineClient, options: CallOptions = {}): Promise<EngineStore> {
-  const version = objectOf(await client.call('GET', '/version', options), 'GET /version')
-  const info = objectOf(await client.call('GET', '/info', options), 'GET /info')
+/** How long a first answer may take, in milliseconds: over ssh, someone types a password meanwhile. */
+const PATIENCE = 60_000
+
+/** Throws ENGINE_UNREACHABLE, also when there is no answer within `patience`, and ENGINE_PROTOCOL. */
+export async function readStore(
+  client: EngineClient,
+  { signal, patience = PATIENCE }: CallOptions & { readonly patience?: number } = {},
+): Promise<EngineStore> {
+  const version = objectOf(await firstAnswer(client, signal, patience), 'GET /version')
+  const info = objectOf(await client.call('GET', '/info', { signal }), 'GET /info')
   const components = listOf(version['Components'], 'GET /version: Components').map(item => objectOf(item, 'Components'))
   const podman = components.some(component => component['Name'] === 'Podman Engine')
   const os = textOf(version, 'Os') ?? textOf(info, 'OSType') ?? 'linux'
@@ -32,6 +39,21 @@ export async function readStore(client: EngineClient, options: CallOptions = {})
     engine: `${podman ? 'Podman' : 'Docker'} ${textOf(version, 'Version') ?? 'of an unknown version'}`,
     api: Number(/^1\.(\d+)$/.exec(textOf(version, 'ApiVersion') ?? '')?.[1] ?? 0),
     platform: { os, architecture: textOf(version, 'Arch') ?? 'unknown', ...(osVersion ? { 'os.version': osVersion } : {}) },
+  }
+}
+
+/** Whatever may listen at the endpoint: it is not known to be an engine yet. */
+async function firstAnswer(client: EngineClient, signal: AbortSignal | undefined, patience: number): Promise<unknown> {
+  const late = AbortSignal.timeout(patience)
+  try {
+    return await client.call('GET', '/version', { signal: signal ? AbortSignal.any([signal, late]) : late })
+  } catch (error) {
+    if (!late.aborted || signal?.aborted) throw error
+    const what = `what listens at ${client.endpoint.name} gave no answer within ${patience / 1000} s`
+    throw new StowageError('ENGINE_UNREACHABLE', what, {
+      hint: 'Does `docker version` answer? Start the engine again, or write an OCI layout, which needs none: --to oci:DIR.',
+      cause: error,
+    })
   }
 }
 

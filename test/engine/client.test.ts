@@ -1,9 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { EngineClient } from '../../src/engine/client.js'
 import { findEndpoint } from '../../src/engine/endpoint.js'
+import { readStore } from '../../src/engine/store.js'
 import { StowageError } from '../../src/errors.js'
 import { startFakeEngine } from '../support/fake-engine.js'
 
@@ -11,6 +14,13 @@ async function clientOf(host: string): Promise<EngineClient> {
   const client = new EngineClient(await findEndpoint({ host, env: {} }))
   t.teardown(() => client[Symbol.dispose]())
   return client
+}
+
+/** A short path: the system cuts that of a socket off at 107 bytes. */
+function socketFor(t: Pick<Test, 'teardown'>): string {
+  const directory = mkdtempSync(join(tmpdir(), 'stowage-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return join(directory, 'engine.sock')
 }
 
 async function drain(bytes: Bytes): Promise<number> {
@@ -65,7 +75,7 @@ t.test('call() tells where no engine answers, and what to do', async t => {
 })
 
 t.test('call() tells what answers but is no engine', async t => {
-  const path = join(t.testdir(), 'other.sock')
+  const path = socketFor(t)
   const server = createServer(socket => socket.end('220 mail.example ESMTP\r\n'))
   await new Promise<void>(resolve => server.listen(path, resolve))
   t.teardown(() => server.close())
@@ -107,7 +117,7 @@ t.test('upload() ends the request properly when it is aborted', async t => {
 })
 
 t.test('upload() stops sending where the engine has answered', async t => {
-  const path = join(t.testdir(), 'hasty.sock')
+  const path = socketFor(t)
   const server = createServer(socket => {
     socket.on('error', () => {})
     socket.once('data', () => socket.write('HTTP/1.1 500 No\r\nContent-Length: 18\r\n\r\n{"message":"full"}'))
@@ -120,4 +130,14 @@ t.test('upload() stops sending where the engine has answered', async t => {
   }
   const hasty = await clientOf(`unix://${path}`)
   await t.rejects(hasty.upload('/load', endless()), { code: 'ENGINE_REFUSED', message: /full/ })
+})
+
+t.test('readStore() does not wait for ever for what never answers', async t => {
+  const path = socketFor(t)
+  const server = createServer(() => {}).listen(path)
+  t.teardown(() => server.close())
+  const client = await clientOf(`unix://${path}`)
+  const waiting = readStore(client, { patience: 50 })
+  await t.rejects(waiting, { code: 'ENGINE_UNREACHABLE', message: /no answer within 0\.05 s/, hint: /docker version/ })
+  await t.rejects(readStore(client, { signal: AbortSignal.timeout(50) }), { code: 'ABORTED' })
 })
