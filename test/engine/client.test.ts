@@ -79,7 +79,7 @@ t.test('call() tells what answers but is no engine', async t => {
   const server = createServer(socket => socket.end('220 mail.example ESMTP\r\n'))
   await new Promise<void>(resolve => server.listen(path, resolve))
   t.teardown(() => server.close())
-  await t.rejects((await clientOf(`unix://${path}`)).call('GET', '/ok'), { code: 'ENGINE_PROTOCOL', message: /other\.sock/ })
+  await t.rejects((await clientOf(`unix://${path}`)).call('GET', '/ok'), { code: 'ENGINE_PROTOCOL', message: /engine\.sock/ })
 })
 
 t.test('download() that ends early is an error', async t => {
