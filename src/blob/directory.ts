@@ -8,6 +8,7 @@ import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
+import { isForeignLayer } from '../oci/media-type.js'
 import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob-store.js'
 import { PARTIAL, syncPath } from './durable.js'
 import { verified } from './verified.js'
@@ -52,7 +53,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       yield* createReadStream(path, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
     } catch (error) {
       if (systemCode(error) === 'ENOENT') {
-        throw new StowageError('BLOB_MISSING', `${path} does not exist`, { cause: error })
+        throw new StowageError('BLOB_MISSING', `${path} does not exist`, { hint: hintFor(blob, path), cause: error })
       }
       throw abortError(fileError(error, path), signal)
     }
@@ -87,4 +88,10 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       throw abortError(fileError(error, dirname(partial)), signal)
     }
   }
+}
+
+function hintFor({ mediaType, urls = [] }: Descriptor, path: string): string {
+  if (!isForeignLayer(mediaType)) return 'Not all of the image is there: copy it again, with all its platforms.'
+  const from = urls.length > 0 ? `from ${urls.join(' or ')}` : 'from whoever publishes it'
+  return `It is a foreign layer, which most tools leave out: fetch it ${from}, and put it there as ${path}.`
 }

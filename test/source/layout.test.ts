@@ -72,7 +72,12 @@ t.test('openLayoutSource() fetches blobs as they are, and says which is missing'
   t.ok(Buffer.concat(pieces).equals(images['shop:2.3'].blobs.get(layers[0]!.digest)))
   await t.rejects(async () => {
     for await (const _piece of source.fetch({ ...config, digest: `sha256:${'0'.repeat(64)}` })) t.fail('no such blob')
-  }, { code: 'BLOB_MISSING' })
+  }, { code: 'BLOB_MISSING', hint: /platforms/ })
+  const mediaType = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
+  const foreign = { mediaType, digest: `sha256:${'1'.repeat(64)}`, size: 1, urls: ['https://example/layer'] } as const
+  await t.rejects(async () => {
+    for await (const _piece of source.fetch(foreign)) t.fail('no such blob')
+  }, { code: 'BLOB_MISSING', hint: /foreign layer.*https:\/\/example\/layer.*blobs/ })
 })
 
 t.test('openLayoutSource() does not mind fields it does not know', async t => {
