@@ -44,6 +44,11 @@ interface Prepared {
  */
 export async function pack(images: readonly string[], output: string, options: PackOptions = {}): Promise<PackResult> {
   const { names, host, signal, onProgress, epoch = epochOf(process.env['SOURCE_DATE_EPOCH']) } = options
+  if (output === '' || output === '-') {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(output)} is no output: a bundle is a directory or a file`, {
+      hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
+    })
+  }
   if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
   if (names && names.length > 0 && images.length > 1) {
     throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
