@@ -69,12 +69,17 @@ void BlobStream::Register(Napi::Env env, Napi::Object exports) {
 BlobStream::BlobStream(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BlobStream>(info) {
   const auto archive = WimFile::ArchiveOf(info[0]);
   const unsigned threads = info[2].As<Napi::Number>().Uint32Value();
-  state_ = std::make_shared<State>(archive, CheckedRequests(info, archive->blobs()), threads < 1 ? 1 : threads);
+  std::vector<uint32_t> requests = CheckedRequests(info, archive->blobs());
+  try {
+    state_ = std::make_shared<State>(archive, std::move(requests), threads < 1 ? 1 : threads);
+  } catch (const wim::Error& error) {
+    throw ToJavaScript(info.Env(), error);
+  }
 }
 
 // next(): Promise<{ bytes: Buffer, heads: Uint32Array } | undefined>; a head is (request, size, last: 0 or 1).
 Napi::Value BlobStream::Next(const Napi::CallbackInfo& info) {
-  if (!state_) throw ToJavaScript(info.Env(), "WIM_CLOSED", "this stream of blobs is closed", {});
+  if (!state_) throw ToJavaScript(info.Env(), wim::Error("WIM_CLOSED", "this stream of blobs is closed"));
   return PromiseWorker<Pieces>::Run(
       info.Env(), "wim:blobs", [state = state_] { return state->Read(); },
       [](Napi::Env env, Pieces& pieces) -> Napi::Value {

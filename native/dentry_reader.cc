@@ -25,15 +25,11 @@ class Record {
 constexpr uint32_t kEmptyStream = 0xffffffff;
 constexpr uint32_t kMissingBlob = 0xfffffffe;
 
-bool IsZero(const wim::Sha1Hash& hash) {
-  return std::all_of(hash.begin(), hash.end(), [](uint8_t byte) { return byte == 0; });
-}
-
 void PutStream(Record& record, const ImageMetadata& image, const wim::Stream& stream) {
   const wim::BlobTable& table = image.archive->blobs();
   const auto found = table.Find(stream.hash);
   record.Put(static_cast<uint32_t>(stream.type));
-  record.Put(IsZero(stream.hash) ? kEmptyStream : found.value_or(kMissingBlob));
+  record.Put(wim::IsZero(stream.hash) ? kEmptyStream : found.value_or(kMissingBlob));
   record.Put(stream.name.size);
   record.Put(stream.hash.data(), stream.hash.size());
   record.Put(image.metadata->bytes(stream.name), stream.name.size);

@@ -10,16 +10,6 @@
 #include "promise_worker.h"
 #include "wim_file.h"
 
-namespace {
-
-struct Failure {
-  std::string code;
-  std::string message;
-  std::string details;
-};
-
-}  // namespace
-
 // What happened since JavaScript last looked. One call is under way at a time, however often the thread reports: events
 // are gathered here, and the call takes them all.
 struct LayerJob::Events : std::enable_shared_from_this<LayerJob::Events> {
@@ -29,7 +19,7 @@ struct LayerJob::Events : std::enable_shared_from_this<LayerJob::Events> {
   uint64_t uncompressed = 0;
   uint64_t written = 0;
   std::optional<wim::LayerResult> result;
-  std::optional<Failure> failure;
+  std::optional<wim::Error> failure;
   Napi::ThreadSafeFunction function;
 
   template <typename Change>
@@ -69,7 +59,7 @@ struct LayerJob::Events : std::enable_shared_from_this<LayerJob::Events> {
 
   Napi::Value Error(Napi::Env env) {
     if (!failure) return env.Undefined();
-    return ToJavaScript(env, failure->code, failure->message, failure->details).Value();
+    return ToJavaScript(env, *failure).Value();
   }
 };
 
@@ -79,6 +69,7 @@ void LayerJob::Register(Napi::Env env, Napi::Object exports) {
                                                InstanceMethod<&LayerJob::Push>("push"),
                                                InstanceMethod<&LayerJob::Finish>("finish"),
                                                InstanceMethod<&LayerJob::Cancel>("cancel"),
+                                               InstanceMethod<&LayerJob::Close>("close"),
                                            });
   AddonData::Of(env).layer_job = Napi::Persistent(constructor);
   exports.Set("LayerJob", constructor);
@@ -113,27 +104,34 @@ LayerJob::LayerJob(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerJob>(
   observer.room = [report, events = events_.get()] { report([=] { events->room = true; }); };
   stream_ = std::make_shared<wim::LayerStream>(archive, std::move(blobs), std::move(options), std::move(observer));
 
+  try {
+    thread_ = std::thread([stream = stream_, events = events_] {
+      try {
+        const wim::LayerResult result = stream->Run();
+        events->Report([&] { events->result = result; });
+      } catch (...) {
+        const wim::Error error = CurrentError();
+        events->Report([&] { events->failure = error; });
+      }
+      events->function.Release();
+    });
+  } catch (const std::exception& error) {
+    events_->function.Release();
+    throw ToJavaScript(env, wim::Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what()));
+  }
   // Hooks run last in, first out: the thread ends before Node takes the function away that it calls.
   napi_add_env_cleanup_hook(env, StopAtExit, this);
-  thread_ = std::thread([stream = stream_, events = events_] {
-    try {
-      const wim::LayerResult result = stream->Run();
-      events->Report([&] { events->result = result; });
-    } catch (const wim::Error& error) {
-      events->Report([&] { events->failure = Failure{error.code(), error.what(), error.details()}; });
-    } catch (const std::bad_alloc&) {
-      events->Report([&] { events->failure = Failure{"ENOMEM", "not enough memory", {}}; });
-    } catch (const std::exception& error) {
-      events->Report([&] { events->failure = Failure{"WIM_ERROR", error.what(), {}}; });
-    }
-    events->function.Release();
-  });
 }
 
-LayerJob::~LayerJob() {
-  if (!thread_.joinable()) return;
-  napi_remove_env_cleanup_hook(Env(), StopAtExit, this);
-  Stop();
+LayerJob::~LayerJob() { Close(); }
+
+// Cancels what still runs, waits for it, and lets go of the WIM.
+void LayerJob::Close() {
+  if (thread_.joinable()) {
+    napi_remove_env_cleanup_hook(Env(), StopAtExit, this);
+    Stop();
+  }
+  stream_.reset();
 }
 
 void LayerJob::Stop() {
@@ -147,17 +145,23 @@ void LayerJob::StopAtExit(void* job) { static_cast<LayerJob*>(job)->Stop(); }
 Napi::Value LayerJob::Push(const Napi::CallbackInfo& info) {
   const auto bytes = info[0].As<Napi::Buffer<uint8_t>>();
   const auto cuts = info[1].As<Napi::Uint32Array>();
+  if (!stream_) throw ToJavaScript(info.Env(), wim::Error("WIM_CLOSED", "this job is closed"));
   const size_t queued = stream_->Push(std::vector<uint8_t>(bytes.Data(), bytes.Data() + bytes.Length()),
                                       std::vector<uint32_t>(cuts.Data(), cuts.Data() + cuts.ElementLength()));
   return Napi::Number::New(info.Env(), static_cast<double>(queued));
 }
 
 Napi::Value LayerJob::Finish(const Napi::CallbackInfo& info) {
-  stream_->Finish();
+  if (stream_) stream_->Finish();
   return info.Env().Undefined();
 }
 
 Napi::Value LayerJob::Cancel(const Napi::CallbackInfo& info) {
-  stream_->Cancel();
+  if (stream_) stream_->Cancel();
+  return info.Env().Undefined();
+}
+
+Napi::Value LayerJob::Close(const Napi::CallbackInfo& info) {
+  Close();
   return info.Env().Undefined();
 }

@@ -21,7 +21,9 @@ class LayerJob : public Napi::ObjectWrap<LayerJob> {
   Napi::Value Push(const Napi::CallbackInfo& info);
   Napi::Value Finish(const Napi::CallbackInfo& info);
   Napi::Value Cancel(const Napi::CallbackInfo& info);
+  Napi::Value Close(const Napi::CallbackInfo& info);
 
+  void Close();
   // Cancels and waits: at most as long as it takes to decompress a chunk.
   void Stop();
   static void StopAtExit(void* job);

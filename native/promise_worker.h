@@ -6,18 +6,34 @@
 
 #include <exception>
 #include <functional>
+#include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "wim/error.h"
 
-// An error as JavaScript gets it: `code` and, where libwim said more, `details`. src/wim/ makes a StowageError of it.
-inline Napi::Error ToJavaScript(Napi::Env env, const std::string& code, const std::string& message,
-                                const std::string& details) {
-  Napi::Error error = Napi::Error::New(env, message);
-  error.Set("code", Napi::String::New(env, code));
-  if (!details.empty()) error.Set("details", Napi::String::New(env, details));
+// An error as JavaScript gets it: `code`, `details` where libwim said more, and `written` where writing a file failed.
+// src/wim/ makes a StowageError of it.
+inline Napi::Error ToJavaScript(Napi::Env env, const wim::Error& thrown) {
+  Napi::Error error = Napi::Error::New(env, thrown.what());
+  error.Set("code", Napi::String::New(env, thrown.code()));
+  if (!thrown.details().empty()) error.Set("details", Napi::String::New(env, thrown.details()));
+  if (!thrown.written().empty()) error.Set("written", Napi::String::New(env, thrown.written()));
   return error;
+}
+
+// Whatever was thrown, as our own error. Call it in a catch block.
+inline wim::Error CurrentError() {
+  try {
+    throw;
+  } catch (const wim::Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return wim::Error("ENOMEM", "not enough memory");
+  } catch (const std::exception& error) {
+    return wim::Error("WIM_ERROR", error.what());
+  }
 }
 
 template <typename Result>
@@ -44,30 +60,20 @@ class PromiseWorker : public Napi::AsyncWorker {
   void Execute() override {
     try {
       result_ = work_();
-    } catch (const wim::Error& error) {
-      code_ = error.code();
-      details_ = error.details();
-      SetError(error.what());
-    } catch (const std::bad_alloc&) {
-      code_ = "ENOMEM";
-      SetError("not enough memory");
-    } catch (const std::exception& error) {
-      code_ = "WIM_ERROR";
-      SetError(error.what());
+    } catch (...) {
+      error_ = CurrentError();
+      SetError(error_->what());
     }
   }
 
   void OnOK() override { deferred_.Resolve(convert_(Env(), result_)); }
-  void OnError(const Napi::Error& error) override {
-    deferred_.Reject(ToJavaScript(Env(), code_, error.Message(), details_).Value());
-  }
+  void OnError(const Napi::Error&) override { deferred_.Reject(ToJavaScript(Env(), *error_).Value()); }
 
   Napi::Promise::Deferred deferred_;
   Work work_;
   Convert convert_;
   Result result_{};
-  std::string code_;
-  std::string details_;
+  std::optional<wim::Error> error_;
 };
 
 #endif  // STOWAGE_PROMISE_WORKER_H_

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "addon_data.h"
@@ -73,7 +74,7 @@ ArchivePointer WimFile::ArchiveOf(const Napi::Value& value) {
     throw Napi::TypeError::New(env, "expected a WimFile");
   }
   ArchivePointer archive = Unwrap(value.As<Napi::Object>())->archive_;
-  if (!archive) throw ToJavaScript(env, "WIM_CLOSED", "this WIM is closed", {});
+  if (!archive) throw ToJavaScript(env, wim::Error("WIM_CLOSED", "this WIM is closed"));
   return archive;
 }
 
@@ -105,7 +106,7 @@ Napi::Value WimFile::Xml(const Napi::CallbackInfo& info) {
     const std::vector<uint8_t> xml = ArchiveOf(info.This())->Xml();
     return Napi::Buffer<uint8_t>::Copy(info.Env(), xml.data(), xml.size());
   } catch (const wim::Error& error) {
-    throw ToJavaScript(info.Env(), error.code(), error.what(), error.details());
+    throw ToJavaScript(info.Env(), error);
   }
 }
 

@@ -1,4 +1,5 @@
 /** The one error class of Stowage: a code that is API, a message with the facts, a hint to act on. */
+import { dirname } from 'node:path'
 
 /**
  * What went wrong, as a program can test it. Codes are API: they are added, never renamed.
@@ -103,11 +104,30 @@ export function fileError(error: unknown, path: string): unknown {
     case 'ELOOP':
     case 'ENAMETOOLONG':
       return new StowageError('INVALID_ARGUMENT', `${path}: ${message}`, { cause: error })
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOMEM':
+      return new StowageError('IO_ERROR', `${path}: the system is out of resources: ${message}`, {
+        hint: 'Close other programs, or raise the limits (ulimit -n, memory), and run the command again.',
+        cause: error,
+      })
+    case 'ENXIO':
+    case 'EOTHER':
+      return new StowageError('IO_ERROR', `${path}: ${message}`, { cause: error })
     case 'EIO':
       return new StowageError('IO_ERROR', `the medium of ${path} failed: ${message}`, { cause: error })
     default:
       return error
   }
+}
+
+/** {@link fileError} for a file that is to be made: where it is its directory that is not there, that is what it says. */
+export function outputError(error: unknown, path: string): unknown {
+  if (systemCode(error) !== 'ENOENT') return fileError(error, path)
+  return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be made in it`, {
+    hint: 'Make the directory first, or mount the medium that should be there.',
+    cause: error,
+  })
 }
 
 /** Turns the rejection of an aborted `signal` into ABORTED; any other error comes back as it was. */

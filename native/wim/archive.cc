@@ -5,12 +5,16 @@
 
 #include "error.h"
 
+#ifdef _WIN32
+#include <windows.h>
+#endif
+
 namespace wim {
 
 namespace {
 
 #ifdef _WIN32
-std::wstring ToLibrary(const std::string& text) { return std::wstring(text.begin(), text.end()); }
+std::wstring ToLibrary(const std::string& text) { return Wide(text); }
 #else
 const std::string& ToLibrary(const std::string& text) { return text; }
 #endif
@@ -94,9 +98,9 @@ std::optional<std::string> Archive::Property(uint32_t image, const std::string& 
   if (value == nullptr) return std::nullopt;
 #ifdef _WIN32
   std::string text;
-  const int size = WideCharToMultiByte(65001 /* UTF-8 */, 0, value, -1, nullptr, 0, nullptr, nullptr);
+  const int size = WideCharToMultiByte(CP_UTF8, 0, value, -1, nullptr, 0, nullptr, nullptr);
   text.resize(static_cast<size_t>(size));
-  WideCharToMultiByte(65001, 0, value, -1, text.data(), size, nullptr, nullptr);
+  WideCharToMultiByte(CP_UTF8, 0, value, -1, text.data(), size, nullptr, nullptr);
   text.resize(text.size() - 1);
   return text;
 #else

@@ -13,6 +13,11 @@ namespace {
 constexpr uint64_t kBatchSize = 1u << 20;
 // Neighbouring small resources are read at once, over gaps of at most this.
 constexpr uint64_t kLargestGap = 64u << 10;
+// But never more than this at once, gaps and all.
+constexpr uint64_t kLargestRead = 4u << 20;
+// However many threads there are, decompressed chunks of solid resources (64 MiB each, as wimlib writes them) take no
+// more than this, so long as two of them fit.
+constexpr uint64_t kSolidWindow = 256u << 20;
 // Decompressed chunks of a solid resource kept for blobs that straddle them.
 constexpr size_t kSolidRecent = 2;
 
@@ -24,7 +29,8 @@ uint64_t WindowFor(const BlobTable& table, const std::vector<uint32_t>& requests
     const Resource& resource = table.resources()[table.blobs()[request].resource];
     if (resource.solid) largest = std::max<uint64_t>(largest, std::min<uint64_t>(resource.chunk_size, resource.size));
   }
-  return std::max(window, largest * (pool.size() + 1));
+  const uint64_t wanted = std::min(largest * (pool.size() + 1), std::max(kSolidWindow, largest * 2));
+  return std::max(window, wanted);
 }
 
 }  // namespace
@@ -61,6 +67,12 @@ struct BlobReader::Slice {
   bool last;
 };
 
+// A blob of a solid resource, of which so many bytes are scheduled.
+struct BlobReader::SolidBlob {
+  uint32_t request;
+  uint64_t done;
+};
+
 // A blob too big for one batch, part of which is scheduled.
 struct BlobReader::BigBlob {
   uint32_t request;
@@ -76,7 +88,8 @@ void BlobReader::Batch::Run(WorkerTools& tools) {
     const File& file = *parts[first].resource->file;
     uint64_t read_end = parts[first].read_offset + parts[first].read_size;
     while (end < parts.size() && parts[end].resource->file == &file && parts[end].read_offset >= read_end &&
-           parts[end].read_offset - read_end <= kLargestGap) {
+           parts[end].read_offset - read_end <= kLargestGap &&
+           parts[end].read_offset + parts[end].read_size - parts[first].read_offset <= kLargestRead) {
       read_end = parts[end].read_offset + parts[end].read_size;
       end++;
     }
@@ -146,6 +159,10 @@ bool BlobReader::ScheduleSome() {
     ScheduleBig(table_.resources()[table_.blobs()[requests_[big_->request]].resource]);
     return true;
   }
+  if (solid_) {
+    ScheduleSolid();
+    return true;
+  }
   if (next_request_ == requests_.size()) return false;
   const auto request = static_cast<uint32_t>(next_request_);
   const Blob& blob = table_.blobs()[requests_[request]];
@@ -153,7 +170,8 @@ bool BlobReader::ScheduleSome() {
   if (blob.size == 0) throw Error("WIM_CORRUPT", resource.Describe() + ": blob " + Hex(blob.hash) + " has no bytes");
   if (resource.solid) {
     next_request_++;
-    ScheduleSolid(resource, blob, request);
+    solid_ = std::make_unique<SolidBlob>(SolidBlob{request, 0});
+    ScheduleSolid();
   } else if (blob.size > kBatchSize) {
     next_request_++;
     big_ = std::make_unique<BigBlob>(BigBlob{request, ReadChunks(resource)});
@@ -197,35 +215,39 @@ void BlobReader::ScheduleBig(const Resource& resource) {
   Start(std::move(batch));
 }
 
-void BlobReader::ScheduleSolid(const Resource& resource, const Blob& blob, uint32_t request) {
-  if (solid_resource_ != blob.resource) {
-    solid_chunks_ = ReadChunks(resource);
-    solid_resource_ = blob.resource;
-    solid_recent_.clear();
+// The part of the blob that stands in its next chunk.
+void BlobReader::ScheduleSolid() {
+  const uint32_t request = solid_->request;
+  const Blob& blob = table_.blobs()[requests_[request]];
+  const Resource& resource = table_.resources()[blob.resource];
+  const uint64_t at = blob.offset + solid_->done;
+  const SolidChunk key = {blob.resource, at / resource.chunk_size};
+  const Chunk& chunk = ChunksOf(blob.resource).at(key.second);
+  const uint64_t skip = at % resource.chunk_size;
+  const uint64_t size = std::min<uint64_t>(chunk.size - skip, blob.size - solid_->done);
+  const auto found =
+      std::find_if(solid_recent_.begin(), solid_recent_.end(), [&](const auto& recent) { return recent.first == key; });
+  std::shared_ptr<Batch> batch;
+  if (found != solid_recent_.end()) {
+    batch = found->second;
+  } else {
+    batch = std::make_shared<Batch>();
+    batch->size = chunk.size;
+    batch->parts.push_back({&resource, {chunk}, 0, chunk.offset, chunk.size_in_wim});
+    solid_recent_.push_back({key, batch});
+    if (solid_recent_.size() > kSolidRecent) solid_recent_.pop_front();
+    Start(batch);
   }
-  uint64_t done = 0;
-  while (done < blob.size) {
-    const uint64_t at = blob.offset + done;
-    const size_t index = at / resource.chunk_size;
-    const Chunk& chunk = solid_chunks_.at(index);
-    const uint64_t skip = at % resource.chunk_size;
-    const uint64_t size = std::min<uint64_t>(chunk.size - skip, blob.size - done);
-    auto found =
-        std::find_if(solid_recent_.begin(), solid_recent_.end(), [&](const auto& r) { return r.first == index; });
-    std::shared_ptr<Batch> batch;
-    if (found != solid_recent_.end()) {
-      batch = found->second;
-    } else {
-      batch = std::make_shared<Batch>();
-      batch->size = chunk.size;
-      batch->parts.push_back({&resource, {chunk}, 0, chunk.offset, chunk.size_in_wim});
-      solid_recent_.push_back({index, batch});
-      if (solid_recent_.size() > kSolidRecent) solid_recent_.pop_front();
-      Start(batch);
-    }
-    done += size;
-    slices_.push_back({std::move(batch), skip, size, request, done == blob.size});
-  }
+  solid_->done += size;
+  const bool last = solid_->done == blob.size;
+  slices_.push_back({std::move(batch), skip, size, request, last});
+  if (last) solid_.reset();
+}
+
+const std::vector<Chunk>& BlobReader::ChunksOf(uint32_t resource) {
+  const auto [place, added] = solid_chunks_.try_emplace(resource);
+  if (added) place->second = ReadChunks(table_.resources()[resource]);
+  return place->second;
 }
 
 void BlobReader::Start(std::shared_ptr<Batch> batch) {

@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "blob_table.h"
@@ -40,10 +42,14 @@ class BlobReader {
   struct Batch;
   struct Slice;
   struct BigBlob;
+  struct SolidBlob;
+  // A resource, and a chunk of it.
+  using SolidChunk = std::pair<uint32_t, uint64_t>;
 
   void Schedule();
   bool ScheduleSome();
-  void ScheduleSolid(const Resource& resource, const Blob& blob, uint32_t request);
+  void ScheduleSolid();
+  const std::vector<Chunk>& ChunksOf(uint32_t resource);
   void ScheduleBig(const Resource& resource);
   void ScheduleSmall();
   void Start(std::shared_ptr<Batch> batch);
@@ -58,10 +64,10 @@ class BlobReader {
 
   size_t next_request_ = 0;
   std::unique_ptr<BigBlob> big_;
-  // The solid resource whose chunks are being handed out, and its last chunks.
-  uint32_t solid_resource_ = 0xffffffff;
-  std::vector<Chunk> solid_chunks_;
-  std::deque<std::pair<size_t, std::shared_ptr<Batch>>> solid_recent_;
+  std::unique_ptr<SolidBlob> solid_;
+  // Chunk tables of the solid resources read so far, and the chunks last begun.
+  std::map<uint32_t, std::vector<Chunk>> solid_chunks_;
+  std::deque<std::pair<SolidChunk, std::shared_ptr<Batch>>> solid_recent_;
 
   std::deque<Slice> slices_;
   std::shared_ptr<Batch> current_;

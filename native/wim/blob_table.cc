@@ -15,10 +15,6 @@ constexpr uint64_t kSolidResourceMark = 0x100000000;
 // A compressed table cannot reasonably shrink below this share of itself (wimlib's own bound for metadata).
 constexpr uint64_t kLargestRatio = 512;
 
-bool IsZero(const Sha1Hash& hash) {
-  return std::all_of(hash.begin(), hash.end(), [](uint8_t byte) { return byte == 0; });
-}
-
 }  // namespace
 
 struct BlobTable::Entry {

@@ -17,6 +17,8 @@ const char* NameOf(int number) {
     case EISDIR: return "EISDIR";
     case ELOOP: return "ELOOP";
     case EMFILE: return "EMFILE";
+    case ENFILE: return "ENFILE";
+    case ENXIO: return "ENXIO";
     case ENAMETOOLONG: return "ENAMETOOLONG";
     case ENOENT: return "ENOENT";
     case ENOMEM: return "ENOMEM";
@@ -24,7 +26,7 @@ const char* NameOf(int number) {
     case ENOTDIR: return "ENOTDIR";
     case EPERM: return "EPERM";
     case EROFS: return "EROFS";
-    default: return "EIO";
+    default: return "EOTHER";
   }
 }
 

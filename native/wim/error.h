@@ -19,10 +19,17 @@ class Error : public std::runtime_error {
   const std::string& code() const { return code_; }
   // Everything libwim printed about it, lines joined; empty for errors of our own.
   const std::string& details() const { return details_; }
+  // The file that was being written, for an error of writing; else empty.
+  const std::string& written() const { return written_; }
+  Error&& WhileWriting(const std::string& path) && {
+    written_ = path;
+    return std::move(*this);
+  }
 
  private:
   std::string code_;
   std::string details_;
+  std::string written_;
 };
 
 // An error of the operating system: "ENOSPC" and "write x.tar.gz: No space left on device".

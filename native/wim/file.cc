@@ -20,8 +20,8 @@ namespace {
 
 [[noreturn]] void Truncated(const File& file, size_t size, uint64_t offset) {
   throw Error("WIM_CORRUPT", file.path() + ": expected " + std::to_string(size) + " bytes at offset " +
-                                 std::to_string(offset) + " but the file has " + std::to_string(file.size()) +
-                                 " bytes");
+                                 std::to_string(offset) + " but the file ends before; it had " +
+                                 std::to_string(file.size()) + " bytes when it was opened");
 }
 
 }  // namespace
@@ -42,12 +42,16 @@ int ErrnoOfLastError() {
   }
 }
 
+}  // namespace
+
 std::wstring Wide(const std::string& text) {
   const int size = MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), nullptr, 0);
   std::wstring wide(static_cast<size_t>(size), L'\0');
   MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), wide.data(), size);
   return wide;
 }
+
+namespace {
 
 OVERLAPPED At(uint64_t offset) {
   OVERLAPPED position = {};
@@ -91,14 +95,15 @@ void File::Write(const void* from, size_t size, uint64_t offset) const {
     DWORD written = 0;
     if (!WriteFile(reinterpret_cast<HANDLE>(handle_), static_cast<const char*>(from) + done,
                    static_cast<DWORD>(std::min(size - done, kLargest)), &written, &position)) {
-      throw SystemError(ErrnoOfLastError(), "write " + path_);
+      throw SystemError(ErrnoOfLastError(), "write " + path_).WhileWriting(path_);
     }
     done += written;
   }
 }
 
 void File::Sync() const {
-  if (!FlushFileBuffers(reinterpret_cast<HANDLE>(handle_))) throw SystemError(ErrnoOfLastError(), "sync " + path_);
+  if (!FlushFileBuffers(reinterpret_cast<HANDLE>(handle_)))
+    throw SystemError(ErrnoOfLastError(), "sync " + path_).WhileWriting(path_);
 }
 
 void File::AdviseSequential() const {}
@@ -106,7 +111,8 @@ void File::AdviseSequential() const {}
 #else
 
 File::File(const std::string& path, Mode mode) : path_(path) {
-  const int flags = (mode == Mode::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+  // Not blocking: a FIFO must not hold a thread that nothing can end. To a regular file it means nothing.
+  const int flags = (mode == Mode::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
   const int fd = open(path.c_str(), flags);
   if (fd < 0) throw SystemError(errno, "open " + path);
   handle_ = fd;
@@ -137,13 +143,14 @@ void File::Write(const void* from, size_t size, uint64_t offset) const {
     const ssize_t written = pwrite(static_cast<int>(handle_), static_cast<const char*>(from) + done, size - done,
                                    static_cast<off_t>(offset + done));
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw SystemError(errno, "write " + path_);
+    if (written < 0) throw SystemError(errno, "write " + path_).WhileWriting(path_);
     done += static_cast<size_t>(written);
   }
 }
 
 void File::Sync() const {
-  if (fsync(static_cast<int>(handle_)) != 0 && errno != EINVAL) throw SystemError(errno, "sync " + path_);
+  if (fsync(static_cast<int>(handle_)) != 0 && errno != EINVAL)
+    throw SystemError(errno, "sync " + path_).WhileWriting(path_);
 }
 
 void File::AdviseSequential() const {

@@ -8,6 +8,11 @@
 
 namespace wim {
 
+#ifdef _WIN32
+// UTF-8 as Windows' own functions want it.
+std::wstring Wide(const std::string& text);
+#endif
+
 class File {
  public:
   enum class Mode { kRead, kWrite };  // kWrite: an existing file, for reading and writing

@@ -1,5 +1,6 @@
 // Gzip members (RFC 1952) from libdeflate. A file of members end to end is a gzip file like any other, and members are
-// made in parallel. The output depends on the input and the level alone, not on the processor or on threads.
+// made in parallel. The output depends on the input, the level and the version of libdeflate alone: not on the
+// processor or on threads.
 #ifndef STOWAGE_WIM_GZIP_H_
 #define STOWAGE_WIM_GZIP_H_
 

@@ -49,6 +49,14 @@ std::string Hex(const std::array<uint8_t, N>& hash) {
   return text;
 }
 
+// The hash a WIM gives to an empty stream.
+inline bool IsZero(const Sha1Hash& hash) {
+  for (const uint8_t byte : hash) {
+    if (byte != 0) return false;
+  }
+  return true;
+}
+
 // SHA-1 is uniform already: its first bytes are a hash table's hash.
 struct Sha1Hasher {
   size_t operator()(const Sha1Hash& hash) const {

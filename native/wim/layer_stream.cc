@@ -51,6 +51,16 @@ void LayerStream::Cancel() {
 }
 
 LayerResult LayerStream::Run() {
+  const auto let_go = [this](void*) {
+    pool_.reset();
+    blocks_.clear();
+    file_.reset();
+  };
+  const std::unique_ptr<void, decltype(let_go)> at_end(this, let_go);
+  return RunPlan();
+}
+
+LayerResult LayerStream::RunPlan() {
   CheckCancelled();
   file_ = std::make_unique<File>(options_.path, File::Mode::kWrite);
   pool_ = std::make_unique<WorkerPool>(std::max(1u, options_.threads));

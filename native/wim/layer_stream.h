@@ -60,7 +60,7 @@ class LayerStream {
   void Cancel();
 
   // Does the work; call it once, on a thread of its own. Throws WIM_CORRUPT, ABORTED or an errno's Error. What was
-  // written by then is the caller's to remove.
+  // written by then is the caller's to remove. When it returns or throws, file and threads are let go.
   LayerResult Run();
 
  private:
@@ -70,6 +70,7 @@ class LayerStream {
   };
   struct Block;
 
+  LayerResult RunPlan();
   bool Take(Segment* segment);
   void Append(const uint8_t* data, size_t size);
   void AppendBlob(BlobReader& reader);

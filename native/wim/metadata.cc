@@ -20,10 +20,6 @@ enum Tag : uint32_t { kTagObjectId = 1, kTagExtendedAttributes = 2, kTagUnixData
 
 uint64_t Align8(uint64_t offset) { return (offset + 7) & ~uint64_t{7}; }
 
-bool IsZero(const Sha1Hash& hash) {
-  return std::all_of(hash.begin(), hash.end(), [](uint8_t byte) { return byte == 0; });
-}
-
 Sha1Hash LoadHash(const uint8_t* bytes) {
   Sha1Hash hash;
   std::memcpy(hash.data(), bytes, hash.size());
@@ -96,6 +92,8 @@ uint64_t Metadata::ParseDentry(uint64_t offset, uint32_t parent, uint64_t* subdi
   if (length < kDentrySize || length > buffer_.size() - offset) {
     Corrupt("has a dentry of " + std::to_string(length) + " bytes at offset " + std::to_string(offset));
   }
+  // Each dentry has bytes of its own: more of them means that directories overlap.
+  if ((dentries_.size() + 1) * kDentrySize > buffer_.size()) Corrupt("has directories that overlap");
   Dentry dentry;
   dentry.parent = parent;
   dentry.attributes = Load32(bytes + 8);

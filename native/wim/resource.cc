@@ -42,6 +42,15 @@ void CheckChunkSize(const Resource& resource) {
   }
 }
 
+// A chunk that does not shrink is stored raw, so nothing is larger packed than it is unpacked, tables aside. What
+// claims to be must not make us hold it.
+void CheckPackedSize(const Resource& resource) {
+  const uint64_t largest = resource.size + ChunkCount(resource) * (8 + kChunkPrefixSize) + kSolidHeaderSize;
+  if (resource.size <= UINT64_MAX / 2 && resource.size_in_wim <= largest) return;
+  throw Error("WIM_CORRUPT", resource.Describe() + ": " + std::to_string(resource.size_in_wim) +
+                                 " bytes for a content of " + std::to_string(resource.size));
+}
+
 [[noreturn]] void BadChunk(const Resource& resource, uint64_t index, const char* what) {
   throw Error("WIM_CORRUPT", resource.Describe() + ": chunk " + std::to_string(index) + " " + what);
 }
@@ -70,12 +79,14 @@ Resource Resource::From(const File& file, const Header& header, const ResourceHe
       throw Error("WIM_CORRUPT", resource.Describe() + ": compression type " + std::to_string(resource.compression));
     }
     CheckChunkSize(resource);
+    CheckPackedSize(resource);
   } else if (at.flags & ResourceHeader::kCompressed) {
     resource.compression = header.compression;
     if (resource.compression == WIMLIB_COMPRESSION_TYPE_NONE) {
       throw Error("WIM_CORRUPT", resource.Describe() + ": compressed, in a WIM whose header names no compression");
     }
     CheckChunkSize(resource);
+    CheckPackedSize(resource);
   } else if (at.size_in_wim != at.uncompressed_size) {
     throw Error("WIM_CORRUPT", resource.Describe() + ": stored raw, but its two sizes differ");
   }

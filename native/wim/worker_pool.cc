@@ -1,11 +1,23 @@
 #include "worker_pool.h"
 
+#include <string>
+#include <system_error>
 #include <utility>
+
+#include "error.h"
 
 namespace wim {
 
 WorkerPool::WorkerPool(unsigned threads) {
-  for (unsigned i = 0; i < threads; i++) threads_.emplace_back([this] { Run(); });
+  for (unsigned i = 0; i < threads; i++) {
+    try {
+      threads_.emplace_back([this] { Run(); });
+    } catch (const std::system_error& error) {
+      // The system gives no more: the ones that run do the work, if there are any.
+      if (threads_.empty()) throw Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what());
+      break;
+    }
+  }
 }
 
 WorkerPool::~WorkerPool() {

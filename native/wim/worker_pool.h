@@ -24,6 +24,7 @@ class WorkerPool {
  public:
   using Task = std::function<void(WorkerTools&)>;
 
+  // At most so many threads: where the system gives fewer, fewer. Throws WIM_ERROR when it gives none.
   explicit WorkerPool(unsigned threads);
   // Tasks not yet begun are dropped.
   ~WorkerPool();

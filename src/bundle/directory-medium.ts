@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
-import { fileError, StowageError, systemCode } from '../errors.js'
+import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { DOCKER_FILE } from './heads.js'
 import { BUNDLE_FILE } from './manifest.js'
-import { type BundleMedium, type Documents, outputError } from './medium.js'
+import type { BundleMedium, Documents } from './medium.js'
 import { README_FILE } from './readme.js'
 
 /** There from the first byte until the bundle is sealed. */
@@ -219,7 +219,7 @@ async function makeDirectory(path: string): Promise<boolean> {
         cause: error,
       })
     }
-    throw fileError(outputError(error, path), path)
+    throw outputError(error, path)
   }
 }
 

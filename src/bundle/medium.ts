@@ -1,9 +1,8 @@
 /** What a bundle is written on: a directory or one tar file. The writer decides what, the medium where and how safely. */
 import { statfs } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import type { BlobStage, Bytes, FetchOptions } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
-import { StowageError, systemCode } from '../errors.js'
+import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import type { HeadSizes } from './heads.js'
@@ -53,13 +52,4 @@ export async function checkSpace(directory: string, needed: number, largest: num
       { hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.' },
     )
   }
-}
-
-/** Says where the output's parent should be, when it is not there. */
-export function outputError(error: unknown, path: string): unknown {
-  if (systemCode(error) !== 'ENOENT') return error
-  return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be made in it`, {
-    hint: 'Make the directory first, or mount the medium that should be there.',
-    cause: error,
-  })
 }

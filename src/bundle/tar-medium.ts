@@ -5,7 +5,7 @@ import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeAll } from '../blob/durable.js'
 import { verified } from '../blob/verified.js'
-import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
@@ -13,7 +13,7 @@ import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END, type TarMe
 import { CHECKSUMS_FILE } from './checksums.js'
 import { DOCKER_FILE, type HeadSizes, padHead } from './heads.js'
 import { BUNDLE_FILE } from './manifest.js'
-import { type BundleMedium, type Documents, outputError } from './medium.js'
+import type { BundleMedium, Documents } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
 
 /**
@@ -27,7 +27,7 @@ export async function openTarMedium(path: string, mtime: number): Promise<Bundle
     await rm(partial, { force: true }) // a run that was killed left it: nothing in it can be used
     return new TarMedium(path, await open(partial, 'wx+'), mtime)
   } catch (error) {
-    throw fileError(outputError(error, path), path)
+    throw outputError(error, path)
   }
 }
 

@@ -1,18 +1,20 @@
 /** Windows layers made from WIM images: read, planned, and run through the addon in one pass, with nothing extracted to disk. */
 import { randomUUID } from 'node:crypto'
-import { access, open, rename, rm } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import type { Stats } from 'node:fs'
+import { link, lstat, open, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import type { StagedBlob } from '../blob/blob-store.js'
 import { PARTIAL } from '../blob/durable.js'
-import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 import { OCI_LAYER, OCI_LAYER_GZIP } from '../oci/media-type.js'
 import type { WaitOptions } from '../progress.js'
-import { binding, nativeError, type NativeLayerResult } from '../wim/binding.js'
-import { type Dentry, FILE_ATTRIBUTE_REPARSE_POINT } from '../wim/dentry.js'
-import type { WimFile, WimImage } from '../wim/wim-file.js'
-import { isLayerReparseTag, parseReparsePoint, type ReparsePoint } from './reparse-point.js'
-import { type LayerCounts, type LayerPlan, type LayerTree, planWindowsLayer } from './windows-layer.js'
+import { binding, nativeError, type NativeLayerJob, type NativeLayerResult } from '../wim/binding.js'
+import type { Dentry } from '../wim/dentry.js'
+import { checkedThreads, type WimFile, type WimImage } from '../wim/wim-file.js'
+import { isLayerReparseTag } from './reparse-point.js'
+import type { LayerTree } from './layer-entries.js'
+import { type LayerCounts, type LayerPlan, planWindowsLayer } from './windows-layer.js'
 
 export interface LayerFromWimOptions extends WaitOptions {
   /** 1-based number or name; the WIM's only image (but for `UtilityVM`) when left out. */
@@ -67,10 +69,8 @@ export async function layerFromWim(
   const utilityVm = image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
   const trees = [await readTree(wim, image, 'Files')]
   if (utilityVm) trees.push(await readTree(wim, utilityVm, 'UtilityVM/Files'))
-  const points = await readReparsePoints(wim, trees, { signal, threads })
-  const plan = planWindowsLayer(trees, wim.blobs(), (_tree, dentry) => points.get(dentry) ?? noReparseData(wim, dentry), {
-    skipUnsupported,
-  })
+  const reparseData = await readReparseData(wim, trees, { signal, threads })
+  const plan = planWindowsLayer(trees, wim.blobs(), dentry => reparseData.get(dentry), { skipUnsupported })
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   const subject = wim.path
   onProgress?.({ type: 'stage', stage: 'convert', subject })
@@ -99,29 +99,53 @@ export async function layerFromWim(
 export async function writeLayerFromWim(
   wim: WimFile, output: string, { force = false, ...options }: LayerFromWimOptions & { readonly force?: boolean } = {},
 ): Promise<WindowsLayer> {
-  if (!force && (await exists(output))) {
-    throw new StowageError('OUTPUT_EXISTS', `${output} exists already`, { hint: 'Choose another name, or overwrite it with --force.' })
-  }
-  const partial = `${output}.${randomUUID()}${PARTIAL}`
+  await checkOutput(wim, output, force)
+  const partial = join(dirname(output), `${basename(output).slice(0, 40)}.${randomUUID().slice(0, 8)}${PARTIAL}`)
   try {
     await (await open(partial, 'wx')).close()
     const layer = await layerFromWim(wim, { path: partial, offset: 0 }, options)
-    await rename(partial, output)
+    await (force ? rename(partial, output) : placeNew(partial, output))
     return layer
   } catch (error) {
-    await rm(partial, { force: true })
-    throw abortError(fileError(error, output), options.signal)
+    throw abortError(outputError(error, output), options.signal)
+  } finally {
+    await rm(partial, { force: true }).catch(() => undefined) // the error that brought us here says more
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Before any work: the output must be a name for a new file, or with `force` a regular file that is not the WIM itself. */
+async function checkOutput(wim: WimFile, output: string, force: boolean): Promise<void> {
+  if (output === '') throw new StowageError('INVALID_ARGUMENT', 'the output has no name')
+  let found: Stats
   try {
-    await access(path)
-    return true
+    found = await lstat(output)
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw fileError(error, path)
+    if (systemCode(error) === 'ENOENT') return
+    throw fileError(error, output)
   }
+  if (!found.isFile()) {
+    throw new StowageError('INVALID_ARGUMENT', `${output} exists and is not a regular file`, { hint: 'Name a file to be made.' })
+  }
+  if (!force) throw occupied(output)
+  for (const part of wim.parts) {
+    const { dev, ino } = await stat(part)
+    if (dev !== found.dev || ino !== found.ino) continue
+    throw new StowageError('INVALID_ARGUMENT', `${output} is the WIM that is read`, { hint: 'Name another output.' })
+  }
+}
+
+/** Gives `partial` the name `output`, unless somebody else was faster. Where there are no hard links (FAT), it renames. */
+async function placeNew(partial: string, output: string): Promise<void> {
+  try {
+    await link(partial, output)
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') throw occupied(output)
+    await rename(partial, output)
+  }
+}
+
+function occupied(output: string): StowageError {
+  return new StowageError('OUTPUT_EXISTS', `${output} exists already`, { hint: 'Choose another name, or overwrite it with --force.' })
 }
 
 /**
@@ -146,11 +170,6 @@ function checkedLevel({ type, level = DEFAULT_LEVEL }: LayerCompression): number
   throw new StowageError('INVALID_ARGUMENT', `gzip has levels 1 to 12, not ${level}`)
 }
 
-function checkedThreads(threads: number = availableParallelism()): number {
-  if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads
-  throw new StowageError('INVALID_ARGUMENT', `expected 1 to 256 threads but found ${threads}`)
-}
-
 async function readTree(wim: WimFile, image: WimImage, root: string): Promise<LayerTree> {
   const metadata = await wim.metadata(image.index)
   const dentries: Dentry[] = []
@@ -159,32 +178,27 @@ async function readTree(wim: WimFile, image: WimImage, root: string): Promise<La
 }
 
 /** Reparse data are a few hundred bytes each, and the plan needs them: read before anything is written. */
-async function readReparsePoints(
+async function readReparseData(
   wim: WimFile, trees: readonly LayerTree[], options: { signal: AbortSignal | undefined; threads: number },
-): Promise<Map<Dentry, ReparsePoint>> {
+): Promise<Map<Dentry, Buffer>> {
   const { sizes, ranks } = wim.blobs()
   const wanted: { dentry: Dentry; blob: number }[] = []
   for (const dentry of trees.flatMap(tree => tree.dentries)) {
-    if ((dentry.attributes & FILE_ATTRIBUTE_REPARSE_POINT) === 0 || !isLayerReparseTag(dentry.reparseTag)) continue
     const blob = dentry.streams.find(stream => stream.type === 'reparse')?.blob
-    if (blob === undefined || blob < 0 || (sizes[blob] ?? 0) > REPARSE_LIMIT) throw noReparseData(wim, dentry)
-    wanted.push({ dentry, blob })
+    if (!isLayerReparseTag(dentry.reparseTag) || blob === undefined || blob < 0) continue
+    if ((sizes[blob] ?? 0) <= REPARSE_LIMIT) wanted.push({ dentry, blob })
   }
   wanted.sort((a, b) => (ranks[a.blob] ?? 0) - (ranks[b.blob] ?? 0))
-  const points = new Map<Dentry, ReparsePoint>()
+  const data = new Map<Dentry, Buffer>()
   let pieces: Uint8Array[] = []
   for await (const piece of wim.readBlobs(wanted.map(({ blob }) => blob), options)) {
     pieces.push(piece.bytes)
     if (!piece.last) continue
     const dentry = wanted[piece.request]?.dentry
-    if (dentry) points.set(dentry, parseReparsePoint(dentry.reparseTag, Buffer.concat(pieces), dentry.name))
+    if (dentry) data.set(dentry, Buffer.concat(pieces))
     pieces = []
   }
-  return points
-}
-
-function noReparseData(wim: WimFile, dentry: Dentry): never {
-  throw new StowageError('WIM_CORRUPT', `${wim.path}: ${dentry.name} is a reparse point without reparse data`)
+  return data
 }
 
 /** Feeds the plan to the addon as fast as it takes it, and waits for the end. */
@@ -194,33 +208,39 @@ async function runPlan(
   signal: AbortSignal | undefined, onWritten: (uncompressed: number) => void,
 ): Promise<NativeLayerResult> {
   const segments = plan.segments()[Symbol.iterator]()
-  let cancel: (() => void) | undefined
+  let job: NativeLayerJob | undefined
+  const cancel = (): void => job?.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
   try {
     return await new Promise<NativeLayerResult>((resolve, reject) => {
-      let failure: unknown
-      const job = new (binding().LayerJob)(wim.native, plan.blobs, options, (room, uncompressed, _written, result, error) => {
-        if (error !== undefined) return reject(failure ?? nativeError(error, options.path))
-        onWritten(uncompressed)
-        if (result) return resolve(result)
-        if (room) feed()
-      })
-      function feed(): void {
+      // What went wrong on this side: the job then ends with ABORTED, when it has let go of the file.
+      let failure: { readonly error: unknown } | undefined
+      function attempt(work: () => void): void {
         try {
-          for (;;) {
-            const next = segments.next()
-            if (next.done) return job.finish()
-            if (job.push(next.value.bytes, next.value.cuts) > PLAN_AHEAD) return
-          }
+          work()
         } catch (error) {
-          // The job then ends with ABORTED, when it has let go of the file; the reason is told in its place.
-          failure = error
-          job.cancel()
+          failure ??= { error }
+          cancel()
         }
       }
-      cancel = () => job.cancel()
-      signal?.addEventListener('abort', cancel, { once: true })
+      const create = binding().LayerJob
+      job = new create(wim.native, plan.blobs, options, (room, uncompressed, _written, result, error) => {
+        if (!failure) attempt(() => onWritten(uncompressed))
+        if (failure && (result || error !== undefined)) reject(failure.error)
+        else if (error !== undefined) reject(nativeError(error, wim.path))
+        else if (result) resolve(result)
+        else if (room && !failure) attempt(feed)
+      })
+      function feed(): void {
+        for (;;) {
+          const next = segments.next()
+          if (next.done) return job?.finish()
+          if ((job?.push(next.value.bytes, next.value.cuts) ?? 0) > PLAN_AHEAD) return
+        }
+      }
     })
   } finally {
-    if (cancel) signal?.removeEventListener('abort', cancel)
+    signal?.removeEventListener('abort', cancel)
+    job?.close()
   }
 }

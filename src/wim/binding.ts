@@ -66,6 +66,8 @@ export interface NativeLayerJob {
   push(bytes: Uint8Array, cuts: Uint32Array): number
   finish(): void
   cancel(): void
+  /** Cancels what still runs, waits for it, and lets go of the WIM. */
+  close(): void
 }
 
 let loaded: Binding | undefined
@@ -114,8 +116,8 @@ const OWN = new Set<string>(['NOT_A_WIM', 'WIM_CORRUPT', 'WIM_PART_MISSING', 'UN
 const DAMAGED = 'The file is damaged or was cut short: compare its checksum with the one at its source, and copy it again.'
 
 /**
- * An error of the addon as a StowageError, with libwim's own words and the native error as its cause. `path` is the file
- * it concerns. Anything else comes back as it was.
+ * An error of the addon as a StowageError, with libwim's own words and the native error as its cause. `path` is the WIM
+ * that was read. An error of writing, and anything else, comes back as it was.
  */
 export function nativeError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StowageError || !('code' in error)) return error
@@ -130,5 +132,6 @@ export function nativeError(error: unknown, path: string): unknown {
   if (native === 'WIMLIB_ERR_NOT_A_WIM_FILE') return new StowageError('NOT_A_WIM', message, { cause: error })
   if (CORRUPT.has(native)) return new StowageError('WIM_CORRUPT', message, { hint: DAMAGED, cause: error })
   if (native.startsWith('WIMLIB_ERR_')) return new StowageError('WIM_ERROR', message, { cause: error })
-  return fileError(error, path)
+  // What failed to be written is named by whoever knows what it will be called in the end.
+  return 'written' in error ? error : fileError(error, path)
 }

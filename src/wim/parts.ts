@@ -1,7 +1,7 @@
 /** The files of a WIM: one, or the parts of a split one that stand beside each other. */
-import { open, readdir } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
-import { fileError, StowageError } from '../errors.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
 
 const HEADER_SIZE = 208
 
@@ -17,13 +17,13 @@ interface PartHeader {
  * differs in digits alone is looked at. Throws WIM_PART_MISSING naming the parts that are not there.
  */
 export async function partsOf(path: string): Promise<string[]> {
-  const own = await readHeader(path)
+  const own = await readOwnHeader(path)
   if (own === undefined || own.totalParts <= 1) return [path]
   const found = new Map<number, string>([[own.part, path]])
   for (const name of await readdir(dirname(path))) {
     if (name === basename(path) || shape(name) !== shape(basename(path))) continue
     const candidate = join(dirname(path), name)
-    const header = await readHeader(candidate)
+    const header = await readOtherHeader(candidate)
     if (header?.guid === own.guid && header.totalParts === own.totalParts && !found.has(header.part)) {
       found.set(header.part, candidate)
     }
@@ -31,9 +31,10 @@ export async function partsOf(path: string): Promise<string[]> {
   const missing: number[] = []
   for (let part = 1; part <= own.totalParts; part += 1) if (!found.has(part)) missing.push(part)
   if (missing.length > 0) {
+    const shown = missing.slice(0, 10).join(', ') + (missing.length > 10 ? ` and ${missing.length - 10} more` : '')
     throw new StowageError(
       'WIM_PART_MISSING',
-      `${path} is part ${own.part} of ${own.totalParts}; expected all parts beside it but part ${missing.join(', ')} is not there`,
+      `${path} is part ${own.part} of ${own.totalParts}; expected all parts beside it but part ${shown} is not there`,
       { hint: 'Copy all parts into one directory, under names that differ in the number alone.' },
     )
   }
@@ -46,14 +47,31 @@ function shape(name: string): string {
   return name.slice(0, name.length - extension.length).replace(/\d+$/, '').toLowerCase() + extension.toLowerCase()
 }
 
-async function readHeader(path: string): Promise<PartHeader | undefined> {
+async function readOwnHeader(path: string): Promise<PartHeader | undefined> {
   try {
-    await using file = await open(path)
-    const header = Buffer.alloc(HEADER_SIZE)
-    const { bytesRead } = await file.read(header, 0, HEADER_SIZE, 0)
-    if (bytesRead < HEADER_SIZE || header.toString('latin1', 0, 8) !== 'MSWIM\0\0\0') return undefined
-    return { guid: header.toString('hex', 0x18, 0x28), part: header.readUInt16LE(0x28), totalParts: header.readUInt16LE(0x2a) }
+    if (!(await stat(path)).isFile()) {
+      throw new StowageError('INVALID_ARGUMENT', `${path} is not a regular file`, { hint: 'Name a WIM file.' })
+    }
+    return await readHeader(path)
   } catch (error) {
     throw fileError(error, path)
   }
+}
+
+/** Of a file that only stands beside: what cannot be read is no part. */
+async function readOtherHeader(path: string): Promise<PartHeader | undefined> {
+  try {
+    return (await stat(path)).isFile() ? await readHeader(path) : undefined
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error
+    return undefined
+  }
+}
+
+async function readHeader(path: string): Promise<PartHeader | undefined> {
+  await using file = await open(path)
+  const header = Buffer.alloc(HEADER_SIZE)
+  const { bytesRead } = await file.read(header, 0, HEADER_SIZE, 0)
+  if (bytesRead < HEADER_SIZE || header.toString('latin1', 0, 8) !== 'MSWIM\0\0\0') return undefined
+  return { guid: header.toString('hex', 0x18, 0x28), part: header.readUInt16LE(0x28), totalParts: header.readUInt16LE(0x2a) }
 }

@@ -65,7 +65,7 @@ export interface BlobPiece {
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
-  /** Threads that decompress; the processors of the machine when left out. */
+  /** Threads that decompress, 1 to 256; the processors of the machine when left out. */
   readonly threads?: number | undefined
 }
 
@@ -89,23 +89,33 @@ const DENTRIES_AT_A_TIME = 2048
  * Throws FILE_NOT_FOUND, NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING or ADDON_MISSING. Whoever opens it closes it:
  * `await using wim = await openWim(path)`.
  */
-export async function openWim(path: string): Promise<WimFile> {
+export async function openWim(path: string, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<WimFile> {
   const parts = await partsOf(path)
   try {
-    return new WimFile(path, await binding().openWim(parts))
+    if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
+    return new WimFile(path, parts, await binding().openWim(parts))
   } catch (error) {
     throw nativeError(error, path)
   }
 }
 
+/** As many threads as `threads` says, all processors when it says nothing. Throws INVALID_ARGUMENT. */
+export function checkedThreads(threads: number = availableParallelism()): number {
+  if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads
+  throw new StowageError('INVALID_ARGUMENT', `expected 1 to 256 threads but found ${threads}`)
+}
+
 /** An open WIM. Made by {@link openWim}. */
 export class WimFile implements AsyncDisposable {
   readonly path: string
+  /** All files of the archive, the first part first. */
+  readonly parts: readonly string[]
   readonly info: WimInfo
   readonly #native: NativeWimFile
 
-  constructor(path: string, native: NativeWimFile) {
+  constructor(path: string, parts: readonly string[], native: NativeWimFile) {
     this.path = path
+    this.parts = parts
     this.#native = native
     const { compression, guid, part: _part, ...info } = native.info()
     this.info = { ...info, compression: COMPRESSIONS[compression] ?? 'none', guid: guid.toString('hex') }
@@ -172,7 +182,7 @@ export class WimFile implements AsyncDisposable {
    */
   async *readBlobs(blobs: readonly number[] | Uint32Array, { signal, threads }: ReadOptions = {}): AsyncIterable<BlobPiece> {
     const stream = this.#guard(
-      () => new (binding().BlobStream)(this.#native, Uint32Array.from(blobs), threads ?? availableParallelism()),
+      () => new (binding().BlobStream)(this.#native, Uint32Array.from(blobs), checkedThreads(threads)),
     )
     try {
       for (let batch = await stream.next(); batch; batch = await stream.next()) {

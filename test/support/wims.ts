@@ -196,3 +196,26 @@ const SMALL_TREE = (): Record<string, Uint8Array> => ({
   'docs/deep/random.bin': incompressible('small tree', 50_000),
   'docs/deep/ünïcode 🐋.txt': Buffer.from('name'),
 })
+
+/**
+ * Changes the metadata of the only image of an uncompressed WIM as `change` likes, and makes its hash right again: what a
+ * hostile writer can do that wimlib-imagex will not.
+ */
+export function patchMetadata(path: string, change: (metadata: Buffer) => void): void {
+  const block = wimlib('info', path, '--blobs').split(/\n\s*\n/).find(text => text.includes('WIM_RESHDR_FLAG_METADATA')) ?? ''
+  const number = (name: string): number => Number(new RegExp(`^${name}\\s+= (\\d+)`, 'm').exec(block)?.[1])
+  const [offset, size] = [number('Offset in WIM'), number('Uncompressed size')]
+  const whole = readFileSync(path)
+  const metadata = whole.subarray(offset, offset + size)
+  const before = createHash('sha1').update(metadata).digest()
+  change(metadata)
+  createHash('sha1').update(metadata).digest().copy(whole, whole.lastIndexOf(before))
+  writeFileSync(path, whole)
+}
+
+/** For {@link patchMetadata}: writes another name of the same length, wherever the old one stands. */
+export function renameIn(metadata: Buffer, from: string, to: string): void {
+  const [old, name] = [Buffer.from(from, 'utf16le'), Buffer.from(to, 'utf16le')]
+  if (old.length !== name.length) throw new RangeError(`${from} and ${to} differ in length`)
+  for (let at = metadata.indexOf(old); at >= 0; at = metadata.indexOf(old, at + 1)) name.copy(metadata, at)
+}
