@@ -56,6 +56,12 @@ export async function verifyGraph(input: GraphInput): Promise<{
   const entries = attempt(INDEX_FILE, () => input.index && parseLayoutIndex(input.index, INDEX_FILE))
   if (!entries) return { findings, blobs: undefined }
   const roots = groupByRoot(entries.map(entry => ({ root: entry, name: nameOf(entry) })))
+  const byDigest = new Map(roots.map(({ root }) => [root.digest, root]))
+  for (const { digest, size, mediaType } of entries) {
+    const root = byDigest.get(digest)
+    if (root?.size === size && root.mediaType === mediaType) continue
+    find('INVALID_MANIFEST', INDEX_FILE, `${digest} stands there twice, and not as the same: ${size} bytes of ${mediaType}`)
+  }
   const images: NamedImage[] = []
   for (const { root, names } of roots) {
     const image = await readRoot(root)

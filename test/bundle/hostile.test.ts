@@ -137,6 +137,17 @@ t.test('a document that is nested deep, long in a field or wrong throughout is a
   }
 })
 
+t.test('an image that index.json names twice, and the second time otherwise, is a finding', async t => {
+  for (const other of [{ size: 1 }, { mediaType: 'application/vnd.docker.distribution.manifest.v2+json' }]) {
+    const bundle = await copyOf(t)
+    const index = JSON.parse(await readFile(join(bundle, 'index.json'), 'utf8'))
+    index.manifests.push({ ...index.manifests[0], ...other })
+    await writeFile(join(bundle, 'index.json'), JSON.stringify(index))
+    await relist(bundle)
+    t.match((await verifyBundle(bundle)).findings, [{ code: 'INVALID_MANIFEST', path: 'index.json', message: /twice/ }])
+  }
+})
+
 t.test('an oversized document in a tar is refused without reading it', async t => {
   const path = join(t.testdir(), 'x.tar')
   const size = 65 * 1024 * 1024
