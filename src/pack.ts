@@ -56,7 +56,7 @@ export async function pack(images: readonly string[], output: string, options: P
     })
   }
   const locations = images.map(parseLocation)
-  const references = names?.map(name => withDefaultTag(parseReference(name))) ?? []
+  const references = names?.map(nameToGive) ?? []
   if (signal?.aborted) throw abortError(signal.reason, signal)
   const sources: ImageSource[] = []
   const writer = await openBundleWriter(output, { signal, epoch })
@@ -122,6 +122,15 @@ async function prepare(
     }
     return found
   }
+}
+
+/** As docker has it, a digest is no name to give: it would say that the image is another. */
+function nameToGive(text: string): Reference {
+  const reference = withDefaultTag(parseReference(text))
+  if (reference.digest === undefined) return reference
+  throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, {
+    hint: 'Write name:tag.',
+  })
 }
 
 /** SOURCE_DATE_EPOCH as a number of seconds. Throws INVALID_ARGUMENT. Source: reproducible-builds.org, SOURCE_DATE_EPOCH. */

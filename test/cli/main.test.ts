@@ -74,6 +74,7 @@ t.test('stowage says what is wrong with the command line, and exits 2', async t 
     [['pack', '-o', 'x'], /image|non-option/],
     [['pack', 'oci:x', '-o', 'x', '--frobnicate'], /Unknown argument: frobnicate/],
     [['pack', 'oci:x', '-o', 'a', '-o', 'b'], /--output was given more than once/],
+    [['pack', 'oci:a', '-o', 'x', '-t', `one@sha256:${'0'.repeat(64)}`], /has a digest/],
     [['pack', 'oci:x', '-o', '-'], /"-" is no output/],
     [['pack', 'oci:x', '-o', ''], /"" is no output/],
     [['pack', 'nginx:1.27', '-o', 'x'], /nginx:1\.27/],
