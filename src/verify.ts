@@ -105,6 +105,7 @@ class Check {
     const manifest = this.#parse(documents.get(BUNDLE_FILE), BUNDLE_FILE, parseBundleManifest)
     const sums = this.#parse(documents.get(CHECKSUMS_FILE), CHECKSUMS_FILE, parseChecksums)
     const { findings, blobs } = await verifyGraph({
+      layout: documents.get(LAYOUT_FILE),
       index: documents.get(INDEX_FILE),
       docker: documents.get(DOCKER_FILE),
       manifest,

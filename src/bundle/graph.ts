@@ -3,8 +3,8 @@ import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { parseJson, record, shown } from '../oci/json.js'
-import { blobPath, INDEX_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
+import { fields, parseJson, record, shown, string } from '../oci/json.js'
+import { blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { groupByRoot } from '../source/selection.js'
 import type { BundleFile } from './files.js'
@@ -34,6 +34,7 @@ export interface Finding {
 }
 
 interface GraphInput {
+  readonly layout: Uint8Array | undefined
   readonly index: Uint8Array | undefined
   readonly docker: Uint8Array | undefined
   readonly manifest: BundleManifest | undefined
@@ -53,6 +54,7 @@ export async function verifyGraph(input: GraphInput): Promise<{
   blobs: ReadonlySet<string> | undefined
 }> {
   const findings: Finding[] = []
+  attempt(LAYOUT_FILE, () => input.layout && checkLayout(input.layout))
   const entries = attempt(INDEX_FILE, () => input.index && parseLayoutIndex(input.index, INDEX_FILE))
   if (!entries) return { findings, blobs: undefined }
   const roots = groupByRoot(entries.map(entry => ({ root: entry, name: nameOf(entry) })))
@@ -167,6 +169,13 @@ export async function verifyGraph(input: GraphInput): Promise<{
   }
 }
 
+/** Every OCI reader asks for the version first. */
+function checkLayout(bytes: Uint8Array): void {
+  const version = string(record(parseJson(bytes, LAYOUT_FILE), LAYOUT_FILE), 'imageLayoutVersion', LAYOUT_FILE)
+  if (version === '1.0.0') return
+  throw new StowageError('INVALID_MANIFEST', `${LAYOUT_FILE}: expected imageLayoutVersion 1.0.0 but found ${shown(version)}`)
+}
+
 function storeOf({ files, read }: GraphInput): BlobStore {
   return {
     has: async blob => files.get(blobPath(blob.digest))?.size === blob.size,
@@ -191,16 +200,18 @@ function pathsOf(image: ImageContent): readonly string[] {
 function dockerEntries(bytes: Uint8Array): ReadonlyMap<string, string> {
   const list = parseJson(bytes, DOCKER_FILE)
   if (!Array.isArray(list)) throw new StowageError('INVALID_MANIFEST', `${DOCKER_FILE}: expected an array`)
-  return new Map(
-    list.map((item: unknown, n) => {
-      const where = `${DOCKER_FILE}[${n}]`
-      const entry = record(item, where)
-      const tags = strings(entry['RepoTags'] ?? [], `${where}.RepoTags`)
-      const layers = strings(entry['Layers'], `${where}.Layers`)
-      const [config] = strings([entry['Config']], `${where}.Config`)
-      return [config ?? '', `tags ${[...tags].sort().join(' ')}, layers ${layers.join(' ')}`]
-    }),
-  )
+  const entries = new Map<string, string>()
+  list.forEach((item: unknown, n) => {
+    const where = `${DOCKER_FILE}[${n}]`
+    const entry = fields(item, where)
+    const tags = strings(entry['RepoTags'] ?? [], `${where}.RepoTags`)
+    const layers = strings(entry['Layers'], `${where}.Layers`)
+    const [config] = strings([entry['Config']], `${where}.Config`)
+    const text = `tags ${[...tags].sort().join(' ')}, layers ${layers.join(' ')}`
+    const before = entries.get(config ?? '')
+    entries.set(config ?? '', before === undefined ? text : [before, text].sort().join(' and '))
+  })
+  return entries
 }
 
 function strings(value: unknown, where: string): readonly string[] {

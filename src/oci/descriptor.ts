@@ -1,6 +1,6 @@
 /** Descriptors: media type, digest and size of a blob. Source: OCI image-spec, descriptor.md. */
 import { type Digest, digestOf, parseDigest } from './digest.js'
-import { type JsonObject, record, size, string, stringMap } from './json.js'
+import { fields, type JsonObject, size, string, stringMap } from './json.js'
 import { parsePlatform, type Platform } from './platform.js'
 
 export interface Descriptor {
@@ -16,7 +16,7 @@ export interface Descriptor {
 
 /** Throws INVALID_MANIFEST naming the field. Fields we do not speak of are left out. */
 export function parseDescriptor(value: unknown, where: string): Descriptor {
-  const object = record(value, where)
+  const object = fields(value, where)
   const annotations = stringMap(object, 'annotations', where)
   return {
     mediaType: string(object, 'mediaType', where),

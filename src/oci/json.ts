@@ -3,10 +3,10 @@ import { StowageError } from '../errors.js'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
-/** Parses UTF-8 JSON. Throws INVALID_MANIFEST naming `where`. */
+/** Parses UTF-8 JSON without a byte order mark, which Go programs refuse. Throws INVALID_MANIFEST naming `where`. */
 export function parseJson(bytes: Uint8Array, where: string): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch (error) {
     throw new StowageError('INVALID_MANIFEST', `${where} is not JSON`, { cause: error })
   }
@@ -15,6 +15,17 @@ export function parseJson(bytes: Uint8Array, where: string): unknown {
 export function record(value: unknown, where: string): JsonObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, 'an object', value)
   return value as JsonObject // narrowed above: a non-null object that is no array
+}
+
+/**
+ * As {@link record}, for objects with fields of a spec. Go programs take fields that differ in case alone for one field, the
+ * last: with both, they would read another image than we do.
+ */
+export function fields(value: unknown, where: string): JsonObject {
+  const object = record(value, where)
+  const names = Object.keys(object)
+  if (new Set(names.map(name => name.toLowerCase())).size === names.length) return object
+  throw new StowageError('INVALID_MANIFEST', `${where} has fields whose names differ in case alone`)
 }
 
 export function array(object: JsonObject, key: string, where: string): readonly unknown[] {

@@ -1,7 +1,7 @@
 /** Image manifests and indexes, read from their bytes. Source: OCI image-spec, manifest.md and image-index.md. */
 import { StowageError } from '../errors.js'
 import { type Descriptor, parseDescriptor } from './descriptor.js'
-import { array, optionalArray, optionalString, parseJson, record } from './json.js'
+import { array, fields, optionalArray, optionalString, parseJson } from './json.js'
 import { isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from './media-type.js'
 
 export interface ImageManifest {
@@ -26,7 +26,7 @@ export const MANIFEST_LIMIT = 16 * 1024 * 1024
  * Throws INVALID_MANIFEST naming the field in `where`.
  */
 export function parseManifest(bytes: Uint8Array, where: string, mediaType?: string): ImageManifest | ImageIndex {
-  const object = record(parseJson(bytes, where), where)
+  const object = fields(parseJson(bytes, where), where)
   const own = optionalString(object, 'mediaType', where)
   if (own !== undefined && mediaType !== undefined && own !== mediaType) {
     throw new StowageError('INVALID_MANIFEST', `${where}.mediaType: expected ${mediaType}, as its descriptor says, but found ${own}`)

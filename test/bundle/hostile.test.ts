@@ -148,6 +148,26 @@ t.test('an image that index.json names twice, and the second time otherwise, is 
   }
 })
 
+t.test('a head that other readers take otherwise, or not at all, is a finding', async t => {
+  const cases: [string, (text: string) => string][] = [
+    ['oci-layout', () => 'garbage'],
+    ['oci-layout', () => '{"imageLayoutVersion":"9.0.0"}'],
+    ['index.json', text => `\ufeff${text}`],
+    ['index.json', text => text.replace('"manifests"', '"Manifests":[],"manifests"')],
+    ['index.json', text => text.replace('"digest"', `"Digest":"sha256:${'0'.repeat(64)}","digest"`)],
+    ['manifest.json', text => `\ufeff${text}`],
+    ['manifest.json', text => text.replace('"Layers"', '"repotags":["other:1"],"Layers"')],
+    ['manifest.json', text => JSON.stringify([{ ...JSON.parse(text)[0], RepoTags: ['other:1'] }, ...JSON.parse(text)])],
+  ]
+  for (const [file, change] of cases) {
+    const bundle = await copyOf(t)
+    await writeFile(join(bundle, file), change(await readFile(join(bundle, file), 'utf8')))
+    await relist(bundle)
+    const { findings } = await verifyBundle(bundle)
+    t.ok(findings.some(({ path }) => path === file), `${file} ${change}`)
+  }
+})
+
 t.test('an oversized document in a tar is refused without reading it', async t => {
   const path = join(t.testdir(), 'x.tar')
   const size = 65 * 1024 * 1024
