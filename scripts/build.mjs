@@ -43,6 +43,11 @@ export function copyPrebuild() {
   const directory = join(ROOT, 'prebuilds', `${process.platform}-${process.arch}`)
   mkdirSync(directory, { recursive: true })
   copyFileSync(ADDON, join(directory, 'stowage.node'))
+  // Their code is part of the binary, so their licences travel with it.
+  for (const name of ['libdeflate-dev', 'libssl-dev']) {
+    const copyright = join('/usr/share/doc', name, 'copyright')
+    if (existsSync(copyright)) copyFileSync(copyright, join(directory, `${name}.copyright`))
+  }
 }
 
 /** Changes when a file below `paths` comes, goes or changes. */

@@ -117,7 +117,10 @@ export function fileError(error: unknown, path: string): unknown {
     case 'EIO':
       return new StowageError('IO_ERROR', `the medium of ${path} failed: ${message}`, { cause: error })
     default:
-      return error
+      // Any other failed system call is the system's fault, not ours.
+      return error instanceof Error && 'syscall' in error
+        ? new StowageError('IO_ERROR', `${path}: ${message}`, { cause: error })
+        : error
   }
 }
 

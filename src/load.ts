@@ -69,6 +69,8 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   }
 }
 
+const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
+
 async function load(
   reader: BundleReader,
   image: BundleImage,
@@ -91,8 +93,14 @@ async function load(
   } catch (error) {
     const named = abortError(error, options.signal)
     if (!(named instanceof StowageError) || named.code === 'ABORTED') throw named
-    return { ...about, id: undefined, sent: 0, skipped: 0, error: named }
+    return { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(named) }
   }
+}
+
+/** What is wrong with the content is wrong with the bundle, wherever on the way it was found. */
+function withHint(error: StowageError): StowageError {
+  if (error.hint !== undefined || (error.code !== 'DIGEST_MISMATCH' && error.code !== 'SIZE_MISMATCH')) return error
+  return new StowageError(error.code, error.message, { hint: DAMAGED, cause: error.cause })
 }
 
 /** Nothing of an image is sent when a layer is known to be missing or of the wrong size. */
@@ -100,7 +108,7 @@ function expectLayers({ files }: BundleReader, { layers }: ImageContent): void {
   for (const { digest, size } of layers) {
     const path = blobPath(digest)
     const file = files.get(path)
-    const hint = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
+    const hint = DAMAGED
     if (file?.type !== 'file') throw new StowageError('BLOB_MISSING', `${path} is not in the bundle`, { hint })
     if (file.size !== size) {
       throw new StowageError('SIZE_MISMATCH', `expected ${size} bytes in ${path} but found ${file.size}`, { hint })

@@ -6,6 +6,7 @@ import { openEngineDestination } from './destination/engine.js'
 import type { ImageDestination } from './destination/image-destination.js'
 import { openLayoutDestination } from './destination/layout.js'
 import { StowageError } from './errors.js'
+import type { LayerFromWimOptions } from './layer/from-wim.js'
 import type { Reference } from './oci/reference.js'
 import type { WaitOptions } from './progress.js'
 import { openEngineSource } from './source/engine.js'
@@ -21,6 +22,8 @@ export interface OpenSourceOptions extends WaitOptions {
   readonly spool: () => Promise<BlobDirectory>
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
+  /** How a layer is made of a WIM. */
+  readonly layer?: Pick<LayerFromWimOptions, 'compression' | 'skipUnsupported' | 'threads' | 'onSkipped'> | undefined
   /** Name of an image that has none of its own. */
   readonly name?: Reference | undefined
 }
@@ -29,7 +32,7 @@ export interface OpenSourceOptions extends WaitOptions {
  * Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named.
  */
 export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
-  const { stage, spool, host, name, signal, onProgress } = options
+  const { stage, spool, host, layer, name, signal, onProgress } = options
   switch (location.type) {
     case 'oci':
       return await openLayoutSource(location.directory, location.ref)
@@ -43,7 +46,7 @@ export async function openSource(location: Location, options: OpenSourceOptions)
       }
       return await openEngineSource(location.name, { host, spool: await spool(), signal })
     case 'wim':
-      return await openWimSource(location.file, { image: location.image, name, stage, signal, onProgress })
+      return await openWimSource(location.file, { ...layer, image: location.image, name, stage, signal, onProgress })
   }
 }
 

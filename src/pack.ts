@@ -5,8 +5,9 @@ import type { BundleManifest } from './bundle/manifest.js'
 import { type BundleWriter, isTarPath, openBundleWriter } from './bundle/writer.js'
 import { copyContent } from './copy.js'
 import { abortError, fileError, StowageError } from './errors.js'
+import type { LayerFromWimOptions } from './layer/from-wim.js'
 import { parseReference, type Reference, withDefaultTag } from './oci/reference.js'
-import { openSource } from './open.js'
+import { openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import type { ImageSource } from './source/image-source.js'
 import { type Location, parseLocation } from './source/location.js'
@@ -16,6 +17,8 @@ export interface PackOptions extends WaitOptions {
   readonly names?: readonly string[] | undefined
   /** Engine address for `docker-daemon:` images. */
   readonly host?: string | undefined
+  /** How layers are made of WIMs; the bytes of every other image stay as they are. */
+  readonly layer?: Pick<LayerFromWimOptions, 'compression' | 'skipUnsupported' | 'threads'> | undefined
   /** Seconds since 1970 for all times in the bundle; the environment's SOURCE_DATE_EPOCH when left out. */
   readonly epoch?: number | undefined
 }
@@ -26,6 +29,8 @@ export interface PackResult {
   /** Of all files, in bytes. */
   readonly size: number
   readonly manifest: BundleManifest
+  /** What `layer.skipUnsupported` left out of WIMs: paths in the layer with the reason. */
+  readonly skipped: readonly string[]
 }
 
 /** An image that was read, with what is needed to copy it. */
@@ -43,7 +48,7 @@ interface Prepared {
  * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
 export async function pack(images: readonly string[], output: string, options: PackOptions = {}): Promise<PackResult> {
-  const { names, host, signal, onProgress, epoch = epochOf(process.env['SOURCE_DATE_EPOCH']) } = options
+  const { names, host, layer, signal, onProgress, epoch = epochOf(process.env['SOURCE_DATE_EPOCH']) } = options
   if (output === '' || output === '-') {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(output)} is no output: a bundle is a directory or a file`, {
       hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
@@ -59,9 +64,16 @@ export async function pack(images: readonly string[], output: string, options: P
   const references = names?.map(nameToGive) ?? []
   if (signal?.aborted) throw abortError(signal.reason, signal)
   const sources: ImageSource[] = []
+  const skipped: string[] = []
   const writer = await openBundleWriter(output, { signal, epoch })
   try {
-    const prepared = await prepare(locations, writer, sources, { names: references, host, signal, onProgress })
+    const prepared = await prepare(locations, writer, sources, {
+      names: references,
+      host,
+      layer: { ...layer, onSkipped: paths => skipped.push(...paths) },
+      signal,
+      onProgress,
+    })
     for (const { source, image, names: own } of prepared) {
       await copyContent(source, image, writer, { names: own, signal, onProgress })
     }
@@ -71,6 +83,7 @@ export async function pack(images: readonly string[], output: string, options: P
       form: isTarPath(output) ? 'tar' : 'directory',
       size: await sizeOfBundle(output, manifest),
       manifest,
+      skipped,
     }
   } catch (error) {
     throw withResumeHint(abortError(error, signal), output)
@@ -83,6 +96,7 @@ export async function pack(images: readonly string[], output: string, options: P
 interface PrepareOptions extends WaitOptions {
   readonly names: readonly Reference[]
   readonly host: string | undefined
+  readonly layer: OpenSourceOptions['layer']
 }
 
 /** Opens and reads all images, those that are made here last; the result is in the order of `locations`. */
@@ -90,7 +104,7 @@ async function prepare(
   locations: readonly Location[],
   writer: BundleWriter,
   sources: ImageSource[],
-  { names, host, signal, onProgress }: PrepareOptions,
+  { names, host, layer, signal, onProgress }: PrepareOptions,
 ): Promise<readonly Prepared[]> {
   const prepared = new Map<Location, readonly Prepared[]>()
   const born = locations.filter(location => location.type === 'wim')
@@ -110,6 +124,7 @@ async function prepare(
       stage: writer,
       spool: async () => await writer.spool(),
       host,
+      layer,
       name: names[0],
       signal,
       onProgress,

@@ -2,7 +2,7 @@
 
 /** One event. Sizes are bytes; `done` never falls, and reaches `total` where the total is known. */
 export type ProgressEvent =
-  | { readonly type: 'stage'; readonly stage: 'read' | 'convert' | 'copy' | 'verify' | 'load' | 'prove'; readonly subject: string }
+  | { readonly type: 'stage'; readonly stage: 'convert' | 'copy' | 'verify' | 'load' | 'prove'; readonly subject: string }
   | { readonly type: 'bytes'; readonly subject: string; readonly done: number; readonly total: number | undefined }
   | { readonly type: 'done'; readonly subject: string }
 

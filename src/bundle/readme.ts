@@ -23,6 +23,8 @@ LOAD IT
       docker load -i BUNDLE.tar                  (or: podman load -i BUNDLE.tar)
   If it is a directory, inside it:
       tar -cf - oci-layout index.json manifest.json blobs | docker load
+  Where the bundle holds Windows images and the engine runs on Linux, docker load ends with
+  "cannot load windows image on linux": by then it has loaded all the others.
 
 WITH STOWAGE
       stowage verify BUNDLE                      names every file that is wrong, missing or extra

@@ -37,7 +37,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ABORTED: 130,
 }
 
-/** 130 stands for SIGINT; main() makes it 143 where SIGTERM ended the command. */
+/** 130 stands for SIGINT; main() makes it 143 or 129 where SIGTERM or SIGHUP ended the command. */
 export function exitCodeOf(code: ErrorCode): number {
   return EXIT_CODES[code]
 }

@@ -1,40 +1,34 @@
 /** `stowage layer`: layers and the WIM files they come from. */
 import type { Argv, CommandModule } from 'yargs'
-import { StowageError } from '../errors.js'
-import { type LayerCompression, writeLayerFromWim, type WindowsLayer } from '../layer/from-wim.js'
+import { writeLayerFromWim, type WindowsLayer } from '../layer/from-wim.js'
 import { openWim } from '../wim/wim-file.js'
+import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
 import { count, formatSize, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
-interface FromWimOptions extends GlobalOptions {
+interface FromWimOptions extends GlobalOptions, LayerOptions {
   readonly file: string
   readonly output: string
   readonly image: string | undefined
-  readonly compression: string
-  readonly threads: number | undefined
   readonly force: boolean
-  readonly 'skip-unsupported': boolean
 }
 
 const fromWim: CommandModule<GlobalOptions, FromWimOptions> = {
   command: 'from-wim <file>',
   describe: 'Make a Windows layer from a WIM, in one pass, extracting nothing to disk',
   builder: yargs =>
-    yargs
+    layerOptions(yargs)
       .positional('file', { type: 'string', demandOption: true, describe: 'The WIM, or any part of a split one' })
       .option('output', { alias: 'o', type: 'string', demandOption: true, requiresArg: true, coerce: once('output'), describe: 'The layer, a tar: layer.tar.gz' })
       .option('image', { type: 'string', requiresArg: true, coerce: once('image'), describe: 'Number (from 1) or name of the image that becomes Files/; needed where there are several' })
-      .option('compression', { type: 'string', default: 'gzip', requiresArg: true, coerce: once('compression'), describe: 'gzip[:LEVEL], level 1 (fast) to 12 (small), or none' })
-      .option('threads', { type: 'number', requiresArg: true, describe: 'Threads that decompress and compress; all processors when left out' })
-      .option('skip-unsupported', { type: 'boolean', default: false, describe: 'Leave out what a layer cannot hold, and say so, instead of failing' })
       .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' })
       .example('$0 layer from-wim NanoServer.wim -o layer.tar.gz', 'Files/ from the image, UtilityVM/Files/ from the image of that name')
       .example('$0 layer from-wim install.wim --image 2 --compression gzip:9 -o layer.tar.gz', 'Image 2, small rather than fast') as unknown as Argv<FromWimOptions>, // yargs does not type coerce
-  handler: async ({ file, output, image, compression, threads, force, ...options }) => {
+  handler: async ({ file, output, image, force, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       await using wim = await openWim(file)
       const layer = await writeLayerFromWim(wim, output, {
-        image, compression: parseCompression(compression), threads, force, skipUnsupported: options['skip-unsupported'], signal, onProgress,
+        ...readLayerOptions(options), image, force, signal, onProgress,
       })
       report(document(output, layer), text(output, layer))
     })
@@ -47,16 +41,6 @@ export const layer: CommandModule<GlobalOptions, GlobalOptions> = {
   describe: 'Windows layers from WIM files',
   builder: yargs => yargs.command(fromWim).demandCommand(1, 'Name a command of "stowage layer".').strict(),
   handler: () => undefined,
-}
-
-function parseCompression(words: string): LayerCompression {
-  const match = /^(?:(none)|gzip(?::(\d+))?)$/.exec(words)
-  if (!match) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is no compression of a layer`, {
-      hint: 'Write gzip, gzip:LEVEL or none.',
-    })
-  }
-  return match[1] ? { type: 'none' } : { type: 'gzip', ...(match[2] ? { level: Number(match[2]) } : {}) }
 }
 
 function document(path: string, made: WindowsLayer): Readonly<Record<string, unknown>> {

@@ -12,7 +12,7 @@ import { globalOptions, interruption, listenToSignals } from './session.js'
 import { verify } from './verify.js'
 
 const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 6 engine not reached, 7 no space,
-8 engine refused or load not proved, 130 and 143 interrupted.`
+8 engine refused or load not proved, 129, 130 and 143 interrupted.`
 
 /** Parses `argv` (without node and script) and runs the command it names. */
 async function main(argv: readonly string[]): Promise<void> {
@@ -59,7 +59,7 @@ function fail(error: unknown, json: boolean): void {
   }
   printError(error)
   if (!(error instanceof StowageError)) process.exitCode = EXIT_FAILED
-  else process.exitCode = error.code === 'ABORTED' && interruption() === 'SIGTERM' ? 143 : exitCodeOf(error.code)
+  else process.exitCode = (error.code === 'ABORTED' ? interruption() : undefined) ?? exitCodeOf(error.code)
 }
 
 // A reader that closed its end, as `stowage … | head` does, is no failure of ours

@@ -3,10 +3,11 @@ import type { Argv, CommandModule } from 'yargs'
 import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { pack as packBundle, type PackResult } from '../pack.js'
-import { count, familiarNames, formatSize, shortDigest, table } from './render.js'
+import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
+import { count, familiarNames, formatSize, printable, shortDigest, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions {
+interface Options extends GlobalOptions, LayerOptions {
   readonly image: readonly string[]
   readonly output: string
   readonly tag: string | undefined
@@ -17,7 +18,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
   command: 'pack <image..>',
   describe: 'Pack images into a bundle: a directory, or one .tar',
   builder: yargs =>
-    yargs
+    layerOptions(yargs)
       .positional('image', {
         type: 'string',
         array: true,
@@ -60,6 +61,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       const result = await packBundle(image, output, {
         names: tag === undefined ? undefined : [tag],
         host,
+        layer: readLayerOptions(options),
         signal,
         onProgress,
       })
@@ -68,13 +70,14 @@ export const pack: CommandModule<GlobalOptions, Options> = {
   },
 }
 
-function document({ path, form, size, manifest }: PackResult): Readonly<Record<string, unknown>> {
-  return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, images: manifest.images }
+function document({ path, form, size, manifest, skipped }: PackResult): Readonly<Record<string, unknown>> {
+  return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, images: manifest.images, skipped }
 }
 
-function text({ path, form, size, manifest: { images } }: PackResult): string {
+function text({ path, form, size, manifest: { images }, skipped }: PackResult): string {
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
-  return `${imageTable(images)}Packed ${count(images.length, 'image')} into ${path} (${shape})\n`
+  const left = printable(skipped.map(line => `left out: ${line}\n`).join(''))
+  return `${imageTable(images)}${left}Packed ${count(images.length, 'image')} into ${path} (${shape})\n`
 }
 
 /** The images of a bundle, a row each. */

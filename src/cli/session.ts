@@ -12,7 +12,7 @@ export interface GlobalOptions {
 }
 
 export interface Session {
-  /** Aborted by SIGINT and SIGTERM. */
+  /** Aborted by SIGINT, SIGTERM and SIGHUP. */
   readonly signal: AbortSignal
   readonly onProgress: OnProgress
   /** Prints the result: `document` with --json, else `text`. Called once. */
@@ -20,19 +20,19 @@ export interface Session {
 }
 
 const controller = new AbortController()
-let interruptedBy: NodeJS.Signals | undefined
+let interruptedWith: number | undefined
 
-/** The signal that ended the command, if one did. */
-export function interruption(): NodeJS.Signals | undefined {
-  return interruptedBy
+/** Exit code for the signal that ended the command, if one did: 128 and its number. */
+export function interruption(): number | undefined {
+  return interruptedWith
 }
 
-/** First SIGINT or SIGTERM: stop cleanly. A second one: exit at once, whatever is left behind. */
+/** First SIGINT, SIGTERM or SIGHUP: stop cleanly. A second one: exit at once, whatever is left behind. */
 export function listenToSignals(): void {
-  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
     process.on(signal, () => {
-      if (interruptedBy) process.exit(code)
-      interruptedBy = signal
+      if (interruptedWith !== undefined) process.exit(code)
+      interruptedWith = code
       controller.abort(new StowageError('ABORTED', 'interrupted before the end'))
     })
   }

@@ -22,6 +22,8 @@ export interface LayerFromWimOptions extends WaitOptions {
   readonly compression?: LayerCompression | undefined
   /** Leave out what a layer cannot hold (unknown reparse tags, encrypted files) instead of failing. */
   readonly skipUnsupported?: boolean | undefined
+  /** Told what is left out, paths with the reason, before the layer is written. */
+  readonly onSkipped?: ((paths: readonly string[]) => void) | undefined
   /** Threads that decompress and compress; the machine's processors when left out. The bytes do not depend on it. */
   readonly threads?: number | undefined
 }
@@ -72,6 +74,7 @@ export async function layerFromWim(
   const reparseData = await readReparseData(wim, trees, { signal, threads })
   const plan = planWindowsLayer(trees, wim.blobs(), dentry => reparseData.get(dentry), { skipUnsupported })
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
+  if (plan.skipped.length > 0) options.onSkipped?.(plan.skipped)
   const subject = wim.path
   onProgress?.({ type: 'stage', stage: 'convert', subject })
   const result = await runPlan(wim, plan, { ...target, gzipLevel, threads }, signal, written =>

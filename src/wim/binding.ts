@@ -113,6 +113,7 @@ const CORRUPT = new Set([
 
 const OWN = new Set<string>(['NOT_A_WIM', 'WIM_CORRUPT', 'WIM_PART_MISSING', 'UNSUPPORTED', 'ABORTED', 'WIM_ERROR'])
 
+const OTHER = 'Name a .wim, .esd or .swm file; if this should be one, it was damaged on its way: copy it again.'
 const DAMAGED = 'The file is damaged or was cut short: compare its checksum with the one at its source, and copy it again.'
 
 /**
@@ -126,10 +127,10 @@ export function nativeError(error: unknown, path: string): unknown {
   const message = error.message + details
   if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', message, { cause: error })
   if (OWN.has(native)) {
-    // Every name in OWN is one of our codes.
-    return new StowageError(native as ErrorCode, message, { hint: native === 'WIM_CORRUPT' ? DAMAGED : undefined, cause: error })
+    const hint = native === 'WIM_CORRUPT' ? DAMAGED : native === 'NOT_A_WIM' ? OTHER : undefined
+    return new StowageError(native as ErrorCode, message, { hint, cause: error }) // every name in OWN is one of our codes
   }
-  if (native === 'WIMLIB_ERR_NOT_A_WIM_FILE') return new StowageError('NOT_A_WIM', message, { cause: error })
+  if (native === 'WIMLIB_ERR_NOT_A_WIM_FILE') return new StowageError('NOT_A_WIM', message, { hint: OTHER, cause: error })
   if (CORRUPT.has(native)) return new StowageError('WIM_CORRUPT', message, { hint: DAMAGED, cause: error })
   if (native.startsWith('WIMLIB_ERR_')) return new StowageError('WIM_ERROR', message, { cause: error })
   // What failed to be written is named by whoever knows what it will be called in the end.

@@ -28,6 +28,12 @@ t.test('plain progress is at most a line in ten seconds, without carriage return
 })
 
 t.test('a bar stays inside the terminal, and leaves nothing behind', async t => {
+  const terminal = process.env['TERM']
+  process.env['TERM'] = 'xterm'
+  t.teardown(() => {
+    if (terminal === undefined) delete process.env['TERM']
+    else process.env['TERM'] = terminal
+  })
   const written = drawn('auto', [[0, start], [1000, bytes(50_000_000, 100_000_000)]], true)
   t.match(written[1], /^\r\u001b\[Kcopy +shop:1 \[#{12}-{12}\] +50% 50MB/)
   t.ok(written.every(text => text.length <= 60 + 4))

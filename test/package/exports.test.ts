@@ -9,7 +9,7 @@ t.test('npm pack holds what a user needs and no more', t => {
   const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
   const [{ files }] = JSON.parse(told) as [{ files: { path: string }[] }]
   const paths = files.map(file => file.path)
-  const wanted = /^(dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|prebuilds\/.*\.node|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+  const wanted = /^(dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
   t.same(paths.filter(path => !wanted.test(path)), [])
   for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'binding.gyp', 'native/addon.cc', 'LICENSE']) {
     t.ok(paths.includes(path), path)

@@ -8,7 +8,8 @@ import { formatReference, parseReference } from '../../src/oci/reference.js'
 import { pack } from '../../src/pack.js'
 import { openWimSource } from '../../src/source/wim.js'
 import { verifyBundle } from '../../src/verify.js'
-import { corruptBlob, directoryWim, richWim, wimlib } from '../support/wims.js'
+import { stowage } from '../support/command.js'
+import { corruptBlob, directoryWim, flawedWim, richWim, wimlib } from '../support/wims.js'
 
 const json = (bytes: Uint8Array | undefined): unknown => JSON.parse(Buffer.from(bytes ?? []).toString())
 
@@ -67,4 +68,18 @@ t.test('pack() of a damaged WIM leaves nothing', async t => {
   for (const name of ['a', 'a.tar']) await t.rejects(pack([`wim:${wim}`], join(directory, name)), { code: 'WIM_CORRUPT' })
   t.same(readdirSync(directory), [])
   t.ok(readFileSync(wim).length > 0)
+})
+
+t.test('pack() says what it leaves out of a WIM, and compresses as it is told', async t => {
+  const directory = t.testdir()
+  const wim = flawedWim(t, 'unknown-reparse')
+  await t.rejects(pack([`wim:${wim}`], join(directory, 'a')), { code: 'LAYER_UNSUPPORTED', hint: /--skip-unsupported/ })
+  const layer = { skipUnsupported: true, compression: { type: 'none' } } as const
+  const { skipped, manifest } = await pack([`wim:${wim}`], join(directory, 'a'), { layer })
+  t.match(skipped, [/^Files\/odd\/unknown \(reparse tag/])
+  const [made] = manifest.images[0]?.platforms[0]?.layers ?? []
+  t.equal(made?.digest, made?.diffId, 'not compressed')
+  const told = await stowage(['pack', `wim:${wim}`, '-o', 'b', '--skip-unsupported', '--compression', 'gzip:9'], { cwd: directory })
+  t.match(told, { code: 0, stdout: /^left out: Files\/odd\/unknown/m })
+  t.match(await stowage(['pack', `wim:${wim}`, '-o', 'c', '--compression', 'lzma'], { cwd: directory }), { code: 2 })
 })
