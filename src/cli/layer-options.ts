@@ -12,9 +12,23 @@ export interface LayerOptions {
 
 export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
   return yargs
-    .option('compression', { type: 'string', default: 'gzip', requiresArg: true, coerce: once('compression'), describe: 'Of a layer made of a WIM: gzip[:LEVEL], level 1 (fast) to 12 (small), or none' })
-    .option('threads', { type: 'number', requiresArg: true, describe: 'Threads that decompress and compress; all processors when left out' })
-    .option('skip-unsupported', { type: 'boolean', default: false, describe: 'Leave out of a WIM what a layer cannot hold, instead of failing' }) as unknown as Argv<T> // yargs does not type coerce
+    .option('compression', {
+      type: 'string',
+      default: 'gzip',
+      requiresArg: true,
+      coerce: once('compression'),
+      describe: 'Of a layer made of a WIM: gzip[:LEVEL], level 1 (fast) to 12 (small), or none',
+    })
+    .option('threads', {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Threads that decompress and compress; all processors when left out',
+    })
+    .option('skip-unsupported', {
+      type: 'boolean',
+      default: false,
+      describe: 'Leave out of a WIM what a layer cannot hold, instead of failing',
+    }) as unknown as Argv<T> // yargs does not type coerce
 }
 
 /** Throws INVALID_ARGUMENT. */

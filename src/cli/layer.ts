@@ -19,8 +19,20 @@ const fromWim: CommandModule<GlobalOptions, FromWimOptions> = {
   builder: yargs =>
     layerOptions(yargs)
       .positional('file', { type: 'string', demandOption: true, describe: 'The WIM, or any part of a split one' })
-      .option('output', { alias: 'o', type: 'string', demandOption: true, requiresArg: true, coerce: once('output'), describe: 'The layer, a tar: layer.tar.gz' })
-      .option('image', { type: 'string', requiresArg: true, coerce: once('image'), describe: 'Number (from 1) or name of the image that becomes Files/; needed where there are several' })
+      .option('output', {
+        alias: 'o',
+        type: 'string',
+        demandOption: true,
+        requiresArg: true,
+        coerce: once('output'),
+        describe: 'The layer, a tar: layer.tar.gz',
+      })
+      .option('image', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('image'),
+        describe: 'Number (from 1) or name of the image that becomes Files/; needed where there are several',
+      })
       .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' })
       .example('$0 layer from-wim NanoServer.wim -o layer.tar.gz', 'Files/ from the image, UtilityVM/Files/ from the image of that name')
       .example('$0 layer from-wim install.wim --image 2 --compression gzip:9 -o layer.tar.gz', 'Image 2, small rather than fast') as unknown as Argv<FromWimOptions>, // yargs does not type coerce

@@ -112,7 +112,8 @@ function namedEntries(tree: LayerTree): Named[] {
     const parent = dentry.parent === undefined ? undefined : paths[dentry.parent]
     const plain = parent === undefined ? tree.root : `${parent}/${dentry.name}`
     if (plain.length > PATH_LIMIT) {
-      throw new StowageError('LAYER_UNSUPPORTED', `${plain.slice(0, 100)}…: a path of over ${PATH_LIMIT} characters, more than Windows knows`)
+      const shown = `${plain.slice(0, 100)}…`
+      throw new StowageError('LAYER_UNSUPPORTED', `${shown}: a path of over ${PATH_LIMIT} characters, more than Windows knows`)
     }
     const path = SPELLINGS.get(plain.toLowerCase()) ?? plain
     paths.push(path)
@@ -196,7 +197,9 @@ function reasonAgainst(
   return undefined
 }
 
-function ordered(entries: readonly Held[], points: ReadonlyMap<Dentry, ReparsePoint>, rankOf: (blob: number) => number): LayerEntry[] {
+function ordered(
+  entries: readonly Held[], points: ReadonlyMap<Dentry, ReparsePoint>, rankOf: (blob: number) => number,
+): LayerEntry[] {
   const primaries = primaryNames(entries)
   const tree: LayerEntry[] = []
   const files: (Held & { readonly type: 'file'; readonly data: Stream | undefined })[] = []
