@@ -61,7 +61,9 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
 
   async put(blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
     await this.#write(async partial => {
-      const out = createWriteStream(partial, { flags: 'wx', highWaterMark: PIECE })
+      // Made before anything can fail: a stream that opens it itself may do so after it was removed.
+      await (await open(partial, 'wx')).close()
+      const out = createWriteStream(partial, { flags: 'r+', highWaterMark: PIECE })
       await pipeline(verified(blob, bytes), out, signal ? { signal } : {})
       return blob
     }, signal)

@@ -94,7 +94,7 @@ async function file(bytes: Bytes, directory: BlobDirectory): Promise<StagedBlob>
         yield piece
       }
     }
-    await pipeline(hashed(), createWriteStream(path))
+    await pipeline(hashed(), createWriteStream(path, { flags: 'r+' }))
     return { digest: `sha256:${hash.digest('hex')}`, size }
   })
 }
