@@ -14,7 +14,7 @@ import type { Dentry } from '../wim/dentry.js'
 import { checkedThreads, type WimFile, type WimImage } from '../wim/wim-file.js'
 import { isLayerReparseTag } from './reparse-point.js'
 import type { LayerTree } from './layer-entries.js'
-import { type LayerCounts, type LayerPlan, planWindowsLayer } from './windows-layer.js'
+import { type BlobFacts, type LayerCounts, type LayerPlan, planWindowsLayer } from './windows-layer.js'
 
 export interface LayerFromWimOptions extends WaitOptions {
   /** 1-based number or name; the WIM's only image (but for `UtilityVM`) when left out. */
@@ -71,8 +71,9 @@ export async function layerFromWim(
   const utilityVm = image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
   const trees = [await readTree(wim, image, 'Files')]
   if (utilityVm) trees.push(await readTree(wim, utilityVm, 'UtilityVM/Files'))
-  const reparseData = await readReparseData(wim, trees, { signal, threads })
-  const plan = planWindowsLayer(trees, wim.blobs(), dentry => reparseData.get(dentry), { skipUnsupported })
+  const blobs = wim.blobs()
+  const reparseData = await readReparseData(wim, trees, blobs, { signal, threads })
+  const plan = planWindowsLayer(trees, blobs, dentry => reparseData.get(dentry), { skipUnsupported })
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   if (plan.skipped.length > 0) options.onSkipped?.(plan.skipped)
   const subject = wim.path
@@ -182,9 +183,9 @@ async function readTree(wim: WimFile, image: WimImage, root: string): Promise<La
 
 /** Reparse data are a few hundred bytes each, and the plan needs them: read before anything is written. */
 async function readReparseData(
-  wim: WimFile, trees: readonly LayerTree[], options: { signal: AbortSignal | undefined; threads: number },
+  wim: WimFile, trees: readonly LayerTree[], { sizes, ranks }: BlobFacts,
+  options: { signal: AbortSignal | undefined; threads: number },
 ): Promise<Map<Dentry, Buffer>> {
-  const { sizes, ranks } = wim.blobs()
   const wanted: { dentry: Dentry; blob: number }[] = []
   for (const dentry of trees.flatMap(tree => tree.dentries)) {
     const blob = dentry.streams.find(stream => stream.type === 'reparse')?.blob
