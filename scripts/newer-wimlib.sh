@@ -36,9 +36,10 @@ make_root() {
   touch "$root/.made"
 }
 
-# Everything but what is built here; modules, 300 MB with their caches, only when the lock file has changed.
+# Everything but what is built here; modules, 200 MB, only when the lock file has changed. What was built from other sources goes:
+# make looks at times alone, and those of a commit may be older than the objects of another.
 copy_checkout() {
-  local copy=$root/root/stowage name
+  local copy=$root/root/stowage name sources
   mkdir -p "$copy"
   for name in "$copy"/* "$copy"/.[!.]*; do
     case ${name##*/} in node_modules | build | .tap) ;; *) rm -rf "$name" ;; esac
@@ -54,6 +55,10 @@ copy_checkout() {
     tar -C "$checkout" --exclude=./node_modules/.cache -cf - ./node_modules | tar -C "$copy" -xf -
     cp "$checkout/package-lock.json" "$copy/node_modules/.of-lock"
   fi
+  sources=$(cd "$copy" && find native binding.gyp -type f -exec sha256sum {} + | sort | sha256sum)
+  if [ "$sources" != "$(cat "$copy/build/.of-sources" 2>/dev/null || true)" ]; then rm -rf "$copy/build"; fi
+  mkdir -p "$copy/build"
+  echo "$sources" >"$copy/build/.of-sources"
 }
 
 inside() {
