@@ -20,6 +20,9 @@ constexpr uint64_t kLargestRead = 4u << 20;
 constexpr uint64_t kSolidWindow = 256u << 20;
 // Decompressed chunks of a solid resource kept for blobs that straddle them.
 constexpr size_t kSolidRecent = 2;
+// Blobs that wait for the reader without having bytes of their own: damaged ones, repeated ones.
+constexpr size_t kMostSlices = 65536;
+constexpr size_t kNoWhole = SIZE_MAX;
 
 // Every thread may work on a chunk while the reader is at another, however large the chunks are.
 uint64_t WindowFor(const BlobTable& table, const std::vector<uint32_t>& requests, const WorkerPool& pool,
@@ -44,9 +47,18 @@ struct BlobReader::Batch {
     uint64_t out_offset;
     uint64_t read_offset;
     uint64_t read_size;
+    std::exception_ptr damage;
+  };
+  // A blob that begins and ends in this batch: the task hashes it, so that threads share that work too.
+  struct Whole {
+    size_t part;
+    uint64_t offset;
+    uint64_t size;
+    Sha1Hash hash;
   };
 
   std::vector<Part> parts;
+  std::vector<Whole> wholes;
   uint64_t size = 0;
   std::unique_ptr<uint8_t[]> out;
   Outcome outcome;
@@ -56,15 +68,29 @@ struct BlobReader::Batch {
     if (waiting) *waiting -= size;
   }
 
+  size_t AddWhole(size_t part, uint64_t offset, uint64_t whole_size) {
+    wholes.push_back({part, offset, whole_size, {}});
+    return wholes.size() - 1;
+  }
   void Run(WorkerTools& tools);
+
+ private:
+  bool RawAndAdjacent(size_t first, size_t end) const;
+  void RunParts(size_t first, size_t end, std::vector<uint8_t>& packed, WorkerTools& tools);
 };
 
 struct BlobReader::Slice {
+  // Empty: nothing of the blob could be scheduled, and `damage` says why.
   std::shared_ptr<Batch> batch;
+  size_t part;
+  // Index into the batch's wholes, or kNoWhole.
+  size_t whole;
   uint64_t offset;
   uint64_t size;
   uint32_t request;
+  bool first;
   bool last;
+  std::exception_ptr damage;
 };
 
 // A blob of a solid resource, of which so many bytes are scheduled.
@@ -93,12 +119,48 @@ void BlobReader::Batch::Run(WorkerTools& tools) {
       read_end = parts[end].read_offset + parts[end].read_size;
       end++;
     }
-    const uint64_t read_begin = parts[first].read_offset;
-    packed.resize(read_end - read_begin);
-    file.Read(packed.data(), packed.size(), read_begin);
-    for (; first < end; first++) {
-      Part& part = parts[first];
-      const Resource& resource = *part.resource;
+    RunParts(first, end, packed, tools);
+    first = end;
+  }
+  Sha1 sha1;
+  for (Whole& whole : wholes) {
+    if (parts[whole.part].damage) continue;
+    sha1.Update(out.get() + whole.offset, whole.size);
+    whole.hash = sha1.Finish();
+  }
+}
+
+// Bytes that need no decompressing and come as they will stand.
+bool BlobReader::Batch::RawAndAdjacent(size_t first, size_t end) const {
+  for (size_t i = first; i < end; i++) {
+    if (parts[i].resource->compression != WIMLIB_COMPRESSION_TYPE_NONE) return false;
+    if (i > first && parts[i].read_offset != parts[i - 1].read_offset + parts[i - 1].read_size) return false;
+  }
+  return true;
+}
+
+void BlobReader::Batch::RunParts(size_t first, size_t end, std::vector<uint8_t>& packed, WorkerTools& tools) {
+  const uint64_t read_begin = parts[first].read_offset;
+  const uint64_t read_size = parts[end - 1].read_offset + parts[end - 1].read_size - read_begin;
+  const bool raw = RawAndAdjacent(first, end);
+  try {
+    if (!raw && packed.size() < read_size) packed.resize(read_size);
+    uint8_t* const to = raw ? out.get() + parts[first].out_offset : packed.data();
+    parts[first].resource->file->Read(to, read_size, read_begin);
+  } catch (const Error&) {
+    // One bad sector is no reason to give up its neighbours.
+    if (end - first > 1) {
+      for (; first < end; first++) RunParts(first, first + 1, packed, tools);
+    } else {
+      parts[first].damage = std::current_exception();
+    }
+    return;
+  }
+  if (raw) return;
+  for (; first < end; first++) {
+    Part& part = parts[first];
+    const Resource& resource = *part.resource;
+    try {
       if (part.chunks.empty()) {
         const uint64_t table = ChunkTableSpan(resource).offset - read_begin;
         part.chunks = ParseChunks(resource, packed.data() + table);
@@ -108,6 +170,8 @@ void BlobReader::Batch::Run(WorkerTools& tools) {
         UnpackChunk(resource, chunk, packed.data() + (chunk.offset - read_begin), to, tools.decompressors);
         to += chunk.size;
       }
+    } catch (const Error&) {
+      part.damage = std::current_exception();
     }
   }
 }
@@ -123,32 +187,57 @@ BlobReader::BlobReader(const BlobTable& table, std::vector<uint32_t> requests, W
 BlobReader::~BlobReader() { *cancelled_ = true; }
 
 bool BlobReader::Next(Piece* piece) {
-  current_.reset();
-  Schedule();
-  if (slices_.empty()) return false;
-  const Slice slice = std::move(slices_.front());
-  slices_.pop_front();
-  current_ = slice.batch;
-  slice.batch->outcome.Wait();
+  Slice slice;
+  if (!NextSlice(&slice)) return false;
+  if (const std::exception_ptr damage = DamageOf(slice)) std::rethrow_exception(damage);
   piece->request = slice.request;
-  piece->data = slice.batch->out.get() + slice.offset;
+  piece->data = current_->out.get() + slice.offset;
   piece->size = slice.size;
   piece->last = slice.last;
-  sha1_.Update(piece->data, piece->size);
-  if (slice.last) {
-    const Blob& blob = table_.blobs()[requests_[slice.request]];
-    const Sha1Hash found = sha1_.Finish();
-    if (found != blob.hash) {
-      throw Error("WIM_CORRUPT", table_.resources()[blob.resource].Describe() + ": expected a blob with SHA-1 " +
-                                     Hex(blob.hash) + " but its " + std::to_string(blob.size) + " bytes have " +
-                                     Hex(found));
-    }
-  }
   return true;
 }
 
+bool BlobReader::Check(Verdict* verdict) {
+  verdict->damage = nullptr;
+  for (;;) {
+    Slice slice;
+    if (!NextSlice(&slice)) return false;
+    verdict->request = slice.request;
+    const std::exception_ptr damage = DamageOf(slice);
+    if (damage && !verdict->damage) verdict->damage = damage;
+    if (slice.last) return true;
+  }
+}
+
+// Waits for the next slice. False at the end. Throws what concerns no blob alone: ABORTED, no memory.
+bool BlobReader::NextSlice(Slice* slice) {
+  current_.reset();
+  Schedule();
+  if (slices_.empty()) return false;
+  *slice = std::move(slices_.front());
+  slices_.pop_front();
+  current_ = slice->batch;
+  if (current_) current_->outcome.Wait();
+  return true;
+}
+
+// What is wrong with these bytes or, at the end of the blob, with the hash of them all.
+std::exception_ptr BlobReader::DamageOf(const Slice& slice) {
+  if (slice.damage) return slice.damage;
+  if (slice.first) sha1_ = {};  // a damaged blob may have left something behind
+  if (const std::exception_ptr damage = slice.batch->parts[slice.part].damage) return damage;
+  if (slice.whole == kNoWhole) sha1_.Update(slice.batch->out.get() + slice.offset, slice.size);
+  if (!slice.last) return nullptr;
+  const Blob& blob = BlobOf(slice.request);
+  const Sha1Hash found = slice.whole == kNoWhole ? sha1_.Finish() : slice.batch->wholes[slice.whole].hash;
+  if (found == blob.hash) return nullptr;
+  return std::make_exception_ptr(
+      Error("WIM_CORRUPT", ResourceOf(slice.request).Describe() + ": expected a blob with SHA-1 " + Hex(blob.hash) +
+                               " but its " + std::to_string(blob.size) + " bytes have " + Hex(found)));
+}
+
 void BlobReader::Schedule() {
-  while (slices_.empty() || *waiting_ < window_) {
+  while (slices_.empty() || (*waiting_ < window_ && slices_.size() < kMostSlices)) {
     if (!ScheduleSome()) return;
   }
 }
@@ -156,92 +245,125 @@ void BlobReader::Schedule() {
 // Starts one more batch. False when everything is scheduled.
 bool BlobReader::ScheduleSome() {
   if (big_) {
-    ScheduleBig(table_.resources()[table_.blobs()[requests_[big_->request]].resource]);
+    ScheduleBig(ResourceOf(big_->request));
     return true;
   }
   if (solid_) {
-    ScheduleSolid();
+    Attempt(solid_->request, [&] { ScheduleSolid(); });
     return true;
   }
   if (next_request_ == requests_.size()) return false;
   const auto request = static_cast<uint32_t>(next_request_);
-  const Blob& blob = table_.blobs()[requests_[request]];
-  const Resource& resource = table_.resources()[blob.resource];
-  if (blob.size == 0) throw Error("WIM_CORRUPT", resource.Describe() + ": blob " + Hex(blob.hash) + " has no bytes");
-  if (resource.solid) {
+  const Blob& blob = BlobOf(request);
+  const Resource& resource = ResourceOf(request);
+  if (blob.size == 0) {
+    next_request_++;
+    Attempt(request,
+            [&] { throw Error("WIM_CORRUPT", resource.Describe() + ": blob " + Hex(blob.hash) + " has no bytes"); });
+  } else if (resource.solid) {
     next_request_++;
     solid_ = std::make_unique<SolidBlob>(SolidBlob{request, 0});
-    ScheduleSolid();
+    Attempt(request, [&] { ScheduleSolid(); });
   } else if (blob.size > kBatchSize) {
     next_request_++;
-    big_ = std::make_unique<BigBlob>(BigBlob{request, ReadChunks(resource)});
-    ScheduleBig(resource);
+    Attempt(request, [&] {
+      big_ = std::make_unique<BigBlob>(BigBlob{request, ReadChunks(resource)});
+      ScheduleBig(resource);
+    });
   } else {
     ScheduleSmall();
   }
   return true;
 }
 
+// What `work` finds wrong with the blob stands in the blob's place.
+template <typename Work>
+void BlobReader::Attempt(uint32_t request, Work work) {
+  try {
+    work();
+  } catch (const Error&) {
+    solid_.reset();
+    slices_.push_back({nullptr, 0, kNoWhole, 0, 0, request, true, true, std::current_exception()});
+  }
+}
+
 void BlobReader::ScheduleSmall() {
   auto batch = std::make_shared<Batch>();
-  for (; next_request_ < requests_.size() && batch->size < kBatchSize; next_request_++) {
-    const Blob& blob = table_.blobs()[requests_[next_request_]];
-    const Resource& resource = table_.resources()[blob.resource];
-    if (resource.solid || blob.size > kBatchSize) break;
-    const bool repeated = !batch->parts.empty() && batch->parts.back().resource == &resource;
-    if (!repeated) {
-      resource.CheckBounds();
-      batch->parts.push_back({&resource, {}, batch->size, resource.offset, resource.size_in_wim});
-      batch->size += blob.size;
-    }
-    slices_.push_back({batch, batch->parts.back().out_offset, blob.size, static_cast<uint32_t>(next_request_), true});
+  for (; next_request_ < requests_.size() && batch->size < kBatchSize && slices_.size() < kMostSlices;
+       next_request_++) {
+    const auto request = static_cast<uint32_t>(next_request_);
+    const Blob& blob = BlobOf(request);
+    const Resource& resource = ResourceOf(request);
+    if (resource.solid || blob.size > kBatchSize || blob.size == 0) break;
+    Attempt(request, [&] {
+      const bool repeated = !batch->parts.empty() && batch->parts.back().resource == &resource;
+      if (!repeated) {
+        resource.CheckBounds();
+        batch->AddWhole(batch->parts.size(), batch->size, blob.size);
+        batch->parts.push_back({&resource, {}, batch->size, resource.offset, resource.size_in_wim, nullptr});
+        batch->size += blob.size;
+      }
+      const size_t part = batch->parts.size() - 1;
+      slices_.push_back({batch, part, part, batch->parts[part].out_offset, blob.size, request, true, true, nullptr});
+    });
   }
-  Start(std::move(batch));
+  if (!batch->parts.empty()) Start(std::move(batch));
 }
 
 void BlobReader::ScheduleBig(const Resource& resource) {
   auto batch = std::make_shared<Batch>();
   std::vector<Chunk> chunks;
+  const bool first = big_->next_chunk == 0;
   for (; big_->next_chunk < big_->chunks.size() && batch->size < kBatchSize; big_->next_chunk++) {
     chunks.push_back(big_->chunks[big_->next_chunk]);
     batch->size += chunks.back().size;
   }
   const uint64_t begin = chunks.front().offset;
   const uint64_t end = chunks.back().offset + chunks.back().size_in_wim;
-  batch->parts.push_back({&resource, std::move(chunks), 0, begin, end - begin});
+  batch->parts.push_back({&resource, std::move(chunks), 0, begin, end - begin, nullptr});
   const bool last = big_->next_chunk == big_->chunks.size();
-  slices_.push_back({batch, 0, batch->size, big_->request, last});
+  slices_.push_back({batch, 0, kNoWhole, 0, batch->size, big_->request, first, last, nullptr});
   if (last) big_.reset();
   Start(std::move(batch));
 }
 
-// The part of the blob that stands in its next chunk.
+// The next chunk of the blob, with the blobs that follow so long as they begin in it.
 void BlobReader::ScheduleSolid() {
-  const uint32_t request = solid_->request;
-  const Blob& blob = table_.blobs()[requests_[request]];
-  const Resource& resource = table_.resources()[blob.resource];
-  const uint64_t at = blob.offset + solid_->done;
-  const SolidChunk key = {blob.resource, at / resource.chunk_size};
-  const Chunk& chunk = ChunksOf(blob.resource).at(key.second);
-  const uint64_t skip = at % resource.chunk_size;
-  const uint64_t size = std::min<uint64_t>(chunk.size - skip, blob.size - solid_->done);
+  const uint32_t index = BlobOf(solid_->request).resource;
+  const Resource& resource = table_.resources()[index];
+  const SolidChunk key = {index, (BlobOf(solid_->request).offset + solid_->done) / resource.chunk_size};
+  const Chunk& chunk = ChunksOf(index).at(key.second);
   const auto found =
       std::find_if(solid_recent_.begin(), solid_recent_.end(), [&](const auto& recent) { return recent.first == key; });
-  std::shared_ptr<Batch> batch;
-  if (found != solid_recent_.end()) {
-    batch = found->second;
-  } else {
-    batch = std::make_shared<Batch>();
+  const bool begun = found != solid_recent_.end();
+  const std::shared_ptr<Batch> batch = begun ? found->second : std::make_shared<Batch>();
+  if (!begun) {
     batch->size = chunk.size;
-    batch->parts.push_back({&resource, {chunk}, 0, chunk.offset, chunk.size_in_wim});
+    batch->parts.push_back({&resource, {chunk}, 0, chunk.offset, chunk.size_in_wim, nullptr});
     solid_recent_.push_back({key, batch});
     if (solid_recent_.size() > kSolidRecent) solid_recent_.pop_front();
-    Start(batch);
   }
-  solid_->done += size;
-  const bool last = solid_->done == blob.size;
-  slices_.push_back({std::move(batch), skip, size, request, last});
-  if (last) solid_.reset();
+  while (solid_) {
+    const uint32_t request = solid_->request;
+    const Blob& blob = BlobOf(request);
+    const uint64_t skip = (blob.offset + solid_->done) % resource.chunk_size;
+    const uint64_t size = std::min<uint64_t>(chunk.size - skip, blob.size - solid_->done);
+    const bool first = solid_->done == 0;
+    solid_->done += size;
+    const bool last = solid_->done == blob.size;
+    // A batch that has begun belongs to its task.
+    const size_t whole = first && last && !begun ? batch->AddWhole(0, skip, size) : kNoWhole;
+    slices_.push_back({batch, 0, whole, skip, size, request, first, last, nullptr});
+    if (!last) break;
+    solid_.reset();
+    if (begun || next_request_ == requests_.size() || slices_.size() >= kMostSlices) break;
+    const auto next = static_cast<uint32_t>(next_request_);
+    if (BlobOf(next).resource != index || BlobOf(next).size == 0) break;
+    if (BlobOf(next).offset / resource.chunk_size != key.second) break;
+    next_request_++;
+    solid_ = std::make_unique<SolidBlob>(SolidBlob{next, 0});
+  }
+  if (!begun) Start(batch);
 }
 
 const std::vector<Chunk>& BlobReader::ChunksOf(uint32_t resource) {

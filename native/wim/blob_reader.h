@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <utility>
@@ -28,6 +29,13 @@ class BlobReader {
     bool last;
   };
 
+  // What came of a whole blob.
+  struct Verdict {
+    uint32_t request;
+    // Empty: all its bytes are there, and their SHA-1 is right.
+    std::exception_ptr damage;
+  };
+
   // `requests` are indexes into table.blobs(); in the order of their places in the file reading is fastest, and in a
   // solid resource any other order decompresses chunks again. A blob asked for twice in a row is decompressed once.
   // `window`: how many decompressed bytes may wait for the reader (at least one chunk a thread always may).
@@ -37,6 +45,9 @@ class BlobReader {
 
   // False at the end. Throws WIM_CORRUPT naming the blob, or what reading threw.
   bool Next(Piece* piece);
+  // Passes over the next blob, reading and hashing it. Damage to it is told, not thrown, and the blobs after it can be
+  // passed over as well. Not between two pieces of one blob.
+  bool Check(Verdict* verdict);
 
  private:
   struct Batch;
@@ -46,8 +57,14 @@ class BlobReader {
   // A resource, and a chunk of it.
   using SolidChunk = std::pair<uint32_t, uint64_t>;
 
+  const Blob& BlobOf(uint32_t request) const { return table_.blobs()[requests_[request]]; }
+  const Resource& ResourceOf(uint32_t request) const { return table_.resources()[BlobOf(request).resource]; }
+  bool NextSlice(Slice* slice);
+  std::exception_ptr DamageOf(const Slice& slice);
   void Schedule();
   bool ScheduleSome();
+  template <typename Work>
+  void Attempt(uint32_t request, Work work);
   void ScheduleSolid();
   const std::vector<Chunk>& ChunksOf(uint32_t resource);
   void ScheduleBig(const Resource& resource);
