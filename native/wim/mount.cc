@@ -1,0 +1,110 @@
+#include "mount.h"
+
+#include <string>
+#include <vector>
+
+#include "error.h"
+#include "library.h"
+#include "operations.h"
+#include "text.h"
+#include "wim_struct.h"
+
+#ifndef _WIN32
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#endif
+
+namespace wim {
+
+namespace {
+
+// Nobody watches: who wants it to end ends the process.
+class Nobody : public Observer {
+ public:
+  void Tell(Object, bool) override {}
+  std::optional<Value> Ask(Object) override { return std::nullopt; }
+};
+
+#ifndef _WIN32
+
+std::vector<int> foreign_descriptors;
+
+// The process that serves the mount lives long; what it inherits (pipes, locks, sockets) would be kept open as long.
+void CloseForeignDescriptors() {
+  for (const int descriptor : foreign_descriptors) close(descriptor);
+}
+
+// All that are open now, before the WIM is, but the standard ones, for which libfuse takes /dev/null.
+void ListForeignDescriptors() {
+  DIR* directory = opendir("/proc/self/fd");
+  if (directory == nullptr) return;
+  while (const dirent* entry = readdir(directory)) {
+    const int descriptor = std::atoi(entry->d_name);
+    if (descriptor > STDERR_FILENO && descriptor != dirfd(directory)) foreign_descriptors.push_back(descriptor);
+  }
+  closedir(directory);
+}
+
+// libfuse unmounts cleanly at these, but only where nobody handles them yet, and Node.js does.
+void ForgetSignalHandlers() {
+  for (const int number : {SIGHUP, SIGINT, SIGTERM}) signal(number, SIG_DFL);
+}
+
+#endif
+
+int ImageNumber(const Arguments& request, const Value& wim, Observer& observer) {
+  const std::string name = request.Text("image");
+  const Value found = RunOperation("resolve", {{"wim", wim}, {"name", name}}, observer);
+  const double* number = std::get_if<double>(&found);
+  // -1 means all images, and only one can be mounted.
+  if (number == nullptr || *number < 1) throw Error("IMAGE_NOT_FOUND", "there is no one image \"" + name + "\"");
+  return static_cast<int>(*number);
+}
+
+}  // namespace
+
+void MountImage(const Object& values) {
+#ifdef _WIN32
+  (void)values;
+  throw Error("UNSUPPORTED", "images can be mounted on Linux only");
+#else
+  const Arguments request(values);
+  Nobody observer;
+  ListForeignDescriptors();
+  pthread_atfork(nullptr, nullptr, CloseForeignDescriptors);
+  const auto texts = [&](const char* name) {
+    List list;
+    for (std::string& text : request.Texts(name)) list.push_back(std::move(text));
+    return list;
+  };
+  const int open_flags = request.Int("openFlags");
+  Value wim = RunOperation("open", {{"paths", texts("paths")}, {"flags", open_flags}}, observer);
+  List references = texts("references");
+  if (!references.empty()) {
+    wim = RunOperation("reference",
+                       {{"wim", wim},
+                        {"paths", std::move(references)},
+                        {"flags", WIMLIB_REF_FLAG_GLOB_ENABLE},
+                        {"openFlags", open_flags & WIMLIB_OPEN_FLAG_CHECK_INTEGRITY}},
+                       observer);
+  }
+  const int image = ImageNumber(request, wim, observer);
+  const std::string directory = request.Text("directory");
+  const auto staging = request.OptionalText("stagingDirectory");
+  WIMStruct* handle = std::get<std::shared_ptr<const OpenWim> >(wim)->library->handle.get();
+  ForgetSignalHandlers();
+  const pid_t self = getpid();
+  CheckLibrary("mount image " + std::to_string(image) + " on " + directory, [&] {
+    const int code = wimlib_mount_image(handle, image, directory.c_str(), request.Int("flags"),
+                                        staging ? staging->c_str() : nullptr);
+    if (getpid() != self) _exit(code == 0 ? 0 : 1);  // the image is unmounted; nothing here was made to be forked
+    return code;
+  });
+#endif
+}
+
+}  // namespace wim
