@@ -5,12 +5,17 @@
       "sources": [
         "native/addon.cc",
         "native/blob_stream.cc",
+        "native/convert.cc",
         "native/dentry_reader.cc",
         "native/layer_job.cc",
+        "native/mount.cc",
+        "native/pipe.cc",
         "native/wim_file.cc",
+        "native/wim_job.cc",
         "native/wim/archive.cc",
         "native/wim/blob_reader.cc",
         "native/wim/blob_table.cc",
+        "native/wim/entries.cc",
         "native/wim/error.cc",
         "native/wim/file.cc",
         "native/wim/gzip.cc",
@@ -18,7 +23,13 @@
         "native/wim/layer_stream.cc",
         "native/wim/library.cc",
         "native/wim/metadata.cc",
+        "native/wim/mount.cc",
+        "native/wim/observer.cc",
+        "native/wim/operations.cc",
         "native/wim/resource.cc",
+        "native/wim/text.cc",
+        "native/wim/value.cc",
+        "native/wim/wim_struct.cc",
         "native/wim/worker_pool.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
@@ -35,7 +46,7 @@
             "-l:libdeflate.a",
             "-l:libcrypto.a"
           ],
-          "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"]
+          "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,nodelete"]
         }],
         ["OS=='mac'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],

@@ -6,7 +6,12 @@
 #include "blob_stream.h"
 #include "dentry_reader.h"
 #include "layer_job.h"
+#include "mount.h"
+#include "pipe.h"
+#include "promise_worker.h"
+#include "wim/library.h"
 #include "wim_file.h"
+#include "wim_job.h"
 
 namespace {
 
@@ -18,12 +23,26 @@ Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), text);
 }
 
+// setUp(flags: number): libwim's WIMLIB_INIT_FLAG_*, before the first WIM.
+Napi::Value SetUp(const Napi::CallbackInfo& info) {
+  try {
+    wim::SetLibraryFlags(info[0].As<Napi::Number>());
+  } catch (const wim::Error& error) {
+    throw ToJavaScript(info.Env(), error);
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonData);  // freed by Node with the environment
-  WimFile::Register(env, exports);
+  WimFile::Register(env);
   DentryReader::Register(env);
   BlobStream::Register(env, exports);
   LayerJob::Register(env, exports);
+  WimJob::Register(env, exports);
+  RegisterPipe(env, exports);
+  RegisterMount(env, exports);
+  exports.Set("setUp", Napi::Function::New<SetUp>(env, "setUp"));
   exports.Set("libraryVersion", Napi::Function::New<LibraryVersion>(env, "libraryVersion"));
   return exports;
 }

@@ -13,12 +13,13 @@
 
 #include "wim/error.h"
 
-// An error as JavaScript gets it: `code`, `details` where libwim said more, and `written` where writing a file failed.
-// src/wim/ makes a StowageError of it.
+// An error as JavaScript gets it: `code`, `details` where libwim said more, `systemCode` where an errno is behind it,
+// and `written` where writing a file failed. src/wim/ makes a StowageError of it.
 inline Napi::Error ToJavaScript(Napi::Env env, const wim::Error& thrown) {
   Napi::Error error = Napi::Error::New(env, thrown.what());
   error.Set("code", Napi::String::New(env, thrown.code()));
   if (!thrown.details().empty()) error.Set("details", Napi::String::New(env, thrown.details()));
+  if (!thrown.cause().empty()) error.Set("systemCode", Napi::String::New(env, thrown.cause()));
   if (!thrown.written().empty()) error.Set("written", Napi::String::New(env, thrown.written()));
   return error;
 }

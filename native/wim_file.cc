@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "addon_data.h"
+#include "convert.h"
 #include "dentry_reader.h"
 #include "promise_worker.h"
+#include "wim/text.h"
 
 namespace {
 
-using ArchivePointer = std::shared_ptr<const wim::Archive>;
+using WimPointer = std::shared_ptr<const wim::OpenWim>;
 
 // Position of each blob when all are sorted by where they stand in the files: the order in which reading is fastest.
 std::vector<uint32_t> RanksOf(const wim::BlobTable& table) {
@@ -35,91 +37,111 @@ std::vector<uint32_t> RanksOf(const wim::BlobTable& table) {
 
 }  // namespace
 
-void WimFile::Register(Napi::Env env, Napi::Object exports) {
+void WimFile::Register(Napi::Env env) {
   Napi::Function constructor = DefineClass(env, "WimFile",
                                            {
                                                InstanceMethod<&WimFile::Info>("info"),
-                                               InstanceMethod<&WimFile::Xml>("xml"),
+                                               InstanceMethod<&WimFile::Paths>("paths"),
                                                InstanceMethod<&WimFile::Property>("property"),
                                                InstanceMethod<&WimFile::Blobs>("blobs"),
+                                               InstanceMethod<&WimFile::FindBlob>("findBlob"),
                                                InstanceMethod<&WimFile::ReadMetadata>("readMetadata"),
                                                InstanceMethod<&WimFile::Close>("close"),
                                            });
   AddonData::Of(env).wim_file = Napi::Persistent(constructor);
-  exports.Set("openWim", Napi::Function::New<&WimFile::Open>(env, "openWim"));
-}
-
-// openWim(paths: string[]): Promise<WimFile>
-Napi::Value WimFile::Open(const Napi::CallbackInfo& info) {
-  const auto list = info[0].As<Napi::Array>();
-  std::vector<std::string> paths;
-  for (uint32_t i = 0; i < list.Length(); i++) paths.push_back(list.Get(i).As<Napi::String>().Utf8Value());
-  return PromiseWorker<ArchivePointer>::Run(
-      info.Env(), "wim:open", [paths] { return ArchivePointer(wim::Archive::Open(paths)); },
-      [](Napi::Env env, ArchivePointer& archive) -> Napi::Value {
-        return AddonData::Of(env).wim_file.New({Napi::External<ArchivePointer>::New(env, &archive)});
-      });
 }
 
 WimFile::WimFile(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WimFile>(info) {
   if (info.Length() != 1 || !info[0].IsExternal()) {
-    throw Napi::TypeError::New(info.Env(), "WimFile is made by openWim()");
+    throw Napi::TypeError::New(info.Env(), "a WimFile is made by opening or creating a WIM");
   }
-  archive_ = *info[0].As<Napi::External<ArchivePointer>>().Data();
+  wim_ = *info[0].As<Napi::External<WimPointer>>().Data();
 }
 
-ArchivePointer WimFile::ArchiveOf(const Napi::Value& value) {
-  const Napi::Env env = value.Env();
-  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(AddonData::Of(env).wim_file.Value())) {
-    throw Napi::TypeError::New(env, "expected a WimFile");
-  }
-  ArchivePointer archive = Unwrap(value.As<Napi::Object>())->archive_;
-  if (!archive) throw ToJavaScript(env, wim::Error("WIM_CLOSED", "this WIM is closed"));
-  return archive;
+Napi::Object WimFile::New(Napi::Env env, WimPointer wim) {
+  return AddonData::Of(env).wim_file.New({Napi::External<WimPointer>::New(env, &wim)});
 }
 
+bool WimFile::Is(const Napi::Value& value) {
+  return value.IsObject() && value.As<Napi::Object>().InstanceOf(AddonData::Of(value.Env()).wim_file.Value());
+}
+
+WimPointer WimFile::WimOf(const Napi::Value& value) {
+  if (!Is(value)) throw Napi::TypeError::New(value.Env(), "expected a WimFile");
+  WimPointer wim = Unwrap(value.As<Napi::Object>())->wim_;
+  if (!wim) throw ToJavaScript(value.Env(), wim::Error("WIM_CLOSED", "this WIM is closed"));
+  return wim;
+}
+
+std::shared_ptr<const wim::Archive> WimFile::ArchiveOf(const Napi::Value& value) {
+  const WimPointer wim = WimOf(value);
+  if (!wim->archive) {
+    throw ToJavaScript(value.Env(), wim::Error("INVALID_ARGUMENT", "this WIM is no file yet: write it, and open that"));
+  }
+  return wim->archive;
+}
+
+// As libwim has it in memory, changes and all. Waits for an operation that is under way.
 Napi::Value WimFile::Info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const ArchivePointer archive = ArchiveOf(info.This());
-  const wim::ArchiveInfo& facts = archive->info();
+  const WimPointer wim = WimOf(info.This());
+  wimlib_wim_info facts;
+  try {
+    facts = wim::InfoOf(*wim);
+  } catch (const wim::Error& error) {
+    throw ToJavaScript(env, error);
+  }
+  bool solid = false;
+  if (wim->archive) {
+    const auto& resources = wim->archive->blobs().resources();
+    solid = std::any_of(resources.begin(), resources.end(), [](const wim::Resource& r) { return r.solid; });
+  }
   Napi::Object result = Napi::Object::New(env);
-  result.Set("imageCount", facts.header.image_count);
-  result.Set("compression", facts.header.compression);
-  const bool compressed = facts.header.compression != WIMLIB_COMPRESSION_TYPE_NONE;
-  result.Set("chunkSize", compressed ? facts.header.chunk_size : 0);
+  result.Set("imageCount", facts.image_count);
+  result.Set("compression", facts.compression_type);
+  const bool compressed = facts.compression_type != WIMLIB_COMPRESSION_TYPE_NONE;
+  result.Set("chunkSize", compressed ? facts.chunk_size : 0);
   result.Set("bootIndex", facts.boot_index);
-  result.Set("guid", Napi::Buffer<uint8_t>::Copy(env, facts.header.guid.data(), facts.header.guid.size()));
-  result.Set("part", static_cast<uint32_t>(facts.header.part));
-  result.Set("totalParts", static_cast<uint32_t>(facts.header.total_parts));
-  result.Set("pipable", facts.header.pipable);
-  const auto& resources = archive->blobs().resources();
-  result.Set("solid", std::any_of(resources.begin(), resources.end(), [](const wim::Resource& r) { return r.solid; }));
-  result.Set("integrityTable", facts.has_integrity_table);
-  result.Set("readonly", facts.readonly);
-  result.Set("rpfix", facts.rpfix);
-  result.Set("size", static_cast<double>(facts.size));
+  result.Set("guid", Napi::Buffer<uint8_t>::Copy(env, facts.guid, sizeof facts.guid));
+  result.Set("version", facts.wim_version);
+  result.Set("part", static_cast<uint32_t>(facts.part_number));
+  result.Set("totalParts", static_cast<uint32_t>(facts.total_parts));
+  result.Set("pipable", static_cast<bool>(facts.pipable));
+  result.Set("solid", solid);
+  result.Set("integrityTable", static_cast<bool>(facts.has_integrity_table));
+  result.Set("readonly", static_cast<bool>(facts.is_marked_readonly));
+  result.Set("rpfix", static_cast<bool>(facts.has_rpfix));
+  result.Set("spanned", static_cast<bool>(facts.spanned));
+  result.Set("writeInProgress", static_cast<bool>(facts.write_in_progress));
+  result.Set("metadataOnly", static_cast<bool>(facts.metadata_only));
+  result.Set("resourceOnly", static_cast<bool>(facts.resource_only));
+  result.Set("size", static_cast<double>(wim->archive ? wim->archive->size() : 0));
   return result;
 }
 
-Napi::Value WimFile::Xml(const Napi::CallbackInfo& info) {
-  try {
-    const std::vector<uint8_t> xml = ArchiveOf(info.This())->Xml();
-    return Napi::Buffer<uint8_t>::Copy(info.Env(), xml.data(), xml.size());
-  } catch (const wim::Error& error) {
-    throw ToJavaScript(info.Env(), error);
+// paths(): { parts: string[], references: string[] }
+Napi::Value WimFile::Paths(const Napi::CallbackInfo& info) {
+  const WimPointer wim = WimOf(info.This());
+  wim::List parts;
+  wim::List references;
+  if (wim->archive) {
+    for (const std::string& path : wim->archive->paths()) parts.push_back(path);
+    for (const std::string& path : wim->archive->references()) references.push_back(path);
   }
+  return ToJavaScript(info.Env(), wim::Object{{"parts", std::move(parts)}, {"references", std::move(references)}});
 }
 
 // property(image: number, name: string): string | undefined
 Napi::Value WimFile::Property(const Napi::CallbackInfo& info) {
-  const auto value = ArchiveOf(info.This())->Property(info[0].As<Napi::Number>(), info[1].As<Napi::String>());
-  return value ? Napi::String::New(info.Env(), *value) : info.Env().Undefined();
+  const std::string name = wim::Wtf8FromUtf16(info[1].As<Napi::String>().Utf16Value());
+  const auto value = wim::PropertyOf(*WimOf(info.This()), info[0].As<Napi::Number>(), name);
+  return value ? ToJavaScript(info.Env(), wim::Value(*value)) : info.Env().Undefined();
 }
 
 // blobs(): { hashes: Buffer (20 bytes each), sizes: Float64Array, ranks: Uint32Array }, one element a blob.
 Napi::Value WimFile::Blobs(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const ArchivePointer archive = ArchiveOf(info.This());
+  const auto archive = ArchiveOf(info.This());
   const auto& blobs = archive->blobs().blobs();
   const std::vector<uint32_t> order = RanksOf(archive->blobs());
   auto hashes = Napi::Buffer<uint8_t>::New(env, blobs.size() * sizeof(wim::Sha1Hash));
@@ -137,9 +159,20 @@ Napi::Value WimFile::Blobs(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// findBlob(sha1: Buffer): number | undefined
+Napi::Value WimFile::FindBlob(const Napi::CallbackInfo& info) {
+  const auto archive = ArchiveOf(info.This());
+  const auto bytes = info[0].As<Napi::Buffer<uint8_t>>();
+  wim::Sha1Hash hash;
+  if (bytes.Length() != hash.size()) throw Napi::TypeError::New(info.Env(), "a SHA-1 has 20 bytes");
+  std::memcpy(hash.data(), bytes.Data(), hash.size());
+  const auto found = archive->blobs().Find(hash);
+  return found ? Napi::Number::New(info.Env(), *found) : info.Env().Undefined();
+}
+
 // readMetadata(image: number): Promise<DentryReader>
 Napi::Value WimFile::ReadMetadata(const Napi::CallbackInfo& info) {
-  const ArchivePointer archive = ArchiveOf(info.This());
+  const auto archive = ArchiveOf(info.This());
   const uint32_t image = info[0].As<Napi::Number>();
   return PromiseWorker<ImageMetadata>::Run(
       info.Env(), "wim:metadata",
@@ -150,6 +183,6 @@ Napi::Value WimFile::ReadMetadata(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value WimFile::Close(const Napi::CallbackInfo& info) {
-  archive_.reset();
+  wim_.reset();
   return info.Env().Undefined();
 }

@@ -6,27 +6,30 @@
 
 #include <memory>
 
-#include "wim/archive.h"
+#include "wim/wim_struct.h"
 
 class WimFile : public Napi::ObjectWrap<WimFile> {
  public:
-  static void Register(Napi::Env env, Napi::Object exports);
+  static void Register(Napi::Env env);
+  static Napi::Object New(Napi::Env env, std::shared_ptr<const wim::OpenWim> wim);
   explicit WimFile(const Napi::CallbackInfo& info);
 
-  // The archive of a WimFile that came as an argument. Throws a JavaScript error when it is closed or no WimFile.
+  static bool Is(const Napi::Value& value);
+  // What a WimFile that came as an argument stands for. Throws a JavaScript error when it is closed or no WimFile.
+  static std::shared_ptr<const wim::OpenWim> WimOf(const Napi::Value& value);
+  // Its files; also throws when there are none yet.
   static std::shared_ptr<const wim::Archive> ArchiveOf(const Napi::Value& value);
 
  private:
-  static Napi::Value Open(const Napi::CallbackInfo& info);
-
   Napi::Value Info(const Napi::CallbackInfo& info);
-  Napi::Value Xml(const Napi::CallbackInfo& info);
+  Napi::Value Paths(const Napi::CallbackInfo& info);
   Napi::Value Property(const Napi::CallbackInfo& info);
   Napi::Value Blobs(const Napi::CallbackInfo& info);
+  Napi::Value FindBlob(const Napi::CallbackInfo& info);
   Napi::Value ReadMetadata(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<const wim::Archive> archive_;
+  std::shared_ptr<const wim::OpenWim> wim_;
 };
 
 #endif  // STOWAGE_WIM_FILE_WRAP_H_

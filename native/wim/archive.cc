@@ -1,23 +1,12 @@
 #include "archive.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "error.h"
-
-#ifdef _WIN32
-#include <windows.h>
-#endif
 
 namespace wim {
 
 namespace {
-
-#ifdef _WIN32
-std::wstring ToLibrary(const std::string& text) { return Wide(text); }
-#else
-const std::string& ToLibrary(const std::string& text) { return text; }
-#endif
 
 struct Part {
   std::unique_ptr<File> file;
@@ -55,59 +44,26 @@ std::vector<Part> OpenParts(const std::vector<std::string>& paths) {
 
 }  // namespace
 
-std::shared_ptr<Archive> Archive::Open(const std::vector<std::string>& paths) {
+std::shared_ptr<const Archive> Archive::Open(const std::vector<std::string>& paths,
+                                             const std::vector<std::string>& references) {
   std::shared_ptr<Archive> archive(new Archive);
   std::vector<Part> parts = OpenParts(paths);
-  archive->path_ = parts.front().file->path();
-  archive->info_.header = parts.front().header;
-  CheckLibrary("open " + archive->path_, [&] {
-    WIMStruct* handle = nullptr;
-    const int code = wimlib_open_wim(ToLibrary(archive->path_).c_str(), 0, &handle);
-    archive->handle_.reset(handle);
-    return code;
-  });
-  wimlib_wim_info info = {};
-  CheckLibrary("read " + archive->path_, [&] { return wimlib_get_wim_info(archive->handle_.get(), &info); });
-  archive->info_.boot_index = info.boot_index;
-  archive->info_.has_integrity_table = info.has_integrity_table;
-  archive->info_.readonly = info.is_marked_readonly;
-  archive->info_.rpfix = info.has_rpfix;
+  archive->header_ = parts.front().header;
   for (Part& part : parts) {
-    archive->info_.size += part.file->size();
+    archive->paths_.push_back(part.file->path());
+    archive->size_ += part.file->size();
     part.file->AdviseSequential();
     archive->blobs_.Add(std::move(part.file), part.header);
+  }
+  for (const std::string& path : references) {
+    auto file = std::make_unique<File>(path, File::Mode::kRead);
+    const Header header = Header::From(*file);
+    archive->blobs_.AddReference(std::move(file), header);
+    archive->references_.push_back(path);
   }
   return archive;
 }
 
-std::vector<uint8_t> Archive::Xml() const {
-  std::lock_guard<std::mutex> lock(mutex_);
-  void* data = nullptr;
-  size_t size = 0;
-  CheckLibrary("read the XML of " + path_, [&] { return wimlib_get_xml_data(handle_.get(), &data, &size); });
-  const auto* bytes = static_cast<const uint8_t*>(data);
-  std::vector<uint8_t> xml(bytes, bytes + size);
-  std::free(data);
-  return xml;
-}
-
-std::optional<std::string> Archive::Property(uint32_t image, const std::string& name) const {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const wimlib_tchar* value =
-      wimlib_get_image_property(handle_.get(), static_cast<int>(image), ToLibrary(name).c_str());
-  if (value == nullptr) return std::nullopt;
-#ifdef _WIN32
-  std::string text;
-  const int size = WideCharToMultiByte(CP_UTF8, 0, value, -1, nullptr, 0, nullptr, nullptr);
-  text.resize(static_cast<size_t>(size));
-  WideCharToMultiByte(CP_UTF8, 0, value, -1, text.data(), size, nullptr, nullptr);
-  text.resize(text.size() - 1);
-  return text;
-#else
-  return std::string(value);
-#endif
-}
-
-Metadata Archive::ReadMetadata(uint32_t image) const { return Metadata(blobs_, image - 1, path_); }
+Metadata Archive::ReadMetadata(uint32_t image) const { return Metadata(blobs_, image - 1, path()); }
 
 }  // namespace wim

@@ -1,56 +1,47 @@
-// One open WIM: libwim's view of it (information, names, properties, XML) and our own (blobs, metadata).
+// The files of a WIM, read by our own code: which blobs they hold, and the metadata of each image.
 #ifndef STOWAGE_WIM_ARCHIVE_H_
 #define STOWAGE_WIM_ARCHIVE_H_
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "blob_table.h"
 #include "header.h"
-#include "library.h"
 #include "metadata.h"
 
 namespace wim {
 
-struct ArchiveInfo {
-  Header header;
-  uint32_t boot_index = 0;
-  bool has_integrity_table = false;
-  bool readonly = false;
-  bool rpfix = false;
-  // Of all files of the WIM, in bytes.
-  uint64_t size = 0;
-};
-
-// Safe to use from several threads: libwim's handle is used by one at a time, and the rest never changes.
+// Safe to use from several threads: it never changes.
 class Archive {
  public:
-  // `paths`: the WIM, or all parts of a split one in any order. Throws NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING,
-  // WIMLIB_ERR_* or an errno's Error.
-  static std::shared_ptr<Archive> Open(const std::vector<std::string>& paths);
+  // `paths`: the WIM, or all parts of a split one in any order. `references`: other WIM files, which may hold blobs
+  // that this one does not. Throws NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING or an errno's Error.
+  static std::shared_ptr<const Archive> Open(const std::vector<std::string>& paths,
+                                             const std::vector<std::string>& references = {});
 
-  const std::string& path() const { return path_; }
-  const ArchiveInfo& info() const { return info_; }
+  // The first part.
+  const std::string& path() const { return paths_.front(); }
+  // All parts, in order.
+  const std::vector<std::string>& paths() const { return paths_; }
+  const std::vector<std::string>& references() const { return references_; }
+  const Header& header() const { return header_; }
   const BlobTable& blobs() const { return blobs_; }
+  // Of all parts, in bytes.
+  uint64_t size() const { return size_; }
 
-  // The XML data as they stand: UTF-16LE with a byte order mark.
-  std::vector<uint8_t> Xml() const;
-  // A property of image `image` (1-based) by libwim's path: "NAME", "WINDOWS/VERSION/BUILD". UTF-8.
-  std::optional<std::string> Property(uint32_t image, const std::string& name) const;
+  // Of image `image`, 1-based.
   Metadata ReadMetadata(uint32_t image) const;
 
  private:
   Archive() = default;
 
-  std::string path_;
-  ArchiveInfo info_;
+  std::vector<std::string> paths_;
+  std::vector<std::string> references_;
+  Header header_;
   BlobTable blobs_;
-  ArchiveHandle handle_;
-  mutable std::mutex mutex_;
+  uint64_t size_ = 0;
 };
 
 }  // namespace wim

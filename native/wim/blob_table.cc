@@ -71,6 +71,12 @@ void BlobTable::Add(std::unique_ptr<File> owned, const Header& header) {
   AddSolidRun(file, header, run);
 }
 
+void BlobTable::AddReference(std::unique_ptr<File> file, const Header& header) {
+  const size_t images = metadata_.size();
+  Add(std::move(file), header);
+  metadata_.resize(images);
+}
+
 // Consecutive solid entries belong together: some name resources, the others blobs, whose offsets count through the
 // resources of the run as if they stood end to end.
 void BlobTable::AddSolidRun(const File& file, const Header& header, const std::vector<Entry>& run) {

@@ -27,6 +27,8 @@ class BlobTable {
  public:
   // Adds the blobs of one file. The first place found for a hash is kept. Throws WIM_CORRUPT.
   void Add(std::unique_ptr<File> file, const Header& header);
+  // Adds the blobs of a file of another WIM, but not its images.
+  void AddReference(std::unique_ptr<File> file, const Header& header);
 
   const std::vector<Resource>& resources() const { return resources_; }
   const std::vector<Blob>& blobs() const { return blobs_; }

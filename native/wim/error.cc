@@ -5,9 +5,7 @@
 
 namespace wim {
 
-namespace {
-
-const char* NameOf(int number) {
+const char* SystemErrorName(int number) {
   switch (number) {
     case EACCES: return "EACCES";
     case EDQUOT: return "EDQUOT";
@@ -30,10 +28,8 @@ const char* NameOf(int number) {
   }
 }
 
-}  // namespace
-
 Error SystemError(int number, const std::string& doing) {
-  return Error(NameOf(number), doing + ": " + std::generic_category().message(number));
+  return Error(SystemErrorName(number), doing + ": " + std::generic_category().message(number));
 }
 
 }  // namespace wim

@@ -9,8 +9,8 @@
 
 namespace wim {
 
-// `code` is NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING, UNSUPPORTED or ABORTED; WIMLIB_ERR_* for an error of libwim;
-// or the name of an errno (ENOENT, ENOSPC, ...).
+// `code` is NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING, UNSUPPORTED, INVALID_ARGUMENT or ABORTED; WIMLIB_ERR_* for an
+// error of libwim; or the name of an errno (ENOENT, ENOSPC, ...).
 class Error : public std::runtime_error {
  public:
   Error(std::string code, const std::string& message, std::string details = {})
@@ -21,6 +21,12 @@ class Error : public std::runtime_error {
   const std::string& details() const { return details_; }
   // The file that was being written, for an error of writing; else empty.
   const std::string& written() const { return written_; }
+  // For an error of libwim: the name of the errno behind it (ENOSPC, ...), where it is known; else empty.
+  const std::string& cause() const { return cause_; }
+  Error&& From(const std::string& cause) && {
+    cause_ = cause;
+    return std::move(*this);
+  }
   Error&& WhileWriting(const std::string& path) && {
     written_ = path;
     return std::move(*this);
@@ -30,8 +36,11 @@ class Error : public std::runtime_error {
   std::string code_;
   std::string details_;
   std::string written_;
+  std::string cause_;
 };
 
+// "ENOSPC"; "EOTHER" for those that nobody tells apart.
+const char* SystemErrorName(int number);
 // An error of the operating system: "ENOSPC" and "write x.tar.gz: No space left on device".
 Error SystemError(int number, const std::string& doing);
 

@@ -1,13 +1,16 @@
 #include "library.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <mutex>
+#include <system_error>
 
 #ifdef __GLIBC__
 #include <dlfcn.h>
 #endif
 
 #include "error.h"
+#include "text.h"
 
 namespace wim {
 
@@ -51,7 +54,43 @@ std::FILE* OpenErrorSink() { return nullptr; }
 void SilenceXmlParser() {}
 #endif
 
-const char* NameOf(int code) {
+// Failures of the system that a user can do something about. libwim tells them in words alone, those of strerror().
+const char* CauseIn(const std::string& details) {
+  for (const int number : {ENOSPC, EDQUOT, EFBIG, ENOENT, EACCES, EPERM, EROFS, EIO, EMFILE, ENFILE, ENOMEM, EISDIR,
+                           ENOTDIR, ELOOP, ENAMETOOLONG}) {
+    if (details.find(std::generic_category().message(number)) != std::string::npos) return SystemErrorName(number);
+  }
+  return "";
+}
+
+std::mutex start_mutex;
+bool started = false;
+int library_flags = 0;
+
+}  // namespace
+
+void StartLibrary() {
+  std::lock_guard<std::mutex> lock(start_mutex);
+  if (started) return;
+  if (std::FILE* sink = OpenErrorSink()) {
+    wimlib_set_error_file(sink);
+    wimlib_set_print_errors(true);
+  }
+  const int code = wimlib_global_init(library_flags);
+  if (code != 0) internal::ThrowLibraryError("start libwim", code);
+  SilenceXmlParser();
+  started = true;
+}
+
+void SetLibraryFlags(int flags) {
+  std::lock_guard<std::mutex> lock(start_mutex);
+  if (started && flags != library_flags) {
+    throw Error("INVALID_ARGUMENT", "libwim is set up before the first WIM of a process, not later");
+  }
+  library_flags = flags;
+}
+
+const char* LibraryErrorName(int code) {
   switch (static_cast<wimlib_error_code>(code)) {
     case WIMLIB_ERR_SUCCESS: return "WIMLIB_ERR_SUCCESS";
     case WIMLIB_ERR_ALREADY_LOCKED: return "WIMLIB_ERR_ALREADY_LOCKED";
@@ -138,18 +177,29 @@ const char* NameOf(int code) {
   return "WIMLIB_ERR_UNKNOWN";
 }
 
-}  // namespace
+std::string LibraryErrorText(int code) {
+  return FromLibrary(wimlib_get_error_string(static_cast<wimlib_error_code>(code)));
+}
 
-void StartLibrary() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    if (std::FILE* sink = OpenErrorSink()) {
-      wimlib_set_error_file(sink);
-      wimlib_set_print_errors(true);
+// Lines as one: "[ERROR] a\n[WARNING] b\n" is "a; b".
+std::string LibraryErrorDetails() {
+  std::string text;
+  size_t at = 0;
+  while (at < error_text.size()) {
+    size_t end = error_text.find('\n', at);
+    if (end == std::string::npos) end = error_text.size();
+    std::string line = error_text.substr(at, end - at);
+    at = end + 1;
+    const size_t from = line.find_first_not_of(" \t\r");
+    if (from == std::string::npos) continue;
+    line.erase(0, from);
+    for (const char* prefix : {"[ERROR] ", "[WARNING] "}) {
+      if (line.rfind(prefix, 0) == 0) line.erase(0, std::char_traits<char>::length(prefix));
     }
-    wimlib_global_init(0);
-    SilenceXmlParser();
-  });
+    if (!text.empty()) text += "; ";
+    text += line;
+  }
+  return text;
 }
 
 void Decompressors::Decompress(int type, uint32_t chunk_size, const void* from, size_t from_size, void* to,
@@ -172,37 +222,9 @@ namespace internal {
 
 void BeginErrorText() { error_text.clear(); }
 
-// "[ERROR] a\n[WARNING] b\n" as "a; b".
-std::string TakeErrorText() {
-  std::string text;
-  size_t at = 0;
-  while (at < error_text.size()) {
-    size_t end = error_text.find('\n', at);
-    if (end == std::string::npos) end = error_text.size();
-    std::string line = error_text.substr(at, end - at);
-    at = end + 1;
-    const size_t from = line.find_first_not_of(" \t\r");
-    if (from == std::string::npos) continue;
-    line.erase(0, from);
-    for (const char* prefix : {"[ERROR] ", "[WARNING] "}) {
-      if (line.rfind(prefix, 0) == 0) line.erase(0, std::char_traits<char>::length(prefix));
-    }
-    if (!text.empty()) text += "; ";
-    text += line;
-  }
-  error_text.clear();
-  return text;
-}
-
 void ThrowLibraryError(const std::string& doing, int code) {
-  const wimlib_tchar* text = wimlib_get_error_string(static_cast<wimlib_error_code>(code));
-#ifdef _WIN32
-  std::string message;
-  for (; *text; text++) message += static_cast<char>(*text);  // libwim's own messages are ASCII
-#else
-  const std::string message = text;
-#endif
-  throw Error(NameOf(code), doing + ": " + message, TakeErrorText());
+  const std::string details = LibraryErrorDetails();
+  throw Error(LibraryErrorName(code), doing + ": " + LibraryErrorText(code), details).From(CauseIn(details));
 }
 
 }  // namespace internal

@@ -15,6 +15,14 @@ namespace wim {
 
 // Starts libwim for this process. Safe from any thread, any number of times.
 void StartLibrary();
+// libwim's WIMLIB_INIT_FLAG_*. Throws INVALID_ARGUMENT once libwim has been started.
+void SetLibraryFlags(int flags);
+
+// "WIMLIB_ERR_NOTDIR", and libwim's own words for it.
+const char* LibraryErrorName(int code);
+std::string LibraryErrorText(int code);
+// What libwim printed on this thread since the call that is under way began.
+std::string LibraryErrorDetails();
 
 // Runs `call`, which returns one of libwim's codes; a code that is not 0 becomes an Error with libwim's own text.
 // `doing` opens the message: "open base.wim".
@@ -42,7 +50,6 @@ class Decompressors {
 
 namespace internal {
 void BeginErrorText();
-std::string TakeErrorText();
 [[noreturn]] void ThrowLibraryError(const std::string& doing, int code);
 }  // namespace internal
 

@@ -76,7 +76,7 @@ export async function layerFromWim(
   const plan = planWindowsLayer(trees, blobs, dentry => reparseData.get(dentry), { skipUnsupported })
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   if (plan.skipped.length > 0) options.onSkipped?.(plan.skipped)
-  const subject = wim.path
+  const subject = wim.path ?? 'a new WIM'
   onProgress?.({ type: 'stage', stage: 'convert', subject })
   const result = await runPlan(wim, plan, { ...target, gzipLevel, threads }, signal, written =>
     onProgress?.({ type: 'bytes', subject, done: Math.min(written, plan.contentSize), total: plan.contentSize }),
@@ -231,7 +231,7 @@ async function runPlan(
       job = new create(wim.native, plan.blobs, options, (room, uncompressed, _written, result, error) => {
         if (!failure) attempt(() => onWritten(uncompressed))
         if (failure && (result || error !== undefined)) reject(failure.error)
-        else if (error !== undefined) reject(nativeError(error, wim.path))
+        else if (error !== undefined) reject(nativeError(error, wim.path ?? 'a new WIM'))
         else if (result) resolve(result)
         else if (room && !failure) attempt(feed)
       })

@@ -2,26 +2,35 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { type ErrorCode, fileError, StowageError, systemCode } from '../errors.js'
+import { isWimlibErrorCode, WimlibError } from './error.js'
 import type { WimInfo } from './wim-file.js'
 
 /** What `native/addon.cc` exports. */
 export interface Binding {
-  openWim(paths: readonly string[]): Promise<NativeWimFile>
+  /** Runs an operation of `native/wim/operations.cc` on a thread of its own. */
+  readonly WimJob: new (operation: string, args: NativeArguments, callback: NativeJobCallback) => NativeWimJob
   readonly BlobStream: new (wim: NativeWimFile, blobs: Uint32Array, threads: number) => NativeBlobStream
   readonly LayerJob: new (
     wim: NativeWimFile, blobs: Uint32Array, options: NativeLayerOptions, callback: NativeLayerCallback,
   ) => NativeLayerJob
+  /** WIMLIB_INIT_FLAG_*, before the first WIM. */
+  setUp(flags: number): void
+  /** File descriptors of a pipe, both blocking; whoever calls it closes them. */
+  openPipe(): { readonly read: number; readonly write: number }
+  /** Mounts an image and ends the process, or throws: for `mount-child.ts`. Arguments: `native/wim/mount.h`. */
+  mountImage(request: NativeArguments): void
   /** Of the libwim that was found at run time, such as `1.13.6`. */
   libraryVersion(): string
 }
 
 export interface NativeWimFile {
   info(): NativeWimInfo
-  /** UTF-16LE with byte order mark. */
-  xml(): Buffer
+  paths(): { readonly parts: readonly string[]; readonly references: readonly string[] }
   property(image: number, name: string): string | undefined
   /** 20 bytes of SHA-1, a size in bytes and a rank in the file for each blob. */
   blobs(): { readonly hashes: Buffer; readonly sizes: Float64Array; readonly ranks: Uint32Array }
+  /** Index of the blob with this SHA-1. */
+  findBlob(sha1: Buffer): number | undefined
   readMetadata(image: number): Promise<NativeDentryReader>
   close(): void
 }
@@ -29,7 +38,21 @@ export interface NativeWimFile {
 export interface NativeWimInfo extends Omit<WimInfo, 'compression' | 'guid'> {
   readonly compression: number
   readonly guid: Buffer
-  readonly part: number
+}
+
+/** Texts may hold lone surrogates, but no NUL. */
+export type NativeValue =
+  | undefined | boolean | number | string | Buffer | NativeWimFile | readonly NativeValue[] | { readonly [name: string]: NativeValue }
+export type NativeArguments = { readonly [name: string]: NativeValue }
+
+/** `question`, where there is one, waits for `answer()`. With `ended` come the result or the error, and nothing comes after. */
+export type NativeJobCallback = (
+  events: readonly unknown[], question: unknown, ended: boolean, result: unknown, error: unknown,
+) => void
+
+export interface NativeWimJob {
+  answer(value: NativeValue): void
+  cancel(): void
 }
 
 export interface NativeDentryReader {
@@ -107,32 +130,82 @@ function load(): Binding {
 const CORRUPT = new Set([
   'DECOMPRESSION', 'INTEGRITY', 'INVALID_HEADER', 'INVALID_INTEGRITY_TABLE', 'INVALID_LOOKUP_TABLE_ENTRY',
   'INVALID_METADATA_RESOURCE', 'INVALID_PART_NUMBER', 'INVALID_PIPABLE_WIM', 'INVALID_RESOURCE_HASH', 'IMAGE_COUNT',
-  'METADATA_NOT_FOUND', 'RESOURCE_NOT_FOUND', 'UNEXPECTED_END_OF_FILE', 'INVALID_CHUNK_SIZE', 'INVALID_COMPRESSION_TYPE',
+  'METADATA_NOT_FOUND', 'UNEXPECTED_END_OF_FILE', 'INVALID_CHUNK_SIZE', 'INVALID_COMPRESSION_TYPE',
   'INVALID_UTF16_STRING', 'XML', 'READ', 'WIM_IS_INCOMPLETE',
 ].map(name => `WIMLIB_ERR_${name}`))
 
-const OWN = new Set<string>(['NOT_A_WIM', 'WIM_CORRUPT', 'WIM_PART_MISSING', 'UNSUPPORTED', 'ABORTED', 'WIM_ERROR'])
+const OWN = new Set<string>(
+  ['NOT_A_WIM', 'WIM_CORRUPT', 'WIM_PART_MISSING', 'UNSUPPORTED', 'ABORTED', 'INVALID_ARGUMENT', 'WIM_ERROR'],
+)
 
 const OTHER = 'Name a .wim, .esd or .swm file; if this should be one, it was damaged on its way: copy it again.'
 const DAMAGED = 'The file is damaged or was cut short: compare its checksum with the one at its source, and copy it again.'
 
+/** libwim's codes that say more than that something went wrong, and what there is to do about them. */
+const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {
+  WIMLIB_ERR_NOT_A_WIM_FILE: { code: 'NOT_A_WIM', hint: OTHER },
+  WIMLIB_ERR_INVALID_IMAGE: { code: 'IMAGE_NOT_FOUND' },
+  WIMLIB_ERR_PATH_DOES_NOT_EXIST: { code: 'FILE_NOT_FOUND' },
+  WIMLIB_ERR_GLOB_HAD_NO_MATCHES: { code: 'FILE_NOT_FOUND' },
+  WIMLIB_ERR_INVALID_PARAM: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_INVALID_CAPTURE_CONFIG: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_INVALID_CHUNK_SIZE: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_INVALID_COMPRESSION_TYPE: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_IMAGE_NAME_COLLISION: { code: 'INVALID_ARGUMENT', hint: 'Give the image another name.' },
+  WIMLIB_ERR_INVALID_OVERLAY: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_NOTDIR: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_NOTEMPTY: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_IS_DIRECTORY: { code: 'INVALID_ARGUMENT' },
+  WIMLIB_ERR_IS_SPLIT_WIM: { code: 'UNSUPPORTED', hint: 'Join the parts into one WIM first.' },
+  WIMLIB_ERR_NOT_PIPABLE: { code: 'UNSUPPORTED', hint: 'Export it as a pipable WIM, or apply it from its file.' },
+  WIMLIB_ERR_UNSUPPORTED: { code: 'UNSUPPORTED' },
+  WIMLIB_ERR_UNSUPPORTED_FILE: { code: 'UNSUPPORTED' },
+  WIMLIB_ERR_WIM_IS_READONLY: { code: 'PERMISSION_DENIED' },
+  WIMLIB_ERR_ALREADY_LOCKED: { code: 'BUSY', hint: 'Another program is changing this WIM: wait for it.' },
+  WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY: { code: 'BUSY', hint: 'Close what is open in the mounted image, or force it.' },
+  WIMLIB_ERR_RESOURCE_NOT_FOUND: {
+    code: 'BLOB_MISSING',
+    hint: 'This is a delta WIM, or a part is missing: name the WIM files that hold the rest (--ref).',
+  },
+  WIMLIB_ERR_NOMEM: { code: 'IO_ERROR', hint: 'Not enough memory: use fewer threads or smaller chunks.' },
+}
+
+/** What stands behind some of libwim's codes in the system. */
+const SYSTEM = new Set([
+  'OPEN', 'OPENDIR', 'READ', 'WRITE', 'STAT', 'MKDIR', 'RENAME', 'LINK', 'MKNOD', 'READLINK', 'SET_ATTRIBUTES', 'SET_TIMESTAMPS',
+  'SET_SECURITY', 'SET_XATTR', 'UNABLE_TO_READ_CAPTURE_CONFIG', 'NTFS_3G', 'FUSE',
+].map(name => `WIMLIB_ERR_${name}`))
+
 /**
- * An error of the addon as a StowageError, with libwim's own words and the native error as its cause. `path` is the WIM
- * that was read. An error of writing, and anything else, comes back as it was.
+ * An error of the addon as a StowageError, with libwim's own words, its code and the native error as its cause. `path` is the
+ * WIM that was read. An error of writing, and anything else, comes back as it was.
  */
 export function nativeError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StowageError || !('code' in error)) return error
   const native = String(error.code)
-  const details = 'details' in error && typeof error.details === 'string' ? ` (${error.details})` : ''
-  const message = error.message + details
-  if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', message, { cause: error })
+  const text = 'details' in error && typeof error.details === 'string' ? error.details : ''
+  const details = text ? ` (${text})` : ''
+  if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', error.message, { cause: error })
   if (OWN.has(native)) {
     const hint = native === 'WIM_CORRUPT' ? DAMAGED : native === 'NOT_A_WIM' ? OTHER : undefined
-    return new StowageError(native as ErrorCode, message, { hint, cause: error }) // every name in OWN is one of our codes
+    return new StowageError(native as ErrorCode, error.message + details, { hint, cause: error }) // every name in OWN is one of our codes
   }
-  if (native === 'WIMLIB_ERR_NOT_A_WIM_FILE') return new StowageError('NOT_A_WIM', message, { hint: OTHER, cause: error })
-  if (CORRUPT.has(native)) return new StowageError('WIM_CORRUPT', message, { hint: DAMAGED, cause: error })
-  if (native.startsWith('WIMLIB_ERR_')) return new StowageError('WIM_ERROR', message, { cause: error })
+  if (native.startsWith('WIMLIB_ERR_')) {
+    const cause = new WimlibError(isWimlibErrorCode(native) ? native : 'WIMLIB_ERR_UNKNOWN', error.message, text)
+    const message = `${error.message}${details} [${native}]`
+    const system = 'systemCode' in error && SYSTEM.has(native) ? systemError(String(error.systemCode), message, path, cause) : undefined
+    if (system) return system
+    const meaning = MEANINGS[native]
+    if (meaning) return new StowageError(meaning.code, message, { hint: meaning.hint, cause })
+    if (CORRUPT.has(native)) return new StowageError('WIM_CORRUPT', message, { hint: DAMAGED, cause })
+    return new StowageError('WIM_ERROR', message, { cause })
+  }
   // What failed to be written is named by whoever knows what it will be called in the end.
   return 'written' in error ? error : fileError(error, path)
+}
+
+/** libwim's error with the code and hint of the errno behind it, in libwim's words, which name the file. */
+function systemError(code: string, message: string, path: string, cause: WimlibError): StowageError | undefined {
+  const told = fileError(Object.assign(new Error(message), { code, syscall: 'libwim' }), path)
+  return told instanceof StowageError ? new StowageError(told.code, message, { hint: told.hint, cause }) : undefined
 }

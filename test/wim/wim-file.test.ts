@@ -65,7 +65,7 @@ t.test('openWim() says of every form of a WIM what wimlib-imagex says', async t 
       fileCount: Number(/^File Count:\s+(\d+)/m.exec(told)?.[1]), directoryCount: Number(/^Directory Count:\s+(\d+)/m.exec(told)?.[1]),
       windows: { architecture: 'amd64', version: '10.0.14300.1010', editionId: 'ServerDatacenterNano', languages: ['en-US'] },
     })
-    t.match(wim.xml(), /^<WIM>.*<NAME>NanoServer<\/NAME>/s)
+    t.match(await wim.xml(), /^<WIM>.*<NAME>NanoServer<\/NAME>/s)
   }
 })
 
@@ -240,15 +240,20 @@ t.test('the addon lives through collected readers, ended worker threads and a pr
     const { Worker, isMainThread, workerData } = require('node:worker_threads')
     const addon = require(${JSON.stringify(addon)})
     const path = ${JSON.stringify(path)}
+    const open = () => new Promise((resolve, reject) => {
+      new addon.WimJob('open', { paths: [path], flags: 0 }, (_events, _question, ended, wim, error) => {
+        if (ended) error ? reject(error) : resolve(wim)
+      })
+    })
     async function start() {
-      const wim = await addon.openWim([path])
+      const wim = await open()
       const { ranks } = wim.blobs()
       const stream = new addon.BlobStream(wim, Uint32Array.from(ranks.keys()), 2)
       await stream.next()
       return stream
     }
     async function job() {
-      const wim = await addon.openWim([path])
+      const wim = await open()
       require('node:fs').writeFileSync(path + '.out', '')
       const blobs = Uint32Array.from(wim.blobs().ranks.keys())
       const job = new addon.LayerJob(wim, blobs, { path: path + '.out', offset: 0, gzipLevel: 6, threads: 2 }, () => {})
@@ -274,7 +279,9 @@ t.test('openWim() prints nothing of its own when the XML is damaged', t => {
   const bytes = readFileSync(path)
   bytes.fill(0xff, bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')), bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')) + 40)
   writeFileSync(path, bytes)
-  const script = `require(process.argv[1]).openWim([process.argv[2]]).catch(error => console.log(error.code))`
+  const script = `
+    const { WimJob } = require(process.argv[1])
+    new WimJob('open', { paths: [process.argv[2]], flags: 0 }, (_e, _q, ended, _r, error) => ended && console.log(error.code))`
   const addon = join(import.meta.dirname, '../../build/Release/stowage.node')
   const { stdout, stderr } = spawnSync(process.execPath, ['-e', script, addon, path], { encoding: 'utf8' })
   t.equal(stdout, 'WIMLIB_ERR_XML\n')

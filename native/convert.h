@@ -1,0 +1,15 @@
+// Plain data of an operation as JavaScript values, and back. On the JavaScript thread only.
+#ifndef STOWAGE_CONVERT_H_
+#define STOWAGE_CONVERT_H_
+
+#include <napi.h>
+
+#include "wim/value.h"
+
+// Copied out of V8: text (any UTF-16), number, boolean, Buffer, array, plain object, WimFile; nothing for null and
+// undefined. Throws a TypeError for anything else.
+wim::Value FromJavaScript(const Napi::Value& value);
+wim::Object ObjectFromJavaScript(const Napi::Object& object);
+Napi::Value ToJavaScript(Napi::Env env, const wim::Value& value);
+
+#endif  // STOWAGE_CONVERT_H_

@@ -1,0 +1,9 @@
+// A pipe of the system: how a stream of JavaScript meets a file descriptor of libwim.
+#ifndef STOWAGE_PIPE_H_
+#define STOWAGE_PIPE_H_
+
+#include <napi.h>
+
+void RegisterPipe(Napi::Env env, Napi::Object exports);
+
+#endif  // STOWAGE_PIPE_H_

@@ -1,0 +1,48 @@
+// Who watches an operation: it is told of progress, answers questions, and may cancel.
+#ifndef STOWAGE_WIM_OBSERVER_H_
+#define STOWAGE_WIM_OBSERVER_H_
+
+#include <wimlib.h>
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "value.h"
+
+namespace wim {
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+
+  void Cancel() { cancelled_ = true; }
+  bool cancelled() const { return cancelled_; }
+
+  // `event` has a member `type`. Where `each` is false, the newest event of a type may stand for those before it.
+  virtual void Tell(Object event, bool each) = 0;
+  // Waits for the answer; nothing once it is cancelled.
+  virtual std::optional<Value> Ask(Object question) = 0;
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+// libwim's messages for an observer, while one call of libwim is under way. Its address is the `progctx`.
+class Progress {
+ public:
+  explicit Progress(Observer& observer) : observer_(observer) {}
+  static wimlib_progress_status Handle(wimlib_progress_msg message, wimlib_progress_info* info, void* progress);
+
+ private:
+  void Report(wimlib_progress_msg message, wimlib_progress_info* info);
+  void AskForPartName(wimlib_progress_info* info);
+
+  Observer& observer_;
+  // The name of a part that JavaScript chose: libwim reads it after the call returns.
+  std::basic_string<wimlib_tchar> part_name_;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_OBSERVER_H_

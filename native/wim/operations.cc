@@ -1,0 +1,580 @@
+#include "operations.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+
+#include "entries.h"
+#include "error.h"
+#include "library.h"
+#include "text.h"
+#include "wim_struct.h"
+
+#ifdef _WIN32
+#include <io.h>
+#else
+#include <fcntl.h>
+#include <glob.h>
+#endif
+
+namespace wim {
+
+namespace {
+
+using WimPointer = std::shared_ptr<const OpenWim>;
+
+// Texts as libwim takes them, alive as long as this is.
+class LibraryTexts {
+ public:
+  explicit LibraryTexts(const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) texts_.push_back(ToLibrary(text));
+    for (const LibraryText& text : texts_) pointers_.push_back(text.c_str());
+  }
+  const wimlib_tchar* const* data() const { return pointers_.data(); }
+  size_t size() const { return pointers_.size(); }
+
+ private:
+  std::vector<LibraryText> texts_;
+  std::vector<const wimlib_tchar*> pointers_;
+};
+
+class OptionalLibraryText {
+ public:
+  explicit OptionalLibraryText(const std::optional<std::string>& text)
+      : given_(text.has_value()), text_(ToLibrary(text.value_or(""))) {}
+  // Null when there is none.
+  const wimlib_tchar* get() const { return given_ ? text_.c_str() : nullptr; }
+  // For members that libwim declares without const, and does not change.
+  wimlib_tchar* get() { return given_ ? text_.data() : nullptr; }
+
+ private:
+  bool given_;
+  LibraryText text_;
+};
+
+// Locks WIMs for one operation, always in one order, and has libwim report to `progress` meanwhile.
+class Use {
+ public:
+  Use(std::vector<WimPointer> wims, Progress* progress) {
+    for (const WimPointer& wim : wims) structs_.push_back(wim->library);
+    std::sort(structs_.begin(), structs_.end());
+    structs_.erase(std::unique(structs_.begin(), structs_.end()), structs_.end());
+    for (const auto& wim : structs_) {
+      wim->mutex.lock();
+      wimlib_register_progress_function(wim->handle.get(), Progress::Handle, progress);
+    }
+  }
+  ~Use() {
+    for (const auto& wim : structs_) {
+      wimlib_register_progress_function(wim->handle.get(), nullptr, nullptr);
+      wim->mutex.unlock();
+    }
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+ private:
+  std::vector<std::shared_ptr<WimStruct>> structs_;
+};
+
+// libwim has one compression level for the whole process: calls that write at the same level may run together, others
+// wait for each other.
+class CompressionLevel {
+ public:
+  CompressionLevel(unsigned level, const Observer& observer) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (users_ > 0 && level_ != level) {
+      if (observer.cancelled()) throw Error("ABORTED", "interrupted before the end");
+      changed_.wait_for(lock, std::chrono::milliseconds(50));
+    }
+    if (users_ == 0) {
+      CheckLibrary("set compression level " + std::to_string(level),
+                   [&] { return wimlib_set_default_compression_level(-1, level); });
+      level_ = level;
+    }
+    users_ += 1;
+  }
+  ~CompressionLevel() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    users_ -= 1;
+    changed_.notify_all();
+  }
+  CompressionLevel(const CompressionLevel&) = delete;
+  CompressionLevel& operator=(const CompressionLevel&) = delete;
+
+ private:
+  static inline std::mutex mutex_;
+  static inline std::condition_variable changed_;
+  static inline unsigned level_ = 0;
+  static inline size_t users_ = 0;
+};
+
+// `paths`: all parts, the first one first.
+WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress& progress) {
+  auto wim = std::make_shared<OpenWim>();
+  wim->open_flags = flags;
+  if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is named");
+  const std::string& path = paths.front();
+  Header::From(File(path, File::Mode::kRead));  // says what is no WIM, and what of it
+  WIMStruct* opened = nullptr;
+  CheckLibrary("open " + path, [&] {
+    return wimlib_open_wim_with_progress(ToLibrary(path).c_str(), flags, &opened, Progress::Handle, &progress);
+  });
+  wim->library = std::make_shared<WimStruct>(ArchiveHandle(opened));
+  wim->archive = Archive::Open(paths);
+  const auto& parts = wim->archive->paths();
+  if (parts.size() > 1) {
+    const LibraryTexts others({parts.begin() + 1, parts.end()});
+    const int check = flags & WIMLIB_OPEN_FLAG_CHECK_INTEGRITY;
+    CheckLibrary("open the parts of " + path, [&] {
+      return wimlib_reference_resource_files(opened, others.data(), static_cast<unsigned>(others.size()), 0, check);
+    });
+  }
+  return wim;
+}
+
+// The files that a pattern of the shell names; itself, where it names none.
+std::vector<std::string> ExpandGlob(const std::string& pattern, bool must_match) {
+#ifdef _WIN32
+  (void)must_match;
+  return {pattern};  // libwim for Windows expands none either
+#else
+  glob_t found = {};
+  const int code = glob(pattern.c_str(), GLOB_ERR | GLOB_NOSORT, nullptr, &found);
+  std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + (code == 0 ? found.gl_pathc : 0));
+  globfree(&found);
+  if (code == GLOB_NOSPACE) throw Error("ENOMEM", "not enough memory");
+  if (code != 0 && code != GLOB_NOMATCH) throw Error("EIO", "the files that match " + pattern + " cannot be listed");
+  if (paths.empty() && must_match) throw Error("WIMLIB_ERR_GLOB_HAD_NO_MATCHES", "no file matches " + pattern);
+  if (paths.empty()) paths.push_back(pattern);
+  return paths;
+#endif
+}
+
+// One call on one WIM, with all that most of them need.
+struct Call {
+  const Arguments& arguments;
+  Observer& observer;
+  Progress& progress;
+
+  WIMStruct* Handle(const char* name = "wim") const { return arguments.Wim(name)->library->handle.get(); }
+  int Image() const { return arguments.Int("image"); }
+  int Flags() const { return arguments.Int("flags"); }
+  unsigned Threads() const { return static_cast<unsigned>(arguments.Size("threads")); }
+  // "open x.wim" reads better than "open": what an error says it was about.
+  std::string About(const char* doing) const {
+    const WimPointer wim = arguments.Wim("wim");
+    return wim->archive ? doing + (" " + wim->archive->path()) : std::string(doing) + " a new WIM";
+  }
+};
+
+Value Open(const Call& call) { return OpenFiles(call.arguments.Texts("paths"), call.Flags(), call.progress); }
+
+Value Create(const Call& call) {
+  WIMStruct* created = nullptr;
+  const auto compression = static_cast<wimlib_compression_type>(call.arguments.Int("compression"));
+  CheckLibrary("create a WIM", [&] { return wimlib_create_new_wim(compression, &created); });
+  auto wim = std::make_shared<OpenWim>();
+  wim->library = std::make_shared<WimStruct>(ArchiveHandle(created));
+  return WimPointer(wim);
+}
+
+Value Reference(const Call& call) {
+  const WimPointer wim = call.arguments.Wim("wim");
+  const int flags = call.Flags();
+  std::vector<std::string> paths;
+  for (const std::string& pattern : call.arguments.Texts("paths")) {
+    if (!(flags & WIMLIB_REF_FLAG_GLOB_ENABLE)) {
+      paths.push_back(pattern);
+      continue;
+    }
+    for (std::string& path : ExpandGlob(pattern, flags & WIMLIB_REF_FLAG_GLOB_ERR_ON_NOMATCH)) {
+      paths.push_back(std::move(path));
+    }
+  }
+  const LibraryTexts list(paths);
+  CheckLibrary("open what " + call.About("references"), [&] {
+    return wimlib_reference_resource_files(call.Handle(), list.data(), static_cast<unsigned>(list.size()), 0,
+                                           call.arguments.Int("openFlags"));
+  });
+  auto referencing = std::make_shared<OpenWim>(*wim);
+  if (wim->archive) {
+    std::vector<std::string> references = wim->archive->references();
+    references.insert(references.end(), paths.begin(), paths.end());
+    referencing->archive = Archive::Open(wim->archive->paths(), references);
+  }
+  return WimPointer(referencing);
+}
+
+Value ReferenceWims(const Call& call) {
+  std::vector<WIMStruct*> handles;
+  for (const WimPointer& other : call.arguments.Wims("wims")) handles.push_back(other->library->handle.get());
+  CheckLibrary(call.About("reference WIMs for"), [&] {
+    return wimlib_reference_resources(call.Handle(), handles.data(), static_cast<unsigned>(handles.size()), 0);
+  });
+  return {};
+}
+
+Value ReferenceTemplate(const Call& call) {
+  CheckLibrary(call.About("reference a template image for"), [&] {
+    return wimlib_reference_template_image(call.Handle(), call.Image(), call.Handle("template"),
+                                           call.arguments.Int("templateImage"), 0);
+  });
+  return {};
+}
+
+// 0 when no image has this name or number; -1 for all.
+Value Resolve(const Call& call) {
+  return wimlib_resolve_image(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
+}
+
+Value Xml(const Call& call) {
+  void* data = nullptr;
+  size_t size = 0;
+  CheckLibrary(call.About("read the XML of"), [&] { return wimlib_get_xml_data(call.Handle(), &data, &size); });
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  Bytes xml(bytes, bytes + size);
+  std::free(data);
+  return xml;
+}
+
+Value Property(const Call& call) {
+  const wimlib_tchar* value =
+      wimlib_get_image_property(call.Handle(), call.Image(), ToLibrary(call.arguments.Text("name")).c_str());
+  return value == nullptr ? Value() : Value(FromLibrary(value));
+}
+
+Value NameInUse(const Call& call) {
+  return wimlib_image_name_in_use(call.Handle(), ToLibrary(call.arguments.Text("name")).c_str());
+}
+
+Value SetProperty(const Call& call) {
+  const std::string name = call.arguments.Text("name");
+  const OptionalLibraryText value(call.arguments.OptionalText("value"));
+  CheckLibrary("set " + name + " of image " + std::to_string(call.Image()), [&] {
+    return wimlib_set_image_property(call.Handle(), call.Image(), ToLibrary(name).c_str(), value.get());
+  });
+  return {};
+}
+
+template <int (*set)(WIMStruct*, int, const wimlib_tchar*)>
+Value SetText(const Call& call) {
+  const OptionalLibraryText value(call.arguments.OptionalText("value"));
+  CheckLibrary("change image " + std::to_string(call.Image()),
+               [&] { return set(call.Handle(), call.Image(), value.get()); });
+  return {};
+}
+
+Value SetInfo(const Call& call) {
+  wimlib_wim_info info = {};
+  const int which = call.Flags();
+  if (which & WIMLIB_CHANGE_GUID) {
+    const Bytes& guid = call.arguments.Data("guid");
+    if (guid.size() != sizeof info.guid) throw Error("INVALID_ARGUMENT", "a GUID has 16 bytes");
+    std::copy(guid.begin(), guid.end(), info.guid);
+  }
+  info.boot_index = static_cast<uint32_t>(call.arguments.Size("bootIndex"));
+  info.is_marked_readonly = call.arguments.Int("readonly") != 0;
+  info.has_rpfix = call.arguments.Int("rpfix") != 0;
+  CheckLibrary(call.About("change"), [&] { return wimlib_set_wim_info(call.Handle(), &info, which); });
+  return {};
+}
+
+Value SetOutput(const Call& call) {
+  const Arguments& arguments = call.arguments;
+  WIMStruct* wim = call.Handle();
+  const auto type = [&](const char* name) { return static_cast<wimlib_compression_type>(arguments.Int(name)); };
+  const auto size = [&](const char* name) { return static_cast<uint32_t>(arguments.Size(name)); };
+  const auto set = [&](const char* name, auto call_library) {
+    if (arguments.Has(name)) CheckLibrary(std::string("set ") + name, call_library);
+  };
+  set("compression", [&] { return wimlib_set_output_compression_type(wim, type("compression")); });
+  set("chunkSize", [&] { return wimlib_set_output_chunk_size(wim, size("chunkSize")); });
+  set("solidCompression", [&] { return wimlib_set_output_pack_compression_type(wim, type("solidCompression")); });
+  set("solidChunkSize", [&] { return wimlib_set_output_pack_chunk_size(wim, size("solidChunkSize")); });
+  return {};
+}
+
+Value AddEmptyImage(const Call& call) {
+  int index = 0;
+  const OptionalLibraryText name(call.arguments.OptionalText("name"));
+  CheckLibrary("add an image", [&] { return wimlib_add_empty_image(call.Handle(), name.get(), &index); });
+  return index;
+}
+
+// { sources: { source, target }[], name?, config?, flags }
+Value AddImage(const Call& call) {
+  std::vector<OptionalLibraryText> texts;
+  std::string about = "capture";
+  for (const Arguments& source : call.arguments.Objects("sources")) {
+    texts.emplace_back(source.Text("source"));
+    texts.emplace_back(source.Text("target"));
+    if (about.size() < 200) about += " " + source.Text("source");
+  }
+  std::vector<wimlib_capture_source> sources;
+  for (size_t n = 0; n < texts.size(); n += 2) sources.push_back({texts[n].get(), texts[n + 1].get(), 0});
+  const OptionalLibraryText name(call.arguments.OptionalText("name"));
+  const OptionalLibraryText config(call.arguments.OptionalText("config"));
+  CheckLibrary(about, [&] {
+    return wimlib_add_image_multisource(call.Handle(), sources.data(), sources.size(), name.get(), config.get(),
+                                        call.Flags());
+  });
+  wimlib_wim_info info = {};
+  CheckLibrary(about, [&] { return wimlib_get_wim_info(call.Handle(), &info); });
+  return info.image_count;
+}
+
+Value AddTree(const Call& call) {
+  const std::string source = call.arguments.Text("source");
+  CheckLibrary("add " + source, [&] {
+    return wimlib_add_tree(call.Handle(), call.Image(), ToLibrary(source).c_str(),
+                           ToLibrary(call.arguments.Text("target")).c_str(), call.Flags());
+  });
+  return {};
+}
+
+// { commands: { type, source?, target?, path?, config?, flags }[], flags }
+Value Update(const Call& call) {
+  const std::vector<Arguments> given = call.arguments.Objects("commands");
+  std::vector<OptionalLibraryText> texts;
+  texts.reserve(given.size() * 3);  // the commands point into it
+  std::vector<wimlib_update_command> commands;
+  const auto keep = [&](const Arguments& command, const char* name) {
+    texts.emplace_back(command.OptionalText(name));
+    return texts.back().get();
+  };
+  for (const Arguments& command : given) {
+    const std::string type = command.Text("type");
+    wimlib_update_command made = {};
+    if (type == "add") {
+      made.op = WIMLIB_UPDATE_OP_ADD;
+      made.add = {keep(command, "source"), keep(command, "target"), keep(command, "config"), command.Int("flags")};
+    } else if (type == "delete") {
+      made.op = WIMLIB_UPDATE_OP_DELETE;
+      made.delete_ = {keep(command, "path"), command.Int("flags")};
+    } else {
+      made.op = WIMLIB_UPDATE_OP_RENAME;
+      made.rename = {keep(command, "source"), keep(command, "target"), 0};
+    }
+    commands.push_back(made);
+  }
+  CheckLibrary(call.About("update"), [&] {
+    return wimlib_update_image(call.Handle(), call.Image(), commands.data(), commands.size(), call.Flags());
+  });
+  return {};
+}
+
+Value DeletePath(const Call& call) {
+  const std::string path = call.arguments.Text("path");
+  CheckLibrary("delete " + path,
+               [&] { return wimlib_delete_path(call.Handle(), call.Image(), ToLibrary(path).c_str(), call.Flags()); });
+  return {};
+}
+
+Value RenamePath(const Call& call) {
+  const std::string source = call.arguments.Text("source");
+  const std::string target = call.arguments.Text("target");
+  CheckLibrary("rename " + source + " to " + target, [&] {
+    return wimlib_rename_path(call.Handle(), call.Image(), ToLibrary(source).c_str(), ToLibrary(target).c_str());
+  });
+  return {};
+}
+
+Value DeleteImage(const Call& call) {
+  CheckLibrary(call.About("delete an image of"), [&] { return wimlib_delete_image(call.Handle(), call.Image()); });
+  return {};
+}
+
+Value Export(const Call& call) {
+  const OptionalLibraryText name(call.arguments.OptionalText("name"));
+  const OptionalLibraryText description(call.arguments.OptionalText("description"));
+  CheckLibrary(call.About("export from"), [&] {
+    return wimlib_export_image(call.Handle(), call.Image(), call.Handle("destination"), name.get(), description.get(),
+                               call.Flags());
+  });
+  return {};
+}
+
+Value Write(const Call& call) {
+  const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
+  const std::string path = call.arguments.Text("path");
+  CheckLibrary("write " + path, [&] {
+    return wimlib_write(call.Handle(), ToLibrary(path).c_str(), call.Image(), call.Flags(), call.Threads());
+  });
+  return {};
+}
+
+Value WriteToFd(const Call& call) {
+  const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
+  CheckLibrary(call.About("write"), [&] {
+    return wimlib_write_to_fd(call.Handle(), call.arguments.Int("fd"), call.Image(), call.Flags(), call.Threads());
+  });
+  return {};
+}
+
+// The file is another one afterwards, and libwim is done with its WIMStruct: the result is the file, opened again.
+Value Overwrite(const Call& call) {
+  const WimPointer wim = call.arguments.Wim("wim");
+  const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
+  CheckLibrary(call.About("write"), [&] { return wimlib_overwrite(call.Handle(), call.Flags(), call.Threads()); });
+  const int flags = wim->open_flags & ~WIMLIB_OPEN_FLAG_CHECK_INTEGRITY;
+  return OpenFiles(wim->archive->paths(), flags, call.progress);
+}
+
+Value Extract(const Call& call) {
+  const std::string target = call.arguments.Text("target");
+  CheckLibrary(call.About("extract"), [&] {
+    return wimlib_extract_image(call.Handle(), call.Image(), ToLibrary(target).c_str(), call.Flags());
+  });
+  return {};
+}
+
+Value ExtractPaths(const Call& call) {
+  const LibraryTexts paths(call.arguments.Texts("paths"));
+  const std::string target = call.arguments.Text("target");
+  CheckLibrary(call.About("extract"), [&] {
+    return wimlib_extract_paths(call.Handle(), call.Image(), ToLibrary(target).c_str(), paths.data(), paths.size(),
+                                call.Flags());
+  });
+  return {};
+}
+
+Value ExtractPathList(const Call& call) {
+  const std::string target = call.arguments.Text("target");
+  const std::string list = call.arguments.Text("list");
+  CheckLibrary(call.About("extract"), [&] {
+    return wimlib_extract_pathlist(call.Handle(), call.Image(), ToLibrary(target).c_str(), ToLibrary(list).c_str(),
+                                   call.Flags());
+  });
+  return {};
+}
+
+// libwim closes the descriptor it reads from; the caller's stays open.
+int CopyOf(int fd) {
+#ifdef _WIN32
+  const int copy = _dup(fd);
+#else
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+#endif
+  if (copy < 0) throw SystemError(errno, "read from file descriptor " + std::to_string(fd));
+  return copy;
+}
+
+Value ExtractFromPipe(const Call& call) {
+  const OptionalLibraryText image(call.arguments.OptionalText("image"));
+  const std::string target = call.arguments.Text("target");
+  CheckLibrary("extract from a pipe", [&] {
+    return wimlib_extract_image_from_pipe_with_progress(CopyOf(call.arguments.Int("fd")), image.get(),
+                                                        ToLibrary(target).c_str(), call.Flags(), Progress::Handle,
+                                                        &call.progress);
+  });
+  return {};
+}
+
+Value Split(const Call& call) {
+  const std::string path = call.arguments.Text("path");
+  CheckLibrary("split to " + path, [&] {
+    return wimlib_split(call.Handle(), ToLibrary(path).c_str(), call.arguments.Size("partSize"), call.Flags());
+  });
+  return {};
+}
+
+Value Join(const Call& call) {
+  const LibraryTexts parts(call.arguments.Texts("paths"));
+  const std::string path = call.arguments.Text("path");
+  CheckLibrary("join to " + path, [&] {
+    return wimlib_join_with_progress(parts.data(), static_cast<unsigned>(parts.size()), ToLibrary(path).c_str(),
+                                     call.arguments.Int("openFlags"), call.Flags(), Progress::Handle, &call.progress);
+  });
+  return {};
+}
+
+Value Entries(const Call& call) {
+  return ListEntries(call.Handle(), call.Image(), call.arguments.Text("path"), call.Flags(), call.observer);
+}
+
+Value Resources(const Call& call) { return ListResources(call.Handle()); }
+
+Value Unmount(const Call& call) {
+  const std::string directory = call.arguments.Text("directory");
+  CheckLibrary("unmount " + directory, [&] {
+    return wimlib_unmount_image_with_progress(ToLibrary(directory).c_str(), call.Flags(), Progress::Handle,
+                                              &call.progress);
+  });
+  return {};
+}
+
+using Operation = Value (*)(const Call&);
+
+const std::map<std::string, Operation>& Operations() {
+  static const std::map<std::string, Operation> operations = {
+      {"addEmptyImage", AddEmptyImage},
+      {"addImage", AddImage},
+      {"addTree", AddTree},
+      {"create", Create},
+      {"deleteImage", DeleteImage},
+      {"deletePath", DeletePath},
+      {"entries", Entries},
+      {"export", Export},
+      {"extract", Extract},
+      {"extractFromPipe", ExtractFromPipe},
+      {"extractPathList", ExtractPathList},
+      {"extractPaths", ExtractPaths},
+      {"join", Join},
+      {"nameInUse", NameInUse},
+      {"open", Open},
+      {"overwrite", Overwrite},
+      {"property", Property},
+      {"reference", Reference},
+      {"referenceTemplate", ReferenceTemplate},
+      {"referenceWims", ReferenceWims},
+      {"renamePath", RenamePath},
+      {"resolve", Resolve},
+      {"resources", Resources},
+      {"setDescription", SetText<wimlib_set_image_descripton>},
+      {"setFlags", SetText<wimlib_set_image_flags>},
+      {"setInfo", SetInfo},
+      {"setName", SetText<wimlib_set_image_name>},
+      {"setOutput", SetOutput},
+      {"setProperty", SetProperty},
+      {"split", Split},
+      {"unmount", Unmount},
+      {"update", Update},
+      {"write", Write},
+      {"writeToFd", WriteToFd},
+      {"xml", Xml},
+  };
+  return operations;
+}
+
+void GatherWims(const Value& value, std::vector<WimPointer>* wims) {
+  if (const auto* wim = std::get_if<WimPointer>(&value)) {
+    wims->push_back(*wim);
+  } else if (const auto* list = std::get_if<List>(&value)) {
+    for (const Value& element : *list) GatherWims(element, wims);
+  }
+}
+
+}  // namespace
+
+Value RunOperation(const std::string& name, const Object& values, Observer& observer) {
+  const auto operation = Operations().find(name);
+  if (operation == Operations().end()) throw Error("INVALID_ARGUMENT", "there is no operation " + name);
+  std::vector<WimPointer> wims;
+  for (const auto& [key, value] : values) GatherWims(value, &wims);
+  const Arguments arguments(values);
+  Progress progress(observer);
+  const Use use(std::move(wims), &progress);
+  try {
+    Value result = operation->second({arguments, observer, progress});
+    return result;
+  } catch (const Error& error) {
+    if (error.code() != "WIMLIB_ERR_ABORTED_BY_PROGRESS") throw;
+    throw Error("ABORTED", "interrupted before the end");
+  }
+}
+
+}  // namespace wim

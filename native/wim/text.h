@@ -1,0 +1,30 @@
+// Names between JavaScript and libwim: UTF-16 with lone surrogates on one side; WTF-8 (or, on Windows, UTF-16 too) on
+// the other. Source: the WTF-8 encoding, https://simonsapin.github.io/wtf-8/
+#ifndef STOWAGE_WIM_TEXT_H_
+#define STOWAGE_WIM_TEXT_H_
+
+#include <wimlib.h>
+
+#include <string>
+#include <string_view>
+
+namespace wim {
+
+std::string Wtf8FromUtf16(std::u16string_view text);
+// Bytes that are no WTF-8, as file names of POSIX may hold, become U+FFFD.
+std::u16string Utf16FromWtf8(std::string_view text);
+
+// What libwim takes and gives.
+using LibraryText = std::basic_string<wimlib_tchar>;
+#ifdef _WIN32
+LibraryText ToLibrary(const std::string& text);
+std::string FromLibrary(const wimlib_tchar* text);
+#else
+inline const std::string& ToLibrary(const std::string& text) { return text; }
+// Nothing for null.
+inline std::string FromLibrary(const wimlib_tchar* text) { return text == nullptr ? std::string() : text; }
+#endif
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_TEXT_H_

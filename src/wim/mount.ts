@@ -1,0 +1,216 @@
+/** Images of a WIM as file systems, on Linux, through FUSE. Each is served by a process of its own, which outlives this one. */
+import { spawn } from 'node:child_process'
+import { access, constants, readFile, realpath, stat } from 'node:fs/promises'
+import { delimiter, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { fileError, StowageError, systemCode } from '../errors.js'
+import { binding, nativeError } from './binding.js'
+import { WimlibError } from './error.js'
+import { startJob } from './job.js'
+import type { MountAnswer } from './mount-child.js'
+import { imageNumber, mountFlags, type MountOptions, openFlags, unmountFlags, type UnmountOptions } from './options.js'
+import { partsOf } from './parts.js'
+
+/**
+ * Mounts one image, by number or name, on `directory`, and resolves once files can be read there; with `debug`, which keeps the
+ * serving process in the foreground, once it is unmounted again. The parts of a split WIM are found as by `openWim()`; it can
+ * only be mounted to be read. The mount stays when this process ends: {@link unmountImage}. An abort leaves no mount behind.
+ * Throws IMAGE_NOT_FOUND, what opening a WIM throws, FILE_NOT_FOUND and INVALID_ARGUMENT for a directory that is none,
+ * UNSUPPORTED where there is no FUSE, and WIM_ERROR with what libfuse says.
+ */
+export async function mountImage(
+  path: string, image: string | number, directory: string, options: MountOptions = {},
+): Promise<void> {
+  const { signal, readWrite, debug = false, references = [], stagingDirectory, checkIntegrity } = options
+  if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted on Linux only')
+  if (signal?.aborted) throw aborted(signal)
+  binding() // what is missing is told before a process is started in vain
+  const target = await mountPoint(directory)
+  const request = {
+    paths: (await partsOf(path)).map(part => resolve(part)),
+    references: references.map(pattern => resolve(pattern)),
+    openFlags: openFlags({ checkIntegrity, writeAccess: readWrite }),
+    image: typeof image === 'number' ? String(imageNumber(image)) : image,
+    directory: target,
+    stagingDirectory: stagingDirectory === undefined ? undefined : resolve(stagingDirectory),
+    flags: mountFlags(options),
+  }
+  const { answer, printed } = await runChild(request, debug, signal)
+  if (signal?.aborted) {
+    if (await isMounted(target)) await detach(target)
+    throw aborted(signal)
+  }
+  if (answer?.type === 'error') throw await mountError(answer, printed, path)
+}
+
+/**
+ * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost. libwim
+ * cannot stop a commit: after an abort, which throws ABORTED, the process that serves the mount finishes it all the same.
+ * Throws BUSY where files are open that a commit would miss, INVALID_ARGUMENT where no image is mounted, and
+ * PERMISSION_DENIED for the mount of another user.
+ */
+export async function unmountImage(directory: string, options: UnmountOptions = {}): Promise<void> {
+  const { signal, onProgress } = options
+  const target = resolve(directory)
+  try {
+    await startJob('unmount', { directory: target, flags: unmountFlags(options) }, target, { signal, onProgress }).result
+  } catch (error) {
+    throw await unmountError(error, target)
+  }
+}
+
+/** The directory without links in its path, as the list of mounts has it. */
+async function mountPoint(directory: string): Promise<string> {
+  try {
+    const target = await realpath(directory)
+    if ((await stat(target)).isDirectory()) return target
+  } catch (error) {
+    throw isStale(error) ? staleMount(directory, error) : fileError(error, directory)
+  }
+  throw new StowageError('INVALID_ARGUMENT', `${directory} is not a directory, so no image can be mounted on it`)
+}
+
+interface MountRequest {
+  readonly paths: readonly string[]
+  readonly directory: string
+}
+
+interface ChildResult {
+  /** Nothing: it mounted. */
+  readonly answer: MountAnswer | undefined
+  readonly printed: string
+}
+
+/** Options of Node.js that say how modules are found and loaded hold for the child too; each is one word, or takes a value. */
+const LOADING = /^(?:--import|--require|-r|--loader|--experimental-loader|--conditions|-C|--preserve-symlinks(?:-main)?)(?:=|$)/
+
+function loadingOptions(): string[] {
+  const [words, kept] = [process.execArgv, new Array<string>()]
+  for (const [n, word] of words.entries()) {
+    if (!LOADING.test(word)) continue
+    kept.push(word)
+    const value = words[n + 1]
+    if (!word.includes('=') && !word.startsWith('--preserve') && value !== undefined) kept.push(value)
+  }
+  return kept
+}
+
+function runChild(request: MountRequest, debug: boolean, signal: AbortSignal | undefined): Promise<ChildResult> {
+  return new Promise((done, reject) => {
+    const program = fileURLToPath(new URL('./mount-child.js', import.meta.url))
+    const args = [...loadingOptions(), program, request.paths[0] ?? '', request.directory] // the last two for who looks at "ps"
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', debug ? 'inherit' : 'pipe'] })
+    let [told, printed] = ['', '']
+    const abort = (): void => void child.kill() // SIGTERM: libfuse, where it has begun, unmounts first
+    signal?.addEventListener('abort', abort, { once: true })
+    child.stdout?.on('data', (piece: Buffer) => (told += piece))
+    child.stderr?.on('data', (piece: Buffer) => (printed = (printed + piece).slice(-4096)))
+    child.stdin?.on('error', () => undefined) // it ended early, and its end says why
+    child.stdin?.end(JSON.stringify(request))
+    child.once('error', error => reject(fileError(error, process.execPath)))
+    child.once('close', (status, ended) => {
+      signal?.removeEventListener('abort', abort)
+      if (told === '' && status !== 0 && !signal?.aborted) {
+        const how = ended ? `was ended by ${ended}` : `ended with status ${status}`
+        reject(new StowageError('IO_ERROR', `the process that should mount ${how}${printed && `: ${lines(printed)}`}`))
+      } else done({ answer: told === '' ? undefined : JSON.parse(told) as MountAnswer, printed }) // mount-child.ts wrote it
+    })
+  })
+}
+
+/** An answer as the error it stands for, with what libfuse printed, and a hint on what FUSE lacks here. */
+async function mountError(answer: MountAnswer & { type: 'error' }, printed: string, path: string): Promise<unknown> {
+  const { message, code, systemCode: system } = answer
+  if (code === 'IMAGE_NOT_FOUND') return new StowageError(code, `${path}: ${message}`)
+  const details = [answer.details ?? '', lines(printed)].filter(text => text !== '').join('; ')
+  const native = Object.assign(new Error(message), { code, details, ...(system === undefined ? {} : { systemCode: system }) })
+  const error = code === undefined ? native : nativeError(native, path)
+  if (code !== 'WIMLIB_ERR_FUSE' || !(error instanceof StowageError)) return error
+  const lack = await whatFuseLacks()
+  return new StowageError(lack?.code ?? 'WIM_ERROR', error.message, { hint: lack?.hint ?? error.hint, cause: error.cause })
+}
+
+async function whatFuseLacks(): Promise<{ readonly code: 'UNSUPPORTED' | 'PERMISSION_DENIED'; readonly hint: string } | undefined> {
+  try {
+    await access('/dev/fuse', constants.R_OK | constants.W_OK)
+  } catch (error) {
+    return systemCode(error) === 'ENOENT'
+      ? { code: 'UNSUPPORTED', hint: 'There is no /dev/fuse: "modprobe fuse", or give it to the container (--device /dev/fuse).' }
+      : { code: 'PERMISSION_DENIED', hint: 'Reading and writing /dev/fuse is not allowed to you.' }
+  }
+  if (process.getuid?.() === 0) return undefined
+  // libwim before 1.14 is built with libfuse 2. Debian's fuse3 brings both names, its older fuse the first alone.
+  const [major = 0, minor = 0] = binding().libraryVersion().split('.').map(Number)
+  const program = major > 1 || minor >= 14 ? 'fusermount3' : 'fusermount'
+  if (await inPath(program)) return undefined
+  return { code: 'UNSUPPORTED', hint: `Who is not root needs ${program}: on Debian and Ubuntu, apt-get install fuse3.` }
+}
+
+async function inPath(program: string): Promise<boolean> {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+    try {
+      await access(join(directory, program), constants.X_OK)
+      return true
+    } catch {
+      // the next one may have it
+    }
+  }
+  return false
+}
+
+async function unmountError(error: unknown, directory: string): Promise<unknown> {
+  if (!(error instanceof StowageError) || !(error.cause instanceof WimlibError)) return error
+  const { message, cause } = error
+  switch (error.cause.code) {
+    case 'WIMLIB_ERR_NOT_A_MOUNTPOINT': {
+      const failure: unknown = await stat(directory).then(() => undefined, (failed: unknown) => failed)
+      if (isStale(failure)) return staleMount(directory, cause)
+      if (failure !== undefined) return fileError(failure, directory)
+      return new StowageError('INVALID_ARGUMENT', message, { hint: 'Name the directory that the image was mounted on.', cause })
+    }
+    case 'WIMLIB_ERR_NOT_PERMITTED_TO_UNMOUNT':
+      return new StowageError('PERMISSION_DENIED', message, { hint: 'Another user mounted it: unmount it as that user.', cause })
+    default:
+      return error
+  }
+}
+
+/** The system's answer where a mount is left of which the serving process is gone. */
+function isStale(error: unknown): boolean {
+  return ['ENOTCONN', 'ECONNABORTED'].includes(systemCode(error) ?? '')
+}
+
+function staleMount(directory: string, cause: unknown): StowageError {
+  return new StowageError('IO_ERROR', `${directory} is a mount whose process is gone, and with it what was not committed`, {
+    hint: `Take the mount away: fusermount -u ${directory}, or as root umount ${directory}.`,
+    cause,
+  })
+}
+
+/** Source: proc(5), `/proc/PID/mountinfo`. */
+async function isMounted(directory: string): Promise<boolean> {
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8')
+  return mounts.split('\n').some(line => {
+    const place = line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+    return place !== undefined && Buffer.from(place, 'latin1').toString() === directory && / - fuse\.wimfs /.test(line)
+  })
+}
+
+/** Takes a mount away whatever is left of it. */
+async function detach(directory: string): Promise<void> {
+  const ways = [['fusermount3', '-u', '-z'], ['fusermount', '-u', '-z'], ['umount', '-l']]
+  for (const [program = '', ...options] of ways) {
+    const child = spawn(program, [...options, directory], { stdio: 'ignore' })
+    const status = await new Promise<number | null>(done => child.once('error', () => done(-1)).once('exit', done))
+    if (status === 0) return
+  }
+}
+
+function aborted(signal: AbortSignal): StowageError {
+  return new StowageError('ABORTED', 'interrupted before the end', { cause: signal.reason })
+}
+
+/** `"a\n b\n"` as `a; b`. */
+function lines(text: string): string {
+  return text.split('\n').map(line => line.trim()).filter(line => line !== '').join('; ')
+}
