@@ -1,8 +1,11 @@
 /** Progress as a union of events: the library gives them to `onProgress`, the CLI draws them. */
 
+/** What is done; those after `prove` are done to WIM files. */
+export type Stage = 'convert' | 'copy' | 'verify' | 'load' | 'prove' | 'scan' | 'write' | 'hash' | 'extract' | 'split'
+
 /** One event. Sizes are bytes; `done` never falls, and reaches `total` where the total is known. */
 export type ProgressEvent =
-  | { readonly type: 'stage'; readonly stage: 'convert' | 'copy' | 'verify' | 'load' | 'prove'; readonly subject: string }
+  | { readonly type: 'stage'; readonly stage: Stage; readonly subject: string }
   | { readonly type: 'bytes'; readonly subject: string; readonly done: number; readonly total: number | undefined }
   | { readonly type: 'done'; readonly subject: string }
 

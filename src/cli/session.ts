@@ -1,8 +1,10 @@
 /** What every command shares: the one AbortController, progress on stderr, the result on stdout. */
+import { once as event } from 'node:events'
 import type { Argv } from 'yargs'
-import { StowageError } from '../errors.js'
+import { abortError, StowageError } from '../errors.js'
 import type { OnProgress } from '../progress.js'
 import { openProgress, PROGRESS_MODES, type ProgressMode } from './progress.js'
+import { printable } from './render.js'
 
 /** Options every command takes. */
 export interface GlobalOptions {
@@ -17,14 +19,24 @@ export interface Session {
   readonly onProgress: OnProgress
   /** Prints the result: `document` with --json, else `text`. Called once. */
   report(document: Readonly<Record<string, unknown>>, text: string): void
+  /** Prints a piece of a result that is too long for {@link Session.report}, as fast as it is read. */
+  print(piece: string | Uint8Array): Promise<void>
+  /** A line for people on stderr, beside the progress; --quiet leaves it out. */
+  note(line: string): void
 }
 
 const controller = new AbortController()
 let interruptedWith: number | undefined
+let printed = false
 
 /** Exit code for the signal that ended the command, if one did: 128 and its number. */
 export function interruption(): number | undefined {
   return interruptedWith
+}
+
+/** A part of the result stands on stdout: no document can follow it. */
+export function resultBegun(): boolean {
+  return printed
 }
 
 /** First SIGINT, SIGTERM or SIGHUP: stop cleanly. A second one: exit at once, whatever is left behind. */
@@ -48,6 +60,21 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
       report(document, text) {
         progress.end()
         process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : text)
+      },
+      async print(piece) {
+        if (!printed) progress.end()
+        printed = true
+        controller.signal.throwIfAborted()
+        if (process.stdout.write(piece)) return
+        await event(process.stdout, 'drain', { signal: controller.signal }).catch((error: unknown) => {
+          throw abortError(error, controller.signal)
+        })
+      },
+      note(line) {
+        if (options.quiet) return
+        progress.end()
+        const text = options.progress === 'json' ? JSON.stringify({ type: 'note', text: line }) : printable(line)
+        process.stderr.write(`${text}\n`)
       },
     })
   } finally {
