@@ -1,21 +1,32 @@
 #!/usr/bin/env node
 /** The `stowage` command: parses, calls the library, prints what went wrong, and sets the exit code. */
-import yargs from 'yargs'
+import yargs, { type CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
-import { layer } from './layer.js'
-import { load } from './load.js'
-import { pack } from './pack.js'
 import { printError } from './print-error.js'
-import { globalOptions, interruption, listenToSignals } from './session.js'
-import { verify } from './verify.js'
+import { type GlobalOptions, globalOptions, interruption, listenToSignals, resultBegun } from './session.js'
 
 const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 6 engine not reached, 7 no space,
 8 engine refused or load not proved, 129, 130 and 143 interrupted.`
 
-/** Parses `argv` (without node and script) and runs the command it names. */
+const wim: CommandModule<GlobalOptions, GlobalOptions> = {
+  command: 'wim',
+  describe: 'WIM files: capture, apply, export, mount and more, as wimlib-imagex',
+  handler: () => undefined, // main() has a parser of its own for it
+}
+
+/** Parses `argv` (without node and script) and runs the command it names, of which it loads no others that are large. */
 async function main(argv: readonly string[]): Promise<void> {
+  const at = argv.findIndex((word, n) => !word.startsWith('-') && argv[n - 1] !== '--progress')
+  if (argv[at] === 'wim') {
+    const { runWim } = await import('./wim.js')
+    await runWim(argv.toSpliced(at, 1))
+    return
+  }
+  const [{ pack }, { verify }, { load }, { layer }] = await Promise.all([
+    import('./pack.js'), import('./verify.js'), import('./load.js'), import('./layer.js'),
+  ])
   const parser = globalOptions(yargs([...argv]))
     .scriptName('stowage')
     .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
@@ -23,6 +34,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .command(verify)
     .command(load)
     .command(layer)
+    .command(wim)
     .demandCommand(1, 'Name a command.')
     .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image of the engine')
     .example('$0 verify site-a.tar', 'Check the bundle')
@@ -53,7 +65,7 @@ function usageError(message: string, argv: readonly string[]): StowageError {
 }
 
 function fail(error: unknown, json: boolean): void {
-  if (json && error instanceof StowageError) {
+  if (json && error instanceof StowageError && !resultBegun()) {
     const { code, message, hint } = error
     process.stdout.write(`${JSON.stringify({ schema: 'stowage.error/v1', error: { code, message, hint } }, null, 2)}\n`)
   }

@@ -1,0 +1,37 @@
+/** `stowage wim apply`: an image, or all, out to a directory or an NTFS volume. */
+import type { ExtractOptions } from '../../wim/options.js'
+import { extractFromPipe } from '../../wim/wim-file.js'
+import { chooseImage, openArchive } from './archive.js'
+import { printable } from '../render.js'
+import { wimCommand } from './command.js'
+import { EXTRACTION, extractOptions, isVolume, RPFIX, rpfix } from './options.js'
+import { watch } from './progress.js'
+
+const STDIN = 0
+
+export const apply = wimCommand({
+  name: 'apply',
+  operands: 'WIMFILE [IMAGE] TARGET',
+  describe: 'Extract an image to a directory or an NTFS volume; - reads a pipable WIM from stdin',
+  options: { ...EXTRACTION, ...RPFIX },
+  examples: [
+    ['apply tree.wim 1 there', 'Image 1, into the directory there'],
+    ['apply tree.wim all there', 'Every image, into a directory of its name each'],
+  ],
+  run: async (values, [path = '', ...rest], session) => {
+    const [target = '', word] = [rest.at(-1), rest.length > 1 ? rest[0] : undefined]
+    const options: ExtractOptions = { ...extractOptions(values), rpfix: rpfix(values), ntfs: await isVolume(target) }
+    const job = watch(session, target, { verbose: values.verbose })
+    let image: number | string = word ?? 1
+    if (path === '-') {
+      await extractFromPipe({ fd: STDIN }, word, target, { ...options, ...job })
+    } else {
+      await using wim = await openArchive(path, values, session)
+      const chosen = await chooseImage(wim, word)
+      await wim.extract(chosen, target, { ...options, ...job })
+      image = chosen
+    }
+    const what = image === 'all' ? 'all images' : `image ${image}`
+    session.report({ schema: 'stowage.wim-apply/v1', path, image, target }, printable(`${path}: ${what} extracted to ${target}\n`))
+  },
+})

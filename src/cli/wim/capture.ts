@@ -1,0 +1,19 @@
+/** `stowage wim capture`: a new WIM of directories, files or an NTFS volume. */
+import { captureNewWim } from './capturing.js'
+import { CAPTURE_OPTIONS } from './capture-options.js'
+import { wimCommand } from './command.js'
+
+export const capture = wimCommand({
+  name: 'capture',
+  operands: 'SOURCE WIMFILE [IMAGE_NAME [IMAGE_DESC]]',
+  describe: 'Make a WIM of a directory, or of an NTFS volume; - writes it to stdout',
+  options: CAPTURE_OPTIONS,
+  examples: [
+    ['capture tree tree.wim', 'One image, named after the directory; LZX'],
+    ['capture tree - --compress=xpress | ssh host stowage wim apply - there', 'To another machine, without a file'],
+    ['capture tree new.wim --update-of=old.wim:-1 --delta-from=old.wim', 'Only what is not in old.wim'],
+  ],
+  run: async (values, [source = '', path = '', name, description], session) => {
+    await captureNewWim({ source, path, name, description }, values, session)
+  },
+})

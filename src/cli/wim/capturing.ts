@@ -1,0 +1,138 @@
+/** What `stowage wim capture` and `append` share: from operands and options to an image in a WIM. */
+import { basename } from 'node:path'
+import { StowageError } from '../../errors.js'
+import type { AddImageOptions, CaptureSource } from '../../wim/options.js'
+import { parseSourceList } from '../../wim/source-list.js'
+import { createWim, type WimFile } from '../../wim/wim-file.js'
+import type { Session } from '../session.js'
+import { chooseOneImage, openArchive, readText, refuseSameFile } from './archive.js'
+import type { CaptureValues } from './capture-options.js'
+import { acls, asked, compressionRequest, defaultOutput, isVolume, rpfix, writeOptions } from './options.js'
+import { watch } from './progress.js'
+import { reportWritten, writeNewWim } from './output.js'
+import { parseProperty, parseTemplate } from './values.js'
+
+export interface CaptureJob {
+  readonly source: string
+  readonly path: string
+  readonly name: string | undefined
+  readonly description: string | undefined
+}
+
+export async function captureNewWim(job: CaptureJob, values: CaptureValues, session: Session): Promise<void> {
+  if (values.rebuild === true || values['unsafe-compact'] === true) {
+    const option = values.rebuild === true ? 'rebuild' : 'unsafe-compact'
+    throw new StowageError('INVALID_ARGUMENT', `--${option} is for a WIM that is there already: append, not capture`)
+  }
+  const request = compressionRequest(values)
+  const bases = values['delta-from'] ?? []
+  await refuseSameFile(job.path, bases, 'a WIM of --delta-from')
+  const output = defaultOutput(request, values.wimboot === true, 'lzx')
+  await using wim = await createWim({ compression: output.compression })
+  await wim.setOutput(output)
+  const options = { ...writeOptions(values), ...request.write }
+  const image = await addImage(wim, job, job.name ?? imageName(job.source), values, session, async delta => {
+    await writeNewWim(wim, job.path, { ...options, skipExternalWims: asked(delta) }, session)
+  })
+  reportWritten(wim, 'stowage.wim-capture/v1', job.path, [image], session)
+}
+
+export async function appendToWim(job: CaptureJob, values: CaptureValues, session: Session): Promise<void> {
+  const { output: { compression, ...output }, write } = compressionRequest(values)
+  await using wim = await openArchive(job.path, { check: values.check, writeAccess: true }, session)
+  if (compression !== undefined && compression !== wim.info.compression) {
+    throw new StowageError('INVALID_ARGUMENT', `${job.path} is compressed with ${wim.info.compression}, not ${compression}`, {
+      hint: 'Leave --compress out, or change the whole WIM: "stowage wim optimize --compress".',
+    })
+  }
+  await refuseSameFile(job.path, values['delta-from'] ?? [], 'a WIM of --delta-from')
+  await wim.setOutput(output)
+  const name = job.name ?? await unusedName(wim, imageName(job.source))
+  const image = await addImage(wim, job, name, values, session, async delta => {
+    const options = { ...writeOptions(values), ...write, skipExternalWims: asked(delta) }
+    await wim.overwrite({ ...options, ...watch(session, job.path) })
+  })
+  reportWritten(wim, 'stowage.wim-append/v1', job.path, [image], session)
+}
+
+/** Adds the image, and calls `write` while the WIM files it leans on are open. */
+async function addImage(
+  wim: WimFile, job: CaptureJob, name: string, values: CaptureValues, session: Session,
+  write: (delta: boolean) => Promise<void>,
+): Promise<number> {
+  const properties = [
+    ...(values.flags === undefined ? [] : [{ name: 'FLAGS', value: values.flags }]),
+    ...(values['image-property'] ?? []).map(parseProperty),
+  ]
+  const bases = values['delta-from'] ?? []
+  const wanted = values['update-of'] === undefined ? undefined : parseTemplate(values['update-of'])
+  const templatePath = wanted?.path ?? (bases.length === 1 ? bases[0] : wim.path)
+  if (wanted && templatePath === undefined) {
+    throw new StowageError('INVALID_ARGUMENT', `--update-of=${wanted.image} does not say of which WIM`, {
+      hint: 'Write --update-of=WIMFILE:IMAGE, or give --delta-from once.',
+    })
+  }
+  const [source, options] = [await sourceOf(job, values, session), await addOptions(job, values)]
+  const opened: WimFile[] = []
+  const open = async (path: string): Promise<WimFile> => {
+    const other = await openArchive(path, { check: values.check }, session)
+    opened.push(other)
+    return other
+  }
+  try {
+    for (const base of bases) await open(base)
+    if (bases.length > 0) await wim.referenceResources(opened)
+    const template = !wanted || templatePath === undefined
+      ? undefined
+      : templatePath === wim.path ? wim : opened[bases.indexOf(templatePath)] ?? await open(templatePath)
+    const templateImage = template && wanted ? await imageFromEnd(template, wanted.image) : 0
+    const image = await wim.addImage(source, { ...options, name, ...watch(session, job.source, { verbose: values.verbose }) })
+    if (job.description !== undefined) await wim.setDescription(image, job.description)
+    for (const property of properties) await wim.setProperty(image, property.name, property.value)
+    if (template) await wim.referenceTemplate(image, template, templateImage)
+    await write(bases.length > 0)
+    return image
+  } finally {
+    for (const other of opened) await other[Symbol.asyncDispose]()
+  }
+}
+
+async function sourceOf({ source }: CaptureJob, values: CaptureValues, { signal }: Session): Promise<string | readonly CaptureSource[]> {
+  if (values['source-list'] !== true) return source
+  return parseSourceList(await readText(source, signal), source === '-' ? 'stdin' : source)
+}
+
+async function addOptions({ source }: CaptureJob, values: CaptureValues): Promise<AddImageOptions> {
+  return {
+    ntfs: values['source-list'] === true ? undefined : await isVolume(source),
+    boot: asked(values.boot),
+    dereference: asked(values.dereference),
+    unixData: asked(values['unix-data']),
+    acls: acls(values),
+    rpfix: rpfix(values),
+    verbose: asked(values.verbose),
+    excludeVerbose: true,
+    config: values.config,
+    winconfig: values.config === undefined ? true : undefined,
+    wimboot: asked(values.wimboot),
+    snapshot: asked(values.snapshot),
+  }
+}
+
+/** As wimlib-imagex: the last component of the path as it was written. */
+function imageName(source: string): string {
+  return basename(source)
+}
+
+async function unusedName(wim: WimFile, name: string): Promise<string> {
+  for (let n = 1, unused = name; ; unused = `${name} (${n})`, n += 1) {
+    if (!(await wim.imageNameInUse(unused))) return unused
+  }
+}
+
+/** The number of an image; -1 is the last one, -2 the one before. */
+async function imageFromEnd(wim: WimFile, word: string): Promise<number> {
+  const { imageCount } = wim.info
+  const back = /^-\d+$/.test(word) ? -Number(word) : 0
+  return chooseOneImage(wim, back >= 1 && back <= imageCount ? String(imageCount + 1 - back) : word)
+}

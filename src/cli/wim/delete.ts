@@ -1,0 +1,25 @@
+/** `stowage wim delete`: an image out of a WIM. */
+import { chooseImage, openArchive } from './archive.js'
+import { flag, wimCommand } from './command.js'
+import { asked, INTEGRITY, UNSAFE_COMPACT, writeOptions } from './options.js'
+import { watch } from './progress.js'
+
+export const remove = wimCommand({
+  name: 'delete',
+  operands: 'WIMFILE IMAGE',
+  describe: 'Delete an image, or all of them, from a WIM',
+  options: {
+    ...INTEGRITY,
+    ...UNSAFE_COMPACT,
+    soft: flag('Only forget the image: fast, and the file stays as large'),
+  },
+  run: async (values, [path = '', word = ''], session) => {
+    await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+    const image = await chooseImage(wim, word)
+    const { index, name } = image === 'all' ? { index: 'all', name: undefined } : wim.image(image)
+    await wim.deleteImage(image)
+    await wim.overwrite({ ...writeOptions(values), softDelete: asked(values.soft), ...watch(session, path) })
+    const text = index === 'all' ? `${path}: all images deleted\n` : `${path}: image ${index} ${JSON.stringify(name)} deleted\n`
+    session.report({ schema: 'stowage.wim-delete/v1', path, image: index, name }, text)
+  },
+})

@@ -1,0 +1,65 @@
+/** `stowage wim dir`: the files of an image. */
+import type { DirectoryEntry } from '../../wim/entry.js'
+import type { EntriesOptions } from '../../wim/options.js'
+import { encodeText } from '../../wim/text-file.js'
+import type { WimFile } from '../../wim/wim-file.js'
+import { printable } from '../render.js'
+import type { Session } from '../session.js'
+import { chooseImage, openArchive } from './archive.js'
+import { flag, value, wimCommand } from './command.js'
+import { REF } from './options.js'
+import { entryDocument, entryText } from './text.js'
+
+export const dir = wimCommand({
+  name: 'dir',
+  operands: 'WIMFILE [IMAGE]',
+  describe: 'List the files of an image, or of all',
+  options: {
+    ...REF,
+    'path': value('Begin here, not at the root'),
+    'detailed': flag('All there is to say of each file; --json always says it'),
+    'one-file-only': flag('The file or directory itself, without what is in it'),
+  },
+  examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'All about one directory']],
+  run: async (values, [path = '', word], session) => {
+    await using wim = await openArchive(path, values, session)
+    const chosen = await chooseImage(wim, word)
+    const images = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
+    const options: EntriesOptions = {
+      path: values.path,
+      recursive: values['one-file-only'] !== true,
+      signal: session.signal,
+    }
+    if (values.json) await printDocument(wim, path, images, options, session)
+    else await printText(wim, images, options, values.detailed === true, session)
+  },
+})
+
+/** As wimlib-imagex prints them: names as they are, but for a terminal. */
+async function printText(
+  wim: WimFile, images: readonly number[], options: EntriesOptions, detailed: boolean, { print }: Session,
+): Promise<void> {
+  const line: (entry: DirectoryEntry) => string = detailed ? entryText : ({ path }) => `${path}\n`
+  const safe = process.stdout.isTTY ? printable : (text: string) => text
+  for (const image of images) {
+    for await (const batch of wim.entries(image, options)) await print(encodeText(safe(batch.map(line).join(''))))
+  }
+}
+
+/** One JSON document, a line for each file, written as it is read. */
+async function printDocument(
+  wim: WimFile, path: string, images: readonly number[], options: EntriesOptions, { print }: Session,
+): Promise<void> {
+  let before = `{"schema": "stowage.wim-dir/v1", "path": ${JSON.stringify(path)}, "images": [`
+  for (const image of images) {
+    const { index, name } = wim.image(image)
+    before += `\n{"index": ${index}, "name": ${JSON.stringify(name)}, "entries": [\n`
+    for await (const batch of wim.entries(image, options)) {
+      if (batch.length === 0) continue
+      await print(before + batch.map(entry => JSON.stringify(entryDocument(entry))).join(',\n'))
+      before = ',\n'
+    }
+    before = image === images.at(-1) ? '\n]}' : '\n]},'
+  }
+  await print(`${before}]}\n`)
+}

@@ -1,0 +1,104 @@
+/** `stowage wim export`: images of a WIM into another one. */
+import { stat } from 'node:fs/promises'
+import { StowageError } from '../../errors.js'
+import type { ExportOptions, ImageNumber, OutputOptions } from '../../wim/options.js'
+import { createWim, type WimFile } from '../../wim/wim-file.js'
+import type { Session } from '../session.js'
+import { chooseImage, openArchive, refuseSameFile } from './archive.js'
+import { flag, wimCommand, type WimValues } from './command.js'
+import {
+  asked, COMPRESSION, compressionRequest, defaultOutput, INTEGRITY, NO_CHECK, PIPABLE, REBUILD, REF, THREADS, UNSAFE_COMPACT,
+  writeOptions,
+} from './options.js'
+import { reportWritten, writeNewWim } from './output.js'
+import { watch } from './progress.js'
+
+const OPTIONS = {
+  boot: flag('Make the exported image the bootable one; of all, the one that is it in the source'),
+  ...INTEGRITY,
+  ...NO_CHECK,
+  ...COMPRESSION,
+  ...THREADS,
+  ...REF,
+  ...PIPABLE,
+  ...REBUILD,
+  ...UNSAFE_COMPACT,
+  recompress: flag('Compress anew what is compressed as wanted already'),
+  wimboot: flag('Make the exported image ready for WIMBoot'),
+} as const
+
+export const exportImages = wimCommand({
+  name: 'export',
+  operands: 'SRC_WIMFILE SRC_IMAGE DEST_WIMFILE [DEST_IMAGE_NAME [DEST_IMAGE_DESC]]',
+  describe: 'Copy an image, or all, to another WIM, a new one or one that is there; - writes it to stdout',
+  options: OPTIONS,
+  examples: [['export install.esd 4 install.wim --compress=lzx', 'One image of a solid WIM, for programs that cannot read those']],
+  run: async (values, [path = '', word = '', destination = '', name, description], session) => {
+    await using source = await openArchive(path, values, session)
+    const image = await chooseImage(source, word)
+    const boot = asked(values.boot)
+    if (image === 'all' && name !== undefined) {
+      throw new StowageError('INVALID_ARGUMENT', 'all images at once cannot be given one name')
+    }
+    if (image === 'all' && boot && source.info.bootIndex === 0) {
+      throw new StowageError('INVALID_ARGUMENT', `--boot: no image of ${path} is bootable`, { hint: 'Export the one that is to be.' })
+    }
+    const options: ExportOptions = { boot, name, description, wimboot: asked(values.wimboot) }
+    if (destination !== '-' && (await isThere(destination))) {
+      await refuseSameFile(destination, source.parts, 'the source')
+      await intoWim(source, image, destination, options, values, session)
+    } else {
+      await intoNewWim(source, image, destination, options, values, session)
+    }
+  },
+})
+
+type Values = WimValues<typeof OPTIONS>
+
+async function intoNewWim(
+  source: WimFile, image: ImageNumber, path: string, options: ExportOptions, values: Values, session: Session,
+): Promise<void> {
+  if (values.rebuild === true || values['unsafe-compact'] === true) {
+    const option = values.rebuild === true ? 'rebuild' : 'unsafe-compact'
+    throw new StowageError('INVALID_ARGUMENT', `--${option} is for a WIM that is there already, and ${path} is not`)
+  }
+  const request = compressionRequest(values)
+  const output = defaultOutput(request, values.wimboot === true, source.info.compression)
+  await using wim = await createWim({ compression: output.compression })
+  await wim.setOutput(withChunkSizeOf(source, output))
+  await source.exportImage(image, wim, { ...options, ...watch(session, path) })
+  await writeNewWim(wim, path, { ...writeOptions(values), ...request.write }, session)
+  reportWritten(wim, 'stowage.wim-export/v1', path, imagesFrom(wim, 0), session)
+}
+
+/** The chunk size of the source, where the compression stays the same. */
+function withChunkSizeOf({ info }: WimFile, output: OutputOptions): OutputOptions {
+  const same = output.chunkSize === undefined && output.compression === info.compression && info.compression !== 'none'
+  return same ? { ...output, chunkSize: info.chunkSize } : output
+}
+
+async function intoWim(
+  source: WimFile, image: ImageNumber, path: string, options: ExportOptions, values: Values, session: Session,
+): Promise<void> {
+  const { output: { compression, ...output }, write } = compressionRequest(values)
+  await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+  if (compression !== undefined && compression !== wim.info.compression) {
+    throw new StowageError('INVALID_ARGUMENT', `${path} is compressed with ${wim.info.compression}, not ${compression}`, {
+      hint: 'Leave --compress out, or export to a new file.',
+    })
+  }
+  const before = wim.info.imageCount
+  await wim.setOutput(output)
+  await source.exportImage(image, wim, { ...options, ...watch(session, path) })
+  const images = imagesFrom(wim, before)
+  await wim.overwrite({ ...writeOptions(values), ...write, ...watch(session, path) })
+  reportWritten(wim, 'stowage.wim-export/v1', path, images, session)
+}
+
+function imagesFrom({ info }: WimFile, before: number): number[] {
+  return Array.from({ length: info.imageCount - before }, (_, n) => before + n + 1)
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(() => true, () => false)
+}

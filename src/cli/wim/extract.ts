@@ -1,0 +1,89 @@
+/** `stowage wim extract`: some files and directories of an image, or the content of files to stdout. */
+import { StowageError } from '../../errors.js'
+import type { ExtractPathsOptions } from '../../wim/options.js'
+import type { WimFile } from '../../wim/wim-file.js'
+import { count } from '../render.js'
+import type { Session } from '../session.js'
+import { chooseOneImage, openArchive, readText } from './archive.js'
+import { flag, value, wimCommand } from './command.js'
+import { asked, EXTRACTION, extractOptions } from './options.js'
+import { parsePathList, pathMatcher } from './path-list.js'
+import { watch } from './progress.js'
+
+const DIRECTORY = 0x10
+const REPARSE_POINT = 0x400
+const ENCRYPTED = 0x4000
+
+export const extract = wimCommand({
+  name: 'extract',
+  operands: 'WIMFILE IMAGE [(PATH | @LISTFILE)...]',
+  describe: 'Extract files and directories, or all there is, to a directory or to stdout',
+  options: {
+    ...EXTRACTION,
+    'dest-dir': value('Where to; the current directory when left out'),
+    'to-stdout': flag('Write the content of the files to stdout'),
+    'no-globs': flag('Take *, ? and case in paths as they stand', 'no-wildcards'),
+    'nullglob': flag('Go on where a path or pattern matches nothing'),
+    'preserve-dir-structure': flag('Keep the directories that lead to a PATH; a LISTFILE always keeps them'),
+  },
+  examples: [
+    ["extract install.wim 1 '/Windows/System32/drivers/*.sys' --dest-dir=drivers", 'What a pattern matches'],
+    ['extract install.wim 1 @list.txt --dest-dir=some', 'What a list names, a path on each line'],
+    ['extract boot.wim 2 /Windows/win.ini --to-stdout', 'The content of a file'],
+  ],
+  run: async (values, [path = '', word = '', ...words], session) => {
+    await using wim = await openArchive(path, values, session)
+    const image = await chooseOneImage(wim, word)
+    const options: ExtractPathsOptions = {
+      ...extractOptions(values),
+      rpfix: false,
+      glob: values['no-globs'] === true ? undefined : true,
+      strictGlob: values['no-globs'] === true || values.nullglob === true ? undefined : true,
+    }
+    const paths = words.length === 0 ? ['/'] : words.filter(operand => !operand.startsWith('@'))
+    const listed: string[] = []
+    for (const operand of words.filter(each => each.startsWith('@'))) {
+      listed.push(...parsePathList(await readText(operand.slice(1), session.signal)))
+    }
+    if (values['to-stdout'] === true) return writeToStdout(wim, image, [...paths, ...listed], options, session)
+    const target = values['dest-dir'] ?? '.'
+    const job = watch(session, target, { verbose: values.verbose })
+    const preserveDirStructure = asked(values['preserve-dir-structure']) ?? false
+    if (paths.length > 0) await wim.extractPaths(image, paths, target, { ...options, preserveDirStructure, ...job })
+    if (listed.length > 0) await wim.extractPaths(image, listed, target, { ...options, preserveDirStructure: true, ...job })
+    const all = [...paths, ...listed]
+    session.report(
+      { schema: 'stowage.wim-extract/v1', path, image, target, paths: all },
+      `${path}: ${words.length === 0 ? `image ${image}` : count(all.length, 'path')} extracted to ${target}\n`,
+    )
+  },
+})
+
+/** The files one after the other, each path in its turn and what a pattern matches in the order of the image. */
+async function writeToStdout(
+  wim: WimFile, image: number, paths: readonly string[], { glob, strictGlob }: ExtractPathsOptions, { print, signal, note }: Session,
+): Promise<void> {
+  for (const path of paths) {
+    let found = false
+    const matches = glob === true ? pathMatcher(path) : undefined
+    const entries = matches
+      ? wim.entries(image, { signal })
+      : wim.entries(image, { path, recursive: false, signal })
+    const files: string[] = []
+    for await (const batch of entries) {
+      for (const entry of batch) {
+        if (matches && !matches(entry.path)) continue
+        found = true
+        if ((entry.attributes & (DIRECTORY | REPARSE_POINT | ENCRYPTED)) === 0) files.push(entry.path)
+        else throw new StowageError('INVALID_ARGUMENT', `${entry.path} is no regular file, so it cannot go to stdout`)
+      }
+    }
+    if (!found && strictGlob === true) {
+      throw new StowageError('FILE_NOT_FOUND', `nothing in image ${image} matches ${path}`, {
+        hint: '--nullglob passes over it; "stowage wim dir" lists what there is.',
+      })
+    }
+    if (!found) note(`Nothing in image ${image} matches ${path}`)
+    for (const file of files) for await (const bytes of wim.readFile(image, file, { signal })) await print(bytes)
+  }
+}

@@ -1,0 +1,111 @@
+/** `stowage wim info`: what a WIM says of itself and of its images; and changes of their names and other properties. */
+import { writeFile } from 'node:fs/promises'
+import { outputError, StowageError } from '../../errors.js'
+import { readHeader } from '../../wim/header.js'
+import { encodeText } from '../../wim/text-file.js'
+import { printable } from '../render.js'
+import type { Session } from '../session.js'
+import { chooseImage, chooseOneImage, openArchive } from './archive.js'
+import { flag, value, values as listOf, wimCommand, type WimValues } from './command.js'
+import { archiveText, headerText, imageDocument, imageText } from './info-text.js'
+import { INTEGRITY, NO_CHECK, writeOptions } from './options.js'
+import { watch } from './progress.js'
+import { resourceText } from './text.js'
+import { parseProperty } from './values.js'
+
+const OPTIONS = {
+  ...INTEGRITY,
+  ...NO_CHECK,
+  'boot': flag('Make IMAGE the bootable one; 0: none'),
+  'image-property': listOf('NAME=VALUE to set in the XML of IMAGE. May be given again'),
+  'header': flag('The header of the file, field by field'),
+  'blobs': flag('Every blob', 'lookup-table'),
+  'xml': flag('The XML document as it stands in the file, UTF-16LE, to stdout'),
+  'extract-xml': value('The XML document as it stands in the file, to this file'),
+} as const
+
+type Values = WimValues<typeof OPTIONS>
+
+export const info = wimCommand({
+  name: 'info',
+  operands: 'WIMFILE [IMAGE [NEW_NAME [NEW_DESC]]]',
+  describe: 'Show a WIM and its images, or change name, description and other properties of one',
+  options: OPTIONS,
+  examples: [
+    ['info install.wim 1 "Server Core" "without a desktop"', 'Give image 1 a name and a description'],
+    ['info boot.wim 2 --boot', 'Make image 2 the bootable one'],
+  ],
+  run: async (values, operands, session) => {
+    const [, , name] = operands
+    const changes = name !== undefined || values.boot === true || (values['image-property'] ?? []).length > 0
+    if (changes) await change(values, operands, session)
+    else await show(values, operands, session)
+  },
+})
+
+async function show(values: Values, [path = '', word]: readonly string[], session: Session): Promise<void> {
+  await using wim = await openArchive(path, values, session)
+  const chosen = word === undefined ? 'all' : await chooseImage(wim, word)
+  const numbers = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
+  const { header, blobs, xml, 'extract-xml': xmlFile } = values
+  const raw = xml === true || xmlFile !== undefined ? Buffer.from(`\ufeff${await wim.xml()}`, 'utf16le') : undefined
+  if (xmlFile !== undefined && raw) {
+    await writeFile(xmlFile, raw, { signal: session.signal }).catch((error: unknown) => {
+      throw outputError(error, xmlFile)
+    })
+  }
+  if (values.json) {
+    const images = await Promise.all(numbers.map(number => imageDocument(wim, number)))
+    session.report({
+      schema: 'stowage.wim-info/v1',
+      path,
+      wim: wim.info,
+      images,
+      header: header === true ? await readHeader(path) : undefined,
+      blobs: blobs === true ? await wim.resources() : undefined,
+      xml: xml === true ? await wim.xml() : undefined,
+    }, '')
+    return
+  }
+  const print = async (text: string): Promise<void> => session.print(encodeText(process.stdout.isTTY ? printable(text) : text))
+  if (header === true) await print(headerText(await readHeader(path)))
+  if (blobs === true) await print((await wim.resources()).map(resource => `${resourceText(resource)}\n`).join(''))
+  if (xml === true && raw) await session.print(raw)
+  if (header === true || blobs === true || raw) return
+  const document = await wim.xml()
+  if (chosen === 'all') await print(`${archiveText(path, wim.info, document)}${title('Available Images:')}`)
+  else await print(title(`Information for Image ${chosen}`))
+  for (const number of numbers) await print(`${await imageText(wim, number, document)}\n`)
+}
+
+function title(text: string): string {
+  return `${text}\n${'-'.repeat(text.length)}\n`
+}
+
+async function change(values: Values, [path = '', word, name, description]: readonly string[], session: Session): Promise<void> {
+  const properties = (values['image-property'] ?? []).map(parseProperty)
+  if (name !== undefined) properties.push({ name: 'NAME', value: name })
+  if (description !== undefined) properties.push({ name: 'DESCRIPTION', value: description })
+  await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+  const none = word === '0' && values.boot === true
+  if (none && properties.length > 0) throw new StowageError('IMAGE_NOT_FOUND', 'there is no image 0 to be changed')
+  const image = none ? 0 : await chooseOneImage(wim, word)
+  const options = writeOptions(values)
+  const lines: string[] = []
+  for (const property of properties) {
+    if ((await wim.property(image, property.name)) === property.value) continue
+    lines.push(`Setting the ${property.name} property of image ${image} to "${property.value}".`)
+    await wim.setProperty(image, property.name, property.value)
+  }
+  if (values.boot === true && wim.info.bootIndex !== image) {
+    lines.push(none ? 'Marking no image as bootable.' : `Marking image ${image} as bootable.`)
+    await wim.setInfo({ bootIndex: image })
+  }
+  const changed = lines.length > 0 || (options.integrityTable ?? wim.info.integrityTable) !== wim.info.integrityTable
+  if (changed) await wim.overwrite({ ...options, ...watch(session, path) })
+  const text = changed ? lines : [`The file "${path}" was not modified because nothing needed to be done.`]
+  session.report(
+    { schema: 'stowage.wim-info-change/v1', path, changed, images: await Promise.all(none ? [] : [imageDocument(wim, image)]) },
+    printable(text.map(line => `${line}\n`).join('')),
+  )
+}

@@ -1,0 +1,21 @@
+/** `stowage wim join`: one WIM of the parts of a split one. */
+import { joinWims } from '../../wim/wim-file.js'
+import { count } from '../render.js'
+import { refuseSameFile } from './archive.js'
+import { wimCommand } from './command.js'
+import { INTEGRITY, integrityTable } from './options.js'
+import { watch } from './progress.js'
+
+export const join = wimCommand({
+  name: 'join',
+  operands: 'OUT_WIMFILE SPLIT_WIM_PART...',
+  describe: 'Make one WIM of all parts of a split one',
+  options: INTEGRITY,
+  examples: [['join install.wim install*.swm', 'The parts in any order']],
+  run: async (values, [path = '', ...parts], session) => {
+    await refuseSameFile(path, parts, 'one of the parts')
+    const checkIntegrity = values.check === true ? true : undefined
+    await joinWims(parts, path, { checkIntegrity, integrityTable: integrityTable(values), ...watch(session, path) })
+    session.report({ schema: 'stowage.wim-join/v1', path, parts }, `${path}: made of ${count(parts.length, 'part')}\n`)
+  },
+})

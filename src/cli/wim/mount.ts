@@ -1,0 +1,12 @@
+/** `stowage wim mount`: an image to look at as a directory. */
+import { mounting, MOUNT_OPTIONS } from './mounting.js'
+import { wimCommand } from './command.js'
+
+export const mount = wimCommand({
+  name: 'mount',
+  operands: 'WIMFILE [IMAGE] DIRECTORY',
+  describe: 'Mount an image to be read (Linux)',
+  options: MOUNT_OPTIONS,
+  examples: [['mount install.wim 1 /mnt', 'until "stowage wim unmount /mnt"']],
+  run: async (values, operands, session) => mounting(false, values, operands, session),
+})

@@ -1,0 +1,38 @@
+/** `stowage wim optimize`: a WIM written anew, without holes, or compressed otherwise. */
+import { formatSize } from '../render.js'
+import { openArchive } from './archive.js'
+import { flag, wimCommand } from './command.js'
+import { COMPRESSION, compressionRequest, INTEGRITY, NO_CHECK, PIPABLE, THREADS, UNSAFE_COMPACT, writeOptions } from './options.js'
+import { watch } from './progress.js'
+
+export const optimize = wimCommand({
+  name: 'optimize',
+  operands: 'WIMFILE',
+  describe: 'Write a WIM anew: without holes, and compressed or laid out otherwise where you like',
+  options: {
+    ...INTEGRITY,
+    ...NO_CHECK,
+    ...COMPRESSION,
+    ...THREADS,
+    ...PIPABLE,
+    ...UNSAFE_COMPACT,
+    recompress: flag('Compress everything anew; --compress means it too'),
+  },
+  run: async (values, [path = ''], session) => {
+    const { output, write } = compressionRequest(values)
+    await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+    const before = wim.info.size
+    await wim.setOutput(output)
+    const options = writeOptions(values)
+    await wim.overwrite({
+      ...options,
+      ...write,
+      rebuild: options.unsafeCompact ? undefined : true,
+      recompress: output.compression === undefined ? options.recompress : true,
+      ...watch(session, path),
+    })
+    const after = wim.info.size
+    const text = `${path}: ${formatSize(before)} before, ${formatSize(after)} now\n`
+    session.report({ schema: 'stowage.wim-optimize/v1', path, sizeBefore: before, size: after }, text)
+  },
+})

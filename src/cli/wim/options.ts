@@ -1,0 +1,194 @@
+/** Options that several commands of `stowage wim` have, and what they mean to the library. */
+import { stat } from 'node:fs/promises'
+import { StowageError } from '../../errors.js'
+import type { Compression, ExtractOptions, OutputOptions, OverwriteOptions } from '../../wim/options.js'
+import { flag, value, values } from './command.js'
+import { parseCompression, parseSize, parseThreads, parseWord } from './values.js'
+
+export const REF = {
+  ref: values('Other WIM files that hold blobs of this one: a path, or a pattern in quotes. May be given again'),
+} as const
+
+export const INTEGRITY = {
+  'check': flag('Check the WIM against its integrity table, if it has one, and write a table'),
+  'include-integrity': flag('Write an integrity table, without checking first'),
+} as const
+
+export const NO_CHECK = {
+  'nocheck': flag('Write no integrity table', 'no-check'),
+} as const
+
+export const COMPRESSION = {
+  'compress': value('TYPE[:LEVEL]: none, xpress (fast), lzx (maximum) or lzms (recovery); 20 is fast, 50 normal, 100 slow'),
+  'chunk-size': value('Bytes that are compressed as one piece, such as 32K or 1M'),
+  'solid': flag('Compress files together: smaller, slower, and slow to read at random'),
+  'solid-compress': value('TYPE[:LEVEL] of solid resources; lzms when left out'),
+  'solid-chunk-size': value('Bytes that are compressed as one piece in solid resources'),
+  'no-solid-sort': flag('Keep the order of files in solid resources, instead of sorting them by kind'),
+} as const
+
+export const THREADS = { threads: value('Threads that compress; all processors when left out, or 0') } as const
+
+export const PIPABLE = {
+  'pipable': flag('Write a WIM that can be applied from a pipe (not for Microsoft\'s programs)'),
+  'not-pipable': flag('Write a WIM of the usual kind, where it was pipable'),
+} as const
+
+export const REBUILD = { rebuild: flag('Write the whole WIM anew, instead of appending to it') } as const
+
+export const UNSAFE_COMPACT = {
+  'unsafe-compact': flag('Close the holes of the file in place: fast, and a ruined WIM if it is interrupted'),
+} as const
+
+export const ACLS = {
+  'no-acls': flag('Leave security descriptors alone', 'noacls'),
+  'strict-acls': flag('Fail where a security descriptor cannot be kept whole'),
+} as const
+
+export const RPFIX = {
+  rpfix: flag('Adjust absolute symbolic links to the root of the tree'),
+  norpfix: flag('Leave absolute symbolic links as they are'),
+} as const
+
+export const UNIX_DATA = {
+  'unix-data': flag('Owner, group, mode, special files and extended attributes of POSIX too'),
+} as const
+
+export const VERBOSE = { verbose: flag('Name each file on stderr') } as const
+
+export const EXTRACTION = {
+  ...REF,
+  ...UNIX_DATA,
+  ...ACLS,
+  ...VERBOSE,
+  'check': flag('Check the WIM against its integrity table first, if it has one'),
+  'no-attributes': flag('Restore no Windows attributes'),
+  'include-invalid-names': flag('Extract files whose names this system cannot hold, under names it can'),
+  'wimboot': flag('Windows: extract files as pointers into the WIM'),
+  'compact': value('Windows: compress the files on the volume: xpress4k, xpress8k, xpress16k or lzx'),
+  'recover-data': flag('Extract what is left of damaged files, instead of failing'),
+} as const
+
+type Given<Names extends string> = { readonly [Name in Names]?: unknown }
+
+/** `integrityTable` of a write. Throws where both are asked for. */
+export function integrityTable(given: Given<'check' | 'include-integrity' | 'nocheck'>): boolean | undefined {
+  const wanted = given['check'] === true || given['include-integrity'] === true
+  if (wanted && given['nocheck'] === true) throw contradiction(given['check'] === true ? 'check' : 'include-integrity', 'nocheck')
+  return wanted ? true : given['nocheck'] === true ? false : undefined
+}
+
+/** `pipable` of a write. */
+export function pipable(given: Given<'pipable' | 'not-pipable'>): boolean | undefined {
+  return either(given, 'pipable', 'not-pipable')
+}
+
+/** `rpfix` of a capture or extraction. */
+export function rpfix(given: Given<'rpfix' | 'norpfix'>): boolean | undefined {
+  return either(given, 'rpfix', 'norpfix')
+}
+
+export function acls(given: Given<'no-acls' | 'strict-acls'>): 'none' | 'strict' | undefined {
+  const none = either(given, 'no-acls', 'strict-acls')
+  return none === undefined ? undefined : none ? 'none' : 'strict'
+}
+
+/** True for the first option, false for the second, undefined for none. */
+function either<One extends string, Other extends string>(given: Given<One | Other>, one: One, other: Other): boolean | undefined {
+  if (given[one] === true && given[other] === true) throw contradiction(one, other)
+  return given[one] === true ? true : given[other] === true ? false : undefined
+}
+
+function contradiction(one: string, other: string): StowageError {
+  return new StowageError('INVALID_ARGUMENT', `--${one} and --${other} do not go together`)
+}
+
+/** What --compress and its companions ask for. */
+export interface CompressionRequest {
+  readonly output: OutputOptions
+  /** What a write is told beside it. */
+  readonly write: Pick<OverwriteOptions, 'level' | 'solid' | 'solidSort'>
+}
+
+/** One level serves a write: that of solid resources where it makes some, because the content of all files goes into them. */
+export function compressionRequest(given: {
+  readonly compress?: string | undefined
+  readonly 'chunk-size'?: string | undefined
+  readonly solid?: boolean | undefined
+  readonly 'solid-compress'?: string | undefined
+  readonly 'solid-chunk-size'?: string | undefined
+  readonly 'no-solid-sort'?: boolean | undefined
+}): CompressionRequest {
+  const plain = given.compress === undefined ? undefined : parseCompression(given.compress, 'compress')
+  const solidWords = given['solid-compress']
+  const solid = solidWords === undefined ? undefined : parseCompression(solidWords, 'solid-compress')
+  if (solid?.compression === 'none') {
+    throw new StowageError('INVALID_ARGUMENT', '--solid-compress: a solid resource is always compressed')
+  }
+  const [chunkSize, solidChunkSize] = [given['chunk-size'], given['solid-chunk-size']]
+  return {
+    output: {
+      compression: plain?.compression,
+      chunkSize: chunkSize === undefined ? undefined : parseSize(chunkSize, 'chunk-size'),
+      solidCompression: solid?.compression as Exclude<Compression, 'none'> | undefined, // 'none' has thrown
+      solidChunkSize: solidChunkSize === undefined ? undefined : parseSize(solidChunkSize, 'solid-chunk-size'),
+    },
+    write: {
+      level: given.solid === true ? (solid?.level ?? plain?.level) : plain?.level,
+      solid: given.solid === true ? true : undefined,
+      solidSort: given['no-solid-sort'] === true ? false : undefined,
+    },
+  }
+}
+
+/** Compression of a new WIM of which nobody said more: as wimlib-imagex chooses. */
+export function defaultOutput(
+  { output, write: { solid } }: CompressionRequest, wimboot: boolean, other: Compression,
+): OutputOptions & { readonly compression: Compression } {
+  if (output.compression !== undefined) return { ...output, compression: output.compression }
+  if (wimboot) return { ...output, compression: 'xpress', chunkSize: output.chunkSize ?? 4096 }
+  return { ...output, compression: solid === true ? 'lzms' : other }
+}
+
+/** How a WIM that is there already, or is to be, is written. */
+export function writeOptions(given: Given<
+  'check' | 'include-integrity' | 'nocheck' | 'pipable' | 'not-pipable' | 'rebuild' | 'recompress' | 'unsafe-compact'
+> & { readonly threads?: string | undefined }): OverwriteOptions {
+  return {
+    integrityTable: integrityTable(given),
+    pipable: pipable(given),
+    threads: parseThreads(given.threads),
+    rebuild: asked(given['rebuild']),
+    recompress: asked(given['recompress']),
+    unsafeCompact: asked(given['unsafe-compact']),
+  }
+}
+
+/** An option that is not there asks for nothing; one that is false would ask for the contrary. */
+export function asked(given: unknown): true | undefined {
+  return given === true ? true : undefined
+}
+
+/** How an image, or a part of one, is extracted. */
+export function extractOptions(given: Given<
+  'unix-data' | 'no-acls' | 'strict-acls' | 'no-attributes' | 'include-invalid-names' | 'wimboot' | 'recover-data'
+> & { readonly compact?: string | undefined }): ExtractOptions {
+  const invalidNames = asked(given['include-invalid-names'])
+  return {
+    unixData: asked(given['unix-data']),
+    acls: acls(given),
+    noAttributes: asked(given['no-attributes']),
+    replaceInvalidNames: invalidNames,
+    allCaseConflicts: invalidNames,
+    wimboot: asked(given['wimboot']),
+    compact: parseWord(given.compact, ['xpress4k', 'xpress8k', 'xpress16k', 'lzx'], 'compact'),
+    recoverData: asked(given['recover-data']),
+  }
+}
+
+/** A block device, or a file that would be the image of a volume: libwim's NTFS mode. */
+export async function isVolume(path: string): Promise<true | undefined> {
+  if (process.platform === 'win32') return undefined
+  const found = await stat(path).catch(() => undefined)
+  return found?.isBlockDevice() || found?.isFile() ? true : undefined
+}

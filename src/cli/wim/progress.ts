@@ -1,0 +1,111 @@
+/** What libwim tells while it works, as the progress events and notes of every command. */
+import type { OnProgress, Stage } from '../../progress.js'
+import type { JobOptions } from '../../wim/options.js'
+import type { WimProgress } from '../../wim/progress.js'
+import type { Session } from '../session.js'
+
+export interface WatchOptions {
+  /** Name each file that is scanned or replaced. */
+  readonly verbose?: boolean | undefined
+}
+
+/** The signal, and the listener that tells `session` of a job on `subject`. */
+export function watch({ signal, onProgress, note }: Session, subject: string, { verbose }: WatchOptions = {}): Required<JobOptions> {
+  const meter = new Meter(onProgress, subject)
+  return {
+    signal,
+    onProgress(event) {
+      tell(event, meter)
+      const line = noteOf(event, verbose === true)
+      if (line !== undefined) note(line)
+    },
+  }
+}
+
+/** Makes stages of events that name none: the first event of another kind begins one. */
+class Meter {
+  readonly #onProgress: OnProgress
+  readonly #subject: string
+  #stage: Stage | undefined
+
+  constructor(onProgress: OnProgress, subject: string) {
+    this.#onProgress = onProgress
+    this.#subject = subject
+  }
+
+  bytes(stage: Stage, done: number, total: number | undefined): void {
+    this.begin(stage)
+    this.#onProgress({ type: 'bytes', subject: this.#subject, done, total })
+  }
+
+  begin(stage: Stage): void {
+    if (stage === this.#stage) return
+    this.#stage = stage
+    this.#onProgress({ type: 'stage', stage, subject: this.#subject })
+  }
+
+  end(): void {
+    this.#stage = undefined
+    this.#onProgress({ type: 'done', subject: this.#subject })
+  }
+}
+
+function tell(event: WimProgress, meter: Meter): void {
+  switch (event.type) {
+    case 'scan-begin':
+    case 'scan-dentry':
+      return meter.bytes('scan', event.bytes, undefined)
+    case 'extract-file-structure':
+    case 'extract-metadata':
+      return meter.begin('extract')
+    case 'extract-streams':
+      return meter.bytes('extract', event.completedBytes, event.totalBytes)
+    case 'write-streams':
+      return meter.bytes('write', event.completedBytes, event.totalBytes)
+    case 'verify-integrity':
+      return meter.bytes('verify', event.completedBytes, event.totalBytes)
+    case 'calculate-integrity':
+      return meter.bytes('hash', event.completedBytes, event.totalBytes)
+    case 'verify-streams':
+      return meter.bytes('verify', event.completedBytes, event.totalBytes)
+    case 'split-begin-part':
+    case 'split-end-part':
+      return meter.bytes('split', event.completedBytes, event.totalBytes)
+    case 'scan-end':
+    case 'extract-image-end':
+    case 'extract-tree-end':
+    case 'write-metadata-end':
+      return meter.end()
+    default:
+      return undefined
+  }
+}
+
+/** What a person should know of an event that is no count. */
+function noteOf(event: WimProgress, verbose: boolean): string | undefined {
+  switch (event.type) {
+    case 'scan-dentry':
+      return scanNote(event, verbose)
+    case 'replace-file':
+      return verbose ? `Replacing ${event.path}` : undefined
+    case 'wimboot-exclude':
+      return `Extracting ${event.path} as a file of its own`
+    default:
+      return undefined
+  }
+}
+
+function scanNote({ path, status, linkTarget = '' }: Extract<WimProgress, { type: 'scan-dentry' }>, verbose: boolean): string | undefined {
+  switch (status) {
+    case 'ok':
+      return verbose ? `Scanning ${path}` : undefined
+    case 'excluded':
+      return `Excluding ${path}, as the configuration says`
+    case 'unsupported':
+      return `Excluding ${path}: a WIM cannot hold a file of its kind${verbose ? '' : ' (see --unix-data)'}`
+    case 'fixed-symlink':
+      return verbose ? `Adjusting the absolute link ${path} to ${linkTarget}` : undefined
+    case 'not-fixed-symlink':
+      return `Leaving the absolute link ${path} to ${linkTarget}, which is outside, as it is`
+  }
+}

@@ -1,0 +1,34 @@
+/** `stowage wim unmount`: the end of a mount, with or without its changes. */
+import { StowageError } from '../../errors.js'
+import { unmountImage } from '../../wim/mount.js'
+import { flag, wimCommand } from './command.js'
+import { asked, REBUILD } from './options.js'
+import { watch } from './progress.js'
+
+export const unmount = wimCommand({
+  name: 'unmount',
+  operands: 'DIRECTORY',
+  describe: 'Unmount an image (Linux), and keep its changes or forget them',
+  options: {
+    'commit': flag('Write the changes into the WIM'),
+    'check': flag('Write an integrity table too'),
+    ...REBUILD,
+    'force': flag('Commit even where files are still open'),
+    'new-image': flag('Write the changes as a new image'),
+    'lazy': flag('Has no effect any more: every unmount waits for the daemon of the mount'),
+  },
+  run: async (values, [directory = ''], session) => {
+    if (values['new-image'] === true && values.commit !== true) {
+      throw new StowageError('INVALID_ARGUMENT', '--new-image means nothing without --commit')
+    }
+    await unmountImage(directory, {
+      commit: asked(values.commit),
+      integrityTable: asked(values.check),
+      rebuild: asked(values.rebuild),
+      force: asked(values.force),
+      newImage: asked(values['new-image']),
+      ...watch(session, directory),
+    })
+    session.report({ schema: 'stowage.wim-unmount/v1', directory, committed: values.commit === true }, `${directory}: unmounted\n`)
+  },
+})

@@ -1,0 +1,80 @@
+/** `stowage wim update`: files of an image added, deleted and renamed. */
+import { StowageError } from '../../errors.js'
+import type { UpdateCommand } from '../../wim/options.js'
+import { parseUpdateScript } from '../../wim/update-script.js'
+import { count } from '../render.js'
+import type { Session } from '../session.js'
+import { chooseOneImage, openArchive, readText } from './archive.js'
+import { flag, value, wimCommand, type WimValues } from './command.js'
+import { ACLS, acls, asked, INTEGRITY, REBUILD, THREADS, UNIX_DATA, UNSAFE_COMPACT, VERBOSE, writeOptions } from './options.js'
+import { watch } from './progress.js'
+
+const WIMBOOT_CONFIG = '/Windows/System32/WimBootCompress.ini'
+
+const OPTIONS = {
+  ...INTEGRITY,
+  ...THREADS,
+  ...REBUILD,
+  ...UNSAFE_COMPACT,
+  'command': value('One command, instead of those on stdin'),
+  'wimboot-config': value(`Put this file into the image as ${WIMBOOT_CONFIG}, instead of the commands on stdin`),
+  'config': value('A capture configuration file for every add'),
+  'force': flag('Every delete passes over what is not there'),
+  'recursive': flag('Every delete takes directories too'),
+  'dereference': flag('Every add stores what symbolic links point to'),
+  'no-replace': flag('Every add fails where a file is there already'),
+  ...UNIX_DATA,
+  ...ACLS,
+  ...VERBOSE,
+} as const
+
+export const update = wimCommand({
+  name: 'update',
+  operands: 'WIMFILE [IMAGE]',
+  describe: 'Change an image: commands on stdin, one a line: add SOURCE DEST, delete PATH, rename OLD NEW',
+  options: OPTIONS,
+  examples: [
+    ['update boot.wim 2 --command="add startnet.cmd /Windows/System32/startnet.cmd"', 'One file'],
+    ['update boot.wim 2 < changes.txt', 'A script'],
+  ],
+  run: async (values, [path = '', word], session) => {
+    // Before the script, which someone may have to type
+    await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+    const image = await chooseOneImage(wim, word)
+    const commands = await commandsOf(values, session)
+    if (commands.length > 0) {
+      const job = watch(session, path, { verbose: values.verbose })
+      await wim.update(image, commands, { sendProgress: true, ...job })
+      await wim.overwrite({ ...writeOptions(values), ...watch(session, path) })
+    }
+    session.report(
+      { schema: 'stowage.wim-update/v1', path, image, commands: commands.map(shown) },
+      commands.length === 0 ? `${path}: nothing to do\n` : `${path}: image ${image} changed by ${count(commands.length, 'command')}\n`,
+    )
+  },
+})
+
+async function commandsOf(values: WimValues<typeof OPTIONS>, { signal }: Session): Promise<UpdateCommand[]> {
+  const { command, 'wimboot-config': wimbootConfig } = values
+  const add = {
+    verbose: asked(values.verbose),
+    excludeVerbose: true,
+    unixData: asked(values['unix-data']),
+    acls: acls(values),
+    dereference: asked(values.dereference),
+    noReplace: asked(values['no-replace']),
+    config: values.config,
+  }
+  if (wimbootConfig !== undefined) {
+    if (command !== undefined) throw new StowageError('INVALID_ARGUMENT', '--command and --wimboot-config do not go together')
+    return [{ type: 'add', source: wimbootConfig, target: WIMBOOT_CONFIG, ...add }]
+  }
+  const options = { add, delete: { force: asked(values.force), recursive: asked(values.recursive) } }
+  if (command !== undefined) return parseUpdateScript(command, { file: '--command', ...options })
+  return parseUpdateScript(await readText('-', signal), { file: 'stdin', ...options })
+}
+
+function shown(command: UpdateCommand): Readonly<Record<string, string>> {
+  const { type } = command
+  return type === 'delete' ? { type, path: command.path } : { type, source: command.source, target: command.target }
+}

@@ -1,0 +1,29 @@
+/** `stowage wim verify`: every blob, every image, every integrity table. */
+import type { WimVerification } from '../../wim/verify.js'
+import { EXIT_INTEGRITY } from '../exit-code.js'
+import { count, formatSize, printable } from '../render.js'
+import { openArchive } from './archive.js'
+import { flag, wimCommand } from './command.js'
+import { REF } from './options.js'
+import { watch } from './progress.js'
+
+export const verify = wimCommand({
+  name: 'verify',
+  operands: 'WIMFILE',
+  describe: 'Check all there is in a WIM, and that nothing is missing',
+  options: { ...REF, nocheck: flag('Pass over integrity tables', 'no-check') },
+  run: async (values, [path = ''], session) => {
+    await using wim = await openArchive(path, values, session)
+    const result = await wim.verify({ integrity: values.nocheck !== true, ...watch(session, path) })
+    const ok = result.findings.length === 0
+    session.report({ schema: 'stowage.wim-verify/v1', path, ok, ...result }, text(path, result))
+    if (!ok) process.exitCode = EXIT_INTEGRITY
+  },
+})
+
+function text(path: string, { images, blobs, bytes, findings }: WimVerification): string {
+  const read = `${count(images, 'image')}, ${count(blobs, 'blob')}, ${formatSize(bytes)}`
+  if (findings.length === 0) return printable(`${path}: OK (${read})\n`)
+  const lines = findings.map(({ type, message }) => `${type}: ${message}\n`)
+  return printable(`${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`)
+}
