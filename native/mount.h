@@ -1,4 +1,5 @@
-// mountImage(): for src/wim/mount-child.ts alone, because it ends the process where it succeeds.
+// mountImage() and unmountImage(): for src/wim/mount-child.ts alone. One ends the process where it succeeds; the other
+// trusts what another process sends, and cannot be stopped.
 #ifndef STOWAGE_MOUNT_H_
 #define STOWAGE_MOUNT_H_
 

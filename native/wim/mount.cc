@@ -65,6 +65,24 @@ int ImageNumber(const Arguments& request, const Value& wim, Observer& observer) 
   return static_cast<int>(*number);
 }
 
+// The process that serves the mount sends its messages as they lie in its memory. Pointers in them mean nothing here,
+// so only members that are none may be read; of the first message libwim makes all itself.
+wimlib_progress_status HandleForeign(wimlib_progress_msg message, wimlib_progress_info* info, void* progress) {
+  switch (message) {
+    case WIMLIB_PROGRESS_MSG_UNMOUNT_BEGIN:
+    case WIMLIB_PROGRESS_MSG_WRITE_STREAMS:
+    case WIMLIB_PROGRESS_MSG_WRITE_METADATA_BEGIN:
+    case WIMLIB_PROGRESS_MSG_WRITE_METADATA_END: return Progress::Handle(message, info, progress);
+    case WIMLIB_PROGRESS_MSG_VERIFY_INTEGRITY:
+    case WIMLIB_PROGRESS_MSG_CALC_INTEGRITY: {
+      wimlib_progress_info copy = *info;
+      copy.integrity.filename = nullptr;
+      return Progress::Handle(message, &copy, progress);
+    }
+    default: return WIMLIB_PROGRESS_STATUS_CONTINUE;
+  }
+}
+
 }  // namespace
 
 void MountImage(const Object& values) {
@@ -105,6 +123,13 @@ void MountImage(const Object& values) {
     return code;
   });
 #endif
+}
+
+void UnmountImage(const std::string& directory, int flags, Observer& observer) {
+  Progress progress(observer);
+  CheckLibrary("unmount " + directory, [&] {
+    return wimlib_unmount_image_with_progress(ToLibrary(directory).c_str(), flags, HandleForeign, &progress);
+  });
 }
 
 }  // namespace wim

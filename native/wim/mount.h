@@ -1,7 +1,10 @@
-// Mounting an image of a WIM, for a process that has nothing else to do.
+// Mounting an image of a WIM and unmounting it, each for a process that has nothing else to do.
 #ifndef STOWAGE_WIM_MOUNT_H_
 #define STOWAGE_WIM_MOUNT_H_
 
+#include <string>
+
+#include "observer.h"
 #include "value.h"
 
 namespace wim {
@@ -12,6 +15,9 @@ namespace wim {
 // { paths, references, openFlags, image: number or name, directory, stagingDirectory?, flags }
 // Throws what opening a WIM throws, IMAGE_NOT_FOUND, or WIMLIB_ERR_*; what libfuse says goes to stderr.
 void MountImage(const Object& request);
+
+// Returns when the changes are written, where `flags` asks for that. libwim cannot be stopped on the way.
+void UnmountImage(const std::string& directory, int flags, Observer& observer);
 
 }  // namespace wim
 

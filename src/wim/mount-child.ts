@@ -1,24 +1,39 @@
 /**
- * The program of the child process in which `mount.ts` mounts. Where that succeeds, libwim ends it in the middle with status 0,
- * and nothing is told; a failure is told on stdout. No stream of Node.js is used: none may be half way when the process forks.
+ * The program of the child processes of `mount.ts`. One that mounts is ended by libwim in the middle, with status 0 and nothing
+ * told. No stream of Node.js is used: none may be half way when the process forks.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { binding, type NativeArguments } from './binding.js'
 
-/** What is told, as JSON. `unmounted`: with `debug`, which forks no process. */
-export type MountAnswer =
-  | { readonly type: 'unmounted' }
-  | { readonly type: 'error'; readonly message: string; readonly code?: string; readonly details?: string; readonly systemCode?: string }
+export type MountRequest =
+  | { readonly type: 'mount'; readonly request: NativeArguments }
+  | { readonly type: 'unmount'; readonly directory: string; readonly flags: number }
 
-function answerTo(request: NativeArguments): MountAnswer {
+/** What is told on stdout, one JSON document a line. `done`: it is unmounted. */
+export type MountAnswer =
+  | { readonly type: 'event'; readonly event: unknown }
+  | { readonly type: 'done' }
+  | {
+    readonly type: 'error'
+    readonly message: string
+    readonly code?: string
+    readonly details?: string
+    readonly systemCode?: string
+  }
+
+function tell(answer: MountAnswer): void {
   try {
-    binding().mountImage(request)
-    return { type: 'unmounted' }
-  } catch (error) {
-    if (!(error instanceof Error)) return { type: 'error', message: String(error) }
-    return { ...error, type: 'error', message: error.message }
+    writeSync(1, `${JSON.stringify(answer)}\n`)
+  } catch {
+    // nobody listens any more; what has begun is finished all the same
   }
 }
 
-const request = JSON.parse(readFileSync(0, 'utf8')) as NativeArguments // mount.ts wrote it
-writeSync(1, JSON.stringify(answerTo(request)))
+const asked = JSON.parse(readFileSync(0, 'utf8')) as MountRequest // mount.ts wrote it
+try {
+  if (asked.type === 'mount') binding().mountImage(asked.request)
+  else await binding().unmountImage(asked.directory, asked.flags, event => tell({ type: 'event', event }))
+  tell({ type: 'done' })
+} catch (error) {
+  tell(error instanceof Error ? { ...error, type: 'error', message: error.message } : { type: 'error', message: String(error) })
+}

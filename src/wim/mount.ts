@@ -1,15 +1,18 @@
 /** Images of a WIM as file systems, on Linux, through FUSE. Each is served by a process of its own, which outlives this one. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { access, constants, readFile, realpath, stat } from 'node:fs/promises'
 import { delimiter, join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { binding, nativeError } from './binding.js'
 import { WimlibError } from './error.js'
-import { startJob } from './job.js'
-import type { MountAnswer } from './mount-child.js'
-import { imageNumber, mountFlags, type MountOptions, openFlags, unmountFlags, type UnmountOptions } from './options.js'
+import type { MountAnswer, MountRequest } from './mount-child.js'
+import {
+  compressionName, imageNumber, mountFlags, type MountOptions, openFlags, unmountFlags, type UnmountOptions,
+} from './options.js'
 import { partsOf } from './parts.js'
+import type { OnWimProgress, WimProgress } from './progress.js'
 
 /**
  * Mounts one image, by number or name, on `directory`, and resolves once files can be read there; with `debug`, which keeps the
@@ -23,11 +26,11 @@ export async function mountImage(
 ): Promise<void> {
   const { signal, readWrite, debug = false, references = [], stagingDirectory, checkIntegrity } = options
   if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted on Linux only')
-  if (signal?.aborted) throw aborted(signal)
   binding() // what is missing is told before a process is started in vain
   const target = await mountPoint(directory)
+  const paths = (await partsOf(path)).map(part => resolve(part))
   const request = {
-    paths: (await partsOf(path)).map(part => resolve(part)),
+    paths,
     references: references.map(pattern => resolve(pattern)),
     openFlags: openFlags({ checkIntegrity, writeAccess: readWrite }),
     image: typeof image === 'number' ? String(imageNumber(image)) : image,
@@ -35,28 +38,35 @@ export async function mountImage(
     stagingDirectory: stagingDirectory === undefined ? undefined : resolve(stagingDirectory),
     flags: mountFlags(options),
   }
-  const { answer, printed } = await runChild(request, debug, signal)
+  if (signal?.aborted) throw aborted(signal)
+  const child = startChild({ type: 'mount', request }, [path, target], debug)
+  const abort = (): void => void child.process.kill() // SIGTERM: libfuse, where it has begun, unmounts first
+  signal?.addEventListener('abort', abort, { once: true })
+  const { failure, status } = await child.end.finally(() => signal?.removeEventListener('abort', abort))
   if (signal?.aborted) {
     if (await isMounted(target)) await detach(target)
     throw aborted(signal)
   }
-  if (answer?.type === 'error') throw await mountError(answer, printed, path)
+  if (failure) throw await mountError(failure, child.printed(), path)
+  if (status !== 0) throw died(status, child.printed())
 }
 
 /**
  * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost. libwim
- * cannot stop a commit: after an abort, which throws ABORTED, the process that serves the mount finishes it all the same.
+ * cannot stop a commit: after an abort, which throws ABORTED, it is finished all the same, even when this process ends.
  * Throws BUSY where files are open that a commit would miss, INVALID_ARGUMENT where no image is mounted, and
  * PERMISSION_DENIED for the mount of another user.
  */
 export async function unmountImage(directory: string, options: UnmountOptions = {}): Promise<void> {
   const { signal, onProgress } = options
+  if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted on Linux only')
+  if (signal?.aborted) throw aborted(signal)
+  binding()
   const target = resolve(directory)
-  try {
-    await startJob('unmount', { directory: target, flags: unmountFlags(options) }, target, { signal, onProgress }).result
-  } catch (error) {
-    throw await unmountError(error, target)
-  }
+  const child = startChild({ type: 'unmount', directory: target, flags: unmountFlags(options) }, [target], false, onProgress)
+  const { done, failure, status } = await Promise.race([child.end, rejectedOnAbort(signal, child)])
+  if (failure) throw await unmountError(failure, target)
+  if (!done) throw died(status, child.printed())
 }
 
 /** The directory without links in its path, as the list of mounts has it. */
@@ -70,61 +80,79 @@ async function mountPoint(directory: string): Promise<string> {
   throw new StowageError('INVALID_ARGUMENT', `${directory} is not a directory, so no image can be mounted on it`)
 }
 
-interface MountRequest {
-  readonly paths: readonly string[]
-  readonly directory: string
+interface Child {
+  readonly process: ChildProcess
+  /** Rejects where there can be no child, or with what `onProgress` threw. */
+  readonly end: Promise<{ readonly done: boolean; readonly failure: Failure | undefined; readonly status: number | string }>
+  /** What libfuse printed so far. */
+  printed(): string
 }
 
-interface ChildResult {
-  /** Nothing: it mounted. */
-  readonly answer: MountAnswer | undefined
-  readonly printed: string
-}
+type Failure = MountAnswer & { type: 'error' }
 
-/** Options of Node.js that say how modules are found and loaded hold for the child too; each is one word, or takes a value. */
-const LOADING = /^(?:--import|--require|-r|--loader|--experimental-loader|--conditions|-C|--preserve-symlinks(?:-main)?)(?:=|$)/
-
-function loadingOptions(): string[] {
-  const [words, kept] = [process.execArgv, new Array<string>()]
-  for (const [n, word] of words.entries()) {
-    if (!LOADING.test(word)) continue
-    kept.push(word)
-    const value = words[n + 1]
-    if (!word.includes('=') && !word.startsWith('--preserve') && value !== undefined) kept.push(value)
-  }
-  return kept
-}
-
-function runChild(request: MountRequest, debug: boolean, signal: AbortSignal | undefined): Promise<ChildResult> {
-  return new Promise((done, reject) => {
-    const program = fileURLToPath(new URL('./mount-child.js', import.meta.url))
-    const args = [...loadingOptions(), program, request.paths[0] ?? '', request.directory] // the last two for who looks at "ps"
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', debug ? 'inherit' : 'pipe'] })
-    let [told, printed] = ['', '']
-    const abort = (): void => void child.kill() // SIGTERM: libfuse, where it has begun, unmounts first
-    signal?.addEventListener('abort', abort, { once: true })
-    child.stdout?.on('data', (piece: Buffer) => (told += piece))
-    child.stderr?.on('data', (piece: Buffer) => (printed = (printed + piece).slice(-4096)))
-    child.stdin?.on('error', () => undefined) // it ended early, and its end says why
-    child.stdin?.end(JSON.stringify(request))
+/** A process of a group of its own: Ctrl-C is for us, and we tell it. `words` are for who looks at the list of processes. */
+function startChild(request: MountRequest, words: readonly string[], debug: boolean, onProgress?: OnWimProgress): Child {
+  const program = fileURLToPath(new URL('./mount-child.js', import.meta.url))
+  const child = spawn(process.execPath, [program, ...words], {
+    stdio: ['pipe', 'pipe', debug ? 'inherit' : 'pipe'],
+    detached: true,
+  })
+  let printed = ''
+  child.stderr?.on('data', (piece: Buffer) => (printed = (printed + piece).slice(-4096)))
+  child.stdin?.on('error', () => undefined) // it ended early, and its end says why
+  child.stdin?.end(JSON.stringify(request))
+  const end = new Promise<Awaited<Child['end']>>((resolve, reject) => {
+    let [done, failure] = [false, undefined as Failure | undefined]
+    if (child.stdout) {
+      createInterface({ input: child.stdout }).on('line', line => {
+        const answer = JSON.parse(line) as MountAnswer // mount-child.ts wrote it
+        if (answer.type === 'error') failure = answer
+        else if (answer.type === 'done') done = true
+        else {
+          try {
+            onProgress?.(progressOf(answer.event))
+          } catch (error) {
+            reject(error) // the caller's own
+          }
+        }
+      })
+    }
     child.once('error', error => reject(fileError(error, process.execPath)))
-    child.once('close', (status, ended) => {
-      signal?.removeEventListener('abort', abort)
-      if (told === '' && status !== 0 && !signal?.aborted) {
-        const how = ended ? `was ended by ${ended}` : `ended with status ${status}`
-        reject(new StowageError('IO_ERROR', `the process that should mount ${how}${printed && `: ${lines(printed)}`}`))
-      } else done({ answer: told === '' ? undefined : JSON.parse(told) as MountAnswer, printed }) // mount-child.ts wrote it
-    })
+    child.once('close', (status, ended) => resolve({ done, failure, status: status ?? ended ?? -1 }))
+  })
+  return { process: child, end, printed: () => lines(printed) }
+}
+
+function progressOf(event: unknown): WimProgress {
+  const told = event as { readonly type: string; readonly compression?: number } // made by native/wim/observer.cc
+  if (told.compression === undefined) return told as WimProgress
+  return { ...told, compression: compressionName(told.compression) } as WimProgress
+}
+
+/** Rejects when `signal` aborts, and lets go of the child, which goes on alone. */
+function rejectedOnAbort(signal: AbortSignal | undefined, child: Child): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (!signal) return
+    const abort = (): void => {
+      for (const stream of [child.process.stdout, child.process.stderr]) stream?.destroy()
+      child.process.unref()
+      reject(aborted(signal))
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    child.process.once('close', () => signal.removeEventListener('abort', abort))
   })
 }
 
+function died(status: number | string, printed: string): StowageError {
+  const how = typeof status === 'string' ? `was ended by ${status}` : `ended with status ${status}`
+  return new StowageError('IO_ERROR', `the process that should mount or unmount ${how}${printed && `: ${printed}`}`)
+}
+
 /** An answer as the error it stands for, with what libfuse printed, and a hint on what FUSE lacks here. */
-async function mountError(answer: MountAnswer & { type: 'error' }, printed: string, path: string): Promise<unknown> {
-  const { message, code, systemCode: system } = answer
+async function mountError(failure: Failure, printed: string, path: string): Promise<unknown> {
+  const { message, code, details = '' } = failure
   if (code === 'IMAGE_NOT_FOUND') return new StowageError(code, `${path}: ${message}`)
-  const details = [answer.details ?? '', lines(printed)].filter(text => text !== '').join('; ')
-  const native = Object.assign(new Error(message), { code, details, ...(system === undefined ? {} : { systemCode: system }) })
-  const error = code === undefined ? native : nativeError(native, path)
+  const error = errorOf({ ...failure, details: [details, printed].filter(text => text !== '').join('; ') }, path)
   if (code !== 'WIMLIB_ERR_FUSE' || !(error instanceof StowageError)) return error
   const lack = await whatFuseLacks()
   return new StowageError(lack?.code ?? 'WIM_ERROR', error.message, { hint: lack?.hint ?? error.hint, cause: error.cause })
@@ -158,7 +186,12 @@ async function inPath(program: string): Promise<boolean> {
   return false
 }
 
-async function unmountError(error: unknown, directory: string): Promise<unknown> {
+function errorOf({ message, ...facts }: Failure, path: string): unknown {
+  return nativeError(Object.assign(new Error(message), facts), path)
+}
+
+async function unmountError(failure: Failure, directory: string): Promise<unknown> {
+  const error = errorOf(failure, directory)
   if (!(error instanceof StowageError) || !(error.cause instanceof WimlibError)) return error
   const { message, cause } = error
   switch (error.cause.code) {

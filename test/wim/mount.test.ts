@@ -1,0 +1,404 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  copyFileSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync,
+  renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync, writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import typescript from 'typescript'
+import { incompressible } from '../../fixtures/make/bytes.js'
+import type { WimProgress } from '../../src/wim/progress.js'
+import { directoryWim, richWim, splitWim, wimlib } from '../support/wims.js'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** Mounting cannot be tried without it: the tests that mount say so and are skipped. */
+const skip = existsSync('/dev/fuse') ? false : 'there is no /dev/fuse on this machine'
+
+const MIB = 1024 * 1024
+
+/** Plain JavaScript: a loader of TypeScript would cost each child seconds. */
+const library = compiled(t)
+const { mountImage, unmountImage }: typeof import('../../src/wim/mount.js') = await import(join(library, 'wim/mount.js'))
+
+function scratch(t: Test): string {
+  const directory = mkdtempSync(join(tmpdir(), 'stowage-mount-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** An empty directory on which nothing is mounted any more when the test ends, whatever happened. */
+function mountPoint(t: Test, name = 'mnt'): string {
+  const directory = join(scratch(t), name)
+  mkdirSync(directory)
+  t.teardown(() => {
+    while (isMounted(directory)) if (spawnSync('umount', ['-l', directory]).status !== 0) break
+  })
+  return directory
+}
+
+const isMounted = (directory: string): boolean => spawnSync('findmnt', ['-n', '--mountpoint', directory]).status === 0
+
+/** What can be seen of each file below `directory`: kind, mode, owner, size, time, content or link target, and attributes. */
+function treeOf(directory: string): Record<string, string> {
+  const found: Record<string, string> = {}
+  // not readdir: it would go through links
+  for (const path of execFileSync('find', [directory, '-print0'], { encoding: 'utf8' }).split('\0').filter(Boolean)) {
+    const name = path.slice(directory.length)
+    const { mode, uid, gid, size, mtimeMs, nlink } = lstatSync(path)
+    const kind = mode & 0o170000
+    const content = kind === 0o100000
+      ? `${nlink} links, ${size} bytes ${createHash('sha1').update(readFileSync(path)).digest('hex')}`
+      : kind === 0o120000 ? readlinkSync(path).replace(directory, '') : ''
+    found[name] = `${mode.toString(8)} ${uid}:${gid} ${mtimeMs} ${content}`
+  }
+  return found
+}
+
+/** Streams as extended attributes, by the tool that lists them. */
+function attributesOf(directory: string): string {
+  return execFileSync('getfattr', ['-R', '-P', '-h', '-d', '-m', '^user', '-e', 'hex', '.'], { cwd: directory, encoding: 'utf8' })
+}
+
+/** `dir --detailed` of wimlib-imagex without what the hour of the change decides, or the names of staging files. */
+function detailsOf(wim: string, image: number): string {
+  return wimlib('dir', wim, String(image), '--detailed').replace(/^(Creation Time|Last Access Time|Last Write Time|Offset in WIM) .*\n/gm, '')
+}
+
+t.test('mountImage() shows the files that wimlib-imagex mount shows, with its streams', { skip }, async t => {
+  const wim = richWim(t)
+  const [ours, theirs] = [mountPoint(t), mountPoint(t)]
+  await mountImage(wim, 1, ours)
+  wimlib('mount', wim, '1', theirs)
+  const tree = treeOf(ours)
+  t.ok(Object.keys(tree).length > 100, 'and they were found')
+  t.same(tree, treeOf(theirs))
+  t.match(attributesOf(ours), /user\.Zone\.Identifier=0x/)
+  t.equal(attributesOf(ours), attributesOf(theirs))
+  await unmountImage(ours)
+  t.notOk(isMounted(ours))
+})
+
+t.test('mountImage() shows the tree that wimlib-imagex apply makes, modes and times with unixData', { skip }, async t => {
+  const source = join(scratch(t), 'tree')
+  mkdirSync(join(source, 'directory'), { recursive: true })
+  for (const [name, mode] of [['plain', 0o640], ['program', 0o755], ['directory/secret', 0o400]] as const) {
+    writeFileSync(join(source, name), name.repeat(9000), { mode })
+    utimesSync(join(source, name), 1e9, 1.1e9)
+  }
+  symlinkSync('program', join(source, 'link'))
+  symlinkSync(join(source, 'directory'), join(source, 'absolute'))
+  const [wim, applied, mounted] = [`${source}.wim`, `${source}.applied`, mountPoint(t)]
+  wimlib('capture', source, wim, 'tree', '--unix-data')
+  wimlib('apply', wim, '1', applied, '--unix-data')
+  await mountImage(wim, 'tree', mounted, { unixData: true })
+  t.equal(execFileSync('diff', ['-r', '--no-dereference', '--exclude=absolute', applied, mounted], { encoding: 'utf8' }), '')
+  const shape = (tree: Record<string, string>): [string, string][] =>
+    // a mount counts no links of directories, and POSIX gives links no mode
+    Object.entries(tree).map(([name, text]): [string, string] => [name, text.replace(/^120\d+/, '120777')]).sort()
+  t.same(shape(treeOf(mounted)), shape(treeOf(applied)))
+  await unmountImage(mounted)
+})
+
+t.test('mountImage() and unmountImage() with commit leave the image that wimlib-imagex leaves', { skip }, async t => {
+  const [ours, theirs] = [richWim(t, 'xpress'), richWim(t, 'xpress')]
+  const [one, two] = [mountPoint(t), mountPoint(t)]
+  const change = (directory: string): void => {
+    writeFileSync(join(directory, 'new.txt'), 'new '.repeat(5000))
+    execFileSync('setfattr', ['-n', 'user.stream', '-v', 'in a stream', join(directory, 'new.txt')])
+    mkdirSync(join(directory, 'made/deep'), { recursive: true })
+    symlinkSync('../new.txt', join(directory, 'made/link'))
+    renameSync(join(directory, 'contents/mixed'), join(directory, 'made/deep/moved'))
+    unlinkSync(join(directory, 'contents/text-1m'))
+    writeFileSync(join(directory, 'contents/one-byte'), 'more than one')
+  }
+  await mountImage(ours, 1, one, { readWrite: true })
+  wimlib('mountrw', theirs, '1', two)
+  const events: WimProgress[] = []
+  change(one)
+  change(two)
+  await unmountImage(one, { commit: true, integrityTable: true, onProgress: event => events.push(event) })
+  wimlib('unmount', two, '--commit', '--check')
+  t.equal(detailsOf(ours, 1), detailsOf(theirs, 1))
+  t.equal(detailsOf(ours, 2), detailsOf(theirs, 2), 'the other image too')
+  t.match(wimlib('info', ours), /Attributes:.*Integrity info/)
+  wimlib('verify', ours)
+  t.match(events[0], { type: 'unmount-begin', mountPoint: one, path: ours, image: 1 })
+  t.match(events.find(({ type }) => type === 'write-streams'), { compression: 'xpress' })
+  t.same(readdirSync(dirname(ours)), [basename(ours)], 'and no staging directory stays')
+})
+
+t.test('unmountImage() without commit forgets the changes, with newImage it keeps both', { skip }, async t => {
+  const wim = directoryWim(t)
+  const directory = mountPoint(t)
+  const before = readFileSync(wim)
+  await mountImage(wim, 1, directory, { readWrite: true })
+  writeFileSync(join(directory, 'forgotten'), 'text')
+  await unmountImage(directory)
+  t.ok(readFileSync(wim).equals(before), 'not a byte has changed')
+  await mountImage(wim, 1, directory, { readWrite: true })
+  writeFileSync(join(directory, 'kept'), 'text')
+  await unmountImage(directory, { commit: true, newImage: true, rebuild: true })
+  t.notMatch(wimlib('dir', wim, '1'), /kept/)
+  t.match(wimlib('dir', wim, '2'), /^\/kept$/m)
+})
+
+t.test('mountImage() reads a split WIM by any part, and a delta WIM with its references', { skip }, async t => {
+  const [, second = ''] = splitWim(t)
+  const directory = mountPoint(t)
+  await mountImage(second, 1, directory)
+  t.equal(readFileSync(join(directory, 'contents/random-9m')).length, 9 * MIB + 1)
+  await unmountImage(directory)
+  await t.rejects(mountImage(second, 1, directory, { readWrite: true }), { code: 'PERMISSION_DENIED' })
+  const base = directoryWim(t)
+  const delta = join(scratch(t), 'delta.wim')
+  wimlib('capture', base.replace(/\.wim$/, ''), delta, '--delta-from', base)
+  await mountImage(delta, 1, directory, { references: [join(dirname(base), '*.wim')], checkIntegrity: true })
+  t.equal(readFileSync(join(directory, 'docs/text.txt')).length, 100_000)
+  await unmountImage(directory)
+})
+
+t.test('mountImage() offers streams as it is told to', { skip }, async t => {
+  const wim = richWim(t)
+  const directory = mountPoint(t)
+  await mountImage(wim, 1, directory, { streamsInterface: 'windows' })
+  t.match(readFileSync(join(directory, 'streams/file.txt:Zone.Identifier'), 'utf8'), /ZoneId=3/)
+  await unmountImage(directory)
+  await mountImage(wim, 1, directory, { streamsInterface: 'none', allowOther: true })
+  t.throws(() => attributesOf(directory), /not supported/)
+  t.match(execFileSync('findmnt', ['-n', '-o', 'OPTIONS', '--mountpoint', directory], { encoding: 'utf8' }), /allow_other/)
+  await unmountImage(directory)
+})
+
+t.test('mountImage() keeps changes in the staging directory it is given', { skip }, async t => {
+  const [wim, directory, staging] = [directoryWim(t), mountPoint(t), scratch(t)]
+  await mountImage(wim, 1, directory, { readWrite: true, stagingDirectory: staging })
+  t.equal(readdirSync(staging).length, 1)
+  await unmountImage(directory)
+  t.same(readdirSync(staging), [])
+  const missing = join(staging, 'missing')
+  await t.rejects(mountImage(wim, 1, directory, { readWrite: true, stagingDirectory: missing }), { code: 'FILE_NOT_FOUND' })
+})
+
+t.test('mountImage() mounts two images at once, on paths of any letters', { skip }, async t => {
+  const wim = richWim(t)
+  const [one, two] = [mountPoint(t, 'with space'), mountPoint(t, 'ünï\\code 🐋')]
+  await Promise.all([mountImage(wim, 1, one), mountImage(wim, 'UtilityVM', two)])
+  t.ok(existsSync(join(one, 'contents')))
+  t.notOk(existsSync(join(two, 'contents')))
+  t.ok(readdirSync(two).length > 0)
+  await Promise.all([unmountImage(one), unmountImage(two)])
+  t.notOk(isMounted(one) || isMounted(two))
+})
+
+t.test('mountImage() says what is wrong with what it was given', { skip }, async t => {
+  const [wim, directory] = [richWim(t), mountPoint(t)]
+  const file = join(scratch(t), 'file')
+  writeFileSync(file, 'no WIM'.repeat(100))
+  await t.rejects(mountImage(wim, 'no such', directory), { code: 'IMAGE_NOT_FOUND' })
+  await t.rejects(mountImage(wim, 3, directory), { code: 'IMAGE_NOT_FOUND' })
+  await t.rejects(mountImage(wim, 'all', directory), { code: 'IMAGE_NOT_FOUND' })
+  await t.rejects(mountImage(wim, 0, directory), { code: 'INVALID_ARGUMENT' })
+  await t.rejects(mountImage(file, 1, directory), { code: 'NOT_A_WIM' })
+  await t.rejects(mountImage(`${file}.none`, 1, directory), { code: 'FILE_NOT_FOUND' })
+  await t.rejects(mountImage(wim, 1, file), { code: 'INVALID_ARGUMENT' })
+  await t.rejects(mountImage(wim, 1, `${directory}.none`), { code: 'FILE_NOT_FOUND' })
+  t.notOk(isMounted(directory))
+  await mountImage(wim, 1, directory, { readWrite: true })
+  await t.rejects(mountImage(wim, 2, mountPoint(t), { readWrite: true }), {
+    code: 'BUSY', cause: { code: 'WIMLIB_ERR_ALREADY_LOCKED' },
+  })
+  await unmountImage(directory)
+})
+
+t.test('unmountImage() says that nothing is mounted, that files are open, that the process is gone', { skip }, async t => {
+  const [wim, directory] = [directoryWim(t), mountPoint(t)]
+  await t.rejects(unmountImage(directory), { code: 'INVALID_ARGUMENT', cause: { code: 'WIMLIB_ERR_NOT_A_MOUNTPOINT' } })
+  await t.rejects(unmountImage(`${directory}.none`), { code: 'FILE_NOT_FOUND' })
+  await mountImage(wim, 1, directory, { readWrite: true })
+  const file = openSync(join(directory, 'new'), 'w')
+  await t.rejects(unmountImage(directory, { commit: true }), {
+    code: 'BUSY', cause: { code: 'WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY' },
+  })
+  t.ok(isMounted(directory), 'and nothing is lost')
+  await unmountImage(directory, { commit: true, force: true })
+  t.throws(() => writeSync(file, 'too late'), 'what was open is not any more')
+  t.match(wimlib('dir', wim), /^\/new$/m)
+  await mountImage(wim, 1, directory)
+  process.kill(servingProcess(directory), 'SIGKILL')
+  while (servingProcesses(directory).length > 0) await new Promise(done => setTimeout(done, 10))
+  await t.rejects(unmountImage(directory), { code: 'IO_ERROR', hint: /umount/ })
+  await t.rejects(mountImage(wim, 1, directory), { code: 'IO_ERROR', hint: /umount/ })
+})
+
+t.test('the process that serves a mount unmounts at SIGTERM, and holds nothing of ours', { skip }, async t => {
+  const [wim, directory] = [directoryWim(t), mountPoint(t)]
+  await mountImage(wim, 1, directory)
+  const pid = servingProcess(directory)
+  const open = readdirSync(`/proc/${pid}/fd`).map(fd => readlinkSync(`/proc/${pid}/fd/${fd}`))
+  t.same(open.filter(path => !['/dev/null', '/dev/fuse', wim].includes(path)), [])
+  t.equal(readlinkSync(`/proc/${pid}/cwd`), '/')
+  process.kill(pid, 'SIGTERM')
+  while (servingProcesses(directory).length > 0) await new Promise(done => setTimeout(done, 10))
+  t.notOk(isMounted(directory))
+})
+
+t.test('mountImage() that is aborted at any moment leaves no mount', { skip }, async t => {
+  const [wim, directory] = [richWim(t), mountPoint(t)]
+  await t.rejects(mountImage(wim, 1, directory, { signal: AbortSignal.abort() }), { code: 'ABORTED' })
+  // the longest is longer than mounting takes
+  for (const delay of [1, 20, 30, 40, 50, 60, 70, 80, 100, 150, 3000]) {
+    const signal = AbortSignal.timeout(delay)
+    const start = Date.now()
+    const mounted = await mountImage(wim, 1, directory, { signal }).then(() => true, (error: { code: string }) => {
+      t.equal(error.code, 'ABORTED')
+      return false
+    })
+    if (mounted) await unmountImage(directory)
+    else t.ok(Date.now() - start < delay + 1000, 'it ended within a second')
+    t.notOk(isMounted(directory), `aborted after ${delay} ms`)
+  }
+})
+
+t.test('unmountImage() that is aborted returns at once, and the commit is finished all the same', { skip }, async t => {
+  const [wim, directory] = [directoryWim(t), mountPoint(t)]
+  await mountImage(wim, 1, directory, { readWrite: true })
+  const pid = servingProcess(directory)
+  writeFileSync(join(directory, 'large'), incompressible('large', 48 * MIB))
+  const controller = new AbortController()
+  let aborted = 0
+  await t.rejects(unmountImage(directory, {
+    commit: true,
+    signal: controller.signal,
+    onProgress: ({ type }) => {
+      if (type !== 'write-streams' || aborted > 0) return
+      aborted = Date.now()
+      controller.abort()
+    },
+  }), { code: 'ABORTED' })
+  t.ok(aborted > 0 && Date.now() - aborted < 1000, 'it ended within a second')
+  t.ok(existsSync(`/proc/${pid}`), 'while the commit goes on')
+  while (existsSync(`/proc/${pid}`)) await new Promise(done => setTimeout(done, 50))
+  t.match(wimlib('dir', wim), /^\/large$/m)
+  wimlib('verify', wim)
+})
+
+t.test('a mount outlives the process that made it, which ends at once', { skip }, async t => {
+  const [wim, directory] = [directoryWim(t), mountPoint(t)]
+  const script = `import { mountImage } from '${library}/wim/mount.js'; await mountImage(process.argv[2], 1, process.argv[3])`
+  const child = spawn(process.execPath, [program(t, script), wim, directory], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const [status] = await once(child, 'close') as [number] // not before its pipes are closed by all who have them
+  t.equal(status, 0)
+  t.ok(existsSync(join(directory, 'docs/text.txt')))
+  const worker = `
+    import { Worker, isMainThread, workerData } from 'node:worker_threads'
+    import { mountImage, unmountImage } from '${library}/wim/mount.js'
+    const [,, wim, one, two] = process.argv
+    if (isMainThread) new Worker(new URL(import.meta.url), { argv: [wim, one, two] }).on('exit', code => process.exitCode = code)
+    else {
+      await unmountImage(one)
+      await mountImage(wim, 1, two)
+    }`
+  const other = mountPoint(t)
+  execFileSync(process.execPath, [program(t, worker), wim, directory, other])
+  t.notOk(isMounted(directory), 'a worker thread unmounts')
+  t.ok(existsSync(join(other, 'docs/text.txt')), 'and mounts')
+  await unmountImage(other)
+})
+
+t.test('mountImage() with debug ends when the image is unmounted, and tells on stderr', { skip }, async t => {
+  const [wim, directory] = [directoryWim(t), mountPoint(t)]
+  const script = `import { mountImage } from '${library}/wim/mount.js'
+    await mountImage(process.argv[2], 1, process.argv[3], { debug: true })
+    console.log('unmounted')`
+  const child = spawn(process.execPath, [program(t, script), wim, directory], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [told, printed] = ['', '']
+  child.stdout.on('data', (piece: Buffer) => (told += piece))
+  child.stderr.on('data', (piece: Buffer) => (printed += piece))
+  const closed = once(child, 'close') as Promise<[number]>
+  while (!isMounted(directory)) await new Promise(done => setTimeout(done, 20))
+  t.ok(existsSync(join(directory, 'docs')))
+  t.equal(told, '')
+  await unmountImage(directory)
+  const [status] = await closed
+  t.equal(status, 0)
+  t.equal(told, 'unmounted\n')
+  t.match(printed, /unique/)
+})
+
+t.test('mountImage() works for who is not root, and says what is not there or not allowed', { skip }, async t => {
+  const [wim, directory] = [directoryWim(t), mountPoint(t)]
+  const device = join(scratch(t), 'fuse')
+  execFileSync('mknod', [device, 'c', '10', '229'])
+  execFileSync('chown', ['-R', 'nobody', dirname(wim), dirname(directory)])
+  const script = program(t, `
+    import { readdirSync, writeFileSync } from 'node:fs'
+    import { mountImage, unmountImage } from '${library}/wim/mount.js'
+    const [,, wim, directory] = process.argv
+    try {
+      await mountImage(wim, 1, directory, { readWrite: true })
+      writeFileSync(directory + '/by-nobody', 'text')
+      await unmountImage(directory, { commit: true })
+      console.log('committed')
+    } catch ({ code, message, hint }) {
+      console.log(code + ': ' + message + ' -- ' + hint)
+    }`)
+  /** In a mount namespace of its own, with this device as /dev/fuse. */
+  const asNobody = (prepare: string, path = process.env['PATH']): string =>
+    execFileSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', `${prepare}
+      exec setpriv --reuid=nobody --regid=nogroup --clear-groups env -u NODE_OPTIONS PATH="$4" "$0" "$1" "$2" "$3"`,
+      process.execPath, script, wim, directory, path ?? ''], { encoding: 'utf8' })
+  const open = `chmod 666 ${device}; mount --bind ${device} /dev/fuse`
+  t.equal(asNobody(open), 'committed\n')
+  t.match(wimlib('dir', wim), /^\/by-nobody$/m)
+  t.match(asNobody(`chmod 600 ${device}; mount --bind ${device} /dev/fuse`), /^PERMISSION_DENIED: .* -- .*\/dev\/fuse/)
+  t.match(asNobody(`mount -t tmpfs none /dev`), /^UNSUPPORTED: .* -- There is no \/dev\/fuse/)
+  const hidden = asNobody(`${open}; for name in fusermount fusermount3; do
+    mount --bind /dev/null "$(realpath "$(command -v $name)")" || true; done`)
+  t.match(hidden, /^UNSUPPORTED: .* -- .*apt-get install fuse3/)
+})
+
+/** The processes that serve the mount on `directory`. */
+function servingProcesses(directory: string): number[] {
+  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(directory) && pid !== process.pid
+    } catch {
+      return false // gone meanwhile
+    }
+  })
+}
+
+function servingProcess(directory: string): number {
+  const [pid] = servingProcesses(directory)
+  if (pid === undefined) throw new Error(`nobody serves ${directory}`)
+  return pid
+}
+
+/** The library as plain JavaScript, for processes of which no loader should be a part; every user may read it. */
+function compiled(t: Test): string {
+  const root = scratch(t)
+  for (const name of ['errors.ts', ...readdirSync(join(ROOT, 'src/wim')).map(name => join('wim', name))]) {
+    const options = { target: typescript.ScriptTarget.ES2023, module: typescript.ModuleKind.ESNext, verbatimModuleSyntax: true }
+    const { outputText } = typescript.transpileModule(readFileSync(join(ROOT, 'src', name), 'utf8'), { compilerOptions: options })
+    const target = join(root, 'dist', name.replace(/\.ts$/, '.js'))
+    mkdirSync(dirname(target), { recursive: true })
+    writeFileSync(target, outputText)
+  }
+  copyFileSync(join(ROOT, 'package.json'), join(root, 'package.json'))
+  mkdirSync(join(root, 'build/Release'), { recursive: true })
+  copyFileSync(join(ROOT, 'build/Release/stowage.node'), join(root, 'build/Release/stowage.node'))
+  cpSync(join(ROOT, 'node_modules/node-gyp-build'), join(root, 'node_modules/node-gyp-build'), { recursive: true })
+  execFileSync('chmod', ['-R', 'a+rX', root])
+  return join(root, 'dist')
+}
+
+function program(t: Test, script: string): string {
+  const path = join(scratch(t), 'program.mjs')
+  writeFileSync(path, script)
+  execFileSync('chmod', ['-R', 'a+rX', dirname(path)])
+  return path
+}
