@@ -19,6 +19,8 @@ export interface Binding {
   openPipe(): { readonly read: number; readonly write: number }
   /** Mounts an image and ends the process, or throws: for `mount-child.ts`. Arguments: `native/wim/mount.h`. */
   mountImage(request: NativeArguments): void
+  /** For `mount-child.ts`: cannot be cancelled, and what it trusts may be wrong. */
+  unmountImage(directory: string, flags: number, onEvent: (event: unknown) => void): Promise<void>
   /** Of the libwim that was found at run time, such as `1.13.6`. */
   libraryVersion(): string
 }

@@ -40,7 +40,7 @@ export async function mountImage(
   }
   if (signal?.aborted) throw aborted(signal)
   const child = startChild({ type: 'mount', request }, [path, target], debug)
-  const abort = (): void => void child.process.kill() // SIGTERM: libfuse, where it has begun, unmounts first
+  const abort = (): void => void child.running.kill() // SIGTERM: libfuse, where it has begun, unmounts first
   signal?.addEventListener('abort', abort, { once: true })
   const { failure, status } = await child.end.finally(() => signal?.removeEventListener('abort', abort))
   if (signal?.aborted) {
@@ -81,7 +81,7 @@ async function mountPoint(directory: string): Promise<string> {
 }
 
 interface Child {
-  readonly process: ChildProcess
+  readonly running: ChildProcess
   /** Rejects where there can be no child, or with what `onProgress` threw. */
   readonly end: Promise<{ readonly done: boolean; readonly failure: Failure | undefined; readonly status: number | string }>
   /** What libfuse printed so far. */
@@ -120,7 +120,7 @@ function startChild(request: MountRequest, words: readonly string[], debug: bool
     child.once('error', error => reject(fileError(error, process.execPath)))
     child.once('close', (status, ended) => resolve({ done, failure, status: status ?? ended ?? -1 }))
   })
-  return { process: child, end, printed: () => lines(printed) }
+  return { running: child, end, printed: () => lines(printed) }
 }
 
 function progressOf(event: unknown): WimProgress {
@@ -134,12 +134,12 @@ function rejectedOnAbort(signal: AbortSignal | undefined, child: Child): Promise
   return new Promise((_resolve, reject) => {
     if (!signal) return
     const abort = (): void => {
-      for (const stream of [child.process.stdout, child.process.stderr]) stream?.destroy()
-      child.process.unref()
+      for (const stream of [child.running.stdout, child.running.stderr]) stream?.destroy()
+      child.running.unref()
       reject(aborted(signal))
     }
     signal.addEventListener('abort', abort, { once: true })
-    child.process.once('close', () => signal.removeEventListener('abort', abort))
+    child.running.once('close', () => signal.removeEventListener('abort', abort))
   })
 }
 
