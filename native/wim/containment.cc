@@ -1,0 +1,104 @@
+#include "containment.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "error.h"
+
+namespace wim {
+
+namespace {
+
+constexpr uint64_t kDentrySize = 102;
+constexpr uint64_t kStreamEntrySize = 38;
+// As for metadata: what is compressed more than this says nothing.
+constexpr uint64_t kLargestRatio = 512;
+constexpr uint64_t kLargestMetadata = 0xffffffff;
+// libwim reads all of it, as text, several times over. That of 100 images with all their properties has 1 MiB.
+constexpr uint64_t kLargestXml = 64u << 20;
+
+uint64_t Align8(uint64_t offset) { return (offset + 7) & ~uint64_t{7}; }
+
+// Walks the directories of a metadata resource by their lengths alone. What libwim refuses by itself is refused here
+// too, and nothing else but what this is for.
+class TreeWalk {
+ public:
+  TreeWalk(const std::vector<uint8_t>& metadata, std::string where)
+      : metadata_(metadata), where_(std::move(where)), most_(metadata.size() / kDentrySize) {}
+
+  void Run() {
+    if (metadata_.size() < 8) Corrupt("are too short for security data");
+    const uint64_t root = Align8(std::max<uint64_t>(Load32(metadata_.data()), 8));
+    Dentry(root);
+    while (!directories_.empty()) {
+      uint64_t at = directories_.back();
+      directories_.pop_back();
+      while (const uint64_t size = Dentry(at)) at += size;
+    }
+  }
+
+ private:
+  // Notes where the children stand. Gives the dentry's size with its streams; 0 at the end of a directory.
+  uint64_t Dentry(uint64_t offset) {
+    if (offset > metadata_.size() || metadata_.size() - offset < 8) Corrupt("end inside a directory");
+    const uint8_t* const bytes = metadata_.data() + offset;
+    const uint64_t length = Load64(bytes);
+    if (length <= 8) return 0;
+    if (length < kDentrySize || length > metadata_.size() - offset) Corrupt("have a dentry past their end");
+    // Each dentry has bytes of its own: more dentries than there is room for stand in several directories.
+    if (++count_ > most_) Corrupt("have directories that share dentries");
+    const uint64_t children = Load64(bytes + 16);
+    if (children != 0 && (Load32(bytes + 8) & kAttributeDirectory)) directories_.push_back(children);
+    uint64_t end = offset + Align8(length);
+    for (uint32_t streams = Load16(bytes + 96); streams > 0; streams--) {
+      if (end > metadata_.size() || metadata_.size() - end < kStreamEntrySize) Corrupt("end inside a dentry");
+      const uint64_t size = Load64(metadata_.data() + end);
+      if (size < kStreamEntrySize || size > metadata_.size() - end) Corrupt("have a stream past their end");
+      end += Align8(size);
+    }
+    return end - offset;
+  }
+
+  [[noreturn]] void Corrupt(const char* what) const { throw Error("WIM_CORRUPT", where_ + " " + what); }
+
+  const std::vector<uint8_t>& metadata_;
+  const std::string where_;
+  const uint64_t most_;
+  uint64_t count_ = 0;
+  std::vector<uint64_t> directories_;
+};
+
+}  // namespace
+
+void CheckTree(const Archive& archive, uint32_t image) {
+  const auto& all = archive.blobs().metadata();
+  const std::string where = archive.path() + ": the metadata of image " + std::to_string(image);
+  if (image < 1 || image > all.size()) throw Error("WIM_CORRUPT", where + " are not in the blob table");
+  const Resource& resource = archive.blobs().resources()[all[image - 1].resource];
+  Decompressors decompressors;
+  const uint64_t limit = std::min(resource.file->size() * kLargestRatio, kLargestMetadata);
+  TreeWalk(ReadWhole(resource, limit, decompressors), where).Run();
+}
+
+void TreeGuard::Check(const Archive& archive, int image) {
+  const auto count = static_cast<uint32_t>(archive.blobs().metadata().size());
+  for (uint32_t n = 1; n <= count; n++) {
+    if ((image != WIMLIB_ALL_IMAGES && static_cast<uint32_t>(image) != n) || passed_.count(n) > 0) continue;
+    CheckTree(archive, n);
+    passed_.insert(n);
+  }
+}
+
+void CheckHeader(const File& file, const Header& header) {
+  const ResourceHeader& xml = header.xml;
+  if (!(xml.flags & ResourceHeader::kCompressed))
+    return;  // then it is as large as it says, or past the end of the file
+  const uint64_t limit = std::min(file.size() * kLargestRatio, kLargestXml);
+  if (xml.uncompressed_size <= limit) return;
+  throw Error("WIM_CORRUPT", file.path() + ": its header says that the XML data have " +
+                                 std::to_string(xml.uncompressed_size) +
+                                 " bytes, more than this file can rightly hold (" + std::to_string(limit) + ")");
+}
+
+}  // namespace wim
