@@ -68,6 +68,7 @@ inside() {
 
 [ -e "$root/.made" ] || make_root
 copy_checkout
+mount --bind "$root" "$root" # what unshares its mounts again inside expects / to be one
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 mount --rbind /dev "$root/dev"
