@@ -19,7 +19,7 @@ namespace {
 // So many events may wait for JavaScript; then the operation waits.
 constexpr size_t kMostEvents = 4096;
 // How long the end of the environment waits for an operation that was cancelled.
-constexpr std::chrono::seconds kPatience(1);
+constexpr std::chrono::milliseconds kPatience(300);
 
 const std::string* TypeOf(const wim::Object& event) {
   for (const auto& [name, value] : event) {
@@ -94,6 +94,12 @@ class WimJob::State : public wim::Observer, public std::enable_shared_from_this<
     changed_.notify_all();
   }
 
+  // On the JavaScript thread.
+  void Unref() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!ended_ && !abandoned_) function_.Unref(env_);
+  }
+
   // The environment ends: cancels, waits a moment, and lets the thread end by itself when libwim takes longer. It
   // touches nothing of Node's any more.
   void Abandon() {
@@ -160,6 +166,7 @@ void WimJob::Register(Napi::Env env, Napi::Object exports) {
                                            {
                                                InstanceMethod<&WimJob::Answer>("answer"),
                                                InstanceMethod<&WimJob::Cancel>("cancel"),
+                                               InstanceMethod<&WimJob::Unref>("unref"),
                                            });
   AddonData::Of(env).wim_job = Napi::Persistent(constructor);
   exports.Set("WimJob", constructor);
@@ -192,6 +199,12 @@ Napi::Value WimJob::Answer(const Napi::CallbackInfo& info) {
 
 Napi::Value WimJob::Cancel(const Napi::CallbackInfo& info) {
   state_->CancelNow();
+  return info.Env().Undefined();
+}
+
+// The process need not wait for this job.
+Napi::Value WimJob::Unref(const Napi::CallbackInfo& info) {
+  state_->Unref();
   return info.Env().Undefined();
 }
 

@@ -17,6 +17,7 @@ class WimJob : public Napi::ObjectWrap<WimJob> {
 
   Napi::Value Answer(const Napi::CallbackInfo& info);
   Napi::Value Cancel(const Napi::CallbackInfo& info);
+  Napi::Value Unref(const Napi::CallbackInfo& info);
 
   static void StopAtExit(void* state);
 

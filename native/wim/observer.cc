@@ -229,6 +229,8 @@ void Progress::Report(wimlib_progress_msg message, wimlib_progress_info* info) {
     info->handle_error.will_ignore = Yes(answer);
     return;
   }
+  const bool name = message == WIMLIB_PROGRESS_MSG_SCAN_DENTRY || message == WIMLIB_PROGRESS_MSG_REPLACE_FILE_IN_WIM;
+  if (name && names_hidden_) return;
   const char* type = TypeOf(message);
   if (type == nullptr) return;  // a later libwim's
   static const wimlib_progress_info kNothing = {};

@@ -32,6 +32,8 @@ class Observer {
 class Progress {
  public:
   explicit Progress(Observer& observer) : observer_(observer) {}
+  // Files are scanned with libwim's VERBOSE, so that a scan can be cancelled, but nobody asked for their names.
+  void HideNames() { names_hidden_ = true; }
   static wimlib_progress_status Handle(wimlib_progress_msg message, wimlib_progress_info* info, void* progress);
 
  private:
@@ -39,6 +41,7 @@ class Progress {
   void AskForPartName(wimlib_progress_info* info);
 
   Observer& observer_;
+  bool names_hidden_ = false;
   // The name of a part that JavaScript chose: libwim reads it after the call returns.
   std::basic_string<wimlib_tchar> part_name_;
 };

@@ -305,6 +305,12 @@ Value AddEmptyImage(const Call& call) {
   return index;
 }
 
+// Flags with which a scan can be cancelled at each file: that is when libwim reports, if it is to name them.
+int Cancellable(int flags, Progress* progress) {
+  if (!(flags & (WIMLIB_ADD_FLAG_VERBOSE | WIMLIB_ADD_FLAG_EXCLUDE_VERBOSE))) progress->HideNames();
+  return flags | WIMLIB_ADD_FLAG_VERBOSE;
+}
+
 // { sources: { source, target }[], name?, config?, flags }
 Value AddImage(const Call& call) {
   std::vector<OptionalLibraryText> texts;
@@ -318,22 +324,13 @@ Value AddImage(const Call& call) {
   for (size_t n = 0; n < texts.size(); n += 2) sources.push_back({texts[n].get(), texts[n + 1].get(), 0});
   const OptionalLibraryText name(call.arguments.OptionalText("name"));
   const OptionalLibraryText config(call.arguments.OptionalText("config"));
+  const int flags = Cancellable(call.Flags(), &call.progress);
   CheckLibrary(about, [&] {
-    return wimlib_add_image_multisource(call.Handle(), sources.data(), sources.size(), name.get(), config.get(),
-                                        call.Flags());
+    return wimlib_add_image_multisource(call.Handle(), sources.data(), sources.size(), name.get(), config.get(), flags);
   });
   wimlib_wim_info info = {};
   CheckLibrary(about, [&] { return wimlib_get_wim_info(call.Handle(), &info); });
   return info.image_count;
-}
-
-Value AddTree(const Call& call) {
-  const std::string source = call.arguments.Text("source");
-  CheckLibrary("add " + source, [&] {
-    return wimlib_add_tree(call.Handle(), call.Image(), ToLibrary(source).c_str(),
-                           ToLibrary(call.arguments.Text("target")).c_str(), call.Flags());
-  });
-  return {};
 }
 
 // { commands: { type, source?, target?, path?, config?, flags }[], flags }
@@ -360,6 +357,16 @@ Value Update(const Call& call) {
       made.rename = {keep(command, "source"), keep(command, "target"), 0};
     }
     commands.push_back(made);
+  }
+  const auto verbose = [](const wimlib_update_command& command) {
+    constexpr int kVerbose = WIMLIB_ADD_FLAG_VERBOSE | WIMLIB_ADD_FLAG_EXCLUDE_VERBOSE;
+    return command.op == WIMLIB_UPDATE_OP_ADD && (command.add.add_flags & kVerbose);
+  };
+  if (std::none_of(commands.begin(), commands.end(), verbose)) {
+    for (wimlib_update_command& command : commands) {
+      if (command.op != WIMLIB_UPDATE_OP_ADD) continue;
+      command.add.add_flags = Cancellable(command.add.add_flags, &call.progress);
+    }
   }
   CheckLibrary(call.About("update"), [&] {
     return wimlib_update_image(call.Handle(), call.Image(), commands.data(), commands.size(), call.Flags());
@@ -513,7 +520,6 @@ const std::map<std::string, Operation>& Operations() {
   static const std::map<std::string, Operation> operations = {
       {"addEmptyImage", AddEmptyImage},
       {"addImage", AddImage},
-      {"addTree", AddTree},
       {"create", Create},
       {"deleteImage", DeleteImage},
       {"deletePath", DeletePath},

@@ -55,6 +55,8 @@ export type NativeJobCallback = (
 export interface NativeWimJob {
   answer(value: NativeValue): void
   cancel(): void
+  /** The process need not wait for it. */
+  unref(): void
 }
 
 export interface NativeDentryReader {
@@ -154,6 +156,7 @@ const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hin
   WIMLIB_ERR_INVALID_CHUNK_SIZE: { code: 'INVALID_ARGUMENT' },
   WIMLIB_ERR_INVALID_COMPRESSION_TYPE: { code: 'INVALID_ARGUMENT' },
   WIMLIB_ERR_IMAGE_NAME_COLLISION: { code: 'INVALID_ARGUMENT', hint: 'Give the image another name.' },
+  WIMLIB_ERR_DUPLICATE_EXPORTED_IMAGE: { code: 'INVALID_ARGUMENT' },
   WIMLIB_ERR_INVALID_OVERLAY: { code: 'INVALID_ARGUMENT' },
   WIMLIB_ERR_NOTDIR: { code: 'INVALID_ARGUMENT' },
   WIMLIB_ERR_NOTEMPTY: { code: 'INVALID_ARGUMENT' },

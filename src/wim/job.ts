@@ -25,6 +25,8 @@ const PATIENCE_MS = 500
 /** Starts `operation` of `native/wim/operations.cc`. `path` is what errors are about. */
 export function startJob(operation: string, args: NativeArguments, path: string, watch: JobWatch = {}): Job {
   const { signal, onProgress } = watch
+  // A file that is changed in place must not be left in the middle.
+  const changesFiles = operation === 'overwrite'
   let end: () => void = () => undefined
   const ended = new Promise<void>(resolve => (end = resolve))
   const result = new Promise<unknown>((resolve, reject) => {
@@ -37,7 +39,11 @@ export function startJob(operation: string, args: NativeArguments, path: string,
     }
     const abort = (): void => {
       fail(aborted(signal))
-      timer ??= setTimeout(() => reject(failure), PATIENCE_MS)
+      timer ??= setTimeout(leave, PATIENCE_MS)
+    }
+    const leave = (): void => {
+      reject(failure)
+      if (!changesFiles) native?.unref()
     }
     const tell = (event: unknown): void => {
       try {
