@@ -6,12 +6,15 @@ import { count } from '../render.js'
 import type { Session } from '../session.js'
 import { chooseOneImage, openArchive, readText } from './archive.js'
 import { flag, value, wimCommand, type WimValues } from './command.js'
-import { ACLS, acls, asked, INTEGRITY, REBUILD, THREADS, UNIX_DATA, UNSAFE_COMPACT, VERBOSE, writeOptions } from './options.js'
+import {
+  ACLS, acls, asked, INTEGRITY, REBUILD, REF, THREADS, UNIX_DATA, UNSAFE_COMPACT, VERBOSE, writeOptions,
+} from './options.js'
 import { watch } from './progress.js'
 
 const WIMBOOT_CONFIG = '/Windows/System32/WimBootCompress.ini'
 
 const OPTIONS = {
+  ...REF,
   ...INTEGRITY,
   ...THREADS,
   ...REBUILD,
@@ -39,7 +42,7 @@ export const update = wimCommand({
   ],
   run: async (values, [path = '', word], session) => {
     // Before the script, which someone may have to type
-    await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+    await using wim = await openArchive(path, { check: values.check, ref: values.ref, writeAccess: true }, session)
     const image = await chooseOneImage(wim, word)
     const commands = await commandsOf(values, session)
     if (commands.length > 0) {
