@@ -40,18 +40,67 @@ export { BlobDirectory } from './blob/directory.js'
 export { type Document, type ImageContent, type PlatformImage, readImage } from './blob/closure.js'
 export { verified } from './blob/verified.js'
 
-// WIM archives and Windows layers
+// WIM archives
 export {
   type BlobList,
   type BlobPiece,
+  createWim,
+  extractFromPipe,
+  joinWims,
   openWim,
   type ReadOptions,
+  setUpWimlib,
   WimFile,
   type WimImage,
   type WimInfo,
   type WindowsInfo,
 } from './wim/wim-file.js'
+export type {
+  AddImageOptions,
+  AddOptions,
+  CaptureSource,
+  Compression,
+  DeleteOptions,
+  EntriesOptions,
+  ErrorAnswer,
+  ExportOptions,
+  ExtractOptions,
+  ExtractPathsOptions,
+  ImageNumber,
+  InfoChange,
+  JobOptions,
+  JoinOptions,
+  MountOptions,
+  OpenOptions,
+  OutputOptions,
+  OverwriteOptions,
+  ReferenceOptions,
+  SplitOptions,
+  SplitPart,
+  UnmountOptions,
+  UpdateCommand,
+  UpdateOptions,
+  WimlibSettings,
+  WriteOptions,
+  WriteTarget,
+} from './wim/options.js'
+export type {
+  ExtractProgress,
+  IntegrityProgress,
+  OnWimProgress,
+  ScanProgress,
+  SplitProgress,
+  WimProgress,
+} from './wim/progress.js'
+export { WimlibError, type WimlibErrorCode } from './wim/error.js'
+export type { DirectoryEntry, EntryStream, Resource, UnixData } from './wim/entry.js'
+export type { VerifyOptions, WimFinding, WimVerification } from './wim/verify.js'
+export { mountImage, unmountImage } from './wim/mount.js'
+export { parseUpdateScript, type UpdateScriptOptions } from './wim/update-script.js'
+export { parseSourceList } from './wim/source-list.js'
 export type { Dentry, Metadata, Stream } from './wim/dentry.js'
+
+// Windows layers
 export {
   type LayerCompression,
   type LayerFromWimOptions,
