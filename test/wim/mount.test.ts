@@ -35,6 +35,7 @@ function mountPoint(t: Test, name = 'mnt'): string {
   const directory = join(scratch(t), name)
   mkdirSync(directory)
   t.teardown(() => {
+    for (const pid of servingProcesses(directory)) process.kill(pid, 'SIGKILL')
     while (isMounted(directory)) if (spawnSync('umount', ['-l', directory]).status !== 0) break
   })
   return directory
@@ -229,7 +230,7 @@ t.test('unmountImage() says that nothing is mounted, that files are open, that t
   t.match(wimlib('dir', wim), /^\/new$/m)
   await mountImage(wim, 1, directory)
   process.kill(servingProcess(directory), 'SIGKILL')
-  while (servingProcesses(directory).length > 0) await new Promise(done => setTimeout(done, 10))
+  t.ok(await isServedNoMore(directory))
   await t.rejects(unmountImage(directory), { code: 'IO_ERROR', hint: /umount/ })
   await t.rejects(mountImage(wim, 1, directory), { code: 'IO_ERROR', hint: /umount/ })
 })
@@ -242,7 +243,7 @@ t.test('the process that serves a mount unmounts at SIGTERM, and holds nothing o
   t.same(open.filter(path => !['/dev/null', '/dev/fuse', wim].includes(path)), [])
   t.equal(readlinkSync(`/proc/${pid}/cwd`), '/')
   process.kill(pid, 'SIGTERM')
-  while (servingProcesses(directory).length > 0) await new Promise(done => setTimeout(done, 10))
+  t.ok(await isServedNoMore(directory), 'it ended')
   t.notOk(isMounted(directory))
 })
 
@@ -370,6 +371,14 @@ function servingProcesses(directory: string): number[] {
       return false // gone meanwhile
     }
   })
+}
+
+/** Whether the processes that serve the mount are gone, or go within five seconds. */
+async function isServedNoMore(directory: string): Promise<boolean> {
+  for (const start = Date.now(); Date.now() - start < 5000; await new Promise(done => setTimeout(done, 10))) {
+    if (servingProcesses(directory).length === 0) return true
+  }
+  return false
 }
 
 function servingProcess(directory: string): number {
