@@ -36,6 +36,52 @@ export function corpusWim(size) {
   return { wim, files: number('FILECOUNT'), bytes: number('TOTALBYTES'), cache: CACHE }
 }
 
+/** The options of `wimlib-imagex export` that make each form; `split` is cut. */
+const FORMS = {
+  none: ['--compress=none'],
+  xpress: ['--compress=XPRESS'],
+  lzms: ['--compress=LZMS'],
+  solid: ['--solid'],
+  pipable: ['--pipable'],
+}
+
+/** The corpus of {@link corpusWim} in other forms: the paths of each, the first part first. */
+export function corpusForms(size) {
+  const { wim } = corpusWim(size)
+  const paths = {}
+  for (const [form, options] of Object.entries(FORMS)) {
+    const path = join(CACHE, `corpus-${size / MIB}-${form}.wim`)
+    paths[form] = [path]
+    if (existsSync(path)) continue
+    console.error(`bench: making ${path} once, by export ${options.join(' ')}`)
+    rmSync(`${path}.partial`, { force: true }) // export would add to it
+    execFileSync('wimlib-imagex', ['export', wim, '1', `${path}.partial`, ...options], { stdio: 'ignore' })
+    renameSync(`${path}.partial`, path)
+  }
+  const directory = join(CACHE, `corpus-${size / MIB}-split`)
+  if (!existsSync(directory)) {
+    rmSync(`${directory}.partial`, { recursive: true, force: true })
+    mkdirSync(`${directory}.partial`, { recursive: true })
+    const part = String(Math.ceil(statSync(wim).size / MIB / 3))
+    execFileSync('wimlib-imagex', ['split', wim, join(`${directory}.partial`, 'corpus.swm'), part], { stdio: 'ignore' })
+    renameSync(`${directory}.partial`, directory)
+  }
+  const number = name => Number(/(\d+)\.swm$/.exec(name)?.[1] ?? 1)
+  const parts = readdirSync(directory).sort((a, b) => number(a) - number(b))
+  return { ...paths, split: parts.map(name => join(directory, name)) }
+}
+
+/** The files of {@link corpusWim} in a directory. */
+export function corpusTree(size) {
+  const { wim } = corpusWim(size)
+  const tree = join(CACHE, `corpus-${size / MIB}-tree`)
+  if (existsSync(tree)) return tree
+  rmSync(`${tree}.partial`, { recursive: true, force: true })
+  execFileSync('wimlib-imagex', ['apply', wim, '1', `${tree}.partial`], { stdio: 'ignore' })
+  renameSync(`${tree}.partial`, tree)
+  return tree
+}
+
 /** Path of an OCI layout with one image of `size` bytes in layers that are read and hashed, never unpacked. */
 export function corpusLayout(size) {
   const layout = join(CACHE, `layout-${size / MIB}`)

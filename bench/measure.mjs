@@ -6,13 +6,15 @@ const POLL = 20 // milliseconds; the kernel keeps the high-water mark between tw
 
 /**
  * `seconds` of wall clock; `rss` in bytes, of the process itself, not its children; `strays`, the files seen in `watched`
- * directories, or open though deleted, other than those whose path starts with `output`. Throws when the command fails.
+ * directories, or open though deleted, other than those whose path starts with `output`. `quiet`: its stdout is /dev/null.
+ * Throws when the command fails.
  */
-export async function measure(command, args, { env = {}, watched = [], output = '' } = {}) {
+export async function measure(command, args, { env = {}, watched = [], output = '', quiet = false } = {}) {
   const started = process.hrtime.bigint()
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  const stdio = ['ignore', quiet ? 'ignore' : 'pipe', 'pipe']
+  const child = spawn(command, args, { stdio, env: { ...process.env, ...env } })
   let text = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', piece => (text = (text + piece).slice(-4000)))
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', piece => (text = (text + piece).slice(-4000)))
   let rss = 0
   const strays = new Set()
   const look = setInterval(() => {

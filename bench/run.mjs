@@ -1,7 +1,7 @@
 /**
- * Ratios against peers: `npm run bench [-- --quick]`. Ours and the peer run in turns on the same warm cache; a ratio is
- * taken within each pair of runs, and the median is shown. Ends with status 1 when a promise of ours does not hold; those
- * are about the full size, so `--quick` only shows.
+ * Ratios against peers: `npm run bench [-- [layer] [bundle] [wim] [--quick]]`, all when none is named. Ours and the peer run in
+ * turns on the same warm cache. Ends with status 1 when a promise of ours does not hold; those are about the full size, so
+ * `--quick` only shows.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { corpusLayout, corpusWim } from './corpus.mjs'
 import { measure, median } from './measure.mjs'
+import { megabytes, peak, ratioOf, report as newReport } from './report.mjs'
+import { benchWim } from './wim.mjs'
 
 const MIB = 1024 * 1024
 const MAIN = resolve(import.meta.dirname, '..', 'dist', 'cli', 'main.js')
@@ -19,6 +21,8 @@ wimlib-imagex apply "$1" 1 "$2/tree" >/dev/null 2>&1
 tar -C "$2/tree" -cf - . | tee >(sha256sum >"$2/diffid") | $3 | tee >(sha256sum >"$2/digest") >"$2/layer"
 wait`
 
+const PARTS = { layer: benchLayer, bundle: benchVerify, wim: () => benchWim({ size, rounds, report }) }
+
 const quick = process.argv.includes('--quick')
 const rounds = quick ? 2 : 3
 const size = (quick ? 128 : 1024) * MIB
@@ -28,18 +32,21 @@ for (const tool of ['wimlib-imagex', 'tar', 'gzip', 'sha256sum']) {
   console.error(`bench: ${tool}, a peer, is not installed (on Debian in wimtools, tar, gzip, coreutils)`)
   process.exit(1)
 }
+const named = process.argv.slice(2).filter(word => !word.startsWith('--'))
+const unknown = named.filter(name => !Object.hasOwn(PARTS, name))
+if (unknown.length > 0) {
+  console.error(`bench: there is no part ${unknown.join(', ')}, only ${Object.keys(PARTS).join(', ')}`)
+  process.exit(2)
+}
 const work = mkdtempSync(join(tmpdir(), 'stowage-bench-run-'))
-const rows = []
-const broken = []
+const report = newReport({ rounds, quick })
+const { alternate, row, promise } = report
 try {
-  await benchLayer()
-  await benchVerify()
+  for (const [name, run] of Object.entries(PARTS)) if (named.length === 0 || named.includes(name)) await run()
 } finally {
   rmSync(work, { recursive: true, force: true })
 }
-print(rows)
-for (const promise of broken) console.log(`NOT KEPT: ${promise}`)
-process.exitCode = broken.length > 0 ? 1 : 0
+process.exitCode = report.print() ? 0 : 1
 
 async function benchLayer() {
   const { wim, files, bytes } = corpusWim(size)
@@ -94,18 +101,6 @@ async function benchVerify() {
   promise(ratioOf(pairs) >= 2, `verify at least 2 times as fast as sha256sum -c: ${ratioOf(pairs).toFixed(1)}`)
 }
 
-/** Ours, peer, ours, peer …: what slows the machine slows both. */
-async function alternate(what, runOurs, runPeer) {
-  const pairs = []
-  for (let round = 1; round <= rounds; round++) {
-    const pair = { ours: await runOurs(), peer: await runPeer() }
-    const [ours, peer] = [pair.ours, pair.peer].map(({ seconds }) => seconds.toFixed(2))
-    console.error(`bench: ${what}, round ${round} of ${rounds}: ${ours} s, peer ${peer} s`)
-    pairs.push(pair)
-  }
-  return pairs
-}
-
 function fresh(name) {
   const directory = join(work, name)
   rmSync(directory, { recursive: true, force: true })
@@ -115,31 +110,4 @@ function fresh(name) {
 
 function warm(path) {
   execFileSync('sh', ['-c', 'cat "$1" >/dev/null', 'sh', path])
-}
-
-function ratioOf(pairs) {
-  return median(pairs.map(({ ours, peer }) => peer.seconds / ours.seconds))
-}
-
-function peak(pairs) {
-  return Math.max(...pairs.map(({ ours }) => ours.rss))
-}
-
-function megabytes(bytes) {
-  return `${Math.round(bytes / 1e6)} MB`
-}
-
-function promise(kept, text) {
-  if (!kept && !quick) broken.push(text)
-}
-
-function row(what, peer, pairs, note) {
-  const seconds = side => `${median(pairs.map(pair => pair[side].seconds)).toFixed(2)} s`
-  rows.push([what, seconds('ours'), peer, seconds('peer'), `x${ratioOf(pairs).toFixed(1)}`, megabytes(peak(pairs)), note])
-}
-
-function print(lines) {
-  const all = [['what', 'ours', 'peer', 'peer took', 'ratio', 'peak RSS (ours)', ''], ...lines]
-  const widths = all[0].map((_, column) => Math.max(...all.map(line => line[column].length)))
-  for (const line of all) console.log(line.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd())
 }
