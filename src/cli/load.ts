@@ -2,8 +2,9 @@
 import type { Argv, CommandModule } from 'yargs'
 import { type LoadedImage, loadBundle, type LoadResult } from '../load.js'
 import { exitCodeOf } from './exit-code.js'
+import { familiarNames, shortDigest } from './image-names.js'
 import { printError } from './print-error.js'
-import { count, familiarNames, formatSize, shortDigest, table } from './render.js'
+import { count, formatSize, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
 interface Options extends GlobalOptions {

@@ -1,67 +1,20 @@
 #!/usr/bin/env node
 /** The `stowage` command: parses, calls the library, prints what went wrong, and sets the exit code. */
-import yargs, { type CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
-import { thisGenerator } from '../generator.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
 import { printError } from './print-error.js'
-import { type GlobalOptions, globalOptions, interruption, listenToSignals, resultBegun } from './session.js'
+import { interruption, listenToSignals, resultBegun } from './session.js'
 
-const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 6 engine not reached, 7 no space,
-8 engine refused or load not proved, 129, 130 and 143 interrupted.`
-
-const wim: CommandModule<GlobalOptions, GlobalOptions> = {
-  command: 'wim',
-  describe: 'WIM files: capture, apply, export, mount and more, as wimlib-imagex',
-  handler: () => undefined, // main() has a parser of its own for it
-}
-
-/** Parses `argv` (without node and script) and runs the command it names, of which it loads no others that are large. */
+/** Runs the command that `argv` (without node and script) names, and loads no other. */
 async function main(argv: readonly string[]): Promise<void> {
   const at = argv.findIndex((word, n) => !word.startsWith('-') && argv[n - 1] !== '--progress')
   if (argv[at] === 'wim') {
     const { runWim } = await import('./wim.js')
     await runWim(argv.toSpliced(at, 1))
-    return
+  } else {
+    const { runProgram } = await import('./program.js')
+    await runProgram(argv)
   }
-  const [{ pack }, { verify }, { load }, { layer }] = await Promise.all([
-    import('./pack.js'), import('./verify.js'), import('./load.js'), import('./layer.js'),
-  ])
-  const parser = globalOptions(yargs([...argv]))
-    .scriptName('stowage')
-    .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
-    .command(pack)
-    .command(verify)
-    .command(load)
-    .command(layer)
-    .command(wim)
-    .demandCommand(1, 'Name a command.')
-    .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image of the engine')
-    .example('$0 verify site-a.tar', 'Check the bundle')
-    .example('$0 load site-a.tar', 'Load it, on a host without a network')
-    .epilogue(EXIT_CODES)
-    .parserConfiguration({ 'greedy-arrays': false, 'camel-case-expansion': false })
-    .strict()
-    .version(thisGenerator().version)
-    .help()
-    .alias('h', 'help')
-    .detectLocale(false)
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
-    .exitProcess(false)
-    .showHelpOnFail(false)
-    .fail((message: string | null, error: Error | undefined) => {
-      // yargs names its own errors so: what coerce() threw, and what it found wrong itself
-      if (error && error.name !== 'YError') throw error
-      throw usageError(message ?? error?.message ?? 'the command line is wrong', argv)
-    })
-  await parser.parseAsync()
-}
-
-function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'layer'].includes(word))
-  return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
-    hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
-  })
 }
 
 function fail(error: unknown, json: boolean): void {

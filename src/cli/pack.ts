@@ -3,8 +3,9 @@ import type { Argv, CommandModule } from 'yargs'
 import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { pack as packBundle, type PackResult } from '../pack.js'
+import { familiarNames, shortDigest } from './image-names.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
-import { count, familiarNames, formatSize, printable, shortDigest, table } from './render.js'
+import { count, formatSize, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
 interface Options extends GlobalOptions, LayerOptions {

@@ -1,6 +1,4 @@
 /** Text for people: tables and sizes as docker prints them. */
-import { type Digest, hexOf } from '../oci/digest.js'
-import { familiarReference, parseReference } from '../oci/reference.js'
 
 /** Rows under a heading, columns as wide as they need, three spaces between; each cell on one line, and printable. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -20,16 +18,6 @@ export function formatSize(bytes: number): string {
 /** `1 image`, `3 images`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
-}
-
-/** A digest as far as a person compares it: twelve digits. */
-export function shortDigest(digest: string): string {
-  return hexOf(digest as Digest).slice(0, 12) // engines and layouts name images by digest
-}
-
-/** Names as `docker images` shows them, from the full ones. */
-export function familiarNames(names: readonly string[]): string {
-  return names.length === 0 ? '<none>' : names.map(name => familiarReference(parseReference(name))).join(', ')
 }
 
 /** Text from elsewhere, safe for a terminal: no control characters but line feeds. */

@@ -20,9 +20,8 @@ export interface CaptureJob {
 }
 
 export async function captureNewWim(job: CaptureJob, values: CaptureValues, session: Session): Promise<void> {
-  if (values.rebuild === true || values['unsafe-compact'] === true) {
-    const option = values.rebuild === true ? 'rebuild' : 'unsafe-compact'
-    throw new StowageError('INVALID_ARGUMENT', `--${option} is for a WIM that is there already: append, not capture`)
+  if (values['unsafe-compact'] === true) {
+    throw new StowageError('INVALID_ARGUMENT', '--unsafe-compact is for a WIM that is there already: append, not capture')
   }
   const request = compressionRequest(values)
   const bases = values['delta-from'] ?? []

@@ -30,22 +30,10 @@ export function flag<const Names extends readonly string[]>(describe: string, ..
 
 /** An option with a value; of several the last one counts, as with wimlib-imagex. */
 export function value(describe: string) {
-  return { type: 'string', requiresArg: true, describe, coerce: lastOf } as const
+  return { type: 'string', describe } as const
 }
 
 /** An option with a value, that may be given again and again. */
 export function values(describe: string) {
-  return { type: 'string', array: true, requiresArg: true, describe } as const
-}
-
-function lastOf(given: unknown): string | undefined {
-  const last: unknown = Array.isArray(given) ? given.at(-1) : given
-  return last === undefined ? undefined : String(last)
-}
-
-/** How many operands `words` asks for, at least and at most. */
-export function operandCount(words: string): { readonly least: number; readonly most: number } {
-  const all = words.match(/[A-Z_0-9]+/g) ?? []
-  const needed = words.replace(/\[.*\]/, '').match(/[A-Z_0-9]+/g) ?? []
-  return { least: needed.length, most: words.includes('...') ? Number.POSITIVE_INFINITY : all.length }
+  return { type: 'string', array: true, describe } as const
 }

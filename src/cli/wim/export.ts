@@ -58,9 +58,8 @@ type Values = WimValues<typeof OPTIONS>
 async function intoNewWim(
   source: WimFile, image: ImageNumber, path: string, options: ExportOptions, values: Values, session: Session,
 ): Promise<void> {
-  if (values.rebuild === true || values['unsafe-compact'] === true) {
-    const option = values.rebuild === true ? 'rebuild' : 'unsafe-compact'
-    throw new StowageError('INVALID_ARGUMENT', `--${option} is for a WIM that is there already, and ${path} is not`)
+  if (values['unsafe-compact'] === true) {
+    throw new StowageError('INVALID_ARGUMENT', `--unsafe-compact is for a WIM that is there already, and ${path} is not`)
   }
   const request = compressionRequest(values)
   const output = defaultOutput(request, values.wimboot === true, source.info.compression)

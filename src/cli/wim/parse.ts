@@ -1,0 +1,93 @@
+/** The words of a command line, as getopt takes them: strict, and with nothing that takes long to load. */
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+import type { Options } from 'yargs'
+import { StowageError } from '../../errors.js'
+import { PROGRESS_MODES } from '../progress.js'
+import type { AnyWimCommand, WimValues } from './command.js'
+
+/** What every command takes beside its own options. */
+export const GLOBAL_OPTIONS: Readonly<Record<string, Options>> = {
+  'json': { type: 'boolean', describe: 'Print the result as one JSON document' },
+  'progress': { type: 'string', choices: PROGRESS_MODES, describe: 'How to show progress on stderr; auto when left out' },
+  'quiet': { type: 'boolean', alias: 'q', describe: 'Show no progress and no notes' },
+  'ignore-case': { type: 'boolean', describe: 'Case does not count in paths of images (WIMLIB_IMAGEX_IGNORE_CASE=1)' },
+  'no-ignore-case': { type: 'boolean', describe: 'Case counts in paths of images, whatever the variable says' },
+  'help': { type: 'boolean', alias: 'h', describe: 'Show this' },
+  'version': { type: 'boolean', describe: 'Show the version' },
+}
+
+export interface ParsedWords {
+  readonly values: WimValues<AnyWimCommand['options']> & Readonly<Record<string, unknown>>
+  readonly operands: readonly string[]
+}
+
+/**
+ * Options may stand among operands, until `--`. A value follows `=` or is the next word, whatever that begins with; of several
+ * the last counts, but for lists. Throws INVALID_ARGUMENT for what `command` does not take.
+ */
+export function parseWords(words: readonly string[], command: AnyWimCommand | undefined): ParsedWords {
+  const options = optionsOf(command)
+  const longNames = new Map(Object.entries(options).flatMap(([name, option]) => [name, ...aliasesOf(option)].map(each => [each, name])))
+  const config: NonNullable<ParseArgsConfig['options']> = {}
+  for (const [each, name] of longNames) {
+    const type = options[name]?.type === 'boolean' ? 'boolean' : 'string'
+    if (each.length > 1) config[each] = { type }
+    else config[name] = { type, short: each }
+  }
+  const values: Record<string, unknown> = { json: false, quiet: false, progress: 'auto' }
+  const operands: string[] = []
+  for (const token of parseArgs({ args: [...words], options: config, strict: false, tokens: true }).tokens) {
+    if (token.kind === 'positional') operands.push(token.value)
+    if (token.kind !== 'option') continue
+    const name = longNames.get(token.name)
+    const option = name === undefined ? undefined : options[name]
+    if (!option || name === undefined) throw misuse(`Unknown option: ${token.rawName}`, command)
+    values[name] = valueOf(option, token, values[name], command)
+  }
+  return { values: values as ParsedWords['values'], operands } // made by the very options that WimValues is made of
+}
+
+/** Those of the command first. */
+export function optionsOf(command: AnyWimCommand | undefined): Readonly<Record<string, Options>> {
+  return { ...command?.options, ...GLOBAL_OPTIONS }
+}
+
+export function aliasesOf({ alias }: Options): readonly string[] {
+  return typeof alias === 'string' ? [alias] : alias ?? []
+}
+
+function valueOf(
+  { type, array, choices }: Options, { rawName, value }: { readonly rawName: string; readonly value?: string | undefined },
+  before: unknown, command: AnyWimCommand | undefined,
+): unknown {
+  if (type === 'boolean') {
+    if (value !== undefined) throw misuse(`${rawName} takes no value`, command)
+    return true
+  }
+  if (value === undefined) throw misuse(`${rawName} needs a value`, command)
+  if (choices && !choices.includes(value)) throw misuse(`${rawName}: expected one of ${choices.join(', ')} but found ${value}`, command)
+  if (array !== true) return value
+  return [...(Array.isArray(before) ? before : []), value]
+}
+
+/** Throws unless there are as many operands as the command wants. */
+export function checkOperands(operands: readonly string[], command: AnyWimCommand): void {
+  const { least, most } = operandCount(command.operands)
+  if (operands.length < least) {
+    const found = operands.map(operand => JSON.stringify(operand)).join(' ') || 'nothing'
+    throw misuse(`expected ${command.operands} but found ${found}`, command)
+  }
+  if (operands.length > most) throw misuse(`${JSON.stringify(operands[most])} is more than ${command.operands}`, command)
+}
+
+/** How many operands `words` asks for, at least and at most. */
+function operandCount(words: string): { readonly least: number; readonly most: number } {
+  const count = (text: string): number => text.match(/[A-Z_0-9]+/g)?.length ?? 0
+  return { least: count(words.replace(/\[.*\]/, '')), most: words.includes('...') ? Number.POSITIVE_INFINITY : count(words) }
+}
+
+export function misuse(message: string, command: AnyWimCommand | undefined): StowageError {
+  return new StowageError('INVALID_ARGUMENT', message, {
+    hint: `Run "stowage wim ${command ? `${command.name} ` : ''}--help" to see how it is used.`,
+  })
+}
