@@ -41,20 +41,12 @@ export { type Document, type ImageContent, type PlatformImage, readImage } from 
 export { verified } from './blob/verified.js'
 
 // WIM archives
-export {
-  type BlobList,
-  type BlobPiece,
-  createWim,
-  extractFromPipe,
-  joinWims,
-  openWim,
-  type ReadOptions,
-  setUpWimlib,
-  WimFile,
-  type WimImage,
-  type WimInfo,
-  type WindowsInfo,
-} from './wim/wim-file.js'
+export { createWim, openWim, WimFile } from './wim/wim-file.js'
+export { joinWims } from './wim/join.js'
+export { extractFromPipe } from './wim/pipe.js'
+export { setUpWimlib } from './wim/binding.js'
+export type { WimImage, WimInfo, WindowsInfo } from './wim/image.js'
+export type { BlobList, BlobPiece, ReadOptions } from './wim/blob.js'
 export type {
   AddImageOptions,
   AddOptions,

@@ -7,7 +7,8 @@ import { describe, type Descriptor } from '../oci/descriptor.js'
 import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-type.js'
 import type { Platform } from '../oci/platform.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
-import { openWim, type WimFile, type WimImage } from '../wim/wim-file.js'
+import type { WimImage } from '../wim/image.js'
+import { openWim, type WimFile } from '../wim/wim-file.js'
 import type { ImageSource, SourceImage } from './image-source.js'
 
 export interface WimSourceOptions extends LayerFromWimOptions {

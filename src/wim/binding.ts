@@ -3,7 +3,9 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { type ErrorCode, fileError, StowageError, systemCode } from '../errors.js'
 import { isWimlibErrorCode, WimlibError } from './error.js'
-import type { WimInfo } from './wim-file.js'
+import { initFlags } from './flags.js'
+import type { WimInfo } from './image.js'
+import type { WimlibSettings } from './options.js'
 
 /** What `native/addon.cc` exports. */
 export interface Binding {
@@ -127,6 +129,15 @@ function load(): Binding {
         cause: error,
       },
     )
+  }
+}
+
+/** How libwim behaves in this process. Before the first WIM, or with what was set already; else throws INVALID_ARGUMENT. */
+export function setUpWimlib(settings: WimlibSettings): void {
+  try {
+    binding().setUp(initFlags(settings))
+  } catch (error) {
+    throw nativeError(error, 'libwim')
   }
 }
 

@@ -1,4 +1,5 @@
 /** Dentries of a WIM image, as the addon hands them over in batches. */
+import { nativeError, type NativeWimFile } from './binding.js'
 
 export const FILE_ATTRIBUTE_DIRECTORY = 0x10
 export const FILE_ATTRIBUTE_REPARSE_POINT = 0x400
@@ -65,7 +66,7 @@ const STREAM_TYPES = ['data', 'reparse', 'encrypted'] as const
 const NOTHING = Buffer.alloc(0)
 
 /** Decodes a batch of `native/dentry_reader.cc`, whose first dentry has position `first`. */
-export function decodeDentries(batch: Buffer, first: number): Dentry[] {
+function decodeDentries(batch: Buffer, first: number): Dentry[] {
   const dentries: Dentry[] = []
   let at = 0
   function take(size: number): Buffer {
@@ -117,4 +118,24 @@ export function decodeDentries(batch: Buffer, first: number): Dentry[] {
     })
   }
   return dentries
+}
+
+const DENTRIES_AT_A_TIME = 2048
+
+/** Reads and checks the metadata of image `index` (1-based). Throws WIM_CORRUPT naming `name`. */
+export async function readMetadata(native: NativeWimFile, name: string, index: number): Promise<Metadata> {
+  try {
+    const reader = await native.readMetadata(index)
+    function* dentries(): Iterable<readonly Dentry[]> {
+      let first = 0
+      for (let batch = reader.next(DENTRIES_AT_A_TIME); batch; batch = reader.next(DENTRIES_AT_A_TIME)) {
+        const decoded = decodeDentries(batch, first)
+        first += decoded.length
+        yield decoded
+      }
+    }
+    return { security: reader.security(), dentries: dentries() }
+  } catch (error) {
+    throw nativeError(error, name)
+  }
 }

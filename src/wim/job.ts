@@ -2,7 +2,8 @@
 import { StowageError } from '../errors.js'
 import { binding, type NativeArguments, nativeError, type NativeValue, type NativeWimJob } from './binding.js'
 import { WimlibError, isWimlibErrorCode } from './error.js'
-import { type AddOptions, compressionName, type JobOptions, type SplitOptions } from './options.js'
+import { compressionName } from './flags.js'
+import type { AddOptions, JobOptions, SplitOptions } from './options.js'
 import type { WimProgress } from './progress.js'
 
 /** Who watches a job, and answers what libwim asks. */

@@ -7,10 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { binding, nativeError } from './binding.js'
 import { WimlibError } from './error.js'
+import { compressionName, imageNumber, mountFlags, openFlags, unmountFlags } from './flags.js'
 import type { MountAnswer, MountRequest } from './mount-child.js'
-import {
-  compressionName, imageNumber, mountFlags, type MountOptions, openFlags, unmountFlags, type UnmountOptions,
-} from './options.js'
+import type { MountOptions, UnmountOptions } from './options.js'
 import { partsOf } from './parts.js'
 import type { OnWimProgress, WimProgress } from './progress.js'
 

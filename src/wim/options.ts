@@ -1,6 +1,6 @@
-/** What the calls on a WIM can be told, with defaults and units; the flags of libwim that say so stay inside this module. */
+/** What the calls on a WIM can be told, with defaults and units. */
 import type { Writable } from 'node:stream'
-import { StowageError } from '../errors.js'
+import type { StowageError } from '../errors.js'
 import type { OnWimProgress } from './progress.js'
 
 export type Compression = 'none' | 'xpress' | 'lzx' | 'lzms'
@@ -285,91 +285,4 @@ export interface WimlibSettings {
   /** Windows: fail where the privileges to capture, or to apply, cannot be had. */
   readonly strictCapturePrivileges?: boolean | undefined
   readonly strictApplyPrivileges?: boolean | undefined
-}
-
-/** A name of an option, or `name:value`, and the flag of libwim that stands for it. `!name`: the option is false. */
-type Flags = Readonly<Record<string, number>>
-
-// wimlib.h, WIMLIB_*_FLAG_*: the numbers are part of its ABI
-const OPEN: Flags = { checkIntegrity: 1, errorIfSplit: 2, writeAccess: 4 }
-const REFERENCE: Flags = { glob: 1, errorIfNoMatch: 2 }
-const WRITE: Flags = {
-  'integrityTable': 1, '!integrityTable': 2, 'pipable': 4, '!pipable': 8, 'recompress': 0x10, 'fsync': 0x20, 'rebuild': 0x40,
-  'softDelete': 0x80, 'ignoreReadonly': 0x100, 'skipExternalWims': 0x200, 'retainGuid': 0x800, 'solid': 0x1000,
-  'sendDoneWithFile': 0x2000, '!solidSort': 0x4000, 'unsafeCompact': 0x8000,
-}
-const ADD: Flags = {
-  'ntfs': 1, 'dereference': 2, 'verbose': 4, 'boot': 8, 'unixData': 0x10, 'acls:none': 0x20, 'acls:strict': 0x40,
-  'excludeVerbose': 0x80, 'rpfix': 0x100, '!rpfix': 0x200, 'noUnsupportedExclude': 0x400, 'winconfig': 0x800, 'wimboot': 0x1000,
-  'noReplace': 0x2000, 'exclude': 0x4000, 'snapshot': 0x8000, 'filePathsUnneeded': 0x10000,
-}
-const EXTRACT: Flags = {
-  'ntfs': 1, 'recoverData': 2, 'unixData': 0x20, 'acls:none': 0x40, 'acls:strict': 0x80, 'rpfix': 0x100, '!rpfix': 0x200,
-  'replaceInvalidNames': 0x800, 'allCaseConflicts': 0x1000, 'strictTimestamps': 0x2000, 'strictShortNames': 0x4000,
-  'strictSymlinks': 0x8000, 'glob': 0x40000, 'strictGlob': 0x80000, 'noAttributes': 0x100000,
-  '!preserveDirStructure': 0x200000, 'wimboot': 0x400000, 'compact:xpress4k': 0x1000000, 'compact:xpress8k': 0x2000000,
-  'compact:xpress16k': 0x4000000, 'compact:lzx': 0x8000000,
-}
-const EXPORT: Flags = { boot: 1, noNames: 2, noDescriptions: 4, gift: 8, wimboot: 0x10 }
-const DELETE: Flags = { force: 1, recursive: 2 }
-const UPDATE: Flags = { sendProgress: 1 }
-const ENTRIES: Flags = { recursive: 1, children: 2, resourcesNeeded: 4 }
-const MOUNT: Flags = {
-  'readWrite': 1, 'debug': 2, 'streamsInterface:none': 4, 'streamsInterface:xattr': 8, 'streamsInterface:windows': 0x10,
-  'unixData': 0x20, 'allowOther': 0x40,
-}
-const UNMOUNT: Flags = { integrityTable: 1, commit: 2, rebuild: 4, recompress: 8, force: 0x10, newImage: 0x20 }
-const INFO: Flags = { 'readonly': 1, '!readonly': 1, 'guid': 2, 'bootIndex': 4, 'rpfix': 8, '!rpfix': 8 }
-const INIT: Flags = {
-  'noPrivileges': 2, 'strictCapturePrivileges': 4, 'strictApplyPrivileges': 8, '!ignoreCase': 0x10, 'ignoreCase': 0x20,
-}
-
-/** The sum of the flags that `options` ask for. An option that is left out asks for nothing; a wrong word of one throws. */
-function flagsOf(flags: Flags, options: object): number {
-  let sum = 0
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined) continue
-    const worded = typeof value === 'string' && Object.keys(flags).some(key => key.startsWith(`${name}:`))
-    if (worded && flags[`${name}:${value}`] === undefined) {
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(value)} is no value of ${name}`)
-    }
-    sum |= flags[worded ? `${name}:${value}` : value === false ? `!${name}` : name] ?? 0
-  }
-  return sum
-}
-
-export const openFlags = (options: OpenOptions): number => flagsOf(OPEN, options)
-export const referenceFlags = (options: ReferenceOptions): number => flagsOf(REFERENCE, options)
-export const writeFlags = (options: OverwriteOptions | SplitOptions | JoinOptions): number => flagsOf(WRITE, options)
-export const addFlags = (options: AddImageOptions): number => flagsOf(ADD, options)
-export const extractFlags = (options: ExtractPathsOptions): number => flagsOf(EXTRACT, options)
-export const exportFlags = (options: ExportOptions): number => flagsOf(EXPORT, options)
-export const deleteFlags = (options: DeleteOptions): number => flagsOf(DELETE, options)
-export const updateFlags = (options: UpdateOptions): number => flagsOf(UPDATE, options)
-export const entriesFlags = (options: EntriesOptions): number => flagsOf(ENTRIES, { recursive: true, ...options })
-export const mountFlags = (options: MountOptions): number => flagsOf(MOUNT, options)
-export const unmountFlags = (options: UnmountOptions): number => flagsOf(UNMOUNT, options)
-export const infoFlags = (change: InfoChange): number => flagsOf(INFO, change)
-export const initFlags = (settings: WimlibSettings): number => flagsOf(INIT, settings)
-
-const COMPRESSIONS: readonly Compression[] = ['none', 'xpress', 'lzx', 'lzms']
-
-/** libwim's number of a compression. Throws INVALID_ARGUMENT. */
-export function compressionNumber(compression: Compression): number {
-  const number = COMPRESSIONS.indexOf(compression)
-  if (number >= 0) return number
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(compression)} is no compression of a WIM`, {
-    hint: `One of ${COMPRESSIONS.join(', ')}.`,
-  })
-}
-
-export function compressionName(number: number): Compression {
-  return COMPRESSIONS[number] ?? 'none'
-}
-
-/** libwim's number of an image: -1 is all of them. Throws INVALID_ARGUMENT. */
-export function imageNumber(image: ImageNumber): number {
-  if (image === 'all') return -1
-  if (Number.isInteger(image) && image >= 1 && image <= 0x7fffffff) return image
-  throw new StowageError('INVALID_ARGUMENT', `expected the number of an image, from 1, but found ${image}`)
 }

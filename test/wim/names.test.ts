@@ -68,7 +68,8 @@ t.test('names that differ in case alone are two files, and --ignore-case finds t
   t.equal(await read(wim, '/name.txt'), 'lower')
   await t.rejects(read(wim, '/only.TXT'), { code: 'FILE_NOT_FOUND' })
   const script = `
-    const { setUpWimlib, openWim } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/wim/wim-file.ts'))})
+    const { setUpWimlib } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/wim/binding.ts'))})
+    const { openWim } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/wim/wim-file.ts'))})
     setUpWimlib({ ignoreCase: true })
     const wim = await openWim(${JSON.stringify(path)})
     for await (const piece of wim.readFile(1, '/only.TXT')) process.stdout.write(piece)

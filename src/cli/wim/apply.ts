@@ -1,6 +1,6 @@
 /** `stowage wim apply`: an image, or all, out to a directory or an NTFS volume. */
 import type { ExtractOptions } from '../../wim/options.js'
-import { extractFromPipe } from '../../wim/wim-file.js'
+import { extractFromPipe } from '../../wim/pipe.js'
 import { chooseImage, openArchive } from './archive.js'
 import { printable } from '../render.js'
 import { wimCommand } from './command.js'

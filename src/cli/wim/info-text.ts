@@ -1,6 +1,7 @@
 /** What `stowage wim info` prints: field names and order are those of wimlib-imagex, for scripts that read them. */
 import type { ResourceHeader, WimHeader } from '../../wim/header.js'
-import type { WimFile, WimImage, WimInfo } from '../../wim/wim-file.js'
+import type { WimImage, WimInfo } from '../../wim/image.js'
+import type { WimFile } from '../../wim/wim-file.js'
 import { clockText, isoText } from './text.js'
 
 const COMPRESSIONS = { none: 'None', xpress: 'XPRESS', lzx: 'LZX', lzms: 'LZMS' } as const

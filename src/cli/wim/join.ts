@@ -1,5 +1,5 @@
 /** `stowage wim join`: one WIM of the parts of a split one. */
-import { joinWims } from '../../wim/wim-file.js'
+import { joinWims } from '../../wim/join.js'
 import { count } from '../render.js'
 import { refuseSameFile } from './archive.js'
 import { wimCommand } from './command.js'

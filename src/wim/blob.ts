@@ -1,0 +1,87 @@
+/** The contents of a WIM, read by our own code. */
+import { StowageError } from '../errors.js'
+import { binding, nativeError, type NativeWimFile } from './binding.js'
+import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from './dentry.js'
+import type { DirectoryEntry } from './entry.js'
+import { checkedThreads } from './flags.js'
+
+/** A piece of a blob. */
+export interface BlobPiece {
+  /** Position in the list that was asked for. */
+  readonly request: number
+  readonly bytes: Uint8Array
+  /** The blob ends here, and its SHA-1 is right. */
+  readonly last: boolean
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Threads that decompress, 1 to 256; the processors of the machine when left out. */
+  readonly threads?: number | undefined
+}
+
+export interface ReadFileOptions extends ReadOptions {
+  /** A named data stream. Default: the unnamed one, the content of the file. */
+  readonly stream?: string | undefined
+}
+
+/** Blobs of the archive, by index. */
+export interface BlobList {
+  readonly count: number
+  /** In bytes, uncompressed. */
+  readonly sizes: Float64Array
+  /** Place of the blob in the archive's files: reading in rising rank is fastest, and in a solid WIM by far. */
+  readonly ranks: Uint32Array
+  /** SHA-1, 40 hex digits. */
+  sha1(blob: number): string
+}
+
+export function listBlobs(native: NativeWimFile): BlobList {
+  const { hashes, sizes, ranks } = native.blobs()
+  return { count: sizes.length, sizes, ranks, sha1: blob => hashes.toString('hex', blob * 20, blob * 20 + 20) }
+}
+
+/** See `WimFile.readBlobs()`. `name` is the WIM, in errors. */
+export async function* readBlobs(
+  native: NativeWimFile, name: string, blobs: readonly number[] | Uint32Array, { signal, threads }: ReadOptions,
+): AsyncGenerator<BlobPiece> {
+  let stream
+  try {
+    stream = new (binding().BlobStream)(native, Uint32Array.from(blobs), checkedThreads(threads))
+    for (let batch = await stream.next(); batch; batch = await stream.next()) {
+      let at = 0
+      for (let n = 0; n < batch.heads.length; n += 3) {
+        if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
+        const size = batch.heads[n + 1] ?? 0
+        yield { request: batch.heads[n] ?? 0, bytes: batch.bytes.subarray(at, at + size), last: batch.heads[n + 2] === 1 }
+        at += size
+      }
+    }
+  } catch (error) {
+    throw nativeError(error, name)
+  } finally {
+    stream?.close()
+  }
+}
+
+/**
+ * The blob of one stream of the file at `path`; undefined for an empty one. Throws FILE_NOT_FOUND for what is not there,
+ * INVALID_ARGUMENT for what has no data, and BLOB_MISSING.
+ */
+export function blobOf(
+  native: NativeWimFile, name: string, entry: DirectoryEntry | undefined, path: string, stream: string,
+): number | undefined {
+  const found = entry?.streams.find(candidate => candidate.name === stream)
+  if (!entry || !found) throw new StowageError('FILE_NOT_FOUND', `${path} has no stream ${JSON.stringify(stream)}`)
+  const linked = (entry.attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0
+  if (stream === '' && (linked || (entry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0)) {
+    throw new StowageError('INVALID_ARGUMENT', `${path} is a ${linked ? 'reparse point' : 'directory'}, and has no data`)
+  }
+  const { sha1, size } = found.resource
+  if (size === 0) return undefined
+  const blob = native.findBlob(Buffer.from(sha1, 'hex'))
+  if (blob !== undefined) return blob
+  throw new StowageError('BLOB_MISSING', `the content of ${path} is not in ${name}`, {
+    hint: /^0+$/.test(sha1) ? 'It was added and not written yet.' : 'Name the WIM files that hold it (--ref).',
+  })
+}

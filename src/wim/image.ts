@@ -1,0 +1,132 @@
+/** What a WIM says of itself and of its images. */
+import { StowageError } from '../errors.js'
+import type { NativeWimFile } from './binding.js'
+import { compressionName } from './flags.js'
+import type { Compression } from './options.js'
+
+/** What the archive says of itself. */
+export interface WimInfo {
+  readonly compression: Compression
+  /** In bytes; 0 for a WIM that is not compressed. */
+  readonly chunkSize: number
+  readonly imageCount: number
+  /** 1-based; 0: no image is bootable. */
+  readonly bootIndex: number
+  /** 32 hex digits. */
+  readonly guid: string
+  /** Of the format: 0x10d00, or 0xe00 for a WIM with solid resources. */
+  readonly version: number
+  /** Of the file that was opened, from 1. */
+  readonly part: number
+  readonly totalParts: number
+  readonly pipable: boolean
+  /** Some blobs stand in solid resources. */
+  readonly solid: boolean
+  readonly integrityTable: boolean
+  readonly readonly: boolean
+  readonly rpfix: boolean
+  readonly spanned: boolean
+  readonly writeInProgress: boolean
+  readonly metadataOnly: boolean
+  readonly resourceOnly: boolean
+  /** Of all its files, in bytes; 0 for a WIM that is no file yet. */
+  readonly size: number
+}
+
+/** One image, from the archive's XML. */
+export interface WimImage {
+  /** 1-based. */
+  readonly index: number
+  readonly name: string
+  readonly description: string | undefined
+  readonly displayName: string | undefined
+  readonly directoryCount: number
+  readonly fileCount: number
+  readonly totalBytes: number
+  /** FILETIMEs, 100 ns since 1601-01-01 UTC. */
+  readonly created: bigint | undefined
+  readonly modified: bigint | undefined
+  /** What Windows says of itself; undefined for an image that holds none. */
+  readonly windows: WindowsInfo | undefined
+}
+
+export interface WindowsInfo {
+  /** GOARCH's word (`amd64`, `arm64`, `386`, `arm`), or the XML's number where there is none. */
+  readonly architecture: string
+  /** MAJOR.MINOR.BUILD.SPBUILD. */
+  readonly version: string | undefined
+  readonly productName: string | undefined
+  readonly editionId: string | undefined
+  readonly installationType: string | undefined
+  readonly languages: readonly string[]
+}
+
+/** What a WIM said of itself when no job was under way. */
+export interface WimFacts {
+  readonly info: WimInfo
+  readonly images: readonly WimImage[]
+}
+
+const ARCHITECTURES: Readonly<Record<string, string>> = { 0: '386', 5: 'arm', 6: 'ia64', 9: 'amd64', 12: 'arm64' }
+
+/** Asks libwim, which must not be at work on this WIM. */
+export function readFacts(native: NativeWimFile): WimFacts {
+  const { compression, guid, ...facts } = native.info()
+  const info: WimInfo = { ...facts, compression: compressionName(compression), guid: guid.toString('hex') }
+  return { info, images: Array.from({ length: info.imageCount }, (_, n) => readImage(native, n + 1)) }
+}
+
+function readImage(native: NativeWimFile, index: number): WimImage {
+  const text = (name: string): string | undefined => native.property(index, name)
+  const count = (name: string): number => Number(text(name) ?? 0)
+  return {
+    index,
+    name: text('NAME') ?? '',
+    description: text('DESCRIPTION'),
+    displayName: text('DISPLAYNAME'),
+    directoryCount: count('DIRCOUNT'),
+    fileCount: count('FILECOUNT'),
+    totalBytes: count('TOTALBYTES'),
+    created: fileTime(text('CREATIONTIME/HIGHPART'), text('CREATIONTIME/LOWPART')),
+    modified: fileTime(text('LASTMODIFICATIONTIME/HIGHPART'), text('LASTMODIFICATIONTIME/LOWPART')),
+    windows: windowsInfo(text),
+  }
+}
+
+function windowsInfo(text: (name: string) => string | undefined): WindowsInfo | undefined {
+  const architecture = text('WINDOWS/ARCH')
+  if (architecture === undefined) return undefined
+  const numbers = ['MAJOR', 'MINOR', 'BUILD', 'SPBUILD'].map(part => text(`WINDOWS/VERSION/${part}`))
+  const known = numbers.slice(0, 3).every(number => number !== undefined && /^\d+$/.test(number))
+  const languages: string[] = []
+  for (let n = 1; ; n += 1) {
+    const language = text(`WINDOWS/LANGUAGES/LANGUAGE[${n}]`)
+    if (language === undefined) break
+    languages.push(language)
+  }
+  return {
+    architecture: ARCHITECTURES[architecture] ?? architecture,
+    version: known ? numbers.map(number => number ?? '0').join('.') : undefined,
+    productName: text('WINDOWS/PRODUCTNAME'),
+    editionId: text('WINDOWS/EDITIONID'),
+    installationType: text('WINDOWS/INSTALLATIONTYPE'),
+    languages,
+  }
+}
+
+function fileTime(high: string | undefined, low: string | undefined): bigint | undefined {
+  const hex = /^0x[0-9a-f]{1,8}$/i
+  if (high === undefined || low === undefined || !hex.test(high) || !hex.test(low)) return undefined
+  return (BigInt(high) << 32n) | BigInt(low)
+}
+
+/** See `WimFile.image()`. `name` is the WIM, in errors. */
+export function findImage(images: readonly WimImage[], selector: string | number, name: string): WimImage {
+  const byIndex = /^\d+$/.test(String(selector)) ? images[Number(selector) - 1] : undefined
+  const found = byIndex ?? images.find(image => image.name === String(selector))
+  if (found) return found
+  const list = images.map(image => `${image.index} ${JSON.stringify(image.name)}`).join(', ')
+  throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image ${JSON.stringify(String(selector))}`, {
+    hint: `It holds: ${list || 'no images at all'}.`,
+  })
+}
