@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/blob_stream.cc",
+        "native/codec.cc",
         "native/convert.cc",
         "native/dentry_reader.cc",
         "native/layer_job.cc",

@@ -4,6 +4,7 @@
 
 #include "addon_data.h"
 #include "blob_stream.h"
+#include "codec.h"
 #include "dentry_reader.h"
 #include "layer_job.h"
 #include "mount.h"
@@ -41,6 +42,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   LayerJob::Register(env, exports);
   WimJob::Register(env, exports);
   RegisterPipe(env, exports);
+  RegisterCodec(env, exports);
   RegisterMount(env, exports);
   exports.Set("setUp", Napi::Function::New<SetUp>(env, "setUp"));
   exports.Set("libraryVersion", Napi::Function::New<LibraryVersion>(env, "libraryVersion"));

@@ -45,6 +45,7 @@ export { createWim, openWim, WimFile } from './wim/wim-file.js'
 export { joinWims } from './wim/join.js'
 export { extractFromPipe } from './wim/pipe.js'
 export { setUpWimlib } from './wim/binding.js'
+export { type Codec, type CodecOptions, compressChunk, compressorMemory, decompressChunk } from './wim/codec.js'
 export type { WimImage, WimInfo, WindowsInfo } from './wim/image.js'
 export type { BlobList, BlobPiece, ReadOptions } from './wim/blob.js'
 export type {

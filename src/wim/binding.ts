@@ -23,6 +23,11 @@ export interface Binding {
   mountImage(request: NativeArguments): void
   /** For `mount-child.ts`: cannot be cancelled, and what it trusts may be wrong. */
   unmountImage(directory: string, flags: number, onEvent: (event: unknown) => void): Promise<void>
+  /** Undefined where it gets no smaller. */
+  compressChunk(compression: number, level: number, chunk: Buffer): Promise<Buffer | undefined>
+  decompressChunk(compression: number, chunkSize: number, compressed: Buffer, size: number): Promise<Buffer>
+  /** In bytes; 0 where there is no such compressor. */
+  compressorMemory(compression: number, chunkSize: number, level: number): number
   /** Of the libwim that was found at run time, such as `1.13.6`. */
   libraryVersion(): string
 }
