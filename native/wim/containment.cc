@@ -1,10 +1,13 @@
 #include "containment.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "error.h"
+#include "text.h"
 
 namespace wim {
 
@@ -18,6 +21,11 @@ constexpr uint64_t kLargestMetadata = 0xffffffff;
 // libwim reads all of it, as text, several times over. That of 100 images with all their properties has 1 MiB.
 constexpr uint64_t kLargestXml = 64u << 20;
 
+// Bytes of all paths of an image together, beyond kPathRatio times its metadata. A tree of Windows itself has twice its
+// metadata; ten thousand directories in each other have a hundred times.
+constexpr uint64_t kMostPaths = 32u << 20;
+constexpr uint64_t kPathRatio = 16;
+
 uint64_t Align8(uint64_t offset) { return (offset + 7) & ~uint64_t{7}; }
 
 // Walks the directories of a metadata resource by their lengths alone. What libwim refuses by itself is refused here
@@ -25,22 +33,31 @@ uint64_t Align8(uint64_t offset) { return (offset + 7) & ~uint64_t{7}; }
 class TreeWalk {
  public:
   TreeWalk(const std::vector<uint8_t>& metadata, std::string where)
-      : metadata_(metadata), where_(std::move(where)), most_(metadata.size() / kDentrySize) {}
+      : metadata_(metadata),
+        where_(std::move(where)),
+        most_(metadata.size() / kDentrySize),
+        paths_left_(kMostPaths + kPathRatio * metadata.size()) {}
 
   void Run() {
     if (metadata_.size() < 8) Corrupt("are too short for security data");
     const uint64_t root = Align8(std::max<uint64_t>(Load32(metadata_.data()), 8));
-    Dentry(root);
+    Dentry(root, 0);
     while (!directories_.empty()) {
-      uint64_t at = directories_.back();
+      Directory directory = directories_.back();
       directories_.pop_back();
-      while (const uint64_t size = Dentry(at)) at += size;
+      while (const uint64_t size = Dentry(directory.children, directory.path)) directory.children += size;
     }
   }
 
  private:
+  struct Directory {
+    uint64_t children;
+    // Bytes of its own path.
+    uint64_t path;
+  };
+
   // Notes where the children stand. Gives the dentry's size with its streams; 0 at the end of a directory.
-  uint64_t Dentry(uint64_t offset) {
+  uint64_t Dentry(uint64_t offset, uint64_t parent_path) {
     if (offset > metadata_.size() || metadata_.size() - offset < 8) Corrupt("end inside a directory");
     const uint8_t* const bytes = metadata_.data() + offset;
     const uint64_t length = Load64(bytes);
@@ -48,8 +65,12 @@ class TreeWalk {
     if (length < kDentrySize || length > metadata_.size() - offset) Corrupt("have a dentry past their end");
     // Each dentry has bytes of its own: more dentries than there is room for stand in several directories.
     if (++count_ > most_) Corrupt("have directories that share dentries");
+    // Two bytes of UTF-16 a unit, and as much for the separator.
+    const uint64_t path = parent_path + Load16(bytes + 100) + 2;
+    if (path > paths_left_) Corrupt("have paths that are longer than any system has them");
+    paths_left_ -= path;
     const uint64_t children = Load64(bytes + 16);
-    if (children != 0 && (Load32(bytes + 8) & kAttributeDirectory)) directories_.push_back(children);
+    if (children != 0 && (Load32(bytes + 8) & kAttributeDirectory)) directories_.push_back({children, path});
     uint64_t end = offset + Align8(length);
     for (uint32_t streams = Load16(bytes + 96); streams > 0; streams--) {
       if (end > metadata_.size() || metadata_.size() - end < kStreamEntrySize) Corrupt("end inside a dentry");
@@ -66,7 +87,8 @@ class TreeWalk {
   const std::string where_;
   const uint64_t most_;
   uint64_t count_ = 0;
-  std::vector<uint64_t> directories_;
+  uint64_t paths_left_;
+  std::vector<Directory> directories_;
 };
 
 }  // namespace
@@ -99,6 +121,25 @@ void CheckHeader(const File& file, const Header& header) {
   throw Error("WIM_CORRUPT", file.path() + ": its header says that the XML data have " +
                                  std::to_string(xml.uncompressed_size) +
                                  " bytes, more than this file can rightly hold (" + std::to_string(limit) + ")");
+}
+
+void CheckImageDirectories(WIMStruct* wim, const std::string& target) {
+  namespace fs = std::filesystem;
+  wimlib_wim_info info = {};
+  CheckLibrary("look at the images", [&] { return wimlib_get_wim_info(wim, &info); });
+  for (uint32_t image = 1; image <= info.image_count; image++) {
+    // An image whose name is no name of a directory gets its number.
+    const std::string name = FromLibrary(wimlib_get_image_name(wim, static_cast<int>(image)));
+    for (const std::string& directory : {name, std::to_string(image)}) {
+      if (directory.empty() || directory == "." || directory == ".." || directory.find('/') != std::string::npos)
+        continue;
+      const fs::path path = fs::u8path(target) / fs::u8path(directory);
+      std::error_code none;
+      if (fs::symlink_status(path, none).type() != fs::file_type::symlink) continue;
+      throw Error("INVALID_ARGUMENT", path.u8string() + " is a symbolic link, through which image " +
+                                          std::to_string(image) + " would be extracted elsewhere");
+    }
+  }
 }
 
 }  // namespace wim

@@ -1,9 +1,10 @@
-// What libwim must not be given: it would take memory without bound, or not end.
+// What libwim must not be given: it would take memory without bound, not end, or write elsewhere than it was told.
 #ifndef STOWAGE_WIM_CONTAINMENT_H_
 #define STOWAGE_WIM_CONTAINMENT_H_
 
 #include <cstdint>
 #include <set>
+#include <string>
 
 #include "archive.h"
 
@@ -27,6 +28,10 @@ class TreeGuard {
 
 // Throws WIM_CORRUPT when the header asks for more memory than such a file can rightly need: libwim would take it.
 void CheckHeader(const File& file, const Header& header);
+
+// Throws INVALID_ARGUMENT when extracting every image of `wim` would write outside `target`: libwim gives each image a
+// directory of its own name there, and goes through a link that stands in its place.
+void CheckImageDirectories(WIMStruct* wim, const std::string& target);
 
 }  // namespace wim
 
