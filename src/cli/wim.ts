@@ -48,16 +48,17 @@ export async function runWim(argv: readonly string[]): Promise<void> {
   }
   if (!command) throw misuse('Name a command of "stowage wim".', undefined)
   checkOperands(operands, command)
-  await setUp(values['ignore-case'] === true, values['no-ignore-case'] === true)
-  await withSession(values, session => command.run(values, operands, session))
+  const ignoreCase = await setUp(values['ignore-case'] === true, values['no-ignore-case'] === true)
+  await withSession(values, session => command.run({ ...values, ignoreCase }, operands, session))
 }
 
 /** How libwim takes paths in images is told before the first WIM. */
-async function setUp(ignore: boolean, respect: boolean): Promise<void> {
+async function setUp(ignore: boolean, respect: boolean): Promise<boolean> {
   if (ignore && respect) throw misuse('--ignore-case and --no-ignore-case do not go together', undefined)
   const words: Readonly<Record<string, boolean>> = { 1: true, yes: true, 0: false, no: false }
-  const ignoreCase = ignore ? true : respect ? false : words[process.env['WIMLIB_IMAGEX_IGNORE_CASE'] ?? '']
-  if (ignoreCase === undefined) return
+  const told = ignore ? true : respect ? false : words[process.env['WIMLIB_IMAGEX_IGNORE_CASE'] ?? '']
+  if (told === undefined) return process.platform === 'win32'
   const { setUpWimlib } = await import('../wim/binding.js')
-  setUpWimlib({ ignoreCase })
+  setUpWimlib({ ignoreCase: told })
+  return told
 }

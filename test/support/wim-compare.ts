@@ -106,8 +106,13 @@ export function sampleTree(directory: string): void {
   }
 }
 
+export interface TreeOptions {
+  /** Directories, too, have the times of the image, not those of their making. Default: yes. */
+  readonly directoryTimes?: boolean
+}
+
 /** Every file of a tree: kind, mode, owner, size, time of change, target of a link, content, attributes, and who shares an inode. */
-export function treeState(directory: string): Readonly<Record<string, unknown>> {
+export function treeState(directory: string, { directoryTimes = true }: TreeOptions = {}): Readonly<Record<string, unknown>> {
   const inodes = new Map<bigint, string>()
   const paths = ['.', ...readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort()]
   return Object.fromEntries(paths.map(path => {
@@ -118,8 +123,9 @@ export function treeState(directory: string): Readonly<Record<string, unknown>> 
     if (!inodes.has(ino)) inodes.set(ino, path)
     const attributes = execFileSync('getfattr', ['-h', '-d', '-m', '^user', '--absolute-names', full], { encoding: 'utf8' })
     return [path, {
-      mode, uid, gid, mtimeNs, linkOf: first,
-      size: kind === 0o040000 ? undefined : size,
+      mode, uid, gid, linkOf: first,
+      mtimeNs: kind === 0o040000 && !directoryTimes ? undefined : mtimeNs,
+      size: kind === 0o100000 ? size : undefined,
       target: kind === 0o120000 ? readlinkSync(full).replace(directory, 'TREE') : undefined,
       sha1: kind === 0o100000 ? createHash('sha1').update(readFileSync(full)).digest('hex') : undefined,
       attributes: attributes.replace(/^# file:.*\n/m, ''),

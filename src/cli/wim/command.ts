@@ -14,7 +14,10 @@ export interface WimCommand<Known extends Readonly<Record<string, Options>>> {
   run(values: WimValues<Known>, operands: readonly string[], session: Session): Promise<void>
 }
 
-export type WimValues<Known extends Readonly<Record<string, Options>>> = InferredOptionTypes<Known> & GlobalOptions
+export type WimValues<Known extends Readonly<Record<string, Options>>> = InferredOptionTypes<Known> & GlobalOptions & {
+  /** What the options or the variable say. */
+  readonly ignoreCase: boolean
+}
 
 export type AnyWimCommand = WimCommand<Readonly<Record<string, Options>>>
 

@@ -45,7 +45,7 @@ export const extract = wimCommand({
     for (const operand of words.filter(each => each.startsWith('@'))) {
       listed.push(...parsePathList(await readText(operand.slice(1), session.signal)))
     }
-    if (values['to-stdout'] === true) return writeToStdout(wim, image, [...paths, ...listed], options, session)
+    if (values['to-stdout'] === true) return await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)
     const target = values['dest-dir'] ?? '.'
     const job = watch(session, target, { verbose: values.verbose })
     const preserveDirStructure = asked(values['preserve-dir-structure']) ?? false
@@ -61,11 +61,12 @@ export const extract = wimCommand({
 
 /** The files one after the other, each path in its turn and what a pattern matches in the order of the image. */
 async function writeToStdout(
-  wim: WimFile, image: number, paths: readonly string[], { glob, strictGlob }: ExtractPathsOptions, { print, signal, note }: Session,
+  wim: WimFile, image: number, paths: readonly string[], { glob, strictGlob }: ExtractPathsOptions, ignoreCase: boolean,
+  { print, signal, note }: Session,
 ): Promise<void> {
   for (const path of paths) {
     let found = false
-    const matches = glob === true ? pathMatcher(path) : undefined
+    const matches = glob === true ? pathMatcher(path, ignoreCase) : undefined
     const entries = matches
       ? wim.entries(image, { signal })
       : wim.entries(image, { path, recursive: false, signal })

@@ -42,5 +42,5 @@ export async function mounting(
 /** Found here, and not by the child that mounts: what is wrong is said before anything begins. */
 async function imageOf(path: string, word: string | undefined, session: Session): Promise<number> {
   await using wim = await openArchive(path, {}, session)
-  return chooseOneImage(wim, word)
+  return await chooseOneImage(wim, word)
 }

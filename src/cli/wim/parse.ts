@@ -34,7 +34,7 @@ export function parseWords(words: readonly string[], command: AnyWimCommand | un
     if (each.length > 1) config[each] = { type }
     else config[name] = { type, short: each }
   }
-  const values: Record<string, unknown> = { json: false, quiet: false, progress: 'auto' }
+  const values: Record<string, unknown> = { json: false, quiet: false, progress: 'auto', ignoreCase: false }
   const operands: string[] = []
   for (const token of parseArgs({ args: [...words], options: config, strict: false, tokens: true }).tokens) {
     if (token.kind === 'positional') operands.push(token.value)

@@ -16,9 +16,9 @@ export function parsePathList(text: string): string[] {
  * Whether a path of an image is the one that `pattern` names, or one that it matches: `*` stands for any number of characters
  * and `?` for one, of the same component. Either slash parts components, and those at both ends do not count.
  */
-export function pathMatcher(pattern: string): (path: string) => boolean {
+export function pathMatcher(pattern: string, ignoreCase: boolean): (path: string) => boolean {
   const parts = pattern.split(/[/\\]+/).filter(part => part !== '')
   const source = parts.map(part => `/${part.replace(/[.+^${}()|[\]]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')}`)
-  const expression = new RegExp(`^(?:${source.join('') || '/'})$`, 'su')
+  const expression = new RegExp(`^(?:${source.join('') || '/'})$`, ignoreCase ? 'siu' : 'su')
   return path => expression.test(path)
 }
