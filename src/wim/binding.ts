@@ -146,6 +146,11 @@ export function setUpWimlib(settings: WimlibSettings): void {
   }
 }
 
+/** Of the libwim that was found, such as `1.13.6`. */
+export function wimlibVersion(): string {
+  return binding().libraryVersion()
+}
+
 /** libwim's codes that mean: the archive's content is not what it should be. */
 const CORRUPT = new Set([
   'DECOMPRESSION', 'INTEGRITY', 'INVALID_HEADER', 'INVALID_INTEGRITY_TABLE', 'INVALID_LOOKUP_TABLE_ENTRY',
