@@ -1,0 +1,132 @@
+/**
+ * A process that reads hostile WIM files in every way there is, for test/wim/hostile.test.ts: what crashes, hangs or takes
+ * memory without bound ends this process and not the test. Its one argument is a file with tasks in JSON; it prints a report.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { StowageError } from '../../src/errors.js'
+import { openWim } from '../../src/wim/wim-file.js'
+import { verifyWim } from '../../src/wim/verify.js'
+
+export interface Task {
+  readonly name: string
+  /** Holds one WIM, or the parts of one. */
+  readonly directory: string
+  /** Once as it is; cut short at every `step` bytes; or `count` times with some bytes changed. */
+  readonly change: { readonly type: 'none' } | { readonly type: 'cut'; readonly step: number } | { readonly type: 'flip'; readonly count: number; readonly seed: number }
+}
+
+export interface Outcome {
+  readonly name: string
+  readonly rounds: number
+  /** How many rounds ended how: an error's code, `ok`, or `findings`. */
+  readonly ends: Readonly<Record<string, number>>
+  /** Some of what was said. */
+  readonly messages: readonly string[]
+  /** What was thrown and is no StowageError. */
+  readonly untyped: readonly string[]
+  /** Milliseconds of the slowest round. */
+  readonly slowest: number
+}
+
+export interface Report {
+  readonly outcomes: readonly Outcome[]
+  /** Of the process, in bytes. */
+  readonly peak: number
+}
+
+const outcomes: Outcome[] = []
+for (const task of JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as readonly Task[]) outcomes.push(await run(task)) // written by hostile.test.ts
+const report: Report = { outcomes, peak: process.resourceUsage().maxRSS * 1024 }
+console.log(JSON.stringify(report))
+
+async function run(task: Task): Promise<Outcome> {
+  process.stderr.write(`${task.name}\n`) // the last line tells what ended the process
+  const ends: Record<string, number> = {}
+  const messages: string[] = []
+  const untyped: string[] = []
+  let rounds = 0
+  let slowest = 0
+  const names = readdirSync(task.directory).sort((a, b) => a.length - b.length || (a < b ? -1 : 1))
+  const paths = names.map(name => join(task.directory, name))
+  for (const { path, bytes } of changed(task, paths)) {
+    writeFileSync(path, bytes)
+    const started = performance.now()
+    const end = await readEverything(paths[0] ?? '', messages, untyped)
+    slowest = Math.max(slowest, performance.now() - started)
+    rounds += 1
+    ends[end] = (ends[end] ?? 0) + 1
+  }
+  return { name: task.name, rounds, ends, messages: messages.slice(0, 5), untyped, slowest }
+}
+
+/** Each file of the WIM, changed; the others are whole. */
+function* changed({ change }: Task, paths: readonly string[]): Iterable<{ readonly path: string; readonly bytes: Uint8Array }> {
+  for (const [n, path] of paths.entries()) {
+    const whole = readFileSync(path)
+    if (change.type === 'none') {
+      if (n === 0) yield { path, bytes: whole }
+    } else if (change.type === 'cut') {
+      for (let size = 0; size < whole.length; size += change.step) yield { path, bytes: whole.subarray(0, size) }
+    } else {
+      const random = generator(change.seed + n)
+      for (let count = 0; count < change.count / paths.length; count += 1) yield { path, bytes: flipped(whole, random) }
+    }
+    writeFileSync(path, whole)
+  }
+}
+
+/** One to four bytes changed: half of the time in the header or in the last part, where the tables are. */
+function flipped(whole: Buffer, random: () => number): Buffer {
+  const bytes = Buffer.from(whole)
+  for (let left = 1 + (random() % 4); left > 0; left -= 1) {
+    const where = random() % 4
+    const at = where === 0 ? random() % 208 : where === 1 ? bytes.length - 1 - (random() % Math.min(1500, bytes.length)) : random() % bytes.length
+    const value = [0, 0xff, 0x80, random() & 0xff][random() % 4] ?? 0
+    bytes.writeUInt8(value, at)
+  }
+  return bytes
+}
+
+/** Numerical Recipes' linear congruence: the same changes for the same seed, everywhere. */
+function generator(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state >>> 8
+  }
+}
+
+async function readEverything(path: string, messages: string[], untyped: string[]): Promise<string> {
+  let end = 'ok'
+  const attempt = async (read: () => Promise<unknown>): Promise<void> => {
+    try {
+      await read()
+    } catch (error) {
+      if (!(error instanceof StowageError)) untyped.push(String(error))
+      else {
+        messages.push(error.message)
+        end = error.code
+      }
+    }
+  }
+  await attempt(async () => {
+    await using wim = await openWim(path)
+    wim.images()
+    await attempt(async () => {
+      const { findings } = await verifyWim(wim, { threads: 2 })
+      if (findings.length > 0) end = 'findings'
+      messages.push(...findings.map(({ message }) => message))
+    })
+    for (let image = 1; image <= Math.min(wim.info.imageCount, 3); image += 1) {
+      await attempt(async () => {
+        for (const batch of (await wim.metadata(image)).dentries) if (batch.length === 0) throw new RangeError('an empty batch')
+      })
+      await attempt(async () => {
+        for await (const batch of wim.entries(image)) if (batch.length === 0) throw new RangeError('an empty batch')
+      })
+    }
+    await attempt(async () => await wim.resources())
+  })
+  return end
+}
