@@ -10,7 +10,8 @@ native=$here/../../native
 mkdir -p "$corpus/corpus-found"
 
 clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$native" \
-  "$here/wim-reader.cc" "$native"/wim/{blob_reader,blob_table,error,file,gzip,header,library,metadata,resource,worker_pool}.cc \
+  "$here/wim-reader.cc" "$native"/wim/{archive,blob_reader,blob_table,containment,error,file,gzip,header,integrity,library,metadata}.cc \
+  "$native"/wim/{resource,text,value,verifier,wim_struct,worker_pool}.cc \
   -o "$corpus/wim-reader" -lwim -l:libdeflate.a -l:libcrypto.a -lpthread
 
 # Seeds: one small tree in every form a WIM has.
@@ -19,7 +20,8 @@ trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree/a/directory" "$corpus/seeds"
 seq 9000 >"$tree/a/text" && head -c 3000 /dev/urandom >"$tree/a/directory/noise" && ln "$tree/a/text" "$tree/a/link" && : >"$tree/a/empty"
 for form in 'none --compress=none' 'xpress --compress=XPRESS' 'lzx --compress=LZX' 'lzms --compress=LZMS' \
-  'solid --solid --solid-chunk-size=32K' 'pipable --pipable'; do
+  'solid --solid --solid-chunk-size=32K' 'pipable --pipable' \
+  'checked --check' 'pipable-checked --pipable --check' 'two --compress=XPRESS --chunk-size=4K'; do
   rm -f "$corpus/seeds/${form%% *}.wim"
   # shellcheck disable=SC2086 # the words after the name are options
   wimlib-imagex capture "$tree/a" "$corpus/seeds/${form%% *}.wim" ${form#* } >/dev/null 2>&1

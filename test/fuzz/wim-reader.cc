@@ -1,6 +1,7 @@
 // libFuzzer target: a hostile WIM through every reader of native/wim/ that is ours: header, blob table, metadata, chunks,
-// blobs. An Error is the right answer to almost any input; a crash, a hang or a runaway allocation is a finding.
-// test/fuzz/run.sh builds and runs it.
+// blobs, integrity table, the walk over a tree before libwim takes it, and the verifier over them all. An Error is the
+// right answer to almost any input; a crash, a hang or a runaway allocation is a finding. test/fuzz/run.sh builds and runs
+// it.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -8,33 +9,37 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "wim/archive.h"
 #include "wim/blob_reader.h"
-#include "wim/blob_table.h"
+#include "wim/containment.h"
 #include "wim/error.h"
-#include "wim/file.h"
-#include "wim/header.h"
-#include "wim/metadata.h"
+#include "wim/verifier.h"
 
 namespace {
 
 // Enough to reach every path; more only makes a round slow.
 constexpr uint64_t kMostBytesRead = 8u << 20;
+constexpr uint32_t kMostImages = 4;
 
-void ReadEverything(const std::string& path) {
-  auto file = std::make_unique<wim::File>(path, wim::File::Mode::kRead);
-  const wim::Header header = wim::Header::From(*file);
-  wim::BlobTable table;
-  table.Add(std::move(file), header);
-  for (uint32_t image = 0; image < table.metadata().size() && image < 4; image++) {
-    try {
-      const wim::Metadata metadata(table, image, path);
-      for (const wim::Stream& stream : metadata.streams()) (void)table.Find(stream.hash);
-    } catch (const wim::Error&) {
-    }
+class Nobody : public wim::Observer {
+ public:
+  void Tell(wim::Object, bool) override {}
+  std::optional<wim::Value> Ask(wim::Object) override { return std::nullopt; }
+};
+
+template <typename Read>
+void Attempt(Read read) {
+  try {
+    read();
+  } catch (const wim::Error&) {
   }
+}
+
+void ReadBlobs(const wim::BlobTable& table) {
   std::vector<uint32_t> requests;
   uint64_t size = 0;
   for (uint32_t blob = 0; blob < table.blobs().size(); blob++) {
@@ -42,12 +47,33 @@ void ReadEverything(const std::string& path) {
     if (size > kMostBytesRead) break;
     requests.push_back(blob);
   }
+  // Backwards and with repeats, as no verifier asks.
+  requests.insert(requests.end(), requests.rbegin(), requests.rend());
   wim::WorkerPool pool(1);
   wim::BlobReader reader(table, requests, pool, 1u << 20);
   wim::BlobReader::Piece piece;
   while (reader.Next(&piece)) {
     if (piece.size > 0 && piece.data == nullptr) __builtin_trap();
   }
+}
+
+void ReadEverything(const std::string& path) {
+  const auto archive = wim::Archive::Open({path});
+  const wim::BlobTable& table = archive->blobs();
+  for (uint32_t image = 1; image <= table.metadata().size() && image <= kMostImages; image++) {
+    Attempt([&] { wim::CheckTree(*archive, image); });
+    Attempt([&] {
+      const wim::Metadata metadata = archive->ReadMetadata(image);
+      for (const wim::Stream& stream : metadata.streams()) (void)table.Find(stream.hash);
+    });
+  }
+  Attempt([&] { ReadBlobs(table); });
+  uint64_t size = 0;
+  for (const wim::Blob& blob : table.blobs()) size += blob.size > kMostBytesRead ? kMostBytesRead + 1 : blob.size;
+  if (size > kMostBytesRead || table.metadata().size() > kMostImages) return;
+  Nobody nobody;
+  const wim::Verification found = wim::Verifier(archive, {1, true}, nobody).Run();
+  if (found.blobs > table.blobs().size()) __builtin_trap();
 }
 
 }  // namespace
