@@ -16,7 +16,7 @@ export const optimize = wimCommand({
     ...THREADS,
     ...PIPABLE,
     ...UNSAFE_COMPACT,
-    recompress: flag('Compress everything anew; --compress means it too'),
+    recompress: flag('Compress everything anew; --compress and --solid-compress mean it too'),
   },
   run: async (values, [path = ''], session) => {
     const { output, write } = compressionRequest(values)
@@ -28,7 +28,7 @@ export const optimize = wimCommand({
       ...options,
       ...write,
       rebuild: options.unsafeCompact ? undefined : true,
-      recompress: output.compression === undefined ? options.recompress : true,
+      recompress: output.compression === undefined && output.solidCompression === undefined ? options.recompress : true,
       ...watch(session, path),
     })
     const after = wim.info.size
