@@ -366,10 +366,19 @@ void BlobReader::ScheduleSolid() {
   if (!begun) Start(batch);
 }
 
+// What is wrong with a table is kept as well: all blobs of the resource ask for it.
 const std::vector<Chunk>& BlobReader::ChunksOf(uint32_t resource) {
   const auto [place, added] = solid_chunks_.try_emplace(resource);
-  if (added) place->second = ReadChunks(table_.resources()[resource]);
-  return place->second;
+  SolidChunks& found = place->second;
+  if (added) {
+    try {
+      found.chunks = ReadChunks(table_.resources()[resource]);
+    } catch (const Error&) {
+      found.damage = std::current_exception();
+    }
+  }
+  if (found.damage) std::rethrow_exception(found.damage);
+  return found.chunks;
 }
 
 void BlobReader::Start(std::shared_ptr<Batch> batch) {

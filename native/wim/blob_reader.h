@@ -54,6 +54,11 @@ class BlobReader {
   struct Slice;
   struct BigBlob;
   struct SolidBlob;
+  // The chunk table of a solid resource, or what is wrong with it.
+  struct SolidChunks {
+    std::vector<Chunk> chunks;
+    std::exception_ptr damage;
+  };
   // A resource, and a chunk of it.
   using SolidChunk = std::pair<uint32_t, uint64_t>;
 
@@ -83,7 +88,7 @@ class BlobReader {
   std::unique_ptr<BigBlob> big_;
   std::unique_ptr<SolidBlob> solid_;
   // Chunk tables of the solid resources read so far, and the chunks last begun.
-  std::map<uint32_t, std::vector<Chunk>> solid_chunks_;
+  std::map<uint32_t, SolidChunks> solid_chunks_;
   std::deque<std::pair<SolidChunk, std::shared_ptr<Batch>>> solid_recent_;
 
   std::deque<Slice> slices_;

@@ -75,6 +75,17 @@ t.test('verifyWim() names every blob of a damaged chunk of a solid WIM, and no o
   }
 })
 
+t.test('verifyWim() tells every blob of a solid resource whose chunk table is damaged', async t => {
+  const path = directoryWim(t, { files: FILES, args: ['--solid', '--solid-chunk-size=128K'] })
+  const solid = blobsOf(path)[0]?.offset ?? 0
+  const wim = readFileSync(path)
+  wim.writeUInt32LE(0xffffff, solid + 16 + 4) // the size of the second chunk
+  writeFileSync(path, wim)
+  const { findings } = await verify(path)
+  t.equal(findings.length, 40)
+  for (const { type, message } of findings) t.same([type, /chunk 1 ends outside the resource/.test(message)], ['blob', true])
+})
+
 t.test('verifyWim() finds damage in a part of a split WIM, and says which', async t => {
   const parts = splitWim(t)
   const last = parts.at(-1) ?? ''
