@@ -1,6 +1,6 @@
 /**
- * The program of the child processes of `mount.ts`. One that mounts is ended by libwim in the middle, with status 0 and nothing
- * told. No stream of Node.js is used: none may be half way when the process forks.
+ * The program of the child processes of `mount.ts`. One that mounts is ended by libwim in the middle, with status 0 and
+ * nothing told. No stream of Node.js is used: none may be half way when the process forks.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { binding, type NativeArguments } from './binding.js'
@@ -35,5 +35,6 @@ try {
   else await binding().unmountImage(asked.directory, asked.flags, event => tell({ type: 'event', event }))
   tell({ type: 'done' })
 } catch (error) {
-  tell(error instanceof Error ? { ...error, type: 'error', message: error.message } : { type: 'error', message: String(error) })
+  const facts = error instanceof Error ? { ...error, message: error.message } : { message: String(error) }
+  tell({ ...facts, type: 'error' })
 }

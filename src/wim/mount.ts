@@ -1,4 +1,4 @@
-/** Images of a WIM as file systems, on Linux, through FUSE. Each is served by a process of its own, which outlives this one. */
+/** Images of a WIM as file systems, on Linux, by FUSE. Each is served by a process of its own, which outlives this one. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { access, constants, readFile, realpath, stat } from 'node:fs/promises'
 import { delimiter, join, resolve } from 'node:path'
@@ -13,10 +13,14 @@ import type { MountOptions, UnmountOptions } from './options.js'
 import { partsOf } from './parts.js'
 import type { OnWimProgress, WimProgress } from './progress.js'
 
+/** What NODE_OPTIONS brings into the child may catch signals, and then never look at them while libwim is busy. */
+const PATIENCE_MS = 300
+
 /**
- * Mounts one image, by number or name, on `directory`, and resolves once files can be read there; with `debug`, which keeps the
- * serving process in the foreground, once it is unmounted again. The parts of a split WIM are found as by `openWim()`; it can
- * only be mounted to be read. The mount stays when this process ends: {@link unmountImage}. An abort leaves no mount behind.
+ * Mounts one image, by number or name, on `directory`, and resolves once files can be read there; with `debug`, which keeps
+ * the serving process in the foreground, once it is unmounted again. The parts of a split WIM are found as by `openWim()`;
+ * it can only be mounted to be read. The mount stays when this process ends: {@link unmountImage} is its end. An abort leaves
+ * none behind.
  * Throws IMAGE_NOT_FOUND, what opening a WIM throws, FILE_NOT_FOUND and INVALID_ARGUMENT for a directory that is none,
  * UNSUPPORTED where there is no FUSE, and WIM_ERROR with what libfuse says.
  */
@@ -39,9 +43,16 @@ export async function mountImage(
   }
   if (signal?.aborted) throw aborted(signal)
   const child = startChild({ type: 'mount', request }, [path, target], debug)
-  const abort = (): void => void child.running.kill() // SIGTERM: libfuse, where it has begun, unmounts first
+  let timer: NodeJS.Timeout | undefined
+  const abort = (): void => {
+    child.running.kill() // SIGTERM: libfuse, where it has begun, unmounts and cleans up
+    timer = setTimeout(() => child.running.kill('SIGKILL'), PATIENCE_MS)
+  }
   signal?.addEventListener('abort', abort, { once: true })
-  const { failure, status } = await child.end.finally(() => signal?.removeEventListener('abort', abort))
+  const { failure, status } = await child.end.finally(() => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+  })
   if (signal?.aborted) {
     if (await isMounted(target)) await detach(target)
     throw aborted(signal)
@@ -51,8 +62,8 @@ export async function mountImage(
 }
 
 /**
- * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost. libwim
- * cannot stop a commit: after an abort, which throws ABORTED, it is finished all the same, even when this process ends.
+ * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost.
+ * libwim cannot stop a commit: after an abort, which throws ABORTED, it is finished all the same, even when this process ends.
  * Throws BUSY where files are open that a commit would miss, INVALID_ARGUMENT where no image is mounted, and
  * PERMISSION_DENIED for the mount of another user.
  */
@@ -157,12 +168,17 @@ async function mountError(failure: Failure, printed: string, path: string): Prom
   return new StowageError(lack?.code ?? 'WIM_ERROR', error.message, { hint: lack?.hint ?? error.hint, cause: error.cause })
 }
 
-async function whatFuseLacks(): Promise<{ readonly code: 'UNSUPPORTED' | 'PERMISSION_DENIED'; readonly hint: string } | undefined> {
+interface Lack {
+  readonly code: 'UNSUPPORTED' | 'PERMISSION_DENIED'
+  readonly hint: string
+}
+
+async function whatFuseLacks(): Promise<Lack | undefined> {
   try {
     await access('/dev/fuse', constants.R_OK | constants.W_OK)
   } catch (error) {
     return systemCode(error) === 'ENOENT'
-      ? { code: 'UNSUPPORTED', hint: 'There is no /dev/fuse: "modprobe fuse", or give it to the container (--device /dev/fuse).' }
+      ? { code: 'UNSUPPORTED', hint: 'There is no /dev/fuse: "modprobe fuse", or "--device /dev/fuse" for a container.' }
       : { code: 'PERMISSION_DENIED', hint: 'Reading and writing /dev/fuse is not allowed to you.' }
   }
   if (process.getuid?.() === 0) return undefined
@@ -198,10 +214,10 @@ async function unmountError(failure: Failure, directory: string): Promise<unknow
       const failure: unknown = await stat(directory).then(() => undefined, (failed: unknown) => failed)
       if (isStale(failure)) return staleMount(directory, cause)
       if (failure !== undefined) return fileError(failure, directory)
-      return new StowageError('INVALID_ARGUMENT', message, { hint: 'Name the directory that the image was mounted on.', cause })
+      return new StowageError('INVALID_ARGUMENT', message, { hint: 'Name the directory that an image is mounted on.', cause })
     }
     case 'WIMLIB_ERR_NOT_PERMITTED_TO_UNMOUNT':
-      return new StowageError('PERMISSION_DENIED', message, { hint: 'Another user mounted it: unmount it as that user.', cause })
+      return new StowageError('PERMISSION_DENIED', message, { hint: 'Unmount it as the user who mounted it.', cause })
     default:
       return error
   }
@@ -223,8 +239,8 @@ function staleMount(directory: string, cause: unknown): StowageError {
 async function isMounted(directory: string): Promise<boolean> {
   const mounts = await readFile('/proc/self/mountinfo', 'utf8')
   return mounts.split('\n').some(line => {
-    const place = line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
-    return place !== undefined && Buffer.from(place, 'latin1').toString() === directory && / - fuse\.wimfs /.test(line)
+    const place = line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+    return place === directory && / - fuse\.wimfs /.test(line)
   })
 }
 
