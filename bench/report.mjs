@@ -2,8 +2,8 @@
 import { median } from './measure.mjs'
 
 /**
- * `quick` judges nothing: promises are about the full size. A ratio is taken within each pair of runs, and the median is shown;
- * over 1, ours was faster.
+ * `quick` judges nothing: promises are about the full size. A ratio is taken within each pair of runs, and the median is
+ * shown; over 1, ours was faster.
  */
 export function report({ rounds, quick }) {
   const rows = []

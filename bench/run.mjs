@@ -1,7 +1,7 @@
 /**
- * Ratios against peers: `npm run bench [-- [layer] [bundle] [wim] [--quick]]`, all when none is named. Ours and the peer run in
- * turns on the same warm cache. Ends with status 1 when a promise of ours does not hold; those are about the full size, so
- * `--quick` only shows.
+ * Ratios against peers: `npm run bench [-- [layer] [bundle] [wim] [--quick]]`, all when none is named. Ours and the peer run
+ * in turns on the same warm cache. Ends with status 1 when a promise of ours does not hold; those are about the full size,
+ * so `--quick` only shows.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
