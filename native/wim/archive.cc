@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "containment.h"
 #include "error.h"
 
 namespace wim {
@@ -18,6 +19,7 @@ std::vector<Part> OpenParts(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     auto file = std::make_unique<File>(path, File::Mode::kRead);
     const Header header = Header::From(*file);
+    CheckHeader(*file, header);
     parts.push_back({std::move(file), header});
   }
   std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.header.part < b.header.part; });
@@ -58,6 +60,7 @@ std::shared_ptr<const Archive> Archive::Open(const std::vector<std::string>& pat
   for (const std::string& path : references) {
     auto file = std::make_unique<File>(path, File::Mode::kRead);
     const Header header = Header::From(*file);
+    CheckHeader(*file, header);
     archive->blobs_.AddReference(std::move(file), header);
     archive->references_.push_back(path);
   }

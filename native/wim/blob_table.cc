@@ -12,8 +12,9 @@ namespace {
 constexpr size_t kEntrySize = 50;
 // The uncompressed size that marks the entry of a solid resource itself.
 constexpr uint64_t kSolidResourceMark = 0x100000000;
-// A compressed table cannot reasonably shrink below this share of itself (wimlib's own bound for metadata).
-constexpr uint64_t kLargestRatio = 512;
+// Two fifths of each entry are a hash, which does not shrink: a table that is larger than this many files names the same
+// blobs again and again.
+constexpr uint64_t kLargestRatio = 8;
 
 }  // namespace
 

@@ -43,9 +43,9 @@ void SilenceXmlParser() {
   using Handler = void (*)(void*, const char*, ...);
   void* library = dlopen("libxml2.so.2", RTLD_LAZY | RTLD_NOLOAD);
   if (library == nullptr) return;
-  if (void* symbol = dlsym(library, "xmlSetGenericErrorFunc")) {
-    const auto set = reinterpret_cast<void (*)(void*, Handler)>(symbol);
-    set(nullptr, Ignore);
+  // This thread's handler, and the one that every thread to come begins with.
+  for (const char* name : {"xmlSetGenericErrorFunc", "xmlThrDefSetGenericErrorFunc"}) {
+    if (void* symbol = dlsym(library, name)) reinterpret_cast<void (*)(void*, Handler)>(symbol)(nullptr, Ignore);
   }
   dlclose(library);
 }

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "library.h"
 #include "text.h"
+#include "verifier.h"
 #include "wim_struct.h"
 
 #ifdef _WIN32
@@ -118,13 +119,13 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
   wim->open_flags = flags;
   if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is named");
   const std::string& path = paths.front();
-  Header::From(File(path, File::Mode::kRead));  // says what is no WIM, and what of it
+  // First our own look: it says what is no WIM, and asks for no more memory than the file can be worth.
+  wim->archive = Archive::Open(paths);
   WIMStruct* opened = nullptr;
   CheckLibrary("open " + path, [&] {
     return wimlib_open_wim_with_progress(ToLibrary(path).c_str(), flags, &opened, Progress::Handle, &progress);
   });
   wim->library = std::make_shared<WimStruct>(ArchiveHandle(opened));
-  wim->archive = Archive::Open(paths);
   const auto& parts = wim->archive->paths();
   if (parts.size() > 1) {
     const LibraryTexts others({parts.begin() + 1, parts.end()});
@@ -433,6 +434,7 @@ Value Overwrite(const Call& call) {
 
 Value Extract(const Call& call) {
   const std::string target = call.arguments.Text("target");
+  if (call.Image() == WIMLIB_ALL_IMAGES) CheckImageDirectories(call.Handle(), target);
   CheckLibrary(call.About("extract"), [&] {
     return wimlib_extract_image(call.Handle(), call.Image(), ToLibrary(target).c_str(), call.Flags());
   });
@@ -514,44 +516,53 @@ Value Unmount(const Call& call) {
   return {};
 }
 
-using Operation = Value (*)(const Call&);
+Value VerifyWim(const Call& call) { return Verify(call.arguments, call.observer); }
+
+// Of which images an operation has libwim load the trees: those are looked at first.
+enum class Loads { kNothing, kImage, kAll };
+
+struct Operation {
+  Value (*run)(const Call&);
+  Loads loads = Loads::kNothing;
+};
 
 const std::map<std::string, Operation>& Operations() {
   static const std::map<std::string, Operation> operations = {
-      {"addEmptyImage", AddEmptyImage},
-      {"addImage", AddImage},
-      {"create", Create},
-      {"deleteImage", DeleteImage},
-      {"deletePath", DeletePath},
-      {"entries", Entries},
-      {"export", Export},
-      {"extract", Extract},
-      {"extractFromPipe", ExtractFromPipe},
-      {"extractPathList", ExtractPathList},
-      {"extractPaths", ExtractPaths},
-      {"join", Join},
-      {"nameInUse", NameInUse},
-      {"open", Open},
-      {"overwrite", Overwrite},
-      {"property", Property},
-      {"reference", Reference},
-      {"referenceTemplate", ReferenceTemplate},
-      {"referenceWims", ReferenceWims},
-      {"renamePath", RenamePath},
-      {"resolve", Resolve},
-      {"resources", Resources},
-      {"setDescription", SetText<wimlib_set_image_descripton>},
-      {"setFlags", SetText<wimlib_set_image_flags>},
-      {"setInfo", SetInfo},
-      {"setName", SetText<wimlib_set_image_name>},
-      {"setOutput", SetOutput},
-      {"setProperty", SetProperty},
-      {"split", Split},
-      {"unmount", Unmount},
-      {"update", Update},
-      {"write", Write},
-      {"writeToFd", WriteToFd},
-      {"xml", Xml},
+      {"addEmptyImage", {AddEmptyImage}},
+      {"addImage", {AddImage}},
+      {"create", {Create}},
+      {"deleteImage", {DeleteImage, Loads::kAll}},
+      {"deletePath", {DeletePath, Loads::kImage}},
+      {"entries", {Entries, Loads::kImage}},
+      {"export", {Export, Loads::kImage}},
+      {"extract", {Extract, Loads::kImage}},
+      {"extractFromPipe", {ExtractFromPipe}},
+      {"extractPathList", {ExtractPathList, Loads::kImage}},
+      {"extractPaths", {ExtractPaths, Loads::kImage}},
+      {"join", {Join}},
+      {"nameInUse", {NameInUse}},
+      {"open", {Open}},
+      {"overwrite", {Overwrite, Loads::kAll}},
+      {"property", {Property}},
+      {"reference", {Reference}},
+      {"referenceTemplate", {ReferenceTemplate, Loads::kImage}},
+      {"referenceWims", {ReferenceWims}},
+      {"renamePath", {RenamePath, Loads::kImage}},
+      {"resolve", {Resolve}},
+      {"resources", {Resources}},
+      {"setDescription", {SetText<wimlib_set_image_descripton>}},
+      {"setFlags", {SetText<wimlib_set_image_flags>}},
+      {"setInfo", {SetInfo}},
+      {"setName", {SetText<wimlib_set_image_name>}},
+      {"setOutput", {SetOutput}},
+      {"setProperty", {SetProperty}},
+      {"split", {Split}},
+      {"unmount", {Unmount}},
+      {"update", {Update, Loads::kImage}},
+      {"verify", {VerifyWim}},
+      {"write", {Write, Loads::kImage}},
+      {"writeToFd", {WriteToFd, Loads::kImage}},
+      {"xml", {Xml}},
   };
   return operations;
 }
@@ -562,6 +573,15 @@ void GatherWims(const Value& value, std::vector<WimPointer>* wims) {
   } else if (const auto* list = std::get_if<List>(&value)) {
     for (const Value& element : *list) GatherWims(element, wims);
   }
+}
+
+void CheckTrees(const Operation& operation, const Arguments& arguments) {
+  if (operation.loads == Loads::kNothing) return;
+  const auto check = [](const WimPointer& wim, int image) {
+    if (wim->archive) wim->library->guard.Check(*wim->archive, image);
+  };
+  check(arguments.Wim("wim"), operation.loads == Loads::kAll ? WIMLIB_ALL_IMAGES : arguments.Int("image"));
+  if (arguments.Has("template")) check(arguments.Wim("template"), arguments.Int("templateImage"));
 }
 
 }  // namespace
@@ -575,7 +595,8 @@ Value RunOperation(const std::string& name, const Object& values, Observer& obse
   Progress progress(observer);
   const Use use(std::move(wims), &progress);
   try {
-    Value result = operation->second({arguments, observer, progress});
+    CheckTrees(operation->second, arguments);
+    Value result = operation->second.run({arguments, observer, progress});
     return result;
   } catch (const Error& error) {
     if (error.code() != "WIMLIB_ERR_ABORTED_BY_PROGRESS") throw;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "archive.h"
+#include "containment.h"
 #include "library.h"
 
 namespace wim {
@@ -18,6 +19,8 @@ struct WimStruct {
 
   const ArchiveHandle handle;
   std::mutex mutex;
+  // Under the mutex: the trees that libwim may be given.
+  TreeGuard guard;
 };
 
 // A WIM as JavaScript holds it. It never changes: where the file does, another takes its place.

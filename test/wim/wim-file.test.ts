@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import type { Dentry } from '../../src/wim/dentry.js'
 import { openWim, type WimFile } from '../../src/wim/wim-file.js'
-import { corruptBlob, directoryWim, extendedAttributeWim, flawedWim, richWim, splitWim, truncate, WIM_FORMS, wimlib } from '../support/wims.js'
+import { corruptBlob, directoryWim, extendedAttributeWim, flawedWim, flipByte, richWim, splitWim, WIM_FORMS, wimlib } from '../support/wims.js'
 
 async function dentriesOf(wim: WimFile, image: number): Promise<{ path: string; dentry: Dentry; security: Buffer | undefined }[]> {
   const metadata = await wim.metadata(image)
@@ -156,9 +156,11 @@ t.test('openWim() refuses what is no WIM', async t => {
 })
 
 t.test('openWim() gives libwim\'s own text with its errors', async t => {
-  const path = directoryWim(t)
-  truncate(path, 5000)
-  await t.rejects(openWim(path), { code: 'WIM_CORRUPT', message: /Unexpectedly reached the end of the file/, cause: { code: /^WIMLIB_ERR_/ } })
+  const path = directoryWim(t, { args: ['--check'] })
+  flipByte(path, 5000)
+  await t.rejects(openWim(path, { checkIntegrity: true }), {
+    code: 'WIM_CORRUPT', message: /integrity/i, cause: { name: 'WimlibError', code: 'WIMLIB_ERR_INTEGRITY' },
+  })
 })
 
 t.test('openWim() and what follows survive a WIM that is cut anywhere', async t => {
