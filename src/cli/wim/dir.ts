@@ -8,7 +8,7 @@ import type { Session } from '../session.js'
 import { chooseImage, openArchive } from './archive.js'
 import { flag, value, wimCommand } from './command.js'
 import { REF } from './options.js'
-import { entryDocument, entryText } from './text.js'
+import { entryJson, entryText } from './text.js'
 
 export const dir = wimCommand({
   name: 'dir',
@@ -56,7 +56,7 @@ async function printDocument(
     before += `\n{"index": ${index}, "name": ${JSON.stringify(name)}, "entries": [\n`
     for await (const batch of wim.entries(image, options)) {
       if (batch.length === 0) continue
-      await print(before + batch.map(entry => JSON.stringify(entryDocument(entry))).join(',\n'))
+      await print(before + batch.map(entryJson).join(',\n'))
       before = ',\n'
     }
     before = image === images.at(-1) ? '\n]}' : '\n]},'
