@@ -14,8 +14,10 @@ checkout=$(cd "$(dirname "$0")/.." && pwd)
 packages=wimtools,libwim-dev,libdeflate-dev,libssl-dev,nodejs,libnode-dev,g++,make,python3,pkgconf,ntfs-3g,attr,fuse3,man-db,ca-certificates
 
 if [ -z "${STOWAGE_OWN_MOUNTS:-}" ]; then
-  # A mount namespace of its own: what is mounted below the root, by the tests too, goes when this process does.
-  STOWAGE_OWN_MOUNTS=1 exec unshare --mount --propagation private "$0" "$root" "$@"
+  mkdir -p "$(dirname "$root")"
+  # One run at a time in one root; --close, because a process that serves a mount would keep the lock. A mount namespace of
+  # its own: what is mounted below the root, by the tests too, goes when this process does.
+  STOWAGE_OWN_MOUNTS=1 exec flock --close "$root.lock" unshare --mount --propagation private "$0" "$root" "$@"
 fi
 
 make_root() {
