@@ -90,7 +90,9 @@ export function symlink(name: string, target: string, more: Partial<CraftedDentr
   return { name, attributes: REPARSE_POINT, reparseTag: SYMLINK, content: symlinkData(target), ...more }
 }
 
-export const file = (name: string, content = `content of ${name}`): CraftedDentry => ({ name, content: Buffer.from(content) })
+export function file(name: string, content = `content of ${name}`): CraftedDentry {
+  return { name, content: Buffer.from(content) }
+}
 
 export const directory = (name: string, children: readonly CraftedDentry[]): CraftedDentry => ({ name, children })
 
@@ -154,7 +156,8 @@ function craftDentry(dentry: CraftedDentry, contents: Map<string, Uint8Array>): 
     return hash
   }
   const main = dentry.sha1 === undefined ? hashed(content ?? Buffer.alloc(0)) : Buffer.from(dentry.sha1, 'hex')
-  const extra = streams.length === 0 ? [] : [{ name: '', hash: main }, ...streams.map(s => ({ name: s.name, hash: hashed(s.content) }))]
+  const named = streams.map(stream => ({ name: stream.name, hash: hashed(stream.content) }))
+  const extra = named.length === 0 ? [] : [{ name: '', hash: main }, ...named]
   if (extra.length === 0) main.copy(bytes, 64)
   if (reparseTag === undefined) bytes.writeBigUInt64LE(linkGroup, 88)
   else bytes.writeUInt32LE(reparseTag, 88)

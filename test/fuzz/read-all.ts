@@ -1,6 +1,7 @@
 /**
  * A process that reads hostile WIM files in every way there is, for test/wim/hostile.test.ts: what crashes, hangs or takes
- * memory without bound ends this process and not the test. Its one argument is a file with tasks in JSON; it prints a report.
+ * memory without bound ends this process and not the test. Its one argument is a file
+ * with tasks in JSON; it prints a report.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +14,10 @@ export interface Task {
   /** Holds one WIM, or the parts of one. */
   readonly directory: string
   /** Once as it is; cut short at every `step` bytes; or `count` times with some bytes changed. */
-  readonly change: { readonly type: 'none' } | { readonly type: 'cut'; readonly step: number } | { readonly type: 'flip'; readonly count: number; readonly seed: number }
+  readonly change:
+    | { readonly type: 'none' }
+    | { readonly type: 'cut'; readonly step: number }
+    | { readonly type: 'flip'; readonly count: number; readonly seed: number }
 }
 
 export interface Outcome {
@@ -36,7 +40,8 @@ export interface Report {
 }
 
 const outcomes: Outcome[] = []
-for (const task of JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as readonly Task[]) outcomes.push(await run(task)) // written by hostile.test.ts
+const tasks = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as readonly Task[] // written by hostile.test.ts
+for (const task of tasks) outcomes.push(await run(task))
 const report: Report = { outcomes, peak: process.resourceUsage().maxRSS * 1024 }
 console.log(JSON.stringify(report))
 
@@ -60,8 +65,13 @@ async function run(task: Task): Promise<Outcome> {
   return { name: task.name, rounds, ends, messages: messages.slice(0, 5), untyped, slowest }
 }
 
+interface Changed {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
 /** Each file of the WIM, changed; the others are whole. */
-function* changed({ change }: Task, paths: readonly string[]): Iterable<{ readonly path: string; readonly bytes: Uint8Array }> {
+function* changed({ change }: Task, paths: readonly string[]): Iterable<Changed> {
   for (const [n, path] of paths.entries()) {
     const whole = readFileSync(path)
     if (change.type === 'none') {
@@ -81,7 +91,8 @@ function flipped(whole: Buffer, random: () => number): Buffer {
   const bytes = Buffer.from(whole)
   for (let left = 1 + (random() % 4); left > 0; left -= 1) {
     const where = random() % 4
-    const at = where === 0 ? random() % 208 : where === 1 ? bytes.length - 1 - (random() % Math.min(1500, bytes.length)) : random() % bytes.length
+    const fromEnd = bytes.length - 1 - (random() % Math.min(1500, bytes.length))
+    const at = where === 0 ? random() % 208 : where === 1 ? fromEnd : random() % bytes.length
     const value = [0, 0xff, 0x80, random() & 0xff][random() % 4] ?? 0
     bytes.writeUInt8(value, at)
   }
@@ -120,7 +131,8 @@ async function readEverything(path: string, messages: string[], untyped: string[
     })
     for (let image = 1; image <= Math.min(wim.info.imageCount, 3); image += 1) {
       await attempt(async () => {
-        for (const batch of (await wim.metadata(image)).dentries) if (batch.length === 0) throw new RangeError('an empty batch')
+        const { dentries } = await wim.metadata(image)
+        for (const batch of dentries) if (batch.length === 0) throw new RangeError('an empty batch')
       })
       await attempt(async () => {
         for await (const batch of wim.entries(image)) if (batch.length === 0) throw new RangeError('an empty batch')

@@ -1,11 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { StowageError } from '../../src/errors.js'
 import type { ExtractPathsOptions } from '../../src/wim/options.js'
 import { openWim } from '../../src/wim/wim-file.js'
+import type { Scratch } from '../support/wims.js'
 import {
   type CraftedDentry, type CraftedImage, craftWim, DIRECTORY, directory, file, MOUNT_POINT, REPARSE_POINT, SYMLINK, symlink,
   symlinkData,
@@ -31,7 +34,9 @@ const owned = (mode: number): Pick<CraftedDentry, 'unix'> => ({ unix: { uid: 123
 // From the target, base/target, to what must not be touched.
 const OUT = '..\\..\\outside'
 const VICTIM = `${OUT}\\victim`
-const NAMES = ['..', '.', 'a/b', '../../outside/new', '/', '', 'a\0b', '../..', 'a\\..\\..\\b', '\ud800', 'x/../../../outside/new']
+const NAMES = [
+  '..', '.', 'a/b', '../../outside/new', '/', '', 'a\0b', '../..', 'a\\..\\..\\b', '\ud800', 'x/../../../outside/new',
+]
 const UNIX = { options: { unixData: true }, args: ['--unix-data'] }
 
 const attempts: Readonly<Record<string, Attempt>> = {
@@ -42,41 +47,91 @@ const attempts: Readonly<Record<string, Attempt>> = {
       [`a file named ${label}`, { images }],
       [`a directory named ${label}`, { images: one(directory(name, [file('inner')])) }],
       [`a link named ${label}`, { images: one(symlink(name, OUT)) }],
-      [`a file named ${label}, extracted under another`, { images, options: { replaceInvalidNames: true }, args: ['--include-invalid-names'] }],
-      [`an image named ${label}`, { images: [{ name: name.replace(/[\0\ud800]/g, ''), tree: [file('fine')] }], image: 'all' }],
+      [
+        `a file named ${label}, extracted under another`,
+        { images, options: { replaceInvalidNames: true }, args: ['--include-invalid-names'] },
+      ],
+      [
+        `an image named ${label}`,
+        { images: [{ name: name.replace(/[\0\ud800]/g, ''), tree: [file('fine')] }], image: 'all' },
+      ],
     ]
   })),
-  'a link to a directory, with children': { images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [file('evil')] })) },
-  'a link to a directory, with an empty child': { images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [{ name: 'evil' }] })) },
+  'a link to a directory, with children': {
+    images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [file('evil')] })),
+  },
+  'a link to a directory, with an empty child': {
+    images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [{ name: 'evil' }] })),
+  },
   'a link to a directory, with a directory in it': {
     images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [directory('evil', [file('x')])] })),
   },
   'a link to a file, with children': { images: one(symlink('d', OUT, { children: [file('evil')] })) },
   'a junction with children': {
-    images: one({ name: 'd', attributes: DIRECTORY | REPARSE_POINT, reparseTag: MOUNT_POINT, content: symlinkData('C:\\outside'), children: [file('evil')] }),
+    images: one(
+      {
+        name: 'd',
+        attributes: DIRECTORY | REPARSE_POINT,
+        reparseTag: MOUNT_POINT,
+        content: symlinkData('C:\\outside'),
+        children: [file('evil')],
+      },
+    ),
   },
   'a file with children': { images: one({ ...file('d'), attributes: 0x20, children: [file('evil')] }) },
   'a link and a directory of one name': { images: one(symlink('d', OUT), directory('d', [file('evil')])) },
   'a directory and a link of one name': { images: one(directory('d', [file('evil')]), symlink('d', OUT)) },
   'a link and a file of one name': { images: one(symlink('f', VICTIM), file('f')) },
   'a link and a directory whose names differ in case': { images: one(symlink('d', OUT), directory('D', [file('evil')])) },
-  'a link group of a link and files': { images: one(symlink('a', VICTIM, { linkGroup: 5n }), { ...file('b'), linkGroup: 5n }, { ...file('c', 'other'), linkGroup: 5n }) },
-  'a link group of directories': { images: one({ ...directory('a', [file('x')]), linkGroup: 5n }, { ...directory('b', [file('y')]), linkGroup: 5n }) },
-  'an absolute link, fixed to stand in the target': { images: one(symlink('l', 'C:\\..\\..\\outside'), directory('d', [file('x')])), options: { rpfix: true }, args: ['--rpfix'] },
-  'a root that is a link': { images: [{ name: 'x', tree: [file('evil')], root: { attributes: REPARSE_POINT | DIRECTORY, reparseTag: SYMLINK, content: symlinkData(OUT) } }] },
+  'a link group of a link and files': {
+    images: one(
+      symlink('a', VICTIM, { linkGroup: 5n }),
+      { ...file('b'), linkGroup: 5n },
+      { ...file('c', 'other'), linkGroup: 5n },
+    ),
+  },
+  'a link group of directories': {
+    images: one({ ...directory('a', [file('x')]), linkGroup: 5n }, { ...directory('b', [file('y')]), linkGroup: 5n }),
+  },
+  'an absolute link, fixed to stand in the target': {
+    images: one(symlink('l', 'C:\\..\\..\\outside'), directory('d', [file('x')])),
+    options: { rpfix: true },
+    args: ['--rpfix'],
+  },
+  'a root that is a link': {
+    images: [
+      {
+        name: 'x',
+        tree: [file('evil')],
+        root: { attributes: REPARSE_POINT | DIRECTORY, reparseTag: SYMLINK, content: symlinkData(OUT) },
+      },
+    ],
+  },
   'a root that is a file': { images: [{ name: 'x', tree: [], root: { attributes: 0x20, content: Buffer.from('evil') } }] },
   'two images of one name, a link in the first where the second has a directory': {
-    images: [{ name: 'x', tree: [symlink('d', `..\\${OUT}`)] }, { name: 'x', tree: [directory('d', [file('evil')])] }], image: 'all',
+    images: [
+      { name: 'x', tree: [symlink('d', `..\\${OUT}`)] },
+      { name: 'x', tree: [directory('d', [file('evil')])] },
+    ], image: 'all',
   },
   'two images of one name, a link in the first where the second has a file': {
-    images: [{ name: 'x', tree: [symlink('d', `..\\${VICTIM}`)] }, { name: 'x', tree: [{ ...file('d'), ...owned(0o104777) }] }], image: 'all', ...UNIX,
+    images: [
+      { name: 'x', tree: [symlink('d', `..\\${VICTIM}`)] },
+      { name: 'x', tree: [{ ...file('d'), ...owned(0o104777) }] },
+    ], image: 'all', ...UNIX,
   },
   'a link with the mode of a file': { images: one(symlink('l', VICTIM, owned(0o104777))), ...UNIX },
-  'a link with the mode of a directory': { images: one(symlink('l', OUT, { ...owned(0o040777), attributes: REPARSE_POINT | DIRECTORY })), ...UNIX },
+  'a link with the mode of a directory': {
+    images: one(symlink('l', OUT, { ...owned(0o040777), attributes: REPARSE_POINT | DIRECTORY })),
+    ...UNIX,
+  },
   'a file with the mode of a link': { images: one({ ...file('l', '../../outside/victim'), ...owned(0o120777) }), ...UNIX },
   'an empty file with the mode of a link': { images: one({ name: 'l', ...owned(0o120777) }), ...UNIX },
   'a directory with the mode of a link': { images: one({ ...directory('l', [file('evil')]), ...owned(0o120777) }), ...UNIX },
-  'a directory in place of a link that stands there': { images: one(directory('d', [file('evil')])), before: (target, outside) => symlinkSync(outside, join(target, 'd')) },
+  'a directory in place of a link that stands there': {
+    images: one(directory('d', [file('evil')])),
+    before: (target, outside) => symlinkSync(outside, join(target, 'd')),
+  },
   'a directory in place of a deeper link that stands there': {
     images: one(directory('d', [directory('e', [file('evil')])])),
     before: (target, outside) => {
@@ -84,10 +139,22 @@ const attempts: Readonly<Record<string, Attempt>> = {
       symlinkSync(outside, join(target, 'd/e'))
     },
   },
-  'a file in place of a link that stands there': { images: one(file('f')), before: (target, outside) => symlinkSync(join(outside, 'victim'), join(target, 'f')) },
-  'a file in place of a link to nothing': { images: one(file('f')), before: (target, outside) => symlinkSync(join(outside, 'new'), join(target, 'f')) },
-  'an empty file in place of a link that stands there': { images: one({ name: 'f' }), before: (target, outside) => symlinkSync(join(outside, 'victim'), join(target, 'f')) },
-  'a file in place of another name of a file outside': { images: one(file('f')), before: (target, outside) => linkSync(join(outside, 'victim'), join(target, 'f')) },
+  'a file in place of a link that stands there': {
+    images: one(file('f')),
+    before: (target, outside) => symlinkSync(join(outside, 'victim'), join(target, 'f')),
+  },
+  'a file in place of a link to nothing': {
+    images: one(file('f')),
+    before: (target, outside) => symlinkSync(join(outside, 'new'), join(target, 'f')),
+  },
+  'an empty file in place of a link that stands there': {
+    images: one({ name: 'f' }),
+    before: (target, outside) => symlinkSync(join(outside, 'victim'), join(target, 'f')),
+  },
+  'a file in place of another name of a file outside': {
+    images: one(file('f')),
+    before: (target, outside) => linkSync(join(outside, 'victim'), join(target, 'f')),
+  },
   'hard links in place of links that stand there': {
     images: one({ ...file('a', 'evil'), linkGroup: 7n }, { ...file('b', 'evil'), linkGroup: 7n }),
     before: (target, outside) => ['a', 'b'].forEach(name => symlinkSync(join(outside, 'victim'), join(target, name))),
@@ -97,11 +164,17 @@ const attempts: Readonly<Record<string, Attempt>> = {
     before: (target, outside) => symlinkSync(outside, join(target, 'd')),
   },
   'all images, and a link in place of the directory of one': {
-    images: [{ name: 'x', tree: [file('evil')] }, { name: 'y', tree: [file('fine')] }], image: 'all', refused: 'INVALID_ARGUMENT',
+    images: [
+      { name: 'x', tree: [file('evil')] },
+      { name: 'y', tree: [file('fine')] },
+    ], image: 'all', refused: 'INVALID_ARGUMENT',
     before: (target, outside) => symlinkSync(outside, join(target, 'x')),
   },
   'all images, and a link in place of the number of one': {
-    images: [{ name: '..', tree: [file('evil')] }, { name: 'y', tree: [file('fine')] }], image: 'all', refused: 'INVALID_ARGUMENT',
+    images: [
+      { name: '..', tree: [file('evil')] },
+      { name: 'y', tree: [file('fine')] },
+    ], image: 'all', refused: 'INVALID_ARGUMENT',
     before: (target, outside) => symlinkSync(outside, join(target, '1')),
   },
   ...collisions(),
@@ -119,13 +192,18 @@ function collisions(): Record<string, Attempt> {
   }
   for (const [what, dentry] of Object.entries(others)) {
     for (const tree of [[directory('a', [dentry]), link], [link, directory('a', [dentry])]]) {
-      cases[`${what} and a link that come to one place, ${tree[0] === link ? 'link' : what} first`] = { images: one(...tree), paths: ['/a/f', '/b/f'], ...flat }
+      const first = tree[0] === link ? 'link' : what
+      const paths = ['/a/f', '/b/f']
+      cases[`${what} and a link that come to one place, ${first} first`] = { images: one(...tree), paths, ...flat }
     }
     const odd = { ...dentry, name: 'a/b' }
     const trap = symlink('a?b (invalid filename #1)', what === 'a directory' ? OUT : VICTIM)
     for (const tree of [[odd, trap], [trap, odd]]) {
-      cases[`${what} of an invalid name and a link of its replacement, ${tree[0] === trap ? 'link' : what} first`] = {
-        images: one(...tree), options: { unixData: true, replaceInvalidNames: true }, args: ['--unix-data', '--include-invalid-names'],
+      const first = tree[0] === trap ? 'link' : what
+      cases[`${what} of an invalid name and a link of its replacement, ${first} first`] = {
+        images: one(...tree), options: {
+          unixData: true, replaceInvalidNames: true,
+        }, args: ['--unix-data', '--include-invalid-names'],
       }
     }
   }
@@ -137,10 +215,21 @@ const listing = (directory: string): string =>
   execFileSync('find', ['.', '-printf', '%y %m %U %s %n %l %P\\0'], { cwd: directory, encoding: 'latin1' })
     .replaceAll(directory, 'TARGET').split('\0').sort().join('\n')
 const state = (directory: string): string =>
-  execFileSync('find', ['.', '-printf', '%y %m %U %s %T@ %l %P\\n', '-type', 'f', '-exec', 'cat', '{}', ';'], { cwd: directory, encoding: 'latin1' })
+  execFileSync(
+    'find',
+    ['.', '-printf', '%y %m %U %s %T@ %l %P\\n', '-type', 'f', '-exec', 'cat', '{}', ';'],
+    { cwd: directory, encoding: 'latin1' },
+  )
+
+interface Place {
+  readonly target: string
+  readonly wim: string
+  /** Everything but what is in the target. */
+  readonly whole: () => string
+}
 
 /** A target two directories below a place of its own, and beside it what nobody may touch. */
-function place(t: { teardown(clean: () => void): unknown }, { before }: Attempt): { target: string; outside: string; wim: string; whole: () => string } {
+function place(t: Scratch, { before }: Attempt): Place {
   const root = mkdtempSync(join(tmpdir(), 'stowage-contain-'))
   t.teardown(() => rmSync(root, { recursive: true, force: true }))
   const [target, outside, wim] = [join(root, 'base/target'), join(root, 'outside'), join(root, 'x.wim')]
@@ -150,12 +239,12 @@ function place(t: { teardown(clean: () => void): unknown }, { before }: Attempt)
   before?.(target, outside)
   for (const path of [join(outside, 'victim'), outside]) utimesSync(path, 1e9, 1e9)
   chmodSync(join(outside, 'victim'), 0o640)
-  // Everything but what is in the target.
-  const whole = (): string => `${state(outside)}${execFileSync('find', ['.', '-path', './base/target/*', '-prune', '-o', '-printf', '%y %P\\n'], { cwd: root, encoding: 'utf8' })}`
-  return { target, outside, wim, whole }
+  const around = ['.', '-path', './base/target/*', '-prune', '-o', '-printf', '%y %P\\n']
+  const whole = (): string => `${state(outside)}${execFileSync('find', around, { cwd: root, encoding: 'latin1' })}`
+  return { target, wim, whole }
 }
 
-t.test('WimFile.extract() and extractPaths() write nothing outside the target, and else what wimlib-imagex writes', async t => {
+t.test('WimFile.extract() and extractPaths() write nothing outside the target, else what wimlib-imagex writes', async t => {
   for (const [what, attempt] of Object.entries(attempts)) {
     const { images, image = 1, paths, options = {}, args = [], refused } = attempt
     const ours = place(t, attempt)

@@ -22,7 +22,15 @@ async function readAll(t: Test, tasks: readonly Task[]): Promise<ReadonlyMap<str
   t.teardown(() => rmSync(scratch, { recursive: true, force: true }))
   const list = join(scratch, 'tasks.json')
   writeFileSync(list, JSON.stringify(tasks))
-  const command = ['-c', `ulimit -v ${MOST_ADDRESSES} -c 0; exec "$@"`, 'bash', process.execPath, ...process.execArgv, CHILD, list]
+  const command = [
+    '-c',
+    `ulimit -v ${MOST_ADDRESSES} -c 0; exec "$@"`,
+    'bash',
+    process.execPath,
+    ...process.execArgv,
+    CHILD,
+    list,
+  ]
   const child = spawn('bash', command, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 150_000 })
   let [out, err] = ['', '']
   child.stdout.on('data', piece => (out += String(piece)))
@@ -44,7 +52,8 @@ const FORMS = {
   solid: ['--solid', '--solid-chunk-size=32K'], pipable: ['--pipable'],
 }
 const words = (n: number): Buffer => Buffer.from(Array.from({ length: 900 }, (_, i) => `${(i * n) % 977}`).join(' '))
-const SMALL = { 'a/text': words(7), 'a/deep/er/text': words(11), 'a/copy': words(7), 'noise': Buffer.from(Array.from({ length: 3000 }, (_, n) => (n * n * 31) >> 3 & 255)), 'empty': Buffer.alloc(0) }
+const noise = Buffer.from(Array.from({ length: 3000 }, (_, n) => ((n * n * 31) >> 3) & 255))
+const SMALL = { 'a/text': words(7), 'a/deep/er/text': words(11), 'a/copy': words(7), noise, 'empty': Buffer.alloc(0) }
 
 /** A directory with nothing but a small WIM of this form, or its parts. */
 function small(t: Test, form: keyof typeof FORMS | 'split'): string {
@@ -67,7 +76,7 @@ function splitSmall(t: Test): string[] {
 
 const forms = [...Object.keys(FORMS), 'split'] as (keyof typeof FORMS | 'split')[]
 
-t.test('openWim(), verifyWim() and entries() take a WIM cut short anywhere for what it is', { timeout: 200_000 }, async t => {
+t.test('openWim(), verifyWim() and entries() take a WIM cut short for what it is', { timeout: 200_000 }, async t => {
   const tasks = forms.map((name): Task => (
     { name, directory: small(t, name), change: { type: 'cut', step: name === 'split' ? 262_144 : 512 } }))
   for (const [form, { rounds, ends }] of await readAll(t, tasks)) {
@@ -79,24 +88,28 @@ t.test('openWim(), verifyWim() and entries() take a WIM cut short anywhere for w
 t.test('openWim(), verifyWim() and entries() take bytes changed by chance', { timeout: 200_000 }, async t => {
   const tasks = forms.map((name, n): Task => (
     { name, directory: small(t, name), change: { type: 'flip', count: name === 'split' ? 30 : 300, seed: 77 + n } }))
-  const halves = await Promise.all([readAll(t, tasks.filter((_, n) => n % 2 === 0)), readAll(t, tasks.filter((_, n) => n % 2 === 1))])
+  const halves = await Promise.all(
+    [readAll(t, tasks.filter((_, n) => n % 2 === 0)), readAll(t, tasks.filter((_, n) => n % 2 === 1))],
+  )
   for (const [form, { rounds, ends }] of [...halves[0], ...halves[1]]) {
     t.ok(rounds >= (form === 'split' ? 30 : 300), `${form}: ${rounds} rounds`)
     const { ok = 0, ...wrong } = ends
-    t.ok(Object.values(wrong).reduce((sum, times) => sum + times, 0) > ok, `${form}: most are seen to be wrong: ${JSON.stringify(ends)}`)
+    t.ok(
+      Object.values(wrong).reduce((sum, times) => sum + times, 0) > ok,
+      `${form}: most are seen to be wrong: ${JSON.stringify(ends)}`,
+    )
   }
 })
 
-/** A WIM as `change` leaves it; `at` are the offsets of its blob table, its XML and of the entries of the table. */
-function changed(t: Test, form: keyof typeof FORMS, change: (wim: Buffer, at: { table: number; xml: number; entries: number[] }) => Buffer | void): string {
+/** A WIM as `change` leaves it, who is told where the entries of its blob table stand. */
+function changed(t: Test, form: keyof typeof FORMS, change: (wim: Buffer, entries: readonly number[]) => void): string {
   const directory = small(t, form)
   const path = join(directory, 'tree.wim')
   const wim = readFileSync(path)
   const header = form === 'pipable' ? wim.length - 208 : 0
   const [table, size] = [Number(wim.readBigUInt64LE(header + 0x38)), wim.readUIntLE(header + 0x30, 6)]
-  const entries = Array.from({ length: Math.floor(size / 50) }, (_, n) => table + n * 50)
-  const result = change(wim, { table, xml: Number(wim.readBigUInt64LE(header + 0x50)), entries })
-  writeFileSync(path, result ?? wim)
+  change(wim, Array.from({ length: Math.floor(size / 50) }, (_, n) => table + n * 50))
+  writeFileSync(path, wim)
   return directory
 }
 
@@ -107,9 +120,21 @@ t.test('openWim() and verifyWim() bear sizes, offsets and counts that no file ca
   const lies: Record<string, string> = {}
   for (const form of ['none', 'lzx', 'solid', 'pipable'] as const) {
     for (const [n, huge] of HUGE.entries()) {
-      lies[`${form}: offset of a blob, ${n}`] = changed(t, form, (wim, { entries }) => void wim.writeBigUInt64LE(huge, (entries.find(entry => !isMetadata(wim, entry)) ?? 0) + 8))
-      lies[`${form}: size of a blob, ${n}`] = changed(t, form, (wim, { entries }) => void wim.writeBigUInt64LE(huge, (entries.find(entry => !isMetadata(wim, entry)) ?? 0) + 16))
-      lies[`${form}: size of the metadata, ${n}`] = changed(t, form, (wim, { entries }) => void wim.writeBigUInt64LE(huge, (entries.find(entry => isMetadata(wim, entry)) ?? 0) + 16))
+      lies[`${form}: offset of a blob, ${n}`] = changed(
+        t,
+        form,
+        (wim, entries) => void wim.writeBigUInt64LE(huge, (entries.find(entry => !isMetadata(wim, entry)) ?? 0) + 8),
+      )
+      lies[`${form}: size of a blob, ${n}`] = changed(
+        t,
+        form,
+        (wim, entries) => void wim.writeBigUInt64LE(huge, (entries.find(entry => !isMetadata(wim, entry)) ?? 0) + 16),
+      )
+      lies[`${form}: size of the metadata, ${n}`] = changed(
+        t,
+        form,
+        (wim, entries) => void wim.writeBigUInt64LE(huge, (entries.find(entry => isMetadata(wim, entry)) ?? 0) + 16),
+      )
     }
     const header = (wim: Buffer): number => (form === 'pipable' ? wim.length - 208 : 0)
     for (const size of [0xffffffff, 0x80000000, 1 << 30, 3, 1]) {
@@ -120,13 +145,22 @@ t.test('openWim() and verifyWim() bear sizes, offsets and counts that no file ca
     }
     for (const [what, at] of [['blob table', 0x30], ['XML', 0x48], ['integrity table', 0x7c]] as const) {
       lies[`${form}: a huge ${what}`] = changed(t, form, wim => void wim.writeBigUInt64LE(1n << 62n, header(wim) + at + 16))
-      lies[`${form}: a ${what} past the end`] = changed(t, form, wim => void wim.writeBigUInt64LE(1n << 62n, header(wim) + at + 8))
+      lies[`${form}: a ${what} past the end`] = changed(
+        t,
+        form,
+        wim => void wim.writeBigUInt64LE(1n << 62n, header(wim) + at + 8),
+      )
     }
     lies[`${form}: the most parts`] = changed(t, form, wim => void wim.writeUInt32LE(0xffff0001, header(wim) + 0x28))
   }
-  const outcomes = await readAll(t, Object.entries(lies).map(([name, directory]): Task => ({ name, directory, change: { type: 'none' } })))
+  const outcomes = await readAll(
+    t,
+    Object.entries(lies).map(([name, directory]): Task => ({ name, directory, change: { type: 'none' } })),
+  )
   t.equal(outcomes.size, Object.keys(lies).length)
-  for (const [what, { ends }] of outcomes) if (/of a blob|of the metadata|past the end/.test(what)) t.equal(ends['ok'], undefined, `${what} is seen`)
+  for (const [what, { ends }] of outcomes) {
+    if (/of a blob|of the metadata|past the end/.test(what)) t.equal(ends['ok'], undefined, `${what} is seen`)
+  }
 })
 
 t.test('openWim(), verifyWim() and entries() bear trees that no tool writes', { timeout: 200_000 }, async t => {
@@ -137,15 +171,23 @@ t.test('openWim(), verifyWim() and entries() bear trees that no tool writes', { 
   }
   let deep: CraftedDentry[] = [file('x')]
   for (let level = 0; level < 10_000; level += 1) deep = [directory('d', deep)]
-  let long: CraftedDentry[] = Array.from({ length: 3000 }, (_, n) => ({ name: `file ${n}`, sha1: n.toString(16).padStart(40, '1') }))
+  let long: CraftedDentry[] = Array.from(
+    { length: 3000 },
+    (_, n) => ({ name: `file ${n}`, sha1: n.toString(16).padStart(40, '1') }),
+  )
   for (let level = 0; level < 120; level += 1) long = [directory('n'.repeat(250), long)]
   const images: Readonly<Record<string, readonly CraftedImage[]>> = {
     'doubling': [{ tree: doubling }],
     'a directory in itself': [{ tree: [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 1 }])] }],
-    'the root in a directory': [{ tree: [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 0 }])] }],
+    'the root in a directory': [
+      { tree: [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 0 }])] },
+    ],
     'deep': [{ tree: deep }],
     'missing blobs below long paths': [{ tree: long }],
-    'one metadata for many images': Array.from({ length: 500 }, (_, n) => ({ name: `${n}`, tree: Array.from({ length: 500 }, (_, m) => file(`${m}`, 'same')) })),
+    'one metadata for many images': Array.from(
+      { length: 500 },
+      (_, n) => ({ name: `${n}`, tree: Array.from({ length: 500 }, (_, m) => file(`${m}`, 'same')) }),
+    ),
   }
   const scratch = t.testdir(Object.fromEntries(Object.keys(images).map(name => [name, {}])))
   const tasks = Object.entries(images).map(([name, list]): Task => {
@@ -155,15 +197,19 @@ t.test('openWim(), verifyWim() and entries() bear trees that no tool writes', { 
   const outcomes = await readAll(t, tasks)
   const ends = Object.fromEntries([...outcomes].map(([name, outcome]) => [name, outcome.ends]))
   t.match(ends, {
-    'doubling': { WIM_CORRUPT: 1 }, 'a directory in itself': { WIM_CORRUPT: 1 }, 'the root in a directory': { WIM_CORRUPT: 1 },
-    'deep': { WIM_CORRUPT: 1 }, 'missing blobs below long paths': { WIM_CORRUPT: 1 }, 'one metadata for many images': { ok: 1 },
+    'doubling': { WIM_CORRUPT: 1 },
+    'a directory in itself': { WIM_CORRUPT: 1 },
+    'the root in a directory': { WIM_CORRUPT: 1 },
+    'deep': { WIM_CORRUPT: 1 },
+    'missing blobs below long paths': { WIM_CORRUPT: 1 },
+    'one metadata for many images': { ok: 1 },
   })
   t.match(outcomes.get('missing blobs below long paths')?.messages[0], /does not hold the blob with SHA-1 1+/)
   t.match(outcomes.get('deep')?.messages.join('\n'), /paths that are longer than any system has them/)
   t.match(outcomes.get('doubling')?.messages.join('\n'), /directories that (share dentries|overlap)/)
 })
 
-t.test('openWim() takes no XML data and no blob table that are too large once decompressed', { timeout: 200_000 }, async t => {
+t.test('openWim() takes no XML data and no blob table that grow without measure', { timeout: 200_000 }, async t => {
   // 700 MiB of zeros, compressed as the WIM's own format has it: 1 MB.
   const zeros = t.testdir({ tree: {} })
   writeFileSync(join(zeros, 'tree/zero'), '')
@@ -172,7 +218,8 @@ t.test('openWim() takes no XML data and no blob table that are too large once de
   rmSync(join(zeros, 'tree'), { recursive: true })
   const wim = readFileSync(join(zeros, 'z.wim'))
   const [table, size] = [Number(wim.readBigUInt64LE(0x38)), wim.readUIntLE(0x30, 6)]
-  const entry = Array.from({ length: size / 50 }, (_, n) => table + n * 50).find(at => wim.readBigUInt64LE(at + 16) === BigInt(700 * MIB)) ?? 0
+  const entries = Array.from({ length: size / 50 }, (_, n) => table + n * 50)
+  const entry = entries.find(at => wim.readBigUInt64LE(at + 16) === BigInt(700 * MIB)) ?? 0
   const tasks = ([['XML', 0x48], ['blob table', 0x30]] as const).map(([name, at]): Task => {
     const lying = Buffer.from(wim)
     wim.copy(lying, at, entry, entry + 24)

@@ -18,7 +18,8 @@ const wholeToWimlib = (...args: readonly string[]): boolean => spawnSync('wimlib
 
 /** Where the metadata of each image stand in the file, and in how many bytes. */
 function metadataOf(path: string): { readonly offset: number; readonly size: number }[] {
-  return wimlib('info', path, '--blobs').split(/\n\s*\n/).filter(block => block.includes('WIM_RESHDR_FLAG_METADATA')).map(block => ({
+  const blocks = wimlib('info', path, '--blobs').split(/\n\s*\n/)
+  return blocks.filter(block => block.includes('WIM_RESHDR_FLAG_METADATA')).map(block => ({
     offset: Number(/^Offset in WIM\s+= (\d+)/m.exec(block)?.[1]),
     size: Number((/^Compressed size\s+= (\d+)/m.exec(block) ?? /^Uncompressed size\s+= (\d+)/m.exec(block))?.[1]),
   }))
@@ -48,7 +49,11 @@ t.test('verifyWim() goes on after damaged blobs, and names them all with their f
     const corruptions = damaged.map(blob => corruptBlob(path, blob.sha1))
     const { findings, blobs } = await verify(path)
     t.equal(blobs, 40)
-    t.same(findings.map(({ type, sha1 }) => [type, sha1]).sort(), corruptions.map(({ sha1 }) => ['blob', sha1]).sort(), args.join())
+    t.same(
+      findings.map(({ type, sha1 }) => [type, sha1]).sort(),
+      corruptions.map(({ sha1 }) => ['blob', sha1]).sort(),
+      args.join(),
+    )
     for (const finding of findings) {
       t.equal(finding.uses, 1)
       t.equal(finding.paths?.length, 1)
@@ -62,7 +67,9 @@ t.test('verifyWim() goes on after damaged blobs, and names them all with their f
 })
 
 t.test('verifyWim() names every blob of a damaged chunk of a solid WIM, and no other', async t => {
-  const files = Object.fromEntries(Object.entries(FILES).flatMap(([name, bytes]) => [[name, bytes], [`${name}.copy`, bytes]]))
+  const files = Object.fromEntries(
+    Object.entries(FILES).flatMap(([name, bytes]) => [[name, bytes], [`${name}.copy`, bytes]]),
+  )
   const path = directoryWim(t, { files, args: ['--solid', '--solid-chunk-size=128K'] })
   corruptBlob(path)
   const { findings, blobs } = await verify(path)
@@ -119,7 +126,8 @@ t.test('verifyWim() names what a delta WIM misses, until it gets it', async t =>
   await using wim = await openWim(delta)
   const { findings, blobs } = await verifyWim(wim)
   t.equal(blobs, 1)
-  t.same(findings.map(({ type, image, uses, paths }) => ({ type, image, uses, paths: [...paths ?? []].sort() })).sort((a, b) => b.uses! - a.uses!), [
+  const missing = findings.map(({ type, image, uses = 0, paths = [] }) => ({ type, image, uses, paths: [...paths].sort() }))
+  t.same(missing.sort((a, b) => b.uses - a.uses), [
     { type: 'missing-blob', image: 1, uses: 2, paths: ['/d/copy', '/d/old'] },
     { type: 'missing-blob', image: 1, uses: 1, paths: ['/d/older'] },
   ])
@@ -143,7 +151,11 @@ t.test('verifyWim() checks integrity tables, where there are some and it is aske
     let entry = Number(wim.readBigUInt64LE((form === '--pipable' ? wim.length - 208 : 0) + 0x38))
     while ((wim.readUInt8(entry + 7) & 2) !== 0) entry += 50
     flipByte(path, entry + 26)
-    t.match((await verify(path)).findings, [{ type: 'integrity', part: 1, offset: 208, message: /integrity table says/ }], form)
+    t.match(
+      (await verify(path)).findings,
+      [{ type: 'integrity', part: 1, offset: 208, message: /integrity table says/ }],
+      form,
+    )
     t.same((await verify(path, { integrity: false })).findings, [])
     t.notOk(wholeToWimlib(path))
   }
@@ -152,7 +164,8 @@ t.test('verifyWim() checks integrity tables, where there are some and it is aske
   const checked = readdirSync(dirname(parts[0] ?? '')).filter(name => name.startsWith('checked'))
   const told = new Set<string | undefined>()
   const first = join(dirname(parts[0] ?? ''), 'checked.swm')
-  t.same((await verify(first, { onProgress: event => void (event.type === 'verify-integrity' && told.add(event.path)) })).findings, [])
+  const onProgress = (event: WimProgress): void => void (event.type === 'verify-integrity' && told.add(event.path))
+  t.same((await verify(first, { onProgress })).findings, [])
   t.equal(told.size, checked.length, 'every part has one')
 })
 
@@ -180,10 +193,16 @@ t.test('verifyWim() takes no integrity table that cannot be right', async t => {
 
 t.test('verifyWim() reads no bytes twice, and says which blobs stand on those of others', async t => {
   const path = join(t.testdir(), 'x.wim')
-  craftWim(path, [{ tree: [file('a', 'x'.repeat(5000)), file('b', 'y'.repeat(5000)), directory('d', [file('c', 'z'.repeat(5000))])] }])
+  craftWim(
+    path,
+    [{ tree: [file('a', 'x'.repeat(5000)), file('b', 'y'.repeat(5000)), directory('d', [file('c', 'z'.repeat(5000))])] }],
+  )
   const wim = readFileSync(path)
   const table = Number(wim.readBigUInt64LE(0x38))
-  wim.writeBigUInt64LE(wim.readBigUInt64LE(table + 8) + 10n, table + 50 + 8) // the second blob begins ten bytes into the first
+  wim.writeBigUInt64LE(
+    wim.readBigUInt64LE(table + 8) + 10n,
+    table + 50 + 8,
+  ) // the second blob begins ten bytes into the first
   writeFileSync(path, wim)
   const { findings, blobs } = await verify(path)
   t.equal(blobs, 2)
@@ -194,7 +213,9 @@ t.test('verifyWim() tells its progress in order, to the end', async t => {
   const events: WimProgress[] = []
   const { bytes, blobs } = await verify(richWim(t, 'lzms'), { onProgress: event => void events.push(event) })
   t.same(
-    events.filter(event => event.type.startsWith('verify-image')).map(event => [event.type, 'image' in event ? event.image : 0]),
+    events.filter(
+      event => event.type.startsWith('verify-image'),
+    ).map(event => [event.type, 'image' in event ? event.image : 0]),
     [['verify-image-begin', 1], ['verify-image-end', 1], ['verify-image-begin', 2], ['verify-image-end', 2]],
   )
   const streams = events.filter(event => event.type === 'verify-streams')
@@ -205,7 +226,10 @@ t.test('verifyWim() tells its progress in order, to the end', async t => {
 })
 
 t.test('verifyWim() ends within a second of an abort, and leaves no thread', async t => {
-  const path = directoryWim(t, { files: { big: Buffer.alloc(96 << 20, 'content that takes a while') }, args: ['--compress=none'] })
+  const path = directoryWim(
+    t,
+    { files: { big: Buffer.alloc(96 << 20, 'content that takes a while') }, args: ['--compress=none'] },
+  )
   await verify(path)
   const threads = (): number => readdirSync('/proc/self/task').length
   const before = threads()
@@ -247,5 +271,7 @@ t.test('verifyWim() finds what became of the file after it was opened', async t 
 
 t.test('verifyWim() refuses threads that make no sense', async t => {
   await using wim = await openWim(richWim(t))
-  for (const threads of [0, 1.5, 257]) await t.rejects(async () => await verifyWim(wim, { threads }), { code: 'INVALID_ARGUMENT' })
+  for (const threads of [0, 1.5, 257]) {
+    await t.rejects(async () => await verifyWim(wim, { threads }), { code: 'INVALID_ARGUMENT' })
+  }
 })
