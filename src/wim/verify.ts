@@ -1,8 +1,7 @@
 /** Verifies a whole WIM with our own readers: all that is wrong with it, not just what is wrong first. */
-import { availableParallelism } from 'node:os'
-import { StowageError } from '../errors.js'
 import type { NativeWimFile } from './binding.js'
-import { type Job, startJob } from './job.js'
+import { checkedThreads } from './flags.js'
+import { startJob } from './job.js'
 import type { JobOptions } from './options.js'
 
 export interface VerifyOptions extends JobOptions {
@@ -44,15 +43,6 @@ export interface WimFinding {
   readonly part?: number | undefined
 }
 
-/** A {@link verifyWim} for whoever keeps jobs in line: its result is a {@link WimVerification}. */
-export function startVerification(native: NativeWimFile, path: string, options: VerifyOptions = {}): Job {
-  const { integrity = true, threads = availableParallelism() } = options
-  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
-    throw new StowageError('INVALID_ARGUMENT', `expected 1 to 256 threads but found ${threads}`)
-  }
-  return startJob('verify', { wim: native, integrity: integrity ? 1 : 0, threads }, path, options)
-}
-
 /**
  * Checks integrity tables, the metadata of every image, that every stream has its blob, and the SHA-1 of every blob. Goes on
  * after what is damaged. Throws ABORTED, or an error that says nothing of the WIM; that it is damaged is no error.
@@ -62,6 +52,8 @@ export async function verifyWim(
   wim: { readonly native: NativeWimFile; readonly path: string | undefined },
   options: VerifyOptions = {},
 ): Promise<WimVerification> {
-  const result = await startVerification(wim.native, wim.path ?? 'a new WIM', options).result
-  return result as WimVerification // made by native/wim/verifier.cc, as declared above
+  const { integrity = true, threads } = options
+  const args = { wim: wim.native, integrity: integrity ? 1 : 0, threads: checkedThreads(threads) }
+  const { result } = startJob('verify', args, wim.path ?? 'a new WIM', options)
+  return await result as WimVerification // made by native/wim/verifier.cc, as declared above
 }
