@@ -38,7 +38,7 @@ class WimJob::State : public wim::Observer, public std::enable_shared_from_this<
   // Hooks run last in, first out: the thread is told before Node takes the function away that it calls.
   void Guard() { napi_add_env_cleanup_hook(env_, StopAtExit, this); }
 
-  void Run(const std::string& operation, const wim::Object& arguments) {
+  void Run(const std::string& operation, wim::Object arguments) {
     std::optional<wim::Value> result;
     std::optional<wim::Error> failure;
     try {
@@ -47,6 +47,8 @@ class WimJob::State : public wim::Observer, public std::enable_shared_from_this<
     } catch (...) {
       failure = CurrentError();
     }
+    // Before anybody hears of the end: who then closes a WIM is the last to hold it.
+    arguments.clear();
     std::lock_guard<std::mutex> lock(mutex_);
     result_ = std::move(result);
     failure_ = std::move(failure);
@@ -180,8 +182,8 @@ WimJob::WimJob(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WimJob>(info) 
   state_ = std::make_shared<State>(env, info[2].As<Napi::Function>());
   state_->Guard();
   try {
-    std::thread([state = state_, operation = std::move(operation), arguments = std::move(arguments)] {
-      state->Run(operation, arguments);
+    std::thread([state = state_, operation = std::move(operation), arguments = std::move(arguments)]() mutable {
+      state->Run(operation, std::move(arguments));
     }).detach();
   } catch (const std::exception& error) {
     state_->Abandon();

@@ -189,6 +189,7 @@ const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hin
   WIMLIB_ERR_WIM_IS_READONLY: { code: 'PERMISSION_DENIED' },
   WIMLIB_ERR_ALREADY_LOCKED: { code: 'BUSY', hint: 'Another program is changing this WIM: wait for it.' },
   WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY: { code: 'BUSY', hint: 'Close what is open in the mounted image, or force it.' },
+  WIMLIB_ERR_IMAGE_HAS_MULTIPLE_REFERENCES: { code: 'BUSY', hint: 'Close the WIM that the image was exported to or from first.' },
   WIMLIB_ERR_RESOURCE_NOT_FOUND: {
     code: 'BLOB_MISSING',
     hint: 'This is a delta WIM, or a part is missing: name the WIM files that hold the rest (--ref).',

@@ -217,6 +217,18 @@ t.test('closing while busy waits, closing twice is fine, and a closed WIM says s
   await t.rejects(other.exportImage(1, wim), { code: 'INVALID_ARGUMENT' })
 })
 
+t.test('a WIM that is closed is let go of at once: what it referred to can be changed', async t => {
+  await using wim = await openWim(directoryWim(t))
+  for (let n = 0; n < 20; n += 1) {
+    const other = await createWim()
+    await wim.exportImage(1, other)
+    await t.rejects(wim.update(1, [{ type: 'delete', path: '/nothing', force: true }]), { code: 'BUSY', hint: /Close/ })
+    await other.property(1, 'NAME')
+    await other[Symbol.asyncDispose]()
+    await wim.update(1, [{ type: 'delete', path: '/nothing', force: true }])
+  }
+})
+
 t.test('jobs live through lost references, ended worker threads and a process that ends in the middle', async t => {
   const root = bigTree(t)
   const script = join(root, 'lifetime.cjs')
