@@ -1,7 +1,8 @@
 /** Opening WIM files as commands name them, and choosing an image of one. */
 import { readFile, stat } from 'node:fs/promises'
+import { addAbortSignal } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { fileError, StowageError } from '../../errors.js'
+import { abortError, fileError, StowageError } from '../../errors.js'
 import type { ImageNumber } from '../../wim/options.js'
 import { decodeText } from '../../wim/text-file.js'
 import { openWim, type WimFile } from '../../wim/wim-file.js'
@@ -48,11 +49,10 @@ export async function chooseOneImage(wim: WimFile, word: string | undefined): Pr
 
 /** The text of a file, or of stdin where `path` is `-`. */
 export async function readText(path: string, signal: AbortSignal): Promise<string> {
-  if (path === '-') return decodeText(await buffer(process.stdin))
   try {
-    return decodeText(await readFile(path, { signal }))
+    return decodeText(path === '-' ? await buffer(addAbortSignal(signal, process.stdin)) : await readFile(path, { signal }))
   } catch (error) {
-    throw fileError(error, path)
+    throw abortError(fileError(error, path === '-' ? 'stdin' : path), signal)
   }
 }
 

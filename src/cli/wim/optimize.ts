@@ -22,7 +22,8 @@ export const optimize = wimCommand({
     const { output, write } = compressionRequest(values)
     await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
     const before = wim.info.size
-    await wim.setOutput(output)
+    // From 1.14, wimlib-imagex makes all of a solid WIM LZMS, as those who make such WIMs do
+    await wim.setOutput({ ...output, compression: output.compression ?? (write.solid ? 'lzms' : undefined) })
     const options = writeOptions(values)
     await wim.overwrite({
       ...options,

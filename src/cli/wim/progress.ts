@@ -86,6 +86,8 @@ function noteOf(event: WimProgress, verbose: boolean): string | undefined {
   switch (event.type) {
     case 'scan-dentry':
       return scanNote(event, verbose)
+    case 'update-end-command':
+      return verbose ? `Done: ${event.command} ${event.paths.join(' ')}` : undefined
     case 'replace-file':
       return verbose ? `Replacing ${event.path}` : undefined
     case 'wimboot-exclude':

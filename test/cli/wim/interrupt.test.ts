@@ -1,6 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { text } from '../../../fixtures/make/bytes.js'
 import { type CommandResult, stowage } from '../../support/command.js'
@@ -52,4 +54,19 @@ t.test('wim dir and capture - end quietly when their reader has gone', async t =
   t.equal(full.status, 1)
   t.match(String(full.stderr), /the result cannot be written to stdout/)
   t.same(execFileSync('ls', [cwd], { encoding: 'utf8' }), 'tree\ntree.wim\n')
+})
+
+t.test('wim update and apply - end when they are interrupted while they wait for stdin', async t => {
+  await stowageWim(['--version'])
+  const main = join(import.meta.dirname, '../../../.tap/command', String(process.pid), 'dist/cli/main.js')
+  for (const words of [['update', 'tree.wim'], ['apply', '-', 'target'], ['capture', '-', 'new.wim', '--source-list']]) {
+    const child = spawn(process.execPath, [main, 'wim', ...words], { cwd, stdio: ['pipe', 'ignore', 'ignore'] })
+    const ended = once(child, 'close')
+    await setTimeout(2000) // there is nothing to be seen of a program that waits
+    const asked = Date.now()
+    child.kill('SIGINT')
+    t.same(await ended, [130, null], words.join(' '))
+    t.ok(Date.now() - asked < 5000)
+  }
+  t.ok(readFileSync(join(cwd, 'tree.wim')).equals(before))
 })

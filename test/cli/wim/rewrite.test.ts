@@ -63,9 +63,12 @@ t.test('wim export - writes a pipable WIM to stdout, and reads split WIMs', asyn
 
 t.test('wim optimize - makes what wimlib-imagex makes', async t => {
   for (const words of [
-    [], ['--recompress'], ['--compress=xpress:80', '--chunk-size=4K'], ['--solid', '--solid-compress=lzx:20', '--solid-chunk-size=128K'],
+    [], ['--recompress'], ['--compress=xpress:80', '--chunk-size=4K'], ['--solid', '--compress=lzx', '--solid-compress=lzx:20', '--solid-chunk-size=128K'],
     ['--pipable'], ['--nocheck', '--unsafe-compact'], ['--compress=none', '--not-pipable', '--check', '--threads=1'],
   ]) await same(t, 'tree.wim', wim => ['optimize', wim, ...words])
+  await stowageWim(['optimize', 'ours.wim', '--solid', '--solid-chunk-size=1M'], { cwd })
+  t.match(told(join(cwd, 'ours.wim')), /^Compression: +LZMS\nChunk Size: +131072 /m, 'as from wimlib 1.14')
+  await stowageWim(['optimize', 'ours.wim', '--compress=none'], { cwd })
   const { stdout } = await stowageWim(['optimize', 'ours.wim', '--compress=max', '--json'], { cwd })
   const { size, sizeBefore } = JSON.parse(String(stdout))
   t.ok(size < sizeBefore)
