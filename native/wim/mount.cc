@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "containment.h"
 #include "error.h"
 #include "library.h"
 #include "operations.h"
@@ -114,6 +115,7 @@ void MountImage(const Object& values) {
   const std::string directory = request.Text("directory");
   const auto staging = request.OptionalText("stagingDirectory");
   WIMStruct* handle = std::get<std::shared_ptr<const OpenWim> >(wim)->library->handle.get();
+  CheckTree(*std::get<std::shared_ptr<const OpenWim>>(wim)->archive, static_cast<uint32_t>(image));
   ForgetSignalHandlers();
   const pid_t self = getpid();
   CheckLibrary("mount image " + std::to_string(image) + " on " + directory, [&] {

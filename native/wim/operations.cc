@@ -507,15 +507,6 @@ Value Entries(const Call& call) {
 
 Value Resources(const Call& call) { return ListResources(call.Handle()); }
 
-Value Unmount(const Call& call) {
-  const std::string directory = call.arguments.Text("directory");
-  CheckLibrary("unmount " + directory, [&] {
-    return wimlib_unmount_image_with_progress(ToLibrary(directory).c_str(), call.Flags(), Progress::Handle,
-                                              &call.progress);
-  });
-  return {};
-}
-
 Value VerifyWim(const Call& call) { return Verify(call.arguments, call.observer); }
 
 // Of which images an operation has libwim load the trees: those are looked at first.
@@ -557,7 +548,6 @@ const std::map<std::string, Operation>& Operations() {
       {"setOutput", {SetOutput}},
       {"setProperty", {SetProperty}},
       {"split", {Split}},
-      {"unmount", {Unmount}},
       {"update", {Update, Loads::kImage}},
       {"verify", {VerifyWim}},
       {"write", {Write, Loads::kImage}},

@@ -1,7 +1,4 @@
-/** Verifies a whole WIM with our own readers: all that is wrong with it, not just what is wrong first. */
-import type { NativeWimFile } from './binding.js'
-import { checkedThreads } from './flags.js'
-import { startJob } from './job.js'
+/** What `WimFile.verify()` is asked, and what it finds: all that is wrong with a WIM, not just what is wrong first. */
 import type { JobOptions } from './options.js'
 
 export interface VerifyOptions extends JobOptions {
@@ -41,19 +38,4 @@ export interface WimFinding {
   readonly offset?: number | undefined
   /** The file, by the number of its part, from 1. */
   readonly part?: number | undefined
-}
-
-/**
- * Checks integrity tables, the metadata of every image, that every stream has its blob, and the SHA-1 of every blob. Goes on
- * after what is damaged. Throws ABORTED, or an error that says nothing of the WIM; that it is damaged is no error.
- * Tells `verify-integrity`, `verify-image-begin`, `verify-image-end` and `verify-streams`.
- */
-export async function verifyWim(
-  wim: { readonly native: NativeWimFile; readonly path: string | undefined },
-  options: VerifyOptions = {},
-): Promise<WimVerification> {
-  const { integrity = true, threads } = options
-  const args = { wim: wim.native, integrity: integrity ? 1 : 0, threads: checkedThreads(threads) }
-  const { result } = startJob('verify', args, wim.path ?? 'a new WIM', options)
-  return await result as WimVerification // made by native/wim/verifier.cc, as declared above
 }

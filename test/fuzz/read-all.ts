@@ -7,7 +7,6 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StowageError } from '../../src/errors.js'
 import { openWim } from '../../src/wim/wim-file.js'
-import { verifyWim } from '../../src/wim/verify.js'
 
 export interface Task {
   readonly name: string
@@ -125,7 +124,7 @@ async function readEverything(path: string, messages: string[], untyped: string[
     await using wim = await openWim(path)
     wim.images()
     await attempt(async () => {
-      const { findings } = await verifyWim(wim, { threads: 2 })
+      const { findings } = await wim.verify({ threads: 2 })
       if (findings.length > 0) end = 'findings'
       messages.push(...findings.map(({ message }) => message))
     })

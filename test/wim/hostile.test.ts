@@ -76,7 +76,7 @@ function splitSmall(t: Test): string[] {
 
 const forms = [...Object.keys(FORMS), 'split'] as (keyof typeof FORMS | 'split')[]
 
-t.test('openWim(), verifyWim() and entries() take a WIM cut short for what it is', { timeout: 200_000 }, async t => {
+t.test('openWim(), verify() and entries() take a WIM cut short for what it is', { timeout: 200_000 }, async t => {
   const tasks = forms.map((name): Task => (
     { name, directory: small(t, name), change: { type: 'cut', step: name === 'split' ? 262_144 : 512 } }))
   for (const [form, { rounds, ends }] of await readAll(t, tasks)) {
@@ -85,7 +85,7 @@ t.test('openWim(), verifyWim() and entries() take a WIM cut short for what it is
   }
 })
 
-t.test('openWim(), verifyWim() and entries() take bytes changed by chance', { timeout: 200_000 }, async t => {
+t.test('openWim(), verify() and entries() take bytes changed by chance', { timeout: 200_000 }, async t => {
   const tasks = forms.map((name, n): Task => (
     { name, directory: small(t, name), change: { type: 'flip', count: name === 'split' ? 30 : 300, seed: 77 + n } }))
   const halves = await Promise.all(
@@ -116,7 +116,7 @@ function changed(t: Test, form: keyof typeof FORMS, change: (wim: Buffer, entrie
 const isMetadata = (wim: Buffer, entry: number): boolean => (wim.readUInt8(entry + 7) & 2) !== 0
 const HUGE = [1n << 63n, (1n << 63n) - 1n, (1n << 64n) - 1n, 1n << 62n, 1n << 40n]
 
-t.test('openWim() and verifyWim() bear sizes, offsets and counts that no file can have', { timeout: 200_000 }, async t => {
+t.test('openWim() and verify() bear sizes, offsets and counts that no file can have', { timeout: 200_000 }, async t => {
   const lies: Record<string, string> = {}
   for (const form of ['none', 'lzx', 'solid', 'pipable'] as const) {
     for (const [n, huge] of HUGE.entries()) {
@@ -163,7 +163,7 @@ t.test('openWim() and verifyWim() bear sizes, offsets and counts that no file ca
   }
 })
 
-t.test('openWim(), verifyWim() and entries() bear trees that no tool writes', { timeout: 200_000 }, async t => {
+t.test('openWim(), verify() and entries() bear trees that no tool writes', { timeout: 200_000 }, async t => {
   // Two names a level for the same directory: 2^40 names, and libwim would make them all.
   let doubling: CraftedDentry[] = [file('x')]
   for (let level = 40; level >= 1; level -= 1) {

@@ -3,14 +3,14 @@ import { appendFileSync, readdirSync, readFileSync, statSync, truncateSync, writ
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import type { WimProgress } from '../../src/wim/progress.js'
-import { verifyWim, type VerifyOptions, type WimVerification } from '../../src/wim/verify.js'
+import type { VerifyOptions, WimVerification } from '../../src/wim/verify.js'
 import { openWim } from '../../src/wim/wim-file.js'
 import { craftWim, directory, file } from '../fuzz/crafted-wim.js'
 import { blobsOf, corruptBlob, directoryWim, flipByte, richWim, splitWim, WIM_FORMS, wimlib } from '../support/wims.js'
 
 async function verify(path: string, options?: VerifyOptions): Promise<WimVerification> {
   await using wim = await openWim(path)
-  return await verifyWim(wim, options)
+  return await wim.verify(options)
 }
 
 /** Whether `wimlib-imagex verify` finds the WIM whole. */
@@ -28,11 +28,11 @@ function metadataOf(path: string): { readonly offset: number; readonly size: num
 const noise = (n: number): Buffer => Buffer.alloc(20_000, `${n}${'abcdefghijklmnop'.slice(n % 16)}`)
 const FILES = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`d${n % 4}/file-${n}`, noise(n)]))
 
-t.test('verifyWim() finds nothing wrong with a WIM of any form', async t => {
+t.test('WimFile.verify() finds nothing wrong with a WIM of any form', async t => {
   for (const path of [...WIM_FORMS.map(form => richWim(t, form)), splitWim(t)[1] ?? '']) {
     await using wim = await openWim(path)
     for (const threads of [1, 3]) {
-      const found = await verifyWim(wim, { threads })
+      const found = await wim.verify({ threads })
       t.same(found.findings, [], `${path}, ${threads} threads`)
       t.equal(found.images, 2)
       t.equal(found.blobs, wim.blobs().count)
@@ -41,7 +41,7 @@ t.test('verifyWim() finds nothing wrong with a WIM of any form', async t => {
   }
 })
 
-t.test('verifyWim() goes on after damaged blobs, and names them all with their files', async t => {
+t.test('WimFile.verify() goes on after damaged blobs, and names them all with their files', async t => {
   for (const args of [['--compress=none'], ['--compress=LZX'], ['--pipable']]) {
     const path = directoryWim(t, { files: FILES, args })
     const damaged = blobsOf(path).filter((_, n) => n % 7 === 3)
@@ -66,7 +66,7 @@ t.test('verifyWim() goes on after damaged blobs, and names them all with their f
   }
 })
 
-t.test('verifyWim() names every blob of a damaged chunk of a solid WIM, and no other', async t => {
+t.test('WimFile.verify() names every blob of a damaged chunk of a solid WIM, and no other', async t => {
   const files = Object.fromEntries(
     Object.entries(FILES).flatMap(([name, bytes]) => [[name, bytes], [`${name}.copy`, bytes]]),
   )
@@ -82,7 +82,7 @@ t.test('verifyWim() names every blob of a damaged chunk of a solid WIM, and no o
   }
 })
 
-t.test('verifyWim() tells every blob of a solid resource whose chunk table is damaged', async t => {
+t.test('WimFile.verify() tells every blob of a solid resource whose chunk table is damaged', async t => {
   const path = directoryWim(t, { files: FILES, args: ['--solid', '--solid-chunk-size=128K'] })
   const solid = blobsOf(path)[0]?.offset ?? 0
   const wim = readFileSync(path)
@@ -93,7 +93,7 @@ t.test('verifyWim() tells every blob of a solid resource whose chunk table is da
   for (const { type, message } of findings) t.same([type, /chunk 1 ends outside the resource/.test(message)], ['blob', true])
 })
 
-t.test('verifyWim() finds damage in a part of a split WIM, and says which', async t => {
+t.test('WimFile.verify() finds damage in a part of a split WIM, and says which', async t => {
   const parts = splitWim(t)
   const last = parts.at(-1) ?? ''
   const blob = blobsOf(last).sort((a, b) => b.size - a.size)[0]
@@ -103,7 +103,7 @@ t.test('verifyWim() finds damage in a part of a split WIM, and says which', asyn
   t.match(findings[0], { type: 'blob', sha1: blob?.sha1 ?? '', part: parts.length })
 })
 
-t.test('verifyWim() says whose metadata are damaged, and looks at the other images all the same', async t => {
+t.test('WimFile.verify() says whose metadata are damaged, and looks at the other images all the same', async t => {
   const path = richWim(t, 'xpress')
   const [first] = metadataOf(path)
   flipByte(path, (first?.offset ?? 0) + Math.floor((first?.size ?? 0) / 2))
@@ -115,7 +115,7 @@ t.test('verifyWim() says whose metadata are damaged, and looks at the other imag
   t.notOk(wholeToWimlib(path))
 })
 
-t.test('verifyWim() names what a delta WIM misses, until it gets it', async t => {
+t.test('WimFile.verify() names what a delta WIM misses, until it gets it', async t => {
   const base = directoryWim(t, { files: { 'd/old': noise(1), 'd/older': noise(2) } })
   const delta = join(dirname(base), 'delta.wim')
   const tree = join(dirname(base), 'tree')
@@ -124,7 +124,7 @@ t.test('verifyWim() names what a delta WIM misses, until it gets it', async t =>
   wimlib('capture', tree, delta, 'delta', `--delta-from=${base}`)
   t.notOk(wholeToWimlib(delta))
   await using wim = await openWim(delta)
-  const { findings, blobs } = await verifyWim(wim)
+  const { findings, blobs } = await wim.verify()
   t.equal(blobs, 1)
   const missing = findings.map(({ type, image, uses = 0, paths = [] }) => ({ type, image, uses, paths: [...paths].sort() }))
   t.same(missing.sort((a, b) => b.uses - a.uses), [
@@ -133,12 +133,12 @@ t.test('verifyWim() names what a delta WIM misses, until it gets it', async t =>
   ])
   await wim.referenceFiles([base])
   t.ok(wholeToWimlib(delta, `--ref=${base}`))
-  const whole = await verifyWim(wim)
+  const whole = await wim.verify()
   t.same(whole.findings, [])
   t.equal(whole.blobs, 3)
 })
 
-t.test('verifyWim() checks integrity tables, where there are some and it is asked to', async t => {
+t.test('WimFile.verify() checks integrity tables, where there are some and it is asked to', async t => {
   for (const form of ['--compress=LZX', '--pipable']) {
     const path = directoryWim(t, { files: FILES, args: [form, '--check'] })
     const events: WimProgress[] = []
@@ -169,7 +169,7 @@ t.test('verifyWim() checks integrity tables, where there are some and it is aske
   t.equal(told.size, checked.length, 'every part has one')
 })
 
-t.test('verifyWim() takes no integrity table that cannot be right', async t => {
+t.test('WimFile.verify() takes no integrity table that cannot be right', async t => {
   const path = directoryWim(t, { files: FILES, args: ['--check'] })
   const whole = readFileSync(path)
   const table = Number(whole.readBigUInt64LE(0x7c + 8))
@@ -191,7 +191,7 @@ t.test('verifyWim() takes no integrity table that cannot be right', async t => {
   }
 })
 
-t.test('verifyWim() reads no bytes twice, and says which blobs stand on those of others', async t => {
+t.test('WimFile.verify() reads no bytes twice, and says which blobs stand on those of others', async t => {
   const path = join(t.testdir(), 'x.wim')
   craftWim(
     path,
@@ -209,7 +209,7 @@ t.test('verifyWim() reads no bytes twice, and says which blobs stand on those of
   t.match(findings, [{ type: 'blob', message: /stands on bytes of another/, paths: ['/b'] }])
 })
 
-t.test('verifyWim() tells its progress in order, to the end', async t => {
+t.test('WimFile.verify() tells its progress in order, to the end', async t => {
   const events: WimProgress[] = []
   const { bytes, blobs } = await verify(richWim(t, 'lzms'), { onProgress: event => void events.push(event) })
   t.same(
@@ -225,7 +225,7 @@ t.test('verifyWim() tells its progress in order, to the end', async t => {
   await t.rejects(verify(richWim(t), { onProgress: () => { throw failure } }), failure)
 })
 
-t.test('verifyWim() ends within a second of an abort, and leaves no thread', async t => {
+t.test('WimFile.verify() ends within a second of an abort, and leaves no thread', async t => {
   const path = directoryWim(
     t,
     { files: { big: Buffer.alloc(96 << 20, 'content that takes a while') }, args: ['--compress=none'] },
@@ -250,28 +250,28 @@ t.test('verifyWim() ends within a second of an abort, and leaves no thread', asy
   t.ok(threads() <= before, `${before} threads before, ${threads()} after`)
 })
 
-t.test('verifyWim() may run several times at once, and the WIM be closed meanwhile', async t => {
+t.test('WimFile.verify() may run several times at once, and the WIM be closed meanwhile', async t => {
   const path = richWim(t, 'solid')
   const wims = await Promise.all([openWim(path), openWim(path)])
-  const running = [...wims, ...wims].map(async wim => await verifyWim(wim))
+  const running = [...wims, ...wims].map(async wim => await wim.verify())
   await Promise.all(wims.map(wim => wim[Symbol.asyncDispose]()))
   for (const { findings } of await Promise.all(running)) t.same(findings, [])
-  await t.rejects(async () => await verifyWim(wims[0]), { code: 'INVALID_ARGUMENT' })
+  await t.rejects(async () => await wims[0]?.verify(), { code: 'INVALID_ARGUMENT' })
 })
 
-t.test('verifyWim() finds what became of the file after it was opened', async t => {
+t.test('WimFile.verify() finds what became of the file after it was opened', async t => {
   const path = richWim(t, 'none')
   await using wim = await openWim(path)
   truncateSync(path, Math.floor(statSync(path).size / 2))
-  const { findings } = await verifyWim(wim)
+  const { findings } = await wim.verify()
   t.ok(findings.length > 1)
   t.match(findings.find(({ type }) => type === 'blob'), { message: /ends before; it had \d+ bytes when it was opened/ })
   appendFileSync(path, Buffer.alloc(1 << 20))
 })
 
-t.test('verifyWim() refuses threads that make no sense', async t => {
+t.test('WimFile.verify() refuses threads that make no sense', async t => {
   await using wim = await openWim(richWim(t))
   for (const threads of [0, 1.5, 257]) {
-    await t.rejects(async () => await verifyWim(wim, { threads }), { code: 'INVALID_ARGUMENT' })
+    await t.rejects(async () => await wim.verify({ threads }), { code: 'INVALID_ARGUMENT' })
   }
 })

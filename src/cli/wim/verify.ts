@@ -1,5 +1,5 @@
 /** `stowage wim verify`: every blob, every image, every integrity table. */
-import { verifyWim, type WimVerification } from '../../wim/verify.js'
+import type { WimVerification } from '../../wim/verify.js'
 import { EXIT_INTEGRITY } from '../exit-code.js'
 import { count, formatSize, printable } from '../render.js'
 import { openArchive } from './archive.js'
@@ -14,7 +14,7 @@ export const verify = wimCommand({
   options: { ...REF, nocheck: flag('Pass over integrity tables', 'no-check') },
   run: async (values, [path = ''], session) => {
     await using wim = await openArchive(path, values, session)
-    const result = await verifyWim(wim, { integrity: values.nocheck !== true, ...watch(session, path) })
+    const result = await wim.verify({ integrity: values.nocheck !== true, ...watch(session, path) })
     const ok = result.findings.length === 0
     session.report({ schema: 'stowage.wim-verify/v1', path, ok, ...result }, text(path, result))
     if (!ok) process.exitCode = EXIT_INTEGRITY
