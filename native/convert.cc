@@ -1,5 +1,8 @@
 #include "convert.h"
 
+#include <memory>
+#include <utility>
+
 #include "wim/text.h"
 #include "wim_file.h"
 
@@ -58,4 +61,23 @@ Napi::Value ToJavaScript(Napi::Env env, const wim::Value& value) {
   return std::visit(Converter{env},
                     static_cast<const std::variant<std::monostate, bool, double, std::string, wim::Bytes, wim::List,
                                                    wim::Object, std::shared_ptr<const wim::OpenWim>>&>(value));
+}
+
+Napi::Value MoveToJavaScript(Napi::Env env, wim::Value value) {
+  auto* list = std::get_if<wim::List>(&value);
+  if (list == nullptr) return ToJavaScript(env, value);
+  Napi::Array array = Napi::Array::New(env, list->size());
+  for (uint32_t n = 0; n < list->size(); n++) {
+    auto* bytes = std::get_if<wim::Bytes>(&(*list)[n]);
+    if (bytes == nullptr) {
+      array.Set(n, ToJavaScript(env, (*list)[n]));
+      continue;
+    }
+    auto owned = std::make_unique<wim::Bytes>(std::move(*bytes));
+    uint8_t* const data = owned->data();
+    const size_t size = owned->size();
+    const auto release = [](Napi::Env, uint8_t*, wim::Bytes* bytes) { delete bytes; };
+    array.Set(n, Napi::Buffer<uint8_t>::NewOrCopy(env, data, size, release, owned.release()));
+  }
+  return array;
 }

@@ -11,5 +11,7 @@
 wim::Value FromJavaScript(const Napi::Value& value);
 wim::Object ObjectFromJavaScript(const Napi::Object& object);
 Napi::Value ToJavaScript(Napi::Env env, const wim::Value& value);
+// Bytes of a list become Buffers without being copied.
+Napi::Value MoveToJavaScript(Napi::Env env, wim::Value value);
 
 #endif  // STOWAGE_CONVERT_H_

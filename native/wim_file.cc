@@ -182,7 +182,15 @@ Napi::Value WimFile::ReadMetadata(const Napi::CallbackInfo& info) {
       [](Napi::Env env, ImageMetadata& metadata) { return DentryReader::New(env, metadata); });
 }
 
+// close(): Promise<void>, when the WIM is let go of: freeing all of a large one takes a while.
 Napi::Value WimFile::Close(const Napi::CallbackInfo& info) {
+  auto held = std::make_shared<WimPointer>(std::move(wim_));
   wim_.reset();
-  return info.Env().Undefined();
+  return PromiseWorker<bool>::Run(
+      info.Env(), "wim:close",
+      [held] {
+        held->reset();
+        return true;
+      },
+      [](Napi::Env env, bool&) { return env.Undefined(); });
 }

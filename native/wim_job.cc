@@ -144,7 +144,7 @@ class WimJob::State : public wim::Observer, public std::enable_shared_from_this<
     Napi::Array told = Napi::Array::New(env, events.size());
     for (uint32_t n = 0; n < events.size(); n++) told.Set(n, ToJavaScript(env, wim::Value(std::move(events[n]))));
     callback.Call({told, question ? ToJavaScript(env, wim::Value(std::move(*question))) : env.Undefined(),
-                   Napi::Boolean::New(env, ended), result ? ToJavaScript(env, *result) : env.Undefined(),
+                   Napi::Boolean::New(env, ended), result ? MoveToJavaScript(env, std::move(*result)) : env.Undefined(),
                    failure_ && ended ? ToJavaScript(env, *failure_).Value() : env.Undefined()});
   }
 

@@ -10,10 +10,11 @@ namespace wim {
 namespace {
 
 constexpr size_t kEntrySize = 50;
+constexpr uint32_t kNoBlob = 0xffffffff;
 // The uncompressed size that marks the entry of a solid resource itself.
 constexpr uint64_t kSolidResourceMark = 0x100000000;
-// Two fifths of each entry are a hash, which does not shrink: a table that is larger than this many files names the same
-// blobs again and again.
+// Two fifths of each entry are a hash, which does not shrink: a table that is larger than this many files names the
+// same blobs again and again.
 constexpr uint64_t kLargestRatio = 8;
 
 }  // namespace
@@ -105,13 +106,29 @@ void BlobTable::AddSolidRun(const File& file, const Header& header, const std::v
 }
 
 void BlobTable::AddBlob(const Blob& blob) {
-  if (by_hash_.emplace(blob.hash, static_cast<uint32_t>(blobs_.size())).second) blobs_.push_back(blob);
+  if (2 * blobs_.size() >= slots_.size()) Grow();
+  uint32_t& slot = slots_[SlotOf(blob.hash)];
+  if (slot != kNoBlob) return;
+  slot = static_cast<uint32_t>(blobs_.size());
+  blobs_.push_back(blob);
+}
+
+void BlobTable::Grow() {
+  slots_.assign(std::max<size_t>(1024, 2 * slots_.size()), kNoBlob);
+  for (uint32_t index = 0; index < blobs_.size(); index++) slots_[SlotOf(blobs_[index].hash)] = index;
+}
+
+size_t BlobTable::SlotOf(const Sha1Hash& hash) const {
+  size_t slot = Sha1Hasher()(hash) & (slots_.size() - 1);
+  while (slots_[slot] != kNoBlob && blobs_[slots_[slot]].hash != hash) slot = (slot + 1) & (slots_.size() - 1);
+  return slot;
 }
 
 std::optional<uint32_t> BlobTable::Find(const Sha1Hash& hash) const {
-  const auto found = by_hash_.find(hash);
-  if (found == by_hash_.end()) return std::nullopt;
-  return found->second;
+  if (slots_.empty()) return std::nullopt;
+  const uint32_t index = slots_[SlotOf(hash)];
+  if (index == kNoBlob) return std::nullopt;
+  return index;
 }
 
 }  // namespace wim

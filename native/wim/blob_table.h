@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "hash.h"
@@ -41,12 +40,17 @@ class BlobTable {
   struct Entry;
   void AddSolidRun(const File& file, const Header& header, const std::vector<Entry>& run);
   void AddBlob(const Blob& blob);
+  void Grow();
+  // The slot of the blob with this hash, or the free one where it belongs.
+  size_t SlotOf(const Sha1Hash& hash) const;
 
   std::vector<std::unique_ptr<File>> files_;
   std::vector<Resource> resources_;
   std::vector<Blob> blobs_;
   std::vector<Blob> metadata_;
-  std::unordered_map<Sha1Hash, uint32_t, Sha1Hasher> by_hash_;
+  // Indexes into blobs_, or kNoBlob, each at the first free slot from where its hash says: a power of two of them, less
+  // than half of them taken. Tens of thousands of nodes would take longer to make and to free than the rest of a table.
+  std::vector<uint32_t> slots_;
 };
 
 }  // namespace wim

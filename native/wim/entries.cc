@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "entry_json.h"
 #include "library.h"
 #include "text.h"
 
@@ -67,6 +68,11 @@ uint64_t FileTime(const wimlib_timespec& time, int32_t high) {
   return static_cast<uint64_t>((seconds + kSecondsTo1970) * 10000000 + time.tv_nsec / 100);
 }
 
+bool HasObjectId(const wimlib_dir_entry& entry) {
+  static const wimlib_object_id kNone = {};
+  return std::memcmp(&entry.object_id, &kNone, sizeof kNone) != 0;
+}
+
 class EntryList {
  public:
   explicit EntryList(Observer& observer) : observer_(observer) {}
@@ -83,8 +89,7 @@ class EntryList {
     const bool latin1 = IsAscii(path);
     const std::u16string wide = latin1 ? std::u16string() : Utf16FromWtf8(path);
     const bool has_unix = entry.unix_mode != 0;
-    static const wimlib_object_id kNoObjectId = {};
-    const bool has_object_id = std::memcmp(&entry.object_id, &kNoObjectId, sizeof kNoObjectId) != 0;
+    const bool has_object_id = HasObjectId(entry);
 
     pack.U32((latin1 ? kLatin1 : 0u) | (has_unix ? kUnix : 0u) | (has_object_id ? kObjectId : 0u));
     pack.U32(latin1 ? path.size() : wide.size() * 2);
@@ -145,8 +150,52 @@ class EntryList {
   std::map<const char*, uint32_t> security_indexes_;
 };
 
+bool IsZeroHash(const uint8_t* hash) {
+  return std::all_of(hash, hash + 20, [](uint8_t byte) { return byte == 0; });
+}
+
+class JsonList {
+ public:
+  explicit JsonList(Observer& observer) : observer_(observer) {}
+
+  void Add(const wimlib_dir_entry& entry) {
+    EntryFacts facts;
+    facts.path = FromLibrary(entry.full_path);
+    facts.short_name = FromLibrary(entry.dos_name);
+    facts.attributes = entry.attributes;
+    facts.reparse_tag = entry.reparse_tag;
+    facts.created = FileTime(entry.creation_time, entry.creation_time_high);
+    facts.written = FileTime(entry.last_write_time, entry.last_write_time_high);
+    facts.accessed = FileTime(entry.last_access_time, entry.last_access_time_high);
+    facts.link_count = entry.num_links;
+    facts.link_group = entry.hard_link_group_id;
+    if (entry.unix_mode != 0) facts.unix_data = {entry.unix_uid, entry.unix_gid, entry.unix_mode, entry.unix_rdev};
+    if (HasObjectId(entry)) {
+      facts.object_id = {reinterpret_cast<const char*>(&entry.object_id), sizeof entry.object_id};
+    }
+    if (entry.security_descriptor != nullptr) {
+      facts.security = {entry.security_descriptor, entry.security_descriptor_size};
+    }
+    for (uint32_t n = 0; n <= entry.num_named_streams; n++) {
+      const wimlib_resource_entry& resource = entry.streams[n].resource;
+      facts.streams.push_back({FromLibrary(entry.streams[n].stream_name),
+                               IsZeroHash(resource.sha1_hash) ? nullptr : resource.sha1_hash,
+                               resource.uncompressed_size, static_cast<bool>(resource.is_missing)});
+    }
+    json_.Add(facts);
+  }
+
+  bool cancelled() const { return observer_.cancelled(); }
+  Value Take() { return json_.Take(); }
+
+ private:
+  Observer& observer_;
+  EntryJson json_;
+};
+
+template <typename Entries>
 int AddEntry(const wimlib_dir_entry* entry, void* list) {
-  auto* entries = static_cast<EntryList*>(list);
+  auto* entries = static_cast<Entries*>(list);
   if (entries->cancelled()) return WIMLIB_ERR_ABORTED_BY_PROGRESS;
   try {
     entries->Add(*entry);
@@ -167,11 +216,25 @@ int AddResource(const wimlib_resource_entry* resource, void* bytes) {
 
 }  // namespace
 
-Value ListEntries(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer) {
-  EntryList list(observer);
-  CheckLibrary("list " + path,
-               [&] { return wimlib_iterate_dir_tree(wim, image, ToLibrary(path).c_str(), flags, AddEntry, &list); });
+namespace {
+
+template <typename Entries>
+Value Iterate(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer) {
+  Entries list(observer);
+  CheckLibrary("list " + path, [&] {
+    return wimlib_iterate_dir_tree(wim, image, ToLibrary(path).c_str(), flags, AddEntry<Entries>, &list);
+  });
   return list.Take();
+}
+
+}  // namespace
+
+Value ListEntries(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer) {
+  return Iterate<EntryList>(wim, image, path, flags, observer);
+}
+
+Value ListEntriesAsJson(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer) {
+  return Iterate<JsonList>(wim, image, path, flags, observer);
 }
 
 Value ListResources(WIMStruct* wim) {

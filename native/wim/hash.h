@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <random>
 #include <string>
 
 namespace wim {
@@ -59,10 +60,23 @@ inline bool IsZero(const Sha1Hash& hash) {
 
 // SHA-1 is uniform already: its first bytes are a hash table's hash.
 struct Sha1Hasher {
+  // Who writes a WIM chooses the hashes in it, but not how they spread here.
   size_t operator()(const Sha1Hash& hash) const {
-    size_t value;
-    std::memcpy(&value, hash.data(), sizeof value);
-    return value;
+    static const std::array<uint64_t, 3> kSecret = Secret();
+    uint64_t words[2];
+    uint32_t last;
+    std::memcpy(words, hash.data(), sizeof words);
+    std::memcpy(&last, hash.data() + sizeof words, sizeof last);
+    const uint64_t mixed = (words[0] ^ kSecret[0]) * kSecret[1] + (words[1] + last) * kSecret[2];
+    return static_cast<size_t>(mixed ^ mixed >> 32);
+  }
+
+ private:
+  static std::array<uint64_t, 3> Secret() {
+    std::random_device device;
+    std::array<uint64_t, 3> secret;
+    for (uint64_t& word : secret) word = (static_cast<uint64_t>(device()) << 32 | device()) | 1;
+    return secret;
   }
 };
 

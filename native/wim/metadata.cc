@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <unordered_set>
+#include <utility>
 
 #include "error.h"
 
@@ -36,10 +37,19 @@ Metadata::Metadata(const BlobTable& table, uint32_t image, const std::string& pa
   Decompressors decompressors;
   const uint64_t limit = std::min(resource.file->size() * kLargestRatio, kLargestMetadata);
   buffer_ = ReadWhole(resource, limit, decompressors);
+  Parse(blob.hash);
+}
+
+Metadata::Metadata(std::vector<uint8_t> bytes, const Sha1Hash& hash, std::string where)
+    : where_(std::move(where)), buffer_(std::move(bytes)) {
+  Parse(hash);
+}
+
+void Metadata::Parse(const Sha1Hash& hash) {
   Sha1 sha1;
   sha1.Update(buffer_.data(), buffer_.size());
   const Sha1Hash found = sha1.Finish();
-  if (found != blob.hash) Corrupt("expected SHA-1 " + Hex(blob.hash) + " but found " + Hex(found));
+  if (found != hash) Corrupt("expected SHA-1 " + Hex(hash) + " but found " + Hex(found));
   ParseTree(ParseSecurity());
 }
 

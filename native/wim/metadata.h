@@ -62,6 +62,8 @@ class Metadata {
   // Reads and checks image `image` (0-based) of `table`. Dentries come parents first, a directory's children together.
   // Throws WIM_CORRUPT: bad hash, lengths past the end, a directory in a cycle or nested too deep.
   Metadata(const BlobTable& table, uint32_t image, const std::string& path);
+  // The same for a metadata resource that was read already. `where` opens the message of what is thrown.
+  Metadata(std::vector<uint8_t> bytes, const Sha1Hash& hash, std::string where);
 
   const std::vector<Dentry>& dentries() const { return dentries_; }
   const std::vector<Stream>& streams() const { return streams_; }
@@ -70,6 +72,7 @@ class Metadata {
   const uint8_t* bytes(const Span& span) const { return buffer_.data() + span.offset; }
 
  private:
+  void Parse(const Sha1Hash& hash);
   uint64_t ParseSecurity();
   void ParseTree(uint64_t root_offset);
   // Appends the dentry at `offset` (or nothing, at the end of a directory) and returns its whole size, streams

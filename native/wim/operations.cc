@@ -1,23 +1,23 @@
 #include "operations.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <functional>
+#include <future>
 #include <map>
 
 #include "entries.h"
 #include "error.h"
 #include "library.h"
+#include "listing.h"
+#include "pipe_guard.h"
 #include "text.h"
 #include "verifier.h"
 #include "wim_struct.h"
 
-#ifdef _WIN32
-#include <io.h>
-#else
-#include <fcntl.h>
+#ifndef _WIN32
 #include <glob.h>
 #endif
 
@@ -120,12 +120,24 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
   if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is named");
   const std::string& path = paths.front();
   // First our own look: it says what is no WIM, and asks for no more memory than the file can be worth.
-  wim->archive = Archive::Open(paths);
+  for (const std::string& part : paths) {
+    const File file(part, File::Mode::kRead);
+    CheckHeader(file, Header::From(file));
+  }
+  // Both read the blob table, which for many files takes as long as all the rest.
+  auto ours = std::async(std::launch::async, [&paths] { return Archive::Open(paths); });
+  std::exception_ptr failure;
   WIMStruct* opened = nullptr;
-  CheckLibrary("open " + path, [&] {
-    return wimlib_open_wim_with_progress(ToLibrary(path).c_str(), flags, &opened, Progress::Handle, &progress);
-  });
-  wim->library = std::make_shared<WimStruct>(ArchiveHandle(opened));
+  try {
+    CheckLibrary("open " + path, [&] {
+      return wimlib_open_wim_with_progress(ToLibrary(path).c_str(), flags, &opened, Progress::Handle, &progress);
+    });
+    wim->library = std::make_shared<WimStruct>(ArchiveHandle(opened));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  wim->archive = ours.get();  // what it throws says more
+  if (failure) std::rethrow_exception(failure);
   const auto& parts = wim->archive->paths();
   if (parts.size() > 1) {
     const LibraryTexts others({parts.begin() + 1, parts.end()});
@@ -461,24 +473,14 @@ Value ExtractPathList(const Call& call) {
   return {};
 }
 
-// libwim closes the descriptor it reads from; the caller's stays open.
-int CopyOf(int fd) {
-#ifdef _WIN32
-  const int copy = _dup(fd);
-#else
-  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-#endif
-  if (copy < 0) throw SystemError(errno, "read from file descriptor " + std::to_string(fd));
-  return copy;
-}
-
 Value ExtractFromPipe(const Call& call) {
   const OptionalLibraryText image(call.arguments.OptionalText("image"));
   const std::string target = call.arguments.Text("target");
-  CheckLibrary("extract from a pipe", [&] {
-    return wimlib_extract_image_from_pipe_with_progress(CopyOf(call.arguments.Int("fd")), image.get(),
-                                                        ToLibrary(target).c_str(), call.Flags(), Progress::Handle,
-                                                        &call.progress);
+  ReadGuarded(call.arguments.Int("fd"), call.observer, [&](int fd) {
+    CheckLibrary("extract from a pipe", [&] {
+      return wimlib_extract_image_from_pipe_with_progress(fd, image.get(), ToLibrary(target).c_str(), call.Flags(),
+                                                          Progress::Handle, &call.progress);
+    });
   });
   return {};
 }
@@ -505,27 +507,52 @@ Value Entries(const Call& call) {
   return ListEntries(call.Handle(), call.Image(), call.arguments.Text("path"), call.Flags(), call.observer);
 }
 
-Value Resources(const Call& call) { return ListResources(call.Handle()); }
-
-Value VerifyWim(const Call& call) { return Verify(call.arguments, call.observer); }
-
 // Of which images an operation has libwim load the trees: those are looked at first.
 enum class Loads { kNothing, kImage, kAll };
 
 struct Operation {
   Value (*run)(const Call&);
   Loads loads = Loads::kNothing;
+  // The WIM in memory is not the one in the file any more.
+  bool changes = false;
 };
+
+void CheckTrees(const Operation& operation, const Arguments& arguments) {
+  if (operation.loads == Loads::kNothing) return;
+  const auto check = [](const WimPointer& wim, int image) {
+    if (wim->archive) wim->library->guard.Check(*wim->archive, image);
+  };
+  check(arguments.Wim("wim"), operation.loads == Loads::kAll ? WIMLIB_ALL_IMAGES : arguments.Int("image"));
+  if (arguments.Has("template")) check(arguments.Wim("template"), arguments.Int("templateImage"));
+}
+
+// By our own readers, where the image is as it stands in the file and all of it is wanted.
+Value EntriesAsJson(const Call& call) {
+  const WimPointer wim = call.arguments.Wim("wim");
+  const bool whole = call.Flags() == WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE && call.arguments.Text("path") == "/";
+  if (whole && wim->archive && !wim->library->changed && call.Image() > 0 &&
+      static_cast<size_t>(call.Image()) <= wim->archive->blobs().metadata().size()) {
+    if (auto listed = ListImageAsJson(*wim->archive, static_cast<uint32_t>(call.Image()), call.observer))
+      return *listed;
+  }
+  CheckTrees({EntriesAsJson, Loads::kImage}, call.arguments);
+  return ListEntriesAsJson(call.Handle(), call.Image(), call.arguments.Text("path"), call.Flags(), call.observer);
+}
+
+Value Resources(const Call& call) { return ListResources(call.Handle()); }
+
+Value VerifyWim(const Call& call) { return Verify(call.arguments, call.observer); }
 
 const std::map<std::string, Operation>& Operations() {
   static const std::map<std::string, Operation> operations = {
-      {"addEmptyImage", {AddEmptyImage}},
-      {"addImage", {AddImage}},
+      {"addEmptyImage", {AddEmptyImage, Loads::kNothing, true}},
+      {"addImage", {AddImage, Loads::kNothing, true}},
       {"create", {Create}},
-      {"deleteImage", {DeleteImage, Loads::kAll}},
-      {"deletePath", {DeletePath, Loads::kImage}},
+      {"deleteImage", {DeleteImage, Loads::kAll, true}},
+      {"deletePath", {DeletePath, Loads::kImage, true}},
       {"entries", {Entries, Loads::kImage}},
-      {"export", {Export, Loads::kImage}},
+      {"entriesAsJson", {EntriesAsJson}},
+      {"export", {Export, Loads::kImage, true}},
       {"extract", {Extract, Loads::kImage}},
       {"extractFromPipe", {ExtractFromPipe}},
       {"extractPathList", {ExtractPathList, Loads::kImage}},
@@ -537,8 +564,8 @@ const std::map<std::string, Operation>& Operations() {
       {"property", {Property}},
       {"reference", {Reference}},
       {"referenceTemplate", {ReferenceTemplate, Loads::kImage}},
-      {"referenceWims", {ReferenceWims}},
-      {"renamePath", {RenamePath, Loads::kImage}},
+      {"referenceWims", {ReferenceWims, Loads::kNothing, true}},
+      {"renamePath", {RenamePath, Loads::kImage, true}},
       {"resolve", {Resolve}},
       {"resources", {Resources}},
       {"setDescription", {SetText<wimlib_set_image_descripton>}},
@@ -548,7 +575,7 @@ const std::map<std::string, Operation>& Operations() {
       {"setOutput", {SetOutput}},
       {"setProperty", {SetProperty}},
       {"split", {Split}},
-      {"update", {Update, Loads::kImage}},
+      {"update", {Update, Loads::kImage, true}},
       {"verify", {VerifyWim}},
       {"write", {Write, Loads::kImage}},
       {"writeToFd", {WriteToFd, Loads::kImage}},
@@ -565,15 +592,6 @@ void GatherWims(const Value& value, std::vector<WimPointer>* wims) {
   }
 }
 
-void CheckTrees(const Operation& operation, const Arguments& arguments) {
-  if (operation.loads == Loads::kNothing) return;
-  const auto check = [](const WimPointer& wim, int image) {
-    if (wim->archive) wim->library->guard.Check(*wim->archive, image);
-  };
-  check(arguments.Wim("wim"), operation.loads == Loads::kAll ? WIMLIB_ALL_IMAGES : arguments.Int("image"));
-  if (arguments.Has("template")) check(arguments.Wim("template"), arguments.Int("templateImage"));
-}
-
 }  // namespace
 
 Value RunOperation(const std::string& name, const Object& values, Observer& observer) {
@@ -583,9 +601,12 @@ Value RunOperation(const std::string& name, const Object& values, Observer& obse
   for (const auto& [key, value] : values) GatherWims(value, &wims);
   const Arguments arguments(values);
   Progress progress(observer);
-  const Use use(std::move(wims), &progress);
+  const Use use(wims, &progress);
   try {
     CheckTrees(operation->second, arguments);
+    if (operation->second.changes) {
+      for (const WimPointer& wim : wims) wim->library->changed = true;
+    }
     Value result = operation->second.run({arguments, observer, progress});
     return result;
   } catch (const Error& error) {

@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <exception>
+#include <future>
 
 #include "error.h"
 
 namespace wim {
 
 namespace {
+
+// Fewer are decompressed before a second thread has begun.
+constexpr size_t kChunksForTwo = 32;
 
 constexpr uint32_t kRawPiece = 1u << 20;
 constexpr uint32_t kSolidHeaderSize = 16;
@@ -181,14 +186,38 @@ std::vector<uint8_t> ReadWhole(const Resource& resource, uint64_t limit, Decompr
   }
   const std::vector<Chunk> chunks = ReadChunks(resource);
   std::vector<uint8_t> bytes(resource.size);
-  std::vector<uint8_t> packed;
-  uint64_t done = 0;
-  for (const Chunk& chunk : chunks) {
-    packed.resize(chunk.size_in_wim);
-    resource.file->Read(packed.data(), packed.size(), chunk.offset);
-    UnpackChunk(resource, chunk, packed.data(), bytes.data() + done, decompressors);
-    done += chunk.size;
+  // Chunks `from` to `to`, of which the first goes to `at`.
+  const auto unpack = [&](size_t from, size_t to, uint8_t* at, Decompressors& own) {
+    std::vector<uint8_t> packed;
+    for (size_t n = from; n < to; n++) {
+      const Chunk& chunk = chunks[n];
+      packed.resize(chunk.size_in_wim);
+      resource.file->Read(packed.data(), packed.size(), chunk.offset);
+      UnpackChunk(resource, chunk, packed.data(), at, own);
+      at += chunk.size;
+    }
+  };
+  if (chunks.size() < kChunksForTwo) {
+    unpack(0, chunks.size(), bytes.data(), decompressors);
+    return bytes;
   }
+  // Somebody waits for it: the metadata of a Windows image are many megabytes.
+  const size_t half = chunks.size() / 2;
+  uint64_t first_half = 0;
+  for (size_t n = 0; n < half; n++) first_half += chunks[n].size;
+  auto other = std::async(std::launch::async, [&] {
+    Decompressors own;
+    unpack(half, chunks.size(), bytes.data() + first_half, own);
+  });
+  std::exception_ptr failure;
+  try {
+    unpack(0, half, bytes.data(), decompressors);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  other.wait();
+  if (failure) std::rethrow_exception(failure);
+  other.get();
   return bytes;
 }
 

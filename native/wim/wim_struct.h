@@ -21,6 +21,8 @@ struct WimStruct {
   std::mutex mutex;
   // Under the mutex: the trees that libwim may be given.
   TreeGuard guard;
+  // Under the mutex: an image was added, changed or deleted, or blobs of other WIMs came.
+  bool changed = false;
 };
 
 // A WIM as JavaScript holds it. It never changes: where the file does, another takes its place.

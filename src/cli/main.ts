@@ -43,3 +43,5 @@ try {
 } catch (error) {
   fail(error, argv.some(word => word === '--json' || word === '--json=true'))
 }
+// What is left is to free memory, which the system does at once; but only when all is written
+process.stdout.write('', () => process.exit())

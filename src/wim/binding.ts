@@ -41,7 +41,7 @@ export interface NativeWimFile {
   /** Index of the blob with this SHA-1. */
   findBlob(sha1: Buffer): number | undefined
   readMetadata(image: number): Promise<NativeDentryReader>
-  close(): void
+  close(): Promise<void>
 }
 
 export interface NativeWimInfo extends Omit<WimInfo, 'compression' | 'guid'> {

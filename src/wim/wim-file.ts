@@ -262,7 +262,7 @@ export class WimFile implements AsyncDisposable {
     await this.#job('extractPaths', { image: imageNumber(image), paths, target, flags: extractFlags(options) }, options)
   }
 
-  /** {@link extractPaths} of the paths and patterns in the text file `list`, one a line; `;` and `#` begin comments. */
+  /** {@link extractPaths} of what the text file `list` names, one a line; `;` and `#` begin comments. */
   async extractPathList(image: number, list: string, target: string, options: ExtractPathsOptions = {}): Promise<void> {
     await this.#job('extractPathList', { image: imageNumber(image), list, target, flags: extractFlags(options) }, options)
   }
@@ -285,6 +285,12 @@ export class WimFile implements AsyncDisposable {
     const { path = '/', signal } = options
     const packed = await this.#job('entries', { image: imageNumber(image), path, flags: entriesFlags(options) }, { signal })
     yield* unpackEntries(packed as PackedEntries) // what `entries` gives
+  }
+
+  /** {@link entries} as JSON text made in native code: pieces of a list without brackets. See docs/wim.md. */
+  async *entriesAsJson(image: ImageNumber, { path = '/', signal, ...options }: EntriesOptions = {}): AsyncGenerator<Buffer> {
+    const args = { image: imageNumber(image), path, flags: entriesFlags(options) }
+    yield* await this.#job('entriesAsJson', args, { signal }) as Buffer[] // what `entriesAsJson` gives
   }
 
   /** The blobs of the WIM as libwim has them, the metadata resources first. */
@@ -327,9 +333,8 @@ export class WimFile implements AsyncDisposable {
    * own readers. Goes on after what is damaged, and gives all of it; throws only what says nothing of the WIM.
    */
   async verify(options: VerifyOptions = {}): Promise<WimVerification> {
-    const { integrity = true, threads } = options
-    const found = await this.#job('verify', { integrity: integrity ? 1 : 0, threads: checkedThreads(threads) }, options)
-    return found as WimVerification // made by native/wim/verifier.cc, as declared
+    const args = { integrity: options.integrity === false ? 0 : 1, threads: checkedThreads(options.threads) }
+    return await this.#job('verify', args, options) as WimVerification // made by native/wim/verifier.cc, as declared
   }
 
   /**
@@ -339,7 +344,7 @@ export class WimFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     await (this.#running > 0 ? this.#queue.idle : this.#changing)
-    this.#native.close()
+    await this.#native.close()
   }
 
   get #name(): string {

@@ -8,7 +8,7 @@ import type { Session } from '../session.js'
 import { chooseImage, openArchive } from './archive.js'
 import { flag, value, wimCommand } from './command.js'
 import { REF } from './options.js'
-import { entryJson, entryText } from './text.js'
+import { entryText } from './text.js'
 
 export const dir = wimCommand({
   name: 'dir',
@@ -22,7 +22,7 @@ export const dir = wimCommand({
   },
   examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'All about one directory']],
   run: async (values, [path = '', word], session) => {
-    await using wim = await openArchive(path, values, session)
+    const wim = await openArchive(path, values, session) // not closed: freeing it all is left to the end of the process
     const chosen = await chooseImage(wim, word)
     const images = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
     const options: EntriesOptions = {
@@ -54,11 +54,8 @@ async function printDocument(
   for (const image of images) {
     const { index, name } = wim.image(image)
     before += `\n{"index": ${index}, "name": ${JSON.stringify(name)}, "entries": [\n`
-    for await (const batch of wim.entries(image, options)) {
-      if (batch.length === 0) continue
-      await print(before + batch.map(entryJson).join(',\n'))
-      before = ',\n'
-    }
+    await print(before)
+    for await (const piece of wim.entriesAsJson(image, options)) await print(piece)
     before = image === images.at(-1) ? '\n]}' : '\n]},'
   }
   await print(`${before}]}\n`)

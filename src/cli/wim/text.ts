@@ -1,5 +1,5 @@
-/** Images, files and blobs of a WIM as text, with the field names of wimlib-imagex, and as JSON. */
-import type { DirectoryEntry, EntryStream, Resource } from '../../wim/entry.js'
+/** Files and blobs of a WIM as text, with the field names of wimlib-imagex. */
+import type { DirectoryEntry, Resource } from '../../wim/entry.js'
 
 const ATTRIBUTES: readonly (readonly [bit: number, name: string])[] = [
   [0x1, 'READONLY'], [0x2, 'HIDDEN'], [0x4, 'SYSTEM'], [0x10, 'DIRECTORY'], [0x20, 'ARCHIVE'], [0x40, 'DEVICE'],
@@ -26,21 +26,10 @@ export function clockText(filetime: bigint): string {
 
 /** ISO 8601 with all seven digits of a FILETIME: `2026-11-21T10:40:05.1234567Z`. */
 export function isoText(filetime: bigint): string {
-  const second = Number(filetime / TICKS)
-  let start = secondTexts.get(second)
-  if (start === undefined) {
-    const date = new Date((second - SECONDS_TO_1970) * 1000)
-    if (Number.isNaN(date.getTime())) return String(filetime)
-    start = date.toISOString().slice(0, -4) // up to the point
-    if (secondTexts.size >= SECONDS_KEPT) secondTexts.clear()
-    secondTexts.set(second, start)
-  }
-  return `${start}${String(Number(filetime % TICKS) + 10_000_000).slice(1)}Z`
+  const date = new Date((Number(filetime / TICKS) - SECONDS_TO_1970) * 1000)
+  if (Number.isNaN(date.getTime())) return String(filetime)
+  return `${date.toISOString().slice(0, -4)}${String(filetime % TICKS).padStart(7, '0')}Z`
 }
-
-/** Files of an image share their seconds. */
-const secondTexts = new Map<number, string>()
-const SECONDS_KEPT = 10_000
 
 /** A file as `dir --detailed` shows it. */
 export function entryText(entry: DirectoryEntry): string {
@@ -99,31 +88,4 @@ export function resourceText(resource: Resource): string {
   return line('Hash', `0x${sha1}`) + line('Uncompressed size', `${size} bytes`) + place
     + line('Part Number', String(resource.partNumber)) + line('Reference Count', String(resource.references))
     + line('Flags', flags.filter(flag => flag !== false).map(flag => `WIM_RESHDR_FLAG_${flag}  `).join(''))
-}
-
-/**
- * A file as JSON on one line: times as text, bytes as hex, and no fields that say nothing. Put together by hand, because an image
- * has many thousands of them: JSON.stringify() takes three times as long.
- */
-export function entryJson(entry: DirectoryEntry): string {
-  const { path, shortName, attributes, reparseTag, linkCount, hardLinkGroup, security, unix, objectId, streams } = entry
-  let json = `{"path":${JSON.stringify(path)}`
-  if (shortName !== '') json += `,"shortName":${JSON.stringify(shortName)}`
-  json += `,"attributes":${attributes}`
-  if (reparseTag !== 0) json += `,"reparseTag":${reparseTag}`
-  json += `,"created":"${isoText(entry.creationTime)}","written":"${isoText(entry.writeTime)}","accessed":"${isoText(entry.accessTime)}"`
-  json += `,"linkCount":${linkCount}`
-  if (hardLinkGroup !== 0n) json += `,"linkGroup":"${hardLinkGroup.toString(16)}"`
-  if (unix) json += `,"unix":{"uid":${unix.uid},"gid":${unix.gid},"mode":${unix.mode},"rdev":${unix.rdev}}`
-  if (objectId) json += `,"objectId":"${objectId.toString('hex')}"`
-  if (security) json += `,"security":"${security.toString('hex')}"`
-  json += ',"streams":['
-  for (let n = 0; n < streams.length; n += 1) {
-    const { name, resource } = streams[n] as EntryStream // n is below its length
-    json += n === 0 ? '{' : ',{'
-    if (name !== '') json += `"name":${JSON.stringify(name)},`
-    if (resource.size !== 0) json += `"sha1":"${resource.sha1}",`
-    json += resource.missing ? `"size":${resource.size},"missing":true}` : `"size":${resource.size}}`
-  }
-  return `${json}]}`
 }
