@@ -44,4 +44,6 @@ try {
   fail(error, argv.some(word => word === '--json' || word === '--json=true'))
 }
 // What is left is to free memory, which the system does at once; but only when all is written
-process.stdout.write('', () => process.exit())
+process.stdout.write('', error => {
+  if (!error) process.exit()
+})

@@ -115,12 +115,11 @@ export class WimFile implements AsyncDisposable {
     return await this.#job('property', { image: imageNumber(image), name }) as string | undefined // what `property` gives
   }
 
-  /** Sets a property, and removes it where `value` is undefined. */
+  /** Sets a property, or removes it where `value` is undefined. Throws where another image has the name. */
   async setProperty(image: number, name: string, value: string | undefined): Promise<void> {
     await this.#job('setProperty', { image: imageNumber(image), name, value })
   }
 
-  /** Throws where another image has the name. */
   async setName(image: number, name: string | undefined): Promise<void> {
     await this.#job('setName', { image: imageNumber(image), value: name })
   }
@@ -242,8 +241,8 @@ export class WimFile implements AsyncDisposable {
    * what {@link referenceFiles} named is to be named again.
    */
   async overwrite(options: OverwriteOptions = {}): Promise<void> {
-    const [threads, level] = [checkedThreads(options.threads), checkedLevel(options.level)]
-    const job = this.#job('overwrite', { flags: writeFlags(options), threads, level }, options)
+    const [flags, threads, level] = [writeFlags(options), checkedThreads(options.threads), checkedLevel(options.level)]
+    const job = this.#job('overwrite', { flags, threads, level }, options)
     // A file that is being changed in place must not be left in the middle: closing waits.
     this.#changing = this.#queue.idle
     this.#replace(await job)
@@ -290,7 +289,7 @@ export class WimFile implements AsyncDisposable {
   /** {@link entries} as JSON text made in native code: pieces of a list without brackets. See docs/wim.md. */
   async *entriesAsJson(image: ImageNumber, { path = '/', signal, ...options }: EntriesOptions = {}): AsyncGenerator<Buffer> {
     const args = { image: imageNumber(image), path, flags: entriesFlags(options) }
-    yield* await this.#job('entriesAsJson', args, { signal }) as Buffer[] // what `entriesAsJson` gives
+    yield* await this.#job('entriesAsJson', args, { signal }) as Buffer[] // what it gives
   }
 
   /** The blobs of the WIM as libwim has them, the metadata resources first. */

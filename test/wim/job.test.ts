@@ -1,6 +1,7 @@
 /** Progress, cancelling, questions, and many calls at once. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { StowageError } from '../../src/errors.js'
@@ -143,12 +144,16 @@ t.test('exclude is asked for each file, may take its time, and may fail', async 
 })
 
 t.test('onError decides whether a file that cannot be read ends the capture', { skip: process.getuid?.() !== 0 && 'needs root to be another user' }, t => {
-  const root = t.testdir({ source: { readable: 'a', secret: { inside: 'b' } } })
-  execFileSync('chmod', ['-R', 'a+rwX', root])
+  // Not in the checkout, which others than its owner may not be allowed to enter
+  const root = mkdtempSync(join(tmpdir(), 'stowage-on-error-'))
+  t.teardown(() => rmSync(root, { recursive: true }))
+  mkdirSync(join(root, 'source', 'secret'), { recursive: true })
+  writeFileSync(join(root, 'source', 'readable'), 'a')
+  execFileSync('chmod', ['-R', 'a+rX', root])
   execFileSync('chmod', ['000', join(root, 'source', 'secret')])
   const script = `
-    process.setuid(65534)
     const { WimJob } = require(${JSON.stringify(ADDON)})
+    process.setuid(65534)
     const run = (name, args, answer) => new Promise((resolve, reject) => {
       const job = new WimJob(name, args, (_events, question, ended, result, error) => {
         if (question) job.answer(answer(question))
