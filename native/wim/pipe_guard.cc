@@ -51,7 +51,6 @@ namespace {
 constexpr char kPipableMagic[9] = "WLPWM\0\0\0";
 constexpr uint64_t kBlobMagic = 0x2b9b9ba2443db9d8;
 constexpr size_t kBlobHeaderSize = 40;
-constexpr uint32_t kDefaultChunkSize = 32768;
 constexpr size_t kPiece = 1u << 20;
 constexpr int kPatienceMs = 100;
 
@@ -113,12 +112,12 @@ class Passage {
 
   void Run() {
     Take(Header::kSize);
-    const std::vector<uint8_t> header = held_;
+    if (std::memcmp(held_.data(), kPipableMagic, 8) != 0) return Pass();  // libwim says what it is not
+    compression_ = CompressionOf(Load32(held_.data() + 0x10));
+    chunk_size_ = Load32(held_.data() + 0x14);
+    CheckChunkSize();
+    const uint32_t images = Load32(held_.data() + 0x2c);
     Pass();
-    if (std::memcmp(header.data(), kPipableMagic, 8) != 0) return;  // libwim says so
-    compression_ = CompressionOf(Load32(header.data() + 0x10));
-    SetChunkSize(Load32(header.data() + 0x14));
-    const uint32_t images = Load32(header.data() + 0x2c);
     Resource("the XML data", kLargestXml);
     Pass();
     for (uint32_t image = 1; image <= images; image++) {
@@ -130,10 +129,10 @@ class Passage {
   }
 
  private:
-  void SetChunkSize(uint32_t size) {
-    chunk_size_ = size == 0 ? kDefaultChunkSize : size;
+  // What else a compression allows, libwim knows.
+  void CheckChunkSize() const {
     if (compression_ == WIMLIB_COMPRESSION_TYPE_NONE) return;
-    if ((chunk_size_ & (chunk_size_ - 1)) != 0)
+    if (chunk_size_ == 0 || (chunk_size_ & (chunk_size_ - 1)) != 0)
       Corrupt("a chunk size of " + std::to_string(chunk_size_) + " is not allowed");
     if (chunk_size_ > kLargestChunk) {
       throw Error("UNSUPPORTED", "the WIM in the pipe: chunks of " + std::to_string(chunk_size_ >> 20) +
@@ -271,7 +270,7 @@ class Passage {
   const int to_;
   const std::function<bool()>& stopped_;
   int compression_ = WIMLIB_COMPRESSION_TYPE_NONE;
-  uint32_t chunk_size_ = kDefaultChunkSize;
+  uint32_t chunk_size_ = 0;
   Decompressors decompressors_;
   // Read, and not passed on yet.
   std::vector<uint8_t> held_;

@@ -1,6 +1,6 @@
 /**
  * WIM files that no tool would write: uncompressed, with any tree in them, every hash right. Source: Microsoft's WIM white
- * paper, "Header", "Lookup table", "Metadata".
+ * paper, "Header", "Lookup table", "Metadata"; wimlib, for pipable ones.
  */
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
@@ -43,34 +43,94 @@ const RESOURCE = { metadata: 2 }
 
 /** Writes the WIM at `path`. Contents stand in the file in the order in which the trees name them. */
 export function craftWim(path: string, images: readonly CraftedImage[]): void {
+  const { pieces, append, size } = piecesAfter(HEADER_SIZE)
   const contents = new Map<string, Uint8Array>()
+  const metadata = images.map(image => craftMetadata(image, contents))
+  const entries = [...contents.values()].map(bytes => tableEntry(append(bytes), bytes, 0))
+  entries.push(...metadata.map(bytes => tableEntry(append(bytes), bytes, RESOURCE.metadata)))
+  const table = Buffer.concat(entries)
+  const tableAt = append(table)
+  const xml = craftXml(images, size())
+  const header = craftHeader('MSWIM', images.length)
+  const xmlAt = append(xml)
+  resourceHeader(tableAt, table.length, 0).copy(header, 0x30)
+  resourceHeader(xmlAt, xml.length, 0).copy(header, 0x48)
+  writeFileSync(path, Buffer.concat([header, ...pieces]))
+}
+
+/** Where in a pipable WIM the 40-byte headers of its resources stand. */
+export interface PipableLayout {
+  readonly xml: number
+  readonly metadata: readonly number[]
+  readonly contents: readonly number[]
+}
+
+/** The same as a pipable WIM: the XML data and the metadata come first, and each resource has a header before it. */
+export function craftPipableWim(path: string, images: readonly CraftedImage[]): PipableLayout {
+  const { pieces, append, size } = piecesAfter(HEADER_SIZE)
+  const blob = (bytes: Uint8Array, flags: number): number => {
+    const header = Buffer.alloc(40)
+    header.writeBigUInt64LE(0x2b9b9ba2443db9d8n, 0)
+    header.writeBigUInt64LE(BigInt(bytes.length), 8)
+    sha1(bytes).copy(header, 16)
+    header.writeUInt32LE(flags, 36)
+    return append(Buffer.concat([header, bytes]))
+  }
+  const contents = new Map<string, Uint8Array>()
+  const trees = images.map(image => craftMetadata(image, contents))
+  const xml = craftXml(images, 0)
+  const layout = {
+    xml: blob(xml, RESOURCE.metadata),
+    metadata: trees.map(bytes => blob(bytes, RESOURCE.metadata)),
+    contents: [...contents.values()].map(bytes => blob(bytes, 0)),
+  }
+  const table = Buffer.concat([
+    ...[...contents.values()].map((bytes, n) => tableEntry((layout.contents[n] ?? 0) + 40, bytes, 0)),
+    ...trees.map((bytes, n) => tableEntry((layout.metadata[n] ?? 0) + 40, bytes, RESOURCE.metadata)),
+  ])
+  const [first, last] = [craftHeader('WLPWM', images.length), craftHeader('WLPWM', images.length)]
+  resourceHeader(append(table), table.length, 0).copy(last, 0x30)
+  resourceHeader(append(xml), xml.length, 0).copy(last, 0x48)
+  append(last)
+  writeFileSync(path, Buffer.concat([first, ...pieces], size()))
+  return layout
+}
+
+interface Pieces {
+  readonly pieces: readonly Buffer[]
+  /** Gives the offset of what it appends. */
+  readonly append: (bytes: Uint8Array) => number
+  /** Of all, with what stands before them. */
+  readonly size: () => number
+}
+
+function piecesAfter(before: number): Pieces {
   const pieces: Buffer[] = []
-  let size = HEADER_SIZE
+  let size = before
   const append = (bytes: Uint8Array): number => {
     const at = size
     pieces.push(Buffer.from(bytes))
     size += bytes.length
     return at
   }
-  const metadata = images.map(image => craftMetadata(image, contents))
-  const entries = [...contents.values()].map(bytes => tableEntry(append(bytes), bytes, 0))
-  entries.push(...metadata.map(bytes => tableEntry(append(bytes), bytes, RESOURCE.metadata)))
-  const table = Buffer.concat(entries)
-  const tableAt = append(table)
+  return { pieces, append, size: () => size }
+}
+
+function craftXml(images: readonly CraftedImage[], totalBytes: number): Buffer {
   const list = images.map(({ name = '' }, n) => `<IMAGE INDEX="${n + 1}"><NAME>${name}</NAME></IMAGE>`).join('')
-  const xml = Buffer.from(`\ufeff<WIM><TOTALBYTES>${size}</TOTALBYTES>${list}</WIM>`, 'utf16le')
-  const xmlAt = append(xml)
+  return Buffer.from(`\ufeff<WIM><TOTALBYTES>${totalBytes}</TOTALBYTES>${list}</WIM>`, 'utf16le')
+}
+
+function craftHeader(magic: string, images: number): Buffer {
   const header = Buffer.alloc(HEADER_SIZE)
-  header.write('MSWIM\0\0\0', 'latin1')
+  header.write(`${magic}\0\0\0`, 'latin1')
   header.writeUInt32LE(HEADER_SIZE, 0x08)
   header.writeUInt32LE(0x10d00, 0x0c)
   header.write('made by hand ...', 0x18, 'latin1')
   header.writeUInt16LE(1, 0x28)
   header.writeUInt16LE(1, 0x2a)
-  header.writeUInt32LE(images.length, 0x2c)
-  resourceHeader(tableAt, table.length, 0).copy(header, 0x30)
-  resourceHeader(xmlAt, xml.length, 0).copy(header, 0x48)
-  writeFileSync(path, Buffer.concat([header, ...pieces]))
+  header.writeUInt32LE(images, 0x2c)
+  return header
 }
 
 /** REPARSE_DATA_BUFFER of a symbolic link, without its first 8 bytes, as a WIM has it. Source: [MS-FSCC] 2.1.2.4. */

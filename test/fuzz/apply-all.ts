@@ -1,0 +1,122 @@
+/**
+ * A process that applies hostile pipable WIMs, for test/wim/pipe.test.ts: what crashes, hangs or takes memory without bound
+ * ends this process and not the test. Its one argument is a file with tasks in JSON; it prints a report.
+ */
+import { closeSync, createReadStream, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { StowageError } from '../../src/errors.js'
+import { extractFromPipe } from '../../src/wim/pipe.js'
+
+export interface Task {
+  readonly name: string
+  readonly path: string
+  /** Where image 1 goes; removed after each round. */
+  readonly target: string
+  /** Once as it is; cut short at every `step` bytes; or `count` times with some bytes changed. */
+  readonly change:
+    | { readonly type: 'none' }
+    | { readonly type: 'cut'; readonly step: number }
+    | { readonly type: 'flip'; readonly count: number; readonly seed: number }
+}
+
+export interface Outcome {
+  readonly name: string
+  /** How each round ended: an error's code, or `ok`. */
+  readonly ends: readonly string[]
+  /** What was said last. */
+  readonly message: string
+  /** What was thrown and is no StowageError. */
+  readonly untyped: readonly string[]
+  /** Milliseconds of the slowest round. */
+  readonly slowest: number
+}
+
+export interface Report {
+  readonly outcomes: readonly Outcome[]
+  /** Of the process, in bytes. */
+  readonly peak: number
+  /** File descriptors that are open after the last round and were not after the first. */
+  readonly descriptors: number
+}
+
+const outcomes: Outcome[] = []
+const tasks = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as readonly Task[] // written by pipe.test.ts
+let before: number | undefined
+for (const task of tasks) outcomes.push(await run(task))
+const report: Report = {
+  outcomes, peak: process.resourceUsage().maxRSS * 1024, descriptors: descriptors() - (before ?? 0),
+}
+console.log(JSON.stringify(report))
+
+function descriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}
+
+async function run({ name, path, target, change }: Task): Promise<Outcome> {
+  process.stderr.write(`${name}\n`) // the last line tells what ended the process
+  const ends: string[] = []
+  const untyped: string[] = []
+  let message = ''
+  let slowest = 0
+  const whole = readFileSync(path)
+  for (const bytes of changed(whole, change)) {
+    writeFileSync(path, bytes)
+    const started = performance.now()
+    try {
+      await apply(path, target, ends.length % 2 === 0)
+      ends.push('ok')
+    } catch (error) {
+      message = String(error)
+      if (error instanceof StowageError) ends.push(error.code)
+      else untyped.push(message)
+    }
+    slowest = Math.max(slowest, performance.now() - started)
+    rmSync(target, { recursive: true, force: true })
+    before ??= descriptors()
+  }
+  writeFileSync(path, whole)
+  return { name, ends, message, untyped, slowest }
+}
+
+/** From the file itself, or out of a stream. */
+async function apply(path: string, target: string, direct: boolean): Promise<void> {
+  if (!direct) {
+    await extractFromPipe(createReadStream(path), 1, target)
+    return
+  }
+  const fd = openSync(path, 'r')
+  try {
+    await extractFromPipe({ fd }, 1, target)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function* changed(whole: Buffer, change: Task['change']): Iterable<Uint8Array> {
+  if (change.type === 'none') {
+    yield whole
+  } else if (change.type === 'cut') {
+    for (let size = 0; size < whole.length; size += change.step) yield whole.subarray(0, size)
+  } else {
+    const random = generator(change.seed)
+    for (let count = 0; count < change.count; count += 1) yield flipped(whole, random)
+  }
+}
+
+/** One to four bytes changed: half of the time in the header, the XML data and the metadata, which come first. */
+function flipped(whole: Buffer, random: () => number): Buffer {
+  const bytes = Buffer.from(whole)
+  for (let left = 1 + (random() % 4); left > 0; left -= 1) {
+    const at = random() % (random() % 2 === 0 ? Math.min(1500, bytes.length) : bytes.length)
+    bytes.writeUInt8([0, 0xff, 0x80, random() & 0xff][random() % 4] ?? 0, at)
+  }
+  return bytes
+}
+
+/** Numerical Recipes' linear congruence: the same changes for the same seed, everywhere. */
+function generator(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state >>> 8
+  }
+}
