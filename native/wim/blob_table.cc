@@ -38,6 +38,8 @@ struct BlobTable::Entry {
   bool solid_resource() const { return solid() && at.uncompressed_size == kSolidResourceMark; }
 };
 
+uint64_t BlobTable::LargestSize(const File& file) { return file.size() * kLargestRatio; }
+
 void BlobTable::Add(std::unique_ptr<File> owned, const Header& header) {
   const File& file = *owned;
   files_.push_back(std::move(owned));
@@ -45,7 +47,7 @@ void BlobTable::Add(std::unique_ptr<File> owned, const Header& header) {
 
   Decompressors decompressors;
   const Resource resource = Resource::From(file, header, header.blob_table);
-  const std::vector<uint8_t> table = ReadWhole(resource, file.size() * kLargestRatio, decompressors);
+  const std::vector<uint8_t> table = ReadWhole(resource, LargestSize(file), decompressors);
   std::vector<Entry> run;
   for (size_t at = 0; at + kEntrySize <= table.size(); at += kEntrySize) {
     const Entry entry = Entry::From(table.data() + at);

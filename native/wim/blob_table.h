@@ -24,6 +24,8 @@ struct Blob {
 
 class BlobTable {
  public:
+  // Of the table of a file, in bytes once decompressed: more only names the same blobs again and again.
+  static uint64_t LargestSize(const File& file);
   // Adds the blobs of one file. The first place found for a hash is kept. Throws WIM_CORRUPT.
   void Add(std::unique_ptr<File> file, const Header& header);
   // Adds the blobs of a file of another WIM, but not its images.

@@ -113,14 +113,15 @@ void TreeGuard::Check(const Archive& archive, int image) {
 }
 
 void CheckHeader(const File& file, const Header& header) {
-  const ResourceHeader& xml = header.xml;
-  if (!(xml.flags & ResourceHeader::kCompressed))
-    return;  // then it is as large as it says, or past the end of the file
-  const uint64_t limit = std::min(file.size() * kLargestRatio, kLargestXml);
-  if (xml.uncompressed_size <= limit) return;
-  throw Error("WIM_CORRUPT", file.path() + ": its header says that the XML data have " +
-                                 std::to_string(xml.uncompressed_size) +
-                                 " bytes, more than this file can rightly hold (" + std::to_string(limit) + ")");
+  const auto check = [&](const char* what, const ResourceHeader& at, uint64_t limit) {
+    // What is not compressed is as large as it says, or past the end of the file.
+    if (!(at.flags & ResourceHeader::kCompressed) || at.uncompressed_size <= limit) return;
+    throw Error("WIM_CORRUPT", file.path() + ": its header says that the " + what + " has " +
+                                   std::to_string(at.uncompressed_size) +
+                                   " bytes, more than this file can rightly hold (" + std::to_string(limit) + ")");
+  };
+  check("XML data", header.xml, std::min(file.size() * kLargestRatio, kLargestXml));
+  check("blob table", header.blob_table, BlobTable::LargestSize(file));
 }
 
 void CheckImageDirectories(WIMStruct* wim, const std::string& target) {
