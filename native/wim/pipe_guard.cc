@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #endif
 
@@ -221,11 +222,21 @@ class Passage {
 #ifdef __linux__
   // Moves pages from one descriptor to the other. False: these two need each byte copied.
   bool Splice() {
+    WaitForRoom();
     Wait(from_, POLLIN);
     Wait(to_, POLLOUT);
     const ssize_t moved = splice(from_, nullptr, to_, nullptr, kPiece, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (moved == 0) throw Over();
     return moved > 0 || errno == EINTR;  // an error of reading or writing comes again when bytes are copied
+  }
+
+  // Not to be woken for each chunk that libwim takes out of a full pipe.
+  void WaitForRoom() {
+    constexpr timespec kMoment = {0, 500'000};
+    for (int waiting = 0; ioctl(to_, FIONREAD, &waiting) == 0 && waiting > static_cast<int>(kPiece / 4 * 3);) {
+      pollfd reader = {to_, 0, 0};
+      if (stopped_() || ppoll(&reader, 1, &kMoment, nullptr) > 0) throw Over();
+    }
   }
 #endif
 
