@@ -1,12 +1,13 @@
 // libFuzzer target: a hostile WIM through every reader of native/wim/ that is ours: header, blob table, metadata, chunks,
-// blobs, integrity table, the walk over a tree before libwim takes it, and the verifier over them all. An Error is the
-// right answer to almost any input; a crash, a hang or a runaway allocation is a finding. test/fuzz/run.sh builds and runs
-// it.
+// blobs, integrity table, the walk over a tree before libwim takes it, the guard of pipes, and the verifier over them all.
+// An Error is the right answer to almost any input; a crash, a hang or a runaway allocation is a finding. test/fuzz/run.sh
+// builds and runs it.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "wim/blob_reader.h"
 #include "wim/containment.h"
 #include "wim/error.h"
+#include "wim/pipe_guard.h"
 #include "wim/verifier.h"
 
 namespace {
@@ -76,6 +78,20 @@ void ReadEverything(const std::string& path) {
   if (found.blobs > table.blobs().size()) __builtin_trap();
 }
 
+// What is passed on is a beginning of what came.
+void PassOn(int from) {
+  static const int to = memfd_create("passed on", 0);
+  if (lseek(from, 0, SEEK_SET) != 0 || ftruncate(to, 0) != 0 || lseek(to, 0, SEEK_SET) != 0) return;
+  Attempt([&] { wim::PassWim(from, to, [] { return false; }); });
+  uint8_t sent[4096], came[4096];
+  for (off_t at = 0;; at += sizeof sent) {
+    const ssize_t size = pread(to, sent, sizeof sent, at);
+    if (size <= 0) return;
+    if (pread(from, came, sizeof came, at) < size || memcmp(sent, came, static_cast<size_t>(size)) != 0)
+      __builtin_trap();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -83,6 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::string path = "/proc/self/fd/" + std::to_string(fd);
   if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != static_cast<ssize_t>(size)) return 0;
   try {
+    PassOn(fd);
     ReadEverything(path);
   } catch (const wim::Error&) {
   } catch (const std::bad_alloc&) {
