@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
+#include <future>
 #include <unordered_set>
 #include <utility>
 
@@ -16,6 +18,9 @@ constexpr uint64_t kStreamEntrySize = 38;
 constexpr uint64_t kLargestRatio = 512;
 constexpr uint64_t kLargestMetadata = 0xffffffff;  // spans count in 32 bits
 constexpr uint32_t kDeepest = 16384;               // wimlib's limit on a path is lower still
+
+// Hashed before a thread has begun.
+constexpr size_t kSmall = 1 << 20;
 
 enum Tag : uint32_t { kTagObjectId = 1, kTagExtendedAttributes = 2, kTagUnixData = 0x337DD873 };
 
@@ -46,11 +51,23 @@ Metadata::Metadata(std::vector<uint8_t> bytes, const Sha1Hash& hash, std::string
 }
 
 void Metadata::Parse(const Sha1Hash& hash) {
-  Sha1 sha1;
-  sha1.Update(buffer_.data(), buffer_.size());
-  const Sha1Hash found = sha1.Finish();
+  // The hash first, in what is told; but of many megabytes it is made while the tree is read, which trusts nothing
+  // anyway.
+  const auto hash_all = [this] {
+    Sha1 sha1;
+    sha1.Update(buffer_.data(), buffer_.size());
+    return sha1.Finish();
+  };
+  auto hashed = std::async(buffer_.size() < kSmall ? std::launch::deferred : std::launch::async, hash_all);
+  std::exception_ptr failure;
+  try {
+    ParseTree(ParseSecurity());
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const Sha1Hash found = hashed.get();
   if (found != hash) Corrupt("expected SHA-1 " + Hex(hash) + " but found " + Hex(found));
-  ParseTree(ParseSecurity());
+  if (failure) std::rethrow_exception(failure);
 }
 
 uint64_t Metadata::ParseSecurity() {

@@ -1,5 +1,4 @@
 /** Files that are whole under their names, or not there. */
-import { randomUUID } from 'node:crypto'
 import { realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { outputError, StowageError, systemCode } from '../errors.js'
@@ -21,7 +20,7 @@ export async function writeBeside(path: string, write: (path: string) => Promise
     return
   }
   const place = found ? await realpath(path) : path // a link stays one
-  const partial = `${place}.${randomUUID()}.partial`
+  const partial = `${place}.${crypto.randomUUID()}.partial`
   try {
     await write(partial)
     await rename(partial, place)
@@ -43,7 +42,7 @@ export async function splitBeside(
   path: string, wanted: SplitOptions['partName'], split: (partName: SplitOptions['partName']) => Promise<unknown>,
 ): Promise<void> {
   const parts: { readonly partial: string; readonly path: string }[] = []
-  const suffix = `.${randomUUID()}.partial`
+  const suffix = `.${crypto.randomUUID()}.partial`
   try {
     await split(async part => {
       const name = await wanted?.(part) ?? part.path

@@ -1,5 +1,4 @@
 /** A WIM archive: what it says of itself, its images, their files and blobs, and all that libwim can do to it. */
-import { Writable } from 'node:stream'
 import { StowageError } from '../errors.js'
 import { type NativeArguments, nativeError, type NativeWimFile } from './binding.js'
 import { type BlobList, blobOf, type BlobPiece, listBlobs, readBlobs, type ReadFileOptions, type ReadOptions } from './blob.js'
@@ -18,7 +17,6 @@ import type {
 } from './options.js'
 import { splitBeside, writeBeside } from './output.js'
 import { partsOf } from './parts.js'
-import { writeToStream } from './pipe.js'
 import type { VerifyOptions, WimVerification } from './verify.js'
 
 /**
@@ -226,7 +224,8 @@ export class WimFile implements AsyncDisposable {
     }
     if (typeof target === 'string') {
       await writeBeside(target, path => this.#job('write', { ...args, path }, options))
-    } else if (target instanceof Writable) {
+    } else if ('write' in target) {
+      const { writeToStream } = await import('./pipe.js') // loads what few calls need
       // A stream cannot hold an integrity table, whether or not the file this WIM comes from has one
       const flags = writeFlags({ ...options, integrityTable: options.integrityTable ?? false })
       await writeToStream(target, fd => this.#job('writeToFd', { ...args, flags, fd }, options), options.signal)
