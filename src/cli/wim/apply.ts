@@ -26,7 +26,7 @@ export const apply = wimCommand({
     if (path === '-') {
       await extractFromPipe({ fd: STDIN }, word, target, { ...options, ...job })
     } else {
-      await using wim = await openArchive(path, values, session)
+      const wim = await openArchive(path, values, session)
       const chosen = await chooseImage(wim, word)
       await wim.extract(chosen, target, { ...options, ...job })
       image = chosen

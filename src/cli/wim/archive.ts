@@ -16,7 +16,10 @@ export interface ArchiveOptions {
   readonly ref?: readonly string[] | undefined
 }
 
-/** Opens the WIM at `path`, with the files that --ref names. */
+/**
+ * Opens the WIM at `path`, with the files that --ref names. What is only read, or new, needs no closing: the end of
+ * the process frees it in less time. With `writeAccess`, closing waits for what is being written.
+ */
 export async function openArchive(path: string, { check, writeAccess, ref = [] }: ArchiveOptions, session: Session): Promise<WimFile> {
   const [checkIntegrity, job] = [check === true ? true : undefined, watch(session, path)]
   const wim = await openWim(path, { checkIntegrity, writeAccess, ...job })

@@ -27,7 +27,7 @@ export async function captureNewWim(job: CaptureJob, values: CaptureValues, sess
   const bases = values['delta-from'] ?? []
   await refuseSameFile(job.path, bases, 'a WIM of --delta-from')
   const output = defaultOutput(request, values.wimboot === true, 'lzx')
-  await using wim = await createWim({ compression: output.compression })
+  const wim = await createWim({ compression: output.compression })
   await wim.setOutput(output)
   const options = { ...writeOptions(values), ...request.write }
   const image = await addImage(wim, job, job.name ?? imageName(job.source), values, session, async delta => {

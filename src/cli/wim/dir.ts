@@ -22,7 +22,7 @@ export const dir = wimCommand({
   },
   examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'All about one directory']],
   run: async (values, [path = '', word], session) => {
-    const wim = await openArchive(path, values, session) // not closed: freeing it all is left to the end of the process
+    const wim = await openArchive(path, values, session)
     const chosen = await chooseImage(wim, word)
     const images = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
     const options: EntriesOptions = {

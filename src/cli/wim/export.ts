@@ -34,7 +34,7 @@ export const exportImages = wimCommand({
   options: OPTIONS,
   examples: [['export install.esd 4 install.wim --compress=lzx', 'One image of a solid WIM, for programs that cannot read those']],
   run: async (values, [path = '', word = '', destination = '', name, description], session) => {
-    await using source = await openArchive(path, values, session)
+    const source = await openArchive(path, values, session)
     const image = await chooseImage(source, word)
     const boot = asked(values.boot)
     if (image === 'all' && name !== undefined) {
@@ -63,7 +63,7 @@ async function intoNewWim(
   }
   const request = compressionRequest(values)
   const output = defaultOutput(request, values.wimboot === true, source.info.compression)
-  await using wim = await createWim({ compression: output.compression })
+  const wim = await createWim({ compression: output.compression })
   await wim.setOutput(withChunkSizeOf(source, output))
   await source.exportImage(image, wim, { ...options, ...watch(session, path) })
   await writeNewWim(wim, path, { ...writeOptions(values), ...request.write }, session)

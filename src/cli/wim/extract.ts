@@ -32,7 +32,7 @@ export const extract = wimCommand({
     ['extract boot.wim 2 /Windows/win.ini --to-stdout', 'The content of a file'],
   ],
   run: async (values, [path = '', word = '', ...words], session) => {
-    await using wim = await openArchive(path, values, session)
+    const wim = await openArchive(path, values, session)
     const image = await chooseOneImage(wim, word)
     const options: ExtractPathsOptions = {
       ...extractOptions(values),

@@ -44,7 +44,7 @@ export const info = wimCommand({
 })
 
 async function show(values: Values, [path = '', word]: readonly string[], session: Session): Promise<void> {
-  await using wim = await openArchive(path, values, session)
+  const wim = await openArchive(path, values, session)
   const chosen = word === undefined ? 'all' : await chooseImage(wim, word)
   const numbers = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
   const { header, blobs, xml, 'extract-xml': xmlFile } = values

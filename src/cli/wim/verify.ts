@@ -13,7 +13,7 @@ export const verify = wimCommand({
   describe: 'Check all there is in a WIM, and that nothing is missing',
   options: { ...REF, nocheck: flag('Pass over integrity tables', 'no-check') },
   run: async (values, [path = ''], session) => {
-    await using wim = await openArchive(path, values, session)
+    const wim = await openArchive(path, values, session)
     const result = await wim.verify({ integrity: values.nocheck !== true, ...watch(session, path) })
     const ok = result.findings.length === 0
     session.report({ schema: 'stowage.wim-verify/v1', path, ok, ...result }, text(path, result))
