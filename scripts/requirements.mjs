@@ -27,6 +27,7 @@ const BUILD = [
   { package: 'libwim-dev', found: () => library('wimlib') },
   { package: 'libdeflate-dev', found: () => library('libdeflate') },
   { package: 'libssl-dev', found: () => library('libcrypto') },
+  { package: 'libzstd-dev', found: () => library('libzstd') },
   { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },
 ]
 
@@ -35,6 +36,8 @@ const TEST = [
   { package: 'ntfs-3g', found: () => command('mkntfs') && command('ntfs-3g') },
   { package: 'attr', found: () => command('setfattr') },
   { package: 'skopeo', found: () => command('skopeo') },
+  { package: 'libarchive-tools', found: () => command('bsdtar') },
+  { package: 'zstd', found: () => command('zstd') },
   { package: 'busybox-static', found: () => existsSync('/bin/busybox') },
 ]
 
