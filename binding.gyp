@@ -31,6 +31,7 @@
         "native/wim/mount.cc",
         "native/wim/observer.cc",
         "native/wim/operations.cc",
+        "native/wim/pipe.cc",
         "native/wim/pipe_guard.cc",
         "native/wim/resource.cc",
         "native/wim/text.cc",

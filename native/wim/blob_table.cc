@@ -15,7 +15,7 @@ constexpr uint32_t kNoBlob = 0xffffffff;
 constexpr uint64_t kSolidResourceMark = 0x100000000;
 // Two fifths of each entry are a hash, which does not shrink: a table that is larger than this many files names the
 // same blobs again and again.
-constexpr uint64_t kLargestRatio = 8;
+constexpr uint64_t kLargestTableRatio = 8;
 
 }  // namespace
 
@@ -38,7 +38,7 @@ struct BlobTable::Entry {
   bool solid_resource() const { return solid() && at.uncompressed_size == kSolidResourceMark; }
 };
 
-uint64_t BlobTable::LargestSize(const File& file) { return file.size() * kLargestRatio; }
+uint64_t BlobTable::LargestSize(const File& file) { return file.size() * kLargestTableRatio; }
 
 void BlobTable::Add(std::unique_ptr<File> owned, const Header& header) {
   const File& file = *owned;

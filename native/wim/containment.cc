@@ -7,26 +7,12 @@
 #include <vector>
 
 #include "error.h"
+#include "limits.h"
 #include "text.h"
 
 namespace wim {
 
 namespace {
-
-constexpr uint64_t kDentrySize = 102;
-constexpr uint64_t kStreamEntrySize = 38;
-// As for metadata: what is compressed more than this says nothing.
-constexpr uint64_t kLargestRatio = 512;
-constexpr uint64_t kLargestMetadata = 0xffffffff;
-// libwim reads all of it, as text, several times over. That of 100 images with all their properties has 1 MiB.
-constexpr uint64_t kLargestXml = 64u << 20;
-
-// Bytes of all paths of an image together, beyond kPathRatio times its metadata. A tree of Windows itself has twice its
-// metadata; ten thousand directories in each other have a hundred times.
-constexpr uint64_t kMostPaths = 32u << 20;
-constexpr uint64_t kPathRatio = 16;
-
-uint64_t Align8(uint64_t offset) { return (offset + 7) & ~uint64_t{7}; }
 
 // Walks the directories of a metadata resource by their lengths alone. What libwim refuses by itself is refused here
 // too, and nothing else but what this is for.
@@ -36,7 +22,7 @@ class TreeWalk {
       : metadata_(metadata),
         where_(std::move(where)),
         most_(metadata.size() / kDentrySize),
-        paths_left_(kMostPaths + kPathRatio * metadata.size()) {}
+        paths_left_(kMostPathBytes + kPathRatio * metadata.size()) {}
 
   void Run() {
     if (metadata_.size() < 8) Corrupt("are too short for security data");

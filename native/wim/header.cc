@@ -19,17 +19,16 @@ constexpr uint32_t kFlagXpress2 = 0x200000;
 constexpr uint32_t kDefaultChunkSize = 32768;
 
 constexpr char kMagic[9] = "MSWIM\0\0\0";
-constexpr char kPipableMagic[9] = "WLPWM\0\0\0";
 
-int CompressionOf(uint32_t flags, const std::string& path) {
+}  // namespace
+
+int CompressionOf(uint32_t flags, const std::string& where) {
   if (!(flags & kFlagCompression)) return WIMLIB_COMPRESSION_TYPE_NONE;
   if (flags & kFlagLzx) return WIMLIB_COMPRESSION_TYPE_LZX;
   if (flags & (kFlagXpress | kFlagXpress2)) return WIMLIB_COMPRESSION_TYPE_XPRESS;
   if (flags & kFlagLzms) return WIMLIB_COMPRESSION_TYPE_LZMS;
-  throw Error("WIM_CORRUPT", path + ": its header names no known compression (flags " + std::to_string(flags) + ")");
+  throw Error("WIM_CORRUPT", where + ": its header names no known compression (flags " + std::to_string(flags) + ")");
 }
-
-}  // namespace
 
 ResourceHeader ResourceHeader::From(const uint8_t* bytes) {
   ResourceHeader header;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "file.h"
 
@@ -13,6 +14,12 @@ namespace wim {
 inline uint16_t Load16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 inline uint32_t Load32(const uint8_t* p) { return Load16(p) | static_cast<uint32_t>(Load16(p + 2)) << 16; }
 inline uint64_t Load64(const uint8_t* p) { return Load32(p) | static_cast<uint64_t>(Load32(p + 4)) << 32; }
+
+// The first eight bytes of a pipable WIM.
+constexpr char kPipableMagic[9] = "WLPWM\0\0\0";
+
+// One of libwim's wimlib_compression_type, by a header's flags. Throws WIM_CORRUPT; `where` opens the message.
+int CompressionOf(uint32_t flags, const std::string& where);
 
 struct ResourceHeader {
   enum Flags : uint8_t { kFree = 1, kMetadata = 2, kCompressed = 4, kSpanned = 8, kSolid = 16 };

@@ -8,23 +8,18 @@
 #include <utility>
 
 #include "error.h"
+#include "limits.h"
 
 namespace wim {
 
 namespace {
 
-constexpr uint64_t kDentrySize = 102;
-constexpr uint64_t kStreamEntrySize = 38;
-constexpr uint64_t kLargestRatio = 512;
-constexpr uint64_t kLargestMetadata = 0xffffffff;  // spans count in 32 bits
-constexpr uint32_t kDeepest = 16384;               // wimlib's limit on a path is lower still
+constexpr uint32_t kDeepest = 16384;  // wimlib's limit on a path is lower still
 
 // Hashed before a thread has begun.
 constexpr size_t kSmall = 1 << 20;
 
 enum Tag : uint32_t { kTagObjectId = 1, kTagExtendedAttributes = 2, kTagUnixData = 0x337DD873 };
-
-uint64_t Align8(uint64_t offset) { return (offset + 7) & ~uint64_t{7}; }
 
 Sha1Hash LoadHash(const uint8_t* bytes) {
   Sha1Hash hash;

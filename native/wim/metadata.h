@@ -11,6 +11,11 @@
 
 namespace wim {
 
+// Bytes of a dentry, and of a stream's entry behind it, before names and tagged items. Each begins at a multiple of 8.
+constexpr uint64_t kDentrySize = 102;
+constexpr uint64_t kStreamEntrySize = 38;
+inline uint64_t Align8(uint64_t offset) { return (offset + 7) & ~uint64_t{7}; }
+
 constexpr uint32_t kAttributeDirectory = 0x10;
 constexpr uint32_t kAttributeReparsePoint = 0x400;
 constexpr uint32_t kAttributeEncrypted = 0x4000;

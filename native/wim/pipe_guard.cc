@@ -13,7 +13,9 @@
 
 #include "error.h"
 #include "library.h"
+#include "limits.h"
 #include "metadata.h"
+#include "pipe.h"
 
 #ifdef _WIN32
 #include <io.h>
@@ -49,20 +51,13 @@ void ReadGuarded(int fd, const Observer&, const std::function<void(int)>& read) 
 
 namespace {
 
-constexpr char kPipableMagic[9] = "WLPWM\0\0\0";
 constexpr uint64_t kBlobMagic = 0x2b9b9ba2443db9d8;
 constexpr size_t kBlobHeaderSize = 40;
 constexpr size_t kPiece = 1u << 20;
 constexpr int kPatienceMs = 100;
 
-// The limits of CheckHeader() and CheckTree(). The ratio is to what has come, for nobody knows what will.
-constexpr uint64_t kLargestChunk = 256u << 20;
-constexpr uint64_t kLargestXml = 64u << 20;
-constexpr uint64_t kLargestMetadata = 0xffffffff;
-constexpr uint64_t kLargestRatio = 512;
+// Whatever the ratio: it is to what has come, for nobody knows what will.
 constexpr uint64_t kAlwaysAllowed = 16u << 20;
-constexpr uint64_t kMostPaths = 32u << 20;
-constexpr uint64_t kPathRatio = 16;
 
 class Descriptor {
  public:
@@ -80,20 +75,13 @@ class Descriptor {
   int fd_;
 };
 
-[[noreturn]] void Corrupt(const std::string& what) { throw Error("WIM_CORRUPT", "the WIM in the pipe: " + what); }
+constexpr char kWhere[] = "the WIM in the pipe";
 
-int CompressionOf(uint32_t flags) {
-  constexpr uint32_t kCompression = 0x2, kXpress = 0x20000, kLzx = 0x40000, kLzms = 0x80000, kXpress2 = 0x200000;
-  if (!(flags & kCompression)) return WIMLIB_COMPRESSION_TYPE_NONE;
-  if (flags & kLzx) return WIMLIB_COMPRESSION_TYPE_LZX;
-  if (flags & (kXpress | kXpress2)) return WIMLIB_COMPRESSION_TYPE_XPRESS;
-  if (flags & kLzms) return WIMLIB_COMPRESSION_TYPE_LZMS;
-  Corrupt("its header names no known compression (flags " + std::to_string(flags) + ")");
-}
+[[noreturn]] void Corrupt(const std::string& what) { throw Error("WIM_CORRUPT", std::string(kWhere) + ": " + what); }
 
 // Bytes of all paths together, as libwim makes them: two of UTF-16 a unit, and as much for each separator.
 void CheckPaths(const Metadata& metadata, uint64_t size, const std::string& what) {
-  uint64_t left = kMostPaths + kPathRatio * size;
+  uint64_t left = kMostPathBytes + kPathRatio * size;
   std::vector<uint64_t> paths;
   paths.reserve(metadata.dentries().size());
   for (const Dentry& dentry : metadata.dentries()) {
@@ -114,7 +102,7 @@ class Passage {
   void Run() {
     Take(Header::kSize);
     if (std::memcmp(held_.data(), kPipableMagic, 8) != 0) return Pass();  // libwim says what it is not
-    compression_ = CompressionOf(Load32(held_.data() + 0x10));
+    compression_ = CompressionOf(Load32(held_.data() + 0x10), kWhere);
     chunk_size_ = Load32(held_.data() + 0x14);
     CheckChunkSize();
     const uint32_t images = Load32(held_.data() + 0x2c);
@@ -290,20 +278,6 @@ class Passage {
 };
 
 // Both ends are closed in children; the writing end does not block.
-std::pair<int, int> MakePipe() {
-  int ends[2];
-#ifdef __linux__
-  if (pipe2(ends, O_CLOEXEC) != 0) throw SystemError(errno, "make a pipe");
-  // As much as an unprivileged process may ask for: fewer turns for the same bytes. A smaller one works too.
-  (void)fcntl(ends[0], F_SETPIPE_SZ, static_cast<int>(kPiece));
-#else
-  if (pipe(ends) != 0) throw SystemError(errno, "make a pipe");
-  for (const int end : ends) (void)fcntl(end, F_SETFD, FD_CLOEXEC);
-#endif
-  (void)fcntl(ends[1], F_SETFL, O_WRONLY | O_NONBLOCK);
-  return {ends[0], ends[1]};
-}
-
 }  // namespace
 
 void PassWim(int from, int to, const std::function<bool()>& stopped) {
@@ -319,6 +293,7 @@ void ReadGuarded(int fd, const Observer& observer, const std::function<void(int)
   const auto [reading, writing] = MakePipe();
   Descriptor output(reading);
   Descriptor passage(writing);
+  (void)fcntl(writing, F_SETFL, O_WRONLY | O_NONBLOCK);
   std::atomic<bool> done{false};
   std::exception_ptr refusal;
   std::thread guard;

@@ -7,6 +7,7 @@
 #include <future>
 
 #include "error.h"
+#include "limits.h"
 
 namespace wim {
 
@@ -18,7 +19,6 @@ constexpr size_t kChunksForTwo = 32;
 constexpr uint32_t kRawPiece = 1u << 20;
 constexpr uint32_t kSolidHeaderSize = 16;
 constexpr uint32_t kChunkPrefixSize = 4;
-constexpr uint32_t kLargestChunk = 256u << 20;
 
 uint64_t ChunkCount(const Resource& resource) {
   return resource.size / resource.chunk_size + (resource.size % resource.chunk_size != 0);

@@ -11,7 +11,7 @@ mkdir -p "$corpus/corpus-found"
 
 clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$native" \
   "$here/wim-reader.cc" "$native"/wim/{archive,blob_reader,blob_table,containment,error,file,gzip,header,integrity,library,metadata}.cc \
-  "$native"/wim/{pipe_guard,resource,text,value,verifier,wim_struct,worker_pool}.cc \
+  "$native"/wim/{pipe,pipe_guard,resource,text,value,verifier,wim_struct,worker_pool}.cc \
   -o "$corpus/wim-reader" -lwim -l:libdeflate.a -l:libcrypto.a -lpthread
 
 # Seeds: one small tree in every form a WIM has.
