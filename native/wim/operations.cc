@@ -1,10 +1,10 @@
 #include "operations.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
-#include <functional>
 #include <future>
 #include <map>
 
@@ -156,7 +156,9 @@ std::vector<std::string> ExpandGlob(const std::string& pattern, bool must_match)
   return {pattern};  // libwim for Windows expands none either
 #else
   glob_t found = {};
-  const int code = glob(pattern.c_str(), GLOB_ERR | GLOB_NOSORT, nullptr, &found);
+  // A directory that is not there matches nothing; one that cannot be read may hold what was meant.
+  const auto stop_at = [](const char*, int error) { return static_cast<int>(error != ENOENT && error != ENOTDIR); };
+  const int code = glob(pattern.c_str(), GLOB_NOSORT, stop_at, &found);
   std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + (code == 0 ? found.gl_pathc : 0));
   globfree(&found);
   if (code == GLOB_NOSPACE) throw Error("ENOMEM", "not enough memory");
@@ -517,12 +519,12 @@ struct Operation {
   bool changes = false;
 };
 
-void CheckTrees(const Operation& operation, const Arguments& arguments) {
-  if (operation.loads == Loads::kNothing) return;
+void CheckTrees(Loads loads, const Arguments& arguments) {
+  if (loads == Loads::kNothing) return;
   const auto check = [](const WimPointer& wim, int image) {
     if (wim->archive) wim->library->guard.Check(*wim->archive, image);
   };
-  check(arguments.Wim("wim"), operation.loads == Loads::kAll ? WIMLIB_ALL_IMAGES : arguments.Int("image"));
+  check(arguments.Wim("wim"), loads == Loads::kAll ? WIMLIB_ALL_IMAGES : arguments.Int("image"));
   if (arguments.Has("template")) check(arguments.Wim("template"), arguments.Int("templateImage"));
 }
 
@@ -535,7 +537,7 @@ Value EntriesAsJson(const Call& call) {
     if (auto listed = ListImageAsJson(*wim->archive, static_cast<uint32_t>(call.Image()), call.observer))
       return *listed;
   }
-  CheckTrees({EntriesAsJson, Loads::kImage}, call.arguments);
+  CheckTrees(Loads::kImage, call.arguments);
   return ListEntriesAsJson(call.Handle(), call.Image(), call.arguments.Text("path"), call.Flags(), call.observer);
 }
 
@@ -603,7 +605,7 @@ Value RunOperation(const std::string& name, const Object& values, Observer& obse
   Progress progress(observer);
   const Use use(wims, &progress);
   try {
-    CheckTrees(operation->second, arguments);
+    CheckTrees(operation->second.loads, arguments);
     if (operation->second.changes) {
       for (const WimPointer& wim : wims) wim->library->changed = true;
     }

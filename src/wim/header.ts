@@ -30,7 +30,8 @@ export interface WimHeader {
   readonly integrity: ResourceHeader
 }
 
-const SIZE = 208
+/** Of the header, in bytes. */
+export const HEADER_SIZE = 208
 const PIPABLE = 'WLPWM\0\0\0'
 
 /** Reads the header of the file at `path`: of a pipable WIM the second one, at its end, which is whole. Throws NOT_A_WIM. */
@@ -39,20 +40,21 @@ export async function readHeader(path: string): Promise<WimHeader> {
     throw fileError(error, path)
   })
   try {
-    const bytes = Buffer.alloc(SIZE)
+    const bytes = Buffer.alloc(HEADER_SIZE)
     const read = async (position: number): Promise<WimHeader> => {
-      const { bytesRead } = await file.read(bytes, 0, SIZE, position)
-      if (bytesRead === SIZE) return parseHeader(bytes)
+      const { bytesRead } = await file.read(bytes, 0, HEADER_SIZE, position)
+      if (bytesRead === HEADER_SIZE) return parseHeader(bytes)
       throw new StowageError('NOT_A_WIM', `${path} is too short for the header of a WIM`)
     }
     const header = await read(0)
-    return header.magic === PIPABLE ? await read((await file.stat()).size - SIZE) : header
+    return header.magic === PIPABLE ? await read((await file.stat()).size - HEADER_SIZE) : header
   } finally {
     await file.close()
   }
 }
 
-function parseHeader(bytes: Buffer): WimHeader {
+/** The fields of {@link HEADER_SIZE} bytes, whatever they are. */
+export function parseHeader(bytes: Buffer): WimHeader {
   return {
     magic: bytes.toString('latin1', 0, 8),
     headerSize: bytes.readUInt32LE(8),

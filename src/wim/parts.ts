@@ -2,14 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
-
-const HEADER_SIZE = 208
-
-interface PartHeader {
-  readonly guid: string
-  readonly part: number
-  readonly totalParts: number
-}
+import { HEADER_SIZE, parseHeader, type WimHeader } from './header.js'
 
 /**
  * All parts of the WIM that `path` belongs to, in order; `[path]` for a WIM of one part, or for a file that is none (which
@@ -19,13 +12,13 @@ interface PartHeader {
 export async function partsOf(path: string): Promise<string[]> {
   const own = await readOwnHeader(path)
   if (own === undefined || own.totalParts <= 1) return [path]
-  const found = new Map<number, string>([[own.part, path]])
+  const found = new Map<number, string>([[own.partNumber, path]])
   for (const name of await readdir(dirname(path))) {
     if (name === basename(path) || shape(name) !== shape(basename(path))) continue
     const candidate = join(dirname(path), name)
     const header = await readOtherHeader(candidate)
-    if (header?.guid === own.guid && header.totalParts === own.totalParts && !found.has(header.part)) {
-      found.set(header.part, candidate)
+    if (header?.guid === own.guid && header.totalParts === own.totalParts && !found.has(header.partNumber)) {
+      found.set(header.partNumber, candidate)
     }
   }
   const missing: number[] = []
@@ -34,7 +27,7 @@ export async function partsOf(path: string): Promise<string[]> {
     const shown = missing.slice(0, 10).join(', ') + (missing.length > 10 ? ` and ${missing.length - 10} more` : '')
     throw new StowageError(
       'WIM_PART_MISSING',
-      `${path} is part ${own.part} of ${own.totalParts}; expected all parts beside it but part ${shown} is not there`,
+      `${path} is part ${own.partNumber} of ${own.totalParts}; expected all parts beside it but part ${shown} is not there`,
       { hint: 'Copy all parts into one directory, under names that differ in the number alone.' },
     )
   }
@@ -47,7 +40,7 @@ function shape(name: string): string {
   return name.slice(0, name.length - extension.length).replace(/\d+$/, '').toLowerCase() + extension.toLowerCase()
 }
 
-async function readOwnHeader(path: string): Promise<PartHeader | undefined> {
+async function readOwnHeader(path: string): Promise<WimHeader | undefined> {
   try {
     if (!(await stat(path)).isFile()) {
       throw new StowageError('INVALID_ARGUMENT', `${path} is not a regular file`, { hint: 'Name a WIM file.' })
@@ -59,7 +52,7 @@ async function readOwnHeader(path: string): Promise<PartHeader | undefined> {
 }
 
 /** Of a file that only stands beside: what cannot be read is no part. */
-async function readOtherHeader(path: string): Promise<PartHeader | undefined> {
+async function readOtherHeader(path: string): Promise<WimHeader | undefined> {
   try {
     return (await stat(path)).isFile() ? await readHeader(path) : undefined
   } catch (error) {
@@ -68,10 +61,11 @@ async function readOtherHeader(path: string): Promise<PartHeader | undefined> {
   }
 }
 
-async function readHeader(path: string): Promise<PartHeader | undefined> {
+/** Of a WIM that may have parts beside it: a pipable one has none. */
+async function readHeader(path: string): Promise<WimHeader | undefined> {
   await using file = await open(path)
-  const header = Buffer.alloc(HEADER_SIZE)
-  const { bytesRead } = await file.read(header, 0, HEADER_SIZE, 0)
-  if (bytesRead < HEADER_SIZE || header.toString('latin1', 0, 8) !== 'MSWIM\0\0\0') return undefined
-  return { guid: header.toString('hex', 0x18, 0x28), part: header.readUInt16LE(0x28), totalParts: header.readUInt16LE(0x2a) }
+  const bytes = Buffer.alloc(HEADER_SIZE)
+  const { bytesRead } = await file.read(bytes, 0, HEADER_SIZE, 0)
+  const header = parseHeader(bytes)
+  return bytesRead === HEADER_SIZE && header.magic === 'MSWIM\0\0\0' ? header : undefined
 }

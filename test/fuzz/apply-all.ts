@@ -6,17 +6,14 @@ import { closeSync, createReadStream, openSync, readdirSync, readFileSync, rmSyn
 import { setTimeout } from 'node:timers/promises'
 import { StowageError } from '../../src/errors.js'
 import { extractFromPipe } from '../../src/wim/pipe.js'
+import { type Change, changed } from './changed.js'
 
 export interface Task {
   readonly name: string
   readonly path: string
   /** Where image 1 goes; removed after each round. */
   readonly target: string
-  /** Once as it is; cut short at every `step` bytes; or `count` times with some bytes changed. */
-  readonly change:
-    | { readonly type: 'none' }
-    | { readonly type: 'cut'; readonly step: number }
-    | { readonly type: 'flip'; readonly count: number; readonly seed: number }
+  readonly change: Change
 }
 
 export interface Outcome {
@@ -61,7 +58,7 @@ async function run({ name, path, target, change }: Task): Promise<Outcome> {
   let message = ''
   let slowest = 0
   const whole = readFileSync(path)
-  for (const bytes of changed(whole, change)) {
+  for (const bytes of changed(whole, change, place)) {
     writeFileSync(path, bytes)
     const started = performance.now()
     try {
@@ -94,32 +91,7 @@ async function apply(path: string, target: string, direct: boolean): Promise<voi
   }
 }
 
-function* changed(whole: Buffer, change: Task['change']): Iterable<Uint8Array> {
-  if (change.type === 'none') {
-    yield whole
-  } else if (change.type === 'cut') {
-    for (let size = 0; size < whole.length; size += change.step) yield whole.subarray(0, size)
-  } else {
-    const random = generator(change.seed)
-    for (let count = 0; count < change.count; count += 1) yield flipped(whole, random)
-  }
-}
-
-/** One to four bytes changed: half of the time in the header, the XML data and the metadata, which come first. */
-function flipped(whole: Buffer, random: () => number): Buffer {
-  const bytes = Buffer.from(whole)
-  for (let left = 1 + (random() % 4); left > 0; left -= 1) {
-    const at = random() % (random() % 2 === 0 ? Math.min(1500, bytes.length) : bytes.length)
-    bytes.writeUInt8([0, 0xff, 0x80, random() & 0xff][random() % 4] ?? 0, at)
-  }
-  return bytes
-}
-
-/** Numerical Recipes' linear congruence: the same changes for the same seed, everywhere. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state >>> 8
-  }
+/** Half of the time in the header, the XML data and the metadata, which come first. */
+function place(size: number, random: () => number): number {
+  return random() % (random() % 2 === 0 ? Math.min(1500, size) : size)
 }

@@ -7,16 +7,13 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StowageError } from '../../src/errors.js'
 import { openWim } from '../../src/wim/wim-file.js'
+import { type Change, changed } from './changed.js'
 
 export interface Task {
   readonly name: string
   /** Holds one WIM, or the parts of one. */
   readonly directory: string
-  /** Once as it is; cut short at every `step` bytes; or `count` times with some bytes changed. */
-  readonly change:
-    | { readonly type: 'none' }
-    | { readonly type: 'cut'; readonly step: number }
-    | { readonly type: 'flip'; readonly count: number; readonly seed: number }
+  readonly change: Change
 }
 
 export interface Outcome {
@@ -53,7 +50,7 @@ async function run(task: Task): Promise<Outcome> {
   let slowest = 0
   const names = readdirSync(task.directory).sort((a, b) => a.length - b.length || (a < b ? -1 : 1))
   const paths = names.map(name => join(task.directory, name))
-  for (const { path, bytes } of changed(task, paths)) {
+  for (const { path, bytes } of changedFiles(task, paths)) {
     writeFileSync(path, bytes)
     const started = performance.now()
     const end = await readEverything(paths[0] ?? '', messages, untyped)
@@ -70,41 +67,26 @@ interface Changed {
 }
 
 /** Each file of the WIM, changed; the others are whole. */
-function* changed({ change }: Task, paths: readonly string[]): Iterable<Changed> {
+function* changedFiles({ change }: Task, paths: readonly string[]): Iterable<Changed> {
   for (const [n, path] of paths.entries()) {
+    if (change.type === 'none' && n > 0) return
     const whole = readFileSync(path)
-    if (change.type === 'none') {
-      if (n === 0) yield { path, bytes: whole }
-    } else if (change.type === 'cut') {
-      for (let size = 0; size < whole.length; size += change.step) yield { path, bytes: whole.subarray(0, size) }
-    } else {
-      const random = generator(change.seed + n)
-      for (let count = 0; count < change.count / paths.length; count += 1) yield { path, bytes: flipped(whole, random) }
-    }
+    for (const bytes of changed(whole, shareOf(change, n, paths.length), place)) yield { path, bytes }
     writeFileSync(path, whole)
   }
 }
 
-/** One to four bytes changed: half of the time in the header or in the last part, where the tables are. */
-function flipped(whole: Buffer, random: () => number): Buffer {
-  const bytes = Buffer.from(whole)
-  for (let left = 1 + (random() % 4); left > 0; left -= 1) {
-    const where = random() % 4
-    const fromEnd = bytes.length - 1 - (random() % Math.min(1500, bytes.length))
-    const at = where === 0 ? random() % 208 : where === 1 ? fromEnd : random() % bytes.length
-    const value = [0, 0xff, 0x80, random() & 0xff][random() % 4] ?? 0
-    bytes.writeUInt8(value, at)
-  }
-  return bytes
+/** Of the changes to a WIM of `parts` files, those to one of them. */
+function shareOf(change: Change, n: number, parts: number): Change {
+  if (change.type !== 'flip') return change
+  return { ...change, count: Math.ceil(change.count / parts), seed: change.seed + n }
 }
 
-/** Numerical Recipes' linear congruence: the same changes for the same seed, everywhere. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state >>> 8
-  }
+/** Half of the time in the header or in the last part, where the tables are. */
+function place(size: number, random: () => number): number {
+  const where = random() % 4
+  const fromEnd = size - 1 - (random() % Math.min(1500, size))
+  return where === 0 ? random() % 208 : where === 1 ? fromEnd : random() % size
 }
 
 async function readEverything(path: string, messages: string[], untyped: string[]): Promise<string> {

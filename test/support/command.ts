@@ -56,7 +56,7 @@ export async function stowage(
 let made: string | undefined
 
 /** What the package installs as `stowage`. A loader would cost each child seconds, and dist/ may be older than src/. */
-function commandFile(): string {
+export function commandFile(): string {
   if (made) return made
   const root = join(ROOT, '.tap', 'command', String(process.pid))
   process.once('exit', () => rmSync(root, { recursive: true, force: true }))

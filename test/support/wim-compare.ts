@@ -2,13 +2,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
-  existsSync, linkSync, lstatSync, lutimesSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync,
+  linkSync, lstatSync, lutimesSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { incompressible } from '../../fixtures/make/bytes.js'
-import { stowage } from './command.js'
+import { commandFile } from './command.js'
 
 /**
  * The man page of a wimlib-imagex command as text; its options stand at the beginning of lines, indented by seven spaces.
@@ -38,9 +38,7 @@ export interface RunResult {
 
 /** Runs `stowage wim` with these words, and this stdin. */
 export async function stowageWim(words: readonly string[], { cwd, input = '', env }: RunOptions = {}): Promise<RunResult> {
-  const program = join(ROOT, '.tap', 'command', String(process.pid), 'dist', 'cli', 'main.js')
-  if (!existsSync(program)) await stowage(['--version']) // makes it
-  return run(process.execPath, [program, 'wim', ...words], { cwd: cwd ?? ROOT, input, env: env ?? {} })
+  return run(process.execPath, [commandFile(), 'wim', ...words], { cwd: cwd ?? ROOT, input, env: env ?? {} })
 }
 
 /** Runs `wimlib-imagex` with these words, and this stdin. */

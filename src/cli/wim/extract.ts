@@ -1,5 +1,8 @@
 /** `stowage wim extract`: some files and directories of an image, or the content of files to stdout. */
 import { StowageError } from '../../errors.js'
+import {
+  FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT,
+} from '../../wim/dentry.js'
 import type { ExtractPathsOptions } from '../../wim/options.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { count } from '../render.js'
@@ -9,10 +12,6 @@ import { flag, value, wimCommand } from './command.js'
 import { asked, EXTRACTION, extractOptions } from './options.js'
 import { parsePathList, pathMatcher } from './path-list.js'
 import { watch } from './progress.js'
-
-const DIRECTORY = 0x10
-const REPARSE_POINT = 0x400
-const ENCRYPTED = 0x4000
 
 export const extract = wimCommand({
   name: 'extract',
@@ -75,7 +74,7 @@ async function writeToStdout(
       for (const entry of batch) {
         if (matches && !matches(entry.path)) continue
         found = true
-        if ((entry.attributes & (DIRECTORY | REPARSE_POINT | ENCRYPTED)) === 0) files.push(entry.path)
+        if ((entry.attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_ENCRYPTED)) === 0) files.push(entry.path)
         else throw new StowageError('INVALID_ARGUMENT', `${entry.path} is no regular file, so it cannot go to stdout`)
       }
     }

@@ -1,4 +1,5 @@
 /** Files and blobs of a WIM as text, with the field names of wimlib-imagex. */
+import { FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../wim/dentry.js'
 import type { DirectoryEntry, Resource } from '../../wim/entry.js'
 
 const ATTRIBUTES: readonly (readonly [bit: number, name: string])[] = [
@@ -6,8 +7,6 @@ const ATTRIBUTES: readonly (readonly [bit: number, name: string])[] = [
   [0x80, 'NORMAL'], [0x100, 'TEMPORARY'], [0x200, 'SPARSE_FILE'], [0x400, 'REPARSE_POINT'], [0x800, 'COMPRESSED'],
   [0x1000, 'OFFLINE'], [0x2000, 'NOT_CONTENT_INDEXED'], [0x4000, 'ENCRYPTED'], [0x10000, 'VIRTUAL'],
 ]
-const REPARSE_POINT = 0x400
-const ENCRYPTED = 0x4000
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
@@ -46,7 +45,7 @@ export function entryText(entry: DirectoryEntry): string {
     field('Creation Time', clockText(entry.creationTime)),
     field('Last Write Time', clockText(entry.writeTime)),
     field('Last Access Time', clockText(entry.accessTime)),
-    ...((attributes & REPARSE_POINT) !== 0 ? [field('Reparse Tag', `0x${reparseTag.toString(16)}`)] : []),
+    ...((attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0 ? [field('Reparse Tag', `0x${reparseTag.toString(16)}`)] : []),
     field('Link Group ID', `0x${hardLinkGroup.toString(16).padStart(16, '0')}`),
     field('Link Count', String(linkCount)),
     ...(unix ? [field('UNIX Data', unixText(unix))] : []),
@@ -69,8 +68,8 @@ function unixText({ uid, gid, mode, rdev }: NonNullable<DirectoryEntry['unix']>)
 
 function streamTitle(name: string, attributes: number): string {
   if (name !== '') return `Named data stream "${name}"`
-  if ((attributes & ENCRYPTED) !== 0) return 'Raw encrypted data stream'
-  return (attributes & REPARSE_POINT) !== 0 ? 'Reparse point stream' : 'Unnamed data stream'
+  if ((attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0) return 'Raw encrypted data stream'
+  return (attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0 ? 'Reparse point stream' : 'Unnamed data stream'
 }
 
 /** A blob as `info --blobs` shows it. */

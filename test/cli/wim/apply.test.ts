@@ -54,8 +54,11 @@ t.test('wim apply - finds the parts of a split WIM, with and without --ref', asy
   const both = await stowageWim(['apply', first, '2', 'ours', '--ref', first.replace('.swm', '*.swm')], { cwd })
   t.equal(both.code, 0, both.stderr)
   t.same(treeState(join(cwd, 'ours')), treeState(join(cwd, 'theirs')))
-  const none = await stowageWim(['apply', first, '2', 'ours', '--ref=nothing*.swm'], { cwd })
-  t.equal(none.code, 3, none.stderr)
+  for (const nothing of ['nothing*.swm', 'nowhere/*.swm', `${first}/*.swm`]) {
+    const none = await stowageWim(['apply', first, '2', 'ours', `--ref=${nothing}`], { cwd })
+    t.equal(none.code, 3, none.stderr)
+    t.match(none.stderr, `no file matches ${nothing}`)
+  }
 })
 
 t.test('wim apply - extracts damaged files only where it is told to', async t => {
