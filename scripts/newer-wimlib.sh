@@ -11,7 +11,7 @@ root=$(realpath -m -- "${1:?$usage}")
 shift
 suite=${SUITE:-forky}
 checkout=$(cd "$(dirname "$0")/.." && pwd)
-packages=wimtools,libwim-dev,libdeflate-dev,libssl-dev,libzstd-dev,nodejs,libnode-dev,g++,make,python3,pkgconf,ntfs-3g,attr,fuse3,man-db,ca-certificates
+packages=wimtools,libwim-dev,libdeflate-dev,libssl-dev,libzstd-dev,nodejs,libnode-dev,g++,make,python3,pkgconf,ntfs-3g,attr,fuse3,man-db,ca-certificates,libarchive-tools,zstd
 
 if [ -z "${STOWAGE_OWN_MOUNTS:-}" ]; then
   mkdir -p "$(dirname "$root")"
@@ -35,7 +35,17 @@ make_root() {
     exit 1
   fi
   rm -rf "$root.log" "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
-  touch "$root/.made"
+  echo "$packages" >"$root/.made"
+}
+
+# A root made when fewer packages were needed gets the others. A mirror may be older than its own promise, as for debootstrap.
+complete_root() {
+  if [ "$(cat "$root/.made")" = "$packages" ]; then return; fi
+  if ! { chroot "$root" apt-get -qq -o Acquire::Check-Valid-Until=false update && chroot "$root" apt-get -qqy --no-install-recommends install ${packages//,/ }; } >"$root.log" 2>&1; then
+    tail -n 5 "$root.log" >&2
+    exit 1
+  fi
+  echo "$packages" >"$root/.made"
 }
 
 # Everything but what is built here; modules, 200 MB, only when the lock file has changed. What was built from other sources goes:
@@ -68,7 +78,7 @@ inside() {
     sh -c 'cd /root/stowage && exec "$@"' sh "$@" </dev/null
 }
 
-[ -e "$root/.made" ] || make_root
+if [ -e "$root/.made" ]; then complete_root; else make_root; fi
 copy_checkout
 mount --bind "$root" "$root" # what unshares its mounts again inside expects / to be one
 mount -t proc proc "$root/proc"
