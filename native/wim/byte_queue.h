@@ -1,0 +1,51 @@
+// Bytes on their way from one thread, which has them in pieces and must not wait, to another, which waits for them.
+#ifndef STOWAGE_WIM_BYTE_QUEUE_H_
+#define STOWAGE_WIM_BYTE_QUEUE_H_
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+namespace wim {
+
+// Where bytes are read from, piece by piece.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  // The next piece: `*data` stays until the next call. 0 at the end, and from then on.
+  virtual size_t Read(const uint8_t** data) = 0;
+};
+
+class ByteQueue {
+ public:
+  // `room` is called from the thread that takes, when less is queued than it takes to keep going: push more. It must be
+  // quick.
+  explicit ByteQueue(std::function<void()> room);
+
+  // Returns the number of bytes queued. From any thread, as the next two.
+  size_t Push(std::vector<uint8_t> bytes);
+  // Nothing comes any more.
+  void Finish();
+  // Makes Take() throw ABORTED, now and from now on.
+  void Cancel();
+
+  // Waits for the next piece, which is never empty. False at the end.
+  bool Take(std::vector<uint8_t>* bytes);
+
+ private:
+  const std::function<void()> room_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::vector<uint8_t>> queue_;
+  size_t queued_ = 0;
+  bool finished_ = false;
+  bool cancelled_ = false;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_BYTE_QUEUE_H_

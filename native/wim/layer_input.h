@@ -1,0 +1,73 @@
+// A layer as it comes, gzip, zstd or plain, made into the bytes of its tar: decompressed on a thread of its own, ahead
+// of whoever reads, and hashed on both sides. Sources: RFC 1952 (gzip), RFC 8878 (zstd), OCI image-spec layer.md.
+#ifndef STOWAGE_WIM_LAYER_INPUT_H_
+#define STOWAGE_WIM_LAYER_INPUT_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "byte_queue.h"
+#include "hash.h"
+
+namespace wim {
+
+enum class LayerCompression { kNone, kGzip, kZstd };
+
+struct LayerFacts {
+  LayerCompression compression = LayerCompression::kNone;
+  // Of the bytes as they came, and of the tar in them.
+  Sha256Hash digest{};
+  Sha256Hash diff_id{};
+  uint64_t size = 0;
+  uint64_t uncompressed_size = 0;
+};
+
+class LayerInput : public ByteSource {
+ public:
+  // Starts the thread. `where` names the layer in errors.
+  LayerInput(std::shared_ptr<ByteQueue> queue, std::string where);
+  // Cancels the queue, and waits for the thread.
+  ~LayerInput() override;
+
+  // Throws LAYER_CORRUPT with the offset in the layer, UNSUPPORTED for a zstd window over 128 MiB, or ABORTED.
+  size_t Read(const uint8_t** data) override;
+  // After Read() came to the end.
+  const LayerFacts& facts() const { return facts_; }
+  const std::string& where() const { return where_; }
+
+ private:
+  class Decoder;
+
+  void Decode();
+  // The thread's way out: waits until there is room. `block` is left empty.
+  void Deliver(std::vector<uint8_t>* block);
+
+  const std::shared_ptr<ByteQueue> queue_;
+  const std::string where_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::vector<uint8_t>> blocks_;
+  std::exception_ptr failure_;
+  bool ended_ = false;
+  bool stopping_ = false;
+
+  // Of the reading thread.
+  std::vector<uint8_t> block_;
+  Sha256 diff_id_;
+  bool finished_ = false;
+  // `digest`, `size` and `compression` are the other thread's until it ended.
+  LayerFacts facts_;
+  std::thread thread_;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_LAYER_INPUT_H_

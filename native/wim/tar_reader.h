@@ -1,0 +1,82 @@
+// The entries of a tar: ustar and the form before it, PAX and GNU. Sources: POSIX.1-2017 (pax), GNU tar's manual,
+// "Basic Tar Format".
+#ifndef STOWAGE_WIM_TAR_READER_H_
+#define STOWAGE_WIM_TAR_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "byte_queue.h"
+
+namespace wim {
+
+// Texts are bytes as they stand: UTF-8 where who wrote it kept to the rules, and never with a NUL in path and linkname.
+struct TarEntry {
+  // After PAX and GNU long names, as it stands: a directory's may end in '/'.
+  std::string path;
+  // '\0' and '7' come as '0'.
+  char type = '0';
+  uint32_t mode = 0;
+  uint64_t uid = 0, gid = 0;
+  std::string uname, gname;
+  // Whole seconds since 1970, of the header: what PAX says of it is in `records`.
+  int64_t mtime = 0;
+  // Of the content that follows: 0 but for files.
+  uint64_t size = 0;
+  std::string linkname;
+  uint32_t devmajor = 0, devminor = 0;
+  // PAX records: global ones first, each key once, the last of one key as it stands; one with an empty value is gone.
+  // path, linkpath and size among them, though the fields above say them already.
+  std::vector<std::pair<std::string, std::string>> records;
+
+  // Of the record with this key, or null.
+  const std::string* Record(const std::string& key) const;
+};
+
+class TarReader {
+ public:
+  // `where` names the tar in errors. `input` is kept, not owned.
+  TarReader(ByteSource& input, std::string where);
+
+  // The next entry; skips what is left of the content before it. False at the end of the archive, after all that
+  // follows was read. Throws LAYER_CORRUPT with the offset in the tar.
+  bool Next(TarEntry* entry);
+  // The next piece of the entry's content, which stays until the next call; false at its end.
+  bool Read(const uint8_t** data, size_t* size);
+  // Where the header of the last entry stands, in bytes of the tar.
+  uint64_t offset() const { return entry_offset_; }
+
+ private:
+  struct Extended;
+
+  bool Fill();
+  // The next block of 512 bytes; false where the input ends on its boundary.
+  bool Block(uint8_t* block);
+  void Skip(uint64_t size);
+  std::string Take(uint64_t size, const char* what);
+  void ReadRecords(uint64_t size, std::vector<std::pair<std::string, std::string>>* records);
+  void Finish();
+  [[noreturn]] void Corrupt(const std::string& why) const;
+
+  ByteSource& input_;
+  const std::string where_;
+  // What is left of the piece the input gave last.
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+  // Of `data_` in the tar.
+  uint64_t position_ = 0;
+  uint64_t entry_offset_ = 0;
+  // Of the entry's content, and of the zeros after it.
+  uint64_t left_ = 0;
+  uint64_t padding_ = 0;
+  uint64_t count_ = 0;
+  bool ended_ = false;
+  std::vector<std::pair<std::string, std::string>> global_;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_TAR_READER_H_
