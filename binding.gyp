@@ -16,6 +16,7 @@
         "native/wim/archive.cc",
         "native/wim/blob_reader.cc",
         "native/wim/blob_table.cc",
+        "native/wim/byte_queue.cc",
         "native/wim/containment.cc",
         "native/wim/entries.cc",
         "native/wim/entry_json.cc",
@@ -24,6 +25,7 @@
         "native/wim/gzip.cc",
         "native/wim/header.cc",
         "native/wim/integrity.cc",
+        "native/wim/layer_input.cc",
         "native/wim/layer_stream.cc",
         "native/wim/library.cc",
         "native/wim/listing.cc",
@@ -34,6 +36,7 @@
         "native/wim/pipe.cc",
         "native/wim/pipe_guard.cc",
         "native/wim/resource.cc",
+        "native/wim/tar_reader.cc",
         "native/wim/text.cc",
         "native/wim/value.cc",
         "native/wim/verifier.cc",
@@ -53,24 +56,25 @@
             "-lwim",
             "-l:libdeflate.a",
             "-l:libzstd.a",
+            "-l:libz.a",
             "-l:libcrypto.a"
           ],
           "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,nodelete"]
         }],
         ["OS=='mac'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
-          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libzstd libcrypto)"],
+          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libzstd zlib libcrypto)"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
             "MACOSX_DEPLOYMENT_TARGET": "11.0",
-            "OTHER_CPLUSPLUSFLAGS": ["<!@(pkg-config --cflags libdeflate libzstd libcrypto)"]
+            "OTHER_CPLUSPLUSFLAGS": ["<!@(pkg-config --cflags libdeflate libzstd zlib libcrypto)"]
           }
         }],
         ["OS=='win'", {
           "variables": { "wimlib_dir%": "<!(node -p \"process.env.WIMLIB_DIR || ''\")" },
           "include_dirs": ["<(wimlib_dir)/include"],
-          "libraries": ["<(wimlib_dir)/lib/libwim.lib", "<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
+          "libraries": ["<(wimlib_dir)/lib/libwim.lib", "<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/zlib.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
           "defines": ["NOMINMAX", "WIN32_LEAN_AND_MEAN"],
           "msvs_settings": {
             "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17", "/W3", "/WX"] }

@@ -28,6 +28,7 @@ const BUILD = [
   { package: 'libdeflate-dev', found: () => library('libdeflate') },
   { package: 'libssl-dev', found: () => library('libcrypto') },
   { package: 'libzstd-dev', found: () => library('libzstd') },
+  { package: 'zlib1g-dev', found: () => library('zlib') },
   { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },
 ]
 

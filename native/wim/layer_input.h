@@ -44,10 +44,14 @@ class LayerInput : public ByteSource {
 
  private:
   class Decoder;
+  class Gzip;
+  class Zstd;
 
   void Decode();
-  // The thread's way out: waits until there is room. `block` is left empty.
+  std::unique_ptr<Decoder> Recognize(const std::vector<uint8_t>& head);
+  // The thread's way out: waits until there is room. `block` is left with room for more.
   void Deliver(std::vector<uint8_t>* block);
+  [[noreturn]] void Corrupt(const std::string& why, uint64_t offset) const;
 
   const std::shared_ptr<ByteQueue> queue_;
   const std::string where_;
@@ -55,6 +59,10 @@ class LayerInput : public ByteSource {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::vector<uint8_t>> blocks_;
+  // Of all `blocks_`, in bytes.
+  size_t ahead_ = 0;
+  // Blocks that were read: their memory is used again.
+  std::vector<std::vector<uint8_t>> spares_;
   std::exception_ptr failure_;
   bool ended_ = false;
   bool stopping_ = false;

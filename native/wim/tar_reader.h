@@ -28,8 +28,8 @@ struct TarEntry {
   uint64_t size = 0;
   std::string linkname;
   uint32_t devmajor = 0, devminor = 0;
-  // PAX records: global ones first, each key once, the last of one key as it stands; one with an empty value is gone.
-  // path, linkpath and size among them, though the fields above say them already.
+  // PAX records in the order of their keys' bytes, each key once: those of global headers too, where the entry has none
+  // of its own. What the fields above say already is among them; an empty value, which gives no field, too.
   std::vector<std::pair<std::string, std::string>> records;
 
   // Of the record with this key, or null.
@@ -48,17 +48,27 @@ class TarReader {
   bool Read(const uint8_t** data, size_t* size);
   // Where the header of the last entry stands, in bytes of the tar.
   uint64_t offset() const { return entry_offset_; }
+  // Global PAX headers so far.
+  uint64_t globals() const { return globals_; }
 
  private:
+  using Records = std::vector<std::pair<std::string, std::string>>;
+  // What headers before that of the entry said of it.
   struct Extended;
 
   bool Fill();
   // The next block of 512 bytes; false where the input ends on its boundary.
   bool Block(uint8_t* block);
   void Skip(uint64_t size);
-  std::string Take(uint64_t size, const char* what);
-  void ReadRecords(uint64_t size, std::vector<std::pair<std::string, std::string>>* records);
-  void Finish();
+  // The whole content of a header that extends another.
+  std::string Take(uint64_t size);
+  Records ReadRecords(uint64_t size);
+  void Extend(char type, uint64_t size, Extended* extended);
+  void Complete(const uint8_t* block, Extended& extended, TarEntry* entry);
+  int64_t Number(const uint8_t* field, size_t size, const char* name) const;
+  uint64_t Decimal(const std::string& text, const char* key) const;
+  // Reads on to the end of the input.
+  bool Finish();
   [[noreturn]] void Corrupt(const std::string& why) const;
 
   ByteSource& input_;
@@ -74,7 +84,8 @@ class TarReader {
   uint64_t padding_ = 0;
   uint64_t count_ = 0;
   bool ended_ = false;
-  std::vector<std::pair<std::string, std::string>> global_;
+  Records global_;
+  uint64_t globals_ = 0;
 };
 
 }  // namespace wim

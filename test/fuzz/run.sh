@@ -1,33 +1,53 @@
 #!/usr/bin/env bash
-# Fuzzes the WIM readers: test/fuzz/run.sh [SECONDS] [CORPUS]. Needs clang with libFuzzer's runtime (Debian: clang,
-# libclang-rt-14-dev) and wimtools for the seeds. What it finds stays in the corpus directory as crash-*, slow-*, oom-*.
+# Fuzzes the readers of WIM files and of layers, one after the other: test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer].
+# Needs clang with libFuzzer's runtime (Debian: clang, libclang-rt-14-dev), wimtools and zstd for the seeds. What it finds
+# stays in the corpus directory as crash-*, slow-*, oom-*.
 set -euo pipefail
 
 seconds=${1:-60}
 corpus=$(realpath -m "${2:-${TMPDIR:-/tmp}/stowage-fuzz}")
 here=$(cd "$(dirname "$0")" && pwd)
 native=$here/../../native
-mkdir -p "$corpus/corpus-found"
+only=${3:-wim layer}
+flags=(-std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined "-I$native")
+options=("-max_total_time=$seconds" -rss_limit_mb=1500 -timeout=20 -use_value_profile=1 -print_final_stats=1)
+export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=600
 
-clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$native" \
-  "$here/wim-reader.cc" "$native"/wim/{archive,blob_reader,blob_table,containment,error,file,gzip,header,integrity,library,metadata}.cc \
-  "$native"/wim/{pipe,pipe_guard,resource,text,value,verifier,wim_struct,worker_pool}.cc \
-  -o "$corpus/wim-reader" -lwim -l:libdeflate.a -l:libcrypto.a -lpthread
-
-# Seeds: one small tree in every form a WIM has.
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-mkdir -p "$tree/a/directory" "$corpus/seeds"
+mkdir -p "$tree/a/directory"
 seq 9000 >"$tree/a/text" && head -c 3000 /dev/urandom >"$tree/a/directory/noise" && ln "$tree/a/text" "$tree/a/link" && : >"$tree/a/empty"
-for form in 'none --compress=none' 'xpress --compress=XPRESS' 'lzx --compress=LZX' 'lzms --compress=LZMS' \
-  'solid --solid --solid-chunk-size=32K' 'pipable --pipable' \
-  'checked --check' 'pipable-checked --pipable --check' 'two --compress=XPRESS --chunk-size=4K'; do
-  rm -f "$corpus/seeds/${form%% *}.wim"
-  # shellcheck disable=SC2086 # the words after the name are options
-  wimlib-imagex capture "$tree/a" "$corpus/seeds/${form%% *}.wim" ${form#* } >/dev/null 2>&1
-done
-cp "$here/../../fixtures/nanoserver-sample.wim" "$corpus/seeds/"
 
-cd "$corpus"
-ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=600 \
-  ./wim-reader -max_total_time="$seconds" -max_len=80000 -rss_limit_mb=1500 -timeout=20 -use_value_profile=1 -print_final_stats=1 corpus-found seeds
+fuzz_wim() {
+  mkdir -p "$corpus/corpus-found" "$corpus/seeds"
+  clang++ "${flags[@]}" \
+    "$here/wim-reader.cc" "$native"/wim/{archive,blob_reader,blob_table,containment,error,file,gzip,header,integrity,library,metadata}.cc \
+    "$native"/wim/{pipe,pipe_guard,resource,text,value,verifier,wim_struct,worker_pool}.cc \
+    -o "$corpus/wim-reader" -lwim -l:libdeflate.a -l:libcrypto.a -lpthread
+  # Seeds: one small tree in every form a WIM has.
+  for form in 'none --compress=none' 'xpress --compress=XPRESS' 'lzx --compress=LZX' 'lzms --compress=LZMS' \
+    'solid --solid --solid-chunk-size=32K' 'pipable --pipable' \
+    'checked --check' 'pipable-checked --pipable --check' 'two --compress=XPRESS --chunk-size=4K'; do
+    rm -f "$corpus/seeds/${form%% *}.wim"
+    # shellcheck disable=SC2086 # the words after the name are options
+    wimlib-imagex capture "$tree/a" "$corpus/seeds/${form%% *}.wim" ${form#* } >/dev/null 2>&1
+  done
+  cp "$here/../../fixtures/nanoserver-sample.wim" "$corpus/seeds/"
+  (cd "$corpus" && ./wim-reader "${options[@]}" -max_len=80000 corpus-found seeds)
+}
+
+fuzz_layer() {
+  mkdir -p "$corpus/layer-found" "$corpus/layer-seeds"
+  clang++ "${flags[@]}" "$here/layer-reader.cc" "$native"/wim/{byte_queue,error,layer_input,tar_reader}.cc \
+    -o "$corpus/layer-reader" -l:libz.a -l:libzstd.a -l:libcrypto.a -lpthread
+  # Seeds: one small tree in every form a tar has, plain and compressed.
+  mkdir -p "$tree/b/$(printf 'long%.0s' {1..40})/$(printf 'name%.0s' {1..40})" && ln -sf text "$tree/b/symlink" && echo x >"$tree/b/ü"
+  for format in v7 ustar gnu posix; do
+    tar --format=$format -C "$tree/b" -cf "$corpus/layer-seeds/$format.tar" . 2>/dev/null || true
+  done
+  gzip -kf "$corpus/layer-seeds/posix.tar" && cat "$corpus/layer-seeds/posix.tar.gz" "$corpus/layer-seeds/posix.tar.gz" >"$corpus/layer-seeds/two.gz"
+  zstd -qf "$corpus/layer-seeds/posix.tar"
+  (cd "$corpus" && ./layer-reader "${options[@]}" -max_len=40000 layer-found layer-seeds)
+}
+
+for reader in $only; do "fuzz_$reader"; done

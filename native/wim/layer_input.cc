@@ -1,0 +1,284 @@
+#include "layer_input.h"
+
+#define ZLIB_CONST
+#include <zlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "error.h"
+
+namespace wim {
+
+namespace {
+
+constexpr size_t kBlockSize = 256u << 10;
+// Decompressed bytes ahead of the reader.
+constexpr size_t kAhead = 4u << 20;
+// 128 MiB, as the zstd command takes without being asked: a frame says itself how much memory it needs.
+constexpr int kZstdWindowLog = 27;
+// The longest mark of a compression.
+constexpr size_t kMarkSize = 4;
+
+}  // namespace
+
+// Takes the layer piece by piece and delivers the bytes of the tar.
+class LayerInput::Decoder {
+ public:
+  virtual ~Decoder() = default;
+  // `offset`: of the piece in the layer.
+  virtual void Add(std::vector<uint8_t>& piece, uint64_t offset) = 0;
+  // At the end, in `size` bytes.
+  virtual void Finish(uint64_t size) = 0;
+};
+
+class LayerInput::Gzip : public Decoder {
+ public:
+  explicit Gzip(LayerInput& input) : input_(input) {
+    // 16: gzip, and nothing else.
+    if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  }
+  ~Gzip() override { inflateEnd(&stream_); }
+
+  void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
+    stream_.next_in = piece.data();
+    stream_.avail_in = static_cast<uInt>(piece.size());
+    while (stream_.avail_in > 0) {
+      if (!member_) {
+        if (!Begin(offset + piece.size() - stream_.avail_in)) continue;
+      }
+      Inflate(offset + piece.size());
+    }
+  }
+
+  void Finish(uint64_t size) override {
+    if (member_) input_.Corrupt("it ends within a gzip member", size);
+    input_.Deliver(&block_);
+  }
+
+ private:
+  // Between two members: a row of zeros may follow the last. True where a member begins.
+  bool Begin(uint64_t offset) {
+    const uint8_t byte = *stream_.next_in;
+    if (byte == 0) {
+      padding_ = true;
+      stream_.next_in++;
+      stream_.avail_in--;
+      return false;
+    }
+    if (byte != 0x1f || padding_) input_.Corrupt("what follows a gzip member is none", offset);
+    member_ = true;
+    inflateReset(&stream_);
+    return true;
+  }
+
+  void Inflate(uint64_t end) {
+    do {
+      const size_t filled = block_.size();
+      block_.resize(kBlockSize);
+      stream_.next_out = block_.data() + filled;
+      stream_.avail_out = static_cast<uInt>(kBlockSize - filled);
+      const int result = inflate(&stream_, Z_NO_FLUSH);
+      block_.resize(kBlockSize - stream_.avail_out);
+      if (stream_.avail_out == 0) input_.Deliver(&block_);
+      if (result == Z_STREAM_END) {
+        member_ = false;
+        return;
+      }
+      if (result == Z_MEM_ERROR) throw std::bad_alloc();
+      // Z_BUF_ERROR: it wants more than there is, and gets it.
+      if (result == Z_BUF_ERROR) return;
+      if (result != Z_OK) {
+        const char* why = stream_.msg == nullptr ? "it is no gzip" : stream_.msg;
+        input_.Corrupt(std::string("gzip: ") + why, end - stream_.avail_in);
+      }
+    } while (stream_.avail_in > 0 || block_.empty());
+  }
+
+  LayerInput& input_;
+  z_stream stream_{};
+  std::vector<uint8_t> block_;
+  bool member_ = true;
+  bool padding_ = false;
+};
+
+class LayerInput::Zstd : public Decoder {
+ public:
+  explicit Zstd(LayerInput& input) : input_(input), stream_(ZSTD_createDStream()) {
+    if (!stream_) throw std::bad_alloc();
+    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
+  }
+
+  void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
+    ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+    bool full = false;
+    // A full block may leave more in the stream than it took from the piece.
+    while (in.pos < in.size || full) {
+      const size_t filled = block_.size();
+      block_.resize(kBlockSize);
+      ZSTD_outBuffer out{block_.data(), block_.size(), filled};
+      const size_t result = ZSTD_decompressStream(stream_.get(), &out, &in);
+      block_.resize(out.pos);
+      if (ZSTD_isError(result)) Fail(result, offset + in.pos);
+      frame_ = result != 0;
+      full = out.pos == kBlockSize && frame_;
+      if (out.pos == kBlockSize) input_.Deliver(&block_);
+    }
+  }
+
+  void Finish(uint64_t size) override {
+    if (frame_) input_.Corrupt("it ends within a zstd frame", size);
+    input_.Deliver(&block_);
+  }
+
+ private:
+  struct Deleter {
+    void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
+  };
+
+  [[noreturn]] void Fail(size_t result, uint64_t offset) {
+    switch (ZSTD_getErrorCode(result)) {
+      case ZSTD_error_memory_allocation: throw std::bad_alloc();
+      case ZSTD_error_frameParameter_windowTooLarge:
+        throw Error("UNSUPPORTED", input_.where_ + ": its zstd window is over 128 MiB");
+      default: input_.Corrupt(std::string("zstd: ") + ZSTD_getErrorName(result), offset);
+    }
+  }
+
+  LayerInput& input_;
+  const std::unique_ptr<ZSTD_DStream, Deleter> stream_;
+  std::vector<uint8_t> block_;
+  bool frame_ = true;
+};
+
+namespace {
+
+// A number of 32 bits, little-endian, as zstd has its marks.
+uint32_t MarkOf(const std::vector<uint8_t>& head) {
+  uint32_t mark = 0;
+  for (size_t i = 0; i < kMarkSize; i++) mark |= static_cast<uint32_t>(head[i]) << (8 * i);
+  return mark;
+}
+
+}  // namespace
+
+LayerInput::LayerInput(std::shared_ptr<ByteQueue> queue, std::string where)
+    : queue_(std::move(queue)), where_(std::move(where)) {
+  try {
+    thread_ = std::thread([this] {
+      std::exception_ptr failure;
+      try {
+        Decode();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      std::lock_guard<std::mutex> lock(mutex_);
+      failure_ = failure;
+      ended_ = true;
+      changed_.notify_all();
+    });
+  } catch (const std::system_error& error) {
+    throw Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what());
+  }
+}
+
+LayerInput::~LayerInput() {
+  queue_->Cancel();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+size_t LayerInput::Read(const uint8_t** data) {
+  if (finished_) return 0;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (block_.capacity() >= kBlockSize && spares_.size() < 2) spares_.push_back(std::move(block_));
+    block_.clear();
+    changed_.wait(lock, [this] { return ended_ || !blocks_.empty(); });
+    if (blocks_.empty()) {
+      if (failure_) std::rethrow_exception(failure_);
+      finished_ = true;
+      facts_.diff_id = diff_id_.Finish();
+      return 0;
+    }
+    block_ = std::move(blocks_.front());
+    blocks_.pop_front();
+    ahead_ -= block_.size();
+    changed_.notify_all();
+  }
+  diff_id_.Update(block_.data(), block_.size());
+  facts_.uncompressed_size += block_.size();
+  *data = block_.data();
+  return block_.size();
+}
+
+void LayerInput::Deliver(std::vector<uint8_t>* block) {
+  if (block->empty()) return;
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return stopping_ || ahead_ < kAhead; });
+  if (stopping_) throw Error("ABORTED", "interrupted before the end");
+  ahead_ += block->size();
+  blocks_.push_back(std::move(*block));
+  block->clear();
+  if (!spares_.empty()) {
+    *block = std::move(spares_.back());
+    spares_.pop_back();
+    block->clear();
+  }
+  changed_.notify_all();
+}
+
+void LayerInput::Corrupt(const std::string& why, uint64_t offset) const {
+  throw Error("LAYER_CORRUPT", where_ + ": at byte " + std::to_string(offset) + ": " + why);
+}
+
+// On the thread of its own. Null where the layer is not compressed.
+std::unique_ptr<LayerInput::Decoder> LayerInput::Recognize(const std::vector<uint8_t>& head) {
+  if (head.size() >= 2 && head[0] == 0x1f && head[1] == 0x8b) {
+    facts_.compression = LayerCompression::kGzip;
+    return std::make_unique<Gzip>(*this);
+  }
+  if (head.size() < kMarkSize) return nullptr;
+  const uint32_t mark = MarkOf(head);
+  if (mark != ZSTD_MAGICNUMBER && (mark & 0xfffffff0) != 0x184d2a50) return nullptr;
+  facts_.compression = LayerCompression::kZstd;
+  return std::make_unique<Zstd>(*this);
+}
+
+void LayerInput::Decode() {
+  Sha256 digest;
+  std::vector<uint8_t> piece;
+  std::vector<uint8_t> head;
+  while (head.size() < kMarkSize && queue_->Take(&piece)) {
+    if (head.empty()) {
+      head = std::move(piece);
+    } else {
+      head.insert(head.end(), piece.begin(), piece.end());
+    }
+  }
+  const std::unique_ptr<Decoder> decoder = Recognize(head);
+  uint64_t size = 0;
+  for (bool more = !head.empty(); more; more = queue_->Take(&head)) {
+    digest.Update(head.data(), head.size());
+    const uint64_t offset = size;
+    size += head.size();
+    if (decoder) {
+      decoder->Add(head, offset);
+    } else {
+      Deliver(&head);
+    }
+  }
+  if (size == 0) Corrupt("it is empty", 0);
+  if (decoder) decoder->Finish(size);
+  facts_.digest = digest.Finish();
+  facts_.size = size;
+}
+
+}  // namespace wim
