@@ -7,6 +7,7 @@
 #include "codec.h"
 #include "dentry_reader.h"
 #include "layer_job.h"
+#include "layer_reader.h"
 #include "mount.h"
 #include "pipe.h"
 #include "promise_worker.h"
@@ -40,6 +41,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DentryReader::Register(env);
   BlobStream::Register(env, exports);
   LayerJob::Register(env, exports);
+  LayerReader::Register(env, exports);
   WimJob::Register(env, exports);
   RegisterPipe(env, exports);
   RegisterCodec(env, exports);

@@ -9,6 +9,7 @@ struct AddonData {
   Napi::FunctionReference dentry_reader;
   Napi::FunctionReference blob_stream;
   Napi::FunctionReference layer_job;
+  Napi::FunctionReference layer_reader;
   Napi::FunctionReference wim_job;
 
   static AddonData& Of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }

@@ -36,6 +36,7 @@ export type ErrorCode =
   | 'ADDON_MISSING'
   // layers
   | 'LAYER_UNSUPPORTED'
+  | 'LAYER_CORRUPT'
   // engines
   | 'ENGINE_UNREACHABLE'
   | 'ENGINE_REFUSED'

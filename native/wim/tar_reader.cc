@@ -314,8 +314,9 @@ int64_t TarReader::Number(const uint8_t* field, size_t size, const char* name) c
   for (; at < size && field[at] >= '0' && field[at] <= '7'; at++) value = value * 8 + (field[at] - '0');
   for (; at < size; at++) {
     if (field[at] != ' ' && field[at] != 0) {
-      const bool head = position_ == kBlockSize;
-      Corrupt(head ? "it is no tar, nor gzip or zstd" : std::string("a field that is no number: ") + name);
+      // What no tar writes there, the first header has where it is none.
+      const bool none = position_ == kBlockSize && strcmp(name, "checksum") == 0;
+      Corrupt(none ? "it is no tar, nor gzip or zstd" : std::string("a field that is no number: ") + name);
     }
   }
   return value;

@@ -15,6 +15,7 @@ export interface Binding {
   readonly LayerJob: new (
     wim: NativeWimFile, blobs: Uint32Array, options: NativeLayerOptions, callback: NativeLayerCallback,
   ) => NativeLayerJob
+  readonly LayerReader: new (options: NativeLayerReaderOptions, callback: NativeLayerReaderCallback) => NativeLayerReader
   /** WIMLIB_INIT_FLAG_*, before the first WIM. */
   setUp(flags: number): void
   /** File descriptors of a pipe, both blocking; whoever calls it closes them. */
@@ -104,6 +105,39 @@ export interface NativeLayerJob {
   close(): void
 }
 
+export interface NativeLayerReaderOptions {
+  /** Of the layer, for errors. */
+  readonly name: string
+  /** SHA-256 of each file's content. */
+  readonly hash: boolean
+  /** How much of the beginning of each file's content is wanted, in bytes. */
+  readonly headSize: number
+}
+
+export interface NativeLayerReaderResult {
+  readonly compression: 'none' | 'gzip' | 'zstd'
+  readonly digest: string
+  readonly diffId: string
+  readonly size: number
+  readonly uncompressedSize: number
+  /** Global PAX headers. */
+  readonly globals: number
+}
+
+/** Something is ready to be taken, there is room for more, or it ended: with the result or the error, and nothing after. */
+export type NativeLayerReaderCallback = (room: boolean, result: NativeLayerReaderResult | undefined, error: unknown) => void
+
+export interface NativeLayerReader {
+  /** Bytes queued. */
+  push(bytes: Uint8Array): number
+  finish(): void
+  /** A batch of entries for `src/layer/tar-entry.ts`, where one is ready. */
+  take(): Buffer | undefined
+  cancel(): void
+  /** Cancels what still runs and waits for it. */
+  close(): void
+}
+
 let loaded: Binding | undefined
 
 /**
@@ -160,7 +194,7 @@ const CORRUPT = new Set([
 ].map(name => `WIMLIB_ERR_${name}`))
 
 const OWN = new Set<string>(
-  ['NOT_A_WIM', 'WIM_CORRUPT', 'WIM_PART_MISSING', 'UNSUPPORTED', 'ABORTED', 'INVALID_ARGUMENT', 'WIM_ERROR'],
+  ['NOT_A_WIM', 'WIM_CORRUPT', 'WIM_PART_MISSING', 'LAYER_CORRUPT', 'UNSUPPORTED', 'ABORTED', 'INVALID_ARGUMENT', 'WIM_ERROR'],
 )
 
 const OTHER = 'Name a .wim, .esd or .swm file; if this should be one, it was damaged on its way: copy it again.'
@@ -214,7 +248,7 @@ export function nativeError(error: unknown, path: string): unknown {
   const details = text ? ` (${text})` : ''
   if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', error.message, { cause: error })
   if (OWN.has(native)) {
-    const hint = native === 'WIM_CORRUPT' ? DAMAGED : native === 'NOT_A_WIM' ? OTHER : undefined
+    const hint = native === 'WIM_CORRUPT' || native === 'LAYER_CORRUPT' ? DAMAGED : native === 'NOT_A_WIM' ? OTHER : undefined
     return new StowageError(native as ErrorCode, error.message + details, { hint, cause: error }) // every name in OWN is one of our codes
   }
   if (native.startsWith('WIMLIB_ERR_')) {

@@ -1,0 +1,113 @@
+#include "layer_scan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "error.h"
+#include "hash.h"
+#include "tar_reader.h"
+
+namespace wim {
+
+namespace {
+
+// A few hundred entries of a Windows layer: what JavaScript decodes in about a millisecond.
+constexpr size_t kBatchSize = 256u << 10;
+constexpr size_t kBatchesAhead = 4;
+
+template <typename Number>
+void Put(std::vector<uint8_t>* batch, Number value) {
+  for (size_t i = 0; i < sizeof value; i++) {
+    batch->push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
+  }
+}
+
+void PutText(std::vector<uint8_t>* batch, const std::string& text) {
+  batch->insert(batch->end(), text.begin(), text.end());
+}
+
+uint32_t SizeOf(const std::string& text) { return static_cast<uint32_t>(text.size()); }
+
+void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offset, const Sha256Hash& hash,
+              const std::vector<uint8_t>& head) {
+  Put(batch, offset);
+  Put(batch, entry.size);
+  Put(batch, entry.uid);
+  Put(batch, entry.gid);
+  Put(batch, entry.mtime);
+  Put(batch, static_cast<uint32_t>(entry.type));
+  Put(batch, entry.mode);
+  Put(batch, entry.devmajor);
+  Put(batch, entry.devminor);
+  for (const std::string* text : {&entry.path, &entry.linkname, &entry.uname, &entry.gname}) Put(batch, SizeOf(*text));
+  Put(batch, static_cast<uint32_t>(entry.records.size()));
+  Put(batch, static_cast<uint32_t>(head.size()));
+  batch->insert(batch->end(), hash.begin(), hash.end());
+  for (const std::string* text : {&entry.path, &entry.linkname, &entry.uname, &entry.gname}) PutText(batch, *text);
+  for (const auto& [key, value] : entry.records) {
+    Put(batch, SizeOf(key));
+    Put(batch, SizeOf(value));
+    PutText(batch, key);
+    PutText(batch, value);
+  }
+  batch->insert(batch->end(), head.begin(), head.end());
+}
+
+}  // namespace
+
+LayerScan::LayerScan(std::shared_ptr<ByteQueue> queue, LayerScanOptions options, std::function<void()> ready)
+    : queue_(std::move(queue)), options_(std::move(options)), ready_(std::move(ready)) {}
+
+bool LayerScan::Take(std::vector<uint8_t>* batch) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (batches_.empty()) return false;
+  *batch = std::move(batches_.front());
+  batches_.pop_front();
+  changed_.notify_all();
+  return true;
+}
+
+void LayerScan::Cancel() {
+  queue_->Cancel();
+  std::lock_guard<std::mutex> lock(mutex_);
+  cancelled_ = true;
+  changed_.notify_all();
+}
+
+LayerScanResult LayerScan::Run() {
+  LayerInput input(queue_, options_.name);
+  TarReader reader(input, options_.name);
+  TarEntry entry;
+  Sha256 sha256;
+  std::vector<uint8_t> batch;
+  std::vector<uint8_t> head;
+  while (reader.Next(&entry)) {
+    const uint64_t offset = reader.offset();
+    head.clear();
+    const uint8_t* data;
+    size_t size;
+    // Content that nobody asked for is skipped, not looked at.
+    while ((options_.hash || head.size() < options_.head_size) && reader.Read(&data, &size)) {
+      if (options_.hash) sha256.Update(data, size);
+      head.insert(head.end(), data, data + std::min<size_t>(size, options_.head_size - head.size()));
+    }
+    const Sha256Hash hash = options_.hash && entry.type == '0' ? sha256.Finish() : Sha256Hash();
+    PutEntry(&batch, entry, offset, hash, head);
+    if (batch.size() >= kBatchSize) Deliver(&batch);
+  }
+  Deliver(&batch);
+  return {input.facts(), reader.globals()};
+}
+
+void LayerScan::Deliver(std::vector<uint8_t>* batch) {
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return cancelled_ || batches_.size() < kBatchesAhead; });
+    if (cancelled_) throw Error("ABORTED", "interrupted before the end");
+    batches_.push_back(std::move(*batch));
+    batch->clear();
+  }
+  ready_();
+}
+
+}  // namespace wim

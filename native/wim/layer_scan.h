@@ -1,0 +1,64 @@
+// The entries of a layer as records of bytes, in batches: each with what its headers say, a hash of its content and the
+// beginning of it.
+#ifndef STOWAGE_WIM_LAYER_SCAN_H_
+#define STOWAGE_WIM_LAYER_SCAN_H_
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "byte_queue.h"
+#include "layer_input.h"
+
+namespace wim {
+
+struct LayerScanOptions {
+  // Names the layer in errors.
+  std::string name;
+  // SHA-256 of each file's content.
+  bool hash = false;
+  // How much of the beginning of each file's content is wanted, in bytes.
+  uint32_t head_size = 0;
+};
+
+struct LayerScanResult {
+  LayerFacts facts;
+  uint64_t globals = 0;
+};
+
+class LayerScan {
+ public:
+  // `ready` is called from the thread that runs, for each batch: it must be quick.
+  LayerScan(std::shared_ptr<ByteQueue> queue, LayerScanOptions options, std::function<void()> ready);
+
+  // The next batch, if there is one by now: records as src/layer/tar-entry.ts reads them. From any thread.
+  bool Take(std::vector<uint8_t>* batch);
+  // Makes Run() throw ABORTED soon.
+  void Cancel();
+
+  // Does the work; call it once, on a thread of its own. Waits while too many batches are not taken. Throws what
+  // LayerInput and TarReader throw.
+  LayerScanResult Run();
+
+ private:
+  void Deliver(std::vector<uint8_t>* batch);
+
+  const std::shared_ptr<ByteQueue> queue_;
+  const LayerScanOptions options_;
+  const std::function<void()> ready_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::vector<uint8_t>> batches_;
+  bool cancelled_ = false;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_LAYER_SCAN_H_

@@ -1,0 +1,93 @@
+/** Entries of a layer as the addon hands them over in batches. Source: POSIX.1-2017, pax. */
+import { isUtf8 } from 'node:buffer'
+
+export const TAR_TYPES = {
+  '0': 'file', '1': 'hard link', '2': 'symlink', '3': 'character device', '4': 'block device', '5': 'directory', '6': 'fifo',
+} as const
+
+export type TarEntryType = (typeof TAR_TYPES)[keyof typeof TAR_TYPES]
+
+/** An entry of a layer that is read. */
+export interface LayerTarEntry {
+  readonly type: TarEntryType
+  /** As it stands, after PAX and GNU's long names: a directory's may end in `/`. */
+  readonly path: string
+  /** Target of a link, as it stands; else empty. */
+  readonly linkname: string
+  /** Path and link target are UTF-8. Where they are not, what is none shows as U+FFFD. */
+  readonly utf8: boolean
+  /** Permission bits and what else is in the header's field. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly uname: string
+  readonly gname: string
+  /** Whole seconds since 1970, of the header; what PAX says is in `records`. */
+  readonly mtime: number
+  /** Of the content, in bytes; 0 but for files. */
+  readonly size: number
+  readonly devmajor: number
+  readonly devminor: number
+  /** PAX records in the order of their keys. Values byte for byte, a character each (latin1); Windows' are ASCII. */
+  readonly records: ReadonlyMap<string, string>
+  /** SHA-256 of a file's content in 64 hex digits, where it was asked for. */
+  readonly sha256: string | undefined
+  /** The beginning of a file's content, as much of it as was asked for. Part of a larger buffer: copy what you keep. */
+  readonly head: Buffer
+  /** Of its header in the tar, in bytes. */
+  readonly offset: number
+}
+
+const FIXED = 112
+const NOTHING = Buffer.alloc(0)
+const NO_RECORDS: ReadonlyMap<string, string> = new Map()
+
+/** Decodes a batch of `native/wim/layer_scan.cc`. `hash`: the content of files was hashed. */
+export function decodeTarEntries(batch: Buffer, hash: boolean): LayerTarEntry[] {
+  const entries: LayerTarEntry[] = []
+  let at = 0
+  function take(size: number): Buffer {
+    const bytes = size === 0 ? NOTHING : batch.subarray(at, at + size)
+    at += size
+    return bytes
+  }
+  while (at < batch.length) {
+    const start = at
+    const u32 = (offset: number): number => batch.readUInt32LE(start + offset)
+    const u64 = (offset: number): number => Number(batch.readBigUInt64LE(start + offset))
+    at += FIXED
+    const [path, linkname, uname, gname] = [take(u32(56)), take(u32(60)), take(u32(64)), take(u32(68))]
+    const type = TAR_TYPES[String.fromCharCode(u32(40)) as keyof typeof TAR_TYPES] // the addon gives no other
+    const records = u32(72) === 0 ? NO_RECORDS : takeRecords(u32(72))
+    entries.push({
+      type,
+      path: path.toString(),
+      linkname: linkname.toString(),
+      utf8: isUtf8(path) && isUtf8(linkname),
+      mode: u32(44),
+      uid: u64(16),
+      gid: u64(24),
+      uname: uname.toString(),
+      gname: gname.toString(),
+      mtime: Number(batch.readBigInt64LE(start + 32)),
+      size: u64(8),
+      devmajor: u32(48),
+      devminor: u32(52),
+      records,
+      sha256: hash && type === 'file' ? batch.toString('hex', start + 80, start + FIXED) : undefined,
+      head: take(u32(76)),
+      offset: u64(0),
+    })
+  }
+  return entries
+
+  function takeRecords(count: number): Map<string, string> {
+    const records = new Map<string, string>()
+    for (let n = 0; n < count; n += 1) {
+      const [keySize, valueSize] = [batch.readUInt32LE(at), batch.readUInt32LE(at + 4)]
+      at += 8
+      records.set(take(keySize).toString(), take(valueSize).toString('latin1'))
+    }
+    return records
+  }
+}
