@@ -1,6 +1,8 @@
 /** Layers made in memory, entry by entry, and layers as other tools read them. */
 import { execFileSync } from 'node:child_process'
-import { type TarEntry, encodeEntry, padding, TAR_END } from '../../src/tar/header.js'
+import { emptyHive } from '../../fixtures/make/hive.js'
+import { FULL, securityDescriptor, SIDS } from '../../fixtures/make/security.js'
+import { encodeEntry, padding, TAR_END, type TarEntry } from '../../src/tar/header.js'
 
 /** An entry to be written: what is left out has the value of a plain file. */
 export interface MadeEntry {
@@ -66,4 +68,39 @@ with tarfile.open(sys.argv[1]) as tar:
             sha256=hashlib.sha256(content.read()).hexdigest() if content else None))
 sys.stdout.buffer.write(json.dumps(entries).encode())`
   return JSON.parse(execFileSync('python3', ['-c', program, layer], { encoding: 'utf8', maxBuffer: 1 << 28 })) as PythonEntry[]
+}
+
+const SECURITY = securityDescriptor({ owner: SIDS.administrators, group: SIDS.system, dacl: [{ sid: SIDS.system, mask: FULL }] })
+
+/** The records of a good entry with these attributes. */
+export function windowsRecords(attributes: number): Record<string, string> {
+  return {
+    'MSWINDOWS.fileattr': String(attributes), 'MSWINDOWS.rawsd': SECURITY.toString('base64'),
+    'LIBARCHIVE.creationtime': '1464264000.1234567', 'atime': '1464264000.5',
+  }
+}
+
+export const directoryEntry = (name: string): MadeEntry => ({ name, flag: '5', mode: 0o755, records: windowsRecords(0x10) })
+export const fileEntry = (name: string, content: Uint8Array | string = name): MadeEntry => ({ name, content, records: windowsRecords(0x20) })
+export const linkEntry = (name: string, linkname: string): MadeEntry => ({ name, flag: '1', linkname })
+export const symlinkEntry = (name: string, linkname: string): MadeEntry => ({ name, flag: '2', linkname, records: windowsRecords(0x400) })
+
+/** A Windows base layer with all that one must have, one of each kind of entry, and no flaw. */
+export function goodLayer(): MadeEntry[] {
+  const hive = (path: string): MadeEntry => fileEntry(path, emptyHive(path.slice(-20)))
+  const config = 'Windows/System32/config'
+  const directories = (root: string, paths: string[]): MadeEntry[] => paths.map(path => directoryEntry(path === '' ? root : `${root}/${path}`))
+  return [
+    ...directories('Files', ['', 'Windows', 'Windows/System32', config]),
+    { ...symlinkEntry('Files/junction', 'C:\\Windows'), records: { ...windowsRecords(0x410), 'MSWINDOWS.mountpoint': '1' } },
+    symlinkEntry('Files/symlink', '..\\Files\\Windows'),
+    ...['DEFAULT', 'SAM', 'SECURITY', 'SOFTWARE', 'SYSTEM'].map(name => hive(`Files/${config}/${name}`)),
+    { ...fileEntry('Files/attributes.txt'), records: { ...windowsRecords(0x20), 'MSWINDOWS.xattr.$KERNEL.PURGE.X': Buffer.from('value').toString('base64') } },
+    fileEntry('Files/ünïcode.txt'),
+    linkEntry('Files/Windows/link', 'Files/attributes.txt'),
+    directoryEntry('UtilityVM'),
+    ...directories('UtilityVM/Files', ['', 'EFI', 'EFI/Microsoft', 'EFI/Microsoft/Boot']),
+    hive('UtilityVM/Files/EFI/Microsoft/Boot/BCD'),
+    fileEntry('UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi'),
+  ]
 }
