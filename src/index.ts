@@ -103,6 +103,20 @@ export {
 } from './layer/from-wim.js'
 export type { LayerCounts } from './layer/windows-layer.js'
 
+// Layers that are read
+export { type LayerFacts, type LayerSource, openLayer, readLayer, type ReadLayerOptions } from './layer/read-layer.js'
+export type { LayerTarEntry, TarEntryType } from './layer/tar-entry.js'
+export { checkLayer, type CheckLayerOptions, type LayerCheck, type LayerFinding } from './layer/check.js'
+export type { LayerRule } from './layer/check-rules.js'
+export {
+  inspectLayer,
+  type InspectLayerOptions,
+  type LayerEntryCounts,
+  type LayerInspection,
+  type LayerOwner,
+} from './layer/inspect.js'
+export { type DiffField, diffLayers, type DiffLayersOptions, type LayerChange, type LayerDiff } from './layer/diff.js'
+
 // The words of OCI
 export type { Descriptor } from './oci/descriptor.js'
 export { type Digest, isDigest } from './oci/digest.js'

@@ -2,6 +2,9 @@
 import type { Argv, CommandModule } from 'yargs'
 import { writeLayerFromWim, type WindowsLayer } from '../layer/from-wim.js'
 import { openWim } from '../wim/wim-file.js'
+import { check } from './layer/check.js'
+import { diff } from './layer/diff.js'
+import { inspect } from './layer/inspect.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
 import { count, formatSize, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
@@ -50,8 +53,15 @@ const fromWim: CommandModule<GlobalOptions, FromWimOptions> = {
 /** `stowage layer`, which is nothing without one of its own commands. */
 export const layer: CommandModule<GlobalOptions, GlobalOptions> = {
   command: 'layer <command>',
-  describe: 'Windows layers from WIM files',
-  builder: yargs => yargs.command(fromWim).demandCommand(1, 'Name a command of "stowage layer".').strict(),
+  describe: 'Layers: from WIM files, checked, inspected, compared',
+  builder: yargs =>
+    yargs
+      .command(fromWim)
+      .command(check)
+      .command(inspect)
+      .command(diff)
+      .demandCommand(1, 'Name a command of "stowage layer".')
+      .strict(),
   handler: () => undefined,
 }
 

@@ -19,7 +19,7 @@ const wim: CommandModule<GlobalOptions, GlobalOptions> = {
 
 /** Parses `argv` (without node and script) and runs the command it names. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
-  const parser = globalOptions(yargs([...argv]))
+  const parser = globalOptions(yargs(argv.map(word => (word === '-' ? LONE_DASH : word))))
     .scriptName('stowage')
     .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
     .command(pack)
@@ -27,6 +27,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(load)
     .command(layer)
     .command(wim)
+    .middleware(restoreDashes)
     .demandCommand(1, 'Name a command.')
     .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image of the engine')
     .example('$0 verify site-a.tar', 'Check the bundle')
@@ -47,6 +48,16 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
       throw usageError(message ?? error?.message ?? 'the command line is wrong', argv)
     })
   await parser.parseAsync()
+}
+
+/** For `-`, standard input, which yargs takes for an option without a name and drops. No argument has a NUL in it. */
+const LONE_DASH = '\0-'
+
+function restoreDashes(values: Record<string, unknown>): void {
+  const restored = (value: unknown): unknown => (value === LONE_DASH ? '-' : value)
+  for (const [name, value] of Object.entries(values)) {
+    values[name] = Array.isArray(value) ? value.map(restored) : restored(value)
+  }
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {

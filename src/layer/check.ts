@@ -41,7 +41,9 @@ const CASES = 10
  * file. Memory grows with the number of names, not with contents. Throws LAYER_CORRUPT where it cannot be read, UNSUPPORTED,
  * ABORTED.
  */
-export async function checkLayer(source: LayerSource, { base = true, strict = false, ...wait }: CheckLayerOptions = {}): Promise<LayerCheck> {
+export async function checkLayer(
+  source: LayerSource, { base = true, strict = false, ...wait }: CheckLayerOptions = {},
+): Promise<LayerCheck> {
   const found = new Map<LayerRule, { count: number; readonly cases: { path: string | undefined; message: string }[] }>()
   function report(rule: LayerRule, path: string | undefined, message: string): void {
     if (!base && BASE_RULES.has(rule)) return

@@ -1,0 +1,50 @@
+/** `stowage layer check`: whether a Windows host will take a layer, rule by rule. */
+import type { CommandModule } from 'yargs'
+import { checkLayer, type LayerCheck } from '../../layer/check.js'
+import { openLayer } from '../../layer/read-layer.js'
+import { EXIT_FAILED } from '../exit-code.js'
+import { count, printable } from '../render.js'
+import { type GlobalOptions, withSession } from '../session.js'
+import { layerNames } from './names.js'
+
+interface Options extends GlobalOptions {
+  readonly layers: readonly string[]
+  readonly 'not-base': boolean
+  readonly strict: boolean
+}
+
+export const check: CommandModule<GlobalOptions, Options> = {
+  command: 'check <layers..>',
+  describe: 'Tell whether a Windows host will take a layer, before it has to',
+  builder: yargs =>
+    yargs
+      .positional('layers', { type: 'string', array: true, demandOption: true, describe: 'Layers: tars, gzip, zstd or plain; - is stdin' })
+      .option('not-base', { type: 'boolean', default: false, describe: 'The layer stands on others, and need not bring what a base layer must' })
+      .option('strict', { type: 'boolean', default: false, describe: 'Warnings count as errors' })
+      .example('$0 layer check layer.tar.gz', 'Exits 0 when a host would take it, 1 when it would not')
+      .example('$0 layer from-wim a.wim -o l.tar.gz && $0 layer check l.tar.gz --strict', 'Make a layer, and check it'),
+  handler: async ({ layers, 'not-base': upper, strict, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report }) => {
+      const results: (LayerCheck & { readonly path: string })[] = []
+      for (const path of layerNames(layers)) {
+        results.push({ path, ...await checkLayer(await openLayer(path), { base: !upper, strict, signal, onProgress }) })
+      }
+      const ok = results.every(result => result.ok)
+      report({ schema: 'stowage.layer-check/v1', ok, layers: results }, results.map(result => text(result.path, result)).join(''))
+      if (!ok) process.exitCode = EXIT_FAILED
+    })
+  },
+}
+
+function text(path: string, { ok, entries, findings }: LayerCheck): string {
+  const lines = findings.map(({ code, severity, explanation, count: times, cases }) => {
+    const told = cases.map(({ path: at, message }) => `  ${at === undefined ? '' : `${at}: `}${message}\n`.replaceAll('\n', '\\n').replace(/\\n$/, '\n'))
+    const rest = times > cases.length ? `  and ${times - cases.length} more\n` : ''
+    return `${severity}  ${code}: ${explanation}\n${told.join('')}${rest}`
+  })
+  const total = (severity: string): number => findings.filter(finding => finding.severity === severity).length
+  const [errors, warnings] = [total('error'), total('warning')]
+  const found = [...(errors > 0 ? [count(errors, 'error')] : []), ...(warnings > 0 ? [count(warnings, 'warning')] : [])].join(', ')
+  const verdict = `${ok ? 'OK' : errors > 0 ? 'a Windows host would not take it' : 'not OK'}${found === '' ? '' : `, ${found}`}`
+  return printable(`${lines.join('')}${path}: ${verdict} (${count(entries, 'entry').replace(/entrys$/, 'entries')} read)\n`)
+}

@@ -1,0 +1,86 @@
+/** `stowage layer inspect`: what is in a layer. */
+import type { CommandModule } from 'yargs'
+import { StowageError } from '../../errors.js'
+import { inspectLayer, type LayerInspection } from '../../layer/inspect.js'
+import { openLayer } from '../../layer/read-layer.js'
+import type { LayerTarEntry } from '../../layer/tar-entry.js'
+import { formatSize, printable, table } from '../render.js'
+import { type GlobalOptions, withSession } from '../session.js'
+
+interface Options extends GlobalOptions {
+  readonly layer: string
+  readonly largest: number
+  readonly entries: boolean
+}
+
+export const inspect: CommandModule<GlobalOptions, Options> = {
+  command: 'inspect <layer>',
+  describe: 'Show what is in a layer: digests, counts, largest files, PAX records, owners',
+  builder: yargs =>
+    yargs
+      .positional('layer', { type: 'string', demandOption: true, describe: 'A layer: a tar, gzip, zstd or plain; - is stdin' })
+      .option('largest', { type: 'number', default: 10, requiresArg: true, describe: 'How many of the largest files to name' })
+      .option('entries', { type: 'boolean', default: false, describe: 'List every entry as well' })
+      .example('$0 layer inspect layer.tar.gz', 'Digest, diffID and what is in it')
+      .example('$0 layer inspect layer.tar.zst --entries --json', 'Every entry with its PAX records, for a program'),
+  handler: async ({ layer, largest, entries, ...options }) => {
+    if (!Number.isInteger(largest) || largest < 0) {
+      throw new StowageError('INVALID_ARGUMENT', `--largest takes a whole number from 0, not ${largest}`)
+    }
+    await withSession(options, async ({ signal, onProgress, report, print }) => {
+      const all: LayerTarEntry[] = []
+      const told = await inspectLayer(await openLayer(layer), {
+        largest, signal, onProgress,
+        onEntries: !entries ? undefined : async batch => {
+          if (options.json) for (const entry of batch) all.push({ ...entry })
+          else await print(printable(batch.map(line).join('')))
+        },
+      })
+      report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told, ...(entries ? { entries: all.map(document) } : {}) }, text(layer, told))
+    })
+  },
+}
+
+function document({ head: _, sha256: _none, records, ...entry }: LayerTarEntry): Readonly<Record<string, unknown>> {
+  return { ...entry, records: Object.fromEntries(records) }
+}
+
+const LETTERS = {
+  'file': '-', 'hard link': 'h', 'symlink': 'l', 'directory': 'd', 'character device': 'c', 'block device': 'b', 'fifo': 'p',
+} as const
+
+function line({ type, mode, uid, gid, size, path, linkname, mtime, records }: LayerTarEntry): string {
+  const permissions = (mode & 0o7777).toString(8).padStart(4, '0')
+  const time = records.get('mtime') ?? String(mtime)
+  const target = type === 'symlink' ? ` -> ${linkname}` : type === 'hard link' ? ` = ${linkname}` : ''
+  const name = `${path}${target}`.replaceAll('\n', '\\n')
+  return `${LETTERS[type]} ${permissions} ${uid}/${gid} ${String(size).padStart(11)} ${time.padEnd(22)} ${name}\n`
+}
+
+function text(path: string, told: LayerInspection): string {
+  const { counts, largest, records, owners } = told
+  const kinds: [number, string, string][] = [
+    [counts.directories, 'directory', 'directories'], [counts.files, 'file', 'files'], [counts.hardLinks, 'hard link', 'hard links'],
+    [counts.symlinks, 'symbolic link', 'symbolic links'], [counts.devices, 'device', 'devices'], [counts.fifos, 'fifo', 'fifos'],
+  ]
+  const marks = [
+    ...(counts.streams > 0 ? [`${counts.streams} of the files alternate streams`] : []),
+    ...(counts.whiteouts > 0 ? [`${counts.whiteouts} of the files whiteouts`] : []),
+  ]
+  const size = (bytes: number): string => `${formatSize(bytes)} (${bytes} bytes)`
+  const rows = [
+    ['compression', told.compression],
+    ['digest', told.digest],
+    ['size', size(told.size)],
+    ['diffID', told.diffId],
+    ['uncompressed', size(told.uncompressedSize)],
+    ['content', size(told.contentSize)],
+    ['entries', [...kinds.filter(([n]) => n > 0).map(([n, one, more]) => `${n} ${n === 1 ? one : more}`), ...marks].join(', ') || 'none'],
+    ...owners.slice(0, 10).map(({ uid, gid, uname, gname, count }) => ['owner', `${uid}:${gid}${uname || gname ? ` ${uname}:${gname}` : ''}, ${count} entries`]),
+    ...(owners.length > 10 ? [['owner', `and ${owners.length - 10} more`]] : []),
+  ]
+  const parts = [table(['LAYER', path], rows)]
+  if (largest.length > 0) parts.push(table(['LARGEST', ''], largest.map(file => [formatSize(file.size), file.path])))
+  if (records.length > 0) parts.push(table(['PAX RECORD', 'ENTRIES'], records.map(({ key, count }) => [key, String(count)])))
+  return parts.join('\n')
+}
