@@ -26,18 +26,20 @@ export interface CommandOptions {
   readonly deaf?: boolean
   /** A file that is its stdout. */
   readonly output?: string
+  /** A file that is its stdin; none when left out. */
+  readonly input?: string
 }
 
 /** Runs `stowage` with `words`. The terminal, the engine and the store of whoever runs the tests are not its own. */
 export async function stowage(
   words: readonly string[],
-  { cwd, env, onStderr, deaf = false, output }: CommandOptions = {},
+  { cwd, env, onStderr, deaf = false, output, input }: CommandOptions = {},
 ): Promise<CommandResult> {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.includes(name)))
   const child = spawn(process.execPath, [commandFile(), ...words], {
     cwd,
     env: { ...inherited, ...env },
-    stdio: ['ignore', output === undefined ? 'pipe' : openSync(output, 'w'), 'pipe'],
+    stdio: [input === undefined ? 'ignore' : openSync(input, 'r'), output === undefined ? 'pipe' : openSync(output, 'w'), 'pipe'],
   })
   let [stdout, stderr] = ['', '']
   if (deaf) child.stdout?.destroy()
