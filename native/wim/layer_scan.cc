@@ -11,9 +11,9 @@ namespace wim {
 
 namespace {
 
-// A few hundred entries of a Windows layer: what JavaScript decodes in about a millisecond.
-constexpr size_t kBatchSize = 256u << 10;
-constexpr size_t kBatchesAhead = 4;
+// Some two hundred entries of a Windows layer: a few milliseconds of JavaScript, so that it never stops for long.
+constexpr size_t kBatchSize = 64u << 10;
+constexpr size_t kBatchesAhead = 16;
 
 template <typename Number>
 void Put(std::vector<uint8_t>* batch, Number value) {
