@@ -39,7 +39,7 @@ fuzz_wim() {
 fuzz_layer() {
   mkdir -p "$corpus/layer-found" "$corpus/layer-seeds"
   clang++ "${flags[@]}" "$here/layer-reader.cc" "$native"/wim/{byte_queue,error,layer_input,tar_reader}.cc \
-    -o "$corpus/layer-reader" -l:libz.a -l:libzstd.a -l:libcrypto.a -lpthread
+    -o "$corpus/layer-reader" -l:libdeflate.a -l:libz.a -l:libzstd.a -l:libcrypto.a -lpthread
   # Seeds: one small tree in every form a tar has, plain and compressed.
   mkdir -p "$tree/b/$(printf 'long%.0s' {1..40})/$(printf 'name%.0s' {1..40})" && ln -sf text "$tree/b/symlink" && echo x >"$tree/b/ü"
   for format in v7 ustar gnu posix; do
