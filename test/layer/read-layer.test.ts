@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, linkSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -227,4 +227,57 @@ t.test('readLayer() stops when it is aborted, when its bytes fail, and when its 
     for (;;) yield makeTar([{ name: 'a' }]).subarray(0, 512)
   }
   await t.rejects(readLayer(source(endless()), {}, () => { throw new Error('enough') }), { message: 'enough' })
+})
+
+t.test('LayerReader survives being collected, closed twice, and the end of its thread and its process', t => {
+  const directory = t.testdir()
+  const [script, layer] = [join(directory, 'lifetime.cjs'), join(directory, 'layer.tar.gz')]
+  writeFileSync(layer, gzipSync(makeTar(Array.from({ length: 3000 }, (_, n) => ({ name: `${n}`, content: text(String(n), 4000) })))))
+  writeFileSync(script, `
+    const { Worker, isMainThread } = require('node:worker_threads')
+    const { LayerReader } = require(${JSON.stringify(join(import.meta.dirname, '../../build/Release/stowage.node'))})
+    const bytes = require('node:fs').readFileSync(${JSON.stringify(layer)})
+    const start = () => {
+      const reader = new LayerReader({ name: 'x', hash: true, headSize: 10 }, () => {})
+      reader.push(bytes.subarray(0, bytes.length / 2)) // and nothing more: it waits
+      return reader
+    }
+    async function main() {
+      for (let n = 0; n < 20; n += 1) start()
+      global.gc?.()
+      const reader = start()
+      reader.close(); reader.close(); reader.finish(); reader.cancel()
+      try { reader.push(bytes) } catch (error) { console.log(error.code) }
+      if (reader.take() !== undefined) console.log('taken')
+      start()
+      if (!isMainThread) return setTimeout(() => process.exit(), 10)
+      await new Promise(done => new Worker(__filename).on('exit', done))
+      const worker = new Worker(__filename)
+      setTimeout(() => worker.terminate().then(() => { console.log('alive'); process.exit(0) }), 20)
+    }
+    main()
+  `)
+  for (let n = 0; n < 3; n += 1) {
+    const { status, signal, stdout } = spawnSync(process.execPath, ['--expose-gc', script], { encoding: 'utf8', timeout: 60_000 })
+    t.same([status, signal], [0, null])
+    t.match(stdout, /^WIM_CLOSED\n(WIM_CLOSED\n)*alive\n$/)
+  }
+  t.end()
+})
+
+t.test('readLayer() takes little memory, however large a layer says it is', async t => {
+  const directory = t.testdir()
+  const path = join(directory, 'bomb.zst')
+  const tar = makeTar([{ name: 'zeros' }])
+  setField(tar, 124, '17777777777\0')
+  const size = 0o17777777777
+  execFileSync('sh', ['-c', `(cat; head -c ${size + 1} /dev/zero) | zstd -q --long=27 -T2 -o "$0"`, path], { input: tar.subarray(0, 512) })
+  const before = process.memoryUsage.rss()
+  let highest = 0
+  const watch = setInterval(() => (highest = Math.max(highest, process.memoryUsage.rss())), 5)
+  const { entries, facts } = await read(path, {})
+  clearInterval(watch)
+  t.match(entries, [{ path: 'zeros', size }])
+  t.ok(facts.uncompressedSize > 2 ** 31)
+  t.ok(highest - before < 200 * 2 ** 20, `${Math.round((highest - before) / 2 ** 20)} MiB, of which the window is 128`)
 })
