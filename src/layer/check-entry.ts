@@ -28,7 +28,7 @@ export function checkName({ path, utf8, linkname, type }: LayerTarEntry, names: 
   if (long !== undefined) report('NAME_TOO_LONG', path, `a name of ${long.length} characters`)
   else if (plain.length > PATH_LIMIT) report('NAME_TOO_LONG', path, `a path of ${plain.length} characters`)
   if (type === 'directory' && path.endsWith('/') && names.length > 0) {
-    if (plain === 'UtilityVM/Files') report('UTILITY_VM_SLASH', path, 'a slash at its end')
+    if (names.join('/') === 'UtilityVM/Files') report('UTILITY_VM_SLASH', path, 'a slash at its end')
     else report('TRAILING_SLASH', path, 'a slash at its end')
   }
   if (type !== 'symlink') return
