@@ -96,8 +96,9 @@ function checkSecurity(path: string, text: string, report: Report): void {
 
 function checkExtendedAttribute(path: string, name: string, text: string, report: Report): void {
   const value = fromBase64(text)
+  const nameSize = Buffer.byteLength(name)
   if (!value) report('BAD_ATTRIBUTE_VALUE', path, `${name}: its value is no base64`)
-  else if (name === '' || Buffer.byteLength(name) > 255) report('BAD_ATTRIBUTE_VALUE', path, `${JSON.stringify(name)}: a name of ${Buffer.byteLength(name)} bytes`)
+  else if (nameSize === 0 || nameSize > 255) report('BAD_ATTRIBUTE_VALUE', path, `${JSON.stringify(name)}: a name of ${nameSize} bytes`)
   else if (value.length > 0xffff) report('BAD_ATTRIBUTE_VALUE', path, `${name}: a value of ${value.length} bytes`)
   else if (value.length === 0) report('EMPTY_ATTRIBUTE', path, name)
 }

@@ -109,7 +109,9 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   function addLink({ path, linkname }: LayerTarEntry, place: string): void {
     if (SYSTEM_FILES.has(lower(place))) report('LINK_OF_SYSTEM_FILE', path, `a link to ${linkname}`)
     const target = namesOf(linkname).join('/')
-    if (target !== linkname || target.split('/').includes('..')) report('BAD_PATH', path, `its target ${JSON.stringify(linkname)} is no path in the layer`)
+    if (target !== linkname || target.split('/').includes('..')) {
+      report('BAD_PATH', path, `its target ${JSON.stringify(linkname)} is no path in the layer`)
+    }
     const key = upcase(target)
     const node = nodes.get(key)
     if (!node) dangling.set(key, [...(dangling.get(key) ?? []), { path, target }])
@@ -142,7 +144,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     const [top = '', second] = names
     const spelled = TOPS.get(lower(top))
     if (spelled === undefined || (spelled === 'Hives' && base)) {
-      report('OUTSIDE', path, base ? 'it is neither in Files nor in UtilityVM/Files' : 'it is neither in Files nor in Hives nor in UtilityVM/Files')
+      report('OUTSIDE', path, `it is in none of ${base ? '' : 'Hives, '}Files and UtilityVM/Files`)
     } else if (spelled !== top) {
       misspelling(top, spelled)
     } else if (spelled === 'UtilityVM' && second !== undefined && second !== 'Files') {

@@ -47,7 +47,10 @@ interface Tree {
 export async function diffLayers(
   a: LayerSource, b: LayerSource, { ignore = [], ...wait }: DiffLayersOptions = {},
 ): Promise<LayerDiff> {
-  const before = await readTree(a, wait)
+  const before = await readTree(a, wait).catch((error: unknown) => {
+    b.close?.()
+    throw error
+  })
   const after = await readTree(b, wait)
   const fields = DIFF_FIELDS.filter(field => !ignore.includes(field))
   const removed: string[] = []

@@ -164,7 +164,7 @@ function load(): Binding {
       {
         hint: unloadable
           ? 'WIM work needs libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
-          : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, pkg-config and g++, then run "npm rebuild stowage".',
+          : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, zlib1g-dev, pkg-config and g++, then run "npm rebuild stowage".',
         cause: error,
       },
     )

@@ -18,8 +18,17 @@ export const check: CommandModule<GlobalOptions, Options> = {
   describe: 'Tell whether a Windows host will take a layer, before it has to',
   builder: yargs =>
     yargs
-      .positional('layers', { type: 'string', array: true, demandOption: true, describe: 'Layers: tars, gzip, zstd or plain; - is stdin' })
-      .option('not-base', { type: 'boolean', default: false, describe: 'The layer stands on others, and need not bring what a base layer must' })
+      .positional('layers', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'Layers: tars, gzip, zstd or plain; - is stdin',
+      })
+      .option('not-base', {
+        type: 'boolean',
+        default: false,
+        describe: 'The layer stands on others, and need not bring what a base layer must',
+      })
       .option('strict', { type: 'boolean', default: false, describe: 'Warnings count as errors' })
       .example('$0 layer check layer.tar.gz', 'Exits 0 when a host would take it, 1 when it would not')
       .example('$0 layer from-wim a.wim -o l.tar.gz && $0 layer check l.tar.gz --strict', 'Make a layer, and check it'),
@@ -38,7 +47,10 @@ export const check: CommandModule<GlobalOptions, Options> = {
 
 function text(path: string, { ok, entries, findings }: LayerCheck): string {
   const lines = findings.map(({ code, severity, explanation, count: times, cases }) => {
-    const told = cases.map(({ path: at, message }) => `  ${at === undefined ? '' : `${at}: `}${message}\n`.replaceAll('\n', '\\n').replace(/\\n$/, '\n'))
+    const told = cases.map(({ path: at, message }) => {
+      const line = `${at === undefined ? '' : `${at}: `}${message}`
+      return `  ${line.replaceAll('\n', '\\n')}\n`
+    })
     const rest = times > cases.length ? `  and ${times - cases.length} more\n` : ''
     return `${severity}  ${code}: ${explanation}\n${told.join('')}${rest}`
   })

@@ -20,7 +20,13 @@ export const diff: CommandModule<GlobalOptions, Options> = {
     yargs
       .positional('a', { type: 'string', demandOption: true, describe: 'A layer: a tar, gzip, zstd or plain; - is stdin' })
       .positional('b', { type: 'string', demandOption: true, describe: 'Another' })
-      .option('ignore', { choices: DIFF_FIELDS, array: true, default: [] as DiffField[], requiresArg: true, describe: 'What may differ; may be given again' })
+      .option('ignore', {
+        choices: DIFF_FIELDS,
+        array: true,
+        default: [] as DiffField[],
+        requiresArg: true,
+        describe: 'What may differ; may be given again',
+      })
       .example('$0 layer diff old.tar.gz new.tar.zst', 'Exits 0 when they hold the same, 1 when they do not')
       .example('$0 layer diff a.tar b.tar --ignore times --ignore owner', 'Pass over times and owners'),
   handler: async ({ a, b, ignore, ...options }) => {

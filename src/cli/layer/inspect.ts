@@ -36,7 +36,8 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
           else await print(printable(batch.map(line).join('')))
         },
       })
-      report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told, ...(entries ? { entries: all.map(document) } : {}) }, text(layer, told))
+      const listed = entries ? { entries: all.map(document) } : {}
+      report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told, ...listed }, text(layer, told))
     })
   },
 }
@@ -60,13 +61,15 @@ function line({ type, mode, uid, gid, size, path, linkname, mtime, records }: La
 function text(path: string, told: LayerInspection): string {
   const { counts, largest, records, owners } = told
   const kinds: [number, string, string][] = [
-    [counts.directories, 'directory', 'directories'], [counts.files, 'file', 'files'], [counts.hardLinks, 'hard link', 'hard links'],
-    [counts.symlinks, 'symbolic link', 'symbolic links'], [counts.devices, 'device', 'devices'], [counts.fifos, 'fifo', 'fifos'],
+    [counts.directories, 'directory', 'directories'], [counts.files, 'file', 'files'],
+    [counts.hardLinks, 'hard link', 'hard links'], [counts.symlinks, 'symbolic link', 'symbolic links'],
+    [counts.devices, 'device', 'devices'], [counts.fifos, 'fifo', 'fifos'],
   ]
   const marks = [
     ...(counts.streams > 0 ? [`${counts.streams} of the files alternate streams`] : []),
     ...(counts.whiteouts > 0 ? [`${counts.whiteouts} of the files whiteouts`] : []),
   ]
+  const words = kinds.filter(([n]) => n > 0).map(([n, one, more]) => `${n} ${n === 1 ? one : more}`)
   const size = (bytes: number): string => `${formatSize(bytes)} (${bytes} bytes)`
   const rows = [
     ['compression', told.compression],
@@ -75,8 +78,11 @@ function text(path: string, told: LayerInspection): string {
     ['diffID', told.diffId],
     ['uncompressed', size(told.uncompressedSize)],
     ['content', size(told.contentSize)],
-    ['entries', [...kinds.filter(([n]) => n > 0).map(([n, one, more]) => `${n} ${n === 1 ? one : more}`), ...marks].join(', ') || 'none'],
-    ...owners.slice(0, 10).map(({ uid, gid, uname, gname, count }) => ['owner', `${uid}:${gid}${uname || gname ? ` ${uname}:${gname}` : ''}, ${count} entries`]),
+    ['entries', [...words, ...marks].join(', ') || 'none'],
+    ...owners.slice(0, 10).map(({ uid, gid, uname, gname, count }) => {
+      const names = uname || gname ? ` ${uname}:${gname}` : ''
+      return ['owner', `${uid}:${gid}${names}, ${count} ${count === 1 ? 'entry' : 'entries'}`]
+    }),
     ...(owners.length > 10 ? [['owner', `and ${owners.length - 10} more`]] : []),
   ]
   const parts = [table(['LAYER', path], rows)]
