@@ -33,13 +33,16 @@ export const check: CommandModule<GlobalOptions, Options> = {
       .example('$0 layer check layer.tar.gz', 'Exits 0 when a host would take it, 1 when it would not')
       .example('$0 layer from-wim a.wim -o l.tar.gz && $0 layer check l.tar.gz --strict', 'Make a layer, and check it'),
   handler: async ({ layers, 'not-base': upper, strict, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report }) => {
+    await withSession(options, async ({ signal, onProgress, report, print }) => {
       const results: (LayerCheck & { readonly path: string })[] = []
       for (const path of layerNames(layers)) {
-        results.push({ path, ...await checkLayer(await openLayer(path), { base: !upper, strict, signal, onProgress }) })
+        const result = await checkLayer(await openLayer(path), { base: !upper, strict, signal, onProgress })
+        results.push({ path, ...result })
+        // At once: the next layer may be one that cannot be read
+        if (!options.json) await print(text(path, result))
       }
       const ok = results.every(result => result.ok)
-      report({ schema: 'stowage.layer-check/v1', ok, layers: results }, results.map(result => text(result.path, result)).join(''))
+      report({ schema: 'stowage.layer-check/v1', ok, layers: results }, '')
       if (!ok) process.exitCode = EXIT_FAILED
     })
   },
