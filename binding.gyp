@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/blob_stream.cc",
+        "native/capture_job.cc",
         "native/codec.cc",
         "native/convert.cc",
         "native/dentry_reader.cc",
@@ -26,6 +27,7 @@
         "native/wim/gzip.cc",
         "native/wim/header.cc",
         "native/wim/integrity.cc",
+        "native/wim/layer_capture.cc",
         "native/wim/layer_input.cc",
         "native/wim/layer_scan.cc",
         "native/wim/layer_stream.cc",
@@ -43,6 +45,7 @@
         "native/wim/value.cc",
         "native/wim/verifier.cc",
         "native/wim/wim_struct.cc",
+        "native/wim/wim_writer.cc",
         "native/wim/worker_pool.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

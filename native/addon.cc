@@ -4,6 +4,7 @@
 
 #include "addon_data.h"
 #include "blob_stream.h"
+#include "capture_job.h"
 #include "codec.h"
 #include "dentry_reader.h"
 #include "layer_job.h"
@@ -42,6 +43,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   BlobStream::Register(env, exports);
   LayerJob::Register(env, exports);
   LayerReader::Register(env, exports);
+  CaptureJob::Register(env, exports);
   WimJob::Register(env, exports);
   RegisterPipe(env, exports);
   RegisterCodec(env, exports);

@@ -10,6 +10,7 @@ struct AddonData {
   Napi::FunctionReference blob_stream;
   Napi::FunctionReference layer_job;
   Napi::FunctionReference layer_reader;
+  Napi::FunctionReference capture_job;
   Napi::FunctionReference wim_job;
 
   static AddonData& Of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }

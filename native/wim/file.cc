@@ -101,6 +101,13 @@ void File::Write(const void* from, size_t size, uint64_t offset) const {
   }
 }
 
+void File::Truncate(uint64_t size) const {
+  FILE_END_OF_FILE_INFO end;
+  end.EndOfFile.QuadPart = static_cast<LONGLONG>(size);
+  if (!SetFileInformationByHandle(reinterpret_cast<HANDLE>(handle_), FileEndOfFileInfo, &end, sizeof end))
+    throw SystemError(ErrnoOfLastError(), "truncate " + path_).WhileWriting(path_);
+}
+
 void File::Sync() const {
   if (!FlushFileBuffers(reinterpret_cast<HANDLE>(handle_)))
     throw SystemError(ErrnoOfLastError(), "sync " + path_).WhileWriting(path_);
@@ -145,6 +152,12 @@ void File::Write(const void* from, size_t size, uint64_t offset) const {
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw SystemError(errno, "write " + path_).WhileWriting(path_);
     done += static_cast<size_t>(written);
+  }
+}
+
+void File::Truncate(uint64_t size) const {
+  while (ftruncate(static_cast<int>(handle_), static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) throw SystemError(errno, "truncate " + path_).WhileWriting(path_);
   }
 }
 

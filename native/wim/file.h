@@ -31,6 +31,8 @@ class File {
   void Read(void* to, size_t size, uint64_t offset) const;
   // Writes all of it.
   void Write(const void* from, size_t size, uint64_t offset) const;
+  // Ends the file here.
+  void Truncate(uint64_t size) const;
   // Down to the medium.
   void Sync() const;
   void AdviseSequential() const;

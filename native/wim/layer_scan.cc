@@ -28,6 +28,8 @@ void PutText(std::vector<uint8_t>* batch, const std::string& text) {
 
 uint32_t SizeOf(const std::string& text) { return static_cast<uint32_t>(text.size()); }
 
+}  // namespace
+
 void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offset, const Sha256Hash& hash,
               const std::vector<uint8_t>& head) {
   Put(batch, offset);
@@ -52,8 +54,6 @@ void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offse
   }
   batch->insert(batch->end(), head.begin(), head.end());
 }
-
-}  // namespace
 
 LayerScan::LayerScan(std::shared_ptr<ByteQueue> queue, LayerScanOptions options, std::function<void()> ready)
     : queue_(std::move(queue)), options_(std::move(options)), ready_(std::move(ready)) {}

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "byte_queue.h"
+#include "hash.h"
 #include "layer_input.h"
+#include "tar_reader.h"
 
 namespace wim {
 
@@ -31,6 +33,10 @@ struct LayerScanResult {
   LayerFacts facts;
   uint64_t globals = 0;
 };
+
+// Appends a record as src/layer/tar-entry.ts reads it.
+void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offset, const Sha256Hash& hash,
+              const std::vector<uint8_t>& head);
 
 class LayerScan {
  public:

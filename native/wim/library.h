@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace wim {
@@ -46,6 +47,20 @@ class Decompressors {
     void operator()(wimlib_decompressor* decompressor) const { wimlib_free_decompressor(decompressor); }
   };
   std::map<std::pair<int, uint32_t>, std::unique_ptr<wimlib_decompressor, Deleter>> made_;
+};
+
+// Compressors of one thread, as Decompressors are.
+class Compressors {
+ public:
+  // Writes at most `size` - 1 bytes to `to`, and returns how many; 0 where it gets no smaller, and `from` is as it was.
+  // Else what stands at `from` afterwards is of no use.
+  size_t Compress(int type, uint32_t chunk_size, unsigned level, void* from, size_t size, void* to);
+
+ private:
+  struct Deleter {
+    void operator()(wimlib_compressor* compressor) const { wimlib_free_compressor(compressor); }
+  };
+  std::map<std::tuple<int, uint32_t, unsigned>, std::unique_ptr<wimlib_compressor, Deleter>> made_;
 };
 
 namespace internal {

@@ -17,6 +17,7 @@ namespace wim {
 // What a thread keeps from task to task, because it is costly to make and may not be shared.
 struct WorkerTools {
   Decompressors decompressors;
+  Compressors compressors;
   Gzip gzip;
 };
 

@@ -15,6 +15,7 @@ export interface Binding {
   readonly LayerJob: new (
     wim: NativeWimFile, blobs: Uint32Array, options: NativeLayerOptions, callback: NativeLayerCallback,
   ) => NativeLayerJob
+  readonly CaptureJob: new (options: NativeCaptureOptions, callback: (event: NativeCaptureEvent) => void) => NativeCaptureJob
   readonly LayerReader: new (options: NativeLayerReaderOptions, callback: NativeLayerReaderCallback) => NativeLayerReader
   /** WIMLIB_INIT_FLAG_*, before the first WIM. */
   setUp(flags: number): void
@@ -135,6 +136,39 @@ export interface NativeLayerReader {
   take(): Buffer | undefined
   cancel(): void
   /** Cancels what still runs and waits for it. */
+  close(): void
+}
+
+export interface NativeCaptureOptions {
+  /** An existing file. */
+  readonly path: string
+  readonly compression: number
+  readonly level: number
+  readonly threads: number
+  readonly integrityTable: boolean
+}
+
+/** Something is ready to be taken, there is room for more, or `layer`: one is at its end. With `size` or `error` all is, and nothing comes after. */
+export interface NativeCaptureEvent {
+  readonly room: boolean
+  /** Bytes of contents read, and bytes of the WIM written. */
+  readonly read: number
+  readonly written: number
+  readonly layer?: NativeLayerReaderResult
+  readonly size?: number
+  readonly error?: unknown
+}
+
+export interface NativeCaptureJob {
+  begin(name: string, options: { readonly keep: Uint8Array | undefined; readonly roots: readonly string[] }): void
+  /** Bytes queued. */
+  push(bytes: Uint8Array): number
+  finish(): void
+  /** What was told of entries, where something is ready: see `native/wim/layer_capture.h`. */
+  take(): Buffer | undefined
+  seal(end: { readonly blobs: readonly Uint8Array[]; readonly images: readonly Uint8Array[]; readonly xml: string }): void
+  cancel(): void
+  /** Cancels what still runs, waits for it, and lets go of the file. */
   close(): void
 }
 

@@ -1,0 +1,148 @@
+#include "layer_capture.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "error.h"
+#include "layer_input.h"
+
+namespace wim {
+
+namespace {
+
+// Entries told at a time, in bytes.
+constexpr size_t kTold = 64u << 10;
+
+// Whether `path` stands below `root`, to Windows: case does not matter.
+bool Below(const std::string& path, const std::string& root) {
+  const size_t from = path.rfind("./", 0) == 0 ? 2 : 0;
+  if (path.size() - from <= root.size() || path[from + root.size()] != '/') return false;
+  return std::equal(root.begin(), root.end(), path.begin() + static_cast<ptrdiff_t>(from), [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  });
+}
+
+}  // namespace
+
+LayerCapture::LayerCapture(WimWriterOptions options, Observer observer)
+    : options_(std::move(options)), observer_(std::move(observer)) {}
+
+void LayerCapture::Begin(CaptureLayer layer) {
+  auto queue = std::make_shared<ByteQueue>(observer_.room);
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (cancelled_) queue->Cancel();
+  queue_ = queue;
+  orders_.push_back(Queued{std::move(layer), std::move(queue)});
+  changed_.notify_all();
+}
+
+size_t LayerCapture::Push(std::vector<uint8_t> bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return queue_ ? queue_->Push(std::move(bytes)) : 0;
+}
+
+void LayerCapture::Finish() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (queue_) queue_->Finish();
+}
+
+void LayerCapture::Seal(CaptureEnd end) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  orders_.push_back(std::move(end));
+  changed_.notify_all();
+}
+
+void LayerCapture::Cancel() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  cancelled_ = true;
+  if (queue_) queue_->Cancel();
+  changed_.notify_all();
+}
+
+uint64_t LayerCapture::Run() {
+  writer_ = std::make_unique<WimWriter>(options_, [this](uint64_t written) {
+    written_ = written;
+    observer_.progress(read_, written_);
+    CheckCancelled();
+  });
+  // Whatever happens: file and threads are let go of.
+  const auto let_go = [this](void*) { writer_.reset(); };
+  const std::unique_ptr<void, decltype(let_go)> at_end(this, let_go);
+  for (;;) {
+    const Order order = Take();
+    if (const auto* layer = std::get_if<Queued>(&order)) {
+      RunLayer(*layer);
+      continue;
+    }
+    const auto& end = std::get<CaptureEnd>(order);
+    for (const auto& blob : end.blobs) {
+      writer_->Begin(blob.size());
+      writer_->Append(blob.data(), blob.size());
+      writer_->End();
+    }
+    for (const auto& image : end.images) writer_->AddImage(image);
+    return writer_->Finish(end.xml);
+  }
+}
+
+LayerCapture::Order LayerCapture::Take() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return cancelled_ || !orders_.empty(); });
+  if (cancelled_) throw Error("ABORTED", "interrupted before the end");
+  Order order = std::move(orders_.front());
+  orders_.pop_front();
+  return order;
+}
+
+void LayerCapture::RunLayer(const Queued& queued) {
+  const CaptureLayer& layer = queued.layer;
+  LayerInput input(queued.queue, layer.where);
+  TarReader tar(input, layer.where);
+  TarEntry entry;
+  std::vector<uint8_t> told;
+  const auto tell = [&] {
+    if (!told.empty()) observer_.told(std::exchange(told, {}));
+    CheckCancelled();
+  };
+  for (uint32_t number = 0; tar.Next(&entry); number++) {
+    const bool kept = Kept(layer, entry, number);
+    const Sha1Hash hash = kept ? Store(tar, entry.size) : Sha1Hash{};
+    if (!layer.keep) {
+      const std::vector<uint8_t> head(hash.begin(), kept ? hash.end() : hash.begin());
+      PutEntry(&told, entry, tar.offset(), Sha256Hash{}, head);
+    } else if (kept) {
+      for (int shift = 0; shift < 32; shift += 8) told.push_back(static_cast<uint8_t>(number >> shift));
+      told.insert(told.end(), hash.begin(), hash.end());
+    }
+    if (told.size() >= kTold) tell();
+  }
+  tell();
+  observer_.layer({input.facts(), tar.globals()});
+}
+
+bool LayerCapture::Kept(const CaptureLayer& layer, const TarEntry& entry, uint32_t number) const {
+  if (entry.size == 0) return false;
+  if (layer.keep) return number < layer.keep->size() && (*layer.keep)[number] != 0;
+  return layer.roots.empty() || std::any_of(layer.roots.begin(), layer.roots.end(),
+                                            [&](const std::string& root) { return Below(entry.path, root); });
+}
+
+Sha1Hash LayerCapture::Store(TarReader& tar, uint64_t size) {
+  writer_->Begin(size);
+  const uint8_t* data = nullptr;
+  size_t part = 0;
+  while (tar.Read(&data, &part)) {
+    writer_->Append(data, part);
+    read_ += part;
+    CheckCancelled();
+  }
+  return writer_->End();
+}
+
+void LayerCapture::CheckCancelled() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (cancelled_) throw Error("ABORTED", "interrupted before the end");
+}
+
+}  // namespace wim

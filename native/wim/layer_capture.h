@@ -1,0 +1,103 @@
+// Layers captured into a WIM: the contents of their files go to a WimWriter as they come; what stands around them is
+// told to whoever makes the images of it, who gives the images back at the end.
+#ifndef STOWAGE_WIM_LAYER_CAPTURE_H_
+#define STOWAGE_WIM_LAYER_CAPTURE_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "byte_queue.h"
+#include "layer_scan.h"
+#include "tar_reader.h"
+#include "wim_writer.h"
+
+namespace wim {
+
+// One layer, and what of it is wanted.
+struct CaptureLayer {
+  // Names it in errors.
+  std::string where;
+  // Whose content is kept, by the number of the entry, where that is known already: then only the hashes are told. Else
+  // of all that stands below `roots`, or of all where there are none.
+  std::optional<std::vector<uint8_t>> keep;
+  std::vector<std::string> roots;
+};
+
+// What ends the WIM.
+struct CaptureEnd {
+  // Blobs that stand in no layer: reparse data.
+  std::vector<std::vector<uint8_t>> blobs;
+  // The metadata resource of each image.
+  std::vector<std::vector<uint8_t>> images;
+  // See WimWriter::Finish().
+  std::string xml;
+};
+
+class LayerCapture {
+ public:
+  // Called from the thread that runs.
+  struct Observer {
+    // More of the layer can be pushed.
+    std::function<void()> room;
+    // Bytes of the layers, decompressed, and bytes of the WIM.
+    std::function<void(uint64_t read, uint64_t written)> progress;
+    // Entries as src/layer/tar-entry.ts reads them, with the SHA-1 of what was kept of their content where others have
+    // the beginning of it. For a layer with `keep`: the number of each file that was kept and its SHA-1, 24 bytes. May
+    // wait.
+    std::function<void(std::vector<uint8_t>)> told;
+    // A layer is at its end.
+    std::function<void(const LayerScanResult&)> layer;
+  };
+
+  LayerCapture(WimWriterOptions options, Observer observer);
+
+  // The next layer. From any thread, as all but Run().
+  void Begin(CaptureLayer layer);
+  // Bytes of the layer that was begun last. Returns the number of bytes queued.
+  size_t Push(std::vector<uint8_t> bytes);
+  void Finish();
+  // After the last layer: Run() ends the WIM.
+  void Seal(CaptureEnd end);
+  // Makes Run() throw ABORTED soon.
+  void Cancel();
+
+  // Does the work; call it once, on a thread of its own. Returns the size of the WIM.
+  uint64_t Run();
+
+ private:
+  struct Queued {
+    CaptureLayer layer;
+    std::shared_ptr<ByteQueue> queue;
+  };
+  using Order = std::variant<Queued, CaptureEnd>;
+
+  Order Take();
+  void RunLayer(const Queued& queued);
+  bool Kept(const CaptureLayer& layer, const TarEntry& entry, uint32_t number) const;
+  Sha1Hash Store(TarReader& tar, uint64_t size);
+  void CheckCancelled();
+
+  const WimWriterOptions options_;
+  const Observer observer_;
+  std::unique_ptr<WimWriter> writer_;
+  uint64_t read_ = 0;
+  uint64_t written_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Order> orders_;
+  std::shared_ptr<ByteQueue> queue_;
+  bool cancelled_ = false;
+};
+
+}  // namespace wim
+
+#endif  // STOWAGE_WIM_LAYER_CAPTURE_H_
