@@ -6,6 +6,7 @@ import { check } from './layer/check.js'
 import { diff } from './layer/diff.js'
 import { inspect } from './layer/inspect.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
+import { toWim } from './layer/to-wim.js'
 import { count, formatSize, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
@@ -53,10 +54,11 @@ const fromWim: CommandModule<GlobalOptions, FromWimOptions> = {
 /** `stowage layer`, which is nothing without one of its own commands. */
 export const layer: CommandModule<GlobalOptions, GlobalOptions> = {
   command: 'layer <command>',
-  describe: 'Layers: from WIM files, checked, inspected, compared',
+  describe: 'Layers: from and to WIM files, checked, inspected, compared',
   builder: yargs =>
     yargs
       .command(fromWim)
+      .command(toWim)
       .command(check)
       .command(inspect)
       .command(diff)

@@ -27,7 +27,7 @@ export const load: CommandModule<GlobalOptions, Options> = {
         requiresArg: true,
         coerce: once('to'),
         default: 'docker-daemon:',
-        describe: 'docker-daemon:, oci:DIR, or oci: for the default store',
+        describe: 'docker-daemon:, oci:DIR, oci: for the default store, or wim:FILE, a new WIM',
       })
       .option('host', {
         alias: 'H',

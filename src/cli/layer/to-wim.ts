@@ -1,0 +1,121 @@
+/** `stowage layer to-wim`: a WIM made of layers. */
+import { readFile } from 'node:fs/promises'
+import type { Argv, CommandModule } from 'yargs'
+import { fileError, StowageError } from '../../errors.js'
+import { parseRfc3339 } from '../../layer/pax-time.js'
+import { type WimCompression, type WimFromLayers, type WimFromLayersOptions, writeWimFromLayers } from '../../layer/to-wim.js'
+import { type ImageConfig, parseConfig } from '../../oci/config.js'
+import { count, formatSize, printable, table } from '../render.js'
+import { type GlobalOptions, once, withSession } from '../session.js'
+import { parseCompression } from '../wim/values.js'
+
+interface Options extends GlobalOptions {
+  readonly layer: readonly string[]
+  readonly output: string
+  readonly compress: string
+  readonly threads: number | undefined
+  readonly check: boolean
+  readonly 'image-name': string | undefined
+  readonly 'image-description': string | undefined
+  readonly 'unix-data': boolean
+  readonly config: string | undefined
+  readonly arch: string | undefined
+  readonly 'os-version': string | undefined
+  readonly force: boolean
+}
+
+export const toWim: CommandModule<GlobalOptions, Options> = {
+  command: 'to-wim <layer..>',
+  describe: 'Make a WIM from layers, in order, extracting nothing to disk',
+  builder: yargs =>
+    yargs
+      .positional('layer', {
+        type: 'string', array: true, demandOption: true, describe: 'Layers, base first: tar, gzip or zstd; one alone may be - (standard input)',
+      })
+      .option('output', {
+        alias: 'o', type: 'string', demandOption: true, requiresArg: true, coerce: once('output'), describe: 'The WIM',
+      })
+      .option('compress', {
+        type: 'string', default: 'lzx', requiresArg: true, coerce: once('compress'),
+        describe: 'lzx, xpress or none, and a level after a colon: lzx:50 (20 fast, 50 normal, 100 slow)',
+      })
+      .option('threads', { type: 'number', requiresArg: true, describe: 'Threads that compress; all processors when left out' })
+      .option('check', { type: 'boolean', default: false, describe: 'Write an integrity table' })
+      .option('image-name', {
+        type: 'string', requiresArg: true, coerce: once('image-name'), describe: 'Name of the image; that of the file when left out',
+      })
+      .option('image-description', {
+        type: 'string', requiresArg: true, coerce: once('image-description'), describe: 'Description of the image',
+      })
+      .option('unix-data', {
+        type: 'boolean', default: false, describe: 'Layers of Linux: keep owner, mode, devices and extended attributes',
+      })
+      .option('config', {
+        type: 'string', requiresArg: true, coerce: once('config'), describe: 'The OCI config of the image: architecture, version and time for the WIM',
+      })
+      .option('arch', {
+        type: 'string', requiresArg: true, coerce: once('arch'), describe: 'What Windows runs on: amd64, arm64, 386, arm',
+      })
+      .option('os-version', {
+        type: 'string', requiresArg: true, coerce: once('os-version'), describe: "Windows' version: 10.0.20348.169",
+      })
+      .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' })
+      .example('$0 layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim', 'Files/ becomes image 1, UtilityVM/Files/ image 2')
+      .example('$0 layer to-wim - -o root.wim --unix-data < layer.tar.zst', 'A layer of Linux, with owners and modes') as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ layer, output, force, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report }) => {
+      const made = await writeWimFromLayers(layer.map(String), output, { ...(await readOptions(options)), force, signal, onProgress })
+      report({ schema: 'stowage.layer-to-wim/v1', path: output, ...made }, text(output, made))
+    })
+  },
+}
+
+async function readOptions(options: Omit<Options, 'layer' | 'output' | 'force'>): Promise<WimFromLayersOptions> {
+  const config = options.config === undefined ? undefined : await readConfig(options.config)
+  const platform = config?.platform.os === 'windows' ? config.platform : undefined
+  return {
+    compression: compressionOf(options.compress),
+    threads: options.threads,
+    integrityTable: options.check,
+    imageName: options['image-name'],
+    imageDescription: options['image-description'],
+    unixData: options['unix-data'],
+    architecture: options.arch ?? platform?.architecture,
+    osVersion: options['os-version'] ?? platform?.['os.version'],
+    created: config?.created === undefined ? undefined : parseRfc3339(config.created)?.time,
+    epoch: epochOf(process.env['SOURCE_DATE_EPOCH']),
+  }
+}
+
+async function readConfig(path: string): Promise<ImageConfig> {
+  try {
+    return parseConfig(await readFile(path), path)
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+function compressionOf(words: string): WimCompression {
+  const { compression, level } = parseCompression(words, 'compress')
+  if (compression !== 'lzms') return { type: compression, level }
+  throw new StowageError('INVALID_ARGUMENT', '--compress: a WIM made of layers is LZX, XPRESS or not compressed', {
+    hint: 'For LZMS, export it afterwards: stowage wim export FILE 1 SMALL.esd --solid.',
+  })
+}
+
+function epochOf(words: string | undefined): number | undefined {
+  return words !== undefined && /^\d{1,11}$/.test(words) ? Number(words) : undefined
+}
+
+function text(path: string, { size, images, layers, lost }: WimFromLayers): string {
+  const rows = [
+    ...images.map(({ index, name, directories, files }) => [
+      `image ${index}`, `${name}: ${count(directories, 'directory').replace(/directorys$/, 'directories')}, ${count(files, 'file')}`,
+    ]),
+    ...layers.map(({ digest }, n) => [layers.length === 1 ? 'layer' : `layer ${n + 1}`, digest]),
+    ['size', `${formatSize(size)} (${size} bytes)`],
+  ]
+  const left = lost.map(({ what, count: number, paths }) =>
+    `not kept: ${number} × ${what} (${paths[0]}${number > 1 ? ', …' : ''})\n`).join('')
+  return printable(`${table(['WIM', path], rows)}${left}`)
+}
