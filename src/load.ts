@@ -14,7 +14,7 @@ import { formatLocation, parseLocation } from './source/location.js'
 import { selectImage } from './source/selection.js'
 
 export interface LoadOptions extends WaitOptions {
-  /** `docker-daemon:` (the default), `oci:DIR`, or `oci:` for the default store. */
+  /** `docker-daemon:` (the default), `oci:DIR`, `oci:` for the default store, or `wim:FILE[#NAME]`, which takes one image. */
   readonly to?: string | undefined
   /** Engine address; without it the engine that `docker` would speak to. */
   readonly host?: string | undefined

@@ -5,6 +5,7 @@ import { openBundleReader } from './bundle/reader.js'
 import { openEngineDestination } from './destination/engine.js'
 import type { ImageDestination } from './destination/image-destination.js'
 import { openLayoutDestination } from './destination/layout.js'
+import { openWimDestination } from './destination/wim.js'
 import { StowageError } from './errors.js'
 import type { LayerFromWimOptions } from './layer/from-wim.js'
 import type { Reference } from './oci/reference.js'
@@ -50,14 +51,15 @@ export async function openSource(location: Location, options: OpenSourceOptions)
   }
 }
 
-/** Opens `location` to write images to: an engine or a layout. Throws INVALID_ARGUMENT for a place that takes no images. */
+/** Opens `location` to write images to: an engine, a layout or a new WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
 export async function openDestination(
   location: Location,
   options: WaitOptions & { readonly host?: string | undefined },
 ): Promise<ImageDestination> {
   if (location.type === 'docker-daemon' && location.name === undefined) return await openEngineDestination(options)
   if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
+  if (location.type === 'wim') return await openWimDestination(location.file, { imageName: location.image })
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
-    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store; name no image.',
+    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, wim:FILE for a new WIM; name no image.',
   })
 }
