@@ -101,6 +101,16 @@ export {
   type WindowsLayer,
   writeLayerFromWim,
 } from './layer/from-wim.js'
+export {
+  type LayerOrigin,
+  type WimCompression,
+  type WimFromLayers,
+  wimFromLayers,
+  type WimFromLayersImage,
+  type WimFromLayersOptions,
+  writeWimFromLayers,
+} from './layer/to-wim.js'
+export type { Loss } from './layer/losses.js'
 export type { LayerCounts } from './layer/windows-layer.js'
 
 // Layers that are read
