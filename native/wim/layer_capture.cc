@@ -12,7 +12,7 @@ namespace wim {
 namespace {
 
 // Entries told at a time, in bytes.
-constexpr size_t kTold = 64u << 10;
+constexpr size_t kTold = 32u << 10;
 
 // Whether `path` stands below `root`, to Windows: case does not matter.
 bool Below(const std::string& path, const std::string& root) {

@@ -24,7 +24,7 @@ export interface AppliedLayersOptions {
 
 const FILES = ['Files']
 const UTILITY_VM = ['UtilityVM', 'Files']
-const SLICE = 4096
+const SLICE = 1024
 /** In UTF-16 units: a dentry counts the bytes of a name in 16 bits. */
 const NAME_LIMIT = 32_766
 

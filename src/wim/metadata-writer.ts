@@ -71,7 +71,7 @@ const TAG_EXTENDED_ATTRIBUTES = 2
 const TAG_UNIX_DATA = 0x337dd873
 const NO_CONTENT: Content = { size: 0, sha1: '' }
 /** Dentries after which other work of the process has its turn. */
-const SLICE = 1024
+const SLICE = 256
 
 /** A file of several names has a number, and counts them. */
 interface Group {
