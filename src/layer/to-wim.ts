@@ -8,7 +8,7 @@ import { type Content, type EncodedImage, encodeMetadata } from '../wim/metadata
 import { AppliedLayers, contentsOf } from './applied-layers.js'
 import { Capture } from './capture.js'
 import type { TreeNode } from './image-tree.js'
-import { writeLayerFile } from './layer-file.js'
+import { writeLayerFile } from './layer-output.js'
 import { type Loss, Losses } from './losses.js'
 import { fromSeconds } from './pax-time.js'
 import { type LayerFacts, type LayerSource, openLayer, readLayer } from './read-layer.js'
