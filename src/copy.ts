@@ -1,9 +1,17 @@
 /** The one engine: an image is read whole from a source, and written by a destination. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { BlobStore } from './blob/blob-store.js'
 import { type ImageContent, readImage } from './blob/closure.js'
+import { BlobDirectory } from './blob/directory.js'
 import type { ImageDestination, WrittenImage } from './destination/image-destination.js'
-import type { Reference } from './oci/reference.js'
+import { abortError, outputError, StowageError } from './errors.js'
+import { parseReference, type Reference, withDefaultTag } from './oci/reference.js'
+import { openDestination, type OpenDestinationOptions, openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import type { ImageSource, SourceImage } from './source/image-source.js'
+import { formatLocation, type Location, parseLocation } from './source/location.js'
 
 export interface CopyOptions extends WaitOptions {
   /** Names at the destination instead of those at the source. */
@@ -26,11 +34,119 @@ export async function copyImage(
 
 /** The second half of {@link copyImage}, for one who has read the image already. */
 export async function copyContent(
-  source: ImageSource,
+  source: BlobStore,
   content: ImageContent,
   destination: ImageDestination,
   { names = [], signal, onProgress }: CopyOptions,
 ): Promise<WrittenImage> {
   signal?.throwIfAborted()
   return await destination.write(content, source, names, { signal, onProgress })
+}
+
+export interface CopyBetweenOptions extends WaitOptions {
+  /** Name of the image at the destination instead of its own, `name[:tag]`. */
+  readonly name?: string | undefined
+  /** Engine address for `docker-daemon:`. */
+  readonly host?: string | undefined
+  /** How a layer is made of a WIM, and what a WIM is made with. */
+  readonly layer?: OpenSourceOptions['layer']
+  readonly wim?: OpenDestinationOptions['wim']
+}
+
+export interface CopyResult extends WrittenImage {
+  /** As locations. */
+  readonly from: string
+  readonly to: string
+}
+
+/**
+ * Copies the one image of `from` to `to`, both as {@link parseLocation} has them: `copy('oci:layout:v1', 'wim:base.wim')`.
+ * What has to be laid down on the way (the export of an engine, a layer that is made of a WIM) is laid beside the
+ * destination, and is gone afterwards. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT where `from` holds several images, and
+ * what source and destination throw; then no name has moved.
+ */
+export async function copy(from: string, to: string, options: CopyBetweenOptions = {}): Promise<CopyResult> {
+  const { host, layer, wim, signal, onProgress } = options
+  const [origin, target] = [parseLocation(from), parseLocation(to)]
+  const name = options.name === undefined ? undefined : withDefaultTag(parseReference(options.name))
+  const { place, names } = placeOf(target)
+  await using laidDown = new LaidDown(target)
+  try {
+    await using source = await openSource(origin, {
+      host, layer, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
+    })
+    const [image, ...others] = await source.images({ signal })
+    if (!image || others.length > 0) {
+      throw new StowageError('INVALID_ARGUMENT', `${from} holds ${others.length + 1} images, and one is copied at a time`, {
+        hint: 'Name one: bundle:PATH:REF.',
+      })
+    }
+    const blobs = laidDown.before(source)
+    const content = await readImage(blobs, image.root, { signal })
+    await using destination = await openDestination(place, { host, wim, signal, onProgress })
+    const given = name ? [name] : (names ?? image.names)
+    const written = await copyContent(blobs, content, destination, { names: given, signal, onProgress })
+    return { ...written, from: formatLocation(origin), to: formatLocation(target) }
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+/** A location for {@link openDestination}, which takes no names, and the name that stands in it. */
+function placeOf(location: Location): { readonly place: Location; readonly names: readonly Reference[] | undefined } {
+  if (location.type !== 'docker-daemon' || location.name === undefined) return { place: location, names: undefined }
+  return { place: { type: 'docker-daemon', name: undefined }, names: [withDefaultTag(parseReference(location.name))] }
+}
+
+/** Blobs that are made or unpacked on the way, in a directory beside the destination that is made when it is needed. */
+class LaidDown implements AsyncDisposable {
+  readonly #target: Location
+  #directory: Promise<BlobDirectory> | undefined
+  #temporary: string | undefined
+
+  constructor(target: Location) {
+    this.#target = target
+  }
+
+  async directory(): Promise<BlobDirectory> {
+    return await (this.#directory ??= this.#make())
+  }
+
+  /** A layout takes a layer that is made here at once, as one of its own blobs. */
+  stage(): OpenSourceOptions['stage'] {
+    const target = this.#target
+    return {
+      create: async produce => {
+        const directory = target.type === 'oci' ? (this.#directory = Promise.resolve(new BlobDirectory(target.directory))) : this.directory()
+        return await (await directory).create(produce)
+      },
+    }
+  }
+
+  /** `source`, but for what was laid down. */
+  before(source: ImageSource): BlobStore {
+    const held = this.#directory
+    if (!held) return source
+    return {
+      has: async blob => (await (await held).has(blob)) || (await source.has(blob)),
+      async *fetch(blob, options) {
+        const directory = await held
+        yield* (await directory.has(blob, options)) ? directory.fetch(blob, options) : source.fetch(blob, options)
+      },
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true })
+  }
+
+  async #make(): Promise<BlobDirectory> {
+    const target = this.#target
+    const beside = target.type === 'wim' ? target.file : target.type === 'oci' ? target.directory : undefined
+    const where = join(beside === undefined ? tmpdir() : dirname(beside), '.stowage-')
+    this.#temporary = await mkdtemp(where).catch((error: unknown) => {
+      throw outputError(error, beside ?? where)
+    })
+    return new BlobDirectory(this.#temporary)
+  }
 }

@@ -7,7 +7,7 @@ export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 export { pack, type PackOptions, type PackResult } from './pack.js'
 export { verifyBundle, type VerifyReport } from './verify.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './load.js'
-export { copyImage, type CopyOptions } from './copy.js'
+export { copy, type CopyBetweenOptions, copyImage, type CopyOptions, type CopyResult } from './copy.js'
 
 // Bundles. Format: docs/bundle-format.md
 export { type BundleReader, type BundleReaderOptions, openBundleReader } from './bundle/reader.js'

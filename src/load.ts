@@ -5,6 +5,7 @@ import type { BundleImage } from './bundle/manifest.js'
 import { copyContent } from './copy.js'
 import type { ImageDestination } from './destination/image-destination.js'
 import { abortError, StowageError } from './errors.js'
+import type { Loss } from './layer/losses.js'
 import { blobPath } from './oci/layout.js'
 import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from './oci/platform.js'
 import { parseReference } from './oci/reference.js'
@@ -36,6 +37,8 @@ export interface LoadedImage {
   /** Bytes sent, and bytes left out because the destination had them. */
   readonly sent: number
   readonly skipped: number
+  /** What a WIM has no place for. */
+  readonly lost?: readonly Loss[]
   readonly error?: StowageError
 }
 
@@ -85,11 +88,11 @@ async function load(
   try {
     const content = await readImage(reader, image.root, options)
     expectLayers(reader, content)
-    const { id, sent, skipped } = await copyContent(reader, content, destination, {
+    const { id, sent, skipped, lost } = await copyContent(reader, content, destination, {
       ...options,
       names: image.names.map(parseReference),
     })
-    return { ...about, id, sent, skipped }
+    return { ...about, id, sent, skipped, ...(lost ? { lost } : {}) }
   } catch (error) {
     const named = abortError(error, options.signal)
     if (!(named instanceof StowageError) || named.code === 'ABORTED') throw named

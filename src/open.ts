@@ -5,7 +5,7 @@ import { openBundleReader } from './bundle/reader.js'
 import { openEngineDestination } from './destination/engine.js'
 import type { ImageDestination } from './destination/image-destination.js'
 import { openLayoutDestination } from './destination/layout.js'
-import { openWimDestination } from './destination/wim.js'
+import { openWimDestination, type WimDestinationOptions } from './destination/wim.js'
 import { StowageError } from './errors.js'
 import type { LayerFromWimOptions } from './layer/from-wim.js'
 import type { Reference } from './oci/reference.js'
@@ -51,14 +51,18 @@ export async function openSource(location: Location, options: OpenSourceOptions)
   }
 }
 
+export interface OpenDestinationOptions extends WaitOptions {
+  /** Engine address for `docker-daemon:`. */
+  readonly host?: string | undefined
+  /** What a WIM is made with. */
+  readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
+}
+
 /** Opens `location` to write images to: an engine, a layout or a new WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
-export async function openDestination(
-  location: Location,
-  options: WaitOptions & { readonly host?: string | undefined },
-): Promise<ImageDestination> {
+export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
   if (location.type === 'docker-daemon' && location.name === undefined) return await openEngineDestination(options)
   if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
-  if (location.type === 'wim') return await openWimDestination(location.file, { imageName: location.image })
+  if (location.type === 'wim') return await openWimDestination(location.file, { ...options.wim, imageName: location.image })
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
     hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, wim:FILE for a new WIM; name no image.',
   })

@@ -4,7 +4,7 @@ import { type LoadedImage, loadBundle, type LoadResult } from '../load.js'
 import { exitCodeOf } from './exit-code.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { printError } from './print-error.js'
-import { count, formatSize, table } from './render.js'
+import { count, formatSize, lostText, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
 interface Options extends GlobalOptions {
@@ -77,7 +77,7 @@ function text({ to, images }: LoadResult): string {
     [familiarNames(image.names), image.platforms.join(', ') || '-', formatSize(image.size), ...outcome(image)])
   const place = to === 'docker-daemon:' ? 'the Docker Engine' : to
   const summary = `Loaded ${loaded === images.length ? '' : `${loaded} of `}${count(images.length, 'image')} into ${place}`
-  return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${summary}\n`
+  return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${printable(lostText(images.flatMap(image => image.lost ?? [])))}${summary}\n`
 }
 
 function outcome({ id, sent, skipped, error }: LoadedImage): readonly string[] {

@@ -2,7 +2,10 @@
 import type { Argv, CommandModule } from 'yargs'
 import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
+import { copy } from '../copy.js'
+import { StowageError } from '../errors.js'
 import { pack as packBundle, type PackResult } from '../pack.js'
+import { copyDocument, copyText } from './copy.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
 import { count, formatSize, printable, table } from './render.js'
@@ -32,7 +35,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         demandOption: true,
         requiresArg: true,
         coerce: once('output'),
-        describe: 'The bundle: a new or empty directory, or a name ending in .tar',
+        describe: 'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME], one image as a WIM',
       })
       .option('tag', {
         alias: 't',
@@ -59,6 +62,14 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image, output, tag, host, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
+      const [only, ...others] = image
+      if (output.startsWith('wim:') && only !== undefined) {
+        if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
+        const layer = readLayerOptions(options)
+        const copied = await copy(only, output, { name: tag, host, layer, wim: { threads: layer.threads }, signal, onProgress })
+        report(copyDocument(copied), copyText(copied))
+        return
+      }
       const result = await packBundle(image, output, {
         names: tag === undefined ? undefined : [tag],
         host,

@@ -2,6 +2,7 @@
 import yargs, { type CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
+import { copy } from './copy.js'
 import { layer } from './layer.js'
 import { load } from './load.js'
 import { pack } from './pack.js'
@@ -25,6 +26,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(pack)
     .command(verify)
     .command(load)
+    .command(copy)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)
@@ -61,7 +63,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'layer'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'layer'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })

@@ -1,4 +1,5 @@
 /** Text for people: tables and sizes as docker prints them. */
+import type { Loss } from '../layer/losses.js'
 
 /** Rows under a heading, columns as wide as they need, three spaces between; each cell on one line, and printable. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -26,4 +27,9 @@ export function printable(text: string): string {
     /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g,
     character => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   )
+}
+
+/** What a conversion could not keep, a line each. */
+export function lostText(lost: readonly Loss[]): string {
+  return lost.map(({ what, count: number, paths }) => `not kept: ${number} × ${what} (${paths[0]}${number > 1 ? ', …' : ''})\n`).join('')
 }

@@ -1,6 +1,7 @@
 /** What an image is written to. */
 import type { BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
+import type { Loss } from '../layer/losses.js'
 import type { Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 
@@ -12,6 +13,8 @@ export interface WrittenImage {
   /** Bytes sent, and bytes left out because the destination had them. */
   readonly sent: number
   readonly skipped: number
+  /** What the destination has no place for, where it is one that loses something: a WIM. */
+  readonly lost?: readonly Loss[]
 }
 
 /**

@@ -41,9 +41,9 @@ async function write(
     name: `layer ${layer.digest}`,
     open: async () => ({ name: `layer ${layer.digest}`, size: layer.size, bytes: verified(layer, blobs.fetch(layer, { signal })) }),
   }))
-  await writeLayerFile(file, { inputs: [], signal }, async ({ path }) => {
+  const { lost } = await writeLayerFile(file, { inputs: [], signal }, async ({ path }) => {
     try {
-      await wimFromLayers(layers, { path, name: file }, {
+      return await wimFromLayers(layers, { path, name: file }, {
         ...options,
         unixData: !windows,
         architecture: windows ? config.platform.architecture : undefined,
@@ -59,7 +59,7 @@ async function write(
     }
   })
   const sent = manifest.layers.reduce((sum, { size }) => sum + size, 0)
-  return { names, id: image.root.digest, sent, skipped: sizeOf(image) - sent }
+  return { names, id: image.root.digest, sent, skipped: sizeOf(image) - sent, lost }
 }
 
 async function drain(bytes: Bytes): Promise<void> {

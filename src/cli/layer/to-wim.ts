@@ -5,7 +5,7 @@ import { fileError, StowageError } from '../../errors.js'
 import { parseRfc3339 } from '../../layer/pax-time.js'
 import { type WimCompression, type WimFromLayers, type WimFromLayersOptions, writeWimFromLayers } from '../../layer/to-wim.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
-import { count, formatSize, printable, table } from '../render.js'
+import { count, formatSize, lostText, printable, table } from '../render.js'
 import { type GlobalOptions, once, withSession } from '../session.js'
 import { parseCompression } from '../wim/values.js'
 
@@ -115,7 +115,5 @@ function text(path: string, { size, images, layers, lost }: WimFromLayers): stri
     ...layers.map(({ digest }, n) => [layers.length === 1 ? 'layer' : `layer ${n + 1}`, digest]),
     ['size', `${formatSize(size)} (${size} bytes)`],
   ]
-  const left = lost.map(({ what, count: number, paths }) =>
-    `not kept: ${number} × ${what} (${paths[0]}${number > 1 ? ', …' : ''})\n`).join('')
-  return printable(`${table(['WIM', path], rows)}${left}`)
+  return printable(`${table(['WIM', path], rows)}${lostText(lost)}`)
 }

@@ -1,0 +1,49 @@
+/** `stowage copy`: one image from one place to another. */
+import type { Argv, CommandModule } from 'yargs'
+import { copy as copyBetween, type CopyResult } from '../copy.js'
+import { familiarReference, formatReference } from '../oci/reference.js'
+import { shortDigest } from './image-names.js'
+import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
+import { formatSize, lostText, printable, table } from './render.js'
+import { type GlobalOptions, once, withSession } from './session.js'
+
+interface Options extends GlobalOptions, LayerOptions {
+  readonly source: string
+  readonly destination: string
+  readonly tag: string | undefined
+  readonly host: string | undefined
+}
+
+export const copy: CommandModule<GlobalOptions, Options> = {
+  command: 'copy <source> <destination>',
+  describe: 'Copy an image from one place to another, byte for byte',
+  builder: yargs =>
+    layerOptions(yargs)
+      .positional('source', {
+        type: 'string', demandOption: true, describe: 'docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
+      })
+      .positional('destination', {
+        type: 'string', demandOption: true, describe: 'docker-daemon:[NAME[:TAG]], oci:DIR, oci: for the default store, or wim:FILE[#NAME], a new WIM',
+      })
+      .option('tag', { alias: 't', type: 'string', requiresArg: true, coerce: once('tag'), describe: 'Name of the image at the destination' })
+      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine (DOCKER_HOST)' })
+      .example('$0 copy bundle:site-a:nanoserver:1 wim:NanoServer.wim', 'The layers of an image back into a WIM')
+      .example('$0 copy wim:NanoServer.wim oci: --compression zstd', 'A WIM as an image in the default store') as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ source, destination, tag, host, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report }) => {
+      const layer = readLayerOptions(options)
+      const copied = await copyBetween(source, destination, { name: tag, host, layer, wim: { threads: layer.threads }, signal, onProgress })
+      report(copyDocument(copied), copyText(copied))
+    })
+  },
+}
+
+export function copyDocument({ names, ...copied }: CopyResult): Readonly<Record<string, unknown>> {
+  return { schema: 'stowage.copy/v1', ...copied, names: names.map(formatReference) }
+}
+
+export function copyText({ from, to, names, id, sent, skipped, lost = [] }: CopyResult): string {
+  return printable(table(['IMAGE', names.map(familiarReference).join(', ') || '-'], [
+    ['from', from], ['to', to], ['id', shortDigest(id)], ['sent', `${formatSize(sent)}, ${formatSize(skipped)} left out`],
+  ]) + lostText(lost))
+}

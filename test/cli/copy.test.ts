@@ -1,0 +1,84 @@
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { stowage } from '../support/command.js'
+import { layeredImage, multiPlatformImage, writeLayout } from '../support/images.js'
+
+const SAMPLE_WIM = fileURLToPath(new URL('../../fixtures/nanoserver-sample.wim', import.meta.url))
+const imagex = (...words: readonly string[]) => execFileSync('wimlib-imagex', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+
+/**
+ * `wimlib-imagex dir --detailed`, but for where blobs stand, and the 8.3 names, which a tar has no place for. Names of one
+ * file share a number that says nothing else: they are counted anew.
+ */
+function detailed(wim: string, image: string): readonly string[] {
+  const groups = new Map<string, number>()
+  return imagex('dir', wim, image, '--detailed').split('\n').flatMap(line => {
+    if (/^(Compressed size|Offset in WIM|Short Name)/.test(line)) return []
+    const group = /^Link Group ID +=.*/.exec(line)?.[0]
+    if (group === undefined) return [line]
+    groups.set(group, groups.get(group) ?? groups.size)
+    return [`Link Group ${groups.get(group)}`]
+  })
+}
+
+t.test('copy - takes a WIM to an image and back to a WIM, by any way, and leaves nothing else', async t => {
+  const cwd = t.testdir()
+  copyFileSync(SAMPLE_WIM, join(cwd, 'base.wim'))
+  for (const [from, to] of [
+    ['wim:base.wim', 'oci:layout'], ['oci:layout', 'wim:again.wim'], ['wim:base.wim', 'wim:direct.wim#Renamed'],
+  ] as const) {
+    const { code, stderr } = await stowage(['copy', from, to], { cwd })
+    t.equal(code, 0, `${from} ${to} ${stderr}`)
+  }
+  t.equal((await stowage(['pack', 'oci:layout', '-o', 'wim:packed.wim'], { cwd })).code, 0)
+  for (const wim of ['again.wim', 'direct.wim', 'packed.wim']) {
+    imagex('verify', join(cwd, wim))
+    for (const image of ['1', '2']) t.same(detailed(join(cwd, wim), image), detailed(join(cwd, 'base.wim'), image), `${wim} ${image}`)
+  }
+  t.match(imagex('info', join(cwd, 'direct.wim'), '1'), /Name: +Renamed/)
+  t.match(imagex('info', join(cwd, 'again.wim'), '1'), /Architecture: +x86_64[^]*Build: +14300/)
+  t.same(readdirSync(cwd).sort(), ['again.wim', 'base.wim', 'direct.wim', 'layout', 'packed.wim'])
+})
+
+t.test('copy - says in JSON what it did, under the name it was told', async t => {
+  const cwd = t.testdir()
+  const image = await layeredImage(2)
+  await writeLayout(join(cwd, 'from'), { 'docker.io/team/shop:2.3': image })
+  const { stdout } = await stowage(['copy', 'oci:from', 'oci:to', '--tag', 'mirror.example/shop:3', '--json'], { cwd })
+  t.match(JSON.parse(stdout), {
+    schema: 'stowage.copy/v1', from: 'oci:from', to: 'oci:to', id: image.root.digest, names: ['mirror.example/shop:3'], skipped: 0,
+  })
+  const { manifests } = JSON.parse(readFileSync(join(cwd, 'to', 'index.json'), 'utf8')) as { manifests: [{ digest: string }] }
+  t.equal(manifests[0].digest, image.root.digest, 'and the bytes are the same')
+})
+
+t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing', async t => {
+  const cwd = t.testdir({ 'there.wim': 'something' })
+  const image = await layeredImage(2)
+  await writeLayout(join(cwd, 'linux'), { 'shop:1': await multiPlatformImage() })
+  await writeLayout(join(cwd, 'two'), { 'shop:1': image, 'other:1': await layeredImage(1) })
+  await writeLayout(join(cwd, 'damaged'), { 'shop:1': image })
+  const blob = join(cwd, 'damaged', 'blobs', 'sha256', image.layers[1]!.digest.slice(7))
+  writeFileSync(blob, Buffer.from(readFileSync(blob)).fill(7, 100, 120))
+  const before = readdirSync(cwd)
+  for (const [words, code, message] of [
+    [['oci:linux', 'wim:x.wim'], 2, /is \d images, and a WIM is made of one/],
+    [['oci:two', 'wim:x.wim'], 3, /2 images/],
+    [['oci:damaged', 'wim:x.wim'], 4, /expected sha256:/],
+    [['oci:damaged', 'wim:there.wim'], 1, /there\.wim exists already/],
+    [['oci:damaged', 'wim:nowhere/x.wim'], 3, /nowhere does not exist/],
+    [['wim:there.wim', 'wim:x.wim'], 4, /is not a WIM/],
+    [['oci:linux', 'bundle:x'], 2, /no place to/],
+  ] as const) {
+    const { code: found, stderr } = await stowage(['copy', ...words], { cwd })
+    t.equal(found, code, `${words.join(' ')}: ${stderr}`)
+    t.match(stderr, message)
+    t.same(readdirSync(cwd), before, words.join(' '))
+  }
+  const several = await stowage(['pack', 'oci:linux', 'oci:damaged', '-o', 'wim:x.wim'], { cwd })
+  t.equal(several.code, 2)
+  t.match(several.stderr, /made of one image, not of 2/)
+})
