@@ -46,7 +46,8 @@
         "native/wim/verifier.cc",
         "native/wim/wim_struct.cc",
         "native/wim/wim_writer.cc",
-        "native/wim/worker_pool.cc"
+        "native/wim/worker_pool.cc",
+        "native/wim/zstd.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "_FILE_OFFSET_BITS=64"],

@@ -10,6 +10,15 @@
 #include "promise_worker.h"
 #include "wim_file.h"
 
+namespace {
+
+wim::LayerCompression CompressionOf(const std::string& type) {
+  if (type == "gzip") return wim::LayerCompression::kGzip;
+  return type == "zstd" ? wim::LayerCompression::kZstd : wim::LayerCompression::kNone;
+}
+
+}  // namespace
+
 // What happened since JavaScript last looked. One call is under way at a time, however often the thread reports: events
 // are gathered here, and the call takes them all.
 struct LayerJob::Events : std::enable_shared_from_this<LayerJob::Events> {
@@ -75,20 +84,21 @@ void LayerJob::Register(Napi::Env env, Napi::Object exports) {
   exports.Set("LayerJob", constructor);
 }
 
-// new LayerJob(wim: WimFile, blobs: Uint32Array, { path, offset, gzipLevel, threads }, callback)
+// new LayerJob(wim: WimFile | undefined, blobs: Uint32Array, { path, offset, compression, level, threads }, callback)
 LayerJob::LayerJob(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerJob>(info) {
   const Napi::Env env = info.Env();
-  const auto archive = WimFile::ArchiveOf(info[0]);
+  const auto archive = info[0].IsUndefined() ? nullptr : WimFile::ArchiveOf(info[0]);
   const auto list = info[1].As<Napi::Uint32Array>();
   std::vector<uint32_t> blobs(list.Data(), list.Data() + list.ElementLength());
   for (const uint32_t blob : blobs) {
-    if (blob >= archive->blobs().blobs().size()) throw Napi::RangeError::New(env, "no such blob");
+    if (!archive || blob >= archive->blobs().blobs().size()) throw Napi::RangeError::New(env, "no such blob");
   }
   const auto settings = info[2].As<Napi::Object>();
   wim::LayerOptions options;
   options.path = settings.Get("path").As<Napi::String>().Utf8Value();
   options.offset = static_cast<uint64_t>(settings.Get("offset").As<Napi::Number>().Int64Value());
-  options.gzip_level = settings.Get("gzipLevel").As<Napi::Number>().Int32Value();
+  options.compression = CompressionOf(settings.Get("compression").As<Napi::String>().Utf8Value());
+  options.level = settings.Get("level").As<Napi::Number>().Int32Value();
   options.threads = settings.Get("threads").As<Napi::Number>().Uint32Value();
 
   events_ = std::make_shared<Events>();

@@ -94,8 +94,8 @@ export { parseSourceList } from './wim/source-list.js'
 export type { Dentry, Metadata, Stream } from './wim/dentry.js'
 
 // Windows layers
+export type { LayerCompression } from './layer/compression.js'
 export {
-  type LayerCompression,
   type LayerFromWimOptions,
   layerFromWim,
   type WindowsLayer,

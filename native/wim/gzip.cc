@@ -10,9 +10,10 @@ std::vector<uint8_t> Gzip::Member(const uint8_t* data, size_t size, int level) {
     if (!compressor_) throw std::bad_alloc();
     level_ = level;
   }
-  std::vector<uint8_t> member(libdeflate_gzip_compress_bound(compressor_.get(), size));
-  member.resize(libdeflate_gzip_compress(compressor_.get(), data, size, member.data(), member.size()));
-  return member;
+  const size_t bound = libdeflate_gzip_compress_bound(compressor_.get(), size);
+  if (room_.size() < bound) room_.resize(bound);
+  const size_t made = libdeflate_gzip_compress(compressor_.get(), data, size, room_.data(), room_.size());
+  return std::vector<uint8_t>(room_.data(), room_.data() + made);
 }
 
 }  // namespace wim

@@ -24,6 +24,8 @@ class Gzip {
   };
   std::unique_ptr<libdeflate_compressor, Deleter> compressor_;
   int level_ = 0;
+  // Where members are made: what waits to be written is then as small as it can be.
+  std::vector<uint8_t> room_;
 };
 
 }  // namespace wim

@@ -15,10 +15,9 @@
 
 #include "byte_queue.h"
 #include "hash.h"
+#include "layer_compression.h"
 
 namespace wim {
-
-enum class LayerCompression { kNone, kGzip, kZstd };
 
 struct LayerFacts {
   LayerCompression compression = LayerCompression::kNone;

@@ -10,7 +10,10 @@ namespace wim {
 namespace {
 
 // One gzip member: large enough that losing the history between members costs less than one per cent.
-constexpr size_t kBlockSize = 1u << 20;
+constexpr size_t kGzipBlock = 1u << 20;
+// One zstd frame: its history is as long at the usual levels. On a gigabyte, frames of 1 MiB cost four per cent against
+// one frame, of 2 MiB two, and of 4 MiB one, but twice the memory.
+constexpr size_t kZstdBlock = 2u << 20;
 constexpr uint64_t kReadWindow = 16u << 20;
 // Below this many queued bytes of plan the observer is asked for more.
 constexpr size_t kLowWater = 1u << 20;
@@ -64,8 +67,9 @@ LayerResult LayerStream::RunPlan() {
   CheckCancelled();
   file_ = std::make_unique<File>(options_.path, File::Mode::kWrite);
   pool_ = std::make_unique<WorkerPool>(std::max(1u, options_.threads));
-  block_.reserve(kBlockSize);
-  BlobReader reader(archive_->blobs(), blobs_, *pool_, kReadWindow);
+  block_.reserve(BlockSize());
+  std::unique_ptr<BlobReader> reader;
+  if (archive_) reader = std::make_unique<BlobReader>(archive_->blobs(), blobs_, *pool_, kReadWindow);
   Segment segment;
   while (Take(&segment)) {
     size_t done = 0;
@@ -73,7 +77,7 @@ LayerResult LayerStream::RunPlan() {
       const size_t at = std::min<size_t>(std::max<size_t>(cut, done), segment.bytes.size());
       Append(segment.bytes.data() + done, at - done);
       done = at;
-      AppendBlob(reader);
+      AppendBlob(reader.get());
     }
     Append(segment.bytes.data() + done, segment.bytes.size() - done);
   }
@@ -103,22 +107,28 @@ bool LayerStream::Take(Segment* segment) {
   return true;
 }
 
-void LayerStream::AppendBlob(BlobReader& reader) {
+void LayerStream::AppendBlob(BlobReader* reader) {
   BlobReader::Piece piece;
   do {
-    if (!reader.Next(&piece)) throw Error("WIM_ERROR", "the plan of the layer names more blobs than were announced");
+    if (!reader || !reader->Next(&piece))
+      throw Error("WIM_ERROR", "the plan of the layer names more blobs than were announced");
     Append(piece.data, piece.size);
     CheckCancelled();
   } while (!piece.last);
 }
 
+size_t LayerStream::BlockSize() const {
+  return options_.compression == LayerCompression::kZstd ? kZstdBlock : kGzipBlock;
+}
+
 void LayerStream::Append(const uint8_t* data, size_t size) {
+  const size_t block_size = BlockSize();
   while (size > 0) {
-    const size_t part = std::min(size, kBlockSize - block_.size());
+    const size_t part = std::min(size, block_size - block_.size());
     block_.insert(block_.end(), data, data + part);
     data += part;
     size -= part;
-    if (block_.size() == kBlockSize) EndBlock();
+    if (block_.size() == block_size) EndBlock();
   }
 }
 
@@ -128,15 +138,18 @@ void LayerStream::EndBlock() {
   result_.uncompressed_size += block_.size();
   auto block = std::make_shared<Block>();
   block->bytes.swap(block_);
-  block_.reserve(kBlockSize);
+  block_.reserve(BlockSize());
   blocks_.push_back(block);
-  if (options_.gzip_level == 0) {
+  if (options_.compression == LayerCompression::kNone) {
     block->member.swap(block->bytes);
     block->outcome.Settle([] {});
   } else {
-    pool_->Submit([block, level = options_.gzip_level](WorkerTools& tools) {
+    const bool zstd = options_.compression == LayerCompression::kZstd;
+    pool_->Submit([block, zstd, level = options_.level](WorkerTools& tools) {
       block->outcome.Settle([&] {
-        block->member = tools.gzip.Member(block->bytes.data(), block->bytes.size(), level);
+        const uint8_t* const bytes = block->bytes.data();
+        const size_t size = block->bytes.size();
+        block->member = zstd ? tools.zstd.Frame(bytes, size, level) : tools.gzip.Member(bytes, size, level);
         block->bytes = {};
       });
     });

@@ -16,6 +16,7 @@
 #include "archive.h"
 #include "blob_reader.h"
 #include "hash.h"
+#include "layer_compression.h"
 #include "worker_pool.h"
 
 namespace wim {
@@ -24,8 +25,9 @@ struct LayerOptions {
   // An existing file, written from `offset` on.
   std::string path;
   uint64_t offset = 0;
-  // 0: not compressed. Else gzip of this level, 1 to 12.
-  int gzip_level = 1;
+  LayerCompression compression = LayerCompression::kGzip;
+  // gzip: 1 to 12; zstd: 1 to 19.
+  int level = 1;
   unsigned threads = 1;
 };
 
@@ -47,7 +49,8 @@ class LayerStream {
     std::function<void()> room;
   };
 
-  // `blobs`: indexes into archive->blobs().blobs(), one for each cut of the plan, in order.
+  // `blobs`: indexes into archive->blobs().blobs(), one for each cut of the plan, in order. Where there are none,
+  // there need be no archive.
   LayerStream(std::shared_ptr<const Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
               Observer observer);
 
@@ -73,7 +76,8 @@ class LayerStream {
   LayerResult RunPlan();
   bool Take(Segment* segment);
   void Append(const uint8_t* data, size_t size);
-  void AppendBlob(BlobReader& reader);
+  void AppendBlob(BlobReader* reader);
+  size_t BlockSize() const;
   void EndBlock();
   void WriteBlocks(size_t leave);
   void CheckCancelled() const;

@@ -11,6 +11,7 @@
 
 #include "gzip.h"
 #include "library.h"
+#include "zstd.h"
 
 namespace wim {
 
@@ -19,6 +20,7 @@ struct WorkerTools {
   Decompressors decompressors;
   Compressors compressors;
   Gzip gzip;
+  Zstd zstd;
 };
 
 class WorkerPool {

@@ -1,7 +1,8 @@
 /** The options of every command that makes layers of WIM files. */
 import type { Argv } from 'yargs'
 import { StowageError } from '../errors.js'
-import type { LayerCompression, LayerFromWimOptions } from '../layer/from-wim.js'
+import type { LayerCompression } from '../layer/compression.js'
+import type { LayerFromWimOptions } from '../layer/from-wim.js'
 import { once } from './session.js'
 
 export interface LayerOptions {
@@ -17,7 +18,7 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
       default: 'gzip',
       requiresArg: true,
       coerce: once('compression'),
-      describe: 'Of a layer made of a WIM: gzip[:LEVEL], level 1 (fast) to 12 (small), or none',
+      describe: 'Of a layer made here: gzip[:LEVEL], 1 (fast) to 12 (small); zstd[:LEVEL], 1 to 19, for Docker 23 and later; or none',
     })
     .option('threads', {
       type: 'number',
@@ -39,11 +40,12 @@ export function readLayerOptions(
 }
 
 function parseCompression(words: string): LayerCompression {
-  const match = /^(?:(none)|gzip(?::(\d+))?)$/.exec(words)
+  const match = /^(?:(none)|(gzip|zstd)(?::(\d+))?)$/.exec(words)
   if (!match) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is no compression of a layer`, {
-      hint: 'Write gzip, gzip:LEVEL or none.',
+      hint: 'Write gzip, zstd, gzip:LEVEL, zstd:LEVEL or none.',
     })
   }
-  return match[1] ? { type: 'none' } : { type: 'gzip', ...(match[2] ? { level: Number(match[2]) } : {}) }
+  const type = match[2] === 'zstd' ? 'zstd' : 'gzip'
+  return match[1] ? { type: 'none' } : { type, ...(match[3] ? { level: Number(match[3]) } : {}) }
 }

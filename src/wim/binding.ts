@@ -13,7 +13,7 @@ export interface Binding {
   readonly WimJob: new (operation: string, args: NativeArguments, callback: NativeJobCallback) => NativeWimJob
   readonly BlobStream: new (wim: NativeWimFile, blobs: Uint32Array, threads: number) => NativeBlobStream
   readonly LayerJob: new (
-    wim: NativeWimFile, blobs: Uint32Array, options: NativeLayerOptions, callback: NativeLayerCallback,
+    wim: NativeWimFile | undefined, blobs: Uint32Array, options: NativeLayerOptions, callback: NativeLayerCallback,
   ) => NativeLayerJob
   readonly CaptureJob: new (options: NativeCaptureOptions, callback: (event: NativeCaptureEvent) => void) => NativeCaptureJob
   readonly LayerReader: new (options: NativeLayerReaderOptions, callback: NativeLayerReaderCallback) => NativeLayerReader
@@ -82,8 +82,9 @@ export interface NativeBlobStream {
 export interface NativeLayerOptions {
   readonly path: string
   readonly offset: number
-  /** 0: not compressed. */
-  readonly gzipLevel: number
+  readonly compression: 'gzip' | 'zstd' | 'none'
+  /** gzip: 1 to 12; zstd: 1 to 19; none: 0. */
+  readonly level: number
   readonly threads: number
 }
 

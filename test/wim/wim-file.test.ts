@@ -258,7 +258,7 @@ t.test('the addon lives through collected readers, ended worker threads and a pr
       const wim = await open()
       require('node:fs').writeFileSync(path + '.out', '')
       const blobs = Uint32Array.from(wim.blobs().ranks.keys())
-      const job = new addon.LayerJob(wim, blobs, { path: path + '.out', offset: 0, gzipLevel: 6, threads: 2 }, () => {})
+      const job = new addon.LayerJob(wim, blobs, { path: path + '.out', offset: 0, compression: 'gzip', level: 6, threads: 2 }, () => {})
       job.push(Buffer.alloc(0), new Uint32Array(blobs.length))
       return job
     }

@@ -1,0 +1,69 @@
+/** A layer as a file of its own: written beside its place, then renamed, so that it is whole or not there. */
+import { randomUUID } from 'node:crypto'
+import type { Stats } from 'node:fs'
+import { link, lstat, open, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { PARTIAL } from '../blob/durable.js'
+import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
+
+export interface LayerFileOptions {
+  /** Replace an output that exists, when the new one is whole. */
+  readonly force?: boolean | undefined
+  /** Files that are read, none of which may be the output. */
+  readonly inputs: readonly string[]
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Has `make` write a layer to a new file, which then becomes `output`. Throws OUTPUT_EXISTS unless `force`, and what `make` throws. */
+export async function writeLayerFile<T>(
+  output: string, { force = false, inputs, signal }: LayerFileOptions,
+  make: (target: { readonly path: string; readonly offset: number }) => Promise<T>,
+): Promise<T> {
+  await checkOutput(inputs, output, force)
+  const partial = join(dirname(output), `${basename(output).slice(0, 40)}.${randomUUID().slice(0, 8)}${PARTIAL}`)
+  try {
+    await (await open(partial, 'wx')).close()
+    const made = await make({ path: partial, offset: 0 })
+    await (force ? rename(partial, output) : placeNew(partial, output))
+    return made
+  } catch (error) {
+    throw abortError(outputError(error, output), signal)
+  } finally {
+    await rm(partial, { force: true }).catch(() => undefined) // the error that brought us here says more
+  }
+}
+
+/** Before any work: the output must be a name for a new file, or with `force` a regular file that is no input. */
+async function checkOutput(inputs: readonly string[], output: string, force: boolean): Promise<void> {
+  if (output === '') throw new StowageError('INVALID_ARGUMENT', 'the output has no name')
+  let found: Stats
+  try {
+    found = await lstat(output)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return
+    throw fileError(error, output)
+  }
+  if (!found.isFile()) {
+    throw new StowageError('INVALID_ARGUMENT', `${output} exists and is not a regular file`, { hint: 'Name a file to be made.' })
+  }
+  if (!force) throw occupied(output)
+  for (const input of inputs) {
+    const { dev, ino } = await stat(input)
+    if (dev !== found.dev || ino !== found.ino) continue
+    throw new StowageError('INVALID_ARGUMENT', `${output} is a file that is read`, { hint: 'Name another output.' })
+  }
+}
+
+/** Gives `partial` the name `output`, unless somebody else was faster. Where there are no hard links (FAT), it renames. */
+async function placeNew(partial: string, output: string): Promise<void> {
+  try {
+    await link(partial, output)
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') throw occupied(output)
+    await rename(partial, output)
+  }
+}
+
+function occupied(output: string): StowageError {
+  return new StowageError('OUTPUT_EXISTS', `${output} exists already`, { hint: 'Choose another name, or overwrite it with --force.' })
+}
