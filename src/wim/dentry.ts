@@ -58,6 +58,9 @@ export interface Metadata {
 }
 
 const FIXED = 76
+/** Name, short name, extended attributes, object id and Unix data: their sizes stand from the 14th number on. */
+const VARIABLE = 5
+const SIZES = 14
 const STREAM_FIXED = 32
 const NO_PARENT = 0xffffffff
 const EMPTY_STREAM = 0xffffffff
@@ -65,59 +68,127 @@ const MISSING_BLOB = 0xfffffffe
 const STREAM_TYPES = ['data', 'reparse', 'encrypted'] as const
 const NOTHING = Buffer.alloc(0)
 
-/** Decodes a batch of `native/dentry_reader.cc`, whose first dentry has position `first`. */
+/** Finds the dentries in a batch of `native/dentry_reader.cc`, whose first has position `first`. */
 function decodeDentries(batch: Buffer, first: number): Dentry[] {
   const dentries: Dentry[] = []
-  let at = 0
-  function take(size: number): Buffer {
-    const bytes = size === 0 ? NOTHING : batch.subarray(at, at + size)
-    at += size
-    return bytes
-  }
-  while (at < batch.length) {
-    const head = at
-    const u32 = (n: number): number => batch.readUInt32LE(head + 4 * n)
-    const streamCount = u32(5)
-    at += FIXED
-    const name = take(u32(14)).toString('utf16le')
-    const shortName = take(u32(15)).toString('utf16le')
-    const extendedAttributes = take(u32(16))
-    const objectId = take(u32(17))
-    const unixData = take(u32(18))
-    const streams: Stream[] = []
-    for (let n = 0; n < streamCount; n += 1) {
-      const type = STREAM_TYPES[batch.readUInt32LE(at)] ?? 'data'
-      const blob = batch.readUInt32LE(at + 4)
-      const nameSize = batch.readUInt32LE(at + 8)
-      const sha1 = blob === MISSING_BLOB ? batch.toString('hex', at + 12, at + STREAM_FIXED) : undefined
-      at += STREAM_FIXED
-      streams.push({
-        type,
-        name: take(nameSize).toString('utf16le'),
-        blob: blob === EMPTY_STREAM ? undefined : blob === MISSING_BLOB ? -1 : blob,
-        sha1,
-      })
-    }
-    dentries.push({
-      index: first + dentries.length,
-      parent: u32(0) === NO_PARENT ? undefined : u32(0),
-      name,
-      shortName,
-      attributes: u32(1),
-      security: batch.readInt32LE(head + 8),
-      reparseTag: u32(3),
-      reparseFlags: u32(4),
-      linkGroup: batch.readBigUInt64LE(head + 24),
-      creationTime: batch.readBigUInt64LE(head + 32),
-      accessTime: batch.readBigUInt64LE(head + 40),
-      writeTime: batch.readBigUInt64LE(head + 48),
-      extendedAttributes,
-      objectId,
-      unixData,
-      streams,
-    })
+  for (let at = 0; at < batch.length;) {
+    const dentry = new PackedDentry(batch, at, first + dentries.length)
+    dentries.push(dentry)
+    at = dentry.end
   }
   return dentries
+}
+
+/** A dentry as the addon gave it, each field read when it is asked for: there may be a million, and few are asked for all. */
+class PackedDentry implements Dentry {
+  readonly index: number
+  readonly #batch: Buffer
+  readonly #at: number
+
+  constructor(batch: Buffer, at: number, index: number) {
+    this.#batch = batch
+    this.#at = at
+    this.index = index
+  }
+
+  get parent(): number | undefined {
+    const parent = this.#u32(0)
+    return parent === NO_PARENT ? undefined : parent
+  }
+
+  get attributes(): number {
+    return this.#u32(1)
+  }
+
+  get security(): number {
+    return this.#batch.readInt32LE(this.#at + 8)
+  }
+
+  get reparseTag(): number {
+    return this.#u32(3)
+  }
+
+  get reparseFlags(): number {
+    return this.#u32(4)
+  }
+
+  get linkGroup(): bigint {
+    return this.#batch.readBigUInt64LE(this.#at + 24)
+  }
+
+  get creationTime(): bigint {
+    return this.#batch.readBigUInt64LE(this.#at + 32)
+  }
+
+  get accessTime(): bigint {
+    return this.#batch.readBigUInt64LE(this.#at + 40)
+  }
+
+  get writeTime(): bigint {
+    return this.#batch.readBigUInt64LE(this.#at + 48)
+  }
+
+  get name(): string {
+    const [from, to] = this.#place(0)
+    return this.#batch.toString('utf16le', from, to)
+  }
+
+  get shortName(): string {
+    const [from, to] = this.#place(1)
+    return this.#batch.toString('utf16le', from, to)
+  }
+
+  get extendedAttributes(): Buffer {
+    return this.#bytes(2)
+  }
+
+  get objectId(): Buffer {
+    return this.#bytes(3)
+  }
+
+  get unixData(): Buffer {
+    return this.#bytes(4)
+  }
+
+  get streams(): readonly Stream[] {
+    const streams: Stream[] = []
+    let [at] = this.#place(VARIABLE)
+    for (let n = this.#u32(5); n > 0; n -= 1) {
+      const blob = this.#batch.readUInt32LE(at + 4)
+      const end = at + STREAM_FIXED + this.#batch.readUInt32LE(at + 8)
+      streams.push({
+        type: STREAM_TYPES[this.#batch.readUInt32LE(at)] ?? 'data',
+        name: this.#batch.toString('utf16le', at + STREAM_FIXED, end),
+        blob: blob === EMPTY_STREAM ? undefined : blob === MISSING_BLOB ? -1 : blob,
+        sha1: blob === MISSING_BLOB ? this.#batch.toString('hex', at + 12, at + STREAM_FIXED) : undefined,
+      })
+      at = end
+    }
+    return streams
+  }
+
+  /** Where the next one begins. */
+  get end(): number {
+    let [at] = this.#place(VARIABLE)
+    for (let n = this.#u32(5); n > 0; n -= 1) at += STREAM_FIXED + this.#batch.readUInt32LE(at + 8)
+    return at
+  }
+
+  #u32(n: number): number {
+    return this.#batch.readUInt32LE(this.#at + 4 * n)
+  }
+
+  /** Of the fields of no fixed size, the one of this number: from where to where. */
+  #place(number: number): readonly [from: number, to: number] {
+    let from = this.#at + FIXED
+    for (let n = 0; n < number; n += 1) from += this.#u32(SIZES + n)
+    return [from, number < VARIABLE ? from + this.#u32(SIZES + number) : from]
+  }
+
+  #bytes(number: number): Buffer {
+    const [from, to] = this.#place(number)
+    return from === to ? NOTHING : this.#batch.subarray(from, to)
+  }
 }
 
 const DENTRIES_AT_A_TIME = 2048
