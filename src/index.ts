@@ -28,7 +28,7 @@ export {
 export type { ImageSource, SourceImage } from './source/image-source.js'
 export { type EngineSourceOptions, openEngineSource } from './source/engine.js'
 export { openLayoutSource } from './source/layout.js'
-export { openWimSource, type WimSourceOptions } from './source/wim.js'
+export { openWimSource, type WimLayerOptions, type WimSourceOptions } from './source/wim.js'
 export { defaultStore, formatLocation, type Location, parseLocation } from './source/location.js'
 export type { ImageDestination, WrittenImage } from './destination/image-destination.js'
 export { type EngineDestinationOptions, openEngineDestination } from './destination/engine.js'
@@ -111,6 +111,8 @@ export {
   writeWimFromLayers,
 } from './layer/to-wim.js'
 export type { Loss } from './layer/losses.js'
+export type { LayerOrder } from './layer/layer-entries.js'
+export type { LayerLosses } from './layer/lossless.js'
 export type { LayerCounts } from './layer/windows-layer.js'
 
 // Layers that are read

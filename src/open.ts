@@ -7,14 +7,13 @@ import type { ImageDestination } from './destination/image-destination.js'
 import { openLayoutDestination } from './destination/layout.js'
 import { openWimDestination, type WimDestinationOptions } from './destination/wim.js'
 import { StowageError } from './errors.js'
-import type { LayerFromWimOptions } from './layer/from-wim.js'
 import type { Reference } from './oci/reference.js'
 import type { WaitOptions } from './progress.js'
 import { openEngineSource } from './source/engine.js'
 import type { ImageSource } from './source/image-source.js'
 import { openLayoutSource } from './source/layout.js'
 import { formatLocation, type Location } from './source/location.js'
-import { openWimSource } from './source/wim.js'
+import { openWimSource, type WimLayerOptions } from './source/wim.js'
 
 export interface OpenSourceOptions extends WaitOptions {
   /** Where a layer that is made here goes. */
@@ -24,7 +23,7 @@ export interface OpenSourceOptions extends WaitOptions {
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
   /** How a layer is made of a WIM. */
-  readonly layer?: Pick<LayerFromWimOptions, 'compression' | 'skipUnsupported' | 'threads' | 'onSkipped'> | undefined
+  readonly layer?: WimLayerOptions | undefined
   /** Name of an image that has none of its own. */
   readonly name?: Reference | undefined
 }

@@ -5,12 +5,12 @@ import type { BundleManifest } from './bundle/manifest.js'
 import { type BundleWriter, isTarPath, openBundleWriter } from './bundle/writer.js'
 import { copyContent } from './copy.js'
 import { abortError, fileError, StowageError } from './errors.js'
-import type { LayerFromWimOptions } from './layer/from-wim.js'
 import { parseReference, type Reference, withDefaultTag } from './oci/reference.js'
 import { openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import type { ImageSource } from './source/image-source.js'
 import { type Location, parseLocation } from './source/location.js'
+import type { WimLayerOptions } from './source/wim.js'
 
 export interface PackOptions extends WaitOptions {
   /** Names for the image instead of its own; only where one image is packed. */
@@ -18,7 +18,7 @@ export interface PackOptions extends WaitOptions {
   /** Engine address for `docker-daemon:` images. */
   readonly host?: string | undefined
   /** How layers are made of WIMs; the bytes of every other image stay as they are. */
-  readonly layer?: Pick<LayerFromWimOptions, 'compression' | 'skipUnsupported' | 'threads'> | undefined
+  readonly layer?: Omit<WimLayerOptions, 'onSkipped'> | undefined
   /** Seconds since 1970 for all times in the bundle; the environment's SOURCE_DATE_EPOCH when left out. */
   readonly epoch?: number | undefined
 }
@@ -31,6 +31,8 @@ export interface PackResult {
   readonly manifest: BundleManifest
   /** What `layer.skipUnsupported` left out of WIMs: paths in the layer with the reason. */
   readonly skipped: readonly string[]
+  /** What is doubtful about layers made of WIMs, a sentence each. */
+  readonly warnings: readonly string[]
 }
 
 /** An image that was read, with what is needed to copy it. */
@@ -65,12 +67,17 @@ export async function pack(images: readonly string[], output: string, options: P
   if (signal?.aborted) throw abortError(signal.reason, signal)
   const sources: ImageSource[] = []
   const skipped: string[] = []
+  const warnings: string[] = []
+  const onWarning = (warning: string): void => {
+    warnings.push(warning)
+    layer?.onWarning?.(warning)
+  }
   const writer = await openBundleWriter(output, { signal, epoch })
   try {
     const prepared = await prepare(locations, writer, sources, {
       names: references,
       host,
-      layer: { ...layer, onSkipped: paths => skipped.push(...paths) },
+      layer: { ...layer, onSkipped: paths => skipped.push(...paths), onWarning },
       signal,
       onProgress,
     })
@@ -84,6 +91,7 @@ export async function pack(images: readonly string[], output: string, options: P
       size: await sizeOfBundle(output, manifest),
       manifest,
       skipped,
+      warnings,
     }
   } catch (error) {
     throw withResumeHint(abortError(error, signal), output)

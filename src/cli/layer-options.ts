@@ -2,13 +2,17 @@
 import type { Argv } from 'yargs'
 import { StowageError } from '../errors.js'
 import type { LayerCompression } from '../layer/compression.js'
-import type { LayerFromWimOptions } from '../layer/from-wim.js'
+import type { LayerOrder } from '../layer/layer-entries.js'
+import type { WimLayerOptions } from '../source/wim.js'
 import { once } from './session.js'
 
 export interface LayerOptions {
   readonly compression: string
   readonly threads: number | undefined
   readonly 'skip-unsupported': boolean
+  readonly order: LayerOrder
+  readonly lossless: boolean
+  readonly ref: readonly string[] | undefined
 }
 
 export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
@@ -29,14 +33,32 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
       type: 'boolean',
       default: false,
       describe: 'Leave out of a WIM what a layer cannot hold, instead of failing',
+    })
+    .option('order', {
+      choices: ['blob', 'tree'] as const,
+      default: 'blob' as const,
+      requiresArg: true,
+      describe: 'Of the files in a layer of a WIM: as their blobs stand in it, which is fastest; or the same for every WIM of the same files',
+    })
+    .option('lossless', {
+      type: 'boolean',
+      default: false,
+      describe: 'Keep what a Windows layer has no form for in PAX records that Windows passes over; another digest',
+    })
+    .option('ref', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      requiresArg: true,
+      describe: 'Other WIM files that hold blobs of a delta WIM: a path, or a pattern in quotes. May be given again',
     }) as unknown as Argv<T> // yargs does not type coerce
 }
 
 /** Throws INVALID_ARGUMENT. */
 export function readLayerOptions(
-  { compression, threads, 'skip-unsupported': skipUnsupported }: LayerOptions,
-): Pick<LayerFromWimOptions, 'compression' | 'threads' | 'skipUnsupported'> {
-  return { compression: parseCompression(compression), threads, skipUnsupported }
+  { compression, threads, 'skip-unsupported': skipUnsupported, order, lossless, ref: references }: LayerOptions,
+): Omit<WimLayerOptions, 'onSkipped' | 'onWarning'> {
+  return { compression: parseCompression(compression), threads, skipUnsupported, order, lossless, references }
 }
 
 function parseCompression(words: string): LayerCompression {

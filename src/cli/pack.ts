@@ -61,7 +61,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         'From an OCI layout, under another name',
       ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image, output, tag, host, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report }) => {
+    await withSession(options, async ({ signal, onProgress, report, note }) => {
       const [only, ...others] = image
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
@@ -73,7 +73,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       const result = await packBundle(image, output, {
         names: tag === undefined ? undefined : [tag],
         host,
-        layer: readLayerOptions(options),
+        layer: { ...readLayerOptions(options), onWarning: warning => note(`warning: ${warning}`) },
         signal,
         onProgress,
       })
@@ -82,8 +82,8 @@ export const pack: CommandModule<GlobalOptions, Options> = {
   },
 }
 
-function document({ path, form, size, manifest, skipped }: PackResult): Readonly<Record<string, unknown>> {
-  return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, images: manifest.images, skipped }
+function document({ path, form, size, manifest, skipped, warnings }: PackResult): Readonly<Record<string, unknown>> {
+  return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, images: manifest.images, skipped, warnings }
 }
 
 function text({ path, form, size, manifest: { images }, skipped }: PackResult): string {

@@ -1,7 +1,7 @@
 /** The rules of {@link LAYER_RULES} about entries among each other: places, parents, links, streams, and what must be there. */
 import { checkName, checkRecords, checkTimes } from './check-entry.js'
 import type { Report } from './check-rules.js'
-import { upcase } from './layer-entries.js'
+import { upcase } from '../wim/upcase.js'
 import { hiveFlaw } from './registry-hive.js'
 import type { LayerTarEntry, TarEntryType } from './tar-entry.js'
 

@@ -6,224 +6,178 @@ import { StowageError } from '../errors.js'
 import {
   type Dentry, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT, type Stream,
 } from '../wim/dentry.js'
+import { upcase } from '../wim/upcase.js'
 import { type ExtendedAttribute, parseExtendedAttributes } from './extended-attribute.js'
-import { isLayerReparseTag, parseReparsePoint, type ReparsePoint } from './reparse-point.js'
+import { canonicalPlaces, LayerNames } from './layer-names.js'
+import { encodeReparsePoint, isLayerReparseTag, parseReparsePoint, type ReparsePoint } from './reparse-point.js'
+import { type Slices, sortInSlices } from './slices.js'
 
 /** One image of a WIM, with all that its entries need. */
 export interface LayerTree {
-  /** `Files` or `UtilityVM/Files`: where the image's root stands in the layer. */
+  /** `Files` or `UtilityVM/Files`: where the image's root stands in the layer; empty for a layer that is the image itself. */
   readonly root: string
   /** All dentries of the image, parents before children. */
   readonly dentries: readonly Dentry[]
   readonly security: readonly Buffer[]
 }
 
-/** A reparse point's data, of tags that a layer can hold; undefined where the WIM has none (or far too much). */
-export type ReparseDataOf = (dentry: Dentry) => Buffer | undefined
+/**
+ * `blob`: files in the order of their blobs in the WIM, the fastest to read. `tree`: in the order of the tree, whatever order
+ * the WIM has, so that any WIM of the same files gives the same layer.
+ */
+export type LayerOrder = 'blob' | 'tree'
 
-interface Named {
-  readonly tree: LayerTree
-  readonly dentry: Dentry
-  readonly path: string
+export interface LayerEntryOptions {
+  readonly order: LayerOrder
+  /** Place of a blob in the WIM. */
+  readonly rankOf: (blob: number) => number
+  /** A reparse point's data; undefined where the WIM has none (or far too much). */
+  readonly reparseDataOf: (dentry: Dentry) => Buffer | undefined
+  /** Reparse points of any tag are held, as files and directories that keep their data. */
+  readonly lossless: boolean
+  readonly slices: Slices
 }
 
-interface Held extends Named {
+interface Held {
+  readonly dentry: Dentry
   readonly extendedAttributes: readonly ExtendedAttribute[]
+  /** Named streams, each a file of its own after this entry. */
+  readonly streams: readonly Stream[]
+  /** Of a reparse point that the entry's own form does not say, or not byte for byte. */
+  readonly reparseData: Buffer | undefined
 }
 
 /** A name in the layer. */
 export type LayerEntry =
-  | (Held & { readonly type: 'directory' })
+  | (Held & { readonly type: 'directory'; readonly data: undefined })
   | (Held & { readonly type: 'file'; readonly data: Stream | undefined })
-  | (Held & { readonly type: 'symlink'; readonly point: ReparsePoint })
-  | (Held & { readonly type: 'hard link'; readonly target: string })
+  | (Held & { readonly type: 'symlink'; readonly data: undefined; readonly point: ReparsePoint })
+  | (Held & { readonly type: 'hard link'; readonly data: Stream | undefined; readonly target: Dentry })
 
-/**
- * Files whose entry must be the file itself, not a hard link to another name of it: Windows' importer refuses links at these
- * paths of a base layer.
- */
-const PRIMARY_NAMES = new Set(
-  [
-    ...['SYSTEM', 'SOFTWARE', 'SAM', 'SECURITY', 'DEFAULT'].map(hive => `Files/Windows/System32/config/${hive}`),
-    ...['SYSTEM', 'SOFTWARE'].map(hive => `UtilityVM/Files/Windows/System32/config/${hive}`),
-    'UtilityVM/Files/EFI/Microsoft/Boot/BCD',
-    'UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi',
-  ].map(path => path.toLowerCase()),
-)
-
-/** Paths the importer compares case and all; a WIM may spell them in any case. */
-const SPELLINGS = new Map(
-  ['', '/Microsoft', '/Microsoft/Boot', '/Microsoft/Boot/BCD', '/Microsoft/Boot/BCD.LOG', '/Microsoft/Boot/BCD.LOG1',
-    '/Microsoft/Boot/BCD.LOG2'].map(path => [`utilityvm/files/efi${path.toLowerCase()}`, `UtilityVM/Files/EFI${path}`]),
-)
-
-/** Longest path Windows knows, in UTF-16 units. */
-const PATH_LIMIT = 32_767
-/** How many paths an error names before it counts the rest. */
-const NAMED = 10
-
-/**
- * The entries of `tree`: directories and reparse points, parents first; then files in the order of `rankOf` their data; then
- * hard links. `unsupported` lists what a layer has no place for, each with the reason, and all that stands below it.
- * Throws LAYER_UNSUPPORTED for names that no layer can hold, WIM_CORRUPT where the WIM contradicts itself.
- */
-export function layerEntries(
-  tree: LayerTree, rankOf: (blob: number) => number, reparseDataOf: ReparseDataOf,
-): { readonly entries: readonly LayerEntry[]; readonly unsupported: readonly string[] } {
-  const named = namedEntries(tree)
-  checkNames(named, tree)
-  const unsupported: string[] = []
-  const points = new Map<Named, ReparsePoint>()
-  const held: Held[] = []
-  const gone = new Set<number>()
-  for (const entry of named) {
-    const { parent, index } = entry.dentry
-    const reason = parent !== undefined && gone.has(parent) ? 'below one of these' : reasonAgainst(entry, reparseDataOf, points)
-    if (reason === undefined) {
-      held.push({ ...entry, extendedAttributes: parseExtendedAttributes(entry.dentry.extendedAttributes, entry.path) })
-    } else {
-      unsupported.push(`${entry.path} (${reason})`)
-      gone.add(index)
-    }
-  }
-  return { entries: ordered(held, new Map([...points].map(([{ dentry }, point]) => [dentry, point])), rankOf), unsupported }
+/** The entries of one image, in the layer's order. */
+export interface LayerEntries {
+  readonly tree: LayerTree
+  readonly names: LayerNames
+  readonly entries: readonly LayerEntry[]
+  /** What a layer has no place for, each with the reason, and all that stands below it. */
+  readonly unsupported: readonly string[]
 }
 
-/** `a, b and 3 more`. */
-export function listed(items: readonly string[]): string {
-  const rest = items.length - NAMED
-  return items.slice(0, NAMED).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
+const NONE: readonly never[] = []
+
+/**
+ * The entries of `tree`: directories and reparse points, parents first; then files; then hard links.
+ * Throws LAYER_UNSUPPORTED for names that no layer can hold, WIM_CORRUPT where the WIM contradicts itself.
+ */
+export async function layerEntries(tree: LayerTree, options: LayerEntryOptions): Promise<LayerEntries> {
+  const { order, slices } = options
+  const root = tree.dentries[0]
+  if (root && (!isDirectory(root) || isReparsePoint(root))) {
+    throw new StowageError('WIM_CORRUPT', `the root of the image that becomes ${tree.root} is not a directory`)
+  }
+  const names = await LayerNames.of(tree, slices)
+  const unsupported: string[] = []
+  const gone = new Set<number>()
+  let held: LayerEntry[] = []
+  for (const dentry of tree.dentries) {
+    const found = gone.has(dentry.parent ?? -1) ? 'below one of these' : entryOf(dentry, tree, names, options)
+    if (typeof found !== 'string') {
+      held.push(found)
+    } else {
+      unsupported.push(`${names.pathOf(dentry)} (${found})`)
+      gone.add(dentry.index)
+    }
+    if (slices.due()) await slices.rest()
+  }
+  if (order === 'tree') {
+    const places = await canonicalPlaces(tree.dentries, slices)
+    const place = (entry: LayerEntry): number => places[entry.dentry.index] ?? 0
+    held = await sortInSlices(held, (a, b) => place(a) - place(b), slices)
+  }
+  return { tree, names, entries: await ordered(held, names, options), unsupported }
 }
 
 /** The error for a blob that the WIM names but does not hold. */
 export function missingBlob(path: string, stream: Stream): StowageError {
   return new StowageError('WIM_CORRUPT', `the WIM does not hold the content of ${path} (SHA-1 ${stream.sha1})`, {
-    hint: 'It may be a delta WIM, which needs its base; or a part of a split WIM is not beside it.',
+    hint: 'If it is a delta WIM, name the WIM files that hold the rest (--ref); a part of a split WIM must stand beside it.',
   })
 }
 
-function namedEntries(tree: LayerTree): Named[] {
-  const root = tree.dentries[0]
-  if (root && (!isDirectory(root) || isReparsePoint(root))) {
-    throw new StowageError('WIM_CORRUPT', `the root of the image that becomes ${tree.root} is not a directory`)
-  }
-  const paths: string[] = []
-  return tree.dentries.map(dentry => {
-    const parent = dentry.parent === undefined ? undefined : paths[dentry.parent]
-    const plain = parent === undefined ? tree.root : `${parent}/${dentry.name}`
-    if (plain.length > PATH_LIMIT) {
-      const shown = `${plain.slice(0, 100)}…`
-      throw new StowageError('LAYER_UNSUPPORTED', `${shown}: a path of over ${PATH_LIMIT} characters, more than Windows knows`)
-    }
-    const path = SPELLINGS.get(plain.toLowerCase()) ?? plain
-    paths.push(path)
-    return { tree, dentry, path }
-  })
-}
-
-/** Names that Windows' importer refuses or takes for something else, that a tar cannot hold, or that two files share. */
-function checkNames(entries: readonly Named[], tree: LayerTree): void {
-  const wrong: string[] = []
-  const seen = new Map<string, string>()
-  function claim(path: string): void {
-    const other = seen.get(upcase(path))
-    if (other !== undefined) wrong.push(`${JSON.stringify(path)} and ${JSON.stringify(other)} (one name to Windows)`)
-    seen.set(upcase(path), path)
-  }
-  for (const { dentry, path } of entries) {
-    const reason = dentry.parent === undefined ? undefined : flawOf(dentry.name)
-    if (reason) wrong.push(`${JSON.stringify(path)} (${reason})`)
-    claim(path)
-    for (const { name } of dentry.streams) {
-      if (name === '') continue
-      const flaw = flawOf(name)
-      if (flaw) wrong.push(`${JSON.stringify(`${path}:${name}`)} (${flaw})`)
-      claim(`${path}:${name}`)
-    }
-  }
-  if (wrong.length === 0) return
-  throw new StowageError('LAYER_UNSUPPORTED', `a layer cannot hold these names of ${tree.root}: ${listed(wrong)}`, {
-    hint: 'Rename or remove them in the WIM, for example with wimlib-imagex update.',
-  })
-}
-
-function flawOf(name: string): string | undefined {
-  if (name === '' || name === '.' || name === '..' || /[\u0000-\u001f"*/:<>?\\|]/.test(name)) return 'no name to Windows'
-  if (name.startsWith('.wh.')) return 'to a layer, the mark of a deleted file'
-  return /\p{Surrogate}/u.test(name) ? 'half a surrogate pair, which UTF-8 cannot hold' : undefined
-}
-
-/**
- * NTFS's own comparison, near enough: each UTF-16 unit in upper case, where that is one unit that leads back. (It does not
- * for U+017F, whose upper case is S; to NTFS such letters are themselves.)
- */
-export function upcase(text: string): string {
-  if (/^[\u0000-\u007f]*$/.test(text)) return text.toUpperCase()
-  return text.split('').map(unit => {
-    const upper = unit.toUpperCase()
-    return upper.length === 1 && upper.toLowerCase() === unit ? upper : unit
-  }).join('')
-}
-
-/** Why a layer has no place for the entry; fills `points` for those that are links. */
-function reasonAgainst(
-  entry: Named, reparseDataOf: ReparseDataOf, points: Map<Named, ReparsePoint>,
-): string | undefined {
-  const { dentry, path, tree } = entry
+/** The entry for the dentry, or why a layer has no place for it. */
+function entryOf(
+  dentry: Dentry, tree: LayerTree, names: LayerNames, { order, reparseDataOf, lossless }: LayerEntryOptions,
+): LayerEntry | string {
+  const path = (): string => names.pathOf(dentry)
+  const { attributes, streams } = dentry
   const parent = dentry.parent === undefined ? undefined : tree.dentries[dentry.parent]
   if (parent && (isReparsePoint(parent) || !isDirectory(parent))) return 'below a link or a file'
   // A directory's attribute only says that new files are encrypted: it has no content of its own.
-  if ((dentry.attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && dentry.streams.some(stream => stream.type === 'encrypted')) {
-    return 'encrypted'
-  }
+  if ((attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && streams.some(stream => stream.type === 'encrypted')) return 'encrypted'
+  let point: ReparsePoint | undefined
+  let reparseData: Buffer | undefined
   if (isReparsePoint(dentry)) {
-    if (!isLayerReparseTag(dentry.reparseTag)) return `reparse tag 0x${dentry.reparseTag.toString(16).padStart(8, '0')}`
-    const stream = dentry.streams.find(({ type }) => type === 'reparse')
-    if (stream?.blob !== undefined && stream.blob < 0) throw missingBlob(path, stream)
-    const data = reparseDataOf(dentry)
-    if (!data) return stream ? 'reparse data longer than Windows allows' : 'a reparse point without reparse data'
-    const point = parseReparsePoint(dentry.reparseTag, data, path)
-    if (point.target === '' || point.target.includes('\0') || /\p{Surrogate}/u.test(point.target)) {
-      return `a link to ${JSON.stringify(point.target)}, which a tar cannot hold`
+    const linked = isLayerReparseTag(dentry.reparseTag)
+    if (!linked && !lossless) return `reparse tag 0x${dentry.reparseTag.toString(16).padStart(8, '0')}`
+    const stream = streams.find(({ type }) => type === 'reparse')
+    if (stream?.blob !== undefined && stream.blob < 0) throw missingBlob(path(), stream)
+    reparseData = reparseDataOf(dentry)
+    if (!reparseData && stream) return 'reparse data longer than Windows allows'
+    if (!reparseData && linked) return 'a reparse point without reparse data'
+    reparseData ??= Buffer.alloc(0)
+    if (linked) {
+      point = parseReparsePoint(dentry.reparseTag, reparseData, path())
+      if (point.target === '' || point.target.includes('\0') || /\p{Surrogate}/u.test(point.target)) {
+        return `a link to ${JSON.stringify(point.target)}, which a tar cannot hold`
+      }
+      if (encodeReparsePoint(point).equals(reparseData)) reparseData = undefined
     }
-    points.set(entry, point)
   }
+  let extendedAttributes: readonly ExtendedAttribute[] = NONE
   try {
-    parseExtendedAttributes(dentry.extendedAttributes, path)
+    if (dentry.extendedAttributes.length > 0) extendedAttributes = parseExtendedAttributes(dentry.extendedAttributes, path())
   } catch (error) {
     if (error instanceof StowageError && error.code === 'LAYER_UNSUPPORTED') return error.message
     throw error
   }
-  return undefined
+  let named: readonly Stream[] = streams.length > 0 ? streams.filter(stream => stream.name !== '') : NONE
+  if (order === 'tree' && named.length > 1) named = [...named].sort((a, b) => (upcase(a.name) < upcase(b.name) ? -1 : 1))
+  const held = { dentry, extendedAttributes, streams: named.length > 0 ? named : NONE, reparseData }
+  if (point) return { ...held, type: 'symlink', data: undefined, point }
+  if (isDirectory(dentry)) return { ...held, type: 'directory', data: undefined }
+  return { ...held, type: 'file', data: streams.find(stream => stream.type === 'data' && stream.name === '') }
 }
 
-function ordered(
-  entries: readonly Held[], points: ReadonlyMap<Dentry, ReparsePoint>, rankOf: (blob: number) => number,
-): LayerEntry[] {
-  const primaries = primaryNames(entries)
+async function ordered(
+  entries: readonly LayerEntry[], names: LayerNames, { order, rankOf, slices }: LayerEntryOptions,
+): Promise<readonly LayerEntry[]> {
+  const primaries = await primaryNames(entries, names, slices)
   const tree: LayerEntry[] = []
-  const files: (Held & { readonly type: 'file'; readonly data: Stream | undefined })[] = []
+  let files: LayerEntry[] = []
   const links: LayerEntry[] = []
   for (const entry of entries) {
-    const point = points.get(entry.dentry)
-    const primary = primaries.get(linkKey(entry.dentry))
-    if (point) tree.push({ ...entry, type: 'symlink', point })
-    else if (isDirectory(entry.dentry)) tree.push({ ...entry, type: 'directory' })
-    else if (primary !== undefined && primary !== entry) links.push({ ...entry, type: 'hard link', target: primary.path })
-    else files.push({ ...entry, type: 'file', data: dataOf(entry.dentry) })
+    const primary = entry.type === 'file' ? primaries.get(linkKey(entry)) : undefined
+    if (entry.type !== 'file') tree.push(entry)
+    else if (primary && primary !== entry) links.push({ ...entry, type: 'hard link', target: primary.dentry })
+    else files.push(entry)
+    if (slices.due()) await slices.rest()
   }
-  const rank = (stream: Stream | undefined): number => (stream?.blob === undefined ? -1 : rankOf(stream.blob))
-  files.sort((a, b) => rank(a.data) - rank(b.data) || a.dentry.index - b.dentry.index)
+  if (order === 'blob') {
+    const rank = ({ data }: LayerEntry): number => (data?.blob === undefined ? -1 : rankOf(data.blob))
+    files = await sortInSlices(files, (a, b) => rank(a) - rank(b) || a.dentry.index - b.dentry.index, slices)
+  }
   return [...tree, ...files, ...links]
 }
 
 /** Of each file with several names, the one that holds it: one the importer insists on, else the first. */
-function primaryNames(entries: readonly Held[]): Map<string, Held> {
-  const primaries = new Map<string, Held>()
+async function primaryNames(entries: readonly LayerEntry[], names: LayerNames, slices: Slices): Promise<Map<string, LayerEntry>> {
+  const primaries = new Map<string, LayerEntry>()
   for (const entry of entries) {
-    const key = linkKey(entry.dentry)
-    if (key === '' || isDirectory(entry.dentry) || isReparsePoint(entry.dentry)) continue
-    if (!primaries.has(key) || PRIMARY_NAMES.has(entry.path.toLowerCase())) primaries.set(key, entry)
+    const key = entry.type === 'file' ? linkKey(entry) : ''
+    if (key === '') continue
+    const other = primaries.get(key)
+    if (!other || (names.isPrimary(entry.dentry) && !names.isPrimary(other.dentry))) primaries.set(key, entry)
+    if (slices.due()) await slices.rest()
   }
   return primaries
 }
@@ -232,14 +186,8 @@ function primaryNames(entries: readonly Held[]): Map<string, Held> {
  * What the names of one file have in common; empty for a file with one name. Microsoft's own images give the same number to
  * files that have nothing to do with each other, so the content belongs to it, as wimlib and DISM have it.
  */
-function linkKey(dentry: Dentry): string {
-  if (dentry.linkGroup === 0n) return ''
-  const data = dataOf(dentry)
-  return `${dentry.linkGroup} ${data?.sha1 ?? data?.blob ?? 'empty'}`
-}
-
-function dataOf(dentry: Dentry): Stream | undefined {
-  return dentry.streams.find(stream => stream.type === 'data' && stream.name === '')
+function linkKey({ dentry: { linkGroup }, data }: LayerEntry): string {
+  return linkGroup === 0n ? '' : `${linkGroup} ${data?.sha1 ?? data?.blob ?? 'empty'}`
 }
 
 function isDirectory(dentry: Dentry): boolean {

@@ -1,4 +1,5 @@
 /** Runs the plan of a layer through the addon: bytes and blobs, hashed, compressed and written in one pass. */
+import { setImmediate } from 'node:timers/promises'
 import type { StagedBlob } from '../blob/blob-store.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 import { binding, nativeError, type NativeLayerJob, type NativeLayerResult, type NativeWimFile } from '../wim/binding.js'
@@ -96,6 +97,7 @@ function feeder(
         const next = await source.next()
         if (next.done) return finish()
         if (push(next.value) > PLAN_AHEAD) return
+        await setImmediate() // others want the event loop too
       }
     } finally {
       running = false

@@ -4,9 +4,15 @@
  */
 import { StowageError } from '../errors.js'
 import { encodeEntry, padding, TAR_END, type TarEntry } from '../tar/header.js'
-import { FILE_ATTRIBUTE_DIRECTORY, type Stream } from '../wim/dentry.js'
+import { type Dentry, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, type Stream } from '../wim/dentry.js'
 import { fitsUstarTime, paxTime, ustarTime } from './filetime.js'
-import { layerEntries, type LayerEntry, type LayerTree, listed, missingBlob, type ReparseDataOf } from './layer-entries.js'
+import {
+  layerEntries, type LayerEntries, type LayerEntry, type LayerEntryOptions, type LayerOrder, type LayerTree, missingBlob,
+} from './layer-entries.js'
+import type { LayerSegment } from './layer-job.js'
+import { BOOT_CONFIGURATION, HIVES, listed } from './layer-names.js'
+import { type LayerLosses, losslessRecords, LossCount } from './lossless.js'
+import type { Slices } from './slices.js'
 
 /** What the plan needs to know of blobs. */
 export interface BlobFacts {
@@ -17,13 +23,17 @@ export interface BlobFacts {
 export interface LayerPlan {
   /** Blobs in the order in which the layer holds them. */
   readonly blobs: Uint32Array
-  /** The tar, but for the blobs: one goes in at each cut, an offset into the segment's bytes. */
-  segments(): Iterable<{ readonly bytes: Uint8Array; readonly cuts: Uint32Array }>
+  /** The tar, but for the blobs: one goes in at each cut. */
+  segments(): Iterable<LayerSegment>
   readonly counts: LayerCounts
   /** Bytes of all contents, without headers. */
   readonly contentSize: number
   /** Paths that were left out, with the reason. */
   readonly skipped: readonly string[]
+  /** What the layer's entries do not say of the files they stand for. */
+  readonly lost: LayerLosses
+  /** Files without which a host refuses a base layer, and which are not there. */
+  readonly missing: readonly string[]
 }
 
 export interface LayerCounts {
@@ -35,58 +45,103 @@ export interface LayerCounts {
   readonly streams: number
 }
 
-/** Segments handed over at a time, in bytes: a few thousand headers. */
-const SEGMENT = 512 * 1024
+export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf' | 'lossless' | 'slices'> {
+  readonly order: LayerOrder
+  readonly skipUnsupported: boolean
+}
+
+/** Segments handed over at a time, in bytes: some hundred headers. */
+const SEGMENT = 128 * 1024
 
 /**
  * Plans the layer of `trees`, one after another, each in the order of {@link layerEntries}; alternate data streams follow
  * their owner at once. Throws LAYER_UNSUPPORTED listing the paths that a layer cannot hold (with `skipUnsupported` they are
  * left out and named in `skipped`, but for bad names), and WIM_CORRUPT where the WIM lacks a blob.
  */
-export function planWindowsLayer(
-  trees: readonly LayerTree[], facts: BlobFacts, reparseDataOf: ReparseDataOf,
-  { skipUnsupported = false }: { readonly skipUnsupported?: boolean } = {},
-): LayerPlan {
+export async function planWindowsLayer(trees: readonly LayerTree[], facts: BlobFacts, options: LayerPlanOptions): Promise<LayerPlan> {
+  const { skipUnsupported, lossless, slices } = options
   const skipped: string[] = []
-  const planned: LayerEntry[] = []
+  const planned: LayerEntries[] = []
   for (const tree of trees) {
-    const { entries, unsupported } = layerEntries(tree, blob => facts.ranks[blob] ?? 0, reparseDataOf)
-    if (unsupported.length > 0 && !skipUnsupported) throw unsupportedError(unsupported)
-    skipped.push(...unsupported)
-    for (const entry of entries) planned.push(entry)
+    const found = await layerEntries(tree, { ...options, rankOf: blob => facts.ranks[blob] ?? 0 })
+    if (found.unsupported.length > 0 && !skipUnsupported) throw unsupportedError(found.unsupported)
+    skipped.push(...found.unsupported)
+    planned.push(found)
   }
-  const blobs: number[] = []
-  let contentSize = 0
+  const blobs = new BlobPlan(facts)
+  const counts = { directory: trees.filter(tree => parentRoot(tree)).length, file: 0, 'hard link': 0, symlink: 0 }
+  const lost = new LossCount(lossless)
   let streams = 0
-  for (const entry of planned) {
-    for (const { suffix, stream } of contentsOf(entry)) {
-      if (suffix !== '') streams += 1
-      if (stream.blob === undefined) continue
-      if (stream.blob < 0) throw missingBlob(entry.path, stream)
-      blobs.push(stream.blob)
-      contentSize += facts.sizes[stream.blob] ?? 0
+  for (const { entries, names } of planned) {
+    for (const entry of entries) {
+      counts[entry.type] += 1
+      lost.add(entry)
+      for (const stream of contentsOf(entry)) blobs.add(stream, () => names.pathOf(entry.dentry))
+      if (entry.type !== 'hard link') streams += entry.streams.length
+      if (slices.due()) await slices.rest()
     }
   }
-  const count = (type: LayerEntry['type']): number => planned.filter(entry => entry.type === type).length
-  const counts = {
-    directories: count('directory') + trees.filter(tree => parentRoot(tree)).length, files: count('file'),
-    hardLinks: count('hard link'), symlinks: count('symlink'), streams,
-  }
+  const { directory: directories, file: files, 'hard link': hardLinks, symlink: symlinks } = counts
   return {
-    blobs: Uint32Array.from(blobs), segments: () => segments(planned, facts), counts, contentSize, skipped,
+    blobs: blobs.list(),
+    segments: () => segments(planned, facts, lossless),
+    counts: { directories, files, hardLinks, symlinks, streams },
+    contentSize: blobs.size,
+    skipped,
+    lost: lost.losses(),
+    missing: await missingFiles(planned, slices),
+  }
+}
+
+/** The blobs of a layer, in its order. */
+class BlobPlan {
+  readonly #sizes: Float64Array
+  #blobs = new Uint32Array(1024)
+  #count = 0
+  size = 0
+
+  constructor({ sizes }: BlobFacts) {
+    this.#sizes = sizes
+  }
+
+  add(stream: Stream, path: () => string): void {
+    if (stream.blob === undefined) return
+    if (stream.blob < 0) throw missingBlob(path(), stream)
+    if (this.#count === this.#blobs.length) {
+      const more = new Uint32Array(2 * this.#count)
+      more.set(this.#blobs)
+      this.#blobs = more
+    }
+    this.#blobs[this.#count] = stream.blob
+    this.#count += 1
+    this.size += this.#sizes[stream.blob] ?? 0
+  }
+
+  list(): Uint32Array {
+    return this.#blobs.subarray(0, this.#count)
   }
 }
 
 /** What stands in the layer for the entry, in this order: its own content, then its named streams. */
-function* contentsOf(entry: LayerEntry): Iterable<{ readonly suffix: string; readonly stream: Stream }> {
-  if (entry.type === 'hard link') return
-  if (entry.type === 'file' && entry.data) yield { suffix: '', stream: entry.data }
-  for (const stream of entry.dentry.streams) {
-    if (stream.name !== '') yield { suffix: `:${stream.name}`, stream }
-  }
+function contentsOf(entry: LayerEntry): readonly Stream[] {
+  if (entry.type === 'hard link') return []
+  return entry.data ? [entry.data, ...entry.streams] : entry.streams
 }
 
-function* segments(planned: readonly LayerEntry[], facts: BlobFacts): ReturnType<LayerPlan['segments']> {
+/** Of the files that make a layer a base layer, those that are not there as files. */
+async function missingFiles(planned: readonly LayerEntries[], slices: Slices): Promise<string[]> {
+  const wanted = new Map(HIVES.map(path => [path.toLowerCase(), path]))
+  if (planned.some(({ tree }) => parentRoot(tree))) wanted.set(BOOT_CONFIGURATION.toLowerCase(), BOOT_CONFIGURATION)
+  for (const { entries, names } of planned) {
+    for (const { type, dentry } of entries) {
+      if (type === 'file' && names.isPrimary(dentry)) wanted.delete(names.pathOf(dentry).toLowerCase())
+      if (slices.due()) await slices.rest()
+    }
+  }
+  return [...wanted.values()]
+}
+
+function* segments(planned: readonly LayerEntries[], facts: BlobFacts, lossless: boolean): Iterable<LayerSegment> {
   let pieces: Uint8Array[] = []
   let cuts: number[] = []
   let size = 0
@@ -94,27 +149,31 @@ function* segments(planned: readonly LayerEntry[], facts: BlobFacts): ReturnType
     pieces.push(bytes)
     size += bytes.length
   }
-  let tree: LayerTree | undefined
-  let security: readonly string[] = []
-  for (const entry of planned) {
-    if (entry.tree !== tree) {
-      tree = entry.tree
-      security = tree.security.map(descriptor => descriptor.toString('base64'))
-      const root = parentRoot(tree)
-      if (root) add(encodeEntry(root))
+  function content(stream: Stream | undefined): void {
+    if (stream?.blob === undefined) return
+    cuts.push(size)
+    add(padding(sizeOf(stream, facts)))
+  }
+  for (const { tree, names, entries } of planned) {
+    const security = tree.security.map(descriptor => descriptor.toString('base64'))
+    const root = parentRoot(tree)
+    if (root) add(encodeEntry(root))
+    for (const entry of entries) {
+      const path = names.pathOf(entry.dentry)
+      const linkname = entry.type === 'symlink' ? entry.point.target : entry.type === 'hard link' ? names.pathOf(entry.target) : ''
+      const own = entry.type === 'file' ? sizeOf(entry.data, facts) : 0
+      add(encodeEntry({ ...tarEntry(entry, security, lossless), name: path, linkname, size: own }))
+      if (entry.type === 'file') content(entry.data)
+      for (const stream of entry.type === 'hard link' ? [] : entry.streams) {
+        add(encodeEntry(streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts))))
+        content(stream)
+      }
+      if (size < SEGMENT) continue
+      yield { bytes: Buffer.concat(pieces, size), cuts: Uint32Array.from(cuts) }
+      pieces = []
+      cuts = []
+      size = 0
     }
-    add(encodeEntry(tarEntry(entry, security, entry.type === 'file' ? sizeOf(entry.data, facts) : 0)))
-    for (const { suffix, stream } of contentsOf(entry)) {
-      if (suffix !== '') add(encodeEntry(streamEntry(entry, suffix, sizeOf(stream, facts))))
-      if (stream.blob === undefined) continue
-      cuts.push(size)
-      add(padding(sizeOf(stream, facts)))
-    }
-    if (size < SEGMENT) continue
-    yield { bytes: Buffer.concat(pieces, size), cuts: Uint32Array.from(cuts) }
-    pieces = []
-    cuts = []
-    size = 0
   }
   add(TAR_END)
   yield { bytes: Buffer.concat(pieces, size), cuts: Uint32Array.from(cuts) }
@@ -141,11 +200,15 @@ const FLAGS = {
   'hard link': { flag: '1', mode: 0o644 },
 } as const
 
-function tarEntry(entry: LayerEntry, security: readonly string[], size: number): TarEntry {
+/** All of the entry but its name, size and target. */
+function tarEntry(entry: LayerEntry, security: readonly string[], lossless: boolean): Omit<TarEntry, 'name' | 'size' | 'linkname'> {
   const { dentry, type } = entry
+  const { writeTime, attributes } = dentry
+  // A reparse point of no form in the tar is a plain file or directory there
+  const shown = type === 'symlink' ? attributes : attributes & ~FILE_ATTRIBUTE_REPARSE_POINT
   const records: Record<string, string> = {
-    'MSWINDOWS.fileattr': String(dentry.attributes),
-    ...times(dentry.creationTime, dentry.accessTime, dentry.writeTime),
+    'MSWINDOWS.fileattr': String(shown >>> 0),
+    ...times(dentry.creationTime, dentry.accessTime, writeTime),
   }
   const descriptor = dentry.security < 0 ? undefined : security[dentry.security]
   if (type !== 'hard link') {
@@ -153,14 +216,12 @@ function tarEntry(entry: LayerEntry, security: readonly string[], size: number):
     for (const { name, value } of entry.extendedAttributes) records[`MSWINDOWS.xattr.${name}`] = value.toString('base64')
   }
   if (type === 'symlink' && entry.point.mountPoint) records['MSWINDOWS.mountpoint'] = '1'
-  const linkname = type === 'symlink' ? entry.point.target : type === 'hard link' ? entry.target : ''
-  return { name: entry.path, ...FLAGS[type], size, mtime: ustarTime(dentry.writeTime), linkname, records }
+  if (lossless) Object.assign(records, losslessRecords(entry))
+  return { ...FLAGS[type], mtime: ustarTime(writeTime), records }
 }
 
-function streamEntry(entry: LayerEntry, suffix: string, size: number): TarEntry {
-  const { creationTime, accessTime, writeTime } = entry.dentry
-  const records = times(creationTime, accessTime, writeTime)
-  return { name: `${entry.path}${suffix}`, ...FLAGS.file, size, mtime: ustarTime(writeTime), records }
+function streamEntry({ creationTime, accessTime, writeTime }: Dentry, name: string, size: number): TarEntry {
+  return { name, ...FLAGS.file, size, mtime: ustarTime(writeTime), records: times(creationTime, accessTime, writeTime) }
 }
 
 function times(creation: bigint, access: bigint, write: bigint): Record<string, string> {

@@ -7,11 +7,18 @@ import { describe, type Descriptor } from '../oci/descriptor.js'
 import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-type.js'
 import type { Platform } from '../oci/platform.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
+import type { WaitOptions } from '../progress.js'
 import type { WimImage } from '../wim/image.js'
 import { openWim, type WimFile } from '../wim/wim-file.js'
 import type { ImageSource, SourceImage } from './image-source.js'
 
-export interface WimSourceOptions extends LayerFromWimOptions {
+/** How a layer is made of a WIM. */
+export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | keyof WaitOptions> {
+  /** Other WIM files that hold blobs of this one, as a delta WIM needs them: paths, or patterns of the shell. */
+  readonly references?: readonly string[] | undefined
+}
+
+export interface WimSourceOptions extends LayerFromWimOptions, Pick<WimLayerOptions, 'references'> {
   /** The image's name; made from the XML when left out: `nanoserver:10.0.14300.1010`. */
   readonly name?: Reference | undefined
   /** Where the layer is written: once, in its final place. */
@@ -22,8 +29,22 @@ export interface WimSourceOptions extends LayerFromWimOptions {
  * Opens `file`. Its one image is made when it is asked for: the layer goes to the stage, and whoever copies the image finds
  * it there; config and manifest are served from memory. Throws what {@link openWim} throws.
  */
-export async function openWimSource(file: string, { name, stage, ...options }: WimSourceOptions): Promise<ImageSource> {
-  return new WimSource(await openWim(file), name, stage, options)
+export async function openWimSource(file: string, { name, stage, references, ...options }: WimSourceOptions): Promise<ImageSource> {
+  return new WimSource(await openReferencingWim(file, references, options.signal), name, stage, options)
+}
+
+/** Opens `file` with the WIM files that hold what it lacks. Throws what {@link openWim} throws, FILE_NOT_FOUND for a pattern of none. */
+export async function openReferencingWim(
+  file: string, references: readonly string[] = [], signal?: AbortSignal,
+): Promise<WimFile> {
+  const wim = await openWim(file)
+  try {
+    if (references.length > 0) await wim.referenceFiles(references, { glob: true, errorIfNoMatch: true, signal })
+    return wim
+  } catch (error) {
+    await wim[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 class WimSource implements ImageSource {

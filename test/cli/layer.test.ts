@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { incompressible } from '../../fixtures/make/bytes.js'
 import { stowage } from '../support/command.js'
-import { directoryWim, richWim, truncate } from '../support/wims.js'
+import { directoryWim, richWim, truncate, wimlib } from '../support/wims.js'
 
 t.test('stowage layer from-wim prints diffID, digest and sizes, and the same as JSON', async t => {
   const cwd = t.testdir()
@@ -16,10 +16,26 @@ t.test('stowage layer from-wim prints diffID, digest and sizes, and the same as 
   t.match(stdout, /^UtilityVM\/Files +image 2, UtilityVM$/m)
   const json = await stowage(['layer', 'from-wim', wim, '-o', 'again.tar.gz', '--json'], { cwd })
   t.match(JSON.parse(json.stdout), {
-    schema: 'stowage.layer/v1', digest, counts: { symlinks: 8 }, skipped: [],
+    schema: 'stowage.layer/v1', digest, counts: { symlinks: 8 }, skipped: [], warnings: [], lost: { shortNames: 3, objectIds: 1 },
     images: [{ index: 1, name: 'NanoServer' }, { index: 2, name: 'UtilityVM' }],
   })
   t.match(stdout, new RegExp(JSON.parse(json.stdout).diffId))
+  t.match(stdout, /^not carried +3 short names, 1 object id,/m)
+  t.equal(stderr, '')
+})
+
+t.test('stowage layer from-wim takes an order, zstd, what is lost otherwise, and the base of a delta WIM', async t => {
+  const cwd = t.testdir({ old: { same: 'x'.repeat(5000) }, new: { same: 'x'.repeat(5000), fresh: 'y' } })
+  wimlib('capture', join(cwd, 'old'), join(cwd, 'base.wim'), 'old')
+  wimlib('capture', join(cwd, 'new'), join(cwd, 'delta.wim'), 'new', `--delta-from=${join(cwd, 'base.wim')}`)
+  const words = ['layer', 'from-wim', 'delta.wim', '-o', 'layer.tar.zst', '--compression', 'zstd:5', '--order', 'tree', '--lossless', '--json']
+  t.match(await stowage(words, { cwd }), { code: 4, stderr: /Files\/same[^]*hint: .*--ref/ })
+  const { code, stdout, stderr } = await stowage([...words, '--ref', 'ba*.wim', '--ref', 'old*'], { cwd })
+  t.equal(code, 3, `a pattern of nothing: ${stderr}${stdout}`)
+  const made = await stowage([...words, '--ref', 'ba*.wim'], { cwd })
+  t.match(made, { code: 0, stderr: /^warning: a host will refuse this as a base layer: it has no Files\/Windows/ })
+  t.match(JSON.parse(made.stdout), { warnings: [/base layer/], mediaType: /zstd$/, lost: { shortNames: 0 } })
+  t.equal((await stowage([...words.slice(0, 3), '-o', 'quiet', '--ref', 'base.wim', '-q'], { cwd })).stderr, '')
 })
 
 t.test('stowage layer from-wim ends with the code of what went wrong, one sentence and a hint', async t => {

@@ -4,53 +4,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { type LayerFromWimOptions, type WindowsLayer, writeLayerFromWim } from '../../src/layer/from-wim.js'
 import type { ProgressEvent } from '../../src/progress.js'
-import { openWim } from '../../src/wim/wim-file.js'
+import { details, field, make, pythonEntries } from '../support/made-layers.js'
 import { corruptBlob, directoryWim, extendedAttributeWim, flawedWim, richWim, splitWim, WIM_FORMS, wimlib } from '../support/wims.js'
 
 const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-
-async function make(wim: string, output: string, options: LayerFromWimOptions & { force?: boolean } = {}): Promise<WindowsLayer> {
-  await using opened = await openWim(wim)
-  return await writeLayerFromWim(opened, output, options)
-}
-
-interface TarEntry {
-  readonly name: string
-  readonly type: string
-  readonly size: number
-  readonly mode: number
-  readonly linkname: string
-  readonly mtime: number
-  readonly pax: Readonly<Record<string, string>>
-  readonly sha1: string | null
-}
-
-/** The entries as Python's tarfile reads them: a reader that is not ours. */
-function pythonEntries(layer: string): TarEntry[] {
-  const program = `
-import hashlib, json, sys, tarfile
-entries = []
-with tarfile.open(sys.argv[1]) as tar:
-    for e in tar:
-        content = tar.extractfile(e) if e.isreg() else None
-        entries.append(dict(name=e.name, type=e.type.decode(), size=e.size, mode=e.mode, linkname=e.linkname, mtime=e.mtime,
-            pax=e.pax_headers, sha1=hashlib.sha1(content.read()).hexdigest() if content else None))
-sys.stdout.buffer.write(json.dumps(entries).encode())`
-  return JSON.parse(execFileSync('python3', ['-c', program, layer], { encoding: 'utf8', maxBuffer: 1 << 28 })) as TarEntry[]
-}
-
-/** `dir --detailed` of one image, a block of text for each path. */
-function details(wim: string, image: number): Map<string, string> {
-  const blocks = wimlib('dir', wim, String(image), '--detailed').split(/^-{20,}$/m)
-  return new Map(blocks.flatMap(block => {
-    const path = /^Full Path\s+= "(.*)"$/m.exec(block)?.[1]
-    return path === undefined ? [] : [[path, block]]
-  }))
-}
-
-const field = (block: string, name: string): string | undefined => new RegExp(`^\\s*${name}\\s+= (.*)$`, 'm').exec(block)?.[1]
 
 t.test('writeLayerFromWim() says the digests and sizes that sha256sum and gunzip find', async t => {
   const output = join(t.testdir(), 'layer.tar.gz')

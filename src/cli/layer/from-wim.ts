@@ -1,0 +1,97 @@
+/** `stowage layer from-wim`: a layer from an image in a WIM. */
+import type { Argv, CommandModule } from 'yargs'
+import { type WindowsLayer, writeLayerFromWim } from '../../layer/from-wim.js'
+import type { LayerLosses } from '../../layer/lossless.js'
+import { openReferencingWim } from '../../source/wim.js'
+import { type LayerOptions, layerOptions, readLayerOptions } from '../layer-options.js'
+import { count, formatSize, printable, table } from '../render.js'
+import { type GlobalOptions, once, withSession } from '../session.js'
+
+interface Options extends GlobalOptions, LayerOptions {
+  readonly file: string
+  readonly output: string
+  readonly image: string | undefined
+  readonly force: boolean
+}
+
+export const fromWim: CommandModule<GlobalOptions, Options> = {
+  command: 'from-wim <file>',
+  describe: 'Make a Windows layer from a WIM, in one pass, extracting nothing to disk',
+  builder: yargs =>
+    layerOptions(yargs)
+      .positional('file', { type: 'string', demandOption: true, describe: 'The WIM, or any part of a split one' })
+      .option('output', {
+        alias: 'o',
+        type: 'string',
+        demandOption: true,
+        requiresArg: true,
+        coerce: once('output'),
+        describe: 'The layer, a tar: layer.tar.gz',
+      })
+      .option('image', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('image'),
+        describe: 'Number (from 1) or name of the image that becomes Files/; needed where there are several',
+      })
+      .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' })
+      .example('$0 layer from-wim NanoServer.wim -o layer.tar.gz', 'Files/ from the image, UtilityVM/Files/ from the image of that name')
+      .example('$0 layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst', 'Image 2, small rather than fast')
+      .example("$0 layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz", 'A delta WIM, with the WIM files it was made from') as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ file, output, image, force, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report, note }) => {
+      const { references, ...making } = readLayerOptions(options)
+      await using wim = await openReferencingWim(file, references, signal)
+      const layer = await writeLayerFromWim(wim, output, {
+        ...making, image, force, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
+      })
+      report(document(output, layer), text(output, layer))
+    })
+  },
+}
+
+function document(path: string, made: WindowsLayer): Readonly<Record<string, unknown>> {
+  const { mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, image, utilityVm } = made
+  const images = [image, ...(utilityVm ? [utilityVm] : [])].map(({ index, name }) => ({ index, name }))
+  return {
+    schema: 'stowage.layer/v1', path, mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, images,
+  }
+}
+
+function text(path: string, made: WindowsLayer): string {
+  const { counts, image, utilityVm } = made
+  const lost = losses(made.lost)
+  const rows = [
+    ['Files', `image ${image.index}, ${image.name}`],
+    ...(utilityVm ? [['UtilityVM/Files', `image ${utilityVm.index}, ${utilityVm.name}`]] : []),
+    ['entries', entries(counts)],
+    ...(lost === '' ? [] : [['not carried', lost]]),
+    ['diffID', made.diffId],
+    ['digest', made.digest],
+    ['size', `${formatSize(made.size)} (${made.size} bytes)`],
+    ['uncompressed', `${formatSize(made.uncompressedSize)} (${made.uncompressedSize} bytes)`],
+  ]
+  const left = made.skipped.map(path_ => `left out: ${path_}\n`).join('')
+  return printable(`${table(['LAYER', path], rows)}${left}`)
+}
+
+function entries(counts: WindowsLayer['counts']): string {
+  return some([
+    count(counts.directories, 'directory').replace(/directorys$/, 'directories'), count(counts.files, 'file'),
+    count(counts.hardLinks, 'hard link'), count(counts.symlinks, 'symbolic link'), count(counts.streams, 'alternate stream'),
+  ])
+}
+
+function losses(lost: LayerLosses): string {
+  return some([
+    count(lost.shortNames, 'short name'), count(lost.objectIds, 'object id'), `reparse data of ${count(lost.reparseData, 'link')}`,
+    `flags of ${count(lost.reparseFlags, 'reparse point')}`,
+    `flags of extended attributes of ${count(lost.extendedAttributeFlags, 'entry').replace(/entrys$/, 'entries')}`,
+    `Unix data of ${count(lost.unixData, 'entry').replace(/entrys$/, 'entries')}`,
+  ])
+}
+
+/** Those that are not none. */
+function some(words: readonly string[]): string {
+  return words.filter(word => !/(^|of )0 /.test(word)).join(', ')
+}

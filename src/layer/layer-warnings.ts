@@ -1,0 +1,35 @@
+/** What is doubtful about a layer made of a WIM, and no error: the layer is made all the same. */
+import type { WimImage } from '../wim/image.js'
+import type { WimFile } from '../wim/wim-file.js'
+import type { LayerOrder } from './layer-entries.js'
+
+export interface WarningFacts {
+  readonly image: WimImage
+  readonly utilityVm: WimImage | undefined
+  /** Files without which a host refuses a base layer. */
+  readonly missing: readonly string[]
+  readonly order: LayerOrder
+}
+
+/**
+ * A sentence for each doubt. An image with an edition (EDITIONID or INSTALLATIONTYPE in the XML) that has no `UtilityVM` beside
+ * it is one that Windows is installed from: the base OS images of containers come as a pair.
+ */
+export function layerWarnings(wim: WimFile, { image, utilityVm, missing, order }: WarningFacts): string[] {
+  const warnings: string[] = []
+  const { editionId, installationType } = image.windows ?? {}
+  const edition = [editionId, installationType].filter(word => word !== undefined).join(', ')
+  if (edition !== '' && !utilityVm && image.name !== UTILITY_VM) {
+    warnings.push(`image ${image.index} (${edition}) is one that Windows is installed from, not the base of containers: ` +
+      'there is no UtilityVM image beside it, and what it starts is not made to run in a container')
+  }
+  if (missing.length > 0) warnings.push(`a host will refuse this as a base layer: it has no ${missing.join(', ')}`)
+  if (order === 'tree' && wim.info.solid) {
+    warnings.push('a solid WIM is slow to read in the order of its tree, because chunks are decompressed again and again: ' +
+      'export it without --solid first')
+  }
+  return warnings
+}
+
+/** The name of the image that becomes `UtilityVM/Files`. */
+export const UTILITY_VM = 'UtilityVM'
