@@ -10,9 +10,10 @@ export interface ExtendedAttribute {
 
 /**
  * Reads `{ u16 value size, u8 name size, u8 flags, name, NUL, value }` one after another. An attribute with no value means
- * "delete it" to Windows, and is left out. Throws WIM_CORRUPT, and LAYER_UNSUPPORTED for a name that PAX cannot hold.
+ * "delete it" to Windows, and is left out, but for `unix`, where it is like any other and its name is UTF-8.
+ * Throws WIM_CORRUPT, and LAYER_UNSUPPORTED for a name that PAX cannot hold.
  */
-export function parseExtendedAttributes(bytes: Buffer, path: string): ExtendedAttribute[] {
+export function parseExtendedAttributes(bytes: Buffer, path: string, unix = false): ExtendedAttribute[] {
   const attributes: ExtendedAttribute[] = []
   let at = 0
   while (at + 4 <= bytes.length) {
@@ -21,11 +22,11 @@ export function parseExtendedAttributes(bytes: Buffer, path: string): ExtendedAt
     const flags = bytes.readUInt8(at + 3)
     const end = at + 4 + nameSize + 1 + valueSize
     if (end > bytes.length) throw new StowageError('WIM_CORRUPT', `${path}: its extended attributes are cut short`)
-    const name = bytes.toString('latin1', at + 4, at + 4 + nameSize)
+    const name = bytes.toString(unix ? 'utf8' : 'latin1', at + 4, at + 4 + nameSize)
     if (/[=\0]/.test(name)) {
       throw new StowageError('LAYER_UNSUPPORTED', `${path}: a tar cannot hold the extended attribute ${JSON.stringify(name)}`)
     }
-    if (nameSize > 0 && valueSize > 0) attributes.push({ name, flags, value: bytes.subarray(end - valueSize, end) })
+    if (nameSize > 0 && (valueSize > 0 || unix)) attributes.push({ name, flags, value: bytes.subarray(end - valueSize, end) })
     at = end
   }
   return attributes

@@ -1,8 +1,10 @@
 /** FILETIME, the clock of WIM and NTFS: 100 ns since 1601-01-01 UTC, as tar and JSON want it. */
 
 /** 1970-01-01 as a FILETIME. */
-const UNIX_EPOCH = 116_444_736_000_000_000n
+export const UNIX_EPOCH = 116_444_736_000_000_000n
 const UNITS = 10_000_000n
+/** What a FILETIME counts in. */
+export const FILETIME_NANOSECONDS = 100n
 
 /** Decimal seconds since 1970, as PAX has times: `1464566400.1234567`, `-1.5`. Source: POSIX.1-2017, pax. */
 export function paxTime(filetime: bigint): string {

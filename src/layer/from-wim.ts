@@ -1,6 +1,7 @@
 /** Windows layers made from WIM images: read, planned, and run through the addon in one pass, with nothing extracted to disk. */
 import { StowageError } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
+import type { Dentry } from '../wim/dentry.js'
 import { checkedThreads } from '../wim/flags.js'
 import type { WimImage } from '../wim/image.js'
 import type { WimFile } from '../wim/wim-file.js'
@@ -12,6 +13,7 @@ import { layerWarnings, UTILITY_VM } from './layer-warnings.js'
 import type { LayerLosses } from './lossless.js'
 import { isLayerReparseTag } from './reparse-point.js'
 import { Slices } from './slices.js'
+import { planUnixLayer } from './unix-layer.js'
 import { readLayerTree, readReparseData } from './wim-tree.js'
 import { type LayerCounts, planWindowsLayer } from './windows-layer.js'
 
@@ -23,6 +25,11 @@ export interface LayerFromWimOptions extends WaitOptions {
   readonly order?: LayerOrder | undefined
   /** Keep what a Windows layer has no form for in PAX records of our own, which Windows passes over. Other bytes, other digest. */
   readonly lossless?: boolean | undefined
+  /**
+   * Make a plain Linux layer of an image that wimlib captured with `--unix-data`: owners, modes, devices and extended
+   * attributes, no `Files/`, nothing of Windows.
+   */
+  readonly unixData?: boolean | undefined
   /** Leave out what a layer cannot hold (unknown reparse tags, encrypted files) instead of failing. */
   readonly skipUnsupported?: boolean | undefined
   /** Told what is left out, paths with the reason, before the layer is written. */
@@ -42,7 +49,7 @@ export interface WindowsLayer extends WrittenLayer {
   readonly lost: LayerLosses
   /** What is doubtful about the layer, a sentence each. */
   readonly warnings: readonly string[]
-  /** The image that became `Files`, and the one that became `UtilityVM/Files`. */
+  /** The image that became `Files` (or the Linux layer), and the one that became `UtilityVM/Files`. */
   readonly image: WimImage
   readonly utilityVm: WimImage | undefined
 }
@@ -55,23 +62,23 @@ export interface WindowsLayer extends WrittenLayer {
 export async function layerFromWim(
   wim: WimFile, target: { readonly path: string; readonly offset: number }, options: LayerFromWimOptions = {},
 ): Promise<WindowsLayer> {
-  const { signal, onProgress, skipUnsupported = false, order = 'blob', lossless = false } = options
+  const { signal, onProgress, skipUnsupported = false, order = 'blob', lossless = false, unixData = false } = options
+  if (lossless && unixData) throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds nothing of Windows')
   const compression = checkedCompression(options.compression ?? { type: 'gzip' })
   const threads = checkedThreads(options.threads)
   const image = chooseImage(wim, options.image)
-  const utilityVm = image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
+  const utilityVm = unixData || image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
   const slices = new Slices(signal)
-  const trees = [await readLayerTree(wim, image, 'Files', slices)]
-  if (utilityVm) trees.push(await readLayerTree(wim, utilityVm, 'UtilityVM/Files', slices))
+  const tree = await readLayerTree(wim, image, unixData ? '.' : 'Files', slices)
+  const trees = utilityVm ? [tree, await readLayerTree(wim, utilityVm, 'UtilityVM/Files', slices)] : [tree]
   const blobs = wim.blobs()
   const wanted = (tag: number): boolean => lossless || isLayerReparseTag(tag)
   const reparseData = await readReparseData(wim, trees, blobs, wanted, { signal, threads, slices })
-  const plan = await planWindowsLayer(trees, blobs, {
-    skipUnsupported, order, lossless, reparseDataOf: dentry => reparseData.get(dentry), slices,
-  })
+  const planning = { skipUnsupported, order, lossless, reparseDataOf: (dentry: Dentry) => reparseData.get(dentry), slices }
+  const plan = unixData ? await planUnixLayer(tree, blobs, planning) : await planWindowsLayer(trees, blobs, planning)
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   if (plan.skipped.length > 0) options.onSkipped?.(plan.skipped)
-  const warnings = layerWarnings(wim, { image, utilityVm, missing: plan.missing, order })
+  const warnings = layerWarnings(wim, { image, utilityVm, missing: plan.missing, order, unixData, withoutUnixData: plan.withoutUnixData })
   for (const warning of warnings) options.onWarning?.(warning)
   const subject = wim.path ?? 'a new WIM'
   onProgress?.({ type: 'stage', stage: 'convert', subject })

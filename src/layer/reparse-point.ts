@@ -47,6 +47,17 @@ export function encodeReparsePoint({ target, mountPoint }: ReparsePoint): Buffer
 
 const SYMLINK_FLAG_RELATIVE = 1
 
+/**
+ * The target of a symbolic link of Unix, as wimlib stores one: slashes and backslashes change places, and a target that begins
+ * with a slash is one on `C:`. Throws WIM_CORRUPT.
+ */
+export function parseUnixLink(tag: number, data: Buffer, path: string): string {
+  const { target, mountPoint } = parseReparsePoint(tag, data, path)
+  const relative = !mountPoint && (data.readUInt32LE(8) & SYMLINK_FLAG_RELATIVE) !== 0
+  const rooted = relative ? target : target.replace(/^[A-Za-z]:(?=\\)/, '')
+  return rooted.replace(/[\\/]/g, slash => (slash === '/' ? '\\' : '/'))
+}
+
 function name(data: Buffer, base: number, offset: number, size: number, path: string): string {
   if (base + offset + size > data.length || size % 2 !== 0) throw corrupt(path)
   return data.toString('utf16le', base + offset, base + offset + size)

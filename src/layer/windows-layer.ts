@@ -34,6 +34,8 @@ export interface LayerPlan {
   readonly lost: LayerLosses
   /** Files without which a host refuses a base layer, and which are not there. */
   readonly missing: readonly string[]
+  /** Of a Linux layer, how many entries have no owner and mode of their own. */
+  readonly withoutUnixData: number
 }
 
 export interface LayerCounts {
@@ -90,11 +92,12 @@ export async function planWindowsLayer(trees: readonly LayerTree[], facts: BlobF
     skipped,
     lost: lost.losses(),
     missing: await missingFiles(planned, slices),
+    withoutUnixData: 0,
   }
 }
 
 /** The blobs of a layer, in its order. */
-class BlobPlan {
+export class BlobPlan {
   readonly #sizes: Float64Array
   #blobs = new Uint32Array(1024)
   #count = 0

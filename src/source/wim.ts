@@ -13,12 +13,12 @@ import { openWim, type WimFile } from '../wim/wim-file.js'
 import type { ImageSource, SourceImage } from './image-source.js'
 
 /** How a layer is made of a WIM. */
-export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | keyof WaitOptions> {
+export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | 'unixData' | keyof WaitOptions> {
   /** Other WIM files that hold blobs of this one, as a delta WIM needs them: paths, or patterns of the shell. */
   readonly references?: readonly string[] | undefined
 }
 
-export interface WimSourceOptions extends LayerFromWimOptions, Pick<WimLayerOptions, 'references'> {
+export interface WimSourceOptions extends Omit<LayerFromWimOptions, 'unixData'>, Pick<WimLayerOptions, 'references'> {
   /** The image's name; made from the XML when left out: `nanoserver:10.0.14300.1010`. */
   readonly name?: Reference | undefined
   /** Where the layer is written: once, in its final place. */

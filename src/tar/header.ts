@@ -23,6 +23,9 @@ export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK)
 /** Largest size the eleven octal digits of a ustar header hold: 8 GiB less one byte. */
 const USTAR_SIZE_LIMIT = 0o77777777777
 
+/** Largest owner the seven octal digits of a ustar header hold. */
+const USTAR_ID_LIMIT = 0o7777777
+
 /**
  * What stands before the content of `member`: 512 bytes, or 1536 and more where the name or the size needs PAX.
  * The same member gives the same bytes. Throws INVALID_ARGUMENT for a name that must not stand in an archive.
@@ -38,39 +41,47 @@ export function encodeHeader(member: TarMember): Uint8Array {
 /** Any entry, field by field: nothing is added to its name, and its records are written as they are. */
 export interface TarEntry {
   readonly name: string
-  /** POSIX typeflag: 0 file, 1 hard link, 2 symbolic link, 5 directory. */
-  readonly flag: '0' | '1' | '2' | '5'
+  /** POSIX typeflag: 0 file, 1 hard link, 2 symbolic link, 3 character device, 4 block device, 5 directory, 6 FIFO. */
+  readonly flag: '0' | '1' | '2' | '3' | '4' | '5' | '6'
   readonly mode: number
   readonly size: number
   /** Whole seconds since 1970; what ustar cannot hold belongs into `records` as well. */
   readonly mtime: number
   readonly linkname?: string
-  /** PAX records of the caller's own, written in the order of their keys. */
-  readonly records?: Readonly<Record<string, string>>
+  /** 0 when left out; what ustar cannot hold goes into a record. */
+  readonly uid?: number
+  readonly gid?: number
+  /** Of a device: at most 2097151 each, which is more than Linux has. */
+  readonly device?: { readonly major: number; readonly minor: number }
+  /** PAX records of the caller's own, written in the order of their keys. A value may be any bytes. */
+  readonly records?: Readonly<Record<string, string | Uint8Array>>
 }
 
 /**
  * The bytes before the content of `entry`, with PAX records of its own, and `path`, `linkpath` and `size` where ustar ends.
  */
 export function encodeEntry(entry: TarEntry): Uint8Array {
-  const { name, flag, mode, size, mtime, linkname = '' } = entry
+  const { name, flag, mode, size, mtime, linkname = '', uid = 0, gid = 0, device } = entry
   const parts = splitName(name)
   const fits = /^[\x20-\x7e]{0,100}$/.test(linkname)
-  const records: Record<string, string> = {
+  const records: Record<string, string | Uint8Array> = {
     ...entry.records,
     ...(parts ? {} : { path: name }),
     ...(fits ? {} : { linkpath: linkname }),
     ...(size > USTAR_SIZE_LIMIT ? { size: String(size) } : {}),
+    ...(uid > USTAR_ID_LIMIT ? { uid: String(uid) } : {}),
+    ...(gid > USTAR_ID_LIMIT ? { gid: String(gid) } : {}),
   }
   const { prefix, rest } = parts ?? { prefix: '', rest: shorten(name) }
-  const body = Object.keys(records).sort().map(key => paxRecord(key, records[key] ?? '')).join('')
-  const bodySize = Buffer.byteLength(body)
+  const body = paxBody(records)
+  const bodySize = typeof body === 'string' ? Buffer.byteLength(body) : body.length
   const before = bodySize === 0 ? 0 : BLOCK + bodySize + paddingSize(bodySize)
   const bytes = Buffer.allocUnsafe(before + BLOCK).fill(0)
   if (before > 0) {
     const extended = `PaxHeaders/${shorten(name).slice(0, 80)}`
     writeBlock(bytes, { prefix: '', name: extended, linkname: '', mode: 0o644, size: bodySize, mtime, flag: 'x' })
-    bytes.write(body, BLOCK)
+    if (typeof body === 'string') bytes.write(body, BLOCK)
+    else bytes.set(body, BLOCK)
   }
   writeBlock(bytes.subarray(before), {
     prefix,
@@ -80,6 +91,9 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
     size: size > USTAR_SIZE_LIMIT ? 0 : size,
     mtime,
     flag,
+    uid: Math.min(uid, USTAR_ID_LIMIT),
+    gid: Math.min(gid, USTAR_ID_LIMIT),
+    device,
   })
   return bytes
 }
@@ -119,22 +133,25 @@ interface Fields {
   readonly size: number
   readonly mtime: number
   readonly flag: string
+  readonly uid?: number
+  readonly gid?: number
+  readonly device?: TarEntry['device'] | undefined
 }
 
 /** Fills the first 512 bytes of `header`, which are zero. */
-function writeBlock(header: Buffer, { prefix, name, linkname, mode, size, mtime, flag }: Fields): void {
+function writeBlock(header: Buffer, { prefix, name, linkname, mode, size, mtime, flag, uid = 0, gid = 0, device }: Fields): void {
   header.write(name, 0, 100, 'latin1')
   header.write(octal(mode, 7), 100, 'latin1')
-  header.write(octal(0, 7), 108, 'latin1')
-  header.write(octal(0, 7), 116, 'latin1')
+  header.write(octal(uid, 7), 108, 'latin1')
+  header.write(octal(gid, 7), 116, 'latin1')
   header.write(octal(size, 11), 124, 'latin1')
   header.write(octal(mtime, 11), 136, 'latin1')
   header.write('        ', 148, 'latin1')
   header.write(flag, 156, 'latin1')
   header.write(linkname, 157, 100, 'latin1')
   header.write('ustar\u000000', 257, 'latin1')
-  header.write(octal(0, 7), 329, 'latin1')
-  header.write(octal(0, 7), 337, 'latin1')
+  header.write(octal(device?.major ?? 0, 7), 329, 'latin1')
+  header.write(octal(device?.minor ?? 0, 7), 337, 'latin1')
   header.write(prefix, 345, 155, 'latin1')
   header.write(`${octal(checksum(header), 6)}\0 `, 148, 'latin1')
 }
@@ -168,6 +185,25 @@ function splitName(name: string): { readonly prefix: string; readonly rest: stri
 /** Something like `name` for a reader that does not know PAX. */
 function shorten(name: string): string {
   return name.replace(/[^\x20-\x7e]/g, '_').slice(0, 100)
+}
+
+/** The records in the order of their keys; bytes where one of them is no text. */
+function paxBody(records: Readonly<Record<string, string | Uint8Array>>): string | Buffer {
+  const pieces = Object.keys(records).sort().map(key => {
+    const value = records[key] ?? ''
+    return typeof value === 'string' ? paxRecord(key, value) : binaryRecord(key, value)
+  })
+  const texts = pieces.filter(piece => typeof piece === 'string')
+  if (texts.length === pieces.length) return texts.join('')
+  return Buffer.concat(pieces.map(piece => (typeof piece === 'string' ? Buffer.from(piece) : piece)))
+}
+
+/** As {@link paxRecord}. */
+function binaryRecord(key: string, value: Uint8Array): Buffer {
+  const rest = Buffer.byteLength(` ${key}=\n`) + value.length
+  let length = rest + String(rest).length
+  length = rest + String(length).length
+  return Buffer.concat([Buffer.from(`${length} ${key}=`), value, Buffer.from('\n')])
 }
 
 /** `"<length> key=value\n"`, where the length counts itself. */

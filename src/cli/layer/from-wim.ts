@@ -12,6 +12,7 @@ interface Options extends GlobalOptions, LayerOptions {
   readonly output: string
   readonly image: string | undefined
   readonly force: boolean
+  readonly 'unix-data': boolean
 }
 
 export const fromWim: CommandModule<GlobalOptions, Options> = {
@@ -34,18 +35,23 @@ export const fromWim: CommandModule<GlobalOptions, Options> = {
         coerce: once('image'),
         describe: 'Number (from 1) or name of the image that becomes Files/; needed where there are several',
       })
+      .option('unix-data', {
+        type: 'boolean',
+        default: false,
+        describe: 'Make a plain Linux layer of an image captured with --unix-data: owners, modes, devices, extended attributes',
+      })
       .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' })
       .example('$0 layer from-wim NanoServer.wim -o layer.tar.gz', 'Files/ from the image, UtilityVM/Files/ from the image of that name')
       .example('$0 layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst', 'Image 2, small rather than fast')
       .example("$0 layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz", 'A delta WIM, with the WIM files it was made from') as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ file, output, image, force, ...options }) => {
+  handler: async ({ file, output, image, force, 'unix-data': unixData, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const { references, ...making } = readLayerOptions(options)
       await using wim = await openReferencingWim(file, references, signal)
       const layer = await writeLayerFromWim(wim, output, {
-        ...making, image, force, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
+        ...making, image, force, unixData, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
       })
-      report(document(output, layer), text(output, layer))
+      report(document(output, layer), text(output, layer, unixData))
     })
   },
 }
@@ -58,11 +64,11 @@ function document(path: string, made: WindowsLayer): Readonly<Record<string, unk
   }
 }
 
-function text(path: string, made: WindowsLayer): string {
+function text(path: string, made: WindowsLayer, unixData: boolean): string {
   const { counts, image, utilityVm } = made
   const lost = losses(made.lost)
   const rows = [
-    ['Files', `image ${image.index}, ${image.name}`],
+    [unixData ? '/' : 'Files', `image ${image.index}, ${image.name}`],
     ...(utilityVm ? [['UtilityVM/Files', `image ${utilityVm.index}, ${utilityVm.name}`]] : []),
     ['entries', entries(counts)],
     ...(lost === '' ? [] : [['not carried', lost]]),
