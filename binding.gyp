@@ -4,6 +4,7 @@
       "target_name": "stowage",
       "sources": [
         "native/addon.cc",
+        "native/attributes.cc",
         "native/blob_stream.cc",
         "native/capture_job.cc",
         "native/codec.cc",

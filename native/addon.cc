@@ -3,6 +3,7 @@
 #include <wimlib.h>
 
 #include "addon_data.h"
+#include "attributes.h"
 #include "blob_stream.h"
 #include "capture_job.h"
 #include "codec.h"
@@ -46,6 +47,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   CaptureJob::Register(env, exports);
   WimJob::Register(env, exports);
   RegisterPipe(env, exports);
+  RegisterAttributes(env, exports);
   RegisterCodec(env, exports);
   RegisterMount(env, exports);
   exports.Set("setUp", Napi::Function::New<SetUp>(env, "setUp"));

@@ -93,7 +93,13 @@ export { parseUpdateScript, type UpdateScriptOptions } from './wim/update-script
 export { parseSourceList } from './wim/source-list.js'
 export type { Dentry, Metadata, Stream } from './wim/dentry.js'
 
-// Windows layers
+// Layers
+export {
+  type DirectoryLayer,
+  layerFromDirectory,
+  type LayerFromDirectoryOptions,
+  writeLayerFromDirectory,
+} from './layer/from-directory.js'
 export type { LayerCompression } from './layer/compression.js'
 export {
   type LayerFromWimOptions,

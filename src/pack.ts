@@ -11,6 +11,7 @@ import type { WaitOptions } from './progress.js'
 import type { ImageSource } from './source/image-source.js'
 import { type Location, parseLocation } from './source/location.js'
 import type { WimLayerOptions } from './source/wim.js'
+import { sourceDateEpoch } from './tar/source-date-epoch.js'
 
 export interface PackOptions extends WaitOptions {
   /** Names for the image instead of its own; only where one image is packed. */
@@ -50,7 +51,7 @@ interface Prepared {
  * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
 export async function pack(images: readonly string[], output: string, options: PackOptions = {}): Promise<PackResult> {
-  const { names, host, layer, signal, onProgress, epoch = epochOf(process.env['SOURCE_DATE_EPOCH']) } = options
+  const { names, host, layer, signal, onProgress, epoch = sourceDateEpoch() } = options
   if (output === '' || output === '-') {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(output)} is no output: a bundle is a directory or a file`, {
       hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
@@ -154,18 +155,6 @@ function nameToGive(text: string): Reference {
   throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, {
     hint: 'Write name:tag.',
   })
-}
-
-/** SOURCE_DATE_EPOCH as a number of seconds. Throws INVALID_ARGUMENT. Source: reproducible-builds.org, SOURCE_DATE_EPOCH. */
-function epochOf(text: string | undefined): number | undefined {
-  if (text === undefined || text === '') return undefined
-  const epoch = Number(text)
-  // a ustar header holds eleven octal digits; a Date a little less than 2^43 seconds
-  if (/^\d+$/.test(text) && epoch <= 0o77777777777) return epoch
-  throw new StowageError(
-    'INVALID_ARGUMENT',
-    `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, not a number of seconds since 1970`,
-  )
 }
 
 async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {

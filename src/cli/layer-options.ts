@@ -1,4 +1,4 @@
-/** The options of every command that makes layers of WIM files. */
+/** The options of commands that make layers. */
 import type { Argv } from 'yargs'
 import { StowageError } from '../errors.js'
 import type { LayerCompression } from '../layer/compression.js'
@@ -6,16 +6,20 @@ import type { LayerOrder } from '../layer/layer-entries.js'
 import type { WimLayerOptions } from '../source/wim.js'
 import { once } from './session.js'
 
-export interface LayerOptions {
+/** Of every command that makes layers. */
+export interface CompressionOptions {
   readonly compression: string
   readonly threads: number | undefined
+}
+
+export interface LayerOptions extends CompressionOptions {
   readonly 'skip-unsupported': boolean
   readonly order: LayerOrder
   readonly lossless: boolean
   readonly ref: readonly string[] | undefined
 }
 
-export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
+export function compressionOptions<T>(yargs: Argv<T>): Argv<T> {
   return yargs
     .option('compression', {
       type: 'string',
@@ -28,7 +32,11 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
       type: 'number',
       requiresArg: true,
       describe: 'Threads that decompress and compress; all processors when left out',
-    })
+    }) as unknown as Argv<T> // yargs does not type coerce
+}
+
+export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
+  return compressionOptions(yargs)
     .option('skip-unsupported', {
       type: 'boolean',
       default: false,
@@ -61,7 +69,8 @@ export function readLayerOptions(
   return { compression: parseCompression(compression), threads, skipUnsupported, order, lossless, references }
 }
 
-function parseCompression(words: string): LayerCompression {
+/** Throws INVALID_ARGUMENT. */
+export function parseCompression(words: string): LayerCompression {
   const match = /^(?:(none)|(gzip|zstd)(?::(\d+))?)$/.exec(words)
   if (!match) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is no compression of a layer`, {

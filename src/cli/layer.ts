@@ -2,6 +2,7 @@
 import type { CommandModule } from 'yargs'
 import { check } from './layer/check.js'
 import { diff } from './layer/diff.js'
+import { fromDir } from './layer/from-dir.js'
 import { fromWim } from './layer/from-wim.js'
 import { inspect } from './layer/inspect.js'
 import { toWim } from './layer/to-wim.js'
@@ -10,10 +11,11 @@ import type { GlobalOptions } from './session.js'
 /** `stowage layer`, which is nothing without one of its own commands. */
 export const layer: CommandModule<GlobalOptions, GlobalOptions> = {
   command: 'layer <command>',
-  describe: 'Layers: from and to WIM files, checked, inspected, compared',
+  describe: 'Layers: from WIM files and directories, to WIM files; checked, inspected, compared',
   builder: yargs =>
     yargs
       .command(fromWim)
+      .command(fromDir)
       .command(toWim)
       .command(check)
       .command(inspect)

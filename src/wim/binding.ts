@@ -21,6 +21,8 @@ export interface Binding {
   setUp(flags: number): void
   /** File descriptors of a pipe, both blocking; whoever calls it closes them. */
   openPipe(): { readonly read: number; readonly write: number }
+  /** Of each path, links not followed: on Linux, and none elsewhere. Throws a system error naming the path. */
+  extendedAttributes(paths: readonly string[]): Promise<readonly (readonly { readonly name: Buffer; readonly value: Buffer }[])[]>
   /** Mounts an image and ends the process, or throws: for `mount-child.ts`. Arguments: `native/wim/mount.h`. */
   mountImage(request: NativeArguments): void
   /** For `mount-child.ts`: cannot be cancelled, and what it trusts may be wrong. */

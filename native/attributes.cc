@@ -1,0 +1,99 @@
+#include "attributes.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#ifdef __linux__
+#include <sys/xattr.h>
+
+#include <cerrno>
+#endif
+
+#include "promise_worker.h"
+
+namespace {
+
+struct Attribute {
+  std::string name;
+  std::string value;
+};
+// One list for each path.
+using Lists = std::vector<std::vector<Attribute>>;
+
+#ifdef __linux__
+
+// Calls `read` with room until what it gives fits, which may have grown since it was asked for its size.
+template <typename Read>
+bool ReadAll(Read read, std::string* bytes, const std::string& doing) {
+  for (;;) {
+    const ssize_t size = read(nullptr, 0);
+    if (size >= 0) {
+      bytes->resize(static_cast<size_t>(size));
+      if (size == 0) return true;
+      const ssize_t found = read(&(*bytes)[0], bytes->size());
+      if (found >= 0) {
+        bytes->resize(static_cast<size_t>(found));
+        return true;
+      }
+    }
+    if (errno == ENOTSUP || errno == ENODATA) return false;
+    if (errno != ERANGE) throw wim::SystemError(errno, doing);
+  }
+}
+
+std::vector<Attribute> AttributesOf(const std::string& path) {
+  std::vector<Attribute> attributes;
+  std::string names;
+  const auto list = [&](char* to, size_t size) { return llistxattr(path.c_str(), to, size); };
+  if (!ReadAll(list, &names, "list the extended attributes of " + path)) return attributes;
+  for (size_t at = 0; at < names.size(); at += attributes.back().name.size() + 1) {
+    attributes.push_back({names.c_str() + at, {}});
+    const std::string& name = attributes.back().name;
+    const auto get = [&](char* to, size_t size) { return lgetxattr(path.c_str(), name.c_str(), to, size); };
+    ReadAll(get, &attributes.back().value, "read the extended attribute " + name + " of " + path);
+  }
+  return attributes;
+}
+
+#else
+
+std::vector<Attribute> AttributesOf(const std::string&) { return {}; }
+
+#endif
+
+// extendedAttributes(paths: string[]): Promise<{ name: Buffer, value: Buffer }[][]>, links not followed. Elsewhere than
+// on Linux there are none.
+Napi::Value ExtendedAttributes(const Napi::CallbackInfo& info) {
+  const auto list = info[0].As<Napi::Array>();
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < list.Length(); i++) paths.push_back(list.Get(i).As<Napi::String>().Utf8Value());
+  return PromiseWorker<Lists>::Run(
+      info.Env(), "attributes",
+      [paths = std::move(paths)] {
+        Lists lists;
+        for (const std::string& path : paths) lists.push_back(AttributesOf(path));
+        return lists;
+      },
+      [](Napi::Env env, Lists& lists) -> Napi::Value {
+        Napi::Array all = Napi::Array::New(env, lists.size());
+        for (uint32_t i = 0; i < lists.size(); i++) {
+          Napi::Array own = Napi::Array::New(env, lists[i].size());
+          for (uint32_t n = 0; n < lists[i].size(); n++) {
+            const Attribute& attribute = lists[i][n];
+            Napi::Object object = Napi::Object::New(env);
+            object.Set("name", Napi::Buffer<char>::Copy(env, attribute.name.data(), attribute.name.size()));
+            object.Set("value", Napi::Buffer<char>::Copy(env, attribute.value.data(), attribute.value.size()));
+            own.Set(n, object);
+          }
+          all.Set(i, own);
+        }
+        return all;
+      });
+}
+
+}  // namespace
+
+void RegisterAttributes(Napi::Env env, Napi::Object exports) {
+  exports.Set("extendedAttributes", Napi::Function::New<ExtendedAttributes>(env, "extendedAttributes"));
+}
