@@ -9,7 +9,8 @@ import {
 import { upcase } from '../wim/upcase.js'
 import { type ExtendedAttribute, parseExtendedAttributes } from './extended-attribute.js'
 import { canonicalPlaces, LayerNames } from './layer-names.js'
-import { encodeReparsePoint, isLayerReparseTag, parseReparsePoint, type ReparsePoint } from './reparse-point.js'
+import { encodeReparseData } from './reparse-data.js'
+import { isLayerReparseTag, parseReparsePoint, type ReparsePoint } from './reparse-point.js'
 import { type Slices, sortInSlices } from './slices.js'
 
 /** One image of a WIM, with all that its entries need. */
@@ -130,7 +131,7 @@ function entryOf(
       if (point.target === '' || point.target.includes('\0') || /\p{Surrogate}/u.test(point.target)) {
         return `a link to ${JSON.stringify(point.target)}, which a tar cannot hold`
       }
-      if (encodeReparsePoint(point).equals(reparseData)) reparseData = undefined
+      if (encodeReparseData(point.target, point.mountPoint).equals(reparseData)) reparseData = undefined
     }
   }
   let extendedAttributes: readonly ExtendedAttribute[] = NONE

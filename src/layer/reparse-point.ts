@@ -28,23 +28,6 @@ export function parseReparsePoint(tag: number, data: Buffer, path: string): Repa
   return { target: print === '' ? printable(substitute) : print, mountPoint }
 }
 
-/**
- * The reparse data that Windows' importer makes of a link in a layer. Source: go-winio's documented behaviour: the target is
- * the print name; the substitute name, which stands first, is the target as NT has it; both end in a NUL that is not counted.
- */
-export function encodeReparsePoint({ target, mountPoint }: ReparsePoint): Buffer {
-  const absolute = /^(\\\\|[A-Za-z]:)/.test(target)
-  const substitute = target.startsWith('\\\\?\\') ? `\\??\\${target.slice(4)}`
-    : target.startsWith('\\\\') ? `\\??\\UNC\\${target.slice(2)}`
-      : absolute ? `\\??\\${target}` : target
-  const sizes = [substitute.length * 2, target.length * 2] as const
-  const flags = mountPoint ? [] : [absolute ? 0 : SYMLINK_FLAG_RELATIVE, 0]
-  const head = [0, sizes[0], sizes[0] + 2, sizes[1], ...flags]
-  const bytes = Buffer.alloc(head.length * 2)
-  head.forEach((value, n) => bytes.writeUInt16LE(value & 0xffff, n * 2))
-  return Buffer.concat([bytes, Buffer.from(`${substitute}\0${target}\0`, 'utf16le')])
-}
-
 const SYMLINK_FLAG_RELATIVE = 1
 
 /**
