@@ -14,7 +14,9 @@ constexpr size_t kGzipBlock = 1u << 20;
 // One zstd frame: its history is as long at the usual levels. On a gigabyte, frames of 1 MiB cost four per cent against
 // one frame, of 2 MiB two, and of 4 MiB one, but twice the memory.
 constexpr size_t kZstdBlock = 2u << 20;
-constexpr uint64_t kReadWindow = 16u << 20;
+// Decompressed blobs ahead of the stream: two batches a thread, and enough for two threads.
+constexpr uint64_t kReadWindow = 8u << 20;
+constexpr uint64_t kThreadWindow = 2u << 20;
 // Below this many queued bytes of plan the observer is asked for more.
 constexpr size_t kLowWater = 1u << 20;
 
@@ -69,7 +71,8 @@ LayerResult LayerStream::RunPlan() {
   pool_ = std::make_unique<WorkerPool>(std::max(1u, options_.threads));
   block_.reserve(BlockSize());
   std::unique_ptr<BlobReader> reader;
-  if (archive_) reader = std::make_unique<BlobReader>(archive_->blobs(), blobs_, *pool_, kReadWindow);
+  const uint64_t window = std::max(kReadWindow, pool_->size() * kThreadWindow);
+  if (archive_) reader = std::make_unique<BlobReader>(archive_->blobs(), blobs_, *pool_, window);
   Segment segment;
   while (Take(&segment)) {
     size_t done = 0;
@@ -154,7 +157,9 @@ void LayerStream::EndBlock() {
       });
     });
   }
-  WriteBlocks(2 * pool_->size() + 2);
+  // Large blocks keep the threads busy in smaller numbers.
+  const bool large = BlockSize() > kGzipBlock;
+  WriteBlocks((large ? 1 : 2) * pool_->size() + 2);
 }
 
 // Writes the blocks that are compressed, in order, until at most `leave` are on their way.

@@ -3,11 +3,11 @@ import { setImmediate } from 'node:timers/promises'
 import { abortError } from '../errors.js'
 
 /** How long a slice takes, in milliseconds. */
-const SLICE = 10
+const SLICE = 5
 /** Items between looks at the clock. */
-const LOOK = 64
+const LOOK = 32
 /** Items sorted at once: a few milliseconds. */
-const RUN = 2048
+const RUN = 1024
 
 /** Made for one piece of work: a loop asks {@link due} for each item, and waits for {@link rest} when it is. */
 export class Slices {

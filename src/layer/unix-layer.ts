@@ -30,7 +30,7 @@ const NONE: readonly never[] = []
 const FORMATS: Readonly<Record<number, UnixEntry['type']>> = {
   0o010000: 'fifo', 0o020000: 'character device', 0o040000: 'directory', 0o060000: 'block device', 0o100000: 'file', 0o120000: 'symlink',
 }
-const SEGMENT = 128 * 1024
+const SEGMENT = 64 * 1024
 
 /**
  * Plans the layer of one image, its root as `./`: directories, links and devices first, then files, then hard links. Where a

@@ -53,7 +53,7 @@ export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf
 }
 
 /** Segments handed over at a time, in bytes: some hundred headers. */
-const SEGMENT = 128 * 1024
+const SEGMENT = 64 * 1024
 
 /**
  * Plans the layer of `trees`, one after another, each in the order of {@link layerEntries}; alternate data streams follow
