@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { corpusForms, corpusWim } from './corpus.mjs'
-import { measure, median } from './measure.mjs'
-import { megabytes, peak, ratioOf } from './report.mjs'
+import { measure, measureNode, median } from './measure.mjs'
+import { held, megabytes, peak, ratioOf } from './report.mjs'
 
 const MAIN = resolve(import.meta.dirname, '..', 'dist', 'cli', 'main.js')
 const FLOOR = resolve(import.meta.dirname, 'layer-floor.mjs')
@@ -54,10 +54,11 @@ async function compare({ name, compression, peer, ratio, size, rss }, wim, { wor
   const what = `layer, ${name}`
   const pairs = await report.alternate(what, () => ours(wim, compression, work), () => theirs(wim, peer, work), rounds)
   const sizes = median(pairs.map(pair => pair.ours.size / pair.peer.size))
-  report.row(what, `wimlib-imagex apply, tar | ${peer}, 2 x sha256sum`, pairs, `size x${sizes.toFixed(2)}`)
+  report.row(what, `wimlib-imagex apply, tar | ${peer}, 2 x sha256sum`, pairs, `size x${sizes.toFixed(2)}, event loop held ${held(pairs)} ms`)
   report.promise(ratioOf(pairs) >= ratio, `${what} at least ${ratio} times as fast as apply, tar and ${peer}: ${ratioOf(pairs).toFixed(1)}`)
   report.promise(sizes <= size, `${what} no more than ${size} times the size of ${peer}: ${sizes.toFixed(3)}`)
   report.promise(peak(pairs) <= rss, `${what} with a peak RSS of at most ${megabytes(rss)}: ${megabytes(peak(pairs))}`)
+  report.promise(held(pairs) <= 50, `${what} with an event loop never held over 50 ms: ${held(pairs)}`)
   const strays = pairs.flatMap(pair => pair.ours.strays)
   report.promise(strays.length === 0, `no temporary files: ${strays.join(', ')}`)
 }
@@ -67,7 +68,7 @@ async function ours(wim, compression, work) {
   const temporary = fresh(work, 'tmp')
   const output = join(directory, 'layer')
   const args = [MAIN, 'layer', 'from-wim', wim, '--image', '1', '--compression', compression, '-o', output]
-  const run = await measure(process.execPath, args, { env: { TMPDIR: temporary }, watched: [directory, temporary], output })
+  const run = await measureNode(args, { env: { TMPDIR: temporary }, watched: [directory, temporary], output })
   return { ...run, size: statSync(output).size } // throws when it did not leave the file it promised
 }
 

@@ -1,7 +1,10 @@
 /** Runs a command and says how long it took, how much memory it held at most, and which files it made on the way. */
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
+const LOOP = new URL('loop.mjs', import.meta.url).href
 const POLL = 20 // milliseconds; the kernel keeps the high-water mark between two looks
 
 /**
@@ -29,6 +32,19 @@ export async function measure(command, args, { env = {}, watched = [], output = 
   clearInterval(look)
   if (status !== 0) throw new Error(`${[command, ...args].join(' ')} exited with status ${status}:\n${text}`)
   return { seconds, rss, strays: [...strays] }
+}
+
+/** {@link measure} of a script of Node.js, with `loop`: the milliseconds its event loop was kept from its work at most. */
+export async function measureNode(args, options = {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'stowage-bench-loop-'))
+  const told = join(directory, 'loop')
+  try {
+    const env = { ...options.env, STOWAGE_BENCH_LOOP: told }
+    const run = await measure(process.execPath, ['--import', LOOP, ...args], { ...options, env })
+    return { ...run, loop: Number(readFileSync(told, 'utf8')) }
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 }
 
 export function median(values) {

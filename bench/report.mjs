@@ -48,6 +48,11 @@ export function peak(pairs) {
   return Math.max(...pairs.map(({ ours }) => ours.rss))
 }
 
+/** Milliseconds that our event loop was kept from its work at most: the median of the rounds, for the machine has other work. */
+export function held(pairs) {
+  return Math.round(median(pairs.map(({ ours }) => ours.loop)))
+}
+
 export function megabytes(bytes) {
   return `${Math.round(bytes / 1e6)} MB`
 }

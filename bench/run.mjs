@@ -1,5 +1,5 @@
 /**
- * Ratios against peers: `npm run bench [-- [layer] [bundle] [wim] [--quick]]`, all when none is named. Ours and the peer run
+ * Ratios against peers: `npm run bench [-- [layer] [to-wim] [bundle] [wim] [--quick]]`, all when none is named. Ours and the peer run
  * in turns on the same warm cache. Ends with status 1 when a promise of ours does not hold; those are about the full size,
  * so `--quick` only shows.
  */
@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { corpusLayout } from './corpus.mjs'
 import { benchLayer } from './layer.mjs'
+import { benchToWim } from './to-wim.mjs'
 import { measure } from './measure.mjs'
 import { megabytes, ratioOf, report as newReport } from './report.mjs'
 import { benchWim } from './wim.mjs'
@@ -16,7 +17,12 @@ import { benchWim } from './wim.mjs'
 const MIB = 1024 * 1024
 const MAIN = resolve(import.meta.dirname, '..', 'dist', 'cli', 'main.js')
 
-const PARTS = { layer: () => benchLayer({ size, rounds, report }), bundle: benchVerify, wim: () => benchWim({ size, rounds, report }) }
+const PARTS = {
+  layer: () => benchLayer({ size, rounds, report }),
+  'to-wim': () => benchToWim({ size, rounds, report }),
+  bundle: benchVerify,
+  wim: () => benchWim({ size, rounds, report }),
+}
 
 const quick = process.argv.includes('--quick')
 const rounds = quick ? 2 : 3

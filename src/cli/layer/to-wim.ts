@@ -5,6 +5,7 @@ import { fileError, StowageError } from '../../errors.js'
 import { parseRfc3339 } from '../../layer/pax-time.js'
 import { type WimCompression, type WimFromLayers, type WimFromLayersOptions, writeWimFromLayers } from '../../layer/to-wim.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
+import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { count, formatSize, lostText, printable, table } from '../render.js'
 import { type GlobalOptions, once, withSession } from '../session.js'
 import { parseCompression } from '../wim/values.js'
@@ -83,7 +84,7 @@ async function readOptions(options: Omit<Options, 'layer' | 'output' | 'force'>)
     architecture: options.arch ?? platform?.architecture,
     osVersion: options['os-version'] ?? platform?.['os.version'],
     created: config?.created === undefined ? undefined : parseRfc3339(config.created)?.time,
-    epoch: epochOf(process.env['SOURCE_DATE_EPOCH']),
+    epoch: sourceDateEpoch(),
   }
 }
 
@@ -101,10 +102,6 @@ function compressionOf(words: string): WimCompression {
   throw new StowageError('INVALID_ARGUMENT', '--compress: a WIM made of layers is LZX, XPRESS or not compressed', {
     hint: 'For LZMS, export it afterwards: stowage wim export FILE 1 SMALL.esd --solid.',
   })
-}
-
-function epochOf(words: string | undefined): number | undefined {
-  return words !== undefined && /^\d{1,11}$/.test(words) ? Number(words) : undefined
 }
 
 function text(path: string, { size, images, layers, lost }: WimFromLayers): string {
