@@ -4,11 +4,11 @@ import { OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD } from '../oci/media-type.js'
 
 export interface LayerCompression {
   readonly type: 'gzip' | 'zstd' | 'none'
-  /** gzip: 1 (fast, the default) to 12 (small), libdeflate's levels; zstd: 1 to 19, default 3. */
+  /** gzip: 1 (fast, the default) to 12 (small), libdeflate's levels; zstd: 1 to 19, default 2. */
   readonly level?: number
 }
 
-const LEVELS = { gzip: { most: 12, usual: 1 }, zstd: { most: 19, usual: 3 } } as const
+const LEVELS = { gzip: { most: 12, usual: 1 }, zstd: { most: 19, usual: 2 } } as const
 
 /** The compression with its level; 0 where there is none. Throws INVALID_ARGUMENT for a level it does not have. */
 export function checkedCompression({ type, level }: LayerCompression): Required<LayerCompression> {
