@@ -7,11 +7,6 @@
 struct AddonData {
   Napi::FunctionReference wim_file;
   Napi::FunctionReference dentry_reader;
-  Napi::FunctionReference blob_stream;
-  Napi::FunctionReference layer_job;
-  Napi::FunctionReference layer_reader;
-  Napi::FunctionReference capture_job;
-  Napi::FunctionReference wim_job;
 
   static AddonData& Of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
 };

@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "addon_data.h"
 #include "promise_worker.h"
 #include "wim/blob_reader.h"
 #include "wim_file.h"
@@ -59,10 +58,11 @@ struct BlobStream::State {
 };
 
 void BlobStream::Register(Napi::Env env, Napi::Object exports) {
-  Napi::Function constructor = DefineClass(
-      env, "BlobStream", {InstanceMethod<&BlobStream::Next>("next"), InstanceMethod<&BlobStream::Close>("close")});
-  AddonData::Of(env).blob_stream = Napi::Persistent(constructor);
-  exports.Set("BlobStream", constructor);
+  exports.Set("BlobStream", DefineClass(env, "BlobStream",
+                                        {
+                                            InstanceMethod<&BlobStream::Next>("next"),
+                                            InstanceMethod<&BlobStream::Close>("close"),
+                                        }));
 }
 
 // new BlobStream(wim: WimFile, blobs: Uint32Array, threads: number)

@@ -4,35 +4,19 @@
 
 #include <napi.h>
 
-#include <memory>
-#include <thread>
-
+#include "thread_job.h"
 #include "wim/layer_scan.h"
 
-class LayerReader : public Napi::ObjectWrap<LayerReader> {
+class LayerReader : public ThreadJob<LayerReader, wim::LayerScan> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
   explicit LayerReader(const Napi::CallbackInfo& info);
-  ~LayerReader() override;
 
  private:
   struct Events;
-
-  Napi::Value Push(const Napi::CallbackInfo& info);
-  Napi::Value Finish(const Napi::CallbackInfo& info);
-  Napi::Value Take(const Napi::CallbackInfo& info);
-  Napi::Value Cancel(const Napi::CallbackInfo& info);
-  Napi::Value Close(const Napi::CallbackInfo& info);
-
-  void Close();
-  // Cancels and waits: at most as long as it takes to decompress a piece.
-  void Stop();
-  static void StopAtExit(void* reader);
-
-  std::shared_ptr<wim::ByteQueue> queue_;
-  std::shared_ptr<wim::LayerScan> scan_;
-  std::shared_ptr<Events> events_;
-  std::thread thread_;
 };
+
+// { compression, digest, diffId, size, uncompressedSize, globals }
+Napi::Object ToJavaScript(Napi::Env env, const wim::LayerScanResult& layer);
 
 #endif  // STOWAGE_LAYER_READER_H_

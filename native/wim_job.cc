@@ -9,7 +9,6 @@
 #include <thread>
 #include <utility>
 
-#include "addon_data.h"
 #include "convert.h"
 #include "promise_worker.h"
 #include "wim/operations.h"
@@ -164,14 +163,12 @@ class WimJob::State : public wim::Observer, public std::enable_shared_from_this<
 };
 
 void WimJob::Register(Napi::Env env, Napi::Object exports) {
-  Napi::Function constructor = DefineClass(env, "WimJob",
-                                           {
-                                               InstanceMethod<&WimJob::Answer>("answer"),
-                                               InstanceMethod<&WimJob::Cancel>("cancel"),
-                                               InstanceMethod<&WimJob::Unref>("unref"),
-                                           });
-  AddonData::Of(env).wim_job = Napi::Persistent(constructor);
-  exports.Set("WimJob", constructor);
+  exports.Set("WimJob", DefineClass(env, "WimJob",
+                                    {
+                                        InstanceMethod<&WimJob::Answer>("answer"),
+                                        InstanceMethod<&WimJob::Cancel>("cancel"),
+                                        InstanceMethod<&WimJob::Unref>("unref"),
+                                    }));
 }
 
 // new WimJob(operation: string, arguments: object, callback)

@@ -11,8 +11,8 @@ namespace wim {
 
 namespace {
 
-// Entries told at a time, in bytes.
-constexpr size_t kTold = 32u << 10;
+constexpr size_t kBatchSize = 32u << 10;
+constexpr size_t kMostAhead = 256u << 10;
 
 // Whether `path` stands below `root`, to Windows: case does not matter.
 bool Below(const std::string& path, const std::string& root) {
@@ -26,7 +26,7 @@ bool Below(const std::string& path, const std::string& root) {
 }  // namespace
 
 LayerCapture::LayerCapture(WimWriterOptions options, Observer observer)
-    : options_(std::move(options)), observer_(std::move(observer)) {}
+    : options_(std::move(options)), observer_(std::move(observer)), batches_(kMostAhead, observer_.ready) {}
 
 void LayerCapture::Begin(CaptureLayer layer) {
   auto queue = std::make_shared<ByteQueue>(observer_.room);
@@ -53,7 +53,10 @@ void LayerCapture::Seal(CaptureEnd end) {
   changed_.notify_all();
 }
 
+bool LayerCapture::Take(std::vector<uint8_t>* batch) { return batches_.Take(batch); }
+
 void LayerCapture::Cancel() {
+  batches_.Cancel();
   std::lock_guard<std::mutex> lock(mutex_);
   cancelled_ = true;
   if (queue_) queue_->Cancel();
@@ -70,7 +73,7 @@ uint64_t LayerCapture::Run() {
   const auto let_go = [this](void*) { writer_.reset(); };
   const std::unique_ptr<void, decltype(let_go)> at_end(this, let_go);
   for (;;) {
-    const Order order = Take();
+    const Order order = NextOrder();
     if (const auto* layer = std::get_if<Queued>(&order)) {
       RunLayer(*layer);
       continue;
@@ -86,7 +89,7 @@ uint64_t LayerCapture::Run() {
   }
 }
 
-LayerCapture::Order LayerCapture::Take() {
+LayerCapture::Order LayerCapture::NextOrder() {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] { return cancelled_ || !orders_.empty(); });
   if (cancelled_) throw Error("ABORTED", "interrupted before the end");
@@ -100,24 +103,20 @@ void LayerCapture::RunLayer(const Queued& queued) {
   LayerInput input(queued.queue, layer.where);
   TarReader tar(input, layer.where);
   TarEntry entry;
-  std::vector<uint8_t> told;
-  const auto tell = [&] {
-    if (!told.empty()) observer_.told(std::exchange(told, {}));
-    CheckCancelled();
-  };
+  std::vector<uint8_t> batch;
   for (uint32_t number = 0; tar.Next(&entry); number++) {
     const bool kept = Kept(layer, entry, number);
     const Sha1Hash hash = kept ? Store(tar, entry.size) : Sha1Hash{};
     if (!layer.keep) {
       const std::vector<uint8_t> head(hash.begin(), kept ? hash.end() : hash.begin());
-      PutEntry(&told, entry, tar.offset(), Sha256Hash{}, head);
+      PutEntry(&batch, entry, tar.offset(), Sha256Hash{}, head);
     } else if (kept) {
-      for (int shift = 0; shift < 32; shift += 8) told.push_back(static_cast<uint8_t>(number >> shift));
-      told.insert(told.end(), hash.begin(), hash.end());
+      for (int shift = 0; shift < 32; shift += 8) batch.push_back(static_cast<uint8_t>(number >> shift));
+      batch.insert(batch.end(), hash.begin(), hash.end());
     }
-    if (told.size() >= kTold) tell();
+    if (batch.size() >= kBatchSize) batches_.Put(std::exchange(batch, {}));
   }
-  tell();
+  batches_.Put(std::move(batch));
   observer_.layer({input.facts(), tar.globals()});
 }
 

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "batch_queue.h"
 #include "byte_queue.h"
 #include "layer_scan.h"
 #include "tar_reader.h"
@@ -43,16 +44,14 @@ struct CaptureEnd {
 
 class LayerCapture {
  public:
-  // Called from the thread that runs.
+  // Called from the thread that runs: it must be quick.
   struct Observer {
     // More of the layer can be pushed.
     std::function<void()> room;
     // Bytes of the layers, decompressed, and bytes of the WIM.
     std::function<void(uint64_t read, uint64_t written)> progress;
-    // Entries as src/layer/tar-entry.ts reads them, with the SHA-1 of what was kept of their content where others have
-    // the beginning of it. For a layer with `keep`: the number of each file that was kept and its SHA-1, 24 bytes. May
-    // wait.
-    std::function<void(std::vector<uint8_t>)> told;
+    // A batch can be taken.
+    std::function<void()> ready;
     // A layer is at its end.
     std::function<void(const LayerScanResult&)> layer;
   };
@@ -66,10 +65,15 @@ class LayerCapture {
   void Finish();
   // After the last layer: Run() ends the WIM.
   void Seal(CaptureEnd end);
+  // The next batch, if there is one by now: entries as src/layer/tar-entry.ts reads them, with the SHA-1 of what was
+  // kept of their content where others have the beginning of it. For a layer with `keep`: the number of each file that
+  // was kept and its SHA-1, 24 bytes.
+  bool Take(std::vector<uint8_t>* batch);
   // Makes Run() throw ABORTED soon.
   void Cancel();
 
-  // Does the work; call it once, on a thread of its own. Returns the size of the WIM.
+  // Does the work; call it once, on a thread of its own. Waits while too many batches are not taken. Returns the size
+  // of the WIM.
   uint64_t Run();
 
  private:
@@ -79,7 +83,7 @@ class LayerCapture {
   };
   using Order = std::variant<Queued, CaptureEnd>;
 
-  Order Take();
+  Order NextOrder();
   void RunLayer(const Queued& queued);
   bool Kept(const CaptureLayer& layer, const TarEntry& entry, uint32_t number) const;
   Sha1Hash Store(TarReader& tar, uint64_t size);
@@ -87,6 +91,7 @@ class LayerCapture {
 
   const WimWriterOptions options_;
   const Observer observer_;
+  BatchQueue batches_;
   std::unique_ptr<WimWriter> writer_;
   uint64_t read_ = 0;
   uint64_t written_ = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "error.h"
 #include "hash.h"
 #include "tar_reader.h"
 
@@ -13,7 +12,7 @@ namespace {
 
 // Some two hundred entries of a Windows layer: a few milliseconds of JavaScript, so that it never stops for long.
 constexpr size_t kBatchSize = 64u << 10;
-constexpr size_t kBatchesAhead = 16;
+constexpr size_t kMostAhead = 1u << 20;
 
 template <typename Number>
 void Put(std::vector<uint8_t>* batch, Number value) {
@@ -41,7 +40,8 @@ void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offse
   Put(batch, entry.mode);
   Put(batch, entry.devmajor);
   Put(batch, entry.devminor);
-  for (const std::string* text : {&entry.path, &entry.linkname, &entry.uname, &entry.gname}) Put(batch, SizeOf(*text));
+  for (const std::string* text : {&entry.path, &entry.linkname, &entry.uname, &entry.gname})
+    Put(batch, SizeOf(*text));
   Put(batch, static_cast<uint32_t>(entry.records.size()));
   Put(batch, static_cast<uint32_t>(head.size()));
   batch->insert(batch->end(), hash.begin(), hash.end());
@@ -55,23 +55,20 @@ void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offse
   batch->insert(batch->end(), head.begin(), head.end());
 }
 
-LayerScan::LayerScan(std::shared_ptr<ByteQueue> queue, LayerScanOptions options, std::function<void()> ready)
-    : queue_(std::move(queue)), options_(std::move(options)), ready_(std::move(ready)) {}
+LayerScan::LayerScan(LayerScanOptions options, Observer observer)
+    : options_(std::move(options)),
+      queue_(std::make_shared<ByteQueue>(std::move(observer.room))),
+      batches_(kMostAhead, std::move(observer.ready)) {}
 
-bool LayerScan::Take(std::vector<uint8_t>* batch) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (batches_.empty()) return false;
-  *batch = std::move(batches_.front());
-  batches_.pop_front();
-  changed_.notify_all();
-  return true;
-}
+size_t LayerScan::Push(std::vector<uint8_t> bytes) { return queue_->Push(std::move(bytes)); }
+
+void LayerScan::Finish() { queue_->Finish(); }
+
+bool LayerScan::Take(std::vector<uint8_t>* batch) { return batches_.Take(batch); }
 
 void LayerScan::Cancel() {
   queue_->Cancel();
-  std::lock_guard<std::mutex> lock(mutex_);
-  cancelled_ = true;
-  changed_.notify_all();
+  batches_.Cancel();
 }
 
 LayerScanResult LayerScan::Run() {
@@ -93,21 +90,10 @@ LayerScanResult LayerScan::Run() {
     }
     const Sha256Hash hash = options_.hash && entry.type == '0' ? sha256.Finish() : Sha256Hash();
     PutEntry(&batch, entry, offset, hash, head);
-    if (batch.size() >= kBatchSize) Deliver(&batch);
+    if (batch.size() >= kBatchSize) batches_.Put(std::exchange(batch, {}));
   }
-  Deliver(&batch);
+  batches_.Put(std::move(batch));
   return {input.facts(), reader.globals()};
-}
-
-void LayerScan::Deliver(std::vector<uint8_t>* batch) {
-  {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return cancelled_ || batches_.size() < kBatchesAhead; });
-    if (cancelled_) throw Error("ABORTED", "interrupted before the end");
-    batches_.push_back(std::move(*batch));
-    batch->clear();
-  }
-  ready_();
 }
 
 }  // namespace wim

@@ -3,16 +3,14 @@
 #ifndef STOWAGE_WIM_LAYER_SCAN_H_
 #define STOWAGE_WIM_LAYER_SCAN_H_
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "batch_queue.h"
 #include "byte_queue.h"
 #include "hash.h"
 #include "layer_input.h"
@@ -40,10 +38,20 @@ void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offse
 
 class LayerScan {
  public:
-  // `ready` is called from the thread that runs, for each batch: it must be quick.
-  LayerScan(std::shared_ptr<ByteQueue> queue, LayerScanOptions options, std::function<void()> ready);
+  // Called from the thread that runs: it must be quick.
+  struct Observer {
+    // More of the layer can be pushed.
+    std::function<void()> room;
+    // A batch can be taken.
+    std::function<void()> ready;
+  };
 
-  // The next batch, if there is one by now: records as src/layer/tar-entry.ts reads them. From any thread.
+  LayerScan(LayerScanOptions options, Observer observer);
+
+  // More of the layer. Returns the number of bytes queued. From any thread, as all but Run().
+  size_t Push(std::vector<uint8_t> bytes);
+  void Finish();
+  // The next batch, if there is one by now: records as src/layer/tar-entry.ts reads them.
   bool Take(std::vector<uint8_t>* batch);
   // Makes Run() throw ABORTED soon.
   void Cancel();
@@ -53,16 +61,9 @@ class LayerScan {
   LayerScanResult Run();
 
  private:
-  void Deliver(std::vector<uint8_t>* batch);
-
-  const std::shared_ptr<ByteQueue> queue_;
   const LayerScanOptions options_;
-  const std::function<void()> ready_;
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::vector<uint8_t>> batches_;
-  bool cancelled_ = false;
+  const std::shared_ptr<ByteQueue> queue_;
+  BatchQueue batches_;
 };
 
 }  // namespace wim

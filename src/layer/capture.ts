@@ -83,7 +83,7 @@ export class Capture implements Disposable {
     this.#job.close()
   }
 
-  #hear({ room, layer, size, error }: NativeCaptureEvent): void {
+  #hear({ room, layer, result, error }: NativeCaptureEvent): void {
     if (room) this.#room = true
     if (layer) {
       const { compression, digest, diffId, uncompressedSize, globals } = layer
@@ -91,9 +91,9 @@ export class Capture implements Disposable {
         compression, digest: digestFromHex(digest), size: layer.size, diffId: digestFromHex(diffId), uncompressedSize, globalHeaders: globals,
       }
     }
-    this.#size = size
+    this.#size = result
     if (error !== undefined) this.#failure ??= { error }
-    if (size !== undefined || error !== undefined) this.#ended = true
+    if (result !== undefined || error !== undefined) this.#ended = true
     this.#wake()
     this.#wakeFeed()
   }

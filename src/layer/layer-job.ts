@@ -61,7 +61,7 @@ export async function runLayerJob(
       const feed = feeder(source, segment => job?.push(segment.bytes, segment.cuts) ?? 0, () => job?.finish())
       const create = binding().LayerJob
       const settings = { path, offset, compression: compression.type, level: compression.level, threads }
-      job = new create(wim, blobs, settings, (room, uncompressed, _written, done, error) => {
+      job = new create(wim, blobs, settings, ({ room, uncompressed, result: done, error }) => {
         try {
           if (!failure) onWritten(uncompressed)
         } catch (thrown) {

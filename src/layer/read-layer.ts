@@ -83,7 +83,7 @@ export async function readLayer(
   let ended: { readonly result?: NativeLayerReaderResult | undefined; readonly error?: unknown } | undefined
   let failed: { readonly error: unknown } | undefined
   const create = binding().LayerReader
-  const reader = new create({ name: source.name, hash, headSize }, (hasRoom, result, error) => {
+  const reader = new create({ name: source.name, hash, headSize }, ({ room: hasRoom, result, error }) => {
     if (hasRoom) room = true
     if (result !== undefined || error !== undefined) ended = { result, error }
     if (room || ended) roomy()

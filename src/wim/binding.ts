@@ -13,10 +13,10 @@ export interface Binding {
   readonly WimJob: new (operation: string, args: NativeArguments, callback: NativeJobCallback) => NativeWimJob
   readonly BlobStream: new (wim: NativeWimFile, blobs: Uint32Array, threads: number) => NativeBlobStream
   readonly LayerJob: new (
-    wim: NativeWimFile | undefined, blobs: Uint32Array, options: NativeLayerOptions, callback: NativeLayerCallback,
+    wim: NativeWimFile | undefined, blobs: Uint32Array, options: NativeLayerOptions, callback: (event: NativeLayerEvent) => void,
   ) => NativeLayerJob
   readonly CaptureJob: new (options: NativeCaptureOptions, callback: (event: NativeCaptureEvent) => void) => NativeCaptureJob
-  readonly LayerReader: new (options: NativeLayerReaderOptions, callback: NativeLayerReaderCallback) => NativeLayerReader
+  readonly LayerReader: new (options: NativeLayerReaderOptions, callback: (event: NativeThreadEvent<NativeLayerReaderResult>) => void) => NativeLayerReader
   /** WIMLIB_INIT_FLAG_*, before the first WIM. */
   setUp(flags: number): void
   /** File descriptors of a pipe, both blocking; whoever calls it closes them. */
@@ -97,16 +97,31 @@ export interface NativeLayerResult {
   readonly size: number
 }
 
-export type NativeLayerCallback = (
-  room: boolean, uncompressed: number, written: number, result: NativeLayerResult | undefined, error: unknown,
-) => void
+/** Something is ready to be taken, there is room for more, or it ended: with the result or the error, and nothing after. */
+export interface NativeThreadEvent<Result> {
+  readonly room: boolean
+  readonly result?: Result
+  readonly error?: unknown
+}
 
-export interface NativeLayerJob {
-  push(bytes: Uint8Array, cuts: Uint32Array): number
+/** What jobs on a thread have in common: `native/thread_job.h`. */
+export interface NativeThreadJob {
+  /** Nothing more is pushed. */
   finish(): void
   cancel(): void
-  /** Cancels what still runs, waits for it, and lets go of the WIM. */
+  /** Cancels what still runs, waits for it, and lets go of what it holds: WIM, file, memory. */
   close(): void
+}
+
+/** Bytes of the tar so far, before and after compression. */
+export interface NativeLayerEvent extends NativeThreadEvent<NativeLayerResult> {
+  readonly uncompressed: number
+  readonly written: number
+}
+
+export interface NativeLayerJob extends NativeThreadJob {
+  /** Bytes queued. */
+  push(bytes: Uint8Array, cuts: Uint32Array): number
 }
 
 export interface NativeLayerReaderOptions {
@@ -128,18 +143,11 @@ export interface NativeLayerReaderResult {
   readonly globals: number
 }
 
-/** Something is ready to be taken, there is room for more, or it ended: with the result or the error, and nothing after. */
-export type NativeLayerReaderCallback = (room: boolean, result: NativeLayerReaderResult | undefined, error: unknown) => void
-
-export interface NativeLayerReader {
+export interface NativeLayerReader extends NativeThreadJob {
   /** Bytes queued. */
   push(bytes: Uint8Array): number
-  finish(): void
   /** A batch of entries for `src/layer/tar-entry.ts`, where one is ready. */
   take(): Buffer | undefined
-  cancel(): void
-  /** Cancels what still runs and waits for it. */
-  close(): void
 }
 
 export interface NativeCaptureOptions {
@@ -151,28 +159,18 @@ export interface NativeCaptureOptions {
   readonly integrityTable: boolean
 }
 
-/** Something is ready to be taken, there is room for more, or `layer`: one is at its end. With `size` or `error` all is, and nothing comes after. */
-export interface NativeCaptureEvent {
-  readonly room: boolean
+/** With `layer`, one is at its end. The result is the size of the WIM in bytes. */
+export interface NativeCaptureEvent extends NativeThreadEvent<number> {
   /** Bytes of contents read, and bytes of the WIM written. */
   readonly read: number
   readonly written: number
   readonly layer?: NativeLayerReaderResult
-  readonly size?: number
-  readonly error?: unknown
 }
 
-export interface NativeCaptureJob {
+/** Its batches: see `native/wim/layer_capture.h`. */
+export interface NativeCaptureJob extends NativeLayerReader {
   begin(name: string, options: { readonly keep: Uint8Array | undefined; readonly roots: readonly string[] }): void
-  /** Bytes queued. */
-  push(bytes: Uint8Array): number
-  finish(): void
-  /** What was told of entries, where something is ready: see `native/wim/layer_capture.h`. */
-  take(): Buffer | undefined
   seal(end: { readonly blobs: readonly Uint8Array[]; readonly images: readonly Uint8Array[]; readonly xml: string }): void
-  cancel(): void
-  /** Cancels what still runs, waits for it, and lets go of the file. */
-  close(): void
 }
 
 let loaded: Binding | undefined
