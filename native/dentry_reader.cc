@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "addon_data.h"
+#include "wim/little_endian.h"
 
 namespace {
 
@@ -12,8 +13,7 @@ class Record {
  public:
   template <typename Number>
   void Put(Number value) {
-    for (size_t i = 0; i < sizeof value; i++)
-      bytes_.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
+    wim::Store(bytes_, value);
   }
   void Put(const uint8_t* data, size_t size) { bytes_.insert(bytes_.end(), data, data + size); }
   const std::vector<uint8_t>& bytes() const { return bytes_; }

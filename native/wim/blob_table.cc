@@ -4,12 +4,12 @@
 #include <cstring>
 
 #include "error.h"
+#include "little_endian.h"
 
 namespace wim {
 
 namespace {
 
-constexpr size_t kEntrySize = 50;
 constexpr uint32_t kNoBlob = 0xffffffff;
 // The uncompressed size that marks the entry of a solid resource itself.
 constexpr uint64_t kSolidResourceMark = 0x100000000;

@@ -24,6 +24,9 @@ struct Blob {
 
 class BlobTable {
  public:
+  // Of one blob in the table of a file, in bytes.
+  static constexpr size_t kEntrySize = 50;
+
   // Of the table of a file, in bytes once decompressed: more only names the same blobs again and again.
   static uint64_t LargestSize(const File& file);
   // Adds the blobs of one file. The first place found for a hash is kept. Throws WIM_CORRUPT.

@@ -7,6 +7,7 @@
 
 #include "entry_json.h"
 #include "library.h"
+#include "little_endian.h"
 #include "text.h"
 
 namespace wim {
@@ -25,14 +26,14 @@ class Packer {
  public:
   explicit Packer(Bytes* to) : to_(to) {}
 
-  void U32(uint64_t value) { Number(value, 4); }
-  void U64(uint64_t value) { Number(value, 8); }
+  void U32(uint64_t value) { Store(*to_, static_cast<uint32_t>(value)); }
+  void U64(uint64_t value) { Store(*to_, value); }
   void Raw(const void* data, size_t size) {
     const auto* bytes = static_cast<const uint8_t*>(data);
     to_->insert(to_->end(), bytes, bytes + size);
   }
   void Utf16(const std::u16string& text) {
-    for (const char16_t unit : text) Number(unit, 2);
+    for (const char16_t unit : text) Store(*to_, static_cast<uint16_t>(unit));
   }
   void ResourceRecord(const wimlib_resource_entry& resource) {
     U32((resource.is_compressed ? kCompressed : 0u) | (resource.is_metadata ? kMetadata : 0u) |
@@ -50,9 +51,6 @@ class Packer {
   }
 
  private:
-  void Number(uint64_t value, int size) {
-    for (int n = 0; n < size; n++) to_->push_back(static_cast<uint8_t>(value >> 8 * n));
-  }
   Bytes* to_;
 };
 

@@ -6,27 +6,21 @@
 #include <string>
 
 #include "error.h"
+#include "little_endian.h"
 
 namespace wim {
 
 namespace {
 
-constexpr uint32_t kFlagCompression = 0x2;
-constexpr uint32_t kFlagXpress = 0x20000;
-constexpr uint32_t kFlagLzx = 0x40000;
-constexpr uint32_t kFlagLzms = 0x80000;
-constexpr uint32_t kFlagXpress2 = 0x200000;
 constexpr uint32_t kDefaultChunkSize = 32768;
-
-constexpr char kMagic[9] = "MSWIM\0\0\0";
 
 }  // namespace
 
 int CompressionOf(uint32_t flags, const std::string& where) {
-  if (!(flags & kFlagCompression)) return WIMLIB_COMPRESSION_TYPE_NONE;
-  if (flags & kFlagLzx) return WIMLIB_COMPRESSION_TYPE_LZX;
-  if (flags & (kFlagXpress | kFlagXpress2)) return WIMLIB_COMPRESSION_TYPE_XPRESS;
-  if (flags & kFlagLzms) return WIMLIB_COMPRESSION_TYPE_LZMS;
+  if (!(flags & Header::kCompressed)) return WIMLIB_COMPRESSION_TYPE_NONE;
+  if (flags & Header::kLzx) return WIMLIB_COMPRESSION_TYPE_LZX;
+  if (flags & (Header::kXpress | Header::kXpress2)) return WIMLIB_COMPRESSION_TYPE_XPRESS;
+  if (flags & Header::kLzms) return WIMLIB_COMPRESSION_TYPE_LZMS;
   throw Error("WIM_CORRUPT", where + ": its header names no known compression (flags " + std::to_string(flags) + ")");
 }
 

@@ -10,12 +10,8 @@
 
 namespace wim {
 
-// Little-endian loads: the one place that turns bytes of a file into numbers.
-inline uint16_t Load16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
-inline uint32_t Load32(const uint8_t* p) { return Load16(p) | static_cast<uint32_t>(Load16(p + 2)) << 16; }
-inline uint64_t Load64(const uint8_t* p) { return Load32(p) | static_cast<uint64_t>(Load32(p + 4)) << 32; }
-
-// The first eight bytes of a pipable WIM.
+// The first eight bytes of a WIM, and of a pipable one.
+constexpr char kMagic[9] = "MSWIM\0\0\0";
 constexpr char kPipableMagic[9] = "WLPWM\0\0\0";
 
 // One of libwim's wimlib_compression_type, by a header's flags. Throws WIM_CORRUPT; `where` opens the message.
@@ -34,6 +30,8 @@ struct ResourceHeader {
 };
 
 struct Header {
+  // Those about compression.
+  enum Flags : uint32_t { kCompressed = 0x2, kXpress = 0x20000, kLzx = 0x40000, kLzms = 0x80000, kXpress2 = 0x200000 };
   static constexpr size_t kSize = 208;
 
   uint32_t flags = 0;

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "header.h"
+#include "little_endian.h"
 
 namespace wim {
 

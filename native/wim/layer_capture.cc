@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "layer_input.h"
+#include "little_endian.h"
 
 namespace wim {
 
@@ -111,7 +112,7 @@ void LayerCapture::RunLayer(const Queued& queued) {
       const std::vector<uint8_t> head(hash.begin(), kept ? hash.end() : hash.begin());
       PutEntry(&batch, entry, tar.offset(), Sha256Hash{}, head);
     } else if (kept) {
-      for (int shift = 0; shift < 32; shift += 8) batch.push_back(static_cast<uint8_t>(number >> shift));
+      wim::Store(batch, number);
       batch.insert(batch.end(), hash.begin(), hash.end());
     }
     if (batch.size() >= kBatchSize) batches_.Put(std::exchange(batch, {}));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "hash.h"
+#include "little_endian.h"
 #include "tar_reader.h"
 
 namespace wim {
@@ -13,13 +14,6 @@ namespace {
 // Some two hundred entries of a Windows layer: a few milliseconds of JavaScript, so that it never stops for long.
 constexpr size_t kBatchSize = 64u << 10;
 constexpr size_t kMostAhead = 1u << 20;
-
-template <typename Number>
-void Put(std::vector<uint8_t>* batch, Number value) {
-  for (size_t i = 0; i < sizeof value; i++) {
-    batch->push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
-  }
-}
 
 void PutText(std::vector<uint8_t>* batch, const std::string& text) {
   batch->insert(batch->end(), text.begin(), text.end());
@@ -31,24 +25,24 @@ uint32_t SizeOf(const std::string& text) { return static_cast<uint32_t>(text.siz
 
 void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offset, const Sha256Hash& hash,
               const std::vector<uint8_t>& head) {
-  Put(batch, offset);
-  Put(batch, entry.size);
-  Put(batch, entry.uid);
-  Put(batch, entry.gid);
-  Put(batch, entry.mtime);
-  Put(batch, static_cast<uint32_t>(entry.type));
-  Put(batch, entry.mode);
-  Put(batch, entry.devmajor);
-  Put(batch, entry.devminor);
+  Store(*batch, offset);
+  Store(*batch, entry.size);
+  Store(*batch, entry.uid);
+  Store(*batch, entry.gid);
+  Store(*batch, entry.mtime);
+  Store(*batch, static_cast<uint32_t>(entry.type));
+  Store(*batch, entry.mode);
+  Store(*batch, entry.devmajor);
+  Store(*batch, entry.devminor);
   for (const std::string* text : {&entry.path, &entry.linkname, &entry.uname, &entry.gname})
-    Put(batch, SizeOf(*text));
-  Put(batch, static_cast<uint32_t>(entry.records.size()));
-  Put(batch, static_cast<uint32_t>(head.size()));
+    Store(*batch, SizeOf(*text));
+  Store(*batch, static_cast<uint32_t>(entry.records.size()));
+  Store(*batch, static_cast<uint32_t>(head.size()));
   batch->insert(batch->end(), hash.begin(), hash.end());
   for (const std::string* text : {&entry.path, &entry.linkname, &entry.uname, &entry.gname}) PutText(batch, *text);
   for (const auto& [key, value] : entry.records) {
-    Put(batch, SizeOf(key));
-    Put(batch, SizeOf(value));
+    Store(*batch, SizeOf(key));
+    Store(*batch, SizeOf(value));
     PutText(batch, key);
     PutText(batch, value);
   }

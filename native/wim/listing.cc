@@ -10,6 +10,7 @@
 
 #include "entry_json.h"
 #include "error.h"
+#include "little_endian.h"
 #include "text.h"
 
 namespace wim {

@@ -14,6 +14,7 @@
 #include "error.h"
 #include "library.h"
 #include "limits.h"
+#include "little_endian.h"
 #include "metadata.h"
 #include "pipe.h"
 

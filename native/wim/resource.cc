@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "limits.h"
+#include "little_endian.h"
 
 namespace wim {
 

@@ -10,6 +10,7 @@
 #include "blob_reader.h"
 #include "error.h"
 #include "integrity.h"
+#include "little_endian.h"
 #include "text.h"
 #include "wim_struct.h"
 

@@ -5,9 +5,11 @@
 #include <cstring>
 #include <utility>
 
+#include "blob_table.h"
 #include "error.h"
 #include "header.h"
 #include "integrity.h"
+#include "little_endian.h"
 #include "metadata.h"
 #include "text.h"
 
@@ -18,10 +20,6 @@ namespace {
 constexpr uint32_t kVersion = 0x10d00;
 // The one chunk size that every reader takes.
 constexpr uint32_t kChunkSize = 32768;
-constexpr uint32_t kFlagCompression = 0x2;
-constexpr uint32_t kFlagXpress = 0x20000;
-constexpr uint32_t kFlagLzx = 0x40000;
-constexpr size_t kEntrySize = 50;
 constexpr uint32_t kIntegrityChunkSize = 10u << 20;
 
 // Blobs up to this are hashed before a byte of them is compressed.
@@ -29,13 +27,6 @@ constexpr uint64_t kGathered = 4u << 20;
 // Given to a worker at a time, so that many small files cost no more than one large one.
 constexpr size_t kBatchSize = 256u << 10;
 constexpr size_t kOutSize = 1u << 20;
-
-// Little-endian stores: the one place that turns numbers into bytes of a file.
-template <typename Number>
-void Store(std::vector<uint8_t>& bytes, Number value) {
-  for (size_t i = 0; i < sizeof value; i++)
-    bytes.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
-}
 
 void StoreResource(std::vector<uint8_t>& bytes, uint64_t size_in_wim, uint8_t flags, uint64_t offset, uint64_t size) {
   Store(bytes, size_in_wim | static_cast<uint64_t>(flags) << 56);
@@ -333,7 +324,7 @@ std::vector<uint8_t> WimWriter::BlobTable() const {
     Store(table, resource.references);
     table.insert(table.end(), resource.hash.begin(), resource.hash.end());
   };
-  table.reserve(resources_.size() * kEntrySize);
+  table.reserve(resources_.size() * BlobTable::kEntrySize);
   for (const uint32_t image : images_) add(resources_[image]);
   for (const Written& resource : resources_) {
     // What no image names was overtaken on its way: nobody would look for it.
@@ -366,9 +357,9 @@ void WimWriter::WriteHeader(const std::vector<uint8_t>& table, uint64_t table_of
                             uint64_t xml_size, uint64_t integrity_offset, uint64_t integrity_size,
                             const std::vector<uint8_t>& guid) {
   uint32_t flags = 0;
-  if (options_.compression == WIMLIB_COMPRESSION_TYPE_LZX) flags = kFlagCompression | kFlagLzx;
-  if (options_.compression == WIMLIB_COMPRESSION_TYPE_XPRESS) flags = kFlagCompression | kFlagXpress;
-  std::vector<uint8_t> bytes = {'M', 'S', 'W', 'I', 'M', 0, 0, 0};
+  if (options_.compression == WIMLIB_COMPRESSION_TYPE_LZX) flags = Header::kCompressed | Header::kLzx;
+  if (options_.compression == WIMLIB_COMPRESSION_TYPE_XPRESS) flags = Header::kCompressed | Header::kXpress;
+  std::vector<uint8_t> bytes(kMagic, kMagic + 8);
   Store(bytes, static_cast<uint32_t>(Header::kSize));
   Store(bytes, kVersion);
   Store(bytes, flags);
