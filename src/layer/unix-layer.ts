@@ -3,13 +3,13 @@
  * attributes, links with their own targets. Sources: wimlib's documentation of `--unix-data`; OCI image-spec layer.md.
  */
 import { StowageError } from '../errors.js'
-import { padding, TAR_END } from '../tar/header.js'
 import { type Dentry, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, type Stream } from '../wim/dentry.js'
 import { type ExtendedAttribute, parseExtendedAttributes } from './extended-attribute.js'
 import { FILETIME_NANOSECONDS, UNIX_EPOCH } from './filetime.js'
 import { type LayerTree, missingBlob } from './layer-entries.js'
 import type { LayerSegment } from './layer-job.js'
 import { canonicalPlaces, listed } from './layer-names.js'
+import { SegmentBuilder } from './layer-segments.js'
 import { isLayerReparseTag, parseUnixLink } from './reparse-point.js'
 import { sortInSlices } from './slices.js'
 import { encodeUnixEntry, type UnixEntry } from './unix-entry.js'
@@ -30,7 +30,6 @@ const NONE: readonly never[] = []
 const FORMATS: Readonly<Record<number, UnixEntry['type']>> = {
   0o010000: 'fifo', 0o020000: 'character device', 0o040000: 'directory', 0o060000: 'block device', 0o100000: 'file', 0o120000: 'symlink',
 }
-const SEGMENT = 64 * 1024
 
 /**
  * Plans the layer of one image, its root as `./`: directories, links and devices first, then files, then hard links. Where a
@@ -171,28 +170,15 @@ function heldOf(dentry: Dentry, path: string, reparseDataOf: LayerPlanOptions['r
 }
 
 function* segments(planned: readonly Held[], paths: Paths, facts: BlobFacts): Iterable<LayerSegment> {
-  let pieces: Uint8Array[] = []
-  let cuts: number[] = []
-  let size = 0
-  function add(bytes: Uint8Array): void {
-    pieces.push(bytes)
-    size += bytes.length
-  }
+  const builder = new SegmentBuilder()
   for (const entry of planned) {
-    const content = entry.type === 'file' && entry.data?.blob !== undefined ? (facts.sizes[entry.data.blob] ?? 0) : 0
-    add(encodeUnixEntry(unixEntry(entry, paths, content)))
-    if (entry.type === 'file' && entry.data?.blob !== undefined) {
-      cuts.push(size)
-      add(padding(content))
-    }
-    if (size < SEGMENT) continue
-    yield { bytes: Buffer.concat(pieces, size), cuts: Uint32Array.from(cuts) }
-    pieces = []
-    cuts = []
-    size = 0
+    const blob = entry.type === 'file' ? entry.data?.blob : undefined
+    const content = blob === undefined ? 0 : (facts.sizes[blob] ?? 0)
+    builder.add(encodeUnixEntry(unixEntry(entry, paths, content)))
+    if (blob !== undefined) builder.addBlob(content)
+    yield* builder.full()
   }
-  add(TAR_END)
-  yield { bytes: Buffer.concat(pieces, size), cuts: Uint32Array.from(cuts) }
+  yield builder.end()
 }
 
 function unixEntry({ dentry, type, target, attributes, primary }: Held, paths: Paths, size: number): UnixEntry {

@@ -3,7 +3,7 @@
  * Sources: hcsshim and go-winio's documented behaviour (the tar form of Windows' backup streams), OCI image-spec layer.md.
  */
 import { StowageError } from '../errors.js'
-import { encodeEntry, padding, TAR_END, type TarEntry } from '../tar/header.js'
+import { encodeEntry, type TarEntry } from '../tar/header.js'
 import { type Dentry, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, type Stream } from '../wim/dentry.js'
 import { fitsUstarTime, paxTime, ustarTime } from './filetime.js'
 import {
@@ -11,6 +11,7 @@ import {
 } from './layer-entries.js'
 import type { LayerSegment } from './layer-job.js'
 import { BOOT_CONFIGURATION, HIVES, listed } from './layer-names.js'
+import { SegmentBuilder } from './layer-segments.js'
 import { type LayerLosses, losslessRecords, LossCount } from './lossless.js'
 import type { Slices } from './slices.js'
 
@@ -51,9 +52,6 @@ export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf
   readonly order: LayerOrder
   readonly skipUnsupported: boolean
 }
-
-/** Segments handed over at a time, in bytes: some hundred headers. */
-const SEGMENT = 64 * 1024
 
 /**
  * Plans the layer of `trees`, one after another, each in the order of {@link layerEntries}; alternate data streams follow
@@ -145,41 +143,28 @@ async function missingFiles(planned: readonly LayerEntries[], slices: Slices): P
 }
 
 function* segments(planned: readonly LayerEntries[], facts: BlobFacts, lossless: boolean): Iterable<LayerSegment> {
-  let pieces: Uint8Array[] = []
-  let cuts: number[] = []
-  let size = 0
-  function add(bytes: Uint8Array): void {
-    pieces.push(bytes)
-    size += bytes.length
-  }
-  function content(stream: Stream | undefined): void {
-    if (stream?.blob === undefined) return
-    cuts.push(size)
-    add(padding(sizeOf(stream, facts)))
+  const builder = new SegmentBuilder()
+  const content = (stream: Stream | undefined): void => {
+    if (stream?.blob !== undefined) builder.addBlob(sizeOf(stream, facts))
   }
   for (const { tree, names, entries } of planned) {
     const security = tree.security.map(descriptor => descriptor.toString('base64'))
     const root = parentRoot(tree)
-    if (root) add(encodeEntry(root))
+    if (root) builder.add(encodeEntry(root))
     for (const entry of entries) {
       const path = names.pathOf(entry.dentry)
       const linkname = entry.type === 'symlink' ? entry.point.target : entry.type === 'hard link' ? names.pathOf(entry.target) : ''
       const own = entry.type === 'file' ? sizeOf(entry.data, facts) : 0
-      add(encodeEntry({ ...tarEntry(entry, security, lossless), name: path, linkname, size: own }))
+      builder.add(encodeEntry({ ...tarEntry(entry, security, lossless), name: path, linkname, size: own }))
       if (entry.type === 'file') content(entry.data)
       for (const stream of entry.type === 'hard link' ? [] : entry.streams) {
-        add(encodeEntry(streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts))))
+        builder.add(encodeEntry(streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts))))
         content(stream)
       }
-      if (size < SEGMENT) continue
-      yield { bytes: Buffer.concat(pieces, size), cuts: Uint32Array.from(cuts) }
-      pieces = []
-      cuts = []
-      size = 0
+      yield* builder.full()
     }
   }
-  add(TAR_END)
-  yield { bytes: Buffer.concat(pieces, size), cuts: Uint32Array.from(cuts) }
+  yield builder.end()
 }
 
 function sizeOf(stream: Stream | undefined, facts: BlobFacts): number {
