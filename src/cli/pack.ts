@@ -8,7 +8,7 @@ import { pack as packBundle, type PackResult } from '../pack.js'
 import { copyDocument, copyText } from './copy.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
-import { count, formatSize, printable, table } from './render.js'
+import { count, formatSize, skippedText, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
 interface Options extends GlobalOptions, LayerOptions {
@@ -88,8 +88,7 @@ function document({ path, form, size, manifest, skipped, warnings }: PackResult)
 
 function text({ path, form, size, manifest: { images }, skipped }: PackResult): string {
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
-  const left = printable(skipped.map(line => `left out: ${line}\n`).join(''))
-  return `${imageTable(images)}${left}Packed ${count(images.length, 'image')} into ${path} (${shape})\n`
+  return `${imageTable(images)}${skippedText(skipped)}Packed ${count(images.length, 'image')} into ${path} (${shape})\n`
 }
 
 /** The images of a bundle, a row each. */

@@ -16,9 +16,19 @@ export function formatSize(bytes: number): string {
   return `${unit === 0 ? Math.round(value) : Number(value.toPrecision(3))}${units[unit] ?? ''}`
 }
 
+/** To the byte as well: `63.4kB (63412 bytes)`. */
+export function exactSize(bytes: number): string {
+  return `${formatSize(bytes)} (${bytes} bytes)`
+}
+
 /** `1 image`, `3 images`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
+export function count(number: number, noun: string, plural = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : plural}`
+}
+
+/** What a conversion left out on demand, a line each. */
+export function skippedText(skipped: readonly string[]): string {
+  return printable(skipped.map(path => `left out: ${path}\n`).join(''))
 }
 
 /** Text from elsewhere, safe for a terminal: no control characters but line feeds. */

@@ -4,14 +4,13 @@ import { type WindowsLayer, writeLayerFromWim } from '../../layer/from-wim.js'
 import type { LayerLosses } from '../../layer/lossless.js'
 import { openReferencingWim } from '../../source/wim.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from '../layer-options.js'
-import { count, formatSize, printable, table } from '../render.js'
+import { count } from '../render.js'
 import { type GlobalOptions, once, withSession } from '../session.js'
+import { LAYER_OUTPUT, layerText, type OutputOptions, outputOptions } from './output.js'
 
-interface Options extends GlobalOptions, LayerOptions {
+interface Options extends GlobalOptions, LayerOptions, OutputOptions {
   readonly file: string
-  readonly output: string
   readonly image: string | undefined
-  readonly force: boolean
   readonly 'unix-data': boolean
 }
 
@@ -19,16 +18,8 @@ export const fromWim: CommandModule<GlobalOptions, Options> = {
   command: 'from-wim <file>',
   describe: 'Make a Windows layer from a WIM, in one pass, extracting nothing to disk',
   builder: yargs =>
-    layerOptions(yargs)
+    outputOptions(layerOptions(yargs), LAYER_OUTPUT)
       .positional('file', { type: 'string', demandOption: true, describe: 'The WIM, or any part of a split one' })
-      .option('output', {
-        alias: 'o',
-        type: 'string',
-        demandOption: true,
-        requiresArg: true,
-        coerce: once('output'),
-        describe: 'The layer, a tar: layer.tar.gz',
-      })
       .option('image', {
         type: 'string',
         requiresArg: true,
@@ -40,7 +31,6 @@ export const fromWim: CommandModule<GlobalOptions, Options> = {
         default: false,
         describe: 'Make a plain Linux layer of an image captured with --unix-data: owners, modes, devices, extended attributes',
       })
-      .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' })
       .example('$0 layer from-wim NanoServer.wim -o layer.tar.gz', 'Files/ from the image, UtilityVM/Files/ from the image of that name')
       .example('$0 layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst', 'Image 2, small rather than fast')
       .example("$0 layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz", 'A delta WIM, with the WIM files it was made from') as unknown as Argv<Options>, // yargs does not type coerce
@@ -72,18 +62,13 @@ function text(path: string, made: WindowsLayer, unixData: boolean): string {
     ...(utilityVm ? [['UtilityVM/Files', `image ${utilityVm.index}, ${utilityVm.name}`]] : []),
     ['entries', entries(counts)],
     ...(lost === '' ? [] : [['not carried', lost]]),
-    ['diffID', made.diffId],
-    ['digest', made.digest],
-    ['size', `${formatSize(made.size)} (${made.size} bytes)`],
-    ['uncompressed', `${formatSize(made.uncompressedSize)} (${made.uncompressedSize} bytes)`],
   ]
-  const left = made.skipped.map(path_ => `left out: ${path_}\n`).join('')
-  return printable(`${table(['LAYER', path], rows)}${left}`)
+  return layerText(path, rows, made)
 }
 
 function entries(counts: WindowsLayer['counts']): string {
   return some([
-    count(counts.directories, 'directory').replace(/directorys$/, 'directories'), count(counts.files, 'file'),
+    count(counts.directories, 'directory', 'directories'), count(counts.files, 'file'),
     count(counts.hardLinks, 'hard link'), count(counts.symlinks, 'symbolic link'), count(counts.streams, 'alternate stream'),
   ])
 }
@@ -92,8 +77,8 @@ function losses(lost: LayerLosses): string {
   return some([
     count(lost.shortNames, 'short name'), count(lost.objectIds, 'object id'), `reparse data of ${count(lost.reparseData, 'link')}`,
     `flags of ${count(lost.reparseFlags, 'reparse point')}`,
-    `flags of extended attributes of ${count(lost.extendedAttributeFlags, 'entry').replace(/entrys$/, 'entries')}`,
-    `Unix data of ${count(lost.unixData, 'entry').replace(/entrys$/, 'entries')}`,
+    `flags of extended attributes of ${count(lost.extendedAttributeFlags, 'entry', 'entries')}`,
+    `Unix data of ${count(lost.unixData, 'entry', 'entries')}`,
   ])
 }
 

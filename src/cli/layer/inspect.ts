@@ -4,7 +4,7 @@ import { StowageError } from '../../errors.js'
 import { inspectLayer, type LayerInspection } from '../../layer/inspect.js'
 import { openLayer } from '../../layer/read-layer.js'
 import type { LayerTarEntry } from '../../layer/tar-entry.js'
-import { formatSize, printable, table } from '../render.js'
+import { count, exactSize, formatSize, printable, table } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
 
 interface Options extends GlobalOptions {
@@ -60,28 +60,26 @@ function line({ type, mode, uid, gid, size, path, linkname, mtime, records }: La
 
 function text(path: string, told: LayerInspection): string {
   const { counts, largest, records, owners } = told
-  const kinds: [number, string, string][] = [
-    [counts.directories, 'directory', 'directories'], [counts.files, 'file', 'files'],
-    [counts.hardLinks, 'hard link', 'hard links'], [counts.symlinks, 'symbolic link', 'symbolic links'],
-    [counts.devices, 'device', 'devices'], [counts.fifos, 'fifo', 'fifos'],
+  const kinds: [number, string, string?][] = [
+    [counts.directories, 'directory', 'directories'], [counts.files, 'file'], [counts.hardLinks, 'hard link'],
+    [counts.symlinks, 'symbolic link'], [counts.devices, 'device'], [counts.fifos, 'fifo'],
   ]
   const marks = [
     ...(counts.streams > 0 ? [`${counts.streams} of the files alternate streams`] : []),
     ...(counts.whiteouts > 0 ? [`${counts.whiteouts} of the files whiteouts`] : []),
   ]
-  const words = kinds.filter(([n]) => n > 0).map(([n, one, more]) => `${n} ${n === 1 ? one : more}`)
-  const size = (bytes: number): string => `${formatSize(bytes)} (${bytes} bytes)`
+  const words = kinds.filter(([n]) => n > 0).map(kind => count(...kind))
   const rows = [
     ['compression', told.compression],
     ['digest', told.digest],
-    ['size', size(told.size)],
+    ['size', exactSize(told.size)],
     ['diffID', told.diffId],
-    ['uncompressed', size(told.uncompressedSize)],
-    ['content', size(told.contentSize)],
+    ['uncompressed', exactSize(told.uncompressedSize)],
+    ['content', exactSize(told.contentSize)],
     ['entries', [...words, ...marks].join(', ') || 'none'],
-    ...owners.slice(0, 10).map(({ uid, gid, uname, gname, count }) => {
+    ...owners.slice(0, 10).map(({ uid, gid, uname, gname, count: entries }) => {
       const names = uname || gname ? ` ${uname}:${gname}` : ''
-      return ['owner', `${uid}:${gid}${names}, ${count} ${count === 1 ? 'entry' : 'entries'}`]
+      return ['owner', `${uid}:${gid}${names}, ${count(entries, 'entry', 'entries')}`]
     }),
     ...(owners.length > 10 ? [['owner', `and ${owners.length - 10} more`]] : []),
   ]

@@ -6,13 +6,13 @@ import { parseRfc3339 } from '../../layer/pax-time.js'
 import { type WimCompression, type WimFromLayers, type WimFromLayersOptions, writeWimFromLayers } from '../../layer/to-wim.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
-import { count, formatSize, lostText, printable, table } from '../render.js'
+import { count, exactSize, lostText, printable, table } from '../render.js'
 import { type GlobalOptions, once, withSession } from '../session.js'
 import { parseCompression } from '../wim/values.js'
+import { type OutputOptions, outputOptions } from './output.js'
 
-interface Options extends GlobalOptions {
+interface Options extends GlobalOptions, OutputOptions {
   readonly layer: readonly string[]
-  readonly output: string
   readonly compress: string
   readonly threads: number | undefined
   readonly check: boolean
@@ -22,19 +22,15 @@ interface Options extends GlobalOptions {
   readonly config: string | undefined
   readonly arch: string | undefined
   readonly 'os-version': string | undefined
-  readonly force: boolean
 }
 
 export const toWim: CommandModule<GlobalOptions, Options> = {
   command: 'to-wim <layer..>',
   describe: 'Make a WIM from layers, in order, extracting nothing to disk',
   builder: yargs =>
-    yargs
+    outputOptions(yargs, 'The WIM')
       .positional('layer', {
         type: 'string', array: true, demandOption: true, describe: 'Layers, base first: tar, gzip or zstd; one alone may be - (standard input)',
-      })
-      .option('output', {
-        alias: 'o', type: 'string', demandOption: true, requiresArg: true, coerce: once('output'), describe: 'The WIM',
       })
       .option('compress', {
         type: 'string', default: 'lzx', requiresArg: true, coerce: once('compress'),
@@ -60,7 +56,6 @@ export const toWim: CommandModule<GlobalOptions, Options> = {
       .option('os-version', {
         type: 'string', requiresArg: true, coerce: once('os-version'), describe: "Windows' version: 10.0.20348.169",
       })
-      .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' })
       .example('$0 layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim', 'Files/ becomes image 1, UtilityVM/Files/ image 2')
       .example('$0 layer to-wim - -o root.wim --unix-data < layer.tar.zst', 'A layer of Linux, with owners and modes') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ layer, output, force, ...options }) => {
@@ -107,10 +102,10 @@ function compressionOf(words: string): WimCompression {
 function text(path: string, { size, images, layers, lost }: WimFromLayers): string {
   const rows = [
     ...images.map(({ index, name, directories, files }) => [
-      `image ${index}`, `${name}: ${count(directories, 'directory').replace(/directorys$/, 'directories')}, ${count(files, 'file')}`,
+      `image ${index}`, `${name}: ${count(directories, 'directory', 'directories')}, ${count(files, 'file')}`,
     ]),
     ...layers.map(({ digest }, n) => [layers.length === 1 ? 'layer' : `layer ${n + 1}`, digest]),
-    ['size', `${formatSize(size)} (${size} bytes)`],
+    ['size', exactSize(size)],
   ]
   return printable(`${table(['WIM', path], rows)}${lostText(lost)}`)
 }
