@@ -19,8 +19,27 @@ export interface Stream {
   readonly sha1: string | undefined
 }
 
-/** A name in the tree of an image. Source: Microsoft's WIM white paper, "Metadata". */
-export interface Dentry {
+/** What a dentry says of its file, whatever the name. Source: Microsoft's WIM white paper, "Metadata". */
+export interface FileFields {
+  /** FILE_ATTRIBUTE_*. */
+  readonly attributes: number
+  /** Index into the security descriptors of the image, or -1. */
+  readonly security: number
+  readonly reparseTag: number
+  readonly reparseFlags: number
+  /** FILETIMEs: 100 ns since 1601-01-01 UTC. */
+  readonly creationTime: bigint
+  readonly accessTime: bigint
+  readonly writeTime: bigint
+  /** Packed as in the WIM; empty when there are none, as the next two. */
+  readonly extendedAttributes: Buffer
+  readonly objectId: Buffer
+  /** uid, gid, mode and rdev as wimlib's `--unix-data` stores them. */
+  readonly unixData: Buffer
+}
+
+/** A name in the tree of an image. */
+export interface Dentry extends FileFields {
   /** Position among all dentries of the image. */
   readonly index: number
   /** Position of the directory it stands in; undefined for the root. Parents come before their children. */
@@ -29,23 +48,8 @@ export interface Dentry {
   readonly name: string
   /** The 8.3 name, or empty. */
   readonly shortName: string
-  /** FILE_ATTRIBUTE_*. */
-  readonly attributes: number
-  /** Index into {@link Metadata.security}, or -1. */
-  readonly security: number
-  readonly reparseTag: number
-  readonly reparseFlags: number
   /** 0n, or a number that all names of one file share. */
   readonly linkGroup: bigint
-  /** FILETIMEs: 100 ns since 1601-01-01 UTC. */
-  readonly creationTime: bigint
-  readonly accessTime: bigint
-  readonly writeTime: bigint
-  /** Packed as in the WIM; empty when there are none. */
-  readonly extendedAttributes: Buffer
-  readonly objectId: Buffer
-  /** uid, gid, mode and rdev as wimlib's `--unix-data` stores them, or empty. */
-  readonly unixData: Buffer
   readonly streams: readonly Stream[]
 }
 

@@ -4,7 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { StowageError } from '../errors.js'
-import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from './dentry.js'
+import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, type FileFields } from './dentry.js'
 import { upcase } from './upcase.js'
 
 /** What a stream holds. */
@@ -18,22 +18,7 @@ export interface Content {
 }
 
 /** A file, whatever its names. */
-export interface ImageFile {
-  /** FILE_ATTRIBUTE_*. */
-  readonly attributes: number
-  /** Index into the security descriptors that are given, or -1. */
-  readonly security: number
-  readonly reparseTag: number
-  readonly reparseFlags: number
-  /** FILETIMEs: 100 ns since 1601-01-01 UTC. */
-  readonly creationTime: bigint
-  readonly accessTime: bigint
-  readonly writeTime: bigint
-  /** Packed as a WIM has them; empty when there are none, as the next two. */
-  readonly extendedAttributes: Buffer
-  readonly objectId: Buffer
-  /** uid, gid, mode and rdev as wimlib's `--unix-data` stores them. */
-  readonly unixData: Buffer
+export interface ImageFile extends FileFields {
   readonly data: Content | undefined
   readonly reparse: Content | undefined
   /** Named (alternate) data streams. */
