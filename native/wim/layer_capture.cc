@@ -15,13 +15,35 @@ namespace {
 constexpr size_t kBatchSize = 32u << 10;
 constexpr size_t kMostAhead = 256u << 10;
 
-// Whether `path` stands below `root`, to Windows: case does not matter.
-bool Below(const std::string& path, const std::string& root) {
-  const size_t from = path.rfind("./", 0) == 0 ? 2 : 0;
-  if (path.size() - from <= root.size() || path[from + root.size()] != '/') return false;
-  return std::equal(root.begin(), root.end(), path.begin() + static_cast<ptrdiff_t>(from), [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+bool SameName(const char* a, const char* b, size_t size) {
+  return std::equal(a, a + size, b, [](char one, char other) {
+    return std::tolower(static_cast<unsigned char>(one)) == std::tolower(static_cast<unsigned char>(other));
   });
+}
+
+// The next name of `path` from `*at` on, and its size; 0 at the end. Empty names and `.` are none, as AppliedLayers has
+// it.
+size_t NextName(const std::string& path, size_t* at, const char** name) {
+  while (*at < path.size()) {
+    const size_t start = *at;
+    const size_t end = std::min(path.find('/', start), path.size());
+    *at = std::min(end + 1, path.size());
+    *name = path.data() + start;
+    if (end > start && path.compare(start, end - start, ".") != 0) return end - start;
+  }
+  return 0;
+}
+
+// Whether `path` stands below `root`, or is a stream of it, to Windows: case does not matter.
+bool Below(const std::string& path, const std::string& root) {
+  size_t at = 0, root_at = 0;
+  const char *name = nullptr, *wanted = nullptr;
+  while (const size_t wanted_size = NextName(root, &root_at, &wanted)) {
+    const size_t size = NextName(path, &at, &name);
+    if (size < wanted_size || !SameName(name, wanted, wanted_size)) return false;
+    if (size > wanted_size) return root_at == root.size() && name[wanted_size] == ':';
+  }
+  return true;
 }
 
 }  // namespace

@@ -64,10 +64,11 @@ export class AppliedLayers {
     const path = this.#pathOf(entry.path, entry)
     const name = path.at(-1) ?? ''
     if (this.#tree.whiteout(path.slice(0, -1), name)) return
-    if (!this.#unixData && this.#outside(path, entry)) return
-    const content: LayerContent | undefined = entry.size === 0 ? undefined : { size: entry.size, sha1, layer: this.#layer, number }
     const colon = this.#unixData ? -1 : name.indexOf(':')
-    if (colon >= 0) return this.#addStream([...path.slice(0, -1), name.slice(0, colon)], name.slice(colon + 1), entry, content)
+    const owner = colon < 0 ? path : [...path.slice(0, -1), name.slice(0, colon)]
+    if (!this.#unixData && this.#outside(owner, entry)) return
+    const content: LayerContent | undefined = entry.size === 0 ? undefined : { size: entry.size, sha1, layer: this.#layer, number }
+    if (colon >= 0) return this.#addStream(owner, name.slice(colon + 1), entry, content)
     const shortName = this.#unixData ? '' : shortNameOf(entry)
     if (entry.type === 'hard link') {
       return this.#tree.link(path, this.#pathOf(entry.linkname, entry), shortName, entry.path)
@@ -119,6 +120,10 @@ export class AppliedLayers {
     const node = this.#tree.find(owner)
     if (name === '' || name.includes(':') || entry.type !== 'file') {
       throw new StowageError('LAYER_CORRUPT', `${entry.path} is no name of a stream of a file`)
+    }
+    const flaw = flawOf(name)
+    if (flaw !== undefined) {
+      throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(entry.path)}: the stream ${JSON.stringify(name)} is ${flaw}`)
     }
     if (!node) throw new StowageError('LAYER_CORRUPT', `${entry.path} is a stream of a file that the layer does not have`)
     const key = upcase(name)

@@ -2,6 +2,7 @@
  * Entries of a Windows layer as files of a WIM: PAX records back into attributes, security descriptors, times, extended
  * attributes and reparse data. Sources: go-winio's documented behaviour (the tar form of Windows' backup streams); MS-FSCC.
  */
+import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { StowageError } from '../errors.js'
 import {
@@ -45,9 +46,12 @@ export class SecurityDescriptors {
   }
 }
 
-/** The 8.3 name that a lossless layer has kept for this name of a file, or nothing. */
-export function shortNameOf(entry: LayerTarEntry): string {
-  return Buffer.from(entry.records.get('STOWAGE.shortname') ?? '', 'latin1').toString()
+/** The 8.3 name that a lossless layer has kept for this name of a file, or nothing. Throws LAYER_CORRUPT. */
+export function shortNameOf({ records, path }: LayerTarEntry): string {
+  const bytes = Buffer.from(records.get('STOWAGE.shortname') ?? '', 'latin1')
+  // A dentry counts the bytes of its names in 16 bits.
+  if (isUtf8(bytes) && !bytes.includes(0) && bytes.toString().length < 0x8000) return bytes.toString()
+  throw new StowageError('LAYER_CORRUPT', `${path}: its record STOWAGE.shortname is no name`)
 }
 
 /**
@@ -144,7 +148,7 @@ function reparseOf(entry: LayerTarEntry): { readonly tag: number; readonly flags
   const mountPoint = records.has('MSWINDOWS.mountpoint')
   return {
     tag: mountPoint ? IO_REPARSE_TAG_MOUNT_POINT : IO_REPARSE_TAG_SYMLINK,
-    flags: Number(records.get('STOWAGE.reparseflags') ?? NOT_FIXED) & 0xffff,
+    flags: flagsOf(entry, 'STOWAGE.reparseflags', 0xffff) ?? NOT_FIXED,
     content: reparseContent(encodeReparseData(linkname, mountPoint), path),
   }
 }
@@ -154,15 +158,24 @@ function reparseContent(data: Buffer, path: string): Content {
   throw new StowageError('LAYER_UNSUPPORTED', `${path}: its target is longer than Windows allows`)
 }
 
-function attributesPacked({ records, path }: LayerTarEntry): Buffer {
+function attributesPacked(entry: LayerTarEntry): Buffer {
+  const { records, path } = entry
   const attributes = []
   for (const [key, value] of records) {
     if (!key.startsWith(ATTRIBUTE)) continue
     const name = key.slice(ATTRIBUTE.length)
-    const flags = Number(records.get(`${ATTRIBUTE_FLAGS}${name}`) ?? 0) & 0xff
+    const flags = flagsOf(entry, `${ATTRIBUTE_FLAGS}${name}`, 0xff) ?? 0
     attributes.push({ name: Buffer.from(name, 'latin1'), flags, value: unpackBase64(value, key, path) })
   }
   return attributes.length === 0 ? NOTHING : packAttributes(attributes, path)
+}
+
+/** A decimal number up to `most`; undefined where there is no such record. */
+function flagsOf({ records, path }: LayerTarEntry, key: string, most: number): number | undefined {
+  const text = records.get(key)
+  if (text === undefined) return undefined
+  if (/^\d{1,5}$/.test(text) && Number(text) <= most) return Number(text)
+  throw new StowageError('LAYER_CORRUPT', `${path}: its record ${key} is no number up to ${most}: ${JSON.stringify(text.slice(0, 40))}`)
 }
 
 function hexOf({ records, path }: LayerTarEntry, key: string): Buffer {

@@ -118,6 +118,46 @@ function treeTimes(root: string): string[] {
   return execFileSync('find', ['.', '-printf', '%P %s %T@\\n'], { cwd: root, encoding: 'utf8' }).split('\n').sort()
 }
 
+t.test('writeWimFromLayers() keeps the content of every spelling of a path, in one layer and in several', async t => {
+  const root = t.testdir()
+  const names = ['/Files/a', './/Files/b', '././files/c', 'Files//./d', 'UtilityVM//Files/e', './UtilityVM/./Files/f']
+  const entries = [directory('/Files'), directory('UtilityVM'), directory('UtilityVM/Files'), ...names.map(name => file(name))]
+  const layer = pythonLayer(join(root, 'layer.tar'), entries)
+  for (const layers of [[layer], [layer, pythonLayer(join(root, 'upper.tar'), [directory('Files')])]]) {
+    const wim = join(root, `${layers.length}.wim`)
+    await make(layers, wim)
+    for (const name of names) {
+      t.equal(contentOf(wim, `/${name.slice(-1)}`, name.includes('VM') ? 2 : 1), name, `${name} of ${layers.length}`)
+    }
+  }
+})
+
+t.test('writeWimFromLayers() keeps the streams of the root directories', async t => {
+  const root = t.testdir()
+  const names = ['Files:s', 'UtilityVM/Files:t', 'files:UPPER']
+  const entries = [directory('Files'), directory('UtilityVM'), directory('UtilityVM/Files'), ...names.map(name => file(name))]
+  const wim = join(root, 'x.wim')
+  const { lost } = await make([pythonLayer(join(root, 'layer.tar'), entries)], wim)
+  t.same(lost, [])
+  t.match(wimlib('dir', wim, '1', '--detailed', '--path=/'), /Named data stream "s":\nHash +=.*\nUncompressed size = 7 /)
+  const back = await layerOf(wim, join(root, 'back.tar.gz'))
+  const shown = execFileSync('tar', ['--warning=no-unknown-keyword', '-xOf', back, 'Files:s', 'Files:UPPER', 'UtilityVM/Files:t'], { encoding: 'utf8' })
+  t.equal(shown, 'Files:sfiles:UPPERUtilityVM/Files:t')
+})
+
+t.test('writeLayerFromWim() makes no records that tar readers refuse', async t => {
+  const root = t.testdir()
+  const value = Buffer.alloc(65_400).toString('base64')
+  const pax = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`MSWINDOWS.xattr.N${n}`, value]))
+  // With the two times that a WIM has in any case this is more than 1 MiB.
+  pax['MSWINDOWS.xattr.M'] = Buffer.alloc(1320).toString('base64')
+  const wim = join(root, 'x.wim')
+  await make([pythonLayer(join(root, 'layer.tar'), [directory('Files'), { name: 'Files/large', pax }])], wim)
+  const output = join(root, 'back.tar')
+  await t.rejects(layerOf(wim, output), { code: 'LAYER_UNSUPPORTED', message: /Files\/large.*PAX records/ })
+  t.notOk(readdirSync(root).some(name => name.includes('back')))
+})
+
 t.test('writeWimFromLayers() gives the same bytes on any number of threads and every time', async t => {
   const root = t.testdir()
   const layer = await layerOf(richWim(t), join(root, 'layer.tar.gz'))
@@ -305,6 +345,10 @@ t.test('writeWimFromLayers() refuses what is no layer, or none that a WIM can ho
     ['a descriptor of none', [...good, { name: 'Files/y', pax: { 'MSWINDOWS.rawsd': 'AAAA' } }], 'LAYER_CORRUPT'],
     ['a time of none', [...good, { name: 'Files/y', pax: { 'LIBARCHIVE.creationtime': 'then' } }], 'LAYER_CORRUPT'],
     ['a link without target', [...good, { name: 'Files/y', type: '2' }], 'LAYER_CORRUPT'],
+    ['a stream whose name is none', [...good, file('Files/x:a*b')], 'LAYER_UNSUPPORTED'],
+    ['a short name too long', [...good, { name: 'Files/y', pax: { 'STOWAGE.shortname': 'A'.repeat(40_000) } }], 'LAYER_CORRUPT'],
+    ['link flags of none', [...good, { name: 'Files/y', type: '2', linkname: 'x', pax: { 'STOWAGE.reparseflags': 'none' } }], 'LAYER_CORRUPT'],
+    ['attribute flags of none', [...good, { name: 'Files/y', pax: { 'MSWINDOWS.xattr.A': 'YQ==', 'STOWAGE.eaflags.A': '256' } }], 'LAYER_CORRUPT'],
     ['an attribute too long', [...good, { name: 'Files/y', pax: { 'MSWINDOWS.xattr.LONG': Buffer.alloc(70_000).toString('base64') } }], 'LAYER_UNSUPPORTED'],
   ] as [string, Entry[], string][]) {
     const root = t.testdir()
