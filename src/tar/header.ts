@@ -23,6 +23,9 @@ export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK)
 /** Largest size the eleven octal digits of a ustar header hold: 8 GiB less one byte. */
 const USTAR_SIZE_LIMIT = 0o77777777777
 
+/** Most bytes of PAX records that Go's reader takes for one entry, and ours with it. */
+const RECORDS_LIMIT = 1024 * 1024
+
 /** Largest owner the seven octal digits of a ustar header hold. */
 const USTAR_ID_LIMIT = 0o7777777
 
@@ -59,6 +62,7 @@ export interface TarEntry {
 
 /**
  * The bytes before the content of `entry`, with PAX records of its own, and `path`, `linkpath` and `size` where ustar ends.
+ * Throws LAYER_UNSUPPORTED for records of over 1 MiB.
  */
 export function encodeEntry(entry: TarEntry): Uint8Array {
   const { name, flag, mode, size, mtime, linkname = '', uid = 0, gid = 0, device } = entry
@@ -75,6 +79,11 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
   const { prefix, rest } = parts ?? { prefix: '', rest: shorten(name) }
   const body = paxBody(records)
   const bodySize = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+  if (bodySize > RECORDS_LIMIT) {
+    throw new StowageError('LAYER_UNSUPPORTED', `${name.slice(0, 1000)}: ${bodySize} bytes of PAX records; tar readers take ${RECORDS_LIMIT}`, {
+      hint: 'It has very many or large extended attributes; remove some of them where it came from.',
+    })
+  }
   const before = bodySize === 0 ? 0 : BLOCK + bodySize + paddingSize(bodySize)
   const bytes = Buffer.allocUnsafe(before + BLOCK)
   bytes.fill(0, BLOCK + bodySize, before)
