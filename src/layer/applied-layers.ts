@@ -27,6 +27,9 @@ const UTILITY_VM = ['UtilityVM', 'Files']
 const SLICE = 1024
 /** In UTF-16 units: a dentry counts the bytes of a name in 16 bits. */
 const NAME_LIMIT = 32_766
+/** Longest path Windows knows, in UTF-16 units, from the top of the layer; and the most names that our reader takes one below another. */
+const PATH_LIMIT = 32_767
+const DEEPEST = 16_384
 
 export class AppliedLayers {
   readonly security = new SecurityDescriptors()
@@ -145,6 +148,10 @@ export class AppliedLayers {
     if (!utf8) throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(shown)} is no UTF-8, which the names of a WIM must be`)
     const path = text.split('/').filter(part => part !== '' && part !== '.')
     if (path.includes('..')) throw new StowageError('LAYER_CORRUPT', `${JSON.stringify(text)} leads out of the layer`)
+    if (path.length > DEEPEST || (!this.#unixData && text.length > PATH_LIMIT)) {
+      const most = path.length > DEEPEST ? `${DEEPEST} directories` : `${PATH_LIMIT} characters, more than Windows knows`
+      throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(`${text.slice(0, 100)}…`)}: a path of over ${most}`)
+    }
     for (const [n, part] of path.entries()) {
       const flaw = this.#unixData ? undefined : flawOf(n === path.length - 1 ? part.replace(/:.*$/, '') : part)
       if (flaw !== undefined) throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(text)}: ${JSON.stringify(part)} is ${flaw}`)

@@ -50,7 +50,12 @@ export async function openLayer(path: string): Promise<LayerSource> {
   }
   try {
     const file = await open(path)
-    const { size } = await file.stat()
+    const facts = await file.stat()
+    if (facts.isDirectory()) {
+      await file.close()
+      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, not a layer`, { hint: 'Name a tar, gzip, zstd or plain.' })
+    }
+    const { size } = facts
     const stream = file.createReadStream({ highWaterMark: PIECE }) // closes the file
     return { name: path, bytes: pieces(stream, path), size: size > 0 ? size : undefined, close: () => stream.destroy() }
   } catch (error) {

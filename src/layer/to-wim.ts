@@ -1,4 +1,5 @@
 /** WIM files made of layers: read, applied one to another, and written by the addon in one pass, with nothing extracted to disk. */
+import { stat } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { abortError, StowageError } from '../errors.js'
 import type { OnProgress, WaitOptions } from '../progress.js'
@@ -140,8 +141,10 @@ export async function wimFromLayers(
 export async function writeWimFromLayers(
   layers: readonly string[], output: string, { force = false, ...options }: WimFromLayersOptions & { readonly force?: boolean } = {},
 ): Promise<WimFromLayers> {
-  if (layers.length > 1 && layers.includes('-')) {
-    throw new StowageError('INVALID_ARGUMENT', 'of several layers each is read twice, which standard input cannot be', {
+  for (const layer of layers.length > 1 ? layers : []) {
+    const facts = layer === '-' ? undefined : await stat(layer).catch(() => undefined) // what is not there says so when it is opened
+    if (layer !== '-' && (!facts || facts.isFile() || facts.isDirectory())) continue
+    throw new StowageError('INVALID_ARGUMENT', `of several layers each is read twice, which ${layer === '-' ? 'standard input' : layer} cannot be`, {
       hint: 'Write it to a file first.',
     })
   }

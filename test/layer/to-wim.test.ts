@@ -345,6 +345,8 @@ t.test('writeWimFromLayers() refuses what is no layer, or none that a WIM can ho
     ['a descriptor of none', [...good, { name: 'Files/y', pax: { 'MSWINDOWS.rawsd': 'AAAA' } }], 'LAYER_CORRUPT'],
     ['a time of none', [...good, { name: 'Files/y', pax: { 'LIBARCHIVE.creationtime': 'then' } }], 'LAYER_CORRUPT'],
     ['a link without target', [...good, { name: 'Files/y', type: '2' }], 'LAYER_CORRUPT'],
+    ['a path too long', [...good, file(`Files/${'long'.repeat(60)}${`/${'d'.repeat(250)}`.repeat(131)}`)], 'LAYER_UNSUPPORTED'],
+    ['a path too deep', [...good, file(`Files${'/d'.repeat(20_000)}`)], 'LAYER_UNSUPPORTED'],
     ['a stream whose name is none', [...good, file('Files/x:a*b')], 'LAYER_UNSUPPORTED'],
     ['a short name too long', [...good, { name: 'Files/y', pax: { 'STOWAGE.shortname': 'A'.repeat(40_000) } }], 'LAYER_CORRUPT'],
     ['link flags of none', [...good, { name: 'Files/y', type: '2', linkname: 'x', pax: { 'STOWAGE.reparseflags': 'none' } }], 'LAYER_CORRUPT'],
@@ -357,6 +359,17 @@ t.test('writeWimFromLayers() refuses what is no layer, or none that a WIM can ho
     await t.rejects(writeWimFromLayers([layer, layer], join(root, 'x.wim')), { code }, `${what}, twice`)
     t.same(readdirSync(root), ['layer.tar'], `${what}: nothing is left`)
   }
+})
+
+t.test('writeWimFromLayers() takes no directory for a layer, and reads no pipe twice', async t => {
+  const root = t.testdir({ tree: {} })
+  const output = join(root, 'x.wim')
+  const layer = pythonLayer(join(root, 'layer.tar'), [directory('Files')])
+  await t.rejects(writeWimFromLayers([join(root, 'tree')], output), { code: 'INVALID_ARGUMENT', message: /tree is a directory/ })
+  execFileSync('mkfifo', [join(root, 'pipe')])
+  const several = writeWimFromLayers([layer, join(root, 'pipe')], output)
+  await t.rejects(several, { code: 'INVALID_ARGUMENT', message: /read twice, which .*pipe cannot be/ })
+  t.same(readdirSync(root).sort(), ['layer.tar', 'pipe', 'tree'])
 })
 
 t.test('writeWimFromLayers() refuses a damaged layer, and stops when it is told to, leaving nothing', async t => {
