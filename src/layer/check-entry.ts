@@ -11,7 +11,8 @@ const TIMES = ['mtime', 'atime', 'ctime', 'LIBARCHIVE.creationtime']
 /** Nanoseconds in 64 bits around 1970, in seconds. */
 const TIME_LIMIT = 9_223_372_036.854_775
 const NAME_LIMIT = 255
-const PATH_LIMIT = 32_767
+/** Of a path, in UTF-16 units. */
+export const PATH_LIMIT = 32_767
 /** Two copies in UTF-16 and 20 bytes of lengths within MAXIMUM_REPARSE_DATA_BUFFER_SIZE. */
 const TARGET_LIMIT = 4088
 /** Directories whose security and times the host sets itself. */

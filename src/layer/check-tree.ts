@@ -1,5 +1,5 @@
 /** The rules of {@link LAYER_RULES} about entries among each other: places, parents, links, streams, and what must be there. */
-import { checkName, checkRecords, checkTimes } from './check-entry.js'
+import { checkName, checkRecords, checkTimes, PATH_LIMIT } from './check-entry.js'
 import type { Report } from './check-rules.js'
 import { upcase } from '../wim/upcase.js'
 import { hiveFlaw } from './registry-hive.js'
@@ -24,6 +24,11 @@ interface Node {
   readonly type: TarEntryType
 }
 
+interface DanglingLink {
+  readonly path: string
+  readonly target: string
+}
+
 export interface TreeCheck {
   add(entry: LayerTarEntry): void
   end(): void
@@ -37,7 +42,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   /** Directories without an entry so far, by key: their path, and what stands in them. */
   const awaited = new Map<string, { readonly path: string; readonly child: string }>()
   /** Hard links whose target has no entry so far, by the target's key. */
-  const dangling = new Map<string, { readonly path: string; readonly target: string }[]>()
+  const dangling = new Map<string, DanglingLink[]>()
   const misspelled = new Set<string>()
   /** What an alternate stream may follow now, as it stands in the tar. */
   let owner: string | undefined
@@ -88,10 +93,10 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   function addNode(entry: LayerTarEntry, names: readonly string[]): void {
     const { path, type } = entry
     checkName(entry, names, report)
-    if (names.length === 0 || names.includes('..')) return
     const place = names.join('/')
+    if (names.length === 0 || names.includes('..') || place.length > PATH_LIMIT) return
     checkPlace(path, names)
-    checkParents(path, names)
+    checkParents(path, place)
     const spelled = BOOT_FILES.get(lower(place))
     if (spelled !== undefined && spelled !== place) report('BOOT_SPELLING', path, `expected ${spelled}`)
     if (type === 'hard link') {
@@ -114,10 +119,16 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     }
     const key = upcase(target)
     const node = nodes.get(key)
-    if (!node) dangling.set(key, [...(dangling.get(key) ?? []), { path, target }])
+    if (!node) wait(key, { path, target })
     else if (node.type === 'directory') report('LINK_TO_DIRECTORY', path, `${target} is a directory`)
     else if (node.path !== target) report('LINK_TARGET_CASE', path, `${target}, but the file is ${node.path}`)
     claim(place, node?.type ?? 'file')
+  }
+
+  function wait(key: string, link: DanglingLink): void {
+    const others = dangling.get(key)
+    if (others) others.push(link)
+    else dangling.set(key, [link])
   }
 
   /** Enters a name, and tells of what waited for it. */
@@ -158,11 +169,12 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     misspelled.add(found)
   }
 
-  function checkParents(path: string, names: readonly string[]): void {
+  function checkParents(path: string, place: string): void {
+    const whole = upcase(place) // of the same length
     let child = path
-    for (let depth = names.length - 1; depth > 0; depth -= 1) {
-      const parent = names.slice(0, depth).join('/')
-      const key = upcase(parent)
+    for (let end = place.lastIndexOf('/'); end > 0; end = place.lastIndexOf('/', end - 1)) {
+      const parent = place.slice(0, end)
+      const key = whole.slice(0, end)
       const node = nodes.get(key)
       if (node && node.type !== 'directory') report('PARENT_NOT_DIRECTORY', path, `${node.path} is a ${node.type}`)
       if (node || awaited.has(key)) return

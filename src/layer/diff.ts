@@ -93,13 +93,9 @@ async function readTree(source: LayerSource, wait: WaitOptions): Promise<Tree> {
 /** Gives all names of a file what its own entry says, and the list of them all. */
 function joinLinks(states: Map<string, State>, targets: ReadonlyMap<string, string>): void {
   const groups = new Map<string, string[]>()
+  const files = new Map<string, string>()
   for (const link of targets.keys()) {
-    const seen = new Set([link])
-    let file = link
-    for (let next = targets.get(file); next !== undefined && !seen.has(next); next = targets.get(file)) {
-      seen.add(next)
-      file = next
-    }
+    const file = fileOf(link, targets, files)
     if (!states.has(file) || targets.has(file)) continue // its file is in another layer, or nowhere
     const group = groups.get(file)
     if (group) group.push(link)
@@ -110,6 +106,19 @@ function joinLinks(states: Map<string, State>, targets: ReadonlyMap<string, stri
     const links = names.sort().join(', ')
     for (const name of names) if (state) states.set(name, { ...state, links })
   }
+}
+
+/** Where the chain of links from `link` ends; in a circle, any of it. `files`: what is known, so that each link is gone along once. */
+function fileOf(link: string, targets: ReadonlyMap<string, string>, files: Map<string, string>): string {
+  const chain = new Set<string>()
+  let at = link
+  for (let next = targets.get(at); next !== undefined && !files.has(at) && !chain.has(at); next = targets.get(at)) {
+    chain.add(at)
+    at = next
+  }
+  const file = files.get(at) ?? at
+  for (const passed of chain) files.set(passed, file)
+  return file
 }
 
 function plain(path: string): string {
@@ -135,7 +144,8 @@ function stateOf(entry: LayerTarEntry): State {
   }
   const device = type === 'character device' || type === 'block device'
   return {
-    type, content: sha256 ?? '', target: linkname, links: '', mode: mode.toString(8).padStart(4, '0'),
+    type, content: sha256 ?? '', target: type === 'hard link' ? plain(linkname) : linkname, links: '',
+    mode: (mode & 0o7777).toString(8).padStart(4, '0'), // some writers put the type beside the permissions
     owner: `${uid}:${gid} ${uname}:${gname}`, device: device ? `${devmajor}:${devminor}` : '',
     times: times.sort().join(' '), attributes, security, xattrs: xattrs.join(' '), records: others.join(' '),
   }

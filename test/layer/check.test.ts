@@ -224,3 +224,12 @@ t.test('docs/layer-check.md has every rule with its severity, and no other', t =
   t.same(Object.keys(LAYER_RULES).filter(code => !told.has(code)), [], 'each has a case above')
   t.end()
 })
+
+t.test('checkLayer() takes its time for what is in the layer, not for how it is put', async t => {
+  const deep = makeTar([...goodLayer(), { ...fileEntry('Files/deep'), records: { path: `Files/${'a/'.repeat(300_000)}b` } }])
+  const early = Array.from({ length: 60_000 }, (_, n) => linkEntry(`Files/${n}`, 'Files/late'))
+  const start = performance.now()
+  t.same(codes(await check(deep)), ['NAME_TOO_LONG'], 'a path of a million names')
+  t.match((await check(makeTar([...goodLayer(), ...early, fileEntry('Files/late')]))).findings, [{ code: 'LINK_TARGET_LATE', count: 60_000 }])
+  t.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`)
+})

@@ -92,3 +92,18 @@ t.test('diffLayers() agrees with diff(1) on what two directories hold', async t 
     ...changed.map(({ path }) => `Files one/${path} and two/${path} differ`), ...removed.map(path => `Only in one: ${path}`), ...added.map(path => `Only in two: ${path}`),
   ].sort(), told)
 })
+
+t.test('diffLayers() follows long chains of hard links, and circles, once', async t => {
+  const chain = (to: string): MadeEntry[] => [
+    fileEntry('0', 'content'), ...Array.from({ length: 30_000 }, (_, n) => linkEntry(`${n + 1}`, to === '' ? `${n}` : to)),
+    linkEntry('x', 'y'), linkEntry('y', 'x'),
+  ]
+  const start = performance.now()
+  t.ok((await diff(chain('').reverse(), chain('0'))).same)
+  t.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`)
+})
+
+t.test('diffLayers() does not mind a type beside the permissions, or the dots of links that lead out', async t => {
+  const a = { name: 'a', content: 'a' }
+  t.same((await diff([{ ...a, mode: 0o644 }, linkEntry('b', 'below')], [{ ...a, mode: 0o100644 }, linkEntry('b', './below')])).changed, [])
+})
