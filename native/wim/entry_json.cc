@@ -108,7 +108,7 @@ class JsonText {
         Ascii(static_cast<char>(unit));
       } else if (pair) {
         Raw(Wtf8FromUtf16(text.substr(at++, 2)));
-      } else if (unit >= 0xd800 && unit <= 0xdfff) {
+      } else if (unit < 0xa0 || (unit >= 0xd800 && unit <= 0xdfff)) {
         Escape(unit);
       } else {
         Raw(Wtf8FromUtf16({&unit, 1}));

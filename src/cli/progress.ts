@@ -1,6 +1,6 @@
 /** Draws progress events on stderr: a bar on a terminal, a line every ten seconds elsewhere, or the events as NDJSON. */
 import type { OnProgress, ProgressEvent } from '../progress.js'
-import { formatSize } from './render.js'
+import { formatSize, jsonText } from './render.js'
 
 export const PROGRESS_MODES = ['auto', 'tty', 'plain', 'json', 'none'] as const
 export type ProgressMode = (typeof PROGRESS_MODES)[number]
@@ -36,7 +36,7 @@ export function openProgress(mode: ProgressMode, output: Output, now: () => numb
 /** Every event is a line; of the byte counts of one subject ten a second, and the last. */
 function ndjson(output: Output, now: () => number): Progress {
   let [last, waiting]: [number, ProgressEvent | undefined] = [Number.NEGATIVE_INFINITY, undefined]
-  const write = (event: ProgressEvent) => output.write(`${JSON.stringify(event)}\n`)
+  const write = (event: ProgressEvent) => output.write(`${jsonText(event)}\n`)
   const flush = () => {
     if (waiting) write(waiting)
     waiting = undefined

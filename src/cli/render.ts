@@ -39,6 +39,11 @@ export function printable(text: string): string {
   )
 }
 
+/** JSON that is safe for a terminal too: JSON itself escapes control characters below U+0020 alone. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(/[\u007f-\u009f]/g, character => `\\u00${character.charCodeAt(0).toString(16)}`)
+}
+
 /** What a conversion could not keep, a line each. */
 export function lostText(lost: readonly Loss[]): string {
   return lost.map(({ what, count: number, paths }) => `not kept: ${number} × ${what} (${paths[0]}${number > 1 ? ', …' : ''})\n`).join('')

@@ -4,7 +4,7 @@ import type { Argv } from 'yargs'
 import { abortError, StowageError } from '../errors.js'
 import type { OnProgress } from '../progress.js'
 import { openProgress, PROGRESS_MODES, type ProgressMode } from './progress.js'
-import { printable } from './render.js'
+import { jsonText, printable } from './render.js'
 
 /** Options every command takes. */
 export interface GlobalOptions {
@@ -59,7 +59,7 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
       onProgress: progress.onProgress,
       report(document, text) {
         progress.end()
-        process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : text)
+        process.stdout.write(options.json ? `${jsonText(document, 2)}\n` : text)
       },
       async print(piece) {
         if (!printed) progress.end()
@@ -73,7 +73,7 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
       note(line) {
         if (options.quiet) return
         progress.end()
-        const text = options.progress === 'json' ? JSON.stringify({ type: 'note', text: line }) : printable(line)
+        const text = options.progress === 'json' ? jsonText({ type: 'note', text: line }) : printable(line)
         process.stderr.write(`${text}\n`)
       },
     })

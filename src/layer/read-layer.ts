@@ -50,12 +50,14 @@ export async function openLayer(path: string): Promise<LayerSource> {
   }
   try {
     const file = await open(path)
-    const facts = await file.stat()
-    if (facts.isDirectory()) {
+    const found = await file.stat()
+    if (found.isDirectory()) {
       await file.close()
-      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, not a layer`, { hint: 'Name a tar, gzip, zstd or plain.' })
+      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, and a layer is a tar`, {
+        hint: 'Name the tar; stowage layer from-dir makes one of a directory.',
+      })
     }
-    const { size } = facts
+    const { size } = found
     const stream = file.createReadStream({ highWaterMark: PIECE }) // closes the file
     return { name: path, bytes: pieces(stream, path), size: size > 0 ? size : undefined, close: () => stream.destroy() }
   } catch (error) {

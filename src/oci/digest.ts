@@ -9,6 +9,7 @@ export type Digest = `sha256:${string}`
 
 const PATTERN = /^sha256:[0-9a-f]{64}$/
 
+/** Whether `text` is `sha256:` and 64 hex digits in lower case. */
 export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && PATTERN.test(text)
 }

@@ -44,6 +44,7 @@ export function matchesPlatform(platform: Platform, selector: Partial<Platform>)
   return (Object.keys(selector) as (keyof Platform)[]).every(key => platform[key] === selector[key])
 }
 
+/** `os/arch[/variant][:os.version]`, as `--platform` takes it. */
 export function formatPlatform(platform: Platform): string {
   const parts = [platform.os, platform.architecture, platform.variant].filter(part => part !== undefined)
   return parts.join('/') + (platform['os.version'] ? `:${platform['os.version']}` : '')

@@ -37,7 +37,7 @@ t.test('stowage layer check, inspect and diff read a layer from a pipe', async t
 })
 
 t.test('stowage layer inspect shows digests, counts and the largest files, and every entry when asked', async t => {
-  const cwd = t.testdir({ 'good.tar': good() })
+  const cwd = t.testdir({ 'good.tar': good(), 'empty.tar': Buffer.alloc(1024) })
   execFileSync('zstd', ['-q', 'good.tar'], { cwd })
   const { code, stdout } = await stowage(['layer', 'inspect', 'good.tar.zst', '--largest', '2'], { cwd })
   t.equal(code, 0)
@@ -49,6 +49,9 @@ t.test('stowage layer inspect shows digests, counts and the largest files, and e
   t.match(listed.stdout, /^l .* Files\/junction -> C:\\Windows$/m)
   const document = JSON.parse((await stowage(['layer', 'inspect', 'good.tar', '--entries', '--json'], { cwd })).stdout)
   t.equal(document.entries.length, goodLayer().length)
+  t.match(document, { schema: 'stowage.layer-inspect/v1', path: 'good.tar', compression: 'none', counts: { entries: goodLayer().length } })
+  const empty = await stowage(['layer', 'inspect', 'empty.tar', '--entries', '--json'], { cwd })
+  t.match(JSON.parse(empty.stdout), { schema: 'stowage.layer-inspect/v1', entries: [], counts: { entries: 0 } })
   t.match(document.entries[4], { type: 'symlink', path: 'Files/junction', linkname: 'C:\\Windows', records: { 'MSWINDOWS.mountpoint': '1' } })
   t.match(await stowage(['layer', 'inspect', 'good.tar', '--largest', '-1'], { cwd }), { code: 2 })
 })
@@ -95,4 +98,18 @@ t.test('stowage layer inspect stops at SIGINT while its input is silent', async 
     },
   })
   t.equal(code, 130)
+})
+
+t.test('stowage layer inspect, check and diff print no control characters, whatever a layer has in it', async t => {
+  const name = 'Files/a\u001b[31m\u009b32m\u007f'
+  const cwd = t.testdir({ 'good.tar': good(), 'bad.tar': makeTar([...goodLayer(), { ...fileEntry(name), records: { 'A\u009bB\u001b': 'x' } }]), tree: {} })
+  for (const words of [['inspect', 'bad.tar'], ['inspect', 'bad.tar', '--entries'], ['check', 'bad.tar'], ['diff', 'good.tar', 'bad.tar']]) {
+    for (const json of [[], ['--json']]) {
+      const { stdout } = await stowage(['layer', ...words, ...json], { cwd })
+      t.match(stdout, json.length > 0 ? 'a\\u001b[31m\\u009b32m\\u007f' : 'a\\x1b[31m\\x9b32m\\x7f', words.join(' '))
+      t.notMatch(stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/, words.join(' '))
+      if (json.length > 0) t.match(JSON.stringify(JSON.parse(stdout)), JSON.stringify(name).slice(1, -1))
+    }
+  }
+  t.match(await stowage(['layer', 'inspect', 'tree'], { cwd }), { code: 2, stderr: /tree is a directory/ })
 })

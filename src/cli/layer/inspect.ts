@@ -4,7 +4,7 @@ import { StowageError } from '../../errors.js'
 import { inspectLayer, type LayerInspection } from '../../layer/inspect.js'
 import { openLayer } from '../../layer/read-layer.js'
 import type { LayerTarEntry } from '../../layer/tar-entry.js'
-import { count, exactSize, formatSize, printable, table } from '../render.js'
+import { count, exactSize, formatSize, jsonText, printable, table } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
 
 interface Options extends GlobalOptions {
@@ -28,16 +28,17 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
       throw new StowageError('INVALID_ARGUMENT', `--largest takes a whole number from 0, not ${largest}`)
     }
     await withSession(options, async ({ signal, onProgress, report, print }) => {
-      const all: LayerTarEntry[] = []
+      // Entries are printed as they are read: a document of them all could be longer than a string can be
+      let before = `{"schema": "stowage.layer-inspect/v1", "path": ${jsonText(layer)}, "entries": [\n`
       const told = await inspectLayer(await openLayer(layer), {
         largest, signal, onProgress,
         onEntries: !entries ? undefined : async batch => {
-          if (options.json) for (const entry of batch) all.push({ ...entry })
-          else await print(printable(batch.map(line).join('')))
+          await print(options.json ? before + batch.map(entry => jsonText(document(entry))).join(',\n') : printable(batch.map(line).join('')))
+          before = ',\n'
         },
       })
-      const listed = entries ? { entries: all.map(document) } : {}
-      report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told, ...listed }, text(layer, told))
+      if (!entries || !options.json) report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told }, text(layer, told))
+      else await print(`${before === ',\n' ? '' : before}\n], ${jsonText(told).slice(1)}\n`)
     })
   },
 }

@@ -3,7 +3,7 @@ import type { DirectoryEntry } from '../../wim/entry.js'
 import type { EntriesOptions } from '../../wim/options.js'
 import { encodeText } from '../../wim/text-file.js'
 import type { WimFile } from '../../wim/wim-file.js'
-import { printable } from '../render.js'
+import { jsonText, printable } from '../render.js'
 import type { Session } from '../session.js'
 import { chooseImage, openArchive } from './archive.js'
 import { flag, value, wimCommand } from './command.js'
@@ -50,10 +50,10 @@ async function printText(
 async function printDocument(
   wim: WimFile, path: string, images: readonly number[], options: EntriesOptions, { print }: Session,
 ): Promise<void> {
-  let before = `{"schema": "stowage.wim-dir/v1", "path": ${JSON.stringify(path)}, "images": [`
+  let before = `{"schema": "stowage.wim-dir/v1", "path": ${jsonText(path)}, "images": [`
   for (const image of images) {
     const { index, name } = wim.image(image)
-    before += `\n{"index": ${index}, "name": ${JSON.stringify(name)}, "entries": [\n`
+    before += `\n{"index": ${index}, "name": ${jsonText(name)}, "entries": [\n`
     await print(before)
     for await (const piece of wim.entriesAsJson(image, options)) await print(piece)
     before = image === images.at(-1) ? '\n]}' : '\n]},'

@@ -43,6 +43,13 @@ t.test('wim dir - prints lone surrogates as wimlib-imagex does, and escapes them
   t.equal(JSON.parse(String(stdout)).images[0].entries[1].path, '/\ud800\udc00\udfff.x\u001b')
 })
 
+t.test('wim dir --json - escapes every control character', async t => {
+  const wim = directoryWim(t, { files: { 'a\u009b31m': Buffer.from('text') } })
+  const stdout = String((await stowageWim(['dir', wim, '--json'])).stdout)
+  t.match(stdout, 'a\\u009b31m')
+  t.notMatch(stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+})
+
 t.test('wim dir --json - says all there is to say of each file', async t => {
   const { stdout } = await stowageWim(['dir', richWim(t), '--json', 'all'])
   const { schema, images } = JSON.parse(String(stdout)) as { schema: string; images: readonly Image[] }
