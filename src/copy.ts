@@ -7,11 +7,12 @@ import { type ImageContent, readImage } from './blob/closure.js'
 import { BlobDirectory } from './blob/directory.js'
 import type { ImageDestination, WrittenImage } from './destination/image-destination.js'
 import { abortError, outputError, StowageError } from './errors.js'
-import { parseReference, type Reference, withDefaultTag } from './oci/reference.js'
+import { nameToGive, type Reference } from './oci/reference.js'
 import { openDestination, type OpenDestinationOptions, openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import type { ImageSource, SourceImage } from './source/image-source.js'
 import { formatLocation, type Location, parseLocation } from './source/location.js'
+import type { WimLayerOptions } from './source/wim.js'
 
 export interface CopyOptions extends WaitOptions {
   /** Names at the destination instead of those at the source. */
@@ -49,7 +50,7 @@ export interface CopyBetweenOptions extends WaitOptions {
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
   /** How a layer is made of a WIM, and what a WIM is made with. */
-  readonly layer?: OpenSourceOptions['layer']
+  readonly layer?: Omit<WimLayerOptions, 'onSkipped'> | undefined
   readonly wim?: OpenDestinationOptions['wim']
 }
 
@@ -57,6 +58,10 @@ export interface CopyResult extends WrittenImage {
   /** As locations. */
   readonly from: string
   readonly to: string
+  /** What `layer.skipUnsupported` left out of a WIM: paths in the layer with the reason. */
+  readonly leftOut: readonly string[]
+  /** What is doubtful about a layer made of a WIM, a sentence each. */
+  readonly warnings: readonly string[]
 }
 
 /**
@@ -68,12 +73,23 @@ export interface CopyResult extends WrittenImage {
 export async function copy(from: string, to: string, options: CopyBetweenOptions = {}): Promise<CopyResult> {
   const { host, layer, wim, signal, onProgress } = options
   const [origin, target] = [parseLocation(from), parseLocation(to)]
-  const name = options.name === undefined ? undefined : withDefaultTag(parseReference(options.name))
+  const name = options.name === undefined ? undefined : nameToGive(options.name)
   const { place, names } = placeOf(target)
-  await using laidDown = new LaidDown(target)
+  const [leftOut, warnings]: [string[], string[]] = [[], []]
+  const making = {
+    ...layer,
+    onSkipped: (paths: readonly string[]) => void leftOut.push(...paths),
+    onWarning: (warning: string) => {
+      warnings.push(warning)
+      layer?.onWarning?.(warning)
+    },
+  }
+  let opened: ImageDestination | undefined
+  const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, wim, signal, onProgress }))
+  await using laidDown = new LaidDown(target, destination)
   try {
     await using source = await openSource(origin, {
-      host, layer, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
+      host, layer: making, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
     })
     const [image, ...others] = await source.images({ signal })
     if (!image || others.length > 0) {
@@ -83,40 +99,45 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
     }
     const blobs = laidDown.before(source)
     const content = await readImage(blobs, image.root, { signal })
-    await using destination = await openDestination(place, { host, wim, signal, onProgress })
     const given = name ? [name] : (names ?? image.names)
-    const written = await copyContent(blobs, content, destination, { names: given, signal, onProgress })
-    return { ...written, from: formatLocation(origin), to: formatLocation(target) }
+    const written = await copyContent(blobs, content, await destination(), { names: given, signal, onProgress })
+    return { ...written, from: formatLocation(origin), to: formatLocation(target), leftOut, warnings }
   } catch (error) {
     throw abortError(error, signal)
+  } finally {
+    await opened?.[Symbol.asyncDispose]()
   }
 }
 
 /** A location for {@link openDestination}, which takes no names, and the name that stands in it. */
 function placeOf(location: Location): { readonly place: Location; readonly names: readonly Reference[] | undefined } {
   if (location.type !== 'docker-daemon' || location.name === undefined) return { place: location, names: undefined }
-  return { place: { type: 'docker-daemon', name: undefined }, names: [withDefaultTag(parseReference(location.name))] }
+  return { place: { type: 'docker-daemon', name: undefined }, names: [nameToGive(location.name)] }
 }
 
 /** Blobs that are made or unpacked on the way, in a directory beside the destination that is made when it is needed. */
 class LaidDown implements AsyncDisposable {
   readonly #target: Location
+  readonly #ready: () => Promise<unknown>
   #directory: Promise<BlobDirectory> | undefined
   #temporary: string | undefined
 
-  constructor(target: Location) {
+  /** `ready`: opens the destination, which may refuse. */
+  constructor(target: Location, ready: () => Promise<unknown>) {
     this.#target = target
+    this.#ready = ready
   }
 
   async directory(): Promise<BlobDirectory> {
     return await (this.#directory ??= this.#make())
   }
 
-  /** A layout takes a layer that is made here at once, as one of its own blobs. */
+  /** A layout takes a layer that is made here at once, as one of its own blobs, once it is known to be a layout. */
   stage(): OpenSourceOptions['stage'] {
     const target = this.#target
     return {
       create: async produce => {
+        await this.#ready()
         const directory = target.type === 'oci' ? (this.#directory = Promise.resolve(new BlobDirectory(target.directory))) : this.directory()
         return await (await directory).create(produce)
       },

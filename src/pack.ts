@@ -5,7 +5,7 @@ import type { BundleManifest } from './bundle/manifest.js'
 import { type BundleWriter, isTarPath, openBundleWriter } from './bundle/writer.js'
 import { copyContent } from './copy.js'
 import { abortError, fileError, StowageError } from './errors.js'
-import { parseReference, type Reference, withDefaultTag } from './oci/reference.js'
+import { nameToGive, type Reference } from './oci/reference.js'
 import { openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import type { ImageSource } from './source/image-source.js'
@@ -146,15 +146,6 @@ async function prepare(
     }
     return found
   }
-}
-
-/** As docker has it, a digest is no name to give: it would say that the image is another. */
-function nameToGive(text: string): Reference {
-  const reference = withDefaultTag(parseReference(text))
-  if (reference.digest === undefined) return reference
-  throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, {
-    hint: 'Write name:tag.',
-  })
 }
 
 async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {

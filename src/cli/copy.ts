@@ -30,8 +30,8 @@ export const copy: CommandModule<GlobalOptions, Options> = {
       .example('$0 copy bundle:site-a:nanoserver:1 wim:NanoServer.wim', 'The layers of an image back into a WIM')
       .example('$0 copy wim:NanoServer.wim oci: --compression zstd', 'A WIM as an image in the default store') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ source, destination, tag, host, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report }) => {
-      const layer = readLayerOptions(options)
+    await withSession(options, async ({ signal, onProgress, report, note }) => {
+      const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
       const copied = await copyBetween(source, destination, { name: tag, host, layer, wim: { threads: layer.threads }, signal, onProgress })
       report(copyDocument(copied), copyText(copied))
     })
@@ -42,8 +42,9 @@ export function copyDocument({ names, ...copied }: CopyResult): Readonly<Record<
   return { schema: 'stowage.copy/v1', ...copied, names: names.map(formatReference) }
 }
 
-export function copyText({ from, to, names, id, sent, skipped, lost = [] }: CopyResult): string {
+export function copyText({ from, to, names, id, sent, skipped, leftOut, lost = [] }: CopyResult): string {
+  const left = leftOut.map(line => `left out: ${line}\n`).join('')
   return printable(table(['IMAGE', names.map(familiarReference).join(', ') || '-'], [
     ['from', from], ['to', to], ['id', shortDigest(id)], ['sent', `${formatSize(sent)}, ${formatSize(skipped)} left out`],
-  ]) + lostText(lost))
+  ]) + left + lostText(lost))
 }

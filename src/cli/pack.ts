@@ -63,9 +63,9 @@ export const pack: CommandModule<GlobalOptions, Options> = {
   handler: async ({ image, output, tag, host, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const [only, ...others] = image
+      const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
-        const layer = readLayerOptions(options)
         const copied = await copy(only, output, { name: tag, host, layer, wim: { threads: layer.threads }, signal, onProgress })
         report(copyDocument(copied), copyText(copied))
         return
@@ -73,7 +73,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       const result = await packBundle(image, output, {
         names: tag === undefined ? undefined : [tag],
         host,
-        layer: { ...readLayerOptions(options), onWarning: warning => note(`warning: ${warning}`) },
+        layer,
         signal,
         onProgress,
       })

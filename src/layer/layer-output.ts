@@ -7,7 +7,7 @@ import { PARTIAL } from '../blob/durable.js'
 import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 
 export interface LayerFileOptions {
-  /** Replace an output that exists, when the new one is whole. */
+  /** Replace an output that exists, when the new one is whole. Left out where nobody can ask for it. */
   readonly force?: boolean | undefined
   /** Files that are read, none of which may be the output. */
   readonly inputs: readonly string[]
@@ -16,7 +16,7 @@ export interface LayerFileOptions {
 
 /** Has `make` write a layer to a new file, which then becomes `output`. Throws OUTPUT_EXISTS unless `force`, and what `make` throws. */
 export async function writeLayerFile<T>(
-  output: string, { force = false, inputs, signal }: LayerFileOptions,
+  output: string, { force, inputs, signal }: LayerFileOptions,
   make: (target: { readonly path: string; readonly offset: number }) => Promise<T>,
 ): Promise<T> {
   await checkOutput(inputs, output, force)
@@ -24,7 +24,7 @@ export async function writeLayerFile<T>(
   try {
     await (await open(partial, 'wx')).close()
     const made = await make({ path: partial, offset: 0 })
-    await (force ? rename(partial, output) : placeNew(partial, output))
+    await (force ? rename(partial, output) : placeNew(partial, output, force))
     return made
   } catch (error) {
     throw abortError(outputError(error, output), signal)
@@ -34,7 +34,7 @@ export async function writeLayerFile<T>(
 }
 
 /** Before any work: the output must be a name for a new file, or with `force` a regular file that is no input. */
-async function checkOutput(inputs: readonly string[], output: string, force: boolean): Promise<void> {
+async function checkOutput(inputs: readonly string[], output: string, force: boolean | undefined): Promise<void> {
   if (output === '') throw new StowageError('INVALID_ARGUMENT', 'the output has no name')
   let found: Stats
   try {
@@ -46,7 +46,7 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
   if (!found.isFile()) {
     throw new StowageError('INVALID_ARGUMENT', `${output} exists and is not a regular file`, { hint: 'Name a file to be made.' })
   }
-  if (!force) throw occupied(output)
+  if (!force) throw occupied(output, force)
   for (const input of inputs) {
     const { dev, ino } = await stat(input)
     if (dev !== found.dev || ino !== found.ino) continue
@@ -55,15 +55,17 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
 }
 
 /** Gives `partial` the name `output`, unless somebody else was faster. Where there are no hard links (FAT), it renames. */
-async function placeNew(partial: string, output: string): Promise<void> {
+async function placeNew(partial: string, output: string, force: boolean | undefined): Promise<void> {
   try {
     await link(partial, output)
   } catch (error) {
-    if (systemCode(error) === 'EEXIST') throw occupied(output)
+    if (systemCode(error) === 'EEXIST') throw occupied(output, force)
     await rename(partial, output)
   }
 }
 
-function occupied(output: string): StowageError {
-  return new StowageError('OUTPUT_EXISTS', `${output} exists already`, { hint: 'Choose another name, or overwrite it with --force.' })
+function occupied(output: string, force: boolean | undefined): StowageError {
+  return new StowageError('OUTPUT_EXISTS', `${output} exists already`, {
+    hint: force === undefined ? 'Choose another name, or remove it first.' : 'Choose another name, or overwrite it with --force.',
+  })
 }

@@ -62,6 +62,16 @@ export function withDefaultTag(reference: Reference): Reference {
   return reference.tag === undefined && reference.digest === undefined ? { ...reference, tag: 'latest' } : reference
 }
 
+/**
+ * The name `text` for an image, `latest` where it has no tag. As docker has it, a digest is no name to give: it would say that
+ * the image is another. Throws INVALID_REFERENCE, INVALID_ARGUMENT for one with a digest.
+ */
+export function nameToGive(text: string): Reference {
+  const reference = withDefaultTag(parseReference(text))
+  if (reference.digest === undefined) return reference
+  throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, { hint: 'Write name:tag.' })
+}
+
 /** Whether `text` is a reference with a domain or a path, not a bare tag. */
 export function isReference(text: string): boolean {
   try {

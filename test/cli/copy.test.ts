@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { stowage } from '../support/command.js'
 import { layeredImage, multiPlatformImage, writeLayout } from '../support/images.js'
+import { flawedWim } from '../support/wims.js'
 
 const SAMPLE_WIM = fileURLToPath(new URL('../../fixtures/nanoserver-sample.wim', import.meta.url))
 const imagex = (...words: readonly string[]) => execFileSync('wimlib-imagex', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
@@ -68,10 +69,11 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
     [['oci:linux', 'wim:x.wim'], 2, /is \d images, and a WIM is made of one/],
     [['oci:two', 'wim:x.wim'], 3, /2 images/],
     [['oci:damaged', 'wim:x.wim'], 4, /expected sha256:/],
-    [['oci:damaged', 'wim:there.wim'], 1, /there\.wim exists already/],
+    [['oci:damaged', 'wim:there.wim'], 1, /there\.wim exists already\nhint: Choose another name, or remove it first/],
     [['oci:damaged', 'wim:nowhere/x.wim'], 3, /nowhere does not exist/],
     [['wim:there.wim', 'wim:x.wim'], 4, /is not a WIM/],
     [['oci:linux', 'bundle:x'], 2, /no place to/],
+    [['oci:damaged', 'wim:x.wim', '--tag', `shop@${image.root.digest}`], 2, /has a digest, which no image can be given/],
   ] as const) {
     const { code: found, stderr } = await stowage(['copy', ...words], { cwd })
     t.equal(found, code, `${words.join(' ')}: ${stderr}`)
@@ -81,4 +83,37 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
   const several = await stowage(['pack', 'oci:linux', 'oci:damaged', '-o', 'wim:x.wim'], { cwd })
   t.equal(several.code, 2)
   t.match(several.stderr, /made of one image, not of 2/)
+})
+
+t.test('copy - of a WIM writes nothing where there is no place for its layer', async t => {
+  const cwd = t.testdir({ 'file.txt': 'text', other: { 'file.txt': 'text' } })
+  copyFileSync(SAMPLE_WIM, join(cwd, 'base.wim'))
+  t.equal((await stowage(['pack', 'wim:base.wim', '-o', 'bundle', '--compression', 'none'], { cwd })).code, 0)
+  const before = readdirSync(cwd, { recursive: true })
+  for (const [to, code, message] of [
+    ['oci:bundle', 1, /bundle is a bundle/], ['oci:other', 4, /other holds file\.txt/], ['oci:file.txt', 1, /file\.txt exists already/],
+    ['docker-daemon:', 6, /no Docker Engine answers/],
+  ] as const) {
+    const { code: found, stderr } = await stowage(['copy', 'wim:base.wim', to, '--host', 'unix:///nowhere'], { cwd })
+    t.equal(found, code, `${to}: ${stderr}`)
+    t.match(stderr, message)
+    t.same(readdirSync(cwd, { recursive: true }), before, to)
+  }
+  t.equal((await stowage(['verify', 'bundle'], { cwd })).code, 0)
+})
+
+t.test('copy and pack to a WIM - tell what they left out of a WIM, and what is doubtful', async t => {
+  const cwd = t.testdir()
+  const wim = flawedWim(t, 'unknown-reparse')
+  const left = 'Files/odd/unknown (reparse tag 0x80005707)'
+  const { code, stdout, stderr } = await stowage(['copy', `wim:${wim}`, 'oci:a', '--skip-unsupported'], { cwd })
+  t.equal(code, 0, stderr)
+  t.ok(stdout.endsWith(`\nleft out: ${left}\n`), stdout)
+  t.match(JSON.parse((await stowage(['copy', `wim:${wim}`, 'oci:b', '--skip-unsupported', '--json'], { cwd })).stdout), { leftOut: [left], warnings: [] })
+  t.match(JSON.parse((await stowage(['pack', `wim:${wim}`, '-o', 'wim:c.wim', '--skip-unsupported', '--json'], { cwd })).stdout), { leftOut: [left] })
+  const lacking = flawedWim(t, 'no-hives')
+  const told = await stowage(['copy', `wim:${lacking}`, 'oci:d', '--json'], { cwd })
+  t.match(told, { code: 0, stderr: /^warning: a host will refuse this as a base layer/m })
+  t.match(JSON.parse(told.stdout), { leftOut: [], warnings: [/as a base layer/] })
+  t.match(await stowage(['pack', `wim:${lacking}`, '-o', 'wim:e.wim'], { cwd }), { code: 0, stderr: /^warning: a host will refuse this as a base layer/m })
 })
