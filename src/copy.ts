@@ -49,6 +49,8 @@ export interface CopyBetweenOptions extends WaitOptions {
   readonly name?: string | undefined
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
+  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
+  readonly insecure?: readonly string[] | undefined
   /** How a layer is made of a WIM, and what a WIM is made with. */
   readonly layer?: Omit<WimLayerOptions, 'onSkipped'> | undefined
   readonly wim?: OpenDestinationOptions['wim']
@@ -71,7 +73,7 @@ export interface CopyResult extends WrittenImage {
  * what source and destination throw; then no name has moved.
  */
 export async function copy(from: string, to: string, options: CopyBetweenOptions = {}): Promise<CopyResult> {
-  const { host, layer, wim, signal, onProgress } = options
+  const { host, insecure, layer, wim, signal, onProgress } = options
   const [origin, target] = [parseLocation(from), parseLocation(to)]
   const name = options.name === undefined ? undefined : nameToGive(options.name)
   const { place, names } = placeOf(target)
@@ -85,11 +87,11 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
     },
   }
   let opened: ImageDestination | undefined
-  const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, wim, signal, onProgress }))
+  const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, insecure, wim, signal, onProgress }))
   await using laidDown = new LaidDown(target, destination)
   try {
     await using source = await openSource(origin, {
-      host, layer: making, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
+      host, insecure, layer: making, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
     })
     const [image, ...others] = await source.images({ signal })
     if (!image || others.length > 0) {
@@ -111,6 +113,7 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
 
 /** A location for {@link openDestination}, which takes no names, and the name that stands in it. */
 function placeOf(location: Location): { readonly place: Location; readonly names: readonly Reference[] | undefined } {
+  if (location.type === 'docker') return { place: location, names: [withDefaultTag(parseReference(location.name))] }
   if (location.type !== 'docker-daemon' || location.name === undefined) return { place: location, names: undefined }
   return { place: { type: 'docker-daemon', name: undefined }, names: [nameToGive(location.name)] }
 }

@@ -37,6 +37,11 @@ export type ErrorCode =
   // layers
   | 'LAYER_UNSUPPORTED'
   | 'LAYER_CORRUPT'
+  // registries
+  | 'UNAUTHORIZED'
+  | 'REGISTRY_UNREACHABLE'
+  | 'REGISTRY_REFUSED'
+  | 'REGISTRY_PROTOCOL'
   // engines
   | 'ENGINE_UNREACHABLE'
   | 'ENGINE_REFUSED'

@@ -18,6 +18,8 @@ export interface PackOptions extends WaitOptions {
   readonly names?: readonly string[] | undefined
   /** Engine address for `docker-daemon:` images. */
   readonly host?: string | undefined
+  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
+  readonly insecure?: readonly string[] | undefined
   /** How layers are made of WIMs; the bytes of every other image stay as they are. */
   readonly layer?: Omit<WimLayerOptions, 'onSkipped'> | undefined
   /** Seconds since 1970 for all times in the bundle; the environment's SOURCE_DATE_EPOCH when left out. */
@@ -51,7 +53,7 @@ interface Prepared {
  * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
 export async function pack(images: readonly string[], output: string, options: PackOptions = {}): Promise<PackResult> {
-  const { names, host, layer, signal, onProgress, epoch = sourceDateEpoch() } = options
+  const { names, host, insecure, layer, signal, onProgress, epoch = sourceDateEpoch() } = options
   if (output === '' || output === '-') {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(output)} is no output: a bundle is a directory or a file`, {
       hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
@@ -78,6 +80,7 @@ export async function pack(images: readonly string[], output: string, options: P
     const prepared = await prepare(locations, writer, sources, {
       names: references,
       host,
+      insecure,
       layer: { ...layer, onSkipped: paths => skipped.push(...paths), onWarning },
       signal,
       onProgress,
@@ -105,6 +108,7 @@ export async function pack(images: readonly string[], output: string, options: P
 interface PrepareOptions extends WaitOptions {
   readonly names: readonly Reference[]
   readonly host: string | undefined
+  readonly insecure: readonly string[] | undefined
   readonly layer: OpenSourceOptions['layer']
 }
 
@@ -113,7 +117,7 @@ async function prepare(
   locations: readonly Location[],
   writer: BundleWriter,
   sources: ImageSource[],
-  { names, host, layer, signal, onProgress }: PrepareOptions,
+  { names, host, insecure, layer, signal, onProgress }: PrepareOptions,
 ): Promise<readonly Prepared[]> {
   const prepared = new Map<Location, readonly Prepared[]>()
   const born = locations.filter(location => location.type === 'wim')
@@ -133,6 +137,7 @@ async function prepare(
       stage: writer,
       spool: async () => await writer.spool(),
       host,
+      insecure,
       layer,
       name: names[0],
       signal,

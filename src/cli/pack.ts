@@ -16,6 +16,7 @@ interface Options extends GlobalOptions, LayerOptions {
   readonly output: string
   readonly tag: string | undefined
   readonly host: string | undefined
+  readonly insecure: readonly string[]
 }
 
 export const pack: CommandModule<GlobalOptions, Options> = {
@@ -27,7 +28,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
+        describe: 'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
       })
       .option('output', {
         alias: 'o',
@@ -51,6 +52,14 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         coerce: once('host'),
         describe: 'Docker Engine to read from (DOCKER_HOST)',
       })
+      .option('insecure', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+      })
+      .example('$0 pack docker://registry.example/team/shop:2.3 -o site-a', 'One image of a registry')
       .example('$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a', 'One image of the engine, as a directory on a stick')
       .example(
         '$0 pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar',
@@ -60,19 +69,20 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         '$0 pack oci:./layout:v1 -o site-a -t shop:2.3',
         'From an OCI layout, under another name',
       ) as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ image, output, tag, host, ...options }) => {
+  handler: async ({ image, output, tag, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const [only, ...others] = image
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
-        const copied = await copy(only, output, { name: tag, host, layer, wim: { threads: layer.threads }, signal, onProgress })
+        const copied = await copy(only, output, { name: tag, host, insecure, layer, wim: { threads: layer.threads }, signal, onProgress })
         report(copyDocument(copied), copyText(copied))
         return
       }
       const result = await packBundle(image, output, {
         names: tag === undefined ? undefined : [tag],
         host,
+        insecure,
         layer,
         signal,
         onProgress,

@@ -2,9 +2,11 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { StowageError } from '../errors.js'
+import { isReference } from '../oci/reference.js'
 
 /** Where an image is, or goes. */
 export type Location =
+  | { readonly type: 'docker'; readonly name: string }
   | { readonly type: 'docker-daemon'; readonly name: string | undefined }
   | { readonly type: 'oci'; readonly directory: string; readonly ref: string | undefined }
   | { readonly type: 'bundle'; readonly path: string; readonly ref: string | undefined }
@@ -13,6 +15,7 @@ export type Location =
 type Transport = Location['type']
 
 const FORMS: Readonly<Record<Transport, string>> = {
+  docker: 'docker://NAME[:TAG|@DIGEST]',
   'docker-daemon': 'docker-daemon:NAME[:TAG]',
   oci: 'oci:DIR[:REF]',
   bundle: 'bundle:PATH[:REF]',
@@ -20,13 +23,16 @@ const FORMS: Readonly<Record<Transport, string>> = {
 }
 
 /**
- * Parses `oci:DIR[:REF]`, `docker-daemon:NAME[:TAG]`, `wim:FILE[#IMAGE]` or `bundle:PATH[:REF]`. `oci:` with no
- * directory is the default store. Throws INVALID_ARGUMENT saying which transports there are.
+ * Parses `docker://NAME[:TAG|@DIGEST]`, `docker-daemon:NAME[:TAG]`, `oci:DIR[:REF]`, `wim:FILE[#IMAGE]` or
+ * `bundle:PATH[:REF]`; a bare NAME[:TAG|@DIGEST] is in a registry. `oci:` with no directory is the default store. Throws INVALID_ARGUMENT saying which transports there are.
  */
 export function parseLocation(text: string): Location {
   const colon = text.indexOf(':')
   const rest = text.slice(colon + 1)
   switch (colon < 0 ? '' : text.slice(0, colon)) {
+    case 'docker':
+      if (!rest.startsWith('//')) break
+      return { type: 'docker', name: required(rest.slice(2), text, 'docker') }
     case 'docker-daemon':
       return { type: 'docker-daemon', name: rest === '' ? undefined : rest }
     case 'oci': {
@@ -42,16 +48,18 @@ export function parseLocation(text: string): Location {
       const file = required(hash < 0 ? rest : rest.slice(0, hash), text, 'wim')
       return { type: 'wim', file, image: hash < 0 ? undefined : required(rest.slice(hash + 1), text, 'wim') }
     }
-    default:
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} names no place this version of Stowage knows`, {
-        hint: `Write ${Object.values(FORMS).join(', ')}; for an image of the engine, docker-daemon:${engineName(text)}.`,
-      })
   }
+  if (isReference(text)) return { type: 'docker', name: text }
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} names no place this version of Stowage knows`, {
+    hint: `Write ${Object.values(FORMS).join(', ')}.`,
+  })
 }
 
 /** The location as it is written, for messages. */
 export function formatLocation(location: Location): string {
   switch (location.type) {
+    case 'docker':
+      return `docker://${location.name}`
     case 'docker-daemon':
       return `docker-daemon:${location.name ?? ''}`
     case 'oci':
@@ -86,11 +94,6 @@ function splitRef(text: string): { readonly path: string; readonly ref: string |
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} ends in a colon with no reference after it`)
   }
   return { path: text.slice(0, colon), ref }
-}
-
-/** What a bare `nginx:1.27` would be called in the engine, for a hint. */
-function engineName(text: string): string {
-  return /^[\w./:@-]+$/.test(text) && !text.includes('//') ? text : 'NAME'
 }
 
 function required(part: string, text: string, transport: Transport): string {

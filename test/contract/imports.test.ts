@@ -10,7 +10,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['oci', 'progress.ts', 'generator.ts'],
   ['blob', 'tar'],
-  ['wim', 'engine'],
+  ['wim', 'engine', 'registry'],
   ['layer'],
   ['source', 'destination'],
   ['bundle'],

@@ -1,0 +1,230 @@
+/** What a registry can be asked, as the OCI distribution-spec has it. */
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bytes } from '../blob/blob-store.js'
+import { abortError, StowageError, systemCode } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type Digest, isDigest } from '../oci/digest.js'
+import { MANIFEST_LIMIT } from '../oci/manifest.js'
+import { DOCKER_INDEX, DOCKER_MANIFEST, isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from '../oci/media-type.js'
+import { backoff, type ConnectionOptions, drain, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
+import { type CredentialsOptions, findCredential } from './credentials.js'
+import { type EndpointOptions, findRegistry } from './endpoint.js'
+import type { Scope } from './token.js'
+
+export interface RegistryOptions extends EndpointOptions, CredentialsOptions, Omit<ConnectionOptions, 'credential' | 'env'> {}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A manifest or index with its bytes, exactly as the registry has them. */
+export interface FoundManifest {
+  readonly descriptor: Descriptor
+  readonly bytes: Uint8Array
+}
+
+/** In this order: Docker's registry gives the first that it can. */
+const ACCEPTED = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST].join(', ')
+/** Tries that bring no byte before a blob is given up. */
+const BARREN_TRIES = 5
+/** Names in a page of tags or repositories. */
+const PAGE = 1000
+/** Pages before we take it for a trick. */
+const MOST_PAGES = 10_000
+
+/** Opens the registry that references name as `domain`; nothing is sent before something is asked. */
+export async function openRegistry(domain: string, options: RegistryOptions = {}): Promise<RegistryClient> {
+  const endpoint = await findRegistry(domain, options)
+  const credential = async (repository: string) => await findCredential(domain, repository, options)
+  return new RegistryClient(new RegistryConnection(endpoint, { ...options, credential }), options.backoff)
+}
+
+export class RegistryClient implements AsyncDisposable {
+  readonly #connection: RegistryConnection
+  readonly #backoff: number | undefined
+
+  constructor(connection: RegistryConnection, firstWait?: number) {
+    this.#connection = connection
+    this.#backoff = firstWait
+  }
+
+  get domain(): string {
+    return this.#connection.endpoint.domain
+  }
+
+  /**
+   * The manifest that `reference`, a tag or a digest, names. Its bytes are checked against the digest that was asked for, else
+   * against the one that the registry says. Throws IMAGE_NOT_FOUND, DIGEST_MISMATCH, INVALID_MANIFEST, and what connecting
+   * throws.
+   */
+  async manifest(repository: string, reference: string, options: CallOptions = {}): Promise<FoundManifest> {
+    const answer = await this.#pull('GET', repository, `/manifests/${reference}`, { accept: ACCEPTED }, options)
+    if (answer.status === 404) throw await this.#notFound(repository, reference, answer)
+    if (answer.status !== 200) throw await this.#connection.refusal(answer, `reading ${this.domain}/${repository}:${reference}`)
+    const bytes = await readAll(answer, MANIFEST_LIMIT)
+    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+    const said = answer.header('docker-content-digest')
+    const expected = isDigest(reference) ? reference : isDigest(said) ? said : digest
+    if (digest !== expected) {
+      throw new StowageError('DIGEST_MISMATCH', `${this.domain}/${repository}: expected the manifest ${expected} but its ${bytes.length} bytes are ${digest}`)
+    }
+    return { descriptor: { mediaType: this.#mediaType(answer, bytes), digest, size: bytes.length }, bytes }
+  }
+
+  /** What {@link manifest} would give, without its bytes: Docker Hub does not count it. Undefined where there is none. */
+  async headManifest(repository: string, reference: string, options: CallOptions = {}): Promise<Descriptor | undefined> {
+    const answer = await this.#pull('HEAD', repository, `/manifests/${reference}`, { accept: ACCEPTED }, options)
+    await drain(answer)
+    if (answer.status === 404) return undefined
+    if (answer.status !== 200) throw await this.#connection.refusal(answer, `looking for ${this.domain}/${repository}:${reference}`)
+    const [digest, size, type] = ['docker-content-digest', 'content-length', 'content-type'].map(name => answer.header(name))
+    if (isDigest(digest) && size !== undefined && type !== undefined) return { mediaType: mediaTypeOf(type), digest, size: Number(size) }
+    return (await this.manifest(repository, reference, options)).descriptor
+  }
+
+  async hasBlob(repository: string, blob: Descriptor, options: CallOptions = {}): Promise<boolean> {
+    const answer = await this.#pull('HEAD', repository, `/blobs/${blob.digest}`, {}, options)
+    await drain(answer)
+    if (answer.status === 404) return false
+    if (answer.status !== 200) throw await this.#connection.refusal(answer, `looking for ${blob.digest} in ${this.domain}/${repository}`)
+    return true
+  }
+
+  /**
+   * The bytes of `blob` from `offset` on. Where the connection ends early, it goes on from there, with the address asked for anew:
+   * signed ones do not last. Nothing is checked but how many come. Throws BLOB_MISSING, SIZE_MISMATCH, REGISTRY_REFUSED,
+   * REGISTRY_UNREACHABLE after some tries that brought nothing.
+   */
+  async *blob(repository: string, blob: Descriptor, { signal, offset = 0 }: CallOptions & { readonly offset?: number } = {}): Bytes {
+    let at = offset
+    for (let barren = 0; at < blob.size || blob.size === 0; barren += 1) {
+      const from = at
+      try {
+        for await (const piece of this.#part(repository, blob, at, signal)) {
+          at += piece.length
+          yield piece
+        }
+        if (at >= blob.size) return
+      } catch (error) {
+        if (signal?.aborted) throw abortError(error, signal)
+        if (error instanceof StowageError || (at === from && barren >= BARREN_TRIES)) throw this.#broken(error, blob, at)
+      }
+      if (at > from) barren = 0
+      else if (barren >= BARREN_TRIES) throw this.#broken(undefined, blob, at)
+      await sleep(backoff(barren, this.#backoff), undefined, { signal }).catch((error: unknown) => {
+        throw abortError(error, signal)
+      })
+    }
+  }
+
+  /** All tags of a repository, as the registry sorts them. Throws IMAGE_NOT_FOUND where there is no such repository. */
+  async *tags(repository: string, options: CallOptions = {}): AsyncIterable<string> {
+    yield* this.#pages(`/v2/${repository}/tags/list?n=${PAGE}`, repository, `repository:${repository}:pull`, 'tags', options)
+  }
+
+  /** All repositories that the registry tells of: many tell nobody. */
+  async *repositories(options: CallOptions = {}): AsyncIterable<string> {
+    yield* this.#pages(`/v2/_catalog?n=${PAGE}`, '', 'registry:catalog:*', 'repositories', options)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection[Symbol.asyncDispose]()
+  }
+
+  async #pull(
+    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal }: CallOptions,
+  ): Promise<RegistryResponse> {
+    const scopes = [`repository:${repository}:pull`]
+    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal })
+  }
+
+  async *#part(repository: string, blob: Descriptor, at: number, signal: AbortSignal | undefined): Bytes {
+    const range = at > 0 ? { range: `bytes=${at}-` } : {}
+    const answer = await this.#pull('GET', repository, `/blobs/${blob.digest}`, range, { signal })
+    const where = `${this.domain}/${repository}`
+    if (answer.status === 404) {
+      await drain(answer)
+      throw new StowageError('BLOB_MISSING', `${where} does not have ${blob.digest}`)
+    }
+    if (answer.status !== 200 && answer.status !== 206) throw await this.#connection.refusal(answer, `reading ${blob.digest} of ${where}`)
+    let skip = at
+    if (answer.status === 206) {
+      const said = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
+      if (Number(said?.[1]) !== at || (said?.[2] !== '*' && Number(said?.[2]) !== blob.size)) {
+        answer.body.destroy()
+        throw new StowageError('REGISTRY_PROTOCOL', `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, and got ${JSON.stringify(answer.header('content-range') ?? '')}`)
+      }
+      skip = 0
+    }
+    const length = answer.header('content-length')
+    if (answer.status === 200 && length !== undefined && Number(length) !== blob.size) {
+      answer.body.destroy()
+      throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`)
+    }
+    for await (const piece of answer.body as AsyncIterable<Buffer>) {
+      const rest = piece.subarray(Math.min(skip, piece.length))
+      skip -= piece.length - rest.length
+      if (rest.length > 0) yield rest
+    }
+  }
+
+  async *#pages(target: string, repository: string, scope: Scope, field: string, { signal }: CallOptions): AsyncIterable<string> {
+    let next: string | undefined = target
+    for (let page = 0; next !== undefined && page < MOST_PAGES; page += 1) {
+      const answer: RegistryResponse = await this.#connection.request({ method: 'GET', target: next, repository, scopes: [scope], signal })
+      if (answer.status === 404) throw await this.#notFound(repository, undefined, answer)
+      if (answer.status !== 200) throw await this.#connection.refusal(answer, `listing ${field} of ${this.domain}${repository === '' ? '' : `/${repository}`}`)
+      const more = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
+      yield* namesOf(await this.#connection.text(answer, MANIFEST_LIMIT), field)
+      const address: URL | undefined = more === undefined ? undefined : this.#connection.resolve(answer, more)
+      next = address && `${address.pathname}${address.search}` // always of this registry, whatever it says
+    }
+  }
+
+  async #notFound(repository: string, reference: string | undefined, answer: RegistryResponse): Promise<StowageError> {
+    await drain(answer)
+    const name = `${this.domain}/${repository}`
+    if (reference === undefined) return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no repository ${repository}`)
+    const separator = isDigest(reference) ? '@' : ':'
+    return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no image ${name}${separator}${reference}`, {
+      hint: `"stowage tags ${name}" lists what it has.`,
+    })
+  }
+
+  #mediaType(answer: RegistryResponse, bytes: Uint8Array): string {
+    const said = mediaTypeOf(answer.header('content-type') ?? '')
+    if (isIndex(said) || isManifest(said)) return said
+    try {
+      const { mediaType } = JSON.parse(Buffer.from(bytes).toString()) as { mediaType?: unknown }
+      if (typeof mediaType === 'string') return mediaType
+    } catch {
+      // who parses it says what is wrong
+    }
+    if (said.includes('.v1+prettyjws') || said === 'application/json') {
+      throw new StowageError('UNSUPPORTED', `${this.domain} answers with an image of the first schema, which nobody makes since 2017`)
+    }
+    return said
+  }
+
+  #broken(error: unknown, blob: Descriptor, at: number): unknown {
+    if (error instanceof StowageError) return error
+    const cause = error instanceof Error ? `: ${error.message || (systemCode(error) ?? '')}` : ''
+    return new StowageError('REGISTRY_UNREACHABLE', `${this.domain} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${BARREN_TRIES + 1} tries${cause}`, {
+      hint: 'Run the command again: what is there already is not fetched again.', cause: error,
+    })
+  }
+}
+
+function mediaTypeOf(header: string): string {
+  return (header.split(';')[0] ?? '').trim()
+}
+
+function namesOf(text: string, field: string): readonly string[] {
+  try {
+    const names = (JSON.parse(text) as Readonly<Record<string, unknown>>)[field]
+    return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
+  } catch (error) {
+    throw new StowageError('REGISTRY_PROTOCOL', `the list of ${field} is not JSON`, { cause: error })
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * Requests to one registry: leave to enter, redirects that give nothing away, another try where it may help.
+ * Source: OCI distribution-spec; RFC 9110.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Agent, type Dispatcher, ProxyAgent } from 'undici'
+import { abortError, StowageError, systemCode } from '../errors.js'
+import { type Challenge, parseChallenges } from './challenge.js'
+import type { Credential } from './credentials.js'
+import type { RegistryEndpoint } from './endpoint.js'
+import { isLoopback, proxyFor } from './proxy.js'
+import { type Scope, type TokenRequest, Tokens } from './token.js'
+
+export interface ConnectionOptions {
+  /** Asked once the registry wants to know who we are. */
+  readonly credential?: ((repository: string) => Promise<Credential | undefined>) | undefined
+  readonly env?: NodeJS.ProcessEnv | undefined
+  /** Tries after the first. */
+  readonly retries?: number | undefined
+  /** Milliseconds before the second try; each wait is about twice the one before, up to half a minute. */
+  readonly backoff?: number | undefined
+  /** How long nothing may come, in milliseconds. */
+  readonly silence?: number | undefined
+}
+
+export interface RegistryRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** `/v2/…`, or a whole address where the registry named one. */
+  readonly target: string
+  readonly repository: string
+  readonly scopes: readonly Scope[]
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Made anew for each try. */
+  readonly body?: (() => Dispatcher.DispatchOptions['body']) | undefined
+  readonly signal?: AbortSignal | undefined
+  /** 0: no second try; whoever asks tries by itself. */
+  readonly retries?: number | undefined
+}
+
+export interface RegistryResponse {
+  readonly status: number
+  header(name: string): string | undefined
+  readonly body: Dispatcher.ResponseData['body']
+  /** Where the answer came from in the end. */
+  readonly url: URL
+}
+
+const RETRIES = 5
+const BACKOFF = 200
+const LONGEST_WAIT = 30_000
+/** A registry that wants more patience than this is asked again by a person. */
+const LONGEST_RETRY_AFTER = 120_000
+const SILENCE = 60_000
+const CONNECT_TIMEOUT = 20_000
+const REDIRECTS = 10
+/** Connections to one host at a time. */
+const CONNECTIONS = 16
+/** Of an answer that is read for what it says, in bytes. */
+const TEXT_LIMIT = 1 << 20
+const AGAIN = new Set([408, 425, 429, 500, 502, 503, 504])
+const MOVED = new Set([301, 302, 303, 307, 308])
+
+export class RegistryConnection implements AsyncDisposable {
+  readonly endpoint: RegistryEndpoint
+  readonly #options: ConnectionOptions
+  readonly #tokens: Tokens
+  readonly #dispatchers = new Map<string, Dispatcher>()
+  readonly #credentials = new Map<string, Promise<Credential | undefined>>()
+  #scheme: 'https' | 'http' | undefined
+
+  constructor(endpoint: RegistryEndpoint, options: ConnectionOptions = {}) {
+    this.endpoint = endpoint
+    this.#options = options
+    this.#scheme = endpoint.scheme === 'either' ? undefined : endpoint.scheme
+    this.#tokens = new Tokens(endpoint.domain, async request => await this.#askTokenService(request))
+  }
+
+  /**
+   * The registry's answer, whatever its status but those that a second try or a token could not mend.
+   * Throws UNAUTHORIZED, REGISTRY_UNREACHABLE, REGISTRY_REFUSED, REGISTRY_PROTOCOL, ABORTED.
+   */
+  async request(request: RegistryRequest): Promise<RegistryResponse> {
+    let refused: string | undefined
+    for (let round = 0; ; round += 1) {
+      const authorization = round === 0 ? await this.#tokens.current(request.scopes) : refused
+      const answer = await this.#withRetries(request, authorization)
+      if (answer.status === 403) throw await this.#denied(request, answer)
+      if (answer.status !== 401) return answer
+      const challenges: readonly Challenge[] = parseChallenges(answer.header('www-authenticate'))
+      await drain(answer)
+      const credential = await this.#credential(request.repository)
+      if (round > 1) throw this.#tokens.unauthorized(credential)
+      refused = await this.#tokens.renew(challenges, request.scopes, credential, authorization)
+      if (round === 1 && refused === authorization) throw this.#tokens.unauthorized(credential)
+    }
+  }
+
+  /** A whole small answer as text. Throws REGISTRY_PROTOCOL where it is longer than `limit` bytes. */
+  async text(answer: RegistryResponse, limit = TEXT_LIMIT): Promise<string> {
+    return (await readAll(answer, limit)).toString()
+  }
+
+  /** An address that the registry named, whole: relative ones are to where the answer came from. */
+  resolve(answer: RegistryResponse, location: string): URL {
+    if (URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
+    throw new StowageError('REGISTRY_PROTOCOL', `${this.endpoint.domain} names a place that is no address: ${JSON.stringify(location.slice(0, 200))}`)
+  }
+
+  /** The error for an answer that is not what was asked for, with what it says of itself. */
+  async refusal(answer: RegistryResponse, doing: string): Promise<StowageError> {
+    const why = errorText(await this.text(answer).catch(() => ''))
+    const hint = answer.status === 429 ? 'It limits how much may be asked of it: wait, or log in.' : undefined
+    return new StowageError('REGISTRY_REFUSED', `${doing}: ${answer.url.host} answered with status ${answer.status}${why}`, { hint })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#dispatchers.values()].map(async dispatcher => await dispatcher.destroy()))
+  }
+
+  async #denied(request: RegistryRequest, answer: RegistryResponse): Promise<StowageError> {
+    const why = errorText(await this.text(answer).catch(() => '')).replace(/^: /, '')
+    return this.#tokens.unauthorized(await this.#credential(request.repository), why || 'the account may not do this')
+  }
+
+  async #credential(repository: string): Promise<Credential | undefined> {
+    const known = this.#credentials.get(repository) ?? this.#options.credential?.(repository)
+    if (known) this.#credentials.set(repository, known)
+    return await known
+  }
+
+  async #withRetries(request: RegistryRequest, authorization: string | undefined): Promise<RegistryResponse> {
+    const retries = request.retries ?? this.#options.retries ?? RETRIES
+    for (let attempt = 0; ; attempt += 1) {
+      let wait = backoff(attempt, this.#options.backoff)
+      try {
+        const answer = await this.#follow(request, authorization)
+        if (!AGAIN.has(answer.status) || attempt >= retries) return answer
+        wait = Math.max(wait, retryAfter(answer.header('retry-after')))
+        if (wait > LONGEST_RETRY_AFTER) return answer
+        await drain(answer)
+      } catch (error) {
+        if (request.signal?.aborted) throw abortError(error, request.signal)
+        if (error instanceof StowageError || attempt >= retries) throw this.#unreachable(error)
+      }
+      await sleep(wait, undefined, { signal: request.signal }).catch((error: unknown) => {
+        throw abortError(error, request.signal)
+      })
+    }
+  }
+
+  async #follow(request: RegistryRequest, authorization: string | undefined): Promise<RegistryResponse> {
+    const own = await this.#address(request.target, request.signal)
+    let url = own
+    for (let hops = 0; ; hops += 1) {
+      // What is for the registry is for nobody it points at
+      const leave = authorization !== undefined && url.origin === own.origin ? { authorization } : {}
+      const answer = await this.#send(url, request, { ...request.headers, ...leave })
+      const location = answer.header('location')
+      if (!MOVED.has(answer.status) || location === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return answer
+      await drain(answer)
+      if (hops >= REDIRECTS) throw new StowageError('REGISTRY_PROTOCOL', `${own.host} redirects over ${REDIRECTS} times, the last time to ${url.host}`)
+      const next = this.resolve(answer, location)
+      this.#checkRedirect(url, next)
+      url = next
+    }
+  }
+
+  #checkRedirect(from: URL, to: URL): void {
+    if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || isLoopback(to.hostname)))) return
+    throw new StowageError('REGISTRY_PROTOCOL', `${from.host} redirects to ${to.protocol}//${to.host}, which is not followed: it was reached by https`)
+  }
+
+  async #address(target: string, signal: AbortSignal | undefined): Promise<URL> {
+    if (!target.startsWith('/')) return new URL(target)
+    this.#scheme ??= await this.#probe(signal)
+    return new URL(target, `${this.#scheme}://${this.endpoint.host}`)
+  }
+
+  /** Loopback registries speak either: https is tried, and http where that is what answers. */
+  async #probe(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
+    const request: RegistryRequest = { method: 'GET', target: '', repository: '', scopes: [], signal }
+    try {
+      await drain(await this.#send(new URL(`https://${this.endpoint.host}/v2/`), request, {}))
+      return 'https'
+    } catch (error) {
+      if (signal?.aborted) throw abortError(error, signal)
+      if (speaksHttp(error)) return 'http'
+      throw this.#unreachable(error)
+    }
+  }
+
+  async #send(url: URL, { method, body, signal }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+    const silence = this.#options.silence ?? SILENCE
+    const answer = await this.#dispatcher(url).request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method,
+      headers: { 'accept-encoding': 'identity', 'user-agent': 'stowage', ...headers },
+      body: body?.() ?? null,
+      headersTimeout: silence,
+      bodyTimeout: silence,
+      signal: signal ?? null,
+    })
+    const header = (name: string): string | undefined => {
+      const value = answer.headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    }
+    return { status: answer.statusCode, header, body: answer.body, url }
+  }
+
+  #dispatcher(url: URL): Dispatcher {
+    const known = this.#dispatchers.get(url.origin)
+    if (known) return known
+    const { ca, cert, key } = this.endpoint.tls
+    const own = url.host === this.endpoint.host
+    // The certificates we show are for the registry alone, the authorities it needs for all that it points at
+    const tls = { ...(ca ? { ca: [...ca] } : {}), ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
+    const proxy = proxyFor(url, this.#options.env)
+    const dispatcher = proxy === undefined
+      ? new Agent({ connections: CONNECTIONS, connect: { ...tls, timeout: CONNECT_TIMEOUT } })
+      : new ProxyAgent({ uri: proxy, connections: CONNECTIONS, requestTls: { ...tls, timeout: CONNECT_TIMEOUT } })
+    this.#dispatchers.set(url.origin, dispatcher)
+    return dispatcher
+  }
+
+  async #askTokenService({ method, url, headers, body }: TokenRequest): Promise<{ status: number; body: unknown }> {
+    if (url.protocol === 'http:' && this.#scheme === 'https' && !isLoopback(url.hostname)) {
+      throw new StowageError('REGISTRY_PROTOCOL', `${this.endpoint.domain} sends us to ${url.origin} for a token, which is plain http: credentials are not sent there`)
+    }
+    const request: RegistryRequest = { method, target: url.href, repository: '', scopes: [], headers, body: body === undefined ? undefined : () => body }
+    const answer = await this.#withRetries(request, undefined)
+    const text = await this.text(answer)
+    try {
+      return { status: answer.status, body: JSON.parse(text) as unknown }
+    } catch {
+      return { status: answer.status, body: undefined } // the status says enough
+    }
+  }
+
+  #unreachable(error: unknown): unknown {
+    if (error instanceof StowageError) return error
+    const { domain, host } = this.endpoint
+    if (speaksHttp(error)) {
+      return new StowageError('REGISTRY_UNREACHABLE', `${host} speaks http, not https`, {
+        hint: `If that is right, name it: --insecure ${domain}.`, cause: error,
+      })
+    }
+    const cause = rootOf(error)
+    const code = systemCode(cause) ?? ''
+    const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(code)
+    return new StowageError('REGISTRY_UNREACHABLE', `${domain} cannot be reached: ${cause.message || code}`, {
+      hint: untrusted ? `Name its authority in SSL_CERT_FILE, or put it into /etc/docker/certs.d/${host}/ca.crt.` : undefined,
+      cause: error,
+    })
+  }
+}
+
+/** All of a body. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
+export async function readAll(answer: RegistryResponse, limit: number): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  let size = 0
+  for await (const piece of answer.body as AsyncIterable<Buffer>) {
+    size += piece.length
+    if (size > limit) {
+      answer.body.destroy()
+      throw new StowageError('REGISTRY_PROTOCOL', `${answer.url.host} answers with over ${limit} bytes where a few were expected`)
+    }
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
+
+/** Lets go of an answer that nobody reads: a short one keeps its connection. */
+export async function drain(answer: RegistryResponse): Promise<void> {
+  await answer.body.dump({ limit: 128 * 1024 }).catch(() => undefined) // it is thrown away in any case
+}
+
+/** Milliseconds before try number `attempt` + 2, with some chance in it so that many do not come together. */
+export function backoff(attempt: number, first = BACKOFF): number {
+  return Math.min(first * 2 ** attempt, LONGEST_WAIT) * (0.75 + Math.random() / 2)
+}
+
+/** Milliseconds that `Retry-After` asks for; 0 where it asks for nothing. */
+function retryAfter(value: string | undefined): number {
+  if (value === undefined) return 0
+  const seconds = Number(value)
+  const wait = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now()
+  return Number.isFinite(wait) ? Math.max(wait, 0) : 0
+}
+
+/** The distribution-spec's errors as words: `: MANIFEST_UNKNOWN, manifest unknown`. */
+function errorText(text: string): string {
+  try {
+    const { errors } = JSON.parse(text) as { errors?: readonly { code?: unknown; message?: unknown }[] }
+    const [first] = errors ?? []
+    const words = [first?.code, first?.message].filter(word => typeof word === 'string' && word !== '')
+    return words.length > 0 ? `: ${words.join(', ').slice(0, 300)}` : ''
+  } catch {
+    return '' // many say nothing, or say it in HTML
+  }
+}
+
+function rootOf(error: unknown): Error {
+  if (error instanceof AggregateError && error.errors[0] instanceof Error) return rootOf(error.errors[0])
+  if (error instanceof Error && error.cause instanceof Error) return rootOf(error.cause)
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+/** The other side answered a TLS greeting with something that is none. */
+function speaksHttp(error: unknown): boolean {
+  const cause = rootOf(error)
+  return /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/i.test(`${systemCode(cause) ?? ''} ${cause.message.replace(/ /g, '_')}`)
+}

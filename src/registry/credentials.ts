@@ -1,0 +1,162 @@
+/**
+ * Where credentials for registries are found: as docker keeps them, then as podman does.
+ * Sources: docker's config.json, containers-auth.json(5).
+ */
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { fileError, StowageError, systemCode } from '../errors.js'
+import { getFromHelper } from './credential-helper.js'
+
+/** What is shown to a registry, and where it was found: `from` is for messages, the rest never is. */
+export type Credential =
+  | { readonly type: 'basic'; readonly username: string; readonly password: string; readonly from: string }
+  /** A refresh token of the registry's own token service. */
+  | { readonly type: 'identity-token'; readonly token: string; readonly from: string }
+  /** Shown as it is. */
+  | { readonly type: 'registry-token'; readonly token: string; readonly from: string }
+
+export interface CredentialsOptions {
+  readonly env?: NodeJS.ProcessEnv | undefined
+  readonly platform?: NodeJS.Platform | undefined
+  readonly home?: string | undefined
+}
+
+/** One place where credentials may be: a file, or a text in the environment. */
+interface Place {
+  readonly name: string
+  readonly text: () => Promise<string | undefined>
+}
+
+export interface CredentialFile {
+  readonly auths: Readonly<Record<string, unknown>>
+  readonly credHelpers: Readonly<Record<string, unknown>>
+  readonly credsStore: string | undefined
+}
+
+/** Docker Hub's own name in these files. */
+export const DOCKER_HUB_KEY = 'https://index.docker.io/v1/'
+const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
+
+/** Where docker keeps its configuration: `DOCKER_CONFIG`, else `~/.docker`. */
+export function dockerConfigFile({ env = process.env, home = homedir() }: CredentialsOptions = {}): string {
+  return join(env['DOCKER_CONFIG'] || join(home, '.docker'), 'config.json')
+}
+
+/**
+ * The credential for `repository` (`team/shop`) of `domain` (`registry.example:5000`), or undefined where none is kept.
+ * Looks at DOCKER_AUTH_CONFIG, REGISTRY_AUTH_FILE, docker's config.json, podman's auth.json of the session, that of the
+ * user; the first that knows the host decides. Throws UNAUTHORIZED where a helper fails, INVALID_ARGUMENT for a file that
+ * is no JSON.
+ */
+export async function findCredential(
+  domain: string, repository: string, options: CredentialsOptions = {},
+): Promise<Credential | undefined> {
+  for (const place of places(options)) {
+    const text = await place.text()
+    if (text === undefined) continue
+    const found = await findIn(parseCredentialFile(text, place.name), domain, repository, place.name)
+    if (found) return found
+  }
+  return undefined
+}
+
+function places(options: CredentialsOptions): readonly Place[] {
+  const { env = process.env, platform = process.platform, home = homedir() } = options
+  const file = (path: string): Place => ({ name: path, text: async () => await readIfThere(path) })
+  const own = env['DOCKER_AUTH_CONFIG']
+  const named = env['REGISTRY_AUTH_FILE']
+  const session = env['XDG_RUNTIME_DIR']
+  const config = env['XDG_CONFIG_HOME'] || join(home, '.config')
+  return [
+    ...(own ? [{ name: 'DOCKER_AUTH_CONFIG', text: async () => own }] : []),
+    ...(named ? [file(named)] : []),
+    file(dockerConfigFile(options)),
+    ...(session && platform !== 'win32' && platform !== 'darwin' ? [file(join(session, 'containers', 'auth.json'))] : []),
+    file(join(config, 'containers', 'auth.json')),
+  ]
+}
+
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw fileError(error, path)
+  }
+}
+
+export function parseCredentialFile(text: string, name: string): CredentialFile {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    value = undefined // said below; the parser's own message would repeat a piece of the file
+  }
+  if (!isObject(value)) throw new StowageError('INVALID_ARGUMENT', `${name} is not a JSON object`, { hint: 'Mend it, or move it away.' })
+  const { auths, credHelpers, credsStore } = value
+  return {
+    auths: isObject(auths) ? auths : {},
+    credHelpers: isObject(credHelpers) ? credHelpers : {},
+    credsStore: typeof credsStore === 'string' && credsStore !== '' ? credsStore : undefined,
+  }
+}
+
+async function findIn(file: CredentialFile, domain: string, repository: string, name: string): Promise<Credential | undefined> {
+  const helper = Object.entries(file.credHelpers).find(([key]) => hostOfKey(key) === hostOf(domain))?.[1]
+  const program = typeof helper === 'string' && helper !== '' ? helper : file.credsStore
+  if (program !== undefined) {
+    const kept = await getFromHelper(program, keyOf(domain))
+    const from = `the credential helper ${program}`
+    if (kept?.username === '<token>') return { type: 'identity-token', token: kept.secret, from }
+    if (kept) return { type: 'basic', username: kept.username, password: kept.secret, from }
+  }
+  return credentialOf(authFor(file.auths, domain, repository), name)
+}
+
+/** The entry of the longest name that is the repository or one of its parents, as podman has it; docker knows hosts alone. */
+function authFor(auths: CredentialFile['auths'], domain: string, repository: string): unknown {
+  const host = hostOf(domain)
+  for (let parts = repository.split('/'); parts.length > 0; parts = parts.slice(0, -1)) {
+    const key = `${host}/${parts.join('/')}`
+    if (Object.hasOwn(auths, key)) return auths[key]
+  }
+  const exact = auths[keyOf(domain)]
+  return exact ?? Object.entries(auths).find(([key]) => hostOfKey(key) === host)?.[1]
+}
+
+function credentialOf(entry: unknown, from: string): Credential | undefined {
+  if (!isObject(entry)) return undefined
+  const text = (key: string): string | undefined => {
+    const value = entry[key]
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+  const registryToken = text('registrytoken')
+  if (registryToken !== undefined) return { type: 'registry-token', token: registryToken, from }
+  const identityToken = text('identitytoken')
+  if (identityToken !== undefined) return { type: 'identity-token', token: identityToken, from }
+  const [username, password] = [text('username'), text('password')]
+  if (username !== undefined && password !== undefined) return { type: 'basic', username, password, from }
+  const pair = Buffer.from(text('auth') ?? '', 'base64').toString().replace(/\0+$/, '')
+  const colon = pair.indexOf(':')
+  if (colon <= 0) return undefined
+  return { type: 'basic', username: pair.slice(0, colon), password: pair.slice(colon + 1), from }
+}
+
+/** The name under which docker keeps the credentials of `domain`. */
+export function keyOf(domain: string): string {
+  return hostOf(domain) === 'docker.io' ? DOCKER_HUB_KEY : domain
+}
+
+/** The host a key stands for: some tools write a URL, with an API version behind it. */
+function hostOfKey(key: string): string {
+  return hostOf(key.replace(/^https?:\/\//, '').replace(/\/v[12]\/?$/, '').replace(/\/$/, ''))
+}
+
+function hostOf(domain: string): string {
+  return DOCKER_HUB.has(domain) ? 'docker.io' : domain
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

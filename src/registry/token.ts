@@ -1,0 +1,138 @@
+/** Leave to enter: tokens of a registry's token service, kept as long as they last. Source: distribution-spec, token flow. */
+import { StowageError } from '../errors.js'
+import type { Challenge } from './challenge.js'
+import type { Credential } from './credentials.js'
+
+/** What a request is for: `repository:team/shop:pull`. */
+export type Scope = string
+
+export interface TokenRequest {
+  readonly method: 'GET' | 'POST'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+}
+
+/** Sends the request, with retries, and gives the answer's JSON; a status that is no success comes as it is. */
+export type AskTokenService = (request: TokenRequest) => Promise<{ readonly status: number; readonly body: unknown }>
+
+/** Tokens are asked for anew so many milliseconds before they end. */
+const EARLY = 10_000
+/** How long a token lasts that says nothing of it, in seconds, by the specification. */
+const DEFAULT_LIFE = 60
+const CLIENT = 'stowage'
+
+interface Token {
+  readonly header: string
+  readonly until: number
+}
+
+export class Tokens {
+  readonly #ask: AskTokenService
+  readonly #domain: string
+  readonly #kept = new Map<string, Promise<Token>>()
+  #basic: string | undefined
+
+  constructor(domain: string, ask: AskTokenService) {
+    this.#domain = domain
+    this.#ask = ask
+  }
+
+  /** The Authorization header for `scopes`, if there is one that has not ended. */
+  async current(scopes: readonly Scope[]): Promise<string | undefined> {
+    const token = await this.#kept.get(keyOf(scopes))?.catch(() => undefined) // whoever asked for it was told
+    return token && token.until > Date.now() ? token.header : this.#basic
+  }
+
+  /**
+   * Answers the challenges for `scopes` anew. Requests that come together ask once. Throws UNAUTHORIZED where there is no
+   * answer to give, or the service gives none.
+   */
+  async renew(challenges: readonly Challenge[], scopes: readonly Scope[], credential: Credential | undefined, refused: string | undefined): Promise<string> {
+    const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
+    if (bearer) {
+      const key = keyOf(scopes)
+      const now = await this.current(scopes)
+      if (now !== undefined && now !== refused) return now
+      const pending = this.#fetch(bearer, scopes, credential)
+      this.#kept.set(key, pending)
+      pending.catch(() => this.#kept.delete(key))
+      return (await pending).header
+    }
+    const basic = challenges.some(({ scheme }) => scheme === 'basic')
+    if (basic && credential?.type === 'basic') {
+      const header = basicHeader(credential.username, credential.password)
+      if (header !== refused) return (this.#basic = header)
+    }
+    throw this.unauthorized(credential)
+  }
+
+  /** What to say where the registry did not let us in. */
+  unauthorized(credential: Credential | undefined, why = ''): StowageError {
+    const shown = credential ? `with the credentials of ${credential.from}` : 'without credentials'
+    return new StowageError('UNAUTHORIZED', `${this.#domain} did not let us in ${shown}${why === '' ? '' : `: ${why}`}`, {
+      hint: credential ? `Log in again with "docker login ${this.#domain}"; or the account may not do this.` : `Log in with "docker login ${this.#domain}"; or the repository does not exist.`,
+    })
+  }
+
+  async #fetch({ parameters }: Challenge, scopes: readonly Scope[], credential: Credential | undefined): Promise<Token> {
+    if (credential?.type === 'registry-token') return { header: `Bearer ${credential.token}`, until: Infinity }
+    const realm = parameters['realm'] ?? ''
+    const url = URL.canParse(realm) ? new URL(realm) : undefined
+    if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+      throw new StowageError('REGISTRY_PROTOCOL', `${this.#domain} names no address of its token service, but ${JSON.stringify(realm.slice(0, 100))}`)
+    }
+    const service = parameters['service']
+    const { status, body } = await this.#ask(
+      credential?.type === 'identity-token'
+        ? refreshRequest(url, credential.token, service, scopes)
+        : tokenRequest(url, credential, service, scopes),
+    )
+    if (status === 401 || status === 403) throw this.unauthorized(credential, reasonOf(body))
+    const token = textOf(body, 'token') ?? textOf(body, 'access_token')
+    if (status !== 200 || token === undefined) {
+      throw new StowageError('REGISTRY_REFUSED', `the token service ${url.host} of ${this.#domain} answered with status ${status} and no token`)
+    }
+    const life = numberOf(body, 'expires_in') ?? DEFAULT_LIFE
+    return { header: `Bearer ${token}`, until: Date.now() + Math.max(life * 1000 - EARLY, 1000) }
+  }
+}
+
+function tokenRequest(realm: URL, credential: Credential | undefined, service: string | undefined, scopes: readonly Scope[]): TokenRequest {
+  const url = new URL(realm)
+  if (service !== undefined) url.searchParams.set('service', service)
+  for (const scope of scopes) url.searchParams.append('scope', scope)
+  if (credential?.type !== 'basic') return { method: 'GET', url, headers: {}, body: undefined }
+  url.searchParams.set('account', credential.username)
+  return { method: 'GET', url, headers: { authorization: basicHeader(credential.username, credential.password) }, body: undefined }
+}
+
+/** OAuth 2.0, as docker does it with an identity token. */
+function refreshRequest(url: URL, token: string, service: string | undefined, scopes: readonly Scope[]): TokenRequest {
+  const form = new URLSearchParams({
+    grant_type: 'refresh_token', refresh_token: token, client_id: CLIENT, scope: scopes.join(' '), ...(service === undefined ? {} : { service }),
+  })
+  return { method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: form.toString() }
+}
+
+function basicHeader(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+}
+
+function keyOf(scopes: readonly Scope[]): string {
+  return [...scopes].sort().join(' ')
+}
+
+function reasonOf(body: unknown): string {
+  return textOf(body, 'details') ?? textOf(body, 'error_description') ?? ''
+}
+
+function textOf(body: unknown, key: string): string | undefined {
+  const value = typeof body === 'object' && body !== null ? (body as Readonly<Record<string, unknown>>)[key] : undefined
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function numberOf(body: unknown, key: string): number | undefined {
+  const value = typeof body === 'object' && body !== null ? (body as Readonly<Record<string, unknown>>)[key] : undefined
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}

@@ -1,0 +1,75 @@
+/** A registry as source: one image of it, `docker://NAME[:TAG|@DIGEST]`. */
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { isIndex, isManifest } from '../oci/media-type.js'
+import { parseReference, withDefaultTag } from '../oci/reference.js'
+import { openRegistry, type RegistryClient, type RegistryOptions } from '../registry/client.js'
+import type { ImageSource, SourceImage } from './image-source.js'
+
+/**
+ * Opens the image `name` in its registry. With a tag and a digest the digest says which image it is, and the tag is its name,
+ * as docker has it. Throws INVALID_REFERENCE; what reading throws comes with the first read.
+ */
+export async function openRegistrySource(name: string, options: RegistryOptions & FetchOptions = {}): Promise<ImageSource> {
+  const reference = withDefaultTag(parseReference(name))
+  const client = await openRegistry(reference.domain, options)
+  return new RegistrySource(client, reference)
+}
+
+class RegistrySource implements ImageSource {
+  readonly #client: RegistryClient
+  readonly #reference: ReturnType<typeof parseReference>
+  readonly #manifests = new Map<string, Uint8Array>()
+  #image: Promise<SourceImage> | undefined
+
+  constructor(client: RegistryClient, reference: ReturnType<typeof parseReference>) {
+    this.#client = client
+    this.#reference = reference
+  }
+
+  async images(options: FetchOptions = {}): Promise<readonly SourceImage[]> {
+    this.#image ??= this.#find(options)
+    return [await this.#image]
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    const { path } = this.#reference
+    if (this.#manifests.has(blob.digest)) return true
+    if (isManifestType(blob)) return (await this.#client.headManifest(path, blob.digest)) !== undefined
+    return await this.#client.hasBlob(path, blob)
+  }
+
+  async *fetch(blob: Descriptor, options: FetchOptions = {}): Bytes {
+    const known = this.#manifests.get(blob.digest)
+    if (known) yield known
+    else if (isManifestType(blob)) yield await this.#child(blob, options)
+    else yield* this.#client.blob(this.#reference.path, blob, options)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]()
+  }
+
+  /** A manifest that an index names, which the registry need not have. */
+  async #child(blob: Descriptor, options: FetchOptions): Promise<Uint8Array> {
+    try {
+      return (await this.#client.manifest(this.#reference.path, blob.digest, options)).bytes
+    } catch (error) {
+      if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
+      throw new StowageError('BLOB_MISSING', `${this.#client.domain}/${this.#reference.path} does not have ${blob.digest}`, { cause: error })
+    }
+  }
+
+  async #find(options: FetchOptions): Promise<SourceImage> {
+    const { digest, ...named } = this.#reference
+    const { descriptor, bytes } = await this.#client.manifest(named.path, digest ?? named.tag ?? 'latest', options)
+    this.#manifests.set(descriptor.digest, bytes)
+    return { root: descriptor, names: named.tag === undefined ? [] : [named] }
+  }
+}
+
+/** Registries keep manifests and other blobs apart. */
+function isManifestType({ mediaType }: Descriptor): boolean {
+  return isIndex(mediaType) || isManifest(mediaType)
+}
