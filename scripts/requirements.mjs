@@ -36,6 +36,7 @@ const TEST = [
   { package: 'wimtools', found: () => command('wimlib-imagex') },
   { package: 'ntfs-3g', found: () => command('mkntfs') && command('ntfs-3g') },
   { package: 'attr', found: () => command('setfattr') },
+  { package: 'docker-registry', found: () => command('docker-registry') },
   { package: 'skopeo', found: () => command('skopeo') },
   { package: 'libarchive-tools', found: () => command('bsdtar') },
   { package: 'zstd', found: () => command('zstd') },

@@ -7,7 +7,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, isDigest } from '../oci/digest.js'
 import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import { DOCKER_INDEX, DOCKER_MANIFEST, isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from '../oci/media-type.js'
-import { backoff, type ConnectionOptions, drain, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
+import { abandon, backoff, type ConnectionOptions, drain, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
 import { type CredentialsOptions, findCredential } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
 import type { Scope } from './token.js'
@@ -152,14 +152,14 @@ export class RegistryClient implements AsyncDisposable {
     if (answer.status === 206) {
       const said = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
       if (Number(said?.[1]) !== at || (said?.[2] !== '*' && Number(said?.[2]) !== blob.size)) {
-        answer.body.destroy()
+        abandon(answer)
         throw new StowageError('REGISTRY_PROTOCOL', `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, and got ${JSON.stringify(answer.header('content-range') ?? '')}`)
       }
       skip = 0
     }
     const length = answer.header('content-length')
     if (answer.status === 200 && length !== undefined && Number(length) !== blob.size) {
-      answer.body.destroy()
+      abandon(answer)
       throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`)
     }
     for await (const piece of answer.body as AsyncIterable<Buffer>) {

@@ -262,7 +262,7 @@ export async function readAll(answer: RegistryResponse, limit: number): Promise<
   for await (const piece of answer.body as AsyncIterable<Buffer>) {
     size += piece.length
     if (size > limit) {
-      answer.body.destroy()
+      abandon(answer)
       throw new StowageError('REGISTRY_PROTOCOL', `${answer.url.host} answers with over ${limit} bytes where a few were expected`)
     }
     pieces.push(piece)
@@ -273,6 +273,12 @@ export async function readAll(answer: RegistryResponse, limit: number): Promise<
 /** Lets go of an answer that nobody reads: a short one keeps its connection. */
 export async function drain(answer: RegistryResponse): Promise<void> {
   await answer.body.dump({ limit: 128 * 1024 }).catch(() => undefined) // it is thrown away in any case
+}
+
+/** Closes the connection of an answer that is not what was asked for, however long it is. */
+export function abandon(answer: RegistryResponse): void {
+  answer.body.on('error', () => undefined) // that it was left is no news
+  answer.body.destroy()
 }
 
 /** Milliseconds before try number `attempt` + 2, with some chance in it so that many do not come together. */

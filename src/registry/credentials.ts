@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { getFromHelper } from './credential-helper.js'
+import { getFromHelper } from './credential-program.js'
 
 /** What is shown to a registry, and where it was found: `from` is for messages, the rest never is. */
 export type Credential =

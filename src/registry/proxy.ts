@@ -28,7 +28,7 @@ function isExcepted(host: string, port: string, list: string): boolean {
     const bare = isIP(item) === 6 || !ported ? item : (ported[1] ?? '')
     if (bare !== item && ported?.[2] !== port) return false
     const name = bare.replace(/^\[|\]$/g, '').replace(/^\*?\./, '')
-    return host === name || (isIP(name) === 0 && host.endsWith(`.${name}`))
+    return host === name || (isIP(host) === 0 && host.endsWith(`.${name}`))
   })
 }
 

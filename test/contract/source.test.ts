@@ -5,8 +5,10 @@ import { openBundleReader } from '../../src/bundle/reader.js'
 import type { Descriptor } from '../../src/oci/descriptor.js'
 import { blobPath } from '../../src/oci/layout.js'
 import { openLayoutSource } from '../../src/source/layout.js'
+import { openRegistrySource } from '../../src/source/registry.js'
 import { writeBundle } from '../support/bundles.js'
 import { flipped, layeredImage, multiPlatformImage, writeLayout } from '../support/images.js'
+import { pushWithSkopeo, startRegistry } from '../support/registry.js'
 import { sourceContract } from './source-suite.js'
 
 const name = 'docker.io/team/shop:2.3'
@@ -41,5 +43,16 @@ for (const [kind, image] of [
       await writeFile(tar, whole)
     }
     sourceContract(t, { open: async () => await openBundleReader(tar, { ref: 'team/shop:2.3' }), damage, image, name })
+  })
+
+  t.test(`registry, ${kind}`, async t => {
+    const registry = await startRegistry(t)
+    await pushWithSkopeo(t, registry, 'team/shop:2.3', image)
+    const damage = async ({ digest }: Descriptor) => {
+      const path = registry.blobFile(digest)
+      await writeFile(path, flipped(await readFile(path)))
+    }
+    const open = async () => await openRegistrySource(`${registry.domain}/team/shop:2.3`)
+    sourceContract(t, { open, damage, image, name: `${registry.domain}/team/shop:2.3` })
   })
 }
