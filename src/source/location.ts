@@ -22,6 +22,9 @@ const FORMS: Readonly<Record<Transport, string>> = {
   wim: 'wim:FILE[#IMAGE]',
 }
 
+/** Transports of other tools, and of ours without their slashes: what begins so is no repository of that name. */
+const OTHERS = new Set(['docker', 'oci-archive', 'docker-archive', 'dir', 'containers-storage', 'ostree', 'sif', 'atomic', 'tarball'])
+
 /**
  * Parses `docker://NAME[:TAG|@DIGEST]`, `docker-daemon:NAME[:TAG]`, `oci:DIR[:REF]`, `wim:FILE[#IMAGE]` or
  * `bundle:PATH[:REF]`; a bare NAME[:TAG|@DIGEST] is in a registry. `oci:` with no directory is the default store. Throws INVALID_ARGUMENT saying which transports there are.
@@ -49,7 +52,7 @@ export function parseLocation(text: string): Location {
       return { type: 'wim', file, image: hash < 0 ? undefined : required(rest.slice(hash + 1), text, 'wim') }
     }
   }
-  if (isReference(text)) return { type: 'docker', name: text }
+  if (isReference(text) && !OTHERS.has(text.slice(0, Math.max(colon, 0)))) return { type: 'docker', name: text }
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} names no place this version of Stowage knows`, {
     hint: `Write ${Object.values(FORMS).join(', ')}.`,
   })

@@ -17,28 +17,33 @@ t.test('parseLocation() reads each transport', async t => {
   t.same(parseLocation('wim:C:\\a.wim'), { type: 'wim', file: 'C:\\a.wim', image: undefined })
 })
 
+t.test('parseLocation() takes a bare reference for one in a registry', async t => {
+  for (const name of ['nginx', 'nginx:1.27', 'registry.example:5000/team/shop', `shop@sha256:${'a'.repeat(64)}`]) {
+    t.same(parseLocation(name), { type: 'docker', name })
+    t.same(parseLocation(`docker://${name}`), { type: 'docker', name })
+  }
+})
+
 t.test('parseLocation() refuses what it does not know, saying what it does', async t => {
   for (const text of [
-    'nginx:1.27',
-    'nginx',
-    'docker://nginx',
+    'docker:nginx',
     'oci-archive:x.tar',
     'docker-archive:x',
     'dir:x',
     '',
     ':x',
     'OCI:x',
+    'containers-storage:x',
   ]) {
     t.throws(
       () => parseLocation(text),
-      { code: 'INVALID_ARGUMENT', hint: /docker-daemon:NAME.*oci:DIR.*bundle:PATH.*wim:FILE/ },
+      { code: 'INVALID_ARGUMENT', hint: /docker:\/\/NAME.*docker-daemon:NAME.*oci:DIR.*bundle:PATH.*wim:FILE/ },
       text,
     )
   }
-  for (const text of ['wim:', 'bundle:', 'wim:#1', 'wim:a#', 'oci:dir:', 'bundle::x']) {
+  for (const text of ['docker://', 'wim:', 'bundle:', 'wim:#1', 'wim:a#', 'oci:dir:', 'bundle::x']) {
     t.throws(() => parseLocation(text), { code: 'INVALID_ARGUMENT' }, text)
   }
-  t.throws(() => parseLocation('nginx:1.27'), { code: 'INVALID_ARGUMENT', hint: /docker-daemon:nginx:1\.27/ })
 })
 
 t.test('formatLocation() writes what parseLocation() reads', async t => {
