@@ -11,6 +11,7 @@ import { abandon, backoff, type ConnectionOptions, drain, readAll, RegistryConne
 import { type CredentialsOptions, findCredential } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
 import type { Scope } from './token.js'
+import { putManifest, uploadBlob, type UploadOptions } from './upload.js'
 
 export interface RegistryOptions extends EndpointOptions, CredentialsOptions, Omit<ConnectionOptions, 'credential' | 'env'> {}
 
@@ -116,6 +117,16 @@ export class RegistryClient implements AsyncDisposable {
         throw abortError(error, signal)
       })
     }
+  }
+
+  /** Puts a blob there; {@link uploadBlob}. */
+  async putBlob(repository: string, blob: Descriptor, read: () => Bytes, options: Pick<UploadOptions, 'signal' | 'mountFrom'> = {}): Promise<'mounted' | 'uploaded'> {
+    return await uploadBlob(this.#connection, repository, blob, read, { ...options, firstWait: this.#backoff })
+  }
+
+  /** Puts a manifest there under a tag or its digest; {@link putManifest}. */
+  async putManifest(repository: string, reference: string, manifest: FoundManifest, options: CallOptions = {}): Promise<void> {
+    await putManifest(this.#connection, repository, reference, manifest.descriptor, manifest.bytes, options)
   }
 
   /** All tags of a repository, as the registry sorts them. Throws IMAGE_NOT_FOUND where there is no such repository. */

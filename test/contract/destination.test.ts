@@ -1,11 +1,15 @@
+import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { openBundleReader } from '../../src/bundle/reader.js'
 import { type BundleWriter, openBundleWriter } from '../../src/bundle/writer.js'
 import { openLayoutDestination } from '../../src/destination/layout.js'
+import { openRegistryDestination } from '../../src/destination/registry.js'
 import { systemCode } from '../../src/errors.js'
+import { digestOf } from '../../src/oci/digest.js'
 import { formatReference } from '../../src/oci/reference.js'
+import { startRegistry } from '../support/registry.js'
 import { destinationContract } from './destination-suite.js'
 
 t.test('layout', async t => {
@@ -48,3 +52,34 @@ for (const name of ['bundle', 'bundle.tar']) {
     })
   })
 }
+
+t.test('registry', async t => {
+  destinationContract(t, async () => {
+    // The suite's names are of Docker Hub: they go to a registry of the test's own
+    const { domain } = await startRegistry(t)
+    return {
+      async open() {
+        const destination = openRegistryDestination({ backoff: 1, env: {} })
+        return {
+          write: async (image, blobs, names, options) =>
+            await destination.write(image, blobs, names.map(name => ({ ...name, domain })), options),
+          [Symbol.asyncDispose]: async () => await destination[Symbol.asyncDispose](),
+        }
+      },
+      async images() {
+        const skopeo = (...words: string[]) => execFileSync('skopeo', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+        const url = `http://${domain}/v2/_catalog`
+        const { repositories } = (await (await fetch(url)).json()) as { repositories: string[] }
+        const found = new Map<string, string>()
+        for (const repository of repositories) {
+          const listed = (await (await fetch(`http://${domain}/v2/${repository}/tags/list`)).json()) as { tags?: string[] | null }
+          for (const tag of listed.tags ?? []) {
+            const raw = skopeo('inspect', '--raw', '--tls-verify=false', `docker://${domain}/${repository}:${tag}`)
+            found.set(`docker.io/${repository}:${tag}`, digestOf(Buffer.from(raw)))
+          }
+        }
+        return found
+      },
+    }
+  })
+})

@@ -1,0 +1,108 @@
+/** Writing to a registry: blobs, mounted or uploaded, and manifests. Source: OCI distribution-spec, "Push". */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bytes } from '../blob/blob-store.js'
+import { abortError, StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { isDigest } from '../oci/digest.js'
+import { backoff, drain, type RegistryConnection, type RegistryResponse } from './connection.js'
+
+export interface UploadOptions {
+  readonly signal?: AbortSignal | undefined
+  /** A repository of the same registry that has the blob: it is mounted from there, where the registry does that. */
+  readonly mountFrom?: string | undefined
+  /** Milliseconds before the second try. */
+  readonly firstWait?: number | undefined
+}
+
+/** Whole uploads of one blob before it is given up. */
+const TRIES = 4
+
+/**
+ * Puts `blob` into `repository`, whose bytes `read` gives, from the beginning whenever it is called. In one request, as every
+ * registry takes it. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED, REGISTRY_UNREACHABLE; then the registry
+ * has no such blob.
+ */
+export async function uploadBlob(
+  connection: RegistryConnection, repository: string, blob: Descriptor, read: () => Bytes, options: UploadOptions = {},
+): Promise<'mounted' | 'uploaded'> {
+  const { signal, mountFrom, firstWait } = options
+  for (let attempt = 0; ; attempt += 1) {
+    const begun = await begin(connection, repository, blob, attempt === 0 ? mountFrom : undefined, signal)
+    if (begun === 'mounted') return begun
+    let unreadable: { readonly error: unknown } | undefined
+    async function* bytes(): Bytes {
+      try {
+        yield* read()
+      } catch (error) {
+        unreadable = { error }
+        throw error
+      }
+    }
+    try {
+      const answer = await finish(connection, repository, blob, begun, bytes, signal)
+      await drain(answer)
+      if (answer.status === 201 || answer.status === 204) return 'uploaded'
+      if (!worthAnother(answer.status) || attempt + 1 >= TRIES) {
+        throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
+      }
+    } catch (error) {
+      if (unreadable) throw unreadable.error
+      if (signal?.aborted) throw abortError(error, signal)
+      const refused = error instanceof StowageError && error.code !== 'REGISTRY_UNREACHABLE'
+      if (refused || attempt + 1 >= TRIES) throw error
+    }
+    await sleep(backoff(attempt, firstWait), undefined, { signal }).catch((error: unknown) => {
+      throw abortError(error, signal)
+    })
+  }
+}
+
+/** Gives `bytes` the name `reference`, a tag or its digest. Throws DIGEST_MISMATCH where the registry says it got something else. */
+export async function putManifest(
+  connection: RegistryConnection, repository: string, reference: string, { mediaType, digest }: Descriptor, bytes: Uint8Array,
+  { signal }: UploadOptions = {},
+): Promise<void> {
+  const answer = await connection.request({
+    method: 'PUT', target: `/v2/${repository}/manifests/${reference}`, repository, scopes: scopesOf(repository),
+    headers: { 'content-type': mediaType, 'content-length': String(bytes.length) }, body: () => Buffer.from(bytes), signal,
+  })
+  const where = `${connection.endpoint.domain}/${repository}`
+  if (answer.status !== 201 && answer.status !== 200) throw await connection.refusal(answer, `writing the manifest ${digest} to ${where}`)
+  const said = answer.header('docker-content-digest')
+  await drain(answer)
+  if (isDigest(said) && said !== digest) {
+    throw new StowageError('DIGEST_MISMATCH', `${where}: wrote the manifest ${digest} but the registry has ${said}`)
+  }
+}
+
+async function begin(
+  connection: RegistryConnection, repository: string, blob: Descriptor, mountFrom: string | undefined, signal: AbortSignal | undefined,
+): Promise<'mounted' | URL> {
+  const mount = mountFrom === undefined ? '' : `?mount=${blob.digest}&from=${encodeURIComponent(mountFrom)}`
+  const scopes = [...scopesOf(repository), ...(mountFrom === undefined ? [] : [`repository:${mountFrom}:pull`])]
+  const headers = { 'content-length': '0' }
+  const answer = await connection.request({ method: 'POST', target: `/v2/${repository}/blobs/uploads/${mount}`, repository, scopes, headers, signal })
+  const location = answer.header('location')
+  await drain(answer)
+  if (answer.status === 201 && mountFrom !== undefined) return 'mounted'
+  if (answer.status === 202 && location !== undefined) return connection.resolve(answer, location)
+  throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
+}
+
+async function finish(
+  connection: RegistryConnection, repository: string, blob: Descriptor, place: URL, read: () => Bytes, signal: AbortSignal | undefined,
+): Promise<RegistryResponse> {
+  place.searchParams.set('digest', blob.digest)
+  const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
+  return await connection.request({
+    method: 'PUT', target: place.href, repository, scopes: scopesOf(repository), headers, body: read as () => never, signal, retries: 0,
+  })
+}
+
+function worthAnother(status: number): boolean {
+  return status >= 500 || status === 408 || status === 425 || status === 429 || status === 404 // an upload that was forgotten
+}
+
+function scopesOf(repository: string): string[] {
+  return [`repository:${repository}:pull,push`]
+}
