@@ -77,6 +77,9 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
   const [origin, target] = [parseLocation(from), parseLocation(to)]
   const name = options.name === undefined ? undefined : nameToGive(options.name)
   const { place, names } = placeOf(target)
+  if (name && target.type === 'docker') {
+    throw new StowageError('INVALID_ARGUMENT', `two names were given: ${options.name} and ${to}`, { hint: 'The name in a registry is that of the destination.' })
+  }
   const [leftOut, warnings]: [string[], string[]] = [[], []]
   const making = {
     ...layer,
@@ -113,7 +116,7 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
 
 /** A location for {@link openDestination}, which takes no names, and the name that stands in it. */
 function placeOf(location: Location): { readonly place: Location; readonly names: readonly Reference[] | undefined } {
-  if (location.type === 'docker') return { place: location, names: [withDefaultTag(parseReference(location.name))] }
+  if (location.type === 'docker') return { place: location, names: [nameToGive(location.name)] }
   if (location.type !== 'docker-daemon' || location.name === undefined) return { place: location, names: undefined }
   return { place: { type: 'docker-daemon', name: undefined }, names: [nameToGive(location.name)] }
 }

@@ -59,6 +59,11 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   const { to = 'docker-daemon:', host, platforms = [], names = [], signal, onProgress } = options
   const location = parseLocation(to)
   const selectors = platforms.map(parsePlatformSelector)
+  if (location.type === 'docker') {
+    throw new StowageError('INVALID_ARGUMENT', `${to} is an image, and a bundle holds several: a registry is no place to load to`, {
+      hint: 'Copy them one by one: stowage copy bundle:PATH:REF docker://NAME.',
+    })
+  }
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     await using reader = await openBundleReader(path, { signal })

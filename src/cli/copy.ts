@@ -12,6 +12,7 @@ interface Options extends GlobalOptions, LayerOptions {
   readonly destination: string
   readonly tag: string | undefined
   readonly host: string | undefined
+  readonly insecure: readonly string[]
 }
 
 export const copy: CommandModule<GlobalOptions, Options> = {
@@ -20,19 +21,23 @@ export const copy: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     layerOptions(yargs)
       .positional('source', {
-        type: 'string', demandOption: true, describe: 'docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
+        type: 'string', demandOption: true, describe: 'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
       })
       .positional('destination', {
-        type: 'string', demandOption: true, describe: 'docker-daemon:[NAME[:TAG]], oci:DIR, oci: for the default store, or wim:FILE[#NAME], a new WIM',
+        type: 'string', demandOption: true, describe: 'docker://NAME[:TAG], docker-daemon:[NAME[:TAG]], oci:DIR, oci: for the default store, or wim:FILE[#NAME], a new WIM',
       })
       .option('tag', { alias: 't', type: 'string', requiresArg: true, coerce: once('tag'), describe: 'Name of the image at the destination' })
       .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine (DOCKER_HOST)' })
+      .option('insecure', {
+        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+      })
+      .example('$0 copy docker-daemon:shop:2.3 docker://registry.example/team/shop:2.3', 'From the engine to a registry')
       .example('$0 copy bundle:site-a:nanoserver:1 wim:NanoServer.wim', 'The layers of an image back into a WIM')
       .example('$0 copy wim:NanoServer.wim oci: --compression zstd', 'A WIM as an image in the default store') as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ source, destination, tag, host, ...options }) => {
+  handler: async ({ source, destination, tag, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-      const copied = await copyBetween(source, destination, { name: tag, host, layer, wim: { threads: layer.threads }, signal, onProgress })
+      const copied = await copyBetween(source, destination, { name: tag, host, insecure, layer, wim: { threads: layer.threads }, signal, onProgress })
       report(copyDocument(copied), copyText(copied))
     })
   },

@@ -9,7 +9,7 @@ import { pack } from './pack.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 import { verify } from './verify.js'
 
-const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 6 engine not reached, 7 no space,
+const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 5 not let in, 6 not reached, 7 no space,
 8 engine refused or load not proved, 129, 130 and 143 interrupted.`
 
 const wim: CommandModule<GlobalOptions, GlobalOptions> = {

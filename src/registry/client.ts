@@ -199,7 +199,7 @@ export class RegistryClient implements AsyncDisposable {
     if (reference === undefined) return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no repository ${repository}`)
     const separator = isDigest(reference) ? '@' : ':'
     return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no image ${name}${separator}${reference}`, {
-      hint: `"stowage tags ${name}" lists what it has.`,
+      hint: 'Look at its name and tag; registries tell nobody who is not let in what they have.',
     })
   }
 
