@@ -26,7 +26,7 @@ for (const type of ['ext4', 'tmpfs'] as const) {
     for (const words of outputs) {
       const { code, stderr } = await stowage(words)
       t.equal(code, 7, words.join(' '))
-      t.match(stderr, /^stowage: .*space.*\nhint: .+\n$/, words.join(' '))
+      t.match(stderr, /^(?:warning: .+\n)?stowage: .*space.*\nhint: .+\n$/, words.join(' '))
       t.same(await readdir(medium), before)
     }
   })
