@@ -159,7 +159,7 @@ void LayerStream::EndBlock() {
   }
   // Large blocks keep the threads busy in smaller numbers.
   const bool large = BlockSize() > kGzipBlock;
-  WriteBlocks((large ? 1 : 2) * pool_->size() + 2);
+  WriteBlocks(large ? pool_->size() + 1 : 2 * pool_->size() + 2);
 }
 
 // Writes the blocks that are compressed, in order, until at most `leave` are on their way.
