@@ -1,13 +1,11 @@
 /** What a registry can be asked, as the OCI distribution-spec has it. */
-import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type Digest, isDigest } from '../oci/digest.js'
+import { digestOf, isDigest } from '../oci/digest.js'
 import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import { DOCKER_INDEX, DOCKER_MANIFEST, isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from '../oci/media-type.js'
-import { abandon, backoff, type ConnectionOptions, drain, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
+import { abandon, backoff, type ConnectionOptions, drain, pause, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
 import { type CredentialsOptions, findCredential } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
 import type { Scope } from './token.js'
@@ -64,7 +62,7 @@ export class RegistryClient implements AsyncDisposable {
     if (answer.status === 404) throw await this.#notFound(repository, reference, answer)
     if (answer.status !== 200) throw await this.#connection.refusal(answer, `reading ${this.domain}/${repository}:${reference}`)
     const bytes = await readAll(answer, MANIFEST_LIMIT)
-    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+    const digest = digestOf(bytes)
     const said = answer.header('docker-content-digest')
     const expected = isDigest(reference) ? reference : isDigest(said) ? said : digest
     if (digest !== expected) {
@@ -113,9 +111,7 @@ export class RegistryClient implements AsyncDisposable {
       }
       if (at > from) barren = 0
       else if (barren >= BARREN_TRIES) throw this.#broken(undefined, blob, at)
-      await sleep(backoff(barren, this.#backoff), undefined, { signal }).catch((error: unknown) => {
-        throw abortError(error, signal)
-      })
+      await pause(backoff(barren, this.#backoff), signal)
     }
   }
 

@@ -142,9 +142,7 @@ export class RegistryConnection implements AsyncDisposable {
         if (request.signal?.aborted) throw abortError(error, request.signal)
         if (error instanceof StowageError || attempt >= retries) throw this.#unreachable(error)
       }
-      await sleep(wait, undefined, { signal: request.signal }).catch((error: unknown) => {
-        throw abortError(error, request.signal)
-      })
+      await pause(wait, request.signal)
     }
   }
 
@@ -284,6 +282,13 @@ export function abandon(answer: RegistryResponse): void {
 /** Milliseconds before try number `attempt` + 2, with some chance in it so that many do not come together. */
 export function backoff(attempt: number, first = BACKOFF): number {
   return Math.min(first * 2 ** attempt, LONGEST_WAIT) * (0.75 + Math.random() / 2)
+}
+
+/** Waits so many milliseconds. Throws ABORTED. */
+export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch((error: unknown) => {
+    throw abortError(error, signal)
+  })
 }
 
 /** Milliseconds that `Retry-After` asks for; 0 where it asks for nothing. */

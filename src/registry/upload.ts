@@ -1,10 +1,9 @@
 /** Writing to a registry: blobs, mounted or uploaded, and manifests. Source: OCI distribution-spec, "Push". */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
-import { backoff, drain, type RegistryConnection, type RegistryResponse } from './connection.js'
+import { backoff, drain, pause, type RegistryConnection, type RegistryResponse } from './connection.js'
 
 export interface UploadOptions {
   readonly signal?: AbortSignal | undefined
@@ -51,9 +50,7 @@ export async function uploadBlob(
       const refused = error instanceof StowageError && error.code !== 'REGISTRY_UNREACHABLE'
       if (refused || attempt + 1 >= TRIES) throw error
     }
-    await sleep(backoff(attempt, firstWait), undefined, { signal }).catch((error: unknown) => {
-      throw abortError(error, signal)
-    })
+    await pause(backoff(attempt, firstWait), signal)
   }
 }
 
