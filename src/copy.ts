@@ -8,6 +8,7 @@ import { BlobDirectory } from './blob/directory.js'
 import type { ImageDestination, WrittenImage } from './destination/image-destination.js'
 import { abortError, outputError, StowageError } from './errors.js'
 import { nameToGive, type Reference } from './oci/reference.js'
+import { Registries } from './registry/registries.js'
 import { openDestination, type OpenDestinationOptions, openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import type { ImageSource, SourceImage } from './source/image-source.js'
@@ -89,12 +90,13 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
       layer?.onWarning?.(warning)
     },
   }
+  await using registries = new Registries({ insecure })
   let opened: ImageDestination | undefined
-  const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, insecure, wim, signal, onProgress }))
+  const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, registries, wim, signal, onProgress }))
   await using laidDown = new LaidDown(target, destination)
   try {
     await using source = await openSource(origin, {
-      host, insecure, layer: making, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
+      host, registries, layer: making, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
     })
     const [image, ...others] = await source.images({ signal })
     if (!image || others.length > 0) {

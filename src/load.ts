@@ -11,6 +11,7 @@ import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform }
 import { parseReference } from './oci/reference.js'
 import { openDestination } from './open.js'
 import type { WaitOptions } from './progress.js'
+import { Registries } from './registry/registries.js'
 import { formatLocation, parseLocation } from './source/location.js'
 import { selectImage } from './source/selection.js'
 
@@ -68,7 +69,8 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     await using reader = await openBundleReader(path, { signal })
     const chosen = chooseImages(reader, path, selectors, names)
-    await using destination = await openDestination(location, { host, signal, onProgress })
+    await using registries = new Registries()
+    await using destination = await openDestination(location, { host, registries, signal, onProgress })
     const images: LoadedImage[] = []
     for (const image of chosen) images.push(await load(reader, image, destination, { signal, onProgress }))
     return { path, to: formatLocation(location), images }

@@ -10,6 +10,7 @@ import { openWimDestination, type WimDestinationOptions } from './destination/wi
 import { StowageError } from './errors.js'
 import type { Reference } from './oci/reference.js'
 import type { WaitOptions } from './progress.js'
+import type { Registries } from './registry/registries.js'
 import { openEngineSource } from './source/engine.js'
 import type { ImageSource } from './source/image-source.js'
 import { openLayoutSource } from './source/layout.js'
@@ -24,8 +25,7 @@ export interface OpenSourceOptions extends WaitOptions {
   readonly spool: () => Promise<BlobDirectory>
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
-  /** Registries to speak plain http with. */
-  readonly insecure?: readonly string[] | undefined
+  readonly registries: Registries
   /** How a layer is made of a WIM. */
   readonly layer?: WimLayerOptions | undefined
   /** Name of an image that has none of its own. */
@@ -36,10 +36,10 @@ export interface OpenSourceOptions extends WaitOptions {
  * Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named.
  */
 export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
-  const { stage, spool, host, insecure, layer, name, signal, onProgress } = options
+  const { stage, spool, host, registries, layer, name, signal, onProgress } = options
   switch (location.type) {
     case 'docker':
-      return await openRegistrySource(location.name, { insecure, signal })
+      return await openRegistrySource(location.name, { registries })
     case 'oci':
       return await openLayoutSource(location.directory, location.ref)
     case 'bundle':
@@ -59,15 +59,14 @@ export async function openSource(location: Location, options: OpenSourceOptions)
 export interface OpenDestinationOptions extends WaitOptions {
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
-  /** Registries to speak plain http with. */
-  readonly insecure?: readonly string[] | undefined
+  readonly registries: Registries
   /** What a WIM is made with. */
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
 }
 
 /** Opens `location` to write images to: an engine, a layout or a new WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
 export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
-  if (location.type === 'docker') return openRegistryDestination({ insecure: options.insecure })
+  if (location.type === 'docker') return openRegistryDestination({ registries: options.registries })
   if (location.type === 'docker-daemon' && location.name === undefined) return await openEngineDestination(options)
   if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
   if (location.type === 'wim') return await openWimDestination(location.file, { ...options.wim, imageName: location.image })

@@ -1,21 +1,46 @@
 /** Pack: images from any source into one bundle. */
 import { stat } from 'node:fs/promises'
-import { type ImageContent, readImage } from './blob/closure.js'
+import pMap from 'p-map'
+import type { ImageContent } from './blob/closure.js'
+import { wantedBlobs } from './blob/fill.js'
+import { readPlatforms } from './blob/platforms.js'
 import type { BundleManifest } from './bundle/manifest.js'
 import { type BundleWriter, isTarPath, openBundleWriter } from './bundle/writer.js'
 import { copyContent } from './copy.js'
 import { abortError, fileError, StowageError } from './errors.js'
-import { nameToGive, type Reference } from './oci/reference.js'
+import type { Descriptor } from './oci/descriptor.js'
+import { formatPlatform } from './oci/platform.js'
+import { formatReference, nameToGive, type Reference } from './oci/reference.js'
 import { openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
+import { Registries } from './registry/registries.js'
 import type { ImageSource } from './source/image-source.js'
-import { type Location, parseLocation } from './source/location.js'
+import { parseLocation } from './source/location.js'
 import type { WimLayerOptions } from './source/wim.js'
 import { sourceDateEpoch } from './tar/source-date-epoch.js'
+
+/** One image to pack, with what holds for it alone. */
+export interface PackImage {
+  /** A location, see parseLocation(). */
+  readonly image: string
+  /** Names in the bundle instead of its own; only where the location is one image. */
+  readonly names?: readonly string[] | undefined
+  /** Instead of those of all images. */
+  readonly platforms?: readonly string[] | undefined
+  readonly referrers?: boolean | undefined
+  /** How its layer is made of a WIM, beside what holds for all. */
+  readonly layer?: PackOptions['layer']
+}
 
 export interface PackOptions extends WaitOptions {
   /** Names for the image instead of its own; only where one image is packed. */
   readonly names?: readonly string[] | undefined
+  /** Of an index only these, `os[/arch[/variant]][:os.version]`; all its platforms where none is named. */
+  readonly platforms?: readonly string[] | undefined
+  /** Takes along what refers to the images: signatures, SBOMs and attestations, by `subject` or by cosign's tags. */
+  readonly referrers?: boolean | undefined
+  /** Blobs under way at a time. */
+  readonly jobs?: number | undefined
   /** Engine address for `docker-daemon:` images. */
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
@@ -26,12 +51,23 @@ export interface PackOptions extends WaitOptions {
   readonly epoch?: number | undefined
 }
 
+/** What became of one {@link PackImage}. */
+export interface PackedImage {
+  readonly image: string
+  readonly root: Descriptor
+  /** Full references. */
+  readonly names: readonly string[]
+  readonly platforms: readonly string[]
+}
+
 export interface PackResult {
   readonly path: string
   readonly form: 'directory' | 'tar'
   /** Of all files, in bytes. */
   readonly size: number
   readonly manifest: BundleManifest
+  /** Every image that was asked for, in that order; a location of several images has several. */
+  readonly packed: readonly PackedImage[]
   /** What `layer.skipUnsupported` left out of WIMs: paths in the layer with the reason. */
   readonly skipped: readonly string[]
   /** What is doubtful about layers made of WIMs, a sentence each. */
@@ -40,20 +76,23 @@ export interface PackResult {
 
 /** An image that was read, with what is needed to copy it. */
 interface Prepared {
+  readonly request: PackImage
   readonly source: ImageSource
   readonly image: ImageContent
   readonly names: readonly Reference[]
 }
 
+/** Sources that are opened and read at a time: manifests and configs are small, and the way to them is long. */
+const READ_AT_ONCE = 6
+
 /**
- * Packs `images` (locations, see parseLocation()) into the bundle `output`: one tar where the name ends in `.tar`, else a
- * directory. Everything but WIM layers is read and planned before the first byte is written. When it throws, nothing is
- * left;
- * after ABORTED a directory keeps its finished blobs, and the same call goes on with them.
- * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
+ * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: one tar where the name ends
+ * in `.tar`, else a directory. Everything but WIM layers is read and planned before the first byte is written. When it throws,
+ * nothing is left; after ABORTED, or when a registry could no longer be reached, a directory keeps what came, and the same call
+ * goes on with it. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
-export async function pack(images: readonly string[], output: string, options: PackOptions = {}): Promise<PackResult> {
-  const { names, host, insecure, layer, signal, onProgress, epoch = sourceDateEpoch() } = options
+export async function pack(images: readonly (string | PackImage)[], output: string, options: PackOptions = {}): Promise<PackResult> {
+  const { names, insecure, layer, signal, epoch = sourceDateEpoch() } = options
   if (output === '' || output === '-') {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(output)} is no output: a bundle is a directory or a file`, {
       hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
@@ -65,91 +104,123 @@ export async function pack(images: readonly string[], output: string, options: P
       hint: 'Pack them one by one, or leave out --tag.',
     })
   }
-  const locations = images.map(parseLocation)
-  const references = names?.map(nameToGive) ?? []
+  const requests = images.map(image => ({ names, ...(typeof image === 'string' ? { image } : image) }))
+  for (const { image, names: given } of requests) [parseLocation(image), given?.map(nameToGive)]
   if (signal?.aborted) throw abortError(signal.reason, signal)
-  const sources: ImageSource[] = []
   const skipped: string[] = []
   const warnings: string[] = []
-  const onWarning = (warning: string): void => {
-    warnings.push(warning)
-    layer?.onWarning?.(warning)
+  const making = {
+    ...layer,
+    onSkipped: (paths: readonly string[]) => void skipped.push(...paths),
+    onWarning: (warning: string) => {
+      warnings.push(warning)
+      layer?.onWarning?.(warning)
+    },
   }
-  const writer = await openBundleWriter(output, { signal, epoch })
+  await using writer = await openBundleWriter(output, { signal, epoch })
+  await using registries = new Registries({ insecure })
+  const opened: ImageSource[] = []
   try {
-    const prepared = await prepare(locations, writer, sources, {
-      names: references,
-      host,
-      insecure,
-      layer: { ...layer, onSkipped: paths => skipped.push(...paths), onWarning },
-      signal,
-      onProgress,
-    })
-    for (const { source, image, names: own } of prepared) {
-      await copyContent(source, image, writer, { names: own, signal, onProgress })
-    }
+    const prepared = await prepare(requests, writer, { ...options, layer: making, registries, opened })
+    await copyAll(prepared, writer, output, options)
     const manifest = await writer.seal()
     return {
       path: output,
       form: isTarPath(output) ? 'tar' : 'directory',
       size: await sizeOfBundle(output, manifest),
       manifest,
+      packed: prepared.map(({ request, image, names: given }) => ({
+        image: request.image,
+        root: image.root,
+        names: given.map(formatReference),
+        platforms: image.platforms.map(({ config }) => formatPlatform(config.platform)),
+      })),
       skipped,
       warnings,
     }
   } catch (error) {
-    throw withResumeHint(abortError(error, signal), output)
+    const told = abortError(error, signal)
+    if (worthAnotherRun(told)) writer.keep()
+    throw withResumeHint(told, output)
   } finally {
-    for (const source of sources) await source[Symbol.asyncDispose]()
-    await writer[Symbol.asyncDispose]()
+    for (const source of opened) await source[Symbol.asyncDispose]()
   }
 }
 
-interface PrepareOptions extends WaitOptions {
-  readonly names: readonly Reference[]
-  readonly host: string | undefined
-  readonly insecure: readonly string[] | undefined
-  readonly layer: OpenSourceOptions['layer']
+/** All blobs of all images in one queue, and then the images, which find them there. */
+async function copyAll(
+  prepared: readonly Prepared[], writer: BundleWriter, output: string, { jobs, signal, onProgress }: PackOptions,
+): Promise<void> {
+  const wanted = prepared.flatMap(({ source, image }) => wantedBlobs(image, source))
+  const total = [...new Map(wanted.map(({ blob }) => [blob.digest, blob.size])).values()].reduce((sum, size) => sum + size, 0)
+  let done = 0
+  onProgress?.({ type: 'stage', stage: 'copy', subject: output })
+  await writer.fill(wanted, {
+    jobs,
+    signal,
+    onBytes(_kind, size) {
+      done = Math.min(done + size, total)
+      onProgress?.({ type: 'bytes', subject: output, done, total })
+    },
+  })
+  for (const { source, image, names } of prepared) await copyContent(source, image, writer, { names, signal })
+  onProgress?.({ type: 'done', subject: output })
 }
 
-/** Opens and reads all images, those that are made here last; the result is in the order of `locations`. */
-async function prepare(
-  locations: readonly Location[],
-  writer: BundleWriter,
-  sources: ImageSource[],
-  { names, host, insecure, layer, signal, onProgress }: PrepareOptions,
-): Promise<readonly Prepared[]> {
-  const prepared = new Map<Location, readonly Prepared[]>()
-  const born = locations.filter(location => location.type === 'wim')
-  for (const location of locations) if (location.type !== 'wim') prepared.set(location, await read(location))
-  await writer.plan([...prepared.values()].flat(), born.length)
-  for (const location of born) prepared.set(location, await read(location))
-  const all = locations.flatMap(location => prepared.get(location) ?? [])
-  if (names.length > 0 && all.length > 1) {
-    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${all.length} images`, {
-      hint: 'Name one image of the bundle: bundle:PATH:REF.',
-    })
-  }
-  return all
+interface PrepareOptions extends PackOptions {
+  readonly layer: NonNullable<OpenSourceOptions['layer']>
+  readonly registries: Registries
+  /** Takes the sources that were opened. */
+  readonly opened: ImageSource[]
+}
 
-  async function read(location: Location): Promise<readonly Prepared[]> {
-    const source = await openSource(location, {
+/** Opens and reads all images, those that are made here last; the result is in the order of `requests`. */
+async function prepare(requests: readonly PackImage[], writer: BundleWriter, options: PrepareOptions): Promise<readonly Prepared[]> {
+  const { host, registries, layer, signal, onProgress, opened } = options
+  const prepared = new Map<PackImage, readonly Prepared[]>()
+  const born = requests.filter(({ image }) => parseLocation(image).type === 'wim')
+  const found = requests.filter(request => !born.includes(request))
+  let failure: { readonly error: unknown } | undefined
+  await pMap(found, async request => {
+    if (failure) return
+    try {
+      prepared.set(request, await read(request))
+    } catch (error) {
+      failure ??= { error }
+    }
+  }, { concurrency: READ_AT_ONCE })
+  if (failure) throw failure.error
+  await writer.plan(requests.flatMap(request => prepared.get(request) ?? []), born.length)
+  for (const request of born) prepared.set(request, await read(request))
+  return requests.flatMap(request => prepared.get(request) ?? [])
+
+  async function read(request: PackImage): Promise<readonly Prepared[]> {
+    const names = request.names?.map(nameToGive) ?? []
+    const platforms = request.platforms ?? options.platforms
+    const source = await openSource(parseLocation(request.image), {
       stage: writer,
       spool: async () => await writer.spool(),
       host,
-      insecure,
-      layer,
+      registries,
+      layer: { ...layer, ...request.layer },
       name: names[0],
       signal,
       onProgress,
     })
-    sources.push(source)
-    const found: Prepared[] = []
-    for (const image of await source.images({ signal })) {
-      const content = await readImage(source, image.root, { signal })
-      found.push({ source, image: content, names: names.length > 0 ? names : image.names })
+    opened.push(source)
+    const images = await source.images({ signal })
+    if (names.length > 0 && images.length > 1) {
+      throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
+        hint: 'Name one image of the bundle: bundle:PATH:REF.',
+      })
     }
-    return found
+    const contents: Prepared[] = []
+    for (const { root, names: own, absent } of images) {
+      const image = await readPlatforms(source, root, { platforms, absent, name: request.image, signal })
+      const given = names.length > 0 ? names : own
+      contents.push({ request, source, image, names: given })
+    }
+    return contents
   }
 }
 
@@ -163,10 +234,16 @@ async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<n
   return manifest.files.reduce((sum, file) => sum + file.size, 0)
 }
 
+/** What came before the network failed is as good as what came before a person stopped it. */
+function worthAnotherRun(error: unknown): boolean {
+  return error instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
+}
+
 function withResumeHint(error: unknown, output: string): unknown {
-  if (!(error instanceof StowageError) || error.code !== 'ABORTED') return error
-  const hint = isTarPath(output)
-    ? `Nothing is left of ${output}.`
-    : `What is finished stays in ${output}, marked INCOMPLETE: run the same command again and it goes on from there.`
-  return new StowageError('ABORTED', error.message, { hint, cause: error.cause })
+  if (!(error instanceof StowageError) || !worthAnotherRun(error)) return error
+  if (isTarPath(output)) {
+    return error.code === 'ABORTED' ? new StowageError('ABORTED', error.message, { hint: `Nothing is left of ${output}.`, cause: error.cause }) : error
+  }
+  const kept = `What is finished stays in ${output}, marked INCOMPLETE: run the same command again and it goes on from there.`
+  return new StowageError(error.code, error.message, { hint: error.hint === undefined ? kept : `${error.hint} ${kept}`, cause: error.cause })
 }

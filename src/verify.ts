@@ -4,7 +4,7 @@ import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './bundle/checksums
 import { INCOMPLETE_FILE } from './bundle/directory-medium.js'
 import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './bundle/files.js'
 import { type Finding, verifyGraph } from './bundle/graph.js'
-import { HashPool } from './bundle/hash-pool.js'
+import { HashPool } from './blob/hash-pool.js'
 import { DOCKER_FILE } from './bundle/heads.js'
 import {
   BUNDLE_FILE,

@@ -10,17 +10,35 @@ export interface FetchOptions {
 
 /** Content to read. What `fetch` gives is not checked: whoever uses it passes it through `verified()`. */
 export interface BlobStore {
+  /** What reads of several stores share, and do not like too many of at a time: a registry's domain. */
+  readonly host?: string | undefined
   has(blob: Descriptor): Promise<boolean>
   /** Lazy: nothing is opened before the first byte is asked for. Throws BLOB_MISSING. */
   fetch(blob: Descriptor, options?: FetchOptions): Bytes
+  /** The same from byte `offset` on, where the place can begin in the middle. */
+  fetchFrom?(blob: Descriptor, offset: number, options?: FetchOptions): Bytes
+}
+
+/** `fetch` from byte `offset` on, whatever the place can do: where it begins at the start, what is not wanted is dropped. */
+export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: number, options?: FetchOptions): Bytes {
+  if (offset > 0 && store.fetchFrom) return yield* store.fetchFrom(blob, offset, options)
+  let skip = offset
+  for await (const piece of store.fetch(blob, options)) {
+    const rest = piece.subarray(Math.min(skip, piece.length))
+    skip -= piece.length - rest.length
+    if (rest.length > 0) yield rest
+  }
 }
 
 /** Content to write. */
 export interface BlobSink {
   /** Whether the blob is there and whole: a file that merely has the right name is not enough. */
-  has(blob: Descriptor): Promise<boolean>
-  /** Checks `bytes` against `blob` while writing. When it returns, the blob is wholly there; when it throws, absent. */
-  put(blob: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void>
+  has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
+  /**
+   * Writes what `read` gives from an offset on, checked against `blob`: an offset over 0 where an earlier try left a part. When
+   * it returns, the blob is wholly there; when it throws, nothing has its name.
+   */
+  put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void>
 }
 
 /** A blob that was made in its place: what its descriptor needs. */

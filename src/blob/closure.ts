@@ -2,7 +2,9 @@
 import { StowageError } from '../errors.js'
 import { type ImageConfig, parseConfig } from '../oci/config.js'
 import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
+import { withAbsent } from '../oci/layout.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import { type BlobStore, type FetchOptions } from './blob-store.js'
 import { readVerified } from './verified.js'
@@ -31,17 +33,26 @@ export interface ImageContent {
   readonly layers: readonly Descriptor[]
   /** The runnable images among `manifests`; attestations and artifacts are not here. */
   readonly platforms: readonly PlatformImage[]
+  /** Manifests that an index of the image names and that are left out: with them none is lacking. */
+  readonly absent: readonly Descriptor[]
+}
+
+export interface ReadImageOptions extends FetchOptions {
+  /** Digests of manifests that an index may name though they are left out. */
+  readonly absent?: readonly Digest[] | undefined
 }
 
 /** How deep indexes may stand in one another before we take it for a trick. */
-const DEPTH_LIMIT = 8
+export const DEPTH_LIMIT = 8
 const CONFIG_LIMIT = 16 * 1024 * 1024
 
 /**
  * Reads the manifests and configs below `root` from `store`, each checked against its digest.
  * Throws BLOB_MISSING, DIGEST_MISMATCH, SIZE_MISMATCH or INVALID_MANIFEST, naming the digest.
  */
-export async function readImage(store: BlobStore, root: Descriptor, options: FetchOptions = {}): Promise<ImageContent> {
+export async function readImage(store: BlobStore, root: Descriptor, options: ReadImageOptions = {}): Promise<ImageContent> {
+  const leftOut = new Set(options.absent)
+  const absent = new Map<string, Descriptor>()
   const manifests = new Map<string, Document>()
   const configs = new Map<string, Document>()
   const layers = new Map<string, Descriptor>()
@@ -54,7 +65,8 @@ export async function readImage(store: BlobStore, root: Descriptor, options: Fet
     const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
     if (parsed.type === 'index') {
       for (const child of parsed.manifests) {
-        if (isIndex(child.mediaType) || isManifest(child.mediaType)) await visit(child, depth + 1)
+        if (leftOut.has(child.digest)) absent.set(child.digest, child)
+        else if (isIndex(child.mediaType) || isManifest(child.mediaType)) await visit(child, depth + 1)
         else layers.set(child.digest, child)
       }
     } else {
@@ -80,13 +92,47 @@ export async function readImage(store: BlobStore, root: Descriptor, options: Fet
   }
 
   await visit(root, 0)
-  return { root, manifests: [...manifests.values()], configs: [...configs.values()], layers: [...layers.values()], platforms }
+  return {
+    root,
+    manifests: [...manifests.values()],
+    configs: [...configs.values()],
+    layers: [...layers.values()],
+    platforms,
+    absent: [...absent.values()],
+  }
 }
 
 /** Sum of all blobs of the image, in bytes. */
 export function sizeOf(image: ImageContent): number {
-  const blobs = [...image.manifests, ...image.configs].map(document => document.descriptor)
-  return [...blobs, ...image.layers].reduce((sum, blob) => sum + blob.size, 0)
+  return blobsOf(image).reduce((sum, blob) => sum + blob.size, 0)
+}
+
+/** The root as an entry of a layout's index, without a name: with its platform where it is one image, and what is left out of it. */
+export function rootEntry({ root: { mediaType, digest, size }, platforms, absent }: ImageContent): Descriptor {
+  const own = platforms.find(({ descriptor }) => descriptor.digest === digest)
+  return withAbsent({ mediaType, digest, size, ...(own ? { platform: own.config.platform } : {}) }, absent)
+}
+
+/** Both of two readings of one image, of which each may leave out other platforms. */
+export function mergeImages(one: ImageContent, other: ImageContent): ImageContent {
+  const documents = (lists: readonly (readonly Document[])[]) =>
+    [...new Map(lists.flat().map(document => [document.descriptor.digest, document])).values()]
+  const inner = (image: ImageContent) => image.manifests.filter(({ descriptor }) => descriptor.digest !== image.root.digest)
+  const there = new Set([...one.manifests, ...other.manifests].map(({ descriptor }) => descriptor.digest))
+  return {
+    root: one.root,
+    manifests: [...documents([inner(one), inner(other)]), ...one.manifests.filter(({ descriptor }) => descriptor.digest === one.root.digest)],
+    configs: documents([one.configs, other.configs]),
+    layers: [...new Map([...one.layers, ...other.layers].map(layer => [layer.digest, layer])).values()],
+    platforms: [...new Map([...one.platforms, ...other.platforms].map(platform => [platform.descriptor.digest, platform])).values()],
+    absent: one.absent.filter(({ digest }) => !there.has(digest)),
+  }
+}
+
+/** Every blob of the image once: manifests, configs, layers. */
+export function blobsOf({ manifests, configs, layers }: ImageContent): readonly Descriptor[] {
+  const blobs = [...[...manifests, ...configs].map(({ descriptor }) => descriptor), ...layers]
+  return [...new Map(blobs.map(blob => [blob.digest, blob])).values()]
 }
 
 /** Attestations say platform unknown/unknown; artifacts have a config that is no image config. */

@@ -1,9 +1,8 @@
 /** Blobs as files of a directory, `blobs/sha256/<hex>`: written beside their place, checked, then renamed. */
 import { randomUUID } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -11,10 +10,13 @@ import { blobPath } from '../oci/layout.js'
 import { isForeignLayer } from '../oci/media-type.js'
 import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob-store.js'
 import { PARTIAL, syncPath } from './durable.js'
+import { claimPartial } from './partial.js'
 import { verified } from './verified.js'
+import { writeBlob } from './write-blob.js'
 
 /** Bytes a read of a blob asks for at a time: hashing 1 MiB pieces is twice as fast as Node's default of 64 KiB. */
 const PIECE = 1024 * 1024
+const BLOBS = join('blobs', 'sha256')
 
 /**
  * Blobs below `root`. What `put` or `create` wrote, or `has` once hashed, counts as whole for the life of this object;
@@ -47,10 +49,14 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     return true
   }
 
-  async *fetch(blob: Descriptor, { signal }: FetchOptions = {}): Bytes {
+  async *fetch(blob: Descriptor, options?: FetchOptions): Bytes {
+    yield* this.fetchFrom(blob, 0, options)
+  }
+
+  async *fetchFrom(blob: Descriptor, start: number, { signal }: FetchOptions = {}): Bytes {
     const path = this.path(blob.digest)
     try {
-      yield* createReadStream(path, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
+      yield* createReadStream(path, { start, highWaterMark: PIECE, ...(signal ? { signal } : {}) })
     } catch (error) {
       if (systemCode(error) === 'ENOENT') {
         throw new StowageError('BLOB_MISSING', `${path} does not exist`, { hint: hintFor(blob, path), cause: error })
@@ -59,37 +65,57 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     }
   }
 
-  async put(blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
-    await this.#write(async partial => {
-      // Made before anything can fail: a stream that opens it itself may do so after it was removed.
-      await (await open(partial, 'wx')).close()
-      const out = createWriteStream(partial, { flags: 'r+', highWaterMark: PIECE })
-      await pipeline(verified(blob, bytes), out, signal ? { signal } : {})
-      return blob
-    }, signal)
+  async put(blob: Descriptor, read: (offset: number) => Bytes, { signal }: FetchOptions = {}): Promise<void> {
+    await mkdir(join(this.#root, BLOBS), { recursive: true }).catch((error: unknown) => {
+      throw fileError(error, this.#root)
+    })
+    using partial = await claimPartial(join(this.#root, BLOBS), blob)
+    const { path, held } = partial
+    try {
+      await writeBlob({ path, held, offset: 0, direct: true }, blob, read(held), { signal })
+    } catch (error) {
+      if (!worthKeeping(error)) await rm(path, { force: true })
+      // What an earlier try left may be what is wrong
+      if (held > 0 && isMismatch(error)) return await this.put(blob, read, { signal })
+      throw abortError(fileError(error, path), signal)
+    }
+    await this.#file(path, blob)
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
-    return await this.#write(async partial => {
-      await (await open(partial, 'wx')).close()
-      return await produce({ path: partial, offset: 0 })
-    }, undefined)
-  }
-
-  async #write<T extends StagedBlob>(fill: (partial: string) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    const partial = join(this.#root, 'blobs', 'sha256', `${randomUUID()}${PARTIAL}`)
+    const partial = join(this.#root, BLOBS, `${randomUUID()}${PARTIAL}`)
     try {
       await mkdir(dirname(partial), { recursive: true })
-      const blob = await fill(partial)
+      await (await open(partial, 'wx')).close()
+      const blob = await produce({ path: partial, offset: 0 })
       await syncPath(partial, 'file')
-      await rename(partial, this.path(blob.digest))
-      this.#whole.add(blob.digest)
+      await this.#file(partial, blob)
       return blob
     } catch (error) {
       await rm(partial, { force: true })
-      throw abortError(fileError(error, dirname(partial)), signal)
+      throw fileError(error, dirname(partial))
     }
   }
+
+  async #file(partial: string, { digest }: StagedBlob): Promise<void> {
+    try {
+      await rename(partial, this.path(digest))
+    } catch (error) {
+      await rm(partial, { force: true })
+      throw fileError(error, dirname(partial))
+    }
+    this.#whole.add(digest)
+  }
+}
+
+/** Another try may go on with what came before the network, the engine or a person ended it. */
+function worthKeeping(error: unknown): boolean {
+  if (!(error instanceof StowageError)) return false
+  return ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
+}
+
+function isMismatch(error: unknown): boolean {
+  return error instanceof StowageError && (error.code === 'DIGEST_MISMATCH' || error.code === 'SIZE_MISMATCH')
 }
 
 function hintFor({ mediaType, urls = [] }: Descriptor, path: string): string {

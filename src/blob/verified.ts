@@ -16,21 +16,28 @@ export async function* verified(blob: Descriptor, bytes: Bytes): Bytes {
   for await (const piece of bytes) {
     if (piece.length === 0) continue
     read += piece.length
-    if (read > blob.size) {
-      throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but read more`)
-    }
+    if (read > blob.size) throw tooLong(blob)
     hash.update(piece)
     if (held) yield held
     held = piece
   }
-  if (read < blob.size) {
-    throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but read ${read}`)
-  }
-  const found = `sha256:${hash.digest('hex')}`
-  if (found !== blob.digest) {
-    throw new StowageError('DIGEST_MISMATCH', `expected ${blob.digest} but the ${read} bytes read are ${found}`)
-  }
+  if (read < blob.size) throw tooShort(blob, read)
+  expectDigest(blob, hash.digest('hex'), read)
   if (held) yield held
+}
+
+export function tooLong({ digest, size }: Descriptor): StowageError {
+  return new StowageError('SIZE_MISMATCH', `expected ${size} bytes for ${digest} but read more`)
+}
+
+export function tooShort({ digest, size }: Descriptor, read: number): StowageError {
+  return new StowageError('SIZE_MISMATCH', `expected ${size} bytes for ${digest} but read ${read}`)
+}
+
+/** Throws DIGEST_MISMATCH unless `hex` is the SHA-256 that the `read` bytes of `blob` should have. */
+export function expectDigest({ digest }: Descriptor, hex: string, read: number): void {
+  const found = `sha256:${hex}`
+  if (found !== digest) throw new StowageError('DIGEST_MISMATCH', `expected ${digest} but the ${read} bytes read are ${found}`)
 }
 
 /** All of a small blob, verified. Throws INVALID_MANIFEST when its declared size is over `limit`. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
+import { isPartial } from '../blob/partial.js'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
@@ -96,6 +97,8 @@ class DirectoryMedium implements BundleMedium {
 
   async reserve(): Promise<void> {}
 
+  async allot(): Promise<void> {}
+
   fit(_file: string, json: Uint8Array): Uint8Array {
     return json
   }
@@ -104,8 +107,8 @@ class DirectoryMedium implements BundleMedium {
     return await this.#blobs.has(blob, options)
   }
 
-  async put(blob: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void> {
-    await this.#unlessTakenOver(async () => await this.#blobs.put(blob, bytes, options))
+  async put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void> {
+    await this.#unlessTakenOver(async () => await this.#blobs.put(blob, read, options))
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
@@ -173,7 +176,7 @@ class DirectoryMedium implements BundleMedium {
       }
     }
     for (const name of await listBlobs(this.#path(BLOBS, 'sha256'))) {
-      if (name.endsWith(PARTIAL)) await rm(this.#path(BLOBS, 'sha256', name), { force: true })
+      if (name.endsWith(PARTIAL) && !isPartial(name)) await rm(this.#path(BLOBS, 'sha256', name), { force: true })
     }
   }
 

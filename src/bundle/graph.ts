@@ -4,7 +4,7 @@ import { type ImageContent, readImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { fields, parseJson, record, shown, string } from '../oci/json.js'
-import { blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
+import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { groupByRoot } from '../source/selection.js'
 import type { BundleFile } from './files.js'
@@ -78,10 +78,10 @@ export async function verifyGraph(input: GraphInput): Promise<{
   return { findings, blobs: undefined }
 
   async function readRoot(
-    { annotations: _annotations, platform: _platform, ...root }: Descriptor,
+    { annotations, platform: _platform, ...root }: Descriptor,
   ): Promise<ImageContent | undefined> {
     try {
-      return await readImage(storeOf(input), root)
+      return await readImage(storeOf(input), root, { absent: absentOf({ ...root, ...(annotations ? { annotations } : {}) }) })
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
       const code = error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH'

@@ -1,10 +1,9 @@
 /** The two heads of a bundle, `index.json` for OCI readers and `manifest.json` for docker ones, made from its images. */
-import type { ImageContent, PlatformImage } from '../blob/closure.js'
+import { type ImageContent, type PlatformImage, rootEntry } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
 import { blobPath, namedDescriptor } from '../oci/layout.js'
 import { OCI_INDEX } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
-import type { Descriptor } from '../oci/descriptor.js'
 
 /** Docker's own name for the list of images in an archive. */
 export const DOCKER_FILE = 'manifest.json'
@@ -31,7 +30,7 @@ export function encodeIndex(images: readonly NamedImage[]): Uint8Array {
   const tags = new Map<string, number>()
   for (const name of images.flatMap(({ names }) => engineNames(names))) tags.set(name.tag, (tags.get(name.tag) ?? 0) + 1)
   const manifests = images.flatMap(({ image, names }) => {
-    const root = rootDescriptor(image)
+    const root = rootEntry(image)
     const named = engineNames(names).map(name =>
       namedDescriptor(root, name, tags.get(name.tag) === 1 ? name.tag : formatReference(name)))
     return named.length === 0 ? [root] : named
@@ -101,12 +100,6 @@ export function padHead(json: Uint8Array, size: number, file: string): Uint8Arra
   padded.set(json.subarray(0, json.length - 1))
   padded[size - 1] = 0x0a
   return padded
-}
-
-function rootDescriptor({ root, platforms }: ImageContent): Descriptor {
-  const { mediaType, digest, size } = root
-  const own = platforms.find(({ descriptor }) => descriptor.digest === digest)
-  return { mediaType, digest, size, ...(own ? { platform: own.config.platform } : {}) }
 }
 
 function encode(value: unknown): Uint8Array {

@@ -33,6 +33,8 @@ export interface BundleImage {
   /** Sum of all its blobs, in bytes, shared ones too. */
   readonly size: number
   readonly platforms: readonly BundlePlatform[]
+  /** Manifests that an index of the image names, and that were left out: other platforms than those that were asked for. */
+  readonly absent?: readonly Digest[]
 }
 
 export interface BundlePlatform {
@@ -95,6 +97,7 @@ export function describeImage(image: ImageContent, names: readonly Reference[]):
     root: { mediaType, digest, size },
     size: sizeOf(image),
     platforms: image.platforms.map(describePlatform),
+    ...(image.absent.length > 0 ? { absent: image.absent.map(({ digest }) => digest) } : {}),
   }
 }
 
@@ -127,6 +130,9 @@ function parseImage(value: unknown, where: string): BundleImage {
     root: parseDescriptor(object['root'], `${where}.root`),
     size: size(object, 'size', where),
     platforms: array(object, 'platforms', where).map((item, n) => parseBundlePlatform(item, `${where}.platforms[${n}]`)),
+    ...(object['absent'] === undefined
+      ? {}
+      : { absent: array(object, 'absent', where).map((item, n) => parseDigest(item, `${where}.absent[${n}]`)) }),
   }
 }
 

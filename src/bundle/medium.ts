@@ -21,8 +21,10 @@ export interface BundleMedium extends BlobStage {
   reserve(heads: HeadSizes): Promise<void>
   /** A head as it will stand on the medium: a tar fills the room left for it. */
   fit(file: string, json: Uint8Array): Uint8Array
+  /** Says which blobs come next, in this order wherever order is seen; those that were said before keep their place. */
+  allot(blobs: readonly Descriptor[]): Promise<void>
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
-  put(blob: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void>
+  put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void>
   /** Writes the documents, drops every blob but `blobs`, and makes all of it last; after that the bundle is whole. */
   seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void>
   /** Removes what was made; with `keep`, what a later run can go on with stays, marked as incomplete. */

@@ -63,10 +63,10 @@ class Reader implements BundleReader {
   }
 
   async images(): Promise<readonly SourceImage[]> {
-    const images = this.manifest.images.map(({ root, names }) => ({ root, names: names.map(parseReference) }))
+    const images = this.manifest.images.map(({ root, names, absent }) => ({ root, names: names.map(parseReference), absent }))
     if (this.#ref === undefined) return images
-    const entries = images.flatMap(({ root, names }) =>
-      (names.length > 0 ? names : [undefined]).map(name => ({ root, name })))
+    const entries = images.flatMap(({ root, names, absent }) =>
+      (names.length > 0 ? names : [undefined]).map(name => ({ root, name, absent })))
     return [selectImage(entries, this.#ref, this.#path)]
   }
 

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeAll } from '../blob/durable.js'
-import { verified } from '../blob/verified.js'
+import { writeBlob } from '../blob/write-blob.js'
 import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -38,6 +38,8 @@ class TarMedium implements BundleMedium {
   readonly #file: FileHandle
   readonly #mtime: number
   readonly #blobs = new Map<Digest, number>()
+  /** Where the members of blobs begin. */
+  readonly #places = new Map<Digest, number>()
   #reserved: HeadSizes = { index: 0, docker: 0 }
   #end = 0
   #spool: string | undefined
@@ -71,34 +73,43 @@ class TarMedium implements BundleMedium {
     return padHead(json, file === INDEX_FILE ? this.#reserved.index : this.#reserved.docker, file)
   }
 
+  async allot(blobs: readonly Descriptor[]): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const { digest, size } of blobs) {
+        if (this.#places.has(digest)) continue
+        this.#places.set(digest, this.#end)
+        this.#end += this.#footprint(this.#member(blobPath(digest), size))
+      }
+    })
+  }
+
   async has(blob: Descriptor): Promise<boolean> {
     return this.#blobs.get(blob.digest) === blob.size
   }
 
-  async put(blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
-    await this.#inTurn(async () => {
-      const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
-      const start = this.#end + header.length
-      let position = start
-      try {
-        for await (const piece of verified(blob, bytes)) {
-          signal?.throwIfAborted()
-          await writeAll(this.#file, piece, position)
-          position += piece.length
-        }
-        await this.#close(blob.digest, header, blob.size)
-      } catch (error) {
-        throw abortError(fileError(error, this.#path), signal)
-      }
-    })
+  async put(blob: Descriptor, read: (offset: number) => Bytes, { signal }: FetchOptions = {}): Promise<void> {
+    await this.allot([blob])
+    const place = this.#places.get(blob.digest) ?? 0
+    const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
+    const offset = place + header.length
+    try {
+      await writeBlob({ path: this.#partial, open: this.#file, offset, held: 0, direct: false }, blob, read(0), { signal })
+    } catch (error) {
+      throw abortError(fileError(error, this.#path), signal)
+    }
+    await this.#close(blob.digest, header, place, blob.size)
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
     return await this.#inTurn(async () => {
       try {
-        const made = await produce({ path: this.#partial, offset: this.#end + BLOCK })
-        if (!this.#blobs.has(made.digest)) {
-          await this.#close(made.digest, encodeReservedHeader(this.#member(blobPath(made.digest), made.size)), made.size)
+        const place = this.#end
+        const made = await produce({ path: this.#partial, offset: place + BLOCK })
+        if (!this.#places.has(made.digest)) {
+          const member = this.#member(blobPath(made.digest), made.size)
+          this.#places.set(made.digest, place)
+          this.#end = place + BLOCK + made.size + padding(made.size).length
+          await this.#close(made.digest, encodeReservedHeader(member), place, made.size)
         }
         return made
       } catch (error) {
@@ -108,6 +119,8 @@ class TarMedium implements BundleMedium {
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
+    const empty = [...this.#places.keys()].find(digest => !this.#blobs.has(digest))
+    if (empty) throw new StowageError('BLOB_MISSING', `${empty} was not written to ${this.#path}, but its place is there`)
     const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
     if (lost) {
       throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)
@@ -189,11 +202,13 @@ class TarMedium implements BundleMedium {
   }
 
   /** Header last: until then the blocks of the member are no member. */
-  async #close(digest: Digest, header: Uint8Array, size: number): Promise<void> {
-    const start = this.#end + header.length
-    await writeAll(this.#file, padding(size), start + size)
-    await writeAll(this.#file, header, this.#end)
-    this.#end = start + size + padding(size).length
+  async #close(digest: Digest, header: Uint8Array, place: number, size: number): Promise<void> {
+    try {
+      await writeAll(this.#file, padding(size), place + header.length + size)
+      await writeAll(this.#file, header, place)
+    } catch (error) {
+      throw fileError(error, this.#path)
+    }
     this.#blobs.set(digest, size)
   }
 

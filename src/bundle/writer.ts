@@ -1,15 +1,15 @@
 /** A bundle being written: an image destination, and a stage for layers that are born here. */
 import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
-import { type ImageContent, sizeOf } from '../blob/closure.js'
+import { blobsOf, type ImageContent, mergeImages, sizeOf } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
-import type { ImageDestination, WrittenImage } from '../destination/image-destination.js'
+import { fill, type FillOptions, type WantedBlob, wantedBlobs } from '../blob/fill.js'
+import type { ImageDestination, WriteOptions, WrittenImage } from '../destination/image-destination.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf, integrityOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { formatReference, type Reference } from '../oci/reference.js'
-import type { WaitOptions } from '../progress.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { openDirectoryMedium } from './directory-medium.js'
 import { DOCKER_FILE, encodeDockerManifest, encodeIndex, engineNames, type NamedImage, reserveHeads } from './heads.js'
@@ -37,6 +37,10 @@ export interface BundleWriter extends ImageDestination, BlobStage {
    * Leaves room for the heads and throws NO_SPACE when it would not fit, INVALID_ARGUMENT when two images share a name.
    */
   plan(images: readonly NamedImage[], unborn: number): Promise<void>
+  /** Blobs of images that will be written, all in one queue: each once, whatever images share it. */
+  fill(wanted: readonly WantedBlob[], options?: FillOptions): Promise<void>
+  /** Disposed unsealed, a directory keeps what came, for another run to go on with. */
+  keep(): void
   /** Writes the heads, bundle.json and SHA256SUMS, and makes all of it last. Nothing can be written afterwards. */
   seal(): Promise<BundleManifest>
 }
@@ -67,6 +71,7 @@ class Writer implements BundleWriter {
   readonly #epoch: number | undefined
   readonly #images = new Map<Digest, NamedImage>()
   readonly #files = new Map<Digest, number>()
+  #keep = false
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
   constructor(medium: BundleMedium, signal: AbortSignal | undefined, epoch: number | undefined) {
@@ -85,10 +90,11 @@ class Writer implements BundleWriter {
     }
     refuseConflicts(images)
     await this.#medium.reserve(reserveHeads(images, unborn))
-    const blobs = new Map(images.flatMap(({ image }) => blobsOf(image)).map(blob => [blob.digest, blob]))
+    const blobs = orderOf(images)
+    await this.#medium.allot(blobs)
     const missing: Descriptor[] = []
-    for (const blob of blobs.values()) if (!(await this.#medium.holds(blob))) missing.push(blob)
-    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + blobs.size * ROOM_PER_BLOB)
+    for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
+    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + blobs.length * ROOM_PER_BLOB)
     const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
     await checkSpace(this.#medium.where, needed, largest)
     this.#state = 'planned'
@@ -98,41 +104,39 @@ class Writer implements BundleWriter {
     image: ImageContent,
     blobs: BlobStore,
     names: readonly Reference[],
-    options: WaitOptions = {},
+    options: WriteOptions = {},
   ): Promise<WrittenImage> {
     await this.#begin()
-    const { signal = this.#signal, onProgress } = options
+    const { signal = this.#signal, onProgress, jobs } = options
     const all = this.#withNames(image, names)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     const total = sizeOf(image)
     onProgress?.({ type: 'stage', stage: 'copy', subject })
     let [sent, skipped] = [0, 0]
-    const report = () => onProgress?.({ type: 'bytes', subject, done: sent + skipped, total })
-    const documents = new Map(
-      [...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]),
-    )
-    for (const blob of blobsOf(image)) {
-      signal?.throwIfAborted()
-      if (await this.#medium.has(blob, { signal })) {
-        skipped += blob.size
-      } else {
-        const known = documents.get(blob.digest)
-        await this.#medium.put(blob, counted(known ? [known] : blobs.fetch(blob, { signal })), { signal })
-      }
-      this.#files.set(blob.digest, blob.size)
-      report()
-    }
-    this.#images.set(image.root.digest, { image, names: all })
+    await this.#medium.allot(orderOf([{ image }]))
+    await fill(this.#medium, wantedBlobs(image, blobs), {
+      jobs,
+      signal,
+      onBytes(kind, size) {
+        if (kind === 'sent') sent += size
+        else skipped += size
+        onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
+      },
+    })
+    for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
+    const before = this.#images.get(image.root.digest)
+    this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })
     onProgress?.({ type: 'done', subject })
     return { names, id: image.root.digest, sent, skipped }
+  }
 
-    async function* counted(bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
-      for await (const piece of bytes) {
-        sent += piece.length
-        report()
-        yield piece
-      }
-    }
+  async fill(wanted: readonly WantedBlob[], options: FillOptions = {}): Promise<void> {
+    await this.#begin()
+    await fill(this.#medium, wanted, { signal: this.#signal, ...options })
+  }
+
+  keep(): void {
+    this.#keep = true
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
@@ -177,7 +181,7 @@ class Writer implements BundleWriter {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    await this.#medium.discard(this.#signal?.aborted ?? false)
+    await this.#medium.discard(this.#keep || (this.#signal?.aborted ?? false))
   }
 
   async #begin(): Promise<void> {
@@ -196,14 +200,11 @@ class Writer implements BundleWriter {
   }
 }
 
-/** Every blob once: manifests, configs, layers. */
-function blobsOf(image: ImageContent): readonly Descriptor[] {
-  const blobs = [
-    ...image.manifests.map(({ descriptor }) => descriptor),
-    ...image.configs.map(({ descriptor }) => descriptor),
-    ...image.layers,
-  ]
-  return [...new Map(blobs.map(blob => [blob.digest, blob])).values()]
+/** Each blob once, manifests and configs of all images before the first layer: a reader of a tar finds its way early. */
+function orderOf(images: readonly { readonly image: ImageContent }[]): readonly Descriptor[] {
+  const layers = new Set(images.flatMap(({ image }) => image.layers).map(({ digest }) => digest))
+  const blobs = [...new Map(images.flatMap(({ image }) => blobsOf(image)).map(blob => [blob.digest, blob])).values()]
+  return [...blobs.filter(({ digest }) => !layers.has(digest)), ...blobs.filter(({ digest }) => layers.has(digest))]
 }
 
 function refuseConflicts(images: readonly NamedImage[]): void {

@@ -5,6 +5,11 @@ import type { Loss } from '../layer/losses.js'
 import type { Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 
+export interface WriteOptions extends WaitOptions {
+  /** Blobs under way at a time, where they go one by one. */
+  readonly jobs?: number | undefined
+}
+
 /** What became of one image. */
 export interface WrittenImage {
   readonly names: readonly Reference[]
@@ -26,5 +31,5 @@ export interface ImageDestination extends AsyncDisposable {
    * Writes `image`, reading what is missing from `blobs`, every byte through `verified()`, and gives it `names`.
    * When it throws, no name has moved and nothing that looks whole is left.
    */
-  write(image: ImageContent, blobs: BlobStore, names: readonly Reference[], options?: WaitOptions): Promise<WrittenImage>
+  write(image: ImageContent, blobs: BlobStore, names: readonly Reference[], options?: WriteOptions): Promise<WrittenImage>
 }

@@ -2,17 +2,17 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '../blob/blob-store.js'
-import { type ImageContent, sizeOf } from '../blob/closure.js'
+import { type ImageContent, rootEntry, sizeOf } from '../blob/closure.js'
 import { BlobDirectory } from '../blob/directory.js'
+import { fill, wantedBlobs } from '../blob/fill.js'
 import { PARTIAL, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
+import { parseDescriptor } from '../oci/descriptor.js'
 import { array, parseJson, record } from '../oci/json.js'
-import { INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION } from '../oci/layout.js'
+import { absentOf, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION, withAbsent } from '../oci/layout.js'
 import { OCI_INDEX } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
-import type { WaitOptions } from '../progress.js'
-import type { ImageDestination, WrittenImage } from './image-destination.js'
+import type { ImageDestination, WriteOptions, WrittenImage } from './image-destination.js'
 import { withLock } from './lock.js'
 
 const LOCK_FILE = '.stowage.lock'
@@ -39,37 +39,24 @@ async function write(
   image: ImageContent,
   source: BlobStore,
   names: readonly Reference[],
-  { signal, onProgress }: WaitOptions,
+  { signal, onProgress, jobs }: WriteOptions,
 ): Promise<WrittenImage> {
   const subject = names[0] ? formatReference(names[0]) : image.root.digest
   const total = sizeOf(image)
   let [sent, skipped] = [0, 0]
-  const report = () => onProgress?.({ type: 'bytes', subject, done: sent + skipped, total })
   onProgress?.({ type: 'stage', stage: 'copy', subject })
-  for (const layer of image.layers) await copy(layer, () => source.fetch(layer, { signal }))
-  for (const { descriptor, bytes } of [...image.configs, ...image.manifests]) await copy(descriptor, () => once(bytes))
+  await fill(blobs, wantedBlobs(image, source), {
+    jobs,
+    signal,
+    onBytes(kind, size) {
+      if (kind === 'sent') sent += size
+      else skipped += size
+      onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
+    },
+  })
   await withLock(join(directory, LOCK_FILE), async () => await tag(directory, image, names), signal)
   onProgress?.({ type: 'done', subject })
   return { names, id: image.root.digest, sent, skipped }
-
-  async function copy(blob: Descriptor, read: () => AsyncIterable<Uint8Array>): Promise<void> {
-    signal?.throwIfAborted()
-    if (await blobs.has(blob, { signal })) skipped += blob.size
-    else await blobs.put(blob, counted(read()), { signal })
-    report()
-  }
-
-  async function* counted(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-    for await (const piece of bytes) {
-      sent += piece.length
-      report()
-      yield piece
-    }
-  }
-}
-
-async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes
 }
 
 /** Replaces index.json as a whole; under the lock, so that no other writer's entry is lost. */
@@ -86,23 +73,21 @@ async function tag(directory: string, image: ImageContent, names: readonly Refer
     return descriptor.digest !== image.root.digest || descriptor.annotations?.[REF_NAME_ANNOTATION] !== undefined
   })
   const refNames = new Set(kept.map(({ descriptor }) => descriptor.annotations?.[REF_NAME_ANNOTATION]))
-  const root = rootEntry(image)
+  // Of the same image one copy may have left out what another brought
+  const twins = kept.filter(({ descriptor }) => descriptor.digest === image.root.digest)
+  const absent = image.absent.filter(({ digest }) => twins.every(({ descriptor }) => absentOf(descriptor).includes(digest)))
+  const root = rootEntry({ ...image, absent })
   const added = names.map(name => {
     const short = name.tag !== undefined && !refNames.has(name.tag) ? name.tag : formatReference(name)
     refNames.add(short)
     return namedDescriptor(root, name, short)
   })
-  const known = kept.some(({ descriptor }) => descriptor.digest === image.root.digest)
-  const manifests = [...kept.map(({ raw }) => raw), ...(added.length > 0 || known ? added : [root])]
+  const rest = kept.map(({ raw, descriptor }) => (twins.length > 0 && descriptor.digest === image.root.digest ? withAbsent(descriptor, absent) : raw))
+  const manifests = [...rest, ...(added.length > 0 || twins.length > 0 ? added : [root])]
   await writeDurably(
     path,
     new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })),
   )
-}
-
-function rootEntry({ root: { mediaType, digest, size }, platforms }: ImageContent): Descriptor {
-  const own = platforms.find(({ descriptor }) => descriptor.digest === digest)
-  return { mediaType, digest, size, ...(own ? { platform: own.config.platform } : {}) }
 }
 
 async function makeLayout(directory: string): Promise<void> {

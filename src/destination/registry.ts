@@ -7,25 +7,29 @@ import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
-import { openRegistry, type RegistryClient, type RegistryOptions } from '../registry/client.js'
+import type { RegistryClient, RegistryOptions } from '../registry/client.js'
+import { Registries } from '../registry/registries.js'
 import type { ImageDestination, WrittenImage } from './image-destination.js'
 
 /** Blobs on their way at a time, the biggest first. */
 const AT_ONCE = 4
 
 /** Opens the registries that the names of images are in, as they are needed. */
-export function openRegistryDestination(options: RegistryOptions = {}): ImageDestination {
-  return new RegistryDestination(options)
+export function openRegistryDestination(options: RegistryOptions | { readonly registries: Registries } = {}): ImageDestination {
+  if ('registries' in options) return new RegistryDestination(options.registries, undefined)
+  const own = new Registries(options as RegistryOptions)
+  return new RegistryDestination(own, own)
 }
 
 class RegistryDestination implements ImageDestination {
-  readonly #options: RegistryOptions
-  readonly #clients = new Map<string, Promise<RegistryClient>>()
+  readonly #registries: Registries
+  readonly #own: Registries | undefined
   /** Repositories of a registry in which we know a blob to be, for mounting. */
   readonly #known = new Map<string, string>()
 
-  constructor(options: RegistryOptions) {
-    this.#options = options
+  constructor(registries: Registries, own: Registries | undefined) {
+    this.#registries = registries
+    this.#own = own
   }
 
   async write(
@@ -44,7 +48,7 @@ class RegistryDestination implements ImageDestination {
     }
     onProgress?.({ type: 'stage', stage: 'copy', subject })
     for (const [place, name] of places) {
-      const client = await this.#client(name.domain)
+      const client = await this.#registries.get(name.domain)
       const tags = names.flatMap(other => (`${other.domain}/${other.path}` === place && other.tag !== undefined ? [other.tag] : []))
       await this.#writeTo(client, name, tags, image, blobs, count, signal)
     }
@@ -79,13 +83,7 @@ class RegistryDestination implements ImageDestination {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients.values()) await (await client)[Symbol.asyncDispose]()
-  }
-
-  async #client(domain: string): Promise<RegistryClient> {
-    const known = this.#clients.get(domain) ?? openRegistry(domain, this.#options)
-    this.#clients.set(domain, known)
-    return await known
+    await this.#own?.[Symbol.asyncDispose]()
   }
 }
 

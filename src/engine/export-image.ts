@@ -98,7 +98,7 @@ async function describeDockerArchive(archive: ExportArchive, directory: BlobDire
     JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: { mediaType: OCI_CONFIG, ...config }, layers }),
   )
   const root = describe(OCI_MANIFEST, manifest)
-  await directory.put(root, (async function* () { yield manifest })())
+  await directory.put(root, async function* () { yield manifest })
   return root
 }
 

@@ -1,7 +1,7 @@
 /** The OCI image layout: file names, and the names its index gives to images. Source: OCI image-spec, image-layout.md. */
 import { StowageError } from '../errors.js'
 import type { Descriptor } from './descriptor.js'
-import { type Digest, hexOf } from './digest.js'
+import { type Digest, hexOf, isDigest } from './digest.js'
 import { parseManifest } from './manifest.js'
 import { formatReference, isReference, parseReference, type Reference } from './reference.js'
 
@@ -13,6 +13,21 @@ export const LAYOUT_BYTES: Uint8Array = new TextEncoder().encode('{"imageLayoutV
 export const IMAGE_NAME_ANNOTATION = 'io.containerd.image.name'
 /** Tag or full reference; read by skopeo, oras and everything that follows the image-spec. */
 export const REF_NAME_ANNOTATION = 'org.opencontainers.image.ref.name'
+
+/** Ours: digests of the manifests that an index names and that the layout leaves out on purpose, with spaces between them. */
+const ABSENT_ANNOTATION = 'stowage.image.absent'
+
+/** The digests that {@link absentAnnotation} wrote of an entry of a layout's index. */
+export function absentOf({ annotations }: Descriptor): readonly Digest[] {
+  return (annotations?.[ABSENT_ANNOTATION] ?? '').split(' ').filter(isDigest)
+}
+
+/** `root` with what is left out of it, and nothing of what was said of that before. */
+export function withAbsent({ annotations = {}, ...root }: Descriptor, absent: readonly Descriptor[]): Descriptor {
+  const { [ABSENT_ANNOTATION]: _before, ...others } = annotations
+  const all = absent.length === 0 ? others : { ...others, [ABSENT_ANNOTATION]: absent.map(({ digest }) => digest).join(' ') }
+  return Object.keys(all).length === 0 ? root : { ...root, annotations: all }
+}
 
 /** Path of a blob inside a layout, with `/` on every platform: `blobs/sha256/<hex>`. */
 export function blobPath(digest: Digest): string {

@@ -39,9 +39,12 @@ export function parsePlatformSelector(text: string): Partial<Platform> {
   }
 }
 
-/** Whether `platform` has every part that `selector` names. */
+/** Whether `platform` has every part that `selector` names; a version may be named by its first numbers, `10.0.20348`. */
 export function matchesPlatform(platform: Platform, selector: Partial<Platform>): boolean {
-  return (Object.keys(selector) as (keyof Platform)[]).every(key => platform[key] === selector[key])
+  return (Object.keys(selector) as (keyof Platform)[]).every(key => {
+    const [own = '', wanted = ''] = [platform[key], selector[key]]
+    return own === wanted || (key === 'os.version' && own.startsWith(`${wanted}.`))
+  })
 }
 
 /** `os/arch[/variant][:os.version]`, as `--platform` takes it. */

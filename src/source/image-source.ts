@@ -1,12 +1,15 @@
 /** What an image is read from. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
 import type { Reference } from '../oci/reference.js'
 
 /** An image of a source: its root manifest or index, and the names it has there. */
 export interface SourceImage {
   readonly root: Descriptor
   readonly names: readonly Reference[]
+  /** Digests of manifests that an index of the image names, and that were left out of this place on purpose. */
+  readonly absent?: readonly Digest[] | undefined
 }
 
 /** One open place that holds images. Whoever opened it disposes of it. */

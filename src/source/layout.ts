@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { BlobDirectory } from '../blob/directory.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex, REF_NAME_ANNOTATION } from '../oci/layout.js'
+import { absentOf, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex, REF_NAME_ANNOTATION } from '../oci/layout.js'
 import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import type { ImageSource } from './image-source.js'
 import { type NamedEntry, onlyImage, selectImage } from './selection.js'
@@ -58,6 +58,7 @@ function named({ annotations, platform: _platform, ...root }: Descriptor): Named
     root,
     name: nameOf({ ...root, ...(annotations ? { annotations } : {}) }),
     refName: annotations?.[REF_NAME_ANNOTATION],
+    absent: absentOf({ ...root, ...(annotations ? { annotations } : {}) }),
   }
 }
 

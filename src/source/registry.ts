@@ -3,29 +3,38 @@ import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
-import { parseReference, withDefaultTag } from '../oci/reference.js'
-import { openRegistry, type RegistryClient, type RegistryOptions } from '../registry/client.js'
+import { parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
+import type { RegistryClient, RegistryOptions } from '../registry/client.js'
+import { Registries } from '../registry/registries.js'
 import type { ImageSource, SourceImage } from './image-source.js'
 
 /**
  * Opens the image `name` in its registry. With a tag and a digest the digest says which image it is, and the tag is its name,
  * as docker has it. Throws INVALID_REFERENCE; what reading throws comes with the first read.
  */
-export async function openRegistrySource(name: string, options: RegistryOptions & FetchOptions = {}): Promise<ImageSource> {
+export async function openRegistrySource(name: string, options: RegistryOptions | { readonly registries: Registries } = {}): Promise<ImageSource> {
   const reference = withDefaultTag(parseReference(name))
-  const client = await openRegistry(reference.domain, options)
-  return new RegistrySource(client, reference)
+  const shared = 'registries' in options ? options.registries : undefined
+  const registries = shared ?? new Registries(options as RegistryOptions)
+  return new RegistrySource(await registries.get(reference.domain), reference, shared ? undefined : registries)
 }
 
 class RegistrySource implements ImageSource {
   readonly #client: RegistryClient
-  readonly #reference: ReturnType<typeof parseReference>
+  readonly #reference: Reference
+  /** The registries that this source opened for itself. */
+  readonly #own: Registries | undefined
   readonly #manifests = new Map<string, Uint8Array>()
   #image: Promise<SourceImage> | undefined
 
-  constructor(client: RegistryClient, reference: ReturnType<typeof parseReference>) {
+  constructor(client: RegistryClient, reference: Reference, own: Registries | undefined) {
     this.#client = client
     this.#reference = reference
+    this.#own = own
+  }
+
+  get host(): string {
+    return this.#client.domain
   }
 
   async images(options: FetchOptions = {}): Promise<readonly SourceImage[]> {
@@ -44,11 +53,15 @@ class RegistrySource implements ImageSource {
     const known = this.#manifests.get(blob.digest)
     if (known) yield known
     else if (isManifestType(blob)) yield await this.#child(blob, options)
-    else yield* this.#client.blob(this.#reference.path, blob, options)
+    else yield* this.fetchFrom(blob, 0, options)
+  }
+
+  async *fetchFrom(blob: Descriptor, offset: number, options: FetchOptions = {}): Bytes {
+    yield* this.#client.blob(this.#reference.path, blob, { ...options, offset })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client[Symbol.asyncDispose]()
+    await this.#own?.[Symbol.asyncDispose]()
   }
 
   /** A manifest that an index names, which the registry need not have. */

@@ -1,7 +1,7 @@
 /** Finds the image a person means among those of a place: by tag, by name or by digest. */
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { isDigest } from '../oci/digest.js'
+import { type Digest, isDigest } from '../oci/digest.js'
 import {
   familiarReference,
   formatReference,
@@ -18,6 +18,8 @@ export interface NamedEntry {
   readonly name: Reference | undefined
   /** What the layout's index calls it, `org.opencontainers.image.ref.name`. */
   readonly refName?: string | undefined
+  /** As {@link SourceImage} has it. */
+  readonly absent?: readonly Digest[] | undefined
 }
 
 /**
@@ -53,9 +55,9 @@ export function onlyImage(entries: readonly NamedEntry[], where: string): Source
 
 /** Every image once, with all its names, in their order. */
 export function groupByRoot(entries: readonly NamedEntry[]): readonly SourceImage[] {
-  const images = new Map<string, { readonly root: Descriptor; readonly names: Reference[] }>()
-  for (const { root, name } of entries) {
-    const image = images.get(root.digest) ?? { root, names: [] }
+  const images = new Map<string, SourceImage & { readonly names: Reference[] }>()
+  for (const { root, name, absent } of entries) {
+    const image = images.get(root.digest) ?? { root, names: [], absent }
     if (name) image.names.push(name)
     images.set(root.digest, image)
   }

@@ -1,0 +1,80 @@
+/** Which part of an image is meant: some of the platforms of an index, or all of it. */
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
+import { isIndex, isManifest } from '../oci/media-type.js'
+import { formatPlatform, matchesPlatform, type Platform, parsePlatformSelector } from '../oci/platform.js'
+import type { BlobStore } from './blob-store.js'
+import { DEPTH_LIMIT, type ImageContent, readImage, type ReadImageOptions } from './closure.js'
+import { readVerified } from './verified.js'
+
+/** What buildkit says of which manifest an attestation is about. */
+const REFERENCE = 'vnd.docker.reference.digest'
+
+export interface ReadPlatformsOptions extends ReadImageOptions {
+  /** Each `os[/arch[/variant]][:os.version]`; every platform where none is named. */
+  readonly platforms?: readonly string[] | undefined
+  /** What messages call the image; its digest without it. */
+  readonly name?: string | undefined
+}
+
+/**
+ * {@link readImage}, for the platforms that are named. Where one manifest of an index is all that is meant, it is the image, as
+ * skopeo and crane have it; of several the index stays, byte for byte, with the others left out of it, and the attestations of
+ * those that stay go with them. Throws IMAGE_NOT_FOUND naming what there is where nothing fits, INVALID_ARGUMENT for what is no platform.
+ */
+export async function readPlatforms(store: BlobStore, root: Descriptor, options: ReadPlatformsOptions = {}): Promise<ImageContent> {
+  const { platforms = [], name = root.digest, ...reading } = options
+  const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
+  if (selectors.length === 0) return await readImage(store, root, reading)
+  if (!isIndex(root.mediaType)) {
+    const image = await readImage(store, root, reading)
+    expectAll(selectors, image.platforms.map(({ config }) => config.platform), name)
+    return image
+  }
+  const named = await manifestsOf(store, root, reading)
+  const present = named.filter(({ digest }) => !reading.absent?.includes(digest))
+  const runnable = present.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown')
+  expectAll(selectors, runnable.flatMap(({ platform }) => platform ?? []), name)
+  const chosen = runnable.filter(({ platform }) => platform && selectors.some(({ selector }) => matchesPlatform(platform, selector)))
+  const [only, ...others] = new Map(chosen.map(manifest => [manifest.digest, manifest])).values()
+  if (only && others.length === 0) {
+    const { annotations: _annotations, ...manifest } = only
+    return await readImage(store, manifest, reading)
+  }
+  const kept = new Set(chosen.map(({ digest }) => digest))
+  for (const { digest, annotations } of present) if (kept.has(annotations?.[REFERENCE] as Digest)) kept.add(digest)
+  const absent = named.filter(({ digest }) => !kept.has(digest)).map(({ digest }) => digest)
+  return await readImage(store, root, { ...reading, absent: [...(reading.absent ?? []), ...absent] })
+}
+
+/** All manifests that an index and those in it name, with what they run on. */
+async function manifestsOf(store: BlobStore, index: Descriptor, options: ReadImageOptions, depth = 0): Promise<readonly Descriptor[]> {
+  const parsed = parseManifest(await readVerified(index, store.fetch(index, options), MANIFEST_LIMIT), index.digest, index.mediaType)
+  if (parsed.type !== 'index') return []
+  const found: Descriptor[] = []
+  for (const child of parsed.manifests) {
+    if (isManifest(child.mediaType)) found.push(child.platform ? child : await withPlatform(store, child, options))
+    else if (isIndex(child.mediaType) && depth < DEPTH_LIMIT) found.push(...(await manifestsOf(store, child, options, depth + 1)))
+  }
+  return found
+}
+
+/** An index need not say what its images run on; their configs do. */
+async function withPlatform(store: BlobStore, manifest: Descriptor, options: ReadImageOptions): Promise<Descriptor> {
+  if (options.absent?.includes(manifest.digest)) return manifest
+  const [image] = (await readImage(store, manifest, options)).platforms
+  return image ? { ...manifest, platform: image.config.platform } : manifest
+}
+
+function expectAll(
+  selectors: readonly { readonly text: string; readonly selector: Partial<Platform> }[], there: readonly Platform[], name: string,
+): void {
+  const lost = selectors.find(({ selector }) => !there.some(platform => matchesPlatform(platform, selector)))
+  if (!lost) return
+  const has = [...new Set(there.map(formatPlatform))].join(', ')
+  throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for ${lost.text}`, {
+    hint: has === '' ? 'It is no container image: leave out --platform.' : `It has images for ${has}.`,
+  })
+}
