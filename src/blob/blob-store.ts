@@ -6,6 +6,8 @@ export type Bytes = AsyncIterable<Uint8Array>
 
 export interface FetchOptions {
   readonly signal?: AbortSignal | undefined
+  /** Whoever reads is through with each piece when it asks for the next: the memory may be used again. */
+  readonly transient?: boolean | undefined
 }
 
 /** Content to read. What `fetch` gives is not checked: whoever uses it passes it through `verified()`. */
@@ -36,7 +38,7 @@ export interface BlobSink {
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
   /**
    * Writes what `read` gives from an offset on, checked against `blob`: an offset over 0 where an earlier try left a part. When
-   * it returns, the blob is wholly there; when it throws, nothing has its name.
+   * it returns, the blob is wholly there; when it throws, nothing has its name. No piece is kept beyond the next.
    */
   put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void>
 }

@@ -23,7 +23,7 @@ export async function fill(sink: BlobSink, wanted: readonly WantedBlob[], { onBy
     host: store.host,
     copy: async signal => {
       if (await sink.has(blob, { signal })) return onBytes?.('held', blob.size)
-      await sink.put(blob, offset => counted(fetchFrom(store, blob, offset, { signal }), offset), { signal })
+      await sink.put(blob, offset => counted(fetchFrom(store, blob, offset, { signal, transient: true }), offset), { signal })
     },
   })), options)
 

@@ -1,4 +1,5 @@
 /** One queue over all blobs that are to be copied: the biggest first, so many at a time, and of each place no more than it likes. */
+import { setMaxListeners } from 'node:events'
 import { abortError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 
@@ -26,6 +27,7 @@ export async function copyQueued(blobs: readonly QueuedBlob[], { jobs = JOBS, si
   const busy = new Map<string, number>()
   const stop = new AbortController()
   const together = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+  setMaxListeners(0, together) // every blob listens, and lets go of it
   let failure: { readonly error: unknown } | undefined
   const running = new Set<Promise<void>>()
 

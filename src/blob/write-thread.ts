@@ -1,6 +1,7 @@
 /** The other side of write-blob.ts: writes and hashes blobs, on a thread of its own. */
 import { createHash, type Hash } from 'node:crypto'
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, fsync, ftruncateSync, openSync, readSync, write } from 'node:fs'
+import { promisify } from 'node:util'
 import { parentPort } from 'node:worker_threads'
 import { ALIGNMENT, SLOT, type WriteAnswer, type WriteRequest } from './write-blob.js'
 
@@ -17,6 +18,9 @@ class Writing {
   #direct: boolean
   #file: number
   #size = 0
+  readonly #pending = new Set<Promise<void>>()
+  /** Handles that are not used any more, for the same file. */
+  readonly #stale = new Set<number>()
 
   constructor({ path, offset, held, direct, memory, handle }: Extract<WriteRequest, { type: 'open' }>) {
     this.#path = path
@@ -28,29 +32,53 @@ class Writing {
     try {
       this.#readHeld(held)
     } catch (error) {
-      this.close()
+      if (!this.#given) closeSync(this.#file)
       throw error
     }
   }
 
-  write(slot: number, length: number): void {
+  /** Hashed when it returns, written later. */
+  async write(slot: number, length: number): Promise<void> {
     const bytes = this.#slots.subarray(slot * SLOT, slot * SLOT + length)
     this.#hash.update(bytes)
-    const padded = this.#direct ? Math.ceil(length / ALIGNMENT) * ALIGNMENT : length
-    this.#writeAll(this.#slots.subarray(slot * SLOT, slot * SLOT + padded), this.#start + this.#size)
+    const position = this.#start + this.#size
     this.#size += length
-    if (padded > length) ftruncateSync(this.#file, this.#start + this.#size)
+    // Only the last is no multiple: what is too much of it is cut off again
+    const padded = this.#direct ? Math.ceil(length / ALIGNMENT) * ALIGNMENT : length
+    const written = this.#writeAll(this.#slots.subarray(slot * SLOT, slot * SLOT + padded), position)
+    this.#pending.add(written)
+    try {
+      await written
+    } finally {
+      this.#pending.delete(written)
+    }
   }
 
   /** Gives the digest once all of it is on the medium. */
-  finish(): string {
-    if (!this.#given) fsyncSync(this.#file)
-    this.close()
+  async finish(): Promise<string> {
+    await this.close(true)
     return this.#hash.digest('hex')
   }
 
-  close(): void {
-    if (!this.#given) closeSync(this.#file)
+  async close(durably = false): Promise<void> {
+    await Promise.all(this.#pending)
+    if (this.#given) return
+    try {
+      if (this.#direct) ftruncateSync(this.#file, this.#start + this.#size)
+      if (durably) await promisify(fsync)(this.#file)
+    } finally {
+      this.#closeFiles()
+    }
+  }
+
+  /** After an error, which is the one to tell. */
+  async abandon(): Promise<void> {
+    await Promise.allSettled(this.#pending)
+    if (!this.#given) this.#closeFiles()
+  }
+
+  #closeFiles(): void {
+    for (const file of [this.#file, ...this.#stale]) closeSync(file)
   }
 
   #open(): number {
@@ -63,7 +91,11 @@ class Writing {
         this.#direct = false
       }
     }
-    return openSync(this.#path, flags)
+    return this.#openBuffered()
+  }
+
+  #openBuffered(): number {
+    return openSync(this.#path, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0))
   }
 
   #readHeld(held: number): void {
@@ -80,19 +112,19 @@ class Writing {
     }
   }
 
-  #writeAll(bytes: Uint8Array, position: number): void {
-    let done = 0
-    while (done < bytes.length) {
+  async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const file = this.#file
       try {
-        done += writeSync(this.#file, bytes, done, bytes.length - done, position + done)
+        done += (await promisify(write)(file, bytes, done, bytes.length - done, position + done)).bytesWritten
       } catch (error) {
-        // Some file systems take the flag and then not the write
+        // Some file systems take the flag, and then not the write
         if (!this.#direct || codeOf(error) !== 'EINVAL') throw error
-        closeSync(this.#file)
-        this.#direct = false
-        this.#file = this.#open()
+        if (file === this.#file) this.#file = this.#openBuffered()
+        this.#stale.add(file)
+        continue
       }
-      if (this.#direct && done % ALIGNMENT !== 0) done -= done % ALIGNMENT
+      if (this.#direct) done -= done % ALIGNMENT
     }
   }
 }
@@ -100,39 +132,36 @@ class Writing {
 const writings = new Map<number, Writing>()
 
 parentPort?.on('message', (request: WriteRequest) => {
-  const { id } = request
-  try {
-    switch (request.type) {
-      case 'open':
-        writings.set(id, new Writing(request))
-        return
-      case 'write':
-        writings.get(id)?.write(request.slot, request.length)
-        return answer({ type: 'written', id, slot: request.slot })
-      case 'finish': {
-        const writing = writings.get(id)
-        if (!writing) return
-        writings.delete(id)
-        return answer({ type: 'finished', id, hex: writing.finish() })
-      }
-      case 'close': {
-        const writing = writings.get(id)
-        writings.delete(id)
-        writing?.close()
-        return answer({ type: 'closed', id })
-      }
-    }
-  } catch (error) {
+  serve(request).catch(async (error: unknown) => {
+    const { id } = request
     const writing = writings.get(id)
     writings.delete(id)
-    try {
-      writing?.close()
-    } catch {
-      // the first error is the one to tell
-    }
+    await writing?.abandon()
     answer({ type: 'error', id, code: codeOf(error) ?? '', message: error instanceof Error ? error.message : String(error) })
-  }
+  })
 })
+
+async function serve(request: WriteRequest): Promise<void> {
+  const { id } = request
+  const writing = writings.get(id)
+  switch (request.type) {
+    case 'open':
+      writings.set(id, new Writing(request))
+      return
+    case 'write':
+      await writing?.write(request.slot, request.length)
+      return answer({ type: 'written', id, slot: request.slot })
+    case 'finish':
+      if (!writing) return
+      answer({ type: 'finished', id, hex: await writing.finish() })
+      writings.delete(id)
+      return
+    case 'close':
+      await writing?.close()
+      writings.delete(id)
+      return answer({ type: 'closed', id })
+  }
+}
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined

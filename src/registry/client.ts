@@ -1,5 +1,5 @@
 /** What a registry can be asked, as the OCI distribution-spec has it. */
-import type { Bytes } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { digestOf, isDigest } from '../oci/digest.js'
@@ -27,6 +27,8 @@ export interface FoundManifest {
 const ACCEPTED = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST].join(', ')
 /** Tries that bring no byte before a blob is given up. */
 const BARREN_TRIES = 5
+/** From here on a blob is worth a connection of its own, in bytes. */
+const LARGE = 4 * 1024 * 1024
 /** Names in a page of tags or repositories. */
 const PAGE = 1000
 /** Pages before we take it for a trick. */
@@ -95,12 +97,12 @@ export class RegistryClient implements AsyncDisposable {
    * signed ones do not last. Nothing is checked but how many come. Throws BLOB_MISSING, SIZE_MISMATCH, REGISTRY_REFUSED,
    * REGISTRY_UNREACHABLE after some tries that brought nothing.
    */
-  async *blob(repository: string, blob: Descriptor, { signal, offset = 0 }: CallOptions & { readonly offset?: number } = {}): Bytes {
+  async *blob(repository: string, blob: Descriptor, { signal, offset = 0, transient }: FetchOptions & { readonly offset?: number } = {}): Bytes {
     let at = offset
     for (let barren = 0; at < blob.size || blob.size === 0; barren += 1) {
       const from = at
       try {
-        for await (const piece of this.#part(repository, blob, at, signal)) {
+        for await (const piece of this.#part(repository, blob, at, { signal, transient })) {
           at += piece.length
           yield piece
         }
@@ -140,15 +142,15 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   async #pull(
-    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal }: CallOptions,
+    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal, large, transient }: FetchOptions & { readonly large?: boolean },
   ): Promise<RegistryResponse> {
     const scopes = [`repository:${repository}:pull`]
-    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal })
+    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal, large, transient })
   }
 
-  async *#part(repository: string, blob: Descriptor, at: number, signal: AbortSignal | undefined): Bytes {
+  async *#part(repository: string, blob: Descriptor, at: number, options: FetchOptions): Bytes {
     const range = at > 0 ? { range: `bytes=${at}-` } : {}
-    const answer = await this.#pull('GET', repository, `/blobs/${blob.digest}`, range, { signal })
+    const answer = await this.#pull('GET', repository, `/blobs/${blob.digest}`, range, { ...options, large: blob.size - at > LARGE })
     const where = `${this.domain}/${repository}`
     if (answer.status === 404) {
       await drain(answer)
@@ -169,7 +171,7 @@ export class RegistryClient implements AsyncDisposable {
       abandon(answer)
       throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`)
     }
-    for await (const piece of answer.body as AsyncIterable<Buffer>) {
+    for await (const piece of answer.body) {
       const rest = piece.subarray(Math.min(skip, piece.length))
       skip -= piece.length - rest.length
       if (rest.length > 0) yield rest

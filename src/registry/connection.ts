@@ -8,6 +8,7 @@ import { abortError, StowageError, systemCode } from '../errors.js'
 import { type Challenge, parseChallenges } from './challenge.js'
 import type { Credential } from './credentials.js'
 import type { RegistryEndpoint } from './endpoint.js'
+import { directGet } from './direct-get.js'
 import { isLoopback, proxyFor } from './proxy.js'
 import { type Scope, type TokenRequest, Tokens } from './token.js'
 
@@ -35,12 +36,23 @@ export interface RegistryRequest {
   readonly signal?: AbortSignal | undefined
   /** 0: no second try; whoever asks tries by itself. */
   readonly retries?: number | undefined
+  /** A GET of much: over a connection of its own, where no proxy stands between. */
+  readonly large?: boolean | undefined
+  /** Of a large one: pieces may be overwritten once the next is asked for. */
+  readonly transient?: boolean | undefined
+}
+
+/** What follows the head of an answer. */
+export interface RegistryBody extends AsyncIterable<Uint8Array> {
+  /** Reads it to its end, or closes the connection where that is far. */
+  dump(): Promise<void>
+  destroy(): void
 }
 
 export interface RegistryResponse {
   readonly status: number
   header(name: string): string | undefined
-  readonly body: Dispatcher.ResponseData['body']
+  readonly body: RegistryBody
   /** Where the answer came from in the end. */
   readonly url: URL
 }
@@ -57,6 +69,9 @@ const REDIRECTS = 10
 const CONNECTIONS = 16
 /** Of an answer that is read for what it says, in bytes. */
 const TEXT_LIMIT = 1 << 20
+/** Of a body that nobody wants, what is read to keep its connection, in bytes. */
+const DUMP_LIMIT = 128 * 1024
+const OWN_HEADERS = { 'accept-encoding': 'identity', 'user-agent': 'stowage' }
 const AGAIN = new Set([408, 425, 429, 500, 502, 503, 504])
 const MOVED = new Set([301, 302, 303, 307, 308])
 
@@ -187,13 +202,31 @@ export class RegistryConnection implements AsyncDisposable {
     }
   }
 
-  async #send(url: URL, { method, body, signal }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+  async #send(url: URL, request: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+    if (request.large && proxyFor(url, this.#options.env) === undefined) {
+      const direct = await this.#sendDirect(url, request, headers)
+      if (direct) return direct
+    }
+    return await this.#sendPooled(url, request, headers)
+  }
+
+  async #sendDirect(url: URL, { signal, transient }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {
+    const answer = await directGet(url, {
+      headers: { ...OWN_HEADERS, ...headers }, tls: this.#tlsFor(url), connectTimeout: CONNECT_TIMEOUT, silence: this.#options.silence ?? SILENCE, signal, transient,
+    })
+    if (!answer) return undefined
+    const dump = async (): Promise<void> => answer.close()
+    const body = { [Symbol.asyncIterator]: () => answer.body[Symbol.asyncIterator](), dump, destroy: () => answer.close() }
+    return { status: answer.status, header: name => answer.headers.get(name), body, url }
+  }
+
+  async #sendPooled(url: URL, { method, body, signal }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
     const silence = this.#options.silence ?? SILENCE
     const answer = await this.#dispatcher(url).request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method,
-      headers: { 'accept-encoding': 'identity', 'user-agent': 'stowage', ...headers },
+      headers: { ...OWN_HEADERS, ...headers },
       body: body?.() ?? null,
       headersTimeout: silence,
       bodyTimeout: silence,
@@ -203,16 +236,23 @@ export class RegistryConnection implements AsyncDisposable {
       const value = answer.headers[name]
       return Array.isArray(value) ? value.join(', ') : value
     }
-    return { status: answer.statusCode, header, body: answer.body, url }
+    const own = answer.body
+    own.on('error', () => undefined) // whoever reads it hears of it; whoever does not has let go of it
+    const wrapped = { [Symbol.asyncIterator]: () => own[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>, dump: async () => void (await own.dump({ limit: DUMP_LIMIT })), destroy: () => void own.destroy() }
+    return { status: answer.statusCode, header, body: wrapped, url }
+  }
+
+  #tlsFor(url: URL): { ca?: string[]; cert?: string; key?: string } {
+    const { ca, cert, key } = this.endpoint.tls
+    const own = url.host === this.endpoint.host
+    // The certificates we show are for the registry alone, the authorities it needs for all that it points at
+    return { ...(ca ? { ca: [...ca] } : {}), ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
   }
 
   #dispatcher(url: URL): Dispatcher {
     const known = this.#dispatchers.get(url.origin)
     if (known) return known
-    const { ca, cert, key } = this.endpoint.tls
-    const own = url.host === this.endpoint.host
-    // The certificates we show are for the registry alone, the authorities it needs for all that it points at
-    const tls = { ...(ca ? { ca: [...ca] } : {}), ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
+    const tls = this.#tlsFor(url)
     const proxy = proxyFor(url, this.#options.env)
     const dispatcher = proxy === undefined
       ? new Agent({ connections: CONNECTIONS, connect: { ...tls, timeout: CONNECT_TIMEOUT } })
@@ -255,9 +295,9 @@ export class RegistryConnection implements AsyncDisposable {
 
 /** All of a body. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
 export async function readAll(answer: RegistryResponse, limit: number): Promise<Buffer> {
-  const pieces: Buffer[] = []
+  const pieces: Uint8Array[] = []
   let size = 0
-  for await (const piece of answer.body as AsyncIterable<Buffer>) {
+  for await (const piece of answer.body) {
     size += piece.length
     if (size > limit) {
       abandon(answer)
@@ -270,12 +310,11 @@ export async function readAll(answer: RegistryResponse, limit: number): Promise<
 
 /** Lets go of an answer that nobody reads: a short one keeps its connection. */
 export async function drain(answer: RegistryResponse): Promise<void> {
-  await answer.body.dump({ limit: 128 * 1024 }).catch(() => undefined) // it is thrown away in any case
+  await answer.body.dump().catch(() => undefined) // it is thrown away in any case
 }
 
 /** Closes the connection of an answer that is not what was asked for, however long it is. */
 export function abandon(answer: RegistryResponse): void {
-  answer.body.on('error', () => undefined) // that it was left is no news
   answer.body.destroy()
 }
 
