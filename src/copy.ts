@@ -5,17 +5,22 @@ import { dirname, join } from 'node:path'
 import type { BlobStore } from './blob/blob-store.js'
 import { type ImageContent, readImage } from './blob/closure.js'
 import { BlobDirectory } from './blob/directory.js'
-import type { ImageDestination, WrittenImage } from './destination/image-destination.js'
+import { withPlainLayers } from './blob/plain-layers.js'
+import { readPlatforms } from './blob/platforms.js'
+import type { ImageDestination, WriteOptions, WrittenImage } from './destination/image-destination.js'
 import { abortError, outputError, StowageError } from './errors.js'
+import type { Digest } from './oci/digest.js'
+import { formatPlatform } from './oci/platform.js'
 import { nameToGive, type Reference } from './oci/reference.js'
 import { Registries } from './registry/registries.js'
 import { openDestination, type OpenDestinationOptions, openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import type { ImageSource, SourceImage } from './source/image-source.js'
 import { formatLocation, type Location, parseLocation } from './source/location.js'
+import { findReferrers } from './source/referrers.js'
 import type { WimLayerOptions } from './source/wim.js'
 
-export interface CopyOptions extends WaitOptions {
+export interface CopyOptions extends WriteOptions {
   /** Names at the destination instead of those at the source. */
   readonly names?: readonly Reference[] | undefined
 }
@@ -30,7 +35,7 @@ export async function copyImage(
   destination: ImageDestination,
   options: CopyOptions = {},
 ): Promise<WrittenImage> {
-  const content = await readImage(source, image.root, options)
+  const content = await readImage(source, image.root, { absent: image.absent, signal: options.signal })
   return await copyContent(source, content, destination, { ...options, names: options.names ?? image.names })
 }
 
@@ -39,15 +44,23 @@ export async function copyContent(
   source: BlobStore,
   content: ImageContent,
   destination: ImageDestination,
-  { names = [], signal, onProgress }: CopyOptions,
+  { names = [], ...options }: CopyOptions,
 ): Promise<WrittenImage> {
-  signal?.throwIfAborted()
-  return await destination.write(content, source, names, { signal, onProgress })
+  options.signal?.throwIfAborted()
+  return await destination.write(content, source, names, options)
 }
 
 export interface CopyBetweenOptions extends WaitOptions {
   /** Name of the image at the destination instead of its own, `name[:tag]`. */
   readonly name?: string | undefined
+  /** Of an index only these, `os[/arch[/variant]][:os.version]`; where none is named, all that the destination can hold. */
+  readonly platforms?: readonly string[] | undefined
+  /** Takes along what refers to the image: signatures, SBOMs and attestations, by `subject` or by cosign's tags. */
+  readonly referrers?: boolean | undefined
+  /** Foreign layers stay what they are (`keep`, the default), or are handed on as any other (`plain`): then the image's digest is another. */
+  readonly foreignLayers?: 'keep' | 'plain' | undefined
+  /** Blobs under way at a time. */
+  readonly jobs?: number | undefined
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
@@ -57,7 +70,11 @@ export interface CopyBetweenOptions extends WaitOptions {
   readonly wim?: OpenDestinationOptions['wim']
 }
 
-export interface CopyResult extends WrittenImage {
+export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
+  /** What was copied runs on these, `os/arch[/variant][:os.version]`. */
+  readonly platforms: readonly string[]
+  /** What is about the image and came with it: roots, in the order they were found. */
+  readonly referrers: readonly Digest[]
   /** As locations. */
   readonly from: string
   readonly to: string
@@ -74,7 +91,7 @@ export interface CopyResult extends WrittenImage {
  * what source and destination throw; then no name has moved.
  */
 export async function copy(from: string, to: string, options: CopyBetweenOptions = {}): Promise<CopyResult> {
-  const { host, insecure, layer, wim, signal, onProgress } = options
+  const { host, insecure, layer, wim, jobs, signal, onProgress } = options
   const [origin, target] = [parseLocation(from), parseLocation(to)]
   const name = options.name === undefined ? undefined : nameToGive(options.name)
   const { place, names } = placeOf(target)
@@ -105,10 +122,17 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
       })
     }
     const blobs = laidDown.before(source)
-    const content = await readImage(blobs, image.root, { signal })
+    const read = await readPlatforms(blobs, image.root, { platforms: options.platforms, absent: image.absent, name: from, signal })
+    const content = options.foreignLayers === 'plain' ? withPlainLayers(read) : read
     const given = name ? [name] : (names ?? image.names)
-    const written = await copyContent(blobs, content, await destination(), { names: given, signal, onProgress })
-    return { ...written, from: formatLocation(origin), to: formatLocation(target), leftOut, warnings }
+    const referrers = options.referrers ? await findReferrers(source, content, given, { signal }) : []
+    const written = await copyContent(blobs, content, await destination(), { names: given, jobs, signal, onProgress })
+    for (const referrer of referrers) await copyImage(source, referrer, await destination(), { names: referrer.names, jobs, signal })
+    const taken = written.platforms ?? content.platforms.map(({ config }) => config.platform)
+    return {
+      ...written, from: formatLocation(origin), to: formatLocation(target), platforms: taken.map(formatPlatform),
+      referrers: referrers.map(({ root }) => root.digest), leftOut, warnings,
+    }
   } catch (error) {
     throw abortError(error, signal)
   } finally {

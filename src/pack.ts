@@ -1,8 +1,9 @@
 /** Pack: images from any source into one bundle. */
 import { stat } from 'node:fs/promises'
 import pMap from 'p-map'
-import type { ImageContent } from './blob/closure.js'
+import { type ImageContent, readImage } from './blob/closure.js'
 import { wantedBlobs } from './blob/fill.js'
+import { withPlainLayers } from './blob/plain-layers.js'
 import { readPlatforms } from './blob/platforms.js'
 import type { BundleManifest } from './bundle/manifest.js'
 import { type BundleWriter, isTarPath, openBundleWriter } from './bundle/writer.js'
@@ -16,6 +17,7 @@ import type { WaitOptions } from './progress.js'
 import { Registries } from './registry/registries.js'
 import type { ImageSource } from './source/image-source.js'
 import { parseLocation } from './source/location.js'
+import { findReferrers } from './source/referrers.js'
 import type { WimLayerOptions } from './source/wim.js'
 import { sourceDateEpoch } from './tar/source-date-epoch.js'
 
@@ -39,8 +41,12 @@ export interface PackOptions extends WaitOptions {
   readonly platforms?: readonly string[] | undefined
   /** Takes along what refers to the images: signatures, SBOMs and attestations, by `subject` or by cosign's tags. */
   readonly referrers?: boolean | undefined
+  /** Foreign layers stay what they are (`keep`, the default), or are handed on as any other (`plain`): then the image's digest is another. */
+  readonly foreignLayers?: 'keep' | 'plain' | undefined
   /** Blobs under way at a time. */
   readonly jobs?: number | undefined
+  /** Files that are carried beside the images: `from` on this machine as `files/PATH` in the bundle. */
+  readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
   /** Engine address for `docker-daemon:` images. */
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
@@ -123,6 +129,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
   try {
     const prepared = await prepare(requests, writer, { ...options, layer: making, registries, opened })
     await copyAll(prepared, writer, output, options)
+    for (const { from, path } of options.files ?? []) await writer.addFile(path, from, { signal, onProgress: options.onProgress })
     const manifest = await writer.seal()
     return {
       path: output,
@@ -177,24 +184,24 @@ interface PrepareOptions extends PackOptions {
 /** Opens and reads all images, those that are made here last; the result is in the order of `requests`. */
 async function prepare(requests: readonly PackImage[], writer: BundleWriter, options: PrepareOptions): Promise<readonly Prepared[]> {
   const { host, registries, layer, signal, onProgress, opened } = options
-  const prepared = new Map<PackImage, readonly Prepared[]>()
+  const read = new Map<PackImage, readonly Prepared[]>()
   const born = requests.filter(({ image }) => parseLocation(image).type === 'wim')
   const found = requests.filter(request => !born.includes(request))
   let failure: { readonly error: unknown } | undefined
   await pMap(found, async request => {
     if (failure) return
     try {
-      prepared.set(request, await read(request))
+      read.set(request, await open(request))
     } catch (error) {
       failure ??= { error }
     }
   }, { concurrency: READ_AT_ONCE })
   if (failure) throw failure.error
-  await writer.plan(requests.flatMap(request => prepared.get(request) ?? []), born.length)
-  for (const request of born) prepared.set(request, await read(request))
-  return requests.flatMap(request => prepared.get(request) ?? [])
+  await writer.plan(requests.flatMap(request => read.get(request) ?? []), born.length, await sizeOfFiles(options.files ?? []))
+  for (const request of born) read.set(request, await open(request))
+  return requests.flatMap(request => read.get(request) ?? [])
 
-  async function read(request: PackImage): Promise<readonly Prepared[]> {
+  async function open(request: PackImage): Promise<readonly Prepared[]> {
     const names = request.names?.map(nameToGive) ?? []
     const platforms = request.platforms ?? options.platforms
     const source = await openSource(parseLocation(request.image), {
@@ -218,10 +225,34 @@ async function prepare(requests: readonly PackImage[], writer: BundleWriter, opt
     for (const { root, names: own, absent } of images) {
       const image = await readPlatforms(source, root, { platforms, absent, name: request.image, signal })
       const given = names.length > 0 ? names : own
-      contents.push({ request, source, image, names: given })
+      contents.push({ request, source, image: prepared(image), names: given })
+      if (request.referrers ?? options.referrers) contents.push(...(await about(request, source, image, given)))
     }
     return contents
   }
+
+  function prepared(image: ImageContent): ImageContent {
+    return options.foreignLayers === 'plain' ? withPlainLayers(image) : image
+  }
+
+  async function about(request: PackImage, source: ImageSource, image: ImageContent, given: readonly Reference[]): Promise<readonly Prepared[]> {
+    const found: Prepared[] = []
+    for (const { root, names, absent } of await findReferrers(source, image, given, { signal })) {
+      found.push({ request, source, image: await readImage(source, root, { absent, signal }), names })
+    }
+    return found
+  }
+}
+
+async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise<number> {
+  let size = 0
+  for (const { from } of files) {
+    const found = await stat(from).catch((error: unknown) => {
+      throw fileError(error, from)
+    })
+    size += found.size
+  }
+  return size
 }
 
 async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {

@@ -1,11 +1,12 @@
 /** A bundle written as a directory: blobs straight to their place, heads last, marked INCOMPLETE until sealed. */
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
 import { isPartial } from '../blob/partial.js'
+import { writeBlob } from '../blob/write-blob.js'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
@@ -23,6 +24,8 @@ Do not load it. Run the same command again to finish it, or delete this director
 `
 
 const BLOBS = 'blobs'
+/** What is carried beside the images. */
+export const FILES = 'files'
 const DOCUMENTS = [README_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 
 /** Directories that a file system or a desktop puts on a medium by itself; they are no part of a bundle. */
@@ -111,6 +114,22 @@ class DirectoryMedium implements BundleMedium {
     await this.#unlessTakenOver(async () => await this.#blobs.put(blob, read, options))
   }
 
+  async putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void> {
+    const place = this.#path(...path.split('/'))
+    const partial = `${place}${PARTIAL}`
+    await this.#unlessTakenOver(async () => {
+      try {
+        await mkdir(dirname(place), { recursive: true })
+        await (await open(partial, 'w')).close()
+        await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, bytes, options)
+        await rename(partial, place)
+        await syncPath(dirname(place), 'directory')
+      } catch (error) {
+        throw fileError(error, place)
+      }
+    })
+  }
+
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
     return await this.#unlessTakenOver(async () => await this.#blobs.create(produce))
   }
@@ -136,7 +155,7 @@ class DirectoryMedium implements BundleMedium {
   async discard(keep: boolean): Promise<void> {
     if (!(await this.#isOurs())) return
     if (keep || this.#resumed) return await this.#removeUnfinished()
-    for (const name of [...DOCUMENTS, BLOBS, INCOMPLETE_FILE]) {
+    for (const name of [...DOCUMENTS, BLOBS, FILES, INCOMPLETE_FILE]) {
       await rm(this.#path(name), { recursive: true, force: true })
     }
     if (this.#made) await rmdir(this.where)
@@ -171,7 +190,7 @@ class DirectoryMedium implements BundleMedium {
 
   async #removeUnfinished(): Promise<void> {
     for (const name of await readdir(this.where)) {
-      if (DOCUMENTS.includes(name) || name.endsWith(PARTIAL)) {
+      if (DOCUMENTS.includes(name) || name === FILES || name.endsWith(PARTIAL)) {
         await rm(this.#path(name), { recursive: true, force: true })
       }
     }
@@ -206,7 +225,7 @@ async function listBlobs(directory: string): Promise<readonly string[]> {
 
 function isOwn(name: string): boolean {
   const plain = name.endsWith(PARTIAL) ? name.slice(0, -PARTIAL.length) : name
-  return [...DOCUMENTS, BLOBS, INCOMPLETE_FILE].includes(plain)
+  return [...DOCUMENTS, BLOBS, FILES, INCOMPLETE_FILE].includes(plain)
 }
 
 /** Whether the directory was made now; one that was there is taken too. */

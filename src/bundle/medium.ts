@@ -25,6 +25,8 @@ export interface BundleMedium extends BlobStage {
   allot(blobs: readonly Descriptor[]): Promise<void>
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
   put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void>
+  /** A file beside the images, `files/…`, whose path was checked; `file` says what its bytes must be. */
+  putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void>
   /** Writes the documents, drops every blob but `blobs`, and makes all of it last; after that the bundle is whole. */
   seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void>
   /** Removes what was made; with `keep`, what a later run can go on with stays, marked as incomplete. */

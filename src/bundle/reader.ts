@@ -6,6 +6,7 @@ import { digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { parseReference } from '../oci/reference.js'
 import type { ImageSource, SourceImage } from '../source/image-source.js'
+import { referrersAmong } from '../source/referrers.js'
 import { selectImage } from '../source/selection.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE } from './directory-medium.js'
@@ -63,11 +64,15 @@ class Reader implements BundleReader {
   }
 
   async images(): Promise<readonly SourceImage[]> {
-    const images = this.manifest.images.map(({ root, names, absent }) => ({ root, names: names.map(parseReference), absent }))
+    const images = this.#images()
     if (this.#ref === undefined) return images
     const entries = images.flatMap(({ root, names, absent }) =>
       (names.length > 0 ? names : [undefined]).map(name => ({ root, name, absent })))
     return [selectImage(entries, this.#ref, this.#path)]
+  }
+
+  async referrers(manifest: Descriptor, options?: FetchOptions): Promise<readonly SourceImage[]> {
+    return await referrersAmong(this, this.#images(), manifest, options)
   }
 
   async has(blob: Descriptor): Promise<boolean> {
@@ -81,6 +86,10 @@ class Reader implements BundleReader {
 
   read(path: string, options?: FetchOptions): Bytes {
     return this.#files.read(path, options)
+  }
+
+  #images(): readonly SourceImage[] {
+    return this.manifest.images.map(({ root, names, absent }) => ({ root, names: names.map(parseReference), absent }))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

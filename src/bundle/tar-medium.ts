@@ -100,6 +100,20 @@ class TarMedium implements BundleMedium {
     await this.#close(blob.digest, header, place, blob.size)
   }
 
+  async putFile(path: string, file: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
+    await this.#inTurn(async () => {
+      const header = encodeHeader(this.#member(path, file.size))
+      const place = this.#end
+      try {
+        await writeBlob({ path: this.#partial, open: this.#file, offset: place + header.length, held: 0, direct: false }, file, bytes, { signal })
+        await this.#closeMember(header, place, file.size)
+      } catch (error) {
+        throw abortError(fileError(error, this.#path), signal)
+      }
+      this.#end += header.length + file.size + padding(file.size).length
+    })
+  }
+
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
     return await this.#inTurn(async () => {
       try {
@@ -204,12 +218,16 @@ class TarMedium implements BundleMedium {
   /** Header last: until then the blocks of the member are no member. */
   async #close(digest: Digest, header: Uint8Array, place: number, size: number): Promise<void> {
     try {
-      await writeAll(this.#file, padding(size), place + header.length + size)
-      await writeAll(this.#file, header, place)
+      await this.#closeMember(header, place, size)
     } catch (error) {
       throw fileError(error, this.#path)
     }
     this.#blobs.set(digest, size)
+  }
+
+  async #closeMember(header: Uint8Array, place: number, size: number): Promise<void> {
+    await writeAll(this.#file, padding(size), place + header.length + size)
+    await writeAll(this.#file, header, place)
   }
 
   async #write(path: string, documents: Documents, position: number): Promise<number> {

@@ -10,6 +10,8 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf, integrityOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { formatReference, type Reference } from '../oci/reference.js'
+import type { WaitOptions } from '../progress.js'
+import { carriedPath, describeFile, readFileBytes } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { openDirectoryMedium } from './directory-medium.js'
 import { DOCKER_FILE, encodeDockerManifest, encodeIndex, engineNames, type NamedImage, reserveHeads } from './heads.js'
@@ -35,8 +37,14 @@ export interface BundleWriter extends ImageDestination, BlobStage {
   /**
    * Says what will be written, before the first byte: `images` whole, and how many more are `unborn`, made here.
    * Leaves room for the heads and throws NO_SPACE when it would not fit, INVALID_ARGUMENT when two images share a name.
+   * `beside`: bytes of files that are added beside the images.
    */
-  plan(images: readonly NamedImage[], unborn: number): Promise<void>
+  plan(images: readonly NamedImage[], unborn: number, beside?: number): Promise<void>
+  /**
+   * Adds the file `source` as `files/PATH`. Throws INVALID_ARGUMENT for a path that some system cannot hold, or that is taken,
+   * FILE_NOT_FOUND, and SIZE_MISMATCH or DIGEST_MISMATCH for a file that changes meanwhile.
+   */
+  addFile(path: string, source: string, options?: WaitOptions): Promise<void>
   /** Blobs of images that will be written, all in one queue: each once, whatever images share it. */
   fill(wanted: readonly WantedBlob[], options?: FillOptions): Promise<void>
   /** Disposed unsealed, a directory keeps what came, for another run to go on with. */
@@ -71,6 +79,8 @@ class Writer implements BundleWriter {
   readonly #epoch: number | undefined
   readonly #images = new Map<Digest, NamedImage>()
   readonly #files = new Map<Digest, number>()
+  /** Files beside the images, by their path in the bundle. */
+  readonly #carried = new Map<string, Descriptor>()
   #keep = false
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
@@ -84,7 +94,7 @@ class Writer implements BundleWriter {
     return await this.#medium.spool()
   }
 
-  async plan(images: readonly NamedImage[], unborn: number): Promise<void> {
+  async plan(images: readonly NamedImage[], unborn: number, beside = 0): Promise<void> {
     if (this.#state !== 'fresh') {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
@@ -94,7 +104,7 @@ class Writer implements BundleWriter {
     await this.#medium.allot(blobs)
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
-    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + blobs.length * ROOM_PER_BLOB)
+    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + beside + blobs.length * ROOM_PER_BLOB)
     const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
     await checkSpace(this.#medium.where, needed, largest)
     this.#state = 'planned'
@@ -135,6 +145,15 @@ class Writer implements BundleWriter {
     await fill(this.#medium, wanted, { signal: this.#signal, ...options })
   }
 
+  async addFile(path: string, source: string, { signal = this.#signal, onProgress }: WaitOptions = {}): Promise<void> {
+    await this.#begin()
+    const place = carriedPath(path, [...this.#carried.keys()])
+    onProgress?.({ type: 'stage', stage: 'copy', subject: path })
+    const file = await describeFile(source, { signal })
+    await this.#medium.putFile(place, file, readFileBytes(source, { signal }), { signal })
+    this.#carried.set(place, file)
+  }
+
   keep(): void {
     this.#keep = true
   }
@@ -160,6 +179,10 @@ class Writer implements BundleWriter {
     for (const [digest, size] of this.#files) {
       sums.set(blobPath(digest), digest)
       sizes.set(blobPath(digest), size)
+    }
+    for (const [path, { digest, size }] of this.#carried) {
+      sums.set(path, digest)
+      sizes.set(path, size)
     }
     const manifest: BundleManifest = {
       schemaVersion: SCHEMA_VERSION,

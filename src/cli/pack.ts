@@ -7,23 +7,22 @@ import { StowageError } from '../errors.js'
 import { pack as packBundle, type PackResult } from '../pack.js'
 import { copyDocument, copyText } from './copy.js'
 import { familiarNames, shortDigest } from './image-names.js'
+import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
 import { count, formatSize, skippedText, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions, LayerOptions {
+interface Options extends GlobalOptions, ImageOptions, LayerOptions {
   readonly image: readonly string[]
   readonly output: string
   readonly tag: string | undefined
-  readonly host: string | undefined
-  readonly insecure: readonly string[]
 }
 
 export const pack: CommandModule<GlobalOptions, Options> = {
   command: 'pack <image..>',
   describe: 'Pack images into a bundle: a directory, or one .tar',
   builder: yargs =>
-    layerOptions(yargs)
+    imageOptions(layerOptions(yargs))
       .positional('image', {
         type: 'string',
         array: true,
@@ -45,20 +44,6 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         coerce: once('tag'),
         describe: 'Name of the image in the bundle; with one IMAGE only',
       })
-      .option('host', {
-        alias: 'H',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('host'),
-        describe: 'Docker Engine to read from (DOCKER_HOST)',
-      })
-      .option('insecure', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
-      })
       .example('$0 pack docker://registry.example/team/shop:2.3 -o site-a', 'One image of a registry')
       .example('$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a', 'One image of the engine, as a directory on a stick')
       .example(
@@ -69,20 +54,19 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         '$0 pack oci:./layout:v1 -o site-a -t shop:2.3',
         'From an OCI layout, under another name',
       ) as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ image, output, tag, host, insecure, ...options }) => {
+  handler: async ({ image, output, tag, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const [only, ...others] = image
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
-        const copied = await copy(only, output, { name: tag, host, insecure, layer, wim: { threads: layer.threads }, signal, onProgress })
+        const copied = await copy(only, output, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, signal, onProgress })
         report(copyDocument(copied), copyText(copied))
         return
       }
       const result = await packBundle(image, output, {
+        ...readImageOptions(options),
         names: tag === undefined ? undefined : [tag],
-        host,
-        insecure,
         layer,
         signal,
         onProgress,

@@ -64,16 +64,17 @@ class EngineDestination implements ImageDestination {
     const subject = tags[0] ? familiarReference(tags[0]) : image.root.digest
     try {
       const plan = planLoad(image, this.#store, subject)
+      const platforms = plan.platforms.map(({ config }) => config.platform)
       const total = sizeOf([...plan.documents.map(document => document.descriptor), ...plan.layers])
       if (await this.#holds(plan, { signal })) {
         await this.#giveNames(plan.id, tags, { signal })
         onProgress?.({ type: 'done', subject })
-        return { names: tags, id: plan.id, sent: 0, skipped: total }
+        return { names: tags, id: plan.id, sent: 0, skipped: total, platforms }
       }
       const sent = await this.#load({ plan, blobs, tags, subject, signal, onProgress })
       this.#chains?.push([...plan.main.config.diffIds])
       onProgress?.({ type: 'done', subject })
-      return { names: tags, id: plan.id, sent, skipped: total - sent }
+      return { names: tags, id: plan.id, sent, skipped: total - sent, platforms }
     } catch (error) {
       throw abortError(error, signal)
     }

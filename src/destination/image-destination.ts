@@ -2,6 +2,7 @@
 import type { BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import type { Loss } from '../layer/losses.js'
+import type { Platform } from '../oci/platform.js'
 import type { Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 
@@ -18,6 +19,8 @@ export interface WrittenImage {
   /** Bytes sent, and bytes left out because the destination had them. */
   readonly sent: number
   readonly skipped: number
+  /** Those of the image that it holds now, where it cannot hold all. */
+  readonly platforms?: readonly Platform[]
   /** What the destination has no place for, where it is one that loses something: a WIM. */
   readonly lost?: readonly Loss[]
 }

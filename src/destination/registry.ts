@@ -1,18 +1,21 @@
 /** A registry as destination: blobs first, then manifests, the tag last. Source: OCI distribution-spec, "Push". */
-import pMap from 'p-map'
 import type { BlobStore, Bytes } from '../blob/blob-store.js'
 import { type ImageContent, sizeOf } from '../blob/closure.js'
+import { wantedBlobs } from '../blob/fill.js'
+import { copyQueued } from '../blob/queue.js'
 import { verified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
-import type { Descriptor } from '../oci/descriptor.js'
 import { formatReference, type Reference } from '../oci/reference.js'
-import type { WaitOptions } from '../progress.js'
 import type { RegistryClient, RegistryOptions } from '../registry/client.js'
 import { Registries } from '../registry/registries.js'
-import type { ImageDestination, WrittenImage } from './image-destination.js'
+import type { ImageDestination, WriteOptions, WrittenImage } from './image-destination.js'
 
-/** Blobs on their way at a time, the biggest first. */
-const AT_ONCE = 4
+type Count = (kind: 'sent' | 'skipped', bytes: number) => void
+
+interface Writing {
+  readonly signal: AbortSignal | undefined
+  readonly count: Count
+}
 
 /** Opens the registries that the names of images are in, as they are needed. */
 export function openRegistryDestination(options: RegistryOptions | { readonly registries: Registries } = {}): ImageDestination {
@@ -33,7 +36,7 @@ class RegistryDestination implements ImageDestination {
   }
 
   async write(
-    image: ImageContent, blobs: BlobStore, names: readonly Reference[], { signal, onProgress }: WaitOptions = {},
+    image: ImageContent, blobs: BlobStore, names: readonly Reference[], { signal, onProgress, jobs }: WriteOptions = {},
   ): Promise<WrittenImage> {
     const [first] = names
     if (!first) throw new StowageError('INVALID_ARGUMENT', `the image ${image.root.digest} has no name, and a registry needs one`)
@@ -41,52 +44,65 @@ class RegistryDestination implements ImageDestination {
     const subject = formatReference(first)
     const total = sizeOf(image) * places.size
     let [sent, skipped] = [0, 0]
-    const count = (kind: 'sent' | 'skipped', bytes: number): void => {
+    const count: Count = (kind, bytes) => {
       if (kind === 'sent') sent += bytes
       else skipped += bytes
       onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
     }
     onProgress?.({ type: 'stage', stage: 'copy', subject })
-    for (const [place, name] of places) {
-      const client = await this.#registries.get(name.domain)
+    for (const [place, { domain, path }] of places) {
       const tags = names.flatMap(other => (`${other.domain}/${other.path}` === place && other.tag !== undefined ? [other.tag] : []))
-      await this.#writeTo(client, name, tags, image, blobs, count, signal)
+      const client = await this.#registries.get(domain)
+      await this.#writeBlobs(client, path, image, blobs, { jobs, signal, count })
+      await this.#writeManifests(client, path, tags, image, { signal, count })
     }
     onProgress?.({ type: 'done', subject })
     return { names, id: image.root.digest, sent, skipped }
   }
 
-  /** Manifests come after all they name, as registries want it, and tags after everything. */
-  async #writeTo(
-    client: RegistryClient, { domain, path }: Reference, tags: readonly string[], image: ImageContent, blobs: BlobStore,
-    count: (kind: 'sent' | 'skipped', bytes: number) => void, signal: AbortSignal | undefined,
+  /** All but manifests, each where it is not there yet: mounted from where we know it to be, else uploaded. */
+  async #writeBlobs(
+    client: RegistryClient, path: string, image: ImageContent, blobs: BlobStore, { jobs, signal, count }: { jobs: number | undefined } & Writing,
   ): Promise<void> {
-    const copy = async (blob: Descriptor, read: () => Bytes): Promise<void> => {
-      signal?.throwIfAborted()
-      const key = `${domain} ${blob.digest}`
-      if (await client.hasBlob(path, blob, { signal })) count('skipped', blob.size)
-      else {
-        const made = await client.putBlob(path, blob, () => verified(blob, read()), { signal, mountFrom: this.#known.get(key) })
-        count(made === 'mounted' ? 'skipped' : 'sent', blob.size)
+    const manifests = new Set(image.manifests.map(({ descriptor }) => descriptor.digest))
+    const wanted = wantedBlobs(image, blobs).filter(({ blob }) => !manifests.has(blob.digest))
+    await copyQueued(wanted.map(({ blob, store }) => ({
+      blob,
+      host: client.domain,
+      copy: async together => {
+        const key = `${client.domain} ${blob.digest}`
+        const known = this.#known.get(key)
+        if (known === path || (await client.hasBlob(path, blob, { signal: together }))) {
+          count('skipped', blob.size)
+        } else {
+          const read = (): Bytes => verified(blob, store.fetch(blob, { signal: together }))
+          const made = await client.putBlob(path, blob, read, { signal: together, mountFrom: known })
+          count(made === 'mounted' ? 'skipped' : 'sent', blob.size)
+        }
+        this.#known.set(key, path)
+      },
+    })), { jobs, signal })
+  }
+
+  /** Each after all it names, as registries want it, and tags after everything. */
+  async #writeManifests(client: RegistryClient, path: string, tags: readonly string[], image: ImageContent, { signal, count }: Writing): Promise<void> {
+    try {
+      for (const document of image.manifests) {
+        await client.putManifest(path, document.descriptor.digest, document, { signal })
+        count('sent', document.descriptor.size)
+        if (document.descriptor.digest !== image.root.digest) continue
+        for (const tag of tags) await client.putManifest(path, tag, document, { signal })
       }
-      this.#known.set(key, path)
-    }
-    const layers = [...image.layers].sort((a, b) => b.size - a.size)
-    await pMap(layers, async layer => await copy(layer, () => blobs.fetch(layer, { signal })), { concurrency: AT_ONCE })
-    for (const { descriptor, bytes } of image.configs) await copy(descriptor, () => once(bytes))
-    for (const document of image.manifests) {
-      await client.putManifest(path, document.descriptor.digest, document, { signal })
-      count('sent', document.descriptor.size)
-      if (document.descriptor.digest !== image.root.digest) continue
-      for (const tag of tags) await client.putManifest(path, tag, document, { signal })
+    } catch (error) {
+      if (image.absent.length === 0 || !(error instanceof StowageError) || error.code !== 'REGISTRY_REFUSED') throw error
+      throw new StowageError(error.code, error.message, {
+        hint: `${image.absent.length} of the manifests that its index names are left out, which not every registry takes: copy it with all its platforms, or with one.`,
+        cause: error,
+      })
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#own?.[Symbol.asyncDispose]()
   }
-}
-
-async function* once(bytes: Uint8Array): Bytes {
-  yield bytes
 }

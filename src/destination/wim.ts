@@ -59,7 +59,7 @@ async function write(
     }
   })
   const sent = manifest.layers.reduce((sum, { size }) => sum + size, 0)
-  return { names, id: image.root.digest, sent, skipped: sizeOf(image) - sent, lost }
+  return { names, id: image.root.digest, sent, skipped: sizeOf(image) - sent, platforms: [config.platform], lost }
 }
 
 async function drain(bytes: Bytes): Promise<void> {
@@ -76,6 +76,6 @@ function choosePlatform({ platforms }: ImageContent, subject: string): PlatformI
   throw new StowageError(
     'INVALID_ARGUMENT',
     platforms.length === 0 ? `${subject} is no image that runs` : `${subject} is ${platforms.length} images, and a WIM is made of one`,
-    platforms.length === 0 ? {} : { hint: `Name one by its digest: ${list}.` },
+    platforms.length === 0 ? {} : { hint: `Name one with --platform, or by its digest: ${list}.` },
   )
 }

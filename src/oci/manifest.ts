@@ -9,13 +9,17 @@ export interface ImageManifest {
   readonly mediaType: string
   readonly config: Descriptor
   readonly layers: readonly Descriptor[]
+  /** What it is about, where it is a signature, an SBOM or the like. */
   readonly subject?: Descriptor
+  readonly artifactType?: string
 }
 
 export interface ImageIndex {
   readonly type: 'index'
   readonly mediaType: string
   readonly manifests: readonly Descriptor[]
+  readonly subject?: Descriptor
+  readonly artifactType?: string
 }
 
 /** The largest manifest or index we read, in bytes: the distribution-spec's 4 MiB, with room for older tools. */
@@ -32,9 +36,13 @@ export function parseManifest(bytes: Uint8Array, where: string, mediaType?: stri
     throw new StowageError('INVALID_MANIFEST', `${where}.mediaType: expected ${mediaType}, as its descriptor says, but found ${own}`)
   }
   const type = own ?? mediaType ?? (object['manifests'] === undefined ? OCI_MANIFEST : OCI_INDEX)
+  const about = {
+    ...(object['subject'] ? { subject: parseDescriptor(object['subject'], `${where}.subject`) } : {}),
+    ...(typeof object['artifactType'] === 'string' ? { artifactType: object['artifactType'] } : {}),
+  }
   if (isIndex(type)) {
     const manifests = array(object, 'manifests', where).map((item, n) => parseDescriptor(item, `${where}.manifests[${n}]`))
-    return { type: 'index', mediaType: type, manifests }
+    return { type: 'index', mediaType: type, manifests, ...about }
   }
   if (!isManifest(type)) {
     throw new StowageError('INVALID_MANIFEST', `${where}.mediaType: ${type} is neither an image manifest nor an index`)
@@ -44,6 +52,6 @@ export function parseManifest(bytes: Uint8Array, where: string, mediaType?: stri
     mediaType: type,
     config: parseDescriptor(object['config'], `${where}.config`),
     layers: optionalArray(object, 'layers', where).map((item, n) => parseDescriptor(item, `${where}.layers[${n}]`)),
-    ...(object['subject'] ? { subject: parseDescriptor(object['subject'], `${where}.subject`) } : {}),
+    ...about,
   }
 }

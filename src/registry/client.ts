@@ -1,9 +1,10 @@
 /** What a registry can be asked, as the OCI distribution-spec has it. */
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
-import type { Descriptor } from '../oci/descriptor.js'
-import { digestOf, isDigest } from '../oci/digest.js'
-import { MANIFEST_LIMIT } from '../oci/manifest.js'
+import { type Descriptor, describe } from '../oci/descriptor.js'
+import { type Digest, digestOf, hexOf, isDigest } from '../oci/digest.js'
+import { parseJson, record } from '../oci/json.js'
+import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { DOCKER_INDEX, DOCKER_MANIFEST, isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from '../oci/media-type.js'
 import { abandon, backoff, type ConnectionOptions, drain, pause, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
 import { type CredentialsOptions, findCredential } from './credentials.js'
@@ -22,6 +23,14 @@ export interface FoundManifest {
   readonly descriptor: Descriptor
   readonly bytes: Uint8Array
 }
+
+interface PartOptions extends FetchOptions {
+  /** The first byte that is wanted. */
+  readonly offset?: number | undefined
+}
+
+/** One request for a blob with these headers, for much of it or little. */
+type Ask = (headers: Readonly<Record<string, string>>, large: boolean) => Promise<RegistryResponse>
 
 /** In this order: Docker's registry gives the first that it can. */
 const ACCEPTED = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST].join(', ')
@@ -97,22 +106,37 @@ export class RegistryClient implements AsyncDisposable {
    * signed ones do not last. Nothing is checked but how many come. Throws BLOB_MISSING, SIZE_MISMATCH, REGISTRY_REFUSED,
    * REGISTRY_UNREACHABLE after some tries that brought nothing.
    */
-  async *blob(repository: string, blob: Descriptor, { signal, offset = 0, transient }: FetchOptions & { readonly offset?: number } = {}): Bytes {
+  async *blob(repository: string, blob: Descriptor, options: PartOptions = {}): Bytes {
+    const path = `/blobs/${blob.digest}`
+    const where = `${this.domain}/${repository}`
+    yield* this.#resumed(blob, where, options, async (headers, large) => await this.#pull('GET', repository, path, headers, { ...options, large }))
+  }
+
+  /** The same from `url`, one of those that a foreign layer says it can be had at. What is for the registry is not shown there. */
+  async *external(url: string, blob: Descriptor, options: PartOptions = {}): Bytes {
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('REGISTRY_PROTOCOL', `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is no address of the web`)
+    const { signal, transient } = options
+    yield* this.#resumed(blob, new URL(url).host, options, async (headers, large) => await this.#connection.request({
+      method: 'GET', target: url, repository: '', scopes: [], headers, signal, large, transient, anonymous: true,
+    }))
+  }
+
+  async *#resumed(blob: Descriptor, where: string, { signal, offset = 0 }: PartOptions, ask: Ask): Bytes {
     let at = offset
     for (let barren = 0; at < blob.size || blob.size === 0; barren += 1) {
       const from = at
       try {
-        for await (const piece of this.#part(repository, blob, at, { signal, transient })) {
+        for await (const piece of this.#part(blob, where, at, ask)) {
           at += piece.length
           yield piece
         }
         if (at >= blob.size) return
       } catch (error) {
         if (signal?.aborted) throw abortError(error, signal)
-        if (error instanceof StowageError || (at === from && barren >= BARREN_TRIES)) throw this.#broken(error, blob, at)
+        if (error instanceof StowageError || (at === from && barren >= BARREN_TRIES)) throw this.#broken(error, where, blob, at)
       }
       if (at > from) barren = 0
-      else if (barren >= BARREN_TRIES) throw this.#broken(undefined, blob, at)
+      else if (barren >= BARREN_TRIES) throw this.#broken(undefined, where, blob, at)
       await pause(backoff(barren, this.#backoff), signal)
     }
   }
@@ -122,9 +146,37 @@ export class RegistryClient implements AsyncDisposable {
     return await uploadBlob(this.#connection, repository, blob, read, { ...options, firstWait: this.#backoff })
   }
 
-  /** Puts a manifest there under a tag or its digest; {@link putManifest}. */
+  /**
+   * Puts a manifest there under a tag or its digest; {@link putManifest}. Where it is about another (`subject`) and the registry
+   * keeps no list of such, the list is kept under the tag that the distribution-spec names.
+   */
   async putManifest(repository: string, reference: string, manifest: FoundManifest, options: CallOptions = {}): Promise<void> {
-    await putManifest(this.#connection, repository, reference, manifest.descriptor, manifest.bytes, options)
+    const { listed } = await putManifest(this.#connection, repository, reference, manifest.descriptor, manifest.bytes, options)
+    const { digest, mediaType } = manifest.descriptor
+    const { subject } = parseManifest(manifest.bytes, digest, mediaType)
+    if (subject && !listed) await this.#listReferrer(repository, subject.digest, manifest, options)
+  }
+
+  /**
+   * Manifests that are about the manifest `digest`: what the registry lists, or, where it keeps no such list, what stands under
+   * the tag of the distribution-spec for it. Those of no known digest are left out by whoever reads them.
+   */
+  async referrers(repository: string, digest: Digest, options: CallOptions = {}): Promise<readonly Descriptor[]> {
+    const found: Descriptor[] = []
+    let next: string | undefined = `/v2/${repository}/referrers/${digest}`
+    for (let page = 0; next !== undefined && page < MOST_PAGES; page += 1) {
+      const answer: RegistryResponse = await this.#ask(next, repository, { accept: OCI_INDEX }, options)
+      if (answer.status !== 200 || mediaTypeOf(answer.header('content-type') ?? '') !== OCI_INDEX) {
+        // Registries from before the list answer with many a status, and some with a page for people
+        await drain(answer)
+        return page === 0 ? await this.#taggedReferrers(repository, digest, options) : found
+      }
+      const more = nextOf(answer)
+      found.push(...indexOf(await readAll(answer, MANIFEST_LIMIT), `${this.domain}${next}`))
+      const address: URL | undefined = more === undefined ? undefined : this.#connection.resolve(answer, more)
+      next = address && `${address.pathname}${address.search}`
+    }
+    return found
   }
 
   /** All tags of a repository, as the registry sorts them. Throws IMAGE_NOT_FOUND where there is no such repository. */
@@ -148,10 +200,34 @@ export class RegistryClient implements AsyncDisposable {
     return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal, large, transient })
   }
 
-  async *#part(repository: string, blob: Descriptor, at: number, options: FetchOptions): Bytes {
-    const range = at > 0 ? { range: `bytes=${at}-` } : {}
-    const answer = await this.#pull('GET', repository, `/blobs/${blob.digest}`, range, { ...options, large: blob.size - at > LARGE })
-    const where = `${this.domain}/${repository}`
+  async #ask(target: string, repository: string, headers: Readonly<Record<string, string>>, { signal }: CallOptions): Promise<RegistryResponse> {
+    return await this.#connection.request({ method: 'GET', target, repository, scopes: [`repository:${repository}:pull`], headers, signal })
+  }
+
+  async #taggedReferrers(repository: string, digest: Digest, options: CallOptions): Promise<readonly Descriptor[]> {
+    const tag = referrersTag(digest)
+    try {
+      const { bytes, descriptor } = await this.manifest(repository, tag, options)
+      return isIndex(descriptor.mediaType) ? indexOf(bytes, `${this.domain}/${repository}:${tag}`) : []
+    } catch (error) {
+      if (error instanceof StowageError && error.code === 'IMAGE_NOT_FOUND') return []
+      throw error
+    }
+  }
+
+  async #listReferrer(repository: string, subject: Digest, { descriptor, bytes }: FoundManifest, options: CallOptions): Promise<void> {
+    const before = await this.#taggedReferrers(repository, subject, options)
+    if (before.some(({ digest }) => digest === descriptor.digest)) return
+    const own = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
+    const artifactType = own.artifactType ?? (own.type === 'manifest' ? own.config.mediaType : undefined)
+    const { annotations } = record(parseJson(bytes, descriptor.digest), descriptor.digest)
+    const entry = { ...descriptor, ...(artifactType === undefined ? {} : { artifactType }), ...(annotations ? { annotations } : {}) }
+    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...before, entry] }))
+    await putManifest(this.#connection, repository, referrersTag(subject), describe(OCI_INDEX, index), index, options)
+  }
+
+  async *#part(blob: Descriptor, where: string, at: number, ask: Ask): Bytes {
+    const answer = await ask(at > 0 ? { range: `bytes=${at}-` } : {}, blob.size - at > LARGE)
     if (answer.status === 404) {
       await drain(answer)
       throw new StowageError('BLOB_MISSING', `${where} does not have ${blob.digest}`)
@@ -184,7 +260,7 @@ export class RegistryClient implements AsyncDisposable {
       const answer: RegistryResponse = await this.#connection.request({ method: 'GET', target: next, repository, scopes: [scope], signal })
       if (answer.status === 404) throw await this.#notFound(repository, undefined, answer)
       if (answer.status !== 200) throw await this.#connection.refusal(answer, `listing ${field} of ${this.domain}${repository === '' ? '' : `/${repository}`}`)
-      const more = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
+      const more = nextOf(answer)
       yield* namesOf(await this.#connection.text(answer, MANIFEST_LIMIT), field)
       const address: URL | undefined = more === undefined ? undefined : this.#connection.resolve(answer, more)
       next = address && `${address.pathname}${address.search}` // always of this registry, whatever it says
@@ -216,10 +292,10 @@ export class RegistryClient implements AsyncDisposable {
     return said
   }
 
-  #broken(error: unknown, blob: Descriptor, at: number): unknown {
+  #broken(error: unknown, where: string, blob: Descriptor, at: number): unknown {
     if (error instanceof StowageError) return error
     const cause = error instanceof Error ? `: ${error.message || (systemCode(error) ?? '')}` : ''
-    return new StowageError('REGISTRY_UNREACHABLE', `${this.domain} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${BARREN_TRIES + 1} tries${cause}`, {
+    return new StowageError('REGISTRY_UNREACHABLE', `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${BARREN_TRIES + 1} tries${cause}`, {
       hint: 'Run the command again: what is there already is not fetched again.', cause: error,
     })
   }
@@ -236,4 +312,18 @@ function namesOf(text: string, field: string): readonly string[] {
   } catch (error) {
     throw new StowageError('REGISTRY_PROTOCOL', `the list of ${field} is not JSON`, { cause: error })
   }
+}
+
+/** The tag under which the distribution-spec keeps what is about a manifest, where a registry does not list it by itself. */
+function referrersTag(digest: Digest): string {
+  return `sha256-${hexOf(digest)}`
+}
+
+function nextOf(answer: RegistryResponse): string | undefined {
+  return /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
+}
+
+function indexOf(bytes: Uint8Array, where: string): readonly Descriptor[] {
+  const parsed = parseManifest(bytes, where, OCI_INDEX)
+  return parsed.type === 'index' ? parsed.manifests : []
 }

@@ -38,6 +38,8 @@ export interface RegistryRequest {
   readonly retries?: number | undefined
   /** A GET of much: over a connection of its own, where no proxy stands between. */
   readonly large?: boolean | undefined
+  /** Nobody is asked who we are, and nobody is told: for addresses that are not the registry's. */
+  readonly anonymous?: boolean | undefined
   /** Of a large one: pieces may be overwritten once the next is asked for. */
   readonly transient?: boolean | undefined
 }
@@ -95,6 +97,7 @@ export class RegistryConnection implements AsyncDisposable {
    * Throws UNAUTHORIZED, REGISTRY_UNREACHABLE, REGISTRY_REFUSED, REGISTRY_PROTOCOL, ABORTED.
    */
   async request(request: RegistryRequest): Promise<RegistryResponse> {
+    if (request.anonymous) return await this.#withRetries(request, undefined)
     let refused: string | undefined
     for (let round = 0; ; round += 1) {
       const authorization = round === 0 ? await this.#tokens.current(request.scopes) : refused

@@ -54,11 +54,14 @@ export async function uploadBlob(
   }
 }
 
-/** Gives `bytes` the name `reference`, a tag or its digest. Throws DIGEST_MISMATCH where the registry says it got something else. */
+/**
+ * Gives `bytes` the name `reference`, a tag or its digest; `listed`: the registry says that it lists it with what it is about.
+ * Throws DIGEST_MISMATCH where the registry says it got something else.
+ */
 export async function putManifest(
   connection: RegistryConnection, repository: string, reference: string, { mediaType, digest }: Descriptor, bytes: Uint8Array,
   { signal }: UploadOptions = {},
-): Promise<void> {
+): Promise<{ readonly listed: boolean }> {
   const answer = await connection.request({
     method: 'PUT', target: `/v2/${repository}/manifests/${reference}`, repository, scopes: scopesOf(repository),
     headers: { 'content-type': mediaType, 'content-length': String(bytes.length) }, body: () => Buffer.from(bytes), signal,
@@ -70,6 +73,7 @@ export async function putManifest(
   if (isDigest(said) && said !== digest) {
     throw new StowageError('DIGEST_MISMATCH', `${where}: wrote the manifest ${digest} but the registry has ${said}`)
   }
+  return { listed: answer.header('oci-subject') !== undefined }
 }
 
 async function begin(

@@ -20,4 +20,9 @@ export interface ImageSource extends BlobStore, AsyncDisposable {
    * Throws IMAGE_NOT_FOUND, naming what is there.
    */
   images(options?: FetchOptions): Promise<readonly SourceImage[]>
+  /**
+   * What is about the manifest or index that `manifest` names: signatures, SBOMs, attestations, each an image of its own, found
+   * by `subject` or by the tags that cosign gives. Places that cannot tell do not have it.
+   */
+  referrers?(manifest: Descriptor, options?: FetchOptions): Promise<readonly SourceImage[]>
 }

@@ -7,7 +7,8 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { absentOf, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex, REF_NAME_ANNOTATION } from '../oci/layout.js'
 import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import type { ImageSource } from './image-source.js'
-import { type NamedEntry, onlyImage, selectImage } from './selection.js'
+import { referrersAmong } from './referrers.js'
+import { groupByRoot, type NamedEntry, onlyImage, selectImage } from './selection.js'
 
 /**
  * Opens the layout `directory`. With `ref`, its image is the one of that tag, name or digest; without, the only one.
@@ -16,7 +17,8 @@ import { type NamedEntry, onlyImage, selectImage } from './selection.js'
 export async function openLayoutSource(directory: string, ref?: string): Promise<ImageSource> {
   const entries = (await readLayoutIndex(directory)).map(named)
   const blobs = new BlobDirectory(directory)
-  return {
+  const source: ImageSource = {
+    referrers: async (manifest, options) => await referrersAmong(source, groupByRoot(entries), manifest, options),
     async images() {
       return [ref === undefined ? onlyImage(entries, directory) : selectImage(entries, ref, directory)]
     },
@@ -24,6 +26,7 @@ export async function openLayoutSource(directory: string, ref?: string): Promise
     fetch: (blob, options) => blobs.fetch(blob, options),
     async [Symbol.asyncDispose]() {},
   }
+  return source
 }
 
 /** The entries of `directory`'s index.json. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST. */

@@ -2,11 +2,12 @@
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { isIndex, isManifest } from '../oci/media-type.js'
+import { isForeignLayer, isIndex, isManifest } from '../oci/media-type.js'
 import { parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
 import type { RegistryClient, RegistryOptions } from '../registry/client.js'
 import { Registries } from '../registry/registries.js'
 import type { ImageSource, SourceImage } from './image-source.js'
+import { cosignTags } from './referrers.js'
 
 /**
  * Opens the image `name` in its registry. With a tag and a digest the digest says which image it is, and the tag is its name,
@@ -46,7 +47,21 @@ class RegistrySource implements ImageSource {
     const { path } = this.#reference
     if (this.#manifests.has(blob.digest)) return true
     if (isManifestType(blob)) return (await this.#client.headManifest(path, blob.digest)) !== undefined
-    return await this.#client.hasBlob(path, blob)
+    return (await this.#client.hasBlob(path, blob)) || (isForeignLayer(blob.mediaType) && (blob.urls ?? []).length > 0)
+  }
+
+  async referrers({ digest }: Descriptor, options: FetchOptions = {}): Promise<readonly SourceImage[]> {
+    const { domain, path } = this.#reference
+    const found: SourceImage[] = []
+    for (const root of await this.#client.referrers(path, digest, options)) {
+      const { mediaType, digest: own, size } = root
+      found.push({ root: { mediaType, digest: own, size }, names: [{ domain, path, digest: own }] })
+    }
+    for (const tag of cosignTags(digest)) {
+      const root = await this.#client.headManifest(path, tag, options)
+      if (root) found.push({ root, names: [{ domain, path, tag }] })
+    }
+    return found
   }
 
   async *fetch(blob: Descriptor, options: FetchOptions = {}): Bytes {
@@ -57,7 +72,29 @@ class RegistrySource implements ImageSource {
   }
 
   async *fetchFrom(blob: Descriptor, offset: number, options: FetchOptions = {}): Bytes {
-    yield* this.#client.blob(this.#reference.path, blob, { ...options, offset })
+    try {
+      return yield* this.#client.blob(this.#reference.path, blob, { ...options, offset })
+    } catch (error) {
+      const [url, ...others] = isForeignLayer(blob.mediaType) ? (blob.urls ?? []) : []
+      if (url === undefined || !(error instanceof StowageError) || error.code !== 'BLOB_MISSING') throw error
+      yield* this.#fromElsewhere([url, ...others], blob, offset, options)
+    }
+  }
+
+  /** A foreign layer from the first of its addresses that has it. */
+  async *#fromElsewhere(urls: readonly string[], blob: Descriptor, offset: number, options: FetchOptions): Bytes {
+    let at = offset
+    for (const [n, url] of urls.entries()) {
+      try {
+        for await (const piece of this.#client.external(url, blob, { ...options, offset: at })) {
+          at += piece.length
+          yield piece
+        }
+        return
+      } catch (error) {
+        if (options.signal?.aborted || n === urls.length - 1) throw error
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

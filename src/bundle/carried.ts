@@ -1,0 +1,66 @@
+/** Files that a bundle carries beside its images, below `files/`: where they may stand, and what they are. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { abortError, fileError, StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { digestFromHex } from '../oci/digest.js'
+import { FILES } from './directory-medium.js'
+import { isBundlePath } from './manifest.js'
+
+const PIECE = 1024 * 1024
+/** Names that Windows keeps for devices, whatever their ending. */
+const DEVICE = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i
+
+/**
+ * Where a file goes that is to be carried as `path`: a name that every file system of a medium can hold, and that is not among
+ * `taken`. Throws INVALID_ARGUMENT.
+ */
+export function carriedPath(path: string, taken: readonly string[]): string {
+  const place = `${FILES}/${path}`
+  const bad = path.split('/').find(part => /[<>:"|?*\x00-\x1f]/.test(part) || /[. ]$/.test(part) || DEVICE.test(part) || part.length > 200)
+  if (!isBundlePath(place) || bad !== undefined || path.length > 1000) {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(path)} is no path to carry a file under`, {
+      hint: 'Write names with "/" between them, without what FAT or Windows cannot hold: < > : " | ? * \\, a dot or a space at the end.',
+    })
+  }
+  const other = taken.find(known => clash(known, place))
+  if (other !== undefined) {
+    throw new StowageError('INVALID_ARGUMENT', `two files would be carried as ${other} and ${place}, which are one to FAT or Windows`, {
+      hint: 'Name one of them otherwise.',
+    })
+  }
+  return place
+}
+
+/** Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is no file, ABORTED. */
+export async function describeFile(source: string, { signal }: FetchOptions = {}): Promise<Descriptor> {
+  try {
+    const found = await stat(source)
+    if (!found.isFile()) throw new StowageError('INVALID_ARGUMENT', `${source} is no file, and only files are carried`)
+    const hash = createHash('sha256')
+    let size = 0
+    for await (const piece of readFileBytes(source, { signal })) {
+      hash.update(piece)
+      size += piece.length
+    }
+    return { mediaType: 'application/octet-stream', digest: digestFromHex(hash.digest('hex')), size }
+  } catch (error) {
+    throw abortError(fileError(error, source), signal)
+  }
+}
+
+export async function* readFileBytes(source: string, { signal }: FetchOptions = {}): Bytes {
+  try {
+    yield* createReadStream(source, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
+  } catch (error) {
+    throw abortError(fileError(error, source), signal)
+  }
+}
+
+/** The same name, or one the directory of the other, whatever the letters' case. */
+function clash(one: string, other: string): boolean {
+  const [a, b] = [one.toLowerCase(), other.toLowerCase()]
+  return a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`)
+}

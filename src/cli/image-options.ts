@@ -1,0 +1,59 @@
+/** The options of commands that carry images: from where, which of their platforms, and with what beside them. */
+import type { Argv } from 'yargs'
+import { StowageError } from '../errors.js'
+import { once } from './session.js'
+
+export interface ImageOptions {
+  readonly host: string | undefined
+  readonly insecure: readonly string[]
+  readonly platform: readonly string[]
+  readonly 'all-platforms': boolean
+  readonly referrers: boolean
+  readonly 'foreign-layers': 'keep' | 'plain'
+  readonly jobs: number | undefined
+}
+
+const MOST_JOBS = 64
+
+/** What they come to for the library. */
+export interface ImageSettings {
+  readonly host: string | undefined
+  readonly insecure: readonly string[]
+  readonly platforms: readonly string[]
+  readonly referrers: boolean
+  readonly foreignLayers: 'keep' | 'plain'
+  readonly jobs: number | undefined
+}
+
+export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
+  return yargs
+    .option('platform', {
+      type: 'string', array: true, nargs: 1, requiresArg: true, default: [],
+      describe: 'Of an image for several platforms only this one, os[/arch[/variant]][:os.version]; may be given again',
+    })
+    .option('all-platforms', { type: 'boolean', default: false, describe: 'Every platform, which is what happens anyway where none is named' })
+    .option('referrers', {
+      type: 'boolean', default: false, describe: 'Take along what is about the image: signatures, SBOMs and attestations, of cosign too',
+    })
+    .option('foreign-layers', {
+      choices: ['keep', 'plain'] as const, default: 'keep' as const, requiresArg: true,
+      describe: 'Layers that may not be handed on, by their type: keep it, or make them plain, which is another digest',
+    })
+    .option('jobs', { alias: 'j', type: 'number', requiresArg: true, describe: 'Blobs under way at a time, 6 when left out' })
+    .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine (DOCKER_HOST)' })
+    .option('insecure', {
+      type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+    }) as unknown as Argv<T> // yargs does not type coerce
+}
+
+/** Throws INVALID_ARGUMENT. */
+export function readImageOptions(options: ImageOptions): ImageSettings {
+  const { host, insecure, platform, referrers, jobs } = options
+  if (options['all-platforms'] && platform.length > 0) {
+    throw new StowageError('INVALID_ARGUMENT', `--all-platforms and --platform ${platform[0]} were both given`, { hint: 'Leave one of them out.' })
+  }
+  if (jobs !== undefined && (!Number.isInteger(jobs) || jobs < 1 || jobs > MOST_JOBS)) {
+    throw new StowageError('INVALID_ARGUMENT', `--jobs: expected a whole number from 1 to ${MOST_JOBS} but found ${jobs}`)
+  }
+  return { host, insecure, platforms: platform, referrers, foreignLayers: options['foreign-layers'], jobs }
+}

@@ -1,0 +1,68 @@
+/** What is about an image: signatures, SBOMs, attestations. Sources: OCI distribution-spec, "Listing Referrers"; cosign's tags. */
+import type { FetchOptions } from '../blob/blob-store.js'
+import type { ImageContent } from '../blob/closure.js'
+import { readVerified } from '../blob/verified.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type Digest, hexOf } from '../oci/digest.js'
+import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
+import { isIndex, isManifest } from '../oci/media-type.js'
+import { formatReference, type Reference } from '../oci/reference.js'
+import type { ImageSource, SourceImage } from './image-source.js'
+
+/** A signature may be signed, and an SBOM too; what is about that is told, but no further. */
+const DEPTH_LIMIT = 3
+
+/** The tags under which cosign keeps what is about the manifest `digest`. */
+export function cosignTags(digest: Digest): readonly string[] {
+  return ['sig', 'att', 'sbom'].map(kind => `sha256-${hexOf(digest)}.${kind}`)
+}
+
+/**
+ * All that is about `image` and its manifests in `source`, and what is about that, each once: empty where the place cannot tell.
+ * An image that is copied under other names takes it along: `names` are those, and what is about it gets its repository.
+ */
+export async function findReferrers(
+  source: ImageSource, image: ImageContent, names: readonly Reference[], options: FetchOptions = {},
+): Promise<readonly SourceImage[]> {
+  const found = new Map<string, SourceImage>()
+  let wave: readonly Descriptor[] = image.manifests.map(({ descriptor }) => descriptor)
+  for (let depth = 0; source.referrers && wave.length > 0 && depth < DEPTH_LIMIT; depth += 1) {
+    const next: Descriptor[] = []
+    for (const manifest of wave) {
+      for (const referrer of await source.referrers(manifest, options)) {
+        const key = `${referrer.root.digest} ${referrer.names.map(formatReference).join(' ')}`
+        if (!found.has(key)) next.push(referrer.root)
+        found.set(key, referrer)
+      }
+    }
+    wave = next
+  }
+  return [...found.values()].map(({ root, names: own, absent }) => ({ root, names: inRepositories(own, names), absent }))
+}
+
+/** Those of `entries` that are about `manifest`, for a place that lists its images. */
+export async function referrersAmong(
+  source: ImageSource, entries: readonly SourceImage[], manifest: Descriptor, options: FetchOptions = {},
+): Promise<readonly SourceImage[]> {
+  const tags = new Set(cosignTags(manifest.digest))
+  const found: SourceImage[] = []
+  for (const entry of entries) {
+    const { root, names } = entry
+    const tagged = names.filter(({ tag }) => tag !== undefined && tags.has(tag))
+    if (tagged.length > 0) found.push({ ...entry, names: tagged })
+    else if (root.digest !== manifest.digest && (isIndex(root.mediaType) || isManifest(root.mediaType))) {
+      const bytes = await readVerified(root, source.fetch(root, options), MANIFEST_LIMIT)
+      if (parseManifest(bytes, root.digest, root.mediaType).subject?.digest === manifest.digest) found.push(entry)
+    }
+  }
+  return found
+}
+
+/** The repositories of `names` with the tags and digests of `own`. */
+function inRepositories(own: readonly Reference[], names: readonly Reference[]): readonly Reference[] {
+  const places = new Map(names.map(({ domain, path }) => [`${domain}/${path}`, { domain, path }]))
+  const moved = [...places.values()].flatMap(place => own.map(({ tag, digest }) => ({
+    ...place, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }),
+  })))
+  return moved.length > 0 ? moved : own
+}
