@@ -61,6 +61,8 @@ export interface CopyBetweenOptions extends WaitOptions {
   readonly foreignLayers?: 'keep' | 'plain' | undefined
   /** Blobs under way at a time. */
   readonly jobs?: number | undefined
+  /** What a person should know while it goes on, a sentence each: a registry that lets little more be asked of it. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
@@ -107,7 +109,7 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
       layer?.onWarning?.(warning)
     },
   }
-  await using registries = new Registries({ insecure })
+  await using registries = new Registries({ insecure, onLimit: options.onNotice })
   let opened: ImageDestination | undefined
   const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, registries, wim, signal, onProgress }))
   await using laidDown = new LaidDown(target, destination)

@@ -47,6 +47,8 @@ export interface PackOptions extends WaitOptions {
   readonly jobs?: number | undefined
   /** Files that are carried beside the images: `from` on this machine as `files/PATH` in the bundle. */
   readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
+  /** What a person should know while it goes on, a sentence each: a registry that lets little more be asked of it. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
   /** Engine address for `docker-daemon:` images. */
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
@@ -124,7 +126,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
     },
   }
   await using writer = await openBundleWriter(output, { signal, epoch })
-  await using registries = new Registries({ insecure })
+  await using registries = new Registries({ insecure, onLimit: options.onNotice })
   const opened: ImageSource[] = []
   try {
     const prepared = await prepare(requests, writer, { ...options, layer: making, registries, opened })

@@ -32,7 +32,7 @@ export const copy: CommandModule<GlobalOptions, Options> = {
   handler: async ({ source, destination, tag, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-      const copied = await copyBetween(source, destination, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, signal, onProgress })
+      const copied = await copyBetween(source, destination, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, onNotice: note, signal, onProgress })
       report(copyDocument(copied), copyText(copied))
     })
   },

@@ -60,7 +60,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
-        const copied = await copy(only, output, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, signal, onProgress })
+        const copied = await copy(only, output, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, onNotice: note, signal, onProgress })
         report(copyDocument(copied), copyText(copied))
         return
       }
@@ -68,6 +68,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         ...readImageOptions(options),
         names: tag === undefined ? undefined : [tag],
         layer,
+        onNotice: note,
         signal,
         onProgress,
       })

@@ -10,6 +10,7 @@ import type { Credential } from './credentials.js'
 import type { RegistryEndpoint } from './endpoint.js'
 import { directGet } from './direct-get.js'
 import { isLoopback, proxyFor } from './proxy.js'
+import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
 import { type Scope, type TokenRequest, Tokens } from './token.js'
 
 export interface ConnectionOptions {
@@ -22,6 +23,8 @@ export interface ConnectionOptions {
   readonly backoff?: number | undefined
   /** How long nothing may come, in milliseconds. */
   readonly silence?: number | undefined
+  /** Called once for each registry that says that little more may be asked of it, with a sentence. */
+  readonly onLimit?: ((sentence: string) => void) | undefined
 }
 
 export interface RegistryRequest {
@@ -84,6 +87,8 @@ export class RegistryConnection implements AsyncDisposable {
   readonly #dispatchers = new Map<string, Dispatcher>()
   readonly #credentials = new Map<string, Promise<Credential | undefined>>()
   #scheme: 'https' | 'http' | undefined
+  #limit: RateLimit | undefined
+  #limitTold = false
 
   constructor(endpoint: RegistryEndpoint, options: ConnectionOptions = {}) {
     this.endpoint = endpoint
@@ -102,6 +107,7 @@ export class RegistryConnection implements AsyncDisposable {
     for (let round = 0; ; round += 1) {
       const authorization = round === 0 ? await this.#tokens.current(request.scopes) : refused
       const answer = await this.#withRetries(request, authorization)
+      this.#noteLimit(answer)
       if (answer.status === 403) throw await this.#denied(request, answer)
       if (answer.status !== 401) return answer
       const challenges: readonly Challenge[] = parseChallenges(answer.header('www-authenticate'))
@@ -127,12 +133,20 @@ export class RegistryConnection implements AsyncDisposable {
   /** The error for an answer that is not what was asked for, with what it says of itself. */
   async refusal(answer: RegistryResponse, doing: string): Promise<StowageError> {
     const why = errorText(await this.text(answer).catch(() => ''))
-    const hint = answer.status === 429 ? 'It limits how much may be asked of it: wait, or log in.' : undefined
+    const left = this.#limit ? ` (${formatRateLimit(this.#limit)})` : ''
+    const hint = answer.status === 429 ? `It limits how much may be asked of it${left}: wait, or log in.` : undefined
     return new StowageError('REGISTRY_REFUSED', `${doing}: ${answer.url.host} answered with status ${answer.status}${why}`, { hint })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#dispatchers.values()].map(async dispatcher => await dispatcher.destroy()))
+  }
+
+  #noteLimit(answer: RegistryResponse): void {
+    this.#limit = parseRateLimit(name => answer.header(name)) ?? this.#limit
+    if (!this.#limit || this.#limitTold || !isLow(this.#limit)) return
+    this.#limitTold = true
+    this.#options.onLimit?.(`${this.endpoint.domain}: ${formatRateLimit(this.#limit)}`)
   }
 
   async #denied(request: RegistryRequest, answer: RegistryResponse): Promise<StowageError> {

@@ -3,6 +3,7 @@ import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
+import { uploadInChunks } from './chunked-upload.js'
 import { backoff, drain, pause, type RegistryConnection, type RegistryResponse } from './connection.js'
 
 export interface UploadOptions {
@@ -11,23 +12,31 @@ export interface UploadOptions {
   readonly mountFrom?: string | undefined
   /** Milliseconds before the second try. */
   readonly firstWait?: number | undefined
+  /** From this size on in pieces from the start, in bytes. */
+  readonly large?: number | undefined
 }
 
 /** Whole uploads of one blob before it is given up. */
 const TRIES = 4
+/** From here on a blob goes in pieces from the start, so that a connection that breaks costs one of them, in bytes. */
+const LARGE = 256 * 1024 * 1024
 
 /**
- * Puts `blob` into `repository`, whose bytes `read` gives, from the beginning whenever it is called. In one request, as every
- * registry takes it. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED, REGISTRY_UNREACHABLE; then the registry
+ * Puts `blob` into `repository`, whose bytes `read` gives, from the beginning whenever it is called: in one request, which every
+ * registry takes, or in pieces where it is large or one request was cut off or was too large. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED, REGISTRY_UNREACHABLE; then the registry
  * has no such blob.
  */
 export async function uploadBlob(
   connection: RegistryConnection, repository: string, blob: Descriptor, read: () => Bytes, options: UploadOptions = {},
 ): Promise<'mounted' | 'uploaded'> {
   const { signal, mountFrom, firstWait } = options
+  const scopes = scopesOf(repository)
+  let inPieces = blob.size >= (options.large ?? LARGE)
+  let takesPieces = true
   for (let attempt = 0; ; attempt += 1) {
     const begun = await begin(connection, repository, blob, attempt === 0 ? mountFrom : undefined, signal)
     if (begun === 'mounted') return begun
+    const { place, smallest } = begun
     let unreadable: { readonly error: unknown } | undefined
     async function* bytes(): Bytes {
       try {
@@ -38,18 +47,22 @@ export async function uploadBlob(
       }
     }
     try {
-      const answer = await finish(connection, repository, blob, begun, bytes, signal)
+      const answer = inPieces && takesPieces
+        ? await uploadInChunks({ connection, repository, scopes, place, smallest, signal, firstWait }, blob, bytes())
+        : await finish(connection, repository, blob, place, bytes, signal)
       await drain(answer)
       if (answer.status === 201 || answer.status === 204) return 'uploaded'
-      if (!worthAnother(answer.status) || attempt + 1 >= TRIES) {
+      if (!(worthAnother(answer.status) || (answer.status === 413 && !inPieces)) || attempt + 1 >= TRIES) {
         throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
       }
     } catch (error) {
       if (unreadable) throw unreadable.error
       if (signal?.aborted) throw abortError(error, signal)
-      const refused = error instanceof StowageError && error.code !== 'REGISTRY_UNREACHABLE'
+      if (error instanceof StowageError && error.code === 'UNSUPPORTED') takesPieces = false
+      const refused = error instanceof StowageError && !['REGISTRY_UNREACHABLE', 'UNSUPPORTED'].includes(error.code)
       if (refused || attempt + 1 >= TRIES) throw error
     }
+    inPieces = true
     await pause(backoff(attempt, firstWait), signal)
   }
 }
@@ -78,7 +91,7 @@ export async function putManifest(
 
 async function begin(
   connection: RegistryConnection, repository: string, blob: Descriptor, mountFrom: string | undefined, signal: AbortSignal | undefined,
-): Promise<'mounted' | URL> {
+): Promise<'mounted' | { readonly place: URL; readonly smallest: number }> {
   const mount = mountFrom === undefined ? '' : `?mount=${blob.digest}&from=${encodeURIComponent(mountFrom)}`
   const scopes = [...scopesOf(repository), ...(mountFrom === undefined ? [] : [`repository:${mountFrom}:pull`])]
   const headers = { 'content-length': '0' }
@@ -86,7 +99,9 @@ async function begin(
   const location = answer.header('location')
   await drain(answer)
   if (answer.status === 201 && mountFrom !== undefined) return 'mounted'
-  if (answer.status === 202 && location !== undefined) return connection.resolve(answer, location)
+  if (answer.status === 202 && location !== undefined) {
+    return { place: connection.resolve(answer, location), smallest: Number(answer.header('oci-chunk-min-length') ?? 0) || 0 }
+  }
   throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
 }
 

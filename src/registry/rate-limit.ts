@@ -1,0 +1,32 @@
+/** How much a registry still lets us ask, as Docker Hub says it in `ratelimit-limit` and `ratelimit-remaining`: `100;w=21600`. */
+
+export interface RateLimit {
+  readonly limit: number
+  readonly remaining: number
+  /** In seconds; undefined where it is not told. */
+  readonly window: number | undefined
+}
+
+/** What an answer says of it; undefined where it says nothing. */
+export function parseRateLimit(header: (name: string) => string | undefined): RateLimit | undefined {
+  const [limit, remaining] = [parse(header('ratelimit-limit')), parse(header('ratelimit-remaining'))]
+  if (!remaining) return undefined
+  return { limit: limit?.count ?? remaining.count, remaining: remaining.count, window: remaining.window ?? limit?.window }
+}
+
+/** `7 of 100 pulls in 6 hours are left`. */
+export function formatRateLimit({ limit, remaining, window }: RateLimit): string {
+  const hours = window === undefined ? undefined : window / 3600
+  const time = hours === undefined ? '' : hours >= 1 ? ` in ${Math.round(hours)} hours` : ` in ${Math.round(hours * 60)} minutes`
+  return `${remaining} of ${limit} pulls${time} are left`
+}
+
+/** Whether it is time to say so. */
+export function isLow({ limit, remaining }: RateLimit): boolean {
+  return remaining <= Math.max(limit / 10, 5)
+}
+
+function parse(text: string | undefined): { readonly count: number; readonly window: number | undefined } | undefined {
+  const [, count, window] = /^\s*(\d+)(?:\s*;\s*w=(\d+))?/.exec(text ?? '') ?? []
+  return count === undefined ? undefined : { count: Number(count), window: window === undefined ? undefined : Number(window) }
+}
