@@ -3,12 +3,12 @@ import { type ImageContent, readImage } from './blob/closure.js'
 import { type BundleReader, openBundleReader } from './bundle/reader.js'
 import type { BundleImage } from './bundle/manifest.js'
 import { copyContent } from './copy.js'
-import type { ImageDestination } from './destination/image-destination.js'
+import type { ImageDestination, WriteOptions } from './destination/image-destination.js'
 import { abortError, StowageError } from './errors.js'
 import type { Loss } from './layer/losses.js'
 import { blobPath } from './oci/layout.js'
 import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from './oci/platform.js'
-import { parseReference } from './oci/reference.js'
+import { formatReference, parseReference, type Reference } from './oci/reference.js'
 import { openDestination } from './open.js'
 import type { WaitOptions } from './progress.js'
 import { Registries } from './registry/registries.js'
@@ -16,8 +16,15 @@ import { formatLocation, parseLocation } from './source/location.js'
 import { selectImage } from './source/selection.js'
 
 export interface LoadOptions extends WaitOptions {
-  /** `docker-daemon:` (the default), `oci:DIR`, `oci:` for the default store, or `wim:FILE[#NAME]`, which takes one image. */
+  /**
+   * `docker-daemon:` (the default), `oci:DIR`, `oci:` for the default store, `docker://HOST[:PORT][/PREFIX]`, where every image
+   * gets its name behind that, or `wim:FILE[#NAME]`, which takes one image.
+   */
   readonly to?: string | undefined
+  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
+  readonly insecure?: readonly string[] | undefined
+  /** Blobs under way at a time. */
+  readonly jobs?: number | undefined
   /** Engine address; without it the engine that `docker` would speak to. */
   readonly host?: string | undefined
   /** Only images that have one of these, `os[/arch[/variant]][:os.version]`. */
@@ -40,6 +47,8 @@ export interface LoadedImage {
   readonly skipped: number
   /** What a WIM has no place for. */
   readonly lost?: readonly Loss[]
+  /** Why it was not tried, where it was not: it is no container image, and the destination holds nothing else. */
+  readonly leftOut?: string
   readonly error?: StowageError
 }
 
@@ -60,24 +69,26 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   const { to = 'docker-daemon:', host, platforms = [], names = [], signal, onProgress } = options
   const location = parseLocation(to)
   const selectors = platforms.map(parsePlatformSelector)
-  if (location.type === 'docker') {
-    throw new StowageError('INVALID_ARGUMENT', `${to} is an image, and a bundle holds several: a registry is no place to load to`, {
-      hint: 'Copy them one by one: stowage copy bundle:PATH:REF docker://NAME.',
-    })
-  }
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     await using reader = await openBundleReader(path, { signal })
     const chosen = chooseImages(reader, path, selectors, names)
-    await using registries = new Registries()
+    const rename = location.type === 'docker' ? namesIn(location.name, chosen) : parseReference
+    await using registries = new Registries({ insecure: options.insecure })
     await using destination = await openDestination(location, { host, registries, signal, onProgress })
     const images: LoadedImage[] = []
-    for (const image of chosen) images.push(await load(reader, image, destination, { signal, onProgress }))
+    const only = names.length === 0 && HOLDS_IMAGES_ONLY.includes(location.type)
+    for (const image of chosen) {
+      images.push(await load(reader, image, destination, { rename, imagesOnly: only, jobs: options.jobs, signal, onProgress }))
+    }
     return { path, to: formatLocation(location), images }
   } catch (error) {
     throw abortError(error, signal)
   }
 }
+
+/** Places that hold container images, and no signatures, SBOMs or other artifacts. */
+const HOLDS_IMAGES_ONLY: readonly string[] = ['docker-daemon', 'docker-archive', 'wim']
 
 const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
 
@@ -85,7 +96,7 @@ async function load(
   reader: BundleReader,
   image: BundleImage,
   destination: ImageDestination,
-  options: WaitOptions,
+  { rename, imagesOnly, jobs, ...options }: WriteOptions & { rename: (name: string) => Reference; imagesOnly: boolean },
 ): Promise<LoadedImage> {
   const about = {
     names: image.names,
@@ -93,11 +104,13 @@ async function load(
     size: image.size,
   }
   try {
-    const content = await readImage(reader, image.root, options)
+    const content = await readImage(reader, image.root, { ...options, absent: image.absent })
     expectLayers(reader, content)
+    if (imagesOnly && content.platforms.length === 0) return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
     const { id, sent, skipped, lost } = await copyContent(reader, content, destination, {
       ...options,
-      names: image.names.map(parseReference),
+      jobs,
+      names: image.names.map(rename),
     })
     return { ...about, id, sent, skipped, ...(lost ? { lost } : {}) }
   } catch (error) {
@@ -105,6 +118,36 @@ async function load(
     if (!(named instanceof StowageError) || named.code === 'ABORTED') throw named
     return { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(named) }
   }
+}
+
+/**
+ * What the names of `images` become behind `place`, `host[:port][/prefix]`: the repository without its own host. Throws
+ * INVALID_ARGUMENT where two images would get one name, or one has none.
+ */
+function namesIn(place: string, images: readonly BundleImage[]): (name: string) => Reference {
+  const [domain = '', ...prefix] = place.replace(/\/+$/, '').split('/')
+  const moved = (name: string): Reference => {
+    const { tag, digest, path } = parseReference(name)
+    return parseReference(formatReference({ domain, path: [...prefix, path].join('/'), ...(tag ? { tag } : {}), ...(digest ? { digest } : {}) }))
+  }
+  const owners = new Map<string, string>()
+  for (const { names, root } of images) {
+    if (names.length === 0) {
+      throw new StowageError('INVALID_ARGUMENT', `the image ${root.digest} has no name, and a registry needs one`, {
+        hint: `Copy it by itself: stowage copy bundle:PATH:${root.digest} docker://NAME.`,
+      })
+    }
+    for (const name of names) {
+      const other = owners.get(formatReference(moved(name)))
+      if (other !== undefined && other !== root.digest) {
+        throw new StowageError('INVALID_ARGUMENT', `two images of the bundle would be ${formatReference(moved(name))}`, {
+          hint: 'Load them one by one, each behind a prefix of its own.',
+        })
+      }
+      owners.set(formatReference(moved(name)), root.digest)
+    }
+  }
+  return moved
 }
 
 /** What is wrong with the content is wrong with the bundle, wherever on the way it was found. */

@@ -99,12 +99,14 @@ class Writing {
   }
 
   #readHeld(held: number): void {
+    if (held === 0) return
     const file = openSync(this.#path, constants.O_RDONLY)
+    const memory = Buffer.allocUnsafe(SLOT) // the slots are being filled meanwhile
     try {
       while (this.#size < held) {
-        const length = readSync(file, this.#slots, 0, Math.min(SLOT, held - this.#size), this.#start + this.#size)
+        const length = readSync(file, memory, 0, Math.min(SLOT, held - this.#size), this.#start + this.#size)
         if (length === 0) throw Object.assign(new Error(`${this.#path} was cut short while it was read`), { code: 'EIO' })
-        this.#hash.update(this.#slots.subarray(0, length))
+        this.#hash.update(memory.subarray(0, length))
         this.#size += length
       }
     } finally {

@@ -25,6 +25,11 @@ export interface ImageSettings {
   readonly jobs: number | undefined
 }
 
+export const jobsOption = { alias: 'j', type: 'number', requiresArg: true, describe: 'Blobs under way at a time, 6 when left out' } as const
+export const insecureOption = {
+  type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+} as const
+
 export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
   return yargs
     .option('platform', {
@@ -39,11 +44,9 @@ export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
       choices: ['keep', 'plain'] as const, default: 'keep' as const, requiresArg: true,
       describe: 'Layers that may not be handed on, by their type: keep it, or make them plain, which is another digest',
     })
-    .option('jobs', { alias: 'j', type: 'number', requiresArg: true, describe: 'Blobs under way at a time, 6 when left out' })
+    .option('jobs', jobsOption)
     .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine (DOCKER_HOST)' })
-    .option('insecure', {
-      type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
-    }) as unknown as Argv<T> // yargs does not type coerce
+    .option('insecure', insecureOption) as unknown as Argv<T> // yargs does not type coerce
 }
 
 /** Throws INVALID_ARGUMENT. */
@@ -52,8 +55,11 @@ export function readImageOptions(options: ImageOptions): ImageSettings {
   if (options['all-platforms'] && platform.length > 0) {
     throw new StowageError('INVALID_ARGUMENT', `--all-platforms and --platform ${platform[0]} were both given`, { hint: 'Leave one of them out.' })
   }
-  if (jobs !== undefined && (!Number.isInteger(jobs) || jobs < 1 || jobs > MOST_JOBS)) {
-    throw new StowageError('INVALID_ARGUMENT', `--jobs: expected a whole number from 1 to ${MOST_JOBS} but found ${jobs}`)
-  }
-  return { host, insecure, platforms: platform, referrers, foreignLayers: options['foreign-layers'], jobs }
+  return { host, insecure, platforms: platform, referrers, foreignLayers: options['foreign-layers'], jobs: readJobs(jobs) }
+}
+
+/** Throws INVALID_ARGUMENT. */
+export function readJobs(jobs: number | undefined): number | undefined {
+  if (jobs === undefined || (Number.isInteger(jobs) && jobs >= 1 && jobs <= MOST_JOBS)) return jobs
+  throw new StowageError('INVALID_ARGUMENT', `--jobs: expected a whole number from 1 to ${MOST_JOBS} but found ${jobs}`)
 }

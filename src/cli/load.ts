@@ -3,6 +3,7 @@ import type { Argv, CommandModule } from 'yargs'
 import { type LoadedImage, loadBundle, type LoadResult } from '../load.js'
 import { exitCodeOf } from './exit-code.js'
 import { familiarNames, shortDigest } from './image-names.js'
+import { insecureOption, jobsOption, readJobs } from './image-options.js'
 import { printError } from './print-error.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
@@ -13,6 +14,8 @@ interface Options extends GlobalOptions {
   readonly to: string | undefined
   readonly host: string | undefined
   readonly platform: readonly string[] | undefined
+  readonly insecure: readonly string[]
+  readonly jobs: number | undefined
 }
 
 export const load: CommandModule<GlobalOptions, Options> = {
@@ -27,7 +30,7 @@ export const load: CommandModule<GlobalOptions, Options> = {
         requiresArg: true,
         coerce: once('to'),
         default: 'docker-daemon:',
-        describe: 'docker-daemon:, oci:DIR, oci: for the default store, or wim:FILE, a new WIM',
+        describe: 'docker-daemon:, docker://HOST[/PREFIX], oci:DIR, oci: for the default store, or wim:FILE, a new WIM',
       })
       .option('host', {
         alias: 'H',
@@ -42,15 +45,18 @@ export const load: CommandModule<GlobalOptions, Options> = {
         requiresArg: true,
         describe: 'Only images that have this os[/arch[/variant]][:os.version]; may be repeated',
       })
+      .option('insecure', insecureOption)
+      .option('jobs', jobsOption)
       .example('$0 load /media/stick/site-a', 'Everything into the Docker Engine')
+      .example('$0 load /media/stick/site-a --to docker://registry.example:5000/mirror', 'Everything into the registry of the site')
       .example('$0 load site-a.tar shop:2.3', 'One image of the bundle')
       .example(
         '$0 load site-a --to oci:./layout',
         'Into an OCI layout on disk, without an engine',
       ) as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ bundle, image, to, host, platform, ...options }) => {
+  handler: async ({ bundle, image, to, host, platform, insecure, jobs, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
-      const result = await loadBundle(bundle, { to, host, platforms: platform, names: image, signal, onProgress })
+      const result = await loadBundle(bundle, { to, host, insecure, jobs: readJobs(jobs), platforms: platform, names: image, signal, onProgress })
       report(document(result), text(result))
       for (const { names, error } of result.images) if (error) printError(error, familiarNames(names))
       const failed = result.images.find(({ error }) => error)?.error
@@ -72,15 +78,17 @@ function document({ path, to, images }: LoadResult): Readonly<Record<string, unk
 }
 
 function text({ to, images }: LoadResult): string {
-  const loaded = images.filter(({ error }) => !error).length
+  const tried = images.filter(({ leftOut }) => leftOut === undefined)
+  const loaded = tried.filter(({ error }) => !error).length
   const rows = images.map(image =>
     [familiarNames(image.names), image.platforms.join(', ') || '-', formatSize(image.size), ...outcome(image)])
   const place = to === 'docker-daemon:' ? 'the Docker Engine' : to
-  const summary = `Loaded ${loaded === images.length ? '' : `${loaded} of `}${count(images.length, 'image')} into ${place}`
+  const summary = `Loaded ${loaded === tried.length ? '' : `${loaded} of `}${count(tried.length, 'image')} into ${place}`
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${printable(lostText(images.flatMap(image => image.lost ?? [])))}${summary}\n`
 }
 
-function outcome({ id, sent, skipped, error }: LoadedImage): readonly string[] {
+function outcome({ id, sent, skipped, leftOut, error }: LoadedImage): readonly string[] {
+  if (leftOut !== undefined) return ['-', '-', `left out: ${leftOut}`]
   if (id === undefined || error) return ['-', '-', error?.code ?? '-']
   return [shortDigest(id), formatSize(sent), skipped === 0 ? 'loaded' : `loaded, ${formatSize(skipped)} were there`]
 }

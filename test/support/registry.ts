@@ -100,7 +100,7 @@ export async function startFaultyProxy(t: Test, { port }: TestRegistry, fault: F
         const rest = piece.subarray(0, Math.max(limit - sent, 0))
         sent += rest.length
         outgoing.write(rest)
-        if (passing?.cutAfter !== undefined && sent >= limit) setTimeout(() => outgoing.destroy(), 20)
+        if (passing?.cutAfter !== undefined && sent >= limit) outgoing.socket?.end() // what was sent arrives
       })
       answer.on('end', () => {
         if (passing?.cutAfter === undefined && passing?.stallAfter === undefined) outgoing.end()
