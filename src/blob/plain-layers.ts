@@ -20,10 +20,8 @@ export function withPlainLayers(image: ImageContent): ImageContent {
     ...image,
     root: moved(image.root),
     manifests,
-    layers: image.layers.map(plain),
-    platforms: image.platforms.map(({ descriptor, manifest, config }) => ({
-      descriptor: moved(descriptor), manifest: { ...manifest, layers: manifest.layers.map(plain) }, config,
-    })),
+    // Where they can be had is still what their own descriptors say
+    platforms: image.platforms.map(({ descriptor, ...platform }) => ({ descriptor: moved(descriptor), ...platform })),
   }
 }
 
@@ -53,12 +51,6 @@ function rewrite({ descriptor, bytes }: Document, anew: Map<string, Descriptor>)
   const made = { ...descriptor, ...describe(descriptor.mediaType, written) }
   anew.set(descriptor.digest, made)
   return { descriptor: made, bytes: written }
-}
-
-function plain(layer: Descriptor): Descriptor {
-  if (!isForeignLayer(layer.mediaType)) return layer
-  const { urls: _urls, ...rest } = layer
-  return { ...rest, mediaType: plainType(layer.mediaType) }
 }
 
 /** `…layer.nondistributable.v1.tar+gzip` and Docker's `…image.rootfs.foreign.diff.tar.gzip` without what makes them foreign. */
