@@ -7,6 +7,8 @@ export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 export { pack, type PackOptions, type PackResult } from './pack.js'
 export { verifyBundle, type VerifyReport } from './verify.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './load.js'
+export { type BundleServer, type ServeAddress, serveBundle, type ServedRequest, type ServeOptions } from './serve/serve.js'
+export type { CatalogImage } from './serve/catalog.js'
 export { copy, type CopyBetweenOptions, copyImage, type CopyOptions, type CopyResult } from './copy.js'
 
 // Bundles. Format: docs/bundle-format.md

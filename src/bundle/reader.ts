@@ -21,6 +21,8 @@ export interface BundleReader extends ImageSource {
   readonly files: ReadonlyMap<string, BundleFile>
   /** The content of one file, unchecked. Throws BLOB_MISSING. */
   read(path: string, options?: FetchOptions): Bytes
+  /** The same content as a range of a file on disk. Throws BLOB_MISSING. */
+  place(path: string): ReturnType<BundleFiles['place']>
 }
 
 export interface BundleReaderOptions extends FetchOptions {
@@ -86,6 +88,10 @@ class Reader implements BundleReader {
 
   read(path: string, options?: FetchOptions): Bytes {
     return this.#files.read(path, options)
+  }
+
+  place(path: string): ReturnType<BundleFiles['place']> {
+    return this.#files.place(path)
   }
 
   #images(): readonly SourceImage[] {

@@ -7,6 +7,7 @@ import { layer } from './layer.js'
 import { load } from './load.js'
 import { pack } from './pack.js'
 import { type GlobalOptions, globalOptions } from './session.js'
+import { serve } from './serve.js'
 import { verify } from './verify.js'
 
 const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 5 not let in, 6 not reached, 7 no space,
@@ -27,6 +28,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(verify)
     .command(load)
     .command(copy)
+    .command(serve)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)
@@ -63,7 +65,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'layer'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'layer'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })

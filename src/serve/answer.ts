@@ -1,0 +1,249 @@
+/** Answers to requests: a registry that is only read. Source: OCI distribution-spec 1.1. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { isDigest } from '../oci/digest.js'
+import { OCI_INDEX } from '../oci/media-type.js'
+import { type Catalog, encodeReferrers, type Repository } from './catalog.js'
+import { type Content, isWrong } from './content.js'
+import type { Gate } from './htpasswd.js'
+import { pageOf } from './page.js'
+import { parseRange } from './range.js'
+import { type Asked, parseTarget, type Route } from './route.js'
+import { send } from './send.js'
+
+export interface AnswerOptions {
+  readonly catalog: Catalog
+  readonly content: Content
+  readonly gate: Gate | undefined
+  /** Milliseconds that a client may take no byte. */
+  readonly patience: number
+}
+
+/** What became of a request. */
+export interface Outcome {
+  readonly status: number
+  /** Bytes of the body that were sent. */
+  readonly bytes: number
+  readonly user: string | undefined
+  /** Why it failed on our side, or half-way. */
+  readonly error: StowageError | undefined
+}
+
+/** Codes of the distribution-spec, and of Docker's registry where the specification has none. */
+type ErrorName =
+  | 'BLOB_UNKNOWN' | 'DIGEST_INVALID' | 'MANIFEST_UNKNOWN' | 'NAME_UNKNOWN' | 'UNAUTHORIZED' | 'UNSUPPORTED' | 'TOOMANYREQUESTS'
+  | 'RANGE_INVALID' | 'PAGINATION_NUMBER_INVALID' | 'UNAVAILABLE' | 'UNKNOWN'
+
+/** Longest target, in bytes: a name has 255, and a digest 71. */
+const LONGEST_TARGET = 4096
+
+/** Answers one request, whatever it is; never throws. */
+export async function answer(request: IncomingMessage, response: ServerResponse, options: AnswerOptions): Promise<Outcome> {
+  const exchange = new Exchange(request, response, options)
+  const error = await exchange.run()
+  return { status: response.statusCode, bytes: exchange.sent, user: exchange.user, error }
+}
+
+class Exchange {
+  sent = 0
+  user: string | undefined
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #options: AnswerOptions
+  readonly #left = new AbortController()
+
+  constructor(request: IncomingMessage, response: ServerResponse, options: AnswerOptions) {
+    this.#request = request
+    this.#response = response
+    this.#options = options
+    response.on('error', () => undefined) // a connection that broke is told by its close
+    response.once('close', () => this.#left.abort(new StowageError('ABORTED', 'the client closed the connection')))
+  }
+
+  async run(): Promise<StowageError | undefined> {
+    const response = this.#response
+    response.setHeader('docker-distribution-api-version', 'registry/2.0')
+    response.setHeader('x-content-type-options', 'nosniff')
+    try {
+      await this.#answer()
+      return undefined
+    } catch (error) {
+      const known = error instanceof StowageError ? error : new StowageError('IO_ERROR', `the request could not be answered: ${String(error)}`, { cause: error })
+      if (response.headersSent || known.code === 'ABORTED') response.destroy() // what was promised does not come: the client sees it
+      else await this.#fail(known, error === known).catch(() => response.destroy())
+      return known
+    }
+  }
+
+  async #answer(): Promise<void> {
+    const { method = '', url = '' } = this.#request
+    if (url.length > LONGEST_TARGET) return await this.#refuse(414, 'UNSUPPORTED', 'the address is too long')
+    if (!(await this.#admit())) return
+    if (method !== 'GET' && method !== 'HEAD') {
+      this.#response.setHeader('allow', 'GET, HEAD')
+      this.#response.setHeader('connection', 'close') // the body of the request is not read
+      return await this.#refuse(405, 'UNSUPPORTED', 'this registry is only read: nothing can be pushed to it or deleted')
+    }
+    const { route, query, path } = parseTarget(url)
+    if (!route) return await this.#refuse(404, 'NAME_UNKNOWN', 'this is a registry: what it has is below /v2/')
+    await this.#follow(route, { route, query, path })
+  }
+
+  async #admit(): Promise<boolean> {
+    const { gate } = this.#options
+    if (!gate) return true
+    const admitted = await gate.admit(this.#request.headers.authorization)
+    if (admitted === 'busy') {
+      this.#response.setHeader('retry-after', '1')
+      await this.#refuse(429, 'TOOMANYREQUESTS', 'too many passwords are being checked')
+      return false
+    }
+    this.user = admitted?.name
+    if (admitted) return true
+    this.#response.setHeader('www-authenticate', 'Basic realm="stowage", charset="UTF-8"')
+    await this.#refuse(401, 'UNAUTHORIZED', 'name and password are needed')
+    return false
+  }
+
+  async #follow(route: Route, asked: Asked): Promise<void> {
+    const { catalog } = this.#options
+    if (route.type === 'version') return await this.#json({})
+    if (route.type === 'catalog') return await this.#page('repositories', catalog.names, asked, {})
+    const repository = this.#find(route.repository, asked.query)
+    if (!repository) return await this.#refuse(404, 'NAME_UNKNOWN', 'no such repository is here')
+    switch (route.type) {
+      case 'tags':
+        return await this.#page('tags', repository.tags, asked, { name: route.repository })
+      case 'manifest':
+        return await this.#manifest(repository, route.reference)
+      case 'blob':
+        return await this.#blob(repository, route.digest)
+      case 'referrers':
+        return await this.#referrers(repository, route.digest, asked.query)
+    }
+  }
+
+  /**
+   * A mirror is asked for the repository `name` of the registry `ns`, as containerd does it: another registry's repository of the
+   * same name is another.
+   */
+  #find(name: string, query: URLSearchParams): Repository | undefined {
+    const { repositories } = this.#options.catalog
+    const registry = query.get('ns')
+    if (registry === null || registry === '') return repositories.get(name)
+    const own = registry === 'registry-1.docker.io' || registry === 'index.docker.io' ? 'docker.io' : registry
+    return repositories.get(`${own}/${name}`) ?? (name.startsWith(`${own}/`) ? repositories.get(name) : undefined)
+  }
+
+  async #manifest(repository: Repository, reference: string): Promise<void> {
+    const manifest = repository.byTag.get(reference) ?? repository.manifests.get(reference as Digest) // only looked up
+    if (!manifest) return await this.#refuse(404, 'MANIFEST_UNKNOWN', `${repository.name} has no such tag or manifest`)
+    await this.#content(manifest, manifest.mediaType)
+  }
+
+  async #blob(repository: Repository, digest: string): Promise<void> {
+    const blob = repository.blobs.get(digest as Digest) // only looked up
+    if (blob) return await this.#content(blob, 'application/octet-stream')
+    if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+$/.test(digest)) return await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest')
+    await this.#refuse(404, 'BLOB_UNKNOWN', `${repository.name} has no such blob`)
+  }
+
+  async #content(blob: Descriptor, mediaType: string): Promise<void> {
+    const { content, patience } = this.#options
+    const { headers, method } = this.#request
+    const response = this.#response
+    const tag = `"${blob.digest}"`
+    await using opened = await content.open(blob)
+    response.setHeader('docker-content-digest', blob.digest)
+    response.setHeader('etag', tag)
+    response.setHeader('accept-ranges', 'bytes')
+    if (matches(headers['if-none-match'], tag)) return await this.#empty(304)
+    const same = headers['if-range'] === undefined || headers['if-range'] === tag
+    const range = method === 'GET' && same ? parseRange(headers.range, blob.size) : undefined
+    if (range === 'unsatisfiable') {
+      response.setHeader('content-range', `bytes */${blob.size}`)
+      return await this.#refuse(416, 'RANGE_INVALID', `it has ${blob.size} bytes`)
+    }
+    const { start, end } = range ?? { start: 0, end: blob.size }
+    const sendHead = (): void => {
+      const partly = range ? { 'content-range': `bytes ${start}-${end - 1}/${blob.size}` } : {}
+      response.writeHead(range ? 206 : 200, { 'content-type': mediaType, 'content-length': end - start, ...partly })
+    }
+    if (method === 'HEAD') {
+      sendHead()
+      return await this.#end()
+    }
+    const bytes = opened.bytes(start, end, this.#left.signal)[Symbol.asyncIterator]()
+    // The first piece before the head: a small blob that is wrong is refused, not cut
+    const first = await bytes.next()
+    sendHead()
+    await send(response, resumed(first, bytes), patience, size => (this.sent += size))
+  }
+
+  async #referrers(repository: Repository, digest: string, query: URLSearchParams): Promise<void> {
+    if (!isDigest(digest)) return await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest of SHA-256')
+    const wanted = query.getAll('artifactType').filter(type => type !== '')
+    const all = repository.referrers.get(digest) ?? []
+    if (wanted.length > 0) this.#response.setHeader('oci-filters-applied', 'artifactType')
+    const chosen = wanted.length === 0 ? all : all.filter(({ artifactType }) => wanted.includes(artifactType ?? ''))
+    await this.#body(200, OCI_INDEX, encodeReferrers(chosen))
+  }
+
+  async #page(field: 'tags' | 'repositories', names: readonly string[], { query, path }: Asked, rest: Readonly<Record<string, string>>): Promise<void> {
+    const page = pageOf(names, query)
+    if (!page) return await this.#refuse(400, 'PAGINATION_NUMBER_INVALID', 'n is not a number of names')
+    if (page.next !== undefined) this.#response.setHeader('link', `<${path}?${page.next}>; rel="next"`)
+    await this.#json({ ...rest, [field]: page.names })
+  }
+
+  /** What is not there or wrong will not be there in a minute either; a medium that is gone may come back. */
+  async #fail(error: StowageError, understood: boolean): Promise<void> {
+    for (const name of ['docker-content-digest', 'etag', 'accept-ranges']) this.#response.removeHeader(name)
+    if (!understood) await this.#refuse(500, 'UNKNOWN', 'the request could not be answered')
+    else if (isWrong(error)) await this.#refuse(404, 'BLOB_UNKNOWN', 'the copy that is here is damaged')
+    else if (error.code === 'BLOB_MISSING') await this.#refuse(404, 'BLOB_UNKNOWN', 'it is not here')
+    else await this.#refuse(503, 'UNAVAILABLE', 'the medium that holds it cannot be read')
+  }
+
+  async #refuse(status: number, code: ErrorName, message: string): Promise<void> {
+    await this.#body(status, 'application/json', Buffer.from(JSON.stringify({ errors: [{ code, message }] })))
+  }
+
+  async #json(value: unknown): Promise<void> {
+    await this.#body(200, 'application/json', Buffer.from(JSON.stringify(value)))
+  }
+
+  async #body(status: number, mediaType: string, bytes: Uint8Array): Promise<void> {
+    this.#response.writeHead(status, { 'content-type': mediaType, 'content-length': bytes.length })
+    if (this.#request.method === 'HEAD') return await this.#end()
+    await send(this.#response, once(bytes), this.#options.patience, size => (this.sent += size))
+  }
+
+  async #empty(status: number): Promise<void> {
+    this.#response.writeHead(status)
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
+    await send(this.#response, once(), this.#options.patience, () => undefined)
+  }
+}
+
+/** If-None-Match: a list of tags, weak ones too, or `*`. */
+function matches(header: string | undefined, tag: string): boolean {
+  return (header ?? '').split(',').map(item => item.trim().replace(/^W\//, '')).some(item => item === tag || item === '*')
+}
+
+async function* once(...pieces: readonly Uint8Array[]): AsyncIterable<Uint8Array> {
+  yield* pieces
+}
+
+async function* resumed(first: IteratorResult<Uint8Array>, rest: AsyncIterator<Uint8Array>): AsyncIterable<Uint8Array> {
+  try {
+    for (let next = first; next.done !== true; next = await rest.next()) yield next.value
+  } finally {
+    await rest.return?.()
+  }
+}

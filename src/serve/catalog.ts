@@ -1,0 +1,261 @@
+/** What is served under which name: repositories, their tags, and all that these reach. */
+import pMap from 'p-map'
+import { StowageError } from '../errors.js'
+import { parseConfig } from '../oci/config.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { optionalString, parseJson, record, stringMap } from '../oci/json.js'
+import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
+import { isForeignLayer, isIndex, isManifest, OCI_INDEX } from '../oci/media-type.js'
+import { formatPlatform } from '../oci/platform.js'
+import type { Content } from './content.js'
+import type { Shelf, ShelfName } from './shelf.js'
+
+/** A repository as it is served. */
+export interface Repository {
+  /** Full names: `docker.io/library/nginx`. */
+  readonly name: string
+  /** In the order of the distribution-spec: by letters, not by case. */
+  readonly tags: readonly string[]
+  readonly byTag: ReadonlyMap<string, Descriptor>
+  /** Manifests and indexes that are there, and what an index names without our knowing what it is. */
+  readonly manifests: ReadonlyMap<Digest, Descriptor>
+  readonly blobs: ReadonlyMap<Digest, Descriptor>
+  /** By the digest of their subject. */
+  readonly referrers: ReadonlyMap<Digest, readonly Descriptor[]>
+}
+
+/** One image of a repository, for who wants to know what there is. */
+export interface CatalogImage {
+  readonly repository: string
+  /** What it is asked for by: the shorter name where there is one. */
+  readonly name: string
+  readonly tag: string | undefined
+  readonly root: Descriptor
+  readonly platforms: readonly string[]
+  /** Sum of all its blobs that are there, in bytes. */
+  readonly size: number
+}
+
+export interface Catalog {
+  /** By every name that it is asked for by. */
+  readonly repositories: ReadonlyMap<string, Repository>
+  /** Names that stand in the list of repositories, sorted: each repository once. */
+  readonly names: readonly string[]
+  readonly images: readonly CatalogImage[]
+  /** Every blob that is served, each once. */
+  readonly blobs: readonly Descriptor[]
+  /** What images need, foreign layers aside, and no shelf has. */
+  readonly absent: readonly Descriptor[]
+  readonly warnings: readonly string[]
+}
+
+/** What an image reaches, as far as it is there. */
+interface Reached {
+  readonly manifests: Map<Digest, Descriptor>
+  readonly blobs: Map<Digest, Descriptor>
+  readonly platforms: Set<string>
+  /** Descriptors of manifests among these that have a subject, by it. */
+  readonly referrers: { readonly subject: Digest; readonly descriptor: Descriptor }[]
+  readonly absent: Descriptor[]
+  size: number
+}
+
+const DEPTH_LIMIT = 8
+const AT_ONCE = 8
+const CONFIG_LIMIT = 16 * 1024 * 1024
+/** A repository's name as the distribution-spec has it: without a port, so that clients can ask for it. */
+const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
+
+/**
+ * Reads the manifests of all images on the shelves. Throws IMAGE_NOT_FOUND where no image has a name, INVALID_ARGUMENT where one
+ * name stands for two images, and for a manifest that cannot be read what reading it throws.
+ */
+export async function readCatalog(shelves: readonly Shelf[], content: Content, signal: AbortSignal): Promise<Catalog> {
+  const warnings: string[] = []
+  const roots = uniqueRoots(shelves)
+  const reached = new Map(await pMap(roots, async root => [root.digest, await reach(root, content, signal)] as const, { concurrency: AT_ONCE, signal }))
+  const named = nameImages(shelves)
+  const strays = shelves.flatMap(({ others, images }) => [...others, ...images.map(({ root }) => root)]).map(({ digest }) => reached.get(digest))
+  const repositories = new Map([...named].map(([name, images]) => [name, makeRepository(name, images, reached, strays)]))
+  const names = serveNames([...named.values()], warnings)
+  for (const shelf of shelves) warnUnnamed(shelf, [...repositories.values()], warnings)
+  if (repositories.size === 0) {
+    throw new StowageError('IMAGE_NOT_FOUND', `no image of ${shelves.map(({ name }) => name).join(', ')} has a name to be served under`)
+  }
+  const byName = new Map<string, Repository>()
+  for (const [full, repository] of repositories) for (const name of names.get(full) ?? [full]) byName.set(name, repository)
+  const shown = new Map([...repositories.keys()].map(full => [full, names.get(full)?.[0] ?? full]))
+  const images = [...named].flatMap(([full, list]) => list.map(({ root, name }): CatalogImage => {
+    const { platforms, size, absent } = reached.get(root.digest) ?? nothing()
+    const label = `${full}${name.tag === undefined ? `@${root.digest}` : `:${name.tag}`}`
+    if (absent.length > 0) {
+      const more = absent.length > 1 ? ` and ${absent.length - 1} more` : ''
+      warnings.push(`${label}: ${absent[0]?.digest}${more} cannot be served: no file, or none of the right size, is there`)
+    }
+    return { repository: full, name: shown.get(full) ?? full, tag: name.tag, root, platforms: [...platforms], size }
+  }))
+  const blobs = new Map([...repositories.values()].flatMap(({ manifests, blobs: own }) => [...manifests, ...own]))
+  return {
+    repositories: byName, names: [...shown.values()].filter(name => NAME.test(name)).sort(compareNames), images, blobs: [...blobs.values()],
+    absent: [...reached.values()].flatMap(({ absent }) => absent), warnings,
+  }
+}
+
+/** Lexical and blind to case first, as the distribution-spec wants lists; then by code, so that no two are equal. */
+export function compareNames(a: string, b: string): number {
+  const [x, y] = [a.toLowerCase(), b.toLowerCase()]
+  return x < y ? -1 : x > y ? 1 : a < b ? -1 : a > b ? 1 : 0
+}
+
+interface NamedRoot {
+  readonly root: Descriptor
+  readonly name: ShelfName
+}
+
+function uniqueRoots(shelves: readonly Shelf[]): readonly Descriptor[] {
+  const images = shelves.flatMap(shelf => shelf.images.map(({ root }) => root))
+  const others = shelves.flatMap(shelf => shelf.others)
+  const known = new Map<Digest, Descriptor>()
+  for (const root of [...images, ...others]) if (!known.has(root.digest)) known.set(root.digest, root)
+  return [...known.values()]
+}
+
+/** All images by the full name of their repository, each name once. */
+function nameImages(shelves: readonly Shelf[]): ReadonlyMap<string, readonly NamedRoot[]> {
+  const taken = new Map<string, { readonly root: Descriptor; readonly by: string }>()
+  const repositories = new Map<string, NamedRoot[]>()
+  for (const shelf of shelves) {
+    for (const { root, names } of shelf.images) {
+      for (const name of names) {
+        const full = fullName(name)
+        const key = `${full}${name.tag === undefined ? `@${root.digest}` : `:${name.tag}`}`
+        const before = taken.get(key)
+        if (before && before.root.digest !== root.digest) {
+          throw new StowageError('INVALID_ARGUMENT', `${key} is ${before.root.digest} in ${before.by}, but ${root.digest} in ${shelf.name}`, {
+            hint: 'Serve them apart, on two ports: one name cannot be two images.',
+          })
+        }
+        if (before) continue
+        taken.set(key, { root, by: shelf.name })
+        repositories.set(full, [...(repositories.get(full) ?? []), { root, name }])
+      }
+    }
+  }
+  return repositories
+}
+
+function fullName({ domain, path }: ShelfName): string {
+  return domain === undefined ? path : `${domain}/${path}`
+}
+
+/** For each full name all names it is asked for by, the one to show first. Whose path two domains have is asked for by its full name. */
+function serveNames(images: readonly (readonly NamedRoot[])[], warnings: string[]): ReadonlyMap<string, readonly string[]> {
+  const byPath = new Map<string, ShelfName[]>()
+  for (const [first] of images) if (first) byPath.set(first.name.path, [...(byPath.get(first.name.path) ?? []), first.name])
+  const fulls = new Set(images.flatMap(([first]) => (first ? [fullName(first.name)] : [])))
+  const names = new Map<string, readonly string[]>()
+  for (const [path, all] of byPath) {
+    const free = all.length === 1 && !(fulls.has(path) && all[0]?.domain !== undefined)
+    if (!free) warnings.push(`${path} is not served under that name, which ${all.map(fullName).join(' and ')} share: ask by the whole name`)
+    for (const name of all) names.set(fullName(name), free ? [...new Set([path, fullName(name)])] : [fullName(name)])
+  }
+  for (const [full, all] of names) {
+    if (all.some(name => NAME.test(name))) continue
+    warnings.push(`${full} can be asked for by its mirror's name alone (?ns=): its address is no name of a repository`)
+  }
+  return names
+}
+
+function warnUnnamed({ name, images }: Shelf, repositories: readonly Repository[], warnings: string[]): void {
+  for (const { root, names } of images) {
+    if (names.length > 0 || repositories.some(({ manifests }) => manifests.has(root.digest))) continue
+    warnings.push(`${root.digest} in ${name} has no name, and is not served`)
+  }
+}
+
+function makeRepository(
+  name: string, images: readonly NamedRoot[], reached: ReadonlyMap<Digest, Reached>, strays: readonly (Reached | undefined)[],
+): Repository {
+  const manifests = new Map<Digest, Descriptor>()
+  const blobs = new Map<Digest, Descriptor>()
+  const referrers = new Map<Digest, Descriptor[]>()
+  const merged = new Set<Reached>()
+  const merge = (all: Reached | undefined): void => {
+    if (!all || merged.has(all)) return
+    merged.add(all)
+    for (const [digest, descriptor] of all.manifests) manifests.set(digest, descriptor)
+    for (const [digest, descriptor] of all.blobs) blobs.set(digest, descriptor)
+    for (const { subject, descriptor } of all.referrers) {
+      const list = referrers.get(subject) ?? []
+      if (!list.some(({ digest }) => digest === descriptor.digest)) referrers.set(subject, [...list, descriptor])
+    }
+  }
+  for (const { root } of images) merge(reached.get(root.digest))
+  // What refers to an image of this repository belongs to it, and so does what refers to that
+  for (let size = -1; size !== merged.size;) {
+    size = merged.size
+    for (const stray of strays) if (stray?.referrers.some(({ subject }) => manifests.has(subject))) merge(stray)
+  }
+  const byTag = new Map(images.flatMap(({ root, name: { tag } }) => (tag === undefined ? [] : [[tag, root] as const])))
+  return { name, tags: [...byTag.keys()].sort(compareNames), byTag, manifests, blobs, referrers }
+}
+
+async function reach(root: Descriptor, content: Content, signal: AbortSignal): Promise<Reached> {
+  const reached = nothing()
+  await visit(root, 0)
+  return reached
+
+  async function visit(descriptor: Descriptor, depth: number): Promise<void> {
+    if (reached.manifests.has(descriptor.digest)) return
+    if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    // Not all platforms of an index need be there; but what was asked for by name is
+    if (depth > 0 && !(await content.has(descriptor))) return
+    const bytes = await content.read(descriptor, MANIFEST_LIMIT, signal)
+    const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
+    reached.manifests.set(descriptor.digest, descriptor)
+    reached.size += descriptor.size
+    noteReferrer(bytes, descriptor, parsed.type === 'manifest' ? parsed.config.mediaType : undefined)
+    if (parsed.type === 'manifest') return await visitManifest(parsed)
+    for (const child of parsed.manifests) {
+      if (isIndex(child.mediaType) || isManifest(child.mediaType)) await visit(child, depth + 1)
+      else if (await visitBlob(child)) reached.manifests.set(child.digest, child)
+    }
+  }
+
+  async function visitManifest({ config, layers }: ImageManifest): Promise<void> {
+    for (const layer of layers) await visitBlob(layer)
+    if (!(await visitBlob(config)) || !/image(?:\.config)?\.v1\+json$/.test(config.mediaType)) return
+    const { platform } = parseConfig(await content.read(config, CONFIG_LIMIT, signal), config.digest)
+    if (platform.os !== 'unknown' && platform.os !== '') reached.platforms.add(formatPlatform(platform))
+  }
+
+  async function visitBlob(blob: Descriptor): Promise<boolean> {
+    if (reached.blobs.has(blob.digest)) return true
+    const there = await content.has(blob)
+    if (there) reached.blobs.set(blob.digest, blob)
+    if (there) reached.size += blob.size
+    else if (!isForeignLayer(blob.mediaType)) reached.absent.push(blob)
+    return there
+  }
+
+  /** What the referrers API says of a manifest with a subject. Source: OCI distribution-spec, "Listing Referrers". */
+  function noteReferrer(bytes: Uint8Array, { mediaType, digest, size }: Descriptor, configType: string | undefined): void {
+    const object = record(parseJson(bytes, digest), digest)
+    if (!object['subject']) return
+    const subject = record(object['subject'], `${digest}.subject`)['digest']
+    const artifactType = optionalString(object, 'artifactType', digest) || configType
+    const annotations = stringMap(object, 'annotations', digest)
+    const descriptor = { mediaType, digest, size, ...(artifactType ? { artifactType } : {}), ...(annotations ? { annotations } : {}) }
+    if (typeof subject === 'string') reached.referrers.push({ subject: subject as Digest, descriptor }) // looked up, never used as one
+  }
+}
+
+function nothing(): Reached {
+  return { manifests: new Map(), blobs: new Map(), platforms: new Set(), referrers: [], absent: [], size: 0 }
+}
+
+/** The answer of the referrers API. */
+export function encodeReferrers(referrers: readonly Descriptor[]): Uint8Array {
+  return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: referrers }))
+}
