@@ -20,6 +20,8 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Called with the child once it runs. */
+  readonly onSpawn?: (child: ChildProcess) => void
   /** Called with the child, and with all it has written to stderr so far, whenever that grows. */
   readonly onStderr?: (child: ChildProcess, text: string) => void
   /** Closes the reading end of its stdout at once. */
@@ -33,7 +35,7 @@ export interface CommandOptions {
 /** Runs `stowage` with `words`. The terminal, the engine and the store of whoever runs the tests are not its own. */
 export async function stowage(
   words: readonly string[],
-  { cwd, env, onStderr, deaf = false, output, input }: CommandOptions = {},
+  { cwd, env, onSpawn, onStderr, deaf = false, output, input }: CommandOptions = {},
 ): Promise<CommandResult> {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.includes(name)))
   const child = spawn(process.execPath, [commandFile(), ...words], {
@@ -41,6 +43,7 @@ export async function stowage(
     env: { ...inherited, ...env },
     stdio: [input === undefined ? 'ignore' : openSync(input, 'r'), output === undefined ? 'pipe' : openSync(output, 'w'), 'pipe'],
   })
+  onSpawn?.(child)
   let [stdout, stderr] = ['', '']
   if (deaf) child.stdout?.destroy()
   else child.stdout?.on('data', (piece: Buffer) => (stdout += piece))
