@@ -36,6 +36,9 @@ export type { ImageDestination, WrittenImage } from './destination/image-destina
 export { type EngineDestinationOptions, openEngineDestination } from './destination/engine.js'
 export { openLayoutDestination } from './destination/layout.js'
 
+// Who we are to registries
+export { login, type LoginOptions, type LoginResult, logout, type LogoutOptions, type LogoutResult } from './registry/login.js'
+
 // Content named by its digest
 export type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob/blob-store.js'
 export { BlobDirectory } from './blob/directory.js'

@@ -5,6 +5,8 @@ import { thisGenerator } from '../generator.js'
 import { copy } from './copy.js'
 import { layer } from './layer.js'
 import { load } from './load.js'
+import { login } from './login.js'
+import { logout } from './logout.js'
 import { pack } from './pack.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 import { serve } from './serve.js'
@@ -29,6 +31,8 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(load)
     .command(copy)
     .command(serve)
+    .command(login)
+    .command(logout)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)
@@ -65,7 +69,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'layer'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })

@@ -25,6 +25,8 @@ export interface ConnectionOptions {
   readonly silence?: number | undefined
   /** Called once for each registry that says that little more may be asked of it, with a sentence. */
   readonly onLimit?: ((sentence: string) => void) | undefined
+  /** Told of an identity token, which the token service is asked for then. */
+  readonly onIdentityToken?: ((token: string) => void) | undefined
 }
 
 export interface RegistryRequest {
@@ -94,7 +96,7 @@ export class RegistryConnection implements AsyncDisposable {
     this.endpoint = endpoint
     this.#options = options
     this.#scheme = endpoint.scheme === 'either' ? undefined : endpoint.scheme
-    this.#tokens = new Tokens(endpoint.domain, async request => await this.#askTokenService(request))
+    this.#tokens = new Tokens(endpoint.domain, async request => await this.#askTokenService(request), options.onIdentityToken)
   }
 
   /**

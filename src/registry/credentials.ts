@@ -103,8 +103,7 @@ export function parseCredentialFile(text: string, name: string): CredentialFile 
 }
 
 async function findIn(file: CredentialFile, domain: string, repository: string, name: string): Promise<Credential | undefined> {
-  const helper = Object.entries(file.credHelpers).find(([key]) => hostOfKey(key) === hostOf(domain))?.[1]
-  const program = typeof helper === 'string' && helper !== '' ? helper : file.credsStore
+  const program = helperFor(file, domain)
   if (program !== undefined) {
     const kept = await getFromHelper(program, keyOf(domain))
     const from = `the credential helper ${program}`
@@ -112,6 +111,17 @@ async function findIn(file: CredentialFile, domain: string, repository: string, 
     if (kept) return { type: 'basic', username: kept.username, password: kept.secret, from }
   }
   return credentialOf(authFor(file.auths, domain, repository), name)
+}
+
+/** The program that the file names for `domain`, `docker-credential-` left out; undefined where the file itself keeps them. */
+export function helperFor({ credHelpers, credsStore }: CredentialFile, domain: string): string | undefined {
+  const own = Object.entries(credHelpers).find(([key]) => isKeyOf(key, domain))?.[1]
+  return typeof own === 'string' && own !== '' ? own : credsStore
+}
+
+/** Whether `key` of a credential file stands for `domain`, and for no repository of it. */
+export function isKeyOf(key: string, domain: string): boolean {
+  return hostOfKey(key) === hostOf(domain)
 }
 
 /** The entry of the longest name that is the repository or one of its parents, as podman has it; docker knows hosts alone. */
@@ -122,7 +132,7 @@ function authFor(auths: CredentialFile['auths'], domain: string, repository: str
     if (Object.hasOwn(auths, key)) return auths[key]
   }
   const exact = auths[keyOf(domain)]
-  return exact ?? Object.entries(auths).find(([key]) => hostOfKey(key) === host)?.[1]
+  return exact ?? Object.entries(auths).find(([key]) => isKeyOf(key, domain))?.[1]
 }
 
 function credentialOf(entry: unknown, from: string): Credential | undefined {
@@ -157,6 +167,6 @@ function hostOf(domain: string): string {
   return DOCKER_HUB.has(domain) ? 'docker.io' : domain
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

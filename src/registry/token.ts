@@ -30,12 +30,15 @@ interface Token {
 export class Tokens {
   readonly #ask: AskTokenService
   readonly #domain: string
+  readonly #onIdentityToken: ((token: string) => void) | undefined
   readonly #kept = new Map<string, Promise<Token>>()
   #basic: string | undefined
 
-  constructor(domain: string, ask: AskTokenService) {
+  /** With `onIdentityToken` the service is asked for an identity token too, which it need not give. */
+  constructor(domain: string, ask: AskTokenService, onIdentityToken?: (token: string) => void) {
     this.#domain = domain
     this.#ask = ask
+    this.#onIdentityToken = onIdentityToken
   }
 
   /** The Authorization header for `scopes`, if there is one that has not ended. */
@@ -71,7 +74,7 @@ export class Tokens {
   unauthorized(credential: Credential | undefined, why = ''): StowageError {
     const shown = credential ? `with the credentials of ${credential.from}` : 'without credentials'
     return new StowageError('UNAUTHORIZED', `${this.#domain} did not let us in ${shown}${why === '' ? '' : `: ${why}`}`, {
-      hint: credential ? `Log in again with "docker login ${this.#domain}"; or the account may not do this.` : `Log in with "docker login ${this.#domain}"; or the repository does not exist.`,
+      hint: credential ? `Log in again with "stowage login ${this.#domain}"; or the account may not do this.` : `Log in with "stowage login ${this.#domain}"; or the repository does not exist.`,
     })
   }
 
@@ -86,24 +89,29 @@ export class Tokens {
     const { status, body } = await this.#ask(
       credential?.type === 'identity-token'
         ? refreshRequest(url, credential.token, service, scopes)
-        : tokenRequest(url, credential, service, scopes),
+        : tokenRequest(url, credential, service, scopes, this.#onIdentityToken !== undefined),
     )
     if (status === 401 || status === 403) throw this.unauthorized(credential, reasonOf(body))
     const token = textOf(body, 'token') ?? textOf(body, 'access_token')
     if (status !== 200 || token === undefined) {
       throw new StowageError('REGISTRY_REFUSED', `the token service ${url.host} of ${this.#domain} answered with status ${status} and no token`)
     }
+    const identityToken = textOf(body, 'refresh_token')
+    if (identityToken !== undefined) this.#onIdentityToken?.(identityToken)
     const life = numberOf(body, 'expires_in') ?? DEFAULT_LIFE
     return { header: `Bearer ${token}`, until: Date.now() + Math.max(life * 1000 - EARLY, 1000) }
   }
 }
 
-function tokenRequest(realm: URL, credential: Credential | undefined, service: string | undefined, scopes: readonly Scope[]): TokenRequest {
+function tokenRequest(
+  realm: URL, credential: Credential | undefined, service: string | undefined, scopes: readonly Scope[], offline: boolean,
+): TokenRequest {
   const url = new URL(realm)
   if (service !== undefined) url.searchParams.set('service', service)
   for (const scope of scopes) url.searchParams.append('scope', scope)
   if (credential?.type !== 'basic') return { method: 'GET', url, headers: {}, body: undefined }
   url.searchParams.set('account', credential.username)
+  if (offline) for (const [name, value] of [['offline_token', 'true'], ['client_id', CLIENT]] as const) url.searchParams.set(name, value)
   return { method: 'GET', url, headers: { authorization: basicHeader(credential.username, credential.password) }, body: undefined }
 }
 

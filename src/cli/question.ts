@@ -1,0 +1,70 @@
+/** Questions to a person on the terminal, and secrets from stdin. */
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { abortError, StowageError } from '../errors.js'
+
+/** Longest secret that is read, in bytes: tokens of some registries have a few thousand. */
+const LIMIT = 1 << 20
+
+/** The answer to `question`, shown as it is typed. Throws INVALID_ARGUMENT where there is no terminal to ask on, ABORTED. */
+export async function askShown(question: string, signal: AbortSignal): Promise<string> {
+  return await ask(question, process.stderr, signal)
+}
+
+/** As {@link askShown}, and nothing of the answer is shown. */
+export async function askHidden(question: string, signal: AbortSignal): Promise<string> {
+  expectTerminal()
+  const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
+  process.stderr.write(question)
+  try {
+    return await ask('', nowhere, signal)
+  } finally {
+    process.stderr.write('\n')
+  }
+}
+
+/** All of stdin, without the line feed that echo or an editor put at its end. */
+export async function readSecret(signal: AbortSignal): Promise<string> {
+  const pieces: Buffer[] = []
+  let size = 0
+  const stop = (): void => void process.stdin.destroy()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    for await (const piece of process.stdin as AsyncIterable<Buffer>) {
+      pieces.push(piece)
+      size += piece.length
+      if (size > LIMIT) throw new StowageError('INVALID_ARGUMENT', `stdin holds over ${LIMIT} bytes, which is no password`)
+    }
+    signal.throwIfAborted()
+  } catch (error) {
+    throw abortError(error, signal)
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+  return Buffer.concat(pieces).toString().replace(/\r?\n$/, '')
+}
+
+async function ask(question: string, output: NodeJS.WritableStream, signal: AbortSignal): Promise<string> {
+  expectTerminal()
+  const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 })
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      const stop = (): void => reject(abortError(undefined, signal))
+      if (signal.aborted) return stop()
+      signal.addEventListener('abort', stop, { once: true })
+      // The terminal is raw while it asks: Ctrl-C comes as a key
+      lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
+      lines.on('close', () => reject(new StowageError('INVALID_ARGUMENT', 'the question was not answered')))
+      lines.question(question, resolve)
+    })
+  } finally {
+    lines.close()
+  }
+}
+
+function expectTerminal(): void {
+  if (process.stdin.isTTY) return
+  throw new StowageError('INVALID_ARGUMENT', 'name and password are needed, and there is no terminal to ask for them', {
+    hint: 'Give --username and --password-stdin.',
+  })
+}
