@@ -19,7 +19,7 @@ t.test('npm pack holds what a user needs and no more', t => {
 
 t.test('the library exports each verb and each class by name', t => {
   const names = [
-    'pack', 'verifyBundle', 'loadBundle', 'openWim', 'writeLayerFromWim', 'StowageError', 'BlobDirectory', 'parseReference',
+    'pack', 'verifyBundle', 'loadBundle', 'serveBundle', 'login', 'logout', 'openWim', 'writeLayerFromWim', 'StowageError', 'BlobDirectory', 'parseReference',
     'openLayer', 'readLayer', 'checkLayer', 'inspectLayer', 'diffLayers',
   ]
   for (const name of names) t.type(stowage[name as keyof typeof stowage], 'function', name)
