@@ -16,8 +16,9 @@ export function parseRateLimit(header: (name: string) => string | undefined): Ra
 
 /** `7 of 100 pulls in 6 hours are left`. */
 export function formatRateLimit({ limit, remaining, window }: RateLimit): string {
-  const hours = window === undefined ? undefined : window / 3600
-  const time = hours === undefined ? '' : hours >= 1 ? ` in ${Math.round(hours)} hours` : ` in ${Math.round(hours * 60)} minutes`
+  const minutes = window === undefined ? undefined : Math.round(window / 60)
+  const long = minutes === 60 ? 'an hour' : minutes !== undefined && minutes % 60 === 0 ? `${minutes / 60} hours` : `${minutes} minutes`
+  const time = minutes === undefined ? '' : ` in ${long}`
   return `${remaining} of ${limit} pulls${time} are left`
 }
 
