@@ -7,6 +7,7 @@ import { BlobDirectory } from '../../src/blob/directory.js'
 import { readVerified } from '../../src/blob/verified.js'
 import { openEngineDestination } from '../../src/destination/engine.js'
 import type { WrittenImage } from '../../src/destination/image-destination.js'
+import type { Descriptor } from '../../src/oci/descriptor.js'
 import { hexOf } from '../../src/oci/digest.js'
 import { parseReference } from '../../src/oci/reference.js'
 import { openEngineSource } from '../../src/source/engine.js'
@@ -85,6 +86,22 @@ t.test('write() keeps an index with all its platforms', async t => {
   if (!found) throw new TypeError('one image was exported')
   t.equal(found.root.digest, image.root.digest)
   t.equal((await readImage(source, found.root)).platforms.length, 3)
+})
+
+t.test('write() keeps an index of which some platforms are left out, and what is there is whole', async t => {
+  const image = await multiPlatformImage()
+  const index = JSON.parse(Buffer.from(image.blobs.get(image.root.digest)).toString()) as { manifests: Descriptor[] }
+  const [own, , other] = index.manifests
+  const names = ['lab/sparse:1'].map(parseReference)
+  for (const absent of [[index.manifests[1]!], [index.manifests[1]!, other!]]) {
+    const content = await readImage(image.blobs, image.root, { absent: absent.map(({ digest }) => digest) })
+    const written = await destination.write(content, image.blobs, names)
+    t.equal(written.id, image.root.digest)
+    t.equal((await engine.docker('image', 'inspect', '--format', '{{.Id}}', 'lab/sparse:1')).stdout.trim(), image.root.digest)
+    t.equal((await engine.docker('create', '--name', `sparse-${absent.length}`, 'lab/sparse:1')).code, 0, `of ${own?.digest}`)
+    await engine.docker('rm', `sparse-${absent.length}`)
+  }
+  await engine.docker('rmi', 'lab/sparse:1')
 })
 
 t.test('write() of a broken image moves no name, and nothing is left', async t => {
