@@ -8,8 +8,10 @@ import { load } from './load.js'
 import { login } from './login.js'
 import { logout } from './logout.js'
 import { pack } from './pack.js'
+import { repositories } from './repositories.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 import { serve } from './serve.js'
+import { tags } from './tags.js'
 import { verify } from './verify.js'
 
 const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 5 not let in, 6 not reached, 7 no space,
@@ -33,6 +35,8 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(serve)
     .command(login)
     .command(logout)
+    .command(tags)
+    .command(repositories)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)
@@ -69,7 +73,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })
