@@ -3,6 +3,7 @@ import yargs, { type CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import { copy } from './copy.js'
+import { inspect } from './inspect.js'
 import { layer } from './layer.js'
 import { load } from './load.js'
 import { login } from './login.js'
@@ -35,6 +36,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(serve)
     .command(login)
     .command(logout)
+    .command(inspect)
     .command(tags)
     .command(repositories)
     .command(layer)
@@ -73,7 +75,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })

@@ -1,0 +1,73 @@
+/** What an image config says of how the image is run and was made. Sources: OCI image-spec, config.md; Docker's image format. */
+import { type JsonObject, parseJson, record } from './json.js'
+
+/** Every field as far as it is what its spec says: one that is not is left out, as nothing here decides anything. */
+export interface ConfigDetails {
+  /** RFC 3339. */
+  readonly created?: string
+  readonly author?: string
+  readonly user?: string
+  readonly workingDir?: string
+  readonly stopSignal?: string
+  readonly env: readonly string[]
+  readonly entrypoint: readonly string[]
+  readonly cmd: readonly string[]
+  /** `80/tcp` */
+  readonly exposedPorts: readonly string[]
+  readonly volumes: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly history: readonly HistoryEntry[]
+}
+
+export interface HistoryEntry {
+  readonly created?: string
+  readonly createdBy?: string
+  readonly comment?: string
+  /** It made no layer. */
+  readonly emptyLayer: boolean
+}
+
+/** Throws INVALID_MANIFEST where it is no JSON object. */
+export function parseConfigDetails(bytes: Uint8Array, where: string): ConfigDetails {
+  return configDetails(record(parseJson(bytes, where), where), 'config')
+}
+
+/** Of an object that holds the settings under `settings`: image configs say `config`, engines `Config`. */
+export function configDetails(object: JsonObject, settings: string): ConfigDetails {
+  const inner = objectIn(object, settings)
+  return {
+    ...texts(object, { created: 'created', author: 'author' }),
+    ...texts(object, { created: 'Created', author: 'Author' }),
+    ...texts(inner, { user: 'User', workingDir: 'WorkingDir', stopSignal: 'StopSignal' }),
+    env: list(inner['Env']),
+    entrypoint: list(inner['Entrypoint']),
+    cmd: list(inner['Cmd']),
+    exposedPorts: Object.keys(objectIn(inner, 'ExposedPorts')).sort(),
+    volumes: Object.keys(objectIn(inner, 'Volumes')).sort(),
+    labels: Object.fromEntries(Object.entries(objectIn(inner, 'Labels')).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : []))),
+    history: (Array.isArray(object['history']) ? object['history'] : []).map(item => {
+      const entry = objectIn({ item }, 'item')
+      return { ...texts(entry, { created: 'created', createdBy: 'created_by', comment: 'comment' }), emptyLayer: entry['empty_layer'] === true }
+    }),
+  }
+}
+
+/** Those that are texts and not empty, by our names. */
+function texts<T extends string>(object: JsonObject, names: Readonly<Record<T, string>>): Partial<Record<T, string>> {
+  const found: Partial<Record<T, string>> = {}
+  for (const own of Object.keys(names) as T[]) { // its keys are what T is made of
+    const value = object[names[own]]
+    if (typeof value === 'string' && value !== '') found[own] = value
+  }
+  return found
+}
+
+function list(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value]
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+}
+
+function objectIn(object: JsonObject, key: string): JsonObject {
+  const value = object[key]
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as JsonObject : {} // narrowed just before
+}
