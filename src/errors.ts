@@ -9,6 +9,8 @@ export type ErrorCode =
   // the call itself
   | 'INVALID_ARGUMENT'
   | 'INVALID_REFERENCE'
+  | 'IMAGES_FILE_INVALID'
+  | 'LOCK_MISMATCH'
   | 'OUTPUT_EXISTS'
   | 'UNSUPPORTED'
   | 'PERMISSION_DENIED'

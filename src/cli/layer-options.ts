@@ -1,7 +1,6 @@
 /** The options of commands that make layers. */
 import type { Argv } from 'yargs'
-import { StowageError } from '../errors.js'
-import type { LayerCompression } from '../layer/compression.js'
+import { parseLayerCompression } from '../layer/compression.js'
 import type { LayerOrder } from '../layer/layer-entries.js'
 import type { WimLayerOptions } from '../source/wim.js'
 import { once } from './session.js'
@@ -66,17 +65,5 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
 export function readLayerOptions(
   { compression, threads, 'skip-unsupported': skipUnsupported, order, lossless, ref: references }: LayerOptions,
 ): Omit<WimLayerOptions, 'onSkipped' | 'onWarning'> {
-  return { compression: parseCompression(compression), threads, skipUnsupported, order, lossless, references }
-}
-
-/** Throws INVALID_ARGUMENT. */
-export function parseCompression(words: string): LayerCompression {
-  const match = /^(?:(none)|(gzip|zstd)(?::(\d+))?)$/.exec(words)
-  if (!match) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is no compression of a layer`, {
-      hint: 'Write gzip, zstd, gzip:LEVEL, zstd:LEVEL or none.',
-    })
-  }
-  const type = match[2] === 'zstd' ? 'zstd' : 'gzip'
-  return match[1] ? { type: 'none' } : { type, ...(match[3] ? { level: Number(match[3]) } : {}) }
+  return { compression: parseLayerCompression(compression), threads, skipUnsupported, order, lossless, references }
 }

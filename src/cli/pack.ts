@@ -9,30 +9,29 @@ import { copyDocument, copyText } from './copy.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
+import { packByFile, packFileOptions, type PackFileOptions } from './pack-file.js'
 import { count, formatSize, skippedText, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions, ImageOptions, LayerOptions {
-  readonly image: readonly string[]
-  readonly output: string
+interface Options extends GlobalOptions, ImageOptions, LayerOptions, PackFileOptions {
+  readonly image: readonly string[] | undefined
+  readonly output: string | undefined
   readonly tag: string | undefined
 }
 
 export const pack: CommandModule<GlobalOptions, Options> = {
-  command: 'pack <image..>',
+  command: 'pack [image..]',
   describe: 'Pack images into a bundle: a directory, or one .tar',
   builder: yargs =>
-    imageOptions(layerOptions(yargs))
+    packFileOptions(imageOptions(layerOptions(yargs)))
       .positional('image', {
         type: 'string',
         array: true,
-        demandOption: true,
         describe: 'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
       })
       .option('output', {
         alias: 'o',
         type: 'string',
-        demandOption: true,
         requiresArg: true,
         coerce: once('output'),
         describe: 'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME], one image as a WIM',
@@ -53,11 +52,20 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 pack oci:./layout:v1 -o site-a -t shop:2.3',
         'From an OCI layout, under another name',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ image, output, tag, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report, note }) => {
+      )
+      .example('$0 pack -f images.yaml -o site-a', 'All that a list asks for') as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ image = [], output = '', tag, ...options }) => {
+    await withSession(options, async session => {
+      const { signal, onProgress, report, note } = session
       const [only, ...others] = image
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
+      const listed = await packByFile(options, { ...readImageOptions(options), images: image, output, tag, layer, signal, onProgress }, session)
+      if (listed === 'planned') return
+      if (listed) {
+        report(document(listed), text(listed))
+        return
+      }
+      if (image.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named', { hint: 'Name images, or a list of them: --file images.yaml.' })
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
         const copied = await copy(only, output, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, onNotice: note, signal, onProgress })

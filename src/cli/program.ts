@@ -10,6 +10,7 @@ import { login } from './login.js'
 import { logout } from './logout.js'
 import { pack } from './pack.js'
 import { repositories } from './repositories.js'
+import { schema } from './schema.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 import { serve } from './serve.js'
 import { tags } from './tags.js'
@@ -39,6 +40,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(inspect)
     .command(tags)
     .command(repositories)
+    .command(schema)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)
@@ -75,7 +77,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect', 'schema'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })

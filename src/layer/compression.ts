@@ -19,6 +19,18 @@ export function checkedCompression({ type, level }: LayerCompression): Required<
   throw new StowageError('INVALID_ARGUMENT', `${type} has levels 1 to ${most}, not ${chosen}`)
 }
 
+/** `gzip`, `zstd`, `gzip:LEVEL`, `zstd:LEVEL` or `none`. Throws INVALID_ARGUMENT. */
+export function parseLayerCompression(words: string): LayerCompression {
+  const match = /^(?:(none)|(gzip|zstd)(?::(\d+))?)$/.exec(words)
+  if (!match) {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is no compression of a layer`, {
+      hint: 'Write gzip, zstd, gzip:LEVEL, zstd:LEVEL or none.',
+    })
+  }
+  const type = match[2] === 'zstd' ? 'zstd' : 'gzip'
+  return match[1] ? { type: 'none' } : { type, ...(match[3] ? { level: Number(match[3]) } : {}) }
+}
+
 /** The media type of a layer compressed so. Source: OCI image-spec, layer.md. */
 export function layerMediaType(type: LayerCompression['type']): string {
   return { gzip: OCI_LAYER_GZIP, zstd: OCI_LAYER_ZSTD, none: OCI_LAYER }[type]

@@ -1,7 +1,8 @@
 /** `stowage layer from-dir`: a plain layer from a directory. */
 import type { Argv, CommandModule } from 'yargs'
 import { type DirectoryLayer, writeLayerFromDirectory } from '../../layer/from-directory.js'
-import { type CompressionOptions, compressionOptions, parseCompression } from '../layer-options.js'
+import { parseLayerCompression } from '../../layer/compression.js'
+import { type CompressionOptions, compressionOptions } from '../layer-options.js'
 import { count } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
 import { LAYER_OUTPUT, layerText, type OutputOptions, outputOptions } from './output.js'
@@ -24,7 +25,7 @@ export const fromDir: CommandModule<GlobalOptions, Options> = {
   handler: async ({ directory, output, force, compression, threads, 'keep-owner': keepOwner, 'skip-unsupported': skipUnsupported, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const layer = await writeLayerFromDirectory(directory, output, {
-        compression: parseCompression(compression), threads, keepOwner, skipUnsupported, force, signal, onProgress,
+        compression: parseLayerCompression(compression), threads, keepOwner, skipUnsupported, force, signal, onProgress,
       })
       report({ schema: 'stowage.layer/v1', path: output, ...layer }, text(output, directory, layer))
     })

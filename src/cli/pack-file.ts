@@ -1,0 +1,62 @@
+/** The part of `stowage pack` that takes an images file: its options, what it packs, and what it would pack. */
+import type { Argv } from 'yargs'
+import { StowageError } from '../errors.js'
+import { type ImagesFilePlan, packImagesFile, type PackImagesFileOptions, planImagesFile } from '../images-file/pack-images-file.js'
+import type { PackResult } from '../pack.js'
+import { familiarNames, shortDigest } from './image-names.js'
+import { count, formatSize, printable, table } from './render.js'
+import { once, type Session } from './session.js'
+
+export interface PackFileOptions {
+  readonly file: string | undefined
+  readonly lock: string | undefined
+  readonly locked: boolean
+  readonly 'dry-run': boolean
+}
+
+export function packFileOptions<T>(yargs: Argv<T>): Argv<T & PackFileOptions> {
+  return yargs
+    .option('file', { alias: 'f', type: 'string', requiresArg: true, coerce: once('file'), describe: 'Images, WIMs and files by a list in YAML ("stowage schema" is its form); IMAGEs may be named beside it' })
+    .option('lock', { type: 'string', requiresArg: true, coerce: once('lock'), describe: 'With --file: where what was found is written; the name of the file with .lock when left out' })
+    .option('locked', { type: 'boolean', default: false, describe: 'With --file: pack exactly what the lock says' })
+    .option('dry-run', { type: 'boolean', default: false, describe: 'With --file: show what would be packed' }) as unknown as Argv<T & PackFileOptions> // yargs does not type coerce
+}
+
+interface Settings extends PackImagesFileOptions {
+  readonly output: string
+  readonly tag: string | undefined
+}
+
+/**
+ * Packs by the file where one is named, or reports what would be packed; undefined where none is. Throws INVALID_ARGUMENT for options
+ * that do not go together, and without an output.
+ */
+export async function packByFile(
+  { file, lock, locked, 'dry-run': dryRun }: PackFileOptions, { output, tag, ...options }: Settings, { note, report }: Session,
+): Promise<PackResult | 'planned' | undefined> {
+  if (file === undefined && (dryRun || locked || lock !== undefined)) {
+    throw new StowageError('INVALID_ARGUMENT', `--${dryRun ? 'dry-run' : locked ? 'locked' : 'lock'} goes with --file`)
+  }
+  if (file !== undefined && tag !== undefined) throw new StowageError('INVALID_ARGUMENT', '--tag names one image: with --file, write "name" in the list')
+  if (file !== undefined && dryRun) {
+    const plan = await planImagesFile(file, { ...options, lock, locked })
+    report({ schema: 'stowage.pack-plan/v1', ...plan }, text(plan))
+    return 'planned'
+  }
+  if (output === '') throw new StowageError('INVALID_ARGUMENT', 'no output was named', { hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.' })
+  if (file === undefined) return undefined
+  if (output.startsWith('wim:')) throw new StowageError('INVALID_ARGUMENT', 'a WIM is made of one image, not of a list: name the image instead of --file')
+  const result = await packImagesFile(file, output, { ...options, lock, locked })
+  note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)
+  return result
+}
+
+function text({ images, files }: ImagesFilePlan): string {
+  const rows = images.map(({ location, names, platforms, size, digest }) => [
+    names.length > 0 ? familiarNames(names) : location, platforms.join(', ') || '-', size === undefined ? '-' : formatSize(size), digest === undefined ? '-' : shortDigest(digest),
+  ])
+  const carried = files.map(({ path, size, digest }) => [path, '-', formatSize(size), shortDigest(digest)])
+  const sizes = [...images.map(({ size }) => size ?? 0), ...files.map(({ size }) => size)]
+  const total = formatSize(sizes.reduce((sum, size) => sum + size, 0))
+  return printable(`${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...carried])}Would pack ${count(images.length, 'image')} and ${count(files.length, 'file')}, at most ${total}${images.some(({ size }) => size === undefined) ? ' and what is made of WIMs' : ''}\n`)
+}

@@ -1,0 +1,161 @@
+/** YAML as plain values that know where they stand, so that whatever is wrong can be told with its line and column. */
+import { type Alias, isAlias, isCollection, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import { StowageError } from '../errors.js'
+
+/** Both from 1. */
+export interface Position {
+  readonly line: number
+  readonly column: number
+}
+
+/** All scalars are texts, as they stand: `1.10` is not the number 1.1. */
+export type Value =
+  | { readonly type: 'map'; readonly at: Position; readonly entries: readonly MapEntry[] }
+  | { readonly type: 'list'; readonly at: Position; readonly items: readonly Value[] }
+  /** `plain`: without quotes, so that it may also be a number, a truth value or nothing. */
+  | { readonly type: 'text'; readonly at: Position; readonly text: string; readonly plain: boolean }
+
+export interface MapEntry {
+  readonly key: string
+  readonly at: Position
+  readonly value: Value
+}
+
+/** Largest file that is read, in bytes: enough for some ten thousand images. */
+export const FILE_LIMIT = 1024 * 1024
+/** What aliases make of a file may have so many values. */
+const VALUE_LIMIT = 100_000
+const DEPTH_LIMIT = 20
+/** Faults that are told at once. */
+const SHOWN = 20
+
+/** What is wrong with a file, all of it, each with its place. */
+export class Faults {
+  readonly path: string
+  readonly #found: { readonly at: Position; readonly message: string }[] = []
+  /** Whether something asked for is not there, which is no fault of the file's form. */
+  #missing = true
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  add(at: Position, message: string, { missing = false }: { readonly missing?: boolean } = {}): void {
+    this.#missing &&= missing
+    this.#found.push({ at, message })
+  }
+
+  /** Takes what `check` throws as a fault at this place. */
+  check<T>(at: Position, check: () => T): T | undefined {
+    try {
+      return check()
+    } catch (error) {
+      if (!(error instanceof StowageError)) throw error
+      this.add(at, error.hint === undefined ? error.message : `${error.message}. ${error.hint}`)
+      return undefined
+    }
+  }
+
+  get none(): boolean {
+    return this.#found.length === 0
+  }
+
+  /** Throws IMAGES_FILE_INVALID, or IMAGE_NOT_FOUND where all that is wrong is that something is not there; a line a fault. */
+  throwIfAny(hint?: string): void {
+    if (this.none) return
+    const sorted = this.#found.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
+    const lines = sorted.slice(0, SHOWN).map(({ at, message }) => `${this.path}:${at.line}:${at.column}: ${message}`)
+    if (sorted.length > SHOWN) lines.push(`and ${sorted.length - SHOWN} more`)
+    throw new StowageError(this.#missing ? 'IMAGE_NOT_FOUND' : 'IMAGES_FILE_INVALID', lines.join('\n'), { hint })
+  }
+}
+
+/** The one document of `bytes`. What is wrong with it goes to `faults`; undefined where there is nothing to go on with. */
+export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined {
+  const start: Position = { line: 1, column: 1 }
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    faults.add(start, 'expected UTF-8 text but found other bytes')
+    return undefined
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(text, { schema: 'failsafe', lineCounter: lines, prettyErrors: false, uniqueKeys: true, strict: true, version: '1.2' })
+  const at = (offset: number | undefined): Position => {
+    const { line, col } = lines.linePos(offset ?? 0)
+    return { line: Math.max(line, 1), column: Math.max(col, 1) }
+  }
+  for (const { pos, message } of [...document.errors, ...document.warnings]) faults.add(at(pos[0]), sentence(message))
+  if (!faults.none) return undefined
+  if (!document.contents) {
+    faults.add(start, 'expected a map with "version" but found nothing')
+    return undefined
+  }
+  return new Reader(document, at, faults).read(document.contents)
+}
+
+class Reader {
+  readonly #at: (offset: number | undefined) => Position
+  readonly #faults: Faults
+  readonly #anchored = new Map<Alias, Node>()
+  #count = 0
+
+  constructor(document: ReturnType<typeof parseDocument>, at: (offset: number | undefined) => Position, faults: Faults) {
+    this.#at = at
+    this.#faults = faults
+    const anchors = new Map<string, Node>()
+    visit(document, (_key, node) => {
+      if (isAlias(node)) {
+        const target = anchors.get(node.source)
+        if (target) this.#anchored.set(node, target)
+      } else if ((isScalar(node) || isCollection(node)) && node.anchor !== undefined) {
+        anchors.set(node.anchor, node)
+      }
+    })
+  }
+
+  read(node: unknown, depth = 0): Value | undefined {
+    const range = isAlias(node) || isScalar(node) || isCollection(node) ? node.range : undefined
+    const at = this.#at(range?.[0])
+    this.#count += 1
+    if (depth > DEPTH_LIMIT || this.#count > VALUE_LIMIT) {
+      if (this.#count !== Infinity) this.#faults.add(at, depth > DEPTH_LIMIT ? `values stand over ${DEPTH_LIMIT} deep in one another` : `aliases make over ${VALUE_LIMIT} values of this file`)
+      this.#count = Infinity // once is enough
+      return undefined
+    }
+    if (isAlias(node)) {
+      const target = this.#anchored.get(node)
+      if (!target) this.#faults.add(at, `expected an anchor &${node.source} before its alias but found none`)
+      return target && this.read(target, depth + 1)
+    }
+    if (isScalar(node)) return { type: 'text', at, text: String(node.value ?? ''), plain: node.type === undefined || node.type === 'PLAIN' }
+    if (isSeq(node)) return { type: 'list', at, items: node.items.flatMap(item => this.read(item, depth + 1) ?? []) }
+    if (!isMap(node)) return undefined
+    const entries = node.items.flatMap((pair): MapEntry[] => {
+      const key = isPair(pair) ? this.read(pair.key, depth + 1) : undefined
+      if (key?.type !== 'text') {
+        if (key) this.#faults.add(key.at, `expected a name but found ${shownValue(key)}`)
+        return []
+      }
+      const value = pair.value === null ? { type: 'text' as const, at: key.at, text: '', plain: true } : this.read(pair.value, depth + 1)
+      return value ? [{ key: key.text, at: key.at, value }] : []
+    })
+    return { type: 'map', at, entries }
+  }
+}
+
+/** A value for a message. */
+export function shownValue(value: Value): string {
+  if (value.type === 'map') return 'a map'
+  if (value.type === 'list') return value.items.length === 0 ? 'an empty list' : 'a list'
+  if (value.text === '' && value.plain) return 'nothing'
+  const text = value.text.length > 60 ? `${value.text.slice(0, 60)}…` : value.text
+  return value.plain ? text : JSON.stringify(text)
+}
+
+/** The parser's messages begin with capitals, and some end with what it would do in a program. */
+function sentence(message: string): string {
+  const first = message.split('\n')[0] ?? ''
+  return first.charAt(0).toLowerCase() + first.slice(1)
+}

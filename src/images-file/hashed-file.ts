@@ -1,0 +1,61 @@
+/** Files beside images: which there are, and what is in them, by size and SHA-256. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { lstat, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isBundlePath } from '../bundle/manifest.js'
+import { abortError, fileError, StowageError } from '../errors.js'
+import type { Digest } from '../oci/digest.js'
+import type { WaitOptions } from '../progress.js'
+
+export interface HashedFile {
+  /** In bytes. */
+  readonly size: number
+  readonly digest: Digest
+}
+
+/** Reads the whole of `path`. Throws FILE_NOT_FOUND and the like, ABORTED. */
+export async function hashFile(path: string, { signal, onProgress }: WaitOptions = {}): Promise<HashedFile> {
+  try {
+    const { size: total } = await stat(path)
+    const hash = createHash('sha256')
+    let size = 0
+    onProgress?.({ type: 'stage', stage: 'hash', subject: path })
+    for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) }) as AsyncIterable<Buffer>) {
+      hash.update(piece)
+      size += piece.length
+      onProgress?.({ type: 'bytes', subject: path, done: size, total })
+    }
+    onProgress?.({ type: 'done', subject: path })
+    return { size, digest: `sha256:${hash.digest('hex')}` }
+  } catch (error) {
+    throw abortError(fileError(error, path), signal)
+  }
+}
+
+/** The file `from` as `to`, or every file below the directory `from`, sorted. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for a link or a device. */
+export async function listFiles(from: string, to: string): Promise<readonly { readonly from: string; readonly path: string }[]> {
+  try {
+    // What is named may be a link; what stands in a directory may not, as it may lead anywhere
+    const found = await stat(from)
+    if (found.isFile()) return [{ from, path: to }]
+    if (!found.isDirectory()) throw new StowageError('INVALID_ARGUMENT', `${from} is neither a file nor a directory`)
+    const files = await below(from, to)
+    if (files.length === 0) throw new StowageError('INVALID_ARGUMENT', `${from} is a directory without files`)
+    return files
+  } catch (error) {
+    throw fileError(error, from)
+  }
+}
+
+async function below(from: string, to: string): Promise<readonly { readonly from: string; readonly path: string }[]> {
+  const files: { from: string; path: string }[] = []
+  for (const name of (await readdir(from)).sort()) {
+    const [source, path] = [join(from, name), `${to}/${name}`]
+    const found = await lstat(source)
+    if (found.isDirectory()) files.push(...await below(source, path))
+    else if (!found.isFile() || !isBundlePath(path)) throw new StowageError('INVALID_ARGUMENT', `${source} is ${found.isFile() ? 'a name that no bundle can have' : 'no file but a link or a device'}`)
+    else files.push({ from: source, path })
+  }
+  return files
+}

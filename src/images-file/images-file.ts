@@ -1,0 +1,264 @@
+/** `images.yaml`: which images, WIMs and files a bundle is to hold. Its form: docs/images-yaml.md. */
+import { open } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join } from 'node:path'
+import { isBundlePath } from '../bundle/manifest.js'
+import { fileError } from '../errors.js'
+import { checkedCompression, parseLayerCompression } from '../layer/compression.js'
+import { parsePlatformSelector } from '../oci/platform.js'
+import { formatReference, parseReference, type Reference } from '../oci/reference.js'
+import { tagChoice, type TagRule } from '../registry/tags.js'
+import { formatLocation, type Location, parseLocation } from '../source/location.js'
+import type { WimLayerOptions } from '../source/wim.js'
+import { Faults, FILE_LIMIT, parseYaml, type Position } from './document.js'
+import { Fields, textOf } from './fields.js'
+
+export interface ImagesFile {
+  readonly path: string
+  /** Registries to speak plain http with. */
+  readonly insecure: readonly string[]
+  readonly images: readonly ImageEntry[]
+  readonly wims: readonly WimEntry[]
+  readonly files: readonly FileEntry[]
+}
+
+interface Entry {
+  readonly at: Position
+  /** What the file asks for, without what it leaves out: the lock says the same, or is of another file. */
+  readonly request: Readonly<Record<string, unknown>>
+}
+
+export interface NameEntry {
+  readonly at: Position
+  /** Without a tag it takes that of the image. */
+  readonly name: Reference
+}
+
+export interface ImageEntry extends Entry {
+  /** Paths are from here, not from the file. */
+  readonly location: Location
+  /** Tags of the repository instead of the one image. */
+  readonly tags?: readonly { readonly tag: string; readonly at: Position }[] | { readonly rule: TagRule; readonly at: Position }
+  /** All without it. */
+  readonly platforms?: readonly string[]
+  readonly names: readonly NameEntry[]
+  readonly referrers: boolean
+}
+
+export interface WimEntry extends Entry {
+  readonly file: string
+  /** Number or name. */
+  readonly image?: string
+  readonly names: readonly NameEntry[]
+  /** Carried as a file as well, or only so. */
+  readonly carry: boolean | 'only'
+  readonly layer: Omit<WimLayerOptions, 'onSkipped' | 'onWarning'>
+}
+
+export interface FileEntry extends Entry {
+  readonly from: string
+  /** Below `files/` in the bundle, with `/`. */
+  readonly to: string
+}
+
+/** Reads and checks `path`. Throws FILE_NOT_FOUND and the like, and IMAGES_FILE_INVALID with a line for each fault. */
+export async function readImagesFile(path: string): Promise<ImagesFile> {
+  return parseImagesFile(await readLimited(path), path)
+}
+
+/** Of the bytes of `path`. Throws IMAGES_FILE_INVALID. */
+export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
+  const faults = new Faults(path)
+  if (bytes.length > FILE_LIMIT) faults.add({ line: 1, column: 1 }, `the file has over ${FILE_LIMIT} bytes`)
+  faults.throwIfAny()
+  const root = parseYaml(bytes, faults)
+  faults.throwIfAny()
+  const top = root && Fields.of(root, faults, 'a map with "version" and "images"', ['version', 'defaults', 'images', 'wims', 'files'])
+  if (!top) {
+    faults.throwIfAny()
+    throw new TypeError('a file without fields has a fault')
+  }
+  const version = top.required('version')
+  if (version && textOf(version, faults, '1') !== '1' && version.type === 'text') {
+    faults.add(version.at, `expected version 1 but found ${version.text}; a later Stowage may read it`)
+  }
+  const defaults = top.map('defaults', ['platforms', 'insecure', 'referrers'])
+  const shared = {
+    platforms: defaults && platformsOf(defaults),
+    referrers: defaults?.flag('referrers') ?? false,
+  }
+  const from = dirname(path)
+  const insecure = defaults?.list('insecure').flatMap(value => textOf(value, faults, 'a registry, HOST[:PORT]') ?? []) ?? []
+  const images = top.list('images').flatMap(value => readImage(
+    Fields.of(value, faults, 'an image, or a map with "image"', ['image', 'tags', 'platforms', 'name', 'names', 'referrers'], 'image'), shared, from, faults) ?? [])
+  const wims = top.list('wims').flatMap(value => readWim(
+    Fields.of(value, faults, 'the path of a WIM, or a map with "file"', ['file', 'image', 'name', 'names', 'carry', 'compression', 'order', 'lossless', 'skipUnsupported', 'references'], 'file'), from, faults) ?? [])
+  const files = top.list('files').flatMap(value => readFile(
+    Fields.of(value, faults, 'the path of a file, or a map with "from"', ['from', 'to'], 'from'), from, faults) ?? [])
+  if (!['images', 'wims', 'files'].some(key => top.get(key))) faults.add(top.at, 'expected "images", "wims" or "files" but found none of them')
+  faults.throwIfAny()
+  return { path, insecure, images, wims, files }
+}
+
+interface Shared {
+  readonly platforms: readonly string[] | undefined
+  readonly referrers: boolean
+}
+
+function readImage(fields: Fields | undefined, shared: Shared, from: string, faults: Faults): readonly ImageEntry[] {
+  const text = fields?.text('image', 'an image: a name, or a place such as oci:DIR', { required: true })
+  if (!fields || !text) return []
+  const location = faults.check(text.at, () => {
+    const found = parseLocation(text.text)
+    if (found.type === 'docker') parseReference(found.name)
+    return found
+  })
+  const tags = readTags(fields, faults)
+  const names = readNames(fields, faults)
+  const platforms = (fields.get('platforms') ? platformsOf(fields) : shared.platforms) ?? []
+  const referrers = fields.flag('referrers') ?? shared.referrers
+  if (!location) return []
+  if (location.type === 'wim') faults.add(text.at, 'a WIM has options of its own: put it below "wims"')
+  const reference = location.type === 'docker' ? parseReference(location.name) : undefined
+  if (tags && !reference) faults.add(fields.get('tags')?.at ?? text.at, `"tags" are those of a repository in a registry, and ${text.text} is none`)
+  if (tags && (reference?.tag !== undefined || reference?.digest !== undefined)) faults.add(text.at, `expected a repository, as there are "tags", but found ${text.text}, which is one image`)
+  const distinct = Array.isArray(tags) && tags.length === 1
+  if (tags && !distinct) {
+    for (const { at, name } of names) if (name.tag !== undefined) faults.add(at, `${formatReference(name)} is one name, and "tags" may choose several images: leave out its tag, and each keeps its own`)
+  }
+  const request = {
+    image: reference ? formatReference(reference) : text.text,
+    ...(tags ? { tags: Array.isArray(tags) ? tags.map(({ tag }) => tag) : (tags as { rule: TagRule }).rule } : {}),
+    ...(platforms.length > 0 ? { platforms } : {}),
+    ...(names.length > 0 ? { names: names.map(({ name }) => formatReference(name)) } : {}),
+    ...(referrers ? { referrers } : {}),
+  }
+  return [{
+    at: text.at, request, location: movedTo(from, location), names, referrers,
+    ...(tags ? { tags } : {}),
+    ...(platforms.length > 0 ? { platforms } : {}),
+  }]
+}
+
+function readTags(fields: Fields, faults: Faults): ImageEntry['tags'] {
+  const value = fields.get('tags')
+  if (!value) return undefined
+  if (value.type === 'map') {
+    const rule = Fields.of(value, faults, 'a rule', ['semver', 'match', 'newest'])
+    const [semver, match] = [rule?.text('semver', 'a range of versions'), rule?.text('match', 'a regular expression')]
+    const newest = rule?.text('newest', 'a number from 1, or "all"')
+    if (newest && newest.text !== 'all' && !/^[1-9]\d{0,8}$/.test(newest.text)) faults.add(newest.at, `expected a number from 1, or "all", but found ${newest.text}`)
+    if (semver) faults.check(semver.at, () => tagChoice({ semver: semver.text }))
+    if (match) faults.check(match.at, () => tagChoice({ match: match.text }))
+    if (!semver && !match && !newest) faults.add(value.at, 'expected "semver", "match" or "newest" but found none of them')
+    return {
+      at: value.at,
+      rule: {
+        ...(semver ? { semver: semver.text } : {}), ...(match ? { match: match.text } : {}),
+        ...(newest && newest.text !== 'all' ? { newest: Number(newest.text) } : {}),
+      },
+    }
+  }
+  const seen = new Set<string>()
+  return fields.list('tags', 'a list of tags, or a map with "semver" or "match"').flatMap(item => {
+    const tag = textOf(item, faults, 'a tag')
+    if (tag === undefined) return []
+    if (!faults.check(item.at, () => parseReference(`x:${tag}`))) return []
+    if (seen.has(tag)) faults.add(item.at, `the tag ${tag} stands here twice`)
+    seen.add(tag)
+    return [{ tag, at: item.at }]
+  })
+}
+
+function readNames(fields: Fields, faults: Faults): readonly NameEntry[] {
+  const [one, many] = [fields.get('name'), fields.get('names')]
+  if (one && many) faults.add(one.at, '"name" and "names" do not go together: write one list')
+  return [...(one ? [one] : []), ...fields.list('names')].flatMap(value => {
+    const text = textOf(value, faults, 'a name, NAME[:TAG]')
+    const name = text === undefined ? undefined : faults.check(value.at, () => parseReference(text))
+    if (name?.digest !== undefined) faults.add(value.at, `${text} has a digest, which no image can be given`)
+    return name ? [{ at: value.at, name }] : []
+  })
+}
+
+/** Undefined for `all`. */
+function platformsOf(fields: Fields): readonly string[] | undefined {
+  const value = fields.get('platforms')
+  if (value?.type === 'text' && value.text === 'all') return undefined
+  return fields.list('platforms', 'a list of platforms, or "all"').flatMap(item => {
+    const text = textOf(item, fields.faults, 'a platform, such as linux/amd64')
+    return text !== undefined && fields.faults.check(item.at, () => parsePlatformSelector(text)) ? [text] : []
+  })
+}
+
+function readWim(fields: Fields | undefined, from: string, faults: Faults): readonly WimEntry[] {
+  const file = fields?.text('file', 'the path of a WIM', { required: true })
+  if (!fields || !file) return []
+  const image = fields.text('image', 'the number or the name of an image in the WIM')?.text
+  const names = readNames(fields, faults)
+  const carry = fields.choice('carry', ['true', 'false', 'only'])
+  const words = fields.text('compression', 'gzip[:LEVEL], zstd[:LEVEL] or none')
+  const compression = words && faults.check(words.at, () => {
+    const parsed = parseLayerCompression(words.text)
+    checkedCompression(parsed)
+    return parsed
+  })
+  const order = fields.choice('order', ['blob', 'tree'])
+  const [lossless, skipUnsupported] = [fields.flag('lossless'), fields.flag('skipUnsupported')]
+  const references = fields.list('references').flatMap(value => textOf(value, faults, 'the path of a WIM') ?? [])
+  if (carry === 'only' && names.length > 0) faults.add(names[0]?.at ?? file.at, 'a WIM that is only carried makes no image that could have a name')
+  const layer: WimEntry['layer'] = {
+    ...(compression ? { compression } : {}), ...(order === 'blob' || order === 'tree' ? { order } : {}),
+    ...(lossless === undefined ? {} : { lossless }), ...(skipUnsupported === undefined ? {} : { skipUnsupported }),
+  }
+  const request = {
+    file: file.text, ...(image === undefined ? {} : { image }), ...layer,
+    ...(names.length > 0 ? { names: names.map(({ name }) => formatReference(name)) } : {}),
+    ...(references.length > 0 ? { references } : {}),
+    ...(carry === undefined || carry === 'false' ? {} : { carry: carry === 'only' ? carry : true }),
+  }
+  return [{
+    at: file.at, request, file: movedPath(from, file.text), names, carry: carry === 'only' ? carry : carry === 'true',
+    ...(image === undefined ? {} : { image }),
+    layer: { ...layer, ...(references.length > 0 ? { references: references.map(path => movedPath(from, path)) } : {}) },
+  }]
+}
+
+function readFile(fields: Fields | undefined, from: string, faults: Faults): readonly FileEntry[] {
+  const source = fields?.text('from', 'the path of a file or a directory', { required: true })
+  if (!fields || !source) return []
+  const told = fields.text('to', 'a path below files/ in the bundle')
+  const to = told?.text ?? basename(source.text)
+  if (!isBundlePath(to)) faults.add((told ?? source).at, `expected a relative path with "/" and without ".." but found ${to}`)
+  return [{ at: source.at, request: { from: source.text, to }, from: movedPath(from, source.text), to }]
+}
+
+/** Paths of the file are from where it stands. */
+function movedPath(from: string, path: string): string {
+  return isAbsolute(path) ? path : join(from, path)
+}
+
+/** Every transport but registries and engines has one field that is a path. */
+function movedTo(from: string, location: Location): Location {
+  if (location.type === 'docker' || location.type === 'docker-daemon') return location
+  const moved = { ...location }
+  for (const field of ['directory', 'path', 'file'] as const) {
+    const path: unknown = (location as unknown as Readonly<Record<string, unknown>>)[field] // which of the three it has is not told by its type
+    if (typeof path === 'string') Object.assign(moved, { [field]: movedPath(from, path) })
+  }
+  return parseLocation(formatLocation(moved))
+}
+
+async function readLimited(path: string): Promise<Uint8Array> {
+  try {
+    await using file = await open(path)
+    const buffer = Buffer.alloc(FILE_LIMIT + 1)
+    let size = 0
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, size, buffer.length - size, null)
+      size += bytesRead
+      if (bytesRead === 0 || size === buffer.length) return buffer.subarray(0, size)
+    }
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * `images.lock`: what every entry of an images file was found to be. JSON, because no person writes it and every program reads
+ * it; sorted, so that what changed is all that a comparison shows. Its form: docs/images-yaml.md.
+ */
+import { open, rm } from 'node:fs/promises'
+import { writeDurably } from '../blob/durable.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
+import { type Digest, parseDigest } from '../oci/digest.js'
+import { array, optionalArray, optionalString, parseJson, record, shown, size, string } from '../oci/json.js'
+import type { Faults } from './document.js'
+import type { ImagesFile } from './images-file.js'
+
+export interface Lock {
+  readonly images: readonly LockedEntry[]
+  readonly wims: readonly LockedEntry[]
+  readonly files: readonly LockedEntry[]
+}
+
+export interface LockedEntry {
+  /** What the images file asked for. */
+  readonly request: Readonly<Record<string, unknown>>
+  readonly images: readonly LockedImage[]
+  /** What was read beside images: a WIM with its parts, carried files. */
+  readonly files: readonly LockedFile[]
+}
+
+export interface LockedImage {
+  /** Without a digest. */
+  readonly location: string
+  readonly tag?: string
+  /** Full references. */
+  readonly names: readonly string[]
+  /** Of its root. */
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly platforms: readonly string[]
+  /** Of all its blobs, in bytes. */
+  readonly size: number
+  /** How an engine calls it. */
+  readonly id?: string
+}
+
+export interface LockedFile {
+  /** As the images file has it, or its name in the bundle. */
+  readonly path: string
+  readonly size: number
+  readonly digest: Digest
+}
+
+const VERSION = 1
+const LOCK_LIMIT = 64 * 1024 * 1024
+
+/** `images.lock` beside `images.yaml`. */
+export function lockPathOf(path: string): string {
+  return `${path.replace(/\.(ya?ml|json)$/i, '')}.lock`
+}
+
+/** Throws FILE_NOT_FOUND and the like, INVALID_MANIFEST naming the field. */
+export async function readLock(path: string): Promise<Lock> {
+  let bytes: Uint8Array
+  try {
+    await using file = await open(path)
+    if ((await file.stat()).size > LOCK_LIMIT) throw new StowageError('INVALID_MANIFEST', `${path} has over ${LOCK_LIMIT} bytes`)
+    bytes = await file.readFile()
+  } catch (error) {
+    const named = fileError(error, path)
+    if (!(named instanceof StowageError) || named.code !== 'FILE_NOT_FOUND') throw named
+    throw new StowageError('FILE_NOT_FOUND', named.message, { hint: 'Pack once without --locked, which writes it.', cause: error })
+  }
+  const object = record(parseJson(bytes, path), path)
+  if (object['lockVersion'] !== VERSION) {
+    throw new StowageError('INVALID_MANIFEST', `${path}.lockVersion: expected ${VERSION} but found ${shown(object['lockVersion'])}`, { hint: 'A later Stowage made it: use that, or pack once without --locked.' })
+  }
+  const entries = (key: string) => optionalArray(object, key, path).map((item, n) => parseEntry(item, `${path}.${key}[${n}]`))
+  return { images: entries('images'), wims: entries('wims'), files: entries('files') }
+}
+
+/** Writes it whole or not at all; the same lock gives the same bytes. */
+export async function writeLock(path: string, lock: Lock): Promise<void> {
+  const sorted = (entries: readonly LockedEntry[]) => [...entries].sort((a, b) => (canonical(a.request) < canonical(b.request) ? -1 : 1))
+  const document = { lockVersion: VERSION, images: sorted(lock.images), wims: sorted(lock.wims), files: sorted(lock.files) }
+  await writeDurably(path, new TextEncoder().encode(`${JSON.stringify(document, null, 2)}\n`))
+}
+
+/** Says early that a lock could not be written at the end. Throws PERMISSION_DENIED, FILE_NOT_FOUND and the like. */
+export async function expectWritable(path: string): Promise<void> {
+  const probe = `${path}.partial`
+  try {
+    await (await open(probe, 'a')).close()
+    await rm(probe, { force: true })
+  } catch (error) {
+    const named = fileError(error, path)
+    const code = systemCode(error)
+    throw named instanceof StowageError
+      ? new StowageError(named.code, code === 'ENOENT' ? `the directory of ${path} does not exist` : named.message, { hint: 'Name another place for the lock: --lock FILE.', cause: error })
+      : named
+  }
+}
+
+/** A request as one text: the same for the same request, whoever wrote it. */
+export function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const fields = Object.entries(value).filter(([, each]) => each !== undefined).sort(([a], [b]) => (a < b ? -1 : 1))
+  return `{${fields.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join(',')}}`
+}
+
+/** The lock's entry for every entry of `file`. Throws LOCK_MISMATCH naming all that only one of the two has. */
+export function lockedEntries(file: ImagesFile, lock: Lock, path: string): ReadonlyMap<object, LockedEntry> {
+  const found = new Map<object, LockedEntry>()
+  const faults: string[] = []
+  for (const kind of ['images', 'wims', 'files'] as const) {
+    const held = new Map(lock[kind].map(entry => [canonical(entry.request), entry]))
+    const used = new Set<string>()
+    for (const entry of file[kind]) {
+      const key = canonical(entry.request)
+      const locked = held.get(key)
+      used.add(key)
+      if (locked) found.set(entry, locked)
+      else faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} does not have this entry: ${key}`)
+    }
+    for (const key of held.keys()) if (!used.has(key)) faults.push(`${path} has an entry that ${file.path} does not: ${key}`)
+  }
+  if (faults.length > 0) {
+    throw new StowageError('LOCK_MISMATCH', faults.join('\n'), { hint: 'Pack without --locked, which writes the lock anew, or take back what was changed.' })
+  }
+  return found
+}
+
+/** Files that are not what the lock says become faults. */
+export function expectFiles(file: ImagesFile, entries: ReadonlyMap<object, LockedEntry>, found: readonly { readonly entry: object; readonly from: string; readonly size: number; readonly digest: Digest }[], faults: Faults): void {
+  for (const entry of [...file.wims, ...file.files]) {
+    const locked = new Map(entries.get(entry)?.files.map(each => [each.digest, each]))
+    for (const { from, digest } of found.filter(each => each.entry === entry)) {
+      if (!locked.delete(digest)) faults.add(entry.at, `${from} is ${digest}, which is not what the lock says`)
+    }
+    for (const { path, digest } of locked.values()) faults.add(entry.at, `the lock has ${path} as ${digest}, and it is not there`)
+  }
+}
+
+function parseEntry(value: unknown, where: string): LockedEntry {
+  const object = record(value, where)
+  return {
+    request: record(object['request'], `${where}.request`),
+    images: optionalArray(object, 'images', where).map((item, n) => parseImage(item, `${where}.images[${n}]`)),
+    files: optionalArray(object, 'files', where).map((item, n) => {
+      const at = `${where}.files[${n}]`
+      const file = record(item, at)
+      return { path: string(file, 'path', at), size: size(file, 'size', at), digest: parseDigest(file['digest'], `${at}.digest`) }
+    }),
+  }
+}
+
+function parseImage(value: unknown, where: string): LockedImage {
+  const object = record(value, where)
+  const texts = (key: string) => array(object, key, where).map((item, n) => string({ item }, 'item', `${where}.${key}[${n}]`))
+  const [tag, id] = [optionalString(object, 'tag', where), optionalString(object, 'id', where)]
+  return {
+    location: string(object, 'location', where),
+    ...(tag === undefined ? {} : { tag }),
+    names: texts('names'),
+    digest: parseDigest(object['digest'], `${where}.digest`),
+    mediaType: string(object, 'mediaType', where),
+    platforms: texts('platforms'),
+    size: size(object, 'size', where),
+    ...(id === undefined ? {} : { id }),
+  }
+}

@@ -1,0 +1,193 @@
+/** `pack -f images.yaml`: a bundle of what an images file asks for, and the lock that makes the same bundle again. */
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import pMap from 'p-map'
+import { StowageError, systemCode } from '../errors.js'
+import { inspect } from '../inspect/inspect.js'
+import { inspectEngineImage } from '../inspect/engine.js'
+import type { Digest } from '../oci/digest.js'
+import { formatPlatform } from '../oci/platform.js'
+import { formatReference, parseReference } from '../oci/reference.js'
+import { pack, type PackImage, type PackOptions, type PackResult } from '../pack.js'
+import { formatLocation } from '../source/location.js'
+import { Faults } from './document.js'
+import { type ImagesFile, readImagesFile, type WimEntry } from './images-file.js'
+import { expectFiles, expectWritable, type Lock, type LockedEntry, lockedEntries, lockPathOf, readLock, writeLock } from './lock.js'
+import { expectDistinct, OpenRegistries, type ResolvedImage, type ResolvedImages, resolveFiles, resolveImages } from './resolve.js'
+
+export interface PackImagesFileOptions extends Omit<PackOptions, 'names'> {
+  /** Images beside those of the file; the lock does not speak of them. */
+  readonly images?: readonly (string | PackImage)[] | undefined
+  /** The lock; `images.lock` beside `images.yaml` when left out. */
+  readonly lock?: string | undefined
+  /** Pack what the lock says, and nothing else, instead of asking for tags and writing the lock. */
+  readonly locked?: boolean | undefined
+}
+
+export interface PackImagesFileResult extends PackResult {
+  /** The lock that was written, or that was kept to. */
+  readonly lock: string
+}
+
+/** One image or file that an images file comes to. */
+export interface PlannedImage {
+  readonly location: string
+  readonly names: readonly string[]
+  readonly platforms: readonly string[]
+  /** Not known of an image that is made while packing. */
+  readonly digest?: Digest
+  readonly mediaType?: string
+  /** Of all blobs, in bytes. */
+  readonly size?: number
+}
+
+export interface ImagesFilePlan {
+  readonly path: string
+  readonly images: readonly PlannedImage[]
+  /** Paths in the bundle. */
+  readonly files: readonly { readonly path: string; readonly from: string; readonly size: number; readonly digest: Digest }[]
+}
+
+/**
+ * Packs what the images file `path` asks for into the bundle `output`, and writes the lock when the bundle is whole. With `locked`
+ * the images are those of the lock, read by digest, and no tag is asked for. Throws IMAGES_FILE_INVALID and IMAGE_NOT_FOUND with a
+ * line for each fault, LOCK_MISMATCH where file, lock and sources disagree, and what {@link pack} throws.
+ */
+export async function packImagesFile(path: string, output: string, options: PackImagesFileOptions = {}): Promise<PackImagesFileResult> {
+  const { images: beside = [], lock: lockPath = lockPathOf(path), locked = false, ...packing } = options
+  const file = await readImagesFile(path)
+  const insecure = [...file.insecure, ...packing.insecure ?? []]
+  const lock = locked ? await readLock(lockPath) : undefined
+  if (!lock) await expectWritable(lockPath)
+  const entries = lock && lockedEntries(file, lock, lockPath)
+  const resolved = entries ? await lockedImages(file, entries, lockPath, options) : await resolveImages(file, options)
+  const requests = resolved.images.map(image => requestOf(image))
+  const files = resolved.files.flatMap(({ from, path: to }) => (to === undefined ? [] : [{ from, path: to }]))
+  const result = await pack([...requests, ...beside], output, { ...packing, insecure, ...(files.length > 0 ? { files } : {}) })
+  const packed = lockOf(file, resolved, result)
+  if (!entries) await writeLock(lockPath, packed)
+  else await expectPacked(file, entries, lockedEntries(file, packed, lockPath), lockPath, output)
+  return { ...result, lock: lockPath }
+}
+
+/** What {@link packImagesFile} would pack: tags, digests, platforms and sizes, of manifests and configs alone. */
+export async function planImagesFile(path: string, options: PackImagesFileOptions = {}): Promise<ImagesFilePlan> {
+  const file = await readImagesFile(path)
+  const { lock: lockPath = lockPathOf(path), locked = false, host, signal } = options
+  const insecure = [...file.insecure, ...options.insecure ?? []]
+  const resolved = locked
+    ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
+    : await resolveImages(file, options)
+  const beside = (options.images ?? []).map(image => (typeof image === 'string' ? { image } : image))
+  const planned = await pMap([...resolved.images.map(requestOf), ...beside], async ({ image, names, platforms }): Promise<readonly PlannedImage[]> => {
+    const { images } = await inspect(image, { platforms, host, insecure, signal })
+    return images.map(found => ({
+      location: image,
+      names: names ?? found.names,
+      platforms: found.platforms.map(each => formatPlatform(each.platform)),
+      ...(found.root ? { digest: found.root.digest, mediaType: found.root.mediaType } : {}),
+      ...(found.size === undefined ? {} : { size: found.size }),
+    }))
+  }, { concurrency: 4 })
+  return {
+    path,
+    images: planned.flat(),
+    files: resolved.files.flatMap(({ path: to, from, size, digest }) => (to === undefined ? [] : [{ path: `files/${to}`, from, size, digest }])),
+  }
+}
+
+function requestOf({ entry, location, names }: ResolvedImage): PackImage {
+  const own = names === undefined ? {} : { names }
+  if (!('referrers' in entry)) return { image: location, ...own, layer: entry.layer }
+  return { image: location, ...own, ...(entry.platforms ? { platforms: entry.platforms } : {}), ...(entry.referrers ? { referrers: true } : {}) }
+}
+
+/** What the lock says, as far as it is still there. */
+async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, LockedEntry>, lockPath: string, options: PackImagesFileOptions): Promise<ResolvedImages> {
+  const faults = new Faults(file.path)
+  await using registries = new OpenRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
+  const gone = `, as ${lockPath} has it, and that is gone`
+  const images = await pMap(file.images, async (entry): Promise<readonly ResolvedImage[]> => {
+    const { location } = entry
+    const locked = entries.get(entry)?.images ?? []
+    if (location.type === 'docker-daemon') {
+      const { id } = await inspectEngineImage(location.name, [], options)
+      const was = locked[0]?.id
+      if (id !== was) faults.add(entry.at, `${formatLocation(location)} is ${id} in the engine, and ${was} in ${lockPath}`)
+    }
+    return (await pMap(locked, async (image): Promise<readonly ResolvedImage[]> => {
+      const same = { entry, written: image.location, names: image.names, ...(image.tag === undefined ? {} : { tag: image.tag }), digest: image.digest, mediaType: image.mediaType, ...(image.id === undefined ? {} : { id: image.id }) }
+      if (location.type === 'oci' || location.type === 'bundle') {
+        return [{ ...same, location: formatLocation({ ...location, ref: image.digest }) }]
+      }
+      if (location.type !== 'docker') return [{ ...same, location: formatLocation(location) }]
+      const reference = parseReference(image.location.replace(/^docker:\/\//, ''))
+      const own = new Faults(file.path)
+      const found = await registries.find({ domain: reference.domain, path: reference.path, digest: image.digest }, entry, entry.at, own)
+      if (!found) faults.add(entry.at, `${formatReference(reference)} was ${image.digest}${gone}`, { missing: true })
+      return found ? [{ ...same, location: `docker://${formatReference({ ...reference, digest: image.digest })}` }] : []
+    }, { concurrency: 6 })).flat()
+  }, { concurrency: 6 })
+  const { images: wims, files } = await resolveFiles(file, faults, options)
+  faults.throwIfAny()
+  expectFiles(file, entries, files, faults)
+  const all = [...images.flat(), ...wims.map(image => ({ ...image, names: entries.get(image.entry)?.images[0]?.names ?? image.names ?? [] }))]
+  expectDistinct(all, files, faults)
+  try {
+    faults.throwIfAny()
+  } catch (error) {
+    if (!(error instanceof StowageError)) throw error
+    throw new StowageError('LOCK_MISMATCH', error.message, { hint: 'Put back what was locked, or pack without --locked, which writes the lock anew.' })
+  }
+  return { images: all, files }
+}
+
+/** The lock of what was packed. */
+function lockOf(file: ImagesFile, { images, files }: ResolvedImages, { packed, manifest }: PackResult): Lock {
+  const sizes = new Map(manifest.images.map(({ root, size }) => [root.digest, size]))
+  const of = (entry: ImagesFile['images'][number] | WimEntry | ImagesFile['files'][number]): LockedEntry => ({
+    request: entry.request,
+    images: images.filter(image => image.entry === entry).flatMap(image =>
+      packed.filter(each => each.image === image.location && sameNames(image.names, each.names)).map(({ root, names, platforms }) => ({
+        location: image.written,
+        ...(image.tag === undefined ? {} : { tag: image.tag }),
+        names,
+        digest: image.digest ?? root.digest,
+        mediaType: image.mediaType ?? root.mediaType,
+        platforms,
+        size: sizes.get(root.digest) ?? 0,
+        ...(image.id === undefined ? {} : { id: image.id }),
+      }))),
+    files: files.filter(each => each.entry === entry).map(({ from, path, size, digest }) => ({ path: path ?? from.split(/[\\/]/).at(-1) ?? from, size, digest })),
+  })
+  return { images: file.images.map(of), wims: file.wims.map(of), files: file.files.map(of) }
+}
+
+function sameNames(wanted: readonly string[] | undefined, found: readonly string[]): boolean {
+  return wanted === undefined || wanted.length === 0 || (wanted.length === found.length && wanted.every(name => found.includes(name)))
+}
+
+/** What was made here (of a WIM, of an engine's export) is what it was, or the bundle does not stay. */
+async function expectPacked(
+  file: ImagesFile, locked: ReadonlyMap<object, LockedEntry>, packed: ReadonlyMap<object, LockedEntry>, lockPath: string, output: string,
+): Promise<void> {
+  const faults: string[] = []
+  for (const entry of [...file.images, ...file.wims]) {
+    const found = new Set(packed.get(entry)?.images.map(({ digest }) => digest))
+    for (const { location, digest } of locked.get(entry)?.images ?? []) {
+      if (!found.has(digest)) faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${location} is ${digest} in ${lockPath}, and was packed as ${[...found].join(', ')}`)
+    }
+  }
+  if (faults.length === 0) return
+  await removeBundle(output)
+  throw new StowageError('LOCK_MISMATCH', faults.join('\n'), { hint: 'Another Stowage or engine made the layer. Pack without --locked, which writes the lock anew.' })
+}
+
+/** Of a directory, what is in it: it may be a mount point. It was new or empty before. */
+async function removeBundle(output: string): Promise<void> {
+  const names = await readdir(output).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOTDIR') return undefined
+    throw error
+  })
+  for (const path of names?.map(name => join(output, name)) ?? [output]) await rm(path, { recursive: true, force: true })
+}
