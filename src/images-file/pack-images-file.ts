@@ -9,11 +9,12 @@ import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { pack, type PackImage, type PackOptions, type PackResult } from '../pack.js'
-import { formatLocation } from '../source/location.js'
+import { formatLocation, type Location } from '../source/location.js'
 import { Faults } from './document.js'
 import { type ImagesFile, readImagesFile, type WimEntry } from './images-file.js'
 import { expectFiles, expectWritable, type Lock, type LockedEntry, lockedEntries, lockPathOf, readLock, writeLock } from './lock.js'
-import { expectDistinct, OpenRegistries, type ResolvedImage, type ResolvedImages, resolveFiles, resolveImages } from './resolve.js'
+import { readSource } from '../inspect/read-source.js'
+import { AskedRegistries, expectDistinct, hasRef, isMade, type ResolvedImage, type ResolvedImages, resolveFiles, resolveImages } from './resolve.js'
 
 export interface PackImagesFileOptions extends Omit<PackOptions, 'names'> {
   /** Images beside those of the file; the lock does not speak of them. */
@@ -102,10 +103,19 @@ function requestOf({ entry, location, names }: ResolvedImage): PackImage {
   return { image: location, ...own, ...(entry.platforms ? { platforms: entry.platforms } : {}), ...(entry.referrers ? { referrers: true } : {}) }
 }
 
+async function rootsOf(place: Location, options: PackImagesFileOptions): Promise<readonly Digest[]> {
+  try {
+    return (await readSource(place, options, async source => await source.images(options))).map(({ root }) => root.digest)
+  } catch (error) {
+    if (error instanceof StowageError && error.code === 'IMAGE_NOT_FOUND') return []
+    throw error
+  }
+}
+
 /** What the lock says, as far as it is still there. */
 async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, LockedEntry>, lockPath: string, options: PackImagesFileOptions): Promise<ResolvedImages> {
   const faults = new Faults(file.path)
-  await using registries = new OpenRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
+  await using registries = new AskedRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
   const gone = `, as ${lockPath} has it, and that is gone`
   const images = await pMap(file.images, async (entry): Promise<readonly ResolvedImage[]> => {
     const { location } = entry
@@ -117,10 +127,12 @@ async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, Locke
     }
     return (await pMap(locked, async (image): Promise<readonly ResolvedImage[]> => {
       const same = { entry, written: image.location, names: image.names, ...(image.tag === undefined ? {} : { tag: image.tag }), digest: image.digest, mediaType: image.mediaType, ...(image.id === undefined ? {} : { id: image.id }) }
-      if (location.type === 'oci' || location.type === 'bundle') {
-        return [{ ...same, location: formatLocation({ ...location, ref: image.digest }) }]
+      if (location.type !== 'docker') {
+        const place = hasRef(location) ? { ...location, ref: image.digest } : location
+        const there = isMade(location) || location.type === 'docker-daemon' || (await rootsOf(place, options)).includes(image.digest)
+        if (!there) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
+        return [{ ...same, location: formatLocation(place) }]
       }
-      if (location.type !== 'docker') return [{ ...same, location: formatLocation(location) }]
       const reference = parseReference(image.location.replace(/^docker:\/\//, ''))
       const own = new Faults(file.path)
       const found = await registries.find({ domain: reference.domain, path: reference.path, digest: image.digest }, entry, entry.at, own)

@@ -1,13 +1,14 @@
 /** What an images file asks for, found: tags by rule, digests of tags, hashes of files. Nothing is packed yet. */
 import pMap from 'p-map'
 import { inspectEngineImage } from '../inspect/engine.js'
+import { readSource } from '../inspect/read-source.js'
 import { StowageError } from '../errors.js'
 import type { Digest } from '../oci/digest.js'
 import { formatReference, parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
-import { openRegistry, type RegistryClient } from '../registry/client.js'
+import { Registries } from '../registry/registries.js'
 import { nearestTags, tagChoice } from '../registry/tags.js'
-import { formatLocation } from '../source/location.js'
+import { formatLocation, type Location } from '../source/location.js'
 import { partsOf } from '../wim/parts.js'
 import { Faults, type Position } from './document.js'
 import { type HashedFile, hashFile, listFiles } from './hashed-file.js'
@@ -28,7 +29,7 @@ export interface ResolvedImage {
   /** The same for the lock: without digest, paths as the file has them. */
   readonly written: string
   readonly tag?: string
-  /** Full references; without them its own. */
+  /** Full references; without them, or with none, its own. */
   readonly names?: readonly string[]
   readonly digest?: Digest
   readonly mediaType?: string
@@ -61,7 +62,7 @@ const FAULTS = new Set(['IMAGE_NOT_FOUND', 'INVALID_ARGUMENT', 'FILE_NOT_FOUND']
  */
 export async function resolveImages(file: ImagesFile, options: ResolveOptions = {}): Promise<ResolvedImages> {
   const faults = new Faults(file.path)
-  await using registries = new OpenRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
+  await using registries = new AskedRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
   const found = await pMap(file.images, async entry => await placed(faults, entry.at, async () => await resolveEntry(entry, registries, faults, options)) ?? [], { concurrency: AT_ONCE })
   const { images, files } = await resolveFiles(file, faults, options)
   const all = [...found.flat(), ...images]
@@ -94,21 +95,47 @@ export async function resolveFiles(file: ImagesFile, faults: Faults, options: Re
   return { images, files }
 }
 
-async function resolveEntry(entry: ImageEntry, registries: OpenRegistries, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
+async function resolveEntry(entry: ImageEntry, registries: AskedRegistries, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
   const { location } = entry
   if (location.type === 'docker-daemon') {
     const { id } = await inspectEngineImage(location.name, [], options)
     return [{ entry, location: formatLocation(location), written: formatLocation(location), ...given(entry.names, undefined), ...(id === undefined ? {} : { id }) }]
   }
-  if (location.type !== 'docker') return [{ entry, location: formatLocation(location), written: String(entry.request['image']), ...given(entry.names, undefined) }]
+  if (location.type !== 'docker') return await resolvePlace(entry, faults, options)
   const reference = parseReference(location.name)
   const wanted = await chosenTags(entry, reference, registries, faults)
   const found = await pMap(wanted, async ({ reference: each, at }) => await placed(faults, at, async () => await registries.find(each, entry, at, faults)), { concurrency: AT_ONCE })
   return found.flatMap(image => image ?? [])
 }
 
+/** Images of a layout or a bundle, by digest; elsewhere what digest they have now, and nothing of what is made while packing. */
+async function resolvePlace(entry: ImageEntry, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
+  const { location } = entry
+  const own = { entry, location: formatLocation(location), written: String(entry.request['image']), ...given(entry.names, undefined) }
+  const images = isMade(location) ? [] : await readSource(location, options, async source => await source.images(options))
+  if (images.length > 1 && entry.names.length > 0) faults.add(entry.at, `a name was given for ${images.length} images. Name one of them: ${own.written}:REF`)
+  if (isMade(location) || (images.length > 1 && !hasRef(location))) return [own]
+  return images.map(({ root, names }) => ({
+    ...own,
+    location: hasRef(location) ? formatLocation({ ...location, ref: root.digest }) : own.location,
+    names: own.names ?? names.map(formatReference),
+    digest: root.digest,
+    mediaType: root.mediaType,
+  }))
+}
+
+/** A layer is made of it, so that nothing is known before. */
+export function isMade(location: Location): boolean {
+  return ['wim', 'dir'].includes(location.type)
+}
+
+/** Its images can be named by digest. */
+export function hasRef(location: Location): location is Extract<Location, { type: 'oci' | 'bundle' }> {
+  return location.type === 'oci' || location.type === 'bundle'
+}
+
 /** The images of an entry, each with the place that asks for it. */
-async function chosenTags(entry: ImageEntry, reference: Reference, registries: OpenRegistries, faults: Faults): Promise<readonly { readonly reference: Reference; readonly at: Position }[]> {
+async function chosenTags(entry: ImageEntry, reference: Reference, registries: AskedRegistries, faults: Faults): Promise<readonly { readonly reference: Reference; readonly at: Position }[]> {
   const { tags, at } = entry
   if (tags === undefined) return [{ reference: withDefaultTag(reference), at }]
   if (!('rule' in tags)) return tags.map(({ tag, at: place }) => ({ reference: { ...reference, tag }, at: place }))
@@ -133,14 +160,13 @@ export function given(names: readonly NameEntry[], tag: string | undefined): { r
 }
 
 /** Each registry is opened once, and asked for the tags of a repository once. */
-export class OpenRegistries implements AsyncDisposable {
-  readonly #clients = new Map<string, Promise<RegistryClient>>()
+export class AskedRegistries implements AsyncDisposable {
+  readonly #registries: Registries
   readonly #tags = new Map<string, Promise<readonly string[]>>()
-  readonly #insecure: readonly string[]
   readonly #signal: AbortSignal | undefined
 
   constructor(insecure: readonly string[], signal: AbortSignal | undefined) {
-    this.#insecure = insecure
+    this.#registries = new Registries({ insecure })
     this.#signal = signal
   }
 
@@ -153,7 +179,7 @@ export class OpenRegistries implements AsyncDisposable {
 
   /** One image by tag or digest; undefined, with a fault, where it is not there. */
   async find(reference: Reference, entry: ImageEntry, at: Position, faults: Faults): Promise<ResolvedImage | undefined> {
-    const client = await this.#client(reference.domain)
+    const client = await this.#registries.get(reference.domain)
     const { tag, digest, ...repository } = reference
     const found = await client.headManifest(reference.path, digest ?? tag ?? 'latest', { signal: this.#signal })
     if (!found) {
@@ -173,17 +199,11 @@ export class OpenRegistries implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients.values()) await (await client.catch(() => undefined))?.[Symbol.asyncDispose]() // who asked for it was told
-  }
-
-  async #client(domain: string): Promise<RegistryClient> {
-    const known = this.#clients.get(domain) ?? openRegistry(domain, { insecure: this.#insecure })
-    this.#clients.set(domain, known)
-    return await known
+    await this.#registries[Symbol.asyncDispose]()
   }
 
   async #readTags(domain: string, path: string): Promise<readonly string[]> {
-    const client = await this.#client(domain)
+    const client = await this.#registries.get(domain)
     const tags = new Set<string>()
     for await (const tag of client.tags(path, { signal: this.#signal })) tags.add(tag)
     return [...tags]

@@ -1,16 +1,11 @@
 /** Inspect: what an image is, wherever it is, without its layers. */
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { BlobDirectory } from '../blob/directory.js'
 import { abortError, StowageError } from '../errors.js'
 import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
-import { openSource } from '../open.js'
 import type { WaitOptions } from '../progress.js'
-import type { ImageSource } from '../source/image-source.js'
 import { formatLocation, type Location, parseLocation } from '../source/location.js'
 import { inspectEngineImage } from './engine.js'
 import { type InspectedImage, type ReadInspection, readInspection } from './inspection.js'
+import { readSource } from './read-source.js'
 import { inspectWim } from './wim.js'
 
 export interface InspectOptions extends WaitOptions {
@@ -76,25 +71,11 @@ export async function inspectRaw(location: string, document: 'manifest' | 'confi
   }
 }
 
-async function readAll(place: Location, { platforms = [], host, insecure, signal, onProgress }: InspectOptions): Promise<readonly ReadInspection[]> {
+async function readAll(place: Location, { platforms = [], ...options }: InspectOptions): Promise<readonly ReadInspection[]> {
   const selectors = platforms.map(parsePlatformSelector)
-  let spool: string | undefined
-  let source: ImageSource | undefined
-  try {
-    source = await openSource(place, {
-      host, insecure, signal, onProgress,
-      stage: {
-        create: async () => {
-          throw new StowageError('UNSUPPORTED', `${formatLocation(place)} is no image yet: its layer would have to be made`, { hint: 'Pack it, and inspect the bundle.' })
-        },
-      },
-      spool: async () => new BlobDirectory((spool ??= await mkdtemp(join(tmpdir(), 'stowage-')))),
-    })
+  return await readSource(place, options, async source => {
     const read: ReadInspection[] = []
-    for (const image of await source.images({ signal })) read.push(await readInspection(source, image, selectors, { signal }))
+    for (const image of await source.images(options)) read.push(await readInspection(source, image, selectors, options))
     return read
-  } finally {
-    await source?.[Symbol.asyncDispose]()
-    if (spool !== undefined) await rm(spool, { recursive: true, force: true })
-  }
+  })
 }
