@@ -11,6 +11,7 @@ import { logout } from './logout.js'
 import { pack } from './pack.js'
 import { repositories } from './repositories.js'
 import { schema } from './schema.js'
+import { search } from './search.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 import { serve } from './serve.js'
 import { tags } from './tags.js'
@@ -41,6 +42,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(tags)
     .command(repositories)
     .command(schema)
+    .command(search)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)
@@ -77,7 +79,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect', 'schema'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect', 'schema', 'search'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })
