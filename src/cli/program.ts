@@ -9,6 +9,8 @@ import { load } from './load.js'
 import { login } from './login.js'
 import { logout } from './logout.js'
 import { pack } from './pack.js'
+import { pull } from './pull.js'
+import { push } from './push.js'
 import { repositories } from './repositories.js'
 import { schema } from './schema.js'
 import { search } from './search.js'
@@ -43,6 +45,8 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(repositories)
     .command(schema)
     .command(search)
+    .command(pull)
+    .command(push)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)
@@ -79,7 +83,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect', 'schema', 'search'].includes(word))
+  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect', 'schema', 'search', 'pull', 'push'].includes(word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })

@@ -1,0 +1,54 @@
+/** `stowage pull`: images of registries into the engine or a store. */
+import type { Argv, CommandModule } from 'yargs'
+import { familiarReference, parseReference } from '../oci/reference.js'
+import { type PulledImage, pullImages } from '../pull.js'
+import { exitCodeOf } from './exit-code.js'
+import { printError } from './print-error.js'
+import { printable } from './render.js'
+import { type GlobalOptions, once, withSession } from './session.js'
+
+interface Options extends GlobalOptions {
+  readonly name: readonly string[]
+  readonly to: string | undefined
+  readonly 'all-tags': boolean
+  readonly platform: readonly string[] | undefined
+  readonly host: string | undefined
+  readonly insecure: readonly string[]
+}
+
+export const pull: CommandModule<GlobalOptions, Options> = {
+  command: 'pull <name..>',
+  describe: 'Pull images of registries into the Docker Engine, or a store on disk',
+  builder: yargs =>
+    yargs
+      .positional('name', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG|@DIGEST]' })
+      .option('to', { type: 'string', requiresArg: true, coerce: once('to'), describe: 'docker-daemon:, oci:DIR, or oci: for the default store, which is taken where no engine answers' })
+      .option('all-tags', { alias: 'a', type: 'boolean', default: false, describe: 'Every tag of the repositories that are named' })
+      .option('platform', { type: 'string', array: true, nargs: 1, requiresArg: true, describe: 'Only this os[/arch[/variant]][:os.version]; may be given again' })
+      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine to pull into (DOCKER_HOST)' })
+      .option('insecure', {
+        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+      })
+      .example('$0 pull nginx:1.27', 'As docker pull, every byte checked')
+      .example('$0 pull nginx:1.27 --to oci: --platform linux/arm64', 'Into the default store') as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ name, to, 'all-tags': allTags, platform, host, insecure, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report, note }) => {
+      const result = await pullImages(name, { to, allTags, platforms: platform, host, insecure, signal, onProgress })
+      if (to === undefined && result.to !== 'docker-daemon:') note(`no Docker Engine answers: into ${result.to}`)
+      const images = result.images.map(({ error, ...image }) => ({ ...image, ...(error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}) }))
+      report({ schema: 'stowage.pull/v1', to: result.to, images }, printable(result.images.map(image => text(image, options.quiet)).join('')))
+      for (const { name: failed, error } of result.images) if (error) printError(error, familiarReference(parseReference(failed)))
+      const first = result.images.find(({ error }) => error)?.error
+      if (first) process.exitCode = exitCodeOf(first.code)
+    })
+  },
+}
+
+/** As docker says it. */
+function text({ name, digest, sent, error }: PulledImage, quiet: boolean): string {
+  if (error) return ''
+  if (quiet) return `${name}\n`
+  const { tag, digest: asked, domain: _domain, path } = parseReference(name)
+  const status = sent > 0 ? 'Downloaded newer image' : 'Image is up to date'
+  return `${tag ?? asked ?? 'latest'}: Pulling from ${path}\nDigest: ${digest}\nStatus: ${status} for ${familiarReference(parseReference(name))}\n${name}\n`
+}
