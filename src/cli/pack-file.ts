@@ -23,13 +23,13 @@ export function packFileOptions<T>(yargs: Argv<T>): Argv<T & PackFileOptions> {
 }
 
 interface Settings extends PackImagesFileOptions {
-  readonly output: string
+  readonly output: string | undefined
   readonly tag: string | undefined
 }
 
 /**
- * Packs by the file where one is named, or reports what would be packed; undefined where none is. Throws INVALID_ARGUMENT for options
- * that do not go together, and without an output.
+ * Packs by the file where one is named, or reports what would be packed; undefined where none is, or no output. Throws
+ * INVALID_ARGUMENT for options that do not go together.
  */
 export async function packByFile(
   { file, lock, locked, 'dry-run': dryRun }: PackFileOptions, { output, tag, ...options }: Settings, { note, report }: Session,
@@ -43,8 +43,7 @@ export async function packByFile(
     report({ schema: 'stowage.pack-plan/v1', ...plan }, text(plan))
     return 'planned'
   }
-  if (output === '') throw new StowageError('INVALID_ARGUMENT', 'no output was named', { hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.' })
-  if (file === undefined) return undefined
+  if (file === undefined || output === undefined) return undefined
   if (output.startsWith('wim:')) throw new StowageError('INVALID_ARGUMENT', 'a WIM is made of one image, not of a list: name the image instead of --file')
   const result = await packImagesFile(file, output, { ...options, lock, locked })
   note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)

@@ -54,13 +54,14 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         'From an OCI layout, under another name',
       )
       .example('$0 pack -f images.yaml -o site-a', 'All that a list asks for') as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ image = [], output = '', tag, ...options }) => {
+  handler: async ({ image = [], output, tag, ...options }) => {
     await withSession(options, async session => {
       const { signal, onProgress, report, note } = session
       const [only, ...others] = image
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
       const listed = await packByFile(options, { ...readImageOptions(options), images: image, output, tag, layer, signal, onProgress }, session)
       if (listed === 'planned') return
+      if (output === undefined) throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', { hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.' })
       if (listed) {
         report(document(listed), text(listed))
         return

@@ -38,7 +38,7 @@ export interface ImageEntry extends Entry {
   readonly location: Location
   /** Tags of the repository instead of the one image. */
   readonly tags?: readonly { readonly tag: string; readonly at: Position }[] | { readonly rule: TagRule; readonly at: Position }
-  /** All without it. */
+  /** Empty: all of them. What holds for the whole run without it. */
   readonly platforms?: readonly string[]
   readonly names: readonly NameEntry[]
   readonly referrers: boolean
@@ -83,7 +83,7 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   }
   const defaults = top.map('defaults', ['platforms', 'insecure', 'referrers'])
   const shared = {
-    platforms: defaults && platformsOf(defaults),
+    platforms: defaults?.get('platforms') ? platformsOf(defaults) : undefined,
     referrers: defaults?.flag('referrers') ?? false,
   }
   const from = dirname(path)
@@ -114,7 +114,7 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   })
   const tags = readTags(fields, faults)
   const names = readNames(fields, faults)
-  const platforms = (fields.get('platforms') ? platformsOf(fields) : shared.platforms) ?? []
+  const platforms = fields.get('platforms') ? platformsOf(fields) : shared.platforms
   const referrers = fields.flag('referrers') ?? shared.referrers
   if (!location) return []
   if (location.type === 'wim') faults.add(text.at, 'a WIM has options of its own: put it below "wims"')
@@ -128,14 +128,14 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   const request = {
     image: reference ? formatReference(reference) : text.text,
     ...(tags ? { tags: Array.isArray(tags) ? tags.map(({ tag }) => tag) : (tags as { rule: TagRule }).rule } : {}),
-    ...(platforms.length > 0 ? { platforms } : {}),
+    ...(platforms ? { platforms } : {}),
     ...(names.length > 0 ? { names: names.map(({ name }) => formatReference(name)) } : {}),
     ...(referrers ? { referrers } : {}),
   }
   return [{
     at: text.at, request, location: movedTo(from, location), names, referrers,
     ...(tags ? { tags } : {}),
-    ...(platforms.length > 0 ? { platforms } : {}),
+    ...(platforms ? { platforms } : {}),
   }]
 }
 
@@ -180,10 +180,10 @@ function readNames(fields: Fields, faults: Faults): readonly NameEntry[] {
   })
 }
 
-/** Undefined for `all`. */
-function platformsOf(fields: Fields): readonly string[] | undefined {
+/** Empty for `all`. */
+function platformsOf(fields: Fields): readonly string[] {
   const value = fields.get('platforms')
-  if (value?.type === 'text' && value.text === 'all') return undefined
+  if (value?.type === 'text' && value.text === 'all') return []
   return fields.list('platforms', 'a list of platforms, or "all"').flatMap(item => {
     const text = textOf(item, fields.faults, 'a platform, such as linux/amd64')
     return text !== undefined && fields.faults.check(item.at, () => parsePlatformSelector(text)) ? [text] : []

@@ -80,7 +80,7 @@ export async function planImagesFile(path: string, options: PackImagesFileOption
     ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
     : await resolveImages(file, options)
   const beside = (options.images ?? []).map(image => (typeof image === 'string' ? { image } : image))
-  const planned = await pMap([...resolved.images.map(requestOf), ...beside], async ({ image, names, platforms }): Promise<readonly PlannedImage[]> => {
+  const planned = await pMap([...resolved.images.map(requestOf), ...beside], async ({ image, names, platforms = options.platforms }): Promise<readonly PlannedImage[]> => {
     const { images } = await inspect(image, { platforms, host, insecure, signal })
     return images.map(found => ({
       location: image,
