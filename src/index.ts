@@ -11,6 +11,33 @@ export { type BundleServer, type ServeAddress, serveBundle, type ServedRequest, 
 export type { CatalogImage } from './serve/catalog.js'
 export { copy, type CopyBetweenOptions, copyImage, type CopyOptions, type CopyResult } from './copy.js'
 
+// Lists of images. Form: docs/images-yaml.md
+export {
+  type ImagesFilePlan,
+  packImagesFile,
+  type PackImagesFileOptions,
+  type PackImagesFileResult,
+  planImagesFile,
+  type PlannedImage,
+} from './images-file/pack-images-file.js'
+export { imagesFileSchema } from './images-file/schema.js'
+
+// What images are and what registries hold
+export { inspect, type InspectOptions, type Inspection, inspectRaw } from './inspect/inspect.js'
+export type {
+  InspectedArtifact,
+  InspectedImage,
+  InspectedLayer,
+  InspectedManifest,
+  InspectedPlatform,
+  InspectedWim,
+} from './inspect/inspection.js'
+export type { ConfigDetails, HistoryEntry } from './oci/config-details.js'
+export { listRepositories, listTags, type ListTagsOptions, type RepositoryTags, type TagRule } from './registry/tags.js'
+export { type FoundRepository, type SearchOptions, searchRepositories, type SearchResult } from './registry/search.js'
+export { type PulledImage, pullImages, type PullOptions, type PullResult } from './pull.js'
+export { type PushedImage, pushImages, type PushOptions, type PushResult } from './push.js'
+
 // Bundles. Format: docs/bundle-format.md
 export { type BundleReader, type BundleReaderOptions, openBundleReader } from './bundle/reader.js'
 export { type BundleWriter, type BundleWriterOptions, openBundleWriter } from './bundle/writer.js'
