@@ -20,15 +20,15 @@ export interface TestRegistry {
   blobFile(digest: Digest): string
 }
 
-/** Starts it, and ends it with the test. `settings` are lines of its configuration. */
-export async function startRegistry(t: Test, settings: readonly string[] = []): Promise<TestRegistry> {
+/** Starts it, and ends it with the test. `settings` are lines of its configuration, `http` words of that of its server. */
+export async function startRegistry(t: Test, settings: readonly string[] = [], http = ''): Promise<TestRegistry> {
   const directory = mkdtempSync(join(tmpdir(), 'stowage-registry-'))
   const port = await freePort()
   const config = join(directory, 'config.yml')
   writeFileSync(config, [
     'version: 0.1', 'log: {level: error, accesslog: {disabled: true}}',
     `storage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}`,
-    `http: {addr: '127.0.0.1:${port}'}`, ...settings,
+    `http: {addr: '127.0.0.1:${port}'${http}}`, ...settings,
   ].join('\n'))
   const child = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
