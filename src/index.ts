@@ -43,7 +43,7 @@ export { type BundleReader, type BundleReaderOptions, openBundleReader } from '.
 export { type BundleWriter, type BundleWriterOptions, openBundleWriter } from './bundle/writer.js'
 export type { BundleFile } from './bundle/files.js'
 export type { Finding, FindingCode } from './bundle/graph.js'
-export type { NamedImage } from './bundle/heads.js'
+export type { NamedImage } from './archive/heads.js'
 export {
   type BundleFileEntry,
   type BundleImage,

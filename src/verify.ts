@@ -1,11 +1,11 @@
 /** Verify: a bundle is read, every file once, and every defect is named. */
 import pMap from 'p-map'
+import { DOCKER_FILE } from './archive/heads.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './bundle/checksums.js'
 import { INCOMPLETE_FILE } from './bundle/directory-medium.js'
 import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './bundle/files.js'
 import { type Finding, verifyGraph } from './bundle/graph.js'
 import { HashPool } from './blob/hash-pool.js'
-import { DOCKER_FILE } from './bundle/heads.js'
 import {
   BUNDLE_FILE,
   type BundleImage,

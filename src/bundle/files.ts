@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { listArchive } from '../tar/archive.js'
+import { pieces } from '../tar/pieces.js'
 import { isMediumEntry } from './directory-medium.js'
 
 export interface BundleFile {
@@ -27,7 +28,6 @@ export interface BundleFiles extends AsyncDisposable {
   place(path: string): { readonly file: string; readonly offset: number; readonly size: number }
 }
 
-const PIECE = 1024 * 1024
 const DEPTH_LIMIT = 16
 
 /** Opens `path`. Throws FILE_NOT_FOUND, NOT_A_BUNDLE when it is neither a directory nor a file, INVALID_TAR. */
@@ -153,35 +153,6 @@ async function lstatIfThere(path: string): Promise<Stats | undefined> {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }
-}
-
-/** `size` bytes from `offset` on; fewer when the file ends before. */
-async function* pieces(file: FileHandle, offset: number, size: number, signal: AbortSignal | undefined): Bytes {
-  const end = offset + size
-  const next = (at: number): Promise<Buffer> | undefined =>
-    (at < end ? readPiece(file, at, Math.min(PIECE, end - at)) : undefined)
-  let position = offset
-  let pending = next(position)
-  try {
-    while (pending) {
-      signal?.throwIfAborted()
-      const piece = await pending
-      pending = undefined
-      if (piece.length === 0) return
-      position += piece.length
-      pending = next(position)
-      pending?.catch(() => undefined) // it is awaited in the next round; a reader that stops before must not crash us
-      yield piece
-    }
-  } finally {
-    await pending?.catch(() => undefined) // the handle is closed next: no read may still be under way
-  }
-}
-
-async function readPiece(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(length)
-  const { bytesRead } = await file.read(buffer, 0, length, position)
-  return buffer.subarray(0, bytesRead)
 }
 
 function listed(files: ReadonlyMap<string, BundleFile>, path: string, where: string): BundleFile {

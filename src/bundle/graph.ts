@@ -1,4 +1,5 @@
 /** What a bundle's heads reach and say: the OCI graph below index.json, and whether the other heads agree with it. */
+import { DOCKER_FILE, encodeDockerManifest, engineNames, type NamedImage } from '../archive/heads.js'
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
@@ -8,7 +9,6 @@ import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex }
 import { formatReference, parseReference } from '../oci/reference.js'
 import { groupByRoot } from '../source/selection.js'
 import type { BundleFile } from './files.js'
-import { DOCKER_FILE, encodeDockerManifest, engineNames, type NamedImage } from './heads.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage } from './manifest.js'
 
 /** What can be wrong with a bundle. Codes are API: they are added, never renamed. */

@@ -1,11 +1,9 @@
 /** What a bundle is written on: a directory or one tar file. The writer decides what, the medium where and how safely. */
-import { statfs } from 'node:fs/promises'
+import type { HeadSizes } from '../archive/heads.js'
 import type { BlobStage, Bytes, FetchOptions } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
-import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import type { HeadSizes } from './heads.js'
 
 /** The files of a bundle that are no blobs, by path. */
 export type Documents = ReadonlyMap<string, Uint8Array>
@@ -31,29 +29,4 @@ export interface BundleMedium extends BlobStage {
   seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void>
   /** Removes what was made; with `keep`, what a later run can go on with stays, marked as incomplete. */
   discard(keep: boolean): Promise<void>
-}
-
-/** `statfs` type of FAT file systems (`MSDOS_SUPER_MAGIC`), and their largest file. */
-const FAT_TYPE = 0x4d44
-const FAT_FILE_LIMIT = 2 ** 32 - 1
-
-/**
- * Throws NO_SPACE when `needed` bytes do not fit on the file system of `directory`, or a file of `largest` bytes is more
- * than it takes. Says nothing where the file system does not tell.
- */
-export async function checkSpace(directory: string, needed: number, largest: number): Promise<void> {
-  const { bavail, bsize, type, blocks } = await statfs(directory)
-  const free = bavail * bsize
-  if (blocks > 0 && needed > free) {
-    throw new StowageError('NO_SPACE', `${directory} has ${free} bytes free, but ${needed} are needed`, {
-      hint: `Free ${needed - free} bytes, or write to another file system.`,
-    })
-  }
-  if (type === FAT_TYPE && largest > FAT_FILE_LIMIT) {
-    throw new StowageError(
-      'NO_SPACE',
-      `${directory} is on FAT, where a file has at most ${FAT_FILE_LIMIT} bytes, but one of ${largest} is needed`,
-      { hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.' },
-    )
-  }
 }

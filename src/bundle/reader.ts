@@ -1,4 +1,5 @@
 /** A bundle being read: an image source whose small files were checked when it was opened. */
+import { DOCKER_FILE } from '../archive/heads.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -11,7 +12,6 @@ import { selectImage } from '../source/selection.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE } from './directory-medium.js'
 import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './files.js'
-import { DOCKER_FILE } from './heads.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
 
 /** An open bundle. Whoever opened it disposes of it. */

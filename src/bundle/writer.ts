@@ -1,4 +1,6 @@
 /** A bundle being written: an image destination, and a stage for layers that are born here. */
+import { DOCKER_FILE, encodeDockerManifest, encodeIndex, engineNames, type NamedImage, reserveHeads } from '../archive/heads.js'
+import { checkSpace } from '../archive/space.js'
 import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages, sizeOf } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -14,9 +16,8 @@ import type { WaitOptions } from '../progress.js'
 import { carriedPath, describeFile, readFileBytes } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { openDirectoryMedium } from './directory-medium.js'
-import { DOCKER_FILE, encodeDockerManifest, encodeIndex, engineNames, type NamedImage, reserveHeads } from './heads.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage, encodeBundleManifest, SCHEMA_VERSION } from './manifest.js'
-import { type BundleMedium, checkSpace } from './medium.js'
+import type { BundleMedium } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
 import { openTarMedium } from './tar-medium.js'
 

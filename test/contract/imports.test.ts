@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../../src', import.meta.url))
 const FLOORS: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['oci', 'progress.ts', 'generator.ts'],
-  ['blob', 'tar'],
+  ['blob', 'tar', 'archive'],
   ['wim', 'engine', 'registry'],
   ['layer'],
   ['source', 'destination'],

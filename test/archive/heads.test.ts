@@ -9,7 +9,7 @@ import {
   engineNames,
   padHead,
   reserveHeads,
-} from '../../src/bundle/heads.js'
+} from '../../src/archive/heads.js'
 import { openBundleWriter } from '../../src/bundle/writer.js'
 import { formatReference, parseReference } from '../../src/oci/reference.js'
 import { verifyBundle } from '../../src/verify.js'

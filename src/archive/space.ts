@@ -1,0 +1,28 @@
+/** Whether what is to be written fits on the medium, asked before the first byte. */
+import { statfs } from 'node:fs/promises'
+import { StowageError } from '../errors.js'
+
+/** `statfs` type of FAT file systems (`MSDOS_SUPER_MAGIC`), and their largest file. */
+const FAT_TYPE = 0x4d44
+const FAT_FILE_LIMIT = 2 ** 32 - 1
+
+/**
+ * Throws NO_SPACE when `needed` bytes do not fit on the file system of `directory`, or a file of `largest` bytes is more
+ * than it takes. Says nothing where the file system does not tell.
+ */
+export async function checkSpace(directory: string, needed: number, largest: number): Promise<void> {
+  const { bavail, bsize, type, blocks } = await statfs(directory)
+  const free = bavail * bsize
+  if (blocks > 0 && needed > free) {
+    throw new StowageError('NO_SPACE', `${directory} has ${free} bytes free, but ${needed} are needed`, {
+      hint: `Free ${needed - free} bytes, or write to another file system.`,
+    })
+  }
+  if (type === FAT_TYPE && largest > FAT_FILE_LIMIT) {
+    throw new StowageError(
+      'NO_SPACE',
+      `${directory} is on FAT, where a file has at most ${FAT_FILE_LIMIT} bytes, but one of ${largest} is needed`,
+      { hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.' },
+    )
+  }
+}
