@@ -1,9 +1,9 @@
 /** A Docker Engine as source: one image, exported by the engine and carried byte for byte. */
+import { spoolArchive } from '../archive/spooled-archive.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { type CallOptions, EngineClient } from '../engine/client.js'
 import { findEndpoint } from '../engine/endpoint.js'
-import { spoolExport } from '../engine/export-archive.js'
 import { findExportedImage } from '../engine/export-image.js'
 import { inspectImage, listImages } from '../engine/inventory.js'
 import { type EngineStore, readStore } from '../engine/store.js'
@@ -31,8 +31,15 @@ export async function openEngineSource(name: string, options: EngineSourceOption
   using client = new EngineClient(await findEndpoint({ host }))
   const store = await readStore(client, { signal })
   const wanted = await findImage(client, store, name, { signal })
-  const archive = await spoolExport(client.download(`/images/${wanted.id}/get`, { signal }), spool, { signal })
-  const root = await findExportedImage(archive, spool, name)
+  const archive = await spoolArchive(client.download(`/images/${wanted.id}/get`, { signal }), spool, {
+    subject: {
+      name: `the engine's export of ${name}`,
+      hint: 'The engine does not hold the whole image: load or pull it again.',
+    },
+    brokenHint: 'See the log of the engine, and run the command again.',
+    signal,
+  })
+  const root = await findExportedImage(archive, spool)
   return new EngineSource(spool, { root, names: wanted.names })
 }
 

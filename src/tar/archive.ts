@@ -11,10 +11,21 @@ export interface ArchiveMember {
   readonly name: string
   /** `other` is what we never write: links, devices, sparse files. */
   readonly type: 'file' | 'directory' | 'other'
+  /** Of a link, where it leads, as it stands there: a hard link from the root of the archive, a symbolic one from where it is. */
+  readonly link?: { readonly type: 'hard' | 'symbolic'; readonly target: string }
   /** Of the content, in bytes. */
   readonly size: number
   /** Of the content in the tar file, in bytes. */
   readonly offset: number
+}
+
+export interface ListOptions {
+  readonly signal?: AbortSignal | undefined
+  /**
+   * The tar is another tool's: a name that is absolute loses its `/`, and one that stands there twice is listed twice. Without
+   * it both are errors.
+   */
+  readonly foreign?: boolean | undefined
 }
 
 /** Largest extended header we read, in bytes; real ones hold a name. */
@@ -34,10 +45,11 @@ const TRAILER_LIMIT = 1024 * 1024
 export async function listArchive(
   file: FileHandle,
   path: string,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  { signal, foreign = false }: ListOptions = {},
 ): Promise<readonly ArchiveMember[]> {
   const { size: fileSize } = await file.stat()
-  const members = new Map<string, ArchiveMember>()
+  const members: ArchiveMember[] = []
+  const names = new Map<string, ArchiveMember['type']>()
   let extended: Extended = {}
   let position = 0
   for (;;) {
@@ -65,21 +77,22 @@ export async function listArchive(
     }
     const name = checkedName(extended.path ?? fields.name, position)
     if (name !== '') {
-      const twice = members.get(name)
-      if (twice && !(twice.type === 'directory' && type === 'directory')) {
+      const twice = names.get(name)
+      if (twice && !foreign && !(twice === 'directory' && type === 'directory')) {
         throw invalid(position, `${JSON.stringify(name)} for the second time`)
       }
-      members.set(name, { name, type, size, offset })
-      if (members.size > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
+      if (!twice || foreign) members.push({ name, type, size, offset, ...linkOf(fields, extended) })
+      names.set(name, type)
+      if (members.length > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
     }
     extended = {}
     position = offset + padded(size)
   }
-  if (extended.path !== undefined || extended.size !== undefined) {
+  if (extended.path !== undefined || extended.link !== undefined || extended.size !== undefined) {
     throw invalid(position, 'an extended header with no member after it')
   }
   await checkTrailer(position)
-  return [...members.values()]
+  return members
 
   /** A second zero block, and after it nothing but zeros. */
   async function checkTrailer(start: number): Promise<void> {
@@ -125,14 +138,15 @@ export async function listArchive(
     // GNU's own magic ("ustar  ") keeps other things where POSIX has the prefix
     const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? text(header, 345, 155) : ''
     const name = text(header, 0, 100)
-    return { name: prefix === '' ? name : `${prefix}/${name}`, size, flag: String.fromCharCode(header[156] ?? 0) }
+    return { name: prefix === '' ? name : `${prefix}/${name}`, linkname: text(header, 157, 100), size, flag: String.fromCharCode(header[156] ?? 0) }
   }
 
   function extend(before: Extended, flag: string, content: Buffer, at: number): Extended {
-    if (flag === 'K') return before
+    if (flag === 'K') return once(before, { link: content.toString('utf8').replace(/\0+$/, '') }, at)
     if (flag === 'L') return once(before, { path: content.toString('utf8').replace(/\0+$/, '') }, at)
     const records = parsePax(content, at)
     const name = records.get('path')
+    const link = records.get('linkpath')
     const size = records.get('size')
     const sparse = [...records.keys()].some(key => key.startsWith('GNU.sparse.'))
     if (sparse) throw invalid(at, 'a sparse file, which we do not read')
@@ -140,10 +154,10 @@ export async function listArchive(
       throw invalid(at, `a PAX size that is no number: ${JSON.stringify(size.slice(0, 40))}`)
     }
     if (flag === 'g') {
-      if (name !== undefined || size !== undefined) throw invalid(at, 'a global PAX header with a path or a size')
+      if (name !== undefined || link !== undefined || size !== undefined) throw invalid(at, 'a global PAX header with a path or a size')
       return before
     }
-    const own = { ...(name === undefined ? {} : { path: name }), ...(size === undefined ? {} : { size: Number(size) }) }
+    const own = { ...(name === undefined ? {} : { path: name }), ...(link === undefined ? {} : { link }), ...(size === undefined ? {} : { size: Number(size) }) }
     return once(before, { ...own, pax: true }, at)
   }
 
@@ -173,7 +187,7 @@ export async function listArchive(
   function checkedName(raw: string, at: number): string {
     const shown = JSON.stringify(raw.slice(0, 200))
     if (raw === '' || raw.includes('\0')) throw invalid(at, `a member with no proper name: ${shown}`)
-    if (raw.startsWith('/') || raw.includes('\\') || /^[A-Za-z]:/.test(raw)) {
+    if (!foreign && (raw.startsWith('/') || raw.includes('\\') || /^[A-Za-z]:/.test(raw))) {
       throw invalid(at, `a name that is not relative: ${shown}`)
     }
     const parts = raw.split('/').filter(part => part !== '' && part !== '.')
@@ -187,6 +201,7 @@ const HEADER_ONLY = /^[1-6]$/
 
 interface Fields {
   readonly name: string
+  readonly linkname: string
   readonly size: number
   readonly flag: string
 }
@@ -196,7 +211,13 @@ interface Extended {
   /** Whether one of them was a PAX header. */
   readonly pax?: boolean
   readonly path?: string
+  readonly link?: string
   readonly size?: number
+}
+
+function linkOf({ flag, linkname }: Fields, { link = linkname }: Extended): Pick<ArchiveMember, 'link'> {
+  if (flag !== '1' && flag !== '2') return {}
+  return { link: { type: flag === '1' ? 'hard' : 'symbolic', target: link } }
 }
 
 function typeOf(flag: string, name: string): ArchiveMember['type'] {

@@ -112,7 +112,7 @@ t.test('openEngineSource() writes a manifest around an older export, and follows
     [{ 'a/layer.tar': bytes[0], 'b/layer.tar': bytes[1] }, ['a/layer.tar', 'b/layer.tar']],
     [{ 'a/layer.tar': bytes[0], './b/layer.tar': bytes[1] }, ['./a/layer.tar', 'b/layer.tar']],
     [{ 'a/l.tar': { symlink: '../x' }, 'b/l.tar': { link: 'y' }, 'x': bytes[0], 'y': bytes[1] }, ['a/l.tar', 'b/l.tar']],
-    [{ '/etc/one': bytes[0], '../../two': bytes[1] }, ['/etc/one', '../../two']],
+    [{ '/etc/one': bytes[0], 'two': bytes[1] }, ['/etc/one', '././two']],
   ]
   for (const [layers, order] of forms) {
     const { source, image } = await open(t, await archive(dockerArchive(config, layers, order)))
@@ -131,6 +131,7 @@ t.test('openEngineSource() refuses an export that lies', async t => {
     [dockerArchive(config, layers, ['a/layer.tar', 'c/layer.tar']), 'BLOB_MISSING'],
     [dockerArchive(config, { 'a': { symlink: 'b' }, 'b': { symlink: 'a' } }), 'BLOB_MISSING'],
     [dockerArchive(config, { 'a': { symlink: '/etc/passwd' }, 'b': { link: '../../../../etc/passwd' } }), 'BLOB_MISSING'],
+    [dockerArchive(config, { '../../one': one.blob, 'two': two.blob }), 'INVALID_TAR'],
     [{ ...layers, 'manifest.json': '[]' }, 'INVALID_MANIFEST'],
     [{ ...layers, 'manifest.json': '{' }, 'INVALID_MANIFEST'],
     [{ ...layers, 'manifest.json': JSON.stringify([{ Config: '../config', Layers: [] }]) }, 'BLOB_MISSING'],

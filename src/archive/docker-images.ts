@@ -1,0 +1,155 @@
+/** The images of a docker archive: a config and layers by any path, with a manifest written around them. Source: moby, image/spec/v1.2. */
+import { createHash } from 'node:crypto'
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
+import { parseConfig } from '../oci/config.js'
+import { type Descriptor, describe, parseDescriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { optionalArray, parseJson, record, shown, string } from '../oci/json.js'
+import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST } from '../oci/media-type.js'
+import { isReference, parseReference, type Reference } from '../oci/reference.js'
+import type { ArchiveFile, ArchiveFiles } from './archive-files.js'
+import { type Compression, compressionOf, decompressed, MAGIC_SIZE } from './compression.js'
+import { DOCKER_FILE } from './heads.js'
+
+/** One entry of `manifest.json`. */
+export interface DockerEntry {
+  /** Paths in the archive. */
+  readonly config: string
+  readonly layers: readonly string[]
+  readonly names: readonly Reference[]
+  /** Layers that stand elsewhere, by their diffID. */
+  readonly sources: ReadonlyMap<string, Descriptor>
+}
+
+/** An image of the archive, as OCI has it. */
+export interface DockerImage {
+  readonly root: Descriptor
+  readonly manifest: Uint8Array
+  readonly names: readonly Reference[]
+  /** Config and layers with the files that hold them. */
+  readonly files: ReadonlyMap<Digest, ArchiveFile>
+  readonly config: Descriptor
+}
+
+const CONFIG_LIMIT = 16 * 1024 * 1024
+const LAYER_TYPES = { gzip: OCI_LAYER_GZIP, zstd: OCI_LAYER_ZSTD } as const
+
+/** The entries of `manifest.json`, in their order. Throws BLOB_MISSING where there is none, INVALID_MANIFEST. */
+export async function readDockerEntries(archive: ArchiveFiles, { signal }: FetchOptions = {}): Promise<readonly DockerEntry[]> {
+  const list = parseJson(await archive.readSmall(DOCKER_FILE, { signal }), whereIn(archive, DOCKER_FILE))
+  if (!Array.isArray(list)) {
+    throw new StowageError('INVALID_MANIFEST', `${whereIn(archive, DOCKER_FILE)}: expected an array but found ${shown(list)}`)
+  }
+  return list.map((item: unknown, n) => {
+    const where = `${whereIn(archive, DOCKER_FILE)}[${n}]`
+    const entry = record(item, where)
+    const sources = entry['LayerSources'] ? Object.entries(record(entry['LayerSources'], `${where}.LayerSources`)) : []
+    return {
+      config: string(entry, 'Config', where),
+      layers: strings(entry, 'Layers', where),
+      names: strings(entry, 'RepoTags', where).filter(isReference).map(parseReference),
+      sources: new Map(sources.map(([diffId, source]) => [diffId, parseDescriptor(source, `${where}.LayerSources`)])),
+    }
+  })
+}
+
+/** Reads what is in the archive's layers, each once however many images have it. */
+export class DockerImages {
+  readonly #archive: ArchiveFiles
+  readonly #signal: AbortSignal | undefined
+  readonly #layers = new Map<ArchiveFile, Promise<LayerFile>>()
+
+  constructor(archive: ArchiveFiles, { signal }: FetchOptions = {}) {
+    this.#archive = archive
+    this.#signal = signal
+  }
+
+  /**
+   * The image of `entry`. Layers keep their bytes: what is compressed is read here, for its digest and to check it against its
+   * diffID; a plain layer's diffID is its digest, and whoever copies it finds out whether it is. Throws BLOB_MISSING,
+   * DIGEST_MISMATCH, INVALID_MANIFEST.
+   */
+  async image(entry: DockerEntry): Promise<DockerImage> {
+    const { name } = this.#archive.subject
+    const configBytes = await this.#archive.readSmall(entry.config, { limit: CONFIG_LIMIT, signal: this.#signal })
+    const { diffIds } = parseConfig(configBytes, whereIn(this.#archive, entry.config))
+    if (entry.layers.length !== diffIds.length) {
+      throw new StowageError('INVALID_MANIFEST', `${name}: an image has ${entry.layers.length} layers, but its config ${entry.config} has ${diffIds.length} diff_ids`)
+    }
+    const config = describe(OCI_CONFIG, configBytes)
+    const files = new Map([[config.digest, this.#archive.get(entry.config)]])
+    const layers: Descriptor[] = []
+    for (const [n, diffId] of diffIds.entries()) {
+      const path = entry.layers[n] ?? ''
+      const foreign = this.#archive.find(path) ? undefined : entry.sources.get(diffId)
+      if (foreign?.urls && foreign.urls.length > 0) {
+        layers.push(foreign)
+        continue
+      }
+      const { file, descriptor } = await this.#layer(path, diffId, n + 1)
+      files.set(descriptor.digest, file)
+      layers.push(descriptor)
+    }
+    const manifest = new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers }))
+    return { root: describe(OCI_MANIFEST, manifest), manifest, names: entry.names, files, config }
+  }
+
+  async #layer(path: string, diffId: Digest, number: number): Promise<{ file: ArchiveFile; descriptor: Descriptor }> {
+    const file = this.#archive.get(path)
+    const reading = this.#layers.get(file) ?? this.#read(file, diffId)
+    this.#layers.set(file, reading)
+    const { mediaType, digest, diffId: found } = await reading
+    if (found === diffId) return { file, descriptor: { mediaType, digest, size: file.size } }
+    const what = digest === found ? 'is' : 'holds'
+    throw new StowageError('DIGEST_MISMATCH', `${this.#archive.subject.name}: expected ${diffId} as layer ${number} but ${path} ${what} ${found}`, {
+      hint: 'The archive is damaged, or was put together from different images: have it made again.',
+    })
+  }
+
+  async #read(file: ArchiveFile, diffId: Digest): Promise<LayerFile> {
+    if (file.digest === diffId) return { mediaType: OCI_LAYER, digest: diffId, diffId }
+    const compression = await this.#compressionOf(file)
+    if (!compression) {
+      const digest = file.digest ?? diffId
+      return { mediaType: OCI_LAYER, digest, diffId: digest }
+    }
+    const [inner, outer] = [createHash('sha256'), createHash('sha256')]
+    const name = whereIn(this.#archive, file.name)
+    for await (const piece of decompressed(hashed(this.#archive.read(file, { signal: this.#signal }), outer), compression, name, { signal: this.#signal })) {
+      inner.update(piece)
+    }
+    return { mediaType: LAYER_TYPES[compression], digest: `sha256:${outer.digest('hex')}`, diffId: `sha256:${inner.digest('hex')}` }
+  }
+
+  async #compressionOf(file: ArchiveFile): Promise<Compression | undefined> {
+    for await (const piece of this.#archive.read(file, { signal: this.#signal })) {
+      return compressionOf(piece.subarray(0, MAGIC_SIZE))
+    }
+    return undefined
+  }
+}
+
+interface LayerFile {
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly diffId: Digest
+}
+
+async function* hashed(bytes: Bytes, hash: { update(piece: Uint8Array): unknown }): Bytes {
+  for await (const piece of bytes) {
+    hash.update(piece)
+    yield piece
+  }
+}
+
+function strings(entry: ReturnType<typeof record>, key: string, where: string): readonly string[] {
+  return optionalArray(entry, key, where).map((item, n) => {
+    if (typeof item === 'string') return item
+    throw new StowageError('INVALID_MANIFEST', `${where}.${key}[${n}]: expected a string but found ${shown(item)}`)
+  })
+}
+
+function whereIn(archive: ArchiveFiles, path: string): string {
+  return `${archive.subject.name}: ${path}`
+}

@@ -1,0 +1,104 @@
+/** An archive that comes as a stream, of unknown order: spooled in one pass, each file under its digest. */
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
+import { extract } from 'tar-stream'
+import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
+import type { BlobDirectory } from '../blob/directory.js'
+import { abortError, StowageError, systemCode } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type ArchiveEntry, type ArchiveFile, ArchiveFiles, type ArchiveSubject, climbsOut, linkTarget, memberName } from './archive-files.js'
+
+export interface SpoolOptions extends FetchOptions {
+  readonly subject: ArchiveSubject
+  /** What to do about a stream that is no whole tar. */
+  readonly brokenHint: string
+}
+
+/** More members than an image ever has; a list of them must fit into memory. */
+const MEMBER_LIMIT = 1_000_000
+
+/**
+ * Files every member of `tar` in `directory`, hashed while it is written, once.
+ * Throws INVALID_TAR, NO_SPACE, ABORTED and what `tar` throws; what was filed before stays, for its owner to remove.
+ */
+export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options: SpoolOptions): Promise<ArchiveFiles> {
+  const { subject, brokenHint, signal } = options
+  const entries = new Map<string, ArchiveEntry>()
+  const blobs = new Map<ArchiveFile, Descriptor>()
+  const archive = extract()
+  const fed = pipeline(tar, archive, signal ? { signal } : {})
+  const broken = fed.then(() => undefined, (error: unknown) => error)
+  try {
+    for await (const entry of archive) {
+      const { name, type, linkname } = entry.header
+      if (climbsOut(name)) throw invalid(subject, `a member with a name that climbs out: ${JSON.stringify(name.slice(0, 200))}`)
+      const key = memberName(name)
+      if (type === 'file' || type === 'contiguous-file') {
+        const blob = await fileBlob(entry as Bytes, directory) // tar-stream does not type its pieces, which are Buffers
+        const file = { name: key, ...blob }
+        blobs.set(file, { mediaType: key, ...blob })
+        enter(key, { type: 'file', file })
+      } else if ((type === 'symlink' || type === 'link') && linkname) {
+        enter(key, { type: 'link', target: linkTarget(key, { type: type === 'link' ? 'hard' : 'symbolic', target: linkname }) })
+      }
+      entry.resume()
+    }
+    await fed
+  } catch (error) {
+    archive.destroy()
+    // Of a broken archive a member only says that it was destroyed.
+    const first = error instanceof StowageError ? error : ((await broken) ?? error)
+    throw abortError(isTarError(first) ? notWhole(first) : first, signal)
+  }
+  return new ArchiveFiles(subject, entries, (file, wait) => {
+    const blob = blobs.get(file)
+    if (!blob) throw new TypeError(`${file.name} is a file of another archive`)
+    return directory.fetch(blob, wait)
+  })
+
+  function enter(key: string, entry: ArchiveEntry): void {
+    const before = entries.get(key)
+    if (before && !same(before, entry)) throw invalid(subject, `${JSON.stringify(key)} twice, and not as the same`)
+    entries.set(key, entry)
+    if (entries.size > MEMBER_LIMIT) throw invalid(subject, `more than ${MEMBER_LIMIT} members`)
+  }
+
+  function notWhole(error: Error): StowageError {
+    return new StowageError('INVALID_TAR', `${subject.name} is not a whole tar archive: ${error.message}`, {
+      hint: brokenHint,
+      cause: error,
+    })
+  }
+}
+
+/** Writes one member to where it will stay, and hashes it on the way. */
+async function fileBlob(bytes: Bytes, directory: BlobDirectory): Promise<StagedBlob> {
+  return await directory.create(async ({ path }) => {
+    const hash = createHash('sha256')
+    let size = 0
+    async function* hashed(): Bytes {
+      for await (const piece of bytes) {
+        hash.update(piece)
+        size += piece.length
+        yield piece
+      }
+    }
+    await pipeline(hashed(), createWriteStream(path, { flags: 'r+' }))
+    return { digest: `sha256:${hash.digest('hex')}`, size }
+  })
+}
+
+function same(one: ArchiveEntry, other: ArchiveEntry): boolean {
+  if (one.type === 'file') return other.type === 'file' && one.file.digest === other.file.digest
+  return other.type === 'link' && one.target === other.target
+}
+
+function invalid(subject: ArchiveSubject, found: string): StowageError {
+  return new StowageError('INVALID_TAR', `${subject.name}: found ${found}`)
+}
+
+/** tar-stream throws plain errors with no code. */
+function isTarError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'Error' && systemCode(error) === undefined
+}

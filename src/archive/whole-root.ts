@@ -1,0 +1,43 @@
+/** What of an image is there, where engines leave out what they do not have without a word. */
+import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import { readVerified } from '../blob/verified.js'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
+import { isIndex, isManifest } from '../oci/media-type.js'
+import type { ArchiveSubject } from './archive-files.js'
+
+/** How deep indexes may stand in one another before we take it for a trick. */
+const DEPTH_LIMIT = 8
+
+/** `root` where all of it is in `store`; of an index that is not whole, its only whole image. Throws BLOB_MISSING, INVALID_MANIFEST. */
+export async function wholeRoot(root: Descriptor, store: BlobStore, { name, hint }: ArchiveSubject, options: FetchOptions = {}): Promise<Descriptor> {
+  const missing = await missingBelow(root, store, options)
+  if (missing.length === 0) return root
+  const whole: Descriptor[] = []
+  for (const child of await childrenOf(root, store, options)) {
+    const image = isManifest(child.mediaType) && child.platform?.os !== 'unknown'
+    if (image && (await missingBelow(child, store, options)).length === 0) whole.push(child)
+  }
+  const [only, ...others] = whole
+  if (isIndex(root.mediaType) && only && others.length === 0) return only
+  throw new StowageError('BLOB_MISSING', `${name} lacks ${missing.join(', ')}`, { hint })
+}
+
+/** What a manifest or an index in `store` names; nothing for any other blob, and for one that is not there. */
+export async function childrenOf(blob: Descriptor, store: BlobStore, options: FetchOptions = {}): Promise<readonly Descriptor[]> {
+  const parent = isIndex(blob.mediaType) || isManifest(blob.mediaType)
+  if (!parent || !(await store.has(blob))) return []
+  const parsed = parseManifest(await readVerified(blob, store.fetch(blob, options), MANIFEST_LIMIT), blob.digest, blob.mediaType)
+  return parsed.type === 'index' ? parsed.manifests : [parsed.config, ...parsed.layers]
+}
+
+/** Digests of what is not in `store` of all that `blob` reaches. */
+async function missingBelow(blob: Descriptor, store: BlobStore, options: FetchOptions, depth = 0): Promise<readonly Digest[]> {
+  if (!(await store.has(blob))) return [blob.digest]
+  if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${blob.digest} stands over ${DEPTH_LIMIT} indexes deep`)
+  const missing: Digest[] = []
+  for (const child of await childrenOf(blob, store, options)) missing.push(...(await missingBelow(child, store, options, depth + 1)))
+  return missing
+}

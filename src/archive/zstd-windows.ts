@@ -1,0 +1,105 @@
+/** Follows the frames of a Zstandard stream, so that none is decoded that asks for too much memory. Source: RFC 8878, 3.1.1. */
+import { StowageError } from '../errors.js'
+
+/** Largest window that is decoded, in bytes, as the `zstd` command has it. */
+const WINDOW_LIMIT = 128 * 1024 * 1024
+const FRAME_MAGIC = 0xfd2fb528
+const CONTENT_SIZES = [0, 2, 4, 8]
+const DICTIONARY_SIZES = [0, 1, 2, 4]
+
+/** What the next bytes of the stream are. */
+type Part = 'magic' | 'skippable' | 'descriptor' | 'header' | 'block'
+
+/** Looks at the pieces of a stream in their order; content is stepped over. `name` is for messages. */
+export class ZstdWindows {
+  readonly #name: string
+  #part: Part = 'magic'
+  /** Bytes of the part that are still to come, and those that came. */
+  #need = 4
+  #got: number[] = []
+  #skip = 0
+  #checksum = false
+
+  constructor(name: string) {
+    this.#name = name
+  }
+
+  /** Throws UNSUPPORTED for a frame with a window over 128 MiB, INVALID_TAR for what is no frame. */
+  look(piece: Uint8Array): void {
+    for (let at = 0; at < piece.length;) {
+      const skipped = Math.min(this.#skip, piece.length - at)
+      this.#skip -= skipped
+      at += skipped
+      while (at < piece.length && this.#skip === 0 && this.#got.length < this.#need) this.#got.push(piece[at++] ?? 0)
+      if (this.#skip === 0 && this.#got.length === this.#need) this.#take(Buffer.from(this.#got))
+    }
+  }
+
+  /** Throws INVALID_TAR when the stream ended inside of a frame. */
+  end(): void {
+    if (this.#part === 'magic' && this.#got.length === 0 && this.#skip === 0) return
+    throw new StowageError('INVALID_TAR', `${this.#name} is not whole: its zstd stream ends early`, {
+      hint: 'Copy the file again, and compare its size with the original.',
+    })
+  }
+
+  #take(bytes: Buffer): void {
+    switch (this.#part) {
+      case 'magic': {
+        const magic = bytes.readUInt32LE()
+        if (magic === FRAME_MAGIC) return this.#expect('descriptor', 1)
+        if (magic >>> 4 === 0x184d2a5) return this.#expect('skippable', 4)
+        throw new StowageError('INVALID_TAR', `${this.#name}: expected a zstd frame but found the bytes ${bytes.toString('hex')}`)
+      }
+      case 'skippable':
+        this.#expect('magic', 4)
+        this.#skip = bytes.readUInt32LE()
+        return
+      case 'descriptor': {
+        const [descriptor = 0] = bytes
+        this.#checksum = (descriptor & 4) !== 0
+        const single = (descriptor & 32) !== 0
+        const content = CONTENT_SIZES[descriptor >> 6] || (single ? 1 : 0)
+        const size = (single ? 0 : 1) + (DICTIONARY_SIZES[descriptor & 3] ?? 0) + content
+        this.#expect('header', size + 1)
+        this.#got = [descriptor]
+        return
+      }
+      case 'header':
+        this.#checkWindow(bytes)
+        return this.#expect('block', 3)
+      case 'block': {
+        const block = bytes.readUIntLE(0, 3)
+        const last = (block & 1) !== 0
+        const repeated = (block >> 1 & 3) === 1
+        this.#expect(last ? 'magic' : 'block', last ? 4 : 3)
+        this.#skip = (repeated ? 1 : block >> 3) + (last && this.#checksum ? 4 : 0)
+      }
+    }
+  }
+
+  #expect(part: Part, need: number): void {
+    this.#part = part
+    this.#need = need
+    this.#got = []
+  }
+
+  /** `header`: the frame header from its descriptor on. A frame of a single segment has a window as large as its content. */
+  #checkWindow(header: Buffer): void {
+    const [descriptor = 0, exponents = 0] = header
+    const base = 2 ** (10 + (exponents >> 3))
+    const window = (descriptor & 32) === 0 ? base + (base / 8) * (exponents & 7) : contentSize(header)
+    if (window <= WINDOW_LIMIT) return
+    throw new StowageError('UNSUPPORTED', `${this.#name} needs ${window} bytes of memory to decompress (zstd --long); the limit is ${WINDOW_LIMIT}`, {
+      hint: 'Decompress it first: zstd -d --long=31.',
+    })
+  }
+}
+
+/** Of a single segment, in bytes: the last field of its header. */
+function contentSize(header: Buffer): number {
+  const kind = (header[0] ?? 0) >> 6
+  if (kind === 0) return header[header.length - 1] ?? 0
+  if (kind === 1) return header.readUInt16LE(header.length - 2) + 256
+  return kind === 2 ? header.readUInt32LE(header.length - 4) : Number(header.readBigUInt64LE(header.length - 8))
+}
