@@ -120,7 +120,7 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
     const [image, ...others] = await source.images({ signal })
     if (!image || others.length > 0) {
       throw new StowageError('INVALID_ARGUMENT', `${from} holds ${others.length + 1} images, and one is copied at a time`, {
-        hint: 'Name one: bundle:PATH:REF.',
+        hint: `Name one: ${origin.type}:PATH:REF.`,
       })
     }
     const blobs = laidDown.before(source)
@@ -130,6 +130,7 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
     const referrers = options.referrers ? await findReferrers(source, content, given, { signal }) : []
     const written = await copyContent(blobs, content, await destination(), { names: given, jobs, signal, onProgress })
     for (const referrer of referrers) await copyImage(source, referrer, await destination(), { names: referrer.names, jobs, signal })
+    await opened?.finish?.()
     const taken = written.platforms ?? content.platforms.map(({ config }) => config.platform)
     return {
       ...written, from: formatLocation(origin), to: formatLocation(target), platforms: taken.map(formatPlatform),
@@ -197,7 +198,7 @@ class LaidDown implements AsyncDisposable {
 
   async #make(): Promise<BlobDirectory> {
     const target = this.#target
-    const beside = target.type === 'wim' ? target.file : target.type === 'oci' ? target.directory : undefined
+    const beside = 'file' in target ? target.file : target.type === 'oci' ? target.directory : undefined
     const where = join(beside === undefined ? tmpdir() : dirname(beside), '.stowage-')
     this.#temporary = await mkdtemp(where).catch((error: unknown) => {
       throw outputError(error, beside ?? where)

@@ -1,4 +1,4 @@
-/** Load: the images of a bundle into an engine, or into a layout on disk. */
+/** Load: the images of a bundle into an engine, or to a place on disk. */
 import { type ImageContent, readImage } from './blob/closure.js'
 import { type BundleReader, openBundleReader } from './bundle/reader.js'
 import type { BundleImage } from './bundle/manifest.js'
@@ -18,7 +18,7 @@ import { selectImage } from './source/selection.js'
 export interface LoadOptions extends WaitOptions {
   /**
    * `docker-daemon:` (the default), `oci:DIR`, `oci:` for the default store, `docker://HOST[:PORT][/PREFIX]`, where every image
-   * gets its name behind that, or `wim:FILE[#NAME]`, which takes one image.
+   * gets its name behind that, `oci-archive:FILE`, `docker-archive:FILE`, or `wim:FILE[#NAME]`, which takes one image.
    */
   readonly to?: string | undefined
   /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
@@ -81,6 +81,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     for (const image of chosen) {
       images.push(await load(reader, image, destination, { rename, imagesOnly: only, jobs: options.jobs, signal, onProgress }))
     }
+    if (images.some(({ id }) => id !== undefined)) await destination.finish?.()
     return { path, to: formatLocation(location), images }
   } catch (error) {
     throw abortError(error, signal)
@@ -107,12 +108,12 @@ async function load(
     const content = await readImage(reader, image.root, { ...options, absent: image.absent })
     expectLayers(reader, content)
     if (imagesOnly && content.platforms.length === 0) return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
-    const { id, sent, skipped, lost } = await copyContent(reader, content, destination, {
+    const { id, sent, skipped, lost, platforms } = await copyContent(reader, content, destination, {
       ...options,
       jobs,
       names: image.names.map(rename),
     })
-    return { ...about, id, sent, skipped, ...(lost ? { lost } : {}) }
+    return { ...about, ...(platforms ? { platforms: platforms.map(formatPlatform) } : {}), id, sent, skipped, ...(lost ? { lost } : {}) }
   } catch (error) {
     const named = abortError(error, options.signal)
     if (!(named instanceof StowageError) || named.code === 'ABORTED') throw named

@@ -2,19 +2,25 @@
 import type { BlobStage } from './blob/blob-store.js'
 import type { BlobDirectory } from './blob/directory.js'
 import { openBundleReader } from './bundle/reader.js'
+import { openDockerArchiveDestination } from './destination/docker-archive.js'
 import { openEngineDestination } from './destination/engine.js'
 import type { ImageDestination } from './destination/image-destination.js'
 import { openLayoutDestination } from './destination/layout.js'
+import { openOciArchiveDestination } from './destination/oci-archive.js'
 import { openRegistryDestination } from './destination/registry.js'
 import { openWimDestination, type WimDestinationOptions } from './destination/wim.js'
 import { StowageError } from './errors.js'
+import type { Platform } from './oci/platform.js'
 import type { Reference } from './oci/reference.js'
 import type { WaitOptions } from './progress.js'
 import type { Registries } from './registry/registries.js'
+import { isSkopeoDirectory, openDirectorySource } from './source/directory.js'
+import { openDockerArchiveSource } from './source/docker-archive.js'
 import { openEngineSource } from './source/engine.js'
 import type { ImageSource } from './source/image-source.js'
 import { openLayoutSource } from './source/layout.js'
 import { formatLocation, type Location } from './source/location.js'
+import { openOciArchiveSource } from './source/oci-archive.js'
 import { openRegistrySource } from './source/registry.js'
 import { openWimSource, type WimLayerOptions } from './source/wim.js'
 
@@ -26,17 +32,19 @@ export interface OpenSourceOptions extends WaitOptions {
   /** Engine address for `docker-daemon:`. */
   readonly host?: string | undefined
   readonly registries: Registries
-  /** How a layer is made of a WIM. */
+  /** How a layer is made of a WIM, or of a directory. */
   readonly layer?: WimLayerOptions | undefined
   /** Name of an image that has none of its own. */
   readonly name?: Reference | undefined
+  /** What an image that is made of a directory runs on; Linux on the processor of this machine when left out. */
+  readonly platform?: Platform | undefined
 }
 
 /**
  * Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named.
  */
 export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
-  const { stage, spool, host, registries, layer, name, signal, onProgress } = options
+  const { stage, spool, host, registries, layer, name, platform, signal, onProgress } = options
   switch (location.type) {
     case 'docker':
       return await openRegistrySource(location.name, { registries })
@@ -51,9 +59,25 @@ export async function openSource(location: Location, options: OpenSourceOptions)
         })
       }
       return await openEngineSource(location.name, { host, spool: await spool(), signal })
+    case 'oci-archive':
+      return await openOciArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
+    case 'docker-archive':
+      return await openDockerArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
+    case 'dir': {
+      const { compression, threads, skipUnsupported, onSkipped } = layer ?? {}
+      return await openDirectorySource(location.path, {
+        compression, threads, skipUnsupported, onSkipped, name, platform, stage, signal, onProgress,
+      })
+    }
     case 'wim':
       return await openWimSource(location.file, { ...layer, image: location.image, name, stage, signal, onProgress })
   }
+}
+
+/** Whether the layer of an image of `location` is made when it is opened, so that its size is not known before. */
+export async function makesLayer(location: Location): Promise<boolean> {
+  if (location.type === 'dir') return !(await isSkopeoDirectory(location.path))
+  return location.type === 'wim'
 }
 
 export interface OpenDestinationOptions extends WaitOptions {
@@ -64,13 +88,15 @@ export interface OpenDestinationOptions extends WaitOptions {
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
 }
 
-/** Opens `location` to write images to: an engine, a layout or a new WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
+/** Opens `location` to write images to: an engine, a layout, a new archive or a new WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
 export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
   if (location.type === 'docker') return openRegistryDestination({ registries: options.registries })
   if (location.type === 'docker-daemon' && location.name === undefined) return await openEngineDestination(options)
   if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
+  if (location.type === 'oci-archive') return await openOciArchiveDestination(location.file, { ref: location.ref })
+  if (location.type === 'docker-archive') return await openDockerArchiveDestination(location.file, { ref: location.ref })
   if (location.type === 'wim') return await openWimDestination(location.file, { ...options.wim, imageName: location.image })
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
-    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, wim:FILE for a new WIM; name no image.',
+    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, oci-archive:FILE or docker-archive:FILE for a new archive, wim:FILE for a new WIM; name no image.',
   })
 }

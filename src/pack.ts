@@ -12,7 +12,7 @@ import { abortError, fileError, StowageError } from './errors.js'
 import type { Descriptor } from './oci/descriptor.js'
 import { formatPlatform } from './oci/platform.js'
 import { formatReference, nameToGive, type Reference } from './oci/reference.js'
-import { openSource, type OpenSourceOptions } from './open.js'
+import { makesLayer, openSource, type OpenSourceOptions } from './open.js'
 import type { WaitOptions } from './progress.js'
 import { Registries } from './registry/registries.js'
 import type { ImageSource } from './source/image-source.js'
@@ -187,7 +187,8 @@ interface PrepareOptions extends PackOptions {
 async function prepare(requests: readonly PackImage[], writer: BundleWriter, options: PrepareOptions): Promise<readonly Prepared[]> {
   const { host, registries, layer, signal, onProgress, opened } = options
   const read = new Map<PackImage, readonly Prepared[]>()
-  const born = requests.filter(({ image }) => parseLocation(image).type === 'wim')
+  const born: PackImage[] = []
+  for (const request of requests) if (await makesLayer(parseLocation(request.image))) born.push(request)
   const found = requests.filter(request => !born.includes(request))
   let failure: { readonly error: unknown } | undefined
   await pMap(found, async request => {

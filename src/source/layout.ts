@@ -4,18 +4,18 @@ import { join } from 'node:path'
 import { BlobDirectory } from '../blob/directory.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { absentOf, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex, REF_NAME_ANNOTATION } from '../oci/layout.js'
+import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import type { ImageSource } from './image-source.js'
 import { referrersAmong } from './referrers.js'
-import { groupByRoot, type NamedEntry, onlyImage, selectImage } from './selection.js'
+import { groupByRoot, namedEntry, onlyImage, selectImage } from './selection.js'
 
 /**
  * Opens the layout `directory`. With `ref`, its image is the one of that tag, name or digest; without, the only one.
  * Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
  */
 export async function openLayoutSource(directory: string, ref?: string): Promise<ImageSource> {
-  const entries = (await readLayoutIndex(directory)).map(named)
+  const entries = (await readLayoutIndex(directory)).map(namedEntry)
   const blobs = new BlobDirectory(directory)
   const source: ImageSource = {
     referrers: async (manifest, options) => await referrersAmong(source, groupByRoot(entries), manifest, options),
@@ -53,15 +53,6 @@ export async function readLayoutIndex(directory: string): Promise<readonly Descr
     return parseLayoutIndex(await readFile(path), path)
   } catch (error) {
     throw fileError(error, path)
-  }
-}
-
-function named({ annotations, platform: _platform, ...root }: Descriptor): NamedEntry {
-  return {
-    root,
-    name: nameOf({ ...root, ...(annotations ? { annotations } : {}) }),
-    refName: annotations?.[REF_NAME_ANNOTATION],
-    absent: absentOf({ ...root, ...(annotations ? { annotations } : {}) }),
   }
 }
 

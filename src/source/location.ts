@@ -9,6 +9,9 @@ export type Location =
   | { readonly type: 'docker'; readonly name: string }
   | { readonly type: 'docker-daemon'; readonly name: string | undefined }
   | { readonly type: 'oci'; readonly directory: string; readonly ref: string | undefined }
+  | { readonly type: 'oci-archive'; readonly file: string; readonly ref: string | undefined }
+  | { readonly type: 'docker-archive'; readonly file: string; readonly ref: string | undefined }
+  | { readonly type: 'dir'; readonly path: string }
   | { readonly type: 'bundle'; readonly path: string; readonly ref: string | undefined }
   | { readonly type: 'wim'; readonly file: string; readonly image: string | undefined }
 
@@ -18,16 +21,20 @@ const FORMS: Readonly<Record<Transport, string>> = {
   docker: 'docker://NAME[:TAG|@DIGEST]',
   'docker-daemon': 'docker-daemon:NAME[:TAG]',
   oci: 'oci:DIR[:REF]',
+  'oci-archive': 'oci-archive:FILE[:REF]',
+  'docker-archive': 'docker-archive:FILE[:REF]',
+  dir: 'dir:PATH',
   bundle: 'bundle:PATH[:REF]',
   wim: 'wim:FILE[#IMAGE]',
 }
 
 /** Transports of other tools, and of ours without their slashes: what begins so is no repository of that name. */
-const OTHERS = new Set(['docker', 'oci-archive', 'docker-archive', 'dir', 'containers-storage', 'ostree', 'sif', 'atomic', 'tarball'])
+const OTHERS = new Set(['docker', 'containers-storage', 'ostree', 'sif', 'atomic', 'tarball'])
 
 /**
- * Parses `docker://NAME[:TAG|@DIGEST]`, `docker-daemon:NAME[:TAG]`, `oci:DIR[:REF]`, `wim:FILE[#IMAGE]` or
- * `bundle:PATH[:REF]`; a bare NAME[:TAG|@DIGEST] is in a registry. `oci:` with no directory is the default store. Throws INVALID_ARGUMENT saying which transports there are.
+ * Parses `docker://NAME[:TAG|@DIGEST]`, `docker-daemon:NAME[:TAG]`, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`,
+ * `docker-archive:FILE[:REF]`, `dir:PATH`, `wim:FILE[#IMAGE]` or `bundle:PATH[:REF]`; a bare NAME[:TAG|@DIGEST] is in a registry.
+ * `oci:` with no directory is the default store. Throws INVALID_ARGUMENT saying which transports there are.
  */
 export function parseLocation(text: string): Location {
   const colon = text.indexOf(':')
@@ -42,6 +49,14 @@ export function parseLocation(text: string): Location {
       const { path, ref } = splitRef(rest)
       return { type: 'oci', directory: path === '' ? defaultStore() : path, ref }
     }
+    case 'oci-archive':
+    case 'docker-archive': {
+      const type = text.startsWith('oci') ? 'oci-archive' : 'docker-archive'
+      const { path, ref } = splitRef(required(rest, text, type))
+      return { type, file: required(path, text, type), ref }
+    }
+    case 'dir':
+      return { type: 'dir', path: required(rest, text, 'dir') }
     case 'bundle': {
       const { path, ref } = splitRef(required(rest, text, 'bundle'))
       return { type: 'bundle', path: required(path, text, 'bundle'), ref }
@@ -67,6 +82,11 @@ export function formatLocation(location: Location): string {
       return `docker-daemon:${location.name ?? ''}`
     case 'oci':
       return `oci:${location.directory}${location.ref === undefined ? '' : `:${location.ref}`}`
+    case 'oci-archive':
+    case 'docker-archive':
+      return `${location.type}:${location.file}${location.ref === undefined ? '' : `:${location.ref}`}`
+    case 'dir':
+      return `dir:${location.path}`
     case 'bundle':
       return `bundle:${location.path}${location.ref === undefined ? '' : `:${location.ref}`}`
     case 'wim':

@@ -2,6 +2,7 @@
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, isDigest } from '../oci/digest.js'
+import { absentOf, nameOf, REF_NAME_ANNOTATION } from '../oci/layout.js'
 import {
   familiarReference,
   formatReference,
@@ -51,6 +52,12 @@ export function onlyImage(entries: readonly NamedEntry[], where: string): Source
   if (!first) throw new StowageError('IMAGE_NOT_FOUND', `${where} holds no image`)
   if (others.length > 0) throw notFound(`${where} holds ${others.length + 1} images, and none was named`, entries)
   return first
+}
+
+/** A descriptor of a layout's index as an entry: what the index says of an image is its names here, and no part of its root. */
+export function namedEntry({ annotations, platform: _platform, ...root }: Descriptor): NamedEntry {
+  const annotated = { ...root, ...(annotations ? { annotations } : {}) }
+  return { root, name: nameOf(annotated), refName: annotations?.[REF_NAME_ANNOTATION], absent: absentOf(annotated) }
 }
 
 /** Every image once, with all its names, in their order. */

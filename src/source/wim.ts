@@ -3,14 +3,14 @@ import type { BlobStage, Bytes } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import { rfc3339 } from '../layer/filetime.js'
 import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer } from '../layer/from-wim.js'
-import { describe, type Descriptor } from '../oci/descriptor.js'
-import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-type.js'
+import type { Descriptor } from '../oci/descriptor.js'
 import type { Platform } from '../oci/platform.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import type { WimImage } from '../wim/image.js'
 import { openWim, type WimFile } from '../wim/wim-file.js'
 import type { ImageSource, SourceImage } from './image-source.js'
+import { MadeImage } from './made-image.js'
 
 /** How a layer is made of a WIM. */
 export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | 'unixData' | keyof WaitOptions> {
@@ -52,11 +52,12 @@ class WimSource implements ImageSource {
   readonly #name: Reference | undefined
   readonly #stage: BlobStage
   readonly #options: LayerFromWimOptions
-  readonly #documents = new Map<string, Uint8Array>()
+  readonly #image: MadeImage
   #made: Promise<SourceImage> | undefined
 
   constructor(wim: WimFile, name: Reference | undefined, stage: BlobStage, options: LayerFromWimOptions) {
     this.#wim = wim
+    this.#image = new MadeImage(wim.path ?? 'the WIM')
     this.#name = name
     this.#stage = stage
     this.#options = options
@@ -68,13 +69,11 @@ class WimSource implements ImageSource {
   }
 
   async has(blob: Descriptor): Promise<boolean> {
-    return this.#documents.has(blob.digest)
+    return await this.#image.has(blob)
   }
 
-  async *fetch(blob: Descriptor): Bytes {
-    const bytes = this.#documents.get(blob.digest)
-    if (!bytes) throw new StowageError('BLOB_MISSING', `${blob.digest} stands where ${this.#wim.path} was unpacked to, not here`)
-    yield bytes
+  fetch(blob: Descriptor): Bytes {
+    return this.#image.fetch(blob)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -86,21 +85,7 @@ class WimSource implements ImageSource {
     const platform = platformOf(this.#wim, image)
     const name = this.#name ?? nameOf(this.#wim, image)
     const layer = await this.#stage.create(target => layerFromWim(this.#wim, target, this.#options))
-    const config = this.#document(OCI_CONFIG, configOf(layer, platform))
-    const manifest = this.#document(OCI_MANIFEST, {
-      schemaVersion: 2,
-      mediaType: OCI_MANIFEST,
-      config,
-      layers: [{ mediaType: layer.mediaType, digest: layer.digest, size: layer.size }],
-    })
-    return { root: { ...manifest, platform }, names: [name] }
-  }
-
-  #document(mediaType: string, value: unknown): Descriptor {
-    const bytes = new TextEncoder().encode(JSON.stringify(value))
-    const descriptor = describe(mediaType, bytes)
-    this.#documents.set(descriptor.digest, bytes)
-    return descriptor
+    return { root: { ...this.#image.make(configOf(layer, platform), [layer]), platform }, names: [name] }
   }
 }
 

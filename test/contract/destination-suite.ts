@@ -13,6 +13,8 @@ export interface Place {
   open(): Promise<ImageDestination>
   /** Root digest by full name. */
   images(): Promise<ReadonlyMap<string, string>>
+  /** Digest of what the place has as the root, where that is not the image's own: one platform of several. */
+  rootOf?(image: TestImage): Promise<string>
 }
 
 const NAME = 'docker.io/library/shop:2.3'
@@ -32,7 +34,7 @@ export function destinationContract(t: Test, makePlace: (directory: string) => P
       await using destination = await place.open()
       const written = await write(destination, image)
       t.equal(written.sent + written.skipped, sizeOf(await readImage(image.blobs, image.root)))
-      t.same(await place.images(), new Map([[NAME, image.root.digest]]))
+      t.same(await place.images(), new Map([[NAME, (await place.rootOf?.(image)) ?? image.root.digest]]))
     }
   })
 

@@ -1,10 +1,15 @@
 import { execFileSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { readImage } from '../../src/blob/closure.js'
 import { openBundleReader } from '../../src/bundle/reader.js'
 import { type BundleWriter, openBundleWriter } from '../../src/bundle/writer.js'
+import { openDockerArchiveDestination } from '../../src/destination/docker-archive.js'
+import type { ImageDestination } from '../../src/destination/image-destination.js'
 import { openLayoutDestination } from '../../src/destination/layout.js'
+import { openOciArchiveDestination } from '../../src/destination/oci-archive.js'
 import { openRegistryDestination } from '../../src/destination/registry.js'
 import { systemCode } from '../../src/errors.js'
 import { digestOf } from '../../src/oci/digest.js'
@@ -48,6 +53,33 @@ for (const name of ['bundle', 'bundle.tar']) {
             (await reader.images()).flatMap(({ root, names }) => names.map(each => [formatReference(each), root.digest])),
           )
         },
+      }
+    })
+  })
+}
+
+for (const [type, open] of [['oci-archive', openOciArchiveDestination], ['docker-archive', openDockerArchiveDestination]] as const) {
+  t.test(type, async t => {
+    destinationContract(t, async directory => {
+      const file = join(directory, 'images.tar')
+      let destination: ImageDestination | undefined
+      return {
+        open: async () => (destination = await open(file)),
+        async images() {
+          // an archive is there when it is finished; one with no image cannot be
+          try {
+            await destination?.finish?.()
+          } catch {
+            await destination?.[Symbol.asyncDispose]()
+            t.same(readdirSync(directory), [], 'and nothing is left')
+            return new Map()
+          }
+          const index = JSON.parse(execFileSync('tar', ['-xOf', file, 'index.json'], { encoding: 'utf8' }))
+          return new Map(index.manifests.map((entry: any) => [entry.annotations['io.containerd.image.name'], entry.digest]))
+        },
+        ...(type === 'oci-archive' ? {} : {
+          rootOf: async ({ blobs, root }) => (await readImage(blobs, root)).platforms[0]?.descriptor.digest ?? '',
+        }),
       }
     })
   })

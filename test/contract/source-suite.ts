@@ -57,6 +57,7 @@ export function sourceContract(
 
   t.test('a blob whose bytes are wrong does not pass', async t => {
     await using source = await open()
+    await source.images() // where blobs are is known from then on
     const layer = image.layers[0]!
     await damage(layer)
     await t.rejects(readVerified(layer, source.fetch(layer), layer.size), { code: 'DIGEST_MISMATCH' })

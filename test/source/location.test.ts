@@ -12,6 +12,10 @@ t.test('parseLocation() reads each transport', async t => {
     ref: 'docker.io/library/nginx:1.27',
   })
   t.same(parseLocation('oci:C:\\a\\b:v1'), { type: 'oci', directory: 'C:\\a\\b', ref: 'v1' })
+  t.same(parseLocation('oci-archive:x.tar'), { type: 'oci-archive', file: 'x.tar', ref: undefined })
+  t.same(parseLocation('docker-archive:x.tar:shop:2.3'), { type: 'docker-archive', file: 'x.tar', ref: 'shop:2.3' })
+  t.same(parseLocation('docker-archive:D:\\x.tar:@0'), { type: 'docker-archive', file: 'D:\\x.tar', ref: '@0' })
+  t.same(parseLocation('dir:a:b'), { type: 'dir', path: 'a:b' })
   t.same(parseLocation('bundle:x.tar:shop:2.3'), { type: 'bundle', path: 'x.tar', ref: 'shop:2.3' })
   t.same(parseLocation('wim:a.wim#Nano Server'), { type: 'wim', file: 'a.wim', image: 'Nano Server' })
   t.same(parseLocation('wim:C:\\a.wim'), { type: 'wim', file: 'C:\\a.wim', image: undefined })
@@ -27,9 +31,7 @@ t.test('parseLocation() takes a bare reference for one in a registry', async t =
 t.test('parseLocation() refuses what it does not know, saying what it does', async t => {
   for (const text of [
     'docker:nginx',
-    'oci-archive:x.tar',
-    'docker-archive:x',
-    'dir:x',
+    'Oci-archive:x.tar',
     '',
     ':x',
     'OCI:x',
@@ -37,11 +39,11 @@ t.test('parseLocation() refuses what it does not know, saying what it does', asy
   ]) {
     t.throws(
       () => parseLocation(text),
-      { code: 'INVALID_ARGUMENT', hint: /docker:\/\/NAME.*docker-daemon:NAME.*oci:DIR.*bundle:PATH.*wim:FILE/ },
+      { code: 'INVALID_ARGUMENT', hint: /docker:\/\/NAME.*docker-daemon:NAME.*oci:DIR.*oci-archive:FILE.*docker-archive:FILE.*dir:PATH.*bundle:PATH.*wim:FILE/ },
       text,
     )
   }
-  for (const text of ['docker://', 'wim:', 'bundle:', 'wim:#1', 'wim:a#', 'oci:dir:', 'bundle::x']) {
+  for (const text of ['docker://', 'wim:', 'bundle:', 'wim:#1', 'wim:a#', 'oci:dir:', 'dir:', 'oci-archive:', 'docker-archive::x', 'docker-archive:x:', 'bundle::x']) {
     t.throws(() => parseLocation(text), { code: 'INVALID_ARGUMENT' }, text)
   }
 })
@@ -54,6 +56,10 @@ t.test('formatLocation() writes what parseLocation() reads', async t => {
     'oci:dir',
     'bundle:x.tar',
     'wim:a.wim#2',
+    'oci-archive:x.tar:v1',
+    'docker-archive:x.tar',
+    'docker-archive:x.tar:shop:2.3',
+    'dir:x',
     'wim:a.wim',
   ]) {
     t.equal(formatLocation(parseLocation(text)), text)

@@ -1,0 +1,43 @@
+/** The small blobs of an image that is made here: config and manifest, in memory. Its layer goes to a stage. */
+import type { BlobStore, Bytes } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
+import { type Descriptor, describe } from '../oci/descriptor.js'
+import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-type.js'
+
+/** Nothing but what {@link MadeImage.make} made is here: whoever copies the image finds its layer on the stage. */
+export class MadeImage implements BlobStore {
+  /** What it is made of, for messages. */
+  readonly #origin: string
+  readonly #documents = new Map<string, Uint8Array>()
+
+  constructor(origin: string) {
+    this.#origin = origin
+  }
+
+  /** The manifest of an image with this config and `layers`, base first. The same input gives the same bytes. */
+  make(config: unknown, layers: readonly Descriptor[]): Descriptor {
+    return this.#document(OCI_MANIFEST, {
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config: this.#document(OCI_CONFIG, config),
+      layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    })
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    return this.#documents.has(blob.digest)
+  }
+
+  async *fetch(blob: Descriptor): Bytes {
+    const bytes = this.#documents.get(blob.digest)
+    if (!bytes) throw new StowageError('BLOB_MISSING', `${blob.digest} stands where ${this.#origin} was unpacked to, not here`)
+    yield bytes
+  }
+
+  #document(mediaType: string, value: unknown): Descriptor {
+    const bytes = new TextEncoder().encode(JSON.stringify(value))
+    const descriptor = describe(mediaType, bytes)
+    this.#documents.set(descriptor.digest, bytes)
+    return descriptor
+  }
+}
