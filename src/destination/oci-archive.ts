@@ -1,5 +1,6 @@
 /** `oci-archive:FILE[:REF]` as a destination: a tar of an OCI image layout. Source: OCI image-spec, image-layout.md. */
 import { encodeIndex, type NamedImage } from '../archive/heads.js'
+import { StowageError } from '../errors.js'
 import { array, parseJson, record } from '../oci/json.js'
 import { IMAGE_NAME_ANNOTATION, INDEX_FILE, REF_NAME_ANNOTATION } from '../oci/layout.js'
 import { isReference, parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
@@ -11,12 +12,20 @@ export interface OciArchiveDestinationOptions extends ArchiveDestinationOptions 
   readonly ref?: string | undefined
 }
 
+/** Source: image-spec, annotations.md, `org.opencontainers.image.ref.name`. */
+const REF_NAME = /^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$/
+
 /**
  * A new archive of whole images, byte for byte, with all their platforms. The same images give the same bytes.
- * `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND; `write()` also NO_SPACE, and INVALID_ARGUMENT for two
+ * `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND, INVALID_REFERENCE; `write()` also NO_SPACE, and INVALID_ARGUMENT for two
  * images of one name, or a second one where `ref` names one.
  */
 export async function openOciArchiveDestination(file: string, { ref, ...options }: OciArchiveDestinationOptions = {}): Promise<ImageDestination> {
+  if (ref !== undefined && !REF_NAME.test(ref)) {
+    throw new StowageError('INVALID_REFERENCE', `${JSON.stringify(ref)} is no reference in a layout`, {
+      hint: 'Write a tag or a name: letters and digits, between them "-", ".", "_", ":", "@", "+" and "/".',
+    })
+  }
   return await openArchiveDestination(file, {
     choose: image => image,
     names(names, others) {
