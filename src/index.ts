@@ -57,11 +57,17 @@ export {
 export type { ImageSource, SourceImage } from './source/image-source.js'
 export { type EngineSourceOptions, openEngineSource } from './source/engine.js'
 export { openLayoutSource } from './source/layout.js'
+export type { OpenArchiveOptions } from './archive/open-archive.js'
+export { type ArchiveSourceOptions, openOciArchiveSource } from './source/oci-archive.js'
+export { openDockerArchiveSource } from './source/docker-archive.js'
+export { type DirectorySourceOptions, openDirectorySource } from './source/directory.js'
 export { openWimSource, type WimLayerOptions, type WimSourceOptions } from './source/wim.js'
 export { defaultStore, formatLocation, type Location, parseLocation } from './source/location.js'
 export type { ImageDestination, WrittenImage } from './destination/image-destination.js'
 export { type EngineDestinationOptions, openEngineDestination } from './destination/engine.js'
 export { openLayoutDestination } from './destination/layout.js'
+export { openOciArchiveDestination, type OciArchiveDestinationOptions } from './destination/oci-archive.js'
+export { type DockerArchiveDestinationOptions, openDockerArchiveDestination } from './destination/docker-archive.js'
 
 // Who we are to registries
 export { login, type LoginOptions, type LoginResult, logout, type LogoutOptions, type LogoutResult } from './registry/login.js'

@@ -30,7 +30,7 @@ export const load: CommandModule<GlobalOptions, Options> = {
         requiresArg: true,
         coerce: once('to'),
         default: 'docker-daemon:',
-        describe: 'docker-daemon:, docker://HOST[/PREFIX], oci:DIR, oci: for the default store, or wim:FILE, a new WIM',
+        describe: 'docker-daemon:, docker://HOST[/PREFIX], oci:DIR, oci: for the default store, or a new file: oci-archive:FILE, docker-archive:FILE, wim:FILE',
       })
       .option('host', {
         alias: 'H',

@@ -27,7 +27,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       .positional('image', {
         type: 'string',
         array: true,
-        describe: 'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], wim:FILE[#IMAGE] or bundle:PATH[:REF]',
+        describe: 'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:PATH, wim:FILE[#IMAGE] or bundle:PATH[:REF]',
       })
       .option('output', {
         alias: 'o',
