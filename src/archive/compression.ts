@@ -71,11 +71,12 @@ async function* unzstd(bytes: Bytes, name: string, signal: AbortSignal | undefin
   const decoder = new Decompress(piece => void made.push(piece))
   const windows = new ZstdWindows(name)
   for await (const whole of bytes) {
-    for (let at = 0; at < whole.length; at += ZSTD_PIECE) {
+    for (let at = 0; at < whole.length;) {
       signal?.throwIfAborted()
-      const piece = whole.subarray(at, at + ZSTD_PIECE)
-      windows.look(piece)
-      decode(piece, false)
+      const next = whole.subarray(at, at + ZSTD_PIECE)
+      const size = windows.look(next)
+      decode(next.subarray(0, size), false)
+      at += size
       yield* made
       made = []
     }

@@ -1,8 +1,10 @@
-/** Follows the frames of a Zstandard stream, so that none is decoded that asks for too much memory. Source: RFC 8878, 3.1.1. */
+/** Follows the frames of a Zstandard stream, so that nothing is decoded that asks for too much memory. Source: RFC 8878, 3.1.1. */
 import { StowageError } from '../errors.js'
 
 /** Largest window that is decoded, in bytes, as the `zstd` command has it. */
 const WINDOW_LIMIT = 128 * 1024 * 1024
+/** Blocks, of up to 128 KiB each when they are decoded, that are let through at a time: a block of one repeated byte has 4 bytes. */
+const BLOCKS_AT_ONCE = 16
 const FRAME_MAGIC = 0xfd2fb528
 const CONTENT_SIZES = [0, 2, 4, 8]
 const DICTIONARY_SIZES = [0, 1, 2, 4]
@@ -19,20 +21,27 @@ export class ZstdWindows {
   #got: number[] = []
   #skip = 0
   #checksum = false
+  #blocks = 0
 
   constructor(name: string) {
     this.#name = name
   }
 
-  /** Throws UNSUPPORTED for a frame with a window over 128 MiB, INVALID_TAR for what is no frame. */
-  look(piece: Uint8Array): void {
-    for (let at = 0; at < piece.length;) {
+  /**
+   * How many bytes of `piece` may be decoded next: as many as there are, or as hold 2 MiB of content at most. Throws UNSUPPORTED for
+   * a frame with a window over 128 MiB, INVALID_TAR for what is no frame.
+   */
+  look(piece: Uint8Array): number {
+    this.#blocks = 0
+    let at = 0
+    while (at < piece.length && this.#blocks < BLOCKS_AT_ONCE) {
       const skipped = Math.min(this.#skip, piece.length - at)
       this.#skip -= skipped
       at += skipped
       while (at < piece.length && this.#skip === 0 && this.#got.length < this.#need) this.#got.push(piece[at++] ?? 0)
       if (this.#skip === 0 && this.#got.length === this.#need) this.#take(Buffer.from(this.#got))
     }
+    return at
   }
 
   /** Throws INVALID_TAR when the stream ended inside of a frame. */
@@ -52,6 +61,7 @@ export class ZstdWindows {
         throw new StowageError('INVALID_TAR', `${this.#name}: expected a zstd frame but found the bytes ${bytes.toString('hex')}`)
       }
       case 'skippable':
+        this.#blocks += 1
         this.#expect('magic', 4)
         this.#skip = bytes.readUInt32LE()
         return
@@ -69,6 +79,7 @@ export class ZstdWindows {
         this.#checkWindow(bytes)
         return this.#expect('block', 3)
       case 'block': {
+        this.#blocks += 1
         const block = bytes.readUIntLE(0, 3)
         const last = (block & 1) !== 0
         const repeated = (block >> 1 & 3) === 1

@@ -66,6 +66,21 @@ t.test('decompressed() gives memory to no zstd window over 128 MiB, wherever it 
   t.ok((await all(decompressed(cut(zstd(content, '--long=27', '--no-content-size'), 5000), 'zstd', 'x.tar'))).equals(content))
 })
 
+t.test('decompressed() holds no more than a few MiB of what a few bytes stand for', async t => {
+  const size = 600_000_000
+  for (const compression of ['gzip', 'zstd'] as const) {
+    const packed = execFileSync('sh', ['-c', `head -c ${size} /dev/zero | ${compression} -1 -c`], { maxBuffer: 1 << 28 })
+    let [read, most] = [0, 0]
+    const before = process.memoryUsage().rss
+    for await (const piece of decompressed(cut(packed, 1 << 20), compression, 'x.tar')) {
+      read += piece.length
+      most = Math.max(most, process.memoryUsage.rss() - before)
+    }
+    t.equal(read, size)
+    t.ok(most < 150_000_000, `${compression}: ${most} bytes more`)
+  }
+})
+
 t.test('decompressed() throws what its source throws, and stops when it is told to', async t => {
   for (const compression of ['gzip', 'zstd'] as const) {
     const packed = compression === 'gzip' ? gzip(content) : zstd(content)

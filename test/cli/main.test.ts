@@ -77,7 +77,7 @@ t.test('stowage says what is wrong with the command line, and exits 2', async t 
     [['pack', 'oci:a', '-o', 'x', '-t', `one@sha256:${'0'.repeat(64)}`], /has a digest/],
     [['pack', 'oci:x', '-o', '-'], /"-" is no output/],
     [['pack', 'oci:x', '-o', ''], /"" is no output/],
-    [['pack', 'docker-archive:x.tar', '-o', 'x'], /docker-archive:x\.tar/],
+    [['pack', 'containers-storage:x.tar', '-o', 'x'], /containers-storage:x\.tar/],
     [['pack', 'docker://Upper', '-o', 'x'], /Upper/],
     [['pack', 'oci:a', 'oci:b', '-o', 'x', '-t', 'one:1'], /2 images/],
     [['pack', 'oci:a', '-o', 'x', '-t', 'UPPER'], /UPPER/],
