@@ -115,7 +115,7 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
   await using laidDown = new LaidDown(target, destination)
   try {
     await using source = await openSource(origin, {
-      host, registries, layer: making, name, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
+      host, registries, layer: making, name, platforms: options.platforms, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
     })
     const [image, ...others] = await source.images({ signal })
     if (!image || others.length > 0) {

@@ -10,7 +10,6 @@ import { openOciArchiveDestination } from './destination/oci-archive.js'
 import { openRegistryDestination } from './destination/registry.js'
 import { openWimDestination, type WimDestinationOptions } from './destination/wim.js'
 import { StowageError } from './errors.js'
-import type { Platform } from './oci/platform.js'
 import type { Reference } from './oci/reference.js'
 import type { WaitOptions } from './progress.js'
 import type { Registries } from './registry/registries.js'
@@ -36,15 +35,15 @@ export interface OpenSourceOptions extends WaitOptions {
   readonly layer?: WimLayerOptions | undefined
   /** Name of an image that has none of its own. */
   readonly name?: Reference | undefined
-  /** What an image that is made of a directory runs on; Linux on the processor of this machine when left out. */
-  readonly platform?: Platform | undefined
+  /** The one platform that an image made of a directory is for; Linux on the processor of this machine when left out. */
+  readonly platforms?: readonly string[] | undefined
 }
 
 /**
  * Opens `location` to read images from. Throws what its source throws; INVALID_ARGUMENT for an engine with no image named.
  */
 export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
-  const { stage, spool, host, registries, layer, name, platform, signal, onProgress } = options
+  const { stage, spool, host, registries, layer, name, platforms, signal, onProgress } = options
   switch (location.type) {
     case 'docker':
       return await openRegistrySource(location.name, { registries })
@@ -66,7 +65,7 @@ export async function openSource(location: Location, options: OpenSourceOptions)
     case 'dir': {
       const { compression, threads, skipUnsupported, onSkipped } = layer ?? {}
       return await openDirectorySource(location.path, {
-        compression, threads, skipUnsupported, onSkipped, name, platform, stage, signal, onProgress,
+        compression, threads, skipUnsupported, onSkipped, name, platforms, stage, signal, onProgress,
       })
     }
     case 'wim':

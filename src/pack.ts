@@ -214,6 +214,7 @@ async function prepare(requests: readonly PackImage[], writer: BundleWriter, opt
       registries,
       layer: { ...layer, ...request.layer },
       name: names[0],
+      platforms,
       signal,
       onProgress,
     })

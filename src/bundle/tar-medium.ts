@@ -42,7 +42,7 @@ class TarMedium implements BundleMedium {
   readonly #places = new Map<Digest, number>()
   #reserved: HeadSizes = { index: 0, docker: 0 }
   #end = 0
-  #spool: string | undefined
+  #spool: Promise<string> | undefined
   /** Members are written one after another, whoever calls. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -56,8 +56,8 @@ class TarMedium implements BundleMedium {
 
   /** Beside the tar: a member cannot be taken out of it again. */
   async spool(): Promise<BlobDirectory> {
-    this.#spool ??= await mkdtemp(join(this.where, `.${basename(this.#path)}-`))
-    return new BlobDirectory(this.#spool)
+    this.#spool ??= mkdtemp(join(this.where, `.${basename(this.#path)}-`)) // one, also for sources that are opened at a time
+    return new BlobDirectory(await this.#spool)
   }
 
   async holds(): Promise<boolean> {
@@ -192,7 +192,7 @@ class TarMedium implements BundleMedium {
   }
 
   async #removeSpool(): Promise<void> {
-    if (this.#spool) await rm(this.#spool, { recursive: true, force: true })
+    if (this.#spool) await rm(await this.#spool, { recursive: true, force: true })
   }
 
   /** The members before the first blob, in their order. */

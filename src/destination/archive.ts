@@ -21,7 +21,7 @@ export interface ArchiveForm {
   /** The part of `image` that the archive takes, and what messages call it. Throws UNSUPPORTED for what it cannot hold. */
   choose(image: ImageContent, subject: string): ImageContent
   /** The names it gives to an image that has `names`. Throws INVALID_ARGUMENT where the archive was named for one image. */
-  names(names: readonly Reference[], others: readonly NamedImage[]): readonly Reference[]
+  names(image: ImageContent, names: readonly Reference[], others: readonly NamedImage[]): readonly Reference[]
   /** What stands behind the blobs, by path. */
   documents(images: readonly NamedImage[]): ReadonlyMap<string, Uint8Array>
 }
@@ -49,7 +49,7 @@ class ArchiveDestination implements ImageDestination {
     const subject = wanted[0] ? formatReference(wanted[0]) : whole.root.digest
     const image = this.#form.choose(whole, subject)
     const others = [...this.#images.values()].filter(other => other.image.root.digest !== image.root.digest)
-    const names = this.#form.names(wanted, others)
+    const names = this.#form.names(image, wanted, others)
     refuseTaken(names, others)
     const before = this.#images.get(image.root.digest)
     const documents = new Map([...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]))

@@ -28,7 +28,7 @@ export async function openDockerArchiveDestination(
   const given = ref === undefined ? undefined : nameToGive(ref)
   return await openArchiveDestination(file, {
     choose: choosePlatform,
-    names(names, others) {
+    names(_image, names, others) {
       if (ref === undefined || given === undefined) return names
       refuseSecond(ref, others)
       return [given]

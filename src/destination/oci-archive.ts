@@ -28,8 +28,9 @@ export async function openOciArchiveDestination(file: string, { ref, ...options 
   }
   return await openArchiveDestination(file, {
     choose: image => image,
-    names(names, others) {
-      if (ref === undefined) return names
+    names(image, names, others) {
+      const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: it comes with the image
+      if (ref === undefined || about) return names
       refuseSecond(ref, others)
       return namesOf(ref, names)
     },
@@ -43,13 +44,14 @@ function namesOf(ref: string, [first]: readonly Reference[]): readonly Reference
   return first && isReference(`x:${ref}`) ? [{ domain: first.domain, path: first.path, tag: ref }] : []
 }
 
-/** As {@link encodeIndex}, with `ref` for the one image where it is given. */
+/** As {@link encodeIndex}, with `ref` for the first image where it is given. */
 function indexOf(images: readonly NamedImage[], ref: string | undefined): Uint8Array {
   const bytes = encodeIndex(images)
   if (ref === undefined) return bytes
   const index = record(parseJson(bytes, INDEX_FILE), INDEX_FILE)
-  const manifests = array(index, 'manifests', INDEX_FILE).slice(0, 1).map(item => {
+  const manifests = array(index, 'manifests', INDEX_FILE).map((item, n) => {
     const root = record(item, INDEX_FILE)
+    if (n > 0) return root
     const annotations = root['annotations'] === undefined ? {} : record(root['annotations'], IMAGE_NAME_ANNOTATION)
     return { ...root, annotations: { ...annotations, [REF_NAME_ANNOTATION]: ref } }
   })

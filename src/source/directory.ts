@@ -11,7 +11,7 @@ import { hexOf } from '../oci/digest.js'
 import { LAYOUT_FILE } from '../oci/layout.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
-import type { Platform } from '../oci/platform.js'
+import { parsePlatformSelector, type Platform } from '../oci/platform.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import type { ImageSource, SourceImage } from './image-source.js'
@@ -20,8 +20,8 @@ import { MadeImage } from './made-image.js'
 export interface DirectorySourceOptions extends Omit<LayerFromDirectoryOptions, 'skipUnsupported'> {
   /** The image's name; of a tree that of its directory when left out, of skopeo's none. */
   readonly name?: Reference | undefined
-  /** What the image of a tree runs on: Linux on the processor of this machine when left out. */
-  readonly platform?: Platform | undefined
+  /** The one platform that the image of a tree is for, `os[/arch[/variant]]`; Linux on the processor of this machine when left out. */
+  readonly platforms?: readonly string[] | undefined
   /** Leave out sockets instead of failing; told to `onSkipped`. */
   readonly skipUnsupported?: boolean | undefined
   readonly onSkipped?: ((paths: readonly string[]) => void) | undefined
@@ -77,21 +77,16 @@ export async function openDirectorySource(path: string, options: DirectorySource
   }
 }
 
-async function makeImage(path: string, made: MadeImage, { name, platform, stage, onSkipped, ...options }: DirectorySourceOptions): Promise<SourceImage> {
+async function makeImage(path: string, made: MadeImage, { name, platforms = [], stage, onSkipped, ...options }: DirectorySourceOptions): Promise<SourceImage> {
   const { epoch = sourceDateEpoch() } = options
   const reference = name ?? nameOf(path)
-  const runsOn = platform ?? { os: 'linux', architecture: architectureOf(process.arch) }
-  if (runsOn.os !== 'linux') {
-    throw new StowageError('UNSUPPORTED', `${path}: an image of a directory is for Linux, not for ${runsOn.os}`, {
-      hint: 'Capture a tree of Windows as a WIM (stowage wim capture), and name that wim:FILE.',
-    })
-  }
+  const platform = platformFor(path, platforms)
   const layer = await stage.create(async target => {
     await refuseInside(path, target.path)
     return await layerFromDirectory(path, target, { ...options, epoch })
   })
   if (layer.skipped.length > 0) onSkipped?.(layer.skipped)
-  return { root: { ...made.make(configOf(layer, runsOn, epoch), [layer]), platform: runsOn }, names: [reference] }
+  return { root: { ...made.make(configOf(layer, platform, epoch), [layer]), platform }, names: [reference] }
 }
 
 /** Source: OCI image-spec, config.md. Nothing in it depends on where or when it is made. */
@@ -122,6 +117,18 @@ function nameOf(path: string): Reference {
   const name = basename(resolve(path)).toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
   if (name !== '' && isReference(name)) return { ...parseReference(name), tag: 'latest' }
   throw new StowageError('INVALID_REFERENCE', `no image name can be made of the directory ${path}`, { hint: 'Name it with --tag.' })
+}
+
+/** Throws INVALID_ARGUMENT for several, and for what is no platform; UNSUPPORTED for one that is not Linux. */
+function platformFor(path: string, platforms: readonly string[]): Platform {
+  if (platforms.length > 1) {
+    throw new StowageError('INVALID_ARGUMENT', `${path} is a tree of files, and the image of it is for one platform, not for ${platforms.length}`)
+  }
+  const { os = 'linux', architecture = architectureOf(process.arch), variant } = platforms.map(parsePlatformSelector)[0] ?? {}
+  if (os === 'linux') return { os, architecture, ...(variant ? { variant } : {}) }
+  throw new StowageError('UNSUPPORTED', `${path}: an image of a directory is for Linux, not for ${os}`, {
+    hint: 'Capture a tree of Windows as a WIM (stowage wim capture), and name that wim:FILE.',
+  })
 }
 
 /** In the words of Go, which are OCI's. */

@@ -6,6 +6,7 @@ import { openArchive, type OpenArchiveOptions } from '../archive/open-archive.js
 import { StowageError } from '../errors.js'
 import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import type { ImageSource } from './image-source.js'
+import { referrersAmong } from './referrers.js'
 import { groupByRoot, namedEntry, selectImage } from './selection.js'
 
 export interface ArchiveSourceOptions extends OpenArchiveOptions {
@@ -25,7 +26,8 @@ export async function openOciArchiveSource(file: string, { ref, ...options }: Ar
     const index = await archive.readSmall(INDEX_FILE, { signal: options.signal })
     const entries = parseLayoutIndex(index, `${file}: ${INDEX_FILE}`).map(namedEntry)
     const blobs = new ArchiveBlobs(archive)
-    return {
+    const source: ImageSource = {
+      referrers: async (manifest, wait) => await referrersAmong(source, groupByRoot(entries), manifest, wait),
       async images() {
         if (ref !== undefined) return [selectImage(entries, ref, file)]
         if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${file} holds no image`)
@@ -35,6 +37,7 @@ export async function openOciArchiveSource(file: string, { ref, ...options }: Ar
       fetch: (blob, wait) => blobs.fetch(blob, wait),
       [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
     }
+    return source
   } catch (error) {
     await archive[Symbol.asyncDispose]()
     throw error

@@ -31,7 +31,13 @@ t.test('pack - takes every image of archives, or the one that is named, and a tr
     t.equal(code, 0, stderr)
     t.equal((await stowage(['verify', output], { cwd })).code, 0, 'what was spooled and is not needed is gone')
   }
-  t.same(readdirSync(cwd).sort(), ['bundle', 'bundle.tar', 'layout', 'oci.tar', 'saved.tar', 'saved.tar.gz', 'tree', 'zipped', 'zipped.tar'])
+  const both = ['docker-archive:saved.tar.gz:lab/base:1', 'docker-archive:saved.tar.gz:team/shop:2.3']
+  t.equal((await stowage(['pack', ...both, '-o', 'both.tar'], { cwd })).code, 0, 'spooled at a time')
+  t.same(readdirSync(cwd).sort(), [
+    'both.tar', 'bundle', 'bundle.tar', 'layout', 'oci.tar', 'saved.tar', 'saved.tar.gz', 'tree', 'zipped', 'zipped.tar',
+  ])
+  const arm = await stowage(['copy', 'dir:tree', 'oci:arm', '--platform', 'linux/arm64', '--json'], { cwd })
+  t.same(JSON.parse(arm.stdout).platforms, ['linux/arm64'], 'a tree is for the platform that was asked for')
 })
 
 t.test('pack - refuses a bundle in the tree that it is made of, and leaves nothing', async t => {
@@ -54,11 +60,11 @@ t.test('copy - goes from an archive to an archive, and says what it took', async
   }
   const first = await run('oci:layout', 'oci-archive:x.tar')
   t.match(first, { schema: 'stowage.copy/v1', to: 'oci-archive:x.tar', names: ['docker.io/team/shop:2.3'] })
-  t.notOk('platforms' in first)
+  t.equal(first.platforms.length, 3)
   const docker = await run('oci-archive:x.tar', 'docker-archive:d.tar:mirror.example/shop:1')
   t.match(docker, { to: 'docker-archive:d.tar:mirror.example/shop:1', names: ['mirror.example/shop:1'], platforms: ['linux/amd64'] })
   t.match(await run('docker-archive:d.tar', 'oci:again'), { id: docker.id, names: ['mirror.example/shop:1'] })
-  t.match((await stowage(['copy', 'oci:layout', 'docker-archive:e.tar'], { cwd })).stdout, /platform +linux\/amd64, of several/)
+  t.match((await stowage(['copy', 'oci:layout', 'docker-archive:e.tar'], { cwd })).stdout, /platforms +linux\/amd64\n/)
   t.match(execFileSync('tar', ['-tvf', 'd.tar'], { cwd, encoding: 'utf8' }), /2023-11-14/)
   t.same(readdirSync(cwd).sort(), ['again', 'd.tar', 'e.tar', 'layout', 'x.tar'])
 })

@@ -56,12 +56,12 @@ t.test('openDirectorySource() makes a tree one layer of a Linux image, the same 
 
 t.test('openDirectorySource() takes a name, a platform and a compression', async t => {
   const path = tree(t.testdir(), 'tree')
-  const platform = { os: 'linux', architecture: 'arm', variant: 'v7' }
-  const { image, content } = await read(t, path, { name: parseReference('team/tree:1'), platform, compression: { type: 'zstd' } })
+    const { image, content } = await read(t, path, { name: parseReference('team/tree:1'), platforms: ['linux/arm/v7'], compression: { type: 'zstd' } })
   t.same(image.names.map(formatReference), ['docker.io/team/tree:1'])
-  t.same(content.platforms[0]?.config.platform, platform)
+  t.same(content.platforms[0]?.config.platform, { os: 'linux', architecture: 'arm', variant: 'v7' })
   t.match(content.layers[0]?.mediaType, /zstd$/)
-  await t.rejects(read(t, path, { platform: { os: 'windows', architecture: 'amd64' } }), { code: 'UNSUPPORTED', hint: /wim capture/ })
+  await t.rejects(read(t, path, { platforms: ['windows/amd64'] }), { code: 'UNSUPPORTED', hint: /wim capture/ })
+  await t.rejects(read(t, path, { platforms: ['linux/amd64', 'linux/arm64'] }), { code: 'INVALID_ARGUMENT', message: /one platform/ })
 })
 
 t.test('openDirectorySource() refuses what is no tree', async t => {
