@@ -1,7 +1,8 @@
 /** Blobs from where they are read to where they are kept: what is there already stays, the rest goes through the queue. */
 import type { Descriptor } from '../oci/descriptor.js'
+import type { WaitOptions } from '../progress.js'
 import { type BlobSink, type BlobStore, type Bytes, fetchFrom } from './blob-store.js'
-import { blobsOf, type ImageContent } from './closure.js'
+import { blobsOf, type ImageContent, sizeOf } from './closure.js'
 import { copyQueued, type QueueOptions } from './queue.js'
 
 /** A blob that is wanted, and where it can be had. */
@@ -46,4 +47,23 @@ export function wantedBlobs(image: ImageContent, store: BlobStore): readonly Wan
     },
   }
   return blobsOf(image).map(blob => ({ blob, store: bytes.has(blob.digest) ? documents : store }))
+}
+
+/**
+ * {@link fill} with all blobs of `image`, and what became of them, in bytes; progress goes by the name `subject`.
+ */
+export async function fillWith(
+  sink: BlobSink, image: ImageContent, store: BlobStore, { subject, onProgress, ...options }: QueueOptions & WaitOptions & { readonly subject: string },
+): Promise<{ readonly sent: number; readonly skipped: number }> {
+  const total = sizeOf(image)
+  let [sent, skipped] = [0, 0]
+  await fill(sink, wantedBlobs(image, store), {
+    ...options,
+    onBytes(kind, size) {
+      if (kind === 'sent') sent += size
+      else skipped += size
+      onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
+    },
+  })
+  return { sent, skipped }
 }

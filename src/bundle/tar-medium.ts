@@ -1,12 +1,13 @@
 /** A bundle written as one tar file: room for the heads first, blobs behind it, heads filled in when all is known. */
-import { mkdtemp, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { type FileHandle, mkdtemp, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
 import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
-import { PARTIAL, syncPath, writeAll } from '../blob/durable.js'
+import { writeAll } from '../blob/durable.js'
+import { PartialFile } from '../blob/partial-file.js'
 import { writeBlob } from '../blob/write-blob.js'
-import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
+import { abortError, fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
@@ -21,20 +22,13 @@ import { README_FILE, README_TEXT } from './readme.js'
  * takes it for an empty archive. Every member has `mtime`, in seconds. Throws OUTPUT_EXISTS, FILE_NOT_FOUND.
  */
 export async function openTarMedium(path: string, mtime: number): Promise<BundleMedium> {
-  await refuseExisting(path)
-  const partial = `${path}${PARTIAL}`
-  try {
-    await rm(partial, { force: true }) // a run that was killed left it: nothing in it can be used
-    return new TarMedium(path, await open(partial, 'wx+'), mtime)
-  } catch (error) {
-    throw outputError(error, path)
-  }
+  return new TarMedium(await PartialFile.open(path, 'a bundle'), mtime)
 }
 
 class TarMedium implements BundleMedium {
   readonly where: string
+  readonly #output: PartialFile
   readonly #path: string
-  readonly #partial: string
   readonly #file: FileHandle
   readonly #mtime: number
   readonly #blobs = new Map<Digest, number>()
@@ -46,12 +40,12 @@ class TarMedium implements BundleMedium {
   /** Members are written one after another, whoever calls. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(path: string, file: FileHandle, mtime: number) {
-    this.#path = path
-    this.#partial = `${path}${PARTIAL}`
-    this.#file = file
+  constructor(output: PartialFile, mtime: number) {
+    this.#output = output
+    this.#path = output.path
+    this.#file = output.file
     this.#mtime = mtime
-    this.where = dirname(path)
+    this.where = dirname(output.path)
   }
 
   /** Beside the tar: a member cannot be taken out of it again. */
@@ -93,7 +87,7 @@ class TarMedium implements BundleMedium {
     const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
     const offset = place + header.length
     try {
-      await writeBlob({ path: this.#partial, open: this.#file, offset, held: 0, direct: false }, blob, read(0), { signal })
+      await writeBlob({ path: this.#output.partial, open: this.#file, offset, held: 0, direct: false }, blob, read(0), { signal })
     } catch (error) {
       throw abortError(fileError(error, this.#path), signal)
     }
@@ -105,7 +99,7 @@ class TarMedium implements BundleMedium {
       const header = encodeHeader(this.#member(path, file.size))
       const place = this.#end
       try {
-        await writeBlob({ path: this.#partial, open: this.#file, offset: place + header.length, held: 0, direct: false }, file, bytes, { signal })
+        await writeBlob({ path: this.#output.partial, open: this.#file, offset: place + header.length, held: 0, direct: false }, file, bytes, { signal })
         await this.#closeMember(header, place, file.size)
       } catch (error) {
         throw abortError(fileError(error, this.#path), signal)
@@ -118,7 +112,7 @@ class TarMedium implements BundleMedium {
     return await this.#inTurn(async () => {
       try {
         const place = this.#end
-        const made = await produce({ path: this.#partial, offset: place + BLOCK })
+        const made = await produce({ path: this.#output.partial, offset: place + BLOCK })
         if (!this.#places.has(made.digest)) {
           const member = this.#member(blobPath(made.digest), made.size)
           this.#places.set(made.digest, place)
@@ -152,42 +146,15 @@ class TarMedium implements BundleMedium {
           position = await this.#write(member.name, documents, position)
         }
       }
-      await this.#file.sync()
-      await this.#publish()
+      await this.#output.publish()
+      await this.#removeSpool()
     } catch (error) {
       throw fileError(error, this.#path)
     }
   }
 
   async discard(): Promise<void> {
-    const ours = await this.#isOurs()
-    await this.#file.close()
-    if (ours) await rm(this.#partial, { force: true })
-    await this.#removeSpool()
-  }
-
-  /** Whether the partial file is still the one we write: another command for the same output takes its name over. */
-  async #isOurs(): Promise<boolean> {
-    const ours = await this.#file.stat({ bigint: true })
-    try {
-      const there = await stat(this.#partial, { bigint: true })
-      return ours.ino === there.ino && ours.dev === there.dev
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return false
-      throw fileError(error, this.#partial)
-    }
-  }
-
-  async #publish(): Promise<void> {
-    if (!(await this.#isOurs())) {
-      throw new StowageError('OUTPUT_EXISTS', `${this.#partial} was replaced while we wrote it`, {
-        hint: 'Another command writes the same bundle: let it finish, or name another output.',
-      })
-    }
-    await refuseExisting(this.#path)
-    await this.#file.close() // Windows does not rename an open file
-    await rename(this.#partial, this.#path)
-    await syncPath(this.where, 'directory')
+    await this.#output[Symbol.asyncDispose]()
     await this.#removeSpool()
   }
 
@@ -242,16 +209,4 @@ class TarMedium implements BundleMedium {
     this.#turn = mine.catch(() => undefined) // its caller hears of the failure; the next job does not depend on it
     return await mine
   }
-}
-
-async function refuseExisting(path: string): Promise<void> {
-  try {
-    await stat(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return
-    throw fileError(error, path)
-  }
-  throw new StowageError('OUTPUT_EXISTS', `${path} exists already`, {
-    hint: 'Delete it, or name another output: a bundle is never overwritten.',
-  })
 }

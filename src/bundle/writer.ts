@@ -2,9 +2,9 @@
 import { DOCKER_FILE, encodeDockerManifest, encodeIndex, engineNames, type NamedImage, reserveHeads } from '../archive/heads.js'
 import { checkSpace } from '../archive/space.js'
 import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
-import { blobsOf, type ImageContent, mergeImages, sizeOf } from '../blob/closure.js'
+import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
-import { fill, type FillOptions, type WantedBlob, wantedBlobs } from '../blob/fill.js'
+import { fill, type FillOptions, fillWith, type WantedBlob } from '../blob/fill.js'
 import type { ImageDestination, WriteOptions, WrittenImage } from '../destination/image-destination.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
@@ -121,19 +121,9 @@ class Writer implements BundleWriter {
     const { signal = this.#signal, onProgress, jobs } = options
     const all = this.#withNames(image, names)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
-    const total = sizeOf(image)
     onProgress?.({ type: 'stage', stage: 'copy', subject })
-    let [sent, skipped] = [0, 0]
     await this.#medium.allot(orderOf([{ image }]))
-    await fill(this.#medium, wantedBlobs(image, blobs), {
-      jobs,
-      signal,
-      onBytes(kind, size) {
-        if (kind === 'sent') sent += size
-        else skipped += size
-        onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
-      },
-    })
+    const { sent, skipped } = await fillWith(this.#medium, image, blobs, { jobs, signal, subject, onProgress })
     for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)
     this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })

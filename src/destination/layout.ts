@@ -2,9 +2,9 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '../blob/blob-store.js'
-import { type ImageContent, rootEntry, sizeOf } from '../blob/closure.js'
+import { type ImageContent, rootEntry } from '../blob/closure.js'
 import { BlobDirectory } from '../blob/directory.js'
-import { fill, wantedBlobs } from '../blob/fill.js'
+import { fillWith } from '../blob/fill.js'
 import { PARTIAL, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { parseDescriptor } from '../oci/descriptor.js'
@@ -42,18 +42,8 @@ async function write(
   { signal, onProgress, jobs }: WriteOptions,
 ): Promise<WrittenImage> {
   const subject = names[0] ? formatReference(names[0]) : image.root.digest
-  const total = sizeOf(image)
-  let [sent, skipped] = [0, 0]
   onProgress?.({ type: 'stage', stage: 'copy', subject })
-  await fill(blobs, wantedBlobs(image, source), {
-    jobs,
-    signal,
-    onBytes(kind, size) {
-      if (kind === 'sent') sent += size
-      else skipped += size
-      onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
-    },
-  })
+  const { sent, skipped } = await fillWith(blobs, image, source, { jobs, signal, subject, onProgress })
   await withLock(join(directory, LOCK_FILE), async () => await tag(directory, image, names), signal)
   onProgress?.({ type: 'done', subject })
   return { names, id: image.root.digest, sent, skipped }
