@@ -10,7 +10,7 @@ import { blobPath } from '../oci/layout.js'
 import { isForeignLayer } from '../oci/media-type.js'
 import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob-store.js'
 import { PARTIAL, syncPath } from './durable.js'
-import { claimPartial } from './partial.js'
+import { claimPartial, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { writeBlob } from './write-blob.js'
 
@@ -80,6 +80,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       throw abortError(fileError(error, path), signal)
     }
     await this.#file(path, blob)
+    await removeLeft(dirname(path), blob)
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {

@@ -50,6 +50,12 @@ export async function claimPartial(directory: string, blob: Descriptor): Promise
   }
 }
 
+/** Removes what other tries left of `blob`, which is whole now. */
+export async function removeLeft(directory: string, blob: Descriptor): Promise<void> {
+  if (blob.size < SLOT) return
+  for (const { path } of await leftOf(directory, blob)) await rm(path, { force: true })
+}
+
 /** Gives what is left of `blob` the name `path`; undefined where nothing is. */
 async function takeOver(directory: string, blob: Descriptor, path: string): Promise<number | undefined> {
   if (blob.size < SLOT) return undefined
@@ -79,7 +85,7 @@ async function leftOf(directory: string, blob: Descriptor): Promise<readonly { r
       throw error
     })
     const left = machine === MACHINE ? !writing.has(path) && !isAliveElsewhere(Number(owner)) : Date.now() - mtimeMs > LEFT_AFTER
-    if (left && size >= ALIGNMENT) found.push({ path, size })
+    if (left) found.push({ path, size })
   }
   return found.sort((a, b) => b.size - a.size)
 }
