@@ -4,6 +4,7 @@ import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import { copy } from './copy.js'
 import { inspect } from './inspect.js'
+import { find, save } from './find.js'
 import { layer } from './layer.js'
 import { load } from './load.js'
 import { login } from './login.js'
@@ -17,6 +18,7 @@ import { search } from './search.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 import { serve } from './serve.js'
 import { tags } from './tags.js'
+import { source } from './source.js'
 import { verify } from './verify.js'
 
 const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 5 not let in, 6 not reached, 7 no space,
@@ -47,6 +49,9 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     .command(search)
     .command(pull)
     .command(push)
+    .command(find)
+    .command(save)
+    .command(source)
     .command(layer)
     .command(wim)
     .middleware(restoreDashes)

@@ -1,0 +1,19 @@
+/** What a source of base OS images offers, whatever kind of place it is. */
+import type { ImageVersion } from './version.js'
+
+/** One base OS image that a source offers. */
+export interface CatalogEntry {
+  readonly name: string
+  readonly version: ImageVersion
+  readonly summary: string
+  /** Name of the source it is from. */
+  readonly source: string
+  readonly architecture: string | undefined
+  readonly content: CatalogContent
+}
+
+/** Where the image is: a WIM on the web or in a folder, or a container image in a bundle or a registry. */
+export type CatalogContent =
+  | { readonly type: 'web'; readonly url: string; readonly sha256: string | undefined; readonly size: number | undefined }
+  | { readonly type: 'file'; readonly path: string; readonly sha256: string | undefined; readonly size: number }
+  | { readonly type: 'image'; readonly location: string; readonly digest: string | undefined; readonly size: number | undefined }

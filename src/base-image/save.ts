@@ -1,0 +1,212 @@
+/** Saves base OS images as WIM files: what was begun is gone on with, what comes is checked before it has its name. */
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { checkSpace } from '../archive/space.js'
+import type { Bytes } from '../blob/blob-store.js'
+import { PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
+import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import type { WaitOptions } from '../progress.js'
+import { Web, type WebOptions } from '../registry/web.js'
+import { openWim } from '../wim/wim-file.js'
+import type { CatalogEntry } from './catalog.js'
+import { isImageName } from './read-catalog.js'
+import { formatVersion } from './version.js'
+
+export interface SaveOptions extends WaitOptions, WebOptions {
+  /** Replaces a file that is there, and makes the folder where there is none. */
+  readonly force?: boolean | undefined
+  /** Only says what would be done. */
+  readonly whatIf?: boolean | undefined
+}
+
+export interface SavedImage {
+  readonly name: string
+  readonly version: string
+  readonly path: string
+  /** In bytes; undefined where nothing was saved and nobody says how many there are. */
+  readonly size: number | undefined
+  readonly sha256: string | undefined
+  /** `saved`, or why it was not: it `exists`, or was only asked about (`what-if`). */
+  readonly result: 'saved' | 'exists' | 'what-if'
+  /** Bytes that an earlier try had left. */
+  readonly resumed: number
+}
+
+const PIECE = 1024 * 1024
+/** Tries that bring nothing before a download is given up. */
+const BARREN_TRIES = 5
+
+/** `<Name>-<a-b-c-d>.wim`, as the provider of 2016 named it; `.wim` at the end of the name is left out of it. */
+export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'>): string {
+  const stem = name.replace(/\.wim$/i, '')
+  if (!isImageName(stem)) {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(name)} is no name of a base OS image: it would be part of a path`, { hint: 'Look at the source: stowage find --json.' })
+  }
+  return `${stem}-${version.join('-')}.wim`
+}
+
+/**
+ * Saves the WIM of `entry` in the folder `directory`, with `<file>.sha256` beside it for `sha256sum -c`. Throws FILE_NOT_FOUND for a folder that
+ * is not there unless `force`, NO_SPACE before the first byte, DIGEST_MISMATCH and SIZE_MISMATCH where it is not what the source
+ * says, NOT_A_WIM where it is none, and what the network does; then nothing has the name, and what came is kept where it can be checked.
+ */
+export async function saveImage(entry: CatalogEntry, directory: string, options: SaveOptions = {}): Promise<SavedImage> {
+  const { content } = entry
+  if (content.type === 'image') {
+    throw new StowageError('UNSUPPORTED', `${entry.name} ${formatVersion(entry.version)} of ${entry.source} is a container image, not a WIM`, {
+      hint: `Carry it as it is: stowage pack ${content.location} -o BUNDLE, or make a WIM of it: stowage copy ${content.location} wim:FILE.`,
+    })
+  }
+  const path = join(directory, wimName(entry))
+  const about = { name: entry.name, version: formatVersion(entry.version), path }
+  if (options.whatIf) return { ...about, size: content.size, sha256: content.sha256, result: 'what-if', resumed: 0 }
+  await prepareFolder(directory, options.force ?? false)
+  const there = await sizeOf(path)
+  if (there !== undefined && !options.force) return { ...about, size: there, sha256: undefined, result: 'exists', resumed: 0 }
+  if (there !== undefined) await refuseReadOnly(path)
+  await using web = new Web(options)
+  const size = content.size ?? (content.type === 'web' ? (await web.find(content.url, options)).size : undefined)
+  // What a server could have changed meanwhile is only gone on with where its sum is known
+  const partial = `${path}${PARTIAL}`
+  const held = content.sha256 === undefined ? 0 : ((await sizeOf(partial)) ?? 0)
+  if (size !== undefined) await checkSpace(directory, Math.max(size - held, 0), size)
+  options.onProgress?.({ type: 'stage', stage: 'copy', subject: path })
+  try {
+    const saved = await fill(partial, held, { entry, size, web, ...options, path })
+    await checkWim(partial, path)
+    await rename(partial, path)
+    await writeDurably(`${path}.sha256`, new TextEncoder().encode(`${saved.sha256}  ${wimName(entry)}\n`))
+    await syncPath(directory, 'directory')
+    options.onProgress?.({ type: 'done', subject: path })
+    return { ...about, ...saved, result: 'saved', resumed: held }
+  } catch (error) {
+    const told = abortError(fileError(error, path), options.signal)
+    const again = told instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(told.code) && content.sha256 !== undefined
+    if (!again) await rm(partial, { force: true })
+    throw told
+  }
+}
+
+interface Filling extends SaveOptions {
+  readonly entry: CatalogEntry
+  readonly size: number | undefined
+  readonly web: Web
+  readonly path: string
+}
+
+/** All of the file in `partial`, of which `held` bytes stand there. */
+async function fill(partial: string, held: number, { entry, size, web, path, signal, onProgress }: Filling): Promise<{ readonly size: number; readonly sha256: string }> {
+  const file = await open(partial, held > 0 ? 'r+' : 'w+')
+  try {
+    const taking: Taking = { file, at: held, hash: await hashOf(partial, held), onBytes: done => onProgress?.({ type: 'bytes', subject: path, done, total: size }), signal }
+    for (let barren = 0; ; barren += 1) {
+      const from = taking.at
+      try {
+        await take(taking, await bytesOf(entry, web, taking.at, signal))
+        break
+      } catch (error) {
+        if (signal?.aborted) throw error
+        const network = !(error instanceof StowageError) || error.code === 'REGISTRY_UNREACHABLE'
+        if (!network || systemCode(error) === 'ENOSPC') throw error
+        if (taking.at > from) barren = 0
+        else if (barren >= BARREN_TRIES) throw unreachable(entry, taking.at, error)
+      }
+    }
+    const { sha256: expected } = entry.content.type === 'image' ? { sha256: undefined } : entry.content
+    const sha256 = taking.hash.digest('hex')
+    if (size !== undefined && taking.at !== size) {
+      throw new StowageError('SIZE_MISMATCH', `${path}: expected ${size} bytes, as its source says, but ${taking.at} came`, { hint: 'Save it again.' })
+    }
+    if (expected !== undefined && expected !== sha256) {
+      throw new StowageError('DIGEST_MISMATCH', `${path}: its source says sha256 ${expected}, but what came is ${sha256}`, { hint: 'Do not use it: save it again, and ask whoever runs the source.' })
+    }
+    await file.sync()
+    return { size: taking.at, sha256 }
+  } finally {
+    await file.close()
+  }
+}
+
+interface Taking {
+  readonly file: FileHandle
+  at: number
+  hash: Hash
+  readonly onBytes: (done: number) => void
+  readonly signal: AbortSignal | undefined
+}
+
+async function take(taking: Taking, { offset, bytes }: { readonly offset: number; readonly bytes: Bytes }): Promise<void> {
+  if (offset < taking.at) {
+    // The server began anew
+    await taking.file.truncate(0)
+    ;[taking.at, taking.hash] = [0, createHash('sha256')]
+  }
+  for await (const piece of bytes) {
+    taking.signal?.throwIfAborted()
+    await writeAll(taking.file, piece, taking.at)
+    taking.hash.update(piece)
+    taking.at += piece.length
+    taking.onBytes(taking.at)
+  }
+}
+
+async function bytesOf({ content }: CatalogEntry, web: Web, at: number, signal: AbortSignal | undefined): Promise<{ readonly offset: number; readonly bytes: Bytes }> {
+  if (content.type === 'web') return await web.open(content.url, at, { signal })
+  if (content.type === 'image') return { offset: at, bytes: (async function* () {})() }
+  return { offset: at, bytes: createReadStream(content.path, { start: at, highWaterMark: PIECE, ...(signal ? { signal } : {}) }) }
+}
+
+async function hashOf(path: string, size: number): Promise<Hash> {
+  const hash = createHash('sha256')
+  if (size > 0) for await (const piece of createReadStream(path, { end: size - 1, highWaterMark: PIECE }) as Bytes) hash.update(piece)
+  return hash
+}
+
+/** What a captive portal or a mirror gives instead is no WIM. */
+async function checkWim(partial: string, path: string): Promise<void> {
+  try {
+    await using _wim = await openWim(partial)
+  } catch (error) {
+    if (!(error instanceof StowageError)) throw error
+    throw new StowageError(error.code, error.message.replaceAll(partial, path), { hint: 'What the source gave is no WIM: look at its address with a browser.', cause: error })
+  }
+}
+
+async function prepareFolder(directory: string, force: boolean): Promise<void> {
+  try {
+    if ((await stat(directory)).isDirectory()) return
+    throw new StowageError('INVALID_ARGUMENT', `${directory} is no folder`)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
+    if (!force) {
+      throw new StowageError('FILE_NOT_FOUND', `Cannot find the path '${directory}' because it does not exist`, { hint: 'Make it first, or give --force.', cause: error })
+    }
+    await mkdir(directory, { recursive: true }).catch((failure: unknown) => {
+      throw fileError(failure, directory)
+    })
+  }
+}
+
+async function refuseReadOnly(path: string): Promise<void> {
+  const { mode } = await stat(path)
+  if ((mode & 0o222) !== 0) return
+  throw new StowageError('PERMISSION_DENIED', `Cannot remove read-only file ${path}`, { hint: 'Remove read-only and use --force again.' })
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw fileError(error, path)
+  }
+}
+
+function unreachable({ name, version }: CatalogEntry, at: number, cause: unknown): StowageError {
+  const why = cause instanceof Error ? `: ${cause.message}` : ''
+  return new StowageError('REGISTRY_UNREACHABLE', `${name} ${formatVersion(version)} ended after ${at} bytes, and no more came after ${BARREN_TRIES + 1} tries${why}`, {
+    hint: 'Run the command again: what came is gone on with where the source tells its sha256.', cause,
+  })
+}

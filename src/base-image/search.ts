@@ -1,0 +1,39 @@
+/** Base OS images of all registered sources, or of some of them. */
+import { StowageError } from '../errors.js'
+import type { CatalogEntry } from './catalog.js'
+import { checkQuery, findIn, type FindQuery } from './find.js'
+import { readCatalog, type ReadCatalogOptions } from './read-catalog.js'
+import { chooseSources, listSources, type SourcesOptions } from './sources.js'
+
+export interface FindImagesOptions extends FindQuery, ReadCatalogOptions, SourcesOptions {
+  /** Only these sources, by name or location. */
+  readonly sources?: readonly string[] | undefined
+}
+
+/**
+ * What the sources offer that fits. A source that cannot be read is a warning where others could be; where none could, its error
+ * is thrown. Throws INVALID_ARGUMENT for what cannot be asked together, IMAGE_NOT_FOUND where no source is registered.
+ */
+export async function findImages(options: FindImagesOptions = {}): Promise<readonly CatalogEntry[]> {
+  checkQuery(options)
+  const sources = chooseSources(await listSources(options), options.sources ?? [])
+  if (sources.length === 0) {
+    throw new StowageError('IMAGE_NOT_FOUND', 'no source of base OS images is registered', {
+      hint: 'Register one: stowage source add NAME https://…/index.json, or a folder of WIM files. The gallery of 2016 is gone.',
+    })
+  }
+  const entries: CatalogEntry[] = []
+  const failures: StowageError[] = []
+  for (const source of sources) {
+    try {
+      entries.push(...(await readCatalog(source, options)))
+    } catch (error) {
+      if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
+      failures.push(new StowageError(error.code, `source ${source.name}: ${error.message}`, { hint: error.hint, cause: error }))
+    }
+  }
+  const [first] = failures
+  if (first && failures.length === sources.length) throw first
+  for (const { message } of failures) options.onWarning?.(message)
+  return findIn(entries, options)
+}

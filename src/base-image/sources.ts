@@ -1,0 +1,145 @@
+/** Where base OS images are found: places that were registered by name, kept in a file of the user's. */
+import { mkdir, readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { writeDurably } from '../blob/durable.js'
+import { withLock } from '../destination/lock.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
+import { array, parseJson, record, string } from '../oci/json.js'
+
+/** A registered place. */
+export interface CatalogSource {
+  readonly name: string
+  /** An address of an index, a folder, `bundle:PATH`, or `docker://REPOSITORY`. */
+  readonly location: string
+  /** Whoever registered it vouches for it: what is from others is told to be so before it is installed. */
+  readonly trusted: boolean
+}
+
+export interface SourcesOptions {
+  readonly env?: NodeJS.ProcessEnv | undefined
+  readonly platform?: NodeJS.Platform | undefined
+}
+
+const SCHEMA_VERSION = 1
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$/
+
+/**
+ * `$STOWAGE_CONFIG`, else `stowage` under `%LOCALAPPDATA%` on Windows, under `$XDG_CONFIG_HOME` or `~/.config` elsewhere; in it
+ * `sources.json`.
+ */
+export function sourcesFile({ env = process.env, platform = process.platform }: SourcesOptions = {}): string {
+  const own = env['STOWAGE_CONFIG']
+  if (own) return join(own, 'sources.json')
+  const base = platform === 'win32'
+    ? (env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'))
+    : (env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'))
+  return join(base, 'stowage', 'sources.json')
+}
+
+/** All registered sources, by name; none where nobody registered any. Throws INVALID_MANIFEST naming what is wrong in the file. */
+export async function listSources(options?: SourcesOptions): Promise<readonly CatalogSource[]> {
+  const path = sourcesFile(options)
+  let bytes: Uint8Array
+  try {
+    bytes = await readFile(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
+    throw fileError(error, path)
+  }
+  const object = record(parseJson(bytes, path), path)
+  if (object['schemaVersion'] !== SCHEMA_VERSION) {
+    throw new StowageError('INVALID_MANIFEST', `${path}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(object['schemaVersion'])}`, {
+      hint: 'A later Stowage wrote it: use that version, or move the file away.',
+    })
+  }
+  return array(object, 'sources', path).map((item, n) => {
+    const where = `${path}.sources[${n}]`
+    const source = record(item, where)
+    return { name: string(source, 'name', where), location: string(source, 'location', where), trusted: source['trusted'] === true }
+  })
+}
+
+/** Registers a source. Throws INVALID_ARGUMENT for a name that is none or is taken, or a location of no kind that we know. */
+export async function addSource(source: CatalogSource, options?: SourcesOptions): Promise<CatalogSource> {
+  if (!NAME.test(source.name)) {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is no name for a source`, { hint: 'Use letters, digits, ".", "_", "-" and spaces, up to 64.' })
+  }
+  const added = { ...source, location: normalLocation(source.location) }
+  await changeSources(options, sources => {
+    const taken = sources.find(({ name }) => isSameName(name, added.name))
+    if (taken) {
+      throw new StowageError('INVALID_ARGUMENT', `there is a source ${taken.name} already, at ${taken.location}`, {
+        hint: `Remove it first: stowage source remove ${JSON.stringify(taken.name)}.`,
+      })
+    }
+    return [...sources, added].sort((a, b) => (a.name < b.name ? -1 : 1))
+  })
+  return added
+}
+
+/** Forgets a source. Throws IMAGE_NOT_FOUND naming those there are. */
+export async function removeSource(name: string, options?: SourcesOptions): Promise<CatalogSource> {
+  let removed: CatalogSource | undefined
+  await changeSources(options, sources => {
+    removed = sources.find(source => isSameName(source.name, name))
+    if (!removed) throw noSource(name, sources)
+    return sources.filter(source => source !== removed)
+  })
+  return removed ?? { name, location: '', trusted: false }
+}
+
+/** Those of `sources` that `wanted` names, by name or location; all where it names none. Throws IMAGE_NOT_FOUND. */
+export function chooseSources(sources: readonly CatalogSource[], wanted: readonly string[]): readonly CatalogSource[] {
+  if (wanted.length === 0) return sources
+  return wanted.map(text => {
+    const found = sources.find(({ name, location }) => isSameName(name, text) || location === text)
+    if (!found) throw noSource(text, sources)
+    return found
+  })
+}
+
+/** A location as it is kept: addresses and references as they are, folders and bundles with their whole path. */
+function normalLocation(location: string): string {
+  if (/^https?:\/\//i.test(location)) {
+    if (URL.canParse(location)) return location
+  } else if (location.startsWith('docker://') && location.length > 'docker://'.length) {
+    return location
+  } else if (location.startsWith('bundle:') && location.length > 'bundle:'.length) {
+    return `bundle:${whole(location.slice('bundle:'.length))}`
+  } else if (location !== '' && !/^[a-z][a-z+.-]+:/i.test(location)) {
+    return whole(location)
+  }
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(location)} is no place to find base OS images`, {
+    hint: 'Write https://… of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
+  })
+}
+
+/** Shares of Windows stay as they are on every system. */
+function whole(path: string): string {
+  return isAbsolute(path) || path.startsWith('\\\\') ? path : resolve(path)
+}
+
+async function changeSources(
+  options: SourcesOptions | undefined, change: (sources: readonly CatalogSource[]) => readonly CatalogSource[],
+): Promise<void> {
+  const path = sourcesFile(options)
+  await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
+    throw fileError(error, path)
+  })
+  await withLock(`${path}.lock`, async () => {
+    const sources = change(await listSources(options))
+    await writeDurably(path, new TextEncoder().encode(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, sources }, null, 2)}\n`))
+  })
+}
+
+function isSameName(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
+
+function noSource(name: string, sources: readonly CatalogSource[]): StowageError {
+  const hint = sources.length === 0
+    ? 'None is registered: stowage source add NAME LOCATION. The gallery of 2016 is gone.'
+    : `There are: ${sources.map(source => source.name).join(', ')}.`
+  return new StowageError('IMAGE_NOT_FOUND', `there is no source ${JSON.stringify(name)}`, { hint })
+}

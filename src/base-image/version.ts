@@ -1,0 +1,45 @@
+/** Versions of Windows base OS images, `10.0.14300.1010`: one to four numbers, compared as numbers. */
+import { StowageError } from '../errors.js'
+
+/** Four numbers; what is not said is 0. */
+export type ImageVersion = readonly [number, number, number, number]
+
+const MOST = 2 ** 31 - 1
+
+/**
+ * Reads `10.0.14300.1010`, `10.0` (10.0.0.0) or `.5` (0.5.0.0), as the ContainerImage provider did. Throws INVALID_ARGUMENT for more
+ * than four numbers and for anything that is none.
+ */
+export function parseVersion(text: string): ImageVersion {
+  const parts = (text.startsWith('.') ? `0${text}` : text).trim().split('.')
+  const numbers = parts.map(part => (/^\d{1,10}$/.test(part) && Number(part) <= MOST ? Number(part) : Number.NaN))
+  if (parts.length > 4 || numbers.some(Number.isNaN)) {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no version of a base OS image`, {
+      hint: 'Write one to four numbers with dots between them, for example 10.0.14300.1010.',
+    })
+  }
+  const [a = 0, b = 0, c = 0, d = 0] = numbers
+  return [a, b, c, d]
+}
+
+export function isVersion(text: string): boolean {
+  try {
+    parseVersion(text)
+    return true
+  } catch {
+    return false // the only thing parseVersion throws says that it is none
+  }
+}
+
+/** Below 0 where `a` is older, 0 where they are the same, above where it is newer. */
+export function compareImageVersions(a: ImageVersion, b: ImageVersion): number {
+  for (const [n, number] of a.entries()) {
+    const difference = number - (b[n] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+export function formatVersion(version: ImageVersion): string {
+  return version.join('.')
+}

@@ -1,0 +1,119 @@
+/** `stowage find` and `stowage save`: base OS images of the registered sources. */
+import { text } from 'node:stream/consumers'
+import type { Argv, CommandModule } from 'yargs'
+import type { CatalogEntry } from '../base-image/catalog.js'
+import { saveImage, type SavedImage } from '../base-image/save.js'
+import { findImages } from '../base-image/search.js'
+import { formatVersion, parseVersion } from '../base-image/version.js'
+import { StowageError } from '../errors.js'
+import { formatSize, printable, table } from './render.js'
+import { type GlobalOptions, once, type Session, withSession } from './session.js'
+
+interface QueryOptions extends GlobalOptions {
+  readonly name: readonly string[] | undefined
+  readonly version: string | undefined
+  readonly 'min-version': string | undefined
+  readonly 'max-version': string | undefined
+  readonly 'all-versions': boolean
+  readonly source: readonly string[]
+}
+
+interface SaveOptions extends QueryOptions {
+  readonly path: string
+  readonly force: boolean
+  readonly 'what-if': boolean
+}
+
+function queryOptions<T>(yargs: Argv<T>): Argv<QueryOptions> {
+  const version = (name: string, describe: string) => ({ type: 'string', requiresArg: true, coerce: once(name), describe }) as const
+  return yargs
+    .positional('name', { type: 'string', array: true, describe: 'Names, with * and ? for any letters; upper and lower case are the same' })
+    .version(false) // of images here, not of Stowage
+    .option('version', version('version', 'Exactly this version'))
+    .option('min-version', version('min-version', 'This version or a newer one'))
+    .option('max-version', version('max-version', 'This version or an older one'))
+    .option('all-versions', { type: 'boolean', default: false, describe: 'Every version, not the newest alone' })
+    .option('source', { type: 'string', array: true, nargs: 1, default: [], describe: 'Only this source, by name or location; may be given again' }) as unknown as Argv<QueryOptions>
+}
+
+export const find: CommandModule<GlobalOptions, QueryOptions> = {
+  command: 'find [name..]',
+  describe: 'Find base OS images of Windows in the registered sources, the newest of each name',
+  builder: yargs =>
+    queryOptions(yargs)
+      .example('$0 find nano*', 'The newest of each that is called so')
+      .example('$0 find NanoServer --all-versions', 'Every version of one'),
+  handler: async options => {
+    await withSession(options, async session => {
+      const entries = await query(options, session)
+      session.report({ schema: 'stowage.find/v1', images: entries.map(documentOf) }, table(['NAME', 'VERSION', 'SOURCE', 'SUMMARY'], entries.map(entry =>
+        [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable))))
+    })
+  },
+}
+
+export const save: CommandModule<GlobalOptions, SaveOptions> = {
+  command: 'save [name..]',
+  describe: 'Save base OS images as WIM files, <Name>-<a-b-c-d>.wim, checked',
+  builder: yargs =>
+    queryOptions(yargs)
+      .option('path', { type: 'string', demandOption: true, requiresArg: true, coerce: once('path'), describe: 'The folder they are saved in' })
+      .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'Replace files that are there; make the folder where it is not' })
+      .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would be saved' })
+      .example('$0 save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick')
+      .example('$0 find nano* --json | $0 save - --path .', 'What find found') as unknown as Argv<SaveOptions>,
+  handler: async ({ path, force, ...options }) => {
+    await withSession(options, async session => {
+      const { signal, onProgress, report } = session
+      const entries = await query(options, session)
+      if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', 'no source has an image that fits', { hint: 'Look at what there is: stowage find --all-versions.' })
+      const saved: SavedImage[] = []
+      for (const entry of entries) saved.push(await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }))
+      report({ schema: 'stowage.save/v1', images: saved }, saved.map(line).join(''))
+    })
+  },
+}
+
+/** What the sources offer, or what another `find --json` found, given on standard input. */
+async function query(options: QueryOptions, { signal, onProgress, note }: Session): Promise<readonly CatalogEntry[]> {
+  const names = options.name ?? []
+  if (names.length === 1 && names[0] === '-') return await piped()
+  return await findImages({
+    names, version: options.version, minVersion: options['min-version'], maxVersion: options['max-version'],
+    allVersions: options['all-versions'], sources: options.source, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
+  })
+}
+
+async function piped(): Promise<readonly CatalogEntry[]> {
+  try {
+    return parseFound(await text(process.stdin))
+  } catch (error) {
+    throw new StowageError('INVALID_ARGUMENT', 'standard input is not what "stowage find --json" prints', { hint: 'stowage find NAME --json | stowage save - --path FOLDER', cause: error })
+  }
+}
+
+function parseFound(json: string): readonly CatalogEntry[] {
+  const { schema, images } = JSON.parse(json) as { schema?: unknown; images?: readonly (Omit<CatalogEntry, 'version'> & { version: string })[] }
+  if (schema !== 'stowage.find/v1' || !Array.isArray(images)) throw new TypeError(`its schema is ${String(schema)}`)
+  return (images as readonly (Omit<CatalogEntry, 'version'> & { version: string })[]).map(image => {
+    if (!['web', 'file', 'image'].includes(image.content.type)) throw new TypeError('one of them is nowhere')
+    return { ...image, version: parseVersion(image.version) }
+  })
+}
+
+/** Addresses may have a key behind them that lets whoever has it in: it is of the pipe's use, and no secret of ours. */
+function documentOf({ version, ...entry }: CatalogEntry): Readonly<Record<string, unknown>> {
+  return { ...entry, version: formatVersion(version) }
+}
+
+function line({ name, version, path, size, result }: SavedImage): string {
+  const much = size === undefined ? '' : ` (${formatSize(size)})`
+  switch (result) {
+    case 'saved':
+      return printable(`Saved ${path}${much}\n`)
+    case 'exists':
+      return printable(`${path} already exists. Skipping save. Use --force to overwrite.\n`)
+    case 'what-if':
+      return printable(`What if: saving ${name} version ${version} as ${path}${much}\n`)
+  }
+}

@@ -1,0 +1,69 @@
+/** `stowage source`: where base OS images are found. */
+import type { Argv, CommandModule } from 'yargs'
+import { addSource, type CatalogSource, listSources, removeSource } from '../base-image/sources.js'
+import { printable, table } from './render.js'
+import { type GlobalOptions, withSession } from './session.js'
+
+interface AddOptions extends GlobalOptions {
+  readonly name: string
+  readonly location: string
+  readonly trusted: boolean
+}
+
+interface RemoveOptions extends GlobalOptions {
+  readonly name: string
+}
+
+const add: CommandModule<GlobalOptions, AddOptions> = {
+  command: 'add <name> <location>',
+  describe: 'Register a place: an index on the web, a folder of WIM files, a bundle, or a repository',
+  builder: yargs =>
+    yargs
+      .positional('name', { type: 'string', demandOption: true, describe: 'What it is called from now on' })
+      .positional('location', { type: 'string', demandOption: true, describe: 'https://…/index.json, a folder, bundle:PATH, or docker://REPOSITORY' })
+      .option('trusted', { type: 'boolean', default: false, describe: 'You vouch for it: nothing is asked or said when its images are installed' })
+      .example('$0 source add lab https://images.example/index.json --trusted', 'An index of your own')
+      .example('$0 source add stick /media/stick/wims', 'WIM files in a folder, and in those below it') as unknown as Argv<AddOptions>,
+  handler: async ({ name, location, trusted, ...options }) => {
+    await withSession(options, async ({ report }) => {
+      const added = await addSource({ name, location, trusted })
+      report({ schema: 'stowage.source/v1', sources: [added] }, text([added]))
+    })
+  },
+}
+
+const list: CommandModule<GlobalOptions, GlobalOptions> = {
+  command: 'list',
+  aliases: ['ls'],
+  describe: 'List the registered places',
+  handler: async options => {
+    await withSession(options, async ({ report }) => {
+      const sources = await listSources()
+      report({ schema: 'stowage.source/v1', sources }, text(sources))
+    })
+  },
+}
+
+const remove: CommandModule<GlobalOptions, RemoveOptions> = {
+  command: 'remove <name>',
+  aliases: ['rm'],
+  describe: 'Forget a place',
+  builder: yargs => yargs.positional('name', { type: 'string', demandOption: true, describe: 'As it is called' }) as unknown as Argv<RemoveOptions>,
+  handler: async ({ name, ...options }) => {
+    await withSession(options, async ({ report }) => {
+      const removed = await removeSource(name)
+      report({ schema: 'stowage.source/v1', sources: [removed] }, printable(`Removed ${removed.name} (${removed.location})\n`))
+    })
+  },
+}
+
+export const source: CommandModule<GlobalOptions, GlobalOptions> = {
+  command: 'source <command>',
+  describe: 'Where base OS images of Windows are found',
+  builder: yargs => yargs.command(add).command(list).command(remove).demandCommand(1, 'Name a command of source.'),
+  handler: () => undefined, // yargs wants one; demandCommand() comes first
+}
+
+function text(sources: readonly CatalogSource[]): string {
+  return table(['NAME', 'LOCATION', 'TRUSTED'], sources.map(({ name, location, trusted }) => [printable(name), printable(location), trusted ? 'yes' : 'no']))
+}

@@ -1,0 +1,92 @@
+/** Files on the web, read with the proxies, certificates and patience that registries are read with. Nobody is told who we are. */
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
+import { abandon, type ConnectionOptions, drain, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
+import { type EndpointOptions, findRegistry } from './endpoint.js'
+
+export interface WebOptions extends EndpointOptions, Omit<ConnectionOptions, 'credential' | 'env'> {}
+
+/** What is known of a file before it is read. */
+export interface WebFile {
+  /** Where it is after all redirects. */
+  readonly url: string
+  /** In bytes; undefined where the server does not say. */
+  readonly size: number | undefined
+}
+
+/** Open connections. Whoever makes it disposes of it. */
+export class Web implements AsyncDisposable {
+  readonly #options: WebOptions
+  readonly #connections = new Map<string, Promise<RegistryConnection>>()
+
+  constructor(options: WebOptions = {}) {
+    this.#options = options
+  }
+
+  /** Throws FILE_NOT_FOUND, and what a registry's connection throws. */
+  async find(url: string, options: FetchOptions = {}): Promise<WebFile> {
+    const answer = await this.#ask('HEAD', url, {}, options)
+    await drain(answer)
+    if (answer.status === 405 || answer.status === 501 || answer.status === 403) return { url, size: undefined } // some let nobody look first
+    await this.#expect(answer, url)
+    const length = answer.header('content-length')
+    return { url: answer.url.href, size: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined }
+  }
+
+  /** All of a small file. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
+  async read(url: string, limit: number, options: FetchOptions = {}): Promise<Buffer> {
+    const answer = await this.#ask('GET', url, {}, options)
+    await this.#expect(answer, url)
+    return await readAll(answer, limit)
+  }
+
+  /**
+   * The file from byte `offset` on, in one answer: `offset` is what the server began at, 0 where it knows no ranges or the file is
+   * no longer than that. A connection that ends early is an error, for whoever reads to go on from there.
+   */
+  async open(url: string, offset: number, options: FetchOptions = {}): Promise<{ readonly offset: number; readonly size: number | undefined; readonly bytes: Bytes }> {
+    const answer = await this.#ask('GET', url, offset > 0 ? { range: `bytes=${offset}-` } : {}, { ...options, large: true })
+    if (answer.status === 416 && offset > 0) {
+      await drain(answer)
+      return await this.open(url, 0, options)
+    }
+    await this.#expect(answer, url)
+    if (answer.status === 206) {
+      const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '') ?? []
+      if (Number(start) !== offset) {
+        abandon(answer)
+        throw new StowageError('REGISTRY_PROTOCOL', `${answer.url.host} was asked for ${url} from byte ${offset}, and gives ${JSON.stringify(answer.header('content-range') ?? '')}`)
+      }
+      return { offset, size: size === '*' || size === undefined ? undefined : Number(size), bytes: answer.body }
+    }
+    const length = answer.header('content-length')
+    return { offset: 0, size: length === undefined ? undefined : Number(length), bytes: answer.body }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of this.#connections.values()) await (await connection)[Symbol.asyncDispose]()
+  }
+
+  async #ask(
+    method: 'GET' | 'HEAD', url: string, headers: Readonly<Record<string, string>>, { signal, large }: FetchOptions & { large?: boolean },
+  ): Promise<RegistryResponse> {
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(url)} is no address of the web`)
+    const { host, protocol } = new URL(url)
+    const key = `${protocol}//${host}`
+    const known = this.#connections.get(key) ?? this.#connect(host, protocol)
+    this.#connections.set(key, known)
+    return await (await known).request({ method, target: url, repository: '', scopes: [], headers, signal, large, anonymous: true })
+  }
+
+  async #connect(host: string, protocol: string): Promise<RegistryConnection> {
+    return new RegistryConnection(await findRegistry(host, { ...this.#options, insecure: protocol === 'http:' ? [host] : [] }), this.#options)
+  }
+
+  async #expect(answer: RegistryResponse, url: string): Promise<void> {
+    if (answer.status === 200 || answer.status === 206) return
+    await drain(answer)
+    const shown = url.replace(/[?#].*$/s, '') // what stands behind it may be a key
+    if (answer.status === 404 || answer.status === 410) throw new StowageError('FILE_NOT_FOUND', `${shown} is not there: ${answer.url.host} answered with status ${answer.status}`)
+    throw new StowageError('REGISTRY_REFUSED', `reading ${shown}: ${answer.url.host} answered with status ${answer.status}`)
+  }
+}
