@@ -1,6 +1,7 @@
 /** Where content named by its digest is read from, and where it is written to. */
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
+import type { Landing } from './landing.js'
 
 export type Bytes = AsyncIterable<Uint8Array>
 
@@ -8,6 +9,8 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined
   /** Whoever reads is through with each piece when it asks for the next: the memory may be used again. */
   readonly transient?: boolean | undefined
+  /** Where bytes may go straight: what lands there is not among what is given, and counts as given. */
+  readonly landing?: Landing | undefined
 }
 
 /** Content to read. What `fetch` gives is not checked: whoever uses it passes it through `verified()`. */
@@ -25,7 +28,7 @@ export interface BlobStore {
 export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: number, options?: FetchOptions): Bytes {
   if (offset > 0 && store.fetchFrom) return yield* store.fetchFrom(blob, offset, options)
   let skip = offset
-  for await (const piece of store.fetch(blob, options)) {
+  for await (const piece of store.fetch(blob, offset > 0 ? { ...options, landing: undefined } : options)) {
     const rest = piece.subarray(Math.min(skip, piece.length))
     skip -= piece.length - rest.length
     if (rest.length > 0) yield rest
@@ -40,7 +43,16 @@ export interface BlobSink {
    * Writes what `read` gives from an offset on, checked against `blob`: an offset over 0 where an earlier try left a part. When
    * it returns, the blob is wholly there; when it throws, nothing has its name. No piece is kept beyond the next.
    */
-  put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void>
+  put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
+}
+
+/** A blob from a byte on, but for what lands. */
+export type ReadBlob = (offset: number, landing?: Landing) => Bytes
+
+export interface PutOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Told of bytes that landed: those that passed are whoever's who gave them. */
+  readonly onLanded?: ((size: number) => void) | undefined
 }
 
 /** A blob that was made in its place: what its descriptor needs. */

@@ -8,7 +8,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { isForeignLayer } from '../oci/media-type.js'
-import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob-store.js'
+import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from './blob-store.js'
 import { PARTIAL, syncPath } from './durable.js'
 import { claimPartial, removeLeft } from './partial.js'
 import { verified } from './verified.js'
@@ -65,19 +65,19 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     }
   }
 
-  async put(blob: Descriptor, read: (offset: number) => Bytes, { signal }: FetchOptions = {}): Promise<void> {
+  async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {
     await mkdir(join(this.#root, BLOBS), { recursive: true }).catch((error: unknown) => {
       throw fileError(error, this.#root)
     })
     using partial = await claimPartial(join(this.#root, BLOBS), blob)
     const { path, held } = partial
     try {
-      await writeBlob({ path, held, offset: 0, direct: true }, blob, read(held), { signal })
+      await writeBlob({ path, held, offset: 0, direct: true }, blob, landing => read(held, landing), options)
     } catch (error) {
       if (!worthKeeping(error)) await rm(path, { force: true })
       // What an earlier try left may be what is wrong
-      if (held > 0 && isMismatch(error)) return await this.put(blob, read, { signal })
-      throw abortError(fileError(error, path), signal)
+      if (held > 0 && isMismatch(error)) return await this.put(blob, read, options)
+      throw abortError(fileError(error, path), options.signal)
     }
     await this.#file(path, blob)
     await removeLeft(dirname(path), blob)

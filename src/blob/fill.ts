@@ -24,7 +24,8 @@ export async function fill(sink: BlobSink, wanted: readonly WantedBlob[], { onBy
     host: store.host,
     copy: async signal => {
       if (await sink.has(blob, { signal })) return onBytes?.('held', blob.size)
-      await sink.put(blob, offset => counted(fetchFrom(store, blob, offset, { signal, transient: true }), offset), { signal })
+      const onLanded = (size: number): void => onBytes?.('sent', size)
+      await sink.put(blob, (offset, landing) => counted(fetchFrom(store, blob, offset, { signal, transient: true, landing }), offset), { signal, onLanded })
     },
   })), options)
 

@@ -5,8 +5,9 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { abortError, fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import type { Bytes, FetchOptions } from './blob-store.js'
+import type { Bytes, PutOptions } from './blob-store.js'
 import { writeAll } from './durable.js'
+import type { Landed, Landing } from './landing.js'
 import { expectDigest, tooLong, tooShort } from './verified.js'
 
 /** What a direct write of Linux wants its place, its length and its memory to be a multiple of, in bytes. */
@@ -14,7 +15,8 @@ export const ALIGNMENT = 4096
 /** Bytes that go to the thread at a time. */
 export const SLOT = 1024 * 1024
 /** Pieces on their way to the thread for each blob. */
-const SLOTS = 3
+export const SLOTS = 3
+const ALL_SLOTS: readonly number[] = Array.from({ length: SLOTS }, (_, slot) => slot)
 const MOST_THREADS = 4
 
 export interface BlobFile {
@@ -41,31 +43,47 @@ export type WriteRequest =
   | { readonly type: 'write'; readonly id: number; readonly slot: number; readonly length: number }
   | { readonly type: 'finish'; readonly id: number }
   | { readonly type: 'close'; readonly id: number }
+  /** `turn` tells what is opened one after another for one blob. */
+  | { readonly type: 'reach'; readonly id: number; readonly turn: number; readonly reader: string; readonly request: unknown }
+  /** All slots are the thread's until it answers `landed`; the first `filled` bytes of `slot` are before what is read. */
+  | { readonly type: 'land'; readonly id: number; readonly slot: number; readonly filled: number; readonly skip: number; readonly length: number }
+  | { readonly type: 'leave'; readonly id: number }
 
 export type WriteAnswer =
   | { readonly type: 'written'; readonly id: number; readonly slot: number }
   | { readonly type: 'finished'; readonly id: number; readonly hex: string }
   | { readonly type: 'closed'; readonly id: number }
   | { readonly type: 'error'; readonly id: number; readonly code: string; readonly message: string }
+  | { readonly type: 'reached'; readonly id: number; readonly turn: number; readonly head: unknown }
+  | { readonly type: 'unreached'; readonly id: number; readonly turn: number; readonly failure: ReadFailure }
+  | { readonly type: 'landing'; readonly id: number; readonly size: number }
+  /** All that was read is written but the first `filled` bytes of `slot`. */
+  | { readonly type: 'landed'; readonly id: number; readonly size: number; readonly slot: number; readonly filled: number; readonly failure: ReadFailure | undefined }
+
+/** What a reader threw. */
+export interface ReadFailure {
+  readonly code: string
+  readonly message: string
+}
 
 /**
- * Writes `bytes`, which begin behind what `file` holds of `blob`. When it returns, the blob is whole and on the medium. When it
+ * Writes what `read` gives, or lets land, which begins behind what `file` holds of `blob`. When it returns, the blob is whole and on the medium. When it
  * throws, what came is in the file, which is closed: SIZE_MISMATCH, DIGEST_MISMATCH, ABORTED, NO_SPACE and what else
- * {@link fileError} makes, and what `bytes` throws.
+ * {@link fileError} makes, and what `read` throws.
  */
-export async function writeBlob(file: BlobFile, blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
-  if (blob.size < SLOT && file.held === 0) return await writeHere(file, blob, bytes, signal)
-  const writing = await Writing.begin(file)
+export async function writeBlob(file: BlobFile, blob: Descriptor, read: (landing?: Landing) => Bytes, options: PutOptions = {}): Promise<void> {
+  const { signal, onLanded } = options
+  if (blob.size < SLOT && file.held === 0) return await writeHere(file, blob, read(), signal)
+  const writing = new Writing(file, leastBusy(), onLanded)
   try {
-    let size = file.held
-    for await (const piece of bytes) {
+    for await (const piece of read(writing)) {
       signal?.throwIfAborted()
-      size += piece.length
-      if (size > blob.size) throw tooLong(blob)
+      if (writing.size + piece.length > blob.size) throw tooLong(blob)
       await writing.add(piece)
     }
-    if (size < blob.size) throw tooShort(blob, size)
-    expectDigest(blob, await writing.finish(), size)
+    if (writing.size > blob.size) throw tooLong(blob)
+    if (writing.size < blob.size) throw tooShort(blob, writing.size)
+    expectDigest(blob, await writing.finish(), writing.size)
   } catch (error) {
     throw abortError(error, signal)
   } finally {
@@ -99,27 +117,32 @@ async function writeHere({ path, offset, open: given }: BlobFile, blob: Descript
 }
 
 /** The near side of one blob on a thread. */
-class Writing {
+class Writing implements Landing {
   readonly #thread: Thread
   readonly #id: number
   readonly #path: string
   readonly #memory: SharedArrayBuffer
   readonly #slots: Uint8Array
-  readonly #free: number[] = Array.from({ length: SLOTS }, (_, slot) => slot)
+  readonly #free: number[] = [...ALL_SLOTS]
   #slot: number | undefined
   #filled = 0
+  #size: number
   #hex: string | undefined
   #closed = false
   #failure: unknown
   #wake: (() => void) | undefined
+  readonly #onLanded: ((size: number) => void) | undefined
+  #turn = 0
+  #reached: { readonly head: unknown } | { readonly failure: ReadFailure } | undefined
+  /** What landed and was not told yet, in bytes. */
+  #news = 0
+  #landed: Extract<WriteAnswer, { type: 'landed' }> | undefined
 
-  static async begin(file: BlobFile): Promise<Writing> {
-    return new Writing(file, leastBusy())
-  }
-
-  private constructor(file: BlobFile, thread: Thread) {
+  constructor(file: BlobFile, thread: Thread, onLanded: ((size: number) => void) | undefined) {
     this.#thread = thread
     this.#path = file.path
+    this.#size = file.held
+    this.#onLanded = onLanded
     this.#memory = memories.pop() ?? new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true }).buffer
     this.#slots = new Uint8Array(this.#memory)
     this.#id = thread.begin(answer => this.#hear(answer), error => this.#fail(error))
@@ -127,7 +150,13 @@ class Writing {
     thread.tell({ type: 'open', id: this.#id, ...place, memory: this.#memory, ...(given ? { handle: given.fd } : {}) })
   }
 
+  /** Of the blob, what was held, given or has landed, in bytes. */
+  get size(): number {
+    return this.#size
+  }
+
   async add(piece: Uint8Array): Promise<void> {
+    this.#size += piece.length
     for (let at = 0; at < piece.length;) {
       this.#slot ??= await this.#takeSlot()
       const length = Math.min(piece.length - at, SLOT - this.#filled)
@@ -136,6 +165,52 @@ class Writing {
       at += length
       if (this.#filled === SLOT) this.#send()
     }
+  }
+
+  async open(reader: string, request: unknown, signal?: AbortSignal): Promise<Landed> {
+    this.#turn += 1
+    this.#reached = undefined
+    const leave = (): void => this.#thread.tell({ type: 'leave', id: this.#id })
+    this.#thread.tell({ type: 'reach', id: this.#id, turn: this.#turn, reader, request })
+    signal?.addEventListener('abort', leave, { once: true })
+    try {
+      await this.#until(() => this.#reached !== undefined)
+    } finally {
+      signal?.removeEventListener('abort', leave)
+    }
+    const reached: { readonly head?: unknown; readonly failure?: ReadFailure } = this.#reached ?? {}
+    if (reached.failure) throw errorOf(reached.failure)
+    return { head: reached.head, read: (skip, length) => this.#land(skip, length, leave, signal), close: leave }
+  }
+
+  async *#land(skip: number, length: number, leave: () => void, signal: AbortSignal | undefined): AsyncIterable<number> {
+    await this.#until(() => this.#free.length >= (this.#slot === undefined ? SLOTS : SLOTS - 1))
+    this.#slot ??= this.#free.shift() ?? 0
+    this.#free.length = 0
+    this.#landed = undefined
+    this.#news = 0
+    this.#thread.tell({ type: 'land', id: this.#id, slot: this.#slot, filled: this.#filled, skip, length })
+    signal?.addEventListener('abort', leave, { once: true })
+    if (signal?.aborted) leave()
+    try {
+      for (;;) {
+        await this.#until(() => this.#news > 0 || this.#landed !== undefined)
+        if (this.#news === 0) break
+        yield this.#takeNews()
+      }
+    } finally {
+      signal?.removeEventListener('abort', leave)
+      leave()
+      await this.#until(() => this.#landed !== undefined).catch(() => undefined) // whoever writes next hears of it
+    }
+    const landed: { readonly failure?: ReadFailure | undefined } = this.#landed ?? {}
+    if (landed.failure) throw errorOf(landed.failure)
+  }
+
+  #takeNews(): number {
+    const size = this.#news
+    this.#news = 0
+    return size
   }
 
   async finish(): Promise<string> {
@@ -179,14 +254,36 @@ class Writing {
     if (answer.type === 'written') this.#free.push(answer.slot)
     else if (answer.type === 'finished') this.#hex = answer.hex
     else if (answer.type === 'closed') this.#closed = true
+    else if (answer.type === 'reached' || answer.type === 'unreached') {
+      if (answer.turn === this.#turn) this.#reached = answer
+    } else if (answer.type === 'landing') this.#count(answer.size)
+    else if (answer.type === 'landed') this.#takeBack(answer)
     else this.#failure = fileError(Object.assign(new Error(answer.message), { code: answer.code, syscall: 'write' }), this.#path)
     this.#wake?.()
+  }
+
+  #count(size: number): void {
+    this.#news += size
+    this.#size += size
+    if (size > 0) this.#onLanded?.(size)
+  }
+
+  #takeBack(answer: Extract<WriteAnswer, { type: 'landed' }>): void {
+    this.#count(answer.size)
+    this.#slot = answer.filled > 0 ? answer.slot : undefined
+    this.#filled = answer.filled
+    this.#free.splice(0, SLOTS, ...ALL_SLOTS.filter(slot => slot !== this.#slot))
+    this.#landed = answer
   }
 
   #fail(error: unknown): void {
     this.#failure = error
     this.#wake?.()
   }
+}
+
+function errorOf({ code, message }: ReadFailure): Error {
+  return Object.assign(new Error(message), { code })
 }
 
 /** A thread that writes; it does not keep the process alive while it has nothing to do. */

@@ -3,8 +3,11 @@ import { createHash, type Hash } from 'node:crypto'
 import { closeSync, constants, fsync, ftruncateSync, openSync, readSync, write } from 'node:fs'
 import { promisify } from 'node:util'
 import { parentPort } from 'node:worker_threads'
-import { ALIGNMENT, SLOT, type WriteAnswer, type WriteRequest } from './write-blob.js'
+import type { LandingReader, OpenReader, Room } from './landing.js'
+import { ALIGNMENT, type ReadFailure, SLOT, SLOTS, type WriteAnswer, type WriteRequest } from './write-blob.js'
 
+/** Bytes that land between two words on how far it is. */
+const STEP = 4 * SLOT
 /** `O_DIRECT` is Linux's alone. */
 const DIRECT = (constants as Readonly<Record<string, number | undefined>>)['O_DIRECT'] ?? 0
 
@@ -114,6 +117,11 @@ class Writing {
     }
   }
 
+  /** The memory of `slots` slots to read into, of which the first `filled` bytes of `slot` are filled. */
+  room(slot: number, filled: number, onFilled: (length: number) => void): SlotRoom {
+    return new SlotRoom(this.#slots, slot, filled, async (full, length) => await this.write(full, length), onFilled)
+  }
+
   async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < bytes.length;) {
       const file = this.#file
@@ -131,13 +139,98 @@ class Writing {
   }
 }
 
+/** The slots of a blob as what a reader fills: one is filled, the others are being written. */
+class SlotRoom implements Room {
+  readonly #slots: Uint8Array
+  readonly #free: number[]
+  readonly #write: (slot: number, length: number) => Promise<void>
+  readonly #onFilled: (length: number) => void
+  #slot: number | undefined
+  #filled: number
+  #failure: { readonly error: unknown } | undefined
+  #wake: (() => void) | undefined
+
+  constructor(slots: Uint8Array, slot: number, filled: number, write: (slot: number, length: number) => Promise<void>, onFilled: (length: number) => void) {
+    this.#slots = slots
+    this.#slot = slot
+    this.#filled = filled
+    this.#free = Array.from({ length: SLOTS }, (_, n) => n).filter(n => n !== slot)
+    this.#write = write
+    this.#onFilled = onFilled
+  }
+
+  next(): Uint8Array | undefined {
+    this.#slot ??= this.#free.shift()
+    return this.#slot === undefined ? undefined : this.#slots.subarray(this.#slot * SLOT + this.#filled, (this.#slot + 1) * SLOT)
+  }
+
+  took(length: number): void {
+    this.#filled += length
+    this.#onFilled(length)
+    if (this.#filled < SLOT || this.#slot === undefined) return
+    const slot = this.#slot
+    this.#slot = undefined
+    this.#filled = 0
+    this.#write(slot, SLOT).then(() => this.#free.push(slot), (error: unknown) => (this.#failure ??= { error })).finally(() => this.#wake?.())
+  }
+
+  async free(): Promise<void> {
+    await this.#until(() => this.#slot !== undefined || this.#free.length > 0)
+  }
+
+  /** Once nothing is being written any more: what is filled of which slot. */
+  async rest(): Promise<{ readonly slot: number; readonly filled: number }> {
+    await this.#until(() => this.#free.length >= (this.#slot === undefined ? SLOTS : SLOTS - 1))
+    return { slot: this.#slot ?? 0, filled: this.#filled }
+  }
+
+  async #until(done: () => boolean): Promise<void> {
+    while (this.#failure || !done()) {
+      if (this.#failure) throw this.#failure.error
+      await new Promise<void>(resolve => (this.#wake = resolve))
+    }
+  }
+}
+
+/** What was opened for a blob to be read, until it is left. */
+class Reached {
+  readonly #stop = new AbortController()
+  readonly #reader: Promise<LandingReader>
+
+  constructor(reader: string, request: unknown) {
+    this.#reader = this.#open(reader, request)
+    this.#reader.catch(() => undefined) // whoever waits for it is told
+  }
+
+  async head(): Promise<unknown> {
+    return (await this.#reader).head
+  }
+
+  async read(skip: number, length: number, room: Room): Promise<void> {
+    await (await this.#reader).read(skip, length, room)
+  }
+
+  leave(): void {
+    this.#stop.abort()
+    this.#reader.then(reader => reader.close(), () => undefined) // one that failed has nothing open
+  }
+
+  async #open(reader: string, request: unknown): Promise<LandingReader> {
+    const { open } = (await import(reader)) as { readonly open: OpenReader } // whoever names it says that it is one
+    return await open(request, this.#stop.signal)
+  }
+}
+
 const writings = new Map<number, Writing>()
+const reached = new Map<number, Reached>()
 
 parentPort?.on('message', (request: WriteRequest) => {
   serve(request).catch(async (error: unknown) => {
     const { id } = request
     const writing = writings.get(id)
     writings.delete(id)
+    reached.get(id)?.leave()
+    reached.delete(id)
     await writing?.abandon()
     answer({ type: 'error', id, code: codeOf(error) ?? '', message: error instanceof Error ? error.message : String(error) })
   })
@@ -162,7 +255,46 @@ async function serve(request: WriteRequest): Promise<void> {
       await writing?.close()
       writings.delete(id)
       return answer({ type: 'closed', id })
+    case 'reach': {
+      reached.get(id)?.leave()
+      const opened = new Reached(request.reader, request.request)
+      reached.set(id, opened)
+      try {
+        return answer({ type: 'reached', id, turn: request.turn, head: await opened.head() })
+      } catch (error) {
+        return answer({ type: 'unreached', id, turn: request.turn, failure: failureOf(error) })
+      }
+    }
+    case 'land':
+      if (writing) await land(writing, request)
+      return
+    case 'leave':
+      reached.get(id)?.leave()
+      reached.delete(id)
   }
+}
+
+async function land(writing: Writing, { id, slot, filled, skip, length }: Extract<WriteRequest, { type: 'land' }>): Promise<void> {
+  let news = 0
+  const room = writing.room(slot, filled, size => {
+    news += size
+    if (news < STEP) return
+    answer({ type: 'landing', id, size: news })
+    news = 0
+  })
+  let failure: ReadFailure | undefined
+  try {
+    await reached.get(id)?.read(skip, length, room)
+  } catch (error) {
+    failure = failureOf(error)
+  }
+  const rest = await room.rest() // throws what writing did, which is what matters then
+  answer({ type: 'landed', id, size: news, ...rest, failure })
+}
+
+function failureOf(error: unknown): ReadFailure {
+  if (error instanceof AggregateError && error.errors[0] instanceof Error) return failureOf(error.errors[0])
+  return { code: codeOf(error) ?? '', message: error instanceof Error ? error.message : String(error) }
 }
 
 function codeOf(error: unknown): string | undefined {

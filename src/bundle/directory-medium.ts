@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { DOCKER_FILE } from '../archive/heads.js'
-import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
 import { isPartial } from '../blob/partial.js'
@@ -110,7 +110,7 @@ class DirectoryMedium implements BundleMedium {
     return await this.#blobs.has(blob, options)
   }
 
-  async put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void> {
+  async put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void> {
     await this.#unlessTakenOver(async () => await this.#blobs.put(blob, read, options))
   }
 
@@ -121,7 +121,7 @@ class DirectoryMedium implements BundleMedium {
       try {
         await mkdir(dirname(place), { recursive: true })
         await (await open(partial, 'w')).close()
-        await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, bytes, options)
+        await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, () => bytes, options)
         await rename(partial, place)
         await syncPath(dirname(place), 'directory')
       } catch (error) {

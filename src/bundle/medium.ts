@@ -1,6 +1,6 @@
 /** What a bundle is written on: a directory or one tar file. The writer decides what, the medium where and how safely. */
 import type { HeadSizes } from '../archive/heads.js'
-import type { BlobStage, Bytes, FetchOptions } from '../blob/blob-store.js'
+import type { BlobStage, Bytes, FetchOptions, PutOptions, ReadBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -22,7 +22,7 @@ export interface BundleMedium extends BlobStage {
   /** Says which blobs come next, in this order wherever order is seen; those that were said before keep their place. */
   allot(blobs: readonly Descriptor[]): Promise<void>
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
-  put(blob: Descriptor, read: (offset: number) => Bytes, options?: FetchOptions): Promise<void>
+  put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
   /** A file beside the images, `files/…`, whose path was checked; `file` says what its bytes must be. */
   putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void>
   /** Writes the documents, drops every blob but `blobs`, and makes all of it last; after that the bundle is whole. */

@@ -2,7 +2,7 @@
 import { type FileHandle, mkdtemp, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
-import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
@@ -81,15 +81,15 @@ class TarMedium implements BundleMedium {
     return this.#blobs.get(blob.digest) === blob.size
   }
 
-  async put(blob: Descriptor, read: (offset: number) => Bytes, { signal }: FetchOptions = {}): Promise<void> {
+  async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {
     await this.allot([blob])
     const place = this.#places.get(blob.digest) ?? 0
     const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
     const offset = place + header.length
     try {
-      await writeBlob({ path: this.#output.partial, open: this.#file, offset, held: 0, direct: false }, blob, read(0), { signal })
+      await writeBlob({ path: this.#output.partial, open: this.#file, offset, held: 0, direct: false }, blob, landing => read(0, landing), options)
     } catch (error) {
-      throw abortError(fileError(error, this.#path), signal)
+      throw abortError(fileError(error, this.#path), options.signal)
     }
     await this.#close(blob.digest, header, place, blob.size)
   }
@@ -99,7 +99,7 @@ class TarMedium implements BundleMedium {
       const header = encodeHeader(this.#member(path, file.size))
       const place = this.#end
       try {
-        await writeBlob({ path: this.#output.partial, open: this.#file, offset: place + header.length, held: 0, direct: false }, file, bytes, { signal })
+        await writeBlob({ path: this.#output.partial, open: this.#file, offset: place + header.length, held: 0, direct: false }, file, () => bytes, { signal })
         await this.#closeMember(header, place, file.size)
       } catch (error) {
         throw abortError(fileError(error, this.#path), signal)

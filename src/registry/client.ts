@@ -127,8 +127,8 @@ export class RegistryClient implements AsyncDisposable {
       const from = at
       try {
         for await (const piece of this.#part(blob, where, at, ask)) {
-          at += piece.length
-          yield piece
+          at += typeof piece === 'number' ? piece : piece.length
+          if (typeof piece !== 'number') yield piece
         }
         if (at >= blob.size) return
       } catch (error) {
@@ -194,10 +194,10 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   async #pull(
-    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal, large, transient }: FetchOptions & { readonly large?: boolean },
+    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal, large, transient, landing }: FetchOptions & { readonly large?: boolean },
   ): Promise<RegistryResponse> {
     const scopes = [`repository:${repository}:pull`]
-    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal, large, transient })
+    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal, large, transient, landing })
   }
 
   async #ask(target: string, repository: string, headers: Readonly<Record<string, string>>, { signal }: CallOptions): Promise<RegistryResponse> {
@@ -226,7 +226,8 @@ export class RegistryClient implements AsyncDisposable {
     await putManifest(this.#connection, repository, referrersTag(subject), describe(OCI_INDEX, index), index, options)
   }
 
-  async *#part(blob: Descriptor, where: string, at: number, ask: Ask): Bytes {
+  /** The bytes from `at` on as far as they come, or how many of them landed. */
+  async *#part(blob: Descriptor, where: string, at: number, ask: Ask): AsyncIterable<Uint8Array | number> {
     const answer = await ask(at > 0 ? { range: `bytes=${at}-` } : {}, blob.size - at > LARGE)
     if (answer.status === 404) {
       await drain(answer)
@@ -246,6 +247,14 @@ export class RegistryClient implements AsyncDisposable {
     if (answer.status === 200 && length !== undefined && Number(length) !== blob.size) {
       abandon(answer)
       throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`)
+    }
+    if (answer.body.land) {
+      const given = length === undefined ? 0 : Number(length) - skip
+      if (given > blob.size - at) {
+        abandon(answer)
+        throw new StowageError('SIZE_MISMATCH', `expected ${blob.size - at} bytes more for ${blob.digest} but ${answer.url.host} has ${given}`)
+      }
+      return yield* answer.body.land(skip, given)
     }
     for await (const piece of answer.body) {
       const rest = piece.subarray(Math.min(skip, piece.length))

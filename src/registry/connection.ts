@@ -4,11 +4,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
+import type { Landing } from '../blob/landing.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { type Challenge, parseChallenges } from './challenge.js'
 import type { Credential } from './credentials.js'
 import type { RegistryEndpoint } from './endpoint.js'
 import { directGet } from './direct-get.js'
+import { landingGet } from './landing-get.js'
 import { isLoopback, proxyFor } from './proxy.js'
 import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
 import { type Scope, type TokenRequest, Tokens } from './token.js'
@@ -47,6 +49,8 @@ export interface RegistryRequest {
   readonly anonymous?: boolean | undefined
   /** Of a large one: pieces may be overwritten once the next is asked for. */
   readonly transient?: boolean | undefined
+  /** Of a large one: where its body may go instead; the answer can `land` then. */
+  readonly landing?: Landing | undefined
 }
 
 /** What follows the head of an answer. */
@@ -54,6 +58,8 @@ export interface RegistryBody extends AsyncIterable<Uint8Array> {
   /** Reads it to its end, or closes the connection where that is far. */
   dump(): Promise<void>
   destroy(): void
+  /** Instead of reading it: has the `length` bytes behind the next `skip` land, and tells how many did, now and then. */
+  readonly land?: ((skip: number, length: number) => AsyncIterable<number>) | undefined
 }
 
 export interface RegistryResponse {
@@ -229,14 +235,13 @@ export class RegistryConnection implements AsyncDisposable {
     return await this.#sendPooled(url, request, headers)
   }
 
-  async #sendDirect(url: URL, { signal, transient }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {
-    const answer = await directGet(url, {
-      headers: { ...OWN_HEADERS, ...headers }, tls: this.#tlsFor(url), connectTimeout: CONNECT_TIMEOUT, silence: this.#options.silence ?? SILENCE, signal, transient,
-    })
+  async #sendDirect(url: URL, { signal, transient, landing }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {
+    const options = { headers: { ...OWN_HEADERS, ...headers }, tls: this.#tlsFor(url), connectTimeout: CONNECT_TIMEOUT, silence: this.#options.silence ?? SILENCE, signal }
+    const answer = await (landing ? landingGet(url, landing, options) : directGet(url, { ...options, transient }))
     if (!answer) return undefined
-    const dump = async (): Promise<void> => answer.close()
-    const body = { [Symbol.asyncIterator]: () => answer.body[Symbol.asyncIterator](), dump, destroy: () => answer.close() }
-    return { status: answer.status, header: name => answer.headers.get(name), body, url }
+    const { status, headers: found, body, land, close } = answer
+    const dump = async (): Promise<void> => close()
+    return { status, header: name => found.get(name), body: { [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](), dump, destroy: close, land }, url }
   }
 
   async #sendPooled(url: URL, { method, body, signal }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {

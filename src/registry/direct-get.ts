@@ -4,8 +4,9 @@
  */
 import { once } from 'node:events'
 import { connect as connectPlain, isIP, type OnReadOpts, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import type { Bytes } from '../blob/blob-store.js'
+import type { Room } from '../blob/landing.js'
 
 export interface DirectOptions {
   readonly headers: Readonly<Record<string, string>>
@@ -25,12 +26,17 @@ export interface DirectAnswer {
   readonly headers: ReadonlyMap<string, string>
   /** Throws where the other side is silent or ends early. Leaving it closes the connection. */
   readonly body: Bytes
+  readonly land?: undefined
+  /** Instead of `body`: gives `room` the `length` bytes behind the next `skip`. Throws alike; leaves the connection open. */
+  read(skip: number, length: number, room: Room): Promise<void>
   close(): void
 }
 
 const PIECE = 128 * 1024
 /** Pieces that wait to be read before the other side must. */
 const MOST_WAITING = 4
+/** What is read where a room has no memory free. */
+const SPARE = 64 * 1024
 const HEAD_LIMIT = 64 * 1024
 const HEAD_END = '\r\n\r\n'
 
@@ -49,7 +55,12 @@ export async function directGet(url: URL, options: DirectOptions): Promise<Direc
       wire.close()
       return undefined
     }
-    return { ...head, body: bodyOf(wire, head.rest, length), close: () => wire.close() }
+    return {
+      ...head,
+      body: bodyOf(wire, head.rest, length),
+      read: async (skip, wanted, room) => await wire.pour(head.rest, skip, Math.min(wanted, length - skip), room),
+      close: () => wire.close(),
+    }
   } catch (error) {
     wire.close()
     throw error
@@ -125,6 +136,8 @@ class Wire {
   #ended = false
   #error: unknown
   #wake: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #pouring: Pouring | undefined
 
   static async open(url: URL, { tls, connectTimeout, silence, signal, transient }: DirectOptions): Promise<Wire> {
     signal?.throwIfAborted()
@@ -132,12 +145,12 @@ class Wire {
     let wire: Wire | undefined
     const onread: OnReadOpts = {
       buffer: () => wire?.memory() ?? Buffer.allocUnsafeSlow(PIECE),
-      callback: (length, buffer) => wire?.take(buffer.subarray(0, length)) ?? true,
+      callback: (length, buffer) => wire?.take(buffer, length) ?? true,
     }
     const place = { host, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)), onread, noDelay: true }
     const secure = url.protocol === 'https:'
     const socket = secure
-      ? connectTls({ ...place, ...tls, ALPNProtocols: ['http/1.1'], ...(isIP(host) ? {} : { servername: host }) })
+      ? connectTls({ ...place, secureContext: contextOf(tls), ALPNProtocols: ['http/1.1'], ...(isIP(host) ? {} : { servername: host }) })
       : connectPlain(place)
     wire = new Wire(socket, silence, signal, transient ?? false)
     const late = setTimeout(() => socket.destroy(broken(`no connection to ${url.host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
@@ -169,14 +182,45 @@ class Wire {
 
   /** What the socket reads into next. */
   memory(): Uint8Array {
+    if (this.#pouring) return this.#waiting.length > 0 ? this.#pouring.spare : this.#pouring.memory()
     return this.#free?.pop() ?? Buffer.allocUnsafeSlow(PIECE)
   }
 
   /** Whether the socket may read on. */
-  take(piece: Uint8Array): boolean {
-    this.#waiting.push(piece)
+  take(memory: Uint8Array, length: number): boolean {
+    this.#timer?.refresh()
+    const pouring = this.#pouring
+    const piece = memory.subarray(0, length)
+    const rest = !pouring ? piece : pouring.took(memory, length) ? undefined : pouring.put(piece)
+    if (rest && rest.length > 0) this.#waiting.push(rest)
+    else if (pouring?.goesOn()) return true
     this.#wake?.()
-    return this.#waiting.length < MOST_WAITING
+    return !pouring && this.#waiting.length < MOST_WAITING
+  }
+
+  /** Gives `room` the `length` bytes behind the next `skip`, of which `first` has come already. */
+  async pour(first: Uint8Array, skip: number, length: number, room: Room): Promise<void> {
+    const pouring = new Pouring(skip, length, room)
+    this.#waiting.unshift(first)
+    while (this.#waiting.length > 0) await this.#pourWaiting(pouring)
+    this.#pouring = pouring
+    while (pouring.left > 0) {
+      if (this.#waiting.length > 0) await this.#pourWaiting(pouring)
+      else if (this.#error !== undefined) throw this.#error
+      else if (this.#ended) throw broken(`the other side ended the connection ${pouring.left} bytes early`, 'ECONNRESET')
+      else {
+        await pouring.free()
+        if (this.#error !== undefined || this.#ended) continue
+        this.#socket.resume()
+        await this.#more()
+      }
+    }
+  }
+
+  async #pourWaiting(pouring: Pouring): Promise<void> {
+    await pouring.free()
+    const rest = pouring.put(this.#waiting.shift() ?? new Uint8Array())
+    if (rest.length > 0) this.#waiting.unshift(rest)
   }
 
   /** The next piece; undefined once the other side has ended. */
@@ -203,21 +247,90 @@ class Wire {
   }
 
   async #more(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
     await new Promise<void>(resolve => {
       this.#wake = resolve
-      timer = setTimeout(() => {
+      this.#timer = setTimeout(() => {
         this.#error ??= broken(`nothing came for ${this.#silence} ms`, 'ETIMEDOUT')
         resolve()
       }, this.#silence)
     })
-    clearTimeout(timer)
+    clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
   #end(): void {
     this.#ended = true
     this.#wake?.()
   }
+}
+
+/** So many bytes on their way from a socket to a room, straight into its memory wherever some is free. */
+class Pouring {
+  readonly #room: Room
+  readonly spare = Buffer.allocUnsafeSlow(SPARE)
+  /** Memory of the room that the socket may be filling. */
+  #given: Uint8Array | undefined
+  #skip: number
+  #left: number
+
+  constructor(skip: number, length: number, room: Room) {
+    this.#room = room
+    this.#skip = skip
+    this.#left = length
+  }
+
+  get left(): number {
+    return this.#left
+  }
+
+  memory(): Uint8Array {
+    const next = this.#skip === 0 && this.#left > 0 ? this.#room.next() : undefined
+    this.#given = next?.subarray(0, this.#left)
+    return this.#given ?? this.spare
+  }
+
+  /** Whether `memory` was the room's, which has it then. */
+  took(memory: Uint8Array, length: number): boolean {
+    if (memory !== this.#given) return false
+    this.#given = undefined
+    this.#left -= length
+    this.#room.took(length)
+    return true
+  }
+
+  /** Whether there is more to come, and memory for it. */
+  goesOn(): boolean {
+    return this.#left > 0 && this.#room.next() !== undefined
+  }
+
+  /** Takes of bytes that came elsewhere what there is memory for, and gives back the rest of those that are wanted. */
+  put(piece: Uint8Array): Uint8Array {
+    let rest = piece.subarray(Math.min(this.#skip, piece.length))
+    this.#skip -= piece.length - rest.length
+    rest = rest.subarray(0, this.#left)
+    for (let memory = this.#room.next(); memory && rest.length > 0; memory = this.#room.next()) {
+      const part = rest.subarray(0, memory.length)
+      memory.set(part)
+      this.#room.took(part.length)
+      this.#left -= part.length
+      rest = rest.subarray(part.length)
+    }
+    return rest
+  }
+
+  async free(): Promise<void> {
+    if (this.#left > 0) await this.#room.free()
+  }
+}
+
+const contexts = new Map<string, SecureContext>()
+
+/** Reading all authorities takes a tenth of a second: it is done once for each set of them. */
+function contextOf(tls: DirectOptions['tls']): SecureContext {
+  const key = JSON.stringify(tls)
+  const known = contexts.get(key) ?? createSecureContext(tls)
+  contexts.set(key, known)
+  return known
 }
 
 function broken(message: string, code: string): Error {

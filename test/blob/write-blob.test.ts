@@ -29,7 +29,7 @@ for (const directory of [t.testdir(), '/dev/shm']) {
         const path = join(own, String(size))
         await writeFile(path, '')
         const blob = describe('application/octet-stream', bytes)
-        await writeBlob({ path, offset: 0, held: 0, direct }, blob, pieces(bytes))
+        await writeBlob({ path, offset: 0, held: 0, direct }, blob, () => pieces(bytes))
         t.equal(execFileSync('sha256sum', [path], { encoding: 'utf8' }).split(' ')[0], blob.digest.slice('sha256:'.length), `${size} bytes`)
       }
     })
@@ -43,10 +43,10 @@ t.test('what a file holds already is hashed with the rest, and not believed', as
   for (const direct of [true, false]) {
     const path = join(t.testdir(), 'blob')
     await writeFile(path, bytes.subarray(0, held))
-    await writeBlob({ path, offset: 0, held, direct }, blob, pieces(bytes, held))
+    await writeBlob({ path, offset: 0, held, direct }, blob, () => pieces(bytes, held))
     t.ok((await readFile(path)).equals(bytes))
     await writeFile(path, bytes.subarray(1, held + 1))
-    await t.rejects(writeBlob({ path, offset: 0, held, direct }, blob, pieces(bytes, held)), { code: 'DIGEST_MISMATCH' })
+    await t.rejects(writeBlob({ path, offset: 0, held, direct }, blob, () => pieces(bytes, held)), { code: 'DIGEST_MISMATCH' })
   }
 })
 
@@ -55,7 +55,7 @@ t.test('a blob goes into the middle of a file, and touches nothing before or beh
   const bytes = noise(3 * MIB + 100, 'middle')
   await writeFile(path, noise(8 * MIB, 'around'))
   const file = await open(path, 'r+')
-  await writeBlob({ path, open: file, offset: 512, held: 0, direct: false }, describe('x', bytes), pieces(bytes))
+  await writeBlob({ path, open: file, offset: 512, held: 0, direct: false }, describe('x', bytes), () => pieces(bytes))
   await file.close()
   const whole = await readFile(path)
   const around = Buffer.from(noise(8 * MIB, 'around'))
@@ -70,10 +70,10 @@ t.test('a blob that is too long, too short or another is an error, and the file 
     const place = { path, offset: 0, held: 0, direct: true }
     await writeFile(path, '')
     const blob = describe('x', bytes)
-    await t.rejects(writeBlob(place, { ...blob, size: size + 1 }, pieces(bytes)), { code: 'SIZE_MISMATCH' })
+    await t.rejects(writeBlob(place, { ...blob, size: size + 1 }, () => pieces(bytes)), { code: 'SIZE_MISMATCH' })
     t.equal((await readFile(path)).length, size)
-    await t.rejects(writeBlob(place, { ...blob, size: size - 1 }, pieces(bytes)), { code: 'SIZE_MISMATCH' })
-    await t.rejects(writeBlob(place, { ...blob, digest: describe('x', noise(3, 'other')).digest }, pieces(bytes)), { code: 'DIGEST_MISMATCH' })
+    await t.rejects(writeBlob(place, { ...blob, size: size - 1 }, () => pieces(bytes)), { code: 'SIZE_MISMATCH' })
+    await t.rejects(writeBlob(place, { ...blob, digest: describe('x', noise(3, 'other')).digest }, () => pieces(bytes)), { code: 'DIGEST_MISMATCH' })
   }
 })
 
@@ -85,7 +85,7 @@ t.test('what ends in the middle is in the file up to there, so that another try 
     yield bytes.subarray(0, 2 * MIB + 777)
     throw new Error('the wire was cut')
   }
-  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), cut()), { message: 'the wire was cut' })
+  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), cut), { message: 'the wire was cut' })
   t.ok((await readFile(path)).equals(bytes.subarray(0, 2 * MIB + 777)))
 })
 
@@ -100,10 +100,10 @@ t.test('aborting ends it, and a file that cannot be written is told by its name'
     yield bytes.subarray(MIB)
   }
   const options = { signal: controller.signal }
-  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), stopping(), options), { code: 'ABORTED' })
+  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), stopping, options), { code: 'ABORTED' })
   const gone = join(path, 'nothing')
-  await t.rejects(writeBlob({ path: gone, offset: 0, held: 0, direct: true }, describe('x', bytes), pieces(bytes)), { message: new RegExp(gone) })
-  await t.rejects(writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, describe('x', bytes), pieces(bytes)), { code: 'NO_SPACE' })
+  await t.rejects(writeBlob({ path: gone, offset: 0, held: 0, direct: true }, describe('x', bytes), () => pieces(bytes)), { message: new RegExp(gone) })
+  await t.rejects(writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, describe('x', bytes), () => pieces(bytes)), { code: 'NO_SPACE' })
 })
 
 t.test('many blobs are written at a time, each to its own file', async t => {
@@ -112,7 +112,7 @@ t.test('many blobs are written at a time, each to its own file', async t => {
     const bytes = noise(2 * MIB + n, `many ${n}`)
     const path = join(directory, String(n))
     await writeFile(path, '')
-    await writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), pieces(bytes))
+    await writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), () => pieces(bytes))
     t.ok((await readFile(path)).equals(bytes))
   }))
 })
