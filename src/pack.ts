@@ -47,6 +47,8 @@ export interface PackOptions extends WaitOptions {
   readonly jobs?: number | undefined
   /** Files that are carried beside the images: `from` on this machine as `files/PATH` in the bundle. */
   readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
+  /** A bundle that stands in the directory `output` already becomes what is packed now, and is what it was until the end. */
+  readonly update?: boolean | undefined
   /** What a person should know while it goes on, a sentence each: a registry that lets little more be asked of it. */
   readonly onNotice?: ((sentence: string) => void) | undefined
   /** Engine address for `docker-daemon:` images. */
@@ -74,6 +76,8 @@ export interface PackResult {
   /** Of all files, in bytes. */
   readonly size: number
   readonly manifest: BundleManifest
+  /** The very same bundle stood there before, and nothing was written. */
+  readonly unchanged: boolean
   /** Every image that was asked for, in that order; a location of several images has several. */
   readonly packed: readonly PackedImage[]
   /** What `layer.skipUnsupported` left out of WIMs: paths in the layer with the reason. */
@@ -97,7 +101,8 @@ const READ_AT_ONCE = 6
  * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: one tar where the name ends
  * in `.tar`, else a directory. Everything but WIM layers is read and planned before the first byte is written. When it throws,
  * nothing is left; after ABORTED, or when a registry could no longer be reached, a directory keeps what came, and the same call
- * goes on with it. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
+ * goes on with it. A bundle that stands in a directory stays where it holds just this, and where `update` says so becomes this.
+ * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
 export async function pack(images: readonly (string | PackImage)[], output: string, options: PackOptions = {}): Promise<PackResult> {
   const { names, insecure, layer, signal, epoch = sourceDateEpoch() } = options
@@ -125,7 +130,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
       layer?.onWarning?.(warning)
     },
   }
-  await using writer = await openBundleWriter(output, { signal, epoch })
+  await using writer = await openBundleWriter(output, { signal, epoch, update: options.update })
   await using registries = new Registries({ insecure, onLimit: options.onNotice })
   const opened: ImageSource[] = []
   try {
@@ -138,6 +143,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
       form: isTarPath(output) ? 'tar' : 'directory',
       size: await sizeOfBundle(output, manifest),
       manifest,
+      unchanged: writer.unchanged,
       packed: prepared.map(({ request, image, names: given }) => ({
         image: request.image,
         root: image.root,
@@ -149,6 +155,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
     }
   } catch (error) {
     const told = abortError(error, signal)
+    if (writer.standing) throw told
     if (worthAnotherRun(told)) writer.keep()
     throw withResumeHint(told, output)
   } finally {

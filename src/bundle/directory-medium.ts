@@ -19,14 +19,14 @@ import { README_FILE } from './readme.js'
 
 /** There from the first byte until the bundle is sealed. */
 export const INCOMPLETE_FILE = 'INCOMPLETE'
-const INCOMPLETE_TEXT = `This bundle is not complete: "stowage pack" is still writing it, or was interrupted.
+export const INCOMPLETE_TEXT = `This bundle is not complete: "stowage pack" is still writing it, or was interrupted.
 Do not load it. Run the same command again to finish it, or delete this directory.
 `
 
-const BLOBS = 'blobs'
+export const BLOBS = 'blobs'
 /** What is carried beside the images. */
 export const FILES = 'files'
-const DOCUMENTS = [README_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
+export const DOCUMENTS = [README_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 
 /** Directories that a file system or a desktop puts on a medium by itself; they are no part of a bundle. */
 const MEDIUM_ENTRIES =
@@ -134,7 +134,7 @@ class DirectoryMedium implements BundleMedium {
     return await this.#unlessTakenOver(async () => await this.#blobs.create(produce))
   }
 
-  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
+  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
     if (!(await this.#isOurs())) throw this.#takenOver()
     try {
       await this.#removeStrays(blobs)
@@ -147,6 +147,7 @@ class DirectoryMedium implements BundleMedium {
       if (!(await this.#isOurs())) throw this.#takenOver()
       await rm(this.#path(INCOMPLETE_FILE))
       await syncPath(this.where, 'directory')
+      return true
     } catch (error) {
       throw fileError(error, this.where)
     }

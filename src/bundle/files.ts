@@ -128,7 +128,8 @@ async function openTar(path: string, signal: AbortSignal | undefined): Promise<B
   }
 }
 
-async function listDirectory(root: string, signal: AbortSignal | undefined): Promise<ReadonlyMap<string, BundleFile>> {
+/** All below a directory but directories, by path. */
+export async function listDirectory(root: string, signal?: AbortSignal): Promise<ReadonlyMap<string, BundleFile>> {
   const files = new Map<string, BundleFile>()
   await walk('', 0)
   return files

@@ -25,8 +25,13 @@ export interface BundleMedium extends BlobStage {
   put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
   /** A file beside the images, `files/…`, whose path was checked; `file` says what its bytes must be. */
   putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void>
-  /** Writes the documents, drops every blob but `blobs`, and makes all of it last; after that the bundle is whole. */
-  seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void>
+  /** A whole bundle stood there before, and stands until this one is sealed. */
+  readonly standing?: boolean
+  /**
+   * Writes the documents, drops every blob but `blobs`, and makes all of it last; after that the bundle is whole. False where
+   * the very same stood there before, and nothing was written.
+   */
+  seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean>
   /** Removes what was made; with `keep`, what a later run can go on with stays, marked as incomplete. */
   discard(keep: boolean): Promise<void>
 }

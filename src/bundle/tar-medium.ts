@@ -126,7 +126,7 @@ class TarMedium implements BundleMedium {
     })
   }
 
-  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<void> {
+  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
     const empty = [...this.#places.keys()].find(digest => !this.#blobs.has(digest))
     if (empty) throw new StowageError('BLOB_MISSING', `${empty} was not written to ${this.#path}, but its place is there`)
     const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
@@ -148,6 +148,7 @@ class TarMedium implements BundleMedium {
       }
       await this.#output.publish()
       await this.#removeSpool()
+      return true
     } catch (error) {
       throw fileError(error, this.#path)
     }

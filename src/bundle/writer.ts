@@ -19,6 +19,7 @@ import { openDirectoryMedium } from './directory-medium.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage, encodeBundleManifest, SCHEMA_VERSION } from './manifest.js'
 import type { BundleMedium } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
+import { openStandingMedium } from './standing-medium.js'
 import { openTarMedium } from './tar-medium.js'
 
 export interface BundleWriterOptions {
@@ -26,6 +27,8 @@ export interface BundleWriterOptions {
   readonly signal?: AbortSignal | undefined
   /** Seconds since 1970, as SOURCE_DATE_EPOCH: `created` and the times in the tar; without it, no `created` and 0. */
   readonly epoch?: number | undefined
+  /** A bundle that stands in the directory already becomes what is written; without it, only the same may be written again. */
+  readonly update?: boolean | undefined
 }
 
 /** An open bundle. Disposing it unsealed removes what it made. */
@@ -48,6 +51,10 @@ export interface BundleWriter extends ImageDestination, BlobStage {
   addFile(path: string, source: string, options?: WaitOptions): Promise<void>
   /** Blobs of images that will be written, all in one queue: each once, whatever images share it. */
   fill(wanted: readonly WantedBlob[], options?: FillOptions): Promise<void>
+  /** Whether a whole bundle stood there before; disposed unsealed, it is as it was. */
+  readonly standing: boolean
+  /** Sealed: whether the very same bundle stood there before, so that nothing was written. */
+  readonly unchanged: boolean
   /** Disposed unsealed, a directory keeps what came, for another run to go on with. */
   keep(): void
   /** Writes the heads, bundle.json and SHA256SUMS, and makes all of it last. Nothing can be written afterwards. */
@@ -61,11 +68,11 @@ const ROOM_PER_BLOB = 2048
 const ROOM = 64 * 1024
 
 /**
- * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See {@link openTarMedium} and
- * {@link openDirectoryMedium} for what may stand there. Same images, same bytes. Format: docs/bundle-format.md.
+ * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See {@link openTarMedium},
+ * {@link openStandingMedium} and {@link openDirectoryMedium} for what may stand there. Same images, same bytes. Format: docs/bundle-format.md.
  */
-export async function openBundleWriter(path: string, { signal, epoch }: BundleWriterOptions = {}): Promise<BundleWriter> {
-  const medium = isTarPath(path) ? await openTarMedium(path, epoch ?? 0) : await openDirectoryMedium(path)
+export async function openBundleWriter(path: string, { signal, epoch, update = false }: BundleWriterOptions = {}): Promise<BundleWriter> {
+  const medium = isTarPath(path) ? await openTarMedium(path, epoch ?? 0) : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
   return new Writer(medium, signal, epoch)
 }
 
@@ -83,12 +90,21 @@ class Writer implements BundleWriter {
   /** Files beside the images, by their path in the bundle. */
   readonly #carried = new Map<string, Descriptor>()
   #keep = false
+  #written = true
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
   constructor(medium: BundleMedium, signal: AbortSignal | undefined, epoch: number | undefined) {
     this.#medium = medium
     this.#signal = signal
     this.#epoch = epoch
+  }
+
+  get standing(): boolean {
+    return this.#medium.standing ?? false
+  }
+
+  get unchanged(): boolean {
+    return !this.#written
   }
 
   async spool(): Promise<BlobDirectory> {
@@ -187,7 +203,7 @@ class Writer implements BundleWriter {
     const bundle = encodeBundleManifest(manifest)
     documents.set(BUNDLE_FILE, bundle)
     documents.set(CHECKSUMS_FILE, encodeChecksums(sums.set(BUNDLE_FILE, digestOf(bundle))))
-    await this.#medium.seal(documents, new Set(this.#files.keys()))
+    this.#written = await this.#medium.seal(documents, new Set(this.#files.keys()))
     this.#state = 'closed'
     return manifest
   }

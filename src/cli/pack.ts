@@ -17,6 +17,7 @@ interface Options extends GlobalOptions, ImageOptions, LayerOptions, PackFileOpt
   readonly image: readonly string[] | undefined
   readonly output: string | undefined
   readonly tag: string | undefined
+  readonly update: boolean
 }
 
 export const pack: CommandModule<GlobalOptions, Options> = {
@@ -43,6 +44,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         coerce: once('tag'),
         describe: 'Name of the image in the bundle; with one IMAGE only',
       })
+      .option('update', { type: 'boolean', default: false, describe: 'Where a bundle stands in the directory already, make it what is packed now' })
       .example('$0 pack docker://registry.example/team/shop:2.3 -o site-a', 'One image of a registry')
       .example('$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a', 'One image of the engine, as a directory on a stick')
       .example(
@@ -54,12 +56,12 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         'From an OCI layout, under another name',
       )
       .example('$0 pack -f images.yaml -o site-a', 'All that a list asks for') as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ image = [], output, tag, ...options }) => {
+  handler: async ({ image = [], output, tag, update, ...options }) => {
     await withSession(options, async session => {
       const { signal, onProgress, report, note } = session
       const [only, ...others] = image
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-      const listed = await packByFile(options, { ...readImageOptions(options), images: image, output, tag, layer, signal, onProgress }, session)
+      const listed = await packByFile(options, { ...readImageOptions(options), images: image, output, tag, update, layer, signal, onProgress }, session)
       if (listed === 'planned') return
       if (output === undefined) throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', { hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.' })
       if (listed) {
@@ -77,6 +79,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         ...readImageOptions(options),
         names: tag === undefined ? undefined : [tag],
         layer,
+        update,
         onNotice: note,
         signal,
         onProgress,
@@ -86,13 +89,14 @@ export const pack: CommandModule<GlobalOptions, Options> = {
   },
 }
 
-function document({ path, form, size, manifest, skipped, warnings }: PackResult): Readonly<Record<string, unknown>> {
-  return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, images: manifest.images, skipped, warnings }
+function document({ path, form, size, manifest, unchanged, skipped, warnings }: PackResult): Readonly<Record<string, unknown>> {
+  return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, unchanged, images: manifest.images, skipped, warnings }
 }
 
-function text({ path, form, size, manifest: { images }, skipped }: PackResult): string {
+function text({ path, form, size, manifest: { images }, unchanged, skipped }: PackResult): string {
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
-  return `${imageTable(images)}${skippedText(skipped)}Packed ${count(images.length, 'image')} into ${path} (${shape})\n`
+  const done = unchanged ? `Nothing is new: ${path} holds ${count(images.length, 'image')} already` : `Packed ${count(images.length, 'image')} into ${path}`
+  return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})\n`
 }
 
 /** The images of a bundle, a row each. */

@@ -77,6 +77,8 @@ const LONGEST_WAIT = 30_000
 const LONGEST_RETRY_AFTER = 120_000
 const SILENCE = 60_000
 const CONNECT_TIMEOUT = 20_000
+/** For the first answer of one that may not understand us. */
+const PROBE_TIMEOUT = 3000
 const REDIRECTS = 10
 /** Connections to one host at a time. */
 const CONNECTIONS = 16
@@ -214,9 +216,14 @@ export class RegistryConnection implements AsyncDisposable {
     return new URL(target, `${this.#scheme}://${this.endpoint.host}`)
   }
 
-  /** Loopback registries speak either: https is tried, and http where that is what answers. */
+  /** Loopback registries speak either: http is asked first, for it costs little there, and https wherever that is no registry's answer. */
   async #probe(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
     const request: RegistryRequest = { method: 'GET', target: '', repository: '', scopes: [], signal }
+    const soon = AbortSignal.timeout(PROBE_TIMEOUT)
+    const plain = { ...request, signal: signal ? AbortSignal.any([signal, soon]) : soon }
+    const answer = await this.#send(new URL(`http://${this.endpoint.host}/v2/`), plain, {}).catch(() => undefined) // https says what is wrong
+    if (answer) await drain(answer)
+    if (answer?.status === 200 || answer?.status === 401) return 'http'
     try {
       await drain(await this.#send(new URL(`https://${this.endpoint.host}/v2/`), request, {}))
       return 'https'

@@ -13,7 +13,7 @@ export interface RegistryEndpoint {
   /** Host and port to speak to. */
   readonly host: string
   /**
-   * `https`; `http` where it was asked for; `either` on loopback, where http is taken from one that does not speak https.
+   * `https`; `http` where it was asked for; `either` on loopback, where http is taken from one that answers it as a registry does.
    */
   readonly scheme: 'https' | 'http' | 'either'
   readonly tls: RegistryTls

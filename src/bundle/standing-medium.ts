@@ -1,0 +1,197 @@
+/** A bundle that stands already, as a directory: what it has stays, what is new is laid beside it, and the heads change last. */
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
+import { BlobDirectory } from '../blob/directory.js'
+import { PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
+import { writeBlob } from '../blob/write-blob.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { blobPath } from '../oci/layout.js'
+import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './directory-medium.js'
+import { listDirectory } from './files.js'
+import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
+import type { BundleMedium, Documents } from './medium.js'
+import { openBundleReader } from './reader.js'
+
+/**
+ * The bundle in the directory `path`; undefined where none stands there whole. Its blobs are taken by name and size, where they
+ * are no newer than its bundle.json. Without `update` whatever would change it throws OUTPUT_EXISTS.
+ */
+export async function openStandingMedium(path: string, update: boolean): Promise<BundleMedium | undefined> {
+  try {
+    if (!(await stat(path)).isDirectory()) return undefined
+    await using reader = await openBundleReader(path)
+    const file = join(path, BUNDLE_FILE)
+    return new StandingMedium(path, update, reader.manifest, await readFile(file), (await stat(file)).mtimeMs)
+  } catch (error) {
+    if (error instanceof StowageError || systemCode(error) !== undefined) return undefined // who takes the directory says what is wrong with it
+    throw error
+  }
+}
+
+class StandingMedium implements BundleMedium {
+  readonly where: string
+  readonly standing = true
+  readonly #blobs: BlobDirectory
+  readonly #update: boolean
+  readonly #manifest: BundleManifest
+  readonly #bundle: Buffer
+  /** When the bundle was sealed, in milliseconds. */
+  readonly #sealed: number
+  /** What it says its files are, by path. */
+  readonly #listed: ReadonlyMap<string, { readonly size: number; readonly digest: Digest }>
+  /** Files of this run, of which those that changed wait under another name. */
+  readonly #carried = new Set<string>()
+  readonly #waiting = new Set<string>()
+  #replacing = false
+
+  constructor(path: string, update: boolean, manifest: BundleManifest, bundle: Buffer, sealed: number) {
+    this.where = path
+    this.#blobs = new BlobDirectory(path)
+    this.#update = update
+    this.#manifest = manifest
+    this.#bundle = bundle
+    this.#sealed = sealed
+    this.#listed = new Map(manifest.files.map(file => [file.path, { size: file.size, digest: digestOfIntegrity(file.integrity) }]))
+  }
+
+  async spool(): Promise<BlobDirectory> {
+    this.#refuseUnlessUpdate('can be compared only with what is made')
+    return this.#blobs
+  }
+
+  async holds(blob: Descriptor): Promise<boolean> {
+    return await this.#believed(blobPath(blob.digest), blob)
+  }
+
+  async reserve(): Promise<void> {}
+
+  async allot(): Promise<void> {}
+
+  fit(_file: string, json: Uint8Array): Uint8Array {
+    return json
+  }
+
+  async has(blob: Descriptor, options?: FetchOptions): Promise<boolean> {
+    return (await this.holds(blob)) || (await this.#blobs.has(blob, options))
+  }
+
+  async put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void> {
+    this.#refuseUnlessUpdate(`lacks ${blob.digest}`)
+    await this.#blobs.put(blob, read, options)
+  }
+
+  async putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void> {
+    this.#carried.add(path)
+    if (this.#listed.get(path)?.digest === file.digest && (await this.#believed(path, file))) return
+    this.#refuseUnlessUpdate(`has no such ${path}`)
+    const partial = `${this.#path(path)}${PARTIAL}`
+    this.#waiting.add(path)
+    try {
+      await mkdir(dirname(partial), { recursive: true })
+      await (await open(partial, 'w')).close()
+      await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, () => bytes, options)
+    } catch (error) {
+      throw fileError(error, this.#path(path))
+    }
+  }
+
+  async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
+    this.#refuseUnlessUpdate('can be compared only with what is made')
+    return await this.#blobs.create(produce)
+  }
+
+  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
+    if (this.#waiting.size === 0 && this.#isSame(documents)) {
+      await this.discard()
+      return false
+    }
+    this.#refuseUnlessUpdate('holds something else')
+    await this.#refuseIfChanged()
+    try {
+      for (const [path, bytes] of documents) await this.#writeAside(path, bytes)
+      for (const path of [...this.#waiting, `${BLOBS}/sha256/`]) await syncPath(dirname(this.#path(path)), 'directory')
+      await this.#replace([...this.#waiting, ...documents.keys()])
+      await this.#removeBut(new Set([...[...blobs].map(blobPath), ...this.#carried]))
+    } catch (error) {
+      throw fileError(error, this.where)
+    }
+    return true
+  }
+
+  /** The bundle is as it was: what this run added goes. */
+  async discard(): Promise<void> {
+    if (this.#update && !this.#replacing) await this.#removeBut(new Set(this.#listed.keys()))
+  }
+
+  /** Between the first and the last of these renames nothing must be loaded, and the marker says so. */
+  async #replace(paths: readonly string[]): Promise<void> {
+    this.#replacing = true
+    await writeDurably(this.#path(INCOMPLETE_FILE), new TextEncoder().encode(INCOMPLETE_TEXT))
+    await syncPath(this.where, 'directory')
+    for (const path of paths) await rename(this.#path(`${path}${PARTIAL}`), this.#path(path))
+    for (const directory of new Set(paths.map(path => dirname(this.#path(path))))) await syncPath(directory, 'directory')
+    await rm(this.#path(INCOMPLETE_FILE))
+    await syncPath(this.where, 'directory')
+  }
+
+  async #writeAside(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await open(this.#path(`${path}${PARTIAL}`), 'w')
+    try {
+      await writeAll(file, bytes, 0)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #believed(path: string, { digest, size }: Descriptor): Promise<boolean> {
+    if (this.#listed.get(path)?.digest !== digest) return false
+    try {
+      const found = await stat(this.#path(path))
+      return found.isFile() && found.size === size && found.mtimeMs <= this.#sealed
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return false
+      throw fileError(error, this.where)
+    }
+  }
+
+  /** Images and files, whatever version of Stowage wrote what stands beside them. */
+  #isSame(documents: Documents): boolean {
+    const other = parseBundleManifest(documents.get(BUNDLE_FILE) ?? new Uint8Array())
+    const contents = ({ images, files }: BundleManifest): string =>
+      JSON.stringify([images, files.filter(({ path }) => path.startsWith(`${BLOBS}/`) || path.startsWith(`${FILES}/`))])
+    return contents(other) === contents(this.#manifest)
+  }
+
+  /** Of blobs and files beside them what is not `wanted`, and heads that never were. */
+  async #removeBut(wanted: ReadonlySet<string>): Promise<void> {
+    const heads = DOCUMENTS.map(path => `${path}${PARTIAL}`)
+    for (const path of (await listDirectory(this.where)).keys()) {
+      const ours = path.startsWith(`${BLOBS}/`) || path.startsWith(`${FILES}/`)
+      if ((ours && !wanted.has(path)) || heads.includes(path)) await rm(this.#path(path), { force: true })
+    }
+  }
+
+  async #refuseIfChanged(): Promise<void> {
+    const now = await readFile(this.#path(BUNDLE_FILE)).catch(() => undefined)
+    const marked = await stat(this.#path(INCOMPLETE_FILE)).then(() => true, () => false)
+    if (now?.equals(this.#bundle) && !marked) return
+    throw new StowageError('OUTPUT_EXISTS', `${this.where} was changed by another command while we read it`, {
+      hint: 'Another command writes the same bundle: let it finish, and run this one again.',
+    })
+  }
+
+  #refuseUnlessUpdate(why: string): void {
+    if (this.#update) return
+    throw new StowageError('OUTPUT_EXISTS', `${this.where} is a bundle already, which ${why}`, {
+      hint: 'Name another output, or change this one with --update.',
+    })
+  }
+
+  #path(path: string): string {
+    return join(this.where, ...path.split('/'))
+  }
+}
