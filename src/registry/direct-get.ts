@@ -189,13 +189,22 @@ class Wire {
   /** Whether the socket may read on. */
   take(memory: Uint8Array, length: number): boolean {
     this.#timer?.refresh()
-    const pouring = this.#pouring
     const piece = memory.subarray(0, length)
-    const rest = !pouring ? piece : pouring.took(memory, length) ? undefined : pouring.put(piece)
-    if (rest && rest.length > 0) this.#waiting.push(rest)
-    else if (pouring?.goesOn()) return true
+    if (this.#pouring) return this.#takePouring(this.#pouring, memory, piece)
+    this.#waiting.push(piece)
     this.#wake?.()
-    return !pouring && this.#waiting.length < MOST_WAITING
+    return this.#waiting.length < MOST_WAITING
+  }
+
+  #takePouring(pouring: Pouring, memory: Uint8Array, piece: Uint8Array): boolean {
+    if (!pouring.took(memory, piece.length)) {
+      // TLS goes on for a while with what it has, told to stop or not: each behind those before it, and in memory of its own
+      const rest = this.#waiting.length > 0 ? piece : pouring.put(piece)
+      if (rest.length > 0) this.#waiting.push(Uint8Array.from(rest))
+    }
+    if (this.#waiting.length === 0 && pouring.goesOn()) return true
+    this.#wake?.()
+    return false
   }
 
   /** Gives `room` the `length` bytes behind the next `skip`, of which `first` has come already. */
