@@ -20,11 +20,12 @@ export function report({ rounds, quick }) {
       }
       return pairs
     },
+    /** `peer` is empty where there is none to compare with. */
     row(what, peer, pairs, note = '') {
       const seconds = side => `${median(pairs.map(pair => pair[side].seconds)).toFixed(2)} s`
-      const ratio = ratioOf(pairs)
-      const shown = `x${ratio.toFixed(ratio < 2 ? 2 : 1)}`
-      rows.push([what, seconds('ours'), peer, seconds('peer'), shown, megabytes(peak(pairs)), note])
+      const ratio = peer === '' ? undefined : ratioOf(pairs)
+      const shown = ratio === undefined ? '' : `x${ratio.toFixed(ratio < 2 ? 2 : 1)}`
+      rows.push([what, seconds('ours'), peer, peer === '' ? '' : seconds('peer'), shown, megabytes(peak(pairs)), note])
     },
     promise(kept, text) {
       if (!kept && !quick) broken.push(text)

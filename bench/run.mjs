@@ -1,5 +1,5 @@
 /**
- * Ratios against peers: `npm run bench [-- [layer] [to-wim] [bundle] [wim] [--quick]]`, all when none is named. Ours and the peer run
+ * Ratios against peers: `npm run bench [-- [layer] [to-wim] [bundle] [wim] [registry] [--quick]]`, all when none is named. Ours and the peer run
  * in turns on the same warm cache. Ends with status 1 when a promise of ours does not hold; those are about the full size,
  * so `--quick` only shows.
  */
@@ -11,6 +11,7 @@ import { corpusLayout } from './corpus.mjs'
 import { benchLayer } from './layer.mjs'
 import { benchToWim } from './to-wim.mjs'
 import { measure } from './measure.mjs'
+import { benchRegistry } from './registry.mjs'
 import { megabytes, ratioOf, report as newReport } from './report.mjs'
 import { benchWim } from './wim.mjs'
 
@@ -22,6 +23,7 @@ const PARTS = {
   'to-wim': () => benchToWim({ size, rounds, report }),
   bundle: benchVerify,
   wim: () => benchWim({ size, rounds, report }),
+  registry: () => benchRegistry({ size, rounds, report }),
 }
 
 const quick = process.argv.includes('--quick')

@@ -21,6 +21,8 @@ class Writing {
   #direct: boolean
   #file: number
   #size = 0
+  /** Of the slot that is being filled, the bytes that were hashed. */
+  #hashed = 0
   readonly #pending = new Set<Promise<void>>()
   /** Handles that are not used any more, for the same file. */
   readonly #stale = new Set<number>()
@@ -40,10 +42,16 @@ class Writing {
     }
   }
 
+  /** What of a slot comes is hashed while the processor still has it at hand. */
+  hashTo(slot: number, filled: number): void {
+    if (filled > this.#hashed) this.#hash.update(this.#slots.subarray(slot * SLOT + this.#hashed, slot * SLOT + filled))
+    this.#hashed = filled
+  }
+
   /** Hashed when it returns, written later. */
   async write(slot: number, length: number): Promise<void> {
-    const bytes = this.#slots.subarray(slot * SLOT, slot * SLOT + length)
-    this.#hash.update(bytes)
+    this.hashTo(slot, length)
+    this.#hashed = 0
     const position = this.#start + this.#size
     this.#size += length
     // Only the last is no multiple: what is too much of it is cut off again
@@ -119,7 +127,7 @@ class Writing {
 
   /** The memory of `slots` slots to read into, of which the first `filled` bytes of `slot` are filled. */
   room(slot: number, filled: number, onFilled: (length: number) => void): SlotRoom {
-    return new SlotRoom(this.#slots, slot, filled, async (full, length) => await this.write(full, length), onFilled)
+    return new SlotRoom(this, this.#slots, slot, filled, onFilled)
   }
 
   async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
@@ -143,19 +151,19 @@ class Writing {
 class SlotRoom implements Room {
   readonly #slots: Uint8Array
   readonly #free: number[]
-  readonly #write: (slot: number, length: number) => Promise<void>
+  readonly #writing: Writing
   readonly #onFilled: (length: number) => void
   #slot: number | undefined
   #filled: number
   #failure: { readonly error: unknown } | undefined
   #wake: (() => void) | undefined
 
-  constructor(slots: Uint8Array, slot: number, filled: number, write: (slot: number, length: number) => Promise<void>, onFilled: (length: number) => void) {
+  constructor(writing: Writing, slots: Uint8Array, slot: number, filled: number, onFilled: (length: number) => void) {
+    this.#writing = writing
     this.#slots = slots
     this.#slot = slot
     this.#filled = filled
     this.#free = Array.from({ length: SLOTS }, (_, n) => n).filter(n => n !== slot)
-    this.#write = write
     this.#onFilled = onFilled
   }
 
@@ -167,11 +175,13 @@ class SlotRoom implements Room {
   took(length: number): void {
     this.#filled += length
     this.#onFilled(length)
-    if (this.#filled < SLOT || this.#slot === undefined) return
+    if (this.#slot === undefined) return
+    this.#writing.hashTo(this.#slot, this.#filled)
+    if (this.#filled < SLOT) return
     const slot = this.#slot
     this.#slot = undefined
     this.#filled = 0
-    this.#write(slot, SLOT).then(() => this.#free.push(slot), (error: unknown) => (this.#failure ??= { error })).finally(() => this.#wake?.())
+    this.#writing.write(slot, SLOT).then(() => this.#free.push(slot), (error: unknown) => (this.#failure ??= { error })).finally(() => this.#wake?.())
   }
 
   async free(): Promise<void> {
