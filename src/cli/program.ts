@@ -2,24 +2,7 @@
 import yargs, { type CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
-import { copy } from './copy.js'
-import { inspect } from './inspect.js'
-import { find, save } from './find.js'
-import { layer } from './layer.js'
-import { load } from './load.js'
-import { login } from './login.js'
-import { logout } from './logout.js'
-import { pack } from './pack.js'
-import { pull } from './pull.js'
-import { push } from './push.js'
-import { repositories } from './repositories.js'
-import { schema } from './schema.js'
-import { search } from './search.js'
 import { type GlobalOptions, globalOptions } from './session.js'
-import { serve } from './serve.js'
-import { tags } from './tags.js'
-import { source } from './source.js'
-import { verify } from './verify.js'
 
 const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 5 not let in, 6 not reached, 7 no space,
 8 engine refused or load not proved, 129, 130 and 143 interrupted.`
@@ -30,30 +13,43 @@ const wim: CommandModule<GlobalOptions, GlobalOptions> = {
   handler: () => undefined, // main() has a parser of its own for it
 }
 
+/** In the order in which they are shown. Each is loaded when it is named, for loading all of them takes longer than most of them do. */
+const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
+  pack: async () => (await import('./pack.js')).pack,
+  verify: async () => (await import('./verify.js')).verify,
+  load: async () => (await import('./load.js')).load,
+  copy: async () => (await import('./copy.js')).copy,
+  serve: async () => (await import('./serve.js')).serve,
+  login: async () => (await import('./login.js')).login,
+  logout: async () => (await import('./logout.js')).logout,
+  inspect: async () => (await import('./inspect.js')).inspect,
+  tags: async () => (await import('./tags.js')).tags,
+  repositories: async () => (await import('./repositories.js')).repositories,
+  schema: async () => (await import('./schema.js')).schema,
+  search: async () => (await import('./search.js')).search,
+  pull: async () => (await import('./pull.js')).pull,
+  push: async () => (await import('./push.js')).push,
+  find: async () => (await import('./find.js')).find,
+  save: async () => (await import('./find.js')).save,
+  source: async () => (await import('./source.js')).source,
+  layer: async () => (await import('./layer.js')).layer,
+  wim: async () => wim,
+}
+
+/** The command that `argv` names, or all where it is not clear that it names one. */
+async function commandsFor(argv: readonly string[]): Promise<readonly CommandModule[]> {
+  const named = argv.find((word, n) => !word.startsWith('-') && argv[n - 1] !== '--progress') ?? ''
+  const loads = Object.hasOwn(COMMANDS, named) ? [COMMANDS[named]] : Object.values(COMMANDS)
+  return (await Promise.all(loads.map(async load => await load?.()))) as CommandModule[] // what each of its files exports
+}
+
 /** Parses `argv` (without node and script) and runs the command it names. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
+  const modules = await commandsFor(argv)
   const parser = globalOptions(yargs(argv.map(word => (word === '-' ? LONE_DASH : word))))
     .scriptName('stowage')
     .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
-    .command(pack)
-    .command(verify)
-    .command(load)
-    .command(copy)
-    .command(serve)
-    .command(login)
-    .command(logout)
-    .command(inspect)
-    .command(tags)
-    .command(repositories)
-    .command(schema)
-    .command(search)
-    .command(pull)
-    .command(push)
-    .command(find)
-    .command(save)
-    .command(source)
-    .command(layer)
-    .command(wim)
+    .command([...modules])
     .middleware(restoreDashes)
     .demandCommand(1, 'Name a command.')
     .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image of the engine')
@@ -88,7 +84,7 @@ function restoreDashes(values: Record<string, unknown>): void {
 }
 
 function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => ['pack', 'verify', 'load', 'copy', 'serve', 'login', 'logout', 'layer', 'tags', 'repositories', 'inspect', 'schema', 'search', 'pull', 'push'].includes(word))
+  const command = argv.find(word => word !== 'wim' && Object.hasOwn(COMMANDS, word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
     hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
   })

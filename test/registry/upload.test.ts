@@ -114,7 +114,8 @@ t.test('what a registry still allows is told before it is nothing, and in the er
   t.equal(formatRateLimit({ limit: 100, remaining: 7, window: 21600 }), '7 of 100 pulls in 6 hours are left')
   t.same([7, 50].map(remaining => isLow({ limit: 100, remaining, window: undefined })), [true, false])
   let left = 35
-  const listener: RequestListener = (_request, response) => {
+  const listener: RequestListener = (request, response) => {
+    if (request.url === '/v2/') return void response.end('{}')
     left -= 30
     response.setHeader('ratelimit-limit', '60;w=3600').setHeader('ratelimit-remaining', `${Math.max(left, 0)};w=3600`)
     if (left < 0) response.writeHead(429, { 'retry-after': '3600' }).end('{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}')
