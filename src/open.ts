@@ -1,27 +1,20 @@
-/** From the name of a place to the open place. */
+/** From the name of a place to the open place. What only some places need is loaded when one of them is named: the rest waits for it. */
 import type { BlobStage } from './blob/blob-store.js'
 import type { BlobDirectory } from './blob/directory.js'
 import { openBundleReader } from './bundle/reader.js'
-import { openDockerArchiveDestination } from './destination/docker-archive.js'
-import { openEngineDestination } from './destination/engine.js'
 import type { ImageDestination } from './destination/image-destination.js'
 import { openLayoutDestination } from './destination/layout.js'
-import { openOciArchiveDestination } from './destination/oci-archive.js'
 import { openRegistryDestination } from './destination/registry.js'
-import { openWimDestination, type WimDestinationOptions } from './destination/wim.js'
+import type { WimDestinationOptions } from './destination/wim.js'
 import { StowageError } from './errors.js'
 import type { Reference } from './oci/reference.js'
 import type { WaitOptions } from './progress.js'
 import type { Registries } from './registry/registries.js'
-import { isSkopeoDirectory, openDirectorySource } from './source/directory.js'
-import { openDockerArchiveSource } from './source/docker-archive.js'
-import { openEngineSource } from './source/engine.js'
 import type { ImageSource } from './source/image-source.js'
 import { openLayoutSource } from './source/layout.js'
 import { formatLocation, type Location } from './source/location.js'
-import { openOciArchiveSource } from './source/oci-archive.js'
 import { openRegistrySource } from './source/registry.js'
-import { openWimSource, type WimLayerOptions } from './source/wim.js'
+import type { WimLayerOptions } from './source/wim.js'
 
 export interface OpenSourceOptions extends WaitOptions {
   /** Where a layer that is made here goes. */
@@ -57,25 +50,25 @@ export async function openSource(location: Location, options: OpenSourceOptions)
           hint: 'Write docker-daemon:NAME[:TAG].',
         })
       }
-      return await openEngineSource(location.name, { host, spool: await spool(), signal })
+      return await (await import('./source/engine.js')).openEngineSource(location.name, { host, spool: await spool(), signal })
     case 'oci-archive':
-      return await openOciArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
+      return await (await import('./source/oci-archive.js')).openOciArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
     case 'docker-archive':
-      return await openDockerArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
+      return await (await import('./source/docker-archive.js')).openDockerArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
     case 'dir': {
       const { compression, threads, skipUnsupported, onSkipped } = layer ?? {}
-      return await openDirectorySource(location.path, {
+      return await (await import('./source/directory.js')).openDirectorySource(location.path, {
         compression, threads, skipUnsupported, onSkipped, name, platforms, stage, signal, onProgress,
       })
     }
     case 'wim':
-      return await openWimSource(location.file, { ...layer, image: location.image, name, stage, signal, onProgress })
+      return await (await import('./source/wim.js')).openWimSource(location.file, { ...layer, image: location.image, name, stage, signal, onProgress })
   }
 }
 
 /** Whether the layer of an image of `location` is made when it is opened, so that its size is not known before. */
 export async function makesLayer(location: Location): Promise<boolean> {
-  if (location.type === 'dir') return !(await isSkopeoDirectory(location.path))
+  if (location.type === 'dir') return !(await (await import('./source/directory.js')).isSkopeoDirectory(location.path))
   return location.type === 'wim'
 }
 
@@ -90,11 +83,11 @@ export interface OpenDestinationOptions extends WaitOptions {
 /** Opens `location` to write images to: an engine, a layout, a new archive or a new WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
 export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
   if (location.type === 'docker') return openRegistryDestination({ registries: options.registries })
-  if (location.type === 'docker-daemon' && location.name === undefined) return await openEngineDestination(options)
+  if (location.type === 'docker-daemon' && location.name === undefined) return await (await import('./destination/engine.js')).openEngineDestination(options)
   if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
-  if (location.type === 'oci-archive') return await openOciArchiveDestination(location.file, { ref: location.ref })
-  if (location.type === 'docker-archive') return await openDockerArchiveDestination(location.file, { ref: location.ref })
-  if (location.type === 'wim') return await openWimDestination(location.file, { ...options.wim, imageName: location.image })
+  if (location.type === 'oci-archive') return await (await import('./destination/oci-archive.js')).openOciArchiveDestination(location.file, { ref: location.ref })
+  if (location.type === 'docker-archive') return await (await import('./destination/docker-archive.js')).openDockerArchiveDestination(location.file, { ref: location.ref })
+  if (location.type === 'wim') return await (await import('./destination/wim.js')).openWimDestination(location.file, { ...options.wim, imageName: location.image })
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
     hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, oci-archive:FILE or docker-archive:FILE for a new archive, wim:FILE for a new WIM; name no image.',
   })

@@ -1,7 +1,7 @@
 /** The part of `stowage pack` that takes an images file: its options, what it packs, and what it would pack. */
 import type { Argv } from 'yargs'
 import { StowageError } from '../errors.js'
-import { type ImagesFilePlan, packImagesFile, type PackImagesFileOptions, planImagesFile } from '../images-file/pack-images-file.js'
+import type { ImagesFilePlan, PackImagesFileOptions } from '../images-file/pack-images-file.js'
 import type { PackResult } from '../pack.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { count, formatSize, printable, table } from './render.js'
@@ -39,12 +39,14 @@ export async function packByFile(
   }
   if (file !== undefined && tag !== undefined) throw new StowageError('INVALID_ARGUMENT', '--tag names one image: with --file, write "name" in the list')
   if (file !== undefined && dryRun) {
+    const { planImagesFile } = await import('../images-file/pack-images-file.js')
     const plan = await planImagesFile(file, { ...options, lock, locked })
     report({ schema: 'stowage.pack-plan/v1', ...plan }, text(plan))
     return 'planned'
   }
   if (file === undefined || output === undefined) return undefined
   if (output.startsWith('wim:')) throw new StowageError('INVALID_ARGUMENT', 'a WIM is made of one image, not of a list: name the image instead of --file')
+  const { packImagesFile } = await import('../images-file/pack-images-file.js') // YAML and all that: only for those who have a list
   const result = await packImagesFile(file, output, { ...options, lock, locked })
   note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)
   return result
