@@ -118,7 +118,8 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
       host, registries, layer: making, name, platforms: options.platforms, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
     })
     const [image, ...others] = await source.images({ signal })
-    if (!image || others.length > 0) {
+    if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${from} holds no image`)
+    if (others.length > 0) {
       throw new StowageError('INVALID_ARGUMENT', `${from} holds ${others.length + 1} images, and one is copied at a time`, {
         hint: `Name one: ${origin.type}:PATH:REF.`,
       })

@@ -176,6 +176,9 @@ function chooseImages(
   selectors: readonly Partial<Platform>[],
   names: readonly string[],
 ): readonly BundleImage[] {
+  if (images.length === 0) {
+    throw new StowageError('IMAGE_NOT_FOUND', `${path} holds no image`, { hint: 'It carries files alone, below files/: copy them from there, or with tar -xf where the bundle is a tar.' })
+  }
   const entries = images.flatMap(image => {
     const references = image.names.map(parseReference)
     return (references.length > 0 ? references : [undefined]).map(name => ({ root: image.root, name }))

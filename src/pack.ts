@@ -111,7 +111,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
       hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
     })
   }
-  if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
+  if (images.length === 0 && (options.files ?? []).length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
   if (names && names.length > 0 && images.length > 1) {
     throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
       hint: 'Pack them one by one, or leave out --tag.',

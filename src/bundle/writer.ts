@@ -174,7 +174,7 @@ class Writer implements BundleWriter {
     await this.#begin()
     this.#signal?.throwIfAborted()
     const images = [...this.#images.values()]
-    if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image')
+    if (images.length === 0 && this.#carried.size === 0) throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
     const documents = new Map<string, Uint8Array>([
       [LAYOUT_FILE, LAYOUT_BYTES],
       [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images))],

@@ -59,5 +59,5 @@ function text({ images, files }: ImagesFilePlan): string {
   const carried = files.map(({ path, size, digest }) => [path, '-', formatSize(size), shortDigest(digest)])
   const sizes = [...images.map(({ size }) => size ?? 0), ...files.map(({ size }) => size)]
   const total = formatSize(sizes.reduce((sum, size) => sum + size, 0))
-  return printable(`${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...carried])}Would pack ${count(images.length, 'image')} and ${count(files.length, 'file')}, at most ${total}${images.some(({ size }) => size === undefined) ? ' and what is made of WIMs' : ''}\n`)
+  return printable(`${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...carried])}Would pack ${count(images.length, 'image')} and ${count(files.length, 'file')}, at most ${total}${images.some(({ size }) => size === undefined) ? ' and what is made while packing' : ''}\n`)
 }

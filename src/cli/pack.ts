@@ -93,10 +93,14 @@ function document({ path, form, size, manifest, unchanged, skipped, warnings }: 
   return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, unchanged, images: manifest.images, skipped, warnings }
 }
 
-function text({ path, form, size, manifest: { images }, unchanged, skipped }: PackResult): string {
+function text({ path, form, size, manifest: { images, files }, unchanged, skipped }: PackResult): string {
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
-  const done = unchanged ? `Nothing is new: ${path} holds ${count(images.length, 'image')} already` : `Packed ${count(images.length, 'image')} into ${path}`
-  return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})\n`
+  const carried = files.filter(file => file.path.startsWith('files/')).length
+  const found = [images.length > 0 || carried === 0 ? count(images.length, 'image') : undefined, carried > 0 ? count(carried, 'file') : undefined]
+  const what = found.filter(Boolean).join(' and ')
+  const done = unchanged ? `Nothing is new: ${path} holds ${what} already` : `Packed ${what} into ${path}`
+  return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
+`
 }
 
 /** The images of a bundle, a row each. */
@@ -105,5 +109,5 @@ export function imageTable(images: readonly BundleImage[]): string {
     const shown = platforms.map(({ platform }) => formatPlatform(platform)).join(', ') || '-'
     return [[familiarNames(names), shown, formatSize(size), shortDigest(root.digest)]]
   })
-  return table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], rows)
+  return rows.length === 0 ? '' : table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], rows)
 }

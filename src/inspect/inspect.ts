@@ -6,6 +6,7 @@ import { formatLocation, type Location, parseLocation } from '../source/location
 import { inspectEngineImage } from './engine.js'
 import { type InspectedImage, type ReadInspection, readInspection } from './inspection.js'
 import { readSource } from './read-source.js'
+import { inspectTree } from './tree.js'
 import { inspectWim } from './wim.js'
 
 export interface InspectOptions extends WaitOptions {
@@ -34,6 +35,8 @@ export async function inspect(location: string, options: InspectOptions = {}): P
   try {
     if (place.type === 'docker-daemon') return { location: formatLocation(place), images: [await inspectEngineImage(place.name, selectors, options)] }
     if (place.type === 'wim') return { location: formatLocation(place), images: await inspectWim(place.file, place.image, selectors) }
+    const tree = place.type === 'dir' ? await inspectTree(place.path, options.platforms ?? []) : undefined
+    if (tree) return { location: formatLocation(place), images: [tree] }
     const found = await readAll(place, options)
     return { location: formatLocation(place), images: found.map(({ image }) => image) }
   } catch (error) {

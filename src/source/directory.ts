@@ -52,21 +52,41 @@ export async function isSkopeoDirectory(path: string): Promise<boolean> {
  */
 export async function openDirectorySource(path: string, options: DirectorySourceOptions): Promise<ImageSource> {
   try {
-    if (!(await stat(path)).isDirectory()) {
-      throw new StowageError('INVALID_ARGUMENT', `${path} is no directory`, {
-        hint: `A file is named docker-archive:${path} or oci-archive:${path}.`,
-      })
-    }
-    if (await isSkopeoDirectory(path)) return await openSkopeoDirectory(path, options)
-    for (const [mark, transport] of [['bundle.json', 'bundle'], [LAYOUT_FILE, 'oci']] as const) {
-      if (!(await isThere(join(path, mark)))) continue
-      throw new StowageError('INVALID_ARGUMENT', `${path} holds ${mark}: it is an image, or several, and no tree to make one of`, {
-        hint: `Name it ${transport}:${path}.`,
-      })
-    }
+    if (await holdsTree(path)) return openTree(path, options)
+    return await openSkopeoDirectory(path, options)
   } catch (error) {
     throw abortError(fileError(error, path), options.signal)
   }
+}
+
+/** What the image of a tree will be called and run on, without making it; undefined for what skopeo wrote. Throws as opening it does. */
+export async function describeTree(
+  path: string, { name, platforms = [] }: Pick<DirectorySourceOptions, 'name' | 'platforms'> = {},
+): Promise<{ readonly name: Reference | undefined; readonly platform: Platform } | undefined> {
+  try {
+    return (await holdsTree(path)) ? { name: name ?? nameOf(path), platform: platformFor(path, platforms) } : undefined
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+async function holdsTree(path: string): Promise<boolean> {
+  if (!(await stat(path)).isDirectory()) {
+    throw new StowageError('INVALID_ARGUMENT', `${path} is no directory`, {
+      hint: `A file is named docker-archive:${path} or oci-archive:${path}.`,
+    })
+  }
+  if (await isSkopeoDirectory(path)) return false
+  for (const [mark, transport] of [['bundle.json', 'bundle'], [LAYOUT_FILE, 'oci']] as const) {
+    if (!(await isThere(join(path, mark)))) continue
+    throw new StowageError('INVALID_ARGUMENT', `${path} holds ${mark}: it is an image, or several, and no tree to make one of`, {
+      hint: `Name it ${transport}:${path}.`,
+    })
+  }
+  return true
+}
+
+function openTree(path: string, options: DirectorySourceOptions): ImageSource {
   const made = new MadeImage(path)
   let image: Promise<SourceImage> | undefined
   return {
@@ -79,7 +99,7 @@ export async function openDirectorySource(path: string, options: DirectorySource
 
 async function makeImage(path: string, made: MadeImage, { name, platforms = [], stage, onSkipped, ...options }: DirectorySourceOptions): Promise<SourceImage> {
   const { epoch = sourceDateEpoch() } = options
-  const reference = name ?? nameOf(path)
+  const reference = name ?? nameOf(path) ?? nameless(path)
   const platform = platformFor(path, platforms)
   const layer = await stage.create(async target => {
     await refuseInside(path, target.path)
@@ -112,10 +132,13 @@ async function refuseInside(path: string, target: string): Promise<void> {
   })
 }
 
-/** `My App` as `my-app:latest`. */
-function nameOf(path: string): Reference {
+/** `My App` as `my-app:latest`; undefined where nothing of it can stand in a name. */
+function nameOf(path: string): Reference | undefined {
   const name = basename(resolve(path)).toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
-  if (name !== '' && isReference(name)) return { ...parseReference(name), tag: 'latest' }
+  return name !== '' && isReference(name) ? { ...parseReference(name), tag: 'latest' } : undefined
+}
+
+function nameless(path: string): never {
   throw new StowageError('INVALID_REFERENCE', `no image name can be made of the directory ${path}`, { hint: 'Name it with --tag.' })
 }
 

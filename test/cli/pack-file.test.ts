@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { join } from 'node:path'
 import t from 'tap'
 import { stowage } from '../support/command.js'
+import { dockerArchive } from '../support/archives.js'
 import { readTree } from '../support/bundles.js'
 import { layeredImage, multiPlatformImage, writeLayout } from '../support/images.js'
 import { pushWithSkopeo, startFaultyProxy, startRegistry } from '../support/registry.js'
@@ -186,6 +187,55 @@ t.test('pack -f - carries files and WIMs along, and locks them', async t => {
   const changed = await stowage(['pack', '-f', 'images.yaml', '-o', 'c', '--locked'], { cwd })
   t.equal(changed.code, 1)
   t.match(changed.stderr, /images\.yaml:4:16: docs\/read\.me is sha256:.* not what the lock says/)
+})
+
+t.test('pack -f - takes every transport, and its dry run and its lock too', async t => {
+  const cwd = t.testdir({ site: { tree: { hello: 'world' } } })
+  const image = await layeredImage(1, { size: 1000 })
+  await writeLayout(join(cwd, 'site', 'layout'), { 'shop:1': image })
+  writeFileSync(join(cwd, 'site', 'saved.tar'), await dockerArchive([{ image, tags: ['shop:1'] }]))
+  execFileSync('gzip', ['--keep', 'saved.tar'], { cwd: join(cwd, 'site') })
+  execFileSync('tar', ['-cf', '../oci.tar', '.'], { cwd: join(cwd, 'site', 'layout') })
+  execFileSync('skopeo', ['copy', '--quiet', 'oci:layout', 'dir:skopeo'], { cwd: join(cwd, 'site') })
+  const places = ['oci:layout', 'oci-archive:oci.tar', 'docker-archive:saved.tar', 'docker-archive:saved.tar.gz:shop:1', 'dir:skopeo', 'dir:tree']
+  writeFileSync(join(cwd, 'site', 'images.yaml'), JSON.stringify({ version: 1, images: places.map((place, n) => ({ image: place, name: `x${n}:1` })) }))
+  const dry = await stowage(['pack', '-f', 'site/images.yaml', '--dry-run', '--json'], { cwd })
+  t.equal(dry.code, 0, dry.stderr)
+  const plan = JSON.parse(dry.stdout) as { images: { names: string[]; digest?: string; platforms: string[] }[] }
+  t.equal(plan.images.length, places.length)
+  for (const [n, { names, digest, platforms }] of plan.images.entries()) {
+    t.same(names, [`docker.io/library/x${n}:1`])
+    t.equal(digest === undefined, places[n] === 'dir:tree', names[0])
+    t.equal(platforms.length, 1)
+  }
+  t.same(readdirSync(cwd), ['site'], 'a dry run leaves nothing')
+  for (const [output, words] of [['one', []], ['two', ['--locked']]] as const) {
+    const { code, stderr } = await stowage(['pack', '-f', 'site/images.yaml', '-o', output, ...words], { cwd })
+    t.equal(code, 0, stderr)
+  }
+  t.same(await readTree(join(cwd, 'two')), await readTree(join(cwd, 'one')))
+  t.same(namesOf(join(cwd, 'one')).sort(), places.map((_, n) => `docker.io/library/x${n}:1`))
+})
+
+t.test('pack -f - of files alone is a bundle too, whole to verify and sha256sum, and load says that it has no image', async t => {
+  const cwd = t.testdir({ 'notes.txt': 'hello' })
+  copyFileSync(WIM, join(cwd, 'Nano.wim'))
+  writeFileSync(join(cwd, 'images.yaml'), 'version: 1\nwims: [{file: Nano.wim, carry: only}]\nfiles: [notes.txt]\n')
+  for (const output of ['b', 'b.tar']) {
+    const { stdout, stderr, code } = await stowage(['pack', '-f', 'images.yaml', '-o', output], { cwd })
+    t.equal(code, 0, stderr)
+    t.match(stdout, /^Packed 2 files into b/)
+    t.equal((await stowage(['verify', output], { cwd })).code, 0)
+    const load = await stowage(['load', output, '--to', 'oci:store'], { cwd })
+    t.equal(load.code, 3)
+    t.match(load.stderr, /holds no image\nhint: It carries files alone/)
+    const copy = await stowage(['copy', `bundle:${output}`, 'oci:store'], { cwd })
+    t.equal(copy.code, 3)
+    t.match(copy.stderr, /holds no image/)
+  }
+  execFileSync('sha256sum', ['--quiet', '-c', 'SHA256SUMS'], { cwd: join(cwd, 'b') })
+  t.same((await readTree(join(cwd, 'b'))).get('files/notes.txt'), Buffer.from('hello'))
+  t.equal((await stowage(['pack', '-f', 'images.yaml', '-o', 'again', '--locked'], { cwd })).code, 0)
 })
 
 t.test('pack - options of a list go with one, and something must be named', async t => {
