@@ -34,7 +34,7 @@ export function parseReference(text: string): Reference {
   const remainder = hosted ? name.slice(slash + 1) : name
   const path = domain === 'docker.io' && !remainder.includes('/') ? `library/${remainder}` : remainder
 
-  if (!DOMAIN.test(domain) || !path.split('/').every(part => COMPONENT.test(part)) || domain.length + path.length > 254) {
+  if (!isRegistry(domain) || !path.split('/').every(part => COMPONENT.test(part)) || domain.length + path.length > 254) {
     const lower = text !== text.toLowerCase() ? ' Repository names are lower case.' : ''
     throw invalid(text, `Write name[:tag], for example shop:2.3 or registry.example/team/shop:2.3.${lower}`)
   }
@@ -70,6 +70,11 @@ export function nameToGive(text: string): Reference {
   const reference = withDefaultTag(parseReference(text))
   if (reference.digest === undefined) return reference
   throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, { hint: 'Write name:tag.' })
+}
+
+/** Whether `text` is `HOST[:PORT]`, as the domain of a reference: a host and a port that there can be. */
+export function isRegistry(text: string): boolean {
+  return DOMAIN.test(text) && URL.canParse(`https://${text}`) // it says how large a port is, and what an address in brackets may be
 }
 
 /** Whether `text` is a reference with a domain or a path, not a bare tag. */

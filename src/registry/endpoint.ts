@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
-import { fileError, systemCode } from '../errors.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
+import { isRegistry } from '../oci/reference.js'
 import { readIfThere } from './credentials.js'
 import { isLoopback } from './proxy.js'
 
@@ -39,9 +40,13 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/ca-bundle.pem', '/etc/ssl/cert.pem',
 ]
 
-/** How `domain` is reached. Throws PERMISSION_DENIED, IO_ERROR for certificates that cannot be read. */
+/** How `domain` is reached. Throws INVALID_ARGUMENT for what is no registry in `insecure`, PERMISSION_DENIED, IO_ERROR for certificates that cannot be read. */
 export async function findRegistry(domain: string, options: EndpointOptions = {}): Promise<RegistryEndpoint> {
   const { insecure = [], env = process.env } = options
+  for (const other of insecure) {
+    if (isRegistry(other)) continue
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(other)} is no registry to speak plain http with`, { hint: 'Write HOST or HOST:PORT.' })
+  }
   const host = domain === 'docker.io' ? HUB : domain
   const directories = certificateDirectories(host, env)
   const own = await ownCertificates(directories)

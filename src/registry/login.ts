@@ -1,5 +1,6 @@
 /** Logging in to a registry and out of it: credentials are tried before they are kept. Source: OCI distribution-spec, token flow. */
 import { StowageError } from '../errors.js'
+import { isRegistry } from '../oci/reference.js'
 import { drain, RegistryConnection } from './connection.js'
 import { type CredentialFileOptions, findCredentialHome, forgetCredential, keepCredential, type NewCredential } from './credential-file.js'
 import { type Credential, keyOf } from './credentials.js'
@@ -36,7 +37,6 @@ export interface LogoutResult {
 }
 
 const DOCKER_HUB = 'docker.io'
-const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?$/
 
 /**
  * Tries `username` and `password` with `server`, Docker Hub without one, and keeps them where docker (or `authFile`) has them kept.
@@ -98,7 +98,7 @@ async function tryCredential(
 function domainOf(server: string | undefined): string {
   if (server === undefined || server === '') return DOCKER_HUB
   const host = server.replace(/^https?:\/\//, '').replace(/\/+$/, '').replace(/\/v[12]$/, '')
-  if (!HOST.test(host)) {
+  if (!isRegistry(host)) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(server)} is no registry`, { hint: 'Write HOST or HOST:PORT, and no repository.' })
   }
   return host === 'index.docker.io' || host === 'registry-1.docker.io' ? DOCKER_HUB : host

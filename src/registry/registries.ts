@@ -18,6 +18,6 @@ export class Registries implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients.values()) await (await client)[Symbol.asyncDispose]()
+    for (const client of this.#clients.values()) await (await client.catch(() => undefined))?.[Symbol.asyncDispose]() // one that failed was told to whoever asked
   }
 }
