@@ -5,6 +5,7 @@ import { type ImageContent, readImage } from './blob/closure.js'
 import { wantedBlobs } from './blob/fill.js'
 import { withPlainLayers } from './blob/plain-layers.js'
 import { readPlatforms } from './blob/platforms.js'
+import { carriedPath } from './bundle/carried.js'
 import type { BundleManifest } from './bundle/manifest.js'
 import { type BundleWriter, isTarPath, openBundleWriter } from './bundle/writer.js'
 import { copyContent } from './copy.js'
@@ -119,6 +120,8 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
   }
   const requests = images.map(image => ({ names, ...(typeof image === 'string' ? { image } : image) }))
   for (const { image, names: given } of requests) [parseLocation(image), given?.map(nameToGive)]
+  const places: string[] = []
+  for (const { path } of options.files ?? []) places.push(carriedPath(path, places)) // told before images are copied, not after
   if (signal?.aborted) throw abortError(signal.reason, signal)
   const skipped: string[] = []
   const warnings: string[] = []
@@ -227,6 +230,7 @@ async function prepare(requests: readonly PackImage[], writer: BundleWriter, opt
     })
     opened.push(source)
     const images = await source.images({ signal })
+    if (images.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${request.image} holds no image`)
     if (names.length > 0 && images.length > 1) {
       throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
         hint: 'Name one image of the bundle: bundle:PATH:REF.',

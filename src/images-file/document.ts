@@ -86,7 +86,7 @@ export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined 
     const { line, col } = lines.linePos(offset ?? 0)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
-  for (const { pos, message } of [...document.errors, ...document.warnings]) faults.add(at(pos[0]), sentence(message))
+  for (const { pos, code, message } of [...document.errors, ...document.warnings]) faults.add(at(pos[0]), code === 'MULTIPLE_DOCS' ? 'expected one document but found another' : sentence(message))
   if (!faults.none) return undefined
   if (!document.contents) {
     faults.add(start, 'expected a map with "version" but found nothing')

@@ -5,11 +5,11 @@ import { isBundlePath } from '../bundle/manifest.js'
 import { fileError } from '../errors.js'
 import { checkedCompression, parseLayerCompression } from '../layer/compression.js'
 import { parsePlatformSelector } from '../oci/platform.js'
-import { formatReference, parseReference, type Reference } from '../oci/reference.js'
+import { formatReference, isRegistry, parseReference, type Reference } from '../oci/reference.js'
 import { tagChoice, type TagRule } from '../registry/tags.js'
 import { formatLocation, type Location, parseLocation } from '../source/location.js'
 import type { WimLayerOptions } from '../source/wim.js'
-import { Faults, FILE_LIMIT, parseYaml, type Position } from './document.js'
+import { Faults, FILE_LIMIT, parseYaml, type Position, type Value } from './document.js'
 import { Fields, textOf } from './fields.js'
 
 export interface ImagesFile {
@@ -87,7 +87,7 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
     referrers: defaults?.flag('referrers') ?? false,
   }
   const from = dirname(path)
-  const insecure = defaults?.list('insecure').flatMap(value => textOf(value, faults, 'a registry, HOST[:PORT]') ?? []) ?? []
+  const insecure = defaults?.list('insecure').flatMap(value => registryOf(value, faults) ?? []) ?? []
   const images = top.list('images').flatMap(value => readImage(
     Fields.of(value, faults, 'an image, or a map with "image"', ['image', 'tags', 'platforms', 'name', 'names', 'referrers'], 'image'), shared, from, faults) ?? [])
   const wims = top.list('wims').flatMap(value => readWim(
@@ -178,6 +178,13 @@ function readNames(fields: Fields, faults: Faults): readonly NameEntry[] {
     if (name?.digest !== undefined) faults.add(value.at, `${text} has a digest, which no image can be given`)
     return name ? [{ at: value.at, name }] : []
   })
+}
+
+function registryOf(value: Value, faults: Faults): string | undefined {
+  const text = textOf(value, faults, 'a registry, HOST[:PORT]')
+  if (text === undefined || isRegistry(text)) return text
+  faults.add(value.at, `expected a registry, HOST[:PORT], but found ${text}`)
+  return undefined
 }
 
 /** Empty for `all`. */

@@ -7,6 +7,7 @@ import { writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { type Digest, parseDigest } from '../oci/digest.js'
 import { array, optionalArray, optionalString, parseJson, record, shown, size, string } from '../oci/json.js'
+import { isReference } from '../oci/reference.js'
 import type { Faults } from './document.js'
 import type { ImagesFile } from './images-file.js'
 
@@ -117,7 +118,9 @@ export function lockedEntries(file: ImagesFile, lock: Lock, path: string): Reado
       const locked = held.get(key)
       used.add(key)
       if (locked) found.set(entry, locked)
-      else faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} does not have this entry: ${key}`)
+      const makesImages = kind === 'images' || (kind === 'wims' && entry.request['carry'] !== 'only')
+      if (locked && makesImages && locked.images.length === 0) faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} has no image for this entry: ${key}`)
+      if (!locked) faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} does not have this entry: ${key}`)
     }
     for (const key of held.keys()) if (!used.has(key)) faults.push(`${path} has an entry that ${file.path} does not: ${key}`)
   }
@@ -153,15 +156,18 @@ function parseEntry(value: unknown, where: string): LockedEntry {
 
 function parseImage(value: unknown, where: string): LockedImage {
   const object = record(value, where)
-  const texts = (key: string) => array(object, key, where).map((item, n) => string({ item }, 'item', `${where}.${key}[${n}]`))
+  const texts = (key: string, expected: string, is: (text: string) => boolean) => array(object, key, where).map((item, n) => {
+    if (typeof item === 'string' && is(item)) return item
+    throw new StowageError('INVALID_MANIFEST', `${where}.${key}[${n}]: expected ${expected} but found ${shown(item)}`)
+  })
   const [tag, id] = [optionalString(object, 'tag', where), optionalString(object, 'id', where)]
   return {
     location: string(object, 'location', where),
     ...(tag === undefined ? {} : { tag }),
-    names: texts('names'),
+    names: texts('names', 'a name of an image', isReference),
     digest: parseDigest(object['digest'], `${where}.digest`),
     mediaType: string(object, 'mediaType', where),
-    platforms: texts('platforms'),
+    platforms: texts('platforms', 'a platform', text => text !== ''),
     size: size(object, 'size', where),
     ...(id === undefined ? {} : { id }),
   }

@@ -112,6 +112,12 @@ async function rootsOf(place: Location, options: PackImagesFileOptions): Promise
   }
 }
 
+const WRITE_ANEW = 'Put back what was locked, or pack without --locked, which writes the lock anew.'
+
+function placeOf({ path }: ImagesFile, { at }: ImagesFile['images'][number] | WimEntry): string {
+  return `${path}:${at.line}:${at.column}`
+}
+
 /** What the lock says, as far as it is still there. */
 async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, LockedEntry>, lockPath: string, options: PackImagesFileOptions): Promise<ResolvedImages> {
   const faults = new Faults(file.path)
@@ -133,11 +139,15 @@ async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, Locke
         if (!there) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
         return [{ ...same, location: formatLocation(place) }]
       }
-      const reference = parseReference(image.location.replace(/^docker:\/\//, ''))
+      const { domain, path } = parseReference(location.name)
+      const repository = `docker://${formatReference({ domain, path })}`
+      if (image.location !== repository && ![':', '@'].some(mark => image.location.startsWith(`${repository}${mark}`))) {
+        throw new StowageError('LOCK_MISMATCH', `${placeOf(file, entry)}: ${lockPath} has ${image.location} for it, and that is another repository`, { hint: WRITE_ANEW })
+      }
       const own = new Faults(file.path)
-      const found = await registries.find({ domain: reference.domain, path: reference.path, digest: image.digest }, entry, entry.at, own)
-      if (!found) faults.add(entry.at, `${formatReference(reference)} was ${image.digest}${gone}`, { missing: true })
-      return found ? [{ ...same, location: `docker://${formatReference({ ...reference, digest: image.digest })}` }] : []
+      const found = await registries.find({ domain, path, digest: image.digest }, entry, entry.at, own)
+      if (!found) faults.add(entry.at, `${image.location.slice('docker://'.length)} was ${image.digest}${gone}`, { missing: true })
+      return found ? [{ ...same, location: `${repository}@${image.digest}` }] : []
     }, { concurrency: 6 })).flat()
   }, { concurrency: 6 })
   const { images: wims, files } = await resolveFiles(file, faults, options)
@@ -149,7 +159,7 @@ async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, Locke
     faults.throwIfAny()
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
-    throw new StowageError('LOCK_MISMATCH', error.message, { hint: 'Put back what was locked, or pack without --locked, which writes the lock anew.' })
+    throw new StowageError('LOCK_MISMATCH', error.message, { hint: WRITE_ANEW })
   }
   return { images: all, files }
 }
@@ -187,7 +197,7 @@ async function expectPacked(
   for (const entry of [...file.images, ...file.wims]) {
     const found = new Set(packed.get(entry)?.images.map(({ digest }) => digest))
     for (const { location, digest } of locked.get(entry)?.images ?? []) {
-      if (!found.has(digest)) faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${location} is ${digest} in ${lockPath}, and was packed as ${[...found].join(', ')}`)
+      if (!found.has(digest)) faults.push(`${placeOf(file, entry)}: ${location} is ${digest} in ${lockPath}, and was packed as ${[...found].join(', ')}`)
     }
   }
   if (faults.length === 0) return

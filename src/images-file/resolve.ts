@@ -63,7 +63,7 @@ const FAULTS = new Set(['IMAGE_NOT_FOUND', 'INVALID_ARGUMENT', 'FILE_NOT_FOUND']
 export async function resolveImages(file: ImagesFile, options: ResolveOptions = {}): Promise<ResolvedImages> {
   const faults = new Faults(file.path)
   await using registries = new AskedRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
-  const found = await pMap(file.images, async entry => await placed(faults, entry.at, async () => await resolveEntry(entry, registries, faults, options)) ?? [], { concurrency: AT_ONCE })
+  const found = await pMap(file.images, async entry => await resolveEntry(entry, registries, faults, options), { concurrency: AT_ONCE })
   const { images, files } = await resolveFiles(file, faults, options)
   const all = [...found.flat(), ...images]
   expectDistinct(all, files, faults)
@@ -96,23 +96,24 @@ export async function resolveFiles(file: ImagesFile, faults: Faults, options: Re
 }
 
 async function resolveEntry(entry: ImageEntry, registries: AskedRegistries, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
+  const { location, at: place } = entry
+  if (location.type !== 'docker') return await placed(faults, place, async () => await resolvePlace(entry, faults, options)) ?? []
+  const reference = parseReference(location.name)
+  const wanted = await placed(faults, place, async () => await chosenTags(entry, reference, registries, faults)) ?? []
+  const found = await pMap(wanted, async ({ reference: each, at }) => await placed(faults, at, async () => await registries.find(each, entry, at, faults)), { concurrency: AT_ONCE })
+  return found.flatMap(image => image ?? [])
+}
+
+/** Images of a layout or a bundle, by digest; of an engine, by ID; elsewhere what digest they have now, and nothing of what is made while packing. */
+async function resolvePlace(entry: ImageEntry, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
   const { location } = entry
   if (location.type === 'docker-daemon') {
     const { id } = await inspectEngineImage(location.name, [], options)
     return [{ entry, location: formatLocation(location), written: formatLocation(location), ...given(entry.names, undefined), ...(id === undefined ? {} : { id }) }]
   }
-  if (location.type !== 'docker') return await resolvePlace(entry, faults, options)
-  const reference = parseReference(location.name)
-  const wanted = await chosenTags(entry, reference, registries, faults)
-  const found = await pMap(wanted, async ({ reference: each, at }) => await placed(faults, at, async () => await registries.find(each, entry, at, faults)), { concurrency: AT_ONCE })
-  return found.flatMap(image => image ?? [])
-}
-
-/** Images of a layout or a bundle, by digest; elsewhere what digest they have now, and nothing of what is made while packing. */
-async function resolvePlace(entry: ImageEntry, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
-  const { location } = entry
   const own = { entry, location: formatLocation(location), written: String(entry.request['image']), ...given(entry.names, undefined) }
   const images = isMade(location) ? [] : await readSource(location, options, async source => await source.images(options))
+  if (images.length === 0 && !isMade(location)) faults.add(entry.at, `${own.written} holds no image`, { missing: true })
   if (images.length > 1 && entry.names.length > 0) faults.add(entry.at, `a name was given for ${images.length} images. Name one of them: ${own.written}:REF`)
   if (isMade(location) || (images.length > 1 && !hasRef(location))) return [own]
   return images.map(({ root, names }) => ({

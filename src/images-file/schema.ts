@@ -22,7 +22,7 @@ export const imagesFileSchema = {
     version: { const: 1, description: 'Of this form' },
     defaults: object({
       platforms,
-      insecure: list(text('HOST[:PORT]'), 'Registries to speak plain http with'),
+      insecure: list({ ...text('HOST[:PORT]'), pattern: '^(\\[[0-9a-fA-F:]+\\]|[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$' }, 'Registries to speak plain http with'),
       referrers,
     }, [], 'What holds for every image that does not say it'),
     images: list({

@@ -205,7 +205,7 @@ t.test('pack -f - takes every transport, and its dry run and its lock too', asyn
   t.equal(plan.images.length, places.length)
   for (const [n, { names, digest, platforms }] of plan.images.entries()) {
     t.same(names, [`docker.io/library/x${n}:1`])
-    t.equal(digest === undefined, places[n] === 'dir:tree', names[0])
+    t.equal(digest === undefined, places[n] === 'dir:tree', String(n))
     t.equal(platforms.length, 1)
   }
   t.same(readdirSync(cwd), ['site'], 'a dry run leaves nothing')
@@ -215,6 +215,49 @@ t.test('pack -f - takes every transport, and its dry run and its lock too', asyn
   }
   t.same(await readTree(join(cwd, 'two')), await readTree(join(cwd, 'one')))
   t.same(namesOf(join(cwd, 'one')).sort(), places.map((_, n) => `docker.io/library/x${n}:1`))
+})
+
+t.test('pack -f --locked - refuses a lock that says less, or speaks of another repository, and names what is no lock', async t => {
+  const cwd = t.testdir()
+  const registry = await startRegistry(t)
+  await pushWithSkopeo(t, registry, 'team/shop:1.0', await layeredImage(1, { size: 100 }))
+  await pushWithSkopeo(t, registry, 'other/shop:1.0', await layeredImage(1, { size: 100 }))
+  writeFileSync(join(cwd, 'images.yaml'), `version: 1\nimages:\n  - ${registry.domain}/team/shop:1.0\nwims: [${WIM}]\n`)
+  t.equal((await stowage(['pack', '-f', 'images.yaml', '-o', 'b'], { cwd })).code, 0)
+  const lock = readFileSync(join(cwd, 'images.lock'), 'utf8')
+  const edits: readonly (readonly [string, (lock: any) => void, number, RegExp])[] = [
+    ['no image', lock => (lock.images[0].images = []), 1, /images\.yaml:3:5: images\.lock has no image for this entry/],
+    ['no image of a WIM', lock => delete lock.wims[0].images, 1, /images\.yaml:4:8: images\.lock has no image for this entry/],
+    ['another repository', lock => (lock.images[0].images[0].location = `docker://${registry.domain}/other/shop:1.0`), 1, /images\.yaml:3:5: images\.lock has docker:\/\/.*other\/shop:1\.0 for it, and that is another repository/],
+    ['another tag in a longer name', lock => (lock.images[0].images[0].location += '/more'), 0, /as locked/],
+    ['a name that is none', lock => (lock.images[0].images[0].names = ['a b']), 4, /images\.lock\.images\[0\]\.images\[0\]\.names\[0\]: expected a name of an image but found "a b"/],
+    ['a name that is a number', lock => (lock.images[0].images[0].names = [1]), 4, /names\[0\]: expected a name of an image but found 1/],
+  ]
+  for (const [n, [what, edit, code, said]] of edits.entries()) {
+    const edited = JSON.parse(lock) as unknown
+    edit(edited)
+    writeFileSync(join(cwd, 'images.lock'), JSON.stringify(edited))
+    const found = await stowage(['pack', '-f', 'images.yaml', '--locked', '-o', `c${n}`], { cwd })
+    t.equal(found.code, code, what)
+    t.match(found.stderr, said, what)
+    t.equal(existsSync(join(cwd, `c${n}`)), code === 0, what)
+  }
+})
+
+t.test('pack -f - says a place once, and a path that no bundle can have before anything is copied', async t => {
+  const cwd = t.testdir({ 'notes.txt': 'hello' })
+  const registry = await startRegistry(t)
+  await pushWithSkopeo(t, registry, 'team/shop:1.0', await layeredImage(1, { size: 100 }))
+  const proxy = await startFaultyProxy(t, registry, () => undefined)
+  const gone = await startFaultyProxy(t, registry, (_request, response) => (response.writeHead(401).end(), 'answered'))
+  writeFileSync(join(cwd, 'images.yaml'), `version: 1\nimages:\n  - ${gone.domain}/team/shop:1.0\n`)
+  t.match((await stowage(['pack', '-f', 'images.yaml', '-o', 'b'], { cwd })).stderr, /^stowage: images\.yaml:3:5: (?!images)/)
+  writeFileSync(join(cwd, 'images.yaml'), `version: 1\nimages: ["${proxy.domain}/team/shop:1.0"]\nfiles: [{from: notes.txt, to: aux}]\n`)
+  const { code, stderr } = await stowage(['pack', '-f', 'images.yaml', '-o', 'b'], { cwd })
+  t.equal(code, 2)
+  t.match(stderr, /"aux" is no path to carry a file under/)
+  t.notOk(proxy.requests.some(({ line }) => line.includes('/blobs/')), 'nothing was fetched')
+  t.same(readdirSync(cwd).sort(), ['images.yaml', 'notes.txt'])
 })
 
 t.test('pack -f - of files alone is a bundle too, whole to verify and sha256sum, and load says that it has no image', async t => {
