@@ -15,15 +15,13 @@ interface Options extends GlobalOptions, ImageOptions, LayerOptions {
 }
 
 export const copy: CommandModule<GlobalOptions, Options> = {
-  command: 'copy <source> <destination>',
-  describe: 'Copy an image from one place to another, byte for byte',
   builder: yargs =>
     imageOptions(layerOptions(yargs))
       .positional('source', {
         type: 'string', demandOption: true, describe: 'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:PATH, wim:FILE[#IMAGE] or bundle:PATH[:REF]',
       })
       .positional('destination', {
-        type: 'string', demandOption: true, describe: 'docker://NAME[:TAG], docker-daemon:[NAME[:TAG]], oci:DIR, oci: for the default store, or a new file: oci-archive:FILE[:REF], docker-archive:FILE[:NAME:TAG], wim:FILE[#NAME]',
+        type: 'string', demandOption: true, describe: 'docker://NAME[:TAG], docker-daemon:[NAME[:TAG]], oci:DIR, oci: for the default store, or a new file: oci-archive:FILE[:REF], docker-archive:FILE[:NAME:TAG], bundle:PATH, wim:FILE[#NAME]',
       })
       .option('tag', { alias: 't', type: 'string', requiresArg: true, coerce: once('tag'), describe: 'Name of the image at the destination' })
       .example('$0 copy docker-daemon:shop:2.3 docker://registry.example/team/shop:2.3', 'From the engine to a registry')

@@ -37,8 +37,6 @@ function queryOptions<T>(yargs: Argv<T>): Argv<QueryOptions> {
 }
 
 export const find: CommandModule<GlobalOptions, QueryOptions> = {
-  command: 'find [name..]',
-  describe: 'Find base OS images of Windows in the registered sources, the newest of each name',
   builder: yargs =>
     queryOptions(yargs)
       .example('$0 find nano*', 'The newest of each that is called so')
@@ -53,8 +51,6 @@ export const find: CommandModule<GlobalOptions, QueryOptions> = {
 }
 
 export const save: CommandModule<GlobalOptions, SaveOptions> = {
-  command: 'save [name..]',
-  describe: 'Save base OS images as WIM files, <Name>-<a-b-c-d>.wim, checked',
   builder: yargs =>
     queryOptions(yargs)
       .option('path', { type: 'string', demandOption: true, requiresArg: true, coerce: once('path'), describe: 'The folder they are saved in' })

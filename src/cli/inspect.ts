@@ -18,8 +18,6 @@ interface Options extends GlobalOptions {
 }
 
 export const inspect: CommandModule<GlobalOptions, Options> = {
-  command: 'inspect <location>',
-  describe: 'Show what an image is, wherever it is, without fetching its layers',
   builder: yargs =>
     yargs
       .positional('location', {

@@ -10,8 +10,6 @@ import type { GlobalOptions } from './session.js'
 
 /** `stowage layer`, which is nothing without one of its own commands. */
 export const layer: CommandModule<GlobalOptions, GlobalOptions> = {
-  command: 'layer <command>',
-  describe: 'Layers: from WIM files and directories, to WIM files; checked, inspected, compared',
   builder: yargs =>
     yargs
       .command(fromWim)

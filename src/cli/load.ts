@@ -19,8 +19,6 @@ interface Options extends GlobalOptions {
 }
 
 export const load: CommandModule<GlobalOptions, Options> = {
-  command: 'load <bundle> [image..]',
-  describe: 'Load the images of a bundle, checking every byte on the way',
   builder: yargs =>
     yargs
       .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })

@@ -16,8 +16,6 @@ interface Options extends GlobalOptions {
 }
 
 export const login: CommandModule<GlobalOptions, Options> = {
-  command: 'login [server]',
-  describe: 'Log in to a registry, Docker Hub without one',
   builder: yargs =>
     yargs
       .positional('server', { type: 'string', describe: 'HOST or HOST:PORT' })

@@ -10,8 +10,6 @@ interface Options extends GlobalOptions {
 }
 
 export const logout: CommandModule<GlobalOptions, Options> = {
-  command: 'logout [server]',
-  describe: 'Forget the credentials for a registry, Docker Hub without one',
   builder: yargs =>
     yargs
       .positional('server', { type: 'string', describe: 'HOST or HOST:PORT' })

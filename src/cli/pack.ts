@@ -21,8 +21,6 @@ interface Options extends GlobalOptions, ImageOptions, LayerOptions, PackFileOpt
 }
 
 export const pack: CommandModule<GlobalOptions, Options> = {
-  command: 'pack [image..]',
-  describe: 'Pack images into a bundle: a directory, or one .tar',
   builder: yargs =>
     packFileOptions(imageOptions(layerOptions(yargs)))
       .positional('image', {

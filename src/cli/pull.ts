@@ -17,8 +17,6 @@ interface Options extends GlobalOptions {
 }
 
 export const pull: CommandModule<GlobalOptions, Options> = {
-  command: 'pull <name..>',
-  describe: 'Pull images of registries into the Docker Engine, or a store on disk',
   builder: yargs =>
     yargs
       .positional('name', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG|@DIGEST]' })

@@ -16,8 +16,6 @@ interface Options extends GlobalOptions {
 }
 
 export const push: CommandModule<GlobalOptions, Options> = {
-  command: 'push <name..>',
-  describe: 'Push images of the Docker Engine, a store or a bundle to their registries',
   builder: yargs =>
     yargs
       .positional('name', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG], with the registry in it' })

@@ -10,9 +10,6 @@ interface Options extends GlobalOptions {
 }
 
 export const repositories: CommandModule<GlobalOptions, Options> = {
-  command: 'repositories <registry>',
-  aliases: ['catalog'],
-  describe: 'List the repositories of a registry that tells of them',
   builder: yargs =>
     yargs
       .positional('registry', { type: 'string', demandOption: true, describe: 'HOST[:PORT]' })

@@ -17,8 +17,6 @@ interface Options extends GlobalOptions {
 const SHOWN = 45
 
 export const search: CommandModule<GlobalOptions, Options> = {
-  command: 'search <term>',
-  describe: 'Search Docker Hub, or the registry HOST of HOST/TERM, for repositories',
   builder: yargs =>
     yargs
       .positional('term', { type: 'string', demandOption: true, describe: 'TERM, or HOST[:PORT]/TERM' })

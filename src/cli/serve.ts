@@ -18,8 +18,6 @@ interface Options extends GlobalOptions {
 }
 
 export const serve: CommandModule<GlobalOptions, Options> = {
-  command: 'serve <bundle..>',
-  describe: 'Be a read-only registry for the images of bundles, straight from their files',
   builder: yargs =>
     yargs
       .positional('bundle', {

@@ -58,8 +58,6 @@ const remove: CommandModule<GlobalOptions, RemoveOptions> = {
 }
 
 export const source: CommandModule<GlobalOptions, GlobalOptions> = {
-  command: 'source <command>',
-  describe: 'Where base OS images of Windows are found',
   builder: yargs => yargs.command(add).command(list).command(remove).demandCommand(1, 'Name a command of source.'),
   handler: () => undefined, // yargs wants one; demandCommand() comes first
 }

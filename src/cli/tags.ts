@@ -13,9 +13,6 @@ interface Options extends GlobalOptions {
 }
 
 export const tags: CommandModule<GlobalOptions, Options> = {
-  command: 'tags <repository>',
-  aliases: ['list-tags', 'ls'],
-  describe: 'List the tags of a repository, versions in their order',
   builder: yargs =>
     yargs
       .positional('repository', { type: 'string', demandOption: true, describe: 'NAME or docker://NAME, without a tag' })

@@ -11,8 +11,6 @@ interface Options extends GlobalOptions {
 }
 
 export const verify: CommandModule<GlobalOptions, Options> = {
-  command: 'verify <bundle>',
-  describe: 'Check every file of a bundle, and that nothing is missing or extra',
   builder: yargs =>
     yargs
       .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })

@@ -112,6 +112,38 @@ t.test('stowage --help shows every command, with examples', async t => {
   t.match(await stowage(['--version']), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
 })
 
+t.test('stowage --help and --version load none of the commands', async t => {
+  for (const word of ['--version', '--help']) {
+    const directory = t.testdir()
+    t.equal((await stowage([word], { env: { NODE_V8_COVERAGE: directory } })).code, 0)
+    const loaded = new Set<string>()
+    for (const name of await readdir(directory)) {
+      const { result } = JSON.parse(await readFile(join(directory, name), 'utf8')) as { result: { url: string }[] }
+      for (const { url } of result) loaded.add(url)
+    }
+    const ours = [...loaded].flatMap(url => /\/dist\/(.*)/.exec(url)?.[1] ?? []).filter(path => !path.includes('node_modules'))
+    t.ok(ours.includes('cli/program.js'), 'what was loaded is known')
+    t.same(ours.filter(path => !/^(cli\/(main|program|session|exit-code|print-error|render|progress)|errors|generator|progress)\.js$/.test(path)), [], word)
+  }
+})
+
+t.test('every option that a command has is told of in the documents, and every command in the README', async t => {
+  const root = join(import.meta.dirname, '../..')
+  const readme = await readFile(join(root, 'README.md'), 'utf8')
+  const pages = (await readdir(join(root, 'docs'))).map(name => readFile(join(root, 'docs', name), 'utf8'))
+  const told = [readme, ...await Promise.all(pages)].join('\n')
+  const commands = async (words: readonly string[], pattern: RegExp) => [...(await stowage([...words, '--help'])).stdout.matchAll(pattern)].map(([, name = '']) => [...words, name])
+  const all = [...await commands([], /^ {2}stowage ([a-z]+) /gm), ...await commands(['layer'], /^ {2}stowage layer ([a-z-]+) /gm)]
+    .filter(([name, below]) => name !== 'wim' && (name !== 'layer' || below !== undefined)) // docs/wim.md has a test of its own
+  t.ok(all.length > 15, 'the commands were found')
+  for (const words of all) {
+    t.ok(readme.includes(`stowage ${words.join(' ')}`), words.join(' '))
+    const options = [...(await stowage([...words, '--help'])).stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, option = '']) => option)
+    t.ok(options.includes('--json'), 'the options were found')
+    t.same(options.filter(option => !new RegExp(`${option}(?![a-z-])`).test(told) && !['--help', '--version', '--trunc'].includes(option)), [], words.join(' '))
+  }
+})
+
 t.test('stowage never overwrites', async t => {
   const root = t.testdir({ site: { 'photo.jpg': '' }, 'x.tar': '' })
   for (const output of ['site', 'x.tar']) {
