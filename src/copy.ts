@@ -199,7 +199,7 @@ class LaidDown implements AsyncDisposable {
 
   async #make(): Promise<BlobDirectory> {
     const target = this.#target
-    const beside = 'file' in target ? target.file : target.type === 'oci' ? target.directory : undefined
+    const beside = 'file' in target ? target.file : target.type === 'oci' ? target.directory : target.type === 'bundle' ? target.path : undefined
     const where = join(beside === undefined ? tmpdir() : dirname(beside), '.stowage-')
     this.#temporary = await mkdtemp(where).catch((error: unknown) => {
       throw outputError(error, beside ?? where)

@@ -68,6 +68,11 @@ export interface LoadResult {
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
   const { to = 'docker-daemon:', host, platforms = [], names = [], signal, onProgress } = options
   const location = parseLocation(to)
+  if (location.type === 'bundle') {
+    throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to: it would be a bundle again`, {
+      hint: `Pack it: stowage pack bundle:${path} -o ${location.path}.`,
+    })
+  }
   const selectors = platforms.map(parsePlatformSelector)
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })

@@ -15,6 +15,7 @@ import { openLayoutSource } from './source/layout.js'
 import { formatLocation, type Location } from './source/location.js'
 import { openRegistrySource } from './source/registry.js'
 import type { WimLayerOptions } from './source/wim.js'
+import { sourceDateEpoch } from './tar/source-date-epoch.js'
 
 export interface OpenSourceOptions extends WaitOptions {
   /** Where a layer that is made here goes. */
@@ -80,15 +81,18 @@ export interface OpenDestinationOptions extends WaitOptions {
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
 }
 
-/** Opens `location` to write images to: an engine, a layout, a new archive or a new WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
+/** Opens `location` to write images to: an engine, a layout, a new archive, bundle or WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
 export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
   if (location.type === 'docker') return openRegistryDestination({ registries: options.registries })
   if (location.type === 'docker-daemon' && location.name === undefined) return await (await import('./destination/engine.js')).openEngineDestination(options)
   if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
   if (location.type === 'oci-archive') return await (await import('./destination/oci-archive.js')).openOciArchiveDestination(location.file, { ref: location.ref })
   if (location.type === 'docker-archive') return await (await import('./destination/docker-archive.js')).openDockerArchiveDestination(location.file, { ref: location.ref })
+  if (location.type === 'bundle' && location.ref === undefined) {
+    return await (await import('./bundle/writer.js')).openBundleWriter(location.path, { signal: options.signal, epoch: sourceDateEpoch() })
+  }
   if (location.type === 'wim') return await (await import('./destination/wim.js')).openWimDestination(location.file, { ...options.wim, imageName: location.image })
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
-    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, oci-archive:FILE or docker-archive:FILE for a new archive, wim:FILE for a new WIM; name no image.',
+    hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, oci-archive:FILE or docker-archive:FILE for a new archive, bundle:PATH for a new bundle, wim:FILE for a new WIM; name no image.',
   })
 }

@@ -208,6 +208,10 @@ class Writer implements BundleWriter {
     return manifest
   }
 
+  async finish(): Promise<void> {
+    await this.seal()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'

@@ -3,6 +3,7 @@ import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { readTree } from '../support/bundles.js'
 import { stowage } from '../support/command.js'
 import { layeredImage, multiPlatformImage, writeLayout } from '../support/images.js'
 import { flawedWim } from '../support/wims.js'
@@ -72,7 +73,7 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
     [['oci:damaged', 'wim:there.wim'], 1, /there\.wim exists already\nhint: Choose another name, or remove it first/],
     [['oci:damaged', 'wim:nowhere/x.wim'], 3, /nowhere does not exist/],
     [['wim:there.wim', 'wim:x.wim'], 4, /is not a WIM/],
-    [['oci:linux', 'bundle:x'], 2, /no place to/],
+    [['oci:linux', 'bundle:x:1'], 2, /no place to/],
     [['oci:damaged', 'wim:x.wim', '--tag', `shop@${image.root.digest}`], 2, /has a digest, which no image can be given/],
   ] as const) {
     const { code: found, stderr } = await stowage(['copy', ...words], { cwd })
@@ -116,4 +117,27 @@ t.test('copy and pack to a WIM - tell what they left out of a WIM, and what is d
   t.match(told, { code: 0, stderr: /^warning: a host will refuse this as a base layer/m })
   t.match(JSON.parse(told.stdout), { leftOut: [], warnings: [/as a base layer/] })
   t.match(await stowage(['pack', `wim:${lacking}`, '-o', 'wim:e.wim'], { cwd }), { code: 0, stderr: /^warning: a host will refuse this as a base layer/m })
+})
+
+t.test('copy - to a bundle makes what pack makes, from a WIM too, and never another over one that is there', async t => {
+  const cwd = t.testdir()
+  await writeLayout(join(cwd, 'layout'), { 'shop:2.3': await multiPlatformImage() })
+  copyFileSync(SAMPLE_WIM, join(cwd, 'base.wim'))
+  for (const [n, words] of [['oci:layout'], ['oci:layout', '-t', 'other:1'], ['wim:base.wim']].entries()) {
+    for (const ending of ['', '.tar']) {
+      const [copied, packed] = [`copied${n}${ending}`, `packed${n}${ending}`]
+      const { code, stderr } = await stowage(['copy', words[0] ?? '', `bundle:${copied}`, ...words.slice(1)], { cwd })
+      t.equal(code, 0, stderr)
+      t.equal((await stowage(['pack', ...words, '-o', packed], { cwd })).code, 0)
+      t.equal((await stowage(['verify', copied], { cwd })).code, 0)
+      if (ending === '') t.same(await readTree(join(cwd, copied)), await readTree(join(cwd, packed)))
+      const again = await stowage(['copy', 'oci:layout', `bundle:${copied}`, '-t', 'else:9'], { cwd })
+      t.not(again.code, 0)
+      t.match(again.stderr, /is a bundle already, which|exists already/)
+    }
+  }
+  t.same(readdirSync(cwd).filter(name => name.startsWith('.') || name.endsWith('.partial')), [])
+  const loaded = await stowage(['load', 'copied0', '--to', 'bundle:x'], { cwd })
+  t.equal(loaded.code, 2)
+  t.match(loaded.stderr, /hint: Pack it: stowage pack bundle:copied0 -o x\./)
 })
