@@ -50,6 +50,8 @@ export interface PackOptions extends WaitOptions {
   readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
   /** A bundle that stands in the directory `output` already becomes what is packed now, and is what it was until the end. */
   readonly update?: boolean | undefined
+  /** Looks at all images before the bundle is made whole: where it throws, the output is what it was before. */
+  readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** What a person should know while it goes on, a sentence each: a registry that lets little more be asked of it. */
   readonly onNotice?: ((sentence: string) => void) | undefined
   /** Engine address for `docker-daemon:` images. */
@@ -140,6 +142,13 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
     const prepared = await prepare(requests, writer, { ...options, layer: making, registries, opened })
     await copyAll(prepared, writer, output, options)
     for (const { from, path } of options.files ?? []) await writer.addFile(path, from, { signal, onProgress: options.onProgress })
+    const packed = prepared.map(({ request, image, names: given }) => ({
+      image: request.image,
+      root: image.root,
+      names: given.map(formatReference),
+      platforms: image.platforms.map(({ config }) => formatPlatform(config.platform)),
+    }))
+    options.accept?.(packed)
     const manifest = await writer.seal()
     return {
       path: output,
@@ -147,12 +156,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
       size: await sizeOfBundle(output, manifest),
       manifest,
       unchanged: writer.unchanged,
-      packed: prepared.map(({ request, image, names: given }) => ({
-        image: request.image,
-        root: image.root,
-        names: given.map(formatReference),
-        platforms: image.platforms.map(({ config }) => formatPlatform(config.platform)),
-      })),
+      packed,
       skipped,
       warnings,
     }

@@ -1,14 +1,13 @@
 /** `pack -f images.yaml`: a bundle of what an images file asks for, and the lock that makes the same bundle again. */
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import pMap from 'p-map'
-import { StowageError, systemCode } from '../errors.js'
+import type { BundleImage } from '../bundle/manifest.js'
+import { StowageError } from '../errors.js'
 import { inspect } from '../inspect/inspect.js'
 import { inspectEngineImage } from '../inspect/engine.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { pack, type PackImage, type PackOptions, type PackResult } from '../pack.js'
+import { pack, type PackedImage, type PackImage, type PackOptions, type PackResult } from '../pack.js'
 import { formatLocation, type Location } from '../source/location.js'
 import { Faults } from './document.js'
 import { type ImagesFile, readImagesFile, type WimEntry } from './images-file.js'
@@ -64,10 +63,11 @@ export async function packImagesFile(path: string, output: string, options: Pack
   const resolved = entries ? await lockedImages(file, entries, lockPath, options) : await resolveImages(file, options)
   const requests = resolved.images.map(image => requestOf(image))
   const files = resolved.files.flatMap(({ from, path: to }) => (to === undefined ? [] : [{ from, path: to }]))
-  const result = await pack([...requests, ...beside], output, { ...packing, insecure, ...(files.length > 0 ? { files } : {}) })
-  const packed = lockOf(file, resolved, result)
-  if (!entries) await writeLock(lockPath, packed)
-  else await expectPacked(file, entries, lockedEntries(file, packed, lockPath), lockPath, output)
+  const result = await pack([...requests, ...beside], output, {
+    ...packing, insecure, ...(files.length > 0 ? { files } : {}),
+    ...(entries ? { accept: packed => expectPacked(file, entries, lockedEntries(file, lockOf(file, resolved, packed), lockPath), lockPath) } : {}),
+  })
+  if (!entries) await writeLock(lockPath, lockOf(file, resolved, result.packed, result.manifest.images))
   return { ...result, lock: lockPath }
 }
 
@@ -120,7 +120,8 @@ function placeOf({ path }: ImagesFile, { at }: ImagesFile['images'][number] | Wi
 
 /** What the lock says, as far as it is still there. */
 async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, LockedEntry>, lockPath: string, options: PackImagesFileOptions): Promise<ResolvedImages> {
-  const faults = new Faults(file.path)
+  /** What is not there, and what is there and another than it was. */
+  const [faults, moved] = [new Faults(file.path), new Faults(file.path)]
   await using registries = new AskedRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
   const gone = `, as ${lockPath} has it, and that is gone`
   const images = await pMap(file.images, async (entry): Promise<readonly ResolvedImage[]> => {
@@ -129,7 +130,7 @@ async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, Locke
     if (location.type === 'docker-daemon') {
       const { id } = await inspectEngineImage(location.name, [], options)
       const was = locked[0]?.id
-      if (id !== was) faults.add(entry.at, `${formatLocation(location)} is ${id} in the engine, and ${was} in ${lockPath}`)
+      if (id !== was) moved.add(entry.at, `${formatLocation(location)} is ${id} in the engine, and ${was} in ${lockPath}`)
     }
     return (await pMap(locked, async (image): Promise<readonly ResolvedImage[]> => {
       const same = { entry, written: image.location, names: image.names, ...(image.tag === undefined ? {} : { tag: image.tag }), digest: image.digest, mediaType: image.mediaType, ...(image.id === undefined ? {} : { id: image.id }) }
@@ -152,11 +153,11 @@ async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, Locke
   }, { concurrency: 6 })
   const { images: wims, files } = await resolveFiles(file, faults, options)
   faults.throwIfAny()
-  expectFiles(file, entries, files, faults)
+  expectFiles(file, entries, files, moved)
   const all = [...images.flat(), ...wims.map(image => ({ ...image, names: entries.get(image.entry)?.images[0]?.names ?? image.names ?? [] }))]
-  expectDistinct(all, files, faults)
+  expectDistinct(all, files, moved)
   try {
-    faults.throwIfAny()
+    moved.throwIfAny()
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
     throw new StowageError('LOCK_MISMATCH', error.message, { hint: WRITE_ANEW })
@@ -164,9 +165,9 @@ async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, Locke
   return { images: all, files }
 }
 
-/** The lock of what was packed. */
-function lockOf(file: ImagesFile, { images, files }: ResolvedImages, { packed, manifest }: PackResult): Lock {
-  const sizes = new Map(manifest.images.map(({ root, size }) => [root.digest, size]))
+/** The lock of what was packed, with sizes where the bundle says them. */
+function lockOf(file: ImagesFile, { images, files }: ResolvedImages, packed: readonly PackedImage[], described: readonly BundleImage[] = []): Lock {
+  const sizes = new Map(described.map(({ root, size }) => [root.digest, size]))
   const of = (entry: ImagesFile['images'][number] | WimEntry | ImagesFile['files'][number]): LockedEntry => ({
     request: entry.request,
     images: images.filter(image => image.entry === entry).flatMap(image =>
@@ -189,10 +190,10 @@ function sameNames(wanted: readonly string[] | undefined, found: readonly string
   return wanted === undefined || wanted.length === 0 || (wanted.length === found.length && wanted.every(name => found.includes(name)))
 }
 
-/** What was made here (of a WIM, of an engine's export) is what it was, or the bundle does not stay. */
-async function expectPacked(
-  file: ImagesFile, locked: ReadonlyMap<object, LockedEntry>, packed: ReadonlyMap<object, LockedEntry>, lockPath: string, output: string,
-): Promise<void> {
+/** What was made here (of a WIM, of an engine's export) is what it was, or the bundle is not made whole. Throws LOCK_MISMATCH. */
+function expectPacked(
+  file: ImagesFile, locked: ReadonlyMap<object, LockedEntry>, packed: ReadonlyMap<object, LockedEntry>, lockPath: string,
+): void {
   const faults: string[] = []
   for (const entry of [...file.images, ...file.wims]) {
     const found = new Set(packed.get(entry)?.images.map(({ digest }) => digest))
@@ -201,15 +202,5 @@ async function expectPacked(
     }
   }
   if (faults.length === 0) return
-  await removeBundle(output)
   throw new StowageError('LOCK_MISMATCH', faults.join('\n'), { hint: 'Another Stowage or engine made the layer. Pack without --locked, which writes the lock anew.' })
-}
-
-/** Of a directory, what is in it: it may be a mount point. It was new or empty before. */
-async function removeBundle(output: string): Promise<void> {
-  const names = await readdir(output).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOTDIR') return undefined
-    throw error
-  })
-  for (const path of names?.map(name => join(output, name)) ?? [output]) await rm(path, { recursive: true, force: true })
 }

@@ -244,6 +244,23 @@ t.test('pack -f --locked - refuses a lock that says less, or speaks of another r
   }
 })
 
+t.test('pack -f --locked - leaves a bundle that stands as it is, where what is made is not what was locked', async t => {
+  const cwd = t.testdir()
+  writeFileSync(join(cwd, 'images.yaml'), `version: 1\nwims: [{file: ${WIM}, name: nano}]\n`)
+  t.equal((await stowage(['pack', '-f', 'images.yaml', '-o', 'b'], { cwd })).code, 0)
+  const stood = await readTree(join(cwd, 'b'))
+  const lock = lockOf(join(cwd, 'images.lock')) as unknown as { wims: { images: { digest: string }[] }[] }
+  for (const image of lock.wims[0]?.images ?? []) image.digest = `sha256:${'0'.repeat(64)}`
+  writeFileSync(join(cwd, 'images.lock'), JSON.stringify(lock))
+  for (const words of [['-o', 'b', '--update'], ['-o', 'new'], ['-o', 'new.tar']]) {
+    const { code, stderr } = await stowage(['pack', '-f', 'images.yaml', '--locked', ...words], { cwd })
+    t.equal(code, 1, words.join(' '))
+    t.match(stderr, /images\.yaml:2:15: wim:.* is sha256:0+ in images\.lock, and was packed as sha256:/)
+  }
+  t.same(await readTree(join(cwd, 'b')), stood)
+  t.same(readdirSync(cwd).sort(), ['b', 'images.lock', 'images.yaml'])
+})
+
 t.test('pack -f - says a place once, and a path that no bundle can have before anything is copied', async t => {
   const cwd = t.testdir({ 'notes.txt': 'hello' })
   const registry = await startRegistry(t)
