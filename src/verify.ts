@@ -3,7 +3,7 @@ import pMap from 'p-map'
 import { DOCKER_FILE } from './archive/heads.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './bundle/checksums.js'
 import { INCOMPLETE_FILE } from './bundle/directory-medium.js'
-import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './bundle/files.js'
+import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './bundle/files.js'
 import { type Finding, verifyGraph } from './bundle/graph.js'
 import { HashPool } from './blob/hash-pool.js'
 import {
@@ -14,7 +14,6 @@ import {
   parseBundleManifest,
 } from './bundle/manifest.js'
 import { DOCUMENT_LIMIT } from './bundle/reader.js'
-import { isTarPath } from './bundle/writer.js'
 import { abortError, StowageError } from './errors.js'
 import { type Digest, digestFromHex, digestOf } from './oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from './oci/layout.js'

@@ -42,6 +42,11 @@ export async function openBundleFiles(path: string, { signal }: FetchOptions = {
   throw new StowageError('NOT_A_BUNDLE', `${path} is neither a directory nor a file`)
 }
 
+/** Whether a bundle of this name is one tar file. */
+export function isTarPath(path: string): boolean {
+  return path.toLowerCase().endsWith('.tar')
+}
+
 class DirectoryFiles implements BundleFiles {
   readonly files: ReadonlyMap<string, BundleFile>
   readonly #root: string

@@ -11,7 +11,7 @@ import { referrersAmong } from '../source/referrers.js'
 import { selectImage } from '../source/selection.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE } from './directory-medium.js'
-import { type BundleFile, type BundleFiles, openBundleFiles, readSmall } from './files.js'
+import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
 
 /** An open bundle. Whoever opened it disposes of it. */
@@ -130,7 +130,7 @@ function refuseOther(path: string, { files }: BundleFiles): void {
   if (missing.includes(BUNDLE_FILE)) {
     throw new StowageError('NOT_A_BUNDLE', `${path} has no ${BUNDLE_FILE}`, {
       hint: files.has(LAYOUT_FILE)
-        ? `It is an OCI image layout: name it oci:${path}.`
+        ? `It is an OCI image layout: name it ${isTarPath(path) ? 'oci-archive' : 'oci'}:${path}.`
         : 'Name a directory or a .tar that "stowage pack" wrote.',
     })
   }

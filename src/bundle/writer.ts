@@ -16,6 +16,7 @@ import type { WaitOptions } from '../progress.js'
 import { carriedPath, describeFile, readFileBytes } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { openDirectoryMedium } from './directory-medium.js'
+import { isTarPath } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage, encodeBundleManifest, SCHEMA_VERSION } from './manifest.js'
 import type { BundleMedium } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
@@ -74,11 +75,6 @@ const ROOM = 64 * 1024
 export async function openBundleWriter(path: string, { signal, epoch, update = false }: BundleWriterOptions = {}): Promise<BundleWriter> {
   const medium = isTarPath(path) ? await openTarMedium(path, epoch ?? 0) : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
   return new Writer(medium, signal, epoch)
-}
-
-/** Whether a bundle of this name is one tar file. */
-export function isTarPath(path: string): boolean {
-  return path.toLowerCase().endsWith('.tar')
 }
 
 class Writer implements BundleWriter {

@@ -96,3 +96,14 @@ t.test('load - writes the images of a bundle into one archive, with a layer that
   t.equal((await stowage(['copy', 'dir:tree', 'docker-archive:tree.tar'], { cwd })).code, 0)
   t.same(readdirSync(cwd).filter(name => name.startsWith('.') || name.endsWith('.partial')), [])
 })
+
+t.test('load - of an archive that is no bundle says how it is named', async t => {
+  const cwd = t.testdir()
+  await writeLayout(join(cwd, 'layout'), { 'shop:1': await layeredImage(1, { size: 100 }) })
+  t.equal((await stowage(['copy', 'oci:layout', 'oci-archive:images.tar'], { cwd })).code, 0)
+  for (const [path, name] of [['images.tar', 'oci-archive:images.tar'], ['layout', 'oci:layout']] as const) {
+    const { code, stderr } = await stowage(['load', path, '--to', 'oci:store'], { cwd })
+    t.equal(code, 4)
+    t.match(stderr, new RegExp(`hint: It is an OCI image layout: name it ${name}\\.`))
+  }
+})
