@@ -15,9 +15,9 @@ export async function askShown(question: string, signal: AbortSignal): Promise<s
 export async function askHidden(question: string, signal: AbortSignal): Promise<string> {
   expectTerminal()
   const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
-  process.stderr.write(question)
   try {
-    return await ask('', nowhere, signal)
+    // Only when the terminal shows nothing any more: who is quick, or pastes, answers at once
+    return await ask('', nowhere, signal, () => void process.stderr.write(question))
   } finally {
     process.stderr.write('\n')
   }
@@ -44,9 +44,10 @@ export async function readSecret(signal: AbortSignal): Promise<string> {
   return Buffer.concat(pieces).toString().replace(/\r?\n$/, '')
 }
 
-async function ask(question: string, output: NodeJS.WritableStream, signal: AbortSignal): Promise<string> {
+async function ask(question: string, output: NodeJS.WritableStream, signal: AbortSignal, onRaw?: () => void): Promise<string> {
   expectTerminal()
   const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 })
+  onRaw?.()
   try {
     return await new Promise<string>((resolve, reject) => {
       const stop = (): void => reject(abortError(undefined, signal))
