@@ -2,7 +2,8 @@
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { backoff, drain, pause, type RegistryConnection, type RegistryResponse } from './connection.js'
+import { drain, type RegistryConnection, type RegistryResponse } from './connection.js'
+import { backoff, pause } from './retry.js'
 import type { Scope } from './token.js'
 
 /** Bytes of a piece, where the registry does not want more: each is held until the registry has it. */
@@ -108,7 +109,7 @@ async function request(
 
 function placeOf(connection: RegistryConnection, answer: RegistryResponse, before: URL): URL {
   const location = answer.header('location')
-  return location === undefined ? before : connection.resolve(answer, location)
+  return location === undefined ? before : connection.uploadPlace(answer, location)
 }
 
 async function* chunksOf(bytes: Bytes, size: number): AsyncIterable<Uint8Array> {

@@ -6,9 +6,11 @@ import { type Digest, digestOf, hexOf, isDigest } from '../oci/digest.js'
 import { parseJson, record } from '../oci/json.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { DOCKER_INDEX, DOCKER_MANIFEST, isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from '../oci/media-type.js'
-import { abandon, backoff, type ConnectionOptions, drain, pause, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
+import { abandon, type ConnectionOptions, drain, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
 import { type CredentialsOptions, findCredential } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
+import { isLoopback } from './proxy.js'
+import { backoff, pause } from './retry.js'
 import type { Scope } from './token.js'
 import { putManifest, uploadBlob, type UploadOptions } from './upload.js'
 
@@ -40,8 +42,6 @@ const BARREN_TRIES = 5
 const LARGE = 4 * 1024 * 1024
 /** Names in a page of tags or repositories. */
 const PAGE = 1000
-/** Pages before we take it for a trick. */
-const MOST_PAGES = 10_000
 
 /** Opens the registry that references name as `domain`; nothing is sent before something is asked. */
 export async function openRegistry(domain: string, options: RegistryOptions = {}): Promise<RegistryClient> {
@@ -112,9 +112,15 @@ export class RegistryClient implements AsyncDisposable {
     yield* this.#resumed(blob, where, options, async (headers, large) => await this.#pull('GET', repository, path, headers, { ...options, large }))
   }
 
-  /** The same from `url`, one of those that a foreign layer says it can be had at. What is for the registry is not shown there. */
+  /**
+   * The same from `url`, one of those that a foreign layer says it can be had at. What is for the registry is not shown there; and
+   * whoever made the image has nothing asked of this machine, unless the registry is here too. Throws REGISTRY_PROTOCOL.
+   */
   async *external(url: string, blob: Descriptor, options: PartOptions = {}): Bytes {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('REGISTRY_PROTOCOL', `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is no address of the web`)
+    if (isLoopback(hostOf(url)) && !isLoopback(hostOf(`https://${this.#connection.endpoint.host}`))) {
+      throw new StowageError('REGISTRY_PROTOCOL', `${blob.digest} of ${this.domain} says it is at ${new URL(url).host}, which is this machine, and is not asked for there`)
+    }
     const { signal, transient } = options
     yield* this.#resumed(blob, new URL(url).host, options, async (headers, large) => await this.#connection.request({
       method: 'GET', target: url, repository: '', scopes: [], headers, signal, large, transient, anonymous: true,
@@ -163,18 +169,16 @@ export class RegistryClient implements AsyncDisposable {
    */
   async referrers(repository: string, digest: Digest, options: CallOptions = {}): Promise<readonly Descriptor[]> {
     const found: Descriptor[] = []
-    let next: string | undefined = `/v2/${repository}/referrers/${digest}`
-    for (let page = 0; next !== undefined && page < MOST_PAGES; page += 1) {
+    const pages = new Set<string>()
+    for (let next: string | undefined = `/v2/${repository}/referrers/${digest}`; next !== undefined;) {
       const answer: RegistryResponse = await this.#ask(next, repository, { accept: OCI_INDEX }, options)
       if (answer.status !== 200 || mediaTypeOf(answer.header('content-type') ?? '') !== OCI_INDEX) {
         // Registries from before the list answer with many a status, and some with a page for people
         await drain(answer)
-        return page === 0 ? await this.#taggedReferrers(repository, digest, options) : found
+        return pages.size === 0 ? await this.#taggedReferrers(repository, digest, options) : found
       }
-      const more = nextOf(answer)
       found.push(...indexOf(await readAll(answer, MANIFEST_LIMIT), `${this.domain}${next}`))
-      const address: URL | undefined = more === undefined ? undefined : this.#connection.resolve(answer, more)
-      next = address && `${address.pathname}${address.search}`
+      next = this.#nextPage(answer, pages.add(next))
     }
     return found
   }
@@ -264,16 +268,24 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   async *#pages(target: string, repository: string, scope: Scope, field: string, { signal }: CallOptions): AsyncIterable<string> {
-    let next: string | undefined = target
-    for (let page = 0; next !== undefined && page < MOST_PAGES; page += 1) {
+    const pages = new Set<string>()
+    for (let next: string | undefined = target; next !== undefined;) {
       const answer: RegistryResponse = await this.#connection.request({ method: 'GET', target: next, repository, scopes: [scope], signal })
       if (answer.status === 404) throw await this.#notFound(repository, undefined, answer)
       if (answer.status !== 200) throw await this.#connection.refusal(answer, `listing ${field} of ${this.domain}${repository === '' ? '' : `/${repository}`}`)
-      const more = nextOf(answer)
       yield* namesOf(await this.#connection.text(answer, MANIFEST_LIMIT), field)
-      const address: URL | undefined = more === undefined ? undefined : this.#connection.resolve(answer, more)
-      next = address && `${address.pathname}${address.search}` // always of this registry, whatever it says
+      next = this.#nextPage(answer, pages.add(next))
     }
+  }
+
+  /** The page after `answer`: always of this registry, whatever it says. Throws REGISTRY_PROTOCOL for one of `before`. */
+  #nextPage(answer: RegistryResponse, before: ReadonlySet<string>): string | undefined {
+    const more = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
+    if (more === undefined) return undefined
+    const { pathname, search } = this.#connection.resolve(answer, more)
+    const next = `${pathname}${search}`
+    if (!before.has(next)) return next
+    throw new StowageError('REGISTRY_PROTOCOL', `${this.domain} lists in a circle: after ${before.size} pages comes ${JSON.stringify(next.slice(0, 200))} again`)
   }
 
   async #notFound(repository: string, reference: string | undefined, answer: RegistryResponse): Promise<StowageError> {
@@ -314,6 +326,10 @@ function mediaTypeOf(header: string): string {
   return (header.split(';')[0] ?? '').trim()
 }
 
+function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, '')
+}
+
 function namesOf(text: string, field: string): readonly string[] {
   try {
     const names = (JSON.parse(text) as Readonly<Record<string, unknown>>)[field]
@@ -326,10 +342,6 @@ function namesOf(text: string, field: string): readonly string[] {
 /** The tag under which the distribution-spec keeps what is about a manifest, where a registry does not list it by itself. */
 function referrersTag(digest: Digest): string {
   return `sha256-${hexOf(digest)}`
-}
-
-function nextOf(answer: RegistryResponse): string | undefined {
-  return /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
 }
 
 function indexOf(bytes: Uint8Array, where: string): readonly Descriptor[] {

@@ -2,7 +2,6 @@
  * Requests to one registry: leave to enter, redirects that give nothing away, another try where it may help.
  * Source: OCI distribution-spec; RFC 9110.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import type { Landing } from '../blob/landing.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
@@ -13,6 +12,7 @@ import { directGet } from './direct-get.js'
 import { landingGet } from './landing-get.js'
 import { isLoopback, proxyFor } from './proxy.js'
 import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
+import { backoff, pause, retryAfter } from './retry.js'
 import { type Scope, type TokenRequest, Tokens } from './token.js'
 
 export interface ConnectionOptions {
@@ -53,6 +53,12 @@ export interface RegistryRequest {
   readonly landing?: Landing | undefined
 }
 
+/** An Authorization header, and whom it may be shown: `https://registry.example`. */
+interface Leave {
+  readonly authorization: string
+  readonly origin: string
+}
+
 /** What follows the head of an answer. */
 export interface RegistryBody extends AsyncIterable<Uint8Array> {
   /** Reads it to its end, or closes the connection where that is far. */
@@ -71,8 +77,6 @@ export interface RegistryResponse {
 }
 
 const RETRIES = 5
-const BACKOFF = 200
-const LONGEST_WAIT = 30_000
 /** A registry that wants more patience than this is asked again by a person. */
 const LONGEST_RETRY_AFTER = 120_000
 const SILENCE = 60_000
@@ -116,15 +120,18 @@ export class RegistryConnection implements AsyncDisposable {
     let refused: string | undefined
     for (let round = 0; ; round += 1) {
       const authorization = round === 0 ? await this.#tokens.current(request.scopes) : refused
-      const answer = await this.#withRetries(request, authorization)
+      const own = this.#origin
+      const answer = await this.#withRetries(request, authorization !== undefined && own !== undefined ? { authorization, origin: own } : undefined)
       this.#noteLimit(answer)
+      // Only the registry itself may ask who we are: whom it points at would be told
+      if (answer.url.origin !== this.#origin) return answer
       if (answer.status === 403) throw await this.#denied(request, answer)
       if (answer.status !== 401) return answer
       const challenges: readonly Challenge[] = parseChallenges(answer.header('www-authenticate'))
       await drain(answer)
       const credential = await this.#credential(request.repository)
       if (round > 1) throw this.#tokens.unauthorized(credential)
-      refused = await this.#tokens.renew(challenges, request.scopes, credential, authorization)
+      refused = await this.#tokens.renew(challenges, request.scopes, { credential, refused: authorization, signal: request.signal })
       if (round === 1 && refused === authorization) throw this.#tokens.unauthorized(credential)
     }
   }
@@ -138,6 +145,17 @@ export class RegistryConnection implements AsyncDisposable {
   resolve(answer: RegistryResponse, location: string): URL {
     if (URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
     throw new StowageError('REGISTRY_PROTOCOL', `${this.endpoint.domain} names a place that is no address: ${JSON.stringify(location.slice(0, 200))}`)
+  }
+
+  /**
+   * Where the registry wants an upload to go on. One behind a proxy that ends TLS takes itself for plain http; else the rules
+   * are those of a redirect. Throws REGISTRY_PROTOCOL.
+   */
+  uploadPlace(answer: RegistryResponse, location: string): URL {
+    const place = this.resolve(answer, location)
+    if (place.protocol === 'http:' && answer.url.protocol === 'https:' && place.host === answer.url.host) place.protocol = 'https:'
+    this.#checkRedirect(answer.url, place)
+    return place
   }
 
   /** The error for an answer that is not what was asked for, with what it says of itself. */
@@ -170,12 +188,12 @@ export class RegistryConnection implements AsyncDisposable {
     return await known
   }
 
-  async #withRetries(request: RegistryRequest, authorization: string | undefined): Promise<RegistryResponse> {
+  async #withRetries(request: RegistryRequest, leave: Leave | undefined): Promise<RegistryResponse> {
     const retries = request.retries ?? this.#options.retries ?? RETRIES
     for (let attempt = 0; ; attempt += 1) {
       let wait = backoff(attempt, this.#options.backoff)
       try {
-        const answer = await this.#follow(request, authorization)
+        const answer = await this.#follow(request, leave)
         if (!AGAIN.has(answer.status) || attempt >= retries) return answer
         wait = Math.max(wait, retryAfter(answer.header('retry-after')))
         if (wait > LONGEST_RETRY_AFTER) return answer
@@ -188,17 +206,17 @@ export class RegistryConnection implements AsyncDisposable {
     }
   }
 
-  async #follow(request: RegistryRequest, authorization: string | undefined): Promise<RegistryResponse> {
-    const own = await this.#address(request.target, request.signal)
-    let url = own
+  async #follow(request: RegistryRequest, leave: Leave | undefined): Promise<RegistryResponse> {
+    const first = await this.#address(request.target, request.signal)
+    let url = first
     for (let hops = 0; ; hops += 1) {
-      // What is for the registry is for nobody it points at
-      const leave = authorization !== undefined && url.origin === own.origin ? { authorization } : {}
-      const answer = await this.#send(url, request, { ...request.headers, ...leave })
+      // What is for the registry is for nobody it points at, be it by a redirect or as the place of an upload
+      const shown = leave && url.origin === leave.origin ? { authorization: leave.authorization } : {}
+      const answer = await this.#send(url, request, { ...request.headers, ...shown })
       const location = answer.header('location')
       if (!MOVED.has(answer.status) || location === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return answer
       await drain(answer)
-      if (hops >= REDIRECTS) throw new StowageError('REGISTRY_PROTOCOL', `${own.host} redirects over ${REDIRECTS} times, the last time to ${url.host}`)
+      if (hops >= REDIRECTS) throw new StowageError('REGISTRY_PROTOCOL', `${first.host} redirects over ${REDIRECTS} times, the last time to ${url.host}`)
       const next = this.resolve(answer, location)
       this.#checkRedirect(url, next)
       url = next
@@ -206,8 +224,14 @@ export class RegistryConnection implements AsyncDisposable {
   }
 
   #checkRedirect(from: URL, to: URL): void {
-    if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || isLoopback(to.hostname)))) return
-    throw new StowageError('REGISTRY_PROTOCOL', `${from.host} redirects to ${to.protocol}//${to.host}, which is not followed: it was reached by https`)
+    const here = isLoopback(from.hostname) && isLoopback(to.hostname)
+    if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || here))) return
+    throw new StowageError('REGISTRY_PROTOCOL', `${from.host} points to ${to.protocol}//${to.host}, which is not followed: it was reached by https`)
+  }
+
+  /** The registry's own, once it is known what it speaks. */
+  get #origin(): string | undefined {
+    return this.#scheme && new URL(`${this.#scheme}://${this.endpoint.host}`).origin
   }
 
   async #address(target: string, signal: AbortSignal | undefined): Promise<URL> {
@@ -275,7 +299,7 @@ export class RegistryConnection implements AsyncDisposable {
 
   #tlsFor(url: URL): { ca?: string[]; cert?: string; key?: string } {
     const { ca, cert, key } = this.endpoint.tls
-    const own = url.host === this.endpoint.host
+    const own = url.host === new URL(`https://${this.endpoint.host}`).host
     // The certificates we show are for the registry alone, the authorities it needs for all that it points at
     return { ...(ca ? { ca: [...ca] } : {}), ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
   }
@@ -287,17 +311,17 @@ export class RegistryConnection implements AsyncDisposable {
     const proxy = proxyFor(url, this.#options.env)
     const dispatcher = proxy === undefined
       ? new Agent({ connections: CONNECTIONS, connect: { ...tls, timeout: CONNECT_TIMEOUT } })
-      : new ProxyAgent({ uri: proxy, connections: CONNECTIONS, requestTls: { ...tls, timeout: CONNECT_TIMEOUT } })
+      : new ProxyAgent({ uri: proxy, connections: CONNECTIONS, proxyTunnel: false, requestTls: { ...tls, timeout: CONNECT_TIMEOUT } })
     this.#dispatchers.set(url.origin, dispatcher)
     return dispatcher
   }
 
-  async #askTokenService({ method, url, headers, body }: TokenRequest): Promise<{ status: number; body: unknown }> {
+  async #askTokenService({ method, url, authorization, headers, body, signal }: TokenRequest): Promise<{ status: number; body: unknown }> {
     if (url.protocol === 'http:' && this.#scheme === 'https' && !isLoopback(url.hostname)) {
       throw new StowageError('REGISTRY_PROTOCOL', `${this.endpoint.domain} sends us to ${url.origin} for a token, which is plain http: credentials are not sent there`)
     }
-    const request: RegistryRequest = { method, target: url.href, repository: '', scopes: [], headers, body: body === undefined ? undefined : () => body }
-    const answer = await this.#withRetries(request, undefined)
+    const request: RegistryRequest = { method, target: url.href, repository: '', scopes: [], headers, body: body === undefined ? undefined : () => body, signal }
+    const answer = await this.#withRetries(request, authorization === undefined ? undefined : { authorization, origin: url.origin })
     const text = await this.text(answer)
     try {
       return { status: answer.status, body: JSON.parse(text) as unknown }
@@ -347,26 +371,6 @@ export async function drain(answer: RegistryResponse): Promise<void> {
 /** Closes the connection of an answer that is not what was asked for, however long it is. */
 export function abandon(answer: RegistryResponse): void {
   answer.body.destroy()
-}
-
-/** Milliseconds before try number `attempt` + 2, with some chance in it so that many do not come together. */
-export function backoff(attempt: number, first = BACKOFF): number {
-  return Math.min(first * 2 ** attempt, LONGEST_WAIT) * (0.75 + Math.random() / 2)
-}
-
-/** Waits so many milliseconds. Throws ABORTED. */
-export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(milliseconds, undefined, { signal }).catch((error: unknown) => {
-    throw abortError(error, signal)
-  })
-}
-
-/** Milliseconds that `Retry-After` asks for; 0 where it asks for nothing. */
-function retryAfter(value: string | undefined): number {
-  if (value === undefined) return 0
-  const seconds = Number(value)
-  const wait = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now()
-  return Number.isFinite(wait) ? Math.max(wait, 0) : 0
 }
 
 /** The distribution-spec's errors as words: `: MANIFEST_UNKNOWN, manifest unknown`. */

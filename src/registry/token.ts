@@ -9,8 +9,18 @@ export type Scope = string
 export interface TokenRequest {
   readonly method: 'GET' | 'POST'
   readonly url: URL
+  /** For that address, and none that it redirects to. */
+  readonly authorization?: string | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+interface RenewOptions {
+  readonly credential: Credential | undefined
+  /** The header that was not taken. */
+  readonly refused: string | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 /** Sends the request, with retries, and gives the answer's JSON; a status that is no success comes as it is. */
@@ -51,13 +61,13 @@ export class Tokens {
    * Answers the challenges for `scopes` anew. Requests that come together ask once. Throws UNAUTHORIZED where there is no
    * answer to give, or the service gives none.
    */
-  async renew(challenges: readonly Challenge[], scopes: readonly Scope[], credential: Credential | undefined, refused: string | undefined): Promise<string> {
+  async renew(challenges: readonly Challenge[], scopes: readonly Scope[], { credential, refused, signal }: RenewOptions): Promise<string> {
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
     if (bearer) {
       const key = keyOf(scopes)
       const now = await this.current(scopes)
       if (now !== undefined && now !== refused) return now
-      const pending = this.#fetch(bearer, scopes, credential)
+      const pending = this.#fetch(bearer, scopes, credential, signal)
       this.#kept.set(key, pending)
       pending.catch(() => this.#kept.delete(key))
       return (await pending).header
@@ -78,7 +88,9 @@ export class Tokens {
     })
   }
 
-  async #fetch({ parameters }: Challenge, scopes: readonly Scope[], credential: Credential | undefined): Promise<Token> {
+  async #fetch(
+    { parameters }: Challenge, scopes: readonly Scope[], credential: Credential | undefined, signal: AbortSignal | undefined,
+  ): Promise<Token> {
     if (credential?.type === 'registry-token') return { header: `Bearer ${credential.token}`, until: Infinity }
     const realm = parameters['realm'] ?? ''
     const url = URL.canParse(realm) ? new URL(realm) : undefined
@@ -86,11 +98,10 @@ export class Tokens {
       throw new StowageError('REGISTRY_PROTOCOL', `${this.#domain} names no address of its token service, but ${JSON.stringify(realm.slice(0, 100))}`)
     }
     const service = parameters['service']
-    const { status, body } = await this.#ask(
-      credential?.type === 'identity-token'
-        ? refreshRequest(url, credential.token, service, scopes)
-        : tokenRequest(url, credential, service, scopes, this.#onIdentityToken !== undefined),
-    )
+    const request = credential?.type === 'identity-token'
+      ? refreshRequest(url, credential.token, service, scopes)
+      : tokenRequest(url, credential, service, scopes, this.#onIdentityToken !== undefined)
+    const { status, body } = await this.#ask({ ...request, signal })
     if (status === 401 || status === 403) throw this.unauthorized(credential, reasonOf(body))
     const token = textOf(body, 'token') ?? textOf(body, 'access_token')
     if (status !== 200 || token === undefined) {
@@ -112,7 +123,7 @@ function tokenRequest(
   if (credential?.type !== 'basic') return { method: 'GET', url, headers: {}, body: undefined }
   url.searchParams.set('account', credential.username)
   if (offline) for (const [name, value] of [['offline_token', 'true'], ['client_id', CLIENT]] as const) url.searchParams.set(name, value)
-  return { method: 'GET', url, headers: { authorization: basicHeader(credential.username, credential.password) }, body: undefined }
+  return { method: 'GET', url, authorization: basicHeader(credential.username, credential.password), headers: {}, body: undefined }
 }
 
 /** OAuth 2.0, as docker does it with an identity token. */

@@ -4,7 +4,8 @@ import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
 import { uploadInChunks } from './chunked-upload.js'
-import { backoff, drain, pause, type RegistryConnection, type RegistryResponse } from './connection.js'
+import { drain, type RegistryConnection, type RegistryResponse } from './connection.js'
+import { backoff, pause } from './retry.js'
 
 export interface UploadOptions {
   readonly signal?: AbortSignal | undefined
@@ -23,8 +24,8 @@ const LARGE = 256 * 1024 * 1024
 
 /**
  * Puts `blob` into `repository`, whose bytes `read` gives, from the beginning whenever it is called: in one request, which every
- * registry takes, or in pieces where it is large or one request was cut off or was too large. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED, REGISTRY_UNREACHABLE; then the registry
- * has no such blob.
+ * registry takes, or in pieces where it is large or one request was cut off or was too large. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED,
+ * REGISTRY_UNREACHABLE, and DIGEST_MISMATCH where the registry says it got something else; then the registry has no such blob.
  */
 export async function uploadBlob(
   connection: RegistryConnection, repository: string, blob: Descriptor, read: () => Bytes, options: UploadOptions = {},
@@ -51,7 +52,10 @@ export async function uploadBlob(
         ? await uploadInChunks({ connection, repository, scopes, place, smallest, signal, firstWait }, blob, bytes())
         : await finish(connection, repository, blob, place, bytes, signal)
       await drain(answer)
-      if (answer.status === 201 || answer.status === 204) return 'uploaded'
+      if (answer.status === 201 || answer.status === 204) {
+        expectSame(answer, blob, `${connection.endpoint.domain}/${repository}`)
+        return 'uploaded'
+      }
       if (!(worthAnother(answer.status) || (answer.status === 413 && !inPieces)) || attempt + 1 >= TRIES) {
         throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
       }
@@ -81,11 +85,8 @@ export async function putManifest(
   })
   const where = `${connection.endpoint.domain}/${repository}`
   if (answer.status !== 201 && answer.status !== 200) throw await connection.refusal(answer, `writing the manifest ${digest} to ${where}`)
-  const said = answer.header('docker-content-digest')
   await drain(answer)
-  if (isDigest(said) && said !== digest) {
-    throw new StowageError('DIGEST_MISMATCH', `${where}: wrote the manifest ${digest} but the registry has ${said}`)
-  }
+  expectSame(answer, { digest }, where)
   return { listed: answer.header('oci-subject') !== undefined }
 }
 
@@ -100,7 +101,7 @@ async function begin(
   await drain(answer)
   if (answer.status === 201 && mountFrom !== undefined) return 'mounted'
   if (answer.status === 202 && location !== undefined) {
-    return { place: connection.resolve(answer, location), smallest: Number(answer.header('oci-chunk-min-length') ?? 0) || 0 }
+    return { place: connection.uploadPlace(answer, location), smallest: Number(answer.header('oci-chunk-min-length') ?? 0) || 0 }
   }
   throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
 }
@@ -113,6 +114,12 @@ async function finish(
   return await connection.request({
     method: 'PUT', target: place.href, repository, scopes: scopesOf(repository), headers, body: read as () => never, signal, retries: 0,
   })
+}
+
+/** Throws DIGEST_MISMATCH where the registry says that it took something else. */
+function expectSame(answer: RegistryResponse, { digest }: Pick<Descriptor, 'digest'>, where: string): void {
+  const said = answer.header('docker-content-digest')
+  if (isDigest(said) && said !== digest) throw new StowageError('DIGEST_MISMATCH', `${where}: wrote ${digest} but the registry has ${said}`)
 }
 
 function worthAnother(status: number): boolean {

@@ -1,10 +1,8 @@
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { readVerified } from '../../src/blob/verified.js'
 import { openRegistry, type RegistryOptions } from '../../src/registry/client.js'
 import { layeredImage } from '../support/images.js'
-import { type Fault, pushWithSkopeo, startFaultyProxy, startRegistry } from '../support/registry.js'
+import { type Fault, pushWithSkopeo, startFaultyProxy, startRegistry, startServer } from '../support/registry.js'
 
 const QUICK: RegistryOptions = { backoff: 1, silence: 500, env: {}, home: '/nonexistent' }
 
@@ -120,17 +118,6 @@ t.test('a manifest is checked against its digest', async t => {
   await t.rejects(client.manifest('team/shop', image.root.digest), { code: 'DIGEST_MISMATCH' })
 })
 
-/** An HTTP server that answers what a test says, for what docker-registry does not do. */
-async function serve(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
 const LOGIN = { DOCKER_AUTH_CONFIG: '' }
 const loginAt = (host: string, entry: unknown = { username: 'ada', password: 'secret' }): RegistryOptions =>
   ({ ...QUICK, env: { ...LOGIN, DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [host]: entry } }) } })
@@ -138,15 +125,15 @@ const loginAt = (host: string, entry: unknown = { username: 'ada', password: 'se
 t.test('the token service is asked once, with the credentials, and its token shown to the registry alone', async t => {
   const asked: { url: string; authorization: string | undefined; method: string | undefined }[] = []
   const elsewhere: (string | undefined)[] = []
-  const store = await serve(t, (request, response) => {
+  const store = await startServer(t, (request, response) => {
     elsewhere.push(request.headers.authorization)
     response.end(image.blobs.get(layer.digest))
   })
-  const service = await serve(t, (request, response) => {
+  const service = await startServer(t, (request, response) => {
     asked.push({ url: request.url ?? '', authorization: request.headers.authorization, method: request.method })
     response.end(JSON.stringify({ token: 'opensesame', expires_in: 300 }))
   })
-  const host = await serve(t, (request, response) => {
+  const host = await startServer(t, (request, response) => {
     if (request.headers.authorization !== 'Bearer opensesame') {
       response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${service}/token",service="us",scope="repository:team/shop:pull"` }).end()
     } else {
@@ -166,11 +153,11 @@ t.test('the token service is asked once, with the credentials, and its token sho
 
 t.test('an identity token is exchanged as OAuth has it', async t => {
   let form = ''
-  const service = await serve(t, (request, response) => {
+  const service = await startServer(t, (request, response) => {
     request.on('data', (piece: Buffer) => (form += piece.toString()))
     request.on('end', () => response.end(JSON.stringify({ access_token: 'opensesame' })))
   })
-  const host = await serve(t, (request, response) => {
+  const host = await startServer(t, (request, response) => {
     if (request.headers.authorization === 'Bearer opensesame') response.end(JSON.stringify({ tags: ['1', '2'] }))
     else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${service}/token",service="us"` }).end()
   })
@@ -186,8 +173,8 @@ t.test('an identity token is exchanged as OAuth has it', async t => {
 t.test('a token that has ended is asked for anew; one that is never taken ends with UNAUTHORIZED, naming no secret', async t => {
   let tokens = 0
   let open = 1
-  const service = await serve(t, (_request, response) => response.end(JSON.stringify({ token: `number${++tokens}`, expires_in: 300 })))
-  const host = await serve(t, (request, response) => {
+  const service = await startServer(t, (_request, response) => response.end(JSON.stringify({ token: `number${++tokens}`, expires_in: 300 })))
+  const host = await startServer(t, (request, response) => {
     if (request.headers.authorization === `Bearer number${open}`) response.end(JSON.stringify({ tags: [] }))
     else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${service}/"` }).end()
   })
@@ -206,7 +193,7 @@ t.test('a token that has ended is asked for anew; one that is never taken ends w
 })
 
 t.test('redirects end: in a circle, to a file, to nowhere', async t => {
-  const host = await serve(t, (request, response) => {
+  const host = await startServer(t, (request, response) => {
     const location = { '/v2/circle/tags/list?n=1000': request.url, '/v2/file/tags/list?n=1000': 'file:///etc/passwd', '/v2/no/tags/list?n=1000': 'http://[' }[request.url ?? '']
     response.writeHead(302, { location: location ?? '/' }).end()
   })
@@ -219,7 +206,7 @@ t.test('redirects end: in a circle, to a file, to nowhere', async t => {
 })
 
 t.test('pages of tags are read to the last, and stay with the registry', async t => {
-  const host = await serve(t, (request, response) => {
+  const host = await startServer(t, (request, response) => {
     const page = Number(new URL(request.url ?? '', 'http://x').searchParams.get('page') ?? 0)
     const next = page < 3 ? { link: `<http://elsewhere.invalid/v2/team/shop/tags/list?page=${page + 1}>; rel="next"` } : {}
     response.writeHead(200, next).end(JSON.stringify({ tags: [`tag${page}`] }))
