@@ -67,7 +67,7 @@ export async function readImage(store: BlobStore, root: Descriptor, options: Rea
       for (const child of parsed.manifests) {
         if (leftOut.has(child.digest)) absent.set(child.digest, child)
         else if (isIndex(child.mediaType) || isManifest(child.mediaType)) await visit(child, depth + 1)
-        else layers.set(child.digest, child)
+        else addLayer(child, descriptor.digest)
       }
     } else {
       await visitManifest(descriptor, parsed)
@@ -79,7 +79,7 @@ export async function readImage(store: BlobStore, root: Descriptor, options: Rea
     const config = manifest.config
     const bytes = await readVerified(config, store.fetch(config, options), CONFIG_LIMIT)
     configs.set(config.digest, { descriptor: bare(config), bytes })
-    for (const layer of manifest.layers) layers.set(layer.digest, bare(layer))
+    for (const layer of manifest.layers) addLayer(bare(layer), descriptor.digest)
     if (!isImage(descriptor, config)) return
     const parsed = parseConfig(bytes, config.digest)
     if (parsed.diffIds.length !== manifest.layers.length) {
@@ -89,6 +89,15 @@ export async function readImage(store: BlobStore, root: Descriptor, options: Rea
       )
     }
     platforms.push({ descriptor, manifest, config: parsed })
+  }
+
+  /** One blob has one size, whoever names it: of two, one would be believed unseen. */
+  function addLayer(layer: Descriptor, where: Digest): void {
+    const known = layers.get(layer.digest)
+    if (known && known.size !== layer.size) {
+      throw new StowageError('INVALID_MANIFEST', `${where} says ${layer.digest} has ${layer.size} bytes, and before it was said to have ${known.size} bytes`)
+    }
+    layers.set(layer.digest, layer)
   }
 
   await visit(root, 0)

@@ -49,14 +49,24 @@ export async function readPlatforms(store: BlobStore, root: Descriptor, options:
   return await readImage(store, root, { ...reading, absent: [...(reading.absent ?? []), ...absent] })
 }
 
-/** All manifests that an index and those in it name, with what they run on. */
-async function manifestsOf(store: BlobStore, index: Descriptor, options: ReadImageOptions, depth = 0): Promise<readonly Descriptor[]> {
+/** All manifests that an index and those in it name, with what they run on; what is in `seen` is not looked into again. */
+async function manifestsOf(
+  store: BlobStore, index: Descriptor, options: ReadImageOptions, seen = new Set<Digest>(), depth = 0,
+): Promise<readonly Descriptor[]> {
+  if (seen.has(index.digest)) return []
+  seen.add(index.digest)
   const parsed = parseManifest(await readVerified(index, store.fetch(index, options), MANIFEST_LIMIT), index.digest, index.mediaType)
   if (parsed.type !== 'index') return []
   const found: Descriptor[] = []
   for (const child of parsed.manifests) {
-    if (isManifest(child.mediaType)) found.push(child.platform ? child : await withPlatform(store, child, options))
-    else if (isIndex(child.mediaType) && depth < DEPTH_LIMIT) found.push(...(await manifestsOf(store, child, options, depth + 1)))
+    if (isManifest(child.mediaType) && child.platform) {
+      found.push(child)
+    } else if (isManifest(child.mediaType)) {
+      if (!seen.has(child.digest)) found.push(await withPlatform(store, child, options))
+      seen.add(child.digest)
+    } else if (isIndex(child.mediaType) && depth < DEPTH_LIMIT) {
+      found.push(...(await manifestsOf(store, child, options, seen, depth + 1)))
+    }
   }
   return found
 }
