@@ -21,6 +21,11 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
  */
 export function parseReference(text: string): Reference {
   const at = text.indexOf('@')
+  const after = text.slice(text.lastIndexOf('@') + 1)
+  if (at >= 0 && after.includes('/')) {
+    // What stands before it may be a password
+    throw invalid(after, 'Names hold no user and no password: log in with "stowage login".')
+  }
   const digest = at < 0 ? undefined : text.slice(at + 1)
   const named = at < 0 ? text : text.slice(0, at)
   const colon = named.lastIndexOf(':')

@@ -13,6 +13,13 @@ t.test('parseReference() normalises names as Docker does', async t => {
   t.equal(familiarReference(parseReference('team/app')), 'team/app')
 })
 
+t.test('parseReference() refuses a password in a name, and does not repeat it', async t => {
+  for (const text of ['ada:secret@registry.example/team/shop:1', 'https://ada:sec@ret@registry.example:5000/shop']) {
+    const error = t.throws(() => parseReference(text), { code: 'INVALID_REFERENCE', hint: /login/ }) as unknown as Error
+    t.notMatch(String(error), /ada|sec|ret@/)
+  }
+})
+
 t.test('parseReference() refuses what is no reference', async t => {
   for (const text of ['', 'UPPER', 'a//b', 'a:', 'a@sha256:12', '-a', 'a/../b', 'a:b/c:', 'docker.io/', `a:${'x'.repeat(129)}`]) {
     t.throws(() => parseReference(text), { code: 'INVALID_REFERENCE' }, JSON.stringify(text))
