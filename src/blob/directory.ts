@@ -12,7 +12,7 @@ import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, PutOptions, R
 import { PARTIAL, syncPath } from './durable.js'
 import { claimPartial, removeLeft } from './partial.js'
 import { verified } from './verified.js'
-import { writeBlob } from './write-blob.js'
+import { SLOT, writeBlob } from './write-blob.js'
 
 /** Bytes a read of a blob asks for at a time: hashing 1 MiB pieces is twice as fast as Node's default of 64 KiB. */
 const PIECE = 1024 * 1024
@@ -74,7 +74,8 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     try {
       await writeBlob({ path, held, offset: 0, direct: true }, blob, landing => read(held, landing), options)
     } catch (error) {
-      if (!worthKeeping(error)) await rm(path, { force: true })
+      // A small one is begun anew, so nobody would come for it
+      if (blob.size < SLOT || !worthKeeping(error)) await rm(path, { force: true })
       // What an earlier try left may be what is wrong
       if (held > 0 && isMismatch(error)) return await this.put(blob, read, options)
       throw abortError(fileError(error, path), options.signal)

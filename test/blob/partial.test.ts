@@ -3,8 +3,10 @@ import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Bytes } from '../../src/blob/blob-store.js'
 import { BlobDirectory } from '../../src/blob/directory.js'
 import { claimPartial } from '../../src/blob/partial.js'
+import { StowageError } from '../../src/errors.js'
 import { describe } from '../../src/oci/descriptor.js'
 import { hexOf } from '../../src/oci/digest.js'
 import { noise } from '../support/images.js'
@@ -58,4 +60,15 @@ t.test('once the blob is whole nothing is left of other tries', async t => {
   })
   t.ok((offsets[0] ?? 0) > 1_400_000)
   t.same(readdirSync(directory), [hexOf(blob.digest)])
+})
+
+t.test('of a small blob that is interrupted nothing is left, as no other try goes on with it', async t => {
+  const root = t.testdir()
+  const small = noise(300_000, 'small')
+  async function* interrupted(): Bytes {
+    yield small.subarray(0, 100_000)
+    throw new StowageError('REGISTRY_UNREACHABLE', 'gone')
+  }
+  await t.rejects(new BlobDirectory(root).put(describe('x', small), interrupted), { code: 'REGISTRY_UNREACHABLE' })
+  t.same(readdirSync(join(root, 'blobs', 'sha256')), [])
 })
