@@ -69,6 +69,11 @@ t.test('a registry that wants a certificate of ours gets the one in certs.d, and
   t.equal(pushed.code, 0, pushed.stderr)
   const packed = await stowage(['pack', name, '-o', 'site.tar'], { cwd, env })
   t.equal(packed.code, 0, packed.stderr)
+  // The same host in another spelling, which its address is not written with
+  const other = `127.1:${registry.port}`
+  cpSync(certs, join(cwd, '.config', 'containers', 'certs.d', other), { recursive: true })
+  const spelt = await stowage(['pack', `docker://${other}/team/shop:1`, '-o', 'spelt.tar'], { cwd, env })
+  t.equal(spelt.code, 0, spelt.stderr)
 })
 
 t.test('a registry with htpasswd takes and gives images to who is in it, and tells the others so', async t => {
