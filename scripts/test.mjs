@@ -23,6 +23,7 @@ if (files.length === 0) fail(`there are no tests in test/${name}`)
 mkdirSync(join(ROOT, '.tap'), { recursive: true })
 const output = join('.tap', `${name}.tap`)
 rmSync(join(ROOT, output), { force: true })
+rmSync(join(ROOT, '.tap', 'command'), { recursive: true, force: true }) // made of the sources of another run
 const reporter = process.stdout.isTTY ? 'base' : 'terse'
 const status = node('tap/dist/esm/run.mjs', ['run', `--reporter=${reporter}`, `--output-file=${output}`, ...options, ...files])
 const count = readTally(join(ROOT, output), status)

@@ -5,7 +5,8 @@ import { stat } from 'node:fs/promises'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { digestFromHex } from '../oci/digest.js'
+import { type Digest, digestFromHex } from '../oci/digest.js'
+import type { WaitOptions } from '../progress.js'
 import { FILES } from './directory-medium.js'
 import { isBundlePath } from './manifest.js'
 
@@ -34,20 +35,34 @@ export function carriedPath(path: string, taken: readonly string[]): string {
   return place
 }
 
-/** Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is no file, ABORTED. */
-export async function describeFile(source: string, { signal }: FetchOptions = {}): Promise<Descriptor> {
+/** What `source` is as a blob. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is no file, ABORTED. */
+export async function describeFile(source: string, options: WaitOptions = {}): Promise<Descriptor> {
+  return { mediaType: 'application/octet-stream', ...(await hashFile(source, options)) }
+}
+
+export interface HashedFile {
+  /** In bytes. */
+  readonly size: number
+  readonly digest: Digest
+}
+
+/** Reads the whole of `path`. Throws FILE_NOT_FOUND and the like, INVALID_ARGUMENT for what is no file, ABORTED. */
+export async function hashFile(path: string, { signal, onProgress }: WaitOptions = {}): Promise<HashedFile> {
   try {
-    const found = await stat(source)
-    if (!found.isFile()) throw new StowageError('INVALID_ARGUMENT', `${source} is no file, and only files are carried`)
+    const found = await stat(path)
+    if (!found.isFile()) throw new StowageError('INVALID_ARGUMENT', `${path} is no file, and only files are carried`)
     const hash = createHash('sha256')
     let size = 0
-    for await (const piece of readFileBytes(source, { signal })) {
+    onProgress?.({ type: 'stage', stage: 'hash', subject: path })
+    for await (const piece of readFileBytes(path, { signal })) {
       hash.update(piece)
       size += piece.length
+      onProgress?.({ type: 'bytes', subject: path, done: size, total: found.size })
     }
-    return { mediaType: 'application/octet-stream', digest: digestFromHex(hash.digest('hex')), size }
+    onProgress?.({ type: 'done', subject: path })
+    return { size, digest: digestFromHex(hash.digest('hex')) }
   } catch (error) {
-    throw abortError(fileError(error, source), signal)
+    throw abortError(fileError(error, path), signal)
   }
 }
 

@@ -11,7 +11,8 @@ import { nearestTags, tagChoice } from '../registry/tags.js'
 import { formatLocation, type Location } from '../source/location.js'
 import { partsOf } from '../wim/parts.js'
 import { Faults, type Position } from './document.js'
-import { type HashedFile, hashFile, listFiles } from './hashed-file.js'
+import { type HashedFile, hashFile } from '../bundle/carried.js'
+import { listFiles } from './listed-files.js'
 import type { FileEntry, ImageEntry, ImagesFile, NameEntry, WimEntry } from './images-file.js'
 
 export interface ResolveOptions extends WaitOptions {

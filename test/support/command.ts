@@ -1,9 +1,10 @@
 /** The `stowage` command as a child process, as a user runs it: plain JavaScript, made from src/ once for each test file. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { copyFileSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import typescript from 'typescript'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -60,23 +61,38 @@ export async function stowage(
 
 let made: string | undefined
 
-/** What the package installs as `stowage`. A loader would cost each child seconds, and dist/ may be older than src/. */
+/**
+ * What the package installs as `stowage`. A loader would cost each child seconds, and dist/ may be older than src/. It is made
+ * once for all test files of the same sources.
+ */
 export function commandFile(): string {
   if (made) return made
-  const root = join(ROOT, '.tap', 'command', String(process.pid))
-  process.once('exit', () => rmSync(root, { recursive: true, force: true }))
-  for (const name of readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })) {
-    if (!name.endsWith('.ts')) continue
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts')).sort()
+  const texts = sources.map((name): [string, string] => [name, readFileSync(join(ROOT, 'src', name), 'utf8')])
+  const hash = createHash('sha256').update(readFileSync(join(ROOT, 'package.json')))
+  for (const [name, text] of texts) hash.update(`${name}\0${text}\0`)
+  const root = join(ROOT, '.tap', 'command', hash.digest('hex').slice(0, 16))
+  if (!existsSync(root)) make(root, texts)
+  return (made = join(root, 'dist', 'cli', 'main.js'))
+}
+
+/** Beside its place, and then all of it at once: other test files run meanwhile, and may have been faster. */
+function make(root: string, texts: readonly (readonly [name: string, text: string])[]): void {
+  const typescript = createRequire(import.meta.url)('typescript') as typeof import('typescript') // a second that those who find it made are spared
+  const partial = `${root}.${process.pid}`
+  for (const [name, text] of texts) {
     const { target, module } = { target: typescript.ScriptTarget.ES2023, module: typescript.ModuleKind.ESNext }
-    const source = readFileSync(join(ROOT, 'src', name), 'utf8')
-    const { outputText } = typescript.transpileModule(source, {
-      compilerOptions: { target, module, verbatimModuleSyntax: true },
-    })
-    const output = join(root, 'dist', name.replace(/\.ts$/, '.js'))
+    const { outputText } = typescript.transpileModule(text, { compilerOptions: { target, module, verbatimModuleSyntax: true } })
+    const output = join(partial, 'dist', name.replace(/\.ts$/, '.js'))
     mkdirSync(dirname(output), { recursive: true })
     writeFileSync(output, outputText)
   }
-  copyFileSync(join(ROOT, 'package.json'), join(root, 'package.json'))
-  symlinkSync(join(ROOT, 'build'), join(root, 'build'))
-  return (made = join(root, 'dist', 'cli', 'main.js'))
+  copyFileSync(join(ROOT, 'package.json'), join(partial, 'package.json'))
+  symlinkSync(join(ROOT, 'build'), join(partial, 'build'))
+  try {
+    renameSync(partial, root)
+  } catch (error) {
+    rmSync(partial, { recursive: true, force: true })
+    if (!existsSync(root)) throw error
+  }
 }

@@ -1,37 +1,8 @@
-/** Files beside images: which there are, and what is in them, by size and SHA-256. */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+/** Files that a list wants carried beside its images: which there are. */
 import { lstat, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isBundlePath } from '../bundle/manifest.js'
-import { abortError, fileError, StowageError } from '../errors.js'
-import type { Digest } from '../oci/digest.js'
-import type { WaitOptions } from '../progress.js'
-
-export interface HashedFile {
-  /** In bytes. */
-  readonly size: number
-  readonly digest: Digest
-}
-
-/** Reads the whole of `path`. Throws FILE_NOT_FOUND and the like, ABORTED. */
-export async function hashFile(path: string, { signal, onProgress }: WaitOptions = {}): Promise<HashedFile> {
-  try {
-    const { size: total } = await stat(path)
-    const hash = createHash('sha256')
-    let size = 0
-    onProgress?.({ type: 'stage', stage: 'hash', subject: path })
-    for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) }) as AsyncIterable<Buffer>) {
-      hash.update(piece)
-      size += piece.length
-      onProgress?.({ type: 'bytes', subject: path, done: size, total })
-    }
-    onProgress?.({ type: 'done', subject: path })
-    return { size, digest: `sha256:${hash.digest('hex')}` }
-  } catch (error) {
-    throw abortError(fileError(error, path), signal)
-  }
-}
+import { fileError, StowageError } from '../errors.js'
 
 /** The file `from` as `to`, or every file below the directory `from`, sorted. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for a link or a device. */
 export async function listFiles(from: string, to: string): Promise<readonly { readonly from: string; readonly path: string }[]> {
