@@ -200,7 +200,7 @@ export class RegistryConnection implements AsyncDisposable {
         await drain(answer)
       } catch (error) {
         if (request.signal?.aborted) throw abortError(error, request.signal)
-        if (error instanceof StowageError || attempt >= retries) throw this.#unreachable(error)
+        if (error instanceof StowageError || attempt >= retries || isFinal(error)) throw this.#unreachable(error)
       }
       await pause(wait, request.signal)
     }
@@ -338,11 +338,9 @@ export class RegistryConnection implements AsyncDisposable {
         hint: `If that is right, name it: --insecure ${domain}.`, cause: error,
       })
     }
-    const cause = rootOf(error)
-    const code = systemCode(cause) ?? ''
-    const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(code)
-    return new StowageError('REGISTRY_UNREACHABLE', `${domain} cannot be reached: ${cause.message || code}`, {
-      hint: untrusted ? `Name its authority in SSL_CERT_FILE, or put it into /etc/docker/certs.d/${host}/ca.crt.` : undefined,
+    const { message } = rootOf(error)
+    return new StowageError('REGISTRY_UNREACHABLE', `${domain} cannot be reached: ${message || (systemCode(rootOf(error)) ?? '')}`, {
+      hint: isUntrusted(error) ? `Name its authority in SSL_CERT_FILE, or put it into /etc/docker/certs.d/${host}/ca.crt.` : undefined,
       cause: error,
     })
   }
@@ -389,6 +387,16 @@ function rootOf(error: unknown): Error {
   if (error instanceof AggregateError && error.errors[0] instanceof Error) return rootOf(error.errors[0])
   if (error instanceof Error && error.cause instanceof Error) return rootOf(error.cause)
   return error instanceof Error ? error : new Error(String(error))
+}
+
+/** What will be so in a second too: a name that nobody has, a certificate that we do not trust, http where https was meant. */
+function isFinal(error: unknown): boolean {
+  return systemCode(rootOf(error)) === 'ENOTFOUND' || isUntrusted(error) || speaksHttp(error)
+}
+
+/** Its certificate is none that we trust. */
+function isUntrusted(error: unknown): boolean {
+  return /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(systemCode(rootOf(error)) ?? '')
 }
 
 /** The other side answered a TLS greeting with something that is none. */

@@ -4,6 +4,7 @@ import { createServer, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { openRegistry } from '../../src/registry/client.js'
 import { stowage } from '../support/command.js'
 import { layeredImage, writeLayout } from '../support/images.js'
 import { startRegistry } from '../support/registry.js'
@@ -37,6 +38,8 @@ t.test('a registry with TLS is trusted by SSL_CERT_FILE or certs.d, and by nothi
   const refused = await stowage(['copy', 'oci:layout', name], { cwd, env })
   t.equal(refused.code, 6, refused.stderr)
   t.match(refused.stderr, /cannot be reached.*\n.*SSL_CERT_FILE/)
+  await using client = await openRegistry(registry.domain, { env: {}, home: cwd, backoff: 60_000 })
+  await t.rejects(client.manifest('team/shop', '1'), { code: 'REGISTRY_UNREACHABLE' }, 'and no second try is made')
   const trusting = { ...env, SSL_CERT_FILE: join(cwd, 'ca.crt') }
   const pushed = await stowage(['copy', 'oci:layout', name], { cwd, env: trusting })
   t.equal(pushed.code, 0, pushed.stderr)
