@@ -10,6 +10,7 @@ import type { Credential } from './credentials.js'
 import type { RegistryEndpoint } from './endpoint.js'
 import { directGet } from './direct-get.js'
 import { landingGet } from './landing-get.js'
+import { errorText, isFinal, isUntrusted, rootOf, speaksHttp } from './failure.js'
 import { isLoopback, proxyFor } from './proxy.js'
 import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
 import { backoff, pause, retryAfter } from './retry.js'
@@ -369,38 +370,4 @@ export async function drain(answer: RegistryResponse): Promise<void> {
 /** Closes the connection of an answer that is not what was asked for, however long it is. */
 export function abandon(answer: RegistryResponse): void {
   answer.body.destroy()
-}
-
-/** The distribution-spec's errors as words: `: MANIFEST_UNKNOWN, manifest unknown`. */
-function errorText(text: string): string {
-  try {
-    const { errors } = JSON.parse(text) as { errors?: readonly { code?: unknown; message?: unknown }[] }
-    const [first] = errors ?? []
-    const words = [first?.code, first?.message].filter(word => typeof word === 'string' && word !== '')
-    return words.length > 0 ? `: ${words.join(', ').slice(0, 300)}` : ''
-  } catch {
-    return '' // many say nothing, or say it in HTML
-  }
-}
-
-function rootOf(error: unknown): Error {
-  if (error instanceof AggregateError && error.errors[0] instanceof Error) return rootOf(error.errors[0])
-  if (error instanceof Error && error.cause instanceof Error) return rootOf(error.cause)
-  return error instanceof Error ? error : new Error(String(error))
-}
-
-/** What will be so in a second too: a name that nobody has, a certificate that we do not trust, http where https was meant. */
-function isFinal(error: unknown): boolean {
-  return systemCode(rootOf(error)) === 'ENOTFOUND' || isUntrusted(error) || speaksHttp(error)
-}
-
-/** Its certificate is none that we trust. */
-function isUntrusted(error: unknown): boolean {
-  return /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(systemCode(rootOf(error)) ?? '')
-}
-
-/** The other side answered a TLS greeting with something that is none. */
-function speaksHttp(error: unknown): boolean {
-  const cause = rootOf(error)
-  return /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/i.test(`${systemCode(cause) ?? ''} ${cause.message.replace(/ /g, '_')}`)
 }

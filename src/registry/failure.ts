@@ -1,0 +1,36 @@
+/** What a failure of the network, or an answer that refuses, means to a person. */
+import { systemCode } from '../errors.js'
+
+/** The distribution-spec's errors as words: `: MANIFEST_UNKNOWN, manifest unknown`. */
+export function errorText(text: string): string {
+  try {
+    const { errors } = JSON.parse(text) as { errors?: readonly { code?: unknown; message?: unknown }[] }
+    const [first] = errors ?? []
+    const words = [first?.code, first?.message].filter(word => typeof word === 'string' && word !== '')
+    return words.length > 0 ? `: ${words.join(', ').slice(0, 300)}` : ''
+  } catch {
+    return '' // many say nothing, or say it in HTML
+  }
+}
+
+export function rootOf(error: unknown): Error {
+  if (error instanceof AggregateError && error.errors[0] instanceof Error) return rootOf(error.errors[0])
+  if (error instanceof Error && error.cause instanceof Error) return rootOf(error.cause)
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+/** What will be so in a second too: a name that nobody has, a certificate that we do not trust, http where https was meant. */
+export function isFinal(error: unknown): boolean {
+  return systemCode(rootOf(error)) === 'ENOTFOUND' || isUntrusted(error) || speaksHttp(error)
+}
+
+/** Its certificate is none that we trust. */
+export function isUntrusted(error: unknown): boolean {
+  return /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(systemCode(rootOf(error)) ?? '')
+}
+
+/** The other side answered a TLS greeting with something that is none. */
+export function speaksHttp(error: unknown): boolean {
+  const cause = rootOf(error)
+  return /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/i.test(`${systemCode(cause) ?? ''} ${cause.message.replace(/ /g, '_')}`)
+}
