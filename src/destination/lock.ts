@@ -1,5 +1,5 @@
 /** A lock file: one process at a time changes what stands beside it. */
-import { open, rm, stat } from 'node:fs/promises'
+import { open, readFile, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
@@ -10,7 +10,7 @@ const WAIT_MS = 40_000
 const PAUSE_MS = 25
 
 /**
- * Runs `work` while `path` is ours. Waits for another holder; one that has not let go within 30 s is taken for dead.
+ * Runs `work` while `path` is ours. Waits for another holder; one whose process is gone, or that has not let go within 30 s, is taken for dead.
  * Throws BUSY when the lock cannot be had.
  */
 export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -49,9 +49,20 @@ async function acquire(path: string, signal: AbortSignal | undefined): Promise<v
 
 async function isStale(path: string): Promise<boolean> {
   try {
+    const [, id, machine] = /^process (\d+) on (.*)$/m.exec(await readFile(path, 'utf8')) ?? []
+    if (machine === hostname() && !isAlive(Number(id))) return true
     return Date.now() - (await stat(path)).mtimeMs > STALE_MS
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return false
     throw fileError(error, path)
+  }
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0)
+    return true
+  } catch (error) {
+    return systemCode(error) !== 'ESRCH'
   }
 }

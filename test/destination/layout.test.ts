@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { readImage } from '../../src/blob/closure.js'
@@ -124,6 +125,17 @@ t.test('openLayoutDestination() loses no entry when many write at once', async t
   for (const code of await Promise.all(children.map(async child => (await once(child, 'close'))[0]))) t.equal(code, 0)
   t.equal((await entries(layout)).length, 45)
   t.same((await readdir(layout)).sort(), ['blobs', 'index.json', 'oci-layout'], 'no lock and no temporary file is left')
+})
+
+t.test('a lock of a process that is gone is no reason to wait', async t => {
+  const layout = join(t.testdir(), 'layout')
+  const image = await layeredImage(1)
+  const content = await readImage(image.blobs, image.root)
+  await using destination = await openLayoutDestination(layout)
+  await writeFile(join(layout, '.stowage.lock'), `process 99999999 on ${hostname()}\n`)
+  const start = Date.now()
+  await destination.write(content, image.blobs, [])
+  t.ok(Date.now() - start < 20_000, 'thirty seconds it would be')
 })
 
 t.test('openLayoutDestination() waits for a lock, and takes one over that was left long ago', async t => {
