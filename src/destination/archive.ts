@@ -77,7 +77,7 @@ class ArchiveDestination implements ImageDestination {
     })
     onProgress?.({ type: 'done', subject })
     const platforms = image.platforms.length < whole.platforms.length ? image.platforms.map(({ config }) => config.platform) : undefined
-    return { names, id: image.root.digest, sent, skipped: sizeOf(image) - sent, ...(platforms ? { platforms } : {}) }
+    return { names, id: image.root.digest, sent, skipped: sizeOf(whole) - sent, ...(platforms ? { platforms } : {}) }
 
     async function* counted(blob: Descriptor, known: Uint8Array | undefined): Bytes {
       for await (const piece of known ? [known] : blobs.fetch(blob, { signal })) {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { commandFile } from '../../support/command.js'
 import { imagex, sampleTree, stowageWim, told } from '../../support/wim-compare.js'
 
 const cwd = t.testdir({ 'tree': {}, 'other': { 'new.txt': 'new', 'readme.txt': 'Read me\n'.repeat(4000) } })
@@ -46,7 +47,7 @@ t.test('wim capture - writes a pipable WIM to stdout, to a pipe and to a file, a
   writeFileSync(join(cwd, 'ours.wim'), ours.stdout)
   t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')))
   t.match(told(join(cwd, 'ours.wim')), /^Attributes: +Pipable/m)
-  const main = join(import.meta.dirname, '../../../.tap/command', String(process.pid), 'dist/cli/main.js')
+  const main = commandFile()
   execFileSync('sh', ['-c', `"${process.execPath}" "${main}" wim capture tree - name >> file.wim`], { cwd, stdio: 'ignore' })
   t.equal(told(join(cwd, 'file.wim')), told(join(cwd, 'theirs.wim')))
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { text } from '../../../fixtures/make/bytes.js'
-import { type CommandResult, stowage } from '../../support/command.js'
+import { commandFile, type CommandResult, stowage } from '../../support/command.js'
 import { imagex, stowageWim } from '../../support/wim-compare.js'
 
 const cwd = t.testdir({ tree: {} })
@@ -45,7 +45,7 @@ t.test('wim capture, append and optimize - leave what there was when they are in
 
 t.test('wim dir and capture - end quietly when their reader has gone', async t => {
   await stowageWim(['--version'])
-  const main = join(import.meta.dirname, '../../../.tap/command', String(process.pid), 'dist/cli/main.js')
+  const main = commandFile()
   for (const words of ['capture tree -', 'dir tree.wim', 'info tree.wim --json']) {
     const { stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${main}" wim ${words} --quiet | head -c 10 >/dev/null`], { cwd })
     t.notMatch(String(stderr), /at file:|Error:/, words)
@@ -58,7 +58,7 @@ t.test('wim dir and capture - end quietly when their reader has gone', async t =
 
 t.test('wim update and apply - end when they are interrupted while they wait for stdin', async t => {
   await stowageWim(['--version'])
-  const main = join(import.meta.dirname, '../../../.tap/command', String(process.pid), 'dist/cli/main.js')
+  const main = commandFile()
   for (const words of [['update', 'tree.wim'], ['apply', '-', 'target'], ['capture', '-', 'new.wim', '--source-list']]) {
     const child = spawn(process.execPath, [main, 'wim', ...words], { cwd, stdio: ['pipe', 'ignore', 'ignore'] })
     const ended = once(child, 'close')
