@@ -31,7 +31,8 @@ for (const type of ['ext4', 'tmpfs'] as const) {
     t.match(await stowage(['pack', `oci:${layout}`, '-o', medium]), { code: 0, stderr: '' })
     t.match(await stowage(['verify', medium]), { code: 0 })
     execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: medium })
-    t.match(await stowage(['pack', `oci:${layout}`, '-o', medium]), { code: 1, stderr: /not empty/ })
+    t.match(await stowage(['pack', `oci:${layout}`, '-o', medium]), { code: 0 }, 'the same again has nothing to write')
+    t.match(await stowage(['pack', `oci:${layout}`, '-t', 'other:1', '-o', medium]), { code: 1, stderr: /other images|holds other|--update/ }, 'and another is refused')
   })
 
   t.test(`a disk that fills up in the middle is NO_SPACE on ${type}, and all we wrote is gone`, async t => {
