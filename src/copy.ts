@@ -100,15 +100,7 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
   if (name && target.type === 'docker') {
     throw new StowageError('INVALID_ARGUMENT', `two names were given: ${options.name} and ${to}`, { hint: 'The name in a registry is that of the destination.' })
   }
-  const [leftOut, warnings]: [string[], string[]] = [[], []]
-  const making = {
-    ...layer,
-    onSkipped: (paths: readonly string[]) => void leftOut.push(...paths),
-    onWarning: (warning: string) => {
-      warnings.push(warning)
-      layer?.onWarning?.(warning)
-    },
-  }
+  const { making, leftOut, warnings } = recorded(layer)
   await using registries = new Registries({ insecure, onLimit: options.onNotice })
   let opened: ImageDestination | undefined
   const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, registries, wim, signal, onProgress }))
@@ -142,6 +134,20 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
   } finally {
     await opened?.[Symbol.asyncDispose]()
   }
+}
+
+/** `layer` as it is given to sources, and what they tell of the layers that they make. */
+export function recorded(layer: CopyBetweenOptions['layer']): {
+  readonly making: WimLayerOptions
+  readonly leftOut: readonly string[]
+  readonly warnings: readonly string[]
+} {
+  const [leftOut, warnings]: [string[], string[]] = [[], []]
+  const onWarning = (warning: string): void => {
+    warnings.push(warning)
+    layer?.onWarning?.(warning)
+  }
+  return { making: { ...layer, onSkipped: paths => void leftOut.push(...paths), onWarning }, leftOut, warnings }
 }
 
 /** A location for {@link openDestination}, which takes no names, and the name that stands in it. */

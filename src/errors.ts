@@ -146,3 +146,19 @@ export function abortError(error: unknown, signal: AbortSignal | undefined): unk
   if (!signal?.aborted || (error instanceof StowageError && error.code !== 'ABORTED')) return error
   return new StowageError('ABORTED', 'interrupted before the end', { cause: error })
 }
+
+/** Whether `error` is that a person, the network or a registry's door ended what was under way: what came before it is good. */
+export function isInterruption(error: unknown): error is StowageError {
+  return error instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
+}
+
+/** What `work` gives, or the error it threw, so that others can be tried after it. What is none of ours, and ABORTED, is thrown. */
+export async function orError<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T | StowageError> {
+  try {
+    return await work()
+  } catch (error) {
+    const told = abortError(error, signal)
+    if (told instanceof StowageError && told.code !== 'ABORTED') return told
+    throw told
+  }
+}

@@ -4,7 +4,7 @@ import { type BundleReader, openBundleReader } from './bundle/reader.js'
 import type { BundleImage } from './bundle/manifest.js'
 import { copyContent } from './copy.js'
 import type { ImageDestination, WriteOptions } from './destination/image-destination.js'
-import { abortError, StowageError } from './errors.js'
+import { abortError, orError, StowageError } from './errors.js'
 import type { Loss } from './layer/losses.js'
 import { blobPath } from './oci/layout.js'
 import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from './oci/platform.js'
@@ -109,7 +109,7 @@ async function load(
     platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
     size: image.size,
   }
-  try {
+  const loaded = await orError(async (): Promise<LoadedImage> => {
     const content = await readImage(reader, image.root, { ...options, absent: image.absent })
     expectLayers(reader, content)
     if (imagesOnly && content.platforms.length === 0) return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
@@ -119,11 +119,8 @@ async function load(
       names: image.names.map(rename),
     })
     return { ...about, ...(platforms ? { platforms: platforms.map(formatPlatform) } : {}), id, sent, skipped, ...(lost ? { lost } : {}) }
-  } catch (error) {
-    const named = abortError(error, options.signal)
-    if (!(named instanceof StowageError) || named.code === 'ABORTED') throw named
-    return { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(named) }
-  }
+  }, options.signal)
+  return loaded instanceof StowageError ? { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(loaded) } : loaded
 }
 
 /**

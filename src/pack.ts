@@ -9,8 +9,8 @@ import { carriedPath } from './bundle/carried.js'
 import type { BundleManifest } from './bundle/manifest.js'
 import { isTarPath } from './bundle/files.js'
 import { type BundleWriter, openBundleWriter } from './bundle/writer.js'
-import { copyContent } from './copy.js'
-import { abortError, fileError, StowageError } from './errors.js'
+import { copyContent, recorded } from './copy.js'
+import { abortError, fileError, isInterruption, StowageError } from './errors.js'
 import type { Descriptor } from './oci/descriptor.js'
 import { formatPlatform } from './oci/platform.js'
 import { formatReference, nameToGive, type Reference } from './oci/reference.js'
@@ -126,16 +126,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
   const places: string[] = []
   for (const { path } of options.files ?? []) places.push(carriedPath(path, places)) // told before images are copied, not after
   if (signal?.aborted) throw abortError(signal.reason, signal)
-  const skipped: string[] = []
-  const warnings: string[] = []
-  const making = {
-    ...layer,
-    onSkipped: (paths: readonly string[]) => void skipped.push(...paths),
-    onWarning: (warning: string) => {
-      warnings.push(warning)
-      layer?.onWarning?.(warning)
-    },
-  }
+  const { making, leftOut: skipped, warnings } = recorded(layer)
   await using writer = await openBundleWriter(output, { signal, epoch, update: options.update })
   await using registries = new Registries({ insecure, onLimit: options.onNotice })
   const opened: ImageSource[] = []
@@ -164,7 +155,7 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
   } catch (error) {
     const told = abortError(error, signal)
     if (writer.standing) throw told
-    if (worthAnotherRun(told)) writer.keep()
+    if (isInterruption(told)) writer.keep()
     throw withResumeHint(told, output)
   } finally {
     for (const source of opened) await source[Symbol.asyncDispose]()
@@ -285,13 +276,8 @@ async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<n
   return manifest.files.reduce((sum, file) => sum + file.size, 0)
 }
 
-/** What came before the network failed is as good as what came before a person stopped it. */
-function worthAnotherRun(error: unknown): boolean {
-  return error instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
-}
-
 function withResumeHint(error: unknown, output: string): unknown {
-  if (!(error instanceof StowageError) || !worthAnotherRun(error)) return error
+  if (!isInterruption(error)) return error
   if (isTarPath(output)) {
     return error.code === 'ABORTED' ? new StowageError('ABORTED', error.message, { hint: `Nothing is left of ${output}.`, cause: error.cause }) : error
   }

@@ -4,7 +4,7 @@ import { copyContent } from './copy.js'
 import { findEndpoint } from './engine/endpoint.js'
 import { EngineClient } from './engine/client.js'
 import { readStore } from './engine/store.js'
-import { abortError, StowageError } from './errors.js'
+import { abortError, orError, StowageError } from './errors.js'
 import type { Digest } from './oci/digest.js'
 import { formatReference, parseReference, type Reference, withDefaultTag } from './oci/reference.js'
 import { openDestination } from './open.js'
@@ -70,18 +70,15 @@ export async function pullImages(names: readonly string[], options: PullOptions 
 
     async function pull(reference: Reference): Promise<PulledImage> {
       const name = formatReference(reference)
-      try {
+      const done = await orError(async (): Promise<PulledImage> => {
         await using source = await openRegistrySource(name, { registries })
         const [image] = await source.images({ signal })
         if (!image) throw new StowageError('IMAGE_NOT_FOUND', `there is no image ${name}`)
         const content = await readPlatforms(source, image.root, { platforms, name, signal })
         const { id, sent, skipped } = await copyContent(source, content, destination, { names: image.names, signal, onProgress })
         return { name, digest: image.root.digest, id, sent, skipped }
-      } catch (error) {
-        const told = abortError(error, signal)
-        if (!(told instanceof StowageError) || told.code === 'ABORTED') throw told
-        return { name, sent: 0, skipped: 0, error: told }
-      }
+      }, signal)
+      return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
     }
   } catch (error) {
     throw abortError(error, signal)

@@ -4,7 +4,7 @@ import { copy } from './copy.js'
 import { EngineClient } from './engine/client.js'
 import { findEndpoint } from './engine/endpoint.js'
 import { listImages } from './engine/inventory.js'
-import { abortError, StowageError } from './errors.js'
+import { abortError, orError, StowageError } from './errors.js'
 import { type Digest, isDigest } from './oci/digest.js'
 import { nameOf } from './oci/layout.js'
 import { formatReference, isReference, nameToGive, parseReference, type Reference } from './oci/reference.js'
@@ -68,7 +68,7 @@ export async function pushImages(names: readonly string[], options: PushOptions 
 
     async function push(reference: Reference): Promise<PushedImage> {
       const name = formatReference(reference)
-      try {
+      const done = await orError(async (): Promise<PushedImage> => {
         const { id, sent, skipped } = await copy(imageOf(from, name), `docker://${name}`, { host, insecure, signal, onProgress })
         const client = await registries.get(reference.domain)
         const found = await client.headManifest(reference.path, reference.tag ?? 'latest', { signal })
@@ -76,11 +76,8 @@ export async function pushImages(names: readonly string[], options: PushOptions 
           throw new StowageError('REGISTRY_PROTOCOL', `${reference.domain} took ${id} as ${name}, and says now that it is ${found?.digest ?? 'not there'}`, { hint: 'Did someone else push the same tag?' })
         }
         return { name, digest: id, size: found.size, sent, skipped }
-      } catch (error) {
-        const told = abortError(error, signal)
-        if (!(told instanceof StowageError) || told.code === 'ABORTED') throw told
-        return { name, sent: 0, skipped: 0, error: told }
-      }
+      }, signal)
+      return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
     }
   } catch (error) {
     throw abortError(error, signal)

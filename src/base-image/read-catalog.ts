@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { type BundleManifest } from '../bundle/manifest.js'
 import { openBundleReader } from '../bundle/reader.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
+import { isObject } from '../oci/json.js'
 import { chooseImage } from '../layer/from-wim.js'
 import { parseReference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
@@ -39,9 +40,8 @@ export async function readCatalog(source: CatalogSource, options: ReadCatalogOpt
 /** The JSON array of 2016, `[{Name, Version, Description, SasToken}]`, also as an object with it in it, with our `Sha256` and `Size`. */
 async function readIndex(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   await using web = new Web(options)
-  const bytes = await web.read(source.location, INDEX_LIMIT, options)
+  const { bytes, url } = await web.read(source.location, INDEX_LIMIT, options) // relative addresses are to where it was found
   const items = indexItems(bytes, source.location)
-  const { url } = await web.find(source.location, options).catch(() => ({ url: source.location })) // relative addresses are to where it was found
   return items.flatMap((item, n) => {
     const entry = indexEntry(item, source, url)
     if (typeof entry === 'string') options.onWarning?.(`${source.location}[${n}]: ${entry}`)
@@ -173,8 +173,4 @@ async function readRepository(source: CatalogSource, options: ReadCatalogOptions
 /** A name that becomes part of a file's name: no path, nothing that a file system of a medium cannot hold. */
 export function isImageName(name: string): boolean {
   return /^[^\s<>:"/\\|?*\x00-\x1f.][^<>:"/\\|?*\x00-\x1f]{0,99}$/.test(name) && !/[. ]$/.test(name) && name !== '..'
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

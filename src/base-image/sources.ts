@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { writeDurably } from '../blob/durable.js'
-import { withLock } from '../destination/lock.js'
+import { withLock } from '../blob/lock.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { array, parseJson, record, string } from '../oci/json.js'
 

@@ -27,8 +27,13 @@ export interface BlobStore {
 /** `fetch` from byte `offset` on, whatever the place can do: where it begins at the start, what is not wanted is dropped. */
 export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: number, options?: FetchOptions): Bytes {
   if (offset > 0 && store.fetchFrom) return yield* store.fetchFrom(blob, offset, options)
-  let skip = offset
-  for await (const piece of store.fetch(blob, offset > 0 ? { ...options, landing: undefined } : options)) {
+  yield* withoutFirst(offset, store.fetch(blob, offset > 0 ? { ...options, landing: undefined } : options))
+}
+
+/** `bytes` but for the first `count`. */
+export async function* withoutFirst(count: number, bytes: Bytes): Bytes {
+  let skip = count
+  for await (const piece of bytes) {
     const rest = piece.subarray(Math.min(skip, piece.length))
     skip -= piece.length - rest.length
     if (rest.length > 0) yield rest

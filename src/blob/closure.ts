@@ -1,7 +1,7 @@
 /** Everything an image reaches: its manifests with their bytes, its configs, its layers. */
 import { StowageError } from '../errors.js'
 import { type ImageConfig, parseConfig } from '../oci/config.js'
-import type { Descriptor } from '../oci/descriptor.js'
+import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { withAbsent } from '../oci/layout.js'
@@ -132,7 +132,7 @@ export function mergeImages(one: ImageContent, other: ImageContent): ImageConten
     root: one.root,
     manifests: [...documents([inner(one), inner(other)]), ...one.manifests.filter(({ descriptor }) => descriptor.digest === one.root.digest)],
     configs: documents([one.configs, other.configs]),
-    layers: [...new Map([...one.layers, ...other.layers].map(layer => [layer.digest, layer])).values()],
+    layers: eachOnce([...one.layers, ...other.layers]),
     platforms: [...new Map([...one.platforms, ...other.platforms].map(platform => [platform.descriptor.digest, platform])).values()],
     absent: one.absent.filter(({ digest }) => !there.has(digest)),
   }
@@ -140,8 +140,7 @@ export function mergeImages(one: ImageContent, other: ImageContent): ImageConten
 
 /** Every blob of the image once: manifests, configs, layers. */
 export function blobsOf({ manifests, configs, layers }: ImageContent): readonly Descriptor[] {
-  const blobs = [...[...manifests, ...configs].map(({ descriptor }) => descriptor), ...layers]
-  return [...new Map(blobs.map(blob => [blob.digest, blob])).values()]
+  return eachOnce([...[...manifests, ...configs].map(({ descriptor }) => descriptor), ...layers])
 }
 
 /** Attestations say platform unknown/unknown; artifacts have a config that is no image config. */

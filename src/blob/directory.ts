@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
@@ -75,7 +75,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       await writeBlob({ path, held, offset: 0, direct: true }, blob, landing => read(held, landing), options)
     } catch (error) {
       // A small one is begun anew, so nobody would come for it
-      if (blob.size < SLOT || !worthKeeping(error)) await rm(path, { force: true })
+      if (blob.size < SLOT || !isInterruption(error)) await rm(path, { force: true })
       // What an earlier try left may be what is wrong
       if (held > 0 && isMismatch(error)) return await this.put(blob, read, options)
       throw abortError(fileError(error, path), options.signal)
@@ -108,12 +108,6 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     }
     this.#whole.add(digest)
   }
-}
-
-/** Another try may go on with what came before the network, the engine or a person ended it. */
-function worthKeeping(error: unknown): boolean {
-  if (!(error instanceof StowageError)) return false
-  return ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
 }
 
 function isMismatch(error: unknown): boolean {

@@ -7,6 +7,7 @@ import { fileError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { hexOf } from '../oci/digest.js'
 import { PARTIAL } from './durable.js'
+import { isAlive } from './lock.js'
 import { ALIGNMENT, SLOT } from './write-blob.js'
 
 /** `<hex>.<machine>-<process>-<number>.partial`: the blob, and who writes it. */
@@ -84,19 +85,8 @@ async function leftOf(directory: string, blob: Descriptor): Promise<readonly { r
       if (systemCode(error) === 'ENOENT') return { size: 0, mtimeMs: Infinity } // its writer is through with it
       throw error
     })
-    const left = machine === MACHINE ? !writing.has(path) && !isAliveElsewhere(Number(owner)) : Date.now() - mtimeMs > LEFT_AFTER
+    const left = machine === MACHINE ? !writing.has(path) && (Number(owner) === process.pid || !isAlive(Number(owner))) : Date.now() - mtimeMs > LEFT_AFTER
     if (left) found.push({ path, size })
   }
   return found.sort((a, b) => b.size - a.size)
-}
-
-/** Whether another process than this one has the number. */
-function isAliveElsewhere(id: number): boolean {
-  if (id === process.pid) return false
-  try {
-    process.kill(id, 0)
-    return true
-  } catch (error) {
-    return systemCode(error) !== 'ESRCH'
-  }
 }

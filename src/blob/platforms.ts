@@ -1,6 +1,6 @@
 /** Which part of an image is meant: some of the platforms of an index, or all of it. */
 import { StowageError } from '../errors.js'
-import type { Descriptor } from '../oci/descriptor.js'
+import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
@@ -38,7 +38,7 @@ export async function readPlatforms(store: BlobStore, root: Descriptor, options:
   const runnable = present.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown')
   expectAll(selectors, runnable.flatMap(({ platform }) => platform ?? []), name)
   const chosen = runnable.filter(({ platform }) => platform && selectors.some(({ selector }) => matchesPlatform(platform, selector)))
-  const [only, ...others] = new Map(chosen.map(manifest => [manifest.digest, manifest])).values()
+  const [only, ...others] = eachOnce(chosen)
   if (only && others.length === 0) {
     const { annotations: _annotations, ...manifest } = only
     return await readImage(store, manifest, reading)

@@ -81,7 +81,7 @@ export async function verifyGraph(input: GraphInput): Promise<{
     { annotations, platform: _platform, ...root }: Descriptor,
   ): Promise<ImageContent | undefined> {
     try {
-      return await readImage(storeOf(input), root, { absent: absentOf({ ...root, ...(annotations ? { annotations } : {}) }) })
+      return await readImage(storeOf(input), root, { absent: absentOf({ annotations }) })
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
       const code = error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH'

@@ -53,12 +53,14 @@ class Reader implements BundleReader {
   readonly #path: string
   readonly #files: BundleFiles
   readonly #ref: string | undefined
+  readonly referrers: NonNullable<ImageSource['referrers']>
 
   constructor(path: string, files: BundleFiles, manifest: BundleManifest, ref: string | undefined) {
     this.#path = path
     this.#files = files
     this.manifest = manifest
     this.#ref = ref
+    this.referrers = referrersAmong(this, this.#images())
   }
 
   get files(): ReadonlyMap<string, BundleFile> {
@@ -71,10 +73,6 @@ class Reader implements BundleReader {
     const entries = images.flatMap(({ root, names, absent }) =>
       (names.length > 0 ? names : [undefined]).map(name => ({ root, name, absent })))
     return [selectImage(entries, this.#ref, this.#path)]
-  }
-
-  async referrers(manifest: Descriptor, options?: FetchOptions): Promise<readonly SourceImage[]> {
-    return await referrersAmong(this, this.#images(), manifest, options)
   }
 
   async has(blob: Descriptor): Promise<boolean> {

@@ -8,7 +8,7 @@ import { fill, type FillOptions, fillWith, type WantedBlob } from '../blob/fill.
 import type { ImageDestination, WriteOptions, WrittenImage } from '../destination/image-destination.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
-import type { Descriptor } from '../oci/descriptor.js'
+import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import { type Digest, digestOf, integrityOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { formatReference, type Reference } from '../oci/reference.js'
@@ -233,7 +233,7 @@ class Writer implements BundleWriter {
 /** Each blob once, manifests and configs of all images before the first layer: a reader of a tar finds its way early. */
 function orderOf(images: readonly { readonly image: ImageContent }[]): readonly Descriptor[] {
   const layers = new Set(images.flatMap(({ image }) => image.layers).map(({ digest }) => digest))
-  const blobs = [...new Map(images.flatMap(({ image }) => blobsOf(image)).map(blob => [blob.digest, blob])).values()]
+  const blobs = eachOnce(images.flatMap(({ image }) => blobsOf(image)))
   return [...blobs.filter(({ digest }) => !layers.has(digest)), ...blobs.filter(({ digest }) => layers.has(digest))]
 }
 

@@ -4,7 +4,7 @@ import { engineNames, type NamedImage } from '../archive/heads.js'
 import type { BlobStore, Bytes } from '../blob/blob-store.js'
 import { type ImageContent, mergeImages, sizeOf } from '../blob/closure.js'
 import { abortError, StowageError } from '../errors.js'
-import type { Descriptor } from '../oci/descriptor.js'
+import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
@@ -53,7 +53,7 @@ class ArchiveDestination implements ImageDestination {
     refuseTaken(names, others)
     const before = this.#images.get(image.root.digest)
     const documents = new Map([...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]))
-    const parts = [...new Map(blobsOf(image).map(blob => [blob.digest, blob])).values()]
+    const parts = eachOnce(blobsOf(image))
     const total = sizeOf(image)
     let [sent, done] = [0, 0]
     const report = (size: number): void => {

@@ -2,6 +2,7 @@
 import { DOCKER_FILE, dockerPlatform, encodeDockerManifest, encodeIndex } from '../archive/heads.js'
 import type { ImageContent } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
+import { eachOnce } from '../oci/descriptor.js'
 import { INDEX_FILE } from '../oci/layout.js'
 import { nameToGive } from '../oci/reference.js'
 import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './archive.js'
@@ -56,7 +57,7 @@ function choosePlatform(image: ImageContent, subject: string): ImageContent {
     root: { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size },
     manifests: image.manifests.filter(document => document.descriptor.digest === descriptor.digest),
     configs: image.configs.filter(document => document.descriptor.digest === manifest.config.digest),
-    layers: [...new Map(manifest.layers.map(layer => [layer.digest, layer])).values()],
+    layers: eachOnce(manifest.layers),
     platforms: [chosen],
     absent: [],
   }

@@ -5,6 +5,7 @@ import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, rootEntry } from '../blob/closure.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { fillWith } from '../blob/fill.js'
+import { withLock } from '../blob/lock.js'
 import { PARTIAL, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { parseDescriptor } from '../oci/descriptor.js'
@@ -13,7 +14,6 @@ import { absentOf, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor, nameO
 import { OCI_INDEX } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import type { ImageDestination, WriteOptions, WrittenImage } from './image-destination.js'
-import { withLock } from './lock.js'
 
 const LOCK_FILE = '.stowage.lock'
 /** Files that make a directory a bundle: its sums would be wrong after another image. */

@@ -1,15 +1,12 @@
 /** What an engine answers, read with care: engines differ, and one field more or less must not stop us. */
 import { StowageError } from '../errors.js'
+import { isObject } from '../oci/json.js'
 import type { Bytes } from '../blob/blob-store.js'
 
 export type Answer = Readonly<Record<string, unknown>>
 
 /** Longest line of a stream of JSON lines, in characters. */
 const LINE_LIMIT = 1024 * 1024
-
-export function isObject(value: unknown): value is Answer {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 /** The object that `value` must be. Throws ENGINE_PROTOCOL naming `where`. */
 export function objectOf(value: unknown, where: string): Answer {

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { isObject, parseText, textOf } from './answer.js'
+import { isObject } from '../oci/json.js'
+import { parseText, textOf } from './answer.js'
 
 /** PEM files for a TLS connection; what is absent is left to the system's defaults. */
 export interface TlsFiles {

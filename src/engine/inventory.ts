@@ -1,7 +1,8 @@
 /** What an engine's store holds, by the engine's own account: the measure of what need not be sent, and of what arrived. */
 import pMap from 'p-map'
 import type { Platform } from '../oci/platform.js'
-import { isObject, listOf, objectOf, textOf, textsOf } from './answer.js'
+import { isObject } from '../oci/json.js'
+import { listOf, objectOf, textOf, textsOf } from './answer.js'
 import type { CallOptions, EngineClient } from './client.js'
 import type { EngineStore } from './store.js'
 

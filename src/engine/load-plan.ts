@@ -1,7 +1,7 @@
 /** What of an image an engine is sent, and as what it will know it: decided before the first byte goes out. */
 import type { Document, ImageContent, PlatformImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
-import type { Descriptor } from '../oci/descriptor.js'
+import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { isIndex } from '../oci/media-type.js'
 import { formatPlatform, type Platform } from '../oci/platform.js'
@@ -51,14 +51,14 @@ export function planLoad(image: ImageContent, store: EngineStore, name: string):
     ...image.manifests.filter(item => item.descriptor.digest === main.descriptor.digest),
     ...image.configs.filter(item => item.descriptor.digest === main.manifest.config.digest),
   ]
-  const layers = [...new Map(main.manifest.layers.map(layer => [layer.digest, layer])).values()]
+  const layers = eachOnce(main.manifest.layers)
   return { root, id: main.manifest.config.digest, main, platforms: [main], documents, layers }
 }
 
 /** The layers to send when the engine has the first `held` of them; a blob that stands there twice goes if either must. */
 export function layersToSend(plan: LoadPlan, held: number): readonly Descriptor[] {
   if (held === 0) return plan.layers
-  return [...new Map(plan.main.manifest.layers.slice(held).map(layer => [layer.digest, layer])).values()]
+  return eachOnce(plan.main.manifest.layers.slice(held))
 }
 
 /** Throws UNSUPPORTED where the engine would take the whole stream and then fail on a layer's compression. */

@@ -1,5 +1,6 @@
 /** An image as a Docker Engine tells of it: nothing is exported. */
-import { isObject, objectOf, textOf, textsOf } from '../engine/answer.js'
+import { objectOf, textOf, textsOf } from '../engine/answer.js'
+import { isObject } from '../oci/json.js'
 import { EngineClient } from '../engine/client.js'
 import { findEndpoint } from '../engine/endpoint.js'
 import { listImages } from '../engine/inventory.js'

@@ -29,6 +29,11 @@ export function parseDescriptor(value: unknown, where: string): Descriptor {
   }
 }
 
+/** Each blob once, in the order in which they first come. */
+export function eachOnce<T extends { readonly digest: Digest }>(blobs: readonly T[]): readonly T[] {
+  return [...new Map(blobs.map(blob => [blob.digest, blob])).values()]
+}
+
 export function describe(mediaType: string, bytes: Uint8Array): Descriptor {
   return { mediaType, digest: digestOf(bytes), size: bytes.length }
 }

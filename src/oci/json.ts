@@ -12,9 +12,13 @@ export function parseJson(bytes: Uint8Array, where: string): unknown {
   }
 }
 
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 export function record(value: unknown, where: string): JsonObject {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, 'an object', value)
-  return value as JsonObject // narrowed above: a non-null object that is no array
+  if (!isObject(value)) throw wrong(where, 'an object', value)
+  return value
 }
 
 /**

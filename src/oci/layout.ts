@@ -14,11 +14,16 @@ export const IMAGE_NAME_ANNOTATION = 'io.containerd.image.name'
 /** Tag or full reference; read by skopeo, oras and everything that follows the image-spec. */
 export const REF_NAME_ANNOTATION = 'org.opencontainers.image.ref.name'
 
+/** What is said of an entry of a layout's index. */
+interface Annotated {
+  readonly annotations?: Descriptor['annotations'] | undefined
+}
+
 /** Ours: digests of the manifests that an index names and that the layout leaves out on purpose, with spaces between them. */
 const ABSENT_ANNOTATION = 'stowage.image.absent'
 
 /** The digests that {@link absentAnnotation} wrote of an entry of a layout's index. */
-export function absentOf({ annotations }: Descriptor): readonly Digest[] {
+export function absentOf({ annotations }: Annotated): readonly Digest[] {
   return (annotations?.[ABSENT_ANNOTATION] ?? '').split(' ').filter(isDigest)
 }
 
@@ -42,7 +47,7 @@ export function parseLayoutIndex(bytes: Uint8Array, where: string): readonly Des
 }
 
 /** The name a layout's index gives to this image: the full one where it stands, else `ref.name` if that is a reference. */
-export function nameOf(descriptor: Descriptor): Reference | undefined {
+export function nameOf(descriptor: Annotated): Reference | undefined {
   const full = descriptor.annotations?.[IMAGE_NAME_ANNOTATION]
   if (full !== undefined && isReference(full)) return parseReference(full)
   const name = descriptor.annotations?.[REF_NAME_ANNOTATION]

@@ -1,5 +1,5 @@
 /** What a registry can be asked, as the OCI distribution-spec has it. */
-import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { type Bytes, type FetchOptions, withoutFirst } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { type Descriptor, describe } from '../oci/descriptor.js'
 import { type Digest, digestOf, hexOf, isDigest } from '../oci/digest.js'
@@ -260,11 +260,7 @@ export class RegistryClient implements AsyncDisposable {
       }
       return yield* answer.body.land(skip, given)
     }
-    for await (const piece of answer.body) {
-      const rest = piece.subarray(Math.min(skip, piece.length))
-      skip -= piece.length - rest.length
-      if (rest.length > 0) yield rest
-    }
+    yield* withoutFirst(skip, answer.body)
   }
 
   async *#pages(target: string, repository: string, scope: Scope, field: string, { signal }: CallOptions): AsyncIterable<string> {

@@ -5,9 +5,10 @@
 import { randomUUID } from 'node:crypto'
 import { chown, mkdir, open, readlink, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { isObject } from '../oci/json.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import { eraseInHelper, storeInHelper } from './credential-program.js'
-import { type CredentialsOptions, dockerConfigFile, helperFor, isKeyOf, isObject, keyOf, parseCredentialFile, readIfThere } from './credentials.js'
+import { type CredentialsOptions, dockerConfigFile, helperFor, isKeyOf, keyOf, parseCredentialFile, readIfThere } from './credentials.js'
 
 export interface CredentialFileOptions extends CredentialsOptions {
   /** The file; else the one that `REGISTRY_AUTH_FILE` names, else docker's config.json. */

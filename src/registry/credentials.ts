@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
+import { isObject } from '../oci/json.js'
 import { getFromHelper } from './credential-program.js'
 
 /** What is shown to a registry, and where it was found: `from` is for messages, the rest never is. */
@@ -165,8 +166,4 @@ function hostOfKey(key: string): string {
 
 function hostOf(domain: string): string {
   return DOCKER_HUB.has(domain) ? 'docker.io' : domain
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -33,11 +33,11 @@ export class Web implements AsyncDisposable {
     return { url: answer.url.href, size: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined }
   }
 
-  /** All of a small file. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
-  async read(url: string, limit: number, options: FetchOptions = {}): Promise<Buffer> {
+  /** All of a small file, and where it is after all redirects. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
+  async read(url: string, limit: number, options: FetchOptions = {}): Promise<{ readonly url: string; readonly bytes: Buffer }> {
     const answer = await this.#ask('GET', url, {}, options)
     await this.#expect(answer, url)
-    return await readAll(answer, limit)
+    return { url: answer.url.href, bytes: await readAll(answer, limit) }
   }
 
   /**

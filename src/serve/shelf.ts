@@ -86,7 +86,7 @@ async function openBundleShelf(name: string, path: string, ref: string | undefin
 async function openLayoutShelf(name: string, directory: string, ref: string | undefined): Promise<Shelf> {
   const entries = (await readLayoutIndex(directory)).map(({ annotations, platform: _platform, ...root }) => {
     const refName = annotations?.[REF_NAME_ANNOTATION]
-    const full = nameOf({ ...root, ...(annotations ? { annotations } : {}) })
+    const full = nameOf({ annotations })
     return { root, refName, name: full ?? byTag(directory, refName) }
   })
   const chosen = ref === undefined ? groupByRoot(entries) : [selectImage(entries, ref, directory)]

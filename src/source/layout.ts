@@ -17,8 +17,8 @@ import { groupByRoot, namedEntry, onlyImage, selectImage } from './selection.js'
 export async function openLayoutSource(directory: string, ref?: string): Promise<ImageSource> {
   const entries = (await readLayoutIndex(directory)).map(namedEntry)
   const blobs = new BlobDirectory(directory)
-  const source: ImageSource = {
-    referrers: async (manifest, options) => await referrersAmong(source, groupByRoot(entries), manifest, options),
+  return {
+    referrers: referrersAmong(blobs, groupByRoot(entries)),
     async images() {
       return [ref === undefined ? onlyImage(entries, directory) : selectImage(entries, ref, directory)]
     },
@@ -26,7 +26,6 @@ export async function openLayoutSource(directory: string, ref?: string): Promise
     fetch: (blob, options) => blobs.fetch(blob, options),
     async [Symbol.asyncDispose]() {},
   }
-  return source
 }
 
 /** The entries of `directory`'s index.json. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST. */

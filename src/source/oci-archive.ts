@@ -26,8 +26,8 @@ export async function openOciArchiveSource(file: string, { ref, ...options }: Ar
     const index = await archive.readSmall(INDEX_FILE, { signal: options.signal })
     const entries = parseLayoutIndex(index, `${file}: ${INDEX_FILE}`).map(namedEntry)
     const blobs = new ArchiveBlobs(archive)
-    const source: ImageSource = {
-      referrers: async (manifest, wait) => await referrersAmong(source, groupByRoot(entries), manifest, wait),
+    return {
+      referrers: referrersAmong(blobs, groupByRoot(entries)),
       async images() {
         if (ref !== undefined) return [selectImage(entries, ref, file)]
         if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${file} holds no image`)
@@ -37,7 +37,6 @@ export async function openOciArchiveSource(file: string, { ref, ...options }: Ar
       fetch: (blob, wait) => blobs.fetch(blob, wait),
       [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
     }
-    return source
   } catch (error) {
     await archive[Symbol.asyncDispose]()
     throw error

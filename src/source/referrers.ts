@@ -1,5 +1,5 @@
 /** What is about an image: signatures, SBOMs, attestations. Sources: OCI distribution-spec, "Listing Referrers"; cosign's tags. */
-import type { FetchOptions } from '../blob/blob-store.js'
+import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -40,22 +40,30 @@ export async function findReferrers(
   return [...found.values()].map(({ root, names: own, absent }) => ({ root, names: inRepositories(own, names), absent }))
 }
 
-/** Those of `entries` that are about `manifest`, for a place that lists its images. */
-export async function referrersAmong(
-  source: ImageSource, entries: readonly SourceImage[], manifest: Descriptor, options: FetchOptions = {},
-): Promise<readonly SourceImage[]> {
-  const tags = new Set(cosignTags(manifest.digest))
-  const found: SourceImage[] = []
-  for (const entry of entries) {
-    const { root, names } = entry
-    const tagged = names.filter(({ tag }) => tag !== undefined && tags.has(tag))
-    if (tagged.length > 0) found.push({ ...entry, names: tagged })
-    else if (root.digest !== manifest.digest && (isIndex(root.mediaType) || isManifest(root.mediaType))) {
-      const bytes = await readVerified(root, source.fetch(root, options), MANIFEST_LIMIT)
-      if (parseManifest(bytes, root.digest, root.mediaType).subject?.digest === manifest.digest) found.push(entry)
+/**
+ * {@link ImageSource.referrers} for a place that lists its images: those of `entries` that are about a manifest. What each of them
+ * is about is read once, whatever is asked.
+ */
+export function referrersAmong(store: BlobStore, entries: readonly SourceImage[]): NonNullable<ImageSource['referrers']> {
+  const subjects = new Map<Digest, Digest | undefined>()
+  const subjectOf = async (root: Descriptor, options: FetchOptions): Promise<Digest | undefined> => {
+    if (!isIndex(root.mediaType) && !isManifest(root.mediaType)) return undefined
+    if (!subjects.has(root.digest)) {
+      const bytes = await readVerified(root, store.fetch(root, options), MANIFEST_LIMIT)
+      subjects.set(root.digest, parseManifest(bytes, root.digest, root.mediaType).subject?.digest)
     }
+    return subjects.get(root.digest)
   }
-  return found
+  return async (manifest, options = {}) => {
+    const tags = new Set(cosignTags(manifest.digest))
+    const found: SourceImage[] = []
+    for (const entry of entries) {
+      const tagged = entry.names.filter(({ tag }) => tag !== undefined && tags.has(tag))
+      if (tagged.length > 0) found.push({ ...entry, names: tagged })
+      else if (entry.root.digest !== manifest.digest && (await subjectOf(entry.root, options)) === manifest.digest) found.push(entry)
+    }
+    return found
+  }
 }
 
 /** The repositories of `names` with the tags and digests of `own`. */

@@ -58,7 +58,8 @@ async function isStale(path: string): Promise<boolean> {
   }
 }
 
-function isAlive(id: number): boolean {
+/** Whether a process of this machine has the number. */
+export function isAlive(id: number): boolean {
   try {
     process.kill(id, 0)
     return true
