@@ -4,6 +4,7 @@ import { StowageError } from '../errors.js'
 import { rfc3339 } from '../layer/filetime.js'
 import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer } from '../layer/from-wim.js'
 import type { Descriptor } from '../oci/descriptor.js'
+import { BASE_IMAGE_PUBLISHER, identityLabels } from '../oci/image-identity.js'
 import type { Platform } from '../oci/platform.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
@@ -110,7 +111,10 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
     architecture: platform.architecture,
     os: platform.os,
     ...(platform['os.version'] ? { 'os.version': platform['os.version'] } : {}),
-    config: { Cmd: ['c:\\windows\\system32\\cmd.exe'] },
+    config: {
+      Cmd: ['c:\\windows\\system32\\cmd.exe'],
+      Labels: identityLabels({ name: layer.image.name, publisher: BASE_IMAGE_PUBLISHER, version: platform['os.version'] ?? '' }),
+    },
     rootfs: { type: 'layers', diff_ids: [layer.diffId] },
     history: [{ ...created, created_by: `Apply image ${version}` }],
   }
