@@ -58,6 +58,17 @@
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17"],
       "cflags_cc": ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wno-sign-conversion", "-Werror", "-fvisibility=hidden"],
       "conditions": [
+        ["OS!='win'", {
+          "sources": [
+            "native/blob_send_job.cc",
+            "native/blob_write_job.cc",
+            "native/transfer/blob_sender.cc",
+            "native/transfer/blob_writer.cc",
+            "native/transfer/http_answer.cc",
+            "native/transfer/sha256_lane.cc",
+            "native/transfer/socket.cc"
+          ]
+        }],
         ["OS=='linux'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
           "libraries": [

@@ -16,6 +16,10 @@
 #include "wim/library.h"
 #include "wim_file.h"
 #include "wim_job.h"
+#ifndef _WIN32
+#include "blob_send_job.h"
+#include "blob_write_job.h"
+#endif
 
 namespace {
 
@@ -46,6 +50,10 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   LayerReader::Register(env, exports);
   CaptureJob::Register(env, exports);
   WimJob::Register(env, exports);
+#ifndef _WIN32
+  BlobSendJob::Register(env, exports);
+  BlobWriteJob::Register(env, exports);
+#endif
   RegisterPipe(env, exports);
   RegisterAttributes(env, exports);
   RegisterCodec(env, exports);

@@ -22,6 +22,14 @@ export interface BlobStore {
   fetch(blob: Descriptor, options?: FetchOptions): Bytes
   /** The same from byte `offset` on, where the place can begin in the middle. */
   fetchFrom?(blob: Descriptor, offset: number, options?: FetchOptions): Bytes
+  /** Where its bytes are on disk, for a native thread that reads them; undefined where they are nowhere, or not so many. */
+  placeOf?(blob: Descriptor): Promise<BlobPlace | undefined>
+}
+
+/** A range of a file, as long as the blob. A link in the last place of the path is not followed. */
+export interface BlobPlace {
+  readonly file: string
+  readonly offset: number
 }
 
 /** `fetch` from byte `offset` on, whatever the place can do: where it begins at the start, what is not wanted is dropped. */

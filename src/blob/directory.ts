@@ -1,14 +1,14 @@
 /** Blobs as files of a directory, `blobs/sha256/<hex>`: written beside their place, checked, then renamed. */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { isForeignLayer } from '../oci/media-type.js'
-import type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from './blob-store.js'
+import type { BlobPlace, BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from './blob-store.js'
 import { PARTIAL, syncPath } from './durable.js'
 import { claimPartial, removeLeft } from './partial.js'
 import { verified } from './verified.js'
@@ -63,6 +63,11 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       }
       throw abortError(fileError(error, path), signal)
     }
+  }
+
+  async placeOf(blob: Descriptor): Promise<BlobPlace | undefined> {
+    const file = await realpath(this.path(blob.digest)).catch(() => undefined) // whoever reads it then says what is wrong
+    return file !== undefined && (await stat(file)).size === blob.size ? { file, offset: 0 } : undefined
   }
 
   async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {

@@ -1,45 +1,34 @@
 /**
- * Bytes that are read where they are written: on a thread of write-blob.ts, by a module that whoever has the bytes names. What
- * passes through two threads is copied between them, which costs more than reading it.
+ * Bytes that are read where they are written: by the native thread of write-blob.ts, from a connection of its own into the memory
+ * that is hashed and written. What passes through JavaScript is copied on its way, which costs more than reading it.
  */
 
 /** Where a blob may land. */
 export interface Landing {
   /**
-   * Has `open` of the module `reader`, an {@link OpenReader}, called on the thread with `request`, which must be plain data.
-   * Throws what it throws, as an error with its code and message, and soon once `signal` is aborted, as reading does then. One
-   * is open at a time.
+   * Sends `request` and gives what the other side answers. Throws what the network does, as errors of the system, and soon once
+   * `signal` is aborted, as reading does then. One is open at a time.
    */
-  open(reader: string, request: unknown, signal?: AbortSignal): Promise<Landed>
+  ask(request: PlainRequest, signal?: AbortSignal): Promise<Landed>
 }
 
-/** What was opened there. */
+/** A request over plain http, for a native thread that makes a connection of its own. */
+export interface PlainRequest {
+  /** Of one host, as numbers; they are tried in this order. */
+  readonly addresses: readonly string[]
+  readonly port: number
+  /** The head of an HTTP/1.1 request, with the empty line at its end. Source: RFC 9112. */
+  readonly head: Buffer
+  /** Milliseconds: for each address, and for how long nothing may come. */
+  readonly connectTimeout: number
+  readonly silence: number
+}
+
 export interface Landed {
-  /** What the other side said before the bytes. */
-  readonly head: unknown
+  /** The head of the answer, with its empty line; of one whose status is neither 200 nor 206 also the beginning of its body. */
+  readonly head: Buffer
   /** Reads `length` bytes behind the next `skip` ones into the file, and tells how many came, now and then. Throws what reading throws. */
   read(skip: number, length: number): AsyncIterable<number>
   /** Lets go of it: one that is not read, for reading ends with that. */
   close(): void
-}
-
-/** What a module that reads exports as `open`. */
-export type OpenReader = (request: unknown, signal: AbortSignal) => Promise<LandingReader>
-
-export interface LandingReader {
-  /** Plain data. */
-  readonly head: unknown
-  /** Gives `room` the `length` bytes behind the next `skip` ones. What was given counts, also when it throws. */
-  read(skip: number, length: number, room: Room): Promise<void>
-  close(): void
-}
-
-/** The memory that bytes are read into. */
-export interface Room {
-  /** Where the next bytes belong; undefined while none is free. It is no longer good after `took`. */
-  next(): Uint8Array | undefined
-  /** So many bytes of it are filled. */
-  took(length: number): void
-  /** Once some memory is free. Throws where what was taken cannot be written. */
-  free(): Promise<void>
 }

@@ -1,6 +1,6 @@
 /** A bundle being read: an image source whose small files were checked when it was opened. */
 import { DOCKER_FILE } from '../archive/heads.js'
-import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import type { BlobPlace, Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { digestOf } from '../oci/digest.js'
@@ -82,6 +82,10 @@ class Reader implements BundleReader {
 
   fetch(blob: Descriptor, options?: FetchOptions): Bytes {
     return this.#files.read(blobPath(blob.digest), options)
+  }
+
+  async placeOf(blob: Descriptor): Promise<BlobPlace | undefined> {
+    return (await this.has(blob)) ? this.#files.place(blobPath(blob.digest)) : undefined
   }
 
   read(path: string, options?: FetchOptions): Bytes {

@@ -76,7 +76,7 @@ class RegistryDestination implements ImageDestination {
           count('skipped', blob.size)
         } else {
           const read = (): Bytes => verified(blob, store.fetch(blob, { signal: together }))
-          const made = await client.putBlob(path, blob, read, { signal: together, mountFrom: known })
+          const made = await client.putBlob(path, blob, read, { signal: together, mountFrom: known, place: await store.placeOf?.(blob) })
           count(made === 'mounted' ? 'skipped' : 'sent', blob.size)
         }
         this.#known.set(key, path)

@@ -148,7 +148,7 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /** Puts a blob there; {@link uploadBlob}. */
-  async putBlob(repository: string, blob: Descriptor, read: () => Bytes, options: Pick<UploadOptions, 'signal' | 'mountFrom'> = {}): Promise<'mounted' | 'uploaded'> {
+  async putBlob(repository: string, blob: Descriptor, read: () => Bytes, options: Pick<UploadOptions, 'signal' | 'mountFrom' | 'place'> = {}): Promise<'mounted' | 'uploaded'> {
     return await uploadBlob(this.#connection, repository, blob, read, { ...options, firstWait: this.#backoff })
   }
 

@@ -3,13 +3,16 @@
  * Source: OCI distribution-spec; RFC 9110.
  */
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
+import type { BlobPlace } from '../blob/blob-store.js'
 import type { Landing } from '../blob/landing.js'
+import { sendsBlobs } from '../blob/send-blob.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
 import { type Challenge, parseChallenges } from './challenge.js'
 import type { Credential } from './credentials.js'
 import type { RegistryEndpoint } from './endpoint.js'
-import { directGet } from './direct-get.js'
-import { landingGet } from './landing-get.js'
+import { type DirectAnswer, directGet } from './direct-get.js'
+import { landingGet, type NativeAnswer, sendingPut } from './native-request.js'
 import { errorText, isFinal, isUntrusted, rootOf, speaksHttp } from './failure.js'
 import { isLoopback, proxyFor } from './proxy.js'
 import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
@@ -52,6 +55,8 @@ export interface RegistryRequest {
   readonly transient?: boolean | undefined
   /** Of a large one: where its body may go instead; the answer can `land` then. */
   readonly landing?: Landing | undefined
+  /** Where the blob stands on disk that `body` gives: it is sent from there where that can be. */
+  readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined
 }
 
 /** An Authorization header, and whom it may be shown: `https://registry.example`. */
@@ -260,16 +265,20 @@ export class RegistryConnection implements AsyncDisposable {
   }
 
   async #send(url: URL, request: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
-    if (request.large && proxyFor(url, this.#options.env) === undefined) {
+    if ((request.large || request.file) && proxyFor(url, this.#options.env) === undefined) {
       const direct = await this.#sendDirect(url, request, headers)
       if (direct) return direct
     }
     return await this.#sendPooled(url, request, headers)
   }
 
-  async #sendDirect(url: URL, { signal, transient, landing }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {
-    const options = { headers: { ...OWN_HEADERS, ...headers }, tls: this.#tlsFor(url), connectTimeout: CONNECT_TIMEOUT, silence: this.#options.silence ?? SILENCE, signal }
-    const answer = await (landing ? landingGet(url, landing, options) : directGet(url, { ...options, transient }))
+  async #sendDirect(url: URL, { signal, large, transient, landing, file }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {
+    const plain = url.protocol === 'http:'
+    const options = { headers: { ...OWN_HEADERS, ...headers }, connectTimeout: CONNECT_TIMEOUT, silence: this.#options.silence ?? SILENCE, signal }
+    let answer: DirectAnswer | NativeAnswer | undefined
+    if (file && plain && sendsBlobs()) answer = await sendingPut(url, file.place, file.blob, options)
+    else if (landing && plain) answer = await landingGet(url, landing, options)
+    else if (large) answer = await directGet(url, { ...options, tls: this.#tlsFor(url), transient })
     if (!answer) return undefined
     const { status, headers: found, body, land, close } = answer
     const dump = async (): Promise<void> => close()

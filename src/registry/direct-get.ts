@@ -6,7 +6,6 @@ import { once } from 'node:events'
 import { connect as connectPlain, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import type { Bytes } from '../blob/blob-store.js'
-import type { Room } from '../blob/landing.js'
 
 export interface DirectOptions {
   readonly headers: Readonly<Record<string, string>>
@@ -27,18 +26,14 @@ export interface DirectAnswer {
   /** Throws where the other side is silent or ends early. Leaving it closes the connection. */
   readonly body: Bytes
   readonly land?: undefined
-  /** Instead of `body`: gives `room` the `length` bytes behind the next `skip`. Throws alike; leaves the connection open. */
-  read(skip: number, length: number, room: Room): Promise<void>
   close(): void
 }
 
 const PIECE = 128 * 1024
 /** Pieces that wait to be read before the other side must. */
 const MOST_WAITING = 4
-/** What is read where a room has no memory free. */
-const SPARE = 64 * 1024
 const HEAD_LIMIT = 64 * 1024
-const HEAD_END = '\r\n\r\n'
+export const HEAD_END = '\r\n\r\n'
 
 /**
  * Asks for `url`, whose body must have a length: undefined where the answer is in another form, which is not read here. Throws
@@ -47,8 +42,7 @@ const HEAD_END = '\r\n\r\n'
 export async function directGet(url: URL, options: DirectOptions): Promise<DirectAnswer | undefined> {
   const wire = await Wire.open(url, options)
   try {
-    const words = Object.entries({ host: url.host, connection: 'close', ...options.headers }).map(([name, value]) => `${name}: ${value}\r\n`)
-    wire.send(`GET ${url.pathname}${url.search} HTTP/1.1\r\n${words.join('')}\r\n`)
+    wire.send(requestHead('GET', url, options.headers))
     const head = await readHead(wire)
     const length = lengthOf(head)
     if (length === undefined) {
@@ -58,7 +52,6 @@ export async function directGet(url: URL, options: DirectOptions): Promise<Direc
     return {
       ...head,
       body: bodyOf(wire, head.rest, length),
-      read: async (skip, wanted, room) => await wire.pour(head.rest, skip, Math.min(wanted, length - skip), room),
       close: () => wire.close(),
     }
   } catch (error) {
@@ -67,11 +60,21 @@ export async function directGet(url: URL, options: DirectOptions): Promise<Direc
   }
 }
 
-interface Head {
+/** The head of an answer: its status and headers, by names in lower case. */
+export interface AnswerHead {
   readonly status: number
   readonly headers: ReadonlyMap<string, string>
+}
+
+interface Head extends AnswerHead {
   /** What came behind it. */
   readonly rest: Buffer
+}
+
+/** With the empty line at its end, for a connection that ends after it. */
+export function requestHead(method: string, url: URL, headers: Readonly<Record<string, string>>): string {
+  const words = Object.entries({ host: url.host, connection: 'close', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${words.join('')}\r\n`
 }
 
 async function readHead(wire: Wire): Promise<Head> {
@@ -89,7 +92,8 @@ async function readHead(wire: Wire): Promise<Head> {
   }
 }
 
-function parseHead(text: string): { readonly status: number; readonly headers: ReadonlyMap<string, string> } {
+/** Of `text` without the empty line at its end. Throws where it is no head of HTTP/1.1. */
+export function parseHead(text: string): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1]
   if (status === undefined) throw broken('the answer is not HTTP', 'HPE_INVALID_CONSTANT')
@@ -103,7 +107,8 @@ function parseHead(text: string): { readonly status: number; readonly headers: R
   return { status: Number(status), headers }
 }
 
-function lengthOf({ status, headers }: Head): number | undefined {
+/** Of the body, in bytes; undefined where it is not said, or in a form that is not read here. */
+export function lengthOf({ status, headers }: AnswerHead): number | undefined {
   if (status === 204 || status === 304) return 0
   const length = headers.get('content-length') ?? ''
   return headers.has('transfer-encoding') || !/^\d{1,15}$/.test(length) ? undefined : Number(length)
@@ -137,7 +142,6 @@ class Wire {
   #error: unknown
   #wake: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
-  #pouring: Pouring | undefined
 
   static async open(url: URL, { tls, connectTimeout, silence, signal, transient }: DirectOptions): Promise<Wire> {
     signal?.throwIfAborted()
@@ -182,54 +186,15 @@ class Wire {
 
   /** What the socket reads into next. */
   memory(): Uint8Array {
-    if (this.#pouring) return this.#waiting.length > 0 ? this.#pouring.spare : this.#pouring.memory()
     return this.#free?.pop() ?? Buffer.allocUnsafeSlow(PIECE)
   }
 
   /** Whether the socket may read on. */
   take(memory: Uint8Array, length: number): boolean {
     this.#timer?.refresh()
-    const piece = memory.subarray(0, length)
-    if (this.#pouring) return this.#takePouring(this.#pouring, memory, piece)
-    this.#waiting.push(piece)
+    this.#waiting.push(memory.subarray(0, length))
     this.#wake?.()
     return this.#waiting.length < MOST_WAITING
-  }
-
-  #takePouring(pouring: Pouring, memory: Uint8Array, piece: Uint8Array): boolean {
-    if (!pouring.took(memory, piece.length)) {
-      // TLS goes on for a while with what it has, told to stop or not: each behind those before it, and in memory of its own
-      const rest = this.#waiting.length > 0 ? piece : pouring.put(piece)
-      if (rest.length > 0) this.#waiting.push(Uint8Array.from(rest))
-    }
-    if (this.#waiting.length === 0 && pouring.goesOn()) return true
-    this.#wake?.()
-    return false
-  }
-
-  /** Gives `room` the `length` bytes behind the next `skip`, of which `first` has come already. */
-  async pour(first: Uint8Array, skip: number, length: number, room: Room): Promise<void> {
-    const pouring = new Pouring(skip, length, room)
-    this.#waiting.unshift(first)
-    while (this.#waiting.length > 0) await this.#pourWaiting(pouring)
-    this.#pouring = pouring
-    while (pouring.left > 0) {
-      if (this.#waiting.length > 0) await this.#pourWaiting(pouring)
-      else if (this.#error !== undefined) throw this.#error
-      else if (this.#ended) throw broken(`the other side ended the connection ${pouring.left} bytes early`, 'ECONNRESET')
-      else {
-        await pouring.free()
-        if (this.#error !== undefined || this.#ended) continue
-        this.#socket.resume()
-        await this.#more()
-      }
-    }
-  }
-
-  async #pourWaiting(pouring: Pouring): Promise<void> {
-    await pouring.free()
-    const rest = pouring.put(this.#waiting.shift() ?? new Uint8Array())
-    if (rest.length > 0) this.#waiting.unshift(rest)
   }
 
   /** The next piece; undefined once the other side has ended. */
@@ -270,65 +235,6 @@ class Wire {
   #end(): void {
     this.#ended = true
     this.#wake?.()
-  }
-}
-
-/** So many bytes on their way from a socket to a room, straight into its memory wherever some is free. */
-class Pouring {
-  readonly #room: Room
-  readonly spare = Buffer.allocUnsafeSlow(SPARE)
-  /** Memory of the room that the socket may be filling. */
-  #given: Uint8Array | undefined
-  #skip: number
-  #left: number
-
-  constructor(skip: number, length: number, room: Room) {
-    this.#room = room
-    this.#skip = skip
-    this.#left = length
-  }
-
-  get left(): number {
-    return this.#left
-  }
-
-  memory(): Uint8Array {
-    const next = this.#skip === 0 && this.#left > 0 ? this.#room.next() : undefined
-    this.#given = next?.subarray(0, this.#left)
-    return this.#given ?? this.spare
-  }
-
-  /** Whether `memory` was the room's, which has it then. */
-  took(memory: Uint8Array, length: number): boolean {
-    if (memory !== this.#given) return false
-    this.#given = undefined
-    this.#left -= length
-    this.#room.took(length)
-    return true
-  }
-
-  /** Whether there is more to come, and memory for it. */
-  goesOn(): boolean {
-    return this.#left > 0 && this.#room.next() !== undefined
-  }
-
-  /** Takes of bytes that came elsewhere what there is memory for, and gives back the rest of those that are wanted. */
-  put(piece: Uint8Array): Uint8Array {
-    let rest = piece.subarray(Math.min(this.#skip, piece.length))
-    this.#skip -= piece.length - rest.length
-    rest = rest.subarray(0, this.#left)
-    for (let memory = this.#room.next(); memory && rest.length > 0; memory = this.#room.next()) {
-      const part = rest.subarray(0, memory.length)
-      memory.set(part)
-      this.#room.took(part.length)
-      this.#left -= part.length
-      rest = rest.subarray(part.length)
-    }
-    return rest
-  }
-
-  async free(): Promise<void> {
-    if (this.#left > 0) await this.#room.free()
   }
 }
 

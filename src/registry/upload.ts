@@ -1,5 +1,5 @@
 /** Writing to a registry: blobs, mounted or uploaded, and manifests. Source: OCI distribution-spec, "Push". */
-import type { Bytes } from '../blob/blob-store.js'
+import type { BlobPlace, Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
@@ -13,6 +13,8 @@ export interface UploadOptions {
   readonly mountFrom?: string | undefined
   /** Milliseconds before the second try. */
   readonly firstWait?: number | undefined
+  /** Where the blob stands on disk, to be sent from there where it goes in one request and that can be. */
+  readonly place?: BlobPlace | undefined
   /** From this size on in pieces from the start, in bytes. */
   readonly large?: number | undefined
 }
@@ -30,7 +32,7 @@ const LARGE = 256 * 1024 * 1024
 export async function uploadBlob(
   connection: RegistryConnection, repository: string, blob: Descriptor, read: () => Bytes, options: UploadOptions = {},
 ): Promise<'mounted' | 'uploaded'> {
-  const { signal, mountFrom, firstWait } = options
+  const { signal, mountFrom, firstWait, place: file } = options
   const scopes = scopesOf(repository)
   let inPieces = blob.size >= (options.large ?? LARGE)
   let takesPieces = true
@@ -50,7 +52,7 @@ export async function uploadBlob(
     try {
       const answer = inPieces && takesPieces
         ? await uploadInChunks({ connection, repository, scopes, place, smallest, signal, firstWait }, blob, bytes())
-        : await finish(connection, repository, blob, place, bytes, signal)
+        : await finish(connection, repository, blob, place, bytes, { signal, place: file })
       await drain(answer)
       if (answer.status === 201 || answer.status === 204) {
         expectSame(answer, blob, `${connection.endpoint.domain}/${repository}`)
@@ -107,12 +109,13 @@ async function begin(
 }
 
 async function finish(
-  connection: RegistryConnection, repository: string, blob: Descriptor, place: URL, read: () => Bytes, signal: AbortSignal | undefined,
+  connection: RegistryConnection, repository: string, blob: Descriptor, place: URL, read: () => Bytes, { signal, place: file }: UploadOptions,
 ): Promise<RegistryResponse> {
   place.searchParams.set('digest', blob.digest)
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
   return await connection.request({
     method: 'PUT', target: place.href, repository, scopes: scopesOf(repository), headers, body: read as () => never, signal, retries: 0,
+    ...(file ? { file: { blob, place: file } } : {}),
   })
 }
 

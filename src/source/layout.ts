@@ -24,6 +24,7 @@ export async function openLayoutSource(directory: string, ref?: string): Promise
     },
     has: async blob => await blobs.has(blob),
     fetch: (blob, options) => blobs.fetch(blob, options),
+    placeOf: async blob => await blobs.placeOf(blob),
     async [Symbol.asyncDispose]() {},
   }
 }

@@ -1,7 +1,6 @@
-/** The one module that knows the native addon: loads it when first needed and gives its errors their names. */
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
-import { type ErrorCode, fileError, StowageError, systemCode } from '../errors.js'
+/** What of the native addon works on WIM archives and layers, and the names of its errors. */
+import { type ErrorCode, fileError, StowageError } from '../errors.js'
+import { nativeAddon } from '../native.js'
 import { isWimlibErrorCode, WimlibError } from './error.js'
 import { initFlags } from './flags.js'
 import type { WimInfo } from './image.js'
@@ -173,37 +172,11 @@ export interface NativeCaptureJob extends NativeLayerReader {
   seal(end: { readonly blobs: readonly Uint8Array[]; readonly images: readonly Uint8Array[]; readonly xml: string }): void
 }
 
-let loaded: Binding | undefined
-
 /**
- * The addon. Nothing but WIM work needs it, so a host that only loads bundles needs no libwim.
- * Throws ADDON_MISSING saying what to install.
+ * The addon. Nothing but WIM work needs it, so a host that only loads bundles needs no libwim. Throws ADDON_MISSING.
  */
 export function binding(): Binding {
-  loaded ??= load()
-  return loaded
-}
-
-function load(): Binding {
-  const require = createRequire(import.meta.url)
-  try {
-    // The addon is built from native/ in this package; its exports are the ones declared above.
-    return require('node-gyp-build')(fileURLToPath(new URL('../..', import.meta.url))) as Binding
-  } catch (error) {
-    const unloadable = systemCode(error) === 'ERR_DLOPEN_FAILED'
-    throw new StowageError(
-      'ADDON_MISSING',
-      unloadable
-        ? `the native addon cannot be loaded: ${error instanceof Error ? error.message.split('\n')[0] : ''}`
-        : `there is no native addon for ${process.platform}-${process.arch}`,
-      {
-        hint: unloadable
-          ? 'WIM work needs libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
-          : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, zlib1g-dev, pkg-config and g++, then run "npm rebuild stowage".',
-        cause: error,
-      },
-    )
-  }
+  return nativeAddon() as Binding // its exports are the ones declared above
 }
 
 /** How libwim behaves in this process. Before the first WIM, or with what was set already; else throws INVALID_ARGUMENT. */

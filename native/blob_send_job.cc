@@ -1,0 +1,54 @@
+#include "blob_send_job.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+transfer::Place PlaceOf(const Napi::Object& request) {
+  transfer::Place place;
+  const auto addresses = request.Get("addresses").As<Napi::Array>();
+  for (uint32_t n = 0; n < addresses.Length(); n++) {
+    place.addresses.push_back(addresses.Get(n).As<Napi::String>().Utf8Value());
+  }
+  place.port = static_cast<uint16_t>(request.Get("port").As<Napi::Number>().Uint32Value());
+  place.connect_timeout = request.Get("connectTimeout").As<Napi::Number>().Int32Value();
+  place.silence = request.Get("silence").As<Napi::Number>().Int32Value();
+  return place;
+}
+
+std::string HeadOf(const Napi::Object& request) {
+  const auto head = request.Get("head").As<Napi::Buffer<char>>();
+  return std::string(head.Data(), head.Length());
+}
+
+// callback({ result?: { answer: Buffer, read, sha256 }, error? })
+struct BlobSendJob::Events : ThreadEvents {
+  std::optional<transfer::Sent> result;
+
+  void Tell(Napi::Object event) override {
+    if (!result) return;
+    Napi::Object object = Napi::Object::New(event.Env());
+    object.Set("answer", Napi::Buffer<char>::Copy(event.Env(), result->answer.data(), result->answer.size()));
+    object.Set("read", static_cast<double>(result->read));
+    object.Set("sha256", result->sha256);
+    event.Set("result", object);
+  }
+};
+
+void BlobSendJob::Register(Napi::Env env, Napi::Object exports) { Define(env, exports, "BlobSendJob", {}); }
+
+// new BlobSendJob({ path, offset, size, sha256 }, { addresses, port, connectTimeout, silence, head }, callback)
+BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
+  const auto blob = info[0].As<Napi::Object>();
+  const auto request = info[1].As<Napi::Object>();
+  transfer::Sending sending;
+  sending.path = blob.Get("path").As<Napi::String>().Utf8Value();
+  sending.offset = static_cast<uint64_t>(blob.Get("offset").As<Napi::Number>().Int64Value());
+  sending.size = static_cast<uint64_t>(blob.Get("size").As<Napi::Number>().Int64Value());
+  sending.sha256 = blob.Get("sha256").As<Napi::String>().Utf8Value();
+  sending.place = PlaceOf(request);
+  sending.head = HeadOf(request);
+  Start(std::make_shared<transfer::BlobSender>(std::move(sending)), std::make_shared<Events>(), info[2].As<Napi::Function>(),
+        "stowage:send");
+}

@@ -1,0 +1,188 @@
+#include "sha256_lane.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define STOWAGE_SHA_EXTENSIONS 1
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+namespace transfer {
+
+namespace {
+
+constexpr size_t kBlock = 64;
+
+// Of all lanes: who has something on offer.
+std::mutex shared;
+std::condition_variable changed;
+std::vector<Sha256Lane*> offered;
+
+#ifdef STOWAGE_SHA_EXTENSIONS
+
+bool HasExtensions() {
+  unsigned eax, ebx, ecx, edx;
+  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (ebx >> 29 & 1) == 0) return false;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx >> 9 & 1) != 0 && (ecx >> 19 & 1) != 0;  // SSSE3, SSE4.1
+}
+
+// FIPS 180-4, 4.2.2.
+alignas(16) constexpr uint32_t kConstants[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
+    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
+    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
+    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
+    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
+    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+struct Lane {
+  __m128i abef, cdgh;            // the state, in the order that the instructions want
+  __m128i abef_before, cdgh_before;
+  __m128i words[4];              // the last sixteen of the message schedule
+};
+
+// The same blocks of two hashes, step by step beside one another. FIPS 180-4, 6.2.2; Intel SHA Extensions.
+__attribute__((target("sha,sse4.1,ssse3"))) void CompressBoth(uint32_t* const states[2], const uint8_t* const data[2], size_t blocks) {
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  Lane lanes[2];
+  for (int n = 0; n < 2; n++) {
+    const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(reinterpret_cast<__m128i*>(states[n])), 0xb1);
+    const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(reinterpret_cast<__m128i*>(states[n] + 4)), 0x1b);
+    lanes[n].abef = _mm_alignr_epi8(cdab, efgh, 8);
+    lanes[n].cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
+  }
+  for (size_t block = 0; block < blocks; block++) {
+    for (Lane& lane : lanes) {
+      lane.abef_before = lane.abef;
+      lane.cdgh_before = lane.cdgh;
+    }
+#pragma GCC unroll 16
+    for (int step = 0; step < 16; step++) {
+#pragma GCC unroll 2
+      for (int n = 0; n < 2; n++) {
+        Lane& lane = lanes[n];
+        __m128i* const words = lane.words;
+        if (step < 4) {
+          const uint8_t* const from = data[n] + kBlock * block + 16 * static_cast<size_t>(step);
+          words[step] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), big_endian);
+        } else {
+          const __m128i part = _mm_sha256msg1_epu32(words[step & 3], words[(step + 1) & 3]);
+          const __m128i before = _mm_alignr_epi8(words[(step + 3) & 3], words[(step + 2) & 3], 4);
+          words[step & 3] = _mm_sha256msg2_epu32(_mm_add_epi32(part, before), words[(step + 3) & 3]);
+        }
+        const __m128i constants = _mm_load_si128(reinterpret_cast<const __m128i*>(kConstants + 4 * step));
+        const __m128i sum = _mm_add_epi32(words[step & 3], constants);
+        lane.cdgh = _mm_sha256rnds2_epu32(lane.cdgh, lane.abef, sum);
+        lane.abef = _mm_sha256rnds2_epu32(lane.abef, lane.cdgh, _mm_shuffle_epi32(sum, 0x0e));
+      }
+    }
+    for (Lane& lane : lanes) {
+      lane.abef = _mm_add_epi32(lane.abef, lane.abef_before);
+      lane.cdgh = _mm_add_epi32(lane.cdgh, lane.cdgh_before);
+    }
+  }
+  for (int n = 0; n < 2; n++) {
+    const __m128i feba = _mm_shuffle_epi32(lanes[n].abef, 0x1b);
+    const __m128i dchg = _mm_shuffle_epi32(lanes[n].cdgh, 0xb1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(states[n]), _mm_blend_epi16(feba, dchg, 0xf0));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(states[n] + 4), _mm_alignr_epi8(dchg, feba, 8));
+  }
+}
+
+#else
+
+bool HasExtensions() { return false; }
+
+void CompressBoth(uint32_t* const*, const uint8_t* const*, size_t) {}
+
+#endif
+
+const bool kPairs = HasExtensions();
+
+}  // namespace
+
+Sha256Lane::Sha256Lane() { SHA256_Init(&context_); }
+
+Sha256Lane::~Sha256Lane() { Await(); }
+
+void Sha256Lane::Offer(const void* data, size_t size) {
+  // Blocks can be taken only where none was begun
+  if (!kPairs || context_.num != 0) return Update(data, size);
+  data_ = static_cast<const uint8_t*>(data);
+  blocks_ = size / kBlock;
+  tail_ = size % kBlock;
+  std::unique_lock<std::mutex> lock(shared);
+  state_ = State::kTaken;
+  if (Sha256Lane* const other = Other(this)) {
+    lock.unlock();
+    Hash(this, other);
+    return;
+  }
+  state_ = State::kOffered;
+  offered.push_back(this);
+}
+
+void Sha256Lane::Await() {
+  std::unique_lock<std::mutex> lock(shared);
+  changed.wait(lock, [this] { return state_ != State::kTaken; });
+  if (state_ == State::kIdle) return;
+  offered.erase(std::find(offered.begin(), offered.end(), this));
+  state_ = State::kTaken;
+  Sha256Lane* const other = Other(this);
+  lock.unlock();
+  Hash(this, other);
+}
+
+void Sha256Lane::Update(const void* data, size_t size) { SHA256_Update(&context_, data, size); }
+
+wim::Sha256Hash Sha256Lane::Finish() {
+  wim::Sha256Hash hash;
+  SHA256_Final(hash.data(), &context_);
+  SHA256_Init(&context_);
+  return hash;
+}
+
+// Takes one that is on offer, which is not this; with the mutex held.
+Sha256Lane* Sha256Lane::Other(const Sha256Lane* own) {
+  const auto found = std::find_if(offered.begin(), offered.end(), [own](const Sha256Lane* lane) { return lane != own; });
+  if (found == offered.end()) return nullptr;
+  Sha256Lane* const other = *found;
+  offered.erase(found);
+  other->state_ = State::kTaken;
+  return other;
+}
+
+void Sha256Lane::Hash(Sha256Lane* one, Sha256Lane* other) {
+  if (other != nullptr) {
+    const size_t both = std::min(one->blocks_, other->blocks_);
+    uint32_t* const states[2] = {one->context_.h, other->context_.h};
+    const uint8_t* const data[2] = {one->data_, other->data_};
+    CompressBoth(states, data, both);
+    one->AddBlocks(both);
+    other->AddBlocks(both);
+  }
+  for (Sha256Lane* const lane : {one, other}) {
+    if (lane != nullptr) lane->Update(lane->data_, lane->blocks_ * kBlock + lane->tail_);
+  }
+  {
+    std::lock_guard<std::mutex> lock(shared);
+    one->state_ = State::kIdle;
+    if (other != nullptr) other->state_ = State::kIdle;
+  }
+  changed.notify_all();
+}
+
+// So many blocks are in the state: libcrypto counts bits.
+void Sha256Lane::AddBlocks(size_t blocks) {
+  const uint64_t bits = (static_cast<uint64_t>(context_.Nh) << 32 | context_.Nl) + blocks * kBlock * 8;
+  context_.Nh = static_cast<SHA_LONG>(bits >> 32);
+  context_.Nl = static_cast<SHA_LONG>(bits);
+  data_ += blocks * kBlock;
+  blocks_ -= blocks;
+}
+
+}  // namespace transfer

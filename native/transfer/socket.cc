@@ -1,0 +1,149 @@
+#include "socket.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+#include "../wim/error.h"
+
+namespace transfer {
+
+namespace {
+
+#ifdef MSG_NOSIGNAL
+constexpr int kSendFlags = MSG_NOSIGNAL;
+#else
+constexpr int kSendFlags = 0;
+#endif
+// How often a connection that is being made looks whether it is still wanted, in milliseconds.
+constexpr int kGlance = 50;
+
+// Numbers only: nobody is asked for a name.
+struct Resolved {
+  addrinfo* list = nullptr;
+  Resolved(const std::string& address, uint16_t port) {
+    addrinfo hints = {};
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    hints.ai_socktype = SOCK_STREAM;
+    if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &list) != 0) {
+      throw wim::Error("EADDRNOTAVAIL", "no address: " + address);
+    }
+  }
+  ~Resolved() { freeaddrinfo(list); }
+};
+
+void SetTimeout(int handle, int option, int milliseconds) {
+  timeval time = {};
+  time.tv_sec = milliseconds / 1000;
+  time.tv_usec = milliseconds % 1000 * 1000;
+  setsockopt(handle, SOL_SOCKET, option, &time, sizeof time);
+}
+
+}  // namespace
+
+Socket::~Socket() {
+  if (handle_ >= 0) close(handle_);
+}
+
+void Socket::Connect(const Place& place) {
+  std::optional<wim::Error> first;
+  for (const std::string& address : place.addresses) {
+    const int error = ConnectTo(address, place);
+    if (error == 0) return;
+    if (!first) first = wim::SystemError(error, "connect " + address + ":" + std::to_string(place.port));
+  }
+  throw first ? *first : wim::Error("EADDRNOTAVAIL", "no address to connect to");
+}
+
+// Gives the errno; 0 when it is connected.
+int Socket::ConnectTo(const std::string& address, const Place& place) {
+  const Resolved resolved(address, place.port);
+  const int handle = socket(resolved.list->ai_family, SOCK_STREAM, 0);
+  if (handle < 0) return errno;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (handle_ >= 0) close(handle_);
+    handle_ = handle;
+  }
+  const int on = 1;
+  fcntl(handle, F_SETFD, FD_CLOEXEC);
+  setsockopt(handle, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+#ifdef SO_NOSIGPIPE
+  setsockopt(handle, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+  const int flags = fcntl(handle, F_GETFL);
+  fcntl(handle, F_SETFL, flags | O_NONBLOCK);
+  if (connect(handle, resolved.list->ai_addr, resolved.list->ai_addrlen) != 0 && errno != EINPROGRESS) return errno;
+  pollfd wait = {handle, POLLOUT, 0};
+  for (int left = place.connect_timeout;; left -= kGlance) {
+    ExpectRunning();
+    if (left <= 0) return ETIMEDOUT;
+    const int ready = poll(&wait, 1, std::min(left, kGlance));
+    if (ready < 0 && errno != EINTR) return errno;
+    if (ready > 0) break;
+  }
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (getsockopt(handle, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+  if (error != 0) return error;
+  fcntl(handle, F_SETFL, flags);
+  silence_ = place.silence;
+  SetTimeout(handle, SO_RCVTIMEO, silence_);
+  SetTimeout(handle, SO_SNDTIMEO, silence_);
+  return 0;
+}
+
+void Socket::Send(const void* data, size_t size) {
+  for (size_t done = 0; done < size;) {
+    ExpectRunning();
+    const ssize_t sent = send(handle_, static_cast<const char*>(data) + done, size - done, kSendFlags);
+    if (sent > 0) {
+      done += static_cast<size_t>(sent);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      throw wim::Error("ETIMEDOUT", "nothing was taken for " + std::to_string(silence_) + " ms");
+    } else if (errno != EINTR) {
+      const int error = errno;
+      ExpectRunning();
+      throw wim::SystemError(error, "send");
+    }
+  }
+}
+
+size_t Socket::Receive(void* data, size_t size) {
+  for (;;) {
+    const ssize_t received = recv(handle_, data, size, 0);
+    const int error = errno;
+    ExpectRunning();
+    if (received >= 0) return static_cast<size_t>(received);
+    if (error == EAGAIN || error == EWOULDBLOCK) {
+      throw wim::Error("ETIMEDOUT", "nothing came for " + std::to_string(silence_) + " ms");
+    }
+    if (error != EINTR) throw wim::SystemError(error, "recv");
+  }
+}
+
+bool Socket::HasNews() const {
+  pollfd look = {handle_, POLLIN, 0};
+  return poll(&look, 1, 0) > 0;
+}
+
+void Socket::Stop() {
+  stopped_ = true;
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (handle_ >= 0) shutdown(handle_, SHUT_RDWR);
+}
+
+void Socket::ExpectRunning() const {
+  if (stopped_) throw wim::Error("ABORTED", "interrupted before the end");
+}
+
+}  // namespace transfer

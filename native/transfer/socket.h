@@ -1,0 +1,53 @@
+// A TCP connection that one thread uses and any thread can end.
+#ifndef STOWAGE_TRANSFER_SOCKET_H_
+#define STOWAGE_TRANSFER_SOCKET_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace transfer {
+
+struct Place {
+  // Of one host, as numbers: "127.0.0.1", "::1".
+  std::vector<std::string> addresses;
+  uint16_t port = 0;
+  // Milliseconds: for each address, and for how long nothing may come or go.
+  int connect_timeout = 0;
+  int silence = 0;
+};
+
+class Socket {
+ public:
+  Socket() = default;
+  ~Socket();
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  // Connects to the first address that answers. Throws the errno's wim::Error of the first that did not, or ABORTED.
+  void Connect(const Place& place);
+  // Sends all of it. Throws as Receive().
+  void Send(const void* data, size_t size);
+  // Waits for bytes; 0 at the end. Throws ETIMEDOUT after the silence, ECONNRESET and the like, or ABORTED.
+  size_t Receive(void* data, size_t size);
+  // Whether there is something to receive, or it has ended.
+  bool HasNews() const;
+  // Ends it, from any thread: whatever waits throws ABORTED soon.
+  void Stop();
+
+ private:
+  int ConnectTo(const std::string& address, const Place& place);
+  void ExpectRunning() const;
+
+  std::mutex mutex_;  // of handle_, where it changes
+  int handle_ = -1;
+  int silence_ = 0;
+  std::atomic<bool> stopped_{false};
+};
+
+}  // namespace transfer
+
+#endif  // STOWAGE_TRANSFER_SOCKET_H_

@@ -1,0 +1,64 @@
+/** One blob from a file into the body of a request, hashed and sent by a native thread. */
+import { abortError, fileError, StowageError } from '../errors.js'
+import { nativePart } from '../native.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { hexOf } from '../oci/digest.js'
+import type { BlobPlace } from './blob-store.js'
+import type { PlainRequest } from './landing.js'
+import { expectDigest, tooShort } from './verified.js'
+
+/** `native/blob_send_job.h`. */
+type NativeBlobSending = new (
+  blob: { readonly path: string; readonly offset: number; readonly size: number; readonly sha256: string },
+  request: PlainRequest,
+  callback: (event: { readonly result?: NativeSent; readonly error?: Error }) => void,
+) => { cancel(): void; close(): void }
+
+interface NativeSent {
+  /** Empty where the blob is not what it should be: its end was not sent then. */
+  readonly answer: Buffer
+  readonly read: number
+  readonly sha256: string
+}
+
+/** Whether there are threads that send. */
+export function sendsBlobs(): boolean {
+  return nativePart<NativeBlobSending>('BlobSendJob') !== undefined
+}
+
+/**
+ * Sends `request` with `blob`, which stands at `place`, as its body. Gives the head of the answer, and behind it the beginning of what it says.
+ * Throws SIZE_MISMATCH and DIGEST_MISMATCH, and then the other side never had the end; what reading the file does, ABORTED, and
+ * what the network does, as errors of the system.
+ */
+export async function sendBlob(place: BlobPlace, blob: Descriptor, request: PlainRequest, signal?: AbortSignal): Promise<Buffer> {
+  const Native = nativePart<NativeBlobSending>('BlobSendJob')
+  if (!Native) throw new StowageError('ADDON_MISSING', 'this system has no threads that send blobs')
+  const { promise, resolve, reject } = withResolvers<NativeSent>()
+  const job = new Native({ path: place.file, offset: place.offset, size: blob.size, sha256: hexOf(blob.digest) }, request, ({ result, error }) => {
+    if (result) resolve(result)
+    if (error) reject(error)
+  })
+  const cancel = (): void => job.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  if (signal?.aborted) cancel()
+  try {
+    const { answer, read, sha256 } = await promise
+    if (answer.length > 0) return answer
+    if (read < blob.size) throw tooShort(blob, read)
+    expectDigest(blob, sha256, read)
+    throw new StowageError('DIGEST_MISMATCH', `${place.file} changed while it was read`)
+  } catch (error) {
+    const own = error instanceof Error && 'written' in error ? fileError(Object.assign(error, { syscall: 'read' }), place.file) : error
+    throw abortError(own, signal)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+    job.close()
+  }
+}
+
+function withResolvers<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void } {
+  let settle: { readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void } | undefined
+  const promise = new Promise<T>((resolve, reject) => (settle = { resolve, reject }))
+  return { promise, resolve: value => settle?.resolve(value), reject: error => settle?.reject(error) }
+}

@@ -1,0 +1,52 @@
+/** The one module that knows the native addon, which is loaded when it is first needed. */
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { StowageError, systemCode } from './errors.js'
+
+let loaded: unknown
+
+/**
+ * What `native/addon.cc` exports; each room that uses some of it says what that is. Throws ADDON_MISSING saying what to install.
+ */
+export function nativeAddon(): unknown {
+  loaded ??= load()
+  return loaded
+}
+
+/** What the addon exports as `name`; undefined where there is no addon, or none with that for this system. */
+export function nativePart<Part>(name: string): Part | undefined {
+  parts ??= partsOf()
+  return parts[name] as Part | undefined // whoever names it says what it is, as native/addon.cc exports it
+}
+
+let parts: Readonly<Record<string, unknown>> | undefined
+
+function partsOf(): Readonly<Record<string, unknown>> {
+  try {
+    return nativeAddon() as Readonly<Record<string, unknown>> // an object, as native/addon.cc makes it
+  } catch (error) {
+    if (error instanceof StowageError && error.code === 'ADDON_MISSING') return {}
+    throw error
+  }
+}
+
+function load(): unknown {
+  const require = createRequire(import.meta.url)
+  try {
+    return require('node-gyp-build')(fileURLToPath(new URL('..', import.meta.url)))
+  } catch (error) {
+    const unloadable = systemCode(error) === 'ERR_DLOPEN_FAILED'
+    throw new StowageError(
+      'ADDON_MISSING',
+      unloadable
+        ? `the native addon cannot be loaded: ${error instanceof Error ? error.message.split('\n')[0] : ''}`
+        : `there is no native addon for ${process.platform}-${process.arch}`,
+      {
+        hint: unloadable
+          ? 'WIM work needs libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
+          : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, zlib1g-dev, pkg-config and g++, then run "npm rebuild stowage".',
+        cause: error,
+      },
+    )
+  }
+}

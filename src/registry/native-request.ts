@@ -1,0 +1,53 @@
+/** Requests whose bodies native threads read and write, over connections of their own; what is decided about them stays here. */
+import { lookup } from 'node:dns/promises'
+import type { BlobPlace, Bytes } from '../blob/blob-store.js'
+import type { Landing, PlainRequest } from '../blob/landing.js'
+import { sendBlob } from '../blob/send-blob.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type AnswerHead, type DirectOptions, HEAD_END, lengthOf, parseHead, requestHead } from './direct-get.js'
+
+/** The native threads speak plain http alone. */
+export interface NativeOptions extends Omit<DirectOptions, 'tls' | 'transient'> {}
+
+export interface NativeAnswer extends AnswerHead {
+  /** The beginning of what it says; nothing of a blob. */
+  readonly body: Bytes
+  /** Of a GET: has the `length` bytes behind the next `skip` land, and tells how many did, now and then. */
+  readonly land?: (skip: number, length: number) => AsyncIterable<number>
+  readonly close: () => void
+}
+
+/** Asks for `url`; undefined where the answer is in a form that is not read here. Throws as {@link directGet}. */
+export async function landingGet(url: URL, landing: Landing, options: NativeOptions): Promise<NativeAnswer | undefined> {
+  const landed = await landing.ask(await plainRequest('GET', url, options), options.signal)
+  try {
+    const answer = parseAnswer(landed.head)
+    if (lengthOf(answer) !== undefined) return { ...answer, land: landed.read, close: landed.close }
+  } catch (error) {
+    landed.close()
+    throw error
+  }
+  landed.close()
+  return undefined
+}
+
+/** Puts `blob`, which stands at `place`, to `url`. Throws as {@link sendBlob}, and where the answer is not HTTP. */
+export async function sendingPut(url: URL, place: BlobPlace, blob: Descriptor, options: NativeOptions): Promise<NativeAnswer> {
+  const answer = parseAnswer(await sendBlob(place, blob, await plainRequest('PUT', url, options), options.signal))
+  return { ...answer, close: () => undefined }
+}
+
+async function plainRequest(method: string, url: URL, { headers, connectTimeout, silence }: NativeOptions): Promise<PlainRequest> {
+  const found = await lookup(url.hostname.replace(/^\[(.*)\]$/, '$1'), { all: true })
+  const head = Buffer.from(requestHead(method, url, headers), 'latin1')
+  return { addresses: found.map(({ address }) => address), port: Number(url.port || 80), connectTimeout, silence, head }
+}
+
+function parseAnswer(bytes: Buffer): AnswerHead & { readonly body: Bytes } {
+  const end = bytes.indexOf(HEAD_END)
+  return { ...parseHead(bytes.toString('latin1', 0, end)), body: textOf(bytes.subarray(end + HEAD_END.length)) }
+}
+
+async function* textOf(text: Uint8Array): Bytes {
+  yield text
+}

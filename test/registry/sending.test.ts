@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { BlobPlace } from '../../src/blob/blob-store.js'
+import { verified } from '../../src/blob/verified.js'
+import { describe } from '../../src/oci/descriptor.js'
+import { RegistryConnection } from '../../src/registry/connection.js'
+import { findRegistry } from '../../src/registry/endpoint.js'
+import { uploadBlob } from '../../src/registry/upload.js'
+import { noise } from '../support/images.js'
+import { type Fault, startFaultyProxy, startRegistry } from '../support/registry.js'
+
+const registry = await startRegistry(t)
+const MIB = 1024 * 1024
+
+function directory(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), 'stowage-send-'))
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+interface Upload {
+  readonly domain: string
+  readonly size: number
+  /** Bytes of the file before the blob. */
+  readonly offset?: number
+  /** What is done to the file before it is sent. */
+  readonly spoil?: (path: string) => void
+  readonly signal?: AbortSignal
+  readonly silence?: number
+}
+
+/** Uploads a blob from a file; `reads` is how often its bytes were asked for the long way. */
+async function upload(t: Test, { domain, size, offset = 0, spoil, signal, silence = 3000 }: Upload) {
+  const bytes = noise(size, `${t.name} ${size}`)
+  const blob = describe('application/octet-stream', bytes)
+  const place: BlobPlace = { file: join(directory(t), 'blob'), offset }
+  writeFileSync(place.file, Buffer.concat([Buffer.alloc(offset, 'before'), bytes, Buffer.from(offset > 0 ? 'behind' : '')]))
+  spoil?.(place.file)
+  let reads = 0
+  async function* read() {
+    reads += 1
+    yield bytes
+  }
+  await using connection = new RegistryConnection(await findRegistry(domain, { env: {} }), { backoff: 1, env: {}, silence })
+  const error: unknown = await uploadBlob(connection, 'up/load', blob, () => verified(blob, read()), { firstWait: 1, place, signal })
+    .then(() => undefined, (failure: unknown) => failure)
+  const there = await fetch(`http://${registry.domain}/v2/up/load/blobs/${blob.digest}`)
+  const whole = there.status === 200 && Buffer.from(await there.arrayBuffer()).equals(bytes)
+  return { error, whole, reads }
+}
+
+t.test('a blob goes from its file to the registry, and nothing of it passes the thread that asked', async t => {
+  for (const size of [1, 63, 64, MIB - 1, MIB, MIB + 1, 9_000_001]) {
+    t.match(await upload(t, { domain: registry.domain, size }), { error: undefined, whole: true, reads: 0 }, `${size} bytes`)
+    t.match(await upload(t, { domain: registry.domain, size: size + 7, offset: 512 }), { error: undefined, whole: true, reads: 0 }, 'out of the middle of a file')
+  }
+})
+
+t.test('many go at a time, each as it is', async t => {
+  const sizes = Array.from({ length: 12 }, (_, n) => 3 * MIB + n * 77_777)
+  const all = await Promise.all(sizes.map(async size => await upload(t, { domain: registry.domain, size })))
+  t.same(all.map(({ whole, reads }) => [whole, reads]), sizes.map(() => [true, 0]))
+})
+
+t.test('of a file that is not the blob the registry never gets the end', async t => {
+  for (const [code, spoil] of [
+    ['DIGEST_MISMATCH', path => writeFileSync(path, noise(5 * MIB, 'another'))],
+    ['SIZE_MISMATCH', path => truncateSync(path, 5 * MIB - 1)],
+    ['FILE_NOT_FOUND', path => rmSync(path)],
+  ] satisfies [string, (path: string) => void][]) {
+    let got = 0
+    const proxy = await startFaultyProxy(t, registry, request => {
+      if (request.method === 'PUT') request.on('data', (piece: Buffer) => (got += piece.length))
+      return undefined
+    })
+    t.match(await upload(t, { domain: proxy.domain, size: 5 * MIB, spoil }), { error: { code }, whole: false, reads: 0 })
+    t.ok(got < 5 * MIB, `${got} bytes were sent`)
+  }
+})
+
+t.test('one that is cut off or was too large goes again in pieces', async t => {
+  const faults: Fault[] = [
+    (request, response) => {
+      if (request.method !== 'PUT' || request.headers['content-length'] === '0') return undefined
+      request.once('data', () => response.destroy())
+      return 'answered'
+    },
+    (request, response) => {
+      if (request.method !== 'PUT' || request.headers['content-length'] === '0') return undefined
+      response.writeHead(413, { connection: 'close' }).end('too much')
+      return 'answered'
+    },
+  ]
+  for (const fault of faults) {
+    const proxy = await startFaultyProxy(t, registry, fault)
+    t.match(await upload(t, { domain: proxy.domain, size: 6 * MIB }), { error: undefined, whole: true, reads: 1 })
+  }
+})
+
+t.test('a registry that takes nothing more, or falls silent, is given up', async t => {
+  const domain = await listen(t, (request, response) => {
+    if (request.method === 'POST') return void response.writeHead(202, { location: '/v2/up/load/blobs/uploads/1' }).end()
+    if (request.url === '/v2/') return void response.end()
+    request.pause()
+  })
+  t.match(await upload(t, { domain, size: 8 * MIB, silence: 200 }), { error: { code: 'REGISTRY_UNREACHABLE' }, whole: false })
+})
+
+t.test('aborted in the middle it ends soon', async t => {
+  const stop = new AbortController()
+  const domain = await listen(t, (request, response) => {
+    if (request.method === 'POST') return void response.writeHead(202, { location: '/v2/up/load/blobs/uploads/1' }).end()
+    if (request.url === '/v2/') return void response.end()
+    request.once('readable', () => stop.abort()) // and reads no more
+  })
+  t.match(await upload(t, { domain, size: 8 * MIB, silence: 60_000, signal: stop.signal }), { error: { code: 'ABORTED' }, whole: false })
+})
+
+async function listen(t: Test, listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
