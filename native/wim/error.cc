@@ -8,6 +8,15 @@ namespace wim {
 const char* SystemErrorName(int number) {
   switch (number) {
     case EACCES: return "EACCES";
+#ifndef _WIN32
+    case EADDRNOTAVAIL: return "EADDRNOTAVAIL";
+    case ECONNREFUSED: return "ECONNREFUSED";
+    case ECONNRESET: return "ECONNRESET";
+    case EHOSTUNREACH: return "EHOSTUNREACH";
+    case ENETUNREACH: return "ENETUNREACH";
+    case EPIPE: return "EPIPE";
+    case ETIMEDOUT: return "ETIMEDOUT";
+#endif
     case EDQUOT: return "EDQUOT";
     case EEXIST: return "EEXIST";
     case EFBIG: return "EFBIG";
