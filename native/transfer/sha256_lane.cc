@@ -1,6 +1,7 @@
 #include "sha256_lane.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <vector>
@@ -21,6 +22,9 @@ constexpr size_t kBlock = 64;
 std::mutex shared;
 std::condition_variable changed;
 std::vector<Sha256Lane*> offered;
+int lanes = 0;
+// How long a lane waits for another before it hashes alone: about as long as that takes.
+constexpr std::chrono::microseconds kPatience(1000);
 
 #ifdef STOWAGE_SHA_EXTENSIONS
 
@@ -105,9 +109,17 @@ const bool kPairs = HasExtensions();
 
 }  // namespace
 
-Sha256Lane::Sha256Lane() { SHA256_Init(&context_); }
+Sha256Lane::Sha256Lane() {
+  SHA256_Init(&context_);
+  std::lock_guard<std::mutex> lock(shared);
+  lanes++;
+}
 
-Sha256Lane::~Sha256Lane() { Await(); }
+Sha256Lane::~Sha256Lane() {
+  Await();
+  std::lock_guard<std::mutex> lock(shared);
+  lanes--;
+}
 
 void Sha256Lane::Offer(const void* data, size_t size) {
   // Blocks can be taken only where none was begun
@@ -128,6 +140,7 @@ void Sha256Lane::Offer(const void* data, size_t size) {
 
 void Sha256Lane::Await() {
   std::unique_lock<std::mutex> lock(shared);
+  if (state_ == State::kOffered && lanes > 1) changed.wait_for(lock, kPatience, [this] { return state_ != State::kOffered; });
   changed.wait(lock, [this] { return state_ != State::kTaken; });
   if (state_ == State::kIdle) return;
   offered.erase(std::find(offered.begin(), offered.end(), this));
