@@ -118,8 +118,9 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
 async function commandsFor(argv: readonly string[]): Promise<CommandModule<GlobalOptions, GlobalOptions>[]> {
   return await Promise.all(Object.entries(COMMANDS).map(async ([name, { command, aliases = [], describe, load }]) => {
     const named = argv.some(word => word === name || aliases.includes(word))
-    const loaded = named ? await load() : { handler: () => undefined }
-    return { command, aliases, describe, ...(loaded as CommandModule<GlobalOptions, GlobalOptions>) } // yargs gives it the options that it names itself
+    if (!named) return { command, aliases, describe, handler: () => undefined }
+    const { builder, handler } = (await load()) as CommandModule<GlobalOptions, GlobalOptions> // yargs gives it the options that it names itself
+    return { command, aliases, describe, builder: builder ?? {}, handler: values => { throw new Chosen(async () => await handler(values)) } }
   }))
 }
 
@@ -156,7 +157,25 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
       if (error && error.name !== 'YError') throw error
       throw usageError(message ?? error?.message ?? 'the command line is wrong', argv)
     })
-  await parser.parseAsync()
+  try {
+    await parser.parseAsync()
+  } catch (error) {
+    if (!(error instanceof Chosen)) throw error
+    await error.run()
+  }
+}
+
+/**
+ * What the command line asks for. It leaves yargs as an error does, for behind every command yargs lays out the help text that
+ * nobody asked for, which takes longer than many a command.
+ */
+class Chosen extends Error {
+  readonly run: () => Promise<void>
+
+  constructor(run: () => Promise<void>) {
+    super('a command was chosen')
+    this.run = run
+  }
 }
 
 /** For `-`, standard input, which yargs takes for an option without a name and drops. No argument has a NUL in it. */
