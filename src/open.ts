@@ -1,19 +1,14 @@
 /** From the name of a place to the open place. What only some places need is loaded when one of them is named: the rest waits for it. */
 import type { BlobStage } from './blob/blob-store.js'
 import type { BlobDirectory } from './blob/directory.js'
-import { openBundleReader } from './bundle/reader.js'
 import type { ImageDestination } from './destination/image-destination.js'
-import { openLayoutDestination } from './destination/layout.js'
-import { openRegistryDestination } from './destination/registry.js'
 import type { WimDestinationOptions } from './destination/wim.js'
 import { StowageError } from './errors.js'
 import type { Reference } from './oci/reference.js'
 import type { WaitOptions } from './progress.js'
 import type { Registries } from './registry/registries.js'
 import type { ImageSource } from './source/image-source.js'
-import { openLayoutSource } from './source/layout.js'
 import { formatLocation, type Location } from './source/location.js'
-import { openRegistrySource } from './source/registry.js'
 import type { WimLayerOptions } from './source/wim.js'
 import { sourceDateEpoch } from './tar/source-date-epoch.js'
 
@@ -40,11 +35,11 @@ export async function openSource(location: Location, options: OpenSourceOptions)
   const { stage, spool, host, registries, layer, name, platforms, signal, onProgress } = options
   switch (location.type) {
     case 'docker':
-      return await openRegistrySource(location.name, { registries })
+      return await (await import('./source/registry.js')).openRegistrySource(location.name, { registries })
     case 'oci':
-      return await openLayoutSource(location.directory, location.ref)
+      return await (await import('./source/layout.js')).openLayoutSource(location.directory, location.ref)
     case 'bundle':
-      return await openBundleReader(location.path, { ref: location.ref, signal })
+      return await (await import('./bundle/reader.js')).openBundleReader(location.path, { ref: location.ref, signal })
     case 'docker-daemon':
       if (location.name === undefined) {
         throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', {
@@ -83,9 +78,9 @@ export interface OpenDestinationOptions extends WaitOptions {
 
 /** Opens `location` to write images to: an engine, a layout, a new archive, bundle or WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
 export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
-  if (location.type === 'docker') return openRegistryDestination({ registries: options.registries })
+  if (location.type === 'docker') return (await import('./destination/registry.js')).openRegistryDestination({ registries: options.registries })
   if (location.type === 'docker-daemon' && location.name === undefined) return await (await import('./destination/engine.js')).openEngineDestination(options)
-  if (location.type === 'oci' && location.ref === undefined) return await openLayoutDestination(location.directory)
+  if (location.type === 'oci' && location.ref === undefined) return await (await import('./destination/layout.js')).openLayoutDestination(location.directory)
   if (location.type === 'oci-archive') return await (await import('./destination/oci-archive.js')).openOciArchiveDestination(location.file, { ref: location.ref })
   if (location.type === 'docker-archive') return await (await import('./destination/docker-archive.js')).openDockerArchiveDestination(location.file, { ref: location.ref })
   if (location.type === 'bundle' && location.ref === undefined) {

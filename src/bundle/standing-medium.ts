@@ -13,7 +13,6 @@ import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './dir
 import { listDirectory } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
-import { openBundleReader } from './reader.js'
 
 /**
  * The bundle in the directory `path`; undefined where none stands there whole. Its blobs are taken by name and size, where they
@@ -22,6 +21,7 @@ import { openBundleReader } from './reader.js'
 export async function openStandingMedium(path: string, update: boolean): Promise<BundleMedium | undefined> {
   try {
     if (!(await stat(path)).isDirectory()) return undefined
+    const { openBundleReader } = await import('./reader.js')
     await using reader = await openBundleReader(path)
     const file = join(path, BUNDLE_FILE)
     return new StandingMedium(path, update, reader.manifest, await readFile(file), (await stat(file)).mtimeMs)

@@ -21,7 +21,6 @@ import { BUNDLE_FILE, type BundleManifest, describeImage, encodeBundleManifest, 
 import type { BundleMedium } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
 import { openStandingMedium } from './standing-medium.js'
-import { openTarMedium } from './tar-medium.js'
 
 export interface BundleWriterOptions {
   /** Once it is aborted, disposing a directory bundle keeps its finished blobs for the next run. */
@@ -69,11 +68,11 @@ const ROOM_PER_BLOB = 2048
 const ROOM = 64 * 1024
 
 /**
- * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See {@link openTarMedium},
+ * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See openTarMedium(),
  * {@link openStandingMedium} and {@link openDirectoryMedium} for what may stand there. Same images, same bytes. Format: docs/bundle-format.md.
  */
 export async function openBundleWriter(path: string, { signal, epoch, update = false }: BundleWriterOptions = {}): Promise<BundleWriter> {
-  const medium = isTarPath(path) ? await openTarMedium(path, epoch ?? 0) : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
+  const medium = isTarPath(path) ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0) : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
   return new Writer(medium, signal, epoch)
 }
 

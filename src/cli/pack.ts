@@ -2,10 +2,8 @@
 import type { Argv, CommandModule } from 'yargs'
 import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
-import { copy } from '../copy.js'
 import { StowageError } from '../errors.js'
 import { pack as packBundle, type PackResult } from '../pack.js'
-import { copyDocument, copyText } from './copy.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
@@ -69,6 +67,7 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       if (image.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named', { hint: 'Name images, or a list of them: --file images.yaml.' })
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
+        const [{ copy }, { copyDocument, copyText }] = await Promise.all([import('../copy.js'), import('./copy.js')])
         const copied = await copy(only, output, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, onNotice: note, signal, onProgress })
         report(copyDocument(copied), copyText(copied))
         return

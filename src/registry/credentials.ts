@@ -7,7 +7,6 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { isObject } from '../oci/json.js'
-import { getFromHelper } from './credential-program.js'
 
 /** What is shown to a registry, and where it was found: `from` is for messages, the rest never is. */
 export type Credential =
@@ -106,6 +105,7 @@ export function parseCredentialFile(text: string, name: string): CredentialFile 
 async function findIn(file: CredentialFile, domain: string, repository: string, name: string): Promise<Credential | undefined> {
   const program = helperFor(file, domain)
   if (program !== undefined) {
+    const { getFromHelper } = await import('./credential-program.js')
     const kept = await getFromHelper(program, keyOf(domain))
     const from = `the credential helper ${program}`
     if (kept?.username === '<token>') return { type: 'identity-token', token: kept.secret, from }
