@@ -1,4 +1,5 @@
 /** `bundle.json`, the bundle's own manifest: which images and which files it holds. Format: docs/bundle-format.md. */
+import ssri from 'ssri'
 import { sizeOf } from '../blob/closure.js'
 import type { ImageContent, PlatformImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
@@ -102,7 +103,7 @@ export function describeImage(image: ImageContent, names: readonly Reference[]):
 
 /** The SHA-256 of an `integrity` as parseBundleManifest() let it through. */
 export function digestOfIntegrity(integrity: string): Digest {
-  return digestFromHex(Buffer.from(integrity.slice('sha256-'.length), 'base64').toString('hex'))
+  return digestFromHex(ssri.parse(integrity, { single: true })?.hexDigest() ?? '')
 }
 
 function describePlatform({ descriptor, manifest, config }: PlatformImage): BundlePlatform {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `stowage` command: parses, calls the library, prints what went wrong, and sets the exit code. */
+import { setFlagsFromString } from 'node:v8'
 import { StowageError } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
 import { printError } from './print-error.js'
@@ -37,6 +38,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Progress that nobody reads any more must not end the work, nor an error the clearing up: the exit code tells
 process.stderr.on('error', () => {})
 
+// undici parses with WebAssembly, and V8 would spend more on making that fast than a command has to parse
+setFlagsFromString('--liftoff-only')
 listenToSignals()
 const argv = process.argv.slice(2)
 try {

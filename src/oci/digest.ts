@@ -1,5 +1,6 @@
 /** OCI digests: the one form Stowage writes (`sha256:` and 64 hex digits), parsed, made and turned into SRI. */
 import { createHash } from 'node:crypto'
+import ssri from 'ssri'
 import { StowageError } from '../errors.js'
 import { shown } from './json.js'
 
@@ -34,5 +35,5 @@ export function digestFromHex(hex: string): Digest {
 
 /** The same hash as Subresource Integrity (`sha256-<base64>`), as `bundle.json` lists it. */
 export function integrityOf(digest: Digest): string {
-  return `sha256-${Buffer.from(hexOf(digest), 'hex').toString('base64')}`
+  return ssri.fromHex(hexOf(digest), 'sha256').toString()
 }

@@ -107,6 +107,7 @@ export class RegistryConnection implements AsyncDisposable {
   readonly #dispatchers = new Map<string, Dispatcher>()
   readonly #credentials = new Map<string, Promise<Credential | undefined>>()
   #scheme: 'https' | 'http' | undefined
+  #probing: Promise<'https' | 'http'> | undefined
   #limit: RateLimit | undefined
   #limitTold = false
 
@@ -242,8 +243,18 @@ export class RegistryConnection implements AsyncDisposable {
 
   async #address(target: string, signal: AbortSignal | undefined): Promise<URL> {
     if (!target.startsWith('/')) return new URL(target)
-    this.#scheme ??= await this.#probe(signal)
-    return new URL(target, `${this.#scheme}://${this.endpoint.host}`)
+    return new URL(target, `${this.#scheme ?? (await this.#spoken(signal))}://${this.endpoint.host}`)
+  }
+
+  /** Asked once, however many want to know at first; again where that was not to be had. */
+  async #spoken(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
+    this.#probing ??= this.#probe(signal).finally(() => (this.#probing = undefined))
+    try {
+      return (this.#scheme = await this.#probing)
+    } catch (error) {
+      if (!(error instanceof StowageError) || error.code !== 'ABORTED' || signal?.aborted) throw error
+      return await this.#spoken(signal) // it was another's that was aborted
+    }
   }
 
   /** Loopback registries speak either: http is asked first, for it costs little there, and https wherever that is no registry's answer. */
