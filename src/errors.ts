@@ -18,9 +18,11 @@ export type ErrorCode =
   | 'NO_SPACE'
   | 'ABORTED'
   | 'BUSY'
+  | 'IMAGE_IN_USE'
   // something named is not there
   | 'FILE_NOT_FOUND'
   | 'IMAGE_NOT_FOUND'
+  | 'CONTAINER_NOT_FOUND'
   // content is not what it should be
   | 'DIGEST_MISMATCH'
   | 'SIZE_MISMATCH'

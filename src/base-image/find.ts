@@ -59,7 +59,7 @@ export function findIn(entries: readonly CatalogEntry[], query: FindQuery): read
 }
 
 /** A pattern as PowerShell's `-like` has it, for the whole name. */
-function patternOf(text: string): RegExp {
+export function patternOf(text: string): RegExp {
   const body = text.replace(/\[[^\]]+\]|[\s\S]/g, part => {
     if (part === '*') return '.*'
     if (part === '?') return '.'

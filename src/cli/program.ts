@@ -92,6 +92,36 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     describe: 'Push images of the Docker Engine, a store or a bundle to their registries',
     load: async () => (await import('./push.js')).push,
   },
+  images: {
+    command: 'images [name..]',
+    describe: 'List the images of the Docker Engine, a store or a bundle, with base and publisher',
+    load: async () => (await import('./images.js')).images,
+  },
+  history: {
+    command: 'history <image>',
+    describe: 'Show how an image was made, what it stands on and what stands on it',
+    load: async () => (await import('./history.js')).history,
+  },
+  tag: {
+    command: 'tag <source> <target>',
+    describe: 'Give an image of the Docker Engine or a store one more name',
+    load: async () => (await import('./tag.js')).tag,
+  },
+  rmi: {
+    command: 'rmi <image..>',
+    describe: 'Remove names and images from the Docker Engine or a store',
+    load: async () => (await import('./rmi.js')).rmi,
+  },
+  commit: {
+    command: 'commit <container> [repository]',
+    describe: 'Make an image of a container',
+    load: async () => (await import('./commit.js')).commit,
+  },
+  uninstall: {
+    command: 'uninstall <image..>',
+    describe: 'Remove base OS images of Windows, with all their names',
+    load: async () => (await import('./uninstall.js')).uninstall,
+  },
   find: {
     command: 'find [name..]',
     describe: 'Find base OS images of Windows in the registered sources, the newest of each name',

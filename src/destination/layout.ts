@@ -1,23 +1,20 @@
 /** An OCI image layout on disk as a destination, and the default store. Source: OCI image-spec, image-layout.md. */
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { access, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import pMap from 'p-map'
 import type { BlobStore } from '../blob/blob-store.js'
-import { type ImageContent, rootEntry } from '../blob/closure.js'
+import { blobsOf, type ImageContent, rootEntry } from '../blob/closure.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { fillWith } from '../blob/fill.js'
-import { withLock } from '../blob/lock.js'
 import { PARTIAL, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { parseDescriptor } from '../oci/descriptor.js'
-import { array, parseJson, record } from '../oci/json.js'
 import { absentOf, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION, withAbsent } from '../oci/layout.js'
-import { OCI_INDEX } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
+import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
 import type { ImageDestination, WriteOptions, WrittenImage } from './image-destination.js'
 
-const LOCK_FILE = '.stowage.lock'
-/** Files that make a directory a bundle: its sums would be wrong after another image. */
-const BUNDLE_MARKS = ['bundle.json', 'SHA256SUMS', 'INCOMPLETE']
+/** How often another process may take blobs away that were just found there. */
+const TRIES = 5
 
 /**
  * Opens or makes the layout `directory`. A name that the layout has already moves to the new image; entries of others stay
@@ -43,19 +40,50 @@ async function write(
 ): Promise<WrittenImage> {
   const subject = names[0] ? formatReference(names[0]) : image.root.digest
   onProgress?.({ type: 'stage', stage: 'copy', subject })
-  const { sent, skipped } = await fillWith(blobs, image, source, { jobs, signal, subject, onProgress })
-  await withLock(join(directory, LOCK_FILE), async () => await tag(directory, image, names), signal)
-  onProgress?.({ type: 'done', subject })
-  return { names, id: image.root.digest, sent, skipped }
+  let store = blobs
+  for (let tries = 1; ; tries++) {
+    const { sent, skipped } = await fillWith(store, image, source, { jobs, signal, subject, onProgress })
+    if (await tag(directory, store, image, names, signal)) {
+      onProgress?.({ type: 'done', subject })
+      return { names, id: image.root.digest, sent, skipped }
+    }
+    if (tries === TRIES) {
+      throw new StowageError('BUSY', `${directory}: another process goes on removing blobs of ${subject}`, { hint: 'Wait for the other stowage command.' })
+    }
+    store = new BlobDirectory(directory) // what the other knows to be there is not
+  }
 }
 
-/** Replaces index.json as a whole; under the lock, so that no other writer's entry is lost. */
-async function tag(directory: string, image: ImageContent, names: readonly Reference[]): Promise<void> {
-  const path = join(directory, INDEX_FILE)
-  const index = record(parseJson(await readIndex(path), path), path)
-  const entries = array(index, 'manifests', path).map((raw, n) => {
-    return { raw, descriptor: parseDescriptor(raw, `${path}.manifests[${n}]`) }
-  })
+/**
+ * Names the image in index.json; false where a blob of it is gone since it was found: another process removed an image that shared
+ * it, under the same lock.
+ */
+async function tag(
+  directory: string, blobs: BlobDirectory, image: ImageContent, names: readonly Reference[], signal: AbortSignal | undefined,
+): Promise<boolean> {
+  let whole = false
+  await changeLayoutIndex(directory, async entries => {
+    whole = await areThere(blobs, image)
+    return whole ? withImage(entries, image, names) : undefined
+  }, { signal })
+  return whole
+}
+
+async function areThere(blobs: BlobDirectory, image: ImageContent): Promise<boolean> {
+  const found = await pMap(blobsOf(image), async ({ digest }) => {
+    try {
+      await access(blobs.path(digest))
+      return true
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return false
+      throw fileError(error, blobs.path(digest))
+    }
+  }, { concurrency: 16 })
+  return !found.includes(false)
+}
+
+/** The entries with `image` under `names`, which leave the images that had them. */
+function withImage(entries: readonly LayoutEntry[], image: ImageContent, names: readonly Reference[]): readonly unknown[] {
   const taken = new Set(names.map(formatReference))
   const kept = entries.filter(({ descriptor }) => {
     const name = nameOf(descriptor)
@@ -73,25 +101,14 @@ async function tag(directory: string, image: ImageContent, names: readonly Refer
     return namedDescriptor(root, name, short)
   })
   const rest = kept.map(({ raw, descriptor }) => (twins.length > 0 && descriptor.digest === image.root.digest ? withAbsent(descriptor, absent) : raw))
-  const manifests = [...rest, ...(added.length > 0 || twins.length > 0 ? added : [root])]
-  await writeDurably(
-    path,
-    new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })),
-  )
+  return [...rest, ...(added.length > 0 || twins.length > 0 ? added : [root])]
 }
 
 async function makeLayout(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true })
     const entries = await readdir(directory)
-    const mark = BUNDLE_MARKS.find(name => entries.includes(name))
-    if (mark) {
-      throw new StowageError(
-        'OUTPUT_EXISTS',
-        `${directory} is a bundle (it holds ${mark}): another image would make its checksums wrong`,
-        { hint: 'Name another directory.' },
-      )
-    }
+    refuseBundle(directory, entries)
     if (!entries.includes(LAYOUT_FILE)) {
       const foreign = entries.filter(name =>
         name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL))
@@ -106,14 +123,5 @@ async function makeLayout(directory: string): Promise<void> {
     }
   } catch (error) {
     throw fileError(error, directory)
-  }
-}
-
-async function readIndex(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return new TextEncoder().encode('{"manifests":[]}')
-    throw fileError(error, path)
   }
 }

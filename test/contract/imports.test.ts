@@ -15,7 +15,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['source', 'destination'],
   ['bundle'],
   ['copy.ts', 'open.ts'],
-  ['pack.ts', 'verify.ts', 'load.ts', 'serve', 'base-image', 'inspect', 'images-file', 'pull.ts', 'push.ts'],
+  ['pack.ts', 'verify.ts', 'load.ts', 'serve', 'base-image', 'inspect', 'images-file', 'pull.ts', 'push.ts', 'store'],
   ['cli', 'index.ts'],
 ]
 

@@ -1,0 +1,88 @@
+/** Base OS images of a place, taken away by their full names, as `Uninstall-ContainerOSImage -FullName` had it. */
+import { abortError, orError, StowageError } from '../errors.js'
+import { formatFullName } from '../oci/image-identity.js'
+import type { Removal, StoredImage } from '../store/image-store.js'
+import { openImageStore, type StoreOptions } from '../store/open.js'
+import { expectUnused } from '../store/remove.js'
+import { selectStored, shownName } from '../store/select.js'
+import { patternOf } from './find.js'
+
+export interface UninstallOptions extends StoreOptions {
+  /** Also where stopped containers or other images use it. */
+  readonly force?: boolean | undefined
+  /** Only what would go: everything is looked at, and nothing is removed. */
+  readonly whatIf?: boolean | undefined
+}
+
+/** What became of one; `error` stands where it stayed. */
+export interface UninstalledImage {
+  /** As it was given. */
+  readonly name: string
+  /** `CN=Microsoft_NanoServer_10.0.14300.1010` */
+  readonly fullName?: string
+  readonly id?: string
+  /** All names it has, in full. */
+  readonly names: readonly string[]
+  /** In the order in which it went; nothing with `whatIf`. */
+  readonly removed: readonly Removal[]
+  readonly error?: StowageError
+}
+
+export interface UninstallResult {
+  /** As a location is written. */
+  readonly store: string
+  readonly images: readonly UninstalledImage[]
+}
+
+/**
+ * Removes the base OS images that `names` mean, with all their names: full names, in upper or lower case, with `*` and `?` where one
+ * image alone fits; or any name or ID. Every one is tried: what failed is in its `error`: IMAGE_NOT_FOUND, IMAGE_IN_USE,
+ * INVALID_ARGUMENT for several and for what is no base OS image. Throws for the whole as {@link openImageStore} does, and ABORTED.
+ */
+export async function uninstallImages(names: readonly string[], options: UninstallOptions = {}): Promise<UninstallResult> {
+  const { force, whatIf = false, signal } = options
+  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no base OS image was named to uninstall')
+  try {
+    await using store = await openImageStore(options)
+    const images: UninstalledImage[] = []
+    for (const name of names) {
+      const done = await orError(async (): Promise<UninstalledImage> => {
+        const held = await store.images({ signal })
+        const image = selectBaseImage(held, name, store.location)
+        await expectUnused(store, held, image, { force, signal })
+        const removed = whatIf ? [] : await store.remove(image, undefined, { force, signal })
+        return { name, fullName: formatFullName(image), id: image.id, names: [...image.names, ...image.refNames], removed }
+      }, signal)
+      images.push(done instanceof StowageError ? { name, names: [], removed: [], error: done } : done)
+    }
+    return { store: store.location, images }
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+function selectBaseImage(held: readonly StoredImage[], text: string, where: string): StoredImage {
+  const bases = held.filter(({ isOSImage }) => isOSImage)
+  const pattern = patternOf(text)
+  const exact = bases.filter(image => formatFullName(image).toLowerCase() === text.toLowerCase())
+  const [found, ...others] = exact.length > 0 ? exact : bases.filter(image => pattern.test(formatFullName(image)))
+  if (found && others.length > 0) {
+    const names = [found, ...others].map(image => `${formatFullName(image)} (${image.id.replace(/^sha256:/, '').slice(0, 12)})`)
+    throw new StowageError('INVALID_ARGUMENT', `${names.length} base OS images of ${where} are called ${text}: ${names.join(', ')}`, { hint: 'Name one, by its full name or its ID.' })
+  }
+  return found ?? referred(held, bases, text, where)
+}
+
+function referred(held: readonly StoredImage[], bases: readonly StoredImage[], text: string, where: string): StoredImage {
+  let image: StoredImage
+  try {
+    image = selectStored(held, text, where).image
+  } catch (error) {
+    if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
+    throw new StowageError('IMAGE_NOT_FOUND', `${where} has no base OS image ${JSON.stringify(text)}`, {
+      hint: bases.length === 0 ? 'It has no base OS image at all.' : `It has ${bases.slice(0, 10).map(formatFullName).join(', ')}.`, cause: error,
+    })
+  }
+  if (image.isOSImage) return image
+  throw new StowageError('INVALID_ARGUMENT', `${shownName(image)} is no base OS image`, { hint: `Remove it as any other: stowage rmi ${shownName(image)}.` })
+}

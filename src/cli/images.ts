@@ -1,0 +1,126 @@
+/** `stowage images`: what a place keeps, as docker lists it. */
+import type { Argv, CommandModule } from 'yargs'
+import { StowageError } from '../errors.js'
+import { familiarReference, parseReference, type Reference } from '../oci/reference.js'
+import type { StoredImage } from '../store/image-store.js'
+import { listImages, type ListedImage, type ListImagesOptions } from '../store/list.js'
+import { shownName } from '../store/select.js'
+import { formatAgo } from './duration.js'
+import { shortDigest } from './image-names.js'
+import { formatSize, jsonText, table } from './render.js'
+import { withSession } from './session.js'
+import { errorDocument, noteStore, type StoreCliOptions, storeOptions } from './store-options.js'
+
+interface Options extends StoreCliOptions {
+  readonly name: readonly string[] | undefined
+  readonly all: boolean
+  readonly wide: boolean
+  readonly digests: boolean
+  readonly trunc: boolean
+  readonly filter: readonly string[]
+  readonly format: 'table' | 'json'
+}
+
+/** One line: an image under one of its names, or under none. */
+interface Row {
+  readonly image: ListedImage
+  readonly repository: string
+  readonly tag: string
+  readonly digest: string
+}
+
+const NONE = '<none>'
+
+export const images: CommandModule<StoreCliOptions, Options> = {
+  builder: yargs =>
+    storeOptions(yargs)
+      .positional('name', { type: 'string', array: true, describe: 'NAME[:TAG], with * and ? for letters of one part of it' })
+      .option('all', { alias: 'a', type: 'boolean', default: false, describe: 'Also what an engine keeps for other images, and artifacts: signatures, SBOMs' })
+      .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'Only IDs' })
+      .option('wide', { type: 'boolean', default: false, describe: 'Also NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE' })
+      .option('digests', { type: 'boolean', default: false, describe: 'Also digests' })
+      .option('trunc', { type: 'boolean', default: true, describe: 'Cut IDs to twelve digits; --no-trunc shows them whole' })
+      .option('filter', {
+        alias: 'f', type: 'string', array: true, nargs: 1, default: [],
+        describe: 'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be given again',
+      })
+      .option('format', { choices: ['table', 'json'] as const, default: 'table' as const, requiresArg: true, describe: 'json: a JSON object a line, with docker\'s fields' })
+      .example('$0 images', 'Of the engine, or of the default store')
+      .example('$0 images --wide --store bundle:site-a.tar', 'With name, publisher, version and base of each')
+      .example('$0 images -q --filter dangling=true', 'IDs of those without a name') as unknown as Argv<Options>, // yargs does not type arrays with a default
+  handler: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }) => {
+    const asked = filtersOf(filter)
+    const references = [...(name ?? []), ...asked.references]
+    await withSession(options, async session => {
+      const list = await listImages({ ...asked, references, all, store, host, signal: session.signal })
+      noteStore(store, list.store, session)
+      for (const { id, flaw } of list.images) if (flaw) session.note(`warning: ${id} cannot be read: ${flaw.message}`)
+      const rows = list.images.flatMap(rowsOf)
+      const text = options.quiet ? idsText(list.images, trunc) : format === 'json' ? rows.map(row => `${jsonText(lineOf(row, trunc))}\n`).join('') : tableText(rows, { wide, digests, trunc })
+      session.report({ schema: 'stowage.images/v1', store: list.store, images: list.images.map(imageDocument) }, text)
+    })
+  },
+}
+
+function filtersOf(filters: readonly string[]): Pick<ListImagesOptions, 'dangling' | 'before' | 'since'> & { readonly references: readonly string[]; readonly labels: readonly string[] } {
+  const found: Record<string, string[]> = {}
+  for (const filter of filters) {
+    const [, key = '', value = ''] = /^(reference|dangling|label|before|since)=(.+)$/s.exec(filter) ?? []
+    if (key === '' || (key === 'dangling' && !/^(true|false|1|0)$/.test(value))) {
+      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is no filter`, { hint: 'Write reference=PATTERN, dangling=true, label=KEY[=VALUE], before=IMAGE or since=IMAGE.' })
+    }
+    found[key] = [...(found[key] ?? []), value]
+  }
+  for (const key of ['dangling', 'before', 'since']) {
+    if ((found[key]?.length ?? 0) > 1) throw new StowageError('INVALID_ARGUMENT', `--filter ${key}=… was given more than once`)
+  }
+  const [dangling] = found['dangling'] ?? []
+  return {
+    references: found['reference'] ?? [], labels: found['label'] ?? [], before: found['before']?.[0], since: found['since']?.[0],
+    ...(dangling === undefined ? {} : { dangling: /^(true|1)$/.test(dangling) }),
+  }
+}
+
+function rowsOf(image: ListedImage): readonly Row[] {
+  const repositoryOf = ({ domain, path }: Reference): string => familiarReference({ domain, path })
+  const digests = image.digests.map(parseReference)
+  const own = image.id
+  const digestOf = (repository: string): string => digests.find(each => repositoryOf(each) === repository)?.digest ?? NONE
+  const named = image.names.map(parseReference).map((name): Row => {
+    const repository = repositoryOf(name)
+    return { image, repository, tag: name.tag ?? NONE, digest: digestOf(repository) }
+  })
+  const called = image.refNames.map((tag): Row => ({ image, repository: NONE, tag, digest: own }))
+  if (named.length + called.length > 0) return [...named, ...called]
+  const [first] = digests
+  return [{ image, repository: first ? repositoryOf(first) : NONE, tag: NONE, digest: first?.digest ?? NONE }]
+}
+
+function tableText(rows: readonly Row[], { wide, digests, trunc }: { readonly wide: boolean; readonly digests: boolean; readonly trunc: boolean }): string {
+  const heading = ['REPOSITORY', 'TAG', ...(digests ? ['DIGEST'] : []), 'IMAGE ID', 'CREATED', 'SIZE', ...(wide ? ['NAME', 'PUBLISHER', 'VERSION', 'ISOSIMAGE', 'BASE'] : [])]
+  return table(heading, rows.map(({ image, repository, tag, digest }) => [
+    repository, tag, ...(digests ? [digest] : []), shownId(image, trunc), formatAgo(image.created), image.flaw ? '-' : formatSize(image.size),
+    ...(wide ? [image.name || '-', image.publisher || '-', image.version || '-', image.isOSImage ? 'True' : 'False', image.base ? shownName(image.base) : '-'] : []),
+  ]))
+}
+
+function idsText(images: readonly StoredImage[], trunc: boolean): string {
+  return images.map(image => `${shownId(image, trunc)}\n`).join('')
+}
+
+function shownId({ id }: StoredImage, trunc: boolean): string {
+  return trunc ? shortDigest(id) : id
+}
+
+/** With the names that docker gives the fields. */
+function lineOf({ image, repository, tag, digest }: Row, trunc: boolean): Readonly<Record<string, unknown>> {
+  return {
+    ID: shownId(image, trunc), Repository: repository, Tag: tag, Digest: digest,
+    CreatedSince: formatAgo(image.created), CreatedAt: image.created ?? 'N/A', Size: formatSize(image.size),
+  }
+}
+
+/** An image as documents have it. */
+export function imageDocument({ flaw, base, ...image }: ListedImage): Readonly<Record<string, unknown>> {
+  return { ...image, ...(base ? { base: { id: base.id, names: [...base.names, ...base.refNames] } } : {}), ...errorDocument(flaw) }
+}

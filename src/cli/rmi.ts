@@ -1,0 +1,31 @@
+/** `stowage rmi`: names and images taken away. */
+import type { Argv, CommandModule } from 'yargs'
+import { removeImages } from '../store/remove.js'
+import { printable } from './render.js'
+import { withSession } from './session.js'
+import { errorDocument, failWith, noteStore, removalLine, type StoreCliOptions, storeOptions } from './store-options.js'
+
+interface Options extends StoreCliOptions {
+  readonly image: readonly string[]
+  readonly force: boolean
+  readonly prune: boolean
+}
+
+export const rmi: CommandModule<StoreCliOptions, Options> = {
+  builder: yargs =>
+    storeOptions(yargs, 'docker-daemon:, oci:DIR')
+      .positional('image', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG|@DIGEST] or ID' })
+      .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'Also where stopped containers or other images use it, or where an ID has several names' })
+      .option('prune', { type: 'boolean', default: true, describe: 'Of an engine, also the images without a name below it; --no-prune keeps them' })
+      .example('$0 rmi shop:2.2', 'The name, and the image with its last one')
+      .example('$0 rmi cd6e419225ea', 'An image by its ID') as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ image, force, prune, store, host, ...options }) => {
+    await withSession(options, async session => {
+      const result = await removeImages(image, { store, host, force, prune, signal: session.signal })
+      noteStore(store, result.store, session)
+      const images = result.images.map(({ error, ...each }) => ({ ...each, ...errorDocument(error) }))
+      session.report({ schema: 'stowage.rmi/v1', store: result.store, images }, printable(result.images.flatMap(({ removed }) => removed.map(removalLine)).join('')))
+      failWith(result.images)
+    })
+  },
+}

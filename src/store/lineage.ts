@@ -1,0 +1,68 @@
+/** Which image of a place stands on which: by their chains of layers. */
+import { chainIds } from '../oci/chain.js'
+import type { StoredImage } from './image-store.js'
+
+/** An image with all that stands on it. */
+export interface ImageTree {
+  readonly image: StoredImage
+  readonly dependents: readonly ImageTree[]
+}
+
+export interface Lineage {
+  /** The image whose whole chain is the longest that `image`'s begins with and goes beyond. */
+  baseOf(image: StoredImage): StoredImage | undefined
+  /** `image` and all below it, the lowest first. */
+  chainOf(image: StoredImage): readonly StoredImage[]
+  /** All whose chains begin with that of `image` and go beyond it, on one platform at least. */
+  dependentsOf(image: StoredImage): readonly StoredImage[]
+  treeOf(image: StoredImage): ImageTree
+}
+
+/** Of several images with the same chain the one that others are said to stand on is a base OS image, has a name, is the oldest. */
+export function lineageOf(images: readonly StoredImage[]): Lineage {
+  const shown = images.filter(({ type }) => type === 'image')
+  const chains = new Map(shown.map(image => [image, image.platforms.map(({ diffIds }) => chainIds(diffIds))]))
+  const whole = new Map<string, StoredImage>()
+  for (const image of [...shown].sort(lowerFirst)) {
+    for (const chain of chains.get(image) ?? []) {
+      const last = chain.at(-1)
+      if (last !== undefined && !whole.has(last)) whole.set(last, image)
+    }
+  }
+  const bases = new Map<StoredImage, StoredImage>()
+  for (const image of shown) {
+    const below = chains.get(image)?.[0]?.slice(0, -1) ?? []
+    const base = below.toReversed().map(chain => whole.get(chain)).find(found => found !== undefined && found !== image)
+    if (base) bases.set(image, base)
+  }
+  const above = new Map<StoredImage, StoredImage[]>()
+  for (const [image, base] of bases) above.set(base, [...(above.get(base) ?? []), image])
+  const treeOf = (image: StoredImage): ImageTree => ({ image, dependents: (above.get(image) ?? []).map(treeOf) })
+  return {
+    baseOf: image => bases.get(image),
+    chainOf(image) {
+      const chain = [image]
+      for (let base = bases.get(image); base; base = bases.get(base)) chain.unshift(base)
+      return chain
+    },
+    dependentsOf(image) {
+      const own = new Set((chains.get(image) ?? []).flatMap(chain => chain.at(-1) ?? []))
+      return shown.filter(other => other !== image && (chains.get(other) ?? []).some(chain => chain.slice(0, -1).some(each => own.has(each))))
+    },
+    treeOf,
+  }
+}
+
+function lowerFirst(a: StoredImage, b: StoredImage): number {
+  return Number(b.isOSImage) - Number(a.isOSImage) || Number(isNamed(b)) - Number(isNamed(a)) || compareTimes(a.created, b.created)
+}
+
+function isNamed({ names, refNames }: StoredImage): boolean {
+  return names.length + refNames.length > 0
+}
+
+/** Below 0 where `a` is earlier; no time is later than every time. */
+export function compareTimes(a: string | undefined, b: string | undefined): number {
+  const [one, other] = [a, b].map(time => (time === undefined || Number.isNaN(Date.parse(time)) ? Number.MAX_SAFE_INTEGER : Date.parse(time)))
+  return (one ?? 0) - (other ?? 0)
+}
