@@ -38,6 +38,18 @@ export { type FoundRepository, type SearchOptions, searchRepositories, type Sear
 export { type PulledImage, pullImages, type PullOptions, type PullResult } from './pull.js'
 export { type PushedImage, pushImages, type PushOptions, type PushResult } from './push.js'
 
+// Places that keep images: docker's verbs. What holds: docs/images.md
+export { type ImageList, listImages, type ListedImage, type ListImagesOptions } from './store/list.js'
+export { type ImageHistory, imageHistory } from './store/history.js'
+export { type TaggedImage, tagImage } from './store/tag.js'
+export { type RemovedImage, removeImages, type RemoveImagesOptions, type RemoveResult } from './store/remove.js'
+export { commitContainer, type CommitContainerOptions, type CommittedImage } from './store/commit.js'
+export { type UninstalledImage, uninstallImages, type UninstallOptions, type UninstallResult } from './base-image/uninstall.js'
+export type { HistoryStep, Removal, StoredImage, StoredPlatform } from './store/image-store.js'
+export type { ImageTree } from './store/lineage.js'
+export type { StoreOptions } from './store/open.js'
+export type { HeldIdentity, ImageIdentity } from './oci/image-identity.js'
+
 // Bundles. Format: docs/bundle-format.md
 export { type BundleReader, type BundleReaderOptions, openBundleReader } from './bundle/reader.js'
 export { type BundleWriter, type BundleWriterOptions, openBundleWriter } from './bundle/writer.js'
