@@ -26,7 +26,7 @@ export const history: CommandModule<StoreCliOptions, Options> = {
     storeOptions(yargs)
       .positional('image', { type: 'string', demandOption: true, describe: 'NAME[:TAG|@DIGEST] or ID' })
       .option('tree', { type: 'boolean', default: false, describe: 'The images that it stands on, and all that stand on it' })
-      .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'Only IDs' })
+      .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
       .option('trunc', { type: 'boolean', default: true, describe: 'Cut what is long; --no-trunc shows it whole' })
       .option('human', { type: 'boolean', default: true, describe: 'Sizes and times for people; --human=false to the byte and the second' })
       .example('$0 history shop:2.3', 'Step by step, the newest first')

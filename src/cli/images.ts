@@ -36,7 +36,7 @@ export const images: CommandModule<StoreCliOptions, Options> = {
     storeOptions(yargs)
       .positional('name', { type: 'string', array: true, describe: 'NAME[:TAG], with * and ? for letters of one part of it' })
       .option('all', { alias: 'a', type: 'boolean', default: false, describe: 'Also what an engine keeps for other images, and artifacts: signatures, SBOMs' })
-      .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'Only IDs' })
+      .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
       .option('wide', { type: 'boolean', default: false, describe: 'Also NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE' })
       .option('digests', { type: 'boolean', default: false, describe: 'Also digests' })
       .option('trunc', { type: 'boolean', default: true, describe: 'Cut IDs to twelve digits; --no-trunc shows them whole' })

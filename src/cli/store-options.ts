@@ -20,7 +20,7 @@ export function storeOptions<T>(yargs: Argv<T>, kinds = 'docker-daemon:, oci:DIR
 
 /** Says so where nobody named the place, and no engine answered. */
 export function noteStore(asked: string | undefined, store: string, { note }: Session): void {
-  if (asked === undefined && store !== 'docker-daemon:') note(`no Docker Engine answers: of ${store}`)
+  if (asked === undefined && store !== 'docker-daemon:') note(`no Docker Engine answers: in ${store}`)
 }
 
 /** `Untagged: shop:2.3` and `Deleted: sha256:…`, as docker says it. */

@@ -1,5 +1,6 @@
 /** An OCI image layout as a place that keeps images. Source: OCI image-spec, image-layout.md. */
-import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { syncPath } from '../blob/durable.js'
@@ -9,15 +10,14 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { record } from '../oci/json.js'
 import { blobPath, IMAGE_NAME_ANNOTATION, INDEX_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION } from '../oci/layout.js'
-import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import { formatReference, type Reference, withDefaultTag } from '../oci/reference.js'
 import { readLayoutIndex } from '../source/layout.js'
 import { BlobImages, type IndexedImage } from './blob-images.js'
 import type { HistoryStep, ImageStore, ImageUser, Removal, RemoveOptions, StoredImage } from './image-store.js'
-import { Reach } from './reach.js'
+import { Marks, Reach } from './reach.js'
 
 export interface LayoutStoreOptions {
-  /** A directory that is not there holds no image. */
+  /** A directory that is not there, or has no index yet, holds no image. */
   readonly mayBeMissing?: boolean | undefined
 }
 
@@ -51,7 +51,7 @@ class LayoutStore implements ImageStore {
     try {
       return await readLayoutIndex(this.#directory)
     } catch (error) {
-      if (this.#mayBeMissing && error instanceof StowageError && error.code === 'FILE_NOT_FOUND' && (await isMissing(this.#directory))) return []
+      if (this.#mayBeMissing && error instanceof StowageError && error.code === 'FILE_NOT_FOUND') return []
       throw error
     }
   }
@@ -88,7 +88,7 @@ class LayoutStore implements ImageStore {
     await this.#refuseBundle()
     const wanted = new Set(names ?? [...known, ...refNames])
     // Reading all manifests may take longer than a lock is held: what is read here is known below
-    for (const root of await this.entries()) await this.#reach.markReadable(root, new Set(), { signal })
+    for (const root of await this.entries()) await this.#reach.markReadable(root, new Marks(), { signal })
     const untagged: Removal[] = []
     let swept: readonly Digest[] = []
     await changeLayoutIndex(this.#directory, async entries => {
@@ -131,7 +131,7 @@ class LayoutStore implements ImageStore {
 
   /** What `root` needs and no other image does. What no image needed before stays: somebody may be about to name it. */
   async #unreached({ annotations: _annotations, ...root }: Descriptor, rest: readonly LayoutEntry[], signal: AbortSignal | undefined): Promise<readonly Digest[]> {
-    const needed = new Set<Digest>()
+    const needed = new Marks()
     for (const { descriptor } of rest) {
       try {
         await this.#reach.mark(descriptor, needed, { signal })
@@ -144,9 +144,9 @@ class LayoutStore implements ImageStore {
         })
       }
     }
-    const own = new Set<Digest>()
+    const own = new Marks()
     await this.#reach.markReadable(root, own, { signal })
-    return [...own].filter(digest => !needed.has(digest))
+    return [...own.reached].filter(digest => !needed.reached.has(digest))
   }
 
   async #refuseBundle(): Promise<void> {
@@ -187,7 +187,7 @@ function indexedImages(entries: readonly Descriptor[]): readonly IndexedImage[] 
   return [...images.values()].map(({ root, names, refNames }) => ({ root, names: [...names.values()], refNames: [...refNames] }))
 }
 
-/** Manifests and configs, each read at once: a stream for each of thousands takes longer. */
+/** Manifests and configs, each read at once: a stream for each of thousands takes longer. Whoever reads checks size and limit first. */
 function smallBlobs(directory: string): BlobStore {
   return {
     async has({ digest, size }) {
@@ -196,10 +196,8 @@ function smallBlobs(directory: string): BlobStore {
     async *fetch({ digest, size }, { signal } = {}) {
       const path = join(directory, blobPath(digest))
       try {
-        const found = await stat(path)
-        if (!found.isFile()) throw new StowageError('INVALID_MANIFEST', `${path} is no file`)
-        if (found.size > Math.max(size, MANIFEST_LIMIT)) throw new StowageError('SIZE_MISMATCH', `expected ${size} bytes for ${digest} but the file has ${found.size}`)
-        yield await readFile(path, { signal })
+        signal?.throwIfAborted()
+        yield await readUpTo(path, size + 1) // one byte more than it should have is enough to be wrong
       } catch (error) {
         if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') {
           throw new StowageError('BLOB_MISSING', `${path} does not exist`, { hint: 'Not all of the image is there: copy it again, with all its platforms.', cause: error })
@@ -210,12 +208,20 @@ function smallBlobs(directory: string): BlobStore {
   }
 }
 
-async function isMissing(path: string): Promise<boolean> {
+/** The first `limit` bytes of a file; a pipe in its place has none, and nobody waits for it. */
+async function readUpTo(path: string, limit: number): Promise<Uint8Array> {
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   try {
-    await stat(path)
-    return false
-  } catch (error) {
-    return systemCode(error) === 'ENOENT'
+    const bytes = Buffer.allocUnsafe(limit)
+    let at = 0
+    while (at < limit) {
+      const { bytesRead } = await file.read(bytes, at, limit - at, at)
+      if (bytesRead === 0) break
+      at += bytesRead
+    }
+    return bytes.subarray(0, at)
+  } finally {
+    await file.close()
   }
 }
 

@@ -70,6 +70,9 @@ t.test('without an engine the default store is meant, which may not be there yet
   const reachable = (await stowage(['images'], { cwd, env: { ...own, DOCKER_HOST: `unix://${cwd}/none.sock` } }))
   t.match(reachable, { code: 6, stderr: /no Docker Engine answers/ }, 'an engine that was named is meant')
   t.match(await stowage(['images', '--store', 'oci:'], { cwd, env: own }), { code: 0, stdout: 'REPOSITORY   TAG   IMAGE ID   CREATED   SIZE\n', stderr: '' })
+  mkdirSync(join(cwd, 'store'))
+  writeFileSync(join(cwd, 'store/oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
+  t.match(await stowage(['images', '-q', '--store', 'oci:'], { cwd, env: own }), { code: 0, stdout: '' }, 'nor have an index yet')
   t.match(await stowage(['rmi', 'x:1', '--store', 'oci:'], { cwd, env: own }), { code: 3, stderr: /has no image "x:1"\nhint: It has none at all/ })
 })
 

@@ -2,8 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { type Descriptor, describe } from '../../src/oci/descriptor.js'
 import { hexOf } from '../../src/oci/digest.js'
 import { blobPath, INDEX_FILE } from '../../src/oci/layout.js'
+import { OCI_MANIFEST } from '../../src/oci/media-type.js'
 import { imageHistory } from '../../src/store/history.js'
 import { listImages } from '../../src/store/list.js'
 import { removeImages } from '../../src/store/remove.js'
@@ -169,6 +171,26 @@ t.test('an index whose platforms were left out keeps what is there', async t => 
   t.equal((await listImages({ store, references: ['multi'] })).images[0]?.platforms.length, 2)
   await removeImages(['other:1'], { store })
   t.ok(held(directory).includes(hexOf(index.manifests[2]!.digest)))
+})
+
+t.test('removeImages() keeps what others need by ways of their own: a manifest as a layer, an index as a manifest, a list of digests', async t => {
+  const { directory, store } = await layoutOf(t, { 'other:1': other, 'shop:1': shop, 'copy:1': app })
+  const add = (mediaType: string, value: object): Descriptor => {
+    const descriptor = describe(mediaType, Buffer.from(JSON.stringify(value)))
+    writeFileSync(join(directory, blobPath(descriptor.digest)), JSON.stringify(value))
+    return descriptor
+  }
+  const empty = add('application/vnd.oci.empty.v1+json', {})
+  const carrying = add(OCI_MANIFEST, { schemaVersion: 2, config: empty, layers: [{ ...app.root, mediaType: 'application/octet-stream' }] })
+  const old = add('application/vnd.docker.distribution.manifest.v1+prettyjws', { fsLayers: [{ blobSum: shop.layers[2]?.digest }] })
+  const index = JSON.parse(readFileSync(join(directory, INDEX_FILE), 'utf8')) as { manifests: object[] }
+  writeFileSync(join(directory, INDEX_FILE), JSON.stringify({ ...index, manifests: [carrying, old, ...index.manifests] }))
+  t.match((await removeImages(['shop:1'], { store })).images[0]?.error, undefined)
+  const there = held(directory)
+  for (const digest of [...app.blobs.digests().filter(digest => [app.root.digest, app.config.digest, ...app.layers.map(layer => layer.digest)].includes(digest)), shop.layers[2]!.digest]) {
+    t.ok(there.includes(hexOf(digest)), digest)
+  }
+  t.notOk(there.includes(hexOf(shop.root.digest)))
 })
 
 t.test('a bundle is listed and never changed', async t => {

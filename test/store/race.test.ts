@@ -61,3 +61,27 @@ t.test('a copy that counts on blobs which another process removes meanwhile ends
   const there = held(layout)
   t.same(reached(layout).filter(hex => !there.includes(hex)), [], 'every image that has a name is whole')
 })
+
+t.test('a removal that is killed leaves every image that has a name whole, in 6 rounds', async t => {
+  const layout = join(t.testdir(), 'layout')
+  const script = `
+    import { removeImages } from ${url('store/remove.ts')}
+    process.stdout.write('ready')
+    process.stdin.once('data', () => removeImages(['one:1'], { store: process.argv[1] }))
+  `
+  for (let round = 0; round < 6; round++) {
+    await writeLayout(layout, { 'one:1': await layeredImage(40, { size: 100, seed: `round ${round}` }), 'two:1': await layeredImage(2, { size: 100 }) })
+    const before = held(layout).length
+    const child = spawn(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script, `oci:${layout}`], { stdio: ['pipe', 'pipe', 'inherit'] })
+    await once(child.stdout, 'data')
+    child.stdin.write('go')
+    const index = readFileSync(join(layout, 'index.json'), 'utf8')
+    // As soon as the index is changed, or the first, third … blob is gone
+    while (round === 0 ? readFileSync(join(layout, 'index.json'), 'utf8') === index : held(layout).length > before - 2 * round) await new Promise(setImmediate)
+    child.kill('SIGKILL')
+    await once(child, 'close')
+    const there = held(layout)
+    t.same(reached(layout).filter(hex => !there.includes(hex)), [], `${before - there.length} blobs were gone`)
+    t.match(await listImages({ store: `oci:${layout}` }), { images: [{ names: ['docker.io/library/two:1'] }] })
+  }
+})
