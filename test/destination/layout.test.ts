@@ -4,13 +4,16 @@ import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import type { BlobStore } from '../../src/blob/blob-store.js'
 import { readImage } from '../../src/blob/closure.js'
 import { openLayoutDestination } from '../../src/destination/layout.js'
 import { blobPath } from '../../src/oci/layout.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { parseReference } from '../../src/oci/reference.js'
+import { removeImages } from '../../src/store/remove.js'
 import { writeBundle } from '../support/bundles.js'
-import { flipped, layeredImage, multiPlatformImage, type TestImage, windowsImage, writeLayout } from '../support/images.js'
+import { flipped, layeredImage, makeImage, makeLayer, multiPlatformImage, noise, type TestImage, windowsImage, writeLayout } from '../support/images.js'
+import { held, reached } from '../support/stored.js'
 
 async function write(directory: string, { blobs, root }: TestImage, ...names: string[]) {
   await using destination = await openLayoutDestination(directory)
@@ -125,6 +128,30 @@ t.test('openLayoutDestination() loses no entry when many write at once', async t
   for (const code of await Promise.all(children.map(async child => (await once(child, 'close'))[0]))) t.equal(code, 0)
   t.equal((await entries(layout)).length, 45)
   t.same((await readdir(layout)).sort(), ['blobs', 'index.json', 'oci-layout'], 'no lock and no temporary file is left')
+})
+
+t.test('openLayoutDestination() brings again what another process removed while it copied', async t => {
+  const layout = join(t.testdir(), 'layout')
+  const shared = [await makeLayer({ a: noise(5000, 'a') }), await makeLayer({ b: noise(5000, 'b') })]
+  const [one, two] = [makeImage(shared), makeImage([...shared, await makeLayer({ c: 'the smallest, which comes last' })])]
+  await writeLayout(layout, { 'one:1': one })
+  const last = two.layers[2]
+  let removals = 0
+  const source: BlobStore = {
+    has: async blob => await two.blobs.has(blob),
+    async *fetch(blob) {
+      if (blob.digest === last?.digest && removals++ === 0) {
+        const { images } = await removeImages(['one:1'], { store: `oci:${layout}` })
+        t.equal(images[0]?.error, undefined)
+      }
+      yield* two.blobs.fetch(blob)
+    },
+  }
+  await using destination = await openLayoutDestination(layout)
+  await destination.write(await readImage(two.blobs, two.root), source, [parseReference('two:1')], { jobs: 1 })
+  t.equal(removals, 1, 'it was removed after the others were found there')
+  t.same(held(layout), reached(layout), 'and every blob is there again')
+  t.same(await entries(layout), [[two.root.digest, '1']])
 })
 
 t.test('a lock of a process that is gone is no reason to wait', async t => {
