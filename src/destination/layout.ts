@@ -6,6 +6,7 @@ import type { BlobStore } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, rootEntry } from '../blob/closure.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { fillWith } from '../blob/fill.js'
+import { withLock } from '../blob/lock.js'
 import { PARTIAL, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { absentOf, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION, withAbsent } from '../oci/layout.js'
@@ -119,7 +120,8 @@ async function makeLayout(directory: string): Promise<void> {
           { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
         )
       }
-      await writeDurably(join(directory, LAYOUT_FILE), LAYOUT_BYTES)
+      // Of two that begin at once one would take the other's partial file away
+      await withLock(join(directory, LOCK_FILE), async () => await writeDurably(join(directory, LAYOUT_FILE), LAYOUT_BYTES))
     }
   } catch (error) {
     throw fileError(error, directory)
