@@ -17,6 +17,11 @@ const TOPS = new Map(['Files', 'UtilityVM', 'Hives'].map(name => [lower(name), n
 const WHITEOUT = '.wh.'
 const OPAQUE = '.wh..wh..opq'
 
+/** Whether the file at `path` must be a hive of the registry, so that the beginning of its content is looked at. */
+export function isHive(path: string): boolean {
+  return HIVES.has(lower(path))
+}
+
 /** A name the layer has. */
 interface Node {
   readonly path: string

@@ -44,31 +44,44 @@ const CASES = 10
 export async function checkLayer(
   source: LayerSource, { base = true, strict = false, ...wait }: CheckLayerOptions = {},
 ): Promise<LayerCheck> {
-  const found = new Map<LayerRule, { count: number; readonly cases: { path: string | undefined; message: string }[] }>()
-  function report(rule: LayerRule, path: string | undefined, message: string): void {
-    if (!base && BASE_RULES.has(rule)) return
-    const group = found.get(rule) ?? { count: 0, cases: [] }
-    found.set(rule, group)
-    group.count += 1
-    if (group.cases.length < CASES) group.cases.push({ path, message })
-  }
-  const tree = checkTree(base, report)
+  const { report, findings } = gatherFindings(base)
+  const tree = checkTree(base, report.add)
   let entries = 0
   const facts = await readLayer(source, { ...wait, headSize: HIVE_HEAD }, batch => {
     for (const entry of batch) tree.add(entry)
     entries += batch.length
   })
   tree.end()
-  if (facts.globalHeaders > 0) report('GLOBAL_HEADER', undefined, `the layer has ${facts.globalHeaders}`)
-  if (entries > 0 && !tree.windows) {
-    found.clear()
-    report('NOT_WINDOWS', undefined, `none of its ${entries} entries is of Windows`)
+  if (facts.globalHeaders > 0) report.add('GLOBAL_HEADER', undefined, `the layer has ${facts.globalHeaders}`)
+  if (entries > 0 && !tree.windows) report.only('NOT_WINDOWS', `none of its ${entries} entries is of Windows`)
+  const found = findings()
+  return { ...facts, ok: !found.some(({ severity }) => strict || severity === 'error'), entries, findings: found }
+}
+
+/** Gathers what is reported: each rule once, errors first. `base`: with the rules of base layers. */
+export function gatherFindings(base: boolean) {
+  const found = new Map<LayerRule, { count: number; readonly cases: { path: string | undefined; message: string }[] }>()
+  const report = {
+    add(rule: LayerRule, path: string | undefined, message: string): void {
+      if (!base && BASE_RULES.has(rule)) return
+      const group = found.get(rule) ?? { count: 0, cases: [] }
+      found.set(rule, group)
+      group.count += 1
+      if (group.cases.length < CASES) group.cases.push({ path, message })
+    },
+    /** Of the layer as a whole: nothing else matters then. */
+    only(rule: LayerRule, message: string): void {
+      found.clear()
+      report.add(rule, undefined, message)
+    },
   }
-  const codes = Object.keys(LAYER_RULES) as LayerRule[] // its keys are what LayerRule is made of
-  const findings = codes.flatMap((code): LayerFinding[] => {
-    const group = found.get(code)
-    return group ? [{ code, ...LAYER_RULES[code], ...group }] : []
-  })
-  findings.sort((a, b) => Number(b.severity === 'error') - Number(a.severity === 'error'))
-  return { ...facts, ok: !findings.some(({ severity }) => strict || severity === 'error'), entries, findings }
+  function findings(): readonly LayerFinding[] {
+    const codes = Object.keys(LAYER_RULES) as LayerRule[] // its keys are what LayerRule is made of
+    const all = codes.flatMap((code): LayerFinding[] => {
+      const group = found.get(code)
+      return group ? [{ code, ...LAYER_RULES[code], ...group }] : []
+    })
+    return all.sort((a, b) => Number(b.severity === 'error') - Number(a.severity === 'error'))
+  }
+  return { report, findings }
 }

@@ -6,7 +6,7 @@ import { checkedThreads } from '../wim/flags.js'
 import type { WimImage } from '../wim/image.js'
 import type { WimFile } from '../wim/wim-file.js'
 import { checkedCompression, type LayerCompression } from './compression.js'
-import type { LayerOrder } from './layer-entries.js'
+import type { LayerOrder, LayerTree } from './layer-entries.js'
 import { writeLayerFile } from './layer-output.js'
 import { runLayerJob, type WrittenLayer } from './layer-job.js'
 import { layerWarnings, UTILITY_VM } from './layer-warnings.js'
@@ -15,7 +15,7 @@ import { isLayerReparseTag } from './reparse-point.js'
 import { Slices } from './slices.js'
 import { planUnixLayer } from './unix-layer.js'
 import { readLayerTree, readReparseData } from './wim-tree.js'
-import { type LayerCounts, planWindowsLayer } from './windows-layer.js'
+import { type LayerCounts, planWindowsLayer, type WindowsLayerPlan } from './windows-layer.js'
 
 export interface LayerFromWimOptions extends WaitOptions {
   /** 1-based number or name; the WIM's only image (but for `UtilityVM`) when left out. */
@@ -62,19 +62,12 @@ export interface WindowsLayer extends WrittenLayer {
 export async function layerFromWim(
   wim: WimFile, target: { readonly path: string; readonly offset: number }, options: LayerFromWimOptions = {},
 ): Promise<WindowsLayer> {
-  const { signal, onProgress, skipUnsupported = false, order = 'blob', lossless = false, unixData = false } = options
+  const { signal, onProgress, order = 'blob', lossless = false, unixData = false } = options
   if (lossless && unixData) throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds nothing of Windows')
   const compression = checkedCompression(options.compression ?? { type: 'gzip' })
   const threads = checkedThreads(options.threads)
-  const image = chooseImage(wim, options.image)
-  const utilityVm = unixData || image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
-  const slices = new Slices(signal)
-  const tree = await readLayerTree(wim, image, unixData ? '.' : 'Files', slices)
-  const trees = utilityVm ? [tree, await readLayerTree(wim, utilityVm, 'UtilityVM/Files', slices)] : [tree]
-  const blobs = wim.blobs()
-  const wanted = (tag: number): boolean => lossless || isLayerReparseTag(tag)
-  const reparseData = await readReparseData(wim, trees, blobs, wanted, { signal, threads, slices })
-  const planning = { skipUnsupported, order, lossless, reparseDataOf: (dentry: Dentry) => reparseData.get(dentry), slices }
+  const { image, utilityVm, trees, blobs, planning } = await readTrees(wim, options)
+  const [tree] = trees
   const plan = unixData ? await planUnixLayer(tree, blobs, planning) : await planWindowsLayer(trees, blobs, planning)
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   if (plan.skipped.length > 0) options.onSkipped?.(plan.skipped)
@@ -97,6 +90,27 @@ export async function layerFromWim(
     image,
     utilityVm,
   }
+}
+
+/** The plan of the layer alone, of which nothing is written. Throws what {@link layerFromWim} does before its first byte. */
+export async function planFromWim(wim: WimFile, options: Omit<LayerFromWimOptions, 'unixData'> = {}): Promise<WindowsLayerPlan> {
+  const { trees, blobs, planning } = await readTrees(wim, options)
+  return await planWindowsLayer(trees, blobs, planning)
+}
+
+async function readTrees(
+  wim: WimFile, { signal, threads, skipUnsupported = false, order = 'blob', lossless = false, unixData = false, ...options }: LayerFromWimOptions,
+) {
+  const image = chooseImage(wim, options.image)
+  const utilityVm = unixData || image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
+  const slices = new Slices(signal)
+  const tree = await readLayerTree(wim, image, unixData ? '.' : 'Files', slices)
+  const trees: readonly [LayerTree, ...LayerTree[]] = utilityVm ? [tree, await readLayerTree(wim, utilityVm, 'UtilityVM/Files', slices)] : [tree]
+  const blobs = wim.blobs()
+  const wanted = (tag: number): boolean => lossless || isLayerReparseTag(tag)
+  const reparseData = await readReparseData(wim, trees, blobs, wanted, { signal, threads: checkedThreads(threads), slices })
+  const planning = { skipUnsupported, order, lossless, reparseDataOf: (dentry: Dentry) => reparseData.get(dentry), slices }
+  return { image, utilityVm, trees, blobs, planning }
 }
 
 /**

@@ -39,6 +39,18 @@ export interface LayerPlan {
   readonly withoutUnixData: number
 }
 
+/** What a plan of a Windows layer tells beside. */
+export interface WindowsLayerPlan extends LayerPlan {
+  /** The entries, in the order of the layer. */
+  entries(): Iterable<PlannedEntry>
+}
+
+/** An entry of the layer, and the stream in the WIM that its content is; none where it has none. */
+export interface PlannedEntry {
+  readonly entry: TarEntry
+  readonly content: Stream | undefined
+}
+
 export interface LayerCounts {
   readonly directories: number
   readonly files: number
@@ -58,7 +70,7 @@ export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf
  * their owner at once. Throws LAYER_UNSUPPORTED listing the paths that a layer cannot hold (with `skipUnsupported` they are
  * left out and named in `skipped`, but for bad names), and WIM_CORRUPT where the WIM lacks a blob.
  */
-export async function planWindowsLayer(trees: readonly LayerTree[], facts: BlobFacts, options: LayerPlanOptions): Promise<LayerPlan> {
+export async function planWindowsLayer(trees: readonly LayerTree[], facts: BlobFacts, options: LayerPlanOptions): Promise<WindowsLayerPlan> {
   const { skipUnsupported, lossless, slices } = options
   const skipped: string[] = []
   const planned: LayerEntries[] = []
@@ -84,7 +96,8 @@ export async function planWindowsLayer(trees: readonly LayerTree[], facts: BlobF
   const { directory: directories, file: files, 'hard link': hardLinks, symlink: symlinks } = counts
   return {
     blobs: blobs.list(),
-    segments: () => segments(planned, facts, lossless),
+    segments: () => segments(plannedEntries(planned, facts, lossless), facts),
+    entries: () => plannedEntries(planned, facts, lossless),
     counts: { directories, files, hardLinks, symlinks, streams },
     contentSize: blobs.size,
     skipped,
@@ -142,29 +155,31 @@ async function missingFiles(planned: readonly LayerEntries[], slices: Slices): P
   return [...wanted.values()]
 }
 
-function* segments(planned: readonly LayerEntries[], facts: BlobFacts, lossless: boolean): Iterable<LayerSegment> {
+function* segments(entries: Iterable<PlannedEntry>, facts: BlobFacts): Iterable<LayerSegment> {
   const builder = new SegmentBuilder()
-  const content = (stream: Stream | undefined): void => {
-    if (stream?.blob !== undefined) builder.addBlob(sizeOf(stream, facts))
+  for (const { entry, content } of entries) {
+    builder.add(encodeEntry(entry))
+    if (content?.blob !== undefined) builder.addBlob(sizeOf(content, facts))
+    yield* builder.full()
   }
+  yield builder.end()
+}
+
+function* plannedEntries(planned: readonly LayerEntries[], facts: BlobFacts, lossless: boolean): Iterable<PlannedEntry> {
   for (const { tree, names, entries } of planned) {
     const security = tree.security.map(descriptor => descriptor.toString('base64'))
     const root = parentRoot(tree)
-    if (root) builder.add(encodeEntry(root))
+    if (root) yield { entry: root, content: undefined }
     for (const entry of entries) {
       const path = names.pathOf(entry.dentry)
       const linkname = entry.type === 'symlink' ? entry.point.target : entry.type === 'hard link' ? names.pathOf(entry.target) : ''
-      const own = entry.type === 'file' ? sizeOf(entry.data, facts) : 0
-      builder.add(encodeEntry({ ...tarEntry(entry, security, lossless), name: path, linkname, size: own }))
-      if (entry.type === 'file') content(entry.data)
+      const own = entry.type === 'file' ? entry.data : undefined
+      yield { entry: { ...tarEntry(entry, security, lossless), name: path, linkname, size: sizeOf(own, facts) }, content: own }
       for (const stream of entry.type === 'hard link' ? [] : entry.streams) {
-        builder.add(encodeEntry(streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts))))
-        content(stream)
+        yield { entry: streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts)), content: stream }
       }
-      yield* builder.full()
     }
   }
-  yield builder.end()
 }
 
 function sizeOf(stream: Stream | undefined, facts: BlobFacts): number {
