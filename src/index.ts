@@ -22,6 +22,22 @@ export {
 } from './images-file/pack-images-file.js'
 export { imagesFileSchema } from './images-file/schema.js'
 
+// Base OS images of Windows
+export {
+  type InstalledImage,
+  installImages,
+  type InstallImagesOptions,
+  type InstallOptions,
+  type InstallResult,
+  installWims,
+  type InstallWimOptions,
+} from './base-image/install.js'
+export type { CatalogContent, CatalogEntry } from './base-image/catalog.js'
+export { type CandidateOptions, chooseCandidates } from './base-image/candidates.js'
+export { findImages, type FindImagesOptions } from './base-image/search.js'
+export { type SavedImage, saveImage, type SaveOptions } from './base-image/save.js'
+export { checkWimLayer } from './layer/check-wim.js'
+
 // What images are and what registries hold
 export { inspect, type InspectOptions, type Inspection, inspectRaw } from './inspect/inspect.js'
 export type {

@@ -12,6 +12,8 @@ export interface FindQuery {
   readonly maxVersion?: string | undefined
   /** Every version, not the newest of each name alone. */
   readonly allVersions?: boolean | undefined
+  /** The newest from every source that has it, not from one alone: for whoever must not choose between two. */
+  readonly everySource?: boolean | undefined
 }
 
 interface Versions {
@@ -51,11 +53,12 @@ export function findIn(entries: readonly CatalogEntry[], query: FindQuery): read
     compareText(a.name.toLowerCase(), b.name.toLowerCase()) || compareImageVersions(b.version, a.version) || compareText(a.source, b.source))
   if (all || exact) return found
   const newest = new Map<string, CatalogEntry>()
-  for (const entry of found) {
+  return found.filter(entry => {
     const key = `${entry.name.toLowerCase()} ${entry.architecture ?? ''}`
-    if (!newest.has(key)) newest.set(key, entry)
-  }
-  return [...newest.values()]
+    const first = newest.get(key)
+    newest.set(key, first ?? entry)
+    return first === undefined || (query.everySource === true && compareImageVersions(first.version, entry.version) === 0)
+  })
 }
 
 /** A pattern as PowerShell's `-like` has it, for the whole name. */

@@ -8,6 +8,7 @@ import type { Bytes } from '../blob/blob-store.js'
 import { PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
+import { backoff, pause } from '../registry/retry.js'
 import { Web, type WebOptions } from '../registry/web.js'
 import { openWim } from '../wim/wim-file.js'
 import type { CatalogEntry } from './catalog.js'
@@ -97,7 +98,7 @@ interface Filling extends SaveOptions {
 }
 
 /** All of the file in `partial`, of which `held` bytes stand there. */
-async function fill(partial: string, held: number, { entry, size, web, path, signal, onProgress }: Filling): Promise<{ readonly size: number; readonly sha256: string }> {
+async function fill(partial: string, held: number, { entry, size, web, path, backoff: first, signal, onProgress }: Filling): Promise<{ readonly size: number; readonly sha256: string }> {
   const file = await open(partial, held > 0 ? 'r+' : 'w+')
   try {
     const taking: Taking = { file, at: held, hash: await hashOf(partial, held), onBytes: done => onProgress?.({ type: 'bytes', subject: path, done, total: size }), signal }
@@ -112,6 +113,7 @@ async function fill(partial: string, held: number, { entry, size, web, path, sig
         if (!network || systemCode(error) === 'ENOSPC') throw error
         if (taking.at > from) barren = 0
         else if (barren >= BARREN_TRIES) throw unreachable(entry, taking.at, error)
+        await pause(backoff(barren, first), signal)
       }
     }
     const { sha256: expected } = entry.content.type === 'image' ? { sha256: undefined } : entry.content

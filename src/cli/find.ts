@@ -9,7 +9,7 @@ import { StowageError } from '../errors.js'
 import { formatSize, printable, table } from './render.js'
 import { type GlobalOptions, once, type Session, withSession } from './session.js'
 
-interface QueryOptions extends GlobalOptions {
+export interface QueryOptions extends GlobalOptions {
   readonly name: readonly string[] | undefined
   readonly version: string | undefined
   readonly 'min-version': string | undefined
@@ -24,7 +24,8 @@ interface SaveOptions extends QueryOptions {
   readonly 'what-if': boolean
 }
 
-function queryOptions<T>(yargs: Argv<T>): Argv<QueryOptions> {
+/** What chooses images, for yargs. */
+export function queryOptions<T>(yargs: Argv<T>): Argv<QueryOptions> {
   const version = (name: string, describe: string) => ({ type: 'string', requiresArg: true, coerce: once(name), describe }) as const
   return yargs
     .positional('name', { type: 'string', array: true, describe: 'Names, with * and ? for any letters; upper and lower case are the same' })
@@ -71,12 +72,12 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
 }
 
 /** What the sources offer, or what another `find --json` found, given on standard input. */
-async function query(options: QueryOptions, { signal, onProgress, note }: Session): Promise<readonly CatalogEntry[]> {
+export async function query(options: QueryOptions, { signal, onProgress, note }: Session, everySource = false): Promise<readonly CatalogEntry[]> {
   const names = options.name ?? []
   if (names.length === 1 && names[0] === '-') return await piped()
   return await findImages({
     names, version: options.version, minVersion: options['min-version'], maxVersion: options['max-version'],
-    allVersions: options['all-versions'], sources: options.source, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
+    allVersions: options['all-versions'], everySource, sources: options.source, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
   })
 }
 
@@ -84,7 +85,7 @@ async function piped(): Promise<readonly CatalogEntry[]> {
   try {
     return parseFound(await text(process.stdin))
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', 'standard input is not what "stowage find --json" prints', { hint: 'stowage find NAME --json | stowage save - --path FOLDER', cause: error })
+    throw new StowageError('INVALID_ARGUMENT', 'standard input is not what "stowage find --json" prints', { hint: 'stowage find NAME --json | stowage save - --path FOLDER, or | stowage install -', cause: error })
   }
 }
 
@@ -92,8 +93,10 @@ function parseFound(json: string): readonly CatalogEntry[] {
   const { schema, images } = JSON.parse(json) as { schema?: unknown; images?: readonly (Omit<CatalogEntry, 'version'> & { version: string })[] }
   if (schema !== 'stowage.find/v1' || !Array.isArray(images)) throw new TypeError(`its schema is ${String(schema)}`)
   return (images as readonly (Omit<CatalogEntry, 'version'> & { version: string })[]).map(image => {
-    if (!['web', 'file', 'image'].includes(image.content.type)) throw new TypeError('one of them is nowhere')
-    return { ...image, version: parseVersion(image.version) }
+    const { name, version, source, content } = image
+    if (![name, version, source].every(text => typeof text === 'string')) throw new TypeError('one of them has no name, version or source')
+    if (!['web', 'file', 'image'].includes(content.type)) throw new TypeError('one of them is nowhere')
+    return { ...image, version: parseVersion(version) }
   })
 }
 

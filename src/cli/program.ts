@@ -132,6 +132,11 @@ const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     describe: 'Save base OS images as WIM files, <Name>-<a-b-c-d>.wim, checked',
     load: async () => (await import('./find.js')).save,
   },
+  install: {
+    command: 'install [name..]',
+    describe: 'Install base OS images of Windows into the engine, a store, a bundle or a registry',
+    load: async () => (await import('./install.js')).install,
+  },
   source: {
     command: 'source <command>',
     describe: 'Where base OS images of Windows are found',

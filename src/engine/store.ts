@@ -33,13 +33,20 @@ export async function readStore(
   const components = listOf(version['Components'], 'GET /version: Components').map(item => objectOf(item, 'Components'))
   const podman = components.some(component => component['Name'] === 'Podman Engine')
   const os = textOf(version, 'Os') ?? textOf(info, 'OSType') ?? 'linux'
-  const osVersion = os === 'windows' ? textOf(info, 'OSVersion') : undefined
+  const osVersion = os === 'windows' ? windowsVersion(textOf(info, 'OSVersion'), textOf(info, 'KernelVersion') ?? textOf(version, 'KernelVersion')) : undefined
   return {
     kind: podman ? 'podman' : hasContainerdStore(info['DriverStatus']) ? 'containerd' : 'graphdriver',
     engine: `${podman ? 'Podman' : 'Docker'} ${textOf(version, 'Version') ?? 'of an unknown version'}`,
     api: Number(/^1\.(\d+)$/.exec(textOf(version, 'ApiVersion') ?? '')?.[1] ?? 0),
     platform: { os, architecture: textOf(version, 'Arch') ?? 'unknown', ...(osVersion ? { 'os.version': osVersion } : {}) },
   }
+}
+
+/** `10.0.20348.169`, or as much of it as there is. The kernel's is `10.0 20348 (20348.1.amd64fre.fe_release…)`, and older engines tell no other. */
+function windowsVersion(version: string | undefined, kernel: string | undefined): string | undefined {
+  if (version !== undefined && /^\d+\.\d+\.\d+/.test(version)) return version
+  const [, major, build] = /^(\d+\.\d+) (\d+)/.exec(kernel ?? '') ?? []
+  return build === undefined ? version : `${major}.${build}`
 }
 
 /** Whatever may listen at the endpoint: it is not known to be an engine yet. */

@@ -91,7 +91,7 @@ class WimSource implements ImageSource {
 }
 
 /** What the image runs on, from the XML alone: nothing is guessed. Throws UNSUPPORTED. */
-function platformOf(wim: WimFile, image: WimImage): Platform {
+export function platformOf(wim: WimFile, image: WimImage): Platform {
   const windows = image.windows
   if (!windows) {
     throw new StowageError('UNSUPPORTED', `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`, {
@@ -120,8 +120,8 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
   }
 }
 
-/** `NanoServer` of version 10.0.14300.1010 as `nanoserver:10.0.14300.1010`, the way the 2016 provider tagged it. */
-function nameOf(wim: WimFile, image: WimImage): Reference {
+/** `NanoServer` of version 10.0.14300.1010 as `nanoserver:10.0.14300.1010`, the way the 2016 provider tagged it. Throws INVALID_REFERENCE. */
+export function nameOf(wim: WimFile, image: WimImage): Reference {
   const path = image.name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
   const name = `${path}:${image.windows?.version ?? 'latest'}`
   if (path !== '' && isReference(name)) return parseReference(name)

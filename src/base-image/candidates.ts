@@ -1,0 +1,62 @@
+/** Which of the images that were found is installed: one of each name, and never one of two that could both be meant. */
+import { StowageError } from '../errors.js'
+import type { CatalogEntry } from './catalog.js'
+import { formatVersion } from './version.js'
+
+export interface CandidateOptions {
+  /** GOARCH's word: only these, and those that do not say. */
+  readonly architecture?: string | undefined
+  /** Taken where there is a choice and `architecture` is left out: what the host runs. */
+  readonly preferred?: string | undefined
+  /** Several versions of one name are all meant, as where someone chose them one by one. */
+  readonly versions?: boolean | undefined
+}
+
+/**
+ * One of each name (with `versions`, of each name and version), in the order of `entries`. The same file or image in two places is
+ * one. Throws INVALID_ARGUMENT naming the candidates where there are several, and IMAGE_NOT_FOUND where none is of `architecture`.
+ */
+export function chooseCandidates(entries: readonly CatalogEntry[], { architecture, preferred, versions = false }: CandidateOptions): readonly CatalogEntry[] {
+  const groups = new Map<string, CatalogEntry[]>()
+  for (const entry of entries) {
+    const key = `${entry.name.replace(/\.wim$/i, '').toLowerCase()} ${versions ? formatVersion(entry.version) : ''}`
+    groups.set(key, [...(groups.get(key) ?? []), entry])
+  }
+  return [...groups.values()].map(group => {
+    const fitting = architecture === undefined ? group : group.filter(entry => entry.architecture === undefined || entry.architecture === architecture)
+    if (fitting.length === 0) {
+      throw new StowageError('IMAGE_NOT_FOUND', `${group[0]?.name} is not there for ${architecture}`, { hint: `There is: ${group.map(shown).join('; ')}.` })
+    }
+    return onlyOf(narrowed(fitting, architecture ?? preferred))
+  })
+}
+
+/** By architecture: those that are of `wanted`, else those for any, as the index of a registry is, else all. */
+function narrowed(group: readonly CatalogEntry[], wanted: string | undefined): readonly CatalogEntry[] {
+  const indexes = group.filter(({ architecture, content }) => architecture === undefined && content.type === 'image')
+  const own = wanted === undefined ? [] : group.filter(({ architecture }) => architecture === wanted)
+  return own.length > 0 ? own : indexes.length > 0 ? indexes : group
+}
+
+function onlyOf(group: readonly CatalogEntry[]): CatalogEntry {
+  const [first, ...others] = group
+  if (!first) throw new StowageError('IMAGE_NOT_FOUND', 'nothing was found that could be installed')
+  const sum = sumOf(first)
+  if (others.length === 0 || (sum !== undefined && others.every(other => sumOf(other) === sum))) return first
+  const architectures = new Set(group.map(({ architecture }) => architecture))
+  throw new StowageError('INVALID_ARGUMENT', `${group.length} images could be meant by ${first.name}: ${group.map(shown).join('; ')}`, {
+    hint: architectures.size > 1
+      ? 'Say which with --arch.'
+      : 'Say which with --source, or install the file itself: stowage install --wim FILE.',
+  })
+}
+
+function sumOf({ content }: CatalogEntry): string | undefined {
+  return content.type === 'image' ? content.digest : content.sha256
+}
+
+/** Without what stands behind an address: it may be a key. */
+function shown({ version, architecture, source, content }: CatalogEntry): string {
+  const where = content.type === 'web' ? content.url.replace(/[?#].*$/s, '') : content.type === 'file' ? content.path : content.location
+  return `${formatVersion(version)}${architecture === undefined ? '' : ` (${architecture})`} of ${source}, ${where}`
+}

@@ -1,0 +1,383 @@
+/** Installs base OS images of Windows: saved, checked, made a container image, put where it belongs, proved, and nothing left over. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { Bytes } from '../blob/blob-store.js'
+import { abortError, fileError, orError, StowageError } from '../errors.js'
+import type { LayerFinding } from '../layer/check.js'
+import { checkWimLayer } from '../layer/check-wim.js'
+import { chooseImage } from '../layer/from-wim.js'
+import { UTILITY_VM } from '../layer/layer-warnings.js'
+import { BASE_IMAGE_PUBLISHER, formatFullName, type ImageIdentity } from '../oci/image-identity.js'
+import { formatPlatform, type Platform } from '../oci/platform.js'
+import { familiarReference, formatReference, nameToGive, parseReference, type Reference } from '../oci/reference.js'
+import type { WaitOptions } from '../progress.js'
+import { usualStore } from '../pull.js'
+import type { WebOptions } from '../registry/web.js'
+import { inspect } from '../inspect/inspect.js'
+import { nameOf, openReferencingWim, platformOf, type WimLayerOptions } from '../source/wim.js'
+import type { CatalogEntry } from './catalog.js'
+import { judgeHost } from './host.js'
+import { InstallTarget, type PutResult } from './install-target.js'
+import { saveImage } from './save.js'
+import { compareImageVersions, formatVersion, isVersion, parseVersion } from './version.js'
+
+export interface InstallOptions extends WaitOptions, Omit<WebOptions, 'insecure'> {
+  /** `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`; the engine when left out, or the default store where none answers. */
+  readonly to?: string | undefined
+  /** Engine address; without it the engine that `docker` would speak to. */
+  readonly host?: string | undefined
+  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
+  readonly insecure?: readonly string[] | undefined
+  /** The tag `latest` as well. */
+  readonly latest?: boolean | undefined
+  /** Installs again what is there, replaces another image of the name, and lets an engine keep what its host does not run. */
+  readonly force?: boolean | undefined
+  /** Installs what breaks a rule of docs/layer-check.md too: what was found is told all the same. */
+  readonly skipCheck?: boolean | undefined
+  /** Only says what would be done. */
+  readonly whatIf?: boolean | undefined
+  /** How the layer is made. */
+  readonly layer?: Omit<WimLayerOptions, 'onSkipped' | 'onWarning'> | undefined
+  /** Told what a person should know, a sentence each. */
+  readonly onNote?: ((sentence: string) => void) | undefined
+}
+
+export interface InstallWimOptions extends InstallOptions {
+  /** Number or name of the image in the WIM; its only one (but for `UtilityVM`) when left out. */
+  readonly image?: string | undefined
+  /** Instead of the name that the XML makes, `nanoserver:10.0.14300.1010`. */
+  readonly name?: string | undefined
+}
+
+export interface InstallImagesOptions extends InstallOptions {
+  /** A folder that keeps the WIM files, by the rules of {@link saveImage}; without it they are gone afterwards. */
+  readonly path?: string | undefined
+}
+
+/** What became of one image; `error` stands where it was not installed. */
+export interface InstalledImage {
+  /** The WIM, or where the source says the image is, without what may be a key. */
+  readonly from: string
+  /** `CN=Microsoft_NanoServer_10.0.14300.1010`; without a publisher where a container image was copied. */
+  readonly fullName: string
+  readonly name: string
+  readonly version: string
+  /** `windows/amd64:10.0.14300.1010`; undefined where it is not known yet. */
+  readonly platform: string | undefined
+  /** Full references. */
+  readonly names: readonly string[]
+  /** How the target calls it: an engine's image ID, elsewhere the root's digest. */
+  readonly id: string | undefined
+  /** Bytes sent, and bytes left out because the target had them. */
+  readonly sent: number
+  readonly skipped: number
+  readonly result: 'installed' | 'exists' | 'what-if' | 'failed'
+  /** What breaks a rule of base layers, errors first. */
+  readonly findings: readonly LayerFinding[]
+  /** What `layer.skipUnsupported` left out: paths in the layer, each with the reason. */
+  readonly leftOut: readonly string[]
+  readonly error?: StowageError
+}
+
+export interface InstallResult {
+  /** Where the images went, as a location. */
+  readonly to: string
+  readonly images: readonly InstalledImage[]
+}
+
+/**
+ * Installs the base OS images of WIM files, with no network. Name, version and processor are what the XML says, the publisher is
+ * Microsoft. Each is tried: what failed is in its `error`, and has left nothing. Throws for the whole what opening the target throws,
+ * INVALID_ARGUMENT and ABORTED.
+ */
+export async function installWims(files: readonly string[], options: InstallWimOptions = {}): Promise<InstallResult> {
+  if (files.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no WIM was named to install')
+  if (options.name !== undefined && files.length > 1) throw new StowageError('INVALID_ARGUMENT', `one name was given for ${files.length} WIM files`, { hint: 'Install them one by one.' })
+  if (options.name !== undefined) nameToGive(options.name)
+  return await installAll(options, files.map(file => ({
+    about: { ...UNKNOWN, from: file },
+    install: async target => await installWim(file, target, options),
+  })))
+}
+
+/**
+ * Installs what {@link findImages} found: WIM files are saved and made images, images of bundles and registries are copied.
+ * Each is tried, and throws are those of {@link installWims}.
+ */
+export async function installImages(entries: readonly CatalogEntry[], options: InstallImagesOptions = {}): Promise<InstallResult> {
+  if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', 'no image was found that could be installed', { hint: 'Look at what there is: stowage find --all-versions.' })
+  return await installAll(options, entries.map(entry => ({
+    about: { ...UNKNOWN, ...aboutEntry(entry) },
+    install: async target => await installEntry(entry, target, options),
+  })))
+}
+
+const UNKNOWN = {
+  fullName: '', name: '', version: '', platform: undefined, names: [], id: undefined, sent: 0, skipped: 0, findings: [], leftOut: [],
+} as const
+
+interface Task {
+  readonly about: Omit<InstalledImage, 'result'>
+  readonly install: (target: InstallTarget) => Promise<InstalledImage>
+}
+
+async function installAll(options: InstallOptions, tasks: readonly Task[]): Promise<InstallResult> {
+  const { host, insecure, signal, onProgress } = options
+  try {
+    signal?.throwIfAborted()
+    const target = await InstallTarget.open(options.to ?? await usualStore(host, signal), { host, insecure, signal, onProgress })
+    const images: InstalledImage[] = []
+    for (const { about, install } of tasks) {
+      const done = await orError(async () => await install(target), signal)
+      images.push(done instanceof StowageError ? { ...about, ...partOf(done), result: 'failed', error: done } : done)
+    }
+    return { to: target.toString(), images }
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+/** Carries what was found on the way to the error. */
+class RefusedLayer extends StowageError {
+  readonly findings: readonly LayerFinding[]
+
+  constructor(findings: readonly LayerFinding[], message: string, hint: string) {
+    super('LAYER_UNSUPPORTED', message, { hint })
+    this.findings = findings
+  }
+}
+
+function partOf(error: StowageError): Partial<InstalledImage> {
+  return error instanceof RefusedLayer ? { findings: error.findings } : {}
+}
+
+/** What a WIM is, before anything is made of it. */
+interface WimFacts {
+  readonly image: number
+  readonly identity: ImageIdentity
+  readonly platform: Platform
+  readonly utilityVm: boolean
+  readonly reference: Reference
+}
+
+async function installWim(file: string, target: InstallTarget, options: InstallWimOptions, expected?: CatalogEntry): Promise<InstalledImage> {
+  const { signal, layer, whatIf = false } = options
+  const facts = await readFacts(file, options)
+  if (expected) expectEntry(facts, expected, file)
+  const { identity, platform } = facts
+  const names = namesFor(facts.reference, target, options.latest)
+  const about = {
+    ...UNKNOWN, from: expected ? aboutEntry(expected).from : file, fullName: formatFullName(identity), name: identity.name, version: identity.version,
+    platform: formatPlatform(platform), names: names.map(formatReference),
+  }
+  tellHost(target, { name: `${identity.name} ${identity.version}`, architecture: platform.architecture, version: identity.version, utilityVm: facts.utilityVm }, options)
+  const there = await alreadyThere(target, names, { identity, platform }, options)
+  if (there !== undefined) return { ...about, id: there, result: 'exists' }
+  const findings = await preflight(file, facts.image, options)
+  if (whatIf) return { ...about, findings, result: 'what-if' }
+  const leftOut: string[] = []
+  const put = await target.put(`wim:${resolve(file)}#${facts.image}`, names, {
+    ...layer, onSkipped: paths => void leftOut.push(...paths), onWarning: warning => options.onNote?.(`warning: ${warning}`),
+  })
+  signal?.throwIfAborted()
+  await prove(target, names, put, options)
+  return { ...about, ...put, findings, leftOut, result: 'installed' }
+}
+
+/** Throws UNSUPPORTED for an image whose XML does not say what it is, and what opening a WIM throws. */
+async function readFacts(file: string, { image: selector, name, layer, signal }: InstallWimOptions): Promise<WimFacts> {
+  await using wim = await openReferencingWim(file, layer?.references, signal)
+  const image = chooseImage(wim, selector)
+  const platform = platformOf(wim, image)
+  const version = platform['os.version']
+  if (version === undefined || !isVersion(version)) {
+    throw new StowageError('UNSUPPORTED', `${file}: image ${image.index} does not say its version (its XML has no WINDOWS/VERSION), so it is no base OS image that could be told from others`, {
+      hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/VERSION/MAJOR=10, and so with MINOR, BUILD and SPBUILD.`,
+    })
+  }
+  return {
+    image: image.index, identity: { name: image.name, publisher: BASE_IMAGE_PUBLISHER, version }, platform,
+    utilityVm: wim.images().some(other => other.name === UTILITY_VM), reference: name === undefined ? nameOf(wim, image) : nameToGive(name),
+  }
+}
+
+/** What came must be what the source promised: version and processor decide where it runs. */
+function expectEntry({ identity, platform }: WimFacts, entry: CatalogEntry, file: string): void {
+  const promised = `${entry.name} ${formatVersion(entry.version)}`
+  const hint = `Nothing was installed. Look at it: stowage inspect wim:${file}. To install it as what it is: stowage install --wim FILE.`
+  if (compareImageVersions(parseVersion(identity.version), entry.version) !== 0) {
+    throw new StowageError('INVALID_MANIFEST', `source ${entry.source} has ${promised}, but the WIM it gives is ${identity.name} ${identity.version}`, { hint })
+  }
+  if (entry.architecture !== undefined && entry.architecture !== platform.architecture) {
+    throw new StowageError('PLATFORM_MISMATCH', `source ${entry.source} has ${promised} for ${entry.architecture}, but the WIM it gives is for ${platform.architecture}`, { hint })
+  }
+}
+
+async function installEntry(entry: CatalogEntry, target: InstallTarget, options: InstallImagesOptions): Promise<InstalledImage> {
+  const { content } = entry
+  if (content.type === 'image') return await copyImage(entry, content.location, target, options)
+  if (content.type === 'file' && options.path === undefined) {
+    if (content.sha256 !== undefined && !options.whatIf) await expectSum(content.path, content.sha256, options.signal)
+    return await installWim(content.path, target, options, entry)
+  }
+  // What the entry says is enough to know better before anything is fetched
+  const version = formatVersion(entry.version)
+  tellHost(target, { name: `${entry.name} ${version}`, architecture: entry.architecture, version, utilityVm: undefined }, options)
+  if (options.whatIf) return { ...UNKNOWN, ...aboutEntry(entry), result: 'what-if' }
+  const early = await foundEarly(entry, target, options)
+  if (early) return early
+  await using folder = await folderFor(options.path)
+  const saved = await saveImage(entry, folder.path, { ...options, force: options.path === undefined || options.force, insecure: undefined })
+  if (saved.result === 'exists' && content.sha256 !== undefined) await expectSum(saved.path, content.sha256, options.signal)
+  const told = new Set<string>()
+  const onNote = (sentence: string): void => {
+    if (!told.has(sentence)) options.onNote?.(sentence)
+    told.add(sentence)
+  }
+  return await installWim(saved.path, target, { ...options, onNote, force: options.force }, entry)
+}
+
+/** Where the name that the entry leads to is there already, nothing needs to be fetched. */
+async function foundEarly(entry: CatalogEntry, target: InstallTarget, options: InstallOptions): Promise<InstalledImage | undefined> {
+  if (options.force) return undefined
+  const name = entry.name.replace(/\.wim$/i, '')
+  const identity = { name, publisher: BASE_IMAGE_PUBLISHER, version: formatVersion(entry.version) }
+  const path = name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
+  if (path === '') return undefined
+  const names = namesFor(parseReference(`${path}:${identity.version}`), target, options.latest)
+  const [first] = names
+  const held = first && (await target.find(first))
+  if (!held || !held.whole || !isSame(held.identity, identity) || (entry.architecture ?? held.platform.architecture) !== held.platform.architecture) return undefined
+  await addLatest(target, names, options)
+  return {
+    ...UNKNOWN, ...aboutEntry(entry), fullName: formatFullName(identity), platform: formatPlatform(held.platform), names: names.map(formatReference), id: held.id, result: 'exists',
+  }
+}
+
+/** A container image is copied as it is, under its own name. */
+async function copyImage(entry: CatalogEntry, location: string, target: InstallTarget, options: InstallOptions): Promise<InstalledImage> {
+  const { host, insecure, signal } = options
+  const { images: [image] } = await inspect(location, { host, insecure, signal })
+  const platforms = image?.platforms.map(({ platform }) => platform).filter(({ os }) => os === 'windows') ?? []
+  const [platform] = platforms
+  const own = image?.names.map(parseReference) ?? []
+  const [name] = own.length > 0 ? own : location.startsWith('docker://') ? [parseReference(location.slice('docker://'.length))] : []
+  if (!image || !platform || !name) throw new StowageError('UNSUPPORTED', `${location} is no image of Windows with a name`, { hint: 'Look at it: stowage inspect.' })
+  const version = formatVersion(entry.version)
+  const architecture = platforms.length === 1 ? platform.architecture : undefined
+  tellHost(target, { name: `${entry.name} ${version}`, architecture, version: platform['os.version'] ?? version, utilityVm: undefined }, options)
+  const names = namesFor(name, target, options.latest)
+  const about = { ...UNKNOWN, ...aboutEntry(entry), fullName: [entry.name, version].join('_'), platform: formatPlatform(platform), names: names.map(formatReference) }
+  if (options.whatIf) return { ...about, result: 'what-if' }
+  const [first] = names
+  const held = first && (await target.find(first))
+  if (held?.whole && held.id === image.root?.digest && !options.force) {
+    await addLatest(target, names, options)
+    return { ...about, id: held.id, result: 'exists' }
+  }
+  if (held && held.id !== image.root?.digest && target.store === undefined && !options.force) throw taken(first, target, held)
+  const put = await target.put(location, names)
+  await prove(target, names, put, options)
+  return { ...about, ...put, result: put.sent === 0 ? 'exists' : 'installed' }
+}
+
+function namesFor(reference: Reference, target: InstallTarget, latest = false): readonly Reference[] {
+  const name = target.nameHere(reference)
+  return latest && name.tag !== 'latest' ? [name, { domain: name.domain, path: name.path, tag: 'latest' }] : [name]
+}
+
+/** Notes what people should know of the host; throws PLATFORM_MISMATCH for what cannot run there, or be there at all. */
+function tellHost(target: InstallTarget, image: Parameters<typeof judgeHost>[0], { force = false, onNote }: InstallOptions): void {
+  const verdict = target.store && judgeHost(image, target.store)
+  if (!verdict) return
+  if (verdict.severity === 'error' && !(force && verdict.possible)) throw new StowageError(verdict.code, verdict.message, { hint: verdict.hint })
+  onNote?.(`${verdict.severity === 'error' ? 'warning: ' : ''}${verdict.message}`)
+}
+
+/** How the target calls the image where it is there and whole, so that there is nothing to do. Throws OUTPUT_EXISTS for another image of the name. */
+async function alreadyThere(
+  target: InstallTarget, names: readonly Reference[], { identity, platform }: Pick<WimFacts, 'identity' | 'platform'>, options: InstallOptions,
+): Promise<string | undefined> {
+  const [first] = names
+  if (options.force || !first) return undefined
+  const held = await target.find(first)
+  if (!held) return undefined
+  if (!isSame(held.identity, identity) || held.platform.architecture !== platform.architecture) throw taken(first, target, held)
+  if (!held.whole) {
+    options.onNote?.(`${familiarReference(first)} is there but not whole: installed again`)
+    return undefined
+  }
+  if (!options.whatIf) await addLatest(target, names, options)
+  return held.id
+}
+
+async function addLatest(target: InstallTarget, [first, latest]: readonly Reference[], { whatIf = false }: InstallOptions): Promise<void> {
+  if (!first || !latest || whatIf) return
+  const [held, other] = [await target.find(first), await target.find(latest)]
+  if (held && held.id !== other?.id) await target.addName(first, latest)
+}
+
+function isSame(a: ImageIdentity, b: ImageIdentity): boolean {
+  return formatFullName(a).toLowerCase() === formatFullName(b).toLowerCase()
+}
+
+function taken(name: Reference | undefined, target: InstallTarget, { identity, platform }: { readonly identity: ImageIdentity; readonly platform: Platform }): StowageError {
+  const other = `${formatFullName(identity)} (${formatPlatform(platform)})`
+  return new StowageError('OUTPUT_EXISTS', `${name ? familiarReference(name) : 'the name'} in ${target} is another image, ${other}`, {
+    hint: 'Give this one another name (--tag NAME), or replace that one with --force.',
+  })
+}
+
+/** What breaks a rule, told; throws LAYER_UNSUPPORTED for what a Windows host would refuse, unless it is to be installed all the same. */
+async function preflight(file: string, image: number, { layer, skipCheck = false, signal, onNote }: InstallOptions): Promise<readonly LayerFinding[]> {
+  await using wim = await openReferencingWim(file, layer?.references, signal)
+  const { threads, order, lossless, skipUnsupported } = layer ?? {}
+  const findings = await checkWimLayer(wim, { image, threads, order, lossless, skipUnsupported, signal })
+  const errors = findings.filter(({ severity }) => severity === 'error')
+  if (errors.length === 0) return findings
+  const shown = errors.map(({ code, count, cases: [first] }) => `${code}${first?.path === undefined ? '' : ` ${first.path}`} (${first?.message ?? ''}${count > 1 ? `, and ${count - 1} more` : ''})`).join('; ')
+  const message = `a Windows host would refuse ${file}: ${shown}`
+  if (!skipCheck) throw new RefusedLayer(findings, message, 'docs/layer-check.md says what each means. Nothing was installed; --skip-check installs it all the same.')
+  onNote?.(`warning: ${message}`)
+  return findings
+}
+
+/** The target itself is asked: what it has under the name is what was put there. An engine was asked when it took it. */
+async function prove(target: InstallTarget, names: readonly Reference[], { id }: PutResult, { onProgress }: InstallOptions): Promise<void> {
+  if (target.store) return
+  for (const name of names) {
+    onProgress?.({ type: 'stage', stage: 'prove', subject: familiarReference(name) })
+    const held = await target.find(name)
+    if (held?.whole && held.id === id) continue
+    throw new StowageError('LOAD_NOT_PROVED', `${familiarReference(name)} was written to ${target}, but ${held ? `it is ${held.id} there` : 'it is not there'}`, { hint: 'Is somebody else writing there? Run the command again.' })
+  }
+}
+
+async function expectSum(path: string, expected: string, signal: AbortSignal | undefined): Promise<void> {
+  const hash = createHash('sha256')
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: 1024 * 1024, ...(signal ? { signal } : {}) }) as Bytes) hash.update(piece)
+  } catch (error) {
+    throw abortError(fileError(error, path), signal)
+  }
+  const found = hash.digest('hex')
+  if (found === expected) return
+  throw new StowageError('DIGEST_MISMATCH', `${path}: its source says sha256 ${expected}, but the file is ${found}`, { hint: 'It was changed or damaged: copy it again.' })
+}
+
+async function folderFor(path: string | undefined): Promise<{ readonly path: string } & AsyncDisposable> {
+  if (path !== undefined) return { path, async [Symbol.asyncDispose]() {} }
+  const made = await mkdtemp(join(tmpdir(), 'stowage-save-')).catch((error: unknown) => {
+    throw fileError(error, tmpdir())
+  })
+  return { path: made, [Symbol.asyncDispose]: async () => await rm(made, { recursive: true, force: true }) }
+}
+
+function aboutEntry({ name, version, architecture, content }: CatalogEntry): Pick<InstalledImage, 'from' | 'name' | 'version' | 'platform'> {
+  const from = content.type === 'web' ? content.url.replace(/[?#].*$/s, '') : content.type === 'file' ? content.path : content.location
+  const text = formatVersion(version)
+  return { from, name, version: text, platform: architecture === undefined ? undefined : `windows/${architecture}:${text}` }
+}
