@@ -86,7 +86,8 @@ export async function saveImage(entry: CatalogEntry, directory: string, options:
     const told = abortError(fileError(error, path), options.signal)
     const again = told instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(told.code) && content.sha256 !== undefined
     if (!again) await rm(partial, { force: true })
-    throw told
+    if (!(told instanceof StowageError) || told.hint !== undefined || told.code === 'ABORTED') throw told
+    throw new StowageError(told.code, told.message, { hint: `Ask whoever runs the source ${entry.source}, or look elsewhere with --source.`, cause: told })
   }
 }
 
