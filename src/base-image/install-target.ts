@@ -37,8 +37,6 @@ export interface HeldBaseImage {
   readonly platform: Platform
   /** Digest of its root; of an engine its ID. */
   readonly id: string
-  /** All of its blobs are there. */
-  readonly whole: boolean
 }
 
 export interface PutResult {
@@ -91,15 +89,14 @@ export class InstallTarget {
     return parseReference(formatReference({ ...name, domain, path: [...prefix, name.path].join('/') }))
   }
 
-  /** The image that has `name` here; undefined where there is none, or none that can be read. */
+  /** The image that has `name` here; undefined where there is none, or none that can be read. Layers are not looked at. */
   async find(name: Reference): Promise<HeldBaseImage | undefined> {
-    const where = this.#locationOf(name)
     try {
-      const { images: [image] } = await inspect(where, this.#options)
+      const { images: [image] } = await inspect(this.#locationOf(name), this.#options)
       const [platform] = image?.platforms ?? []
       if (!image || !platform) return undefined
       const identity = identityOf(platform, platform.platform, platform.layers.length, [name])
-      return { identity, platform: platform.platform, id: image.root?.digest ?? image.id ?? '', whole: await this.#isWhole(where) }
+      return { identity, platform: platform.platform, id: image.root?.digest ?? image.id ?? '' }
     } catch (error) {
       if (error instanceof StowageError && ABSENT.includes(error.code)) return undefined
       throw error
@@ -152,22 +149,17 @@ export class InstallTarget {
       return own.length === 0 && image.names.length > 0 ? [] : [{ image: `bundle:${path}:${image.root.digest}`, names: own }]
     })
     const files = (standing?.files ?? []).filter(file => file.path.startsWith('files/')).map(file => ({ from: join(path, file.path), path: file.path.slice('files/'.length) }))
-    const { packed } = await pack([...kept, { image: from, names: given }], path, { files, layer, host, insecure, signal, onProgress, update: true })
+    const { packed, manifest } = await pack([...kept, { image: from, names: given }], path, { files, layer, host, insecure, signal, onProgress, update: true })
     const id = packed.at(-1)?.root.digest ?? ''
-    const size = standing?.images.some(image => image.root.digest === id) ? 0 : packed.at(-1)?.root.size ?? 0
-    return { id, sent: size, skipped: 0 }
+    const before = new Set(standing?.files.map(file => file.path))
+    const sent = manifest.files.filter(file => file.path.startsWith('blobs/') && !before.has(file.path)).reduce((sum, { size }) => sum + size, 0)
+    const size = manifest.images.find(({ root }) => root.digest === id)?.size ?? sent
+    return { id, sent, skipped: Math.max(size - sent, 0) }
   }
 
-  #locationOf(name: Reference): string {
-    const [{ location }, full] = [this, formatReference(name)]
-    if (location.type === 'docker') return `docker://${full}`
-    if (location.type === 'docker-daemon') return `docker-daemon:${full}`
-    return formatLocation({ ...location, ref: full })
-  }
-
-  /** An engine's own word counts; elsewhere every layer is looked for, and in a layout read. */
-  async #isWhole(where: string): Promise<boolean> {
-    const location = parseLocation(where)
+  /** Whether every layer of the image `name` is there: in a layout each is read. An engine's own word counts. */
+  async isWhole(name: Reference): Promise<boolean> {
+    const location = parseLocation(this.#locationOf(name))
     if (location.type === 'docker-daemon') return true
     const { host, insecure, signal } = this.#options
     await using registries = new Registries({ insecure })
@@ -178,6 +170,13 @@ export class InstallTarget {
     const { layers } = await readImage(source, image.root, { absent: image.absent, signal })
     for (const layer of layers) if (!(await source.has(layer))) return false
     return true
+  }
+
+  #locationOf(name: Reference): string {
+    const [{ location }, full] = [this, formatReference(name)]
+    if (location.type === 'docker') return `docker://${full}`
+    if (location.type === 'docker-daemon') return `docker-daemon:${full}`
+    return formatLocation({ ...location, ref: full })
   }
 }
 

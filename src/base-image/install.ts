@@ -31,7 +31,9 @@ export interface InstallOptions extends WaitOptions, Omit<WebOptions, 'insecure'
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
   readonly insecure?: readonly string[] | undefined
-  /** The tag `latest` as well. */
+  /** Of the one image that is installed, instead of the name that its WIM's XML makes, `nanoserver:10.0.14300.1010`, or that it has. */
+  readonly name?: string | undefined
+  /** The tag `latest` as well: of several versions of one name that were found, the newest; of WIM files, the last. */
   readonly latest?: boolean | undefined
   /** Installs again what is there, replaces another image of the name, and lets an engine keep what its host does not run. */
   readonly force?: boolean | undefined
@@ -48,8 +50,6 @@ export interface InstallOptions extends WaitOptions, Omit<WebOptions, 'insecure'
 export interface InstallWimOptions extends InstallOptions {
   /** Number or name of the image in the WIM; its only one (but for `UtilityVM`) when left out. */
   readonly image?: string | undefined
-  /** Instead of the name that the XML makes, `nanoserver:10.0.14300.1010`. */
-  readonly name?: string | undefined
 }
 
 export interface InstallImagesOptions extends InstallOptions {
@@ -95,8 +95,6 @@ export interface InstallResult {
  */
 export async function installWims(files: readonly string[], options: InstallWimOptions = {}): Promise<InstallResult> {
   if (files.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no WIM was named to install')
-  if (options.name !== undefined && files.length > 1) throw new StowageError('INVALID_ARGUMENT', `one name was given for ${files.length} WIM files`, { hint: 'Install them one by one.' })
-  if (options.name !== undefined) nameToGive(options.name)
   return await installAll(options, files.map(file => ({
     about: { ...UNKNOWN, from: file },
     install: async target => await installWim(file, target, options),
@@ -109,9 +107,11 @@ export async function installWims(files: readonly string[], options: InstallWimO
  */
 export async function installImages(entries: readonly CatalogEntry[], options: InstallImagesOptions = {}): Promise<InstallResult> {
   if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', 'no image was found that could be installed', { hint: 'Look at what there is: stowage find --all-versions.' })
+  const newest = (entry: CatalogEntry): boolean => entries.every(other =>
+    other.name.toLowerCase() !== entry.name.toLowerCase() || compareImageVersions(other.version, entry.version) <= 0)
   return await installAll(options, entries.map(entry => ({
     about: { ...UNKNOWN, ...aboutEntry(entry) },
-    install: async target => await installEntry(entry, target, options),
+    install: async target => await installEntry(entry, target, { ...options, latest: options.latest && newest(entry) }),
   })))
 }
 
@@ -125,9 +125,16 @@ interface Task {
 }
 
 async function installAll(options: InstallOptions, tasks: readonly Task[]): Promise<InstallResult> {
-  const { host, insecure, signal, onProgress } = options
+  const { host, insecure, name, signal, onProgress } = options
+  if (name !== undefined && tasks.length > 1) throw new StowageError('INVALID_ARGUMENT', `one name was given for ${tasks.length} images`, { hint: 'Install them one by one.' })
+  if (name !== undefined) nameToGive(name)
   try {
     signal?.throwIfAborted()
+    if (tasks.length > 1 && /^bundle:.*\.tar$/.test(options.to ?? '')) {
+      throw new StowageError('INVALID_ARGUMENT', `${tasks.length} images cannot be installed into a bundle that is one file, one after the other`, {
+        hint: 'Install into a bundle that is a directory, and make a file of it: stowage pack bundle:DIRECTORY -o FILE.tar.',
+      })
+    }
     const target = await InstallTarget.open(options.to ?? await usualStore(host, signal), { host, insecure, signal, onProgress })
     const images: InstalledImage[] = []
     for (const { about, install } of tasks) {
@@ -246,11 +253,12 @@ async function foundEarly(entry: CatalogEntry, target: InstallTarget, options: I
   const name = entry.name.replace(/\.wim$/i, '')
   const identity = { name, publisher: BASE_IMAGE_PUBLISHER, version: formatVersion(entry.version) }
   const path = name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
-  if (path === '') return undefined
-  const names = namesFor(parseReference(`${path}:${identity.version}`), target, options.latest)
+  if (path === '' && options.name === undefined) return undefined
+  const names = namesFor(options.name === undefined ? parseReference(`${path}:${identity.version}`) : nameToGive(options.name), target, options.latest)
   const [first] = names
   const held = first && (await target.find(first))
-  if (!held || !held.whole || !isSame(held.identity, identity) || (entry.architecture ?? held.platform.architecture) !== held.platform.architecture) return undefined
+  if (!held || !isSame(held.identity, identity) || (entry.architecture ?? held.platform.architecture) !== held.platform.architecture) return undefined
+  if (!(await target.isWhole(first))) return undefined
   await addLatest(target, names, options)
   return {
     ...UNKNOWN, ...aboutEntry(entry), fullName: formatFullName(identity), platform: formatPlatform(held.platform), names: names.map(formatReference), id: held.id, result: 'exists',
@@ -269,12 +277,12 @@ async function copyImage(entry: CatalogEntry, location: string, target: InstallT
   const version = formatVersion(entry.version)
   const architecture = platforms.length === 1 ? platform.architecture : undefined
   tellHost(target, { name: `${entry.name} ${version}`, architecture, version: platform['os.version'] ?? version, utilityVm: undefined }, options)
-  const names = namesFor(name, target, options.latest)
+  const names = namesFor(options.name === undefined ? name : nameToGive(options.name), target, options.latest)
   const about = { ...UNKNOWN, ...aboutEntry(entry), fullName: [entry.name, version].join('_'), platform: formatPlatform(platform), names: names.map(formatReference) }
   if (options.whatIf) return { ...about, result: 'what-if' }
   const [first] = names
   const held = first && (await target.find(first))
-  if (held?.whole && held.id === image.root?.digest && !options.force) {
+  if (first && held && held.id === image.root?.digest && !options.force && (await target.isWhole(first))) {
     await addLatest(target, names, options)
     return { ...about, id: held.id, result: 'exists' }
   }
@@ -306,7 +314,7 @@ async function alreadyThere(
   const held = await target.find(first)
   if (!held) return undefined
   if (!isSame(held.identity, identity) || held.platform.architecture !== platform.architecture) throw taken(first, target, held)
-  if (!held.whole) {
+  if (!(await target.isWhole(first))) {
     options.onNote?.(`${familiarReference(first)} is there but not whole: installed again`)
     return undefined
   }
@@ -348,10 +356,10 @@ async function preflight(file: string, image: number, { layer, skipCheck = false
 /** The target itself is asked: what it has under the name is what was put there. An engine was asked when it took it. */
 async function prove(target: InstallTarget, names: readonly Reference[], { id }: PutResult, { onProgress }: InstallOptions): Promise<void> {
   if (target.store) return
-  for (const name of names) {
+  for (const [n, name] of names.entries()) {
     onProgress?.({ type: 'stage', stage: 'prove', subject: familiarReference(name) })
     const held = await target.find(name)
-    if (held?.whole && held.id === id) continue
+    if (held?.id === id && (n > 0 || (await target.isWhole(name)))) continue
     throw new StowageError('LOAD_NOT_PROVED', `${familiarReference(name)} was written to ${target}, but ${held ? `it is ${held.id} there` : 'it is not there'}`, { hint: 'Is somebody else writing there? Run the command again.' })
   }
 }

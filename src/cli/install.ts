@@ -38,7 +38,7 @@ export const install: CommandModule<QueryOptions, Options> = {
       .option('all-versions', { type: 'boolean', default: false, hidden: true })
       .option('wim', { type: 'string', array: true, nargs: 1, requiresArg: true, default: [], describe: 'This WIM file, with no network and no source; may be given again' })
       .option('image', { type: 'string', requiresArg: true, coerce: once('image'), describe: 'With --wim: number or name of the image in it' })
-      .option('tag', { alias: 't', type: 'string', requiresArg: true, coerce: once('tag'), describe: 'With --wim: its name, instead of the one that the XML makes' })
+      .option('tag', { alias: 't', type: 'string', requiresArg: true, coerce: once('tag'), describe: 'Name of the one image that is installed, instead of its own' })
       .option('to', { type: 'string', requiresArg: true, coerce: once('to'), describe: 'docker-daemon:, oci:DIR, oci: for the default store, which is taken where no engine answers, bundle:PATH or docker://HOST[/PREFIX]' })
       .option('arch', { type: 'string', requiresArg: true, coerce: once('arch'), describe: 'Of an image for several processors this one: amd64, arm64' })
       .option('path', { type: 'string', requiresArg: true, coerce: once('path'), describe: 'Keep the WIM in this folder, as save does' })
@@ -71,9 +71,9 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
   checkChoice(options)
   const layer = readLayerOptions(options)
   const install: InstallOptions = {
-    to: options.to, host, insecure, latest, force, layer, skipCheck: options['skip-check'], whatIf: options['what-if'], signal, onProgress, onNote: note,
+    to: options.to, host, insecure, name: options.tag, latest, force, layer, skipCheck: options['skip-check'], whatIf: options['what-if'], signal, onProgress, onNote: note,
   }
-  if (wim.length > 0) return await installWims(wim, { ...install, image: options.image, name: options.tag })
+  if (wim.length > 0) return await installWims(wim, { ...install, image: options.image })
   const found = await query(options, session, true)
   for (const missing of names.filter(word => word !== '-' && !/[*?[]/.test(word) && !found.some(entry => entry.name.toLowerCase() === word.toLowerCase()))) {
     throw new StowageError('IMAGE_NOT_FOUND', `no source has an image ${missing} that fits`, { hint: 'Look at what there is: stowage find --all-versions.' })
@@ -95,9 +95,9 @@ function checkChoice(options: Options): void {
   if (options['all-versions']) refuse('all versions of an image cannot be installed at once', 'Choose one with --version, or save them all: stowage save --all-versions.')
   if (wim.length === 0 && names.length === 0) refuse('no image was named to install', 'Write stowage install NAME, or stowage install --wim FILE.')
   if (wim.length > 0 && names.length > 0) refuse(`an image of a source (${names[0]}) and a file (${wim[0]}) were both named`, 'Install them one after the other.')
-  const [sourced, filed] = [['version', 'min-version', 'max-version', 'arch', 'path'] as const, ['image', 'tag'] as const]
+  const sourced = ['version', 'min-version', 'max-version', 'arch', 'path'] as const
   if (wim.length > 0) for (const key of sourced) if (options[key] !== undefined) refuse(`--${key} chooses among sources, and --wim names a file`, `Leave out --${key}.`)
-  if (wim.length === 0) for (const key of filed) if (options[key] !== undefined) refuse(`--${key} goes with --wim`, `Leave out --${key}.`)
+  if (wim.length === 0 && options.image !== undefined) refuse('--image goes with --wim', 'Leave out --image.')
   if (wim.length > 0 && options.source.length > 0) refuse('--source chooses among sources, and --wim names a file', 'Leave out --source.')
 }
 

@@ -1,4 +1,5 @@
 /** Whether a Windows host will take the layer that a WIM image becomes, before it is made: what {@link checkLayer} would find. */
+import { abortError } from '../errors.js'
 import { BLOCK } from '../tar/header.js'
 import { checkedThreads } from '../wim/flags.js'
 import type { WimFile } from '../wim/wim-file.js'
@@ -29,7 +30,7 @@ export async function checkWimLayer(
   for (const planned of plan.entries()) {
     count += 1
     if (count % SLICE === 0) await new Promise(resolve => setImmediate(resolve))
-    signal?.throwIfAborted()
+    if (signal?.aborted) throw abortError(signal.reason, signal)
     const { name, flag } = planned.entry
     const head = flag === '0' && isHive(name) ? await headOf(planned) : NOTHING
     tree.add(layerTarEntry(planned, head, offset))

@@ -99,11 +99,15 @@ t.test('install NAME saves, converts and clears up; a WIM is fetched once, and k
   const counted = fetched
   t.match((await installed(t, host, 'NanoServer', '--path', 'kept', '--to', 'oci:other')).images, [{ result: 'installed' }])
   t.equal(fetched, counted, 'a WIM that was saved is not fetched again')
+  t.match((await installed(t, host, 'NanoServer', '--tag', 'team/nano:1', '--to', 'oci:named')).images, [{ result: 'installed', names: ['docker.io/team/nano:1'] }])
+  t.match((await installed(t, host, 'NanoServer', '--tag', 'team/nano:1', '--to', 'oci:named')).images, [{ result: 'exists' }])
+  t.equal(fetched, counted + 1)
   writeFileSync(join(host.root, 'kept', 'NanoServer-10-0-14300-1010.wim'), older)
   t.match(await host.run(['install', 'NanoServer', '--path', 'kept', '--to', 'oci:third']), { code: 4, stderr: /its source says sha256/ })
   const found = join(host.root, 'found.json')
   writeFileSync(found, (await host.run(['find', 'NanoServer', '--all-versions', '--json'])).stdout)
-  t.match(await host.run(['install', '-', '--to', 'oci:piped'], { input: found }), { code: 0, stdout: /10\.0\.14300\.1010[\s\S]*10\.0\.14300\.1000/ })
+  const piped = await host.run(['install', '-', '--latest', '--to', 'oci:piped'], { input: found })
+  t.match(piped, { code: 0, stdout: /as nanoserver:10\.0\.14300\.1010, nanoserver:latest [\s\S]*as nanoserver:10\.0\.14300\.1000 \(/ }, 'latest is the newest')
 })
 
 t.test('install adds to a bundle that stands, and keeps what it has', async t => {
@@ -124,6 +128,8 @@ t.test('install adds to a bundle that stands, and keeps what it has', async t =>
   t.match((await installed(t, host, '--wim', SAMPLE, '--to', 'bundle:one.tar')).images, [{ result: 'installed' }])
   t.match(await host.run(['install', '--wim', older, '--to', 'bundle:one.tar']), { code: 1, stderr: /one\.tar is a bundle in one file/ })
   t.match((await installed(t, host, '--wim', SAMPLE, '--to', 'bundle:one.tar')).images, [{ result: 'exists' }])
+  t.match(await host.run(['install', '--wim', SAMPLE, '--wim', older, '--to', 'bundle:two.tar']), { code: 2, stderr: /a bundle that is a directory/ })
+  t.match((await installed(t, host, '--wim', SAMPLE, '--wim', older, '--to', 'bundle:two')).images, [{ result: 'installed', sent: 6719 }, { result: 'installed' }])
 })
 
 t.test('install puts images into a registry, and copies those of registries and bundles as they are', async t => {
