@@ -21,10 +21,10 @@ interface Skopeo { readonly Digest: string; readonly Labels: Record<string, stri
 
 const skopeo = (...words: readonly string[]): Skopeo => JSON.parse(execFileSync('skopeo', ['inspect', ...words], { encoding: 'utf8' })) as Skopeo
 
-async function installed(t: Test, host: TestHost, ...words: readonly string[]): Promise<{ to: string; images: { id: string; result: string; names: string[]; fullName: string; sent: number }[] }> {
+async function installed(t: Test, host: TestHost, ...words: readonly string[]): Promise<{ to: string; images: { id: string; result: string; names: string[]; fullName: string; sent: number; skipped: number }[] }> {
   const result = await host.run(['install', ...words, '--json'])
   t.equal(result.code, 0, result.stderr)
-  return JSON.parse(result.stdout) as { to: string; images: { id: string; result: string; names: string[]; fullName: string; sent: number }[] }
+  return JSON.parse(result.stdout) as { to: string; images: { id: string; result: string; names: string[]; fullName: string; sent: number; skipped: number }[] }
 }
 
 t.test('install --wim makes of a WIM the image that its XML names, in the default store where no engine answers, and once', async t => {
@@ -129,7 +129,9 @@ t.test('install adds to a bundle that stands, and keeps what it has', async t =>
   t.match(await host.run(['install', '--wim', older, '--to', 'bundle:one.tar']), { code: 1, stderr: /one\.tar is a bundle in one file/ })
   t.match((await installed(t, host, '--wim', SAMPLE, '--to', 'bundle:one.tar')).images, [{ result: 'exists' }])
   t.match(await host.run(['install', '--wim', SAMPLE, '--wim', older, '--to', 'bundle:two.tar']), { code: 2, stderr: /a bundle that is a directory/ })
-  t.match((await installed(t, host, '--wim', SAMPLE, '--wim', older, '--to', 'bundle:two')).images, [{ result: 'installed', sent: 6719 }, { result: 'installed' }])
+  const two = await installed(t, host, '--wim', SAMPLE, '--wim', older, '--to', 'bundle:two')
+  t.match(two.images, [{ result: 'installed', skipped: 0 }, { result: 'installed' }])
+  t.ok(two.images.every(({ sent }) => sent > 500))
 })
 
 t.test('install puts images into a registry, and copies those of registries and bundles as they are', async t => {
