@@ -50,6 +50,8 @@ const ENGINE = [
   { package: 'docker.io', found: () => command('dockerd') && command('docker') },
   { package: 'debootstrap', found: () => command('debootstrap') },
   { package: 'e2fsprogs', found: () => command('mkfs.ext4') },
+  { package: 'exfatprogs', found: () => command('mkfs.exfat') },
+  { package: 'exfat-fuse', found: () => command('mount.exfat-fuse') },
 ]
 
 /** For each purpose its requirements; each purpose includes those before it. */

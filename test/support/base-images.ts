@@ -1,6 +1,6 @@
 /** A host of a test's own that installs base OS images: its sources, its store, its place for temporary files; and WIM files for it. */
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { emptyHive } from '../../fixtures/make/hive.js'
 import { type CommandOptions, type CommandResult, stowage } from './command.js'
-import { directoryWim, wimlib } from './wims.js'
+import { directoryWim, richWim, wimlib } from './wims.js'
 
 /** NanoServer 10.0.14300.1010 for amd64, small, with all that a host wants of a base image. */
 export const SAMPLE = fileURLToPath(new URL('../../fixtures/nanoserver-sample.wim', import.meta.url))
@@ -53,6 +53,19 @@ export function sampleWim(path: string, ...properties: readonly string[]): strin
 /** For {@link sampleWim}: 10.0.BUILD.REVISION. */
 export function versionProperties(build: number, revision: number): readonly string[] {
   return [`WINDOWS/VERSION/BUILD=${build}`, `WINDOWS/VERSION/SPBUILD=${revision}`]
+}
+
+/** A rich one at `path`: `WindowsServerCore` of version `10.0.14393.0`, with a file that no other version has. */
+export function richBaseWim(t: Test, path: string, name: string, version: string): void {
+  const [major, minor, build, revision] = version.split('.')
+  mkdirSync(dirname(path), { recursive: true })
+  copyFileSync(richWim(t), path)
+  const own = join(dirname(path), `.${name}-${version}`)
+  writeFileSync(own, `${name} ${version}\n`)
+  wimlib('update', path, '1', `--command=add ${own} /Windows/build.txt`)
+  rmSync(own)
+  const parts = { MAJOR: major, MINOR: minor, BUILD: build, SPBUILD: revision }
+  wimlib('info', path, '1', name, ...Object.entries(parts).map(([part, value]) => `--image-property=WINDOWS/VERSION/${part}=${value}`))
 }
 
 const CONFIG = 'Windows/System32/config'

@@ -30,3 +30,34 @@ export async function free(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory)
   return bavail * bsize
 }
+
+export interface Stick {
+  readonly directory: string
+  /** Out of one machine, into another: what was not written to it is gone. */
+  carry(): void
+}
+
+/** An exFAT file system of `size` bytes, as most sticks have, through FUSE; unplugged when the test ends. Needs root. */
+export async function plugInStick(t: Test, size: number): Promise<Stick> {
+  const root = await mkdtemp(join(tmpdir(), 'stowage-stick-'))
+  const [file, directory] = [join(root, 'image'), join(root, 'stick')]
+  await mkdir(directory)
+  await writeFile(file, '')
+  await truncate(file, size)
+  execFileSync('mkfs.exfat', [file], { stdio: 'pipe' })
+  let device = ''
+  const plugIn = (): void => {
+    device = execFileSync('losetup', ['--find', '--show', file], { encoding: 'utf8' }).trim()
+    execFileSync('mount.exfat-fuse', [device, directory], { stdio: 'pipe' })
+  }
+  const plugOut = (): void => {
+    execFileSync('umount', [directory])
+    execFileSync('losetup', ['--detach', device])
+  }
+  plugIn()
+  t.teardown(async () => {
+    plugOut()
+    await rm(root, { recursive: true })
+  })
+  return { directory, carry: () => { plugOut(); plugIn() } }
+}
