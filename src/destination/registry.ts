@@ -1,14 +1,19 @@
 /** A registry as destination: blobs first, then manifests, the tag last. Source: OCI distribution-spec, "Push". */
+import pMap from 'p-map'
 import type { BlobStore, Bytes } from '../blob/blob-store.js'
-import { type ImageContent, sizeOf } from '../blob/closure.js'
+import { type Document, type ImageContent, sizeOf } from '../blob/closure.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { copyQueued } from '../blob/queue.js'
 import { verified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
+import { isIndex } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import type { RegistryClient, RegistryOptions } from '../registry/client.js'
 import { Registries } from '../registry/registries.js'
 import type { ImageDestination, WriteOptions, WrittenImage } from './image-destination.js'
+
+/** Manifests under way at a time. */
+const MANIFESTS = 6
 
 type Count = (kind: 'sent' | 'skipped', bytes: number) => void
 
@@ -84,15 +89,18 @@ class RegistryDestination implements ImageDestination {
     })), { jobs, signal })
   }
 
-  /** Each after all it names, as registries want it, and tags after everything. */
+  /** Each after all it names, as registries want it, and tags after everything: `image.manifests` has the root last. */
   async #writeManifests(client: RegistryClient, path: string, tags: readonly string[], image: ImageContent, { signal, count }: Writing): Promise<void> {
     try {
-      for (const document of image.manifests) {
+      const put = async (document: Document): Promise<void> => {
         await client.putManifest(path, document.descriptor.digest, document, { signal })
         count('sent', document.descriptor.size)
-        if (document.descriptor.digest !== image.root.digest) continue
-        for (const tag of tags) await client.putManifest(path, tag, document, { signal })
       }
+      // What names no other manifest may go in any order
+      await pMap(image.manifests.filter(({ descriptor }) => !isIndex(descriptor.mediaType)), put, { concurrency: MANIFESTS })
+      for (const document of image.manifests) if (isIndex(document.descriptor.mediaType)) await put(document)
+      const root = image.manifests.find(({ descriptor }) => descriptor.digest === image.root.digest)
+      if (root) for (const tag of tags) await client.putManifest(path, tag, root, { signal })
     } catch (error) {
       if (image.absent.length === 0 || !(error instanceof StowageError) || error.code !== 'REGISTRY_REFUSED') throw error
       throw new StowageError(error.code, error.message, {

@@ -53,6 +53,7 @@ export async function openRegistry(domain: string, options: RegistryOptions = {}
 export class RegistryClient implements AsyncDisposable {
   readonly #connection: RegistryConnection
   readonly #backoff: number | undefined
+  #listing: Promise<unknown> = Promise.resolve()
 
   constructor(connection: RegistryConnection, firstWait?: number) {
     this.#connection = connection
@@ -160,7 +161,11 @@ export class RegistryClient implements AsyncDisposable {
     const { listed } = await putManifest(this.#connection, repository, reference, manifest.descriptor, manifest.bytes, options)
     const { digest, mediaType } = manifest.descriptor
     const { subject } = parseManifest(manifest.bytes, digest, mediaType)
-    if (subject && !listed) await this.#listReferrer(repository, subject.digest, manifest, options)
+    if (!subject || listed) return
+    // The list is read, made longer and written: one after another, or one would be lost
+    const mine = this.#listing.then(async () => await this.#listReferrer(repository, subject.digest, manifest, options))
+    this.#listing = mine.catch(() => undefined) // whoever waits for it is told
+    await mine
   }
 
   /**

@@ -49,6 +49,11 @@ t.test('a registry without a list of referrers gets it under the tag of the dist
   t.same((await client.referrers('team/shop', child.digest)).map(({ digest }) => digest), [sbom.digest, more.digest], 'one after another')
 })
 
+t.test('many at a time are all in that list', async t => {
+  const put = await Promise.all(Array.from({ length: 8 }, async (_, n) => await attach(client, `at once ${n}`, { subject: about })))
+  t.same(new Set((await client.referrers('team/shop', about.digest)).map(({ digest }) => digest)), new Set(put.map(({ digest }) => digest)))
+})
+
 t.test('pack takes along what is about an image, by subject and by cosign\'s tags, and what is about that', async t => {
   const bundle = join(t.testdir(), 'site')
   const without = await pack([`${name}:2.3`], join(t.testdir(), 'plain'))
