@@ -30,6 +30,8 @@ export interface DirectAnswer {
 }
 
 const PIECE = 128 * 1024
+/** With less room than this a piece is full: what TLS gives at a time. */
+const LEAST_ROOM = 16 * 1024
 /** Pieces that wait to be read before the other side must. */
 const MOST_WAITING = 4
 const HEAD_LIMIT = 64 * 1024
@@ -128,14 +130,26 @@ async function* bodyOf(wire: Wire, first: Buffer, length: number): Bytes {
   }
 }
 
+/** What a socket fills, from its beginning to its end, piece by piece. */
+class Memory {
+  readonly bytes = Buffer.allocUnsafeSlow(PIECE)
+  filled = 0
+  /** Of what is filled, what was given on. */
+  handed = 0
+  /** Pieces of it that are not read yet. */
+  out = 0
+}
+
 /** A connection from which pieces are taken one after another, each a buffer of its own. */
 class Wire {
   readonly #socket: Socket
   readonly #silence: number
-  readonly #waiting: Uint8Array[] = []
+  readonly #waiting: { readonly bytes: Uint8Array; readonly memory: Memory }[] = []
   /** Memory to read into again, where pieces do not last. */
-  readonly #free: Uint8Array[] | undefined
-  #used: Uint8Array | undefined
+  readonly #free: Memory[] | undefined
+  #used: Memory | undefined
+  #filling: Memory
+  #handing: NodeJS.Immediate | undefined
   readonly #signal: AbortSignal | undefined
   readonly #abort = (): void => void this.#socket.destroy()
   #ended = false
@@ -147,16 +161,17 @@ class Wire {
     signal?.throwIfAborted()
     const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
     let wire: Wire | undefined
+    const first = new Memory()
     const onread: OnReadOpts = {
-      buffer: () => wire?.memory() ?? Buffer.allocUnsafeSlow(PIECE),
-      callback: (length, buffer) => wire?.take(buffer, length) ?? true,
+      buffer: () => wire?.memory() ?? first.bytes,
+      callback: length => wire?.take(length) ?? true,
     }
     const place = { host, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)), onread, noDelay: true }
     const secure = url.protocol === 'https:'
     const socket = secure
       ? connectTls({ ...place, secureContext: contextOf(tls), ALPNProtocols: ['http/1.1'], ...(isIP(host) ? {} : { servername: host }) })
       : connectPlain(place)
-    wire = new Wire(socket, silence, signal, transient ?? false)
+    wire = new Wire(socket, first, { silence, signal, transient })
     const late = setTimeout(() => socket.destroy(broken(`no connection to ${url.host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
     try {
       await once(socket, secure ? 'secureConnect' : 'connect', signal ? { signal } : {})
@@ -169,8 +184,9 @@ class Wire {
     }
   }
 
-  private constructor(socket: Socket, silence: number, signal: AbortSignal | undefined, transient: boolean) {
+  private constructor(socket: Socket, first: Memory, { silence, signal, transient = false }: Pick<DirectOptions, 'silence' | 'signal' | 'transient'>) {
     this.#free = transient ? [] : undefined
+    this.#filling = first
     this.#socket = socket
     this.#silence = silence
     this.#signal = signal
@@ -186,20 +202,50 @@ class Wire {
 
   /** What the socket reads into next. */
   memory(): Uint8Array {
-    return this.#free?.pop() ?? Buffer.allocUnsafeSlow(PIECE)
+    if (PIECE - this.#filling.filled < LEAST_ROOM) {
+      const full = this.#filling
+      this.#filling = this.#free?.pop() ?? new Memory()
+      this.#release(full)
+    }
+    return this.#filling.bytes.subarray(this.#filling.filled)
   }
 
-  /** Whether the socket may read on. */
-  take(memory: Uint8Array, length: number): boolean {
+  /** So much of it is filled; whether the socket may read on. */
+  take(length: number): boolean {
     this.#timer?.refresh()
-    this.#waiting.push(memory.subarray(0, length))
-    this.#wake?.()
+    this.#filling.filled += length
+    if (PIECE - this.#filling.filled < LEAST_ROOM) this.#hand()
+    else this.#handing ??= setImmediate(() => this.#hand())
     return this.#waiting.length < MOST_WAITING
+  }
+
+  /** What is filled is a piece: TLS gives no more than 16 KiB at a time, and each piece costs more than its bytes. */
+  #hand(): void {
+    if (this.#handing) clearImmediate(this.#handing)
+    this.#handing = undefined
+    const memory = this.#filling
+    if (memory.filled > memory.handed) {
+      this.#waiting.push({ bytes: memory.bytes.subarray(memory.handed, memory.filled), memory })
+      memory.handed = memory.filled
+      memory.out += 1
+    }
+    this.#wake?.()
+  }
+
+  /** To be filled again, once nothing of it is read any more, nor may be filled by the socket. */
+  #release(memory: Memory): void {
+    if (memory.out > 0 || memory === this.#filling) return
+    memory.filled = 0
+    memory.handed = 0
+    this.#free?.push(memory)
   }
 
   /** The next piece; undefined once the other side has ended. */
   async next(): Promise<Uint8Array | undefined> {
-    if (this.#used) this.#free?.push(new Uint8Array(this.#used.buffer))
+    if (this.#used) {
+      this.#used.out -= 1
+      this.#release(this.#used)
+    }
     this.#used = undefined
     while (this.#waiting.length === 0) {
       this.#signal?.throwIfAborted()
@@ -209,14 +255,15 @@ class Wire {
       await this.#more()
     }
     const piece = this.#waiting.shift()
-    this.#used = piece
+    this.#used = piece?.memory
     if (this.#waiting.length < MOST_WAITING / 2) this.#socket.resume()
-    return piece
+    return piece?.bytes
   }
 
   close(): void {
     this.#signal?.removeEventListener('abort', this.#abort)
     this.#waiting.length = 0
+    this.#filling.handed = this.#filling.filled
     this.#socket.destroy()
   }
 
@@ -233,6 +280,7 @@ class Wire {
   }
 
   #end(): void {
+    this.#hand()
     this.#ended = true
     this.#wake?.()
   }
