@@ -1,11 +1,11 @@
 /** Saves base OS images as WIM files: what was begun is gone on with, what comes is checked before it has its name. */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkSpace } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
-import { PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
+import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { backoff, pause } from '../registry/retry.js'
@@ -186,7 +186,7 @@ async function prepareFolder(directory: string, force: boolean): Promise<void> {
     if (!force) {
       throw new StowageError('FILE_NOT_FOUND', `Cannot find the path '${directory}' because it does not exist`, { hint: 'Make it first, or give --force.', cause: error })
     }
-    await mkdir(directory, { recursive: true }).catch((failure: unknown) => {
+    await makeDirectory(directory).catch((failure: unknown) => {
       throw fileError(failure, directory)
     })
   }

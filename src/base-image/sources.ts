@@ -1,8 +1,8 @@
 /** Where base OS images are found: places that were registered by name, kept in a file of the user's. */
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { writeDurably } from '../blob/durable.js'
+import { makeDirectory, writeDurably } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { array, parseJson, record, string } from '../oci/json.js'
@@ -124,7 +124,7 @@ async function changeSources(
   options: SourcesOptions | undefined, change: (sources: readonly CatalogSource[]) => readonly CatalogSource[],
 ): Promise<void> {
   const path = sourcesFile(options)
-  await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
+  await makeDirectory(dirname(path)).catch((error: unknown) => {
     throw fileError(error, path)
   })
   await withLock(`${path}.lock`, async () => {

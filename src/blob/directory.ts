@@ -1,7 +1,7 @@
 /** Blobs as files of a directory, `blobs/sha256/<hex>`: written beside their place, checked, then renamed. */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -9,7 +9,7 @@ import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { isForeignLayer } from '../oci/media-type.js'
 import type { BlobPlace, BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from './blob-store.js'
-import { PARTIAL, syncPath } from './durable.js'
+import { makeDirectory, PARTIAL, syncPath } from './durable.js'
 import { claimPartial, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
@@ -71,7 +71,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   }
 
   async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {
-    await mkdir(join(this.#root, BLOBS), { recursive: true }).catch((error: unknown) => {
+    await makeDirectory(join(this.#root, BLOBS)).catch((error: unknown) => {
       throw fileError(error, this.#root)
     })
     using partial = await claimPartial(join(this.#root, BLOBS), blob)
@@ -92,7 +92,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
     const partial = join(this.#root, BLOBS, `${randomUUID()}${PARTIAL}`)
     try {
-      await mkdir(dirname(partial), { recursive: true })
+      await makeDirectory(dirname(partial))
       await (await open(partial, 'wx')).close()
       const blob = await produce({ path: partial, offset: 0 })
       await syncPath(partial, 'file')

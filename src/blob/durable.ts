@@ -1,6 +1,7 @@
 /** Writes that last: whole under their name or not there at all, and on the medium before we say so. */
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { fileError, systemCode } from '../errors.js'
+import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fileError, StowageError, systemCode } from '../errors.js'
 
 /** The ending of a file that is still being written. */
 export const PARTIAL = '.partial'
@@ -45,5 +46,34 @@ export async function syncPath(path: string, type: 'file' | 'directory'): Promis
     const code = systemCode(error) ?? ''
     if (type === 'directory' && ['EINVAL', 'ENOTSUP', 'EPERM', 'EISDIR', 'EACCES', 'EBADF'].includes(code)) return
     throw fileError(error, path)
+  }
+}
+
+/**
+ * Makes the directory `path` and those above it that are not there. Node's own way never ends where nobody can make any, as in
+ * `/proc`: there it throws UNSUPPORTED.
+ */
+export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
+  if (await isDirectory(path)) return
+  try {
+    await mkdir(path, mode)
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST' && (await isDirectory(path))) return // somebody else was faster
+    if (systemCode(error) !== 'ENOENT') throw error
+    const above = dirname(path)
+    if (above === path) throw error
+    if (await isDirectory(above)) {
+      throw new StowageError('UNSUPPORTED', `${path} cannot be made: ${above} takes no directories`, { hint: 'Name another place.', cause: error })
+    }
+    await makeDirectory(above, mode)
+    await makeDirectory(path, mode)
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch {
+    return false // making it says why
   }
 }

@@ -1,5 +1,5 @@
 /** An OCI image layout on disk as a destination, and the default store. Source: OCI image-spec, image-layout.md. */
-import { access, mkdir, readdir } from 'node:fs/promises'
+import { access, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../blob/blob-store.js'
@@ -7,7 +7,7 @@ import { blobsOf, type ImageContent, rootEntry } from '../blob/closure.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { fillWith } from '../blob/fill.js'
 import { withLock } from '../blob/lock.js'
-import { PARTIAL, writeDurably } from '../blob/durable.js'
+import { makeDirectory, PARTIAL, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { absentOf, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION, withAbsent } from '../oci/layout.js'
 import { formatReference, type Reference } from '../oci/reference.js'
@@ -107,7 +107,7 @@ function withImage(entries: readonly LayoutEntry[], image: ImageContent, names: 
 
 async function makeLayout(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true })
+    await makeDirectory(directory)
     const entries = await readdir(directory)
     refuseBundle(directory, entries)
     if (!entries.includes(LAYOUT_FILE)) {
