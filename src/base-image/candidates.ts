@@ -1,5 +1,6 @@
 /** Which of the images that were found is installed: one of each name, and never one of two that could both be meant. */
 import { StowageError } from '../errors.js'
+import { shownAddress } from '../registry/web.js'
 import type { CatalogEntry } from './catalog.js'
 import { formatVersion } from './version.js'
 
@@ -45,7 +46,7 @@ function onlyOf(group: readonly CatalogEntry[]): CatalogEntry {
   if (others.length === 0 || (sum !== undefined && others.every(other => sumOf(other) === sum))) return first
   const architectures = new Set(group.map(({ architecture }) => architecture))
   throw new StowageError('INVALID_ARGUMENT', `${group.length} images could be meant by ${first.name}: ${group.map(shown).join('; ')}`, {
-    hint: architectures.size > 1
+    hint: architectures.size > 1 && !architectures.has(undefined)
       ? 'Say which with --arch.'
       : 'Say which with --source, or install the file itself: stowage install --wim FILE.',
   })
@@ -55,8 +56,7 @@ function sumOf({ content }: CatalogEntry): string | undefined {
   return content.type === 'image' ? content.digest : content.sha256
 }
 
-/** Without what stands behind an address: it may be a key. */
 function shown({ version, architecture, source, content }: CatalogEntry): string {
-  const where = content.type === 'web' ? content.url.replace(/[?#].*$/s, '') : content.type === 'file' ? content.path : content.location
+  const where = content.type === 'web' ? shownAddress(content.url) : content.type === 'file' ? content.path : content.location
   return `${formatVersion(version)}${architecture === undefined ? '' : ` (${architecture})`} of ${source}, ${where}`
 }

@@ -15,7 +15,7 @@ import { formatPlatform, type Platform } from '../oci/platform.js'
 import { familiarReference, formatReference, nameToGive, parseReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { usualStore } from '../pull.js'
-import type { WebOptions } from '../registry/web.js'
+import { shownAddress, type WebOptions } from '../registry/web.js'
 import { inspect } from '../inspect/inspect.js'
 import { nameOf, openReferencingWim, platformOf, type WimLayerOptions } from '../source/wim.js'
 import type { CatalogEntry } from './catalog.js'
@@ -385,7 +385,7 @@ async function folderFor(path: string | undefined): Promise<{ readonly path: str
 }
 
 function aboutEntry({ name, version, architecture, content }: CatalogEntry): Pick<InstalledImage, 'from' | 'name' | 'version' | 'platform'> {
-  const from = content.type === 'web' ? content.url.replace(/[?#].*$/s, '') : content.type === 'file' ? content.path : content.location
+  const from = content.type === 'web' ? shownAddress(content.url) : content.type === 'file' ? content.path : content.location
   const text = formatVersion(version)
   return { from, name, version: text, platform: architecture === undefined ? undefined : `windows/${architecture}:${text}` }
 }

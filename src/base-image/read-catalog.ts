@@ -9,7 +9,7 @@ import { chooseImage } from '../layer/from-wim.js'
 import { parseReference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { Registries } from '../registry/registries.js'
-import { Web, type WebOptions } from '../registry/web.js'
+import { shownAddress, Web, type WebOptions } from '../registry/web.js'
 import { openWim } from '../wim/wim-file.js'
 import type { CatalogEntry } from './catalog.js'
 import type { CatalogSource } from './sources.js'
@@ -41,10 +41,11 @@ export async function readCatalog(source: CatalogSource, options: ReadCatalogOpt
 async function readIndex(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   await using web = new Web(options)
   const { bytes, url } = await web.read(source.location, INDEX_LIMIT, options) // relative addresses are to where it was found
-  const items = indexItems(bytes, source.location)
+  const where = shownAddress(source.location)
+  const items = indexItems(bytes, where)
   return items.flatMap((item, n) => {
     const entry = indexEntry(item, source, url)
-    if (typeof entry === 'string') options.onWarning?.(`${source.location}[${n}]: ${entry}`)
+    if (typeof entry === 'string') options.onWarning?.(`${where}[${n}]: ${entry}`)
     return typeof entry === 'string' ? [] : [entry]
   })
 }
@@ -75,7 +76,7 @@ function indexEntry(item: unknown, source: CatalogSource, base: string): Catalog
   if (!isImageName(name)) return `${JSON.stringify(name)} is no name of an image`
   if (!isVersion(version)) return `${JSON.stringify(version)} is no version`
   if (address === '') return `${name} ${version} has no address (SasToken)`
-  if (!URL.canParse(address, base)) return `${name} ${version} has ${JSON.stringify(address.slice(0, 100))}, which is no address`
+  if (!URL.canParse(address, base)) return `${name} ${version} has ${JSON.stringify(shownAddress(address).slice(0, 100))}, which is no address`
   const url = new URL(address, base)
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return `${name} ${version} is at ${url.protocol}, which is not read: only http and https are`
   if (sha256 !== '' && !/^[0-9a-f]{64}$/.test(sha256)) return `${name} ${version} has a Sha256 that is none`

@@ -54,19 +54,23 @@ export async function syncPath(path: string, type: 'file' | 'directory'): Promis
  * `/proc`: there it throws UNSUPPORTED.
  */
 export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
-  if (await isDirectory(path)) return
+  const above = dirname(path)
+  if ((await madeOrAbsent(path, mode)) || above === path) return
+  await makeDirectory(above, mode)
+  if (await madeOrAbsent(path, mode)) return
+  throw new StowageError('UNSUPPORTED', `${path} cannot be made: ${above} takes no directories`, { hint: 'Name another place.' })
+}
+
+/** Whether `path` is a directory now; not where what is above it is not there. */
+async function madeOrAbsent(path: string, mode: number): Promise<boolean> {
+  if (await isDirectory(path)) return true
   try {
     await mkdir(path, mode)
+    return true
   } catch (error) {
-    if (systemCode(error) === 'EEXIST' && (await isDirectory(path))) return // somebody else was faster
-    if (systemCode(error) !== 'ENOENT') throw error
-    const above = dirname(path)
-    if (above === path) throw error
-    if (await isDirectory(above)) {
-      throw new StowageError('UNSUPPORTED', `${path} cannot be made: ${above} takes no directories`, { hint: 'Name another place.', cause: error })
-    }
-    await makeDirectory(above, mode)
-    await makeDirectory(path, mode)
+    if (systemCode(error) === 'EEXIST' && (await isDirectory(path))) return true // somebody else was faster
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
   }
 }
 

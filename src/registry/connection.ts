@@ -233,7 +233,7 @@ export class RegistryConnection implements AsyncDisposable {
   #checkRedirect(from: URL, to: URL): void {
     const here = isLoopback(from.hostname) && isLoopback(to.hostname)
     if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || here))) return
-    throw new StowageError('REGISTRY_PROTOCOL', `${from.host} points to ${to.protocol}//${to.host}, which is not followed: it was reached by https`)
+    throw new StowageError('REGISTRY_PROTOCOL', `${from.host} points to ${to.protocol}//${to.host}, which is not followed: it was reached by ${from.protocol.replace(':', '')}`)
   }
 
   /** The registry's own, once it is known what it speaks. */

@@ -14,6 +14,11 @@ export interface WebFile {
   readonly size: number | undefined
 }
 
+/** An address for people, without what may be a key: who asks, and what stands behind it. */
+export function shownAddress(url: string): string {
+  return url.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1')
+}
+
 /** Open connections. Whoever makes it disposes of it. */
 export class Web implements AsyncDisposable {
   readonly #options: WebOptions
@@ -55,7 +60,7 @@ export class Web implements AsyncDisposable {
       const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '') ?? []
       if (Number(start) !== offset) {
         abandon(answer)
-        throw new StowageError('REGISTRY_PROTOCOL', `${answer.url.host} was asked for ${url} from byte ${offset}, and gives ${JSON.stringify(answer.header('content-range') ?? '')}`)
+        throw new StowageError('REGISTRY_PROTOCOL', `${answer.url.host} was asked for ${shownAddress(url)} from byte ${offset}, and gives ${JSON.stringify(answer.header('content-range') ?? '')}`)
       }
       return { offset, size: size === '*' || size === undefined ? undefined : Number(size), bytes: answer.body }
     }
@@ -70,7 +75,7 @@ export class Web implements AsyncDisposable {
   async #ask(
     method: 'GET' | 'HEAD', url: string, headers: Readonly<Record<string, string>>, { signal, large }: FetchOptions & { large?: boolean },
   ): Promise<RegistryResponse> {
-    if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(url)} is no address of the web`)
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is no address of the web`)
     const { host, protocol } = new URL(url)
     const key = `${protocol}//${host}`
     const known = this.#connections.get(key) ?? this.#connect(host, protocol)
@@ -85,7 +90,7 @@ export class Web implements AsyncDisposable {
   async #expect(answer: RegistryResponse, url: string): Promise<void> {
     if (answer.status === 200 || answer.status === 206) return
     await drain(answer)
-    const shown = url.replace(/[?#].*$/s, '') // what stands behind it may be a key
+    const shown = shownAddress(url)
     if (answer.status === 404 || answer.status === 410) throw new StowageError('FILE_NOT_FOUND', `${shown} is not there: ${answer.url.host} answered with status ${answer.status}`)
     throw new StowageError('REGISTRY_REFUSED', `reading ${shown}: ${answer.url.host} answered with status ${answer.status}`)
   }

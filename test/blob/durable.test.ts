@@ -8,6 +8,7 @@ t.test('makeDirectory() makes what is not there, at once or beside another, and 
   const deep = join(root, 'a', 'b', 'c')
   await Promise.all([makeDirectory(deep), makeDirectory(join(root, 'a', 'b', 'd')), makeDirectory(deep)])
   await makeDirectory(deep)
+  for (let round = 0; round < 50; round++) await Promise.all(['x', 'y', 'z'].map(async name => await makeDirectory(join(root, String(round), 'a', name))))
   t.ok(statSync(deep).isDirectory())
   writeFileSync(join(root, 'file'), '')
   await t.rejects(makeDirectory(join(root, 'file')), { code: 'EEXIST' })
