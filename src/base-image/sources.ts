@@ -1,11 +1,12 @@
 /** Where base OS images are found: places that were registered by name, kept in a file of the user's. */
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { makeDirectory, writeDurably } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { array, parseJson, record, string } from '../oci/json.js'
+import { shownAddress } from '../registry/web.js'
 
 /** A registered place. */
 export interface CatalogSource {
@@ -69,7 +70,7 @@ export async function addSource(source: CatalogSource, options?: SourcesOptions)
   await changeSources(options, sources => {
     const taken = sources.find(({ name }) => isSameName(name, added.name))
     if (taken) {
-      throw new StowageError('INVALID_ARGUMENT', `there is a source ${taken.name} already, at ${taken.location}`, {
+      throw new StowageError('INVALID_ARGUMENT', `there is a source ${taken.name} already, at ${shownAddress(taken.location)}`, {
         hint: `Remove it first: stowage source remove ${JSON.stringify(taken.name)}.`,
       })
     }
@@ -92,15 +93,24 @@ export async function removeSource(name: string, options?: SourcesOptions): Prom
 /** Those of `sources` that `wanted` names, by name or location; all where it names none. Throws IMAGE_NOT_FOUND. */
 export function chooseSources(sources: readonly CatalogSource[], wanted: readonly string[]): readonly CatalogSource[] {
   if (wanted.length === 0) return sources
-  return wanted.map(text => {
-    const found = sources.find(({ name, location }) => isSameName(name, text) || location === text)
+  return [...new Set(wanted.map(text => {
+    const found = sources.find(({ name }) => isSameName(name, text)) ?? sources.find(({ location }) => location === text || location === placeOf(text))
     if (!found) throw noSource(text, sources)
     return found
+  }))]
+}
+
+/** A location as it is kept. Throws INVALID_ARGUMENT. */
+function normalLocation(location: string): string {
+  const place = placeOf(location)
+  if (place !== undefined) return place
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(location))} is no place to find base OS images`, {
+    hint: 'Write https://… of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
   })
 }
 
-/** A location as it is kept: addresses and references as they are, folders and bundles with their whole path. */
-function normalLocation(location: string): string {
+/** Addresses and references as they are, folders and bundles with their whole path; undefined for what is no place. */
+function placeOf(location: string): string | undefined {
   if (/^https?:\/\//i.test(location)) {
     if (URL.canParse(location)) return location
   } else if (location.startsWith('docker://') && location.length > 'docker://'.length) {
@@ -110,14 +120,12 @@ function normalLocation(location: string): string {
   } else if (location !== '' && !/^[a-z][a-z+.-]+:/i.test(location)) {
     return whole(location)
   }
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(location)} is no place to find base OS images`, {
-    hint: 'Write https://… of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
-  })
+  return undefined
 }
 
 /** Shares of Windows stay as they are on every system. */
 function whole(path: string): string {
-  return isAbsolute(path) || path.startsWith('\\\\') ? path : resolve(path)
+  return path.startsWith('\\\\') ? path : resolve(path)
 }
 
 async function changeSources(
