@@ -31,17 +31,23 @@ export function skippedText(skipped: readonly string[]): string {
   return printable(skipped.map(path => `left out: ${path}\n`).join(''))
 }
 
-/** Text from elsewhere, safe for a terminal: no control characters but line feeds. */
+/** What turns the order of letters round, or ends a line where none seems to end: U+202E and its kin. */
+const DIRECTIONS = '\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069'
+const UNSAFE = new RegExp(`[\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f${DIRECTIONS}]`, 'g')
+const UNSAFE_IN_JSON = new RegExp(`[\\u007f-\\u009f${DIRECTIONS}]`, 'g')
+
+/** Text from elsewhere, safe for a terminal: no control characters but line feeds, and nothing that shows it in another order. */
 export function printable(text: string): string {
-  return text.replace(
-    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g,
-    character => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  )
+  return text.replace(UNSAFE, character => (character < '\u0100' ? `\\x${hex(character, 2)}` : `\\u${hex(character, 4)}`))
 }
 
 /** JSON that is safe for a terminal too: JSON itself escapes control characters below U+0020 alone. */
 export function jsonText(value: unknown, indent?: number): string {
-  return JSON.stringify(value, null, indent).replace(/[\u007f-\u009f]/g, character => `\\u00${character.charCodeAt(0).toString(16)}`)
+  return JSON.stringify(value, null, indent).replace(UNSAFE_IN_JSON, character => `\\u${hex(character, 4)}`)
+}
+
+function hex(character: string, digits: number): string {
+  return character.charCodeAt(0).toString(16).padStart(digits, '0')
 }
 
 /** What a conversion could not keep, a line each. */

@@ -71,4 +71,5 @@ t.test('table() and printable() are safe for a terminal', async t => {
   t.equal(table(['A', 'LONG'], [['aaaa', 'b'], ['c', '']]), 'A      LONG\naaaa   b\nc\n')
   t.equal(table(['A', 'B'], [['\u001b[2Jx', 'y'], ['c\nd', 'e']]), 'A          B\n\\x1b[2Jx   y\nc\\nd       e\n')
   t.equal(printable('a\u001b[31mb\rc\nd'), 'a\\x1b[31mb\\x0dc\nd')
+  t.equal(printable('Nano\u202egpj.exe\u2066é'), 'Nano\\u202egpj.exe\\u2066é')
 })
