@@ -2,16 +2,17 @@
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { checkSpace } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
+import { withLock } from '../blob/lock.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { backoff, pause } from '../registry/retry.js'
 import { Web, type WebOptions } from '../registry/web.js'
 import { openWim } from '../wim/wim-file.js'
-import type { CatalogEntry } from './catalog.js'
+import type { CatalogContent, CatalogEntry } from './catalog.js'
 import { isImageName } from './read-catalog.js'
 import { formatVersion } from './version.js'
 
@@ -35,6 +36,9 @@ export interface SavedImage {
   readonly resumed: number
 }
 
+/** A WIM, on the web or in a folder. */
+type WimEntry = CatalogEntry & { readonly content: Exclude<CatalogContent, { readonly type: 'image' }> }
+
 const PIECE = 1024 * 1024
 /** Tries that bring nothing before a download is given up. */
 const BARREN_TRIES = 5
@@ -51,7 +55,7 @@ export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'
 /**
  * Saves the WIM of `entry` in the folder `directory`, with `<file>.sha256` beside it for `sha256sum -c`. Throws FILE_NOT_FOUND for a folder that
  * is not there unless `force`, NO_SPACE before the first byte, DIGEST_MISMATCH and SIZE_MISMATCH where it is not what the source
- * says, NOT_A_WIM where it is none, and what the network does; then nothing has the name, and what came is kept where it can be checked.
+ * says, NOT_A_WIM where it is none, BUSY where another process goes on saving it, and what the network does; then nothing has the name, and what came is kept where it can be checked.
  */
 export async function saveImage(entry: CatalogEntry, directory: string, options: SaveOptions = {}): Promise<SavedImage> {
   const { content } = entry
@@ -64,9 +68,18 @@ export async function saveImage(entry: CatalogEntry, directory: string, options:
   const about = { name: entry.name, version: formatVersion(entry.version), path }
   if (options.whatIf) return { ...about, size: content.size, sha256: content.sha256, result: 'what-if', resumed: 0 }
   await prepareFolder(directory, options.force ?? false)
-  const there = await sizeOf(path)
-  if (there !== undefined && !options.force) return { ...about, size: there, sha256: undefined, result: 'exists', resumed: 0 }
-  if (there !== undefined) await refuseReadOnly(path)
+  const exists = async (): Promise<SavedImage | undefined> => {
+    const there = options.force ? undefined : await sizeOf(path)
+    return there === undefined ? undefined : { ...about, size: there, sha256: undefined, result: 'exists', resumed: 0 }
+  }
+  // Of two that save the same file, the second finds what the first saved
+  return (await exists()) ?? await withLock(`${path}.lock`, async () => (await exists()) ?? { ...about, ...(await fetchWim({ ...entry, content }, path, options)) }, options.signal)
+}
+
+/** Under the lock: one process alone writes the partial file. */
+async function fetchWim(entry: WimEntry, path: string, options: SaveOptions): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'resumed'>> {
+  const [{ content }, directory] = [entry, dirname(path)]
+  if ((await sizeOf(path)) !== undefined) await refuseReadOnly(path)
   await using web = new Web(options)
   const size = content.size ?? (content.type === 'web' ? (await web.find(content.url, options)).size : undefined)
   // What a server could have changed meanwhile is only gone on with where its sum is known
@@ -77,11 +90,12 @@ export async function saveImage(entry: CatalogEntry, directory: string, options:
   try {
     const saved = await fill(partial, held, { entry, size, web, ...options, path })
     await checkWim(partial, path)
+    await rm(`${path}.sha256`, { force: true }) // killed between the two, a file has no sum rather than another's
     await rename(partial, path)
     await writeDurably(`${path}.sha256`, new TextEncoder().encode(`${saved.sha256}  ${wimName(entry)}\n`))
     await syncPath(directory, 'directory')
     options.onProgress?.({ type: 'done', subject: path })
-    return { ...about, ...saved, result: 'saved', resumed: held }
+    return { ...saved, result: 'saved', resumed: held }
   } catch (error) {
     const told = abortError(fileError(error, path), options.signal)
     const again = told instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(told.code) && content.sha256 !== undefined
@@ -92,7 +106,7 @@ export async function saveImage(entry: CatalogEntry, directory: string, options:
 }
 
 interface Filling extends SaveOptions {
-  readonly entry: CatalogEntry
+  readonly entry: WimEntry
   readonly size: number | undefined
   readonly web: Web
   readonly path: string
@@ -117,7 +131,7 @@ async function fill(partial: string, held: number, { entry, size, web, path, bac
         await pause(backoff(barren, first), signal)
       }
     }
-    const { sha256: expected } = entry.content.type === 'image' ? { sha256: undefined } : entry.content
+    const { sha256: expected } = entry.content
     const sha256 = taking.hash.digest('hex')
     if (size !== undefined && taking.at !== size) {
       throw new StowageError('SIZE_MISMATCH', `${path}: expected ${size} bytes, as its source says, but ${taking.at} came`, { hint: 'Save it again.' })
@@ -155,9 +169,8 @@ async function take(taking: Taking, { offset, bytes }: { readonly offset: number
   }
 }
 
-async function bytesOf({ content }: CatalogEntry, web: Web, at: number, signal: AbortSignal | undefined): Promise<{ readonly offset: number; readonly bytes: Bytes }> {
+async function bytesOf({ content }: WimEntry, web: Web, at: number, signal: AbortSignal | undefined): Promise<{ readonly offset: number; readonly bytes: Bytes }> {
   if (content.type === 'web') return await web.open(content.url, at, { signal })
-  if (content.type === 'image') return { offset: at, bytes: (async function* () {})() }
   return { offset: at, bytes: createReadStream(content.path, { start: at, highWaterMark: PIECE, ...(signal ? { signal } : {}) }) }
 }
 

@@ -1,23 +1,29 @@
 /** A lock file: one process at a time changes what stands beside it. */
-import { open, readFile, rm, stat } from 'node:fs/promises'
+import { open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 
-/** The work under the lock takes milliseconds: a lock this old was left by a process that was killed. */
+/** Who holds a lock says so again and again: one this old was left by a process that was killed. */
 const STALE_MS = 30_000
+const AGAIN_MS = 5_000
 const WAIT_MS = 40_000
 const PAUSE_MS = 25
 
 /**
- * Runs `work` while `path` is ours. Waits for another holder; one whose process is gone, or that has not let go within 30 s, is taken for dead.
+ * Runs `work` while `path` is ours. Waits for another holder; one whose process is gone, or that has not said for 30 s that it holds it, is taken for dead.
  * Throws BUSY when the lock cannot be had.
  */
 export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   await acquire(path, signal)
+  const held = setInterval(() => {
+    const now = new Date()
+    utimes(path, now, now).catch(() => undefined) // a medium that was pulled out is told by the work
+  }, AGAIN_MS)
   try {
     return await work()
   } finally {
+    clearInterval(held)
     await rm(path, { force: true })
   }
 }
@@ -27,8 +33,14 @@ async function acquire(path: string, signal: AbortSignal | undefined): Promise<v
   for (;;) {
     try {
       const file = await open(path, 'wx')
-      await file.writeFile(`process ${process.pid} on ${hostname()}\n`)
-      await file.close()
+      try {
+        await file.writeFile(`process ${process.pid} on ${hostname()}\n`)
+      } catch (error) {
+        await rm(path, { force: true }) // on a full disk nobody could tell whose it is
+        throw error
+      } finally {
+        await file.close()
+      }
       return
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw fileError(error, path)
