@@ -61,6 +61,11 @@ export function findIn(entries: readonly CatalogEntry[], query: FindQuery): read
   })
 }
 
+/** Those of `names` that are no patterns, and of which none was `found`. */
+export function missingNames(names: readonly string[], found: readonly CatalogEntry[]): readonly string[] {
+  return names.filter(name => name.trim() !== '' && !/[*?[]/.test(name) && !found.some(entry => entry.name.toLowerCase() === name.toLowerCase()))
+}
+
 /** A pattern as PowerShell's `-like` has it, for the whole name. */
 export function patternOf(text: string): RegExp {
   const body = text.replace(/\[[^\]]+\]|[\s\S]/g, part => {

@@ -1,13 +1,18 @@
 /** `stowage find` and `stowage save`: base OS images of the registered sources. */
 import { text } from 'node:stream/consumers'
 import type { Argv, CommandModule } from 'yargs'
-import type { CatalogEntry } from '../base-image/catalog.js'
+import type { CatalogContent, CatalogEntry } from '../base-image/catalog.js'
 import { saveImage, type SavedImage } from '../base-image/save.js'
+import { missingNames } from '../base-image/find.js'
 import { findImages } from '../base-image/search.js'
 import { formatVersion, parseVersion } from '../base-image/version.js'
-import { StowageError } from '../errors.js'
+import { orError, StowageError } from '../errors.js'
+import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
+import { exitCodeOf } from './exit-code.js'
+import { printError } from './print-error.js'
 import { formatSize, printable, table } from './render.js'
 import { type GlobalOptions, once, type Session, withSession } from './session.js'
+import { errorDocument } from './store-options.js'
 
 export interface QueryOptions extends GlobalOptions {
   readonly name: readonly string[] | undefined
@@ -22,6 +27,14 @@ interface SaveOptions extends QueryOptions {
   readonly path: string
   readonly force: boolean
   readonly 'what-if': boolean
+}
+
+/** One of several that could not be saved. */
+interface FailedImage {
+  readonly name: string
+  readonly version: string
+  readonly result: 'failed'
+  readonly error: StowageError
 }
 
 /** What chooses images, for yargs. */
@@ -47,6 +60,7 @@ export const find: CommandModule<GlobalOptions, QueryOptions> = {
       const entries = await query(options, session)
       session.report({ schema: 'stowage.find/v1', images: entries.map(documentOf) }, table(['NAME', 'VERSION', 'SOURCE', 'SUMMARY'], entries.map(entry =>
         [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable))))
+      failWith(notFound(options.name ?? [], entries))
     })
   },
 }
@@ -64,11 +78,33 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
       const { signal, onProgress, report } = session
       const entries = await query(options, session)
       if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', 'no source has an image that fits', { hint: 'Look at what there is: stowage find --all-versions.' })
-      const saved: SavedImage[] = []
-      for (const entry of entries) saved.push(await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }))
-      report({ schema: 'stowage.save/v1', images: saved }, saved.map(line).join(''))
+      for (const missing of notFound(options.name ?? [], entries)) throw missing
+      const images: (SavedImage | FailedImage)[] = []
+      for (const entry of entries) {
+        const done = await orError(async () => await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }), signal)
+        images.push(done instanceof StowageError ? { name: entry.name, version: formatVersion(entry.version), result: 'failed', error: done } : done)
+      }
+      const errors = images.flatMap(image => ('error' in image ? [image.error] : []))
+      const [only] = errors
+      if (only && images.length === 1) throw only
+      report({ schema: 'stowage.save/v1', images: images.map(image => ({ ...image, ...('error' in image ? errorDocument(image.error) : {}) })) },
+        images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''))
+      failWith(errors)
     })
   },
+}
+
+/** An error for each name that is no pattern, and of which nothing was found: one that is a pattern may fit none. */
+export function notFound(names: readonly string[], found: readonly CatalogEntry[]): readonly StowageError[] {
+  return missingNames(names.filter(name => name !== '-'), found).map(name =>
+    new StowageError('IMAGE_NOT_FOUND', `no source has an image ${name} that fits`, { hint: 'Look at what there is: stowage find --all-versions.' }))
+}
+
+/** Prints what failed, and makes the first the command's exit code. */
+function failWith(errors: readonly StowageError[]): void {
+  for (const error of errors) printError(error)
+  const [first] = errors
+  if (first) process.exitCode = exitCodeOf(first.code)
 }
 
 /** What the sources offer, or what another `find --json` found, given on standard input. */
@@ -89,15 +125,35 @@ async function piped(): Promise<readonly CatalogEntry[]> {
   }
 }
 
+/** Field by field: what is piped in is no more to be trusted than an index. */
 function parseFound(json: string): readonly CatalogEntry[] {
-  const { schema, images } = JSON.parse(json) as { schema?: unknown; images?: readonly (Omit<CatalogEntry, 'version'> & { version: string })[] }
-  if (schema !== 'stowage.find/v1' || !Array.isArray(images)) throw new TypeError(`its schema is ${String(schema)}`)
-  return (images as readonly (Omit<CatalogEntry, 'version'> & { version: string })[]).map(image => {
-    const { name, version, source, content } = image
-    if (![name, version, source].every(text => typeof text === 'string')) throw new TypeError('one of them has no name, version or source')
-    if (!['web', 'file', 'image'].includes(content.type)) throw new TypeError('one of them is nowhere')
-    return { ...image, version: parseVersion(version) }
+  const where = 'standard input'
+  const document = record(parseJson(new TextEncoder().encode(json.replace(/^\uFEFF/, '')), where), where)
+  if (document['schema'] !== 'stowage.find/v1') throw new TypeError(`its schema is ${String(document['schema'])}`)
+  return array(document, 'images', where).map((item, n) => {
+    const at = `images[${n}]`
+    const image = record(item, at)
+    return {
+      name: string(image, 'name', at), version: parseVersion(string(image, 'version', at)), source: string(image, 'source', at),
+      summary: optionalString(image, 'summary', at) ?? '', architecture: optionalString(image, 'architecture', at), content: parseContent(record(image['content'], `${at}.content`), `${at}.content`),
+    }
   })
+}
+
+function parseContent(content: Readonly<Record<string, unknown>>, at: string): CatalogContent {
+  const sha256 = optionalString(content, 'sha256', at)
+  const bytes = content['size'] === undefined ? undefined : size(content, 'size', at)
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) throw new TypeError(`${at}.sha256 is none`)
+  switch (content['type']) {
+    case 'web':
+      return { type: 'web', url: string(content, 'url', at), sha256, size: bytes }
+    case 'file':
+      return { type: 'file', path: string(content, 'path', at), sha256, size: size(content, 'size', at) }
+    case 'image':
+      return { type: 'image', location: string(content, 'location', at), digest: optionalString(content, 'digest', at), size: bytes }
+    default:
+      throw new TypeError(`${at} is nowhere`)
+  }
 }
 
 /** Addresses may have a key behind them that lets whoever has it in: it is of the pipe's use, and no secret of ours. */
@@ -105,8 +161,8 @@ function documentOf({ version, ...entry }: CatalogEntry): Readonly<Record<string
   return { ...entry, version: formatVersion(version) }
 }
 
-function line({ name, version, path, size, result }: SavedImage): string {
-  const much = size === undefined ? '' : ` (${formatSize(size)})`
+function line({ name, version, path, size: bytes, result }: SavedImage): string {
+  const much = bytes === undefined ? '' : ` (${formatSize(bytes)})`
   switch (result) {
     case 'saved':
       return printable(`Saved ${path}${much}\n`)

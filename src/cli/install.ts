@@ -9,7 +9,7 @@ import { readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
 import { usualStore } from '../pull.js'
 import { exitCodeOf } from './exit-code.js'
-import { query, queryOptions, type QueryOptions } from './find.js'
+import { notFound, query, queryOptions, type QueryOptions } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { insecureOption } from './image-options.js'
 import { layerOptions, type LayerOptions, readLayerOptions } from './layer-options.js'
@@ -75,9 +75,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
   }
   if (wim.length > 0) return await installWims(wim, { ...install, image: options.image })
   const found = await query(options, session, true)
-  for (const missing of names.filter(word => word !== '-' && !/[*?[]/.test(word) && !found.some(entry => entry.name.toLowerCase() === word.toLowerCase()))) {
-    throw new StowageError('IMAGE_NOT_FOUND', `no source has an image ${missing} that fits`, { hint: 'Look at what there is: stowage find --all-versions.' })
-  }
+  for (const missing of notFound(names, found)) throw missing
   const to = options.to ?? await usualStore(host, signal)
   const preferred = to === 'docker-daemon:' && found.length > 1 ? await architectureOf(host, signal) : undefined
   const entries = chooseCandidates(found, { architecture: options.arch, preferred, versions: names[0] === '-' })

@@ -194,7 +194,10 @@ t.test('what find printed is taken only as it was printed', async t => {
   const input = join(host.root, 'found.json')
   for (const [text, code] of [
     ['', 2], ['[]', 2], [found({ name: '../up' }), 2], [found({ version: '1.2.3.4.5' }), 2], [found({ name: undefined }), 2], [found({ content: { type: 'magic' } }), 2],
-    [found({ content: { type: 'web', url: 'file:///etc/passwd' } }), 2], [found({}), 6],
+    [found({ content: { type: 'web', url: 'file:///etc/passwd' } }), 2], [found({ content: { type: 'file', path: 5, size: 1 } }), 2],
+    [found({ content: undefined }), 2], [found({ content: { type: 'image', location: 9 } }), 2], [found({ architecture: {} }), 2],
+    [found({ content: { type: 'web', url: 'http://127.0.0.1:9/x.wim', size: 'many' } }), 2], [found({ content: { type: 'web', url: 'http://127.0.0.1:9/x.wim', sha256: '..' } }), 2],
+    [`\uFEFF${found({ content: { type: 'file', path: '/none.wim', size: 1 } })}`, 3], [found({}), 6],
   ] as const) {
     writeFileSync(input, text)
     const before = host.listing()

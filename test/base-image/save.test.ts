@@ -1,0 +1,74 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { CatalogEntry } from '../../src/base-image/catalog.js'
+import { chooseCandidates } from '../../src/base-image/candidates.js'
+import { readCatalog } from '../../src/base-image/read-catalog.js'
+import { saveImage } from '../../src/base-image/save.js'
+import { parseVersion } from '../../src/base-image/version.js'
+import { digestOf } from '../../src/oci/digest.js'
+import { SAMPLE, serveWeb, testHost } from '../support/base-images.js'
+import { noise } from '../support/images.js'
+
+const wim = readFileSync(SAMPLE)
+const big = Buffer.concat([wim, noise(3_000_000, 'tail')]) // a WIM may have more behind it than it names
+const FILE = 'NanoServer-10-0-14300-1010.wim'
+const entryAt = (url: string, sha256?: string): CatalogEntry => ({
+  name: 'NanoServer', version: parseVersion('10.0.14300.1010'), summary: '', source: 'lab', architecture: undefined,
+  content: { type: 'web', url, sha256, size: undefined },
+})
+
+t.test('two that save the same file at once bring it once, and it is whole', async t => {
+  let asked = 0
+  const address = await serveWeb(t, (request, response) => {
+    response.writeHead(200, { 'content-length': big.length })
+    if (request.method === 'HEAD') return void response.end()
+    asked += 1
+    response.write(big.subarray(0, 1_000_000))
+    setTimeout(() => response.end(big.subarray(1_000_000)), 200) // the first is still under way when the second begins
+  })
+  const directory = t.testdir()
+  const entry = entryAt(address, digestOf(big).slice('sha256:'.length))
+  const saved = await Promise.all([saveImage(entry, directory), saveImage(entry, directory)])
+  t.same(saved.map(({ result }) => result).sort(), ['exists', 'saved'])
+  t.equal(asked, 1)
+  t.ok(readFileSync(join(directory, FILE)).equals(big))
+  t.same(readdirSync(directory).sort(), [FILE, `${FILE}.sha256`])
+  execFileSync('sha256sum', ['-c', '--quiet', `${FILE}.sha256`], { cwd: directory })
+})
+
+t.test('what may be a key in an address is told to nobody', async t => {
+  const address = await serveWeb(t, (request, response) => {
+    if (request.url?.startsWith('/index')) return void response.end('[{"Name": 7}]')
+    if (request.url?.startsWith('/text')) return void response.end('no JSON')
+    if (request.headers.range === undefined) return void response.writeHead(200, { 'content-length': big.length }).end(request.method === 'HEAD' ? '' : big)
+    response.writeHead(206, { 'content-range': `bytes 9-${big.length - 1}/${big.length}` }).end(big.subarray(9))
+  })
+  const directory = t.testdir({ [`${FILE}.partial`]: big.subarray(0, 1000) })
+  const keyless = { message: /^(?!.*SECRET)/s }
+  const keyed = `${address.replace('://', '://jo:SECRET@')}/x.wim?sig=SECRET#SECRET`
+  await t.rejects(saveImage(entryAt(`${address}/x.wim?sig=SECRET`, '0'.repeat(64)), directory), { code: 'REGISTRY_PROTOCOL', ...keyless })
+  await t.rejects(saveImage(entryAt('ftp://jo:SECRET@x/y?sig=SECRET'), directory), { code: 'INVALID_ARGUMENT', ...keyless })
+  t.throws(() => chooseCandidates([entryAt(keyed), entryAt(`${keyed}2`)], {}), { code: 'INVALID_ARGUMENT', message: /of lab, http:\/\/127\.0\.0\.1:\d+\/x\.wim;/ })
+  const warnings: string[] = []
+  await readCatalog({ name: 'lab', location: `${address}/index?sig=SECRET`, trusted: true }, { onWarning: warning => warnings.push(warning) })
+  t.match(warnings, [/index\[0\]/])
+  t.notMatch(warnings.join(''), 'SECRET')
+  await t.rejects(readCatalog({ name: 'lab', location: `${address}/text?sig=SECRET`, trusted: true }), { code: 'INVALID_MANIFEST', ...keyless })
+})
+
+t.test('of several images those that can be saved are, and each of the others is told', async t => {
+  const host = testHost(t)
+  const address = await serveWeb(t, (request, response) => {
+    if (request.url === '/index.json') response.end(JSON.stringify(['/gone', '/a.wim', '/html'].map((SasToken, n) => ({ Name: `Image${n}`, Version: '1.0', SasToken }))))
+    else if (request.url === '/gone') response.writeHead(404).end()
+    else response.end(request.url === '/a.wim' ? wim : '<html>')
+  })
+  t.equal((await host.run(['source', 'add', 'lab', `${address}/index.json`])).code, 0)
+  const { code, stdout, stderr } = await host.run(['save', 'image*', '--path', 'wims', '--json'])
+  t.equal(code, 3, 'the code of the first that failed')
+  t.match(JSON.parse(stdout), { schema: 'stowage.save/v1', images: [{ name: 'Image0', result: 'failed', error: { code: 'FILE_NOT_FOUND' } }, { result: 'saved' }, { result: 'failed', error: { code: 'NOT_A_WIM' } }] })
+  t.match(stderr, /gone is not there[\s\S]*is no WIM/)
+  t.same(readdirSync(join(host.root, 'wims')).sort(), ['Image1-1-0-0-0.wim', 'Image1-1-0-0-0.wim.sha256'])
+})
