@@ -1,4 +1,4 @@
-/** Which of the images that were found is installed: one of each name, and never one of two that could both be meant. */
+/** Which of the images that were found is saved or installed: one of each name, and never one of two that could both be meant. */
 import { StowageError } from '../errors.js'
 import { shownAddress } from '../registry/web.js'
 import type { CatalogEntry } from './catalog.js'
@@ -41,14 +41,14 @@ function narrowed(group: readonly CatalogEntry[], wanted: string | undefined): r
 
 function onlyOf(group: readonly CatalogEntry[]): CatalogEntry {
   const [first, ...others] = group
-  if (!first) throw new StowageError('IMAGE_NOT_FOUND', 'nothing was found that could be installed')
+  if (!first) throw new StowageError('IMAGE_NOT_FOUND', 'nothing was found that would do')
   const sum = sumOf(first)
   if (others.length === 0 || (sum !== undefined && others.every(other => sumOf(other) === sum))) return first
   const architectures = new Set(group.map(({ architecture }) => architecture))
   throw new StowageError('INVALID_ARGUMENT', `${group.length} images could be meant by ${first.name}: ${group.map(shown).join('; ')}`, {
     hint: architectures.size > 1 && !architectures.has(undefined)
       ? 'Say which with --arch.'
-      : 'Say which with --source, or install the file itself: stowage install --wim FILE.',
+      : 'Say which with --source, or name the WIM itself: stowage install --wim FILE.',
   })
 }
 

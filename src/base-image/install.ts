@@ -173,7 +173,7 @@ interface WimFacts {
 async function installWim(file: string, target: InstallTarget, options: InstallWimOptions, expected?: CatalogEntry): Promise<InstalledImage> {
   const { signal, layer, whatIf = false } = options
   const facts = await readFacts(file, options)
-  if (expected) expectEntry(facts, expected, file)
+  if (expected) expectEntry(facts, expected)
   const { identity, platform } = facts
   const names = namesFor(facts.reference, target, options.latest)
   const about = {
@@ -212,9 +212,9 @@ async function readFacts(file: string, { image: selector, name, layer, signal }:
 }
 
 /** What came must be what the source promised: version and processor decide where it runs. */
-function expectEntry({ identity, platform }: WimFacts, entry: CatalogEntry, file: string): void {
+function expectEntry({ identity, platform }: WimFacts, entry: CatalogEntry): void {
   const promised = `${entry.name} ${formatVersion(entry.version)}`
-  const hint = `Nothing was installed. Look at it: stowage inspect wim:${file}. To install it as what it is: stowage install --wim FILE.`
+  const hint = 'Nothing was installed. To look at it, or to install it as what it is, save it first: stowage save NAME --path FOLDER.'
   if (compareImageVersions(parseVersion(identity.version), entry.version) !== 0) {
     throw new StowageError('INVALID_MANIFEST', `source ${entry.source} has ${promised}, but the WIM it gives is ${identity.name} ${identity.version}`, { hint })
   }

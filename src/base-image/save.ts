@@ -70,7 +70,12 @@ export async function saveImage(entry: CatalogEntry, directory: string, options:
   await prepareFolder(directory, options.force ?? false)
   const exists = async (): Promise<SavedImage | undefined> => {
     const there = options.force ? undefined : await sizeOf(path)
-    return there === undefined ? undefined : { ...about, size: there, sha256: undefined, result: 'exists', resumed: 0 }
+    if (there === undefined) return undefined
+    const sha256 = content.sha256 === undefined ? undefined : (await hashOf(path, there)).digest('hex')
+    if (sha256 === content.sha256) return { ...about, size: there, sha256, result: 'exists', resumed: 0 }
+    throw new StowageError('DIGEST_MISMATCH', `${path} is there, but it is another: its source says sha256 ${content.sha256}, and it is ${sha256}`, {
+      hint: 'Do not use it: replace it with --force, or save into another folder.',
+    })
   }
   // Of two that save the same file, the second finds what the first saved
   return (await exists()) ?? await withLock(`${path}.lock`, async () => (await exists()) ?? { ...about, ...(await fetchWim({ ...entry, content }, path, options)) }, options.signal)

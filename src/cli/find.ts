@@ -1,6 +1,7 @@
 /** `stowage find` and `stowage save`: base OS images of the registered sources. */
 import { text } from 'node:stream/consumers'
 import type { Argv, CommandModule } from 'yargs'
+import { chooseCandidates } from '../base-image/candidates.js'
 import type { CatalogContent, CatalogEntry } from '../base-image/catalog.js'
 import { saveImage, type SavedImage } from '../base-image/save.js'
 import { missingNames } from '../base-image/find.js'
@@ -24,6 +25,7 @@ export interface QueryOptions extends GlobalOptions {
 }
 
 interface SaveOptions extends QueryOptions {
+  readonly arch: string | undefined
   readonly path: string
   readonly force: boolean
   readonly 'what-if': boolean
@@ -69,14 +71,17 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
   builder: yargs =>
     queryOptions(yargs)
       .option('path', { type: 'string', demandOption: true, requiresArg: true, coerce: once('path'), describe: 'The folder they are saved in' })
+      .option('arch', { type: 'string', requiresArg: true, coerce: once('arch'), describe: 'Of an image for several processors this one: amd64, arm64' })
       .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'Replace files that are there; make the folder where it is not' })
       .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would be saved' })
       .example('$0 save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick')
       .example('$0 find nano* --json | $0 save - --path .', 'What find found') as unknown as Argv<SaveOptions>,
-  handler: async ({ path, force, ...options }) => {
+  handler: async ({ path, force, arch, ...options }) => {
     await withSession(options, async session => {
       const { signal, onProgress, report } = session
-      const entries = await query(options, session)
+      const found = await query(options, session, true)
+      const wims = found.filter(({ content }) => content.type !== 'image')
+      const entries = chooseCandidates(wims.length > 0 ? wims : found, { architecture: arch, versions: true })
       if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', 'no source has an image that fits', { hint: 'Look at what there is: stowage find --all-versions.' })
       for (const missing of notFound(options.name ?? [], entries)) throw missing
       const images: (SavedImage | FailedImage)[] = []

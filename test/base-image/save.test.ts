@@ -8,7 +8,7 @@ import { readCatalog } from '../../src/base-image/read-catalog.js'
 import { saveImage } from '../../src/base-image/save.js'
 import { parseVersion } from '../../src/base-image/version.js'
 import { digestOf } from '../../src/oci/digest.js'
-import { SAMPLE, serveWeb, testHost } from '../support/base-images.js'
+import { SAMPLE, sampleWim, serveWeb, testHost, versionProperties } from '../support/base-images.js'
 import { noise } from '../support/images.js'
 
 const wim = readFileSync(SAMPLE)
@@ -36,6 +36,28 @@ t.test('two that save the same file at once bring it once, and it is whole', asy
   t.ok(readFileSync(join(directory, FILE)).equals(big))
   t.same(readdirSync(directory).sort(), [FILE, `${FILE}.sha256`])
   execFileSync('sha256sum', ['-c', '--quiet', `${FILE}.sha256`], { cwd: directory })
+})
+
+t.test('a file that is there under the name, and is another, is no file that was saved', async t => {
+  const address = await serveWeb(t, (_request, response) => response.end(wim))
+  const directory = t.testdir({ [FILE]: 'of another day' })
+  const entry = entryAt(address, digestOf(wim).slice('sha256:'.length))
+  await t.rejects(saveImage(entry, directory), { code: 'DIGEST_MISMATCH', message: /is there, but it is another/, hint: /--force/ })
+  t.equal(readFileSync(join(directory, FILE), 'utf8'), 'of another day')
+  t.match(await saveImage(entry, directory, { force: true }), { result: 'saved' })
+})
+
+t.test('of two sources with the same name and version save takes neither, and says how to choose', async t => {
+  const host = testHost(t)
+  for (const [folder, revision] of [['one', 1010], ['two', 1010], ['two', 1000]] as const) {
+    sampleWim(join(host.root, folder, `${revision}.wim`), ...versionProperties(14300, revision), `DESCRIPTION=${folder}`)
+  }
+  for (const name of ['one', 'two']) await host.run(['source', 'add', name, name])
+  const before = host.listing()
+  t.match(await host.run(['save', 'NanoServer', '--path', '.']), { code: 2, stderr: /2 images could be meant by NanoServer: .* of one, .*; .* of two, .*\nhint: Say which with --source/ })
+  t.same(host.listing(), before)
+  t.match(await host.run(['save', 'NanoServer', '--path', '.', '--source', 'two']), { code: 0, stdout: /^Saved NanoServer-10-0-14300-1010\.wim/ })
+  t.match(await host.run(['save', 'NanoServer', '--path', '.', '--version', '10.0.14300.1000']), { code: 0 }, 'one of them alone has this one')
 })
 
 t.test('what may be a key in an address is told to nobody', async t => {
