@@ -1,9 +1,9 @@
 /** A bundle that stands already, as a directory: what it has stays, what is new is laid beside it, and the heads change last. */
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
-import { PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
+import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -90,7 +90,7 @@ class StandingMedium implements BundleMedium {
     const partial = `${this.#path(path)}${PARTIAL}`
     this.#waiting.add(path)
     try {
-      await mkdir(dirname(partial), { recursive: true })
+      await makeDirectory(dirname(partial))
       await (await open(partial, 'w')).close()
       await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, () => bytes, options)
     } catch (error) {

@@ -3,8 +3,9 @@
  * Sources: docker's config.json, containers-auth.json(5).
  */
 import { randomUUID } from 'node:crypto'
-import { chown, mkdir, open, readlink, rename, rm, stat } from 'node:fs/promises'
+import { chown, open, readlink, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { makeDirectory } from '../blob/durable.js'
 import { isObject } from '../oci/json.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import { eraseInHelper, storeInHelper } from './credential-program.js'
@@ -108,7 +109,7 @@ async function targetOf(file: string): Promise<string> {
 async function replace(path: string, text: string): Promise<void> {
   const partial = `${path}.${randomUUID()}.partial`
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await makeDirectory(dirname(path), 0o700)
     const file = await open(partial, 'wx', 0o600)
     try {
       await file.writeFile(text)
