@@ -20,7 +20,7 @@ mirror=$(sed -nE 's/^URIs: *([^ ]+).*/\1/p; s/^deb +(\[[^]]*\] +)?([^ ]+).*/\2/p
   /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1 || true)
 debootstrap --variant=minbase --include=python3,make,g++,git,ca-certificates "$suite" "$root" ${mirror:+"$mirror"} >"$root.log"
 rm "$root.log"
-mount --bind /dev "$root/dev"
+mount --rbind /dev "$root/dev" # with the terminals in it
 mount -t proc proc "$root/proc"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" # a mirror behind this site's own authority
 git clone --quiet "$checkout" "$root/root/stowage"
