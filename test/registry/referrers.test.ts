@@ -8,7 +8,7 @@ import { describe, type Descriptor } from '../../src/oci/descriptor.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import { pack } from '../../src/pack.js'
-import { openRegistry, type RegistryClient } from '../../src/registry/client.js'
+import { type FoundManifest, openRegistry, type RegistryClient } from '../../src/registry/client.js'
 import { verifyBundle } from '../../src/verify.js'
 import { multiPlatformImage } from '../support/images.js'
 import { pushWithSkopeo, startRegistry } from '../support/registry.js'
@@ -21,6 +21,13 @@ const name = `${registry.domain}/team/shop`
 
 /** Puts an artifact of one blob there, about `subject`, under its digest or a tag. */
 async function attach(client: RegistryClient, text: string, { subject, tag }: { subject?: Descriptor; tag?: string }): Promise<Descriptor> {
+  const artifact = await blobsOf(client, text, subject)
+  await client.putManifest('team/shop', tag ?? artifact.descriptor.digest, artifact)
+  return artifact.descriptor
+}
+
+/** All of such an artifact but its manifest, which is given. */
+async function blobsOf(client: RegistryClient, text: string, subject: Descriptor | undefined): Promise<FoundManifest> {
   const blob = describe('application/spdx+json', Buffer.from(text))
   const config = describe('application/vnd.oci.empty.v1+json', EMPTY)
   await client.putBlob('team/shop', blob, async function* () { yield Buffer.from(text) })
@@ -28,9 +35,7 @@ async function attach(client: RegistryClient, text: string, { subject, tag }: { 
   const bytes = Buffer.from(JSON.stringify({
     schemaVersion: 2, mediaType: OCI_MANIFEST, artifactType: 'application/spdx+json', config, layers: [blob], ...(subject ? { subject } : {}),
   }))
-  const descriptor = describe(OCI_MANIFEST, bytes)
-  await client.putManifest('team/shop', tag ?? descriptor.digest, { descriptor, bytes })
-  return descriptor
+  return { descriptor: describe(OCI_MANIFEST, bytes), bytes }
 }
 
 const client = await openRegistry(registry.domain, { env: {} })
@@ -50,8 +55,10 @@ t.test('a registry without a list of referrers gets it under the tag of the dist
 })
 
 t.test('many at a time are all in that list', async t => {
-  const put = await Promise.all(Array.from({ length: 8 }, async (_, n) => await attach(client, `at once ${n}`, { subject: about })))
-  t.same(new Set((await client.referrers('team/shop', about.digest)).map(({ digest }) => digest)), new Set(put.map(({ digest }) => digest)))
+  const artifacts: FoundManifest[] = []
+  for (let n = 0; n < 8; n += 1) artifacts.push(await blobsOf(client, `at once ${n}`, about))
+  await Promise.all(artifacts.map(async artifact => await client.putManifest('team/shop', artifact.descriptor.digest, artifact)))
+  t.same(new Set((await client.referrers('team/shop', about.digest)).map(({ digest }) => digest)), new Set(artifacts.map(({ descriptor }) => descriptor.digest)))
 })
 
 t.test('pack takes along what is about an image, by subject and by cosign\'s tags, and what is about that', async t => {
