@@ -10,7 +10,7 @@ import type { LayerFinding } from '../layer/check.js'
 import { checkWimLayer } from '../layer/check-wim.js'
 import { chooseImage } from '../layer/from-wim.js'
 import { UTILITY_VM } from '../layer/layer-warnings.js'
-import { BASE_IMAGE_PUBLISHER, formatFullName, type ImageIdentity } from '../oci/image-identity.js'
+import { BASE_IMAGE_PUBLISHER, formatFullName, identityOf, type ImageIdentity } from '../oci/image-identity.js'
 import { formatPlatform, type Platform } from '../oci/platform.js'
 import { familiarReference, formatReference, nameToGive, parseReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
@@ -269,16 +269,17 @@ async function foundEarly(entry: CatalogEntry, target: InstallTarget, options: I
 async function copyImage(entry: CatalogEntry, location: string, target: InstallTarget, options: InstallOptions): Promise<InstalledImage> {
   const { host, insecure, signal } = options
   const { images: [image] } = await inspect(location, { host, insecure, signal })
-  const platforms = image?.platforms.map(({ platform }) => platform).filter(({ os }) => os === 'windows') ?? []
-  const [platform] = platforms
+  const found = image?.platforms.filter(({ platform: { os } }) => os === 'windows') ?? []
+  const [details] = found
+  const [platforms, platform] = [found.map(one => one.platform), details?.platform]
   const own = image?.names.map(parseReference) ?? []
   const [name] = own.length > 0 ? own : location.startsWith('docker://') ? [parseReference(location.slice('docker://'.length))] : []
-  if (!image || !platform || !name) throw new StowageError('UNSUPPORTED', `${location} is no image of Windows with a name`, { hint: 'Look at it: stowage inspect.' })
+  if (!image || !details || !platform || !name) throw new StowageError('UNSUPPORTED', `${location} is no image of Windows with a name`, { hint: 'Look at it: stowage inspect.' })
   const version = formatVersion(entry.version)
   const architecture = platforms.length === 1 ? platform.architecture : undefined
   tellHost(target, { name: `${entry.name} ${version}`, architecture, version: platform['os.version'] ?? version, utilityVm: undefined }, options)
   const names = namesFor(options.name === undefined ? name : nameToGive(options.name), target, options.latest)
-  const about = { ...UNKNOWN, ...aboutEntry(entry), fullName: [entry.name, version].join('_'), platform: formatPlatform(platform), names: names.map(formatReference) }
+  const about = { ...UNKNOWN, ...aboutEntry(entry), fullName: formatFullName(identityOf(details, platform, details.layers.length, [name])), platform: formatPlatform(platform), names: names.map(formatReference) }
   if (options.whatIf) return { ...about, result: 'what-if' }
   const [first] = names
   const held = first && (await target.find(first))

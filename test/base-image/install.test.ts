@@ -143,7 +143,7 @@ t.test('install puts images into a registry, and copies those of registries and 
   t.match((await installed(t, host, '--wim', SAMPLE, '--to', `docker://${domain}/windows`)).images, [{ result: 'exists', id: image?.id }])
   t.equal((await host.run(['source', 'add', 'mirror', `docker://${domain}/windows/library/nanoserver`, '--trusted'])).code, 0)
   t.match((await installed(t, host, 'nanoserver', '--to', 'oci:copied')).images, [{ result: 'installed', id: image?.id, names: [`${domain}/windows/library/nanoserver:10.0.14300.1010`] }])
-  t.match((await installed(t, host, 'nanoserver', '--to', 'oci:copied')).images, [{ result: 'exists', id: image?.id }])
+  t.match((await installed(t, host, 'nanoserver', '--to', 'oci:copied')).images, [{ result: 'exists', id: image?.id, fullName: FULL_NAME }])
   await installed(t, host, '--wim', SAMPLE, '--to', 'bundle:site')
   t.equal((await host.run(['source', 'add', 'stick', 'bundle:site', '--trusted'])).code, 0)
   const carried = await installed(t, host, 'nanoserver', '--source', 'stick', '--latest', '--to', 'oci:carried')
