@@ -210,7 +210,7 @@ with tarfile.open(sys.argv[1]) as old, tarfile.open(sys.argv[2], "w", format=tar
   execFileSync('python3', ['-c', program, path, join(directory, 'python.tar')])
   const python = await checkLayer(await openLayer(join(directory, 'python.tar')))
   t.same(codes(python), ['TRAILING_SLASH', 'UTILITY_VM_SLASH'], 'Python keeps all, and puts slashes at the ends of directories')
-  execFileSync('bsdtar', ['-cf', join(directory, 'bsd.tar'), '--format', 'pax', `@${path}`], { stdio: 'pipe' })
+  execFileSync('bsdtar', ['-cf', join(directory, 'bsd.tar'), '--format', 'pax', `@${path}`], { stdio: 'pipe', env: { ...process.env, LC_ALL: 'C.UTF-8' } })
   const bsd = await checkLayer(await openLayer(join(directory, 'bsd.tar')))
   t.ok(bsd.findings.every(({ code }) => code !== 'PARENT_MISSING'), 'bsdtar keeps names and order')
   t.match(bsd.findings.find(({ code }) => code === 'NO_SECURITY'), { severity: 'warning' }, 'and drops records that it does not know')
