@@ -24,10 +24,13 @@ const BLOBS = join('blobs', 'sha256')
  */
 export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   readonly #root: string
+  readonly #admit: () => Promise<void>
   readonly #whole = new Set<Digest>()
 
-  constructor(root: string) {
+  /** `admit` is asked before a blob gets its name, and throws where it must not. */
+  constructor(root: string, admit = async (): Promise<void> => {}) {
     this.#root = root
+    this.#admit = admit
   }
 
   path(digest: Digest): string {
@@ -106,6 +109,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
 
   async #file(partial: string, { digest }: StagedBlob): Promise<void> {
     try {
+      await this.#admit()
       await rename(partial, this.path(digest))
     } catch (error) {
       await rm(partial, { force: true })

@@ -23,6 +23,9 @@ export const INCOMPLETE_TEXT = `This bundle is not complete: "stowage pack" is s
 Do not load it. Run the same command again to finish it, or delete this directory.
 `
 
+/** The marker, and what is about to become it: each command writes one of its own. */
+const MARKER = new RegExp(`^${INCOMPLETE_FILE}(?:\\.[0-9a-f-]{36})?$`)
+
 export const BLOBS = 'blobs'
 /** What is carried beside the images. */
 export const FILES = 'files'
@@ -46,7 +49,7 @@ export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
   const entries = (await readdir(path, { withFileTypes: true })).filter(entry =>
     !(entry.isDirectory() && isMediumEntry(entry.name)))
   const names = entries.map(entry => entry.name)
-  if (names.length > 0 && !names.includes(INCOMPLETE_FILE)) throw occupied(path, names)
+  if (names.length > 0 && !names.some(isMarker)) throw occupied(path, names)
   const foreign = names.filter(name => !isOwn(name))
   if (foreign.length > 0) throw occupied(path, foreign)
   const medium = new DirectoryMedium(path, made, names.length > 0)
@@ -67,7 +70,7 @@ class DirectoryMedium implements BundleMedium {
    */
   constructor(path: string, made: boolean, resumed: boolean) {
     this.where = path
-    this.#blobs = new BlobDirectory(path)
+    this.#blobs = new BlobDirectory(path, async () => await this.#refuseIfTakenOver())
     this.#made = made
     this.#resumed = resumed
   }
@@ -75,12 +78,16 @@ class DirectoryMedium implements BundleMedium {
   /** Sets the marker first; what an interrupted run half did goes, its finished blobs stay. */
   async begin(): Promise<void> {
     try {
-      await writeDurably(this.#path(INCOMPLETE_FILE), new TextEncoder().encode(INCOMPLETE_TEXT + this.#run))
-      await this.#removeUnfinished()
-      await mkdir(this.#path(BLOBS, 'sha256'), { recursive: true })
+      const marker = this.#path(`${INCOMPLETE_FILE}.${randomUUID()}`)
+      await this.#unlessTakenOver(async () => {
+        await writeDurably(marker, new TextEncoder().encode(INCOMPLETE_TEXT + this.#run))
+        await rename(marker, this.#path(INCOMPLETE_FILE))
+        await this.#removeUnfinished()
+        await mkdir(this.#path(BLOBS, 'sha256'), { recursive: true })
+      })
     } catch (error) {
-      if (this.#made && (await this.#isOurs())) await rm(this.where, { recursive: true, force: true })
-      throw fileError(error, this.where)
+      if (this.#made) await ((await this.#isOurs()) ? rm(this.where, { recursive: true, force: true }) : rmdir(this.where).catch(() => {})) // another's is not empty
+      throw error
     }
   }
 
@@ -122,6 +129,7 @@ class DirectoryMedium implements BundleMedium {
         await mkdir(dirname(place), { recursive: true })
         await (await open(partial, 'w')).close()
         await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, () => bytes, options)
+        await this.#refuseIfTakenOver()
         await rename(partial, place)
         await syncPath(dirname(place), 'directory')
       } catch (error) {
@@ -135,7 +143,7 @@ class DirectoryMedium implements BundleMedium {
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
-    if (!(await this.#isOurs())) throw this.#takenOver()
+    await this.#refuseIfTakenOver()
     try {
       await this.#removeStrays(blobs)
       for (const directory of [this.#path(BLOBS, 'sha256'), this.#path(BLOBS)]) await syncPath(directory, 'directory')
@@ -144,7 +152,8 @@ class DirectoryMedium implements BundleMedium {
         if (bytes) await writeDurably(this.#path(file), bytes)
       }
       await syncPath(this.where, 'directory')
-      if (!(await this.#isOurs())) throw this.#takenOver()
+      await this.#refuseIfTakenOver()
+      await this.#refuseIfMissing(blobs)
       await rm(this.#path(INCOMPLETE_FILE))
       await syncPath(this.where, 'directory')
       return true
@@ -172,26 +181,36 @@ class DirectoryMedium implements BundleMedium {
     }
   }
 
-  /** What vanished beneath us because another took over is told as that. */
-  async #unlessTakenOver<T>(job: () => Promise<T>): Promise<T> {
-    try {
-      return await job()
-    } catch (error) {
-      const gone = error instanceof StowageError && error.code === 'FILE_NOT_FOUND'
-      throw gone && !(await this.#isOurs()) ? this.#takenOver(error) : error
-    }
-  }
-
-  #takenOver(cause?: StowageError): StowageError {
-    return new StowageError('OUTPUT_EXISTS', `${this.where} was taken over by another command while we wrote it`, {
+  /** A bundle that another command may have finished by now gets nothing of ours. */
+  async #refuseIfTakenOver(cause?: StowageError): Promise<void> {
+    if (await this.#isOurs()) return
+    throw new StowageError('OUTPUT_EXISTS', `${this.where} was taken over by another command while we wrote it`, {
       hint: 'Another command writes the same bundle: let it finish, or name another output.',
       cause,
     })
   }
 
+  /** Another command that began with us may have cleared what we filed. */
+  async #refuseIfMissing(blobs: ReadonlySet<Digest>): Promise<void> {
+    const there = new Set(await listBlobs(this.#path(BLOBS, 'sha256')))
+    const missing = [...blobs].find(digest => !there.has(hexOf(digest)))
+    if (missing) throw new StowageError('BLOB_MISSING', `${this.#blobs.path(missing)} vanished while the bundle was written`, { hint: 'Run the command again, alone.' })
+  }
+
+  /** What vanished beneath us because another took over is told as that. */
+  async #unlessTakenOver<T>(job: () => Promise<T>): Promise<T> {
+    try {
+      return await job()
+    } catch (error) {
+      const failure = fileError(error, this.where)
+      if (failure instanceof StowageError && failure.code === 'FILE_NOT_FOUND') await this.#refuseIfTakenOver(failure)
+      throw failure
+    }
+  }
+
   async #removeUnfinished(): Promise<void> {
     for (const name of await readdir(this.where)) {
-      if (DOCUMENTS.includes(name) || name === FILES || name.endsWith(PARTIAL)) {
+      if (DOCUMENTS.includes(name) || name === FILES || name.endsWith(PARTIAL) || (isMarker(name) && name !== INCOMPLETE_FILE)) {
         await rm(this.#path(name), { recursive: true, force: true })
       }
     }
@@ -225,8 +244,15 @@ async function listBlobs(directory: string): Promise<readonly string[]> {
 }
 
 function isOwn(name: string): boolean {
-  const plain = name.endsWith(PARTIAL) ? name.slice(0, -PARTIAL.length) : name
-  return [...DOCUMENTS, BLOBS, FILES, INCOMPLETE_FILE].includes(plain)
+  return isMarker(name) || [...DOCUMENTS, BLOBS, FILES].includes(withoutPartial(name))
+}
+
+function isMarker(name: string): boolean {
+  return MARKER.test(withoutPartial(name))
+}
+
+function withoutPartial(name: string): string {
+  return name.endsWith(PARTIAL) ? name.slice(0, -PARTIAL.length) : name
 }
 
 /** Whether the directory was made now; one that was there is taken too. */

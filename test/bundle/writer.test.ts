@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Bytes } from '../../src/blob/blob-store.js'
@@ -7,7 +7,7 @@ import { readImage } from '../../src/blob/closure.js'
 import { openBundleWriter } from '../../src/bundle/writer.js'
 import { StowageError } from '../../src/errors.js'
 import { describe, type Descriptor } from '../../src/oci/descriptor.js'
-import { digestOf } from '../../src/oci/digest.js'
+import { digestOf, hexOf } from '../../src/oci/digest.js'
 import { blobPath } from '../../src/oci/layout.js'
 import { parseReference } from '../../src/oci/reference.js'
 import { verifyBundle } from '../../src/verify.js'
@@ -253,20 +253,54 @@ t.test('BundleWriter leaves a directory to the command that took it over', async
   }
 })
 
-t.test('BundleWriter.write() says so when another command takes the directory over', async t => {
+t.test('BundleWriter.write() says so when another command takes the directory over, and gives it nothing', async t => {
   const bundle = join(t.testdir(), 'site')
   const { blobs, root } = await layeredImage(2)
   await using first = await openBundleWriter(bundle)
+  let taken: Promise<void> | undefined
+  const fetched: string[] = []
   const taking = {
     has: async () => true,
     async *fetch(blob: { digest: typeof root.digest }): Bytes {
+      fetched.push(hexOf(blob.digest))
       yield blobs.get(blob.digest).subarray(0, 1)
-      await (await openBundleWriter(bundle, { signal: AbortSignal.abort() }))[Symbol.asyncDispose]()
+      await (taken ??= (async () => await (await openBundleWriter(bundle, { signal: AbortSignal.abort() }))[Symbol.asyncDispose]())())
       yield blobs.get(blob.digest).subarray(1)
     },
   }
   const written = first.write(await readImage(blobs, root), taking, [parseReference('a:1')])
   await t.rejects(written, { code: 'OUTPUT_EXISTS', message: /taken over/ })
+  const names = await readdir(join(bundle, 'blobs/sha256'))
+  t.ok(fetched.length > 0)
+  t.same(names.filter(name => fetched.includes(name)), [])
+})
+
+t.test('what several commands that begin one bundle at once leave is whole or says that it is not', async t => {
+  const bundle = join(t.testdir(), 'site')
+  const { blobs, root } = await layeredImage(2)
+  const content = await readImage(blobs, root)
+  const write = async (): Promise<void> => {
+    await using writer = await openBundleWriter(bundle)
+    await writer.write(content, blobs, [parseReference('a:1')])
+    await writer.seal()
+  }
+  const runs = await Promise.allSettled(Array.from({ length: 8 }, write))
+  for (const run of runs) if (run.status === 'rejected') t.match(run.reason, { code: /^(?:OUTPUT_EXISTS|FILE_NOT_FOUND|BLOB_MISSING)$/ })
+  const findings = await verifyBundle(bundle).then(({ findings: found }) => found.map(({ code }): string => code), () => ['nothing'])
+  t.ok(findings.length === 0 || findings.includes('INCOMPLETE') || findings.includes('nothing'), findings.join())
+  await write()
+  t.same((await verifyBundle(bundle)).findings, [])
+})
+
+t.test('BundleWriter.seal() misses what was taken away beneath it', async t => {
+  const bundle = join(t.testdir(), 'site')
+  const { blobs, root } = await layeredImage(2)
+  await using writer = await openBundleWriter(bundle)
+  const content = await readImage(blobs, root)
+  await writer.write(content, blobs, [parseReference('a:1')])
+  await rm(join(bundle, blobPath(content.layers[0]!.digest)))
+  await t.rejects(writer.seal(), { code: 'BLOB_MISSING', message: new RegExp(hexOf(content.layers[0]!.digest)) })
+  t.ok((await readdir(bundle)).includes('INCOMPLETE'))
 })
 
 t.test('BundleWriter keeps finished blobs of a directory after an abort, and the next run goes on', async t => {
