@@ -9,11 +9,9 @@ import { findImages } from '../base-image/search.js'
 import { formatVersion, parseVersion } from '../base-image/version.js'
 import { orError, StowageError } from '../errors.js'
 import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
-import { exitCodeOf } from './exit-code.js'
-import { printError } from './print-error.js'
+import { errorDocument, tellFailures } from './print-error.js'
 import { formatSize, printable, table } from './render.js'
 import { type GlobalOptions, once, type Session, withSession } from './session.js'
-import { errorDocument } from './store-options.js'
 
 export interface QueryOptions extends GlobalOptions {
   readonly name: readonly string[] | undefined
@@ -62,7 +60,7 @@ export const find: CommandModule<GlobalOptions, QueryOptions> = {
       const entries = await query(options, session)
       session.report({ schema: 'stowage.find/v1', images: entries.map(documentOf) }, table(['NAME', 'VERSION', 'SOURCE', 'SUMMARY'], entries.map(entry =>
         [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable))))
-      failWith(notFound(options.name ?? [], entries))
+      tellFailures(notFound(options.name ?? [], entries).map(error => ({ error })))
     })
   },
 }
@@ -89,12 +87,12 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
         const done = await orError(async () => await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }), signal)
         images.push(done instanceof StowageError ? { name: entry.name, version: formatVersion(entry.version), result: 'failed', error: done } : done)
       }
-      const errors = images.flatMap(image => ('error' in image ? [image.error] : []))
-      const [only] = errors
-      if (only && images.length === 1) throw only
+      const failed = images.filter(image => 'error' in image)
+      const [only] = failed
+      if (only && images.length === 1) throw only.error
       report({ schema: 'stowage.save/v1', images: images.map(image => ({ ...image, ...('error' in image ? errorDocument(image.error) : {}) })) },
         images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''))
-      failWith(errors)
+      tellFailures(failed)
     })
   },
 }
@@ -103,13 +101,6 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
 export function notFound(names: readonly string[], found: readonly CatalogEntry[]): readonly StowageError[] {
   return missingNames(names.filter(name => name !== '-'), found).map(name =>
     new StowageError('IMAGE_NOT_FOUND', `no source has an image ${name} that fits`, { hint: 'Look at what there is: stowage find --all-versions.' }))
-}
-
-/** Prints what failed, and makes the first the command's exit code. */
-function failWith(errors: readonly StowageError[]): void {
-  for (const error of errors) printError(error)
-  const [first] = errors
-  if (first) process.exitCode = exitCodeOf(first.code)
 }
 
 /** What the sources offer, or what another `find --json` found, given on standard input. */

@@ -7,9 +7,10 @@ import { listImages, type ListedImage, type ListImagesOptions } from '../store/l
 import { shownName } from '../store/select.js'
 import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
+import { errorDocument } from './print-error.js'
 import { formatSize, jsonText, table } from './render.js'
 import { withSession } from './session.js'
-import { errorDocument, noteStore, type StoreCliOptions, storeOptions } from './store-options.js'
+import { noteStore, type StoreCliOptions, storeOptions } from './store-options.js'
 
 interface Options extends StoreCliOptions {
   readonly name: readonly string[] | undefined

@@ -8,12 +8,11 @@ import { findEndpoint } from '../engine/endpoint.js'
 import { readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
 import { usualStore } from '../pull.js'
-import { exitCodeOf } from './exit-code.js'
 import { notFound, query, queryOptions, type QueryOptions } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { insecureOption } from './image-options.js'
 import { layerOptions, type LayerOptions, readLayerOptions } from './layer-options.js'
-import { printError } from './print-error.js'
+import { errorDocument, tellFailures } from './print-error.js'
 import { count, printable, skippedText } from './render.js'
 import { once, type Session, withSession } from './session.js'
 
@@ -57,10 +56,8 @@ export const install: CommandModule<QueryOptions, Options> = {
       const result = await run(options, session)
       if (options.to === undefined && !result.to.startsWith('docker-daemon:')) session.note(`no Docker Engine answers: into ${result.to}`)
       session.report({ schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) }, result.images.map(image => line(image, result.to, options.quiet)).join(''))
-      for (const { from, error } of result.images) if (error) printError(error, from)
+      tellFailures(result.images, ({ from }) => from)
       if (result.images.some(({ result: done }) => done === 'installed')) session.note(elapsed(Date.now() - started))
-      const failed = result.images.find(({ error }) => error)?.error
-      if (failed) process.exitCode = exitCodeOf(failed.code)
     })
   },
 }
@@ -105,7 +102,7 @@ async function architectureOf(host: string | undefined, signal: AbortSignal): Pr
 }
 
 function documentOf({ error, ...image }: InstalledImage): Readonly<Record<string, unknown>> {
-  return { ...image, ...(error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}) }
+  return { ...image, ...errorDocument(error) }
 }
 
 function line({ result, fullName, name, version, names, id, from, findings, leftOut }: InstalledImage, to: string, quiet: boolean): string {

@@ -1,10 +1,9 @@
 /** `stowage load`: the images of a bundle into an engine or a layout. */
 import type { Argv, CommandModule } from 'yargs'
 import { type LoadedImage, loadBundle, type LoadResult } from '../load.js'
-import { exitCodeOf } from './exit-code.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { insecureOption, jobsOption, readJobs } from './image-options.js'
-import { printError } from './print-error.js'
+import { errorDocument, tellFailures } from './print-error.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
@@ -56,9 +55,7 @@ export const load: CommandModule<GlobalOptions, Options> = {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const result = await loadBundle(bundle, { to, host, insecure, jobs: readJobs(jobs), platforms: platform, names: image, signal, onProgress })
       report(document(result), text(result))
-      for (const { names, error } of result.images) if (error) printError(error, familiarNames(names))
-      const failed = result.images.find(({ error }) => error)?.error
-      if (failed) process.exitCode = exitCodeOf(failed.code)
+      tellFailures(result.images, ({ names }) => familiarNames(names))
     })
   },
 }
@@ -70,7 +67,7 @@ function document({ path, to, images }: LoadResult): Readonly<Record<string, unk
     to,
     images: images.map(({ error, ...image }) => ({
       ...image,
-      ...(error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}),
+      ...errorDocument(error),
     })),
   }
 }

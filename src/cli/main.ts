@@ -3,7 +3,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { StowageError } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
-import { printError } from './print-error.js'
+import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
 import { interruption, listenToSignals, resultBegun } from './session.js'
 
@@ -21,8 +21,7 @@ async function main(argv: readonly string[]): Promise<void> {
 
 function fail(error: unknown, json: boolean): void {
   if (json && error instanceof StowageError && !resultBegun()) {
-    const { code, message, hint } = error
-    process.stdout.write(`${jsonText({ schema: 'stowage.error/v1', error: { code, message, hint } }, 2)}\n`)
+    process.stdout.write(`${jsonText({ schema: 'stowage.error/v1', ...errorDocument(error) }, 2)}\n`)
   }
   printError(error)
   if (!(error instanceof StowageError)) process.exitCode = EXIT_FAILED

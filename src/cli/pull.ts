@@ -2,8 +2,7 @@
 import type { Argv, CommandModule } from 'yargs'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import { type PulledImage, pullImages } from '../pull.js'
-import { exitCodeOf } from './exit-code.js'
-import { printError } from './print-error.js'
+import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
@@ -33,11 +32,9 @@ export const pull: CommandModule<GlobalOptions, Options> = {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pullImages(name, { to, allTags, platforms: platform, host, insecure, signal, onProgress })
       if (to === undefined && result.to !== 'docker-daemon:') note(`no Docker Engine answers: into ${result.to}`)
-      const images = result.images.map(({ error, ...image }) => ({ ...image, ...(error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}) }))
+      const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report({ schema: 'stowage.pull/v1', to: result.to, images }, printable(result.images.map(image => text(image, options.quiet)).join('')))
-      for (const { name: failed, error } of result.images) if (error) printError(error, familiarReference(parseReference(failed)))
-      const first = result.images.find(({ error }) => error)?.error
-      if (first) process.exitCode = exitCodeOf(first.code)
+      tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))
     })
   },
 }

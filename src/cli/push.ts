@@ -2,8 +2,7 @@
 import type { Argv, CommandModule } from 'yargs'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { type PushedImage, pushImages } from '../push.js'
-import { exitCodeOf } from './exit-code.js'
-import { printError } from './print-error.js'
+import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
@@ -31,11 +30,9 @@ export const push: CommandModule<GlobalOptions, Options> = {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pushImages(name, { from, allTags, host, insecure, signal, onProgress })
       if (from === undefined && result.from !== 'docker-daemon:') note(`no Docker Engine answers: from ${result.from}`)
-      const images = result.images.map(({ error, ...image }) => ({ ...image, ...(error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}) }))
+      const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report({ schema: 'stowage.push/v1', from: result.from, images }, printable(text(result.images, options.quiet)))
-      for (const { name: failed, error } of result.images) if (error) printError(error, familiarReference(parseReference(failed)))
-      const first = result.images.find(({ error }) => error)?.error
-      if (first) process.exitCode = exitCodeOf(first.code)
+      tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))
     })
   },
 }

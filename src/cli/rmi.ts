@@ -1,9 +1,10 @@
 /** `stowage rmi`: names and images taken away. */
 import type { Argv, CommandModule } from 'yargs'
 import { removeImages } from '../store/remove.js'
+import { errorDocument } from './print-error.js'
 import { printable } from './render.js'
 import { withSession } from './session.js'
-import { errorDocument, failWith, noteStore, removalLine, type StoreCliOptions, storeOptions } from './store-options.js'
+import { failWith, noteStore, removalLine, type StoreCliOptions, storeOptions } from './store-options.js'
 
 interface Options extends StoreCliOptions {
   readonly image: readonly string[]

@@ -3,8 +3,7 @@ import type { Argv } from 'yargs'
 import type { StowageError } from '../errors.js'
 import { familiarReference, isReference, parseReference } from '../oci/reference.js'
 import type { Removal } from '../store/image-store.js'
-import { exitCodeOf } from './exit-code.js'
-import { printError } from './print-error.js'
+import { tellFailures } from './print-error.js'
 import { type GlobalOptions, once, type Session } from './session.js'
 
 export interface StoreCliOptions extends GlobalOptions {
@@ -33,14 +32,7 @@ export function familiar(name: string): string {
   return /[/:@]/.test(name) && isReference(name) ? familiarReference(parseReference(name)) : name
 }
 
-/** For a document: an error in place of its stack. */
-export function errorDocument(error: StowageError | undefined): { readonly error?: Readonly<Record<string, unknown>> } {
-  return error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}
-}
-
-/** Prints what failed, and makes the first the command's exit code. */
+/** {@link tellFailures} of images as they were named, where the message does not say which. */
 export function failWith(images: readonly { readonly name: string; readonly error?: StowageError | undefined }[]): void {
-  for (const { name, error } of images) if (error) printError(error, error.message.includes(name) ? undefined : name)
-  const first = images.find(({ error }) => error)?.error
-  if (first) process.exitCode = exitCodeOf(first.code)
+  tellFailures(images, ({ name }, { message }) => (message.includes(name) ? undefined : name))
 }

@@ -1,9 +1,10 @@
 /** `stowage uninstall`: base OS images of Windows, taken away. */
 import type { Argv, CommandModule } from 'yargs'
 import { uninstallImages, type UninstalledImage } from '../base-image/uninstall.js'
+import { errorDocument } from './print-error.js'
 import { printable } from './render.js'
 import { withSession } from './session.js'
-import { errorDocument, failWith, familiar, noteStore, removalLine, type StoreCliOptions, storeOptions } from './store-options.js'
+import { failWith, familiar, noteStore, removalLine, type StoreCliOptions, storeOptions } from './store-options.js'
 
 interface Options extends StoreCliOptions {
   readonly image: readonly string[]
