@@ -1,7 +1,7 @@
 /**
  * Counts named tests in TAP files and prints `N passed, N failed`, the last line of a CI run:
  * `node scripts/tally.mjs FILE=STATUS…`, each FILE the TAP of a run and STATUS the exit status it had.
- * A run that died, left no TAP or ran no test counts as failed, whatever it printed before.
+ * Before it stand the names of what failed. A run that died, left no TAP or ran no test counts as failed, whatever it printed before.
  * Format: TAP 14, subtests indented by four.
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -39,6 +39,48 @@ export function tally(tap) {
   return count
 }
 
+/** Lines of a diagnostic that is told: no more helps nobody. */
+const DETAIL = 60
+/** Parts of tap's diagnostics that repeat what the file and line say. */
+const NOISE = /^(?:source|stack|args|env|stdio|cwd|externalID|command):/
+
+/** What failed in `tap` and has no failed part of its own: `FILE > TEST > ASSERTION`, and its diagnostic. */
+export function failures(tap) {
+  const found = []
+  const names = [] // of the subtests we are in
+  let failedDepth = -1 // of the last failed point: the one around it fails because of it
+  let open
+  let noisy = false
+  for (const line of tap.split('\n')) {
+    const indent = line.length - line.trimStart().length
+    const rest = line.trim()
+    if (open?.yaml) {
+      if (rest === '...' && indent === open.indent + 2) open = undefined
+      else {
+        if (indent === open.indent + 2 && rest !== '') noisy = NOISE.test(rest)
+        if (!noisy && rest !== '' && open.detail.length < DETAIL) open.detail.push(line.slice(open.indent + 2))
+      }
+      continue
+    }
+    if (open && rest === '---' && indent === open.indent + 2) {
+      open.yaml = true
+      continue
+    }
+    open = undefined
+    const subtest = /^# Subtest: (.*)$/.exec(rest)
+    if (subtest) names.splice(indent / 4, Infinity, subtest[1])
+    const point = /^(not )?ok \d+(?: - (.*?))?(?: # time=.*)?$/.exec(rest)
+    if (!point) continue
+    const depth = indent / 4
+    const inner = failedDepth > depth
+    if (point[1] && !/# (?:SKIP|TODO)\b/i.test(rest)) {
+      if (!inner) found.push((open = { name: [...names.slice(0, depth), point[2]].join(' > '), detail: [], indent, yaml: false }))
+      failedDepth = depth
+    } else if (inner) failedDepth = -1
+  }
+  return found
+}
+
 /** The tally of the TAP at `path`, with at least one failure when the run was not whole and green: status, end, tests. */
 export function readTally(path, status) {
   const count = tally(existsSync(path) ? readFileSync(path, 'utf8') : '')
@@ -55,6 +97,7 @@ if (process.argv[1] === import.meta.filename) {
   for (const argument of process.argv.slice(2)) {
     const [path = '', status = ''] = argument.split('=')
     const count = readTally(path, Number(status || 1))
+    for (const { name } of existsSync(path) ? failures(readFileSync(path, 'utf8')) : []) console.log(`failed: ${name}`)
     console.log(`${basename(path, '.tap')} (exit status ${status}): ${formatTally(count)}`)
     for (const key of ['passed', 'failed', 'skipped']) sum[key] += count[key]
   }

@@ -2,10 +2,12 @@
  * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults] [TAP OPTION…]`.
  * `unit` is the type check and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
  */
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { ROOT } from './build.mjs'
+import { PlainReporter } from './plain-reporter.mjs'
 import { fail, setup } from './setup.mjs'
 import { formatTally, readTally } from './tally.mjs'
 
@@ -15,7 +17,7 @@ const OWN = ['engines', 'faults', 'browser']
 const [name = 'unit', ...options] = process.argv.slice(2)
 setup(name === 'unit' ? 'test' : 'engines')
 if (name === 'unit') {
-  const status = node('typescript/bin/tsc', ['--noEmit', '-p', 'tsconfig.json'])
+  const status = await node('typescript/bin/tsc', ['--noEmit', '-p', 'tsconfig.json'])
   if (status !== 0) process.exit(status)
 }
 const files = name === 'unit' ? unitFiles() : testFiles(join('test', name))
@@ -24,8 +26,10 @@ mkdirSync(join(ROOT, '.tap'), { recursive: true })
 const output = join('.tap', `${name}.tap`)
 rmSync(join(ROOT, output), { force: true })
 rmSync(join(ROOT, '.tap', 'command'), { recursive: true, force: true }) // made of the sources of another run
-const reporter = process.stdout.isTTY ? 'base' : 'terse'
-const status = node('tap/dist/esm/run.mjs', ['run', `--reporter=${reporter}`, `--output-file=${output}`, ...options, ...files])
+const run = ['run', ...options, ...files]
+const status = process.stdout.isTTY
+  ? await node('tap/dist/esm/run.mjs', [...run, '--reporter=base', `--output-file=${output}`])
+  : await node('tap/dist/esm/run.mjs', [...run, '--reporter=tap'], join(ROOT, output)) // with --output-file it says all twice
 const count = readTally(join(ROOT, output), status)
 console.log(`${name}: ${formatTally(count)}`)
 process.exitCode = count.failed > 0 ? status || 1 : status
@@ -43,10 +47,18 @@ function testFiles(directory) {
     .filter(path => path.endsWith('.test.ts')).sort().map(path => join(directory, path))
 }
 
-/** Runs a program of node_modules and gives its exit status. */
-function node(program, args) {
+/** Runs a program of node_modules and gives its exit status; TAP that it prints is kept in the file `tap` and told plainly. */
+async function node(program, args, tap) {
   const path = join(ROOT, 'node_modules', program)
-  const { status, signal } = spawnSync(process.execPath, [path, ...args], { cwd: ROOT, stdio: 'inherit' })
+  const child = spawn(process.execPath, [path, ...args], { cwd: ROOT, stdio: ['inherit', tap ? 'pipe' : 'inherit', 'inherit'] })
+  const ended = new Promise(resolve => child.on('close', (status, signal) => resolve({ status, signal })))
+  if (tap) {
+    await Promise.all([
+      pipeline(child.stdout, createWriteStream(tap)),
+      pipeline(child.stdout, new PlainReporter(), process.stdout, { end: false }),
+    ])
+  }
+  const { status, signal } = await ended
   if (signal) console.error(`test: ${program} ended by ${signal}`)
   return status ?? 1
 }

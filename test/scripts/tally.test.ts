@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { Transform } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 
 const TALLY = resolve(import.meta.dirname, '../../scripts/tally.mjs')
@@ -48,4 +50,20 @@ t.test('tally never takes a dead or silent run for a pass', async t => {
   t.same(tally(t, PASSING + END, 124), ['1 passed, 1 failed, 1 skipped', 1], 'timed out')
   t.same(tally(t, undefined, 0), ['0 passed, 1 failed', 1], 'no TAP')
   t.same(tally(t, END, 0), ['0 passed, 1 failed', 1], 'no test')
+})
+
+t.test('tally names what failed, and the log of a run says what was expected and found', async t => {
+  const directory = t.testdir({ 'run.tap': PASSING + FAILING + CRASHED + END })
+  const { stdout } = spawnSync(process.execPath, [TALLY, `${join(directory, 'run.tap')}=1`], { encoding: 'utf8' })
+  t.same(stdout.split('\n').filter(line => line.startsWith('failed: ')), [
+    'failed: b.test.ts > three > should be equal',
+    'failed: c.test.ts',
+  ])
+  const { PlainReporter } = (await import(resolve(TALLY, '../plain-reporter.mjs'))) as { PlainReporter: new () => Transform }
+  const told = new PlainReporter()
+  told.end(PASSING + FAILING + CRASHED + END)
+  const log = await text(told)
+  t.match(log, /^ok {2}a\.test\.ts {2}9ms$/m)
+  t.match(log, /^not ok {2}b\.test\.ts {2}9ms$/m)
+  t.match(log, /^ {2}failed: c\.test\.ts\n {4}signal: SIGKILL$/m)
 })
