@@ -1,5 +1,5 @@
 /** Runs a command and says how long it took, how much memory it held at most, and which files it made on the way. */
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,9 +10,10 @@ const POLL = 20 // milliseconds; the kernel keeps the high-water mark between tw
 /**
  * `seconds` of wall clock; `rss` in bytes, of the process itself, not its children; `strays`, the files seen in `watched`
  * directories, or open though deleted, other than those whose path starts with `output`. `quiet`: its stdout is /dev/null.
- * Throws when the command fails.
+ * It begins when what was written before is on the medium: a run does not pay for the one before it. Throws when the command fails.
  */
 export async function measure(command, args, { env = {}, watched = [], output = '', quiet = false } = {}) {
+  execFileSync('sync')
   const started = process.hrtime.bigint()
   const stdio = ['ignore', quiet ? 'ignore' : 'pipe', 'pipe']
   const child = spawn(command, args, { stdio, env: { ...process.env, ...env } })

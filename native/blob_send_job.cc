@@ -22,7 +22,7 @@ std::string HeadOf(const Napi::Object& request) {
   return std::string(head.Data(), head.Length());
 }
 
-// callback({ result?: { answer: Buffer, read, sha256 }, error? })
+// callback({ result?: { answer: Buffer, size }, error? })
 struct BlobSendJob::Events : ThreadEvents {
   std::optional<transfer::Sent> result;
 
@@ -30,15 +30,14 @@ struct BlobSendJob::Events : ThreadEvents {
     if (!result) return;
     Napi::Object object = Napi::Object::New(event.Env());
     object.Set("answer", Napi::Buffer<char>::Copy(event.Env(), result->answer.data(), result->answer.size()));
-    object.Set("read", static_cast<double>(result->read));
-    object.Set("sha256", result->sha256);
+    object.Set("size", static_cast<double>(result->size));
     event.Set("result", object);
   }
 };
 
 void BlobSendJob::Register(Napi::Env env, Napi::Object exports) { Define(env, exports, "BlobSendJob", {}); }
 
-// new BlobSendJob({ path, offset, size, sha256 }, { addresses, port, connectTimeout, silence, head }, callback)
+// new BlobSendJob({ path, offset, size }, { addresses, port, connectTimeout, silence, head }, callback)
 BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   const auto blob = info[0].As<Napi::Object>();
   const auto request = info[1].As<Napi::Object>();
@@ -46,7 +45,6 @@ BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   sending.path = blob.Get("path").As<Napi::String>().Utf8Value();
   sending.offset = static_cast<uint64_t>(blob.Get("offset").As<Napi::Number>().Int64Value());
   sending.size = static_cast<uint64_t>(blob.Get("size").As<Napi::Number>().Int64Value());
-  sending.sha256 = blob.Get("sha256").As<Napi::String>().Utf8Value();
   sending.place = PlaceOf(request);
   sending.head = HeadOf(request);
   Start(std::make_shared<transfer::BlobSender>(std::move(sending)), std::make_shared<Events>(), info[2].As<Napi::Function>(),

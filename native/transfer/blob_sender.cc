@@ -10,14 +10,13 @@
 
 #include "../wim/error.h"
 #include "http_answer.h"
-#include "sha256_lane.h"
 
 namespace transfer {
 
 namespace {
 
-// What is read, hashed and sent at a time.
-constexpr size_t kSlot = 1u << 20;
+// What is sent between two looks at what the other side says.
+constexpr size_t kPiece = 4u << 20;
 
 class Input {
  public:
@@ -29,14 +28,19 @@ class Input {
   Input& operator=(const Input&) = delete;
 
   // Less than `size` at the end of the file alone.
-  size_t Read(uint8_t* to, size_t size, uint64_t offset) const {
-    for (size_t done = 0;;) {
-      const ssize_t read = pread(handle_, to + done, size - done, static_cast<off_t>(offset + done));
+  size_t Send(Socket& socket, uint64_t offset, size_t size) {
+#ifdef __linux__
+    return socket.SendFile(handle_, offset, size);
+#else
+    read_.resize(kPiece);
+    for (;;) {
+      const ssize_t read = pread(handle_, read_.data(), size, static_cast<off_t>(offset));
       if (read < 0 && errno == EINTR) continue;
       if (read < 0) Fail("read ");
-      done += static_cast<size_t>(read);
-      if (read == 0 || done == size) return done;
+      socket.Send(read_.data(), static_cast<size_t>(read));
+      return static_cast<size_t>(read);
     }
+#endif
   }
 
  private:
@@ -44,6 +48,7 @@ class Input {
 
   const std::string& path_;
   const int handle_;
+  std::vector<uint8_t> read_;
 };
 
 }  // namespace
@@ -53,38 +58,26 @@ BlobSender::BlobSender(Sending sending) : sending_(std::move(sending)) {}
 void BlobSender::Cancel() { socket_.Stop(); }
 
 Sent BlobSender::Run() {
-  const Input input(sending_.path);
+  Input input(sending_.path);
   socket_.Connect(sending_.place);
   socket_.Send(sending_.head.data(), sending_.head.size());
-  std::vector<uint8_t> slot(kSlot);
-  Sha256Lane hash;
   Sent sent;
-  for (bool last = false; !last;) {
-    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kSlot, sending_.size - sent.read));
-    const size_t size = input.Read(slot.data(), wanted, sending_.offset + sent.read);
-    sent.read += size;
-    last = size < wanted || sent.read == sending_.size;
-    hash.Offer(slot.data(), size);
-    if (last) {
-      hash.Await();
-      sent.sha256 = wim::Hex(hash.Finish());
-      if (sent.read < sending_.size || sent.sha256 != sending_.sha256) return sent;
-    }
+  try {
     // One that will not have it says so before it has all
-    if (socket_.HasNews()) break;
-    try {
-      socket_.Send(slot.data(), size);
-    } catch (const wim::Error& error) {
-      hash.Await();
-      if (error.code() != "EPIPE" && error.code() != "ECONNRESET") throw;
-      try {
-        sent.answer = Answer();
-        return sent;
-      } catch (const wim::Error&) {
-        throw error;
-      }
+    while (sent.size < sending_.size && !socket_.HasNews()) {
+      const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kPiece, sending_.size - sent.size));
+      const size_t size = input.Send(socket_, sending_.offset + sent.size, wanted);
+      if (size == 0) return sent;
+      sent.size += size;
     }
-    hash.Await();
+  } catch (const wim::Error& error) {
+    if (error.code() != "EPIPE" && error.code() != "ECONNRESET") throw;
+    try {
+      sent.answer = Answer();
+      return sent;
+    } catch (const wim::Error&) {
+      throw error;
+    }
   }
   sent.answer = Answer();
   return sent;

@@ -1,4 +1,4 @@
-// One blob from a file into the body of a request, hashed while it is sent.
+// One blob from a file into the body of a request.
 #ifndef STOWAGE_TRANSFER_BLOB_SENDER_H_
 #define STOWAGE_TRANSFER_BLOB_SENDER_H_
 
@@ -13,19 +13,16 @@ struct Sending {
   std::string path;
   uint64_t offset = 0;
   uint64_t size = 0;
-  // SHA-256 in hex that it must have: the end of a wrong blob is not sent.
-  std::string sha256;
   Place place;
   // The head of an HTTP/1.1 request, whole, whose body is the blob.
   std::string head;
 };
 
 struct Sent {
-  // Of the final answer, with the empty line at its end and the beginning of its body; empty where the blob is wrong.
+  // Of the final answer, with the empty line at its end and the beginning of its body; empty where the file ended early.
   std::string answer;
-  // Of a wrong blob: what was read of it, in bytes and as SHA-256 in hex.
-  uint64_t read = 0;
-  std::string sha256;
+  // In bytes.
+  uint64_t size = 0;
 };
 
 class BlobSender {

@@ -1,6 +1,7 @@
 #include "blob_writer.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,8 +9,10 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "http_answer.h"
 
@@ -18,24 +21,57 @@ namespace transfer {
 namespace {
 
 // What is written at a time, and what a direct write wants its place, its length and its memory to be a multiple of.
-constexpr size_t kSlot = 1u << 20;
+constexpr size_t kSlot = 2u << 20;
 constexpr size_t kAlignment = 4096;
+// Slots that are kept for the next writers.
+constexpr size_t kSpare = 16;
 // Below this many queued bytes more are asked for.
 constexpr size_t kLowWater = 1u << 20;
 // Between two words on how far it is: bytes that land, or time.
 constexpr uint64_t kStep = 4u << 20;
 constexpr std::chrono::milliseconds kPause(250);
 
+// Memory of one large page where there are any: the kernel pins it at once for a direct write.
 uint8_t* AllocateSlot() {
   void* memory = nullptr;
-  if (posix_memalign(&memory, kAlignment, kSlot) != 0) throw std::bad_alloc();
+  if (posix_memalign(&memory, kSlot, kSlot) != 0) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  madvise(memory, kSlot, MADV_HUGEPAGE);
+#endif
   return static_cast<uint8_t*>(memory);
+}
+
+// Of writers that are done, for the next ones. It outlives all threads.
+struct Spare {
+  std::mutex mutex;
+  std::vector<uint8_t*> slots;
+};
+
+Spare& SpareSlots() {
+  static Spare* const spare = new Spare;
+  return *spare;
+}
+
+uint8_t* TakeSlot() {
+  Spare& spare = SpareSlots();
+  std::lock_guard<std::mutex> lock(spare.mutex);
+  if (spare.slots.empty()) return AllocateSlot();
+  uint8_t* slot = spare.slots.back();
+  spare.slots.pop_back();
+  return slot;
+}
+
+void LeaveSlot(uint8_t* slot) {
+  Spare& spare = SpareSlots();
+  std::lock_guard<std::mutex> lock(spare.mutex);
+  if (spare.slots.size() >= kSpare) return std::free(slot);
+  spare.slots.push_back(slot);
 }
 
 }  // namespace
 
 BlobWriter::BlobWriter(BlobFile file, Observer observer)
-    : file_(std::move(file)), observer_(std::move(observer)), slot_(AllocateSlot(), std::free) {}
+    : file_(std::move(file)), observer_(std::move(observer)), slot_(TakeSlot(), LeaveSlot) {}
 
 BlobWriter::~BlobWriter() {
   if (handle_ >= 0 && handle_ != file_.handle) close(handle_);

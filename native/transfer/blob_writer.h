@@ -114,7 +114,7 @@ class BlobWriter {
   const Observer observer_;
   int handle_ = -1;
   bool direct_ = false;
-  std::unique_ptr<uint8_t, void (*)(void*)> slot_;
+  std::unique_ptr<uint8_t, void (*)(uint8_t*)> slot_;
   size_t filled_ = 0;
   uint64_t size_ = 0;
   Sha256Lane hash_;

@@ -5,6 +5,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#ifdef __linux__
+#include <sys/sendfile.h>
+#endif
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -106,16 +109,32 @@ void Socket::Send(const void* data, size_t size) {
   for (size_t done = 0; done < size;) {
     ExpectRunning();
     const ssize_t sent = send(handle_, static_cast<const char*>(data) + done, size - done, kSendFlags);
-    if (sent > 0) {
-      done += static_cast<size_t>(sent);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      throw wim::Error("ETIMEDOUT", "nothing was taken for " + std::to_string(silence_) + " ms");
-    } else if (errno != EINTR) {
-      const int error = errno;
-      ExpectRunning();
-      throw wim::SystemError(error, "send");
-    }
+    if (sent < 0) ExpectInterruption(errno, "send");
+    else done += static_cast<size_t>(sent);
   }
+}
+
+#ifdef __linux__
+size_t Socket::SendFile(int file, uint64_t offset, size_t size) {
+  const off_t end = static_cast<off_t>(offset + size);
+  for (off_t at = static_cast<off_t>(offset); at < end;) {
+    ExpectRunning();
+    const ssize_t sent = sendfile(handle_, file, &at, static_cast<size_t>(end - at));
+    if (sent < 0) ExpectInterruption(errno, "sendfile");
+    else if (sent == 0) return static_cast<size_t>(at) - offset;
+  }
+  return size;
+}
+#endif
+
+// Of a call that sends: returns where it is to be made again.
+void Socket::ExpectInterruption(int error, const char* call) const {
+  if (error == EINTR) return;
+  if (error == EAGAIN || error == EWOULDBLOCK) {
+    throw wim::Error("ETIMEDOUT", "nothing was taken for " + std::to_string(silence_) + " ms");
+  }
+  ExpectRunning();
+  throw wim::SystemError(error, call);
 }
 
 size_t Socket::Receive(void* data, size_t size) {

@@ -31,6 +31,10 @@ class Socket {
   void Connect(const Place& place);
   // Sends all of it. Throws as Receive().
   void Send(const void* data, size_t size);
+#ifdef __linux__
+  // Sends `size` bytes of an open file without copying them. Less where it ends before. Throws as Send().
+  size_t SendFile(int file, uint64_t offset, size_t size);
+#endif
   // Waits for bytes; 0 at the end. Throws ETIMEDOUT after the silence, ECONNRESET and the like, or ABORTED.
   size_t Receive(void* data, size_t size);
   // Whether there is something to receive, or it has ended.
@@ -41,6 +45,7 @@ class Socket {
  private:
   int ConnectTo(const std::string& address, const Place& place);
   void ExpectRunning() const;
+  void ExpectInterruption(int error, const char* call) const;
 
   std::mutex mutex_;  // of handle_, where it changes
   int handle_ = -1;

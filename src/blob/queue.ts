@@ -16,10 +16,10 @@ export interface QueueOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Blobs under way at a time where nobody says how many. */
-export const JOBS = 6
-/** Blobs under way at a time with one host: as many connections as a browser opens. */
-const PER_HOST = 6
+/** Blobs under way at a time where nobody says how many: some wait for the medium while others come. */
+export const JOBS = 10
+/** Blobs under way at a time with one host. */
+const PER_HOST = 10
 
 /** Copies each of `blobs`. At the first that fails the others are aborted, and its error is thrown once all have ended. */
 export async function copyQueued(blobs: readonly QueuedBlob[], { jobs = JOBS, signal }: QueueOptions = {}): Promise<void> {

@@ -1,24 +1,22 @@
-/** One blob from a file into the body of a request, hashed and sent by a native thread. */
+/** One blob from a file into the body of a request, sent by a native thread: whoever gets it must look whether it is whole. */
 import { abortError, fileError, StowageError } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { hexOf } from '../oci/digest.js'
 import type { BlobPlace } from './blob-store.js'
 import type { PlainRequest } from './landing.js'
-import { expectDigest, tooShort } from './verified.js'
+import { tooShort } from './verified.js'
 
 /** `native/blob_send_job.h`. */
 type NativeBlobSending = new (
-  blob: { readonly path: string; readonly offset: number; readonly size: number; readonly sha256: string },
+  blob: { readonly path: string; readonly offset: number; readonly size: number },
   request: PlainRequest,
   callback: (event: { readonly result?: NativeSent; readonly error?: Error }) => void,
 ) => { cancel(): void; close(): void }
 
 interface NativeSent {
-  /** Empty where the blob is not what it should be: its end was not sent then. */
+  /** Empty where the file ended before the blob did. */
   readonly answer: Buffer
-  readonly read: number
-  readonly sha256: string
+  readonly size: number
 }
 
 /** Whether there are threads that send. */
@@ -35,7 +33,7 @@ export async function sendBlob(place: BlobPlace, blob: Descriptor, request: Plai
   const Native = nativePart<NativeBlobSending>('BlobSendJob')
   if (!Native) throw new StowageError('ADDON_MISSING', 'this system has no threads that send blobs')
   const { promise, resolve, reject } = withResolvers<NativeSent>()
-  const job = new Native({ path: place.file, offset: place.offset, size: blob.size, sha256: hexOf(blob.digest) }, request, ({ result, error }) => {
+  const job = new Native({ path: place.file, offset: place.offset, size: blob.size }, request, ({ result, error }) => {
     if (result) resolve(result)
     if (error) reject(error)
   })
@@ -43,11 +41,9 @@ export async function sendBlob(place: BlobPlace, blob: Descriptor, request: Plai
   signal?.addEventListener('abort', cancel, { once: true })
   if (signal?.aborted) cancel()
   try {
-    const { answer, read, sha256 } = await promise
+    const { answer, size } = await promise
     if (answer.length > 0) return answer
-    if (read < blob.size) throw tooShort(blob, read)
-    expectDigest(blob, sha256, read)
-    throw new StowageError('DIGEST_MISMATCH', `${place.file} changed while it was read`)
+    throw tooShort(blob, size)
   } catch (error) {
     const own = error instanceof Error && 'written' in error ? fileError(Object.assign(error, { syscall: 'read' }), place.file) : error
     throw abortError(own, signal)

@@ -11,7 +11,7 @@ import { expectDigest, tooLong, tooShort } from './verified.js'
 
 /** What a direct write of Linux wants its place, its length and its memory to be a multiple of, in bytes. */
 export const ALIGNMENT = 4096
-/** Bytes that are written at a time; a smaller blob is not worth the way to a thread. */
+/** A smaller blob is not worth the way to a thread, in bytes. */
 export const SLOT = 1024 * 1024
 /** Bytes on their way to the thread of a blob before whoever gives them must wait. */
 const MOST_QUEUED = 2 * SLOT

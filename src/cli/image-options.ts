@@ -25,7 +25,7 @@ export interface ImageSettings {
   readonly jobs: number | undefined
 }
 
-export const jobsOption = { alias: 'j', type: 'number', requiresArg: true, describe: 'Blobs under way at a time, 6 when left out' } as const
+export const jobsOption = { alias: 'j', type: 'number', requiresArg: true, describe: 'Blobs under way at a time, 10 when left out' } as const
 export const insecureOption = {
   type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
 } as const

@@ -2,9 +2,10 @@
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { drain, type RegistryConnection, type RegistryResponse } from './connection.js'
+import { drain, type RegistryConnection } from './connection.js'
 import { backoff, pause } from './retry.js'
 import type { Scope } from './token.js'
+import type { RegistryResponse } from './transport.js'
 
 /** Bytes of a piece, where the registry does not want more: each is held until the registry has it. */
 const CHUNK = 16 * 1024 * 1024
@@ -103,7 +104,7 @@ async function request(
 ): Promise<RegistryResponse> {
   return await connection.request({
     method, target: place.href, repository, scopes, headers, signal, retries: 0,
-    ...(body ? { body: () => Buffer.from(body.buffer, body.byteOffset, body.length) } : {}),
+    ...(body ? { body: () => body } : {}),
   })
 }
 

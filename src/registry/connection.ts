@@ -2,22 +2,16 @@
  * Requests to one registry: leave to enter, redirects that give nothing away, another try where it may help.
  * Source: OCI distribution-spec; RFC 9110.
  */
-import { Agent, type Dispatcher, ProxyAgent } from 'undici'
-import type { BlobPlace } from '../blob/blob-store.js'
-import type { Landing } from '../blob/landing.js'
-import { sendsBlobs } from '../blob/send-blob.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
-import type { Descriptor } from '../oci/descriptor.js'
 import { type Challenge, parseChallenges } from './challenge.js'
 import type { Credential } from './credentials.js'
 import type { RegistryEndpoint } from './endpoint.js'
-import { type DirectAnswer, directGet } from './direct-get.js'
-import { landingGet, type NativeAnswer, sendingPut } from './native-request.js'
 import { errorText, isFinal, isUntrusted, rootOf, speaksHttp } from './failure.js'
-import { isLoopback, proxyFor } from './proxy.js'
+import { isLoopback } from './proxy.js'
 import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
 import { backoff, pause, retryAfter } from './retry.js'
 import { type Scope, type TokenRequest, Tokens } from './token.js'
+import { type RegistryResponse, Transport, type TransportRequest } from './transport.js'
 
 export interface ConnectionOptions {
   /** Asked once the registry wants to know who we are. */
@@ -35,28 +29,16 @@ export interface ConnectionOptions {
   readonly onIdentityToken?: ((token: string) => void) | undefined
 }
 
-export interface RegistryRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+export interface RegistryRequest extends TransportRequest {
   /** `/v2/…`, or a whole address where the registry named one. */
   readonly target: string
   readonly repository: string
   readonly scopes: readonly Scope[]
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Made anew for each try. */
-  readonly body?: (() => Dispatcher.DispatchOptions['body']) | undefined
-  readonly signal?: AbortSignal | undefined
   /** 0: no second try; whoever asks tries by itself. */
   readonly retries?: number | undefined
-  /** A GET of much: over a connection of its own, where no proxy stands between. */
-  readonly large?: boolean | undefined
   /** Nobody is asked who we are, and nobody is told: for addresses that are not the registry's. */
   readonly anonymous?: boolean | undefined
-  /** Of a large one: pieces may be overwritten once the next is asked for. */
-  readonly transient?: boolean | undefined
-  /** Of a large one: where its body may go instead; the answer can `land` then. */
-  readonly landing?: Landing | undefined
-  /** Where the blob stands on disk that `body` gives: it is sent from there where that can be. */
-  readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined
 }
 
 /** An Authorization header, and whom it may be shown: `https://registry.example`. */
@@ -65,38 +47,14 @@ interface Leave {
   readonly origin: string
 }
 
-/** What follows the head of an answer. */
-export interface RegistryBody extends AsyncIterable<Uint8Array> {
-  /** Reads it to its end, or closes the connection where that is far. */
-  dump(): Promise<void>
-  destroy(): void
-  /** Instead of reading it: has the `length` bytes behind the next `skip` land, and tells how many did, now and then. */
-  readonly land?: ((skip: number, length: number) => AsyncIterable<number>) | undefined
-}
-
-export interface RegistryResponse {
-  readonly status: number
-  header(name: string): string | undefined
-  readonly body: RegistryBody
-  /** Where the answer came from in the end. */
-  readonly url: URL
-}
-
 const RETRIES = 5
 /** A registry that wants more patience than this is asked again by a person. */
 const LONGEST_RETRY_AFTER = 120_000
-const SILENCE = 60_000
-const CONNECT_TIMEOUT = 20_000
 /** For the first answer of one that may not understand us. */
 const PROBE_TIMEOUT = 3000
 const REDIRECTS = 10
-/** Connections to one host at a time. */
-const CONNECTIONS = 16
 /** Of an answer that is read for what it says, in bytes. */
 const TEXT_LIMIT = 1 << 20
-/** Of a body that nobody wants, what is read to keep its connection, in bytes. */
-const DUMP_LIMIT = 128 * 1024
-const OWN_HEADERS = { 'accept-encoding': 'identity', 'user-agent': 'stowage' }
 const AGAIN = new Set([408, 425, 429, 500, 502, 503, 504])
 const MOVED = new Set([301, 302, 303, 307, 308])
 
@@ -104,7 +62,7 @@ export class RegistryConnection implements AsyncDisposable {
   readonly endpoint: RegistryEndpoint
   readonly #options: ConnectionOptions
   readonly #tokens: Tokens
-  readonly #dispatchers = new Map<string, Dispatcher>()
+  readonly #transport: Transport
   readonly #credentials = new Map<string, Promise<Credential | undefined>>()
   #scheme: 'https' | 'http' | undefined
   #probing: Promise<'https' | 'http'> | undefined
@@ -114,6 +72,7 @@ export class RegistryConnection implements AsyncDisposable {
   constructor(endpoint: RegistryEndpoint, options: ConnectionOptions = {}) {
     this.endpoint = endpoint
     this.#options = options
+    this.#transport = new Transport(endpoint, options)
     this.#scheme = endpoint.scheme === 'either' ? undefined : endpoint.scheme
     this.#tokens = new Tokens(endpoint.domain, async request => await this.#askTokenService(request), options.onIdentityToken)
   }
@@ -174,7 +133,7 @@ export class RegistryConnection implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#dispatchers.values()].map(async dispatcher => await dispatcher.destroy()))
+    await this.#transport[Symbol.asyncDispose]()
   }
 
   #noteLimit(answer: RegistryResponse): void {
@@ -219,7 +178,7 @@ export class RegistryConnection implements AsyncDisposable {
     for (let hops = 0; ; hops += 1) {
       // What is for the registry is for nobody it points at, be it by a redirect or as the place of an upload
       const shown = leave && url.origin === leave.origin ? { authorization: leave.authorization } : {}
-      const answer = await this.#send(url, request, { ...request.headers, ...shown })
+      const answer = await this.#transport.send(url, request, { ...request.headers, ...shown })
       const location = answer.header('location')
       if (!MOVED.has(answer.status) || location === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return answer
       await drain(answer)
@@ -262,79 +221,17 @@ export class RegistryConnection implements AsyncDisposable {
     const request: RegistryRequest = { method: 'GET', target: '', repository: '', scopes: [], signal }
     const soon = AbortSignal.timeout(PROBE_TIMEOUT)
     const plain = { ...request, signal: signal ? AbortSignal.any([signal, soon]) : soon }
-    const answer = await this.#send(new URL(`http://${this.endpoint.host}/v2/`), plain, {}).catch(() => undefined) // https says what is wrong
+    const answer = await this.#transport.send(new URL(`http://${this.endpoint.host}/v2/`), plain, {}).catch(() => undefined) // https says what is wrong
     if (answer) await drain(answer)
     if (answer?.status === 200 || answer?.status === 401) return 'http'
     try {
-      await drain(await this.#send(new URL(`https://${this.endpoint.host}/v2/`), request, {}))
+      await drain(await this.#transport.send(new URL(`https://${this.endpoint.host}/v2/`), request, {}))
       return 'https'
     } catch (error) {
       if (signal?.aborted) throw abortError(error, signal)
       if (speaksHttp(error)) return 'http'
       throw this.#unreachable(error)
     }
-  }
-
-  async #send(url: URL, request: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
-    if ((request.large || request.file) && proxyFor(url, this.#options.env) === undefined) {
-      const direct = await this.#sendDirect(url, request, headers)
-      if (direct) return direct
-    }
-    return await this.#sendPooled(url, request, headers)
-  }
-
-  async #sendDirect(url: URL, { signal, large, transient, landing, file }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {
-    const plain = url.protocol === 'http:'
-    const options = { headers: { ...OWN_HEADERS, ...headers }, connectTimeout: CONNECT_TIMEOUT, silence: this.#options.silence ?? SILENCE, signal }
-    let answer: DirectAnswer | NativeAnswer | undefined
-    if (file && plain && sendsBlobs()) answer = await sendingPut(url, file.place, file.blob, options)
-    else if (landing && plain) answer = await landingGet(url, landing, options)
-    else if (large) answer = await directGet(url, { ...options, tls: this.#tlsFor(url), transient })
-    if (!answer) return undefined
-    const { status, headers: found, body, land, close } = answer
-    const dump = async (): Promise<void> => close()
-    return { status, header: name => found.get(name), body: { [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](), dump, destroy: close, land }, url }
-  }
-
-  async #sendPooled(url: URL, { method, body, signal }: RegistryRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
-    const silence = this.#options.silence ?? SILENCE
-    const answer = await this.#dispatcher(url).request({
-      origin: url.origin,
-      path: `${url.pathname}${url.search}`,
-      method,
-      headers: { ...OWN_HEADERS, ...headers },
-      body: body?.() ?? null,
-      headersTimeout: silence,
-      bodyTimeout: silence,
-      signal: signal ?? null,
-    })
-    const header = (name: string): string | undefined => {
-      const value = answer.headers[name]
-      return Array.isArray(value) ? value.join(', ') : value
-    }
-    const own = answer.body
-    own.on('error', () => undefined) // whoever reads it hears of it; whoever does not has let go of it
-    const wrapped = { [Symbol.asyncIterator]: () => own[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>, dump: async () => void (await own.dump({ limit: DUMP_LIMIT })), destroy: () => void own.destroy() }
-    return { status: answer.statusCode, header, body: wrapped, url }
-  }
-
-  #tlsFor(url: URL): { ca?: string[]; cert?: string; key?: string } {
-    const { ca, cert, key } = this.endpoint.tls
-    const own = url.host === new URL(`https://${this.endpoint.host}`).host
-    // The certificates we show are for the registry alone, the authorities it needs for all that it points at
-    return { ...(ca ? { ca: [...ca] } : {}), ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
-  }
-
-  #dispatcher(url: URL): Dispatcher {
-    const known = this.#dispatchers.get(url.origin)
-    if (known) return known
-    const tls = this.#tlsFor(url)
-    const proxy = proxyFor(url, this.#options.env)
-    const dispatcher = proxy === undefined
-      ? new Agent({ connections: CONNECTIONS, connect: { ...tls, timeout: CONNECT_TIMEOUT } })
-      : new ProxyAgent({ uri: proxy, connections: CONNECTIONS, proxyTunnel: false, requestTls: { ...tls, timeout: CONNECT_TIMEOUT } })
-    this.#dispatchers.set(url.origin, dispatcher)
-    return dispatcher
   }
 
   async #askTokenService({ method, url, authorization, headers, body, signal }: TokenRequest): Promise<{ status: number; body: unknown }> {

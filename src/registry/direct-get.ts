@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { connect as connectPlain, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import type { Bytes } from '../blob/blob-store.js'
+import { networkError } from './failure.js'
 
 export interface DirectOptions {
   readonly headers: Readonly<Record<string, string>>
@@ -83,14 +84,14 @@ async function readHead(wire: Wire): Promise<Head> {
   let text = Buffer.alloc(0)
   for (;;) {
     const piece = await wire.next()
-    if (!piece) throw broken('the other side ended the connection without an answer', 'ECONNRESET')
+    if (!piece) throw networkError('the other side ended the connection without an answer', 'ECONNRESET')
     text = Buffer.concat([text, piece])
     for (let end = text.indexOf(HEAD_END); end >= 0; end = text.indexOf(HEAD_END)) {
       const head = parseHead(text.toString('latin1', 0, end))
       text = text.subarray(end + HEAD_END.length)
       if (head.status >= 200) return { ...head, rest: text }
     }
-    if (text.length > HEAD_LIMIT) throw broken('the head of the answer has no end', 'HPE_HEADER_OVERFLOW')
+    if (text.length > HEAD_LIMIT) throw networkError('the head of the answer has no end', 'HPE_HEADER_OVERFLOW')
   }
 }
 
@@ -98,11 +99,11 @@ async function readHead(wire: Wire): Promise<Head> {
 export function parseHead(text: string): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1]
-  if (status === undefined) throw broken('the answer is not HTTP', 'HPE_INVALID_CONSTANT')
+  if (status === undefined) throw networkError('the answer is not HTTP', 'HPE_INVALID_CONSTANT')
   const headers = new Map<string, string>()
   for (const line of lines) {
     const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? []
-    if (name === undefined || value === undefined) throw broken('a header of the answer is none', 'HPE_INVALID_HEADER_TOKEN')
+    if (name === undefined || value === undefined) throw networkError('a header of the answer is none', 'HPE_INVALID_HEADER_TOKEN')
     const known = headers.get(name.toLowerCase())
     headers.set(name.toLowerCase(), known === undefined ? value : `${known}, ${value}`)
   }
@@ -120,7 +121,7 @@ async function* bodyOf(wire: Wire, first: Buffer, length: number): Bytes {
   try {
     let left = length
     for (let piece: Uint8Array | undefined = first; left > 0; piece = await wire.next()) {
-      if (!piece) throw broken(`the other side ended the connection ${left} bytes early`, 'ECONNRESET')
+      if (!piece) throw networkError(`the other side ended the connection ${left} bytes early`, 'ECONNRESET')
       const mine = piece.subarray(0, left)
       left -= mine.length
       if (mine.length > 0) yield mine
@@ -172,7 +173,7 @@ class Wire {
       ? connectTls({ ...place, secureContext: contextOf(tls), ALPNProtocols: ['http/1.1'], ...(isIP(host) ? {} : { servername: host }) })
       : connectPlain(place)
     wire = new Wire(socket, first, { silence, signal, transient })
-    const late = setTimeout(() => socket.destroy(broken(`no connection to ${url.host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
+    const late = setTimeout(() => socket.destroy(networkError(`no connection to ${url.host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
     try {
       await once(socket, secure ? 'secureConnect' : 'connect', signal ? { signal } : {})
       return wire
@@ -271,7 +272,7 @@ class Wire {
     await new Promise<void>(resolve => {
       this.#wake = resolve
       this.#timer = setTimeout(() => {
-        this.#error ??= broken(`nothing came for ${this.#silence} ms`, 'ETIMEDOUT')
+        this.#error ??= networkError(`nothing came for ${this.#silence} ms`, 'ETIMEDOUT')
         resolve()
       }, this.#silence)
     })
@@ -294,8 +295,4 @@ function contextOf(tls: DirectOptions['tls']): SecureContext {
   const known = contexts.get(key) ?? createSecureContext(tls)
   contexts.set(key, known)
   return known
-}
-
-function broken(message: string, code: string): Error {
-  return Object.assign(new Error(message), { code })
 }

@@ -34,3 +34,8 @@ export function speaksHttp(error: unknown): boolean {
   const cause = rootOf(error)
   return /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/i.test(`${systemCode(cause) ?? ''} ${cause.message.replace(/ /g, '_')}`)
 }
+
+/** As the system tells of one: `code` is an errno's name, or node:http's of what is no HTTP. */
+export function networkError(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code })
+}

@@ -4,8 +4,9 @@ import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
 import { uploadInChunks } from './chunked-upload.js'
-import { drain, type RegistryConnection, type RegistryResponse } from './connection.js'
+import { drain, type RegistryConnection } from './connection.js'
 import { backoff, pause } from './retry.js'
+import type { RegistryResponse } from './transport.js'
 
 export interface UploadOptions {
   readonly signal?: AbortSignal | undefined
@@ -28,6 +29,8 @@ const LARGE = 256 * 1024 * 1024
  * Puts `blob` into `repository`, whose bytes `read` gives, from the beginning whenever it is called: in one request, which every
  * registry takes, or in pieces where it is large or one request was cut off or was too large. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED,
  * REGISTRY_UNREACHABLE, and DIGEST_MISMATCH where the registry says it got something else; then the registry has no such blob.
+ * What goes straight from its file is hashed by the registry alone; where that does not say what it has, or says no, the file is
+ * read once more, by `read`.
  */
 export async function uploadBlob(
   connection: RegistryConnection, repository: string, blob: Descriptor, read: () => Bytes, options: UploadOptions = {},
@@ -41,7 +44,9 @@ export async function uploadBlob(
     if (begun === 'mounted') return begun
     const { place, smallest } = begun
     let unreadable: { readonly error: unknown } | undefined
+    let seen = false
     async function* bytes(): Bytes {
+      seen = true
       try {
         yield* read()
       } catch (error) {
@@ -54,10 +59,11 @@ export async function uploadBlob(
         ? await uploadInChunks({ connection, repository, scopes, place, smallest, signal, firstWait }, blob, bytes())
         : await finish(connection, repository, blob, place, bytes, { signal, place: file })
       await drain(answer)
-      if (answer.status === 201 || answer.status === 204) {
-        expectSame(answer, blob, `${connection.endpoint.domain}/${repository}`)
-        return 'uploaded'
-      }
+      const done = answer.status === 201 || answer.status === 204
+      const hashed = done && expectSame(answer, blob, `${connection.endpoint.domain}/${repository}`)
+      // What went from its file nobody here has looked at: unless the registry has, we do
+      if (!seen && !hashed && (done || answer.status === 400)) for await (const _piece of bytes()) signal?.throwIfAborted()
+      if (done) return 'uploaded'
       if (!(worthAnother(answer.status) || (answer.status === 413 && !inPieces)) || attempt + 1 >= TRIES) {
         throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
       }
@@ -83,7 +89,7 @@ export async function putManifest(
 ): Promise<{ readonly listed: boolean }> {
   const answer = await connection.request({
     method: 'PUT', target: `/v2/${repository}/manifests/${reference}`, repository, scopes: scopesOf(repository),
-    headers: { 'content-type': mediaType, 'content-length': String(bytes.length) }, body: () => Buffer.from(bytes), signal,
+    headers: { 'content-type': mediaType, 'content-length': String(bytes.length) }, body: () => bytes, signal,
   })
   const where = `${connection.endpoint.domain}/${repository}`
   if (answer.status !== 201 && answer.status !== 200) throw await connection.refusal(answer, `writing the manifest ${digest} to ${where}`)
@@ -114,15 +120,17 @@ async function finish(
   place.searchParams.set('digest', blob.digest)
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
   return await connection.request({
-    method: 'PUT', target: place.href, repository, scopes: scopesOf(repository), headers, body: read as () => never, signal, retries: 0,
+    method: 'PUT', target: place.href, repository, scopes: scopesOf(repository), headers, body: read, signal, retries: 0,
     ...(file ? { file: { blob, place: file } } : {}),
   })
 }
 
-/** Throws DIGEST_MISMATCH where the registry says that it took something else. */
-function expectSame(answer: RegistryResponse, { digest }: Pick<Descriptor, 'digest'>, where: string): void {
+/** Whether the registry says what it has. Throws DIGEST_MISMATCH where that is something else. */
+function expectSame(answer: RegistryResponse, { digest }: Pick<Descriptor, 'digest'>, where: string): boolean {
   const said = answer.header('docker-content-digest')
-  if (isDigest(said) && said !== digest) throw new StowageError('DIGEST_MISMATCH', `${where}: wrote ${digest} but the registry has ${said}`)
+  if (!isDigest(said)) return false
+  if (said !== digest) throw new StowageError('DIGEST_MISMATCH', `${where}: wrote ${digest} but the registry has ${said}`)
+  return true
 }
 
 function worthAnother(status: number): boolean {

@@ -1,8 +1,9 @@
 /** Files on the web, read with the proxies, certificates and patience that registries are read with. Nobody is told who we are. */
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
-import { abandon, type ConnectionOptions, drain, readAll, RegistryConnection, type RegistryResponse } from './connection.js'
+import { abandon, type ConnectionOptions, drain, readAll, RegistryConnection } from './connection.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
+import type { RegistryResponse } from './transport.js'
 
 export interface WebOptions extends EndpointOptions, Omit<ConnectionOptions, 'credential' | 'env'> {}
 

@@ -1,0 +1,61 @@
+/** Connections of plain http, by node:http. */
+import { Agent, type ClientRequest, type IncomingMessage, request as sendRequest } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import { networkError } from './failure.js'
+import type { ConnectionPool, PoolOptions, RegistryResponse, TransportRequest } from './transport.js'
+
+/** Of a body that nobody wants, what is read to keep its connection, in bytes. */
+const DUMP_LIMIT = 128 * 1024
+
+export class PlainPool implements ConnectionPool {
+  readonly #agent: Agent
+  readonly #options: PoolOptions
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.#agent = new Agent({ keepAlive: true, maxSockets: options.connections })
+  }
+
+  async send(url: URL, { method, body, signal }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+    const message = await new Promise<IncomingMessage>((resolve, reject) => {
+      const outgoing = sendRequest(url, { method, headers, agent: this.#agent, ...(signal ? { signal } : {}) })
+      outgoing.once('response', resolve).on('error', reject).once('close', () => reject(networkError('the connection ended before an answer', 'ECONNRESET')))
+      this.#watch(outgoing, url)
+      const given = body?.()
+      if (given === undefined || typeof given === 'string' || given instanceof Uint8Array) outgoing.end(given)
+      else pipeline(given, outgoing).catch(reject) // one that will not have it all has answered before
+    })
+    return responseOf(message, url)
+  }
+
+  async close(): Promise<void> {
+    this.#agent.destroy()
+  }
+
+  #watch(outgoing: ClientRequest, { host }: URL): void {
+    const { connectTimeout, silence } = this.#options
+    outgoing.setTimeout(silence, () => void outgoing.destroy(networkError(`nothing came from ${host} for ${silence} ms`, 'ETIMEDOUT')))
+    outgoing.once('socket', socket => {
+      if (!socket.connecting) return
+      const timer = setTimeout(() => void outgoing.destroy(networkError(`no connection to ${host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
+      for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer))
+    })
+  }
+}
+
+function responseOf(message: IncomingMessage, url: URL): RegistryResponse {
+  message.on('error', () => undefined) // whoever reads it hears of it; whoever does not has let go of it
+  const header = (name: string): string | undefined => {
+    const value = message.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+  const dump = async (): Promise<void> => {
+    let size = 0
+    for await (const piece of message as AsyncIterable<Uint8Array>) {
+      size += piece.length
+      if (size > DUMP_LIMIT) break // which closes the connection
+    }
+  }
+  const body = { [Symbol.asyncIterator]: () => message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>, dump, destroy: () => void message.destroy() }
+  return { status: message.statusCode ?? 0, header, body, url }
+}
