@@ -11,6 +11,7 @@ import { isTarPath } from '../bundle/files.js'
 import { copyContent } from '../copy.js'
 import { EngineClient } from '../engine/client.js'
 import { findEndpoint } from '../engine/endpoint.js'
+import { giveName } from '../engine/name.js'
 import { type EngineStore, readStore } from '../engine/store.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import { inspect } from '../inspect/inspect.js'
@@ -107,9 +108,7 @@ export class InstallTarget {
   async addName(name: Reference, also: Reference): Promise<void> {
     if (this.location.type === 'docker-daemon') {
       using client = new EngineClient(await findEndpoint({ host: this.#options.host }))
-      const repository = encodeURIComponent(`${also.domain}/${also.path}`)
-      await client.call('POST', `/images/${formatReference(name)}/tag?repo=${repository}&tag=${also.tag ?? 'latest'}`, { signal: this.#options.signal })
-      return
+      return await giveName(client, formatReference(name), also, { signal: this.#options.signal })
     }
     await this.put(this.#locationOf(name), [name, also])
   }

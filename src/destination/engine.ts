@@ -7,6 +7,7 @@ import { findEndpoint } from '../engine/endpoint.js'
 import { inspectImage, MANIFESTS_API, readChains, sharedLayers } from '../engine/inventory.js'
 import { loadArchive } from '../engine/load-archive.js'
 import { checkCompression, layersToSend, type LoadPlan, planLoad } from '../engine/load-plan.js'
+import { giveName } from '../engine/name.js'
 import { checkAnswer, findFlaw } from '../engine/proof.js'
 import { type EngineStore, readStore } from '../engine/store.js'
 import { abortError, StowageError } from '../errors.js'
@@ -154,19 +155,15 @@ class EngineDestination implements ImageDestination {
     try {
       for (const tag of tags) {
         const before = (await inspectImage(this.#client, this.#store, formatReference(tag), options))?.id
-        await this.#tag(image, tag)
+        await giveName(this.#client, image, tag)
         moved.push({ tag, before })
       }
     } catch (error) {
       for (const { tag, before } of moved.reverse()) {
-        await (before === undefined ? this.#remove(formatReference(tag)) : this.#tag(before, tag)).catch(ignoreVerdict)
+        await (before === undefined ? this.#remove(formatReference(tag)) : giveName(this.#client, before, tag)).catch(ignoreVerdict)
       }
       throw error
     }
-  }
-
-  async #tag(image: string, { domain, path, tag = 'latest' }: Reference): Promise<void> {
-    await this.#client.call('POST', `/images/${image}/tag?repo=${encodeURIComponent(`${domain}/${path}`)}&tag=${tag}`)
   }
 
   /** Takes a name away, and the image with it if that was its last; one that is not there is no error. */

@@ -4,6 +4,7 @@ import type { FetchOptions } from '../blob/blob-store.js'
 import { type Answer, listOf, objectOf, textOf, textsOf } from '../engine/answer.js'
 import { EngineClient } from '../engine/client.js'
 import { findEndpoint } from '../engine/endpoint.js'
+import { giveName } from '../engine/name.js'
 import { type EngineStore, readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
 import { configDetails } from '../oci/config-details.js'
@@ -87,8 +88,8 @@ class DockerStore implements ImageStore {
     })
   }
 
-  async tag({ id }: StoredImage, { domain, path, tag = 'latest' }: Reference, options: FetchOptions = {}): Promise<void> {
-    await this.#client.call('POST', `/images/${id}/tag?repo=${encodeURIComponent(`${domain}/${path}`)}&tag=${tag}`, options)
+  async tag({ id }: StoredImage, name: Reference, options: FetchOptions = {}): Promise<void> {
+    await giveName(this.#client, id, name, options)
   }
 
   async remove(image: StoredImage, names: readonly string[] | undefined, { force = false, prune = true, signal }: RemoveOptions = {}): Promise<readonly Removal[]> {
