@@ -2,7 +2,7 @@
 import pMap from 'p-map'
 import type { Platform } from '../oci/platform.js'
 import { isObject } from '../oci/json.js'
-import { listOf, objectOf, textOf, textsOf } from './answer.js'
+import { type Answer, listOf, objectOf, textOf, textsOf } from './answer.js'
 import type { CallOptions, EngineClient } from './client.js'
 import type { EngineStore } from './store.js'
 
@@ -65,15 +65,10 @@ export function sharedLayers(chains: readonly (readonly string[])[], diffIds: re
   }, 0)
 }
 
-function parseHeldImage(answer: unknown, where: string): HeldImage {
-  const image = objectOf(answer, where)
-  const rootfs = image['RootFS']
-  const manifests = image['Manifests']
-  const version = textOf(image, 'OsVersion')
-  const variant = textOf(image, 'Variant')
+/** What of the answer to `GET /images/NAME/json` says where the image runs, and what it is made of. */
+export function platformAndDiffIds(image: Answer): Pick<HeldImage, 'platform' | 'diffIds'> {
+  const [variant, version, rootfs] = [textOf(image, 'Variant'), textOf(image, 'OsVersion'), image['RootFS']]
   return {
-    id: textOf(image, 'Id') ?? '',
-    names: textsOf(image['RepoTags']),
     platform: {
       os: textOf(image, 'Os') ?? '',
       architecture: textOf(image, 'Architecture') ?? '',
@@ -81,6 +76,16 @@ function parseHeldImage(answer: unknown, where: string): HeldImage {
       ...(version ? { 'os.version': version } : {}),
     },
     diffIds: isObject(rootfs) ? textsOf(rootfs['Layers']) : [],
+  }
+}
+
+function parseHeldImage(answer: unknown, where: string): HeldImage {
+  const image = objectOf(answer, where)
+  const manifests = image['Manifests']
+  return {
+    id: textOf(image, 'Id') ?? '',
+    names: textsOf(image['RepoTags']),
+    ...platformAndDiffIds(image),
     whole: Array.isArray(manifests) ? new Set(manifests.flatMap(wholeManifest)) : undefined,
   }
 }

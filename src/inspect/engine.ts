@@ -1,9 +1,8 @@
 /** An image as a Docker Engine tells of it: nothing is exported. */
 import { objectOf, textOf, textsOf } from '../engine/answer.js'
-import { isObject } from '../oci/json.js'
 import { EngineClient } from '../engine/client.js'
 import { findEndpoint } from '../engine/endpoint.js'
-import { listImages } from '../engine/inventory.js'
+import { listImages, platformAndDiffIds } from '../engine/inventory.js'
 import { StowageError } from '../errors.js'
 import { configDetails } from '../oci/config-details.js'
 import { isDigest } from '../oci/digest.js'
@@ -32,24 +31,16 @@ export async function inspectEngineImage(
     })
   }
   const image = objectOf(found, `GET /images/${name}/json`)
-  const [variant, version, id, size] = [textOf(image, 'Variant'), textOf(image, 'OsVersion'), textOf(image, 'Id'), image['Size']]
-  const platform: Platform = {
-    os: textOf(image, 'Os') ?? '', architecture: textOf(image, 'Architecture') ?? '',
-    ...(variant ? { variant } : {}), ...(version ? { 'os.version': version } : {}),
-  }
+  const { platform, diffIds } = platformAndDiffIds(image)
+  const [id, size] = [textOf(image, 'Id'), image['Size']]
   if (selectors.length > 0 && !selectors.some(selector => matchesPlatform(platform, selector))) {
     throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for the platforms that were asked for`, { hint: `It has ${formatPlatform(platform)}.` })
   }
-  const rootfs = image['RootFS']
   return {
     names: textsOf(image['RepoTags']).flatMap(tag => (isReference(tag) ? [formatReference(parseReference(tag))] : [])),
     ...(id === undefined ? {} : { id }),
     ...(typeof size === 'number' ? { size } : {}),
-    platforms: [{
-      platform,
-      ...configDetails(image, 'Config'),
-      layers: (isObject(rootfs) ? textsOf(rootfs['Layers']) : []).map(diffId => ({ diffId })),
-    }],
+    platforms: [{ platform, ...configDetails(image, 'Config'), layers: diffIds.map(diffId => ({ diffId })) }],
     others: [],
     absent: [],
   }

@@ -4,13 +4,12 @@ import type { FetchOptions } from '../blob/blob-store.js'
 import { type Answer, listOf, objectOf, textOf, textsOf } from '../engine/answer.js'
 import { EngineClient } from '../engine/client.js'
 import { findEndpoint } from '../engine/endpoint.js'
+import { platformAndDiffIds } from '../engine/inventory.js'
 import { giveName } from '../engine/name.js'
 import { type EngineStore, readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
 import { configDetails } from '../oci/config-details.js'
 import { identityOf } from '../oci/image-identity.js'
-import { isObject } from '../oci/json.js'
-import type { Platform } from '../oci/platform.js'
 import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
 import type { CommitOptions, HistoryStep, ImageStore, ImageUser, Removal, RemoveOptions, StoredImage, StoredPlatform } from './image-store.js'
 
@@ -156,17 +155,10 @@ class DockerStore implements ImageStore {
     const answer = await this.#client.find(path, options)
     if (answer === undefined) return undefined
     const image = objectOf(answer, `GET ${path}`)
-    const [variant, version, created] = [textOf(image, 'Variant'), textOf(image, 'OsVersion'), timeOf(textOf(image, 'Created'))]
-    const platform: Platform = {
-      os: textOf(image, 'Os') ?? '', architecture: textOf(image, 'Architecture') ?? '',
-      ...(variant ? { variant } : {}), ...(version ? { 'os.version': version } : {}),
-    }
-    const rootfs = image['RootFS']
+    const { platform, diffIds } = platformAndDiffIds(image)
+    const created = timeOf(textOf(image, 'Created'))
     const facts: Facts = {
-      platform: {
-        platform, diffIds: isObject(rootfs) ? textsOf(rootfs['Layers']) : [], labels: configDetails(image, 'Config').labels,
-        ...(created === undefined ? {} : { created }),
-      },
+      platform: { platform, diffIds, labels: configDetails(image, 'Config').labels, ...(created === undefined ? {} : { created }) },
       history: platform.os === 'windows' ? await this.#windowsHistory(id, options) : [],
     }
     this.#facts.set(id, facts)
