@@ -3,7 +3,7 @@ import { type ImageContent, type PlatformImage, rootEntry } from '../blob/closur
 import { StowageError } from '../errors.js'
 import { blobPath, namedDescriptor } from '../oci/layout.js'
 import { OCI_INDEX } from '../oci/media-type.js'
-import { formatReference, type Reference } from '../oci/reference.js'
+import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
 
 /** Docker's own name for the list of images in an archive. */
 export const DOCKER_FILE = 'manifest.json'
@@ -68,8 +68,7 @@ export function dockerPlatform(platforms: readonly PlatformImage[]): PlatformIma
  * only.
  */
 export function engineNames(names: readonly Reference[]): readonly (Reference & { readonly tag: string })[] {
-  const tagged = names.flatMap(({ domain, path, tag }) => (tag === undefined ? [] : [{ domain, path, tag }]))
-  return [...new Map(tagged.map(name => [formatReference(name), name])).values()]
+  return namesOnce(names.flatMap(({ domain, path, tag }) => (tag === undefined ? [] : [{ domain, path, tag }])))
 }
 
 /** What the heads of these images need at most, with `unborn` more of which nothing is known yet. */

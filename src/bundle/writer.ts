@@ -11,7 +11,7 @@ import { thisGenerator } from '../generator.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import { type Digest, digestOf, integrityOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
-import { formatReference, type Reference } from '../oci/reference.js'
+import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { carriedPath, describeFile, readFileBytes } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
@@ -225,7 +225,7 @@ class Writer implements BundleWriter {
   #withNames(image: ImageContent, names: readonly Reference[]): readonly Reference[] {
     refuseConflicts([...this.#images.values(), { image, names }])
     const before = this.#images.get(image.root.digest)?.names ?? []
-    return [...new Map([...before, ...names].map(name => [formatReference(name), name])).values()]
+    return namesOnce([...before, ...names])
   }
 }
 

@@ -6,7 +6,7 @@ import { type ImageContent, mergeImages, sizeOf } from '../blob/closure.js'
 import { abortError, StowageError } from '../errors.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { formatReference, type Reference } from '../oci/reference.js'
+import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import type { ImageDestination, WrittenImage } from './image-destination.js'
@@ -73,7 +73,7 @@ class ArchiveDestination implements ImageDestination {
     }
     this.#images.set(image.root.digest, {
       image: before ? mergeImages(before.image, image) : image,
-      names: [...new Map([...(before?.names ?? []), ...names].map(name => [formatReference(name), name])).values()],
+      names: namesOnce([...(before?.names ?? []), ...names]),
     })
     onProgress?.({ type: 'done', subject })
     const platforms = image.platforms.length < whole.platforms.length ? image.platforms.map(({ config }) => config.platform) : undefined

@@ -13,7 +13,7 @@ import { type EngineStore, readStore } from '../engine/store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isIndex } from '../oci/media-type.js'
-import { familiarReference, formatReference, type Reference, withDefaultTag } from '../oci/reference.js'
+import { familiarReference, formatReference, namesOnce, type Reference, withDefaultTag } from '../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../progress.js'
 import type { ImageDestination, WrittenImage } from './image-destination.js'
 
@@ -186,8 +186,7 @@ interface LoadJob {
 /** The names that an engine can be told: each once, tagged, without a digest. */
 function tagsOf(names: readonly Reference[]): readonly Reference[] {
   const tagged = names.map(withDefaultTag).filter(name => name.tag !== undefined)
-  const bare = tagged.map(({ digest: _digest, ...name }) => name)
-  return [...new Map(bare.map(name => [formatReference(name), name])).values()]
+  return namesOnce(tagged.map(({ digest: _digest, ...name }) => name))
 }
 
 function sizeOf(blobs: readonly Descriptor[]): number {

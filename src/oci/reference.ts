@@ -55,6 +55,11 @@ export function formatReference(reference: Reference): string {
   return `${reference.domain}/${reference.path}${tag}${digest}`
 }
 
+/** Each once, in the order of the first. */
+export function namesOnce<T extends Reference>(names: readonly T[]): readonly T[] {
+  return [...new Map(names.map(name => [formatReference(name), name])).values()]
+}
+
 /** The short form, `nginx:1.27`, as `docker images` shows it. */
 export function familiarReference(reference: Reference): string {
   const full = formatReference(reference)

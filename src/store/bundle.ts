@@ -2,7 +2,7 @@
 import type { FetchOptions } from '../blob/blob-store.js'
 import { type BundleReader, openBundleReader } from '../bundle/reader.js'
 import { StowageError } from '../errors.js'
-import { formatReference } from '../oci/reference.js'
+import { namesOnce } from '../oci/reference.js'
 import { BlobImages, type IndexedImage } from './blob-images.js'
 import type { ImageStore } from './image-store.js'
 
@@ -23,9 +23,7 @@ export async function openBundleStore(path: string, options: FetchOptions = {}):
 }
 
 async function indexed(reader: BundleReader): Promise<readonly IndexedImage[]> {
-  return (await reader.images()).map(({ root, names }) => {
-    return { root, names: [...new Map(names.filter(({ tag }) => tag !== undefined).map(name => [formatReference(name), name])).values()], refNames: [] }
-  })
+  return (await reader.images()).map(({ root, names }) => ({ root, names: namesOnce(names.filter(({ tag }) => tag !== undefined)), refNames: [] }))
 }
 
 function sealed(path: string, so: string): never {

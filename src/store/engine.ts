@@ -10,7 +10,7 @@ import { type EngineStore, readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
 import { configDetails } from '../oci/config-details.js'
 import { identityOf } from '../oci/image-identity.js'
-import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
+import { formatReference, isReference, namesOnce, parseReference, type Reference } from '../oci/reference.js'
 import type { CommitOptions, HistoryStep, ImageStore, ImageUser, Removal, RemoveOptions, StoredImage, StoredPlatform } from './image-store.js'
 
 /** Images asked for at a time. */
@@ -175,9 +175,8 @@ class DockerStore implements ImageStore {
 
 /** Engines list an image once, or once for each of its names or platforms. */
 function storedImage(id: string, listed: readonly Answer[], { platform, history }: Facts, shown: boolean): StoredImage {
-  const references = (key: string): readonly Reference[] => [...new Map(listed
-    .flatMap(image => textsOf(image[key])).filter(name => !name.startsWith('<none>') && isReference(name))
-    .map(parseReference).map(name => [formatReference(name), name])).values()]
+  const references = (key: string): readonly Reference[] => namesOnce(listed
+    .flatMap(image => textsOf(image[key])).filter(name => !name.startsWith('<none>') && isReference(name)).map(parseReference))
   const names = references('RepoTags')
   const digests = references('RepoDigests')
   const created = platform.created ?? timeOf(listed[0]?.['Created'])
