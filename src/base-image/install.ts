@@ -12,7 +12,7 @@ import { chooseImage } from '../layer/from-wim.js'
 import { UTILITY_VM } from '../layer/layer-warnings.js'
 import { BASE_IMAGE_PUBLISHER, formatFullName, identityOf, type ImageIdentity } from '../oci/image-identity.js'
 import { formatPlatform, type Platform } from '../oci/platform.js'
-import { familiarReference, formatReference, nameToGive, parseReference, type Reference } from '../oci/reference.js'
+import { familiarReference, formatReference, nameMadeOf, nameToGive, parseReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { usualStore } from '../pull.js'
 import { shownAddress, type WebOptions } from '../registry/web.js'
@@ -252,9 +252,9 @@ async function foundEarly(entry: CatalogEntry, target: InstallTarget, options: I
   if (options.force) return undefined
   const name = entry.name.replace(/\.wim$/i, '')
   const identity = { name, publisher: BASE_IMAGE_PUBLISHER, version: formatVersion(entry.version) }
-  const path = name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
-  if (path === '' && options.name === undefined) return undefined
-  const names = namesFor(options.name === undefined ? parseReference(`${path}:${identity.version}`) : nameToGive(options.name), target, options.latest)
+  const reference = options.name === undefined ? nameMadeOf(name, identity.version) : nameToGive(options.name)
+  if (!reference) return undefined
+  const names = namesFor(reference, target, options.latest)
   const [first] = names
   const held = first && (await target.find(first))
   if (!held || !isSame(held.identity, identity) || (entry.architecture ?? held.platform.architecture) !== held.platform.architecture) return undefined

@@ -82,6 +82,12 @@ export function nameToGive(text: string): Reference {
   throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, { hint: 'Write name:tag.' })
 }
 
+/** `My App` as `my-app:latest`; undefined where nothing of `title` can stand in a name. */
+export function nameMadeOf(title: string, tag = 'latest'): Reference | undefined {
+  const path = title.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
+  return isReference(`${path}:${tag}`) ? parseReference(`${path}:${tag}`) : undefined
+}
+
 /** Whether `text` is `HOST[:PORT]`, as the domain of a reference: a host and a port that there can be. */
 export function isRegistry(text: string): boolean {
   return DOMAIN.test(text) && URL.canParse(`https://${text}`) // it says how large a port is, and what an address in brackets may be

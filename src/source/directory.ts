@@ -12,7 +12,7 @@ import { LAYOUT_FILE } from '../oci/layout.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import { parsePlatformSelector, type Platform } from '../oci/platform.js'
-import { isReference, parseReference, type Reference } from '../oci/reference.js'
+import { nameMadeOf, type Reference } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import type { ImageSource, SourceImage } from './image-source.js'
 import { MadeImage } from './made-image.js'
@@ -64,7 +64,7 @@ export async function describeTree(
   path: string, { name, platforms = [] }: Pick<DirectorySourceOptions, 'name' | 'platforms'> = {},
 ): Promise<{ readonly name: Reference | undefined; readonly platform: Platform } | undefined> {
   try {
-    return (await holdsTree(path)) ? { name: name ?? nameOf(path), platform: platformFor(path, platforms) } : undefined
+    return (await holdsTree(path)) ? { name: name ?? nameMadeOf(basename(resolve(path))), platform: platformFor(path, platforms) } : undefined
   } catch (error) {
     throw fileError(error, path)
   }
@@ -99,7 +99,7 @@ function openTree(path: string, options: DirectorySourceOptions): ImageSource {
 
 async function makeImage(path: string, made: MadeImage, { name, platforms = [], stage, onSkipped, ...options }: DirectorySourceOptions): Promise<SourceImage> {
   const { epoch = sourceDateEpoch() } = options
-  const reference = name ?? nameOf(path) ?? nameless(path)
+  const reference = name ?? nameMadeOf(basename(resolve(path))) ?? nameless(path)
   const platform = platformFor(path, platforms)
   const layer = await stage.create(async target => {
     await refuseInside(path, target.path)
@@ -130,12 +130,6 @@ async function refuseInside(path: string, target: string): Promise<void> {
   throw new StowageError('INVALID_ARGUMENT', `what is written stands in ${path}, and would be part of itself`, {
     hint: 'Name an output elsewhere.',
   })
-}
-
-/** `My App` as `my-app:latest`; undefined where nothing of it can stand in a name. */
-function nameOf(path: string): Reference | undefined {
-  const name = basename(resolve(path)).toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
-  return name !== '' && isReference(name) ? { ...parseReference(name), tag: 'latest' } : undefined
 }
 
 function nameless(path: string): never {

@@ -6,7 +6,7 @@ import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer 
 import type { Descriptor } from '../oci/descriptor.js'
 import { BASE_IMAGE_PUBLISHER, identityLabels } from '../oci/image-identity.js'
 import type { Platform } from '../oci/platform.js'
-import { isReference, parseReference, type Reference } from '../oci/reference.js'
+import { nameMadeOf, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import type { WimImage } from '../wim/image.js'
 import { openWim, type WimFile } from '../wim/wim-file.js'
@@ -122,9 +122,8 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
 
 /** `NanoServer` of version 10.0.14300.1010 as `nanoserver:10.0.14300.1010`, the way the 2016 provider tagged it. Throws INVALID_REFERENCE. */
 export function nameOf(wim: WimFile, image: WimImage): Reference {
-  const path = image.name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
-  const name = `${path}:${image.windows?.version ?? 'latest'}`
-  if (path !== '' && isReference(name)) return parseReference(name)
+  const name = nameMadeOf(image.name, image.windows?.version)
+  if (name) return name
   throw new StowageError('INVALID_REFERENCE', `${wim.path}: no image name can be made of ${JSON.stringify(image.name)}`, {
     hint: 'Name it with --tag.',
   })

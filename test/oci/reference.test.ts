@@ -1,5 +1,5 @@
 import t from 'tap'
-import { familiarReference, formatReference, isRegistry, parseReference } from '../../src/oci/reference.js'
+import { familiarReference, formatReference, isRegistry, nameMadeOf, namesOnce, parseReference } from '../../src/oci/reference.js'
 
 t.test('parseReference() normalises names as Docker does', async t => {
   const full = (text: string) => formatReference(parseReference(text))
@@ -24,6 +24,18 @@ t.test('parseReference() refuses what is no reference', async t => {
   for (const text of ['', 'UPPER', 'a//b', 'a:', 'a@sha256:12', '-a', 'a/../b', 'a:b/c:', 'docker.io/', `a:${'x'.repeat(129)}`]) {
     t.throws(() => parseReference(text), { code: 'INVALID_REFERENCE' }, JSON.stringify(text))
   }
+})
+
+t.test('nameMadeOf() makes a name of a title, where there is one in it', async t => {
+  const made = (title: string, tag?: string) => formatReference(nameMadeOf(title, tag)!)
+  t.equal(made('My App'), 'docker.io/library/my-app:latest')
+  t.equal(made('_NanoServer_', '10.0.14300.1010'), 'docker.io/library/nanoserver:10.0.14300.1010')
+  for (const title of ['', '日本語', 'x'.repeat(300)]) t.equal(nameMadeOf(title), undefined, title)
+})
+
+t.test('namesOnce() keeps each name where it stood first', async t => {
+  const names = ['b:1', 'a:1', 'docker.io/library/b:1', 'a:2'].map(parseReference)
+  t.same(namesOnce(names).map(familiarReference), ['b:1', 'a:1', 'a:2'])
 })
 
 t.test('isRegistry() takes hosts and ports that there can be', async t => {
