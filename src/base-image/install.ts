@@ -61,7 +61,10 @@ export interface InstallImagesOptions extends InstallOptions {
 export interface InstalledImage {
   /** The WIM, or where the source says the image is, without what may be a key. */
   readonly from: string
-  /** `CN=Microsoft_NanoServer_10.0.14300.1010`; without a publisher where a container image was copied. */
+  /**
+   * `CN=Microsoft_NanoServer_10.0.14300.1010`; empty where it is not known yet. Of a container image that is copied
+   * it is what {@link identityOf} makes of it: without labels it has no publisher.
+   */
   readonly fullName: string
   readonly name: string
   readonly version: string
