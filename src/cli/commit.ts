@@ -35,14 +35,9 @@ export const commit: CommandModule<StoreCliOptions, Options> = {
   },
   handler: async ({ container, repository, author, message, change, pause, publisher, name, version, store, host, ...options }) => {
     await withSession(options, async session => {
-      const identity = { name, publisher, version }
-      const made = await commitContainer(container, repository, { author, message, changes: change, pause, identity: definedOf(identity), store, host, signal: session.signal })
+      const made = await commitContainer(container, repository, { author, message, changes: change, pause, identity: { name, publisher, version }, store, host, signal: session.signal })
       noteStore(store, made.store, session)
       session.report({ schema: 'stowage.commit/v1', ...made }, `${made.id}\n`)
     })
   },
-}
-
-function definedOf(identity: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(identity).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])))
 }

@@ -12,7 +12,7 @@ export interface CommitContainerOptions extends StoreOptions {
   /** The container stands still meanwhile; true when left out. */
   readonly pause?: boolean | undefined
   /** Of the image, in its labels; `name` and `version` also name it where nothing else does. */
-  readonly identity?: Partial<ImageIdentity> | undefined
+  readonly identity?: { readonly [part in keyof ImageIdentity]?: string | undefined } | undefined
 }
 
 export interface CommittedImage {
@@ -28,8 +28,8 @@ export interface CommittedImage {
  * INVALID_REFERENCE for names that are none, UNSUPPORTED for a place without containers, ENGINE_REFUSED.
  */
 export async function commitContainer(container: string, repository?: string, options: CommitContainerOptions = {}): Promise<CommittedImage> {
-  const { author, message, changes = [], pause = true, identity = {}, signal } = options
-  const whole: ImageIdentity = { name: '', publisher: '', version: '', ...Object.fromEntries(Object.entries(identity).filter(([, value]) => value !== undefined)) }
+  const { author, message, changes = [], pause = true, identity: { name: title = '', publisher = '', version = '' } = {}, signal } = options
+  const whole: ImageIdentity = { name: title, publisher, version }
   const name = repository === undefined ? nameOfIdentity(whole) : nameToGive(repository)
   const labels = Object.entries(identityLabels(whole)).map(labelInstruction)
   try {
