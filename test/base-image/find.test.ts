@@ -1,10 +1,7 @@
-import { createServer, type RequestListener } from 'node:http'
 import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { CatalogEntry } from '../../src/base-image/catalog.js'
 import { findIn } from '../../src/base-image/find.js'
 import { readCatalog } from '../../src/base-image/read-catalog.js'
@@ -13,10 +10,10 @@ import { findImages } from '../../src/base-image/search.js'
 import { addSource, listSources, removeSource } from '../../src/base-image/sources.js'
 import { formatVersion, parseVersion } from '../../src/base-image/version.js'
 import { digestOf } from '../../src/oci/digest.js'
+import { SAMPLE, serveWeb } from '../support/base-images.js'
 import { stowage } from '../support/command.js'
 import { noise } from '../support/images.js'
 
-const SAMPLE = fileURLToPath(new URL('../../fixtures/nanoserver-sample.wim', import.meta.url))
 const wim = readFileSync(SAMPLE)
 const sumOf = (bytes: Uint8Array) => digestOf(bytes).slice('sha256:'.length)
 
@@ -77,23 +74,13 @@ t.test('sources are kept by name, in a file of the user\'s', async t => {
   await t.rejects(listSources(options), { code: 'INVALID_MANIFEST', message: /sources\.json/ })
 })
 
-async function serve(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
 t.test('an index on the web is read as it was in 2016, and what is wrong in it is told', async t => {
   const index = [
     { Name: 'NanoServer', Version: '10.0.14300.1010', Description: 'small', SasToken: '/files/nano.wim?sig=key', Sha256: sumOf(wim), Size: wim.length },
     { Name: '../evil', Version: '1.0', SasToken: '/x' }, { Name: 'five', Version: '1.2.3.4.5', SasToken: '/x' }, { Name: 'nowhere', Version: '1.0' },
     { Name: 'file', Version: '1.0', SasToken: 'file:///etc/passwd' }, { Name: 'sum', Version: '1.0', SasToken: '/x', Sha256: 'abc' },
   ]
-  const address = await serve(t, (request, response) => {
+  const address = await serveWeb(t, (request, response) => {
     const path = request.url ?? ''
     if (path === '/fwlink') return void response.writeHead(302, { location: '/real/index.json' }).end()
     if (path === '/nojson') return void response.end('<html>not here</html>')
@@ -131,7 +118,7 @@ const webEntry = (url: string, more: object = {}): CatalogEntry => ({
 })
 
 t.test('save writes <Name>-<a-b-c-d>.wim, with its sum beside it, once', async t => {
-  const address = await serve(t, (_request, response) => response.end(wim))
+  const address = await serveWeb(t, (_request, response) => response.end(wim))
   const directory = join(t.testdir(), 'new')
   await t.rejects(saveImage(webEntry(address), directory), { code: 'FILE_NOT_FOUND', message: /Cannot find the path/ })
   t.match(await saveImage(webEntry(address), directory, { whatIf: true }), { result: 'what-if' })
@@ -150,7 +137,7 @@ t.test('what is not what the source says is not saved, and nothing is left', asy
   const directory = t.testdir()
   const other = Buffer.from(wim)
   other[3000] = (other[3000] ?? 0) ^ 1
-  const address = await serve(t, (request, response) => {
+  const address = await serveWeb(t, (request, response) => {
     if (request.url === '/other') response.end(other)
     else if (request.url === '/html') response.end('<html>log in first</html>')
     else if (request.url === '/gone') response.writeHead(404).end()
@@ -168,7 +155,7 @@ t.test('a download that breaks off goes on, in the same run and in the next', as
   const big = Buffer.concat([wim, noise(6_000_000, 'tail')]) // a WIM may have more behind it than it names
   const ranges: (string | undefined)[] = []
   let cuts = 1
-  const address = await serve(t, (request, response) => {
+  const address = await serveWeb(t, (request, response) => {
     if (request.method === 'HEAD') return void response.setHeader('content-length', big.length).end()
     ranges.push(request.headers.range)
     const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)

@@ -1,14 +1,12 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { writeBundle } from '../support/bundles.js'
 import { commandFile, stowage } from '../support/command.js'
 import { layeredImage, writeLayout } from '../support/images.js'
-import { startRegistry } from '../support/registry.js'
+import { startRegistry, startServer } from '../support/registry.js'
 import { serve } from '../support/serving.js'
 
 const run = promisify(execFile)
@@ -188,9 +186,8 @@ t.test('login - to our own server, and to one that lets everybody in', async t =
 t.test('login - keeps an identity token where the token service gives one', async t => {
   const { cwd, env, config, input } = await start(t)
   const asked: string[] = []
-  const server = createServer((request, response) => {
-    const own = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    const { authorization, } = request.headers
+  const domain = await startServer(t, (request, response) => {
+    const { authorization, host } = request.headers
     asked.push(`${request.method} ${request.url}`)
     if (request.url?.startsWith('/token')) {
       const right = request.method === 'POST' || authorization === `Basic ${basic(`alice:${PASSWORD}`)}`
@@ -198,12 +195,9 @@ t.test('login - keeps an identity token where the token service gives one', asyn
     } else if (authorization === 'Bearer short') {
       response.writeHead(request.url === '/v2/' ? 200 : 404).end('{}')
     } else {
-      response.writeHead(401, { 'www-authenticate': `Bearer realm="${own}/token",service="site"` }).end()
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${host}/token",service="site"` }).end()
     }
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => server.close())
-  const domain = `127.0.0.1:${(server.address() as AddressInfo).port}`
   const { code, stdout, stderr } = await stowage(['login', domain, '-u', 'alice', '--password-stdin'], { cwd, env, input })
   t.equal(code, 0, stderr)
   t.match(stdout, /by an identity token/)

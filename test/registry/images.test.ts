@@ -1,7 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { copy } from '../../src/copy.js'
@@ -14,7 +12,7 @@ import { pack } from '../../src/pack.js'
 import { verifyBundle } from '../../src/verify.js'
 import { sumsAgree } from '../support/bundles.js'
 import { makeImage, makeLayer, MemoryBlobs, noise, type TestImage, writeLayout } from '../support/images.js'
-import { startRegistry } from '../support/registry.js'
+import { startRegistry, startServer } from '../support/registry.js'
 
 /** An index of images for these platforms, each with an attestation as buildkit makes them; the last is in an index of its own. */
 async function widelyBuilt(platforms: readonly Platform[]): Promise<TestImage & { readonly children: readonly Descriptor[] }> {
@@ -124,13 +122,6 @@ async function foreignImage(urls: readonly string[]) {
   return { image: { ...made, root }, layer: base, document }
 }
 
-async function startServer(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => void server.close())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
 t.test('a foreign layer is fetched where it says it is, checked, and kept foreign or made plain', async t => {
   const seen: (string | undefined)[] = []
   let bytes: Uint8Array = Buffer.alloc(0)
@@ -139,7 +130,7 @@ t.test('a foreign layer is fetched where it says it is, checked, and kept foreig
     if (request.url === '/gone') response.writeHead(404).end()
     else response.end(bytes)
   })
-  const { image: foreign, layer, document } = await foreignImage([`${elsewhere}/gone`, `${elsewhere}/base`])
+  const { image: foreign, layer, document } = await foreignImage([`http://${elsewhere}/gone`, `http://${elsewhere}/base`])
   bytes = layer.blob
   const directory = t.testdir()
   await pushForeign(t, foreign, document)

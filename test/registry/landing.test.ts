@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer as createSecureServer } from 'node:https'
-import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:https'
+import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -11,21 +10,13 @@ import { writeBlob } from '../../src/blob/write-blob.js'
 import { describe } from '../../src/oci/descriptor.js'
 import { openRegistry, type RegistryOptions } from '../../src/registry/client.js'
 import { noise } from '../support/images.js'
+import { startServer } from '../support/registry.js'
 
 const QUICK: RegistryOptions = { backoff: 1, silence: 500, retries: 2, env: {}, home: '/nonexistent' }
 const SIZE = 9_000_001
 const bytes = noise(SIZE, 'landing')
 const blob = describe('application/octet-stream', bytes)
 const PATH = `/v2/team/shop/blobs/${blob.digest}`
-
-async function listen(t: Test, server: Server): Promise<string> {
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 /** What is done to the request of this number for the blob; it goes as it should where nothing is. */
 type Answer = (request: Parameters<RequestListener>[0], response: Parameters<RequestListener>[1], count: number) => boolean
@@ -59,20 +50,20 @@ async function landFrom(t: Test, domain: string, options: RegistryOptions & { re
 }
 
 t.test('a large blob goes from its connection to its file, and nothing of it passes the thread that asked', async t => {
-  const found = await landFrom(t, await listen(t, createServer(having(() => false))))
+  const found = await landFrom(t, await startServer(t, having(() => false)))
   t.match(found, { passed: 0, landed: SIZE, whole: true, error: undefined })
 })
 
 t.test('one that is cut, falls silent or is refused for a while lands all the same, each byte once', async t => {
   const ranges: (string | undefined)[] = []
-  const domain = await listen(t, createServer(having((_request, response, count) => {
+  const domain = await startServer(t, having((_request, response, count) => {
     const from = Number(/\d+/.exec(ranges.at(-1) ?? '0')?.[0])
     if (count === 0) response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 1_500_001), () => response.socket?.end())
     else if (count === 1) response.writeHead(206, { 'content-length': SIZE - from, 'content-range': `bytes ${from}-${SIZE - 1}/${SIZE}` }).write(bytes.subarray(from, 2_000_003))
     else if (count === 2) response.writeHead(503, { 'retry-after': '0' }).end('busy')
     else return false
     return true
-  }, ranges)))
+  }, ranges))
   const found = await landFrom(t, domain)
   t.match(found, { whole: true, error: undefined })
   t.equal(found.passed + found.landed, SIZE)
@@ -80,21 +71,21 @@ t.test('one that is cut, falls silent or is refused for a while lands all the sa
 })
 
 t.test('a registry that answers a range with the whole blob has what is there already skipped', async t => {
-  const found = await landFrom(t, await listen(t, createServer(having((_request, response, count) => {
+  const found = await landFrom(t, await startServer(t, having((_request, response, count) => {
     response.writeHead(200, { 'content-length': SIZE })
     if (count === 0) response.write(bytes.subarray(0, 1_234_567), () => response.socket?.end())
     else response.end(bytes)
     return true
-  }))))
+  })))
   t.match(found, { passed: 0, landed: SIZE, whole: true })
 })
 
 t.test('a body without a length comes the long way, also behind what has landed', async t => {
-  const found = await landFrom(t, await listen(t, createServer(having((_request, response, count) => {
+  const found = await landFrom(t, await startServer(t, having((_request, response, count) => {
     if (count === 0) response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 1_234_567), () => response.socket?.end())
     else response.writeHead(200).end(bytes)
     return true
-  }))))
+  })))
   t.match(found, { passed: SIZE - 1_234_567, landed: 1_234_567, whole: true, error: undefined })
 })
 
@@ -112,19 +103,19 @@ t.test('what is not the blob never passes for it, and an answer that is none is 
 })
 
 async function landFromOne(t: Test, answer: Answer) {
-  return await landFrom(t, await listen(t, createServer(having(answer))))
+  return await landFrom(t, await startServer(t, having(answer)))
 }
 
 t.test('credentials go to the registry alone, not to where it redirects', async t => {
   const shown: (string | undefined)[] = []
-  const store = await listen(t, createServer((request, response) => {
+  const store = await startServer(t, (request, response) => {
     shown.push(request.headers.authorization)
     response.writeHead(200, { 'content-length': SIZE }).end(bytes)
-  }))
-  const domain = await listen(t, createServer((request, response) => {
+  })
+  const domain = await startServer(t, (request, response) => {
     if (request.headers.authorization === undefined) return void response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end()
     response.writeHead(307, { location: `http://${store}/signed` }).end()
-  }))
+  })
   const auth = { DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [domain]: { username: 'ada', password: 'secret' } } }) }
   t.match(await landFrom(t, domain, { env: auth }), { landed: SIZE, whole: true })
   t.same(shown, [undefined])
@@ -135,7 +126,7 @@ t.test('over TLS it comes the long way, and where the registry is not trusted no
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
   execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=x', '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' })
-  const domain = await listen(t, createSecureServer({ key: readFileSync(key), cert: readFileSync(cert) }, having(() => false)))
+  const domain = await startServer(t, createServer({ key: readFileSync(key), cert: readFileSync(cert) }, having(() => false)))
   t.match(await landFrom(t, domain, { env: { SSL_CERT_FILE: cert } }), { passed: SIZE, landed: 0, whole: true })
   t.match(await landFrom(t, domain), { landed: 0, error: { code: 'REGISTRY_UNREACHABLE' } })
 })
@@ -143,10 +134,10 @@ t.test('over TLS it comes the long way, and where the registry is not trusted no
 t.test('aborted in the middle it ends, and a directory keeps what landed for the next to go on with', async t => {
   const ranges: (string | undefined)[] = []
   const stop = new AbortController()
-  const domain = await listen(t, createServer(having((_request, response, count) => {
+  const domain = await startServer(t, having((_request, response, count) => {
     if (count === 0) response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 6_000_000))
     return count === 0
-  }, ranges)))
+  }, ranges))
   const root = mkdtempSync(join(t.testdir(), 'blobs-'))
   t.teardown(() => rmSync(root, { recursive: true, force: true }))
   const directory = new BlobDirectory(root)
@@ -161,7 +152,7 @@ t.test('aborted in the middle it ends, and a directory keeps what landed for the
 })
 
 t.test('a disk that takes no more is told as that', async t => {
-  const domain = await listen(t, createServer(having(() => false)))
+  const domain = await startServer(t, having(() => false))
   await using client = await openRegistry(domain, QUICK)
   const full = writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, blob, landing => client.blob('team/shop', blob, { landing }))
   await t.rejects(full, { code: 'NO_SPACE' })

@@ -1,10 +1,8 @@
-import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { searchRepositories } from '../../src/registry/search.js'
 import { stowage } from '../support/command.js'
 import { layeredImage } from '../support/images.js'
-import { pushWithSkopeo, startRegistry } from '../support/registry.js'
+import { pushWithSkopeo, startRegistry, startServer } from '../support/registry.js'
 
 const RESULTS = [
   { name: 'nginx', description: 'Official build of Nginx, and so much more that it does not fit into a column', star_count: 20000, is_official: true, is_automated: false },
@@ -15,19 +13,14 @@ const RESULTS = [
 ]
 
 /** Docker Hub cannot be reached from the tests: a server of the test's own answers as its search does. */
-async function startHub(t: { teardown(clean: () => void): unknown }, status = 200, body: unknown = { num_results: 3, results: RESULTS }): Promise<{ domain: string; requests: string[] }> {
+async function startHub(t: Test, status = 200, body: unknown = { num_results: 3, results: RESULTS }): Promise<{ domain: string; requests: string[] }> {
   const requests: string[] = []
-  const server = createServer((request: IncomingMessage, response) => {
+  const domain = await startServer(t, (request, response) => {
     requests.push(request.url ?? '')
     response.writeHead(request.url?.startsWith('/v1/search') ? status : 404, { 'content-type': 'application/json' })
     response.end(typeof body === 'string' ? body : JSON.stringify(body))
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { domain: `127.0.0.1:${(server.address() as AddressInfo).port}`, requests }
+  return { domain, requests }
 }
 
 t.test('searchRepositories() asks Docker Hub (a stand-in: the real one is out of reach here), and chooses', async t => {

@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openRegistry } from '../../src/registry/client.js'
 import { stowage } from '../support/command.js'
 import { layeredImage, writeLayout } from '../support/images.js'
-import { startRegistry } from '../support/registry.js'
+import { startRegistry, startServer } from '../support/registry.js'
 
 /** An authority and what it signed, by openssl: for 127.0.0.1 as a server, and for a client. */
 function makeCertificates(directory: string): void {
@@ -120,12 +120,7 @@ t.test('a proxy carries what is not on loopback, by CONNECT for https, and NO_PR
     socket.on('error', () => onward.destroy())
     onward.pipe(socket).pipe(onward)
   })
-  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    proxy.closeAllConnections()
-    proxy.close()
-  })
-  const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const address = `http://${await startServer(t, proxy)}`
   const name = 'docker://lab.example/team/shop:1'
   const through = { ...env, HTTP_PROXY: address, HTTPS_PROXY: address, NO_PROXY: '' }
   const pushed = await stowage(['copy', 'oci:layout', name, '--insecure', 'lab.example'], { cwd, env: through })

@@ -1,6 +1,4 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -11,7 +9,7 @@ import { RegistryConnection } from '../../src/registry/connection.js'
 import { findRegistry } from '../../src/registry/endpoint.js'
 import { uploadBlob } from '../../src/registry/upload.js'
 import { noise } from '../support/images.js'
-import { type Fault, startFaultyProxy, startRegistry } from '../support/registry.js'
+import { type Fault, startFaultyProxy, startRegistry, startServer } from '../support/registry.js'
 
 const registry = await startRegistry(t)
 const MIB = 1024 * 1024
@@ -108,7 +106,7 @@ t.test('one that is cut off or was too large goes again in pieces', async t => {
 })
 
 t.test('a registry that takes nothing more, or falls silent, is given up', async t => {
-  const domain = await listen(t, (request, response) => {
+  const domain = await startServer(t, (request, response) => {
     if (request.method === 'POST') return void response.writeHead(202, { location: '/v2/up/load/blobs/uploads/1' }).end()
     if (request.url === '/v2/') return void response.end()
     request.pause()
@@ -118,20 +116,10 @@ t.test('a registry that takes nothing more, or falls silent, is given up', async
 
 t.test('aborted in the middle it ends soon', async t => {
   const stop = new AbortController()
-  const domain = await listen(t, (request, response) => {
+  const domain = await startServer(t, (request, response) => {
     if (request.method === 'POST') return void response.writeHead(202, { location: '/v2/up/load/blobs/uploads/1' }).end()
     if (request.url === '/v2/') return void response.end()
     request.once('readable', () => stop.abort()) // and reads no more
   })
   t.match(await upload(t, { domain, size: 8 * MIB, silence: 60_000, signal: stop.signal }), { error: { code: 'ABORTED' }, whole: false })
 })
-
-async function listen(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
-}

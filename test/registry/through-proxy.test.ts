@@ -1,5 +1,4 @@
 import { createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { openRegistry } from '../../src/registry/client.js'
 import { startServer } from '../support/registry.js'
@@ -18,10 +17,7 @@ t.test('a registry of plain http is asked for through the proxy as http, which n
     request(`http://${registry}${pathname}${search}`, answer => answer.pipe(response)).end()
   })
   proxy.on('connect', (_request, socket) => socket.end('HTTP/1.1 403 Forbidden\r\n\r\n'))
-  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => proxy.close())
-  const { port } = proxy.address() as AddressInfo
-  const env = { HTTP_PROXY: `http://ada:secret@127.0.0.1:${port}` }
+  const env = { HTTP_PROXY: `http://ada:secret@${await startServer(t, proxy)}` }
   await using client = await openRegistry('registry.example', { env, home: '/nonexistent', insecure: ['registry.example'], backoff: 1, retries: 1 })
   const tags: string[] = []
   for await (const tag of client.tags('team/shop')) tags.push(tag)

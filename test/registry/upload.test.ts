@@ -1,5 +1,3 @@
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { verified } from '../../src/blob/verified.js'
 import { RegistryConnection } from '../../src/registry/connection.js'
@@ -9,7 +7,7 @@ import { uploadBlob } from '../../src/registry/upload.js'
 import { describe, type Descriptor } from '../../src/oci/descriptor.js'
 import { openRegistry } from '../../src/registry/client.js'
 import { noise } from '../support/images.js'
-import { type Fault, startFaultyProxy, startRegistry } from '../support/registry.js'
+import { type Fault, startFaultyProxy, startRegistry, startServer } from '../support/registry.js'
 
 const registry = await startRegistry(t)
 const MIB = 1024 * 1024
@@ -114,18 +112,15 @@ t.test('what a registry still allows is told before it is nothing, and in the er
   t.equal(formatRateLimit({ limit: 100, remaining: 7, window: 21600 }), '7 of 100 pulls in 6 hours are left')
   t.same([7, 50].map(remaining => isLow({ limit: 100, remaining, window: undefined })), [true, false])
   let left = 35
-  const listener: RequestListener = (request, response) => {
+  const domain = await startServer(t, (request, response) => {
     if (request.url === '/v2/') return void response.end('{}')
     left -= 30
     response.setHeader('ratelimit-limit', '60;w=3600').setHeader('ratelimit-remaining', `${Math.max(left, 0)};w=3600`)
     if (left < 0) response.writeHead(429, { 'retry-after': '3600' }).end('{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}')
     else response.setHeader('content-type', 'application/json').end('{"name":"a/b","tags":["1"]}')
-  }
-  const server = createServer(listener)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => void server.close())
+  })
   const told: string[] = []
-  await using client = await openRegistry(`127.0.0.1:${(server.address() as AddressInfo).port}`, { env: {}, backoff: 1, onLimit: sentence => told.push(sentence) })
+  await using client = await openRegistry(domain, { env: {}, backoff: 1, onLimit: sentence => told.push(sentence) })
   const tags = async () => {
     const found: string[] = []
     for await (const tag of client.tags('a/b')) found.push(tag)

@@ -1,14 +1,14 @@
 /** A host of a test's own that installs base OS images: its sources, its store, its place for temporary files; and WIM files for it. */
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { emptyHive } from '../../fixtures/make/hive.js'
 import { type CommandOptions, type CommandResult, stowage } from './command.js'
+import { startServer } from './registry.js'
 import { directoryWim, richWim, wimlib } from './wims.js'
 
 /** NanoServer 10.0.14300.1010 for amd64, small, with all that a host wants of a base image. */
@@ -84,13 +84,7 @@ export function filledWim(t: Test, files: Readonly<Record<string, Uint8Array>>, 
   return wim
 }
 
-/** A server on loopback until the test ends: its address. */
+/** A server as {@link startServer} starts it: its address. */
 export async function serveWeb(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `http://${await startServer(t, listener)}`
 }

@@ -1,7 +1,7 @@
 /** A registry of the test's own: Debian's docker-registry on loopback, with a directory of its own. */
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, request, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, request, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createSocket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -109,17 +109,12 @@ export async function startFaultyProxy(t: Test, { port }: TestRegistry, fault: F
     passed.on('error', () => outgoing.destroy())
     incoming.pipe(passed)
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { domain: `127.0.0.1:${(server.address() as AddressInfo).port}`, requests }
+  return { domain: await startServer(t, server), requests }
 }
 
-/** An HTTP server on loopback that answers what a test says, for what docker-registry does not do; gives its `host:port`. */
-export async function startServer(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
+/** A server on loopback until the test ends, which answers what the test says; gives its `host:port`. */
+export async function startServer(t: Test, answering: RequestListener | Server): Promise<string> {
+  const server = typeof answering === 'function' ? createServer(answering) : answering
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {
     server.closeAllConnections()
