@@ -1,5 +1,6 @@
 /** What of an image is there, where engines leave out what they do not have without a word. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -7,9 +8,6 @@ import type { Digest } from '../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import type { ArchiveSubject } from './archive-files.js'
-
-/** How deep indexes may stand in one another before we take it for a trick. */
-const DEPTH_LIMIT = 8
 
 /** `root` where all of it is in `store`; of an index that is not whole, its only whole image. Throws BLOB_MISSING, INVALID_MANIFEST. */
 export async function wholeRoot(root: Descriptor, store: BlobStore, { name, hint }: ArchiveSubject, options: FetchOptions = {}): Promise<Descriptor> {

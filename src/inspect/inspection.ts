@@ -1,6 +1,7 @@
 /** What an image is, read from its manifests and configs alone: no layer is fetched. */
 import pMap from 'p-map'
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
 import { parseConfig } from '../oci/config.js'
@@ -103,7 +104,6 @@ export interface ReadInspection {
   readonly platforms: readonly ReadPlatform[]
 }
 
-const DEPTH_LIMIT = 8
 const CONFIG_LIMIT = 16 * 1024 * 1024
 /** Manifests asked for at a time. */
 const AT_ONCE = 4

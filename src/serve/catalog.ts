@@ -1,5 +1,6 @@
 /** What is served under which name: repositories, their tags, and all that these reach. */
 import pMap from 'p-map'
+import { DEPTH_LIMIT } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
 import { parseConfig } from '../oci/config.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -61,7 +62,6 @@ interface Reached {
   size: number
 }
 
-const DEPTH_LIMIT = 8
 const AT_ONCE = 8
 const CONFIG_LIMIT = 16 * 1024 * 1024
 /** A repository's name as the distribution-spec has it: without a port, so that clients can ask for it. */

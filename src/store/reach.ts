@@ -1,13 +1,12 @@
 /** Which blobs of a layout an image needs: the mark of mark and sweep. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, isDigest } from '../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
-
-const DEPTH_LIMIT = 8
 
 /** What images were found to need, and which documents were read for it. */
 export class Marks {

@@ -1,5 +1,6 @@
 /** Images of a place of blobs, as their manifests and configs tell of them: no layer is read. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { abortError, StowageError } from '../errors.js'
 import { parseConfig } from '../oci/config.js'
@@ -12,7 +13,6 @@ import { matchesPlatform } from '../oci/platform.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import type { HistoryStep, StoredImage, StoredPlatform } from './image-store.js'
 
-const DEPTH_LIMIT = 8
 const CONFIG_LIMIT = 16 * 1024 * 1024
 
 interface ReadPlatform {
