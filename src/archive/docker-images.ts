@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
-import { parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
 import { type Descriptor, describe, parseDescriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { optionalArray, parseJson, record, shown, string } from '../oci/json.js'
@@ -32,7 +32,6 @@ export interface DockerImage {
   readonly config: Descriptor
 }
 
-const CONFIG_LIMIT = 16 * 1024 * 1024
 const LAYER_TYPES = { gzip: OCI_LAYER_GZIP, zstd: OCI_LAYER_ZSTD } as const
 
 /** The entries of `manifest.json`, in their order. Throws BLOB_MISSING where there is none, INVALID_MANIFEST. */

@@ -1,6 +1,6 @@
 /** Everything an image reaches: its manifests with their bytes, its configs, its layers. */
 import { StowageError } from '../errors.js'
-import { type ImageConfig, parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, type ImageConfig, parseConfig } from '../oci/config.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
@@ -44,7 +44,6 @@ export interface ReadImageOptions extends FetchOptions {
 
 /** How deep indexes may stand in one another before we take it for a trick. */
 export const DEPTH_LIMIT = 8
-const CONFIG_LIMIT = 16 * 1024 * 1024
 
 /**
  * Reads the manifests and configs below `root` from `store`, each checked against its digest.

@@ -4,7 +4,7 @@ import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
-import { parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
 import { type ConfigDetails, parseConfigDetails } from '../oci/config-details.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -104,7 +104,6 @@ export interface ReadInspection {
   readonly platforms: readonly ReadPlatform[]
 }
 
-const CONFIG_LIMIT = 16 * 1024 * 1024
 /** Manifests asked for at a time. */
 const AT_ONCE = 4
 

@@ -3,6 +3,9 @@ import { type Digest, parseDigest } from './digest.js'
 import { optionalArray, optionalString, parseJson, record } from './json.js'
 import { parsePlatform, type Platform } from './platform.js'
 
+/** Larger ones are refused, in bytes. */
+export const CONFIG_LIMIT = 16 * 1024 * 1024
+
 export interface ImageConfig {
   readonly platform: Platform
   /** RFC 3339, as written by the image's author. */

@@ -2,7 +2,7 @@
 import pMap from 'p-map'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
-import { parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { optionalString, parseJson, record, stringMap } from '../oci/json.js'
@@ -63,7 +63,6 @@ interface Reached {
 }
 
 const AT_ONCE = 8
-const CONFIG_LIMIT = 16 * 1024 * 1024
 /** A repository's name as the distribution-spec has it: without a port, so that clients can ask for it. */
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 

@@ -3,7 +3,7 @@ import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { abortError, StowageError } from '../errors.js'
-import { parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
 import { type ConfigDetails, parseConfigDetails } from '../oci/config-details.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { identityOf } from '../oci/image-identity.js'
@@ -12,8 +12,6 @@ import { isIndex, isManifest } from '../oci/media-type.js'
 import { matchesPlatform } from '../oci/platform.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import type { HistoryStep, StoredImage, StoredPlatform } from './image-store.js'
-
-const CONFIG_LIMIT = 16 * 1024 * 1024
 
 interface ReadPlatform {
   readonly stored: StoredPlatform
