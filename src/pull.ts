@@ -1,8 +1,7 @@
 /** Pull: images of registries into a Docker Engine, or into a layout on disk. */
 import { readPlatforms } from './blob/platforms.js'
 import { copyContent } from './copy.js'
-import { findEndpoint } from './engine/endpoint.js'
-import { EngineClient } from './engine/client.js'
+import { engineAt } from './engine/client.js'
 import { readStore } from './engine/store.js'
 import { abortError, orError, StowageError } from './errors.js'
 import type { Digest } from './oci/digest.js'
@@ -89,7 +88,7 @@ export async function pullImages(names: readonly string[], options: PullOptions 
 export async function usualStore(host: string | undefined, signal: AbortSignal | undefined, env: NodeJS.ProcessEnv = process.env): Promise<'docker-daemon:' | 'oci:'> {
   if (host !== undefined || env['DOCKER_HOST'] || env['DOCKER_CONTEXT']) return 'docker-daemon:'
   try {
-    using client = new EngineClient(await findEndpoint({ host }))
+    using client = await engineAt(host)
     await readStore(client, { signal })
     return 'docker-daemon:'
   } catch (error) {

@@ -1,8 +1,7 @@
 /** Push: images of a Docker Engine, of a layout or of a bundle to the registries that their names are in. */
 import { openBundleReader } from './bundle/reader.js'
 import { copy } from './copy.js'
-import { EngineClient } from './engine/client.js'
-import { findEndpoint } from './engine/endpoint.js'
+import { engineAt } from './engine/client.js'
 import { listImages } from './engine/inventory.js'
 import { abortError, orError, StowageError } from './errors.js'
 import { type Digest, isDigest } from './oci/digest.js'
@@ -111,6 +110,6 @@ async function namesIn(from: Store, host: string | undefined, signal: AbortSigna
     return bundle.manifest.images.flatMap(({ names }) => names.map(parseReference))
   }
   if (from.type === 'oci') return (await readLayoutIndex(from.directory)).flatMap(entry => nameOf(entry) ?? [])
-  using client = new EngineClient(await findEndpoint({ host }))
+  using client = await engineAt(host)
   return (await listImages(client, { signal })).flatMap(({ names }) => names.flatMap(name => (isReference(name) ? [parseReference(name)] : [])))
 }

@@ -9,8 +9,7 @@ import { type BundleManifest } from '../bundle/manifest.js'
 import { openBundleReader } from '../bundle/reader.js'
 import { isTarPath } from '../bundle/files.js'
 import { copyContent } from '../copy.js'
-import { EngineClient } from '../engine/client.js'
-import { findEndpoint } from '../engine/endpoint.js'
+import { engineAt } from '../engine/client.js'
 import { giveName } from '../engine/name.js'
 import { type EngineStore, readStore } from '../engine/store.js'
 import { abortError, fileError, StowageError } from '../errors.js'
@@ -75,7 +74,7 @@ export class InstallTarget {
       })
     }
     if (location.type !== 'docker-daemon') return new InstallTarget(location, undefined, options)
-    using client = new EngineClient(await findEndpoint({ host: options.host }))
+    using client = await engineAt(options.host)
     return new InstallTarget(location, await readStore(client, { signal: options.signal }), options)
   }
 
@@ -107,7 +106,7 @@ export class InstallTarget {
   /** Gives the image `name` of this place another name. */
   async addName(name: Reference, also: Reference): Promise<void> {
     if (this.location.type === 'docker-daemon') {
-      using client = new EngineClient(await findEndpoint({ host: this.#options.host }))
+      using client = await engineAt(this.#options.host)
       return await giveName(client, formatReference(name), also, { signal: this.#options.signal })
     }
     await this.put(this.#locationOf(name), [name, also])

@@ -3,8 +3,7 @@ import type { Argv, CommandModule } from 'yargs'
 import { chooseCandidates } from '../base-image/candidates.js'
 import { type InstalledImage, installImages, type InstallOptions, type InstallResult, installWims } from '../base-image/install.js'
 import { listSources } from '../base-image/sources.js'
-import { EngineClient } from '../engine/client.js'
-import { findEndpoint } from '../engine/endpoint.js'
+import { engineAt } from '../engine/client.js'
 import { readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
 import { usualStore } from '../pull.js'
@@ -97,7 +96,7 @@ function checkChoice(options: Options): void {
 }
 
 async function architectureOf(host: string | undefined, signal: AbortSignal): Promise<string> {
-  using client = new EngineClient(await findEndpoint({ host }))
+  using client = await engineAt(host)
   return (await readStore(client, { signal })).platform.architecture
 }
 

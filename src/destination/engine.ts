@@ -2,8 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
-import { type CallOptions, EngineClient } from '../engine/client.js'
-import { findEndpoint } from '../engine/endpoint.js'
+import { type CallOptions, engineAt, type EngineClient } from '../engine/client.js'
 import { inspectImage, MANIFESTS_API, readChains, sharedLayers } from '../engine/inventory.js'
 import { loadArchive } from '../engine/load-archive.js'
 import { checkCompression, layersToSend, type LoadPlan, planLoad } from '../engine/load-plan.js'
@@ -32,7 +31,7 @@ export interface EngineDestinationOptions extends WaitOptions {
  */
 export async function openEngineDestination(options: EngineDestinationOptions = {}): Promise<ImageDestination> {
   const { host, signal, onProgress } = options
-  const client = new EngineClient(await findEndpoint({ host }))
+  const client = await engineAt(host)
   try {
     return new EngineDestination(client, await readStore(client, { signal }), { signal, onProgress })
   } catch (error) {

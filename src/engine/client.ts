@@ -5,7 +5,7 @@ import { abortError, StowageError, systemCode } from '../errors.js'
 import { isObject } from '../oci/json.js'
 import { type Answer, parseText, textOf } from './answer.js'
 import { connect, EngineAgent } from './connection.js'
-import type { Endpoint } from './endpoint.js'
+import { type Endpoint, findEndpoint } from './endpoint.js'
 import { readText, responseOf, sendAndRead } from './exchange.js'
 
 export interface CallOptions {
@@ -128,6 +128,11 @@ export class EngineClient implements Disposable {
     const what = lost ? `the connection to the Docker Engine at ${name} was lost` : `no Docker Engine answers at ${name}`
     return new StowageError('ENGINE_UNREACHABLE', `${what}: ${reason}`, { hint: hintFor(code), cause: error })
   }
+}
+
+/** The engine at `host`; without it the one that `docker` would speak to. Nothing is connected yet. Throws INVALID_ARGUMENT. */
+export async function engineAt(host: string | undefined): Promise<EngineClient> {
+  return new EngineClient(await findEndpoint({ host }))
 }
 
 function hintFor(code: string): string {

@@ -1,7 +1,6 @@
 /** An image as a Docker Engine tells of it: nothing is exported. */
 import { objectOf, textOf, textsOf } from '../engine/answer.js'
-import { EngineClient } from '../engine/client.js'
-import { findEndpoint } from '../engine/endpoint.js'
+import { engineAt } from '../engine/client.js'
 import { listImages, platformAndDiffIds } from '../engine/inventory.js'
 import { StowageError } from '../errors.js'
 import { configDetails } from '../oci/config-details.js'
@@ -20,7 +19,7 @@ export async function inspectEngineImage(
   name: string | undefined, selectors: readonly Partial<Platform>[], { host, signal }: InspectEngineOptions,
 ): Promise<InspectedImage> {
   if (name === undefined) throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', { hint: 'Write docker-daemon:NAME[:TAG].' })
-  using client = new EngineClient(await findEndpoint({ host }))
+  using client = await engineAt(host)
   const full = isReference(name) && !isDigest(name) ? formatReference(withDefaultTag(parseReference(name))) : undefined
   const found = (full === undefined ? undefined : await client.find(`/images/${full}/json`, { signal })) ??
     (/^(sha256:)?[0-9a-f]{4,64}$/.test(name) ? await client.find(`/images/${name}/json`, { signal }) : undefined)

@@ -2,8 +2,7 @@
 import { spoolArchive } from '../archive/spooled-archive.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
-import { type CallOptions, EngineClient } from '../engine/client.js'
-import { findEndpoint } from '../engine/endpoint.js'
+import { type CallOptions, engineAt, type EngineClient } from '../engine/client.js'
 import { findExportedImage } from '../engine/export-image.js'
 import { inspectImage, listImages } from '../engine/inventory.js'
 import { type EngineStore, readStore } from '../engine/store.js'
@@ -28,7 +27,7 @@ export interface EngineSourceOptions {
  */
 export async function openEngineSource(name: string, options: EngineSourceOptions): Promise<ImageSource> {
   const { host, signal, spool } = options
-  using client = new EngineClient(await findEndpoint({ host }))
+  using client = await engineAt(host)
   const store = await readStore(client, { signal })
   const wanted = await findImage(client, store, name, { signal })
   const archive = await spoolArchive(client.download(`/images/${wanted.id}/get`, { signal }), spool, {

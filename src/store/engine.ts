@@ -2,8 +2,7 @@
 import pMap from 'p-map'
 import type { FetchOptions } from '../blob/blob-store.js'
 import { type Answer, listOf, objectOf, textOf, textsOf } from '../engine/answer.js'
-import { EngineClient } from '../engine/client.js'
-import { findEndpoint } from '../engine/endpoint.js'
+import { engineAt, type EngineClient } from '../engine/client.js'
 import { platformAndDiffIds } from '../engine/inventory.js'
 import { giveName } from '../engine/name.js'
 import { type EngineStore, readStore } from '../engine/store.js'
@@ -28,7 +27,7 @@ interface Facts {
 
 /** Throws INVALID_ARGUMENT for an address that is none, ENGINE_UNREACHABLE, ENGINE_PROTOCOL; every call ENGINE_REFUSED as well. */
 export async function openEngineStore({ host, signal }: EngineStoreOptions = {}): Promise<ImageStore> {
-  const client = new EngineClient(await findEndpoint({ host }))
+  const client = await engineAt(host)
   try {
     return new DockerStore(client, await readStore(client, { signal }))
   } catch (error) {
