@@ -1,10 +1,8 @@
 /** Installs base OS images of Windows: saved, checked, made a container image, put where it belongs, proved, and nothing left over. */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { Bytes } from '../blob/blob-store.js'
+import { hashFile } from '../bundle/carried.js'
 import { abortError, fileError, orError, StowageError } from '../errors.js'
 import type { LayerFinding } from '../layer/check.js'
 import { checkWimLayer } from '../layer/check-wim.js'
@@ -368,15 +366,9 @@ async function prove(target: InstallTarget, names: readonly Reference[], { id }:
 }
 
 async function expectSum(path: string, expected: string, signal: AbortSignal | undefined): Promise<void> {
-  const hash = createHash('sha256')
-  try {
-    for await (const piece of createReadStream(path, { highWaterMark: 1024 * 1024, ...(signal ? { signal } : {}) }) as Bytes) hash.update(piece)
-  } catch (error) {
-    throw abortError(fileError(error, path), signal)
-  }
-  const found = hash.digest('hex')
-  if (found === expected) return
-  throw new StowageError('DIGEST_MISMATCH', `${path}: its source says sha256 ${expected}, but the file is ${found}`, { hint: 'It was changed or damaged: copy it again.' })
+  const { digest } = await hashFile(path, { signal })
+  if (digest === `sha256:${expected}`) return
+  throw new StowageError('DIGEST_MISMATCH', `${path}: its source says sha256 ${expected}, but the file is ${digest.slice('sha256:'.length)}`, { hint: 'It was changed or damaged: copy it again.' })
 }
 
 async function folderFor(path: string | undefined): Promise<{ readonly path: string } & AsyncDisposable> {
