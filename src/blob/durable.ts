@@ -10,17 +10,22 @@ export const PARTIAL = '.partial'
 export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   const partial = `${path}${PARTIAL}`
   try {
-    const file = await open(partial, 'w')
-    try {
-      await writeAll(file, bytes, 0)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await writeSynced(partial, bytes)
     await rename(partial, path)
   } catch (error) {
     await rm(partial, { force: true })
     throw fileError(error, path)
+  }
+}
+
+/** Writes `bytes` to `path`, where they last. */
+export async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'w')
+  try {
+    await writeAll(file, bytes, 0)
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }
 

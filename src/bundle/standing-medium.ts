@@ -3,7 +3,7 @@ import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
-import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
+import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -111,7 +111,7 @@ class StandingMedium implements BundleMedium {
     this.#refuseUnlessUpdate('holds something else')
     await this.#refuseIfChanged()
     try {
-      for (const [path, bytes] of documents) await this.#writeAside(path, bytes)
+      for (const [path, bytes] of documents) await writeSynced(this.#path(`${path}${PARTIAL}`), bytes)
       for (const path of [...this.#waiting, `${BLOBS}/sha256/`]) await syncPath(dirname(this.#path(path)), 'directory')
       await this.#replace([...this.#waiting, ...documents.keys()])
       await this.#removeBut(new Set([...[...blobs].map(blobPath), ...this.#carried]))
@@ -135,16 +135,6 @@ class StandingMedium implements BundleMedium {
     for (const directory of new Set(paths.map(path => dirname(this.#path(path))))) await syncPath(directory, 'directory')
     await rm(this.#path(INCOMPLETE_FILE))
     await syncPath(this.where, 'directory')
-  }
-
-  async #writeAside(path: string, bytes: Uint8Array): Promise<void> {
-    const file = await open(this.#path(`${path}${PARTIAL}`), 'w')
-    try {
-      await writeAll(file, bytes, 0)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
   }
 
   async #believed(path: string, { digest, size }: Descriptor): Promise<boolean> {
