@@ -92,15 +92,16 @@ class RegistryDestination implements ImageDestination {
   /** Each after all it names, as registries want it, and tags after everything: `image.manifests` has the root last. */
   async #writeManifests(client: RegistryClient, path: string, tags: readonly string[], image: ImageContent, { signal, count }: Writing): Promise<void> {
     try {
-      const put = async (document: Document): Promise<void> => {
-        await client.putManifest(path, document.descriptor.digest, document, { signal })
+      const put = async (document: Document, references: readonly string[] = [document.descriptor.digest]): Promise<void> => {
+        for (const reference of references) await client.putManifest(path, reference, document, { signal })
         count('sent', document.descriptor.size)
       }
-      // What names no other manifest may go in any order
-      await pMap(image.manifests.filter(({ descriptor }) => !isIndex(descriptor.mediaType)), put, { concurrency: MANIFESTS })
-      for (const document of image.manifests) if (isIndex(document.descriptor.mediaType)) await put(document)
       const root = image.manifests.find(({ descriptor }) => descriptor.digest === image.root.digest)
-      if (root) for (const tag of tags) await client.putManifest(path, tag, root, { signal })
+      const below = image.manifests.filter(document => document !== root)
+      // What names no other manifest may go in any order
+      await pMap(below.filter(({ descriptor }) => !isIndex(descriptor.mediaType)), async document => await put(document), { concurrency: MANIFESTS })
+      for (const document of below) if (isIndex(document.descriptor.mediaType)) await put(document)
+      if (root) await put(root, tags.length > 0 ? tags : undefined)
     } catch (error) {
       if (image.absent.length === 0 || !(error instanceof StowageError) || error.code !== 'REGISTRY_REFUSED') throw error
       throw new StowageError(error.code, error.message, {

@@ -71,7 +71,7 @@ export class RegistryClient implements AsyncDisposable {
    * throws.
    */
   async manifest(repository: string, reference: string, options: CallOptions = {}): Promise<FoundManifest> {
-    const answer = await this.#pull('GET', repository, `/manifests/${reference}`, { accept: ACCEPTED }, options)
+    const answer = await this.#pull('GET', repository, `/manifests/${reference}`, { accept: ACCEPTED }, { ...options, whole: MANIFEST_LIMIT })
     if (answer.status === 404) throw await this.#notFound(repository, reference, answer)
     if (answer.status !== 200) throw await this.#connection.refusal(answer, `reading ${this.domain}/${repository}:${reference}`)
     const bytes = await readAll(answer, MANIFEST_LIMIT)
@@ -204,14 +204,14 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   async #pull(
-    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal, large, transient, landing }: FetchOptions & { readonly large?: boolean },
+    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal, large, transient, landing, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
   ): Promise<RegistryResponse> {
     const scopes = [`repository:${repository}:pull`]
-    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal, large, transient, landing })
+    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal, large, transient, landing, whole })
   }
 
   async #ask(target: string, repository: string, headers: Readonly<Record<string, string>>, { signal }: CallOptions): Promise<RegistryResponse> {
-    return await this.#connection.request({ method: 'GET', target, repository, scopes: [`repository:${repository}:pull`], headers, signal })
+    return await this.#connection.request({ method: 'GET', target, repository, scopes: [`repository:${repository}:pull`], headers, signal, whole: MANIFEST_LIMIT })
   }
 
   async #taggedReferrers(repository: string, digest: Digest, options: CallOptions): Promise<readonly Descriptor[]> {
@@ -272,7 +272,7 @@ export class RegistryClient implements AsyncDisposable {
   async *#pages(target: string, repository: string, scope: Scope, field: string, { signal }: CallOptions): AsyncIterable<string> {
     const pages = new Set<string>()
     for (let next: string | undefined = target; next !== undefined;) {
-      const answer: RegistryResponse = await this.#connection.request({ method: 'GET', target: next, repository, scopes: [scope], signal })
+      const answer: RegistryResponse = await this.#connection.request({ method: 'GET', target: next, repository, scopes: [scope], signal, whole: MANIFEST_LIMIT })
       if (answer.status === 404) throw await this.#notFound(repository, undefined, answer)
       if (answer.status !== 200) throw await this.#connection.refusal(answer, `listing ${field} of ${this.domain}${repository === '' ? '' : `/${repository}`}`)
       yield* namesOf(await this.#connection.text(answer, MANIFEST_LIMIT), field)

@@ -35,6 +35,8 @@ export interface RegistryRequest extends TransportRequest {
   readonly repository: string
   readonly scopes: readonly Scope[]
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** It is read whole as a part of each try, where it says 200: no more than so many bytes. */
+  readonly whole?: number | undefined
   /** 0: no second try; whoever asks tries by itself. */
   readonly retries?: number | undefined
   /** Nobody is asked who we are, and nobody is told: for addresses that are not the registry's. */
@@ -159,7 +161,7 @@ export class RegistryConnection implements AsyncDisposable {
     for (let attempt = 0; ; attempt += 1) {
       let wait = backoff(attempt, this.#options.backoff)
       try {
-        const answer = await this.#follow(request, leave)
+        const answer = await this.#wholeOf(await this.#follow(request, leave), request.whole)
         if (!AGAIN.has(answer.status) || attempt >= retries) return answer
         wait = Math.max(wait, retryAfter(answer.header('retry-after')))
         if (wait > LONGEST_RETRY_AFTER) return answer
@@ -170,6 +172,12 @@ export class RegistryConnection implements AsyncDisposable {
       }
       await pause(wait, request.signal)
     }
+  }
+
+  async #wholeOf(answer: RegistryResponse, limit: number | undefined): Promise<RegistryResponse> {
+    if (limit === undefined || answer.status !== 200) return answer
+    const bytes = await readAll(answer, limit)
+    return { ...answer, header: name => answer.header(name), body: { ...answer.body, async *[Symbol.asyncIterator]() { yield bytes } } }
   }
 
   async #follow(request: RegistryRequest, leave: Leave | undefined): Promise<RegistryResponse> {
@@ -238,7 +246,7 @@ export class RegistryConnection implements AsyncDisposable {
     if (url.protocol === 'http:' && this.#scheme === 'https' && !isLoopback(url.hostname)) {
       throw new StowageError('REGISTRY_PROTOCOL', `${this.endpoint.domain} sends us to ${url.origin} for a token, which is plain http: credentials are not sent there`)
     }
-    const request: RegistryRequest = { method, target: url.href, repository: '', scopes: [], headers, body: body === undefined ? undefined : () => body, signal }
+    const request: RegistryRequest = { method, target: url.href, repository: '', scopes: [], headers, body: body === undefined ? undefined : () => body, signal, whole: TEXT_LIMIT }
     const answer = await this.#withRetries(request, authorization === undefined ? undefined : { authorization, origin: url.origin })
     const text = await this.text(answer)
     try {

@@ -18,8 +18,16 @@ export class PlainPool implements ConnectionPool {
 
   async send(url: URL, { method, body, signal }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
+      let answered = false
       const outgoing = sendRequest(url, { method, headers, agent: this.#agent, ...(signal ? { signal } : {}) })
-      outgoing.once('response', resolve).on('error', reject).once('close', () => reject(networkError('the connection ended before an answer', 'ECONNRESET')))
+      outgoing.on('error', reject)
+      outgoing.once('response', response => {
+        answered = true
+        resolve(response)
+      })
+      outgoing.once('close', () => {
+        if (!answered) reject(networkError('the connection ended before an answer', 'ECONNRESET'))
+      })
       this.#watch(outgoing, url)
       const given = body?.()
       if (given === undefined || typeof given === 'string' || given instanceof Uint8Array) outgoing.end(given)

@@ -71,7 +71,7 @@ async function askSearch(registry: string, words: string, limit: number, options
   const credential = async () => await findCredential(registry === HUB ? 'docker.io' : registry, '', options)
   await using connection = new RegistryConnection(await findRegistry(registry, options), { ...options, credential })
   const query = new URLSearchParams({ q: words, n: String(limit) })
-  const answer = await connection.request({ method: 'GET', target: `/v1/search?${query.toString()}`, repository: '', scopes: [], signal: options.signal })
+  const answer = await connection.request({ method: 'GET', target: `/v1/search?${query.toString()}`, repository: '', scopes: [], signal: options.signal, whole: MANIFEST_LIMIT })
   if ([400, 404, 405, 501].includes(answer.status)) {
     await drain(answer)
     return undefined

@@ -41,7 +41,7 @@ export class Web implements AsyncDisposable {
 
   /** All of a small file, and where it is after all redirects. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
   async read(url: string, limit: number, options: FetchOptions = {}): Promise<{ readonly url: string; readonly bytes: Buffer }> {
-    const answer = await this.#ask('GET', url, {}, options)
+    const answer = await this.#ask('GET', url, {}, { ...options, whole: limit })
     await this.#expect(answer, url)
     return { url: answer.url.href, bytes: await readAll(answer, limit) }
   }
@@ -74,14 +74,14 @@ export class Web implements AsyncDisposable {
   }
 
   async #ask(
-    method: 'GET' | 'HEAD', url: string, headers: Readonly<Record<string, string>>, { signal, large }: FetchOptions & { large?: boolean },
+    method: 'GET' | 'HEAD', url: string, headers: Readonly<Record<string, string>>, { signal, large, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
   ): Promise<RegistryResponse> {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is no address of the web`)
     const { host, protocol } = new URL(url)
     const key = `${protocol}//${host}`
     const known = this.#connections.get(key) ?? this.#connect(host, protocol)
     this.#connections.set(key, known)
-    return await (await known).request({ method, target: url, repository: '', scopes: [], headers, signal, large, anonymous: true })
+    return await (await known).request({ method, target: url, repository: '', scopes: [], headers, signal, large, whole, anonymous: true })
   }
 
   async #connect(host: string, protocol: string): Promise<RegistryConnection> {

@@ -1,14 +1,13 @@
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { RequestListener } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { BlobDirectory } from '../../src/blob/directory.js'
 import { writeBlob } from '../../src/blob/write-blob.js'
 import { describe } from '../../src/oci/descriptor.js'
 import { openRegistry, type RegistryOptions } from '../../src/registry/client.js'
+import { makeCertificate } from '../support/certificate.js'
 import { noise } from '../support/images.js'
 import { startServer } from '../support/registry.js'
 
@@ -122,12 +121,9 @@ t.test('credentials go to the registry alone, not to where it redirects', async 
 })
 
 t.test('over TLS it comes the long way, and where the registry is not trusted nothing does', async t => {
-  const directory = mkdtempSync(join(tmpdir(), 'stowage-tls-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=x', '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' })
-  const domain = await startServer(t, createServer({ key: readFileSync(key), cert: readFileSync(cert) }, having(() => false)))
-  t.match(await landFrom(t, domain, { env: { SSL_CERT_FILE: cert } }), { passed: SIZE, landed: 0, whole: true })
+  const { key, cert, file } = makeCertificate(t)
+  const domain = await startServer(t, createServer({ key, cert }, having(() => false)))
+  t.match(await landFrom(t, domain, { env: { SSL_CERT_FILE: file } }), { passed: SIZE, landed: 0, whole: true })
   t.match(await landFrom(t, domain), { landed: 0, error: { code: 'REGISTRY_UNREACHABLE' } })
 })
 

@@ -2,12 +2,14 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, createServer as createSocket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.js'
 import type { Test } from 'tap'
+import type { TestCertificate } from './certificate.js'
 import { type TestImage, writeLayout } from './images.js'
 
 const UP = 20_000
@@ -81,10 +83,10 @@ export interface FaultyProxy {
   readonly requests: readonly { readonly line: string; readonly range: string | undefined; readonly authorization: string | undefined }[]
 }
 
-/** A server of the test's own between us and the registry: it does to each request what `fault` says. */
-export async function startFaultyProxy(t: Test, { port }: TestRegistry, fault: Fault): Promise<FaultyProxy> {
+/** A server of the test's own between us and the registry, over TLS with `tls`: it does to each request what `fault` says. */
+export async function startFaultyProxy(t: Test, { port }: TestRegistry, fault: Fault, tls?: TestCertificate): Promise<FaultyProxy> {
   const requests: { line: string; range: string | undefined; authorization: string | undefined }[] = []
-  const server = createServer((incoming, outgoing) => {
+  const listener: RequestListener = (incoming, outgoing) => {
     const line = `${incoming.method} ${incoming.url}`
     const count = requests.filter(other => other.line === line).length
     requests.push({ line, range: incoming.headers.range, authorization: incoming.headers.authorization })
@@ -108,7 +110,8 @@ export async function startFaultyProxy(t: Test, { port }: TestRegistry, fault: F
     })
     passed.on('error', () => outgoing.destroy())
     incoming.pipe(passed)
-  })
+  }
+  const server = tls ? createSecureServer(tls, listener) : createServer(listener)
   return { domain: await startServer(t, server), requests }
 }
 
