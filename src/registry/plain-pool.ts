@@ -17,18 +17,27 @@ export class PlainPool implements ConnectionPool {
   }
 
   async send(url: URL, { method, body, signal }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+    signal?.throwIfAborted()
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
-      let answered = false
-      const outgoing = sendRequest(url, { method, headers, agent: this.#agent, ...(signal ? { signal } : {}) })
+      let answer: IncomingMessage | undefined
+      const outgoing = sendRequest(url, { method, headers, agent: this.#agent })
+      // A request that is destroyed while its answer waits to be read hands its connection back, whose error then is nobody's
+      const stop = (error: Error): void => {
+        reject(error) // one that waits for a connection says nothing until it has one
+        ;(answer ?? outgoing).destroy(error)
+      }
+      const abort = (): void => stop(abortReason(signal))
+      signal?.addEventListener('abort', abort, { once: true })
       outgoing.on('error', reject)
       outgoing.once('response', response => {
-        answered = true
+        answer = response
         resolve(response)
       })
       outgoing.once('close', () => {
-        if (!answered) reject(networkError('the connection ended before an answer', 'ECONNRESET'))
+        signal?.removeEventListener('abort', abort)
+        if (!answer) reject(networkError('the connection ended before an answer', 'ECONNRESET'))
       })
-      this.#watch(outgoing, url)
+      this.#watch(outgoing, url, stop)
       const given = body?.()
       if (given === undefined || typeof given === 'string' || given instanceof Uint8Array) outgoing.end(given)
       else pipeline(given, outgoing).catch(reject) // one that will not have it all has answered before
@@ -40,15 +49,19 @@ export class PlainPool implements ConnectionPool {
     this.#agent.destroy()
   }
 
-  #watch(outgoing: ClientRequest, { host }: URL): void {
+  #watch(outgoing: ClientRequest, { host }: URL, stop: (error: Error) => void): void {
     const { connectTimeout, silence } = this.#options
-    outgoing.setTimeout(silence, () => void outgoing.destroy(networkError(`nothing came from ${host} for ${silence} ms`, 'ETIMEDOUT')))
+    outgoing.setTimeout(silence, () => stop(networkError(`nothing came from ${host} for ${silence} ms`, 'ETIMEDOUT')))
     outgoing.once('socket', socket => {
       if (!socket.connecting) return
-      const timer = setTimeout(() => void outgoing.destroy(networkError(`no connection to ${host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
+      const timer = setTimeout(() => stop(networkError(`no connection to ${host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
       for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer))
     })
   }
+}
+
+function abortReason(signal: AbortSignal | undefined): Error {
+  return signal?.reason instanceof Error ? signal.reason : networkError('aborted', 'ABORT_ERR')
 }
 
 function responseOf(message: IncomingMessage, url: URL): RegistryResponse {

@@ -1,5 +1,8 @@
+import { setMaxListeners } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { openRegistry, type RegistryClient } from '../../src/registry/client.js'
+import { Web } from '../../src/registry/web.js'
 import { makeCertificate } from '../support/certificate.js'
 import { layeredImage } from '../support/images.js'
 import { type Fault, pushWithSkopeo, startFaultyProxy, startRegistry, startServer } from '../support/registry.js'
@@ -93,3 +96,39 @@ for (const road of ['plain http', 'TLS'] as const) {
     t.ok(connections.size <= 18, `${connections.size} connections`)
   })
 }
+
+t.test('aborted while the last of an answer is looked at, nothing but the reader hears of it', async t => {
+  const domain = await startServer(t, (_request, response) => {
+    for (const piece of ['one', 'two', 'three']) response.write(piece)
+    response.end()
+  })
+  const failures: unknown[] = []
+  const failed = (error: unknown): void => void failures.push(error)
+  process.on('uncaughtException', failed)
+  t.teardown(() => process.off('uncaughtException', failed))
+  await using web = new Web({ env: {} })
+  const stop = new AbortController()
+  const { bytes } = await web.open(`http://${domain}/file`, 0, { signal: stop.signal })
+  await t.rejects(async () => {
+    for await (const _piece of bytes) {
+      stop.abort()
+      await sleep(50)
+    }
+  }, { name: 'AbortError' })
+  t.same(failures, [])
+})
+
+t.test('aborted while it waits for a connection, a request ends at once', async t => {
+  const domain = await startServer(t, () => undefined)
+  await using web = new Web({ env: {} })
+  const [busy, stop] = [new AbortController(), new AbortController()]
+  setMaxListeners(0, busy.signal)
+  const others = Array.from({ length: 16 }, async (_, n) => await web.read(`http://${domain}/${n}`, 10, { signal: busy.signal }).catch(() => undefined))
+  await sleep(50)
+  const waiting = web.read(`http://${domain}/last`, 10, { signal: stop.signal }).catch((error: unknown) => error)
+  await sleep(50)
+  stop.abort()
+  t.match(await Promise.race([waiting, sleep(2000)]), { code: 'ABORTED' })
+  busy.abort()
+  await Promise.all(others)
+})
