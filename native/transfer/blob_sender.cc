@@ -64,7 +64,7 @@ Sent BlobSender::Run() {
   Sent sent;
   try {
     // One that will not have it says so before it has all
-    while (sent.size < sending_.size && !socket_.HasNews()) {
+    while (sent.size < sending_.size && !HasAnswer()) {
       const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kPiece, sending_.size - sent.size));
       const size_t size = input.Send(socket_, sending_.offset + sent.size, wanted);
       if (size == 0) return sent;
@@ -83,10 +83,11 @@ Sent BlobSender::Run() {
   return sent;
 }
 
+bool BlobSender::HasAnswer() { return socket_.HasNews() && !ReceiveInterim(socket_, &begun_); }
+
 std::string BlobSender::Answer() {
-  std::string rest;
-  std::string head = ReceiveHead(socket_, &rest);
-  return head + ReceiveText(socket_, head, std::move(rest));
+  std::string head = ReceiveHead(socket_, &begun_);
+  return head + ReceiveText(socket_, head, std::move(begun_));
 }
 
 }  // namespace transfer

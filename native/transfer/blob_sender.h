@@ -36,10 +36,13 @@ class BlobSender {
   void Finish() {}
 
  private:
+  bool HasAnswer();
   std::string Answer();
 
   const Sending sending_;
   Socket socket_;
+  // Of the answer, what came while the blob was sent.
+  std::string begun_;
 };
 
 }  // namespace transfer

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "../wim/error.h"
@@ -15,11 +16,32 @@ constexpr size_t kHeadLimit = 64u << 10;
 constexpr size_t kTextLimit = 64u << 10;
 // Answers before the final one.
 constexpr int kMostBefore = 100;
+// Of the first digit of the status.
+constexpr size_t kStatusPlace = 9;
 const char kHeadEnd[] = "\r\n\r\n";
 
 // `status` may be its first digits.
 bool HasStatus(const std::string& head, const char* status) {
-  return head.compare(0, 7, "HTTP/1.") == 0 && head.compare(8, 1 + std::strlen(status), " " + std::string(status)) == 0;
+  return head.size() > kStatusPlace && head.compare(0, 7, "HTTP/1.") == 0 && head.compare(kStatusPlace - 1, 1 + std::strlen(status), " " + std::string(status)) == 0;
+}
+
+// Takes away all whole heads of answers before the final one, and tells how many there were.
+int DropInterim(std::string* text) {
+  int count = 0;
+  for (; HasStatus(*text, "1"); count++) {
+    const size_t end = text->find(kHeadEnd);
+    if (end == std::string::npos) break;
+    text->erase(0, end + std::strlen(kHeadEnd));
+  }
+  return count;
+}
+
+// False at the end.
+bool ReceiveMore(Socket& socket, std::string* text) {
+  std::vector<char> piece(kHeadLimit);
+  const size_t size = socket.Receive(piece.data(), piece.size());
+  text->append(piece.data(), size);
+  return size > 0;
 }
 
 // How much there is to read, as far as it is wanted.
@@ -37,24 +59,26 @@ size_t TextSize(const std::string& head) {
 }  // namespace
 
 std::string ReceiveHead(Socket& socket, std::string* rest) {
-  std::string text;
-  std::vector<char> piece(kHeadLimit);
+  std::string text = std::exchange(*rest, {});
   for (int before = 0;;) {
-    const size_t size = socket.Receive(piece.data(), piece.size());
-    if (size == 0) throw wim::Error("ECONNRESET", "the other side ended the connection without an answer");
-    text.append(piece.data(), size);
-    for (size_t end = text.find(kHeadEnd); end != std::string::npos; end = text.find(kHeadEnd)) {
-      end += std::strlen(kHeadEnd);
-      if (!HasStatus(text, "1")) {
-        *rest = text.substr(end);
-        text.resize(end);
-        return text;
-      }
-      text.erase(0, end);
-      if (++before > kMostBefore) throw wim::Error("HPE_HEADER_OVERFLOW", "the other side announces an answer without end");
+    before += DropInterim(&text);
+    if (before > kMostBefore) throw wim::Error("HPE_HEADER_OVERFLOW", "the other side announces an answer without end");
+    const size_t end = text.find(kHeadEnd);
+    if (end != std::string::npos) {
+      *rest = text.substr(end + std::strlen(kHeadEnd));
+      text.resize(end + std::strlen(kHeadEnd));
+      return text;
     }
     if (text.size() > kHeadLimit) throw wim::Error("HPE_HEADER_OVERFLOW", "the head of the answer has no end");
+    if (!ReceiveMore(socket, &text)) throw wim::Error("ECONNRESET", "the other side ended the connection without an answer");
   }
+}
+
+bool ReceiveInterim(Socket& socket, std::string* rest) {
+  if (!ReceiveMore(socket, rest)) return false;
+  DropInterim(rest);
+  if (rest->size() > kHeadLimit) return false;
+  return rest->size() <= kStatusPlace || HasStatus(*rest, "1");
 }
 
 bool HasBlob(const std::string& head) { return HasStatus(head, "200") || HasStatus(head, "206"); }

@@ -8,9 +8,12 @@
 
 namespace transfer {
 
-// The head of the final answer, with the empty line at its end; `*rest` is what came behind it. Throws as Socket, and
+// The head of the final answer, with the empty line at its end; `*rest` is what came of it before, and then what came behind it. Throws as Socket, and
 // HPE_HEADER_OVERFLOW where it has no end.
 std::string ReceiveHead(Socket& socket, std::string* rest);
+// Of an answer that begins before it is expected, takes what there is and adds it to `*rest`. Whether that is no more than
+// answers before the final one, which want nothing.
+bool ReceiveInterim(Socket& socket, std::string* rest);
 // Whether its body is what was asked for: its status is 200 or 206.
 bool HasBlob(const std::string& head);
 // The body behind `head`, of which `rest` has come: as much of it as anyone reads for what it says.

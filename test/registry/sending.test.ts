@@ -105,6 +105,34 @@ t.test('one that is cut off or was too large goes again in pieces', async t => {
   }
 })
 
+t.test('a word before the answer, as proxies give it, is no answer: the blob goes on', async t => {
+  for (const word of ['writeContinue', 'writeProcessing'] as const) {
+    let puts = 0
+    const proxy = await startFaultyProxy(t, registry, (request, response) => {
+      if (request.method !== 'PUT') return undefined
+      puts += 1
+      response[word]()
+      return undefined
+    })
+    t.match(await upload(t, { domain: proxy.domain, size: 9 * MIB, silence: 1000 }), { error: undefined, whole: true, reads: 0 }, word)
+    t.equal(puts, 1)
+  }
+})
+
+t.test('an answer that comes byte by byte is one', async t => {
+  const domain = await startServer(t, (request, response) => {
+    if (request.method === 'POST') return void response.writeHead(202, { location: '/v2/up/load/blobs/uploads/1' }).end()
+    if (request.url === '/v2/') return void response.end()
+    const { socket } = request
+    socket.setNoDelay(true)
+    const said = 'HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n'
+    request.resume().once('end', () => void (async () => {
+      for (const letter of said) await new Promise(resolve => socket.write(letter, () => setImmediate(resolve)))
+    })())
+  })
+  t.match(await upload(t, { domain, size: MIB }), { error: { code: 'REGISTRY_REFUSED', message: /status 400/ }, reads: 1 })
+})
+
 t.test('a registry that takes nothing more, or falls silent, is given up', async t => {
   const domain = await startServer(t, (request, response) => {
     if (request.method === 'POST') return void response.writeHead(202, { location: '/v2/up/load/blobs/uploads/1' }).end()
