@@ -10,6 +10,9 @@ const DUMP_LIMIT = 128 * 1024
 export class PlainPool implements ConnectionPool {
   readonly #agent: Agent
   readonly #options: PoolOptions
+  /** What ends each request that is under way. */
+  readonly #stops = new Set<(error: Error) => void>()
+  #closed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -18,6 +21,7 @@ export class PlainPool implements ConnectionPool {
 
   async send(url: URL, { method, body, signal }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
     signal?.throwIfAborted()
+    if (this.#closed) throw closedError()
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
       let answer: IncomingMessage | undefined
       const outgoing = sendRequest(url, { method, headers, agent: this.#agent })
@@ -28,6 +32,7 @@ export class PlainPool implements ConnectionPool {
       }
       const abort = (): void => stop(abortReason(signal))
       signal?.addEventListener('abort', abort, { once: true })
+      this.#stops.add(stop)
       outgoing.on('error', reject)
       outgoing.once('response', response => {
         answer = response
@@ -35,6 +40,7 @@ export class PlainPool implements ConnectionPool {
       })
       outgoing.once('close', () => {
         signal?.removeEventListener('abort', abort)
+        this.#stops.delete(stop)
         if (!answer) reject(networkError('the connection ended before an answer', 'ECONNRESET'))
       })
       this.#watch(outgoing, url, stop)
@@ -46,6 +52,10 @@ export class PlainPool implements ConnectionPool {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
+    for (const stop of this.#stops) stop(closedError())
+    // Whoever waits would have a connection opened, to find itself ended
+    for (const waiting of Object.keys(this.#agent.requests)) Reflect.deleteProperty(this.#agent.requests, waiting)
     this.#agent.destroy()
   }
 
@@ -58,6 +68,10 @@ export class PlainPool implements ConnectionPool {
       for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer))
     })
   }
+}
+
+function closedError(): Error {
+  return networkError('its connections were closed', 'ECONNABORTED')
 }
 
 function abortReason(signal: AbortSignal | undefined): Error {

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { openRegistry, type RegistryClient } from '../../src/registry/client.js'
@@ -131,4 +132,17 @@ t.test('aborted while it waits for a connection, a request ends at once', async 
   t.match(await Promise.race([waiting, sleep(2000)]), { code: 'ABORTED' })
   busy.abort()
   await Promise.all(others)
+})
+
+t.test('closing ends what is under way and what waits, and nothing begins after it', async t => {
+  let connections = 0
+  const server = createServer(() => undefined)
+  server.on('connection', () => (connections += 1))
+  const domain = await startServer(t, server)
+  const web = new Web({ env: {}, backoff: 1, retries: 2 })
+  const asked = Array.from({ length: 40 }, async (_, n) => await web.read(`http://${domain}/${n}`, 10).catch((error: unknown) => error))
+  await sleep(100)
+  await web[Symbol.asyncDispose]()
+  for (const error of (await Promise.race([Promise.all(asked), sleep(2000)])) ?? [undefined]) t.match(error, { code: 'REGISTRY_UNREACHABLE' })
+  t.equal(connections, 16)
 })
