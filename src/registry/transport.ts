@@ -95,7 +95,8 @@ export class Transport implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#pools.values()].map(async pool => await (await pool).close()))
+    // One that could not be opened was told to whoever asked for it
+    await Promise.all([...this.#pools.values()].map(async pool => await (await pool.catch(() => undefined))?.close()))
   }
 
   async #sendDirect(url: URL, { signal, large, transient, landing, file }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {

@@ -146,3 +146,11 @@ t.test('closing ends what is under way and what waits, and nothing begins after 
   for (const error of (await Promise.race([Promise.all(asked), sleep(2000)])) ?? [undefined]) t.match(error, { code: 'REGISTRY_UNREACHABLE' })
   t.equal(connections, 16)
 })
+
+t.test('a proxy whose address is none is told as that, when all is closed too', async t => {
+  const read = async (): Promise<void> => {
+    await using web = new Web({ env: { HTTPS_PROXY: 'http://[none' }, retries: 0 })
+    await web.read('https://registry.example/file', 10)
+  }
+  await t.rejects(read(), { code: 'REGISTRY_UNREACHABLE' })
+})
