@@ -248,10 +248,10 @@ export class RegistryConnection implements AsyncDisposable {
     }
     const request: RegistryRequest = { method, target: url.href, repository: '', scopes: [], headers, body: body === undefined ? undefined : () => body, signal, whole: TEXT_LIMIT }
     const answer = await this.#withRetries(request, authorization === undefined ? undefined : { authorization, origin: url.origin })
-    const text = await this.text(answer)
     try {
-      return { status: answer.status, body: JSON.parse(text) as unknown }
-    } catch {
+      return { status: answer.status, body: JSON.parse(await this.text(answer)) as unknown }
+    } catch (error) {
+      if (signal?.aborted) throw abortError(error, signal)
       return { status: answer.status, body: undefined } // the status says enough
     }
   }

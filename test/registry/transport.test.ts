@@ -154,3 +154,15 @@ t.test('a proxy whose address is none is told as that, when all is closed too', 
   }
   await t.rejects(read(), { code: 'REGISTRY_UNREACHABLE' })
 })
+
+t.test('a token service that refuses, and is cut off while it says why, is told as one that refuses', async t => {
+  for (const [status, code] of [[401, 'UNAUTHORIZED'], [403, 'UNAUTHORIZED'], [500, 'REGISTRY_REFUSED']] as const) {
+    const domain = await startServer(t, (request, response) => {
+      if (!request.url?.startsWith('/token')) return void response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${domain}/token"` }).end()
+      response.writeHead(status, { 'content-length': '100' }).write('{"')
+      setTimeout(() => response.destroy(), 20)
+    })
+    await using client = await openRegistry(domain, { backoff: 1, retries: 1, env: {}, home: '/nonexistent' })
+    await t.rejects(client.manifest('team/shop', '1'), { code })
+  }
+})
