@@ -24,7 +24,7 @@ export class PlainPool implements ConnectionPool {
     if (this.#closed) throw closedError()
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
       let answer: IncomingMessage | undefined
-      const outgoing = sendRequest(url, { method, headers, agent: this.#agent })
+      const outgoing = sendRequest(url, { method, headers, auth: null, agent: this.#agent }) // what an address has before its @ is shown to nobody
       // A request that is destroyed while its answer waits to be read hands its connection back, whose error then is nobody's
       const stop = (error: Error): void => {
         reject(error) // one that waits for a connection says nothing until it has one
