@@ -15,6 +15,7 @@ if [ -z "${STOWAGE_NEWCOMER_ROOT:-}" ]; then
 fi
 
 root=$STOWAGE_NEWCOMER_ROOT
+chmod 755 "$root" # it is the / of other users too
 mount --bind "$root" "$root" # tests make mount namespaces of their own, for which / must be a mount point
 mirror=$(sed -nE 's/^URIs: *([^ ]+).*/\1/p; s/^deb +(\[[^]]*\] +)?([^ ]+).*/\2/p' \
   /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1 || true)

@@ -3,8 +3,9 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, linkSync, lutimesSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** What `command` prints, which takes names as UTF-8 wherever it runs. */
 export const run = (command: string, args: readonly string[], cwd?: string): string =>
-  execFileSync(command, args, { encoding: 'utf8', cwd, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 })
+  execFileSync(command, args, { encoding: 'utf8', cwd, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28, env: { ...process.env, LC_ALL: 'C.UTF-8' } })
 
 /** Everything that a file system says of a tree, as find and getfattr tell it. */
 export function facts(tree: string): string {
