@@ -47,7 +47,8 @@ const TEST = [
 ]
 
 const ENGINE = [
-  { package: 'docker.io', found: () => command('dockerd') && command('docker') },
+  { package: 'docker.io', found: () => command('dockerd') },
+  { package: 'docker-cli', found: () => command('docker') || !packaged('docker-cli') }, // from trixie on apart from docker.io
   { package: 'debootstrap', found: () => command('debootstrap') },
   { package: 'e2fsprogs', found: () => command('mkfs.ext4') },
   { package: 'exfatprogs', found: () => command('mkfs.exfat') },
@@ -66,6 +67,11 @@ export const PURPOSES = {
     { why: 'to make test images and to judge ours by', needs: TEST },
     { why: 'to load into a real Docker Engine and fill a disk', needs: ENGINE },
   ],
+}
+
+/** Whether the lists that apt-get has by now know such a package. */
+export function packaged(name) {
+  return /Candidate: (?!\(none\))/.test(spawnSync('apt-cache', ['policy', name], { encoding: 'utf8' }).stdout ?? '')
 }
 
 /** The groups of `purpose` that miss something, each with the packages that bring it. */

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildAddon, buildTypeScript, ROOT } from './build.mjs'
-import { missing } from './requirements.mjs'
+import { missing, packaged } from './requirements.mjs'
 
 const NPM_MAJOR = 9
 
@@ -45,11 +45,14 @@ function installPackages(purpose) {
   }
   if (!run) fail(`missing: ${wanted}. Neither root nor sudo is here; as root: apt-get install ${packages.join(' ')}`)
   console.log(`setup: installing with apt-get: ${wanted}`)
-  const known = packages.every(name => /Candidate: (?!\(none\))/.test(text('apt-cache', ['policy', name])))
+  const known = packages.every(packaged)
   if (!known) update(run)
   if (!install(run, packages) && (!known || !retry(run, packages))) fail(`apt-get could not install ${packages.join(' ')}`)
+  // Some packages are known only by the new list
+  const later = missing(purpose).flatMap(group => group.packages).filter(name => !packages.includes(name))
+  if (later.length > 0) install(run, later)
   const left = missing(purpose).flatMap(group => group.packages)
-  if (left.length > 0) fail(`apt-get installed ${packages.join(' ')}, yet what ${left.join(', ')} should bring is not found`)
+  if (left.length > 0) fail(`apt-get installed ${[...packages, ...later].join(' ')}, yet what ${left.join(', ')} should bring is not found`)
 }
 
 /** The list of packages was there but old: fetch it and try once more. */
@@ -100,10 +103,6 @@ function quiet(name, args) {
   const { status, stdout, stderr } = spawnSync(name, args, { encoding: 'utf8', stdio, maxBuffer: 1 << 28 })
   if (status !== 0) console.error(`${stdout}${stderr}`)
   return status === 0
-}
-
-function text(name, args) {
-  return spawnSync(name, args, { encoding: 'utf8' }).stdout ?? ''
 }
 
 if (process.argv[1] === import.meta.filename) setup(process.argv[2] ?? 'build')
