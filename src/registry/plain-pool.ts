@@ -2,10 +2,8 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as sendRequest } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { networkError } from './failure.js'
+import { DUMP_LIMIT, pooledAnswer } from './pooled-answer.js'
 import type { ConnectionPool, PoolOptions, RegistryResponse, TransportRequest } from './transport.js'
-
-/** Of a body that nobody wants, what is read to keep its connection, in bytes. */
-const DUMP_LIMIT = 128 * 1024
 
 export class PlainPool implements ConnectionPool {
   readonly #agent: Agent
@@ -79,11 +77,6 @@ function abortReason(signal: AbortSignal | undefined): Error {
 }
 
 function responseOf(message: IncomingMessage, url: URL): RegistryResponse {
-  message.on('error', () => undefined) // whoever reads it hears of it; whoever does not has let go of it
-  const header = (name: string): string | undefined => {
-    const value = message.headers[name]
-    return Array.isArray(value) ? value.join(', ') : value
-  }
   const dump = async (): Promise<void> => {
     let size = 0
     for await (const piece of message as AsyncIterable<Uint8Array>) {
@@ -91,6 +84,5 @@ function responseOf(message: IncomingMessage, url: URL): RegistryResponse {
       if (size > DUMP_LIMIT) break // which closes the connection
     }
   }
-  const body = { [Symbol.asyncIterator]: () => message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>, dump, destroy: () => void message.destroy() }
-  return { status: message.statusCode ?? 0, header, body, url }
+  return pooledAnswer(url, message.statusCode ?? 0, message.headers, message, dump)
 }

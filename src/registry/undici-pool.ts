@@ -1,9 +1,7 @@
 /** Connections through undici: over TLS, and through proxies. */
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
+import { DUMP_LIMIT, pooledAnswer } from './pooled-answer.js'
 import type { ConnectionPool, PoolOptions, RegistryResponse, TlsMaterial, TransportRequest } from './transport.js'
-
-/** Of a body that nobody wants, what is read to keep its connection, in bytes. */
-const DUMP_LIMIT = 128 * 1024
 
 export class UndiciPool implements ConnectionPool {
   readonly #dispatcher: Dispatcher
@@ -28,14 +26,8 @@ export class UndiciPool implements ConnectionPool {
       bodyTimeout: this.#silence,
       signal: signal ?? null,
     })
-    const header = (name: string): string | undefined => {
-      const value = answer.headers[name]
-      return Array.isArray(value) ? value.join(', ') : value
-    }
-    const own = answer.body
-    own.on('error', () => undefined) // whoever reads it hears of it; whoever does not has let go of it
-    const wrapped = { [Symbol.asyncIterator]: () => own[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>, dump: async () => void (await own.dump({ limit: DUMP_LIMIT })), destroy: () => void own.destroy() }
-    return { status: answer.statusCode, header, body: wrapped, url }
+    const { statusCode, headers: found, body: own } = answer
+    return pooledAnswer(url, statusCode, found, own, async () => void (await own.dump({ limit: DUMP_LIMIT })))
   }
 
   async close(): Promise<void> {
