@@ -83,9 +83,14 @@ export function failures(tap) {
 
 /** The tally of the TAP at `path`, with at least one failure when the run was not whole and green: status, end, tests. */
 export function readTally(path, status) {
-  const count = tally(existsSync(path) ? readFileSync(path, 'utf8') : '')
+  const count = tally(readTap(path))
   const whole = status === 0 && count.complete && count.passed > 0
   return whole ? count : { ...count, failed: Math.max(count.failed, 1) }
+}
+
+/** Nothing where a run left none. */
+function readTap(path) {
+  return existsSync(path) ? readFileSync(path, 'utf8') : ''
 }
 
 export function formatTally({ passed, failed, skipped }) {
@@ -97,7 +102,7 @@ if (process.argv[1] === import.meta.filename) {
   for (const argument of process.argv.slice(2)) {
     const [path = '', status = ''] = argument.split('=')
     const count = readTally(path, Number(status || 1))
-    for (const { name } of existsSync(path) ? failures(readFileSync(path, 'utf8')) : []) console.log(`failed: ${name}`)
+    for (const { name } of failures(readTap(path))) console.log(`failed: ${name}`)
     console.log(`${basename(path, '.tap')} (exit status ${status}): ${formatTally(count)}`)
     for (const key of ['passed', 'failed', 'skipped']) sum[key] += count[key]
   }
