@@ -14,8 +14,9 @@ async function main(argv: readonly string[]): Promise<void> {
     const { runWim } = await import('./wim.js')
     await runWim(argv.toSpliced(at, 1))
   } else {
-    const { runProgram } = await import('./program.js')
-    await runProgram(argv)
+    const { parsePlainly } = await import('./plain-words.js')
+    const chosen = await parsePlainly(argv) ?? await (await import('./program.js')).parseProgram(argv)
+    await chosen?.run()
   }
 }
 

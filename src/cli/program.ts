@@ -1,153 +1,12 @@
-/** The commands of `stowage` that yargs parses: all but `wim`, which is to start faster than yargs loads. */
+/** The whole command line of `stowage` for yargs: help, mistakes, and every form of words that plain-words.ts leaves to it. */
 import yargs, { type CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
+import { type ChosenCommand, COMMANDS } from './commands.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 
 const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 5 not let in, 6 not reached, 7 no space,
 8 engine refused or load not proved, 129, 130 and 143 interrupted.`
-
-/** How a command stands in the list of all, and how it is loaded when it is named: starting takes time. */
-interface ListedCommand {
-  readonly command: string
-  readonly aliases?: readonly string[]
-  readonly describe: string
-  readonly load: () => Promise<AnyCommand>
-}
-
-/** Each has options of its own, which its builder names and its handler is given. */
-interface AnyCommand {
-  readonly builder?: unknown
-  readonly handler: (values: never) => void | Promise<void>
-}
-
-const COMMANDS: Readonly<Record<string, ListedCommand>> = {
-  pack: {
-    command: 'pack [image..]',
-    describe: 'Pack images into a bundle: a directory, or one .tar',
-    load: async () => (await import('./pack.js')).pack,
-  },
-  verify: {
-    command: 'verify <bundle>',
-    describe: 'Check every file of a bundle, and that nothing is missing or extra',
-    load: async () => (await import('./verify.js')).verify,
-  },
-  load: {
-    command: 'load <bundle> [image..]',
-    describe: 'Load the images of a bundle, checking every byte on the way',
-    load: async () => (await import('./load.js')).load,
-  },
-  copy: {
-    command: 'copy <source> <destination>',
-    describe: 'Copy an image from one place to another, byte for byte',
-    load: async () => (await import('./copy.js')).copy,
-  },
-  serve: {
-    command: 'serve <bundle..>',
-    describe: 'Be a read-only registry for the images of bundles, straight from their files',
-    load: async () => (await import('./serve.js')).serve,
-  },
-  login: {
-    command: 'login [server]',
-    describe: 'Log in to a registry, Docker Hub without one',
-    load: async () => (await import('./login.js')).login,
-  },
-  logout: {
-    command: 'logout [server]',
-    describe: 'Forget the credentials for a registry, Docker Hub without one',
-    load: async () => (await import('./logout.js')).logout,
-  },
-  inspect: {
-    command: 'inspect <location>',
-    describe: 'Show what an image is, wherever it is, without fetching its layers',
-    load: async () => (await import('./inspect.js')).inspect,
-  },
-  tags: {
-    command: 'tags <repository>', aliases: ['list-tags', 'ls'],
-    describe: 'List the tags of a repository, versions in their order',
-    load: async () => (await import('./tags.js')).tags,
-  },
-  repositories: {
-    command: 'repositories <registry>', aliases: ['catalog'],
-    describe: 'List the repositories of a registry that tells of them',
-    load: async () => (await import('./repositories.js')).repositories,
-  },
-  schema: {
-    command: 'schema',
-    describe: 'Print the JSON Schema of images.yaml, which "pack --file" reads',
-    load: async () => (await import('./schema.js')).schema,
-  },
-  search: {
-    command: 'search <term>',
-    describe: 'Search Docker Hub, or the registry HOST of HOST/TERM, for repositories',
-    load: async () => (await import('./search.js')).search,
-  },
-  pull: {
-    command: 'pull <name..>',
-    describe: 'Pull images of registries into the Docker Engine, or a store on disk',
-    load: async () => (await import('./pull.js')).pull,
-  },
-  push: {
-    command: 'push <name..>',
-    describe: 'Push images of the Docker Engine, a store or a bundle to their registries',
-    load: async () => (await import('./push.js')).push,
-  },
-  images: {
-    command: 'images [name..]',
-    describe: 'List the images of the Docker Engine, a store or a bundle, with base and publisher',
-    load: async () => (await import('./images.js')).images,
-  },
-  history: {
-    command: 'history <image>',
-    describe: 'Show how an image was made, what it stands on and what stands on it',
-    load: async () => (await import('./history.js')).history,
-  },
-  tag: {
-    command: 'tag <source> <target>',
-    describe: 'Give an image of the Docker Engine or a store one more name',
-    load: async () => (await import('./tag.js')).tag,
-  },
-  rmi: {
-    command: 'rmi <image..>',
-    describe: 'Remove names and images from the Docker Engine or a store',
-    load: async () => (await import('./rmi.js')).rmi,
-  },
-  commit: {
-    command: 'commit <container> [repository]',
-    describe: 'Make an image of a container',
-    load: async () => (await import('./commit.js')).commit,
-  },
-  uninstall: {
-    command: 'uninstall <image..>',
-    describe: 'Remove base OS images of Windows, with all their names',
-    load: async () => (await import('./uninstall.js')).uninstall,
-  },
-  find: {
-    command: 'find [name..]',
-    describe: 'Find base OS images of Windows in the registered sources, the newest of each name',
-    load: async () => (await import('./find.js')).find,
-  },
-  save: {
-    command: 'save [name..]',
-    describe: 'Save base OS images as WIM files, <Name>-<a-b-c-d>.wim, checked',
-    load: async () => (await import('./find.js')).save,
-  },
-  install: {
-    command: 'install [name..]',
-    describe: 'Install base OS images of Windows into the engine, a store, a bundle or a registry',
-    load: async () => (await import('./install.js')).install,
-  },
-  source: {
-    command: 'source <command>',
-    describe: 'Where base OS images of Windows are found',
-    load: async () => (await import('./source.js')).source,
-  },
-  layer: {
-    command: 'layer <command>',
-    describe: 'Layers: from WIM files and directories, to WIM files; checked, inspected, compared',
-    load: async () => (await import('./layer.js')).layer,
-  },
-}
 
 /** All commands for yargs, those that `argv` names with their options and what they do. */
 async function commandsFor(argv: readonly string[]): Promise<CommandModule<GlobalOptions, GlobalOptions>[]> {
@@ -155,7 +14,7 @@ async function commandsFor(argv: readonly string[]): Promise<CommandModule<Globa
     const named = argv.some(word => word === name || aliases.includes(word))
     if (!named) return { command, aliases, describe, handler: () => undefined }
     const { builder, handler } = (await load()) as CommandModule<GlobalOptions, GlobalOptions> // yargs gives it the options that it names itself
-    return { command, aliases, describe, builder: builder ?? {}, handler: values => { throw new Chosen(async () => await handler(values)) } }
+    return { command, aliases, describe, builder: builder ?? {}, handler: values => { throw new Chosen(values, async () => await handler(values)) } }
   }))
 }
 
@@ -165,8 +24,11 @@ const wim: CommandModule<GlobalOptions, GlobalOptions> = {
   handler: () => undefined, // main() has a parser of its own for it
 }
 
-/** Parses `argv` (without node and script) and runs the command it names. */
-export async function runProgram(argv: readonly string[]): Promise<void> {
+/**
+ * The command that `argv` (without node and script) names; undefined where all was said by help, a version, or a command below
+ * the named one, which yargs runs itself. Throws INVALID_ARGUMENT.
+ */
+export async function parseProgram(argv: readonly string[]): Promise<ChosenCommand | undefined> {
   const parser = globalOptions(yargs(argv.map(word => (word === '-' ? LONE_DASH : word))))
     .scriptName('stowage')
     .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
@@ -194,9 +56,10 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     })
   try {
     await parser.parseAsync()
+    return undefined
   } catch (error) {
-    if (!(error instanceof Chosen)) throw error
-    await error.run()
+    if (error instanceof Chosen) return error
+    throw error
   }
 }
 
@@ -204,11 +67,13 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
  * What the command line asks for. It leaves yargs as an error does, for behind every command yargs lays out the help text that
  * nobody asked for, which takes longer than many a command.
  */
-class Chosen extends Error {
+class Chosen extends Error implements ChosenCommand {
+  readonly values: Readonly<Record<string, unknown>>
   readonly run: () => Promise<void>
 
-  constructor(run: () => Promise<void>) {
+  constructor(values: Readonly<Record<string, unknown>>, run: () => Promise<void>) {
     super('a command was chosen')
+    this.values = values
     this.run = run
   }
 }

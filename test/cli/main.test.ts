@@ -123,7 +123,7 @@ t.test('stowage --help and --version load none of the commands', async t => {
     }
     const ours = [...loaded].flatMap(url => (url.includes('/node_modules/') ? [] : /\/dist\/(.*)/.exec(url)?.[1] ?? []))
     t.ok(ours.includes('cli/program.js'), 'what was loaded is known')
-    t.same(ours.filter(path => !/^(cli\/(main|program|session|exit-code|print-error|render|progress)|errors|generator|progress|oci\/json)\.js$/.test(path)), [], word)
+    t.same(ours.filter(path => !/^(cli\/(main|plain-words|commands|program|session|exit-code|print-error|render|progress)|errors|generator|progress|oci\/json)\.js$/.test(path)), [], word)
   }
 })
 
