@@ -23,7 +23,7 @@ const PARTS = {
   'to-wim': () => benchToWim({ size, rounds, report }),
   bundle: benchVerify,
   wim: () => benchWim({ size, rounds, report }),
-  registry: () => benchRegistry({ size, rounds: quick ? rounds : 5, report }), // two programs on two processors vary by a tenth
+  registry: () => benchRegistry({ size, rounds: quick ? rounds : 7, report }), // two programs on two processors vary by a tenth
 }
 
 const quick = process.argv.includes('--quick')

@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +21,46 @@ namespace {
 
 // What is sent between two looks at what the other side says.
 constexpr size_t kPiece = 4u << 20;
+// How long a blob waits for its turn at most, in milliseconds: where the line is slow, all may as well go together, and no
+// registry waits for the beginning of one until it thinks us gone.
+constexpr int kPatience = 3000;
+constexpr int kGlance = 50;
+
+// A turn to send a large blob. Those that go at a time end at a time, and the medium of a registry that is here too has nothing
+// to do before: few go, and the next while the registry files the last.
+class Turn {
+ public:
+  Turn() = default;
+  ~Turn() { End(); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  // Whether it came within so many milliseconds.
+  bool Take(int milliseconds) {
+    std::unique_lock<std::mutex> lock(mutex);
+    mine_ = ended.wait_for(lock, std::chrono::milliseconds(milliseconds), [] { return taken < AtOnce(); });
+    if (mine_) taken++;
+    return mine_;
+  }
+
+  void End() {
+    if (!mine_) return;
+    mine_ = false;
+    std::lock_guard<std::mutex> lock(mutex);
+    taken--;
+    ended.notify_one();
+  }
+
+ private:
+  static unsigned AtOnce() { return std::max(4u, std::thread::hardware_concurrency() + 2); }
+
+  // Of all senders.
+  static inline std::mutex mutex;
+  static inline std::condition_variable ended;
+  static inline unsigned taken = 0;
+
+  bool mine_ = false;
+};
 
 class Input {
  public:
@@ -62,9 +106,13 @@ Sent BlobSender::Run() {
   socket_.Connect(sending_.place);
   socket_.Send(sending_.head.data(), sending_.head.size());
   Sent sent;
+  Turn turn;
   try {
     // One that will not have it says so before it has all
-    while (sent.size < sending_.size && !HasAnswer()) {
+    bool answered = HasAnswer();
+    int patience = sending_.size > kPiece ? kPatience : 0;
+    for (; patience > 0 && !answered && !turn.Take(kGlance); patience -= kGlance) answered = HasAnswer();
+    for (; sent.size < sending_.size && !answered; answered = HasAnswer()) {
       const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kPiece, sending_.size - sent.size));
       const size_t size = input.Send(socket_, sending_.offset + sent.size, wanted);
       if (size == 0) return sent;
@@ -79,6 +127,7 @@ Sent BlobSender::Run() {
       throw error;
     }
   }
+  turn.End();
   sent.answer = Answer();
   return sent;
 }

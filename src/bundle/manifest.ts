@@ -5,7 +5,7 @@ import type { ImageContent, PlatformImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
 import type { Generator } from '../generator.js'
 import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
-import { type Digest, digestFromHex, parseDigest } from '../oci/digest.js'
+import { type Digest, digestFromHex, hexOf, parseDigest } from '../oci/digest.js'
 import { array, optionalString, parseJson, record, shown, size, string } from '../oci/json.js'
 import { parsePlatform, type Platform } from '../oci/platform.js'
 import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
@@ -99,6 +99,11 @@ export function describeImage(image: ImageContent, names: readonly Reference[]):
     platforms: image.platforms.map(describePlatform),
     ...(image.absent.length > 0 ? { absent: image.absent.map(({ digest }) => digest) } : {}),
   }
+}
+
+/** `digest` as Subresource Integrity (`sha256-<base64>`), as `bundle.json` lists it. */
+export function integrityOf(digest: Digest): string {
+  return ssri.fromHex(hexOf(digest), 'sha256').toString()
 }
 
 /** The SHA-256 of an `integrity` as parseBundleManifest() let it through. */

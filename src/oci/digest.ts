@@ -1,6 +1,5 @@
-/** OCI digests: the one form Stowage writes (`sha256:` and 64 hex digits), parsed, made and turned into SRI. */
+/** OCI digests: the one form Stowage writes (`sha256:` and 64 hex digits), parsed and made. */
 import { createHash } from 'node:crypto'
-import ssri from 'ssri'
 import { StowageError } from '../errors.js'
 import { shown } from './json.js'
 
@@ -31,9 +30,4 @@ export function hexOf(digest: Digest): string {
 
 export function digestFromHex(hex: string): Digest {
   return parseDigest(`sha256:${hex}`, 'digest')
-}
-
-/** The same hash as Subresource Integrity (`sha256-<base64>`), as `bundle.json` lists it. */
-export function integrityOf(digest: Digest): string {
-  return ssri.fromHex(hexOf(digest), 'sha256').toString()
 }

@@ -1,10 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { BlobPlace } from '../../src/blob/blob-store.js'
 import { verified } from '../../src/blob/verified.js'
 import { describe } from '../../src/oci/descriptor.js'
+import { digestFromHex } from '../../src/oci/digest.js'
 import { RegistryConnection } from '../../src/registry/connection.js'
 import { findRegistry } from '../../src/registry/endpoint.js'
 import { uploadBlob } from '../../src/registry/upload.js'
@@ -150,4 +153,69 @@ t.test('aborted in the middle it ends soon', async t => {
     request.once('readable', () => stop.abort()) // and reads no more
   })
   t.match(await upload(t, { domain, size: 8 * MIB, silence: 60_000, signal: stop.signal }), { error: { code: 'ABORTED' }, whole: false })
+})
+
+/** A registry that reads no blob before it is let to, and then says of none that it has it before it is let to. */
+async function lazyRegistry(t: Test) {
+  const puts: { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse }[] = []
+  const domain = await startServer(t, (incoming, outgoing) => {
+    if (incoming.method === 'PUT') puts.push({ incoming, outgoing })
+    else outgoing.writeHead(incoming.method === 'POST' ? 202 : 200, { location: '/v2/up/load/blobs/uploads/1' }).end()
+  })
+  const count = (holds: (put: (typeof puts)[number]) => boolean): number => puts.filter(holds).length
+  return {
+    domain,
+    asked: () => puts.length,
+    begun: () => count(({ incoming }) => incoming.readableLength > 0 || incoming.readableFlowing === true),
+    ended: () => count(({ incoming }) => incoming.readableEnded),
+    read: () => puts.forEach(({ incoming }) => incoming.resume()),
+    file: () => puts.forEach(({ incoming: { url = '' }, outgoing }) => {
+      outgoing.writeHead(201, { 'docker-content-digest': new URL(url, 'http://x').searchParams.get('digest') ?? '' }).end()
+    }),
+  }
+}
+
+/** Sends more blobs than go at a time, of 12 MB: none has all of itself on its way before the other side reads. */
+async function sendMany(t: Test, domain: string) {
+  const atOnce = Math.max(4, availableParallelism() + 2)
+  const all = atOnce + 3
+  const file = join(directory(t), 'blob')
+  writeFileSync(file, '')
+  truncateSync(file, 12_000_000)
+  const connection = new RegistryConnection(await findRegistry(domain, { env: {} }), { backoff: 1, env: {} })
+  t.teardown(async () => await connection[Symbol.asyncDispose]())
+  const never = () => { throw new Error('the registry says what it has') }
+  const uploads = Promise.all(Array.from({ length: all }, async (_, n) => {
+    const blob = { mediaType: 'application/octet-stream', digest: digestFromHex(n.toString(16).padStart(64, '0')), size: 12_000_000 }
+    return await uploadBlob(connection, 'up/load', blob, never, { place: { file, offset: 0 } })
+  }))
+  uploads.catch(() => undefined) // thrown where the test waits for it
+  return { atOnce, all, uploads }
+}
+
+async function until(t: Test, what: string, milliseconds: number, holds: () => boolean): Promise<void> {
+  for (let left = milliseconds; left > 0 && !holds(); left -= 20) await sleep(20)
+  t.ok(holds(), what)
+}
+
+t.test('a few large blobs are on their way at a time, and the next goes while the registry files what it has', async t => {
+  const registry = await lazyRegistry(t)
+  const { atOnce, all, uploads } = await sendMany(t, registry.domain)
+  await until(t, 'all have asked', 2000, () => registry.asked() === all)
+  await sleep(200)
+  t.equal(registry.begun(), atOnce)
+  registry.read()
+  await until(t, 'all are there before the first is filed, and none waited for long', 1500, () => registry.ended() === all)
+  registry.file()
+  t.same(new Set(await uploads), new Set(['uploaded']))
+})
+
+t.test('where the line is slow none waits for the others: a registry that waits for the first byte would think it gone', async t => {
+  const registry = await lazyRegistry(t)
+  const { all, uploads } = await sendMany(t, registry.domain)
+  await until(t, 'all go though none is through', 8000, () => registry.begun() === all)
+  registry.read()
+  await until(t, 'and arrive', 5000, () => registry.ended() === all)
+  registry.file()
+  await uploads
 })
