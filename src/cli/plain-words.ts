@@ -8,6 +8,8 @@ import { globalOptions } from './session.js'
 
 /** Values that yargs changes or asks about: it takes quotes away, and a word after a switch for what the switch is set to. */
 const OF_YARGS = /^(?:|-.*|["'].*|true|false)$/s
+/** As the last of the other words yargs takes it for --help. */
+const HELP = 'help'
 
 /** What `argv` (without node and script) asks for, as yargs would say it; undefined where yargs is to be asked. */
 export async function parsePlainly(argv: readonly string[]): Promise<ChosenCommand | undefined> {
@@ -77,7 +79,7 @@ function readWords(
     if (value === undefined || (before !== undefined && !option.array)) return undefined
     values.set(name, option.array ? [...(Array.isArray(before) ? before : []), value] : value)
   }
-  return { values, operands }
+  return operands.at(-1) === HELP ? undefined : { values, operands }
 }
 
 const namesOf = (name: string, { alias = [] }: Options): readonly string[] => [name, ...(typeof alias === 'string' ? [alias] : alias)]
