@@ -37,28 +37,36 @@ class Turn {
 
   // Whether it came within so many milliseconds.
   bool Take(int milliseconds) {
-    std::unique_lock<std::mutex> lock(mutex);
-    mine_ = ended.wait_for(lock, std::chrono::milliseconds(milliseconds), [] { return taken < AtOnce(); });
-    if (mine_) taken++;
+    std::unique_lock<std::mutex> lock(line_.mutex);
+    mine_ = line_.ended.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] { return line_.taken < AtOnce(); });
+    if (mine_) line_.taken++;
     return mine_;
   }
 
   void End() {
     if (!mine_) return;
     mine_ = false;
-    std::lock_guard<std::mutex> lock(mutex);
-    taken--;
-    ended.notify_one();
+    std::lock_guard<std::mutex> lock(line_.mutex);
+    line_.taken--;
+    line_.ended.notify_one();
   }
 
  private:
   static unsigned AtOnce() { return std::max(4u, std::thread::hardware_concurrency() + 2); }
 
-  // Of all senders.
-  static inline std::mutex mutex;
-  static inline std::condition_variable ended;
-  static inline unsigned taken = 0;
+  struct Line {
+    std::mutex mutex;
+    std::condition_variable ended;
+    unsigned taken = 0;
+  };
 
+  // Of all senders. It is never destroyed: a process that exits would wait there for those who wait.
+  static Line& OfAll() {
+    static Line& line = *new Line;
+    return line;
+  }
+
+  Line& line_ = OfAll();
   bool mine_ = false;
 };
 

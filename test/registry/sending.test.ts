@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { cpus, tmpdir } from 'node:os'
@@ -16,6 +18,7 @@ import { type Fault, startFaultyProxy, startRegistry, startServer } from '../sup
 
 const registry = await startRegistry(t)
 const MIB = 1024 * 1024
+const ADDON = join(import.meta.dirname, '../../build/Release/stowage.node')
 /** Large blobs that go at a time: the addon counts the processors of the machine, whichever of them this process may use. */
 const AT_ONCE = Math.max(4, cpus().length + 2)
 
@@ -225,4 +228,27 @@ t.test('where the line is slow none waits for the others: a registry that waits 
   await until(t, 'and arrive', 8000, () => registry.ended() === all)
   registry.file()
   await uploads
+})
+
+t.test('a process that exits while blobs wait for their turn does not wait with them', async t => {
+  const registry = await lazyRegistry(t)
+  const all = AT_ONCE + 20
+  const file = join(directory(t), 'blob')
+  writeFileSync(file, '')
+  truncateSync(file, 12_000_000)
+  const child = spawn(process.execPath, ['-e', `
+    const { BlobSendJob } = require(${JSON.stringify(ADDON)})
+    const head = Buffer.from('PUT /v2/up/load HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 12000000\\r\\n\\r\\n')
+    const [address, port] = ${JSON.stringify(registry.domain)}.split(':')
+    const request = { addresses: [address], port: Number(port), connectTimeout: 3000, silence: 60_000, head }
+    const blob = { path: ${JSON.stringify(file)}, offset: 0, size: 12_000_000 }
+    globalThis.jobs = []
+    const starting = setInterval(() => jobs.push(new BlobSendJob(blob, request, () => {})) === ${all} && clearInterval(starting), 7) // so that at no time all look up
+    process.stdin.on('data', () => process.exit(7))`], { stdio: ['pipe', 'ignore', 'inherit'] })
+  await until(t, 'all have asked', 2500, () => registry.asked() === all)
+  const exited = once(child, 'exit')
+  const from = Date.now()
+  child.stdin?.write('exit')
+  t.same(await exited, [7, null])
+  t.ok(Date.now() - from < 1500, `${Date.now() - from} ms`)
 })
