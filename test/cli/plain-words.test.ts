@@ -4,7 +4,7 @@ import { COMMANDS } from '../../src/cli/commands.js'
 import { parsePlainly } from '../../src/cli/plain-words.js'
 import { parseProgram } from '../../src/cli/program.js'
 
-/** What yargs reads, without what it adds for itself: `_`, `$0`, and empty lists of operands that nobody named. */
+/** What yargs reads, without what it adds for itself: `_` and `$0`. */
 async function byYargs(argv: readonly string[]): Promise<unknown> {
   const chosen = await parseProgram(argv)
   return chosen && settled(chosen.values)
