@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { access, constants, readFile, realpath, stat } from 'node:fs/promises'
 import { delimiter, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { binding, nativeError } from './binding.js'
@@ -15,6 +16,9 @@ import type { OnWimProgress, WimProgress } from './progress.js'
 
 /** What NODE_OPTIONS brings into the child may catch signals, and then never look at them while libwim is busy. */
 const PATIENCE_MS = 300
+/** How long a mount that is done may take to go, and how often that is looked at. */
+const LEAVING_MS = 5000
+const GLANCE_MS = 10
 
 /**
  * Mounts one image, by number or name, on `directory`, and resolves once files can be read there; with `debug`, which keeps
@@ -54,7 +58,7 @@ export async function mountImage(
     signal?.removeEventListener('abort', abort)
   })
   if (signal?.aborted) {
-    if (await isMounted(target)) await detach(target)
+    if ((await mountsOn(target)) > 0) await detach(target)
     throw aborted(signal)
   }
   if (failure) throw await mountError(failure, child.printed(), path)
@@ -73,10 +77,14 @@ export async function unmountImage(directory: string, options: UnmountOptions = 
   if (signal?.aborted) throw aborted(signal)
   binding()
   const target = resolve(directory)
+  const place = await realpath(target).catch(() => target) // one whose process is gone has none
+  const before = await mountsOn(place)
   const child = startChild({ type: 'unmount', directory: target, flags: unmountFlags(options) }, [target], false, onProgress)
   const { done, failure, status } = await Promise.race([child.end, rejectedOnAbort(signal, child)])
   if (failure) throw await unmountError(failure, target)
   if (!done) throw died(status, child.printed())
+  // libwim is done when all is written; the system takes the mount away when the process that served it ends
+  for (let left = LEAVING_MS; left > 0 && before > 0 && (await mountsOn(place)) >= before; left -= GLANCE_MS) await sleep(GLANCE_MS)
 }
 
 /** The directory without links in its path, as the list of mounts has it. */
@@ -235,13 +243,13 @@ function staleMount(directory: string, cause: unknown): StowageError {
   })
 }
 
-/** Source: proc(5), `/proc/PID/mountinfo`. */
-async function isMounted(directory: string): Promise<boolean> {
+/** Images that are mounted on it, one over the other. Source: proc(5), `/proc/PID/mountinfo`. */
+async function mountsOn(directory: string): Promise<number> {
   const mounts = await readFile('/proc/self/mountinfo', 'utf8')
-  return mounts.split('\n').some(line => {
+  return mounts.split('\n').filter(line => {
     const place = line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
     return place === directory && / - fuse\.wimfs /.test(line)
-  })
+  }).length
 }
 
 /** Takes a mount away whatever is left of it. */
