@@ -4,7 +4,7 @@
  */
 import type { Argv, Options, PositionalOptions } from 'yargs'
 import { type AnyCommand, type ChosenCommand, COMMANDS, type ListedCommand } from './commands.js'
-import { globalOptions } from './session.js'
+import { globalOptions, namesOf } from './session.js'
 
 /** Values that yargs changes or asks about: it takes quotes away, and a word after a switch for what the switch is set to. */
 const OF_YARGS = /^(?:|-.*|["'].*|true|false)$/s
@@ -38,14 +38,14 @@ interface Declared {
 
 /** What a command declares to yargs, beside the options of all; undefined where it has commands below it. */
 function declarationsOf({ builder }: AnyCommand): Declared | undefined {
-  const options = new Map<string, Options>([['help', {}], ['version', {}]])
+  const options = new Map<string, Options>()
   const operands = new Map<string, PositionalOptions>()
   let plain = true
   const declarations = {
     option: (name: string, option: Options) => (options.set(name, { ...options.get(name), ...option }), declarations),
     positional: (name: string, operand: PositionalOptions) => (operands.set(name, operand), declarations),
-    version: () => (options.delete('version'), declarations),
     example: () => declarations,
+    version: () => declarations,
     command: () => ((plain = false), declarations),
     demandCommand: () => declarations,
     strict: () => declarations,
@@ -60,7 +60,7 @@ function declarationsOf({ builder }: AnyCommand): Declared | undefined {
 function readWords(
   words: readonly string[], options: Declared['options'],
 ): { readonly values: ReadonlyMap<string, unknown>; readonly operands: readonly string[] } | undefined {
-  const names = new Map([...options].flatMap(([name, option]) => namesOf(name, option).map(each => [each.length > 1 ? `--${each}` : `-${each}`, name])))
+  const known = new Map([...options].flatMap(([name, option]) => namesOf(name, option).map(each => [each.length > 1 ? `--${each}` : `-${each}`, { name, option }])))
   const values = new Map<string, unknown>()
   const operands: string[] = []
   for (let n = 0; n < words.length; n++) {
@@ -71,9 +71,9 @@ function readWords(
       continue
     }
     const [, shown = '', given] = /^(--[^=]+|-[^-])(?:=([^]*))?$/.exec(word) ?? []
-    const name = names.get(shown)
-    const option = name === undefined ? undefined : options.get(name)
-    if (name === undefined || !option) return undefined
+    const found = known.get(shown)
+    if (!found) return undefined
+    const { name, option } = found
     const value = option.type === 'boolean' ? switchedOn(given, words[n + 1]) : valueOf(option, given ?? words[++n])
     const before = values.get(name)
     if (value === undefined || (before !== undefined && !option.array)) return undefined
@@ -81,8 +81,6 @@ function readWords(
   }
   return operands.at(-1) === HELP ? undefined : { values, operands }
 }
-
-const namesOf = (name: string, { alias = [] }: Options): readonly string[] => [name, ...(typeof alias === 'string' ? [alias] : alias)]
 
 const switchedOn = (given: string | undefined, next: string | undefined): true | undefined =>
   given === undefined && next !== 'true' && next !== 'false' ? true : undefined

@@ -1,6 +1,6 @@
 /** What every command shares: the one AbortController, progress on stderr, the result on stdout. */
 import { once as event } from 'node:events'
-import type { Argv } from 'yargs'
+import type { Argv, Options } from 'yargs'
 import { abortError, StowageError } from '../errors.js'
 import type { OnProgress } from '../progress.js'
 import { openProgress, PROGRESS_MODES, type ProgressMode } from './progress.js'
@@ -100,6 +100,11 @@ export function globalOptions<T>(yargs: Argv<T>): Argv<T & GlobalOptions> {
       global: true,
       describe: 'Show no progress',
     }) as Argv<T & GlobalOptions> // the three options are GlobalOptions
+}
+
+/** All names of an option. */
+export function namesOf(name: string, { alias = [] }: Options): readonly string[] {
+  return [name, ...(typeof alias === 'string' ? [alias] : alias)]
 }
 
 /** For an option that may be given once: yargs makes a list of it when it is given again. */

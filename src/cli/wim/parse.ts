@@ -3,6 +3,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util'
 import type { Options } from 'yargs'
 import { StowageError } from '../../errors.js'
 import { PROGRESS_MODES } from '../progress.js'
+import { namesOf } from '../session.js'
 import type { AnyWimCommand, WimValues } from './command.js'
 
 /** What every command takes beside its own options. */
@@ -27,7 +28,7 @@ export interface ParsedWords {
  */
 export function parseWords(words: readonly string[], command: AnyWimCommand | undefined): ParsedWords {
   const options = optionsOf(command)
-  const longNames = new Map(Object.entries(options).flatMap(([name, option]) => [name, ...aliasesOf(option)].map(each => [each, name])))
+  const longNames = new Map(Object.entries(options).flatMap(([name, option]) => namesOf(name, option).map(each => [each, name])))
   const config: NonNullable<ParseArgsConfig['options']> = {}
   for (const [each, name] of longNames) {
     const type = options[name]?.type === 'boolean' ? 'boolean' : 'string'
@@ -50,10 +51,6 @@ export function parseWords(words: readonly string[], command: AnyWimCommand | un
 /** Those of the command first. */
 export function optionsOf(command: AnyWimCommand | undefined): Readonly<Record<string, Options>> {
   return { ...command?.options, ...GLOBAL_OPTIONS }
-}
-
-export function aliasesOf({ alias }: Options): readonly string[] {
-  return typeof alias === 'string' ? [alias] : alias ?? []
 }
 
 function valueOf(

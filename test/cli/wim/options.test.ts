@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { aliasesOf, optionsOf, parseWords } from '../../../src/cli/wim/parse.js'
+import { namesOf } from '../../../src/cli/session.js'
+import { optionsOf, parseWords } from '../../../src/cli/wim/parse.js'
 import { WIM_COMMANDS, wimCommandOf } from '../../../src/cli/wim.js'
 import { StowageError } from '../../../src/errors.js'
 import { manPage } from '../../support/wim-compare.js'
@@ -50,7 +51,7 @@ function rowsOf(heading: string): Row[] {
 /** What the parser of the command takes, of all that is said, and of all that there is to be said. */
 async function knownTo(command: string, said: readonly string[]): Promise<string[]> {
   const found = await wimCommandOf(command)
-  const listed = Object.entries(optionsOf(found)).flatMap(([name, option]) => [name, ...aliasesOf(option)])
+  const listed = Object.entries(optionsOf(found)).flatMap(([name, option]) => namesOf(name, option))
   return [...new Set([...listed, ...said])].filter(name => name.length > 1 && takes(name, found))
 }
 
