@@ -24,7 +24,6 @@ constexpr size_t kPiece = 4u << 20;
 // How long a blob waits for its turn at most, in milliseconds: where the line is slow, all may as well go together, and no
 // registry waits for the beginning of one until it thinks us gone.
 constexpr int kPatience = 3000;
-constexpr int kGlance = 50;
 
 // A turn to send a large blob. Those that go at a time end at a time, and the medium of a registry that is here too has nothing
 // to do before: few go, and the next while the registry files the last.
@@ -38,8 +37,8 @@ class Turn {
   // Whether it came within so many milliseconds.
   bool Take(int milliseconds) {
     std::unique_lock<std::mutex> lock(line_.mutex);
-    mine_ = line_.ended.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] { return line_.taken < AtOnce(); });
-    if (mine_) line_.taken++;
+    mine_ = line_.ended.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] { return line_.free > 0; });
+    if (mine_) line_.free--;
     return mine_;
   }
 
@@ -47,17 +46,15 @@ class Turn {
     if (!mine_) return;
     mine_ = false;
     std::lock_guard<std::mutex> lock(line_.mutex);
-    line_.taken--;
+    line_.free++;
     line_.ended.notify_one();
   }
 
  private:
-  static unsigned AtOnce() { return std::max(4u, std::thread::hardware_concurrency() + 2); }
-
   struct Line {
     std::mutex mutex;
     std::condition_variable ended;
-    unsigned taken = 0;
+    unsigned free = std::max(4u, std::thread::hardware_concurrency() + 2);
   };
 
   // Of all senders. It is never destroyed: a process that exits would wait there for those who wait.

@@ -8,8 +8,8 @@
 
 namespace transfer {
 
-// The head of the final answer, with the empty line at its end; `*rest` is what came of it before, and then what came behind it. Throws as Socket, and
-// HPE_HEADER_OVERFLOW where it has no end.
+// The head of the final answer, with the empty line at its end; `*rest` is what came of it before, and then what came behind
+// it. Throws as Socket, and HPE_HEADER_OVERFLOW where it has no end.
 std::string ReceiveHead(Socket& socket, std::string* rest);
 // Of an answer that begins before it is expected, takes what there is and adds it to `*rest`. Whether that is no more than
 // answers before the final one, which want nothing.

@@ -27,8 +27,6 @@ constexpr int kSendFlags = MSG_NOSIGNAL;
 #else
 constexpr int kSendFlags = 0;
 #endif
-// How often a connection that is being made looks whether it is still wanted, in milliseconds.
-constexpr int kGlance = 50;
 
 // Numbers only: nobody is asked for a name.
 struct Resolved {

@@ -11,6 +11,9 @@
 
 namespace transfer {
 
+// How often whoever waits looks whether it is still wanted, in milliseconds.
+constexpr int kGlance = 50;
+
 struct Place {
   // Of one host, as numbers: "127.0.0.1", "::1".
   std::vector<std::string> addresses;
