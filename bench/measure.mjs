@@ -9,7 +9,7 @@ const POLL = 20 // milliseconds; the kernel keeps the high-water mark between tw
 
 /**
  * `seconds` of wall clock; `rss` in bytes, of the process itself, not its children; `strays`, the files seen in `watched`
- * directories, or open though deleted, other than those whose path starts with `output`. `quiet`: its stdout is /dev/null.
+ * directories, or, where any are, open though deleted, other than those whose path starts with `output`. `quiet`: its stdout is /dev/null.
  * It begins when what was written before is on the medium: a run does not pay for the one before it. Throws when the command fails.
  */
 export async function measure(command, args, { env = {}, watched = [], output = '', quiet = false } = {}) {

@@ -66,7 +66,8 @@ export async function mountImage(
 }
 
 /**
- * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost.
+ * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost. The
+ * directory is free when it is done.
  * libwim cannot stop a commit: after an abort, which throws ABORTED, it is finished all the same, even when this process ends.
  * Throws BUSY where files are open that a commit would miss, INVALID_ARGUMENT where no image is mounted, and
  * PERMISSION_DENIED for the mount of another user.
