@@ -55,8 +55,14 @@ const ENGINE = [
   { package: 'exfat-fuse', found: () => command('mount.exfat-fuse') },
 ]
 
+const LINT = [
+  { package: 'clang-format-19', found: () => command('clang-format-19') },
+  { package: 'clang-tidy-19', found: () => command('clang-tidy-19') },
+]
+
 /** For each purpose its requirements; each purpose includes those before it. */
 export const PURPOSES = {
+  lint: [{ why: 'to check the native code', needs: LINT }],
   build: [{ why: 'to build the native addon', needs: BUILD }],
   test: [
     { why: 'to build the native addon', needs: BUILD },

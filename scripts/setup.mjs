@@ -34,7 +34,8 @@ function checkVersions() {
   if (Number.parseInt(version, 10) < NPM_MAJOR) fail(`Stowage needs npm ${NPM_MAJOR} or later; this is ${version}`)
 }
 
-function installPackages(purpose) {
+/** Installs the Debian packages that `purpose` misses. */
+export function installPackages(purpose) {
   const groups = missing(purpose)
   if (groups.length === 0) return
   const packages = groups.flatMap(group => group.packages)
