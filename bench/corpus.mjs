@@ -101,9 +101,15 @@ export function corpusLayout(size) {
   const config = put('application/vnd.oci.image.config.v1+json', json({ ...platform, config: {}, rootfs }))
   const mediaType = 'application/vnd.oci.image.manifest.v1+json'
   const manifest = put(mediaType, json({ schemaVersion: 2, mediaType, config, layers }))
-  const annotations = { 'io.containerd.image.name': 'stowage.example/bench:1', 'org.opencontainers.image.ref.name': '1' }
+  const annotations = {
+    'io.containerd.image.name': 'stowage.example/bench:1',
+    'org.opencontainers.image.ref.name': '1',
+  }
   writeFileSync(join(layout, 'oci-layout'), json({ imageLayoutVersion: '1.0.0' }))
-  writeFileSync(join(layout, 'index.json'), json({ schemaVersion: 2, manifests: [{ ...manifest, platform, annotations }] }))
+  writeFileSync(
+    join(layout, 'index.json'),
+    json({ schemaVersion: 2, manifests: [{ ...manifest, platform, annotations }] }),
+  )
   return layout
 }
 

@@ -27,8 +27,16 @@ const blobs = await seconds(async () => {
   for await (const _ of wim.readBlobs(order, { threads: 1 }));
 })
 closeSync(openSync(output, 'w'))
-const layer = await seconds(() => runLayerJob(undefined, new Uint32Array(), createReadStream(tar, { highWaterMark: 1 << 20 }), {
-  path: output, offset: 0, compression: checkedCompression({ type }), threads: 1, signal: undefined, onWritten() {}, subject: tar,
-}))
+const layer = await seconds(() =>
+  runLayerJob(undefined, new Uint32Array(), createReadStream(tar, { highWaterMark: 1 << 20 }), {
+    path: output,
+    offset: 0,
+    compression: checkedCompression({ type }),
+    threads: 1,
+    signal: undefined,
+    onWritten() {},
+    subject: tar,
+  }),
+)
 await wim[Symbol.asyncDispose]()
 console.log(JSON.stringify({ blobs, layer }))

@@ -21,7 +21,15 @@ const CASES = [
   { name: 'LZX to gzip', form: 'lzx', compression: 'gzip', peer: 'gzip -6', ratio: 8, size: 1.1, rss: 256e6 },
   { name: 'LZX to gzip', form: 'lzx', compression: 'gzip', peer: 'pigz -6', ratio: 5, size: 1.1, rss: 256e6 },
   { name: 'LZX to zstd', form: 'lzx', compression: 'zstd', peer: 'zstd -3 -T0', ratio: 5, size: 1.05, rss: 256e6 },
-  { name: 'solid LZMS to zstd', form: 'solid', compression: 'zstd', peer: 'zstd -3 -T0', ratio: 3, size: 1.05, rss: 768e6 },
+  {
+    name: 'solid LZMS to zstd',
+    form: 'solid',
+    compression: 'zstd',
+    peer: 'zstd -3 -T0',
+    ratio: 3,
+    size: 1.05,
+    rss: 768e6,
+  },
 ]
 
 export async function benchLayer({ size, rounds, report }) {
@@ -41,8 +49,10 @@ export async function benchLayer({ size, rounds, report }) {
     for (const compression of ['gzip', 'zstd']) {
       const told = JSON.parse(execFileSync(process.execPath, [FLOOR, wim, compression, work], { encoding: 'utf8' }))
       const floor = (told.blobs + told.layer) / availableParallelism()
-      console.error(`bench: floor of LZX to ${compression}: ${told.blobs.toFixed(2)} s to decompress and hash blobs, ` +
-        `${told.layer.toFixed(2)} s for both digests and to compress, on one thread; ${floor.toFixed(2)} s on all processors`)
+      console.error(
+        `bench: floor of LZX to ${compression}: ${told.blobs.toFixed(2)} s to decompress and hash blobs, ` +
+          `${told.layer.toFixed(2)} s for both digests and to compress, on one thread; ${floor.toFixed(2)} s on all processors`,
+      )
     }
   } finally {
     rmSync(work, { recursive: true, force: true })
@@ -52,10 +62,23 @@ export async function benchLayer({ size, rounds, report }) {
 async function compare({ name, compression, peer, ratio, size, rss }, wim, { work, rounds, report }) {
   execFileSync('sh', ['-c', 'cat "$1" >/dev/null', 'sh', wim])
   const what = `layer, ${name}`
-  const pairs = await report.alternate(what, () => ours(wim, compression, work), () => theirs(wim, peer, work), rounds)
+  const pairs = await report.alternate(
+    what,
+    () => ours(wim, compression, work),
+    () => theirs(wim, peer, work),
+    rounds,
+  )
   const sizes = median(pairs.map(pair => pair.ours.size / pair.peer.size))
-  report.row(what, `wimlib-imagex apply, tar | ${peer}, 2 x sha256sum`, pairs, `size x${sizes.toFixed(2)}, event loop held ${held(pairs)} ms`)
-  report.promise(ratioOf(pairs) >= ratio, `${what} at least ${ratio} times as fast as apply, tar and ${peer}: ${ratioOf(pairs).toFixed(1)}`)
+  report.row(
+    what,
+    `wimlib-imagex apply, tar | ${peer}, 2 x sha256sum`,
+    pairs,
+    `size x${sizes.toFixed(2)}, event loop held ${held(pairs)} ms`,
+  )
+  report.promise(
+    ratioOf(pairs) >= ratio,
+    `${what} at least ${ratio} times as fast as apply, tar and ${peer}: ${ratioOf(pairs).toFixed(1)}`,
+  )
   report.promise(sizes <= size, `${what} no more than ${size} times the size of ${peer}: ${sizes.toFixed(3)}`)
   report.promise(peak(pairs) <= rss, `${what} with a peak RSS of at most ${megabytes(rss)}: ${megabytes(peak(pairs))}`)
   report.promise(held(pairs) <= 50, `${what} with an event loop never held over 50 ms: ${held(pairs)}`)

@@ -29,9 +29,15 @@ const GZIP_BLOCK = 1 << 20
 const peer = (name, args) => (ROOT ? ['chroot', [ROOT, name, ...args]] : [name, args])
 
 export async function benchRegistry({ size, rounds, report }) {
-  for (const [name, args] of [peer('skopeo', ['--version']), peer('crane', ['version']), ['docker-registry', ['--version']]]) {
+  for (const [name, args] of [
+    peer('skopeo', ['--version']),
+    peer('crane', ['version']),
+    ['docker-registry', ['--version']],
+  ]) {
     if (!spawnSync(name, args).error && spawnSync(name, args).status === 0) continue
-    throw new Error(`bench: ${[name, ...args].join(' ')} does not run: skopeo and docker-registry are in Debian, crane in trixie and later (STOWAGE_BENCH_ROOT names a root that has both peers)`)
+    throw new Error(
+      `bench: ${[name, ...args].join(' ')} does not run: skopeo and docker-registry are in Debian, crane in trixie and later (STOWAGE_BENCH_ROOT names a root that has both peers)`,
+    )
   }
   const work = mkdtempSync(join(ROOT ? join(ROOT, 'tmp') : tmpdir(), 'stowage-bench-registry-'))
   /** As the peers see it. */
@@ -53,7 +59,8 @@ export async function benchRegistry({ size, rounds, report }) {
   }
 }
 
-const ours = async (args, options) => await measure(process.execPath, [MAIN, ...args, '--quiet'], { quiet: true, ...options })
+const ours = async (args, options) =>
+  await measure(process.execPath, [MAIN, ...args, '--quiet'], { quiet: true, ...options })
 
 async function benchPack({ total, tags, name, work, inside, rounds, report }) {
   const bundle = join(work, 'bundle')
@@ -68,19 +75,37 @@ async function benchPack({ total, tags, name, work, inside, rounds, report }) {
     return inside(place)
   }
   const what = `pack ${megabytes(total)} from a registry`
-  const crane = await report.alternate(`${what} (crane)`, pack, async () => await measure(...peer('crane', ['pull', '--insecure', '--format=oci', ...images, fresh()])), rounds)
+  const crane = await report.alternate(
+    `${what} (crane)`,
+    pack,
+    async () => await measure(...peer('crane', ['pull', '--insecure', '--format=oci', ...images, fresh()])),
+    rounds,
+  )
   report.row(what, 'crane pull --format=oci', crane, peerMemory(crane))
-  const skopeo = await report.alternate(`${what} (skopeo)`, pack, async () => {
-    const to = fresh()
-    return await inTurn(tags.map(tag => peer('skopeo', ['copy', '--quiet', '--src-tls-verify=false', `docker://${name}:${tag}`, `oci:${to}:${tag}`])))
-  }, rounds)
+  const skopeo = await report.alternate(
+    `${what} (skopeo)`,
+    pack,
+    async () => {
+      const to = fresh()
+      return await inTurn(
+        tags.map(tag =>
+          peer('skopeo', ['copy', '--quiet', '--src-tls-verify=false', `docker://${name}:${tag}`, `oci:${to}:${tag}`]),
+        ),
+      )
+    },
+    rounds,
+  )
   report.row(what, 'skopeo copy … oci:', skopeo, peerMemory(skopeo))
   const best = Math.min(ratioOf(crane), ratioOf(skopeo))
   report.promise(best >= 1.3, `pack at least 1.3 times as fast as the faster of skopeo and crane: ${best.toFixed(2)}`)
   const again = []
   for (let round = 0; round < rounds; round++) again.push(await ours(['pack', ...images, '-o', bundle]))
   const seconds = median(again.map(run => run.seconds))
-  report.row('pack again, nothing new', '', again.map(run => ({ ours: run })))
+  report.row(
+    'pack again, nothing new',
+    '',
+    again.map(run => ({ ours: run })),
+  )
   report.promise(seconds < 1, `pack again with nothing new in under a second: ${seconds.toFixed(2)} s`)
 }
 
@@ -95,11 +120,29 @@ async function benchPush({ total, layout, registry, inside, rounds, report }) {
   }
   const push = async () => await ours(['copy', `oci:${set}`, `docker://${fresh()}`])
   const what = `push ${megabytes(total)} to a registry`
-  const crane = await report.alternate(`${what} (crane)`, push, async () => await measure(...peer('crane', ['push', '--insecure', inside(set), fresh()])), rounds)
+  const crane = await report.alternate(
+    `${what} (crane)`,
+    push,
+    async () => await measure(...peer('crane', ['push', '--insecure', inside(set), fresh()])),
+    rounds,
+  )
   report.row(what, 'crane push', crane, peerMemory(crane))
-  const skopeo = await report.alternate(`${what} (skopeo)`, push, async () => (
-    await measure(...peer('skopeo', ['copy', '--quiet', '--all', '--dest-tls-verify=false', `oci:${inside(set)}`, `docker://${fresh()}`]))
-  ), rounds)
+  const skopeo = await report.alternate(
+    `${what} (skopeo)`,
+    push,
+    async () =>
+      await measure(
+        ...peer('skopeo', [
+          'copy',
+          '--quiet',
+          '--all',
+          '--dest-tls-verify=false',
+          `oci:${inside(set)}`,
+          `docker://${fresh()}`,
+        ]),
+      ),
+    rounds,
+  )
   report.row(what, 'skopeo copy --all', skopeo, peerMemory(skopeo))
   const best = Math.min(ratioOf(crane), ratioOf(skopeo))
   report.promise(best >= 1, `push at least as fast as the faster of skopeo and crane: ${best.toFixed(2)}`)
@@ -107,14 +150,18 @@ async function benchPush({ total, layout, registry, inside, rounds, report }) {
 
 /** A connection that ends at nine tenths of the largest layer: what is sent a second time of it. */
 async function benchCut({ tags, registry, work, report }) {
-  for (const tag of tags) await ours(['copy', `oci:${join(work, 'layout')}:${tag}`, `docker://${registry.domain}/bench/app:${tag}`])
+  for (const tag of tags)
+    await ours(['copy', `oci:${join(work, 'layout')}:${tag}`, `docker://${registry.domain}/bench/app:${tag}`])
   const proxy = await startCounter(registry.port)
   const bundle = join(work, 'cut')
   const run = await ours(['pack', `${proxy.domain}/bench/app:v0`, '-o', bundle])
   proxy.end()
   const { size, sent } = proxy.cut()
   report.row(`pack, cut at 90 % of ${megabytes(size)}`, '', [{ ours: run }], `${megabytes(sent)} of it sent in all`)
-  report.promise(sent <= size * 1.01, `a connection cut at 90 % costs the rest, not the whole: ${megabytes(sent)} sent of ${megabytes(size)}`)
+  report.promise(
+    sent <= size * 1.01,
+    `a connection cut at 90 % costs the rest, not the whole: ${megabytes(sent)} sent of ${megabytes(size)}`,
+  )
 }
 
 /** Several commands one after another, as one. */
@@ -142,20 +189,44 @@ function makeImages(directory, total) {
   const unit = total / shares.reduce((sum, share) => sum + share, 0)
   const layers = shares.map(share => {
     const bytes = randomBytes(Math.max(Math.round((share * unit) / GZIP_BLOCK) * GZIP_BLOCK, GZIP_BLOCK))
-    return { diffId: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, ...put('application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(bytes, { level: 0 })) }
+    return {
+      diffId: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+      ...put('application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(bytes, { level: 0 })),
+    }
   })
   const images = Array.from({ length: IMAGES }, (_, n) => {
     const own = [...layers.slice(0, 2), ...layers.slice(2 + n * 5, n === IMAGES - 1 ? LAYERS : 7 + n * 5)]
     const json = value => Buffer.from(JSON.stringify(value))
-    const config = put('application/vnd.oci.image.config.v1+json', json({
-      architecture: 'amd64', os: 'linux', config: { Cmd: [`app${n}`] }, rootfs: { type: 'layers', diff_ids: own.map(({ diffId }) => diffId) },
-    }))
-    const manifest = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', config, layers: own.map(({ diffId: _, ...layer }) => layer) }
+    const config = put(
+      'application/vnd.oci.image.config.v1+json',
+      json({
+        architecture: 'amd64',
+        os: 'linux',
+        config: { Cmd: [`app${n}`] },
+        rootfs: { type: 'layers', diff_ids: own.map(({ diffId }) => diffId) },
+      }),
+    )
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config,
+      layers: own.map(({ diffId: _, ...layer }) => layer),
+    }
     return { ...put(manifest.mediaType, json(manifest)), annotations: { 'org.opencontainers.image.ref.name': `v${n}` } }
   })
   writeIndex(directory, images)
-  const index = { schemaVersion: 2, mediaType: INDEX, manifests: images.map(({ annotations: _, ...image }, n) => ({ ...image, platform: { os: 'linux', architecture: 'amd64', variant: `v${n}` } })) }
-  const set = { ...put(INDEX, Buffer.from(JSON.stringify(index))), annotations: { 'org.opencontainers.image.ref.name': SET } }
+  const index = {
+    schemaVersion: 2,
+    mediaType: INDEX,
+    manifests: images.map(({ annotations: _, ...image }, n) => ({
+      ...image,
+      platform: { os: 'linux', architecture: 'amd64', variant: `v${n}` },
+    })),
+  }
+  const set = {
+    ...put(INDEX, Buffer.from(JSON.stringify(index))),
+    annotations: { 'org.opencontainers.image.ref.name': SET },
+  }
   mkdirSync(layoutOf(directory, SET))
   spawnSync('cp', ['-rl', join(directory, 'blobs'), layoutOf(directory, SET)])
   writeIndex(layoutOf(directory, SET), [set])
@@ -175,7 +246,15 @@ async function startRegistry(directory) {
   const port = await freePort()
   const config = join(directory, 'config.yml')
   const data = join(directory, 'data')
-  writeFileSync(config, ['version: 0.1', 'log: {level: error, accesslog: {disabled: true}}', `storage: {filesystem: {rootdirectory: ${data}}}`, `http: {addr: '127.0.0.1:${port}'}`].join('\n'))
+  writeFileSync(
+    config,
+    [
+      'version: 0.1',
+      'log: {level: error, accesslog: {disabled: true}}',
+      `storage: {filesystem: {rootdirectory: ${data}}}`,
+      `http: {addr: '127.0.0.1:${port}'}`,
+    ].join('\n'),
+  )
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' })
   const ended = new Promise(done => child.once('close', done))
   for (let n = 0; !(await answers(port)); n++) {

@@ -34,7 +34,13 @@ export function report({ rounds, quick }) {
     print() {
       const all = [['what', 'ours', 'peer', 'peer took', 'ratio', 'peak RSS (ours)', ''], ...rows]
       const widths = all[0].map((_, column) => Math.max(...all.map(line => line[column].length)))
-      for (const line of all) console.log(line.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd())
+      for (const line of all)
+        console.log(
+          line
+            .map((cell, column) => cell.padEnd(widths[column]))
+            .join('  ')
+            .trimEnd(),
+        )
       for (const text of broken) console.log(`NOT KEPT: ${text}`)
       return broken.length === 0
     },

@@ -28,11 +28,27 @@ export async function benchToWim({ size, rounds, report }) {
     for (const [compression, { ratio, size: largest, times = rounds }] of Object.entries(PROMISES)) {
       const what = `WIM of a layer, ${compression}, ${megabytes(bytes)} in ${files} files`
       execFileSync('sh', ['-c', 'cat "$1" >/dev/null', 'sh', layer])
-      const pairs = await report.alternate(what, () => ours(layer, work, compression), () => byHand(layer, work, compression), times)
+      const pairs = await report.alternate(
+        what,
+        () => ours(layer, work, compression),
+        () => byHand(layer, work, compression),
+        times,
+      )
       const sizes = median(pairs.map(pair => pair.ours.size / pair.peer.size))
-      report.row(what, `tar -x, wimlib-imagex capture --compress=${compression}`, pairs, `size x${sizes.toFixed(2)}, event loop held ${held(pairs)} ms`)
-      report.promise(ratioOf(pairs) >= ratio, `a WIM of a layer, ${compression}, at least ${ratio} times as fast: ${ratioOf(pairs).toFixed(1)}`)
-      report.promise(sizes <= largest, `a WIM of a layer, ${compression}, of no more than ${largest} times the size: ${sizes.toFixed(3)}`)
+      report.row(
+        what,
+        `tar -x, wimlib-imagex capture --compress=${compression}`,
+        pairs,
+        `size x${sizes.toFixed(2)}, event loop held ${held(pairs)} ms`,
+      )
+      report.promise(
+        ratioOf(pairs) >= ratio,
+        `a WIM of a layer, ${compression}, at least ${ratio} times as fast: ${ratioOf(pairs).toFixed(1)}`,
+      )
+      report.promise(
+        sizes <= largest,
+        `a WIM of a layer, ${compression}, of no more than ${largest} times the size: ${sizes.toFixed(3)}`,
+      )
       report.promise(peak(pairs) <= 256e6, `a WIM of a layer within 256 MB: ${megabytes(peak(pairs))}`)
       report.promise(held(pairs) <= 50, `a WIM of a layer with an event loop never held over 50 ms: ${held(pairs)}`)
       const strays = pairs.flatMap(pair => pair.ours.strays)

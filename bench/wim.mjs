@@ -67,7 +67,10 @@ async function compareAll({ size, rounds, work, report }) {
 
   async function compare(name, ours, peer, peerName = peer[0], times = rounds) {
     const pairs = await report.alternate(
-      name, () => run(process.execPath, [MAIN, 'wim', ...ours], output), () => run('wimlib-imagex', peer, output), times,
+      name,
+      () => run(process.execPath, [MAIN, 'wim', ...ours], output),
+      () => run('wimlib-imagex', peer, output),
+      times,
     )
     report.row(name, `wimlib-imagex ${peerName}`, pairs)
     return pairs

@@ -47,6 +47,6 @@ BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   sending.size = static_cast<uint64_t>(blob.Get("size").As<Napi::Number>().Int64Value());
   sending.place = PlaceOf(request);
   sending.head = HeadOf(request);
-  Start(std::make_shared<transfer::BlobSender>(std::move(sending)), std::make_shared<Events>(), info[2].As<Napi::Function>(),
-        "stowage:send");
+  Start(std::make_shared<transfer::BlobSender>(std::move(sending)), std::make_shared<Events>(),
+        info[2].As<Napi::Function>(), "stowage:send");
 }

@@ -13,7 +13,8 @@ uint64_t Number(const Napi::Value& value) { return static_cast<uint64_t>(value.A
 
 }  // namespace
 
-// callback({ room, answered?: { turn, head?: Buffer, failure?: Error }, landing, landed?: { failure?: Error }, result?, error? })
+// callback({ room, answered?: { turn, head?: Buffer, failure?: Error }, landing, landed?: { failure?: Error }, result?,
+// error? })
 struct BlobWriteJob::Events : ThreadEvents {
   std::optional<transfer::Answer> answer;
   uint64_t landing = 0;
@@ -68,11 +69,9 @@ BlobWriteJob::BlobWriteJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
     events->Report([&] { events->answer = std::move(answer); });
   };
   observer.landing = [events](uint64_t size) { events->Report([&] { events->landing += size; }); };
-  observer.landed = [events](transfer::Landed landed) {
-    events->Report([&] { events->landed = std::move(landed); });
-  };
-  Start(std::make_shared<transfer::BlobWriter>(std::move(file), std::move(observer)), events, info[1].As<Napi::Function>(),
-        "stowage:blob");
+  observer.landed = [events](transfer::Landed landed) { events->Report([&] { events->landed = std::move(landed); }); };
+  Start(std::make_shared<transfer::BlobWriter>(std::move(file), std::move(observer)), events,
+        info[1].As<Napi::Function>(), "stowage:blob");
 }
 
 // ask({ turn, addresses: string[], port, connectTimeout, silence, head: string })

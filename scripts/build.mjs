@@ -1,7 +1,16 @@
 /** Builds the addon and the TypeScript, each only when its sources changed: `node scripts/build.mjs [native|ts]`. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
 import { nodeHeaders } from './requirements.mjs'
 
@@ -34,7 +43,11 @@ export function buildTypeScript() {
   console.log('setup: building the TypeScript')
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true })
   const tool = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
-  run(process.execPath, [tool, '-p', 'tsconfig.build.json'], 'the TypeScript did not compile; the compiler says why above')
+  run(
+    process.execPath,
+    [tool, '-p', 'tsconfig.build.json'],
+    'the TypeScript did not compile; the compiler says why above',
+  )
   stamp('ts', state)
 }
 
@@ -75,7 +88,12 @@ function stamp(name, state) {
 /** Runs a compiler and shows what it printed only when it fails. */
 function run(command, args, failure) {
   const stdio = ['ignore', 'pipe', 'pipe']
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: ROOT, stdio, encoding: 'utf8', maxBuffer: 1 << 28 })
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd: ROOT,
+    stdio,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
   if (status === 0) return
   console.error(`${stdout}${stderr}`)
   stop(failure)

@@ -12,7 +12,8 @@ export class PlainReporter extends Transform {
     this.#rest = lines.pop() ?? ''
     for (const line of lines) {
       this.#lines.push(line)
-      if (/^(?:not )?ok /.test(line)) this.push(`${line.replace(/^((?:not )?ok) \d+ - (.*?) # time=(.*)$/, '$1  $2  $3')}\n`)
+      if (/^(?:not )?ok /.test(line))
+        this.push(`${line.replace(/^((?:not )?ok) \d+ - (.*?) # time=(.*)$/, '$1  $2  $3')}\n`)
       if (/^ {2}\.\.\.$/.test(line) || /^ok /.test(line)) this.#tell()
     }
     done()

@@ -92,7 +92,8 @@ function shell(script) {
 /** Shows a command and runs it; its failure ends the quickstart. */
 function run(name, args, shown = [name, ...args].join(' ')) {
   console.log(`$ ${shown}`)
-  const command = name === 'stowage' ? [process.execPath, join(ROOT, 'dist', 'cli', 'main.js'), ...args] : [name, ...args]
+  const command =
+    name === 'stowage' ? [process.execPath, join(ROOT, 'dist', 'cli', 'main.js'), ...args] : [name, ...args]
   const { status, signal, error } = spawnSync(command[0], command.slice(1), {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],

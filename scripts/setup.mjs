@@ -48,12 +48,18 @@ export function installPackages(purpose) {
   console.log(`setup: installing with apt-get: ${wanted}`)
   const known = packages.every(packaged)
   if (!known) update(run)
-  if (!install(run, packages) && (!known || !retry(run, packages))) fail(`apt-get could not install ${packages.join(' ')}`)
+  if (!install(run, packages) && (!known || !retry(run, packages)))
+    fail(`apt-get could not install ${packages.join(' ')}`)
   // Some packages are known only by the new list
-  const later = missing(purpose).flatMap(group => group.packages).filter(name => !packages.includes(name))
+  const later = missing(purpose)
+    .flatMap(group => group.packages)
+    .filter(name => !packages.includes(name))
   if (later.length > 0) install(run, later)
   const left = missing(purpose).flatMap(group => group.packages)
-  if (left.length > 0) fail(`apt-get installed ${[...packages, ...later].join(' ')}, yet what ${left.join(', ')} should bring is not found`)
+  if (left.length > 0)
+    fail(
+      `apt-get installed ${[...packages, ...later].join(' ')}, yet what ${left.join(', ')} should bring is not found`,
+    )
 }
 
 /** The list of packages was there but old: fetch it and try once more. */

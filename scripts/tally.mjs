@@ -74,7 +74,8 @@ export function failures(tap) {
     const depth = indent / 4
     const inner = failedDepth > depth
     if (point[1] && !/# (?:SKIP|TODO)\b/i.test(rest)) {
-      if (!inner) found.push((open = { name: [...names.slice(0, depth), point[2]].join(' > '), detail: [], indent, yaml: false }))
+      if (!inner)
+        found.push((open = { name: [...names.slice(0, depth), point[2]].join(' > '), detail: [], indent, yaml: false }))
       failedDepth = depth
     } else if (inner) failedDepth = -1
   }

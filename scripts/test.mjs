@@ -44,13 +44,18 @@ function unitFiles() {
 function testFiles(directory) {
   if (!existsSync(join(ROOT, directory))) return []
   return readdirSync(join(ROOT, directory), { recursive: true })
-    .filter(path => path.endsWith('.test.ts')).sort().map(path => join(directory, path))
+    .filter(path => path.endsWith('.test.ts'))
+    .sort()
+    .map(path => join(directory, path))
 }
 
 /** Runs a program of node_modules and gives its exit status; TAP that it prints is kept in the file `tap` and told plainly. */
 async function node(program, args, tap) {
   const path = join(ROOT, 'node_modules', program)
-  const child = spawn(process.execPath, [path, ...args], { cwd: ROOT, stdio: ['inherit', tap ? 'pipe' : 'inherit', 'inherit'] })
+  const child = spawn(process.execPath, [path, ...args], {
+    cwd: ROOT,
+    stdio: ['inherit', tap ? 'pipe' : 'inherit', 'inherit'],
+  })
   const ended = new Promise(resolve => child.on('close', (status, signal) => resolve({ status, signal })))
   if (tap) {
     await Promise.all([

@@ -98,36 +98,62 @@ export async function copy(from: string, to: string, options: CopyBetweenOptions
   const name = options.name === undefined ? undefined : nameToGive(options.name)
   const { place, names } = placeOf(target)
   if (name && target.type === 'docker') {
-    throw new StowageError('INVALID_ARGUMENT', `two names were given: ${options.name} and ${to}`, { hint: 'The name in a registry is that of the destination.' })
+    throw new StowageError('INVALID_ARGUMENT', `two names were given: ${options.name} and ${to}`, {
+      hint: 'The name in a registry is that of the destination.',
+    })
   }
   const { making, leftOut, warnings } = recorded(layer)
   await using registries = new Registries({ insecure, onLimit: options.onNotice })
   let opened: ImageDestination | undefined
-  const destination = async (): Promise<ImageDestination> => (opened ??= await openDestination(place, { host, registries, wim, signal, onProgress }))
+  const destination = async (): Promise<ImageDestination> =>
+    (opened ??= await openDestination(place, { host, registries, wim, signal, onProgress }))
   await using laidDown = new LaidDown(target, destination)
   try {
     await using source = await openSource(origin, {
-      host, registries, layer: making, name, platforms: options.platforms, signal, onProgress, stage: laidDown.stage(), spool: async () => await laidDown.directory(),
+      host,
+      registries,
+      layer: making,
+      name,
+      platforms: options.platforms,
+      signal,
+      onProgress,
+      stage: laidDown.stage(),
+      spool: async () => await laidDown.directory(),
     })
     const [image, ...others] = await source.images({ signal })
     if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${from} holds no image`)
     if (others.length > 0) {
-      throw new StowageError('INVALID_ARGUMENT', `${from} holds ${others.length + 1} images, and one is copied at a time`, {
-        hint: `Name one: ${origin.type}:PATH:REF.`,
-      })
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${from} holds ${others.length + 1} images, and one is copied at a time`,
+        {
+          hint: `Name one: ${origin.type}:PATH:REF.`,
+        },
+      )
     }
     const blobs = laidDown.before(source)
-    const read = await readPlatforms(blobs, image.root, { platforms: options.platforms, absent: image.absent, name: from, signal })
+    const read = await readPlatforms(blobs, image.root, {
+      platforms: options.platforms,
+      absent: image.absent,
+      name: from,
+      signal,
+    })
     const content = options.foreignLayers === 'plain' ? withPlainLayers(read) : read
     const given = name ? [name] : (names ?? image.names)
     const referrers = options.referrers ? await findReferrers(source, content, given, { signal }) : []
     const written = await copyContent(blobs, content, await destination(), { names: given, jobs, signal, onProgress })
-    for (const referrer of referrers) await copyImage(source, referrer, await destination(), { names: referrer.names, jobs, signal })
+    for (const referrer of referrers)
+      await copyImage(source, referrer, await destination(), { names: referrer.names, jobs, signal })
     await opened?.finish?.()
     const taken = written.platforms ?? content.platforms.map(({ config }) => config.platform)
     return {
-      ...written, from: formatLocation(origin), to: formatLocation(target), platforms: taken.map(formatPlatform),
-      referrers: referrers.map(({ root }) => root.digest), leftOut, warnings,
+      ...written,
+      from: formatLocation(origin),
+      to: formatLocation(target),
+      platforms: taken.map(formatPlatform),
+      referrers: referrers.map(({ root }) => root.digest),
+      leftOut,
+      warnings,
     }
   } catch (error) {
     throw abortError(error, signal)
@@ -180,7 +206,10 @@ class LaidDown implements AsyncDisposable {
     return {
       create: async produce => {
         await this.#ready()
-        const directory = target.type === 'oci' ? (this.#directory = Promise.resolve(new BlobDirectory(target.directory))) : this.directory()
+        const directory =
+          target.type === 'oci'
+            ? (this.#directory = Promise.resolve(new BlobDirectory(target.directory)))
+            : this.directory()
         return await (await directory).create(produce)
       },
     }
@@ -205,7 +234,14 @@ class LaidDown implements AsyncDisposable {
 
   async #make(): Promise<BlobDirectory> {
     const target = this.#target
-    const beside = 'file' in target ? target.file : target.type === 'oci' ? target.directory : target.type === 'bundle' ? target.path : undefined
+    const beside =
+      'file' in target
+        ? target.file
+        : target.type === 'oci'
+          ? target.directory
+          : target.type === 'bundle'
+            ? target.path
+            : undefined
     const where = join(beside === undefined ? tmpdir() : dirname(beside), '.stowage-')
     this.#temporary = await mkdtemp(where).catch((error: unknown) => {
       throw outputError(error, beside ?? where)

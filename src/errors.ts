@@ -151,7 +151,10 @@ export function abortError(error: unknown, signal: AbortSignal | undefined): unk
 
 /** Whether `error` is that a person, the network or a registry's door ended what was under way: what came before it is good. */
 export function isInterruption(error: unknown): error is StowageError {
-  return error instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
+  return (
+    error instanceof StowageError &&
+    ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
+  )
 }
 
 /** What `work` gives, or the error it threw, so that others can be tried after it. What is none of ours, and ABORTED, is thrown. */

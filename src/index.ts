@@ -7,7 +7,13 @@ export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 export { pack, type PackOptions, type PackResult } from './pack.js'
 export { verifyBundle, type VerifyReport } from './verify.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './load.js'
-export { type BundleServer, type ServeAddress, serveBundle, type ServedRequest, type ServeOptions } from './serve/serve.js'
+export {
+  type BundleServer,
+  type ServeAddress,
+  serveBundle,
+  type ServedRequest,
+  type ServeOptions,
+} from './serve/serve.js'
 export type { CatalogImage } from './serve/catalog.js'
 export { copy, type CopyBetweenOptions, copyImage, type CopyOptions, type CopyResult } from './copy.js'
 
@@ -60,7 +66,12 @@ export { type ImageHistory, imageHistory } from './store/history.js'
 export { type TaggedImage, tagImage } from './store/tag.js'
 export { type RemovedImage, removeImages, type RemoveImagesOptions, type RemoveResult } from './store/remove.js'
 export { commitContainer, type CommitContainerOptions, type CommittedImage } from './store/commit.js'
-export { type UninstalledImage, uninstallImages, type UninstallOptions, type UninstallResult } from './base-image/uninstall.js'
+export {
+  type UninstalledImage,
+  uninstallImages,
+  type UninstallOptions,
+  type UninstallResult,
+} from './base-image/uninstall.js'
 export type { HistoryStep, Removal, StoredImage, StoredPlatform } from './store/image-store.js'
 export type { ImageTree } from './store/lineage.js'
 export type { StoreOptions } from './store/open.js'
@@ -98,7 +109,14 @@ export { openOciArchiveDestination, type OciArchiveDestinationOptions } from './
 export { type DockerArchiveDestinationOptions, openDockerArchiveDestination } from './destination/docker-archive.js'
 
 // Who we are to registries
-export { login, type LoginOptions, type LoginResult, logout, type LogoutOptions, type LogoutResult } from './registry/login.js'
+export {
+  login,
+  type LoginOptions,
+  type LoginResult,
+  logout,
+  type LogoutOptions,
+  type LogoutResult,
+} from './registry/login.js'
 
 // Content named by its digest
 export type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob/blob-store.js'
@@ -167,12 +185,7 @@ export {
   writeLayerFromDirectory,
 } from './layer/from-directory.js'
 export type { LayerCompression } from './layer/compression.js'
-export {
-  type LayerFromWimOptions,
-  layerFromWim,
-  type WindowsLayer,
-  writeLayerFromWim,
-} from './layer/from-wim.js'
+export { type LayerFromWimOptions, layerFromWim, type WindowsLayer, writeLayerFromWim } from './layer/from-wim.js'
 export {
   type LayerOrigin,
   type WimCompression,

@@ -69,9 +69,13 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   const { to = 'docker-daemon:', host, platforms = [], names = [], signal, onProgress } = options
   const location = parseLocation(to)
   if (location.type === 'bundle') {
-    throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to: it would be a bundle again`, {
-      hint: `Pack it: stowage pack bundle:${path} -o ${location.path}.`,
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${formatLocation(location)} is no place to load images to: it would be a bundle again`,
+      {
+        hint: `Pack it: stowage pack bundle:${path} -o ${location.path}.`,
+      },
+    )
   }
   const selectors = platforms.map(parsePlatformSelector)
   try {
@@ -84,7 +88,9 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     const images: LoadedImage[] = []
     const only = names.length === 0 && HOLDS_IMAGES_ONLY.includes(location.type)
     for (const image of chosen) {
-      images.push(await load(reader, image, destination, { rename, imagesOnly: only, jobs: options.jobs, signal, onProgress }))
+      images.push(
+        await load(reader, image, destination, { rename, imagesOnly: only, jobs: options.jobs, signal, onProgress }),
+      )
     }
     if (images.some(({ id }) => id !== undefined)) await destination.finish?.()
     return { path, to: formatLocation(location), images }
@@ -112,15 +118,25 @@ async function load(
   const loaded = await orError(async (): Promise<LoadedImage> => {
     const content = await readImage(reader, image.root, { ...options, absent: image.absent })
     expectLayers(reader, content)
-    if (imagesOnly && content.platforms.length === 0) return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
+    if (imagesOnly && content.platforms.length === 0)
+      return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
     const { id, sent, skipped, lost, platforms } = await copyContent(reader, content, destination, {
       ...options,
       jobs,
       names: image.names.map(rename),
     })
-    return { ...about, ...(platforms ? { platforms: platforms.map(formatPlatform) } : {}), id, sent, skipped, ...(lost ? { lost } : {}) }
+    return {
+      ...about,
+      ...(platforms ? { platforms: platforms.map(formatPlatform) } : {}),
+      id,
+      sent,
+      skipped,
+      ...(lost ? { lost } : {}),
+    }
   }, options.signal)
-  return loaded instanceof StowageError ? { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(loaded) } : loaded
+  return loaded instanceof StowageError
+    ? { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(loaded) }
+    : loaded
 }
 
 /**
@@ -131,7 +147,14 @@ function namesIn(place: string, images: readonly BundleImage[]): (name: string) 
   const [domain = '', ...prefix] = place.replace(/\/+$/, '').split('/')
   const moved = (name: string): Reference => {
     const { tag, digest, path } = parseReference(name)
-    return parseReference(formatReference({ domain, path: [...prefix, path].join('/'), ...(tag ? { tag } : {}), ...(digest ? { digest } : {}) }))
+    return parseReference(
+      formatReference({
+        domain,
+        path: [...prefix, path].join('/'),
+        ...(tag ? { tag } : {}),
+        ...(digest ? { digest } : {}),
+      }),
+    )
   }
   const owners = new Map<string, string>()
   for (const { names, root } of images) {
@@ -143,9 +166,13 @@ function namesIn(place: string, images: readonly BundleImage[]): (name: string) 
     for (const name of names) {
       const other = owners.get(formatReference(moved(name)))
       if (other !== undefined && other !== root.digest) {
-        throw new StowageError('INVALID_ARGUMENT', `two images of the bundle would be ${formatReference(moved(name))}`, {
-          hint: 'Load them one by one, each behind a prefix of its own.',
-        })
+        throw new StowageError(
+          'INVALID_ARGUMENT',
+          `two images of the bundle would be ${formatReference(moved(name))}`,
+          {
+            hint: 'Load them one by one, each behind a prefix of its own.',
+          },
+        )
       }
       owners.set(formatReference(moved(name)), root.digest)
     }
@@ -179,7 +206,9 @@ function chooseImages(
   names: readonly string[],
 ): readonly BundleImage[] {
   if (images.length === 0) {
-    throw new StowageError('IMAGE_NOT_FOUND', `${path} holds no image`, { hint: 'It carries files alone, below files/: copy them from there, or with tar -xf where the bundle is a tar.' })
+    throw new StowageError('IMAGE_NOT_FOUND', `${path} holds no image`, {
+      hint: 'It carries files alone, below files/: copy them from there, or with tar -xf where the bundle is a tar.',
+    })
   }
   const entries = images.flatMap(image => {
     const references = image.names.map(parseReference)
@@ -191,7 +220,9 @@ function chooseImages(
     platforms.some(({ platform }) => selectors.some(selector => matchesPlatform(platform, selector)))
   const chosen = selectors.length === 0 ? named : named.filter(fits)
   if (chosen.length === 0) {
-    const there = [...new Set(named.flatMap(({ platforms }) => platforms.map(({ platform }) => formatPlatform(platform))))]
+    const there = [
+      ...new Set(named.flatMap(({ platforms }) => platforms.map(({ platform }) => formatPlatform(platform)))),
+    ]
     throw new StowageError('IMAGE_NOT_FOUND', `${path} has no image for the platforms that were asked for`, {
       hint: `It has images for ${there.join(', ')}.`,
     })

@@ -46,19 +46,37 @@ export async function openSource(location: Location, options: OpenSourceOptions)
           hint: 'Write docker-daemon:NAME[:TAG].',
         })
       }
-      return await (await import('./source/engine.js')).openEngineSource(location.name, { host, spool: await spool(), signal })
+      return await (
+        await import('./source/engine.js')
+      ).openEngineSource(location.name, { host, spool: await spool(), signal })
     case 'oci-archive':
-      return await (await import('./source/oci-archive.js')).openOciArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
+      return await (
+        await import('./source/oci-archive.js')
+      ).openOciArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
     case 'docker-archive':
-      return await (await import('./source/docker-archive.js')).openDockerArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
+      return await (
+        await import('./source/docker-archive.js')
+      ).openDockerArchiveSource(location.file, { ref: location.ref, spool, signal, onProgress })
     case 'dir': {
       const { compression, threads, skipUnsupported, onSkipped } = layer ?? {}
-      return await (await import('./source/directory.js')).openDirectorySource(location.path, {
-        compression, threads, skipUnsupported, onSkipped, name, platforms, stage, signal, onProgress,
+      return await (
+        await import('./source/directory.js')
+      ).openDirectorySource(location.path, {
+        compression,
+        threads,
+        skipUnsupported,
+        onSkipped,
+        name,
+        platforms,
+        stage,
+        signal,
+        onProgress,
       })
     }
     case 'wim':
-      return await (await import('./source/wim.js')).openWimSource(location.file, { ...layer, image: location.image, name, stage, signal, onProgress })
+      return await (
+        await import('./source/wim.js')
+      ).openWimSource(location.file, { ...layer, image: location.image, name, stage, signal, onProgress })
   }
 }
 
@@ -78,15 +96,29 @@ export interface OpenDestinationOptions extends WaitOptions {
 
 /** Opens `location` to write images to: an engine, a layout, a new archive, bundle or WIM. Throws INVALID_ARGUMENT for a place that takes no images. */
 export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
-  if (location.type === 'docker') return (await import('./destination/registry.js')).openRegistryDestination({ registries: options.registries })
-  if (location.type === 'docker-daemon' && location.name === undefined) return await (await import('./destination/engine.js')).openEngineDestination(options)
-  if (location.type === 'oci' && location.ref === undefined) return await (await import('./destination/layout.js')).openLayoutDestination(location.directory)
-  if (location.type === 'oci-archive') return await (await import('./destination/oci-archive.js')).openOciArchiveDestination(location.file, { ref: location.ref })
-  if (location.type === 'docker-archive') return await (await import('./destination/docker-archive.js')).openDockerArchiveDestination(location.file, { ref: location.ref })
+  if (location.type === 'docker')
+    return (await import('./destination/registry.js')).openRegistryDestination({ registries: options.registries })
+  if (location.type === 'docker-daemon' && location.name === undefined)
+    return await (await import('./destination/engine.js')).openEngineDestination(options)
+  if (location.type === 'oci' && location.ref === undefined)
+    return await (await import('./destination/layout.js')).openLayoutDestination(location.directory)
+  if (location.type === 'oci-archive')
+    return await (
+      await import('./destination/oci-archive.js')
+    ).openOciArchiveDestination(location.file, { ref: location.ref })
+  if (location.type === 'docker-archive')
+    return await (
+      await import('./destination/docker-archive.js')
+    ).openDockerArchiveDestination(location.file, { ref: location.ref })
   if (location.type === 'bundle' && location.ref === undefined) {
-    return await (await import('./bundle/writer.js')).openBundleWriter(location.path, { signal: options.signal, epoch: sourceDateEpoch() })
+    return await (
+      await import('./bundle/writer.js')
+    ).openBundleWriter(location.path, { signal: options.signal, epoch: sourceDateEpoch() })
   }
-  if (location.type === 'wim') return await (await import('./destination/wim.js')).openWimDestination(location.file, { ...options.wim, imageName: location.image })
+  if (location.type === 'wim')
+    return await (
+      await import('./destination/wim.js')
+    ).openWimDestination(location.file, { ...options.wim, imageName: location.image })
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to load images to`, {
     hint: 'Write docker-daemon: for the engine, oci:DIR for a layout on disk, or oci: for the default store, oci-archive:FILE or docker-archive:FILE for a new archive, bundle:PATH for a new bundle, wim:FILE for a new WIM; name no image.',
   })

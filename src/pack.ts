@@ -108,14 +108,23 @@ const READ_AT_ONCE = 6
  * goes on with it. A bundle that stands in a directory stays where it holds just this, and where `update` says so becomes this.
  * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
-export async function pack(images: readonly (string | PackImage)[], output: string, options: PackOptions = {}): Promise<PackResult> {
+export async function pack(
+  images: readonly (string | PackImage)[],
+  output: string,
+  options: PackOptions = {},
+): Promise<PackResult> {
   const { names, insecure, layer, signal, epoch = sourceDateEpoch() } = options
   if (output === '' || output === '-') {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(output)} is no output: a bundle is a directory or a file`, {
-      hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${JSON.stringify(output)} is no output: a bundle is a directory or a file`,
+      {
+        hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
+      },
+    )
   }
-  if (images.length === 0 && (options.files ?? []).length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
+  if (images.length === 0 && (options.files ?? []).length === 0)
+    throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
   if (names && names.length > 0 && images.length > 1) {
     throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
       hint: 'Pack them one by one, or leave out --tag.',
@@ -133,7 +142,8 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
   try {
     const prepared = await prepare(requests, writer, { ...options, layer: making, registries, opened })
     await copyAll(prepared, writer, output, options)
-    for (const { from, path } of options.files ?? []) await writer.addFile(path, from, { signal, onProgress: options.onProgress })
+    for (const { from, path } of options.files ?? [])
+      await writer.addFile(path, from, { signal, onProgress: options.onProgress })
     const packed = prepared.map(({ request, image, names: given }) => ({
       image: request.image,
       root: image.root,
@@ -164,10 +174,16 @@ export async function pack(images: readonly (string | PackImage)[], output: stri
 
 /** All blobs of all images in one queue, and then the images, which find them there. */
 async function copyAll(
-  prepared: readonly Prepared[], writer: BundleWriter, output: string, { jobs, signal, onProgress }: PackOptions,
+  prepared: readonly Prepared[],
+  writer: BundleWriter,
+  output: string,
+  { jobs, signal, onProgress }: PackOptions,
 ): Promise<void> {
   const wanted = prepared.flatMap(({ source, image }) => wantedBlobs(image, source))
-  const total = [...new Map(wanted.map(({ blob }) => [blob.digest, blob.size])).values()].reduce((sum, size) => sum + size, 0)
+  const total = [...new Map(wanted.map(({ blob }) => [blob.digest, blob.size])).values()].reduce(
+    (sum, size) => sum + size,
+    0,
+  )
   let done = 0
   onProgress?.({ type: 'stage', stage: 'copy', subject: output })
   await writer.fill(wanted, {
@@ -190,23 +206,35 @@ interface PrepareOptions extends PackOptions {
 }
 
 /** Opens and reads all images, those that are made here last; the result is in the order of `requests`. */
-async function prepare(requests: readonly PackImage[], writer: BundleWriter, options: PrepareOptions): Promise<readonly Prepared[]> {
+async function prepare(
+  requests: readonly PackImage[],
+  writer: BundleWriter,
+  options: PrepareOptions,
+): Promise<readonly Prepared[]> {
   const { host, registries, layer, signal, onProgress, opened } = options
   const read = new Map<PackImage, readonly Prepared[]>()
   const born: PackImage[] = []
   for (const request of requests) if (await makesLayer(parseLocation(request.image))) born.push(request)
   const found = requests.filter(request => !born.includes(request))
   let failure: { readonly error: unknown } | undefined
-  await pMap(found, async request => {
-    if (failure) return
-    try {
-      read.set(request, await open(request))
-    } catch (error) {
-      failure ??= { error }
-    }
-  }, { concurrency: READ_AT_ONCE })
+  await pMap(
+    found,
+    async request => {
+      if (failure) return
+      try {
+        read.set(request, await open(request))
+      } catch (error) {
+        failure ??= { error }
+      }
+    },
+    { concurrency: READ_AT_ONCE },
+  )
   if (failure) throw failure.error
-  await writer.plan(requests.flatMap(request => read.get(request) ?? []), born.length, await sizeOfFiles(options.files ?? []))
+  await writer.plan(
+    requests.flatMap(request => read.get(request) ?? []),
+    born.length,
+    await sizeOfFiles(options.files ?? []),
+  )
   for (const request of born) read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])
 
@@ -246,7 +274,12 @@ async function prepare(requests: readonly PackImage[], writer: BundleWriter, opt
     return options.foreignLayers === 'plain' ? withPlainLayers(image) : image
   }
 
-  async function about(request: PackImage, source: ImageSource, image: ImageContent, given: readonly Reference[]): Promise<readonly Prepared[]> {
+  async function about(
+    request: PackImage,
+    source: ImageSource,
+    image: ImageContent,
+    given: readonly Reference[],
+  ): Promise<readonly Prepared[]> {
     const found: Prepared[] = []
     for (const { root, names, absent } of await findReferrers(source, image, given, { signal })) {
       found.push({ request, source, image: await readImage(source, root, { absent, signal }), names })
@@ -279,8 +312,13 @@ async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<n
 function withResumeHint(error: unknown, output: string): unknown {
   if (!isInterruption(error)) return error
   if (isTarPath(output)) {
-    return error.code === 'ABORTED' ? new StowageError('ABORTED', error.message, { hint: `Nothing is left of ${output}.`, cause: error.cause }) : error
+    return error.code === 'ABORTED'
+      ? new StowageError('ABORTED', error.message, { hint: `Nothing is left of ${output}.`, cause: error.cause })
+      : error
   }
   const kept = `What is finished stays in ${output}, marked INCOMPLETE: run the same command again and it goes on from there.`
-  return new StowageError(error.code, error.message, { hint: error.hint === undefined ? kept : `${error.hint} ${kept}`, cause: error.cause })
+  return new StowageError(error.code, error.message, {
+    hint: error.hint === undefined ? kept : `${error.hint} ${kept}`,
+    cause: error.cause,
+  })
 }

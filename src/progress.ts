@@ -1,7 +1,8 @@
 /** Progress as a union of events: the library gives them to `onProgress`, the CLI draws them. */
 
 /** What is done; those after `read` are done to WIM files. */
-export type Stage = 'convert' | 'copy' | 'verify' | 'load' | 'prove' | 'read' | 'scan' | 'write' | 'hash' | 'extract' | 'split'
+export type Stage =
+  'convert' | 'copy' | 'verify' | 'load' | 'prove' | 'read' | 'scan' | 'write' | 'hash' | 'extract' | 'split'
 
 /** One event. Sizes are bytes; `done` never falls, and reaches `total` where the total is known. */
 export type ProgressEvent =

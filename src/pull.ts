@@ -55,13 +55,17 @@ export async function pullImages(names: readonly string[], options: PullOptions 
   if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pull')
   const named = names.map(name => name.replace(/^docker:\/\//, ''))
   const given = named.map(name => (allTags ? parseRepository(name) : withDefaultTag(parseReference(name))))
-  const to = parseLocation(options.to ?? await usualStore(host, signal))
+  const to = parseLocation(options.to ?? (await usualStore(host, signal)))
   if (to.type !== 'docker-daemon' && to.type !== 'oci') {
-    throw new StowageError('INVALID_ARGUMENT', `${formatLocation(to)} is no place to pull to`, { hint: 'Write docker-daemon:, oci:DIR or oci:; to anything else, stowage copy.' })
+    throw new StowageError('INVALID_ARGUMENT', `${formatLocation(to)} is no place to pull to`, {
+      hint: 'Write docker-daemon:, oci:DIR or oci:; to anything else, stowage copy.',
+    })
   }
   try {
     await using registries = new Registries({ insecure })
-    const wanted = allTags ? (await Promise.all(given.map(async each => await everyTag(each, registries, signal)))).flat() : given
+    const wanted = allTags
+      ? (await Promise.all(given.map(async each => await everyTag(each, registries, signal)))).flat()
+      : given
     await using destination = await openDestination(to, { host, registries, signal, onProgress })
     const images: PulledImage[] = []
     for (const reference of wanted) images.push(await pull(reference))
@@ -74,7 +78,11 @@ export async function pullImages(names: readonly string[], options: PullOptions 
         const [image] = await source.images({ signal })
         if (!image) throw new StowageError('IMAGE_NOT_FOUND', `there is no image ${name}`)
         const content = await readPlatforms(source, image.root, { platforms, name, signal })
-        const { id, sent, skipped } = await copyContent(source, content, destination, { names: image.names, signal, onProgress })
+        const { id, sent, skipped } = await copyContent(source, content, destination, {
+          names: image.names,
+          signal,
+          onProgress,
+        })
         return { name, digest: image.root.digest, id, sent, skipped }
       }, signal)
       return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
@@ -85,7 +93,11 @@ export async function pullImages(names: readonly string[], options: PullOptions 
 }
 
 /** The engine where one answers, or is meant by its address; else the default store. */
-export async function usualStore(host: string | undefined, signal: AbortSignal | undefined, env: NodeJS.ProcessEnv = process.env): Promise<'docker-daemon:' | 'oci:'> {
+export async function usualStore(
+  host: string | undefined,
+  signal: AbortSignal | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<'docker-daemon:' | 'oci:'> {
   if (host !== undefined || env['DOCKER_HOST'] || env['DOCKER_CONTEXT']) return 'docker-daemon:'
   try {
     using client = await engineAt(host)
@@ -97,7 +109,11 @@ export async function usualStore(host: string | undefined, signal: AbortSignal |
   }
 }
 
-async function everyTag({ domain, path }: Reference, registries: Registries, signal: AbortSignal | undefined): Promise<readonly Reference[]> {
+async function everyTag(
+  { domain, path }: Reference,
+  registries: Registries,
+  signal: AbortSignal | undefined,
+): Promise<readonly Reference[]> {
   const tags = new Set<string>()
   for await (const tag of (await registries.get(domain)).tags(path, { signal })) tags.add(tag)
   return tagChoice({})([...tags]).map(tag => ({ domain, path, tag }))

@@ -54,9 +54,11 @@ export async function pushImages(names: readonly string[], options: PushOptions 
   if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to push')
   const named = names.map(name => name.replace(/^docker:\/\//, ''))
   const given = named.map(name => (allTags ? parseRepository(name) : nameToGive(name)))
-  const from = parseLocation(options.from ?? await usualStore(host, signal))
+  const from = parseLocation(options.from ?? (await usualStore(host, signal)))
   if (!isStore(from)) {
-    throw new StowageError('INVALID_ARGUMENT', `${formatLocation(from)} is no place to push from`, { hint: 'Write docker-daemon:, oci:DIR, oci: or bundle:PATH; from anything else, stowage copy.' })
+    throw new StowageError('INVALID_ARGUMENT', `${formatLocation(from)} is no place to push from`, {
+      hint: 'Write docker-daemon:, oci:DIR, oci: or bundle:PATH; from anything else, stowage copy.',
+    })
   }
   try {
     const wanted = allTags ? await everyTag(given, from, host, signal) : given
@@ -68,11 +70,20 @@ export async function pushImages(names: readonly string[], options: PushOptions 
     async function push(reference: Reference): Promise<PushedImage> {
       const name = formatReference(reference)
       const done = await orError(async (): Promise<PushedImage> => {
-        const { id, sent, skipped } = await copy(imageOf(from, name), `docker://${name}`, { host, insecure, signal, onProgress })
+        const { id, sent, skipped } = await copy(imageOf(from, name), `docker://${name}`, {
+          host,
+          insecure,
+          signal,
+          onProgress,
+        })
         const client = await registries.get(reference.domain)
         const found = await client.headManifest(reference.path, reference.tag ?? 'latest', { signal })
         if (found?.digest !== id || !isDigest(id)) {
-          throw new StowageError('REGISTRY_PROTOCOL', `${reference.domain} took ${id} as ${name}, and says now that it is ${found?.digest ?? 'not there'}`, { hint: 'Did someone else push the same tag?' })
+          throw new StowageError(
+            'REGISTRY_PROTOCOL',
+            `${reference.domain} took ${id} as ${name}, and says now that it is ${found?.digest ?? 'not there'}`,
+            { hint: 'Did someone else push the same tag?' },
+          )
         }
         return { name, digest: id, size: found.size, sent, skipped }
       }, signal)
@@ -92,24 +103,42 @@ function isStore(place: Location): place is Store {
 }
 
 function imageOf(place: Location, name: string): string {
-  return formatLocation(place.type === 'oci' || place.type === 'bundle' ? { ...place, ref: name } : { type: 'docker-daemon', name })
+  return formatLocation(
+    place.type === 'oci' || place.type === 'bundle' ? { ...place, ref: name } : { type: 'docker-daemon', name },
+  )
 }
 
-async function everyTag(repositories: readonly Reference[], from: Store, host: string | undefined, signal: AbortSignal | undefined): Promise<readonly Reference[]> {
+async function everyTag(
+  repositories: readonly Reference[],
+  from: Store,
+  host: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<readonly Reference[]> {
   const held = await namesIn(from, host, signal)
   return repositories.flatMap(({ domain, path }) => {
-    const found = held.filter(name => name.domain === domain && name.path === path && name.tag !== undefined && name.digest === undefined)
+    const found = held.filter(
+      name => name.domain === domain && name.path === path && name.tag !== undefined && name.digest === undefined,
+    )
     if (found.length > 0) return found
-    throw new StowageError('IMAGE_NOT_FOUND', `${formatLocation(from)} has no image of ${formatReference({ domain, path })}`)
+    throw new StowageError(
+      'IMAGE_NOT_FOUND',
+      `${formatLocation(from)} has no image of ${formatReference({ domain, path })}`,
+    )
   })
 }
 
-async function namesIn(from: Store, host: string | undefined, signal: AbortSignal | undefined): Promise<readonly Reference[]> {
+async function namesIn(
+  from: Store,
+  host: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<readonly Reference[]> {
   if (from.type === 'bundle') {
     await using bundle = await openBundleReader(from.path, { signal })
     return bundle.manifest.images.flatMap(({ names }) => names.map(parseReference))
   }
   if (from.type === 'oci') return (await readLayoutIndex(from.directory)).flatMap(entry => nameOf(entry) ?? [])
   using client = await engineAt(host)
-  return (await listImages(client, { signal })).flatMap(({ names }) => names.flatMap(name => (isReference(name) ? [parseReference(name)] : [])))
+  return (await listImages(client, { signal })).flatMap(({ names }) =>
+    names.flatMap(name => (isReference(name) ? [parseReference(name)] : [])),
+  )
 }

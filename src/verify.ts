@@ -153,17 +153,22 @@ class Check {
     await using pool = new HashPool()
     // largest first, so that no thread is left alone with a large file at the end
     const bySize = [...expected].sort(([a], [b]) => this.#sizeOf(b) - this.#sizeOf(a))
-    await pMap(bySize, async ([path, expectation]) => {
-      this.#signal?.throwIfAborted()
-      const file = this.#files.files.get(path)
-      if (!file) {
-        if (!DOCUMENTS.includes(path)) this.#find('FILE_MISSING', path, `the file is not there; ${expectation.by} lists it`)
-      } else if (file.type !== 'file') {
-        this.#find('NOT_A_FILE', path, 'a link or a device stands where a regular file should be')
-      } else {
-        await this.#attempt(path, async () => await this.#checkFile(file, expectation, pool, total))
-      }
-    }, { concurrency: pool.threads })
+    await pMap(
+      bySize,
+      async ([path, expectation]) => {
+        this.#signal?.throwIfAborted()
+        const file = this.#files.files.get(path)
+        if (!file) {
+          if (!DOCUMENTS.includes(path))
+            this.#find('FILE_MISSING', path, `the file is not there; ${expectation.by} lists it`)
+        } else if (file.type !== 'file') {
+          this.#find('NOT_A_FILE', path, 'a link or a device stands where a regular file should be')
+        } else {
+          await this.#attempt(path, async () => await this.#checkFile(file, expectation, pool, total))
+        }
+      },
+      { concurrency: pool.threads },
+    )
   }
 
   #sizeOf(path: string): number {
@@ -190,10 +195,14 @@ class Check {
       this.#tell(total)
       return digest
     }
-    const { digest, read } = await pool.hash(this.#files.place(path), done => {
-      this.#underWay.set(path, done)
-      this.#tell(total)
-    }, this.#signal)
+    const { digest, read } = await pool.hash(
+      this.#files.place(path),
+      done => {
+        this.#underWay.set(path, done)
+        this.#tell(total)
+      },
+      this.#signal,
+    )
     this.#underWay.delete(path)
     this.#note(path, digest, read)
     this.#tell(total)
@@ -209,7 +218,8 @@ class Check {
     for (const { path, type } of this.#files.files.values()) {
       if (type === 'file' && [INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
       if (!expected.has(path)) {
-        if (type === 'file') this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)
+        if (type === 'file')
+          this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)
         else this.#find('NOT_A_FILE', path, 'a link, a device or a name that is no UTF-8: a bundle never holds one')
       } else if (blobs && path.startsWith('blobs/') && !blobs.has(path)) {
         this.#find('FILE_EXTRA', path, 'the blob belongs to no image')

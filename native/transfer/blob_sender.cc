@@ -21,12 +21,12 @@ namespace {
 
 // What is sent between two looks at what the other side says.
 constexpr size_t kPiece = 4u << 20;
-// How long a blob waits for its turn at most, in milliseconds: where the line is slow, all may as well go together, and no
-// registry waits for the beginning of one until it thinks us gone.
+// How long a blob waits for its turn at most, in milliseconds: where the line is slow, all may as well go together, and
+// no registry waits for the beginning of one until it thinks us gone.
 constexpr int kPatience = 3000;
 
-// A turn to send a large blob. Those that go at a time end at a time, and the medium of a registry that is here too has nothing
-// to do before: few go, and the next while the registry files the last.
+// A turn to send a large blob. Those that go at a time end at a time, and the medium of a registry that is here too has
+// nothing to do before: few go, and the next while the registry files the last.
 class Turn {
  public:
   Turn() = default;
@@ -69,7 +69,8 @@ class Turn {
 
 class Input {
  public:
-  explicit Input(const std::string& path) : path_(path), handle_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {
+  explicit Input(const std::string& path)
+      : path_(path), handle_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {
     if (handle_ < 0) Fail("open ");
   }
   ~Input() { close(handle_); }

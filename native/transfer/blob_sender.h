@@ -19,7 +19,8 @@ struct Sending {
 };
 
 struct Sent {
-  // Of the final answer, with the empty line at its end and the beginning of its body; empty where the file ended early.
+  // Of the final answer, with the empty line at its end and the beginning of its body; empty where the file ended
+  // early.
   std::string answer;
   // In bytes.
   uint64_t size = 0;

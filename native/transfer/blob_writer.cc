@@ -171,7 +171,8 @@ void BlobWriter::ReadHeld() {
   while (size_ < file_.held) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kSlot, file_.held - size_));
     // A direct read takes whole blocks, and tells how much there was
-    const ssize_t read = pread(handle_, slot_.get(), direct_ ? kSlot : wanted, static_cast<off_t>(file_.offset + size_));
+    const ssize_t read =
+        pread(handle_, slot_.get(), direct_ ? kSlot : wanted, static_cast<off_t>(file_.offset + size_));
     if (read < 0 && errno == EINTR) continue;
     if (read < 0 && direct_ && errno == EINVAL) {
       OpenBuffered();
@@ -234,7 +235,8 @@ void BlobWriter::DoEnd(bool durable) {
   const bool padded = direct_;
   WriteSlot();
   if (handle_ == file_.handle) return;
-  if (padded && ftruncate(handle_, static_cast<off_t>(file_.offset + size_)) != 0) throw wim::SystemError(errno, "write");
+  if (padded && ftruncate(handle_, static_cast<off_t>(file_.offset + size_)) != 0)
+    throw wim::SystemError(errno, "write");
   if (durable && fsync(handle_) != 0) throw wim::SystemError(errno, "fsync");
   const int handle = std::exchange(handle_, -1);
   if (close(handle) != 0) throw wim::SystemError(errno, "write");
@@ -305,7 +307,8 @@ std::optional<wim::Error> BlobWriter::Receive(Socket& socket, Body body) {
         break;
       }
       if (size == 0) {
-        failure = wim::Error("ECONNRESET", "the other side ended the connection " + std::to_string(left) + " bytes early");
+        failure =
+            wim::Error("ECONNRESET", "the other side ended the connection " + std::to_string(left) + " bytes early");
       }
     }
     if (skip > 0) {

@@ -1,5 +1,5 @@
-// One blob into one file: bytes that are pushed, and bytes that are read from a connection straight into the memory they
-// are hashed in and written from.
+// One blob into one file: bytes that are pushed, and bytes that are read from a connection straight into the memory
+// they are hashed in and written from.
 #ifndef STOWAGE_TRANSFER_BLOB_WRITER_H_
 #define STOWAGE_TRANSFER_BLOB_WRITER_H_
 
@@ -42,8 +42,8 @@ struct Request {
 
 struct Answer {
   uint32_t turn = 0;
-  // Of the final answer, with the empty line at its end; behind it the beginning of a body that is no blob (its status is
-  // neither 200 nor 206).
+  // Of the final answer, with the empty line at its end; behind it the beginning of a body that is no blob (its status
+  // is neither 200 nor 206).
   std::string head;
   std::optional<wim::Error> failure;
 };
@@ -81,7 +81,8 @@ class BlobWriter {
   void Keep();
   void Cancel();
 
-  // Gives the SHA-256 of all of the blob; of a file that is only kept, of what there is. Throws the errno's Error of writing.
+  // Gives the SHA-256 of all of the blob; of a file that is only kept, of what there is. Throws the errno's Error of
+  // writing.
   wim::Sha256Hash Run();
 
  private:

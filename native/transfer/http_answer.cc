@@ -22,7 +22,8 @@ const char kHeadEnd[] = "\r\n\r\n";
 
 // `status` may be its first digits.
 bool HasStatus(const std::string& head, const char* status) {
-  return head.size() > kStatusPlace && head.compare(0, 7, "HTTP/1.") == 0 && head.compare(kStatusPlace - 1, 1 + std::strlen(status), " " + std::string(status)) == 0;
+  return head.size() > kStatusPlace && head.compare(0, 7, "HTTP/1.") == 0 &&
+         head.compare(kStatusPlace - 1, 1 + std::strlen(status), " " + std::string(status)) == 0;
 }
 
 // Takes away all whole heads of answers before the final one, and tells how many there were.
@@ -48,7 +49,8 @@ bool ReceiveMore(Socket& socket, std::string* text) {
 size_t TextSize(const std::string& head) {
   if (HasStatus(head, "204") || HasStatus(head, "304")) return 0;
   std::string lower = head;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   const char name[] = "\r\ncontent-length:";
   const size_t at = lower.find(name);
   if (at == std::string::npos) return kTextLimit;
@@ -70,7 +72,8 @@ std::string ReceiveHead(Socket& socket, std::string* rest) {
       return text;
     }
     if (text.size() > kHeadLimit) throw wim::Error("HPE_HEADER_OVERFLOW", "the head of the answer has no end");
-    if (!ReceiveMore(socket, &text)) throw wim::Error("ECONNRESET", "the other side ended the connection without an answer");
+    if (!ReceiveMore(socket, &text))
+      throw wim::Error("ECONNRESET", "the other side ended the connection without an answer");
   }
 }
 

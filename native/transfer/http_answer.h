@@ -8,11 +8,11 @@
 
 namespace transfer {
 
-// The head of the final answer, with the empty line at its end; `*rest` is what came of it before, and then what came behind
-// it. Throws as Socket, and HPE_HEADER_OVERFLOW where it has no end.
+// The head of the final answer, with the empty line at its end; `*rest` is what came of it before, and then what came
+// behind it. Throws as Socket, and HPE_HEADER_OVERFLOW where it has no end.
 std::string ReceiveHead(Socket& socket, std::string* rest);
-// Of an answer that begins before it is expected, takes what there is and adds it to `*rest`. Whether that is no more than
-// answers before the final one, which want nothing.
+// Of an answer that begins before it is expected, takes what there is and adds it to `*rest`. Whether that is no more
+// than answers before the final one, which want nothing.
 bool ReceiveInterim(Socket& socket, std::string* rest);
 // Whether its body is what was asked for: its status is 200 or 206.
 bool HasBlob(const std::string& head);

@@ -36,21 +36,24 @@ bool HasExtensions() {
 
 // FIPS 180-4, 4.2.2.
 alignas(16) constexpr uint32_t kConstants[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 struct Lane {
-  __m128i abef, cdgh;            // the state, in the order that the instructions want
+  __m128i abef, cdgh;  // the state, in the order that the instructions want
   __m128i abef_before, cdgh_before;
-  __m128i words[4];              // the last sixteen of the message schedule
+  __m128i words[4];  // the last sixteen of the message schedule
 };
 
 // The same blocks of two hashes, step by step beside one another. FIPS 180-4, 6.2.2; Intel SHA Extensions.
-__attribute__((target("sha,sse4.1,ssse3"))) void CompressBoth(uint32_t* const states[2], const uint8_t* const data[2], size_t blocks) {
+__attribute__((target("sha,sse4.1,ssse3"))) void CompressBoth(uint32_t* const states[2], const uint8_t* const data[2],
+                                                              size_t blocks) {
   const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
   Lane lanes[2];
   for (int n = 0; n < 2; n++) {
@@ -140,7 +143,8 @@ void Sha256Lane::Offer(const void* data, size_t size) {
 
 void Sha256Lane::Await() {
   std::unique_lock<std::mutex> lock(shared);
-  if (state_ == State::kOffered && lanes > 1) changed.wait_for(lock, kPatience, [this] { return state_ != State::kOffered; });
+  if (state_ == State::kOffered && lanes > 1)
+    changed.wait_for(lock, kPatience, [this] { return state_ != State::kOffered; });
   changed.wait(lock, [this] { return state_ != State::kTaken; });
   if (state_ == State::kIdle) return;
   offered.erase(std::find(offered.begin(), offered.end(), this));
@@ -161,7 +165,8 @@ wim::Sha256Hash Sha256Lane::Finish() {
 
 // Takes one that is on offer, which is not this; with the mutex held.
 Sha256Lane* Sha256Lane::Other(const Sha256Lane* own) {
-  const auto found = std::find_if(offered.begin(), offered.end(), [own](const Sha256Lane* lane) { return lane != own; });
+  const auto found =
+      std::find_if(offered.begin(), offered.end(), [own](const Sha256Lane* lane) { return lane != own; });
   if (found == offered.end()) return nullptr;
   Sha256Lane* const other = *found;
   offered.erase(found);

@@ -1,5 +1,5 @@
-// SHA-256 of many blobs at once, two at a time on one processor: the instructions for it wait for one another within one
-// hash, so that a second one beside it costs next to nothing.
+// SHA-256 of many blobs at once, two at a time on one processor: the instructions for it wait for one another within
+// one hash, so that a second one beside it costs next to nothing.
 #ifndef STOWAGE_TRANSFER_SHA256_LANE_H_
 #define STOWAGE_TRANSFER_SHA256_LANE_H_
 

@@ -107,8 +107,10 @@ void Socket::Send(const void* data, size_t size) {
   for (size_t done = 0; done < size;) {
     ExpectRunning();
     const ssize_t sent = send(handle_, static_cast<const char*>(data) + done, size - done, kSendFlags);
-    if (sent < 0) ExpectInterruption(errno, "send");
-    else done += static_cast<size_t>(sent);
+    if (sent < 0)
+      ExpectInterruption(errno, "send");
+    else
+      done += static_cast<size_t>(sent);
   }
 }
 
@@ -118,8 +120,10 @@ size_t Socket::SendFile(int file, uint64_t offset, size_t size) {
   for (off_t at = static_cast<off_t>(offset); at < end;) {
     ExpectRunning();
     const ssize_t sent = sendfile(handle_, file, &at, static_cast<size_t>(end - at));
-    if (sent < 0) ExpectInterruption(errno, "sendfile");
-    else if (sent == 0) return static_cast<size_t>(at) - offset;
+    if (sent < 0)
+      ExpectInterruption(errno, "sendfile");
+    else if (sent == 0)
+      return static_cast<size_t>(at) - offset;
   }
   return size;
 }

@@ -115,7 +115,7 @@ void MountImage(const Object& values) {
   const std::string directory = request.Text("directory");
   const auto staging = request.OptionalText("stagingDirectory");
   WIMStruct* handle = std::get<std::shared_ptr<const OpenWim> >(wim)->library->handle.get();
-  CheckTree(*std::get<std::shared_ptr<const OpenWim>>(wim)->archive, static_cast<uint32_t>(image));
+  CheckTree(*std::get<std::shared_ptr<const OpenWim> >(wim)->archive, static_cast<uint32_t>(image));
   ForgetSignalHandlers();
   const pid_t self = getpid();
   CheckLibrary("mount image " + std::to_string(image) + " on " + directory, [&] {

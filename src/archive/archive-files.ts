@@ -28,8 +28,7 @@ const LINK_LIMIT = 8
 
 /** A member by its name: a file, or a link among the members. */
 export type ArchiveEntry =
-  | { readonly type: 'file'; readonly file: ArchiveFile }
-  | { readonly type: 'link'; readonly target: string }
+  { readonly type: 'file'; readonly file: ArchiveFile } | { readonly type: 'link'; readonly target: string }
 
 /**
  * An open archive. Names are only looked up here, never given to the file system, and a link is followed among the members
@@ -78,10 +77,16 @@ export class ArchiveFiles implements AsyncDisposable {
   }
 
   /** All of a small file. Throws BLOB_MISSING, and INVALID_MANIFEST when it is larger than `limit` bytes. */
-  async readSmall(name: string, { limit = MANIFEST_LIMIT, signal }: FetchOptions & { readonly limit?: number } = {}): Promise<Uint8Array> {
+  async readSmall(
+    name: string,
+    { limit = MANIFEST_LIMIT, signal }: FetchOptions & { readonly limit?: number } = {},
+  ): Promise<Uint8Array> {
     const file = this.get(name)
     if (file.size > limit) {
-      throw new StowageError('INVALID_MANIFEST', `${this.subject.name}: ${name} has ${file.size} bytes; the limit is ${limit}`)
+      throw new StowageError(
+        'INVALID_MANIFEST',
+        `${this.subject.name}: ${name} has ${file.size} bytes; the limit is ${limit}`,
+      )
     }
     const parts: Uint8Array[] = []
     for await (const piece of this.read(file, { signal })) parts.push(piece)
@@ -112,7 +117,10 @@ export function memberName(name: string): string {
 }
 
 /** Where a link of the member `name` leads, in the form of {@link memberName}; one out of the archive leads to no member. */
-export function linkTarget(name: string, link: { readonly type: 'hard' | 'symbolic'; readonly target: string }): string {
+export function linkTarget(
+  name: string,
+  link: { readonly type: 'hard' | 'symbolic'; readonly target: string },
+): string {
   if (link.type === 'hard' || link.target.startsWith('/')) return memberName(link.target)
   return memberName(posix.join(posix.dirname(memberName(name)), link.target))
 }

@@ -47,7 +47,8 @@ export class ArchiveWriter implements AsyncDisposable {
   async put(blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
     if (this.#end === 0) {
       await this.putDocument(LAYOUT_FILE, LAYOUT_BYTES)
-      for (const name of ['blobs', 'blobs/sha256']) await this.#write(encodeHeader({ name, size: 0, type: 'directory', mtime: this.#mtime }))
+      for (const name of ['blobs', 'blobs/sha256'])
+        await this.#write(encodeHeader({ name, size: 0, type: 'directory', mtime: this.#mtime }))
     }
     const header = encodeHeader({ name: blobPath(blob.digest), size: blob.size, mtime: this.#mtime })
     let position = this.#end + header.length
@@ -68,7 +69,9 @@ export class ArchiveWriter implements AsyncDisposable {
   }
 
   async putDocument(name: string, bytes: Uint8Array): Promise<void> {
-    await this.#write(Buffer.concat([encodeHeader({ name, size: bytes.length, mtime: this.#mtime }), bytes, padding(bytes.length)]))
+    await this.#write(
+      Buffer.concat([encodeHeader({ name, size: bytes.length, mtime: this.#mtime }), bytes, padding(bytes.length)]),
+    )
   }
 
   /** Ends the tar, makes it last, and gives it its name. Throws OUTPUT_EXISTS where somebody else was faster. */

@@ -45,14 +45,22 @@ export function refuseOthers(head: Uint8Array, name: string): void {
  * zstd window is at most 128 MiB. `name` is for messages. Throws INVALID_TAR for what is not whole, UNSUPPORTED for a larger
  * window, and what `bytes` throws.
  */
-export function decompressed(bytes: Bytes, compression: Compression, name: string, { signal }: FetchOptions = {}): Bytes {
+export function decompressed(
+  bytes: Bytes,
+  compression: Compression,
+  name: string,
+  { signal }: FetchOptions = {},
+): Bytes {
   return compression === 'gzip' ? gunzipped(bytes, name, signal) : unzstd(bytes, name, signal)
 }
 
 async function* gunzipped(bytes: Bytes, name: string, signal: AbortSignal | undefined): Bytes {
   const gunzip = createGunzip({ chunkSize: PIECE })
   const fed = pipeline(bytes, gunzip, signal ? { signal } : {})
-  const failure = fed.then(() => undefined, (error: unknown) => error)
+  const failure = fed.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   try {
     yield* gunzip as Bytes // a stream of buffers, which Node.js does not type
     await fed
@@ -96,8 +104,12 @@ async function* unzstd(bytes: Bytes, name: string, signal: AbortSignal | undefin
 
 function notWhole(name: string, compression: Compression, error: unknown): StowageError {
   const message = error instanceof Error ? error.message : String(error)
-  return new StowageError('INVALID_TAR', `${name} is not whole: its ${compression} stream is damaged or ends early (${message})`, {
-    hint: 'Copy the file again, and compare its size with the original.',
-    cause: error,
-  })
+  return new StowageError(
+    'INVALID_TAR',
+    `${name} is not whole: its ${compression} stream is damaged or ends early (${message})`,
+    {
+      hint: 'Copy the file again, and compare its size with the original.',
+      cause: error,
+    },
+  )
 }

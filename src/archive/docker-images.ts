@@ -35,10 +35,16 @@ export interface DockerImage {
 const LAYER_TYPES = { gzip: OCI_LAYER_GZIP, zstd: OCI_LAYER_ZSTD } as const
 
 /** The entries of `manifest.json`, in their order. Throws BLOB_MISSING where there is none, INVALID_MANIFEST. */
-export async function readDockerEntries(archive: ArchiveFiles, { signal }: FetchOptions = {}): Promise<readonly DockerEntry[]> {
+export async function readDockerEntries(
+  archive: ArchiveFiles,
+  { signal }: FetchOptions = {},
+): Promise<readonly DockerEntry[]> {
   const list = parseJson(await archive.readSmall(DOCKER_FILE, { signal }), whereIn(archive, DOCKER_FILE))
   if (!Array.isArray(list)) {
-    throw new StowageError('INVALID_MANIFEST', `${whereIn(archive, DOCKER_FILE)}: expected an array but found ${shown(list)}`)
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      `${whereIn(archive, DOCKER_FILE)}: expected an array but found ${shown(list)}`,
+    )
   }
   return list.map((item: unknown, n) => {
     const where = `${whereIn(archive, DOCKER_FILE)}[${n}]`
@@ -74,7 +80,10 @@ export class DockerImages {
     const configBytes = await this.#archive.readSmall(entry.config, { limit: CONFIG_LIMIT, signal: this.#signal })
     const { diffIds } = parseConfig(configBytes, whereIn(this.#archive, entry.config))
     if (entry.layers.length !== diffIds.length) {
-      throw new StowageError('INVALID_MANIFEST', `${name}: an image has ${entry.layers.length} layers, but its config ${entry.config} has ${diffIds.length} diff_ids`)
+      throw new StowageError(
+        'INVALID_MANIFEST',
+        `${name}: an image has ${entry.layers.length} layers, but its config ${entry.config} has ${diffIds.length} diff_ids`,
+      )
     }
     const config = describe(OCI_CONFIG, configBytes)
     const files = new Map([[config.digest, this.#archive.get(entry.config)]])
@@ -90,7 +99,9 @@ export class DockerImages {
       files.set(descriptor.digest, file)
       layers.push(descriptor)
     }
-    const manifest = new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers }))
+    const manifest = new TextEncoder().encode(
+      JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers }),
+    )
     return { root: describe(OCI_MANIFEST, manifest), manifest, names: entry.names, files, config }
   }
 
@@ -101,9 +112,13 @@ export class DockerImages {
     const { mediaType, digest, diffId: found } = await reading
     if (found === diffId) return { file, descriptor: { mediaType, digest, size: file.size } }
     const what = digest === found ? 'is' : 'holds'
-    throw new StowageError('DIGEST_MISMATCH', `${this.#archive.subject.name}: expected ${diffId} as layer ${number} but ${path} ${what} ${found}`, {
-      hint: 'The archive is damaged, or was put together from different images: have it made again.',
-    })
+    throw new StowageError(
+      'DIGEST_MISMATCH',
+      `${this.#archive.subject.name}: expected ${diffId} as layer ${number} but ${path} ${what} ${found}`,
+      {
+        hint: 'The archive is damaged, or was put together from different images: have it made again.',
+      },
+    )
   }
 
   async #read(file: ArchiveFile, diffId: Digest): Promise<LayerFile> {
@@ -115,10 +130,19 @@ export class DockerImages {
     }
     const [inner, outer] = [createHash('sha256'), createHash('sha256')]
     const name = whereIn(this.#archive, file.name)
-    for await (const piece of decompressed(hashed(this.#archive.read(file, { signal: this.#signal }), outer), compression, name, { signal: this.#signal })) {
+    for await (const piece of decompressed(
+      hashed(this.#archive.read(file, { signal: this.#signal }), outer),
+      compression,
+      name,
+      { signal: this.#signal },
+    )) {
       inner.update(piece)
     }
-    return { mediaType: LAYER_TYPES[compression], digest: `sha256:${outer.digest('hex')}`, diffId: `sha256:${inner.digest('hex')}` }
+    return {
+      mediaType: LAYER_TYPES[compression],
+      digest: `sha256:${outer.digest('hex')}`,
+      diffId: `sha256:${inner.digest('hex')}`,
+    }
   }
 
   async #compressionOf(file: ArchiveFile): Promise<Compression | undefined> {

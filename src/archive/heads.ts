@@ -28,11 +28,13 @@ const UNBORN_ROOM = 4096
  */
 export function encodeIndex(images: readonly NamedImage[]): Uint8Array {
   const tags = new Map<string, number>()
-  for (const name of images.flatMap(({ names }) => engineNames(names))) tags.set(name.tag, (tags.get(name.tag) ?? 0) + 1)
+  for (const name of images.flatMap(({ names }) => engineNames(names)))
+    tags.set(name.tag, (tags.get(name.tag) ?? 0) + 1)
   const manifests = images.flatMap(({ image, names }) => {
     const root = rootEntry(image)
     const named = engineNames(names).map(name =>
-      namedDescriptor(root, name, tags.get(name.tag) === 1 ? name.tag : formatReference(name)))
+      namedDescriptor(root, name, tags.get(name.tag) === 1 ? name.tag : formatReference(name)),
+    )
     return named.length === 0 ? [root] : named
   })
   return encode({ schemaVersion: 2, mediaType: OCI_INDEX, manifests })
@@ -74,9 +76,10 @@ export function engineNames(names: readonly Reference[]): readonly (Reference & 
 /** What the heads of these images need at most, with `unborn` more of which nothing is known yet. */
 export function reserveHeads(images: readonly NamedImage[], unborn: number): HeadSizes {
   // ref.name may yet turn from a tag into a full name when an unborn image takes the same tag
-  const growth = unborn === 0
-    ? 0
-    : images.flatMap(({ names }) => engineNames(names)).reduce((sum, name) => sum + formatReference(name).length, 0)
+  const growth =
+    unborn === 0
+      ? 0
+      : images.flatMap(({ names }) => engineNames(names)).reduce((sum, name) => sum + formatReference(name).length, 0)
   return {
     index: encodeIndex(images).length + growth + unborn * UNBORN_ROOM,
     docker: encodeDockerManifest(images).length + unborn * UNBORN_ROOM,

@@ -38,7 +38,12 @@ export async function openArchive(path: string, options: OpenArchiveOptions): Pr
   }
 }
 
-async function openFile(path: string, size: number, subject: ArchiveSubject, options: OpenArchiveOptions): Promise<ArchiveFiles> {
+async function openFile(
+  path: string,
+  size: number,
+  subject: ArchiveSubject,
+  options: OpenArchiveOptions,
+): Promise<ArchiveFiles> {
   const file = await open(path)
   let kept = false
   try {
@@ -56,7 +61,10 @@ async function openFile(path: string, size: number, subject: ArchiveSubject, opt
 
 /** Files what is in `bytes`; compressed or not is told by their beginning. */
 async function spool(
-  bytes: Bytes, size: number | undefined, subject: ArchiveSubject, { spool: makeSpool, signal, onProgress }: OpenArchiveOptions,
+  bytes: Bytes,
+  size: number | undefined,
+  subject: ArchiveSubject,
+  { spool: makeSpool, signal, onProgress }: OpenArchiveOptions,
 ): Promise<ArchiveFiles> {
   const { name } = subject
   onProgress?.({ type: 'stage', stage: 'read', subject: name })
@@ -69,7 +77,12 @@ async function spool(
   return archive
 }
 
-async function* counted(bytes: Bytes, subject: string, total: number | undefined, onProgress: OnProgress | undefined): Bytes {
+async function* counted(
+  bytes: Bytes,
+  subject: string,
+  total: number | undefined,
+  onProgress: OnProgress | undefined,
+): Bytes {
   let done = 0
   for await (const piece of bytes) {
     done += piece.length

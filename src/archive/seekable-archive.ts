@@ -8,7 +8,11 @@ import { pieces } from '../tar/pieces.js'
 import { type ArchiveEntry, type ArchiveFile, ArchiveFiles, type ArchiveSubject, linkTarget } from './archive-files.js'
 
 /** Reads the headers of `file`, which is closed with the archive. Throws INVALID_TAR, also for two different files of one name. */
-export async function openSeekableArchive(file: FileHandle, subject: ArchiveSubject, { signal }: FetchOptions = {}): Promise<ArchiveFiles> {
+export async function openSeekableArchive(
+  file: FileHandle,
+  subject: ArchiveSubject,
+  { signal }: FetchOptions = {},
+): Promise<ArchiveFiles> {
   const members = await listArchive(file, subject.name, { signal, foreign: true })
   const entries = new Map<string, ArchiveEntry>()
   const offsets = new Map<ArchiveFile, number>()
@@ -45,7 +49,10 @@ export async function openSeekableArchive(file: FileHandle, subject: ArchiveSubj
   async function expectSame(one: ArchiveMember, other: ArchiveMember): Promise<void> {
     const alike = one.type === other.type && one.size === other.size && one.link?.target === other.link?.target
     if (alike && (one.type !== 'file' || (await hashOf(one)) === (await hashOf(other)))) return
-    throw new StowageError('INVALID_TAR', `${subject.name}: found ${JSON.stringify(one.name)} twice, and not as the same`)
+    throw new StowageError(
+      'INVALID_TAR',
+      `${subject.name}: found ${JSON.stringify(one.name)} twice, and not as the same`,
+    )
   }
 
   async function hashOf({ offset, size }: ArchiveMember): Promise<string> {

@@ -7,7 +7,15 @@ import type { Bytes, FetchOptions, StagedBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type ArchiveEntry, type ArchiveFile, ArchiveFiles, type ArchiveSubject, climbsOut, linkTarget, memberName } from './archive-files.js'
+import {
+  type ArchiveEntry,
+  type ArchiveFile,
+  ArchiveFiles,
+  type ArchiveSubject,
+  climbsOut,
+  linkTarget,
+  memberName,
+} from './archive-files.js'
 
 export interface SpoolOptions extends FetchOptions {
   readonly subject: ArchiveSubject
@@ -28,11 +36,15 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
   const blobs = new Map<ArchiveFile, Descriptor>()
   const archive = extract()
   const fed = pipeline(tar, archive, signal ? { signal } : {})
-  const broken = fed.then(() => undefined, (error: unknown) => error)
+  const broken = fed.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   try {
     for await (const entry of archive) {
       const { name, type, linkname } = entry.header
-      if (climbsOut(name)) throw invalid(subject, `a member with a name that climbs out: ${JSON.stringify(name.slice(0, 200))}`)
+      if (climbsOut(name))
+        throw invalid(subject, `a member with a name that climbs out: ${JSON.stringify(name.slice(0, 200))}`)
       const key = memberName(name)
       if (type === 'file' || type === 'contiguous-file') {
         const blob = await fileBlob(entry as Bytes, directory) // tar-stream does not type its pieces, which are Buffers
@@ -40,7 +52,10 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
         blobs.set(file, { mediaType: key, ...blob })
         enter(key, { type: 'file', file })
       } else if ((type === 'symlink' || type === 'link') && linkname) {
-        enter(key, { type: 'link', target: linkTarget(key, { type: type === 'link' ? 'hard' : 'symbolic', target: linkname }) })
+        enter(key, {
+          type: 'link',
+          target: linkTarget(key, { type: type === 'link' ? 'hard' : 'symbolic', target: linkname }),
+        })
       }
       entry.resume()
     }

@@ -10,7 +10,12 @@ import { isIndex, isManifest } from '../oci/media-type.js'
 import type { ArchiveSubject } from './archive-files.js'
 
 /** `root` where all of it is in `store`; of an index that is not whole, its only whole image. Throws BLOB_MISSING, INVALID_MANIFEST. */
-export async function wholeRoot(root: Descriptor, store: BlobStore, { name, hint }: ArchiveSubject, options: FetchOptions = {}): Promise<Descriptor> {
+export async function wholeRoot(
+  root: Descriptor,
+  store: BlobStore,
+  { name, hint }: ArchiveSubject,
+  options: FetchOptions = {},
+): Promise<Descriptor> {
   const missing = await missingBelow(root, store, options)
   if (missing.length === 0) return root
   const whole: Descriptor[] = []
@@ -24,18 +29,33 @@ export async function wholeRoot(root: Descriptor, store: BlobStore, { name, hint
 }
 
 /** What a manifest or an index in `store` names; nothing for any other blob, and for one that is not there. */
-export async function childrenOf(blob: Descriptor, store: BlobStore, options: FetchOptions = {}): Promise<readonly Descriptor[]> {
+export async function childrenOf(
+  blob: Descriptor,
+  store: BlobStore,
+  options: FetchOptions = {},
+): Promise<readonly Descriptor[]> {
   const parent = isIndex(blob.mediaType) || isManifest(blob.mediaType)
   if (!parent || !(await store.has(blob))) return []
-  const parsed = parseManifest(await readVerified(blob, store.fetch(blob, options), MANIFEST_LIMIT), blob.digest, blob.mediaType)
+  const parsed = parseManifest(
+    await readVerified(blob, store.fetch(blob, options), MANIFEST_LIMIT),
+    blob.digest,
+    blob.mediaType,
+  )
   return parsed.type === 'index' ? parsed.manifests : [parsed.config, ...parsed.layers]
 }
 
 /** Digests of what is not in `store` of all that `blob` reaches. */
-async function missingBelow(blob: Descriptor, store: BlobStore, options: FetchOptions, depth = 0): Promise<readonly Digest[]> {
+async function missingBelow(
+  blob: Descriptor,
+  store: BlobStore,
+  options: FetchOptions,
+  depth = 0,
+): Promise<readonly Digest[]> {
   if (!(await store.has(blob))) return [blob.digest]
-  if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${blob.digest} stands over ${DEPTH_LIMIT} indexes deep`)
+  if (depth > DEPTH_LIMIT)
+    throw new StowageError('INVALID_MANIFEST', `${blob.digest} stands over ${DEPTH_LIMIT} indexes deep`)
   const missing: Digest[] = []
-  for (const child of await childrenOf(blob, store, options)) missing.push(...(await missingBelow(child, store, options, depth + 1)))
+  for (const child of await childrenOf(blob, store, options))
+    missing.push(...(await missingBelow(child, store, options, depth + 1)))
   return missing
 }

@@ -58,7 +58,10 @@ export class ZstdWindows {
         const magic = bytes.readUInt32LE()
         if (magic === FRAME_MAGIC) return this.#expect('descriptor', 1)
         if (magic >>> 4 === 0x184d2a5) return this.#expect('skippable', 4)
-        throw new StowageError('INVALID_TAR', `${this.#name}: expected a zstd frame but found the bytes ${bytes.toString('hex')}`)
+        throw new StowageError(
+          'INVALID_TAR',
+          `${this.#name}: expected a zstd frame but found the bytes ${bytes.toString('hex')}`,
+        )
       }
       case 'skippable':
         this.#blocks += 1
@@ -82,7 +85,7 @@ export class ZstdWindows {
         this.#blocks += 1
         const block = bytes.readUIntLE(0, 3)
         const last = (block & 1) !== 0
-        const repeated = (block >> 1 & 3) === 1
+        const repeated = ((block >> 1) & 3) === 1
         this.#expect(last ? 'magic' : 'block', last ? 4 : 3)
         this.#skip = (repeated ? 1 : block >> 3) + (last && this.#checksum ? 4 : 0)
       }
@@ -101,9 +104,13 @@ export class ZstdWindows {
     const base = 2 ** (10 + (exponents >> 3))
     const window = (descriptor & 32) === 0 ? base + (base / 8) * (exponents & 7) : contentSize(header)
     if (window <= WINDOW_LIMIT) return
-    throw new StowageError('UNSUPPORTED', `${this.#name} needs ${window} bytes of memory to decompress (zstd --long); the limit is ${WINDOW_LIMIT}`, {
-      hint: 'Decompress it first: zstd -d --long=31.',
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${this.#name} needs ${window} bytes of memory to decompress (zstd --long); the limit is ${WINDOW_LIMIT}`,
+      {
+        hint: 'Decompress it first: zstd -d --long=31.',
+      },
+    )
   }
 }
 

@@ -17,16 +17,24 @@ export interface CandidateOptions {
  * One of each name (with `versions`, of each name and version), in the order of `entries`. The same file or image in two places is
  * one. Throws INVALID_ARGUMENT naming the candidates where there are several, and IMAGE_NOT_FOUND where none is of `architecture`.
  */
-export function chooseCandidates(entries: readonly CatalogEntry[], { architecture, preferred, versions = false }: CandidateOptions): readonly CatalogEntry[] {
+export function chooseCandidates(
+  entries: readonly CatalogEntry[],
+  { architecture, preferred, versions = false }: CandidateOptions,
+): readonly CatalogEntry[] {
   const groups = new Map<string, CatalogEntry[]>()
   for (const entry of entries) {
     const key = `${entry.name.replace(/\.wim$/i, '').toLowerCase()} ${versions ? formatVersion(entry.version) : ''}`
     groups.set(key, [...(groups.get(key) ?? []), entry])
   }
   return [...groups.values()].map(group => {
-    const fitting = architecture === undefined ? group : group.filter(entry => entry.architecture === undefined || entry.architecture === architecture)
+    const fitting =
+      architecture === undefined
+        ? group
+        : group.filter(entry => entry.architecture === undefined || entry.architecture === architecture)
     if (fitting.length === 0) {
-      throw new StowageError('IMAGE_NOT_FOUND', `${group[0]?.name} is not there for ${architecture}`, { hint: `There is: ${group.map(shown).join('; ')}.` })
+      throw new StowageError('IMAGE_NOT_FOUND', `${group[0]?.name} is not there for ${architecture}`, {
+        hint: `There is: ${group.map(shown).join('; ')}.`,
+      })
     }
     return onlyOf(narrowed(fitting, architecture ?? preferred))
   })
@@ -45,11 +53,16 @@ function onlyOf(group: readonly CatalogEntry[]): CatalogEntry {
   const sum = sumOf(first)
   if (others.length === 0 || (sum !== undefined && others.every(other => sumOf(other) === sum))) return first
   const architectures = new Set(group.map(({ architecture }) => architecture))
-  throw new StowageError('INVALID_ARGUMENT', `${group.length} images could be meant by ${first.name}: ${group.map(shown).join('; ')}`, {
-    hint: architectures.size > 1 && !architectures.has(undefined)
-      ? 'Say which with --arch.'
-      : 'Say which with --source, or name the WIM itself: stowage install --wim FILE.',
-  })
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `${group.length} images could be meant by ${first.name}: ${group.map(shown).join('; ')}`,
+    {
+      hint:
+        architectures.size > 1 && !architectures.has(undefined)
+          ? 'Say which with --arch.'
+          : 'Say which with --source, or name the WIM itself: stowage install --wim FILE.',
+    },
+  )
 }
 
 function sumOf({ content }: CatalogEntry): string | undefined {
@@ -57,6 +70,7 @@ function sumOf({ content }: CatalogEntry): string | undefined {
 }
 
 function shown({ version, architecture, source, content }: CatalogEntry): string {
-  const where = content.type === 'web' ? shownAddress(content.url) : content.type === 'file' ? content.path : content.location
+  const where =
+    content.type === 'web' ? shownAddress(content.url) : content.type === 'file' ? content.path : content.location
   return `${formatVersion(version)}${architecture === undefined ? '' : ` (${architecture})`} of ${source}, ${where}`
 }

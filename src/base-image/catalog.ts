@@ -14,6 +14,16 @@ export interface CatalogEntry {
 
 /** Where the image is: a WIM on the web or in a folder, or a container image in a bundle or a registry. */
 export type CatalogContent =
-  | { readonly type: 'web'; readonly url: string; readonly sha256: string | undefined; readonly size: number | undefined }
+  | {
+      readonly type: 'web'
+      readonly url: string
+      readonly sha256: string | undefined
+      readonly size: number | undefined
+    }
   | { readonly type: 'file'; readonly path: string; readonly sha256: string | undefined; readonly size: number }
-  | { readonly type: 'image'; readonly location: string; readonly digest: string | undefined; readonly size: number | undefined }
+  | {
+      readonly type: 'image'
+      readonly location: string
+      readonly digest: string | undefined
+      readonly size: number | undefined
+    }

@@ -25,14 +25,24 @@ interface Versions {
 
 /** Checks what may not be asked together, before any source is read. Throws INVALID_ARGUMENT in the words of 2016. */
 export function checkQuery({ names = [], version, minVersion, maxVersion, allVersions = false }: FindQuery): Versions {
-  const [exact, least, most] = [version, minVersion, maxVersion].map(text => (text === undefined ? undefined : parseVersion(text)))
-  if (allVersions && exact) throw misused('AllVersions and RequiredVersion cannot be used together', 'Leave out --all-versions or --version.')
+  const [exact, least, most] = [version, minVersion, maxVersion].map(text =>
+    text === undefined ? undefined : parseVersion(text),
+  )
+  if (allVersions && exact)
+    throw misused('AllVersions and RequiredVersion cannot be used together', 'Leave out --all-versions or --version.')
   if ((allVersions || exact) && (least || most)) {
-    throw misused('AllVersions and RequiredVersion switch cannot be used with MinimumVersion or MaximumVersion', 'Leave out --min-version and --max-version, or the other.')
+    throw misused(
+      'AllVersions and RequiredVersion switch cannot be used with MinimumVersion or MaximumVersion',
+      'Leave out --min-version and --max-version, or the other.',
+    )
   }
-  if (least && most && compareImageVersions(least, most) > 0) throw misused('Minimum Version cannot be more than Maximum Version', 'Turn them round.')
+  if (least && most && compareImageVersions(least, most) > 0)
+    throw misused('Minimum Version cannot be more than Maximum Version', 'Turn them round.')
   if ((least || most) && (names.length === 0 || names.some(name => name === '*' || name.trim() === ''))) {
-    throw misused('Name is required when either MinimumVersion or MaximumVersion parameter is used', 'Name the images: stowage find NAME --min-version …')
+    throw misused(
+      'Name is required when either MinimumVersion or MaximumVersion parameter is used',
+      'Name the images: stowage find NAME --min-version …',
+    )
   }
   return { exact, least, most, all: allVersions }
 }
@@ -49,21 +59,34 @@ export function findIn(entries: readonly CatalogEntry[], query: FindQuery): read
     (!exact || compareImageVersions(version, exact) === 0) &&
     (!least || compareImageVersions(version, least) >= 0) &&
     (!most || compareImageVersions(version, most) <= 0)
-  const found = entries.filter(fits).sort((a, b) =>
-    compareText(a.name.toLowerCase(), b.name.toLowerCase()) || compareImageVersions(b.version, a.version) || compareText(a.source, b.source))
+  const found = entries
+    .filter(fits)
+    .sort(
+      (a, b) =>
+        compareText(a.name.toLowerCase(), b.name.toLowerCase()) ||
+        compareImageVersions(b.version, a.version) ||
+        compareText(a.source, b.source),
+    )
   if (all || exact) return found
   const newest = new Map<string, CatalogEntry>()
   return found.filter(entry => {
     const key = `${entry.name.toLowerCase()} ${entry.architecture ?? ''}`
     const first = newest.get(key)
     newest.set(key, first ?? entry)
-    return first === undefined || (query.everySource === true && compareImageVersions(first.version, entry.version) === 0)
+    return (
+      first === undefined || (query.everySource === true && compareImageVersions(first.version, entry.version) === 0)
+    )
   })
 }
 
 /** Those of `names` that are no patterns, and of which none was `found`. */
 export function missingNames(names: readonly string[], found: readonly CatalogEntry[]): readonly string[] {
-  return names.filter(name => name.trim() !== '' && !/[*?[]/.test(name) && !found.some(entry => entry.name.toLowerCase() === name.toLowerCase()))
+  return names.filter(
+    name =>
+      name.trim() !== '' &&
+      !/[*?[]/.test(name) &&
+      !found.some(entry => entry.name.toLowerCase() === name.toLowerCase()),
+  )
 }
 
 /** A pattern as PowerShell's `-like` has it, for the whole name. */
@@ -77,7 +100,10 @@ export function patternOf(text: string): RegExp {
   try {
     return new RegExp(`^${body}$`, 'is')
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no pattern of names`, { hint: 'Write * and ? for any letters, [a-c] for some.', cause: error })
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no pattern of names`, {
+      hint: 'Write * and ? for any letters, [a-c] for some.',
+      cause: error,
+    })
   }
 }
 

@@ -31,28 +31,46 @@ export interface JudgedImage {
 const COMPATIBLE_BUILD = 20348
 
 /** What is to be said of `image` on the engine `store`; undefined where all is well. */
-export function judgeHost({ name, architecture, version, utilityVm }: JudgedImage, store: EngineStore): HostVerdict | undefined {
+export function judgeHost(
+  { name, architecture, version, utilityVm }: JudgedImage,
+  store: EngineStore,
+): HostVerdict | undefined {
   const { engine, kind, platform } = store
   if (platform.os !== 'windows') {
     const what = `${engine} runs ${platform.os}`
     if (kind === 'graphdriver') {
-      return mismatch(false, `${what}, and its store cannot hold images of Windows such as ${name}`, 'Install it into a layout that travels (--to oci:), a bundle (--to bundle:PATH), or a Windows engine (--host).')
+      return mismatch(
+        false,
+        `${what}, and its store cannot hold images of Windows such as ${name}`,
+        'Install it into a layout that travels (--to oci:), a bundle (--to bundle:PATH), or a Windows engine (--host).',
+      )
     }
     return note(`${what}: it keeps ${name}, and cannot run it`)
   }
   if (architecture !== undefined && architecture !== platform.architecture) {
-    return mismatch(true, `${name} is for ${architecture}, but ${engine} runs ${formatPlatform(platform)}`, 'Install the image for this processor; --force keeps this one there all the same.')
+    return mismatch(
+      true,
+      `${name} is for ${architecture}, but ${engine} runs ${formatPlatform(platform)}`,
+      'Install the image for this processor; --force keeps this one there all the same.',
+    )
   }
   const [own, host] = [buildOf(version), buildOf(platform['os.version'])]
   if (own === undefined || host === undefined || own === host) return undefined
   if (own > host) {
-    return mismatch(true, `${name} is of build ${own}, and this host of build ${host}: a container is never newer than its host`,
-      `Install one of build ${host} or older, or update the host; --force keeps this one there all the same.`)
+    return mismatch(
+      true,
+      `${name} is of build ${own}, and this host of build ${host}: a container is never newer than its host`,
+      `Install one of build ${host} or older, or update the host; --force keeps this one there all the same.`,
+    )
   }
   if (host >= COMPATIBLE_BUILD && own >= COMPATIBLE_BUILD) return undefined
   const isolated = `${name} is of build ${own}, and this host of build ${host}: it runs with Hyper-V isolation only`
   if (utilityVm === false) {
-    return mismatch(true, `${isolated}, for which it lacks UtilityVM`, `Install one of build ${host}; --force keeps this one there all the same.`)
+    return mismatch(
+      true,
+      `${isolated}, for which it lacks UtilityVM`,
+      `Install one of build ${host}; --force keeps this one there all the same.`,
+    )
   }
   return note(`${isolated} (docker run --isolation=hyperv)`)
 }

@@ -66,9 +66,19 @@ export class InstallTarget {
    * INVALID_ARGUMENT for other places, OUTPUT_EXISTS for a bundle that is one file, and what reaching an engine throws.
    */
   static async open(to: string, options: TargetOptions): Promise<InstallTarget> {
-    const location = /^docker:\/\/[^/]+\/?$/.test(to) ? { type: 'docker', name: to.slice('docker://'.length) } as const : parseLocation(to)
-    const named = ('ref' in location && location.ref !== undefined) || (location.type === 'docker-daemon' && location.name !== undefined)
-    if (named || (location.type !== 'docker' && location.type !== 'docker-daemon' && location.type !== 'oci' && location.type !== 'bundle')) {
+    const location = /^docker:\/\/[^/]+\/?$/.test(to)
+      ? ({ type: 'docker', name: to.slice('docker://'.length) } as const)
+      : parseLocation(to)
+    const named =
+      ('ref' in location && location.ref !== undefined) ||
+      (location.type === 'docker-daemon' && location.name !== undefined)
+    if (
+      named ||
+      (location.type !== 'docker' &&
+        location.type !== 'docker-daemon' &&
+        location.type !== 'oci' &&
+        location.type !== 'bundle')
+    ) {
       throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place to install to`, {
         hint: 'Write docker-daemon:, oci:DIR, oci:, bundle:PATH or docker://HOST[/PREFIX], and name no image; to an archive, stowage copy wim:FILE.',
       })
@@ -92,7 +102,9 @@ export class InstallTarget {
   /** The image that has `name` here; undefined where there is none, or none that can be read. Layers are not looked at. */
   async find(name: Reference): Promise<HeldBaseImage | undefined> {
     try {
-      const { images: [image] } = await inspect(this.#locationOf(name), this.#options)
+      const {
+        images: [image],
+      } = await inspect(this.#locationOf(name), this.#options)
       const [platform] = image?.platforms ?? []
       if (!image || !platform) return undefined
       const identity = identityOf(platform, platform.platform, platform.layers.length, [name])
@@ -122,7 +134,14 @@ export class InstallTarget {
     try {
       await using destination = await openDestination(location, { host, registries, signal, onProgress })
       await using source = await openSource(parseLocation(from), {
-        host, registries, layer, name: names[0], signal, onProgress, stage: staging, spool: async () => staging.blobs,
+        host,
+        registries,
+        layer,
+        name: names[0],
+        signal,
+        onProgress,
+        stage: staging,
+        spool: async () => staging.blobs,
       })
       const [image] = await source.images({ signal })
       if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${from} holds no image`)
@@ -138,19 +157,38 @@ export class InstallTarget {
   }
 
   /** All that the bundle has, but for what had these names, and the image of `from`. */
-  async #pack(path: string, from: string, names: readonly Reference[], layer: WimLayerOptions | undefined): Promise<PutResult> {
+  async #pack(
+    path: string,
+    from: string,
+    names: readonly Reference[],
+    layer: WimLayerOptions | undefined,
+  ): Promise<PutResult> {
     const { host, insecure, signal, onProgress } = this.#options
     const standing = await manifestOf(path, signal)
     const given = names.map(formatReference)
     const kept = (standing?.images ?? []).flatMap(image => {
       const own = image.names.filter(name => !given.includes(name))
-      return own.length === 0 && image.names.length > 0 ? [] : [{ image: `bundle:${path}:${image.root.digest}`, names: own }]
+      return own.length === 0 && image.names.length > 0
+        ? []
+        : [{ image: `bundle:${path}:${image.root.digest}`, names: own }]
     })
-    const files = (standing?.files ?? []).filter(file => file.path.startsWith('files/')).map(file => ({ from: join(path, file.path), path: file.path.slice('files/'.length) }))
-    const { packed, manifest } = await pack([...kept, { image: from, names: given }], path, { files, layer, host, insecure, signal, onProgress, update: true })
+    const files = (standing?.files ?? [])
+      .filter(file => file.path.startsWith('files/'))
+      .map(file => ({ from: join(path, file.path), path: file.path.slice('files/'.length) }))
+    const { packed, manifest } = await pack([...kept, { image: from, names: given }], path, {
+      files,
+      layer,
+      host,
+      insecure,
+      signal,
+      onProgress,
+      update: true,
+    })
     const id = packed.at(-1)?.root.digest ?? ''
     const before = new Set(standing?.files.map(file => file.path))
-    const sent = manifest.files.filter(file => file.path.startsWith('blobs/') && !before.has(file.path)).reduce((sum, { size }) => sum + size, 0)
+    const sent = manifest.files
+      .filter(file => file.path.startsWith('blobs/') && !before.has(file.path))
+      .reduce((sum, { size }) => sum + size, 0)
     const size = manifest.images.find(({ root }) => root.digest === id)?.size ?? sent
     return { id, sent, skipped: Math.max(size - sent, 0) }
   }
@@ -162,7 +200,13 @@ export class InstallTarget {
     const { host, insecure, signal } = this.#options
     await using registries = new Registries({ insecure })
     await using staging = await openStaging(undefined)
-    await using source = await openSource(location, { host, registries, signal, stage: staging, spool: async () => staging.blobs })
+    await using source = await openSource(location, {
+      host,
+      registries,
+      signal,
+      stage: staging,
+      spool: async () => staging.blobs,
+    })
     const [image] = await source.images({ signal })
     if (!image) return false
     const { layers } = await readImage(source, image.root, { absent: image.absent, signal })
@@ -179,7 +223,15 @@ export class InstallTarget {
 }
 
 /** Not there, or not in a state that could be read: then it is written anew. */
-const ABSENT: readonly string[] = ['IMAGE_NOT_FOUND', 'FILE_NOT_FOUND', 'NOT_A_LAYOUT', 'NOT_A_BUNDLE', 'BLOB_MISSING', 'DIGEST_MISMATCH', 'SIZE_MISMATCH']
+const ABSENT: readonly string[] = [
+  'IMAGE_NOT_FOUND',
+  'FILE_NOT_FOUND',
+  'NOT_A_LAYOUT',
+  'NOT_A_BUNDLE',
+  'BLOB_MISSING',
+  'DIGEST_MISMATCH',
+  'SIZE_MISMATCH',
+]
 
 async function manifestOf(path: string, signal: AbortSignal | undefined): Promise<BundleManifest | undefined> {
   try {
@@ -191,7 +243,8 @@ async function manifestOf(path: string, signal: AbortSignal | undefined): Promis
     }
     return reader.manifest
   } catch (error) {
-    if (error instanceof StowageError && ['FILE_NOT_FOUND', 'NOT_A_BUNDLE', 'BUNDLE_INVALID'].includes(error.code)) return undefined // the writer says what is wrong with it
+    if (error instanceof StowageError && ['FILE_NOT_FOUND', 'NOT_A_BUNDLE', 'BUNDLE_INVALID'].includes(error.code))
+      return undefined // the writer says what is wrong with it
     throw error
   }
 }
@@ -218,9 +271,12 @@ interface Staging extends BlobStage, AsyncDisposable {
 async function openStaging(location: Location | undefined): Promise<Staging> {
   const written: Digest[] = []
   const layout = location?.type === 'oci' ? location.directory : undefined
-  const temporary = layout === undefined ? await mkdtemp(join(tmpdir(), 'stowage-install-')).catch((error: unknown) => {
-    throw fileError(error, tmpdir())
-  }) : undefined
+  const temporary =
+    layout === undefined
+      ? await mkdtemp(join(tmpdir(), 'stowage-install-')).catch((error: unknown) => {
+          throw fileError(error, tmpdir())
+        })
+      : undefined
   const trace = layout === undefined ? undefined : await traceLayout(layout)
   const blobs = new BlobDirectory(layout ?? temporary ?? '')
   return {

@@ -14,13 +14,19 @@ export interface LayoutTrace {
 
 /** Looks at the layout `directory`, which need not be there. */
 export async function traceLayout(directory: string): Promise<LayoutTrace> {
-  const [entries, blobs, index] = [await namesIn(directory), await namesIn(join(directory, BLOBS)), await indexOf(directory)]
+  const [entries, blobs, index] = [
+    await namesIn(directory),
+    await namesIn(join(directory, BLOBS)),
+    await indexOf(directory),
+  ]
   return {
     async undo(digests) {
       // Somebody else wrote meanwhile, and may count on what we brought
       if ((await indexOf(directory)) !== index) return
       const before = new Set(blobs)
-      for (const digest of new Set(digests)) if (!before.has(blobPath(digest).split('/').at(-1) ?? '')) await rm(join(directory, blobPath(digest)), { force: true })
+      for (const digest of new Set(digests))
+        if (!before.has(blobPath(digest).split('/').at(-1) ?? ''))
+          await rm(join(directory, blobPath(digest)), { force: true })
       if (blobs === undefined) for (const path of [BLOBS, 'blobs']) await removeEmpty(join(directory, path))
       if (entries?.includes(LAYOUT_FILE)) return
       const left = (await namesIn(directory)) ?? []

@@ -29,7 +29,10 @@ const DEPTH = 1
  * All that `source` offers, in no promised order. Throws what reading the place throws: REGISTRY_UNREACHABLE, FILE_NOT_FOUND,
  * INVALID_MANIFEST for an index that is none, NOT_A_BUNDLE. One entry that is wrong is a warning, not an error: the others can be used.
  */
-export async function readCatalog(source: CatalogSource, options: ReadCatalogOptions = {}): Promise<readonly CatalogEntry[]> {
+export async function readCatalog(
+  source: CatalogSource,
+  options: ReadCatalogOptions = {},
+): Promise<readonly CatalogEntry[]> {
   const { location } = source
   if (/^https?:\/\//i.test(location)) return await readIndex(source, options)
   if (location.startsWith('docker://')) return await readRepository(source, options)
@@ -56,12 +59,15 @@ function indexItems(bytes: Buffer, where: string): readonly unknown[] {
     value = JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''))
   } catch (error) {
     throw new StowageError('INVALID_MANIFEST', `${where} is no index of base OS images: it is not JSON`, {
-      hint: 'Look at what stands there with a browser; an index is a JSON array of Name, Version, Description and SasToken.', cause: error,
+      hint: 'Look at what stands there with a browser; an index is a JSON array of Name, Version, Description and SasToken.',
+      cause: error,
     })
   }
   if (Array.isArray(value)) return value as unknown[]
   // One parser of 2016 put the array into an object, and made an object of an array of one
-  const inner = isObject(value) ? (value['array0'] ?? value['images'] ?? ('Name' in value ? [value] : undefined)) : undefined
+  const inner = isObject(value)
+    ? (value['array0'] ?? value['images'] ?? ('Name' in value ? [value] : undefined))
+    : undefined
   if (Array.isArray(inner)) return inner as unknown[]
   throw new StowageError('INVALID_MANIFEST', `${where}: expected a JSON array of base OS images`)
 }
@@ -71,18 +77,34 @@ function indexEntry(item: unknown, source: CatalogSource, base: string): Catalog
   if (!isObject(item)) return 'no object'
   const fields = new Map(Object.entries(item).map(([key, value]) => [key.toLowerCase(), value]))
   const text = (key: string): string => (typeof fields.get(key) === 'string' ? String(fields.get(key)) : '')
-  const [name, version, address, sha256] = [text('name'), text('version'), text('sastoken') || text('url'), text('sha256').toLowerCase()]
+  const [name, version, address, sha256] = [
+    text('name'),
+    text('version'),
+    text('sastoken') || text('url'),
+    text('sha256').toLowerCase(),
+  ]
   const size = fields.get('size')
   if (!isImageName(name)) return `${JSON.stringify(name)} is no name of an image`
   if (!isVersion(version)) return `${JSON.stringify(version)} is no version`
   if (address === '') return `${name} ${version} has no address (SasToken)`
-  if (!URL.canParse(address, base)) return `${name} ${version} has ${JSON.stringify(shownAddress(address).slice(0, 100))}, which is no address`
+  if (!URL.canParse(address, base))
+    return `${name} ${version} has ${JSON.stringify(shownAddress(address).slice(0, 100))}, which is no address`
   const url = new URL(address, base)
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') return `${name} ${version} is at ${url.protocol}, which is not read: only http and https are`
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    return `${name} ${version} is at ${url.protocol}, which is not read: only http and https are`
   if (sha256 !== '' && !/^[0-9a-f]{64}$/.test(sha256)) return `${name} ${version} has a Sha256 that is none`
   return {
-    name, version: parseVersion(version), summary: text('description'), source: source.name, architecture: text('architecture') || undefined,
-    content: { type: 'web', url: url.href, sha256: sha256 || undefined, size: typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : undefined },
+    name,
+    version: parseVersion(version),
+    summary: text('description'),
+    source: source.name,
+    architecture: text('architecture') || undefined,
+    content: {
+      type: 'web',
+      url: url.href,
+      sha256: sha256 || undefined,
+      size: typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
+    },
   }
 }
 
@@ -119,10 +141,15 @@ async function wimEntry(path: string, source: CatalogSource): Promise<CatalogEnt
   await using wim = await openWim(path)
   const image = chooseImage(wim)
   const version = image.windows?.version
-  if (version === undefined || !isVersion(version)) throw new StowageError('UNSUPPORTED', 'its XML says no version of Windows')
+  if (version === undefined || !isVersion(version))
+    throw new StowageError('UNSUPPORTED', 'its XML says no version of Windows')
   return {
-    name: image.name || path.replace(/^.*[\\/]/, '').replace(/\.wim$/i, ''), version: parseVersion(version), summary: image.description ?? '',
-    source: source.name, architecture: image.windows?.architecture, content: { type: 'file', path, sha256: await savedSum(path), size },
+    name: image.name || path.replace(/^.*[\\/]/, '').replace(/\.wim$/i, ''),
+    version: parseVersion(version),
+    summary: image.description ?? '',
+    source: source.name,
+    architecture: image.windows?.architecture,
+    content: { type: 'file', path, sha256: await savedSum(path), size },
   }
 }
 
@@ -143,14 +170,26 @@ async function readBundle(source: CatalogSource, options: ReadCatalogOptions): P
   return reader.manifest.images.flatMap(image => bundleEntries(image, path, source))
 }
 
-function bundleEntries(image: BundleManifest['images'][number], path: string, source: CatalogSource): readonly CatalogEntry[] {
+function bundleEntries(
+  image: BundleManifest['images'][number],
+  path: string,
+  source: CatalogSource,
+): readonly CatalogEntry[] {
   const base = image.platforms.find(({ platform, layers }) => platform.os === 'windows' && layers.length === 1)
   const version = base?.platform['os.version']
   if (!base || version === undefined || !isVersion(version)) return []
   return image.names.slice(0, 1).map(name => ({
-    name: parseReference(name).path.replace(/^.*\//, ''), version: parseVersion(version), summary: name, source: source.name,
+    name: parseReference(name).path.replace(/^.*\//, ''),
+    version: parseVersion(version),
+    summary: name,
+    source: source.name,
     architecture: base.platform.architecture,
-    content: { type: 'image', location: `bundle:${path}:${image.root.digest}`, digest: image.root.digest, size: image.size },
+    content: {
+      type: 'image',
+      location: `bundle:${path}:${image.root.digest}`,
+      digest: image.root.digest,
+      size: image.size,
+    },
   }))
 }
 
@@ -164,7 +203,11 @@ async function readRepository(source: CatalogSource, options: ReadCatalogOptions
     const [, version = '', architecture] = /^(\d+(?:\.\d+){3})(?:-(amd64|arm64|arm))?$/.exec(tag) ?? []
     if (!isVersion(version)) continue
     entries.push({
-      name: path.replace(/^.*\//, ''), version: parseVersion(version), summary: `${domain}/${path}:${tag}`, source: source.name, architecture,
+      name: path.replace(/^.*\//, ''),
+      version: parseVersion(version),
+      summary: `${domain}/${path}:${tag}`,
+      source: source.name,
+      architecture,
       content: { type: 'image', location: `docker://${domain}/${path}:${tag}`, digest: undefined, size: undefined },
     })
   }

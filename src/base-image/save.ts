@@ -47,7 +47,11 @@ const BARREN_TRIES = 5
 export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'>): string {
   const stem = name.replace(/\.wim$/i, '')
   if (!isImageName(stem)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(name)} is no name of a base OS image: it would be part of a path`, { hint: 'Look at the source: stowage find --json.' })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${JSON.stringify(name)} is no name of a base OS image: it would be part of a path`,
+      { hint: 'Look at the source: stowage find --json.' },
+    )
   }
   return `${stem}-${version.join('-')}.wim`
 }
@@ -57,12 +61,20 @@ export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'
  * is not there unless `force`, NO_SPACE before the first byte, DIGEST_MISMATCH and SIZE_MISMATCH where it is not what the source
  * says, NOT_A_WIM where it is none, BUSY where another process goes on saving it, and what the network does; then nothing has the name, and what came is kept where it can be checked.
  */
-export async function saveImage(entry: CatalogEntry, directory: string, options: SaveOptions = {}): Promise<SavedImage> {
+export async function saveImage(
+  entry: CatalogEntry,
+  directory: string,
+  options: SaveOptions = {},
+): Promise<SavedImage> {
   const { content } = entry
   if (content.type === 'image') {
-    throw new StowageError('UNSUPPORTED', `${entry.name} ${formatVersion(entry.version)} of ${entry.source} is a container image, not a WIM`, {
-      hint: `Carry it as it is: stowage pack ${content.location} -o BUNDLE, or make a WIM of it: stowage copy ${content.location} wim:FILE.`,
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${entry.name} ${formatVersion(entry.version)} of ${entry.source} is a container image, not a WIM`,
+      {
+        hint: `Carry it as it is: stowage pack ${content.location} -o BUNDLE, or make a WIM of it: stowage copy ${content.location} wim:FILE.`,
+      },
+    )
   }
   const path = join(directory, wimName(entry))
   const about = { name: entry.name, version: formatVersion(entry.version), path }
@@ -73,16 +85,31 @@ export async function saveImage(entry: CatalogEntry, directory: string, options:
     if (there === undefined) return undefined
     const sha256 = content.sha256 === undefined ? undefined : (await hashOf(path, there)).digest('hex')
     if (sha256 === content.sha256) return { ...about, size: there, sha256, result: 'exists', resumed: 0 }
-    throw new StowageError('DIGEST_MISMATCH', `${path} is there, but it is another: its source says sha256 ${content.sha256}, and it is ${sha256}`, {
-      hint: 'Do not use it: replace it with --force, or save into another folder.',
-    })
+    throw new StowageError(
+      'DIGEST_MISMATCH',
+      `${path} is there, but it is another: its source says sha256 ${content.sha256}, and it is ${sha256}`,
+      {
+        hint: 'Do not use it: replace it with --force, or save into another folder.',
+      },
+    )
   }
   // Of two that save the same file, the second finds what the first saved
-  return (await exists()) ?? await withLock(`${path}.lock`, async () => (await exists()) ?? { ...about, ...(await fetchWim({ ...entry, content }, path, options)) }, options.signal)
+  return (
+    (await exists()) ??
+    (await withLock(
+      `${path}.lock`,
+      async () => (await exists()) ?? { ...about, ...(await fetchWim({ ...entry, content }, path, options)) },
+      options.signal,
+    ))
+  )
 }
 
 /** Under the lock: one process alone writes the partial file. */
-async function fetchWim(entry: WimEntry, path: string, options: SaveOptions): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'resumed'>> {
+async function fetchWim(
+  entry: WimEntry,
+  path: string,
+  options: SaveOptions,
+): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'resumed'>> {
   const [{ content }, directory] = [entry, dirname(path)]
   if ((await sizeOf(path)) !== undefined) await refuseReadOnly(path)
   await using web = new Web(options)
@@ -103,10 +130,16 @@ async function fetchWim(entry: WimEntry, path: string, options: SaveOptions): Pr
     return { ...saved, result: 'saved', resumed: held }
   } catch (error) {
     const told = abortError(fileError(error, path), options.signal)
-    const again = told instanceof StowageError && ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(told.code) && content.sha256 !== undefined
+    const again =
+      told instanceof StowageError &&
+      ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(told.code) &&
+      content.sha256 !== undefined
     if (!again) await rm(partial, { force: true })
     if (!(told instanceof StowageError) || told.hint !== undefined || told.code === 'ABORTED') throw told
-    throw new StowageError(told.code, told.message, { hint: `Ask whoever runs the source ${entry.source}, or look elsewhere with --source.`, cause: told })
+    throw new StowageError(told.code, told.message, {
+      hint: `Ask whoever runs the source ${entry.source}, or look elsewhere with --source.`,
+      cause: told,
+    })
   }
 }
 
@@ -118,10 +151,20 @@ interface Filling extends SaveOptions {
 }
 
 /** All of the file in `partial`, of which `held` bytes stand there. */
-async function fill(partial: string, held: number, { entry, size, web, path, backoff: first, signal, onProgress }: Filling): Promise<{ readonly size: number; readonly sha256: string }> {
+async function fill(
+  partial: string,
+  held: number,
+  { entry, size, web, path, backoff: first, signal, onProgress }: Filling,
+): Promise<{ readonly size: number; readonly sha256: string }> {
   const file = await open(partial, held > 0 ? 'r+' : 'w+')
   try {
-    const taking: Taking = { file, at: held, hash: await hashOf(partial, held), onBytes: done => onProgress?.({ type: 'bytes', subject: path, done, total: size }), signal }
+    const taking: Taking = {
+      file,
+      at: held,
+      hash: await hashOf(partial, held),
+      onBytes: done => onProgress?.({ type: 'bytes', subject: path, done, total: size }),
+      signal,
+    }
     for (let barren = 0; ; barren += 1) {
       const from = taking.at
       try {
@@ -139,10 +182,18 @@ async function fill(partial: string, held: number, { entry, size, web, path, bac
     const { sha256: expected } = entry.content
     const sha256 = taking.hash.digest('hex')
     if (size !== undefined && taking.at !== size) {
-      throw new StowageError('SIZE_MISMATCH', `${path}: expected ${size} bytes, as its source says, but ${taking.at} came`, { hint: 'Save it again.' })
+      throw new StowageError(
+        'SIZE_MISMATCH',
+        `${path}: expected ${size} bytes, as its source says, but ${taking.at} came`,
+        { hint: 'Save it again.' },
+      )
     }
     if (expected !== undefined && expected !== sha256) {
-      throw new StowageError('DIGEST_MISMATCH', `${path}: its source says sha256 ${expected}, but what came is ${sha256}`, { hint: 'Do not use it: save it again, and ask whoever runs the source.' })
+      throw new StowageError(
+        'DIGEST_MISMATCH',
+        `${path}: its source says sha256 ${expected}, but what came is ${sha256}`,
+        { hint: 'Do not use it: save it again, and ask whoever runs the source.' },
+      )
     }
     await file.sync()
     return { size: taking.at, sha256 }
@@ -159,7 +210,10 @@ interface Taking {
   readonly signal: AbortSignal | undefined
 }
 
-async function take(taking: Taking, { offset, bytes }: { readonly offset: number; readonly bytes: Bytes }): Promise<void> {
+async function take(
+  taking: Taking,
+  { offset, bytes }: { readonly offset: number; readonly bytes: Bytes },
+): Promise<void> {
   if (offset < taking.at) {
     // The server began anew
     await taking.file.truncate(0)
@@ -174,14 +228,24 @@ async function take(taking: Taking, { offset, bytes }: { readonly offset: number
   }
 }
 
-async function bytesOf({ content }: WimEntry, web: Web, at: number, signal: AbortSignal | undefined): Promise<{ readonly offset: number; readonly bytes: Bytes }> {
+async function bytesOf(
+  { content }: WimEntry,
+  web: Web,
+  at: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly offset: number; readonly bytes: Bytes }> {
   if (content.type === 'web') return await web.open(content.url, at, { signal })
-  return { offset: at, bytes: createReadStream(content.path, { start: at, highWaterMark: PIECE, ...(signal ? { signal } : {}) }) }
+  return {
+    offset: at,
+    bytes: createReadStream(content.path, { start: at, highWaterMark: PIECE, ...(signal ? { signal } : {}) }),
+  }
 }
 
 async function hashOf(path: string, size: number): Promise<Hash> {
   const hash = createHash('sha256')
-  if (size > 0) for await (const piece of createReadStream(path, { end: size - 1, highWaterMark: PIECE }) as Bytes) hash.update(piece)
+  if (size > 0)
+    for await (const piece of createReadStream(path, { end: size - 1, highWaterMark: PIECE }) as Bytes)
+      hash.update(piece)
   return hash
 }
 
@@ -191,7 +255,10 @@ async function checkWim(partial: string, path: string): Promise<void> {
     await using _wim = await openWim(partial)
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
-    throw new StowageError(error.code, error.message.replaceAll(partial, path), { hint: 'What the source gave is no WIM: look at its address with a browser.', cause: error })
+    throw new StowageError(error.code, error.message.replaceAll(partial, path), {
+      hint: 'What the source gave is no WIM: look at its address with a browser.',
+      cause: error,
+    })
   }
 }
 
@@ -202,7 +269,10 @@ async function prepareFolder(directory: string, force: boolean): Promise<void> {
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
     if (!force) {
-      throw new StowageError('FILE_NOT_FOUND', `Cannot find the path '${directory}' because it does not exist`, { hint: 'Make it first, or give --force.', cause: error })
+      throw new StowageError('FILE_NOT_FOUND', `Cannot find the path '${directory}' because it does not exist`, {
+        hint: 'Make it first, or give --force.',
+        cause: error,
+      })
     }
     await makeDirectory(directory).catch((failure: unknown) => {
       throw fileError(failure, directory)
@@ -213,7 +283,9 @@ async function prepareFolder(directory: string, force: boolean): Promise<void> {
 async function refuseReadOnly(path: string): Promise<void> {
   const { mode } = await stat(path)
   if ((mode & 0o222) !== 0) return
-  throw new StowageError('PERMISSION_DENIED', `Cannot remove read-only file ${path}`, { hint: 'Remove read-only and use --force again.' })
+  throw new StowageError('PERMISSION_DENIED', `Cannot remove read-only file ${path}`, {
+    hint: 'Remove read-only and use --force again.',
+  })
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
@@ -227,7 +299,12 @@ async function sizeOf(path: string): Promise<number | undefined> {
 
 function unreachable({ name, version }: CatalogEntry, at: number, cause: unknown): StowageError {
   const why = cause instanceof Error ? `: ${cause.message}` : ''
-  return new StowageError('REGISTRY_UNREACHABLE', `${name} ${formatVersion(version)} ended after ${at} bytes, and no more came after ${BARREN_TRIES + 1} tries${why}`, {
-    hint: 'Run the command again: what came is gone on with where the source tells its sha256.', cause,
-  })
+  return new StowageError(
+    'REGISTRY_UNREACHABLE',
+    `${name} ${formatVersion(version)} ended after ${at} bytes, and no more came after ${BARREN_TRIES + 1} tries${why}`,
+    {
+      hint: 'Run the command again: what came is gone on with where the source tells its sha256.',
+      cause,
+    },
+  )
 }

@@ -29,7 +29,14 @@ export async function findImages(options: FindImagesOptions = {}): Promise<reado
       entries.push(...(await readCatalog(source, options)))
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
-      failures.push(new StowageError(error.code, `source ${source.name}: ${error.message}`, { hint: error.hint ?? `Is it right where it is? stowage source list. Look elsewhere with --source, or forget it: stowage source remove ${JSON.stringify(source.name)}.`, cause: error }))
+      failures.push(
+        new StowageError(error.code, `source ${source.name}: ${error.message}`, {
+          hint:
+            error.hint ??
+            `Is it right where it is? stowage source list. Look elsewhere with --source, or forget it: stowage source remove ${JSON.stringify(source.name)}.`,
+          cause: error,
+        }),
+      )
     }
   }
   const [first] = failures

@@ -32,9 +32,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$/
 export function sourcesFile({ env = process.env, platform = process.platform }: SourcesOptions = {}): string {
   const own = env['STOWAGE_CONFIG']
   if (own) return join(own, 'sources.json')
-  const base = platform === 'win32'
-    ? (env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'))
-    : (env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'))
+  const base =
+    platform === 'win32'
+      ? env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local')
+      : env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config')
   return join(base, 'stowage', 'sources.json')
 }
 
@@ -50,29 +51,43 @@ export async function listSources(options?: SourcesOptions): Promise<readonly Ca
   }
   const object = record(parseJson(bytes, path), path)
   if (object['schemaVersion'] !== SCHEMA_VERSION) {
-    throw new StowageError('INVALID_MANIFEST', `${path}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(object['schemaVersion'])}`, {
-      hint: 'A later Stowage wrote it: use that version, or move the file away.',
-    })
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      `${path}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(object['schemaVersion'])}`,
+      {
+        hint: 'A later Stowage wrote it: use that version, or move the file away.',
+      },
+    )
   }
   return array(object, 'sources', path).map((item, n) => {
     const where = `${path}.sources[${n}]`
     const source = record(item, where)
-    return { name: string(source, 'name', where), location: string(source, 'location', where), trusted: source['trusted'] === true }
+    return {
+      name: string(source, 'name', where),
+      location: string(source, 'location', where),
+      trusted: source['trusted'] === true,
+    }
   })
 }
 
 /** Registers a source. Throws INVALID_ARGUMENT for a name that is none or is taken, or a location of no kind that we know. */
 export async function addSource(source: CatalogSource, options?: SourcesOptions): Promise<CatalogSource> {
   if (!NAME.test(source.name)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is no name for a source`, { hint: 'Use letters, digits, ".", "_", "-" and spaces, up to 64.' })
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is no name for a source`, {
+      hint: 'Use letters, digits, ".", "_", "-" and spaces, up to 64.',
+    })
   }
   const added = { ...source, location: normalLocation(source.location) }
   await changeSources(options, sources => {
     const taken = sources.find(({ name }) => isSameName(name, added.name))
     if (taken) {
-      throw new StowageError('INVALID_ARGUMENT', `there is a source ${taken.name} already, at ${shownAddress(taken.location)}`, {
-        hint: `Remove it first: stowage source remove ${JSON.stringify(taken.name)}.`,
-      })
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `there is a source ${taken.name} already, at ${shownAddress(taken.location)}`,
+        {
+          hint: `Remove it first: stowage source remove ${JSON.stringify(taken.name)}.`,
+        },
+      )
     }
     return [...sources, added].sort((a, b) => (a.name < b.name ? -1 : 1))
   })
@@ -93,20 +108,30 @@ export async function removeSource(name: string, options?: SourcesOptions): Prom
 /** Those of `sources` that `wanted` names, by name or location; all where it names none. Throws IMAGE_NOT_FOUND. */
 export function chooseSources(sources: readonly CatalogSource[], wanted: readonly string[]): readonly CatalogSource[] {
   if (wanted.length === 0) return sources
-  return [...new Set(wanted.map(text => {
-    const found = sources.find(({ name }) => isSameName(name, text)) ?? sources.find(({ location }) => location === text || location === placeOf(text))
-    if (!found) throw noSource(text, sources)
-    return found
-  }))]
+  return [
+    ...new Set(
+      wanted.map(text => {
+        const found =
+          sources.find(({ name }) => isSameName(name, text)) ??
+          sources.find(({ location }) => location === text || location === placeOf(text))
+        if (!found) throw noSource(text, sources)
+        return found
+      }),
+    ),
+  ]
 }
 
 /** A location as it is kept. Throws INVALID_ARGUMENT. */
 function normalLocation(location: string): string {
   const place = placeOf(location)
   if (place !== undefined) return place
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(location))} is no place to find base OS images`, {
-    hint: 'Write https://… of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
-  })
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `${JSON.stringify(shownAddress(location))} is no place to find base OS images`,
+    {
+      hint: 'Write https://… of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
+    },
+  )
 }
 
 /** Addresses and references as they are, folders and bundles with their whole path; undefined for what is no place. */
@@ -129,7 +154,8 @@ function whole(path: string): string {
 }
 
 async function changeSources(
-  options: SourcesOptions | undefined, change: (sources: readonly CatalogSource[]) => readonly CatalogSource[],
+  options: SourcesOptions | undefined,
+  change: (sources: readonly CatalogSource[]) => readonly CatalogSource[],
 ): Promise<void> {
   const path = sourcesFile(options)
   await makeDirectory(dirname(path)).catch((error: unknown) => {
@@ -137,7 +163,10 @@ async function changeSources(
   })
   await withLock(`${path}.lock`, async () => {
     const sources = change(await listSources(options))
-    await writeDurably(path, new TextEncoder().encode(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, sources }, null, 2)}\n`))
+    await writeDurably(
+      path,
+      new TextEncoder().encode(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, sources }, null, 2)}\n`),
+    )
   })
 }
 
@@ -146,8 +175,9 @@ function isSameName(a: string, b: string): boolean {
 }
 
 function noSource(name: string, sources: readonly CatalogSource[]): StowageError {
-  const hint = sources.length === 0
-    ? 'None is registered: stowage source add NAME LOCATION. The gallery of 2016 is gone.'
-    : `There are: ${sources.map(source => source.name).join(', ')}.`
+  const hint =
+    sources.length === 0
+      ? 'None is registered: stowage source add NAME LOCATION. The gallery of 2016 is gone.'
+      : `There are: ${sources.map(source => source.name).join(', ')}.`
   return new StowageError('IMAGE_NOT_FOUND', `there is no source ${JSON.stringify(name)}`, { hint })
 }

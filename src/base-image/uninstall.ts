@@ -39,7 +39,10 @@ export interface UninstallResult {
  * image alone fits; or any name or ID. Every one is tried: what failed is in its `error`: IMAGE_NOT_FOUND, IMAGE_IN_USE,
  * INVALID_ARGUMENT for several and for what is no base OS image. Throws for the whole as {@link openImageStore} does, and ABORTED.
  */
-export async function uninstallImages(names: readonly string[], options: UninstallOptions = {}): Promise<UninstallResult> {
+export async function uninstallImages(
+  names: readonly string[],
+  options: UninstallOptions = {},
+): Promise<UninstallResult> {
   const { force, whatIf = false, signal } = options
   if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no base OS image was named to uninstall')
   try {
@@ -51,7 +54,13 @@ export async function uninstallImages(names: readonly string[], options: Uninsta
         const image = selectBaseImage(held, name, store.location)
         await expectUnused(store, held, image, { force, signal })
         const removed = whatIf ? [] : await store.remove(image, undefined, { force, signal })
-        return { name, fullName: formatFullName(image), id: image.id, names: [...image.names, ...image.refNames], removed }
+        return {
+          name,
+          fullName: formatFullName(image),
+          id: image.id,
+          names: [...image.names, ...image.refNames],
+          removed,
+        }
       }, signal)
       images.push(done instanceof StowageError ? { name, names: [], removed: [], error: done } : done)
     }
@@ -67,22 +76,39 @@ function selectBaseImage(held: readonly StoredImage[], text: string, where: stri
   const exact = bases.filter(image => formatFullName(image).toLowerCase() === text.toLowerCase())
   const [found, ...others] = exact.length > 0 ? exact : bases.filter(image => pattern.test(formatFullName(image)))
   if (found && others.length > 0) {
-    const names = [found, ...others].map(image => `${formatFullName(image)} (${image.id.replace(/^sha256:/, '').slice(0, 12)})`)
-    throw new StowageError('INVALID_ARGUMENT', `${names.length} base OS images of ${where} are called ${text}: ${names.join(', ')}`, { hint: 'Name one, by its full name or its ID.' })
+    const names = [found, ...others].map(
+      image => `${formatFullName(image)} (${image.id.replace(/^sha256:/, '').slice(0, 12)})`,
+    )
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${names.length} base OS images of ${where} are called ${text}: ${names.join(', ')}`,
+      { hint: 'Name one, by its full name or its ID.' },
+    )
   }
   return found ?? referred(held, bases, text, where)
 }
 
-function referred(held: readonly StoredImage[], bases: readonly StoredImage[], text: string, where: string): StoredImage {
+function referred(
+  held: readonly StoredImage[],
+  bases: readonly StoredImage[],
+  text: string,
+  where: string,
+): StoredImage {
   let image: StoredImage
   try {
     image = selectStored(held, text, where).image
   } catch (error) {
     if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
     throw new StowageError('IMAGE_NOT_FOUND', `${where} has no base OS image ${JSON.stringify(text)}`, {
-      hint: bases.length === 0 ? 'It has no base OS image at all.' : `It has ${bases.slice(0, 10).map(formatFullName).join(', ')}.`, cause: error,
+      hint:
+        bases.length === 0
+          ? 'It has no base OS image at all.'
+          : `It has ${bases.slice(0, 10).map(formatFullName).join(', ')}.`,
+      cause: error,
     })
   }
   if (image.isOSImage) return image
-  throw new StowageError('INVALID_ARGUMENT', `${shownName(image)} is no base OS image`, { hint: `Remove it as any other: stowage rmi ${shownName(image)}.` })
+  throw new StowageError('INVALID_ARGUMENT', `${shownName(image)} is no base OS image`, {
+    hint: `Remove it as any other: stowage rmi ${shownName(image)}.`,
+  })
 }

@@ -81,5 +81,7 @@ export interface StagedBlob {
  * files it under its digest. When `produce` throws, nothing stays.
  */
 export interface BlobStage {
-  create<T extends StagedBlob>(produce: (target: { readonly path: string; readonly offset: number }) => Promise<T>): Promise<T>
+  create<T extends StagedBlob>(
+    produce: (target: { readonly path: string; readonly offset: number }) => Promise<T>,
+  ): Promise<T>
 }

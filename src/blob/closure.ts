@@ -49,7 +49,11 @@ export const DEPTH_LIMIT = 8
  * Reads the manifests and configs below `root` from `store`, each checked against its digest.
  * Throws BLOB_MISSING, DIGEST_MISMATCH, SIZE_MISMATCH or INVALID_MANIFEST, naming the digest.
  */
-export async function readImage(store: BlobStore, root: Descriptor, options: ReadImageOptions = {}): Promise<ImageContent> {
+export async function readImage(
+  store: BlobStore,
+  root: Descriptor,
+  options: ReadImageOptions = {},
+): Promise<ImageContent> {
   const leftOut = new Set(options.absent)
   const absent = new Map<string, Descriptor>()
   const manifests = new Map<string, Document>()
@@ -59,7 +63,8 @@ export async function readImage(store: BlobStore, root: Descriptor, options: Rea
 
   async function visit(descriptor: Descriptor, depth: number): Promise<void> {
     if (manifests.has(descriptor.digest)) return
-    if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    if (depth > DEPTH_LIMIT)
+      throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
     const bytes = await readVerified(descriptor, store.fetch(descriptor, options), MANIFEST_LIMIT)
     const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
     if (parsed.type === 'index') {
@@ -94,7 +99,10 @@ export async function readImage(store: BlobStore, root: Descriptor, options: Rea
   function addLayer(layer: Descriptor, where: Digest): void {
     const known = layers.get(layer.digest)
     if (known && known.size !== layer.size) {
-      throw new StowageError('INVALID_MANIFEST', `${where} says ${layer.digest} has ${layer.size} bytes, and before it was said to have ${known.size} bytes`)
+      throw new StowageError(
+        'INVALID_MANIFEST',
+        `${where} says ${layer.digest} has ${layer.size} bytes, and before it was said to have ${known.size} bytes`,
+      )
     }
     layers.set(layer.digest, layer)
   }
@@ -123,16 +131,25 @@ export function rootEntry({ root: { mediaType, digest, size }, platforms, absent
 
 /** Both of two readings of one image, of which each may leave out other platforms. */
 export function mergeImages(one: ImageContent, other: ImageContent): ImageContent {
-  const documents = (lists: readonly (readonly Document[])[]) =>
-    [...new Map(lists.flat().map(document => [document.descriptor.digest, document])).values()]
-  const inner = (image: ImageContent) => image.manifests.filter(({ descriptor }) => descriptor.digest !== image.root.digest)
+  const documents = (lists: readonly (readonly Document[])[]) => [
+    ...new Map(lists.flat().map(document => [document.descriptor.digest, document])).values(),
+  ]
+  const inner = (image: ImageContent) =>
+    image.manifests.filter(({ descriptor }) => descriptor.digest !== image.root.digest)
   const there = new Set([...one.manifests, ...other.manifests].map(({ descriptor }) => descriptor.digest))
   return {
     root: one.root,
-    manifests: [...documents([inner(one), inner(other)]), ...one.manifests.filter(({ descriptor }) => descriptor.digest === one.root.digest)],
+    manifests: [
+      ...documents([inner(one), inner(other)]),
+      ...one.manifests.filter(({ descriptor }) => descriptor.digest === one.root.digest),
+    ],
     configs: documents([one.configs, other.configs]),
     layers: eachOnce([...one.layers, ...other.layers]),
-    platforms: [...new Map([...one.platforms, ...other.platforms].map(platform => [platform.descriptor.digest, platform])).values()],
+    platforms: [
+      ...new Map(
+        [...one.platforms, ...other.platforms].map(platform => [platform.descriptor.digest, platform]),
+      ).values(),
+    ],
     absent: one.absent.filter(({ digest }) => !there.has(digest)),
   }
 }

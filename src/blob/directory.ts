@@ -8,7 +8,17 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { isForeignLayer } from '../oci/media-type.js'
-import type { BlobPlace, BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from './blob-store.js'
+import type {
+  BlobPlace,
+  BlobSink,
+  BlobStage,
+  BlobStore,
+  Bytes,
+  FetchOptions,
+  PutOptions,
+  ReadBlob,
+  StagedBlob,
+} from './blob-store.js'
 import { makeDirectory, PARTIAL, syncPath } from './durable.js'
 import { claimPartial, removeLeft } from './partial.js'
 import { verified } from './verified.js'
@@ -45,7 +55,8 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       for await (const _piece of verified(blob, this.fetch(blob, { signal }))) signal?.throwIfAborted()
     } catch (error) {
       if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
-      if (error instanceof StowageError && (error.code === 'DIGEST_MISMATCH' || error.code === 'BLOB_MISSING')) return false
+      if (error instanceof StowageError && (error.code === 'DIGEST_MISMATCH' || error.code === 'BLOB_MISSING'))
+        return false
       throw abortError(error, signal)
     }
     this.#whole.add(blob.digest)

@@ -63,7 +63,9 @@ export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
   if ((await madeOrAbsent(path, mode)) || above === path) return
   await makeDirectory(above, mode)
   if (await madeOrAbsent(path, mode)) return
-  throw new StowageError('UNSUPPORTED', `${path} cannot be made: ${above} takes no directories`, { hint: 'Name another place.' })
+  throw new StowageError('UNSUPPORTED', `${path} cannot be made: ${above} takes no directories`, {
+    hint: 'Name another place.',
+  })
 }
 
 /** Whether `path` is a directory now; not where what is above it is not there. */

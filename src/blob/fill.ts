@@ -17,17 +17,28 @@ export interface FillOptions extends QueueOptions {
 }
 
 /** Puts into `sink` what it lacks of `wanted`, each blob once. Throws what the first that failed throws; others may be there then. */
-export async function fill(sink: BlobSink, wanted: readonly WantedBlob[], { onBytes, ...options }: FillOptions = {}): Promise<void> {
+export async function fill(
+  sink: BlobSink,
+  wanted: readonly WantedBlob[],
+  { onBytes, ...options }: FillOptions = {},
+): Promise<void> {
   const once = new Map(wanted.map(({ blob, store }) => [blob.digest, { blob, store }]))
-  await copyQueued([...once.values()].map(({ blob, store }) => ({
-    blob,
-    host: store.host,
-    copy: async signal => {
-      if (await sink.has(blob, { signal })) return onBytes?.('held', blob.size)
-      const onLanded = (size: number): void => onBytes?.('sent', size)
-      await sink.put(blob, (offset, landing) => counted(fetchFrom(store, blob, offset, { signal, transient: true, landing }), offset), { signal, onLanded })
-    },
-  })), options)
+  await copyQueued(
+    [...once.values()].map(({ blob, store }) => ({
+      blob,
+      host: store.host,
+      copy: async signal => {
+        if (await sink.has(blob, { signal })) return onBytes?.('held', blob.size)
+        const onLanded = (size: number): void => onBytes?.('sent', size)
+        await sink.put(
+          blob,
+          (offset, landing) => counted(fetchFrom(store, blob, offset, { signal, transient: true, landing }), offset),
+          { signal, onLanded },
+        )
+      },
+    })),
+    options,
+  )
 
   async function* counted(bytes: Bytes, offset: number): Bytes {
     if (offset > 0) onBytes?.('held', offset)
@@ -40,7 +51,9 @@ export async function fill(sink: BlobSink, wanted: readonly WantedBlob[], { onBy
 
 /** All blobs of `image`: manifests and configs as they were read, the rest from `store`. */
 export function wantedBlobs(image: ImageContent, store: BlobStore): readonly WantedBlob[] {
-  const bytes = new Map([...image.manifests, ...image.configs].map(document => [document.descriptor.digest, document.bytes]))
+  const bytes = new Map(
+    [...image.manifests, ...image.configs].map(document => [document.descriptor.digest, document.bytes]),
+  )
   const documents: BlobStore = {
     has: async ({ digest }) => bytes.has(digest),
     async *fetch({ digest }: Descriptor): Bytes {
@@ -54,7 +67,10 @@ export function wantedBlobs(image: ImageContent, store: BlobStore): readonly Wan
  * {@link fill} with all blobs of `image`, and what became of them, in bytes; progress goes by the name `subject`.
  */
 export async function fillWith(
-  sink: BlobSink, image: ImageContent, store: BlobStore, { subject, onProgress, ...options }: QueueOptions & WaitOptions & { readonly subject: string },
+  sink: BlobSink,
+  image: ImageContent,
+  store: BlobStore,
+  { subject, onProgress, ...options }: QueueOptions & WaitOptions & { readonly subject: string },
 ): Promise<{ readonly sent: number; readonly skipped: number }> {
   const total = sizeOf(image)
   let [sent, skipped] = [0, 0]

@@ -52,7 +52,12 @@ export class HashPool implements AsyncDisposable {
   }
 }
 
-function ask(worker: Worker, request: HashRequest, onRead: (read: number) => void, signal?: AbortSignal): Promise<Hashed> {
+function ask(
+  worker: Worker,
+  request: HashRequest,
+  onRead: (read: number) => void,
+  signal?: AbortSignal,
+): Promise<Hashed> {
   return new Promise((resolve, reject) => {
     const abort = (): void => settle(() => reject(new StowageError('ABORTED', 'interrupted before the end')))
     const fail = (error: unknown): void => settle(() => reject(error))

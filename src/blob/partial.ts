@@ -75,7 +75,10 @@ async function takeOver(directory: string, blob: Descriptor, path: string): Prom
 }
 
 /** The longest first. */
-async function leftOf(directory: string, blob: Descriptor): Promise<readonly { readonly path: string; readonly size: number }[]> {
+async function leftOf(
+  directory: string,
+  blob: Descriptor,
+): Promise<readonly { readonly path: string; readonly size: number }[]> {
   const found: { path: string; size: number }[] = []
   for (const name of await readdir(directory)) {
     const [, hex, machine, owner] = NAME.exec(name) ?? []
@@ -85,7 +88,10 @@ async function leftOf(directory: string, blob: Descriptor): Promise<readonly { r
       if (systemCode(error) === 'ENOENT') return { size: 0, mtimeMs: Infinity } // its writer is through with it
       throw error
     })
-    const left = machine === MACHINE ? !writing.has(path) && (Number(owner) === process.pid || !isAlive(Number(owner))) : Date.now() - mtimeMs > LEFT_AFTER
+    const left =
+      machine === MACHINE
+        ? !writing.has(path) && (Number(owner) === process.pid || !isAlive(Number(owner)))
+        : Date.now() - mtimeMs > LEFT_AFTER
     if (left) found.push({ path, size })
   }
   return found.sort((a, b) => b.size - a.size)

@@ -45,7 +45,9 @@ function rewrite({ descriptor, bytes }: Document, anew: Map<string, Descriptor>)
     return { ...rest, mediaType: plainType(mediaType) }
   }
   if (!isIndex(descriptor.mediaType) && !isManifest(descriptor.mediaType)) return { descriptor, bytes }
-  const list = (isIndex(descriptor.mediaType) ? array(object, key, where) : optionalArray(object, key, where)).map(change)
+  const list = (isIndex(descriptor.mediaType) ? array(object, key, where) : optionalArray(object, key, where)).map(
+    change,
+  )
   if (!changed) return { descriptor, bytes }
   const written = Buffer.from(JSON.stringify({ ...object, [key]: list } satisfies JsonObject))
   const made = { ...descriptor, ...describe(descriptor.mediaType, written) }

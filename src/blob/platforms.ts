@@ -24,20 +24,34 @@ export interface ReadPlatformsOptions extends ReadImageOptions {
  * skopeo and crane have it; of several the index stays, byte for byte, with the others left out of it, and the attestations of
  * those that stay go with them. Throws IMAGE_NOT_FOUND naming what there is where nothing fits, INVALID_ARGUMENT for what is no platform.
  */
-export async function readPlatforms(store: BlobStore, root: Descriptor, options: ReadPlatformsOptions = {}): Promise<ImageContent> {
+export async function readPlatforms(
+  store: BlobStore,
+  root: Descriptor,
+  options: ReadPlatformsOptions = {},
+): Promise<ImageContent> {
   const { platforms = [], name = root.digest, ...reading } = options
   const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
   if (selectors.length === 0) return await readImage(store, root, reading)
   if (!isIndex(root.mediaType)) {
     const image = await readImage(store, root, reading)
-    expectAll(selectors, image.platforms.map(({ config }) => config.platform), name)
+    expectAll(
+      selectors,
+      image.platforms.map(({ config }) => config.platform),
+      name,
+    )
     return image
   }
   const named = await manifestsOf(store, root, reading)
   const present = named.filter(({ digest }) => !reading.absent?.includes(digest))
   const runnable = present.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown')
-  expectAll(selectors, runnable.flatMap(({ platform }) => platform ?? []), name)
-  const chosen = runnable.filter(({ platform }) => platform && selectors.some(({ selector }) => matchesPlatform(platform, selector)))
+  expectAll(
+    selectors,
+    runnable.flatMap(({ platform }) => platform ?? []),
+    name,
+  )
+  const chosen = runnable.filter(
+    ({ platform }) => platform && selectors.some(({ selector }) => matchesPlatform(platform, selector)),
+  )
   const [only, ...others] = eachOnce(chosen)
   if (only && others.length === 0) {
     const { annotations: _annotations, ...manifest } = only
@@ -51,11 +65,19 @@ export async function readPlatforms(store: BlobStore, root: Descriptor, options:
 
 /** All manifests that an index and those in it name, with what they run on; what is in `seen` is not looked into again. */
 async function manifestsOf(
-  store: BlobStore, index: Descriptor, options: ReadImageOptions, seen = new Set<Digest>(), depth = 0,
+  store: BlobStore,
+  index: Descriptor,
+  options: ReadImageOptions,
+  seen = new Set<Digest>(),
+  depth = 0,
 ): Promise<readonly Descriptor[]> {
   if (seen.has(index.digest)) return []
   seen.add(index.digest)
-  const parsed = parseManifest(await readVerified(index, store.fetch(index, options), MANIFEST_LIMIT), index.digest, index.mediaType)
+  const parsed = parseManifest(
+    await readVerified(index, store.fetch(index, options), MANIFEST_LIMIT),
+    index.digest,
+    index.mediaType,
+  )
   if (parsed.type !== 'index') return []
   const found: Descriptor[] = []
   for (const child of parsed.manifests) {
@@ -79,7 +101,9 @@ async function withPlatform(store: BlobStore, manifest: Descriptor, options: Rea
 }
 
 function expectAll(
-  selectors: readonly { readonly text: string; readonly selector: Partial<Platform> }[], there: readonly Platform[], name: string,
+  selectors: readonly { readonly text: string; readonly selector: Partial<Platform> }[],
+  there: readonly Platform[],
+  name: string,
 ): void {
   const lost = selectors.find(({ selector }) => !there.some(platform => matchesPlatform(platform, selector)))
   if (!lost) return

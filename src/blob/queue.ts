@@ -22,7 +22,10 @@ export const JOBS = 10
 const PER_HOST = 10
 
 /** Copies each of `blobs`. At the first that fails the others are aborted, and its error is thrown once all have ended. */
-export async function copyQueued(blobs: readonly QueuedBlob[], { jobs = JOBS, signal }: QueueOptions = {}): Promise<void> {
+export async function copyQueued(
+  blobs: readonly QueuedBlob[],
+  { jobs = JOBS, signal }: QueueOptions = {},
+): Promise<void> {
   const waiting = [...blobs].sort((a, b) => b.blob.size - a.blob.size)
   const busy = new Map<string, number>()
   const stop = new AbortController()

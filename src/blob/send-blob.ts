@@ -29,7 +29,12 @@ export function sendsBlobs(): boolean {
  * Throws SIZE_MISMATCH and DIGEST_MISMATCH, and then the other side never had the end; what reading the file does, ABORTED, and
  * what the network does, as errors of the system.
  */
-export async function sendBlob(place: BlobPlace, blob: Descriptor, request: PlainRequest, signal?: AbortSignal): Promise<Buffer> {
+export async function sendBlob(
+  place: BlobPlace,
+  blob: Descriptor,
+  request: PlainRequest,
+  signal?: AbortSignal,
+): Promise<Buffer> {
   const Native = nativePart<NativeBlobSending>('BlobSendJob')
   if (!Native) throw new StowageError('ADDON_MISSING', 'this system has no threads that send blobs')
   const { promise, resolve, reject } = withResolvers<NativeSent>()
@@ -45,7 +50,10 @@ export async function sendBlob(place: BlobPlace, blob: Descriptor, request: Plai
     if (answer.length > 0) return answer
     throw tooShort(blob, size)
   } catch (error) {
-    const own = error instanceof Error && 'written' in error ? fileError(Object.assign(error, { syscall: 'read' }), place.file) : error
+    const own =
+      error instanceof Error && 'written' in error
+        ? fileError(Object.assign(error, { syscall: 'read' }), place.file)
+        : error
     throw abortError(own, signal)
   } finally {
     signal?.removeEventListener('abort', cancel)
@@ -53,7 +61,11 @@ export async function sendBlob(place: BlobPlace, blob: Descriptor, request: Plai
   }
 }
 
-function withResolvers<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void } {
+function withResolvers<T>(): {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+} {
   let settle: { readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void } | undefined
   const promise = new Promise<T>((resolve, reject) => (settle = { resolve, reject }))
   return { promise, resolve: value => settle?.resolve(value), reject: error => settle?.reject(error) }

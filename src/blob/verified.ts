@@ -37,13 +37,17 @@ export function tooShort({ digest, size }: Descriptor, read: number): StowageErr
 /** Throws DIGEST_MISMATCH unless `hex` is the SHA-256 that the `read` bytes of `blob` should have. */
 export function expectDigest({ digest }: Descriptor, hex: string, read: number): void {
   const found = `sha256:${hex}`
-  if (found !== digest) throw new StowageError('DIGEST_MISMATCH', `expected ${digest} but the ${read} bytes read are ${found}`)
+  if (found !== digest)
+    throw new StowageError('DIGEST_MISMATCH', `expected ${digest} but the ${read} bytes read are ${found}`)
 }
 
 /** All of a small blob, verified. Throws INVALID_MANIFEST when its declared size is over `limit`. */
 export async function readVerified(blob: Descriptor, bytes: Bytes, limit: number): Promise<Uint8Array> {
   if (blob.size > limit) {
-    throw new StowageError('INVALID_MANIFEST', `${blob.digest} (${blob.mediaType}) says it has ${blob.size} bytes; the limit is ${limit}`)
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      `${blob.digest} (${blob.mediaType}) says it has ${blob.size} bytes; the limit is ${limit}`,
+    )
   }
   const pieces: Uint8Array[] = []
   for await (const piece of verified(blob, bytes)) pieces.push(piece)

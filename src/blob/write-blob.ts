@@ -57,7 +57,8 @@ interface NativeEvent {
 }
 
 type NativeBlobWriting = new (
-  file: Omit<BlobFile, 'open'> & { readonly handle: number }, callback: (event: NativeEvent) => void,
+  file: Omit<BlobFile, 'open'> & { readonly handle: number },
+  callback: (event: NativeEvent) => void,
 ) => NativeBlobWriteJob
 
 /**
@@ -65,7 +66,12 @@ type NativeBlobWriting = new (
  * throws, what came is in the file, which is closed: SIZE_MISMATCH, DIGEST_MISMATCH, ABORTED, NO_SPACE and what else
  * {@link fileError} makes, and what `read` throws.
  */
-export async function writeBlob(file: BlobFile, blob: Descriptor, read: (landing?: Landing) => Bytes, options: PutOptions = {}): Promise<void> {
+export async function writeBlob(
+  file: BlobFile,
+  blob: Descriptor,
+  read: (landing?: Landing) => Bytes,
+  options: PutOptions = {},
+): Promise<void> {
   const { signal, onLanded } = options
   const Native = blob.size < SLOT ? undefined : nativePart<NativeBlobWriting>('BlobWriteJob')
   if (!Native) return await writeHere(file, blob, read(), signal)
@@ -87,13 +93,20 @@ export async function writeBlob(file: BlobFile, blob: Descriptor, read: (landing
 }
 
 /** Without a thread: a small blob is not worth the way there, and not every system has the addon. */
-async function writeHere({ path, offset, held, open: given }: BlobFile, blob: Descriptor, bytes: Bytes, signal: AbortSignal | undefined): Promise<void> {
+async function writeHere(
+  { path, offset, held, open: given }: BlobFile,
+  blob: Descriptor,
+  bytes: Bytes,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const hash = createHash('sha256')
   let size = held
   try {
     const file = given ?? (await open(path, 'r+'))
     try {
-      if (held > 0) for await (const piece of file.createReadStream({ start: offset, end: offset + held - 1, autoClose: false })) hash.update(piece as Uint8Array)
+      if (held > 0)
+        for await (const piece of file.createReadStream({ start: offset, end: offset + held - 1, autoClose: false }))
+          hash.update(piece as Uint8Array)
       for await (const piece of bytes) {
         signal?.throwIfAborted()
         if (size + piece.length > blob.size) throw tooLong(blob)
@@ -128,7 +141,11 @@ class Writing implements Landing {
   #failure: unknown
   #wake: (() => void) | undefined
 
-  constructor({ open: given, ...file }: BlobFile, Native: NativeBlobWriting, onLanded: ((size: number) => void) | undefined) {
+  constructor(
+    { open: given, ...file }: BlobFile,
+    Native: NativeBlobWriting,
+    onLanded: ((size: number) => void) | undefined,
+  ) {
     this.#path = file.path
     this.#size = file.held
     this.#onLanded = onLanded
@@ -159,12 +176,18 @@ class Writing implements Landing {
     } finally {
       signal?.removeEventListener('abort', leave)
     }
-    const { head = Buffer.alloc(0), failure }: { readonly head?: Buffer; readonly failure?: Error } = this.#answered ?? {}
+    const { head = Buffer.alloc(0), failure }: { readonly head?: Buffer; readonly failure?: Error } =
+      this.#answered ?? {}
     if (failure) throw failure
     return { head, read: (skip, length) => this.#land(skip, length, leave, signal), close: leave }
   }
 
-  async *#land(skip: number, length: number, leave: () => void, signal: AbortSignal | undefined): AsyncIterable<number> {
+  async *#land(
+    skip: number,
+    length: number,
+    leave: () => void,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<number> {
     this.#landed = undefined
     this.#news = 0
     this.#job.land(skip, length)

@@ -20,7 +20,9 @@ const DEVICE = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i
  */
 export function carriedPath(path: string, taken: readonly string[]): string {
   const place = `${FILES}/${path}`
-  const bad = path.split('/').find(part => /[<>:"|?*\x00-\x1f]/.test(part) || /[. ]$/.test(part) || DEVICE.test(part) || part.length > 200)
+  const bad = path
+    .split('/')
+    .find(part => /[<>:"|?*\x00-\x1f]/.test(part) || /[. ]$/.test(part) || DEVICE.test(part) || part.length > 200)
   if (!isBundlePath(place) || bad !== undefined || path.length > 1000) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(path)} is no path to carry a file under`, {
       hint: 'Write names with "/" between them, without what FAT or Windows cannot hold: < > : " | ? * \\, a dot or a space at the end.',
@@ -28,9 +30,13 @@ export function carriedPath(path: string, taken: readonly string[]): string {
   }
   const other = taken.find(known => clash(known, place))
   if (other !== undefined) {
-    throw new StowageError('INVALID_ARGUMENT', `two files would be carried as ${other} and ${place}, which are one to FAT or Windows`, {
-      hint: 'Name one of them otherwise.',
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `two files would be carried as ${other} and ${place}, which are one to FAT or Windows`,
+      {
+        hint: 'Name one of them otherwise.',
+      },
+    )
   }
   return place
 }

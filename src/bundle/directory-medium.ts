@@ -46,8 +46,9 @@ export function isMediumEntry(name: string): boolean {
  */
 export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
   const made = await makeDirectory(path)
-  const entries = (await readdir(path, { withFileTypes: true })).filter(entry =>
-    !(entry.isDirectory() && isMediumEntry(entry.name)))
+  const entries = (await readdir(path, { withFileTypes: true })).filter(
+    entry => !(entry.isDirectory() && isMediumEntry(entry.name)),
+  )
   const names = entries.map(entry => entry.name)
   if (names.length > 0 && !names.some(isMarker)) throw occupied(path, names)
   const foreign = names.filter(name => !isOwn(name))
@@ -86,7 +87,10 @@ class DirectoryMedium implements BundleMedium {
         await mkdir(this.#path(BLOBS, 'sha256'), { recursive: true })
       })
     } catch (error) {
-      if (this.#made) await ((await this.#isOurs()) ? rm(this.where, { recursive: true, force: true }) : rmdir(this.where).catch(() => {})) // another's is not empty
+      if (this.#made)
+        await ((await this.#isOurs())
+          ? rm(this.where, { recursive: true, force: true })
+          : rmdir(this.where).catch(() => {})) // another's is not empty
       throw error
     }
   }
@@ -194,7 +198,10 @@ class DirectoryMedium implements BundleMedium {
   async #refuseIfMissing(blobs: ReadonlySet<Digest>): Promise<void> {
     const there = new Set(await listBlobs(this.#path(BLOBS, 'sha256')))
     const missing = [...blobs].find(digest => !there.has(hexOf(digest)))
-    if (missing) throw new StowageError('BLOB_MISSING', `${this.#blobs.path(missing)} vanished while the bundle was written`, { hint: 'Run the command again, alone.' })
+    if (missing)
+      throw new StowageError('BLOB_MISSING', `${this.#blobs.path(missing)} vanished while the bundle was written`, {
+        hint: 'Run the command again, alone.',
+      })
   }
 
   /** What vanished beneath us because another took over is told as that. */
@@ -210,7 +217,12 @@ class DirectoryMedium implements BundleMedium {
 
   async #removeUnfinished(): Promise<void> {
     for (const name of await readdir(this.where)) {
-      if (DOCUMENTS.includes(name) || name === FILES || name.endsWith(PARTIAL) || (isMarker(name) && name !== INCOMPLETE_FILE)) {
+      if (
+        DOCUMENTS.includes(name) ||
+        name === FILES ||
+        name.endsWith(PARTIAL) ||
+        (isMarker(name) && name !== INCOMPLETE_FILE)
+      ) {
         await rm(this.#path(name), { recursive: true, force: true })
       }
     }

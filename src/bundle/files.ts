@@ -123,8 +123,10 @@ async function openTar(path: string, signal: AbortSignal | undefined): Promise<B
   const file = await open(path, 'r')
   try {
     const members = (await listArchive(file, path, { signal })).filter(member => member.type !== 'directory')
-    const files = members.map(({ name, size, type }): [string, BundleFile] =>
-      [name, { path: name, size, type: type === 'file' ? 'file' : 'other' }])
+    const files = members.map(({ name, size, type }): [string, BundleFile] => [
+      name,
+      { path: name, size, type: type === 'file' ? 'file' : 'other' },
+    ])
     const offsets = new Map(members.map(member => [member.name, member.offset]))
     return new TarFiles(path, await realpath(path), file, new Map(files), offsets)
   } catch (error) {
@@ -168,7 +170,12 @@ function listed(files: ReadonlyMap<string, BundleFile>, path: string, where: str
 }
 
 /** All of a small file. Throws INVALID_MANIFEST when it is larger than `limit`, BLOB_MISSING when it is not there. */
-export async function readSmall(files: BundleFiles, path: string, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function readSmall(
+  files: BundleFiles,
+  path: string,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const size = files.files.get(path)?.size ?? 0
   if (size > limit) throw new StowageError('INVALID_MANIFEST', `${path} has ${size} bytes; the limit is ${limit}`)
   const parts: Uint8Array[] = []

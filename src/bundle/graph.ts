@@ -62,7 +62,11 @@ export async function verifyGraph(input: GraphInput): Promise<{
   for (const { digest, size, mediaType } of entries) {
     const root = byDigest.get(digest)
     if (root?.size === size && root.mediaType === mediaType) continue
-    find('INVALID_MANIFEST', INDEX_FILE, `${digest} stands there twice, and not as the same: ${size} bytes of ${mediaType}`)
+    find(
+      'INVALID_MANIFEST',
+      INDEX_FILE,
+      `${digest} stands there twice, and not as the same: ${size} bytes of ${mediaType}`,
+    )
   }
   const images: NamedImage[] = []
   for (const { root, names } of roots) {
@@ -77,16 +81,19 @@ export async function verifyGraph(input: GraphInput): Promise<{
   }
   return { findings, blobs: undefined }
 
-  async function readRoot(
-    { annotations, platform: _platform, ...root }: Descriptor,
-  ): Promise<ImageContent | undefined> {
+  async function readRoot({
+    annotations,
+    platform: _platform,
+    ...root
+  }: Descriptor): Promise<ImageContent | undefined> {
     try {
       return await readImage(storeOf(input), root, { absent: absentOf({ annotations }) })
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
-      const code = error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH'
-        ? error.code
-        : 'INVALID_MANIFEST'
+      const code =
+        error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH'
+          ? error.code
+          : 'INVALID_MANIFEST'
       find(code, blobPath(root.digest), `the image cannot be read: ${error.message}`)
       return undefined
     }
@@ -116,7 +123,8 @@ export async function verifyGraph(input: GraphInput): Promise<{
       }
     }
     for (const config of found.keys()) {
-      if (!expected.has(config)) find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is of no image in ${INDEX_FILE}`)
+      if (!expected.has(config))
+        find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is of no image in ${INDEX_FILE}`)
     }
   }
 
@@ -132,7 +140,8 @@ export async function verifyGraph(input: GraphInput): Promise<{
       }
       const references = own.names.map(parseReference)
       const [ours, theirs] = [engineNames(references), engineNames(names)].map(list =>
-        list.map(formatReference).sort().join(' '))
+        list.map(formatReference).sort().join(' '),
+      )
       if (ours !== theirs) {
         find(
           'IMAGES_DIFFER',
@@ -173,7 +182,10 @@ export async function verifyGraph(input: GraphInput): Promise<{
 function checkLayout(bytes: Uint8Array): void {
   const version = string(record(parseJson(bytes, LAYOUT_FILE), LAYOUT_FILE), 'imageLayoutVersion', LAYOUT_FILE)
   if (version === '1.0.0') return
-  throw new StowageError('INVALID_MANIFEST', `${LAYOUT_FILE}: expected imageLayoutVersion 1.0.0 but found ${shown(version)}`)
+  throw new StowageError(
+    'INVALID_MANIFEST',
+    `${LAYOUT_FILE}: expected imageLayoutVersion 1.0.0 but found ${shown(version)}`,
+  )
 }
 
 function storeOf({ files, read }: GraphInput): BlobStore {
@@ -216,8 +228,5 @@ function dockerEntries(bytes: Uint8Array): ReadonlyMap<string, string> {
 
 function strings(value: unknown, where: string): readonly string[] {
   if (Array.isArray(value) && value.every(item => typeof item === 'string')) return value
-  throw new StowageError(
-    'INVALID_MANIFEST',
-    `${where}: expected strings but found ${shown(value)}`,
-  )
+  throw new StowageError('INVALID_MANIFEST', `${where}: expected strings but found ${shown(value)}`)
 }

@@ -72,7 +72,10 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
   const faults: StowageError[] = []
   const generator = attempt(faults, () => {
     const value = record(object['generator'], `${where}.generator`)
-    return { name: string(value, 'name', `${where}.generator`), version: string(value, 'version', `${where}.generator`) }
+    return {
+      name: string(value, 'name', `${where}.generator`),
+      version: string(value, 'version', `${where}.generator`),
+    }
   })
   const created = attempt(faults, () => optionalString(object, 'created', where))
   const images = list(object['images'], `${where}.images`, faults, parseImage)
@@ -134,7 +137,9 @@ function parseImage(value: unknown, where: string): BundleImage {
     }),
     root: parseDescriptor(object['root'], `${where}.root`),
     size: size(object, 'size', where),
-    platforms: array(object, 'platforms', where).map((item, n) => parseBundlePlatform(item, `${where}.platforms[${n}]`)),
+    platforms: array(object, 'platforms', where).map((item, n) =>
+      parseBundlePlatform(item, `${where}.platforms[${n}]`),
+    ),
     ...(object['absent'] === undefined
       ? {}
       : { absent: array(object, 'absent', where).map((item, n) => parseDigest(item, `${where}.absent[${n}]`)) }),
@@ -170,8 +175,11 @@ function parseFile(value: unknown, where: string): BundleFileEntry {
 
 /** Whether `path` stays inside the bundle on every platform. */
 export function isBundlePath(path: string): boolean {
-  return !/[\\\0\n\r]/.test(path) && !/^[A-Za-z]:/.test(path) &&
+  return (
+    !/[\\\0\n\r]/.test(path) &&
+    !/^[A-Za-z]:/.test(path) &&
     path.split('/').every(part => part !== '' && part !== '.' && part !== '..')
+  )
 }
 
 /** Every item of a list parsed; what is wrong with one does not hide what is wrong with the next. */
@@ -186,7 +194,8 @@ function list<T>(
     return []
   }
   return value.flatMap((item, n) =>
-    faults.length < FAULT_LIMIT ? attempt(faults, () => [parse(item, `${where}[${n}]`)]) ?? [] : [])
+    faults.length < FAULT_LIMIT ? (attempt(faults, () => [parse(item, `${where}[${n}]`)]) ?? []) : [],
+  )
 }
 
 function attempt<T>(faults: StowageError[], parse: () => T): T | undefined {
@@ -200,8 +209,5 @@ function attempt<T>(faults: StowageError[], parse: () => T): T | undefined {
 }
 
 function wrong(where: string, expected: string, found: unknown): StowageError {
-  return new StowageError(
-    'INVALID_MANIFEST',
-    `${where}: expected ${expected} but found ${shown(found)}`,
-  )
+  return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${shown(found)}`)
 }

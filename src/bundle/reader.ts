@@ -71,7 +71,8 @@ class Reader implements BundleReader {
     const images = this.#images()
     if (this.#ref === undefined) return images
     const entries = images.flatMap(({ root, names, absent }) =>
-      (names.length > 0 ? names : [undefined]).map(name => ({ root, name, absent })))
+      (names.length > 0 ? names : [undefined]).map(name => ({ root, name, absent })),
+    )
     return [selectImage(entries, this.#ref, this.#path)]
   }
 
@@ -105,7 +106,11 @@ class Reader implements BundleReader {
   }
 }
 
-async function readManifest(path: string, files: BundleFiles, signal: AbortSignal | undefined): Promise<BundleManifest> {
+async function readManifest(
+  path: string,
+  files: BundleFiles,
+  signal: AbortSignal | undefined,
+): Promise<BundleManifest> {
   refuseOther(path, files)
   const bytes = await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
   const manifest = parseBundleManifest(bytes)
@@ -158,4 +163,3 @@ function expectRoots(manifest: BundleManifest, index: readonly Descriptor[]): vo
     )
   }
 }
-

@@ -54,7 +54,9 @@ class StandingMedium implements BundleMedium {
     this.#manifest = manifest
     this.#bundle = bundle
     this.#sealed = sealed
-    this.#listed = new Map(manifest.files.map(file => [file.path, { size: file.size, digest: digestOfIntegrity(file.integrity) }]))
+    this.#listed = new Map(
+      manifest.files.map(file => [file.path, { size: file.size, digest: digestOfIntegrity(file.integrity) }]),
+    )
   }
 
   async spool(): Promise<BlobDirectory> {
@@ -132,7 +134,8 @@ class StandingMedium implements BundleMedium {
     await writeDurably(this.#path(INCOMPLETE_FILE), new TextEncoder().encode(INCOMPLETE_TEXT))
     await syncPath(this.where, 'directory')
     for (const path of paths) await rename(this.#path(`${path}${PARTIAL}`), this.#path(path))
-    for (const directory of new Set(paths.map(path => dirname(this.#path(path))))) await syncPath(directory, 'directory')
+    for (const directory of new Set(paths.map(path => dirname(this.#path(path)))))
+      await syncPath(directory, 'directory')
     await rm(this.#path(INCOMPLETE_FILE))
     await syncPath(this.where, 'directory')
   }
@@ -167,7 +170,10 @@ class StandingMedium implements BundleMedium {
 
   async #refuseIfChanged(): Promise<void> {
     const now = await readFile(this.#path(BUNDLE_FILE)).catch(() => undefined)
-    const marked = await stat(this.#path(INCOMPLETE_FILE)).then(() => true, () => false)
+    const marked = await stat(this.#path(INCOMPLETE_FILE)).then(
+      () => true,
+      () => false,
+    )
     if (now?.equals(this.#bundle) && !marked) return
     throw new StowageError('OUTPUT_EXISTS', `${this.where} was changed by another command while we read it`, {
       hint: 'Another command writes the same bundle: let it finish, and run this one again.',

@@ -87,7 +87,12 @@ class TarMedium implements BundleMedium {
     const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
     const offset = place + header.length
     try {
-      await writeBlob({ path: this.#output.partial, open: this.#file, offset, held: 0, direct: false }, blob, landing => read(0, landing), options)
+      await writeBlob(
+        { path: this.#output.partial, open: this.#file, offset, held: 0, direct: false },
+        blob,
+        landing => read(0, landing),
+        options,
+      )
     } catch (error) {
       throw abortError(fileError(error, this.#path), options.signal)
     }
@@ -99,7 +104,12 @@ class TarMedium implements BundleMedium {
       const header = encodeHeader(this.#member(path, file.size))
       const place = this.#end
       try {
-        await writeBlob({ path: this.#output.partial, open: this.#file, offset: place + header.length, held: 0, direct: false }, file, () => bytes, { signal })
+        await writeBlob(
+          { path: this.#output.partial, open: this.#file, offset: place + header.length, held: 0, direct: false },
+          file,
+          () => bytes,
+          { signal },
+        )
         await this.#closeMember(header, place, file.size)
       } catch (error) {
         throw abortError(fileError(error, this.#path), signal)
@@ -128,7 +138,8 @@ class TarMedium implements BundleMedium {
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
     const empty = [...this.#places.keys()].find(digest => !this.#blobs.has(digest))
-    if (empty) throw new StowageError('BLOB_MISSING', `${empty} was not written to ${this.#path}, but its place is there`)
+    if (empty)
+      throw new StowageError('BLOB_MISSING', `${empty} was not written to ${this.#path}, but its place is there`)
     const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
     if (lost) {
       throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)

@@ -1,5 +1,12 @@
 /** A bundle being written: an image destination, and a stage for layers that are born here. */
-import { DOCKER_FILE, encodeDockerManifest, encodeIndex, engineNames, type NamedImage, reserveHeads } from '../archive/heads.js'
+import {
+  DOCKER_FILE,
+  encodeDockerManifest,
+  encodeIndex,
+  engineNames,
+  type NamedImage,
+  reserveHeads,
+} from '../archive/heads.js'
 import { checkSpace } from '../archive/space.js'
 import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
@@ -17,7 +24,14 @@ import { carriedPath, describeFile, readFileBytes } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { openDirectoryMedium } from './directory-medium.js'
 import { isTarPath } from './files.js'
-import { BUNDLE_FILE, type BundleManifest, describeImage, encodeBundleManifest, integrityOf, SCHEMA_VERSION } from './manifest.js'
+import {
+  BUNDLE_FILE,
+  type BundleManifest,
+  describeImage,
+  encodeBundleManifest,
+  integrityOf,
+  SCHEMA_VERSION,
+} from './manifest.js'
 import type { BundleMedium } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
 import { openStandingMedium } from './standing-medium.js'
@@ -71,8 +85,13 @@ const ROOM = 64 * 1024
  * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See openTarMedium(),
  * {@link openStandingMedium} and {@link openDirectoryMedium} for what may stand there. Same images, same bytes. Format: docs/bundle-format.md.
  */
-export async function openBundleWriter(path: string, { signal, epoch, update = false }: BundleWriterOptions = {}): Promise<BundleWriter> {
-  const medium = isTarPath(path) ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0) : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
+export async function openBundleWriter(
+  path: string,
+  { signal, epoch, update = false }: BundleWriterOptions = {},
+): Promise<BundleWriter> {
+  const medium = isTarPath(path)
+    ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0)
+    : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
   return new Writer(medium, signal, epoch)
 }
 
@@ -169,7 +188,8 @@ class Writer implements BundleWriter {
     await this.#begin()
     this.#signal?.throwIfAborted()
     const images = [...this.#images.values()]
-    if (images.length === 0 && this.#carried.size === 0) throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
+    if (images.length === 0 && this.#carried.size === 0)
+      throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
     const documents = new Map<string, Uint8Array>([
       [LAYOUT_FILE, LAYOUT_BYTES],
       [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images))],

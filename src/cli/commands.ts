@@ -56,12 +56,14 @@ export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     load: async () => (await import('./inspect.js')).inspect,
   },
   tags: {
-    command: 'tags <repository>', aliases: ['list-tags', 'ls'],
+    command: 'tags <repository>',
+    aliases: ['list-tags', 'ls'],
     describe: 'List the tags of a repository, versions in their order',
     load: async () => (await import('./tags.js')).tags,
   },
   repositories: {
-    command: 'repositories <registry>', aliases: ['catalog'],
+    command: 'repositories <registry>',
+    aliases: ['catalog'],
     describe: 'List the repositories of a registry that tells of them',
     load: async () => (await import('./repositories.js')).repositories,
   },

@@ -18,24 +18,62 @@ interface Options extends StoreCliOptions {
 
 export const commit: CommandModule<StoreCliOptions, Options> = {
   builder: yargs => {
-    const text = (name: string, describe: string) => ({ type: 'string', requiresArg: true, coerce: once(name), describe }) as const
+    const text = (name: string, describe: string) =>
+      ({ type: 'string', requiresArg: true, coerce: once(name), describe }) as const
     return storeOptions(yargs, 'docker-daemon:')
       .positional('container', { type: 'string', demandOption: true, describe: 'Name or ID of a container' })
       .positional('repository', { type: 'string', describe: 'NAME[:TAG] of the image' })
       .version(false) // of the image here, not of Stowage
       .option('author', { alias: 'a', ...text('author', 'Who made it: "Jo Doe <jo@example.com>"') })
       .option('message', { alias: 'm', ...text('message', 'What was done') })
-      .option('change', { alias: 'c', type: 'string', array: true, nargs: 1, default: [], describe: 'Instruction of a Dockerfile; may be given again' })
-      .option('pause', { alias: 'p', type: 'boolean', default: true, describe: 'The container stands still meanwhile; --pause=false lets it run' })
+      .option('change', {
+        alias: 'c',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Instruction of a Dockerfile; may be given again',
+      })
+      .option('pause', {
+        alias: 'p',
+        type: 'boolean',
+        default: true,
+        describe: 'The container stands still meanwhile; --pause=false lets it run',
+      })
       .option('publisher', text('publisher', 'Publisher of the image: CN=Contoso'))
       .option('name', text('name', 'Name of the image, and without a NAME:TAG what it is called, in lower case'))
       .option('version', text('version', 'Version of the image, and without a NAME:TAG its tag'))
       .example('$0 commit web shop:2.4', 'As docker commit')
-      .example('$0 commit web --publisher CN=Contoso --name Shop --version 2.4', 'As New-ContainerImage: shop:2.4') as unknown as Argv<Options> // yargs does not type coerce
+      .example(
+        '$0 commit web --publisher CN=Contoso --name Shop --version 2.4',
+        'As New-ContainerImage: shop:2.4',
+      ) as unknown as Argv<Options> // yargs does not type coerce
   },
-  handler: async ({ container, repository, author, message, change, pause, publisher, name, version, store, host, ...options }) => {
+  handler: async ({
+    container,
+    repository,
+    author,
+    message,
+    change,
+    pause,
+    publisher,
+    name,
+    version,
+    store,
+    host,
+    ...options
+  }) => {
     await withSession(options, async session => {
-      const made = await commitContainer(container, repository, { author, message, changes: change, pause, identity: { name, publisher, version }, store, host, signal: session.signal })
+      const made = await commitContainer(container, repository, {
+        author,
+        message,
+        changes: change,
+        pause,
+        identity: { name, publisher, version },
+        store,
+        host,
+        signal: session.signal,
+      })
       noteStore(store, made.store, session)
       session.report({ schema: 'stowage.commit/v1', ...made }, `${made.id}\n`)
     })

@@ -39,15 +39,26 @@ interface FailedImage {
 
 /** What chooses images, for yargs. */
 export function queryOptions<T>(yargs: Argv<T>): Argv<QueryOptions> {
-  const version = (name: string, describe: string) => ({ type: 'string', requiresArg: true, coerce: once(name), describe }) as const
+  const version = (name: string, describe: string) =>
+    ({ type: 'string', requiresArg: true, coerce: once(name), describe }) as const
   return yargs
-    .positional('name', { type: 'string', array: true, describe: 'Names, with * and ? for any letters; upper and lower case are the same' })
+    .positional('name', {
+      type: 'string',
+      array: true,
+      describe: 'Names, with * and ? for any letters; upper and lower case are the same',
+    })
     .version(false) // of images here, not of Stowage
     .option('version', version('version', 'Exactly this version'))
     .option('min-version', version('min-version', 'This version or a newer one'))
     .option('max-version', version('max-version', 'This version or an older one'))
     .option('all-versions', { type: 'boolean', default: false, describe: 'Every version, not the newest alone' })
-    .option('source', { type: 'string', array: true, nargs: 1, default: [], describe: 'Only this source, by name or location; may be given again' }) as unknown as Argv<QueryOptions>
+    .option('source', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      default: [],
+      describe: 'Only this source, by name or location; may be given again',
+    }) as unknown as Argv<QueryOptions>
 }
 
 export const find: CommandModule<GlobalOptions, QueryOptions> = {
@@ -58,8 +69,13 @@ export const find: CommandModule<GlobalOptions, QueryOptions> = {
   handler: async options => {
     await withSession(options, async session => {
       const entries = await query(options, session)
-      session.report({ schema: 'stowage.find/v1', images: entries.map(documentOf) }, table(['NAME', 'VERSION', 'SOURCE', 'SUMMARY'], entries.map(entry =>
-        [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable))))
+      session.report(
+        { schema: 'stowage.find/v1', images: entries.map(documentOf) },
+        table(
+          ['NAME', 'VERSION', 'SOURCE', 'SUMMARY'],
+          entries.map(entry => [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable)),
+        ),
+      )
       tellFailures(notFound(options.name ?? [], entries).map(error => ({ error })))
     })
   },
@@ -68,9 +84,25 @@ export const find: CommandModule<GlobalOptions, QueryOptions> = {
 export const save: CommandModule<GlobalOptions, SaveOptions> = {
   builder: yargs =>
     queryOptions(yargs)
-      .option('path', { type: 'string', demandOption: true, requiresArg: true, coerce: once('path'), describe: 'The folder they are saved in' })
-      .option('arch', { type: 'string', requiresArg: true, coerce: once('arch'), describe: 'Of an image for several processors this one: amd64, arm64' })
-      .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'Replace files that are there; make the folder where it is not' })
+      .option('path', {
+        type: 'string',
+        demandOption: true,
+        requiresArg: true,
+        coerce: once('path'),
+        describe: 'The folder they are saved in',
+      })
+      .option('arch', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('arch'),
+        describe: 'Of an image for several processors this one: amd64, arm64',
+      })
+      .option('force', {
+        alias: 'f',
+        type: 'boolean',
+        default: false,
+        describe: 'Replace files that are there; make the folder where it is not',
+      })
       .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would be saved' })
       .example('$0 save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick')
       .example('$0 find nano* --json | $0 save - --path .', 'What find found') as unknown as Argv<SaveOptions>,
@@ -80,18 +112,33 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
       const found = await query(options, session, true)
       const wims = found.filter(({ content }) => content.type !== 'image')
       const entries = chooseCandidates(wims.length > 0 ? wims : found, { architecture: arch, versions: true })
-      if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', 'no source has an image that fits', { hint: 'Look at what there is: stowage find --all-versions.' })
+      if (entries.length === 0)
+        throw new StowageError('IMAGE_NOT_FOUND', 'no source has an image that fits', {
+          hint: 'Look at what there is: stowage find --all-versions.',
+        })
       for (const missing of notFound(options.name ?? [], entries)) throw missing
       const images: (SavedImage | FailedImage)[] = []
       for (const entry of entries) {
-        const done = await orError(async () => await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }), signal)
-        images.push(done instanceof StowageError ? { name: entry.name, version: formatVersion(entry.version), result: 'failed', error: done } : done)
+        const done = await orError(
+          async () => await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }),
+          signal,
+        )
+        images.push(
+          done instanceof StowageError
+            ? { name: entry.name, version: formatVersion(entry.version), result: 'failed', error: done }
+            : done,
+        )
       }
       const failed = images.filter(image => 'error' in image)
       const [only] = failed
       if (only && images.length === 1) throw only.error
-      report({ schema: 'stowage.save/v1', images: images.map(image => ({ ...image, ...('error' in image ? errorDocument(image.error) : {}) })) },
-        images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''))
+      report(
+        {
+          schema: 'stowage.save/v1',
+          images: images.map(image => ({ ...image, ...('error' in image ? errorDocument(image.error) : {}) })),
+        },
+        images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''),
+      )
       tellFailures(failed)
     })
   },
@@ -99,17 +146,36 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
 
 /** An error for each name that is no pattern, and of which nothing was found: one that is a pattern may fit none. */
 export function notFound(names: readonly string[], found: readonly CatalogEntry[]): readonly StowageError[] {
-  return missingNames(names.filter(name => name !== '-'), found).map(name =>
-    new StowageError('IMAGE_NOT_FOUND', `no source has an image ${name} that fits`, { hint: 'Look at what there is: stowage find --all-versions.' }))
+  return missingNames(
+    names.filter(name => name !== '-'),
+    found,
+  ).map(
+    name =>
+      new StowageError('IMAGE_NOT_FOUND', `no source has an image ${name} that fits`, {
+        hint: 'Look at what there is: stowage find --all-versions.',
+      }),
+  )
 }
 
 /** What the sources offer, or what another `find --json` found, given on standard input. */
-export async function query(options: QueryOptions, { signal, onProgress, note }: Session, everySource = false): Promise<readonly CatalogEntry[]> {
+export async function query(
+  options: QueryOptions,
+  { signal, onProgress, note }: Session,
+  everySource = false,
+): Promise<readonly CatalogEntry[]> {
   const names = options.name ?? []
   if (names.length === 1 && names[0] === '-') return await piped()
   return await findImages({
-    names, version: options.version, minVersion: options['min-version'], maxVersion: options['max-version'],
-    allVersions: options['all-versions'], everySource, sources: options.source, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
+    names,
+    version: options.version,
+    minVersion: options['min-version'],
+    maxVersion: options['max-version'],
+    allVersions: options['all-versions'],
+    everySource,
+    sources: options.source,
+    signal,
+    onProgress,
+    onWarning: warning => note(`warning: ${warning}`),
   })
 }
 
@@ -117,7 +183,10 @@ async function piped(): Promise<readonly CatalogEntry[]> {
   try {
     return parseFound(await text(process.stdin))
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', 'standard input is not what "stowage find --json" prints', { hint: 'stowage find NAME --json | stowage save - --path FOLDER, or | stowage install -', cause: error })
+    throw new StowageError('INVALID_ARGUMENT', 'standard input is not what "stowage find --json" prints', {
+      hint: 'stowage find NAME --json | stowage save - --path FOLDER, or | stowage install -',
+      cause: error,
+    })
   }
 }
 
@@ -130,8 +199,12 @@ function parseFound(json: string): readonly CatalogEntry[] {
     const at = `images[${n}]`
     const image = record(item, at)
     return {
-      name: string(image, 'name', at), version: parseVersion(string(image, 'version', at)), source: string(image, 'source', at),
-      summary: optionalString(image, 'summary', at) ?? '', architecture: optionalString(image, 'architecture', at), content: parseContent(record(image['content'], `${at}.content`), `${at}.content`),
+      name: string(image, 'name', at),
+      version: parseVersion(string(image, 'version', at)),
+      source: string(image, 'source', at),
+      summary: optionalString(image, 'summary', at) ?? '',
+      architecture: optionalString(image, 'architecture', at),
+      content: parseContent(record(image['content'], `${at}.content`), `${at}.content`),
     }
   })
 }
@@ -146,7 +219,12 @@ function parseContent(content: Readonly<Record<string, unknown>>, at: string): C
     case 'file':
       return { type: 'file', path: string(content, 'path', at), sha256, size: size(content, 'size', at) }
     case 'image':
-      return { type: 'image', location: string(content, 'location', at), digest: optionalString(content, 'digest', at), size: bytes }
+      return {
+        type: 'image',
+        location: string(content, 'location', at),
+        digest: optionalString(content, 'digest', at),
+        size: bytes,
+      }
     default:
       throw new TypeError(`${at} is nowhere`)
   }

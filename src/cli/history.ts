@@ -25,34 +25,58 @@ export const history: CommandModule<StoreCliOptions, Options> = {
   builder: yargs =>
     storeOptions(yargs)
       .positional('image', { type: 'string', demandOption: true, describe: 'NAME[:TAG|@DIGEST] or ID' })
-      .option('tree', { type: 'boolean', default: false, describe: 'The images that it stands on, and all that stand on it' })
+      .option('tree', {
+        type: 'boolean',
+        default: false,
+        describe: 'The images that it stands on, and all that stand on it',
+      })
       .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
       .option('trunc', { type: 'boolean', default: true, describe: 'Cut what is long; --no-trunc shows it whole' })
-      .option('human', { type: 'boolean', default: true, describe: 'Sizes and times for people; --human=false to the byte and the second' })
+      .option('human', {
+        type: 'boolean',
+        default: true,
+        describe: 'Sizes and times for people; --human=false to the byte and the second',
+      })
       .example('$0 history shop:2.3', 'Step by step, the newest first')
       .example('$0 history --tree nanoserver', 'What stands on a base OS image') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image, tree, trunc, human, store, host, ...options }) => {
     await withSession(options, async session => {
       const found = await imageHistory(image, { store, host, signal: session.signal })
       noteStore(store, found.store, session)
-      const text = tree ? treeText(found, trunc, options.quiet) : options.quiet ? idsText(found.steps, trunc) : stepsText(found.steps, trunc, human)
-      session.report({
-        schema: 'stowage.history/v1', store: found.store, image: imageDocument(found.image), steps: found.steps,
-        chain: found.chain.map(imageDocument), dependents: found.dependents.map(treeDocument),
-      }, text)
+      const text = tree
+        ? treeText(found, trunc, options.quiet)
+        : options.quiet
+          ? idsText(found.steps, trunc)
+          : stepsText(found.steps, trunc, human)
+      session.report(
+        {
+          schema: 'stowage.history/v1',
+          store: found.store,
+          image: imageDocument(found.image),
+          steps: found.steps,
+          chain: found.chain.map(imageDocument),
+          dependents: found.dependents.map(treeDocument),
+        },
+        text,
+      )
     })
   },
 }
 
 function stepsText(steps: readonly HistoryStep[], trunc: boolean, human: boolean): string {
-  return table(['IMAGE', 'CREATED', 'CREATED BY', 'SIZE', 'COMMENT'], steps.map(({ id, created, createdBy, size, comment }) => {
-    const by = [...createdBy.replaceAll('\t', ' ')]
-    return [
-      shownId(id, trunc), human ? formatAgo(created) : created ?? 'N/A',
-      trunc && by.length > SHOWN ? `${by.slice(0, SHOWN - 1).join('')}…` : by.join(''),
-      human ? formatSize(size) : String(size), comment,
-    ]
-  }))
+  return table(
+    ['IMAGE', 'CREATED', 'CREATED BY', 'SIZE', 'COMMENT'],
+    steps.map(({ id, created, createdBy, size, comment }) => {
+      const by = [...createdBy.replaceAll('\t', ' ')]
+      return [
+        shownId(id, trunc),
+        human ? formatAgo(created) : (created ?? 'N/A'),
+        trunc && by.length > SHOWN ? `${by.slice(0, SHOWN - 1).join('')}…` : by.join(''),
+        human ? formatSize(size) : String(size),
+        comment,
+      ]
+    }),
+  )
 }
 
 function idsText(steps: readonly HistoryStep[], trunc: boolean): string {
@@ -73,11 +97,16 @@ function treeText({ image, chain, dependents }: ImageHistory, trunc: boolean, qu
     return `${names.length === 0 ? '<none>' : names.join(', ')} ${id} ${formatSize(each.size)}${full}${each.id === image.id ? ' <' : ''}`
   }
   const below = (trees: readonly ImageTree[], indent: string): string =>
-    trees.map(({ image: each, dependents: next }, n) => {
-      const last = n === trees.length - 1
-      return `${indent}${last ? '└─ ' : '├─ '}${line(each)}\n${below(next, `${indent}${last ? '   ' : '│  '}`)}`
-    }).join('')
-  const whole = chain.reduceRight<readonly ImageTree[]>((above, each, n) => [{ image: each, dependents: n === chain.length - 1 ? dependents : above }], [])
+    trees
+      .map(({ image: each, dependents: next }, n) => {
+        const last = n === trees.length - 1
+        return `${indent}${last ? '└─ ' : '├─ '}${line(each)}\n${below(next, `${indent}${last ? '   ' : '│  '}`)}`
+      })
+      .join('')
+  const whole = chain.reduceRight<readonly ImageTree[]>(
+    (above, each, n) => [{ image: each, dependents: n === chain.length - 1 ? dependents : above }],
+    [],
+  )
   return printable(whole.map(tree => `${line(tree.image)}\n${below(tree.dependents, '')}`).join(''))
 }
 

@@ -25,27 +25,54 @@ export interface ImageSettings {
   readonly jobs: number | undefined
 }
 
-export const jobsOption = { alias: 'j', type: 'number', requiresArg: true, describe: 'Blobs under way at a time, 10 when left out' } as const
+export const jobsOption = {
+  alias: 'j',
+  type: 'number',
+  requiresArg: true,
+  describe: 'Blobs under way at a time, 10 when left out',
+} as const
 export const insecureOption = {
-  type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+  type: 'string',
+  array: true,
+  nargs: 1,
+  default: [],
+  describe: 'Registry (host[:port]) to speak plain http with; may be given again',
 } as const
 
 export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
   return yargs
     .option('platform', {
-      type: 'string', array: true, nargs: 1, requiresArg: true, default: [],
+      type: 'string',
+      array: true,
+      nargs: 1,
+      requiresArg: true,
+      default: [],
       describe: 'Of an image for several platforms only this one, os[/arch[/variant]][:os.version]; may be given again',
     })
-    .option('all-platforms', { type: 'boolean', default: false, describe: 'Every platform, which is what happens anyway where none is named' })
+    .option('all-platforms', {
+      type: 'boolean',
+      default: false,
+      describe: 'Every platform, which is what happens anyway where none is named',
+    })
     .option('referrers', {
-      type: 'boolean', default: false, describe: 'Take along what is about the image: signatures, SBOMs and attestations, of cosign too',
+      type: 'boolean',
+      default: false,
+      describe: 'Take along what is about the image: signatures, SBOMs and attestations, of cosign too',
     })
     .option('foreign-layers', {
-      choices: ['keep', 'plain'] as const, default: 'keep' as const, requiresArg: true,
+      choices: ['keep', 'plain'] as const,
+      default: 'keep' as const,
+      requiresArg: true,
       describe: 'Layers that may not be handed on, by their type: keep it, or make them plain, which is another digest',
     })
     .option('jobs', jobsOption)
-    .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine (DOCKER_HOST)' })
+    .option('host', {
+      alias: 'H',
+      type: 'string',
+      requiresArg: true,
+      coerce: once('host'),
+      describe: 'Docker Engine (DOCKER_HOST)',
+    })
     .option('insecure', insecureOption) as unknown as Argv<T> // yargs does not type coerce
 }
 
@@ -53,9 +80,18 @@ export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
 export function readImageOptions(options: ImageOptions): ImageSettings {
   const { host, insecure, platform, referrers, jobs } = options
   if (options['all-platforms'] && platform.length > 0) {
-    throw new StowageError('INVALID_ARGUMENT', `--all-platforms and --platform ${platform[0]} were both given`, { hint: 'Leave one of them out.' })
+    throw new StowageError('INVALID_ARGUMENT', `--all-platforms and --platform ${platform[0]} were both given`, {
+      hint: 'Leave one of them out.',
+    })
   }
-  return { host, insecure, platforms: platform, referrers, foreignLayers: options['foreign-layers'], jobs: readJobs(jobs) }
+  return {
+    host,
+    insecure,
+    platforms: platform,
+    referrers,
+    foreignLayers: options['foreign-layers'],
+    jobs: readJobs(jobs),
+  }
 }
 
 /** Throws INVALID_ARGUMENT. */

@@ -35,17 +35,44 @@ const NONE = '<none>'
 export const images: CommandModule<StoreCliOptions, Options> = {
   builder: yargs =>
     storeOptions(yargs)
-      .positional('name', { type: 'string', array: true, describe: 'NAME[:TAG], with * and ? for letters of one part of it' })
-      .option('all', { alias: 'a', type: 'boolean', default: false, describe: 'Also what an engine keeps for other images, and artifacts: signatures, SBOMs' })
-      .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
-      .option('wide', { type: 'boolean', default: false, describe: 'Also NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE' })
-      .option('digests', { type: 'boolean', default: false, describe: 'Also digests' })
-      .option('trunc', { type: 'boolean', default: true, describe: 'Cut IDs to twelve digits; --no-trunc shows them whole' })
-      .option('filter', {
-        alias: 'f', type: 'string', array: true, nargs: 1, default: [],
-        describe: 'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be given again',
+      .positional('name', {
+        type: 'string',
+        array: true,
+        describe: 'NAME[:TAG], with * and ? for letters of one part of it',
       })
-      .option('format', { choices: ['table', 'json'] as const, default: 'table' as const, requiresArg: true, describe: 'json: a JSON object a line, with docker\'s fields' })
+      .option('all', {
+        alias: 'a',
+        type: 'boolean',
+        default: false,
+        describe: 'Also what an engine keeps for other images, and artifacts: signatures, SBOMs',
+      })
+      .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
+      .option('wide', {
+        type: 'boolean',
+        default: false,
+        describe: 'Also NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE',
+      })
+      .option('digests', { type: 'boolean', default: false, describe: 'Also digests' })
+      .option('trunc', {
+        type: 'boolean',
+        default: true,
+        describe: 'Cut IDs to twelve digits; --no-trunc shows them whole',
+      })
+      .option('filter', {
+        alias: 'f',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe:
+          'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be given again',
+      })
+      .option('format', {
+        choices: ['table', 'json'] as const,
+        default: 'table' as const,
+        requiresArg: true,
+        describe: "json: a JSON object a line, with docker's fields",
+      })
       .example('$0 images', 'Of the engine, or of the default store')
       .example('$0 images --wide --store bundle:site-a.tar', 'With name, publisher, version and base of each')
       .example('$0 images -q --filter dangling=true', 'IDs of those without a name') as unknown as Argv<Options>, // yargs does not type arrays with a default
@@ -57,27 +84,42 @@ export const images: CommandModule<StoreCliOptions, Options> = {
       noteStore(store, list.store, session)
       for (const { id, flaw } of list.images) if (flaw) session.note(`warning: ${id} cannot be read: ${flaw.message}`)
       const rows = list.images.flatMap(rowsOf)
-      const text = options.quiet ? idsText(list.images, trunc) : format === 'json' ? rows.map(row => `${jsonText(lineOf(row, trunc))}\n`).join('') : tableText(rows, { wide, digests, trunc })
+      const text = options.quiet
+        ? idsText(list.images, trunc)
+        : format === 'json'
+          ? rows.map(row => `${jsonText(lineOf(row, trunc))}\n`).join('')
+          : tableText(rows, { wide, digests, trunc })
       session.report({ schema: 'stowage.images/v1', store: list.store, images: list.images.map(imageDocument) }, text)
     })
   },
 }
 
-function filtersOf(filters: readonly string[]): Pick<ListImagesOptions, 'dangling' | 'before' | 'since'> & { readonly references: readonly string[]; readonly labels: readonly string[] } {
+function filtersOf(
+  filters: readonly string[],
+): Pick<ListImagesOptions, 'dangling' | 'before' | 'since'> & {
+  readonly references: readonly string[]
+  readonly labels: readonly string[]
+} {
   const found: Record<string, string[]> = {}
   for (const filter of filters) {
     const [, key = '', value = ''] = /^(reference|dangling|label|before|since)=(.+)$/s.exec(filter) ?? []
     if (key === '' || (key === 'dangling' && !/^(true|false|1|0)$/.test(value))) {
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is no filter`, { hint: 'Write reference=PATTERN, dangling=true, label=KEY[=VALUE], before=IMAGE or since=IMAGE.' })
+      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is no filter`, {
+        hint: 'Write reference=PATTERN, dangling=true, label=KEY[=VALUE], before=IMAGE or since=IMAGE.',
+      })
     }
     found[key] = [...(found[key] ?? []), value]
   }
   for (const key of ['dangling', 'before', 'since']) {
-    if ((found[key]?.length ?? 0) > 1) throw new StowageError('INVALID_ARGUMENT', `--filter ${key}=… was given more than once`)
+    if ((found[key]?.length ?? 0) > 1)
+      throw new StowageError('INVALID_ARGUMENT', `--filter ${key}=… was given more than once`)
   }
   const [dangling] = found['dangling'] ?? []
   return {
-    references: found['reference'] ?? [], labels: found['label'] ?? [], before: found['before']?.[0], since: found['since']?.[0],
+    references: found['reference'] ?? [],
+    labels: found['label'] ?? [],
+    before: found['before']?.[0],
+    since: found['since']?.[0],
     ...(dangling === undefined ? {} : { dangling: /^(true|1)$/.test(dangling) }),
   }
 }
@@ -86,7 +128,8 @@ function rowsOf(image: ListedImage): readonly Row[] {
   const repositoryOf = ({ domain, path }: Reference): string => familiarReference({ domain, path })
   const digests = image.digests.map(parseReference)
   const own = image.id
-  const digestOf = (repository: string): string => digests.find(each => repositoryOf(each) === repository)?.digest ?? NONE
+  const digestOf = (repository: string): string =>
+    digests.find(each => repositoryOf(each) === repository)?.digest ?? NONE
   const named = image.names.map(parseReference).map((name): Row => {
     const repository = repositoryOf(name)
     return { image, repository, tag: name.tag ?? NONE, digest: digestOf(repository) }
@@ -97,12 +140,39 @@ function rowsOf(image: ListedImage): readonly Row[] {
   return [{ image, repository: first ? repositoryOf(first) : NONE, tag: NONE, digest: first?.digest ?? NONE }]
 }
 
-function tableText(rows: readonly Row[], { wide, digests, trunc }: { readonly wide: boolean; readonly digests: boolean; readonly trunc: boolean }): string {
-  const heading = ['REPOSITORY', 'TAG', ...(digests ? ['DIGEST'] : []), 'IMAGE ID', 'CREATED', 'SIZE', ...(wide ? ['NAME', 'PUBLISHER', 'VERSION', 'ISOSIMAGE', 'BASE'] : [])]
-  return table(heading, rows.map(({ image, repository, tag, digest }) => [
-    repository, tag, ...(digests ? [digest] : []), shownId(image, trunc), formatAgo(image.created), image.flaw ? '-' : formatSize(image.size),
-    ...(wide ? [image.name || '-', image.publisher || '-', image.version || '-', image.isOSImage ? 'True' : 'False', image.base ? shownName(image.base) : '-'] : []),
-  ]))
+function tableText(
+  rows: readonly Row[],
+  { wide, digests, trunc }: { readonly wide: boolean; readonly digests: boolean; readonly trunc: boolean },
+): string {
+  const heading = [
+    'REPOSITORY',
+    'TAG',
+    ...(digests ? ['DIGEST'] : []),
+    'IMAGE ID',
+    'CREATED',
+    'SIZE',
+    ...(wide ? ['NAME', 'PUBLISHER', 'VERSION', 'ISOSIMAGE', 'BASE'] : []),
+  ]
+  return table(
+    heading,
+    rows.map(({ image, repository, tag, digest }) => [
+      repository,
+      tag,
+      ...(digests ? [digest] : []),
+      shownId(image, trunc),
+      formatAgo(image.created),
+      image.flaw ? '-' : formatSize(image.size),
+      ...(wide
+        ? [
+            image.name || '-',
+            image.publisher || '-',
+            image.version || '-',
+            image.isOSImage ? 'True' : 'False',
+            image.base ? shownName(image.base) : '-',
+          ]
+        : []),
+    ]),
+  )
 }
 
 function idsText(images: readonly StoredImage[], trunc: boolean): string {
@@ -116,12 +186,21 @@ function shownId({ id }: StoredImage, trunc: boolean): string {
 /** With the names that docker gives the fields. */
 function lineOf({ image, repository, tag, digest }: Row, trunc: boolean): Readonly<Record<string, unknown>> {
   return {
-    ID: shownId(image, trunc), Repository: repository, Tag: tag, Digest: digest,
-    CreatedSince: formatAgo(image.created), CreatedAt: image.created ?? 'N/A', Size: formatSize(image.size),
+    ID: shownId(image, trunc),
+    Repository: repository,
+    Tag: tag,
+    Digest: digest,
+    CreatedSince: formatAgo(image.created),
+    CreatedAt: image.created ?? 'N/A',
+    Size: formatSize(image.size),
   }
 }
 
 /** An image as documents have it. */
 export function imageDocument({ flaw, base, ...image }: ListedImage): Readonly<Record<string, unknown>> {
-  return { ...image, ...(base ? { base: { id: base.id, names: [...base.names, ...base.refNames] } } : {}), ...errorDocument(flaw) }
+  return {
+    ...image,
+    ...(base ? { base: { id: base.id, names: [...base.names, ...base.refNames] } } : {}),
+    ...errorDocument(flaw),
+  }
 }

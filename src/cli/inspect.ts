@@ -21,23 +21,46 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('location', {
-        type: 'string', demandOption: true, describe: 'An image as "pack" takes it; or a whole bundle, bundle:PATH',
+        type: 'string',
+        demandOption: true,
+        describe: 'An image as "pack" takes it; or a whole bundle, bundle:PATH',
       })
       .option('platform', {
-        type: 'string', array: true, nargs: 1, requiresArg: true, describe: 'Only this os[/arch[/variant]][:os.version]; may be given again',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        requiresArg: true,
+        describe: 'Only this os[/arch[/variant]][:os.version]; may be given again',
       })
-      .option('raw', { type: 'boolean', default: false, describe: 'Print the manifest or index, byte for byte; with --platform, the manifest of that' })
+      .option('raw', {
+        type: 'boolean',
+        default: false,
+        describe: 'Print the manifest or index, byte for byte; with --platform, the manifest of that',
+      })
       .option('config', { type: 'boolean', default: false, describe: 'Print the image config, byte for byte' })
-      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine (DOCKER_HOST)' })
+      .option('host', {
+        alias: 'H',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('host'),
+        describe: 'Docker Engine (DOCKER_HOST)',
+      })
       .option('insecure', {
-        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 inspect nginx:1.27', 'An image in a registry')
       .example('$0 inspect nginx:1.27 --platform linux/arm64 --config', 'The config of one platform')
       .example('$0 inspect bundle:site-a', 'Every image of a bundle') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ location, raw, config, platform, host, insecure, ...options }) => {
     if ([raw, config, options.json].filter(Boolean).length > 1) {
-      throw new StowageError('INVALID_ARGUMENT', '--raw, --config and --json do not go together: each says what is printed')
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        '--raw, --config and --json do not go together: each says what is printed',
+      )
     }
     await withSession(options, async ({ signal, onProgress, report, print }) => {
       const settings = { platforms: platform, host, insecure, signal, onProgress }
@@ -54,13 +77,16 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
 function text({ images }: Inspection): string {
   const [only, ...others] = images
   if (only && others.length === 0) return imageText(only)
-  return table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST', 'CREATED'], images.map(image => [
-    nameOf(image),
-    image.platforms.map(({ platform }) => formatPlatform(platform)).join(', ') || '-',
-    image.size === undefined ? '-' : formatSize(image.size),
-    image.root ? shortDigest(image.root.digest) : '-',
-    image.platforms[0]?.created ?? '-',
-  ]))
+  return table(
+    ['NAME', 'PLATFORM', 'SIZE', 'DIGEST', 'CREATED'],
+    images.map(image => [
+      nameOf(image),
+      image.platforms.map(({ platform }) => formatPlatform(platform)).join(', ') || '-',
+      image.size === undefined ? '-' : formatSize(image.size),
+      image.root ? shortDigest(image.root.digest) : '-',
+      image.platforms[0]?.created ?? '-',
+    ]),
+  )
 }
 
 function nameOf({ names, wim }: InspectedImage): string {
@@ -71,34 +97,86 @@ function imageText(image: InspectedImage): string {
   const { root, id, size, platforms, others, absent, wim } = image
   const [only, ...more] = platforms
   const lines: (readonly string[])[] = [
-    ...(root ? [['Digest', root.digest], ['Media type', root.mediaType]] : []),
+    ...(root
+      ? [
+          ['Digest', root.digest],
+          ['Media type', root.mediaType],
+        ]
+      : []),
     ...(root?.artifactType ? [['Artifact type', root.artifactType]] : []),
     ...(id ? [['ID', id]] : []),
     ...(size === undefined ? [] : [['Size', exactSize(size)]]),
     ...pairs('Annotation', root?.annotations ?? {}),
     ...(root?.subject ? [['Subject', root.subject.digest]] : []),
-    ...(wim ? [['WIM', `${wim.path}, image ${wim.index}`], ['Files', `${count(wim.files, 'file')}, ${count(wim.directories, 'directory', 'directories')}, ${exactSize(wim.totalBytes)}`]] : []),
-    ...[['Description', wim?.description], ['Product', wim?.productName], ['Edition', wim?.editionId], ['Installation', wim?.installationType]].filter((pair): pair is [string, string] => pair[1] !== undefined),
+    ...(wim
+      ? [
+          ['WIM', `${wim.path}, image ${wim.index}`],
+          [
+            'Files',
+            `${count(wim.files, 'file')}, ${count(wim.directories, 'directory', 'directories')}, ${exactSize(wim.totalBytes)}`,
+          ],
+        ]
+      : []),
+    ...[
+      ['Description', wim?.description],
+      ['Product', wim?.productName],
+      ['Edition', wim?.editionId],
+      ['Installation', wim?.installationType],
+    ].filter((pair): pair is [string, string] => pair[1] !== undefined),
     ...(wim && wim.languages.length > 0 ? [['Languages', wim.languages.join(', ')]] : []),
     ...(only && more.length === 0 ? platformLines(only, root?.digest) : []),
   ]
-  const several = more.length === 0 ? '' : `\n${table(['PLATFORM', 'DIGEST', 'SIZE', 'LAYERS', 'CREATED'], platforms.map(each => [
-    formatPlatform(each.platform), each.manifest?.digest ?? '-', formatSize(each.size ?? 0), String(each.layers.length), each.created ?? '-',
-  ]))}`
+  const several =
+    more.length === 0
+      ? ''
+      : `\n${table(
+          ['PLATFORM', 'DIGEST', 'SIZE', 'LAYERS', 'CREATED'],
+          platforms.map(each => [
+            formatPlatform(each.platform),
+            each.manifest?.digest ?? '-',
+            formatSize(each.size ?? 0),
+            String(each.layers.length),
+            each.created ?? '-',
+          ]),
+        )}`
   const layers = only && more.length === 0 && only.layers.length > 0 ? `\n${layerTable(only)}` : ''
-  const attached = others.length === 0 ? '' : `\n${table(['ALSO', 'TYPE', 'DIGEST', 'SIZE', 'ABOUT'], others.map(other => [
-    other.type, other.manifest.artifactType ?? other.manifest.mediaType, other.manifest.digest, formatSize(other.size), other.about ?? '-',
-  ]))}`
-  const missing = absent.length === 0 ? '' : `\n${table(['NOT HERE', 'PLATFORM'], absent.map(({ digest, platform }) => [digest, platform ? formatPlatform(platform) : '-']))}`
+  const attached =
+    others.length === 0
+      ? ''
+      : `\n${table(
+          ['ALSO', 'TYPE', 'DIGEST', 'SIZE', 'ABOUT'],
+          others.map(other => [
+            other.type,
+            other.manifest.artifactType ?? other.manifest.mediaType,
+            other.manifest.digest,
+            formatSize(other.size),
+            other.about ?? '-',
+          ]),
+        )}`
+  const missing =
+    absent.length === 0
+      ? ''
+      : `\n${table(
+          ['NOT HERE', 'PLATFORM'],
+          absent.map(({ digest, platform }) => [digest, platform ? formatPlatform(platform) : '-']),
+        )}`
   return table(['Name', nameOf(image)], lines) + several + layers + attached + missing
 }
 
 function platformLines(image: InspectedPlatform, root: string | undefined): (readonly string[])[] {
   const words = (list: readonly string[]): string => JSON.stringify(list)
-  const single = [['Created', image.created], ['Author', image.author], ['User', image.user], ['Working directory', image.workingDir], ['Stop signal', image.stopSignal]] as const
+  const single = [
+    ['Created', image.created],
+    ['Author', image.author],
+    ['User', image.user],
+    ['Working directory', image.workingDir],
+    ['Stop signal', image.stopSignal],
+  ] as const
   return [
     ['Platform', formatPlatform(image.platform)],
-    ...(image.manifest && image.manifest.digest !== root ? [['Manifest', image.manifest.digest], ...pairs('Annotation', image.manifest.annotations)] : []),
+    ...(image.manifest && image.manifest.digest !== root
+      ? [['Manifest', image.manifest.digest], ...pairs('Annotation', image.manifest.annotations)]
+      : []),
     ...(image.config ? [['Config', image.config.digest]] : []),
     ...single.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
     ...(image.entrypoint.length > 0 ? [['Entrypoint', words(image.entrypoint)]] : []),
@@ -115,7 +193,12 @@ function pairs(name: string, values: Readonly<Record<string, string>>): (readonl
 }
 
 function layerTable({ layers }: InspectedPlatform): string {
-  return table(['LAYER', 'SIZE', 'MEDIA TYPE'], layers.map(({ digest, diffId, size, mediaType, urls }) => [
-    digest ?? diffId ?? '-', size === undefined ? '-' : formatSize(size), `${mediaType ?? '-'}${urls ? ` at ${urls.join(' ')}` : ''}`,
-  ]))
+  return table(
+    ['LAYER', 'SIZE', 'MEDIA TYPE'],
+    layers.map(({ digest, diffId, size, mediaType, urls }) => [
+      digest ?? diffId ?? '-',
+      size === undefined ? '-' : formatSize(size),
+      `${mediaType ?? '-'}${urls ? ` at ${urls.join(' ')}` : ''}`,
+    ]),
+  )
 }

@@ -1,7 +1,13 @@
 /** `stowage install`: base OS images of Windows from the registered sources, or from WIM files with no network. */
 import type { Argv, CommandModule } from 'yargs'
 import { chooseCandidates } from '../base-image/candidates.js'
-import { type InstalledImage, installImages, type InstallOptions, type InstallResult, installWims } from '../base-image/install.js'
+import {
+  type InstalledImage,
+  installImages,
+  type InstallOptions,
+  type InstallResult,
+  installWims,
+} from '../base-image/install.js'
 import { listSources } from '../base-image/sources.js'
 import { engineAt } from '../engine/client.js'
 import { readStore } from '../engine/store.js'
@@ -34,27 +40,86 @@ export const install: CommandModule<QueryOptions, Options> = {
   builder: yargs =>
     layerOptions(queryOptions(yargs))
       .option('all-versions', { type: 'boolean', default: false, hidden: true })
-      .option('wim', { type: 'string', array: true, nargs: 1, requiresArg: true, default: [], describe: 'This WIM file, with no network and no source; may be given again' })
-      .option('image', { type: 'string', requiresArg: true, coerce: once('image'), describe: 'With --wim: number or name of the image in it' })
-      .option('tag', { alias: 't', type: 'string', requiresArg: true, coerce: once('tag'), describe: 'Name of the one image that is installed, instead of its own' })
-      .option('to', { type: 'string', requiresArg: true, coerce: once('to'), describe: 'docker-daemon:, oci:DIR, oci: for the default store, which is taken where no engine answers, bundle:PATH or docker://HOST[/PREFIX]' })
-      .option('arch', { type: 'string', requiresArg: true, coerce: once('arch'), describe: 'Of an image for several processors this one: amd64, arm64' })
-      .option('path', { type: 'string', requiresArg: true, coerce: once('path'), describe: 'Keep the WIM in this folder, as save does' })
+      .option('wim', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        requiresArg: true,
+        default: [],
+        describe: 'This WIM file, with no network and no source; may be given again',
+      })
+      .option('image', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('image'),
+        describe: 'With --wim: number or name of the image in it',
+      })
+      .option('tag', {
+        alias: 't',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('tag'),
+        describe: 'Name of the one image that is installed, instead of its own',
+      })
+      .option('to', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('to'),
+        describe:
+          'docker-daemon:, oci:DIR, oci: for the default store, which is taken where no engine answers, bundle:PATH or docker://HOST[/PREFIX]',
+      })
+      .option('arch', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('arch'),
+        describe: 'Of an image for several processors this one: amd64, arm64',
+      })
+      .option('path', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('path'),
+        describe: 'Keep the WIM in this folder, as save does',
+      })
       .option('latest', { type: 'boolean', default: false, describe: 'Give it the tag latest as well' })
-      .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'Install again, in place of what has the name; let an engine keep what its host does not run' })
-      .option('skip-check', { type: 'boolean', default: false, describe: 'Install what "layer check" would refuse as well' })
+      .option('force', {
+        alias: 'f',
+        type: 'boolean',
+        default: false,
+        describe: 'Install again, in place of what has the name; let an engine keep what its host does not run',
+      })
+      .option('skip-check', {
+        type: 'boolean',
+        default: false,
+        describe: 'Install what "layer check" would refuse as well',
+      })
       .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would be installed' })
-      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine to install into (DOCKER_HOST)' })
+      .option('host', {
+        alias: 'H',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('host'),
+        describe: 'Docker Engine to install into (DOCKER_HOST)',
+      })
       .option('insecure', insecureOption)
       .example('$0 install NanoServer', 'The newest there is: saved, checked, made an image')
-      .example('$0 install --wim NanoServer.wim --latest', 'From a file, with no network, as nanoserver:10.0.14300.1010 and nanoserver:latest')
-      .example('$0 install --wim NanoServer.wim --to bundle:site-a', 'Into a bundle that is carried on') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 install --wim NanoServer.wim --latest',
+        'From a file, with no network, as nanoserver:10.0.14300.1010 and nanoserver:latest',
+      )
+      .example(
+        '$0 install --wim NanoServer.wim --to bundle:site-a',
+        'Into a bundle that is carried on',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async options => {
     await withSession(options, async session => {
       const started = Date.now()
       const result = await run(options, session)
-      if (options.to === undefined && !result.to.startsWith('docker-daemon:')) session.note(`no Docker Engine answers: into ${result.to}`)
-      session.report({ schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) }, result.images.map(image => line(image, result.to, options.quiet)).join(''))
+      if (options.to === undefined && !result.to.startsWith('docker-daemon:'))
+        session.note(`no Docker Engine answers: into ${result.to}`)
+      session.report(
+        { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },
+        result.images.map(image => line(image, result.to, options.quiet)).join(''),
+      )
       tellFailures(result.images, ({ from }) => from)
       if (result.images.some(({ result: done }) => done === 'installed')) session.note(elapsed(Date.now() - started))
     })
@@ -67,16 +132,31 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
   checkChoice(options)
   const layer = readLayerOptions(options)
   const install: InstallOptions = {
-    to: options.to, host, insecure, name: options.tag, latest, force, layer, skipCheck: options['skip-check'], whatIf: options['what-if'], signal, onProgress, onNote: note,
+    to: options.to,
+    host,
+    insecure,
+    name: options.tag,
+    latest,
+    force,
+    layer,
+    skipCheck: options['skip-check'],
+    whatIf: options['what-if'],
+    signal,
+    onProgress,
+    onNote: note,
   }
   if (wim.length > 0) return await installWims(wim, { ...install, image: options.image })
   const found = await query(options, session, true)
   for (const missing of notFound(names, found)) throw missing
-  const to = options.to ?? await usualStore(host, signal)
+  const to = options.to ?? (await usualStore(host, signal))
   const preferred = to === 'docker-daemon:' && found.length > 1 ? await architectureOf(host, signal) : undefined
   const entries = chooseCandidates(found, { architecture: options.arch, preferred, versions: names[0] === '-' })
   const trusted = new Set((await listSources()).flatMap(source => (source.trusted ? [source.name] : [])))
-  for (const source of new Set(entries.map(entry => entry.source))) if (!trusted.has(source)) note(`source ${source} is not one that you trust: look at what comes from it (source add --trusted says that you do)`)
+  for (const source of new Set(entries.map(entry => entry.source)))
+    if (!trusted.has(source))
+      note(
+        `source ${source} is not one that you trust: look at what comes from it (source add --trusted says that you do)`,
+      )
   return await installImages(entries, { ...install, to, path })
 }
 
@@ -86,13 +166,26 @@ function checkChoice(options: Options): void {
   const refuse = (message: string, hint: string): never => {
     throw new StowageError('INVALID_ARGUMENT', message, { hint })
   }
-  if (options['all-versions']) refuse('all versions of an image cannot be installed at once', 'Choose one with --version, or save them all: stowage save --all-versions.')
-  if (wim.length === 0 && names.length === 0) refuse('no image was named to install', 'Write stowage install NAME, or stowage install --wim FILE.')
-  if (wim.length > 0 && names.length > 0) refuse(`an image of a source (${names[0]}) and a file (${wim[0]}) were both named`, 'Install them one after the other.')
+  if (options['all-versions'])
+    refuse(
+      'all versions of an image cannot be installed at once',
+      'Choose one with --version, or save them all: stowage save --all-versions.',
+    )
+  if (wim.length === 0 && names.length === 0)
+    refuse('no image was named to install', 'Write stowage install NAME, or stowage install --wim FILE.')
+  if (wim.length > 0 && names.length > 0)
+    refuse(
+      `an image of a source (${names[0]}) and a file (${wim[0]}) were both named`,
+      'Install them one after the other.',
+    )
   const sourced = ['version', 'min-version', 'max-version', 'arch', 'path'] as const
-  if (wim.length > 0) for (const key of sourced) if (options[key] !== undefined) refuse(`--${key} chooses among sources, and --wim names a file`, `Leave out --${key}.`)
+  if (wim.length > 0)
+    for (const key of sourced)
+      if (options[key] !== undefined)
+        refuse(`--${key} chooses among sources, and --wim names a file`, `Leave out --${key}.`)
   if (wim.length === 0 && options.image !== undefined) refuse('--image goes with --wim', 'Leave out --image.')
-  if (wim.length > 0 && options.source.length > 0) refuse('--source chooses among sources, and --wim names a file', 'Leave out --source.')
+  if (wim.length > 0 && options.source.length > 0)
+    refuse('--source chooses among sources, and --wim names a file', 'Leave out --source.')
 }
 
 async function architectureOf(host: string | undefined, signal: AbortSignal): Promise<string> {
@@ -104,7 +197,11 @@ function documentOf({ error, ...image }: InstalledImage): Readonly<Record<string
   return { ...image, ...errorDocument(error) }
 }
 
-function line({ result, fullName, name, version, names, id, from, findings, leftOut }: InstalledImage, to: string, quiet: boolean): string {
+function line(
+  { result, fullName, name, version, names, id, from, findings, leftOut }: InstalledImage,
+  to: string,
+  quiet: boolean,
+): string {
   const shown = familiarNames(names)
   if (quiet) return result === 'failed' ? '' : `${shown}\n`
   const warnings = findings.filter(({ severity }) => severity === 'warning').length
@@ -112,11 +209,17 @@ function line({ result, fullName, name, version, names, id, from, findings, left
     case 'failed':
       return ''
     case 'installed':
-      return printable(`${skippedText(leftOut)}Installed ${fullName} as ${shown} (${shortDigest(id ?? '')})${warnings > 0 ? `, with ${count(warnings, 'warning')} of layer check` : ''}\n`)
+      return printable(
+        `${skippedText(leftOut)}Installed ${fullName} as ${shown} (${shortDigest(id ?? '')})${warnings > 0 ? `, with ${count(warnings, 'warning')} of layer check` : ''}\n`,
+      )
     case 'exists':
-      return printable(`${fullName} is installed already as ${shown} (${shortDigest(id ?? '')}). Use --force to install it again.\n`)
+      return printable(
+        `${fullName} is installed already as ${shown} (${shortDigest(id ?? '')}). Use --force to install it again.\n`,
+      )
     case 'what-if':
-      return printable(`What if: installing ${name} version ${version} of ${from} into ${to}${names.length > 0 ? ` as ${shown}` : ''}\n`)
+      return printable(
+        `What if: installing ${name} version ${version} of ${from} into ${to}${names.length > 0 ? ` as ${shown}` : ''}\n`,
+      )
   }
 }
 

@@ -25,7 +25,8 @@ export function compressionOptions<T>(yargs: Argv<T>): Argv<T> {
       default: 'gzip',
       requiresArg: true,
       coerce: once('compression'),
-      describe: 'Of a layer made here: gzip[:LEVEL], 1 (fast) to 12 (small); zstd[:LEVEL], 1 to 19, for Docker 23 and later; or none',
+      describe:
+        'Of a layer made here: gzip[:LEVEL], 1 (fast) to 12 (small); zstd[:LEVEL], 1 to 19, for Docker 23 and later; or none',
     })
     .option('threads', {
       type: 'number',
@@ -45,7 +46,8 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
       choices: ['blob', 'tree'] as const,
       default: 'blob' as const,
       requiresArg: true,
-      describe: 'Of the files in a layer of a WIM: as their blobs stand in it, which is fastest; or the same for every WIM of the same files',
+      describe:
+        'Of the files in a layer of a WIM: as their blobs stand in it, which is fastest; or the same for every WIM of the same files',
     })
     .option('lossless', {
       type: 'boolean',
@@ -62,8 +64,13 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
 }
 
 /** Throws INVALID_ARGUMENT. */
-export function readLayerOptions(
-  { compression, threads, 'skip-unsupported': skipUnsupported, order, lossless, ref: references }: LayerOptions,
-): Omit<WimLayerOptions, 'onSkipped' | 'onWarning'> {
+export function readLayerOptions({
+  compression,
+  threads,
+  'skip-unsupported': skipUnsupported,
+  order,
+  lossless,
+  ref: references,
+}: LayerOptions): Omit<WimLayerOptions, 'onSkipped' | 'onWarning'> {
   return { compression: parseLayerCompression(compression), threads, skipUnsupported, order, lossless, references }
 }

@@ -21,13 +21,18 @@ export const load: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
-      .positional('image', { type: 'string', array: true, describe: 'Only these: names, tags or digests of its images' })
+      .positional('image', {
+        type: 'string',
+        array: true,
+        describe: 'Only these: names, tags or digests of its images',
+      })
       .option('to', {
         type: 'string',
         requiresArg: true,
         coerce: once('to'),
         default: 'docker-daemon:',
-        describe: 'docker-daemon:, docker://HOST[/PREFIX], oci:DIR, oci: for the default store, or a new file: oci-archive:FILE, docker-archive:FILE, wim:FILE',
+        describe:
+          'docker-daemon:, docker://HOST[/PREFIX], oci:DIR, oci: for the default store, or a new file: oci-archive:FILE, docker-archive:FILE, wim:FILE',
       })
       .option('host', {
         alias: 'H',
@@ -45,7 +50,10 @@ export const load: CommandModule<GlobalOptions, Options> = {
       .option('insecure', insecureOption)
       .option('jobs', jobsOption)
       .example('$0 load /media/stick/site-a', 'Everything into the Docker Engine')
-      .example('$0 load /media/stick/site-a --to docker://registry.example:5000/mirror', 'Everything into the registry of the site')
+      .example(
+        '$0 load /media/stick/site-a --to docker://registry.example:5000/mirror',
+        'Everything into the registry of the site',
+      )
       .example('$0 load site-a.tar shop:2.3', 'One image of the bundle')
       .example(
         '$0 load site-a --to oci:./layout',
@@ -53,7 +61,16 @@ export const load: CommandModule<GlobalOptions, Options> = {
       ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ bundle, image, to, host, platform, insecure, jobs, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
-      const result = await loadBundle(bundle, { to, host, insecure, jobs: readJobs(jobs), platforms: platform, names: image, signal, onProgress })
+      const result = await loadBundle(bundle, {
+        to,
+        host,
+        insecure,
+        jobs: readJobs(jobs),
+        platforms: platform,
+        names: image,
+        signal,
+        onProgress,
+      })
       report(document(result), text(result))
       tellFailures(result.images, ({ names }) => familiarNames(names))
     })
@@ -75,8 +92,12 @@ function document({ path, to, images }: LoadResult): Readonly<Record<string, unk
 function text({ to, images }: LoadResult): string {
   const tried = images.filter(({ leftOut }) => leftOut === undefined)
   const loaded = tried.filter(({ error }) => !error).length
-  const rows = images.map(image =>
-    [familiarNames(image.names), image.platforms.join(', ') || '-', formatSize(image.size), ...outcome(image)])
+  const rows = images.map(image => [
+    familiarNames(image.names),
+    image.platforms.join(', ') || '-',
+    formatSize(image.size),
+    ...outcome(image),
+  ])
   const place = to === 'docker-daemon:' ? 'the Docker Engine' : to
   const summary = `Loaded ${loaded === tried.length ? '' : `${loaded} of `}${count(tried.length, 'image')} into ${place}`
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${printable(lostText(images.flatMap(image => image.lost ?? [])))}${summary}\n`

@@ -19,22 +19,56 @@ export const login: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('server', { type: 'string', describe: 'HOST or HOST:PORT' })
-      .option('username', { alias: 'u', type: 'string', requiresArg: true, coerce: once('username'), describe: 'Name; asked for without it' })
-      .option('password', { alias: 'p', type: 'string', requiresArg: true, coerce: once('password'), describe: 'Password, which others can see then; asked for without it' })
+      .option('username', {
+        alias: 'u',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('username'),
+        describe: 'Name; asked for without it',
+      })
+      .option('password', {
+        alias: 'p',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('password'),
+        describe: 'Password, which others can see then; asked for without it',
+      })
       .option('password-stdin', { type: 'boolean', default: false, describe: 'Take the password from stdin' })
-      .option('authfile', { type: 'string', requiresArg: true, coerce: once('authfile'), describe: "File to keep them in (REGISTRY_AUTH_FILE, else docker's config.json)" })
-      .option('insecure', { type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again' })
+      .option('authfile', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('authfile'),
+        describe: "File to keep them in (REGISTRY_AUTH_FILE, else docker's config.json)",
+      })
+      .option('insecure', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+      })
       .example('$0 login registry.example -u alice', 'Asks for the password')
-      .example('$0 login registry.example -u alice --password-stdin < token', 'For scripts') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 login registry.example -u alice --password-stdin < token',
+        'For scripts',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ server, username, password, 'password-stdin': fromStdin, authfile, insecure, ...options }) => {
-    if (fromStdin && password !== undefined) throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin exclude one another')
-    if (fromStdin && username === undefined) throw new StowageError('INVALID_ARGUMENT', '--password-stdin needs --username')
+    if (fromStdin && password !== undefined)
+      throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin exclude one another')
+    if (fromStdin && username === undefined)
+      throw new StowageError('INVALID_ARGUMENT', '--password-stdin needs --username')
     await withSession(options, async ({ signal, report, note }) => {
-      if (password !== undefined) note('warning: a password on the command line can be seen by everyone on this machine; use --password-stdin')
+      if (password !== undefined)
+        note('warning: a password on the command line can be seen by everyone on this machine; use --password-stdin')
       const name = username ?? (await askShown('Username: ', signal))
       const secret = password ?? (fromStdin ? await readSecret(signal) : await askHidden('Password: ', signal))
       const result = await logIn(server, {
-        username: name, password: secret, authFile: authfile, insecure, signal, onWarning: warning => note(`warning: ${warning}`),
+        username: name,
+        password: secret,
+        authFile: authfile,
+        insecure,
+        signal,
+        onWarning: warning => note(`warning: ${warning}`),
       })
       report({ schema: 'stowage.login/v1', ...result }, text(result))
     })
@@ -43,5 +77,7 @@ export const login: CommandModule<GlobalOptions, Options> = {
 
 function text({ server, username, file, helper, identityToken }: LoginResult): string {
   const what = identityToken ? ', by an identity token' : ''
-  return printable(`Logged in to ${server} as ${username}${what}; kept ${helper === undefined ? `in ${file}` : `by the credential helper ${helper}`}\n`)
+  return printable(
+    `Logged in to ${server} as ${username}${what}; kept ${helper === undefined ? `in ${file}` : `by the credential helper ${helper}`}\n`,
+  )
 }

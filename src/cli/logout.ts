@@ -13,8 +13,16 @@ export const logout: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('server', { type: 'string', describe: 'HOST or HOST:PORT' })
-      .option('authfile', { type: 'string', requiresArg: true, coerce: once('authfile'), describe: "File they are kept in (REGISTRY_AUTH_FILE, else docker's config.json)" })
-      .example('$0 logout registry.example', 'In the file, and in the helper that it names') as unknown as Argv<Options>, // yargs does not type coerce
+      .option('authfile', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('authfile'),
+        describe: "File they are kept in (REGISTRY_AUTH_FILE, else docker's config.json)",
+      })
+      .example(
+        '$0 logout registry.example',
+        'In the file, and in the helper that it names',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ server, authfile, ...options }) => {
     await withSession(options, async ({ report }) => {
       const result = await logOut(server, { authFile: authfile })
@@ -25,5 +33,9 @@ export const logout: CommandModule<GlobalOptions, Options> = {
 
 function text({ server, file, helper, removed }: LogoutResult): string {
   if (helper !== undefined) return printable(`The credential helper ${helper} keeps nothing for ${server} any more\n`)
-  return printable(removed ? `Logged out of ${server}; ${file} keeps nothing for it any more\n` : `Not logged in to ${server}: ${file} keeps nothing for it\n`)
+  return printable(
+    removed
+      ? `Logged out of ${server}; ${file} keeps nothing for it any more\n`
+      : `Not logged in to ${server}: ${file} keeps nothing for it\n`,
+  )
 }

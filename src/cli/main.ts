@@ -15,7 +15,7 @@ async function main(argv: readonly string[]): Promise<void> {
     await runWim(argv.toSpliced(at, 1))
   } else {
     const { parsePlainly } = await import('./plain-words.js')
-    const chosen = await parsePlainly(argv) ?? await (await import('./program.js')).parseProgram(argv)
+    const chosen = (await parsePlainly(argv)) ?? (await (await import('./program.js')).parseProgram(argv))
     await chosen?.run()
   }
 }
@@ -45,7 +45,10 @@ const argv = process.argv.slice(2)
 try {
   await main(argv)
 } catch (error) {
-  fail(error, argv.some(word => word === '--json' || word === '--json=true'))
+  fail(
+    error,
+    argv.some(word => word === '--json' || word === '--json=true'),
+  )
 }
 // What is left is to free memory, which the system does at once; but only when all is written
 process.stdout.write('', error => {

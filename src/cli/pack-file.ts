@@ -16,10 +16,26 @@ export interface PackFileOptions {
 
 export function packFileOptions<T>(yargs: Argv<T>): Argv<T & PackFileOptions> {
   return yargs
-    .option('file', { alias: 'f', type: 'string', requiresArg: true, coerce: once('file'), describe: 'Images, WIMs and files by a list in YAML ("stowage schema" is its form); IMAGEs may be named beside it' })
-    .option('lock', { type: 'string', requiresArg: true, coerce: once('lock'), describe: 'With --file: where what was found is written; the name of the file with .lock when left out' })
+    .option('file', {
+      alias: 'f',
+      type: 'string',
+      requiresArg: true,
+      coerce: once('file'),
+      describe:
+        'Images, WIMs and files by a list in YAML ("stowage schema" is its form); IMAGEs may be named beside it',
+    })
+    .option('lock', {
+      type: 'string',
+      requiresArg: true,
+      coerce: once('lock'),
+      describe: 'With --file: where what was found is written; the name of the file with .lock when left out',
+    })
     .option('locked', { type: 'boolean', default: false, describe: 'With --file: pack exactly what the lock says' })
-    .option('dry-run', { type: 'boolean', default: false, describe: 'With --file: show what would be packed' }) as unknown as Argv<T & PackFileOptions> // yargs does not type coerce
+    .option('dry-run', {
+      type: 'boolean',
+      default: false,
+      describe: 'With --file: show what would be packed',
+    }) as unknown as Argv<T & PackFileOptions> // yargs does not type coerce
 }
 
 interface Settings extends PackImagesFileOptions {
@@ -32,12 +48,15 @@ interface Settings extends PackImagesFileOptions {
  * INVALID_ARGUMENT for options that do not go together.
  */
 export async function packByFile(
-  { file, lock, locked, 'dry-run': dryRun }: PackFileOptions, { output, tag, ...options }: Settings, { note, report }: Session,
+  { file, lock, locked, 'dry-run': dryRun }: PackFileOptions,
+  { output, tag, ...options }: Settings,
+  { note, report }: Session,
 ): Promise<PackResult | 'planned' | undefined> {
   if (file === undefined && (dryRun || locked || lock !== undefined)) {
     throw new StowageError('INVALID_ARGUMENT', `--${dryRun ? 'dry-run' : locked ? 'locked' : 'lock'} goes with --file`)
   }
-  if (file !== undefined && tag !== undefined) throw new StowageError('INVALID_ARGUMENT', '--tag names one image: with --file, write "name" in the list')
+  if (file !== undefined && tag !== undefined)
+    throw new StowageError('INVALID_ARGUMENT', '--tag names one image: with --file, write "name" in the list')
   if (file !== undefined && dryRun) {
     const { planImagesFile } = await import('../images-file/pack-images-file.js')
     const plan = await planImagesFile(file, { ...options, lock, locked })
@@ -45,7 +64,11 @@ export async function packByFile(
     return 'planned'
   }
   if (file === undefined || output === undefined) return undefined
-  if (output.startsWith('wim:')) throw new StowageError('INVALID_ARGUMENT', 'a WIM is made of one image, not of a list: name the image instead of --file')
+  if (output.startsWith('wim:'))
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      'a WIM is made of one image, not of a list: name the image instead of --file',
+    )
   const { packImagesFile } = await import('../images-file/pack-images-file.js') // YAML and all that: only for those who have a list
   const result = await packImagesFile(file, output, { ...options, lock, locked })
   note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)
@@ -54,10 +77,15 @@ export async function packByFile(
 
 function text({ images, files }: ImagesFilePlan): string {
   const rows = images.map(({ location, names, platforms, size, digest }) => [
-    names.length > 0 ? familiarNames(names) : location, platforms.join(', ') || '-', size === undefined ? '-' : formatSize(size), digest === undefined ? '-' : shortDigest(digest),
+    names.length > 0 ? familiarNames(names) : location,
+    platforms.join(', ') || '-',
+    size === undefined ? '-' : formatSize(size),
+    digest === undefined ? '-' : shortDigest(digest),
   ])
   const carried = files.map(({ path, size, digest }) => [path, '-', formatSize(size), shortDigest(digest)])
   const sizes = [...images.map(({ size }) => size ?? 0), ...files.map(({ size }) => size)]
   const total = formatSize(sizes.reduce((sum, size) => sum + size, 0))
-  return printable(`${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...carried])}Would pack ${count(images.length, 'image')} and ${count(files.length, 'file')}, at most ${total}${images.some(({ size }) => size === undefined) ? ' and what is made while packing' : ''}\n`)
+  return printable(
+    `${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...carried])}Would pack ${count(images.length, 'image')} and ${count(files.length, 'file')}, at most ${total}${images.some(({ size }) => size === undefined) ? ' and what is made while packing' : ''}\n`,
+  )
 }

@@ -24,14 +24,16 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       .positional('image', {
         type: 'string',
         array: true,
-        describe: 'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:PATH, wim:FILE[#IMAGE] or bundle:PATH[:REF]',
+        describe:
+          'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:PATH, wim:FILE[#IMAGE] or bundle:PATH[:REF]',
       })
       .option('output', {
         alias: 'o',
         type: 'string',
         requiresArg: true,
         coerce: once('output'),
-        describe: 'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME], one image as a WIM',
+        describe:
+          'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME], one image as a WIM',
       })
       .option('tag', {
         alias: 't',
@@ -40,35 +42,58 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         coerce: once('tag'),
         describe: 'Name of the image in the bundle; with one IMAGE only',
       })
-      .option('update', { type: 'boolean', default: false, describe: 'Where a bundle stands in the directory already, make it what is packed now' })
+      .option('update', {
+        type: 'boolean',
+        default: false,
+        describe: 'Where a bundle stands in the directory already, make it what is packed now',
+      })
       .example('$0 pack docker://registry.example/team/shop:2.3 -o site-a', 'One image of a registry')
-      .example('$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a', 'One image of the engine, as a directory on a stick')
+      .example(
+        '$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a',
+        'One image of the engine, as a directory on a stick',
+      )
       .example(
         '$0 pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar',
         'Two images in one tar that docker load reads',
       )
-      .example(
-        '$0 pack oci:./layout:v1 -o site-a -t shop:2.3',
-        'From an OCI layout, under another name',
-      )
+      .example('$0 pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name')
       .example('$0 pack -f images.yaml -o site-a', 'All that a list asks for') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image = [], output, tag, update, ...options }) => {
     await withSession(options, async session => {
       const { signal, onProgress, report, note } = session
       const [only, ...others] = image
       const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-      const listed = await packByFile(options, { ...readImageOptions(options), images: image, output, tag, update, layer, signal, onProgress }, session)
+      const listed = await packByFile(
+        options,
+        { ...readImageOptions(options), images: image, output, tag, update, layer, signal, onProgress },
+        session,
+      )
       if (listed === 'planned') return
-      if (output === undefined) throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', { hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.' })
+      if (output === undefined)
+        throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', {
+          hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.',
+        })
       if (listed) {
         report(document(listed), text(listed))
         return
       }
-      if (image.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named', { hint: 'Name images, or a list of them: --file images.yaml.' })
+      if (image.length === 0)
+        throw new StowageError('INVALID_ARGUMENT', 'no image was named', {
+          hint: 'Name images, or a list of them: --file images.yaml.',
+        })
       if (output.startsWith('wim:') && only !== undefined) {
-        if (others.length > 0) throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
+        if (others.length > 0)
+          throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
         const [{ copy }, { copyDocument, copyText }] = await Promise.all([import('../copy.js'), import('./copy.js')])
-        const copied = await copy(only, output, { ...readImageOptions(options), name: tag, layer, wim: { threads: layer.threads }, onNotice: note, signal, onProgress })
+        const copied = await copy(only, output, {
+          ...readImageOptions(options),
+          name: tag,
+          layer,
+          wim: { threads: layer.threads },
+          onNotice: note,
+          signal,
+          onProgress,
+        })
         report(copyDocument(copied), copyText(copied))
         return
       }
@@ -86,14 +111,35 @@ export const pack: CommandModule<GlobalOptions, Options> = {
   },
 }
 
-function document({ path, form, size, manifest, unchanged, skipped, warnings }: PackResult): Readonly<Record<string, unknown>> {
-  return { schema: 'stowage.pack/v1', path, form, size, files: manifest.files.length + 2, unchanged, images: manifest.images, skipped, warnings }
+function document({
+  path,
+  form,
+  size,
+  manifest,
+  unchanged,
+  skipped,
+  warnings,
+}: PackResult): Readonly<Record<string, unknown>> {
+  return {
+    schema: 'stowage.pack/v1',
+    path,
+    form,
+    size,
+    files: manifest.files.length + 2,
+    unchanged,
+    images: manifest.images,
+    skipped,
+    warnings,
+  }
 }
 
 function text({ path, form, size, manifest: { images, files }, unchanged, skipped }: PackResult): string {
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
   const carried = files.filter(file => file.path.startsWith('files/')).length
-  const found = [images.length > 0 || carried === 0 ? count(images.length, 'image') : undefined, carried > 0 ? count(carried, 'file') : undefined]
+  const found = [
+    images.length > 0 || carried === 0 ? count(images.length, 'image') : undefined,
+    carried > 0 ? count(carried, 'file') : undefined,
+  ]
   const what = found.filter(Boolean).join(' and ')
   const done = unchanged ? `Nothing is new: ${path} holds ${what} already` : `Packed ${what} into ${path}`
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})

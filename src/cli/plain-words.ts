@@ -28,7 +28,12 @@ export async function parsePlainly(argv: readonly string[]): Promise<ChosenComma
     if (value !== undefined) for (const each of namesOf(name, option)) values[each] = value
   }
   Object.assign(values, operands)
-  return { values, run: async () => { await (command.handler as (given: typeof values) => unknown)(values) } } // they are of the form that its builder asks for
+  return {
+    values,
+    run: async () => {
+      await (command.handler as (given: typeof values) => unknown)(values)
+    },
+  } // they are of the form that its builder asks for
 }
 
 interface Declared {
@@ -58,9 +63,14 @@ function declarationsOf({ builder }: AnyCommand): Declared | undefined {
 
 /** Options by their names as they were declared, and the other words; undefined where one is not plain. */
 function readWords(
-  words: readonly string[], options: Declared['options'],
+  words: readonly string[],
+  options: Declared['options'],
 ): { readonly values: ReadonlyMap<string, unknown>; readonly operands: readonly string[] } | undefined {
-  const known = new Map([...options].flatMap(([name, option]) => namesOf(name, option).map(each => [each.length > 1 ? `--${each}` : `-${each}`, { name, option }])))
+  const known = new Map(
+    [...options].flatMap(([name, option]) =>
+      namesOf(name, option).map(each => [each.length > 1 ? `--${each}` : `-${each}`, { name, option }]),
+    ),
+  )
   const values = new Map<string, unknown>()
   const operands: string[] = []
   for (let n = 0; n < words.length; n++) {
@@ -90,18 +100,23 @@ function valueOf({ type, choices, nargs, coerce }: Options, word: string | undef
   if (choices && !choices.includes(word)) return undefined
   if (type === 'number') return /^\d{1,15}$/.test(word) ? Number(word) : undefined
   if (type !== 'string' && !choices) return undefined
-  return coerce ? coerce(word) as unknown : word
+  return coerce ? (coerce(word) as unknown) : word
 }
 
 /** By the names in `command`: `<needed>`, `[allowed]`, and `..` for any number of words. */
-function readOperands(words: readonly string[], { command }: ListedCommand, operands: Declared['operands']): Record<string, unknown> | undefined {
+function readOperands(
+  words: readonly string[],
+  { command }: ListedCommand,
+  operands: Declared['operands'],
+): Record<string, unknown> | undefined {
   const values: Record<string, unknown> = {}
   let left = words
   for (const [, needed, name = '', many] of command.matchAll(/([<[])([\w-]+)(\.\.)?[>\]]/g)) {
     const operand = operands.get(name)
     const taken = many === undefined ? left.slice(0, 1) : left
     left = left.slice(taken.length)
-    if (operand?.type !== 'string' || operand.choices || operand.coerce || operand.default !== undefined) return undefined
+    if (operand?.type !== 'string' || operand.choices || operand.coerce || operand.default !== undefined)
+      return undefined
     if (taken.length === 0 && needed === '<') return undefined
     if (taken.length > 0 || many !== undefined) values[name] = many === undefined ? taken[0] : taken
   }

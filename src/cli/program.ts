@@ -10,12 +10,22 @@ const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integr
 
 /** All commands for yargs, those that `argv` names with their options and what they do. */
 async function commandsFor(argv: readonly string[]): Promise<CommandModule<GlobalOptions, GlobalOptions>[]> {
-  return await Promise.all(Object.entries(COMMANDS).map(async ([name, { command, aliases = [], describe, load }]) => {
-    const named = argv.some(word => word === name || aliases.includes(word))
-    if (!named) return { command, aliases, describe, handler: () => undefined }
-    const { builder, handler } = (await load()) as CommandModule<GlobalOptions, GlobalOptions> // yargs gives it the options that it names itself
-    return { command, aliases, describe, builder: builder ?? {}, handler: values => { throw new Chosen(values, async () => await handler(values)) } }
-  }))
+  return await Promise.all(
+    Object.entries(COMMANDS).map(async ([name, { command, aliases = [], describe, load }]) => {
+      const named = argv.some(word => word === name || aliases.includes(word))
+      if (!named) return { command, aliases, describe, handler: () => undefined }
+      const { builder, handler } = (await load()) as CommandModule<GlobalOptions, GlobalOptions> // yargs gives it the options that it names itself
+      return {
+        command,
+        aliases,
+        describe,
+        builder: builder ?? {},
+        handler: values => {
+          throw new Chosen(values, async () => await handler(values))
+        },
+      }
+    }),
+  )
 }
 
 const wim: CommandModule<GlobalOptions, GlobalOptions> = {

@@ -110,9 +110,10 @@ class Meter {
   }
 
   text(): string {
-    const of = this.#total === undefined
-      ? formatSize(this.#done)
-      : `${this.#percent()}%, ${formatSize(this.#done)} of ${formatSize(this.#total)}`
+    const of =
+      this.#total === undefined
+        ? formatSize(this.#done)
+        : `${this.#percent()}%, ${formatSize(this.#done)} of ${formatSize(this.#total)}`
     return `${this.#stage} ${this.#subject}: ${of}, ${this.#rate()}`
   }
 

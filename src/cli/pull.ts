@@ -19,21 +19,53 @@ export const pull: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('name', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG|@DIGEST]' })
-      .option('to', { type: 'string', requiresArg: true, coerce: once('to'), describe: 'docker-daemon:, oci:DIR, or oci: for the default store, which is taken where no engine answers' })
-      .option('all-tags', { alias: 'a', type: 'boolean', default: false, describe: 'Every tag of the repositories that are named' })
-      .option('platform', { type: 'string', array: true, nargs: 1, requiresArg: true, describe: 'Only this os[/arch[/variant]][:os.version]; may be given again' })
-      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine to pull into (DOCKER_HOST)' })
+      .option('to', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('to'),
+        describe: 'docker-daemon:, oci:DIR, or oci: for the default store, which is taken where no engine answers',
+      })
+      .option('all-tags', {
+        alias: 'a',
+        type: 'boolean',
+        default: false,
+        describe: 'Every tag of the repositories that are named',
+      })
+      .option('platform', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        requiresArg: true,
+        describe: 'Only this os[/arch[/variant]][:os.version]; may be given again',
+      })
+      .option('host', {
+        alias: 'H',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('host'),
+        describe: 'Docker Engine to pull into (DOCKER_HOST)',
+      })
       .option('insecure', {
-        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 pull nginx:1.27', 'As docker pull, every byte checked')
-      .example('$0 pull nginx:1.27 --to oci: --platform linux/arm64', 'Into the default store') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 pull nginx:1.27 --to oci: --platform linux/arm64',
+        'Into the default store',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ name, to, 'all-tags': allTags, platform, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pullImages(name, { to, allTags, platforms: platform, host, insecure, signal, onProgress })
       if (to === undefined && result.to !== 'docker-daemon:') note(`no Docker Engine answers: into ${result.to}`)
       const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
-      report({ schema: 'stowage.pull/v1', to: result.to, images }, printable(result.images.map(image => text(image, options.quiet)).join('')))
+      report(
+        { schema: 'stowage.pull/v1', to: result.to, images },
+        printable(result.images.map(image => text(image, options.quiet)).join('')),
+      )
       tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))
     })
   },

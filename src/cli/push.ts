@@ -17,15 +17,44 @@ interface Options extends GlobalOptions {
 export const push: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
-      .positional('name', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG], with the registry in it' })
-      .option('from', { type: 'string', requiresArg: true, coerce: once('from'), describe: 'docker-daemon:, oci:DIR, bundle:PATH, or oci: for the default store, which is taken where no engine answers' })
-      .option('all-tags', { alias: 'a', type: 'boolean', default: false, describe: 'Every tag that is there of the repositories that are named' })
-      .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine to push from (DOCKER_HOST)' })
+      .positional('name', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'NAME[:TAG], with the registry in it',
+      })
+      .option('from', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('from'),
+        describe:
+          'docker-daemon:, oci:DIR, bundle:PATH, or oci: for the default store, which is taken where no engine answers',
+      })
+      .option('all-tags', {
+        alias: 'a',
+        type: 'boolean',
+        default: false,
+        describe: 'Every tag that is there of the repositories that are named',
+      })
+      .option('host', {
+        alias: 'H',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('host'),
+        describe: 'Docker Engine to push from (DOCKER_HOST)',
+      })
       .option('insecure', {
-        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 push registry.example/team/shop:2.3', 'As docker push')
-      .example('$0 push -a registry.example/team/shop --from bundle:site-a', 'Every tag of it that a bundle has') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 push -a registry.example/team/shop --from bundle:site-a',
+        'Every tag of it that a bundle has',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ name, from, 'all-tags': allTags, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pushImages(name, { from, allTags, host, insecure, signal, onProgress })
@@ -40,12 +69,15 @@ export const push: CommandModule<GlobalOptions, Options> = {
 /** As docker says it: a repository once, then its tags. */
 function text(images: readonly PushedImage[], quiet: boolean): string {
   let last = ''
-  return images.filter(({ error }) => !error).map(({ name, digest, size }) => {
-    if (quiet) return `${name}\n`
-    const { domain, path, tag } = parseReference(name)
-    const repository = formatReference({ domain, path })
-    const heading = repository === last ? '' : `The push refers to repository [${repository}]\n`
-    last = repository
-    return `${heading}${tag}: digest: ${digest} size: ${size}\n`
-  }).join('')
+  return images
+    .filter(({ error }) => !error)
+    .map(({ name, digest, size }) => {
+      if (quiet) return `${name}\n`
+      const { domain, path, tag } = parseReference(name)
+      const repository = formatReference({ domain, path })
+      const heading = repository === last ? '' : `The push refers to repository [${repository}]\n`
+      last = repository
+      return `${heading}${tag}: digest: ${digest} size: ${size}\n`
+    })
+    .join('')
 }

@@ -33,7 +33,8 @@ export async function readSecret(signal: AbortSignal): Promise<string> {
     for await (const piece of process.stdin as AsyncIterable<Buffer>) {
       pieces.push(piece)
       size += piece.length
-      if (size > LIMIT) throw new StowageError('INVALID_ARGUMENT', `stdin holds over ${LIMIT} bytes, which is no password`)
+      if (size > LIMIT)
+        throw new StowageError('INVALID_ARGUMENT', `stdin holds over ${LIMIT} bytes, which is no password`)
     }
     signal.throwIfAborted()
   } catch (error) {
@@ -41,10 +42,17 @@ export async function readSecret(signal: AbortSignal): Promise<string> {
   } finally {
     signal.removeEventListener('abort', stop)
   }
-  return Buffer.concat(pieces).toString().replace(/\r?\n$/, '')
+  return Buffer.concat(pieces)
+    .toString()
+    .replace(/\r?\n$/, '')
 }
 
-async function ask(question: string, output: NodeJS.WritableStream, signal: AbortSignal, onRaw?: () => void): Promise<string> {
+async function ask(
+  question: string,
+  output: NodeJS.WritableStream,
+  signal: AbortSignal,
+  onRaw?: () => void,
+): Promise<string> {
   expectTerminal()
   const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 })
   onRaw?.()

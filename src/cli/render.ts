@@ -5,7 +5,15 @@ import type { Loss } from '../layer/losses.js'
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [heading, ...rows].map(row => row.map(cell => printable(cell).replaceAll('\n', '\\n')))
   const widths = heading.map((_cell, n) => Math.max(...all.map(row => row[n]?.length ?? 0)))
-  return all.map(row => `${row.map((cell, n) => cell.padEnd(widths[n] ?? 0)).join('   ').trimEnd()}\n`).join('')
+  return all
+    .map(
+      row =>
+        `${row
+          .map((cell, n) => cell.padEnd(widths[n] ?? 0))
+          .join('   ')
+          .trimEnd()}\n`,
+    )
+    .join('')
 }
 
 /** Decimal units and three digits: `405B`, `63.4kB`, `1.05MB`. */
@@ -38,7 +46,9 @@ const UNSAFE_IN_JSON = new RegExp(`[\\u007f-\\u009f${DIRECTIONS}]`, 'g')
 
 /** Text from elsewhere, safe for a terminal: no control characters but line feeds, and nothing that shows it in another order. */
 export function printable(text: string): string {
-  return text.replace(UNSAFE, character => (character < '\u0100' ? `\\x${hex(character, 2)}` : `\\u${hex(character, 4)}`))
+  return text.replace(UNSAFE, character =>
+    character < '\u0100' ? `\\x${hex(character, 2)}` : `\\u${hex(character, 4)}`,
+  )
 }
 
 /** JSON that is safe for a terminal too: JSON itself escapes control characters below U+0020 alone. */
@@ -52,5 +62,7 @@ function hex(character: string, digits: number): string {
 
 /** What a conversion could not keep, a line each. */
 export function lostText(lost: readonly Loss[]): string {
-  return lost.map(({ what, count: number, paths }) => `not kept: ${number} × ${what} (${paths[0]}${number > 1 ? ', …' : ''})\n`).join('')
+  return lost
+    .map(({ what, count: number, paths }) => `not kept: ${number} × ${what} (${paths[0]}${number > 1 ? ', …' : ''})\n`)
+    .join('')
 }

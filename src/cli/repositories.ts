@@ -14,7 +14,11 @@ export const repositories: CommandModule<GlobalOptions, Options> = {
     yargs
       .positional('registry', { type: 'string', demandOption: true, describe: 'HOST[:PORT]' })
       .option('insecure', {
-        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 repositories registry.example:5000', 'Every repository there') as unknown as Argv<Options>, // yargs does not type arrays with a default
   handler: async ({ registry, insecure, ...options }) => {

@@ -16,8 +16,17 @@ export const rmi: CommandModule<StoreCliOptions, Options> = {
   builder: yargs =>
     storeOptions(yargs, 'docker-daemon:, oci:DIR')
       .positional('image', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG|@DIGEST] or ID' })
-      .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'Also where stopped containers or other images use it, or where an ID has several names' })
-      .option('prune', { type: 'boolean', default: true, describe: 'Of an engine, also the images without a name below it; --no-prune keeps them' })
+      .option('force', {
+        alias: 'f',
+        type: 'boolean',
+        default: false,
+        describe: 'Also where stopped containers or other images use it, or where an ID has several names',
+      })
+      .option('prune', {
+        type: 'boolean',
+        default: true,
+        describe: 'Of an engine, also the images without a name below it; --no-prune keeps them',
+      })
       .example('$0 rmi shop:2.2', 'The name, and the image with its last one')
       .example('$0 rmi cd6e419225ea', 'An image by its ID') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image, force, prune, store, host, ...options }) => {
@@ -25,7 +34,10 @@ export const rmi: CommandModule<StoreCliOptions, Options> = {
       const result = await removeImages(image, { store, host, force, prune, signal: session.signal })
       noteStore(store, result.store, session)
       const images = result.images.map(({ error, ...each }) => ({ ...each, ...errorDocument(error) }))
-      session.report({ schema: 'stowage.rmi/v1', store: result.store, images }, printable(result.images.flatMap(({ removed }) => removed.map(removalLine)).join('')))
+      session.report(
+        { schema: 'stowage.rmi/v1', store: result.store, images },
+        printable(result.images.flatMap(({ removed }) => removed.map(removalLine)).join('')),
+      )
       failWith(result.images)
     })
   },

@@ -5,7 +5,11 @@ import { jsonText } from './render.js'
 import { type GlobalOptions, withSession } from './session.js'
 
 export const schema: CommandModule<GlobalOptions, GlobalOptions> = {
-  builder: yargs => yargs.example('$0 schema > images.schema.json', 'Then in images.yaml: # yaml-language-server: $schema=images.schema.json'),
+  builder: yargs =>
+    yargs.example(
+      '$0 schema > images.schema.json',
+      'Then in images.yaml: # yaml-language-server: $schema=images.schema.json',
+    ),
   handler: async options => {
     await withSession(options, async ({ report }) => report(imagesFileSchema, `${jsonText(imagesFileSchema, 2)}\n`))
   },

@@ -21,34 +21,68 @@ export const search: CommandModule<GlobalOptions, Options> = {
     yargs
       .positional('term', { type: 'string', demandOption: true, describe: 'TERM, or HOST[:PORT]/TERM' })
       .option('limit', { type: 'number', default: 25, requiresArg: true, describe: 'Only so many, 1 to 100' })
-      .option('filter', { type: 'string', array: true, nargs: 1, default: [], describe: 'is-official=true|false or stars=N; may be given again' })
-      .option('trunc', { type: 'boolean', default: true, describe: 'Cut long descriptions; --no-trunc shows them whole' })
+      .option('filter', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'is-official=true|false or stars=N; may be given again',
+      })
+      .option('trunc', {
+        type: 'boolean',
+        default: true,
+        describe: 'Cut long descriptions; --no-trunc shows them whole',
+      })
       .option('insecure', {
-        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 search nginx --filter is-official=true', 'Official images of Docker Hub')
-      .example('$0 search registry.example:5000/shop', 'Another registry, by its catalog where it has no search') as unknown as Argv<Options>, // yargs does not type arrays with a default
+      .example(
+        '$0 search registry.example:5000/shop',
+        'Another registry, by its catalog where it has no search',
+      ) as unknown as Argv<Options>, // yargs does not type arrays with a default
   handler: async ({ term, limit, filter, trunc, insecure, ...options }) => {
     const filters = parseFilters(filter)
     await withSession(options, async ({ signal, report, note }) => {
       const found = await searchRepositories(term, { limit, ...filters, insecure, signal })
-      if (found.from === 'catalog') note(`${found.registry} has no search: these are the repositories with that in their names`)
+      if (found.from === 'catalog')
+        note(`${found.registry} has no search: these are the repositories with that in their names`)
       report({ schema: 'stowage.search/v1', ...found }, text(found, trunc))
     })
   },
 }
 
 function parseFilters(filters: readonly string[]): { readonly official?: boolean; readonly stars?: number } {
-  return Object.assign({}, ...filters.map(filter => {
-    const match = /^(?:is-official=(true|false|1|0)|stars=(\d+))$/.exec(filter)
-    if (!match) throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is no filter`, { hint: 'Write is-official=true or stars=N.' })
-    return match[2] === undefined ? { official: match[1] === 'true' || match[1] === '1' } : { stars: Number(match[2]) }
-  })) as { official?: boolean; stars?: number } // each of them has one of the two
+  return Object.assign(
+    {},
+    ...filters.map(filter => {
+      const match = /^(?:is-official=(true|false|1|0)|stars=(\d+))$/.exec(filter)
+      if (!match)
+        throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is no filter`, {
+          hint: 'Write is-official=true or stars=N.',
+        })
+      return match[2] === undefined
+        ? { official: match[1] === 'true' || match[1] === '1' }
+        : { stars: Number(match[2]) }
+    }),
+  ) as { official?: boolean; stars?: number } // each of them has one of the two
 }
 
 function text({ repositories }: SearchResult, trunc: boolean): string {
-  return table(['NAME', 'DESCRIPTION', 'STARS', 'OFFICIAL'], repositories.map(({ name, description, stars, official }) => {
-    const letters = [...description]
-    return [name, trunc && letters.length > SHOWN ? `${letters.slice(0, SHOWN - 1).join('')}…` : description, String(stars), official ? '[OK]' : '']
-  }))
+  return table(
+    ['NAME', 'DESCRIPTION', 'STARS', 'OFFICIAL'],
+    repositories.map(({ name, description, stars, official }) => {
+      const letters = [...description]
+      return [
+        name,
+        trunc && letters.length > SHOWN ? `${letters.slice(0, SHOWN - 1).join('')}…` : description,
+        String(stars),
+        official ? '[OK]' : '',
+      ]
+    }),
+  )
 }

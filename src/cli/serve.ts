@@ -21,27 +21,52 @@ export const serve: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('bundle', {
-        type: 'string', array: true, demandOption: true, describe: 'Bundles, directories or .tar, or layouts as oci:DIR; :REF behind bundle: or oci: names one image',
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'Bundles, directories or .tar, or layouts as oci:DIR; :REF behind bundle: or oci: names one image',
       })
       .option('listen', {
-        type: 'string', requiresArg: true, coerce: once('listen'), describe: 'HOST:PORT to listen on; :PORT is loopback, :0 any free port (127.0.0.1:5000)',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('listen'),
+        describe: 'HOST:PORT to listen on; :PORT is loopback, :0 any free port (127.0.0.1:5000)',
       })
-      .option('tls-cert', { type: 'string', requiresArg: true, coerce: once('tls-cert'), describe: 'Certificate for https, PEM, with those that vouch for it' })
+      .option('tls-cert', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('tls-cert'),
+        describe: 'Certificate for https, PEM, with those that vouch for it',
+      })
       .option('tls-key', { type: 'string', requiresArg: true, coerce: once('tls-key'), describe: 'Its key, PEM' })
-      .option('htpasswd', { type: 'string', requiresArg: true, coerce: once('htpasswd'), describe: 'Only who is in this file may read; "htpasswd -B" writes it' })
-      .option('verify', { type: 'boolean', default: false, describe: 'Check all content first, not each blob when it is first asked for' })
+      .option('htpasswd', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('htpasswd'),
+        describe: 'Only who is in this file may read; "htpasswd -B" writes it',
+      })
+      .option('verify', {
+        type: 'boolean',
+        default: false,
+        describe: 'Check all content first, not each blob when it is first asked for',
+      })
       .example('$0 serve /media/stick/site-a', 'For this machine: docker pull 127.0.0.1:5000/library/shop:2.3')
-      .example('$0 serve site-a.tar oci:more --listen 0.0.0.0:443 --tls-cert site.crt --tls-key site.key', 'For a whole site') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 serve site-a.tar oci:more --listen 0.0.0.0:443 --tls-cert site.crt --tls-key site.key',
+        'For a whole site',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ bundle, listen, 'tls-cert': certFile, 'tls-key': keyFile, htpasswd, verify, ...options }) => {
     if ((certFile === undefined) !== (keyFile === undefined)) {
       throw new StowageError('INVALID_ARGUMENT', '--tls-cert and --tls-key belong together: only one was given')
     }
     const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile }
     await withSession(options, async ({ signal, onProgress, report, note }) => {
-      const onRequest = options.quiet || options.progress === 'none' ? undefined : requestLog(options.progress === 'json')
+      const onRequest =
+        options.quiet || options.progress === 'none' ? undefined : requestLog(options.progress === 'json')
       await using server = await serveBundle(bundle, { listen, tls, htpasswd, verify, onRequest, onProgress, signal })
       const host = reachable(server.address.host)
-      for (const warning of [...server.warnings, ...exposure(server, tls !== undefined, htpasswd !== undefined)]) note(`warning: ${warning}`)
+      for (const warning of [...server.warnings, ...exposure(server, tls !== undefined, htpasswd !== undefined)])
+        note(`warning: ${warning}`)
       report(document(server, host, tls !== undefined, htpasswd !== undefined), text(server, host))
       if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
       await server.close()
@@ -50,10 +75,18 @@ export const serve: CommandModule<GlobalOptions, Options> = {
   },
 }
 
-function document(server: BundleServer, host: string, tls: boolean, password: boolean): Readonly<Record<string, unknown>> {
+function document(
+  server: BundleServer,
+  host: string,
+  tls: boolean,
+  password: boolean,
+): Readonly<Record<string, unknown>> {
   const { address, images, warnings } = server
   return {
-    schema: 'stowage.serve/v1', ...address, tls, password,
+    schema: 'stowage.serve/v1',
+    ...address,
+    tls,
+    password,
     images: images.map(({ root: { digest, mediaType }, ...image }) => {
       const pull = nameAt(image, digest, formatHost(host, address.port))
       return { ...image, digest, mediaType, ...(pull === undefined ? {} : { pull }) }
@@ -65,13 +98,22 @@ function document(server: BundleServer, host: string, tls: boolean, password: bo
 function text({ address, images }: BundleServer, host: string): string {
   const rows = images.map(({ root, platforms, size, ...image }) => {
     const pull = nameAt(image, root.digest, formatHost(host, address.port))
-    return [`${image.repository}${image.tag === undefined ? '' : `:${image.tag}`}`, platforms.join(', ') || '-', formatSize(size), pull === undefined ? '-' : `docker pull ${pull}`]
+    return [
+      `${image.repository}${image.tag === undefined ? '' : `:${image.tag}`}`,
+      platforms.join(', ') || '-',
+      formatSize(size),
+      pull === undefined ? '-' : `docker pull ${pull}`,
+    ]
   })
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'PULL'], rows)}Serving ${count(images.length, 'image')} at ${address.url} until it is interrupted\n`
 }
 
 /** What to give to `docker pull`; undefined for a name that holds a port, which only a mirror can be asked for. */
-function nameAt({ name, tag }: { readonly name: string; readonly tag: string | undefined }, digest: string, server: string): string | undefined {
+function nameAt(
+  { name, tag }: { readonly name: string; readonly tag: string | undefined },
+  digest: string,
+  server: string,
+): string | undefined {
   if (name.includes(':')) return undefined
   return `${server}/${name}${tag === undefined ? `@${digest}` : `:${tag}`}`
 }
@@ -79,7 +121,9 @@ function nameAt({ name, tag }: { readonly name: string; readonly tag: string | u
 /** A name of this machine for others, where it listens on all its addresses. */
 function reachable(host: string): string {
   if (!isAny(host)) return host
-  const outer = Object.values(networkInterfaces()).flatMap(list => list ?? []).find(({ internal, family }) => !internal && family === 'IPv4')
+  const outer = Object.values(networkInterfaces())
+    .flatMap(list => list ?? [])
+    .find(({ internal, family }) => !internal && family === 'IPv4')
   return outer?.address ?? hostname()
 }
 
@@ -98,10 +142,20 @@ function requestLog(json: boolean): (request: ServedRequest) => void {
     const at = time.toISOString()
     const line = json
       ? jsonText({
-        type: 'request', time: at, client, user, method, target, status, bytes, duration,
-        ...(error ? { error: { code: error.code, message: error.message } } : {}),
-      })
-      : printable(`${at} ${client} ${user ?? '-'} ${method} ${target} ${status} ${formatSize(bytes)} ${duration}ms${error ? `: ${error.message}` : ''}`)
+          type: 'request',
+          time: at,
+          client,
+          user,
+          method,
+          target,
+          status,
+          bytes,
+          duration,
+          ...(error ? { error: { code: error.code, message: error.message } } : {}),
+        })
+      : printable(
+          `${at} ${client} ${user ?? '-'} ${method} ${target} ${status} ${formatSize(bytes)} ${duration}ms${error ? `: ${error.message}` : ''}`,
+        )
     process.stderr.write(`${line.replaceAll('\n', '\\n')}\n`)
   }
 }

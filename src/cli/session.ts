@@ -41,7 +41,11 @@ export function resultBegun(): boolean {
 
 /** First SIGINT, SIGTERM or SIGHUP: stop cleanly. A second one: exit at once, whatever is left behind. */
 export function listenToSignals(): void {
-  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
     process.on(signal, () => {
       if (interruptedWith !== undefined) process.exit(code)
       interruptedWith = code
@@ -85,7 +89,12 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
 /** The options themselves, for yargs. */
 export function globalOptions<T>(yargs: Argv<T>): Argv<T & GlobalOptions> {
   return yargs
-    .option('json', { type: 'boolean', default: false, global: true, describe: 'Print the result as one JSON document' })
+    .option('json', {
+      type: 'boolean',
+      default: false,
+      global: true,
+      describe: 'Print the result as one JSON document',
+    })
     .option('progress', {
       choices: PROGRESS_MODES,
       default: 'auto' as const,

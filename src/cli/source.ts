@@ -20,10 +20,21 @@ const add: CommandModule<GlobalOptions, AddOptions> = {
   builder: yargs =>
     yargs
       .positional('name', { type: 'string', demandOption: true, describe: 'What it is called from now on' })
-      .positional('location', { type: 'string', demandOption: true, describe: 'https://…/index.json, a folder, bundle:PATH, or docker://REPOSITORY' })
-      .option('trusted', { type: 'boolean', default: false, describe: 'You vouch for it: nothing is asked or said when its images are installed' })
+      .positional('location', {
+        type: 'string',
+        demandOption: true,
+        describe: 'https://…/index.json, a folder, bundle:PATH, or docker://REPOSITORY',
+      })
+      .option('trusted', {
+        type: 'boolean',
+        default: false,
+        describe: 'You vouch for it: nothing is asked or said when its images are installed',
+      })
       .example('$0 source add lab https://images.example/index.json --trusted', 'An index of your own')
-      .example('$0 source add stick /media/stick/wims', 'WIM files in a folder, and in those below it') as unknown as Argv<AddOptions>,
+      .example(
+        '$0 source add stick /media/stick/wims',
+        'WIM files in a folder, and in those below it',
+      ) as unknown as Argv<AddOptions>,
   handler: async ({ name, location, trusted, ...options }) => {
     await withSession(options, async ({ report }) => {
       const added = await addSource({ name, location, trusted })
@@ -48,11 +59,19 @@ const remove: CommandModule<GlobalOptions, RemoveOptions> = {
   command: 'remove <name>',
   aliases: ['rm'],
   describe: 'Forget a place',
-  builder: yargs => yargs.positional('name', { type: 'string', demandOption: true, describe: 'As it is called' }) as unknown as Argv<RemoveOptions>,
+  builder: yargs =>
+    yargs.positional('name', {
+      type: 'string',
+      demandOption: true,
+      describe: 'As it is called',
+    }) as unknown as Argv<RemoveOptions>,
   handler: async ({ name, ...options }) => {
     await withSession(options, async ({ report }) => {
       const removed = await removeSource(name)
-      report({ schema: 'stowage.source/v1', sources: [removed] }, printable(`Removed ${removed.name} (${removed.location})\n`))
+      report(
+        { schema: 'stowage.source/v1', sources: [removed] },
+        printable(`Removed ${removed.name} (${removed.location})\n`),
+      )
     })
   },
 }
@@ -63,5 +82,8 @@ export const source: CommandModule<GlobalOptions, GlobalOptions> = {
 }
 
 function text(sources: readonly CatalogSource[]): string {
-  return table(['NAME', 'LOCATION', 'TRUSTED'], sources.map(({ name, location, trusted }) => [printable(name), printable(location), trusted ? 'yes' : 'no']))
+  return table(
+    ['NAME', 'LOCATION', 'TRUSTED'],
+    sources.map(({ name, location, trusted }) => [printable(name), printable(location), trusted ? 'yes' : 'no']),
+  )
 }

@@ -11,10 +11,24 @@ export interface StoreCliOptions extends GlobalOptions {
   readonly host: string | undefined
 }
 
-export function storeOptions<T>(yargs: Argv<T>, kinds = 'docker-daemon:, oci:DIR, bundle:PATH'): Argv<T & StoreCliOptions> {
+export function storeOptions<T>(
+  yargs: Argv<T>,
+  kinds = 'docker-daemon:, oci:DIR, bundle:PATH',
+): Argv<T & StoreCliOptions> {
   return yargs
-    .option('store', { type: 'string', requiresArg: true, coerce: once('store'), describe: `${kinds}, or oci: for the default store, which is taken where no engine answers` })
-    .option('host', { alias: 'H', type: 'string', requiresArg: true, coerce: once('host'), describe: 'Docker Engine (DOCKER_HOST)' }) as unknown as Argv<T & StoreCliOptions> // yargs does not type coerce
+    .option('store', {
+      type: 'string',
+      requiresArg: true,
+      coerce: once('store'),
+      describe: `${kinds}, or oci: for the default store, which is taken where no engine answers`,
+    })
+    .option('host', {
+      alias: 'H',
+      type: 'string',
+      requiresArg: true,
+      coerce: once('host'),
+      describe: 'Docker Engine (DOCKER_HOST)',
+    }) as unknown as Argv<T & StoreCliOptions> // yargs does not type coerce
 }
 
 /** Says so where nobody named the place, and no engine answered. */
@@ -33,6 +47,8 @@ export function familiar(name: string): string {
 }
 
 /** {@link tellFailures} of images as they were named, where the message does not say which. */
-export function failWith(images: readonly { readonly name: string; readonly error?: StowageError | undefined }[]): void {
+export function failWith(
+  images: readonly { readonly name: string; readonly error?: StowageError | undefined }[],
+): void {
   tellFailures(images, ({ name }, { message }) => (message.includes(name) ? undefined : name))
 }

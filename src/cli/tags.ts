@@ -15,15 +15,37 @@ interface Options extends GlobalOptions {
 export const tags: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
-      .positional('repository', { type: 'string', demandOption: true, describe: 'NAME or docker://NAME, without a tag' })
-      .option('semver', { type: 'string', requiresArg: true, coerce: once('semver'), describe: 'Only versions in this range: ">=1.27 <2", "~1.27", "10.0.20348.x"' })
-      .option('match', { type: 'string', requiresArg: true, coerce: once('match'), describe: 'Only tags that this regular expression is found in; a group named "version" says which part the version is' })
+      .positional('repository', {
+        type: 'string',
+        demandOption: true,
+        describe: 'NAME or docker://NAME, without a tag',
+      })
+      .option('semver', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('semver'),
+        describe: 'Only versions in this range: ">=1.27 <2", "~1.27", "10.0.20348.x"',
+      })
+      .option('match', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('match'),
+        describe:
+          'Only tags that this regular expression is found in; a group named "version" says which part the version is',
+      })
       .option('newest', { type: 'number', requiresArg: true, describe: 'Only so many, the newest versions' })
       .option('insecure', {
-        type: 'string', array: true, nargs: 1, default: [], describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [],
+        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 tags nginx --semver "~1.27"', 'All releases of 1.27')
-      .example('$0 tags nginx --match "^(?<version>.+)-alpine$" --newest 1', 'The newest version with that ending') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 tags nginx --match "^(?<version>.+)-alpine$" --newest 1',
+        'The newest version with that ending',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ repository, semver, match, newest, insecure, ...options }) => {
     await withSession(options, async ({ signal, report }) => {
       const found = await listTags(repository, { semver, match, newest, insecure, signal })

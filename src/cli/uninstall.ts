@@ -15,17 +15,36 @@ interface Options extends StoreCliOptions {
 export const uninstall: CommandModule<StoreCliOptions, Options> = {
   builder: yargs =>
     storeOptions(yargs, 'docker-daemon:, oci:DIR')
-      .positional('image', { type: 'string', array: true, demandOption: true, describe: 'FULLNAME, with * and ? for any letters, NAME[:TAG|@DIGEST] or ID' })
-      .option('force', { alias: 'f', type: 'boolean', default: false, describe: 'Also where stopped containers or other images use it' })
+      .positional('image', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'FULLNAME, with * and ? for any letters, NAME[:TAG|@DIGEST] or ID',
+      })
+      .option('force', {
+        alias: 'f',
+        type: 'boolean',
+        default: false,
+        describe: 'Also where stopped containers or other images use it',
+      })
       .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would go' })
-      .example('$0 uninstall CN=Microsoft_NanoServer_10.0.14304.1003', 'By its full name, as "images --wide" and "history --tree" tell it')
-      .example('$0 uninstall nanoserver:10.0.14300.1010 --what-if', 'By its name, to see whether it can go') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 uninstall CN=Microsoft_NanoServer_10.0.14304.1003',
+        'By its full name, as "images --wide" and "history --tree" tell it',
+      )
+      .example(
+        '$0 uninstall nanoserver:10.0.14300.1010 --what-if',
+        'By its name, to see whether it can go',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image, force, 'what-if': whatIf, store, host, ...options }) => {
     await withSession(options, async session => {
       const result = await uninstallImages(image, { store, host, force, whatIf, signal: session.signal })
       noteStore(store, result.store, session)
       const images = result.images.map(({ error, ...each }) => ({ ...each, ...errorDocument(error) }))
-      session.report({ schema: 'stowage.uninstall/v1', store: result.store, whatIf, images }, printable(result.images.map(each => text(each, whatIf)).join('')))
+      session.report(
+        { schema: 'stowage.uninstall/v1', store: result.store, whatIf, images },
+        printable(result.images.map(each => text(each, whatIf)).join('')),
+      )
       failWith(result.images)
     })
   },
@@ -33,6 +52,7 @@ export const uninstall: CommandModule<StoreCliOptions, Options> = {
 
 function text({ fullName, id, names, removed, error }: UninstalledImage, whatIf: boolean): string {
   if (error) return ''
-  if (whatIf) return `What if: uninstalling ${fullName}, ${id}${names.length > 0 ? `, with its names ${names.map(familiar).join(', ')}` : ''}\n`
+  if (whatIf)
+    return `What if: uninstalling ${fullName}, ${id}${names.length > 0 ? `, with its names ${names.map(familiar).join(', ')}` : ''}\n`
   return `${removed.map(removalLine).join('')}Uninstalled ${fullName}\n`
 }

@@ -28,7 +28,9 @@ export interface ArchiveForm {
 
 /** Opens `file` to be written. It is there when the destination is finished; disposed without, it leaves nothing. */
 export async function openArchiveDestination(
-  file: string, form: ArchiveForm, { epoch = sourceDateEpoch() ?? 0 }: ArchiveDestinationOptions = {},
+  file: string,
+  form: ArchiveForm,
+  { epoch = sourceDateEpoch() ?? 0 }: ArchiveDestinationOptions = {},
 ): Promise<ImageDestination> {
   return new ArchiveDestination(await openArchiveWriter(file, epoch), form)
 }
@@ -44,7 +46,10 @@ class ArchiveDestination implements ImageDestination {
   }
 
   async write(
-    whole: ImageContent, blobs: BlobStore, wanted: readonly Reference[], { signal, onProgress }: WaitOptions = {},
+    whole: ImageContent,
+    blobs: BlobStore,
+    wanted: readonly Reference[],
+    { signal, onProgress }: WaitOptions = {},
   ): Promise<WrittenImage> {
     const subject = wanted[0] ? formatReference(wanted[0]) : whole.root.digest
     const image = this.#form.choose(whole, subject)
@@ -52,7 +57,9 @@ class ArchiveDestination implements ImageDestination {
     const names = this.#form.names(image, wanted, others)
     refuseTaken(names, others)
     const before = this.#images.get(image.root.digest)
-    const documents = new Map([...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]))
+    const documents = new Map(
+      [...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]),
+    )
     const parts = eachOnce(blobsOf(image))
     const total = sizeOf(image)
     let [sent, done] = [0, 0]
@@ -76,7 +83,8 @@ class ArchiveDestination implements ImageDestination {
       names: namesOnce([...(before?.names ?? []), ...names]),
     })
     onProgress?.({ type: 'done', subject })
-    const platforms = image.platforms.length < whole.platforms.length ? image.platforms.map(({ config }) => config.platform) : undefined
+    const platforms =
+      image.platforms.length < whole.platforms.length ? image.platforms.map(({ config }) => config.platform) : undefined
     return { names, id: image.root.digest, sent, skipped: sizeOf(whole) - sent, ...(platforms ? { platforms } : {}) }
 
     async function* counted(blob: Descriptor, known: Uint8Array | undefined): Bytes {
@@ -107,12 +115,22 @@ function blobsOf(image: ImageContent): readonly Descriptor[] {
 }
 
 function refuseTaken(names: readonly Reference[], others: readonly NamedImage[]): void {
-  const taken = new Map(others.flatMap(({ image, names: theirs }) => engineNames(theirs).map(name => [formatReference(name), image.root.digest])))
-  const twice = engineNames(names).map(formatReference).find(name => taken.has(name))
+  const taken = new Map(
+    others.flatMap(({ image, names: theirs }) =>
+      engineNames(theirs).map(name => [formatReference(name), image.root.digest]),
+    ),
+  )
+  const twice = engineNames(names)
+    .map(formatReference)
+    .find(name => taken.has(name))
   if (twice === undefined) return
-  throw new StowageError('INVALID_ARGUMENT', `two different images are named ${twice}: ${taken.get(twice)} is another`, {
-    hint: 'Write them to two archives, or give one of them another name first.',
-  })
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `two different images are named ${twice}: ${taken.get(twice)} is another`,
+    {
+      hint: 'Write them to two archives, or give one of them another name first.',
+    },
+  )
 }
 
 /** For an archive that was named with its image: it holds no other. */

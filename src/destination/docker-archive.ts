@@ -24,18 +24,27 @@ const LAYER_TYPE = /[.]tar(?:[.+]gzip)?$/
  * INVALID_ARGUMENT for two images of one name, or a second one where `ref` names one.
  */
 export async function openDockerArchiveDestination(
-  file: string, { ref, ...options }: DockerArchiveDestinationOptions = {},
+  file: string,
+  { ref, ...options }: DockerArchiveDestinationOptions = {},
 ): Promise<ImageDestination> {
   const given = ref === undefined ? undefined : nameToGive(ref)
-  return await openArchiveDestination(file, {
-    choose: choosePlatform,
-    names(_image, names, others) {
-      if (ref === undefined || given === undefined) return names
-      refuseSecond(ref, others)
-      return [given]
+  return await openArchiveDestination(
+    file,
+    {
+      choose: choosePlatform,
+      names(_image, names, others) {
+        if (ref === undefined || given === undefined) return names
+        refuseSecond(ref, others)
+        return [given]
+      },
+      documents: images =>
+        new Map([
+          [INDEX_FILE, encodeIndex(images)],
+          [DOCKER_FILE, encodeDockerManifest(images)],
+        ]),
     },
-    documents: images => new Map([[INDEX_FILE, encodeIndex(images)], [DOCKER_FILE, encodeDockerManifest(images)]]),
-  }, options)
+    options,
+  )
 }
 
 /** The image for one platform alone. */
@@ -49,9 +58,13 @@ function choosePlatform(image: ImageContent, subject: string): ImageContent {
   const { descriptor, manifest } = chosen
   const odd = manifest.layers.find(layer => !LAYER_TYPE.test(layer.mediaType))
   if (odd) {
-    throw new StowageError('UNSUPPORTED', `${subject} has a layer of ${odd.mediaType} (${odd.digest}), and docker archives hold plain ones and gzip`, {
-      hint: 'Docker before 23 cannot load it. Write oci-archive:FILE, or make the image with gzip layers.',
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${subject} has a layer of ${odd.mediaType} (${odd.digest}), and docker archives hold plain ones and gzip`,
+      {
+        hint: 'Docker before 23 cannot load it. Write oci-archive:FILE, or make the image with gzip layers.',
+      },
+    )
   }
   return {
     root: { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size },

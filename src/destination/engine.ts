@@ -87,7 +87,8 @@ class EngineDestination implements ImageDestination {
   /** Whether the image is there and whole, so that nothing needs to be sent. */
   async #holds(plan: LoadPlan, options: CallOptions): Promise<boolean> {
     // An older containerd store does not tell whether every platform of an index is there.
-    if (this.#store.kind === 'containerd' && this.#store.api < MANIFESTS_API && isIndex(plan.root.mediaType)) return false
+    if (this.#store.kind === 'containerd' && this.#store.api < MANIFESTS_API && isIndex(plan.root.mediaType))
+      return false
     return (await findFlaw(this.#client, this.#store, plan, plan.id, options)) === undefined
   }
 
@@ -159,7 +160,9 @@ class EngineDestination implements ImageDestination {
       }
     } catch (error) {
       for (const { tag, before } of moved.reverse()) {
-        await (before === undefined ? this.#remove(formatReference(tag)) : giveName(this.#client, before, tag)).catch(ignoreVerdict)
+        await (before === undefined ? this.#remove(formatReference(tag)) : giveName(this.#client, before, tag)).catch(
+          ignoreVerdict,
+        )
       }
       throw error
     }

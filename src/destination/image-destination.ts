@@ -34,7 +34,12 @@ export interface ImageDestination extends AsyncDisposable {
    * Writes `image`, reading what is missing from `blobs`, every byte through `verified()`, and gives it `names`.
    * When it throws, no name has moved and nothing that looks whole is left.
    */
-  write(image: ImageContent, blobs: BlobStore, names: readonly Reference[], options?: WriteOptions): Promise<WrittenImage>
+  write(
+    image: ImageContent,
+    blobs: BlobStore,
+    names: readonly Reference[],
+    options?: WriteOptions,
+  ): Promise<WrittenImage>
   /**
    * Of a place that is whole only as a whole (an archive): makes what was written last, and puts it in its place. Called once, after
    * the last image; disposed without it, such a place leaves nothing. Throws OUTPUT_EXISTS, NO_SPACE, INVALID_ARGUMENT with no image.

@@ -27,23 +27,42 @@ export interface LayoutEntry {
 export async function changeLayoutIndex(
   directory: string,
   change: (entries: readonly LayoutEntry[]) => Promise<readonly unknown[] | undefined>,
-  { signal, after }: { readonly signal?: AbortSignal | undefined; readonly after?: (() => Promise<void>) | undefined } = {},
+  {
+    signal,
+    after,
+  }: { readonly signal?: AbortSignal | undefined; readonly after?: (() => Promise<void>) | undefined } = {},
 ): Promise<void> {
-  await withLock(join(directory, LOCK_FILE), async () => {
-    const path = join(directory, INDEX_FILE)
-    const index = record(parseJson(await readIndex(path), path), path)
-    const manifests = await change(array(index, 'manifests', path).map((raw, n) => ({ raw, descriptor: parseDescriptor(raw, `${path}.manifests[${n}]`) })))
-    if (!manifests) return
-    await writeDurably(path, new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })))
-    await after?.()
-  }, signal)
+  await withLock(
+    join(directory, LOCK_FILE),
+    async () => {
+      const path = join(directory, INDEX_FILE)
+      const index = record(parseJson(await readIndex(path), path), path)
+      const manifests = await change(
+        array(index, 'manifests', path).map((raw, n) => ({
+          raw,
+          descriptor: parseDescriptor(raw, `${path}.manifests[${n}]`),
+        })),
+      )
+      if (!manifests) return
+      await writeDurably(
+        path,
+        new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })),
+      )
+      await after?.()
+    },
+    signal,
+  )
 }
 
 /** Throws OUTPUT_EXISTS where `names`, all that stands in `directory`, make it a bundle. */
 export function refuseBundle(directory: string, names: readonly string[]): void {
   const mark = BUNDLE_MARKS.find(name => names.includes(name))
   if (mark === undefined) return
-  throw new StowageError('OUTPUT_EXISTS', `${directory} is a bundle (it holds ${mark}): another image would make its checksums wrong`, { hint: 'Name another directory.' })
+  throw new StowageError(
+    'OUTPUT_EXISTS',
+    `${directory} is a bundle (it holds ${mark}): another image would make its checksums wrong`,
+    { hint: 'Name another directory.' },
+  )
 }
 
 async function readIndex(path: string): Promise<Uint8Array> {

@@ -9,7 +9,16 @@ import { fillWith } from '../blob/fill.js'
 import { withLock } from '../blob/lock.js'
 import { makeDirectory, PARTIAL, writeDurably } from '../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { absentOf, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION, withAbsent } from '../oci/layout.js'
+import {
+  absentOf,
+  INDEX_FILE,
+  LAYOUT_BYTES,
+  LAYOUT_FILE,
+  namedDescriptor,
+  nameOf,
+  REF_NAME_ANNOTATION,
+  withAbsent,
+} from '../oci/layout.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
 import type { ImageDestination, WriteOptions, WrittenImage } from './image-destination.js'
@@ -49,7 +58,9 @@ async function write(
       return { names, id: image.root.digest, sent, skipped }
     }
     if (tries === TRIES) {
-      throw new StowageError('BUSY', `${directory}: another process goes on removing blobs of ${subject}`, { hint: 'Wait for the other stowage command.' })
+      throw new StowageError('BUSY', `${directory}: another process goes on removing blobs of ${subject}`, {
+        hint: 'Wait for the other stowage command.',
+      })
     }
     store = new BlobDirectory(directory) // what the other knows to be there is not
   }
@@ -60,31 +71,47 @@ async function write(
  * it, under the same lock.
  */
 async function tag(
-  directory: string, blobs: BlobDirectory, image: ImageContent, names: readonly Reference[], signal: AbortSignal | undefined,
+  directory: string,
+  blobs: BlobDirectory,
+  image: ImageContent,
+  names: readonly Reference[],
+  signal: AbortSignal | undefined,
 ): Promise<boolean> {
   let whole = false
-  await changeLayoutIndex(directory, async entries => {
-    whole = await areThere(blobs, image)
-    return whole ? withImage(entries, image, names) : undefined
-  }, { signal })
+  await changeLayoutIndex(
+    directory,
+    async entries => {
+      whole = await areThere(blobs, image)
+      return whole ? withImage(entries, image, names) : undefined
+    },
+    { signal },
+  )
   return whole
 }
 
 async function areThere(blobs: BlobDirectory, image: ImageContent): Promise<boolean> {
-  const found = await pMap(blobsOf(image), async ({ digest }) => {
-    try {
-      await access(blobs.path(digest))
-      return true
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return false
-      throw fileError(error, blobs.path(digest))
-    }
-  }, { concurrency: 16 })
+  const found = await pMap(
+    blobsOf(image),
+    async ({ digest }) => {
+      try {
+        await access(blobs.path(digest))
+        return true
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT') return false
+        throw fileError(error, blobs.path(digest))
+      }
+    },
+    { concurrency: 16 },
+  )
   return !found.includes(false)
 }
 
 /** The entries with `image` under `names`, which leave the images that had them. */
-function withImage(entries: readonly LayoutEntry[], image: ImageContent, names: readonly Reference[]): readonly unknown[] {
+function withImage(
+  entries: readonly LayoutEntry[],
+  image: ImageContent,
+  names: readonly Reference[],
+): readonly unknown[] {
   const taken = new Set(names.map(formatReference))
   const kept = entries.filter(({ descriptor }) => {
     const name = nameOf(descriptor)
@@ -94,14 +121,18 @@ function withImage(entries: readonly LayoutEntry[], image: ImageContent, names: 
   const refNames = new Set(kept.map(({ descriptor }) => descriptor.annotations?.[REF_NAME_ANNOTATION]))
   // Of the same image one copy may have left out what another brought
   const twins = kept.filter(({ descriptor }) => descriptor.digest === image.root.digest)
-  const absent = image.absent.filter(({ digest }) => twins.every(({ descriptor }) => absentOf(descriptor).includes(digest)))
+  const absent = image.absent.filter(({ digest }) =>
+    twins.every(({ descriptor }) => absentOf(descriptor).includes(digest)),
+  )
   const root = rootEntry({ ...image, absent })
   const added = names.map(name => {
     const short = name.tag !== undefined && !refNames.has(name.tag) ? name.tag : formatReference(name)
     refNames.add(short)
     return namedDescriptor(root, name, short)
   })
-  const rest = kept.map(({ raw, descriptor }) => (twins.length > 0 && descriptor.digest === image.root.digest ? withAbsent(descriptor, absent) : raw))
+  const rest = kept.map(({ raw, descriptor }) =>
+    twins.length > 0 && descriptor.digest === image.root.digest ? withAbsent(descriptor, absent) : raw,
+  )
   return [...rest, ...(added.length > 0 || twins.length > 0 ? added : [root])]
 }
 
@@ -111,8 +142,9 @@ async function makeLayout(directory: string): Promise<void> {
     const entries = await readdir(directory)
     refuseBundle(directory, entries)
     if (!entries.includes(LAYOUT_FILE)) {
-      const foreign = entries.filter(name =>
-        name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL))
+      const foreign = entries.filter(
+        name => name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL),
+      )
       if (foreign.length > 0) {
         throw new StowageError(
           'NOT_A_LAYOUT',
@@ -121,7 +153,10 @@ async function makeLayout(directory: string): Promise<void> {
         )
       }
       // Of two that begin at once one would take the other's partial file away
-      await withLock(join(directory, LOCK_FILE), async () => await writeDurably(join(directory, LAYOUT_FILE), LAYOUT_BYTES))
+      await withLock(
+        join(directory, LOCK_FILE),
+        async () => await writeDurably(join(directory, LAYOUT_FILE), LAYOUT_BYTES),
+      )
     }
   } catch (error) {
     throw fileError(error, directory)

@@ -20,22 +20,29 @@ const REF_NAME = /^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$/
  * `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND, INVALID_REFERENCE; `write()` also NO_SPACE, and INVALID_ARGUMENT for two
  * images of one name, or a second one where `ref` names one.
  */
-export async function openOciArchiveDestination(file: string, { ref, ...options }: OciArchiveDestinationOptions = {}): Promise<ImageDestination> {
+export async function openOciArchiveDestination(
+  file: string,
+  { ref, ...options }: OciArchiveDestinationOptions = {},
+): Promise<ImageDestination> {
   if (ref !== undefined && !REF_NAME.test(ref)) {
     throw new StowageError('INVALID_REFERENCE', `${JSON.stringify(ref)} is no reference in a layout`, {
       hint: 'Write a tag or a name: letters and digits, between them "-", ".", "_", ":", "@", "+" and "/".',
     })
   }
-  return await openArchiveDestination(file, {
-    choose: image => image,
-    names(image, names, others) {
-      const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: it comes with the image
-      if (ref === undefined || about) return names
-      refuseSecond(ref, others)
-      return namesOf(ref, names)
+  return await openArchiveDestination(
+    file,
+    {
+      choose: image => image,
+      names(image, names, others) {
+        const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: it comes with the image
+        if (ref === undefined || about) return names
+        refuseSecond(ref, others)
+        return namesOf(ref, names)
+      },
+      documents: images => new Map([[INDEX_FILE, indexOf(images, ref)]]),
     },
-    documents: images => new Map([[INDEX_FILE, indexOf(images, ref)]]),
-  }, options)
+    options,
+  )
 }
 
 /** A full name is the image's; a tag is that of the name it has. */

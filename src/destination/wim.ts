@@ -11,7 +11,10 @@ import { formatReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import type { ImageDestination, WrittenImage } from './image-destination.js'
 
-export interface WimDestinationOptions extends Pick<WimFromLayersOptions, 'compression' | 'threads' | 'integrityTable'> {
+export interface WimDestinationOptions extends Pick<
+  WimFromLayersOptions,
+  'compression' | 'threads' | 'integrityTable'
+> {
   /** Name of the image in the WIM; that of the file when left out. */
   readonly imageName?: string | undefined
 }
@@ -32,26 +35,38 @@ export async function openWimDestination(file: string, options: WimDestinationOp
 }
 
 async function write(
-  file: string, options: WimDestinationOptions, image: ImageContent, blobs: BlobStore, names: readonly Reference[],
+  file: string,
+  options: WimDestinationOptions,
+  image: ImageContent,
+  blobs: BlobStore,
+  names: readonly Reference[],
   { signal, onProgress }: WaitOptions,
 ): Promise<WrittenImage> {
   const { manifest, config } = choosePlatform(image, names[0] ? formatReference(names[0]) : image.root.digest)
   const windows = config.platform.os === 'windows'
   const layers = manifest.layers.map((layer): LayerOrigin => ({
     name: `layer ${layer.digest}`,
-    open: async () => ({ name: `layer ${layer.digest}`, size: layer.size, bytes: verified(layer, blobs.fetch(layer, { signal })) }),
+    open: async () => ({
+      name: `layer ${layer.digest}`,
+      size: layer.size,
+      bytes: verified(layer, blobs.fetch(layer, { signal })),
+    }),
   }))
   const { lost } = await writeLayerFile(file, { inputs: [], signal }, async ({ path }) => {
     try {
-      return await wimFromLayers(layers, { path, name: file }, {
-        ...options,
-        unixData: !windows,
-        architecture: windows ? config.platform.architecture : undefined,
-        osVersion: windows ? config.platform['os.version'] : undefined,
-        created: config.created === undefined ? undefined : parseRfc3339(config.created)?.time,
-        signal,
-        onProgress,
-      })
+      return await wimFromLayers(
+        layers,
+        { path, name: file },
+        {
+          ...options,
+          unixData: !windows,
+          architecture: windows ? config.platform.architecture : undefined,
+          osVersion: windows ? config.platform['os.version'] : undefined,
+          created: config.created === undefined ? undefined : parseRfc3339(config.created)?.time,
+          signal,
+          onProgress,
+        },
+      )
     } catch (error) {
       if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') throw error
       for (const layer of manifest.layers) await drain(verified(layer, blobs.fetch(layer, { signal }))) // a wrong digest says more
@@ -72,10 +87,14 @@ function choosePlatform({ platforms }: ImageContent, subject: string): PlatformI
   if (only && others.length === 0) return only
   const [windows, ...more] = platforms.filter(({ config }) => config.platform.os === 'windows')
   if (windows && more.length === 0) return windows
-  const list = platforms.map(({ config, descriptor }) => `${formatPlatform(config.platform)} (${descriptor.digest})`).join(', ')
+  const list = platforms
+    .map(({ config, descriptor }) => `${formatPlatform(config.platform)} (${descriptor.digest})`)
+    .join(', ')
   throw new StowageError(
     'INVALID_ARGUMENT',
-    platforms.length === 0 ? `${subject} is no image that runs` : `${subject} is ${platforms.length} images, and a WIM is made of one`,
+    platforms.length === 0
+      ? `${subject} is no image that runs`
+      : `${subject} is ${platforms.length} images, and a WIM is made of one`,
     platforms.length === 0 ? {} : { hint: `Name one with --platform, or by its digest: ${list}.` },
   )
 }

@@ -63,7 +63,7 @@ export class EngineClient implements Disposable {
     const outgoing = request({
       method: 'POST',
       path,
-      headers: { 'Host': 'docker', 'Content-Type': 'application/x-tar', 'Transfer-Encoding': 'chunked' },
+      headers: { Host: 'docker', 'Content-Type': 'application/x-tar', 'Transfer-Encoding': 'chunked' },
       createConnection: () => connect(this.endpoint),
     })
     try {
@@ -125,7 +125,9 @@ export class EngineClient implements Disposable {
       })
     }
     const lost = code === 'ECONNRESET' || code === 'EPIPE'
-    const what = lost ? `the connection to the Docker Engine at ${name} was lost` : `no Docker Engine answers at ${name}`
+    const what = lost
+      ? `the connection to the Docker Engine at ${name} was lost`
+      : `no Docker Engine answers at ${name}`
     return new StowageError('ENGINE_UNREACHABLE', `${what}: ${reason}`, { hint: hintFor(code), cause: error })
   }
 }

@@ -8,7 +8,13 @@ import { currentContext, readContext, readTlsFiles, type TlsFiles } from './cont
 /** An address, taken apart; `name` is the whole of it for messages, never with a credential. */
 export type Endpoint =
   | { readonly type: 'socket'; readonly name: string; readonly path: string }
-  | { readonly type: 'tcp'; readonly name: string; readonly host: string; readonly port: number; readonly tls?: TlsFiles }
+  | {
+      readonly type: 'tcp'
+      readonly name: string
+      readonly host: string
+      readonly port: number
+      readonly tls?: TlsFiles
+    }
   | {
       readonly type: 'ssh'
       readonly name: string

@@ -29,9 +29,11 @@ export async function responseOf(outgoing: ClientRequest): Promise<IncomingMessa
 export async function readText(message: IncomingMessage): Promise<string> {
   const pieces: Uint8Array[] = []
   let size = 0
-  for await (const piece of message as AsyncIterable<Uint8Array>) { // no encoding is set, so its pieces are Buffers
+  for await (const piece of message as AsyncIterable<Uint8Array>) {
+    // no encoding is set, so its pieces are Buffers
     size += piece.length
-    if (size > ANSWER_LIMIT) throw new StowageError('ENGINE_PROTOCOL', `the engine's answer is over ${ANSWER_LIMIT} bytes`)
+    if (size > ANSWER_LIMIT)
+      throw new StowageError('ENGINE_PROTOCOL', `the engine's answer is over ${ANSWER_LIMIT} bytes`)
     pieces.push(piece)
   }
   return Buffer.concat(pieces).toString('utf8')
@@ -48,7 +50,14 @@ export async function sendAndRead(
 ): Promise<Exchanged> {
   const answer = readAnswer(outgoing)
   let answered = false
-  answer.then(() => { answered = true }, () => { answered = true })
+  answer.then(
+    () => {
+      answered = true
+    },
+    () => {
+      answered = true
+    },
+  )
 
   let failure: { readonly error: unknown } | undefined
   let timer: NodeJS.Timeout | undefined

@@ -33,7 +33,9 @@ async function describeImage(archive: ArchiveFiles, directory: BlobDirectory): P
   const [entry, ...others] = await readDockerEntries(archive)
   if (!entry || others.length > 0) throw notOne(archive, entry ? others.length + 1 : 0)
   const { root, manifest } = await new DockerImages(archive).image(entry)
-  await directory.put(root, async function* () { yield manifest })
+  await directory.put(root, async function* () {
+    yield manifest
+  })
   return root
 }
 

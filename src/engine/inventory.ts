@@ -47,7 +47,11 @@ export async function listImages(
 }
 
 /** The chain of diffIDs of every image that the engine lists. */
-export async function readChains(client: EngineClient, store: EngineStore, options: CallOptions = {}): Promise<string[][]> {
+export async function readChains(
+  client: EngineClient,
+  store: EngineStore,
+  options: CallOptions = {},
+): Promise<string[][]> {
   const images = await listImages(client, options)
   // One that is removed meanwhile is simply not there.
   const found = await pMap(images, image => inspectImage(client, store, image.id, options), { concurrency: 4 })

@@ -33,12 +33,19 @@ export async function readStore(
   const components = listOf(version['Components'], 'GET /version: Components').map(item => objectOf(item, 'Components'))
   const podman = components.some(component => component['Name'] === 'Podman Engine')
   const os = textOf(version, 'Os') ?? textOf(info, 'OSType') ?? 'linux'
-  const osVersion = os === 'windows' ? windowsVersion(textOf(info, 'OSVersion'), textOf(info, 'KernelVersion') ?? textOf(version, 'KernelVersion')) : undefined
+  const osVersion =
+    os === 'windows'
+      ? windowsVersion(textOf(info, 'OSVersion'), textOf(info, 'KernelVersion') ?? textOf(version, 'KernelVersion'))
+      : undefined
   return {
     kind: podman ? 'podman' : hasContainerdStore(info['DriverStatus']) ? 'containerd' : 'graphdriver',
     engine: `${podman ? 'Podman' : 'Docker'} ${textOf(version, 'Version') ?? 'of an unknown version'}`,
     api: Number(/^1\.(\d+)$/.exec(textOf(version, 'ApiVersion') ?? '')?.[1] ?? 0),
-    platform: { os, architecture: textOf(version, 'Arch') ?? 'unknown', ...(osVersion ? { 'os.version': osVersion } : {}) },
+    platform: {
+      os,
+      architecture: textOf(version, 'Arch') ?? 'unknown',
+      ...(osVersion ? { 'os.version': osVersion } : {}),
+    },
   }
 }
 

@@ -1,5 +1,17 @@
 /** YAML as plain values that know where they stand, so that whatever is wrong can be told with its line and column. */
-import { type Alias, isAlias, isCollection, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import {
+  type Alias,
+  isAlias,
+  isCollection,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml'
 import { StowageError } from '../errors.js'
 
 /** Both from 1. */
@@ -81,12 +93,20 @@ export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined 
     return undefined
   }
   const lines = new LineCounter()
-  const document = parseDocument(text, { schema: 'failsafe', lineCounter: lines, prettyErrors: false, uniqueKeys: true, strict: true, version: '1.2' })
+  const document = parseDocument(text, {
+    schema: 'failsafe',
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: true,
+    strict: true,
+    version: '1.2',
+  })
   const at = (offset: number | undefined): Position => {
     const { line, col } = lines.linePos(offset ?? 0)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
-  for (const { pos, code, message } of [...document.errors, ...document.warnings]) faults.add(at(pos[0]), code === 'MULTIPLE_DOCS' ? 'expected one document but found another' : sentence(message))
+  for (const { pos, code, message } of [...document.errors, ...document.warnings])
+    faults.add(at(pos[0]), code === 'MULTIPLE_DOCS' ? 'expected one document but found another' : sentence(message))
   if (!faults.none) return undefined
   if (!document.contents) {
     faults.add(start, 'expected a map with "version" but found nothing')
@@ -101,7 +121,11 @@ class Reader {
   readonly #anchored = new Map<Alias, Node>()
   #count = 0
 
-  constructor(document: ReturnType<typeof parseDocument>, at: (offset: number | undefined) => Position, faults: Faults) {
+  constructor(
+    document: ReturnType<typeof parseDocument>,
+    at: (offset: number | undefined) => Position,
+    faults: Faults,
+  ) {
     this.#at = at
     this.#faults = faults
     const anchors = new Map<string, Node>()
@@ -120,7 +144,13 @@ class Reader {
     const at = this.#at(range?.[0])
     this.#count += 1
     if (depth > DEPTH_LIMIT || this.#count > VALUE_LIMIT) {
-      if (this.#count !== Infinity) this.#faults.add(at, depth > DEPTH_LIMIT ? `values stand over ${DEPTH_LIMIT} deep in one another` : `aliases make over ${VALUE_LIMIT} values of this file`)
+      if (this.#count !== Infinity)
+        this.#faults.add(
+          at,
+          depth > DEPTH_LIMIT
+            ? `values stand over ${DEPTH_LIMIT} deep in one another`
+            : `aliases make over ${VALUE_LIMIT} values of this file`,
+        )
       this.#count = Infinity // once is enough
       return undefined
     }
@@ -129,7 +159,13 @@ class Reader {
       if (!target) this.#faults.add(at, `expected an anchor &${node.source} before its alias but found none`)
       return target && this.read(target, depth + 1)
     }
-    if (isScalar(node)) return { type: 'text', at, text: String(node.value ?? ''), plain: node.type === undefined || node.type === 'PLAIN' }
+    if (isScalar(node))
+      return {
+        type: 'text',
+        at,
+        text: String(node.value ?? ''),
+        plain: node.type === undefined || node.type === 'PLAIN',
+      }
     if (isSeq(node)) return { type: 'list', at, items: node.items.flatMap(item => this.read(item, depth + 1) ?? []) }
     if (!isMap(node)) return undefined
     const entries = node.items.flatMap((pair): MapEntry[] => {
@@ -138,7 +174,10 @@ class Reader {
         if (key) this.#faults.add(key.at, `expected a name but found ${shownValue(key)}`)
         return []
       }
-      const value = pair.value === null ? { type: 'text' as const, at: key.at, text: '', plain: true } : this.read(pair.value, depth + 1)
+      const value =
+        pair.value === null
+          ? { type: 'text' as const, at: key.at, text: '', plain: true }
+          : this.read(pair.value, depth + 1)
       return value ? [{ key: key.text, at: key.at, value }] : []
     })
     return { type: 'map', at, entries }

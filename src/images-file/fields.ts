@@ -23,7 +23,13 @@ export class Fields {
    * The fields of `value`, of which each is one of `known`; a text alone stands for a map of its field `short`.
    * Undefined where it is neither, which is a fault that says what was `expected`, or will be one when the text is asked for.
    */
-  static of(value: Value, faults: Faults, expected: string, known: readonly string[], short?: string): Fields | undefined {
+  static of(
+    value: Value,
+    faults: Faults,
+    expected: string,
+    known: readonly string[],
+    short?: string,
+  ): Fields | undefined {
     if (value.type === 'text' && short !== undefined) return new Fields(value.at, new Map([[short, value]]), faults)
     if (value.type !== 'map') {
       faults.add(value.at, `expected ${expected} but found ${shownValue(value)}`)
@@ -32,7 +38,10 @@ export class Fields {
     for (const { key, at } of value.entries) {
       if (known.includes(key)) continue
       const near = nearestWord(key, known)
-      faults.add(at, `unknown key ${JSON.stringify(key.slice(0, 60))}: ${near === undefined ? `expected ${known.join(', ')}` : `did you mean "${near}"?`}`)
+      faults.add(
+        at,
+        `unknown key ${JSON.stringify(key.slice(0, 60))}: ${near === undefined ? `expected ${known.join(', ')}` : `did you mean "${near}"?`}`,
+      )
     }
     return new Fields(value.at, new Map(value.entries.map(entry => [entry.key, entry.value])), faults)
   }
@@ -47,7 +56,11 @@ export class Fields {
     return value
   }
 
-  text(key: string, expected: string, { required = false }: { readonly required?: boolean } = {}): PlacedText | undefined {
+  text(
+    key: string,
+    expected: string,
+    { required = false }: { readonly required?: boolean } = {},
+  ): PlacedText | undefined {
     const value = required ? this.required(key) : this.get(key)
     const text = value && textOf(value, this.faults, expected)
     return value && text !== undefined ? { text, at: value.at } : undefined
@@ -85,7 +98,8 @@ export class Fields {
 
 /** A text that is not empty, and neither a truth value nor YAML's word for nothing, unless it stands in quotes. */
 export function textOf(value: Value, faults: Faults, expected: string): string | undefined {
-  if (value.type === 'text' && value.text !== '' && !(value.plain && /^(true|false|null|~)$/i.test(value.text))) return value.text
+  if (value.type === 'text' && value.text !== '' && !(value.plain && /^(true|false|null|~)$/i.test(value.text)))
+    return value.text
   faults.add(value.at, `expected ${expected} but found ${shownValue(value)}`)
   return undefined
 }

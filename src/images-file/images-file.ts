@@ -37,7 +37,8 @@ export interface ImageEntry extends Entry {
   /** Paths are from here, not from the file. */
   readonly location: Location
   /** Tags of the repository instead of the one image. */
-  readonly tags?: readonly { readonly tag: string; readonly at: Position }[] | { readonly rule: TagRule; readonly at: Position }
+  readonly tags?:
+    readonly { readonly tag: string; readonly at: Position }[] | { readonly rule: TagRule; readonly at: Position }
   /** Empty: all of them. What holds for the whole run without it. */
   readonly platforms?: readonly string[]
   readonly names: readonly NameEntry[]
@@ -72,7 +73,9 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   faults.throwIfAny()
   const root = parseYaml(bytes, faults)
   faults.throwIfAny()
-  const top = root && Fields.of(root, faults, 'a map with "version" and "images"', ['version', 'defaults', 'images', 'wims', 'files'])
+  const top =
+    root &&
+    Fields.of(root, faults, 'a map with "version" and "images"', ['version', 'defaults', 'images', 'wims', 'files'])
   if (!top) {
     faults.throwIfAny()
     throw new TypeError('a file without fields has a fault')
@@ -88,13 +91,62 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   }
   const from = dirname(path)
   const insecure = defaults?.list('insecure').flatMap(value => registryOf(value, faults) ?? []) ?? []
-  const images = top.list('images').flatMap(value => readImage(
-    Fields.of(value, faults, 'an image, or a map with "image"', ['image', 'tags', 'platforms', 'name', 'names', 'referrers'], 'image'), shared, from, faults) ?? [])
-  const wims = top.list('wims').flatMap(value => readWim(
-    Fields.of(value, faults, 'the path of a WIM, or a map with "file"', ['file', 'image', 'name', 'names', 'carry', 'compression', 'order', 'lossless', 'skipUnsupported', 'references'], 'file'), from, faults) ?? [])
-  const files = top.list('files').flatMap(value => readFile(
-    Fields.of(value, faults, 'the path of a file, or a map with "from"', ['from', 'to'], 'from'), from, faults) ?? [])
-  if (!['images', 'wims', 'files'].some(key => top.get(key))) faults.add(top.at, 'expected "images", "wims" or "files" but found none of them')
+  const images = top
+    .list('images')
+    .flatMap(
+      value =>
+        readImage(
+          Fields.of(
+            value,
+            faults,
+            'an image, or a map with "image"',
+            ['image', 'tags', 'platforms', 'name', 'names', 'referrers'],
+            'image',
+          ),
+          shared,
+          from,
+          faults,
+        ) ?? [],
+    )
+  const wims = top
+    .list('wims')
+    .flatMap(
+      value =>
+        readWim(
+          Fields.of(
+            value,
+            faults,
+            'the path of a WIM, or a map with "file"',
+            [
+              'file',
+              'image',
+              'name',
+              'names',
+              'carry',
+              'compression',
+              'order',
+              'lossless',
+              'skipUnsupported',
+              'references',
+            ],
+            'file',
+          ),
+          from,
+          faults,
+        ) ?? [],
+    )
+  const files = top
+    .list('files')
+    .flatMap(
+      value =>
+        readFile(
+          Fields.of(value, faults, 'the path of a file, or a map with "from"', ['from', 'to'], 'from'),
+          from,
+          faults,
+        ) ?? [],
+    )
+  if (!['images', 'wims', 'files'].some(key => top.get(key)))
+    faults.add(top.at, 'expected "images", "wims" or "files" but found none of them')
   faults.throwIfAny()
   return { path, insecure, images, wims, files }
 }
@@ -119,11 +171,21 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   if (!location) return []
   if (location.type === 'wim') faults.add(text.at, 'a WIM has options of its own: put it below "wims"')
   const reference = location.type === 'docker' ? parseReference(location.name) : undefined
-  if (tags && !reference) faults.add(fields.get('tags')?.at ?? text.at, `"tags" are those of a repository in a registry, and ${text.text} is none`)
-  if (tags && (reference?.tag !== undefined || reference?.digest !== undefined)) faults.add(text.at, `expected a repository, as there are "tags", but found ${text.text}, which is one image`)
+  if (tags && !reference)
+    faults.add(
+      fields.get('tags')?.at ?? text.at,
+      `"tags" are those of a repository in a registry, and ${text.text} is none`,
+    )
+  if (tags && (reference?.tag !== undefined || reference?.digest !== undefined))
+    faults.add(text.at, `expected a repository, as there are "tags", but found ${text.text}, which is one image`)
   const distinct = Array.isArray(tags) && tags.length === 1
   if (tags && !distinct) {
-    for (const { at, name } of names) if (name.tag !== undefined) faults.add(at, `${formatReference(name)} is one name, and "tags" may choose several images: leave out its tag, and each keeps its own`)
+    for (const { at, name } of names)
+      if (name.tag !== undefined)
+        faults.add(
+          at,
+          `${formatReference(name)} is one name, and "tags" may choose several images: leave out its tag, and each keeps its own`,
+        )
   }
   const request = {
     image: reference ? formatReference(reference) : text.text,
@@ -132,11 +194,17 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
     ...(names.length > 0 ? { names: names.map(({ name }) => formatReference(name)) } : {}),
     ...(referrers ? { referrers } : {}),
   }
-  return [{
-    at: text.at, request, location: movedTo(from, location), names, referrers,
-    ...(tags ? { tags } : {}),
-    ...(platforms ? { platforms } : {}),
-  }]
+  return [
+    {
+      at: text.at,
+      request,
+      location: movedTo(from, location),
+      names,
+      referrers,
+      ...(tags ? { tags } : {}),
+      ...(platforms ? { platforms } : {}),
+    },
+  ]
 }
 
 function readTags(fields: Fields, faults: Faults): ImageEntry['tags'] {
@@ -146,14 +214,17 @@ function readTags(fields: Fields, faults: Faults): ImageEntry['tags'] {
     const rule = Fields.of(value, faults, 'a rule', ['semver', 'match', 'newest'])
     const [semver, match] = [rule?.text('semver', 'a range of versions'), rule?.text('match', 'a regular expression')]
     const newest = rule?.text('newest', 'a number from 1, or "all"')
-    if (newest && newest.text !== 'all' && !/^[1-9]\d{0,8}$/.test(newest.text)) faults.add(newest.at, `expected a number from 1, or "all", but found ${newest.text}`)
+    if (newest && newest.text !== 'all' && !/^[1-9]\d{0,8}$/.test(newest.text))
+      faults.add(newest.at, `expected a number from 1, or "all", but found ${newest.text}`)
     if (semver) faults.check(semver.at, () => tagChoice({ semver: semver.text }))
     if (match) faults.check(match.at, () => tagChoice({ match: match.text }))
-    if (!semver && !match && !newest) faults.add(value.at, 'expected "semver", "match" or "newest" but found none of them')
+    if (!semver && !match && !newest)
+      faults.add(value.at, 'expected "semver", "match" or "newest" but found none of them')
     return {
       at: value.at,
       rule: {
-        ...(semver ? { semver: semver.text } : {}), ...(match ? { match: match.text } : {}),
+        ...(semver ? { semver: semver.text } : {}),
+        ...(match ? { match: match.text } : {}),
         ...(newest && newest.text !== 'all' ? { newest: Number(newest.text) } : {}),
       },
     }
@@ -204,30 +275,46 @@ function readWim(fields: Fields | undefined, from: string, faults: Faults): read
   const names = readNames(fields, faults)
   const carry = fields.choice('carry', ['true', 'false', 'only'])
   const words = fields.text('compression', 'gzip[:LEVEL], zstd[:LEVEL] or none')
-  const compression = words && faults.check(words.at, () => {
-    const parsed = parseLayerCompression(words.text)
-    checkedCompression(parsed)
-    return parsed
-  })
+  const compression =
+    words &&
+    faults.check(words.at, () => {
+      const parsed = parseLayerCompression(words.text)
+      checkedCompression(parsed)
+      return parsed
+    })
   const order = fields.choice('order', ['blob', 'tree'])
   const [lossless, skipUnsupported] = [fields.flag('lossless'), fields.flag('skipUnsupported')]
   const references = fields.list('references').flatMap(value => textOf(value, faults, 'the path of a WIM') ?? [])
-  if (carry === 'only' && names.length > 0) faults.add(names[0]?.at ?? file.at, 'a WIM that is only carried makes no image that could have a name')
+  if (carry === 'only' && names.length > 0)
+    faults.add(names[0]?.at ?? file.at, 'a WIM that is only carried makes no image that could have a name')
   const layer: WimEntry['layer'] = {
-    ...(compression ? { compression } : {}), ...(order === 'blob' || order === 'tree' ? { order } : {}),
-    ...(lossless === undefined ? {} : { lossless }), ...(skipUnsupported === undefined ? {} : { skipUnsupported }),
+    ...(compression ? { compression } : {}),
+    ...(order === 'blob' || order === 'tree' ? { order } : {}),
+    ...(lossless === undefined ? {} : { lossless }),
+    ...(skipUnsupported === undefined ? {} : { skipUnsupported }),
   }
   const request = {
-    file: file.text, ...(image === undefined ? {} : { image }), ...layer,
+    file: file.text,
+    ...(image === undefined ? {} : { image }),
+    ...layer,
     ...(names.length > 0 ? { names: names.map(({ name }) => formatReference(name)) } : {}),
     ...(references.length > 0 ? { references } : {}),
     ...(carry === undefined || carry === 'false' ? {} : { carry: carry === 'only' ? carry : true }),
   }
-  return [{
-    at: file.at, request, file: movedPath(from, file.text), names, carry: carry === 'only' ? carry : carry === 'true',
-    ...(image === undefined ? {} : { image }),
-    layer: { ...layer, ...(references.length > 0 ? { references: references.map(path => movedPath(from, path)) } : {}) },
-  }]
+  return [
+    {
+      at: file.at,
+      request,
+      file: movedPath(from, file.text),
+      names,
+      carry: carry === 'only' ? carry : carry === 'true',
+      ...(image === undefined ? {} : { image }),
+      layer: {
+        ...layer,
+        ...(references.length > 0 ? { references: references.map(path => movedPath(from, path)) } : {}),
+      },
+    },
+  ]
 }
 
 function readFile(fields: Fields | undefined, from: string, faults: Faults): readonly FileEntry[] {
@@ -235,7 +322,8 @@ function readFile(fields: Fields | undefined, from: string, faults: Faults): rea
   if (!fields || !source) return []
   const told = fields.text('to', 'a path below files/ in the bundle')
   const to = told?.text ?? basename(source.text)
-  if (!isBundlePath(to)) faults.add((told ?? source).at, `expected a relative path with "/" and without ".." but found ${to}`)
+  if (!isBundlePath(to))
+    faults.add((told ?? source).at, `expected a relative path with "/" and without ".." but found ${to}`)
   return [{ at: source.at, request: { from: source.text, to }, from: movedPath(from, source.text), to }]
 }
 

@@ -5,7 +5,10 @@ import { isBundlePath } from '../bundle/manifest.js'
 import { fileError, StowageError } from '../errors.js'
 
 /** The file `from` as `to`, or every file below the directory `from`, sorted. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for a link or a device. */
-export async function listFiles(from: string, to: string): Promise<readonly { readonly from: string; readonly path: string }[]> {
+export async function listFiles(
+  from: string,
+  to: string,
+): Promise<readonly { readonly from: string; readonly path: string }[]> {
   try {
     // What is named may be a link; what stands in a directory may not, as it may lead anywhere
     const found = await stat(from)
@@ -24,8 +27,12 @@ async function below(from: string, to: string): Promise<readonly { readonly from
   for (const name of (await readdir(from)).sort()) {
     const [source, path] = [join(from, name), `${to}/${name}`]
     const found = await lstat(source)
-    if (found.isDirectory()) files.push(...await below(source, path))
-    else if (!found.isFile() || !isBundlePath(path)) throw new StowageError('INVALID_ARGUMENT', `${source} is ${found.isFile() ? 'a name that no bundle can have' : 'no file but a link or a device'}`)
+    if (found.isDirectory()) files.push(...(await below(source, path)))
+    else if (!found.isFile() || !isBundlePath(path))
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${source} is ${found.isFile() ? 'a name that no bundle can have' : 'no file but a link or a device'}`,
+      )
     else files.push({ from: source, path })
   }
   return files

@@ -61,25 +61,40 @@ export async function readLock(path: string): Promise<Lock> {
   let bytes: Uint8Array
   try {
     await using file = await open(path)
-    if ((await file.stat()).size > LOCK_LIMIT) throw new StowageError('INVALID_MANIFEST', `${path} has over ${LOCK_LIMIT} bytes`)
+    if ((await file.stat()).size > LOCK_LIMIT)
+      throw new StowageError('INVALID_MANIFEST', `${path} has over ${LOCK_LIMIT} bytes`)
     bytes = await file.readFile()
   } catch (error) {
     const named = fileError(error, path)
     if (!(named instanceof StowageError) || named.code !== 'FILE_NOT_FOUND') throw named
-    throw new StowageError('FILE_NOT_FOUND', named.message, { hint: 'Pack once without --locked, which writes it.', cause: error })
+    throw new StowageError('FILE_NOT_FOUND', named.message, {
+      hint: 'Pack once without --locked, which writes it.',
+      cause: error,
+    })
   }
   const object = record(parseJson(bytes, path), path)
   if (object['lockVersion'] !== VERSION) {
-    throw new StowageError('INVALID_MANIFEST', `${path}.lockVersion: expected ${VERSION} but found ${shown(object['lockVersion'])}`, { hint: 'A later Stowage made it: use that, or pack once without --locked.' })
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      `${path}.lockVersion: expected ${VERSION} but found ${shown(object['lockVersion'])}`,
+      { hint: 'A later Stowage made it: use that, or pack once without --locked.' },
+    )
   }
-  const entries = (key: string) => optionalArray(object, key, path).map((item, n) => parseEntry(item, `${path}.${key}[${n}]`))
+  const entries = (key: string) =>
+    optionalArray(object, key, path).map((item, n) => parseEntry(item, `${path}.${key}[${n}]`))
   return { images: entries('images'), wims: entries('wims'), files: entries('files') }
 }
 
 /** Writes it whole or not at all; the same lock gives the same bytes. */
 export async function writeLock(path: string, lock: Lock): Promise<void> {
-  const sorted = (entries: readonly LockedEntry[]) => [...entries].sort((a, b) => (canonical(a.request) < canonical(b.request) ? -1 : 1))
-  const document = { lockVersion: VERSION, images: sorted(lock.images), wims: sorted(lock.wims), files: sorted(lock.files) }
+  const sorted = (entries: readonly LockedEntry[]) =>
+    [...entries].sort((a, b) => (canonical(a.request) < canonical(b.request) ? -1 : 1))
+  const document = {
+    lockVersion: VERSION,
+    images: sorted(lock.images),
+    wims: sorted(lock.wims),
+    files: sorted(lock.files),
+  }
   await writeDurably(path, new TextEncoder().encode(`${JSON.stringify(document, null, 2)}\n`))
 }
 
@@ -93,7 +108,10 @@ export async function expectWritable(path: string): Promise<void> {
     const named = fileError(error, path)
     const code = systemCode(error)
     throw named instanceof StowageError
-      ? new StowageError(named.code, code === 'ENOENT' ? `the directory of ${path} does not exist` : named.message, { hint: 'Name another place for the lock: --lock FILE.', cause: error })
+      ? new StowageError(named.code, code === 'ENOENT' ? `the directory of ${path} does not exist` : named.message, {
+          hint: 'Name another place for the lock: --lock FILE.',
+          cause: error,
+        })
       : named
   }
 }
@@ -102,7 +120,9 @@ export async function expectWritable(path: string): Promise<void> {
 export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const fields = Object.entries(value).filter(([, each]) => each !== undefined).sort(([a], [b]) => (a < b ? -1 : 1))
+  const fields = Object.entries(value)
+    .filter(([, each]) => each !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
   return `{${fields.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join(',')}}`
 }
 
@@ -119,25 +139,36 @@ export function lockedEntries(file: ImagesFile, lock: Lock, path: string): Reado
       used.add(key)
       if (locked) found.set(entry, locked)
       const makesImages = kind === 'images' || (kind === 'wims' && entry.request['carry'] !== 'only')
-      if (locked && makesImages && locked.images.length === 0) faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} has no image for this entry: ${key}`)
-      if (!locked) faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} does not have this entry: ${key}`)
+      if (locked && makesImages && locked.images.length === 0)
+        faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} has no image for this entry: ${key}`)
+      if (!locked)
+        faults.push(`${file.path}:${entry.at.line}:${entry.at.column}: ${path} does not have this entry: ${key}`)
     }
-    for (const key of held.keys()) if (!used.has(key)) faults.push(`${path} has an entry that ${file.path} does not: ${key}`)
+    for (const key of held.keys())
+      if (!used.has(key)) faults.push(`${path} has an entry that ${file.path} does not: ${key}`)
   }
   if (faults.length > 0) {
-    throw new StowageError('LOCK_MISMATCH', faults.join('\n'), { hint: 'Pack without --locked, which writes the lock anew, or take back what was changed.' })
+    throw new StowageError('LOCK_MISMATCH', faults.join('\n'), {
+      hint: 'Pack without --locked, which writes the lock anew, or take back what was changed.',
+    })
   }
   return found
 }
 
 /** Files that are not what the lock says become faults. */
-export function expectFiles(file: ImagesFile, entries: ReadonlyMap<object, LockedEntry>, found: readonly { readonly entry: object; readonly from: string; readonly size: number; readonly digest: Digest }[], faults: Faults): void {
+export function expectFiles(
+  file: ImagesFile,
+  entries: ReadonlyMap<object, LockedEntry>,
+  found: readonly { readonly entry: object; readonly from: string; readonly size: number; readonly digest: Digest }[],
+  faults: Faults,
+): void {
   for (const entry of [...file.wims, ...file.files]) {
     const locked = new Map(entries.get(entry)?.files.map(each => [each.digest, each]))
     for (const { from, digest } of found.filter(each => each.entry === entry)) {
       if (!locked.delete(digest)) faults.add(entry.at, `${from} is ${digest}, which is not what the lock says`)
     }
-    for (const { path, digest } of locked.values()) faults.add(entry.at, `the lock has ${path} as ${digest}, and it is not there`)
+    for (const { path, digest } of locked.values())
+      faults.add(entry.at, `the lock has ${path} as ${digest}, and it is not there`)
   }
 }
 
@@ -149,17 +180,22 @@ function parseEntry(value: unknown, where: string): LockedEntry {
     files: optionalArray(object, 'files', where).map((item, n) => {
       const at = `${where}.files[${n}]`
       const file = record(item, at)
-      return { path: string(file, 'path', at), size: size(file, 'size', at), digest: parseDigest(file['digest'], `${at}.digest`) }
+      return {
+        path: string(file, 'path', at),
+        size: size(file, 'size', at),
+        digest: parseDigest(file['digest'], `${at}.digest`),
+      }
     }),
   }
 }
 
 function parseImage(value: unknown, where: string): LockedImage {
   const object = record(value, where)
-  const texts = (key: string, expected: string, is: (text: string) => boolean) => array(object, key, where).map((item, n) => {
-    if (typeof item === 'string' && is(item)) return item
-    throw new StowageError('INVALID_MANIFEST', `${where}.${key}[${n}]: expected ${expected} but found ${shown(item)}`)
-  })
+  const texts = (key: string, expected: string, is: (text: string) => boolean) =>
+    array(object, key, where).map((item, n) => {
+      if (typeof item === 'string' && is(item)) return item
+      throw new StowageError('INVALID_MANIFEST', `${where}.${key}[${n}]: expected ${expected} but found ${shown(item)}`)
+    })
   const [tag, id] = [optionalString(object, 'tag', where), optionalString(object, 'id', where)]
   return {
     location: string(object, 'location', where),

@@ -11,9 +11,27 @@ import { pack, type PackedImage, type PackImage, type PackOptions, type PackResu
 import { formatLocation, type Location } from '../source/location.js'
 import { Faults } from './document.js'
 import { type ImagesFile, readImagesFile, type WimEntry } from './images-file.js'
-import { expectFiles, expectWritable, type Lock, type LockedEntry, lockedEntries, lockPathOf, readLock, writeLock } from './lock.js'
+import {
+  expectFiles,
+  expectWritable,
+  type Lock,
+  type LockedEntry,
+  lockedEntries,
+  lockPathOf,
+  readLock,
+  writeLock,
+} from './lock.js'
 import { readSource } from '../inspect/read-source.js'
-import { AskedRegistries, expectDistinct, hasRef, isMade, type ResolvedImage, type ResolvedImages, resolveFiles, resolveImages } from './resolve.js'
+import {
+  AskedRegistries,
+  expectDistinct,
+  hasRef,
+  isMade,
+  type ResolvedImage,
+  type ResolvedImages,
+  resolveFiles,
+  resolveImages,
+} from './resolve.js'
 
 export interface PackImagesFileOptions extends Omit<PackOptions, 'names'> {
   /** Images beside those of the file; the lock does not speak of them. */
@@ -45,7 +63,12 @@ export interface ImagesFilePlan {
   readonly path: string
   readonly images: readonly PlannedImage[]
   /** Paths in the bundle. */
-  readonly files: readonly { readonly path: string; readonly from: string; readonly size: number; readonly digest: Digest }[]
+  readonly files: readonly {
+    readonly path: string
+    readonly from: string
+    readonly size: number
+    readonly digest: Digest
+  }[]
 }
 
 /**
@@ -53,10 +76,14 @@ export interface ImagesFilePlan {
  * the images are those of the lock, read by digest, and no tag is asked for. Throws IMAGES_FILE_INVALID and IMAGE_NOT_FOUND with a
  * line for each fault, LOCK_MISMATCH where file, lock and sources disagree, and what {@link pack} throws.
  */
-export async function packImagesFile(path: string, output: string, options: PackImagesFileOptions = {}): Promise<PackImagesFileResult> {
+export async function packImagesFile(
+  path: string,
+  output: string,
+  options: PackImagesFileOptions = {},
+): Promise<PackImagesFileResult> {
   const { images: beside = [], lock: lockPath = lockPathOf(path), locked = false, ...packing } = options
   const file = await readImagesFile(path)
-  const insecure = [...file.insecure, ...packing.insecure ?? []]
+  const insecure = [...file.insecure, ...(packing.insecure ?? [])]
   const lock = locked ? await readLock(lockPath) : undefined
   if (!lock) await expectWritable(lockPath)
   const entries = lock && lockedEntries(file, lock, lockPath)
@@ -64,8 +91,15 @@ export async function packImagesFile(path: string, output: string, options: Pack
   const requests = resolved.images.map(image => requestOf(image))
   const files = resolved.files.flatMap(({ from, path: to }) => (to === undefined ? [] : [{ from, path: to }]))
   const result = await pack([...requests, ...beside], output, {
-    ...packing, insecure, ...(files.length > 0 ? { files } : {}),
-    ...(entries ? { accept: packed => expectPacked(file, entries, lockedEntries(file, lockOf(file, resolved, packed), lockPath), lockPath) } : {}),
+    ...packing,
+    insecure,
+    ...(files.length > 0 ? { files } : {}),
+    ...(entries
+      ? {
+          accept: packed =>
+            expectPacked(file, entries, lockedEntries(file, lockOf(file, resolved, packed), lockPath), lockPath),
+        }
+      : {}),
   })
   if (!entries) await writeLock(lockPath, lockOf(file, resolved, result.packed, result.manifest.images))
   return { ...result, lock: lockPath }
@@ -75,37 +109,50 @@ export async function packImagesFile(path: string, output: string, options: Pack
 export async function planImagesFile(path: string, options: PackImagesFileOptions = {}): Promise<ImagesFilePlan> {
   const file = await readImagesFile(path)
   const { lock: lockPath = lockPathOf(path), locked = false, host, signal } = options
-  const insecure = [...file.insecure, ...options.insecure ?? []]
+  const insecure = [...file.insecure, ...(options.insecure ?? [])]
   const resolved = locked
     ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
     : await resolveImages(file, options)
   const beside = (options.images ?? []).map(image => (typeof image === 'string' ? { image } : image))
-  const planned = await pMap([...resolved.images.map(requestOf), ...beside], async ({ image, names, platforms = options.platforms }): Promise<readonly PlannedImage[]> => {
-    const { images } = await inspect(image, { platforms, host, insecure, signal })
-    return images.map(found => ({
-      location: image,
-      names: names ?? found.names,
-      platforms: found.platforms.map(each => formatPlatform(each.platform)),
-      ...(found.root ? { digest: found.root.digest, mediaType: found.root.mediaType } : {}),
-      ...(found.size === undefined ? {} : { size: found.size }),
-    }))
-  }, { concurrency: 4 })
+  const planned = await pMap(
+    [...resolved.images.map(requestOf), ...beside],
+    async ({ image, names, platforms = options.platforms }): Promise<readonly PlannedImage[]> => {
+      const { images } = await inspect(image, { platforms, host, insecure, signal })
+      return images.map(found => ({
+        location: image,
+        names: names ?? found.names,
+        platforms: found.platforms.map(each => formatPlatform(each.platform)),
+        ...(found.root ? { digest: found.root.digest, mediaType: found.root.mediaType } : {}),
+        ...(found.size === undefined ? {} : { size: found.size }),
+      }))
+    },
+    { concurrency: 4 },
+  )
   return {
     path,
     images: planned.flat(),
-    files: resolved.files.flatMap(({ path: to, from, size, digest }) => (to === undefined ? [] : [{ path: `files/${to}`, from, size, digest }])),
+    files: resolved.files.flatMap(({ path: to, from, size, digest }) =>
+      to === undefined ? [] : [{ path: `files/${to}`, from, size, digest }],
+    ),
   }
 }
 
 function requestOf({ entry, location, names }: ResolvedImage): PackImage {
   const own = names === undefined ? {} : { names }
   if (!('referrers' in entry)) return { image: location, ...own, layer: entry.layer }
-  return { image: location, ...own, ...(entry.platforms ? { platforms: entry.platforms } : {}), ...(entry.referrers ? { referrers: true } : {}) }
+  return {
+    image: location,
+    ...own,
+    ...(entry.platforms ? { platforms: entry.platforms } : {}),
+    ...(entry.referrers ? { referrers: true } : {}),
+  }
 }
 
 async function rootsOf(place: Location, options: PackImagesFileOptions): Promise<readonly Digest[]> {
   try {
-    return (await readSource(place, options, async source => await source.images(options))).map(({ root }) => root.digest)
+    return (await readSource(place, options, async source => await source.images(options))).map(
+      ({ root }) => root.digest,
+    )
   } catch (error) {
     if (error instanceof StowageError && error.code === 'IMAGE_NOT_FOUND') return []
     throw error
@@ -119,42 +166,82 @@ function placeOf({ path }: ImagesFile, { at }: ImagesFile['images'][number] | Wi
 }
 
 /** What the lock says, as far as it is still there. */
-async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, LockedEntry>, lockPath: string, options: PackImagesFileOptions): Promise<ResolvedImages> {
+async function lockedImages(
+  file: ImagesFile,
+  entries: ReadonlyMap<object, LockedEntry>,
+  lockPath: string,
+  options: PackImagesFileOptions,
+): Promise<ResolvedImages> {
   /** What is not there, and what is there and another than it was. */
   const [faults, moved] = [new Faults(file.path), new Faults(file.path)]
-  await using registries = new AskedRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
+  await using registries = new AskedRegistries([...file.insecure, ...(options.insecure ?? [])], options.signal)
   const gone = `, as ${lockPath} has it, and that is gone`
-  const images = await pMap(file.images, async (entry): Promise<readonly ResolvedImage[]> => {
-    const { location } = entry
-    const locked = entries.get(entry)?.images ?? []
-    if (location.type === 'docker-daemon') {
-      const { id } = await inspectEngineImage(location.name, [], options)
-      const was = locked[0]?.id
-      if (id !== was) moved.add(entry.at, `${formatLocation(location)} is ${id} in the engine, and ${was} in ${lockPath}`)
-    }
-    return (await pMap(locked, async (image): Promise<readonly ResolvedImage[]> => {
-      const same = { entry, written: image.location, names: image.names, ...(image.tag === undefined ? {} : { tag: image.tag }), digest: image.digest, mediaType: image.mediaType, ...(image.id === undefined ? {} : { id: image.id }) }
-      if (location.type !== 'docker') {
-        const place = hasRef(location) ? { ...location, ref: image.digest } : location
-        const there = isMade(location) || location.type === 'docker-daemon' || (await rootsOf(place, options)).includes(image.digest)
-        if (!there) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
-        return [{ ...same, location: formatLocation(place) }]
+  const images = await pMap(
+    file.images,
+    async (entry): Promise<readonly ResolvedImage[]> => {
+      const { location } = entry
+      const locked = entries.get(entry)?.images ?? []
+      if (location.type === 'docker-daemon') {
+        const { id } = await inspectEngineImage(location.name, [], options)
+        const was = locked[0]?.id
+        if (id !== was)
+          moved.add(entry.at, `${formatLocation(location)} is ${id} in the engine, and ${was} in ${lockPath}`)
       }
-      const { domain, path } = parseReference(location.name)
-      const repository = `docker://${formatReference({ domain, path })}`
-      if (image.location !== repository && ![':', '@'].some(mark => image.location.startsWith(`${repository}${mark}`))) {
-        throw new StowageError('LOCK_MISMATCH', `${placeOf(file, entry)}: ${lockPath} has ${image.location} for it, and that is another repository`, { hint: WRITE_ANEW })
-      }
-      const own = new Faults(file.path)
-      const found = await registries.find({ domain, path, digest: image.digest }, entry, entry.at, own)
-      if (!found) faults.add(entry.at, `${image.location.slice('docker://'.length)} was ${image.digest}${gone}`, { missing: true })
-      return found ? [{ ...same, location: `${repository}@${image.digest}` }] : []
-    }, { concurrency: 6 })).flat()
-  }, { concurrency: 6 })
+      return (
+        await pMap(
+          locked,
+          async (image): Promise<readonly ResolvedImage[]> => {
+            const same = {
+              entry,
+              written: image.location,
+              names: image.names,
+              ...(image.tag === undefined ? {} : { tag: image.tag }),
+              digest: image.digest,
+              mediaType: image.mediaType,
+              ...(image.id === undefined ? {} : { id: image.id }),
+            }
+            if (location.type !== 'docker') {
+              const place = hasRef(location) ? { ...location, ref: image.digest } : location
+              const there =
+                isMade(location) ||
+                location.type === 'docker-daemon' ||
+                (await rootsOf(place, options)).includes(image.digest)
+              if (!there) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
+              return [{ ...same, location: formatLocation(place) }]
+            }
+            const { domain, path } = parseReference(location.name)
+            const repository = `docker://${formatReference({ domain, path })}`
+            if (
+              image.location !== repository &&
+              ![':', '@'].some(mark => image.location.startsWith(`${repository}${mark}`))
+            ) {
+              throw new StowageError(
+                'LOCK_MISMATCH',
+                `${placeOf(file, entry)}: ${lockPath} has ${image.location} for it, and that is another repository`,
+                { hint: WRITE_ANEW },
+              )
+            }
+            const own = new Faults(file.path)
+            const found = await registries.find({ domain, path, digest: image.digest }, entry, entry.at, own)
+            if (!found)
+              faults.add(entry.at, `${image.location.slice('docker://'.length)} was ${image.digest}${gone}`, {
+                missing: true,
+              })
+            return found ? [{ ...same, location: `${repository}@${image.digest}` }] : []
+          },
+          { concurrency: 6 },
+        )
+      ).flat()
+    },
+    { concurrency: 6 },
+  )
   const { images: wims, files } = await resolveFiles(file, faults, options)
   faults.throwIfAny()
   expectFiles(file, entries, files, moved)
-  const all = [...images.flat(), ...wims.map(image => ({ ...image, names: entries.get(image.entry)?.images[0]?.names ?? image.names ?? [] }))]
+  const all = [
+    ...images.flat(),
+    ...wims.map(image => ({ ...image, names: entries.get(image.entry)?.images[0]?.names ?? image.names ?? [] })),
+  ]
   expectDistinct(all, files, moved)
   try {
     moved.throwIfAny()
@@ -166,41 +253,65 @@ async function lockedImages(file: ImagesFile, entries: ReadonlyMap<object, Locke
 }
 
 /** The lock of what was packed, with sizes where the bundle says them. */
-function lockOf(file: ImagesFile, { images, files }: ResolvedImages, packed: readonly PackedImage[], described: readonly BundleImage[] = []): Lock {
+function lockOf(
+  file: ImagesFile,
+  { images, files }: ResolvedImages,
+  packed: readonly PackedImage[],
+  described: readonly BundleImage[] = [],
+): Lock {
   const sizes = new Map(described.map(({ root, size }) => [root.digest, size]))
   const of = (entry: ImagesFile['images'][number] | WimEntry | ImagesFile['files'][number]): LockedEntry => ({
     request: entry.request,
-    images: images.filter(image => image.entry === entry).flatMap(image =>
-      packed.filter(each => each.image === image.location && sameNames(image.names, each.names)).map(({ root, names, platforms }) => ({
-        location: image.written,
-        ...(image.tag === undefined ? {} : { tag: image.tag }),
-        names,
-        digest: image.digest ?? root.digest,
-        mediaType: image.mediaType ?? root.mediaType,
-        platforms,
-        size: sizes.get(root.digest) ?? 0,
-        ...(image.id === undefined ? {} : { id: image.id }),
-      }))),
-    files: files.filter(each => each.entry === entry).map(({ from, path, size, digest }) => ({ path: path ?? from.split(/[\\/]/).at(-1) ?? from, size, digest })),
+    images: images
+      .filter(image => image.entry === entry)
+      .flatMap(image =>
+        packed
+          .filter(each => each.image === image.location && sameNames(image.names, each.names))
+          .map(({ root, names, platforms }) => ({
+            location: image.written,
+            ...(image.tag === undefined ? {} : { tag: image.tag }),
+            names,
+            digest: image.digest ?? root.digest,
+            mediaType: image.mediaType ?? root.mediaType,
+            platforms,
+            size: sizes.get(root.digest) ?? 0,
+            ...(image.id === undefined ? {} : { id: image.id }),
+          })),
+      ),
+    files: files
+      .filter(each => each.entry === entry)
+      .map(({ from, path, size, digest }) => ({ path: path ?? from.split(/[\\/]/).at(-1) ?? from, size, digest })),
   })
   return { images: file.images.map(of), wims: file.wims.map(of), files: file.files.map(of) }
 }
 
 function sameNames(wanted: readonly string[] | undefined, found: readonly string[]): boolean {
-  return wanted === undefined || wanted.length === 0 || (wanted.length === found.length && wanted.every(name => found.includes(name)))
+  return (
+    wanted === undefined ||
+    wanted.length === 0 ||
+    (wanted.length === found.length && wanted.every(name => found.includes(name)))
+  )
 }
 
 /** What was made here (of a WIM, of an engine's export) is what it was, or the bundle is not made whole. Throws LOCK_MISMATCH. */
 function expectPacked(
-  file: ImagesFile, locked: ReadonlyMap<object, LockedEntry>, packed: ReadonlyMap<object, LockedEntry>, lockPath: string,
+  file: ImagesFile,
+  locked: ReadonlyMap<object, LockedEntry>,
+  packed: ReadonlyMap<object, LockedEntry>,
+  lockPath: string,
 ): void {
   const faults: string[] = []
   for (const entry of [...file.images, ...file.wims]) {
     const found = new Set(packed.get(entry)?.images.map(({ digest }) => digest))
     for (const { location, digest } of locked.get(entry)?.images ?? []) {
-      if (!found.has(digest)) faults.push(`${placeOf(file, entry)}: ${location} is ${digest} in ${lockPath}, and was packed as ${[...found].join(', ')}`)
+      if (!found.has(digest))
+        faults.push(
+          `${placeOf(file, entry)}: ${location} is ${digest} in ${lockPath}, and was packed as ${[...found].join(', ')}`,
+        )
     }
   }
   if (faults.length === 0) return
-  throw new StowageError('LOCK_MISMATCH', faults.join('\n'), { hint: 'Another Stowage or engine made the layer. Pack without --locked, which writes the lock anew.' })
+  throw new StowageError('LOCK_MISMATCH', faults.join('\n'), {
+    hint: 'Another Stowage or engine made the layer. Pack without --locked, which writes the lock anew.',
+  })
 }

@@ -63,8 +63,10 @@ const FAULTS = new Set(['IMAGE_NOT_FOUND', 'INVALID_ARGUMENT', 'FILE_NOT_FOUND']
  */
 export async function resolveImages(file: ImagesFile, options: ResolveOptions = {}): Promise<ResolvedImages> {
   const faults = new Faults(file.path)
-  await using registries = new AskedRegistries([...file.insecure, ...options.insecure ?? []], options.signal)
-  const found = await pMap(file.images, async entry => await resolveEntry(entry, registries, faults, options), { concurrency: AT_ONCE })
+  await using registries = new AskedRegistries([...file.insecure, ...(options.insecure ?? [])], options.signal)
+  const found = await pMap(file.images, async entry => await resolveEntry(entry, registries, faults, options), {
+    concurrency: AT_ONCE,
+  })
   const { images, files } = await resolveFiles(file, faults, options)
   const all = [...found.flat(), ...images]
   expectDistinct(all, files, faults)
@@ -73,11 +75,15 @@ export async function resolveImages(file: ImagesFile, options: ResolveOptions = 
 }
 
 /** WIMs and files, which are the same with a lock and without: they are read where they are. */
-export async function resolveFiles(file: ImagesFile, faults: Faults, options: ResolveOptions): Promise<{ images: readonly ResolvedImage[]; files: readonly ResolvedFile[] }> {
+export async function resolveFiles(
+  file: ImagesFile,
+  faults: Faults,
+  options: ResolveOptions,
+): Promise<{ images: readonly ResolvedImage[]; files: readonly ResolvedFile[] }> {
   const images: ResolvedImage[] = []
   const files: ResolvedFile[] = []
   for (const entry of file.wims) {
-    const parts = await placed(faults, entry.at, async () => await partsOf(entry.file)) ?? []
+    const parts = (await placed(faults, entry.at, async () => await partsOf(entry.file))) ?? []
     for (const from of parts) {
       const hashed = await placed(faults, entry.at, async () => await hashFile(from, options))
       const name = from.split(/[\\/]/).at(-1) ?? from
@@ -85,10 +91,16 @@ export async function resolveFiles(file: ImagesFile, faults: Faults, options: Re
     }
     if (entry.carry === 'only') continue
     const image = entry.image === undefined ? '' : `#${entry.image}`
-    images.push({ entry, location: `wim:${entry.file}${image}`, written: `wim:${String(entry.request['file'])}${image}`, ...given(entry.names, undefined) })
+    images.push({
+      entry,
+      location: `wim:${entry.file}${image}`,
+      written: `wim:${String(entry.request['file'])}${image}`,
+      ...given(entry.names, undefined),
+    })
   }
   for (const entry of file.files) {
-    for (const { from, path } of await placed(faults, entry.at, async () => await listFiles(entry.from, entry.to)) ?? []) {
+    for (const { from, path } of (await placed(faults, entry.at, async () => await listFiles(entry.from, entry.to))) ??
+      []) {
       const hashed = await placed(faults, entry.at, async () => await hashFile(from, options))
       if (hashed) files.push({ entry, from, path, ...hashed })
     }
@@ -96,26 +108,57 @@ export async function resolveFiles(file: ImagesFile, faults: Faults, options: Re
   return { images, files }
 }
 
-async function resolveEntry(entry: ImageEntry, registries: AskedRegistries, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
+async function resolveEntry(
+  entry: ImageEntry,
+  registries: AskedRegistries,
+  faults: Faults,
+  options: ResolveOptions,
+): Promise<readonly ResolvedImage[]> {
   const { location, at: place } = entry
-  if (location.type !== 'docker') return await placed(faults, place, async () => await resolvePlace(entry, faults, options)) ?? []
+  if (location.type !== 'docker')
+    return (await placed(faults, place, async () => await resolvePlace(entry, faults, options))) ?? []
   const reference = parseReference(location.name)
-  const wanted = await placed(faults, place, async () => await chosenTags(entry, reference, registries, faults)) ?? []
-  const found = await pMap(wanted, async ({ reference: each, at }) => await placed(faults, at, async () => await registries.find(each, entry, at, faults)), { concurrency: AT_ONCE })
+  const wanted = (await placed(faults, place, async () => await chosenTags(entry, reference, registries, faults))) ?? []
+  const found = await pMap(
+    wanted,
+    async ({ reference: each, at }) =>
+      await placed(faults, at, async () => await registries.find(each, entry, at, faults)),
+    { concurrency: AT_ONCE },
+  )
   return found.flatMap(image => image ?? [])
 }
 
 /** Images of a layout or a bundle, by digest; of an engine, by ID; elsewhere what digest they have now, and nothing of what is made while packing. */
-async function resolvePlace(entry: ImageEntry, faults: Faults, options: ResolveOptions): Promise<readonly ResolvedImage[]> {
+async function resolvePlace(
+  entry: ImageEntry,
+  faults: Faults,
+  options: ResolveOptions,
+): Promise<readonly ResolvedImage[]> {
   const { location } = entry
   if (location.type === 'docker-daemon') {
     const { id } = await inspectEngineImage(location.name, [], options)
-    return [{ entry, location: formatLocation(location), written: formatLocation(location), ...given(entry.names, undefined), ...(id === undefined ? {} : { id }) }]
+    return [
+      {
+        entry,
+        location: formatLocation(location),
+        written: formatLocation(location),
+        ...given(entry.names, undefined),
+        ...(id === undefined ? {} : { id }),
+      },
+    ]
   }
-  const own = { entry, location: formatLocation(location), written: String(entry.request['image']), ...given(entry.names, undefined) }
-  const images = isMade(location) ? [] : await readSource(location, options, async source => await source.images(options))
+  const own = {
+    entry,
+    location: formatLocation(location),
+    written: String(entry.request['image']),
+    ...given(entry.names, undefined),
+  }
+  const images = isMade(location)
+    ? []
+    : await readSource(location, options, async source => await source.images(options))
   if (images.length === 0 && !isMade(location)) faults.add(entry.at, `${own.written} holds no image`, { missing: true })
-  if (images.length > 1 && entry.names.length > 0) faults.add(entry.at, `a name was given for ${images.length} images. Name one of them: ${own.written}:REF`)
+  if (images.length > 1 && entry.names.length > 0)
+    faults.add(entry.at, `a name was given for ${images.length} images. Name one of them: ${own.written}:REF`)
   if (isMade(location) || (images.length > 1 && !hasRef(location))) return [own]
   return images.map(({ root, names }) => ({
     ...own,
@@ -137,7 +180,12 @@ export function hasRef(location: Location): location is Extract<Location, { type
 }
 
 /** The images of an entry, each with the place that asks for it. */
-async function chosenTags(entry: ImageEntry, reference: Reference, registries: AskedRegistries, faults: Faults): Promise<readonly { readonly reference: Reference; readonly at: Position }[]> {
+async function chosenTags(
+  entry: ImageEntry,
+  reference: Reference,
+  registries: AskedRegistries,
+  faults: Faults,
+): Promise<readonly { readonly reference: Reference; readonly at: Position }[]> {
   const { tags, at } = entry
   if (tags === undefined) return [{ reference: withDefaultTag(reference), at }]
   if (!('rule' in tags)) return tags.map(({ tag, at: place }) => ({ reference: { ...reference, tag }, at: place }))
@@ -145,20 +193,31 @@ async function chosenTags(entry: ImageEntry, reference: Reference, registries: A
   const chosen = tagChoice(tags.rule)(all)
   if (chosen.length === 0) {
     const near = nearestTags(tags.rule, all)
-    faults.add(tags.at, `none of the ${all.length} tags of ${formatReference(reference)} is ${ruleText(tags.rule)}${near.length > 0 ? `; the nearest are ${near.join(', ')}` : ''}`, { missing: true })
+    faults.add(
+      tags.at,
+      `none of the ${all.length} tags of ${formatReference(reference)} is ${ruleText(tags.rule)}${near.length > 0 ? `; the nearest are ${near.join(', ')}` : ''}`,
+      { missing: true },
+    )
   }
   return chosen.map(tag => ({ reference: { ...reference, tag }, at: tags.at }))
 }
 
 function ruleText({ semver, match, newest }: Parameters<typeof tagChoice>[0]): string {
-  const parts = [...(semver === undefined ? [] : [`a version in ${semver}`]), ...(match === undefined ? [] : [`matched by ${match}`])]
+  const parts = [
+    ...(semver === undefined ? [] : [`a version in ${semver}`]),
+    ...(match === undefined ? [] : [`matched by ${match}`]),
+  ]
   return parts.length > 0 ? parts.join(', ') : newest === undefined ? 'there' : 'a version'
 }
 
 /** Names for one image: those that are told, each with a tag. */
 export function given(names: readonly NameEntry[], tag: string | undefined): { readonly names?: readonly string[] } {
   if (names.length === 0) return {}
-  return { names: names.map(({ name }) => formatReference(withDefaultTag(name.tag === undefined && tag !== undefined ? { ...name, tag } : name))) }
+  return {
+    names: names.map(({ name }) =>
+      formatReference(withDefaultTag(name.tag === undefined && tag !== undefined ? { ...name, tag } : name)),
+    ),
+  }
 }
 
 /** Each registry is opened once, and asked for the tags of a repository once. */
@@ -180,13 +239,22 @@ export class AskedRegistries implements AsyncDisposable {
   }
 
   /** One image by tag or digest; undefined, with a fault, where it is not there. */
-  async find(reference: Reference, entry: ImageEntry, at: Position, faults: Faults): Promise<ResolvedImage | undefined> {
+  async find(
+    reference: Reference,
+    entry: ImageEntry,
+    at: Position,
+    faults: Faults,
+  ): Promise<ResolvedImage | undefined> {
     const client = await this.#registries.get(reference.domain)
     const { tag, digest, ...repository } = reference
     const found = await client.headManifest(reference.path, digest ?? tag ?? 'latest', { signal: this.#signal })
     if (!found) {
       const near = tag === undefined ? [] : nearestTags({ semver: tag }, await this.tags(reference).catch(() => [])) // that it is not there is the news
-      faults.add(at, `${reference.domain} has no image ${formatReference(reference)}${near.length > 0 ? `; the nearest tags are ${near.join(', ')}` : ''}`, { missing: true })
+      faults.add(
+        at,
+        `${reference.domain} has no image ${formatReference(reference)}${near.length > 0 ? `; the nearest tags are ${near.join(', ')}` : ''}`,
+        { missing: true },
+      )
       return undefined
     }
     const own = tag === undefined ? {} : { names: [formatReference({ ...repository, tag })] }
@@ -195,8 +263,10 @@ export class AskedRegistries implements AsyncDisposable {
       location: `docker://${formatReference({ ...reference, digest: found.digest })}`,
       written: `docker://${formatReference(reference)}`,
       ...(tag === undefined ? {} : { tag }),
-      ...own, ...given(entry.names, tag),
-      digest: found.digest, mediaType: found.mediaType,
+      ...own,
+      ...given(entry.names, tag),
+      digest: found.digest,
+      mediaType: found.mediaType,
     }
   }
 
@@ -219,10 +289,15 @@ async function placed<T>(faults: Faults, at: Position, work: () => Promise<T>): 
   } catch (error) {
     if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
     if (FAULTS.has(error.code)) {
-      faults.add(at, error.hint === undefined ? error.message : `${error.message}. ${error.hint}`, { missing: error.code === 'IMAGE_NOT_FOUND' })
+      faults.add(at, error.hint === undefined ? error.message : `${error.message}. ${error.hint}`, {
+        missing: error.code === 'IMAGE_NOT_FOUND',
+      })
       return undefined
     }
-    throw new StowageError(error.code, `${faults.path}:${at.line}:${at.column}: ${error.message}`, { hint: error.hint, cause: error })
+    throw new StowageError(error.code, `${faults.path}:${at.line}:${at.column}: ${error.message}`, {
+      hint: error.hint,
+      cause: error,
+    })
   }
 }
 
@@ -234,6 +309,8 @@ export function expectDistinct(images: readonly ResolvedImage[], files: readonly
     if (first) faults.add(at, `${what}, and so does line ${first.line}, column ${first.column}`)
     else seen.set(key, at)
   }
-  for (const { entry, names = [] } of images) for (const name of names) add(`image ${name}`, `an image is named ${name} here`, entry.at)
-  for (const { entry, path } of files) if (path !== undefined) add(`file ${path}`, `a file goes to ${path} in the bundle`, entry.at)
+  for (const { entry, names = [] } of images)
+    for (const name of names) add(`image ${name}`, `an image is named ${name} here`, entry.at)
+  for (const { entry, path } of files)
+    if (path !== undefined) add(`file ${path}`, `a file goes to ${path} in the bundle`, entry.at)
 }

@@ -16,24 +16,37 @@ export interface InspectEngineOptions {
 
 /** `name` is a reference or an image ID. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT without a name, and what connecting throws. */
 export async function inspectEngineImage(
-  name: string | undefined, selectors: readonly Partial<Platform>[], { host, signal }: InspectEngineOptions,
+  name: string | undefined,
+  selectors: readonly Partial<Platform>[],
+  { host, signal }: InspectEngineOptions,
 ): Promise<InspectedImage> {
-  if (name === undefined) throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', { hint: 'Write docker-daemon:NAME[:TAG].' })
+  if (name === undefined)
+    throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', {
+      hint: 'Write docker-daemon:NAME[:TAG].',
+    })
   using client = await engineAt(host)
   const full = isReference(name) && !isDigest(name) ? formatReference(withDefaultTag(parseReference(name))) : undefined
-  const found = (full === undefined ? undefined : await client.find(`/images/${full}/json`, { signal })) ??
+  const found =
+    (full === undefined ? undefined : await client.find(`/images/${full}/json`, { signal })) ??
     (/^(sha256:)?[0-9a-f]{4,64}$/.test(name) ? await client.find(`/images/${name}/json`, { signal }) : undefined)
   if (found === undefined) {
-    const held = (await listImages(client, { signal })).flatMap(image => image.names).filter(item => !item.startsWith('<none>'))
+    const held = (await listImages(client, { signal }))
+      .flatMap(image => image.names)
+      .filter(item => !item.startsWith('<none>'))
     throw new StowageError('IMAGE_NOT_FOUND', `the engine at ${client.endpoint.name} has no image ${name}`, {
-      hint: held.length > 0 ? `It has ${held.slice(0, 10).join(', ')}${held.length > 10 ? `, and ${held.length - 10} more` : ''}.` : undefined,
+      hint:
+        held.length > 0
+          ? `It has ${held.slice(0, 10).join(', ')}${held.length > 10 ? `, and ${held.length - 10} more` : ''}.`
+          : undefined,
     })
   }
   const image = objectOf(found, `GET /images/${name}/json`)
   const { platform, diffIds } = platformAndDiffIds(image)
   const [id, size] = [textOf(image, 'Id'), image['Size']]
   if (selectors.length > 0 && !selectors.some(selector => matchesPlatform(platform, selector))) {
-    throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for the platforms that were asked for`, { hint: `It has ${formatPlatform(platform)}.` })
+    throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for the platforms that were asked for`, {
+      hint: `It has ${formatPlatform(platform)}.`,
+    })
   }
   return {
     names: textsOf(image['RepoTags']).flatMap(tag => (isReference(tag) ? [formatReference(parseReference(tag))] : [])),

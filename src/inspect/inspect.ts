@@ -33,8 +33,10 @@ export async function inspect(location: string, options: InspectOptions = {}): P
   const place = parseLocation(location)
   const selectors = (options.platforms ?? []).map(parsePlatformSelector)
   try {
-    if (place.type === 'docker-daemon') return { location: formatLocation(place), images: [await inspectEngineImage(place.name, selectors, options)] }
-    if (place.type === 'wim') return { location: formatLocation(place), images: await inspectWim(place.file, place.image, selectors) }
+    if (place.type === 'docker-daemon')
+      return { location: formatLocation(place), images: [await inspectEngineImage(place.name, selectors, options)] }
+    if (place.type === 'wim')
+      return { location: formatLocation(place), images: await inspectWim(place.file, place.image, selectors) }
     const tree = place.type === 'dir' ? await inspectTree(place.path, options.platforms ?? []) : undefined
     if (tree) return { location: formatLocation(place), images: [tree] }
     const found = await readAll(place, options)
@@ -48,7 +50,11 @@ export async function inspect(location: string, options: InspectOptions = {}): P
  * The bytes of the manifest (with `platforms`, that of the platform) or of the config, exactly as they are.
  * Throws INVALID_ARGUMENT where several are meant, UNSUPPORTED where the place keeps none, and what {@link inspect} throws.
  */
-export async function inspectRaw(location: string, document: 'manifest' | 'config', options: InspectOptions = {}): Promise<Uint8Array> {
+export async function inspectRaw(
+  location: string,
+  document: 'manifest' | 'config',
+  options: InspectOptions = {},
+): Promise<Uint8Array> {
   const place = parseLocation(location)
   if (place.type === 'docker-daemon' || place.type === 'wim') {
     throw new StowageError('UNSUPPORTED', `${formatLocation(place)} has no ${document} before an image is made of it`, {
@@ -58,15 +64,23 @@ export async function inspectRaw(location: string, document: 'manifest' | 'confi
   try {
     const [found, ...others] = await readAll(place, options)
     if (!found || others.length > 0) {
-      throw new StowageError('INVALID_ARGUMENT', `${location} holds ${others.length + (found ? 1 : 0)} images, and one has a ${document}`, { hint: 'Name one: bundle:PATH:REF.' })
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${location} holds ${others.length + (found ? 1 : 0)} images, and one has a ${document}`,
+        { hint: 'Name one: bundle:PATH:REF.' },
+      )
     }
     if (document === 'manifest' && (options.platforms ?? []).length === 0) return found.root
     const [platform, ...more] = found.platforms
     if (!platform || more.length > 0) {
       const there = found.platforms.map(({ inspected }) => formatPlatform(inspected.platform)).join(', ')
-      throw new StowageError('INVALID_ARGUMENT', `${location} has ${found.platforms.length} images that run, and one has a ${document}`, {
-        hint: there === '' ? undefined : `Choose one with --platform: ${there}.`,
-      })
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${location} has ${found.platforms.length} images that run, and one has a ${document}`,
+        {
+          hint: there === '' ? undefined : `Choose one with --platform: ${there}.`,
+        },
+      )
     }
     return document === 'manifest' ? platform.manifest : platform.config
   } catch (error) {
@@ -74,7 +88,10 @@ export async function inspectRaw(location: string, document: 'manifest' | 'confi
   }
 }
 
-async function readAll(place: Location, { platforms = [], ...options }: InspectOptions): Promise<readonly ReadInspection[]> {
+async function readAll(
+  place: Location,
+  { platforms = [], ...options }: InspectOptions,
+): Promise<readonly ReadInspection[]> {
   const selectors = platforms.map(parsePlatformSelector)
   return await readSource(place, options, async source => {
     const read: ReadInspection[] = []

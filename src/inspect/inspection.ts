@@ -120,14 +120,19 @@ interface Found {
  * its digest. Throws IMAGE_NOT_FOUND where no platform fits, INVALID_MANIFEST, DIGEST_MISMATCH, and what the store throws.
  */
 export async function readInspection(
-  store: BlobStore, image: SourceImage, selectors: readonly Partial<Platform>[] = [], options: FetchOptions = {},
+  store: BlobStore,
+  image: SourceImage,
+  selectors: readonly Partial<Platform>[] = [],
+  options: FetchOptions = {},
 ): Promise<ReadInspection> {
-  const fits = (platform: Platform): boolean => selectors.length === 0 || selectors.some(selector => matchesPlatform(platform, selector))
+  const fits = (platform: Platform): boolean =>
+    selectors.length === 0 || selectors.some(selector => matchesPlatform(platform, selector))
   const passedOver = new Set<string>()
   const seen = new Set<string>()
 
   async function visit(descriptor: Descriptor, depth: number): Promise<readonly Found[]> {
-    if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${image.root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    if (depth > DEPTH_LIMIT)
+      throw new StowageError('INVALID_MANIFEST', `${image.root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
     if (seen.has(descriptor.digest)) return []
     seen.add(descriptor.digest)
     let bytes: Uint8Array
@@ -139,17 +144,27 @@ export async function readInspection(
     }
     const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
     if (parsed.type === 'manifest') return [await visitManifest(descriptor, bytes, parsed)]
-    const below = await pMap(parsed.manifests, async child => {
-      const known = child.platform
-      if (known && known.os !== 'unknown' && !fits(known)) {
-        passedOver.add(formatPlatform(known))
-        return []
-      }
-      if (selectors.length > 0 && known?.os === 'unknown') return []
-      if (isIndex(child.mediaType) || isManifest(child.mediaType)) return await visit(child, depth + 1)
-      const manifest = { mediaType: child.mediaType, digest: child.digest, size: child.size, annotations: child.annotations ?? {}, ...artifactType(child.artifactType) }
-      return [{ other: { type: 'unknown' as const, manifest, size: child.size }, blobs: [child] }]
-    }, { concurrency: depth === 0 ? AT_ONCE : 1 })
+    const below = await pMap(
+      parsed.manifests,
+      async child => {
+        const known = child.platform
+        if (known && known.os !== 'unknown' && !fits(known)) {
+          passedOver.add(formatPlatform(known))
+          return []
+        }
+        if (selectors.length > 0 && known?.os === 'unknown') return []
+        if (isIndex(child.mediaType) || isManifest(child.mediaType)) return await visit(child, depth + 1)
+        const manifest = {
+          mediaType: child.mediaType,
+          digest: child.digest,
+          size: child.size,
+          annotations: child.annotations ?? {},
+          ...artifactType(child.artifactType),
+        }
+        return [{ other: { type: 'unknown' as const, manifest, size: child.size }, blobs: [child] }]
+      },
+      { concurrency: depth === 0 ? AT_ONCE : 1 },
+    )
     return [{ blobs: [descriptor] }, ...below.flat()]
   }
 
@@ -160,8 +175,18 @@ export async function readInspection(
     if (descriptor.platform?.os === 'unknown' || reference !== undefined || !isImageConfig(manifest.config)) {
       const about = descriptor.annotations?.['vnd.docker.reference.digest'] ?? manifest.subject?.digest
       const type = reference === 'attestation-manifest' ? 'attestation' : 'artifact'
-      const kind = artifactType(inspected.artifactType ?? (isImageConfig(manifest.config) ? undefined : manifest.config.mediaType))
-      return { other: { type, manifest: { ...inspected, ...kind }, ...(about === undefined ? {} : { about }), size: sum(blobs) }, blobs }
+      const kind = artifactType(
+        inspected.artifactType ?? (isImageConfig(manifest.config) ? undefined : manifest.config.mediaType),
+      )
+      return {
+        other: {
+          type,
+          manifest: { ...inspected, ...kind },
+          ...(about === undefined ? {} : { about }),
+          size: sum(blobs),
+        },
+        blobs,
+      }
     }
     const config = await readVerified(manifest.config, store.fetch(manifest.config, options), CONFIG_LIMIT)
     const { platform, diffIds } = parseConfig(config, manifest.config.digest)
@@ -177,8 +202,16 @@ export async function readInspection(
     const { mediaType, digest, size } = manifest.config
     return {
       platform: {
-        inspected: { platform, manifest: inspected, config: { mediaType, digest, size }, ...details, layers, size: sum(blobs) },
-        manifest: bytes, config,
+        inspected: {
+          platform,
+          manifest: inspected,
+          config: { mediaType, digest, size },
+          ...details,
+          layers,
+          size: sum(blobs),
+        },
+        manifest: bytes,
+        config,
       },
       blobs,
     }
@@ -189,9 +222,13 @@ export async function readInspection(
   const found = await visit(image.root, 0)
   const platforms = found.flatMap(({ platform }) => platform ?? [])
   if (selectors.length > 0 && platforms.length === 0) {
-    throw new StowageError('IMAGE_NOT_FOUND', `${image.names[0] ? formatReference(image.names[0]) : image.root.digest} has no image for the platforms that were asked for`, {
-      hint: passedOver.size > 0 ? `It has ${[...passedOver].join(', ')}.` : undefined,
-    })
+    throw new StowageError(
+      'IMAGE_NOT_FOUND',
+      `${image.names[0] ? formatReference(image.names[0]) : image.root.digest} has no image for the platforms that were asked for`,
+      {
+        hint: passedOver.size > 0 ? `It has ${[...passedOver].join(', ')}.` : undefined,
+      },
+    )
   }
   return {
     image: {
@@ -208,10 +245,16 @@ export async function readInspection(
 }
 
 /** Annotations are those of the document; what an index says of it stands in the index. */
-function inspectedManifest({ mediaType, digest, size }: Descriptor, bytes: Uint8Array, subject: Descriptor | undefined): InspectedManifest {
+function inspectedManifest(
+  { mediaType, digest, size }: Descriptor,
+  bytes: Uint8Array,
+  subject: Descriptor | undefined,
+): InspectedManifest {
   const object = record(parseJson(bytes, digest), digest)
   return {
-    mediaType, digest, size,
+    mediaType,
+    digest,
+    size,
     ...artifactType(optionalString(object, 'artifactType', digest)),
     annotations: stringMap(object, 'annotations', digest) ?? {},
     ...(subject ? { subject } : {}),

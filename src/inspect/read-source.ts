@@ -16,15 +16,26 @@ export interface ReadSourceOptions extends WaitOptions {
 }
 
 /** Gives `place`, open, to `read`. Throws UNSUPPORTED for one whose layer would have to be made, and what the source throws. */
-export async function readSource<T>(place: Location, { host, insecure, signal, onProgress }: ReadSourceOptions, read: (source: ImageSource) => Promise<T>): Promise<T> {
+export async function readSource<T>(
+  place: Location,
+  { host, insecure, signal, onProgress }: ReadSourceOptions,
+  read: (source: ImageSource) => Promise<T>,
+): Promise<T> {
   let spool: string | undefined
   await using registries = new Registries({ insecure })
   try {
     await using source = await openSource(place, {
-      host, registries, signal, onProgress,
+      host,
+      registries,
+      signal,
+      onProgress,
       stage: {
         create: async () => {
-          throw new StowageError('UNSUPPORTED', `${formatLocation(place)} is no image yet: its layer would have to be made`, { hint: 'Pack it, and inspect the bundle.' })
+          throw new StowageError(
+            'UNSUPPORTED',
+            `${formatLocation(place)} is no image yet: its layer would have to be made`,
+            { hint: 'Pack it, and inspect the bundle.' },
+          )
         },
       },
       spool: async () => new BlobDirectory((spool ??= await mkdtemp(join(tmpdir(), 'stowage-')))),

@@ -9,7 +9,19 @@ export async function inspectTree(path: string, platforms: readonly string[]): P
   if (!tree) return undefined
   return {
     names: tree.name ? [formatReference(tree.name)] : [],
-    platforms: [{ platform: tree.platform, env: [], entrypoint: [], cmd: [], exposedPorts: [], volumes: [], labels: {}, history: [], layers: [] }],
+    platforms: [
+      {
+        platform: tree.platform,
+        env: [],
+        entrypoint: [],
+        cmd: [],
+        exposedPorts: [],
+        volumes: [],
+        labels: {},
+        history: [],
+        layers: [],
+      },
+    ],
     others: [],
     absent: [],
   }

@@ -9,18 +9,27 @@ import type { InspectedImage } from './inspection.js'
 
 /** All images of `file` that one could pack, or the one that `selector` means. Throws IMAGE_NOT_FOUND and what openWim() throws. */
 export async function inspectWim(
-  file: string, selector: string | undefined, selectors: readonly Partial<Platform>[],
+  file: string,
+  selector: string | undefined,
+  selectors: readonly Partial<Platform>[],
 ): Promise<readonly InspectedImage[]> {
   await using wim = await openWim(file)
   const images = wim.images()
   const candidates = images.filter(image => image.name !== UTILITY_VM)
   const chosen = selector === undefined ? (candidates.length > 0 ? candidates : images) : [wim.image(selector)]
-  const found = chosen.filter(image => selectors.length === 0 || selectors.some(each => {
-    const platform = platformOf(image)
-    return platform !== undefined && matchesPlatform(platform, each)
-  }))
+  const found = chosen.filter(
+    image =>
+      selectors.length === 0 ||
+      selectors.some(each => {
+        const platform = platformOf(image)
+        return platform !== undefined && matchesPlatform(platform, each)
+      }),
+  )
   if (found.length > 0) return found.map(image => describe(file, image))
-  throw new StowageError('IMAGE_NOT_FOUND', `${file} has no image ${selectors.length > 0 ? 'for the platforms that were asked for' : 'at all'}`)
+  throw new StowageError(
+    'IMAGE_NOT_FOUND',
+    `${file} has no image ${selectors.length > 0 ? 'for the platforms that were asked for' : 'at all'}`,
+  )
 }
 
 function describe(path: string, image: WimImage): InspectedImage {
@@ -30,15 +39,27 @@ function describe(path: string, image: WimImage): InspectedImage {
   return {
     names: [],
     platforms: platform
-      ? [{
-          platform, env: [], entrypoint: [], cmd: [], exposedPorts: [], volumes: [], labels: {}, history: [], layers: [],
-          ...(created === undefined ? {} : { created }),
-        }]
+      ? [
+          {
+            platform,
+            env: [],
+            entrypoint: [],
+            cmd: [],
+            exposedPorts: [],
+            volumes: [],
+            labels: {},
+            history: [],
+            layers: [],
+            ...(created === undefined ? {} : { created }),
+          },
+        ]
       : [],
     others: [],
     absent: [],
     wim: {
-      path, index, name,
+      path,
+      index,
+      name,
       ...(description === undefined ? {} : { description }),
       ...(windows?.productName === undefined ? {} : { productName: windows.productName }),
       ...(windows?.editionId === undefined ? {} : { editionId: windows.editionId }),
@@ -53,5 +74,9 @@ function describe(path: string, image: WimImage): InspectedImage {
 
 function platformOf({ windows }: WimImage): Platform | undefined {
   if (!windows) return undefined
-  return { os: 'windows', architecture: windows.architecture, ...(windows.version ? { 'os.version': windows.version } : {}) }
+  return {
+    os: 'windows',
+    architecture: windows.architecture,
+    ...(windows.version ? { 'os.version': windows.version } : {}),
+  }
 }

@@ -45,7 +45,11 @@ export class AppliedLayers {
     this.#unixData = unixData
     this.#losses = losses
     this.#tree = unixData
-      ? new ImageTree({ keyOf: name => name, makeDirectory: plainPosixDirectory, targetOf: file => (file as PosixFile).target })
+      ? new ImageTree({
+          keyOf: name => name,
+          makeDirectory: plainPosixDirectory,
+          targetOf: file => (file as PosixFile).target,
+        })
       : new ImageTree({ keyOf: upcase, makeDirectory: plainDirectory })
   }
 
@@ -70,7 +74,8 @@ export class AppliedLayers {
     const colon = this.#unixData ? -1 : name.indexOf(':')
     const owner = colon < 0 ? path : [...path.slice(0, -1), name.slice(0, colon)]
     if (!this.#unixData && this.#outside(owner, entry)) return
-    const content: LayerContent | undefined = entry.size === 0 ? undefined : { size: entry.size, sha1, layer: this.#layer, number }
+    const content: LayerContent | undefined =
+      entry.size === 0 ? undefined : { size: entry.size, sha1, layer: this.#layer, number }
     if (colon >= 0) return this.#addStream(owner, name.slice(colon + 1), entry, content)
     const shortName = this.#unixData ? '' : shortNameOf(entry)
     if (entry.type === 'hard link') {
@@ -90,9 +95,13 @@ export class AppliedLayers {
     if (this.#unixData) return [this.#tree.root]
     const images = [FILES, UTILITY_VM].map(path => this.#tree.find(path))
     if (!images[0]?.nodes) {
-      throw new StowageError('LAYER_UNSUPPORTED', 'there is no directory Files at the top, so this is no layer of Windows', {
-        hint: 'A layer of Linux goes with --unix-data.',
-      })
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        'there is no directory Files at the top, so this is no layer of Windows',
+        {
+          hint: 'A layer of Linux goes with --unix-data.',
+        },
+      )
     }
     return images.filter((root): root is TreeNode => root?.nodes !== undefined).map(root => asRoot(root))
   }
@@ -126,9 +135,13 @@ export class AppliedLayers {
     }
     const flaw = flawOf(name)
     if (flaw !== undefined) {
-      throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(entry.path)}: the stream ${JSON.stringify(name)} is ${flaw}`)
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        `${JSON.stringify(entry.path)}: the stream ${JSON.stringify(name)} is ${flaw}`,
+      )
     }
-    if (!node) throw new StowageError('LAYER_CORRUPT', `${entry.path} is a stream of a file that the layer does not have`)
+    if (!node)
+      throw new StowageError('LAYER_CORRUPT', `${entry.path} is a stream of a file that the layer does not have`)
     const key = upcase(name)
     const streams = node.file.streams.filter(stream => upcase(stream.name) !== key)
     Object.assign(node.file, { streams: [...streams, { name, content: content ?? { size: 0, sha1: '' } }] })
@@ -139,24 +152,34 @@ export class AppliedLayers {
     const first = upcase(top)
     if (first === 'FILES') return false
     if (first === 'UTILITYVM' && upcase(next ?? '') === 'FILES') return false
-    const plain = rest.length === 0 && type === 'directory' && (first === '' || (first === 'UTILITYVM' && next === undefined))
+    const plain =
+      rest.length === 0 && type === 'directory' && (first === '' || (first === 'UTILITYVM' && next === undefined))
     if (!plain) this.#losses.add(`entries of ${top === '' ? 'no name' : top}, which is no part of an image`, path)
     return true
   }
 
   #pathOf(text: string, { path: shown, utf8 }: LayerTarEntry): string[] {
-    if (!utf8) throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(shown)} is no UTF-8, which the names of a WIM must be`)
+    if (!utf8)
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        `${JSON.stringify(shown)} is no UTF-8, which the names of a WIM must be`,
+      )
     const path = text.split('/').filter(part => part !== '' && part !== '.')
     if (path.includes('..')) throw new StowageError('LAYER_CORRUPT', `${JSON.stringify(text)} leads out of the layer`)
     if (path.length > DEEPEST || (!this.#unixData && text.length > PATH_LIMIT)) {
-      const most = path.length > DEEPEST ? `${DEEPEST} directories` : `${PATH_LIMIT} characters, more than Windows knows`
+      const most =
+        path.length > DEEPEST ? `${DEEPEST} directories` : `${PATH_LIMIT} characters, more than Windows knows`
       throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(`${text.slice(0, 100)}…`)}: a path of over ${most}`)
     }
     for (const [n, part] of path.entries()) {
       const flaw = this.#unixData ? undefined : flawOf(n === path.length - 1 ? part.replace(/:.*$/, '') : part)
-      if (flaw !== undefined) throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(text)}: ${JSON.stringify(part)} is ${flaw}`)
+      if (flaw !== undefined)
+        throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(text)}: ${JSON.stringify(part)} is ${flaw}`)
       if (part.length > NAME_LIMIT) {
-        throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(`${text.slice(0, 100)}…`)}: a name longer than a WIM can hold`)
+        throw new StowageError(
+          'LAYER_UNSUPPORTED',
+          `${JSON.stringify(`${text.slice(0, 100)}…`)}: a name longer than a WIM can hold`,
+        )
       }
     }
     return path
@@ -186,7 +209,10 @@ function isLayerContent(content: Content): content is LayerContent {
 
 /** As the root of an image, which has no name. */
 function asRoot(node: TreeNode): TreeNode {
-  return Object.assign(Object.create(Object.getPrototypeOf(node) as object) as TreeNode, node, { name: '', shortName: '' })
+  return Object.assign(Object.create(Object.getPrototypeOf(node) as object) as TreeNode, node, {
+    name: '',
+    shortName: '',
+  })
 }
 
 function flawOf(part: string): string | undefined {

@@ -2,7 +2,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { abortError, StowageError } from '../errors.js'
 import { digestFromHex } from '../oci/digest.js'
-import { binding, nativeError, type NativeCaptureEvent, type NativeCaptureJob, type NativeCaptureOptions } from '../wim/binding.js'
+import {
+  binding,
+  nativeError,
+  type NativeCaptureEvent,
+  type NativeCaptureJob,
+  type NativeCaptureOptions,
+} from '../wim/binding.js'
 import type { LayerFacts, LayerSource } from './read-layer.js'
 
 /** What {@link Capture.layer} is told of the layer. */
@@ -41,7 +47,10 @@ export class Capture implements Disposable {
   }
 
   /** Captures one layer. Throws what it throws that reads the layer, LAYER_CORRUPT, NO_SPACE, ABORTED. */
-  async layer({ name, bytes }: LayerSource, { keep, roots, onBatch, onBytes }: CaptureLayerOptions): Promise<LayerFacts> {
+  async layer(
+    { name, bytes }: LayerSource,
+    { keep, roots, onBatch, onBytes }: CaptureLayerOptions,
+  ): Promise<LayerFacts> {
     this.#facts = undefined
     this.#room = true
     this.#job.begin(name, { keep, roots })
@@ -88,7 +97,12 @@ export class Capture implements Disposable {
     if (layer) {
       const { compression, digest, diffId, uncompressedSize, globals } = layer
       this.#facts = {
-        compression, digest: digestFromHex(digest), size: layer.size, diffId: digestFromHex(diffId), uncompressedSize, globalHeaders: globals,
+        compression,
+        digest: digestFromHex(digest),
+        size: layer.size,
+        diffId: digestFromHex(diffId),
+        uncompressedSize,
+        globalHeaders: globals,
       }
     }
     this.#size = result
@@ -122,4 +136,3 @@ export class Capture implements Disposable {
     throw abortError(nativeError(error, name), this.#signal)
   }
 }
-

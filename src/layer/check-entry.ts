@@ -19,9 +19,14 @@ const TARGET_LIMIT = 4088
 const ROOTS = new Set(['Files', 'UtilityVM', 'UtilityVM/Files', 'Hives'])
 
 /** Whether the names of a path are such that Windows could have them. `names`: the path without what is no name in it. */
-export function checkName({ path, utf8, linkname, type }: LayerTarEntry, names: readonly string[], report: Report): void {
+export function checkName(
+  { path, utf8, linkname, type }: LayerTarEntry,
+  names: readonly string[],
+  report: Report,
+): void {
   const plain = path.endsWith('/') ? path.slice(0, -1) : path
-  if (plain !== names.join('/') || names.length === 0 || names.includes('..')) report('BAD_PATH', path, flawOfPath(path))
+  if (plain !== names.join('/') || names.length === 0 || names.includes('..'))
+    report('BAD_PATH', path, flawOfPath(path))
   if (!utf8) report('NOT_UTF8', path, 'its name or target is not UTF-8')
   const wrong = names.map(name => /[\u0000-\u001f"*<>?\\|]/.exec(name)?.[0]).find(found => found !== undefined)
   if (wrong !== undefined) report('INVALID_NAME', path, `it has the character ${JSON.stringify(wrong)}`)
@@ -46,9 +51,11 @@ function flawOfPath(path: string): string {
 /** The records of a file, directory or link that is no stream and no hard link: nothing reads those of a hard link. */
 export function checkRecords(entry: LayerTarEntry, place: string, report: Report): void {
   const { path, type, records } = entry
-  if (type === 'character device' || type === 'block device' || type === 'fifo') report('NOT_A_WINDOWS_FILE', path, `it is a ${type}`)
+  if (type === 'character device' || type === 'block device' || type === 'fifo')
+    report('NOT_A_WINDOWS_FILE', path, `it is a ${type}`)
   checkAttributes(entry, report)
-  if (records.has('MSWINDOWS.mountpoint') && type !== 'symlink') report('MOUNT_POINT', path, `MSWINDOWS.mountpoint on a ${type}`)
+  if (records.has('MSWINDOWS.mountpoint') && type !== 'symlink')
+    report('MOUNT_POINT', path, `MSWINDOWS.mountpoint on a ${type}`)
   const security = records.get('MSWINDOWS.rawsd')
   if (security !== undefined) checkSecurity(path, security, report)
   else if (!ROOTS.has(place) && !records.has('MSWINDOWS.sd')) report('NO_SECURITY', path, 'no MSWINDOWS.rawsd')
@@ -71,9 +78,12 @@ function checkAttributes({ path, type, records }: LayerTarEntry, report: Report)
     return
   }
   const has = (bits: number): boolean => (attributes & bits) !== 0
-  if (type === 'directory' && !has(FILE_ATTRIBUTE_DIRECTORY)) report('DIRECTORY_ATTRIBUTE', path, `a directory with ${hex(attributes)}`)
-  if (type === 'file' && has(FILE_ATTRIBUTE_DIRECTORY)) report('DIRECTORY_ATTRIBUTE', path, `a file with ${hex(attributes)}`)
-  if (has(FILE_ATTRIBUTE_REPARSE_POINT) !== (type === 'symlink')) report('REPARSE_ATTRIBUTE', path, `a ${type} with ${hex(attributes)}`)
+  if (type === 'directory' && !has(FILE_ATTRIBUTE_DIRECTORY))
+    report('DIRECTORY_ATTRIBUTE', path, `a directory with ${hex(attributes)}`)
+  if (type === 'file' && has(FILE_ATTRIBUTE_DIRECTORY))
+    report('DIRECTORY_ATTRIBUTE', path, `a file with ${hex(attributes)}`)
+  if (has(FILE_ATTRIBUTE_REPARSE_POINT) !== (type === 'symlink'))
+    report('REPARSE_ATTRIBUTE', path, `a ${type} with ${hex(attributes)}`)
   if (has(FILE_ATTRIBUTE_ENCRYPTED)) report('ENCRYPTED', path, `attributes ${hex(attributes)}`)
   if (has(ELSEWHERE)) report('OFFLINE', path, `attributes ${hex(attributes)}`)
 }
@@ -99,7 +109,8 @@ function checkExtendedAttribute(path: string, name: string, text: string, report
   const value = fromBase64(text)
   const nameSize = Buffer.byteLength(name)
   if (!value) report('BAD_ATTRIBUTE_VALUE', path, `${name}: its value is no base64`)
-  else if (nameSize === 0 || nameSize > 255) report('BAD_ATTRIBUTE_VALUE', path, `${JSON.stringify(name)}: a name of ${nameSize} bytes`)
+  else if (nameSize === 0 || nameSize > 255)
+    report('BAD_ATTRIBUTE_VALUE', path, `${JSON.stringify(name)}: a name of ${nameSize} bytes`)
   else if (value.length > 0xffff) report('BAD_ATTRIBUTE_VALUE', path, `${name}: a value of ${value.length} bytes`)
   else if (value.length === 0) report('EMPTY_ATTRIBUTE', path, name)
 }

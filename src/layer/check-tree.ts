@@ -8,7 +8,9 @@ import type { LayerTarEntry, TarEntryType } from './tar-entry.js'
 const CONFIG = 'Windows/System32/config'
 const BASE_HIVES = ['DEFAULT', 'SAM', 'SECURITY', 'SOFTWARE', 'SYSTEM'].map(name => `Files/${CONFIG}/${name}`)
 const BCD = 'UtilityVM/Files/EFI/Microsoft/Boot/BCD'
-const HIVES = new Set([...BASE_HIVES, ...['SOFTWARE', 'SYSTEM'].map(name => `UtilityVM/Files/${CONFIG}/${name}`), BCD].map(lower))
+const HIVES = new Set(
+  [...BASE_HIVES, ...['SOFTWARE', 'SYSTEM'].map(name => `UtilityVM/Files/${CONFIG}/${name}`), BCD].map(lower),
+)
 /** Where the importer refuses hard links. */
 const SYSTEM_FILES = new Set([...HIVES, lower('UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi')])
 /** What the importer looks for case and all. */
@@ -53,7 +55,13 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   let owner: string | undefined
   let windows = false
 
-  return { add, end, get windows() { return windows } }
+  return {
+    add,
+    end,
+    get windows() {
+      return windows
+    },
+  }
 
   function add(entry: LayerTarEntry): void {
     const names = namesOf(entry.path)
@@ -152,7 +160,8 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
       if (type === 'directory') report('PARENT_LATE', path, `after ${waiting.child}, which stands in it`)
       else report('PARENT_NOT_DIRECTORY', waiting.child, `${path} is a ${type}`)
     }
-    for (const link of dangling.get(key) ?? []) report('LINK_TARGET_LATE', link.path, `its target ${link.target} comes later`)
+    for (const link of dangling.get(key) ?? [])
+      report('LINK_TARGET_LATE', link.path, `its target ${link.target} comes later`)
     dangling.delete(key)
   }
 
@@ -189,7 +198,8 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   }
 
   function end(): void {
-    for (const { path, child } of awaited.values()) report('PARENT_MISSING', path, `it has no entry, but ${child} stands in it`)
+    for (const { path, child } of awaited.values())
+      report('PARENT_MISSING', path, `it has no entry, but ${child} stands in it`)
     for (const links of dangling.values()) {
       for (const { path, target } of links) report('LINK_TARGET_MISSING', path, `there is no ${target}`)
     }
@@ -200,7 +210,8 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     for (const hive of BASE_HIVES) {
       if (!nodes.has(upcase(hive))) report('HIVE_MISSING', hive, 'it is not there')
     }
-    if (!isDirectory('UtilityVM/Files')) report('UTILITY_VM_MISSING', undefined, 'there is no directory UtilityVM/Files')
+    if (!isDirectory('UtilityVM/Files'))
+      report('UTILITY_VM_MISSING', undefined, 'there is no directory UtilityVM/Files')
     else if (!nodes.has(upcase(BCD))) report('BCD_MISSING', BCD, 'it is not there')
   }
 

@@ -19,7 +19,8 @@ const SLICE = 1000
  * contents only the beginnings of hives. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT, LAYER_UNSUPPORTED, WIM_CORRUPT, ABORTED.
  */
 export async function checkWimLayer(
-  wim: WimFile, options: Omit<LayerFromWimOptions, 'unixData' | 'onSkipped' | 'onWarning'> = {},
+  wim: WimFile,
+  options: Omit<LayerFromWimOptions, 'unixData' | 'onSkipped' | 'onWarning'> = {},
 ): Promise<readonly LayerFinding[]> {
   const { signal, threads } = options
   const plan = await planFromWim(wim, options)
@@ -56,8 +57,27 @@ export async function checkWimLayer(
 function layerTarEntry({ entry }: PlannedEntry, head: Buffer, offset: number): LayerTarEntry {
   const { name, flag, linkname = '', mode, size, mtime, records = {} } = entry
   return {
-    type: TAR_TYPES[flag], path: name, linkname, utf8: true, mode, uid: 0, gid: 0, uname: '', gname: '', mtime, size, devmajor: 0, devminor: 0,
-    records: new Map(Object.entries(records).map(([key, value]) => [key, typeof value === 'string' ? value : Buffer.from(value).toString('latin1')])),
-    sha256: undefined, head, offset,
+    type: TAR_TYPES[flag],
+    path: name,
+    linkname,
+    utf8: true,
+    mode,
+    uid: 0,
+    gid: 0,
+    uname: '',
+    gname: '',
+    mtime,
+    size,
+    devmajor: 0,
+    devminor: 0,
+    records: new Map(
+      Object.entries(records).map(([key, value]) => [
+        key,
+        typeof value === 'string' ? value : Buffer.from(value).toString('latin1'),
+      ]),
+    ),
+    sha256: undefined,
+    head,
+    offset,
   }
 }

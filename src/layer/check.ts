@@ -42,7 +42,8 @@ const CASES = 10
  * ABORTED.
  */
 export async function checkLayer(
-  source: LayerSource, { base = true, strict = false, ...wait }: CheckLayerOptions = {},
+  source: LayerSource,
+  { base = true, strict = false, ...wait }: CheckLayerOptions = {},
 ): Promise<LayerCheck> {
   const { report, findings } = gatherFindings(base)
   const tree = checkTree(base, report.add)

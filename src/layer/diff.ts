@@ -5,7 +5,18 @@ import type { LayerTarEntry } from './tar-entry.js'
 
 /** What of an entry may differ. */
 export const DIFF_FIELDS = [
-  'type', 'content', 'target', 'links', 'mode', 'owner', 'device', 'times', 'attributes', 'security', 'xattrs', 'records',
+  'type',
+  'content',
+  'target',
+  'links',
+  'mode',
+  'owner',
+  'device',
+  'times',
+  'attributes',
+  'security',
+  'xattrs',
+  'records',
 ] as const
 
 export type DiffField = (typeof DIFF_FIELDS)[number]
@@ -45,7 +56,9 @@ interface Tree {
  * stands in a layer twice the last counts. Throws LAYER_CORRUPT, UNSUPPORTED, ABORTED.
  */
 export async function diffLayers(
-  a: LayerSource, b: LayerSource, { ignore = [], ...wait }: DiffLayersOptions = {},
+  a: LayerSource,
+  b: LayerSource,
+  { ignore = [], ...wait }: DiffLayersOptions = {},
 ): Promise<LayerDiff> {
   const before = await readTree(a, wait).catch((error: unknown) => {
     b.close?.()
@@ -61,7 +74,9 @@ export async function diffLayers(
       removed.push(path)
       continue
     }
-    const different = fields.filter(field => state[field] !== other[field]).map(field => ({ field, a: state[field], b: other[field] }))
+    const different = fields
+      .filter(field => state[field] !== other[field])
+      .map(field => ({ field, a: state[field], b: other[field] }))
     if (different.length > 0) changed.push({ path, fields: different })
   }
   const added = [...after.states.keys()].filter(path => !before.states.has(path))
@@ -144,9 +159,17 @@ function stateOf(entry: LayerTarEntry): State {
   }
   const device = type === 'character device' || type === 'block device'
   return {
-    type, content: sha256 ?? '', target: type === 'hard link' ? plain(linkname) : linkname, links: '',
+    type,
+    content: sha256 ?? '',
+    target: type === 'hard link' ? plain(linkname) : linkname,
+    links: '',
     mode: (mode & 0o7777).toString(8).padStart(4, '0'), // some writers put the type beside the permissions
-    owner: `${uid}:${gid} ${uname}:${gname}`, device: device ? `${devmajor}:${devminor}` : '',
-    times: times.sort().join(' '), attributes, security, xattrs: xattrs.join(' '), records: others.join(' '),
+    owner: `${uid}:${gid} ${uname}:${gname}`,
+    device: device ? `${devmajor}:${devminor}` : '',
+    times: times.sort().join(' '),
+    attributes,
+    security,
+    xattrs: xattrs.join(' '),
+    records: others.join(' '),
   }
 }

@@ -36,7 +36,9 @@ const TOGETHER = 256
 export async function walkDirectory(directory: string, slices: Slices): Promise<DirectoryTree> {
   const root = await statOf(directory)
   if (!root.isDirectory()) {
-    throw new StowageError('INVALID_ARGUMENT', `${directory} is not a directory`, { hint: 'Name the directory that becomes the root of the layer.' })
+    throw new StowageError('INVALID_ARGUMENT', `${directory} is not a directory`, {
+      hint: 'Name the directory that becomes the root of the layer.',
+    })
   }
   const walk: { path: string; stats: BigIntStats }[] = []
   const wrong: string[] = []
@@ -65,7 +67,9 @@ export function placeOf(directory: string, path: string): string {
 }
 
 async function describe(
-  directory: string, walk: readonly { path: string; stats: BigIntStats }[], slices: Slices,
+  directory: string,
+  walk: readonly { path: string; stats: BigIntStats }[],
+  slices: Slices,
 ): Promise<DirectoryTree> {
   const entries: Found[] = []
   const unsupported: string[] = []
@@ -116,7 +120,11 @@ async function namesOf(place: string, wrong: string[]): Promise<string[]> {
   }
   return found.sort(Buffer.compare).flatMap(bytes => {
     const name = bytes.toString('utf8')
-    const flaw = !Buffer.from(name).equals(bytes) ? 'no UTF-8' : name.startsWith('.wh.') ? 'to a layer, the mark of a deleted file' : ''
+    const flaw = !Buffer.from(name).equals(bytes)
+      ? 'no UTF-8'
+      : name.startsWith('.wh.')
+        ? 'to a layer, the mark of a deleted file'
+        : ''
     if (flaw === '') return [name]
     wrong.push(`${JSON.stringify(`${place}/${name}`)} (${flaw})`)
     return []
@@ -150,7 +158,7 @@ async function attributesOf(places: readonly string[]): Promise<UnixEntry['attri
   } catch (error) {
     throw fileError(error, places.length === 1 ? (places[0] ?? '') : 'an extended attribute')
   }
-  return lists.map(list => list
-    .map(({ name, value }) => ({ name: name.toString('utf8'), value }))
-    .filter(({ name }) => !OF_HOST.test(name)))
+  return lists.map(list =>
+    list.map(({ name, value }) => ({ name: name.toString('utf8'), value })).filter(({ name }) => !OF_HOST.test(name)),
+  )
 }

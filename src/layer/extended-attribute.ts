@@ -24,9 +24,13 @@ export function parseExtendedAttributes(bytes: Buffer, path: string, unix = fals
     if (end > bytes.length) throw new StowageError('WIM_CORRUPT', `${path}: its extended attributes are cut short`)
     const name = bytes.toString(unix ? 'utf8' : 'latin1', at + 4, at + 4 + nameSize)
     if (/[=\0]/.test(name)) {
-      throw new StowageError('LAYER_UNSUPPORTED', `${path}: a tar cannot hold the extended attribute ${JSON.stringify(name)}`)
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        `${path}: a tar cannot hold the extended attribute ${JSON.stringify(name)}`,
+      )
     }
-    if (nameSize > 0 && (valueSize > 0 || unix)) attributes.push({ name, flags, value: bytes.subarray(end - valueSize, end) })
+    if (nameSize > 0 && (valueSize > 0 || unix))
+      attributes.push({ name, flags, value: bytes.subarray(end - valueSize, end) })
     at = end
   }
   return attributes

@@ -52,7 +52,9 @@ const AHEAD = 32
  * changes while it is read.
  */
 export async function layerFromDirectory(
-  directory: string, target: { readonly path: string; readonly offset: number }, options: LayerFromDirectoryOptions = {},
+  directory: string,
+  target: { readonly path: string; readonly offset: number },
+  options: LayerFromDirectoryOptions = {},
 ): Promise<DirectoryLayer> {
   const { signal, onProgress, keepOwner = false, skipUnsupported = false, epoch = sourceDateEpoch() } = options
   const compression = checkedCompression(options.compression ?? { type: 'gzip' })
@@ -67,7 +69,11 @@ export async function layerFromDirectory(
   const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
   const latest = epoch === undefined ? undefined : BigInt(epoch) * 1_000_000_000n
   const written = await runLayerJob(undefined, new Uint32Array(), tarOf(directory, entries, { keepOwner, latest }), {
-    ...target, compression, threads, signal, subject: directory,
+    ...target,
+    compression,
+    threads,
+    signal,
+    subject: directory,
     onWritten: done => onProgress?.({ type: 'bytes', subject: directory, done: Math.min(done, total), total }),
   })
   onProgress?.({ type: 'bytes', subject: directory, done: total, total })
@@ -76,7 +82,11 @@ export async function layerFromDirectory(
   return {
     ...written,
     counts: {
-      directories: count('directory'), files: count('file'), hardLinks: count('hard link'), symlinks: count('symlink'), streams: 0,
+      directories: count('directory'),
+      files: count('file'),
+      hardLinks: count('hard link'),
+      symlinks: count('symlink'),
+      streams: 0,
       devices: count('character device', 'block device', 'fifo'),
     },
     skipped: unsupported,
@@ -88,16 +98,27 @@ export async function layerFromDirectory(
  * there. Throws OUTPUT_EXISTS unless `force`, and INVALID_ARGUMENT for an output inside of the directory.
  */
 export async function writeLayerFromDirectory(
-  directory: string, output: string, { force = false, ...options }: LayerFromDirectoryOptions & { readonly force?: boolean } = {},
+  directory: string,
+  output: string,
+  { force = false, ...options }: LayerFromDirectoryOptions & { readonly force?: boolean } = {},
 ): Promise<DirectoryLayer> {
-  const [inside, place] = await Promise.all([realpath(directory), realpath(dirname(output))].map(async path => await path.catch(() => undefined)))
-  if (inside !== undefined && place !== undefined && `${place}${sep}`.startsWith(inside.endsWith(sep) ? inside : `${inside}${sep}`)) {
+  const [inside, place] = await Promise.all(
+    [realpath(directory), realpath(dirname(output))].map(async path => await path.catch(() => undefined)),
+  )
+  if (
+    inside !== undefined &&
+    place !== undefined &&
+    `${place}${sep}`.startsWith(inside.endsWith(sep) ? inside : `${inside}${sep}`)
+  ) {
     throw new StowageError('INVALID_ARGUMENT', `${output} stands in ${directory}, and would be part of itself`, {
       hint: 'Name an output elsewhere.',
     })
   }
-  return await writeLayerFile(output, { force, inputs: [], signal: options.signal }, async target =>
-    await layerFromDirectory(directory, target, options))
+  return await writeLayerFile(
+    output,
+    { force, inputs: [], signal: options.signal },
+    async target => await layerFromDirectory(directory, target, options),
+  )
 }
 
 function sizeOf({ type, stats }: Found): number {
@@ -105,7 +126,9 @@ function sizeOf({ type, stats }: Found): number {
 }
 
 async function* tarOf(
-  directory: string, entries: readonly Found[], { keepOwner, latest }: { keepOwner: boolean; latest: bigint | undefined },
+  directory: string,
+  entries: readonly Found[],
+  { keepOwner, latest }: { keepOwner: boolean; latest: bigint | undefined },
 ): AsyncGenerator<Uint8Array> {
   let pieces: Uint8Array[] = []
   let size = 0
@@ -160,7 +183,11 @@ class ReadAhead {
 
   /** The content of entry `n`; undefined for one that is not small. */
   async take(n: number): Promise<Buffer | undefined> {
-    for (this.#next = Math.max(this.#next, n); this.#next < Math.min(n + AHEAD, this.#entries.length); this.#next += 1) {
+    for (
+      this.#next = Math.max(this.#next, n);
+      this.#next < Math.min(n + AHEAD, this.#entries.length);
+      this.#next += 1
+    ) {
       const entry = this.#entries[this.#next]
       if (!entry || sizeOf(entry) === 0 || sizeOf(entry) > SMALL) continue
       const reading = this.#read(entry)
@@ -187,7 +214,8 @@ async function* contentOf(place: string, { stats }: Found): AsyncGenerator<Uint8
   try {
     const check = async (): Promise<void> => {
       const now = await file.stat({ bigint: true })
-      if (now.ino === stats.ino && now.dev === stats.dev && now.size === stats.size && now.mtimeNs === stats.mtimeNs) return
+      if (now.ino === stats.ino && now.dev === stats.dev && now.size === stats.size && now.mtimeNs === stats.mtimeNs)
+        return
       throw changed(place)
     }
     // What changed before shows at the end as well; looked at now, before a file of another size is read

@@ -60,10 +60,13 @@ export interface WindowsLayer extends WrittenLayer {
  * Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT, LAYER_UNSUPPORTED, WIM_CORRUPT, NO_SPACE, ABORTED.
  */
 export async function layerFromWim(
-  wim: WimFile, target: { readonly path: string; readonly offset: number }, options: LayerFromWimOptions = {},
+  wim: WimFile,
+  target: { readonly path: string; readonly offset: number },
+  options: LayerFromWimOptions = {},
 ): Promise<WindowsLayer> {
   const { signal, onProgress, order = 'blob', lossless = false, unixData = false } = options
-  if (lossless && unixData) throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds nothing of Windows')
+  if (lossless && unixData)
+    throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds nothing of Windows')
   const compression = checkedCompression(options.compression ?? { type: 'gzip' })
   const threads = checkedThreads(options.threads)
   const { image, utilityVm, trees, blobs, planning } = await readTrees(wim, options)
@@ -71,13 +74,25 @@ export async function layerFromWim(
   const plan = unixData ? await planUnixLayer(tree, blobs, planning) : await planWindowsLayer(trees, blobs, planning)
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   if (plan.skipped.length > 0) options.onSkipped?.(plan.skipped)
-  const warnings = layerWarnings(wim, { image, utilityVm, missing: plan.missing, order, unixData, withoutUnixData: plan.withoutUnixData })
+  const warnings = layerWarnings(wim, {
+    image,
+    utilityVm,
+    missing: plan.missing,
+    order,
+    unixData,
+    withoutUnixData: plan.withoutUnixData,
+  })
   for (const warning of warnings) options.onWarning?.(warning)
   const subject = wim.path ?? 'a new WIM'
   onProgress?.({ type: 'stage', stage: 'convert', subject })
   const written = await runLayerJob(wim.native, plan.blobs, plan.segments(), {
-    ...target, compression, threads, signal, subject,
-    onWritten: done => onProgress?.({ type: 'bytes', subject, done: Math.min(done, plan.contentSize), total: plan.contentSize }),
+    ...target,
+    compression,
+    threads,
+    signal,
+    subject,
+    onWritten: done =>
+      onProgress?.({ type: 'bytes', subject, done: Math.min(done, plan.contentSize), total: plan.contentSize }),
   })
   onProgress?.({ type: 'bytes', subject, done: plan.contentSize, total: plan.contentSize })
   onProgress?.({ type: 'done', subject })
@@ -93,23 +108,48 @@ export async function layerFromWim(
 }
 
 /** The plan of the layer alone, of which nothing is written. Throws what {@link layerFromWim} does before its first byte. */
-export async function planFromWim(wim: WimFile, options: Omit<LayerFromWimOptions, 'unixData'> = {}): Promise<WindowsLayerPlan> {
+export async function planFromWim(
+  wim: WimFile,
+  options: Omit<LayerFromWimOptions, 'unixData'> = {},
+): Promise<WindowsLayerPlan> {
   const { trees, blobs, planning } = await readTrees(wim, options)
   return await planWindowsLayer(trees, blobs, planning)
 }
 
 async function readTrees(
-  wim: WimFile, { signal, threads, skipUnsupported = false, order = 'blob', lossless = false, unixData = false, ...options }: LayerFromWimOptions,
+  wim: WimFile,
+  {
+    signal,
+    threads,
+    skipUnsupported = false,
+    order = 'blob',
+    lossless = false,
+    unixData = false,
+    ...options
+  }: LayerFromWimOptions,
 ) {
   const image = chooseImage(wim, options.image)
-  const utilityVm = unixData || image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
+  const utilityVm =
+    unixData || image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
   const slices = new Slices(signal)
   const tree = await readLayerTree(wim, image, unixData ? '.' : 'Files', slices)
-  const trees: readonly [LayerTree, ...LayerTree[]] = utilityVm ? [tree, await readLayerTree(wim, utilityVm, 'UtilityVM/Files', slices)] : [tree]
+  const trees: readonly [LayerTree, ...LayerTree[]] = utilityVm
+    ? [tree, await readLayerTree(wim, utilityVm, 'UtilityVM/Files', slices)]
+    : [tree]
   const blobs = wim.blobs()
   const wanted = (tag: number): boolean => lossless || isLayerReparseTag(tag)
-  const reparseData = await readReparseData(wim, trees, blobs, wanted, { signal, threads: checkedThreads(threads), slices })
-  const planning = { skipUnsupported, order, lossless, reparseDataOf: (dentry: Dentry) => reparseData.get(dentry), slices }
+  const reparseData = await readReparseData(wim, trees, blobs, wanted, {
+    signal,
+    threads: checkedThreads(threads),
+    slices,
+  })
+  const planning = {
+    skipUnsupported,
+    order,
+    lossless,
+    reparseDataOf: (dentry: Dentry) => reparseData.get(dentry),
+    slices,
+  }
   return { image, utilityVm, trees, blobs, planning }
 }
 
@@ -118,9 +158,15 @@ async function readTrees(
  * Throws OUTPUT_EXISTS unless `force`.
  */
 export async function writeLayerFromWim(
-  wim: WimFile, output: string, { force = false, ...options }: LayerFromWimOptions & { readonly force?: boolean } = {},
+  wim: WimFile,
+  output: string,
+  { force = false, ...options }: LayerFromWimOptions & { readonly force?: boolean } = {},
 ): Promise<WindowsLayer> {
-  return await writeLayerFile(output, { force, inputs: [...wim.parts, ...wim.references], signal: options.signal }, target => layerFromWim(wim, target, options))
+  return await writeLayerFile(
+    output,
+    { force, inputs: [...wim.parts, ...wim.references], signal: options.signal },
+    target => layerFromWim(wim, target, options),
+  )
 }
 
 /**

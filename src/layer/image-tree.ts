@@ -70,7 +70,10 @@ export class ImageTree {
     const [lost] = this.#pending
     if (!lost) return
     const what = this.find(lost.target) ? 'a directory' : 'a file that no layer has'
-    throw new StowageError('LAYER_CORRUPT', `${lost.shown}: a hard link to ${JSON.stringify(lost.target.join('/'))}, ${what}`)
+    throw new StowageError(
+      'LAYER_CORRUPT',
+      `${lost.shown}: a hard link to ${JSON.stringify(lost.target.join('/'))}, ${what}`,
+    )
   }
 
   /** The whiteout that `name` is, applied to `directory`; false where it is none. */
@@ -79,7 +82,8 @@ export class ImageTree {
     const parent = this.find(directory)
     if (name === OPAQUE) {
       if (parent) this.#prune(parent)
-    } else if (!name.startsWith(`${WHITEOUT}${WHITEOUT}`)) { // else a note to itself of the program that wrote it
+    } else if (!name.startsWith(`${WHITEOUT}${WHITEOUT}`)) {
+      // else a note to itself of the program that wrote it
       const key = this.#options.keyOf(name.slice(WHITEOUT.length))
       const node = parent?.nodes?.get(key)
       if (node && node.layer < this.#layer) parent?.nodes?.delete(key)

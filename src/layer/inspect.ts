@@ -47,7 +47,8 @@ export interface LayerOwner {
 
 /** Reads the layer to its end. Throws LAYER_CORRUPT, UNSUPPORTED, ABORTED. */
 export async function inspectLayer(
-  source: LayerSource, { largest: most = 10, onEntries, ...wait }: InspectLayerOptions = {},
+  source: LayerSource,
+  { largest: most = 10, onEntries, ...wait }: InspectLayerOptions = {},
 ): Promise<LayerInspection> {
   const types = new Map<TarEntryType, number>()
   const records = new Map<string, number>()
@@ -64,8 +65,15 @@ export async function inspectLayer(
   return {
     ...facts,
     counts: {
-      entries, files: count('file'), directories: count('directory'), hardLinks: count('hard link'), symlinks: count('symlink'),
-      devices: count('character device', 'block device'), fifos: count('fifo'), streams, whiteouts,
+      entries,
+      files: count('file'),
+      directories: count('directory'),
+      hardLinks: count('hard link'),
+      symlinks: count('symlink'),
+      devices: count('character device', 'block device'),
+      fifos: count('fifo'),
+      streams,
+      whiteouts,
     },
     contentSize,
     largest,

@@ -4,7 +4,11 @@
  */
 import { StowageError } from '../errors.js'
 import {
-  type Dentry, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT, type Stream,
+  type Dentry,
+  FILE_ATTRIBUTE_DIRECTORY,
+  FILE_ATTRIBUTE_ENCRYPTED,
+  FILE_ATTRIBUTE_REPARSE_POINT,
+  type Stream,
 } from '../wim/dentry.js'
 import { upcase } from '../wim/upcase.js'
 import { type ExtendedAttribute, parseExtendedAttributes } from './extended-attribute.js'
@@ -107,14 +111,18 @@ export function missingBlob(path: string, stream: Stream): StowageError {
 
 /** The entry for the dentry, or why a layer has no place for it. */
 function entryOf(
-  dentry: Dentry, tree: LayerTree, names: LayerNames, { order, reparseDataOf, lossless }: LayerEntryOptions,
+  dentry: Dentry,
+  tree: LayerTree,
+  names: LayerNames,
+  { order, reparseDataOf, lossless }: LayerEntryOptions,
 ): LayerEntry | string {
   const path = (): string => names.pathOf(dentry)
   const { attributes, streams } = dentry
   const parent = dentry.parent === undefined ? undefined : tree.dentries[dentry.parent]
   if (parent && (isReparsePoint(parent) || !isDirectory(parent))) return 'below a link or a file'
   // A directory's attribute only says that new files are encrypted: it has no content of its own.
-  if ((attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && streams.some(stream => stream.type === 'encrypted')) return 'encrypted'
+  if ((attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && streams.some(stream => stream.type === 'encrypted'))
+    return 'encrypted'
   let point: ReparsePoint | undefined
   let reparseData: Buffer | undefined
   if (isReparsePoint(dentry)) {
@@ -136,13 +144,15 @@ function entryOf(
   }
   let extendedAttributes: readonly ExtendedAttribute[] = NONE
   try {
-    if (dentry.extendedAttributes.length > 0) extendedAttributes = parseExtendedAttributes(dentry.extendedAttributes, path())
+    if (dentry.extendedAttributes.length > 0)
+      extendedAttributes = parseExtendedAttributes(dentry.extendedAttributes, path())
   } catch (error) {
     if (error instanceof StowageError && error.code === 'LAYER_UNSUPPORTED') return error.message
     throw error
   }
   let named: readonly Stream[] = streams.length > 0 ? streams.filter(stream => stream.name !== '') : NONE
-  if (order === 'tree' && named.length > 1) named = [...named].sort((a, b) => (upcase(a.name) < upcase(b.name) ? -1 : 1))
+  if (order === 'tree' && named.length > 1)
+    named = [...named].sort((a, b) => (upcase(a.name) < upcase(b.name) ? -1 : 1))
   const held = { dentry, extendedAttributes, streams: named.length > 0 ? named : NONE, reparseData }
   if (point) return { ...held, type: 'symlink', data: undefined, point }
   if (isDirectory(dentry)) return { ...held, type: 'directory', data: undefined }
@@ -150,7 +160,9 @@ function entryOf(
 }
 
 async function ordered(
-  entries: readonly LayerEntry[], names: LayerNames, { order, rankOf, slices }: LayerEntryOptions,
+  entries: readonly LayerEntry[],
+  names: LayerNames,
+  { order, rankOf, slices }: LayerEntryOptions,
 ): Promise<readonly LayerEntry[]> {
   const primaries = await primaryNames(entries, names, slices)
   const tree: LayerEntry[] = []
@@ -171,7 +183,11 @@ async function ordered(
 }
 
 /** Of each file with several names, the one that holds it: one the importer insists on, else the first. */
-async function primaryNames(entries: readonly LayerEntry[], names: LayerNames, slices: Slices): Promise<Map<string, LayerEntry>> {
+async function primaryNames(
+  entries: readonly LayerEntry[],
+  names: LayerNames,
+  slices: Slices,
+): Promise<Map<string, LayerEntry>> {
   const primaries = new Map<string, LayerEntry>()
   for (const entry of entries) {
     const key = entry.type === 'file' ? linkKey(entry) : ''

@@ -2,7 +2,13 @@
 import { setImmediate } from 'node:timers/promises'
 import type { StagedBlob } from '../blob/blob-store.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
-import { binding, nativeError, type NativeLayerJob, type NativeLayerResult, type NativeWimFile } from '../wim/binding.js'
+import {
+  binding,
+  nativeError,
+  type NativeLayerJob,
+  type NativeLayerResult,
+  type NativeWimFile,
+} from '../wim/binding.js'
 import { type LayerCompression, layerMediaType } from './compression.js'
 
 /** A layer that was written. */
@@ -42,7 +48,9 @@ const NO_CUTS = new Uint32Array()
  * bytes. On an error what was written is the caller's to remove. Throws what the segments throw, WIM_CORRUPT, NO_SPACE, ABORTED.
  */
 export async function runLayerJob(
-  wim: NativeWimFile | undefined, blobs: Uint32Array, segments: Iterable<LayerSegment> | AsyncIterable<Uint8Array>,
+  wim: NativeWimFile | undefined,
+  blobs: Uint32Array,
+  segments: Iterable<LayerSegment> | AsyncIterable<Uint8Array>,
   options: LayerJobOptions,
 ): Promise<WrittenLayer> {
   const { path, offset, compression, threads, signal, onWritten, subject } = options
@@ -58,7 +66,11 @@ export async function runLayerJob(
         failure ??= { error }
         cancel()
       }
-      const feed = feeder(source, segment => job?.push(segment.bytes, segment.cuts) ?? 0, () => job?.finish())
+      const feed = feeder(
+        source,
+        segment => job?.push(segment.bytes, segment.cuts) ?? 0,
+        () => job?.finish(),
+      )
       const create = binding().LayerJob
       const settings = { path, offset, compression: compression.type, level: compression.level, threads }
       job = new create(wim, blobs, settings, ({ room, uncompressed, result: done, error }) => {
@@ -75,7 +87,11 @@ export async function runLayerJob(
     })
     const { diffId, digest, uncompressedSize, size } = result
     return {
-      mediaType: layerMediaType(compression.type), diffId: digestFromHex(diffId), digest: digestFromHex(digest), size, uncompressedSize,
+      mediaType: layerMediaType(compression.type),
+      diffId: digestFromHex(diffId),
+      digest: digestFromHex(digest),
+      size,
+      uncompressedSize,
     }
   } finally {
     signal?.removeEventListener('abort', cancel)
@@ -86,7 +102,9 @@ export async function runLayerJob(
 
 /** Gives segments to `push` until it has enough ahead; one run at a time, however often it is asked. */
 function feeder(
-  source: AsyncIterator<LayerSegment>, push: (segment: LayerSegment) => number, finish: () => void,
+  source: AsyncIterator<LayerSegment>,
+  push: (segment: LayerSegment) => number,
+  finish: () => void,
 ): () => Promise<void> {
   let running = false
   return async () => {

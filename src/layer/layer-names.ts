@@ -20,16 +20,28 @@ export const BOOT_CONFIGURATION = `UtilityVM/Files/${BOOT}/BCD`
  * Files whose entry must be the file itself, not a hard link to another name of it: Windows' importer refuses links at these
  * paths of a base layer.
  */
-const PRIMARY_NAMES = new Set([
-  ...HIVES, `UtilityVM/Files/${CONFIG}/SYSTEM`, `UtilityVM/Files/${CONFIG}/SOFTWARE`, BOOT_CONFIGURATION,
-  `UtilityVM/Files/${BOOT}/bootmgfw.efi`,
-].map(path => path.toLowerCase()))
+const PRIMARY_NAMES = new Set(
+  [
+    ...HIVES,
+    `UtilityVM/Files/${CONFIG}/SYSTEM`,
+    `UtilityVM/Files/${CONFIG}/SOFTWARE`,
+    BOOT_CONFIGURATION,
+    `UtilityVM/Files/${BOOT}/bootmgfw.efi`,
+  ].map(path => path.toLowerCase()),
+)
 const PRIMARY_BASES = new Set([...PRIMARY_NAMES].map(path => path.slice(path.lastIndexOf('/') + 1)))
 
 /** Paths the importer compares case and all; a WIM may spell them in any case. */
 const SPELLINGS = new Map(
-  ['', '/Microsoft', '/Microsoft/Boot', '/Microsoft/Boot/BCD', '/Microsoft/Boot/BCD.LOG', '/Microsoft/Boot/BCD.LOG1',
-    '/Microsoft/Boot/BCD.LOG2'].map(path => [`utilityvm/files/efi${path.toLowerCase()}`, `UtilityVM/Files/EFI${path}`]),
+  [
+    '',
+    '/Microsoft',
+    '/Microsoft/Boot',
+    '/Microsoft/Boot/BCD',
+    '/Microsoft/Boot/BCD.LOG',
+    '/Microsoft/Boot/BCD.LOG1',
+    '/Microsoft/Boot/BCD.LOG2',
+  ].map(path => [`utilityvm/files/efi${path.toLowerCase()}`, `UtilityVM/Files/EFI${path}`]),
 )
 
 /** Longest path Windows knows, in UTF-16 units. */
@@ -54,23 +66,31 @@ export class LayerNames {
     for (const dentry of tree.dentries) {
       const path = names.pathOf(dentry)
       if (path.length > PATH_LIMIT) {
-        throw new StowageError('LAYER_UNSUPPORTED', `${path.slice(0, 100)}…: a path of over ${PATH_LIMIT} characters, more than Windows knows`)
+        throw new StowageError(
+          'LAYER_UNSUPPORTED',
+          `${path.slice(0, 100)}…: a path of over ${PATH_LIMIT} characters, more than Windows knows`,
+        )
       }
       if ((dentry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0) names.#directories.set(dentry.index, path)
       check.see(dentry, names)
       if (slices.due()) await slices.rest()
     }
     if (check.wrong.length === 0) return names
-    throw new StowageError('LAYER_UNSUPPORTED', `a layer cannot hold these names of ${tree.root}: ${listed(check.wrong)}`, {
-      hint: 'Rename or remove them in the WIM, for example with wimlib-imagex update.',
-    })
+    throw new StowageError(
+      'LAYER_UNSUPPORTED',
+      `a layer cannot hold these names of ${tree.root}: ${listed(check.wrong)}`,
+      {
+        hint: 'Rename or remove them in the WIM, for example with wimlib-imagex update.',
+      },
+    )
   }
 
   /** From the top of the layer, with slashes. */
   pathOf(dentry: Dentry): string {
     const known = this.#directories.get(dentry.index)
     if (known !== undefined) return known
-    const plain = dentry.parent === undefined ? this.#root : `${this.#directories.get(dentry.parent) ?? ''}/${dentry.name}`
+    const plain =
+      dentry.parent === undefined ? this.#root : `${this.#directories.get(dentry.parent) ?? ''}/${dentry.name}`
     return SPELLINGS.get(this.#root === 'Files' ? '' : plain.toLowerCase()) ?? plain
   }
 
@@ -122,14 +142,17 @@ class NameCheck {
     const key = upcase(name)
     const other = seen.get(key)
     if (other !== undefined) {
-      this.wrong.push(`${JSON.stringify(before() + name)} and ${JSON.stringify(before() + other)} (one name to Windows)`)
+      this.wrong.push(
+        `${JSON.stringify(before() + name)} and ${JSON.stringify(before() + other)} (one name to Windows)`,
+      )
     }
     seen.set(key, name)
   }
 }
 
 function flawOf(name: string): string | undefined {
-  if (name === '' || name === '.' || name === '..' || /[\u0000-\u001f"*/:<>?\\|]/.test(name)) return 'no name to Windows'
+  if (name === '' || name === '.' || name === '..' || /[\u0000-\u001f"*/:<>?\\|]/.test(name))
+    return 'no name to Windows'
   if (name.startsWith('.wh.')) return 'to a layer, the mark of a deleted file'
   return /\p{Surrogate}/u.test(name) ? 'half a surrogate pair, which UTF-8 cannot hold' : undefined
 }

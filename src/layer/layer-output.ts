@@ -16,7 +16,8 @@ export interface LayerFileOptions {
 
 /** Has `make` write a layer to a new file, which then becomes `output`. Throws OUTPUT_EXISTS unless `force`, and what `make` throws. */
 export async function writeLayerFile<T>(
-  output: string, { force, inputs, signal }: LayerFileOptions,
+  output: string,
+  { force, inputs, signal }: LayerFileOptions,
   make: (target: { readonly path: string; readonly offset: number }) => Promise<T>,
 ): Promise<T> {
   await checkOutput(inputs, output, force)
@@ -44,7 +45,9 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
     throw fileError(error, output)
   }
   if (!found.isFile()) {
-    throw new StowageError('INVALID_ARGUMENT', `${output} exists and is not a regular file`, { hint: 'Name a file to be made.' })
+    throw new StowageError('INVALID_ARGUMENT', `${output} exists and is not a regular file`, {
+      hint: 'Name a file to be made.',
+    })
   }
   if (!force) throw occupied(output, force)
   for (const input of inputs) {
@@ -66,6 +69,9 @@ async function placeNew(partial: string, output: string, force: boolean | undefi
 
 function occupied(output: string, force: boolean | undefined): StowageError {
   return new StowageError('OUTPUT_EXISTS', `${output} exists already`, {
-    hint: force === undefined ? 'Choose another name, or remove it first.' : 'Choose another name, or overwrite it with --force.',
+    hint:
+      force === undefined
+        ? 'Choose another name, or remove it first.'
+        : 'Choose another name, or overwrite it with --force.',
   })
 }

@@ -40,7 +40,8 @@ export function losslessRecords(entry: LayerEntry): Readonly<Record<string, stri
     if (entry.type !== 'symlink') records['STOWAGE.fileattr'] = String(dentry.attributes)
   }
   if (hasReparseFlags(entry)) records['STOWAGE.reparseflags'] = String(dentry.reparseFlags)
-  for (const { name, flags } of entry.extendedAttributes) if (flags !== 0) records[`STOWAGE.eaflags.${name}`] = String(flags)
+  for (const { name, flags } of entry.extendedAttributes)
+    if (flags !== 0) records[`STOWAGE.eaflags.${name}`] = String(flags)
   return records
 }
 

@@ -42,7 +42,8 @@ export function posixFile(entry: LayerTarEntry, data: Content | undefined, losse
   const { bits, attributes } = TYPES[type]
   const link = type === 'symlink'
   if (link && linkname === '') throw new StowageError('LAYER_CORRUPT', `${path}: a symbolic link without a target`)
-  if (link && linkname.includes('\\')) losses.add('backslashes in the targets of symbolic links, which become slashes', path)
+  if (link && linkname.includes('\\'))
+    losses.add('backslashes in the targets of symbolic links, which become slashes', path)
   const reparse = link ? encodePosixLink(linkname) : undefined
   if (reparse && reparse.length > REPARSE_DATA_LIMIT) {
     throw new StowageError('LAYER_UNSUPPORTED', `${path}: its target is longer than a WIM can hold`)
@@ -72,16 +73,28 @@ export function plainPosixDirectory(below: ImageFile | undefined): ImageFile {
   const data = Buffer.alloc(16)
   data.writeUInt32LE(TYPES.directory.bits | 0o755, 8)
   return {
-    attributes: FILE_ATTRIBUTE_DIRECTORY, security: -1, reparseTag: 0, reparseFlags: 0,
-    creationTime: time, accessTime: time, writeTime: time,
-    extendedAttributes: NOTHING, objectId: NOTHING, unixData: data, data: undefined, reparse: undefined, streams: [],
+    attributes: FILE_ATTRIBUTE_DIRECTORY,
+    security: -1,
+    reparseTag: 0,
+    reparseFlags: 0,
+    creationTime: time,
+    accessTime: time,
+    writeTime: time,
+    extendedAttributes: NOTHING,
+    objectId: NOTHING,
+    unixData: data,
+    data: undefined,
+    reparse: undefined,
+    streams: [],
   }
 }
 
 /** Owner, group, mode and device number, 32 bits each. */
 function unixData({ uid, gid, mode, devmajor, devminor, path, type }: LayerTarEntry, bits: number): Buffer {
   if (uid > 0xffffffff || gid > 0xffffffff) {
-    throw new StowageError('LAYER_UNSUPPORTED', `${path}: a WIM cannot hold its owner ${uid}:${gid}`, { hint: 'Numbers of 32 bits fit.' })
+    throw new StowageError('LAYER_UNSUPPORTED', `${path}: a WIM cannot hold its owner ${uid}:${gid}`, {
+      hint: 'Numbers of 32 bits fit.',
+    })
   }
   const device = type === 'character device' || type === 'block device'
   if (device && (devmajor > 0xfff || devminor > 0xfffff)) {

@@ -79,7 +79,8 @@ async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> 
  * Throws LAYER_CORRUPT where it cannot be read, UNSUPPORTED for a zstd window over 128 MiB, ABORTED, and what the source throws.
  */
 export async function readLayer(
-  source: LayerSource, options: ReadLayerOptions,
+  source: LayerSource,
+  options: ReadLayerOptions,
   onEntries: (entries: readonly LayerTarEntry[]) => void | Promise<void>,
 ): Promise<LayerFacts> {
   const { hash = false, headSize = 0, signal, onProgress } = options
@@ -145,8 +146,20 @@ export async function readLayer(
   }
 }
 
-function factsOf({ compression, digest, diffId, size, uncompressedSize, globals }: NativeLayerReaderResult): LayerFacts {
+function factsOf({
+  compression,
+  digest,
+  diffId,
+  size,
+  uncompressedSize,
+  globals,
+}: NativeLayerReaderResult): LayerFacts {
   return {
-    compression, digest: digestFromHex(digest), size, diffId: digestFromHex(diffId), uncompressedSize, globalHeaders: globals,
+    compression,
+    digest: digestFromHex(digest),
+    size,
+    diffId: digestFromHex(diffId),
+    uncompressedSize,
+    globalHeaders: globals,
   }
 }

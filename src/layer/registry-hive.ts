@@ -13,5 +13,7 @@ export function hiveFlaw(head: Buffer, size: number): string | undefined {
   for (let at = 0; at < 508; at += 4) sum ^= head.readUInt32LE(at)
   const expected = sum === 0 ? 1 : sum === -1 ? 0xfffffffe : sum >>> 0
   const found = head.readUInt32LE(508)
-  return found === expected ? undefined : `the checksum of its base block is 0x${found.toString(16)}, expected 0x${expected.toString(16)}`
+  return found === expected
+    ? undefined
+    : `the checksum of its base block is 0x${found.toString(16)}, expected 0x${expected.toString(16)}`
 }

@@ -14,7 +14,10 @@ export function encodeReparseData(target: string, mountPoint: boolean): Buffer {
   const print = target.replaceAll('/', '\\')
   const absolute = absoluteName(print)
   const substitute = absolute ?? print
-  return pack(substitute, print, { symlinkFlags: mountPoint ? undefined : absolute === undefined ? RELATIVE : 0, terminated: mountPoint })
+  return pack(substitute, print, {
+    symlinkFlags: mountPoint ? undefined : absolute === undefined ? RELATIVE : 0,
+    terminated: mountPoint,
+  })
 }
 
 /** As wimlib stores a symbolic link of POSIX: what begins with `/` becomes a path on drive C. */
@@ -34,7 +37,9 @@ function absoluteName(print: string): string | undefined {
 }
 
 function pack(
-  substitute: string, print: string, { symlinkFlags, terminated }: { readonly symlinkFlags: number | undefined; readonly terminated: boolean },
+  substitute: string,
+  print: string,
+  { symlinkFlags, terminated }: { readonly symlinkFlags: number | undefined; readonly terminated: boolean },
 ): Buffer {
   const end = terminated ? '\0' : ''
   const first = Buffer.from(substitute + end, 'utf16le')

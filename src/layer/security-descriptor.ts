@@ -12,10 +12,18 @@ export function securityDescriptorFlaw(bytes: Buffer): string | undefined {
   if (bytes.readUInt8(0) !== 1) return `its revision is ${bytes.readUInt8(0)}, not 1`
   const control = bytes.readUInt16LE(2)
   if ((control & SELF_RELATIVE) === 0) return 'it is not self-relative'
-  const [owner, group, sacl, dacl] = [4, 8, 12, 16].map(offset => bytes.readUInt32LE(offset)) as [number, number, number, number]
-  return sidFlaw(bytes, owner, 'owner') ?? sidFlaw(bytes, group, 'group') ??
+  const [owner, group, sacl, dacl] = [4, 8, 12, 16].map(offset => bytes.readUInt32LE(offset)) as [
+    number,
+    number,
+    number,
+    number,
+  ]
+  return (
+    sidFlaw(bytes, owner, 'owner') ??
+    sidFlaw(bytes, group, 'group') ??
     ((control & SACL_PRESENT) === 0 ? undefined : aclFlaw(bytes, sacl, 'SACL')) ??
     ((control & DACL_PRESENT) === 0 ? undefined : aclFlaw(bytes, dacl, 'DACL'))
+  )
 }
 
 /** `offset` 0: there is none. */
@@ -30,7 +38,11 @@ function sidFlaw(bytes: Buffer, offset: number, name: string): string | undefine
 function aclFlaw(bytes: Buffer, offset: number, name: string): string | undefined {
   if (offset === 0) return undefined
   if (offset < HEADER || offset + 8 > bytes.length) return `its ${name} is outside`
-  const [revision, size, count] = [bytes.readUInt8(offset), bytes.readUInt16LE(offset + 2), bytes.readUInt16LE(offset + 4)]
+  const [revision, size, count] = [
+    bytes.readUInt8(offset),
+    bytes.readUInt16LE(offset + 2),
+    bytes.readUInt16LE(offset + 4),
+  ]
   if (revision < 2 || revision > 4) return `its ${name} has revision ${revision}`
   const end = offset + size
   if (size < 8 || end > bytes.length) return `its ${name} is cut short`

@@ -33,7 +33,11 @@ export class Slices {
 }
 
 /** `items` in order, as a new list; those that compare equal stay as they were. */
-export async function sortInSlices<T>(items: readonly T[], compare: (a: T, b: T) => number, slices: Slices): Promise<T[]> {
+export async function sortInSlices<T>(
+  items: readonly T[],
+  compare: (a: T, b: T) => number,
+  slices: Slices,
+): Promise<T[]> {
   let runs: T[][] = []
   for (let at = 0; at < items.length; at += RUN) {
     runs.push(items.slice(at, at + RUN).sort(compare))
@@ -47,7 +51,12 @@ export async function sortInSlices<T>(items: readonly T[], compare: (a: T, b: T)
   return runs[0] ?? []
 }
 
-async function merge<T>(left: readonly T[], right: readonly T[], compare: (a: T, b: T) => number, slices: Slices): Promise<T[]> {
+async function merge<T>(
+  left: readonly T[],
+  right: readonly T[],
+  compare: (a: T, b: T) => number,
+  slices: Slices,
+): Promise<T[]> {
   const merged: T[] = []
   let [l, r] = [0, 0]
   while (l < left.length || r < right.length) {

@@ -2,7 +2,13 @@
 import { isUtf8 } from 'node:buffer'
 
 export const TAR_TYPES = {
-  '0': 'file', '1': 'hard link', '2': 'symlink', '3': 'character device', '4': 'block device', '5': 'directory', '6': 'fifo',
+  '0': 'file',
+  '1': 'hard link',
+  '2': 'symlink',
+  '3': 'character device',
+  '4': 'block device',
+  '5': 'directory',
+  '6': 'fifo',
 } as const
 
 export type TarEntryType = (typeof TAR_TYPES)[keyof typeof TAR_TYPES]

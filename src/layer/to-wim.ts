@@ -82,13 +82,18 @@ const TOLD_SIZE = 24
  * Throws INVALID_ARGUMENT, LAYER_CORRUPT, LAYER_UNSUPPORTED, NO_SPACE, ABORTED, and what reading the layers throws.
  */
 export async function wimFromLayers(
-  layers: readonly LayerOrigin[], { path, name }: { readonly path: string; readonly name: string }, options: WimFromLayersOptions = {},
+  layers: readonly LayerOrigin[],
+  { path, name }: { readonly path: string; readonly name: string },
+  options: WimFromLayersOptions = {},
 ): Promise<WimFromLayers> {
   const { compression = { type: 'lzx' }, integrityTable = false, unixData = false, signal, onProgress } = options
   checkOptions(layers, options)
   const settings = {
-    path, integrityTable, compression: compressionNumber(compression.type),
-    level: checkedLevel(compression.level) || LEVELS[compression.type], threads: checkedThreads(options.threads),
+    path,
+    integrityTable,
+    compression: compressionNumber(compression.type),
+    level: checkedLevel(compression.level) || LEVELS[compression.type],
+    threads: checkedThreads(options.threads),
   }
   const losses = new Losses()
   const applied = new AppliedLayers({ unixData, losses })
@@ -96,20 +101,27 @@ export async function wimFromLayers(
   const [only] = layers
   onProgress?.({ type: 'stage', stage: 'convert', subject: name })
   let done = 0
-  const onBytes = (total: number | undefined) => (size: number): void => {
-    done += size
-    onProgress?.({ type: 'bytes', subject: name, done, total })
-  }
+  const onBytes =
+    (total: number | undefined) =>
+    (size: number): void => {
+      done += size
+      onProgress?.({ type: 'bytes', subject: name, done, total })
+    }
   const several = layers.length > 1 ? await applyAll(layers, applied, onBytes(undefined), signal) : undefined
   const facts: LayerFacts[] = []
   using capture = new Capture(settings, signal)
   if (!several && only) {
     const source = await only.open()
     applied.beginLayer()
-    facts.push(await capture.layer(source, {
-      keep: undefined, roots: applied.roots, onBytes: onBytes(source.size),
-      onBatch: batch => decodeTarEntries(batch, false).forEach(entry => applied.add(entry, entry.head.toString('latin1'))),
-    }))
+    facts.push(
+      await capture.layer(source, {
+        keep: undefined,
+        roots: applied.roots,
+        onBytes: onBytes(source.size),
+        onBatch: batch =>
+          decodeTarEntries(batch, false).forEach(entry => applied.add(entry, entry.head.toString('latin1'))),
+      }),
+    )
     applied.endLayer()
   }
   const images = several?.images ?? applied.images()
@@ -121,10 +133,15 @@ export async function wimFromLayers(
       const keep = new Uint8Array([...contents.keys()].reduce((most, number) => Math.max(most, number + 1), 0))
       for (const number of contents.keys()) keep[number] = 1
       const found = await capture.layer(await layer.open(), {
-        keep, roots: [], onBytes: onBytes(total), onBatch: batch => takeHashes(batch, contents),
+        keep,
+        roots: [],
+        onBytes: onBytes(total),
+        onBatch: batch => takeHashes(batch, contents),
       })
       if (found.digest !== several.facts[n]?.digest) {
-        throw new StowageError('LAYER_CORRUPT', `${layer.name} changed while it was read`, { hint: 'Run the command again.' })
+        throw new StowageError('LAYER_CORRUPT', `${layer.name} changed while it was read`, {
+          hint: 'Run the command again.',
+        })
       }
       facts.push(found)
     }
@@ -139,22 +156,37 @@ export async function wimFromLayers(
  * then renamed, so that `output` is whole or not there. Throws OUTPUT_EXISTS unless `force`.
  */
 export async function writeWimFromLayers(
-  layers: readonly string[], output: string, { force = false, ...options }: WimFromLayersOptions & { readonly force?: boolean } = {},
+  layers: readonly string[],
+  output: string,
+  { force = false, ...options }: WimFromLayersOptions & { readonly force?: boolean } = {},
 ): Promise<WimFromLayers> {
   for (const layer of layers.length > 1 ? layers : []) {
     const facts = layer === '-' ? undefined : await stat(layer).catch(() => undefined) // what is not there says so when it is opened
     if (layer !== '-' && (!facts || facts.isFile() || facts.isDirectory())) continue
-    throw new StowageError('INVALID_ARGUMENT', `of several layers each is read twice, which ${layer === '-' ? 'standard input' : layer} cannot be`, {
-      hint: 'Write it to a file first.',
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `of several layers each is read twice, which ${layer === '-' ? 'standard input' : layer} cannot be`,
+      {
+        hint: 'Write it to a file first.',
+      },
+    )
   }
-  const origins = layers.map(layer => ({ name: layer === '-' ? 'standard input' : layer, open: async () => await openLayer(layer) }))
+  const origins = layers.map(layer => ({
+    name: layer === '-' ? 'standard input' : layer,
+    open: async () => await openLayer(layer),
+  }))
   const inputs = layers.filter(layer => layer !== '-')
-  return await writeLayerFile(output, { force, inputs, signal: options.signal }, async ({ path }) =>
-    await wimFromLayers(origins, { path, name: output }, options))
+  return await writeLayerFile(
+    output,
+    { force, inputs, signal: options.signal },
+    async ({ path }) => await wimFromLayers(origins, { path, name: output }, options),
+  )
 }
 
-function checkOptions(layers: readonly LayerOrigin[], { architecture, osVersion, unixData }: WimFromLayersOptions): void {
+function checkOptions(
+  layers: readonly LayerOrigin[],
+  { architecture, osVersion, unixData }: WimFromLayersOptions,
+): void {
   if (layers.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no layer was named')
   if (architecture !== undefined) checkArchitecture(architecture)
   if (osVersion === undefined) return
@@ -166,7 +198,10 @@ function checkOptions(layers: readonly LayerOrigin[], { architecture, osVersion,
 
 /** The first of two passes: what stands in all layers together. */
 async function applyAll(
-  layers: readonly LayerOrigin[], applied: AppliedLayers, onBytes: (size: number) => void, signal: AbortSignal | undefined,
+  layers: readonly LayerOrigin[],
+  applied: AppliedLayers,
+  onBytes: (size: number) => void,
+  signal: AbortSignal | undefined,
 ): Promise<{ readonly images: readonly TreeNode[]; readonly facts: readonly LayerFacts[] }> {
   const facts: LayerFacts[] = []
   for (const layer of layers) {
@@ -177,7 +212,11 @@ async function applyAll(
       onBytes(event.done - read)
       read = event.done
     }
-    facts.push(await readLayer(await layer.open(), { signal, onProgress }, entries => entries.forEach(entry => applied.add(entry, ''))))
+    facts.push(
+      await readLayer(await layer.open(), { signal, onProgress }, entries =>
+        entries.forEach(entry => applied.add(entry, '')),
+      ),
+    )
     applied.endLayer()
   }
   return { images: applied.images(), facts }
@@ -191,7 +230,11 @@ function takeHashes(batch: Buffer, contents: ReadonlyMap<number, Content>): void
 }
 
 async function seal(
-  capture: Capture, roots: readonly TreeNode[], applied: AppliedLayers, name: string, options: WimFromLayersOptions,
+  capture: Capture,
+  roots: readonly TreeNode[],
+  applied: AppliedLayers,
+  name: string,
+  options: WimFromLayersOptions,
 ): Promise<Pick<WimFromLayers, 'size' | 'images'>> {
   const { imageName, imageDescription, unixData, architecture, osVersion, epoch, signal } = options
   const own = new Map<string, Buffer>()
@@ -203,13 +246,24 @@ async function seal(
   const windows = architecture === undefined || unixData ? undefined : { architecture, version: osVersion }
   const names = [imageName ?? basename(name, extname(name)), UTILITY_VM]
   const described = encoded.map(({ bytes: _bytes, ...counts }, n) => ({
-    ...counts, name: names[n] ?? '', description: n === 0 ? imageDescription : undefined, created, windows: n === 0 ? windows : undefined,
+    ...counts,
+    name: names[n] ?? '',
+    description: n === 0 ? imageDescription : undefined,
+    created,
+    windows: n === 0 ? windows : undefined,
   }))
   // The order in which links were met depends on nothing but the layers, but the tree may be walked in another way one day.
   const blobs = [...own].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, bytes]) => bytes)
-  const size = await capture.seal({ blobs, images: encoded.map(({ bytes }) => bytes), xml: encodeImages(described) }, name)
+  const size = await capture.seal(
+    { blobs, images: encoded.map(({ bytes }) => bytes), xml: encodeImages(described) },
+    name,
+  )
   const images = described.map(({ directories, files, totalBytes, name: called }, n) => ({
-    index: n + 1, name: called, directories, files, totalBytes,
+    index: n + 1,
+    name: called,
+    directories,
+    files,
+    totalBytes,
   }))
   return { size, images }
 }

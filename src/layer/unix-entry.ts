@@ -23,7 +23,13 @@ export interface UnixEntry {
 }
 
 const FLAGS = {
-  'file': '0', 'hard link': '1', 'symlink': '2', 'character device': '3', 'block device': '4', 'directory': '5', 'fifo': '6',
+  file: '0',
+  'hard link': '1',
+  symlink: '2',
+  'character device': '3',
+  'block device': '4',
+  directory: '5',
+  fifo: '6',
 } as const
 
 const SECOND = 1_000_000_000n

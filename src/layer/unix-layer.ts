@@ -28,7 +28,12 @@ interface Held {
 
 const NONE: readonly never[] = []
 const FORMATS: Readonly<Record<number, UnixEntry['type']>> = {
-  0o010000: 'fifo', 0o020000: 'character device', 0o040000: 'directory', 0o060000: 'block device', 0o100000: 'file', 0o120000: 'symlink',
+  0o010000: 'fifo',
+  0o020000: 'character device',
+  0o040000: 'directory',
+  0o060000: 'block device',
+  0o100000: 'file',
+  0o120000: 'symlink',
 }
 
 /**
@@ -36,7 +41,9 @@ const FORMATS: Readonly<Record<number, UnixEntry['type']>> = {
  * dentry has no Unix data it belongs to root, and is as open as Linux makes things. Throws LAYER_UNSUPPORTED and WIM_CORRUPT.
  */
 export async function planUnixLayer(
-  tree: LayerTree, facts: BlobFacts, { skipUnsupported, order, reparseDataOf, slices }: LayerPlanOptions,
+  tree: LayerTree,
+  facts: BlobFacts,
+  { skipUnsupported, order, reparseDataOf, slices }: LayerPlanOptions,
 ): Promise<LayerPlan> {
   const paths = await unixPaths(tree, slices)
   const gone = new Set<number>()
@@ -51,7 +58,8 @@ export async function planUnixLayer(
     } else {
       held.push(found)
       if (dentry.unixData.length < UNIX_DATA) withoutUnixData += 1
-      for (const { name } of dentry.streams) if (name !== '') skipped.push(`${paths.of(dentry)}:${name} (an alternate data stream)`)
+      for (const { name } of dentry.streams)
+        if (name !== '') skipped.push(`${paths.of(dentry)}:${name} (an alternate data stream)`)
     }
     if (slices.due()) await slices.rest()
   }
@@ -69,7 +77,10 @@ export async function planUnixLayer(
   const primaries = new Map<string, Dentry>()
   for (const entry of held) {
     const { linkGroup } = entry.dentry
-    const key = linkGroup === 0n || entry.type === 'directory' ? '' : `${linkGroup} ${entry.type} ${entry.data?.sha1 ?? entry.data?.blob ?? ''}`
+    const key =
+      linkGroup === 0n || entry.type === 'directory'
+        ? ''
+        : `${linkGroup} ${entry.type} ${entry.data?.sha1 ?? entry.data?.blob ?? ''}`
     const primary = key === '' ? undefined : primaries.get(key)
     if (primary) links.push({ ...entry, type: 'hard link', primary })
     else (entry.type === 'file' ? files : first).push(entry)
@@ -82,12 +93,19 @@ export async function planUnixLayer(
   }
   const planned = [...first, ...files, ...links]
   const blobs = new BlobPlan(facts)
-  const count = (type: UnixEntry['type']): number => planned.reduce((sum, entry) => sum + (entry.type === type ? 1 : 0), 0)
+  const count = (type: UnixEntry['type']): number =>
+    planned.reduce((sum, entry) => sum + (entry.type === type ? 1 : 0), 0)
   for (const { data, dentry } of files) if (data) blobs.add(data, () => paths.of(dentry))
   return {
     blobs: blobs.list(),
     segments: () => segments(planned, paths, facts),
-    counts: { directories: count('directory'), files: files.length, hardLinks: links.length, symlinks: count('symlink'), streams: 0 },
+    counts: {
+      directories: count('directory'),
+      files: files.length,
+      hardLinks: links.length,
+      symlinks: count('symlink'),
+      streams: 0,
+    },
     contentSize: blobs.size,
     skipped,
     lost: { shortNames: 0, objectIds: 0, reparseData: 0, reparseFlags: 0, extendedAttributeFlags: 0, unixData: 0 },
@@ -156,7 +174,8 @@ function heldOf(dentry: Dentry, path: string, reparseDataOf: LayerPlanOptions['r
     const data = reparseDataOf(dentry)
     if (!data) return 'a link without reparse data'
     target = parseUnixLink(reparseTag, data, path)
-    if (target === '' || /\0|\p{Surrogate}/u.test(target)) return `a link to ${JSON.stringify(target)}, which a tar cannot hold`
+    if (target === '' || /\0|\p{Surrogate}/u.test(target))
+      return `a link to ${JSON.stringify(target)}, which a tar cannot hold`
   }
   let packed: readonly ExtendedAttribute[] = NONE
   try {

@@ -25,8 +25,14 @@ export async function readLayerTree(wim: WimFile, image: WimImage, root: string,
  * Those that are longer than Windows allows are left out. Throws WIM_CORRUPT.
  */
 export async function readReparseData(
-  wim: WimFile, trees: readonly LayerTree[], { sizes, ranks }: BlobFacts, wanted: (tag: number) => boolean,
-  { slices, ...options }: { readonly signal: AbortSignal | undefined; readonly threads: number; readonly slices: Slices },
+  wim: WimFile,
+  trees: readonly LayerTree[],
+  { sizes, ranks }: BlobFacts,
+  wanted: (tag: number) => boolean,
+  {
+    slices,
+    ...options
+  }: { readonly signal: AbortSignal | undefined; readonly threads: number; readonly slices: Slices },
 ): Promise<ReadonlyMap<Dentry, Buffer>> {
   const found: { dentry: Dentry; blob: number }[] = []
   for (const tree of trees) {
@@ -40,7 +46,10 @@ export async function readReparseData(
   const sorted = await sortInSlices(found, (a, b) => (ranks[a.blob] ?? 0) - (ranks[b.blob] ?? 0), slices)
   const data = new Map<Dentry, Buffer>()
   let pieces: Uint8Array[] = []
-  for await (const piece of wim.readBlobs(sorted.map(({ blob }) => blob), options)) {
+  for await (const piece of wim.readBlobs(
+    sorted.map(({ blob }) => blob),
+    options,
+  )) {
     pieces.push(piece.bytes)
     if (!piece.last) continue
     const dentry = sorted[piece.request]?.dentry

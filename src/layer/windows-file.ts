@@ -6,7 +6,11 @@ import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { StowageError } from '../errors.js'
 import {
-  FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT, IO_REPARSE_TAG_MOUNT_POINT, IO_REPARSE_TAG_SYMLINK,
+  FILE_ATTRIBUTE_DIRECTORY,
+  FILE_ATTRIBUTE_ENCRYPTED,
+  FILE_ATTRIBUTE_REPARSE_POINT,
+  IO_REPARSE_TAG_MOUNT_POINT,
+  IO_REPARSE_TAG_SYMLINK,
 } from '../wim/dentry.js'
 import type { Content, ImageFile } from '../wim/metadata-writer.js'
 import { packAttributes, unpackBase64 } from './packed-attributes.js'
@@ -20,9 +24,28 @@ const NOT_FIXED = 1
 const NOTHING = Buffer.alloc(0)
 /** Records that are read here, or that say what the entry says already. */
 const KNOWN = new Set([
-  'MSWINDOWS.fileattr', 'MSWINDOWS.rawsd', 'MSWINDOWS.mountpoint', 'LIBARCHIVE.creationtime', 'mtime', 'atime', 'path', 'linkpath', 'size',
-  'uid', 'gid', 'uname', 'gname', 'comment', 'charset', 'hdrcharset', 'STOWAGE.shortname', 'STOWAGE.objectid', 'STOWAGE.reparse',
-  'STOWAGE.reparseflags', 'STOWAGE.fileattr', 'STOWAGE.unixdata',
+  'MSWINDOWS.fileattr',
+  'MSWINDOWS.rawsd',
+  'MSWINDOWS.mountpoint',
+  'LIBARCHIVE.creationtime',
+  'mtime',
+  'atime',
+  'path',
+  'linkpath',
+  'size',
+  'uid',
+  'gid',
+  'uname',
+  'gname',
+  'comment',
+  'charset',
+  'hdrcharset',
+  'STOWAGE.shortname',
+  'STOWAGE.objectid',
+  'STOWAGE.reparse',
+  'STOWAGE.reparseflags',
+  'STOWAGE.fileattr',
+  'STOWAGE.unixdata',
 ])
 const ATTRIBUTE = 'MSWINDOWS.xattr.'
 const ATTRIBUTE_FLAGS = 'STOWAGE.eaflags.'
@@ -58,11 +81,17 @@ export function shortNameOf({ records, path }: LayerTarEntry): string {
  * The file that `entry` (a directory, file or symbolic link) is, with `data` as what the entry holds. What a WIM has no
  * place for goes to `losses`. Throws LAYER_CORRUPT for records that cannot be read, LAYER_UNSUPPORTED for what no WIM can hold.
  */
-export function windowsFile(entry: LayerTarEntry, data: Content | undefined, security: SecurityDescriptors, losses: Losses): ImageFile {
+export function windowsFile(
+  entry: LayerTarEntry,
+  data: Content | undefined,
+  security: SecurityDescriptors,
+  losses: Losses,
+): ImageFile {
   const { records, path } = entry
   const descriptor = records.get('MSWINDOWS.rawsd')
   const reparse = reparseOf(entry)
-  if (descriptor === undefined && records.has('MSWINDOWS.sd')) losses.add('security descriptors in words (MSWINDOWS.sd)', path)
+  if (descriptor === undefined && records.has('MSWINDOWS.sd'))
+    losses.add('security descriptors in words (MSWINDOWS.sd)', path)
   noteUnknown(entry, losses)
   return {
     attributes: attributesOf(entry, reparse !== undefined, losses),
@@ -83,9 +112,19 @@ export function windowsFile(entry: LayerTarEntry, data: Content | undefined, sec
 export function plainDirectory(below: ImageFile | undefined): ImageFile {
   const time = below?.writeTime ?? 0n
   return {
-    attributes: FILE_ATTRIBUTE_DIRECTORY, security: -1, reparseTag: 0, reparseFlags: 0,
-    creationTime: time, accessTime: time, writeTime: time,
-    extendedAttributes: NOTHING, objectId: NOTHING, unixData: NOTHING, data: undefined, reparse: undefined, streams: [],
+    attributes: FILE_ATTRIBUTE_DIRECTORY,
+    security: -1,
+    reparseTag: 0,
+    reparseFlags: 0,
+    creationTime: time,
+    accessTime: time,
+    writeTime: time,
+    extendedAttributes: NOTHING,
+    objectId: NOTHING,
+    unixData: NOTHING,
+    data: undefined,
+    reparse: undefined,
+    streams: [],
   }
 }
 
@@ -96,18 +135,27 @@ export function ownContent(bytes: Buffer): Content {
 
 /** Creation, last access and last write; those that are not said are the last write's. */
 export function timesOf(
-  { records, mtime, path }: LayerTarEntry, losses: Losses,
+  { records, mtime, path }: LayerTarEntry,
+  losses: Losses,
 ): Pick<ImageFile, 'creationTime' | 'accessTime' | 'writeTime'> {
   function timeOf(key: string): bigint | undefined {
     const text = records.get(key)
     if (text === undefined) return undefined
     const parsed = parsePaxTime(text)
-    if (!parsed) throw new StowageError('LAYER_CORRUPT', `${path}: its record ${key} is no time: ${JSON.stringify(text.slice(0, 40))}`)
+    if (!parsed)
+      throw new StowageError(
+        'LAYER_CORRUPT',
+        `${path}: its record ${key} is no time: ${JSON.stringify(text.slice(0, 40))}`,
+      )
     if (parsed.moved) losses.add('times before 1601 or after 30828', path)
     return parsed.time
   }
   const writeTime = timeOf('mtime') ?? fromSeconds(mtime).time
-  return { writeTime, accessTime: timeOf('atime') ?? writeTime, creationTime: timeOf('LIBARCHIVE.creationtime') ?? writeTime }
+  return {
+    writeTime,
+    accessTime: timeOf('atime') ?? writeTime,
+    creationTime: timeOf('LIBARCHIVE.creationtime') ?? writeTime,
+  }
 }
 
 function attributesOf(entry: LayerTarEntry, reparse: boolean, losses: Losses): number {
@@ -115,7 +163,10 @@ function attributesOf(entry: LayerTarEntry, reparse: boolean, losses: Losses): n
   const text = records.get('STOWAGE.fileattr') ?? records.get('MSWINDOWS.fileattr')
   const number = text === undefined ? 0 : Number(text)
   if (text !== undefined && (!/^\d{1,10}$/.test(text) || number > 0xffffffff)) {
-    throw new StowageError('LAYER_CORRUPT', `${path}: its attributes are no number of 32 bits: ${JSON.stringify(text.slice(0, 40))}`)
+    throw new StowageError(
+      'LAYER_CORRUPT',
+      `${path}: its attributes are no number of 32 bits: ${JSON.stringify(text.slice(0, 40))}`,
+    )
   }
   let attributes = number >>> 0
   if (type === 'directory') attributes |= FILE_ATTRIBUTE_DIRECTORY
@@ -135,13 +186,19 @@ function attributesOf(entry: LayerTarEntry, reparse: boolean, losses: Losses): n
   return attributes >>> 0 || FILE_ATTRIBUTE_NORMAL
 }
 
-function reparseOf(entry: LayerTarEntry): { readonly tag: number; readonly flags: number; readonly content: Content } | undefined {
+function reparseOf(
+  entry: LayerTarEntry,
+): { readonly tag: number; readonly flags: number; readonly content: Content } | undefined {
   const { records, path, type, linkname } = entry
   const kept = records.get('STOWAGE.reparse')
   if (kept !== undefined) {
     const bytes = unpackBase64(kept, 'STOWAGE.reparse', path)
     if (bytes.length < 8) throw new StowageError('LAYER_CORRUPT', `${path}: its record STOWAGE.reparse has no tag`)
-    return { tag: bytes.readUInt32LE(0), flags: bytes.readUInt16LE(4), content: reparseContent(bytes.subarray(8), path) }
+    return {
+      tag: bytes.readUInt32LE(0),
+      flags: bytes.readUInt16LE(4),
+      content: reparseContent(bytes.subarray(8), path),
+    }
   }
   if (type !== 'symlink') return undefined
   if (linkname === '') throw new StowageError('LAYER_CORRUPT', `${path}: a symbolic link without a target`)
@@ -175,7 +232,10 @@ function flagsOf({ records, path }: LayerTarEntry, key: string, most: number): n
   const text = records.get(key)
   if (text === undefined) return undefined
   if (/^\d{1,5}$/.test(text) && Number(text) <= most) return Number(text)
-  throw new StowageError('LAYER_CORRUPT', `${path}: its record ${key} is no number up to ${most}: ${JSON.stringify(text.slice(0, 40))}`)
+  throw new StowageError(
+    'LAYER_CORRUPT',
+    `${path}: its record ${key} is no number up to ${most}: ${JSON.stringify(text.slice(0, 40))}`,
+  )
 }
 
 function hexOf({ records, path }: LayerTarEntry, key: string): Buffer {
@@ -187,7 +247,8 @@ function hexOf({ records, path }: LayerTarEntry, key: string): Buffer {
 
 function noteUnknown({ records, path }: LayerTarEntry, losses: Losses): void {
   for (const key of records.keys()) {
-    if (KNOWN.has(key) || key === 'MSWINDOWS.sd' || key.startsWith(ATTRIBUTE) || key.startsWith(ATTRIBUTE_FLAGS)) continue
+    if (KNOWN.has(key) || key === 'MSWINDOWS.sd' || key.startsWith(ATTRIBUTE) || key.startsWith(ATTRIBUTE_FLAGS))
+      continue
     losses.add(key.startsWith('SCHILY.xattr.') ? 'extended attributes of POSIX' : `records ${key}`, path)
   }
 }

@@ -7,7 +7,13 @@ import { encodeEntry, type TarEntry } from '../tar/header.js'
 import { type Dentry, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, type Stream } from '../wim/dentry.js'
 import { fitsUstarTime, paxTime, ustarTime } from './filetime.js'
 import {
-  layerEntries, type LayerEntries, type LayerEntry, type LayerEntryOptions, type LayerOrder, type LayerTree, missingBlob,
+  layerEntries,
+  type LayerEntries,
+  type LayerEntry,
+  type LayerEntryOptions,
+  type LayerOrder,
+  type LayerTree,
+  missingBlob,
 } from './layer-entries.js'
 import type { LayerSegment } from './layer-job.js'
 import { BOOT_CONFIGURATION, HIVES, listed } from './layer-names.js'
@@ -70,7 +76,11 @@ export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf
  * their owner at once. Throws LAYER_UNSUPPORTED listing the paths that a layer cannot hold (with `skipUnsupported` they are
  * left out and named in `skipped`, but for bad names), and WIM_CORRUPT where the WIM lacks a blob.
  */
-export async function planWindowsLayer(trees: readonly LayerTree[], facts: BlobFacts, options: LayerPlanOptions): Promise<WindowsLayerPlan> {
+export async function planWindowsLayer(
+  trees: readonly LayerTree[],
+  facts: BlobFacts,
+  options: LayerPlanOptions,
+): Promise<WindowsLayerPlan> {
   const { skipUnsupported, lossless, slices } = options
   const skipped: string[] = []
   const planned: LayerEntries[] = []
@@ -165,16 +175,24 @@ function* segments(entries: Iterable<PlannedEntry>, facts: BlobFacts): Iterable<
   yield builder.end()
 }
 
-function* plannedEntries(planned: readonly LayerEntries[], facts: BlobFacts, lossless: boolean): Iterable<PlannedEntry> {
+function* plannedEntries(
+  planned: readonly LayerEntries[],
+  facts: BlobFacts,
+  lossless: boolean,
+): Iterable<PlannedEntry> {
   for (const { tree, names, entries } of planned) {
     const security = tree.security.map(descriptor => descriptor.toString('base64'))
     const root = parentRoot(tree)
     if (root) yield { entry: root, content: undefined }
     for (const entry of entries) {
       const path = names.pathOf(entry.dentry)
-      const linkname = entry.type === 'symlink' ? entry.point.target : entry.type === 'hard link' ? names.pathOf(entry.target) : ''
+      const linkname =
+        entry.type === 'symlink' ? entry.point.target : entry.type === 'hard link' ? names.pathOf(entry.target) : ''
       const own = entry.type === 'file' ? entry.data : undefined
-      yield { entry: { ...tarEntry(entry, security, lossless), name: path, linkname, size: sizeOf(own, facts) }, content: own }
+      yield {
+        entry: { ...tarEntry(entry, security, lossless), name: path, linkname, size: sizeOf(own, facts) },
+        content: own,
+      }
       for (const stream of entry.type === 'hard link' ? [] : entry.streams) {
         yield { entry: streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts)), content: stream }
       }
@@ -204,7 +222,11 @@ const FLAGS = {
 } as const
 
 /** All of the entry but its name, size and target. */
-function tarEntry(entry: LayerEntry, security: readonly string[], lossless: boolean): Omit<TarEntry, 'name' | 'size' | 'linkname'> {
+function tarEntry(
+  entry: LayerEntry,
+  security: readonly string[],
+  lossless: boolean,
+): Omit<TarEntry, 'name' | 'size' | 'linkname'> {
   const { dentry, type } = entry
   const { writeTime, attributes } = dentry
   // A reparse point of no form in the tar is a plain file or directory there
@@ -216,7 +238,8 @@ function tarEntry(entry: LayerEntry, security: readonly string[], lossless: bool
   const descriptor = dentry.security < 0 ? undefined : security[dentry.security]
   if (type !== 'hard link') {
     if (descriptor) records['MSWINDOWS.rawsd'] = descriptor
-    for (const { name, value } of entry.extendedAttributes) records[`MSWINDOWS.xattr.${name}`] = value.toString('base64')
+    for (const { name, value } of entry.extendedAttributes)
+      records[`MSWINDOWS.xattr.${name}`] = value.toString('base64')
   }
   if (type === 'symlink' && entry.point.mountPoint) records['MSWINDOWS.mountpoint'] = '1'
   if (lossless) Object.assign(records, losslessRecords(entry))

@@ -4,5 +4,9 @@ import { createHash } from 'node:crypto'
 /** The chain ID of each of `diffIds`, base first: the last one is that of the whole. */
 export function chainIds(diffIds: readonly string[]): readonly string[] {
   let below: string | undefined
-  return diffIds.map(diffId => (below = below === undefined ? diffId : `sha256:${createHash('sha256').update(`${below} ${diffId}`).digest('hex')}`))
+  return diffIds.map(
+    diffId =>
+      (below =
+        below === undefined ? diffId : `sha256:${createHash('sha256').update(`${below} ${diffId}`).digest('hex')}`),
+  )
 }

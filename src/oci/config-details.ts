@@ -44,10 +44,17 @@ export function configDetails(object: JsonObject, settings: string): ConfigDetai
     cmd: list(inner['Cmd']),
     exposedPorts: Object.keys(objectIn(inner, 'ExposedPorts')).sort(),
     volumes: Object.keys(objectIn(inner, 'Volumes')).sort(),
-    labels: Object.fromEntries(Object.entries(objectIn(inner, 'Labels')).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : []))),
+    labels: Object.fromEntries(
+      Object.entries(objectIn(inner, 'Labels')).flatMap(([name, value]) =>
+        typeof value === 'string' ? [[name, value]] : [],
+      ),
+    ),
     history: (Array.isArray(object['history']) ? object['history'] : []).map(item => {
       const entry = objectIn({ item }, 'item')
-      return { ...texts(entry, { created: 'created', createdBy: 'created_by', comment: 'comment' }), emptyLayer: entry['empty_layer'] === true }
+      return {
+        ...texts(entry, { created: 'created', createdBy: 'created_by', comment: 'comment' }),
+        emptyLayer: entry['empty_layer'] === true,
+      }
     }),
   }
 }
@@ -55,7 +62,8 @@ export function configDetails(object: JsonObject, settings: string): ConfigDetai
 /** Those that are texts and not empty, by our names. */
 function texts<T extends string>(object: JsonObject, names: Readonly<Record<T, string>>): Partial<Record<T, string>> {
   const found: Partial<Record<T, string>> = {}
-  for (const own of Object.keys(names) as T[]) { // its keys are what T is made of
+  for (const own of Object.keys(names) as T[]) {
+    // its keys are what T is made of
     const value = object[names[own]]
     if (typeof value === 'string' && value !== '') found[own] = value
   }
@@ -69,5 +77,5 @@ function list(value: unknown): readonly string[] {
 
 function objectIn(object: JsonObject, key: string): JsonObject {
   const value = object[key]
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as JsonObject : {} // narrowed just before
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {} // narrowed just before
 }

@@ -38,7 +38,10 @@ export function identityLabels(identity: ImageIdentity): Readonly<Record<string,
  * registry has no labels, but its history says of every layer that it was applied.
  */
 export function identityOf(
-  { labels, history }: Pick<ConfigDetails, 'labels' | 'history'>, platform: Platform, layers: number, references: readonly Reference[] = [],
+  { labels, history }: Pick<ConfigDetails, 'labels' | 'history'>,
+  platform: Platform,
+  layers: number,
+  references: readonly Reference[] = [],
 ): HeldIdentity {
   const [reference] = references
   const isOSImage = platform.os === 'windows' && isApplied(history, layers)
@@ -59,5 +62,8 @@ export function formatFullName({ publisher, name, version }: ImageIdentity): str
 function isApplied(history: ConfigDetails['history'], layers: number): boolean {
   const made = history.filter(({ emptyLayer }) => !emptyLayer)
   if (made.length === 0) return layers === 1
-  return made.length === history.length && made.every(({ createdBy = '' }) => /^(Apply image|Install update)\b/.test(createdBy))
+  return (
+    made.length === history.length &&
+    made.every(({ createdBy = '' }) => /^(Apply image|Install update)\b/.test(createdBy))
+  )
 }

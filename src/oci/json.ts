@@ -63,7 +63,11 @@ export function size(object: JsonObject, key: string, where: string): number {
   return value
 }
 
-export function stringMap(object: JsonObject, key: string, where: string): Readonly<Record<string, string>> | undefined {
+export function stringMap(
+  object: JsonObject,
+  key: string,
+  where: string,
+): Readonly<Record<string, string>> | undefined {
   const value = object[key]
   if (value === undefined || value === null) return undefined
   const map = record(value, `${where}.${key}`)

@@ -30,7 +30,8 @@ export function absentOf({ annotations }: Annotated): readonly Digest[] {
 /** `root` with what is left out of it, and nothing of what was said of that before. */
 export function withAbsent({ annotations = {}, ...root }: Descriptor, absent: readonly Descriptor[]): Descriptor {
   const { [ABSENT_ANNOTATION]: _before, ...others } = annotations
-  const all = absent.length === 0 ? others : { ...others, [ABSENT_ANNOTATION]: absent.map(({ digest }) => digest).join(' ') }
+  const all =
+    absent.length === 0 ? others : { ...others, [ABSENT_ANNOTATION]: absent.map(({ digest }) => digest).join(' ') }
   return Object.keys(all).length === 0 ? root : { ...root, annotations: all }
 }
 
@@ -62,6 +63,10 @@ export function nameOf(descriptor: Annotated): Reference | undefined {
 export function namedDescriptor(root: Descriptor, name: Reference, refName: string): Descriptor {
   return {
     ...root,
-    annotations: { ...root.annotations, [IMAGE_NAME_ANNOTATION]: formatReference(name), [REF_NAME_ANNOTATION]: refName },
+    annotations: {
+      ...root.annotations,
+      [IMAGE_NAME_ANNOTATION]: formatReference(name),
+      [REF_NAME_ANNOTATION]: refName,
+    },
   }
 }

@@ -33,7 +33,10 @@ export function parseManifest(bytes: Uint8Array, where: string, mediaType?: stri
   const object = fields(parseJson(bytes, where), where)
   const own = optionalString(object, 'mediaType', where)
   if (own !== undefined && mediaType !== undefined && own !== mediaType) {
-    throw new StowageError('INVALID_MANIFEST', `${where}.mediaType: expected ${mediaType}, as its descriptor says, but found ${own}`)
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      `${where}.mediaType: expected ${mediaType}, as its descriptor says, but found ${own}`,
+    )
   }
   const type = own ?? mediaType ?? (object['manifests'] === undefined ? OCI_MANIFEST : OCI_INDEX)
   const about = {
@@ -41,7 +44,9 @@ export function parseManifest(bytes: Uint8Array, where: string, mediaType?: stri
     ...(typeof object['artifactType'] === 'string' ? { artifactType: object['artifactType'] } : {}),
   }
   if (isIndex(type)) {
-    const manifests = array(object, 'manifests', where).map((item, n) => parseDescriptor(item, `${where}.manifests[${n}]`))
+    const manifests = array(object, 'manifests', where).map((item, n) =>
+      parseDescriptor(item, `${where}.manifests[${n}]`),
+    )
     return { type: 'index', mediaType: type, manifests, ...about }
   }
   if (!isManifest(type)) {

@@ -11,7 +11,8 @@ export interface Reference {
   readonly digest?: Digest
 }
 
-const DOMAIN = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$/
+const DOMAIN =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$/
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 
@@ -39,7 +40,11 @@ export function parseReference(text: string): Reference {
   const remainder = hosted ? name.slice(slash + 1) : name
   const path = domain === 'docker.io' && !remainder.includes('/') ? `library/${remainder}` : remainder
 
-  if (!isRegistry(domain) || !path.split('/').every(part => COMPONENT.test(part)) || domain.length + path.length > 254) {
+  if (
+    !isRegistry(domain) ||
+    !path.split('/').every(part => COMPONENT.test(part)) ||
+    domain.length + path.length > 254
+  ) {
     const lower = text !== text.toLowerCase() ? ' Repository names are lower case.' : ''
     throw invalid(text, `Write name[:tag], for example shop:2.3 or registry.example/team/shop:2.3.${lower}`)
   }
@@ -79,12 +84,17 @@ export function withDefaultTag(reference: Reference): Reference {
 export function nameToGive(text: string): Reference {
   const reference = withDefaultTag(parseReference(text))
   if (reference.digest === undefined) return reference
-  throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, { hint: 'Write name:tag.' })
+  throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, {
+    hint: 'Write name:tag.',
+  })
 }
 
 /** `My App` as `my-app:latest`; undefined where nothing of `title` can stand in a name. */
 export function nameMadeOf(title: string, tag = 'latest'): Reference | undefined {
-  const path = title.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
+  const path = title
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
   return isReference(`${path}:${tag}`) ? parseReference(`${path}:${tag}`) : undefined
 }
 

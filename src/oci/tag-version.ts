@@ -42,7 +42,9 @@ export function compareVersions(a: TagVersion, b: TagVersion): number {
   }
   // Of the same numbers, only what follows them differs
   const order = semver.compare(`0.0.0${suffix(a)}`, `0.0.0${suffix(b)}`)
-  return order || a.precision - b.precision || b.tag.length - a.tag.length || (a.tag < b.tag ? -1 : a.tag > b.tag ? 1 : 0)
+  return (
+    order || a.precision - b.precision || b.tag.length - a.tag.length || (a.tag < b.tag ? -1 : a.tag > b.tag ? 1 : 0)
+  )
 }
 
 /** The same version, however much of it the tags say: `1.27`, `1.27.0` and `v1.27.0`. */
@@ -83,7 +85,12 @@ function wideRange(text: string): semver.Range | undefined {
     }
     if (/^\d+$/.test(String(d))) return `${operator}${at(Number(c), Number(d))}`
     const [from, to] = [at(Number(c), 0), at(Number(c) + 1, 0)] // 10.0.20348.x
-    const forms: Readonly<Record<string, string>> = { '>': `>=${to}`, '>=': `>=${from}`, '<': `<${from}`, '<=': `<${to}` }
+    const forms: Readonly<Record<string, string>> = {
+      '>': `>=${to}`,
+      '>=': `>=${from}`,
+      '<': `<${from}`,
+      '<=': `<${to}`,
+    }
     return forms[String(operator)] ?? `>=${from} <${to}`
   })
   return fits && semver.validRange(whole) !== null ? new semver.Range(whole) : undefined
@@ -102,5 +109,8 @@ function plain(version: TagVersion): string {
 /** semver takes no leading zeros in a prerelease: `-01` is `-1`. */
 function suffix({ prerelease }: TagVersion): string {
   if (prerelease === '') return ''
-  return `-${prerelease.split('.').map(part => (/^\d+$/.test(part) ? String(BigInt(part)) : part)).join('.')}`
+  return `-${prerelease
+    .split('.')
+    .map(part => (/^\d+$/.test(part) ? String(BigInt(part)) : part))
+    .join('.')}`
 }

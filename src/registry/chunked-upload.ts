@@ -37,7 +37,10 @@ export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, by
     if ('refusal' in sent) {
       if (at > 0) return sent.refusal
       await drain(sent.refusal)
-      throw new StowageError('UNSUPPORTED', `${upload.connection.endpoint.domain} takes no uploads in pieces: status ${sent.refusal.status}`)
+      throw new StowageError(
+        'UNSUPPORTED',
+        `${upload.connection.endpoint.domain} takes no uploads in pieces: status ${sent.refusal.status}`,
+      )
     }
     place = sent.place
     at += chunk.length
@@ -45,7 +48,14 @@ export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, by
   const { connection, repository, scopes, signal } = upload
   const end = new URL(place)
   end.searchParams.set('digest', blob.digest)
-  return await connection.request({ method: 'PUT', target: end.href, repository, scopes, headers: { 'content-length': '0' }, signal })
+  return await connection.request({
+    method: 'PUT',
+    target: end.href,
+    repository,
+    scopes,
+    headers: { 'content-length': '0' },
+    signal,
+  })
 }
 
 type Sent = { readonly place: URL } | { readonly refusal: RegistryResponse }
@@ -58,7 +68,8 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
     try {
       const rest = chunk.subarray(done)
       const headers = {
-        'content-type': 'application/octet-stream', 'content-length': String(rest.length),
+        'content-type': 'application/octet-stream',
+        'content-length': String(rest.length),
         'content-range': `${start + done}-${start + chunk.length - 1}`,
       }
       const answer = await request(upload, 'PATCH', place, headers, rest)
@@ -67,7 +78,8 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
         await drain(answer)
         return { place: next }
       }
-      if (answer.status < 500 && answer.status !== 416 && answer.status !== 408 && answer.status !== 429) return { refusal: answer }
+      if (answer.status < 500 && answer.status !== 416 && answer.status !== 408 && answer.status !== 429)
+        return { refusal: answer }
       if (attempt + 1 >= TRIES) return { refusal: answer }
       await drain(answer)
     } catch (error) {
@@ -79,7 +91,10 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
     if (!known) continue
     place = known.place
     if (known.next < start || known.next > start + chunk.length) {
-      throw new StowageError('REGISTRY_UNREACHABLE', `${connection.endpoint.domain} lost what was uploaded: it has ${known.next} bytes of the ${start} that were sent`)
+      throw new StowageError(
+        'REGISTRY_UNREACHABLE',
+        `${connection.endpoint.domain} lost what was uploaded: it has ${known.next} bytes of the ${start} that were sent`,
+      )
     }
     done = known.next - start
     if (done === chunk.length) return { place }
@@ -87,7 +102,10 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
 }
 
 /** How much the registry has, and where it wants the rest. */
-async function progressOf(upload: ChunkedUpload, place: URL): Promise<{ readonly place: URL; readonly next: number } | undefined> {
+async function progressOf(
+  upload: ChunkedUpload,
+  place: URL,
+): Promise<{ readonly place: URL; readonly next: number } | undefined> {
   const answer = await request(upload, 'GET', place, {}, undefined)
   const range = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '')?.[1]
   const next = placeOf(upload.connection, answer, place)
@@ -99,11 +117,20 @@ async function progressOf(upload: ChunkedUpload, place: URL): Promise<{ readonly
 }
 
 async function request(
-  { connection, repository, scopes, signal }: ChunkedUpload, method: 'PATCH' | 'GET', place: URL,
-  headers: Readonly<Record<string, string>>, body: Uint8Array | undefined,
+  { connection, repository, scopes, signal }: ChunkedUpload,
+  method: 'PATCH' | 'GET',
+  place: URL,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array | undefined,
 ): Promise<RegistryResponse> {
   return await connection.request({
-    method, target: place.href, repository, scopes, headers, signal, retries: 0,
+    method,
+    target: place.href,
+    repository,
+    scopes,
+    headers,
+    signal,
+    retries: 0,
     ...(body ? { body: () => body } : {}),
   })
 }

@@ -15,7 +15,8 @@ import type { Scope } from './token.js'
 import type { RegistryResponse } from './transport.js'
 import { putManifest, uploadBlob, type UploadOptions } from './upload.js'
 
-export interface RegistryOptions extends EndpointOptions, CredentialsOptions, Omit<ConnectionOptions, 'credential' | 'env'> {}
+export interface RegistryOptions
+  extends EndpointOptions, CredentialsOptions, Omit<ConnectionOptions, 'credential' | 'env'> {}
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
@@ -71,27 +72,45 @@ export class RegistryClient implements AsyncDisposable {
    * throws.
    */
   async manifest(repository: string, reference: string, options: CallOptions = {}): Promise<FoundManifest> {
-    const answer = await this.#pull('GET', repository, `/manifests/${reference}`, { accept: ACCEPTED }, { ...options, whole: MANIFEST_LIMIT })
+    const answer = await this.#pull(
+      'GET',
+      repository,
+      `/manifests/${reference}`,
+      { accept: ACCEPTED },
+      { ...options, whole: MANIFEST_LIMIT },
+    )
     if (answer.status === 404) throw await this.#notFound(repository, reference, answer)
-    if (answer.status !== 200) throw await this.#connection.refusal(answer, `reading ${this.domain}/${repository}:${reference}`)
+    if (answer.status !== 200)
+      throw await this.#connection.refusal(answer, `reading ${this.domain}/${repository}:${reference}`)
     const bytes = await readAll(answer, MANIFEST_LIMIT)
     const digest = digestOf(bytes)
     const said = answer.header('docker-content-digest')
     const expected = isDigest(reference) ? reference : isDigest(said) ? said : digest
     if (digest !== expected) {
-      throw new StowageError('DIGEST_MISMATCH', `${this.domain}/${repository}: expected the manifest ${expected} but its ${bytes.length} bytes are ${digest}`)
+      throw new StowageError(
+        'DIGEST_MISMATCH',
+        `${this.domain}/${repository}: expected the manifest ${expected} but its ${bytes.length} bytes are ${digest}`,
+      )
     }
     return { descriptor: { mediaType: this.#mediaType(answer, bytes), digest, size: bytes.length }, bytes }
   }
 
   /** What {@link manifest} would give, without its bytes: Docker Hub does not count it. Undefined where there is none. */
-  async headManifest(repository: string, reference: string, options: CallOptions = {}): Promise<Descriptor | undefined> {
+  async headManifest(
+    repository: string,
+    reference: string,
+    options: CallOptions = {},
+  ): Promise<Descriptor | undefined> {
     const answer = await this.#pull('HEAD', repository, `/manifests/${reference}`, { accept: ACCEPTED }, options)
     await drain(answer)
     if (answer.status === 404) return undefined
-    if (answer.status !== 200) throw await this.#connection.refusal(answer, `looking for ${this.domain}/${repository}:${reference}`)
-    const [digest, size, type] = ['docker-content-digest', 'content-length', 'content-type'].map(name => answer.header(name))
-    if (isDigest(digest) && size !== undefined && type !== undefined) return { mediaType: mediaTypeOf(type), digest, size: Number(size) }
+    if (answer.status !== 200)
+      throw await this.#connection.refusal(answer, `looking for ${this.domain}/${repository}:${reference}`)
+    const [digest, size, type] = ['docker-content-digest', 'content-length', 'content-type'].map(name =>
+      answer.header(name),
+    )
+    if (isDigest(digest) && size !== undefined && type !== undefined)
+      return { mediaType: mediaTypeOf(type), digest, size: Number(size) }
     return (await this.manifest(repository, reference, options)).descriptor
   }
 
@@ -99,7 +118,8 @@ export class RegistryClient implements AsyncDisposable {
     const answer = await this.#pull('HEAD', repository, `/blobs/${blob.digest}`, {}, options)
     await drain(answer)
     if (answer.status === 404) return false
-    if (answer.status !== 200) throw await this.#connection.refusal(answer, `looking for ${blob.digest} in ${this.domain}/${repository}`)
+    if (answer.status !== 200)
+      throw await this.#connection.refusal(answer, `looking for ${blob.digest} in ${this.domain}/${repository}`)
     return true
   }
 
@@ -111,7 +131,12 @@ export class RegistryClient implements AsyncDisposable {
   async *blob(repository: string, blob: Descriptor, options: PartOptions = {}): Bytes {
     const path = `/blobs/${blob.digest}`
     const where = `${this.domain}/${repository}`
-    yield* this.#resumed(blob, where, options, async (headers, large) => await this.#pull('GET', repository, path, headers, { ...options, large }))
+    yield* this.#resumed(
+      blob,
+      where,
+      options,
+      async (headers, large) => await this.#pull('GET', repository, path, headers, { ...options, large }),
+    )
   }
 
   /**
@@ -119,14 +144,35 @@ export class RegistryClient implements AsyncDisposable {
    * whoever made the image has nothing asked of this machine, unless the registry is here too. Throws REGISTRY_PROTOCOL.
    */
   async *external(url: string, blob: Descriptor, options: PartOptions = {}): Bytes {
-    if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('REGISTRY_PROTOCOL', `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is no address of the web`)
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
+      throw new StowageError(
+        'REGISTRY_PROTOCOL',
+        `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is no address of the web`,
+      )
     if (isLoopback(hostOf(url)) && !isLoopback(hostOf(`https://${this.#connection.endpoint.host}`))) {
-      throw new StowageError('REGISTRY_PROTOCOL', `${blob.digest} of ${this.domain} says it is at ${new URL(url).host}, which is this machine, and is not asked for there`)
+      throw new StowageError(
+        'REGISTRY_PROTOCOL',
+        `${blob.digest} of ${this.domain} says it is at ${new URL(url).host}, which is this machine, and is not asked for there`,
+      )
     }
     const { signal, transient } = options
-    yield* this.#resumed(blob, new URL(url).host, options, async (headers, large) => await this.#connection.request({
-      method: 'GET', target: url, repository: '', scopes: [], headers, signal, large, transient, anonymous: true,
-    }))
+    yield* this.#resumed(
+      blob,
+      new URL(url).host,
+      options,
+      async (headers, large) =>
+        await this.#connection.request({
+          method: 'GET',
+          target: url,
+          repository: '',
+          scopes: [],
+          headers,
+          signal,
+          large,
+          transient,
+          anonymous: true,
+        }),
+    )
   }
 
   async *#resumed(blob: Descriptor, where: string, { signal, offset = 0 }: PartOptions, ask: Ask): Bytes {
@@ -141,7 +187,8 @@ export class RegistryClient implements AsyncDisposable {
         if (at >= blob.size) return
       } catch (error) {
         if (signal?.aborted) throw abortError(error, signal)
-        if (error instanceof StowageError || (at === from && barren >= BARREN_TRIES)) throw this.#broken(error, where, blob, at)
+        if (error instanceof StowageError || (at === from && barren >= BARREN_TRIES))
+          throw this.#broken(error, where, blob, at)
       }
       if (at > from) barren = 0
       else if (barren >= BARREN_TRIES) throw this.#broken(undefined, where, blob, at)
@@ -150,7 +197,12 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /** Puts a blob there; {@link uploadBlob}. */
-  async putBlob(repository: string, blob: Descriptor, read: () => Bytes, options: Pick<UploadOptions, 'signal' | 'mountFrom' | 'place'> = {}): Promise<'mounted' | 'uploaded'> {
+  async putBlob(
+    repository: string,
+    blob: Descriptor,
+    read: () => Bytes,
+    options: Pick<UploadOptions, 'signal' | 'mountFrom' | 'place'> = {},
+  ): Promise<'mounted' | 'uploaded'> {
     return await uploadBlob(this.#connection, repository, blob, read, { ...options, firstWait: this.#backoff })
   }
 
@@ -158,8 +210,20 @@ export class RegistryClient implements AsyncDisposable {
    * Puts a manifest there under a tag or its digest; {@link putManifest}. Where it is about another (`subject`) and the registry
    * keeps no list of such, the list is kept under the tag that the distribution-spec names.
    */
-  async putManifest(repository: string, reference: string, manifest: FoundManifest, options: CallOptions = {}): Promise<void> {
-    const { listed } = await putManifest(this.#connection, repository, reference, manifest.descriptor, manifest.bytes, options)
+  async putManifest(
+    repository: string,
+    reference: string,
+    manifest: FoundManifest,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const { listed } = await putManifest(
+      this.#connection,
+      repository,
+      reference,
+      manifest.descriptor,
+      manifest.bytes,
+      options,
+    )
     const { digest, mediaType } = manifest.descriptor
     const { subject } = parseManifest(manifest.bytes, digest, mediaType)
     if (!subject || listed) return
@@ -191,7 +255,13 @@ export class RegistryClient implements AsyncDisposable {
 
   /** All tags of a repository, as the registry sorts them. Throws IMAGE_NOT_FOUND where there is no such repository. */
   async *tags(repository: string, options: CallOptions = {}): AsyncIterable<string> {
-    yield* this.#pages(`/v2/${repository}/tags/list?n=${PAGE}`, repository, `repository:${repository}:pull`, 'tags', options)
+    yield* this.#pages(
+      `/v2/${repository}/tags/list?n=${PAGE}`,
+      repository,
+      `repository:${repository}:pull`,
+      'tags',
+      options,
+    )
   }
 
   /** All repositories that the registry tells of: many tell nobody. */
@@ -204,14 +274,42 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   async #pull(
-    method: 'GET' | 'HEAD', repository: string, path: string, headers: Readonly<Record<string, string>>, { signal, large, transient, landing, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
+    method: 'GET' | 'HEAD',
+    repository: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    { signal, large, transient, landing, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
   ): Promise<RegistryResponse> {
     const scopes = [`repository:${repository}:pull`]
-    return await this.#connection.request({ method, target: `/v2/${repository}${path}`, repository, scopes, headers, signal, large, transient, landing, whole })
+    return await this.#connection.request({
+      method,
+      target: `/v2/${repository}${path}`,
+      repository,
+      scopes,
+      headers,
+      signal,
+      large,
+      transient,
+      landing,
+      whole,
+    })
   }
 
-  async #ask(target: string, repository: string, headers: Readonly<Record<string, string>>, { signal }: CallOptions): Promise<RegistryResponse> {
-    return await this.#connection.request({ method: 'GET', target, repository, scopes: [`repository:${repository}:pull`], headers, signal, whole: MANIFEST_LIMIT })
+  async #ask(
+    target: string,
+    repository: string,
+    headers: Readonly<Record<string, string>>,
+    { signal }: CallOptions,
+  ): Promise<RegistryResponse> {
+    return await this.#connection.request({
+      method: 'GET',
+      target,
+      repository,
+      scopes: [`repository:${repository}:pull`],
+      headers,
+      signal,
+      whole: MANIFEST_LIMIT,
+    })
   }
 
   async #taggedReferrers(repository: string, digest: Digest, options: CallOptions): Promise<readonly Descriptor[]> {
@@ -225,13 +323,22 @@ export class RegistryClient implements AsyncDisposable {
     }
   }
 
-  async #listReferrer(repository: string, subject: Digest, { descriptor, bytes }: FoundManifest, options: CallOptions): Promise<void> {
+  async #listReferrer(
+    repository: string,
+    subject: Digest,
+    { descriptor, bytes }: FoundManifest,
+    options: CallOptions,
+  ): Promise<void> {
     const before = await this.#taggedReferrers(repository, subject, options)
     if (before.some(({ digest }) => digest === descriptor.digest)) return
     const own = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
     const artifactType = own.artifactType ?? (own.type === 'manifest' ? own.config.mediaType : undefined)
     const { annotations } = record(parseJson(bytes, descriptor.digest), descriptor.digest)
-    const entry = { ...descriptor, ...(artifactType === undefined ? {} : { artifactType }), ...(annotations ? { annotations } : {}) }
+    const entry = {
+      ...descriptor,
+      ...(artifactType === undefined ? {} : { artifactType }),
+      ...(annotations ? { annotations } : {}),
+    }
     const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...before, entry] }))
     await putManifest(this.#connection, repository, referrersTag(subject), describe(OCI_INDEX, index), index, options)
   }
@@ -243,38 +350,65 @@ export class RegistryClient implements AsyncDisposable {
       await drain(answer)
       throw new StowageError('BLOB_MISSING', `${where} does not have ${blob.digest}`)
     }
-    if (answer.status !== 200 && answer.status !== 206) throw await this.#connection.refusal(answer, `reading ${blob.digest} of ${where}`)
+    if (answer.status !== 200 && answer.status !== 206)
+      throw await this.#connection.refusal(answer, `reading ${blob.digest} of ${where}`)
     let skip = at
     if (answer.status === 206) {
       const said = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
       if (Number(said?.[1]) !== at || (said?.[2] !== '*' && Number(said?.[2]) !== blob.size)) {
         abandon(answer)
-        throw new StowageError('REGISTRY_PROTOCOL', `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, and got ${JSON.stringify(answer.header('content-range') ?? '')}`)
+        throw new StowageError(
+          'REGISTRY_PROTOCOL',
+          `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, and got ${JSON.stringify(answer.header('content-range') ?? '')}`,
+        )
       }
       skip = 0
     }
     const length = answer.header('content-length')
     if (answer.status === 200 && length !== undefined && Number(length) !== blob.size) {
       abandon(answer)
-      throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`)
+      throw new StowageError(
+        'SIZE_MISMATCH',
+        `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`,
+      )
     }
     if (answer.body.land) {
       const given = length === undefined ? 0 : Number(length) - skip
       if (given > blob.size - at) {
         abandon(answer)
-        throw new StowageError('SIZE_MISMATCH', `expected ${blob.size - at} bytes more for ${blob.digest} but ${answer.url.host} has ${given}`)
+        throw new StowageError(
+          'SIZE_MISMATCH',
+          `expected ${blob.size - at} bytes more for ${blob.digest} but ${answer.url.host} has ${given}`,
+        )
       }
       return yield* answer.body.land(skip, given)
     }
     yield* withoutFirst(skip, answer.body)
   }
 
-  async *#pages(target: string, repository: string, scope: Scope, field: string, { signal }: CallOptions): AsyncIterable<string> {
+  async *#pages(
+    target: string,
+    repository: string,
+    scope: Scope,
+    field: string,
+    { signal }: CallOptions,
+  ): AsyncIterable<string> {
     const pages = new Set<string>()
     for (let next: string | undefined = target; next !== undefined;) {
-      const answer: RegistryResponse = await this.#connection.request({ method: 'GET', target: next, repository, scopes: [scope], signal, whole: MANIFEST_LIMIT })
+      const answer: RegistryResponse = await this.#connection.request({
+        method: 'GET',
+        target: next,
+        repository,
+        scopes: [scope],
+        signal,
+        whole: MANIFEST_LIMIT,
+      })
       if (answer.status === 404) throw await this.#notFound(repository, undefined, answer)
-      if (answer.status !== 200) throw await this.#connection.refusal(answer, `listing ${field} of ${this.domain}${repository === '' ? '' : `/${repository}`}`)
+      if (answer.status !== 200)
+        throw await this.#connection.refusal(
+          answer,
+          `listing ${field} of ${this.domain}${repository === '' ? '' : `/${repository}`}`,
+        )
       yield* namesOf(await this.#connection.text(answer, MANIFEST_LIMIT), field)
       next = this.#nextPage(answer, pages.add(next))
     }
@@ -287,13 +421,17 @@ export class RegistryClient implements AsyncDisposable {
     const { pathname, search } = this.#connection.resolve(answer, more)
     const next = `${pathname}${search}`
     if (!before.has(next)) return next
-    throw new StowageError('REGISTRY_PROTOCOL', `${this.domain} lists in a circle: after ${before.size} pages comes ${JSON.stringify(next.slice(0, 200))} again`)
+    throw new StowageError(
+      'REGISTRY_PROTOCOL',
+      `${this.domain} lists in a circle: after ${before.size} pages comes ${JSON.stringify(next.slice(0, 200))} again`,
+    )
   }
 
   async #notFound(repository: string, reference: string | undefined, answer: RegistryResponse): Promise<StowageError> {
     await drain(answer)
     const name = `${this.domain}/${repository}`
-    if (reference === undefined) return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no repository ${repository}`)
+    if (reference === undefined)
+      return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no repository ${repository}`)
     const separator = isDigest(reference) ? '@' : ':'
     return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no image ${name}${separator}${reference}`, {
       hint: 'Look at its name and tag; registries tell nobody who is not let in what they have.',
@@ -310,7 +448,10 @@ export class RegistryClient implements AsyncDisposable {
       // who parses it says what is wrong
     }
     if (said.includes('.v1+prettyjws') || said === 'application/json') {
-      throw new StowageError('UNSUPPORTED', `${this.domain} answers with an image of the first schema, which nobody makes since 2017`)
+      throw new StowageError(
+        'UNSUPPORTED',
+        `${this.domain} answers with an image of the first schema, which nobody makes since 2017`,
+      )
     }
     return said
   }
@@ -318,9 +459,14 @@ export class RegistryClient implements AsyncDisposable {
   #broken(error: unknown, where: string, blob: Descriptor, at: number): unknown {
     if (error instanceof StowageError) return error
     const cause = error instanceof Error ? `: ${error.message || (systemCode(error) ?? '')}` : ''
-    return new StowageError('REGISTRY_UNREACHABLE', `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${BARREN_TRIES + 1} tries${cause}`, {
-      hint: 'Run the command again: what is there already is not fetched again.', cause: error,
-    })
+    return new StowageError(
+      'REGISTRY_UNREACHABLE',
+      `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${BARREN_TRIES + 1} tries${cause}`,
+      {
+        hint: 'Run the command again: what is there already is not fetched again.',
+        cause: error,
+      },
+    )
   }
 }
 

@@ -76,7 +76,11 @@ export class RegistryConnection implements AsyncDisposable {
     this.#options = options
     this.#transport = new Transport(endpoint, options)
     this.#scheme = endpoint.scheme === 'either' ? undefined : endpoint.scheme
-    this.#tokens = new Tokens(endpoint.domain, async request => await this.#askTokenService(request), options.onIdentityToken)
+    this.#tokens = new Tokens(
+      endpoint.domain,
+      async request => await this.#askTokenService(request),
+      options.onIdentityToken,
+    )
   }
 
   /**
@@ -89,7 +93,10 @@ export class RegistryConnection implements AsyncDisposable {
     for (let round = 0; ; round += 1) {
       const authorization = round === 0 ? await this.#tokens.current(request.scopes) : refused
       const own = this.#origin
-      const answer = await this.#withRetries(request, authorization !== undefined && own !== undefined ? { authorization, origin: own } : undefined)
+      const answer = await this.#withRetries(
+        request,
+        authorization !== undefined && own !== undefined ? { authorization, origin: own } : undefined,
+      )
       this.#noteLimit(answer)
       // Only the registry itself may ask who we are: whom it points at would be told
       if (answer.url.origin !== this.#origin) return answer
@@ -99,7 +106,11 @@ export class RegistryConnection implements AsyncDisposable {
       await drain(answer)
       const credential = await this.#credential(request.repository)
       if (round > 1) throw this.#tokens.unauthorized(credential)
-      refused = await this.#tokens.renew(challenges, request.scopes, { credential, refused: authorization, signal: request.signal })
+      refused = await this.#tokens.renew(challenges, request.scopes, {
+        credential,
+        refused: authorization,
+        signal: request.signal,
+      })
       if (round === 1 && refused === authorization) throw this.#tokens.unauthorized(credential)
     }
   }
@@ -112,7 +123,10 @@ export class RegistryConnection implements AsyncDisposable {
   /** An address that the registry named, whole: relative ones are to where the answer came from. */
   resolve(answer: RegistryResponse, location: string): URL {
     if (URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
-    throw new StowageError('REGISTRY_PROTOCOL', `${this.endpoint.domain} names a place that is no address: ${JSON.stringify(location.slice(0, 200))}`)
+    throw new StowageError(
+      'REGISTRY_PROTOCOL',
+      `${this.endpoint.domain} names a place that is no address: ${JSON.stringify(location.slice(0, 200))}`,
+    )
   }
 
   /**
@@ -121,7 +135,8 @@ export class RegistryConnection implements AsyncDisposable {
    */
   uploadPlace(answer: RegistryResponse, location: string): URL {
     const place = this.resolve(answer, location)
-    if (place.protocol === 'http:' && answer.url.protocol === 'https:' && place.host === answer.url.host) place.protocol = 'https:'
+    if (place.protocol === 'http:' && answer.url.protocol === 'https:' && place.host === answer.url.host)
+      place.protocol = 'https:'
     this.#checkRedirect(answer.url, place)
     return place
   }
@@ -131,7 +146,11 @@ export class RegistryConnection implements AsyncDisposable {
     const why = errorText(await this.text(answer).catch(() => ''))
     const left = this.#limit ? ` (${formatRateLimit(this.#limit)})` : ''
     const hint = answer.status === 429 ? `It limits how much may be asked of it${left}: wait, or log in.` : undefined
-    return new StowageError('REGISTRY_REFUSED', `${doing}: ${answer.url.host} answered with status ${answer.status}${why}`, { hint })
+    return new StowageError(
+      'REGISTRY_REFUSED',
+      `${doing}: ${answer.url.host} answered with status ${answer.status}${why}`,
+      { hint },
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -177,7 +196,16 @@ export class RegistryConnection implements AsyncDisposable {
   async #wholeOf(answer: RegistryResponse, limit: number | undefined): Promise<RegistryResponse> {
     if (limit === undefined || answer.status !== 200) return answer
     const bytes = await readAll(answer, limit)
-    return { ...answer, header: name => answer.header(name), body: { ...answer.body, async *[Symbol.asyncIterator]() { yield bytes } } }
+    return {
+      ...answer,
+      header: name => answer.header(name),
+      body: {
+        ...answer.body,
+        async *[Symbol.asyncIterator]() {
+          yield bytes
+        },
+      },
+    }
   }
 
   async #follow(request: RegistryRequest, leave: Leave | undefined): Promise<RegistryResponse> {
@@ -188,9 +216,18 @@ export class RegistryConnection implements AsyncDisposable {
       const shown = leave && url.origin === leave.origin ? { authorization: leave.authorization } : {}
       const answer = await this.#transport.send(url, request, { ...request.headers, ...shown })
       const location = answer.header('location')
-      if (!MOVED.has(answer.status) || location === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return answer
+      if (
+        !MOVED.has(answer.status) ||
+        location === undefined ||
+        (request.method !== 'GET' && request.method !== 'HEAD')
+      )
+        return answer
       await drain(answer)
-      if (hops >= REDIRECTS) throw new StowageError('REGISTRY_PROTOCOL', `${first.host} redirects over ${REDIRECTS} times, the last time to ${url.host}`)
+      if (hops >= REDIRECTS)
+        throw new StowageError(
+          'REGISTRY_PROTOCOL',
+          `${first.host} redirects over ${REDIRECTS} times, the last time to ${url.host}`,
+        )
       const next = this.resolve(answer, location)
       this.#checkRedirect(url, next)
       url = next
@@ -200,7 +237,10 @@ export class RegistryConnection implements AsyncDisposable {
   #checkRedirect(from: URL, to: URL): void {
     const here = isLoopback(from.hostname) && isLoopback(to.hostname)
     if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || here))) return
-    throw new StowageError('REGISTRY_PROTOCOL', `${from.host} points to ${to.protocol}//${to.host}, which is not followed: it was reached by ${from.protocol.replace(':', '')}`)
+    throw new StowageError(
+      'REGISTRY_PROTOCOL',
+      `${from.host} points to ${to.protocol}//${to.host}, which is not followed: it was reached by ${from.protocol.replace(':', '')}`,
+    )
   }
 
   /** The registry's own, once it is known what it speaks. */
@@ -229,7 +269,9 @@ export class RegistryConnection implements AsyncDisposable {
     const request: RegistryRequest = { method: 'GET', target: '', repository: '', scopes: [], signal }
     const soon = AbortSignal.timeout(PROBE_TIMEOUT)
     const plain = { ...request, signal: signal ? AbortSignal.any([signal, soon]) : soon }
-    const answer = await this.#transport.send(new URL(`http://${this.endpoint.host}/v2/`), plain, {}).catch(() => undefined) // https says what is wrong
+    const answer = await this.#transport
+      .send(new URL(`http://${this.endpoint.host}/v2/`), plain, {})
+      .catch(() => undefined) // https says what is wrong
     if (answer) await drain(answer)
     if (answer?.status === 200 || answer?.status === 401) return 'http'
     try {
@@ -242,12 +284,34 @@ export class RegistryConnection implements AsyncDisposable {
     }
   }
 
-  async #askTokenService({ method, url, authorization, headers, body, signal }: TokenRequest): Promise<{ status: number; body: unknown }> {
+  async #askTokenService({
+    method,
+    url,
+    authorization,
+    headers,
+    body,
+    signal,
+  }: TokenRequest): Promise<{ status: number; body: unknown }> {
     if (url.protocol === 'http:' && this.#scheme === 'https' && !isLoopback(url.hostname)) {
-      throw new StowageError('REGISTRY_PROTOCOL', `${this.endpoint.domain} sends us to ${url.origin} for a token, which is plain http: credentials are not sent there`)
+      throw new StowageError(
+        'REGISTRY_PROTOCOL',
+        `${this.endpoint.domain} sends us to ${url.origin} for a token, which is plain http: credentials are not sent there`,
+      )
     }
-    const request: RegistryRequest = { method, target: url.href, repository: '', scopes: [], headers, body: body === undefined ? undefined : () => body, signal, whole: TEXT_LIMIT }
-    const answer = await this.#withRetries(request, authorization === undefined ? undefined : { authorization, origin: url.origin })
+    const request: RegistryRequest = {
+      method,
+      target: url.href,
+      repository: '',
+      scopes: [],
+      headers,
+      body: body === undefined ? undefined : () => body,
+      signal,
+      whole: TEXT_LIMIT,
+    }
+    const answer = await this.#withRetries(
+      request,
+      authorization === undefined ? undefined : { authorization, origin: url.origin },
+    )
     try {
       return { status: answer.status, body: JSON.parse(await this.text(answer)) as unknown }
     } catch (error) {
@@ -261,14 +325,21 @@ export class RegistryConnection implements AsyncDisposable {
     const { domain, host } = this.endpoint
     if (speaksHttp(error)) {
       return new StowageError('REGISTRY_UNREACHABLE', `${host} speaks http, not https`, {
-        hint: `If that is right, name it: --insecure ${domain}.`, cause: error,
+        hint: `If that is right, name it: --insecure ${domain}.`,
+        cause: error,
       })
     }
     const { message } = rootOf(error)
-    return new StowageError('REGISTRY_UNREACHABLE', `${domain} cannot be reached: ${message || (systemCode(rootOf(error)) ?? '')}`, {
-      hint: isUntrusted(error) ? `Name its authority in SSL_CERT_FILE, or put it into /etc/docker/certs.d/${host}/ca.crt.` : undefined,
-      cause: error,
-    })
+    return new StowageError(
+      'REGISTRY_UNREACHABLE',
+      `${domain} cannot be reached: ${message || (systemCode(rootOf(error)) ?? '')}`,
+      {
+        hint: isUntrusted(error)
+          ? `Name its authority in SSL_CERT_FILE, or put it into /etc/docker/certs.d/${host}/ca.crt.`
+          : undefined,
+        cause: error,
+      },
+    )
   }
 }
 
@@ -280,7 +351,10 @@ export async function readAll(answer: RegistryResponse, limit: number): Promise<
     size += piece.length
     if (size > limit) {
       abandon(answer)
-      throw new StowageError('REGISTRY_PROTOCOL', `${answer.url.host} answers with over ${limit} bytes where a few were expected`)
+      throw new StowageError(
+        'REGISTRY_PROTOCOL',
+        `${answer.url.host} answers with over ${limit} bytes where a few were expected`,
+      )
     }
     pieces.push(piece)
   }

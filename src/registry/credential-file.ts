@@ -9,7 +9,15 @@ import { makeDirectory } from '../blob/durable.js'
 import { isObject } from '../oci/json.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import { eraseInHelper, storeInHelper } from './credential-program.js'
-import { type CredentialsOptions, dockerConfigFile, helperFor, isKeyOf, keyOf, parseCredentialFile, readIfThere } from './credentials.js'
+import {
+  type CredentialsOptions,
+  dockerConfigFile,
+  helperFor,
+  isKeyOf,
+  keyOf,
+  parseCredentialFile,
+  readIfThere,
+} from './credentials.js'
 
 export interface CredentialFileOptions extends CredentialsOptions {
   /** The file; else the one that `REGISTRY_AUTH_FILE` names, else docker's config.json. */
@@ -34,19 +42,30 @@ export async function findCredentialHome(domain: string, options: CredentialFile
   const { env = process.env } = options
   const file = options.authFile ?? (env['REGISTRY_AUTH_FILE'] || dockerConfigFile(options))
   const text = await readIfThere(file)
-  return { file, helper: text === undefined || text.trim() === '' ? undefined : helperFor(parseCredentialFile(text, file), domain) }
+  return {
+    file,
+    helper: text === undefined || text.trim() === '' ? undefined : helperFor(parseCredentialFile(text, file), domain),
+  }
 }
 
 /**
  * Keeps the credential for `domain`, in place of any that was there; all else in the file stays as it was. Throws UNAUTHORIZED where
  * the helper fails, and what reading and writing files throws; the file is whole then, old or new.
  */
-export async function keepCredential(domain: string, credential: NewCredential, { file, helper }: CredentialHome): Promise<void> {
+export async function keepCredential(
+  domain: string,
+  credential: NewCredential,
+  { file, helper }: CredentialHome,
+): Promise<void> {
   if (helper !== undefined) {
     const identity = credential.type === 'identity-token'
-    await storeInHelper(helper, keyOf(domain), identity
-      ? { username: '<token>', secret: credential.token }
-      : { username: credential.username, secret: credential.password })
+    await storeInHelper(
+      helper,
+      keyOf(domain),
+      identity
+        ? { username: '<token>', secret: credential.token }
+        : { username: credential.username, secret: credential.password },
+    )
   }
   await changeAuths(file, auths => {
     auths[keyOf(domain)] = helper === undefined ? entryOf(credential) : {} // as docker marks what a helper keeps
@@ -77,9 +96,13 @@ function entryOf(credential: NewCredential): Readonly<Record<string, string>> {
 /** `change` says false where there is nothing to write. */
 async function changeAuths(file: string, change: (auths: Record<string, unknown>) => boolean | void): Promise<void> {
   const text = await readIfThere(file)
-  const config = text === undefined || text.trim() === '' ? {} : JSON.parse(checked(text, file)) as Record<string, unknown>
+  const config =
+    text === undefined || text.trim() === '' ? {} : (JSON.parse(checked(text, file)) as Record<string, unknown>)
   const auths = config['auths'] ?? {}
-  if (!isObject(auths)) throw new StowageError('INVALID_ARGUMENT', `${file}: auths is not a JSON object`, { hint: 'Mend it, or move it away.' })
+  if (!isObject(auths))
+    throw new StowageError('INVALID_ARGUMENT', `${file}: auths is not a JSON object`, {
+      hint: 'Mend it, or move it away.',
+    })
   const changed = auths as Record<string, unknown> // of our own copy of the file
   if (change(changed) === false) return
   config['auths'] = changed

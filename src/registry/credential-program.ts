@@ -19,7 +19,8 @@ export async function getFromHelper(name: string, server: string): Promise<Helpe
   }
   try {
     const { Username: username, Secret: secret } = JSON.parse(output) as Record<string, unknown>
-    if (typeof username === 'string' && typeof secret === 'string') return secret === '' ? undefined : { username, secret }
+    if (typeof username === 'string' && typeof secret === 'string')
+      return secret === '' ? undefined : { username, secret }
   } catch {
     // said below: what it printed may hold the secret, and is not repeated
   }
@@ -27,14 +28,19 @@ export async function getFromHelper(name: string, server: string): Promise<Helpe
 }
 
 export async function storeInHelper(name: string, server: string, { username, secret }: HelperSecret): Promise<void> {
-  const { code, output } = await runHelper(name, 'store', JSON.stringify({ ServerURL: server, Username: username, Secret: secret }))
+  const { code, output } = await runHelper(
+    name,
+    'store',
+    JSON.stringify({ ServerURL: server, Username: username, Secret: secret }),
+  )
   if (code !== 0) throw helperFailed(name, output.trim().slice(0, 200) || `exit code ${code}`)
 }
 
 /** Whether there was anything to erase is not told by helpers. */
 export async function eraseInHelper(name: string, server: string): Promise<void> {
   const { code, output } = await runHelper(name, 'erase', server)
-  if (code !== 0 && !/credentials not found/i.test(output)) throw helperFailed(name, output.trim().slice(0, 200) || `exit code ${code}`)
+  if (code !== 0 && !/credentials not found/i.test(output))
+    throw helperFailed(name, output.trim().slice(0, 200) || `exit code ${code}`)
 }
 
 async function runHelper(name: string, verb: string, input: string): Promise<{ code: number; output: string }> {

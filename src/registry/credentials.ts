@@ -50,7 +50,9 @@ export function dockerConfigFile({ env = process.env, home = homedir() }: Creden
  * is no JSON.
  */
 export async function findCredential(
-  domain: string, repository: string, options: CredentialsOptions = {},
+  domain: string,
+  repository: string,
+  options: CredentialsOptions = {},
 ): Promise<Credential | undefined> {
   for (const place of places(options)) {
     const text = await place.text()
@@ -72,7 +74,9 @@ function places(options: CredentialsOptions): readonly Place[] {
     ...(own ? [{ name: 'DOCKER_AUTH_CONFIG', text: async () => own }] : []),
     ...(named ? [file(named)] : []),
     file(dockerConfigFile(options)),
-    ...(session && platform !== 'win32' && platform !== 'darwin' ? [file(join(session, 'containers', 'auth.json'))] : []),
+    ...(session && platform !== 'win32' && platform !== 'darwin'
+      ? [file(join(session, 'containers', 'auth.json'))]
+      : []),
     file(join(config, 'containers', 'auth.json')),
   ]
 }
@@ -93,7 +97,8 @@ export function parseCredentialFile(text: string, name: string): CredentialFile 
   } catch {
     value = undefined // said below; the parser's own message would repeat a piece of the file
   }
-  if (!isObject(value)) throw new StowageError('INVALID_ARGUMENT', `${name} is not a JSON object`, { hint: 'Mend it, or move it away.' })
+  if (!isObject(value))
+    throw new StowageError('INVALID_ARGUMENT', `${name} is not a JSON object`, { hint: 'Mend it, or move it away.' })
   const { auths, credHelpers, credsStore } = value
   return {
     auths: isObject(auths) ? auths : {},
@@ -102,7 +107,12 @@ export function parseCredentialFile(text: string, name: string): CredentialFile 
   }
 }
 
-async function findIn(file: CredentialFile, domain: string, repository: string, name: string): Promise<Credential | undefined> {
+async function findIn(
+  file: CredentialFile,
+  domain: string,
+  repository: string,
+  name: string,
+): Promise<Credential | undefined> {
   const program = helperFor(file, domain)
   if (program !== undefined) {
     const { getFromHelper } = await import('./credential-program.js')
@@ -148,7 +158,9 @@ function credentialOf(entry: unknown, from: string): Credential | undefined {
   if (identityToken !== undefined) return { type: 'identity-token', token: identityToken, from }
   const [username, password] = [text('username'), text('password')]
   if (username !== undefined && password !== undefined) return { type: 'basic', username, password, from }
-  const pair = Buffer.from(text('auth') ?? '', 'base64').toString().replace(/\0+$/, '')
+  const pair = Buffer.from(text('auth') ?? '', 'base64')
+    .toString()
+    .replace(/\0+$/, '')
   const colon = pair.indexOf(':')
   if (colon <= 0) return undefined
   return { type: 'basic', username: pair.slice(0, colon), password: pair.slice(colon + 1), from }
@@ -161,7 +173,12 @@ export function keyOf(domain: string): string {
 
 /** The host a key stands for: some tools write a URL, with an API version behind it. */
 function hostOfKey(key: string): string {
-  return hostOf(key.replace(/^https?:\/\//, '').replace(/\/v[12]\/?$/, '').replace(/\/$/, ''))
+  return hostOf(
+    key
+      .replace(/^https?:\/\//, '')
+      .replace(/\/v[12]\/?$/, '')
+      .replace(/\/$/, ''),
+  )
 }
 
 function hostOf(domain: string): string {

@@ -76,7 +76,9 @@ interface Head extends AnswerHead {
 
 /** With the empty line at its end, for a connection that ends after it. */
 export function requestHead(method: string, url: URL, headers: Readonly<Record<string, string>>): string {
-  const words = Object.entries({ host: url.host, connection: 'close', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  const words = Object.entries({ host: url.host, connection: 'close', ...headers }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  )
   return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${words.join('')}\r\n`
 }
 
@@ -103,7 +105,8 @@ export function parseHead(text: string): AnswerHead {
   const headers = new Map<string, string>()
   for (const line of lines) {
     const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? []
-    if (name === undefined || value === undefined) throw networkError('a header of the answer is none', 'HPE_INVALID_HEADER_TOKEN')
+    if (name === undefined || value === undefined)
+      throw networkError('a header of the answer is none', 'HPE_INVALID_HEADER_TOKEN')
     const known = headers.get(name.toLowerCase())
     headers.set(name.toLowerCase(), known === undefined ? value : `${known}, ${value}`)
   }
@@ -170,10 +173,18 @@ class Wire {
     const place = { host, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)), onread, noDelay: true }
     const secure = url.protocol === 'https:'
     const socket = secure
-      ? connectTls({ ...place, secureContext: contextOf(tls), ALPNProtocols: ['http/1.1'], ...(isIP(host) ? {} : { servername: host }) })
+      ? connectTls({
+          ...place,
+          secureContext: contextOf(tls),
+          ALPNProtocols: ['http/1.1'],
+          ...(isIP(host) ? {} : { servername: host }),
+        })
       : connectPlain(place)
     wire = new Wire(socket, first, { silence, signal, transient })
-    const late = setTimeout(() => socket.destroy(networkError(`no connection to ${url.host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
+    const late = setTimeout(
+      () => socket.destroy(networkError(`no connection to ${url.host} within ${connectTimeout} ms`, 'ETIMEDOUT')),
+      connectTimeout,
+    )
     try {
       await once(socket, secure ? 'secureConnect' : 'connect', signal ? { signal } : {})
       return wire
@@ -185,7 +196,11 @@ class Wire {
     }
   }
 
-  private constructor(socket: Socket, first: Memory, { silence, signal, transient = false }: Pick<DirectOptions, 'silence' | 'signal' | 'transient'>) {
+  private constructor(
+    socket: Socket,
+    first: Memory,
+    { silence, signal, transient = false }: Pick<DirectOptions, 'silence' | 'signal' | 'transient'>,
+  ) {
     this.#free = transient ? [] : undefined
     this.#filling = first
     this.#socket = socket

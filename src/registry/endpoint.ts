@@ -37,7 +37,10 @@ const HUB = 'registry-1.docker.io'
 
 /** Where Linux distributions keep the certificates that all programs trust. */
 const SYSTEM_BUNDLES = [
-  '/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/ca-bundle.pem', '/etc/ssl/cert.pem',
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
 ]
 
 /** How `domain` is reached. Throws INVALID_ARGUMENT for what is no registry in `insecure`, PERMISSION_DENIED, IO_ERROR for certificates that cannot be read. */
@@ -45,7 +48,9 @@ export async function findRegistry(domain: string, options: EndpointOptions = {}
   const { insecure = [], env = process.env } = options
   for (const other of insecure) {
     if (isRegistry(other)) continue
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(other)} is no registry to speak plain http with`, { hint: 'Write HOST or HOST:PORT.' })
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(other)} is no registry to speak plain http with`, {
+      hint: 'Write HOST or HOST:PORT.',
+    })
   }
   const host = domain === 'docker.io' ? HUB : domain
   const directories = certificateDirectories(host, env)
@@ -54,13 +59,18 @@ export async function findRegistry(domain: string, options: EndpointOptions = {}
   const scheme = insecure.includes(domain) ? 'http' : isLoopback(name) ? 'either' : 'https'
   const file = env['SSL_CERT_FILE']
   const trusted = file ? [await readCertificates(file)] : await systemCertificates()
-  const ca = file || trusted.length > 0 || own.ca.length > 0 ? [...(file ? [] : rootCertificates), ...trusted, ...own.ca] : undefined
+  const ca =
+    file || trusted.length > 0 || own.ca.length > 0
+      ? [...(file ? [] : rootCertificates), ...trusted, ...own.ca]
+      : undefined
   return { domain, host, scheme, tls: { ca, cert: own.cert, key: own.key } }
 }
 
 function certificateDirectories(host: string, env: NodeJS.ProcessEnv): readonly string[] {
   const config = env['XDG_CONFIG_HOME'] || join(homedir(), '.config')
-  return [join(config, 'containers', 'certs.d'), '/etc/containers/certs.d', '/etc/docker/certs.d'].map(path => join(path, host))
+  return [join(config, 'containers', 'certs.d'), '/etc/containers/certs.d', '/etc/docker/certs.d'].map(path =>
+    join(path, host),
+  )
 }
 
 /** `*.crt` are authorities, `NAME.cert` with `NAME.key` what we show. The first directory with a pair decides. */

@@ -32,7 +32,9 @@ export function isUntrusted(error: unknown): boolean {
 /** The other side answered a TLS greeting with something that is none. */
 export function speaksHttp(error: unknown): boolean {
   const cause = rootOf(error)
-  return /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/i.test(`${systemCode(cause) ?? ''} ${cause.message.replace(/ /g, '_')}`)
+  return /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/i.test(
+    `${systemCode(cause) ?? ''} ${cause.message.replace(/ /g, '_')}`,
+  )
 }
 
 /** As the system tells of one: `code` is an errno's name, or node:http's of what is no HTTP. */

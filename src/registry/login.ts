@@ -2,7 +2,13 @@
 import { StowageError } from '../errors.js'
 import { isRegistry } from '../oci/reference.js'
 import { drain, RegistryConnection } from './connection.js'
-import { type CredentialFileOptions, findCredentialHome, forgetCredential, keepCredential, type NewCredential } from './credential-file.js'
+import {
+  type CredentialFileOptions,
+  findCredentialHome,
+  forgetCredential,
+  keepCredential,
+  type NewCredential,
+} from './credential-file.js'
 import { type Credential, keyOf } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
 
@@ -46,18 +52,24 @@ const DOCKER_HUB = 'docker.io'
 export async function login(server: string | undefined, options: LoginOptions): Promise<LoginResult> {
   const { username, password, signal, onWarning, env = process.env } = options
   const domain = domainOf(server)
-  if (username === '' || password === '') throw new StowageError('INVALID_ARGUMENT', 'name and password must not be empty')
-  if (username.includes(':')) throw new StowageError('INVALID_ARGUMENT', 'a name with a colon in it cannot be shown to a registry')
+  if (username === '' || password === '')
+    throw new StowageError('INVALID_ARGUMENT', 'name and password must not be empty')
+  if (username.includes(':'))
+    throw new StowageError('INVALID_ARGUMENT', 'a name with a colon in it cannot be shown to a registry')
   const home = await findCredentialHome(domain, options)
   const { checked, identityToken } = await tryCredential(domain, options, signal)
   if (!checked) onWarning?.(`${domain} lets everybody in: nobody has checked name and password`)
-  if (env['DOCKER_AUTH_CONFIG']) onWarning?.('DOCKER_AUTH_CONFIG is set: what it says of a registry comes before what is kept here')
+  if (env['DOCKER_AUTH_CONFIG'])
+    onWarning?.('DOCKER_AUTH_CONFIG is set: what it says of a registry comes before what is kept here')
   if (home.helper === undefined) {
-    onWarning?.(`the ${identityToken === undefined ? 'password' : 'token'} will stand in ${home.file} unencrypted (base64); name a credential helper there, as credsStore or in credHelpers, to have it kept safe`)
+    onWarning?.(
+      `the ${identityToken === undefined ? 'password' : 'token'} will stand in ${home.file} unencrypted (base64); name a credential helper there, as credsStore or in credHelpers, to have it kept safe`,
+    )
   }
-  const credential: NewCredential = identityToken === undefined
-    ? { type: 'basic', username, password }
-    : { type: 'identity-token', username, token: identityToken }
+  const credential: NewCredential =
+    identityToken === undefined
+      ? { type: 'basic', username, password }
+      : { type: 'identity-token', username, token: identityToken }
   signal?.throwIfAborted()
   await keepCredential(domain, credential, home)
   return { server: keyOf(domain), username, ...home, checked, identityToken: identityToken !== undefined }
@@ -71,7 +83,9 @@ export async function logout(server: string | undefined, options: LogoutOptions 
 }
 
 async function tryCredential(
-  domain: string, { username, password, ...options }: LoginOptions, signal: AbortSignal | undefined,
+  domain: string,
+  { username, password, ...options }: LoginOptions,
+  signal: AbortSignal | undefined,
 ): Promise<{ readonly checked: boolean; readonly identityToken: string | undefined }> {
   let [asked, identityToken]: [boolean, string | undefined] = [false, undefined]
   const credential = async (): Promise<Credential> => {
@@ -88,7 +102,8 @@ async function tryCredential(
   } catch (error) {
     if (!(error instanceof StowageError) || error.code !== 'UNAUTHORIZED') throw error
     throw new StowageError('UNAUTHORIZED', `${domain} does not take this name and password`, {
-      hint: 'Look at both; many registries want an access token in place of the password.', cause: error,
+      hint: 'Look at both; many registries want an access token in place of the password.',
+      cause: error,
     })
   }
   return { checked: asked, identityToken }
@@ -97,10 +112,14 @@ async function tryCredential(
 /** The host of what docker takes for a server: a host, or a URL with or without the version of the API. */
 function domainOf(server: string | undefined): string {
   if (server === undefined || server === '') return DOCKER_HUB
-  const host = server.replace(/^https?:\/\//, '').replace(/\/+$/, '').replace(/\/v[12]$/, '')
+  const host = server
+    .replace(/^https?:\/\//, '')
+    .replace(/\/+$/, '')
+    .replace(/\/v[12]$/, '')
   if (!isRegistry(host)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(server)} is no registry`, { hint: 'Write HOST or HOST:PORT, and no repository.' })
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(server)} is no registry`, {
+      hint: 'Write HOST or HOST:PORT, and no repository.',
+    })
   }
   return host === 'index.docker.io' || host === 'registry-1.docker.io' ? DOCKER_HUB : host
 }
-

@@ -18,7 +18,11 @@ export interface NativeAnswer extends AnswerHead {
 }
 
 /** Asks for `url`; undefined where the answer is in a form that is not read here. Throws as {@link directGet}. */
-export async function landingGet(url: URL, landing: Landing, options: NativeOptions): Promise<NativeAnswer | undefined> {
+export async function landingGet(
+  url: URL,
+  landing: Landing,
+  options: NativeOptions,
+): Promise<NativeAnswer | undefined> {
   const landed = await landing.ask(await plainRequest('GET', url, options), options.signal)
   try {
     const answer = parseAnswer(landed.head)
@@ -32,12 +36,21 @@ export async function landingGet(url: URL, landing: Landing, options: NativeOpti
 }
 
 /** Puts `blob`, which stands at `place`, to `url`. Throws as {@link sendBlob}, and where the answer is not HTTP. */
-export async function sendingPut(url: URL, place: BlobPlace, blob: Descriptor, options: NativeOptions): Promise<NativeAnswer> {
+export async function sendingPut(
+  url: URL,
+  place: BlobPlace,
+  blob: Descriptor,
+  options: NativeOptions,
+): Promise<NativeAnswer> {
   const answer = parseAnswer(await sendBlob(place, blob, await plainRequest('PUT', url, options), options.signal))
   return { ...answer, close: () => undefined }
 }
 
-async function plainRequest(method: string, url: URL, { headers, connectTimeout, silence }: NativeOptions): Promise<PlainRequest> {
+async function plainRequest(
+  method: string,
+  url: URL,
+  { headers, connectTimeout, silence }: NativeOptions,
+): Promise<PlainRequest> {
   const found = await lookup(url.hostname.replace(/^\[(.*)\]$/, '$1'), { all: true })
   const head = Buffer.from(requestHead(method, url, headers), 'latin1')
   return { addresses: found.map(({ address }) => address), port: Number(url.port || 80), connectTimeout, silence, head }

@@ -17,7 +17,11 @@ export class PlainPool implements ConnectionPool {
     this.#agent = new Agent({ keepAlive: true, maxSockets: options.connections })
   }
 
-  async send(url: URL, { method, body, signal }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+  async send(
+    url: URL,
+    { method, body, signal }: TransportRequest,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<RegistryResponse> {
     signal?.throwIfAborted()
     if (this.#closed) throw closedError()
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -62,7 +66,10 @@ export class PlainPool implements ConnectionPool {
     outgoing.setTimeout(silence, () => stop(networkError(`nothing came from ${host} for ${silence} ms`, 'ETIMEDOUT')))
     outgoing.once('socket', socket => {
       if (!socket.connecting) return
-      const timer = setTimeout(() => stop(networkError(`no connection to ${host} within ${connectTimeout} ms`, 'ETIMEDOUT')), connectTimeout)
+      const timer = setTimeout(
+        () => stop(networkError(`no connection to ${host} within ${connectTimeout} ms`, 'ETIMEDOUT')),
+        connectTimeout,
+      )
       for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer))
     })
   }

@@ -7,7 +7,13 @@ import type { RegistryResponse } from './transport.js'
 export const DUMP_LIMIT = 128 * 1024
 
 /** `dump` reads `body` to its end, or closes its connection after {@link DUMP_LIMIT}. */
-export function pooledAnswer(url: URL, status: number, headers: IncomingHttpHeaders, body: Readable, dump: () => Promise<void>): RegistryResponse {
+export function pooledAnswer(
+  url: URL,
+  status: number,
+  headers: IncomingHttpHeaders,
+  body: Readable,
+  dump: () => Promise<void>,
+): RegistryResponse {
   body.on('error', () => undefined) // whoever reads it hears of it; whoever does not has let go of it
   const header = (name: string): string | undefined => {
     const value = headers[name]

@@ -6,7 +6,10 @@ export function proxyFor(url: URL, env: NodeJS.ProcessEnv = process.env): string
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase()
   if (isLoopback(host) || isExcepted(host, portOf(url), read(env, 'NO_PROXY') ?? '')) return undefined
   // HTTP_PROXY in capitals is no setting where a server makes it of a request's header (httpoxy)
-  const own = url.protocol === 'https:' ? read(env, 'HTTPS_PROXY') : env['http_proxy'] || (env['REQUEST_METHOD'] ? undefined : env['HTTP_PROXY'])
+  const own =
+    url.protocol === 'https:'
+      ? read(env, 'HTTPS_PROXY')
+      : env['http_proxy'] || (env['REQUEST_METHOD'] ? undefined : env['HTTP_PROXY'])
   const proxy = own || read(env, 'ALL_PROXY')
   if (!proxy) return undefined
   return proxy.includes('://') ? proxy : `http://${proxy}`
@@ -20,16 +23,20 @@ export function isLoopback(host: string): boolean {
 
 /** NO_PROXY: `*`, names with all below them, with or without a leading dot or `*.`, addresses, networks, each with or without a port. */
 function isExcepted(host: string, port: string, list: string): boolean {
-  return list.toLowerCase().split(/[\s,]+/).filter(item => item !== '').some(item => {
-    if (item === '*') return true
-    const network = /^([0-9a-f.:]+)\/(\d+)$/.exec(item)
-    if (network) return inNetwork(host, network[1] ?? '', Number(network[2]))
-    const ported = /^(.+):(\d+)$/.exec(item)
-    const bare = isIP(item) === 6 || !ported ? item : (ported[1] ?? '')
-    if (bare !== item && ported?.[2] !== port) return false
-    const name = bare.replace(/^\[|\]$/g, '').replace(/^\*?\./, '')
-    return host === name || (isIP(host) === 0 && host.endsWith(`.${name}`))
-  })
+  return list
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(item => item !== '')
+    .some(item => {
+      if (item === '*') return true
+      const network = /^([0-9a-f.:]+)\/(\d+)$/.exec(item)
+      if (network) return inNetwork(host, network[1] ?? '', Number(network[2]))
+      const ported = /^(.+):(\d+)$/.exec(item)
+      const bare = isIP(item) === 6 || !ported ? item : (ported[1] ?? '')
+      if (bare !== item && ported?.[2] !== port) return false
+      const name = bare.replace(/^\[|\]$/g, '').replace(/^\*?\./, '')
+      return host === name || (isIP(host) === 0 && host.endsWith(`.${name}`))
+    })
 }
 
 function inNetwork(host: string, network: string, bits: number): boolean {

@@ -41,37 +41,61 @@ const MOST = 100
  * Repositories for `term`, on Docker Hub or, for `HOST[:PORT]/TERM`, in that registry, in its order.
  * Throws INVALID_ARGUMENT, and what connecting throws.
  */
-export async function searchRepositories(term: string, { limit = USUAL, official, stars = 0, hub = HUB, ...options }: SearchOptions = {}): Promise<SearchResult> {
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MOST) throw new StowageError('INVALID_ARGUMENT', `expected a limit from 1 to ${MOST} but found ${limit}`)
+export async function searchRepositories(
+  term: string,
+  { limit = USUAL, official, stars = 0, hub = HUB, ...options }: SearchOptions = {},
+): Promise<SearchResult> {
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MOST)
+    throw new StowageError('INVALID_ARGUMENT', `expected a limit from 1 to ${MOST} but found ${limit}`)
   const { domain, words } = splitTerm(term)
-  if (words === '' && domain === undefined) throw new StowageError('INVALID_ARGUMENT', 'nothing was named to search for')
+  if (words === '' && domain === undefined)
+    throw new StowageError('INVALID_ARGUMENT', 'nothing was named to search for')
   const registry = domain ?? hub
-  const fits = (found: FoundRepository): boolean => (official === undefined || found.official === official) && found.stars >= stars
+  const fits = (found: FoundRepository): boolean =>
+    (official === undefined || found.official === official) && found.stars >= stars
   const found = await askSearch(registry, words, limit, options)
   if (found) {
-    const repositories = found.map(each => (domain === undefined ? each : { ...each, name: `${domain}/${each.name}` })).filter(fits)
+    const repositories = found
+      .map(each => (domain === undefined ? each : { ...each, name: `${domain}/${each.name}` }))
+      .filter(fits)
     return { registry, from: 'search', repositories: repositories.slice(0, limit) }
   }
-  if (domain === undefined) throw new StowageError('REGISTRY_REFUSED', `${registry} does not search: it answered that there is no such page`)
+  if (domain === undefined)
+    throw new StowageError('REGISTRY_REFUSED', `${registry} does not search: it answered that there is no such page`)
   const names = await listRepositories(domain, { ...options, term: words })
-  const repositories = names.map(name => ({ name: `${domain}/${name}`, description: '', stars: 0, official: false })).filter(fits)
+  const repositories = names
+    .map(name => ({ name: `${domain}/${name}`, description: '', stars: 0, official: false }))
+    .filter(fits)
   return { registry, from: 'catalog', repositories: repositories.slice(0, limit) }
 }
 
 /** `HOST/TERM`, where the first part can only be a host. */
 function splitTerm(term: string): { readonly domain: string | undefined; readonly words: string } {
   const [first = '', ...rest] = term.trim().split('/')
-  if (rest.length === 0 || !(/[.:]/.test(first) || first === 'localhost')) return { domain: undefined, words: term.trim() }
+  if (rest.length === 0 || !(/[.:]/.test(first) || first === 'localhost'))
+    return { domain: undefined, words: term.trim() }
   const domain = parseDomain(first)
   return { domain: domain === 'docker.io' ? undefined : domain, words: rest.join('/') }
 }
 
 /** Undefined where the registry has no search. */
-async function askSearch(registry: string, words: string, limit: number, options: RegistryOptions & CallOptions): Promise<readonly FoundRepository[] | undefined> {
+async function askSearch(
+  registry: string,
+  words: string,
+  limit: number,
+  options: RegistryOptions & CallOptions,
+): Promise<readonly FoundRepository[] | undefined> {
   const credential = async () => await findCredential(registry === HUB ? 'docker.io' : registry, '', options)
   await using connection = new RegistryConnection(await findRegistry(registry, options), { ...options, credential })
   const query = new URLSearchParams({ q: words, n: String(limit) })
-  const answer = await connection.request({ method: 'GET', target: `/v1/search?${query.toString()}`, repository: '', scopes: [], signal: options.signal, whole: MANIFEST_LIMIT })
+  const answer = await connection.request({
+    method: 'GET',
+    target: `/v1/search?${query.toString()}`,
+    repository: '',
+    scopes: [],
+    signal: options.signal,
+    whole: MANIFEST_LIMIT,
+  })
   if ([400, 404, 405, 501].includes(answer.status)) {
     await drain(answer)
     return undefined
@@ -91,9 +115,21 @@ function resultsOf(text: string): readonly FoundRepository[] | undefined {
     if (!Array.isArray(results)) return undefined
     return results.flatMap((item: unknown) => {
       const found = (typeof item === 'object' && item !== null ? item : {}) as Readonly<Record<string, unknown>> // narrowed just before
-      const [name, description, stars, official] = [found['name'], found['description'], found['star_count'], found['is_official']]
+      const [name, description, stars, official] = [
+        found['name'],
+        found['description'],
+        found['star_count'],
+        found['is_official'],
+      ]
       if (typeof name !== 'string' || name === '') return []
-      return [{ name, description: typeof description === 'string' ? description : '', stars: typeof stars === 'number' ? stars : 0, official: official === true }]
+      return [
+        {
+          name,
+          description: typeof description === 'string' ? description : '',
+          stars: typeof stars === 'number' ? stars : 0,
+          official: official === true,
+        },
+      ]
     })
   } catch {
     return undefined // whoever asked says what that means

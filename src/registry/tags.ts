@@ -35,7 +35,10 @@ const NEAREST = 5
  * The tags of the repository `name` (`nginx`, `registry.example/team/shop`, with or without `docker://`).
  * Throws INVALID_ARGUMENT for a rule that makes no sense, IMAGE_NOT_FOUND, and what connecting throws.
  */
-export async function listTags(name: string, { semver, match, newest, ...options }: ListTagsOptions = {}): Promise<RepositoryTags> {
+export async function listTags(
+  name: string,
+  { semver, match, newest, ...options }: ListTagsOptions = {},
+): Promise<RepositoryTags> {
   const choose = tagChoice({ semver, match, newest })
   const { domain, path } = parseRepository(name)
   await using registry = await openRegistry(domain, options)
@@ -48,7 +51,10 @@ export async function listTags(name: string, { semver, match, newest, ...options
  * The repositories that a registry tells of, sorted; many tell nobody. `term`, when given, is in the names of all.
  * Throws what connecting throws.
  */
-export async function listRepositories(domain: string, options: RegistryOptions & CallOptions & { readonly term?: string | undefined } = {}): Promise<readonly string[]> {
+export async function listRepositories(
+  domain: string,
+  options: RegistryOptions & CallOptions & { readonly term?: string | undefined } = {},
+): Promise<readonly string[]> {
   const { term = '' } = options
   await using registry = await openRegistry(parseDomain(domain), options)
   const names = new Set<string>()
@@ -70,11 +76,13 @@ export function parseDomain(text: string): string {
   const host = text.replace(/^docker:\/\//, '').replace(/\/$/, '')
   try {
     const { domain, path } = parseReference(`${host}/x`)
-    if (path === 'x' || domain === 'docker.io' && /^(index\.)?docker\.io$/.test(host)) return domain
+    if (path === 'x' || (domain === 'docker.io' && /^(index\.)?docker\.io$/.test(host))) return domain
   } catch {
     // the message below says it better
   }
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a registry`, { hint: 'Write HOST or HOST:PORT.' })
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a registry`, {
+    hint: 'Write HOST or HOST:PORT.',
+  })
 }
 
 /**
@@ -105,8 +113,11 @@ export function tagChoice({ semver, match, newest }: TagRule): (tags: readonly s
 export function nearestTags({ semver, match }: TagRule, tags: readonly string[]): readonly string[] {
   const found = match === undefined ? [] : tagMatcher(match)(tags)
   const { versions, others } = sorted(found.length > 0 ? found : tags.map(tag => ({ tag, text: tag })))
-  if (semver === undefined || versions.length === 0) return [...others, ...versions.map(({ tag }) => tag)].slice(-NEAREST)
-  const wanted = [...semver.matchAll(/\d+(?:\.\d+)*/g)].flatMap(([numbers]) => tagVersion(numbers.includes('.') ? numbers : `${numbers}.0`) ?? [])
+  if (semver === undefined || versions.length === 0)
+    return [...others, ...versions.map(({ tag }) => tag)].slice(-NEAREST)
+  const wanted = [...semver.matchAll(/\d+(?:\.\d+)*/g)].flatMap(
+    ([numbers]) => tagVersion(numbers.includes('.') ? numbers : `${numbers}.0`) ?? [],
+  )
   const at = wanted.map(version => versions.filter(other => compareVersions(other, version) < 0).length)
   const start = Math.max(0, Math.min(at[0] ?? versions.length, versions.length - 2) - 2)
   return versions.slice(start, start + NEAREST).map(({ tag }) => tag)
@@ -118,7 +129,10 @@ interface FoundTag {
   readonly text: string
 }
 
-function sorted(tags: readonly FoundTag[]): { readonly versions: readonly TagVersion[]; readonly others: readonly string[] } {
+function sorted(tags: readonly FoundTag[]): {
+  readonly versions: readonly TagVersion[]
+  readonly others: readonly string[]
+} {
   const versions: TagVersion[] = []
   const others: string[] = []
   for (const { tag, text } of tags) {
@@ -136,22 +150,30 @@ function tagMatcher(source: string): (tags: readonly string[]) => readonly Found
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, '') : ''
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source)} is not a regular expression: ${why}`, {
-      hint: 'Write it as JavaScript does: "^1\\.2[0-9]-alpine$".', cause: error,
+      hint: 'Write it as JavaScript does: "^1\\.2[0-9]-alpine$".',
+      cause: error,
     })
   }
   return tags => {
     try {
       const found = runInNewContext(
         'const expression = new RegExp(source, "u"); JSON.stringify(tags.map(tag => { const match = expression.exec(tag); return match && { tag, text: match.groups?.version ?? tag } }).filter(Boolean))',
-        { source, tags: [...tags] }, { timeout: MATCH_LIMIT },
+        { source, tags: [...tags] },
+        { timeout: MATCH_LIMIT },
       ) as string // what the one line above gives
       return JSON.parse(found) as readonly FoundTag[] // made there of strings of ours
     } catch (error) {
       // an error of the other context is none of ours to instanceof
-      if (typeof error !== 'object' || !error || !('code' in error) || error.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source)} took over ${MATCH_LIMIT / 1000} seconds on ${tags.length} tags`, {
-        hint: 'Repetitions within repetitions, such as (a+)+, try for ever: write it with one.', cause: error,
-      })
+      if (typeof error !== 'object' || !error || !('code' in error) || error.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+        throw error
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${JSON.stringify(source)} took over ${MATCH_LIMIT / 1000} seconds on ${tags.length} tags`,
+        {
+          hint: 'Repetitions within repetitions, such as (a+)+, try for ever: write it with one.',
+          cause: error,
+        },
+      )
     }
   }
 }

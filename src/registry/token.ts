@@ -61,7 +61,11 @@ export class Tokens {
    * Answers the challenges for `scopes` anew. Requests that come together ask once. Throws UNAUTHORIZED where there is no
    * answer to give, or the service gives none.
    */
-  async renew(challenges: readonly Challenge[], scopes: readonly Scope[], { credential, refused, signal }: RenewOptions): Promise<string> {
+  async renew(
+    challenges: readonly Challenge[],
+    scopes: readonly Scope[],
+    { credential, refused, signal }: RenewOptions,
+  ): Promise<string> {
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
     if (bearer) {
       const key = keyOf(scopes)
@@ -83,29 +87,45 @@ export class Tokens {
   /** What to say where the registry did not let us in. */
   unauthorized(credential: Credential | undefined, why = ''): StowageError {
     const shown = credential ? `with the credentials of ${credential.from}` : 'without credentials'
-    return new StowageError('UNAUTHORIZED', `${this.#domain} did not let us in ${shown}${why === '' ? '' : `: ${why}`}`, {
-      hint: credential ? `Log in again with "stowage login ${this.#domain}"; or the account may not do this.` : `Log in with "stowage login ${this.#domain}"; or the repository does not exist.`,
-    })
+    return new StowageError(
+      'UNAUTHORIZED',
+      `${this.#domain} did not let us in ${shown}${why === '' ? '' : `: ${why}`}`,
+      {
+        hint: credential
+          ? `Log in again with "stowage login ${this.#domain}"; or the account may not do this.`
+          : `Log in with "stowage login ${this.#domain}"; or the repository does not exist.`,
+      },
+    )
   }
 
   async #fetch(
-    { parameters }: Challenge, scopes: readonly Scope[], credential: Credential | undefined, signal: AbortSignal | undefined,
+    { parameters }: Challenge,
+    scopes: readonly Scope[],
+    credential: Credential | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<Token> {
     if (credential?.type === 'registry-token') return { header: `Bearer ${credential.token}`, until: Infinity }
     const realm = parameters['realm'] ?? ''
     const url = URL.canParse(realm) ? new URL(realm) : undefined
     if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-      throw new StowageError('REGISTRY_PROTOCOL', `${this.#domain} names no address of its token service, but ${JSON.stringify(realm.slice(0, 100))}`)
+      throw new StowageError(
+        'REGISTRY_PROTOCOL',
+        `${this.#domain} names no address of its token service, but ${JSON.stringify(realm.slice(0, 100))}`,
+      )
     }
     const service = parameters['service']
-    const request = credential?.type === 'identity-token'
-      ? refreshRequest(url, credential.token, service, scopes)
-      : tokenRequest(url, credential, service, scopes, this.#onIdentityToken !== undefined)
+    const request =
+      credential?.type === 'identity-token'
+        ? refreshRequest(url, credential.token, service, scopes)
+        : tokenRequest(url, credential, service, scopes, this.#onIdentityToken !== undefined)
     const { status, body } = await this.#ask({ ...request, signal })
     if (status === 401 || status === 403) throw this.unauthorized(credential, reasonOf(body))
     const token = textOf(body, 'token') ?? textOf(body, 'access_token')
     if (status !== 200 || token === undefined) {
-      throw new StowageError('REGISTRY_REFUSED', `the token service ${url.host} of ${this.#domain} answered with status ${status} and no token`)
+      throw new StowageError(
+        'REGISTRY_REFUSED',
+        `the token service ${url.host} of ${this.#domain} answered with status ${status} and no token`,
+      )
     }
     const identityToken = textOf(body, 'refresh_token')
     if (identityToken !== undefined) this.#onIdentityToken?.(identityToken)
@@ -115,23 +135,47 @@ export class Tokens {
 }
 
 function tokenRequest(
-  realm: URL, credential: Credential | undefined, service: string | undefined, scopes: readonly Scope[], offline: boolean,
+  realm: URL,
+  credential: Credential | undefined,
+  service: string | undefined,
+  scopes: readonly Scope[],
+  offline: boolean,
 ): TokenRequest {
   const url = new URL(realm)
   if (service !== undefined) url.searchParams.set('service', service)
   for (const scope of scopes) url.searchParams.append('scope', scope)
   if (credential?.type !== 'basic') return { method: 'GET', url, headers: {}, body: undefined }
   url.searchParams.set('account', credential.username)
-  if (offline) for (const [name, value] of [['offline_token', 'true'], ['client_id', CLIENT]] as const) url.searchParams.set(name, value)
-  return { method: 'GET', url, authorization: basicHeader(credential.username, credential.password), headers: {}, body: undefined }
+  if (offline)
+    for (const [name, value] of [
+      ['offline_token', 'true'],
+      ['client_id', CLIENT],
+    ] as const)
+      url.searchParams.set(name, value)
+  return {
+    method: 'GET',
+    url,
+    authorization: basicHeader(credential.username, credential.password),
+    headers: {},
+    body: undefined,
+  }
 }
 
 /** OAuth 2.0, as docker does it with an identity token. */
 function refreshRequest(url: URL, token: string, service: string | undefined, scopes: readonly Scope[]): TokenRequest {
   const form = new URLSearchParams({
-    grant_type: 'refresh_token', refresh_token: token, client_id: CLIENT, scope: scopes.join(' '), ...(service === undefined ? {} : { service }),
+    grant_type: 'refresh_token',
+    refresh_token: token,
+    client_id: CLIENT,
+    scope: scopes.join(' '),
+    ...(service === undefined ? {} : { service }),
   })
-  return { method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: form.toString() }
+  return {
+    method: 'POST',
+    url,
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: form.toString(),
+  }
 }
 
 function basicHeader(username: string, password: string): string {

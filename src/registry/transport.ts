@@ -85,7 +85,11 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Throws what the network does, as errors of the system or of undici. */
-  async send(url: URL, request: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+  async send(
+    url: URL,
+    request: TransportRequest,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<RegistryResponse> {
     const all = { ...OWN_HEADERS, ...headers }
     if ((request.large || request.file) && proxyFor(url, this.#options.env) === undefined) {
       const direct = await this.#sendDirect(url, request, all)
@@ -99,7 +103,11 @@ export class Transport implements AsyncDisposable {
     await Promise.all([...this.#pools.values()].map(async pool => await (await pool.catch(() => undefined))?.close()))
   }
 
-  async #sendDirect(url: URL, { signal, large, transient, landing, file }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse | undefined> {
+  async #sendDirect(
+    url: URL,
+    { signal, large, transient, landing, file }: TransportRequest,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<RegistryResponse | undefined> {
     const plain = url.protocol === 'http:'
     const options = { headers, connectTimeout: CONNECT_TIMEOUT, silence: this.#silence, signal }
     let answer: DirectAnswer | NativeAnswer | undefined
@@ -109,7 +117,12 @@ export class Transport implements AsyncDisposable {
     if (!answer) return undefined
     const { status, headers: found, body, land, close } = answer
     const dump = async (): Promise<void> => close()
-    return { status, header: name => found.get(name), body: { [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](), dump, destroy: close, land }, url }
+    return {
+      status,
+      header: name => found.get(name),
+      body: { [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](), dump, destroy: close, land },
+      url,
+    }
   }
 
   async #pool(url: URL): Promise<ConnectionPool> {

@@ -8,14 +8,30 @@ export class UndiciPool implements ConnectionPool {
   readonly #silence: number
 
   /** `proxy`: its address. */
-  constructor({ connections, connectTimeout, silence, tls, proxy }: PoolOptions & { readonly tls: TlsMaterial; readonly proxy: string | undefined }) {
+  constructor({
+    connections,
+    connectTimeout,
+    silence,
+    tls,
+    proxy,
+  }: PoolOptions & { readonly tls: TlsMaterial; readonly proxy: string | undefined }) {
     this.#silence = silence
-    this.#dispatcher = proxy === undefined
-      ? new Agent({ connections, connect: { ...tls, timeout: connectTimeout } })
-      : new ProxyAgent({ uri: proxy, connections, proxyTunnel: false, requestTls: { ...tls, timeout: connectTimeout } })
+    this.#dispatcher =
+      proxy === undefined
+        ? new Agent({ connections, connect: { ...tls, timeout: connectTimeout } })
+        : new ProxyAgent({
+            uri: proxy,
+            connections,
+            proxyTunnel: false,
+            requestTls: { ...tls, timeout: connectTimeout },
+          })
   }
 
-  async send(url: URL, { method, body, signal }: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse> {
+  async send(
+    url: URL,
+    { method, body, signal }: TransportRequest,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<RegistryResponse> {
     const answer = await this.#dispatcher.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,

@@ -33,7 +33,11 @@ const LARGE = 256 * 1024 * 1024
  * read once more, by `read`.
  */
 export async function uploadBlob(
-  connection: RegistryConnection, repository: string, blob: Descriptor, read: () => Bytes, options: UploadOptions = {},
+  connection: RegistryConnection,
+  repository: string,
+  blob: Descriptor,
+  read: () => Bytes,
+  options: UploadOptions = {},
 ): Promise<'mounted' | 'uploaded'> {
   const { signal, mountFrom, firstWait, place: file } = options
   const scopes = scopesOf(repository)
@@ -55,14 +59,16 @@ export async function uploadBlob(
       }
     }
     try {
-      const answer = inPieces && takesPieces
-        ? await uploadInChunks({ connection, repository, scopes, place, smallest, signal, firstWait }, blob, bytes())
-        : await finish(connection, repository, blob, place, bytes, { signal, place: file })
+      const answer =
+        inPieces && takesPieces
+          ? await uploadInChunks({ connection, repository, scopes, place, smallest, signal, firstWait }, blob, bytes())
+          : await finish(connection, repository, blob, place, bytes, { signal, place: file })
       await drain(answer)
       const done = answer.status === 201 || answer.status === 204
       const hashed = done && expectSame(answer, blob, `${connection.endpoint.domain}/${repository}`)
       // What went from its file nobody here has looked at: unless the registry has, we do
-      if (!seen && !hashed && (done || answer.status === 400)) for await (const _piece of bytes()) signal?.throwIfAborted()
+      if (!seen && !hashed && (done || answer.status === 400))
+        for await (const _piece of bytes()) signal?.throwIfAborted()
       if (done) return 'uploaded'
       if (!(worthAnother(answer.status) || (answer.status === 413 && !inPieces)) || attempt + 1 >= TRIES) {
         throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
@@ -84,43 +90,79 @@ export async function uploadBlob(
  * Throws DIGEST_MISMATCH where the registry says it got something else.
  */
 export async function putManifest(
-  connection: RegistryConnection, repository: string, reference: string, { mediaType, digest }: Descriptor, bytes: Uint8Array,
+  connection: RegistryConnection,
+  repository: string,
+  reference: string,
+  { mediaType, digest }: Descriptor,
+  bytes: Uint8Array,
   { signal }: UploadOptions = {},
 ): Promise<{ readonly listed: boolean }> {
   const answer = await connection.request({
-    method: 'PUT', target: `/v2/${repository}/manifests/${reference}`, repository, scopes: scopesOf(repository),
-    headers: { 'content-type': mediaType, 'content-length': String(bytes.length) }, body: () => bytes, signal,
+    method: 'PUT',
+    target: `/v2/${repository}/manifests/${reference}`,
+    repository,
+    scopes: scopesOf(repository),
+    headers: { 'content-type': mediaType, 'content-length': String(bytes.length) },
+    body: () => bytes,
+    signal,
   })
   const where = `${connection.endpoint.domain}/${repository}`
-  if (answer.status !== 201 && answer.status !== 200) throw await connection.refusal(answer, `writing the manifest ${digest} to ${where}`)
+  if (answer.status !== 201 && answer.status !== 200)
+    throw await connection.refusal(answer, `writing the manifest ${digest} to ${where}`)
   await drain(answer)
   expectSame(answer, { digest }, where)
   return { listed: answer.header('oci-subject') !== undefined }
 }
 
 async function begin(
-  connection: RegistryConnection, repository: string, blob: Descriptor, mountFrom: string | undefined, signal: AbortSignal | undefined,
+  connection: RegistryConnection,
+  repository: string,
+  blob: Descriptor,
+  mountFrom: string | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<'mounted' | { readonly place: URL; readonly smallest: number }> {
   const mount = mountFrom === undefined ? '' : `?mount=${blob.digest}&from=${encodeURIComponent(mountFrom)}`
   const scopes = [...scopesOf(repository), ...(mountFrom === undefined ? [] : [`repository:${mountFrom}:pull`])]
   const headers = { 'content-length': '0' }
-  const answer = await connection.request({ method: 'POST', target: `/v2/${repository}/blobs/uploads/${mount}`, repository, scopes, headers, signal })
+  const answer = await connection.request({
+    method: 'POST',
+    target: `/v2/${repository}/blobs/uploads/${mount}`,
+    repository,
+    scopes,
+    headers,
+    signal,
+  })
   const location = answer.header('location')
   await drain(answer)
   if (answer.status === 201 && mountFrom !== undefined) return 'mounted'
   if (answer.status === 202 && location !== undefined) {
-    return { place: connection.uploadPlace(answer, location), smallest: Number(answer.header('oci-chunk-min-length') ?? 0) || 0 }
+    return {
+      place: connection.uploadPlace(answer, location),
+      smallest: Number(answer.header('oci-chunk-min-length') ?? 0) || 0,
+    }
   }
   throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
 }
 
 async function finish(
-  connection: RegistryConnection, repository: string, blob: Descriptor, place: URL, read: () => Bytes, { signal, place: file }: UploadOptions,
+  connection: RegistryConnection,
+  repository: string,
+  blob: Descriptor,
+  place: URL,
+  read: () => Bytes,
+  { signal, place: file }: UploadOptions,
 ): Promise<RegistryResponse> {
   place.searchParams.set('digest', blob.digest)
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
   return await connection.request({
-    method: 'PUT', target: place.href, repository, scopes: scopesOf(repository), headers, body: read, signal, retries: 0,
+    method: 'PUT',
+    target: place.href,
+    repository,
+    scopes: scopesOf(repository),
+    headers,
+    body: read,
+    signal,
+    retries: 0,
     ...(file ? { file: { blob, place: file } } : {}),
   })
 }
@@ -129,7 +171,8 @@ async function finish(
 function expectSame(answer: RegistryResponse, { digest }: Pick<Descriptor, 'digest'>, where: string): boolean {
   const said = answer.header('docker-content-digest')
   if (!isDigest(said)) return false
-  if (said !== digest) throw new StowageError('DIGEST_MISMATCH', `${where}: wrote ${digest} but the registry has ${said}`)
+  if (said !== digest)
+    throw new StowageError('DIGEST_MISMATCH', `${where}: wrote ${digest} but the registry has ${said}`)
   return true
 }
 

@@ -40,7 +40,11 @@ export class Web implements AsyncDisposable {
   }
 
   /** All of a small file, and where it is after all redirects. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
-  async read(url: string, limit: number, options: FetchOptions = {}): Promise<{ readonly url: string; readonly bytes: Buffer }> {
+  async read(
+    url: string,
+    limit: number,
+    options: FetchOptions = {},
+  ): Promise<{ readonly url: string; readonly bytes: Buffer }> {
     const answer = await this.#ask('GET', url, {}, { ...options, whole: limit })
     await this.#expect(answer, url)
     return { url: answer.url.href, bytes: await readAll(answer, limit) }
@@ -50,8 +54,15 @@ export class Web implements AsyncDisposable {
    * The file from byte `offset` on, in one answer: `offset` is what the server began at, 0 where it knows no ranges or the file is
    * no longer than that. A connection that ends early is an error, for whoever reads to go on from there.
    */
-  async open(url: string, offset: number, options: FetchOptions = {}): Promise<{ readonly offset: number; readonly size: number | undefined; readonly bytes: Bytes }> {
-    const answer = await this.#ask('GET', url, offset > 0 ? { range: `bytes=${offset}-` } : {}, { ...options, large: true })
+  async open(
+    url: string,
+    offset: number,
+    options: FetchOptions = {},
+  ): Promise<{ readonly offset: number; readonly size: number | undefined; readonly bytes: Bytes }> {
+    const answer = await this.#ask('GET', url, offset > 0 ? { range: `bytes=${offset}-` } : {}, {
+      ...options,
+      large: true,
+    })
     if (answer.status === 416 && offset > 0) {
       await drain(answer)
       return await this.open(url, 0, options)
@@ -61,7 +72,10 @@ export class Web implements AsyncDisposable {
       const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '') ?? []
       if (Number(start) !== offset) {
         abandon(answer)
-        throw new StowageError('REGISTRY_PROTOCOL', `${answer.url.host} was asked for ${shownAddress(url)} from byte ${offset}, and gives ${JSON.stringify(answer.header('content-range') ?? '')}`)
+        throw new StowageError(
+          'REGISTRY_PROTOCOL',
+          `${answer.url.host} was asked for ${shownAddress(url)} from byte ${offset}, and gives ${JSON.stringify(answer.header('content-range') ?? '')}`,
+        )
       }
       return { offset, size: size === '*' || size === undefined ? undefined : Number(size), bytes: answer.body }
     }
@@ -74,25 +88,41 @@ export class Web implements AsyncDisposable {
   }
 
   async #ask(
-    method: 'GET' | 'HEAD', url: string, headers: Readonly<Record<string, string>>, { signal, large, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
+    method: 'GET' | 'HEAD',
+    url: string,
+    headers: Readonly<Record<string, string>>,
+    { signal, large, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
   ): Promise<RegistryResponse> {
-    if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is no address of the web`)
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
+      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is no address of the web`)
     const { host, protocol } = new URL(url)
     const key = `${protocol}//${host}`
     const known = this.#connections.get(key) ?? this.#connect(host, protocol)
     this.#connections.set(key, known)
-    return await (await known).request({ method, target: url, repository: '', scopes: [], headers, signal, large, whole, anonymous: true })
+    return await (
+      await known
+    ).request({ method, target: url, repository: '', scopes: [], headers, signal, large, whole, anonymous: true })
   }
 
   async #connect(host: string, protocol: string): Promise<RegistryConnection> {
-    return new RegistryConnection(await findRegistry(host, { ...this.#options, insecure: protocol === 'http:' ? [host] : [] }), this.#options)
+    return new RegistryConnection(
+      await findRegistry(host, { ...this.#options, insecure: protocol === 'http:' ? [host] : [] }),
+      this.#options,
+    )
   }
 
   async #expect(answer: RegistryResponse, url: string): Promise<void> {
     if (answer.status === 200 || answer.status === 206) return
     await drain(answer)
     const shown = shownAddress(url)
-    if (answer.status === 404 || answer.status === 410) throw new StowageError('FILE_NOT_FOUND', `${shown} is not there: ${answer.url.host} answered with status ${answer.status}`)
-    throw new StowageError('REGISTRY_REFUSED', `reading ${shown}: ${answer.url.host} answered with status ${answer.status}`)
+    if (answer.status === 404 || answer.status === 410)
+      throw new StowageError(
+        'FILE_NOT_FOUND',
+        `${shown} is not there: ${answer.url.host} answered with status ${answer.status}`,
+      )
+    throw new StowageError(
+      'REGISTRY_REFUSED',
+      `reading ${shown}: ${answer.url.host} answered with status ${answer.status}`,
+    )
   }
 }

@@ -33,14 +33,27 @@ export interface Outcome {
 
 /** Codes of the distribution-spec, and of Docker's registry where the specification has none. */
 type ErrorName =
-  | 'BLOB_UNKNOWN' | 'DIGEST_INVALID' | 'MANIFEST_UNKNOWN' | 'NAME_UNKNOWN' | 'UNAUTHORIZED' | 'UNSUPPORTED' | 'TOOMANYREQUESTS'
-  | 'RANGE_INVALID' | 'PAGINATION_NUMBER_INVALID' | 'UNAVAILABLE' | 'UNKNOWN'
+  | 'BLOB_UNKNOWN'
+  | 'DIGEST_INVALID'
+  | 'MANIFEST_UNKNOWN'
+  | 'NAME_UNKNOWN'
+  | 'UNAUTHORIZED'
+  | 'UNSUPPORTED'
+  | 'TOOMANYREQUESTS'
+  | 'RANGE_INVALID'
+  | 'PAGINATION_NUMBER_INVALID'
+  | 'UNAVAILABLE'
+  | 'UNKNOWN'
 
 /** Longest target, in bytes: a name has 255, and a digest 71. */
 const LONGEST_TARGET = 4096
 
 /** Answers one request, whatever it is; never throws. */
-export async function answer(request: IncomingMessage, response: ServerResponse, options: AnswerOptions): Promise<Outcome> {
+export async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: AnswerOptions,
+): Promise<Outcome> {
   const exchange = new Exchange(request, response, options)
   const error = await exchange.run()
   return { status: response.statusCode, bytes: exchange.sent, user: exchange.user, error }
@@ -70,8 +83,12 @@ class Exchange {
       await this.#answer()
       return undefined
     } catch (error) {
-      const known = error instanceof StowageError ? error : new StowageError('IO_ERROR', `the request could not be answered: ${String(error)}`, { cause: error })
-      if (response.headersSent || known.code === 'ABORTED') response.destroy() // what was promised does not come: the client sees it
+      const known =
+        error instanceof StowageError
+          ? error
+          : new StowageError('IO_ERROR', `the request could not be answered: ${String(error)}`, { cause: error })
+      if (response.headersSent || known.code === 'ABORTED')
+        response.destroy() // what was promised does not come: the client sees it
       else await this.#fail(known, error === known).catch(() => response.destroy())
       return known
     }
@@ -84,7 +101,11 @@ class Exchange {
     if (method !== 'GET' && method !== 'HEAD') {
       this.#response.setHeader('allow', 'GET, HEAD')
       this.#response.setHeader('connection', 'close') // the body of the request is not read
-      return await this.#refuse(405, 'UNSUPPORTED', 'this registry is only read: nothing can be pushed to it or deleted')
+      return await this.#refuse(
+        405,
+        'UNSUPPORTED',
+        'this registry is only read: nothing can be pushed to it or deleted',
+      )
     }
     const { route, query, path } = parseTarget(url)
     if (!route) return await this.#refuse(404, 'NAME_UNKNOWN', 'this is a registry: what it has is below /v2/')
@@ -146,7 +167,8 @@ class Exchange {
   async #blob(repository: Repository, digest: string): Promise<void> {
     const blob = repository.blobs.get(digest as Digest) // only looked up
     if (blob) return await this.#content(blob, 'application/octet-stream')
-    if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+$/.test(digest)) return await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest')
+    if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+$/.test(digest))
+      return await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest')
     await this.#refuse(404, 'BLOB_UNKNOWN', `${repository.name} has no such blob`)
   }
 
@@ -191,7 +213,12 @@ class Exchange {
     await this.#body(200, OCI_INDEX, encodeReferrers(chosen))
   }
 
-  async #page(field: 'tags' | 'repositories', names: readonly string[], { query, path }: Asked, rest: Readonly<Record<string, string>>): Promise<void> {
+  async #page(
+    field: 'tags' | 'repositories',
+    names: readonly string[],
+    { query, path }: Asked,
+    rest: Readonly<Record<string, string>>,
+  ): Promise<void> {
     const page = pageOf(names, query)
     if (!page) return await this.#refuse(400, 'PAGINATION_NUMBER_INVALID', 'n is not a number of names')
     if (page.next !== undefined) this.#response.setHeader('link', `<${path}?${page.next}>; rel="next"`)
@@ -233,7 +260,10 @@ class Exchange {
 
 /** If-None-Match: a list of tags, weak ones too, or `*`. */
 function matches(header: string | undefined, tag: string): boolean {
-  return (header ?? '').split(',').map(item => item.trim().replace(/^W\//, '')).some(item => item === tag || item === '*')
+  return (header ?? '')
+    .split(',')
+    .map(item => item.trim().replace(/^W\//, ''))
+    .some(item => item === tag || item === '*')
 }
 
 async function* once(...pieces: readonly Uint8Array[]): AsyncIterable<Uint8Array> {

@@ -73,31 +73,52 @@ const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|
 export async function readCatalog(shelves: readonly Shelf[], content: Content, signal: AbortSignal): Promise<Catalog> {
   const warnings: string[] = []
   const roots = uniqueRoots(shelves)
-  const reached = new Map(await pMap(roots, async root => [root.digest, await reach(root, content, signal)] as const, { concurrency: AT_ONCE, signal }))
+  const reached = new Map(
+    await pMap(roots, async root => [root.digest, await reach(root, content, signal)] as const, {
+      concurrency: AT_ONCE,
+      signal,
+    }),
+  )
   const named = nameImages(shelves)
-  const strays = shelves.flatMap(({ others, images }) => [...others, ...images.map(({ root }) => root)]).map(({ digest }) => reached.get(digest))
-  const repositories = new Map([...named].map(([name, images]) => [name, makeRepository(name, images, reached, strays)]))
+  const strays = shelves
+    .flatMap(({ others, images }) => [...others, ...images.map(({ root }) => root)])
+    .map(({ digest }) => reached.get(digest))
+  const repositories = new Map(
+    [...named].map(([name, images]) => [name, makeRepository(name, images, reached, strays)]),
+  )
   const names = serveNames([...named.values()], warnings)
   for (const shelf of shelves) warnUnnamed(shelf, [...repositories.values()], warnings)
   if (repositories.size === 0) {
-    throw new StowageError('IMAGE_NOT_FOUND', `no image of ${shelves.map(({ name }) => name).join(', ')} has a name to be served under`)
+    throw new StowageError(
+      'IMAGE_NOT_FOUND',
+      `no image of ${shelves.map(({ name }) => name).join(', ')} has a name to be served under`,
+    )
   }
   const byName = new Map<string, Repository>()
-  for (const [full, repository] of repositories) for (const name of names.get(full) ?? [full]) byName.set(name, repository)
+  for (const [full, repository] of repositories)
+    for (const name of names.get(full) ?? [full]) byName.set(name, repository)
   const shown = new Map([...repositories.keys()].map(full => [full, names.get(full)?.[0] ?? full]))
-  const images = [...named].flatMap(([full, list]) => list.map(({ root, name }): CatalogImage => {
-    const { platforms, size, absent } = reached.get(root.digest) ?? nothing()
-    const label = `${full}${name.tag === undefined ? `@${root.digest}` : `:${name.tag}`}`
-    if (absent.length > 0) {
-      const more = absent.length > 1 ? ` and ${absent.length - 1} more` : ''
-      warnings.push(`${label}: ${absent[0]?.digest}${more} cannot be served: no file, or none of the right size, is there`)
-    }
-    return { repository: full, name: shown.get(full) ?? full, tag: name.tag, root, platforms: [...platforms], size }
-  }))
+  const images = [...named].flatMap(([full, list]) =>
+    list.map(({ root, name }): CatalogImage => {
+      const { platforms, size, absent } = reached.get(root.digest) ?? nothing()
+      const label = `${full}${name.tag === undefined ? `@${root.digest}` : `:${name.tag}`}`
+      if (absent.length > 0) {
+        const more = absent.length > 1 ? ` and ${absent.length - 1} more` : ''
+        warnings.push(
+          `${label}: ${absent[0]?.digest}${more} cannot be served: no file, or none of the right size, is there`,
+        )
+      }
+      return { repository: full, name: shown.get(full) ?? full, tag: name.tag, root, platforms: [...platforms], size }
+    }),
+  )
   const blobs = new Map([...repositories.values()].flatMap(({ manifests, blobs: own }) => [...manifests, ...own]))
   return {
-    repositories: byName, names: [...shown.values()].filter(name => NAME.test(name)).sort(compareNames), images, blobs: [...blobs.values()],
-    absent: [...reached.values()].flatMap(({ absent }) => absent), warnings,
+    repositories: byName,
+    names: [...shown.values()].filter(name => NAME.test(name)).sort(compareNames),
+    images,
+    blobs: [...blobs.values()],
+    absent: [...reached.values()].flatMap(({ absent }) => absent),
+    warnings,
   }
 }
 
@@ -131,9 +152,13 @@ function nameImages(shelves: readonly Shelf[]): ReadonlyMap<string, readonly Nam
         const key = `${full}${name.tag === undefined ? `@${root.digest}` : `:${name.tag}`}`
         const before = taken.get(key)
         if (before && before.root.digest !== root.digest) {
-          throw new StowageError('INVALID_ARGUMENT', `${key} is ${before.root.digest} in ${before.by}, but ${root.digest} in ${shelf.name}`, {
-            hint: 'Serve them apart, on two ports: one name cannot be two images.',
-          })
+          throw new StowageError(
+            'INVALID_ARGUMENT',
+            `${key} is ${before.root.digest} in ${before.by}, but ${root.digest} in ${shelf.name}`,
+            {
+              hint: 'Serve them apart, on two ports: one name cannot be two images.',
+            },
+          )
         }
         if (before) continue
         taken.set(key, { root, by: shelf.name })
@@ -149,14 +174,21 @@ function fullName({ domain, path }: ShelfName): string {
 }
 
 /** For each full name all names it is asked for by, the one to show first. Whose path two domains have is asked for by its full name. */
-function serveNames(images: readonly (readonly NamedRoot[])[], warnings: string[]): ReadonlyMap<string, readonly string[]> {
+function serveNames(
+  images: readonly (readonly NamedRoot[])[],
+  warnings: string[],
+): ReadonlyMap<string, readonly string[]> {
   const byPath = new Map<string, ShelfName[]>()
-  for (const [first] of images) if (first) byPath.set(first.name.path, [...(byPath.get(first.name.path) ?? []), first.name])
+  for (const [first] of images)
+    if (first) byPath.set(first.name.path, [...(byPath.get(first.name.path) ?? []), first.name])
   const fulls = new Set(images.flatMap(([first]) => (first ? [fullName(first.name)] : [])))
   const names = new Map<string, readonly string[]>()
   for (const [path, all] of byPath) {
     const free = all.length === 1 && !(fulls.has(path) && all[0]?.domain !== undefined)
-    if (!free) warnings.push(`${path} is not served under that name, which ${all.map(fullName).join(' and ')} share: ask by the whole name`)
+    if (!free)
+      warnings.push(
+        `${path} is not served under that name, which ${all.map(fullName).join(' and ')} share: ask by the whole name`,
+      )
     for (const name of all) names.set(fullName(name), free ? [...new Set([path, fullName(name)])] : [fullName(name)])
   }
   for (const [full, all] of names) {
@@ -174,7 +206,10 @@ function warnUnnamed({ name, images }: Shelf, repositories: readonly Repository[
 }
 
 function makeRepository(
-  name: string, images: readonly NamedRoot[], reached: ReadonlyMap<Digest, Reached>, strays: readonly (Reached | undefined)[],
+  name: string,
+  images: readonly NamedRoot[],
+  reached: ReadonlyMap<Digest, Reached>,
+  strays: readonly (Reached | undefined)[],
 ): Repository {
   const manifests = new Map<Digest, Descriptor>()
   const blobs = new Map<Digest, Descriptor>()
@@ -207,7 +242,8 @@ async function reach(root: Descriptor, content: Content, signal: AbortSignal): P
 
   async function visit(descriptor: Descriptor, depth: number): Promise<void> {
     if (reached.manifests.has(descriptor.digest)) return
-    if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    if (depth > DEPTH_LIMIT)
+      throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
     // Not all platforms of an index need be there; but what was asked for by name is
     if (depth > 0 && !(await content.has(descriptor))) return
     const bytes = await content.read(descriptor, MANIFEST_LIMIT, signal)
@@ -239,13 +275,23 @@ async function reach(root: Descriptor, content: Content, signal: AbortSignal): P
   }
 
   /** What the referrers API says of a manifest with a subject. Source: OCI distribution-spec, "Listing Referrers". */
-  function noteReferrer(bytes: Uint8Array, { mediaType, digest, size }: Descriptor, configType: string | undefined): void {
+  function noteReferrer(
+    bytes: Uint8Array,
+    { mediaType, digest, size }: Descriptor,
+    configType: string | undefined,
+  ): void {
     const object = record(parseJson(bytes, digest), digest)
     if (!object['subject']) return
     const subject = record(object['subject'], `${digest}.subject`)['digest']
     const artifactType = optionalString(object, 'artifactType', digest) || configType
     const annotations = stringMap(object, 'annotations', digest)
-    const descriptor = { mediaType, digest, size, ...(artifactType ? { artifactType } : {}), ...(annotations ? { annotations } : {}) }
+    const descriptor = {
+      mediaType,
+      digest,
+      size,
+      ...(artifactType ? { artifactType } : {}),
+      ...(annotations ? { annotations } : {}),
+    }
     if (typeof subject === 'string') reached.referrers.push({ subject: subject as Digest, descriptor }) // looked up, never used as one
   }
 }

@@ -88,7 +88,10 @@ export class Content implements AsyncDisposable {
 
   async #openPlace(blob: Descriptor, place: BlobPlace): Promise<OpenBlob> {
     if (place.size !== blob.size) {
-      throw new StowageError('SIZE_MISMATCH', `expected ${blob.size} bytes for ${blob.digest} but ${place.file} has ${place.size}`)
+      throw new StowageError(
+        'SIZE_MISMATCH',
+        `expected ${blob.size} bytes for ${blob.digest} but ${place.file} has ${place.size}`,
+      )
     }
     const file = await openFile(place.file)
     try {
@@ -107,7 +110,13 @@ export class Content implements AsyncDisposable {
   }
 
   async *#bytes(
-    blob: Descriptor, place: BlobPlace, file: FileHandle, identity: string, start: number, end: number, signal: AbortSignal,
+    blob: Descriptor,
+    place: BlobPlace,
+    file: FileHandle,
+    identity: string,
+    start: number,
+    end: number,
+    signal: AbortSignal,
   ): Bytes {
     const from = place.offset + start
     const known = this.#known(place, identity)
@@ -190,17 +199,25 @@ export function isWrong({ code }: StowageError): boolean {
   return code === 'DIGEST_MISMATCH' || code === 'SIZE_MISMATCH'
 }
 
-function wrong({ digest, size }: Descriptor, { file }: BlobPlace, found: Digest, read: number): StowageError | undefined {
-  if (read < size) return new StowageError('SIZE_MISMATCH', `expected ${size} bytes for ${digest} but read ${read} of ${file}`)
+function wrong(
+  { digest, size }: Descriptor,
+  { file }: BlobPlace,
+  found: Digest,
+  read: number,
+): StowageError | undefined {
+  if (read < size)
+    return new StowageError('SIZE_MISMATCH', `expected ${size} bytes for ${digest} but read ${read} of ${file}`)
   if (found === digest) return undefined
   return new StowageError('DIGEST_MISMATCH', `expected ${digest} but the ${read} bytes in ${file} are ${found}`)
 }
 
 /** A link in the last place is not followed, and a pipe that was put there is not waited for. */
 async function openFile(path: string): Promise<FileHandle> {
-  return await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)).catch((error: unknown) => {
-    throw fileError(error, path)
-  })
+  return await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)).catch(
+    (error: unknown) => {
+      throw fileError(error, path)
+    },
+  )
 }
 
 /** What changes when another file, or another medium, takes the place of this one. */
@@ -221,7 +238,13 @@ async function identityAt(place: BlobPlace): Promise<string> {
 }
 
 /** `size` bytes from `position` on. Throws SIZE_MISMATCH where the file ends before. */
-async function* pieces(file: FileHandle, { file: path }: BlobPlace, position: number, size: number, signal: AbortSignal): Bytes {
+async function* pieces(
+  file: FileHandle,
+  { file: path }: BlobPlace,
+  position: number,
+  size: number,
+  signal: AbortSignal,
+): Bytes {
   for (let at = 0; at < size;) {
     signal.throwIfAborted()
     const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE, size - at))

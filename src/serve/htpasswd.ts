@@ -15,20 +15,27 @@ export async function readHtpasswd(path: string): Promise<Gate> {
     throw fileError(error, path)
   })
   const hashes = new Map<string, string>()
-  for (const [n, line] of text.replace(/^\ufeff/, '').split(/\r?\n/).entries()) {
+  for (const [n, line] of text
+    .replace(/^\ufeff/, '')
+    .split(/\r?\n/)
+    .entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue
     const where = `${path}:${n + 1}`
     const colon = line.indexOf(':')
     const hash = line.slice(colon + 1).trim()
     if (colon < 1) throw new StowageError('INVALID_ARGUMENT', `${where}: expected name:hash`, { hint: HINT })
     if (!BCRYPT.test(hash)) {
-      throw new StowageError('INVALID_ARGUMENT', `${where}: expected a bcrypt hash but found ${kindOf(hash)}`, { hint: HINT })
+      throw new StowageError('INVALID_ARGUMENT', `${where}: expected a bcrypt hash but found ${kindOf(hash)}`, {
+        hint: HINT,
+      })
     }
     const name = line.slice(0, colon)
-    if (hashes.has(name)) throw new StowageError('INVALID_ARGUMENT', `${where}: ${JSON.stringify(name)} is there a second time`)
+    if (hashes.has(name))
+      throw new StowageError('INVALID_ARGUMENT', `${where}: ${JSON.stringify(name)} is there a second time`)
     hashes.set(name, hash)
   }
-  if (hashes.size === 0) throw new StowageError('INVALID_ARGUMENT', `${path} names nobody, so that nobody could read`, { hint: HINT })
+  if (hashes.size === 0)
+    throw new StowageError('INVALID_ARGUMENT', `${path} names nobody, so that nobody could read`, { hint: HINT })
   return new Gate(hashes)
 }
 

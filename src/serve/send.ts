@@ -10,7 +10,12 @@ const SLICE = 64 * 1024
  * Writes `bytes` and ends the response. Throws what reading throws, and ABORTED where the client left or took nothing for
  * `patience` milliseconds. Whoever calls then closes the connection: the length that was promised tells the client.
  */
-export async function send(response: ServerResponse, bytes: Bytes, patience: number, onSent: (size: number) => void): Promise<void> {
+export async function send(
+  response: ServerResponse,
+  bytes: Bytes,
+  patience: number,
+  onSent: (size: number) => void,
+): Promise<void> {
   for await (const piece of bytes) {
     for (let at = 0; at < piece.length; at += SLICE) {
       if (response.destroyed) throw left()

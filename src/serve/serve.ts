@@ -86,7 +86,8 @@ const GRACE = 5_000
  */
 export async function serveBundle(places: readonly string[], options: ServeOptions = {}): Promise<BundleServer> {
   const { listen, tls, htpasswd, verify = false, signal, onProgress, onRequest, patience = PATIENCE } = options
-  if (places.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no bundle is named', { hint: 'Name a bundle, or oci:DIR.' })
+  if (places.length === 0)
+    throw new StowageError('INVALID_ARGUMENT', 'no bundle is named', { hint: 'Name a bundle, or oci:DIR.' })
   const wanted = parseListen(listen)
   const gate = htpasswd === undefined ? undefined : await readHtpasswd(htpasswd)
   const credentials = tls && (await readCertificate(tls))
@@ -121,8 +122,12 @@ class Serving implements BundleServer {
   #closing: Promise<void> | undefined
 
   constructor(
-    server: Server, sockets: ReadonlySet<Socket>, { images, warnings }: Pick<BundleServer, 'images' | 'warnings'>, scheme: string,
-    release: () => Promise<void>, signal: AbortSignal | undefined,
+    server: Server,
+    sockets: ReadonlySet<Socket>,
+    { images, warnings }: Pick<BundleServer, 'images' | 'warnings'>,
+    scheme: string,
+    release: () => Promise<void>,
+    signal: AbortSignal | undefined,
   ) {
     const { address: host, port } = server.address() as AddressInfo // it listens, and on no pipe
     this.address = { host, port, url: `${scheme}://${formatHost(host, port)}` }
@@ -163,28 +168,49 @@ interface Certificate {
   readonly key: Buffer
 }
 
-async function readCertificate({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }): Promise<Certificate> {
-  const [cert, key] = await Promise.all([certFile, keyFile].map(async path =>
-    await readFile(path).catch((error: unknown) => {
-      throw fileError(error, path)
-    })))
+async function readCertificate({
+  certFile,
+  keyFile,
+}: {
+  readonly certFile: string
+  readonly keyFile: string
+}): Promise<Certificate> {
+  const [cert, key] = await Promise.all(
+    [certFile, keyFile].map(
+      async path =>
+        await readFile(path).catch((error: unknown) => {
+          throw fileError(error, path)
+        }),
+    ),
+  )
   try {
     createSecureContext({ cert, key })
   } catch (error) {
     const why = error instanceof Error ? error.message : ''
     throw new StowageError('INVALID_ARGUMENT', `${certFile} and ${keyFile} are no certificate and its key: ${why}`, {
-      hint: 'Both are PEM; the key without a passphrase.', cause: error,
+      hint: 'Both are PEM; the key without a passphrase.',
+      cause: error,
     })
   }
   return { cert: cert as Buffer, key: key as Buffer } // Promise.all gave as many as it got
 }
 
-function makeServer(options: AnswerOptions, certificate: Certificate | undefined, onRequest: ServeOptions['onRequest']): Server {
+function makeServer(
+  options: AnswerOptions,
+  certificate: Certificate | undefined,
+  onRequest: ServeOptions['onRequest'],
+): Server {
   const limits = {
-    maxHeaderSize: HEAD_LIMIT, headersTimeout: HEAD_PATIENCE, requestTimeout: REQUEST_PATIENCE, keepAliveTimeout: KEPT_ALIVE,
-    connectionsCheckingInterval: 2000, noDelay: true,
+    maxHeaderSize: HEAD_LIMIT,
+    headersTimeout: HEAD_PATIENCE,
+    requestTimeout: REQUEST_PATIENCE,
+    keepAliveTimeout: KEPT_ALIVE,
+    connectionsCheckingInterval: 2000,
+    noDelay: true,
   }
-  const server = certificate ? createHttps({ ...limits, ...certificate, handshakeTimeout: HANDSHAKE }) : createHttp(limits)
+  const server = certificate
+    ? createHttps({ ...limits, ...certificate, handshakeTimeout: HANDSHAKE })
+    : createHttp(limits)
   server.maxConnections = MOST_CONNECTIONS
   server.on('request', (request, response) => {
     const [time, start] = [new Date(), performance.now()]
@@ -206,7 +232,11 @@ function followSockets(server: Server): ReadonlySet<Socket> {
   return sockets
 }
 
-async function startListening(server: Server, { host, port }: { readonly host: string; readonly port: number }, signal: AbortSignal | undefined): Promise<void> {
+async function startListening(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+  signal: AbortSignal | undefined,
+): Promise<void> {
   signal?.throwIfAborted()
   await new Promise<void>((resolve, reject) => {
     server.once('error', error => reject(listenError(error, formatHost(host, port))))
@@ -222,31 +252,50 @@ function listenError(error: Error, address: string): unknown {
       return new StowageError('BUSY', `${address} is in use: another program listens there`, { hint, cause: error })
     case 'EACCES':
     case 'EPERM':
-      return new StowageError('PERMISSION_DENIED', `${address} may not be listened on: ports below 1024 are the administrator's`, { hint, cause: error })
+      return new StowageError(
+        'PERMISSION_DENIED',
+        `${address} may not be listened on: ports below 1024 are the administrator's`,
+        { hint, cause: error },
+      )
     default:
-      return new StowageError('INVALID_ARGUMENT', `${address} cannot be listened on: ${error.message}`, { hint, cause: error })
+      return new StowageError('INVALID_ARGUMENT', `${address} cannot be listened on: ${error.message}`, {
+        hint,
+        cause: error,
+      })
   }
 }
 
 /** Several at a time; those that are wrong are all named. */
-async function checkAll(content: Content, { blobs, absent }: Catalog, subject: string, { signal, onProgress }: WaitOptions): Promise<void> {
+async function checkAll(
+  content: Content,
+  { blobs, absent }: Catalog,
+  subject: string,
+  { signal, onProgress }: WaitOptions,
+): Promise<void> {
   const total = blobs.reduce((sum, { size }) => sum + size, 0)
-  const faults: StowageError[] = absent.map(({ digest }) => new StowageError('BLOB_MISSING', `no file holds ${digest}, or none of the right size`))
+  const faults: StowageError[] = absent.map(
+    ({ digest }) => new StowageError('BLOB_MISSING', `no file holds ${digest}, or none of the right size`),
+  )
   let done = 0
   onProgress?.({ type: 'stage', stage: 'verify', subject })
-  await pMap([...blobs].sort((a, b) => b.size - a.size), async blob => {
-    await content.check(blob).catch((error: unknown) => {
-      if (!(error instanceof StowageError)) throw error
-      faults.push(error)
-    })
-    done += blob.size
-    onProgress?.({ type: 'bytes', subject, done, total })
-  }, { concurrency: 4, ...(signal ? { signal } : {}) })
+  await pMap(
+    [...blobs].sort((a, b) => b.size - a.size),
+    async blob => {
+      await content.check(blob).catch((error: unknown) => {
+        if (!(error instanceof StowageError)) throw error
+        faults.push(error)
+      })
+      done += blob.size
+      onProgress?.({ type: 'bytes', subject, done, total })
+    },
+    { concurrency: 4, ...(signal ? { signal } : {}) },
+  )
   onProgress?.({ type: 'done', subject })
   const [first] = faults
   if (!first) return
   const more = faults.length > 1 ? `, and so are ${faults.length - 1} more` : ''
   throw new StowageError(first.code, `a blob of ${subject} is not as it should be${more}: ${first.message}`, {
-    hint: 'Copy the bundle again; "stowage verify" names every file that is wrong.', cause: first,
+    hint: 'Copy the bundle again; "stowage verify" names every file that is wrong.',
+    cause: first,
   })
 }

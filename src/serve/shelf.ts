@@ -57,13 +57,23 @@ export async function openShelf(text: string, signal?: AbortSignal): Promise<She
   } catch (error) {
     const foreign = error instanceof StowageError && error.code === 'FILE_NOT_FOUND' && FOREIGN.test(text)
     if (!foreign) throw error
-    throw new StowageError('INVALID_ARGUMENT', `${text} is neither a bundle nor an OCI layout, and nothing else is served`, {
-      hint: 'Pack it into a bundle first, with "stowage pack".', cause: error,
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${text} is neither a bundle nor an OCI layout, and nothing else is served`,
+      {
+        hint: 'Pack it into a bundle first, with "stowage pack".',
+        cause: error,
+      },
+    )
   }
 }
 
-async function openBundleShelf(name: string, path: string, ref: string | undefined, signal: AbortSignal | undefined): Promise<Shelf> {
+async function openBundleShelf(
+  name: string,
+  path: string,
+  ref: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Shelf> {
   const reader = await openBundleReader(path, { ref, signal })
   try {
     const images = await reader.images()
@@ -74,7 +84,8 @@ async function openBundleShelf(name: string, path: string, ref: string | undefin
       name,
       images,
       others: parseLayoutIndex(Buffer.concat(pieces), INDEX_FILE).filter(({ digest }) => !own.has(digest)),
-      place: async digest => (reader.files.get(blobPath(digest))?.type === 'file' ? reader.place(blobPath(digest)) : undefined),
+      place: async digest =>
+        reader.files.get(blobPath(digest))?.type === 'file' ? reader.place(blobPath(digest)) : undefined,
       [Symbol.asyncDispose]: async () => await reader[Symbol.asyncDispose](),
     }
   } catch (error) {
@@ -95,7 +106,9 @@ async function openLayoutShelf(name: string, directory: string, ref: string | un
   return {
     name,
     images,
-    others: groupByRoot(entries).map(({ root }) => root).filter(({ digest }) => !own.has(digest)),
+    others: groupByRoot(entries)
+      .map(({ root }) => root)
+      .filter(({ digest }) => !own.has(digest)),
     async place(digest) {
       const file = join(directory, blobPath(digest))
       try {

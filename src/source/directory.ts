@@ -61,10 +61,13 @@ export async function openDirectorySource(path: string, options: DirectorySource
 
 /** What the image of a tree will be called and run on, without making it; undefined for what skopeo wrote. Throws as opening it does. */
 export async function describeTree(
-  path: string, { name, platforms = [] }: Pick<DirectorySourceOptions, 'name' | 'platforms'> = {},
+  path: string,
+  { name, platforms = [] }: Pick<DirectorySourceOptions, 'name' | 'platforms'> = {},
 ): Promise<{ readonly name: Reference | undefined; readonly platform: Platform } | undefined> {
   try {
-    return (await holdsTree(path)) ? { name: name ?? nameMadeOf(basename(resolve(path))), platform: platformFor(path, platforms) } : undefined
+    return (await holdsTree(path))
+      ? { name: name ?? nameMadeOf(basename(resolve(path))), platform: platformFor(path, platforms) }
+      : undefined
   } catch (error) {
     throw fileError(error, path)
   }
@@ -77,11 +80,18 @@ async function holdsTree(path: string): Promise<boolean> {
     })
   }
   if (await isSkopeoDirectory(path)) return false
-  for (const [mark, transport] of [['bundle.json', 'bundle'], [LAYOUT_FILE, 'oci']] as const) {
+  for (const [mark, transport] of [
+    ['bundle.json', 'bundle'],
+    [LAYOUT_FILE, 'oci'],
+  ] as const) {
     if (!(await isThere(join(path, mark)))) continue
-    throw new StowageError('INVALID_ARGUMENT', `${path} holds ${mark}: it is an image, or several, and no tree to make one of`, {
-      hint: `Name it ${transport}:${path}.`,
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${path} holds ${mark}: it is an image, or several, and no tree to make one of`,
+      {
+        hint: `Name it ${transport}:${path}.`,
+      },
+    )
   }
   return true
 }
@@ -97,7 +107,11 @@ function openTree(path: string, options: DirectorySourceOptions): ImageSource {
   }
 }
 
-async function makeImage(path: string, made: MadeImage, { name, platforms = [], stage, onSkipped, ...options }: DirectorySourceOptions): Promise<SourceImage> {
+async function makeImage(
+  path: string,
+  made: MadeImage,
+  { name, platforms = [], stage, onSkipped, ...options }: DirectorySourceOptions,
+): Promise<SourceImage> {
   const { epoch = sourceDateEpoch() } = options
   const reference = name ?? nameMadeOf(basename(resolve(path))) ?? nameless(path)
   const platform = platformFor(path, platforms)
@@ -133,15 +147,24 @@ async function refuseInside(path: string, target: string): Promise<void> {
 }
 
 function nameless(path: string): never {
-  throw new StowageError('INVALID_REFERENCE', `no image name can be made of the directory ${path}`, { hint: 'Name it with --tag.' })
+  throw new StowageError('INVALID_REFERENCE', `no image name can be made of the directory ${path}`, {
+    hint: 'Name it with --tag.',
+  })
 }
 
 /** Throws INVALID_ARGUMENT for several, and for what is no platform; UNSUPPORTED for one that is not Linux. */
 function platformFor(path: string, platforms: readonly string[]): Platform {
   if (platforms.length > 1) {
-    throw new StowageError('INVALID_ARGUMENT', `${path} is a tree of files, and the image of it is for one platform, not for ${platforms.length}`)
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${path} is a tree of files, and the image of it is for one platform, not for ${platforms.length}`,
+    )
   }
-  const { os = 'linux', architecture = architectureOf(process.arch), variant } = platforms.map(parsePlatformSelector)[0] ?? {}
+  const {
+    os = 'linux',
+    architecture = architectureOf(process.arch),
+    variant,
+  } = platforms.map(parsePlatformSelector)[0] ?? {}
   if (os === 'linux') return { os, architecture, ...(variant ? { variant } : {}) }
   throw new StowageError('UNSUPPORTED', `${path}: an image of a directory is for Linux, not for ${os}`, {
     hint: 'Capture a tree of Windows as a WIM (stowage wim capture), and name that wim:FILE.',
@@ -159,7 +182,8 @@ async function openSkopeoDirectory(path: string, { name, signal }: DirectorySour
   const { size } = await stat(file).catch((error: unknown) => {
     throw fileError(error, file)
   })
-  if (size > MANIFEST_LIMIT) throw new StowageError('INVALID_MANIFEST', `${file} has ${size} bytes; the limit is ${MANIFEST_LIMIT}`)
+  if (size > MANIFEST_LIMIT)
+    throw new StowageError('INVALID_MANIFEST', `${file} has ${size} bytes; the limit is ${MANIFEST_LIMIT}`)
   const bytes = await readFile(file, { signal })
   const root = describe(parseManifest(bytes, file).mediaType, bytes)
   const store = skopeoBlobs(path, root.digest)
@@ -192,7 +216,10 @@ function skopeoBlobs(path: string, root: string): Pick<BlobStore, 'has' | 'fetch
         yield* createReadStream(file, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
       } catch (error) {
         if (systemCode(error) === 'ENOENT') {
-          throw new StowageError('BLOB_MISSING', `${file} does not exist`, { hint: 'Not all of the image is there: copy it again (skopeo copy --all).', cause: error })
+          throw new StowageError('BLOB_MISSING', `${file} does not exist`, {
+            hint: 'Not all of the image is there: copy it again (skopeo copy --all).',
+            cause: error,
+          })
         }
         throw abortError(fileError(error, file), signal)
       }

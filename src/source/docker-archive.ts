@@ -24,7 +24,10 @@ import { groupByRoot, type NamedEntry, namedEntry, selectImage } from './selecti
  * Throws FILE_NOT_FOUND, INVALID_TAR, INVALID_MANIFEST; `images()` also IMAGE_NOT_FOUND, BLOB_MISSING and DIGEST_MISMATCH for a
  * layer that is not its diffID.
  */
-export async function openDockerArchiveSource(file: string, { ref, ...options }: ArchiveSourceOptions): Promise<ImageSource> {
+export async function openDockerArchiveSource(
+  file: string,
+  { ref, ...options }: ArchiveSourceOptions,
+): Promise<ImageSource> {
   const archive = await openArchive(file, options)
   try {
     const blobs = new ArchiveBlobs(archive)
@@ -48,7 +51,10 @@ export async function openDockerArchiveSource(file: string, { ref, ...options }:
 
 /** From docker 25 on. Engines leave out platforms that they do not hold: of an index that is not whole, the whole image is meant. */
 async function imagesOfLayout(
-  archive: ArchiveFiles, blobs: BlobStore, ref: string | undefined, wait: FetchOptions,
+  archive: ArchiveFiles,
+  blobs: BlobStore,
+  ref: string | undefined,
+  wait: FetchOptions,
 ): Promise<readonly SourceImage[]> {
   const { name } = archive.subject
   const roots = parseLayoutIndex(await archive.readSmall(INDEX_FILE, wait), `${name}: ${INDEX_FILE}`).map(namedEntry)
@@ -57,7 +63,10 @@ async function imagesOfLayout(
   for (const { root } of roots) configs.set(root.digest, await configsOf(root, blobs, wait))
   const entries = roots.flatMap((entry): readonly NamedEntry[] => {
     if (entry.name) return [entry]
-    const names = listed.filter(({ config }) => configs.get(entry.root.digest)?.some(digest => config.endsWith(digest.slice('sha256:'.length))))
+    const names = listed
+      .filter(({ config }) =>
+        configs.get(entry.root.digest)?.some(digest => config.endsWith(digest.slice('sha256:'.length))),
+      )
       .flatMap(({ names }) => names)
     return names.length === 0 ? [entry] : names.map(each => ({ ...entry, name: each }))
   })
@@ -65,7 +74,9 @@ async function imagesOfLayout(
   const images: SourceImage[] = []
   for (const image of chosen) {
     const leftOut = image.absent !== undefined && image.absent.length > 0 // on purpose
-    images.push(leftOut ? image : { root: await wholeRoot(image.root, blobs, archive.subject, wait), names: image.names })
+    images.push(
+      leftOut ? image : { root: await wholeRoot(image.root, blobs, archive.subject, wait), names: image.names },
+    )
   }
   return images
 
@@ -81,7 +92,10 @@ async function imagesOfLayout(
 
 /** Before docker 25, and of all others. */
 async function imagesOfList(
-  archive: ArchiveFiles, blobs: ArchiveBlobs, ref: string | undefined, wait: FetchOptions,
+  archive: ArchiveFiles,
+  blobs: ArchiveBlobs,
+  ref: string | undefined,
+  wait: FetchOptions,
 ): Promise<readonly SourceImage[]> {
   const { name } = archive.subject
   const listed = await readDockerEntries(archive, wait)

@@ -82,7 +82,9 @@ async function findImage(
     const image = await inspectImage(client, store, name, options)
     if (image) return { id: image.id, names: [] }
   }
-  const held = (await listImages(client, options)).flatMap(image => image.names).filter(item => !item.startsWith('<none>'))
+  const held = (await listImages(client, options))
+    .flatMap(image => image.names)
+    .filter(item => !item.startsWith('<none>'))
   const shown = held.slice(0, 10).join(', ') + (held.length > 10 ? `, and ${held.length - 10} more` : '')
   throw new StowageError('IMAGE_NOT_FOUND', `the engine at ${client.endpoint.name} has no image ${name}`, {
     hint: held.length > 0 ? `It has ${shown}.` : 'It has no images with a name; see `docker images -a`.',

@@ -38,11 +38,9 @@ export async function readLayoutIndex(directory: string): Promise<readonly Descr
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw fileError(error, layout)
     if (!(await exists(directory))) throw fileError(error, directory)
-    throw new StowageError(
-      'NOT_A_LAYOUT',
-      `${directory} has no ${LAYOUT_FILE}, so it is no OCI image layout`,
-      { cause: error },
-    )
+    throw new StowageError('NOT_A_LAYOUT', `${directory} has no ${LAYOUT_FILE}, so it is no OCI image layout`, {
+      cause: error,
+    })
   }
   const path = join(directory, INDEX_FILE)
   try {

@@ -98,7 +98,10 @@ export function formatLocation(location: Location): string {
  * The layout on disk that holds images where no engine does: `$STOWAGE_STORE`, else `stowage/store` under
  * `%LOCALAPPDATA%` on Windows and under `$XDG_DATA_HOME` or `~/.local/share` elsewhere.
  */
-export function defaultStore(env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
+export function defaultStore(
+  env: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+): string {
   const own = env['STOWAGE_STORE']
   if (own) return own
   if (platform === 'win32') return join(env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'), 'stowage', 'store')

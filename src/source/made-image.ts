@@ -30,7 +30,8 @@ export class MadeImage implements BlobStore {
 
   async *fetch(blob: Descriptor): Bytes {
     const bytes = this.#documents.get(blob.digest)
-    if (!bytes) throw new StowageError('BLOB_MISSING', `${blob.digest} stands where ${this.#origin} was unpacked to, not here`)
+    if (!bytes)
+      throw new StowageError('BLOB_MISSING', `${blob.digest} stands where ${this.#origin} was unpacked to, not here`)
     yield bytes
   }
 

@@ -19,7 +19,10 @@ export interface ArchiveSourceOptions extends OpenArchiveOptions {
  * compressed with gzip or zstd, or comes through a pipe, is spooled once. Throws FILE_NOT_FOUND, INVALID_TAR, NOT_A_LAYOUT,
  * INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
  */
-export async function openOciArchiveSource(file: string, { ref, ...options }: ArchiveSourceOptions): Promise<ImageSource> {
+export async function openOciArchiveSource(
+  file: string,
+  { ref, ...options }: ArchiveSourceOptions,
+): Promise<ImageSource> {
   const archive = await openArchive(file, options)
   try {
     if (!archive.find(LAYOUT_FILE)) throw notALayout(archive)
@@ -47,6 +50,11 @@ function notALayout(archive: ArchiveFiles): StowageError {
   const { name } = archive.subject
   const below = [...archive.names()].find(path => path.endsWith(`/${LAYOUT_FILE}`))
   const docker = archive.find(DOCKER_FILE) ? `It is a docker archive: name it docker-archive:${name}.` : undefined
-  const hint = below === undefined ? docker : `Its layout stands in ${below.slice(0, -LAYOUT_FILE.length)}: unpack it, and name that oci:DIR.`
-  return new StowageError('NOT_A_LAYOUT', `${name} has no ${LAYOUT_FILE}, so it is no archive of an OCI image layout`, { hint })
+  const hint =
+    below === undefined
+      ? docker
+      : `Its layout stands in ${below.slice(0, -LAYOUT_FILE.length)}: unpack it, and name that oci:DIR.`
+  return new StowageError('NOT_A_LAYOUT', `${name} has no ${LAYOUT_FILE}, so it is no archive of an OCI image layout`, {
+    hint,
+  })
 }

@@ -22,7 +22,10 @@ export function cosignTags(digest: Digest): readonly string[] {
  * An image that is copied under other names takes it along: `names` are those, and what is about it gets its repository.
  */
 export async function findReferrers(
-  source: ImageSource, image: ImageContent, names: readonly Reference[], options: FetchOptions = {},
+  source: ImageSource,
+  image: ImageContent,
+  names: readonly Reference[],
+  options: FetchOptions = {},
 ): Promise<readonly SourceImage[]> {
   const found = new Map<string, SourceImage>()
   let wave: readonly Descriptor[] = image.manifests.map(({ descriptor }) => descriptor)
@@ -37,14 +40,21 @@ export async function findReferrers(
     }
     wave = next
   }
-  return [...found.values()].map(({ root, names: own, absent }) => ({ root, names: inRepositories(own, names), absent }))
+  return [...found.values()].map(({ root, names: own, absent }) => ({
+    root,
+    names: inRepositories(own, names),
+    absent,
+  }))
 }
 
 /**
  * {@link ImageSource.referrers} for a place that lists its images: those of `entries` that are about a manifest. What each of them
  * is about is read once, whatever is asked.
  */
-export function referrersAmong(store: BlobStore, entries: readonly SourceImage[]): NonNullable<ImageSource['referrers']> {
+export function referrersAmong(
+  store: BlobStore,
+  entries: readonly SourceImage[],
+): NonNullable<ImageSource['referrers']> {
   const subjects = new Map<Digest, Digest | undefined>()
   const subjectOf = async (root: Descriptor, options: FetchOptions): Promise<Digest | undefined> => {
     if (!isIndex(root.mediaType) && !isManifest(root.mediaType)) return undefined
@@ -60,7 +70,8 @@ export function referrersAmong(store: BlobStore, entries: readonly SourceImage[]
     for (const entry of entries) {
       const tagged = entry.names.filter(({ tag }) => tag !== undefined && tags.has(tag))
       if (tagged.length > 0) found.push({ ...entry, names: tagged })
-      else if (entry.root.digest !== manifest.digest && (await subjectOf(entry.root, options)) === manifest.digest) found.push(entry)
+      else if (entry.root.digest !== manifest.digest && (await subjectOf(entry.root, options)) === manifest.digest)
+        found.push(entry)
     }
     return found
   }
@@ -69,8 +80,12 @@ export function referrersAmong(store: BlobStore, entries: readonly SourceImage[]
 /** The repositories of `names` with the tags and digests of `own`. */
 function inRepositories(own: readonly Reference[], names: readonly Reference[]): readonly Reference[] {
   const places = new Map(names.map(({ domain, path }) => [`${domain}/${path}`, { domain, path }]))
-  const moved = [...places.values()].flatMap(place => own.map(({ tag, digest }) => ({
-    ...place, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }),
-  })))
+  const moved = [...places.values()].flatMap(place =>
+    own.map(({ tag, digest }) => ({
+      ...place,
+      ...(tag === undefined ? {} : { tag }),
+      ...(digest === undefined ? {} : { digest }),
+    })),
+  )
   return moved.length > 0 ? moved : own
 }

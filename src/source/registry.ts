@@ -13,7 +13,10 @@ import { cosignTags } from './referrers.js'
  * Opens the image `name` in its registry. With a tag and a digest the digest says which image it is, and the tag is its name,
  * as docker has it. Throws INVALID_REFERENCE; what reading throws comes with the first read.
  */
-export async function openRegistrySource(name: string, options: RegistryOptions | { readonly registries: Registries } = {}): Promise<ImageSource> {
+export async function openRegistrySource(
+  name: string,
+  options: RegistryOptions | { readonly registries: Registries } = {},
+): Promise<ImageSource> {
   const reference = withDefaultTag(parseReference(name))
   const shared = 'registries' in options ? options.registries : undefined
   const registries = shared ?? new Registries(options as RegistryOptions)
@@ -107,7 +110,11 @@ class RegistrySource implements ImageSource {
       return (await this.#client.manifest(this.#reference.path, blob.digest, options)).bytes
     } catch (error) {
       if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
-      throw new StowageError('BLOB_MISSING', `${this.#client.domain}/${this.#reference.path} does not have ${blob.digest}`, { cause: error })
+      throw new StowageError(
+        'BLOB_MISSING',
+        `${this.#client.domain}/${this.#reference.path} does not have ${blob.digest}`,
+        { cause: error },
+      )
     }
   }
 

@@ -56,7 +56,12 @@ export function onlyImage(entries: readonly NamedEntry[], where: string): Source
 
 /** A descriptor of a layout's index as an entry: what the index says of an image is its names here, and no part of its root. */
 export function namedEntry({ annotations, platform: _platform, ...root }: Descriptor): NamedEntry {
-  return { root, name: nameOf({ annotations }), refName: annotations?.[REF_NAME_ANNOTATION], absent: absentOf({ annotations }) }
+  return {
+    root,
+    name: nameOf({ annotations }),
+    refName: annotations?.[REF_NAME_ANNOTATION],
+    absent: absentOf({ annotations }),
+  }
 }
 
 /** Every image once, with all its names, in their order. */

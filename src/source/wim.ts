@@ -30,13 +30,18 @@ export interface WimSourceOptions extends Omit<LayerFromWimOptions, 'unixData'>,
  * Opens `file`. Its one image is made when it is asked for: the layer goes to the stage, and whoever copies the image finds
  * it there; config and manifest are served from memory. Throws what {@link openWim} throws.
  */
-export async function openWimSource(file: string, { name, stage, references, ...options }: WimSourceOptions): Promise<ImageSource> {
+export async function openWimSource(
+  file: string,
+  { name, stage, references, ...options }: WimSourceOptions,
+): Promise<ImageSource> {
   return new WimSource(await openReferencingWim(file, references, options.signal), name, stage, options)
 }
 
 /** Opens `file` with the WIM files that hold what it lacks. Throws what {@link openWim} throws, FILE_NOT_FOUND for a pattern of none. */
 export async function openReferencingWim(
-  file: string, references: readonly string[] = [], signal?: AbortSignal,
+  file: string,
+  references: readonly string[] = [],
+  signal?: AbortSignal,
 ): Promise<WimFile> {
   const wim = await openWim(file)
   try {
@@ -94,11 +99,19 @@ class WimSource implements ImageSource {
 export function platformOf(wim: WimFile, image: WimImage): Platform {
   const windows = image.windows
   if (!windows) {
-    throw new StowageError('UNSUPPORTED', `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`, {
-      hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`,
+      {
+        hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
+      },
+    )
   }
-  return { os: 'windows', architecture: windows.architecture, ...(windows.version ? { 'os.version': windows.version } : {}) }
+  return {
+    os: 'windows',
+    architecture: windows.architecture,
+    ...(windows.version ? { 'os.version': windows.version } : {}),
+  }
 }
 
 /** Source: OCI image-spec, config.md. */
@@ -113,7 +126,11 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
     ...(platform['os.version'] ? { 'os.version': platform['os.version'] } : {}),
     config: {
       Cmd: ['c:\\windows\\system32\\cmd.exe'],
-      Labels: identityLabels({ name: layer.image.name, publisher: BASE_IMAGE_PUBLISHER, version: platform['os.version'] ?? '' }),
+      Labels: identityLabels({
+        name: layer.image.name,
+        publisher: BASE_IMAGE_PUBLISHER,
+        version: platform['os.version'] ?? '',
+      }),
     },
     rootfs: { type: 'layers', diff_ids: [layer.diffId] },
     history: [{ ...created, created_by: `Apply image ${version}` }],
@@ -124,7 +141,11 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
 export function nameOf(wim: WimFile, image: WimImage): Reference {
   const name = nameMadeOf(image.name, image.windows?.version)
   if (name) return name
-  throw new StowageError('INVALID_REFERENCE', `${wim.path}: no image name can be made of ${JSON.stringify(image.name)}`, {
-    hint: 'Name it with --tag.',
-  })
+  throw new StowageError(
+    'INVALID_REFERENCE',
+    `${wim.path}: no image name can be made of ${JSON.stringify(image.name)}`,
+    {
+      hint: 'Name it with --tag.',
+    },
+  )
 }

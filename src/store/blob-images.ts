@@ -27,11 +27,19 @@ export class BlobImages {
   }
 
   async images(indexed: readonly IndexedImage[], options: FetchOptions = {}): Promise<readonly StoredImage[]> {
-    return await pMap(indexed, async ({ root, names, refNames }) => storedImage(root, names, refNames, await this.#content(root, options)), { concurrency: AT_ONCE })
+    return await pMap(
+      indexed,
+      async ({ root, names, refNames }) => storedImage(root, names, refNames, await this.#content(root, options)),
+      { concurrency: AT_ONCE },
+    )
   }
 
   /** Throws what reading the image throws, IMAGE_NOT_FOUND where it is none of `indexed`. */
-  async history(indexed: readonly IndexedImage[], { id }: StoredImage, options: FetchOptions = {}): Promise<readonly HistoryStep[]> {
+  async history(
+    indexed: readonly IndexedImage[],
+    { id }: StoredImage,
+    options: FetchOptions = {},
+  ): Promise<readonly HistoryStep[]> {
     const found = indexed.find(({ root }) => root.digest === id)
     if (!found) throw new StowageError('IMAGE_NOT_FOUND', `there is no image ${id} any more`)
     const { facts, steps } = await this.#content(found.root, options)

@@ -23,7 +23,11 @@ export async function openBundleStore(path: string, options: FetchOptions = {}):
 }
 
 async function indexed(reader: BundleReader): Promise<readonly IndexedImage[]> {
-  return (await reader.images()).map(({ root, names }) => ({ root, names: namesOnce(names.filter(({ tag }) => tag !== undefined)), refNames: [] }))
+  return (await reader.images()).map(({ root, names }) => ({
+    root,
+    names: namesOnce(names.filter(({ tag }) => tag !== undefined)),
+    refNames: [],
+  }))
 }
 
 function sealed(path: string, so: string): never {

@@ -27,8 +27,19 @@ export interface CommittedImage {
  * Commits the container `container`, by name or ID, as `repository`, `NAME[:TAG]`. Throws CONTAINER_NOT_FOUND, INVALID_ARGUMENT and
  * INVALID_REFERENCE for names that are none, UNSUPPORTED for a place without containers, ENGINE_REFUSED.
  */
-export async function commitContainer(container: string, repository?: string, options: CommitContainerOptions = {}): Promise<CommittedImage> {
-  const { author, message, changes = [], pause = true, identity: { name: title = '', publisher = '', version = '' } = {}, signal } = options
+export async function commitContainer(
+  container: string,
+  repository?: string,
+  options: CommitContainerOptions = {},
+): Promise<CommittedImage> {
+  const {
+    author,
+    message,
+    changes = [],
+    pause = true,
+    identity: { name: title = '', publisher = '', version = '' } = {},
+    signal,
+  } = options
   const whole: ImageIdentity = { name: title, publisher, version }
   const name = repository === undefined ? nameOfIdentity(whole) : nameToGive(repository)
   const labels = Object.entries(identityLabels(whole)).map(labelInstruction)
@@ -48,16 +59,24 @@ function nameOfIdentity({ name, version }: ImageIdentity): Reference | undefined
   try {
     return nameToGive(text)
   } catch (error) {
-    throw new StowageError('INVALID_REFERENCE', `${JSON.stringify(text)}, of its name and version, is no name that an image can have`, {
-      hint: 'Give it one: stowage commit CONTAINER NAME:TAG --name … --version ….', cause: error,
-    })
+    throw new StowageError(
+      'INVALID_REFERENCE',
+      `${JSON.stringify(text)}, of its name and version, is no name that an image can have`,
+      {
+        hint: 'Give it one: stowage commit CONTAINER NAME:TAG --name … --version ….',
+        cause: error,
+      },
+    )
   }
 }
 
 /** As a Dockerfile has it: within quotes a backslash, a quote and a dollar sign would mean something else. */
 function labelInstruction([key, value]: readonly [string, string]): string {
   if (/[\u0000-\u001f\u007f]/.test(value)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(value)} has control characters, which no label may have`)
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${JSON.stringify(value)} has control characters, which no label may have`,
+    )
   }
   return `LABEL ${key}="${value.replace(/["\\$]/g, '\\$&')}"`
 }

@@ -10,7 +10,16 @@ import { StowageError } from '../errors.js'
 import { configDetails } from '../oci/config-details.js'
 import { identityOf } from '../oci/image-identity.js'
 import { formatReference, isReference, namesOnce, parseReference, type Reference } from '../oci/reference.js'
-import type { CommitOptions, HistoryStep, ImageStore, ImageUser, Removal, RemoveOptions, StoredImage, StoredPlatform } from './image-store.js'
+import type {
+  CommitOptions,
+  HistoryStep,
+  ImageStore,
+  ImageUser,
+  Removal,
+  RemoveOptions,
+  StoredImage,
+  StoredPlatform,
+} from './image-store.js'
 
 /** Images asked for at a time. */
 const AT_ONCE = 4
@@ -54,10 +63,14 @@ class DockerStore implements ImageStore {
       const id = textOf(image, 'Id')
       if (id !== undefined) all.set(id, [...(all.get(id) ?? []), image])
     }
-    const found = await pMap(all, async ([id, listed]): Promise<readonly StoredImage[]> => {
-      const facts = await this.#factsOf(id, options)
-      return facts ? [storedImage(id, listed, facts, shown.has(id))] : [] // one that is removed meanwhile is simply not there
-    }, { concurrency: AT_ONCE })
+    const found = await pMap(
+      all,
+      async ([id, listed]): Promise<readonly StoredImage[]> => {
+        const facts = await this.#factsOf(id, options)
+        return facts ? [storedImage(id, listed, facts, shown.has(id))] : [] // one that is removed meanwhile is simply not there
+      },
+      { concurrency: AT_ONCE },
+    )
     return found.flat()
   }
 
@@ -82,7 +95,9 @@ class DockerStore implements ImageStore {
       const container = objectOf(item, `GET ${path}`)
       if (textOf(container, 'ImageID') !== id) return []
       const [name = ''] = textsOf(container['Names'])
-      return [{ id: textOf(container, 'Id') ?? '', name: name.replace(/^\//, ''), state: textOf(container, 'State') ?? '' }]
+      return [
+        { id: textOf(container, 'Id') ?? '', name: name.replace(/^\//, ''), state: textOf(container, 'State') ?? '' },
+      ]
     })
   }
 
@@ -90,14 +105,25 @@ class DockerStore implements ImageStore {
     await giveName(this.#client, id, name, options)
   }
 
-  async remove(image: StoredImage, names: readonly string[] | undefined, { force = false, prune = true, signal }: RemoveOptions = {}): Promise<readonly Removal[]> {
+  async remove(
+    image: StoredImage,
+    names: readonly string[] | undefined,
+    { force = false, prune = true, signal }: RemoveOptions = {},
+  ): Promise<readonly Removal[]> {
     const users = force && this.#store.kind === 'podman' ? await this.users(image, { signal }) : []
     if (users.length > 0) {
-      throw new StowageError('IMAGE_IN_USE', `${this.#store.engine} would remove the containers as well: ${users.map(({ name }) => name).join(', ')}`, {
-        hint: 'Remove them first: podman rm.',
-      })
+      throw new StowageError(
+        'IMAGE_IN_USE',
+        `${this.#store.engine} would remove the containers as well: ${users.map(({ name }) => name).join(', ')}`,
+        {
+          hint: 'Remove them first: podman rm.',
+        },
+      )
     }
-    if (names) return (await pMap(names, async name => await this.#delete(name, force, prune, signal), { concurrency: 1 })).flat()
+    if (names)
+      return (
+        await pMap(names, async name => await this.#delete(name, force, prune, signal), { concurrency: 1 })
+      ).flat()
     const removals: Removal[] = []
     const [_last, ...first] = image.names
     try {
@@ -105,7 +131,9 @@ class DockerStore implements ImageStore {
       for (const name of first) removals.push(...(await this.#delete(name, false, prune, signal)))
       return [...removals, ...(await this.#delete(image.id, force, prune, signal))]
     } catch (error) {
-      const taken = removals.flatMap(removal => ('untagged' in removal && isReference(removal.untagged) ? [parseReference(removal.untagged)] : []))
+      const taken = removals.flatMap(removal =>
+        'untagged' in removal && isReference(removal.untagged) ? [parseReference(removal.untagged)] : [],
+      )
       for (const name of taken) if (name.digest === undefined) await this.tag(image, name).catch(() => undefined) // why it failed is told, not this
       throw error
     }
@@ -114,7 +142,11 @@ class DockerStore implements ImageStore {
   async commit(container: string, { name, author, message, changes, pause, signal }: CommitOptions): Promise<string> {
     const found = await this.#client.find(`/containers/${encodeURIComponent(container)}/json`, { signal })
     if (found === undefined) {
-      throw new StowageError('CONTAINER_NOT_FOUND', `the engine at ${this.#client.endpoint.name} has no container ${container}`, { hint: 'See docker ps -a.' })
+      throw new StowageError(
+        'CONTAINER_NOT_FOUND',
+        `the engine at ${this.#client.endpoint.name} has no container ${container}`,
+        { hint: 'See docker ps -a.' },
+      )
     }
     const query = new URLSearchParams({
       container,
@@ -125,7 +157,8 @@ class DockerStore implements ImageStore {
     })
     for (const change of changes) query.append('changes', change)
     const id = textOf(objectOf(await this.#client.call('POST', `/commit?${query}`, { signal }), 'POST /commit'), 'Id')
-    if (id === undefined) throw new StowageError('ENGINE_PROTOCOL', 'POST /commit: the engine made an image and does not say which')
+    if (id === undefined)
+      throw new StowageError('ENGINE_PROTOCOL', 'POST /commit: the engine made an image and does not say which')
     return id
   }
 
@@ -133,18 +166,27 @@ class DockerStore implements ImageStore {
     this.#client[Symbol.dispose]()
   }
 
-  async #delete(name: string, force: boolean, prune: boolean, signal: AbortSignal | undefined): Promise<readonly Removal[]> {
+  async #delete(
+    name: string,
+    force: boolean,
+    prune: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Removal[]> {
     const path = `/images/${name}?force=${force ? 1 : 0}&noprune=${prune ? 0 : 1}`
-    return listOf(await this.#client.call('DELETE', path, { signal }), `DELETE ${path}`).flatMap((item): readonly Removal[] => {
-      const removal = objectOf(item, `DELETE ${path}`)
-      const [untagged, deleted] = [textOf(removal, 'Untagged'), textOf(removal, 'Deleted')]
-      return untagged !== undefined ? [{ untagged }] : deleted !== undefined ? [{ deleted }] : []
-    })
+    return listOf(await this.#client.call('DELETE', path, { signal }), `DELETE ${path}`).flatMap(
+      (item): readonly Removal[] => {
+        const removal = objectOf(item, `DELETE ${path}`)
+        const [untagged, deleted] = [textOf(removal, 'Untagged'), textOf(removal, 'Deleted')]
+        return untagged !== undefined ? [{ untagged }] : deleted !== undefined ? [{ deleted }] : []
+      },
+    )
   }
 
   async #list(query: string, options: FetchOptions): Promise<readonly Answer[]> {
     const path = `/images/json${query}`
-    return listOf(await this.#client.call('GET', path, options), `GET ${path}`).map(item => objectOf(item, `GET ${path}`))
+    return listOf(await this.#client.call('GET', path, options), `GET ${path}`).map(item =>
+      objectOf(item, `GET ${path}`),
+    )
   }
 
   async #factsOf(id: string, options: FetchOptions): Promise<Facts | undefined> {
@@ -157,7 +199,12 @@ class DockerStore implements ImageStore {
     const { platform, diffIds } = platformAndDiffIds(image)
     const created = timeOf(textOf(image, 'Created'))
     const facts: Facts = {
-      platform: { platform, diffIds, labels: configDetails(image, 'Config').labels, ...(created === undefined ? {} : { created }) },
+      platform: {
+        platform,
+        diffIds,
+        labels: configDetails(image, 'Config').labels,
+        ...(created === undefined ? {} : { created }),
+      },
       history: platform.os === 'windows' ? await this.#windowsHistory(id, options) : [],
     }
     this.#facts.set(id, facts)
@@ -168,14 +215,22 @@ class DockerStore implements ImageStore {
   async #windowsHistory(id: string, options: FetchOptions): Promise<Facts['history']> {
     const path = `/images/${id}/history`
     const answer = await this.#client.find(path, options)
-    return listOf(answer, `GET ${path}`).map(item => ({ createdBy: textOf(objectOf(item, `GET ${path}`), 'CreatedBy') ?? '', emptyLayer: false }))
+    return listOf(answer, `GET ${path}`).map(item => ({
+      createdBy: textOf(objectOf(item, `GET ${path}`), 'CreatedBy') ?? '',
+      emptyLayer: false,
+    }))
   }
 }
 
 /** Engines list an image once, or once for each of its names or platforms. */
 function storedImage(id: string, listed: readonly Answer[], { platform, history }: Facts, shown: boolean): StoredImage {
-  const references = (key: string): readonly Reference[] => namesOnce(listed
-    .flatMap(image => textsOf(image[key])).filter(name => !name.startsWith('<none>') && isReference(name)).map(parseReference))
+  const references = (key: string): readonly Reference[] =>
+    namesOnce(
+      listed
+        .flatMap(image => textsOf(image[key]))
+        .filter(name => !name.startsWith('<none>') && isReference(name))
+        .map(parseReference),
+    )
   const names = references('RepoTags')
   const digests = references('RepoDigests')
   const created = platform.created ?? timeOf(listed[0]?.['Created'])
@@ -188,7 +243,12 @@ function storedImage(id: string, listed: readonly Answer[], { platform, history 
     ...(created === undefined ? {} : { created }),
     size: Math.max(...listed.map(image => numberOf(image, 'Size'))),
     platforms: [platform],
-    ...identityOf({ labels: platform.labels, history }, platform.platform, platform.diffIds.length, names.length > 0 ? names : digests),
+    ...identityOf(
+      { labels: platform.labels, history },
+      platform.platform,
+      platform.diffIds.length,
+      names.length > 0 ? names : digests,
+    ),
   }
 }
 

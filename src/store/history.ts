@@ -26,7 +26,8 @@ export async function imageHistory(name: string, options: StoreOptions = {}): Pr
     const { image } = selectStored(images, name, store.location)
     const lineage = lineageOf(images)
     return {
-      store: store.location, image,
+      store: store.location,
+      image,
       steps: await store.history(image, { signal }),
       chain: lineage.chainOf(image),
       dependents: lineage.treeOf(image).dependents,

@@ -9,7 +9,14 @@ import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { record } from '../oci/json.js'
-import { blobPath, IMAGE_NAME_ANNOTATION, INDEX_FILE, namedDescriptor, nameOf, REF_NAME_ANNOTATION } from '../oci/layout.js'
+import {
+  blobPath,
+  IMAGE_NAME_ANNOTATION,
+  INDEX_FILE,
+  namedDescriptor,
+  nameOf,
+  REF_NAME_ANNOTATION,
+} from '../oci/layout.js'
 import { formatReference, type Reference, withDefaultTag } from '../oci/reference.js'
 import { readLayoutIndex } from '../source/layout.js'
 import { BlobImages, type IndexedImage } from './blob-images.js'
@@ -25,7 +32,10 @@ export interface LayoutStoreOptions {
  * The layout `directory`. What changes it does so under its lock, for several processes at once. Throws FILE_NOT_FOUND, NOT_A_LAYOUT,
  * INVALID_MANIFEST.
  */
-export async function openLayoutStore(directory: string, { mayBeMissing = false }: LayoutStoreOptions = {}): Promise<ImageStore> {
+export async function openLayoutStore(
+  directory: string,
+  { mayBeMissing = false }: LayoutStoreOptions = {},
+): Promise<ImageStore> {
   const store = new LayoutStore(directory, mayBeMissing)
   await store.entries()
   return store
@@ -71,53 +81,68 @@ class LayoutStore implements ImageStore {
   async tag({ id }: StoredImage, name: Reference, { signal }: FetchOptions = {}): Promise<void> {
     await this.#refuseBundle()
     const full = formatReference(name)
-    await changeLayoutIndex(this.#directory, async entries => {
-      const twin = entries.find(({ descriptor }) => descriptor.digest === id)
-      if (!twin) throw gone(id, this.#directory)
-      if (entries.some(({ descriptor }) => descriptor.digest === id && keyOf(descriptor) === full)) return undefined
-      const kept = withoutNames(entries, ({ descriptor }) => keyOf(descriptor) === full)
-      const rest = kept.filter(({ descriptor }) => descriptor.digest !== id || keyOf(descriptor) !== undefined)
-      const refNames = new Set(rest.map(({ descriptor }) => descriptor.annotations?.[REF_NAME_ANNOTATION]))
-      const short = name.tag !== undefined && !refNames.has(name.tag) ? name.tag : full
-      return [...rest.map(({ raw }) => raw), namedDescriptor(twin.descriptor, name, short)]
-    }, { signal })
+    await changeLayoutIndex(
+      this.#directory,
+      async entries => {
+        const twin = entries.find(({ descriptor }) => descriptor.digest === id)
+        if (!twin) throw gone(id, this.#directory)
+        if (entries.some(({ descriptor }) => descriptor.digest === id && keyOf(descriptor) === full)) return undefined
+        const kept = withoutNames(entries, ({ descriptor }) => keyOf(descriptor) === full)
+        const rest = kept.filter(({ descriptor }) => descriptor.digest !== id || keyOf(descriptor) !== undefined)
+        const refNames = new Set(rest.map(({ descriptor }) => descriptor.annotations?.[REF_NAME_ANNOTATION]))
+        const short = name.tag !== undefined && !refNames.has(name.tag) ? name.tag : full
+        return [...rest.map(({ raw }) => raw), namedDescriptor(twin.descriptor, name, short)]
+      },
+      { signal },
+    )
   }
 
   /** The index goes first, then what nothing names any more: whenever it ends, every image that has a name is whole. */
-  async remove({ id, names: known, refNames }: StoredImage, names: readonly string[] | undefined, { signal }: RemoveOptions = {}): Promise<readonly Removal[]> {
+  async remove(
+    { id, names: known, refNames }: StoredImage,
+    names: readonly string[] | undefined,
+    { signal }: RemoveOptions = {},
+  ): Promise<readonly Removal[]> {
     await this.#refuseBundle()
     const wanted = new Set(names ?? [...known, ...refNames])
     // Reading all manifests may take longer than a lock is held: what is read here is known below
     for (const root of await this.entries()) await this.#reach.markReadable(root, new Marks(), { signal })
     const untagged: Removal[] = []
     let swept: readonly Digest[] = []
-    await changeLayoutIndex(this.#directory, async entries => {
-      const own = entries.filter(({ descriptor }) => descriptor.digest === id)
-      const named = own.filter(({ descriptor }) => wanted.has(keyOf(descriptor) ?? ''))
-      const others = own.filter(({ descriptor }) => keyOf(descriptor) !== undefined && !named.some(entry => entry.descriptor === descriptor))
-      // With its last name an image goes, also where an entry without one stands beside it
-      const leaving = others.length === 0 && named.length === wanted.size ? own : named
-      const [first] = leaving
-      if (!first || named.length < wanted.size) throw gone(id, this.#directory)
-      const rest = entries.filter(entry => !leaving.includes(entry))
-      for (const { descriptor } of leaving) {
-        const key = keyOf(descriptor)
-        if (key !== undefined) untagged.push({ untagged: key })
-      }
-      if (!rest.some(({ descriptor }) => descriptor.digest === id)) swept = await this.#unreached(first.descriptor, rest, signal)
-      return rest.map(({ raw }) => raw)
-    }, {
-      signal,
-      after: async () => {
-        for (const digest of swept) {
-          const path = join(this.#directory, blobPath(digest))
-          await rm(path, { force: true }).catch((error: unknown) => {
-            throw fileError(error, path)
-          })
+    await changeLayoutIndex(
+      this.#directory,
+      async entries => {
+        const own = entries.filter(({ descriptor }) => descriptor.digest === id)
+        const named = own.filter(({ descriptor }) => wanted.has(keyOf(descriptor) ?? ''))
+        const others = own.filter(
+          ({ descriptor }) => keyOf(descriptor) !== undefined && !named.some(entry => entry.descriptor === descriptor),
+        )
+        // With its last name an image goes, also where an entry without one stands beside it
+        const leaving = others.length === 0 && named.length === wanted.size ? own : named
+        const [first] = leaving
+        if (!first || named.length < wanted.size) throw gone(id, this.#directory)
+        const rest = entries.filter(entry => !leaving.includes(entry))
+        for (const { descriptor } of leaving) {
+          const key = keyOf(descriptor)
+          if (key !== undefined) untagged.push({ untagged: key })
         }
-        if (swept.length > 0) await syncPath(join(this.#directory, 'blobs', 'sha256'), 'directory')
+        if (!rest.some(({ descriptor }) => descriptor.digest === id))
+          swept = await this.#unreached(first.descriptor, rest, signal)
+        return rest.map(({ raw }) => raw)
       },
-    })
+      {
+        signal,
+        after: async () => {
+          for (const digest of swept) {
+            const path = join(this.#directory, blobPath(digest))
+            await rm(path, { force: true }).catch((error: unknown) => {
+              throw fileError(error, path)
+            })
+          }
+          if (swept.length > 0) await syncPath(join(this.#directory, 'blobs', 'sha256'), 'directory')
+        },
+      },
+    )
     return [...untagged, ...swept.map(deleted => ({ deleted }))]
   }
 
@@ -130,7 +155,11 @@ class LayoutStore implements ImageStore {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   /** What `root` needs and no other image does. What no image needed before stays: somebody may be about to name it. */
-  async #unreached({ annotations: _annotations, ...root }: Descriptor, rest: readonly LayoutEntry[], signal: AbortSignal | undefined): Promise<readonly Digest[]> {
+  async #unreached(
+    { annotations: _annotations, ...root }: Descriptor,
+    rest: readonly LayoutEntry[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Digest[]> {
     const needed = new Marks()
     for (const { descriptor } of rest) {
       try {
@@ -139,9 +168,14 @@ class LayoutStore implements ImageStore {
         const told = abortError(error, signal)
         if (!(told instanceof StowageError) || told.code === 'ABORTED') throw told
         const name = keyOf(descriptor) ?? descriptor.digest
-        throw new StowageError(told.code, `nothing was removed, because what else ${this.#directory} needs cannot be told: ${name}: ${told.message}`, {
-          hint: `Copy that image again, or remove it first: stowage rmi ${descriptor.digest}.`, cause: told,
-        })
+        throw new StowageError(
+          told.code,
+          `nothing was removed, because what else ${this.#directory} needs cannot be told: ${name}: ${told.message}`,
+          {
+            hint: `Copy that image again, or remove it first: stowage rmi ${descriptor.digest}.`,
+            cause: told,
+          },
+        )
       }
     }
     const own = new Marks()
@@ -150,9 +184,12 @@ class LayoutStore implements ImageStore {
   }
 
   async #refuseBundle(): Promise<void> {
-    refuseBundle(this.#directory, await readdir(this.#directory).catch((error: unknown) => {
-      throw fileError(error, this.#directory)
-    }))
+    refuseBundle(
+      this.#directory,
+      await readdir(this.#directory).catch((error: unknown) => {
+        throw fileError(error, this.#directory)
+      }),
+    )
   }
 }
 
@@ -166,10 +203,15 @@ function keyOf(descriptor: Descriptor): string | undefined {
 function withoutNames(entries: readonly LayoutEntry[], taken: (entry: LayoutEntry) => boolean): readonly LayoutEntry[] {
   const kept = entries.filter(entry => !taken(entry))
   const held = new Set(kept.map(({ descriptor }) => descriptor.digest))
-  const nameless = entries.filter(entry => taken(entry) && !held.has(entry.descriptor.digest)).map(({ raw, descriptor }): LayoutEntry => {
-    const { annotations: { [IMAGE_NAME_ANNOTATION]: _name, [REF_NAME_ANNOTATION]: _refName, ...annotations } = {}, ...root } = descriptor
-    return { raw: { ...record(raw, INDEX_FILE), annotations }, descriptor: { ...root, annotations } }
-  })
+  const nameless = entries
+    .filter(entry => taken(entry) && !held.has(entry.descriptor.digest))
+    .map(({ raw, descriptor }): LayoutEntry => {
+      const {
+        annotations: { [IMAGE_NAME_ANNOTATION]: _name, [REF_NAME_ANNOTATION]: _refName, ...annotations } = {},
+        ...root
+      } = descriptor
+      return { raw: { ...record(raw, INDEX_FILE), annotations }, descriptor: { ...root, annotations } }
+    })
   return [...kept, ...new Map(nameless.map(entry => [entry.descriptor.digest, entry])).values()]
 }
 
@@ -184,7 +226,11 @@ function indexedImages(entries: readonly Descriptor[]): readonly IndexedImage[] 
     if (name && key !== undefined) image.names.set(key, withDefaultTag(name))
     else if (key !== undefined) image.refNames.add(key)
   }
-  return [...images.values()].map(({ root, names, refNames }) => ({ root, names: [...names.values()], refNames: [...refNames] }))
+  return [...images.values()].map(({ root, names, refNames }) => ({
+    root,
+    names: [...names.values()],
+    refNames: [...refNames],
+  }))
 }
 
 /** Manifests and configs, each read at once: a stream for each of thousands takes longer. Whoever reads checks size and limit first. */
@@ -200,7 +246,10 @@ function smallBlobs(directory: string): BlobStore {
         yield await readUpTo(path, size + 1) // one byte more than it should have is enough to be wrong
       } catch (error) {
         if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') {
-          throw new StowageError('BLOB_MISSING', `${path} does not exist`, { hint: 'Not all of the image is there: copy it again, with all its platforms.', cause: error })
+          throw new StowageError('BLOB_MISSING', `${path} does not exist`, {
+            hint: 'Not all of the image is there: copy it again, with all its platforms.',
+            cause: error,
+          })
         }
         throw abortError(fileError(error, path), signal)
       }
@@ -226,5 +275,7 @@ async function readUpTo(path: string, limit: number): Promise<Uint8Array> {
 }
 
 function gone(id: string, directory: string): StowageError {
-  return new StowageError('IMAGE_NOT_FOUND', `${directory} has no image ${id} under that name any more`, { hint: 'Another process was faster: see stowage images.' })
+  return new StowageError('IMAGE_NOT_FOUND', `${directory} has no image ${id} under that name any more`, {
+    hint: 'Another process was faster: see stowage images.',
+  })
 }

@@ -32,7 +32,10 @@ export function lineageOf(images: readonly StoredImage[]): Lineage {
   const bases = new Map<StoredImage, StoredImage>()
   for (const image of shown) {
     const below = chains.get(image)?.[0]?.slice(0, -1) ?? []
-    const base = below.toReversed().map(chain => whole.get(chain)).find(found => found !== undefined && found !== image)
+    const base = below
+      .toReversed()
+      .map(chain => whole.get(chain))
+      .find(found => found !== undefined && found !== image)
     if (base) bases.set(image, base)
   }
   const above = new Map<StoredImage, StoredImage[]>()
@@ -47,14 +50,21 @@ export function lineageOf(images: readonly StoredImage[]): Lineage {
     },
     dependentsOf(image) {
       const own = new Set((chains.get(image) ?? []).flatMap(chain => chain.at(-1) ?? []))
-      return shown.filter(other => other !== image && (chains.get(other) ?? []).some(chain => chain.slice(0, -1).some(each => own.has(each))))
+      return shown.filter(
+        other =>
+          other !== image && (chains.get(other) ?? []).some(chain => chain.slice(0, -1).some(each => own.has(each))),
+      )
     },
     treeOf,
   }
 }
 
 function lowerFirst(a: StoredImage, b: StoredImage): number {
-  return Number(b.isOSImage) - Number(a.isOSImage) || Number(isNamed(b)) - Number(isNamed(a)) || compareTimes(a.created, b.created)
+  return (
+    Number(b.isOSImage) - Number(a.isOSImage) ||
+    Number(isNamed(b)) - Number(isNamed(a)) ||
+    compareTimes(a.created, b.created)
+  )
 }
 
 function isNamed({ names, refNames }: StoredImage): boolean {
@@ -63,6 +73,8 @@ function isNamed({ names, refNames }: StoredImage): boolean {
 
 /** Below 0 where `a` is earlier; no time is later than every time. */
 export function compareTimes(a: string | undefined, b: string | undefined): number {
-  const [one, other] = [a, b].map(time => (time === undefined || Number.isNaN(Date.parse(time)) ? Number.MAX_SAFE_INTEGER : Date.parse(time)))
+  const [one, other] = [a, b].map(time =>
+    time === undefined || Number.isNaN(Date.parse(time)) ? Number.MAX_SAFE_INTEGER : Date.parse(time),
+  )
   return (one ?? 0) - (other ?? 0)
 }

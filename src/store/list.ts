@@ -43,7 +43,9 @@ export async function listImages(options: ListImagesOptions = {}): Promise<Image
   try {
     await using store = await openImageStore(options)
     const images = await store.images({ signal })
-    const [end, start] = [before, since].map(text => (text === undefined ? undefined : selectStored(images, text, store.location).image))
+    const [end, start] = [before, since].map(text =>
+      text === undefined ? undefined : selectStored(images, text, store.location).image,
+    )
     const lineage = lineageOf(images)
     const listed = images
       .filter(({ type }) => all || type === 'image')
@@ -73,7 +75,8 @@ function isBefore(a: StoredImage, b: StoredImage): boolean {
 }
 
 function newestFirst(a: StoredImage, b: StoredImage): number {
-  if (a.created === undefined || b.created === undefined) return Number(a.created === undefined) - Number(b.created === undefined)
+  if (a.created === undefined || b.created === undefined)
+    return Number(a.created === undefined) - Number(b.created === undefined)
   const [one = a.id, other = b.id] = [a.names[0], b.names[0]]
   return compareTimes(b.created, a.created) || (one < other ? -1 : one > other ? 1 : 0)
 }
@@ -82,7 +85,9 @@ function newestFirst(a: StoredImage, b: StoredImage): number {
 function fitting(image: StoredImage, patterns: readonly RegExp[]): readonly StoredImage[] {
   const names = image.names.filter(name => {
     const { tag: _tag, digest: _digest, ...repository } = parseReference(name)
-    return patterns.some(pattern => pattern.test(familiarReference(parseReference(name))) || pattern.test(familiarReference(repository)))
+    return patterns.some(
+      pattern => pattern.test(familiarReference(parseReference(name))) || pattern.test(familiarReference(repository)),
+    )
   })
   const refNames = image.refNames.filter(name => patterns.some(pattern => pattern.test(name)))
   return names.length + refNames.length > 0 ? [{ ...image, names, refNames }] : []
@@ -101,6 +106,9 @@ function patternOf(text: string): RegExp {
   try {
     return new RegExp(`^${body}$`, 's')
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no pattern of names`, { hint: 'Write * and ? for any letters, [a-c] for some.', cause: error })
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no pattern of names`, {
+      hint: 'Write * and ? for any letters, [a-c] for some.',
+      cause: error,
+    })
   }
 }

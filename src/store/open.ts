@@ -14,12 +14,16 @@ export interface StoreOptions extends WaitOptions {
 
 /** Throws INVALID_ARGUMENT for a place that keeps no images under names, and what opening the place throws. */
 export async function openImageStore({ store, host, signal }: StoreOptions = {}): Promise<ImageStore> {
-  const location = parseLocation(store ?? await usualStore(host, signal))
-  if (location.type === 'docker-daemon' && location.name === undefined) return await (await import('./engine.js')).openEngineStore({ host, signal })
+  const location = parseLocation(store ?? (await usualStore(host, signal)))
+  if (location.type === 'docker-daemon' && location.name === undefined)
+    return await (await import('./engine.js')).openEngineStore({ host, signal })
   if (location.type === 'oci' && location.ref === undefined) {
-    return await (await import('./layout.js')).openLayoutStore(location.directory, { mayBeMissing: location.directory === defaultStore() })
+    return await (
+      await import('./layout.js')
+    ).openLayoutStore(location.directory, { mayBeMissing: location.directory === defaultStore() })
   }
-  if (location.type === 'bundle' && location.ref === undefined) return await (await import('./bundle.js')).openBundleStore(location.path, { signal })
+  if (location.type === 'bundle' && location.ref === undefined)
+    return await (await import('./bundle.js')).openBundleStore(location.path, { signal })
   throw new StowageError('INVALID_ARGUMENT', `${formatLocation(location)} is no place that keeps images`, {
     hint: 'Write docker-daemon:, oci:DIR, oci: for the default store, or bundle:PATH; name no image in it.',
   })

@@ -52,7 +52,12 @@ export class Reach {
     })
   }
 
-  async #visit(document: Descriptor, marks: Marks, depth: number, namedBy: (document: Descriptor, depth: number) => Promise<Named>): Promise<void> {
+  async #visit(
+    document: Descriptor,
+    marks: Marks,
+    depth: number,
+    namedBy: (document: Descriptor, depth: number) => Promise<Named>,
+  ): Promise<void> {
     const key = keyOf(document)
     if (marks.read.has(key)) return
     marks.read.add(key)
@@ -67,7 +72,8 @@ export class Reach {
     if (known) return known
     const opaque = !isIndex(document.mediaType) && !isManifest(document.mediaType)
     if (opaque && document.size > MANIFEST_LIMIT) return NOTHING
-    if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${document.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    if (depth > DEPTH_LIMIT)
+      throw new StowageError('INVALID_MANIFEST', `${document.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
     let bytes: Uint8Array
     try {
       bytes = await readVerified(document, this.#blobs.fetch(document, options), MANIFEST_LIMIT)
@@ -93,6 +99,9 @@ function parsed(bytes: Uint8Array, { digest, mediaType }: Descriptor): Named {
 }
 
 function digestsIn(bytes: Uint8Array): Named {
-  const found: readonly string[] = Buffer.from(bytes).toString('latin1').match(/sha256:[0-9a-f]{64}/g) ?? []
+  const found: readonly string[] =
+    Buffer.from(bytes)
+      .toString('latin1')
+      .match(/sha256:[0-9a-f]{64}/g) ?? []
   return { documents: [], blobs: found.filter(isDigest) }
 }

@@ -29,7 +29,11 @@ export interface StoredContent {
 }
 
 /** Reads what `root` is. What is wrong with it is in `flaw`: throws ABORTED alone. */
-export async function readStored(store: BlobStore, root: Descriptor, options: FetchOptions = {}): Promise<StoredContent> {
+export async function readStored(
+  store: BlobStore,
+  root: Descriptor,
+  options: FetchOptions = {},
+): Promise<StoredContent> {
   const blobs = new Map<string, number>()
   const seen = new Set<string>()
   const platforms: ReadPlatform[] = []
@@ -49,7 +53,8 @@ export async function readStored(store: BlobStore, root: Descriptor, options: Fe
   async function visit(descriptor: Descriptor, depth: number): Promise<void> {
     if (seen.has(descriptor.digest)) return
     seen.add(descriptor.digest)
-    if (depth > DEPTH_LIMIT) throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    if (depth > DEPTH_LIMIT)
+      throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
     let bytes: Uint8Array
     try {
       bytes = await readVerified(descriptor, store.fetch(descriptor, options), MANIFEST_LIMIT)
@@ -78,7 +83,10 @@ export async function readStored(store: BlobStore, root: Descriptor, options: Fe
 
 /** An image of a place of blobs, under its names. */
 export function storedImage(
-  root: Descriptor, names: readonly Reference[], refNames: readonly string[], { facts, history }: StoredContent,
+  root: Descriptor,
+  names: readonly Reference[],
+  refNames: readonly string[],
+  { facts, history }: StoredContent,
 ): StoredImage {
   const [main] = facts.platforms
   return {
@@ -87,13 +95,21 @@ export function storedImage(
     refNames,
     digests: [...new Set(names.map(({ domain, path }) => formatReference({ domain, path, digest: root.digest })))],
     ...facts,
-    ...identityOf({ labels: main?.labels ?? {}, history }, main?.platform ?? { os: '', architecture: '' }, main?.diffIds.length ?? 0, names),
+    ...identityOf(
+      { labels: main?.labels ?? {}, history },
+      main?.platform ?? { os: '', architecture: '' },
+      main?.diffIds.length ?? 0,
+      names,
+    ),
   }
 }
 
 /** Attestations say platform unknown/unknown; artifacts have a config that is no image config. */
 function isImage({ platform }: Descriptor, { config }: ImageManifest): boolean {
-  return platform?.os !== 'unknown' && /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config.mediaType)
+  return (
+    platform?.os !== 'unknown' &&
+    /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config.mediaType)
+  )
 }
 
 /** What this machine runs before what it does not. */
@@ -107,8 +123,12 @@ function ownFirst(platforms: readonly ReadPlatform[]): readonly ReadPlatform[] {
 /** Each layer belongs to a step that says it made one; those that no step speaks of stand on top of the others. */
 function stepsOf({ history, layers }: ReadPlatform, { digest }: Descriptor): readonly HistoryStep[] {
   const left = [...layers]
-  const told = history.map(({ created: at, createdBy = '', comment = '', emptyLayer }) =>
-    ({ ...created(at), createdBy, size: emptyLayer ? 0 : left.shift()?.size ?? 0, comment }))
+  const told = history.map(({ created: at, createdBy = '', comment = '', emptyLayer }) => ({
+    ...created(at),
+    createdBy,
+    size: emptyLayer ? 0 : (left.shift()?.size ?? 0),
+    comment,
+  }))
   const steps: HistoryStep[] = [...told, ...left.map(({ size }) => ({ createdBy: '', size, comment: '' }))].reverse()
   const [last, ...before] = steps
   return last ? [{ id: digest, ...last }, ...before] : []

@@ -43,7 +43,11 @@ export async function removeImages(names: readonly string[], options: RemoveImag
       const done = await orError(async (): Promise<RemovedImage> => {
         const held = await store.images({ signal })
         const selected = selectStored(held, name, store.location)
-        return { name, id: selected.image.id, removed: await removeSelected(store, held, selected, { force, prune, signal }) }
+        return {
+          name,
+          id: selected.image.id,
+          removed: await removeSelected(store, held, selected, { force, prune, signal }),
+        }
       }, signal)
       images.push(done instanceof StowageError ? { name, removed: [], error: done } : done)
     }
@@ -55,14 +59,22 @@ export async function removeImages(names: readonly string[], options: RemoveImag
 
 /** `held` is all that the store has. Throws IMAGE_IN_USE. */
 async function removeSelected(
-  store: ImageStore, held: readonly StoredImage[], { image, names }: SelectedImage, { force = false, prune, signal }: RemoveOptions,
+  store: ImageStore,
+  held: readonly StoredImage[],
+  { image, names }: SelectedImage,
+  { force = false, prune, signal }: RemoveOptions,
 ): Promise<readonly Removal[]> {
   const all = [...image.names, ...image.refNames]
-  if (names?.length !== undefined && names.length < all.length) return await store.remove(image, names, { prune, signal })
+  if (names?.length !== undefined && names.length < all.length)
+    return await store.remove(image, names, { prune, signal })
   if (!names && all.length > 1 && !force) {
-    throw new StowageError('IMAGE_IN_USE', `${shownName({ ...image, names: [], refNames: [] })} has ${all.length} names: ${all.map(name => shownName({ ...image, names: image.names.includes(name) ? [name] : [], refNames: [name] })).join(', ')}`, {
-      hint: 'Name those that are to go, or take all of them away with --force.',
-    })
+    throw new StowageError(
+      'IMAGE_IN_USE',
+      `${shownName({ ...image, names: [], refNames: [] })} has ${all.length} names: ${all.map(name => shownName({ ...image, names: image.names.includes(name) ? [name] : [], refNames: [name] })).join(', ')}`,
+      {
+        hint: 'Name those that are to go, or take all of them away with --force.',
+      },
+    )
   }
   await expectUnused(store, held, image, { force, signal })
   return await store.remove(image, names, { force, prune, signal })
@@ -73,23 +85,35 @@ async function removeSelected(
  * containers and images, not against containers that run.
  */
 export async function expectUnused(
-  store: ImageStore, held: readonly StoredImage[], image: StoredImage, { force = false, signal }: Pick<RemoveOptions, 'force' | 'signal'>,
+  store: ImageStore,
+  held: readonly StoredImage[],
+  image: StoredImage,
+  { force = false, signal }: Pick<RemoveOptions, 'force' | 'signal'>,
 ): Promise<void> {
   const users = await store.users(image, { signal })
   const running = users.filter(({ state }) => ['running', 'paused', 'restarting', 'removing'].includes(state))
   const name = shownName(image)
   if (running.length > 0 || (users.length > 0 && !force)) {
-    const hint = running.length > 0
-      ? `Stop and remove first what runs: docker rm -f ${running.map(user => user.name).join(' ')}.`
-      : `Remove first: docker rm ${users.map(user => user.name).join(' ')}; or give --force.`
-    throw new StowageError('IMAGE_IN_USE', `${name} is used by ${counted(users.length, 'container')}: ${users.map(shownUser).join(', ')}`, { hint })
+    const hint =
+      running.length > 0
+        ? `Stop and remove first what runs: docker rm -f ${running.map(user => user.name).join(' ')}.`
+        : `Remove first: docker rm ${users.map(user => user.name).join(' ')}; or give --force.`
+    throw new StowageError(
+      'IMAGE_IN_USE',
+      `${name} is used by ${counted(users.length, 'container')}: ${users.map(shownUser).join(', ')}`,
+      { hint },
+    )
   }
   const dependents = lineageOf(held).dependentsOf(held.find(({ id }) => id === image.id) ?? image)
   if (dependents.length > 0 && !force) {
     const names = dependents.map(shownName)
-    throw new StowageError('IMAGE_IN_USE', `${counted(dependents.length, 'image')} ${dependents.length === 1 ? 'stands' : 'stand'} on ${name}: ${names.join(', ')}`, {
-      hint: `Remove first: stowage rmi ${names.join(' ')}; or give --force, which leaves them whole.`,
-    })
+    throw new StowageError(
+      'IMAGE_IN_USE',
+      `${counted(dependents.length, 'image')} ${dependents.length === 1 ? 'stands' : 'stand'} on ${name}: ${names.join(', ')}`,
+      {
+        hint: `Remove first: stowage rmi ${names.join(' ')}; or give --force, which leaves them whole.`,
+      },
+    )
   }
 }
 

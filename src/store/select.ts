@@ -19,14 +19,22 @@ const SHOWN = 10
  */
 export function selectStored(images: readonly StoredImage[], text: string, where: string): SelectedImage {
   const whole = /^[0-9a-f]{64}$/.test(text) ? `sha256:${text}` : text
-  const exact = images.find(({ id, digests }) => id === whole || (isDigest(whole) && digests.some(digest => digest.endsWith(`@${whole}`))))
+  const exact = images.find(
+    ({ id, digests }) => id === whole || (isDigest(whole) && digests.some(digest => digest.endsWith(`@${whole}`))),
+  )
   if (exact) return { image: exact, names: undefined }
   return byName(images, text) ?? byStart(images, text, where) ?? notFound(images, text, where)
 }
 
 /** As people call it: its first name, or else the digits of its ID that docker shows. */
-export function shownName({ id, names: [name], refNames: [refName] }: Pick<StoredImage, 'id' | 'names' | 'refNames'>): string {
-  return name !== undefined ? familiarReference(parseReference(name)) : refName ?? id.replace(/^sha256:/, '').slice(0, 12)
+export function shownName({
+  id,
+  names: [name],
+  refNames: [refName],
+}: Pick<StoredImage, 'id' | 'names' | 'refNames'>): string {
+  return name !== undefined
+    ? familiarReference(parseReference(name))
+    : (refName ?? id.replace(/^sha256:/, '').slice(0, 12))
 }
 
 function byName(images: readonly StoredImage[], text: string): SelectedImage | undefined {
@@ -40,8 +48,12 @@ function byName(images: readonly StoredImage[], text: string): SelectedImage | u
     return image && { image, names: [full] }
   }
   const image = images.find(({ digests }) => digests.includes(formatReference({ domain, path, digest })))
-  const names = image?.names.filter(name => isOf(name, domain, path) && (tag === undefined || name === formatReference({ domain, path, tag })))
-  return image && names && (names.length > 0 || tag === undefined) ? { image, names: names.length > 0 ? names : undefined } : undefined
+  const names = image?.names.filter(
+    name => isOf(name, domain, path) && (tag === undefined || name === formatReference({ domain, path, tag })),
+  )
+  return image && names && (names.length > 0 || tag === undefined)
+    ? { image, names: names.length > 0 ? names : undefined }
+    : undefined
 }
 
 function isOf(name: string, domain: string, path: string): boolean {
@@ -54,7 +66,11 @@ function byStart(images: readonly StoredImage[], text: string, where: string): S
   const start = text.startsWith('sha256:') ? text : `sha256:${text}`
   const [image, ...others] = images.filter(({ id }) => id.startsWith(start))
   if (image && others.length > 0) {
-    throw new StowageError('INVALID_ARGUMENT', `the IDs of ${others.length + 1} images of ${where} begin with ${text}`, { hint: 'Write more of its digits.' })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `the IDs of ${others.length + 1} images of ${where} begin with ${text}`,
+      { hint: 'Write more of its digits.' },
+    )
   }
   return image && { image, names: undefined }
 }

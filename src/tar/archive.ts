@@ -73,7 +73,10 @@ export async function listArchive(
       throw invalid(position, `a directory, a link or a device with ${size} bytes of content`)
     }
     if (offset + size > fileSize) {
-      throw invalid(position, `a member that ends at ${offset + size}, but the file has ${fileSize} bytes: it is truncated`)
+      throw invalid(
+        position,
+        `a member that ends at ${offset + size}, but the file has ${fileSize} bytes: it is truncated`,
+      )
     }
     const name = checkedName(extended.path ?? fields.name, position)
     if (name !== '') {
@@ -138,7 +141,12 @@ export async function listArchive(
     // GNU's own magic ("ustar  ") keeps other things where POSIX has the prefix
     const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? text(header, 345, 155) : ''
     const name = text(header, 0, 100)
-    return { name: prefix === '' ? name : `${prefix}/${name}`, linkname: text(header, 157, 100), size, flag: String.fromCharCode(header[156] ?? 0) }
+    return {
+      name: prefix === '' ? name : `${prefix}/${name}`,
+      linkname: text(header, 157, 100),
+      size,
+      flag: String.fromCharCode(header[156] ?? 0),
+    }
   }
 
   function extend(before: Extended, flag: string, content: Buffer, at: number): Extended {
@@ -154,10 +162,15 @@ export async function listArchive(
       throw invalid(at, `a PAX size that is no number: ${JSON.stringify(size.slice(0, 40))}`)
     }
     if (flag === 'g') {
-      if (name !== undefined || link !== undefined || size !== undefined) throw invalid(at, 'a global PAX header with a path or a size')
+      if (name !== undefined || link !== undefined || size !== undefined)
+        throw invalid(at, 'a global PAX header with a path or a size')
       return before
     }
-    const own = { ...(name === undefined ? {} : { path: name }), ...(link === undefined ? {} : { link }), ...(size === undefined ? {} : { size: Number(size) }) }
+    const own = {
+      ...(name === undefined ? {} : { path: name }),
+      ...(link === undefined ? {} : { link }),
+      ...(size === undefined ? {} : { size: Number(size) }),
+    }
     return once(before, { ...own, pax: true }, at)
   }
 
@@ -173,9 +186,8 @@ export async function listArchive(
     while (start < content.length) {
       const length = /^(\d{1,7}) /.exec(content.toString('latin1', start, start + 8))?.[1]
       const end = start + Number(length)
-      const record = length === undefined || end > content.length
-        ? ''
-        : content.toString('utf8', start + length.length + 1, end)
+      const record =
+        length === undefined || end > content.length ? '' : content.toString('utf8', start + length.length + 1, end)
       const equals = record.indexOf('=')
       if (equals < 1 || !record.endsWith('\n')) throw invalid(at + start, 'a PAX record that is not "length key=value"')
       records.set(record.slice(0, equals), record.slice(equals + 1, -1))

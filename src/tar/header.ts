@@ -80,9 +80,13 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
   const body = paxBody(records)
   const bodySize = typeof body === 'string' ? Buffer.byteLength(body) : body.length
   if (bodySize > RECORDS_LIMIT) {
-    throw new StowageError('LAYER_UNSUPPORTED', `${name.slice(0, 1000)}: ${bodySize} bytes of PAX records; tar readers take ${RECORDS_LIMIT}`, {
-      hint: 'It has very many or large extended attributes; remove some of them where it came from.',
-    })
+    throw new StowageError(
+      'LAYER_UNSUPPORTED',
+      `${name.slice(0, 1000)}: ${bodySize} bytes of PAX records; tar readers take ${RECORDS_LIMIT}`,
+      {
+        hint: 'It has very many or large extended attributes; remove some of them where it came from.',
+      },
+    )
   }
   const before = bodySize === 0 ? 0 : BLOCK + bodySize + paddingSize(bodySize)
   const bytes = Buffer.allocUnsafe(before + BLOCK)
@@ -114,7 +118,8 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
  */
 export function encodeReservedHeader(member: TarMember): Uint8Array {
   const header = Buffer.from(encodeHeader({ ...member, size: Math.min(member.size, USTAR_SIZE_LIMIT) }))
-  if (header.length !== BLOCK) throw new StowageError('INVALID_ARGUMENT', `${member.name} does not fit into one tar header`)
+  if (header.length !== BLOCK)
+    throw new StowageError('INVALID_ARGUMENT', `${member.name} does not fit into one tar header`)
   if (member.size > USTAR_SIZE_LIMIT) {
     header.fill(0, 124, 136)
     header[124] = 0x80
@@ -160,7 +165,10 @@ function blankHeader(): Buffer {
 }
 
 /** Fills the first 512 bytes of `header`. A million entries have two of these each, so it makes no strings on the way. */
-function writeBlock(header: Buffer, { prefix, name, linkname, mode, size, mtime, flag, uid = 0, gid = 0, device }: Fields): void {
+function writeBlock(
+  header: Buffer,
+  { prefix, name, linkname, mode, size, mtime, flag, uid = 0, gid = 0, device }: Fields,
+): void {
   header.set(BLANK)
   header.write(name, 0, 100, 'latin1')
   writeOctal(header, mode, 100, 7)
@@ -216,10 +224,12 @@ function shorten(name: string): string {
 
 /** The records in the order of their keys; bytes where one of them is no text. */
 function paxBody(records: Readonly<Record<string, string | Uint8Array>>): string | Buffer {
-  const pieces = Object.keys(records).sort().map(key => {
-    const value = records[key] ?? ''
-    return typeof value === 'string' ? paxRecord(key, value) : binaryRecord(key, value)
-  })
+  const pieces = Object.keys(records)
+    .sort()
+    .map(key => {
+      const value = records[key] ?? ''
+      return typeof value === 'string' ? paxRecord(key, value) : binaryRecord(key, value)
+    })
   const texts = pieces.filter(piece => typeof piece === 'string')
   if (texts.length === pieces.length) return texts.join('')
   return Buffer.concat(pieces.map(piece => (typeof piece === 'string' ? Buffer.from(piece) : piece)))

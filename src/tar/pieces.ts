@@ -11,7 +11,7 @@ const PIECE = 1024 * 1024
 export async function* pieces(file: FileHandle, offset: number, size: number, signal: AbortSignal | undefined): Bytes {
   const end = offset + size
   const next = (at: number): Promise<Buffer> | undefined =>
-    (at < end ? readPiece(file, at, Math.min(PIECE, end - at)) : undefined)
+    at < end ? readPiece(file, at, Math.min(PIECE, end - at)) : undefined
   let position = offset
   let pending = next(position)
   try {

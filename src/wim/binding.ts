@@ -12,16 +12,27 @@ export interface Binding {
   readonly WimJob: new (operation: string, args: NativeArguments, callback: NativeJobCallback) => NativeWimJob
   readonly BlobStream: new (wim: NativeWimFile, blobs: Uint32Array, threads: number) => NativeBlobStream
   readonly LayerJob: new (
-    wim: NativeWimFile | undefined, blobs: Uint32Array, options: NativeLayerOptions, callback: (event: NativeLayerEvent) => void,
+    wim: NativeWimFile | undefined,
+    blobs: Uint32Array,
+    options: NativeLayerOptions,
+    callback: (event: NativeLayerEvent) => void,
   ) => NativeLayerJob
-  readonly CaptureJob: new (options: NativeCaptureOptions, callback: (event: NativeCaptureEvent) => void) => NativeCaptureJob
-  readonly LayerReader: new (options: NativeLayerReaderOptions, callback: (event: NativeThreadEvent<NativeLayerReaderResult>) => void) => NativeLayerReader
+  readonly CaptureJob: new (
+    options: NativeCaptureOptions,
+    callback: (event: NativeCaptureEvent) => void,
+  ) => NativeCaptureJob
+  readonly LayerReader: new (
+    options: NativeLayerReaderOptions,
+    callback: (event: NativeThreadEvent<NativeLayerReaderResult>) => void,
+  ) => NativeLayerReader
   /** WIMLIB_INIT_FLAG_*, before the first WIM. */
   setUp(flags: number): void
   /** File descriptors of a pipe, both blocking; whoever calls it closes them. */
   openPipe(): { readonly read: number; readonly write: number }
   /** Of each path, links not followed: on Linux, and none elsewhere. Throws a system error naming the path. */
-  extendedAttributes(paths: readonly string[]): Promise<readonly (readonly { readonly name: Buffer; readonly value: Buffer }[])[]>
+  extendedAttributes(
+    paths: readonly string[],
+  ): Promise<readonly (readonly { readonly name: Buffer; readonly value: Buffer }[])[]>
   /** Mounts an image and ends the process, or throws: for `mount-child.ts`. Arguments: `native/wim/mount.h`. */
   mountImage(request: NativeArguments): void
   /** For `mount-child.ts`: cannot be cancelled, and what it trusts may be wrong. */
@@ -54,12 +65,23 @@ export interface NativeWimInfo extends Omit<WimInfo, 'compression' | 'guid'> {
 
 /** Texts may hold lone surrogates, but no NUL. */
 export type NativeValue =
-  | undefined | boolean | number | string | Buffer | NativeWimFile | readonly NativeValue[] | { readonly [name: string]: NativeValue }
+  | undefined
+  | boolean
+  | number
+  | string
+  | Buffer
+  | NativeWimFile
+  | readonly NativeValue[]
+  | { readonly [name: string]: NativeValue }
 export type NativeArguments = { readonly [name: string]: NativeValue }
 
 /** `question`, where there is one, waits for `answer()`. With `ended` come the result or the error, and nothing comes after. */
 export type NativeJobCallback = (
-  events: readonly unknown[], question: unknown, ended: boolean, result: unknown, error: unknown,
+  events: readonly unknown[],
+  question: unknown,
+  ended: boolean,
+  result: unknown,
+  error: unknown,
 ) => void
 
 export interface NativeWimJob {
@@ -169,7 +191,11 @@ export interface NativeCaptureEvent extends NativeThreadEvent<number> {
 /** Its batches: see `native/wim/layer_capture.h`. */
 export interface NativeCaptureJob extends NativeLayerReader {
   begin(name: string, options: { readonly keep: Uint8Array | undefined; readonly roots: readonly string[] }): void
-  seal(end: { readonly blobs: readonly Uint8Array[]; readonly images: readonly Uint8Array[]; readonly xml: string }): void
+  seal(end: {
+    readonly blobs: readonly Uint8Array[]
+    readonly images: readonly Uint8Array[]
+    readonly xml: string
+  }): void
 }
 
 /**
@@ -194,19 +220,43 @@ export function wimlibVersion(): string {
 }
 
 /** libwim's codes that mean: the archive's content is not what it should be. */
-const CORRUPT = new Set([
-  'DECOMPRESSION', 'INTEGRITY', 'INVALID_HEADER', 'INVALID_INTEGRITY_TABLE', 'INVALID_LOOKUP_TABLE_ENTRY',
-  'INVALID_METADATA_RESOURCE', 'INVALID_PART_NUMBER', 'INVALID_PIPABLE_WIM', 'INVALID_RESOURCE_HASH', 'IMAGE_COUNT',
-  'METADATA_NOT_FOUND', 'UNEXPECTED_END_OF_FILE', 'INVALID_CHUNK_SIZE', 'INVALID_COMPRESSION_TYPE',
-  'INVALID_UTF16_STRING', 'XML', 'READ', 'WIM_IS_INCOMPLETE',
-].map(name => `WIMLIB_ERR_${name}`))
-
-const OWN = new Set<string>(
-  ['NOT_A_WIM', 'WIM_CORRUPT', 'WIM_PART_MISSING', 'LAYER_CORRUPT', 'UNSUPPORTED', 'ABORTED', 'INVALID_ARGUMENT', 'WIM_ERROR'],
+const CORRUPT = new Set(
+  [
+    'DECOMPRESSION',
+    'INTEGRITY',
+    'INVALID_HEADER',
+    'INVALID_INTEGRITY_TABLE',
+    'INVALID_LOOKUP_TABLE_ENTRY',
+    'INVALID_METADATA_RESOURCE',
+    'INVALID_PART_NUMBER',
+    'INVALID_PIPABLE_WIM',
+    'INVALID_RESOURCE_HASH',
+    'IMAGE_COUNT',
+    'METADATA_NOT_FOUND',
+    'UNEXPECTED_END_OF_FILE',
+    'INVALID_CHUNK_SIZE',
+    'INVALID_COMPRESSION_TYPE',
+    'INVALID_UTF16_STRING',
+    'XML',
+    'READ',
+    'WIM_IS_INCOMPLETE',
+  ].map(name => `WIMLIB_ERR_${name}`),
 )
 
+const OWN = new Set<string>([
+  'NOT_A_WIM',
+  'WIM_CORRUPT',
+  'WIM_PART_MISSING',
+  'LAYER_CORRUPT',
+  'UNSUPPORTED',
+  'ABORTED',
+  'INVALID_ARGUMENT',
+  'WIM_ERROR',
+])
+
 const OTHER = 'Name a .wim, .esd or .swm file; if this should be one, it was damaged on its way: copy it again.'
-const DAMAGED = 'The file is damaged or was cut short: compare its checksum with the one at its source, and copy it again.'
+const DAMAGED =
+  'The file is damaged or was cut short: compare its checksum with the one at its source, and copy it again.'
 
 /** libwim's codes that say more than that something went wrong, and what there is to do about them. */
 const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {
@@ -231,7 +281,10 @@ const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hin
   WIMLIB_ERR_WIM_IS_READONLY: { code: 'PERMISSION_DENIED' },
   WIMLIB_ERR_ALREADY_LOCKED: { code: 'BUSY', hint: 'Another program is changing this WIM: wait for it.' },
   WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY: { code: 'BUSY', hint: 'Close what is open in the mounted image, or force it.' },
-  WIMLIB_ERR_IMAGE_HAS_MULTIPLE_REFERENCES: { code: 'BUSY', hint: 'Close the WIM that the image was exported to or from first.' },
+  WIMLIB_ERR_IMAGE_HAS_MULTIPLE_REFERENCES: {
+    code: 'BUSY',
+    hint: 'Close the WIM that the image was exported to or from first.',
+  },
   WIMLIB_ERR_RESOURCE_NOT_FOUND: {
     code: 'BLOB_MISSING',
     hint: 'This is a delta WIM, or a part is missing: name the WIM files that hold the rest (--ref).',
@@ -240,10 +293,27 @@ const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hin
 }
 
 /** What stands behind some of libwim's codes in the system. */
-const SYSTEM = new Set([
-  'OPEN', 'OPENDIR', 'READ', 'WRITE', 'STAT', 'MKDIR', 'RENAME', 'LINK', 'MKNOD', 'READLINK', 'SET_ATTRIBUTES', 'SET_TIMESTAMPS',
-  'SET_SECURITY', 'SET_XATTR', 'UNABLE_TO_READ_CAPTURE_CONFIG', 'NTFS_3G', 'FUSE',
-].map(name => `WIMLIB_ERR_${name}`))
+const SYSTEM = new Set(
+  [
+    'OPEN',
+    'OPENDIR',
+    'READ',
+    'WRITE',
+    'STAT',
+    'MKDIR',
+    'RENAME',
+    'LINK',
+    'MKNOD',
+    'READLINK',
+    'SET_ATTRIBUTES',
+    'SET_TIMESTAMPS',
+    'SET_SECURITY',
+    'SET_XATTR',
+    'UNABLE_TO_READ_CAPTURE_CONFIG',
+    'NTFS_3G',
+    'FUSE',
+  ].map(name => `WIMLIB_ERR_${name}`),
+)
 
 /**
  * An error of the addon as a StowageError, with libwim's own words, its code and the native error as its cause. `path` is the
@@ -256,13 +326,17 @@ export function nativeError(error: unknown, path: string): unknown {
   const details = text ? ` (${text})` : ''
   if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', error.message, { cause: error })
   if (OWN.has(native)) {
-    const hint = native === 'WIM_CORRUPT' || native === 'LAYER_CORRUPT' ? DAMAGED : native === 'NOT_A_WIM' ? OTHER : undefined
+    const hint =
+      native === 'WIM_CORRUPT' || native === 'LAYER_CORRUPT' ? DAMAGED : native === 'NOT_A_WIM' ? OTHER : undefined
     return new StowageError(native as ErrorCode, error.message + details, { hint, cause: error }) // every name in OWN is one of our codes
   }
   if (native.startsWith('WIMLIB_ERR_')) {
     const cause = new WimlibError(isWimlibErrorCode(native) ? native : 'WIMLIB_ERR_UNKNOWN', error.message, text)
     const message = `${error.message}${details} [${native}]`
-    const system = 'systemCode' in error && SYSTEM.has(native) ? systemError(String(error.systemCode), message, path, cause) : undefined
+    const system =
+      'systemCode' in error && SYSTEM.has(native)
+        ? systemError(String(error.systemCode), message, path, cause)
+        : undefined
     if (system) return system
     const meaning = MEANINGS[native]
     if (meaning) return new StowageError(meaning.code, message, { hint: meaning.hint, cause })

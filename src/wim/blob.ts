@@ -43,7 +43,10 @@ export function listBlobs(native: NativeWimFile): BlobList {
 
 /** See `WimFile.readBlobs()`. `name` is the WIM, in errors. */
 export async function* readBlobs(
-  native: NativeWimFile, name: string, blobs: readonly number[] | Uint32Array, { signal, threads }: ReadOptions,
+  native: NativeWimFile,
+  name: string,
+  blobs: readonly number[] | Uint32Array,
+  { signal, threads }: ReadOptions,
 ): AsyncGenerator<BlobPiece> {
   let stream
   try {
@@ -53,7 +56,11 @@ export async function* readBlobs(
       for (let n = 0; n < batch.heads.length; n += 3) {
         if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
         const size = batch.heads[n + 1] ?? 0
-        yield { request: batch.heads[n] ?? 0, bytes: batch.bytes.subarray(at, at + size), last: batch.heads[n + 2] === 1 }
+        yield {
+          request: batch.heads[n] ?? 0,
+          bytes: batch.bytes.subarray(at, at + size),
+          last: batch.heads[n + 2] === 1,
+        }
         at += size
       }
     }
@@ -69,13 +76,20 @@ export async function* readBlobs(
  * INVALID_ARGUMENT for what has no data, and BLOB_MISSING.
  */
 export function blobOf(
-  native: NativeWimFile, name: string, entry: DirectoryEntry | undefined, path: string, stream: string,
+  native: NativeWimFile,
+  name: string,
+  entry: DirectoryEntry | undefined,
+  path: string,
+  stream: string,
 ): number | undefined {
   const found = entry?.streams.find(candidate => candidate.name === stream)
   if (!entry || !found) throw new StowageError('FILE_NOT_FOUND', `${path} has no stream ${JSON.stringify(stream)}`)
   const linked = (entry.attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0
   if (stream === '' && (linked || (entry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0)) {
-    throw new StowageError('INVALID_ARGUMENT', `${path} is a ${linked ? 'reparse point' : 'directory'}, and has no data`)
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${path} is a ${linked ? 'reparse point' : 'directory'}, and has no data`,
+    )
   }
   const { sha1, size } = found.resource
   if (size === 0) return undefined

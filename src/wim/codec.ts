@@ -18,7 +18,10 @@ const LARGEST = 1 << 30
  * Compresses one chunk, off the JavaScript thread. Undefined where it gets no smaller: a WIM stores such a chunk as it is. XPRESS
  * takes up to 64 KiB, LZX 2 MiB, LZMS 1 GiB. Throws INVALID_ARGUMENT.
  */
-export async function compressChunk(chunk: Uint8Array, { compression, level }: CodecOptions): Promise<Buffer | undefined> {
+export async function compressChunk(
+  chunk: Uint8Array,
+  { compression, level }: CodecOptions,
+): Promise<Buffer | undefined> {
   const size = checkedSize(chunk.length)
   try {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, size)
@@ -33,7 +36,9 @@ export async function compressChunk(chunk: Uint8Array, { compression, level }: C
  * than `size`. Throws WIM_CORRUPT for what does not decompress, and INVALID_ARGUMENT.
  */
 export async function decompressChunk(
-  compressed: Uint8Array, size: number, { compression, chunkSize = size }: { compression: Codec; chunkSize?: number | undefined },
+  compressed: Uint8Array,
+  size: number,
+  { compression, chunkSize = size }: { compression: Codec; chunkSize?: number | undefined },
 ): Promise<Buffer> {
   if (checkedSize(chunkSize) < checkedSize(size)) {
     throw new StowageError('INVALID_ARGUMENT', `expected a chunk of at most ${chunkSize} bytes but it has ${size}`)

@@ -159,7 +159,8 @@ export function unpackResources(records: Buffer): Resource[] {
 
 function unpackResource(bytes: Buffer, at: number): Resource {
   const flags = bytes.readUInt32LE(at)
-  const size = (offset: number): number => bytes.readUInt32LE(at + offset) + bytes.readUInt32LE(at + offset + 4) * 0x100000000
+  const size = (offset: number): number =>
+    bytes.readUInt32LE(at + offset) + bytes.readUInt32LE(at + offset + 4) * 0x100000000
   return {
     sha1: bytes.toString('hex', at + 12, at + 32),
     size: size(32),

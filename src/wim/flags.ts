@@ -3,9 +3,25 @@ import { availableParallelism } from 'node:os'
 import { StowageError } from '../errors.js'
 import type { NativeArguments } from './binding.js'
 import type {
-  AddImageOptions, Compression, DeleteOptions, EntriesOptions, ExportOptions, ExtractPathsOptions, ImageNumber, InfoChange,
-  JoinOptions, MountOptions, OpenOptions, OutputOptions, OverwriteOptions, ReferenceOptions, SplitOptions, UnmountOptions, UpdateCommand,
-  UpdateOptions, WimlibSettings,
+  AddImageOptions,
+  Compression,
+  DeleteOptions,
+  EntriesOptions,
+  ExportOptions,
+  ExtractPathsOptions,
+  ImageNumber,
+  InfoChange,
+  JoinOptions,
+  MountOptions,
+  OpenOptions,
+  OutputOptions,
+  OverwriteOptions,
+  ReferenceOptions,
+  SplitOptions,
+  UnmountOptions,
+  UpdateCommand,
+  UpdateOptions,
+  WimlibSettings,
 } from './options.js'
 
 /** A name of an option, or `name:value`, and the flag of libwim that stands for it. `!name`: the option is false. */
@@ -15,34 +31,85 @@ type Flags = Readonly<Record<string, number>>
 const OPEN: Flags = { checkIntegrity: 1, errorIfSplit: 2, writeAccess: 4 }
 const REFERENCE: Flags = { glob: 1, errorIfNoMatch: 2 }
 const WRITE: Flags = {
-  'integrityTable': 1, '!integrityTable': 2, 'pipable': 4, '!pipable': 8, 'recompress': 0x10, 'fsync': 0x20, 'rebuild': 0x40,
-  'softDelete': 0x80, 'ignoreReadonly': 0x100, 'skipExternalWims': 0x200, 'retainGuid': 0x800, 'solid': 0x1000,
-  'sendDoneWithFile': 0x2000, '!solidSort': 0x4000, 'unsafeCompact': 0x8000,
+  integrityTable: 1,
+  '!integrityTable': 2,
+  pipable: 4,
+  '!pipable': 8,
+  recompress: 0x10,
+  fsync: 0x20,
+  rebuild: 0x40,
+  softDelete: 0x80,
+  ignoreReadonly: 0x100,
+  skipExternalWims: 0x200,
+  retainGuid: 0x800,
+  solid: 0x1000,
+  sendDoneWithFile: 0x2000,
+  '!solidSort': 0x4000,
+  unsafeCompact: 0x8000,
 }
 const ADD: Flags = {
-  'ntfs': 1, 'dereference': 2, 'verbose': 4, 'boot': 8, 'unixData': 0x10, 'acls:none': 0x20, 'acls:strict': 0x40,
-  'excludeVerbose': 0x80, 'rpfix': 0x100, '!rpfix': 0x200, 'noUnsupportedExclude': 0x400, 'winconfig': 0x800, 'wimboot': 0x1000,
-  'noReplace': 0x2000, 'exclude': 0x4000, 'snapshot': 0x8000, 'filePathsUnneeded': 0x10000,
+  ntfs: 1,
+  dereference: 2,
+  verbose: 4,
+  boot: 8,
+  unixData: 0x10,
+  'acls:none': 0x20,
+  'acls:strict': 0x40,
+  excludeVerbose: 0x80,
+  rpfix: 0x100,
+  '!rpfix': 0x200,
+  noUnsupportedExclude: 0x400,
+  winconfig: 0x800,
+  wimboot: 0x1000,
+  noReplace: 0x2000,
+  exclude: 0x4000,
+  snapshot: 0x8000,
+  filePathsUnneeded: 0x10000,
 }
 const EXTRACT: Flags = {
-  'ntfs': 1, 'recoverData': 2, 'unixData': 0x20, 'acls:none': 0x40, 'acls:strict': 0x80, 'rpfix': 0x100, '!rpfix': 0x200,
-  'replaceInvalidNames': 0x800, 'allCaseConflicts': 0x1000, 'strictTimestamps': 0x2000, 'strictShortNames': 0x4000,
-  'strictSymlinks': 0x8000, 'glob': 0x40000, 'strictGlob': 0x80000, 'noAttributes': 0x100000,
-  '!preserveDirStructure': 0x200000, 'wimboot': 0x400000, 'compact:xpress4k': 0x1000000, 'compact:xpress8k': 0x2000000,
-  'compact:xpress16k': 0x4000000, 'compact:lzx': 0x8000000,
+  ntfs: 1,
+  recoverData: 2,
+  unixData: 0x20,
+  'acls:none': 0x40,
+  'acls:strict': 0x80,
+  rpfix: 0x100,
+  '!rpfix': 0x200,
+  replaceInvalidNames: 0x800,
+  allCaseConflicts: 0x1000,
+  strictTimestamps: 0x2000,
+  strictShortNames: 0x4000,
+  strictSymlinks: 0x8000,
+  glob: 0x40000,
+  strictGlob: 0x80000,
+  noAttributes: 0x100000,
+  '!preserveDirStructure': 0x200000,
+  wimboot: 0x400000,
+  'compact:xpress4k': 0x1000000,
+  'compact:xpress8k': 0x2000000,
+  'compact:xpress16k': 0x4000000,
+  'compact:lzx': 0x8000000,
 }
 const EXPORT: Flags = { boot: 1, noNames: 2, noDescriptions: 4, gift: 8, wimboot: 0x10 }
 const DELETE: Flags = { force: 1, recursive: 2 }
 const UPDATE: Flags = { sendProgress: 1 }
 const ENTRIES: Flags = { recursive: 1, children: 2, resourcesNeeded: 4 }
 const MOUNT: Flags = {
-  'readWrite': 1, 'debug': 2, 'streamsInterface:none': 4, 'streamsInterface:xattr': 8, 'streamsInterface:windows': 0x10,
-  'unixData': 0x20, 'allowOther': 0x40,
+  readWrite: 1,
+  debug: 2,
+  'streamsInterface:none': 4,
+  'streamsInterface:xattr': 8,
+  'streamsInterface:windows': 0x10,
+  unixData: 0x20,
+  allowOther: 0x40,
 }
 const UNMOUNT: Flags = { integrityTable: 1, commit: 2, rebuild: 4, recompress: 8, force: 0x10, newImage: 0x20 }
-const INFO: Flags = { 'readonly': 1, '!readonly': 1, 'guid': 2, 'bootIndex': 4, 'rpfix': 8, '!rpfix': 8 }
+const INFO: Flags = { readonly: 1, '!readonly': 1, guid: 2, bootIndex: 4, rpfix: 8, '!rpfix': 8 }
 const INIT: Flags = {
-  'noPrivileges': 2, 'strictCapturePrivileges': 4, 'strictApplyPrivileges': 8, '!ignoreCase': 0x10, 'ignoreCase': 0x20,
+  noPrivileges: 2,
+  strictCapturePrivileges: 4,
+  strictApplyPrivileges: 8,
+  '!ignoreCase': 0x10,
+  ignoreCase: 0x20,
 }
 
 /** The sum of the flags that `options` ask for. An option that is left out asks for nothing; a wrong word of one throws. */
@@ -128,7 +195,13 @@ export function packInfo(change: InfoChange): NativeArguments {
   return { flags: flagsOf(INFO, change), bootIndex, readonly: readonly ? 1 : 0, rpfix: rpfix ? 1 : 0, guid: bytes }
 }
 
-export function packOutput({ compression, chunkSize, solidCompression, solidChunkSize }: OutputOptions): NativeArguments {
-  const number = (name: Compression | undefined): number | undefined => (name === undefined ? undefined : compressionNumber(name))
+export function packOutput({
+  compression,
+  chunkSize,
+  solidCompression,
+  solidChunkSize,
+}: OutputOptions): NativeArguments {
+  const number = (name: Compression | undefined): number | undefined =>
+    name === undefined ? undefined : compressionNumber(name)
   return { compression: number(compression), chunkSize, solidCompression: number(solidCompression), solidChunkSize }
 }

@@ -20,31 +20,37 @@ const ARCHITECTURES: Readonly<Record<string, number>> = { '386': 0, arm: 5, ia64
 
 /** IMAGE elements, in order: the content of the WIM element but for its size. Throws INVALID_ARGUMENT. */
 export function encodeImages(images: readonly ImageDescription[]): string {
-  return images.map((image, n) => {
-    const { name, description, directories, files, totalBytes, hardLinkBytes, created, windows } = image
-    const time = element('HIGHPART', hex(created >> 32n)) + element('LOWPART', hex(created & 0xffffffffn))
-    const fields = [
-      element('DIRCOUNT', String(directories)),
-      element('FILECOUNT', String(files)),
-      element('TOTALBYTES', String(totalBytes)),
-      element('HARDLINKBYTES', String(hardLinkBytes)),
-      element('CREATIONTIME', time),
-      element('LASTMODIFICATIONTIME', time),
-      windows ? element('WINDOWS', encodeWindows(windows)) : '',
-      element('NAME', text(name)),
-      description === undefined ? '' : element('DESCRIPTION', text(description)),
-    ]
-    return `<IMAGE INDEX="${n + 1}">${fields.join('')}</IMAGE>`
-  }).join('')
+  return images
+    .map((image, n) => {
+      const { name, description, directories, files, totalBytes, hardLinkBytes, created, windows } = image
+      const time = element('HIGHPART', hex(created >> 32n)) + element('LOWPART', hex(created & 0xffffffffn))
+      const fields = [
+        element('DIRCOUNT', String(directories)),
+        element('FILECOUNT', String(files)),
+        element('TOTALBYTES', String(totalBytes)),
+        element('HARDLINKBYTES', String(hardLinkBytes)),
+        element('CREATIONTIME', time),
+        element('LASTMODIFICATIONTIME', time),
+        windows ? element('WINDOWS', encodeWindows(windows)) : '',
+        element('NAME', text(name)),
+        description === undefined ? '' : element('DESCRIPTION', text(description)),
+      ]
+      return `<IMAGE INDEX="${n + 1}">${fields.join('')}</IMAGE>`
+    })
+    .join('')
 }
 
 /** `amd64` as 9. Throws INVALID_ARGUMENT listing what there is. */
 export function checkArchitecture(architecture: string): number {
   const number = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined
   if (number !== undefined) return number
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(architecture)} is no architecture that a WIM has a number for`, {
-    hint: `One of ${Object.keys(ARCHITECTURES).join(', ')}.`,
-  })
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `${JSON.stringify(architecture)} is no architecture that a WIM has a number for`,
+    {
+      hint: `One of ${Object.keys(ARCHITECTURES).join(', ')}.`,
+    },
+  )
 }
 
 /** MAJOR.MINOR.BUILD[.SPBUILD] as its numbers. Throws INVALID_ARGUMENT. */
@@ -56,13 +62,22 @@ export function checkWindowsVersion(version: string): readonly string[] {
   })
 }
 
-function encodeWindows({ architecture, version }: { readonly architecture: string; readonly version: string | undefined }): string {
+function encodeWindows({
+  architecture,
+  version,
+}: {
+  readonly architecture: string
+  readonly version: string | undefined
+}): string {
   const numbers = version === undefined ? [] : checkWindowsVersion(version)
   const parts = ['MAJOR', 'MINOR', 'BUILD', 'SPBUILD'].flatMap((name, n) => {
     const number = numbers[n]
     return number === undefined ? [] : [element(name, number)]
   })
-  return element('ARCH', String(checkArchitecture(architecture))) + (parts.length > 0 ? element('VERSION', parts.join('')) : '')
+  return (
+    element('ARCH', String(checkArchitecture(architecture))) +
+    (parts.length > 0 ? element('VERSION', parts.join('')) : '')
+  )
 }
 
 function element(name: string, content: string): string {

@@ -93,13 +93,17 @@ async function answerTo(question: unknown, { exclude, onError, partName }: JobWa
   const asked = question as Question // made by native/wim/observer.cc, as declared below
   switch (asked.type) {
     case 'exclude':
-      return await exclude?.(asked.path) ?? false
+      return (await exclude?.(asked.path)) ?? false
     case 'error': {
       const code = isWimlibErrorCode(asked.code) ? asked.code : 'WIMLIB_ERR_UNKNOWN'
-      const error = new StowageError('WIM_ERROR', `${asked.path}: ${asked.message}${asked.details ? ` (${asked.details})` : ''}`, {
-        cause: new WimlibError(code, asked.message, asked.details),
-      })
-      return await onError?.(asked.path, error) === 'ignore'
+      const error = new StowageError(
+        'WIM_ERROR',
+        `${asked.path}: ${asked.message}${asked.details ? ` (${asked.details})` : ''}`,
+        {
+          cause: new WimlibError(code, asked.message, asked.details),
+        },
+      )
+      return (await onError?.(asked.path, error)) === 'ignore'
     }
     case 'part-name':
       return await partName?.({ number: asked.partNumber, total: asked.totalParts, path: asked.partName })
@@ -108,7 +112,13 @@ async function answerTo(question: unknown, { exclude, onError, partName }: JobWa
 
 type Question =
   | { readonly type: 'exclude'; readonly path: string }
-  | { readonly type: 'error'; readonly path: string; readonly code: string; readonly message: string; readonly details: string }
+  | {
+      readonly type: 'error'
+      readonly path: string
+      readonly code: string
+      readonly message: string
+      readonly details: string
+    }
   | { readonly type: 'part-name'; readonly partNumber: number; readonly totalParts: number; readonly partName: string }
 
 function parseProgress(event: unknown): WimProgress {
@@ -133,7 +143,10 @@ export class JobQueue {
   static async run(queues: readonly JobQueue[], start: () => Job, signal?: AbortSignal): Promise<unknown> {
     const before = Promise.all(queues.map(queue => queue.#tail))
     const job = before.then(start)
-    const tail = job.then(({ ended }) => ended, () => undefined)
+    const tail = job.then(
+      ({ ended }) => ended,
+      () => undefined,
+    )
     for (const queue of queues) queue.#tail = tail
     if (!signal) return (await job).result
     return await Promise.race([job.then(({ result }) => result), rejectedOnAbort(signal, job)])

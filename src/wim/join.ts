@@ -6,6 +6,9 @@ import { writeBeside } from './output.js'
 
 /** Writes the parts of a split WIM, in any order, as one WIM to `output`. Throws WIM_PART_MISSING, WIM_ERROR, OUTPUT errors. */
 export async function joinWims(parts: readonly string[], output: string, options: JoinOptions = {}): Promise<void> {
-  const [openOptions, args] = [openFlags({ checkIntegrity: options.checkIntegrity }), { paths: parts, flags: writeFlags(options) }]
+  const [openOptions, args] = [
+    openFlags({ checkIntegrity: options.checkIntegrity }),
+    { paths: parts, flags: writeFlags(options) },
+  ]
   await writeBeside(output, path => startJob('join', { ...args, path, openFlags: openOptions }, output, options).result)
 }

@@ -91,7 +91,12 @@ export async function encodeMetadata(root: ImageDentry, security: readonly Buffe
     const below: Placed[] = []
     for (const { child } of sorted(place.dentry)) {
       const isDirectory = child.children !== undefined
-      const placed: Placed = { dentry: child, size: dentrySize(child), subdirectory: 0, children: isDirectory ? [] : undefined }
+      const placed: Placed = {
+        dentry: child,
+        size: dentrySize(child),
+        subdirectory: 0,
+        children: isDirectory ? [] : undefined,
+      }
       place.children?.push(placed)
       if (isDirectory) below.push(placed)
       end += placed.size
@@ -191,7 +196,12 @@ function writeSecurity(bytes: Buffer, security: readonly Buffer[], size: number)
 }
 
 function encodeDentry(
-  bytes: Buffer, start: number, { name, shortName, file }: ImageDentry, subdirectory: number, security: number, group: number,
+  bytes: Buffer,
+  start: number,
+  { name, shortName, file }: ImageDentry,
+  subdirectory: number,
+  security: number,
+  group: number,
 ): void {
   const extra = extraStreams(file)
   bytes.writeUInt32LE(file.attributes >>> 0, start + 8)
@@ -200,7 +210,8 @@ function encodeDentry(
   bytes.writeBigUInt64LE(file.creationTime, start + 40)
   bytes.writeBigUInt64LE(file.accessTime, start + 48)
   bytes.writeBigUInt64LE(file.writeTime, start + 56)
-  if (extra.length === 0) bytes.write((isReparsePoint(file) ? file.reparse : file.data)?.sha1 ?? '', start + 64, 'latin1')
+  if (extra.length === 0)
+    bytes.write((isReparsePoint(file) ? file.reparse : file.data)?.sha1 ?? '', start + 64, 'latin1')
   if (isReparsePoint(file)) {
     bytes.writeUInt32LE(file.reparseTag, start + 88)
     bytes.writeUInt16LE(file.reparseFlags, start + 94)
@@ -215,7 +226,11 @@ function encodeDentry(
   at += nameSize(name)
   bytes.write(shortName, at, 'utf16le')
   at = align(at + nameSize(shortName))
-  const items = [[TAG_OBJECT_ID, file.objectId], [TAG_UNIX_DATA, file.unixData], [TAG_EXTENDED_ATTRIBUTES, file.extendedAttributes]] as const
+  const items = [
+    [TAG_OBJECT_ID, file.objectId],
+    [TAG_UNIX_DATA, file.unixData],
+    [TAG_EXTENDED_ATTRIBUTES, file.extendedAttributes],
+  ] as const
   for (const [tag, item] of items) {
     if (item.length === 0) continue
     bytes.writeUInt32LE(tag, at)

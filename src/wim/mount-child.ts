@@ -14,12 +14,12 @@ export type MountAnswer =
   | { readonly type: 'event'; readonly event: unknown }
   | { readonly type: 'done' }
   | {
-    readonly type: 'error'
-    readonly message: string
-    readonly code?: string
-    readonly details?: string
-    readonly systemCode?: string
-  }
+      readonly type: 'error'
+      readonly message: string
+      readonly code?: string
+      readonly details?: string
+      readonly systemCode?: string
+    }
 
 function tell(answer: MountAnswer): void {
   try {

@@ -29,7 +29,10 @@ const GLANCE_MS = 10
  * UNSUPPORTED where there is no FUSE, and WIM_ERROR with what libfuse says.
  */
 export async function mountImage(
-  path: string, image: string | number, directory: string, options: MountOptions = {},
+  path: string,
+  image: string | number,
+  directory: string,
+  options: MountOptions = {},
 ): Promise<void> {
   const { signal, readWrite, debug = false, references = [], stagingDirectory, checkIntegrity } = options
   if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted on Linux only')
@@ -80,12 +83,18 @@ export async function unmountImage(directory: string, options: UnmountOptions = 
   const target = resolve(directory)
   const place = await realpath(target).catch(() => target) // one whose process is gone has none
   const before = await mountsOn(place)
-  const child = startChild({ type: 'unmount', directory: target, flags: unmountFlags(options) }, [target], false, onProgress)
+  const child = startChild(
+    { type: 'unmount', directory: target, flags: unmountFlags(options) },
+    [target],
+    false,
+    onProgress,
+  )
   const { done, failure, status } = await Promise.race([child.end, rejectedOnAbort(signal, child)])
   if (failure) throw await unmountError(failure, target)
   if (!done) throw died(status, child.printed())
   // libwim is done when all is written; the system takes the mount away when the process that served it ends
-  for (let left = LEAVING_MS; left > 0 && before > 0 && (await mountsOn(place)) >= before; left -= GLANCE_MS) await sleep(GLANCE_MS)
+  for (let left = LEAVING_MS; left > 0 && before > 0 && (await mountsOn(place)) >= before; left -= GLANCE_MS)
+    await sleep(GLANCE_MS)
 }
 
 /** The directory without links in its path, as the list of mounts has it. */
@@ -102,7 +111,11 @@ async function mountPoint(directory: string): Promise<string> {
 interface Child {
   readonly running: ChildProcess
   /** Rejects where there can be no child, or with what `onProgress` threw. */
-  readonly end: Promise<{ readonly done: boolean; readonly failure: Failure | undefined; readonly status: number | string }>
+  readonly end: Promise<{
+    readonly done: boolean
+    readonly failure: Failure | undefined
+    readonly status: number | string
+  }>
   /** What libfuse printed so far. */
   printed(): string
 }
@@ -110,7 +123,12 @@ interface Child {
 type Failure = MountAnswer & { type: 'error' }
 
 /** A process of a group of its own: Ctrl-C is for us, and we tell it. `words` are for who looks at the list of processes. */
-function startChild(request: MountRequest, words: readonly string[], debug: boolean, onProgress?: OnWimProgress): Child {
+function startChild(
+  request: MountRequest,
+  words: readonly string[],
+  debug: boolean,
+  onProgress?: OnWimProgress,
+): Child {
   const program = fileURLToPath(new URL('./mount-child.js', import.meta.url))
   const child = spawn(process.execPath, [program, ...words], {
     stdio: ['pipe', 'pipe', debug ? 'inherit' : 'pipe'],
@@ -174,7 +192,10 @@ async function mountError(failure: Failure, printed: string, path: string): Prom
   const error = errorOf({ ...failure, details: [details, printed].filter(text => text !== '').join('; ') }, path)
   if (code !== 'WIMLIB_ERR_FUSE' || !(error instanceof StowageError)) return error
   const lack = await whatFuseLacks()
-  return new StowageError(lack?.code ?? 'WIM_ERROR', error.message, { hint: lack?.hint ?? error.hint, cause: error.cause })
+  return new StowageError(lack?.code ?? 'WIM_ERROR', error.message, {
+    hint: lack?.hint ?? error.hint,
+    cause: error.cause,
+  })
 }
 
 interface Lack {
@@ -187,7 +208,10 @@ async function whatFuseLacks(): Promise<Lack | undefined> {
     await access('/dev/fuse', constants.R_OK | constants.W_OK)
   } catch (error) {
     return systemCode(error) === 'ENOENT'
-      ? { code: 'UNSUPPORTED', hint: 'There is no /dev/fuse: "modprobe fuse", or "--device /dev/fuse" for a container.' }
+      ? {
+          code: 'UNSUPPORTED',
+          hint: 'There is no /dev/fuse: "modprobe fuse", or "--device /dev/fuse" for a container.',
+        }
       : { code: 'PERMISSION_DENIED', hint: 'Reading and writing /dev/fuse is not allowed to you.' }
   }
   if (process.getuid?.() === 0) return undefined
@@ -220,10 +244,16 @@ async function unmountError(failure: Failure, directory: string): Promise<unknow
   const { message, cause } = error
   switch (error.cause.code) {
     case 'WIMLIB_ERR_NOT_A_MOUNTPOINT': {
-      const failure: unknown = await stat(directory).then(() => undefined, (failed: unknown) => failed)
+      const failure: unknown = await stat(directory).then(
+        () => undefined,
+        (failed: unknown) => failed,
+      )
       if (isStale(failure)) return staleMount(directory, cause)
       if (failure !== undefined) return fileError(failure, directory)
-      return new StowageError('INVALID_ARGUMENT', message, { hint: 'Name the directory that an image is mounted on.', cause })
+      return new StowageError('INVALID_ARGUMENT', message, {
+        hint: 'Name the directory that an image is mounted on.',
+        cause,
+      })
     }
     case 'WIMLIB_ERR_NOT_PERMITTED_TO_UNMOUNT':
       return new StowageError('PERMISSION_DENIED', message, { hint: 'Unmount it as the user who mounted it.', cause })
@@ -238,24 +268,34 @@ function isStale(error: unknown): boolean {
 }
 
 function staleMount(directory: string, cause: unknown): StowageError {
-  return new StowageError('IO_ERROR', `${directory} is a mount whose process is gone, and with it what was not committed`, {
-    hint: `Take the mount away: fusermount -u ${directory}, or as root umount ${directory}.`,
-    cause,
-  })
+  return new StowageError(
+    'IO_ERROR',
+    `${directory} is a mount whose process is gone, and with it what was not committed`,
+    {
+      hint: `Take the mount away: fusermount -u ${directory}, or as root umount ${directory}.`,
+      cause,
+    },
+  )
 }
 
 /** Images that are mounted on it, one over the other. Source: proc(5), `/proc/PID/mountinfo`. */
 async function mountsOn(directory: string): Promise<number> {
   const mounts = await readFile('/proc/self/mountinfo', 'utf8')
   return mounts.split('\n').filter(line => {
-    const place = line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+    const place = line
+      .split(' ')[4]
+      ?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
     return place === directory && / - fuse\.wimfs /.test(line)
   }).length
 }
 
 /** Takes a mount away whatever is left of it. */
 async function detach(directory: string): Promise<void> {
-  const ways = [['fusermount3', '-u', '-z'], ['fusermount', '-u', '-z'], ['umount', '-l']]
+  const ways = [
+    ['fusermount3', '-u', '-z'],
+    ['fusermount', '-u', '-z'],
+    ['umount', '-l'],
+  ]
   for (const [program = '', ...options] of ways) {
     const child = spawn(program, [...options, directory], { stdio: 'ignore' })
     const status = await new Promise<number | null>(done => child.once('error', () => done(-1)).once('exit', done))
@@ -269,5 +309,9 @@ function aborted(signal: AbortSignal): StowageError {
 
 /** `"a\n b\n"` as `a; b`. */
 function lines(text: string): string {
-  return text.split('\n').map(line => line.trim()).filter(line => line !== '').join('; ')
+  return text
+    .split('\n')
+    .map(line => line.trim())
+    .filter(line => line !== '')
+    .join('; ')
 }

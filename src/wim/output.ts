@@ -39,13 +39,15 @@ function named(error: unknown, partial: string, path: string): unknown {
 
 /** `split` asks for the name of each part; they get the names that `partName` wants when the last is whole. */
 export async function splitBeside(
-  path: string, wanted: SplitOptions['partName'], split: (partName: SplitOptions['partName']) => Promise<unknown>,
+  path: string,
+  wanted: SplitOptions['partName'],
+  split: (partName: SplitOptions['partName']) => Promise<unknown>,
 ): Promise<void> {
   const parts: { readonly partial: string; readonly path: string }[] = []
   const suffix = `.${crypto.randomUUID()}.partial`
   try {
     await split(async part => {
-      const name = await wanted?.(part) ?? part.path
+      const name = (await wanted?.(part)) ?? part.path
       parts.push({ partial: name + suffix, path: name })
       return name + suffix
     })

@@ -37,7 +37,12 @@ export async function partsOf(path: string): Promise<string[]> {
 /** `install.swm` and `install2.swm` have one shape. */
 function shape(name: string): string {
   const extension = extname(name)
-  return name.slice(0, name.length - extension.length).replace(/\d+$/, '').toLowerCase() + extension.toLowerCase()
+  return (
+    name
+      .slice(0, name.length - extension.length)
+      .replace(/\d+$/, '')
+      .toLowerCase() + extension.toLowerCase()
+  )
 }
 
 async function readOwnHeader(path: string): Promise<WimHeader | undefined> {

@@ -19,10 +19,13 @@ export async function extractFromPipe(
   target: string,
   options: ExtractOptions = {},
 ): Promise<void> {
-  const extract = (fd: number): Promise<unknown> => startJob(
-    'extractFromPipe', { fd, image: image === undefined ? undefined : String(image), target, flags: extractFlags(options) },
-    target, options,
-  ).result
+  const extract = (fd: number): Promise<unknown> =>
+    startJob(
+      'extractFromPipe',
+      { fd, image: image === undefined ? undefined : String(image), target, flags: extractFlags(options) },
+      target,
+      options,
+    ).result
   if (!(input instanceof Readable)) {
     await extract(input.fd)
     return
@@ -43,7 +46,9 @@ export async function extractFromPipe(
 
 /** `write` gets a file descriptor; what it writes there goes into `target`, which is ended, or destroyed when it fails. */
 export async function writeToStream(
-  target: Writable, write: (fd: number) => Promise<unknown>, signal: AbortSignal | undefined,
+  target: Writable,
+  write: (fd: number) => Promise<unknown>,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const ends = openPipe()
   const drained = pipeline(new Socket({ fd: ends.read, readable: true, writable: false }), target, { signal })

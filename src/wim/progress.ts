@@ -51,53 +51,59 @@ export interface SplitProgress {
 /** One event. `completed…` never falls, and ends at `total…`; a total may fall while duplicates are found. */
 export type WimProgress =
   | ({
-    readonly type:
-      | 'extract-image-begin' | 'extract-tree-begin' | 'extract-file-structure' | 'extract-streams' | 'extract-part-begin'
-      | 'extract-metadata' | 'extract-image-end' | 'extract-tree-end'
-  } & ExtractProgress)
+      readonly type:
+        | 'extract-image-begin'
+        | 'extract-tree-begin'
+        | 'extract-file-structure'
+        | 'extract-streams'
+        | 'extract-part-begin'
+        | 'extract-metadata'
+        | 'extract-image-end'
+        | 'extract-tree-end'
+    } & ExtractProgress)
   | ({ readonly type: 'scan-begin' | 'scan-end'; readonly target: string } & ScanProgress)
   | ({
-    readonly type: 'scan-dentry'
-    readonly path: string
-    readonly status: 'ok' | 'excluded' | 'unsupported' | 'fixed-symlink' | 'not-fixed-symlink'
-    /** Of a fixed or not fixed link. */
-    readonly linkTarget: string | undefined
-  } & ScanProgress)
+      readonly type: 'scan-dentry'
+      readonly path: string
+      readonly status: 'ok' | 'excluded' | 'unsupported' | 'fixed-symlink' | 'not-fixed-symlink'
+      /** Of a fixed or not fixed link. */
+      readonly linkTarget: string | undefined
+    } & ScanProgress)
   | {
-    readonly type: 'write-streams'
-    readonly totalBytes: number
-    readonly completedBytes: number
-    /** Compressed; from wimlib 1.13.4. */
-    readonly completedCompressedBytes: number
-    readonly totalStreams: number
-    readonly completedStreams: number
-    readonly threads: number
-    readonly compression: Compression
-    readonly totalParts: number
-  }
+      readonly type: 'write-streams'
+      readonly totalBytes: number
+      readonly completedBytes: number
+      /** Compressed; from wimlib 1.13.4. */
+      readonly completedCompressedBytes: number
+      readonly totalStreams: number
+      readonly completedStreams: number
+      readonly threads: number
+      readonly compression: Compression
+      readonly totalParts: number
+    }
   | { readonly type: 'write-metadata-begin' | 'write-metadata-end' }
   | { readonly type: 'rename'; readonly from: string; readonly to: string }
   | ({ readonly type: 'verify-integrity' | 'calculate-integrity' } & IntegrityProgress)
   | ({ readonly type: 'split-begin-part' | 'split-end-part' } & SplitProgress)
   | {
-    readonly type: 'update-begin-command' | 'update-end-command'
-    readonly command: 'add' | 'delete' | 'rename'
-    /** Paths of the command, as it was given. */
-    readonly paths: readonly string[]
-    readonly completedCommands: number
-    readonly totalCommands: number
-  }
+      readonly type: 'update-begin-command' | 'update-end-command'
+      readonly command: 'add' | 'delete' | 'rename'
+      /** Paths of the command, as it was given. */
+      readonly paths: readonly string[]
+      readonly completedCommands: number
+      readonly totalCommands: number
+    }
   | { readonly type: 'replace-file'; readonly path: string }
   | { readonly type: 'wimboot-exclude'; readonly path: string; readonly extractionPath: string }
   | { readonly type: 'unmount-begin'; readonly mountPoint: string; readonly path: string; readonly image: number }
   | { readonly type: 'done-with-file'; readonly path: string }
   | { readonly type: 'verify-image-begin' | 'verify-image-end'; readonly image: number; readonly totalImages: number }
   | {
-    readonly type: 'verify-streams'
-    readonly totalBytes: number
-    readonly completedBytes: number
-    readonly totalStreams: number
-    readonly completedStreams: number
-  }
+      readonly type: 'verify-streams'
+      readonly totalBytes: number
+      readonly completedBytes: number
+      readonly totalStreams: number
+      readonly completedStreams: number
+    }
 
 export type OnWimProgress = (event: WimProgress) => void

@@ -14,9 +14,13 @@ export function parseSourceList(text: string, file = 'the source list'): Capture
     const place = `${file}, line ${number}`
     const [source = '', target = source, ...more] = words.map(word => word.text)
     if (more.length > 0) {
-      throw new StowageError('INVALID_ARGUMENT', `${place}: expected SOURCE and TARGET but found ${words.length} words`, {
-        hint: 'A path with spaces in it stands in quotes.',
-      })
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${place}: expected SOURCE and TARGET but found ${words.length} words`,
+        {
+          hint: 'A path with spaces in it stands in quotes.',
+        },
+      )
     }
     if (source === '') throw new StowageError('INVALID_ARGUMENT', `${place}: the source is empty`)
     return { source, target: targetOf(target, place) }

@@ -37,11 +37,13 @@ export function decodeText(bytes: Uint8Array): string {
 export function encodeText(text: string): string | Uint8Array {
   if (!/\p{Surrogate}/u.test(text)) return text
   const pieces = text.split(/(\p{Surrogate})/u)
-  return Buffer.concat(pieces.map((piece, n) => {
-    if (n % 2 === 0) return Buffer.from(piece)
-    const unit = piece.charCodeAt(0)
-    return Buffer.from([0xe0 | (unit >> 12), 0x80 | ((unit >> 6) & 0x3f), 0x80 | (unit & 0x3f)])
-  }))
+  return Buffer.concat(
+    pieces.map((piece, n) => {
+      if (n % 2 === 0) return Buffer.from(piece)
+      const unit = piece.charCodeAt(0)
+      return Buffer.from([0xe0 | (unit >> 12), 0x80 | ((unit >> 6) & 0x3f), 0x80 | (unit & 0x3f)])
+    }),
+  )
 }
 
 /**

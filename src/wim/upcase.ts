@@ -6,8 +6,11 @@
  */
 export function upcase(text: string): string {
   if (/^[\u0000-\u007f]*$/.test(text)) return text.toUpperCase()
-  return text.split('').map(unit => {
-    const upper = unit.toUpperCase()
-    return upper.length === 1 && upper.toLowerCase() === unit ? upper : unit
-  }).join('')
+  return text
+    .split('')
+    .map(unit => {
+      const upper = unit.toUpperCase()
+      return upper.length === 1 && upper.toLowerCase() === unit ? upper : unit
+    })
+    .join('')
 }

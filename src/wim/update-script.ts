@@ -50,26 +50,39 @@ function command({ words }: TextLine, place: string, { add, delete: remove }: Up
   const type = verb?.text.toLowerCase() ?? ''
   switch (type) {
     case 'add': {
-      const { paths: [source = '', target = ''], options } = argumentsOf(rest, type, ADD, place)
+      const {
+        paths: [source = '', target = ''],
+        options,
+      } = argumentsOf(rest, type, ADD, place)
       return { type, source, target, ...add, ...options }
     }
     case 'delete': {
-      const { paths: [path = ''], options } = argumentsOf(rest, type, DELETE, place)
+      const {
+        paths: [path = ''],
+        options,
+      } = argumentsOf(rest, type, DELETE, place)
       return { type, path, ...remove, ...options }
     }
     case 'rename': {
-      const { paths: [source = '', target = ''] } = argumentsOf(rest, type, {}, place)
+      const {
+        paths: [source = '', target = ''],
+      } = argumentsOf(rest, type, {}, place)
       return { type, source, target }
     }
     default:
       throw new StowageError('INVALID_ARGUMENT', `${place}: ${JSON.stringify(verb?.text)} is no command of an update`, {
-        hint: `One of ${Object.entries(PATHS).map(([kind, names]) => `${kind} ${names.join(' ')}`).join(', ')}.`,
+        hint: `One of ${Object.entries(PATHS)
+          .map(([kind, names]) => `${kind} ${names.join(' ')}`)
+          .join(', ')}.`,
       })
   }
 }
 
 function argumentsOf<Options extends object>(
-  words: readonly Word[], type: Kind, known: Readonly<Record<string, Options>>, place: string,
+  words: readonly Word[],
+  type: Kind,
+  known: Readonly<Record<string, Options>>,
+  place: string,
 ): { readonly paths: readonly string[]; readonly options: Options } {
   const isOption = ({ text, quoted }: Word): boolean => !quoted && text.startsWith('--')
   const paths = words.filter(word => !isOption(word)).map(({ text }) => text)

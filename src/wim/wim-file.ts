@@ -1,19 +1,58 @@
 /** A WIM archive: what it says of itself, its images, their files and blobs, and all that libwim can do to it. */
 import { StowageError } from '../errors.js'
 import { type NativeArguments, nativeError, type NativeWimFile } from './binding.js'
-import { type BlobList, blobOf, type BlobPiece, listBlobs, readBlobs, type ReadFileOptions, type ReadOptions } from './blob.js'
+import {
+  type BlobList,
+  blobOf,
+  type BlobPiece,
+  listBlobs,
+  readBlobs,
+  type ReadFileOptions,
+  type ReadOptions,
+} from './blob.js'
 import { type Metadata, readMetadata } from './dentry.js'
 import { type DirectoryEntry, type PackedEntries, type Resource, unpackEntries, unpackResources } from './entry.js'
 import {
-  addFlags, checkedLevel, checkedThreads, compressionNumber, deleteFlags, entriesFlags, exportFlags, extractFlags, imageNumber,
-  openFlags, packCommands, packInfo, packOutput, referenceFlags, updateFlags, writeFlags,
+  addFlags,
+  checkedLevel,
+  checkedThreads,
+  compressionNumber,
+  deleteFlags,
+  entriesFlags,
+  exportFlags,
+  extractFlags,
+  imageNumber,
+  openFlags,
+  packCommands,
+  packInfo,
+  packOutput,
+  referenceFlags,
+  updateFlags,
+  writeFlags,
 } from './flags.js'
 import { findImage, readFacts, type WimFacts, type WimImage, type WimInfo } from './image.js'
 import { JobQueue, type JobWatch, startJob } from './job.js'
 import type {
-  AddImageOptions, AddOptions, CaptureSource, Compression, DeleteOptions, EntriesOptions, ExportOptions, ExtractOptions,
-  ExtractPathsOptions, ImageNumber, InfoChange, OpenOptions, OutputOptions, OverwriteOptions, ReferenceOptions, SplitOptions,
-  UpdateCommand, UpdateOptions, WriteOptions, WriteTarget,
+  AddImageOptions,
+  AddOptions,
+  CaptureSource,
+  Compression,
+  DeleteOptions,
+  EntriesOptions,
+  ExportOptions,
+  ExtractOptions,
+  ExtractPathsOptions,
+  ImageNumber,
+  InfoChange,
+  OpenOptions,
+  OutputOptions,
+  OverwriteOptions,
+  ReferenceOptions,
+  SplitOptions,
+  UpdateCommand,
+  UpdateOptions,
+  WriteOptions,
+  WriteTarget,
 } from './options.js'
 import { splitBeside, writeBeside } from './output.js'
 import { partsOf } from './parts.js'
@@ -31,7 +70,9 @@ export async function openWim(path: string, options: OpenOptions = {}): Promise<
 }
 
 /** A new WIM, in memory until {@link WimFile.write}. `compression` is of what will be written: LZX when left out. */
-export async function createWim({ compression = 'lzx' }: { readonly compression?: Compression | undefined } = {}): Promise<WimFile> {
+export async function createWim({
+  compression = 'lzx',
+}: { readonly compression?: Compression | undefined } = {}): Promise<WimFile> {
   const native = await startJob('create', { compression: compressionNumber(compression) }, 'a new WIM').result
   return new WimFile(native as NativeWimFile) // what `create` gives
 }
@@ -97,20 +138,20 @@ export class WimFile implements AsyncDisposable {
 
   /** What wimlib takes for an image: a number, a name, or `all` or `*`. Throws IMAGE_NOT_FOUND. */
   async resolveImage(selector: string | number): Promise<ImageNumber> {
-    const number = await this.#job('resolve', { name: String(selector) }) as number // what `resolve` gives
+    const number = (await this.#job('resolve', { name: String(selector) })) as number // what `resolve` gives
     if (number === 0) return this.image(selector).index
     return number === -1 ? 'all' : number
   }
 
   /** The XML data as they stand in the file, as text without the byte order mark. Source: the WIM white paper, "XML data". */
   async xml(): Promise<string> {
-    const bytes = await this.#job('xml') as Buffer // what `xml` gives
+    const bytes = (await this.#job('xml')) as Buffer // what `xml` gives
     return bytes.toString('utf16le').replace(/^\ufeff/, '')
   }
 
   /** A property of an image by libwim's path: `NAME`, `WINDOWS/VERSION/BUILD`, `WINDOWS/LANGUAGES/LANGUAGE[1]`. */
   async property(image: number, name: string): Promise<string | undefined> {
-    return await this.#job('property', { image: imageNumber(image), name }) as string | undefined // what `property` gives
+    return (await this.#job('property', { image: imageNumber(image), name })) as string | undefined // what `property` gives
   }
 
   /** Sets a property, or removes it where `value` is undefined. Throws where another image has the name. */
@@ -136,12 +177,12 @@ export class WimFile implements AsyncDisposable {
   }
 
   async imageNameInUse(name: string): Promise<boolean> {
-    return await this.#job('nameInUse', { name }) as boolean // what `nameInUse` gives
+    return (await this.#job('nameInUse', { name })) as boolean // what `nameInUse` gives
   }
 
   /** Adds an image without files, and gives its number. */
   async addEmptyImage(name?: string): Promise<number> {
-    return await this.#job('addEmptyImage', { name }) as number // what `addEmptyImage` gives
+    return (await this.#job('addEmptyImage', { name })) as number // what `addEmptyImage` gives
   }
 
   /**
@@ -151,10 +192,16 @@ export class WimFile implements AsyncDisposable {
   async addImage(source: string | readonly CaptureSource[], options: AddImageOptions = {}): Promise<number> {
     const sources = typeof source === 'string' ? [{ source }] : source
     const { name, config } = options
-    return await this.#job('addImage', {
-      sources: sources.map(({ source: from, target = '/' }) => ({ source: from, target })),
-      name, config, flags: addFlags(options),
-    }, options) as number // what `addImage` gives
+    return (await this.#job(
+      'addImage',
+      {
+        sources: sources.map(({ source: from, target = '/' }) => ({ source: from, target })),
+        name,
+        config,
+        flags: addFlags(options),
+      },
+      options,
+    )) as number // what `addImage` gives
   }
 
   /** Adds a directory, a file or an NTFS volume to an image, as `target` in it. */
@@ -185,14 +232,27 @@ export class WimFile implements AsyncDisposable {
   /** Adds an image, or all, to another open WIM, which reads its blobs from this one when it is written. */
   async exportImage(image: ImageNumber, destination: WimFile, options: ExportOptions = {}): Promise<void> {
     const { name, description } = options
-    await this.#job('export', {
-      image: imageNumber(image), destination: destination.#open(), name, description, flags: exportFlags(options),
-    }, options, [destination])
+    await this.#job(
+      'export',
+      {
+        image: imageNumber(image),
+        destination: destination.#open(),
+        name,
+        description,
+        flags: exportFlags(options),
+      },
+      options,
+      [destination],
+    )
   }
 
   /** Other WIM files that hold blobs of this one: the base of a delta WIM, parts of a split one. */
   async referenceFiles(paths: readonly string[], options: ReferenceOptions = {}): Promise<void> {
-    const args = { paths, flags: referenceFlags(options), openFlags: openFlags({ checkIntegrity: options.checkIntegrity }) }
+    const args = {
+      paths,
+      flags: referenceFlags(options),
+      openFlags: openFlags({ checkIntegrity: options.checkIntegrity }),
+    }
     this.#replace(await this.#job('reference', args, options))
   }
 
@@ -203,9 +263,16 @@ export class WimFile implements AsyncDisposable {
 
   /** Files of the newly captured `image` that are as they were in `templateImage` need not be read again. */
   async referenceTemplate(image: number, template: WimFile, templateImage: number): Promise<void> {
-    await this.#job('referenceTemplate', {
-      image: imageNumber(image), template: template.#open(), templateImage: imageNumber(templateImage),
-    }, {}, [template])
+    await this.#job(
+      'referenceTemplate',
+      {
+        image: imageNumber(image),
+        template: template.#open(),
+        templateImage: imageNumber(templateImage),
+      },
+      {},
+      [template],
+    )
   }
 
   /** How the next write compresses. Throws INVALID_ARGUMENT for a chunk size that the compression does not have. */
@@ -219,7 +286,9 @@ export class WimFile implements AsyncDisposable {
    */
   async write(target: WriteTarget, options: WriteOptions = {}): Promise<void> {
     const args = {
-      image: imageNumber(options.image ?? 'all'), flags: writeFlags(options), threads: checkedThreads(options.threads),
+      image: imageNumber(options.image ?? 'all'),
+      flags: writeFlags(options),
+      threads: checkedThreads(options.threads),
       level: checkedLevel(options.level),
     }
     if (typeof target === 'string') {
@@ -256,13 +325,22 @@ export class WimFile implements AsyncDisposable {
   }
 
   /** Extracts files and directories of an image, at their paths below `target`. Throws FILE_NOT_FOUND. */
-  async extractPaths(image: number, paths: readonly string[], target: string, options: ExtractPathsOptions = {}): Promise<void> {
+  async extractPaths(
+    image: number,
+    paths: readonly string[],
+    target: string,
+    options: ExtractPathsOptions = {},
+  ): Promise<void> {
     await this.#job('extractPaths', { image: imageNumber(image), paths, target, flags: extractFlags(options) }, options)
   }
 
   /** {@link extractPaths} of what the text file `list` names, one a line; `;` and `#` begin comments. */
   async extractPathList(image: number, list: string, target: string, options: ExtractPathsOptions = {}): Promise<void> {
-    await this.#job('extractPathList', { image: imageNumber(image), list, target, flags: extractFlags(options) }, options)
+    await this.#job(
+      'extractPathList',
+      { image: imageNumber(image), list, target, flags: extractFlags(options) },
+      options,
+    )
   }
 
   /**
@@ -270,9 +348,9 @@ export class WimFile implements AsyncDisposable {
    * All parts get their names when the last is whole. Throws UNSUPPORTED for solid resources.
    */
   async split(path: string, partSize: number, options: SplitOptions = {}): Promise<void> {
-    await splitBeside(path, options.partName, partName => this.#job(
-      'split', { path, partSize, flags: writeFlags(options) }, { ...options, partName },
-    ))
+    await splitBeside(path, options.partName, partName =>
+      this.#job('split', { path, partSize, flags: writeFlags(options) }, { ...options, partName }),
+    )
   }
 
   /**
@@ -281,19 +359,26 @@ export class WimFile implements AsyncDisposable {
    */
   async *entries(image: ImageNumber, options: EntriesOptions = {}): AsyncGenerator<readonly DirectoryEntry[]> {
     const { path = '/', signal } = options
-    const packed = await this.#job('entries', { image: imageNumber(image), path, flags: entriesFlags(options) }, { signal })
+    const packed = await this.#job(
+      'entries',
+      { image: imageNumber(image), path, flags: entriesFlags(options) },
+      { signal },
+    )
     yield* unpackEntries(packed as PackedEntries) // what `entries` gives
   }
 
   /** {@link entries} as JSON text made in native code: pieces of a list without brackets. See docs/wim.md. */
-  async *entriesAsJson(image: ImageNumber, { path = '/', signal, ...options }: EntriesOptions = {}): AsyncGenerator<Buffer> {
+  async *entriesAsJson(
+    image: ImageNumber,
+    { path = '/', signal, ...options }: EntriesOptions = {},
+  ): AsyncGenerator<Buffer> {
     const args = { image: imageNumber(image), path, flags: entriesFlags(options) }
-    yield* await this.#job('entriesAsJson', args, { signal }) as Buffer[] // what it gives
+    yield* (await this.#job('entriesAsJson', args, { signal })) as Buffer[] // what it gives
   }
 
   /** The blobs of the WIM as libwim has them, the metadata resources first. */
   async resources(): Promise<Resource[]> {
-    return unpackResources(await this.#job('resources') as Buffer) // what `resources` gives
+    return unpackResources((await this.#job('resources')) as Buffer) // what `resources` gives
   }
 
   /**
@@ -332,7 +417,7 @@ export class WimFile implements AsyncDisposable {
    */
   async verify(options: VerifyOptions = {}): Promise<WimVerification> {
     const args = { integrity: options.integrity === false ? 0 : 1, threads: checkedThreads(options.threads) }
-    return await this.#job('verify', args, options) as WimVerification // made by native/wim/verifier.cc, as declared
+    return (await this.#job('verify', args, options)) as WimVerification // made by native/wim/verifier.cc, as declared
   }
 
   /**
@@ -356,7 +441,10 @@ export class WimFile implements AsyncDisposable {
 
   /** Runs an operation when this WIM, and `others`, are free. */
   async #job(
-    operation: string, args: NativeArguments = {}, watch: JobWatch = {}, others: readonly WimFile[] = [],
+    operation: string,
+    args: NativeArguments = {},
+    watch: JobWatch = {},
+    others: readonly WimFile[] = [],
   ): Promise<unknown> {
     this.#open()
     const wims = [this, ...others]
@@ -370,7 +458,11 @@ export class WimFile implements AsyncDisposable {
     }
     for (const wim of wims) wim.#running += 1
     try {
-      return await JobQueue.run(wims.map(wim => wim.#queue), start, watch.signal)
+      return await JobQueue.run(
+        wims.map(wim => wim.#queue),
+        start,
+        watch.signal,
+      )
     } finally {
       for (const wim of wims) [wim.#running, wim.#facts] = [wim.#running - 1, undefined]
     }
@@ -378,7 +470,7 @@ export class WimFile implements AsyncDisposable {
 
   /** This WIM is another file now, or has others beside it: what `overwrite` and `reference` give. */
   #replace(native: unknown): void {
-    [this.#native, this.#facts] = [native as NativeWimFile, undefined]
+    ;[this.#native, this.#facts] = [native as NativeWimFile, undefined]
     this.#paths = this.#native.paths()
   }
 
@@ -395,4 +487,3 @@ export class WimFile implements AsyncDisposable {
     }
   }
 }
-

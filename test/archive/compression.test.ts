@@ -5,7 +5,8 @@ import type { Bytes } from '../../src/blob/blob-store.js'
 import { noise } from '../support/images.js'
 
 const content = Buffer.concat([noise(300_000, 'zstd'), Buffer.alloc(500_000, 'a'), noise(70_000, 'more')])
-const zstd = (input: Uint8Array, ...words: string[]): Buffer => execFileSync('zstd', ['-q', '-c', ...words], { input, maxBuffer: 1 << 28 })
+const zstd = (input: Uint8Array, ...words: string[]): Buffer =>
+  execFileSync('zstd', ['-q', '-c', ...words], { input, maxBuffer: 1 << 28 })
 const gzip = (input: Uint8Array): Buffer => execFileSync('gzip', ['-c'], { input, maxBuffer: 1 << 28 })
 const SKIPPABLE = Buffer.concat([Buffer.from('502a4d1803000000', 'hex'), Buffer.from('abc')])
 
@@ -27,7 +28,11 @@ t.test('decompressed() gives what gzip and zstd packed, one member or frame afte
     ['zstd', 'zstd', zstd(content)],
     ['zstd, no checksum, high level', 'zstd', zstd(content, '-19', '--no-check')],
     ['zstd, size not told', 'zstd', zstd(content, '--no-content-size')],
-    ['zstd frames', 'zstd', Buffer.concat([zstd(content.subarray(0, 1000)), SKIPPABLE, zstd(content.subarray(1000)), SKIPPABLE])],
+    [
+      'zstd frames',
+      'zstd',
+      Buffer.concat([zstd(content.subarray(0, 1000)), SKIPPABLE, zstd(content.subarray(1000)), SKIPPABLE]),
+    ],
     ['zstd, skippable first', 'zstd', Buffer.concat([SKIPPABLE, zstd(content)])],
     ['zstd of nothing', 'zstd', Buffer.concat([zstd(Buffer.alloc(0)), zstd(content)])],
   ]
@@ -44,32 +49,55 @@ t.test('decompressed() refuses what is cut short or damaged', async t => {
   for (const compression of ['gzip', 'zstd'] as const) {
     const packed = compression === 'gzip' ? gzip(content) : zstd(content)
     for (const length of [3, 5, 12, 100, packed.length >> 1, packed.length - 5, packed.length - 1]) {
-      await t.rejects(all(decompressed(cut(packed.subarray(0, length), 50_000), compression, 'x.tar')), {
-        code: 'INVALID_TAR', message: /x\.tar is not whole/, hint: /Copy the file again/,
-      }, `${compression}, ${length} bytes`)
+      await t.rejects(
+        all(decompressed(cut(packed.subarray(0, length), 50_000), compression, 'x.tar')),
+        {
+          code: 'INVALID_TAR',
+          message: /x\.tar is not whole/,
+          hint: /Copy the file again/,
+        },
+        `${compression}, ${length} bytes`,
+      )
     }
   }
   const damaged = zstd(content)
   damaged.fill(0xff, 6, 9) // the header of its first block
   await t.rejects(all(decompressed(cut(damaged, 1000), 'zstd', 'x.tar')), { code: 'INVALID_TAR' })
-  await t.rejects(all(decompressed(cut(Buffer.concat([zstd(content), Buffer.alloc(40, 'x')]), 1000), 'zstd', 'x.tar')), { code: 'INVALID_TAR' })
+  await t.rejects(
+    all(decompressed(cut(Buffer.concat([zstd(content), Buffer.alloc(40, 'x')]), 1000), 'zstd', 'x.tar')),
+    { code: 'INVALID_TAR' },
+  )
 })
 
 t.test('decompressed() gives memory to no zstd window over 128 MiB, wherever it stands', async t => {
   const large = zstd(content, '--long=28', '--no-content-size')
   for (const packed of [large, Buffer.concat([zstd(content), large])]) {
-    await t.rejects(all(decompressed(cut(packed, 1000), 'zstd', 'x.tar')), { code: 'UNSUPPORTED', message: /268435456 bytes of memory/, hint: /zstd -d/ })
+    await t.rejects(all(decompressed(cut(packed, 1000), 'zstd', 'x.tar')), {
+      code: 'UNSUPPORTED',
+      message: /268435456 bytes of memory/,
+      hint: /zstd -d/,
+    })
   }
   // A frame of one segment that says it has 4 TiB
-  const segment = Buffer.concat([Buffer.from('28b52ffde0', 'hex'), Buffer.from('0000000000040000', 'hex'), Buffer.from('010000', 'hex')])
+  const segment = Buffer.concat([
+    Buffer.from('28b52ffde0', 'hex'),
+    Buffer.from('0000000000040000', 'hex'),
+    Buffer.from('010000', 'hex'),
+  ])
   await t.rejects(all(decompressed(cut(segment, 3), 'zstd', 'x.tar')), { code: 'UNSUPPORTED' })
-  t.ok((await all(decompressed(cut(zstd(content, '--long=27', '--no-content-size'), 5000), 'zstd', 'x.tar'))).equals(content))
+  t.ok(
+    (await all(decompressed(cut(zstd(content, '--long=27', '--no-content-size'), 5000), 'zstd', 'x.tar'))).equals(
+      content,
+    ),
+  )
 })
 
 t.test('decompressed() holds no more than a few MiB of what a few bytes stand for', async t => {
   const size = 600_000_000
   for (const compression of ['gzip', 'zstd'] as const) {
-    const packed = execFileSync('sh', ['-c', `head -c ${size} /dev/zero | ${compression} -1 -c`], { maxBuffer: 1 << 28 })
+    const packed = execFileSync('sh', ['-c', `head -c ${size} /dev/zero | ${compression} -1 -c`], {
+      maxBuffer: 1 << 28,
+    })
     let [read, most] = [0, 0]
     const before = process.memoryUsage().rss
     for await (const piece of decompressed(cut(packed, 1 << 20), compression, 'x.tar')) {
@@ -88,7 +116,10 @@ t.test('decompressed() throws what its source throws, and stops when it is told 
       yield packed.subarray(0, 20_000)
       throw new RangeError('the medium is gone')
     }
-    await t.rejects(all(decompressed(failing(), compression, 'x.tar')), { name: 'RangeError', message: 'the medium is gone' })
+    await t.rejects(all(decompressed(failing(), compression, 'x.tar')), {
+      name: 'RangeError',
+      message: 'the medium is gone',
+    })
     const abort = new AbortController()
     const aborting = async function* (): Bytes {
       yield packed.subarray(0, 20_000)
@@ -101,7 +132,12 @@ t.test('decompressed() throws what its source throws, and stops when it is told 
 })
 
 t.test('refuseOthers() says what decompresses a file of another kind', async t => {
-  for (const [magic, command] of [['fd377a585a00', 'xz -d'], ['425a6839314159265359', 'bzip2 -d'], ['04224d18', 'lz4 -d'], ['504b0304', 'unzip']] as const) {
+  for (const [magic, command] of [
+    ['fd377a585a00', 'xz -d'],
+    ['425a6839314159265359', 'bzip2 -d'],
+    ['04224d18', 'lz4 -d'],
+    ['504b0304', 'unzip'],
+  ] as const) {
     t.throws(() => refuseOthers(Buffer.from(magic, 'hex'), 'x.tar'), { code: 'UNSUPPORTED', hint: new RegExp(command) })
   }
   refuseOthers(Buffer.from('BZhere/file'), 'a tar whose first member has such a name')

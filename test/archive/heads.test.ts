@@ -15,8 +15,10 @@ import { formatReference, parseReference } from '../../src/oci/reference.js'
 import { verifyBundle } from '../../src/verify.js'
 import { layeredImage, multiPlatformImage, type TestImage } from '../support/images.js'
 
-const named = async ({ blobs, root }: TestImage, ...names: string[]) =>
-  ({ image: await readImage(blobs, root), names: names.map(parseReference) })
+const named = async ({ blobs, root }: TestImage, ...names: string[]) => ({
+  image: await readImage(blobs, root),
+  names: names.map(parseReference),
+})
 
 t.test('dockerPlatform() is linux/amd64, else the first Linux, else the first', async t => {
   const platforms = async (...all: string[]) => {
@@ -35,7 +37,9 @@ t.test('engineNames() drops digests, and names that are nothing else', async t =
   const digest = `sha256:${'0'.repeat(64)}`
   const names = ['shop:1', `shop:1@${digest}`, `shop@${digest}`, 'other:2'].map(parseReference)
   t.same(engineNames(names).map(formatReference), ['docker.io/library/shop:1', 'docker.io/library/other:2'])
-  const index = JSON.parse(new TextDecoder().decode(encodeIndex([await named(await layeredImage(1), `shop@${digest}`)])))
+  const index = JSON.parse(
+    new TextDecoder().decode(encodeIndex([await named(await layeredImage(1), `shop@${digest}`)])),
+  )
   t.equal(index.manifests[0].annotations, undefined, 'no reader is told a name it cannot give')
 })
 

@@ -18,56 +18,99 @@ const wim = readFileSync(SAMPLE)
 const sumOf = (bytes: Uint8Array) => digestOf(bytes).slice('sha256:'.length)
 
 const entry = (name: string, version: string): CatalogEntry => ({
-  name, version: parseVersion(version), summary: '', source: 'lab', architecture: undefined, content: { type: 'file', path: '/x', sha256: undefined, size: 1 },
+  name,
+  version: parseVersion(version),
+  summary: '',
+  source: 'lab',
+  architecture: undefined,
+  content: { type: 'file', path: '/x', sha256: undefined, size: 1 },
 })
 const shelf = [
-  ['NanoServer', '10.0.9.1'], ['NanoServer', '10.0.14300.1010'], ['NanoServer', '10.0.14300.1000'], ['WindowsServerCore', '10.0.14300.1000'], ['nano-tools', '2'],
+  ['NanoServer', '10.0.9.1'],
+  ['NanoServer', '10.0.14300.1010'],
+  ['NanoServer', '10.0.14300.1000'],
+  ['WindowsServerCore', '10.0.14300.1000'],
+  ['nano-tools', '2'],
 ].map(([name = '', version = '']) => entry(name, version))
-const found = (query: Parameters<typeof findIn>[1]) => findIn(shelf, query).map(({ name, version }) => `${name} ${formatVersion(version)}`)
+const found = (query: Parameters<typeof findIn>[1]) =>
+  findIn(shelf, query).map(({ name, version }) => `${name} ${formatVersion(version)}`)
 
 t.test('versions are compared as numbers, and read as the provider of 2016 read them', async t => {
-  t.same(['10', '.5', '10.0.14300.1010'].map(text => formatVersion(parseVersion(text))), ['10.0.0.0', '0.5.0.0', '10.0.14300.1010'])
-  for (const text of ['1.2.3.4.5', '', 'x', '1..2', '1.-2', '1.2.99999999999']) t.throws(() => parseVersion(text), { code: 'INVALID_ARGUMENT' }, text)
+  t.same(
+    ['10', '.5', '10.0.14300.1010'].map(text => formatVersion(parseVersion(text))),
+    ['10.0.0.0', '0.5.0.0', '10.0.14300.1010'],
+  )
+  for (const text of ['1.2.3.4.5', '', 'x', '1..2', '1.-2', '1.2.99999999999'])
+    t.throws(() => parseVersion(text), { code: 'INVALID_ARGUMENT' }, text)
 })
 
-t.test('the newest of each name is found, whatever the letters\' case, by name and pattern', async t => {
+t.test("the newest of each name is found, whatever the letters' case, by name and pattern", async t => {
   t.same(found({}), ['nano-tools 2.0.0.0', 'NanoServer 10.0.14300.1010', 'WindowsServerCore 10.0.14300.1000'])
   t.same(found({ names: ['nanoserver'] }), ['NanoServer 10.0.14300.1010'])
   t.same(found({ names: ['nano*'] }), ['nano-tools 2.0.0.0', 'NanoServer 10.0.14300.1010'])
-  t.same(found({ names: ['?anoServer', 'W*core'] }), ['NanoServer 10.0.14300.1010', 'WindowsServerCore 10.0.14300.1000'])
+  t.same(found({ names: ['?anoServer', 'W*core'] }), [
+    'NanoServer 10.0.14300.1010',
+    'WindowsServerCore 10.0.14300.1000',
+  ])
   t.same(found({ names: ['[nx]anoserver'] }), ['NanoServer 10.0.14300.1010'])
   t.same(found({ names: ['NanoServer.'] }), [], 'a dot is a dot')
 })
 
 t.test('versions are chosen exactly, from, to, between, or all, the newest first', async t => {
-  t.same(found({ names: ['NanoServer'], allVersions: true }), ['NanoServer 10.0.14300.1010', 'NanoServer 10.0.14300.1000', 'NanoServer 10.0.9.1'])
+  t.same(found({ names: ['NanoServer'], allVersions: true }), [
+    'NanoServer 10.0.14300.1010',
+    'NanoServer 10.0.14300.1000',
+    'NanoServer 10.0.9.1',
+  ])
   t.same(found({ names: ['NanoServer'], version: '10.0.14300.1000' }), ['NanoServer 10.0.14300.1000'])
   t.same(found({ names: ['NanoServer'], maxVersion: '10.0.14300.1005' }), ['NanoServer 10.0.14300.1000'])
   t.same(found({ names: ['NanoServer'], minVersion: '10.0.14300.1005' }), ['NanoServer 10.0.14300.1010'])
-  t.same(found({ names: ['NanoServer'], minVersion: '10.0.10', maxVersion: '10.0.14300.1000' }), ['NanoServer 10.0.14300.1000'], 'both bounds hold')
+  t.same(
+    found({ names: ['NanoServer'], minVersion: '10.0.10', maxVersion: '10.0.14300.1000' }),
+    ['NanoServer 10.0.14300.1000'],
+    'both bounds hold',
+  )
   t.same(found({ names: ['NanoServer'], minVersion: '11' }), [])
 })
 
 t.test('what may not be asked together is refused in the words of 2016', async t => {
   for (const [query, message] of [
     [{ allVersions: true, version: '1' }, 'AllVersions and RequiredVersion cannot be used together'],
-    [{ names: ['a'], version: '1', minVersion: '1' }, 'AllVersions and RequiredVersion switch cannot be used with MinimumVersion or MaximumVersion'],
+    [
+      { names: ['a'], version: '1', minVersion: '1' },
+      'AllVersions and RequiredVersion switch cannot be used with MinimumVersion or MaximumVersion',
+    ],
     [{ names: ['a'], minVersion: '2', maxVersion: '1' }, 'Minimum Version cannot be more than Maximum Version'],
     [{ minVersion: '1' }, 'Name is required when either MinimumVersion or MaximumVersion parameter is used'],
-    [{ names: ['*'], maxVersion: '1' }, 'Name is required when either MinimumVersion or MaximumVersion parameter is used'],
-  ] as const) t.throws(() => findIn(shelf, query), { code: 'INVALID_ARGUMENT', message })
+    [
+      { names: ['*'], maxVersion: '1' },
+      'Name is required when either MinimumVersion or MaximumVersion parameter is used',
+    ],
+  ] as const)
+    t.throws(() => findIn(shelf, query), { code: 'INVALID_ARGUMENT', message })
 })
 
-t.test('sources are kept by name, in a file of the user\'s', async t => {
+t.test("sources are kept by name, in a file of the user's", async t => {
   const options = { env: { STOWAGE_CONFIG: join(t.testdir(), 'conf') } }
   t.same(await listSources(options), [])
   await t.rejects(findImages(options), { code: 'IMAGE_NOT_FOUND', hint: /source add/ })
   const added = await addSource({ name: 'Lab', location: 'wims', trusted: true }, options)
   t.equal(added.location, join(process.cwd(), 'wims'))
   await addSource({ name: 'web', location: 'https://images.example/index.json', trusted: false }, options)
-  t.same((await listSources(options)).map(({ name }) => name), ['Lab', 'web'])
-  await t.rejects(addSource({ name: 'LAB', location: 'x', trusted: false }, options), { code: 'INVALID_ARGUMENT', message: /Lab already/ })
-  for (const location of ['', 'ftp://x/y', 'file:///etc', 'docker://']) await t.rejects(addSource({ name: 'bad', location, trusted: false }, options), { code: 'INVALID_ARGUMENT' }, location)
+  t.same(
+    (await listSources(options)).map(({ name }) => name),
+    ['Lab', 'web'],
+  )
+  await t.rejects(addSource({ name: 'LAB', location: 'x', trusted: false }, options), {
+    code: 'INVALID_ARGUMENT',
+    message: /Lab already/,
+  })
+  for (const location of ['', 'ftp://x/y', 'file:///etc', 'docker://'])
+    await t.rejects(
+      addSource({ name: 'bad', location, trusted: false }, options),
+      { code: 'INVALID_ARGUMENT' },
+      location,
+    )
   await removeSource('lab', options)
   await t.rejects(removeSource('lab', options), { code: 'IMAGE_NOT_FOUND', hint: /web/ })
   writeFileSync(join(options.env.STOWAGE_CONFIG, 'sources.json'), '{"schemaVersion":9}')
@@ -76,9 +119,19 @@ t.test('sources are kept by name, in a file of the user\'s', async t => {
 
 t.test('an index on the web is read as it was in 2016, and what is wrong in it is told', async t => {
   const index = [
-    { Name: 'NanoServer', Version: '10.0.14300.1010', Description: 'small', SasToken: '/files/nano.wim?sig=key', Sha256: sumOf(wim), Size: wim.length },
-    { Name: '../evil', Version: '1.0', SasToken: '/x' }, { Name: 'five', Version: '1.2.3.4.5', SasToken: '/x' }, { Name: 'nowhere', Version: '1.0' },
-    { Name: 'file', Version: '1.0', SasToken: 'file:///etc/passwd' }, { Name: 'sum', Version: '1.0', SasToken: '/x', Sha256: 'abc' },
+    {
+      Name: 'NanoServer',
+      Version: '10.0.14300.1010',
+      Description: 'small',
+      SasToken: '/files/nano.wim?sig=key',
+      Sha256: sumOf(wim),
+      Size: wim.length,
+    },
+    { Name: '../evil', Version: '1.0', SasToken: '/x' },
+    { Name: 'five', Version: '1.2.3.4.5', SasToken: '/x' },
+    { Name: 'nowhere', Version: '1.0' },
+    { Name: 'file', Version: '1.0', SasToken: 'file:///etc/passwd' },
+    { Name: 'sum', Version: '1.0', SasToken: '/x', Sha256: 'abc' },
   ]
   const address = await serveWeb(t, (request, response) => {
     const path = request.url ?? ''
@@ -89,10 +142,24 @@ t.test('an index on the web is read as it was in 2016, and what is wrong in it i
     response.end(`\ufeff${JSON.stringify(path === '/real/index.json' ? { array0: index } : index)}`)
   })
   const warnings: string[] = []
-  const read = async (path: string) => await readCatalog({ name: 'lab', location: `${address}${path}`, trusted: false }, { env: {}, backoff: 1, onWarning: warning => warnings.push(warning) })
+  const read = async (path: string) =>
+    await readCatalog(
+      { name: 'lab', location: `${address}${path}`, trusted: false },
+      { env: {}, backoff: 1, onWarning: warning => warnings.push(warning) },
+    )
   for (const path of ['/index.json', '/fwlink']) {
     const entries = await read(path)
-    t.match(entries, [{ name: 'NanoServer', summary: 'small', content: { type: 'web', url: `${address}/files/nano.wim?sig=key`, sha256: sumOf(wim), size: wim.length } }], path)
+    t.match(
+      entries,
+      [
+        {
+          name: 'NanoServer',
+          summary: 'small',
+          content: { type: 'web', url: `${address}/files/nano.wim?sig=key`, sha256: sumOf(wim), size: wim.length },
+        },
+      ],
+      path,
+    )
   }
   t.equal(warnings.length, 10)
   t.match(warnings.join('\n'), /no name of an image[\s\S]*no version[\s\S]*no address[\s\S]*file:[\s\S]*Sha256/)
@@ -107,14 +174,26 @@ t.test('a folder offers its WIM files and those one level below, by what their X
   copyFileSync(SAMPLE, join(directory, 'sub', 'same.WIM'))
   copyFileSync(SAMPLE, join(directory, 'sub', 'deeper', 'hidden.wim'))
   const warnings: string[] = []
-  const entries = await readCatalog({ name: 'stick', location: directory, trusted: true }, { onWarning: warning => warnings.push(warning) })
-  t.same(entries.map(({ name, content }) => [name, content.type === 'file' && content.path.slice(directory.length + 1)]), [['NanoServer', 'sub/same.WIM'], ['NanoServer', 'swim.wim']])
+  const entries = await readCatalog(
+    { name: 'stick', location: directory, trusted: true },
+    { onWarning: warning => warnings.push(warning) },
+  )
+  t.same(
+    entries.map(({ name, content }) => [name, content.type === 'file' && content.path.slice(directory.length + 1)]),
+    [
+      ['NanoServer', 'sub/same.WIM'],
+      ['NanoServer', 'swim.wim'],
+    ],
+  )
   t.match(warnings, [/broken\.wim/])
-  await t.rejects(readCatalog({ name: 'gone', location: join(directory, 'nothing'), trusted: true }), { code: 'FILE_NOT_FOUND' })
+  await t.rejects(readCatalog({ name: 'gone', location: join(directory, 'nothing'), trusted: true }), {
+    code: 'FILE_NOT_FOUND',
+  })
 })
 
 const webEntry = (url: string, more: object = {}): CatalogEntry => ({
-  ...entry('NanoServer', '10.0.14300.1010'), content: { type: 'web', url, sha256: sumOf(wim), size: wim.length, ...more },
+  ...entry('NanoServer', '10.0.14300.1010'),
+  content: { type: 'web', url, sha256: sumOf(wim), size: wim.length, ...more },
 })
 
 t.test('save writes <Name>-<a-b-c-d>.wim, with its sum beside it, once', async t => {
@@ -128,9 +207,13 @@ t.test('save writes <Name>-<a-b-c-d>.wim, with its sum beside it, once', async t
   execFileSync('sha256sum', ['-c', '--quiet', 'NanoServer-10-0-14300-1010.wim.sha256'], { cwd: directory })
   t.match(await saveImage(webEntry(address), directory), { result: 'exists' })
   chmodSync(saved.path, 0o444)
-  await t.rejects(saveImage(webEntry(address), directory, { force: true }), { code: 'PERMISSION_DENIED', message: /read-only/ })
+  await t.rejects(saveImage(webEntry(address), directory, { force: true }), {
+    code: 'PERMISSION_DENIED',
+    message: /read-only/,
+  })
   t.equal(wimName({ name: 'swim.wim', version: parseVersion('1') }), 'swim-1-0-0-0.wim')
-  for (const name of ['../up', 'a/b', '..', 'con:x', '']) t.throws(() => wimName({ name, version: parseVersion('1') }), { code: 'INVALID_ARGUMENT' }, name)
+  for (const name of ['../up', 'a/b', '..', 'con:x', ''])
+    t.throws(() => wimName({ name, version: parseVersion('1') }), { code: 'INVALID_ARGUMENT' }, name)
 })
 
 t.test('what is not what the source says is not saved, and nothing is left', async t => {
@@ -145,7 +228,9 @@ t.test('what is not what the source says is not saved, and nothing is left', asy
   })
   await t.rejects(saveImage(webEntry(`${address}/other`), directory), { code: 'DIGEST_MISMATCH' })
   await t.rejects(saveImage(webEntry(`${address}/short`), directory), { code: 'SIZE_MISMATCH' })
-  await t.rejects(saveImage(webEntry(`${address}/html`, { sha256: undefined, size: undefined }), directory), { code: 'NOT_A_WIM' })
+  await t.rejects(saveImage(webEntry(`${address}/html`, { sha256: undefined, size: undefined }), directory), {
+    code: 'NOT_A_WIM',
+  })
   await t.rejects(saveImage(webEntry(`${address}/gone`), directory), { code: 'FILE_NOT_FOUND' })
   await t.rejects(saveImage(webEntry(address, { size: 2 ** 50 }), directory), { code: 'NO_SPACE' })
   t.same(readdirSync(directory), [])
@@ -159,7 +244,10 @@ t.test('a download that breaks off goes on, in the same run and in the next', as
     if (request.method === 'HEAD') return void response.setHeader('content-length', big.length).end()
     ranges.push(request.headers.range)
     const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
-    response.writeHead(start > 0 ? 206 : 200, { 'content-length': big.length - start, ...(start > 0 ? { 'content-range': `bytes ${start}-${big.length - 1}/${big.length}` } : {}) })
+    response.writeHead(start > 0 ? 206 : 200, {
+      'content-length': big.length - start,
+      ...(start > 0 ? { 'content-range': `bytes ${start}-${big.length - 1}/${big.length}` } : {}),
+    })
     if (cuts-- > 0) {
       response.write(big.subarray(start, start + 2_000_000))
       response.socket?.end()
@@ -189,12 +277,34 @@ t.test('find and save do it on the command line, one into the other', async t =>
   t.equal(saved.code, 0, saved.stderr)
   t.ok(readFileSync(join(cwd, 'NanoServer-10-0-14300-1010.wim')).equals(wim))
   t.match(await stowage(['save', 'other', '--path', '.'], { cwd, env }), { code: 3 })
-  t.match(await stowage(['find', 'other', 'nanoserver'], { cwd, env }), { code: 3, stdout: /\nNanoServer /, stderr: /no source has an image other that fits/ })
-  t.match(await stowage(['find', 'nanoserver', '--version', '1'], { cwd, env }), { code: 3, stderr: /no source has an image nanoserver that fits/ })
-  t.match(await stowage(['find', 'other*', '?', '[x]y'], { cwd, env }), { code: 0, stderr: '' }, 'a pattern may fit none')
+  t.match(await stowage(['find', 'other', 'nanoserver'], { cwd, env }), {
+    code: 3,
+    stdout: /\nNanoServer /,
+    stderr: /no source has an image other that fits/,
+  })
+  t.match(await stowage(['find', 'nanoserver', '--version', '1'], { cwd, env }), {
+    code: 3,
+    stderr: /no source has an image nanoserver that fits/,
+  })
+  t.match(
+    await stowage(['find', 'other*', '?', '[x]y'], { cwd, env }),
+    { code: 0, stderr: '' },
+    'a pattern may fit none',
+  )
   mkdirSync(join(cwd, 'none'))
-  t.match(await stowage(['save', 'nanoserver', 'other', '--path', 'none'], { cwd, env }), { code: 3, stderr: /an image other/ })
+  t.match(await stowage(['save', 'nanoserver', 'other', '--path', 'none'], { cwd, env }), {
+    code: 3,
+    stderr: /an image other/,
+  })
   t.same(readdirSync(join(cwd, 'none')), [], 'nothing is saved where a name is wrong')
-  for (const place of ['./wims/', join(cwd, 'wims', '')]) t.match(await stowage(['find', '--source', place, '--source', 'STICK', '--json', '--all-versions'], { cwd, env }), { code: 0, stdout: /^(?!.*"name".*"name")/s }, place)
-  t.match(await stowage(['find', 'a', '--version', '1', '--all-versions'], { cwd, env }), { code: 2, stderr: /cannot be used together/ })
+  for (const place of ['./wims/', join(cwd, 'wims', '')])
+    t.match(
+      await stowage(['find', '--source', place, '--source', 'STICK', '--json', '--all-versions'], { cwd, env }),
+      { code: 0, stdout: /^(?!.*"name".*"name")/s },
+      place,
+    )
+  t.match(await stowage(['find', 'a', '--version', '1', '--all-versions'], { cwd, env }), {
+    code: 2,
+    stderr: /cannot be used together/,
+  })
 })

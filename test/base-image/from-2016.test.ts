@@ -13,17 +13,43 @@ interface Row {
 const page = readFileSync(fileURLToPath(new URL('../../docs/from-2016.md', import.meta.url)), 'utf8')
 const rows = page.split('\n').flatMap((line): Row[] => {
   const [, then, now] = /^\| `(.+)` \| `(.+)` \|$/.exec(line) ?? []
-  return then === undefined || now === undefined ? [] : [{ then: then.replaceAll('\\|', '|'), now: now.replaceAll('\\|', '|') }]
+  return then === undefined || now === undefined
+    ? []
+    : [{ then: then.replaceAll('\\|', '|'), now: now.replaceAll('\\|', '|') }]
 })
 
 t.test('the page has every command of 2016, each on one line', async t => {
-  t.equal(rows.length, page.split('\n').filter(line => line.startsWith('| `')).length, 'and every line of its tables is read')
+  t.equal(
+    rows.length,
+    page.split('\n').filter(line => line.startsWith('| `')).length,
+    'and every line of its tables is read',
+  )
   const cmdlets = [
-    'Find-ContainerImage', 'Save-ContainerImage', 'Install-ContainerImage', 'Find-Package', 'Save-Package', 'Install-Package', 'Get-PackageSource', 'Register-PackageSource',
-    'Unregister-PackageSource', 'Set-PackageSource', 'Install-ContainerOSImage', 'Uninstall-ContainerOSImage', 'Get-ContainerImage', 'New-ContainerImage',
-    'Remove-ContainerImage', 'Test-ContainerImage', ...['images', 'tag', 'commit', 'rmi', 'history', 'search', 'pull', 'push', 'login', 'logout', 'load', 'save'].map(verb => `docker ${verb}`),
+    'Find-ContainerImage',
+    'Save-ContainerImage',
+    'Install-ContainerImage',
+    'Find-Package',
+    'Save-Package',
+    'Install-Package',
+    'Get-PackageSource',
+    'Register-PackageSource',
+    'Unregister-PackageSource',
+    'Set-PackageSource',
+    'Install-ContainerOSImage',
+    'Uninstall-ContainerOSImage',
+    'Get-ContainerImage',
+    'New-ContainerImage',
+    'Remove-ContainerImage',
+    'Test-ContainerImage',
+    ...['images', 'tag', 'commit', 'rmi', 'history', 'search', 'pull', 'push', 'login', 'logout', 'load', 'save'].map(
+      verb => `docker ${verb}`,
+    ),
   ]
-  for (const cmdlet of cmdlets) t.ok(rows.some(({ then }) => then.startsWith(cmdlet)), cmdlet)
+  for (const cmdlet of cmdlets)
+    t.ok(
+      rows.some(({ then }) => then.startsWith(cmdlet)),
+      cmdlet,
+    )
 })
 
 /** A container is made where an engine is: here its command is only parsed. */
@@ -32,7 +58,10 @@ const PARSED = ['commit']
 const OF_THE_STORE = ['images', 'history', 'tag', 'rmi', 'commit', 'uninstall']
 
 /** A host with sources, an installed image, a bundle and an archive, as one was that had been used for a while. */
-async function used(t: Test, domain: string): Promise<{ readonly host: TestHost; readonly words: Readonly<Record<string, string>> }> {
+async function used(
+  t: Test,
+  domain: string,
+): Promise<{ readonly host: TestHost; readonly words: Readonly<Record<string, string>> }> {
   const host = testHost(t)
   const at = (name: string): string => join(host.root, name)
   mkdirSync(at('images'))
@@ -40,14 +69,27 @@ async function used(t: Test, domain: string): Promise<{ readonly host: TestHost;
   sampleWim(at('wims/old.wim'), ...versionProperties(14300, 1000))
   const store = host.env['STOWAGE_STORE'] ?? ''
   for (const words of [
-    ['source', 'add', 'lab', 'wims', '--trusted'], ['install', '--wim', SAMPLE, '--to', 'oci:'], ['install', '--wim', SAMPLE, '--to', `docker://${domain}`],
+    ['source', 'add', 'lab', 'wims', '--trusted'],
+    ['install', '--wim', SAMPLE, '--to', 'oci:'],
+    ['install', '--wim', SAMPLE, '--to', `docker://${domain}`],
     ['copy', `wim:${SAMPLE}`, `oci:${store}`, '--tag', `${domain}/library/nanoserver:10.0.14300.1010`],
-    ['pack', `wim:${SAMPLE}`, '-o', 'bundle'], ['copy', `wim:${SAMPLE}`, 'docker-archive:archive.tar'],
+    ['pack', `wim:${SAMPLE}`, '-o', 'bundle'],
+    ['copy', `wim:${SAMPLE}`, 'docker-archive:archive.tar'],
   ]) {
     const { code, stderr } = await host.run(words)
     if (code !== 0) throw new Error(`${words.join(' ')}: ${stderr}`)
   }
-  return { host, words: { WIM: SAMPLE, BUNDLE: 'bundle', ARCHIVE: 'archive.tar', STORE: store, CONTAINER: '475059caef8f', REGISTRY: domain } }
+  return {
+    host,
+    words: {
+      WIM: SAMPLE,
+      BUNDLE: 'bundle',
+      ARCHIVE: 'archive.tar',
+      STORE: store,
+      CONTAINER: '475059caef8f',
+      REGISTRY: domain,
+    },
+  }
 }
 
 t.test('every command of today on the page does what it says', async t => {
@@ -59,7 +101,11 @@ t.test('every command of today on the page does what it says', async t => {
   const { stdout: help } = await host.run(['--help'])
   const exists = (now: string): boolean => help.includes(`stowage ${now.split(' ')[1]} `)
   const awaited = rows.map(({ now }) => now).filter(now => !exists(now) && !now.includes(' --version'))
-  t.same(awaited.filter(now => !OF_THE_STORE.includes(now.split(' ')[1] ?? '')), [], 'what is not there is none of ours')
+  t.same(
+    awaited.filter(now => !OF_THE_STORE.includes(now.split(' ')[1] ?? '')),
+    [],
+    'what is not there is none of ours',
+  )
   for (const now of new Set(rows.map(row => row.now).filter(command => !awaited.includes(command)))) {
     rmSync(host.root, { recursive: true })
     cpSync(kept, host.root, { recursive: true })

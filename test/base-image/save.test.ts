@@ -15,7 +15,11 @@ const wim = readFileSync(SAMPLE)
 const big = Buffer.concat([wim, noise(3_000_000, 'tail')]) // a WIM may have more behind it than it names
 const FILE = 'NanoServer-10-0-14300-1010.wim'
 const entryAt = (url: string, sha256?: string): CatalogEntry => ({
-  name: 'NanoServer', version: parseVersion('10.0.14300.1010'), summary: '', source: 'lab', architecture: undefined,
+  name: 'NanoServer',
+  version: parseVersion('10.0.14300.1010'),
+  summary: '',
+  source: 'lab',
+  architecture: undefined,
   content: { type: 'web', url, sha256, size: undefined },
 })
 
@@ -42,55 +46,105 @@ t.test('a file that is there under the name, and is another, is no file that was
   const address = await serveWeb(t, (_request, response) => response.end(wim))
   const directory = t.testdir({ [FILE]: 'of another day' })
   const entry = entryAt(address, digestOf(wim).slice('sha256:'.length))
-  await t.rejects(saveImage(entry, directory), { code: 'DIGEST_MISMATCH', message: /is there, but it is another/, hint: /--force/ })
+  await t.rejects(saveImage(entry, directory), {
+    code: 'DIGEST_MISMATCH',
+    message: /is there, but it is another/,
+    hint: /--force/,
+  })
   t.equal(readFileSync(join(directory, FILE), 'utf8'), 'of another day')
   t.match(await saveImage(entry, directory, { force: true }), { result: 'saved' })
 })
 
 t.test('of two sources with the same name and version save takes neither, and says how to choose', async t => {
   const host = testHost(t)
-  for (const [folder, revision] of [['one', 1010], ['two', 1010], ['two', 1000]] as const) {
-    sampleWim(join(host.root, folder, `${revision}.wim`), ...versionProperties(14300, revision), `DESCRIPTION=${folder}`)
+  for (const [folder, revision] of [
+    ['one', 1010],
+    ['two', 1010],
+    ['two', 1000],
+  ] as const) {
+    sampleWim(
+      join(host.root, folder, `${revision}.wim`),
+      ...versionProperties(14300, revision),
+      `DESCRIPTION=${folder}`,
+    )
   }
   for (const name of ['one', 'two']) await host.run(['source', 'add', name, name])
   const before = host.listing()
-  t.match(await host.run(['save', 'NanoServer', '--path', '.']), { code: 2, stderr: /2 images could be meant by NanoServer: .* of one, .*; .* of two, .*\nhint: Say which with --source/ })
+  t.match(await host.run(['save', 'NanoServer', '--path', '.']), {
+    code: 2,
+    stderr: /2 images could be meant by NanoServer: .* of one, .*; .* of two, .*\nhint: Say which with --source/,
+  })
   t.same(host.listing(), before)
-  t.match(await host.run(['save', 'NanoServer', '--path', '.', '--source', 'two']), { code: 0, stdout: /^Saved NanoServer-10-0-14300-1010\.wim/ })
-  t.match(await host.run(['save', 'NanoServer', '--path', '.', '--version', '10.0.14300.1000']), { code: 0 }, 'one of them alone has this one')
+  t.match(await host.run(['save', 'NanoServer', '--path', '.', '--source', 'two']), {
+    code: 0,
+    stdout: /^Saved NanoServer-10-0-14300-1010\.wim/,
+  })
+  t.match(
+    await host.run(['save', 'NanoServer', '--path', '.', '--version', '10.0.14300.1000']),
+    { code: 0 },
+    'one of them alone has this one',
+  )
 })
 
 t.test('what may be a key in an address is told to nobody', async t => {
   const address = await serveWeb(t, (request, response) => {
     if (request.url?.startsWith('/index')) return void response.end('[{"Name": 7}]')
     if (request.url?.startsWith('/text')) return void response.end('no JSON')
-    if (request.headers.range === undefined) return void response.writeHead(200, { 'content-length': big.length }).end(request.method === 'HEAD' ? '' : big)
+    if (request.headers.range === undefined)
+      return void response.writeHead(200, { 'content-length': big.length }).end(request.method === 'HEAD' ? '' : big)
     response.writeHead(206, { 'content-range': `bytes 9-${big.length - 1}/${big.length}` }).end(big.subarray(9))
   })
   const directory = t.testdir({ [`${FILE}.partial`]: big.subarray(0, 1000) })
   const keyless = { message: /^(?!.*SECRET)/s }
   const keyed = `${address.replace('://', '://jo:SECRET@')}/x.wim?sig=SECRET#SECRET`
-  await t.rejects(saveImage(entryAt(`${address}/x.wim?sig=SECRET`, '0'.repeat(64)), directory), { code: 'REGISTRY_PROTOCOL', ...keyless })
-  await t.rejects(saveImage(entryAt('ftp://jo:SECRET@x/y?sig=SECRET'), directory), { code: 'INVALID_ARGUMENT', ...keyless })
-  t.throws(() => chooseCandidates([entryAt(keyed), entryAt(`${keyed}2`)], {}), { code: 'INVALID_ARGUMENT', message: /of lab, http:\/\/127\.0\.0\.1:\d+\/x\.wim;/ })
+  await t.rejects(saveImage(entryAt(`${address}/x.wim?sig=SECRET`, '0'.repeat(64)), directory), {
+    code: 'REGISTRY_PROTOCOL',
+    ...keyless,
+  })
+  await t.rejects(saveImage(entryAt('ftp://jo:SECRET@x/y?sig=SECRET'), directory), {
+    code: 'INVALID_ARGUMENT',
+    ...keyless,
+  })
+  t.throws(() => chooseCandidates([entryAt(keyed), entryAt(`${keyed}2`)], {}), {
+    code: 'INVALID_ARGUMENT',
+    message: /of lab, http:\/\/127\.0\.0\.1:\d+\/x\.wim;/,
+  })
   const warnings: string[] = []
-  await readCatalog({ name: 'lab', location: `${address}/index?sig=SECRET`, trusted: true }, { onWarning: warning => warnings.push(warning) })
+  await readCatalog(
+    { name: 'lab', location: `${address}/index?sig=SECRET`, trusted: true },
+    { onWarning: warning => warnings.push(warning) },
+  )
   t.match(warnings, [/index\[0\]/])
   t.notMatch(warnings.join(''), 'SECRET')
-  await t.rejects(readCatalog({ name: 'lab', location: `${address}/text?sig=SECRET`, trusted: true }), { code: 'INVALID_MANIFEST', ...keyless })
+  await t.rejects(readCatalog({ name: 'lab', location: `${address}/text?sig=SECRET`, trusted: true }), {
+    code: 'INVALID_MANIFEST',
+    ...keyless,
+  })
 })
 
 t.test('of several images those that can be saved are, and each of the others is told', async t => {
   const host = testHost(t)
   const address = await serveWeb(t, (request, response) => {
-    if (request.url === '/index.json') response.end(JSON.stringify(['/gone', '/a.wim', '/html'].map((SasToken, n) => ({ Name: `Image${n}`, Version: '1.0', SasToken }))))
+    if (request.url === '/index.json')
+      response.end(
+        JSON.stringify(
+          ['/gone', '/a.wim', '/html'].map((SasToken, n) => ({ Name: `Image${n}`, Version: '1.0', SasToken })),
+        ),
+      )
     else if (request.url === '/gone') response.writeHead(404).end()
     else response.end(request.url === '/a.wim' ? wim : '<html>')
   })
   t.equal((await host.run(['source', 'add', 'lab', `${address}/index.json`])).code, 0)
   const { code, stdout, stderr } = await host.run(['save', 'image*', '--path', 'wims', '--json'])
   t.equal(code, 3, 'the code of the first that failed')
-  t.match(JSON.parse(stdout), { schema: 'stowage.save/v1', images: [{ name: 'Image0', result: 'failed', error: { code: 'FILE_NOT_FOUND' } }, { result: 'saved' }, { result: 'failed', error: { code: 'NOT_A_WIM' } }] })
+  t.match(JSON.parse(stdout), {
+    schema: 'stowage.save/v1',
+    images: [
+      { name: 'Image0', result: 'failed', error: { code: 'FILE_NOT_FOUND' } },
+      { result: 'saved' },
+      { result: 'failed', error: { code: 'NOT_A_WIM' } },
+    ],
+  })
   t.match(stderr, /gone is not there[\s\S]*is no WIM/)
   t.same(readdirSync(join(host.root, 'wims')).sort(), ['Image1-1-0-0-0.wim', 'Image1-1-0-0-0.wim.sha256'])
 })

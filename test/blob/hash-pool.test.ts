@@ -25,7 +25,11 @@ t.test('HashPool.hash() gives what sha256sum says of a range', async t => {
   t.ok(reads.length > 0 && reads.every((read, n) => read > (reads[n - 1] ?? 0)))
   const part = await pool.hash({ file, offset: 12_345, size: 5_000_000 }, () => undefined)
   t.equal(part.digest.slice(7), createHash('sha256').update(bytes.subarray(12_345, 5_012_345)).digest('hex'))
-  t.match(await pool.hash({ file, offset: 39_000_000, size: 2_000_000 }, () => undefined), { read: 1_000_000 }, 'an end before the end')
+  t.match(
+    await pool.hash({ file, offset: 39_000_000, size: 2_000_000 }, () => undefined),
+    { read: 1_000_000 },
+    'an end before the end',
+  )
 })
 
 t.test('HashPool.hash() names what cannot be read, and goes on', async t => {
@@ -35,7 +39,10 @@ t.test('HashPool.hash() names what cannot be read, and goes on', async t => {
   await t.rejects(hash('none'), { code: 'FILE_NOT_FOUND', message: /none does not exist/ })
   await t.rejects(hash('link'), { code: 'INVALID_ARGUMENT' })
   t.match(await hash('file'), { read: 1 })
-  await t.rejects(pool.hash({ file: join(directory, 'file'), offset: 0, size: 1 }, () => undefined, AbortSignal.abort()), { code: 'ABORTED' })
+  await t.rejects(
+    pool.hash({ file: join(directory, 'file'), offset: 0, size: 1 }, () => undefined, AbortSignal.abort()),
+    { code: 'ABORTED' },
+  )
 })
 
 t.test('verifyBundle() finds defects in large files, in a directory and in a tar behind a link', async t => {
@@ -49,7 +56,11 @@ t.test('verifyBundle() finds defects in large files, in a directory and in a tar
     t.match(await verifyBundle(path, { onProgress: event => events.push(event) }), { ok: true, findings: [] })
   }
   const done = events.flatMap(event => (event.type === 'bytes' && event.subject === bundle ? [event.done] : []))
-  t.same(done, [...done].sort((a, b) => a - b), 'progress never falls')
+  t.same(
+    done,
+    [...done].sort((a, b) => a - b),
+    'progress never falls',
+  )
   const found = async (path: string) => (await verifyBundle(path)).findings.map(({ code, path }) => `${code} ${path}`)
   const file = await open(join(bundle, layer), 'r+')
   await file.write(Buffer.from([1, 2, 3]), 0, 3, 4_000_000)

@@ -20,18 +20,25 @@ const gone = 99_999_999
 function left(t: { testdir(): string }, files: Readonly<Record<string, number>>): string {
   const directory = join(t.testdir(), 'blobs', 'sha256')
   mkdirSync(directory, { recursive: true })
-  for (const [who, size] of Object.entries(files)) writeFileSync(join(directory, `${hexOf(blob.digest)}.${who}-1.partial`), bytes.subarray(0, size))
+  for (const [who, size] of Object.entries(files))
+    writeFileSync(join(directory, `${hexOf(blob.digest)}.${who}-1.partial`), bytes.subarray(0, size))
   return directory
 }
 
 t.test('what a process that is gone left is taken over, the longest of it, in whole pages', async t => {
-  const directory = left(t, { [`${machine(hostname())}-${gone}`]: 1_500_000, [`${machine(hostname())}-${gone - 1}`]: 4096 })
+  const directory = left(t, {
+    [`${machine(hostname())}-${gone}`]: 1_500_000,
+    [`${machine(hostname())}-${gone - 1}`]: 4096,
+  })
   using claimed = await claimPartial(directory, blob)
   t.equal(claimed.held, Math.floor(1_500_000 / 4096) * 4096)
 })
 
 t.test('what another process writes just now is left alone, on this machine and on others', async t => {
-  const directory = left(t, { [`${machine(hostname())}-${process.ppid}`]: 1_000_000, [`${machine('another')}-${gone}`]: 1_000_000 })
+  const directory = left(t, {
+    [`${machine(hostname())}-${process.ppid}`]: 1_000_000,
+    [`${machine('another')}-${gone}`]: 1_000_000,
+  })
   {
     using claimed = await claimPartial(directory, blob)
     t.equal(claimed.held, 0)
@@ -51,7 +58,10 @@ t.test('two that want the same blob at a time do not write to one file', async t
 })
 
 t.test('once the blob is whole nothing is left of other tries', async t => {
-  const directory = left(t, { [`${machine(hostname())}-${gone}`]: 1_500_000, [`${machine(hostname())}-${gone - 1}`]: 1_000_000 })
+  const directory = left(t, {
+    [`${machine(hostname())}-${gone}`]: 1_500_000,
+    [`${machine(hostname())}-${gone - 1}`]: 1_000_000,
+  })
   const blobs = new BlobDirectory(join(directory, '..', '..'))
   const offsets: number[] = []
   await blobs.put(blob, async function* (offset) {

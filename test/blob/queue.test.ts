@@ -33,7 +33,11 @@ t.test('the biggest blobs begin first, so many at a time', async t => {
 })
 
 t.test('one host is never asked for more than ten at a time, and others do not wait for it', async t => {
-  const { jobs, begun, most } = watched([...Array.from({ length: 20 }, (_, n) => [100 + n, 'one'] as const), [5, 'two'], [4]])
+  const { jobs, begun, most } = watched([
+    ...Array.from({ length: 20 }, (_, n) => [100 + n, 'one'] as const),
+    [5, 'two'],
+    [4],
+  ])
   await copyQueued(jobs, { jobs: 14 })
   t.equal(most.get('one'), 10)
   t.equal(begun.length, 22)
@@ -43,9 +47,16 @@ t.test('one host is never asked for more than ten at a time, and others do not w
 t.test('at the first error the others are stopped and waited for, and that error is thrown', async t => {
   const ended: string[] = []
   const blob = (size: number) => ({ mediaType: 'x', digest: digestOf(Buffer.from(String(size))), size })
-  const failing: QueuedBlob = { blob: blob(9), host: undefined, copy: async () => { throw new StowageError('BLOB_MISSING', 'not there') } }
+  const failing: QueuedBlob = {
+    blob: blob(9),
+    host: undefined,
+    copy: async () => {
+      throw new StowageError('BLOB_MISSING', 'not there')
+    },
+  }
   const slow: QueuedBlob = {
-    blob: blob(8), host: undefined,
+    blob: blob(8),
+    host: undefined,
     async copy(signal) {
       await sleep(60_000, undefined, { signal }).catch(() => sleep(20))
       ended.push('slow')

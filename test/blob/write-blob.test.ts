@@ -21,18 +21,25 @@ async function* pieces(bytes: Uint8Array, from = 0): Bytes {
 
 for (const directory of [t.testdir(), '/dev/shm']) {
   for (const direct of [true, false]) {
-    t.test(`a blob stands in its file as it came, ${direct ? 'past' : 'through'} the page cache, below ${directory === '/dev/shm' ? 'memory' : 'a disk'}`, async t => {
-      const own = mkdtempSync(join(directory, 'stowage-write-'))
-      t.teardown(() => rmSync(own, { recursive: true, force: true }))
-      for (const size of [0, 1, 4095, 4096, MIB - 1, MIB, MIB + 1, 5 * MIB + 3, 7 * MIB]) {
-        const bytes = noise(size, `blob ${size}`)
-        const path = join(own, String(size))
-        await writeFile(path, '')
-        const blob = describe('application/octet-stream', bytes)
-        await writeBlob({ path, offset: 0, held: 0, direct }, blob, () => pieces(bytes))
-        t.equal(execFileSync('sha256sum', [path], { encoding: 'utf8' }).split(' ')[0], blob.digest.slice('sha256:'.length), `${size} bytes`)
-      }
-    })
+    t.test(
+      `a blob stands in its file as it came, ${direct ? 'past' : 'through'} the page cache, below ${directory === '/dev/shm' ? 'memory' : 'a disk'}`,
+      async t => {
+        const own = mkdtempSync(join(directory, 'stowage-write-'))
+        t.teardown(() => rmSync(own, { recursive: true, force: true }))
+        for (const size of [0, 1, 4095, 4096, MIB - 1, MIB, MIB + 1, 5 * MIB + 3, 7 * MIB]) {
+          const bytes = noise(size, `blob ${size}`)
+          const path = join(own, String(size))
+          await writeFile(path, '')
+          const blob = describe('application/octet-stream', bytes)
+          await writeBlob({ path, offset: 0, held: 0, direct }, blob, () => pieces(bytes))
+          t.equal(
+            execFileSync('sha256sum', [path], { encoding: 'utf8' }).split(' ')[0],
+            blob.digest.slice('sha256:'.length),
+            `${size} bytes`,
+          )
+        }
+      },
+    )
   }
 }
 
@@ -46,7 +53,10 @@ t.test('what a file holds already is hashed with the rest, and not believed', as
     await writeBlob({ path, offset: 0, held, direct }, blob, () => pieces(bytes, held))
     t.ok((await readFile(path)).equals(bytes))
     await writeFile(path, bytes.subarray(1, held + 1))
-    await t.rejects(writeBlob({ path, offset: 0, held, direct }, blob, () => pieces(bytes, held)), { code: 'DIGEST_MISMATCH' })
+    await t.rejects(
+      writeBlob({ path, offset: 0, held, direct }, blob, () => pieces(bytes, held)),
+      { code: 'DIGEST_MISMATCH' },
+    )
   }
 })
 
@@ -70,10 +80,19 @@ t.test('a blob that is too long, too short or another is an error, and the file 
     const place = { path, offset: 0, held: 0, direct: true }
     await writeFile(path, '')
     const blob = describe('x', bytes)
-    await t.rejects(writeBlob(place, { ...blob, size: size + 1 }, () => pieces(bytes)), { code: 'SIZE_MISMATCH' })
+    await t.rejects(
+      writeBlob(place, { ...blob, size: size + 1 }, () => pieces(bytes)),
+      { code: 'SIZE_MISMATCH' },
+    )
     t.equal((await readFile(path)).length, size)
-    await t.rejects(writeBlob(place, { ...blob, size: size - 1 }, () => pieces(bytes)), { code: 'SIZE_MISMATCH' })
-    await t.rejects(writeBlob(place, { ...blob, digest: describe('x', noise(3, 'other')).digest }, () => pieces(bytes)), { code: 'DIGEST_MISMATCH' })
+    await t.rejects(
+      writeBlob(place, { ...blob, size: size - 1 }, () => pieces(bytes)),
+      { code: 'SIZE_MISMATCH' },
+    )
+    await t.rejects(
+      writeBlob(place, { ...blob, digest: describe('x', noise(3, 'other')).digest }, () => pieces(bytes)),
+      { code: 'DIGEST_MISMATCH' },
+    )
   }
 })
 
@@ -85,7 +104,9 @@ t.test('what ends in the middle is in the file up to there, so that another try 
     yield bytes.subarray(0, 2 * MIB + 777)
     throw new Error('the wire was cut')
   }
-  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), cut), { message: 'the wire was cut' })
+  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), cut), {
+    message: 'the wire was cut',
+  })
   t.ok((await readFile(path)).equals(bytes.subarray(0, 2 * MIB + 777)))
 })
 
@@ -100,19 +121,29 @@ t.test('aborting ends it, and a file that cannot be written is told by its name'
     yield bytes.subarray(MIB)
   }
   const options = { signal: controller.signal }
-  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), stopping, options), { code: 'ABORTED' })
+  await t.rejects(writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), stopping, options), {
+    code: 'ABORTED',
+  })
   const gone = join(path, 'nothing')
-  await t.rejects(writeBlob({ path: gone, offset: 0, held: 0, direct: true }, describe('x', bytes), () => pieces(bytes)), { message: new RegExp(gone) })
-  await t.rejects(writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, describe('x', bytes), () => pieces(bytes)), { code: 'NO_SPACE' })
+  await t.rejects(
+    writeBlob({ path: gone, offset: 0, held: 0, direct: true }, describe('x', bytes), () => pieces(bytes)),
+    { message: new RegExp(gone) },
+  )
+  await t.rejects(
+    writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, describe('x', bytes), () => pieces(bytes)),
+    { code: 'NO_SPACE' },
+  )
 })
 
 t.test('many blobs are written at a time, each to its own file', async t => {
   const directory = t.testdir()
-  await Promise.all(Array.from({ length: 12 }, async (_, n) => {
-    const bytes = noise(2 * MIB + n, `many ${n}`)
-    const path = join(directory, String(n))
-    await writeFile(path, '')
-    await writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), () => pieces(bytes))
-    t.ok((await readFile(path)).equals(bytes))
-  }))
+  await Promise.all(
+    Array.from({ length: 12 }, async (_, n) => {
+      const bytes = noise(2 * MIB + n, `many ${n}`)
+      const path = join(directory, String(n))
+      await writeFile(path, '')
+      await writeBlob({ path, offset: 0, held: 0, direct: true }, describe('x', bytes), () => pieces(bytes))
+      t.ok((await readFile(path)).equals(bytes))
+    }),
+  )
 })

@@ -47,7 +47,11 @@ t.test('openBundleReader() refuses small files that are not as listed', async t 
     await appendFile(join(bundle, file), ' ')
     await t.rejects(openBundleReader(bundle), { code: 'DIGEST_MISMATCH', hint: /verify/ }, file)
     await rm(join(bundle, file))
-    await t.rejects(openBundleReader(bundle), { code: file === 'bundle.json' ? 'NOT_A_BUNDLE' : 'BUNDLE_INVALID' }, file)
+    await t.rejects(
+      openBundleReader(bundle),
+      { code: file === 'bundle.json' ? 'NOT_A_BUNDLE' : 'BUNDLE_INVALID' },
+      file,
+    )
   }
 })
 
@@ -70,7 +74,10 @@ t.test('loadBundle() loads nothing of an image with a wrong layer, and all of th
     const { codes, store } = await load(bundle)
     t.same(codes, [code, undefined])
     const index = JSON.parse(await readFile(join(store, 'index.json'), 'utf8'))
-    t.same(index.manifests.map(({ digest }: { digest: string }) => digest), [images['win:1']!.root.digest])
+    t.same(
+      index.manifests.map(({ digest }: { digest: string }) => digest),
+      [images['win:1']!.root.digest],
+    )
     t.notOk((await readdir(join(store, 'blobs/sha256'))).includes(layer.slice('blobs/sha256/'.length)))
   }
 })
@@ -115,28 +122,34 @@ t.test('an image that names itself, or says it is huge, ends with an error', asy
   }
 })
 
-t.test('a document that is nested deep, long in a field or wrong throughout is a finding with a short message', async t => {
-  const deep = '['.repeat(200_000) + ']'.repeat(200_000)
-  const long = JSON.stringify('x'.repeat(2_000_000))
-  const cases: [string, string][] = [
-    ['bundle.json', `{"schemaVersion":${deep}}`],
-    ['bundle.json', `{"schemaVersion":1,"generator":1,"images":{"a":${deep}},"files":[${'0,'.repeat(300_000)}0]}`],
-    ['bundle.json', `{"schemaVersion":1,"generator":${deep},"images":[],"files":[]}`],
-    ['index.json', `{"manifests":${deep}}`],
-    ['index.json', `{"manifests":[{"mediaType":"x","size":1,"digest":${deep}}]}`],
-    ['index.json', `{"manifests":[{"mediaType":"x","size":1,"digest":${long}}]}`],
-    ['manifest.json', deep],
-    ['manifest.json', `[{"Config":${deep},"Layers":[]}]`],
-  ]
-  for (const [file, text] of cases) {
-    const bundle = await copyOf(t)
-    await writeFile(join(bundle, file), text)
-    const { findings } = await verifyBundle(bundle)
-    t.ok(findings.some(({ code, path }) => code === 'INVALID_MANIFEST' && path === file), text.slice(0, 60))
-    t.ok(findings.every(({ message }) => message.length < 4000))
-    await t.rejects(openBundleReader(bundle), StowageError)
-  }
-})
+t.test(
+  'a document that is nested deep, long in a field or wrong throughout is a finding with a short message',
+  async t => {
+    const deep = '['.repeat(200_000) + ']'.repeat(200_000)
+    const long = JSON.stringify('x'.repeat(2_000_000))
+    const cases: [string, string][] = [
+      ['bundle.json', `{"schemaVersion":${deep}}`],
+      ['bundle.json', `{"schemaVersion":1,"generator":1,"images":{"a":${deep}},"files":[${'0,'.repeat(300_000)}0]}`],
+      ['bundle.json', `{"schemaVersion":1,"generator":${deep},"images":[],"files":[]}`],
+      ['index.json', `{"manifests":${deep}}`],
+      ['index.json', `{"manifests":[{"mediaType":"x","size":1,"digest":${deep}}]}`],
+      ['index.json', `{"manifests":[{"mediaType":"x","size":1,"digest":${long}}]}`],
+      ['manifest.json', deep],
+      ['manifest.json', `[{"Config":${deep},"Layers":[]}]`],
+    ]
+    for (const [file, text] of cases) {
+      const bundle = await copyOf(t)
+      await writeFile(join(bundle, file), text)
+      const { findings } = await verifyBundle(bundle)
+      t.ok(
+        findings.some(({ code, path }) => code === 'INVALID_MANIFEST' && path === file),
+        text.slice(0, 60),
+      )
+      t.ok(findings.every(({ message }) => message.length < 4000))
+      await t.rejects(openBundleReader(bundle), StowageError)
+    }
+  },
+)
 
 t.test('an image that index.json names twice, and the second time otherwise, is a finding', async t => {
   for (const other of [{ size: 1 }, { mediaType: 'application/vnd.docker.distribution.manifest.v2+json' }]) {
@@ -165,24 +178,29 @@ t.test('a head that other readers take otherwise, or not at all, is a finding', 
     await writeFile(join(bundle, file), change(await readFile(join(bundle, file), 'utf8')))
     await relist(bundle)
     const { findings } = await verifyBundle(bundle)
-    t.ok(findings.some(({ path }) => path === file), `${file} ${change}`)
+    t.ok(
+      findings.some(({ path }) => path === file),
+      `${file} ${change}`,
+    )
   }
 })
 
 t.test('an oversized document in a tar is refused without reading it', async t => {
   const path = join(t.testdir(), 'x.tar')
   const size = 65 * 1024 * 1024
-  const member = (
-    name: string,
-    bytes: Uint8Array,
-  ) => [encodeHeader({ name, size: bytes.length }), bytes, padding(bytes.length)]
+  const member = (name: string, bytes: Uint8Array) => [
+    encodeHeader({ name, size: bytes.length }),
+    bytes,
+    padding(bytes.length),
+  ]
   const names = ['SHA256SUMS', 'index.json', 'manifest.json']
   const small = [...member('oci-layout', LAYOUT_BYTES), ...names.flatMap(name => member(name, Buffer.from('{}')))]
   await writeFile(path, Buffer.concat([...small, ...member('bundle.json', Buffer.alloc(size, 0x20)), TAR_END]))
   await t.rejects(openBundleReader(path), { code: 'INVALID_MANIFEST', message: /limit/ })
   t.ok(
-    (await verifyBundle(path)).findings.some(({ code, path: file }) =>
-      code === 'INVALID_MANIFEST' && file === 'bundle.json'),
+    (await verifyBundle(path)).findings.some(
+      ({ code, path: file }) => code === 'INVALID_MANIFEST' && file === 'bundle.json',
+    ),
   )
 })
 
@@ -195,5 +213,7 @@ t.test('loadBundle() refuses choices that fit nothing, naming what there is', as
   })
   await t.rejects(loadBundle(pristine, { to: 'oci:x:v1' }), { code: 'INVALID_ARGUMENT' })
   await t.rejects(loadBundle(pristine, { to, signal: AbortSignal.abort() }), { code: 'ABORTED' })
-  t.match(await loadBundle(pristine, { to, platforms: ['windows'] }), { images: [{ names: ['docker.io/library/win:1'] }] })
+  t.match(await loadBundle(pristine, { to, platforms: ['windows'] }), {
+    images: [{ names: ['docker.io/library/win:1'] }],
+  })
 })

@@ -2,7 +2,12 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
 import { encodeChecksums, parseChecksums } from '../../src/bundle/checksums.js'
-import { type BundleManifest, encodeBundleManifest, isBundlePath, parseBundleManifest } from '../../src/bundle/manifest.js'
+import {
+  type BundleManifest,
+  encodeBundleManifest,
+  isBundlePath,
+  parseBundleManifest,
+} from '../../src/bundle/manifest.js'
 import { StowageError } from '../../src/errors.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { writeBundle } from '../support/bundles.js'
@@ -26,7 +31,11 @@ function altered(path: readonly (string | number)[], value: unknown): Uint8Array
 t.test('parseBundleManifest() reads what encodeBundleManifest() wrote', async t => {
   t.same(parseBundleManifest(encodeBundleManifest(manifest)), manifest)
   t.equal(manifest.created, '1970-01-01T00:00:00.000Z')
-  t.same(parseBundleManifest(altered(['future'], { any: 'thing' })), manifest, 'fields it does not know are let through')
+  t.same(
+    parseBundleManifest(altered(['future'], { any: 'thing' })),
+    manifest,
+    'fields it does not know are let through',
+  )
 })
 
 t.test('parseBundleManifest() names each field that is wrong', async t => {
@@ -75,7 +84,10 @@ t.test('parseBundleManifest() names every bad field at once', async t => {
 })
 
 t.test('parseBundleManifest() refuses another schema version with a hint, and what is no JSON object', async t => {
-  t.throws(() => parseBundleManifest(altered(['schemaVersion'], 2)), { code: 'INVALID_MANIFEST', hint: /later Stowage/ })
+  t.throws(() => parseBundleManifest(altered(['schemaVersion'], 2)), {
+    code: 'INVALID_MANIFEST',
+    hint: /later Stowage/,
+  })
   for (const text of ['', '[]', 'null', '{', '"x"', '\xff']) {
     t.throws(() => parseBundleManifest(encode(text)), { code: 'INVALID_MANIFEST' }, text)
   }
@@ -113,6 +125,10 @@ t.test('parseChecksums() names the line that is wrong', async t => {
     `${hex}  a\n${hex}  a\n`,
     `${hex}  /a\n`,
   ]) {
-    t.throws(() => parseChecksums(encode(text)), { code: 'INVALID_MANIFEST', message: /SHA256SUMS/ }, JSON.stringify(text))
+    t.throws(
+      () => parseChecksums(encode(text)),
+      { code: 'INVALID_MANIFEST', message: /SHA256SUMS/ },
+      JSON.stringify(text),
+    )
   }
 })

@@ -27,14 +27,20 @@ async function standing(t: Test) {
 /** All files with their bytes, and what would tell that one was written again. */
 async function stateOf(bundle: string): Promise<readonly (readonly [string, string, number, number])[]> {
   const files = await readTree(bundle)
-  return await Promise.all([...files].map(async ([path, bytes]) => {
-    const { ino, mtimeMs } = await stat(join(bundle, path))
-    return [path, bytes.toString('latin1'), ino, mtimeMs] as const
-  }))
+  return await Promise.all(
+    [...files].map(async ([path, bytes]) => {
+      const { ino, mtimeMs } = await stat(join(bundle, path))
+      return [path, bytes.toString('latin1'), ino, mtimeMs] as const
+    }),
+  )
 }
 
 async function isWhole(bundle: string): Promise<boolean> {
-  return (await verifyBundle(bundle)).findings.length === 0 && sumsAgree(bundle) && !(await readdir(bundle)).includes('INCOMPLETE')
+  return (
+    (await verifyBundle(bundle)).findings.length === 0 &&
+    sumsAgree(bundle) &&
+    !(await readdir(bundle)).includes('INCOMPLETE')
+  )
 }
 
 t.test('packing the same again writes nothing, with --update or without', async t => {
@@ -85,7 +91,8 @@ t.test('--update that fails, or is interrupted, leaves the bundle as it was', as
   t.same(await stateOf(bundle), before)
   const stop = new AbortController()
   const aborted = pack([first, `oci:${join(root, 'layout')}:shop:2`], bundle, {
-    update: true, signal: stop.signal,
+    update: true,
+    signal: stop.signal,
     onProgress: event => void (event.type === 'bytes' && event.done > 500_000 && stop.abort()),
   })
   await t.rejects(aborted, { code: 'ABORTED' })
@@ -125,7 +132,10 @@ t.test('files beside the images are compared, replaced and removed with them', a
 
 t.test('what is no whole bundle is not taken for one', async t => {
   const { root, bundle, first } = await standing(t)
-  for (const [name, spoil] of [['unmarked', async (at: string) => await rm(join(at, 'bundle.json'))], ['foreign', async (at: string) => await writeFile(join(at, 'SHA256SUMS'), 'x')]] as const) {
+  for (const [name, spoil] of [
+    ['unmarked', async (at: string) => await rm(join(at, 'bundle.json'))],
+    ['foreign', async (at: string) => await writeFile(join(at, 'SHA256SUMS'), 'x')],
+  ] as const) {
     const spoiled = join(root, name)
     await cp(bundle, spoiled, { recursive: true, preserveTimestamps: true })
     await spoil(spoiled)

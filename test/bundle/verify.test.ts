@@ -84,13 +84,17 @@ t.test('verifyBundle() goes on after the first defect', async t => {
     await rm(join(bundle, 'README.txt'))
     await writeFile(join(bundle, 'extra.txt'), 'x')
   })
-  t.same(new Set(found), new Set([
-    `DIGEST_MISMATCH ${layer}`,
-    `DIGEST_MISMATCH ${config}`,
-    `DIGEST_MISMATCH ${blobPath(images['shop:1']!.root.digest)}`,
-    'FILE_MISSING README.txt',
-    'FILE_EXTRA extra.txt',
-  ]), 'the image whose config is wrong cannot be read, which is a finding of its root')
+  t.same(
+    new Set(found),
+    new Set([
+      `DIGEST_MISMATCH ${layer}`,
+      `DIGEST_MISMATCH ${config}`,
+      `DIGEST_MISMATCH ${blobPath(images['shop:1']!.root.digest)}`,
+      'FILE_MISSING README.txt',
+      'FILE_EXTRA extra.txt',
+    ]),
+    'the image whose config is wrong cannot be read, which is a finding of its root',
+  )
 })
 
 t.test('verifyBundle() names what is extra, and what is no regular file', async t => {
@@ -100,15 +104,23 @@ t.test('verifyBundle() names what is extra, and what is no regular file', async 
     await symlink('/etc/passwd', join(bundle, 'link'))
     execFileSync('mkfifo', [join(bundle, 'pipe')])
   }
-  t.same(await findingsOf(t, extra, { sums: true }), ['FILE_EXTRA blobs/deep/file', 'NOT_A_FILE link', 'NOT_A_FILE pipe'])
+  t.same(await findingsOf(t, extra, { sums: true }), [
+    'FILE_EXTRA blobs/deep/file',
+    'NOT_A_FILE link',
+    'NOT_A_FILE pipe',
+  ])
 })
 
 t.test('verifyBundle() does not follow a link that stands for a list', async t => {
   for (const file of ['SHA256SUMS', 'bundle.json']) {
-    const found = await findingsOf(t, async bundle => {
-      await rename(join(bundle, file), `${bundle}-${file}`)
-      await symlink(`../bundle-${file}`, join(bundle, file))
-    }, { sums: true })
+    const found = await findingsOf(
+      t,
+      async bundle => {
+        await rename(join(bundle, file), `${bundle}-${file}`)
+        await symlink(`../bundle-${file}`, join(bundle, file))
+      },
+      { sums: true },
+    )
     t.same(found, [`NOT_A_FILE ${file}`])
   }
 })
@@ -127,16 +139,29 @@ t.test('verifyBundle() does not follow a link that stands for a blob', async t =
   await rename(join(bundle, layer), join(t.testdirName, 'elsewhere'))
   await symlink(join(t.testdirName, 'elsewhere'), join(bundle, layer))
   const { findings } = await verifyBundle(bundle)
-  t.match(findings.map(({ code, path }) => `${code} ${path}`), [`NOT_A_FILE ${layer}`])
+  t.match(
+    findings.map(({ code, path }) => `${code} ${path}`),
+    [`NOT_A_FILE ${layer}`],
+  )
   await using reader = await openBundleReader(bundle)
   t.equal(await reader.has(images['shop:1']!.layers[1]!), false)
 })
 
 t.test('verifyBundle() compares the two lists', async t => {
-  const found = await findingsOf(t, async bundle => {
-    const sums = await readFile(join(bundle, 'SHA256SUMS'), 'utf8')
-    await writeFile(join(bundle, 'SHA256SUMS'), sums.split('\n').filter(line => !line.endsWith(layer)).join('\n'))
-  }, { sums: true })
+  const found = await findingsOf(
+    t,
+    async bundle => {
+      const sums = await readFile(join(bundle, 'SHA256SUMS'), 'utf8')
+      await writeFile(
+        join(bundle, 'SHA256SUMS'),
+        sums
+          .split('\n')
+          .filter(line => !line.endsWith(layer))
+          .join('\n'),
+      )
+    },
+    { sums: true },
+  )
   t.same(found, [`LISTS_DIFFER ${layer}`])
   const digest = '0'.repeat(64)
   const wrong = await findingsOf(t, async bundle => {
@@ -147,52 +172,71 @@ t.test('verifyBundle() compares the two lists', async t => {
 })
 
 t.test('verifyBundle() reads the images, not only the lists', async t => {
-  const lost = await findingsOf(t, async bundle => {
-    await edit(bundle, 'index.json', json => json.manifests.splice(1, 1))
-    await reseal(bundle, 'index.json')
-  }, { sums: true })
+  const lost = await findingsOf(
+    t,
+    async bundle => {
+      await edit(bundle, 'index.json', json => json.manifests.splice(1, 1))
+      await reseal(bundle, 'index.json')
+    },
+    { sums: true },
+  )
   t.ok(lost.includes('IMAGES_DIFFER bundle.json'))
   t.ok(lost.includes('IMAGES_DIFFER manifest.json'))
   t.ok(lost.includes(`FILE_EXTRA ${blobPath(images['multi:1']!.root.digest)}`), 'its blobs belong to no image now')
-  const tags = await findingsOf(t, async bundle => {
-    await edit(bundle, 'manifest.json', json => json[0].RepoTags.push('docker.io/library/evil:1'))
-    await reseal(bundle, 'manifest.json')
-  }, { sums: true })
+  const tags = await findingsOf(
+    t,
+    async bundle => {
+      await edit(bundle, 'manifest.json', json => json[0].RepoTags.push('docker.io/library/evil:1'))
+      await reseal(bundle, 'manifest.json')
+    },
+    { sums: true },
+  )
   t.same(tags, ['IMAGES_DIFFER manifest.json'])
-  const swapped = await findingsOf(t, async bundle => {
-    await edit(bundle, 'manifest.json', json => json[0].Layers.reverse())
-    await reseal(bundle, 'manifest.json')
-  }, { sums: true })
+  const swapped = await findingsOf(
+    t,
+    async bundle => {
+      await edit(bundle, 'manifest.json', json => json[0].Layers.reverse())
+      await reseal(bundle, 'manifest.json')
+    },
+    { sums: true },
+  )
   t.same(swapped, ['IMAGES_DIFFER manifest.json'])
-  const platform = await findingsOf(t, async bundle => {
-    await edit(bundle, 'bundle.json', json => (json.images[2].platforms[0].platform.os = 'linux'))
-    await reseal(bundle, 'README.txt')
-  }, { sums: true })
+  const platform = await findingsOf(
+    t,
+    async bundle => {
+      await edit(bundle, 'bundle.json', json => (json.images[2].platforms[0].platform.os = 'linux'))
+      await reseal(bundle, 'README.txt')
+    },
+    { sums: true },
+  )
   t.same(platform, ['IMAGES_DIFFER bundle.json'])
 })
 
 t.test('verifyBundle() names a missing blob that no list speaks of', async t => {
-  const found = await findingsOf(t, async bundle => {
-    await rm(join(bundle, layer))
-    await edit(
-      bundle,
-      'bundle.json',
-      json => (json.files = json.files.filter(({ path }: { path: string }) => path !== layer)),
-    )
-    await reseal(bundle, 'README.txt')
-  }, { sums: true })
+  const found = await findingsOf(
+    t,
+    async bundle => {
+      await rm(join(bundle, layer))
+      await edit(
+        bundle,
+        'bundle.json',
+        json => (json.files = json.files.filter(({ path }: { path: string }) => path !== layer)),
+      )
+      await reseal(bundle, 'README.txt')
+    },
+    { sums: true },
+  )
   t.same(found, [`BLOB_MISSING ${layer}`])
 })
 
 t.test('verifyBundle() says what is not JSON or lacks a field, and checks the rest', async t => {
-  t.same(
-    await findingsOf(t, async bundle => await writeFile(join(bundle, 'bundle.json'), '{')),
-    ['DIGEST_MISMATCH bundle.json', 'INVALID_MANIFEST bundle.json'],
-  )
-  t.same(
-    await findingsOf(t, async bundle => await appendFile(join(bundle, 'SHA256SUMS'), 'nonsense\n')),
-    ['INVALID_MANIFEST SHA256SUMS'],
-  )
+  t.same(await findingsOf(t, async bundle => await writeFile(join(bundle, 'bundle.json'), '{')), [
+    'DIGEST_MISMATCH bundle.json',
+    'INVALID_MANIFEST bundle.json',
+  ])
+  t.same(await findingsOf(t, async bundle => await appendFile(join(bundle, 'SHA256SUMS'), 'nonsense\n')), [
+    'INVALID_MANIFEST SHA256SUMS',
+  ])
 })
 
 t.test('verifyBundle() says INCOMPLETE of an unfinished bundle, and refuses what is no bundle', async t => {

@@ -44,13 +44,23 @@ t.test('openBundleWriter() writes a directory that coreutils and skopeo accept',
   const images = await threeImages()
   const manifest = await writeBundle(bundle, images)
   t.ok(sumsAgree(bundle))
-  const listed = (await readFile(join(bundle, 'SHA256SUMS'), 'utf8')).trimEnd().split('\n').map(line => line.slice(66))
-  t.same(listed, [...(await readTree(bundle)).keys()].filter(path => path !== 'SHA256SUMS'), 'every file but itself, sorted')
+  const listed = (await readFile(join(bundle, 'SHA256SUMS'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map(line => line.slice(66))
+  t.same(
+    listed,
+    [...(await readTree(bundle)).keys()].filter(path => path !== 'SHA256SUMS'),
+    'every file but itself, sorted',
+  )
   t.same(
     manifest.images.map(image => image.names),
     [['docker.io/library/shop:2.3'], ['docker.io/team/multi:2.3'], ['docker.io/library/win:ltsc']],
   )
-  for (const [name, ref] of [['shop:2.3', 'docker.io/library/shop:2.3'], ['win:ltsc', 'ltsc']] as const) {
+  for (const [name, ref] of [
+    ['shop:2.3', 'docker.io/library/shop:2.3'],
+    ['win:ltsc', 'ltsc'],
+  ] as const) {
     const raw = output('skopeo', 'inspect', '--raw', `oci:${bundle}:${ref}`)
     t.equal(digestOf(Buffer.from(raw)), images[name]?.root.digest, name)
   }
@@ -91,11 +101,15 @@ t.test('openBundleWriter() names images for containerd, docker and skopeo', asyn
   const images = await threeImages()
   await writeBundle(bundle, images)
   const index = JSON.parse(await readFile(join(bundle, 'index.json'), 'utf8'))
-  t.same(index.manifests.map((entry: { annotations: object }) => Object.values(entry.annotations)), [
-    ['docker.io/library/shop:2.3', 'docker.io/library/shop:2.3'],
-    ['docker.io/team/multi:2.3', 'docker.io/team/multi:2.3'],
-    ['docker.io/library/win:ltsc', 'ltsc'],
-  ], 'the tag alone only where it is the only one of its kind')
+  t.same(
+    index.manifests.map((entry: { annotations: object }) => Object.values(entry.annotations)),
+    [
+      ['docker.io/library/shop:2.3', 'docker.io/library/shop:2.3'],
+      ['docker.io/team/multi:2.3', 'docker.io/team/multi:2.3'],
+      ['docker.io/library/win:ltsc', 'ltsc'],
+    ],
+    'the tag alone only where it is the only one of its kind',
+  )
   const docker = JSON.parse(await readFile(join(bundle, 'manifest.json'), 'utf8'))
   t.same(
     docker.map((entry: { RepoTags: string[] }) => entry.RepoTags[0]),
@@ -167,11 +181,18 @@ t.test('BundleWriter.write() stores an image given twice once, and shared layers
   const bundle = join(t.testdir(), 'site.tar')
   const [two, three] = [await layeredImage(2), await layeredImage(3)]
   await using writer = await openBundleWriter(bundle)
-  for (const [image, name] of [[two, 'a:1'], [two, 'b:1'], [three, 'c:1']] as const) {
+  for (const [image, name] of [
+    [two, 'a:1'],
+    [two, 'b:1'],
+    [three, 'c:1'],
+  ] as const) {
     await writer.write(await readImage(image.blobs, image.root), image.blobs, [parseReference(name)])
   }
   const { images, files } = await writer.seal()
-  t.same(images.map(({ names }) => names.length), [2, 1])
+  t.same(
+    images.map(({ names }) => names.length),
+    [2, 1],
+  )
   const blobs = new Set([...two.blobs.digests(), ...three.blobs.digests()])
   t.equal(files.filter(({ path }) => path.startsWith('blobs/')).length, blobs.size)
 })
@@ -179,7 +200,10 @@ t.test('BundleWriter.write() stores an image given twice once, and shared layers
 t.test('BundleWriter.write() and plan() refuse one name for two images', async t => {
   const [two, three] = [await layeredImage(2), await layeredImage(3)]
   const named = await Promise.all(
-    [two, three].map(async ({ blobs, root }) => ({ image: await readImage(blobs, root), names: [parseReference('a:1')] })),
+    [two, three].map(async ({ blobs, root }) => ({
+      image: await readImage(blobs, root),
+      names: [parseReference('a:1')],
+    })),
   )
   const bundle = join(t.testdir(), 'site')
   await using writer = await openBundleWriter(bundle)
@@ -206,7 +230,11 @@ t.test('BundleWriter leaves the directory itself when it was there before', asyn
   await t.rejects(writeBundle(join(root, 'stick'), { 'a:1': image }), { code: 'BLOB_MISSING' })
   t.same(await readdir(join(root, 'stick')), ['lost+found'])
   await writeBundle(join(root, 'stick'), { 'a:1': await layeredImage(1) })
-  t.match(await verifyBundle(join(root, 'stick')), { ok: true }, 'what the file system keeps there is no part of the bundle')
+  t.match(
+    await verifyBundle(join(root, 'stick')),
+    { ok: true },
+    'what the file system keeps there is no part of the bundle',
+  )
 })
 
 t.test('openBundleWriter() never overwrites', async t => {
@@ -221,7 +249,10 @@ t.test('openBundleWriter() never overwrites', async t => {
   }
   await t.rejects(openBundleWriter(join(root, 'no/where')), { code: 'FILE_NOT_FOUND', hint: /.+/ })
   await t.rejects(openBundleWriter(join(root, 'no/where.tar')), { code: 'FILE_NOT_FOUND' })
-  t.same([...(await readTree(root)).keys()], ['file', 'full/photo.jpg', 'marked/INCOMPLETE', 'marked/photo.jpg', 'x.tar'])
+  t.same(
+    [...(await readTree(root)).keys()],
+    ['file', 'full/photo.jpg', 'marked/INCOMPLETE', 'marked/photo.jpg', 'x.tar'],
+  )
 })
 
 t.test('BundleWriter does not replace a tar that appeared meanwhile', async t => {
@@ -264,7 +295,8 @@ t.test('BundleWriter.write() says so when another command takes the directory ov
     async *fetch(blob: { digest: typeof root.digest }): Bytes {
       fetched.push(hexOf(blob.digest))
       yield blobs.get(blob.digest).subarray(0, 1)
-      await (taken ??= (async () => await (await openBundleWriter(bundle, { signal: AbortSignal.abort() }))[Symbol.asyncDispose]())())
+      await (taken ??= (async () =>
+        await (await openBundleWriter(bundle, { signal: AbortSignal.abort() }))[Symbol.asyncDispose]())())
       yield blobs.get(blob.digest).subarray(1)
     },
   }
@@ -272,7 +304,10 @@ t.test('BundleWriter.write() says so when another command takes the directory ov
   await t.rejects(written, { code: 'OUTPUT_EXISTS', message: /taken over/ })
   const names = await readdir(join(bundle, 'blobs/sha256'))
   t.ok(fetched.length > 0)
-  t.same(names.filter(name => fetched.includes(name)), [])
+  t.same(
+    names.filter(name => fetched.includes(name)),
+    [],
+  )
 })
 
 t.test('what several commands that begin one bundle at once leave is whole or says that it is not', async t => {
@@ -285,8 +320,12 @@ t.test('what several commands that begin one bundle at once leave is whole or sa
     await writer.seal()
   }
   const runs = await Promise.allSettled(Array.from({ length: 8 }, write))
-  for (const run of runs) if (run.status === 'rejected') t.match(run.reason, { code: /^(?:OUTPUT_EXISTS|FILE_NOT_FOUND|BLOB_MISSING)$/ })
-  const findings = await verifyBundle(bundle).then(({ findings: found }) => found.map(({ code }): string => code), () => ['nothing'])
+  for (const run of runs)
+    if (run.status === 'rejected') t.match(run.reason, { code: /^(?:OUTPUT_EXISTS|FILE_NOT_FOUND|BLOB_MISSING)$/ })
+  const findings = await verifyBundle(bundle).then(
+    ({ findings: found }) => found.map(({ code }): string => code),
+    () => ['nothing'],
+  )
   t.ok(findings.length === 0 || findings.includes('INCOMPLETE') || findings.includes('nothing'), findings.join())
   await write()
   t.same((await verifyBundle(bundle)).findings, [])
@@ -323,7 +362,10 @@ t.test('BundleWriter keeps finished blobs of a directory after an abort, and the
   }
   const [first, second] = fetched
   t.ok((await readdir(bundle)).includes('INCOMPLETE'))
-  t.same((await verifyBundle(bundle)).findings.map(({ code }) => code), ['INCOMPLETE'])
+  t.same(
+    (await verifyBundle(bundle)).findings.map(({ code }) => code),
+    ['INCOMPLETE'],
+  )
   const kept = await stat(join(bundle, blobPath(first!.digest)))
   await writeFile(join(bundle, blobPath(second!.digest)), 'a wrong blob under a right name')
   await writeFile(join(bundle, 'blobs/sha256/stray.partial'), 'x')
@@ -381,7 +423,9 @@ t.test('BundleWriter.spool() keeps what the bundle needs, and nothing else of it
     const content = await readImage(blobs, descriptor)
     for (const layer of content.layers) await spool.put(layer, () => blobs.fetch(layer))
     const stray = new TextEncoder().encode('a file of the export that is no part of the image')
-    await spool.put(describe('text/plain', stray), async function* () { yield stray })
+    await spool.put(describe('text/plain', stray), async function* () {
+      yield stray
+    })
     const written = await writer.write(content, blobs, [parseReference('a:1')])
     t.equal(written.skipped > 0, name === 'site', 'in a directory what was spooled is in its place')
     await writer.seal()

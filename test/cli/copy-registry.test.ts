@@ -21,7 +21,9 @@ t.test('copy - takes an image to a registry, which skopeo reads, and back from i
   const blobs = (directory: string) => readdirSync(join(cwd, directory, 'blobs', 'sha256')).sort()
   t.same(blobs('theirs'), blobs('from'))
   t.same(blobs('bundle'), blobs('from'))
-  const { images } = JSON.parse(readFileSync(join(cwd, 'bundle', 'bundle.json'), 'utf8')) as { images: [{ names: unknown, root: unknown }] }
+  const { images } = JSON.parse(readFileSync(join(cwd, 'bundle', 'bundle.json'), 'utf8')) as {
+    images: [{ names: unknown; root: unknown }]
+  }
   t.match(images, [{ names: [`${domain}/team/shop:2.3`], root: { digest: image.root.digest } }])
   const again = await stowage(['copy', 'oci:from', `docker://${domain}/other/shop:1`, '--json'], { cwd })
   t.equal(again.code, 0, again.stderr)

@@ -9,7 +9,8 @@ import { layeredImage, multiPlatformImage, writeLayout } from '../support/images
 import { flawedWim } from '../support/wims.js'
 
 const SAMPLE_WIM = fileURLToPath(new URL('../../fixtures/nanoserver-sample.wim', import.meta.url))
-const imagex = (...words: readonly string[]) => execFileSync('wimlib-imagex', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+const imagex = (...words: readonly string[]) =>
+  execFileSync('wimlib-imagex', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
 
 /**
  * `wimlib-imagex dir --detailed`, but for where blobs stand, and the 8.3 names, which a tar has no place for. Names of one
@@ -17,20 +18,24 @@ const imagex = (...words: readonly string[]) => execFileSync('wimlib-imagex', wo
  */
 function detailed(wim: string, image: string): readonly string[] {
   const groups = new Map<string, number>()
-  return imagex('dir', wim, image, '--detailed').split('\n').flatMap(line => {
-    if (/^(Compressed size|Offset in WIM|Short Name)/.test(line)) return []
-    const group = /^Link Group ID +=.*/.exec(line)?.[0]
-    if (group === undefined) return [line]
-    groups.set(group, groups.get(group) ?? groups.size)
-    return [`Link Group ${groups.get(group)}`]
-  })
+  return imagex('dir', wim, image, '--detailed')
+    .split('\n')
+    .flatMap(line => {
+      if (/^(Compressed size|Offset in WIM|Short Name)/.test(line)) return []
+      const group = /^Link Group ID +=.*/.exec(line)?.[0]
+      if (group === undefined) return [line]
+      groups.set(group, groups.get(group) ?? groups.size)
+      return [`Link Group ${groups.get(group)}`]
+    })
 }
 
 t.test('copy - takes a WIM to an image and back to a WIM, by any way, and leaves nothing else', async t => {
   const cwd = t.testdir()
   copyFileSync(SAMPLE_WIM, join(cwd, 'base.wim'))
   for (const [from, to] of [
-    ['wim:base.wim', 'oci:layout'], ['oci:layout', 'wim:again.wim'], ['wim:base.wim', 'wim:direct.wim#Renamed'],
+    ['wim:base.wim', 'oci:layout'],
+    ['oci:layout', 'wim:again.wim'],
+    ['wim:base.wim', 'wim:direct.wim#Renamed'],
   ] as const) {
     const { code, stderr } = await stowage(['copy', from, to], { cwd })
     t.equal(code, 0, `${from} ${to} ${stderr}`)
@@ -38,7 +43,8 @@ t.test('copy - takes a WIM to an image and back to a WIM, by any way, and leaves
   t.equal((await stowage(['pack', 'oci:layout', '-o', 'wim:packed.wim'], { cwd })).code, 0)
   for (const wim of ['again.wim', 'direct.wim', 'packed.wim']) {
     imagex('verify', join(cwd, wim))
-    for (const image of ['1', '2']) t.same(detailed(join(cwd, wim), image), detailed(join(cwd, 'base.wim'), image), `${wim} ${image}`)
+    for (const image of ['1', '2'])
+      t.same(detailed(join(cwd, wim), image), detailed(join(cwd, 'base.wim'), image), `${wim} ${image}`)
   }
   t.match(imagex('info', join(cwd, 'direct.wim'), '1'), /Name: +Renamed/)
   t.match(imagex('info', join(cwd, 'again.wim'), '1'), /Architecture: +x86_64[^]*Build: +14300/)
@@ -51,9 +57,16 @@ t.test('copy - says in JSON what it did, under the name it was told', async t =>
   await writeLayout(join(cwd, 'from'), { 'docker.io/team/shop:2.3': image })
   const { stdout } = await stowage(['copy', 'oci:from', 'oci:to', '--tag', 'mirror.example/shop:3', '--json'], { cwd })
   t.match(JSON.parse(stdout), {
-    schema: 'stowage.copy/v1', from: 'oci:from', to: 'oci:to', id: image.root.digest, names: ['mirror.example/shop:3'], skipped: 0,
+    schema: 'stowage.copy/v1',
+    from: 'oci:from',
+    to: 'oci:to',
+    id: image.root.digest,
+    names: ['mirror.example/shop:3'],
+    skipped: 0,
   })
-  const { manifests } = JSON.parse(readFileSync(join(cwd, 'to', 'index.json'), 'utf8')) as { manifests: [{ digest: string }] }
+  const { manifests } = JSON.parse(readFileSync(join(cwd, 'to', 'index.json'), 'utf8')) as {
+    manifests: [{ digest: string }]
+  }
   t.equal(manifests[0].digest, image.root.digest, 'and the bytes are the same')
 })
 
@@ -74,7 +87,11 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
     [['oci:damaged', 'wim:nowhere/x.wim'], 3, /nowhere does not exist/],
     [['wim:there.wim', 'wim:x.wim'], 4, /is not a WIM/],
     [['oci:linux', 'bundle:x:1'], 2, /no place to/],
-    [['oci:damaged', 'wim:x.wim', '--tag', `shop@${image.root.digest}`], 2, /has a digest, which no image can be given/],
+    [
+      ['oci:damaged', 'wim:x.wim', '--tag', `shop@${image.root.digest}`],
+      2,
+      /has a digest, which no image can be given/,
+    ],
   ] as const) {
     const { code: found, stderr } = await stowage(['copy', ...words], { cwd })
     t.equal(found, code, `${words.join(' ')}: ${stderr}`)
@@ -92,7 +109,9 @@ t.test('copy - of a WIM writes nothing where there is no place for its layer', a
   t.equal((await stowage(['pack', 'wim:base.wim', '-o', 'bundle', '--compression', 'none'], { cwd })).code, 0)
   const before = readdirSync(cwd, { recursive: true })
   for (const [to, code, message] of [
-    ['oci:bundle', 1, /bundle is a bundle/], ['oci:other', 4, /other holds file\.txt/], ['oci:file.txt', 1, /file\.txt exists already/],
+    ['oci:bundle', 1, /bundle is a bundle/],
+    ['oci:other', 4, /other holds file\.txt/],
+    ['oci:file.txt', 1, /file\.txt exists already/],
     ['docker-daemon:', 6, /no Docker Engine answers/],
   ] as const) {
     const { code: found, stderr } = await stowage(['copy', 'wim:base.wim', to, '--host', 'unix:///nowhere'], { cwd })
@@ -110,34 +129,51 @@ t.test('copy and pack to a WIM - tell what they left out of a WIM, and what is d
   const { code, stdout, stderr } = await stowage(['copy', `wim:${wim}`, 'oci:a', '--skip-unsupported'], { cwd })
   t.equal(code, 0, stderr)
   t.ok(stdout.endsWith(`\nleft out: ${left}\n`), stdout)
-  t.match(JSON.parse((await stowage(['copy', `wim:${wim}`, 'oci:b', '--skip-unsupported', '--json'], { cwd })).stdout), { leftOut: [left], warnings: [] })
-  t.match(JSON.parse((await stowage(['pack', `wim:${wim}`, '-o', 'wim:c.wim', '--skip-unsupported', '--json'], { cwd })).stdout), { leftOut: [left] })
+  t.match(
+    JSON.parse((await stowage(['copy', `wim:${wim}`, 'oci:b', '--skip-unsupported', '--json'], { cwd })).stdout),
+    { leftOut: [left], warnings: [] },
+  )
+  t.match(
+    JSON.parse(
+      (await stowage(['pack', `wim:${wim}`, '-o', 'wim:c.wim', '--skip-unsupported', '--json'], { cwd })).stdout,
+    ),
+    { leftOut: [left] },
+  )
   const lacking = flawedWim(t, 'no-hives')
   const told = await stowage(['copy', `wim:${lacking}`, 'oci:d', '--json'], { cwd })
   t.match(told, { code: 0, stderr: /^warning: a host will refuse this as a base layer/m })
   t.match(JSON.parse(told.stdout), { leftOut: [], warnings: [/as a base layer/] })
-  t.match(await stowage(['pack', `wim:${lacking}`, '-o', 'wim:e.wim'], { cwd }), { code: 0, stderr: /^warning: a host will refuse this as a base layer/m })
+  t.match(await stowage(['pack', `wim:${lacking}`, '-o', 'wim:e.wim'], { cwd }), {
+    code: 0,
+    stderr: /^warning: a host will refuse this as a base layer/m,
+  })
 })
 
-t.test('copy - to a bundle makes what pack makes, from a WIM too, and never another over one that is there', async t => {
-  const cwd = t.testdir()
-  await writeLayout(join(cwd, 'layout'), { 'shop:2.3': await multiPlatformImage() })
-  copyFileSync(SAMPLE_WIM, join(cwd, 'base.wim'))
-  for (const [n, words] of [['oci:layout'], ['oci:layout', '-t', 'other:1'], ['wim:base.wim']].entries()) {
-    for (const ending of ['', '.tar']) {
-      const [copied, packed] = [`copied${n}${ending}`, `packed${n}${ending}`]
-      const { code, stderr } = await stowage(['copy', words[0] ?? '', `bundle:${copied}`, ...words.slice(1)], { cwd })
-      t.equal(code, 0, stderr)
-      t.equal((await stowage(['pack', ...words, '-o', packed], { cwd })).code, 0)
-      t.equal((await stowage(['verify', copied], { cwd })).code, 0)
-      if (ending === '') t.same(await readTree(join(cwd, copied)), await readTree(join(cwd, packed)))
-      const again = await stowage(['copy', 'oci:layout', `bundle:${copied}`, '-t', 'else:9'], { cwd })
-      t.not(again.code, 0)
-      t.match(again.stderr, /is a bundle already, which|exists already/)
+t.test(
+  'copy - to a bundle makes what pack makes, from a WIM too, and never another over one that is there',
+  async t => {
+    const cwd = t.testdir()
+    await writeLayout(join(cwd, 'layout'), { 'shop:2.3': await multiPlatformImage() })
+    copyFileSync(SAMPLE_WIM, join(cwd, 'base.wim'))
+    for (const [n, words] of [['oci:layout'], ['oci:layout', '-t', 'other:1'], ['wim:base.wim']].entries()) {
+      for (const ending of ['', '.tar']) {
+        const [copied, packed] = [`copied${n}${ending}`, `packed${n}${ending}`]
+        const { code, stderr } = await stowage(['copy', words[0] ?? '', `bundle:${copied}`, ...words.slice(1)], { cwd })
+        t.equal(code, 0, stderr)
+        t.equal((await stowage(['pack', ...words, '-o', packed], { cwd })).code, 0)
+        t.equal((await stowage(['verify', copied], { cwd })).code, 0)
+        if (ending === '') t.same(await readTree(join(cwd, copied)), await readTree(join(cwd, packed)))
+        const again = await stowage(['copy', 'oci:layout', `bundle:${copied}`, '-t', 'else:9'], { cwd })
+        t.not(again.code, 0)
+        t.match(again.stderr, /is a bundle already, which|exists already/)
+      }
     }
-  }
-  t.same(readdirSync(cwd).filter(name => name.startsWith('.') || name.endsWith('.partial')), [])
-  const loaded = await stowage(['load', 'copied0', '--to', 'bundle:x'], { cwd })
-  t.equal(loaded.code, 2)
-  t.match(loaded.stderr, /hint: Pack it: stowage pack bundle:copied0 -o x\./)
-})
+    t.same(
+      readdirSync(cwd).filter(name => name.startsWith('.') || name.endsWith('.partial')),
+      [],
+    )
+    const loaded = await stowage(['load', 'copied0', '--to', 'bundle:x'], { cwd })
+    t.equal(loaded.code, 2)
+    t.match(loaded.stderr, /hint: Pack it: stowage pack bundle:copied0 -o x\./)
+  },
+)

@@ -10,6 +10,10 @@ t.test('exitCodeOf() has a documented number for every code', async t => {
   for (const code of codes) t.ok([1, 2, 3, 4, 5, 6, 7, 8, 130].includes(exitCodeOf(code)), code)
   const documented = await readFile(new URL('../../docs/json-output.md', import.meta.url), 'utf8')
   for (const code of codes) {
-    t.match(documented, new RegExp(`\\| ${exitCodeOf(code)} \\|[^\\n]*\`${code}\``), `${code} is in docs/json-output.md`)
+    t.match(
+      documented,
+      new RegExp(`\\| ${exitCodeOf(code)} \\|[^\\n]*\`${code}\``),
+      `${code} is in docs/json-output.md`,
+    )
   }
 })

@@ -40,7 +40,10 @@ t.test('SIGINT leaves a directory marked INCOMPLETE, and the same command goes o
   t.match(await stowage(['verify', 'site'], { cwd: root }), { code: 4, stdout: /INCOMPLETE/ })
   t.match(await stowage(['load', 'site', '--to', 'oci:s'], { cwd: root }), { code: 4, stderr: /not complete/ })
   const kept = (await readdir(join(root, 'site/blobs/sha256'))).sort()
-  t.ok(kept.some(name => !name.endsWith('.partial')), 'what was finished stays')
+  t.ok(
+    kept.some(name => !name.endsWith('.partial')),
+    'what was finished stays',
+  )
   t.ok(kept.filter(name => name.endsWith('.partial')).length <= 1, 'and what was begun')
   const { ino } = await stat(join(root, 'site', blobPath(image.layers[0]!.digest)))
   t.match(await stowage(words, { cwd: root }), { code: 0 })

@@ -11,13 +11,23 @@ t.test('stowage layer from-wim prints diffID, digest and sizes, and the same as 
   const wim = richWim(t)
   const { code, stdout, stderr } = await stowage(['layer', 'from-wim', wim, '-o', 'layer.tar.gz'], { cwd })
   t.equal(code, 0, stderr)
-  const digest = `sha256:${createHash('sha256').update(readFileSync(join(cwd, 'layer.tar.gz'))).digest('hex')}`
+  const digest = `sha256:${createHash('sha256')
+    .update(readFileSync(join(cwd, 'layer.tar.gz')))
+    .digest('hex')}`
   t.match(stdout, new RegExp(`^digest +${digest}$`, 'm'))
   t.match(stdout, /^UtilityVM\/Files +image 2, UtilityVM$/m)
   const json = await stowage(['layer', 'from-wim', wim, '-o', 'again.tar.gz', '--json'], { cwd })
   t.match(JSON.parse(json.stdout), {
-    schema: 'stowage.layer/v1', digest, counts: { symlinks: 8 }, skipped: [], warnings: [], lost: { shortNames: 3, objectIds: 1 },
-    images: [{ index: 1, name: 'NanoServer' }, { index: 2, name: 'UtilityVM' }],
+    schema: 'stowage.layer/v1',
+    digest,
+    counts: { symlinks: 8 },
+    skipped: [],
+    warnings: [],
+    lost: { shortNames: 3, objectIds: 1 },
+    images: [
+      { index: 1, name: 'NanoServer' },
+      { index: 2, name: 'UtilityVM' },
+    ],
   })
   t.match(stdout, new RegExp(JSON.parse(json.stdout).diffId))
   t.match(stdout, /^not carried +3 short names, 1 object id,/m)
@@ -28,7 +38,19 @@ t.test('stowage layer from-wim takes an order, zstd, what is lost otherwise, and
   const cwd = t.testdir({ old: { same: 'x'.repeat(5000) }, new: { same: 'x'.repeat(5000), fresh: 'y' } })
   wimlib('capture', join(cwd, 'old'), join(cwd, 'base.wim'), 'old')
   wimlib('capture', join(cwd, 'new'), join(cwd, 'delta.wim'), 'new', `--delta-from=${join(cwd, 'base.wim')}`)
-  const words = ['layer', 'from-wim', 'delta.wim', '-o', 'layer.tar.zst', '--compression', 'zstd:5', '--order', 'tree', '--lossless', '--json']
+  const words = [
+    'layer',
+    'from-wim',
+    'delta.wim',
+    '-o',
+    'layer.tar.zst',
+    '--compression',
+    'zstd:5',
+    '--order',
+    'tree',
+    '--lossless',
+    '--json',
+  ]
   t.match(await stowage(words, { cwd }), { code: 4, stderr: /Files\/same[^]*hint: .*--ref/ })
   const { code, stdout, stderr } = await stowage([...words, '--ref', 'ba*.wim', '--ref', 'none*'], { cwd })
   t.equal(code, 3, `a pattern of nothing: ${stderr}${stdout}`)
@@ -60,11 +82,17 @@ t.test('stowage layer from-wim ends with the code of what went wrong, one senten
     t.match(stderr, /^stowage: [^\n]+\n(hint: [^\n]+\n)?$/, 'one readable error, no stack')
     t.equal(stdout, '')
   }
-  t.match(await stowage(['layer', 'from-wim', wim, '-o', 'there.tar.gz'], { cwd }), { code: 1, stderr: /exists already\nhint: .*--force/ })
+  t.match(await stowage(['layer', 'from-wim', wim, '-o', 'there.tar.gz'], { cwd }), {
+    code: 1,
+    stderr: /exists already\nhint: .*--force/,
+  })
   t.match(await stowage(['layer', 'from-wim', wim], { cwd }), { code: 2, stderr: /output/ })
   t.match(await stowage(['layer'], { cwd }), { code: 2 })
   t.same(readdirSync(cwd).sort(), ['no.wim', 'there.tar.gz'])
-  t.match(await stowage(['layer', 'from-wim', '--help'], { cwd }), { code: 0, stdout: /Examples:[^]*stowage layer from-wim NanoServer\.wim/ })
+  t.match(await stowage(['layer', 'from-wim', '--help'], { cwd }), {
+    code: 0,
+    stdout: /Examples:[^]*stowage layer from-wim NanoServer\.wim/,
+  })
 })
 
 t.test('stowage layer from-wim stops at SIGINT, leaves nothing, and succeeds the next time', async t => {

@@ -1,5 +1,15 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
@@ -29,9 +39,20 @@ t.test('login - keeps what the registry took where docker would, and skopeo and 
   const before = await stowage(['copy', 'oci:from', `docker://${domain}/shop:1`], { cwd, env })
   t.equal(before.code, 5, before.stderr)
   t.match(before.stderr, new RegExp(`stowage login ${domain}`))
-  const { code, stdout, stderr } = await stowage(['login', domain, '-u', 'alice', '--password-stdin', '--json'], { cwd, env, input })
+  const { code, stdout, stderr } = await stowage(['login', domain, '-u', 'alice', '--password-stdin', '--json'], {
+    cwd,
+    env,
+    input,
+  })
   t.equal(code, 0, stderr)
-  t.same(JSON.parse(stdout), { schema: 'stowage.login/v1', server: domain, username: 'alice', file: config, checked: true, identityToken: false })
+  t.same(JSON.parse(stdout), {
+    schema: 'stowage.login/v1',
+    server: domain,
+    username: 'alice',
+    file: config,
+    checked: true,
+    identityToken: false,
+  })
   t.match(stderr, /warning: the password will stand in .*config\.json unencrypted .* credential helper/)
   t.notMatch(stdout + stderr, /sesame/)
   t.same(JSON.parse(readFileSync(config, 'utf8')), { auths: { [domain]: { auth: basic(`alice:${PASSWORD}`) } } })
@@ -50,7 +71,11 @@ t.test('login - keeps what the registry took where docker would, and skopeo and 
 
 t.test('login - keeps nothing that the registry does not take', async t => {
   const { cwd, domain, env, config } = await start(t)
-  for (const words of [['-u', 'alice', '--password-stdin'], ['-u', 'bob', '--password-stdin'], ['-u', 'alice', '-p', 'wrong']]) {
+  for (const words of [
+    ['-u', 'alice', '--password-stdin'],
+    ['-u', 'bob', '--password-stdin'],
+    ['-u', 'alice', '-p', 'wrong'],
+  ]) {
     const { code, stderr } = await stowage(['login', domain, ...words], { cwd, env, input: join(cwd, 'wrong') })
     t.equal(code, 5, stderr)
     t.match(stderr, /does not take this name and password/)
@@ -60,7 +85,11 @@ t.test('login - keeps nothing that the registry does not take', async t => {
   mkdirSync(join(cwd, 'docker'))
   for (const torn of ['{"auths": {"a.example"', '[]', '{"auths": []}']) {
     writeFileSync(config, torn)
-    const { code, stderr } = await stowage(['login', domain, '-u', 'alice', '--password-stdin'], { cwd, env, input: join(cwd, 'password') })
+    const { code, stderr } = await stowage(['login', domain, '-u', 'alice', '--password-stdin'], {
+      cwd,
+      env,
+      input: join(cwd, 'password'),
+    })
     t.equal(code, 2, stderr)
     t.match(stderr, /config\.json(: auths)? is not a JSON object/)
     t.equal(readFileSync(config, 'utf8'), torn)
@@ -68,37 +97,71 @@ t.test('login - keeps nothing that the registry does not take', async t => {
   }
 })
 
-t.test('login - leaves all else in the file as it is, follows a link to it, and goes to the file that is named', async t => {
-  const { cwd, domain, env, config, input } = await start(t)
-  mkdirSync(join(cwd, 'docker'))
-  const file = { HttpHeaders: { a: 'b' }, auths: { 'b.example': { auth: basic('b:b'), email: 'b@b.example' }, [`https://${domain}/v2/`]: { auth: basic('old:old') } }, psFormat: '{{.ID}}' }
-  writeFileSync(join(cwd, 'real.json'), JSON.stringify(file))
-  symlinkSync('../real.json', config)
-  const words = ['login', `http://${domain}/v2/`, '-u', 'alice', '--password-stdin']
-  t.equal((await stowage(words, { cwd, env, input })).code, 0)
-  t.ok(lstatSync(config).isSymbolicLink())
-  const written = { ...file, auths: { ...file.auths, [domain]: { auth: basic(`alice:${PASSWORD}`) } } }
-  t.same(JSON.parse(readFileSync(join(cwd, 'real.json'), 'utf8')), written)
-  t.equal(statSync(join(cwd, 'real.json')).mode & 0o777, 0o600)
-  t.equal((await stowage(['logout', domain], { cwd, env })).code, 0)
-  t.same(JSON.parse(readFileSync(join(cwd, 'real.json'), 'utf8')), { ...file, auths: { 'b.example': file.auths['b.example'] } }, 'both names of it are gone')
+t.test(
+  'login - leaves all else in the file as it is, follows a link to it, and goes to the file that is named',
+  async t => {
+    const { cwd, domain, env, config, input } = await start(t)
+    mkdirSync(join(cwd, 'docker'))
+    const file = {
+      HttpHeaders: { a: 'b' },
+      auths: {
+        'b.example': { auth: basic('b:b'), email: 'b@b.example' },
+        [`https://${domain}/v2/`]: { auth: basic('old:old') },
+      },
+      psFormat: '{{.ID}}',
+    }
+    writeFileSync(join(cwd, 'real.json'), JSON.stringify(file))
+    symlinkSync('../real.json', config)
+    const words = ['login', `http://${domain}/v2/`, '-u', 'alice', '--password-stdin']
+    t.equal((await stowage(words, { cwd, env, input })).code, 0)
+    t.ok(lstatSync(config).isSymbolicLink())
+    const written = { ...file, auths: { ...file.auths, [domain]: { auth: basic(`alice:${PASSWORD}`) } } }
+    t.same(JSON.parse(readFileSync(join(cwd, 'real.json'), 'utf8')), written)
+    t.equal(statSync(join(cwd, 'real.json')).mode & 0o777, 0o600)
+    t.equal((await stowage(['logout', domain], { cwd, env })).code, 0)
+    t.same(
+      JSON.parse(readFileSync(join(cwd, 'real.json'), 'utf8')),
+      { ...file, auths: { 'b.example': file.auths['b.example'] } },
+      'both names of it are gone',
+    )
 
-  t.equal((await stowage([...words, '--authfile', 'own/auth.json'], { cwd, env, input })).code, 0)
-  t.same(Object.keys((JSON.parse(readFileSync(join(cwd, 'own', 'auth.json'), 'utf8')) as { auths: object }).auths), [domain])
-  t.equal((await stowage(words, { cwd, env: { ...env, REGISTRY_AUTH_FILE: join(cwd, 'podman.json') }, input })).code, 0)
-  t.same(Object.keys((JSON.parse(readFileSync(join(cwd, 'podman.json'), 'utf8')) as { auths: object }).auths), [domain])
-})
+    t.equal((await stowage([...words, '--authfile', 'own/auth.json'], { cwd, env, input })).code, 0)
+    t.same(Object.keys((JSON.parse(readFileSync(join(cwd, 'own', 'auth.json'), 'utf8')) as { auths: object }).auths), [
+      domain,
+    ])
+    t.equal(
+      (await stowage(words, { cwd, env: { ...env, REGISTRY_AUTH_FILE: join(cwd, 'podman.json') }, input })).code,
+      0,
+    )
+    t.same(Object.keys((JSON.parse(readFileSync(join(cwd, 'podman.json'), 'utf8')) as { auths: object }).auths), [
+      domain,
+    ])
+  },
+)
 
 t.test('login - has a helper keep it where the file says so, and the file holds no secret', async t => {
   const { cwd, domain, env, config, input } = await start(t)
   mkdirSync(join(cwd, 'bin'))
   const helper = join(cwd, 'bin', 'docker-credential-box')
-  writeFileSync(helper, [
-    '#!/bin/sh', 'cd "$BOX" || exit 1', 'case $1 in', '  store) cat > kept;;', '  get) read -r server; test -f kept && cat kept || { echo credentials not found in native keychain; exit 1; };;',
-    '  erase) cat > erased; rm -f kept;;', '  *) exit 1;;', 'esac', '',
-  ].join('\n'))
+  writeFileSync(
+    helper,
+    [
+      '#!/bin/sh',
+      'cd "$BOX" || exit 1',
+      'case $1 in',
+      '  store) cat > kept;;',
+      '  get) read -r server; test -f kept && cat kept || { echo credentials not found in native keychain; exit 1; };;',
+      '  erase) cat > erased; rm -f kept;;',
+      '  *) exit 1;;',
+      'esac',
+      '',
+    ].join('\n'),
+  )
   chmodSync(helper, 0o755)
-  writeFileSync(join(cwd, 'bin', 'docker-credential-locked'), '#!/bin/sh\ncat > /dev/null\necho the box is locked\nexit 1\n')
+  writeFileSync(
+    join(cwd, 'bin', 'docker-credential-locked'),
+    '#!/bin/sh\ncat > /dev/null\necho the box is locked\nexit 1\n',
+  )
   chmodSync(join(cwd, 'bin', 'docker-credential-locked'), 0o755)
   mkdirSync(join(cwd, 'docker'))
   const own = { ...env, BOX: t.testdirName, PATH: `${join(cwd, 'bin')}${delimiter}${process.env['PATH']}` }
@@ -109,9 +172,17 @@ t.test('login - has a helper keep it where the file says so, and the file holds 
     t.equal(code, 0, stderr)
     t.equal(stderr, '', 'there is nothing to warn of')
     t.match(stdout, /kept by the credential helper box/)
-    t.same(JSON.parse(readFileSync(join(cwd, 'kept'), 'utf8')), { ServerURL: domain, Username: 'alice', Secret: PASSWORD })
+    t.same(JSON.parse(readFileSync(join(cwd, 'kept'), 'utf8')), {
+      ServerURL: domain,
+      Username: 'alice',
+      Secret: PASSWORD,
+    })
     t.same(JSON.parse(readFileSync(config, 'utf8')), { ...file, auths: { [domain]: {} } })
-    t.equal((await stowage(['copy', `docker://${domain}/none:1`, 'oci:to'], { cwd, env: own })).code, 3, 'the registry lets us in')
+    t.equal(
+      (await stowage(['copy', `docker://${domain}/none:1`, 'oci:to'], { cwd, env: own })).code,
+      3,
+      'the registry lets us in',
+    )
     t.equal((await stowage(['logout', domain], { cwd, env: own })).code, 0)
     t.equal(readFileSync(join(cwd, 'erased'), 'utf8'), `${domain}\n`)
     t.notOk(existsSync(join(cwd, 'kept')))
@@ -128,7 +199,10 @@ t.test('login - has a helper keep it where the file says so, and the file holds 
 t.test('login - asks on the terminal, where the password is not shown', async t => {
   const { cwd, domain, env, config } = await start(t)
   const words = [process.execPath, commandFile(), 'login', domain].map(word => `'${word}'`).join(' ')
-  const child = spawn('script', ['--quiet', '--return', '--command', words, '/dev/null'], { cwd, env: { ...process.env, ...env, TERM: 'dumb' } })
+  const child = spawn('script', ['--quiet', '--return', '--command', words, '/dev/null'], {
+    cwd,
+    env: { ...process.env, ...env, TERM: 'dumb' },
+  })
   let shown = ''
   let [named, proved] = [false, false]
   child.stdout.on('data', (piece: Buffer) => {
@@ -156,16 +230,24 @@ t.test('login - refuses what contradicts itself, and servers that are none', asy
   const cwd = t.testdir({ empty: '', home: {} })
   const env = { HOME: join(cwd, 'home'), DOCKER_CONFIG: join(cwd, 'home') }
   for (const [words, message] of [
-    [['a.example', '--password-stdin'], /needs --username/], [['a.example', '-u', 'a', '-p', 'b', '--password-stdin'], /exclude/],
-    [['a.example/team', '-u', 'a', '--password-stdin'], /is no registry/], [['a b', '-u', 'a', '-p', 'b'], /is no registry/],
-    [['a.example', '-u', 'a', '--password-stdin'], /must not be empty/], [['a.example', '-u', 'a:b', '-p', 'b'], /colon/],
+    [['a.example', '--password-stdin'], /needs --username/],
+    [['a.example', '-u', 'a', '-p', 'b', '--password-stdin'], /exclude/],
+    [['a.example/team', '-u', 'a', '--password-stdin'], /is no registry/],
+    [['a b', '-u', 'a', '-p', 'b'], /is no registry/],
+    [['a.example', '-u', 'a', '--password-stdin'], /must not be empty/],
+    [['a.example', '-u', 'a:b', '-p', 'b'], /colon/],
   ] as const) {
     const { code, stderr } = await stowage(['login', ...words], { cwd, env, input: join(cwd, 'empty') })
     t.equal(code, 2, stderr)
     t.match(stderr, message)
   }
   const hub = await stowage(['logout', '--json'], { cwd, env })
-  t.same(JSON.parse(hub.stdout), { schema: 'stowage.logout/v1', server: 'https://index.docker.io/v1/', file: join(cwd, 'home', 'config.json'), removed: false })
+  t.same(JSON.parse(hub.stdout), {
+    schema: 'stowage.logout/v1',
+    server: 'https://index.docker.io/v1/',
+    file: join(cwd, 'home', 'config.json'),
+    removed: false,
+  })
 })
 
 t.test('login - to our own server, and to one that lets everybody in', async t => {
@@ -173,9 +255,13 @@ t.test('login - to our own server, and to one that lets everybody in', async t =
   await writeBundle(join(cwd, 'a'), { 'shop:1': await layeredImage(1, { size: 1000 }) })
   const guarded = await serve(t, [join(cwd, 'a')], { htpasswd: join(cwd, 'users') })
   const open = await serve(t, [join(cwd, 'a')])
-  const login = async ({ address: { url } }: typeof open) => await stowage(['login', url, '-u', 'alice', '--password-stdin'], { cwd, env, input })
+  const login = async ({ address: { url } }: typeof open) =>
+    await stowage(['login', url, '-u', 'alice', '--password-stdin'], { cwd, env, input })
   t.equal((await login(guarded)).code, 0)
-  t.equal((await stowage(['copy', `docker://${guarded.address.url.slice(7)}/library/shop:1`, 'oci:to'], { cwd, env })).code, 0)
+  t.equal(
+    (await stowage(['copy', `docker://${guarded.address.url.slice(7)}/library/shop:1`, 'oci:to'], { cwd, env })).code,
+    0,
+  )
   const everybody = await login(open)
   t.equal(everybody.code, 0)
   t.match(everybody.stderr, /lets everybody in: nobody has checked/)
@@ -191,23 +277,39 @@ t.test('login - keeps an identity token where the token service gives one', asyn
     asked.push(`${request.method} ${request.url}`)
     if (request.url?.startsWith('/token')) {
       const right = request.method === 'POST' || authorization === `Basic ${basic(`alice:${PASSWORD}`)}`
-      response.writeHead(right ? 200 : 401).end(JSON.stringify(right ? { token: 'short', refresh_token: 'lasting', expires_in: 60 } : { details: 'no' }))
+      response
+        .writeHead(right ? 200 : 401)
+        .end(JSON.stringify(right ? { token: 'short', refresh_token: 'lasting', expires_in: 60 } : { details: 'no' }))
     } else if (authorization === 'Bearer short') {
       response.writeHead(request.url === '/v2/' ? 200 : 404).end('{}')
     } else {
       response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${host}/token",service="site"` }).end()
     }
   })
-  const { code, stdout, stderr } = await stowage(['login', domain, '-u', 'alice', '--password-stdin'], { cwd, env, input })
+  const { code, stdout, stderr } = await stowage(['login', domain, '-u', 'alice', '--password-stdin'], {
+    cwd,
+    env,
+    input,
+  })
   t.equal(code, 0, stderr)
   t.match(stdout, /by an identity token/)
   t.match(stderr, /the token will stand in/)
   t.ok(asked.includes('GET /token?service=site&account=alice&offline_token=true&client_id=stowage'), asked.join('\n'))
-  t.same(JSON.parse(readFileSync(config, 'utf8')), { auths: { [domain]: { auth: basic('alice:'), identitytoken: 'lasting' } } })
+  t.same(JSON.parse(readFileSync(config, 'utf8')), {
+    auths: { [domain]: { auth: basic('alice:'), identitytoken: 'lasting' } },
+  })
   asked.length = 0
-  t.equal((await stowage(['copy', `docker://${domain}/none:1`, 'oci:to'], { cwd, env })).code, 3, 'and it is what we show from then on')
+  t.equal(
+    (await stowage(['copy', `docker://${domain}/none:1`, 'oci:to'], { cwd, env })).code,
+    3,
+    'and it is what we show from then on',
+  )
   t.ok(asked.includes('POST /token'), asked.join('\n'))
-  const wrong = await stowage(['login', domain, '-u', 'alice', '--password-stdin'], { cwd, env, input: join(cwd, 'wrong') })
+  const wrong = await stowage(['login', domain, '-u', 'alice', '--password-stdin'], {
+    cwd,
+    env,
+    input: join(cwd, 'wrong'),
+  })
   t.equal(wrong.code, 5)
   t.match(JSON.parse(readFileSync(config, 'utf8')), { auths: { [domain]: { identitytoken: 'lasting' } } })
 })

@@ -15,7 +15,9 @@ await writeLayout(layout, {
 
 t.test('stowage pack, verify and load carry images from layout to layout', async t => {
   const root = t.testdir()
-  const packed = await stowage(['pack', `oci:${layout}:shop:2.3`, `oci:${layout}:ltsc`, '-o', 'site.tar'], { cwd: root })
+  const packed = await stowage(['pack', `oci:${layout}:shop:2.3`, `oci:${layout}:ltsc`, '-o', 'site.tar'], {
+    cwd: root,
+  })
   t.match(packed, {
     code: 0,
     stderr: '',
@@ -24,14 +26,10 @@ t.test('stowage pack, verify and load carry images from layout to layout', async
   t.match(await stowage(['verify', 'site.tar'], { cwd: root }), { code: 0, stderr: '', stdout: /site\.tar: OK/ })
   const loaded = await stowage(['load', 'site.tar', '--to', 'oci:store'], { cwd: root })
   t.match(loaded, { code: 0, stderr: '', stdout: /Loaded 2 images into oci:store/ })
-  const again = await stowage([
-    'load',
-    'site.tar',
-    'shop:2.3',
-    '--to',
-    'oci:',
-    '--json',
-  ], { cwd: root, env: { STOWAGE_STORE: join(root, 'store') } })
+  const again = await stowage(['load', 'site.tar', 'shop:2.3', '--to', 'oci:', '--json'], {
+    cwd: root,
+    env: { STOWAGE_STORE: join(root, 'store') },
+  })
   t.match(JSON.parse(again.stdout), {
     schema: 'stowage.load/v1',
     to: `oci:${join(root, 'store')}`,
@@ -99,7 +97,10 @@ t.test('stowage says what is wrong with the command line, and exits 2', async t 
 
 t.test('stowage shows a stack only to who asks for it', async t => {
   t.notMatch((await stowage(['verify', '/nothing'])).stderr, /at .*\.js/)
-  t.match((await stowage(['verify', '/nothing'], { env: { STOWAGE_DEBUG: '1' } })).stderr, /StowageError: [^]*at .*\.js/)
+  t.match(
+    (await stowage(['verify', '/nothing'], { env: { STOWAGE_DEBUG: '1' } })).stderr,
+    /StowageError: [^]*at .*\.js/,
+  )
 })
 
 t.test('stowage --help shows every command, with examples', async t => {
@@ -121,9 +122,20 @@ t.test('stowage --help and --version load none of the commands', async t => {
       const { result } = JSON.parse(await readFile(join(directory, name), 'utf8')) as { result: { url: string }[] }
       for (const { url } of result) loaded.add(url)
     }
-    const ours = [...loaded].flatMap(url => (url.includes('/node_modules/') ? [] : /\/dist\/(.*)/.exec(url)?.[1] ?? []))
+    const ours = [...loaded].flatMap(url =>
+      url.includes('/node_modules/') ? [] : (/\/dist\/(.*)/.exec(url)?.[1] ?? []),
+    )
     t.ok(ours.includes('cli/program.js'), 'what was loaded is known')
-    t.same(ours.filter(path => !/^(cli\/(main|plain-words|commands|program|session|exit-code|print-error|render|progress)|errors|generator|progress|oci\/json)\.js$/.test(path)), [], word)
+    t.same(
+      ours.filter(
+        path =>
+          !/^(cli\/(main|plain-words|commands|program|session|exit-code|print-error|render|progress)|errors|generator|progress|oci\/json)\.js$/.test(
+            path,
+          ),
+      ),
+      [],
+      word,
+    )
   }
 })
 
@@ -131,16 +143,27 @@ t.test('every option that a command has is told of in the documents, and every c
   const root = join(import.meta.dirname, '../..')
   const readme = await readFile(join(root, 'README.md'), 'utf8')
   const pages = (await readdir(join(root, 'docs'))).map(name => readFile(join(root, 'docs', name), 'utf8'))
-  const told = [readme, ...await Promise.all(pages)].join('\n')
-  const commands = async (words: readonly string[], pattern: RegExp) => [...(await stowage([...words, '--help'])).stdout.matchAll(pattern)].map(([, name = '']) => [...words, name])
-  const all = [...await commands([], /^ {2}stowage ([a-z]+) /gm), ...await commands(['layer'], /^ {2}stowage layer ([a-z-]+) /gm)]
-    .filter(([name, below]) => name !== 'wim' && (name !== 'layer' || below !== undefined)) // docs/wim.md has a test of its own
+  const told = [readme, ...(await Promise.all(pages))].join('\n')
+  const commands = async (words: readonly string[], pattern: RegExp) =>
+    [...(await stowage([...words, '--help'])).stdout.matchAll(pattern)].map(([, name = '']) => [...words, name])
+  const all = [
+    ...(await commands([], /^ {2}stowage ([a-z]+) /gm)),
+    ...(await commands(['layer'], /^ {2}stowage layer ([a-z-]+) /gm)),
+  ].filter(([name, below]) => name !== 'wim' && (name !== 'layer' || below !== undefined)) // docs/wim.md has a test of its own
   t.ok(all.length > 15, 'the commands were found')
   for (const words of all) {
     t.ok(readme.includes(`stowage ${words.join(' ')}`), words.join(' '))
-    const options = [...(await stowage([...words, '--help'])).stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, option = '']) => option)
+    const options = [...(await stowage([...words, '--help'])).stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(
+      ([, option = '']) => option,
+    )
     t.ok(options.includes('--json'), 'the options were found')
-    t.same(options.filter(option => !new RegExp(`${option}(?![a-z-])`).test(told) && !['--help', '--version', '--trunc'].includes(option)), [], words.join(' '))
+    t.same(
+      options.filter(
+        option => !new RegExp(`${option}(?![a-z-])`).test(told) && !['--help', '--version', '--trunc'].includes(option),
+      ),
+      [],
+      words.join(' '),
+    )
   }
 })
 
@@ -182,11 +205,13 @@ t.test('stowage load says which images there are, and which of them failed', asy
 
 t.test('stowage --progress json writes events to stderr and the result to stdout', async t => {
   const root = t.testdir()
-  const { stdout, stderr } = await stowage(
-    ['pack', `oci:${layout}:shop:2.3`, '-o', 'site', '--progress', 'json'],
-    { cwd: root },
-  )
-  const events = stderr.trimEnd().split('\n').map(line => JSON.parse(line))
+  const { stdout, stderr } = await stowage(['pack', `oci:${layout}:shop:2.3`, '-o', 'site', '--progress', 'json'], {
+    cwd: root,
+  })
+  const events = stderr
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line))
   t.ok(events.some(({ type }) => type === 'bytes'))
   t.match(events.at(-1), { type: 'done' })
   t.match(stdout, /Packed 1 image/)

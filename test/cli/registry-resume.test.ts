@@ -16,7 +16,10 @@ const isBlob = (url: string | undefined, digest: string) => url === `/v2/team/sh
 async function packThrough(t: Test, cwd: string, fault: Fault, words: readonly string[] = []) {
   const proxy = await startFaultyProxy(t, registry, fault)
   const env = { HTTP_PROXY: '', NO_PROXY: '' }
-  const found = await stowage(['pack', `${proxy.domain}/team/shop:2.3`, '-t', 'shop:2.3', '-o', 'site', ...words], { cwd, env })
+  const found = await stowage(['pack', `${proxy.domain}/team/shop:2.3`, '-t', 'shop:2.3', '-o', 'site', ...words], {
+    cwd,
+    env,
+  })
   return { ...found, requests: proxy.requests.filter(({ line }) => line === `GET /v2/team/shop/blobs/${cut!.digest}`) }
 }
 
@@ -24,12 +27,14 @@ const blobs = (cwd: string) => readdirSync(join(cwd, 'site', 'blobs', 'sha256'))
 const partials = (cwd: string) => blobs(cwd).filter(name => name.endsWith('.partial'))
 
 /** The layer `cut` ends after so many bytes, and then nothing of it can be had any more. */
-const endAfter = (bytes: number): Fault => (request, response, _count) => {
-  if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
-  if (request.headers.range === undefined) return { cutAfter: bytes }
-  response.writeHead(404).end()
-  return 'answered'
-}
+const endAfter =
+  (bytes: number): Fault =>
+  (request, response, _count) => {
+    if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
+    if (request.headers.range === undefined) return { cutAfter: bytes }
+    response.writeHead(404).end()
+    return 'answered'
+  }
 
 t.test('pack - a connection that ends at nine tenths costs the last tenth in the next run, not the whole', async t => {
   const cwd = t.testdir()
@@ -71,7 +76,10 @@ t.test('pack - what an earlier run left wrong is noticed, and read again from th
   writeFileSync(partial, bytes)
   const second = await packThrough(t, cwd, () => undefined)
   t.equal(second.code, 0, second.stderr)
-  t.same(second.requests.map(({ range }) => range === undefined), [false, true])
+  t.same(
+    second.requests.map(({ range }) => range === undefined),
+    [false, true],
+  )
   t.equal((await stowage(['verify', 'site'], { cwd })).code, 0)
 })
 
@@ -99,7 +107,8 @@ t.test('pack - interrupted in the middle of a blob it goes on there', async t =>
   const cwd = t.testdir()
   let child: { kill(signal: NodeJS.Signals): boolean } | undefined
   const proxy = await startFaultyProxy(t, registry, request => {
-    if (!isBlob(request.url, cut!.digest) || request.method !== 'GET' || request.headers.range !== undefined) return undefined
+    if (!isBlob(request.url, cut!.digest) || request.method !== 'GET' || request.headers.range !== undefined)
+      return undefined
     setTimeout(() => child?.kill('SIGINT'), 2500) // all that is sent has been written by then
     return { stallAfter: 7_000_000 }
   })
@@ -109,10 +118,16 @@ t.test('pack - interrupted in the middle of a blob it goes on there', async t =>
   t.equal(partials(cwd).filter(name => name.startsWith(cut!.digest.slice('sha256:'.length))).length, 1)
   const second = await stowage(words, { cwd })
   t.equal(second.code, 0, second.stderr)
-  const ranges = proxy.requests.filter(({ line }) => isBlob(line.slice('GET '.length), cut!.digest)).map(({ range }) => range)
+  const ranges = proxy.requests
+    .filter(({ line }) => isBlob(line.slice('GET '.length), cut!.digest))
+    .map(({ range }) => range)
   t.match(ranges.at(-1), /^bytes=6\d{6}-$/)
   t.equal((await stowage(['verify', 'site'], { cwd })).code, 0)
-  t.equal(proxy.requests.filter(({ line }) => line === `GET /v2/team/shop/blobs/${whole!.digest}`).length, 1, 'what was whole is not asked for again')
+  t.equal(
+    proxy.requests.filter(({ line }) => line === `GET /v2/team/shop/blobs/${whole!.digest}`).length,
+    1,
+    'what was whole is not asked for again',
+  )
 })
 
 t.test('copy - a layout keeps the part of a blob, and the next copy goes on with it', async t => {

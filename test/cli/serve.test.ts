@@ -22,16 +22,29 @@ interface Running {
 }
 
 /** `stowage serve` with `words`, once it listens: then its document stands in the file that is its stdout. */
-async function serving(t: Tap, cwd: string, words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Running> {
+async function serving(
+  t: Tap,
+  cwd: string,
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Running> {
   let child: ChildProcess | undefined
   const output = join(cwd, `${t.name.replace(/\W+/g, '-')}.json`)
-  const ended = stowage(['serve', ...words, '--listen', ':0', '--json', '--progress', 'json'], { cwd, env, output, onSpawn: started => (child = started) })
+  const ended = stowage(['serve', ...words, '--listen', ':0', '--json', '--progress', 'json'], {
+    cwd,
+    env,
+    output,
+    onSpawn: started => (child = started),
+  })
   t.teardown(async () => {
     child?.kill()
     await ended
   })
   for (;;) {
-    const over = await Promise.race([ended, new Promise<undefined>(resolve => setTimeout(() => resolve(undefined), 25))])
+    const over = await Promise.race([
+      ended,
+      new Promise<undefined>(resolve => setTimeout(() => resolve(undefined), 25)),
+    ])
     const text = readFileSync(output, 'utf8')
     if (over) throw new Error(`it ended: ${text}${over.stderr}`)
     if (!text.endsWith('}\n') || !child) continue
@@ -42,31 +55,49 @@ async function serving(t: Tap, cwd: string, words: readonly string[], env: Reado
 
 type Tap = { readonly name: string; teardown(end: () => Promise<void>): void }
 
-t.test('serve - skopeo and our own copy take every image out, digests equal, from a directory and from a tar', async t => {
-  const cwd = t.testdir()
-  const images = { 'shop:2.3': index, 'quay.example/team/app:1': small }
-  await writeBundle(join(cwd, 'a'), images)
-  await writeBundle(join(cwd, 'a.tar'), images)
-  const blobs = (directory: string) => readdirSync(join(cwd, directory, 'blobs', 'sha256')).sort()
-  for (const place of ['a', 'a.tar']) {
-    const { server, document } = await serving({ name: place, teardown: end => t.teardown(end) }, cwd, [place])
-    t.match(document, { schema: 'stowage.serve/v1', url: `http://${server}`, tls: false, password: false, warnings: [] })
-    t.same(document.images.map(({ repository, digest, pull }) => [repository, digest, pull]), [
-      ['docker.io/library/shop', index.root.digest, `${server}/library/shop:2.3`], ['quay.example/team/app', small.root.digest, `${server}/team/app:1`],
-    ])
-    for (const [n, { pull }] of document.images.entries()) {
-      const words = ['copy', '--all', '--preserve-digests', '--src-tls-verify=false', `docker://${String(pull)}`]
-      await run('skopeo', [...words, `oci:${join(cwd, `${place}-skopeo`)}:${n}`])
-      const ours = await stowage(['copy', `docker://${String(pull)}`, `oci:${place}-ours`], { cwd })
-      t.equal(ours.code, 0, ours.stderr)
+t.test(
+  'serve - skopeo and our own copy take every image out, digests equal, from a directory and from a tar',
+  async t => {
+    const cwd = t.testdir()
+    const images = { 'shop:2.3': index, 'quay.example/team/app:1': small }
+    await writeBundle(join(cwd, 'a'), images)
+    await writeBundle(join(cwd, 'a.tar'), images)
+    const blobs = (directory: string) => readdirSync(join(cwd, directory, 'blobs', 'sha256')).sort()
+    for (const place of ['a', 'a.tar']) {
+      const { server, document } = await serving({ name: place, teardown: end => t.teardown(end) }, cwd, [place])
+      t.match(document, {
+        schema: 'stowage.serve/v1',
+        url: `http://${server}`,
+        tls: false,
+        password: false,
+        warnings: [],
+      })
+      t.same(
+        document.images.map(({ repository, digest, pull }) => [repository, digest, pull]),
+        [
+          ['docker.io/library/shop', index.root.digest, `${server}/library/shop:2.3`],
+          ['quay.example/team/app', small.root.digest, `${server}/team/app:1`],
+        ],
+      )
+      for (const [n, { pull }] of document.images.entries()) {
+        const words = ['copy', '--all', '--preserve-digests', '--src-tls-verify=false', `docker://${String(pull)}`]
+        await run('skopeo', [...words, `oci:${join(cwd, `${place}-skopeo`)}:${n}`])
+        const ours = await stowage(['copy', `docker://${String(pull)}`, `oci:${place}-ours`], { cwd })
+        t.equal(ours.code, 0, ours.stderr)
+      }
+      t.same(blobs(`${place}-skopeo`), blobs('a'))
+      t.same(blobs(`${place}-ours`), blobs('a'))
+      for (const blob of blobs('a'))
+        t.ok(
+          readFileSync(join(cwd, `${place}-skopeo`, 'blobs', 'sha256', blob)).equals(
+            readFileSync(join(cwd, 'a', 'blobs', 'sha256', blob)),
+          ),
+        )
+      const tags = await run('skopeo', ['list-tags', '--tls-verify=false', `docker://${server}/library/shop`])
+      t.same((JSON.parse(tags.stdout) as { Tags: unknown }).Tags, ['2.3'])
     }
-    t.same(blobs(`${place}-skopeo`), blobs('a'))
-    t.same(blobs(`${place}-ours`), blobs('a'))
-    for (const blob of blobs('a')) t.ok(readFileSync(join(cwd, `${place}-skopeo`, 'blobs', 'sha256', blob)).equals(readFileSync(join(cwd, 'a', 'blobs', 'sha256', blob))))
-    const tags = await run('skopeo', ['list-tags', '--tls-verify=false', `docker://${server}/library/shop`])
-    t.same((JSON.parse(tags.stdout) as { Tags: unknown }).Tags, ['2.3'])
-  }
-})
+  },
+)
 
 t.test('serve - by https with a certificate, and for those alone who are in its htpasswd file', async t => {
   const cwd = t.testdir()
@@ -74,11 +105,33 @@ t.test('serve - by https with a certificate, and for those alone who are in its 
   makeCertificate(cwd)
   execFileSync('htpasswd', ['-Bbc', 'users', 'alice', 'open sesame'], { cwd, stdio: 'ignore' })
   execFileSync('htpasswd', ['-Bb', 'users', 'bob', 'pass:with:colons'], { cwd, stdio: 'ignore' })
-  const { server, document, child, ended } = await serving(t, cwd, ['a', '--tls-cert', 'site.crt', '--tls-key', 'site.key', '--htpasswd', 'users'])
+  const { server, document, child, ended } = await serving(t, cwd, [
+    'a',
+    '--tls-cert',
+    'site.crt',
+    '--tls-key',
+    'site.key',
+    '--htpasswd',
+    'users',
+  ])
   t.match(document, { url: `https://${server}`, tls: true, password: true })
   const curl = async (...words: readonly string[]) =>
-    (await run('curl', ['--silent', '--cacert', join(cwd, 'site.crt'), '--output', '/dev/null', '--write-out', '%{http_code} %header{www-authenticate}', ...words], { cwd })
-      .catch((error: unknown) => error as { stdout: string })).stdout
+    (
+      await run(
+        'curl',
+        [
+          '--silent',
+          '--cacert',
+          join(cwd, 'site.crt'),
+          '--output',
+          '/dev/null',
+          '--write-out',
+          '%{http_code} %header{www-authenticate}',
+          ...words,
+        ],
+        { cwd },
+      ).catch((error: unknown) => error as { stdout: string })
+    ).stdout
   const api = `https://${server}/v2/`
   t.equal(await curl(api), '401 Basic realm="stowage", charset="UTF-8"')
   t.match(await curl('-u', 'alice:wrong', api), /^401/)
@@ -86,23 +139,45 @@ t.test('serve - by https with a certificate, and for those alone who are in its 
   t.match(await curl('-u', 'alice:', api), /^401/)
   t.equal(await curl('-u', 'alice:open sesame', api), '200 ')
   t.equal(await curl('-u', 'bob:pass:with:colons', api), '200 ')
-  t.equal(await curl('-u', 'alice:open sesame', '--range', '0-9', `${api}library/shop/blobs/${small.config.digest}`), '206 ')
+  t.equal(
+    await curl('-u', 'alice:open sesame', '--range', '0-9', `${api}library/shop/blobs/${small.config.digest}`),
+    '206 ',
+  )
   t.equal(await curl('-u', 'alice:open sesame', '--head', `${api}library/shop/manifests/2.3`), '200 ')
   t.equal(await curl('-u', 'alice:open sesame', '--request', 'DELETE', `${api}library/shop/manifests/2.3`), '405 ')
   t.match(await curl(`http://${server}/v2/`), /^000/, 'and nothing by http')
 
-  const env = { SSL_CERT_FILE: join(cwd, 'site.crt'), DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [server]: { username: 'alice', password: 'open sesame' } } }) }
+  const env = {
+    SSL_CERT_FILE: join(cwd, 'site.crt'),
+    DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [server]: { username: 'alice', password: 'open sesame' } } }),
+  }
   const ours = await stowage(['copy', `docker://${server}/library/shop:2.3`, 'oci:ours'], { cwd, env })
   t.equal(ours.code, 0, ours.stderr)
-  const stranger = await stowage(['copy', `docker://${server}/library/shop:2.3`, 'oci:other'], { cwd, env: { SSL_CERT_FILE: env.SSL_CERT_FILE } })
+  const stranger = await stowage(['copy', `docker://${server}/library/shop:2.3`, 'oci:other'], {
+    cwd,
+    env: { SSL_CERT_FILE: env.SSL_CERT_FILE },
+  })
   t.equal(stranger.code, 5, stranger.stderr)
-  await run('skopeo', ['copy', '--src-creds', 'alice:open sesame', '--src-tls-verify=false', `docker://${server}/library/shop:2.3`, `oci:${join(cwd, 'theirs')}:1`])
+  await run('skopeo', [
+    'copy',
+    '--src-creds',
+    'alice:open sesame',
+    '--src-tls-verify=false',
+    `docker://${server}/library/shop:2.3`,
+    `oci:${join(cwd, 'theirs')}:1`,
+  ])
   child.kill('SIGTERM')
   const { code, stderr } = await ended
   t.equal(code, 143, stderr)
   t.notMatch(stderr, /sesame|colons|Basic/)
-  const events = stderr.trim().split('\n').map(line => JSON.parse(line) as Record<string, unknown>)
-  t.match(events.find(({ status }) => status === 206), { type: 'request', user: 'alice', method: 'GET', bytes: 10, client: '127.0.0.1' })
+  const events = stderr
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  t.match(
+    events.find(({ status }) => status === 206),
+    { type: 'request', user: 'alice', method: 'GET', bytes: 10, client: '127.0.0.1' },
+  )
 })
 
 t.test('serve - refuses an htpasswd file with other hashes than bcrypt, by line', async t => {
@@ -116,8 +191,12 @@ t.test('serve - refuses an htpasswd file with other hashes than bcrypt, by line'
   writeFileSync(join(cwd, 'twice'), line + line)
   writeFileSync(join(cwd, 'cut'), line.slice(0, -5))
   for (const [file, message] of [
-    ['md5', /md5:2: expected a bcrypt hash but found Apache's MD5/], ['sha', /sha:1: .*SHA-1/], ['twice', /twice:\d: "alice" is there a second time/],
-    ['cut', /cut:1: .*cut or changed/], ['empty', /empty names nobody/], ['torn', /torn:1: expected name:hash/],
+    ['md5', /md5:2: expected a bcrypt hash but found Apache's MD5/],
+    ['sha', /sha:1: .*SHA-1/],
+    ['twice', /twice:\d: "alice" is there a second time/],
+    ['cut', /cut:1: .*cut or changed/],
+    ['empty', /empty names nobody/],
+    ['torn', /torn:1: expected name:hash/],
   ] as const) {
     const { code, stderr } = await stowage(['serve', 'a', '--listen', ':0', '--htpasswd', file], { cwd })
     t.equal(code, 2, stderr)
@@ -137,13 +216,18 @@ t.test('serve - says what it serves and how to pull it, and warns of plain http 
       const [, port] = /"insecure-registries": \["[^"]*:(\d+)"\]/.exec(text) ?? []
       if (port === undefined || asked) return
       asked = true
-      const socket = connect(Number(port), '127.0.0.1', () => socket.end('GET /v2/\u001b[31m HTTP/1.1\r\nHost: a\r\n\r\nGET /v2/%1b%5b31m HTTP/1.1\r\nHost: a\r\n\r\n'))
+      const socket = connect(Number(port), '127.0.0.1', () =>
+        socket.end('GET /v2/\u001b[31m HTTP/1.1\r\nHost: a\r\n\r\nGET /v2/%1b%5b31m HTTP/1.1\r\nHost: a\r\n\r\n'),
+      )
       const other = connect(Number(port), '127.0.0.1', () => other.end('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'))
       for (const each of [socket, other]) each.on('error', () => undefined).resume()
     },
   })
   t.equal(code, 130, stderr)
-  t.match(stdout, /^NAME +PLATFORM +SIZE +PULL\ndocker.io\/library\/shop:2.3 +linux\/\w+ +1\.2MB +docker pull \S+:\d+\/library\/shop:2.3\nServing 1 image at http:\/\/0.0.0.0:\d+ /)
+  t.match(
+    stdout,
+    /^NAME +PLATFORM +SIZE +PULL\ndocker.io\/library\/shop:2.3 +linux\/\w+ +1\.2MB +docker pull \S+:\d+\/library\/shop:2.3\nServing 1 image at http:\/\/0.0.0.0:\d+ /,
+  )
   t.match(stderr, /warning: this is plain http for other machines/)
   t.notMatch(stderr, /\u001b/)
   const half = await stowage(['serve', 'a', '--tls-cert', 'x.crt'], { cwd })
@@ -161,7 +245,11 @@ t.test('serve - sends a bad blob to nobody whole, outlives its medium, and the l
   t.equal(verified.code, 4, verified.stderr)
   const { server, child, ended } = await serving(t, cwd, ['a'])
   const url = `http://${server}/v2/library/shop/blobs/${layer!.digest}`
-  await t.rejects(run('curl', ['--silent', '--fail', '--output', join(cwd, 'got'), url]), { code: 18 }, 'curl: transfer closed')
+  await t.rejects(
+    run('curl', ['--silent', '--fail', '--output', join(cwd, 'got'), url]),
+    { code: 18 },
+    'curl: transfer closed',
+  )
   await t.rejects(run('curl', ['--silent', '--fail', '--output', join(cwd, 'got'), url]), { code: 22 }, 'curl: 404')
   renameSync(join(cwd, 'a'), join(cwd, 'away'))
   await t.rejects(run('curl', ['--silent', '--fail', url]), { code: 22 })
@@ -176,6 +264,20 @@ t.test('serve - sends a bad blob to nobody whole, outlives its medium, and the l
 
 /** A certificate for 127.0.0.1 that vouches for itself. */
 function makeCertificate(cwd: string): void {
-  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=site', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const words = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=site',
+    '-addext',
+    'subjectAltName=IP:127.0.0.1',
+  ]
   execFileSync('openssl', [...words, '-keyout', 'site.key', '-out', 'site.crt'], { cwd, stdio: 'ignore' })
 }

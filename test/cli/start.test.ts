@@ -7,7 +7,10 @@ import { multiPlatformImage } from '../support/images.js'
 import { pushWithSkopeo, startRegistry } from '../support/registry.js'
 
 /** What V8 says a command loaded: modules of ours below dist/, and the packages of others. */
-async function loadedBy(words: readonly string[], directory: string): Promise<{ own: readonly string[]; packages: readonly string[] }> {
+async function loadedBy(
+  words: readonly string[],
+  directory: string,
+): Promise<{ own: readonly string[]; packages: readonly string[] }> {
   const { code, stderr } = await stowage(words, { env: { NODE_V8_COVERAGE: directory } })
   if (code !== 0) throw new Error(stderr)
   const urls = readdirSync(directory).flatMap(name => {
@@ -22,14 +25,32 @@ async function loadedBy(words: readonly string[], directory: string): Promise<{ 
   }
 }
 
-t.test('a pack from a registry loads nothing that it has no use for: each module is a millisecond before the first byte', async t => {
-  const registry = await startRegistry(t)
-  await pushWithSkopeo(t, registry, 'team/shop:2.3', await multiPlatformImage())
-  const directory = t.testdir()
-  const { own, packages } = await loadedBy(['pack', `docker://${registry.domain}/team/shop:2.3`, '-o', join(directory, 'site-a')], mkdtempSync(join(directory, 'loaded-')))
-  t.ok(own.includes('pack.js') && own.includes('registry/connection.js') && packages.includes('ssri'), 'what is loaded is seen')
-  const rooms = new Set(own.map(file => dirname(file)))
-  for (const room of ['engine', 'wim', 'images-file', 'inspect', 'serve', 'base-image', 'cli/wim', 'cli/layer']) t.notOk(rooms.has(room), room)
-  for (const name of ['yargs', 'tar-stream', 'yaml', 'fzstd', 'semver', 'bcryptjs', 'node-gyp-build', 'undici']) t.notOk(packages.includes(name), name)
-  for (const file of ['bundle/tar-medium.js', 'bundle/reader.js', 'source/layout.js', 'destination/layout.js', 'registry/credential-program.js']) t.notOk(own.includes(file), file)
-})
+t.test(
+  'a pack from a registry loads nothing that it has no use for: each module is a millisecond before the first byte',
+  async t => {
+    const registry = await startRegistry(t)
+    await pushWithSkopeo(t, registry, 'team/shop:2.3', await multiPlatformImage())
+    const directory = t.testdir()
+    const { own, packages } = await loadedBy(
+      ['pack', `docker://${registry.domain}/team/shop:2.3`, '-o', join(directory, 'site-a')],
+      mkdtempSync(join(directory, 'loaded-')),
+    )
+    t.ok(
+      own.includes('pack.js') && own.includes('registry/connection.js') && packages.includes('ssri'),
+      'what is loaded is seen',
+    )
+    const rooms = new Set(own.map(file => dirname(file)))
+    for (const room of ['engine', 'wim', 'images-file', 'inspect', 'serve', 'base-image', 'cli/wim', 'cli/layer'])
+      t.notOk(rooms.has(room), room)
+    for (const name of ['yargs', 'tar-stream', 'yaml', 'fzstd', 'semver', 'bcryptjs', 'node-gyp-build', 'undici'])
+      t.notOk(packages.includes(name), name)
+    for (const file of [
+      'bundle/tar-medium.js',
+      'bundle/reader.js',
+      'source/layout.js',
+      'destination/layout.js',
+      'registry/credential-program.js',
+    ])
+      t.notOk(own.includes(file), file)
+  },
+)

@@ -15,7 +15,9 @@ t.test('tags - lists what skopeo lists, in the order of versions, and some by ru
   const found = await stowage(['tags', `docker://${name}`])
   t.equal(found.code, 0, found.stderr)
   t.equal(found.stdout, 'latest\n1.9.0\n1.10\n1.10.0\n2.0.0-rc.1\n')
-  const theirs = JSON.parse(execFileSync('skopeo', ['list-tags', '--tls-verify=false', `docker://${name}`], { encoding: 'utf8' })) as { Tags: string[] }
+  const theirs = JSON.parse(
+    execFileSync('skopeo', ['list-tags', '--tls-verify=false', `docker://${name}`], { encoding: 'utf8' }),
+  ) as { Tags: string[] }
   t.same(found.stdout.trim().split('\n').sort(), theirs.Tags.sort())
   const json = await stowage(['tags', name, '--semver', '^1', '--newest', '1', '--json'])
   t.same(JSON.parse(json.stdout), { schema: 'stowage.tags/v1', repository: name, tags: ['1.10.0'] })
@@ -23,7 +25,11 @@ t.test('tags - lists what skopeo lists, in the order of versions, and some by ru
   t.equal((await stowage(['tags', `${registry.domain}/team/none`])).code, 3)
   t.equal((await stowage(['tags', `${name}:1.10`])).code, 2)
   const catalog = await stowage(['catalog', registry.domain, '--json'])
-  t.same(JSON.parse(catalog.stdout), { schema: 'stowage.repositories/v1', registry: registry.domain, repositories: ['team/shop'] })
+  t.same(JSON.parse(catalog.stdout), {
+    schema: 'stowage.repositories/v1',
+    registry: registry.domain,
+    repositories: ['team/shop'],
+  })
 })
 
 t.test('tags - 10,000 of them, in pages', async t => {

@@ -50,7 +50,10 @@ export function destinationContract(t: Test, makePlace: (directory: string) => P
       fetch: (blob: Descriptor): Bytes => (fetched.push(blob.digest), image.blobs.fetch(blob)),
     }
     const { skipped } = await destination.write(content, counting, [parseReference('other:1')])
-    t.same(fetched.filter(digest => image.layers.some(layer => layer.digest === digest)), [image.layers[2]!.digest])
+    t.same(
+      fetched.filter(digest => image.layers.some(layer => layer.digest === digest)),
+      [image.layers[2]!.digest],
+    )
     t.ok(skipped >= image.layers[0]!.size + image.layers[1]!.size)
   })
 
@@ -97,7 +100,10 @@ export function destinationContract(t: Test, makePlace: (directory: string) => P
     await using destination = await place.open()
     await write(destination, await layeredImage(2), { onProgress: event => events.push(event) })
     const done = events.flatMap(event => (event.type === 'bytes' ? [event.done] : []))
-    t.same(done, [...done].sort((a, b) => a - b))
+    t.same(
+      done,
+      [...done].sort((a, b) => a - b),
+    )
     t.equal(events.at(-1)?.type, 'done')
   })
 }

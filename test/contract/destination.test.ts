@@ -50,7 +50,9 @@ for (const name of ['bundle', 'bundle.tar']) {
           }
           await using reader = await openBundleReader(join(directory, name))
           return new Map(
-            (await reader.images()).flatMap(({ root, names }) => names.map(each => [formatReference(each), root.digest])),
+            (await reader.images()).flatMap(({ root, names }) =>
+              names.map(each => [formatReference(each), root.digest]),
+            ),
           )
         },
       }
@@ -58,7 +60,10 @@ for (const name of ['bundle', 'bundle.tar']) {
   })
 }
 
-for (const [type, open] of [['oci-archive', openOciArchiveDestination], ['docker-archive', openDockerArchiveDestination]] as const) {
+for (const [type, open] of [
+  ['oci-archive', openOciArchiveDestination],
+  ['docker-archive', openDockerArchiveDestination],
+] as const) {
   t.test(type, async t => {
     destinationContract(t, async directory => {
       const file = join(directory, 'images.tar')
@@ -75,11 +80,15 @@ for (const [type, open] of [['oci-archive', openOciArchiveDestination], ['docker
             return new Map()
           }
           const index = JSON.parse(execFileSync('tar', ['-xOf', file, 'index.json'], { encoding: 'utf8' }))
-          return new Map(index.manifests.map((entry: any) => [entry.annotations['io.containerd.image.name'], entry.digest]))
+          return new Map(
+            index.manifests.map((entry: any) => [entry.annotations['io.containerd.image.name'], entry.digest]),
+          )
         },
-        ...(type === 'oci-archive' ? {} : {
-          rootOf: async ({ blobs, root }) => (await readImage(blobs, root)).platforms[0]?.descriptor.digest ?? '',
-        }),
+        ...(type === 'oci-archive'
+          ? {}
+          : {
+              rootOf: async ({ blobs, root }) => (await readImage(blobs, root)).platforms[0]?.descriptor.digest ?? '',
+            }),
       }
     })
   })
@@ -94,17 +103,25 @@ t.test('registry', async t => {
         const destination = openRegistryDestination({ backoff: 1, env: {} })
         return {
           write: async (image, blobs, names, options) =>
-            await destination.write(image, blobs, names.map(name => ({ ...name, domain })), options),
+            await destination.write(
+              image,
+              blobs,
+              names.map(name => ({ ...name, domain })),
+              options,
+            ),
           [Symbol.asyncDispose]: async () => await destination[Symbol.asyncDispose](),
         }
       },
       async images() {
-        const skopeo = (...words: string[]) => execFileSync('skopeo', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+        const skopeo = (...words: string[]) =>
+          execFileSync('skopeo', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
         const url = `http://${domain}/v2/_catalog`
         const { repositories } = (await (await fetch(url)).json()) as { repositories: string[] }
         const found = new Map<string, string>()
         for (const repository of repositories) {
-          const listed = (await (await fetch(`http://${domain}/v2/${repository}/tags/list`)).json()) as { tags?: string[] | null }
+          const listed = (await (await fetch(`http://${domain}/v2/${repository}/tags/list`)).json()) as {
+            tags?: string[] | null
+          }
           for (const tag of listed.tags ?? []) {
             const raw = skopeo('inspect', '--raw', '--tls-verify=false', `docker://${domain}/${repository}:${tag}`)
             found.set(`docker.io/${repository}:${tag}`, digestOf(Buffer.from(raw)))

@@ -38,7 +38,10 @@ async function sources(): Promise<ReadonlyMap<string, string>> {
 function importsOf(file: string, text: string): readonly Import[] {
   return [...text.matchAll(/^(?:import|export) (type )?[^'"]*?from '(\.[^']+)'/gms)].map(([, type, target]) => ({
     file,
-    target: relative(root, resolve(root, dirname(file), target!)).split(sep).join('/').replace(/\.js$/, '.ts'),
+    target: relative(root, resolve(root, dirname(file), target!))
+      .split(sep)
+      .join('/')
+      .replace(/\.js$/, '.ts'),
     typeOnly: type !== undefined,
   }))
 }
@@ -50,13 +53,19 @@ const files = await sources()
 const imports = [...files].flatMap(([file, text]) => importsOf(file, text))
 
 t.test('every module of src/ stands in a room that is on the plan', async t => {
-  t.same([...files.keys()].filter(file => floor(file) < 0), [])
+  t.same(
+    [...files.keys()].filter(file => floor(file) < 0),
+    [],
+  )
   t.ok(imports.length > 100, 'and the imports were found')
 })
 
 t.test('imports point one way', async t => {
   const upward = imports.filter(({ file, target }) => floor(target) > floor(file))
-  t.same(upward.map(({ file, target }) => `${file} imports ${target}`), [])
+  t.same(
+    upward.map(({ file, target }) => `${file} imports ${target}`),
+    [],
+  )
 })
 
 t.test('no module imports itself by a detour', async t => {
@@ -75,14 +84,20 @@ t.test('no module imports itself by a detour', async t => {
 })
 
 t.test('only src/cli prints, and only its entry ends the process', async t => {
-  const printing = [...files].filter(([file, text]) =>
-    room(file) !== 'cli' && /\bconsole\.|process\.(stdout|stderr)\b|process\.exit/.test(text))
-  t.same(printing.map(([file]) => file), [])
+  const printing = [...files].filter(
+    ([file, text]) => room(file) !== 'cli' && /\bconsole\.|process\.(stdout|stderr)\b|process\.exit/.test(text),
+  )
+  t.same(
+    printing.map(([file]) => file),
+    [],
+  )
 })
 
 t.test('only src/native.ts knows the native file, and only src/index.ts re-exports', async t => {
   t.same(
-    [...files].filter(([file, text]) => file !== 'native.ts' && /node-gyp-build|\.node'/.test(text)).map(([file]) => file),
+    [...files]
+      .filter(([file, text]) => file !== 'native.ts' && /node-gyp-build|\.node'/.test(text))
+      .map(([file]) => file),
     [],
   )
   t.same(
@@ -93,7 +108,16 @@ t.test('only src/native.ts knows the native file, and only src/index.ts re-expor
 
 t.test('modules open with a sentence, stay small, and have no utils', async t => {
   const opening = /^(?:#![^\n]*\n)?\/\*\*(?: |\n \* )\S/
-  t.same([...files].filter(([, text]) => !opening.test(text)).map(([file]) => file), [])
-  t.same([...files].filter(([, text]) => text.split('\n').length > 400).map(([file]) => file), [])
-  t.same([...files.keys()].filter(file => /util|helper|common|misc/.test(file) || !/^[a-z0-9/-]+\.ts$/.test(file)), [])
+  t.same(
+    [...files].filter(([, text]) => !opening.test(text)).map(([file]) => file),
+    [],
+  )
+  t.same(
+    [...files].filter(([, text]) => text.split('\n').length > 400).map(([file]) => file),
+    [],
+  )
+  t.same(
+    [...files.keys()].filter(file => /util|helper|common|misc/.test(file) || !/^[a-z0-9/-]+\.ts$/.test(file)),
+    [],
+  )
 })

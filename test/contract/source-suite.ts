@@ -22,7 +22,11 @@ export function sourceContract(
     t.equal(others.length, 0)
     t.match(found?.root, { digest: image.root.digest, mediaType: image.root.mediaType, size: image.root.size })
     t.same(found?.names.map(formatReference), [name])
-    t.same((await source.images()).map(({ root }) => root.digest), [image.root.digest], 'and again when asked again')
+    t.same(
+      (await source.images()).map(({ root }) => root.digest),
+      [image.root.digest],
+      'and again when asked again',
+    )
   })
 
   t.test('every blob of the image is there, byte for byte', async t => {

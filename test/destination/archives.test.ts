@@ -10,7 +10,15 @@ import { OCI_LAYER_ZSTD, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import { formatReference, parseReference } from '../../src/oci/reference.js'
 import { openDockerArchiveSource } from '../../src/source/docker-archive.js'
 import { openOciArchiveSource } from '../../src/source/oci-archive.js'
-import { layeredImage, makeImage, makeLayer, MemoryBlobs, multiPlatformImage, type TestImage, windowsImage } from '../support/images.js'
+import {
+  layeredImage,
+  makeImage,
+  makeLayer,
+  MemoryBlobs,
+  multiPlatformImage,
+  type TestImage,
+  windowsImage,
+} from '../support/images.js'
 
 const KINDS = [
   ['oci-archive', openOciArchiveDestination, openOciArchiveSource],
@@ -18,17 +26,25 @@ const KINDS = [
 ] as const
 type Kind = (typeof KINDS)[number]
 
-const skopeo = (...words: readonly string[]): Buffer => execFileSync('skopeo', words, { stdio: ['ignore', 'pipe', 'pipe'] })
+const skopeo = (...words: readonly string[]): Buffer =>
+  execFileSync('skopeo', words, { stdio: ['ignore', 'pipe', 'pipe'] })
 const plain = async (): Promise<never> => {
   throw new TypeError('a plain tar is read in its place')
 }
 
 /** Writes an archive of `images` by name. */
-async function write([, open]: Kind, file: string, images: Readonly<Record<string, TestImage>>, options: Parameters<Kind[1]>[1] = {}) {
+async function write(
+  [, open]: Kind,
+  file: string,
+  images: Readonly<Record<string, TestImage>>,
+  options: Parameters<Kind[1]>[1] = {},
+) {
   await using destination = await open(file, options)
   const written = []
   for (const [name, { blobs, root }] of Object.entries(images)) {
-    written.push(await destination.write(await readImage(blobs, root), blobs, name === '' ? [] : [parseReference(name)]))
+    written.push(
+      await destination.write(await readImage(blobs, root), blobs, name === '' ? [] : [parseReference(name)]),
+    )
   }
   await destination.finish?.()
   return written
@@ -51,7 +67,10 @@ for (const kind of KINDS) {
 
   t.test(`${type}: the same images give the same bytes, with the time they were given`, async t => {
     const directory = t.testdir()
-    const images = { 'team/shop:2.3': await layeredImage(3), 'registry.example:5000/other:1': await layeredImage(2, { seed: 'other' }) }
+    const images = {
+      'team/shop:2.3': await layeredImage(3),
+      'registry.example:5000/other:1': await layeredImage(2, { seed: 'other' }),
+    }
     for (const name of ['one', 'two']) await write(kind, join(directory, name), images)
     await write(kind, join(directory, 'dated'), images, { epoch: 1_700_000_000 })
     t.ok(readFileSync(join(directory, 'one')).equals(readFileSync(join(directory, 'two'))))
@@ -91,7 +110,9 @@ for (const kind of KINDS) {
     const [good, bad] = [await layeredImage(1), await layeredImage(2, { seed: 'bad' })]
     bad.blobs.delete(bad.layers[1]!.digest)
     await using destination = await open(file)
-    await t.rejects(destination.write(await readImage(bad.blobs, bad.root), bad.blobs, [parseReference('bad:1')]), { code: 'BLOB_MISSING' })
+    await t.rejects(destination.write(await readImage(bad.blobs, bad.root), bad.blobs, [parseReference('bad:1')]), {
+      code: 'BLOB_MISSING',
+    })
     await destination.write(await readImage(good.blobs, good.root), good.blobs, [parseReference('good:1')])
     await destination.finish?.()
     t.same(await read(kind, file), [[good.root.digest, ['docker.io/library/good:1']]])
@@ -101,10 +122,21 @@ for (const kind of KINDS) {
   t.test(`${type}: names are of one image each`, async t => {
     const directory = t.testdir()
     const [one, other] = [await layeredImage(1), await layeredImage(2)]
-    await t.rejects(write(kind, join(directory, 'x'), { 'shop:1': one, 'docker.io/library/shop:1': other }), { code: 'INVALID_ARGUMENT', message: /two different images/ })
-    await t.rejects(write(kind, join(directory, 'x'), { 'shop:1': one, 'shop:2': other }, { ref: 'named:1' }), { code: 'INVALID_ARGUMENT', message: /named for one image/ })
+    await t.rejects(write(kind, join(directory, 'x'), { 'shop:1': one, 'docker.io/library/shop:1': other }), {
+      code: 'INVALID_ARGUMENT',
+      message: /two different images/,
+    })
+    await t.rejects(write(kind, join(directory, 'x'), { 'shop:1': one, 'shop:2': other }, { ref: 'named:1' }), {
+      code: 'INVALID_ARGUMENT',
+      message: /named for one image/,
+    })
     t.same(readdirSync(directory), [])
-    await write(kind, join(directory, 'several'), { 'shop:1': one, 'shop:2': one, 'team/shop:1': other, '': await layeredImage(3) })
+    await write(kind, join(directory, 'several'), {
+      'shop:1': one,
+      'shop:2': one,
+      'team/shop:1': other,
+      '': await layeredImage(3),
+    })
     t.same(await read(kind, join(directory, 'several')), [
       [one.root.digest, ['docker.io/library/shop:1', 'docker.io/library/shop:2']],
       [other.root.digest, ['docker.io/team/shop:1']],
@@ -117,19 +149,35 @@ for (const kind of KINDS) {
 
 t.test('oci-archive: goes through skopeo and comes back with its digests', async t => {
   const directory = t.testdir()
-  for (const [name, image] of [['one', await layeredImage(3)], ['several', await multiPlatformImage()]] as const) {
+  for (const [name, image] of [
+    ['one', await layeredImage(3)],
+    ['several', await multiPlatformImage()],
+  ] as const) {
     const file = join(directory, `${name}.tar`)
     await write(KINDS[0], file, { 'team/shop:2.3': image })
     t.equal(digestOf(skopeo('inspect', '--raw', `oci-archive:${file}:2.3`)), image.root.digest)
-    skopeo('copy', '-q', '--all', '--preserve-digests', `oci-archive:${file}:2.3`, `oci-archive:${join(directory, `${name}-back.tar`)}:docker.io/team/shop:2.3`)
-    t.same(await read(KINDS[0], join(directory, `${name}-back.tar`)), [[image.root.digest, ['docker.io/team/shop:2.3']]])
+    skopeo(
+      'copy',
+      '-q',
+      '--all',
+      '--preserve-digests',
+      `oci-archive:${file}:2.3`,
+      `oci-archive:${join(directory, `${name}-back.tar`)}:docker.io/team/shop:2.3`,
+    )
+    t.same(await read(KINDS[0], join(directory, `${name}-back.tar`)), [
+      [image.root.digest, ['docker.io/team/shop:2.3']],
+    ])
   }
 })
 
 t.test('oci-archive: has the reference that it was named with, as skopeo looks for it', async t => {
   const directory = t.testdir()
   const image = await layeredImage(1)
-  for (const [ref, names] of [['v9', ['docker.io/team/shop:v9']], ['team/other:1', ['docker.io/team/other:1']], ['stable+2', []]] as const) {
+  for (const [ref, names] of [
+    ['v9', ['docker.io/team/shop:v9']],
+    ['team/other:1', ['docker.io/team/other:1']],
+    ['stable+2', []],
+  ] as const) {
     const file = join(directory, `${ref.replace(/\W/g, '-')}.tar`)
     const [written] = await write(KINDS[0], file, { 'team/shop:2.3': image }, { ref })
     t.same(written?.names.map(formatReference), names)
@@ -140,22 +188,49 @@ t.test('oci-archive: has the reference that it was named with, as skopeo looks f
   }
 })
 
-t.test('oci-archive: refuses a reference that the image-spec has no grammar for, and docker-archive one that is no name', async t => {
-  const directory = t.testdir()
-  for (const ref of ['any thing', '-x', 'a//b', 'ä']) await t.rejects(openOciArchiveDestination(join(directory, 'x'), { ref }), { code: 'INVALID_REFERENCE' }, ref)
-  for (const ref of ['Not A Name', 'x:-']) await t.rejects(openDockerArchiveDestination(join(directory, 'x'), { ref }), { code: 'INVALID_REFERENCE' }, ref)
-  await t.rejects(openDockerArchiveDestination(join(directory, 'x'), { ref: `x@sha256:${'a'.repeat(64)}` }), { code: 'INVALID_ARGUMENT' })
-  t.same(readdirSync(directory), [])
-})
+t.test(
+  'oci-archive: refuses a reference that the image-spec has no grammar for, and docker-archive one that is no name',
+  async t => {
+    const directory = t.testdir()
+    for (const ref of ['any thing', '-x', 'a//b', 'ä'])
+      await t.rejects(openOciArchiveDestination(join(directory, 'x'), { ref }), { code: 'INVALID_REFERENCE' }, ref)
+    for (const ref of ['Not A Name', 'x:-'])
+      await t.rejects(openDockerArchiveDestination(join(directory, 'x'), { ref }), { code: 'INVALID_REFERENCE' }, ref)
+    await t.rejects(openDockerArchiveDestination(join(directory, 'x'), { ref: `x@sha256:${'a'.repeat(64)}` }), {
+      code: 'INVALID_ARGUMENT',
+    })
+    t.same(readdirSync(directory), [])
+  },
+)
 
 t.test('docker-archive: skopeo reads every image of it by name, and the layers are the same', async t => {
   const directory = t.testdir()
   const file = join(directory, 'x.tar')
-  const images = { 'team/shop:2.3': await layeredImage(3), 'lab/plain:1': makeImage([await makeLayer({ a: 'a' }, 'none')]), 'win:1': await windowsImage() }
+  const images = {
+    'team/shop:2.3': await layeredImage(3),
+    'lab/plain:1': makeImage([await makeLayer({ a: 'a' }, 'none')]),
+    'win:1': await windowsImage(),
+  }
   await write(KINDS[1], file, images)
   for (const [name, image] of Object.entries(images)) {
-    const [os, architecture] = name === 'win:1' ? ['windows', 'amd64'] : ['linux', process.arch === 'x64' ? 'amd64' : process.arch]
-    t.equal(digestOf(skopeo('--override-os', os, '--override-arch', architecture, 'inspect', '--config', '--raw', `docker-archive:${file}:${name}`)), image.config.digest, name)
+    const [os, architecture] =
+      name === 'win:1' ? ['windows', 'amd64'] : ['linux', process.arch === 'x64' ? 'amd64' : process.arch]
+    t.equal(
+      digestOf(
+        skopeo(
+          '--override-os',
+          os,
+          '--override-arch',
+          architecture,
+          'inspect',
+          '--config',
+          '--raw',
+          `docker-archive:${file}:${name}`,
+        ),
+      ),
+      image.config.digest,
+      name,
+    )
     if (os === 'windows') continue
     skopeo('copy', '-q', `docker-archive:${file}:${name}`, `docker-archive:${join(directory, 'back.tar')}:${name}`)
     await using source = await openDockerArchiveSource(join(directory, 'back.tar'), { spool: plain })
@@ -165,13 +240,21 @@ t.test('docker-archive: skopeo reads every image of it by name, and the layers a
     t.same(platforms[0]?.config.diffIds, image.diffIds)
     execFileSync('rm', [join(directory, 'back.tar')])
   }
-  const manifest = JSON.parse(execFileSync('tar', ['-xOf', file, 'manifest.json'], { encoding: 'utf8' })) as { RepoTags: string[] }[]
-  t.same(manifest.map(({ RepoTags }) => RepoTags), [['docker.io/team/shop:2.3'], ['docker.io/lab/plain:1'], ['docker.io/library/win:1']])
+  const manifest = JSON.parse(execFileSync('tar', ['-xOf', file, 'manifest.json'], { encoding: 'utf8' })) as {
+    RepoTags: string[]
+  }[]
+  t.same(
+    manifest.map(({ RepoTags }) => RepoTags),
+    [['docker.io/team/shop:2.3'], ['docker.io/lab/plain:1'], ['docker.io/library/win:1']],
+  )
 })
 
 t.test('docker-archive: holds one platform, and says which', async t => {
   const file = join(t.testdir(), 'x.tar')
-  const image = await multiPlatformImage([{ os: 'linux', architecture: 's390x' }, { os: 'linux', architecture: 'amd64' }])
+  const image = await multiPlatformImage([
+    { os: 'linux', architecture: 's390x' },
+    { os: 'linux', architecture: 'amd64' },
+  ])
   const { platforms } = await readImage(image.blobs, image.root)
   const [written] = await write(KINDS[1], file, { 'shop:1': image })
   t.same(written?.platforms, [{ os: 'linux', architecture: 'amd64' }])
@@ -185,13 +268,27 @@ t.test('docker-archive: refuses what not every engine can load, before it writes
   const directory = t.testdir()
   const layer = await makeLayer({ a: 'a' })
   const zstd = makeImage([{ ...layer, descriptor: { ...layer.descriptor, mediaType: OCI_LAYER_ZSTD } }])
-  await t.rejects(write(KINDS[1], join(directory, 'x'), { 'shop:1': zstd }), { code: 'UNSUPPORTED', message: /zstd/, hint: /oci-archive:/ })
+  await t.rejects(write(KINDS[1], join(directory, 'x'), { 'shop:1': zstd }), {
+    code: 'UNSUPPORTED',
+    message: /zstd/,
+    hint: /oci-archive:/,
+  })
   const blobs = new MemoryBlobs()
   const config = blobs.add('application/vnd.example.thing+json', Buffer.from('{}'))
-  const root = blobs.add(OCI_MANIFEST, Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [] })))
+  const root = blobs.add(
+    OCI_MANIFEST,
+    Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [] })),
+  )
   const artifact: TestImage = { root, blobs, config, layers: [], diffIds: [] }
-  await t.rejects(write(KINDS[1], join(directory, 'x'), { 'thing:1': artifact }), { code: 'UNSUPPORTED', hint: /oci-archive:/ })
+  await t.rejects(write(KINDS[1], join(directory, 'x'), { 'thing:1': artifact }), {
+    code: 'UNSUPPORTED',
+    hint: /oci-archive:/,
+  })
   t.same(readdirSync(directory), [])
   await write(KINDS[0], join(directory, 'x'), { 'thing:1': artifact })
-  t.same(await read(KINDS[0], join(directory, 'x')), [[root.digest, ['docker.io/library/thing:1']]], 'which an OCI archive holds')
+  t.same(
+    await read(KINDS[0], join(directory, 'x')),
+    [[root.digest, ['docker.io/library/thing:1']]],
+    'which an OCI archive holds',
+  )
 })

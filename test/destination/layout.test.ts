@@ -12,7 +12,17 @@ import { digestOf } from '../../src/oci/digest.js'
 import { parseReference } from '../../src/oci/reference.js'
 import { removeImages } from '../../src/store/remove.js'
 import { writeBundle } from '../support/bundles.js'
-import { flipped, layeredImage, makeImage, makeLayer, multiPlatformImage, noise, type TestImage, windowsImage, writeLayout } from '../support/images.js'
+import {
+  flipped,
+  layeredImage,
+  makeImage,
+  makeLayer,
+  multiPlatformImage,
+  noise,
+  type TestImage,
+  windowsImage,
+  writeLayout,
+} from '../support/images.js'
 import { held, reached } from '../support/stored.js'
 
 async function write(directory: string, { blobs, root }: TestImage, ...names: string[]) {
@@ -30,7 +40,10 @@ t.test('openLayoutDestination() writes a layout that skopeo reads', async t => {
   const [shop, multi] = [await layeredImage(2), await multiPlatformImage()]
   t.match(await write(layout, shop, 'shop:2.3'), { id: shop.root.digest, skipped: 0 })
   await write(layout, multi, 'team/multi:v1')
-  for (const [ref, image] of [['2.3', shop], ['v1', multi]] as const) {
+  for (const [ref, image] of [
+    ['2.3', shop],
+    ['v1', multi],
+  ] as const) {
     const raw = execFileSync('skopeo', ['inspect', '--raw', `oci:${layout}:${ref}`])
     t.equal(digestOf(raw), image.root.digest)
   }
@@ -47,7 +60,10 @@ t.test('openLayoutDestination() moves a name to the new image, and keeps what ot
   await writeFile(join(layout, 'index.json'), JSON.stringify(index))
   await write(layout, one, 'shop:v1')
   await write(layout, two, 'shop:v1')
-  t.same(await entries(layout), [[three.root.digest, '1'], [two.root.digest, 'v1']])
+  t.same(await entries(layout), [
+    [three.root.digest, '1'],
+    [two.root.digest, 'v1'],
+  ])
   t.match(JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')), {
     annotations: { 'who.knows': 'kept' },
     manifests: [{ future: 'kept' }],
@@ -115,15 +131,9 @@ t.test('openLayoutDestination() loses no entry when many write at once', async t
   const from = join(t.testdirName, 'from')
   await writeLayout(from, { 'win:1': image })
   const children = ['a', 'b', 'c'].map(prefix =>
-    spawn(process.execPath, [
-      ...process.execArgv,
-      '--input-type=module',
-      '--eval',
-      script,
-      from,
-      layout,
-      prefix,
-    ], { stdio: ['ignore', 'ignore', 'inherit'] }),
+    spawn(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script, from, layout, prefix], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }),
   )
   for (const code of await Promise.all(children.map(async child => (await once(child, 'close'))[0]))) t.equal(code, 0)
   t.equal((await entries(layout)).length, 45)
@@ -133,7 +143,10 @@ t.test('openLayoutDestination() loses no entry when many write at once', async t
 t.test('openLayoutDestination() brings again what another process removed while it copied', async t => {
   const layout = join(t.testdir(), 'layout')
   const shared = [await makeLayer({ a: noise(5000, 'a') }), await makeLayer({ b: noise(5000, 'b') })]
-  const [one, two] = [makeImage(shared), makeImage([...shared, await makeLayer({ c: 'the smallest, which comes last' })])]
+  const [one, two] = [
+    makeImage(shared),
+    makeImage([...shared, await makeLayer({ c: 'the smallest, which comes last' })]),
+  ]
   await writeLayout(layout, { 'one:1': one })
   const last = two.layers[2]
   let removals = 0

@@ -6,7 +6,15 @@ import { readImage, sizeOf } from '../../src/blob/closure.js'
 import { openWimDestination } from '../../src/destination/wim.js'
 import { parseReference } from '../../src/oci/reference.js'
 import type { ProgressEvent } from '../../src/progress.js'
-import { flipped, layeredImage, makeLayer, makeImage, multiPlatformImage, type TestImage, windowsImage } from '../support/images.js'
+import {
+  flipped,
+  layeredImage,
+  makeLayer,
+  makeImage,
+  multiPlatformImage,
+  type TestImage,
+  windowsImage,
+} from '../support/images.js'
 import { stowage } from '../support/command.js'
 import { writeLayout } from '../support/images.js'
 import { wimlib } from '../support/wims.js'
@@ -27,18 +35,31 @@ t.test('write() makes a WIM of an image of Windows, and its config says what the
   wimlib('verify', file)
   t.equal(wimlib('dir', file, '1').trim().split('\n').at(-1), '/Windows/System32/license.rtf')
   const info = wimlib('info', file)
-  for (const line of [/^Name: +base$/m, /^Architecture: +x86_64$/m, /^Build: +20348$/m, /^Service Pack Build: +169$/m, /^Creation Time: +Wed Oct 12 00:00:00 2016/m]) t.match(info, line)
+  for (const line of [
+    /^Name: +base$/m,
+    /^Architecture: +x86_64$/m,
+    /^Build: +20348$/m,
+    /^Service Pack Build: +169$/m,
+    /^Creation Time: +Wed Oct 12 00:00:00 2016/m,
+  ])
+    t.match(info, line)
 })
 
 t.test('write() makes a WIM of an image of Linux, layer upon layer', async t => {
   const file = join(t.testdir(), 'root.wim')
   const image = makeImage([
     await makeLayer({ 'etc/kept': 'a', 'etc/gone': 'b' }),
-    await makeLayer({ 'etc/.wh.gone': '', 'etc/new': { header: { uid: 7, gid: 8, mode: 0o600 }, content: Buffer.from('c') } }),
+    await makeLayer({
+      'etc/.wh.gone': '',
+      'etc/new': { header: { uid: 7, gid: 8, mode: 0o600 }, content: Buffer.from('c') },
+    }),
   ])
   await write(file, image)
   t.same(wimlib('dir', file, '1').trim().split('\n'), ['/', '/etc', '/etc/kept', '/etc/new'])
-  t.match(wimlib('dir', file, '1', '--detailed', '--path=/etc/new', '--one-file-only'), /UNIX Data +=.*uid:7 gid:8 mode:0100600/)
+  t.match(
+    wimlib('dir', file, '1', '--detailed', '--path=/etc/new', '--one-file-only'),
+    /UNIX Data +=.*uid:7 gid:8 mode:0100600/,
+  )
 })
 
 t.test('write() takes of an index the image of Windows, and asks where there are several', async t => {
@@ -46,7 +67,8 @@ t.test('write() takes of an index the image of Windows, and asks where there are
   const linux = { os: 'linux', architecture: 'amd64' }
   const file = join(t.testdir(), 'x.wim')
   await t.rejects(write(file, await multiPlatformImage([linux, { os: 'linux', architecture: 'arm64' }])), {
-    code: 'INVALID_ARGUMENT', hint: /linux\/amd64 \(sha256:.*linux\/arm64/,
+    code: 'INVALID_ARGUMENT',
+    hint: /linux\/amd64 \(sha256:.*linux\/arm64/,
   })
   // It is chosen, and then refused: it has no Files.
   await t.rejects(write(file, await multiPlatformImage([linux, windows])), { code: 'LAYER_UNSUPPORTED' })
@@ -54,9 +76,26 @@ t.test('write() takes of an index the image of Windows, and asks where there are
 })
 
 for (const [fault, code, damage] of [
-  ['wrong', 'DIGEST_MISMATCH', (image: TestImage) => image.blobs.set(image.layers[1]!.digest, flipped(image.blobs.get(image.layers[1]!.digest)))],
-  ['too short', 'SIZE_MISMATCH', (image: TestImage) => image.blobs.set(image.layers[1]!.digest, image.blobs.get(image.layers[1]!.digest).subarray(1))],
-  ['too long', 'SIZE_MISMATCH', (image: TestImage) => image.blobs.set(image.layers[1]!.digest, Buffer.concat([image.blobs.get(image.layers[1]!.digest), Buffer.alloc(1)]))],
+  [
+    'wrong',
+    'DIGEST_MISMATCH',
+    (image: TestImage) => image.blobs.set(image.layers[1]!.digest, flipped(image.blobs.get(image.layers[1]!.digest))),
+  ],
+  [
+    'too short',
+    'SIZE_MISMATCH',
+    (image: TestImage) =>
+      image.blobs.set(image.layers[1]!.digest, image.blobs.get(image.layers[1]!.digest).subarray(1)),
+  ],
+  [
+    'too long',
+    'SIZE_MISMATCH',
+    (image: TestImage) =>
+      image.blobs.set(
+        image.layers[1]!.digest,
+        Buffer.concat([image.blobs.get(image.layers[1]!.digest), Buffer.alloc(1)]),
+      ),
+  ],
   ['missing', 'BLOB_MISSING', (image: TestImage) => image.blobs.delete(image.layers[1]!.digest)],
 ] as const) {
   t.test(`write() leaves nothing when a layer is ${fault}`, async t => {
@@ -90,7 +129,10 @@ t.test('write() reports progress that never falls and ends, and writes no second
   const events: ProgressEvent[] = []
   await write(file, await layeredImage(2), { onProgress: (event: ProgressEvent) => events.push(event) })
   const done = events.flatMap(event => (event.type === 'bytes' ? [event.done] : []))
-  t.same(done, [...done].sort((a, b) => a - b))
+  t.same(
+    done,
+    [...done].sort((a, b) => a - b),
+  )
   t.equal(events.at(-1)?.type, 'done')
   await t.rejects(write(file, await layeredImage(1)), { code: 'OUTPUT_EXISTS' })
 })

@@ -56,7 +56,7 @@ t.test('call() gives the JSON of an answer', async t => {
   t.equal(await client.find('/absent'), undefined)
 })
 
-t.test('call() tells a refusal in the engine\'s own words', async t => {
+t.test("call() tells a refusal in the engine's own words", async t => {
   const conflict = { code: 'ENGINE_REFUSED', message: /DELETE \/conflict: it is in use$/ }
   await t.rejects(client.call('DELETE', '/conflict?force=1'), conflict)
   await t.rejects(client.call('GET', '/old'), { code: 'ENGINE_REFUSED', message: /client version 1\.12 is too old/ })
@@ -67,10 +67,16 @@ t.test('call() tells a refusal in the engine\'s own words', async t => {
 t.test('call() tells where no engine answers, and what to do', async t => {
   const directory = t.testdir()
   const absent = await clientOf(`unix://${join(directory, 'none.sock')}`)
-  await t.rejects(absent.call('GET', '/ok'), { code: 'ENGINE_UNREACHABLE', message: /none\.sock/, hint: /--to oci:DIR/ })
+  await t.rejects(absent.call('GET', '/ok'), {
+    code: 'ENGINE_UNREACHABLE',
+    message: /none\.sock/,
+    hint: /--to oci:DIR/,
+  })
   const refusing = await clientOf('tcp://127.0.0.1:1')
   await t.rejects(refusing.call('GET', '/ok'), { code: 'ENGINE_UNREACHABLE', message: /tcp:\/\/127\.0\.0\.1:1/ })
-  async function* body(): Bytes { yield new Uint8Array(10) }
+  async function* body(): Bytes {
+    yield new Uint8Array(10)
+  }
   await t.rejects(absent.upload('/images/load', body()), { code: 'ENGINE_UNREACHABLE' })
 })
 
@@ -79,7 +85,10 @@ t.test('call() tells what answers but is no engine', async t => {
   const server = createServer(socket => socket.end('220 mail.example ESMTP\r\n'))
   await new Promise<void>(resolve => server.listen(path, resolve))
   t.teardown(() => server.close())
-  await t.rejects((await clientOf(`unix://${path}`)).call('GET', '/ok'), { code: 'ENGINE_PROTOCOL', message: /engine\.sock/ })
+  await t.rejects((await clientOf(`unix://${path}`)).call('GET', '/ok'), {
+    code: 'ENGINE_PROTOCOL',
+    message: /engine\.sock/,
+  })
 })
 
 t.test('download() that ends early is an error', async t => {
@@ -87,7 +96,9 @@ t.test('download() that ends early is an error', async t => {
 })
 
 t.test('upload() reads lines of JSON, and names one that is none', async t => {
-  async function* body(): Bytes { yield new Uint8Array(10) }
+  async function* body(): Bytes {
+    yield new Uint8Array(10)
+  }
   t.same(await client.upload('/lines', body()), [{ stream: 'one\n' }, { status: 'ü' }])
   await t.rejects(client.upload('/nonsense', body()), { code: 'ENGINE_PROTOCOL', message: /<html>/ })
   await t.rejects(client.upload('/conflict', body()), { code: 'ENGINE_REFUSED', message: /in use/ })

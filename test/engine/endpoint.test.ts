@@ -29,10 +29,14 @@ async function home(t: Test, config: unknown, contexts: Record<string, Context> 
 }
 
 t.test('findEndpoint() takes the host before DOCKER_HOST before DOCKER_CONTEXT before config.json', async t => {
-  const HOME = await home(t, { currentContext: 'configured' }, {
-    configured: { host: 'tcp://configured.example:1' },
-    chosen: { host: 'tcp://chosen.example:2' },
-  })
+  const HOME = await home(
+    t,
+    { currentContext: 'configured' },
+    {
+      configured: { host: 'tcp://configured.example:1' },
+      chosen: { host: 'tcp://chosen.example:2' },
+    },
+  )
   const env = { HOME, DOCKER_HOST: 'tcp://env.example:3', DOCKER_CONTEXT: 'chosen' }
   t.match(await findEndpoint({ host: 'tcp://host.example:4', env }), { host: 'host.example', port: 4 })
   t.match(await findEndpoint({ env }), { host: 'env.example', port: 3 })
@@ -55,11 +59,15 @@ t.test('findEndpoint() falls back to what the platform has', async t => {
 })
 
 t.test('findEndpoint() reads TLS files from DOCKER_CERT_PATH and from the context', async t => {
-  const HOME = await home(t, {}, {
-    safe: { host: 'tcp://safe.example:2376', ca: 'authority of the context' },
-    careless: { host: 'tcp://careless.example:2376', skip: true },
-    plain: { host: 'tcp://plain.example:2375' },
-  })
+  const HOME = await home(
+    t,
+    {},
+    {
+      safe: { host: 'tcp://safe.example:2376', ca: 'authority of the context' },
+      careless: { host: 'tcp://careless.example:2376', skip: true },
+      plain: { host: 'tcp://plain.example:2375' },
+    },
+  )
   const certificates = join(HOME, 'certificates')
   await mkdir(certificates)
   for (const name of ['ca', 'cert', 'key']) await writeFile(join(certificates, `${name}.pem`), name)
@@ -79,7 +87,10 @@ t.test('findEndpoint() reads TLS files from DOCKER_CERT_PATH and from the contex
 t.test('findEndpoint() names the context or the file that is wrong', async t => {
   const HOME = await home(t, { currentContext: 'gone' }, { empty: { host: '' } })
   await t.rejects(findEndpoint({ env: { HOME } }), { code: 'INVALID_ARGUMENT', message: /"gone"/, hint: /context ls/ })
-  await t.rejects(findEndpoint({ env: { HOME, DOCKER_CONTEXT: 'empty' } }), { code: 'INVALID_ARGUMENT', message: /"empty"/ })
+  await t.rejects(findEndpoint({ env: { HOME, DOCKER_CONTEXT: 'empty' } }), {
+    code: 'INVALID_ARGUMENT',
+    message: /"empty"/,
+  })
   const broken = await home(t, '{ not json')
   await t.rejects(findEndpoint({ env: { HOME: broken } }), { code: 'INVALID_ARGUMENT', message: /config\.json/ })
 })
@@ -101,7 +112,16 @@ t.test('parseEndpoint() reads the addresses that docker reads', async t => {
 })
 
 t.test('parseEndpoint() refuses anything else, and tells no password', async t => {
-  const wrong = ['', 'docker', 'unix://relative', 'http://host', 'tcp://', 'tcp://a:b@c', 'tcp://a/path', 'tcp://a:99999']
+  const wrong = [
+    '',
+    'docker',
+    'unix://relative',
+    'http://host',
+    'tcp://',
+    'tcp://a:b@c',
+    'tcp://a/path',
+    'tcp://a:99999',
+  ]
   const dangerous = ['ssh://-oProxyCommand=x/', 'ssh://-l@a', 'ssh://a/run/$(id)', 'ssh://a/b;c', 'ssh://a%20b@c']
   for (const address of [...wrong, ...dangerous]) {
     const expected = { code: 'INVALID_ARGUMENT', hint: /ssh:\/\/user@host/ }

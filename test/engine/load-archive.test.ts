@@ -61,7 +61,11 @@ t.test('loadArchive() is no whole archive after any piece but the last', async t
   const pieces = await collect(loadArchive(plan, plan.layers, name, image.blobs))
   t.ok(pieces.length > 6)
   for (let count = 1; count < pieces.length; count++) {
-    t.match(tar(Buffer.concat(pieces.slice(0, count)), '-t'), { status: 2, stderr: /Unexpected EOF/ }, `${count} pieces`)
+    t.match(
+      tar(Buffer.concat(pieces.slice(0, count)), '-t'),
+      { status: 2, stderr: /Unexpected EOF/ },
+      `${count} pieces`,
+    )
   }
 })
 
@@ -72,16 +76,19 @@ t.test('loadArchive() ends inside the member of a layer that is wrong', async t 
     const digest = image.layers[wrong]?.digest ?? image.root.digest
     image.blobs.set(digest, flipped(image.blobs.get(digest)))
     const pieces: Uint8Array[] = []
-    await t.rejects(async () => {
-      for await (const piece of loadArchive(plan, plan.layers, name, image.blobs)) pieces.push(piece)
-    }, { code: 'DIGEST_MISMATCH' })
+    await t.rejects(
+      async () => {
+        for await (const piece of loadArchive(plan, plan.layers, name, image.blobs)) pieces.push(piece)
+      },
+      { code: 'DIGEST_MISMATCH' },
+    )
     const archive = Buffer.concat(pieces)
     t.match(tar(archive, '-t'), { status: 2, stderr: /Unexpected EOF/ })
     t.match(tar(archive, '-t').stdout, hexOf(digest))
   }
 })
 
-t.test('planLoad() sends an index whole to containerd\'s store, and one platform of it to others', async t => {
+t.test("planLoad() sends an index whole to containerd's store, and one platform of it to others", async t => {
   const image = await multiPlatformImage([
     { os: 'linux', architecture: 's390x' },
     { os: 'linux', architecture: 'amd64' },
@@ -105,7 +112,11 @@ t.test('planLoad() sends an index whole to containerd\'s store, and one platform
   const on = (platform: EngineStore['platform']) =>
     planLoad(content, { ...store, kind: 'graphdriver', platform }, 'lab/multi').main
   t.equal(on({ os: 'linux', architecture: 's390x' }), s390x)
-  t.equal(on({ os: 'windows', architecture: 'amd64', 'os.version': '10.0.20348.2000' }), windows, 'Windows of its own build')
+  t.equal(
+    on({ os: 'windows', architecture: 'amd64', 'os.version': '10.0.20348.2000' }),
+    windows,
+    'Windows of its own build',
+  )
   const mismatch = { code: 'PLATFORM_MISMATCH', message: /linux\/s390x, linux\/amd64/ }
   t.throws(() => on({ os: 'linux', architecture: 'arm64' }), mismatch)
 })

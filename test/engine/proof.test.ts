@@ -25,21 +25,24 @@ async function load(
   const { lines = '{"stream":"Loaded image"}\n', listed = true, tag = 201, before } = options
   let loaded = false
   let app = before // the ID that lab/app:1 stands for
-  const engine = await startFakeEngine(fakeStore('containerd'), ({ method, path }: FakeRequest): FakeAnswer | undefined => {
-    if (method === 'POST' && path.startsWith('/images/load')) {
-      loaded = true
-      return { body: lines }
-    }
-    if (path === '/images/json') return { body: loaded && listed ? [{ Id: image.root.digest, RepoTags: [] }] : [] }
-    if (method === 'GET' && path.includes(':stowage-') && loaded && view) return { body: view }
-    if (method === 'GET' && path.includes('/lab/app:1/json') && app) return { body: { Id: app } }
-    if (method === 'POST' && path.includes('/tag?')) {
-      if (path.includes('broken')) return { status: tag }
-      app = image.root.digest
-      return { status: 201 }
-    }
-    return method === 'DELETE' ? { body: [] } : undefined
-  })
+  const engine = await startFakeEngine(
+    fakeStore('containerd'),
+    ({ method, path }: FakeRequest): FakeAnswer | undefined => {
+      if (method === 'POST' && path.startsWith('/images/load')) {
+        loaded = true
+        return { body: lines }
+      }
+      if (path === '/images/json') return { body: loaded && listed ? [{ Id: image.root.digest, RepoTags: [] }] : [] }
+      if (method === 'GET' && path.includes(':stowage-') && loaded && view) return { body: view }
+      if (method === 'GET' && path.includes('/lab/app:1/json') && app) return { body: { Id: app } }
+      if (method === 'POST' && path.includes('/tag?')) {
+        if (path.includes('broken')) return { status: tag }
+        app = image.root.digest
+        return { status: 201 }
+      }
+      return method === 'DELETE' ? { body: [] } : undefined
+    },
+  )
   const destination = await openEngineDestination({ host: engine.host })
   const names = ['lab/app:1', 'lab/broken:2'].map(parseReference)
   const outcome = await destination.write(await readImage(image.blobs, image.root), image.blobs, names).then(
@@ -48,20 +51,22 @@ async function load(
   )
   await destination[Symbol.asyncDispose]()
   await engine.stop()
-  const calls = engine.requests.map(({ method, path }) => `${method} ${path.replace(/stowage-[0-9a-f]{16}/g, 'TEMPORARY')}`)
+  const calls = engine.requests.map(
+    ({ method, path }) => `${method} ${path.replace(/stowage-[0-9a-f]{16}/g, 'TEMPORARY')}`,
+  )
   return { outcome, changes: calls.filter(call => !call.startsWith('GET ') && !call.includes('/load?')) }
 }
 
 const tagged = (name: string) => `POST /images/docker.io/lab/app:TEMPORARY/tag?repo=docker.io%2Flab%2F${name}`
 const removed = 'DELETE /images/docker.io/lab/app:TEMPORARY?noprune=1'
 
-t.test('write() gives the names only after the engine\'s own view agrees', async t => {
+t.test("write() gives the names only after the engine's own view agrees", async t => {
   const { outcome, changes } = await load(whole)
   t.match(outcome, { id: image.root.digest })
   t.same(changes, [`${tagged('app')}&tag=1`, `${tagged('broken')}&tag=2`, removed])
 })
 
-t.test('write() says what differs in the engine\'s view, removes it and moves no name', async t => {
+t.test("write() says what differs in the engine's view, removes it and moves no name", async t => {
   const other = `sha256:${'1'.repeat(64)}`
   const views: readonly (readonly [object, RegExp])[] = [
     [{ ...whole, Id: other }, /expected the ID sha256:.* but the engine has sha256:1111/],

@@ -27,7 +27,10 @@ async function write(file: string): Promise<void> {
   await destination.finish?.()
 }
 
-for (const [kind, start] of [['graphdriver', startEngine], ['containerd', startContainerdEngine]] as const) {
+for (const [kind, start] of [
+  ['graphdriver', startEngine],
+  ['containerd', startContainerdEngine],
+] as const) {
   t.test(`an engine with ${kind} loads our archives, and we read what it saves`, async t => {
     const engine = await start()
     t.teardown(() => engine.stop())
@@ -53,7 +56,10 @@ async function loadsAndSaves(t: Test, engine: TestEngine): Promise<void> {
   execFileSync('gzip', ['-k', '-1', saved])
   for (const path of [saved, `${saved}.gz`]) {
     for (const [name, { config, diffIds }] of Object.entries(IMAGES)) {
-      await using source = await openDockerArchiveSource(path, { ref: name, spool: async () => new BlobDirectory(join(directory, 'spool')) })
+      await using source = await openDockerArchiveSource(path, {
+        ref: name,
+        spool: async () => new BlobDirectory(join(directory, 'spool')),
+      })
       const [image] = await source.images()
       t.same(image?.names.map(formatReference), [`docker.io/${name}`])
       const content = await readImage(source, image!.root)

@@ -34,7 +34,10 @@ async function docker(...words: string[]): Promise<string> {
 t.test('pull - into an engine: it has the image under its name, runs it, and a second pull sends nothing', async t => {
   const name = `${registry.domain}/team/hello:1`
   await ours('copy', 'oci:layout:team/hello:1', `docker://${name}`)
-  t.match(await ours('pull', name), new RegExp(`Digest: ${hello.root.digest}\nStatus: Downloaded newer image for ${name}`))
+  t.match(
+    await ours('pull', name),
+    new RegExp(`Digest: ${hello.root.digest}\nStatus: Downloaded newer image for ${name}`),
+  )
   t.equal(await docker('image', 'inspect', '--format', '{{.Id}}', name), hello.config.digest)
   t.equal(await docker('run', '--rm', '--network', 'none', name), GREETING)
   t.match(await ours('pull', name), /Status: Image is up to date/)
@@ -44,20 +47,31 @@ t.test('pull - of an image for several platforms takes the one that the engine r
   const name = `${registry.domain}/team/multi:1`
   await ours('copy', 'oci:layout:team/multi:1', `docker://${name}`)
   await ours('pull', name)
-  t.equal(await docker('image', 'inspect', '--format', '{{.Os}}/{{.Architecture}}', name), await docker('version', '--format', '{{.Server.Os}}/{{.Server.Arch}}'))
+  t.equal(
+    await docker('image', 'inspect', '--format', '{{.Os}}/{{.Architecture}}', name),
+    await docker('version', '--format', '{{.Server.Os}}/{{.Server.Arch}}'),
+  )
 })
 
-t.test('inspect - says of an image in the engine what docker says, and lists what there is where it is not', async t => {
-  const name = `${registry.domain}/team/hello:1`
-  const [found] = (JSON.parse(await ours('inspect', `docker-daemon:${name}`, '--json')) as Inspection).images
-  const [theirs] = JSON.parse(await docker('image', 'inspect', name)) as [{ Id: string; RootFS: { Layers: string[] }; Config: { Cmd: string[] } }]
-  t.equal(found?.id, theirs.Id)
-  t.same(found?.platforms[0]?.layers.map(({ diffId }) => diffId), theirs.RootFS.Layers)
-  t.same(found?.platforms[0]?.cmd, theirs.Config.Cmd)
-  const none = await stowage(['inspect', 'docker-daemon:none:1'], { env })
-  t.equal(none.code, 3)
-  t.match(none.stderr, /has no image none:1\nhint: It has .*team\/hello:1/)
-})
+t.test(
+  'inspect - says of an image in the engine what docker says, and lists what there is where it is not',
+  async t => {
+    const name = `${registry.domain}/team/hello:1`
+    const [found] = (JSON.parse(await ours('inspect', `docker-daemon:${name}`, '--json')) as Inspection).images
+    const [theirs] = JSON.parse(await docker('image', 'inspect', name)) as [
+      { Id: string; RootFS: { Layers: string[] }; Config: { Cmd: string[] } },
+    ]
+    t.equal(found?.id, theirs.Id)
+    t.same(
+      found?.platforms[0]?.layers.map(({ diffId }) => diffId),
+      theirs.RootFS.Layers,
+    )
+    t.same(found?.platforms[0]?.cmd, theirs.Config.Cmd)
+    const none = await stowage(['inspect', 'docker-daemon:none:1'], { env })
+    t.equal(none.code, 3)
+    t.match(none.stderr, /has no image none:1\nhint: It has .*team\/hello:1/)
+  },
+)
 
 t.test('push - of the engine: the registry has config and layers of the image, for skopeo and for docker', async t => {
   const name = `${registry.domain}/pushed/hello`
@@ -83,7 +97,9 @@ t.test('serve - the engine pulls from a bundle by docker pull, by tag and by dig
 })
 
 t.test('pack -f - an image of the engine is locked by its ID, and another one under its name is refused', async t => {
-  const [first] = (await docker('images', '--format', '{{.Repository}}:{{.Tag}}', `${registry.domain}/pushed/hello`)).split('\n')
+  const [first] = (
+    await docker('images', '--format', '{{.Repository}}:{{.Tag}}', `${registry.domain}/pushed/hello`)
+  ).split('\n')
   await docker('tag', first ?? '', 'mine:1')
   writeFileSync(join(cwd, 'images.yaml'), 'version: 1\nimages: ["docker-daemon:mine:1"]\n')
   t.match(await ours('pack', '-f', 'images.yaml', '--dry-run'), /mine:1/)

@@ -36,7 +36,10 @@ async function write(image: TestImage, names: readonly string[], signal?: AbortS
 
 async function images(): Promise<readonly string[]> {
   const { stdout } = await engine.docker('images', '-a', '--no-trunc', '--format', '{{.Repository}}:{{.Tag}} {{.ID}}')
-  return stdout.split('\n').filter(line => line !== '').sort()
+  return stdout
+    .split('\n')
+    .filter(line => line !== '')
+    .sort()
 }
 
 /**
@@ -58,7 +61,7 @@ async function blobs(): Promise<readonly string[]> {
   return found.flat().sort()
 }
 
-t.test('write() keeps the manifest\'s digest, and the image runs', async t => {
+t.test("write() keeps the manifest's digest, and the image runs", async t => {
   const image = await runnableImage()
   const written = await write(image, ['lab/run:1'])
   t.equal(written.id, image.root.digest)
@@ -72,7 +75,10 @@ t.test('write() loads a Windows image, which comes out bit for bit', async t => 
   const written = await write(image, ['lab/windows:1'])
   t.equal(written.id, image.root.digest)
   t.equal((await engine.docker('image', 'inspect', '--format', '{{.Os}}', 'lab/windows:1')).stdout, 'windows\n')
-  await using source = await openEngineSource('lab/windows:1', { host: engine.host, spool: new BlobDirectory(t.testdir()) })
+  await using source = await openEngineSource('lab/windows:1', {
+    host: engine.host,
+    spool: new BlobDirectory(t.testdir()),
+  })
   const [found] = await source.images()
   t.equal(found?.root.digest, image.root.digest)
   for (const layer of image.layers) await readVerified(layer, source.fetch(layer), layer.size)
@@ -81,7 +87,10 @@ t.test('write() loads a Windows image, which comes out bit for bit', async t => 
 t.test('write() keeps an index with all its platforms', async t => {
   const image = await multiPlatformImage()
   t.equal((await write(image, ['lab/multi:1'])).id, image.root.digest)
-  await using source = await openEngineSource('lab/multi:1', { host: engine.host, spool: new BlobDirectory(t.testdir()) })
+  await using source = await openEngineSource('lab/multi:1', {
+    host: engine.host,
+    spool: new BlobDirectory(t.testdir()),
+  })
   const [found] = await source.images()
   if (!found) throw new TypeError('one image was exported')
   t.equal(found.root.digest, image.root.digest)
@@ -97,8 +106,15 @@ t.test('write() keeps an index of which some platforms are left out, and what is
     const content = await readImage(image.blobs, image.root, { absent: absent.map(({ digest }) => digest) })
     const written = await destination.write(content, image.blobs, names)
     t.equal(written.id, image.root.digest)
-    t.equal((await engine.docker('image', 'inspect', '--format', '{{.Id}}', 'lab/sparse:1')).stdout.trim(), image.root.digest)
-    t.equal((await engine.docker('create', '--name', `sparse-${absent.length}`, 'lab/sparse:1')).code, 0, `of ${own?.digest}`)
+    t.equal(
+      (await engine.docker('image', 'inspect', '--format', '{{.Id}}', 'lab/sparse:1')).stdout.trim(),
+      image.root.digest,
+    )
+    t.equal(
+      (await engine.docker('create', '--name', `sparse-${absent.length}`, 'lab/sparse:1')).code,
+      0,
+      `of ${own?.digest}`,
+    )
     await engine.docker('rm', `sparse-${absent.length}`)
   }
   await engine.docker('rmi', 'lab/sparse:1')

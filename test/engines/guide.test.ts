@@ -30,11 +30,15 @@ interface Step {
 function parse(page: string): readonly (string | Step)[] {
   return page.split(/(```console\n[\s\S]*?```\n)/).flatMap((part): (string | Step)[] => {
     if (!part.startsWith('```console\n')) return [part]
-    const steps = part.slice('```console\n'.length, -'```\n'.length).split(/^(?=(?:office|site)\$ )/m).map((text): Step => {
-      const [, place, command, output] = /^(office|site)\$ (.*)\n([\s\S]*)$/.exec(text) ?? []
-      if ((place !== 'office' && place !== 'site') || command === undefined || output === undefined) throw new Error(`no step of the guide: ${text}`)
-      return { place, command, output }
-    })
+    const steps = part
+      .slice('```console\n'.length, -'```\n'.length)
+      .split(/^(?=(?:office|site)\$ )/m)
+      .map((text): Step => {
+        const [, place, command, output] = /^(office|site)\$ (.*)\n([\s\S]*)$/.exec(text) ?? []
+        if ((place !== 'office' && place !== 'site') || command === undefined || output === undefined)
+          throw new Error(`no step of the guide: ${text}`)
+        return { place, command, output }
+      })
     return ['```console\n', ...steps, '```\n']
   })
 }
@@ -42,21 +46,37 @@ function parse(page: string): readonly (string | Step)[] {
 /** What differs each time and says nothing: digests and IDs, ages, sizes of what is compressed, the width of columns, the engine's version. */
 function settled(output: string, command: string): string {
   const text = output
-    .replace(/\b(sha256:)?[0-9a-f]{64}\b/g, 'DIGEST').replace(/\b[0-9a-f]{12}\b/g, 'ID')
-    .replace(/(Less than a second|About an? \w+|\d+ \w+) ago/g, 'AGO').replace(/\d+ hours?, \d+ minutes?, \d+ seconds?/g, 'TIME')
-    .replace(/\b\d+(\.\d+)? ?[kMG]?B\b/g, 'SIZE').replace(/^Docker \S+ runs/gm, 'Docker VERSION runs').replace(/ +/g, ' ')
+    .replace(/\b(sha256:)?[0-9a-f]{64}\b/g, 'DIGEST')
+    .replace(/\b[0-9a-f]{12}\b/g, 'ID')
+    .replace(/(Less than a second|About an? \w+|\d+ \w+) ago/g, 'AGO')
+    .replace(/\d+ hours?, \d+ minutes?, \d+ seconds?/g, 'TIME')
+    .replace(/\b\d+(\.\d+)? ?[kMG]?B\b/g, 'SIZE')
+    .replace(/^Docker \S+ runs/gm, 'Docker VERSION runs')
+    .replace(/ +/g, ' ')
   // Images of the same age, and names of one image, have no order
   return / (images|uninstall) ?/.test(command) ? text.split('\n').sort().join('\n') : text
 }
 
 /** An index of two base images in several versions, the WIM files behind it, and what was asked for. */
 async function startGallery(t: Test, directory: string): Promise<string> {
-  const offers = [['NanoServer', '10.0.14300.1000'], ['NanoServer', '10.0.14300.1010'], ['WindowsServerCore', '10.0.14300.1000'], ['WindowsServerCore', '10.0.14393.0']] as const
+  const offers = [
+    ['NanoServer', '10.0.14300.1000'],
+    ['NanoServer', '10.0.14300.1010'],
+    ['WindowsServerCore', '10.0.14300.1000'],
+    ['WindowsServerCore', '10.0.14393.0'],
+  ] as const
   const index = offers.map(([name, version]) => {
     const file = `${name}-${version}.wim`
     richBaseWim(t, join(directory, file), name, version)
     const bytes = readFileSync(join(directory, file))
-    return { Name: name, Version: version, Description: `Container OS Image of ${name}`, SasToken: file, Sha256: createHash('sha256').update(bytes).digest('hex'), Size: bytes.length }
+    return {
+      Name: name,
+      Version: version,
+      Description: `Container OS Image of ${name}`,
+      SasToken: file,
+      Sha256: createHash('sha256').update(bytes).digest('hex'),
+      Size: bytes.length,
+    }
   })
   return await serveWeb(t, (request, response) => {
     if (request.url === '/index.json') return void response.end(JSON.stringify(index))
@@ -71,42 +91,68 @@ function program(directory: string, name: string, ...words: readonly string[]): 
   chmodSync(file, 0o755)
 }
 
-t.test('the guide does what it says, from the gallery over a stick to a host without a network', { timeout: 400_000 }, async t => {
-  const root = mkdtempSync(join(tmpdir(), 'stowage-guide-'))
-  t.teardown(() => rmSync(root, { recursive: true, force: true }))
-  for (const name of ['bin', 'office', 'site', 'gallery']) mkdirSync(join(root, name))
-  const engine = await startContainerdEngine()
-  t.teardown(() => engine.stop())
-  const stick = await plugInStick(t, 256 << 20)
-  const gallery = await startGallery(t, join(root, 'gallery'))
-  await writeLayout(join(root, 'office', 'images'), { 'plant/pump:1.0': await runnableImage() })
-  program(join(root, 'bin'), 'stowage', process.execPath, commandFile())
-  program(join(root, 'bin'), 'docker', '/usr/bin/docker', '--host', engine.host)
+t.test(
+  'the guide does what it says, from the gallery over a stick to a host without a network',
+  { timeout: 400_000 },
+  async t => {
+    const root = mkdtempSync(join(tmpdir(), 'stowage-guide-'))
+    t.teardown(() => rmSync(root, { recursive: true, force: true }))
+    for (const name of ['bin', 'office', 'site', 'gallery']) mkdirSync(join(root, name))
+    const engine = await startContainerdEngine()
+    t.teardown(() => engine.stop())
+    const stick = await plugInStick(t, 256 << 20)
+    const gallery = await startGallery(t, join(root, 'gallery'))
+    await writeLayout(join(root, 'office', 'images'), { 'plant/pump:1.0': await runnableImage() })
+    program(join(root, 'bin'), 'stowage', process.execPath, commandFile())
+    program(join(root, 'bin'), 'docker', '/usr/bin/docker', '--host', engine.host)
 
-  let at: Step['place'] = 'office'
-  const run = async ({ place, command }: Step): Promise<string> => {
-    if (place !== at) stick.carry()
-    at = place
-    const home = join(root, place)
-    const own = { HOME: home, STOWAGE_CONFIG: join(home, 'config'), STOWAGE_STORE: join(home, 'store'), DOCKER_CONFIG: home, TMPDIR: root, COLUMNS: '200', LC_ALL: 'C.UTF-8' }
-    const env = { ...own, PATH: `${join(root, 'bin')}:${process.env['PATH'] ?? ''}`, ...(place === 'site' ? { DOCKER_HOST: engine.host } : { DOCKER_HOST: 'unix:///nonexistent' }) }
-    const words = ['bash', '-c', `{ ${command.replaceAll(STICK, stick.directory).replaceAll(GALLERY, gallery)}\n} 2>&1`]
-    const [file = '', ...rest] = place === 'site' ? ['unshare', '--net', ...words] : words
-    return await new Promise(resolve => execFile(file, rest, { cwd: home, env }, (_error, stdout) =>
-      resolve(stdout.replaceAll(stick.directory, STICK).replaceAll(gallery, GALLERY).replaceAll(home, `/home/${place}`))))
-  }
-
-  const written: string[] = []
-  for (const part of parse(readFileSync(PAGE, 'utf8'))) {
-    if (typeof part === 'string') {
-      written.push(part)
-      continue
+    let at: Step['place'] = 'office'
+    const run = async ({ place, command }: Step): Promise<string> => {
+      if (place !== at) stick.carry()
+      at = place
+      const home = join(root, place)
+      const own = {
+        HOME: home,
+        STOWAGE_CONFIG: join(home, 'config'),
+        STOWAGE_STORE: join(home, 'store'),
+        DOCKER_CONFIG: home,
+        TMPDIR: root,
+        COLUMNS: '200',
+        LC_ALL: 'C.UTF-8',
+      }
+      const env = {
+        ...own,
+        PATH: `${join(root, 'bin')}:${process.env['PATH'] ?? ''}`,
+        ...(place === 'site' ? { DOCKER_HOST: engine.host } : { DOCKER_HOST: 'unix:///nonexistent' }),
+      }
+      const words = [
+        'bash',
+        '-c',
+        `{ ${command.replaceAll(STICK, stick.directory).replaceAll(GALLERY, gallery)}\n} 2>&1`,
+      ]
+      const [file = '', ...rest] = place === 'site' ? ['unshare', '--net', ...words] : words
+      return await new Promise(resolve =>
+        execFile(file, rest, { cwd: home, env }, (_error, stdout) =>
+          resolve(
+            stdout.replaceAll(stick.directory, STICK).replaceAll(gallery, GALLERY).replaceAll(home, `/home/${place}`),
+          ),
+        ),
+      )
     }
-    const output = await run(part)
-    written.push(`${part.place}$ ${part.command}\n${output}`)
-    if (process.env['STOWAGE_WRITE_GUIDE'] === undefined) t.equal(settled(output, part.command), settled(part.output, part.command), part.command)
-  }
-  if (process.env['STOWAGE_WRITE_GUIDE'] !== undefined) writeFileSync(PAGE, written.join(''))
-  t.equal((await engine.docker('images', '--quiet')).stdout, '', 'all that was installed and made is gone again')
-  t.ok(statSync(join(stick.directory, 'wims')).isDirectory(), 'and the stick has it still')
-})
+
+    const written: string[] = []
+    for (const part of parse(readFileSync(PAGE, 'utf8'))) {
+      if (typeof part === 'string') {
+        written.push(part)
+        continue
+      }
+      const output = await run(part)
+      written.push(`${part.place}$ ${part.command}\n${output}`)
+      if (process.env['STOWAGE_WRITE_GUIDE'] === undefined)
+        t.equal(settled(output, part.command), settled(part.output, part.command), part.command)
+    }
+    if (process.env['STOWAGE_WRITE_GUIDE'] !== undefined) writeFileSync(PAGE, written.join(''))
+    t.equal((await engine.docker('images', '--quiet')).stdout, '', 'all that was installed and made is gone again')
+    t.ok(statSync(join(stick.directory, 'wims')).isDirectory(), 'and the stick has it still')
+  },
+)

@@ -30,18 +30,29 @@ t.test('crane and oras find what copy pushed to be whole, under its own digest',
   await copy(`oci:${layout}:shop:2.3`, `docker://${name}`)
   t.equal(await judge('crane', 'digest', '--insecure', name), image.root.digest)
   t.match(await judge('crane', 'validate', '--insecure', '--remote', name), /PASS/)
-  t.match(JSON.parse(await judge('oras', 'manifest', 'fetch', '--plain-http', '--descriptor', name)), { digest: image.root.digest })
+  t.match(JSON.parse(await judge('oras', 'manifest', 'fetch', '--plain-http', '--descriptor', name)), {
+    digest: image.root.digest,
+  })
 })
 
 t.test('an image goes from ours to theirs to ours, and stays what it is', async t => {
   await judge('crane', 'copy', '--insecure', name, `${theirs.domain}/team/shop:2.3`)
   await pack([`docker://${theirs.domain}/team/shop:2.3`], join(judges.work, 'bundle'), { names: [name] })
   t.same((await verifyBundle(join(judges.work, 'bundle'))).findings, [])
-  await judge('oras', 'copy', '--from-oci-layout', '--to-plain-http', '/work/bundle:2.3', `${site.domain}/again/shop:2.3`)
+  await judge(
+    'oras',
+    'copy',
+    '--from-oci-layout',
+    '--to-plain-http',
+    '/work/bundle:2.3',
+    `${site.domain}/again/shop:2.3`,
+  )
   const back = await copy(`docker://${site.domain}/again/shop:2.3`, `oci:${join(judges.work, 'back')}`)
   t.equal(back.id, image.root.digest)
   await judge('crane', 'pull', '--insecure', '--format=oci', name, '/work/pulled')
-  const pulled = await pack([`oci:${join(judges.work, 'pulled')}`], join(judges.work, 'pulled.tar'), { names: ['shop:2.3'] })
+  const pulled = await pack([`oci:${join(judges.work, 'pulled')}`], join(judges.work, 'pulled.tar'), {
+    names: ['shop:2.3'],
+  })
   t.equal(pulled.manifest.images[0]?.root.digest, image.root.digest)
 })
 
@@ -51,28 +62,56 @@ t.test('crane and oras read a bundle that is served', async t => {
   t.equal(await judge('crane', 'digest', '--insecure', `${host}/team/shop:2.3`), image.root.digest)
   t.match(await judge('crane', 'validate', '--insecure', '--remote', `${host}/team/shop:2.3`), /PASS/)
   await judge('oras', 'copy', '--from-plain-http', '--to-oci-layout', `${host}/team/shop:2.3`, '/work/served:2.3')
-  const index = JSON.parse(readFileSync(join(judges.work, 'served', 'index.json'), 'utf8')) as { manifests: { digest: string }[] }
+  const index = JSON.parse(readFileSync(join(judges.work, 'served', 'index.json'), 'utf8')) as {
+    manifests: { digest: string }[]
+  }
   t.equal(index.manifests[0]?.digest, image.root.digest)
 })
 
 t.test('a signature of cosign and an SBOM of oras travel with the image, and hold at the site', async t => {
   await judge('sh', '-c', 'cd /work && cosign generate-key-pair')
-  const sign = ['sign', '--key', '/work/cosign.key', '--use-signing-config=false', '--tlog-upload=false', '--allow-http-registry', '--yes']
+  const sign = [
+    'sign',
+    '--key',
+    '/work/cosign.key',
+    '--use-signing-config=false',
+    '--tlog-upload=false',
+    '--allow-http-registry',
+    '--yes',
+  ]
   await judge('cosign', ...sign, `${ours.domain}/team/shop@${image.root.digest}`)
   writeFileSync(join(judges.work, 'sbom.json'), '{"spdxVersion":"SPDX-2.3"}')
-  await judge('sh', '-c', `cd /work && oras attach --plain-http --artifact-type application/spdx+json ${name} sbom.json:application/spdx+json`)
+  await judge(
+    'sh',
+    '-c',
+    `cd /work && oras attach --plain-http --artifact-type application/spdx+json ${name} sbom.json:application/spdx+json`,
+  )
   const bundle = join(judges.work, 'signed.tar')
   await pack([`docker://${name}`], bundle, { referrers: true })
   t.same((await verifyBundle(bundle)).findings, [])
   const loaded = await loadBundle(bundle, { to: `docker://${site.domain}` })
-  t.same(loaded.images.filter(({ error }) => error), [])
+  t.same(
+    loaded.images.filter(({ error }) => error),
+    [],
+  )
   const verify = ['verify', '--key', '/work/cosign.pub', '--insecure-ignore-tlog', '--allow-http-registry']
   t.match(await judge('cosign', ...verify, `${site.domain}/team/shop:2.3`), image.root.digest)
-  t.match(await judge('oras', 'discover', '--plain-http', '--format', 'json', `${site.domain}/team/shop:2.3`), /application\/spdx\+json/)
+  t.match(
+    await judge('oras', 'discover', '--plain-http', '--format', 'json', `${site.domain}/team/shop:2.3`),
+    /application\/spdx\+json/,
+  )
   await using served = await serveBundle([bundle], { listen: '127.0.0.1:0' })
   const { host } = new URL(served.address.url)
-  t.match(await judge('oras', 'discover', '--plain-http', '--format', 'json', `${host}/team/shop:2.3`), /application\/spdx\+json/, 'served from the bundle too')
+  t.match(
+    await judge('oras', 'discover', '--plain-http', '--format', 'json', `${host}/team/shop:2.3`),
+    /application\/spdx\+json/,
+    'served from the bundle too',
+  )
   t.match(await judge('cosign', ...verify, `${host}/team/shop:2.3`), image.root.digest)
-  t.not((await judges.judge('cosign', [...verify, `${theirs.domain}/team/shop:2.3`])).code, 0, 'and where it was not carried there is none')
+  t.not(
+    (await judges.judge('cosign', [...verify, `${theirs.domain}/team/shop:2.3`])).code,
+    0,
+    'and where it was not carried there is none',
+  )
   t.equal(digestOf(readFileSync(join(judges.work, 'sbom.json'))), digestOf(Buffer.from('{"spdxVersion":"SPDX-2.3"}')))
 })

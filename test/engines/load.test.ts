@@ -41,7 +41,10 @@ async function write(
 /** `REPOSITORY:TAG ID` of all that `docker images -a` shows, sorted. */
 async function images(): Promise<readonly string[]> {
   const { stdout } = await engine.docker('images', '-a', '--no-trunc', '--format', '{{.Repository}}:{{.Tag}} {{.ID}}')
-  return stdout.split('\n').filter(line => line !== '').sort()
+  return stdout
+    .split('\n')
+    .filter(line => line !== '')
+    .sort()
 }
 
 /** Layers and temporary files of the engine: what a failed load must not add to. */
@@ -67,7 +70,11 @@ t.test('write() loads an image that then runs', async t => {
   })
   t.equal(written.id, image.config.digest)
   t.equal(written.skipped, 0)
-  t.same(await images(), [`lab/run:1 ${image.config.digest}`, `run:latest ${image.config.digest}`], 'and no temporary name')
+  t.same(
+    await images(),
+    [`lab/run:1 ${image.config.digest}`, `run:latest ${image.config.digest}`],
+    'and no temporary name',
+  )
   const { stdout, code } = await engine.docker('run', '--rm', '--network', 'none', 'lab/run:1')
   t.equal(stdout, `${GREETING}\n`)
   t.equal(code, 0)
@@ -101,8 +108,14 @@ t.test('write() leaves out the layers that the engine has', async t => {
   }
   const written = await write(large, ['lab/layered:3'], () => {}, blobs)
   t.same(fetched, [large.layers[2]?.digest])
-  t.equal(written.sent, [large.root, large.config, large.layers[2]].reduce((sum, blob) => sum + (blob?.size ?? 0), 0))
-  t.equal(written.skipped, [large.layers[0], large.layers[1]].reduce((sum, blob) => sum + (blob?.size ?? 0), 0))
+  t.equal(
+    written.sent,
+    [large.root, large.config, large.layers[2]].reduce((sum, blob) => sum + (blob?.size ?? 0), 0),
+  )
+  t.equal(
+    written.skipped,
+    [large.layers[0], large.layers[1]].reduce((sum, blob) => sum + (blob?.size ?? 0), 0),
+  )
   t.same(await layersOf('lab/layered:3'), large.diffIds)
 })
 
@@ -132,7 +145,10 @@ t.test('write() refuses a layer that is missing or short, and nothing is left', 
   const digest = image.layers[1]?.digest ?? image.root.digest
   const bytes = image.blobs.get(digest)
   const before = [await images(), await leftovers()]
-  await t.rejects(write(image, ['lab/broken:1'], () => image.blobs.delete(digest)), { code: 'BLOB_MISSING' })
+  await t.rejects(
+    write(image, ['lab/broken:1'], () => image.blobs.delete(digest)),
+    { code: 'BLOB_MISSING' },
+  )
   image.blobs.set(digest, bytes)
   const cut = () => image.blobs.set(digest, bytes.subarray(0, 1000))
   await t.rejects(write(image, ['lab/broken:1'], cut), { code: 'SIZE_MISMATCH' })
@@ -164,12 +180,20 @@ t.test('write() tells what the engine says of layers that are not those of the c
 
 t.test('write() refuses a Windows image before it sends a byte', async t => {
   const image = await windowsImage()
-  const blobs: BlobStore = { has: async () => true, fetch: () => { throw new Error('nothing is to be read') } }
-  await t.rejects(write(image, ['lab/windows:1'], () => {}, blobs), {
-    code: 'PLATFORM_MISMATCH',
-    message: /windows\/amd64:10\.0\.20348\.169.*Docker 20/,
-    hint: /--to oci:DIR/,
-  })
+  const blobs: BlobStore = {
+    has: async () => true,
+    fetch: () => {
+      throw new Error('nothing is to be read')
+    },
+  }
+  await t.rejects(
+    write(image, ['lab/windows:1'], () => {}, blobs),
+    {
+      code: 'PLATFORM_MISMATCH',
+      message: /windows\/amd64:10\.0\.20348\.169.*Docker 20/,
+      hint: /--to oci:DIR/,
+    },
+  )
 })
 
 t.test('write() refuses Zstandard layers where the engine would fail on them', async t => {
@@ -178,14 +202,20 @@ t.test('write() refuses Zstandard layers where the engine would fail on them', a
   await t.rejects(write(image, ['lab/zstd:1']), { code: 'UNSUPPORTED', message: /Zstandard.*Docker 20/ })
 })
 
-t.test('write() takes the engine\'s platform of an index, and refuses an index without it', async t => {
+t.test("write() takes the engine's platform of an index, and refuses an index without it", async t => {
   const image = await multiPlatformImage()
   const written = await write(image, ['lab/multi:1'])
   t.equal(written.id, image.config.digest)
   t.same(await layersOf('lab/multi:1'), image.diffIds)
-  const others = [{ os: 'linux', architecture: 's390x' }, { os: 'windows', architecture: 'amd64' }]
+  const others = [
+    { os: 'linux', architecture: 's390x' },
+    { os: 'windows', architecture: 'amd64' },
+  ]
   const foreign = await multiPlatformImage(others)
-  await t.rejects(write(foreign, ['lab/multi:2']), { code: 'PLATFORM_MISMATCH', message: /linux\/s390x, windows\/amd64/ })
+  await t.rejects(write(foreign, ['lab/multi:2']), {
+    code: 'PLATFORM_MISMATCH',
+    message: /linux\/s390x, windows\/amd64/,
+  })
 })
 
 t.test('write() loads an image without a name, and calls it by its ID', async t => {
@@ -200,7 +230,10 @@ t.test('write() gives only the names that an engine can be told', async t => {
   const digest = `sha256:${'0'.repeat(64)}`
   const image = await layeredImage(1, { seed: 'digest' })
   const written = await write(image, [`lab/pinned:1@${digest}`, 'lab/pinned:1', `lab/pinned@${digest}`])
-  t.same(written.names.map(name => name.tag), ['1'])
+  t.same(
+    written.names.map(name => name.tag),
+    ['1'],
+  )
 })
 
 t.test('write() that is aborted in the middle leaves nothing, and the engine is well', async t => {
@@ -227,23 +260,28 @@ t.test('write() that is aborted while a source keeps it waiting leaves nothing',
   const abort = new AbortController()
   const blobs: BlobStore = {
     has: async () => true,
-    fetch: (_blob, { signal } = {}) => (async function* () {
-      setTimeout(() => abort.abort(), 50)
-      await new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
-      yield new Uint8Array()
-    })(),
+    fetch: (_blob, { signal } = {}) =>
+      (async function* () {
+        setTimeout(() => abort.abort(), 50)
+        await new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+        yield new Uint8Array()
+      })(),
   }
   const writing = destination.write(content, blobs, [parseReference('lab/slow:1')], { signal: abort.signal })
   await t.rejects(writing, { code: 'ABORTED' })
   t.same([await images(), await leftovers()], before)
 })
 
-t.test('openEngineDestination() speaks through the system\'s ssh', async t => {
-  const bin = t.testdir({ ssh: '#!/bin/sh\necho "$@" > "$0.words"\nexec docker --host "$TEST_ENGINE" system dial-stdio\n' })
+t.test("openEngineDestination() speaks through the system's ssh", async t => {
+  const bin = t.testdir({
+    ssh: '#!/bin/sh\necho "$@" > "$0.words"\nexec docker --host "$TEST_ENGINE" system dial-stdio\n',
+  })
   await chmod(join(bin, 'ssh'), 0o755)
   const { PATH } = process.env
   Object.assign(process.env, { PATH: `${bin}:${PATH}`, TEST_ENGINE: engine.host })
-  t.teardown(() => { process.env['PATH'] = PATH })
+  t.teardown(() => {
+    process.env['PATH'] = PATH
+  })
   const image = await layeredImage(2, { seed: 'ssh', size: 3_000_000 })
   await using remote = await openEngineDestination({ host: 'ssh://site@far.example:2222' })
   await remote.write(await readImage(image.blobs, image.root), image.blobs, [parseReference('lab/ssh:1')])

@@ -37,7 +37,10 @@ t.test('openEngineSource() gives config and layers as `docker save` does, byte f
     t.equal((await engine.docker('save', '-o', tar, name)).code, 0)
     const saved = join(directory, 'saved', name.replace(/\W/g, '-'))
     execFileSync('sh', ['-c', 'mkdir "$1" && tar -xf "$2" -C "$1"', 'sh', saved, tar])
-    const [entry] = JSON.parse(readFileSync(join(saved, 'manifest.json'), 'utf8')) as { Config: string; Layers: string[] }[]
+    const [entry] = JSON.parse(readFileSync(join(saved, 'manifest.json'), 'utf8')) as {
+      Config: string
+      Layers: string[]
+    }[]
     const sums = (paths: readonly string[]) => {
       const lines = execFileSync('sha256sum', paths, { cwd: saved, encoding: 'utf8' }).trimEnd().split('\n')
       return lines.map(line => digestFromHex(line.slice(0, 64)))
@@ -52,7 +55,10 @@ t.test('openEngineSource() gives config and layers as `docker save` does, byte f
     const layers = platform?.manifest.layers.map(layer => layer.digest)
     t.same(layers, sums(entry.Layers), `${name}: sha256sum agrees`)
     t.same(layers, image.diffIds)
-    t.same(content.configs.map(config => config.descriptor.digest), sums([entry.Config]))
+    t.same(
+      content.configs.map(config => config.descriptor.digest),
+      sums([entry.Config]),
+    )
     t.ok(readFileSync(join(saved, entry.Config)).equals(content.configs[0]?.bytes ?? new Uint8Array()))
     t.equal(content.configs[0]?.descriptor.digest, image.config.digest, 'the config is what it was when loaded')
     for (const layer of content.layers) {
@@ -95,7 +101,10 @@ t.test('openEngineSource() that is aborted leaves nothing half written', async t
   t.teardown(() => watcher.close())
   await t.rejects(openEngineSource('lab/aborted:1', { host, spool, signal: abort.signal }), { code: 'ABORTED' })
   const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
-  t.same(files.filter(name => !/^blobs(\/sha256(\/[0-9a-f]{64})?)?$/.test(name)), [])
+  t.same(
+    files.filter(name => !/^blobs(\/sha256(\/[0-9a-f]{64})?)?$/.test(name)),
+    [],
+  )
 })
 
 t.test('an image goes from one name to another through its own export, and stays the same', async t => {

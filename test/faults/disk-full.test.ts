@@ -32,7 +32,11 @@ for (const type of ['ext4', 'tmpfs'] as const) {
     t.match(await stowage(['verify', medium]), { code: 0 })
     execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: medium })
     t.match(await stowage(['pack', `oci:${layout}`, '-o', medium]), { code: 0 }, 'the same again has nothing to write')
-    t.match(await stowage(['pack', `oci:${layout}`, '-t', 'other:1', '-o', medium]), { code: 1, stderr: /other images|holds other|--update/ }, 'and another is refused')
+    t.match(
+      await stowage(['pack', `oci:${layout}`, '-t', 'other:1', '-o', medium]),
+      { code: 1, stderr: /other images|holds other|--update/ },
+      'and another is refused',
+    )
   })
 
   t.test(`a disk that fills up in the middle is NO_SPACE on ${type}, and all we wrote is gone`, async t => {
@@ -109,6 +113,10 @@ t.test('a medium that cannot be written to is PERMISSION_DENIED', async t => {
   const medium = await mount(t, 'ext4', 9_000_000)
   execFileSync('mount', ['-o', 'remount,ro', medium])
   for (const output of [join(medium, 'site'), join(medium, 'site.tar'), medium]) {
-    t.match(await stowage(['pack', `oci:${layout}`, '-o', output]), { code: 1, stderr: /^stowage: .*read-only/ }, output)
+    t.match(
+      await stowage(['pack', `oci:${layout}`, '-o', output]),
+      { code: 1, stderr: /^stowage: .*read-only/ },
+      output,
+    )
   }
 })

@@ -13,7 +13,11 @@ t.test('install onto a medium that is too small is NO_SPACE, and leaves it as it
   const medium = await mount(t, 'ext4', 12_000_000)
   const before = await readdir(medium, { recursive: true })
   const host = testHost(t)
-  for (const to of [`oci:${join(medium, 'store')}`, `bundle:${join(medium, 'site')}`, `bundle:${join(medium, 'site.tar')}`]) {
+  for (const to of [
+    `oci:${join(medium, 'store')}`,
+    `bundle:${join(medium, 'site')}`,
+    `bundle:${join(medium, 'site.tar')}`,
+  ]) {
     const { code, stderr } = await host.run(['install', '--wim', wim, '--to', to])
     t.equal(code, 7, `${to}: ${stderr}`)
     t.match(stderr, /space.*\nhint: /, to)
@@ -28,7 +32,18 @@ t.test('install asks for room for a download before its first byte', async t => 
   const bytes = readFileSync(wim)
   let fetched = 0
   const address = await serveWeb(t, (request, response) => {
-    if (request.url === '/index.json') return void response.end(JSON.stringify([{ Name: 'NanoServer', Version: '10.0.14300.1010', SasToken: '/n.wim', Size: bytes.length, Sha256: digestOf(bytes).slice(7) }]))
+    if (request.url === '/index.json')
+      return void response.end(
+        JSON.stringify([
+          {
+            Name: 'NanoServer',
+            Version: '10.0.14300.1010',
+            SasToken: '/n.wim',
+            Size: bytes.length,
+            Sha256: digestOf(bytes).slice(7),
+          },
+        ]),
+      )
     fetched += 1
     response.end(bytes)
   })

@@ -13,44 +13,62 @@ import { startFaultyProxy, startRegistry } from '../support/registry.js'
 
 const COUNT = 200
 
-t.test('200 images that share layers are packed with each blob asked for once, and loaded into another registry', async t => {
-  const cwd = t.testdir()
-  const registry = await startRegistry(t)
-  const blobs = new MemoryBlobs()
-  const shared = await Promise.all(Array.from({ length: 20 }, async (_, n) => await makeLayer({ [`shared-${n}`]: noise(20_000 + n, `shared ${n}`) })))
-  const names: string[] = []
-  {
-    await using destination = openRegistryDestination({ env: {} })
-    for (let n = 0; n < COUNT; n += 1) {
-      const own = await makeLayer({ [`own-${n}`]: noise(3_000, `own ${n}`) })
-      const image = makeImage([...shared.slice(n % 10, (n % 10) + 10), own], { blobs })
-      const name = `${registry.domain}/team-${n % 7}/app-${n}:1.${n}`
-      names.push(name)
-      await copyContent(blobs, await readImage(blobs, image.root), destination, { names: [parseReference(name)] })
+t.test(
+  '200 images that share layers are packed with each blob asked for once, and loaded into another registry',
+  async t => {
+    const cwd = t.testdir()
+    const registry = await startRegistry(t)
+    const blobs = new MemoryBlobs()
+    const shared = await Promise.all(
+      Array.from(
+        { length: 20 },
+        async (_, n) => await makeLayer({ [`shared-${n}`]: noise(20_000 + n, `shared ${n}`) }),
+      ),
+    )
+    const names: string[] = []
+    {
+      await using destination = openRegistryDestination({ env: {} })
+      for (let n = 0; n < COUNT; n += 1) {
+        const own = await makeLayer({ [`own-${n}`]: noise(3_000, `own ${n}`) })
+        const image = makeImage([...shared.slice(n % 10, (n % 10) + 10), own], { blobs })
+        const name = `${registry.domain}/team-${n % 7}/app-${n}:1.${n}`
+        names.push(name)
+        await copyContent(blobs, await readImage(blobs, image.root), destination, { names: [parseReference(name)] })
+      }
     }
-  }
-  const proxy = await startFaultyProxy(t, registry, () => undefined)
-  const through = names.map(name => name.replace(registry.domain, proxy.domain))
-  const packed = await stowage(['pack', ...through, '-o', 'site.tar', '--json'], { cwd })
-  t.equal(packed.code, 0, packed.stderr)
-  const asked = proxy.requests.filter(({ line }) => line.startsWith('GET') && line.includes('/blobs/')).map(({ line }) => line.split('/').at(-1))
-  t.equal(new Set(asked).size, asked.length, 'no blob twice, whatever images have it')
-  t.equal(asked.length, 20 - 1 + COUNT + COUNT, 'layers, and a config of each image')
-  t.equal((await stowage(['verify', 'site.tar'], { cwd })).code, 0)
+    const proxy = await startFaultyProxy(t, registry, () => undefined)
+    const through = names.map(name => name.replace(registry.domain, proxy.domain))
+    const packed = await stowage(['pack', ...through, '-o', 'site.tar', '--json'], { cwd })
+    t.equal(packed.code, 0, packed.stderr)
+    const asked = proxy.requests
+      .filter(({ line }) => line.startsWith('GET') && line.includes('/blobs/'))
+      .map(({ line }) => line.split('/').at(-1))
+    t.equal(new Set(asked).size, asked.length, 'no blob twice, whatever images have it')
+    t.equal(asked.length, 20 - 1 + COUNT + COUNT, 'layers, and a config of each image')
+    t.equal((await stowage(['verify', 'site.tar'], { cwd })).code, 0)
 
-  const site = await startRegistry(t)
-  const loaded = await stowage(['load', 'site.tar', '--to', `docker://${site.domain}`, '--jobs', '4'], { cwd })
-  t.equal(loaded.code, 0, loaded.stderr)
-  execFileSync('skopeo', ['copy', '--quiet', '--src-tls-verify=false', `docker://${site.domain}/team-3/app-199:1.199`.replace('team-3', `team-${199 % 7}`), `oci:${join(cwd, 'one')}:1`])
-  t.equal(readdirSync(join(cwd, 'one', 'blobs', 'sha256')).length, 11 + 2)
-})
+    const site = await startRegistry(t)
+    const loaded = await stowage(['load', 'site.tar', '--to', `docker://${site.domain}`, '--jobs', '4'], { cwd })
+    t.equal(loaded.code, 0, loaded.stderr)
+    execFileSync('skopeo', [
+      'copy',
+      '--quiet',
+      '--src-tls-verify=false',
+      `docker://${site.domain}/team-3/app-199:1.199`.replace('team-3', `team-${199 % 7}`),
+      `oci:${join(cwd, 'one')}:1`,
+    ])
+    t.equal(readdirSync(join(cwd, 'one', 'blobs', 'sha256')).length, 11 + 2)
+  },
+)
 
 t.test('10,000 tags are listed, as many as a registry gives at a time', async t => {
   const registry = await startRegistry(t)
   const image = makeImage([await makeLayer({ a: 'b' })])
   {
     await using destination = openRegistryDestination({ env: {} })
-    await copyContent(image.blobs, await readImage(image.blobs, image.root), destination, { names: [parseReference(`${registry.domain}/team/shop:1.0`)] })
+    await copyContent(image.blobs, await readImage(image.blobs, image.root), destination, {
+      names: [parseReference(`${registry.domain}/team/shop:1.0`)],
+    })
   }
   // As the registry keeps them: putting each by a request of its own would take minutes
   const tags = join(registry.blobFile(image.root.digest), '../../../../../repositories/team/shop/_manifests/tags')

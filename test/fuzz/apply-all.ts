@@ -43,7 +43,9 @@ for (const task of tasks) outcomes.push(await run(task))
 // Streams that were destroyed close a moment later.
 for (let n = 0; n < 50 && descriptors() > (before ?? 0); n += 1) await setTimeout(20)
 const report: Report = {
-  outcomes, peak: process.resourceUsage().maxRSS * 1024, descriptors: descriptors() - (before ?? 0),
+  outcomes,
+  peak: process.resourceUsage().maxRSS * 1024,
+  descriptors: descriptors() - (before ?? 0),
 }
 console.log(JSON.stringify(report))
 

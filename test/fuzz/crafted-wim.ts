@@ -160,7 +160,10 @@ const sha1 = (bytes: Uint8Array): Buffer => createHash('sha1').update(bytes).dig
 const aligned = (size: number): number => (size + 7) & ~7
 
 /** The metadata resource of a tree: no security descriptors, then the root, then directory after directory. */
-export function craftMetadata({ tree, root: given }: CraftedImage, contents: Map<string, Uint8Array> = new Map()): Buffer {
+export function craftMetadata(
+  { tree, root: given }: CraftedImage,
+  contents: Map<string, Uint8Array> = new Map(),
+): Buffer {
   const security = Buffer.alloc(8)
   security.writeUInt32LE(8, 0)
   const root: CraftedDentry = { name: '', children: tree, ...given }

@@ -20,18 +20,34 @@ t.test('checkWimLayer() finds before a layer is made what checkLayer() finds in 
     [richWim(t), undefined],
     [flawedWim(t, 'case-pair'), ['CASE_COLLISION']],
     [flawedWim(t, 'no-hives'), ['HIVE_MISSING']],
-    [directoryWim(t, { files: { 'Windows/System32/config/SYSTEM': Buffer.from('no hive'), 'Windows/System32/config/SOFTWARE': Buffer.alloc(9000) } }), ['HIVE_MISSING', 'HIVE_INVALID']],
+    [
+      directoryWim(t, {
+        files: {
+          'Windows/System32/config/SYSTEM': Buffer.from('no hive'),
+          'Windows/System32/config/SOFTWARE': Buffer.alloc(9000),
+        },
+      }),
+      ['HIVE_MISSING', 'HIVE_INVALID'],
+    ],
   ] as const) {
     const { before, after } = await both(t, path).catch((error: unknown) => {
       if (codes?.[0] === 'CASE_COLLISION') return { before: [], after: [] } // the plan refuses it already
       throw error
     })
     t.same(before, after, path)
-    if (codes && codes[0] !== 'CASE_COLLISION') t.same(before.filter(({ severity }) => severity === 'error').map(({ code }) => code), codes, path)
+    if (codes && codes[0] !== 'CASE_COLLISION')
+      t.same(
+        before.filter(({ severity }) => severity === 'error').map(({ code }) => code),
+        codes,
+        path,
+      )
   }
   const rich = await both(t, richWim(t), { lossless: true, order: 'tree' })
   t.same(rich.before, rich.after)
-  t.ok(rich.before.length > 0 && rich.before.every(({ severity }) => severity === 'warning'), 'a good one breaks no rule of weight')
+  t.ok(
+    rich.before.length > 0 && rich.before.every(({ severity }) => severity === 'warning'),
+    'a good one breaks no rule of weight',
+  )
 })
 
 t.test('checkWimLayer() ends when it is told to', async t => {

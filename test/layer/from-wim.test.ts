@@ -6,7 +6,16 @@ import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import type { ProgressEvent } from '../../src/progress.js'
 import { details, field, make, pythonEntries } from '../support/made-layers.js'
-import { corruptBlob, directoryWim, extendedAttributeWim, flawedWim, richWim, splitWim, WIM_FORMS, wimlib } from '../support/wims.js'
+import {
+  corruptBlob,
+  directoryWim,
+  extendedAttributeWim,
+  flawedWim,
+  richWim,
+  splitWim,
+  WIM_FORMS,
+  wimlib,
+} from '../support/wims.js'
 
 const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 
@@ -44,18 +53,36 @@ t.test('writeLayerFromWim() makes of every form of a WIM the files that wimlib-i
     const layer = join(directory, 'layer.tar.gz')
     await make(wim, layer)
     const reference = wim.endsWith('.swm') ? [`--ref=${wim.replace(/\.swm$/, '*.swm')}`] : []
-    for (const [image, root] of [['1', 'Files'], ['2', 'UtilityVM/Files']] as const) {
+    for (const [image, root] of [
+      ['1', 'Files'],
+      ['2', 'UtilityVM/Files'],
+    ] as const) {
       const applied = join(directory, 'applied', root)
       mkdirSync(applied, { recursive: true })
       wimlib('apply', wim, image, applied, ...reference)
     }
-    const told = execFileSync('tar', ['xzf', layer, '-C', join(directory, 'extracted'), '--warning=no-unknown-keyword'], {
-      encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const told = execFileSync(
+      'tar',
+      ['xzf', layer, '-C', join(directory, 'extracted'), '--warning=no-unknown-keyword'],
+      {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    )
     t.equal(told, '', `${wim}: GNU tar has nothing to say`)
     // Streams are files of their own in a tar, and links have Windows' targets: both are compared elsewhere.
-    const differences = execFileSync('sh', ['-c', 'diff -r --no-dereference applied extracted || true'], { cwd: directory, encoding: 'utf8' })
-    const rest = differences.split('\n').filter(line => line !== '' && !/^Only in extracted\/Files\/streams: .*:/.test(line) && !/^(Symbolic links|File .*(symbolic link|directory)).*\/reparse\//.test(line))
+    const differences = execFileSync('sh', ['-c', 'diff -r --no-dereference applied extracted || true'], {
+      cwd: directory,
+      encoding: 'utf8',
+    })
+    const rest = differences
+      .split('\n')
+      .filter(
+        line =>
+          line !== '' &&
+          !/^Only in extracted\/Files\/streams: .*:/.test(line) &&
+          !/^(Symbolic links|File .*(symbolic link|directory)).*\/reparse\//.test(line),
+      )
     t.same(rest, [], `${wim}: the same trees`)
   }
 })
@@ -66,7 +93,10 @@ t.test('writeLayerFromWim() carries what wimlib-imagex dir --detailed shows, as 
   await make(wim, layer)
   const entries = pythonEntries(layer)
   const byName = new Map(entries.map(entry => [entry.name, entry]))
-  for (const [image, root] of [[1, 'Files'], [2, 'UtilityVM/Files']] as const) {
+  for (const [image, root] of [
+    [1, 'Files'],
+    [2, 'UtilityVM/Files'],
+  ] as const) {
     for (const [path, block] of details(wim, image)) {
       const name = path === '/' ? root : `${root}${path}`
       const entry = byName.get(name)
@@ -75,11 +105,16 @@ t.test('writeLayerFromWim() carries what wimlib-imagex dir --detailed shows, as 
       t.equal(Number(entry.pax['MSWINDOWS.fileattr']), Number(field(block, 'Attributes')), `${name}: attributes`)
       const descriptor = field(block, 'Security Descriptor')?.replace(/^0x|\s/g, '')
       if (descriptor !== undefined && entry.type !== '1') {
-        t.equal(Buffer.from(entry.pax['MSWINDOWS.rawsd'] ?? '', 'base64').toString('hex'), descriptor, `${name}: security descriptor`)
+        t.equal(
+          Buffer.from(entry.pax['MSWINDOWS.rawsd'] ?? '', 'base64').toString('hex'),
+          descriptor,
+          `${name}: security descriptor`,
+        )
       }
       if (entry.type === '0') {
         const hash = /^\s*Hash\s+= 0x([0-9a-f]{40})/m.exec(block)?.[1]
-        if (hash !== undefined && entry.size > 0 && !/\bName\s+= "/.test(block)) t.equal(entry.sha1, hash, `${name}: content`)
+        if (hash !== undefined && entry.size > 0 && !/\bName\s+= "/.test(block))
+          t.equal(entry.sha1, hash, `${name}: content`)
       }
     }
   }
@@ -92,7 +127,9 @@ t.test('writeLayerFromWim() keeps times to 100 ns, before 1970 too', async t => 
   await make(richWim(t), layer)
   const pax = (name: string) => pythonEntries(layer).find(entry => entry.name === `Files/times/${name}`)?.pax
   t.match(pax('before-1970'), {
-    'LIBARCHIVE.creationtime': `${Date.parse('1966-03-01T04:05:07Z') / 1000}.8765433`, mtime: '-0.0000001', atime: '-1',
+    'LIBARCHIVE.creationtime': `${Date.parse('1966-03-01T04:05:07Z') / 1000}.8765433`,
+    mtime: '-0.0000001',
+    atime: '-1',
   })
   t.match(pax('first-day'), { mtime: '-11644387199.9999999' }, '1601-01-02T00:00:00.0000001Z')
   t.match(pax('epoch'), { atime: '0.0000001', 'LIBARCHIVE.creationtime': '0' })
@@ -111,14 +148,27 @@ t.test('writeLayerFromWim() orders parents first, links last, streams after thei
     seen.add(name)
   }
   const at = entries.findIndex(entry => entry.name === 'Files/streams/file.txt')
-  t.same(entries.slice(at + 1, at + 4).map(entry => entry.name.slice('Files/streams/file.txt'.length)).sort(), [':Zone.Identifier', ':big', ':empty'])
+  t.same(
+    entries
+      .slice(at + 1, at + 4)
+      .map(entry => entry.name.slice('Files/streams/file.txt'.length))
+      .sort(),
+    [':Zone.Identifier', ':big', ':empty'],
+  )
   const directory = entries.findIndex(entry => entry.name === 'Files/streams/directory')
   t.match(entries[directory + 1], { name: 'Files/streams/directory:notes', type: '0', size: 500 })
   const count = (type: string): number => entries.filter(entry => entry.type === type).length
   t.same(made.counts, {
-    directories: count('5'), hardLinks: count('1'), symlinks: count('2'), streams: 5, files: count('0') - 5,
+    directories: count('5'),
+    hardLinks: count('1'),
+    symlinks: count('2'),
+    streams: 5,
+    files: count('0') - 5,
   })
-  t.notOk(entries.some(entry => entry.name.endsWith('/')), 'directories without a slash, as Windows compares them')
+  t.notOk(
+    entries.some(entry => entry.name.endsWith('/')),
+    'directories without a slash, as Windows compares them',
+  )
 })
 
 t.test('writeLayerFromWim() makes the hive itself the file, and its other names the links', async t => {
@@ -136,10 +186,16 @@ t.test('writeLayerFromWim() makes the hive itself the file, and its other names 
 t.test('writeLayerFromWim() gives links and junctions the targets Windows shows', async t => {
   const layer = join(t.testdir(), 'layer.tar.gz')
   await make(richWim(t), layer)
-  const found = Object.fromEntries(pythonEntries(layer).filter(entry => entry.type === '2')
-    .map(entry => [entry.name.slice('Files/reparse/'.length), [entry.linkname, entry.pax['MSWINDOWS.mountpoint'] ?? '']]))
+  const found = Object.fromEntries(
+    pythonEntries(layer)
+      .filter(entry => entry.type === '2')
+      .map(entry => [
+        entry.name.slice('Files/reparse/'.length),
+        [entry.linkname, entry.pax['MSWINDOWS.mountpoint'] ?? ''],
+      ]),
+  )
   t.match(found, {
-    'junction': ['C:\\Users\\Public', '1'],
+    junction: ['C:\\Users\\Public', '1'],
     'junction-no-print-name': ['C:\\Users', '1'],
     'junction-volume': ['\\\\?\\Volume{5707a6e0-0000-4000-8000-000000000001}\\', '1'],
     'directory-relative': ['..\\Users', ''],
@@ -160,10 +216,19 @@ t.test('writeLayerFromWim() carries extended attributes', async t => {
 t.test('writeLayerFromWim() refuses what a layer cannot hold, naming it, and writes nothing', async t => {
   const directory = t.testdir()
   const output = join(directory, 'layer.tar.gz')
-  await t.rejects(make(flawedWim(t, 'unknown-reparse'), output), { code: 'LAYER_UNSUPPORTED', message: /odd\/unknown \(reparse tag 0x80005707\)/ })
-  await t.rejects(make(flawedWim(t, 'case-pair'), output), { code: 'LAYER_UNSUPPORTED', message: /case\.txt.*Case\.TXT|Case\.TXT.*case\.txt/ })
+  await t.rejects(make(flawedWim(t, 'unknown-reparse'), output), {
+    code: 'LAYER_UNSUPPORTED',
+    message: /odd\/unknown \(reparse tag 0x80005707\)/,
+  })
+  await t.rejects(make(flawedWim(t, 'case-pair'), output), {
+    code: 'LAYER_UNSUPPORTED',
+    message: /case\.txt.*Case\.TXT|Case\.TXT.*case\.txt/,
+  })
   await t.rejects(make(flawedWim(t, 'lone-surrogate'), output), { code: 'LAYER_UNSUPPORTED', message: /surrogate/ })
-  await t.rejects(make(directoryWim(t, { files: { 'a:b': Buffer.from('x') } }), output), { code: 'LAYER_UNSUPPORTED', message: /a:b/ })
+  await t.rejects(make(directoryWim(t, { files: { 'a:b': Buffer.from('x') } }), output), {
+    code: 'LAYER_UNSUPPORTED',
+    message: /a:b/,
+  })
   t.same(readdirSync(directory), [])
   const skipped = await make(flawedWim(t, 'unknown-reparse'), output, { skipUnsupported: true })
   t.match(skipped.skipped, [/^Files\/odd\/unknown/])
@@ -177,7 +242,10 @@ t.test('writeLayerFromWim() takes the image that is asked for, and asks where th
   t.match(await make(wim, output, { image: 1, force: true }), { digest: byName.digest, utilityVm: { index: 2 } })
   const utilityVm = await make(wim, output, { image: 'UtilityVM', force: true })
   t.equal(utilityVm.utilityVm, undefined)
-  await t.rejects(make(wim, output, { image: 'nanoserver', force: true }), { code: 'IMAGE_NOT_FOUND', hint: /1 "NanoServer", 2 "UtilityVM"/ })
+  await t.rejects(make(wim, output, { image: 'nanoserver', force: true }), {
+    code: 'IMAGE_NOT_FOUND',
+    hint: /1 "NanoServer", 2 "UtilityVM"/,
+  })
   await t.rejects(make(wim, output, { image: '3', force: true }), { code: 'IMAGE_NOT_FOUND' })
   const two = directoryWim(t)
   wimlib('append', import.meta.dirname, two, 'second')
@@ -221,7 +289,10 @@ t.test('writeLayerFromWim() stops when told to, leaves nothing, and succeeds the
   await make(wim, output)
   t.ok(existsSync(output))
   const sizes = events.flatMap(event => (event.type === 'bytes' ? [event.done] : []))
-  t.same(sizes, [...sizes].sort((a, b) => a - b))
+  t.same(
+    sizes,
+    [...sizes].sort((a, b) => a - b),
+  )
 })
 
 t.test('writeLayerFromWim() refuses levels and threads that make no sense', async t => {
@@ -240,5 +311,8 @@ t.test('writeLayerFromWim() takes a WIM with no content at all', async t => {
   wimlib('capture', empty, `${empty}.wim`, 'empty')
   const layer = await make(`${empty}.wim`, `${empty}.tar.gz`)
   t.match(layer.counts, { directories: 1, files: 1 })
-  t.same(pythonEntries(`${empty}.tar.gz`).map(entry => entry.name), ['Files', 'Files/nothing'])
+  t.same(
+    pythonEntries(`${empty}.tar.gz`).map(entry => entry.name),
+    ['Files', 'Files/nothing'],
+  )
 })

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { type LayerFromWimOptions, writeLayerFromWim } from '../../src/layer/from-wim.js'
@@ -30,14 +39,31 @@ t.test('writeLayerFromWim() links names of one content alone, whatever numbers t
   const applied = join(directory, 'applied')
   mkdirSync(applied)
   execFileSync('tar', ['xf', join(directory, 'x.tar'), '-C', applied, '--warning=no-unknown-keyword'])
-  for (const [name, content] of Object.entries({ a: 'content of a', b: 'content of b', c: 'content of a', d: 'content of b' })) {
+  for (const [name, content] of Object.entries({
+    a: 'content of a',
+    b: 'content of b',
+    c: 'content of a',
+    d: 'content of b',
+  })) {
     t.equal(readFileSync(join(applied, 'Files', name), 'utf8'), content, name)
   }
   t.equal(listing(join(directory, 'x.tar')).filter(line => line.startsWith('h')).length, 2)
 })
 
 t.test('writeLayerFromWim() refuses names that Windows refuses, and marks of deletion', async t => {
-  for (const name of ['a*bcdef', 'a?bcdef', 'a"bcdef', 'a<bcdef', 'a|bcdef', 'a\u0001bcdef', 'a\nbcdef', '.wh.abc', 'a\\bcdef', '..\\abcd', 'a\0bcdef']) {
+  for (const name of [
+    'a*bcdef',
+    'a?bcdef',
+    'a"bcdef',
+    'a<bcdef',
+    'a|bcdef',
+    'a\u0001bcdef',
+    'a\nbcdef',
+    '.wh.abc',
+    'a\\bcdef',
+    '..\\abcd',
+    'a\0bcdef',
+  ]) {
     const wim = directoryWim(t, { files: { harmless: Buffer.from('x') }, args: RAW })
     patchMetadata(wim, metadata => renameIn(metadata, 'harmless'.slice(0, 7), name))
     await t.rejects(make(wim, join(t.testdir(), 'x')), { code: 'LAYER_UNSUPPORTED' }, JSON.stringify(name))
@@ -45,7 +71,11 @@ t.test('writeLayerFromWim() refuses names that Windows refuses, and marks of del
 })
 
 t.test('writeLayerFromWim() never lets a name climb out', async t => {
-  for (const [from, to] of [['ab', '..'], ['a', '.'], ['a/b', '../']] as const) {
+  for (const [from, to] of [
+    ['ab', '..'],
+    ['a', '.'],
+    ['a/b', '../'],
+  ] as const) {
     const wim = directoryWim(t, { files: { [from.replace('/', '_')]: Buffer.from('x') }, args: RAW })
     patchMetadata(wim, metadata => renameIn(metadata, from.replace('/', '_'), to))
     await t.rejects(make(wim, join(t.testdir(), 'x')), { code: 'LAYER_UNSUPPORTED' }, to)
@@ -65,7 +95,10 @@ t.test('writeLayerFromWim() puts nothing below a link, and takes no file for a r
     const root = (metadata.readUInt32LE(0) + 7) & ~7
     metadata.writeUInt32LE(0x20, root + 8)
   })
-  await t.rejects(make(file, join(t.testdir(), 'x')), { code: 'WIM_CORRUPT', message: /root of the image.* is not a directory/ })
+  await t.rejects(make(file, join(t.testdir(), 'x')), {
+    code: 'WIM_CORRUPT',
+    message: /root of the image.* is not a directory/,
+  })
 })
 
 t.test('openWim() refuses directories that contain themselves or overlap', async t => {
@@ -111,7 +144,10 @@ t.test('writeLayerFromWim() replaces nothing but a regular file, and never the W
   t.equal(statSync(wim).size, size)
   t.equal(readFileSync(join(directory, 'there'), 'utf8'), 'precious')
   await t.rejects(make(wim, ''), { code: 'INVALID_ARGUMENT' })
-  await t.rejects(make(wim, join(directory, 'none', 'x')), { code: 'FILE_NOT_FOUND', message: /none does not exist, so/ })
+  await t.rejects(make(wim, join(directory, 'none', 'x')), {
+    code: 'FILE_NOT_FOUND',
+    message: /none does not exist, so/,
+  })
   await t.rejects(make(wim, join(directory, 'n'.repeat(300))), { code: 'INVALID_ARGUMENT' })
   t.same(readdirSync(directory).sort(), ['dangling', 'fifo', 'link', 'there'])
 })
@@ -121,7 +157,10 @@ t.test('writeLayerFromWim() of two at once lets one have the name', async t => {
   const output = join(t.testdir(), 'x')
   const results = await Promise.allSettled([make(wim, output), make(wim, output, { threads: 1 })])
   t.same(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
-  t.match(results.find(({ status }) => status === 'rejected'), { reason: { code: 'OUTPUT_EXISTS' } })
+  t.match(
+    results.find(({ status }) => status === 'rejected'),
+    { reason: { code: 'OUTPUT_EXISTS' } },
+  )
   t.same(readdirSync(t.testdirName), ['x'])
 })
 
@@ -155,7 +194,10 @@ t.test('writeLayerFromWim() says so when the WIM ends while it is read', async t
   const opened = await openWim(wim)
   writeFileSync(wim, readFileSync(wim).subarray(0, 100_000))
   const output = join(t.testdir(), 'x')
-  await t.rejects(writeLayerFromWim(opened, output), { code: 'WIM_CORRUPT', message: /ends before; it had \d+ bytes when it was opened/ })
+  await t.rejects(writeLayerFromWim(opened, output), {
+    code: 'WIM_CORRUPT',
+    message: /ends before; it had \d+ bytes when it was opened/,
+  })
   await opened[Symbol.asyncDispose]()
   renameSync(wim, `${wim}.moved`)
   t.same(readdirSync(t.testdirName), [])

@@ -9,30 +9,46 @@ import { extendedAttributeWim, flawedWim, richWim } from '../support/wims.js'
 const own = (pax: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(pax).filter(([key]) => key.startsWith('STOWAGE.')))
 
-t.test('writeLayerFromWim() keeps short names and object ids with lossless, as wimlib-imagex dir shows them', async t => {
-  const wim = richWim(t)
-  const directory = t.testdir()
-  const plain = await make(wim, join(directory, 'plain.tar.gz'))
-  const kept = await make(wim, join(directory, 'kept.tar.gz'), { lossless: true })
-  t.not(kept.diffId, plain.diffId)
-  t.same(kept.lost, { shortNames: 0, objectIds: 0, reparseData: 0, reparseFlags: 0, extendedAttributeFlags: 0, unixData: 0 })
-  t.ok(pythonEntries(join(directory, 'plain.tar.gz')).every(({ pax }) => Object.keys(own(pax)).length === 0), 'nothing without being asked')
-  const entries = new Map(pythonEntries(join(directory, 'kept.tar.gz')).map(entry => [entry.name, entry]))
-  const found = { shortNames: 0, objectIds: 0 }
-  for (const [image, root] of [[1, 'Files'], [2, 'UtilityVM/Files']] as const) {
-    for (const [path, block] of details(wim, image)) {
-      const pax = entries.get(path === '/' ? root : root + path)?.pax ?? {}
-      const shortName = /^"(.+)"$/.exec(field(block, 'Short Name') ?? '')?.[1]
-      const objectId = field(block, 'Object ID')?.replace('0x', '')
-      t.equal(pax['STOWAGE.shortname'], shortName, path)
-      t.equal(pax['STOWAGE.objectid']?.slice(0, 32), objectId, path)
-      if (shortName) found.shortNames += 1
-      if (objectId) found.objectIds += 1
+t.test(
+  'writeLayerFromWim() keeps short names and object ids with lossless, as wimlib-imagex dir shows them',
+  async t => {
+    const wim = richWim(t)
+    const directory = t.testdir()
+    const plain = await make(wim, join(directory, 'plain.tar.gz'))
+    const kept = await make(wim, join(directory, 'kept.tar.gz'), { lossless: true })
+    t.not(kept.diffId, plain.diffId)
+    t.same(kept.lost, {
+      shortNames: 0,
+      objectIds: 0,
+      reparseData: 0,
+      reparseFlags: 0,
+      extendedAttributeFlags: 0,
+      unixData: 0,
+    })
+    t.ok(
+      pythonEntries(join(directory, 'plain.tar.gz')).every(({ pax }) => Object.keys(own(pax)).length === 0),
+      'nothing without being asked',
+    )
+    const entries = new Map(pythonEntries(join(directory, 'kept.tar.gz')).map(entry => [entry.name, entry]))
+    const found = { shortNames: 0, objectIds: 0 }
+    for (const [image, root] of [
+      [1, 'Files'],
+      [2, 'UtilityVM/Files'],
+    ] as const) {
+      for (const [path, block] of details(wim, image)) {
+        const pax = entries.get(path === '/' ? root : root + path)?.pax ?? {}
+        const shortName = /^"(.+)"$/.exec(field(block, 'Short Name') ?? '')?.[1]
+        const objectId = field(block, 'Object ID')?.replace('0x', '')
+        t.equal(pax['STOWAGE.shortname'], shortName, path)
+        t.equal(pax['STOWAGE.objectid']?.slice(0, 32), objectId, path)
+        if (shortName) found.shortNames += 1
+        if (objectId) found.objectIds += 1
+      }
     }
-  }
-  t.match(plain.lost, found, 'and without it says how many are lost')
-  t.ok(found.shortNames > 0 && found.objectIds > 0)
-})
+    t.match(plain.lost, found, 'and without it says how many are lost')
+    t.ok(found.shortNames > 0 && found.objectIds > 0)
+  },
+)
 
 t.test('writeLayerFromWim() keeps reparse points of unknown tags with lossless, whole', async t => {
   const wim = flawedWim(t, 'unknown-reparse')
@@ -58,23 +74,29 @@ t.test('writeLayerFromWim() keeps reparse points of unknown tags with lossless, 
   t.ok(bytes.length > 8)
 })
 
-t.test('writeLayerFromWim() keeps the reparse data of links that would come back otherwise, and only theirs', async t => {
-  const output = join(t.testdir(), 'layer.tar.gz')
-  const wim = richWim(t)
-  await make(wim, output, { lossless: true })
-  const links = pythonEntries(output).filter(({ type }) => type === '2')
-  const odd = links.filter(({ pax }) => 'STOWAGE.reparse' in pax).map(({ name }) => name)
-  t.ok(odd.includes('Files/reparse/junction-no-print-name'), 'its print name is empty')
-  t.ok(odd.length < links.length, String(odd))
-  for (const { name, linkname, pax } of links) {
-    const data = Buffer.from(pax['STOWAGE.reparse'] ?? '', 'base64').subarray(8)
-    const mountPoint = 'MSWINDOWS.mountpoint' in pax
-    const made = encodeReparseData(linkname, mountPoint)
-    if (data.length > 0) t.notSame(made, data, name)
-    t.same(parseReparsePoint(mountPoint ? 0xa0000003 : 0xa000000c, data.length > 0 ? data : made, name), { target: linkname, mountPoint })
-  }
-  t.equal((await make(wim, output, { force: true })).lost.reparseData, odd.length)
-})
+t.test(
+  'writeLayerFromWim() keeps the reparse data of links that would come back otherwise, and only theirs',
+  async t => {
+    const output = join(t.testdir(), 'layer.tar.gz')
+    const wim = richWim(t)
+    await make(wim, output, { lossless: true })
+    const links = pythonEntries(output).filter(({ type }) => type === '2')
+    const odd = links.filter(({ pax }) => 'STOWAGE.reparse' in pax).map(({ name }) => name)
+    t.ok(odd.includes('Files/reparse/junction-no-print-name'), 'its print name is empty')
+    t.ok(odd.length < links.length, String(odd))
+    for (const { name, linkname, pax } of links) {
+      const data = Buffer.from(pax['STOWAGE.reparse'] ?? '', 'base64').subarray(8)
+      const mountPoint = 'MSWINDOWS.mountpoint' in pax
+      const made = encodeReparseData(linkname, mountPoint)
+      if (data.length > 0) t.notSame(made, data, name)
+      t.same(parseReparsePoint(mountPoint ? 0xa0000003 : 0xa000000c, data.length > 0 ? data : made, name), {
+        target: linkname,
+        mountPoint,
+      })
+    }
+    t.equal((await make(wim, output, { force: true })).lost.reparseData, odd.length)
+  },
+)
 
 t.test('writeLayerFromWim() keeps Unix data with lossless', async t => {
   const output = join(t.testdir(), 'layer.tar.gz')

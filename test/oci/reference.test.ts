@@ -1,5 +1,12 @@
 import t from 'tap'
-import { familiarReference, formatReference, isRegistry, nameMadeOf, namesOnce, parseReference } from '../../src/oci/reference.js'
+import {
+  familiarReference,
+  formatReference,
+  isRegistry,
+  nameMadeOf,
+  namesOnce,
+  parseReference,
+} from '../../src/oci/reference.js'
 
 t.test('parseReference() normalises names as Docker does', async t => {
   const full = (text: string) => formatReference(parseReference(text))
@@ -21,7 +28,18 @@ t.test('parseReference() refuses a password in a name, and does not repeat it', 
 })
 
 t.test('parseReference() refuses what is no reference', async t => {
-  for (const text of ['', 'UPPER', 'a//b', 'a:', 'a@sha256:12', '-a', 'a/../b', 'a:b/c:', 'docker.io/', `a:${'x'.repeat(129)}`]) {
+  for (const text of [
+    '',
+    'UPPER',
+    'a//b',
+    'a:',
+    'a@sha256:12',
+    '-a',
+    'a/../b',
+    'a:b/c:',
+    'docker.io/',
+    `a:${'x'.repeat(129)}`,
+  ]) {
     t.throws(() => parseReference(text), { code: 'INVALID_REFERENCE' }, JSON.stringify(text))
   }
 })
@@ -39,7 +57,10 @@ t.test('namesOnce() keeps each name where it stood first', async t => {
 })
 
 t.test('isRegistry() takes hosts and ports that there can be', async t => {
-  for (const text of ['docker.io', 'localhost', 'registry.example:5000', '127.0.0.1:65535', '[::1]:5000', 'UPPER']) t.ok(isRegistry(text), text)
-  for (const text of ['', 'http://x', 'a b', 'x:65536', '[::1::2]:80', '999.0.0.1', 'x/y', 'x:', ':80', 'user@x']) t.notOk(isRegistry(text), text)
-  for (const text of ['x.example:65536/a', '[::1::2]:80/a', '999.0.0.1/a']) t.throws(() => parseReference(text), { code: 'INVALID_REFERENCE' }, text)
+  for (const text of ['docker.io', 'localhost', 'registry.example:5000', '127.0.0.1:65535', '[::1]:5000', 'UPPER'])
+    t.ok(isRegistry(text), text)
+  for (const text of ['', 'http://x', 'a b', 'x:65536', '[::1::2]:80', '999.0.0.1', 'x/y', 'x:', ':80', 'user@x'])
+    t.notOk(isRegistry(text), text)
+  for (const text of ['x.example:65536/a', '[::1::2]:80/a', '999.0.0.1/a'])
+    t.throws(() => parseReference(text), { code: 'INVALID_REFERENCE' }, text)
 })

@@ -9,9 +9,20 @@ t.test('npm pack holds what a user needs and no more', t => {
   const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
   const [{ files }] = JSON.parse(told) as [{ files: { path: string }[] }]
   const paths = files.map(file => file.path)
-  const wanted = /^(dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
-  t.same(paths.filter(path => !wanted.test(path)), [])
-  for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'binding.gyp', 'native/addon.cc', 'LICENSE']) {
+  const wanted =
+    /^(dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+  t.same(
+    paths.filter(path => !wanted.test(path)),
+    [],
+  )
+  for (const path of [
+    'dist/index.js',
+    'dist/index.d.ts',
+    'dist/cli/main.js',
+    'binding.gyp',
+    'native/addon.cc',
+    'LICENSE',
+  ]) {
     t.ok(paths.includes(path), path)
   }
   t.end()
@@ -19,8 +30,22 @@ t.test('npm pack holds what a user needs and no more', t => {
 
 t.test('the library exports each verb and each class by name', t => {
   const names = [
-    'pack', 'verifyBundle', 'loadBundle', 'serveBundle', 'login', 'logout', 'openWim', 'writeLayerFromWim', 'StowageError', 'BlobDirectory', 'parseReference',
-    'openLayer', 'readLayer', 'checkLayer', 'inspectLayer', 'diffLayers',
+    'pack',
+    'verifyBundle',
+    'loadBundle',
+    'serveBundle',
+    'login',
+    'logout',
+    'openWim',
+    'writeLayerFromWim',
+    'StowageError',
+    'BlobDirectory',
+    'parseReference',
+    'openLayer',
+    'readLayer',
+    'checkLayer',
+    'inspectLayer',
+    'diffLayers',
   ]
   for (const name of names) t.type(stowage[name as keyof typeof stowage], 'function', name)
   t.end()

@@ -30,28 +30,53 @@ t.test('the first place that knows the host decides', async t => {
   }
   const options = home(t, files)
   const names = async (env: NodeJS.ProcessEnv) =>
-    await Promise.all(['a', 'b', 'c', 'd', 'e'].map(async host => {
-      const found = await findCredential(`${host}.example`, 'team/shop', { ...options, env: { ...options.env, ...env } })
-      return found?.type === 'basic' ? found.username : undefined
-    }))
+    await Promise.all(
+      ['a', 'b', 'c', 'd', 'e'].map(async host => {
+        const found = await findCredential(`${host}.example`, 'team/shop', {
+          ...options,
+          env: { ...options.env, ...env },
+        })
+        return found?.type === 'basic' ? found.username : undefined
+      }),
+    )
   t.same(await names({}), ['docker', 'docker', 'session', 'user', undefined])
-  t.same(await names({ REGISTRY_AUTH_FILE: join(options.home, 'own.json') }), ['own', 'docker', 'session', 'user', undefined])
-  t.same(
-    await names({ DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { 'd.example': basic('environment') } }) }),
-    ['docker', 'docker', 'session', 'environment', undefined],
-  )
+  t.same(await names({ REGISTRY_AUTH_FILE: join(options.home, 'own.json') }), [
+    'own',
+    'docker',
+    'session',
+    'user',
+    undefined,
+  ])
+  t.same(await names({ DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { 'd.example': basic('environment') } }) }), [
+    'docker',
+    'docker',
+    'session',
+    'environment',
+    undefined,
+  ])
 })
 
 t.test('keys are found as docker and podman write them', async t => {
   const auths = {
-    'https://index.docker.io/v1/': basic('hub'), 'https://b.example/v2/': basic('url'), 'c.example:5000': basic('port'),
-    'd.example/team': basic('team'), 'd.example': basic('host'), 'e.example': { username: 'plain', password: 'secret' },
-    'f.example': { identitytoken: 'refresh' }, 'g.example': { registrytoken: 'shown' }, 'h.example': {}, 'i.example': { auth: '!' },
+    'https://index.docker.io/v1/': basic('hub'),
+    'https://b.example/v2/': basic('url'),
+    'c.example:5000': basic('port'),
+    'd.example/team': basic('team'),
+    'd.example': basic('host'),
+    'e.example': { username: 'plain', password: 'secret' },
+    'f.example': { identitytoken: 'refresh' },
+    'g.example': { registrytoken: 'shown' },
+    'h.example': {},
+    'i.example': { auth: '!' },
   }
   const options = home(t, { '.docker/config.json': { auths } })
   const find = async (host: string, repository = 'team/shop') => await findCredential(host, repository, options)
   for (const [host, username] of [
-    ['docker.io', 'hub'], ['registry-1.docker.io', 'hub'], ['b.example', 'url'], ['c.example:5000', 'port'], ['d.example', 'team'],
+    ['docker.io', 'hub'],
+    ['registry-1.docker.io', 'hub'],
+    ['b.example', 'url'],
+    ['c.example:5000', 'port'],
+    ['d.example', 'team'],
     ['e.example', 'plain'],
   ] as const) {
     t.match(await find(host), { type: 'basic', username, password: 'secret' }, host)
@@ -64,13 +89,19 @@ t.test('keys are found as docker and podman write them', async t => {
 
 t.test('helpers are asked before the file, by the name docker gives them', async t => {
   const config = {
-    auths: { 'b.example': basic('file'), 'c.example': basic('file') }, credsStore: 'all', credHelpers: { 'b.example': 'one', 'd.example': 'broken' },
+    auths: { 'b.example': basic('file'), 'c.example': basic('file') },
+    credsStore: 'all',
+    credHelpers: { 'b.example': 'one', 'd.example': 'broken' },
   }
-  const options = home(t, { '.docker/config.json': config }, {
-    all: 'read server; case $server in https://index.docker.io/v1/|a.example) echo "{\\"Username\\":\\"<token>\\",\\"Secret\\":\\"$server\\"}";; *) echo credentials not found in native keychain; exit 1;; esac',
-    one: 'echo "{\\"Username\\":\\"one\\",\\"Secret\\":\\"kept\\"}"',
-    broken: 'echo the keychain is locked; exit 1',
-  })
+  const options = home(
+    t,
+    { '.docker/config.json': config },
+    {
+      all: 'read server; case $server in https://index.docker.io/v1/|a.example) echo "{\\"Username\\":\\"<token>\\",\\"Secret\\":\\"$server\\"}";; *) echo credentials not found in native keychain; exit 1;; esac',
+      one: 'echo "{\\"Username\\":\\"one\\",\\"Secret\\":\\"kept\\"}"',
+      broken: 'echo the keychain is locked; exit 1',
+    },
+  )
   const find = async (host: string) => await findCredential(host, 'team/shop', options)
   t.match(await find('a.example'), { type: 'identity-token', token: 'a.example' })
   t.match(await find('docker.io'), { type: 'identity-token', token: 'https://index.docker.io/v1/' })

@@ -14,8 +14,10 @@ import { startServer } from '../support/registry.js'
 
 const BASIC = `Basic ${Buffer.from('ada:secret').toString('base64')}`
 const QUICK: RegistryOptions = { backoff: 1, silence: 300, retries: 2, env: {}, home: '/nonexistent' }
-const loginAt = (host: string): RegistryOptions =>
-  ({ ...QUICK, env: { DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [host]: { username: 'ada', password: 'secret' } } }) } })
+const loginAt = (host: string): RegistryOptions => ({
+  ...QUICK,
+  env: { DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [host]: { username: 'ada', password: 'secret' } } }) },
+})
 const bytes = Buffer.from(noise(300_000, 'hostile'))
 const blob = describe(OCI_LAYER, bytes)
 
@@ -49,7 +51,8 @@ t.test('an upload goes where the registry wants it, and what is for the registry
   })
   const host = await startServer(t, (request, response) => {
     request.resume()
-    if (request.headers.authorization !== BASIC) response.writeHead(401, { 'www-authenticate': 'Basic realm="lab"' }).end()
+    if (request.headers.authorization !== BASIC)
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="lab"' }).end()
     else response.writeHead(202, { location: `http://${elsewhere}/take?it=1` }).end()
   })
   await using client = await openRegistry(host, loginAt(host))
@@ -69,21 +72,32 @@ t.test('who is pointed at and asks who we are is told nothing', async t => {
     })
     const host = await startServer(t, (request, response) => {
       request.resume()
-      if (request.headers.authorization !== BASIC) response.writeHead(401, { 'www-authenticate': 'Basic realm="lab"' }).end()
+      if (request.headers.authorization !== BASIC)
+        response.writeHead(401, { 'www-authenticate': 'Basic realm="lab"' }).end()
       else response.writeHead(request.method === 'POST' ? 202 : 307, { location: `http://${elsewhere}/away` }).end()
     })
     await using client = await openRegistry(host, loginAt(host))
-    await t.rejects(readVerified(blob, client.blob('team/shop', blob), blob.size), { code: 'REGISTRY_REFUSED', message: /401/ })
+    await t.rejects(readVerified(blob, client.blob('team/shop', blob), blob.size), {
+      code: 'REGISTRY_REFUSED',
+      message: /401/,
+    })
     await t.rejects(client.putBlob('team/shop', blob, read), { code: 'REGISTRY_REFUSED' })
-    t.ok(asked.length >= 2 && asked.every(authorization => authorization === undefined), 'it was asked, and shown nothing')
+    t.ok(
+      asked.length >= 2 && asked.every(authorization => authorization === undefined),
+      'it was asked, and shown nothing',
+    )
   }
   t.same(shown, [])
 })
 
 t.test('a token service that redirects takes the password nowhere', async t => {
   const { host: thief, shown } = await tokenService(t)
-  const service = await startServer(t, (_request, response) => response.writeHead(307, { location: `http://${thief}/token` }).end())
-  const host = await startServer(t, (_request, response) => response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${service}/token"` }).end())
+  const service = await startServer(t, (_request, response) =>
+    response.writeHead(307, { location: `http://${thief}/token` }).end(),
+  )
+  const host = await startServer(t, (_request, response) =>
+    response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${service}/token"` }).end(),
+  )
   await using client = await openRegistry(host, loginAt(host))
   await t.rejects(listOf(client), { code: 'UNAUTHORIZED' })
   t.ok(shown.length > 0 && shown.every(authorization => authorization === undefined))
@@ -91,12 +105,16 @@ t.test('a token service that redirects takes the password nowhere', async t => {
 
 t.test('a token service that is no place of the web, or says nothing, ends', async t => {
   for (const realm of ['file:///etc/passwd', 'ftp://elsewhere/', '/token', '']) {
-    const host = await startServer(t, (_request, response) => response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end())
+    const host = await startServer(t, (_request, response) =>
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end(),
+    )
     await using client = await openRegistry(host, loginAt(host))
     await t.rejects(listOf(client), { code: 'REGISTRY_PROTOCOL' }, realm)
   }
   const silent = await startServer(t, () => undefined)
-  const host = await startServer(t, (_request, response) => response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${silent}/token"` }).end())
+  const host = await startServer(t, (_request, response) =>
+    response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${silent}/token"` }).end(),
+  )
   await using client = await openRegistry(host, { ...loginAt(host), silence: 60_000 })
   const started = Date.now()
   await t.rejects(client.manifest('team/shop', '1', { signal: AbortSignal.timeout(200) }), { code: 'ABORTED' })
@@ -127,7 +145,9 @@ t.test('a list whose pages lead in a circle is no list', async t => {
     const referrers = request.url?.includes('/referrers/') ?? false
     const next = new URL(request.url ?? '', 'http://x').searchParams.get('page') === 'b' ? 'a' : 'b'
     response.writeHead(200, { link: `<?page=${next}>; rel="next"`, 'content-type': OCI_INDEX })
-    response.end(JSON.stringify(referrers ? { schemaVersion: 2, manifests: [] } : { tags: ['1'], repositories: ['team/shop'] }))
+    response.end(
+      JSON.stringify(referrers ? { schemaVersion: 2, manifests: [] } : { tags: ['1'], repositories: ['team/shop'] }),
+    )
   })
   await using client = await openRegistry(host, QUICK)
   await t.rejects(listOf(client), { code: 'REGISTRY_PROTOCOL', message: /circle/ })
@@ -152,14 +172,30 @@ t.test('a foreign layer is not fetched from files, nor from this machine, for a 
     asked += 1
     response.end(bytes)
   })
-  const endpoint = { domain: 'registry.example', host: 'registry.example', scheme: 'https', tls: { ca: undefined, cert: undefined, key: undefined } } as const
+  const endpoint = {
+    domain: 'registry.example',
+    host: 'registry.example',
+    scheme: 'https',
+    tls: { ca: undefined, cert: undefined, key: undefined },
+  } as const
   await using client = new RegistryClient(new RegistryConnection(endpoint, QUICK), 1)
-  for (const url of ['file:///etc/passwd', `http://${own}/layer`, `http://localhost:${own.split(':')[1]}/`, 'http://[::1]/', 'gopher://elsewhere/', 'http://']) {
+  for (const url of [
+    'file:///etc/passwd',
+    `http://${own}/layer`,
+    `http://localhost:${own.split(':')[1]}/`,
+    'http://[::1]/',
+    'gopher://elsewhere/',
+    'http://',
+  ]) {
     await t.rejects(readVerified(blob, client.external(url, blob), blob.size), { code: 'REGISTRY_PROTOCOL' }, url)
   }
   t.equal(asked, 0)
   await using near = await openRegistry(own, QUICK)
-  t.equal((await readVerified(blob, near.external(`http://${own}/layer`, blob), blob.size)).length, blob.size, 'but for one that is here itself')
+  t.equal(
+    (await readVerified(blob, near.external(`http://${own}/layer`, blob), blob.size)).length,
+    blob.size,
+    'but for one that is here itself',
+  )
 })
 
 /** A server that says these lines to whoever comes, whatever it is asked. */
@@ -167,7 +203,8 @@ async function sayTo(t: Test, say: (socket: Socket) => void): Promise<string> {
   const server = createSocket(socket => {
     socket.on('error', () => undefined)
     socket.once('data', first => {
-      if (first[0] === 0x16) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n') // a TLS greeting
+      if (first[0] === 0x16)
+        socket.end('HTTP/1.1 400 Bad Request\r\n\r\n') // a TLS greeting
       else say(socket)
     })
   })
@@ -185,9 +222,13 @@ t.test('answers that contradict themselves, or have no end, never pass for a blo
   const size = blob.size
   const large = { ...blob, size: 5 * 1024 * 1024 } // over a connection of its own
   const cases: Readonly<Record<string, (socket: Socket) => void>> = {
-    'two lengths': socket => void socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\nContent-Length: 5\r\n\r\n12345`),
+    'two lengths': socket =>
+      void socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\nContent-Length: 5\r\n\r\n12345`),
     'a length that is none': socket => void socket.end('HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n'),
-    'a length and chunks': socket => void socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n`),
+    'a length and chunks': socket =>
+      void socket.end(
+        `HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n`,
+      ),
     'headers without end': socket => {
       const more = (): void => {
         while (!socket.destroyed && socket.write(`x-more: ${'y'.repeat(1000)}\r\n`));
@@ -205,14 +246,20 @@ t.test('answers that contradict themselves, or have no end, never pass for a blo
       more()
     },
     'no HTTP at all': socket => void socket.end('SSH-2.0-OpenSSH_9.9\r\n'),
-    'silence': () => undefined,
+    silence: () => undefined,
   }
   for (const [name, say] of Object.entries(cases)) {
     for (const wanted of [blob, large]) {
       const host = await sayTo(t, say)
       await using client = await openRegistry(host, QUICK)
-      const error = await readVerified(wanted, client.blob('team/shop', wanted), wanted.size).catch((error: unknown) => error)
-      t.match(error, { name: 'StowageError', code: /^(REGISTRY_UNREACHABLE|REGISTRY_PROTOCOL|SIZE_MISMATCH|DIGEST_MISMATCH)$/ }, `${name}, ${wanted.size} bytes`)
+      const error = await readVerified(wanted, client.blob('team/shop', wanted), wanted.size).catch(
+        (error: unknown) => error,
+      )
+      t.match(
+        error,
+        { name: 'StowageError', code: /^(REGISTRY_UNREACHABLE|REGISTRY_PROTOCOL|SIZE_MISMATCH|DIGEST_MISMATCH)$/ },
+        `${name}, ${wanted.size} bytes`,
+      )
     }
   }
 })
@@ -221,10 +268,18 @@ t.test('indexes that name one another many times are read once each, with --plat
   const blobs = new MemoryBlobs()
   let below = makeImage([await makeLayer({ a: 'b' })], { blobs, platform: { os: 'linux', architecture: 'amd64' } }).root
   for (let depth = 0; depth < 7; depth += 1) {
-    below = blobs.add(OCI_INDEX, Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: Array.from({ length: 20 }, () => below) })))
+    below = blobs.add(
+      OCI_INDEX,
+      Buffer.from(
+        JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: Array.from({ length: 20 }, () => below) }),
+      ),
+    )
   }
   let fetched = 0
-  const counting = { has: blobs.has.bind(blobs), fetch: (wanted: typeof below) => (fetched += 1, blobs.fetch(wanted)) }
+  const counting = {
+    has: blobs.has.bind(blobs),
+    fetch: (wanted: typeof below) => ((fetched += 1), blobs.fetch(wanted)),
+  }
   await readImage(counting, below)
   t.ok(fetched < 20, String(fetched))
   fetched = 0
@@ -244,6 +299,9 @@ t.test('an image that gives one blob two sizes is refused before anything is fet
     const odd = blobs.add(OCI_MANIFEST, Buffer.from(JSON.stringify({ ...lying, layers: [{ ...layers[0], size }] })))
     await t.rejects(readImage(blobs, odd), { code: 'INVALID_MANIFEST', message: /size/ }, String(size))
   }
-  const huge = blobs.add(OCI_MANIFEST, Buffer.from(JSON.stringify({ ...lying, config: { ...config, mediaType: OCI_CONFIG, size: 2 ** 30 } })))
+  const huge = blobs.add(
+    OCI_MANIFEST,
+    Buffer.from(JSON.stringify({ ...lying, config: { ...config, mediaType: OCI_CONFIG, size: 2 ** 30 } })),
+  )
   await t.rejects(readImage(blobs, huge), { code: 'INVALID_MANIFEST', message: /1073741824 bytes; the limit/ })
 })

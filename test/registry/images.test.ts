@@ -15,7 +15,9 @@ import { makeImage, makeLayer, MemoryBlobs, noise, type TestImage, writeLayout }
 import { startRegistry, startServer } from '../support/registry.js'
 
 /** An index of images for these platforms, each with an attestation as buildkit makes them; the last is in an index of its own. */
-async function widelyBuilt(platforms: readonly Platform[]): Promise<TestImage & { readonly children: readonly Descriptor[] }> {
+async function widelyBuilt(
+  platforms: readonly Platform[],
+): Promise<TestImage & { readonly children: readonly Descriptor[] }> {
   const blobs = new MemoryBlobs()
   const add = (mediaType: string, value: unknown) => blobs.add(mediaType, Buffer.from(JSON.stringify(value)))
   const children: Descriptor[] = []
@@ -26,20 +28,34 @@ async function widelyBuilt(platforms: readonly Platform[]): Promise<TestImage & 
     const image = makeImage([layer], { platform, blobs })
     first ??= image
     children.push({ ...image.root, platform })
-    const statement = makeImage([await makeLayer({ provenance: `of ${image.root.digest}` })], { platform: { os: 'unknown', architecture: 'unknown' }, blobs })
+    const statement = makeImage([await makeLayer({ provenance: `of ${image.root.digest}` })], {
+      platform: { os: 'unknown', architecture: 'unknown' },
+      blobs,
+    })
     attestations.push({
-      ...statement.root, platform: { os: 'unknown', architecture: 'unknown' },
-      annotations: { 'vnd.docker.reference.type': 'attestation-manifest', 'vnd.docker.reference.digest': image.root.digest },
+      ...statement.root,
+      platform: { os: 'unknown', architecture: 'unknown' },
+      annotations: {
+        'vnd.docker.reference.type': 'attestation-manifest',
+        'vnd.docker.reference.digest': image.root.digest,
+      },
     })
   }
   const inner = add(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: children.slice(-1) })
-  const root = add(OCI_INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...children.slice(0, -1), ...attestations, inner] })
+  const root = add(OCI_INDEX, {
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: [...children.slice(0, -1), ...attestations, inner],
+  })
   return { ...first!, root, blobs, children }
 }
 
 const PLATFORMS: readonly Platform[] = [
-  { os: 'linux', architecture: 'amd64' }, { os: 'linux', architecture: 'arm', variant: 'v7' }, { os: 'linux', architecture: 'arm64' },
-  { os: 'windows', architecture: 'amd64', 'os.version': '10.0.20348.169' }, { os: 'windows', architecture: 'amd64', 'os.version': '10.0.17763.1' },
+  { os: 'linux', architecture: 'amd64' },
+  { os: 'linux', architecture: 'arm', variant: 'v7' },
+  { os: 'linux', architecture: 'arm64' },
+  { os: 'windows', architecture: 'amd64', 'os.version': '10.0.20348.169' },
+  { os: 'windows', architecture: 'amd64', 'os.version': '10.0.17763.1' },
 ]
 const registry = await startRegistry(t, ["validation: {manifests: {urls: {allow: ['^https?://']}}}"])
 const image = await widelyBuilt(PLATFORMS)
@@ -54,14 +70,28 @@ t.test('an index with attestations and an index in it goes from place to place b
   const bundle = join(t.testdir(), 'bundle')
   const { manifest } = await pack([name], bundle)
   t.equal(manifest.images[0]?.root.digest, image.root.digest)
-  t.same(manifest.images[0]?.platforms.map(({ platform }) => formatPlatform(platform)), PLATFORMS.map(formatPlatform))
+  t.same(
+    manifest.images[0]?.platforms.map(({ platform }) => formatPlatform(platform)),
+    PLATFORMS.map(formatPlatform),
+  )
   t.same((await verifyBundle(bundle)).findings, [])
-  t.same(new Set(manifest.files.filter(({ path }) => path.startsWith('blobs/')).map(({ path }) => path.slice('blobs/sha256/'.length))),
-    new Set(image.blobs.digests().map(digest => digest.slice('sha256:'.length))))
+  t.same(
+    new Set(
+      manifest.files
+        .filter(({ path }) => path.startsWith('blobs/'))
+        .map(({ path }) => path.slice('blobs/sha256/'.length)),
+    ),
+    new Set(image.blobs.digests().map(digest => digest.slice('sha256:'.length))),
+  )
 })
 
 t.test('of one platform its manifest is the image, and nothing of the others comes', async t => {
-  for (const [selector, n] of [['linux/arm/v7', 1], ['linux/arm64', 2], ['windows/amd64:10.0.20348', 3], ['windows/amd64:10.0.17763.1', 4]] as const) {
+  for (const [selector, n] of [
+    ['linux/arm/v7', 1],
+    ['linux/arm64', 2],
+    ['windows/amd64:10.0.20348', 3],
+    ['windows/amd64:10.0.17763.1', 4],
+  ] as const) {
     const bundle = join(t.testdir(), 'bundle')
     const { manifest } = await pack([name], bundle, { platforms: [selector] })
     t.equal(manifest.images[0]?.root.digest, image.children[n]!.digest, selector)
@@ -76,14 +106,21 @@ t.test('of several platforms the index stays as it is, without the others, and e
   const { manifest } = await pack([name], bundle, { platforms: ['linux/amd64', 'linux/arm64'] })
   const [packed] = manifest.images
   t.equal(packed?.root.digest, image.root.digest)
-  t.same(packed?.platforms.map(({ platform }) => formatPlatform(platform)), ['linux/amd64', 'linux/arm64'])
+  t.same(
+    packed?.platforms.map(({ platform }) => formatPlatform(platform)),
+    ['linux/amd64', 'linux/arm64'],
+  )
   t.ok(packed?.absent?.includes(image.children[1]!.digest))
   t.same((await verifyBundle(bundle)).findings, [])
   t.ok(sumsAgree(bundle))
   const files = manifest.files.map(({ path }) => path)
   t.notOk(files.includes(`blobs/sha256/${image.children[3]!.digest.slice(7)}`))
   const attestation = image.blobs.digests().filter(digest => files.includes(`blobs/sha256/${digest.slice(7)}`))
-  t.equal(attestation.length, 1 + 1 + 2 * 3 + 2 * 3, 'both indexes, and manifest, config and layer of both images and of their attestations')
+  t.equal(
+    attestation.length,
+    1 + 1 + 2 * 3 + 2 * 3,
+    'both indexes, and manifest, config and layer of both images and of their attestations',
+  )
 
   // As a layout, and out of it again
   await copy(`bundle:${bundle}`, `oci:${join(directory, 'onward')}`)
@@ -91,11 +128,26 @@ t.test('of several platforms the index stays as it is, without the others, and e
   const again = await pack([`oci:${join(directory, 'onward')}`], join(directory, 'again.tar'))
   t.same(again.manifest.images[0]?.absent, packed?.absent)
   t.same((await verifyBundle(join(directory, 'again.tar'))).findings, [])
-  const words = ['--override-os', 'linux', '--override-arch', 'arm64', 'copy', '--quiet', `oci:${bundle}:2.3`, `dir:${join(directory, 'dir')}`]
+  const words = [
+    '--override-os',
+    'linux',
+    '--override-arch',
+    'arm64',
+    'copy',
+    '--quiet',
+    `oci:${bundle}:2.3`,
+    `dir:${join(directory, 'dir')}`,
+  ]
   execFileSync('skopeo', words)
-  t.equal(digestOf(readFileSync(join(directory, 'dir', 'manifest.json'))), image.children[2]!.digest, 'skopeo takes one of it')
+  t.equal(
+    digestOf(readFileSync(join(directory, 'dir', 'manifest.json'))),
+    image.children[2]!.digest,
+    'skopeo takes one of it',
+  )
 
-  await t.rejects(copy(`bundle:${bundle}`, `oci:${join(directory, 'none')}`, { platforms: ['windows'] }), { code: 'IMAGE_NOT_FOUND' })
+  await t.rejects(copy(`bundle:${bundle}`, `oci:${join(directory, 'none')}`, { platforms: ['windows'] }), {
+    code: 'IMAGE_NOT_FOUND',
+  })
   await copy(`docker://${name}`, `oci:${join(directory, 'onward')}`)
   const whole = await pack([`oci:${join(directory, 'onward')}`], join(directory, 'whole'))
   t.notOk(whole.manifest.images[0]?.absent, 'a layout that gets the rest later is whole')
@@ -103,21 +155,37 @@ t.test('of several platforms the index stays as it is, without the others, and e
 
 t.test('a platform that an image does not have is an error that names those it has', async t => {
   const bundle = join(t.testdir(), 'bundle')
-  await t.rejects(pack([name], bundle, { platforms: ['linux/amd64', 'linux/s390x'] }), { code: 'IMAGE_NOT_FOUND', message: /linux\/s390x/, hint: /linux\/arm\/v7/ })
+  await t.rejects(pack([name], bundle, { platforms: ['linux/amd64', 'linux/s390x'] }), {
+    code: 'IMAGE_NOT_FOUND',
+    message: /linux\/s390x/,
+    hint: /linux\/arm\/v7/,
+  })
   await t.rejects(pack([name], bundle, { platforms: ['Linux'] }), { code: 'INVALID_ARGUMENT' })
   const single = join(t.testdir(), 'single')
   await writeLayout(single, { 'one:1': makeImage([await makeLayer({ a: 'b' })], { platform: PLATFORMS[2]! }) })
-  await t.rejects(pack([`oci:${single}`], bundle, { platforms: ['linux/amd64'] }), { code: 'IMAGE_NOT_FOUND', hint: /linux\/arm64/ })
+  await t.rejects(pack([`oci:${single}`], bundle, { platforms: ['linux/amd64'] }), {
+    code: 'IMAGE_NOT_FOUND',
+    hint: /linux\/arm64/,
+  })
   await pack([`oci:${single}`], bundle, { platforms: ['linux/arm64'] })
 })
 
 /** An image whose lowest layer is foreign: in no registry, at an address of its own. */
 async function foreignImage(urls: readonly string[]) {
   const blobs = new MemoryBlobs()
-  const [base, own] = [await makeLayer({ 'Files/Windows/a': noise(300_000, 'base') }), await makeLayer({ 'Files/app': 'mine' })]
+  const [base, own] = [
+    await makeLayer({ 'Files/Windows/a': noise(300_000, 'base') }),
+    await makeLayer({ 'Files/app': 'mine' }),
+  ]
   const made = makeImage([base, own], { platform: PLATFORMS[3]!, blobs })
-  const document = JSON.parse(Buffer.from(blobs.get(made.root.digest)).toString()) as { layers: Record<string, unknown>[] }
-  document.layers[0] = { ...document.layers[0], mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip', urls }
+  const document = JSON.parse(Buffer.from(blobs.get(made.root.digest)).toString()) as {
+    layers: Record<string, unknown>[]
+  }
+  document.layers[0] = {
+    ...document.layers[0],
+    mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+    urls,
+  }
   const root = blobs.add(made.root.mediaType, Buffer.from(JSON.stringify(document)))
   return { image: { ...made, root }, layer: base, document }
 }
@@ -130,7 +198,11 @@ t.test('a foreign layer is fetched where it says it is, checked, and kept foreig
     if (request.url === '/gone') response.writeHead(404).end()
     else response.end(bytes)
   })
-  const { image: foreign, layer, document } = await foreignImage([`http://${elsewhere}/gone`, `http://${elsewhere}/base`])
+  const {
+    image: foreign,
+    layer,
+    document,
+  } = await foreignImage([`http://${elsewhere}/gone`, `http://${elsewhere}/base`])
   bytes = layer.blob
   const directory = t.testdir()
   await pushForeign(t, foreign, document)
@@ -145,16 +217,32 @@ t.test('a foreign layer is fetched where it says it is, checked, and kept foreig
   t.same((await verifyBundle(join(directory, 'plain'))).findings, [])
   const site = await startRegistry(t)
   await loadBundle(join(directory, 'plain'), { to: `docker://${site.domain}` })
-  execFileSync('skopeo', ['--override-os', 'windows', 'copy', '--quiet', '--src-tls-verify=false', `docker://${site.domain}/win/app:1`, `oci:${join(directory, 'theirs')}:1`])
+  execFileSync('skopeo', [
+    '--override-os',
+    'windows',
+    'copy',
+    '--quiet',
+    '--src-tls-verify=false',
+    `docker://${site.domain}/win/app:1`,
+    `oci:${join(directory, 'theirs')}:1`,
+  ])
 
   bytes = noise(layer.blob.length, 'another')
   await t.rejects(pack([`${registry.domain}/win/app:1`], join(directory, 'wrong')), { code: 'DIGEST_MISMATCH' })
 })
 
 /** All but the foreign layer, as a registry has it; skopeo skips such layers. */
-async function pushForeign(t: Test, { root, blobs }: TestImage, document: { layers: Record<string, unknown>[] }): Promise<void> {
+async function pushForeign(
+  t: Test,
+  { root, blobs }: TestImage,
+  document: { layers: Record<string, unknown>[] },
+): Promise<void> {
   const upload = async (path: string, method: string, headers: Record<string, string>, body?: Uint8Array) =>
-    await fetch(new URL(path, `http://${registry.domain}`), { method, headers, ...(body ? { body: Buffer.from(body) } : {}) })
+    await fetch(new URL(path, `http://${registry.domain}`), {
+      method,
+      headers,
+      ...(body ? { body: Buffer.from(body) } : {}),
+    })
   const { config, layers } = document as unknown as { config: Descriptor; layers: Descriptor[] }
   for (const blob of [config, layers[1]!]) {
     const begun = await upload('/v2/win/app/blobs/uploads/', 'POST', {})
@@ -169,7 +257,10 @@ async function pushForeign(t: Test, { root, blobs }: TestImage, document: { laye
 t.test('files are carried beside the images, checked like everything else', async t => {
   const directory = t.testdir({ 'compose.yaml': 'services: {}', big: 'x'.repeat(3_000_000) })
   for (const output of [join(directory, 'site'), join(directory, 'site.tar')]) {
-    const files = [{ from: join(directory, 'compose.yaml'), path: 'compose.yaml' }, { from: join(directory, 'big'), path: 'data/big.bin' }]
+    const files = [
+      { from: join(directory, 'compose.yaml'), path: 'compose.yaml' },
+      { from: join(directory, 'big'), path: 'data/big.bin' },
+    ]
     await pack([`oci:${layout}`], output, { files })
     t.same((await verifyBundle(output)).findings, [])
   }
@@ -178,9 +269,14 @@ t.test('files are carried beside the images, checked like everything else', asyn
   const listed = execFileSync('tar', ['tf', join(directory, 'site.tar')], { encoding: 'utf8' })
   t.match(listed, /^files\/data\/big\.bin$/m)
   for (const path of ['../up', '/etc/passwd', 'a//b', 'con', 'what?.txt', 'dot.', '', 'x'.repeat(300)]) {
-    const packing = pack([`oci:${layout}`], join(directory, 'refused'), { files: [{ from: join(directory, 'big'), path }] })
+    const packing = pack([`oci:${layout}`], join(directory, 'refused'), {
+      files: [{ from: join(directory, 'big'), path }],
+    })
     await t.rejects(packing, { code: 'INVALID_ARGUMENT' }, JSON.stringify(path))
   }
   const twice = ['One', 'one'].map(path => ({ from: join(directory, 'big'), path }))
-  await t.rejects(pack([`oci:${layout}`], join(directory, 'refused'), { files: twice }), { code: 'INVALID_ARGUMENT', message: /one to FAT/ })
+  await t.rejects(pack([`oci:${layout}`], join(directory, 'refused'), { files: twice }), {
+    code: 'INVALID_ARGUMENT',
+    message: /one to FAT/,
+  })
 })

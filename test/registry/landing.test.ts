@@ -18,7 +18,11 @@ const blob = describe('application/octet-stream', bytes)
 const PATH = `/v2/team/shop/blobs/${blob.digest}`
 
 /** What is done to the request of this number for the blob; it goes as it should where nothing is. */
-type Answer = (request: Parameters<RequestListener>[0], response: Parameters<RequestListener>[1], count: number) => boolean
+type Answer = (
+  request: Parameters<RequestListener>[0],
+  response: Parameters<RequestListener>[1],
+  count: number,
+) => boolean
 
 /** A registry that has the one blob. */
 function having(answer: Answer, ranges: (string | undefined)[] = []): RequestListener {
@@ -39,30 +43,50 @@ async function landFrom(t: Test, domain: string, options: RegistryOptions & { re
   await using client = await openRegistry(domain, { ...QUICK, ...options })
   let [passed, landed] = [0, 0]
   const { signal } = options
-  const written = await writeBlob({ path, offset: 0, held: 0, direct: true }, blob, async function* (landing) {
-    for await (const piece of client.blob('team/shop', blob, { landing, signal })) {
-      passed += piece.length
-      yield piece
-    }
-  }, { signal, onLanded: size => (landed += size) }).catch((error: unknown) => ({ error }))
+  const written = await writeBlob(
+    { path, offset: 0, held: 0, direct: true },
+    blob,
+    async function* (landing) {
+      for await (const piece of client.blob('team/shop', blob, { landing, signal })) {
+        passed += piece.length
+        yield piece
+      }
+    },
+    { signal, onLanded: size => (landed += size) },
+  ).catch((error: unknown) => ({ error }))
   return { path, passed, landed, error: written?.error, whole: readFileSync(path).equals(bytes) }
 }
 
 t.test('a large blob goes from its connection to its file, and nothing of it passes the thread that asked', async t => {
-  const found = await landFrom(t, await startServer(t, having(() => false)))
+  const found = await landFrom(
+    t,
+    await startServer(
+      t,
+      having(() => false),
+    ),
+  )
   t.match(found, { passed: 0, landed: SIZE, whole: true, error: undefined })
 })
 
 t.test('one that is cut, falls silent or is refused for a while lands all the same, each byte once', async t => {
   const ranges: (string | undefined)[] = []
-  const domain = await startServer(t, having((_request, response, count) => {
-    const from = Number(/\d+/.exec(ranges.at(-1) ?? '0')?.[0])
-    if (count === 0) response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 1_500_001), () => response.socket?.end())
-    else if (count === 1) response.writeHead(206, { 'content-length': SIZE - from, 'content-range': `bytes ${from}-${SIZE - 1}/${SIZE}` }).write(bytes.subarray(from, 2_000_003))
-    else if (count === 2) response.writeHead(503, { 'retry-after': '0' }).end('busy')
-    else return false
-    return true
-  }, ranges))
+  const domain = await startServer(
+    t,
+    having((_request, response, count) => {
+      const from = Number(/\d+/.exec(ranges.at(-1) ?? '0')?.[0])
+      if (count === 0)
+        response
+          .writeHead(200, { 'content-length': SIZE })
+          .write(bytes.subarray(0, 1_500_001), () => response.socket?.end())
+      else if (count === 1)
+        response
+          .writeHead(206, { 'content-length': SIZE - from, 'content-range': `bytes ${from}-${SIZE - 1}/${SIZE}` })
+          .write(bytes.subarray(from, 2_000_003))
+      else if (count === 2) response.writeHead(503, { 'retry-after': '0' }).end('busy')
+      else return false
+      return true
+    }, ranges),
+  )
   const found = await landFrom(t, domain)
   t.match(found, { whole: true, error: undefined })
   t.equal(found.passed + found.landed, SIZE)
@@ -70,35 +94,62 @@ t.test('one that is cut, falls silent or is refused for a while lands all the sa
 })
 
 t.test('a registry that answers a range with the whole blob has what is there already skipped', async t => {
-  const found = await landFrom(t, await startServer(t, having((_request, response, count) => {
-    response.writeHead(200, { 'content-length': SIZE })
-    if (count === 0) response.write(bytes.subarray(0, 1_234_567), () => response.socket?.end())
-    else response.end(bytes)
-    return true
-  })))
+  const found = await landFrom(
+    t,
+    await startServer(
+      t,
+      having((_request, response, count) => {
+        response.writeHead(200, { 'content-length': SIZE })
+        if (count === 0) response.write(bytes.subarray(0, 1_234_567), () => response.socket?.end())
+        else response.end(bytes)
+        return true
+      }),
+    ),
+  )
   t.match(found, { passed: 0, landed: SIZE, whole: true })
 })
 
 t.test('a body without a length comes the long way, also behind what has landed', async t => {
-  const found = await landFrom(t, await startServer(t, having((_request, response, count) => {
-    if (count === 0) response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 1_234_567), () => response.socket?.end())
-    else response.writeHead(200).end(bytes)
-    return true
-  })))
+  const found = await landFrom(
+    t,
+    await startServer(
+      t,
+      having((_request, response, count) => {
+        if (count === 0)
+          response
+            .writeHead(200, { 'content-length': SIZE })
+            .write(bytes.subarray(0, 1_234_567), () => response.socket?.end())
+        else response.writeHead(200).end(bytes)
+        return true
+      }),
+    ),
+  )
   t.match(found, { passed: SIZE - 1_234_567, landed: 1_234_567, whole: true, error: undefined })
 })
 
 t.test('what is not the blob never passes for it, and an answer that is none is told as it was', async t => {
-  const over = (head: () => [number, Record<string, string | number>], body: Uint8Array | string) => landFromOne(t, (_request, response) => {
-    response.writeHead(...head()).end(body)
-    return true
+  const over = (head: () => [number, Record<string, string | number>], body: Uint8Array | string) =>
+    landFromOne(t, (_request, response) => {
+      response.writeHead(...head()).end(body)
+      return true
+    })
+  t.match(await over(() => [200, { 'content-length': SIZE }], Buffer.alloc(SIZE, 7)), {
+    error: { code: 'DIGEST_MISMATCH' },
+    whole: false,
   })
-  t.match(await over(() => [200, { 'content-length': SIZE }], Buffer.alloc(SIZE, 7)), { error: { code: 'DIGEST_MISMATCH' }, whole: false })
-  t.match(await over(() => [200, { 'content-length': SIZE + 1 }], Buffer.alloc(SIZE + 1)), { error: { code: 'SIZE_MISMATCH' } })
-  t.match(await over(() => [206, { 'content-length': SIZE, 'content-range': `bytes 5-${SIZE + 4}/${SIZE}` }], bytes), { error: { code: 'REGISTRY_PROTOCOL' } })
+  t.match(await over(() => [200, { 'content-length': SIZE + 1 }], Buffer.alloc(SIZE + 1)), {
+    error: { code: 'SIZE_MISMATCH' },
+  })
+  t.match(await over(() => [206, { 'content-length': SIZE, 'content-range': `bytes 5-${SIZE + 4}/${SIZE}` }], bytes), {
+    error: { code: 'REGISTRY_PROTOCOL' },
+  })
   t.match(await over(() => [404, {}], '{}'), { error: { code: 'BLOB_MISSING' } })
-  t.match(await over(() => [410, {}], JSON.stringify({ errors: [{ code: 'GONE', message: 'so it says' }] })), { error: { code: 'REGISTRY_REFUSED', message: /GONE, so it says/ } })
-  t.match(await landFromOne(t, (_request, response) => Boolean(response.destroy())), { error: { code: 'REGISTRY_UNREACHABLE' } })
+  t.match(await over(() => [410, {}], JSON.stringify({ errors: [{ code: 'GONE', message: 'so it says' }] })), {
+    error: { code: 'REGISTRY_REFUSED', message: /GONE, so it says/ },
+  })
+  t.match(await landFromOne(t, (_request, response) => Boolean(response.destroy())), {
+    error: { code: 'REGISTRY_UNREACHABLE' },
+  })
 })
 
 async function landFromOne(t: Test, answer: Answer) {
@@ -112,7 +163,8 @@ t.test('credentials go to the registry alone, not to where it redirects', async 
     response.writeHead(200, { 'content-length': SIZE }).end(bytes)
   })
   const domain = await startServer(t, (request, response) => {
-    if (request.headers.authorization === undefined) return void response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end()
+    if (request.headers.authorization === undefined)
+      return void response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end()
     response.writeHead(307, { location: `http://${store}/signed` }).end()
   })
   const auth = { DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { [domain]: { username: 'ada', password: 'secret' } } }) }
@@ -122,7 +174,13 @@ t.test('credentials go to the registry alone, not to where it redirects', async 
 
 t.test('over TLS it comes the long way, and where the registry is not trusted nothing does', async t => {
   const { key, cert, file } = makeCertificate(t)
-  const domain = await startServer(t, createServer({ key, cert }, having(() => false)))
+  const domain = await startServer(
+    t,
+    createServer(
+      { key, cert },
+      having(() => false),
+    ),
+  )
   t.match(await landFrom(t, domain, { env: { SSL_CERT_FILE: file } }), { passed: SIZE, landed: 0, whole: true })
   t.match(await landFrom(t, domain), { landed: 0, error: { code: 'REGISTRY_UNREACHABLE' } })
 })
@@ -130,17 +188,26 @@ t.test('over TLS it comes the long way, and where the registry is not trusted no
 t.test('aborted in the middle it ends, and a directory keeps what landed for the next to go on with', async t => {
   const ranges: (string | undefined)[] = []
   const stop = new AbortController()
-  const domain = await startServer(t, having((_request, response, count) => {
-    if (count === 0) response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 6_000_000))
-    return count === 0
-  }, ranges))
+  const domain = await startServer(
+    t,
+    having((_request, response, count) => {
+      if (count === 0) response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 6_000_000))
+      return count === 0
+    }, ranges),
+  )
   const root = mkdtempSync(join(t.testdir(), 'blobs-'))
   t.teardown(() => rmSync(root, { recursive: true, force: true }))
   const directory = new BlobDirectory(root)
   await using client = await openRegistry(domain, { ...QUICK, silence: 20_000 })
   const put = async (signal?: AbortSignal, onLanded?: (size: number) => void) =>
-    await directory.put(blob, (offset, landing) => client.blob('team/shop', blob, { offset, landing, signal }), { signal, onLanded })
-  await t.rejects(put(stop.signal, () => stop.abort()), { code: 'ABORTED' })
+    await directory.put(blob, (offset, landing) => client.blob('team/shop', blob, { offset, landing, signal }), {
+      signal,
+      onLanded,
+    })
+  await t.rejects(
+    put(stop.signal, () => stop.abort()),
+    { code: 'ABORTED' },
+  )
   t.match(readdirSync(join(root, 'blobs', 'sha256')), [/\.partial$/])
   await put()
   t.match(ranges, [undefined, /^bytes=[456]\d{6}-$/])
@@ -148,8 +215,13 @@ t.test('aborted in the middle it ends, and a directory keeps what landed for the
 })
 
 t.test('a disk that takes no more is told as that', async t => {
-  const domain = await startServer(t, having(() => false))
+  const domain = await startServer(
+    t,
+    having(() => false),
+  )
   await using client = await openRegistry(domain, QUICK)
-  const full = writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, blob, landing => client.blob('team/shop', blob, { landing }))
+  const full = writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, blob, landing =>
+    client.blob('team/shop', blob, { landing }),
+  )
   await t.rejects(full, { code: 'NO_SPACE' })
 })

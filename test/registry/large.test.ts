@@ -18,15 +18,30 @@ const path = `/v2/team/shop/blobs/${layer.digest}`
 /** Puts the layer into a directory through a proxy that does what `fault` says to each request for it. */
 async function putThrough(t: Test, fault: Fault, signal?: AbortSignal) {
   const proxy = await startFaultyProxy(t, registry, (request, response, count) =>
-    request.method === 'GET' && request.url === path ? fault(request, response, count) : undefined)
-  await using source = await openRegistrySource(`${proxy.domain}/team/shop:2.3`, { backoff: 1, silence: 700, env: {}, home: '/nonexistent' })
+    request.method === 'GET' && request.url === path ? fault(request, response, count) : undefined,
+  )
+  await using source = await openRegistrySource(`${proxy.domain}/team/shop:2.3`, {
+    backoff: 1,
+    silence: 700,
+    env: {},
+    home: '/nonexistent',
+  })
   await source.images()
   const directory = new BlobDirectory(t.testdir())
-  const error = await directory.put(layer, offset => fetchFrom(source, layer, offset, { signal, transient: true }), { signal })
-    .then(() => undefined, (failure: unknown) => failure)
+  const error = await directory
+    .put(layer, offset => fetchFrom(source, layer, offset, { signal, transient: true }), { signal })
+    .then(
+      () => undefined,
+      (failure: unknown) => failure,
+    )
   const bytes = error === undefined ? await readFile(directory.path(layer.digest)) : undefined
   const asked = proxy.requests.filter(({ line }) => line === `GET ${path}`)
-  return { error, whole: bytes?.equals(image.blobs.get(layer.digest)) ?? false, ranges: asked.map(({ range }) => range), asked }
+  return {
+    error,
+    whole: bytes?.equals(image.blobs.get(layer.digest)) ?? false,
+    ranges: asked.map(({ range }) => range),
+    asked,
+  }
 }
 
 t.test('a large blob that is cut, falls silent or is broken off hard goes on where it was', async t => {
@@ -63,29 +78,62 @@ t.test('an answer in chunks, without a length, is read as well', async t => {
 })
 
 t.test('what is not the large blob never gets its name', async t => {
-  const body = (response: Parameters<Fault>[1], status: number, headers: Record<string, string | number>, bytes: Uint8Array) => {
+  const body = (
+    response: Parameters<Fault>[1],
+    status: number,
+    headers: Record<string, string | number>,
+    bytes: Uint8Array,
+  ) => {
     response.writeHead(status, headers).end(bytes)
     return 'answered' as const
   }
   const wrong: Readonly<Record<string, readonly [Fault, object]>> = {
-    'other bytes': [(_request, response) => body(response, 200, { 'content-length': layer.size }, Buffer.alloc(layer.size, 7)), { code: 'DIGEST_MISMATCH' }],
-    'too long': [(_request, response) => body(response, 200, { 'content-length': layer.size + 1 }, Buffer.alloc(layer.size + 1)), { code: 'SIZE_MISMATCH' }],
-    'too short': [(_request, response) => body(response, 200, { 'content-length': 5 }, Buffer.from('short')), { code: 'SIZE_MISMATCH' }],
-    'another part': [(request, _response, count) => count === 0 ? { cutAfter: 3_000_000 } : {
-      headers: { 'content-range': `bytes 0-${layer.size - 1}/${layer.size}` }, ...(request.headers.range ? { status: 206 } : {}),
-    }, { code: 'REGISTRY_PROTOCOL' }],
+    'other bytes': [
+      (_request, response) => body(response, 200, { 'content-length': layer.size }, Buffer.alloc(layer.size, 7)),
+      { code: 'DIGEST_MISMATCH' },
+    ],
+    'too long': [
+      (_request, response) => body(response, 200, { 'content-length': layer.size + 1 }, Buffer.alloc(layer.size + 1)),
+      { code: 'SIZE_MISMATCH' },
+    ],
+    'too short': [
+      (_request, response) => body(response, 200, { 'content-length': 5 }, Buffer.from('short')),
+      { code: 'SIZE_MISMATCH' },
+    ],
+    'another part': [
+      (request, _response, count) =>
+        count === 0
+          ? { cutAfter: 3_000_000 }
+          : {
+              headers: { 'content-range': `bytes 0-${layer.size - 1}/${layer.size}` },
+              ...(request.headers.range ? { status: 206 } : {}),
+            },
+      { code: 'REGISTRY_PROTOCOL' },
+    ],
     gone: [(_request, response) => body(response, 404, {}, Buffer.from('')), { code: 'BLOB_MISSING' }],
     forbidden: [(_request, response) => body(response, 403, {}, Buffer.from('')), { code: 'UNAUTHORIZED' }],
-    'moved in a circle': [(request, response) => body(response, 307, { location: request.url ?? '' }, Buffer.from('')), { code: 'REGISTRY_PROTOCOL', message: /redirects over 10 times/ }],
-    'moved to a file': [(_request, response) => body(response, 307, { location: 'file:///etc/passwd' }, Buffer.from('')), { code: 'REGISTRY_PROTOCOL' }],
-    'never there': [(_request, response) => {
-      response.destroy()
-      return 'answered'
-    }, { code: 'REGISTRY_UNREACHABLE' }],
-    'no http': [(_request, response) => {
-      response.socket?.end('SSH-2.0-OpenSSH_9.2\r\n')
-      return 'answered'
-    }, { code: 'REGISTRY_UNREACHABLE' }],
+    'moved in a circle': [
+      (request, response) => body(response, 307, { location: request.url ?? '' }, Buffer.from('')),
+      { code: 'REGISTRY_PROTOCOL', message: /redirects over 10 times/ },
+    ],
+    'moved to a file': [
+      (_request, response) => body(response, 307, { location: 'file:///etc/passwd' }, Buffer.from('')),
+      { code: 'REGISTRY_PROTOCOL' },
+    ],
+    'never there': [
+      (_request, response) => {
+        response.destroy()
+        return 'answered'
+      },
+      { code: 'REGISTRY_UNREACHABLE' },
+    ],
+    'no http': [
+      (_request, response) => {
+        response.socket?.end('SSH-2.0-OpenSSH_9.2\r\n')
+        return 'answered'
+      },
+      { code: 'REGISTRY_UNREACHABLE' },
+    ],
   }
   for (const [name, [fault, expected]] of Object.entries(wrong)) {
     const { error } = await putThrough(t, fault)

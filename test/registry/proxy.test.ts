@@ -29,5 +29,6 @@ t.test('the proxy of the environment is used, but where it says not to', async t
     ['https://localhost:5000/', { ALL_PROXY: PROXY }, undefined],
     ['https://[::1]:5000/', { ALL_PROXY: PROXY }, undefined],
   ]
-  for (const [url, env, expected] of cases) t.equal(proxyFor(new URL(url), env), expected, `${url} ${JSON.stringify(env)}`)
+  for (const [url, env, expected] of cases)
+    t.equal(proxyFor(new URL(url), env), expected, `${url} ${JSON.stringify(env)}`)
 })

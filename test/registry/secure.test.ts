@@ -14,10 +14,29 @@ function makeCertificates(directory: string): void {
   const openssl = (...words: string[]) => execFileSync('openssl', words, { cwd: directory, stdio: 'pipe' })
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
   openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.crt', '-days', '2', '-subj', '/CN=lab authority')
-  for (const [name, extension] of [['server', 'subjectAltName=IP:127.0.0.1'], ['client', 'extendedKeyUsage=clientAuth']] as const) {
+  for (const [name, extension] of [
+    ['server', 'subjectAltName=IP:127.0.0.1'],
+    ['client', 'extendedKeyUsage=clientAuth'],
+  ] as const) {
     openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`)
     writeFileSync(join(directory, `${name}.ext`), extension)
-    openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-out', `${name}.crt`, '-days', '2', '-extfile', `${name}.ext`)
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      `${name}.csr`,
+      '-CA',
+      'ca.crt',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-out',
+      `${name}.crt`,
+      '-days',
+      '2',
+      '-extfile',
+      `${name}.ext`,
+    )
   }
 }
 
@@ -26,7 +45,12 @@ async function home(t: Test): Promise<{ cwd: string; env: Record<string, string>
   const cwd = t.testdir()
   // One layer that goes over a connection of its own, one that does not
   await writeLayout(join(cwd, 'layout'), { 'shop:1': await layeredImage(2, { size: 5_000_000 }) })
-  const env = { HOME: cwd, XDG_CONFIG_HOME: join(cwd, '.config'), DOCKER_CONFIG: join(cwd, '.docker'), XDG_RUNTIME_DIR: join(cwd, 'run') }
+  const env = {
+    HOME: cwd,
+    XDG_CONFIG_HOME: join(cwd, '.config'),
+    DOCKER_CONFIG: join(cwd, '.docker'),
+    XDG_RUNTIME_DIR: join(cwd, 'run'),
+  }
   return { cwd, env }
 }
 
@@ -60,7 +84,11 @@ t.test('a registry with TLS is trusted by SSL_CERT_FILE or certs.d, and by nothi
 t.test('a registry that wants a certificate of ours gets the one in certs.d, and no other host does', async t => {
   const { cwd, env } = await home(t)
   makeCertificates(cwd)
-  const registry = await startRegistry(t, [], `, tls: {certificate: ${cwd}/server.crt, key: ${cwd}/server.key, clientcas: [${cwd}/ca.crt]}`)
+  const registry = await startRegistry(
+    t,
+    [],
+    `, tls: {certificate: ${cwd}/server.crt, key: ${cwd}/server.key, clientcas: [${cwd}/ca.crt]}`,
+  )
   const name = `docker://${registry.domain}/team/shop:1`
   const certs = join(cwd, '.config', 'containers', 'certs.d', registry.domain)
   mkdirSync(certs, { recursive: true })
@@ -84,8 +112,12 @@ t.test('a registry with htpasswd takes and gives images to who is in it, and tel
   execFileSync('htpasswd', ['-Bbc', join(cwd, 'htpasswd'), 'alice', 'correct horse'], { stdio: 'pipe' })
   const registry = await startRegistry(t, [`auth: {htpasswd: {realm: lab, path: ${cwd}/htpasswd}}`])
   const name = `docker://${registry.domain}/team/shop:1`
-  const auth = (password: string) => JSON.stringify({ auths: { [registry.domain]: { auth: Buffer.from(`alice:${password}`).toString('base64') } } })
-  for (const [more, message] of [[{}, /stowage login/], [{ DOCKER_AUTH_CONFIG: auth('wrong') }, /alice|credential/]] as const) {
+  const auth = (password: string) =>
+    JSON.stringify({ auths: { [registry.domain]: { auth: Buffer.from(`alice:${password}`).toString('base64') } } })
+  for (const [more, message] of [
+    [{}, /stowage login/],
+    [{ DOCKER_AUTH_CONFIG: auth('wrong') }, /alice|credential/],
+  ] as const) {
     const refused = await stowage(['copy', 'oci:layout', name], { cwd, env: { ...env, ...more } })
     t.equal(refused.code, 5, refused.stderr)
     t.match(refused.stderr, message)
@@ -108,10 +140,15 @@ t.test('a proxy carries what is not on loopback, by CONNECT for https, and NO_PR
   const proxy = createServer((incoming, outgoing) => {
     asked.push(`${incoming.method} ${incoming.url}`)
     const { pathname, search } = new URL(incoming.url ?? '')
-    incoming.pipe(request({ port: registry.port, method: incoming.method, path: pathname + search, headers: incoming.headers }, answer => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.pipe(outgoing)
-    }))
+    incoming.pipe(
+      request(
+        { port: registry.port, method: incoming.method, path: pathname + search, headers: incoming.headers },
+        answer => {
+          outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+          answer.pipe(outgoing)
+        },
+      ),
+    )
   })
   proxy.on('connect', (incoming, socket) => {
     asked.push(`CONNECT ${incoming.url}`)
@@ -131,9 +168,15 @@ t.test('a proxy carries what is not on loopback, by CONNECT for https, and NO_PR
   t.ok(asked.length > 0 && asked.every(line => line.includes('lab.example')), 'all of it by the proxy')
 
   const before = asked.length
-  const direct = await stowage(['pack', `docker://${registry.domain}/team/shop:1`, '-o', 'direct'], { cwd, env: through })
+  const direct = await stowage(['pack', `docker://${registry.domain}/team/shop:1`, '-o', 'direct'], {
+    cwd,
+    env: through,
+  })
   t.equal(direct.code, 0, direct.stderr)
-  const spared = await stowage(['pack', name, '-o', 'spared', '--insecure', 'lab.example'], { cwd, env: { ...through, NO_PROXY: '.example' } })
+  const spared = await stowage(['pack', name, '-o', 'spared', '--insecure', 'lab.example'], {
+    cwd,
+    env: { ...through, NO_PROXY: '.example' },
+  })
   t.equal(spared.code, 6, 'without the proxy nobody knows that name')
   t.equal(asked.length, before, 'loopback and what NO_PROXY names never go there')
   const secure = await stowage(['pack', name, '-o', 'secure'], { cwd, env: through })
@@ -141,13 +184,16 @@ t.test('a proxy carries what is not on loopback, by CONNECT for https, and NO_PR
   t.match(asked.slice(before), [/^CONNECT lab\.example:443$/])
 })
 
-t.test('--insecure - refuses what is no registry, and what is wrong with one is told, not how it was put away', async t => {
-  for (const other of ['http://x', 'a b', 'x:65536']) {
-    const { code, stderr } = await stowage(['inspect', '127.0.0.1:1/x:1', '--insecure', other])
-    t.equal(code, 2, other)
-    t.match(stderr, /is no registry to speak plain http with/, other)
-  }
-  const { code, stderr } = await stowage(['inspect', 'registry.example/x:1'], { env: { SSL_CERT_FILE: t.testdir() } })
-  t.equal(code, 2)
-  t.match(stderr, /EISDIR/)
-})
+t.test(
+  '--insecure - refuses what is no registry, and what is wrong with one is told, not how it was put away',
+  async t => {
+    for (const other of ['http://x', 'a b', 'x:65536']) {
+      const { code, stderr } = await stowage(['inspect', '127.0.0.1:1/x:1', '--insecure', other])
+      t.equal(code, 2, other)
+      t.match(stderr, /is no registry to speak plain http with/, other)
+    }
+    const { code, stderr } = await stowage(['inspect', 'registry.example/x:1'], { env: { SSL_CERT_FILE: t.testdir() } })
+    t.equal(code, 2)
+    t.match(stderr, /EISDIR/)
+  },
+)

@@ -31,7 +31,11 @@ not ok 2 - b.test.ts # time=9ms
 const CRASHED = 'not ok 3 - c.test.ts # time=9ms\n  ---\n  signal: SIGKILL\n  ...\n'
 
 /** Last line and exit status of a tally over one run. */
-function tally(t: { testdir(files: Record<string, string>): string }, tap: string | undefined, status: number): [string, number | null] {
+function tally(
+  t: { testdir(files: Record<string, string>): string },
+  tap: string | undefined,
+  status: number,
+): [string, number | null] {
   const directory = t.testdir({})
   const path = join(directory, 'run.tap')
   if (tap !== undefined) writeFileSync(path, tap)
@@ -55,11 +59,13 @@ t.test('tally never takes a dead or silent run for a pass', async t => {
 t.test('tally names what failed, and the log of a run says what was expected and found', async t => {
   const directory = t.testdir({ 'run.tap': PASSING + FAILING + CRASHED + END })
   const { stdout } = spawnSync(process.execPath, [TALLY, `${join(directory, 'run.tap')}=1`], { encoding: 'utf8' })
-  t.same(stdout.split('\n').filter(line => line.startsWith('failed: ')), [
-    'failed: b.test.ts > three > should be equal',
-    'failed: c.test.ts',
-  ])
-  const { PlainReporter } = (await import(resolve(TALLY, '../plain-reporter.mjs'))) as { PlainReporter: new () => Transform }
+  t.same(
+    stdout.split('\n').filter(line => line.startsWith('failed: ')),
+    ['failed: b.test.ts > three > should be equal', 'failed: c.test.ts'],
+  )
+  const { PlainReporter } = (await import(resolve(TALLY, '../plain-reporter.mjs'))) as {
+    PlainReporter: new () => Transform
+  }
   const told = new PlainReporter()
   told.end(PASSING + FAILING + CRASHED + END)
   const log = await text(told)

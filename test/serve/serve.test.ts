@@ -8,14 +8,28 @@ import { blobPath } from '../../src/oci/layout.js'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import { serveBundle } from '../../src/serve/serve.js'
 import { writeBundle } from '../support/bundles.js'
-import { flipped, layeredImage, makeImage, makeLayer, MemoryBlobs, multiPlatformImage, noise, type TestImage, writeLayout } from '../support/images.js'
+import {
+  flipped,
+  layeredImage,
+  makeImage,
+  makeLayer,
+  MemoryBlobs,
+  multiPlatformImage,
+  noise,
+  type TestImage,
+  writeLayout,
+} from '../support/images.js'
 import { ask, errorCodes, serve } from '../support/serving.js'
 
 const small = await layeredImage(2, { size: 30_000 })
 const index = await multiPlatformImage()
 /** One layer of many pieces, of any compression none. */
 const large = makeImage([await makeLayer({ data: noise(1_500_000, 'large') }, 'none')])
-const layerOf = ({ layers: [layer] }: TestImage) => layer ?? (() => { throw new Error('an image without layers') })()
+const layerOf = ({ layers: [layer] }: TestImage) =>
+  layer ??
+  (() => {
+    throw new Error('an image without layers')
+  })()
 
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 
@@ -30,23 +44,51 @@ t.test('serveBundle() gives manifests by tag and digest, with what the specifica
       for (const reference of ['2.3', index.root.digest]) {
         const path = `/v2/${name}/manifests/${reference}`
         const got = await ask(server, path)
-        t.match(got, { status: 200, headers: { 'content-type': OCI_INDEX, 'docker-content-digest': index.root.digest, 'content-length': String(index.root.size) } }, path)
+        t.match(
+          got,
+          {
+            status: 200,
+            headers: {
+              'content-type': OCI_INDEX,
+              'docker-content-digest': index.root.digest,
+              'content-length': String(index.root.size),
+            },
+          },
+          path,
+        )
         t.same(got.body, Buffer.from(index.blobs.get(index.root.digest)), 'byte for byte')
         const head = await ask(server, path, { method: 'HEAD' })
-        t.match(head, { status: 200, headers: { 'content-length': String(index.root.size), 'docker-content-digest': index.root.digest }, body: Buffer.alloc(0) })
+        t.match(head, {
+          status: 200,
+          headers: { 'content-length': String(index.root.size), 'docker-content-digest': index.root.digest },
+          body: Buffer.alloc(0),
+        })
         const etag = got.headers.etag ?? ''
         t.equal((await ask(server, path, { headers: { 'if-none-match': `"other", W/${etag}` } })).status, 304)
         t.equal((await ask(server, path, { headers: { 'if-none-match': '"other"' } })).status, 200)
       }
     }
-    const [first] = (JSON.parse(Buffer.from(index.blobs.get(index.root.digest)).toString()) as { manifests: [{ digest: string }] }).manifests
-    t.match(await ask(server, `/v2/library/shop/manifests/${first.digest}`), { status: 200, headers: { 'content-type': OCI_MANIFEST } }, 'a platform of the index')
+    const [first] = (
+      JSON.parse(Buffer.from(index.blobs.get(index.root.digest)).toString()) as { manifests: [{ digest: string }] }
+    ).manifests
+    t.match(
+      await ask(server, `/v2/library/shop/manifests/${first.digest}`),
+      { status: 200, headers: { 'content-type': OCI_MANIFEST } },
+      'a platform of the index',
+    )
     const layer = layerOf(small)
     t.same((await ask(server, `/v2/team/app/blobs/${layer.digest}`)).body, Buffer.from(small.blobs.get(layer.digest)))
-    t.match(await ask(server, `/v2/team/app/blobs/${layer.digest}`, { method: 'HEAD' }), { status: 200, headers: { 'content-length': String(layer.size), 'accept-ranges': 'bytes' } })
-    t.same(server.images.map(({ repository, name, tag }) => [repository, name, tag]), [
-      ['docker.io/library/shop', 'library/shop', '2.3'], ['quay.example/team/app', 'team/app', '1'],
-    ])
+    t.match(await ask(server, `/v2/team/app/blobs/${layer.digest}`, { method: 'HEAD' }), {
+      status: 200,
+      headers: { 'content-length': String(layer.size), 'accept-ranges': 'bytes' },
+    })
+    t.same(
+      server.images.map(({ repository, name, tag }) => [repository, name, tag]),
+      [
+        ['docker.io/library/shop', 'library/shop', '2.3'],
+        ['quay.example/team/app', 'team/app', '1'],
+      ],
+    )
     t.match(server.images[0], { platforms: [/^linux\//, 'linux/s390x', 'linux/arm/v7'] })
     await server.close()
   }
@@ -60,16 +102,29 @@ t.test('serveBundle() gives any range of a blob, checked before or not', async t
   const path = `/v2/library/large/blobs/${digest}`
   for (const before of ['unchecked', 'checked']) {
     const server = await serve(t, [join(root, 'a')], { verify: before === 'checked' })
-    for (const [range, start, end] of [['0-0', 0, 1], ['1000-', 1000, size], [`${size - 1}-`, size - 1, size], ['-7', size - 7, size], ['5-9', 5, 10]] as const) {
+    for (const [range, start, end] of [
+      ['0-0', 0, 1],
+      ['1000-', 1000, size],
+      [`${size - 1}-`, size - 1, size],
+      ['-7', size - 7, size],
+      ['5-9', 5, 10],
+    ] as const) {
       const got = await ask(server, path, { headers: { range: `bytes=${range}` } })
-      t.match(got, { status: 206, headers: { 'content-range': `bytes ${start}-${end - 1}/${size}`, 'content-length': String(end - start) } }, `${before} ${range}`)
+      t.match(
+        got,
+        {
+          status: 206,
+          headers: { 'content-range': `bytes ${start}-${end - 1}/${size}`, 'content-length': String(end - start) },
+        },
+        `${before} ${range}`,
+      )
       t.ok(got.body.equals(bytes.subarray(start, end)), range)
     }
     const past = await ask(server, path, { headers: { range: `bytes=${size}-` } })
     t.match(past, { status: 416, headers: { 'content-range': `bytes */${size}` } })
     t.same(errorCodes(past), ['RANGE_INVALID'])
-    t.equal((await ask(server, path, { headers: { 'range': 'bytes=0-0', 'if-range': '"other"' } })).status, 200)
-    t.equal((await ask(server, path, { headers: { 'range': 'bytes=0-0', 'if-range': `"${digest}"` } })).status, 206)
+    t.equal((await ask(server, path, { headers: { range: 'bytes=0-0', 'if-range': '"other"' } })).status, 200)
+    t.equal((await ask(server, path, { headers: { range: 'bytes=0-0', 'if-range': `"${digest}"` } })).status, 206)
     t.ok((await ask(server, path)).body.equals(bytes))
     await server.close()
   }
@@ -77,14 +132,23 @@ t.test('serveBundle() gives any range of a blob, checked before or not', async t
 
 t.test('serveBundle() lists tags and repositories in pages', async t => {
   const root = t.testdir()
-  await writeBundle(join(root, 'a'), { 'shop:b': small, 'shop:A': small, 'shop:10': small, 'quay.example/app:1': index })
+  await writeBundle(join(root, 'a'), {
+    'shop:b': small,
+    'shop:A': small,
+    'shop:10': small,
+    'quay.example/app:1': index,
+  })
   const server = await serve(t, [join(root, 'a')])
   const list = async (path: string) => {
     const { body, headers } = await ask(server, path)
-    return { ...JSON.parse(body.toString()) as object, link: headers['link'] }
+    return { ...(JSON.parse(body.toString()) as object), link: headers['link'] }
   }
   t.same(await list('/v2/library/shop/tags/list'), { name: 'library/shop', tags: ['10', 'A', 'b'], link: undefined })
-  t.same(await list('/v2/library/shop/tags/list?n=2'), { name: 'library/shop', tags: ['10', 'A'], link: '</v2/library/shop/tags/list?n=2&last=A>; rel="next"' })
+  t.same(await list('/v2/library/shop/tags/list?n=2'), {
+    name: 'library/shop',
+    tags: ['10', 'A'],
+    link: '</v2/library/shop/tags/list?n=2&last=A>; rel="next"',
+  })
   t.same(await list('/v2/library/shop/tags/list?n=2&last=A'), { name: 'library/shop', tags: ['b'], link: undefined })
   t.same(await list('/v2/_catalog'), { repositories: ['app', 'library/shop'], link: undefined })
   t.same(await list('/v2/_catalog?n=1'), { repositories: ['app'], link: '</v2/_catalog?n=1&last=app>; rel="next"' })
@@ -97,9 +161,18 @@ t.test('serveBundle() tells what refers to an image, by the subject of the manif
   const root = t.testdir()
   const { blobs, root: subject } = makeImage([await makeLayer({ a: 'a' })])
   const empty = blobs.add('application/vnd.oci.empty.v1+json', json({}))
-  const artifact = (about: typeof subject, rest: object) => blobs.add(OCI_MANIFEST, json({
-    schemaVersion: 2, mediaType: OCI_MANIFEST, config: empty, layers: [empty], subject: about, ...rest,
-  }))
+  const artifact = (about: typeof subject, rest: object) =>
+    blobs.add(
+      OCI_MANIFEST,
+      json({
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        config: empty,
+        layers: [empty],
+        subject: about,
+        ...rest,
+      }),
+    )
   const sbom = artifact(subject, { artifactType: 'text/sbom', annotations: { by: 'us' } })
   const signature = artifact(sbom, { artifactType: 'text/signature' })
   const untyped = artifact(subject, {})
@@ -113,14 +186,21 @@ t.test('serveBundle() tells what refers to an image, by the subject of the manif
   const referrers = async (digest: string, query = '') => {
     const got = await ask(server, `/v2/library/shop/referrers/${digest}${query}`)
     t.match(got, { status: 200, headers: { 'content-type': OCI_INDEX } })
-    return { ...JSON.parse(got.body.toString()) as { manifests: { digest: string }[] }, filtered: got.headers['oci-filters-applied'] }
+    return {
+      ...(JSON.parse(got.body.toString()) as { manifests: { digest: string }[] }),
+      filtered: got.headers['oci-filters-applied'],
+    }
   }
   const all = await referrers(subject.digest)
   t.match(all, { schemaVersion: 2, mediaType: OCI_INDEX, filtered: undefined })
   t.same(all.manifests, [
-    { ...sbom, artifactType: 'text/sbom', annotations: { by: 'us' } }, { ...untyped, artifactType: 'application/vnd.oci.empty.v1+json' },
+    { ...sbom, artifactType: 'text/sbom', annotations: { by: 'us' } },
+    { ...untyped, artifactType: 'application/vnd.oci.empty.v1+json' },
   ])
-  t.match(await referrers(subject.digest, '?artifactType=text/sbom'), { filtered: 'artifactType', manifests: [{ digest: sbom.digest }] })
+  t.match(await referrers(subject.digest, '?artifactType=text/sbom'), {
+    filtered: 'artifactType',
+    manifests: [{ digest: sbom.digest }],
+  })
   t.match(await referrers(sbom.digest), { manifests: [{ digest: signature.digest }] })
   t.same((await referrers(`sha256:${'0'.repeat(64)}`)).manifests, [])
   t.equal((await ask(server, `/v2/library/shop/manifests/${signature.digest}`)).status, 200)
@@ -132,7 +212,11 @@ t.test('serveBundle() is only read', async t => {
   await writeBundle(join(root, 'a'), { 'shop:1': small })
   const server = await serve(t, [join(root, 'a')])
   for (const [method, path] of [
-    ['POST', '/v2/library/shop/blobs/uploads/'], ['PUT', '/v2/library/shop/manifests/2'], ['DELETE', '/v2/library/shop/manifests/1'], ['PATCH', '/'], ['OPTIONS', '*'],
+    ['POST', '/v2/library/shop/blobs/uploads/'],
+    ['PUT', '/v2/library/shop/manifests/2'],
+    ['DELETE', '/v2/library/shop/manifests/1'],
+    ['PATCH', '/'],
+    ['OPTIONS', '*'],
   ] as const) {
     const got = await ask(server, path, { method })
     t.match(got, { status: 405, headers: { allow: 'GET, HEAD' } }, method)
@@ -146,12 +230,33 @@ t.test('serveBundle() looks names up, and follows none of them to a file', async
   const server = await serve(t, [join(root, 'a')])
   const { digest } = layerOf(small)
   for (const path of [
-    '/', '/secret', '/../secret', '/v2/../../secret', '/v2/library/shop/blobs/../../../secret', '/v2/library/shop/blobs/..%2f..%2fsecret',
-    '/v2/%2e%2e/%2e%2e/secret', '/v2/library/shop/manifests/%2e%2e%2f%2e%2e%2fbundle.json', '/bundle.json', '/blobs/sha256/', '/v2/library/shop/blobs/',
-    '/v2/library/shop/blobs/bundle.json', '/v2/library/shop/manifests/..', '/v2//blobs/x', `/v2//library/shop/blobs/${digest}`,
-    `/v2/library//shop/blobs/${digest}`, `/v2/library/shop/blobs//${digest}`, `/v2/library/shop/blobs/${digest}/`, `/v2/library/shop/blobs/${digest}%00`,
-    `/v2/library/shop%00/blobs/${digest}`, '/v2/__proto__/manifests/constructor', '/v2/library/shop/manifests/__proto__', `/v2/library/shop/blobs/${digest.toUpperCase()}`,
-    `/v2/library/other/blobs/${digest}`, `/v2/library/shop/blobs/sha256:${digest.slice(7).replace(/./g, '.')}`, '/v2/%ff/manifests/1', '/v2/a%0d%0ab/tags/list',
+    '/',
+    '/secret',
+    '/../secret',
+    '/v2/../../secret',
+    '/v2/library/shop/blobs/../../../secret',
+    '/v2/library/shop/blobs/..%2f..%2fsecret',
+    '/v2/%2e%2e/%2e%2e/secret',
+    '/v2/library/shop/manifests/%2e%2e%2f%2e%2e%2fbundle.json',
+    '/bundle.json',
+    '/blobs/sha256/',
+    '/v2/library/shop/blobs/',
+    '/v2/library/shop/blobs/bundle.json',
+    '/v2/library/shop/manifests/..',
+    '/v2//blobs/x',
+    `/v2//library/shop/blobs/${digest}`,
+    `/v2/library//shop/blobs/${digest}`,
+    `/v2/library/shop/blobs//${digest}`,
+    `/v2/library/shop/blobs/${digest}/`,
+    `/v2/library/shop/blobs/${digest}%00`,
+    `/v2/library/shop%00/blobs/${digest}`,
+    '/v2/__proto__/manifests/constructor',
+    '/v2/library/shop/manifests/__proto__',
+    `/v2/library/shop/blobs/${digest.toUpperCase()}`,
+    `/v2/library/other/blobs/${digest}`,
+    `/v2/library/shop/blobs/sha256:${digest.slice(7).replace(/./g, '.')}`,
+    '/v2/%ff/manifests/1',
+    '/v2/a%0d%0ab/tags/list',
   ]) {
     const got = await ask(server, path)
     t.ok([400, 404].includes(got.status), `${path}: ${got.status}`)
@@ -161,7 +266,11 @@ t.test('serveBundle() looks names up, and follows none of them to a file', async
   const long = await ask(server, `/v2/${'a'.repeat(5000)}/tags/list`)
   t.equal(long.status, 414)
   for (const head of ['GET /v2/\0/tags/list HTTP/1.1', `GET /v2/ HTTP/1.1\r\nX: ${'a'.repeat(20_000)}`, 'nonsense']) {
-    t.match(await raw(server.address.port, `${head}\r\nHost: a\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 4(00|31) /, JSON.stringify(head.slice(0, 20)))
+    t.match(
+      await raw(server.address.port, `${head}\r\nHost: a\r\nConnection: close\r\n\r\n`),
+      /^HTTP\/1\.1 4(00|31) /,
+      JSON.stringify(head.slice(0, 20)),
+    )
   }
 })
 
@@ -174,13 +283,16 @@ t.test('serveBundle() serves no file that a link of a layout leads to', async t 
   symlinkSync(join(root, 'elsewhere'), file)
   const server = await serve(t, [`oci:${join(root, 'layout')}`])
   t.match(server.warnings, [new RegExp(`large:1: ${digest} cannot be served`)])
-  t.match(await ask(server, `/v2/library/large/blobs/${digest}`, { headers: { range: `bytes=0-${size - 2}` } }), { status: 404 })
+  t.match(await ask(server, `/v2/library/large/blobs/${digest}`, { headers: { range: `bytes=0-${size - 2}` } }), {
+    status: 404,
+  })
 })
 
 t.test('serveBundle() gives nobody the whole of a wrong blob, and says which it was', async t => {
   const root = t.testdir()
   const { digest, size } = layerOf(large)
-  const damage = (how: (bytes: Uint8Array) => Uint8Array) => writeFileSync(join(root, 'a', blobPath(digest)), how(large.blobs.get(digest)))
+  const damage = (how: (bytes: Uint8Array) => Uint8Array) =>
+    writeFileSync(join(root, 'a', blobPath(digest)), how(large.blobs.get(digest)))
   await writeBundle(join(root, 'a'), { 'large:1': large, 'small:1': small })
   damage(flipped)
   const path = `/v2/library/large/blobs/${digest}`
@@ -188,7 +300,11 @@ t.test('serveBundle() gives nobody the whole of a wrong blob, and says which it 
   const cut = await ask(first, path)
   t.match(cut, { status: 200, whole: false })
   t.ok(cut.body.length < size)
-  t.match(await first.logged(({ error }) => error !== undefined), { target: path, status: 200, error: { code: 'DIGEST_MISMATCH' } })
+  t.match(await first.logged(({ error }) => error !== undefined), {
+    target: path,
+    status: 200,
+    error: { code: 'DIGEST_MISMATCH' },
+  })
   const again = await ask(first, path)
   t.equal(again.status, 404, 'it is known now')
   t.match(again.body.toString(), /damaged/)
@@ -198,20 +314,33 @@ t.test('serveBundle() gives nobody the whole of a wrong blob, and says which it 
 
   damage(flipped)
   const second = await serve(t, [join(root, 'a')])
-  t.match(await ask(second, path, { headers: { range: `bytes=0-${size - 2}` } }), { status: 206, whole: true }, 'all but the end')
+  t.match(
+    await ask(second, path, { headers: { range: `bytes=0-${size - 2}` } }),
+    { status: 206, whole: true },
+    'all but the end',
+  )
   t.match(await ask(second, path, { headers: { range: 'bytes=-1' } }), { status: 404 }, 'but never the end')
-  await t.rejects(serveBundle([join(root, 'a')], { listen: ':0', verify: true }), { code: 'DIGEST_MISMATCH', message: new RegExp(digest) })
+  await t.rejects(serveBundle([join(root, 'a')], { listen: ':0', verify: true }), {
+    code: 'DIGEST_MISMATCH',
+    message: new RegExp(digest),
+  })
 
   truncateSync(join(root, 'a', blobPath(digest)), size - 1)
   const third = await serve(t, [join(root, 'a')])
   t.match(third.warnings, [new RegExp(`large:1: ${digest} cannot be served`)])
   t.equal((await ask(third, path)).status, 404)
   t.equal((await ask(third, `/v2/library/small/blobs/${layerOf(small).digest}`)).status, 200, 'the others are served')
-  await t.rejects(serveBundle([join(root, 'a')], { listen: ':0', verify: true }), { code: 'BLOB_MISSING', message: new RegExp(digest) })
+  await t.rejects(serveBundle([join(root, 'a')], { listen: ':0', verify: true }), {
+    code: 'BLOB_MISSING',
+    message: new RegExp(digest),
+  })
 
   const config = small.config.digest
   writeFileSync(join(root, 'a', blobPath(config)), flipped(small.blobs.get(config)))
-  await t.rejects(serveBundle([join(root, 'a')], { listen: ':0' }), { code: 'DIGEST_MISMATCH', message: new RegExp(config) })
+  await t.rejects(serveBundle([join(root, 'a')], { listen: ':0' }), {
+    code: 'DIGEST_MISMATCH',
+    message: new RegExp(config),
+  })
 })
 
 t.test('serveBundle() refuses a tar that is cut', async t => {
@@ -234,7 +363,9 @@ t.test('serveBundle() outlives a stick that is pulled out, and goes on when it i
       t.equal(got.status, 503, `${place} ${path}`)
       t.same(errorCodes(got), ['UNAVAILABLE'])
       t.equal((await ask(server, path, { method: 'HEAD' })).status, 503)
-      t.match(await server.logged(({ target }) => target === path), { error: { code: 'FILE_NOT_FOUND', message: new RegExp(place) } })
+      t.match(await server.logged(({ target }) => target === path), {
+        error: { code: 'FILE_NOT_FOUND', message: new RegExp(place) },
+      })
     }
     t.equal((await ask(server, '/v2/library/shop/tags/list')).status, 200)
     renameSync(join(root, 'away'), join(root, place))
@@ -278,19 +409,31 @@ t.test('serveBundle() serves several places, and refuses one name for two images
   await writeBundle(join(root, 'b.tar'), { 'shop:1': small, 'shop:2': index })
   await writeBundle(join(root, 'c'), { 'shop:1': index })
   const server = await serve(t, [join(root, 'a'), join(root, 'b.tar')])
-  t.same(JSON.parse((await ask(server, '/v2/library/shop/tags/list')).body.toString()), { name: 'library/shop', tags: ['1', '2'] })
+  t.same(JSON.parse((await ask(server, '/v2/library/shop/tags/list')).body.toString()), {
+    name: 'library/shop',
+    tags: ['1', '2'],
+  })
   rmSync(join(root, 'a'), { recursive: true })
   t.equal((await ask(server, '/v2/library/shop/manifests/1')).status, 200, 'the other has it too')
   await t.rejects(serveBundle([join(root, 'b.tar'), join(root, 'c')], { listen: ':0' }), {
-    code: 'INVALID_ARGUMENT', message: new RegExp(`docker.io/library/shop:1 is ${small.root.digest} in .*b.tar, but ${index.root.digest} in .*c`),
+    code: 'INVALID_ARGUMENT',
+    message: new RegExp(`docker.io/library/shop:1 is ${small.root.digest} in .*b.tar, but ${index.root.digest} in .*c`),
   })
   const one = await serve(t, [`bundle:${join(root, 'b.tar')}:shop:2`])
-  t.same(one.images.map(({ tag }) => tag), ['2'])
+  t.same(
+    one.images.map(({ tag }) => tag),
+    ['2'],
+  )
 })
 
 t.test('serveBundle() is a mirror: a registry is not taken for another', async t => {
   const root = t.testdir()
-  await writeBundle(join(root, 'a'), { 'library/shop:1': small, 'quay.example/library/shop:1': index, 'quay.example/app:1': small, '10.0.0.1:5000/tool:1': small })
+  await writeBundle(join(root, 'a'), {
+    'library/shop:1': small,
+    'quay.example/library/shop:1': index,
+    'quay.example/app:1': small,
+    '10.0.0.1:5000/tool:1': small,
+  })
   const server = await serve(t, [join(root, 'a')])
   const digest = async (path: string) => {
     const { status, headers } = await ask(server, path, { method: 'HEAD' })
@@ -304,28 +447,49 @@ t.test('serveBundle() is a mirror: a registry is not taken for another', async t
   t.equal(await digest('/v2/quay.example/library/shop/manifests/1'), index.root.digest)
   t.equal(await digest('/v2/app/manifests/1'), small.root.digest)
   t.equal(await digest('/v2/tool/manifests/1?ns=10.0.0.1:5000'), small.root.digest)
-  t.match(server.warnings, [/^library\/shop is not served under that name, which docker.io\/library\/shop and quay.example\/library\/shop share/])
+  t.match(server.warnings, [
+    /^library\/shop is not served under that name, which docker.io\/library\/shop and quay.example\/library\/shop share/,
+  ])
 })
 
 t.test('serveBundle() serves what skopeo wrote without names under the name of its directory', async t => {
   const root = t.testdir()
   await writeLayout(join(root, 'from'), { 'shop:1': index })
   mkdirSync(join(root, 'monitor'))
-  execFileSync('skopeo', ['copy', '--quiet', '--all', '--preserve-digests', `oci:${join(root, 'from')}:1`, `oci:${join(root, 'monitor')}:1.4`], { stdio: 'ignore' })
+  execFileSync(
+    'skopeo',
+    [
+      'copy',
+      '--quiet',
+      '--all',
+      '--preserve-digests',
+      `oci:${join(root, 'from')}:1`,
+      `oci:${join(root, 'monitor')}:1.4`,
+    ],
+    { stdio: 'ignore' },
+  )
   const server = await serve(t, [`oci:${join(root, 'monitor')}`])
-  t.match(await ask(server, '/v2/monitor/manifests/1.4'), { status: 200, headers: { 'docker-content-digest': index.root.digest } })
+  t.match(await ask(server, '/v2/monitor/manifests/1.4'), {
+    status: 200,
+    headers: { 'docker-content-digest': index.root.digest },
+  })
 })
 
 t.test('serveBundle() serves an index of which not all platforms are there', async t => {
   const root = t.testdir()
   const { blobs } = index
-  const document = JSON.parse(Buffer.from(blobs.get(index.root.digest)).toString()) as { manifests: { digest: `sha256:${string}` }[] }
+  const document = JSON.parse(Buffer.from(blobs.get(index.root.digest)).toString()) as {
+    manifests: { digest: `sha256:${string}` }[]
+  }
   const kept = new MemoryBlobs()
-  for (const digest of blobs.digests()) if (digest !== document.manifests[1]?.digest) kept.set(digest, blobs.get(digest))
+  for (const digest of blobs.digests())
+    if (digest !== document.manifests[1]?.digest) kept.set(digest, blobs.get(digest))
   await writeLayout(join(root, 'layout'), { 'shop:1': { ...index, blobs: kept } })
   const server = await serve(t, [`oci:${join(root, 'layout')}`])
   t.match(server.images, [{ platforms: [/^linux\//, 'linux/arm/v7'] }])
-  const got = await Promise.all(document.manifests.map(async ({ digest }) => (await ask(server, `/v2/library/shop/manifests/${digest}`)).status))
+  const got = await Promise.all(
+    document.manifests.map(async ({ digest }) => (await ask(server, `/v2/library/shop/manifests/${digest}`)).status),
+  )
   t.same(got, [200, 404, 200])
 })
 
@@ -340,8 +504,14 @@ t.test('serveBundle() says what is wrong before it listens', async t => {
   t.match(await bad([join(root, 'empty')], {}), { code: 'NOT_A_BUNDLE' })
   t.match(await bad(['docker-daemon:shop:1'], {}), { code: 'INVALID_ARGUMENT', hint: /stowage pack/ })
   t.match(await bad([a], { listen: `127.0.0.1:${server.address.port}` }), { code: 'BUSY', message: /is in use/ })
-  t.match(await bad([a], { listen: '192.0.2.1:0' }), { code: 'INVALID_ARGUMENT', message: /192\.0\.2\.1:0 cannot be listened on/ })
-  t.match(await bad([a], { tls: { certFile: join(root, 'a.crt'), keyFile: join(root, 'a.crt') } }), { code: 'INVALID_ARGUMENT', message: /no certificate and its key/ })
+  t.match(await bad([a], { listen: '192.0.2.1:0' }), {
+    code: 'INVALID_ARGUMENT',
+    message: /192\.0\.2\.1:0 cannot be listened on/,
+  })
+  t.match(await bad([a], { tls: { certFile: join(root, 'a.crt'), keyFile: join(root, 'a.crt') } }), {
+    code: 'INVALID_ARGUMENT',
+    message: /no certificate and its key/,
+  })
   t.match(await bad([a], { htpasswd: join(root, 'none') }), { code: 'FILE_NOT_FOUND' })
   t.match(await bad([a], { signal: AbortSignal.abort() }), { code: 'ABORTED' })
 })

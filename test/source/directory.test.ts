@@ -47,8 +47,18 @@ t.test('openDirectorySource() makes a tree one layer of a Linux image, the same 
   t.same(image.names.map(formatReference), ['docker.io/library/my-app:latest'])
   t.same(content.platforms[0]?.config.platform, hostPlatform())
   const names = execFileSync('tar', ['-tzf', '-'], { input: tar, encoding: 'utf8' }).trim().split('\n')
-  t.same(names.map(name => name.replace(/^\.\//, '')).filter(name => name !== '').sort(), ['etc/', 'etc/motd', 'motd', 'run.sh'])
-  t.match(JSON.parse(Buffer.from(content.configs[0]!.bytes).toString()), { created: '1970-01-01T00:00:00.000Z', os: 'linux', rootfs: { type: 'layers' } })
+  t.same(
+    names
+      .map(name => name.replace(/^\.\//, ''))
+      .filter(name => name !== '')
+      .sort(),
+    ['etc/', 'etc/motd', 'motd', 'run.sh'],
+  )
+  t.match(JSON.parse(Buffer.from(content.configs[0]!.bytes).toString()), {
+    created: '1970-01-01T00:00:00.000Z',
+    os: 'linux',
+    rootfs: { type: 'layers' },
+  })
   t.equal((await read(t, other)).image.root.digest, image.root.digest)
   const { content: undated } = await read(t, one, { epoch: undefined })
   t.notOk('created' in JSON.parse(Buffer.from(undated.configs[0]!.bytes).toString()), 'no time where none was given')
@@ -56,16 +66,29 @@ t.test('openDirectorySource() makes a tree one layer of a Linux image, the same 
 
 t.test('openDirectorySource() takes a name, a platform and a compression', async t => {
   const path = tree(t.testdir(), 'tree')
-    const { image, content } = await read(t, path, { name: parseReference('team/tree:1'), platforms: ['linux/arm/v7'], compression: { type: 'zstd' } })
+  const { image, content } = await read(t, path, {
+    name: parseReference('team/tree:1'),
+    platforms: ['linux/arm/v7'],
+    compression: { type: 'zstd' },
+  })
   t.same(image.names.map(formatReference), ['docker.io/team/tree:1'])
   t.same(content.platforms[0]?.config.platform, { os: 'linux', architecture: 'arm', variant: 'v7' })
   t.match(content.layers[0]?.mediaType, /zstd$/)
   await t.rejects(read(t, path, { platforms: ['windows/amd64'] }), { code: 'UNSUPPORTED', hint: /wim capture/ })
-  await t.rejects(read(t, path, { platforms: ['linux/amd64', 'linux/arm64'] }), { code: 'INVALID_ARGUMENT', message: /one platform/ })
+  await t.rejects(read(t, path, { platforms: ['linux/amd64', 'linux/arm64'] }), {
+    code: 'INVALID_ARGUMENT',
+    message: /one platform/,
+  })
 })
 
 t.test('openDirectorySource() refuses what is no tree', async t => {
-  const root = t.testdir({ file: 'x', 'ö': {}, bundle: { 'bundle.json': '{}', 'oci-layout': '{}' }, new: { version: 'Directory Transport Version: 2.0\n' }, lacking: { version: 'Directory Transport Version: 1.1\n' } })
+  const root = t.testdir({
+    file: 'x',
+    ö: {},
+    bundle: { 'bundle.json': '{}', 'oci-layout': '{}' },
+    new: { version: 'Directory Transport Version: 2.0\n' },
+    lacking: { version: 'Directory Transport Version: 1.1\n' },
+  })
   await writeLayout(join(root, 'layout'), { 'shop:1': await layeredImage(1) })
   const stage = new BlobDirectory(join(root, 'stage'))
   const open = async (name: string) => await openDirectorySource(join(root, name), { stage })
@@ -76,7 +99,10 @@ t.test('openDirectorySource() refuses what is no tree', async t => {
   await t.rejects(open('new'), { code: 'UNSUPPORTED', message: /version 1/ })
   await t.rejects(open('lacking'), { code: 'FILE_NOT_FOUND', message: /manifest\.json/ })
   await t.rejects((await open('ö')).images(), { code: 'INVALID_REFERENCE', hint: /--tag/ })
-  await t.rejects((await openDirectorySource(root, { stage })).images(), { code: 'INVALID_ARGUMENT', message: /part of itself/ })
+  await t.rejects((await openDirectorySource(root, { stage })).images(), {
+    code: 'INVALID_ARGUMENT',
+    message: /part of itself/,
+  })
 })
 
 t.test('openDirectorySource() names what a layer cannot hold, and leaves it out when it may', async t => {
@@ -93,7 +119,14 @@ t.test('openDirectorySource() names what a layer cannot hold, and leaves it out 
 t.test("openDirectorySource() reads skopeo's directories of Docker's types too", async t => {
   const root = t.testdir()
   await writeLayout(join(root, 'layout'), { 'shop:1': await layeredImage(2) })
-  execFileSync('skopeo', ['copy', '-q', '--format', 'v2s2', `oci:${join(root, 'layout')}:1`, `dir:${join(root, 'dir')}`])
+  execFileSync('skopeo', [
+    'copy',
+    '-q',
+    '--format',
+    'v2s2',
+    `oci:${join(root, 'layout')}:1`,
+    `dir:${join(root, 'dir')}`,
+  ])
   await using source = await openDirectorySource(join(root, 'dir'), { stage: new BlobDirectory(root) })
   const [image] = await source.images()
   t.same(image?.names, [], 'which have no name')

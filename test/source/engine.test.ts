@@ -10,7 +10,14 @@ import { OCI_CONFIG, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import { formatReference } from '../../src/oci/reference.js'
 import { openEngineSource } from '../../src/source/engine.js'
 import { type FakeAnswer, type FakeRequest, fakeStore, startFakeEngine } from '../support/fake-engine.js'
-import { layeredImage, makeImage, makeLayer, MemoryBlobs, multiPlatformImage, type TestImage } from '../support/images.js'
+import {
+  layeredImage,
+  makeImage,
+  makeLayer,
+  MemoryBlobs,
+  multiPlatformImage,
+  type TestImage,
+} from '../support/images.js'
 
 /** A member of an export: content, or where a link goes to. */
 type Entry = Uint8Array | string | { readonly symlink: string } | { readonly link: string }
@@ -49,11 +56,17 @@ async function open(t: Test, exported: Uint8Array, answer: FakeAnswer = { body: 
   })
   t.teardown(() => engine.stop())
   const directory = t.testdir()
-  const source = await openEngineSource('lab/app:1', { host: engine.host, spool: new BlobDirectory(directory) })
-    .finally(() => {
-      const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
-      t.same(files.filter(name => !/^blobs(\/sha256(\/[0-9a-f]{64})?)?$/.test(name)), [], 'nothing but blobs')
-    })
+  const source = await openEngineSource('lab/app:1', {
+    host: engine.host,
+    spool: new BlobDirectory(directory),
+  }).finally(() => {
+    const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    t.same(
+      files.filter(name => !/^blobs(\/sha256(\/[0-9a-f]{64})?)?$/.test(name)),
+      [],
+      'nothing but blobs',
+    )
+  })
   t.teardown(() => source[Symbol.asyncDispose]())
   const [image] = await source.images()
   if (!image) throw new TypeError('one image was exported')
@@ -94,7 +107,15 @@ t.test('openEngineSource() takes the one whole platform of an index that is not 
   const content = await readImage(image.blobs, image.root)
   const others = content.platforms.slice(1)
   const left = others.flatMap(({ descriptor, manifest }) => [descriptor, manifest.config, ...manifest.layers])
-  const { image: found } = await open(t, await archive(layoutOf(image, left.map(blob => blob.digest))))
+  const { image: found } = await open(
+    t,
+    await archive(
+      layoutOf(
+        image,
+        left.map(blob => blob.digest),
+      ),
+    ),
+  )
   t.equal(found.root.digest, content.platforms[0]?.descriptor.digest)
 })
 
@@ -106,22 +127,28 @@ t.test('openEngineSource() names what an export leaves out', async t => {
   }
 })
 
-t.test('openEngineSource() writes a manifest around an older export, and follows its links among the members', async t => {
-  const bytes = [one.blob, two.blob] as const
-  const forms: readonly (readonly [Record<string, Entry>, string[]])[] = [
-    [{ 'a/layer.tar': bytes[0], 'b/layer.tar': bytes[1] }, ['a/layer.tar', 'b/layer.tar']],
-    [{ 'a/layer.tar': bytes[0], './b/layer.tar': bytes[1] }, ['./a/layer.tar', 'b/layer.tar']],
-    [{ 'a/l.tar': { symlink: '../x' }, 'b/l.tar': { link: 'y' }, 'x': bytes[0], 'y': bytes[1] }, ['a/l.tar', 'b/l.tar']],
-    [{ '/etc/one': bytes[0], 'two': bytes[1] }, ['/etc/one', '././two']],
-  ]
-  for (const [layers, order] of forms) {
-    const { source, image } = await open(t, await archive(dockerArchive(config, layers, order)))
-    const content = await readImage(source, image.root)
-    t.same(content.layers.map(layer => layer.digest), pair.diffIds)
-    t.equal(content.configs[0]?.descriptor.digest, pair.config.digest)
-    t.same(Buffer.from(content.configs[0]?.bytes ?? []), Buffer.from(config))
-  }
-})
+t.test(
+  'openEngineSource() writes a manifest around an older export, and follows its links among the members',
+  async t => {
+    const bytes = [one.blob, two.blob] as const
+    const forms: readonly (readonly [Record<string, Entry>, string[]])[] = [
+      [{ 'a/layer.tar': bytes[0], 'b/layer.tar': bytes[1] }, ['a/layer.tar', 'b/layer.tar']],
+      [{ 'a/layer.tar': bytes[0], './b/layer.tar': bytes[1] }, ['./a/layer.tar', 'b/layer.tar']],
+      [{ 'a/l.tar': { symlink: '../x' }, 'b/l.tar': { link: 'y' }, x: bytes[0], y: bytes[1] }, ['a/l.tar', 'b/l.tar']],
+      [{ '/etc/one': bytes[0], two: bytes[1] }, ['/etc/one', '././two']],
+    ]
+    for (const [layers, order] of forms) {
+      const { source, image } = await open(t, await archive(dockerArchive(config, layers, order)))
+      const content = await readImage(source, image.root)
+      t.same(
+        content.layers.map(layer => layer.digest),
+        pair.diffIds,
+      )
+      t.equal(content.configs[0]?.descriptor.digest, pair.config.digest)
+      t.same(Buffer.from(content.configs[0]?.bytes ?? []), Buffer.from(config))
+    }
+  },
+)
 
 t.test('openEngineSource() refuses an export that lies', async t => {
   const layers = { 'a/layer.tar': one.blob, 'b/layer.tar': two.blob }
@@ -129,9 +156,9 @@ t.test('openEngineSource() refuses an export that lies', async t => {
     [dockerArchive(config, { 'a/layer.tar': two.blob, 'b/layer.tar': one.blob }), 'DIGEST_MISMATCH'],
     [dockerArchive(config, { 'a/layer.tar': one.blob }), 'INVALID_MANIFEST'],
     [dockerArchive(config, layers, ['a/layer.tar', 'c/layer.tar']), 'BLOB_MISSING'],
-    [dockerArchive(config, { 'a': { symlink: 'b' }, 'b': { symlink: 'a' } }), 'BLOB_MISSING'],
-    [dockerArchive(config, { 'a': { symlink: '/etc/passwd' }, 'b': { link: '../../../../etc/passwd' } }), 'BLOB_MISSING'],
-    [dockerArchive(config, { '../../one': one.blob, 'two': two.blob }), 'INVALID_TAR'],
+    [dockerArchive(config, { a: { symlink: 'b' }, b: { symlink: 'a' } }), 'BLOB_MISSING'],
+    [dockerArchive(config, { a: { symlink: '/etc/passwd' }, b: { link: '../../../../etc/passwd' } }), 'BLOB_MISSING'],
+    [dockerArchive(config, { '../../one': one.blob, two: two.blob }), 'INVALID_TAR'],
     [{ ...layers, 'manifest.json': '[]' }, 'INVALID_MANIFEST'],
     [{ ...layers, 'manifest.json': '{' }, 'INVALID_MANIFEST'],
     [{ ...layers, 'manifest.json': JSON.stringify([{ Config: '../config', Layers: [] }]) }, 'BLOB_MISSING'],
@@ -150,17 +177,22 @@ t.test('openEngineSource() refuses an export that is cut short or no archive', a
   await t.rejects(open(t, whole, { status: 500, body: { message: 'cannot export' } }), { code: 'ENGINE_REFUSED' })
 })
 
-
 t.test('openEngineSource() takes an image with no layers, whose lists Docker writes as null or not at all', async t => {
   const blobs = new MemoryBlobs()
   const config = blobs.add(OCI_CONFIG, json({ os: 'linux', architecture: 'amd64', rootfs: { type: 'layers' } }))
   const root = blobs.add(OCI_MANIFEST, json({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: null }))
   const image: TestImage = { root, blobs, config, layers: [], diffIds: [] }
-  const old = { 'c.json': blobs.get(config.digest), 'manifest.json': '[{"Config":"c.json","RepoTags":[],"Layers":null}]' }
+  const old = {
+    'c.json': blobs.get(config.digest),
+    'manifest.json': '[{"Config":"c.json","RepoTags":[],"Layers":null}]',
+  }
   for (const entries of [layoutOf(image), old]) {
     const opened = await open(t, await archive(entries))
     const content = await readImage(opened.source, opened.image.root)
-    t.same(content.platforms.map(({ config: { diffIds }, manifest }) => [diffIds, manifest.layers]), [[[], []]])
+    t.same(
+      content.platforms.map(({ config: { diffIds }, manifest }) => [diffIds, manifest.layers]),
+      [[[], []]],
+    )
     t.same(content.layers, [])
   }
 })

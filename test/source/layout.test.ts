@@ -25,7 +25,10 @@ t.test('openLayoutSource() finds an image by full name, familiar name, tag or di
   const shop = { digest: images['shop:2.3'].root.digest, names: ['docker.io/library/shop:2.3'] }
   for (const ref of ['docker.io/library/shop:2.3', 'shop:2.3', shop.digest]) t.same(await find(ref), shop, ref)
   t.same(await find('ltsc'), { digest: images['win:ltsc'].root.digest, names: ['docker.io/library/win:ltsc'] })
-  t.same(await find('team/multi:2.3'), { digest: images['team/multi:2.3'].root.digest, names: ['docker.io/team/multi:2.3'] })
+  t.same(await find('team/multi:2.3'), {
+    digest: images['team/multi:2.3'].root.digest,
+    names: ['docker.io/team/multi:2.3'],
+  })
 })
 
 t.test('openLayoutSource() names what is there when it cannot tell which image is meant', async t => {
@@ -70,14 +73,20 @@ t.test('openLayoutSource() fetches blobs as they are, and says which is missing'
   const pieces: Uint8Array[] = []
   for await (const piece of source.fetch(layers[0]!)) pieces.push(piece)
   t.ok(Buffer.concat(pieces).equals(images['shop:2.3'].blobs.get(layers[0]!.digest)))
-  await t.rejects(async () => {
-    for await (const _piece of source.fetch({ ...config, digest: `sha256:${'0'.repeat(64)}` })) t.fail('no such blob')
-  }, { code: 'BLOB_MISSING', hint: /platforms/ })
+  await t.rejects(
+    async () => {
+      for await (const _piece of source.fetch({ ...config, digest: `sha256:${'0'.repeat(64)}` })) t.fail('no such blob')
+    },
+    { code: 'BLOB_MISSING', hint: /platforms/ },
+  )
   const mediaType = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
   const foreign = { mediaType, digest: `sha256:${'1'.repeat(64)}`, size: 1, urls: ['https://example/layer'] } as const
-  await t.rejects(async () => {
-    for await (const _piece of source.fetch(foreign)) t.fail('no such blob')
-  }, { code: 'BLOB_MISSING', hint: /foreign layer.*https:\/\/example\/layer.*blobs/ })
+  await t.rejects(
+    async () => {
+      for await (const _piece of source.fetch(foreign)) t.fail('no such blob')
+    },
+    { code: 'BLOB_MISSING', hint: /foreign layer.*https:\/\/example\/layer.*blobs/ },
+  )
 })
 
 t.test('openLayoutSource() does not mind fields it does not know', async t => {

@@ -29,21 +29,29 @@ t.test('parseLocation() takes a bare reference for one in a registry', async t =
 })
 
 t.test('parseLocation() refuses what it does not know, saying what it does', async t => {
-  for (const text of [
-    'docker:nginx',
-    'Oci-archive:x.tar',
-    '',
-    ':x',
-    'OCI:x',
-    'containers-storage:x',
-  ]) {
+  for (const text of ['docker:nginx', 'Oci-archive:x.tar', '', ':x', 'OCI:x', 'containers-storage:x']) {
     t.throws(
       () => parseLocation(text),
-      { code: 'INVALID_ARGUMENT', hint: /docker:\/\/NAME.*docker-daemon:NAME.*oci:DIR.*oci-archive:FILE.*docker-archive:FILE.*dir:PATH.*bundle:PATH.*wim:FILE/ },
+      {
+        code: 'INVALID_ARGUMENT',
+        hint: /docker:\/\/NAME.*docker-daemon:NAME.*oci:DIR.*oci-archive:FILE.*docker-archive:FILE.*dir:PATH.*bundle:PATH.*wim:FILE/,
+      },
       text,
     )
   }
-  for (const text of ['docker://', 'wim:', 'bundle:', 'wim:#1', 'wim:a#', 'oci:dir:', 'dir:', 'oci-archive:', 'docker-archive::x', 'docker-archive:x:', 'bundle::x']) {
+  for (const text of [
+    'docker://',
+    'wim:',
+    'bundle:',
+    'wim:#1',
+    'wim:a#',
+    'oci:dir:',
+    'dir:',
+    'oci-archive:',
+    'docker-archive::x',
+    'docker-archive:x:',
+    'bundle::x',
+  ]) {
     t.throws(() => parseLocation(text), { code: 'INVALID_ARGUMENT' }, text)
   }
 })

@@ -26,8 +26,12 @@ t.test('openWimSource() makes an image of what the XML says', async t => {
   const layer = content.layers[0]
   t.ok(layer && (await stage.has(layer)), 'the layer stands in the stage')
   t.match(json(content.configs[0]?.bytes), {
-    os: 'windows', architecture: 'amd64', 'os.version': '10.0.14300.1010', created: '2016-05-26T12:00:00Z',
-    rootfs: { type: 'layers', diff_ids: [/^sha256:/] }, history: [{ created: '2016-05-26T12:00:00Z', created_by: /10\.0\.14300\.1010/ }],
+    os: 'windows',
+    architecture: 'amd64',
+    'os.version': '10.0.14300.1010',
+    created: '2016-05-26T12:00:00Z',
+    rootfs: { type: 'layers', diff_ids: [/^sha256:/] },
+    history: [{ created: '2016-05-26T12:00:00Z', created_by: /10\.0\.14300\.1010/ }],
   })
   const again = await openWimSource(richWim(t, 'xpress'), { stage, name: parseReference('base:1') })
   t.same((await again.images())[0]?.names.map(formatReference), ['docker.io/library/base:1'])
@@ -54,18 +58,23 @@ t.test('pack() of a WIM gives a bundle that skopeo reads, equal every time, in a
   execFileSync('cmp', [join(directory, 'a.tar'), join(directory, 'b.tar')])
   t.match(await verifyBundle(join(directory, 'a.tar')), { ok: true, findings: [] })
   for (const place of [`oci:${join(directory, 'a')}`, `oci-archive:${join(directory, 'a.tar')}`]) {
-    const told = execFileSync('skopeo', ['--override-os', 'windows', 'inspect', '--config', place], { encoding: 'utf8' })
+    const told = execFileSync('skopeo', ['--override-os', 'windows', 'inspect', '--config', place], {
+      encoding: 'utf8',
+    })
     t.match(JSON.parse(told), { os: 'windows', 'os.version': '10.0.14300.1010' }, place)
   }
   const archive = `docker-archive:${join(directory, 'a.tar')}`
-  t.match(JSON.parse(execFileSync('skopeo', ['--override-os', 'windows', 'inspect', archive], { encoding: 'utf8' })), { Os: 'windows' })
+  t.match(JSON.parse(execFileSync('skopeo', ['--override-os', 'windows', 'inspect', archive], { encoding: 'utf8' })), {
+    Os: 'windows',
+  })
 })
 
 t.test('pack() of a damaged WIM leaves nothing', async t => {
   const directory = t.testdir()
   const wim = richWim(t, 'none')
   corruptBlob(wim)
-  for (const name of ['a', 'a.tar']) await t.rejects(pack([`wim:${wim}`], join(directory, name)), { code: 'WIM_CORRUPT' })
+  for (const name of ['a', 'a.tar'])
+    await t.rejects(pack([`wim:${wim}`], join(directory, name)), { code: 'WIM_CORRUPT' })
   t.same(readdirSync(directory), [])
   t.ok(readFileSync(wim).length > 0)
 })
@@ -79,7 +88,9 @@ t.test('pack() says what it leaves out of a WIM, and compresses as it is told', 
   t.match(skipped, [/^Files\/odd\/unknown \(reparse tag/])
   const [made] = manifest.images[0]?.platforms[0]?.layers ?? []
   t.equal(made?.digest, made?.diffId, 'not compressed')
-  const told = await stowage(['pack', `wim:${wim}`, '-o', 'b', '--skip-unsupported', '--compression', 'gzip:9'], { cwd: directory })
+  const told = await stowage(['pack', `wim:${wim}`, '-o', 'b', '--skip-unsupported', '--compression', 'gzip:9'], {
+    cwd: directory,
+  })
   t.match(told, { code: 0, stdout: /^left out: Files\/odd\/unknown/m })
   t.match(await stowage(['pack', `wim:${wim}`, '-o', 'c', '--compression', 'lzma'], { cwd: directory }), { code: 2 })
 })

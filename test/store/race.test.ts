@@ -9,7 +9,9 @@ import { held, reached } from '../support/stored.js'
 
 /** Runs a module as a process of its own, with the loader that this one has. */
 async function run(script: string, words: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script, ...words], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script, ...words], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   return (await once(child, 'close'))[0] as number
 }
 
@@ -17,7 +19,10 @@ const url = (path: string): string => JSON.stringify(new URL(`../../src/${path}`
 
 t.test('two processes that tag and remove in one layout lose nothing, in 20 rounds', async t => {
   const layout = join(t.testdir(), 'layout')
-  await writeLayout(layout, { 'one:1': await layeredImage(1, { size: 2000 }), 'two:1': await layeredImage(2, { size: 2000 }) })
+  await writeLayout(layout, {
+    'one:1': await layeredImage(1, { size: 2000 }),
+    'two:1': await layeredImage(2, { size: 2000 }),
+  })
   const script = `
     import { tagImage } from ${url('store/tag.ts')}
     import { removeImages } from ${url('store/remove.ts')}
@@ -29,7 +34,16 @@ t.test('two processes that tag and remove in one layout lose nothing, in 20 roun
       if (images[0].error) throw images[0].error
     }
   `
-  t.same(await Promise.all([['one:1', 'a'], ['two:1', 'b'], ['two:1', 'c']].map(words => run(script, [`oci:${layout}`, ...words]))), [0, 0, 0])
+  t.same(
+    await Promise.all(
+      [
+        ['one:1', 'a'],
+        ['two:1', 'b'],
+        ['two:1', 'c'],
+      ].map(words => run(script, [`oci:${layout}`, ...words])),
+    ),
+    [0, 0, 0],
+  )
   const { images } = await listImages({ store: `oci:${layout}` })
   t.same(images.map(({ names }) => names.length).sort(), [21, 41])
   t.same(held(layout), reached(layout))
@@ -59,7 +73,11 @@ t.test('a copy that counts on blobs which another process removes meanwhile ends
   const names = (readFileSync(join(layout, 'index.json'), 'utf8').match(/docker\.io/g) ?? []).length
   t.comment(`${names} images are left`)
   const there = held(layout)
-  t.same(reached(layout).filter(hex => !there.includes(hex)), [], 'every image that has a name is whole')
+  t.same(
+    reached(layout).filter(hex => !there.includes(hex)),
+    [],
+    'every image that has a name is whole',
+  )
 })
 
 t.test('a removal that is killed leaves every image that has a name whole, in 6 rounds', async t => {
@@ -70,18 +88,34 @@ t.test('a removal that is killed leaves every image that has a name whole, in 6 
     process.stdin.once('data', () => removeImages(['one:1'], { store: process.argv[1] }))
   `
   for (let round = 0; round < 6; round++) {
-    await writeLayout(layout, { 'one:1': await layeredImage(40, { size: 100, seed: `round ${round}` }), 'two:1': await layeredImage(2, { size: 100 }) })
+    await writeLayout(layout, {
+      'one:1': await layeredImage(40, { size: 100, seed: `round ${round}` }),
+      'two:1': await layeredImage(2, { size: 100 }),
+    })
     const before = held(layout).length
-    const child = spawn(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script, `oci:${layout}`], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const child = spawn(
+      process.execPath,
+      [...process.execArgv, '--input-type=module', '--eval', script, `oci:${layout}`],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    )
     await once(child.stdout, 'data')
     child.stdin.write('go')
     const index = readFileSync(join(layout, 'index.json'), 'utf8')
     // As soon as the index is changed, or the first, third … blob is gone
-    while (round === 0 ? readFileSync(join(layout, 'index.json'), 'utf8') === index : held(layout).length > before - 2 * round) await new Promise(setImmediate)
+    while (
+      round === 0
+        ? readFileSync(join(layout, 'index.json'), 'utf8') === index
+        : held(layout).length > before - 2 * round
+    )
+      await new Promise(setImmediate)
     child.kill('SIGKILL')
     await once(child, 'close')
     const there = held(layout)
-    t.same(reached(layout).filter(hex => !there.includes(hex)), [], `${before - there.length} blobs were gone`)
+    t.same(
+      reached(layout).filter(hex => !there.includes(hex)),
+      [],
+      `${before - there.length} blobs were gone`,
+    )
     t.match(await listImages({ store: `oci:${layout}` }), { images: [{ names: ['docker.io/library/two:1'] }] })
   }
 })

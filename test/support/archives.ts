@@ -10,7 +10,9 @@ export type Entries = Readonly<Record<string, Entry>> | readonly (readonly [stri
 /** A tar of `entries`, in their order, all times 1970. */
 export async function makeArchive(entries: Entries): Promise<Buffer> {
   const tar = pack()
-  for (const [name, entry] of Array.isArray(entries) ? (entries as readonly (readonly [string, Entry])[]) : Object.entries(entries)) {
+  for (const [name, entry] of Array.isArray(entries)
+    ? (entries as readonly (readonly [string, Entry])[])
+    : Object.entries(entries)) {
     const header: Partial<Header> & { name: string } = { name, mtime: new Date(0) }
     if (typeof entry === 'string' || entry instanceof Uint8Array) tar.entry(header, Buffer.from(entry))
     else if ('symlink' in entry) tar.entry({ ...header, type: 'symlink', linkname: entry.symlink })
@@ -23,7 +25,9 @@ export async function makeArchive(entries: Entries): Promise<Buffer> {
 }
 
 /** The members of a docker archive before docker 25: `<hex>.json` and `<n>/layer.tar`, and the list. */
-export function dockerEntries(images: readonly { readonly image: TestImage; readonly tags: readonly string[] | null }[]): Record<string, Entry> {
+export function dockerEntries(
+  images: readonly { readonly image: TestImage; readonly tags: readonly string[] | null }[],
+): Record<string, Entry> {
   const entries: Record<string, Entry> = {}
   const list = images.map(({ image, tags }) => {
     const Config = `${hexOf(image.config.digest)}.json`

@@ -28,17 +28,27 @@ export function testHost(t: Test, more: Readonly<Record<string, string>> = {}): 
   t.teardown(() => rmSync(root, { recursive: true, force: true }))
   for (const name of ['conf', 'tmp', 'wims', 'home']) mkdirSync(join(root, name))
   const env = {
-    STOWAGE_CONFIG: join(root, 'conf'), STOWAGE_STORE: join(root, 'store'), TMPDIR: join(root, 'tmp'), HOME: join(root, 'home'),
-    DOCKER_CONFIG: join(root, 'home'), ...more,
+    STOWAGE_CONFIG: join(root, 'conf'),
+    STOWAGE_STORE: join(root, 'store'),
+    TMPDIR: join(root, 'tmp'),
+    HOME: join(root, 'home'),
+    DOCKER_CONFIG: join(root, 'home'),
+    ...more,
   }
   return {
-    root, env,
+    root,
+    env,
     run: async (words, options) => await stowage(words, { cwd: root, env, ...options }),
-    listing: () => readdirSync(root, { recursive: true, withFileTypes: true }).map(entry => {
-      const path = join(entry.parentPath, entry.name)
-      const sum = entry.isFile() ? createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 12) : 'directory'
-      return `${path.slice(root.length + 1)} ${sum}`
-    }).sort(),
+    listing: () =>
+      readdirSync(root, { recursive: true, withFileTypes: true })
+        .map(entry => {
+          const path = join(entry.parentPath, entry.name)
+          const sum = entry.isFile()
+            ? createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 12)
+            : 'directory'
+          return `${path.slice(root.length + 1)} ${sum}`
+        })
+        .sort(),
   }
 }
 
@@ -65,7 +75,13 @@ export function richBaseWim(t: Test, path: string, name: string, version: string
   wimlib('update', path, '1', `--command=add ${own} /Windows/build.txt`)
   rmSync(own)
   const parts = { MAJOR: major, MINOR: minor, BUILD: build, SPBUILD: revision }
-  wimlib('info', path, '1', name, ...Object.entries(parts).map(([part, value]) => `--image-property=WINDOWS/VERSION/${part}=${value}`))
+  wimlib(
+    'info',
+    path,
+    '1',
+    name,
+    ...Object.entries(parts).map(([part, value]) => `--image-property=WINDOWS/VERSION/${part}=${value}`),
+  )
 }
 
 const CONFIG = 'Windows/System32/config'
@@ -79,7 +95,9 @@ export function baseFiles(files: Readonly<Record<string, Uint8Array>> = {}): Rea
 /** A base image of a directory: `files` beside what it must have. */
 export function filledWim(t: Test, files: Readonly<Record<string, Uint8Array>>, args: readonly string[] = []): string {
   const wim = directoryWim(t, { files: baseFiles(files), name: 'NanoServer', args })
-  const version = ['MAJOR=10', 'MINOR=0', 'BUILD=14300', 'SPBUILD=1010'].map(part => `--image-property=WINDOWS/VERSION/${part}`)
+  const version = ['MAJOR=10', 'MINOR=0', 'BUILD=14300', 'SPBUILD=1010'].map(
+    part => `--image-property=WINDOWS/VERSION/${part}`,
+  )
   wimlib('info', wim, '1', '--image-property=WINDOWS/ARCH=9', ...version)
   return wim
 }

@@ -16,8 +16,11 @@ export async function writeBundle(
 ): Promise<BundleManifest> {
   await using writer = await openBundleWriter(path, { epoch })
   const named = await Promise.all(
-    Object.entries(images).map(async ([name, { blobs, root }]) =>
-      ({ blobs, image: await readImage(blobs, root), names: [parseReference(name)] })),
+    Object.entries(images).map(async ([name, { blobs, root }]) => ({
+      blobs,
+      image: await readImage(blobs, root),
+      names: [parseReference(name)],
+    })),
   )
   await writer.plan(named, 0)
   for (const { image, blobs, names } of named) await writer.write(image, blobs, names)

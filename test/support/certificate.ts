@@ -16,7 +16,23 @@ export function makeCertificate(t: Test): TestCertificate {
   const directory = mkdtempSync(join(tmpdir(), 'stowage-tls-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const [key, file] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
-  const words = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', file, '-days', '2', '-subj', '/CN=x', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const words = [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    key,
+    '-out',
+    file,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=x',
+    '-addext',
+    'subjectAltName=IP:127.0.0.1',
+  ]
   execFileSync('openssl', words, { stdio: 'ignore' })
   return { key: readFileSync(key), cert: readFileSync(file), file }
 }

@@ -1,7 +1,18 @@
 /** The `stowage` command as a child process, as a user runs it: plain JavaScript, made from src/ once for each test file. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,7 +53,11 @@ export async function stowage(
   const child = spawn(process.execPath, [commandFile(), ...words], {
     cwd,
     env: { ...inherited, ...env },
-    stdio: [input === undefined ? 'ignore' : openSync(input, 'r'), output === undefined ? 'pipe' : openSync(output, 'w'), 'pipe'],
+    stdio: [
+      input === undefined ? 'ignore' : openSync(input, 'r'),
+      output === undefined ? 'pipe' : openSync(output, 'w'),
+      'pipe',
+    ],
   })
   onSpawn?.(child)
   let [stdout, stderr] = ['', '']
@@ -67,7 +82,9 @@ let made: string | undefined
  */
 export function commandFile(): string {
   if (made) return made
-  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts')).sort()
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .sort()
   const texts = sources.map((name): [string, string] => [name, readFileSync(join(ROOT, 'src', name), 'utf8')])
   const hash = createHash('sha256').update(readFileSync(join(ROOT, 'package.json')))
   for (const [name, text] of texts) hash.update(`${name}\0${text}\0`)
@@ -82,7 +99,9 @@ function make(root: string, texts: readonly (readonly [name: string, text: strin
   const partial = `${root}.${process.pid}`
   for (const [name, text] of texts) {
     const { target, module } = { target: typescript.ScriptTarget.ES2023, module: typescript.ModuleKind.ESNext }
-    const { outputText } = typescript.transpileModule(text, { compilerOptions: { target, module, verbatimModuleSyntax: true } })
+    const { outputText } = typescript.transpileModule(text, {
+      compilerOptions: { target, module, verbatimModuleSyntax: true },
+    })
     const output = join(partial, 'dist', name.replace(/\.ts$/, '.js'))
     mkdirSync(dirname(output), { recursive: true })
     writeFileSync(output, outputText)

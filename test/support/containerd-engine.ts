@@ -42,6 +42,10 @@ export async function startContainerdEngine(): Promise<TestEngine> {
       ...['--group', 'root'],
       ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false'],
     ]
-    return { file: 'unshare', words: ['--net', 'sh', '-c', ENTER, 'sh', directory, ...dockerd], socket: 'run/docker.sock' }
+    return {
+      file: 'unshare',
+      words: ['--net', 'sh', '-c', ENTER, 'sh', directory, ...dockerd],
+      socket: 'run/docker.sock',
+    }
   })
 }

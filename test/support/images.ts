@@ -74,9 +74,7 @@ export interface TestLayer {
 
 /** A member of a layer: text or bytes of a file of mode 0644, or a tar header of tar-stream with content. */
 export type TestFile =
-  | string
-  | Uint8Array
-  | { readonly header: Omit<Partial<Header>, 'name'>; readonly content?: Uint8Array }
+  string | Uint8Array | { readonly header: Omit<Partial<Header>, 'name'>; readonly content?: Uint8Array }
 
 /** A layer of `files` by path, in their order, with all times 1970: the same files give the same bytes. */
 export async function makeLayer(
@@ -100,7 +98,11 @@ export async function makeLayer(
 /** An image of one platform over `layers`, base first; `config` is merged into the image config. */
 export function makeImage(
   layers: readonly TestLayer[],
-  { platform = hostPlatform(), config = {}, blobs = new MemoryBlobs() }: {
+  {
+    platform = hostPlatform(),
+    config = {},
+    blobs = new MemoryBlobs(),
+  }: {
     platform?: Platform
     config?: Readonly<Record<string, unknown>>
     blobs?: MemoryBlobs
@@ -134,11 +136,11 @@ export async function layeredImage(count: number, { size = 200_000, seed = 'shar
 export async function windowsImage(): Promise<TestImage> {
   const directory = { header: { type: 'directory', mode: 0o755 } } as const
   const layer = await makeLayer({
-    'Files': directory,
+    Files: directory,
     'Files/Windows': directory,
     'Files/Windows/System32': directory,
     'Files/Windows/System32/license.rtf': '{\\rtf1 sample}',
-    'Hives': directory,
+    Hives: directory,
     'Hives/System_Delta': noise(8192, 'hive'),
   })
   return makeImage([layer], { platform: { os: 'windows', architecture: 'amd64', 'os.version': '10.0.20348.169' } })
@@ -156,7 +158,7 @@ export async function multiPlatformImage(
   const images: TestImage[] = []
   for (const platform of platforms) {
     const text = JSON.stringify(platform)
-    const layer = await makeLayer({ 'platform.json': text, 'data': noise(20_000, text) })
+    const layer = await makeLayer({ 'platform.json': text, data: noise(20_000, text) })
     images.push(makeImage([layer], { platform, blobs, config: { config: { Cmd: ['/none'] } } }))
   }
   const [first] = images
@@ -215,7 +217,7 @@ async function busyboxLayer(): Promise<TestLayer> {
     throw new Error(`${path} is needed for an image that runs: apt-get install busybox-static`, { cause: error })
   })
   const directory = { header: { type: 'directory', mode: 0o755 } } as const
-  return await makeLayer({ 'bin': directory, 'bin/busybox': { header: { mode: 0o755 }, content }, 'tmp': directory })
+  return await makeLayer({ bin: directory, 'bin/busybox': { header: { mode: 0o755 }, content }, tmp: directory })
 }
 
 function json(value: unknown): Uint8Array {

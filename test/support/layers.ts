@@ -20,7 +20,15 @@ export function makeTar(entries: readonly MadeEntry[]): Buffer {
   return Buffer.concat([...entries.flatMap(entry => [...makeEntry(entry)]), TAR_END])
 }
 
-function* makeEntry({ name, flag = '0', mode = 0o644, mtime = 0, linkname = '', records = {}, content = '' }: MadeEntry): Iterable<Uint8Array> {
+function* makeEntry({
+  name,
+  flag = '0',
+  mode = 0o644,
+  mtime = 0,
+  linkname = '',
+  records = {},
+  content = '',
+}: MadeEntry): Iterable<Uint8Array> {
   const bytes = Buffer.from(content)
   const known = flag === '3' || flag === '4' || flag === '6' ? '0' : flag
   const header = Buffer.from(encodeEntry({ name, flag: known, mode, size: bytes.length, mtime, linkname, records }))
@@ -67,35 +75,64 @@ with tarfile.open(sys.argv[1]) as tar:
             gname=e.gname, linkname=e.linkname, mtime=e.mtime, offset=e.offset, pax=e.pax_headers,
             sha256=hashlib.sha256(content.read()).hexdigest() if content else None))
 sys.stdout.buffer.write(json.dumps(entries).encode())`
-  return JSON.parse(execFileSync('python3', ['-c', program, layer], { encoding: 'utf8', maxBuffer: 1 << 28 })) as PythonEntry[]
+  return JSON.parse(
+    execFileSync('python3', ['-c', program, layer], { encoding: 'utf8', maxBuffer: 1 << 28 }),
+  ) as PythonEntry[]
 }
 
-const SECURITY = securityDescriptor({ owner: SIDS.administrators, group: SIDS.system, dacl: [{ sid: SIDS.system, mask: FULL }] })
+const SECURITY = securityDescriptor({
+  owner: SIDS.administrators,
+  group: SIDS.system,
+  dacl: [{ sid: SIDS.system, mask: FULL }],
+})
 
 /** The records of a good entry with these attributes. */
 export function windowsRecords(attributes: number): Record<string, string> {
   return {
-    'MSWINDOWS.fileattr': String(attributes), 'MSWINDOWS.rawsd': SECURITY.toString('base64'),
-    'LIBARCHIVE.creationtime': '1464264000.1234567', 'atime': '1464264000.5',
+    'MSWINDOWS.fileattr': String(attributes),
+    'MSWINDOWS.rawsd': SECURITY.toString('base64'),
+    'LIBARCHIVE.creationtime': '1464264000.1234567',
+    atime: '1464264000.5',
   }
 }
 
-export const directoryEntry = (name: string): MadeEntry => ({ name, flag: '5', mode: 0o755, records: windowsRecords(0x10) })
-export const fileEntry = (name: string, content: Uint8Array | string = name): MadeEntry => ({ name, content, records: windowsRecords(0x20) })
+export const directoryEntry = (name: string): MadeEntry => ({
+  name,
+  flag: '5',
+  mode: 0o755,
+  records: windowsRecords(0x10),
+})
+export const fileEntry = (name: string, content: Uint8Array | string = name): MadeEntry => ({
+  name,
+  content,
+  records: windowsRecords(0x20),
+})
 export const linkEntry = (name: string, linkname: string): MadeEntry => ({ name, flag: '1', linkname })
-export const symlinkEntry = (name: string, linkname: string): MadeEntry => ({ name, flag: '2', linkname, records: windowsRecords(0x400) })
+export const symlinkEntry = (name: string, linkname: string): MadeEntry => ({
+  name,
+  flag: '2',
+  linkname,
+  records: windowsRecords(0x400),
+})
 
 /** A Windows base layer with all that one must have, one of each kind of entry, and no flaw. */
 export function goodLayer(): MadeEntry[] {
   const hive = (path: string): MadeEntry => fileEntry(path, emptyHive(path.slice(-20)))
   const config = 'Windows/System32/config'
-  const directories = (root: string, paths: string[]): MadeEntry[] => paths.map(path => directoryEntry(path === '' ? root : `${root}/${path}`))
+  const directories = (root: string, paths: string[]): MadeEntry[] =>
+    paths.map(path => directoryEntry(path === '' ? root : `${root}/${path}`))
   return [
     ...directories('Files', ['', 'Windows', 'Windows/System32', config]),
-    { ...symlinkEntry('Files/junction', 'C:\\Windows'), records: { ...windowsRecords(0x410), 'MSWINDOWS.mountpoint': '1' } },
+    {
+      ...symlinkEntry('Files/junction', 'C:\\Windows'),
+      records: { ...windowsRecords(0x410), 'MSWINDOWS.mountpoint': '1' },
+    },
     symlinkEntry('Files/symlink', '..\\Files\\Windows'),
     ...['DEFAULT', 'SAM', 'SECURITY', 'SOFTWARE', 'SYSTEM'].map(name => hive(`Files/${config}/${name}`)),
-    { ...fileEntry('Files/attributes.txt'), records: { ...windowsRecords(0x20), 'MSWINDOWS.xattr.$KERNEL.PURGE.X': Buffer.from('value').toString('base64') } },
+    {
+      ...fileEntry('Files/attributes.txt'),
+      records: { ...windowsRecords(0x20), 'MSWINDOWS.xattr.$KERNEL.PURGE.X': Buffer.from('value').toString('base64') },
+    },
     fileEntry('Files/ünïcode.txt'),
     linkEntry('Files/Windows/link', 'Files/attributes.txt'),
     directoryEntry('UtilityVM'),

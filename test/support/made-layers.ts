@@ -6,7 +6,9 @@ import { wimlib } from './wims.js'
 
 /** The layer of the WIM at `wim`, with the blobs of other WIM files where it needs them. */
 export async function make(
-  wim: string, output: string, { references = [], ...options }: LayerFromWimOptions & { force?: boolean; references?: readonly string[] } = {},
+  wim: string,
+  output: string,
+  { references = [], ...options }: LayerFromWimOptions & { force?: boolean; references?: readonly string[] } = {},
 ): Promise<WindowsLayer> {
   await using opened = await openWim(wim)
   if (references.length > 0) await opened.referenceFiles(references, { glob: true, errorIfNoMatch: true })
@@ -35,17 +37,22 @@ with tarfile.open(sys.argv[1]) as tar:
         entries.append(dict(name=e.name, type=e.type.decode(), size=e.size, mode=e.mode, linkname=e.linkname, mtime=e.mtime,
             pax=e.pax_headers, sha1=hashlib.sha1(content.read()).hexdigest() if content else None))
 sys.stdout.buffer.write(json.dumps(entries).encode())`
-  return JSON.parse(execFileSync('python3', ['-c', program, layer], { encoding: 'utf8', maxBuffer: 1 << 28 })) as TarEntry[]
+  return JSON.parse(
+    execFileSync('python3', ['-c', program, layer], { encoding: 'utf8', maxBuffer: 1 << 28 }),
+  ) as TarEntry[]
 }
 
 /** `dir --detailed` of one image, a block of text for each path. */
 export function details(wim: string, image: number): Map<string, string> {
   const blocks = wimlib('dir', wim, String(image), '--detailed').split(/^-{20,}$/m)
-  return new Map(blocks.flatMap(block => {
-    const path = /^Full Path\s+= "(.*)"$/m.exec(block)?.[1]
-    return path === undefined ? [] : [[path, block]]
-  }))
+  return new Map(
+    blocks.flatMap(block => {
+      const path = /^Full Path\s+= "(.*)"$/m.exec(block)?.[1]
+      return path === undefined ? [] : [[path, block]]
+    }),
+  )
 }
 
 /** A field of such a block. */
-export const field = (block: string, name: string): string | undefined => new RegExp(`^\\s*${name}\\s+= (.*)$`, 'm').exec(block)?.[1]
+export const field = (block: string, name: string): string | undefined =>
+  new RegExp(`^\\s*${name}\\s+= (.*)$`, 'm').exec(block)?.[1]

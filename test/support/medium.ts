@@ -59,5 +59,11 @@ export async function plugInStick(t: Test, size: number): Promise<Stick> {
     plugOut()
     await rm(root, { recursive: true })
   })
-  return { directory, carry: () => { plugOut(); plugIn() } }
+  return {
+    directory,
+    carry: () => {
+      plugOut()
+      plugIn()
+    },
+  }
 }

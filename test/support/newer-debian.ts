@@ -13,9 +13,23 @@ export async function makeDebian(root: string, suite: string, packages: readonly
   const from = await mirror()
   // A release that this debootstrap is too old for is made as the newest that it knows
   const known = existsSync(join(scripts, suite))
-  if (!known && from.length === 0) throw new Error(`this debootstrap does not know ${suite}, nor we where packages come from`)
-  const words = ['--variant=minbase', `--include=${packages.join(',')}`, suite, root, ...from, ...(known ? [] : [join(scripts, 'sid')])]
-  const { code, stdout, stderr } = await run('unshare', ['--mount', '--propagation', 'private', 'debootstrap', ...words])
+  if (!known && from.length === 0)
+    throw new Error(`this debootstrap does not know ${suite}, nor we where packages come from`)
+  const words = [
+    '--variant=minbase',
+    `--include=${packages.join(',')}`,
+    suite,
+    root,
+    ...from,
+    ...(known ? [] : [join(scripts, 'sid')]),
+  ]
+  const { code, stdout, stderr } = await run('unshare', [
+    '--mount',
+    '--propagation',
+    'private',
+    'debootstrap',
+    ...words,
+  ])
   if (code !== 0) throw new Error(`debootstrap ${suite} failed:\n${`${stdout}\n${stderr}`.slice(-2000)}`)
 }
 
@@ -42,13 +56,31 @@ export async function startJudges(): Promise<Judges> {
   const script = 'set -e; mkdir -p "$1/work"; mount --bind "$2" "$1/work"; shift 2; exec "$@"'
   return {
     work,
-    judge: async (program, words) => await new Promise(resolve => {
-      const inside = ['env', 'PATH=/usr/bin:/bin', 'HOME=/work', 'COSIGN_PASSWORD=', program, ...words]
-      const child = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', root, work, 'chroot', root, ...inside]
-      execFile('unshare', child, { maxBuffer: 1 << 26, timeout: 120_000 }, (error, stdout, stderr) => {
-        resolve({ stdout, stderr: stderr || (error?.message ?? ''), code: error ? (typeof error.code === 'number' ? error.code : -1) : 0 })
-      })
-    }),
+    judge: async (program, words) =>
+      await new Promise(resolve => {
+        const inside = ['env', 'PATH=/usr/bin:/bin', 'HOME=/work', 'COSIGN_PASSWORD=', program, ...words]
+        const child = [
+          '--mount',
+          '--propagation',
+          'private',
+          'sh',
+          '-c',
+          script,
+          'sh',
+          root,
+          work,
+          'chroot',
+          root,
+          ...inside,
+        ]
+        execFile('unshare', child, { maxBuffer: 1 << 26, timeout: 120_000 }, (error, stdout, stderr) => {
+          resolve({
+            stdout,
+            stderr: stderr || (error?.message ?? ''),
+            code: error ? (typeof error.code === 'number' ? error.code : -1) : 0,
+          })
+        })
+      }),
     stop: async () => await rm(directory, { recursive: true, force: true }),
   }
 }

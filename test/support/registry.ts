@@ -1,7 +1,14 @@
 /** A registry of the test's own: Debian's docker-registry on loopback, with a directory of its own. */
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, request, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  request,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, createServer as createSocket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -27,11 +34,16 @@ export async function startRegistry(t: Test, settings: readonly string[] = [], h
   const directory = mkdtempSync(join(tmpdir(), 'stowage-registry-'))
   const port = await freePort()
   const config = join(directory, 'config.yml')
-  writeFileSync(config, [
-    'version: 0.1', 'log: {level: error, accesslog: {disabled: true}}',
-    `storage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}`,
-    `http: {addr: '127.0.0.1:${port}'${http}}`, ...settings,
-  ].join('\n'))
+  writeFileSync(
+    config,
+    [
+      'version: 0.1',
+      'log: {level: error, accesslog: {disabled: true}}',
+      `storage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}`,
+      `http: {addr: '127.0.0.1:${port}'${http}}`,
+      ...settings,
+    ].join('\n'),
+  )
   const child = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (piece: Buffer) => (said = (said + piece.toString()).slice(-2000)))
@@ -47,7 +59,8 @@ export async function startRegistry(t: Test, settings: readonly string[] = [], h
     if (Date.now() - start > UP) throw new Error(`docker-registry did not come up: ${said}`)
   }
   return {
-    domain: `127.0.0.1:${port}`, port,
+    domain: `127.0.0.1:${port}`,
+    port,
     blobFile: digest => {
       const hex = digest.slice('sha256:'.length)
       return join(directory, 'data', 'docker', 'registry', 'v2', 'blobs', 'sha256', hex.slice(0, 2), hex, 'data')
@@ -56,16 +69,28 @@ export async function startRegistry(t: Test, settings: readonly string[] = [], h
 }
 
 /** Puts `image` there under `name` (`team/shop:2.3`) with skopeo, every platform of it, byte for byte. */
-export async function pushWithSkopeo(t: Test, { domain }: TestRegistry, name: string, image: TestImage, words: readonly string[] = []): Promise<void> {
+export async function pushWithSkopeo(
+  t: Test,
+  { domain }: TestRegistry,
+  name: string,
+  image: TestImage,
+  words: readonly string[] = [],
+): Promise<void> {
   const layout = mkdtempSync(join(tmpdir(), 'stowage-layout-'))
   t.teardown(() => rmSync(layout, { recursive: true, force: true }))
   await writeLayout(layout, { [`docker.io/${name}`]: image })
   const args = ['copy', '--quiet', '--all', '--preserve-digests', '--dest-tls-verify=false', ...words]
-  execFileSync('skopeo', [...args, `oci:${layout}`, `docker://${domain}/${name}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  execFileSync('skopeo', [...args, `oci:${layout}`, `docker://${domain}/${name}`], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
 }
 
 /** What a test does to one request on its way: nothing where it gives undefined; else it has answered by itself. */
-export type Fault = (request: IncomingMessage, response: ServerResponse, count: number) => 'answered' | undefined | Passing
+export type Fault = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  count: number,
+) => 'answered' | undefined | Passing
 
 /** The answer passes, changed. */
 export interface Passing {
@@ -80,11 +105,20 @@ export interface Passing {
 export interface FaultyProxy {
   readonly domain: string
   /** `METHOD path` of all requests so far, with what they asked for by Range. */
-  readonly requests: readonly { readonly line: string; readonly range: string | undefined; readonly authorization: string | undefined }[]
+  readonly requests: readonly {
+    readonly line: string
+    readonly range: string | undefined
+    readonly authorization: string | undefined
+  }[]
 }
 
 /** A server of the test's own between us and the registry, over TLS with `tls`: it does to each request what `fault` says. */
-export async function startFaultyProxy(t: Test, { port }: TestRegistry, fault: Fault, tls?: TestCertificate): Promise<FaultyProxy> {
+export async function startFaultyProxy(
+  t: Test,
+  { port }: TestRegistry,
+  fault: Fault,
+  tls?: TestCertificate,
+): Promise<FaultyProxy> {
   const requests: { line: string; range: string | undefined; authorization: string | undefined }[] = []
   const listener: RequestListener = (incoming, outgoing) => {
     const line = `${incoming.method} ${incoming.url}`
@@ -93,21 +127,26 @@ export async function startFaultyProxy(t: Test, { port }: TestRegistry, fault: F
     const passing = fault(incoming, outgoing, count)
     if (passing === 'answered') return
     const own = (server.address() as AddressInfo).port
-    const passed = request({ port, method: incoming.method, path: incoming.url, headers: { ...incoming.headers, host: `127.0.0.1:${own}` } }, answer => {
-      const headers = Object.fromEntries(Object.entries({ ...answer.headers, ...passing?.headers }).filter(([, value]) => value !== undefined))
-      outgoing.writeHead(passing?.status ?? answer.statusCode ?? 502, headers)
-      let sent = 0
-      answer.on('data', (piece: Buffer) => {
-        const limit = passing?.cutAfter ?? passing?.stallAfter ?? Infinity
-        const rest = piece.subarray(0, Math.max(limit - sent, 0))
-        sent += rest.length
-        outgoing.write(rest)
-        if (passing?.cutAfter !== undefined && sent >= limit) outgoing.socket?.end() // what was sent arrives
-      })
-      answer.on('end', () => {
-        if (passing?.cutAfter === undefined && passing?.stallAfter === undefined) outgoing.end()
-      })
-    })
+    const passed = request(
+      { port, method: incoming.method, path: incoming.url, headers: { ...incoming.headers, host: `127.0.0.1:${own}` } },
+      answer => {
+        const headers = Object.fromEntries(
+          Object.entries({ ...answer.headers, ...passing?.headers }).filter(([, value]) => value !== undefined),
+        )
+        outgoing.writeHead(passing?.status ?? answer.statusCode ?? 502, headers)
+        let sent = 0
+        answer.on('data', (piece: Buffer) => {
+          const limit = passing?.cutAfter ?? passing?.stallAfter ?? Infinity
+          const rest = piece.subarray(0, Math.max(limit - sent, 0))
+          sent += rest.length
+          outgoing.write(rest)
+          if (passing?.cutAfter !== undefined && sent >= limit) outgoing.socket?.end() // what was sent arrives
+        })
+        answer.on('end', () => {
+          if (passing?.cutAfter === undefined && passing?.stallAfter === undefined) outgoing.end()
+        })
+      },
+    )
     passed.on('error', () => outgoing.destroy())
     incoming.pipe(passed)
   }

@@ -21,19 +21,23 @@ export async function serve(t: Test, places: readonly string[], options: ServeOp
   const server = await serveBundle(places, { listen: ':0', ...options, onRequest })
   t.teardown(async () => await server.close())
   return {
-    address: server.address, images: server.images, warnings: server.warnings, log,
+    address: server.address,
+    images: server.images,
+    warnings: server.warnings,
+    log,
     close: async () => await server.close(),
     [Symbol.asyncDispose]: async () => await server.close(),
-    logged: async is => await new Promise(resolve => {
-      const look = (): void => {
-        const found = log.find(is)
-        if (!found) return
-        waiting.delete(look)
-        resolve(found)
-      }
-      waiting.add(look)
-      look()
-    }),
+    logged: async is =>
+      await new Promise(resolve => {
+        const look = (): void => {
+          const found = log.find(is)
+          if (!found) return
+          waiting.delete(look)
+          resolve(found)
+        }
+        waiting.add(look)
+        look()
+      }),
   }
 }
 
@@ -47,14 +51,23 @@ export interface Answer {
 
 /** One request, its path as it is written, on a connection of its own. */
 export async function ask(
-  { address: { host, port } }: BundleServer, path: string, { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
+  { address: { host, port } }: BundleServer,
+  path: string,
+  { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
   return await new Promise((resolve, reject) => {
     const asked = request({ host, port, path, method, headers, agent: false }, answer => {
       const pieces: Buffer[] = []
       answer.on('data', (piece: Buffer) => pieces.push(piece))
       answer.on('error', () => undefined) // told by `whole`
-      answer.on('close', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(pieces), whole: answer.complete }))
+      answer.on('close', () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          headers: answer.headers,
+          body: Buffer.concat(pieces),
+          whole: answer.complete,
+        }),
+      )
     })
     asked.on('error', reject)
     asked.end()

@@ -21,16 +21,36 @@ const WINDOWS: Platform = { os: 'windows', architecture: 'amd64', 'os.version': 
 
 /** Four images, each a year older than the one after it, from 2016 on; for another platform `nano` is no base OS image. */
 export async function standingImages(platform = WINDOWS): Promise<Standing> {
-  const layers = [await makeLayer({ 'Files/nano': 'nano' }), await makeLayer({ 'Files/app': 'app' }), await makeLayer({ 'Files/shop': 'shop' })]
+  const layers = [
+    await makeLayer({ 'Files/nano': 'nano' }),
+    await makeLayer({ 'Files/app': 'app' }),
+    await makeLayer({ 'Files/shop': 'shop' }),
+  ]
   const apply = { created: '2016-01-01T00:00:00Z', created_by: `Apply image ${NANO.version}` }
-  const install = { created: '2017-01-01T00:00:00Z', created_by: 'cmd /S /C install.cmd with a command that is longer than it is shown', comment: 'by hand' }
+  const install = {
+    created: '2017-01-01T00:00:00Z',
+    created_by: 'cmd /S /C install.cmd with a command that is longer than it is shown',
+    comment: 'by hand',
+  }
   const command = { created: '2017-01-02T00:00:00Z', created_by: 'CMD ["app.exe"]', empty_layer: true }
   const Labels = {
-    'org.opencontainers.image.title': NANO.name, 'org.opencontainers.image.vendor': NANO.publisher, 'org.opencontainers.image.version': NANO.version,
+    'org.opencontainers.image.title': NANO.name,
+    'org.opencontainers.image.vendor': NANO.publisher,
+    'org.opencontainers.image.version': NANO.version,
   }
   return {
-    nano: makeImage(layers.slice(0, 1), { platform, config: { created: apply.created, history: [apply], config: { Labels } } }),
-    app: makeImage(layers.slice(0, 2), { platform, config: { created: command.created, history: [apply, install, command], config: { Labels: { tier: 'front', empty: '' } } } }),
+    nano: makeImage(layers.slice(0, 1), {
+      platform,
+      config: { created: apply.created, history: [apply], config: { Labels } },
+    }),
+    app: makeImage(layers.slice(0, 2), {
+      platform,
+      config: {
+        created: command.created,
+        history: [apply, install, command],
+        config: { Labels: { tier: 'front', empty: '' } },
+      },
+    }),
     shop: makeImage(layers, { platform, config: { created: '2018-01-01T00:00:00Z' } }),
     other: makeImage([await makeLayer({ other: 'other' })], { config: { created: '2019-01-01T00:00:00Z' } }),
   }
@@ -52,7 +72,8 @@ export function reached(layout: string): readonly string[] {
     for (const key of ['manifests', 'layers']) for (const child of (document[key] ?? []) as Json[]) visit(child)
     if (document['config']) visit(document['config'] as Json)
   }
-  for (const entry of (JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as { manifests: Json[] }).manifests) visit(entry)
+  for (const entry of (JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as { manifests: Json[] }).manifests)
+    visit(entry)
   return [...found].sort()
 }
 

@@ -2,7 +2,15 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
-  linkSync, lstatSync, lutimesSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync,
+  linkSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,7 +45,10 @@ export interface RunResult {
 }
 
 /** Runs `stowage wim` with these words, and this stdin. */
-export async function stowageWim(words: readonly string[], { cwd, input = '', env }: RunOptions = {}): Promise<RunResult> {
+export async function stowageWim(
+  words: readonly string[],
+  { cwd, input = '', env }: RunOptions = {},
+): Promise<RunResult> {
   return run(process.execPath, [commandFile(), 'wim', ...words], { cwd: cwd ?? ROOT, input, env: env ?? {} })
 }
 
@@ -49,7 +60,10 @@ export function imagex(words: readonly string[], { cwd, input = '', env }: RunOp
 function run(program: string, words: readonly string[], { cwd, input, env }: Required<RunOptions>): RunResult {
   const { NODE_OPTIONS: _loader, WIMLIB_IMAGEX_IGNORE_CASE: _case, ...inherited } = process.env
   const { status, stdout, stderr, error } = spawnSync(program, words, {
-    cwd, input, env: { ...inherited, ...env }, maxBuffer: 256 * 1024 * 1024,
+    cwd,
+    input,
+    env: { ...inherited, ...env },
+    maxBuffer: 256 * 1024 * 1024,
   })
   if (error) throw error
   return { code: status ?? -1, stdout, stderr: stderr.toString() }
@@ -99,7 +113,7 @@ export function sampleTree(directory: string): void {
   execFileSync('setfattr', ['-n', 'user.note', '-v', 'kept', join(directory, 'bin', 'tool')])
   execFileSync('mkfifo', ['-m', '600', join(directory, 'data', 'pipe')])
   let second = 1_600_000_000
-  for (const path of ['.', ...(readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort())]) {
+  for (const path of ['.', ...readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort()]) {
     lutimesSync(join(directory, path), 4_000_000_000, (second += 7.25))
   }
 }
@@ -110,23 +124,36 @@ export interface TreeOptions {
 }
 
 /** Every file of a tree: kind, mode, owner, size, time of change, target of a link, content, attributes, and who shares an inode. */
-export function treeState(directory: string, { directoryTimes = true }: TreeOptions = {}): Readonly<Record<string, unknown>> {
+export function treeState(
+  directory: string,
+  { directoryTimes = true }: TreeOptions = {},
+): Readonly<Record<string, unknown>> {
   const inodes = new Map<bigint, string>()
   const paths = ['.', ...readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort()]
-  return Object.fromEntries(paths.map(path => {
-    const full = join(directory, path)
-    const { mode, uid, gid, size, mtimeNs, ino, nlink } = lstatSync(full, { bigint: true })
-    const kind = Number(mode) & 0o170000
-    const first = nlink > 1n && kind !== 0o040000 ? inodes.get(ino) : undefined
-    if (!inodes.has(ino)) inodes.set(ino, path)
-    const attributes = execFileSync('getfattr', ['-h', '-d', '-m', '^user', '--absolute-names', full], { encoding: 'utf8' })
-    return [path, {
-      mode, uid, gid, linkOf: first,
-      mtimeNs: kind === 0o040000 && !directoryTimes ? undefined : mtimeNs,
-      size: kind === 0o100000 ? size : undefined,
-      target: kind === 0o120000 ? readlinkSync(full).replace(directory, 'TREE') : undefined,
-      sha1: kind === 0o100000 ? createHash('sha1').update(readFileSync(full)).digest('hex') : undefined,
-      attributes: attributes.replace(/^# file:.*\n/m, ''),
-    }]
-  }))
+  return Object.fromEntries(
+    paths.map(path => {
+      const full = join(directory, path)
+      const { mode, uid, gid, size, mtimeNs, ino, nlink } = lstatSync(full, { bigint: true })
+      const kind = Number(mode) & 0o170000
+      const first = nlink > 1n && kind !== 0o040000 ? inodes.get(ino) : undefined
+      if (!inodes.has(ino)) inodes.set(ino, path)
+      const attributes = execFileSync('getfattr', ['-h', '-d', '-m', '^user', '--absolute-names', full], {
+        encoding: 'utf8',
+      })
+      return [
+        path,
+        {
+          mode,
+          uid,
+          gid,
+          linkOf: first,
+          mtimeNs: kind === 0o040000 && !directoryTimes ? undefined : mtimeNs,
+          size: kind === 0o100000 ? size : undefined,
+          target: kind === 0o120000 ? readlinkSync(full).replace(directory, 'TREE') : undefined,
+          sha1: kind === 0o100000 ? createHash('sha1').update(readFileSync(full)).digest('hex') : undefined,
+          attributes: attributes.replace(/^# file:.*\n/m, ''),
+        },
+      ]
+    }),
+  )
 }

@@ -5,8 +5,22 @@
 import { execFileSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import {
-  closeSync, copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync,
-  renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -44,12 +58,17 @@ export function splitWim(t: Scratch): string[] {
   })
   const number = (name: string): number => Number(/(\d+)\.swm$/.exec(name)?.[1] ?? 1)
   const target = scratch(t)
-  return readdirSync(directory).sort((a, b) => number(a) - number(b)).map(name => own(target, join(directory, name)))
+  return readdirSync(directory)
+    .sort((a, b) => number(a) - number(b))
+    .map(name => own(target, join(directory, name)))
 }
 
 /** A base OS WIM with one flaw that a layer cannot carry, or should not lack. LZX. */
 export function flawedWim(t: Scratch, flaw: Flaw): string {
-  return own(scratch(t), cached(`${flaw}.wim`, made => makeBaseOsWim(made, FLAWS[flaw], 16 * 1024 * 1024)))
+  return own(
+    scratch(t),
+    cached(`${flaw}.wim`, made => makeBaseOsWim(made, FLAWS[flaw], 16 * 1024 * 1024)),
+  )
 }
 
 export interface DirectoryWimOptions {
@@ -73,7 +92,10 @@ export function directoryWim(t: Scratch, { files, args = [], name = 'tree' }: Di
 export function extendedAttributeWim(t: Scratch): string {
   const directory = join(scratch(t), 'tree')
   writeTree(directory, { 'ea.txt': Buffer.from('has attributes'), 'plain.txt': Buffer.from('has none') })
-  for (const [name, value] of [['user.one', 'first value'], ['user.two', '2']] as const) {
+  for (const [name, value] of [
+    ['user.one', 'first value'],
+    ['user.two', '2'],
+  ] as const) {
     execFileSync('setfattr', ['-n', name, '-v', value, join(directory, 'ea.txt')])
   }
   const wim = `${directory}.wim`
@@ -191,7 +213,7 @@ function writeTree(directory: string, files?: Readonly<Record<string, Uint8Array
 }
 
 const SMALL_TREE = (): Record<string, Uint8Array> => ({
-  'empty': new Uint8Array(),
+  empty: new Uint8Array(),
   'docs/text.txt': text('small tree', 100_000),
   'docs/deep/random.bin': incompressible('small tree', 50_000),
   'docs/deep/ünïcode 🐋.txt': Buffer.from('name'),
@@ -202,7 +224,10 @@ const SMALL_TREE = (): Record<string, Uint8Array> => ({
  * hostile writer can do that wimlib-imagex will not.
  */
 export function patchMetadata(path: string, change: (metadata: Buffer) => void): void {
-  const block = wimlib('info', path, '--blobs').split(/\n\s*\n/).find(text => text.includes('WIM_RESHDR_FLAG_METADATA')) ?? ''
+  const block =
+    wimlib('info', path, '--blobs')
+      .split(/\n\s*\n/)
+      .find(text => text.includes('WIM_RESHDR_FLAG_METADATA')) ?? ''
   const number = (name: string): number => Number(new RegExp(`^${name}\\s+= (\\d+)`, 'm').exec(block)?.[1])
   const [offset, size] = [number('Offset in WIM'), number('Uncompressed size')]
   const whole = readFileSync(path)

@@ -20,7 +20,6 @@ async function listBytes(t: { testdir(): string }, ...pieces: Uint8Array[]): Pro
   return await list(path)
 }
 
-
 function member(name: string, content = 'x'): Uint8Array {
   return Buffer.concat([header(name, content.length), Buffer.from(content), padding(content.length)])
 }
@@ -56,10 +55,14 @@ t.test('listArchive() finds every member of what GNU tar writes, in each of its 
     execFileSync('tar', ['-C', join(root, 'in'), `--format=${format}`, '-cf', tar, '.'])
     const members = await list(tar)
     const bytes = await readFile(tar)
-    const found = members.filter(({ type }) => type === 'file').map(({ name, offset, size }) =>
-      [name, bytes.toString('utf8', offset, offset + size)])
+    const found = members
+      .filter(({ type }) => type === 'file')
+      .map(({ name, offset, size }) => [name, bytes.toString('utf8', offset, offset + size)])
     t.same(Object.fromEntries(found), files, format)
-    t.ok(members.some(({ name, type }) => name === 'sub' && type === 'directory'), format)
+    t.ok(
+      members.some(({ name, type }) => name === 'sub' && type === 'directory'),
+      format,
+    )
   }
 })
 
@@ -67,7 +70,10 @@ t.test('listArchive() says of links and devices that they are other', async t =>
   const root = t.testdir({ in: { a: 'x' } })
   await symlink('/etc/passwd', join(root, 'in', 'link'))
   execFileSync('tar', ['-C', join(root, 'in'), '-cf', join(root, 'x.tar'), 'a', 'link'])
-  t.match(await list(join(root, 'x.tar')), [{ name: 'a', type: 'file' }, { name: 'link', type: 'other', size: 0 }])
+  t.match(await list(join(root, 'x.tar')), [
+    { name: 'a', type: 'file' },
+    { name: 'link', type: 'other', size: 0 },
+  ])
 })
 
 t.test('listArchive() reads base-256 sizes and PAX sizes', async t => {
@@ -84,11 +90,15 @@ t.test('listArchive() reads base-256 sizes and PAX sizes', async t => {
 })
 
 t.test('listArchive() tolerates unknown PAX keys and a global comment', async t => {
-  const pax = (
-    flag: string,
-    body: string,
-  ) => Buffer.concat([header('PaxHeaders/x', body.length, flag), Buffer.from(body), padding(body.length)])
-  const members = await listBytes(t, pax('g', '16 comment=abcd\n'), pax('x', '20 VENDOR.x=unknown\n'), member('a'), TAR_END)
+  const pax = (flag: string, body: string) =>
+    Buffer.concat([header('PaxHeaders/x', body.length, flag), Buffer.from(body), padding(body.length)])
+  const members = await listBytes(
+    t,
+    pax('g', '16 comment=abcd\n'),
+    pax('x', '20 VENDOR.x=unknown\n'),
+    member('a'),
+    TAR_END,
+  )
   t.match(members, [{ name: 'a', size: 1 }])
 })
 
@@ -110,18 +120,37 @@ t.test('listArchive() refuses a name that stands twice, however it is written', 
 
 t.test('listArchive() refuses what other readers of tar see otherwise', async t => {
   const hidden = member('hidden')
-  for (const [name, flag] of [['d/', '0'], ['d/', '\0'], ['d', '5'], ['d', '1'], ['d', '2']] as const) {
+  for (const [name, flag] of [
+    ['d/', '0'],
+    ['d/', '\0'],
+    ['d', '5'],
+    ['d', '1'],
+    ['d', '2'],
+  ] as const) {
     const holder = header(name, hidden.length, flag)
-    await t.rejects(listBytes(t, holder, hidden, TAR_END), { code: 'INVALID_TAR', message: /with 1024 bytes/ }, name + flag)
+    await t.rejects(
+      listBytes(t, holder, hidden, TAR_END),
+      { code: 'INVALID_TAR', message: /with 1024 bytes/ },
+      name + flag,
+    )
   }
   const extended = (flag: string, body: string) =>
     Buffer.concat([header('x', body.length, flag), Buffer.from(body), padding(body.length)])
   const [path, other, time] = [extended('x', '10 path=q\n'), extended('L', 'other\0'), extended('x', '11 mtime=1\n')]
-  for (const pair of [[path, path], [path, time], [time, path], [path, other], [other, path], [other, other]]) {
+  for (const pair of [
+    [path, path],
+    [path, time],
+    [time, path],
+    [path, other],
+    [other, path],
+    [other, other],
+  ]) {
     await t.rejects(listBytes(t, ...pair, member('a'), TAR_END), { code: 'INVALID_TAR', message: /second extended/ })
   }
   t.match(await listBytes(t, other, time, member('a'), path, member('b'), TAR_END), [{ name: 'other' }, { name: 'q' }])
-  t.match(await listBytes(t, extended('x', '11 path=q/\n'), header('a', 0), TAR_END), [{ name: 'q', type: 'directory' }])
+  t.match(await listBytes(t, extended('x', '11 path=q/\n'), header('a', 0), TAR_END), [
+    { name: 'q', type: 'directory' },
+  ])
 })
 
 t.test('listArchive() refuses truncation at every block, saying what it expected', async t => {
@@ -148,17 +177,19 @@ t.test('listArchive() refuses a wrong checksum, bytes after the end, and what is
   const wrong = Buffer.from(member('a'))
   wrong[0] = 0x62
   await t.rejects(listBytes(t, wrong, TAR_END), { code: 'INVALID_TAR', message: /checksum/ })
-  await t.rejects(listBytes(t, member('a'), TAR_END, member('hidden'), TAR_END), { code: 'INVALID_TAR', message: /follow/ })
+  await t.rejects(listBytes(t, member('a'), TAR_END, member('hidden'), TAR_END), {
+    code: 'INVALID_TAR',
+    message: /follow/,
+  })
   await t.rejects(listBytes(t, Buffer.from('PK\x03\x04'.repeat(400))), { code: 'INVALID_TAR' })
   await t.rejects(listBytes(t, Buffer.alloc(0)), { code: 'INVALID_TAR' })
 })
 
 t.test('listArchive() refuses an extended header with nothing after it, and a sparse file', async t => {
   const record = '10 path=q\n'
-  await t.rejects(
-    listBytes(t, header('p', record.length, 'x'), Buffer.from(record), padding(record.length), TAR_END),
-    { code: 'INVALID_TAR' },
-  )
+  await t.rejects(listBytes(t, header('p', record.length, 'x'), Buffer.from(record), padding(record.length), TAR_END), {
+    code: 'INVALID_TAR',
+  })
   const sparse = '22 GNU.sparse.major=1\n'
   await t.rejects(
     listBytes(t, header('p', sparse.length, 'x'), Buffer.from(sparse), padding(sparse.length), member('a'), TAR_END),

@@ -35,7 +35,10 @@ t.test('encodeHeader() is read by GNU tar as it was meant', async t => {
   t.match(lines[0], /^drwxr-xr-x 0\/0 +0 1970-01-01 00:00 dir\/$/)
   t.match(lines[1], /^-rw-r--r-- 0\/0 +5 1970-01-01 00:00 dir\/a.txt$/)
   t.match(lines[2], /^-rw-r--r-- 0\/0 +3 2023-11-14 22:13 /)
-  t.same(lines.map(line => line.split(' ').at(-1)), ['dir/', ...members.slice(1).map(member => member.name)])
+  t.same(
+    lines.map(line => line.split(' ').at(-1)),
+    ['dir/', ...members.slice(1).map(member => member.name)],
+  )
 })
 
 t.test('encodeHeader() is read by tar-stream as it was meant', async t => {
@@ -47,7 +50,10 @@ t.test('encodeHeader() is read by tar-stream as it was meant', async t => {
     for await (const piece of entry) pieces.push(piece as Buffer)
     seen.push([entry.header.name, entry.header.size ?? -1, Buffer.concat(pieces).toString()])
   }
-  t.same(seen.slice(1), members.slice(1).map(({ name, size, content }) => [name, size, content]))
+  t.same(
+    seen.slice(1),
+    members.slice(1).map(({ name, size, content }) => [name, size, content]),
+  )
 })
 
 t.test('encodeHeader() takes one block for every name and size that ustar holds', async t => {

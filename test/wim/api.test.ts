@@ -8,16 +8,24 @@ import { isWimlibErrorCode } from '../../src/wim/error.js'
 import * as flags from '../../src/wim/flags.js'
 
 const HEADER = readFileSync(
-  join(execFileSync('pkg-config', ['--variable=includedir', 'wimlib'], { encoding: 'utf8' }).trim(), 'wimlib.h'), 'utf8',
+  join(execFileSync('pkg-config', ['--variable=includedir', 'wimlib'], { encoding: 'utf8' }).trim(), 'wimlib.h'),
+  'utf8',
 )
 const DOCUMENT = readFileSync(join(import.meta.dirname, '../../docs/wim-library.md'), 'utf8')
 
 /** First cell → the other two. */
-const ROWS = new Map([...DOCUMENT.matchAll(/^\| `(\w+)` \| (.*?) ?\| (.*?) ?\|$/gm)].map(([, name = '', ours = '', note = '']) => [name, { ours, note }]))
+const ROWS = new Map(
+  [...DOCUMENT.matchAll(/^\| `(\w+)` \| (.*?) ?\| (.*?) ?\|$/gm)].map(([, name = '', ours = '', note = '']) => [
+    name,
+    { ours, note },
+  ]),
+)
 
 t.test('every function of wimlib.h is ours, or has a reason', t => {
   const code = HEADER.replace(/\/\*[^]*?\*\//g, '')
-  const functions = new Set([...code.matchAll(/^(?:WIMLIBAPI |extern )?[\w *]*\n?\*?(wimlib_\w+)\(/gm)].map(([, name = '']) => name))
+  const functions = new Set(
+    [...code.matchAll(/^(?:WIMLIBAPI |extern )?[\w *]*\n?\*?(wimlib_\w+)\(/gm)].map(([, name = '']) => name),
+  )
   t.ok(functions.size >= 70, `${functions.size} functions`)
   const known = stowage as unknown as Record<string, unknown>
   const prototype = stowage.WimFile.prototype as unknown as object
@@ -34,10 +42,18 @@ t.test('every function of wimlib.h is ours, or has a reason', t => {
 
 t.test('every flag of wimlib.h has its option, with the same number', t => {
   const calls: Readonly<Record<string, (options: never) => number>> = {
-    OpenOptions: flags.openFlags, ReferenceOptions: flags.referenceFlags, AddOptions: flags.addFlags, UpdateOptions: flags.updateFlags,
-    DeleteOptions: flags.deleteFlags, ExportOptions: flags.exportFlags, ExtractPathsOptions: flags.extractFlags,
-    OverwriteOptions: flags.writeFlags, MountOptions: flags.mountFlags, UnmountOptions: flags.unmountFlags,
-    EntriesOptions: options => flags.entriesFlags({ recursive: false, ...options as object }), WimlibSettings: flags.initFlags,
+    OpenOptions: flags.openFlags,
+    ReferenceOptions: flags.referenceFlags,
+    AddOptions: flags.addFlags,
+    UpdateOptions: flags.updateFlags,
+    DeleteOptions: flags.deleteFlags,
+    ExportOptions: flags.exportFlags,
+    ExtractPathsOptions: flags.extractFlags,
+    OverwriteOptions: flags.writeFlags,
+    MountOptions: flags.mountFlags,
+    UnmountOptions: flags.unmountFlags,
+    EntriesOptions: options => flags.entriesFlags({ recursive: false, ...(options as object) }),
+    WimlibSettings: flags.initFlags,
     InfoChange: options => Number(flags.packInfo('guid' in options ? { guid: '0'.repeat(32) } : options)['flags']),
   }
   const declared = [...HEADER.matchAll(/^#define (WIMLIB_\w*FLAG_\w+|WIMLIB_CHANGE_\w+)\s+0x([0-9a-fA-F]+)$/gm)]
@@ -57,7 +73,10 @@ t.test('every flag of wimlib.h has its option, with the same number', t => {
 t.test('every error of wimlib.h has its name', t => {
   const codes = [...HEADER.matchAll(/^\s*(WIMLIB_ERR_\w+)\s*= \d+,/gm)].map(([, name = '']) => name)
   t.ok(codes.length >= 70)
-  t.same(codes.filter(code => code !== 'WIMLIB_ERR_SUCCESS' && !isWimlibErrorCode(code)), [])
+  t.same(
+    codes.filter(code => code !== 'WIMLIB_ERR_SUCCESS' && !isWimlibErrorCode(code)),
+    [],
+  )
   t.end()
 })
 

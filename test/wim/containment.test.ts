@@ -1,6 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
-  chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync,
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +18,16 @@ import type { ExtractPathsOptions } from '../../src/wim/options.js'
 import { openWim } from '../../src/wim/wim-file.js'
 import type { Scratch } from '../support/wims.js'
 import {
-  type CraftedDentry, type CraftedImage, craftWim, DIRECTORY, directory, file, MOUNT_POINT, REPARSE_POINT, SYMLINK, symlink,
+  type CraftedDentry,
+  type CraftedImage,
+  craftWim,
+  DIRECTORY,
+  directory,
+  file,
+  MOUNT_POINT,
+  REPARSE_POINT,
+  SYMLINK,
+  symlink,
   symlinkData,
 } from '../fuzz/crafted-wim.js'
 
@@ -35,28 +52,40 @@ const owned = (mode: number): Pick<CraftedDentry, 'unix'> => ({ unix: { uid: 123
 const OUT = '..\\..\\outside'
 const VICTIM = `${OUT}\\victim`
 const NAMES = [
-  '..', '.', 'a/b', '../../outside/new', '/', '', 'a\0b', '../..', 'a\\..\\..\\b', '\ud800', 'x/../../../outside/new',
+  '..',
+  '.',
+  'a/b',
+  '../../outside/new',
+  '/',
+  '',
+  'a\0b',
+  '../..',
+  'a\\..\\..\\b',
+  '\ud800',
+  'x/../../../outside/new',
 ]
 const UNIX = { options: { unixData: true }, args: ['--unix-data'] }
 
 const attempts: Readonly<Record<string, Attempt>> = {
-  ...Object.fromEntries(NAMES.flatMap((name): [string, Attempt][] => {
-    const label = JSON.stringify(name)
-    const images = one(file('fine'), file(name))
-    return [
-      [`a file named ${label}`, { images }],
-      [`a directory named ${label}`, { images: one(directory(name, [file('inner')])) }],
-      [`a link named ${label}`, { images: one(symlink(name, OUT)) }],
-      [
-        `a file named ${label}, extracted under another`,
-        { images, options: { replaceInvalidNames: true }, args: ['--include-invalid-names'] },
-      ],
-      [
-        `an image named ${label}`,
-        { images: [{ name: name.replace(/[\0\ud800]/g, ''), tree: [file('fine')] }], image: 'all' },
-      ],
-    ]
-  })),
+  ...Object.fromEntries(
+    NAMES.flatMap((name): [string, Attempt][] => {
+      const label = JSON.stringify(name)
+      const images = one(file('fine'), file(name))
+      return [
+        [`a file named ${label}`, { images }],
+        [`a directory named ${label}`, { images: one(directory(name, [file('inner')])) }],
+        [`a link named ${label}`, { images: one(symlink(name, OUT)) }],
+        [
+          `a file named ${label}, extracted under another`,
+          { images, options: { replaceInvalidNames: true }, args: ['--include-invalid-names'] },
+        ],
+        [
+          `an image named ${label}`,
+          { images: [{ name: name.replace(/[\0\ud800]/g, ''), tree: [file('fine')] }], image: 'all' },
+        ],
+      ]
+    }),
+  ),
   'a link to a directory, with children': {
     images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [file('evil')] })),
   },
@@ -64,25 +93,27 @@ const attempts: Readonly<Record<string, Attempt>> = {
     images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [{ name: 'evil' }] })),
   },
   'a link to a directory, with a directory in it': {
-    images: one(symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [directory('evil', [file('x')])] })),
+    images: one(
+      symlink('d', OUT, { attributes: REPARSE_POINT | DIRECTORY, children: [directory('evil', [file('x')])] }),
+    ),
   },
   'a link to a file, with children': { images: one(symlink('d', OUT, { children: [file('evil')] })) },
   'a junction with children': {
-    images: one(
-      {
-        name: 'd',
-        attributes: DIRECTORY | REPARSE_POINT,
-        reparseTag: MOUNT_POINT,
-        content: symlinkData('C:\\outside'),
-        children: [file('evil')],
-      },
-    ),
+    images: one({
+      name: 'd',
+      attributes: DIRECTORY | REPARSE_POINT,
+      reparseTag: MOUNT_POINT,
+      content: symlinkData('C:\\outside'),
+      children: [file('evil')],
+    }),
   },
   'a file with children': { images: one({ ...file('d'), attributes: 0x20, children: [file('evil')] }) },
   'a link and a directory of one name': { images: one(symlink('d', OUT), directory('d', [file('evil')])) },
   'a directory and a link of one name': { images: one(directory('d', [file('evil')]), symlink('d', OUT)) },
   'a link and a file of one name': { images: one(symlink('f', VICTIM), file('f')) },
-  'a link and a directory whose names differ in case': { images: one(symlink('d', OUT), directory('D', [file('evil')])) },
+  'a link and a directory whose names differ in case': {
+    images: one(symlink('d', OUT), directory('D', [file('evil')])),
+  },
   'a link group of a link and files': {
     images: one(
       symlink('a', VICTIM, { linkGroup: 5n }),
@@ -107,27 +138,38 @@ const attempts: Readonly<Record<string, Attempt>> = {
       },
     ],
   },
-  'a root that is a file': { images: [{ name: 'x', tree: [], root: { attributes: 0x20, content: Buffer.from('evil') } }] },
+  'a root that is a file': {
+    images: [{ name: 'x', tree: [], root: { attributes: 0x20, content: Buffer.from('evil') } }],
+  },
   'two images of one name, a link in the first where the second has a directory': {
     images: [
       { name: 'x', tree: [symlink('d', `..\\${OUT}`)] },
       { name: 'x', tree: [directory('d', [file('evil')])] },
-    ], image: 'all',
+    ],
+    image: 'all',
   },
   'two images of one name, a link in the first where the second has a file': {
     images: [
       { name: 'x', tree: [symlink('d', `..\\${VICTIM}`)] },
       { name: 'x', tree: [{ ...file('d'), ...owned(0o104777) }] },
-    ], image: 'all', ...UNIX,
+    ],
+    image: 'all',
+    ...UNIX,
   },
   'a link with the mode of a file': { images: one(symlink('l', VICTIM, owned(0o104777))), ...UNIX },
   'a link with the mode of a directory': {
     images: one(symlink('l', OUT, { ...owned(0o040777), attributes: REPARSE_POINT | DIRECTORY })),
     ...UNIX,
   },
-  'a file with the mode of a link': { images: one({ ...file('l', '../../outside/victim'), ...owned(0o120777) }), ...UNIX },
+  'a file with the mode of a link': {
+    images: one({ ...file('l', '../../outside/victim'), ...owned(0o120777) }),
+    ...UNIX,
+  },
   'an empty file with the mode of a link': { images: one({ name: 'l', ...owned(0o120777) }), ...UNIX },
-  'a directory with the mode of a link': { images: one({ ...directory('l', [file('evil')]), ...owned(0o120777) }), ...UNIX },
+  'a directory with the mode of a link': {
+    images: one({ ...directory('l', [file('evil')]), ...owned(0o120777) }),
+    ...UNIX,
+  },
   'a directory in place of a link that stands there': {
     images: one(directory('d', [file('evil')])),
     before: (target, outside) => symlinkSync(outside, join(target, 'd')),
@@ -160,21 +202,27 @@ const attempts: Readonly<Record<string, Attempt>> = {
     before: (target, outside) => ['a', 'b'].forEach(name => symlinkSync(join(outside, 'victim'), join(target, name))),
   },
   'a path below a link that stands there': {
-    images: one(directory('d', [file('evil')])), paths: ['/d/evil'], args: ['--preserve-dir-structure'],
+    images: one(directory('d', [file('evil')])),
+    paths: ['/d/evil'],
+    args: ['--preserve-dir-structure'],
     before: (target, outside) => symlinkSync(outside, join(target, 'd')),
   },
   'all images, and a link in place of the directory of one': {
     images: [
       { name: 'x', tree: [file('evil')] },
       { name: 'y', tree: [file('fine')] },
-    ], image: 'all', refused: 'INVALID_ARGUMENT',
+    ],
+    image: 'all',
+    refused: 'INVALID_ARGUMENT',
     before: (target, outside) => symlinkSync(outside, join(target, 'x')),
   },
   'all images, and a link in place of the number of one': {
     images: [
       { name: '..', tree: [file('evil')] },
       { name: 'y', tree: [file('fine')] },
-    ], image: 'all', refused: 'INVALID_ARGUMENT',
+    ],
+    image: 'all',
+    refused: 'INVALID_ARGUMENT',
     before: (target, outside) => symlinkSync(outside, join(target, '1')),
   },
   ...collisions(),
@@ -191,19 +239,28 @@ function collisions(): Record<string, Attempt> {
     'a directory': { ...directory('f', [file('evil')]), ...owned(0o040777) },
   }
   for (const [what, dentry] of Object.entries(others)) {
-    for (const tree of [[directory('a', [dentry]), link], [link, directory('a', [dentry])]]) {
+    for (const tree of [
+      [directory('a', [dentry]), link],
+      [link, directory('a', [dentry])],
+    ]) {
       const first = tree[0] === link ? 'link' : what
       const paths = ['/a/f', '/b/f']
       cases[`${what} and a link that come to one place, ${first} first`] = { images: one(...tree), paths, ...flat }
     }
     const odd = { ...dentry, name: 'a/b' }
     const trap = symlink('a?b (invalid filename #1)', what === 'a directory' ? OUT : VICTIM)
-    for (const tree of [[odd, trap], [trap, odd]]) {
+    for (const tree of [
+      [odd, trap],
+      [trap, odd],
+    ]) {
       const first = tree[0] === trap ? 'link' : what
       cases[`${what} of an invalid name and a link of its replacement, ${first} first`] = {
-        images: one(...tree), options: {
-          unixData: true, replaceInvalidNames: true,
-        }, args: ['--unix-data', '--include-invalid-names'],
+        images: one(...tree),
+        options: {
+          unixData: true,
+          replaceInvalidNames: true,
+        },
+        args: ['--unix-data', '--include-invalid-names'],
       }
     }
   }
@@ -213,13 +270,15 @@ function collisions(): Record<string, Attempt> {
 /** A link that was fixed names the directory it stands in. */
 const listing = (directory: string): string =>
   execFileSync('find', ['.', '-printf', '%y %m %U %s %n %l %P\\0'], { cwd: directory, encoding: 'latin1' })
-    .replaceAll(directory, 'TARGET').split('\0').sort().join('\n')
+    .replaceAll(directory, 'TARGET')
+    .split('\0')
+    .sort()
+    .join('\n')
 const state = (directory: string): string =>
-  execFileSync(
-    'find',
-    ['.', '-printf', '%y %m %U %s %T@ %l %P\\n', '-type', 'f', '-exec', 'cat', '{}', ';'],
-    { cwd: directory, encoding: 'latin1' },
-  )
+  execFileSync('find', ['.', '-printf', '%y %m %U %s %T@ %l %P\\n', '-type', 'f', '-exec', 'cat', '{}', ';'], {
+    cwd: directory,
+    encoding: 'latin1',
+  })
 
 interface Place {
   readonly target: string
@@ -244,34 +303,37 @@ function place(t: Scratch, { before }: Attempt): Place {
   return { target, wim, whole }
 }
 
-t.test('WimFile.extract() and extractPaths() write nothing outside the target, else what wimlib-imagex writes', async t => {
-  for (const [what, attempt] of Object.entries(attempts)) {
-    const { images, image = 1, paths, options = {}, args = [], refused } = attempt
-    const ours = place(t, attempt)
-    craftWim(ours.wim, images)
-    const before = ours.whole()
-    let error: unknown
-    try {
-      await using wim = await openWim(ours.wim)
-      if (paths) await wim.extractPaths(Number(image), paths, ours.target, options)
-      else await wim.extract(image, ours.target, options)
-    } catch (thrown) {
-      error = thrown
+t.test(
+  'WimFile.extract() and extractPaths() write nothing outside the target, else what wimlib-imagex writes',
+  async t => {
+    for (const [what, attempt] of Object.entries(attempts)) {
+      const { images, image = 1, paths, options = {}, args = [], refused } = attempt
+      const ours = place(t, attempt)
+      craftWim(ours.wim, images)
+      const before = ours.whole()
+      let error: unknown
+      try {
+        await using wim = await openWim(ours.wim)
+        if (paths) await wim.extractPaths(Number(image), paths, ours.target, options)
+        else await wim.extract(image, ours.target, options)
+      } catch (thrown) {
+        error = thrown
+      }
+      t.equal(ours.whole(), before, `${what}: nothing outside is touched`)
+      t.ok(error === undefined || error instanceof StowageError, `${what}: a typed error or none: ${String(error)}`)
+      if (refused !== undefined) {
+        t.match(error, { code: refused }, `${what}: refused`)
+        t.notOk(existsSync(join(ours.target, 'y')), `${what}: before a file is written`)
+        continue
+      }
+      const theirs = place(t, attempt)
+      craftWim(theirs.wim, images)
+      const command = paths
+        ? ['extract', theirs.wim, String(image), ...paths, `--dest-dir=${theirs.target}`]
+        : ['apply', theirs.wim, String(image), theirs.target]
+      const { status } = spawnSync('wimlib-imagex', [...command, ...args])
+      t.equal(error === undefined, status === 0, `${what}: fails where wimlib-imagex does: ${String(error)}`)
+      if (status === 0) t.equal(listing(ours.target), listing(theirs.target), `${what}: the same tree`)
     }
-    t.equal(ours.whole(), before, `${what}: nothing outside is touched`)
-    t.ok(error === undefined || error instanceof StowageError, `${what}: a typed error or none: ${String(error)}`)
-    if (refused !== undefined) {
-      t.match(error, { code: refused }, `${what}: refused`)
-      t.notOk(existsSync(join(ours.target, 'y')), `${what}: before a file is written`)
-      continue
-    }
-    const theirs = place(t, attempt)
-    craftWim(theirs.wim, images)
-    const command = paths
-      ? ['extract', theirs.wim, String(image), ...paths, `--dest-dir=${theirs.target}`]
-      : ['apply', theirs.wim, String(image), theirs.target]
-    const { status } = spawnSync('wimlib-imagex', [...command, ...args])
-    t.equal(error === undefined, status === 0, `${what}: fails where wimlib-imagex does: ${String(error)}`)
-    if (status === 0) t.equal(listing(ours.target), listing(theirs.target), `${what}: the same tree`)
-  }
-})
+  },
+)

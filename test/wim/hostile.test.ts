@@ -35,7 +35,9 @@ async function readAll(t: Test, tasks: readonly Task[]): Promise<ReadonlyMap<str
   let [out, err] = ['', '']
   child.stdout.on('data', piece => (out += String(piece)))
   child.stderr.on('data', piece => (err = (err + String(piece)).slice(-20_000)))
-  const [code, signal] = await new Promise<[number | null, string | null]>(end => child.on('close', (...how) => end(how)))
+  const [code, signal] = await new Promise<[number | null, string | null]>(end =>
+    child.on('close', (...how) => end(how)),
+  )
   if (!t.same([code, signal], [0, null], `the process ends as it should: ${err}`)) return new Map()
   t.same(err.split('\n').slice(-20), [...tasks.map(({ name }) => name), ''].slice(-20), 'and nothing in it prints')
   const { outcomes, peak } = JSON.parse(out) as Report // printed by read-all.ts
@@ -48,12 +50,16 @@ async function readAll(t: Test, tasks: readonly Task[]): Promise<ReadonlyMap<str
 }
 
 const FORMS = {
-  none: ['--compress=none'], xpress: ['--compress=XPRESS'], lzx: ['--compress=LZX', '--check'], lzms: ['--compress=LZMS'],
-  solid: ['--solid', '--solid-chunk-size=32K'], pipable: ['--pipable'],
+  none: ['--compress=none'],
+  xpress: ['--compress=XPRESS'],
+  lzx: ['--compress=LZX', '--check'],
+  lzms: ['--compress=LZMS'],
+  solid: ['--solid', '--solid-chunk-size=32K'],
+  pipable: ['--pipable'],
 }
 const words = (n: number): Buffer => Buffer.from(Array.from({ length: 900 }, (_, i) => `${(i * n) % 977}`).join(' '))
 const noise = Buffer.from(Array.from({ length: 3000 }, (_, n) => ((n * n * 31) >> 3) & 255))
-const SMALL = { 'a/text': words(7), 'a/deep/er/text': words(11), 'a/copy': words(7), noise, 'empty': Buffer.alloc(0) }
+const SMALL = { 'a/text': words(7), 'a/deep/er/text': words(11), 'a/copy': words(7), noise, empty: Buffer.alloc(0) }
 
 /** A directory with nothing but a small WIM of this form, or its parts. */
 function small(t: Test, form: keyof typeof FORMS | 'split'): string {
@@ -77,8 +83,11 @@ function splitSmall(t: Test): string[] {
 const forms = [...Object.keys(FORMS), 'split'] as (keyof typeof FORMS | 'split')[]
 
 t.test('openWim(), verify() and entries() take a WIM cut short for what it is', { timeout: 200_000 }, async t => {
-  const tasks = forms.map((name): Task => (
-    { name, directory: small(t, name), change: { type: 'cut', step: name === 'split' ? 262_144 : 512 } }))
+  const tasks = forms.map((name): Task => ({
+    name,
+    directory: small(t, name),
+    change: { type: 'cut', step: name === 'split' ? 262_144 : 512 },
+  }))
   for (const [form, { rounds, ends }] of await readAll(t, tasks)) {
     t.ok(rounds > 4, `${form}: ${rounds} rounds`)
     t.equal(ends['ok'], undefined, `${form}: none is whole: ${JSON.stringify(ends)}`)
@@ -86,11 +95,21 @@ t.test('openWim(), verify() and entries() take a WIM cut short for what it is', 
 })
 
 t.test('openWim(), verify() and entries() take bytes changed by chance', { timeout: 200_000 }, async t => {
-  const tasks = forms.map((name, n): Task => (
-    { name, directory: small(t, name), change: { type: 'flip', count: name === 'split' ? 30 : 300, seed: 77 + n } }))
-  const halves = await Promise.all(
-    [readAll(t, tasks.filter((_, n) => n % 2 === 0)), readAll(t, tasks.filter((_, n) => n % 2 === 1))],
-  )
+  const tasks = forms.map((name, n): Task => ({
+    name,
+    directory: small(t, name),
+    change: { type: 'flip', count: name === 'split' ? 30 : 300, seed: 77 + n },
+  }))
+  const halves = await Promise.all([
+    readAll(
+      t,
+      tasks.filter((_, n) => n % 2 === 0),
+    ),
+    readAll(
+      t,
+      tasks.filter((_, n) => n % 2 === 1),
+    ),
+  ])
   for (const [form, { rounds, ends }] of [...halves[0], ...halves[1]]) {
     t.ok(rounds >= (form === 'split' ? 30 : 300), `${form}: ${rounds} rounds`)
     const { ok = 0, ...wrong } = ends
@@ -108,7 +127,10 @@ function changed(t: Test, form: keyof typeof FORMS, change: (wim: Buffer, entrie
   const wim = readFileSync(path)
   const header = form === 'pipable' ? wim.length - 208 : 0
   const [table, size] = [Number(wim.readBigUInt64LE(header + 0x38)), wim.readUIntLE(header + 0x30, 6)]
-  change(wim, Array.from({ length: Math.floor(size / 50) }, (_, n) => table + n * 50))
+  change(
+    wim,
+    Array.from({ length: Math.floor(size / 50) }, (_, n) => table + n * 50),
+  )
   writeFileSync(path, wim)
   return directory
 }
@@ -138,13 +160,25 @@ t.test('openWim() and verify() bear sizes, offsets and counts that no file can h
     }
     const header = (wim: Buffer): number => (form === 'pipable' ? wim.length - 208 : 0)
     for (const size of [0xffffffff, 0x80000000, 1 << 30, 3, 1]) {
-      lies[`${form}: chunks of ${size} bytes`] = changed(t, form, wim => void wim.writeUInt32LE(size, header(wim) + 0x14))
+      lies[`${form}: chunks of ${size} bytes`] = changed(
+        t,
+        form,
+        wim => void wim.writeUInt32LE(size, header(wim) + 0x14),
+      )
     }
     for (const count of [0xffffffff, 0x10000, 2]) {
       lies[`${form}: ${count} images`] = changed(t, form, wim => void wim.writeUInt32LE(count, header(wim) + 0x2c))
     }
-    for (const [what, at] of [['blob table', 0x30], ['XML', 0x48], ['integrity table', 0x7c]] as const) {
-      lies[`${form}: a huge ${what}`] = changed(t, form, wim => void wim.writeBigUInt64LE(1n << 62n, header(wim) + at + 16))
+    for (const [what, at] of [
+      ['blob table', 0x30],
+      ['XML', 0x48],
+      ['integrity table', 0x7c],
+    ] as const) {
+      lies[`${form}: a huge ${what}`] = changed(
+        t,
+        form,
+        wim => void wim.writeBigUInt64LE(1n << 62n, header(wim) + at + 16),
+      )
       lies[`${form}: a ${what} past the end`] = changed(
         t,
         form,
@@ -171,23 +205,25 @@ t.test('openWim(), verify() and entries() bear trees that no tool writes', { tim
   }
   let deep: CraftedDentry[] = [file('x')]
   for (let level = 0; level < 10_000; level += 1) deep = [directory('d', deep)]
-  let long: CraftedDentry[] = Array.from(
-    { length: 3000 },
-    (_, n) => ({ name: `file ${n}`, sha1: n.toString(16).padStart(40, '1') }),
-  )
+  let long: CraftedDentry[] = Array.from({ length: 3000 }, (_, n) => ({
+    name: `file ${n}`,
+    sha1: n.toString(16).padStart(40, '1'),
+  }))
   for (let level = 0; level < 120; level += 1) long = [directory('n'.repeat(250), long)]
   const images: Readonly<Record<string, readonly CraftedImage[]>> = {
-    'doubling': [{ tree: doubling }],
-    'a directory in itself': [{ tree: [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 1 }])] }],
+    doubling: [{ tree: doubling }],
+    'a directory in itself': [
+      { tree: [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 1 }])] },
+    ],
     'the root in a directory': [
       { tree: [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 0 }])] },
     ],
-    'deep': [{ tree: deep }],
+    deep: [{ tree: deep }],
     'missing blobs below long paths': [{ tree: long }],
-    'one metadata for many images': Array.from(
-      { length: 500 },
-      (_, n) => ({ name: `${n}`, tree: Array.from({ length: 500 }, (_, m) => file(`${m}`, 'same')) }),
-    ),
+    'one metadata for many images': Array.from({ length: 500 }, (_, n) => ({
+      name: `${n}`,
+      tree: Array.from({ length: 500 }, (_, m) => file(`${m}`, 'same')),
+    })),
   }
   const scratch = t.testdir(Object.fromEntries(Object.keys(images).map(name => [name, {}])))
   const tasks = Object.entries(images).map(([name, list]): Task => {
@@ -197,10 +233,10 @@ t.test('openWim(), verify() and entries() bear trees that no tool writes', { tim
   const outcomes = await readAll(t, tasks)
   const ends = Object.fromEntries([...outcomes].map(([name, outcome]) => [name, outcome.ends]))
   t.match(ends, {
-    'doubling': { WIM_CORRUPT: 1 },
+    doubling: { WIM_CORRUPT: 1 },
     'a directory in itself': { WIM_CORRUPT: 1 },
     'the root in a directory': { WIM_CORRUPT: 1 },
-    'deep': { WIM_CORRUPT: 1 },
+    deep: { WIM_CORRUPT: 1 },
     'missing blobs below long paths': { WIM_CORRUPT: 1 },
     'one metadata for many images': { ok: 1 },
   })
@@ -220,7 +256,12 @@ t.test('openWim() takes no XML data and no blob table that grow without measure'
   const [table, size] = [Number(wim.readBigUInt64LE(0x38)), wim.readUIntLE(0x30, 6)]
   const entries = Array.from({ length: size / 50 }, (_, n) => table + n * 50)
   const entry = entries.find(at => wim.readBigUInt64LE(at + 16) === BigInt(700 * MIB)) ?? 0
-  const tasks = ([['XML', 0x48], ['blob table', 0x30]] as const).map(([name, at]): Task => {
+  const tasks = (
+    [
+      ['XML', 0x48],
+      ['blob table', 0x30],
+    ] as const
+  ).map(([name, at]): Task => {
     const lying = Buffer.from(wim)
     wim.copy(lying, at, entry, entry + 24)
     mkdirSync(join(zeros, name))

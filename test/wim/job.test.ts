@@ -19,22 +19,35 @@ function bigTree(t: Test): string {
   return root
 }
 
-t.test('onProgress gets typed events in libwim\'s order, with totals that are reached', async t => {
+t.test("onProgress gets typed events in libwim's order, with totals that are reached", async t => {
   const root = bigTree(t)
   const told: WimProgress[] = []
   const onProgress = (event: WimProgress): void => void told.push(event)
   const path = join(root, 'x.wim')
   await using wim = await createWim({ compression: 'xpress' })
   await wim.addImage(join(root, 'source'), { onProgress })
-  t.same(told.map(({ type }) => type), ['scan-begin', 'scan-end'])
+  t.same(
+    told.map(({ type }) => type),
+    ['scan-begin', 'scan-end'],
+  )
   t.match(told[1], { source: join(root, 'source'), target: '/', directories: 1, files: 12, bytes: 24_000_000 })
   told.length = 0
   await wim.write(path, { integrityTable: true, onProgress })
   const writes = told.filter(event => event.type === 'write-streams')
   t.ok(writes.length > 1)
-  t.match(writes.at(-1), { totalBytes: 24_000_000, completedBytes: 24_000_000, totalStreams: 12, completedStreams: 12, compression: 'xpress' })
-  for (const [n, event] of writes.entries()) t.ok(event.completedBytes >= (writes[n - 1]?.completedBytes ?? 0), 'never falls')
-  t.same([...new Set(told.map(({ type }) => type))], ['write-streams', 'write-metadata-begin', 'write-metadata-end', 'calculate-integrity'])
+  t.match(writes.at(-1), {
+    totalBytes: 24_000_000,
+    completedBytes: 24_000_000,
+    totalStreams: 12,
+    completedStreams: 12,
+    compression: 'xpress',
+  })
+  for (const [n, event] of writes.entries())
+    t.ok(event.completedBytes >= (writes[n - 1]?.completedBytes ?? 0), 'never falls')
+  t.same(
+    [...new Set(told.map(({ type }) => type))],
+    ['write-streams', 'write-metadata-begin', 'write-metadata-end', 'calculate-integrity'],
+  )
   told.length = 0
   await using opened = await openWim(path, { checkIntegrity: true, onProgress })
   t.match(told.at(-1), { type: 'verify-integrity', path })
@@ -47,10 +60,21 @@ t.test('onProgress gets typed events in libwim\'s order, with totals that are re
   t.ok(told.some(event => event.type === 'split-end-part' && event.partNumber === 2))
   told.length = 0
   const file = join(root, 'source', '0.txt')
-  await opened.update(1, [{ type: 'add', source: file, target: '/0.txt', verbose: true }, { type: 'delete', path: '/1.txt' }], {
-    sendProgress: true, onProgress,
-  })
-  t.match(told.find(event => event.type === 'update-begin-command'), { command: 'add', paths: [file, '/0.txt'], totalCommands: 2 })
+  await opened.update(
+    1,
+    [
+      { type: 'add', source: file, target: '/0.txt', verbose: true },
+      { type: 'delete', path: '/1.txt' },
+    ],
+    {
+      sendProgress: true,
+      onProgress,
+    },
+  )
+  t.match(
+    told.find(event => event.type === 'update-begin-command'),
+    { command: 'add', paths: [file, '/0.txt'], totalCommands: 2 },
+  )
   t.ok(told.some(event => event.type === 'scan-dentry' && event.path === file && event.status === 'ok'))
   t.ok(told.some(event => event.type === 'replace-file' && event.path === '/0.txt'))
 })
@@ -111,7 +135,8 @@ t.test('an append that is aborted leaves the file as it was', async t => {
     await using wim = await openWim(path)
     await wim.addImage(join(root, 'source'), { name: 'more' })
     const controller = new AbortController()
-    const onProgress = (event: WimProgress): void => void (event.type === 'write-streams' && event.completedBytes > 2_000_000 && controller.abort())
+    const onProgress = (event: WimProgress): void =>
+      void (event.type === 'write-streams' && event.completedBytes > 2_000_000 && controller.abort())
     await t.rejects(wim.overwrite({ threads: 1, signal: controller.signal, onProgress }), { code: 'ABORTED' })
   } // closing waits for the file to be put right
   t.equal(wimlib('info', path), before)
@@ -134,13 +159,36 @@ t.test('exclude is asked for each file, may take its time, and may fail', async 
   for await (const batch of wim.entries(1)) paths.push(...batch.map(({ path }) => path))
   t.same(paths, ['/', '/keep', '/sub', '/sub/keep'])
   const failure = new RangeError('mine')
-  const thrown: unknown = await wim.addImage(join(root, 'source'), { name: 'x', exclude: () => { throw failure } }).catch((error: unknown) => error)
+  const thrown: unknown = await wim
+    .addImage(join(root, 'source'), {
+      name: 'x',
+      exclude: () => {
+        throw failure
+      },
+    })
+    .catch((error: unknown) => error)
   t.equal(thrown, failure, 'what the caller throws comes back to him')
   t.equal(wim.images().length, 1)
-  const told: unknown = await wim.addImage(join(root, 'source'), { name: 'y', onProgress: () => { throw failure } }).catch((error: unknown) => error)
+  const told: unknown = await wim
+    .addImage(join(root, 'source'), {
+      name: 'y',
+      onProgress: () => {
+        throw failure
+      },
+    })
+    .catch((error: unknown) => error)
   t.equal(told, failure)
-  await wim.update(1, [{ type: 'add', source: join(root, 'source'), target: '/more' }], { exclude: path => path.endsWith('/keep') })
-  await t.rejects(async () => { for await (const _ of wim.entries(1, { path: '/more/keep' })) { /* not there */ } }, { code: 'FILE_NOT_FOUND' })
+  await wim.update(1, [{ type: 'add', source: join(root, 'source'), target: '/more' }], {
+    exclude: path => path.endsWith('/keep'),
+  })
+  await t.rejects(
+    async () => {
+      for await (const _ of wim.entries(1, { path: '/more/keep' })) {
+        /* not there */
+      }
+    },
+    { code: 'FILE_NOT_FOUND' },
+  )
 })
 
 t.test('onError decides whether a file that cannot be read ends the capture', t => {
@@ -174,28 +222,41 @@ t.test('onError decides whether a file that cannot be read ends the capture', t 
   t.end()
 })
 
-t.test('calls on one WIM are done in order, calls on several side by side, and exports both ways never deadlock', async t => {
-  const root = t.testdir({ source: { a: incompressible('a', 100_000).toString('hex') } })
-  await using one = await openWim(richWim(t))
-  await using two = await openWim(directoryWim(t))
-  const order: number[] = []
-  await Promise.all([
-    one.extract(1, join(root, 'a')).then(() => order.push(1)), one.resolveImage(1).then(() => order.push(2)),
-    one.deleteImage(2).then(() => order.push(3)), one.resources().then(() => order.push(4)),
-  ])
-  t.same(order, [1, 2, 3, 4])
-  await Promise.all([
-    one.exportImage(1, two, { name: 'there' }), two.exportImage(1, one, { name: 'back' }),
-    one.exportImage(1, one, { name: 'itself' }).catch((error: StowageError) => t.equal(error.code, 'INVALID_ARGUMENT')),
-  ])
-  t.same(two.images().map(({ name }) => name), ['tree', 'there'])
-  const wims = await Promise.all(Array.from({ length: 8 }, async () => openWim(richWim(t, 'solid'))))
-  await Promise.all(wims.map(async (wim, n) => {
-    await wim.extract(1, join(root, `many${n}`))
-    await wim[Symbol.asyncDispose]()
-  }))
-  execFileSync('diff', ['-r', '--no-dereference', join(root, 'many0'), join(root, 'many7')])
-})
+t.test(
+  'calls on one WIM are done in order, calls on several side by side, and exports both ways never deadlock',
+  async t => {
+    const root = t.testdir({ source: { a: incompressible('a', 100_000).toString('hex') } })
+    await using one = await openWim(richWim(t))
+    await using two = await openWim(directoryWim(t))
+    const order: number[] = []
+    await Promise.all([
+      one.extract(1, join(root, 'a')).then(() => order.push(1)),
+      one.resolveImage(1).then(() => order.push(2)),
+      one.deleteImage(2).then(() => order.push(3)),
+      one.resources().then(() => order.push(4)),
+    ])
+    t.same(order, [1, 2, 3, 4])
+    await Promise.all([
+      one.exportImage(1, two, { name: 'there' }),
+      two.exportImage(1, one, { name: 'back' }),
+      one
+        .exportImage(1, one, { name: 'itself' })
+        .catch((error: StowageError) => t.equal(error.code, 'INVALID_ARGUMENT')),
+    ])
+    t.same(
+      two.images().map(({ name }) => name),
+      ['tree', 'there'],
+    )
+    const wims = await Promise.all(Array.from({ length: 8 }, async () => openWim(richWim(t, 'solid'))))
+    await Promise.all(
+      wims.map(async (wim, n) => {
+        await wim.extract(1, join(root, `many${n}`))
+        await wim[Symbol.asyncDispose]()
+      }),
+    )
+    execFileSync('diff', ['-r', '--no-dereference', join(root, 'many0'), join(root, 'many7')])
+  },
+)
 
 t.test('info and images answer while a job is under way', async t => {
   const root = bigTree(t)
@@ -238,7 +299,9 @@ t.test('a WIM that is closed is let go of at once: what it referred to can be ch
 t.test('jobs live through lost references, ended worker threads and a process that ends in the middle', async t => {
   const root = bigTree(t)
   const script = join(root, 'lifetime.cjs')
-  writeFileSync(script, `
+  writeFileSync(
+    script,
+    `
     const { Worker, isMainThread, workerData } = require('node:worker_threads')
     const { WimJob } = require(${JSON.stringify(ADDON)})
     const source = ${JSON.stringify(join(root, 'source'))}
@@ -265,9 +328,13 @@ t.test('jobs live through lost references, ended worker threads and a process th
     }
     process.on('SIGTERM', () => process.exit(0))
     main()
-  `)
+  `,
+  )
   for (const way of ['exit', 'signal']) {
-    const { status, signal, stdout } = spawnSync(process.execPath, ['--expose-gc', script, way], { encoding: 'utf8', timeout: 60_000 })
+    const { status, signal, stdout } = spawnSync(process.execPath, ['--expose-gc', script, way], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    })
     t.same([status, signal, stdout.trim()], [0, null, 'alive'], way)
   }
 })

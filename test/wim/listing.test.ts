@@ -3,14 +3,27 @@ import { dirname, join } from 'node:path'
 import { renameSync } from 'node:fs'
 import t from 'tap'
 import { createWim, openWim, type WimFile } from '../../src/wim/wim-file.js'
-import { directoryWim, extendedAttributeWim, patchMetadata, renameIn, richWim, WIM_FORMS, wimlib } from '../support/wims.js'
+import {
+  directoryWim,
+  extendedAttributeWim,
+  patchMetadata,
+  renameIn,
+  richWim,
+  WIM_FORMS,
+  wimlib,
+} from '../support/wims.js'
 
 interface Line {
   readonly path: string
   readonly attributes: number
   readonly linkCount: number
   readonly created: string
-  readonly streams: readonly { readonly name?: string; readonly sha1?: string; readonly size: number; readonly missing?: boolean }[]
+  readonly streams: readonly {
+    readonly name?: string
+    readonly sha1?: string
+    readonly size: number
+    readonly missing?: boolean
+  }[]
 }
 
 async function linesOf(wim: WimFile, image = 1): Promise<Line[]> {
@@ -35,14 +48,22 @@ t.test('entriesAsJson() lists the same by our own readers as by libwim, in every
       t.strictSame(own, await linesByLibwim(wim, index), `${path} ${index}`)
       const paths: string[] = []
       for await (const batch of wim.entries(index)) paths.push(...batch.map(({ path }) => path))
-      t.same(own.map(line => line.path), paths)
+      t.same(
+        own.map(line => line.path),
+        paths,
+      )
     }
     t.equal((await linesOf(wim)).map(({ path: each }) => `${each}\n`).join(''), wimlib('dir', path, '1'))
   }
 })
 
 t.test('entriesAsJson() leaves to libwim what libwim has its own ways with', async t => {
-  for (const [from, to] of [['a_b', 'a/b'], ['a_b', 'aab'], ['a_', '..'], ['a_b', '\ud800ab'.slice(0, 3)]] as const) {
+  for (const [from, to] of [
+    ['a_b', 'a/b'],
+    ['a_b', 'aab'],
+    ['a_', '..'],
+    ['a_b', '\ud800ab'.slice(0, 3)],
+  ] as const) {
     const files = { [from]: Buffer.from('x'), aab: Buffer.from('y'), 'quote"\\': Buffer.from('') }
     const path = directoryWim(t, { files, args: ['--compress=none'] })
     patchMetadata(path, metadata => renameIn(metadata, from, to))
@@ -62,7 +83,9 @@ t.test('entriesAsJson() tells times of any year, and what is not there', async t
   })
   await using wim = await openWim(path)
   t.match((await linesOf(wim))[0], {
-    created: '1601-01-01T00:00:00.0000000Z', accessed: '+060056-05-28T05:36:10.9551615Z', written: '2019-04-17T18:40:00.0000001Z',
+    created: '1601-01-01T00:00:00.0000000Z',
+    accessed: '+060056-05-28T05:36:10.9551615Z',
+    written: '2019-04-17T18:40:00.0000001Z',
   })
   const base = directoryWim(t)
   await using from = await openWim(base)

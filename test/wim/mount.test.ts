@@ -2,8 +2,23 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import {
-  copyFileSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync,
-  renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync, writeSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -22,7 +37,9 @@ const MIB = 1024 * 1024
 
 /** Plain JavaScript: a loader of TypeScript would cost each child seconds. */
 const library = compiled(t)
-const { mountImage, unmountImage }: typeof import('../../src/wim/mount.js') = await import(join(library, 'wim/mount.js'))
+const { mountImage, unmountImage }: typeof import('../../src/wim/mount.js') = await import(
+  join(library, 'wim/mount.js')
+)
 
 function scratch(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'stowage-mount-'))
@@ -51,9 +68,12 @@ function treeOf(directory: string): Record<string, string> {
     const name = path.slice(directory.length)
     const { mode, uid, gid, size, mtimeMs, nlink } = lstatSync(path)
     const kind = mode & 0o170000
-    const content = kind === 0o100000
-      ? `${nlink} links, ${size} bytes ${createHash('sha1').update(readFileSync(path)).digest('hex')}`
-      : kind === 0o120000 ? readlinkSync(path).replace(directory, '') : ''
+    const content =
+      kind === 0o100000
+        ? `${nlink} links, ${size} bytes ${createHash('sha1').update(readFileSync(path)).digest('hex')}`
+        : kind === 0o120000
+          ? readlinkSync(path).replace(directory, '')
+          : ''
     found[name] = `${mode.toString(8)} ${uid}:${gid} ${mtimeMs} ${content}`
   }
   return found
@@ -85,26 +105,39 @@ t.test('mountImage() shows the files that wimlib-imagex mount shows, with its st
   t.notOk(isMounted(ours))
 })
 
-t.test('mountImage() shows the tree that wimlib-imagex apply makes, modes and times with unixData', { skip }, async t => {
-  const source = join(scratch(t), 'tree')
-  mkdirSync(join(source, 'directory'), { recursive: true })
-  for (const [name, mode] of [['plain', 0o640], ['program', 0o755], ['directory/secret', 0o400]] as const) {
-    writeFileSync(join(source, name), name.repeat(9000), { mode })
-    utimesSync(join(source, name), 1e9, 1.1e9)
-  }
-  symlinkSync('program', join(source, 'link'))
-  symlinkSync(join(source, 'directory'), join(source, 'absolute'))
-  const [wim, applied, mounted] = [`${source}.wim`, `${source}.applied`, mountPoint(t)]
-  wimlib('capture', source, wim, 'tree', '--unix-data')
-  wimlib('apply', wim, '1', applied, '--unix-data')
-  await mountImage(wim, 'tree', mounted, { unixData: true })
-  t.equal(execFileSync('diff', ['-r', '--no-dereference', '--exclude=absolute', applied, mounted], { encoding: 'utf8' }), '')
-  const shape = (tree: Record<string, string>): [string, string][] =>
-    // a mount counts no links of directories, and POSIX gives links no mode
-    Object.entries(tree).map(([name, text]): [string, string] => [name, text.replace(/^120\d+/, '120777')]).sort()
-  t.same(shape(treeOf(mounted)), shape(treeOf(applied)))
-  await unmountImage(mounted)
-})
+t.test(
+  'mountImage() shows the tree that wimlib-imagex apply makes, modes and times with unixData',
+  { skip },
+  async t => {
+    const source = join(scratch(t), 'tree')
+    mkdirSync(join(source, 'directory'), { recursive: true })
+    for (const [name, mode] of [
+      ['plain', 0o640],
+      ['program', 0o755],
+      ['directory/secret', 0o400],
+    ] as const) {
+      writeFileSync(join(source, name), name.repeat(9000), { mode })
+      utimesSync(join(source, name), 1e9, 1.1e9)
+    }
+    symlinkSync('program', join(source, 'link'))
+    symlinkSync(join(source, 'directory'), join(source, 'absolute'))
+    const [wim, applied, mounted] = [`${source}.wim`, `${source}.applied`, mountPoint(t)]
+    wimlib('capture', source, wim, 'tree', '--unix-data')
+    wimlib('apply', wim, '1', applied, '--unix-data')
+    await mountImage(wim, 'tree', mounted, { unixData: true })
+    t.equal(
+      execFileSync('diff', ['-r', '--no-dereference', '--exclude=absolute', applied, mounted], { encoding: 'utf8' }),
+      '',
+    )
+    const shape = (tree: Record<string, string>): [string, string][] =>
+      // a mount counts no links of directories, and POSIX gives links no mode
+      Object.entries(tree)
+        .map(([name, text]): [string, string] => [name, text.replace(/^120\d+/, '120777')])
+        .sort()
+    t.same(shape(treeOf(mounted)), shape(treeOf(applied)))
+    await unmountImage(mounted)
+  },
+)
 
 t.test('mountImage() and unmountImage() with commit leave the image that wimlib-imagex leaves', { skip }, async t => {
   const [ours, theirs] = [richWim(t, 'xpress'), richWim(t, 'xpress')]
@@ -130,7 +163,10 @@ t.test('mountImage() and unmountImage() with commit leave the image that wimlib-
   t.match(wimlib('info', ours), /Attributes:.*Integrity info/)
   wimlib('verify', ours)
   t.match(events[0], { type: 'unmount-begin', mountPoint: one, path: ours, image: 1 })
-  t.match(events.find(({ type }) => type === 'write-streams'), { compression: 'xpress' })
+  t.match(
+    events.find(({ type }) => type === 'write-streams'),
+    { compression: 'xpress' },
+  )
   t.same(readdirSync(dirname(ours)), [basename(ours)], 'and no staging directory stays')
 })
 
@@ -172,7 +208,10 @@ t.test('mountImage() offers streams as it is told to', { skip }, async t => {
   await unmountImage(directory)
   await mountImage(wim, 1, directory, { streamsInterface: 'none', allowOther: true })
   t.throws(() => attributesOf(directory), /not supported/)
-  t.match(execFileSync('findmnt', ['-n', '-o', 'OPTIONS', '--mountpoint', directory], { encoding: 'utf8' }), /allow_other/)
+  t.match(
+    execFileSync('findmnt', ['-n', '-o', 'OPTIONS', '--mountpoint', directory], { encoding: 'utf8' }),
+    /allow_other/,
+  )
   await unmountImage(directory)
 })
 
@@ -183,7 +222,9 @@ t.test('mountImage() keeps changes in the staging directory it is given', { skip
   await unmountImage(directory)
   t.same(readdirSync(staging), [])
   const missing = join(staging, 'missing')
-  await t.rejects(mountImage(wim, 1, directory, { readWrite: true, stagingDirectory: missing }), { code: 'FILE_NOT_FOUND' })
+  await t.rejects(mountImage(wim, 1, directory, { readWrite: true, stagingDirectory: missing }), {
+    code: 'FILE_NOT_FOUND',
+  })
 })
 
 t.test('mountImage() mounts two images at once, on paths of any letters', { skip }, async t => {
@@ -212,41 +253,56 @@ t.test('mountImage() says what is wrong with what it was given', { skip }, async
   t.notOk(isMounted(directory))
   await mountImage(wim, 1, directory, { readWrite: true })
   await t.rejects(mountImage(wim, 2, mountPoint(t), { readWrite: true }), {
-    code: 'BUSY', cause: { code: 'WIMLIB_ERR_ALREADY_LOCKED' },
+    code: 'BUSY',
+    cause: { code: 'WIMLIB_ERR_ALREADY_LOCKED' },
   })
   await unmountImage(directory)
 })
 
-t.test('unmountImage() says that nothing is mounted, that files are open, that the process is gone', { skip }, async t => {
-  const [wim, directory] = [directoryWim(t), mountPoint(t)]
-  await t.rejects(unmountImage(directory), { code: 'INVALID_ARGUMENT', cause: { code: 'WIMLIB_ERR_NOT_A_MOUNTPOINT' } })
-  await t.rejects(unmountImage(`${directory}.none`), { code: 'FILE_NOT_FOUND' })
-  await mountImage(wim, 1, directory, { readWrite: true })
-  const file = openSync(join(directory, 'new'), 'w')
-  await t.rejects(unmountImage(directory, { commit: true }), {
-    code: 'BUSY', cause: { code: 'WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY' },
-  })
-  t.ok(isMounted(directory), 'and nothing is lost')
-  await unmountImage(directory, { commit: true, force: true })
-  t.throws(() => writeSync(file, 'too late'), 'what was open is not any more')
-  t.match(wimlib('dir', wim), /^\/new$/m)
-  await mountImage(wim, 1, directory)
-  process.kill(servingProcess(directory), 'SIGKILL')
-  t.ok(await isServedNoMore(directory))
-  await t.rejects(unmountImage(directory), { code: 'IO_ERROR', hint: /umount/ })
-  await t.rejects(mountImage(wim, 1, directory), { code: 'IO_ERROR', hint: /umount/ })
-})
+t.test(
+  'unmountImage() says that nothing is mounted, that files are open, that the process is gone',
+  { skip },
+  async t => {
+    const [wim, directory] = [directoryWim(t), mountPoint(t)]
+    await t.rejects(unmountImage(directory), {
+      code: 'INVALID_ARGUMENT',
+      cause: { code: 'WIMLIB_ERR_NOT_A_MOUNTPOINT' },
+    })
+    await t.rejects(unmountImage(`${directory}.none`), { code: 'FILE_NOT_FOUND' })
+    await mountImage(wim, 1, directory, { readWrite: true })
+    const file = openSync(join(directory, 'new'), 'w')
+    await t.rejects(unmountImage(directory, { commit: true }), {
+      code: 'BUSY',
+      cause: { code: 'WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY' },
+    })
+    t.ok(isMounted(directory), 'and nothing is lost')
+    await unmountImage(directory, { commit: true, force: true })
+    t.throws(() => writeSync(file, 'too late'), 'what was open is not any more')
+    t.match(wimlib('dir', wim), /^\/new$/m)
+    await mountImage(wim, 1, directory)
+    process.kill(servingProcess(directory), 'SIGKILL')
+    t.ok(await isServedNoMore(directory))
+    await t.rejects(unmountImage(directory), { code: 'IO_ERROR', hint: /umount/ })
+    await t.rejects(mountImage(wim, 1, directory), { code: 'IO_ERROR', hint: /umount/ })
+  },
+)
 
 t.test('the process that serves a mount unmounts at SIGTERM, and holds nothing of ours', { skip }, async t => {
   const [wim, directory, marker] = [directoryWim(t), mountPoint(t), join(scratch(t), 'marker')]
-  const script = program(t, `import { mountImage } from '${library}/wim/mount.js'
-    await mountImage(process.argv[2], 1, process.argv[3])`)
+  const script = program(
+    t,
+    `import { mountImage } from '${library}/wim/mount.js'
+    await mountImage(process.argv[2], 1, process.argv[3])`,
+  )
   // a descriptor that Node.js does not know of, and hands on
   execFileSync('bash', ['-c', 'exec 200>"$0"; exec "$@"', marker, process.execPath, script, wim, directory])
   const pid = servingProcess(directory)
   const open = readdirSync(`/proc/${pid}/fd`).map(fd => readlinkSync(`/proc/${pid}/fd/${fd}`))
   t.ok(open.includes('/dev/fuse') && open.includes(wim))
-  t.same(open.filter(path => path === marker || path.startsWith('socket:')), [])
+  t.same(
+    open.filter(path => path === marker || path.startsWith('socket:')),
+    [],
+  )
   t.equal(readlinkSync(`/proc/${pid}/cwd`), '/')
   process.kill(pid, 'SIGTERM')
   t.ok(await isServedNoMore(directory), 'it ended')
@@ -260,10 +316,13 @@ t.test('mountImage() that is aborted at any moment leaves no mount', { skip }, a
   for (const delay of [1, 30, 50, 70, 100, 3000]) {
     const signal = AbortSignal.timeout(delay)
     const start = Date.now()
-    const mounted = await mountImage(wim, 1, directory, { signal }).then(() => true, (error: { code: string }) => {
-      t.equal(error.code, 'ABORTED')
-      return false
-    })
+    const mounted = await mountImage(wim, 1, directory, { signal }).then(
+      () => true,
+      (error: { code: string }) => {
+        t.equal(error.code, 'ABORTED')
+        return false
+      },
+    )
     if (mounted) await unmountImage(directory)
     else t.ok(Date.now() - start < delay + 1000, 'it ended within a second')
     t.notOk(isMounted(directory), `aborted after ${delay} ms`)
@@ -279,8 +338,12 @@ t.test('mountImage() that is aborted at any moment leaves no mount', { skip }, a
   let aborted = false
   for (let attempt = 0; attempt < 20 && !aborted; attempt++) {
     const controller = new AbortController()
-    const mount = mountImage(wim, 1, directory, { signal: controller.signal }).then(() => false, () => true)
-    while (!readFileSync('/proc/self/mountinfo', 'utf8').includes(directory)) await new Promise(done => setImmediate(done))
+    const mount = mountImage(wim, 1, directory, { signal: controller.signal }).then(
+      () => false,
+      () => true,
+    )
+    while (!readFileSync('/proc/self/mountinfo', 'utf8').includes(directory))
+      await new Promise(done => setImmediate(done))
     controller.abort()
     aborted = await mount
     if (!aborted) await unmountImage(directory)
@@ -327,7 +390,7 @@ t.test('a mount outlives the process that made it, which ends at once', { skip }
   const script = `import { mountImage } from '${library}/wim/mount.js'
     await mountImage(process.argv[2], 1, process.argv[3])`
   const child = spawn(process.execPath, [program(t, script), wim, directory], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const [status] = await once(child, 'close') as [number] // not before its pipes are closed by all who have them
+  const [status] = (await once(child, 'close')) as [number] // not before its pipes are closed by all who have them
   t.equal(status, 0)
   t.ok(existsSync(join(directory, 'docs/text.txt')))
   const worker = `
@@ -373,7 +436,9 @@ t.test('mountImage() works for who is not root, and says what is not there or no
   const device = join(scratch(t), 'fuse')
   execFileSync('mknod', [device, 'c', '10', '229'])
   execFileSync('chown', ['-R', 'nobody', dirname(wim), dirname(directory)])
-  const script = program(t, `
+  const script = program(
+    t,
+    `
     import { readdirSync, writeFileSync } from 'node:fs'
     import { mountImage, unmountImage } from '${library}/wim/mount.js'
     const [,, wim, directory] = process.argv
@@ -384,12 +449,28 @@ t.test('mountImage() works for who is not root, and says what is not there or no
       console.log('committed')
     } catch ({ code, message, hint }) {
       console.log(code + ': ' + message + ' -- ' + hint)
-    }`)
+    }`,
+  )
   /** In a mount namespace of its own, with this device as /dev/fuse. */
   const asNobody = (prepare: string, path = process.env['PATH']): string =>
-    execFileSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', `${prepare}
+    execFileSync(
+      'unshare',
+      [
+        '--mount',
+        '--propagation',
+        'private',
+        'sh',
+        '-ec',
+        `${prepare}
       exec setpriv --reuid=nobody --regid=nogroup --clear-groups env -u NODE_OPTIONS PATH="$4" "$0" "$1" "$2" "$3"`,
-      process.execPath, script, wim, directory, path ?? ''], { encoding: 'utf8' })
+        process.execPath,
+        script,
+        wim,
+        directory,
+        path ?? '',
+      ],
+      { encoding: 'utf8' },
+    )
   const open = `chmod 666 ${device}; mount --bind ${device} /dev/fuse`
   t.equal(asNobody(open), 'committed\n')
   t.match(wimlib('dir', wim), /^\/by-nobody$/m)
@@ -402,13 +483,16 @@ t.test('mountImage() works for who is not root, and says what is not there or no
 
 /** The processes that serve the mount on `directory`, or that unmount it. */
 function servingProcesses(directory: string): number[] {
-  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(directory) && pid !== process.pid
-    } catch {
-      return false // gone meanwhile
-    }
-  })
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(directory) && pid !== process.pid
+      } catch {
+        return false // gone meanwhile
+      }
+    })
 }
 
 /** Whether the processes that serve the mount, or wait for its end, are gone, or go in that time. */
@@ -431,7 +515,9 @@ function compiled(t: Test): string {
   for (const name of ['errors.ts', 'native.ts', ...readdirSync(join(ROOT, 'src/wim')).map(name => join('wim', name))]) {
     const [level, module] = [typescript.ScriptTarget.ES2023, typescript.ModuleKind.ESNext]
     const compilerOptions = { target: level, module, verbatimModuleSyntax: true }
-    const { outputText } = typescript.transpileModule(readFileSync(join(ROOT, 'src', name), 'utf8'), { compilerOptions })
+    const { outputText } = typescript.transpileModule(readFileSync(join(ROOT, 'src', name), 'utf8'), {
+      compilerOptions,
+    })
     const target = join(root, 'dist', name.replace(/\.ts$/, '.js'))
     mkdirSync(dirname(target), { recursive: true })
     writeFileSync(target, outputText)

@@ -39,7 +39,11 @@ t.test('a lone surrogate goes into a WIM, through every call, and out again', as
   t.same((await pathsOf(wim)).sort(), ['/', `/y${HIGH}`, `/🐋${HIGH}`, `/🐋${HIGH}/z`].sort())
   t.equal(await read(wim, `/y${HIGH}`), 'content')
   await wim.extract(1, join(root, 'out'))
-  t.ok(readdirSync(join(root, 'out'), { encoding: 'buffer' }).some(found => found.equals(Buffer.concat([Buffer.from('y'), HIGH_BYTES]))))
+  t.ok(
+    readdirSync(join(root, 'out'), { encoding: 'buffer' }).some(found =>
+      found.equals(Buffer.concat([Buffer.from('y'), HIGH_BYTES])),
+    ),
+  )
   await wim.extractPaths(1, [`/🐋${HIGH}/z`], join(root, 'one'))
   t.equal(execFileSync('sh', ['-c', 'cat */z'], { cwd: join(root, 'one'), encoding: 'utf8' }), 'content')
   wimlib('apply', path, join(root, 'theirs'))
@@ -47,7 +51,10 @@ t.test('a lone surrogate goes into a WIM, through every call, and out again', as
 })
 
 t.test('a name with a slash is listed whole, and is left out or renamed when it is extracted', async t => {
-  const path = directoryWim(t, { files: { 'a_b': Buffer.from('content'), 'plain': Buffer.from('') }, args: ['--compress=none'] })
+  const path = directoryWim(t, {
+    files: { a_b: Buffer.from('content'), plain: Buffer.from('') },
+    args: ['--compress=none'],
+  })
   patchMetadata(path, metadata => renameIn(metadata, 'a_b', 'a/b'))
   await using wim = await openWim(path)
   const names: string[] = []
@@ -62,7 +69,9 @@ t.test('a name with a slash is listed whole, and is left out or renamed when it 
 })
 
 t.test('names that differ in case alone are two files, and --ignore-case finds them as wimlib does', async t => {
-  const path = directoryWim(t, { files: { 'Name.txt': Buffer.from('upper'), 'name.txt': Buffer.from('lower'), 'Only.txt': Buffer.from('one') } })
+  const path = directoryWim(t, {
+    files: { 'Name.txt': Buffer.from('upper'), 'name.txt': Buffer.from('lower'), 'Only.txt': Buffer.from('one') },
+  })
   await using wim = await openWim(path)
   t.equal(await read(wim, '/Name.txt'), 'upper')
   t.equal(await read(wim, '/name.txt'), 'lower')
@@ -75,13 +84,30 @@ t.test('names that differ in case alone are two files, and --ignore-case finds t
     for await (const piece of wim.readFile(1, '/only.TXT')) process.stdout.write(piece)
     try { setUpWimlib({ ignoreCase: false }) } catch (error) { console.log(error.code) }
   `
-  const { stdout, stderr } = spawnSync(process.execPath, [...process.execArgv, '--input-type=module', '-e', script], { encoding: 'utf8' })
+  const { stdout, stderr } = spawnSync(process.execPath, [...process.execArgv, '--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  })
   t.equal(stdout, 'oneINVALID_ARGUMENT\n', stderr)
 })
 
 t.test('reserved names, dots, blanks and very long paths survive', async t => {
   const root = t.testdir({ source: {} })
-  const names = ['CON', 'aux.txt', 'trailing.', 'trailing ', 'a:b', 'a"b', 'a|b', 'a\\b', '…', 'e\u0301', '\u00e9', ' lead', '$MFT', 'x'.repeat(255)]
+  const names = [
+    'CON',
+    'aux.txt',
+    'trailing.',
+    'trailing ',
+    'a:b',
+    'a"b',
+    'a|b',
+    'a\\b',
+    '…',
+    'e\u0301',
+    '\u00e9',
+    ' lead',
+    '$MFT',
+    'x'.repeat(255),
+  ]
   for (const name of names) writeFileSync(join(root, 'source', name), name)
   let deep = join(root, 'source')
   for (let n = 0; n < 15; n += 1) deep = join(deep, `${n}`.padEnd(250, 'd'))

@@ -2,7 +2,16 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
-  closeSync, fstatSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync,
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -35,7 +44,8 @@ async function applyAll(t: Test, tasks: readonly Omit<Task, 'target'>[]): Promis
   writeFileSync(list, JSON.stringify(tasks.map((task): Task => ({ ...task, target: join(scratch, 'target') }))))
   const limited = `ulimit -v ${MOST_ADDRESSES} -c 0; exec "$@"`
   const child = spawn('bash', ['-c', limited, 'bash', process.execPath, ...process.execArgv, CHILD, list], {
-    stdio: ['ignore', 'pipe', 'pipe'], timeout: 150_000,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 150_000,
   })
   let [out, err] = ['', '']
   child.stdout.on('data', piece => (out += String(piece)))
@@ -63,14 +73,16 @@ async function withFile<T>(path: string, flags: string, use: (fd: number) => Pro
 }
 
 const FORMS = {
-  none: ['--compress=none'], xpress: ['--compress=XPRESS', '--chunk-size=4K'], lzx: ['--compress=LZX', '--check'],
+  none: ['--compress=none'],
+  xpress: ['--compress=XPRESS', '--chunk-size=4K'],
+  lzx: ['--compress=LZX', '--check'],
   lzms: ['--compress=LZMS'],
 }
 
 /** A pipable WIM of a few KB, in a directory of its own. */
 function small(t: Test, form: keyof typeof FORMS): string {
   const words = (n: number): Buffer => Buffer.from(Array.from({ length: 900 }, (_, i) => `${(i * n) % 977}`).join(' '))
-  const files = { 'a/text': words(7), 'a/deep/er/text': words(11), 'noise': Buffer.from(incompressible('noise', 2000)) }
+  const files = { 'a/text': words(7), 'a/deep/er/text': words(11), noise: Buffer.from(incompressible('noise', 2000)) }
   return directoryWim(t, { files, args: ['--pipable', ...FORMS[form]] })
 }
 
@@ -78,7 +90,8 @@ t.test('extractFromPipe() - applies pipable WIMs of every compression as wimlib-
   const root = t.testdir({ tree: {} })
   sampleTree(join(root, 'tree'))
   // Metadata of more than one chunk.
-  for (let n = 0; n < 100; n += 1) writeFileSync(join(root, 'tree/hollow', `${n} ${'long'.repeat(60)}`), text(`${n}`, 50))
+  for (let n = 0; n < 100; n += 1)
+    writeFileSync(join(root, 'tree/hollow', `${n} ${'long'.repeat(60)}`), text(`${n}`, 50))
   for (const [form, args] of Object.entries(FORMS)) {
     const wim = join(root, `${form}.wim`)
     wimlib('capture', join(root, 'tree'), wim, 'one', '--pipable', ...args)
@@ -121,15 +134,18 @@ t.test('extractFromPipe() - applies a WIM made by hand, and not one whose direct
   let long: CraftedDentry[] = Array.from({ length: 3000 }, (_, n) => ({ name: `file ${n}` }))
   for (let level = 0; level < 120; level += 1) long = [directory('n'.repeat(250), long)]
   const trees = {
-    'good': [directory('a', [file('x'), file('y')]), symlink('l', 'a\\x')],
-    'doubling': doubling,
+    good: [directory('a', [file('x'), file('y')]), symlink('l', 'a\\x')],
+    doubling: doubling,
     'a directory in itself': [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 1 }])],
     'the root in a directory': [directory('a', [file('x'), { name: 'b', attributes: DIRECTORY, childrenOf: 0 }])],
     'long paths': long,
   }
   const tasks = Object.entries(trees).map(([name, tree]) => {
     const path = join(root, `${name}.wim`)
-    craftPipableWim(path, [{ name: 'good', tree: trees.good }, { name: 'bad', tree }])
+    craftPipableWim(path, [
+      { name: 'good', tree: trees.good },
+      { name: 'bad', tree },
+    ])
     return { name, path, change: { type: 'none' } } as const
   })
   wimlib('verify', join(root, 'good.wim'))
@@ -137,10 +153,11 @@ t.test('extractFromPipe() - applies a WIM made by hand, and not one whose direct
   t.equal(readFileSync(join(root, 'good/l'), 'utf8'), 'content of x')
   const outcomes = await applyAll(t, tasks)
   t.match(Object.fromEntries([...outcomes].map(([name, { ends, message }]) => [name, `${ends.join()} ${message}`])), {
-    'good': /^ok $/,
-    'doubling': /^WIM_CORRUPT .*in the pipe: the metadata of image 2 has a directory that contains itself/,
+    good: /^ok $/,
+    doubling: /^WIM_CORRUPT .*in the pipe: the metadata of image 2 has a directory that contains itself/,
     'a directory in itself': /^WIM_CORRUPT .*in the pipe: the metadata of image 2 has a directory that contains itself/,
-    'the root in a directory': /^WIM_CORRUPT .*in the pipe: the metadata of image 2 has a directory that contains itself/,
+    'the root in a directory':
+      /^WIM_CORRUPT .*in the pipe: the metadata of image 2 has a directory that contains itself/,
     'long paths': /^WIM_CORRUPT .*in the pipe: the metadata of image 2 have paths that are longer than any system has/,
   })
 })
@@ -157,8 +174,20 @@ t.test('extractFromPipe() - takes no more memory than the bytes that come are wo
     writeFileSync(path, change(wim) ?? wim)
     tasks.push({ name, path, change: { type: 'none' } })
   }
-  for (const [what, at] of [['XML data', xml], ['metadata', metadata[0] ?? 0]] as const) {
-    for (const size of [0n, 1n << 26n, 0xffff_ffffn, 1n << 32n, 1n << 40n, 1n << 62n, (1n << 63n) - 1n, (1n << 64n) - 1n]) {
+  for (const [what, at] of [
+    ['XML data', xml],
+    ['metadata', metadata[0] ?? 0],
+  ] as const) {
+    for (const size of [
+      0n,
+      1n << 26n,
+      0xffff_ffffn,
+      1n << 32n,
+      1n << 40n,
+      1n << 62n,
+      (1n << 63n) - 1n,
+      (1n << 64n) - 1n,
+    ]) {
       lie(`${what} of ${size} bytes`, wim => void wim.writeBigUInt64LE(size, at + 8))
       lie(`compressed ${what} of ${size} bytes`, wim => {
         wim.writeUInt32LE(0x40002, 0x10)
@@ -197,7 +226,10 @@ t.test('extractFromPipe() - takes no more memory than the bytes that come are wo
     const code = name === `chunks of ${1 << 30} bytes` ? 'UNSUPPORTED' : 'WIM_CORRUPT'
     t.same(ends, [code], `${name}: ${message}`)
   }
-  t.match(outcomes.get('metadata that grow without measure')?.message, /metadata of image 1 grow to \d+ bytes out of \d+,/)
+  t.match(
+    outcomes.get('metadata that grow without measure')?.message,
+    /metadata of image 1 grow to \d+ bytes out of \d+,/,
+  )
   t.match(outcomes.get('XML data that grow without measure')?.message, /the XML data have 104857600 bytes/)
 })
 
@@ -217,8 +249,9 @@ t.test('extractFromPipe() - takes a WIM cut short for what it is', { timeout: 20
 })
 
 t.test('extractFromPipe() - bears bytes changed by chance', { timeout: 200_000 }, async t => {
-  const tasks = (Object.keys(FORMS) as (keyof typeof FORMS)[]).map((name, n) => (
-    { name, path: small(t, name), change: { type: 'flip', count: 150, seed: 31 + n } }) as const)
+  const tasks = (Object.keys(FORMS) as (keyof typeof FORMS)[]).map(
+    (name, n) => ({ name, path: small(t, name), change: { type: 'flip', count: 150, seed: 31 + n } }) as const,
+  )
   for (const [form, { ends }] of await applyAll(t, tasks)) {
     t.equal(ends.length, 150)
     t.ok(ends.filter(end => end === 'WIM_CORRUPT').length > 50, `${form}: ${JSON.stringify(ends)}`)
@@ -247,7 +280,10 @@ t.test('extractFromPipe() - ends within a second when it is aborted while nothin
   const bytes = readFileSync(wim)
   // Past the header of the XML data: the next resource.
   const metadata = bytes.indexOf(Buffer.from('d8b93d44a29b9b2b', 'hex'), 250)
-  const blob = blobsOf(wim).map(({ offset }) => offset).sort((a, b) => a - b)[0] ?? 0
+  const blob =
+    blobsOf(wim)
+      .map(({ offset }) => offset)
+      .sort((a, b) => a - b)[0] ?? 0
   await withFile(wim, 'r', fd => extractFromPipe({ fd }, 1, join(root, 'first')))
   const before = descriptors().length
   for (const size of [0, 100, 220, metadata + 50, blob - 20, blob + 20]) {
@@ -273,7 +309,10 @@ t.test('extractFromPipe() - leaves the descriptor to its caller, and none behind
   const root = t.testdir()
   await withFile(wim, 'r', fd => extractFromPipe({ fd }, 1, join(root, 'first')))
   const before = descriptors().length
-  for (const [image, code] of [[1, undefined], [9, 'IMAGE_NOT_FOUND']] as const) {
+  for (const [image, code] of [
+    [1, undefined],
+    [9, 'IMAGE_NOT_FOUND'],
+  ] as const) {
     await withFile(wim, 'r', async fd => {
       const ended = extractFromPipe({ fd }, image, join(root, `image ${image}`))
       if (code) await t.rejects(ended, { code })
@@ -302,6 +341,8 @@ t.test('extractFromPipe() - says what the system says of reading', async t => {
     t.rejects(extractFromPipe({ fd }, 1, join(root, 'x')), found)
   const isDirectory = { code: 'INVALID_ARGUMENT', message: /read the WIM in the pipe: Is a directory/ }
   await withFile(join(root, 'directory'), 'r', fd => refuses(fd, isDirectory))
-  await withFile(join(root, 'file'), 'a', fd => refuses(fd, { message: /read the WIM in the pipe: Bad file descriptor/ }))
+  await withFile(join(root, 'file'), 'a', fd =>
+    refuses(fd, { message: /read the WIM in the pipe: Bad file descriptor/ }),
+  )
   await refuses(99_999, { code: 'IO_ERROR', message: /Bad file descriptor/ })
 })

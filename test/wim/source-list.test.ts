@@ -23,7 +23,8 @@ t.test('parseSourceList() reads sources and targets, comments and quotes', async
 })
 
 t.test('parseSourceList() names the line that is wrong', async t => {
-  const wrong = (list: string, message: RegExp) => t.throws(() => parseSourceList(list, 'l.txt'), { code: 'INVALID_ARGUMENT', message })
+  const wrong = (list: string, message: RegExp) =>
+    t.throws(() => parseSourceList(list, 'l.txt'), { code: 'INVALID_ARGUMENT', message })
   wrong("\na '/b", /^l\.txt, line 2: there is no closing quote for '\/b$/)
   wrong('My Documents /docs', /line 1: expected SOURCE and TARGET but found 3 words/)
   wrong('../up', /line 1: "\.\.\/up" is no place in an image/)
@@ -32,10 +33,13 @@ t.test('parseSourceList() names the line that is wrong', async t => {
 })
 
 t.test('parseSourceList() puts files where wimlib-imagex puts them', async t => {
-  const cwd = t.testdir({ 'a': { one: '1' }, 'b c': { two: '2' }, 'file': '3' })
-  const list = "# list\na /\n'b c' //x/y/\n  ; no\n\"b c\"\nfile /x/three\n"
+  const cwd = t.testdir({ a: { one: '1' }, 'b c': { two: '2' }, file: '3' })
+  const list = '# list\na /\n\'b c\' //x/y/\n  ; no\n"b c"\nfile /x/three\n'
   const run = spawnSync('wimlib-imagex', ['capture', '-', 'x.wim', '--source-list'], { cwd, input: list })
   t.equal(run.status, 0, `${run.stderr}`)
   const paths = new Set(execFileSync('wimlib-imagex', ['dir', 'x.wim'], { cwd, encoding: 'utf8' }).split('\n'))
-  t.same(parseSourceList(list).map(({ target }) => paths.has(target ?? '')), [true, true, true, true])
+  t.same(
+    parseSourceList(list).map(({ target }) => paths.has(target ?? '')),
+    [true, true, true, true],
+  )
 })

@@ -66,7 +66,14 @@ t.test('parseUpdateScript() takes words as wimlib-imagex does', async t => {
     writeFileSync(join(cwd, name, 'in'), name)
   }
   // Each of these adds one file: what we read must be the place at which wimlib-imagex puts it
-  for (const line of [`add "it's" /x`, "add 'b c' 'x y'", "add it's x'y", 'add "b c"z', 'add\t"b c"\t"#"', 'add --verbose "b c" ;']) {
+  for (const line of [
+    `add "it's" /x`,
+    "add 'b c' 'x y'",
+    "add it's x'y",
+    'add "b c"z',
+    'add\t"b c"\t"#"',
+    'add --verbose "b c" ;',
+  ]) {
     execFileSync('wimlib-imagex', ['capture', 'tree', 'x.wim', '--quiet'], { cwd })
     const run = spawnSync('wimlib-imagex', ['update', 'x.wim'], { cwd, input: line })
     t.equal(run.status, 0, `${run.stderr}`)
@@ -76,15 +83,18 @@ t.test('parseUpdateScript() takes words as wimlib-imagex does', async t => {
   }
 })
 
-t.test('decodeText() reads UTF-8 and UTF-16LE with or without a byte order mark, and keeps lone surrogates', async t => {
-  const text = 'add \ud800x \udfff 🐋 ü'
-  const [high, low] = [Buffer.from([0xed, 0xa0, 0x80]), Buffer.from([0xed, 0xbf, 0xbf])]
-  const wtf8 = Buffer.concat([Buffer.from('add '), high, Buffer.from('x '), low, Buffer.from(' 🐋 ü')])
-  t.equal(decodeText(wtf8), text)
-  t.same(Buffer.from(encodeText(text)), wtf8)
-  t.equal(decodeText(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), wtf8])), text)
-  t.equal(decodeText(Buffer.from(`\ufeff${text}`, 'utf16le')), text)
-  t.equal(decodeText(new Uint8Array()), '')
-  t.equal(decodeText(Buffer.from('퀀 힣', 'utf8')), '퀀 힣', 'Hangul, which begins with the same byte, stays')
-  t.equal(encodeText('plain 🐋'), 'plain 🐋')
-})
+t.test(
+  'decodeText() reads UTF-8 and UTF-16LE with or without a byte order mark, and keeps lone surrogates',
+  async t => {
+    const text = 'add \ud800x \udfff 🐋 ü'
+    const [high, low] = [Buffer.from([0xed, 0xa0, 0x80]), Buffer.from([0xed, 0xbf, 0xbf])]
+    const wtf8 = Buffer.concat([Buffer.from('add '), high, Buffer.from('x '), low, Buffer.from(' 🐋 ü')])
+    t.equal(decodeText(wtf8), text)
+    t.same(Buffer.from(encodeText(text)), wtf8)
+    t.equal(decodeText(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), wtf8])), text)
+    t.equal(decodeText(Buffer.from(`\ufeff${text}`, 'utf16le')), text)
+    t.equal(decodeText(new Uint8Array()), '')
+    t.equal(decodeText(Buffer.from('퀀 힣', 'utf8')), '퀀 힣', 'Hangul, which begins with the same byte, stays')
+    t.equal(encodeText('plain 🐋'), 'plain 🐋')
+  },
+)

@@ -14,15 +14,18 @@ async function verify(path: string, options?: VerifyOptions): Promise<WimVerific
 }
 
 /** Whether `wimlib-imagex verify` finds the WIM whole. */
-const wholeToWimlib = (...args: readonly string[]): boolean => spawnSync('wimlib-imagex', ['verify', ...args]).status === 0
+const wholeToWimlib = (...args: readonly string[]): boolean =>
+  spawnSync('wimlib-imagex', ['verify', ...args]).status === 0
 
 /** Where the metadata of each image stand in the file, and in how many bytes. */
 function metadataOf(path: string): { readonly offset: number; readonly size: number }[] {
   const blocks = wimlib('info', path, '--blobs').split(/\n\s*\n/)
-  return blocks.filter(block => block.includes('WIM_RESHDR_FLAG_METADATA')).map(block => ({
-    offset: Number(/^Offset in WIM\s+= (\d+)/m.exec(block)?.[1]),
-    size: Number((/^Compressed size\s+= (\d+)/m.exec(block) ?? /^Uncompressed size\s+= (\d+)/m.exec(block))?.[1]),
-  }))
+  return blocks
+    .filter(block => block.includes('WIM_RESHDR_FLAG_METADATA'))
+    .map(block => ({
+      offset: Number(/^Offset in WIM\s+= (\d+)/m.exec(block)?.[1]),
+      size: Number((/^Compressed size\s+= (\d+)/m.exec(block) ?? /^Uncompressed size\s+= (\d+)/m.exec(block))?.[1]),
+    }))
 }
 
 const noise = (n: number): Buffer => Buffer.alloc(20_000, `${n}${'abcdefghijklmnop'.slice(n % 16)}`)
@@ -36,7 +39,10 @@ t.test('WimFile.verify() finds nothing wrong with a WIM of any form', async t =>
       t.same(found.findings, [], `${path}, ${threads} threads`)
       t.equal(found.images, 2)
       t.equal(found.blobs, wim.blobs().count)
-      t.equal(found.bytes, wim.blobs().sizes.reduce((sum, size) => sum + size, 0))
+      t.equal(
+        found.bytes,
+        wim.blobs().sizes.reduce((sum, size) => sum + size, 0),
+      )
     }
   }
 })
@@ -68,7 +74,10 @@ t.test('WimFile.verify() goes on after damaged blobs, and names them all with th
 
 t.test('WimFile.verify() names every blob of a damaged chunk of a solid WIM, and no other', async t => {
   const files = Object.fromEntries(
-    Object.entries(FILES).flatMap(([name, bytes]) => [[name, bytes], [`${name}.copy`, bytes]]),
+    Object.entries(FILES).flatMap(([name, bytes]) => [
+      [name, bytes],
+      [`${name}.copy`, bytes],
+    ]),
   )
   const path = directoryWim(t, { files, args: ['--solid', '--solid-chunk-size=128K'] })
   corruptBlob(path)
@@ -90,7 +99,8 @@ t.test('WimFile.verify() tells every blob of a solid resource whose chunk table 
   writeFileSync(path, wim)
   const { findings } = await verify(path)
   t.equal(findings.length, 40)
-  for (const { type, message } of findings) t.same([type, /chunk 1 ends outside the resource/.test(message)], ['blob', true])
+  for (const { type, message } of findings)
+    t.same([type, /chunk 1 ends outside the resource/.test(message)], ['blob', true])
 })
 
 t.test('WimFile.verify() finds damage in a part of a split WIM, and says which', async t => {
@@ -126,11 +136,19 @@ t.test('WimFile.verify() names what a delta WIM misses, until it gets it', async
   await using wim = await openWim(delta)
   const { findings, blobs } = await wim.verify()
   t.equal(blobs, 1)
-  const missing = findings.map(({ type, image, uses = 0, paths = [] }) => ({ type, image, uses, paths: [...paths].sort() }))
-  t.same(missing.sort((a, b) => b.uses - a.uses), [
-    { type: 'missing-blob', image: 1, uses: 2, paths: ['/d/copy', '/d/old'] },
-    { type: 'missing-blob', image: 1, uses: 1, paths: ['/d/older'] },
-  ])
+  const missing = findings.map(({ type, image, uses = 0, paths = [] }) => ({
+    type,
+    image,
+    uses,
+    paths: [...paths].sort(),
+  }))
+  t.same(
+    missing.sort((a, b) => b.uses - a.uses),
+    [
+      { type: 'missing-blob', image: 1, uses: 2, paths: ['/d/copy', '/d/old'] },
+      { type: 'missing-blob', image: 1, uses: 1, paths: ['/d/older'] },
+    ],
+  )
   await wim.referenceFiles([base])
   t.ok(wholeToWimlib(delta, `--ref=${base}`))
   const whole = await wim.verify()
@@ -193,16 +211,12 @@ t.test('WimFile.verify() takes no integrity table that cannot be right', async t
 
 t.test('WimFile.verify() reads no bytes twice, and says which blobs stand on those of others', async t => {
   const path = join(t.testdir(), 'x.wim')
-  craftWim(
-    path,
-    [{ tree: [file('a', 'x'.repeat(5000)), file('b', 'y'.repeat(5000)), directory('d', [file('c', 'z'.repeat(5000))])] }],
-  )
+  craftWim(path, [
+    { tree: [file('a', 'x'.repeat(5000)), file('b', 'y'.repeat(5000)), directory('d', [file('c', 'z'.repeat(5000))])] },
+  ])
   const wim = readFileSync(path)
   const table = Number(wim.readBigUInt64LE(0x38))
-  wim.writeBigUInt64LE(
-    wim.readBigUInt64LE(table + 8) + 10n,
-    table + 50 + 8,
-  ) // the second blob begins ten bytes into the first
+  wim.writeBigUInt64LE(wim.readBigUInt64LE(table + 8) + 10n, table + 50 + 8) // the second blob begins ten bytes into the first
   writeFileSync(path, wim)
   const { findings, blobs } = await verify(path)
   t.equal(blobs, 2)
@@ -213,23 +227,35 @@ t.test('WimFile.verify() tells its progress in order, to the end', async t => {
   const events: WimProgress[] = []
   const { bytes, blobs } = await verify(richWim(t, 'lzms'), { onProgress: event => void events.push(event) })
   t.same(
-    events.filter(
-      event => event.type.startsWith('verify-image'),
-    ).map(event => [event.type, 'image' in event ? event.image : 0]),
-    [['verify-image-begin', 1], ['verify-image-end', 1], ['verify-image-begin', 2], ['verify-image-end', 2]],
+    events
+      .filter(event => event.type.startsWith('verify-image'))
+      .map(event => [event.type, 'image' in event ? event.image : 0]),
+    [
+      ['verify-image-begin', 1],
+      ['verify-image-end', 1],
+      ['verify-image-begin', 2],
+      ['verify-image-end', 2],
+    ],
   )
   const streams = events.filter(event => event.type === 'verify-streams')
   t.match(streams.at(-1), { totalBytes: bytes, completedBytes: bytes, totalStreams: blobs, completedStreams: blobs })
   for (const [n, { completedBytes }] of streams.entries()) t.ok(completedBytes >= (streams[n - 1]?.completedBytes ?? 0))
   const failure = new RangeError('from the caller')
-  await t.rejects(verify(richWim(t), { onProgress: () => { throw failure } }), failure)
+  await t.rejects(
+    verify(richWim(t), {
+      onProgress: () => {
+        throw failure
+      },
+    }),
+    failure,
+  )
 })
 
 t.test('WimFile.verify() ends within a second of an abort, and leaves no thread', async t => {
-  const path = directoryWim(
-    t,
-    { files: { big: Buffer.alloc(96 << 20, 'content that takes a while') }, args: ['--compress=none'] },
-  )
+  const path = directoryWim(t, {
+    files: { big: Buffer.alloc(96 << 20, 'content that takes a while') },
+    args: ['--compress=none'],
+  })
   await verify(path)
   const threads = (): number => readdirSync('/proc/self/task').length
   const before = threads()
@@ -265,7 +291,10 @@ t.test('WimFile.verify() finds what became of the file after it was opened', asy
   truncateSync(path, Math.floor(statSync(path).size / 2))
   const { findings } = await wim.verify()
   t.ok(findings.length > 1)
-  t.match(findings.find(({ type }) => type === 'blob'), { message: /ends before; it had \d+ bytes when it was opened/ })
+  t.match(
+    findings.find(({ type }) => type === 'blob'),
+    { message: /ends before; it had \d+ bytes when it was opened/ },
+  )
   appendFileSync(path, Buffer.alloc(1 << 20))
 })
 

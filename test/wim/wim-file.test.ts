@@ -5,9 +5,22 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import type { Dentry } from '../../src/wim/dentry.js'
 import { openWim, type WimFile } from '../../src/wim/wim-file.js'
-import { corruptBlob, directoryWim, extendedAttributeWim, flawedWim, flipByte, richWim, splitWim, WIM_FORMS, wimlib } from '../support/wims.js'
+import {
+  corruptBlob,
+  directoryWim,
+  extendedAttributeWim,
+  flawedWim,
+  flipByte,
+  richWim,
+  splitWim,
+  WIM_FORMS,
+  wimlib,
+} from '../support/wims.js'
 
-async function dentriesOf(wim: WimFile, image: number): Promise<{ path: string; dentry: Dentry; security: Buffer | undefined }[]> {
+async function dentriesOf(
+  wim: WimFile,
+  image: number,
+): Promise<{ path: string; dentry: Dentry; security: Buffer | undefined }[]> {
   const metadata = await wim.metadata(image)
   const paths: string[] = []
   const found = []
@@ -25,13 +38,16 @@ async function dentriesOf(wim: WimFile, image: number): Promise<{ path: string; 
 /** What `wimlib-imagex dir --detailed` says of each path. */
 function detailsOf(wim: string, image: number): Map<string, string> {
   const blocks = wimlib('dir', wim, String(image), '--detailed').split(/^-{20,}$/m)
-  return new Map(blocks.flatMap(block => {
-    const path = /^Full Path\s+= "(.*)"$/m.exec(block)?.[1]
-    return path === undefined ? [] : [[path, block]]
-  }))
+  return new Map(
+    blocks.flatMap(block => {
+      const path = /^Full Path\s+= "(.*)"$/m.exec(block)?.[1]
+      return path === undefined ? [] : [[path, block]]
+    }),
+  )
 }
 
-const field = (block: string, name: string): string | undefined => new RegExp(`^${name}\\s+= (.*)$`, 'm').exec(block)?.[1]
+const field = (block: string, name: string): string | undefined =>
+  new RegExp(`^${name}\\s+= (.*)$`, 'm').exec(block)?.[1]
 
 async function hashes(wim: WimFile, blobs: readonly number[], threads = 2): Promise<string[]> {
   const found: string[] = []
@@ -55,15 +71,36 @@ t.test('openWim() says of every form of a WIM what wimlib-imagex says', async t 
     const path = richWim(t, form)
     await using wim = await openWim(path)
     const told = wimlib('info', path)
-    t.equal(wim.info.guid, field(told, 'GUID:')?.replace(/^0x/, '') ?? /GUID:\s+0x([0-9a-f]{32})/.exec(told)?.[1], `${form}: GUID`)
-    t.equal(wim.info.compression.toUpperCase(), /^Compression:\s+(\w+)/m.exec(told)?.[1]?.toUpperCase(), `${form}: compression`)
-    t.equal(wim.info.chunkSize, Number(/^Chunk Size:\s+(\d+)/m.exec(told)?.[1] ?? wim.info.chunkSize), `${form}: chunk size`)
+    t.equal(
+      wim.info.guid,
+      field(told, 'GUID:')?.replace(/^0x/, '') ?? /GUID:\s+0x([0-9a-f]{32})/.exec(told)?.[1],
+      `${form}: GUID`,
+    )
+    t.equal(
+      wim.info.compression.toUpperCase(),
+      /^Compression:\s+(\w+)/m.exec(told)?.[1]?.toUpperCase(),
+      `${form}: compression`,
+    )
+    t.equal(
+      wim.info.chunkSize,
+      Number(/^Chunk Size:\s+(\d+)/m.exec(told)?.[1] ?? wim.info.chunkSize),
+      `${form}: chunk size`,
+    )
     t.equal(wim.info.pipable, form === 'pipable')
     t.equal(wim.info.solid, form.startsWith('solid'))
-    t.same(wim.images().map(image => image.name), ['NanoServer', 'UtilityVM'])
+    t.same(
+      wim.images().map(image => image.name),
+      ['NanoServer', 'UtilityVM'],
+    )
     t.match(wim.images()[0], {
-      fileCount: Number(/^File Count:\s+(\d+)/m.exec(told)?.[1]), directoryCount: Number(/^Directory Count:\s+(\d+)/m.exec(told)?.[1]),
-      windows: { architecture: 'amd64', version: '10.0.14300.1010', editionId: 'ServerDatacenterNano', languages: ['en-US'] },
+      fileCount: Number(/^File Count:\s+(\d+)/m.exec(told)?.[1]),
+      directoryCount: Number(/^Directory Count:\s+(\d+)/m.exec(told)?.[1]),
+      windows: {
+        architecture: 'amd64',
+        version: '10.0.14300.1010',
+        editionId: 'ServerDatacenterNano',
+        languages: ['en-US'],
+      },
     })
     t.match(await wim.xml(), /^<WIM>.*<NAME>NanoServer<\/NAME>/s)
   }
@@ -80,12 +117,17 @@ t.test('WimFile.metadata() has the dentries that wimlib-imagex dir --detailed li
       const told = details.get(path) ?? ''
       t.equal(dentry.attributes, Number(field(told, 'Attributes')), `${path}: attributes`)
       t.equal(dentry.shortName, field(told, 'Short Name')?.replace(/^"|"$/g, '') ?? '', `${path}: short name`)
-      if ((dentry.attributes & 0x400) !== 0) t.equal(dentry.reparseTag, Number(field(told, 'Reparse Tag')), `${path}: tag`)
+      if ((dentry.attributes & 0x400) !== 0)
+        t.equal(dentry.reparseTag, Number(field(told, 'Reparse Tag')), `${path}: tag`)
       const descriptor = field(told, 'Security Descriptor')?.replace(/^0x|\s/g, '')
       if (descriptor !== undefined) t.equal(security?.toString('hex'), descriptor, `${path}: security descriptor`)
       const time = field(told, 'Last Write Time')
       if (time?.includes('2016')) {
-        t.equal(Number((dentry.writeTime - 116444736000000000n) / 10000000n), Date.parse(time) / 1000, `${path}: write time`)
+        t.equal(
+          Number((dentry.writeTime - 116444736000000000n) / 10000000n),
+          Date.parse(time) / 1000,
+          `${path}: write time`,
+        )
       }
     }
   }
@@ -103,7 +145,11 @@ t.test('WimFile.readBlobs() gives every blob of every form, each with its SHA-1'
     const reversed = [...list].reverse()
     t.same(await hashes(wim, reversed), [...expected].reverse(), `${path}: backwards`)
     const [first = 0, second = 0] = list
-    t.same(await hashes(wim, [second, first, first, second, second]), [second, first, first, second, second].map(sha1), `${path}: repeated`)
+    t.same(
+      await hashes(wim, [second, first, first, second, second]),
+      [second, first, first, second, second].map(sha1),
+      `${path}: repeated`,
+    )
   }
 })
 
@@ -116,7 +162,9 @@ t.test('WimFile.readBlobs() gives what wimlib-imagex apply writes', async t => {
   for (const { path: name, dentry } of await dentriesOf(wim, 1)) {
     const blob = dentry.streams.find(stream => stream.name === '')?.blob
     if ((dentry.attributes & 0x10) !== 0) continue
-    const expected = createHash('sha1').update(readFileSync(join(target, name))).digest('hex')
+    const expected = createHash('sha1')
+      .update(readFileSync(join(target, name)))
+      .digest('hex')
     if (blob === undefined) t.equal(statSync(join(target, name)).size, 0)
     else t.same(await hashes(wim, [blob]), [expected], name)
   }
@@ -146,7 +194,12 @@ t.test('openWim() opens a split WIM by any part, and names the parts that are no
 })
 
 t.test('openWim() refuses what is no WIM', async t => {
-  const directory = t.testdir({ empty: '', text: 'x'.repeat(500), magic: `MSWIM\0\0\0${'\0'.repeat(300)}`, short: 'MSWIM\0\0\0' })
+  const directory = t.testdir({
+    empty: '',
+    text: 'x'.repeat(500),
+    magic: `MSWIM\0\0\0${'\0'.repeat(300)}`,
+    short: 'MSWIM\0\0\0',
+  })
   await t.rejects(openWim(join(directory, 'empty')), { code: 'NOT_A_WIM' })
   await t.rejects(openWim(join(directory, 'text')), { code: 'NOT_A_WIM', message: /text is not a WIM/ })
   await t.rejects(openWim(join(directory, 'short')), { code: 'NOT_A_WIM' })
@@ -155,11 +208,13 @@ t.test('openWim() refuses what is no WIM', async t => {
   await t.rejects(openWim(directory), { code: 'INVALID_ARGUMENT' })
 })
 
-t.test('openWim() gives libwim\'s own text with its errors', async t => {
+t.test("openWim() gives libwim's own text with its errors", async t => {
   const path = directoryWim(t, { args: ['--check'] })
   flipByte(path, 5000)
   await t.rejects(openWim(path, { checkIntegrity: true }), {
-    code: 'WIM_CORRUPT', message: /integrity/i, cause: { name: 'WimlibError', code: 'WIMLIB_ERR_INTEGRITY' },
+    code: 'WIM_CORRUPT',
+    message: /integrity/i,
+    cause: { name: 'WimlibError', code: 'WIMLIB_ERR_INTEGRITY' },
   })
 })
 
@@ -178,39 +233,48 @@ t.test('WimFile.readBlobs() stops at a blob that fails its hash, and names it', 
     const path = richWim(t, form)
     const { sha1 } = corruptBlob(path)
     await using wim = await openWim(path)
-    const stop = await hashes(wim, everyBlob(wim)).then(() => undefined, (error: unknown) => error as { code: string; message: string })
+    const stop = await hashes(wim, everyBlob(wim)).then(
+      () => undefined,
+      (error: unknown) => error as { code: string; message: string },
+    )
     t.equal(stop?.code, 'WIM_CORRUPT', form)
     if (form === 'none') t.match(stop?.message, sha1, 'the hash it should have')
   }
 })
 
-t.test('WimFile.metadata() and readBlobs() survive flipped bytes: an error or the right bytes, never anything else', async t => {
-  const path = directoryWim(t, { args: ['--compress=LZX'] })
-  const whole = readFileSync(path)
-  const flipped = join(dirname(path), 'flipped.wim')
-  let seed = 12345
-  const random = (limit: number): number => {
-    seed = (seed * 1103515245 + 12345) & 0x7fffffff
-    return seed % limit
-  }
-  let failures = 0
-  for (let round = 0; round < 400; round += 1) {
-    const bytes = Buffer.from(whole)
-    const structure = round % 2 === 0 ? random(208) : whole.length - 1 - random(3000)
-    bytes[structure] = (bytes[structure] ?? 0) ^ (1 << random(8))
-    writeFileSync(flipped, bytes)
-    try {
-      await using wim = await openWim(flipped)
-      for (const image of wim.images()) await dentriesOf(wim, image.index)
-      const list = everyBlob(wim)
-      t.same(await hashes(wim, list), list.map(blob => wim.blobs().sha1(blob)))
-    } catch (error) {
-      failures += 1
-      t.match(error, { code: /^(NOT_A_WIM|WIM_|UNSUPPORTED|NO_SPACE)/ }, `byte ${structure}`)
+t.test(
+  'WimFile.metadata() and readBlobs() survive flipped bytes: an error or the right bytes, never anything else',
+  async t => {
+    const path = directoryWim(t, { args: ['--compress=LZX'] })
+    const whole = readFileSync(path)
+    const flipped = join(dirname(path), 'flipped.wim')
+    let seed = 12345
+    const random = (limit: number): number => {
+      seed = (seed * 1103515245 + 12345) & 0x7fffffff
+      return seed % limit
     }
-  }
-  t.ok(failures > 50, `${failures} of 400 were noticed`)
-})
+    let failures = 0
+    for (let round = 0; round < 400; round += 1) {
+      const bytes = Buffer.from(whole)
+      const structure = round % 2 === 0 ? random(208) : whole.length - 1 - random(3000)
+      bytes[structure] = (bytes[structure] ?? 0) ^ (1 << random(8))
+      writeFileSync(flipped, bytes)
+      try {
+        await using wim = await openWim(flipped)
+        for (const image of wim.images()) await dentriesOf(wim, image.index)
+        const list = everyBlob(wim)
+        t.same(
+          await hashes(wim, list),
+          list.map(blob => wim.blobs().sha1(blob)),
+        )
+      } catch (error) {
+        failures += 1
+        t.match(error, { code: /^(NOT_A_WIM|WIM_|UNSUPPORTED|NO_SPACE)/ }, `byte ${structure}`)
+      }
+    }
+    t.ok(failures > 50, `${failures} of 400 were noticed`)
+  },
+)
 
 t.test('WimFile closes twice, refuses work when closed, and lets reading that has begun end', async t => {
   const path = richWim(t)
@@ -234,11 +298,15 @@ t.test('WimFile.readBlobs() stops when told to', async t => {
   await t.rejects(reading, { code: 'ABORTED' })
 })
 
-t.test('the addon lives through collected readers, ended worker threads and a process that exits in the middle', async t => {
-  const path = richWim(t)
-  const addon = join(import.meta.dirname, '../../build/Release/stowage.node')
-  const script = join(t.testdir(), 'lifetime.cjs')
-  writeFileSync(script, `
+t.test(
+  'the addon lives through collected readers, ended worker threads and a process that exits in the middle',
+  async t => {
+    const path = richWim(t)
+    const addon = join(import.meta.dirname, '../../build/Release/stowage.node')
+    const script = join(t.testdir(), 'lifetime.cjs')
+    writeFileSync(
+      script,
+      `
     const { Worker, isMainThread, workerData } = require('node:worker_threads')
     const addon = require(${JSON.stringify(addon)})
     const path = ${JSON.stringify(path)}
@@ -270,16 +338,22 @@ t.test('the addon lives through collected readers, ended worker threads and a pr
       setTimeout(() => worker.terminate().then(() => { start(); job(); console.log('alive'); setTimeout(() => process.exit(0), 20) }), 60)
     }
     main()
-  `)
-  const told = execFileSync(process.execPath, ['--expose-gc', script], { encoding: 'utf8', timeout: 120_000 })
-  t.equal(told.trim(), 'alive')
-  t.ok(readdirSync(dirname(path)).includes('rich-lzx.wim'))
-})
+  `,
+    )
+    const told = execFileSync(process.execPath, ['--expose-gc', script], { encoding: 'utf8', timeout: 120_000 })
+    t.equal(told.trim(), 'alive')
+    t.ok(readdirSync(dirname(path)).includes('rich-lzx.wim'))
+  },
+)
 
 t.test('openWim() prints nothing of its own when the XML is damaged', t => {
   const path = directoryWim(t)
   const bytes = readFileSync(path)
-  bytes.fill(0xff, bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')), bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')) + 40)
+  bytes.fill(
+    0xff,
+    bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')),
+    bytes.lastIndexOf(Buffer.from('<IMAGE', 'utf16le')) + 40,
+  )
   writeFileSync(path, bytes)
   const script = `
     const { WimJob } = require(process.argv[1])

@@ -1,6 +1,16 @@
 /** What WimFile writes, judged by wimlib-imagex. */
 import { execFileSync } from 'node:child_process'
-import { createReadStream, createWriteStream, existsSync, lstatSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { openSync, closeSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -18,9 +28,9 @@ function tree(t: Test): string {
     source: {
       'a.txt': text('a', 60_000),
       'noise.bin': Buffer.from(incompressible('noise', 40_000)),
-      'empty': '',
-      'sub': { 'deep': { 'b.txt': text('b', 5000) }, 'same.txt': text('a', 60_000) },
-      'link': t.fixture('symlink', 'a.txt'),
+      empty: '',
+      sub: { deep: { 'b.txt': text('b', 5000) }, 'same.txt': text('a', 60_000) },
+      link: t.fixture('symlink', 'a.txt'),
       'hard.txt': t.fixture('link', 'a.txt'),
     },
   })
@@ -28,7 +38,10 @@ function tree(t: Test): string {
 
 /** `wimlib-imagex dir --detailed` without what two captures of one tree may differ in. */
 function contents(wim: string, image = '1', ...options: string[]): string {
-  return wimlib('dir', wim, image, '--detailed', ...options).replace(/^(Last Access Time|Hard Link Group ID|.*[Oo]ffset).*$/gm, '')
+  return wimlib('dir', wim, image, '--detailed', ...options).replace(
+    /^(Last Access Time|Hard Link Group ID|.*[Oo]ffset).*$/gm,
+    '',
+  )
 }
 
 const field = (told: string, name: string): string | undefined => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(told)?.[1]
@@ -40,9 +53,13 @@ function leftovers(directory: string): string[] {
 t.test('addImage() and write() make what wimlib-imagex capture makes, in every compression', async t => {
   const root = tree(t)
   const forms = [
-    ['none', {}, ['--compress=none']], ['xpress', {}, ['--compress=XPRESS']], ['lzx', {}, ['--compress=LZX']],
-    ['lzms', {}, ['--compress=LZMS']], ['lzx', { pipable: true }, ['--compress=LZX', '--pipable']],
-    ['lzx', { integrityTable: true }, ['--compress=LZX', '--check']], ['lzms', { solid: true }, ['--solid']],
+    ['none', {}, ['--compress=none']],
+    ['xpress', {}, ['--compress=XPRESS']],
+    ['lzx', {}, ['--compress=LZX']],
+    ['lzms', {}, ['--compress=LZMS']],
+    ['lzx', { pipable: true }, ['--compress=LZX', '--pipable']],
+    ['lzx', { integrityTable: true }, ['--compress=LZX', '--check']],
+    ['lzms', { solid: true }, ['--solid']],
   ] as const
   for (const [compression, options, words] of forms) {
     const [ours, theirs] = [join(root, 'ours.wim'), join(root, 'theirs.wim')]
@@ -78,8 +95,14 @@ t.test('write() takes chunk sizes, solid compressions and levels', async t => {
   t.equal(head.readUInt32LE(12), 2, 'it is LZX')
   await wim.write(join(root, 'fast.wim'), { level: 1, recompress: true })
   await wim.write(join(root, 'slow.wim'), { level: 100, recompress: true })
-  t.ok(statSync(join(root, 'fast.wim')).size > statSync(join(root, 'slow.wim')).size, 'a level that is higher makes less')
-  await t.rejects(wim.setOutput({ chunkSize: 1000 }), { code: 'INVALID_ARGUMENT', cause: { code: 'WIMLIB_ERR_INVALID_CHUNK_SIZE' } })
+  t.ok(
+    statSync(join(root, 'fast.wim')).size > statSync(join(root, 'slow.wim')).size,
+    'a level that is higher makes less',
+  )
+  await t.rejects(wim.setOutput({ chunkSize: 1000 }), {
+    code: 'INVALID_ARGUMENT',
+    cause: { code: 'WIMLIB_ERR_INVALID_CHUNK_SIZE' },
+  })
   await t.rejects(wim.setOutput({ compression: 'zip' as 'lzx' }), { code: 'INVALID_ARGUMENT' })
   await t.rejects(wim.write(join(root, 'x.wim'), { threads: 0 }), { code: 'INVALID_ARGUMENT' })
   t.notOk(existsSync(join(root, 'x.wim')))
@@ -87,12 +110,14 @@ t.test('write() takes chunk sizes, solid compressions and levels', async t => {
 
 t.test('two levels at once stay apart', async t => {
   const root = tree(t)
-  const sizes = await Promise.all([1, 100, 1, 100].map(async (level, n) => {
-    await using wim = await createWim({ compression: 'lzx' })
-    await wim.addImage(join(root, 'source'))
-    await wim.write(join(root, `${n}.wim`), { level })
-    return statSync(join(root, `${n}.wim`)).size
-  }))
+  const sizes = await Promise.all(
+    [1, 100, 1, 100].map(async (level, n) => {
+      await using wim = await createWim({ compression: 'lzx' })
+      await wim.addImage(join(root, 'source'))
+      await wim.write(join(root, `${n}.wim`), { level })
+      return statSync(join(root, `${n}.wim`)).size
+    }),
+  )
   const [fast = 0, slow = 0, fastToo = 0, slowToo = 0] = sizes
   t.ok(Math.abs(fast - fastToo) < 64 && Math.abs(slow - slowToo) < 64, sizes.join(' '))
   t.ok(fast > slow + 300, sizes.join(' '))
@@ -110,7 +135,9 @@ t.test('write() to a stream and a descriptor makes a pipable WIM that wimlib-ima
     wimlib('apply', join(root, `${name}.wim`), join(root, name))
     execFileSync('diff', ['-r', '--no-dereference', join(root, 'source'), join(root, name)])
   }
-  await t.rejects(wim.write(createWriteStream('/dev/full'), { pipable: true }), { code: /^(ENOSPC|WIM_ERROR|IO_ERROR|NO_SPACE)$/ })
+  await t.rejects(wim.write(createWriteStream('/dev/full'), { pipable: true }), {
+    code: /^(ENOSPC|WIM_ERROR|IO_ERROR|NO_SPACE)$/,
+  })
 })
 
 t.test('extractFromPipe() applies a pipable WIM as it comes', async t => {
@@ -139,7 +166,10 @@ t.test('overwrite() appends, rebuilds and leaves a WIM that is open', async t =>
   t.equal(field(wimlib('info', path), 'Image Count'), '1', 'not yet in the file')
   await wim.overwrite()
   t.equal(field(wimlib('info', path), 'Boot Index'), '2')
-  t.same(wim.images().map(({ name }) => name), ['tree', 'two'])
+  t.same(
+    wim.images().map(({ name }) => name),
+    ['tree', 'two'],
+  )
   wimlib('verify', path)
   await wim.deleteImage(1)
   await wim.overwrite({ softDelete: true })
@@ -147,7 +177,10 @@ t.test('overwrite() appends, rebuilds and leaves a WIM that is open', async t =>
   t.ok(soft > before, 'soft: no smaller')
   await wim.overwrite({ rebuild: true })
   t.ok(statSync(path).size < soft, 'rebuilt: smaller')
-  t.same(wim.images().map(({ name }) => name), ['two'])
+  t.same(
+    wim.images().map(({ name }) => name),
+    ['two'],
+  )
   wimlib('verify', path)
   let content = ''
   for await (const piece of wim.readFile(1, '/sub/deep/b.txt')) content += Buffer.from(piece).toString()
@@ -165,7 +198,10 @@ t.test('names, descriptions, flags, properties and the header can be changed', a
     await wim.setInfo({ bootIndex: 1, readonly: true, guid: '000102030405060708090a0b0c0d0e0f' })
     t.equal(await wim.imageNameInUse('näme'), true)
     t.equal(await wim.imageNameInUse('tree'), false)
-    await t.rejects(wim.setInfo({ bootIndex: 7 }), { code: 'IMAGE_NOT_FOUND', cause: { code: 'WIMLIB_ERR_INVALID_IMAGE' } })
+    await t.rejects(wim.setInfo({ bootIndex: 7 }), {
+      code: 'IMAGE_NOT_FOUND',
+      cause: { code: 'WIMLIB_ERR_INVALID_IMAGE' },
+    })
     await t.rejects(wim.setInfo({ guid: 'abc' }), { code: 'INVALID_ARGUMENT' })
     await t.rejects(wim.overwrite(), { code: 'PERMISSION_DENIED', cause: { code: 'WIMLIB_ERR_WIM_IS_READONLY' } })
     await wim.overwrite({ ignoreReadonly: true, retainGuid: true })
@@ -196,8 +232,10 @@ t.test('update() adds, deletes and renames as wimlib-imagex update does', async 
   {
     await using wim = await openWim(ours)
     await wim.update(1, [
-      { type: 'add', source: file, target: '/new/a.txt', winconfig: true }, { type: 'delete', path: '/docs/deep', recursive: true },
-      { type: 'rename', source: '/empty', target: '/still-empty' }, { type: 'add', source: join(root, 'source'), target: '/tree' },
+      { type: 'add', source: file, target: '/new/a.txt', winconfig: true },
+      { type: 'delete', path: '/docs/deep', recursive: true },
+      { type: 'rename', source: '/empty', target: '/still-empty' },
+      { type: 'add', source: join(root, 'source'), target: '/tree' },
     ])
     await wim.overwrite()
   }
@@ -207,17 +245,27 @@ t.test('update() adds, deletes and renames as wimlib-imagex update does', async 
   wimlib('verify', ours)
   await using wim = await openWim(ours)
   const before = paths(ours)
-  await t.rejects(wim.update(1, [{ type: 'delete', path: '/new', recursive: true }, { type: 'delete', path: '/nothing' }]), {
-    code: 'FILE_NOT_FOUND', message: /nothing/,
-  })
+  await t.rejects(
+    wim.update(1, [
+      { type: 'delete', path: '/new', recursive: true },
+      { type: 'delete', path: '/nothing' },
+    ]),
+    {
+      code: 'FILE_NOT_FOUND',
+      message: /nothing/,
+    },
+  )
   await wim.deletePath(1, '/nothing', { force: true })
   await wim.renamePath(1, '/new/a.txt', '/new/b.txt')
   await wim.addTree(1, file, '/new/c.txt')
-  await t.rejects(wim.addTree(1, file, '/new/c.txt', { noReplace: true }), { cause: { code: 'WIMLIB_ERR_INVALID_OVERLAY' } })
+  await t.rejects(wim.addTree(1, file, '/new/c.txt', { noReplace: true }), {
+    cause: { code: 'WIMLIB_ERR_INVALID_OVERLAY' },
+  })
   await t.rejects(wim.deletePath(1, '/docs'), { cause: { code: 'WIMLIB_ERR_IS_DIRECTORY' } })
   t.equal(paths(ours), before, 'nothing has reached the file')
   const entries: string[] = []
-  for await (const batch of wim.entries(1, { path: '/new', children: true })) entries.push(...batch.map(entry => entry.path))
+  for await (const batch of wim.entries(1, { path: '/new', children: true }))
+    entries.push(...batch.map(entry => entry.path))
   t.same(entries, ['/new/b.txt', '/new/c.txt'], 'but memory has it')
 })
 
@@ -230,9 +278,18 @@ t.test('exportImage() copies images between WIMs, and deltas need what they refe
     const [from, to] = pair
     await from.exportImage(2, to, { name: 'copy', description: 'of the second', boot: true })
     await to.write(base)
-    t.same(to.images().map(({ name, description }) => [name, description]), [['copy', 'of the second']])
-    await t.rejects(from.exportImage(2, to, { name: 'again' }), { code: 'INVALID_ARGUMENT', cause: { code: 'WIMLIB_ERR_DUPLICATE_EXPORTED_IMAGE' } })
-    await t.rejects(from.exportImage(1, to, { name: 'copy' }), { code: 'INVALID_ARGUMENT', cause: { code: 'WIMLIB_ERR_IMAGE_NAME_COLLISION' } })
+    t.same(
+      to.images().map(({ name, description }) => [name, description]),
+      [['copy', 'of the second']],
+    )
+    await t.rejects(from.exportImage(2, to, { name: 'again' }), {
+      code: 'INVALID_ARGUMENT',
+      cause: { code: 'WIMLIB_ERR_DUPLICATE_EXPORTED_IMAGE' },
+    })
+    await t.rejects(from.exportImage(1, to, { name: 'copy' }), {
+      code: 'INVALID_ARGUMENT',
+      cause: { code: 'WIMLIB_ERR_IMAGE_NAME_COLLISION' },
+    })
   }
   wimlib('export', source, '2', join(root, 'theirs.wim'), 'copy', '--compress=XPRESS')
   t.equal(contents(base), contents(join(root, 'theirs.wim')))
@@ -253,7 +310,9 @@ t.test('exportImage() copies images between WIMs, and deltas need what they refe
   await alone.extract(2, join(root, 'out2'))
   wimlib('apply', delta, '2', join(root, 'out3'), `--ref=${base}`)
   execFileSync('diff', ['-r', '--no-dereference', join(root, 'out2'), join(root, 'out3')])
-  await t.rejects(alone.referenceFiles([join(root, 'none*.wim')], { glob: true, errorIfNoMatch: true }), { code: 'FILE_NOT_FOUND' })
+  await t.rejects(alone.referenceFiles([join(root, 'none*.wim')], { glob: true, errorIfNoMatch: true }), {
+    code: 'FILE_NOT_FOUND',
+  })
 })
 
 t.test('split() and joinWims() are undone by wimlib-imagex, and the other way round', async t => {
@@ -262,8 +321,13 @@ t.test('split() and joinWims() are undone by wimlib-imagex, and the other way ro
   {
     await using wim = await openWim(source)
     const asked: number[] = []
-    await wim.split(join(root, 'x.swm'), 30_000, { partName: ({ number, path }) => (asked.push(number), path.replace(/x(\d*\.swm)$/, 'part$1')) })
-    t.same(asked, asked.map((_, n) => n + 1))
+    await wim.split(join(root, 'x.swm'), 30_000, {
+      partName: ({ number, path }) => (asked.push(number), path.replace(/x(\d*\.swm)$/, 'part$1')),
+    })
+    t.same(
+      asked,
+      asked.map((_, n) => n + 1),
+    )
   }
   const parts = readdirSync(root).map(name => join(root, name))
   t.ok(parts.length > 2 && parts.every(part => /part\d*\.swm$/.test(part)), parts.join(' '))
@@ -276,7 +340,10 @@ t.test('split() and joinWims() are undone by wimlib-imagex, and the other way ro
   t.notOk(existsSync(join(root, 'none.wim')))
   await using solid = await openWim(richWim(t, 'solid'))
   await t.rejects(solid.split(join(root, 'y.swm'), 1000), { code: 'UNSUPPORTED' })
-  t.same(readdirSync(root).filter(name => name.startsWith('y')), [])
+  t.same(
+    readdirSync(root).filter(name => name.startsWith('y')),
+    [],
+  )
 })
 
 t.test('extract() makes the trees that wimlib-imagex apply makes', async t => {
@@ -296,7 +363,10 @@ t.test('extract() makes the trees that wimlib-imagex apply makes', async t => {
 
 function listing(directory: string): string {
   return execFileSync('find', ['.', '-printf', '%p %y %m %U:%G %s %T@ %n %l\\n'], { cwd: directory, encoding: 'utf8' })
-    .split('\n').sort().join('\n').replace(/^\. .*$/m, '')
+    .split('\n')
+    .sort()
+    .join('\n')
+    .replace(/^\. .*$/m, '')
 }
 
 t.test('extractPaths() takes patterns and lists, keeps or drops directories, and says what is not there', async t => {
@@ -308,10 +378,16 @@ t.test('extractPaths() takes patterns and lists, keeps or drops directories, and
   await wim.extractPaths(1, ['/docs/deep/random.bin'], join(root, 'flat'), { preserveDirStructure: false })
   t.same(readdirSync(join(root, 'flat')), ['random.bin'])
   await wim.extractPaths(1, ['/nothing*'], join(root, 'none'), { glob: true })
-  await t.rejects(wim.extractPaths(1, ['/nothing*'], join(root, 'none'), { glob: true, strictGlob: true }), { code: 'FILE_NOT_FOUND' })
+  await t.rejects(wim.extractPaths(1, ['/nothing*'], join(root, 'none'), { glob: true, strictGlob: true }), {
+    code: 'FILE_NOT_FOUND',
+  })
   writeFileSync(join(root, 'list'), '# a comment\n/docs/text.txt\n/link.txt\n')
   await wim.extractPathList(1, join(root, 'list'), join(root, 'listed'), { glob: true })
-  t.same(readdirSync(join(root, 'listed'), { recursive: true, encoding: 'utf8' }).sort(), ['docs', 'docs/text.txt', 'link.txt'])
+  t.same(readdirSync(join(root, 'listed'), { recursive: true, encoding: 'utf8' }).sort(), [
+    'docs',
+    'docs/text.txt',
+    'link.txt',
+  ])
 })
 
 t.test('readFile() gives streams, and says what has no data', async t => {
@@ -328,14 +404,19 @@ t.test('readFile() gives streams, and says what has no data', async t => {
   }
   const parts: Uint8Array[] = []
   for await (const piece of wim.readFile(1, file)) parts.push(piece)
-  const theirs = execFileSync('wimlib-imagex', ['extract', path, '1', file, '--to-stdout'], { maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] })
+  const theirs = execFileSync('wimlib-imagex', ['extract', path, '1', file, '--to-stdout'], {
+    maxBuffer: 1 << 28,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   t.ok(Buffer.concat(parts).equals(theirs), file)
   const name = (await first(wim, streamed)).streams[1]?.name ?? ''
   const named: Uint8Array[] = []
   for await (const piece of wim.readFile(1, streamed, { stream: name })) named.push(piece)
   t.equal(Buffer.concat(named).length, (await first(wim, streamed)).streams[1]?.resource.size)
   const read = async (p: string, stream?: string): Promise<void> => {
-    for await (const _piece of wim.readFile(1, p, { stream })) { /* only whether it can be read */ }
+    for await (const _piece of wim.readFile(1, p, { stream })) {
+      /* only whether it can be read */
+    }
   }
   await t.rejects(read('/nope'), { code: 'FILE_NOT_FOUND' })
   await t.rejects(read(file, 'nope'), { code: 'FILE_NOT_FOUND' })
@@ -373,7 +454,8 @@ t.test('write() leaves what was there when it fails, and follows a link to its f
 })
 
 async function both<A extends AsyncDisposable, B extends AsyncDisposable>(
-  a: Promise<A>, b: Promise<B>,
+  a: Promise<A>,
+  b: Promise<B>,
 ): Promise<readonly [A, B] & AsyncDisposable> {
   const [one, two] = await Promise.all([a, b])
   const pair = [one, two] as const

@@ -59,7 +59,10 @@ function text(path: string, { ok, entries, findings }: LayerCheck): string {
   })
   const total = (severity: string): number => findings.filter(finding => finding.severity === severity).length
   const [errors, warnings] = [total('error'), total('warning')]
-  const found = [...(errors > 0 ? [count(errors, 'error')] : []), ...(warnings > 0 ? [count(warnings, 'warning')] : [])].join(', ')
+  const found = [
+    ...(errors > 0 ? [count(errors, 'error')] : []),
+    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
+  ].join(', ')
   const verdict = `${ok ? 'OK' : errors > 0 ? 'a Windows host would not take it' : 'not OK'}${found === '' ? '' : `, ${found}`}`
   return printable(`${lines.join('')}${path}: ${verdict} (${count(entries, 'entry', 'entries')} read)\n`)
 }

@@ -18,7 +18,11 @@ export const diff: CommandModule<GlobalOptions, Options> = {
   describe: 'Show what differs between two layers, whatever their order and compression',
   builder: yargs =>
     yargs
-      .positional('a', { type: 'string', demandOption: true, describe: 'A layer: a tar, gzip, zstd or plain; - is stdin' })
+      .positional('a', {
+        type: 'string',
+        demandOption: true,
+        describe: 'A layer: a tar, gzip, zstd or plain; - is stdin',
+      })
       .positional('b', { type: 'string', demandOption: true, describe: 'Another' })
       .option('ignore', {
         choices: DIFF_FIELDS,
@@ -45,7 +49,10 @@ function text({ added, removed, changed }: LayerDiff): string {
   const lines = [
     ...removed.map(path => ({ path, line: `- ${path}` })),
     ...added.map(path => ({ path, line: `+ ${path}` })),
-    ...changed.map(({ path, fields }) => ({ path, line: `! ${path} (${fields.map(({ field }) => field).join(', ')})` })),
+    ...changed.map(({ path, fields }) => ({
+      path,
+      line: `! ${path} (${fields.map(({ field }) => field).join(', ')})`,
+    })),
   ]
   lines.sort((x, y) => (x.path < y.path ? -1 : x.path > y.path ? 1 : 0))
   return printable(lines.map(({ line }) => `${line.replaceAll('\n', '\\n')}\n`).join(''))

@@ -19,13 +19,39 @@ export const fromDir: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     outputOptions(compressionOptions(yargs), LAYER_OUTPUT)
       .positional('directory', { type: 'string', demandOption: true, describe: 'What becomes the root of the layer' })
-      .option('keep-owner', { type: 'boolean', default: false, describe: 'Keep owners and groups, by number; else all belong to 0' })
-      .option('skip-unsupported', { type: 'boolean', default: false, describe: 'Leave out sockets, instead of failing' })
-      .example('$0 layer from-dir rootfs -o layer.tar.gz', 'With SOURCE_DATE_EPOCH set, no time is later than that') as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ directory, output, force, compression, threads, 'keep-owner': keepOwner, 'skip-unsupported': skipUnsupported, ...options }) => {
+      .option('keep-owner', {
+        type: 'boolean',
+        default: false,
+        describe: 'Keep owners and groups, by number; else all belong to 0',
+      })
+      .option('skip-unsupported', {
+        type: 'boolean',
+        default: false,
+        describe: 'Leave out sockets, instead of failing',
+      })
+      .example(
+        '$0 layer from-dir rootfs -o layer.tar.gz',
+        'With SOURCE_DATE_EPOCH set, no time is later than that',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({
+    directory,
+    output,
+    force,
+    compression,
+    threads,
+    'keep-owner': keepOwner,
+    'skip-unsupported': skipUnsupported,
+    ...options
+  }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const layer = await writeLayerFromDirectory(directory, output, {
-        compression: parseLayerCompression(compression), threads, keepOwner, skipUnsupported, force, signal, onProgress,
+        compression: parseLayerCompression(compression),
+        threads,
+        keepOwner,
+        skipUnsupported,
+        force,
+        signal,
+        onProgress,
       })
       report({ schema: 'stowage.layer/v1', path: output, ...layer }, text(output, directory, layer))
     })
@@ -35,8 +61,18 @@ export const fromDir: CommandModule<GlobalOptions, Options> = {
 function text(path: string, directory: string, layer: DirectoryLayer): string {
   const { counts } = layer
   const entries = [
-    count(counts.directories, 'directory', 'directories'), count(counts.files, 'file'),
-    count(counts.hardLinks, 'hard link'), count(counts.symlinks, 'symbolic link'), count(counts.devices, 'device'),
+    count(counts.directories, 'directory', 'directories'),
+    count(counts.files, 'file'),
+    count(counts.hardLinks, 'hard link'),
+    count(counts.symlinks, 'symbolic link'),
+    count(counts.devices, 'device'),
   ].filter(words => !words.startsWith('0 '))
-  return layerText(path, [['/', directory], ['entries', entries.join(', ')]], layer)
+  return layerText(
+    path,
+    [
+      ['/', directory],
+      ['entries', entries.join(', ')],
+    ],
+    layer,
+  )
 }

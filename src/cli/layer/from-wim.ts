@@ -29,17 +29,33 @@ export const fromWim: CommandModule<GlobalOptions, Options> = {
       .option('unix-data', {
         type: 'boolean',
         default: false,
-        describe: 'Make a plain Linux layer of an image captured with --unix-data: owners, modes, devices, extended attributes',
+        describe:
+          'Make a plain Linux layer of an image captured with --unix-data: owners, modes, devices, extended attributes',
       })
-      .example('$0 layer from-wim NanoServer.wim -o layer.tar.gz', 'Files/ from the image, UtilityVM/Files/ from the image of that name')
-      .example('$0 layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst', 'Image 2, small rather than fast')
-      .example("$0 layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz", 'A delta WIM, with the WIM files it was made from') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 layer from-wim NanoServer.wim -o layer.tar.gz',
+        'Files/ from the image, UtilityVM/Files/ from the image of that name',
+      )
+      .example(
+        '$0 layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst',
+        'Image 2, small rather than fast',
+      )
+      .example(
+        "$0 layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz",
+        'A delta WIM, with the WIM files it was made from',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ file, output, image, force, 'unix-data': unixData, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const { references, ...making } = readLayerOptions(options)
       await using wim = await openReferencingWim(file, references, signal)
       const layer = await writeLayerFromWim(wim, output, {
-        ...making, image, force, unixData, signal, onProgress, onWarning: warning => note(`warning: ${warning}`),
+        ...making,
+        image,
+        force,
+        unixData,
+        signal,
+        onProgress,
+        onWarning: warning => note(`warning: ${warning}`),
       })
       report(document(output, layer), text(output, layer, unixData))
     })
@@ -50,7 +66,18 @@ function document(path: string, made: WindowsLayer): Readonly<Record<string, unk
   const { mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, image, utilityVm } = made
   const images = [image, ...(utilityVm ? [utilityVm] : [])].map(({ index, name }) => ({ index, name }))
   return {
-    schema: 'stowage.layer/v1', path, mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, images,
+    schema: 'stowage.layer/v1',
+    path,
+    mediaType,
+    digest,
+    size,
+    diffId,
+    uncompressedSize,
+    counts,
+    skipped,
+    lost,
+    warnings,
+    images,
   }
 }
 
@@ -68,14 +95,19 @@ function text(path: string, made: WindowsLayer, unixData: boolean): string {
 
 function entries(counts: WindowsLayer['counts']): string {
   return some([
-    count(counts.directories, 'directory', 'directories'), count(counts.files, 'file'),
-    count(counts.hardLinks, 'hard link'), count(counts.symlinks, 'symbolic link'), count(counts.streams, 'alternate stream'),
+    count(counts.directories, 'directory', 'directories'),
+    count(counts.files, 'file'),
+    count(counts.hardLinks, 'hard link'),
+    count(counts.symlinks, 'symbolic link'),
+    count(counts.streams, 'alternate stream'),
   ])
 }
 
 function losses(lost: LayerLosses): string {
   return some([
-    count(lost.shortNames, 'short name'), count(lost.objectIds, 'object id'), `reparse data of ${count(lost.reparseData, 'link')}`,
+    count(lost.shortNames, 'short name'),
+    count(lost.objectIds, 'object id'),
+    `reparse data of ${count(lost.reparseData, 'link')}`,
     `flags of ${count(lost.reparseFlags, 'reparse point')}`,
     `flags of extended attributes of ${count(lost.extendedAttributeFlags, 'entry', 'entries')}`,
     `Unix data of ${count(lost.unixData, 'entry', 'entries')}`,

@@ -18,8 +18,17 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
   describe: 'Show what is in a layer: digests, counts, largest files, PAX records, owners',
   builder: yargs =>
     yargs
-      .positional('layer', { type: 'string', demandOption: true, describe: 'A layer: a tar, gzip, zstd or plain; - is stdin' })
-      .option('largest', { type: 'number', default: 10, requiresArg: true, describe: 'How many of the largest files to name' })
+      .positional('layer', {
+        type: 'string',
+        demandOption: true,
+        describe: 'A layer: a tar, gzip, zstd or plain; - is stdin',
+      })
+      .option('largest', {
+        type: 'number',
+        default: 10,
+        requiresArg: true,
+        describe: 'How many of the largest files to name',
+      })
       .option('entries', { type: 'boolean', default: false, describe: 'List every entry as well' })
       .example('$0 layer inspect layer.tar.gz', 'Digest, diffID and what is in it')
       .example('$0 layer inspect layer.tar.zst --entries --json', 'Every entry with its PAX records, for a program'),
@@ -31,13 +40,22 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
       // Entries are printed as they are read: a document of them all could be longer than a string can be
       let before = `{"schema": "stowage.layer-inspect/v1", "path": ${jsonText(layer)}, "entries": [\n`
       const told = await inspectLayer(await openLayer(layer), {
-        largest, signal, onProgress,
-        onEntries: !entries ? undefined : async batch => {
-          await print(options.json ? before + batch.map(entry => jsonText(document(entry))).join(',\n') : printable(batch.map(line).join('')))
-          before = ',\n'
-        },
+        largest,
+        signal,
+        onProgress,
+        onEntries: !entries
+          ? undefined
+          : async batch => {
+              await print(
+                options.json
+                  ? before + batch.map(entry => jsonText(document(entry))).join(',\n')
+                  : printable(batch.map(line).join('')),
+              )
+              before = ',\n'
+            },
       })
-      if (!entries || !options.json) report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told }, text(layer, told))
+      if (!entries || !options.json)
+        report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told }, text(layer, told))
       else await print(`${before === ',\n' ? '' : before}\n], ${jsonText(told).slice(1)}\n`)
     })
   },
@@ -48,7 +66,13 @@ function document({ head: _, sha256: _none, records, ...entry }: LayerTarEntry):
 }
 
 const LETTERS = {
-  'file': '-', 'hard link': 'h', 'symlink': 'l', 'directory': 'd', 'character device': 'c', 'block device': 'b', 'fifo': 'p',
+  file: '-',
+  'hard link': 'h',
+  symlink: 'l',
+  directory: 'd',
+  'character device': 'c',
+  'block device': 'b',
+  fifo: 'p',
 } as const
 
 function line({ type, mode, uid, gid, size, path, linkname, mtime, records }: LayerTarEntry): string {
@@ -62,8 +86,12 @@ function line({ type, mode, uid, gid, size, path, linkname, mtime, records }: La
 function text(path: string, told: LayerInspection): string {
   const { counts, largest, records, owners } = told
   const kinds: [number, string, string?][] = [
-    [counts.directories, 'directory', 'directories'], [counts.files, 'file'], [counts.hardLinks, 'hard link'],
-    [counts.symlinks, 'symbolic link'], [counts.devices, 'device'], [counts.fifos, 'fifo'],
+    [counts.directories, 'directory', 'directories'],
+    [counts.files, 'file'],
+    [counts.hardLinks, 'hard link'],
+    [counts.symlinks, 'symbolic link'],
+    [counts.devices, 'device'],
+    [counts.fifos, 'fifo'],
   ]
   const marks = [
     ...(counts.streams > 0 ? [`${counts.streams} of the files alternate streams`] : []),
@@ -85,7 +113,19 @@ function text(path: string, told: LayerInspection): string {
     ...(owners.length > 10 ? [['owner', `and ${owners.length - 10} more`]] : []),
   ]
   const parts = [table(['LAYER', path], rows)]
-  if (largest.length > 0) parts.push(table(['LARGEST', ''], largest.map(file => [formatSize(file.size), file.path])))
-  if (records.length > 0) parts.push(table(['PAX RECORD', 'ENTRIES'], records.map(({ key, count }) => [key, String(count)])))
+  if (largest.length > 0)
+    parts.push(
+      table(
+        ['LARGEST', ''],
+        largest.map(file => [formatSize(file.size), file.path]),
+      ),
+    )
+  if (records.length > 0)
+    parts.push(
+      table(
+        ['PAX RECORD', 'ENTRIES'],
+        records.map(({ key, count }) => [key, String(count)]),
+      ),
+    )
   return parts.join('\n')
 }

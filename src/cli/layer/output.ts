@@ -15,13 +15,26 @@ export const LAYER_OUTPUT = 'The layer, a tar: layer.tar.gz'
 /** `describe` says what the output is. */
 export function outputOptions<T>(yargs: Argv<T>, describe: string): Argv<T> {
   return yargs
-    .option('output', { alias: 'o', type: 'string', demandOption: true, requiresArg: true, coerce: once('output'), describe })
-    .option('force', { type: 'boolean', default: false, describe: 'Replace an output that exists' }) as unknown as Argv<T> // yargs does not type coerce
+    .option('output', {
+      alias: 'o',
+      type: 'string',
+      demandOption: true,
+      requiresArg: true,
+      coerce: once('output'),
+      describe,
+    })
+    .option('force', {
+      type: 'boolean',
+      default: false,
+      describe: 'Replace an output that exists',
+    }) as unknown as Argv<T> // yargs does not type coerce
 }
 
 /** Of a layer at `path`; `rows` say what it was made of and holds. */
 export function layerText(
-  path: string, rows: readonly (readonly string[])[], made: WrittenLayer & { readonly skipped: readonly string[] },
+  path: string,
+  rows: readonly (readonly string[])[],
+  made: WrittenLayer & { readonly skipped: readonly string[] },
 ): string {
   const facts = [
     ['diffID', made.diffId],

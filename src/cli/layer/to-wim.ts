@@ -3,7 +3,12 @@ import { readFile } from 'node:fs/promises'
 import type { Argv, CommandModule } from 'yargs'
 import { fileError, StowageError } from '../../errors.js'
 import { parseRfc3339 } from '../../layer/pax-time.js'
-import { type WimCompression, type WimFromLayers, type WimFromLayersOptions, writeWimFromLayers } from '../../layer/to-wim.js'
+import {
+  type WimCompression,
+  type WimFromLayers,
+  type WimFromLayersOptions,
+  writeWimFromLayers,
+} from '../../layer/to-wim.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { count, exactSize, lostText, printable, table } from '../render.js'
@@ -30,37 +35,75 @@ export const toWim: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     outputOptions(yargs, 'The WIM')
       .positional('layer', {
-        type: 'string', array: true, demandOption: true, describe: 'Layers, base first: tar, gzip or zstd; one alone may be - (standard input)',
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'Layers, base first: tar, gzip or zstd; one alone may be - (standard input)',
       })
       .option('compress', {
-        type: 'string', default: 'lzx', requiresArg: true, coerce: once('compress'),
+        type: 'string',
+        default: 'lzx',
+        requiresArg: true,
+        coerce: once('compress'),
         describe: 'lzx, xpress or none, and a level after a colon: lzx:50 (20 fast, 50 normal, 100 slow)',
       })
-      .option('threads', { type: 'number', requiresArg: true, describe: 'Threads that compress; all processors when left out' })
+      .option('threads', {
+        type: 'number',
+        requiresArg: true,
+        describe: 'Threads that compress; all processors when left out',
+      })
       .option('check', { type: 'boolean', default: false, describe: 'Write an integrity table' })
       .option('image-name', {
-        type: 'string', requiresArg: true, coerce: once('image-name'), describe: 'Name of the image; that of the file when left out',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('image-name'),
+        describe: 'Name of the image; that of the file when left out',
       })
       .option('image-description', {
-        type: 'string', requiresArg: true, coerce: once('image-description'), describe: 'Description of the image',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('image-description'),
+        describe: 'Description of the image',
       })
       .option('unix-data', {
-        type: 'boolean', default: false, describe: 'Layers of Linux: keep owner, mode, devices and extended attributes',
+        type: 'boolean',
+        default: false,
+        describe: 'Layers of Linux: keep owner, mode, devices and extended attributes',
       })
       .option('config', {
-        type: 'string', requiresArg: true, coerce: once('config'), describe: 'The OCI config of the image: architecture, version and time for the WIM',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('config'),
+        describe: 'The OCI config of the image: architecture, version and time for the WIM',
       })
       .option('arch', {
-        type: 'string', requiresArg: true, coerce: once('arch'), describe: 'What Windows runs on: amd64, arm64, 386, arm',
+        type: 'string',
+        requiresArg: true,
+        coerce: once('arch'),
+        describe: 'What Windows runs on: amd64, arm64, 386, arm',
       })
       .option('os-version', {
-        type: 'string', requiresArg: true, coerce: once('os-version'), describe: "Windows' version: 10.0.20348.169",
+        type: 'string',
+        requiresArg: true,
+        coerce: once('os-version'),
+        describe: "Windows' version: 10.0.20348.169",
       })
-      .example('$0 layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim', 'Files/ becomes image 1, UtilityVM/Files/ image 2')
-      .example('$0 layer to-wim - -o root.wim --unix-data < layer.tar.zst', 'A layer of Linux, with owners and modes') as unknown as Argv<Options>, // yargs does not type coerce
+      .example(
+        '$0 layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim',
+        'Files/ becomes image 1, UtilityVM/Files/ image 2',
+      )
+      .example(
+        '$0 layer to-wim - -o root.wim --unix-data < layer.tar.zst',
+        'A layer of Linux, with owners and modes',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ layer, output, force, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
-      const made = await writeWimFromLayers(layer.map(String), output, { ...(await readOptions(options)), force, signal, onProgress })
+      const made = await writeWimFromLayers(layer.map(String), output, {
+        ...(await readOptions(options)),
+        force,
+        signal,
+        onProgress,
+      })
       report({ schema: 'stowage.layer-to-wim/v1', path: output, ...made }, text(output, made))
     })
   },
@@ -102,7 +145,8 @@ function compressionOf(words: string): WimCompression {
 function text(path: string, { size, images, layers, lost }: WimFromLayers): string {
   const rows = [
     ...images.map(({ index, name, directories, files }) => [
-      `image ${index}`, `${name}: ${count(directories, 'directory', 'directories')}, ${count(files, 'file')}`,
+      `image ${index}`,
+      `${name}: ${count(directories, 'directory', 'directories')}, ${count(files, 'file')}`,
     ]),
     ...layers.map(({ digest }, n) => [layers.length === 1 ? 'layer' : `layer ${n + 1}`, digest]),
     ['size', exactSize(size)],

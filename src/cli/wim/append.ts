@@ -19,5 +19,8 @@ export const append = wimCommand({
 })
 
 async function exists(path: string): Promise<boolean> {
-  return access(path).then(() => true, (error: unknown) => systemCode(error) !== 'ENOENT')
+  return access(path).then(
+    () => true,
+    (error: unknown) => systemCode(error) !== 'ENOENT',
+  )
 }

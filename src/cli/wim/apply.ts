@@ -32,6 +32,9 @@ export const apply = wimCommand({
       image = chosen
     }
     const what = image === 'all' ? 'all images' : `image ${image}`
-    session.report({ schema: 'stowage.wim-apply/v1', path, image, target }, printable(`${path}: ${what} extracted to ${target}\n`))
+    session.report(
+      { schema: 'stowage.wim-apply/v1', path, image, target },
+      printable(`${path}: ${what} extracted to ${target}\n`),
+    )
   },
 })

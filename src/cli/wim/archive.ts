@@ -20,7 +20,11 @@ export interface ArchiveOptions {
  * Opens the WIM at `path`, with the files that --ref names. What is only read, or new, needs no closing: the end of
  * the process frees it in less time. With `writeAccess`, closing waits for what is being written.
  */
-export async function openArchive(path: string, { check, writeAccess, ref = [] }: ArchiveOptions, session: Session): Promise<WimFile> {
+export async function openArchive(
+  path: string,
+  { check, writeAccess, ref = [] }: ArchiveOptions,
+  session: Session,
+): Promise<WimFile> {
   const [checkIntegrity, job] = [check === true ? true : undefined, watch(session, path)]
   const wim = await openWim(path, { checkIntegrity, writeAccess, ...job })
   if (ref.length === 0) return wim
@@ -53,7 +57,9 @@ export async function chooseOneImage(wim: WimFile, word: string | undefined): Pr
 /** The text of a file, or of stdin where `path` is `-`. */
 export async function readText(path: string, signal: AbortSignal): Promise<string> {
   try {
-    return decodeText(path === '-' ? await buffer(addAbortSignal(signal, process.stdin)) : await readFile(path, { signal }))
+    return decodeText(
+      path === '-' ? await buffer(addAbortSignal(signal, process.stdin)) : await readFile(path, { signal }),
+    )
   } catch (error) {
     throw abortError(fileError(error, path === '-' ? 'stdin' : path), signal)
   }

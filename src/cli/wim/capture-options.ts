@@ -1,20 +1,34 @@
 /** The options of `stowage wim capture` and `append`. */
 import { flag, value, values, type WimValues } from './command.js'
 import {
-  ACLS, COMPRESSION, INTEGRITY, NO_CHECK, PIPABLE, REBUILD, RPFIX, THREADS, UNIX_DATA, UNSAFE_COMPACT, VERBOSE,
+  ACLS,
+  COMPRESSION,
+  INTEGRITY,
+  NO_CHECK,
+  PIPABLE,
+  REBUILD,
+  RPFIX,
+  THREADS,
+  UNIX_DATA,
+  UNSAFE_COMPACT,
+  VERBOSE,
 } from './options.js'
 
 export const CAPTURE_OPTIONS = {
-  'boot': flag('Make this the bootable image'),
+  boot: flag('Make this the bootable image'),
   ...INTEGRITY,
   ...NO_CHECK,
   ...COMPRESSION,
   ...THREADS,
-  'config': value('A capture configuration file: [ExclusionList] and the like'),
-  'flags': value('Edition of the image (FLAGS in the XML)'),
-  'image-property': values('NAME=VALUE in the XML of the image, such as WINDOWS/VERSION/BUILD=20348. May be given again'),
-  'source-list': flag('SOURCE is a list, or - for stdin: on each line a file or directory and, where it differs, its place in the image'),
-  'dereference': flag('Store what symbolic links point to'),
+  config: value('A capture configuration file: [ExclusionList] and the like'),
+  flags: value('Edition of the image (FLAGS in the XML)'),
+  'image-property': values(
+    'NAME=VALUE in the XML of the image, such as WINDOWS/VERSION/BUILD=20348. May be given again',
+  ),
+  'source-list': flag(
+    'SOURCE is a list, or - for stdin: on each line a file or directory and, where it differs, its place in the image',
+  ),
+  dereference: flag('Store what symbolic links point to'),
   ...UNIX_DATA,
   ...ACLS,
   ...RPFIX,
@@ -24,8 +38,8 @@ export const CAPTURE_OPTIONS = {
   ...UNSAFE_COMPACT,
   'update-of': value('[WIMFILE:]IMAGE: do not read files that have not changed since that image; -1 is the last one'),
   'delta-from': values('Leave out what this WIM holds. May be given again'),
-  'wimboot': flag('Make the image ready for WIMBoot'),
-  'snapshot': flag('Windows: capture from a snapshot of the volume'),
+  wimboot: flag('Make the image ready for WIMBoot'),
+  snapshot: flag('Windows: capture from a snapshot of the volume'),
 } as const
 
 export type CaptureValues = WimValues<typeof CAPTURE_OPTIONS>

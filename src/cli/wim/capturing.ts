@@ -21,7 +21,10 @@ export interface CaptureJob {
 
 export async function captureNewWim(job: CaptureJob, values: CaptureValues, session: Session): Promise<void> {
   if (values['unsafe-compact'] === true) {
-    throw new StowageError('INVALID_ARGUMENT', '--unsafe-compact is for a WIM that is there already: append, not capture')
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      '--unsafe-compact is for a WIM that is there already: append, not capture',
+    )
   }
   const request = compressionRequest(values)
   const bases = values['delta-from'] ?? []
@@ -37,16 +40,23 @@ export async function captureNewWim(job: CaptureJob, values: CaptureValues, sess
 }
 
 export async function appendToWim(job: CaptureJob, values: CaptureValues, session: Session): Promise<void> {
-  const { output: { compression, ...output }, write } = compressionRequest(values)
+  const {
+    output: { compression, ...output },
+    write,
+  } = compressionRequest(values)
   await using wim = await openArchive(job.path, { check: values.check, writeAccess: true }, session)
   if (compression !== undefined && compression !== wim.info.compression) {
-    throw new StowageError('INVALID_ARGUMENT', `${job.path} is compressed with ${wim.info.compression}, not ${compression}`, {
-      hint: 'Leave --compress out, or change the whole WIM: "stowage wim optimize --compress".',
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${job.path} is compressed with ${wim.info.compression}, not ${compression}`,
+      {
+        hint: 'Leave --compress out, or change the whole WIM: "stowage wim optimize --compress".',
+      },
+    )
   }
   await refuseSameFile(job.path, values['delta-from'] ?? [], 'a WIM of --delta-from')
   await wim.setOutput(output)
-  const name = job.name ?? await unusedName(wim, imageName(job.source))
+  const name = job.name ?? (await unusedName(wim, imageName(job.source)))
   const image = await addImage(wim, job, name, values, session, async delta => {
     const options = { ...writeOptions(values), ...write, skipExternalWims: asked(delta) }
     await wim.overwrite({ ...options, ...watch(session, job.path) })
@@ -56,7 +66,11 @@ export async function appendToWim(job: CaptureJob, values: CaptureValues, sessio
 
 /** Adds the image, and calls `write` while the WIM files it leans on are open. */
 async function addImage(
-  wim: WimFile, job: CaptureJob, name: string, values: CaptureValues, session: Session,
+  wim: WimFile,
+  job: CaptureJob,
+  name: string,
+  values: CaptureValues,
+  session: Session,
   write: (delta: boolean) => Promise<void>,
 ): Promise<number> {
   const properties = [
@@ -81,11 +95,18 @@ async function addImage(
   try {
     for (const base of bases) await open(base)
     if (bases.length > 0) await wim.referenceResources(opened)
-    const template = !wanted || templatePath === undefined
-      ? undefined
-      : templatePath === wim.path ? wim : opened[bases.indexOf(templatePath)] ?? await open(templatePath)
+    const template =
+      !wanted || templatePath === undefined
+        ? undefined
+        : templatePath === wim.path
+          ? wim
+          : (opened[bases.indexOf(templatePath)] ?? (await open(templatePath)))
     const templateImage = template && wanted ? await imageFromEnd(template, wanted.image) : 0
-    const image = await wim.addImage(source, { ...options, name, ...watch(session, job.source, { verbose: values.verbose }) })
+    const image = await wim.addImage(source, {
+      ...options,
+      name,
+      ...watch(session, job.source, { verbose: values.verbose }),
+    })
     if (job.description !== undefined) await wim.setDescription(image, job.description)
     for (const property of properties) await wim.setProperty(image, property.name, property.value)
     if (template) await wim.referenceTemplate(image, template, templateImage)
@@ -96,7 +117,11 @@ async function addImage(
   }
 }
 
-async function sourceOf({ source }: CaptureJob, values: CaptureValues, { signal }: Session): Promise<string | readonly CaptureSource[]> {
+async function sourceOf(
+  { source }: CaptureJob,
+  values: CaptureValues,
+  { signal }: Session,
+): Promise<string | readonly CaptureSource[]> {
   if (values['source-list'] !== true) return source
   return parseSourceList(await readText(source, signal), source === '-' ? 'stdin' : source)
 }

@@ -14,15 +14,18 @@ export interface WimCommand<Known extends Readonly<Record<string, Options>>> {
   run(values: WimValues<Known>, operands: readonly string[], session: Session): Promise<void>
 }
 
-export type WimValues<Known extends Readonly<Record<string, Options>>> = InferredOptionTypes<Known> & GlobalOptions & {
-  /** What the options or the variable say. */
-  readonly ignoreCase: boolean
-}
+export type WimValues<Known extends Readonly<Record<string, Options>>> = InferredOptionTypes<Known> &
+  GlobalOptions & {
+    /** What the options or the variable say. */
+    readonly ignoreCase: boolean
+  }
 
 export type AnyWimCommand = WimCommand<Readonly<Record<string, Options>>>
 
 /** Types the values that `run` takes by the options beside it. */
-export function wimCommand<const Known extends Readonly<Record<string, Options>>>(command: WimCommand<Known>): AnyWimCommand {
+export function wimCommand<const Known extends Readonly<Record<string, Options>>>(
+  command: WimCommand<Known>,
+): AnyWimCommand {
   return command as unknown as AnyWimCommand // the parser makes values of these very options, and no others
 }
 

@@ -19,7 +19,8 @@ export const remove = wimCommand({
     const { index, name } = image === 'all' ? { index: 'all', name: undefined } : wim.image(image)
     await wim.deleteImage(image)
     await wim.overwrite({ ...writeOptions(values), softDelete: asked(values.soft), ...watch(session, path) })
-    const text = index === 'all' ? `${path}: all images deleted\n` : `${path}: image ${index} ${JSON.stringify(name)} deleted\n`
+    const text =
+      index === 'all' ? `${path}: all images deleted\n` : `${path}: image ${index} ${JSON.stringify(name)} deleted\n`
     session.report({ schema: 'stowage.wim-delete/v1', path, image: index, name }, text)
   },
 })

@@ -16,8 +16,8 @@ export const dir = wimCommand({
   describe: 'List the files of an image, or of all',
   options: {
     ...REF,
-    'path': value('Begin here, not at the root'),
-    'detailed': flag('All there is to say of each file; --json always says it'),
+    path: value('Begin here, not at the root'),
+    detailed: flag('All there is to say of each file; --json always says it'),
     'one-file-only': flag('The file or directory itself, without what is in it'),
   },
   examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'All about one directory']],
@@ -37,7 +37,11 @@ export const dir = wimCommand({
 
 /** As wimlib-imagex prints them: names as they are, but for a terminal. */
 async function printText(
-  wim: WimFile, images: readonly number[], options: EntriesOptions, detailed: boolean, { print }: Session,
+  wim: WimFile,
+  images: readonly number[],
+  options: EntriesOptions,
+  detailed: boolean,
+  { print }: Session,
 ): Promise<void> {
   const line: (entry: DirectoryEntry) => string = detailed ? entryText : ({ path }) => `${path}\n`
   const safe = process.stdout.isTTY ? printable : (text: string) => text
@@ -48,7 +52,11 @@ async function printText(
 
 /** One JSON document, a line for each file, written as it is read. */
 async function printDocument(
-  wim: WimFile, path: string, images: readonly number[], options: EntriesOptions, { print }: Session,
+  wim: WimFile,
+  path: string,
+  images: readonly number[],
+  options: EntriesOptions,
+  { print }: Session,
 ): Promise<void> {
   let before = `{"schema": "stowage.wim-dir/v1", "path": ${jsonText(path)}, "images": [`
   for (const image of images) {

@@ -7,7 +7,17 @@ import type { Session } from '../session.js'
 import { chooseImage, openArchive, refuseSameFile } from './archive.js'
 import { flag, wimCommand, type WimValues } from './command.js'
 import {
-  asked, COMPRESSION, compressionRequest, defaultOutput, INTEGRITY, NO_CHECK, PIPABLE, REBUILD, REF, THREADS, UNSAFE_COMPACT,
+  asked,
+  COMPRESSION,
+  compressionRequest,
+  defaultOutput,
+  INTEGRITY,
+  NO_CHECK,
+  PIPABLE,
+  REBUILD,
+  REF,
+  THREADS,
+  UNSAFE_COMPACT,
   writeOptions,
 } from './options.js'
 import { reportWritten, writeNewWim } from './output.js'
@@ -32,7 +42,12 @@ export const exportImages = wimCommand({
   operands: 'SRC_WIMFILE SRC_IMAGE DEST_WIMFILE [DEST_IMAGE_NAME [DEST_IMAGE_DESC]]',
   describe: 'Copy an image, or all, to another WIM, a new one or one that is there; - writes it to stdout',
   options: OPTIONS,
-  examples: [['export install.esd 4 install.wim --compress=lzx', 'One image of a solid WIM, for programs that cannot read those']],
+  examples: [
+    [
+      'export install.esd 4 install.wim --compress=lzx',
+      'One image of a solid WIM, for programs that cannot read those',
+    ],
+  ],
   run: async (values, [path = '', word = '', destination = '', name, description], session) => {
     const source = await openArchive(path, values, session)
     const image = await chooseImage(source, word)
@@ -41,7 +56,9 @@ export const exportImages = wimCommand({
       throw new StowageError('INVALID_ARGUMENT', 'all images at once cannot be given one name')
     }
     if (image === 'all' && boot && source.info.bootIndex === 0) {
-      throw new StowageError('INVALID_ARGUMENT', `--boot: no image of ${path} is bootable`, { hint: 'Export the one that is to be.' })
+      throw new StowageError('INVALID_ARGUMENT', `--boot: no image of ${path} is bootable`, {
+        hint: 'Export the one that is to be.',
+      })
     }
     const options: ExportOptions = { boot, name, description, wimboot: asked(values.wimboot) }
     if (destination !== '-' && (await isThere(destination))) {
@@ -56,10 +73,18 @@ export const exportImages = wimCommand({
 type Values = WimValues<typeof OPTIONS>
 
 async function intoNewWim(
-  source: WimFile, image: ImageNumber, path: string, options: ExportOptions, values: Values, session: Session,
+  source: WimFile,
+  image: ImageNumber,
+  path: string,
+  options: ExportOptions,
+  values: Values,
+  session: Session,
 ): Promise<void> {
   if (values['unsafe-compact'] === true) {
-    throw new StowageError('INVALID_ARGUMENT', `--unsafe-compact is for a WIM that is there already, and ${path} is not`)
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `--unsafe-compact is for a WIM that is there already, and ${path} is not`,
+    )
   }
   const request = compressionRequest(values)
   const output = defaultOutput(request, values.wimboot === true, source.info.compression)
@@ -77,14 +102,26 @@ function withChunkSizeOf({ info }: WimFile, output: OutputOptions): OutputOption
 }
 
 async function intoWim(
-  source: WimFile, image: ImageNumber, path: string, options: ExportOptions, values: Values, session: Session,
+  source: WimFile,
+  image: ImageNumber,
+  path: string,
+  options: ExportOptions,
+  values: Values,
+  session: Session,
 ): Promise<void> {
-  const { output: { compression, ...output }, write } = compressionRequest(values)
+  const {
+    output: { compression, ...output },
+    write,
+  } = compressionRequest(values)
   await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
   if (compression !== undefined && compression !== wim.info.compression) {
-    throw new StowageError('INVALID_ARGUMENT', `${path} is compressed with ${wim.info.compression}, not ${compression}`, {
-      hint: 'Leave --compress out, or export to a new file.',
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${path} is compressed with ${wim.info.compression}, not ${compression}`,
+      {
+        hint: 'Leave --compress out, or export to a new file.',
+      },
+    )
   }
   const before = wim.info.imageCount
   await wim.setOutput(output)
@@ -99,5 +136,8 @@ function imagesFrom({ info }: WimFile, before: number): number[] {
 }
 
 async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false)
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
 }

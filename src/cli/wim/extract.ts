@@ -1,8 +1,6 @@
 /** `stowage wim extract`: some files and directories of an image, or the content of files to stdout. */
 import { StowageError } from '../../errors.js'
-import {
-  FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT,
-} from '../../wim/dentry.js'
+import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../wim/dentry.js'
 import type { ExtractPathsOptions } from '../../wim/options.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { count } from '../render.js'
@@ -22,7 +20,7 @@ export const extract = wimCommand({
     'dest-dir': value('Where to; the current directory when left out'),
     'to-stdout': flag('Write the content of the files to stdout'),
     'no-globs': flag('Take *, ? and case in paths as they stand', 'no-wildcards'),
-    'nullglob': flag('Go on where a path or pattern matches nothing'),
+    nullglob: flag('Go on where a path or pattern matches nothing'),
     'preserve-dir-structure': flag('Keep the directories that lead to a PATH; a LISTFILE always keeps them'),
   },
   examples: [
@@ -44,12 +42,14 @@ export const extract = wimCommand({
     for (const operand of words.filter(each => each.startsWith('@'))) {
       listed.push(...parsePathList(await readText(operand.slice(1), session.signal)))
     }
-    if (values['to-stdout'] === true) return await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)
+    if (values['to-stdout'] === true)
+      return await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)
     const target = values['dest-dir'] ?? '.'
     const job = watch(session, target, { verbose: values.verbose })
     const preserveDirStructure = asked(values['preserve-dir-structure']) ?? false
     if (paths.length > 0) await wim.extractPaths(image, paths, target, { ...options, preserveDirStructure, ...job })
-    if (listed.length > 0) await wim.extractPaths(image, listed, target, { ...options, preserveDirStructure: true, ...job })
+    if (listed.length > 0)
+      await wim.extractPaths(image, listed, target, { ...options, preserveDirStructure: true, ...job })
     const all = [...paths, ...listed]
     session.report(
       { schema: 'stowage.wim-extract/v1', path, image, target, paths: all },
@@ -60,21 +60,27 @@ export const extract = wimCommand({
 
 /** The files one after the other, each path in its turn and what a pattern matches in the order of the image. */
 async function writeToStdout(
-  wim: WimFile, image: number, paths: readonly string[], { glob, strictGlob }: ExtractPathsOptions, ignoreCase: boolean,
+  wim: WimFile,
+  image: number,
+  paths: readonly string[],
+  { glob, strictGlob }: ExtractPathsOptions,
+  ignoreCase: boolean,
   { print, signal, note }: Session,
 ): Promise<void> {
   for (const path of paths) {
     let found = false
     const matches = glob === true ? pathMatcher(path, ignoreCase) : undefined
-    const entries = matches
-      ? wim.entries(image, { signal })
-      : wim.entries(image, { path, recursive: false, signal })
+    const entries = matches ? wim.entries(image, { signal }) : wim.entries(image, { path, recursive: false, signal })
     const files: string[] = []
     for await (const batch of entries) {
       for (const entry of batch) {
         if (matches && !matches(entry.path)) continue
         found = true
-        if ((entry.attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_ENCRYPTED)) === 0) files.push(entry.path)
+        if (
+          (entry.attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_ENCRYPTED)) ===
+          0
+        )
+          files.push(entry.path)
         else throw new StowageError('INVALID_ARGUMENT', `${entry.path} is no regular file, so it cannot go to stdout`)
       }
     }

@@ -10,10 +10,14 @@ export async function helpOf(command: AnyWimCommand | undefined, commands: reado
     .version(false)
     .scriptName(command ? `stowage wim ${command.name}` : 'stowage wim')
     .usage(command ? `$0 ${command.operands}\n\n${command.describe}` : overview(commands))
-    .options(Object.fromEntries(Object.entries(optionsOf(command)).map(([name, { describe, alias, type, array, choices }]) => {
-      const shown: Options = { describe, alias, type, array, choices }
-      return [name, shown]
-    })))
+    .options(
+      Object.fromEntries(
+        Object.entries(optionsOf(command)).map(([name, { describe, alias, type, array, choices }]) => {
+          const shown: Options = { describe, alias, type, array, choices }
+          return [name, shown]
+        }),
+      ),
+    )
     .detectLocale(false)
     .wrap(Math.min(110, process.stdout.columns ?? 110))
   for (const [line, meaning] of command?.examples ?? []) parser.example(`stowage wim ${line}`, meaning)

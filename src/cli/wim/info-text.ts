@@ -7,9 +7,19 @@ import { clockText, isoText } from './text.js'
 const COMPRESSIONS = { none: 'None', xpress: 'XPRESS', lzx: 'LZX', lzms: 'LZMS' } as const
 const ARCHITECTURES: Readonly<Record<string, string>> = { 0: 'x86', 5: 'ARM', 6: 'ia64', 9: 'x86_64', 12: 'ARM64' }
 const HEADER_FLAGS: readonly (readonly [bit: number, name: string])[] = [
-  [0x1, 'RESERVED'], [0x2, 'COMPRESSION'], [0x4, 'READONLY'], [0x8, 'SPANNED'], [0x10, 'RESOURCE_ONLY'],
-  [0x20, 'METADATA_ONLY'], [0x40, 'WRITE_IN_PROGRESS'], [0x80, 'RP_FIX'], [0x10000, 'COMPRESS_RESERVED'],
-  [0x20000, 'COMPRESS_XPRESS'], [0x40000, 'COMPRESS_LZX'], [0x80000, 'COMPRESS_LZMS'], [0x200000, 'COMPRESS_XPRESS_2'],
+  [0x1, 'RESERVED'],
+  [0x2, 'COMPRESSION'],
+  [0x4, 'READONLY'],
+  [0x8, 'SPANNED'],
+  [0x10, 'RESOURCE_ONLY'],
+  [0x20, 'METADATA_ONLY'],
+  [0x40, 'WRITE_IN_PROGRESS'],
+  [0x80, 'RP_FIX'],
+  [0x10000, 'COMPRESS_RESERVED'],
+  [0x20000, 'COMPRESS_XPRESS'],
+  [0x40000, 'COMPRESS_LZX'],
+  [0x80000, 'COMPRESS_LZMS'],
+  [0x200000, 'COMPRESS_XPRESS_2'],
 ]
 
 /** Fields of an image in their order: the label, the property, and how a value reads. */
@@ -43,8 +53,12 @@ const FIELDS: readonly (readonly [label: string, property: string, read: (value:
 /** The archive, and a blank line. */
 export function archiveText(path: string, info: WimInfo, xml: string): string {
   const attributes = [
-    info.pipable && 'Pipable', info.integrityTable && 'Integrity info', info.rpfix && 'Relative path junction',
-    info.resourceOnly && 'Resource only', info.metadataOnly && 'Metadata only', info.readonly && 'Readonly',
+    info.pipable && 'Pipable',
+    info.integrityTable && 'Integrity info',
+    info.rpfix && 'Relative path junction',
+    info.resourceOnly && 'Resource only',
+    info.metadataOnly && 'Metadata only',
+    info.readonly && 'Readonly',
   ]
   const total = /<TOTALBYTES>(\d+)<\/TOTALBYTES>/.exec(xml.replace(/<IMAGE[ >].*?<\/IMAGE>/gs, ''))?.[1]
   const rows = [
@@ -67,13 +81,15 @@ export async function imageText(wim: WimFile, image: number, xml: string): Promi
   const { name, description } = wim.image(image)
   const element = new RegExp(`<IMAGE INDEX="${image}">.*?</IMAGE>`, 's').exec(xml)?.[0] ?? ''
   const rows: (readonly [label: string, value: string])[] = [
-    ['Index', String(image)], ['Name', name], ['Description', description ?? ''],
+    ['Index', String(image)],
+    ['Name', name],
+    ['Description', description ?? ''],
   ]
   for (const [label, property, read] of FIELDS) {
-    const found = await propertyText(wim, image, property) ?? (isNumber(property, element) ? '0' : undefined)
+    const found = (await propertyText(wim, image, property)) ?? (isNumber(property, element) ? '0' : undefined)
     if (found !== undefined) rows.push([label, read(found)])
   }
-  const wimboot = numberText(await wim.property(image, 'WIMBOOT') ?? '0') === '1'
+  const wimboot = numberText((await wim.property(image, 'WIMBOOT')) ?? '0') === '1'
   rows.push(['WIMBoot compatible', wimboot ? 'yes' : 'no'])
   return rows.map(([label, text]) => `${`${label}:`.padEnd(23)} ${text}\n`).join('')
 }
@@ -110,30 +126,42 @@ function numberText(value: string): string {
 export function headerText(header: WimHeader): string {
   const line = (name: string, value: string | number): string => `${name.padEnd(27)} = ${value}\n`
   const hex = (number: number): string => `0x${number.toString(16)}`
-  const resource = (name: string, { size, flags, offset, originalSize }: ResourceHeader, last = 'Original Size'): string =>
-    line(`${name} Size`, size) + line(`${name} Flags`, hex(flags)) + line(`${name} Offset`, offset) + line(`${name} ${last}`, originalSize)
-  const set = HEADER_FLAGS.filter(([bit]) => (header.flags & bit) !== 0).map(([, name]) => `    WIM_HDR_FLAG_${name} is set\n`)
-  return line('Magic Characters', header.magic.replaceAll('\0', '\\0'))
-    + line('Header Size', header.headerSize)
-    + line('Version', hex(header.version))
-    + line('Flags', hex(header.flags))
-    + set.join('')
-    + line('Chunk Size', header.chunkSize)
-    + line('GUID', header.guid)
-    + line('Part Number', header.partNumber)
-    + line('Total Parts', header.totalParts)
-    + line('Image Count', header.imageCount)
-    + resource('Blob Table', header.blobTable, 'Original_size')
-    + resource('XML Data', header.xmlData)
-    + resource('Boot Metadata', header.bootMetadata)
-    + line('Boot Index', header.bootIndex)
-    + resource('Integrity', header.integrity, 'Original_size')
+  const resource = (
+    name: string,
+    { size, flags, offset, originalSize }: ResourceHeader,
+    last = 'Original Size',
+  ): string =>
+    line(`${name} Size`, size) +
+    line(`${name} Flags`, hex(flags)) +
+    line(`${name} Offset`, offset) +
+    line(`${name} ${last}`, originalSize)
+  const set = HEADER_FLAGS.filter(([bit]) => (header.flags & bit) !== 0).map(
+    ([, name]) => `    WIM_HDR_FLAG_${name} is set\n`,
+  )
+  return (
+    line('Magic Characters', header.magic.replaceAll('\0', '\\0')) +
+    line('Header Size', header.headerSize) +
+    line('Version', hex(header.version)) +
+    line('Flags', hex(header.flags)) +
+    set.join('') +
+    line('Chunk Size', header.chunkSize) +
+    line('GUID', header.guid) +
+    line('Part Number', header.partNumber) +
+    line('Total Parts', header.totalParts) +
+    line('Image Count', header.imageCount) +
+    resource('Blob Table', header.blobTable, 'Original_size') +
+    resource('XML Data', header.xmlData) +
+    resource('Boot Metadata', header.bootMetadata) +
+    line('Boot Index', header.bootIndex) +
+    resource('Integrity', header.integrity, 'Original_size')
+  )
 }
 
 /** An image for JSON. */
 export async function imageDocument(wim: WimFile, image: number): Promise<Readonly<Record<string, unknown>>> {
   const { created, modified, ...rest }: WimImage = wim.image(image)
-  const time = (filetime: bigint | undefined): string | undefined => filetime === undefined ? undefined : isoText(filetime)
+  const time = (filetime: bigint | undefined): string | undefined =>
+    filetime === undefined ? undefined : isoText(filetime)
   const flags = await wim.property(image, 'FLAGS')
   return { ...rest, created: time(created), modified: time(modified), flags, bootable: wim.info.bootIndex === image }
 }

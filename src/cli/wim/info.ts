@@ -16,11 +16,11 @@ import { parseProperty } from './values.js'
 const OPTIONS = {
   ...INTEGRITY,
   ...NO_CHECK,
-  'boot': flag('Make IMAGE the bootable one; 0: none'),
+  boot: flag('Make IMAGE the bootable one; 0: none'),
   'image-property': listOf('NAME=VALUE to set in the XML of IMAGE. May be given again'),
-  'header': flag('The header of the file, field by field'),
-  'blobs': flag('Every blob', 'lookup-table'),
-  'xml': flag('The XML document as it stands in the file, UTF-16LE, to stdout'),
+  header: flag('The header of the file, field by field'),
+  blobs: flag('Every blob', 'lookup-table'),
+  xml: flag('The XML document as it stands in the file, UTF-16LE, to stdout'),
   'extract-xml': value('The XML document as it stands in the file, to this file'),
 } as const
 
@@ -56,18 +56,22 @@ async function show(values: Values, [path = '', word]: readonly string[], sessio
   }
   if (values.json) {
     const images = await Promise.all(numbers.map(number => imageDocument(wim, number)))
-    session.report({
-      schema: 'stowage.wim-info/v1',
-      path,
-      wim: wim.info,
-      images,
-      header: header === true ? await readHeader(path) : undefined,
-      blobs: blobs === true ? await wim.resources() : undefined,
-      xml: xml === true ? await wim.xml() : undefined,
-    }, '')
+    session.report(
+      {
+        schema: 'stowage.wim-info/v1',
+        path,
+        wim: wim.info,
+        images,
+        header: header === true ? await readHeader(path) : undefined,
+        blobs: blobs === true ? await wim.resources() : undefined,
+        xml: xml === true ? await wim.xml() : undefined,
+      },
+      '',
+    )
     return
   }
-  const print = async (text: string): Promise<void> => session.print(encodeText(process.stdout.isTTY ? printable(text) : text))
+  const print = async (text: string): Promise<void> =>
+    session.print(encodeText(process.stdout.isTTY ? printable(text) : text))
   if (header === true) await print(headerText(await readHeader(path)))
   if (blobs === true) await print((await wim.resources()).map(resource => `${resourceText(resource)}\n`).join(''))
   if (xml === true && raw) await session.print(raw)
@@ -82,7 +86,11 @@ function title(text: string): string {
   return `${text}\n${'-'.repeat(text.length)}\n`
 }
 
-async function change(values: Values, [path = '', word, name, description]: readonly string[], session: Session): Promise<void> {
+async function change(
+  values: Values,
+  [path = '', word, name, description]: readonly string[],
+  session: Session,
+): Promise<void> {
   const properties = (values['image-property'] ?? []).map(parseProperty)
   if (name !== undefined) properties.push({ name: 'NAME', value: name })
   if (description !== undefined) properties.push({ name: 'DESCRIPTION', value: description })
@@ -105,7 +113,12 @@ async function change(values: Values, [path = '', word, name, description]: read
   if (changed) await wim.overwrite({ ...options, ...watch(session, path) })
   const text = changed ? lines : [`The file "${path}" was not modified because nothing needed to be done.`]
   session.report(
-    { schema: 'stowage.wim-info-change/v1', path, changed, images: await Promise.all(none ? [] : [imageDocument(wim, image)]) },
+    {
+      schema: 'stowage.wim-info-change/v1',
+      path,
+      changed,
+      images: await Promise.all(none ? [] : [imageDocument(wim, image)]),
+    },
     printable(text.map(line => `${line}\n`).join('')),
   )
 }

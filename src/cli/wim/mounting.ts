@@ -9,15 +9,18 @@ import { parseWord } from './values.js'
 export const MOUNT_OPTIONS = {
   ...REF,
   ...UNIX_DATA,
-  'check': flag('Check the WIM against its integrity table first, if it has one'),
+  check: flag('Check the WIM against its integrity table first, if it has one'),
   'allow-other': flag('Let other users look at it too'),
   'streams-interface': value('How named data streams show: none, xattr or windows (FILE:STREAM); xattr when left out'),
   'staging-dir': value('Where changes wait; beside the WIM when left out'),
-  'debug': flag('Stay in the foreground and tell all that happens on stderr'),
+  debug: flag('Stay in the foreground and tell all that happens on stderr'),
 } as const
 
 export async function mounting(
-  readWrite: boolean, values: WimValues<typeof MOUNT_OPTIONS>, [path = '', ...rest]: readonly string[], session: Session,
+  readWrite: boolean,
+  values: WimValues<typeof MOUNT_OPTIONS>,
+  [path = '', ...rest]: readonly string[],
+  session: Session,
 ): Promise<void> {
   const [directory = '', word] = [rest.at(-1), rest.length > 1 ? rest[0] : undefined]
   const streamsInterface = parseWord(values['streams-interface'], ['none', 'xattr', 'windows'], 'streams-interface')

@@ -2,7 +2,16 @@
 import { formatSize } from '../render.js'
 import { openArchive } from './archive.js'
 import { flag, wimCommand } from './command.js'
-import { COMPRESSION, compressionRequest, INTEGRITY, NO_CHECK, PIPABLE, THREADS, UNSAFE_COMPACT, writeOptions } from './options.js'
+import {
+  COMPRESSION,
+  compressionRequest,
+  INTEGRITY,
+  NO_CHECK,
+  PIPABLE,
+  THREADS,
+  UNSAFE_COMPACT,
+  writeOptions,
+} from './options.js'
 import { watch } from './progress.js'
 
 export const optimize = wimCommand({

@@ -10,18 +10,20 @@ export const REF = {
 } as const
 
 export const INTEGRITY = {
-  'check': flag('Check the WIM against its integrity table, if it has one, and write a table'),
+  check: flag('Check the WIM against its integrity table, if it has one, and write a table'),
   'include-integrity': flag('Write an integrity table, without checking first'),
 } as const
 
 export const NO_CHECK = {
-  'nocheck': flag('Write no integrity table', 'no-check'),
+  nocheck: flag('Write no integrity table', 'no-check'),
 } as const
 
 export const COMPRESSION = {
-  'compress': value('TYPE[:LEVEL]: none, xpress (fast), lzx (maximum) or lzms (recovery); 20 is fast, 50 normal, 100 slow'),
+  compress: value(
+    'TYPE[:LEVEL]: none, xpress (fast), lzx (maximum) or lzms (recovery); 20 is fast, 50 normal, 100 slow',
+  ),
   'chunk-size': value('Bytes that are compressed as one piece, such as 32K or 1M'),
-  'solid': flag('Compress files together: smaller, slower, and slow to read at random'),
+  solid: flag('Compress files together: smaller, slower, and slow to read at random'),
   'solid-compress': value('TYPE[:LEVEL] of solid resources; lzms when left out'),
   'solid-chunk-size': value('Bytes that are compressed as one piece in solid resources'),
   'no-solid-sort': flag('Keep the order of files in solid resources, instead of sorting them by kind'),
@@ -30,7 +32,7 @@ export const COMPRESSION = {
 export const THREADS = { threads: value('Threads that compress; all processors when left out, or 0') } as const
 
 export const PIPABLE = {
-  'pipable': flag('Write a WIM that can be applied from a pipe (not for Microsoft\'s programs)'),
+  pipable: flag("Write a WIM that can be applied from a pipe (not for Microsoft's programs)"),
   'not-pipable': flag('Write a WIM of the usual kind, where it was pipable'),
 } as const
 
@@ -61,11 +63,11 @@ export const EXTRACTION = {
   ...UNIX_DATA,
   ...ACLS,
   ...VERBOSE,
-  'check': flag('Check the WIM against its integrity table first, if it has one'),
+  check: flag('Check the WIM against its integrity table first, if it has one'),
   'no-attributes': flag('Restore no Windows attributes'),
   'include-invalid-names': flag('Extract files whose names this system cannot hold, under names it can'),
-  'wimboot': flag('Windows: extract files as pointers into the WIM'),
-  'compact': value('Windows: compress the files on the volume: xpress4k, xpress8k, xpress16k or lzx'),
+  wimboot: flag('Windows: extract files as pointers into the WIM'),
+  compact: value('Windows: compress the files on the volume: xpress4k, xpress8k, xpress16k or lzx'),
   'recover-data': flag('Extract what is left of damaged files, instead of failing'),
 } as const
 
@@ -74,7 +76,8 @@ type Given<Names extends string> = { readonly [Name in Names]?: unknown }
 /** `integrityTable` of a write. Throws where both are asked for. */
 export function integrityTable(given: Given<'check' | 'include-integrity' | 'nocheck'>): boolean | undefined {
   const wanted = given['check'] === true || given['include-integrity'] === true
-  if (wanted && given['nocheck'] === true) throw contradiction(given['check'] === true ? 'check' : 'include-integrity', 'nocheck')
+  if (wanted && given['nocheck'] === true)
+    throw contradiction(given['check'] === true ? 'check' : 'include-integrity', 'nocheck')
   return wanted ? true : given['nocheck'] === true ? false : undefined
 }
 
@@ -94,7 +97,11 @@ export function acls(given: Given<'no-acls' | 'strict-acls'>): 'none' | 'strict'
 }
 
 /** True for the first option, false for the second, undefined for none. */
-function either<One extends string, Other extends string>(given: Given<One | Other>, one: One, other: Other): boolean | undefined {
+function either<One extends string, Other extends string>(
+  given: Given<One | Other>,
+  one: One,
+  other: Other,
+): boolean | undefined {
   if (given[one] === true && given[other] === true) throw contradiction(one, other)
   return given[one] === true ? true : given[other] === true ? false : undefined
 }
@@ -143,7 +150,9 @@ export function compressionRequest(given: {
 
 /** Compression of a new WIM of which nobody said more: as wimlib-imagex chooses. */
 export function defaultOutput(
-  { output, write: { solid } }: CompressionRequest, wimboot: boolean, other: Compression,
+  { output, write: { solid } }: CompressionRequest,
+  wimboot: boolean,
+  other: Compression,
 ): OutputOptions & { readonly compression: Compression } {
   if (output.compression !== undefined) return { ...output, compression: output.compression }
   if (wimboot) return { ...output, compression: 'xpress', chunkSize: output.chunkSize ?? 4096 }
@@ -151,9 +160,11 @@ export function defaultOutput(
 }
 
 /** How a WIM that is there already, or is to be, is written. */
-export function writeOptions(given: Given<
-  'check' | 'include-integrity' | 'nocheck' | 'pipable' | 'not-pipable' | 'rebuild' | 'recompress' | 'unsafe-compact'
-> & { readonly threads?: string | undefined }): OverwriteOptions {
+export function writeOptions(
+  given: Given<
+    'check' | 'include-integrity' | 'nocheck' | 'pipable' | 'not-pipable' | 'rebuild' | 'recompress' | 'unsafe-compact'
+  > & { readonly threads?: string | undefined },
+): OverwriteOptions {
   return {
     integrityTable: integrityTable(given),
     pipable: pipable(given),
@@ -170,9 +181,11 @@ export function asked(given: unknown): true | undefined {
 }
 
 /** How an image, or a part of one, is extracted. */
-export function extractOptions(given: Given<
-  'unix-data' | 'no-acls' | 'strict-acls' | 'no-attributes' | 'include-invalid-names' | 'wimboot' | 'recover-data'
-> & { readonly compact?: string | undefined }): ExtractOptions {
+export function extractOptions(
+  given: Given<
+    'unix-data' | 'no-acls' | 'strict-acls' | 'no-attributes' | 'include-invalid-names' | 'wimboot' | 'recover-data'
+  > & { readonly compact?: string | undefined },
+): ExtractOptions {
   const invalidNames = asked(given['include-invalid-names'])
   return {
     unixData: asked(given['unix-data']),

@@ -30,7 +30,13 @@ function stdout(): WriteTarget {
 }
 
 /** Prints what stands in the WIM now; nothing where stdout holds the WIM itself. */
-export function reportWritten(wim: WimFile, schema: string, path: string, images: readonly number[], { report }: Session): void {
+export function reportWritten(
+  wim: WimFile,
+  schema: string,
+  path: string,
+  images: readonly number[],
+  { report }: Session,
+): void {
   if (path === '-') return
   const made = images.map(image => wim.image(image))
   const text = made.map(image => `${path}: image ${image.index}${nameOf(image)}\n`).join('')

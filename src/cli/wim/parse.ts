@@ -8,13 +8,13 @@ import type { AnyWimCommand, WimValues } from './command.js'
 
 /** What every command takes beside its own options. */
 export const GLOBAL_OPTIONS: Readonly<Record<string, Options>> = {
-  'json': { type: 'boolean', describe: 'Print the result as one JSON document' },
-  'progress': { type: 'string', choices: PROGRESS_MODES, describe: 'How to show progress on stderr; auto when left out' },
-  'quiet': { type: 'boolean', alias: 'q', describe: 'Show no progress and no notes' },
+  json: { type: 'boolean', describe: 'Print the result as one JSON document' },
+  progress: { type: 'string', choices: PROGRESS_MODES, describe: 'How to show progress on stderr; auto when left out' },
+  quiet: { type: 'boolean', alias: 'q', describe: 'Show no progress and no notes' },
   'ignore-case': { type: 'boolean', describe: 'Case does not count in paths of images (WIMLIB_IMAGEX_IGNORE_CASE=1)' },
   'no-ignore-case': { type: 'boolean', describe: 'Case counts in paths of images, whatever the variable says' },
-  'help': { type: 'boolean', alias: 'h', describe: 'Show this' },
-  'version': { type: 'boolean', describe: 'Show the version' },
+  help: { type: 'boolean', alias: 'h', describe: 'Show this' },
+  version: { type: 'boolean', describe: 'Show the version' },
 }
 
 export interface ParsedWords {
@@ -28,7 +28,9 @@ export interface ParsedWords {
  */
 export function parseWords(words: readonly string[], command: AnyWimCommand | undefined): ParsedWords {
   const options = optionsOf(command)
-  const longNames = new Map(Object.entries(options).flatMap(([name, option]) => namesOf(name, option).map(each => [each, name])))
+  const longNames = new Map(
+    Object.entries(options).flatMap(([name, option]) => namesOf(name, option).map(each => [each, name])),
+  )
   const config: NonNullable<ParseArgsConfig['options']> = {}
   for (const [each, name] of longNames) {
     const type = options[name]?.type === 'boolean' ? 'boolean' : 'string'
@@ -54,15 +56,18 @@ export function optionsOf(command: AnyWimCommand | undefined): Readonly<Record<s
 }
 
 function valueOf(
-  { type, array, choices }: Options, { rawName, value }: { readonly rawName: string; readonly value?: string | undefined },
-  before: unknown, command: AnyWimCommand | undefined,
+  { type, array, choices }: Options,
+  { rawName, value }: { readonly rawName: string; readonly value?: string | undefined },
+  before: unknown,
+  command: AnyWimCommand | undefined,
 ): unknown {
   if (type === 'boolean') {
     if (value !== undefined) throw misuse(`${rawName} takes no value`, command)
     return true
   }
   if (value === undefined) throw misuse(`${rawName} needs a value`, command)
-  if (choices && !choices.includes(value)) throw misuse(`${rawName}: expected one of ${choices.join(', ')} but found ${value}`, command)
+  if (choices && !choices.includes(value))
+    throw misuse(`${rawName}: expected one of ${choices.join(', ')} but found ${value}`, command)
   if (array !== true) return value
   return [...(Array.isArray(before) ? before : []), value]
 }
@@ -74,13 +79,17 @@ export function checkOperands(operands: readonly string[], command: AnyWimComman
     const found = operands.map(operand => JSON.stringify(operand)).join(' ') || 'nothing'
     throw misuse(`expected ${command.operands} but found ${found}`, command)
   }
-  if (operands.length > most) throw misuse(`${JSON.stringify(operands[most])} is more than ${command.operands}`, command)
+  if (operands.length > most)
+    throw misuse(`${JSON.stringify(operands[most])} is more than ${command.operands}`, command)
 }
 
 /** How many operands `words` asks for, at least and at most. */
 function operandCount(words: string): { readonly least: number; readonly most: number } {
   const count = (text: string): number => text.match(/[A-Z_0-9]+/g)?.length ?? 0
-  return { least: count(words.replace(/\[.*\]/, '')), most: words.includes('...') ? Number.POSITIVE_INFINITY : count(words) }
+  return {
+    least: count(words.replace(/\[.*\]/, '')),
+    most: words.includes('...') ? Number.POSITIVE_INFINITY : count(words),
+  }
 }
 
 export function misuse(message: string, command: AnyWimCommand | undefined): StowageError {

@@ -9,7 +9,13 @@ export function parsePathList(text: string): string[] {
     .split('\n')
     .map(line => line.replace(/^[ \t\v\f\r]+|[ \t\v\f\r]+$/g, ''))
     .filter(line => line !== '' && !/^[#;]/.test(line))
-    .map(line => /^(?:"([^"]*)"|'([^']*)')$/.exec(line)?.slice(1).find(inner => inner !== undefined) ?? line)
+    .map(
+      line =>
+        /^(?:"([^"]*)"|'([^']*)')$/
+          .exec(line)
+          ?.slice(1)
+          .find(inner => inner !== undefined) ?? line,
+    )
 }
 
 /**
@@ -18,7 +24,13 @@ export function parsePathList(text: string): string[] {
  */
 export function pathMatcher(pattern: string, ignoreCase: boolean): (path: string) => boolean {
   const parts = pattern.split(/[/\\]+/).filter(part => part !== '')
-  const source = parts.map(part => `/${part.replace(/[.+^${}()|[\]]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')}`)
+  const source = parts.map(
+    part =>
+      `/${part
+        .replace(/[.+^${}()|[\]]/g, '\\$&')
+        .replaceAll('*', '[^/]*')
+        .replaceAll('?', '[^/]')}`,
+  )
   const expression = new RegExp(`^(?:${source.join('') || '/'})$`, ignoreCase ? 'siu' : 'su')
   return path => expression.test(path)
 }

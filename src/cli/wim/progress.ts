@@ -10,7 +10,11 @@ export interface WatchOptions {
 }
 
 /** The signal, and the listener that tells `session` of a job on `subject`. */
-export function watch({ signal, onProgress, note }: Session, subject: string, { verbose }: WatchOptions = {}): Required<JobOptions> {
+export function watch(
+  { signal, onProgress, note }: Session,
+  subject: string,
+  { verbose }: WatchOptions = {},
+): Required<JobOptions> {
   const meter = new Meter(onProgress, subject)
   return {
     signal,
@@ -97,7 +101,10 @@ function noteOf(event: WimProgress, verbose: boolean): string | undefined {
   }
 }
 
-function scanNote({ path, status, linkTarget = '' }: Extract<WimProgress, { type: 'scan-dentry' }>, verbose: boolean): string | undefined {
+function scanNote(
+  { path, status, linkTarget = '' }: Extract<WimProgress, { type: 'scan-dentry' }>,
+  verbose: boolean,
+): string | undefined {
   switch (status) {
     case 'ok':
       return verbose ? `Scanning ${path}` : undefined

@@ -26,6 +26,9 @@ export const split = wimCommand({
         job.onProgress?.(event)
       },
     })
-    session.report({ schema: 'stowage.wim-split/v1', path, parts }, `${path}: cut into ${count(parts.length, 'part')}\n`)
+    session.report(
+      { schema: 'stowage.wim-split/v1', path, parts },
+      `${path}: cut into ${count(parts.length, 'part')}\n`,
+    )
   },
 })

@@ -3,9 +3,21 @@ import { FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../wi
 import type { DirectoryEntry, Resource } from '../../wim/entry.js'
 
 const ATTRIBUTES: readonly (readonly [bit: number, name: string])[] = [
-  [0x1, 'READONLY'], [0x2, 'HIDDEN'], [0x4, 'SYSTEM'], [0x10, 'DIRECTORY'], [0x20, 'ARCHIVE'], [0x40, 'DEVICE'],
-  [0x80, 'NORMAL'], [0x100, 'TEMPORARY'], [0x200, 'SPARSE_FILE'], [0x400, 'REPARSE_POINT'], [0x800, 'COMPRESSED'],
-  [0x1000, 'OFFLINE'], [0x2000, 'NOT_CONTENT_INDEXED'], [0x4000, 'ENCRYPTED'], [0x10000, 'VIRTUAL'],
+  [0x1, 'READONLY'],
+  [0x2, 'HIDDEN'],
+  [0x4, 'SYSTEM'],
+  [0x10, 'DIRECTORY'],
+  [0x20, 'ARCHIVE'],
+  [0x40, 'DEVICE'],
+  [0x80, 'NORMAL'],
+  [0x100, 'TEMPORARY'],
+  [0x200, 'SPARSE_FILE'],
+  [0x400, 'REPARSE_POINT'],
+  [0x800, 'COMPRESSED'],
+  [0x1000, 'OFFLINE'],
+  [0x2000, 'NOT_CONTENT_INDEXED'],
+  [0x4000, 'ENCRYPTED'],
+  [0x10000, 'VIRTUAL'],
 ]
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
@@ -33,7 +45,9 @@ export function isoText(filetime: bigint): string {
 /** A file as `dir --detailed` shows it. */
 export function entryText(entry: DirectoryEntry): string {
   const { path, shortName, attributes, security, reparseTag, hardLinkGroup, linkCount, unix, objectId, streams } = entry
-  const set = ATTRIBUTES.filter(([bit]) => (attributes & bit) !== 0).map(([, name]) => `    FILE_ATTRIBUTE_${name} is set\n`)
+  const set = ATTRIBUTES.filter(([bit]) => (attributes & bit) !== 0).map(
+    ([, name]) => `    FILE_ATTRIBUTE_${name} is set\n`,
+  )
   const ids = ['Object ID', 'Birth Volume ID', 'Birth Object ID', 'Domain ID']
   return [
     `${'-'.repeat(76)}\n`,
@@ -45,7 +59,9 @@ export function entryText(entry: DirectoryEntry): string {
     field('Creation Time', clockText(entry.creationTime)),
     field('Last Write Time', clockText(entry.writeTime)),
     field('Last Access Time', clockText(entry.accessTime)),
-    ...((attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0 ? [field('Reparse Tag', `0x${reparseTag.toString(16)}`)] : []),
+    ...((attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0
+      ? [field('Reparse Tag', `0x${reparseTag.toString(16)}`)]
+      : []),
     field('Link Group ID', `0x${hardLinkGroup.toString(16).padStart(16, '0')}`),
     field('Link Count', String(linkCount)),
     ...(unix ? [field('UNIX Data', unixText(unix))] : []),
@@ -75,16 +91,30 @@ function streamTitle(name: string, attributes: number): string {
 /** A blob as `info --blobs` shows it. */
 export function resourceText(resource: Resource): string {
   const flags = [
-    resource.compressed && 'COMPRESSED', resource.metadata && 'METADATA', resource.free && 'FREE', resource.spanned && 'SPANNED',
+    resource.compressed && 'COMPRESSED',
+    resource.metadata && 'METADATA',
+    resource.free && 'FREE',
+    resource.spanned && 'SPANNED',
     resource.solid && 'SOLID',
   ]
   const { sha1, size, solid, resourceSize, resourceCompressedSize, resourceOffset } = resource
   const line = (name: string, value: string): string => `${name.padEnd(17)} = ${value}\n`
   const place = solid
-    ? line('Solid resource', `${resourceSize} => ${resourceCompressedSize} bytes @ offset ${resourceOffset}`)
-      + line('Solid offset', `${resource.offset} bytes`)
+    ? line('Solid resource', `${resourceSize} => ${resourceCompressedSize} bytes @ offset ${resourceOffset}`) +
+      line('Solid offset', `${resource.offset} bytes`)
     : line('Compressed size', `${resource.compressedSize} bytes`) + line('Offset in WIM', `${resource.offset} bytes`)
-  return line('Hash', `0x${sha1}`) + line('Uncompressed size', `${size} bytes`) + place
-    + line('Part Number', String(resource.partNumber)) + line('Reference Count', String(resource.references))
-    + line('Flags', flags.filter(flag => flag !== false).map(flag => `WIM_RESHDR_FLAG_${flag}  `).join(''))
+  return (
+    line('Hash', `0x${sha1}`) +
+    line('Uncompressed size', `${size} bytes`) +
+    place +
+    line('Part Number', String(resource.partNumber)) +
+    line('Reference Count', String(resource.references)) +
+    line(
+      'Flags',
+      flags
+        .filter(flag => flag !== false)
+        .map(flag => `WIM_RESHDR_FLAG_${flag}  `)
+        .join(''),
+    )
+  )
 }

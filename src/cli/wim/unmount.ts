@@ -10,12 +10,12 @@ export const unmount = wimCommand({
   operands: 'DIRECTORY',
   describe: 'Unmount an image (Linux), and keep its changes or forget them',
   options: {
-    'commit': flag('Write the changes into the WIM'),
-    'check': flag('Write an integrity table too'),
+    commit: flag('Write the changes into the WIM'),
+    check: flag('Write an integrity table too'),
     ...REBUILD,
-    'force': flag('Commit even where files are still open'),
+    force: flag('Commit even where files are still open'),
     'new-image': flag('Write the changes as a new image'),
-    'lazy': flag('Has no effect any more: every unmount waits for the daemon of the mount'),
+    lazy: flag('Has no effect any more: every unmount waits for the daemon of the mount'),
   },
   run: async (values, [directory = ''], session) => {
     if (values['new-image'] === true && values.commit !== true) {
@@ -29,6 +29,9 @@ export const unmount = wimCommand({
       newImage: asked(values['new-image']),
       ...watch(session, directory),
     })
-    session.report({ schema: 'stowage.wim-unmount/v1', directory, committed: values.commit === true }, `${directory}: unmounted\n`)
+    session.report(
+      { schema: 'stowage.wim-unmount/v1', directory, committed: values.commit === true },
+      `${directory}: unmounted\n`,
+    )
   },
 })

@@ -7,7 +7,17 @@ import type { Session } from '../session.js'
 import { chooseOneImage, openArchive, readText } from './archive.js'
 import { flag, value, wimCommand, type WimValues } from './command.js'
 import {
-  ACLS, acls, asked, INTEGRITY, REBUILD, REF, THREADS, UNIX_DATA, UNSAFE_COMPACT, VERBOSE, writeOptions,
+  ACLS,
+  acls,
+  asked,
+  INTEGRITY,
+  REBUILD,
+  REF,
+  THREADS,
+  UNIX_DATA,
+  UNSAFE_COMPACT,
+  VERBOSE,
+  writeOptions,
 } from './options.js'
 import { watch } from './progress.js'
 
@@ -19,12 +29,12 @@ const OPTIONS = {
   ...THREADS,
   ...REBUILD,
   ...UNSAFE_COMPACT,
-  'command': value('One command, instead of those on stdin'),
+  command: value('One command, instead of those on stdin'),
   'wimboot-config': value(`Put this file into the image as ${WIMBOOT_CONFIG}, instead of the commands on stdin`),
-  'config': value('A capture configuration file for every add'),
-  'force': flag('Every delete passes over what is not there'),
-  'recursive': flag('Every delete takes directories too'),
-  'dereference': flag('Every add stores what symbolic links point to'),
+  config: value('A capture configuration file for every add'),
+  force: flag('Every delete passes over what is not there'),
+  recursive: flag('Every delete takes directories too'),
+  dereference: flag('Every add stores what symbolic links point to'),
   'no-replace': flag('Every add fails where a file is there already'),
   ...UNIX_DATA,
   ...ACLS,
@@ -52,7 +62,9 @@ export const update = wimCommand({
     }
     session.report(
       { schema: 'stowage.wim-update/v1', path, image, commands: commands.map(shown) },
-      commands.length === 0 ? `${path}: nothing to do\n` : `${path}: image ${image} changed by ${count(commands.length, 'command')}\n`,
+      commands.length === 0
+        ? `${path}: nothing to do\n`
+        : `${path}: image ${image} changed by ${count(commands.length, 'command')}\n`,
     )
   },
 })
@@ -69,7 +81,8 @@ async function commandsOf(values: WimValues<typeof OPTIONS>, { signal }: Session
     config: values.config,
   }
   if (wimbootConfig !== undefined) {
-    if (command !== undefined) throw new StowageError('INVALID_ARGUMENT', '--command and --wimboot-config do not go together')
+    if (command !== undefined)
+      throw new StowageError('INVALID_ARGUMENT', '--command and --wimboot-config do not go together')
     return [{ type: 'add', source: wimbootConfig, target: WIMBOOT_CONFIG, ...add }]
   }
   const options = { add, delete: { force: asked(values.force), recursive: asked(values.recursive) } }

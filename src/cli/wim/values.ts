@@ -38,14 +38,20 @@ export function parseSize(text: string, option: string): number {
   const match = /^(\d+)(?:([KMG])(?:iB)?)?$/i.exec(text)
   const size = match ? Number(match[1]) * (UNITS[match[2]?.toUpperCase() ?? ''] ?? 1) : Number.NaN
   if (size > 0 && size <= 0xffffffff) return size
-  throw new StowageError('INVALID_ARGUMENT', `--${option}: expected a size such as 32768, 32K or 1M but found ${JSON.stringify(text)}`)
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `--${option}: expected a size such as 32768, 32K or 1M but found ${JSON.stringify(text)}`,
+  )
 }
 
 /** Megabytes of 1024 × 1024 bytes, whole or not, as bytes. */
 export function parsePartSize(text: string): number {
   const size = /^(?:\d+\.?\d*|\.\d+)$/.test(text) ? Math.floor(Number(text) * 2 ** 20) : 0
   if (size > 0 && Number.isSafeInteger(size)) return size
-  throw new StowageError('INVALID_ARGUMENT', `expected the size of a part in MiB, such as 4000 or 0.5, but found ${JSON.stringify(text)}`)
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `expected the size of a part in MiB, such as 4000 or 0.5, but found ${JSON.stringify(text)}`,
+  )
 }
 
 /** How many threads: 0 means all processors, as with wimlib-imagex. */
@@ -60,9 +66,13 @@ export function parseThreads(text: string | undefined): number | undefined {
 export function parseProperty(text: string): { readonly name: string; readonly value: string } {
   const equals = text.indexOf('=')
   if (equals > 0) return { name: text.slice(0, equals), value: text.slice(equals + 1) }
-  throw new StowageError('INVALID_ARGUMENT', `--image-property: expected NAME=VALUE but found ${JSON.stringify(text)}`, {
-    hint: 'A name is a path of elements: --image-property WINDOWS/VERSION/BUILD=20348.',
-  })
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `--image-property: expected NAME=VALUE but found ${JSON.stringify(text)}`,
+    {
+      hint: 'A name is a path of elements: --image-property WINDOWS/VERSION/BUILD=20348.',
+    },
+  )
 }
 
 /** `[WIMFILE:]IMAGE`: the colon is the last one. */
@@ -74,7 +84,11 @@ export function parseTemplate(text: string): { readonly path: string | undefined
 }
 
 /** One of `words`. */
-export function parseWord<Word extends string>(text: string | undefined, words: readonly Word[], option: string): Word | undefined {
+export function parseWord<Word extends string>(
+  text: string | undefined,
+  words: readonly Word[],
+  option: string,
+): Word | undefined {
   const word = words.find(known => known === text)
   if (text === undefined || word) return word
   throw new StowageError('INVALID_ARGUMENT', `--${option}: ${JSON.stringify(text)} is not known`, {

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { imagex, sampleTree, stowageWim, type TreeOptions, treeState } from '../../support/wim-compare.js'
@@ -14,7 +23,9 @@ imagex(['append', 'tree', 'pipe.wim', 'again'], { cwd })
 
 /** Runs both programs into `theirs` and `ours`, made afresh, and compares what they leave there. */
 async function same(
-  t: Test, words: (target: string) => readonly string[], { input, ...tree }: { readonly input?: Uint8Array } & TreeOptions = {},
+  t: Test,
+  words: (target: string) => readonly string[],
+  { input, ...tree }: { readonly input?: Uint8Array } & TreeOptions = {},
 ): Promise<void> {
   for (const name of ['theirs', 'ours']) rmSync(join(cwd, name), { recursive: true, force: true })
   const options = input ? { cwd, input } : { cwd }
@@ -29,7 +40,9 @@ async function same(
 t.test('wim apply - extracts what wimlib-imagex extracts, with content, modes, times and attributes', async t => {
   await same(t, target => ['apply', 'tree.wim', '1', target, '--unix-data', '--check'])
   await same(t, target => ['apply', 'tree.wim', 'two', target, '--norpfix'])
-  await same(t, target => ['apply', 'tree.wim', 'all', target, '--no-attributes', '--no-acls'], { directoryTimes: false })
+  await same(t, target => ['apply', 'tree.wim', 'all', target, '--no-attributes', '--no-acls'], {
+    directoryTimes: false,
+  })
   const rich = richWim(t, 'solid')
   await same(t, target => ['apply', rich, '1', target, '--rpfix', '--include-invalid-names', '--strict-acls'])
   await same(t, target => ['apply', 'tree.wim', target])
@@ -71,21 +84,36 @@ t.test('wim apply - extracts damaged files only where it is told to', async t =>
 
 t.test('wim apply - fills an NTFS volume as wimlib-imagex does', async t => {
   const rich = richWim(t)
-  for (const [name, run] of [['theirs', imagex], ['ours', stowageWim]] as const) {
+  for (const [name, run] of [
+    ['theirs', imagex],
+    ['ours', stowageWim],
+  ] as const) {
     const volume = join(cwd, `${name}.ntfs`)
     execFileSync('truncate', ['-s', '64M', volume])
-    execFileSync('mkntfs', ['-q', '-F', volume], { stdio: 'ignore', env: { ...process.env, PATH: `${process.env['PATH']}:/sbin:/usr/sbin` } })
+    execFileSync('mkntfs', ['-q', '-F', volume], {
+      stdio: 'ignore',
+      env: { ...process.env, PATH: `${process.env['PATH']}:/sbin:/usr/sbin` },
+    })
     const result = await run(['apply', rich, '1', volume], { cwd })
     t.equal(result.code, 0, result.stderr)
     imagex(['capture', volume, `${name}-volume.wim`, 'volume'], { cwd })
   }
-  const detailed = (name: string): string => String(imagex(['dir', `${name}-volume.wim`, '1', '--detailed'], { cwd }).stdout)
-    .replace(/^(?:Link Group ID|Last Access Time|Creation Time|Offset in WIM) .*\n/gm, '')
+  const detailed = (name: string): string =>
+    String(imagex(['dir', `${name}-volume.wim`, '1', '--detailed'], { cwd }).stdout).replace(
+      /^(?:Link Group ID|Last Access Time|Creation Time|Offset in WIM) .*\n/gm,
+      '',
+    )
   t.equal(detailed('ours'), detailed('theirs'))
   t.match(detailed('ours'), /Named data stream/)
   await stowageWim(['capture', 'ours.ntfs', 'by-us.wim', 'volume'], { cwd })
-  t.equal(detailed('ours').length, String(imagex(['dir', 'by-us.wim', '1', '--detailed'], { cwd }).stdout)
-    .replace(/^(?:Link Group ID|Last Access Time|Creation Time|Offset in WIM) .*\n/gm, '').length, 'and captures it too')
+  t.equal(
+    detailed('ours').length,
+    String(imagex(['dir', 'by-us.wim', '1', '--detailed'], { cwd }).stdout).replace(
+      /^(?:Link Group ID|Last Access Time|Creation Time|Offset in WIM) .*\n/gm,
+      '',
+    ).length,
+    'and captures it too',
+  )
 })
 
 t.test('wim apply - says what is wrong', async t => {
@@ -110,12 +138,24 @@ t.test('wim extract - extracts paths, patterns and lists as wimlib-imagex does',
   writeFileSync(join(cwd, 'list.txt'), '; a list\n# of paths\n  \\data\\deep\n"/names/Case"\n/bin/*\n')
   writeFileSync(join(cwd, 'wide.txt'), Buffer.from('\ufeff/names/ünïcode*\n', 'utf16le'))
   const cases: readonly (readonly string[])[] = [
-    [], ['/data/deep', 'bin/tool', '--unix-data'], ['/data/deep/er', '/names/*s*', '--preserve-dir-structure'],
-    ['@list.txt'], ['@list.txt', '@wide.txt', '/empty'], ['/nothing*'], ['/nothing*', '--nullglob'],
-    ['/names/brackets[1]*?', '--no-globs'], ['/names/bracket*', '--no-wildcards'], ['/NAMES/CASE'], ['/data/inside', '/data/outside'],
+    [],
+    ['/data/deep', 'bin/tool', '--unix-data'],
+    ['/data/deep/er', '/names/*s*', '--preserve-dir-structure'],
+    ['@list.txt'],
+    ['@list.txt', '@wide.txt', '/empty'],
+    ['/nothing*'],
+    ['/nothing*', '--nullglob'],
+    ['/names/brackets[1]*?', '--no-globs'],
+    ['/names/bracket*', '--no-wildcards'],
+    ['/NAMES/CASE'],
+    ['/data/inside', '/data/outside'],
   ]
-  for (const words of cases) await same(t, target => ['extract', 'tree.wim', '1', ...words, `--dest-dir=${target}`], { directoryTimes: false })
-  await same(t, target => ['extract', 'tree.wim', '1', '@-', `--dest-dir=${target}`], { input: Buffer.from('/bin\n'), directoryTimes: false })
+  for (const words of cases)
+    await same(t, target => ['extract', 'tree.wim', '1', ...words, `--dest-dir=${target}`], { directoryTimes: false })
+  await same(t, target => ['extract', 'tree.wim', '1', '@-', `--dest-dir=${target}`], {
+    input: Buffer.from('/bin\n'),
+    directoryTimes: false,
+  })
   mkdirSync(join(cwd, 'here'))
   await stowageWim(['extract', '../tree.wim', '1', '/empty'], { cwd: join(cwd, 'here') })
   t.same(readdirSync(join(cwd, 'here')), ['empty'], 'to the current directory, when no other is named')
@@ -123,8 +163,17 @@ t.test('wim extract - extracts paths, patterns and lists as wimlib-imagex does',
 
 t.test('wim extract - writes contents to stdout as wimlib-imagex does', async t => {
   const cases: readonly (readonly string[])[] = [
-    ['/readme.txt'], ['/data/random.bin', 'empty', '/bin/tool', '/data/random.bin'], ['/data/*'], ['/names/*'],
-    ['/names/[a-z]*'], ['/nothing'], ['/nothing', '--nullglob'], ['/nothing', '--no-globs'], ['/data/relative'], ['/data'], [],
+    ['/readme.txt'],
+    ['/data/random.bin', 'empty', '/bin/tool', '/data/random.bin'],
+    ['/data/*'],
+    ['/names/*'],
+    ['/names/[a-z]*'],
+    ['/nothing'],
+    ['/nothing', '--nullglob'],
+    ['/nothing', '--no-globs'],
+    ['/data/relative'],
+    ['/data'],
+    [],
     ['/data/deep/er/still/zeros.bin', '--no-globs'],
   ]
   for (const words of cases) {
@@ -140,13 +189,18 @@ t.test('wim extract - minds case as it is told, by option and by variable', asyn
   t.equal((await stowageWim(words, { cwd })).code, 3)
   t.equal((await stowageWim([...words, '--ignore-case'], { cwd })).stdout.length, 32_000)
   t.equal((await stowageWim(words, { cwd, env: { WIMLIB_IMAGEX_IGNORE_CASE: '1' } })).stdout.length, 32_000)
-  t.equal((await stowageWim([...words, '--no-ignore-case'], { cwd, env: { WIMLIB_IMAGEX_IGNORE_CASE: 'yes' } })).code, 3)
+  t.equal(
+    (await stowageWim([...words, '--no-ignore-case'], { cwd, env: { WIMLIB_IMAGEX_IGNORE_CASE: 'yes' } })).code,
+    3,
+  )
 })
 
 t.test('wim extract - follows no link out of the directory it is told to fill', async t => {
   mkdirSync(join(cwd, 'target'))
   mkdirSync(join(cwd, 'outside'))
   symlinkSync('../outside', join(cwd, 'target', 'data'))
-  await stowageWim(['extract', 'tree.wim', '1', '/data/random.bin', '--preserve-dir-structure', '--dest-dir=target'], { cwd })
+  await stowageWim(['extract', 'tree.wim', '1', '/data/random.bin', '--preserve-dir-structure', '--dest-dir=target'], {
+    cwd,
+  })
   t.same(readdirSync(join(cwd, 'outside')), [])
 })

@@ -5,18 +5,29 @@ import t from 'tap'
 import { commandFile } from '../../support/command.js'
 import { imagex, sampleTree, stowageWim, told } from '../../support/wim-compare.js'
 
-const cwd = t.testdir({ 'tree': {}, 'other': { 'new.txt': 'new', 'readme.txt': 'Read me\n'.repeat(4000) } })
+const cwd = t.testdir({ tree: {}, other: { 'new.txt': 'new', 'readme.txt': 'Read me\n'.repeat(4000) } })
 sampleTree(join(cwd, 'tree'))
-for (const path of ['other/new.txt', 'other/readme.txt', 'other']) utimesSync(join(cwd, path), 4_000_000_000, 1_700_000_000)
+for (const path of ['other/new.txt', 'other/readme.txt', 'other'])
+  utimesSync(join(cwd, path), 4_000_000_000, 1_700_000_000)
 writeFileSync(join(cwd, 'config.ini'), '[ExclusionList]\n*.bin\n/names\n[ExclusionException]\n/data/random.bin\n')
-writeFileSync(join(cwd, 'list'), "# sources\ntree/data  /\n'tree/names' //deep/er/names\nother\ntree/readme.txt /other/new.txt\n")
+writeFileSync(
+  join(cwd, 'list'),
+  "# sources\ntree/data  /\n'tree/names' //deep/er/names\nother\ntree/readme.txt /other/new.txt\n",
+)
 imagex(['capture', 'tree', 'base.wim', 'base'], { cwd })
 
 const CAPTURES: readonly (readonly string[])[] = [
   [],
   ['a name', 'a description', '--boot', '--check', '--flags=ServerCore'],
   ['', '--unix-data', '--norpfix', '--compress=xpress:20', '--chunk-size=8K'],
-  ['--compress=NONE', '--include-integrity', '--rpfix', '--image-property=WINDOWS/VERSION/BUILD=20348', '--image-property', 'A/B[2]='],
+  [
+    '--compress=NONE',
+    '--include-integrity',
+    '--rpfix',
+    '--image-property=WINDOWS/VERSION/BUILD=20348',
+    '--image-property',
+    'A/B[2]=',
+  ],
   ['--compress', 'maximum:80', '--chunk-size', '128KiB', '--threads=1', '--no-acls'],
   ['--compress=recovery', '--chunk-size=65536', '--pipable', '--strict-acls'],
   ['--solid', '--solid-chunk-size=1M', '--no-check'],
@@ -35,7 +46,11 @@ t.test('wim capture - makes what wimlib-imagex makes, whatever the options', asy
     const ours = await stowageWim(['capture', source, 'ours.wim', ...options], { cwd })
     t.equal(ours.code, theirs.code, `${options.join(' ')}: ${ours.stderr}${theirs.stderr}`)
     const refs = options[0]?.startsWith('--delta') ? [`--ref=${join(cwd, 'base.wim')}`] : []
-    t.equal(told(join(cwd, 'ours.wim'), ...refs), told(join(cwd, 'theirs.wim'), ...refs), options.join(' ') || 'no options')
+    t.equal(
+      told(join(cwd, 'ours.wim'), ...refs),
+      told(join(cwd, 'theirs.wim'), ...refs),
+      options.join(' ') || 'no options',
+    )
   }
 })
 
@@ -48,7 +63,10 @@ t.test('wim capture - writes a pipable WIM to stdout, to a pipe and to a file, a
   t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')))
   t.match(told(join(cwd, 'ours.wim')), /^Attributes: +Pipable/m)
   const main = commandFile()
-  execFileSync('sh', ['-c', `"${process.execPath}" "${main}" wim capture tree - name >> file.wim`], { cwd, stdio: 'ignore' })
+  execFileSync('sh', ['-c', `"${process.execPath}" "${main}" wim capture tree - name >> file.wim`], {
+    cwd,
+    stdio: 'ignore',
+  })
   t.equal(told(join(cwd, 'file.wim')), told(join(cwd, 'theirs.wim')))
 })
 
@@ -57,7 +75,8 @@ t.test('wim capture - reads a list of sources from a file and from stdin', async
   await stowageWim(['capture', 'list', 'ours.wim', 'listed', '--source-list', '--norpfix'], { cwd })
   t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')))
   const piped = await stowageWim(['capture', '-', 'ours.wim', 'listed', '--source-list', '--norpfix'], {
-    cwd, input: readFileSync(join(cwd, 'list')),
+    cwd,
+    input: readFileSync(join(cwd, 'list')),
   })
   t.equal(piped.code, 0, piped.stderr)
   t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')))
@@ -77,10 +96,20 @@ t.test('wim capture - says what it leaves out, and with --verbose what it takes'
   const quiet = await stowageWim(['capture', 'tree', 'ours.wim', '--verbose', '--quiet'], { cwd })
   t.equal(quiet.stderr, '')
   const json = await stowageWim(['capture', 'tree', 'ours.wim', '--progress=json', '--json'], { cwd })
-  const events = json.stderr.trim().split('\n').map(line => JSON.parse(line) as { type: string; stage?: string })
-  t.strictSame([...new Set(events.map(({ stage }) => stage))].filter(stage => stage !== undefined), ['scan', 'write'])
+  const events = json.stderr
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { type: string; stage?: string })
+  t.strictSame(
+    [...new Set(events.map(({ stage }) => stage))].filter(stage => stage !== undefined),
+    ['scan', 'write'],
+  )
   t.ok(events.some(({ type }) => type === 'note'))
-  t.same(JSON.parse(String(json.stdout)), { schema: 'stowage.wim-capture/v1', path: 'ours.wim', images: [{ index: 1, name: 'tree' }] })
+  t.same(JSON.parse(String(json.stdout)), {
+    schema: 'stowage.wim-capture/v1',
+    path: 'ours.wim',
+    images: [{ index: 1, name: 'tree' }],
+  })
 })
 
 t.test('wim capture - leaves the file that is there alone when it fails, and no other file behind', async t => {
@@ -114,17 +143,31 @@ t.test('wim capture - leaves the file that is there alone when it fails, and no 
     const result = await stowageWim(['capture', ...words], { cwd })
     t.equal(result.code, code, `${words.join(' ')}: ${result.stderr}`)
     t.match(result.stderr, message)
-    t.not(imagex(['capture', ...words.map(word => word === 'kept.wim' ? 'theirs.wim' : word)], { cwd }).code === 0
-      && !['--delta-from=kept.wim'].some(word => words.includes(word)), true, 'and wimlib-imagex does not take it either')
+    t.not(
+      imagex(['capture', ...words.map(word => (word === 'kept.wim' ? 'theirs.wim' : word))], { cwd }).code === 0 &&
+        !['--delta-from=kept.wim'].some(word => words.includes(word)),
+      true,
+      'and wimlib-imagex does not take it either',
+    )
   }
   t.ok(readFileSync(join(cwd, 'kept.wim')).equals(before))
-  t.same(readdirSync(cwd).filter(name => !files.includes(name) && name !== 'theirs.wim'), [])
+  t.same(
+    readdirSync(cwd).filter(name => !files.includes(name) && name !== 'theirs.wim'),
+    [],
+  )
 })
 
 t.test('wim append - adds what wimlib-imagex adds, under the same name', async t => {
   const appends: readonly (readonly string[])[] = [
-    [], [], ['second', 'with a description', '--boot'], ['', '--update-of=-1', '--check'], ['--rebuild', '--nocheck'],
-    ['solid', '--solid', '--solid-compress=lzx'], ['--unsafe-compact', '--unix-data'], ['piped', '--pipable'], ['back', '--not-pipable'],
+    [],
+    [],
+    ['second', 'with a description', '--boot'],
+    ['', '--update-of=-1', '--check'],
+    ['--rebuild', '--nocheck'],
+    ['solid', '--solid', '--solid-compress=lzx'],
+    ['--unsafe-compact', '--unix-data'],
+    ['piped', '--pipable'],
+    ['back', '--not-pipable'],
     ['delta', '--delta-from=base.wim', '--chunk-size=64K'],
   ]
   imagex(['capture', 'other', 'theirs.wim', 'first'], { cwd })

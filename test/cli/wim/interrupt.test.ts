@@ -28,26 +28,33 @@ async function interrupted(t: Test, words: readonly string[], signal: NodeJS.Sig
   return result
 }
 
-t.test('wim capture, append and optimize - leave what there was when they are interrupted, and nothing else', async t => {
-  const slow = ['--compress=lzms:100', '--threads=1']
-  const captured = await interrupted(t, ['capture', 'tree', 'tree.wim', ...slow], 'SIGINT')
-  t.equal(captured.code, 130, captured.stderr)
-  t.match(captured.stderr, /^stowage: interrupted before the end$/m)
-  t.ok(readFileSync(join(cwd, 'tree.wim')).equals(before))
-  const optimized = await interrupted(t, ['optimize', 'tree.wim', ...slow], 'SIGTERM')
-  t.equal(optimized.code, 143, optimized.stderr)
-  t.ok(readFileSync(join(cwd, 'tree.wim')).equals(before))
-  const created = await interrupted(t, ['capture', 'tree', 'new.wim', ...slow], 'SIGINT')
-  t.equal(created.code, 130, created.stderr)
-  t.same(readdirSync(cwd).sort(), ['tree', 'tree.wim'], 'no new file, whole or not')
-  t.equal(imagex(['verify', 'tree.wim'], { cwd }).code, 0)
-})
+t.test(
+  'wim capture, append and optimize - leave what there was when they are interrupted, and nothing else',
+  async t => {
+    const slow = ['--compress=lzms:100', '--threads=1']
+    const captured = await interrupted(t, ['capture', 'tree', 'tree.wim', ...slow], 'SIGINT')
+    t.equal(captured.code, 130, captured.stderr)
+    t.match(captured.stderr, /^stowage: interrupted before the end$/m)
+    t.ok(readFileSync(join(cwd, 'tree.wim')).equals(before))
+    const optimized = await interrupted(t, ['optimize', 'tree.wim', ...slow], 'SIGTERM')
+    t.equal(optimized.code, 143, optimized.stderr)
+    t.ok(readFileSync(join(cwd, 'tree.wim')).equals(before))
+    const created = await interrupted(t, ['capture', 'tree', 'new.wim', ...slow], 'SIGINT')
+    t.equal(created.code, 130, created.stderr)
+    t.same(readdirSync(cwd).sort(), ['tree', 'tree.wim'], 'no new file, whole or not')
+    t.equal(imagex(['verify', 'tree.wim'], { cwd }).code, 0)
+  },
+)
 
 t.test('wim dir and capture - end quietly when their reader has gone', async t => {
   await stowageWim(['--version'])
   const main = commandFile()
   for (const words of ['capture tree -', 'dir tree.wim', 'info tree.wim --json']) {
-    const { stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${main}" wim ${words} --quiet | head -c 10 >/dev/null`], { cwd })
+    const { stderr } = spawnSync(
+      'sh',
+      ['-c', `"${process.execPath}" "${main}" wim ${words} --quiet | head -c 10 >/dev/null`],
+      { cwd },
+    )
     t.notMatch(String(stderr), /at file:|Error:/, words)
   }
   const full = spawnSync('sh', ['-c', `"${process.execPath}" "${main}" wim dir tree.wim --json > /dev/full`], { cwd })
@@ -59,7 +66,11 @@ t.test('wim dir and capture - end quietly when their reader has gone', async t =
 t.test('wim update and apply - end when they are interrupted while they wait for stdin', async t => {
   await stowageWim(['--version'])
   const main = commandFile()
-  for (const words of [['update', 'tree.wim'], ['apply', '-', 'target'], ['capture', '-', 'new.wim', '--source-list']]) {
+  for (const words of [
+    ['update', 'tree.wim'],
+    ['apply', '-', 'target'],
+    ['capture', '-', 'new.wim', '--source-list'],
+  ]) {
     const child = spawn(process.execPath, [main, 'wim', ...words], { cwd, stdio: ['pipe', 'ignore', 'ignore'] })
     const ended = once(child, 'close')
     await setTimeout(2000) // there is nothing to be seen of a program that waits

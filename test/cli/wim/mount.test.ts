@@ -16,7 +16,9 @@ const skip = existsSync('/dev/fuse') ? false : 'there is no /dev/fuse'
 t.test('wim mount - shows what wimlib-imagex shows, until it is unmounted', { skip }, async t => {
   const states: unknown[] = []
   for (const run of [imagex, stowageWim]) {
-    const mounted = await run(['mount', 'tree.wim', '1', 'at', '--unix-data', '--check', '--streams-interface=xattr'], { cwd })
+    const mounted = await run(['mount', 'tree.wim', '1', 'at', '--unix-data', '--check', '--streams-interface=xattr'], {
+      cwd,
+    })
     t.equal(mounted.code, 0, mounted.stderr)
     states.push(treeState(at))
     const unmounted = await run(['unmount', 'at'], { cwd })
@@ -34,9 +36,15 @@ t.test('wim mountrw - keeps changes that are committed, as wimlib-imagex does, a
     rmSync(join(at, 'names'), { recursive: true })
     mkdirSync(join(at, 'hollow', 'sub'))
   }
-  const listing = (name: string, image: string): string => String(imagex(['dir', name, image, '--detailed'], { cwd }).stdout)
-    .replace(/^(?:Creation Time|Last Write Time|Last Access Time|Offset in WIM|Compressed size) .*\n/gm, '')
-  for (const [name, run] of [['theirs.wim', imagex], ['ours.wim', stowageWim]] as const) {
+  const listing = (name: string, image: string): string =>
+    String(imagex(['dir', name, image, '--detailed'], { cwd }).stdout).replace(
+      /^(?:Creation Time|Last Write Time|Last Access Time|Offset in WIM|Compressed size) .*\n/gm,
+      '',
+    )
+  for (const [name, run] of [
+    ['theirs.wim', imagex],
+    ['ours.wim', stowageWim],
+  ] as const) {
     copyFileSync(join(cwd, 'tree.wim'), join(cwd, name))
     for (const words of [[], ['--commit'], ['--commit', '--new-image', '--check', '--rebuild']]) {
       const mounted = await run(['mountrw', name, 'one', 'at', '--staging-dir=staging', '--unix-data'], { cwd })
@@ -47,7 +55,8 @@ t.test('wim mountrw - keeps changes that are committed, as wimlib-imagex does, a
       t.equal(unmounted.code, 0, unmounted.stderr)
     }
   }
-  for (const image of ['1', '2', '3']) t.equal(listing('ours.wim', image), listing('theirs.wim', image), `image ${image}`)
+  for (const image of ['1', '2', '3'])
+    t.equal(listing('ours.wim', image), listing('theirs.wim', image), `image ${image}`)
   t.match(listing('ours.wim', '3'), /again\.txt/)
   t.notMatch(listing('ours.wim', '1'), /again\.txt/)
   t.equal((await stowageWim(['verify', 'ours.wim'], { cwd })).code, 0)
@@ -55,7 +64,13 @@ t.test('wim mountrw - keeps changes that are committed, as wimlib-imagex does, a
 
 t.test('wim mount and unmount - print what they did, and what is wrong', { skip }, async t => {
   const mounted = await stowageWim(['mount', 'tree.wim', 'two', 'at', '--json'], { cwd })
-  t.same(JSON.parse(String(mounted.stdout)), { schema: 'stowage.wim-mount/v1', path: 'tree.wim', image: 2, directory: 'at', readWrite: false })
+  t.same(JSON.parse(String(mounted.stdout)), {
+    schema: 'stowage.wim-mount/v1',
+    path: 'tree.wim',
+    image: 2,
+    directory: 'at',
+    readWrite: false,
+  })
   const unmounted = await stowageWim(['unmount', 'at', '--json', '--lazy'], { cwd })
   t.same(JSON.parse(String(unmounted.stdout)), { schema: 'stowage.wim-unmount/v1', directory: 'at', committed: false })
   const wrong: readonly (readonly [words: readonly string[], code: number, message: RegExp])[] = [

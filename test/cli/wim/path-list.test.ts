@@ -2,7 +2,12 @@ import t from 'tap'
 import { parsePathList, pathMatcher } from '../../../src/cli/wim/path-list.js'
 
 t.test('parsePathList() takes a path a line, without comments, quotes and the space around', async t => {
-  t.same(parsePathList('; no\n  # no\n\n /Program Files/A* \r\n"/a b"\n\'c\'\n"half\n'), ['/Program Files/A*', '/a b', 'c', '"half'])
+  t.same(parsePathList('; no\n  # no\n\n /Program Files/A* \r\n"/a b"\n\'c\'\n"half\n'), [
+    '/Program Files/A*',
+    '/a b',
+    'c',
+    '"half',
+  ])
 })
 
 t.test('pathMatcher() matches within components, whatever else stands in a pattern', async t => {

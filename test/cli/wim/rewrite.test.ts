@@ -21,7 +21,8 @@ async function same(t: Test, original: string | undefined, words: (wim: string) 
   const theirs = imagex(words('theirs.wim'), { cwd })
   const ours = await stowageWim(words('ours.wim'), { cwd })
   t.equal(ours.code === 0, theirs.code === 0, `${words('ours.wim').join(' ')}: ${ours.stderr}${theirs.stderr}`)
-  if (existsSync(join(cwd, 'theirs.wim'))) t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')), words('ours.wim').join(' '))
+  if (existsSync(join(cwd, 'theirs.wim')))
+    t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')), words('ours.wim').join(' '))
   else t.notOk(existsSync(join(cwd, 'ours.wim')))
 }
 
@@ -38,14 +39,29 @@ t.test('wim delete - deletes what wimlib-imagex deletes', async t => {
 t.test('wim export - exports what wimlib-imagex exports, to a new WIM and to one that is there', async t => {
   const rich = richWim(t)
   for (const words of [
-    [], ['renamed', 'described', '--boot', '--check'], ['--compress=fast', '--chunk-size=64K'], ['--solid', '--solid-chunk-size=1M'],
-    ['--wimboot'], ['--recompress', '--compress=lzx:20', '--nocheck'], ['--pipable', '--include-integrity'], ['--rebuild'],
+    [],
+    ['renamed', 'described', '--boot', '--check'],
+    ['--compress=fast', '--chunk-size=64K'],
+    ['--solid', '--solid-chunk-size=1M'],
+    ['--wimboot'],
+    ['--recompress', '--compress=lzx:20', '--nocheck'],
+    ['--pipable', '--include-integrity'],
+    ['--rebuild'],
     ['--unsafe-compact'],
-  ]) await same(t, undefined, wim => ['export', 'tree.wim', '2', wim, ...words])
+  ])
+    await same(t, undefined, wim => ['export', 'tree.wim', '2', wim, ...words])
   await same(t, undefined, wim => ['export', 'small.wim', 'small', wim, ''])
   await same(t, undefined, wim => ['export', 'tree.wim', 'all', wim, '--boot'])
   await same(t, undefined, wim => ['export', rich, 'all', wim, '--compress=none'])
-  for (const words of [[], ['renamed'], ['--rebuild', '--check'], ['--unsafe-compact'], ['--pipable'], ['--compress=lzms'], ['--boot', '--threads=2']]) {
+  for (const words of [
+    [],
+    ['renamed'],
+    ['--rebuild', '--check'],
+    ['--unsafe-compact'],
+    ['--pipable'],
+    ['--compress=lzms'],
+    ['--boot', '--threads=2'],
+  ]) {
     await same(t, 'small.wim', wim => ['export', 'tree.wim', '1', wim, ...words])
   }
   await same(t, 'tree.wim', wim => ['export', 'tree.wim', '1', wim])
@@ -55,7 +71,11 @@ t.test('wim export - writes a pipable WIM to stdout, and reads split WIMs', asyn
   const theirs = imagex(['export', 'tree.wim', '1', '-'], { cwd })
   const ours = await stowageWim(['export', 'tree.wim', '1', '-'], { cwd })
   t.equal(ours.code, 0, ours.stderr)
-  for (const [name, { stdout }] of [['theirs', theirs], ['ours', ours]] as const) writeFileSync(join(cwd, `${name}.wim`), stdout)
+  for (const [name, { stdout }] of [
+    ['theirs', theirs],
+    ['ours', ours],
+  ] as const)
+    writeFileSync(join(cwd, `${name}.wim`), stdout)
   t.equal(told(join(cwd, 'ours.wim')), told(join(cwd, 'theirs.wim')))
   const [first = ''] = splitWim(t)
   await same(t, undefined, wim => ['export', first, 'all', wim, `--ref=${first.replace('.swm', '*.swm')}`])
@@ -63,9 +83,15 @@ t.test('wim export - writes a pipable WIM to stdout, and reads split WIMs', asyn
 
 t.test('wim optimize - makes what wimlib-imagex makes', async t => {
   for (const words of [
-    [], ['--recompress'], ['--compress=xpress:80', '--chunk-size=4K'], ['--solid', '--compress=lzx', '--solid-compress=lzx:20', '--solid-chunk-size=128K'],
-    ['--pipable'], ['--nocheck', '--unsafe-compact'], ['--compress=none', '--not-pipable', '--check', '--threads=1'],
-  ]) await same(t, 'tree.wim', wim => ['optimize', wim, ...words])
+    [],
+    ['--recompress'],
+    ['--compress=xpress:80', '--chunk-size=4K'],
+    ['--solid', '--compress=lzx', '--solid-compress=lzx:20', '--solid-chunk-size=128K'],
+    ['--pipable'],
+    ['--nocheck', '--unsafe-compact'],
+    ['--compress=none', '--not-pipable', '--check', '--threads=1'],
+  ])
+    await same(t, 'tree.wim', wim => ['optimize', wim, ...words])
   await stowageWim(['optimize', 'ours.wim', '--solid', '--solid-chunk-size=1M'], { cwd })
   t.match(told(join(cwd, 'ours.wim')), /^Compression: +LZMS\nChunk Size: +131072 /m, 'as from wimlib 1.14')
   await stowageWim(['optimize', 'ours.wim', '--compress=none'], { cwd })
@@ -82,11 +108,19 @@ t.test('wim split and join - make what wimlib-imagex makes', async t => {
     imagex(['split', 'tree.wim', 'theirs.swm', ...words], { cwd })
     const split = await stowageWim(['split', 'tree.wim', 'ours.swm', ...words, '--json'], { cwd })
     t.equal(split.code, 0, split.stderr)
-    const parts = (name: string): string[] => readdirSync(cwd).filter(each => each.startsWith(name) && each.endsWith('.swm')).sort()
-    t.same(parts('ours').map(part => part.replace('ours', 'theirs')), parts('theirs'))
+    const parts = (name: string): string[] =>
+      readdirSync(cwd)
+        .filter(each => each.startsWith(name) && each.endsWith('.swm'))
+        .sort()
+    t.same(
+      parts('ours').map(part => part.replace('ours', 'theirs')),
+      parts('theirs'),
+    )
     t.same(JSON.parse(String(split.stdout)).parts.toSorted(), parts('ours'))
     for (const part of parts('ours')) {
-      const [ours, theirs] = [part, part.replace('ours', 'theirs')].map(name => imagex(['info', name, '--blobs'], { cwd }))
+      const [ours, theirs] = [part, part.replace('ours', 'theirs')].map(name =>
+        imagex(['info', name, '--blobs'], { cwd }),
+      )
       t.equal(String(ours?.stdout), String(theirs?.stdout), part)
     }
     const options = words.slice(1)
@@ -100,8 +134,11 @@ t.test('wim split and join - make what wimlib-imagex makes', async t => {
 t.test('wim delete, export, optimize, split and join - leave files alone where they refuse', async t => {
   for (const name of readdirSync(cwd).filter(each => each.endsWith('.swm'))) rmSync(join(cwd, name))
   await stowageWim(['split', 'tree.wim', 'part.swm', '0.5'], { cwd })
-  const files = new Map(readdirSync(cwd, { withFileTypes: true }).filter(each => each.isFile())
-    .map(({ name }) => [name, readFileSync(join(cwd, name))]))
+  const files = new Map(
+    readdirSync(cwd, { withFileTypes: true })
+      .filter(each => each.isFile())
+      .map(({ name }) => [name, readFileSync(join(cwd, name))]),
+  )
   const wrong: readonly (readonly [words: readonly string[], code: number, message: RegExp])[] = [
     [['delete', 'tree.wim'], 2, /expected WIMFILE IMAGE/],
     [['delete', 'tree.wim', 'nine'], 3, /no image "nine"/],
@@ -131,5 +168,9 @@ t.test('wim delete, export, optimize, split and join - leave files alone where t
     t.match(result.stderr, message)
   }
   for (const [name, bytes] of files) t.ok(readFileSync(join(cwd, name)).equals(bytes), `${name} is as it was`)
-  t.same(readdirSync(cwd).filter(name => !files.has(name) && name !== 'tree'), [], 'and no other file is there')
+  t.same(
+    readdirSync(cwd).filter(name => !files.has(name) && name !== 'tree'),
+    [],
+    'and no other file is there',
+  )
 })

@@ -2,17 +2,38 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { imagex, sampleTree, stowageWim } from '../../support/wim-compare.js'
-import { directoryWim, extendedAttributeWim, patchMetadata, renameIn, richWim, splitWim, truncate } from '../../support/wims.js'
+import {
+  directoryWim,
+  extendedAttributeWim,
+  patchMetadata,
+  renameIn,
+  richWim,
+  splitWim,
+  truncate,
+} from '../../support/wims.js'
 
 const cwd = t.testdir({ tree: {} })
 sampleTree(join(cwd, 'tree'))
 imagex(['capture', 'tree', 'tree.wim', 'one', 'the first', '--unix-data', '--check'], { cwd })
 imagex(['append', 'tree', 'tree.wim', 'two', '--flags=Pro'], { cwd })
 const PROPERTIES = [
-  'DISPLAYNAME=dn', 'DISPLAYDESCRIPTION=dd', 'WINDOWS/ARCH=9', 'WINDOWS/PRODUCTNAME=pn', 'WINDOWS/EDITIONID=ed',
-  'WINDOWS/INSTALLATIONTYPE=it', 'WINDOWS/HAL=hal', 'WINDOWS/PRODUCTTYPE=pt', 'WINDOWS/PRODUCTSUITE=ps',
-  'WINDOWS/LANGUAGES/LANGUAGE=en-US', 'WINDOWS/LANGUAGES/LANGUAGE[2]=de-DE', 'WINDOWS/LANGUAGES/DEFAULT=en-US',
-  'WINDOWS/SYSTEMROOT=WINDOWS', 'WINDOWS/VERSION/MAJOR=10', 'WINDOWS/VERSION/SPBUILD=33', 'TOTALBYTES=abc', 'WIMBOOT=1',
+  'DISPLAYNAME=dn',
+  'DISPLAYDESCRIPTION=dd',
+  'WINDOWS/ARCH=9',
+  'WINDOWS/PRODUCTNAME=pn',
+  'WINDOWS/EDITIONID=ed',
+  'WINDOWS/INSTALLATIONTYPE=it',
+  'WINDOWS/HAL=hal',
+  'WINDOWS/PRODUCTTYPE=pt',
+  'WINDOWS/PRODUCTSUITE=ps',
+  'WINDOWS/LANGUAGES/LANGUAGE=en-US',
+  'WINDOWS/LANGUAGES/LANGUAGE[2]=de-DE',
+  'WINDOWS/LANGUAGES/DEFAULT=en-US',
+  'WINDOWS/SYSTEMROOT=WINDOWS',
+  'WINDOWS/VERSION/MAJOR=10',
+  'WINDOWS/VERSION/SPBUILD=33',
+  'TOTALBYTES=abc',
+  'WIMBOOT=1',
 ]
 imagex(['info', 'tree.wim', '1', '--boot', ...PROPERTIES.map(property => `--image-property=${property}`)], { cwd })
 
@@ -28,7 +49,8 @@ t.test('wim dir - prints what wimlib-imagex prints', async t => {
   await same(t, 'dir', 'tree.wim', 'all')
   await same(t, 'dir', 'tree.wim', 'two', '--path=/data/deep')
   await same(t, 'dir', 'tree.wim', '2', '--path', 'data\\deep', '--one-file-only', '--detailed')
-  for (const form of ['lzx', 'solid', 'pipable', 'none'] as const) await same(t, 'dir', richWim(t, form), '1', '--detailed')
+  for (const form of ['lzx', 'solid', 'pipable', 'none'] as const)
+    await same(t, 'dir', richWim(t, form), '1', '--detailed')
   await same(t, 'dir', extendedAttributeWim(t), '--detailed')
   const [first = ''] = splitWim(t)
   await same(t, 'dir', first, '1', '--detailed', `--ref=${first.replace('.swm', '*.swm')}`)
@@ -54,18 +76,39 @@ t.test('wim dir --json - says all there is to say of each file', async t => {
   const { stdout } = await stowageWim(['dir', richWim(t), '--json', 'all'])
   const { schema, images } = JSON.parse(String(stdout)) as { schema: string; images: readonly Image[] }
   t.equal(schema, 'stowage.wim-dir/v1')
-  t.same(images.map(({ index, name }) => ({ index, name })), [{ index: 1, name: 'NanoServer' }, { index: 2, name: 'UtilityVM' }])
+  t.same(
+    images.map(({ index, name }) => ({ index, name })),
+    [
+      { index: 1, name: 'NanoServer' },
+      { index: 2, name: 'UtilityVM' },
+    ],
+  )
   const entries = images[0]?.entries ?? []
-  const paths = String(imagex(['dir', richWim(t), '1']).stdout).trimEnd().split('\n')
-  t.same(entries.map(({ path }) => path), paths)
+  const paths = String(imagex(['dir', richWim(t), '1']).stdout)
+    .trimEnd()
+    .split('\n')
+  t.same(
+    entries.map(({ path }) => path),
+    paths,
+  )
   const withId = entries.find(({ objectId }) => objectId !== undefined)
-  t.match(withId, { objectId: /^(?:[0-9a-f]{32}){4}$/, security: /^01000/, attributes: 0x20, linkCount: 1, created: /^2016-05-26T12:00:00\.0{7}Z$/ })
+  t.match(withId, {
+    objectId: /^(?:[0-9a-f]{32}){4}$/,
+    security: /^01000/,
+    attributes: 0x20,
+    linkCount: 1,
+    created: /^2016-05-26T12:00:00\.0{7}Z$/,
+  })
   t.ok(entries.some(({ reparseTag }) => reparseTag === 0xa0000003))
   t.ok(entries.some(({ streams }) => streams.some(({ name }) => name === 'Zone.Identifier')))
   const linked = entries.filter(({ linkGroup }) => linkGroup !== undefined)
   t.ok(linked.length >= 2 && linked.every(({ linkCount }) => linkCount >= 2))
-  const unix = JSON.parse(String((await stowageWim(['dir', 'tree.wim', '1', '--json', '--path=/bin/tool'], { cwd })).stdout))
-  t.match(unix.images[0].entries, [{ path: '/bin/tool', unix: { uid: 0, gid: 0, mode: 0o100755, rdev: 0 }, streams: [{ size: 10 }] }])
+  const unix = JSON.parse(
+    String((await stowageWim(['dir', 'tree.wim', '1', '--json', '--path=/bin/tool'], { cwd })).stdout),
+  )
+  t.match(unix.images[0].entries, [
+    { path: '/bin/tool', unix: { uid: 0, gid: 0, mode: 0o100755, rdev: 0 }, streams: [{ size: 10 }] },
+  ])
 })
 
 interface Image {
@@ -82,7 +125,16 @@ interface Image {
 }
 
 t.test('wim info - prints what wimlib-imagex prints', async t => {
-  for (const words of [[], ['1'], ['two'], ['all'], ['--header'], ['--blobs'], ['--lookup-table', '--header', '2'], ['--xml']]) {
+  for (const words of [
+    [],
+    ['1'],
+    ['two'],
+    ['all'],
+    ['--header'],
+    ['--blobs'],
+    ['--lookup-table', '--header', '2'],
+    ['--xml'],
+  ]) {
     await same(t, 'info', 'tree.wim', ...words)
   }
   for (const form of ['lzms', 'solid', 'pipable', 'none', 'xpress'] as const) {
@@ -100,8 +152,16 @@ t.test('wim info - writes the XML to a file, and all there is as JSON', async t 
   const { stdout } = await stowageWim(['info', 'tree.wim', '2', '--json', '--header', '--blobs', '--xml'], { cwd })
   const document = JSON.parse(String(stdout))
   t.match(document, {
-    schema: 'stowage.wim-info/v1', path: 'tree.wim',
-    wim: { compression: 'lzx', chunkSize: 32768, imageCount: 2, bootIndex: 1, integrityTable: true, guid: /^[0-9a-f]{32}$/ },
+    schema: 'stowage.wim-info/v1',
+    path: 'tree.wim',
+    wim: {
+      compression: 'lzx',
+      chunkSize: 32768,
+      imageCount: 2,
+      bootIndex: 1,
+      integrityTable: true,
+      guid: /^[0-9a-f]{32}$/,
+    },
     images: [{ index: 2, name: 'two', flags: 'Pro', bootable: false, created: /^\d{4}-.*\.\d{7}Z$/ }],
     header: { magic: 'MSWIM\0\0\0', imageCount: 2, blobTable: { flags: 2 } },
     xml: /^<WIM>.*<NAME>two<\/NAME>/,
@@ -111,13 +171,25 @@ t.test('wim info - writes the XML to a file, and all there is as JSON', async t 
 
 t.test('wim info - changes what wimlib-imagex changes, and says so in its words', async t => {
   const changes: readonly (readonly string[])[] = [
-    ['1', 'new name'], ['new name', 'newer', 'described'], ['2', '--boot'], ['2', '--boot'], ['0', '--boot'],
-    ['2', '--image-property=WINDOWS/VERSION/BUILD=20348', '--image-property', 'FOO=bar'], ['2', '', '--nocheck'],
-    ['1', 'newer', '--check'], ['1', 'newer', 'described', '--include-integrity'], ['1', 'newer'],
+    ['1', 'new name'],
+    ['new name', 'newer', 'described'],
+    ['2', '--boot'],
+    ['2', '--boot'],
+    ['0', '--boot'],
+    ['2', '--image-property=WINDOWS/VERSION/BUILD=20348', '--image-property', 'FOO=bar'],
+    ['2', '', '--nocheck'],
+    ['1', 'newer', '--check'],
+    ['1', 'newer', 'described', '--include-integrity'],
+    ['1', 'newer'],
   ]
   for (const name of ['theirs', 'ours']) writeFileSync(join(cwd, `${name}.wim`), readFileSync(join(cwd, 'tree.wim')))
-  const state = (name: string): string => `${imagex(['info', `${name}.wim`], { cwd }).stdout}`.replace(/^(?:Path|GUID): .*\n/gm, '')
-  const said = (text: Buffer): string => String(text).split('\n').filter(line => /^(?:Setting|Marking image [1-9]|The file)/.test(line)).join('\n')
+  const state = (name: string): string =>
+    `${imagex(['info', `${name}.wim`], { cwd }).stdout}`.replace(/^(?:Path|GUID): .*\n/gm, '')
+  const said = (text: Buffer): string =>
+    String(text)
+      .split('\n')
+      .filter(line => /^(?:Setting|Marking image [1-9]|The file)/.test(line))
+      .join('\n')
   for (const words of changes) {
     const theirs = imagex(['info', 'theirs.wim', ...words], { cwd })
     const ours = await stowageWim(['info', 'ours.wim', ...words], { cwd })
@@ -164,7 +236,10 @@ t.test('wim dir and info - say what is wrong', async t => {
 
 t.test('wim --help - explains every command, with its operands and options', async t => {
   const all = await stowageWim(['--help'])
-  t.match(String(all.stdout), /append, apply, capture, delete, dir, export, extract, info, join, mount, mountrw, optimize/)
+  t.match(
+    String(all.stdout),
+    /append, apply, capture, delete, dir, export, extract, info, join, mount, mountrw, optimize/,
+  )
   const one = await stowageWim(['export', '--help'])
   t.match(String(one.stdout), /^stowage wim export SRC_WIMFILE SRC_IMAGE DEST_WIMFILE/)
   t.match(String(one.stdout), /--nocheck, --no-check/)

@@ -3,9 +3,14 @@ import { join } from 'node:path'
 import t from 'tap'
 import { imagex, sampleTree, stowageWim, told } from '../../support/wim-compare.js'
 
-const cwd = t.testdir({ 'tree': {}, 'more': { sub: { 'file': 'more' }, 'readme.txt': 'changed' }, 'config.ini': '[ExclusionList]\nsub\n' })
+const cwd = t.testdir({
+  tree: {},
+  more: { sub: { file: 'more' }, 'readme.txt': 'changed' },
+  'config.ini': '[ExclusionList]\nsub\n',
+})
 sampleTree(join(cwd, 'tree'))
-for (const path of ['more/sub/file', 'more/sub', 'more/readme.txt', 'more']) utimesSync(join(cwd, path), 4_000_000_000, 1_700_000_000)
+for (const path of ['more/sub/file', 'more/sub', 'more/readme.txt', 'more'])
+  utimesSync(join(cwd, path), 4_000_000_000, 1_700_000_000)
 imagex(['capture', 'tree', 'tree.wim', 'one'], { cwd })
 imagex(['capture', 'tree', 'pipable.wim', 'one', '--pipable', '--check'], { cwd })
 
@@ -29,7 +34,10 @@ const UPDATES: readonly (readonly [original: string, script: string, ...words: s
 
 /** Directories that an update makes on the way have the time of the update, and XML and metadata with it another size. */
 function without(text: string): string {
-  return text.replace(/^(?:Size: |Creation Time|Last Write Time|Last Access Time|Compressed size|Offset in WIM) .*\n/gm, '')
+  return text.replace(
+    /^(?:Size: |Creation Time|Last Write Time|Last Access Time|Compressed size|Offset in WIM) .*\n/gm,
+    '',
+  )
 }
 
 t.test('wim update - makes what wimlib-imagex makes of the same script', async t => {
@@ -38,17 +46,30 @@ t.test('wim update - makes what wimlib-imagex makes of the same script', async t
     const theirs = imagex(['update', 'theirs.wim', ...words], { cwd, input })
     const ours = await stowageWim(['update', 'ours.wim', ...words], { cwd, input })
     t.equal(ours.code === 0, theirs.code === 0, `${words.join(' ')}: ${input}: ${ours.stderr}${theirs.stderr}`)
-    t.equal(without(told(join(cwd, 'ours.wim'))), without(told(join(cwd, 'theirs.wim'))), `${words.join(' ')}: ${input}`)
-    if (theirs.code !== 0) t.ok(readFileSync(join(cwd, 'ours.wim')).equals(readFileSync(join(cwd, original))), 'and leaves it as it was')
+    t.equal(
+      without(told(join(cwd, 'ours.wim'))),
+      without(told(join(cwd, 'theirs.wim'))),
+      `${words.join(' ')}: ${input}`,
+    )
+    if (theirs.code !== 0)
+      t.ok(readFileSync(join(cwd, 'ours.wim')).equals(readFileSync(join(cwd, original))), 'and leaves it as it was')
   }
 })
 
 t.test('wim update - prints what it did, names what it replaces, and adds to a delta WIM', async t => {
   copyFileSync(join(cwd, 'tree.wim'), join(cwd, 'ours.wim'))
-  const { stdout, stderr } = await stowageWim(['update', 'ours.wim', '--json', '--verbose'], { cwd, input: 'add more /\ndelete /empty' })
+  const { stdout, stderr } = await stowageWim(['update', 'ours.wim', '--json', '--verbose'], {
+    cwd,
+    input: 'add more /\ndelete /empty',
+  })
   t.same(JSON.parse(String(stdout)), {
-    schema: 'stowage.wim-update/v1', path: 'ours.wim', image: 1,
-    commands: [{ type: 'add', source: 'more', target: '/' }, { type: 'delete', path: '/empty' }],
+    schema: 'stowage.wim-update/v1',
+    path: 'ours.wim',
+    image: 1,
+    commands: [
+      { type: 'add', source: 'more', target: '/' },
+      { type: 'delete', path: '/empty' },
+    ],
   })
   t.match(stderr, /^Replacing \/readme\.txt$/m)
   imagex(['capture', 'more', 'delta.wim', 'delta', '--delta-from=tree.wim'], { cwd })

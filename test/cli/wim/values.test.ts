@@ -5,30 +5,51 @@ import { extract } from '../../../src/cli/wim/extract.js'
 import { checkOperands, parseWords } from '../../../src/cli/wim/parse.js'
 import { clockText, isoText } from '../../../src/cli/wim/text.js'
 import {
-  parseCompression, parsePartSize, parseProperty, parseSize, parseTemplate, parseThreads, parseWord,
+  parseCompression,
+  parsePartSize,
+  parseProperty,
+  parseSize,
+  parseTemplate,
+  parseThreads,
+  parseWord,
 } from '../../../src/cli/wim/values.js'
 
 const misused = { code: 'INVALID_ARGUMENT' }
 
 t.test('parseCompression() knows the names and synonyms of wimlib-imagex, in any case, with a level', async t => {
   for (const [text, compression, level] of [
-    ['none', 'none'], ['XPRESS', 'xpress'], ['fast', 'xpress'], ['lzx:100', 'lzx', 100], ['Maximum', 'lzx'], ['max:1', 'lzx', 1],
-    ['recovery:20', 'lzms', 20], ['LZMS', 'lzms'],
-  ] as const) t.same(parseCompression(text, 'compress'), { compression, level })
+    ['none', 'none'],
+    ['XPRESS', 'xpress'],
+    ['fast', 'xpress'],
+    ['lzx:100', 'lzx', 100],
+    ['Maximum', 'lzx'],
+    ['max:1', 'lzx', 1],
+    ['recovery:20', 'lzms', 20],
+    ['LZMS', 'lzms'],
+  ] as const)
+    t.same(parseCompression(text, 'compress'), { compression, level })
   for (const text of ['', 'zip', 'lzx:', 'lzx:0', 'lzx:-1', 'lzx:5x', ':5', 'lzx:99999999', ' lzx', 'constructor']) {
     t.throws(() => parseCompression(text, 'compress'), misused, text)
   }
 })
 
 t.test('parseSize() and parsePartSize() read sizes in powers of 1024, and nothing else', async t => {
-  for (const [text, size] of [['32768', 32768], ['32K', 32768], ['1m', 1048576], ['2MiB', 2097152], ['1G', 1073741824]] as const) {
+  for (const [text, size] of [
+    ['32768', 32768],
+    ['32K', 32768],
+    ['1m', 1048576],
+    ['2MiB', 2097152],
+    ['1G', 1073741824],
+  ] as const) {
     t.equal(parseSize(text, 'chunk-size'), size)
   }
-  for (const text of ['', '0', '-1', '32KB', '1.5M', '0x8000', '4G', '32 K', 'K']) t.throws(() => parseSize(text, 'chunk-size'), misused, text)
+  for (const text of ['', '0', '-1', '32KB', '1.5M', '0x8000', '4G', '32 K', 'K'])
+    t.throws(() => parseSize(text, 'chunk-size'), misused, text)
   t.equal(parsePartSize('0.5'), 524288)
   t.equal(parsePartSize('4000'), 4194304000)
   t.equal(parsePartSize('.25'), 262144)
-  for (const text of ['', '0', '-1', '1M', 'abc', '1e3', '.', '1e400', '9'.repeat(20)]) t.throws(() => parsePartSize(text), misused, text)
+  for (const text of ['', '0', '-1', '1M', 'abc', '1e3', '.', '1e400', '9'.repeat(20)])
+    t.throws(() => parsePartSize(text), misused, text)
 })
 
 t.test('parseThreads(), parseProperty(), parseTemplate() and parseWord() read what their options take', async t => {
@@ -46,16 +67,40 @@ t.test('parseThreads(), parseProperty(), parseTemplate() and parseWord() read wh
 })
 
 t.test('parseWords() takes words as getopt does', async t => {
-  const parsed = parseWords(['a', '--update-of', '-1', '-', '--ref', '-q', '--compress=none', '--compress=lzx', '--noacls', ''], {
-    ...capture, options: { ...capture.options, ...dir.options },
-  })
+  const parsed = parseWords(
+    ['a', '--update-of', '-1', '-', '--ref', '-q', '--compress=none', '--compress=lzx', '--noacls', ''],
+    {
+      ...capture,
+      options: { ...capture.options, ...dir.options },
+    },
+  )
   t.same(parsed.operands, ['a', '-', ''])
-  t.match(parsed.values, { 'update-of': '-1', 'ref': ['-q'], 'compress': 'lzx', 'no-acls': true, 'quiet': false, 'progress': 'auto' })
+  t.match(parsed.values, {
+    'update-of': '-1',
+    ref: ['-q'],
+    compress: 'lzx',
+    'no-acls': true,
+    quiet: false,
+    progress: 'auto',
+  })
   t.same(parseWords(['--ref=1', '--ref', '2', '-q', '--', '--ref', '-x'], dir).operands, ['--ref', '-x'])
   t.match(parseWords(['--ref=1', '--ref', '2', '-q'], dir).values, { ref: ['1', '2'], quiet: true })
   t.match(parseWords(['--path='], dir).values, { path: '' })
-  for (const words of [['--path'], ['--detailed=yes'], ['--nothing'], ['-x'], ['--det'], ['--progress=loud'], ['--no-detailed'], ['--constructor']]) {
-    t.throws(() => parseWords(words, dir), { ...misused, hint: 'Run "stowage wim dir --help" to see how it is used.' }, words.join(' '))
+  for (const words of [
+    ['--path'],
+    ['--detailed=yes'],
+    ['--nothing'],
+    ['-x'],
+    ['--det'],
+    ['--progress=loud'],
+    ['--no-detailed'],
+    ['--constructor'],
+  ]) {
+    t.throws(
+      () => parseWords(words, dir),
+      { ...misused, hint: 'Run "stowage wim dir --help" to see how it is used.' },
+      words.join(' '),
+    )
   }
 })
 

@@ -32,10 +32,19 @@ t.test('wim verify - finds every form of a WIM well, where wimlib-imagex does', 
 t.test('wim verify - names all that is wrong, where wimlib-imagex ends at the first', async t => {
   copyFileSync(join(cwd, 'tree.wim'), join(cwd, 'damaged.wim'))
   const { sha1, offset } = corruptBlob(join(cwd, 'damaged.wim'))
-  t.match(await same(t, false, 'damaged.wim'), new RegExp(`^integrity: [^]*^blob: .*${sha1}|^blob: .*${sha1}[^]*^integrity: `, 'm'))
+  t.match(
+    await same(t, false, 'damaged.wim'),
+    new RegExp(`^integrity: [^]*^blob: .*${sha1}|^blob: .*${sha1}[^]*^integrity: `, 'm'),
+  )
   const { stdout } = await stowageWim(['verify', 'damaged.wim', '--nocheck', '--json'], { cwd })
   const document = JSON.parse(String(stdout)) as { ok: boolean; findings: readonly { type: string; sha1: string }[] }
-  t.match(document, { schema: 'stowage.wim-verify/v1', path: 'damaged.wim', ok: false, images: 1, findings: [{ type: 'blob', sha1 }] })
+  t.match(document, {
+    schema: 'stowage.wim-verify/v1',
+    path: 'damaged.wim',
+    ok: false,
+    images: 1,
+    findings: [{ type: 'blob', sha1 }],
+  })
   t.equal(document.findings.length, 1, '--nocheck leaves the integrity table alone')
   flipByte(join(cwd, 'damaged.wim'), offset)
   await same(t, true, 'damaged.wim')
