@@ -119,7 +119,7 @@ export class InstallTarget {
   async addName(name: Reference, also: Reference): Promise<void> {
     if (this.location.type === 'docker-daemon') {
       using client = await engineAt(this.#options.host)
-      return await giveName(client, formatReference(name), also, { signal: this.#options.signal })
+      await giveName(client, formatReference(name), also, { signal: this.#options.signal }); return;
     }
     await this.put(this.#locationOf(name), [name, also])
   }

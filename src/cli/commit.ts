@@ -47,7 +47,7 @@ export const commit: CommandModule<StoreCliOptions, Options> = {
       .example(
         '$0 commit web --publisher CN=Contoso --name Shop --version 2.4',
         'As New-ContainerImage: shop:2.4',
-      ) as unknown as Argv<Options> // yargs does not type coerce
+      ) // yargs does not type coerce
   },
   handler: async ({
     container,

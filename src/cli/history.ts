@@ -38,7 +38,7 @@ export const history: CommandModule<StoreCliOptions, Options> = {
         describe: 'Sizes and times for people; --human=false to the byte and the second',
       })
       .example('$0 history shop:2.3', 'Step by step, the newest first')
-      .example('$0 history --tree nanoserver', 'What stands on a base OS image') as unknown as Argv<Options>, // yargs does not type coerce
+      .example('$0 history --tree nanoserver', 'What stands on a base OS image'), // yargs does not type coerce
   handler: async ({ image, tree, trunc, human, store, host, ...options }) => {
     await withSession(options, async session => {
       const found = await imageHistory(image, { store, host, signal: session.signal })

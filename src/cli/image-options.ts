@@ -73,7 +73,7 @@ export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
       coerce: once('host'),
       describe: 'Docker Engine (DOCKER_HOST)',
     })
-    .option('insecure', insecureOption) as unknown as Argv<T> // yargs does not type coerce
+    .option('insecure', insecureOption) // yargs does not type coerce
 }
 
 /** Throws INVALID_ARGUMENT. */

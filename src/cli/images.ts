@@ -75,7 +75,7 @@ export const images: CommandModule<StoreCliOptions, Options> = {
       })
       .example('$0 images', 'Of the engine, or of the default store')
       .example('$0 images --wide --store bundle:site-a.tar', 'With name, publisher, version and base of each')
-      .example('$0 images -q --filter dangling=true', 'IDs of those without a name') as unknown as Argv<Options>, // yargs does not type arrays with a default
+      .example('$0 images -q --filter dangling=true', 'IDs of those without a name'), // yargs does not type arrays with a default
   handler: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }) => {
     const asked = filtersOf(filter)
     const references = [...(name ?? []), ...asked.references]

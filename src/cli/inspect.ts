@@ -54,7 +54,7 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
       })
       .example('$0 inspect nginx:1.27', 'An image in a registry')
       .example('$0 inspect nginx:1.27 --platform linux/arm64 --config', 'The config of one platform')
-      .example('$0 inspect bundle:site-a', 'Every image of a bundle') as unknown as Argv<Options>, // yargs does not type coerce
+      .example('$0 inspect bundle:site-a', 'Every image of a bundle'), // yargs does not type coerce
   handler: async ({ location, raw, config, platform, host, insecure, ...options }) => {
     if ([raw, config, options.json].filter(Boolean).length > 1) {
       throw new StowageError(

@@ -32,7 +32,7 @@ export function compressionOptions<T>(yargs: Argv<T>): Argv<T> {
       type: 'number',
       requiresArg: true,
       describe: 'Threads that decompress and compress; all processors when left out',
-    }) as unknown as Argv<T> // yargs does not type coerce
+    }) // yargs does not type coerce
 }
 
 export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
@@ -60,7 +60,7 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
       nargs: 1,
       requiresArg: true,
       describe: 'Other WIM files that hold blobs of a delta WIM: a path, or a pattern in quotes. May be given again',
-    }) as unknown as Argv<T> // yargs does not type coerce
+    }) // yargs does not type coerce
 }
 
 /** Throws INVALID_ARGUMENT. */

@@ -58,7 +58,7 @@ export const load: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 load site-a --to oci:./layout',
         'Into an OCI layout on disk, without an engine',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ bundle, image, to, host, platform, insecure, jobs, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const result = await loadBundle(bundle, {

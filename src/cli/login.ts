@@ -51,7 +51,7 @@ export const login: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 login registry.example -u alice --password-stdin < token',
         'For scripts',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ server, username, password, 'password-stdin': fromStdin, authfile, insecure, ...options }) => {
     if (fromStdin && password !== undefined)
       throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin exclude one another')

@@ -22,7 +22,7 @@ export const logout: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 logout registry.example',
         'In the file, and in the helper that it names',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ server, authfile, ...options }) => {
     await withSession(options, async ({ report }) => {
       const result = await logOut(server, { authFile: authfile })

@@ -35,7 +35,7 @@ export function packFileOptions<T>(yargs: Argv<T>): Argv<T & PackFileOptions> {
       type: 'boolean',
       default: false,
       describe: 'With --file: show what would be packed',
-    }) as unknown as Argv<T & PackFileOptions> // yargs does not type coerce
+    }) // yargs does not type coerce
 }
 
 interface Settings extends PackImagesFileOptions {

@@ -56,7 +56,7 @@ export const pull: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 pull nginx:1.27 --to oci: --platform linux/arm64',
         'Into the default store',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ name, to, 'all-tags': allTags, platform, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pullImages(name, { to, allTags, platforms: platform, host, insecure, signal, onProgress })

@@ -54,7 +54,7 @@ export const push: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 push -a registry.example/team/shop --from bundle:site-a',
         'Every tag of it that a bundle has',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ name, from, 'all-tags': allTags, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pushImages(name, { from, allTags, host, insecure, signal, onProgress })

@@ -20,7 +20,7 @@ export const repositories: CommandModule<GlobalOptions, Options> = {
         default: [],
         describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
-      .example('$0 repositories registry.example:5000', 'Every repository there') as unknown as Argv<Options>, // yargs does not type arrays with a default
+      .example('$0 repositories registry.example:5000', 'Every repository there'), // yargs does not type arrays with a default
   handler: async ({ registry, insecure, ...options }) => {
     await withSession(options, async ({ signal, report }) => {
       const found = await listRepositories(registry, { insecure, signal })

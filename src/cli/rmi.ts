@@ -28,7 +28,7 @@ export const rmi: CommandModule<StoreCliOptions, Options> = {
         describe: 'Of an engine, also the images without a name below it; --no-prune keeps them',
       })
       .example('$0 rmi shop:2.2', 'The name, and the image with its last one')
-      .example('$0 rmi cd6e419225ea', 'An image by its ID') as unknown as Argv<Options>, // yargs does not type coerce
+      .example('$0 rmi cd6e419225ea', 'An image by its ID'), // yargs does not type coerce
   handler: async ({ image, force, prune, store, host, ...options }) => {
     await withSession(options, async session => {
       const result = await removeImages(image, { store, host, force, prune, signal: session.signal })

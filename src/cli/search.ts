@@ -44,7 +44,7 @@ export const search: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 search registry.example:5000/shop',
         'Another registry, by its catalog where it has no search',
-      ) as unknown as Argv<Options>, // yargs does not type arrays with a default
+      ), // yargs does not type arrays with a default
   handler: async ({ term, limit, filter, trunc, insecure, ...options }) => {
     const filters = parseFilters(filter)
     await withSession(options, async ({ signal, report, note }) => {

@@ -54,7 +54,7 @@ export const serve: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 serve site-a.tar oci:more --listen 0.0.0.0:443 --tls-cert site.crt --tls-key site.key',
         'For a whole site',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ bundle, listen, 'tls-cert': certFile, 'tls-key': keyFile, htpasswd, verify, ...options }) => {
     if ((certFile === undefined) !== (keyFile === undefined)) {
       throw new StowageError('INVALID_ARGUMENT', '--tls-cert and --tls-key belong together: only one was given')

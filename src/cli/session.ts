@@ -108,7 +108,7 @@ export function globalOptions<T>(yargs: Argv<T>): Argv<T & GlobalOptions> {
       default: false,
       global: true,
       describe: 'Show no progress',
-    }) as Argv<T & GlobalOptions> // the three options are GlobalOptions
+    }) // the three options are GlobalOptions
 }
 
 /** All names of an option. */

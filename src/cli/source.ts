@@ -34,7 +34,7 @@ const add: CommandModule<GlobalOptions, AddOptions> = {
       .example(
         '$0 source add stick /media/stick/wims',
         'WIM files in a folder, and in those below it',
-      ) as unknown as Argv<AddOptions>,
+      ),
   handler: async ({ name, location, trusted, ...options }) => {
     await withSession(options, async ({ report }) => {
       const added = await addSource({ name, location, trusted })
@@ -64,7 +64,7 @@ const remove: CommandModule<GlobalOptions, RemoveOptions> = {
       type: 'string',
       demandOption: true,
       describe: 'As it is called',
-    }) as unknown as Argv<RemoveOptions>,
+    }),
   handler: async ({ name, ...options }) => {
     await withSession(options, async ({ report }) => {
       const removed = await removeSource(name)

@@ -17,7 +17,7 @@ export const tag: CommandModule<StoreCliOptions, Options> = {
       .example(
         '$0 tag nanoserver:10.0.14300.1010 nanoserver:latest',
         'Both are the same image',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ source, target, store, host, ...options }) => {
     await withSession(options, async session => {
       const tagged = await tagImage(source, target, { store, host, signal: session.signal })

@@ -45,7 +45,7 @@ export const tags: CommandModule<GlobalOptions, Options> = {
       .example(
         '$0 tags nginx --match "^(?<version>.+)-alpine$" --newest 1',
         'The newest version with that ending',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ repository, semver, match, newest, insecure, ...options }) => {
     await withSession(options, async ({ signal, report }) => {
       const found = await listTags(repository, { semver, match, newest, insecure, signal })

@@ -35,7 +35,7 @@ export const uninstall: CommandModule<StoreCliOptions, Options> = {
       .example(
         '$0 uninstall nanoserver:10.0.14300.1010 --what-if',
         'By its name, to see whether it can go',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      ), // yargs does not type coerce
   handler: async ({ image, force, 'what-if': whatIf, store, host, ...options }) => {
     await withSession(options, async session => {
       const result = await uninstallImages(image, { store, host, force, whatIf, signal: session.signal })

@@ -27,7 +27,7 @@ export function openRegistryDestination(
   options: RegistryOptions | { readonly registries: Registries } = {},
 ): ImageDestination {
   if ('registries' in options) return new RegistryDestination(options.registries, undefined)
-  const own = new Registries(options as RegistryOptions)
+  const own = new Registries(options)
   return new RegistryDestination(own, own)
 }
 

@@ -113,7 +113,7 @@ function feeder(
     try {
       for (;;) {
         const next = await source.next()
-        if (next.done) return finish()
+        if (next.done) { finish(); return; }
         if (push(next.value) > PLAN_AHEAD) return
         await setImmediate() // others want the event loop too
       }

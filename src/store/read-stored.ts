@@ -64,7 +64,7 @@ export async function readStored(
     }
     blobs.set(descriptor.digest, descriptor.size)
     const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
-    if (parsed.type === 'manifest') return await visitManifest(descriptor, parsed)
+    if (parsed.type === 'manifest') { await visitManifest(descriptor, parsed); return; }
     for (const child of parsed.manifests) {
       if (isIndex(child.mediaType) || isManifest(child.mediaType)) await visit(child, depth + 1)
     }

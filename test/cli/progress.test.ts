@@ -8,7 +8,7 @@ function drawn(mode: ProgressMode, events: readonly (readonly [number, ProgressE
   const written: string[] = []
   let time = 0
   const output = { write: (text: string) => written.push(text) > 0, isTTY: terminal, columns: 60 }
-  const progress = openProgress(mode, output as never, () => time) // the three fields a renderer uses
+  const progress = openProgress(mode, output, () => time) // the three fields a renderer uses
   for (const [at, event] of events) {
     time = at
     progress.onProgress(event)

@@ -27,7 +27,7 @@ export function outputOptions<T>(yargs: Argv<T>, describe: string): Argv<T> {
       type: 'boolean',
       default: false,
       describe: 'Replace an output that exists',
-    }) as unknown as Argv<T> // yargs does not type coerce
+    }) // yargs does not type coerce
 }
 
 /** Of a layer at `path`; `rows` say what it was made of and holds. */

@@ -26,7 +26,7 @@ export type AnyWimCommand = WimCommand<Readonly<Record<string, Options>>>
 export function wimCommand<const Known extends Readonly<Record<string, Options>>>(
   command: WimCommand<Known>,
 ): AnyWimCommand {
-  return command as unknown as AnyWimCommand // the parser makes values of these very options, and no others
+  return command // the parser makes values of these very options, and no others
 }
 
 /** An option that is there or not. */

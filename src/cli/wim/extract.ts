@@ -43,7 +43,7 @@ export const extract = wimCommand({
       listed.push(...parsePathList(await readText(operand.slice(1), session.signal)))
     }
     if (values['to-stdout'] === true)
-      return await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)
+      { await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session); return; }
     const target = values['dest-dir'] ?? '.'
     const job = watch(session, target, { verbose: values.verbose })
     const preserveDirStructure = asked(values['preserve-dir-structure']) ?? false

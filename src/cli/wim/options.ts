@@ -137,7 +137,7 @@ export function compressionRequest(given: {
     output: {
       compression: plain?.compression,
       chunkSize: chunkSize === undefined ? undefined : parseSize(chunkSize, 'chunk-size'),
-      solidCompression: solid?.compression as Exclude<Compression, 'none'> | undefined, // 'none' has thrown
+      solidCompression: solid?.compression, // 'none' has thrown
       solidChunkSize: solidChunkSize === undefined ? undefined : parseSize(solidChunkSize, 'solid-chunk-size'),
     },
     write: {

@@ -58,28 +58,28 @@ function tell(event: WimProgress, meter: Meter): void {
   switch (event.type) {
     case 'scan-begin':
     case 'scan-dentry':
-      return meter.bytes('scan', event.bytes, undefined)
+      { meter.bytes('scan', event.bytes, undefined); return; }
     case 'extract-file-structure':
     case 'extract-metadata':
-      return meter.begin('extract')
+      { meter.begin('extract'); return; }
     case 'extract-streams':
-      return meter.bytes('extract', event.completedBytes, event.totalBytes)
+      { meter.bytes('extract', event.completedBytes, event.totalBytes); return; }
     case 'write-streams':
-      return meter.bytes('write', event.completedBytes, event.totalBytes)
+      { meter.bytes('write', event.completedBytes, event.totalBytes); return; }
     case 'verify-integrity':
-      return meter.bytes('verify', event.completedBytes, event.totalBytes)
+      { meter.bytes('verify', event.completedBytes, event.totalBytes); return; }
     case 'calculate-integrity':
-      return meter.bytes('hash', event.completedBytes, event.totalBytes)
+      { meter.bytes('hash', event.completedBytes, event.totalBytes); return; }
     case 'verify-streams':
-      return meter.bytes('verify', event.completedBytes, event.totalBytes)
+      { meter.bytes('verify', event.completedBytes, event.totalBytes); return; }
     case 'split-begin-part':
     case 'split-end-part':
-      return meter.bytes('split', event.completedBytes, event.totalBytes)
+      { meter.bytes('split', event.completedBytes, event.totalBytes); return; }
     case 'scan-end':
     case 'extract-image-end':
     case 'extract-tree-end':
     case 'write-metadata-end':
-      return meter.end()
+      { meter.end(); return; }
     default:
       return undefined
   }
