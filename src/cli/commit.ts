@@ -1,5 +1,5 @@
 /** `stowage commit`: a container as an image. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { commitContainer } from '../store/commit.js'
 import { once, withSession } from './session.js'
 import { noteStore, type StoreCliOptions, storeOptions } from './store-options.js'

@@ -1,5 +1,5 @@
 /** `stowage history`: how an image was made, what it stands on and what stands on it. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { formatFullName } from '../oci/image-identity.js'
 import { type ImageHistory, imageHistory } from '../store/history.js'
 import type { HistoryStep, StoredImage } from '../store/image-store.js'

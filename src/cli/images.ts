@@ -1,5 +1,5 @@
 /** `stowage images`: what a place keeps, as docker lists it. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { familiarReference, parseReference, type Reference } from '../oci/reference.js'
 import type { StoredImage } from '../store/image-store.js'

@@ -1,5 +1,5 @@
 /** `stowage inspect`: what an image is, without fetching it. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { type Inspection, inspect as inspectLocation, inspectRaw } from '../inspect/inspect.js'
 import type { InspectedImage, InspectedPlatform } from '../inspect/inspection.js'

@@ -1,5 +1,5 @@
 /** `stowage load`: the images of a bundle into an engine or a layout. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { type LoadedImage, loadBundle, type LoadResult } from '../load.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { insecureOption, jobsOption, readJobs } from './image-options.js'

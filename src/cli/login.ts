@@ -1,5 +1,5 @@
 /** `stowage login`: credentials for a registry, tried and then kept. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { login as logIn, type LoginResult } from '../registry/login.js'
 import { askHidden, askShown, readSecret } from './question.js'

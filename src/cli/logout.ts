@@ -1,5 +1,5 @@
 /** `stowage logout`: forgets the credentials for a registry. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { logout as logOut, type LogoutResult } from '../registry/login.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'

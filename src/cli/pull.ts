@@ -1,5 +1,5 @@
 /** `stowage pull`: images of registries into the engine or a store. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import { type PulledImage, pullImages } from '../pull.js'
 import { errorDocument, tellFailures } from './print-error.js'

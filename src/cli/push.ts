@@ -1,5 +1,5 @@
 /** `stowage push`: images of the engine, a store or a bundle to their registries. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { type PushedImage, pushImages } from '../push.js'
 import { errorDocument, tellFailures } from './print-error.js'

@@ -1,5 +1,5 @@
 /** `stowage repositories`: what a registry holds, as far as it tells. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { listRepositories, parseDomain } from '../registry/tags.js'
 import { printable } from './render.js'
 import { type GlobalOptions, withSession } from './session.js'

@@ -1,5 +1,5 @@
 /** `stowage rmi`: names and images taken away. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { removeImages } from '../store/remove.js'
 import { errorDocument } from './print-error.js'
 import { printable } from './render.js'

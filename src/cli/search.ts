@@ -1,5 +1,5 @@
 /** `stowage search`: repositories by a word. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { searchRepositories, type SearchResult } from '../registry/search.js'
 import { table } from './render.js'

@@ -1,6 +1,6 @@
 /** `stowage serve`: bundles as a read-only registry. */
 import { hostname, networkInterfaces } from 'node:os'
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { isLoopback } from '../registry/proxy.js'
 import { formatHost, isAny } from '../serve/listen.js'

@@ -1,5 +1,5 @@
 /** `stowage source`: where base OS images are found. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { addSource, type CatalogSource, listSources, removeSource } from '../base-image/sources.js'
 import { printable, table } from './render.js'
 import { type GlobalOptions, withSession } from './session.js'

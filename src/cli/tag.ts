@@ -1,5 +1,5 @@
 /** `stowage tag`: one more name for an image. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { tagImage } from '../store/tag.js'
 import { withSession } from './session.js'
 import { noteStore, type StoreCliOptions, storeOptions } from './store-options.js'

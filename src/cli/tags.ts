@@ -1,5 +1,5 @@
 /** `stowage tags`: the tags of a repository. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { listTags } from '../registry/tags.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'

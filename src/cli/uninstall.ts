@@ -1,5 +1,5 @@
 /** `stowage uninstall`: base OS images of Windows, taken away. */
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { uninstallImages, type UninstalledImage } from '../base-image/uninstall.js'
 import { errorDocument } from './print-error.js'
 import { printable } from './render.js'
