@@ -1,4 +1,4 @@
-/** Runs a command and says how long it took, how much memory it held at most, and which files it made on the way. */
+/** Runs a command and measures its wall clock, processor time, peak memory, and the files it made on the way. */
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,12 +8,13 @@ const LOOP = new URL('loop.mjs', import.meta.url).href
 const POLL = 20 // milliseconds; the kernel keeps the high-water mark between two looks
 
 /**
- * `seconds` of wall clock; `rss` in bytes, of the process itself, not its children; `strays`, the files seen in `watched`
+ * `seconds` of wall clock; `cpu`, seconds of user and system time; `rss` in bytes, of the process itself, not its children; `strays`, the files seen in `watched`
  * directories, or, where any are, open though deleted, other than those whose path starts with `output`. `quiet`: its stdout is /dev/null.
  * It begins when what was written before is on the medium: a run does not pay for the one before it. Throws when the command fails.
  */
 export async function measure(command, args, { env = {}, watched = [], output = '', quiet = false } = {}) {
   execFileSync('sync')
+  const before = childrenCpu()
   const started = process.hrtime.bigint()
   const stdio = ['ignore', quiet ? 'ignore' : 'pipe', 'pipe']
   const child = spawn(command, args, { stdio, env: { ...process.env, ...env } })
@@ -33,7 +34,7 @@ export async function measure(command, args, { env = {}, watched = [], output = 
   const seconds = Number(process.hrtime.bigint() - started) / 1e9
   clearInterval(look)
   if (status !== 0) throw new Error(`${[command, ...args].join(' ')} exited with status ${status}:\n${text}`)
-  return { seconds, rss, strays: [...strays] }
+  return { seconds, cpu: childrenCpu() - before, rss, strays: [...strays] }
 }
 
 /** {@link measure} of a script of Node.js, with `loop`: the milliseconds its event loop was kept from its work at most. */
@@ -58,6 +59,14 @@ export function median(values) {
 function peakOf(pid) {
   const status = unlessGone(() => readFileSync(`/proc/${pid}/status`, 'utf8')) ?? ''
   return 1024 * Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0)
+}
+
+/** Seconds of processor time of all children that have ended, by the clock ticks of Linux. */
+function childrenCpu() {
+  const fields = readFileSync('/proc/self/stat', 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[13]) + Number(fields[14])) / 100
 }
 
 function listed(directories) {

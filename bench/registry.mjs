@@ -1,12 +1,13 @@
 /**
- * `npm run bench -- registry`: pack from a registry on loopback and push to it, beside `skopeo` and `crane`, which are taken from
- * PATH; with STOWAGE_BENCH_ROOT from the root directory (of a newer Debian, say) that it names, by chroot, as root.
+ * `npm run bench -- registry` and `registry-https`: pack from a registry on loopback and push to it, over http or over https, beside
+ * `skopeo` and `crane`. Those are taken from PATH, or run by chroot, as root, in the directory that STOWAGE_BENCH_ROOT names: the
+ * root of a newer Debian (`debootstrap --include=crane,skopeo forky DIRECTORY`).
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer as createHttpServer, get, request } from 'node:http'
-import { createServer } from 'node:net'
+import { createServer as createHttpServer, request } from 'node:http'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,7 +29,11 @@ const GZIP_BLOCK = 1 << 20
 /** The peers' command lines; each as the root has them, where one is named. */
 const peer = (name, args) => (ROOT ? ['chroot', [ROOT, name, ...args]] : [name, args])
 
-export async function benchRegistry({ size, rounds, report }) {
+/**
+ * With `secure` the registry speaks TLS only, with a certificate that has signed itself, and every program is told of it by
+ * SSL_CERT_FILE.
+ */
+export async function benchRegistry({ size, rounds, report, secure = false }) {
   for (const [name, args] of [
     peer('skopeo', ['--version']),
     peer('crane', ['version']),
@@ -36,13 +41,21 @@ export async function benchRegistry({ size, rounds, report }) {
   ]) {
     if (!spawnSync(name, args).error && spawnSync(name, args).status === 0) continue
     throw new Error(
-      `bench: ${[name, ...args].join(' ')} does not run: skopeo and docker-registry are in Debian, crane in trixie and later (STOWAGE_BENCH_ROOT names a root that has both peers)`,
+      `bench: ${[name, ...args].join(' ')} does not run: skopeo and docker-registry are in Debian, crane in forky and later (STOWAGE_BENCH_ROOT names a root that has both peers)`,
     )
   }
   const work = mkdtempSync(join(ROOT ? join(ROOT, 'tmp') : tmpdir(), 'stowage-bench-registry-'))
   /** As the peers see it. */
   const inside = path => (ROOT ? path.slice(ROOT.replace(/\/$/, '').length) : path)
-  const registry = await startRegistry(join(work, 'registry'))
+  const certificate = secure ? makeCertificate(work) : undefined
+  const registry = await startRegistry(join(work, 'registry'), certificate)
+  const by = secure ? ' over https' : ''
+  // What our own command reads, and what the peers read in their root
+  const trust = path => (certificate ? { env: { SSL_CERT_FILE: path } } : {})
+  const ours = async args =>
+    await measure(process.execPath, [MAIN, ...args, '--quiet'], { quiet: true, ...trust(certificate?.cert) })
+  const theirs = async (name, args) =>
+    await measure(...peer(name, args), trust(certificate && inside(certificate.cert)))
   try {
     const total = Math.round((size * 1500e6) / (1 << 30))
     const layout = join(work, 'layout')
@@ -50,19 +63,16 @@ export async function benchRegistry({ size, rounds, report }) {
     const tags = Array.from({ length: IMAGES }, (_, n) => `v${n}`)
     const name = `${registry.domain}/bench/app`
     for (const tag of tags) await ours(['copy', `oci:${layout}:${tag}`, `docker://${name}:${tag}`])
-    await benchPack({ total, tags, name, work, inside, rounds, report })
-    await benchPush({ total, layout, registry, inside, rounds, report })
-    await benchCut({ tags, registry, work, report })
+    await benchPack({ total, tags, name, work, inside, rounds, report, by, secure, ours, theirs })
+    await benchPush({ total, layout, registry, inside, rounds, report, by, secure, ours, theirs })
+    if (!secure) await benchCut({ tags, registry, work, report, ours })
   } finally {
     await registry.end()
     rmSync(work, { recursive: true, force: true })
   }
 }
 
-const ours = async (args, options) =>
-  await measure(process.execPath, [MAIN, ...args, '--quiet'], { quiet: true, ...options })
-
-async function benchPack({ total, tags, name, work, inside, rounds, report }) {
+async function benchPack({ total, tags, name, work, inside, rounds, report, by, secure, ours, theirs }) {
   const bundle = join(work, 'bundle')
   const images = tags.map(tag => `${name}:${tag}`)
   const pack = async () => {
@@ -74,11 +84,12 @@ async function benchPack({ total, tags, name, work, inside, rounds, report }) {
     rmSync(place, { recursive: true, force: true })
     return inside(place)
   }
-  const what = `pack ${megabytes(total)} from a registry`
+  const what = `pack ${megabytes(total)} from a registry${by}`
+  const insecure = secure ? [] : ['--insecure']
   const crane = await report.alternate(
     `${what} (crane)`,
     pack,
-    async () => await measure(...peer('crane', ['pull', '--insecure', '--format=oci', ...images, fresh()])),
+    async () => await theirs('crane', ['pull', ...insecure, '--format=oci', ...images, fresh()]),
     rounds,
   )
   report.row(what, 'crane pull --format=oci', crane, peerMemory(crane))
@@ -87,9 +98,11 @@ async function benchPack({ total, tags, name, work, inside, rounds, report }) {
     pack,
     async () => {
       const to = fresh()
+      const verify = `--src-tls-verify=${secure}`
       return await inTurn(
-        tags.map(tag =>
-          peer('skopeo', ['copy', '--quiet', '--src-tls-verify=false', `docker://${name}:${tag}`, `oci:${to}:${tag}`]),
+        tags.map(
+          tag => async () =>
+            await theirs('skopeo', ['copy', '--quiet', verify, `docker://${name}:${tag}`, `oci:${to}:${tag}`]),
         ),
       )
     },
@@ -97,7 +110,11 @@ async function benchPack({ total, tags, name, work, inside, rounds, report }) {
   )
   report.row(what, 'skopeo copy … oci:', skopeo, peerMemory(skopeo))
   const best = Math.min(ratioOf(crane), ratioOf(skopeo))
-  report.promise(best >= 1.3, `pack at least 1.3 times as fast as the faster of skopeo and crane: ${best.toFixed(2)}`)
+  const least = secure ? 1.2 : 1.3
+  report.promise(
+    best >= least,
+    `pack${by} at least ${least} times as fast as the faster of skopeo and crane: ${best.toFixed(2)}`,
+  )
   const again = []
   for (let round = 0; round < rounds; round++) again.push(await ours(['pack', ...images, '-o', bundle]))
   const seconds = median(again.map(run => run.seconds))
@@ -110,7 +127,7 @@ async function benchPack({ total, tags, name, work, inside, rounds, report }) {
 }
 
 /** From a layout to a registry that has nothing, the whole set as one index. */
-async function benchPush({ total, layout, registry, inside, rounds, report }) {
+async function benchPush({ total, layout, registry, inside, rounds, report, by, secure, ours, theirs }) {
   const set = layoutOf(layout, SET)
   let count = 0
   const fresh = () => {
@@ -119,11 +136,11 @@ async function benchPush({ total, layout, registry, inside, rounds, report }) {
     return `${registry.domain}/push/app${count}:set`
   }
   const push = async () => await ours(['copy', `oci:${set}`, `docker://${fresh()}`])
-  const what = `push ${megabytes(total)} to a registry`
+  const what = `push ${megabytes(total)} to a registry${by}`
   const crane = await report.alternate(
     `${what} (crane)`,
     push,
-    async () => await measure(...peer('crane', ['push', '--insecure', inside(set), fresh()])),
+    async () => await theirs('crane', ['push', ...(secure ? [] : ['--insecure']), inside(set), fresh()]),
     rounds,
   )
   report.row(what, 'crane push', crane, peerMemory(crane))
@@ -131,25 +148,23 @@ async function benchPush({ total, layout, registry, inside, rounds, report }) {
     `${what} (skopeo)`,
     push,
     async () =>
-      await measure(
-        ...peer('skopeo', [
-          'copy',
-          '--quiet',
-          '--all',
-          '--dest-tls-verify=false',
-          `oci:${inside(set)}`,
-          `docker://${fresh()}`,
-        ]),
-      ),
+      await theirs('skopeo', [
+        'copy',
+        '--quiet',
+        '--all',
+        `--dest-tls-verify=${secure}`,
+        `oci:${inside(set)}`,
+        `docker://${fresh()}`,
+      ]),
     rounds,
   )
   report.row(what, 'skopeo copy --all', skopeo, peerMemory(skopeo))
   const best = Math.min(ratioOf(crane), ratioOf(skopeo))
-  report.promise(best >= 1, `push at least as fast as the faster of skopeo and crane: ${best.toFixed(2)}`)
+  report.promise(best >= 1, `push${by} at least as fast as the faster of skopeo and crane: ${best.toFixed(2)}`)
 }
 
 /** A connection that ends at nine tenths of the largest layer: what is sent a second time of it. */
-async function benchCut({ tags, registry, work, report }) {
+async function benchCut({ tags, registry, work, report, ours }) {
   for (const tag of tags)
     await ours(['copy', `oci:${join(work, 'layout')}:${tag}`, `docker://${registry.domain}/bench/app:${tag}`])
   const proxy = await startCounter(registry.port)
@@ -166,13 +181,14 @@ async function benchCut({ tags, registry, work, report }) {
 
 /** Several commands one after another, as one. */
 async function inTurn(commands) {
-  let [seconds, rss] = [0, 0]
-  for (const [command, args] of commands) {
-    const run = await measure(command, args)
+  let [seconds, cpu, rss] = [0, 0, 0]
+  for (const command of commands) {
+    const run = await command()
     seconds += run.seconds
+    cpu += run.cpu
     rss = Math.max(rss, run.rss)
   }
-  return { seconds, rss }
+  return { seconds, cpu, rss }
 }
 
 const peerMemory = pairs => `peer's peak RSS ${megabytes(Math.max(...pairs.map(run => run.peer.rss)))}`
@@ -240,8 +256,17 @@ function writeIndex(directory, manifests) {
 /** The same blobs, and another index.json. */
 const layoutOf = (directory, tag) => `${directory}-${tag}`
 
+/** For 127.0.0.1, signed by itself. */
+function makeCertificate(directory) {
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
+  const words = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2']
+  const made = spawnSync('openssl', [...words, '-subj', '/CN=bench', '-addext', 'subjectAltName=IP:127.0.0.1'])
+  if (made.status !== 0) throw new Error(`bench: openssl makes no certificate: ${made.error ?? made.stderr}`)
+  return { key, cert }
+}
+
 /** docker-registry on loopback, on a port that the system chose. */
-async function startRegistry(directory) {
+async function startRegistry(directory, certificate) {
   mkdirSync(directory, { recursive: true })
   const port = await freePort()
   const config = join(directory, 'config.yml')
@@ -252,7 +277,7 @@ async function startRegistry(directory) {
       'version: 0.1',
       'log: {level: error, accesslog: {disabled: true}}',
       `storage: {filesystem: {rootdirectory: ${data}}}`,
-      `http: {addr: '127.0.0.1:${port}'}`,
+      `http: {addr: '127.0.0.1:${port}'${certificate ? `, tls: {certificate: ${certificate.cert}, key: ${certificate.key}}` : ''}}`,
     ].join('\n'),
   )
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' })
@@ -317,6 +342,7 @@ async function freePort() {
 
 async function answers(port) {
   return await new Promise(done => {
-    get({ port, path: '/v2/' }, answer => done(Boolean(answer.resume()))).on('error', () => done(false))
+    const socket = connect(port, '127.0.0.1', () => done(Boolean(socket.destroy())))
+    socket.on('error', () => done(false))
   })
 }

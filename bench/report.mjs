@@ -14,8 +14,10 @@ export function report({ rounds, quick }) {
       const pairs = []
       for (let round = 1; round <= times; round++) {
         const pair = { ours: await runOurs(), peer: await runPeer() }
-        const [ours, peer] = [pair.ours, pair.peer].map(({ seconds }) => seconds.toFixed(2))
-        console.error(`bench: ${what}, round ${round} of ${times}: ${ours} s, peer ${peer} s`)
+        const [ours, peer] = [pair.ours, pair.peer].map(
+          ({ seconds, cpu }) => `${seconds.toFixed(2)} s${cpu === undefined ? '' : ` (processor ${cpu.toFixed(2)} s)`}`,
+        )
+        console.error(`bench: ${what}, round ${round} of ${times}: ${ours}, peer ${peer}`)
         pairs.push(pair)
       }
       return pairs

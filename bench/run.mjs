@@ -1,5 +1,5 @@
 /**
- * Ratios against peers: `npm run bench [-- [layer] [to-wim] [bundle] [wim] [registry] [--quick]]`, all when none is named. Ours and the peer run
+ * Ratios against peers: `npm run bench [-- [layer] [to-wim] [bundle] [wim] [registry] [registry-https] [--quick]]`, all when none is named. Ours and the peer run
  * in turns on the same warm cache. Ends with status 1 when a promise of ours does not hold; those are about the full size,
  * so `--quick` only shows.
  */
@@ -23,7 +23,9 @@ const PARTS = {
   'to-wim': () => benchToWim({ size, rounds, report }),
   bundle: benchVerify,
   wim: () => benchWim({ size, rounds, report }),
-  registry: () => benchRegistry({ size, rounds: quick ? rounds : 7, report }), // two programs on two processors vary by a tenth
+  // Two programs on two processors vary by a tenth
+  registry: () => benchRegistry({ size, rounds: quick ? rounds : 7, report }),
+  'registry-https': () => benchRegistry({ size, rounds: quick ? rounds : 7, report, secure: true }),
 }
 
 const quick = process.argv.includes('--quick')
