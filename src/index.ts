@@ -4,9 +4,9 @@ export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors
 export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 
 // The three verbs, and the engine below them
-export { pack, type PackOptions, type PackResult } from './pack.js'
+export { pack, type PackOptions, type PackResult } from './verbs/pack.js'
 export { verifyBundle, type VerifyReport } from './verify.js'
-export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './load.js'
+export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './verbs/load.js'
 export {
   type BundleServer,
   type ServeAddress,
@@ -15,7 +15,7 @@ export {
   type ServeOptions,
 } from './serve/serve.js'
 export type { CatalogImage } from './serve/catalog.js'
-export { copy, type CopyBetweenOptions, copyImage, type CopyOptions, type CopyResult } from './copy.js'
+export { copy, type CopyBetweenOptions, copyImage, type CopyOptions, type CopyResult } from './verbs/copy.js'
 
 // Lists of images. Form: docs/images-yaml.md
 export {
@@ -45,7 +45,7 @@ export { type SavedImage, saveImage, type SaveOptions } from './base-image/save.
 export { checkWimLayer } from './layer/check-wim.js'
 
 // What images are and what registries hold
-export { inspect, type InspectOptions, type Inspection, inspectRaw } from './inspect/inspect.js'
+export { inspect, type InspectOptions, type Inspection, inspectRaw } from './verbs/inspect.js'
 export type {
   InspectedArtifact,
   InspectedImage,
@@ -53,28 +53,28 @@ export type {
   InspectedManifest,
   InspectedPlatform,
   InspectedWim,
-} from './inspect/inspection.js'
+} from './image/inspection.js'
 export type { ConfigDetails, HistoryEntry } from './oci/config-details.js'
 export { listRepositories, listTags, type ListTagsOptions, type RepositoryTags, type TagRule } from './registry/tags.js'
 export { type FoundRepository, type SearchOptions, searchRepositories, type SearchResult } from './registry/search.js'
-export { type PulledImage, pullImages, type PullOptions, type PullResult } from './pull.js'
-export { type PushedImage, pushImages, type PushOptions, type PushResult } from './push.js'
+export { type PulledImage, pullImages, type PullOptions, type PullResult } from './verbs/pull.js'
+export { type PushedImage, pushImages, type PushOptions, type PushResult } from './verbs/push.js'
 
 // Places that keep images: docker's verbs. What holds: docs/images.md
-export { type ImageList, listImages, type ListedImage, type ListImagesOptions } from './store/list.js'
-export { type ImageHistory, imageHistory } from './store/history.js'
-export { type TaggedImage, tagImage } from './store/tag.js'
-export { type RemovedImage, removeImages, type RemoveImagesOptions, type RemoveResult } from './store/remove.js'
-export { commitContainer, type CommitContainerOptions, type CommittedImage } from './store/commit.js'
+export { type ImageList, listImages, type ListedImage, type ListImagesOptions } from './verbs/images.js'
+export { type ImageHistory, imageHistory } from './verbs/history.js'
+export { type TaggedImage, tagImage } from './verbs/tag.js'
+export { type RemovedImage, removeImages, type RemoveImagesOptions, type RemoveResult } from './verbs/remove.js'
+export { commitContainer, type CommitContainerOptions, type CommittedImage } from './verbs/commit.js'
 export {
   type UninstalledImage,
   uninstallImages,
   type UninstallOptions,
   type UninstallResult,
 } from './base-image/uninstall.js'
-export type { HistoryStep, Removal, StoredImage, StoredPlatform } from './store/image-store.js'
-export type { ImageTree } from './store/lineage.js'
-export type { StoreOptions } from './store/open.js'
+export type { HistoryStep, Removal, StoredImage, StoredPlatform } from './image/image-store.js'
+export type { ImageTree } from './image/lineage.js'
+export type { StoreOptions } from './transport/open-store.js'
 export type { HeldIdentity, ImageIdentity } from './oci/image-identity.js'
 
 // Bundles. Format: docs/bundle-format.md
@@ -93,20 +93,23 @@ export {
 } from './bundle/manifest.js'
 
 // Places images are read from and written to
-export type { ImageSource, SourceImage } from './source/image-source.js'
-export { type EngineSourceOptions, openEngineSource } from './source/engine.js'
-export { openLayoutSource } from './source/layout.js'
+export type { ImageSource, SourceImage } from './image/image-source.js'
+export { type EngineSourceOptions, openEngineSource } from './transport/engine/source.js'
+export { openLayoutSource } from './transport/oci/source.js'
 export type { OpenArchiveOptions } from './archive/open-archive.js'
-export { type ArchiveSourceOptions, openOciArchiveSource } from './source/oci-archive.js'
-export { openDockerArchiveSource } from './source/docker-archive.js'
-export { type DirectorySourceOptions, openDirectorySource } from './source/directory.js'
-export { openWimSource, type WimLayerOptions, type WimSourceOptions } from './source/wim.js'
-export { defaultStore, formatLocation, type Location, parseLocation } from './source/location.js'
-export type { ImageDestination, WrittenImage } from './destination/image-destination.js'
-export { type EngineDestinationOptions, openEngineDestination } from './destination/engine.js'
-export { openLayoutDestination } from './destination/layout.js'
-export { openOciArchiveDestination, type OciArchiveDestinationOptions } from './destination/oci-archive.js'
-export { type DockerArchiveDestinationOptions, openDockerArchiveDestination } from './destination/docker-archive.js'
+export { type ArchiveSourceOptions, openOciArchiveSource } from './transport/archive/oci-source.js'
+export { openDockerArchiveSource } from './transport/archive/docker-source.js'
+export { type DirectorySourceOptions, openDirectorySource } from './transport/directory/source.js'
+export { openWimSource, type WimLayerOptions, type WimSourceOptions } from './transport/wim/source.js'
+export { defaultStore, formatLocation, type Location, parseLocation } from './transport/location.js'
+export type { ImageDestination, WrittenImage } from './image/image-destination.js'
+export { type EngineDestinationOptions, openEngineDestination } from './transport/engine/destination.js'
+export { openLayoutDestination } from './transport/oci/destination.js'
+export { openOciArchiveDestination, type OciArchiveDestinationOptions } from './transport/archive/oci-destination.js'
+export {
+  type DockerArchiveDestinationOptions,
+  openDockerArchiveDestination,
+} from './transport/archive/docker-destination.js'
 
 // Who we are to registries
 export {

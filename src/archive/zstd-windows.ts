@@ -56,8 +56,14 @@ export class ZstdWindows {
     switch (this.#part) {
       case 'magic': {
         const magic = bytes.readUInt32LE()
-        if (magic === FRAME_MAGIC) { this.#expect('descriptor', 1); return; }
-        if (magic >>> 4 === 0x184d2a5) { this.#expect('skippable', 4); return; }
+        if (magic === FRAME_MAGIC) {
+          this.#expect('descriptor', 1)
+          return
+        }
+        if (magic >>> 4 === 0x184d2a5) {
+          this.#expect('skippable', 4)
+          return
+        }
         throw new StowageError(
           'INVALID_TAR',
           `${this.#name}: expected a zstd frame but found the bytes ${bytes.toString('hex')}`,
@@ -80,7 +86,10 @@ export class ZstdWindows {
       }
       case 'header':
         this.#checkWindow(bytes)
-        { this.#expect('block', 3); return; }
+        {
+          this.#expect('block', 3)
+          return
+        }
       case 'block': {
         this.#blocks += 1
         const block = bytes.readUIntLE(0, 3)

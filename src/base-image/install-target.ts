@@ -8,23 +8,23 @@ import { BlobDirectory } from '../blob/directory.js'
 import { type BundleManifest } from '../bundle/manifest.js'
 import { openBundleReader } from '../bundle/reader.js'
 import { isTarPath } from '../bundle/files.js'
-import { copyContent } from '../copy.js'
+import { copyContent } from '../verbs/copy.js'
 import { engineAt } from '../engine/client.js'
 import { giveName } from '../engine/name.js'
 import { type EngineStore, readStore } from '../engine/store.js'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { inspect } from '../inspect/inspect.js'
+import { inspect } from '../verbs/inspect.js'
 import type { Digest } from '../oci/digest.js'
 import { type HeldIdentity, identityOf } from '../oci/image-identity.js'
 import type { Platform } from '../oci/platform.js'
 import { formatReference, parseReference, type Reference } from '../oci/reference.js'
-import { openDestination, openSource } from '../open.js'
-import { pack } from '../pack.js'
+import { openDestination, openSource } from '../transport/open.js'
+import { pack } from '../verbs/pack.js'
 import type { WaitOptions } from '../progress.js'
 import { Registries } from '../registry/registries.js'
-import { formatLocation, type Location, parseLocation } from '../source/location.js'
-import type { WimLayerOptions } from '../source/wim.js'
-import { traceLayout } from './layout-trace.js'
+import { formatLocation, type Location, parseLocation } from '../transport/location.js'
+import type { WimLayerOptions } from '../transport/wim/source.js'
+import { traceLayout } from '../transport/oci/trace.js'
 
 export interface TargetOptions extends WaitOptions {
   readonly host?: string | undefined
@@ -119,7 +119,8 @@ export class InstallTarget {
   async addName(name: Reference, also: Reference): Promise<void> {
     if (this.location.type === 'docker-daemon') {
       using client = await engineAt(this.#options.host)
-      await giveName(client, formatReference(name), also, { signal: this.#options.signal }); return;
+      await giveName(client, formatReference(name), also, { signal: this.#options.signal })
+      return
     }
     await this.put(this.#locationOf(name), [name, also])
   }

@@ -19,10 +19,10 @@ import {
   type Reference,
 } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
-import { usualStore } from '../pull.js'
+import { usualStore } from '../transport/usual-store.js'
 import { shownAddress, type WebOptions } from '../registry/web.js'
-import { inspect } from '../inspect/inspect.js'
-import { nameOf, openReferencingWim, platformOf, type WimLayerOptions } from '../source/wim.js'
+import { inspect } from '../verbs/inspect.js'
+import { nameOf, openReferencingWim, platformOf, type WimLayerOptions } from '../transport/wim/source.js'
 import type { CatalogEntry } from './catalog.js'
 import { judgeHost } from './host.js'
 import { InstallTarget, type PutResult } from './install-target.js'

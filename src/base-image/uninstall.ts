@@ -1,10 +1,10 @@
 /** Base OS images of a place, taken away by their full names, as `Uninstall-ContainerOSImage -FullName` had it. */
 import { abortError, orError, StowageError } from '../errors.js'
 import { formatFullName } from '../oci/image-identity.js'
-import type { Removal, StoredImage } from '../store/image-store.js'
-import { openImageStore, type StoreOptions } from '../store/open.js'
-import { expectUnused } from '../store/remove.js'
-import { selectStored, shownName } from '../store/select.js'
+import type { Removal, StoredImage } from '../image/image-store.js'
+import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { expectUnused } from '../verbs/remove.js'
+import { selectStored, shownName } from '../image/select.js'
 import { patternOf } from './find.js'
 
 export interface UninstallOptions extends StoreOptions {

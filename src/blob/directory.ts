@@ -96,7 +96,10 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       // A small one is begun anew, so nobody would come for it
       if (blob.size < SLOT || !isInterruption(error)) await rm(path, { force: true })
       // What an earlier try left may be what is wrong
-      if (held > 0 && isMismatch(error)) { await this.put(blob, read, options); return; }
+      if (held > 0 && isMismatch(error)) {
+        await this.put(blob, read, options)
+        return
+      }
       throw abortError(fileError(error, path), options.signal)
     }
     await this.#file(path, blob)

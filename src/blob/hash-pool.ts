@@ -62,7 +62,10 @@ function ask(
     const abort = (): void => settle(() => reject(new StowageError('ABORTED', 'interrupted before the end')))
     const fail = (error: unknown): void => settle(() => reject(error))
     const listen = (answer: HashAnswer): void => {
-      if (answer.type === 'progress') { onRead(answer.read); return; }
+      if (answer.type === 'progress') {
+        onRead(answer.read)
+        return
+      }
       settle(() => {
         if (answer.type === 'digest') resolve({ digest: digestFromHex(answer.hex), read: answer.read })
         else reject(fileError(Object.assign(new Error(answer.message), { code: answer.code }), request.file))
@@ -73,7 +76,10 @@ function ask(
       signal?.removeEventListener('abort', abort)
       end()
     }
-    if (signal?.aborted) { abort(); return; }
+    if (signal?.aborted) {
+      abort()
+      return
+    }
     signal?.addEventListener('abort', abort, { once: true })
     worker.on('message', listen).on('error', fail)
     worker.postMessage(request)

@@ -74,7 +74,10 @@ export async function writeBlob(
 ): Promise<void> {
   const { signal, onLanded } = options
   const Native = blob.size < SLOT ? undefined : nativePart<NativeBlobWriting>('BlobWriteJob')
-  if (!Native) { await writeHere(file, blob, read(), signal); return; }
+  if (!Native) {
+    await writeHere(file, blob, read(), signal)
+    return
+  }
   const writing = new Writing(file, Native, onLanded)
   try {
     for await (const piece of read(writing)) {

@@ -168,7 +168,10 @@ class DirectoryMedium implements BundleMedium {
 
   async discard(keep: boolean): Promise<void> {
     if (!(await this.#isOurs())) return
-    if (keep || this.#resumed) { await this.#removeUnfinished(); return; }
+    if (keep || this.#resumed) {
+      await this.#removeUnfinished()
+      return
+    }
     for (const name of [...DOCUMENTS, BLOBS, FILES, INCOMPLETE_FILE]) {
       await rm(this.#path(name), { recursive: true, force: true })
     }

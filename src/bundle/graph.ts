@@ -7,7 +7,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { fields, parseJson, record, shown, string } from '../oci/json.js'
 import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { groupByRoot } from '../source/selection.js'
+import { groupByRoot } from '../image/selection.js'
 import type { BundleFile } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage } from './manifest.js'
 

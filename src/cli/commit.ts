@@ -1,6 +1,6 @@
 /** `stowage commit`: a container as an image. */
 import type { CommandModule } from 'yargs'
-import { commitContainer } from '../store/commit.js'
+import { commitContainer } from '../verbs/commit.js'
 import { once, withSession } from './session.js'
 import { noteStore, type StoreCliOptions, storeOptions } from './store-options.js'
 
@@ -44,10 +44,7 @@ export const commit: CommandModule<StoreCliOptions, Options> = {
       .option('name', text('name', 'Name of the image, and without a NAME:TAG what it is called, in lower case'))
       .option('version', text('version', 'Version of the image, and without a NAME:TAG its tag'))
       .example('$0 commit web shop:2.4', 'As docker commit')
-      .example(
-        '$0 commit web --publisher CN=Contoso --name Shop --version 2.4',
-        'As New-ContainerImage: shop:2.4',
-      ) // yargs does not type coerce
+      .example('$0 commit web --publisher CN=Contoso --name Shop --version 2.4', 'As New-ContainerImage: shop:2.4') // yargs does not type coerce
   },
   handler: async ({
     container,

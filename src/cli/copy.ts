@@ -1,6 +1,6 @@
 /** `stowage copy`: one image from one place to another. */
 import type { Argv, CommandModule } from 'yargs'
-import { copy as copyBetween, type CopyResult } from '../copy.js'
+import { copy as copyBetween, type CopyResult } from '../verbs/copy.js'
 import { familiarReference, formatReference } from '../oci/reference.js'
 import { shortDigest } from './image-names.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'

@@ -1,9 +1,9 @@
 /** `stowage history`: how an image was made, what it stands on and what stands on it. */
 import type { CommandModule } from 'yargs'
 import { formatFullName } from '../oci/image-identity.js'
-import { type ImageHistory, imageHistory } from '../store/history.js'
-import type { HistoryStep, StoredImage } from '../store/image-store.js'
-import type { ImageTree } from '../store/lineage.js'
+import { type ImageHistory, imageHistory } from '../verbs/history.js'
+import type { HistoryStep, StoredImage } from '../image/image-store.js'
+import type { ImageTree } from '../image/lineage.js'
 import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
 import { imageDocument } from './images.js'

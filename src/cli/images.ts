@@ -2,9 +2,9 @@
 import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { familiarReference, parseReference, type Reference } from '../oci/reference.js'
-import type { StoredImage } from '../store/image-store.js'
-import { listImages, type ListedImage, type ListImagesOptions } from '../store/list.js'
-import { shownName } from '../store/select.js'
+import type { StoredImage } from '../image/image-store.js'
+import { listImages, type ListedImage, type ListImagesOptions } from '../verbs/images.js'
+import { shownName } from '../image/select.js'
 import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
 import { errorDocument } from './print-error.js'
@@ -94,9 +94,7 @@ export const images: CommandModule<StoreCliOptions, Options> = {
   },
 }
 
-function filtersOf(
-  filters: readonly string[],
-): Pick<ListImagesOptions, 'dangling' | 'before' | 'since'> & {
+function filtersOf(filters: readonly string[]): Pick<ListImagesOptions, 'dangling' | 'before' | 'since'> & {
   readonly references: readonly string[]
   readonly labels: readonly string[]
 } {

@@ -1,8 +1,8 @@
 /** `stowage inspect`: what an image is, without fetching it. */
 import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
-import { type Inspection, inspect as inspectLocation, inspectRaw } from '../inspect/inspect.js'
-import type { InspectedImage, InspectedPlatform } from '../inspect/inspection.js'
+import { type Inspection, inspect as inspectLocation, inspectRaw } from '../verbs/inspect.js'
+import type { InspectedImage, InspectedPlatform } from '../image/inspection.js'
 import { formatPlatform } from '../oci/platform.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { count, exactSize, formatSize, table } from './render.js'

@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs'
 import { parseLayerCompression } from '../layer/compression.js'
 import type { LayerOrder } from '../layer/layer-entries.js'
-import type { WimLayerOptions } from '../source/wim.js'
+import type { WimLayerOptions } from '../transport/wim/source.js'
 import { once } from './session.js'
 
 /** Of every command that makes layers. */

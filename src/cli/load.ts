@@ -1,6 +1,6 @@
 /** `stowage load`: the images of a bundle into an engine or a layout. */
 import type { CommandModule } from 'yargs'
-import { type LoadedImage, loadBundle, type LoadResult } from '../load.js'
+import { type LoadedImage, loadBundle, type LoadResult } from '../verbs/load.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { insecureOption, jobsOption, readJobs } from './image-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
@@ -55,10 +55,7 @@ export const load: CommandModule<GlobalOptions, Options> = {
         'Everything into the registry of the site',
       )
       .example('$0 load site-a.tar shop:2.3', 'One image of the bundle')
-      .example(
-        '$0 load site-a --to oci:./layout',
-        'Into an OCI layout on disk, without an engine',
-      ), // yargs does not type coerce
+      .example('$0 load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'), // yargs does not type coerce
   handler: async ({ bundle, image, to, host, platform, insecure, jobs, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const result = await loadBundle(bundle, {

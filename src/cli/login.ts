@@ -48,10 +48,7 @@ export const login: CommandModule<GlobalOptions, Options> = {
         describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 login registry.example -u alice', 'Asks for the password')
-      .example(
-        '$0 login registry.example -u alice --password-stdin < token',
-        'For scripts',
-      ), // yargs does not type coerce
+      .example('$0 login registry.example -u alice --password-stdin < token', 'For scripts'), // yargs does not type coerce
   handler: async ({ server, username, password, 'password-stdin': fromStdin, authfile, insecure, ...options }) => {
     if (fromStdin && password !== undefined)
       throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin exclude one another')

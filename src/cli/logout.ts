@@ -19,10 +19,7 @@ export const logout: CommandModule<GlobalOptions, Options> = {
         coerce: once('authfile'),
         describe: "File they are kept in (REGISTRY_AUTH_FILE, else docker's config.json)",
       })
-      .example(
-        '$0 logout registry.example',
-        'In the file, and in the helper that it names',
-      ), // yargs does not type coerce
+      .example('$0 logout registry.example', 'In the file, and in the helper that it names'), // yargs does not type coerce
   handler: async ({ server, authfile, ...options }) => {
     await withSession(options, async ({ report }) => {
       const result = await logOut(server, { authFile: authfile })

@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs'
 import { StowageError } from '../errors.js'
 import type { ImagesFilePlan, PackImagesFileOptions } from '../images-file/pack-images-file.js'
-import type { PackResult } from '../pack.js'
+import type { PackResult } from '../verbs/pack.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { count, formatSize, printable, table } from './render.js'
 import { once, type Session } from './session.js'

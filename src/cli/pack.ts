@@ -3,7 +3,7 @@ import type { Argv, CommandModule } from 'yargs'
 import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
-import { pack as packBundle, type PackResult } from '../pack.js'
+import { pack as packBundle, type PackResult } from '../verbs/pack.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
@@ -84,7 +84,10 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       if (output.startsWith('wim:') && only !== undefined) {
         if (others.length > 0)
           throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
-        const [{ copy }, { copyDocument, copyText }] = await Promise.all([import('../copy.js'), import('./copy.js')])
+        const [{ copy }, { copyDocument, copyText }] = await Promise.all([
+          import('../verbs/copy.js'),
+          import('./copy.js'),
+        ])
         const copied = await copy(only, output, {
           ...readImageOptions(options),
           name: tag,

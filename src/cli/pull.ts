@@ -1,7 +1,7 @@
 /** `stowage pull`: images of registries into the engine or a store. */
 import type { CommandModule } from 'yargs'
 import { familiarReference, parseReference } from '../oci/reference.js'
-import { type PulledImage, pullImages } from '../pull.js'
+import { type PulledImage, pullImages } from '../verbs/pull.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
@@ -53,10 +53,7 @@ export const pull: CommandModule<GlobalOptions, Options> = {
         describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 pull nginx:1.27', 'As docker pull, every byte checked')
-      .example(
-        '$0 pull nginx:1.27 --to oci: --platform linux/arm64',
-        'Into the default store',
-      ), // yargs does not type coerce
+      .example('$0 pull nginx:1.27 --to oci: --platform linux/arm64', 'Into the default store'), // yargs does not type coerce
   handler: async ({ name, to, 'all-tags': allTags, platform, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pullImages(name, { to, allTags, platforms: platform, host, insecure, signal, onProgress })

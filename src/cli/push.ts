@@ -1,7 +1,7 @@
 /** `stowage push`: images of the engine, a store or a bundle to their registries. */
 import type { CommandModule } from 'yargs'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
-import { type PushedImage, pushImages } from '../push.js'
+import { type PushedImage, pushImages } from '../verbs/push.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
@@ -51,10 +51,7 @@ export const push: CommandModule<GlobalOptions, Options> = {
         describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 push registry.example/team/shop:2.3', 'As docker push')
-      .example(
-        '$0 push -a registry.example/team/shop --from bundle:site-a',
-        'Every tag of it that a bundle has',
-      ), // yargs does not type coerce
+      .example('$0 push -a registry.example/team/shop --from bundle:site-a', 'Every tag of it that a bundle has'), // yargs does not type coerce
   handler: async ({ name, from, 'all-tags': allTags, host, insecure, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const result = await pushImages(name, { from, allTags, host, insecure, signal, onProgress })

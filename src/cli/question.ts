@@ -59,7 +59,10 @@ async function ask(
   try {
     return await new Promise<string>((resolve, reject) => {
       const stop = (): void => reject(abortError(undefined, signal))
-      if (signal.aborted) { stop(); return; }
+      if (signal.aborted) {
+        stop()
+        return
+      }
       signal.addEventListener('abort', stop, { once: true })
       // The terminal is raw while it asks: Ctrl-C comes as a key
       lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))

@@ -1,6 +1,6 @@
 /** `stowage rmi`: names and images taken away. */
 import type { CommandModule } from 'yargs'
-import { removeImages } from '../store/remove.js'
+import { removeImages } from '../verbs/remove.js'
 import { errorDocument } from './print-error.js'
 import { printable } from './render.js'
 import { withSession } from './session.js'

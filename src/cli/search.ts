@@ -41,10 +41,7 @@ export const search: CommandModule<GlobalOptions, Options> = {
         describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 search nginx --filter is-official=true', 'Official images of Docker Hub')
-      .example(
-        '$0 search registry.example:5000/shop',
-        'Another registry, by its catalog where it has no search',
-      ), // yargs does not type arrays with a default
+      .example('$0 search registry.example:5000/shop', 'Another registry, by its catalog where it has no search'), // yargs does not type arrays with a default
   handler: async ({ term, limit, filter, trunc, insecure, ...options }) => {
     const filters = parseFilters(filter)
     await withSession(options, async ({ signal, report, note }) => {

@@ -31,10 +31,7 @@ const add: CommandModule<GlobalOptions, AddOptions> = {
         describe: 'You vouch for it: nothing is asked or said when its images are installed',
       })
       .example('$0 source add lab https://images.example/index.json --trusted', 'An index of your own')
-      .example(
-        '$0 source add stick /media/stick/wims',
-        'WIM files in a folder, and in those below it',
-      ),
+      .example('$0 source add stick /media/stick/wims', 'WIM files in a folder, and in those below it'),
   handler: async ({ name, location, trusted, ...options }) => {
     await withSession(options, async ({ report }) => {
       const added = await addSource({ name, location, trusted })

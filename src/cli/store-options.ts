@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs'
 import type { StowageError } from '../errors.js'
 import { familiarReference, isReference, parseReference } from '../oci/reference.js'
-import type { Removal } from '../store/image-store.js'
+import type { Removal } from '../image/image-store.js'
 import { tellFailures } from './print-error.js'
 import { type GlobalOptions, once, type Session } from './session.js'
 

@@ -42,10 +42,7 @@ export const tags: CommandModule<GlobalOptions, Options> = {
         describe: 'Registry (host[:port]) to speak plain http with; may be given again',
       })
       .example('$0 tags nginx --semver "~1.27"', 'All releases of 1.27')
-      .example(
-        '$0 tags nginx --match "^(?<version>.+)-alpine$" --newest 1',
-        'The newest version with that ending',
-      ), // yargs does not type coerce
+      .example('$0 tags nginx --match "^(?<version>.+)-alpine$" --newest 1', 'The newest version with that ending'), // yargs does not type coerce
   handler: async ({ repository, semver, match, newest, insecure, ...options }) => {
     await withSession(options, async ({ signal, report }) => {
       const found = await listTags(repository, { semver, match, newest, insecure, signal })

@@ -32,10 +32,7 @@ export const uninstall: CommandModule<StoreCliOptions, Options> = {
         '$0 uninstall CN=Microsoft_NanoServer_10.0.14304.1003',
         'By its full name, as "images --wide" and "history --tree" tell it',
       )
-      .example(
-        '$0 uninstall nanoserver:10.0.14300.1010 --what-if',
-        'By its name, to see whether it can go',
-      ), // yargs does not type coerce
+      .example('$0 uninstall nanoserver:10.0.14300.1010 --what-if', 'By its name, to see whether it can go'), // yargs does not type coerce
   handler: async ({ image, force, 'what-if': whatIf, store, host, ...options }) => {
     await withSession(options, async session => {
       const result = await uninstallImages(image, { store, host, force, whatIf, signal: session.signal })

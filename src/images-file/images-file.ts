@@ -7,8 +7,8 @@ import { checkedCompression, parseLayerCompression } from '../layer/compression.
 import { parsePlatformSelector } from '../oci/platform.js'
 import { formatReference, isRegistry, parseReference, type Reference } from '../oci/reference.js'
 import { tagChoice, type TagRule } from '../registry/tags.js'
-import { formatLocation, type Location, parseLocation } from '../source/location.js'
-import type { WimLayerOptions } from '../source/wim.js'
+import { formatLocation, type Location, parseLocation } from '../transport/location.js'
+import type { WimLayerOptions } from '../transport/wim/source.js'
 import { Faults, FILE_LIMIT, parseYaml, type Position, type Value } from './document.js'
 import { Fields, textOf } from './fields.js'
 

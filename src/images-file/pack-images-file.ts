@@ -2,13 +2,13 @@
 import pMap from 'p-map'
 import type { BundleImage } from '../bundle/manifest.js'
 import { StowageError } from '../errors.js'
-import { inspect } from '../inspect/inspect.js'
-import { inspectEngineImage } from '../inspect/engine.js'
+import { inspect } from '../verbs/inspect.js'
+import { inspectEngineImage } from '../transport/engine/inspect.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { pack, type PackedImage, type PackImage, type PackOptions, type PackResult } from '../pack.js'
-import { formatLocation, type Location } from '../source/location.js'
+import { pack, type PackedImage, type PackImage, type PackOptions, type PackResult } from '../verbs/pack.js'
+import { formatLocation, type Location } from '../transport/location.js'
 import { Faults } from './document.js'
 import { type ImagesFile, readImagesFile, type WimEntry } from './images-file.js'
 import {
@@ -21,7 +21,7 @@ import {
   readLock,
   writeLock,
 } from './lock.js'
-import { readSource } from '../inspect/read-source.js'
+import { readSource } from '../transfer/read-source.js'
 import {
   AskedRegistries,
   expectDistinct,

@@ -76,10 +76,14 @@ export class AppliedLayers {
     if (!this.#unixData && this.#outside(owner, entry)) return
     const content: LayerContent | undefined =
       entry.size === 0 ? undefined : { size: entry.size, sha1, layer: this.#layer, number }
-    if (colon >= 0) { this.#addStream(owner, name.slice(colon + 1), entry, content); return; }
+    if (colon >= 0) {
+      this.#addStream(owner, name.slice(colon + 1), entry, content)
+      return
+    }
     const shortName = this.#unixData ? '' : shortNameOf(entry)
     if (entry.type === 'hard link') {
-      this.#tree.link(path, this.#pathOf(entry.linkname, entry), shortName, entry.path); return;
+      this.#tree.link(path, this.#pathOf(entry.linkname, entry), shortName, entry.path)
+      return
     }
     const file = this.#fileOf(entry, content)
     if (file.writeTime > this.newest) this.newest = file.writeTime

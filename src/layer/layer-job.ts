@@ -113,7 +113,10 @@ function feeder(
     try {
       for (;;) {
         const next = await source.next()
-        if (next.done) { finish(); return; }
+        if (next.done) {
+          finish()
+          return
+        }
         if (push(next.value) > PLAN_AHEAD) return
         await setImmediate() // others want the event loop too
       }

@@ -117,7 +117,10 @@ class NameCheck {
 
   see(dentry: Dentry, names: LayerNames): void {
     const { name, parent } = dentry
-    if (parent === undefined) { this.#streams(dentry, names); return; }
+    if (parent === undefined) {
+      this.#streams(dentry, names)
+      return
+    }
     if (parent !== this.#parent) [this.#parent, this.#siblings] = [parent, new Map()]
     const flaw = flawOf(name)
     if (flaw) this.wrong.push(`${JSON.stringify(names.pathOf(dentry))} (${flaw})`)

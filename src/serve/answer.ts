@@ -96,19 +96,22 @@ class Exchange {
 
   async #answer(): Promise<void> {
     const { method = '', url = '' } = this.#request
-    if (url.length > LONGEST_TARGET) { await this.#refuse(414, 'UNSUPPORTED', 'the address is too long'); return; }
+    if (url.length > LONGEST_TARGET) {
+      await this.#refuse(414, 'UNSUPPORTED', 'the address is too long')
+      return
+    }
     if (!(await this.#admit())) return
     if (method !== 'GET' && method !== 'HEAD') {
       this.#response.setHeader('allow', 'GET, HEAD')
       this.#response.setHeader('connection', 'close') // the body of the request is not read
-      await this.#refuse(
-        405,
-        'UNSUPPORTED',
-        'this registry is only read: nothing can be pushed to it or deleted',
-      ); return;
+      await this.#refuse(405, 'UNSUPPORTED', 'this registry is only read: nothing can be pushed to it or deleted')
+      return
     }
     const { route, query, path } = parseTarget(url)
-    if (!route) { await this.#refuse(404, 'NAME_UNKNOWN', 'this is a registry: what it has is below /v2/'); return; }
+    if (!route) {
+      await this.#refuse(404, 'NAME_UNKNOWN', 'this is a registry: what it has is below /v2/')
+      return
+    }
     await this.#follow(route, { route, query, path })
   }
 
@@ -130,19 +133,36 @@ class Exchange {
 
   async #follow(route: Route, asked: Asked): Promise<void> {
     const { catalog } = this.#options
-    if (route.type === 'version') { await this.#json({}); return; }
-    if (route.type === 'catalog') { await this.#page('repositories', catalog.names, asked, {}); return; }
+    if (route.type === 'version') {
+      await this.#json({})
+      return
+    }
+    if (route.type === 'catalog') {
+      await this.#page('repositories', catalog.names, asked, {})
+      return
+    }
     const repository = this.#find(route.repository, asked.query)
-    if (!repository) { await this.#refuse(404, 'NAME_UNKNOWN', 'no such repository is here'); return; }
+    if (!repository) {
+      await this.#refuse(404, 'NAME_UNKNOWN', 'no such repository is here')
+      return
+    }
     switch (route.type) {
-      case 'tags':
-        { await this.#page('tags', repository.tags, asked, { name: route.repository }); return; }
-      case 'manifest':
-        { await this.#manifest(repository, route.reference); return; }
-      case 'blob':
-        { await this.#blob(repository, route.digest); return; }
-      case 'referrers':
-        { await this.#referrers(repository, route.digest, asked.query); return; }
+      case 'tags': {
+        await this.#page('tags', repository.tags, asked, { name: route.repository })
+        return
+      }
+      case 'manifest': {
+        await this.#manifest(repository, route.reference)
+        return
+      }
+      case 'blob': {
+        await this.#blob(repository, route.digest)
+        return
+      }
+      case 'referrers': {
+        await this.#referrers(repository, route.digest, asked.query)
+        return
+      }
     }
   }
 
@@ -160,15 +180,23 @@ class Exchange {
 
   async #manifest(repository: Repository, reference: string): Promise<void> {
     const manifest = repository.byTag.get(reference) ?? repository.manifests.get(reference as Digest) // only looked up
-    if (!manifest) { await this.#refuse(404, 'MANIFEST_UNKNOWN', `${repository.name} has no such tag or manifest`); return; }
+    if (!manifest) {
+      await this.#refuse(404, 'MANIFEST_UNKNOWN', `${repository.name} has no such tag or manifest`)
+      return
+    }
     await this.#content(manifest, manifest.mediaType)
   }
 
   async #blob(repository: Repository, digest: string): Promise<void> {
     const blob = repository.blobs.get(digest as Digest) // only looked up
-    if (blob) { await this.#content(blob, 'application/octet-stream'); return; }
-    if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+$/.test(digest))
-      { await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest'); return; }
+    if (blob) {
+      await this.#content(blob, 'application/octet-stream')
+      return
+    }
+    if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+$/.test(digest)) {
+      await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest')
+      return
+    }
     await this.#refuse(404, 'BLOB_UNKNOWN', `${repository.name} has no such blob`)
   }
 
@@ -181,12 +209,16 @@ class Exchange {
     response.setHeader('docker-content-digest', blob.digest)
     response.setHeader('etag', tag)
     response.setHeader('accept-ranges', 'bytes')
-    if (matches(headers['if-none-match'], tag)) { await this.#empty(304); return; }
+    if (matches(headers['if-none-match'], tag)) {
+      await this.#empty(304)
+      return
+    }
     const same = headers['if-range'] === undefined || headers['if-range'] === tag
     const range = method === 'GET' && same ? parseRange(headers.range, blob.size) : undefined
     if (range === 'unsatisfiable') {
       response.setHeader('content-range', `bytes */${blob.size}`)
-      await this.#refuse(416, 'RANGE_INVALID', `it has ${blob.size} bytes`); return;
+      await this.#refuse(416, 'RANGE_INVALID', `it has ${blob.size} bytes`)
+      return
     }
     const { start, end } = range ?? { start: 0, end: blob.size }
     const sendHead = (): void => {
@@ -195,7 +227,8 @@ class Exchange {
     }
     if (method === 'HEAD') {
       sendHead()
-      await this.#end(); return;
+      await this.#end()
+      return
     }
     const bytes = opened.bytes(start, end, this.#left.signal)[Symbol.asyncIterator]()
     // The first piece before the head: a small blob that is wrong is refused, not cut
@@ -205,7 +238,10 @@ class Exchange {
   }
 
   async #referrers(repository: Repository, digest: string, query: URLSearchParams): Promise<void> {
-    if (!isDigest(digest)) { await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest of SHA-256'); return; }
+    if (!isDigest(digest)) {
+      await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest of SHA-256')
+      return
+    }
     const wanted = query.getAll('artifactType').filter(type => type !== '')
     const all = repository.referrers.get(digest) ?? []
     if (wanted.length > 0) this.#response.setHeader('oci-filters-applied', 'artifactType')
@@ -220,7 +256,10 @@ class Exchange {
     rest: Readonly<Record<string, string>>,
   ): Promise<void> {
     const page = pageOf(names, query)
-    if (!page) { await this.#refuse(400, 'PAGINATION_NUMBER_INVALID', 'n is not a number of names'); return; }
+    if (!page) {
+      await this.#refuse(400, 'PAGINATION_NUMBER_INVALID', 'n is not a number of names')
+      return
+    }
     if (page.next !== undefined) this.#response.setHeader('link', `<${path}?${page.next}>; rel="next"`)
     await this.#json({ ...rest, [field]: page.names })
   }
@@ -244,7 +283,10 @@ class Exchange {
 
   async #body(status: number, mediaType: string, bytes: Uint8Array): Promise<void> {
     this.#response.writeHead(status, { 'content-type': mediaType, 'content-length': bytes.length })
-    if (this.#request.method === 'HEAD') { await this.#end(); return; }
+    if (this.#request.method === 'HEAD') {
+      await this.#end()
+      return
+    }
     await send(this.#response, once(bytes), this.#options.patience, size => (this.sent += size))
   }
 

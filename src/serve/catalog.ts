@@ -251,7 +251,10 @@ async function reach(root: Descriptor, content: Content, signal: AbortSignal): P
     reached.manifests.set(descriptor.digest, descriptor)
     reached.size += descriptor.size
     noteReferrer(bytes, descriptor, parsed.type === 'manifest' ? parsed.config.mediaType : undefined)
-    if (parsed.type === 'manifest') { await visitManifest(parsed); return; }
+    if (parsed.type === 'manifest') {
+      await visitManifest(parsed)
+      return
+    }
     for (const child of parsed.manifests) {
       if (isIndex(child.mediaType) || isManifest(child.mediaType)) await visit(child, depth + 1)
       else if (await visitBlob(child)) reached.manifests.set(child.digest, child)

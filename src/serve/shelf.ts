@@ -7,9 +7,9 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex, REF_NAME_ANNOTATION } from '../oci/layout.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
-import { readLayoutIndex } from '../source/layout.js'
-import { parseLocation } from '../source/location.js'
-import { groupByRoot, selectImage } from '../source/selection.js'
+import { readLayoutIndex } from '../transport/oci/source.js'
+import { parseLocation } from '../transport/location.js'
+import { groupByRoot, selectImage } from '../image/selection.js'
 
 /** A range of a file on disk that should hold a blob. */
 export interface BlobPlace {

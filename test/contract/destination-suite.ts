@@ -2,7 +2,7 @@
 import type { Test } from 'tap'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { readImage, sizeOf } from '../../src/blob/closure.js'
-import type { ImageDestination } from '../../src/destination/image-destination.js'
+import type { ImageDestination } from '../../src/image/image-destination.js'
 import type { Descriptor } from '../../src/oci/descriptor.js'
 import { parseReference } from '../../src/oci/reference.js'
 import type { ProgressEvent } from '../../src/progress.js'

@@ -12,10 +12,11 @@ const FLOORS: readonly (readonly string[])[] = [
   ['blob', 'tar', 'archive'],
   ['wim', 'engine', 'registry'],
   ['layer'],
-  ['source', 'destination'],
+  ['image'],
   ['bundle'],
-  ['copy.ts', 'open.ts'],
-  ['pack.ts', 'verify.ts', 'load.ts', 'serve', 'base-image', 'inspect', 'images-file', 'pull.ts', 'push.ts', 'store'],
+  ['transport'],
+  ['transfer'],
+  ['verbs', 'verify.ts', 'serve', 'base-image', 'images-file'],
   ['cli', 'index.ts'],
 ]
 

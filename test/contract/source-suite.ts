@@ -4,7 +4,7 @@ import { readImage } from '../../src/blob/closure.js'
 import { readVerified } from '../../src/blob/verified.js'
 import type { Descriptor } from '../../src/oci/descriptor.js'
 import { formatReference } from '../../src/oci/reference.js'
-import type { ImageSource } from '../../src/source/image-source.js'
+import type { ImageSource } from '../../src/image/image-source.js'
 import type { TestImage } from '../support/images.js'
 
 const ABSENT: Descriptor = { mediaType: 'application/octet-stream', digest: `sha256:${'0'.repeat(64)}`, size: 1 }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readImage } from '../../src/blob/closure.js'
-import { openEngineDestination } from '../../src/destination/engine.js'
+import { openEngineDestination } from '../../src/transport/engine/destination.js'
 import { sharedLayers } from '../../src/engine/inventory.js'
 import { checkAnswer } from '../../src/engine/proof.js'
 import { parseReference } from '../../src/oci/reference.js'

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { BlobDirectory } from '../../src/blob/directory.js'
 import { fetchFrom } from '../../src/blob/blob-store.js'
-import { openRegistrySource } from '../../src/source/registry.js'
+import { openRegistrySource } from '../../src/transport/registry/source.js'
 import { layeredImage } from '../support/images.js'
 import { type Fault, pushWithSkopeo, startFaultyProxy, startRegistry } from '../support/registry.js'
 

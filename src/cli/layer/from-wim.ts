@@ -2,7 +2,7 @@
 import type { Argv, CommandModule } from 'yargs'
 import { type WindowsLayer, writeLayerFromWim } from '../../layer/from-wim.js'
 import type { LayerLosses } from '../../layer/lossless.js'
-import { openReferencingWim } from '../../source/wim.js'
+import { openReferencingWim } from '../../transport/wim/source.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from '../layer-options.js'
 import { count } from '../render.js'
 import { type GlobalOptions, once, withSession } from '../session.js'

@@ -42,8 +42,10 @@ export const extract = wimCommand({
     for (const operand of words.filter(each => each.startsWith('@'))) {
       listed.push(...parsePathList(await readText(operand.slice(1), session.signal)))
     }
-    if (values['to-stdout'] === true)
-      { await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session); return; }
+    if (values['to-stdout'] === true) {
+      await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)
+      return
+    }
     const target = values['dest-dir'] ?? '.'
     const job = watch(session, target, { verbose: values.verbose })
     const preserveDirStructure = asked(values['preserve-dir-structure']) ?? false

@@ -57,29 +57,47 @@ class Meter {
 function tell(event: WimProgress, meter: Meter): void {
   switch (event.type) {
     case 'scan-begin':
-    case 'scan-dentry':
-      { meter.bytes('scan', event.bytes, undefined); return; }
+    case 'scan-dentry': {
+      meter.bytes('scan', event.bytes, undefined)
+      return
+    }
     case 'extract-file-structure':
-    case 'extract-metadata':
-      { meter.begin('extract'); return; }
-    case 'extract-streams':
-      { meter.bytes('extract', event.completedBytes, event.totalBytes); return; }
-    case 'write-streams':
-      { meter.bytes('write', event.completedBytes, event.totalBytes); return; }
-    case 'verify-integrity':
-      { meter.bytes('verify', event.completedBytes, event.totalBytes); return; }
-    case 'calculate-integrity':
-      { meter.bytes('hash', event.completedBytes, event.totalBytes); return; }
-    case 'verify-streams':
-      { meter.bytes('verify', event.completedBytes, event.totalBytes); return; }
+    case 'extract-metadata': {
+      meter.begin('extract')
+      return
+    }
+    case 'extract-streams': {
+      meter.bytes('extract', event.completedBytes, event.totalBytes)
+      return
+    }
+    case 'write-streams': {
+      meter.bytes('write', event.completedBytes, event.totalBytes)
+      return
+    }
+    case 'verify-integrity': {
+      meter.bytes('verify', event.completedBytes, event.totalBytes)
+      return
+    }
+    case 'calculate-integrity': {
+      meter.bytes('hash', event.completedBytes, event.totalBytes)
+      return
+    }
+    case 'verify-streams': {
+      meter.bytes('verify', event.completedBytes, event.totalBytes)
+      return
+    }
     case 'split-begin-part':
-    case 'split-end-part':
-      { meter.bytes('split', event.completedBytes, event.totalBytes); return; }
+    case 'split-end-part': {
+      meter.bytes('split', event.completedBytes, event.totalBytes)
+      return
+    }
     case 'scan-end':
     case 'extract-image-end':
     case 'extract-tree-end':
-    case 'write-metadata-end':
-      { meter.end(); return; }
+    case 'write-metadata-end': {
+      meter.end()
+      return
+    }
     default:
       return undefined
   }

@@ -1,0 +1,275 @@
+/** What an image is, read from its manifests and configs alone: no layer is fetched. */
+import pMap from 'p-map'
+import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import { DEPTH_LIMIT } from '../blob/closure.js'
+import { readVerified } from '../blob/verified.js'
+import { StowageError } from '../errors.js'
+import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
+import { type ConfigDetails, parseConfigDetails } from '../oci/config-details.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { optionalString, parseJson, record, stringMap } from '../oci/json.js'
+import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
+import { isIndex, isManifest } from '../oci/media-type.js'
+import { formatPlatform, matchesPlatform, type Platform } from '../oci/platform.js'
+import { formatReference } from '../oci/reference.js'
+import type { SourceImage } from './image-source.js'
+
+export interface InspectedImage {
+  /** Full references. */
+  readonly names: readonly string[]
+  /** How an engine calls it; elsewhere `root` says it. */
+  readonly id?: string
+  /** Its manifest or index; not there where the place keeps none: an engine, a WIM. */
+  readonly root?: InspectedManifest
+  /** Of all blobs that were looked at, each once, in bytes; of an engine what it says; not there of a WIM, whose layer is not made. */
+  readonly size?: number
+  /** The images that run, one a platform. */
+  readonly platforms: readonly InspectedPlatform[]
+  /** Attestations, artifacts and whatever else the index names that does not run. */
+  readonly others: readonly InspectedArtifact[]
+  /** Manifests that the index names and the place does not have. */
+  readonly absent: readonly Descriptor[]
+  /** Where the image is one of a WIM. */
+  readonly wim?: InspectedWim
+}
+
+export interface InspectedManifest {
+  readonly mediaType: string
+  readonly digest: Digest
+  /** Of the document itself, in bytes. */
+  readonly size: number
+  readonly artifactType?: string
+  readonly annotations: Readonly<Record<string, string>>
+  /** The manifest that this one is about. */
+  readonly subject?: Descriptor
+}
+
+export interface InspectedPlatform extends ConfigDetails {
+  readonly platform: Platform
+  readonly manifest?: InspectedManifest
+  readonly config?: Descriptor
+  /** Base first. */
+  readonly layers: readonly InspectedLayer[]
+  /** Manifest, config and layers, in bytes. */
+  readonly size?: number
+}
+
+export interface InspectedLayer {
+  /** Of the blob; an engine that keeps layers unpacked knows `diffId` alone. */
+  readonly mediaType?: string
+  readonly digest?: Digest
+  readonly size?: number
+  readonly diffId?: string
+  /** Where a foreign layer is fetched from. */
+  readonly urls?: readonly string[]
+}
+
+export interface InspectedArtifact {
+  readonly type: 'attestation' | 'artifact' | 'unknown'
+  readonly manifest: InspectedManifest
+  /** What an attestation is about. */
+  readonly about?: string
+  /** Of its own manifest and blobs, in bytes. */
+  readonly size: number
+}
+
+export interface InspectedWim {
+  readonly path: string
+  /** From 1. */
+  readonly index: number
+  readonly name: string
+  readonly description?: string
+  readonly productName?: string
+  readonly editionId?: string
+  readonly installationType?: string
+  readonly languages: readonly string[]
+  readonly directories: number
+  readonly files: number
+  /** Of all files, in bytes. */
+  readonly totalBytes: number
+}
+
+/** A manifest that runs, with the bytes of all that was read of it. */
+export interface ReadPlatform {
+  readonly inspected: InspectedPlatform
+  readonly manifest: Uint8Array
+  readonly config: Uint8Array
+}
+
+export interface ReadInspection {
+  readonly image: InspectedImage
+  /** The root's bytes, as they are. */
+  readonly root: Uint8Array
+  readonly platforms: readonly ReadPlatform[]
+}
+
+/** Manifests asked for at a time. */
+const AT_ONCE = 4
+
+/** Blobs by digest, and what they are part of. */
+interface Found {
+  readonly platform?: ReadPlatform
+  readonly other?: InspectedArtifact
+  readonly absent?: Descriptor
+  readonly blobs: readonly Descriptor[]
+}
+
+/**
+ * Reads `image` of `store`, of an index only what fits one of `selectors` where there are any; every document is checked against
+ * its digest. Throws IMAGE_NOT_FOUND where no platform fits, INVALID_MANIFEST, DIGEST_MISMATCH, and what the store throws.
+ */
+export async function readInspection(
+  store: BlobStore,
+  image: SourceImage,
+  selectors: readonly Partial<Platform>[] = [],
+  options: FetchOptions = {},
+): Promise<ReadInspection> {
+  const fits = (platform: Platform): boolean =>
+    selectors.length === 0 || selectors.some(selector => matchesPlatform(platform, selector))
+  const passedOver = new Set<string>()
+  const seen = new Set<string>()
+
+  async function visit(descriptor: Descriptor, depth: number): Promise<readonly Found[]> {
+    if (depth > DEPTH_LIMIT)
+      throw new StowageError('INVALID_MANIFEST', `${image.root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    if (seen.has(descriptor.digest)) return []
+    seen.add(descriptor.digest)
+    let bytes: Uint8Array
+    try {
+      bytes = await readVerified(descriptor, store.fetch(descriptor, options), MANIFEST_LIMIT)
+    } catch (error) {
+      if (depth === 0 || !(error instanceof StowageError) || error.code !== 'BLOB_MISSING') throw error
+      return [{ absent: descriptor, blobs: [] }]
+    }
+    const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
+    if (parsed.type === 'manifest') return [await visitManifest(descriptor, bytes, parsed)]
+    const below = await pMap(
+      parsed.manifests,
+      async child => {
+        const known = child.platform
+        if (known && known.os !== 'unknown' && !fits(known)) {
+          passedOver.add(formatPlatform(known))
+          return []
+        }
+        if (selectors.length > 0 && known?.os === 'unknown') return []
+        if (isIndex(child.mediaType) || isManifest(child.mediaType)) return await visit(child, depth + 1)
+        const manifest = {
+          mediaType: child.mediaType,
+          digest: child.digest,
+          size: child.size,
+          annotations: child.annotations ?? {},
+          ...artifactType(child.artifactType),
+        }
+        return [{ other: { type: 'unknown' as const, manifest, size: child.size }, blobs: [child] }]
+      },
+      { concurrency: depth === 0 ? AT_ONCE : 1 },
+    )
+    return [{ blobs: [descriptor] }, ...below.flat()]
+  }
+
+  async function visitManifest(descriptor: Descriptor, bytes: Uint8Array, manifest: ImageManifest): Promise<Found> {
+    const inspected = inspectedManifest(descriptor, bytes, manifest.subject)
+    const blobs = [descriptor, manifest.config, ...manifest.layers]
+    const reference = descriptor.annotations?.['vnd.docker.reference.type']
+    if (descriptor.platform?.os === 'unknown' || reference !== undefined || !isImageConfig(manifest.config)) {
+      const about = descriptor.annotations?.['vnd.docker.reference.digest'] ?? manifest.subject?.digest
+      const type = reference === 'attestation-manifest' ? 'attestation' : 'artifact'
+      const kind = artifactType(
+        inspected.artifactType ?? (isImageConfig(manifest.config) ? undefined : manifest.config.mediaType),
+      )
+      return {
+        other: {
+          type,
+          manifest: { ...inspected, ...kind },
+          ...(about === undefined ? {} : { about }),
+          size: sum(blobs),
+        },
+        blobs,
+      }
+    }
+    const config = await readVerified(manifest.config, store.fetch(manifest.config, options), CONFIG_LIMIT)
+    const { platform, diffIds } = parseConfig(config, manifest.config.digest)
+    if (!fits(platform)) {
+      passedOver.add(formatPlatform(platform))
+      return { blobs: [] }
+    }
+    const layers = manifest.layers.map(({ mediaType, digest, size, urls }, n): InspectedLayer => {
+      const diffId = diffIds[n]
+      return { mediaType, digest, size, ...(diffId === undefined ? {} : { diffId }), ...(urls ? { urls } : {}) }
+    })
+    const details = parseConfigDetails(config, manifest.config.digest)
+    const { mediaType, digest, size } = manifest.config
+    return {
+      platform: {
+        inspected: {
+          platform,
+          manifest: inspected,
+          config: { mediaType, digest, size },
+          ...details,
+          layers,
+          size: sum(blobs),
+        },
+        manifest: bytes,
+        config,
+      },
+      blobs,
+    }
+  }
+
+  const root = await readVerified(image.root, store.fetch(image.root, options), MANIFEST_LIMIT)
+  const parsed = parseManifest(root, image.root.digest, image.root.mediaType)
+  const found = await visit(image.root, 0)
+  const platforms = found.flatMap(({ platform }) => platform ?? [])
+  if (selectors.length > 0 && platforms.length === 0) {
+    throw new StowageError(
+      'IMAGE_NOT_FOUND',
+      `${image.names[0] ? formatReference(image.names[0]) : image.root.digest} has no image for the platforms that were asked for`,
+      {
+        hint: passedOver.size > 0 ? `It has ${[...passedOver].join(', ')}.` : undefined,
+      },
+    )
+  }
+  return {
+    image: {
+      names: image.names.map(formatReference),
+      root: inspectedManifest(image.root, root, parsed.type === 'manifest' ? parsed.subject : undefined),
+      size: sum(found.flatMap(({ blobs }) => blobs)),
+      platforms: platforms.map(({ inspected }) => inspected),
+      others: found.flatMap(({ other }) => other ?? []),
+      absent: found.flatMap(({ absent }) => absent ?? []),
+    },
+    root,
+    platforms,
+  }
+}
+
+/** Annotations are those of the document; what an index says of it stands in the index. */
+function inspectedManifest(
+  { mediaType, digest, size }: Descriptor,
+  bytes: Uint8Array,
+  subject: Descriptor | undefined,
+): InspectedManifest {
+  const object = record(parseJson(bytes, digest), digest)
+  return {
+    mediaType,
+    digest,
+    size,
+    ...artifactType(optionalString(object, 'artifactType', digest)),
+    annotations: stringMap(object, 'annotations', digest) ?? {},
+    ...(subject ? { subject } : {}),
+  }
+}
+
+function artifactType(type: string | undefined): { readonly artifactType?: string } {
+  return type === undefined || type === '' ? {} : { artifactType: type }
+}
+
+function isImageConfig({ mediaType }: Descriptor): boolean {
+  return /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(mediaType)
+}
+
+/** Of all blobs, each once. */
+function sum(blobs: readonly Descriptor[]): number {
+  return [...new Map(blobs.map(blob => [blob.digest, blob.size])).values()].reduce((total, size) => total + size, 0)
+}

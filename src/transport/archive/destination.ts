@@ -1,0 +1,142 @@
+/** What the two kinds of archives have together as destinations: images one after another into one tar, heads last. */
+import { type ArchiveWriter, openArchiveWriter } from '../../archive/archive-writer.js'
+import { engineNames, type NamedImage } from '../../archive/heads.js'
+import type { BlobStore, Bytes } from '../../blob/blob-store.js'
+import { type ImageContent, mergeImages, sizeOf } from '../../blob/closure.js'
+import { abortError, StowageError } from '../../errors.js'
+import { type Descriptor, eachOnce } from '../../oci/descriptor.js'
+import type { Digest } from '../../oci/digest.js'
+import { formatReference, namesOnce, type Reference } from '../../oci/reference.js'
+import type { WaitOptions } from '../../progress.js'
+import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
+import type { ImageDestination, WrittenImage } from '../../image/image-destination.js'
+
+export interface ArchiveDestinationOptions {
+  /** Seconds since 1970 for all times in the tar; the environment's SOURCE_DATE_EPOCH when left out, and 0 without that. */
+  readonly epoch?: number | undefined
+}
+
+/** What makes an archive one of its kind. */
+export interface ArchiveForm {
+  /** The part of `image` that the archive takes, and what messages call it. Throws UNSUPPORTED for what it cannot hold. */
+  choose(image: ImageContent, subject: string): ImageContent
+  /** The names it gives to an image that has `names`. Throws INVALID_ARGUMENT where the archive was named for one image. */
+  names(image: ImageContent, names: readonly Reference[], others: readonly NamedImage[]): readonly Reference[]
+  /** What stands behind the blobs, by path. */
+  documents(images: readonly NamedImage[]): ReadonlyMap<string, Uint8Array>
+}
+
+/** Opens `file` to be written. It is there when the destination is finished; disposed without, it leaves nothing. */
+export async function openArchiveDestination(
+  file: string,
+  form: ArchiveForm,
+  { epoch = sourceDateEpoch() ?? 0 }: ArchiveDestinationOptions = {},
+): Promise<ImageDestination> {
+  return new ArchiveDestination(await openArchiveWriter(file, epoch), form)
+}
+
+class ArchiveDestination implements ImageDestination {
+  readonly #writer: ArchiveWriter
+  readonly #form: ArchiveForm
+  readonly #images = new Map<Digest, NamedImage>()
+
+  constructor(writer: ArchiveWriter, form: ArchiveForm) {
+    this.#writer = writer
+    this.#form = form
+  }
+
+  async write(
+    whole: ImageContent,
+    blobs: BlobStore,
+    wanted: readonly Reference[],
+    { signal, onProgress }: WaitOptions = {},
+  ): Promise<WrittenImage> {
+    const subject = wanted[0] ? formatReference(wanted[0]) : whole.root.digest
+    const image = this.#form.choose(whole, subject)
+    const others = [...this.#images.values()].filter(other => other.image.root.digest !== image.root.digest)
+    const names = this.#form.names(image, wanted, others)
+    refuseTaken(names, others)
+    const before = this.#images.get(image.root.digest)
+    const documents = new Map(
+      [...image.manifests, ...image.configs].map(({ descriptor, bytes }) => [descriptor.digest, bytes]),
+    )
+    const parts = eachOnce(blobsOf(image))
+    const total = sizeOf(image)
+    let [sent, done] = [0, 0]
+    const report = (size: number): void => {
+      done += size
+      onProgress?.({ type: 'bytes', subject, done, total })
+    }
+    onProgress?.({ type: 'stage', stage: 'copy', subject })
+    try {
+      await this.#writer.expect(parts)
+      for (const blob of parts) {
+        signal?.throwIfAborted()
+        if (this.#writer.has(blob)) report(blob.size)
+        else await this.#writer.put(blob, counted(blob, documents.get(blob.digest)), { signal })
+      }
+    } catch (error) {
+      throw abortError(error, signal)
+    }
+    this.#images.set(image.root.digest, {
+      image: before ? mergeImages(before.image, image) : image,
+      names: namesOnce([...(before?.names ?? []), ...names]),
+    })
+    onProgress?.({ type: 'done', subject })
+    const platforms =
+      image.platforms.length < whole.platforms.length ? image.platforms.map(({ config }) => config.platform) : undefined
+    return { names, id: image.root.digest, sent, skipped: sizeOf(whole) - sent, ...(platforms ? { platforms } : {}) }
+
+    async function* counted(blob: Descriptor, known: Uint8Array | undefined): Bytes {
+      for await (const piece of known ? [known] : blobs.fetch(blob, { signal })) {
+        sent += piece.length
+        report(piece.length)
+        yield piece
+      }
+    }
+  }
+
+  async finish(): Promise<void> {
+    const images = [...this.#images.values()]
+    if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'an archive needs at least one image')
+    for (const [path, bytes] of this.#form.documents(images)) await this.#writer.putDocument(path, bytes)
+    await this.#writer.finish()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writer[Symbol.asyncDispose]()
+  }
+}
+
+/** Manifests from the root down, configs, layers. */
+function blobsOf(image: ImageContent): readonly Descriptor[] {
+  const documents = [...[...image.manifests].reverse(), ...image.configs].map(({ descriptor }) => descriptor)
+  return [...documents, ...image.layers]
+}
+
+function refuseTaken(names: readonly Reference[], others: readonly NamedImage[]): void {
+  const taken = new Map(
+    others.flatMap(({ image, names: theirs }) =>
+      engineNames(theirs).map(name => [formatReference(name), image.root.digest]),
+    ),
+  )
+  const twice = engineNames(names)
+    .map(formatReference)
+    .find(name => taken.has(name))
+  if (twice === undefined) return
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `two different images are named ${twice}: ${taken.get(twice)} is another`,
+    {
+      hint: 'Write them to two archives, or give one of them another name first.',
+    },
+  )
+}
+
+/** For an archive that was named with its image: it holds no other. */
+export function refuseSecond(ref: string, others: readonly NamedImage[]): void {
+  if (others.length === 0) return
+  throw new StowageError('INVALID_ARGUMENT', `the archive was named for one image, ${ref}, and a second one came`, {
+    hint: 'Name the file alone: the images keep their names.',
+  })
+}

@@ -1,0 +1,77 @@
+/** `docker-archive:FILE[:NAME:TAG]` as a destination: what `docker save` writes today, for every `docker load` and podman. */
+import { DOCKER_FILE, dockerPlatform, encodeDockerManifest, encodeIndex } from '../../archive/heads.js'
+import type { ImageContent } from '../../blob/closure.js'
+import { StowageError } from '../../errors.js'
+import { eachOnce } from '../../oci/descriptor.js'
+import { INDEX_FILE } from '../../oci/layout.js'
+import { nameToGive } from '../../oci/reference.js'
+import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './destination.js'
+import type { ImageDestination } from '../../image/image-destination.js'
+
+export interface DockerArchiveDestinationOptions extends ArchiveDestinationOptions {
+  /** Name of the one image, `name[:tag]`, instead of its own. */
+  readonly ref?: string | undefined
+}
+
+/** Layers that every engine and podman unpack: plain or gzip, Docker's or OCI's, foreign ones too. */
+const LAYER_TYPE = /[.]tar(?:[.+]gzip)?$/
+
+/**
+ * A new archive that is an OCI image layout too, as docker 25 and later write it, so that digests of manifests stay. It holds one
+ * platform of each image, the one that {@link dockerPlatform} chooses; `write()` tells where there were more. Names are full.
+ * The same images give the same bytes. `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND,
+ * INVALID_REFERENCE; `write()` also NO_SPACE, UNSUPPORTED for what is no image and for layers of another compression, and
+ * INVALID_ARGUMENT for two images of one name, or a second one where `ref` names one.
+ */
+export async function openDockerArchiveDestination(
+  file: string,
+  { ref, ...options }: DockerArchiveDestinationOptions = {},
+): Promise<ImageDestination> {
+  const given = ref === undefined ? undefined : nameToGive(ref)
+  return await openArchiveDestination(
+    file,
+    {
+      choose: choosePlatform,
+      names(_image, names, others) {
+        if (ref === undefined || given === undefined) return names
+        refuseSecond(ref, others)
+        return [given]
+      },
+      documents: images =>
+        new Map([
+          [INDEX_FILE, encodeIndex(images)],
+          [DOCKER_FILE, encodeDockerManifest(images)],
+        ]),
+    },
+    options,
+  )
+}
+
+/** The image for one platform alone. */
+function choosePlatform(image: ImageContent, subject: string): ImageContent {
+  const chosen = dockerPlatform(image.platforms)
+  if (!chosen) {
+    throw new StowageError('UNSUPPORTED', `${subject} is no container image: no manifest of it has an image config`, {
+      hint: 'A docker archive holds container images only; an OCI archive holds anything: oci-archive:FILE.',
+    })
+  }
+  const { descriptor, manifest } = chosen
+  const odd = manifest.layers.find(layer => !LAYER_TYPE.test(layer.mediaType))
+  if (odd) {
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${subject} has a layer of ${odd.mediaType} (${odd.digest}), and docker archives hold plain ones and gzip`,
+      {
+        hint: 'Docker before 23 cannot load it. Write oci-archive:FILE, or make the image with gzip layers.',
+      },
+    )
+  }
+  return {
+    root: { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size },
+    manifests: image.manifests.filter(document => document.descriptor.digest === descriptor.digest),
+    configs: image.configs.filter(document => document.descriptor.digest === manifest.config.digest),
+    layers: eachOnce(manifest.layers),
+    platforms: [chosen],
+    absent: [],
+  }
+}

@@ -1,0 +1,183 @@
+/** What `docker save` writes, and those who write its like, as an image source: `docker-archive:FILE[:REF]`. */
+import { ArchiveBlobs } from '../../archive/archive-blobs.js'
+import type { ArchiveFiles } from '../../archive/archive-files.js'
+import { type DockerEntry, DockerImages, readDockerEntries } from '../../archive/docker-images.js'
+import { DOCKER_FILE } from '../../archive/heads.js'
+import { openArchive } from '../../archive/open-archive.js'
+import { childrenOf, wholeRoot } from '../../archive/whole-root.js'
+import type { BlobStore, FetchOptions } from '../../blob/blob-store.js'
+import { StowageError } from '../../errors.js'
+import type { Descriptor } from '../../oci/descriptor.js'
+import { type Digest, digestOf, isDigest } from '../../oci/digest.js'
+import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
+import { isIndex } from '../../oci/media-type.js'
+import type { ImageSource, SourceImage } from '../../image/image-source.js'
+import type { ArchiveSourceOptions } from './oci-source.js'
+import { groupByRoot, type NamedEntry, namedEntry, selectImage } from '../../image/selection.js'
+
+/**
+ * Opens the archive `file`, of docker 1.10 and later, podman, skopeo, kaniko, bazel or Stowage; a plain tar is read in its place,
+ * one that is compressed with gzip or zstd, or comes through a pipe, is spooled once. `ref` is a name, `@N` (the image at index N of
+ * manifest.json), or the digest of a config or root. Where the archive is an OCI layout as well, as of docker 25 and later, its
+ * manifests and blobs are taken as they are; else layers stay as they are, and an OCI manifest is written around them.
+ *
+ * Throws FILE_NOT_FOUND, INVALID_TAR, INVALID_MANIFEST; `images()` also IMAGE_NOT_FOUND, BLOB_MISSING and DIGEST_MISMATCH for a
+ * layer that is not its diffID.
+ */
+export async function openDockerArchiveSource(
+  file: string,
+  { ref, ...options }: ArchiveSourceOptions,
+): Promise<ImageSource> {
+  const archive = await openArchive(file, options)
+  try {
+    const blobs = new ArchiveBlobs(archive)
+    const layout = archive.find(LAYOUT_FILE) && archive.find(INDEX_FILE)
+    if (!layout && !archive.find(DOCKER_FILE)) throw noImage(archive)
+    let found: Promise<readonly SourceImage[]> | undefined
+    return {
+      async images(wait = {}) {
+        found ??= layout ? imagesOfLayout(archive, blobs, ref, wait) : imagesOfList(archive, blobs, ref, wait)
+        return await found
+      },
+      has: async blob => await blobs.has(blob),
+      fetch: (blob, wait) => blobs.fetch(blob, wait),
+      [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
+    }
+  } catch (error) {
+    await archive[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** From docker 25 on. Engines leave out platforms that they do not hold: of an index that is not whole, the whole image is meant. */
+async function imagesOfLayout(
+  archive: ArchiveFiles,
+  blobs: BlobStore,
+  ref: string | undefined,
+  wait: FetchOptions,
+): Promise<readonly SourceImage[]> {
+  const { name } = archive.subject
+  const roots = parseLayoutIndex(await archive.readSmall(INDEX_FILE, wait), `${name}: ${INDEX_FILE}`).map(namedEntry)
+  const listed = archive.find(DOCKER_FILE) ? await readDockerEntries(archive, wait) : []
+  const configs = new Map<Digest, readonly Digest[]>()
+  for (const { root } of roots) configs.set(root.digest, await configsOf(root, blobs, wait))
+  const entries = roots.flatMap((entry): readonly NamedEntry[] => {
+    if (entry.name) return [entry]
+    const names = listed
+      .filter(({ config }) =>
+        configs.get(entry.root.digest)?.some(digest => config.endsWith(digest.slice('sha256:'.length))),
+      )
+      .flatMap(({ names }) => names)
+    return names.length === 0 ? [entry] : names.map(each => ({ ...entry, name: each }))
+  })
+  const chosen = choose()
+  const images: SourceImage[] = []
+  for (const image of chosen) {
+    const leftOut = image.absent !== undefined && image.absent.length > 0 // on purpose
+    images.push(
+      leftOut ? image : { root: await wholeRoot(image.root, blobs, archive.subject, wait), names: image.names },
+    )
+  }
+  return images
+
+  function choose(): readonly SourceImage[] {
+    if (ref === undefined) return some(groupByRoot(entries), name)
+    const at = indexIn(ref)
+    if (at === undefined && !isDigest(ref)) return [selectImage(entries, ref, name)]
+    const config = at === undefined ? ref : configDigestOf(entryAt(listed, at, name))
+    const root = roots.find(each => configs.get(each.root.digest)?.some(digest => digest === config))?.root.digest
+    return [selectImage(entries, root ?? ref, name)]
+  }
+}
+
+/** Before docker 25, and of all others. */
+async function imagesOfList(
+  archive: ArchiveFiles,
+  blobs: ArchiveBlobs,
+  ref: string | undefined,
+  wait: FetchOptions,
+): Promise<readonly SourceImage[]> {
+  const { name } = archive.subject
+  const listed = await readDockerEntries(archive, wait)
+  const byConfig = new Map<Digest, DockerEntry>()
+  const entries: NamedEntry[] = []
+  const configs: Digest[] = []
+  for (const entry of listed) {
+    const bytes = await archive.readSmall(entry.config, wait)
+    const root: Descriptor = { mediaType: '', digest: digestOf(bytes), size: bytes.length }
+    configs.push(root.digest)
+    if (!byConfig.has(root.digest)) byConfig.set(root.digest, entry)
+    for (const each of entry.names.length > 0 ? entry.names : [undefined]) entries.push({ root, name: each })
+  }
+  const reader = new DockerImages(archive, wait)
+  const made = async ({ root, names }: SourceImage): Promise<SourceImage> => {
+    const image = await reader.image(byConfig.get(root.digest) ?? entryAt(listed, 0, name))
+    for (const [digest, file] of image.files) blobs.addFile(digest, file)
+    blobs.addDocument(image.root.digest, image.manifest)
+    return { root: image.root, names }
+  }
+  if (ref !== undefined && isDigest(ref) && !byConfig.has(ref)) return [await imageByRoot(ref)]
+  const images: SourceImage[] = []
+  for (const image of choose()) images.push(await made(image))
+  return images
+
+  function choose(): readonly SourceImage[] {
+    if (ref === undefined) return some(groupByRoot(entries), name)
+    const at = indexIn(ref)
+    if (at === undefined) return [selectImage(entries, ref, name)]
+    const digest = entryAt(configs, at, name)
+    return groupByRoot(entries.filter(({ root }) => root.digest === digest))
+  }
+
+  /** The manifest's own digest, which shows when the image is made. */
+  async function imageByRoot(digest: Digest): Promise<SourceImage> {
+    for (const image of groupByRoot(entries)) {
+      const found = await made(image)
+      if (found.root.digest === digest) return found
+    }
+    return selectImage(entries, digest, name)
+  }
+}
+
+/** Of all platforms that are there. */
+async function configsOf(root: Descriptor, blobs: BlobStore, wait: FetchOptions): Promise<readonly Digest[]> {
+  const children = await childrenOf(root, blobs, wait)
+  if (!isIndex(root.mediaType)) return children.slice(0, 1).map(({ digest }) => digest)
+  const below: Digest[] = []
+  for (const child of children) if (!isIndex(child.mediaType)) below.push(...(await configsOf(child, blobs, wait)))
+  return below
+}
+
+/** N of skopeo's `@N`. */
+function indexIn(ref: string): number | undefined {
+  return /^@\d{1,9}$/.test(ref) ? Number(ref.slice(1)) : undefined
+}
+
+function entryAt<T>(listed: readonly T[], at: number, name: string): T {
+  const entry = listed[at]
+  if (entry) return entry
+  throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image @${at}: its ${DOCKER_FILE} lists ${listed.length}`, {
+    ...(listed.length > 0 ? { hint: `Name one from @0 to @${listed.length - 1}, or by its name.` } : {}),
+  })
+}
+
+/** `blobs/sha256/<hex>`, as such archives have it. */
+function configDigestOf({ config }: DockerEntry): string {
+  return `sha256:${config.slice(config.lastIndexOf('/') + 1)}`
+}
+
+function some(images: readonly SourceImage[], name: string): readonly SourceImage[] {
+  if (images.length > 0) return images
+  throw new StowageError('IMAGE_NOT_FOUND', `${name} holds no image`)
+}
+
+function noImage(archive: ArchiveFiles): StowageError {
+  const { name } = archive.subject
+  const names = new Set(archive.names())
+  const hint = names.has('repositories')
+    ? 'It is of a docker before 1.10: load it into an engine, and save it from there again.'
+    : names.has('etc/passwd') || names.has('bin/sh')
+      ? 'It looks like a file system, as "docker export" writes one: unpack it, and name it dir:DIR.'
+      : undefined
+  return new StowageError('INVALID_MANIFEST', `${name} has no ${DOCKER_FILE}, so it is no docker archive`, { hint })
+}

@@ -1,0 +1,66 @@
+/** `oci-archive:FILE[:REF]` as a destination: a tar of an OCI image layout. Source: OCI image-spec, image-layout.md. */
+import { encodeIndex, type NamedImage } from '../../archive/heads.js'
+import { StowageError } from '../../errors.js'
+import { array, parseJson, record } from '../../oci/json.js'
+import { IMAGE_NAME_ANNOTATION, INDEX_FILE, REF_NAME_ANNOTATION } from '../../oci/layout.js'
+import { isReference, parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
+import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './destination.js'
+import type { ImageDestination } from '../../image/image-destination.js'
+
+export interface OciArchiveDestinationOptions extends ArchiveDestinationOptions {
+  /** What the index calls the one image, `org.opencontainers.image.ref.name`, as skopeo has it: a tag, or a full name. */
+  readonly ref?: string | undefined
+}
+
+/** Source: image-spec, annotations.md, `org.opencontainers.image.ref.name`. */
+const REF_NAME = /^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$/
+
+/**
+ * A new archive of whole images, byte for byte, with all their platforms. The same images give the same bytes.
+ * `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND, INVALID_REFERENCE; `write()` also NO_SPACE, and INVALID_ARGUMENT for two
+ * images of one name, or a second one where `ref` names one.
+ */
+export async function openOciArchiveDestination(
+  file: string,
+  { ref, ...options }: OciArchiveDestinationOptions = {},
+): Promise<ImageDestination> {
+  if (ref !== undefined && !REF_NAME.test(ref)) {
+    throw new StowageError('INVALID_REFERENCE', `${JSON.stringify(ref)} is no reference in a layout`, {
+      hint: 'Write a tag or a name: letters and digits, between them "-", ".", "_", ":", "@", "+" and "/".',
+    })
+  }
+  return await openArchiveDestination(
+    file,
+    {
+      choose: image => image,
+      names(image, names, others) {
+        const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: it comes with the image
+        if (ref === undefined || about) return names
+        refuseSecond(ref, others)
+        return namesOf(ref, names)
+      },
+      documents: images => new Map([[INDEX_FILE, indexOf(images, ref)]]),
+    },
+    options,
+  )
+}
+
+/** A full name is the image's; a tag is that of the name it has. */
+function namesOf(ref: string, [first]: readonly Reference[]): readonly Reference[] {
+  if (/[/:]/.test(ref)) return isReference(ref) ? [withDefaultTag(parseReference(ref))] : []
+  return first && isReference(`x:${ref}`) ? [{ domain: first.domain, path: first.path, tag: ref }] : []
+}
+
+/** As {@link encodeIndex}, with `ref` for the first image where it is given. */
+function indexOf(images: readonly NamedImage[], ref: string | undefined): Uint8Array {
+  const bytes = encodeIndex(images)
+  if (ref === undefined) return bytes
+  const index = record(parseJson(bytes, INDEX_FILE), INDEX_FILE)
+  const manifests = array(index, 'manifests', INDEX_FILE).map((item, n) => {
+    const root = record(item, INDEX_FILE)
+    if (n > 0) return root
+    const annotations = root['annotations'] === undefined ? {} : record(root['annotations'], IMAGE_NAME_ANNOTATION)
+    return { ...root, annotations: { ...annotations, [REF_NAME_ANNOTATION]: ref } }
+  })
+  return new TextEncoder().encode(`${JSON.stringify({ ...index, manifests })}\n`)
+}

@@ -1,0 +1,37 @@
+/** A bundle as a place that keeps images: it is looked at, and never changed. */
+import type { FetchOptions } from '../../blob/blob-store.js'
+import { type BundleReader, openBundleReader } from '../../bundle/reader.js'
+import { StowageError } from '../../errors.js'
+import { namesOnce } from '../../oci/reference.js'
+import { BlobImages, type IndexedImage } from '../../image/blob-images.js'
+import type { ImageStore } from '../../image/image-store.js'
+
+/** Throws what {@link openBundleReader} throws. What would change the bundle throws UNSUPPORTED. */
+export async function openBundleStore(path: string, options: FetchOptions = {}): Promise<ImageStore> {
+  const reader = await openBundleReader(path, options)
+  const images = new BlobImages(reader)
+  return {
+    location: `bundle:${path}`,
+    images: async options => await images.images(await indexed(reader), options),
+    history: async (image, options) => await images.history(await indexed(reader), image, options),
+    users: async () => [],
+    tag: async () => sealed(path, 'no name is given to what is in it'),
+    remove: async () => sealed(path, 'nothing is taken out of it'),
+    commit: async () => sealed(path, 'it has no containers'),
+    [Symbol.asyncDispose]: async () => await reader[Symbol.asyncDispose](),
+  }
+}
+
+async function indexed(reader: BundleReader): Promise<readonly IndexedImage[]> {
+  return (await reader.images()).map(({ root, names }) => ({
+    root,
+    names: namesOnce(names.filter(({ tag }) => tag !== undefined)),
+    refNames: [],
+  }))
+}
+
+function sealed(path: string, so: string): never {
+  throw new StowageError('UNSUPPORTED', `${path} is a bundle, and a bundle is sealed: ${so}`, {
+    hint: 'Pack another with what it should hold, or load it into an engine or a layout and do it there.',
+  })
+}

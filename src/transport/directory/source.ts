@@ -1,0 +1,250 @@
+/** `dir:PATH`: a tree of files as a one-layer Linux image, or what skopeo's own `dir:` wrote, read as the image it is. */
+import { createReadStream } from 'node:fs'
+import { open, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, join, resolve, sep } from 'node:path'
+import { readVerified } from '../../blob/verified.js'
+import type { BlobStage, BlobStore, Bytes, FetchOptions } from '../../blob/blob-store.js'
+import { abortError, fileError, StowageError, systemCode } from '../../errors.js'
+import { type DirectoryLayer, layerFromDirectory, type LayerFromDirectoryOptions } from '../../layer/from-directory.js'
+import { type Descriptor, describe } from '../../oci/descriptor.js'
+import { hexOf } from '../../oci/digest.js'
+import { LAYOUT_FILE } from '../../oci/layout.js'
+import { MANIFEST_LIMIT, parseManifest } from '../../oci/manifest.js'
+import { isIndex, isManifest } from '../../oci/media-type.js'
+import { parsePlatformSelector, type Platform } from '../../oci/platform.js'
+import { nameMadeOf, type Reference } from '../../oci/reference.js'
+import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
+import type { ImageSource, SourceImage } from '../../image/image-source.js'
+import { MadeImage } from '../../image/made-image.js'
+
+export interface DirectorySourceOptions extends Omit<LayerFromDirectoryOptions, 'skipUnsupported'> {
+  /** The image's name; of a tree that of its directory when left out, of skopeo's none. */
+  readonly name?: Reference | undefined
+  /** The one platform that the image of a tree is for, `os[/arch[/variant]]`; Linux on the processor of this machine when left out. */
+  readonly platforms?: readonly string[] | undefined
+  /** Leave out sockets instead of failing; told to `onSkipped`. */
+  readonly skipUnsupported?: boolean | undefined
+  readonly onSkipped?: ((paths: readonly string[]) => void) | undefined
+  /** Where the layer of a tree is written: once, in its final place. */
+  readonly stage: BlobStage
+}
+
+const VERSION_FILE = 'version'
+const VERSION_LINE = /^Directory Transport Version: (\d+)\.(\d+)\s*$/
+const MANIFEST_FILE = 'manifest.json'
+const PIECE = 1024 * 1024
+
+/** Whether `path` holds what skopeo's `dir:` wrote, rather than a tree. Throws UNSUPPORTED for a version of it that is not known. */
+export async function isSkopeoDirectory(path: string): Promise<boolean> {
+  const line = await startOf(join(path, VERSION_FILE)).catch((error: unknown) => {
+    throw fileError(error, path)
+  })
+  const version = VERSION_LINE.exec(line)
+  if (!version) return false
+  if (version[1] === '1') return true
+  throw new StowageError('UNSUPPORTED', `${path}: expected version 1 of skopeo's directories but found ${line.trim()}`)
+}
+
+/**
+ * Opens the directory `path`. The layer of a tree is made when the image is asked for, as {@link layerFromDirectory} makes it, and
+ * goes to the stage; the same tree gives the same image. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is no directory, and for
+ * a layout or a bundle, which have a name of their own; UNSUPPORTED, INVALID_MANIFEST; `images()` also what making the layer throws.
+ */
+export async function openDirectorySource(path: string, options: DirectorySourceOptions): Promise<ImageSource> {
+  try {
+    if (await holdsTree(path)) return openTree(path, options)
+    return await openSkopeoDirectory(path, options)
+  } catch (error) {
+    throw abortError(fileError(error, path), options.signal)
+  }
+}
+
+/** What the image of a tree will be called and run on, without making it; undefined for what skopeo wrote. Throws as opening it does. */
+export async function describeTree(
+  path: string,
+  { name, platforms = [] }: Pick<DirectorySourceOptions, 'name' | 'platforms'> = {},
+): Promise<{ readonly name: Reference | undefined; readonly platform: Platform } | undefined> {
+  try {
+    return (await holdsTree(path))
+      ? { name: name ?? nameMadeOf(basename(resolve(path))), platform: platformFor(path, platforms) }
+      : undefined
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+async function holdsTree(path: string): Promise<boolean> {
+  if (!(await stat(path)).isDirectory()) {
+    throw new StowageError('INVALID_ARGUMENT', `${path} is no directory`, {
+      hint: `A file is named docker-archive:${path} or oci-archive:${path}.`,
+    })
+  }
+  if (await isSkopeoDirectory(path)) return false
+  for (const [mark, transport] of [
+    ['bundle.json', 'bundle'],
+    [LAYOUT_FILE, 'oci'],
+  ] as const) {
+    if (!(await isThere(join(path, mark)))) continue
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${path} holds ${mark}: it is an image, or several, and no tree to make one of`,
+      {
+        hint: `Name it ${transport}:${path}.`,
+      },
+    )
+  }
+  return true
+}
+
+function openTree(path: string, options: DirectorySourceOptions): ImageSource {
+  const made = new MadeImage(path)
+  let image: Promise<SourceImage> | undefined
+  return {
+    images: async () => [await (image ??= makeImage(path, made, options))],
+    has: async blob => await made.has(blob),
+    fetch: blob => made.fetch(blob),
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+async function makeImage(
+  path: string,
+  made: MadeImage,
+  { name, platforms = [], stage, onSkipped, ...options }: DirectorySourceOptions,
+): Promise<SourceImage> {
+  const { epoch = sourceDateEpoch() } = options
+  const reference = name ?? nameMadeOf(basename(resolve(path))) ?? nameless(path)
+  const platform = platformFor(path, platforms)
+  const layer = await stage.create(async target => {
+    await refuseInside(path, target.path)
+    return await layerFromDirectory(path, target, { ...options, epoch })
+  })
+  if (layer.skipped.length > 0) onSkipped?.(layer.skipped)
+  return { root: { ...made.make(configOf(layer, platform, epoch), [layer]), platform }, names: [reference] }
+}
+
+/** Source: OCI image-spec, config.md. Nothing in it depends on where or when it is made. */
+function configOf({ diffId }: DirectoryLayer, platform: Platform, epoch: number | undefined): unknown {
+  const created = epoch === undefined ? {} : { created: new Date(epoch * 1000).toISOString() }
+  return {
+    ...created,
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(platform.variant ? { variant: platform.variant } : {}),
+    config: {},
+    rootfs: { type: 'layers', diff_ids: [diffId] },
+    history: [{ ...created, created_by: 'stowage dir' }],
+  }
+}
+
+/** A layer that is written into the tree it is made of would hold itself. */
+async function refuseInside(path: string, target: string): Promise<void> {
+  const [tree, file] = [await realpath(path), await realpath(target)]
+  if (!file.startsWith(tree.endsWith(sep) ? tree : `${tree}${sep}`)) return
+  throw new StowageError('INVALID_ARGUMENT', `what is written stands in ${path}, and would be part of itself`, {
+    hint: 'Name an output elsewhere.',
+  })
+}
+
+function nameless(path: string): never {
+  throw new StowageError('INVALID_REFERENCE', `no image name can be made of the directory ${path}`, {
+    hint: 'Name it with --tag.',
+  })
+}
+
+/** Throws INVALID_ARGUMENT for several, and for what is no platform; UNSUPPORTED for one that is not Linux. */
+function platformFor(path: string, platforms: readonly string[]): Platform {
+  if (platforms.length > 1) {
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${path} is a tree of files, and the image of it is for one platform, not for ${platforms.length}`,
+    )
+  }
+  const {
+    os = 'linux',
+    architecture = architectureOf(process.arch),
+    variant,
+  } = platforms.map(parsePlatformSelector)[0] ?? {}
+  if (os === 'linux') return { os, architecture, ...(variant ? { variant } : {}) }
+  throw new StowageError('UNSUPPORTED', `${path}: an image of a directory is for Linux, not for ${os}`, {
+    hint: 'Capture a tree of Windows as a WIM (stowage wim capture), and name that wim:FILE.',
+  })
+}
+
+/** In the words of Go, which are OCI's. */
+function architectureOf(arch: string): string {
+  return { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' }[arch] ?? arch
+}
+
+/** Source: containers/image, directory transport: manifest.json, blobs by their hex digits, manifests of an index as `<hex>.manifest.json`. */
+async function openSkopeoDirectory(path: string, { name, signal }: DirectorySourceOptions): Promise<ImageSource> {
+  const file = join(path, MANIFEST_FILE)
+  const { size } = await stat(file).catch((error: unknown) => {
+    throw fileError(error, file)
+  })
+  if (size > MANIFEST_LIMIT)
+    throw new StowageError('INVALID_MANIFEST', `${file} has ${size} bytes; the limit is ${MANIFEST_LIMIT}`)
+  const bytes = await readFile(file, { signal })
+  const root = describe(parseManifest(bytes, file).mediaType, bytes)
+  const store = skopeoBlobs(path, root.digest)
+  await readVerified(root, store.fetch(root), MANIFEST_LIMIT)
+  return {
+    images: async () => [{ root, names: name ? [name] : [] }],
+    ...store,
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+function skopeoBlobs(path: string, root: string): Pick<BlobStore, 'has' | 'fetch'> {
+  const fileOf = ({ digest, mediaType }: Descriptor): string => {
+    if (digest === root) return join(path, MANIFEST_FILE)
+    return join(path, isIndex(mediaType) || isManifest(mediaType) ? `${hexOf(digest)}.manifest.json` : hexOf(digest))
+  }
+  return {
+    async has(blob) {
+      try {
+        const found = await stat(fileOf(blob))
+        return found.isFile() && found.size === blob.size
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT') return false
+        throw fileError(error, fileOf(blob))
+      }
+    },
+    async *fetch(blob: Descriptor, { signal }: FetchOptions = {}): Bytes {
+      const file = fileOf(blob)
+      try {
+        yield* createReadStream(file, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT') {
+          throw new StowageError('BLOB_MISSING', `${file} does not exist`, {
+            hint: 'Not all of the image is there: copy it again (skopeo copy --all).',
+            cause: error,
+          })
+        }
+        throw abortError(fileError(error, file), signal)
+      }
+    },
+  }
+}
+
+/** The first bytes of a file; nothing where there is none. */
+async function startOf(path: string): Promise<string> {
+  if (!(await isThere(path))) return ''
+  const file = await open(path)
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(64), 0, 64, 0)
+    return buffer.toString('latin1', 0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Whether a regular file stands at `path`. */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
+    throw error
+  }
+}

@@ -1,0 +1,92 @@
+/** A Docker Engine as source: one image, exported by the engine and carried byte for byte. */
+import { spoolArchive } from '../../archive/spooled-archive.js'
+import type { Bytes, FetchOptions } from '../../blob/blob-store.js'
+import type { BlobDirectory } from '../../blob/directory.js'
+import { type CallOptions, engineAt, type EngineClient } from '../../engine/client.js'
+import { findExportedImage } from '../../engine/export-image.js'
+import { inspectImage, listImages } from '../../engine/inventory.js'
+import { type EngineStore, readStore } from '../../engine/store.js'
+import { StowageError } from '../../errors.js'
+import type { Descriptor } from '../../oci/descriptor.js'
+import { isDigest } from '../../oci/digest.js'
+import { formatReference, parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
+import type { ImageSource, SourceImage } from '../../image/image-source.js'
+
+export interface EngineSourceOptions {
+  /** Address of the engine, as `DOCKER_HOST` has it; without it the engine that `docker` would speak to. */
+  readonly host?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Takes every file of the export, which is as large as the unpacked image; what is in it stays, and is its owner's. */
+  readonly spool: BlobDirectory
+}
+
+/**
+ * Exports the image `name` (a reference, or an image ID: then it has no name) into `spool`, and serves it from there.
+ * Throws IMAGE_NOT_FOUND, BLOB_MISSING where the engine does not hold all of it, NO_SPACE, INVALID_REFERENCE,
+ * INVALID_TAR, ABORTED, and what connecting throws.
+ */
+export async function openEngineSource(name: string, options: EngineSourceOptions): Promise<ImageSource> {
+  const { host, signal, spool } = options
+  using client = await engineAt(host)
+  const store = await readStore(client, { signal })
+  const wanted = await findImage(client, store, name, { signal })
+  const archive = await spoolArchive(client.download(`/images/${wanted.id}/get`, { signal }), spool, {
+    subject: {
+      name: `the engine's export of ${name}`,
+      hint: 'The engine does not hold the whole image: load or pull it again.',
+    },
+    brokenHint: 'See the log of the engine, and run the command again.',
+    signal,
+  })
+  const root = await findExportedImage(archive, spool)
+  return new EngineSource(spool, { root, names: wanted.names })
+}
+
+class EngineSource implements ImageSource {
+  readonly #blobs: BlobDirectory
+  readonly #image: SourceImage
+
+  constructor(blobs: BlobDirectory, image: SourceImage) {
+    this.#blobs = blobs
+    this.#image = image
+  }
+
+  async images(): Promise<readonly SourceImage[]> {
+    return [this.#image]
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    return await this.#blobs.has(blob)
+  }
+
+  fetch(blob: Descriptor, options: FetchOptions = {}): Bytes {
+    return this.#blobs.fetch(blob, options)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** How the engine is asked for the image, and the names it has here. A name comes before an ID that looks like it. */
+async function findImage(
+  client: EngineClient,
+  store: EngineStore,
+  name: string,
+  options: CallOptions,
+): Promise<{ id: string; names: readonly Reference[] }> {
+  if (!isDigest(name)) {
+    const reference = withDefaultTag(parseReference(name))
+    const id = formatReference(reference)
+    if (await inspectImage(client, store, id, options)) return { id, names: [reference] }
+  }
+  if (isDigest(name) || /^[0-9a-f]{4,64}$/.test(name)) {
+    const image = await inspectImage(client, store, name, options)
+    if (image) return { id: image.id, names: [] }
+  }
+  const held = (await listImages(client, options))
+    .flatMap(image => image.names)
+    .filter(item => !item.startsWith('<none>'))
+  const shown = held.slice(0, 10).join(', ') + (held.length > 10 ? `, and ${held.length - 10} more` : '')
+  throw new StowageError('IMAGE_NOT_FOUND', `the engine at ${client.endpoint.name} has no image ${name}`, {
+    hint: held.length > 0 ? `It has ${shown}.` : 'It has no images with a name; see `docker images -a`.',
+  })
+}

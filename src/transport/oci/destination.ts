@@ -1,0 +1,164 @@
+/** An OCI image layout on disk as a destination, and the default store. Source: OCI image-spec, image-layout.md. */
+import { access, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import pMap from 'p-map'
+import type { BlobStore } from '../../blob/blob-store.js'
+import { blobsOf, type ImageContent, rootEntry } from '../../blob/closure.js'
+import { BlobDirectory } from '../../blob/directory.js'
+import { fillWith } from '../../blob/fill.js'
+import { withLock } from '../../blob/lock.js'
+import { makeDirectory, PARTIAL, writeDurably } from '../../blob/durable.js'
+import { fileError, StowageError, systemCode } from '../../errors.js'
+import {
+  absentOf,
+  INDEX_FILE,
+  LAYOUT_BYTES,
+  LAYOUT_FILE,
+  namedDescriptor,
+  nameOf,
+  REF_NAME_ANNOTATION,
+  withAbsent,
+} from '../../oci/layout.js'
+import { formatReference, type Reference } from '../../oci/reference.js'
+import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
+import type { ImageDestination, WriteOptions, WrittenImage } from '../../image/image-destination.js'
+
+/** How often another process may take blobs away that were just found there. */
+const TRIES = 5
+
+/**
+ * Opens or makes the layout `directory`. A name that the layout has already moves to the new image; entries of others stay
+ * as they are. Several processes may write at once. Throws NOT_A_LAYOUT for a directory that holds something else,
+ * OUTPUT_EXISTS for a bundle.
+ */
+export async function openLayoutDestination(directory: string): Promise<ImageDestination> {
+  await makeLayout(directory)
+  const blobs = new BlobDirectory(directory)
+  return {
+    write: async (image, source, names, options) => await write(directory, blobs, image, source, names, options ?? {}),
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+async function write(
+  directory: string,
+  blobs: BlobDirectory,
+  image: ImageContent,
+  source: BlobStore,
+  names: readonly Reference[],
+  { signal, onProgress, jobs }: WriteOptions,
+): Promise<WrittenImage> {
+  const subject = names[0] ? formatReference(names[0]) : image.root.digest
+  onProgress?.({ type: 'stage', stage: 'copy', subject })
+  let store = blobs
+  for (let tries = 1; ; tries++) {
+    const { sent, skipped } = await fillWith(store, image, source, { jobs, signal, subject, onProgress })
+    if (await tag(directory, store, image, names, signal)) {
+      onProgress?.({ type: 'done', subject })
+      return { names, id: image.root.digest, sent, skipped }
+    }
+    if (tries === TRIES) {
+      throw new StowageError('BUSY', `${directory}: another process goes on removing blobs of ${subject}`, {
+        hint: 'Wait for the other stowage command.',
+      })
+    }
+    store = new BlobDirectory(directory) // what the other knows to be there is not
+  }
+}
+
+/**
+ * Names the image in index.json; false where a blob of it is gone since it was found: another process removed an image that shared
+ * it, under the same lock.
+ */
+async function tag(
+  directory: string,
+  blobs: BlobDirectory,
+  image: ImageContent,
+  names: readonly Reference[],
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  let whole = false
+  await changeLayoutIndex(
+    directory,
+    async entries => {
+      whole = await areThere(blobs, image)
+      return whole ? withImage(entries, image, names) : undefined
+    },
+    { signal },
+  )
+  return whole
+}
+
+async function areThere(blobs: BlobDirectory, image: ImageContent): Promise<boolean> {
+  const found = await pMap(
+    blobsOf(image),
+    async ({ digest }) => {
+      try {
+        await access(blobs.path(digest))
+        return true
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT') return false
+        throw fileError(error, blobs.path(digest))
+      }
+    },
+    { concurrency: 16 },
+  )
+  return !found.includes(false)
+}
+
+/** The entries with `image` under `names`, which leave the images that had them. */
+function withImage(
+  entries: readonly LayoutEntry[],
+  image: ImageContent,
+  names: readonly Reference[],
+): readonly unknown[] {
+  const taken = new Set(names.map(formatReference))
+  const kept = entries.filter(({ descriptor }) => {
+    const name = nameOf(descriptor)
+    if (name) return !taken.has(formatReference(name))
+    return descriptor.digest !== image.root.digest || descriptor.annotations?.[REF_NAME_ANNOTATION] !== undefined
+  })
+  const refNames = new Set(kept.map(({ descriptor }) => descriptor.annotations?.[REF_NAME_ANNOTATION]))
+  // Of the same image one copy may have left out what another brought
+  const twins = kept.filter(({ descriptor }) => descriptor.digest === image.root.digest)
+  const absent = image.absent.filter(({ digest }) =>
+    twins.every(({ descriptor }) => absentOf(descriptor).includes(digest)),
+  )
+  const root = rootEntry({ ...image, absent })
+  const added = names.map(name => {
+    const short = name.tag !== undefined && !refNames.has(name.tag) ? name.tag : formatReference(name)
+    refNames.add(short)
+    return namedDescriptor(root, name, short)
+  })
+  const rest = kept.map(({ raw, descriptor }) =>
+    twins.length > 0 && descriptor.digest === image.root.digest ? withAbsent(descriptor, absent) : raw,
+  )
+  return [...rest, ...(added.length > 0 || twins.length > 0 ? added : [root])]
+}
+
+async function makeLayout(directory: string): Promise<void> {
+  try {
+    await makeDirectory(directory)
+    const entries = await readdir(directory)
+    refuseBundle(directory, entries)
+    if (!entries.includes(LAYOUT_FILE)) {
+      const foreign = entries.filter(
+        name => name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL),
+      )
+      if (foreign.length > 0) {
+        throw new StowageError(
+          'NOT_A_LAYOUT',
+          `${directory} holds ${foreign[0]} but no ${LAYOUT_FILE}, so it is no OCI image layout`,
+          { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
+        )
+      }
+      // Of two that begin at once one would take the other's partial file away
+      await withLock(
+        join(directory, LOCK_FILE),
+        async () => await writeDurably(join(directory, LAYOUT_FILE), LAYOUT_BYTES),
+      )
+    }
+  } catch (error) {
+    throw fileError(error, directory)
+  }
+}

@@ -1,0 +1,75 @@
+/** Changing the index of an OCI image layout: as a whole, by one process at a time. Source: OCI image-spec, image-layout.md. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeDurably } from '../../blob/durable.js'
+import { withLock } from '../../blob/lock.js'
+import { fileError, StowageError, systemCode } from '../../errors.js'
+import { type Descriptor, parseDescriptor } from '../../oci/descriptor.js'
+import { array, parseJson, record } from '../../oci/json.js'
+import { INDEX_FILE } from '../../oci/layout.js'
+import { OCI_INDEX } from '../../oci/media-type.js'
+
+export const LOCK_FILE = '.stowage.lock'
+
+/** Files that make a directory a bundle: its sums would be wrong after another image. */
+const BUNDLE_MARKS = ['bundle.json', 'SHA256SUMS', 'INCOMPLETE']
+
+/** An entry of the index: as it stands there, with fields we do not speak of, and as we read it. */
+export interface LayoutEntry {
+  readonly raw: unknown
+  readonly descriptor: Descriptor
+}
+
+/**
+ * Gives the entries of `directory`'s index.json to `change`, and writes what it gives back, under the lock, so that no other
+ * writer's entry is lost. Where it gives undefined, nothing is written. `after` runs under the same lock, once the index stands.
+ */
+export async function changeLayoutIndex(
+  directory: string,
+  change: (entries: readonly LayoutEntry[]) => Promise<readonly unknown[] | undefined>,
+  {
+    signal,
+    after,
+  }: { readonly signal?: AbortSignal | undefined; readonly after?: (() => Promise<void>) | undefined } = {},
+): Promise<void> {
+  await withLock(
+    join(directory, LOCK_FILE),
+    async () => {
+      const path = join(directory, INDEX_FILE)
+      const index = record(parseJson(await readIndex(path), path), path)
+      const manifests = await change(
+        array(index, 'manifests', path).map((raw, n) => ({
+          raw,
+          descriptor: parseDescriptor(raw, `${path}.manifests[${n}]`),
+        })),
+      )
+      if (!manifests) return
+      await writeDurably(
+        path,
+        new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })),
+      )
+      await after?.()
+    },
+    signal,
+  )
+}
+
+/** Throws OUTPUT_EXISTS where `names`, all that stands in `directory`, make it a bundle. */
+export function refuseBundle(directory: string, names: readonly string[]): void {
+  const mark = BUNDLE_MARKS.find(name => names.includes(name))
+  if (mark === undefined) return
+  throw new StowageError(
+    'OUTPUT_EXISTS',
+    `${directory} is a bundle (it holds ${mark}): another image would make its checksums wrong`,
+    { hint: 'Name another directory.' },
+  )
+}
+
+async function readIndex(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return new TextEncoder().encode('{"manifests":[]}')
+    throw fileError(error, path)
+  }
+}

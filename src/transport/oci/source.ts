@@ -1,0 +1,65 @@
+/** An OCI image layout on disk as an image source, `oci:DIR[:REF]`. */
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { BlobDirectory } from '../../blob/directory.js'
+import { fileError, StowageError, systemCode } from '../../errors.js'
+import type { Descriptor } from '../../oci/descriptor.js'
+import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
+import { MANIFEST_LIMIT } from '../../oci/manifest.js'
+import type { ImageSource } from '../../image/image-source.js'
+import { referrersAmong } from '../../image/referrers.js'
+import { groupByRoot, namedEntry, onlyImage, selectImage } from '../../image/selection.js'
+
+/**
+ * Opens the layout `directory`. With `ref`, its image is the one of that tag, name or digest; without, the only one.
+ * Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
+ */
+export async function openLayoutSource(directory: string, ref?: string): Promise<ImageSource> {
+  const entries = (await readLayoutIndex(directory)).map(namedEntry)
+  const blobs = new BlobDirectory(directory)
+  return {
+    referrers: referrersAmong(blobs, groupByRoot(entries)),
+    async images() {
+      return [ref === undefined ? onlyImage(entries, directory) : selectImage(entries, ref, directory)]
+    },
+    has: async blob => await blobs.has(blob),
+    fetch: (blob, options) => blobs.fetch(blob, options),
+    placeOf: async blob => await blobs.placeOf(blob),
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+/** The entries of `directory`'s index.json. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST. */
+export async function readLayoutIndex(directory: string): Promise<readonly Descriptor[]> {
+  const layout = join(directory, LAYOUT_FILE)
+  try {
+    await stat(directory)
+    await stat(layout)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw fileError(error, layout)
+    if (!(await exists(directory))) throw fileError(error, directory)
+    throw new StowageError('NOT_A_LAYOUT', `${directory} has no ${LAYOUT_FILE}, so it is no OCI image layout`, {
+      cause: error,
+    })
+  }
+  const path = join(directory, INDEX_FILE)
+  try {
+    const { size } = await stat(path)
+    if (size > MANIFEST_LIMIT) {
+      throw new StowageError('INVALID_MANIFEST', `${path} has ${size} bytes; the limit is ${MANIFEST_LIMIT}`)
+    }
+    return parseLayoutIndex(await readFile(path), path)
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
+    throw fileError(error, path)
+  }
+}

@@ -1,0 +1,61 @@
+/** What a layout was before something was written to it, so that a failure leaves it as it was. */
+import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileError, systemCode } from '../../errors.js'
+import type { Digest } from '../../oci/digest.js'
+import { blobPath, INDEX_FILE, LAYOUT_FILE } from '../../oci/layout.js'
+
+const BLOBS = join('blobs', 'sha256')
+
+export interface LayoutTrace {
+  /** Takes away those of `digests` that were not there before, and the layout itself where it was not and holds nothing else. */
+  undo(digests: readonly Digest[]): Promise<void>
+}
+
+/** Looks at the layout `directory`, which need not be there. */
+export async function traceLayout(directory: string): Promise<LayoutTrace> {
+  const [entries, blobs, index] = [
+    await namesIn(directory),
+    await namesIn(join(directory, BLOBS)),
+    await indexOf(directory),
+  ]
+  return {
+    async undo(digests) {
+      // Somebody else wrote meanwhile, and may count on what we brought
+      if ((await indexOf(directory)) !== index) return
+      const before = new Set(blobs)
+      for (const digest of new Set(digests))
+        if (!before.has(blobPath(digest).split('/').at(-1) ?? ''))
+          await rm(join(directory, blobPath(digest)), { force: true })
+      if (blobs === undefined) for (const path of [BLOBS, 'blobs']) await removeEmpty(join(directory, path))
+      if (entries?.includes(LAYOUT_FILE)) return
+      const left = (await namesIn(directory)) ?? []
+      if (left.every(name => name === LAYOUT_FILE)) await rm(join(directory, LAYOUT_FILE), { force: true })
+      if (entries === undefined) await removeEmpty(directory)
+    },
+  }
+}
+
+async function namesIn(directory: string): Promise<readonly string[] | undefined> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw fileError(error, directory)
+  }
+}
+
+async function indexOf(directory: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(directory, INDEX_FILE), 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw fileError(error, directory)
+  }
+}
+
+async function removeEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch((error: unknown) => {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(systemCode(error) ?? '')) throw fileError(error, directory)
+  })
+}

@@ -1,0 +1,150 @@
+/** A registry as destination: blobs first, then manifests, the tag last. Source: OCI distribution-spec, "Push". */
+import pMap from 'p-map'
+import type { BlobStore, Bytes } from '../../blob/blob-store.js'
+import { type Document, type ImageContent, sizeOf } from '../../blob/closure.js'
+import { wantedBlobs } from '../../blob/fill.js'
+import { copyQueued } from '../../blob/queue.js'
+import { verified } from '../../blob/verified.js'
+import { StowageError } from '../../errors.js'
+import { isIndex } from '../../oci/media-type.js'
+import { formatReference, type Reference } from '../../oci/reference.js'
+import type { RegistryClient, RegistryOptions } from '../../registry/client.js'
+import { Registries } from '../../registry/registries.js'
+import type { ImageDestination, WriteOptions, WrittenImage } from '../../image/image-destination.js'
+
+/** Manifests under way at a time. */
+const MANIFESTS = 6
+
+type Count = (kind: 'sent' | 'skipped', bytes: number) => void
+
+interface Writing {
+  readonly signal: AbortSignal | undefined
+  readonly count: Count
+}
+
+/** Opens the registries that the names of images are in, as they are needed. */
+export function openRegistryDestination(
+  options: RegistryOptions | { readonly registries: Registries } = {},
+): ImageDestination {
+  if ('registries' in options) return new RegistryDestination(options.registries, undefined)
+  const own = new Registries(options)
+  return new RegistryDestination(own, own)
+}
+
+class RegistryDestination implements ImageDestination {
+  readonly #registries: Registries
+  readonly #own: Registries | undefined
+  /** Repositories of a registry in which we know a blob to be, for mounting. */
+  readonly #known = new Map<string, string>()
+
+  constructor(registries: Registries, own: Registries | undefined) {
+    this.#registries = registries
+    this.#own = own
+  }
+
+  async write(
+    image: ImageContent,
+    blobs: BlobStore,
+    names: readonly Reference[],
+    { signal, onProgress, jobs }: WriteOptions = {},
+  ): Promise<WrittenImage> {
+    const [first] = names
+    if (!first)
+      throw new StowageError('INVALID_ARGUMENT', `the image ${image.root.digest} has no name, and a registry needs one`)
+    const places = new Map(names.map(name => [`${name.domain}/${name.path}`, name]))
+    const subject = formatReference(first)
+    const total = sizeOf(image) * places.size
+    let [sent, skipped] = [0, 0]
+    const count: Count = (kind, bytes) => {
+      if (kind === 'sent') sent += bytes
+      else skipped += bytes
+      onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
+    }
+    onProgress?.({ type: 'stage', stage: 'copy', subject })
+    for (const [place, { domain, path }] of places) {
+      const tags = names.flatMap(other =>
+        `${other.domain}/${other.path}` === place && other.tag !== undefined ? [other.tag] : [],
+      )
+      const client = await this.#registries.get(domain)
+      await this.#writeBlobs(client, path, image, blobs, { jobs, signal, count })
+      await this.#writeManifests(client, path, tags, image, { signal, count })
+    }
+    onProgress?.({ type: 'done', subject })
+    return { names, id: image.root.digest, sent, skipped }
+  }
+
+  /** All but manifests, each where it is not there yet: mounted from where we know it to be, else uploaded. */
+  async #writeBlobs(
+    client: RegistryClient,
+    path: string,
+    image: ImageContent,
+    blobs: BlobStore,
+    { jobs, signal, count }: { jobs: number | undefined } & Writing,
+  ): Promise<void> {
+    const manifests = new Set(image.manifests.map(({ descriptor }) => descriptor.digest))
+    const wanted = wantedBlobs(image, blobs).filter(({ blob }) => !manifests.has(blob.digest))
+    await copyQueued(
+      wanted.map(({ blob, store }) => ({
+        blob,
+        host: client.domain,
+        copy: async together => {
+          const key = `${client.domain} ${blob.digest}`
+          const known = this.#known.get(key)
+          if (known === path || (await client.hasBlob(path, blob, { signal: together }))) {
+            count('skipped', blob.size)
+          } else {
+            const read = (): Bytes => verified(blob, store.fetch(blob, { signal: together }))
+            const made = await client.putBlob(path, blob, read, {
+              signal: together,
+              mountFrom: known,
+              place: await store.placeOf?.(blob),
+            })
+            count(made === 'mounted' ? 'skipped' : 'sent', blob.size)
+          }
+          this.#known.set(key, path)
+        },
+      })),
+      { jobs, signal },
+    )
+  }
+
+  /** Each after all it names, as registries want it, and tags after everything: `image.manifests` has the root last. */
+  async #writeManifests(
+    client: RegistryClient,
+    path: string,
+    tags: readonly string[],
+    image: ImageContent,
+    { signal, count }: Writing,
+  ): Promise<void> {
+    try {
+      const put = async (
+        document: Document,
+        references: readonly string[] = [document.descriptor.digest],
+      ): Promise<void> => {
+        for (const reference of references) await client.putManifest(path, reference, document, { signal })
+        count('sent', document.descriptor.size)
+      }
+      const root = image.manifests.find(({ descriptor }) => descriptor.digest === image.root.digest)
+      const below = image.manifests.filter(document => document !== root)
+      // What names no other manifest may go in any order
+      await pMap(
+        below.filter(({ descriptor }) => !isIndex(descriptor.mediaType)),
+        async document => await put(document),
+        { concurrency: MANIFESTS },
+      )
+      for (const document of below) if (isIndex(document.descriptor.mediaType)) await put(document)
+      if (root) await put(root, tags.length > 0 ? tags : undefined)
+    } catch (error) {
+      if (image.absent.length === 0 || !(error instanceof StowageError) || error.code !== 'REGISTRY_REFUSED')
+        throw error
+      throw new StowageError(error.code, error.message, {
+        hint: `${image.absent.length} of the manifests that its index names are left out, which not every registry takes: copy it with all its platforms, or with one.`,
+        cause: error,
+      })
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#own?.[Symbol.asyncDispose]()
+  }
+}

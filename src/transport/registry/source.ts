@@ -1,0 +1,132 @@
+/** A registry as source: one image of it, `docker://NAME[:TAG|@DIGEST]`. */
+import type { Bytes, FetchOptions } from '../../blob/blob-store.js'
+import { StowageError } from '../../errors.js'
+import type { Descriptor } from '../../oci/descriptor.js'
+import { isForeignLayer, isIndex, isManifest } from '../../oci/media-type.js'
+import { parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
+import type { RegistryClient, RegistryOptions } from '../../registry/client.js'
+import { Registries } from '../../registry/registries.js'
+import type { ImageSource, SourceImage } from '../../image/image-source.js'
+import { cosignTags } from '../../image/referrers.js'
+
+/**
+ * Opens the image `name` in its registry. With a tag and a digest the digest says which image it is, and the tag is its name,
+ * as docker has it. Throws INVALID_REFERENCE; what reading throws comes with the first read.
+ */
+export async function openRegistrySource(
+  name: string,
+  options: RegistryOptions | { readonly registries: Registries } = {},
+): Promise<ImageSource> {
+  const reference = withDefaultTag(parseReference(name))
+  const shared = 'registries' in options ? options.registries : undefined
+  const registries = shared ?? new Registries(options as RegistryOptions)
+  return new RegistrySource(await registries.get(reference.domain), reference, shared ? undefined : registries)
+}
+
+class RegistrySource implements ImageSource {
+  readonly #client: RegistryClient
+  readonly #reference: Reference
+  /** The registries that this source opened for itself. */
+  readonly #own: Registries | undefined
+  readonly #manifests = new Map<string, Uint8Array>()
+  #image: Promise<SourceImage> | undefined
+
+  constructor(client: RegistryClient, reference: Reference, own: Registries | undefined) {
+    this.#client = client
+    this.#reference = reference
+    this.#own = own
+  }
+
+  get host(): string {
+    return this.#client.domain
+  }
+
+  async images(options: FetchOptions = {}): Promise<readonly SourceImage[]> {
+    this.#image ??= this.#find(options)
+    return [await this.#image]
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    const { path } = this.#reference
+    if (this.#manifests.has(blob.digest)) return true
+    if (isManifestType(blob)) return (await this.#client.headManifest(path, blob.digest)) !== undefined
+    return (await this.#client.hasBlob(path, blob)) || (isForeignLayer(blob.mediaType) && (blob.urls ?? []).length > 0)
+  }
+
+  async referrers({ digest }: Descriptor, options: FetchOptions = {}): Promise<readonly SourceImage[]> {
+    const { domain, path } = this.#reference
+    const found: SourceImage[] = []
+    for (const root of await this.#client.referrers(path, digest, options)) {
+      const { mediaType, digest: own, size } = root
+      found.push({ root: { mediaType, digest: own, size }, names: [{ domain, path, digest: own }] })
+    }
+    for (const tag of cosignTags(digest)) {
+      const root = await this.#client.headManifest(path, tag, options)
+      if (root) found.push({ root, names: [{ domain, path, tag }] })
+    }
+    return found
+  }
+
+  async *fetch(blob: Descriptor, options: FetchOptions = {}): Bytes {
+    const known = this.#manifests.get(blob.digest)
+    if (known) yield known
+    else if (isManifestType(blob)) yield await this.#child(blob, options)
+    else yield* this.fetchFrom(blob, 0, options)
+  }
+
+  async *fetchFrom(blob: Descriptor, offset: number, options: FetchOptions = {}): Bytes {
+    try {
+      return yield* this.#client.blob(this.#reference.path, blob, { ...options, offset })
+    } catch (error) {
+      const [url, ...others] = isForeignLayer(blob.mediaType) ? (blob.urls ?? []) : []
+      if (url === undefined || !(error instanceof StowageError) || error.code !== 'BLOB_MISSING') throw error
+      yield* this.#fromElsewhere([url, ...others], blob, offset, options)
+    }
+  }
+
+  /** A foreign layer from the first of its addresses that has it. */
+  async *#fromElsewhere(urls: readonly string[], blob: Descriptor, offset: number, options: FetchOptions): Bytes {
+    let at = offset
+    for (const [n, url] of urls.entries()) {
+      try {
+        for await (const piece of this.#client.external(url, blob, { ...options, landing: undefined, offset: at })) {
+          at += piece.length
+          yield piece
+        }
+        return
+      } catch (error) {
+        if (options.signal?.aborted || n === urls.length - 1) throw error
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#own?.[Symbol.asyncDispose]()
+  }
+
+  /** A manifest that an index names, which the registry need not have. */
+  async #child(blob: Descriptor, options: FetchOptions): Promise<Uint8Array> {
+    try {
+      return (await this.#client.manifest(this.#reference.path, blob.digest, options)).bytes
+    } catch (error) {
+      if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
+      throw new StowageError(
+        'BLOB_MISSING',
+        `${this.#client.domain}/${this.#reference.path} does not have ${blob.digest}`,
+        { cause: error },
+      )
+    }
+  }
+
+  async #find(options: FetchOptions): Promise<SourceImage> {
+    const { digest, ...named } = this.#reference
+    const { descriptor, bytes } = await this.#client.manifest(named.path, digest ?? named.tag ?? 'latest', options)
+    this.#manifests.set(descriptor.digest, bytes)
+    return { root: descriptor, names: named.tag === undefined ? [] : [named] }
+  }
+}
+
+/** Registries keep manifests and other blobs apart. */
+function isManifestType({ mediaType }: Descriptor): boolean {
+  return isIndex(mediaType) || isManifest(mediaType)
+}

@@ -1,0 +1,21 @@
+/** Which store is meant if none is named. */
+import { engineAt } from '../engine/client.js'
+import { readStore } from '../engine/store.js'
+import { StowageError } from '../errors.js'
+
+/** The engine where one answers, or is meant by its address; else the default store. */
+export async function usualStore(
+  host: string | undefined,
+  signal: AbortSignal | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<'docker-daemon:' | 'oci:'> {
+  if (host !== undefined || env['DOCKER_HOST'] || env['DOCKER_CONTEXT']) return 'docker-daemon:'
+  try {
+    using client = await engineAt(host)
+    await readStore(client, { signal })
+    return 'docker-daemon:'
+  } catch (error) {
+    if (error instanceof StowageError && error.code === 'ENGINE_UNREACHABLE') return 'oci:'
+    throw error
+  }
+}

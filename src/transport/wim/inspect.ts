@@ -1,0 +1,82 @@
+/** What a WIM says of the images that could be made of it: its XML alone is read. */
+import { StowageError } from '../../errors.js'
+import { rfc3339 } from '../../layer/filetime.js'
+import { UTILITY_VM } from '../../layer/layer-warnings.js'
+import { matchesPlatform, type Platform } from '../../oci/platform.js'
+import type { WimImage } from '../../wim/image.js'
+import { openWim } from '../../wim/wim-file.js'
+import type { InspectedImage } from '../../image/inspection.js'
+
+/** All images of `file` that one could pack, or the one that `selector` means. Throws IMAGE_NOT_FOUND and what openWim() throws. */
+export async function inspectWim(
+  file: string,
+  selector: string | undefined,
+  selectors: readonly Partial<Platform>[],
+): Promise<readonly InspectedImage[]> {
+  await using wim = await openWim(file)
+  const images = wim.images()
+  const candidates = images.filter(image => image.name !== UTILITY_VM)
+  const chosen = selector === undefined ? (candidates.length > 0 ? candidates : images) : [wim.image(selector)]
+  const found = chosen.filter(
+    image =>
+      selectors.length === 0 ||
+      selectors.some(each => {
+        const platform = platformOf(image)
+        return platform !== undefined && matchesPlatform(platform, each)
+      }),
+  )
+  if (found.length > 0) return found.map(image => describe(file, image))
+  throw new StowageError(
+    'IMAGE_NOT_FOUND',
+    `${file} has no image ${selectors.length > 0 ? 'for the platforms that were asked for' : 'at all'}`,
+  )
+}
+
+function describe(path: string, image: WimImage): InspectedImage {
+  const { index, name, description, windows, directoryCount, fileCount, totalBytes } = image
+  const platform = platformOf(image)
+  const created = image.created === undefined ? undefined : rfc3339(image.created)
+  return {
+    names: [],
+    platforms: platform
+      ? [
+          {
+            platform,
+            env: [],
+            entrypoint: [],
+            cmd: [],
+            exposedPorts: [],
+            volumes: [],
+            labels: {},
+            history: [],
+            layers: [],
+            ...(created === undefined ? {} : { created }),
+          },
+        ]
+      : [],
+    others: [],
+    absent: [],
+    wim: {
+      path,
+      index,
+      name,
+      ...(description === undefined ? {} : { description }),
+      ...(windows?.productName === undefined ? {} : { productName: windows.productName }),
+      ...(windows?.editionId === undefined ? {} : { editionId: windows.editionId }),
+      ...(windows?.installationType === undefined ? {} : { installationType: windows.installationType }),
+      languages: windows?.languages ?? [],
+      directories: directoryCount,
+      files: fileCount,
+      totalBytes,
+    },
+  }
+}
+
+function platformOf({ windows }: WimImage): Platform | undefined {
+  if (!windows) return undefined
+  return {
+    os: 'windows',
+    architecture: windows.architecture,
+    ...(windows.version ? { 'os.version': windows.version } : {}),
+  }
+}

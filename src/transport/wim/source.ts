@@ -1,0 +1,151 @@
+/** `wim:FILE[#IMAGE]`: a Windows base OS image in a WIM, as a one-layer container image. */
+import type { BlobStage, Bytes } from '../../blob/blob-store.js'
+import { StowageError } from '../../errors.js'
+import { rfc3339 } from '../../layer/filetime.js'
+import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer } from '../../layer/from-wim.js'
+import type { Descriptor } from '../../oci/descriptor.js'
+import { BASE_IMAGE_PUBLISHER, identityLabels } from '../../oci/image-identity.js'
+import type { Platform } from '../../oci/platform.js'
+import { nameMadeOf, type Reference } from '../../oci/reference.js'
+import type { WaitOptions } from '../../progress.js'
+import type { WimImage } from '../../wim/image.js'
+import { openWim, type WimFile } from '../../wim/wim-file.js'
+import type { ImageSource, SourceImage } from '../../image/image-source.js'
+import { MadeImage } from '../../image/made-image.js'
+
+/** How a layer is made of a WIM. */
+export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | 'unixData' | keyof WaitOptions> {
+  /** Other WIM files that hold blobs of this one, as a delta WIM needs them: paths, or patterns of the shell. */
+  readonly references?: readonly string[] | undefined
+}
+
+export interface WimSourceOptions extends Omit<LayerFromWimOptions, 'unixData'>, Pick<WimLayerOptions, 'references'> {
+  /** The image's name; made from the XML when left out: `nanoserver:10.0.14300.1010`. */
+  readonly name?: Reference | undefined
+  /** Where the layer is written: once, in its final place. */
+  readonly stage: BlobStage
+}
+
+/**
+ * Opens `file`. Its one image is made when it is asked for: the layer goes to the stage, and whoever copies the image finds
+ * it there; config and manifest are served from memory. Throws what {@link openWim} throws.
+ */
+export async function openWimSource(
+  file: string,
+  { name, stage, references, ...options }: WimSourceOptions,
+): Promise<ImageSource> {
+  return new WimSource(await openReferencingWim(file, references, options.signal), name, stage, options)
+}
+
+/** Opens `file` with the WIM files that hold what it lacks. Throws what {@link openWim} throws, FILE_NOT_FOUND for a pattern of none. */
+export async function openReferencingWim(
+  file: string,
+  references: readonly string[] = [],
+  signal?: AbortSignal,
+): Promise<WimFile> {
+  const wim = await openWim(file)
+  try {
+    if (references.length > 0) await wim.referenceFiles(references, { glob: true, errorIfNoMatch: true, signal })
+    return wim
+  } catch (error) {
+    await wim[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+class WimSource implements ImageSource {
+  readonly #wim: WimFile
+  readonly #name: Reference | undefined
+  readonly #stage: BlobStage
+  readonly #options: LayerFromWimOptions
+  readonly #image: MadeImage
+  #made: Promise<SourceImage> | undefined
+
+  constructor(wim: WimFile, name: Reference | undefined, stage: BlobStage, options: LayerFromWimOptions) {
+    this.#wim = wim
+    this.#image = new MadeImage(wim.path ?? 'the WIM')
+    this.#name = name
+    this.#stage = stage
+    this.#options = options
+  }
+
+  async images(): Promise<readonly SourceImage[]> {
+    this.#made ??= this.#make()
+    return [await this.#made]
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    return await this.#image.has(blob)
+  }
+
+  fetch(blob: Descriptor): Bytes {
+    return this.#image.fetch(blob)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#wim[Symbol.asyncDispose]()
+  }
+
+  async #make(): Promise<SourceImage> {
+    const image = chooseImage(this.#wim, this.#options.image)
+    const platform = platformOf(this.#wim, image)
+    const name = this.#name ?? nameOf(this.#wim, image)
+    const layer = await this.#stage.create(target => layerFromWim(this.#wim, target, this.#options))
+    return { root: { ...this.#image.make(configOf(layer, platform), [layer]), platform }, names: [name] }
+  }
+}
+
+/** What the image runs on, from the XML alone: nothing is guessed. Throws UNSUPPORTED. */
+export function platformOf(wim: WimFile, image: WimImage): Platform {
+  const windows = image.windows
+  if (!windows) {
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`,
+      {
+        hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
+      },
+    )
+  }
+  return {
+    os: 'windows',
+    architecture: windows.architecture,
+    ...(windows.version ? { 'os.version': windows.version } : {}),
+  }
+}
+
+/** Source: OCI image-spec, config.md. */
+function configOf(layer: WindowsLayer, platform: Platform): unknown {
+  const time = layer.image.created === undefined ? undefined : rfc3339(layer.image.created)
+  const created = time === undefined ? {} : { created: time }
+  const version = platform['os.version'] ?? layer.image.name
+  return {
+    ...created,
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(platform['os.version'] ? { 'os.version': platform['os.version'] } : {}),
+    config: {
+      Cmd: ['c:\\windows\\system32\\cmd.exe'],
+      Labels: identityLabels({
+        name: layer.image.name,
+        publisher: BASE_IMAGE_PUBLISHER,
+        version: platform['os.version'] ?? '',
+      }),
+    },
+    rootfs: { type: 'layers', diff_ids: [layer.diffId] },
+    history: [{ ...created, created_by: `Apply image ${version}` }],
+  }
+}
+
+/** `NanoServer` of version 10.0.14300.1010 as `nanoserver:10.0.14300.1010`, the way the 2016 provider tagged it. Throws INVALID_REFERENCE. */
+export function nameOf(wim: WimFile, image: WimImage): Reference {
+  const name = nameMadeOf(image.name, image.windows?.version)
+  if (name) return name
+  throw new StowageError(
+    'INVALID_REFERENCE',
+    `${wim.path}: no image name can be made of ${JSON.stringify(image.name)}`,
+    {
+      hint: 'Name it with --tag.',
+    },
+  )
+}

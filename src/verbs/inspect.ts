@@ -1,0 +1,101 @@
+/** Inspect: what an image is, wherever it is, without its layers. */
+import { abortError, StowageError } from '../errors.js'
+import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
+import type { WaitOptions } from '../progress.js'
+import { formatLocation, type Location, parseLocation } from '../transport/location.js'
+import { inspectEngineImage } from '../transport/engine/inspect.js'
+import { type InspectedImage, type ReadInspection, readInspection } from '../image/inspection.js'
+import { readSource } from '../transfer/read-source.js'
+import { inspectTree } from '../transport/directory/inspect.js'
+import { inspectWim } from '../transport/wim/inspect.js'
+
+export interface InspectOptions extends WaitOptions {
+  /** Only these platforms, `os[/arch[/variant]][:os.version]`; all without it. */
+  readonly platforms?: readonly string[] | undefined
+  /** Engine address for `docker-daemon:`. */
+  readonly host?: string | undefined
+  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
+  readonly insecure?: readonly string[] | undefined
+}
+
+export interface Inspection {
+  /** As {@link parseLocation} has it. */
+  readonly location: string
+  /** One; of a bundle without a reference, all. */
+  readonly images: readonly InspectedImage[]
+}
+
+/**
+ * What is at `location`: manifests and configs are read and checked, layers are not. An engine is asked, a WIM's XML is read.
+ * Throws IMAGE_NOT_FOUND, also where no platform fits, INVALID_ARGUMENT, and what the source throws.
+ */
+export async function inspect(location: string, options: InspectOptions = {}): Promise<Inspection> {
+  const place = parseLocation(location)
+  const selectors = (options.platforms ?? []).map(parsePlatformSelector)
+  try {
+    if (place.type === 'docker-daemon')
+      return { location: formatLocation(place), images: [await inspectEngineImage(place.name, selectors, options)] }
+    if (place.type === 'wim')
+      return { location: formatLocation(place), images: await inspectWim(place.file, place.image, selectors) }
+    const tree = place.type === 'dir' ? await inspectTree(place.path, options.platforms ?? []) : undefined
+    if (tree) return { location: formatLocation(place), images: [tree] }
+    const found = await readAll(place, options)
+    return { location: formatLocation(place), images: found.map(({ image }) => image) }
+  } catch (error) {
+    throw abortError(error, options.signal)
+  }
+}
+
+/**
+ * The bytes of the manifest (with `platforms`, that of the platform) or of the config, exactly as they are.
+ * Throws INVALID_ARGUMENT where several are meant, UNSUPPORTED where the place keeps none, and what {@link inspect} throws.
+ */
+export async function inspectRaw(
+  location: string,
+  document: 'manifest' | 'config',
+  options: InspectOptions = {},
+): Promise<Uint8Array> {
+  const place = parseLocation(location)
+  if (place.type === 'docker-daemon' || place.type === 'wim') {
+    throw new StowageError('UNSUPPORTED', `${formatLocation(place)} has no ${document} before an image is made of it`, {
+      hint: 'Look at it without --raw and --config, or copy it first: stowage copy FROM oci:DIR.',
+    })
+  }
+  try {
+    const [found, ...others] = await readAll(place, options)
+    if (!found || others.length > 0) {
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${location} holds ${others.length + (found ? 1 : 0)} images, and one has a ${document}`,
+        { hint: 'Name one: bundle:PATH:REF.' },
+      )
+    }
+    if (document === 'manifest' && (options.platforms ?? []).length === 0) return found.root
+    const [platform, ...more] = found.platforms
+    if (!platform || more.length > 0) {
+      const there = found.platforms.map(({ inspected }) => formatPlatform(inspected.platform)).join(', ')
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${location} has ${found.platforms.length} images that run, and one has a ${document}`,
+        {
+          hint: there === '' ? undefined : `Choose one with --platform: ${there}.`,
+        },
+      )
+    }
+    return document === 'manifest' ? platform.manifest : platform.config
+  } catch (error) {
+    throw abortError(error, options.signal)
+  }
+}
+
+async function readAll(
+  place: Location,
+  { platforms = [], ...options }: InspectOptions,
+): Promise<readonly ReadInspection[]> {
+  const selectors = platforms.map(parsePlatformSelector)
+  return await readSource(place, options, async source => {
+    const read: ReadInspection[] = []
+    for (const image of await source.images(options)) read.push(await readInspection(source, image, selectors, options))
+    return read
+  })
+}

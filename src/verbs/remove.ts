@@ -1,0 +1,126 @@
+/** Names and images of a place, taken away: what is in use stays, and whoever uses it is named. */
+import { abortError, orError, StowageError } from '../errors.js'
+import type { ImageStore, ImageUser, Removal, RemoveOptions, StoredImage } from '../image/image-store.js'
+import { lineageOf } from '../image/lineage.js'
+import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { selectStored, type SelectedImage, shownName } from '../image/select.js'
+
+export interface RemoveImagesOptions extends StoreOptions {
+  /** Also where stopped containers or other images use it, or where an ID has several names. */
+  readonly force?: boolean | undefined
+  /** An engine removes images without a name below it as well; true when left out. */
+  readonly prune?: boolean | undefined
+}
+
+/** What became of one; `error` stands where it stayed. */
+export interface RemovedImage {
+  /** As it was given. */
+  readonly name: string
+  readonly id?: string
+  /** In the order in which it went. */
+  readonly removed: readonly Removal[]
+  readonly error?: StowageError
+}
+
+export interface RemoveResult {
+  /** As a location is written. */
+  readonly store: string
+  readonly images: readonly RemovedImage[]
+}
+
+/**
+ * Takes the names `names` away, and the image with its last one; an ID means an image with its name. Every one is tried: what failed
+ * is in its `error`: IMAGE_NOT_FOUND, IMAGE_IN_USE, UNSUPPORTED for a bundle, ENGINE_REFUSED in the engine's words. Throws for the whole
+ * what opening the place throws, INVALID_ARGUMENT, ABORTED.
+ */
+export async function removeImages(names: readonly string[], options: RemoveImagesOptions = {}): Promise<RemoveResult> {
+  const { force, prune, signal } = options
+  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to remove')
+  try {
+    await using store = await openImageStore(options)
+    const images: RemovedImage[] = []
+    for (const name of names) {
+      const done = await orError(async (): Promise<RemovedImage> => {
+        const held = await store.images({ signal })
+        const selected = selectStored(held, name, store.location)
+        return {
+          name,
+          id: selected.image.id,
+          removed: await removeSelected(store, held, selected, { force, prune, signal }),
+        }
+      }, signal)
+      images.push(done instanceof StowageError ? { name, removed: [], error: done } : done)
+    }
+    return { store: store.location, images }
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+/** `held` is all that the store has. Throws IMAGE_IN_USE. */
+async function removeSelected(
+  store: ImageStore,
+  held: readonly StoredImage[],
+  { image, names }: SelectedImage,
+  { force = false, prune, signal }: RemoveOptions,
+): Promise<readonly Removal[]> {
+  const all = [...image.names, ...image.refNames]
+  if (names?.length !== undefined && names.length < all.length)
+    return await store.remove(image, names, { prune, signal })
+  if (!names && all.length > 1 && !force) {
+    throw new StowageError(
+      'IMAGE_IN_USE',
+      `${shownName({ ...image, names: [], refNames: [] })} has ${all.length} names: ${all.map(name => shownName({ ...image, names: image.names.includes(name) ? [name] : [], refNames: [name] })).join(', ')}`,
+      {
+        hint: 'Name those that are to go, or take all of them away with --force.',
+      },
+    )
+  }
+  await expectUnused(store, held, image, { force, signal })
+  return await store.remove(image, names, { force, prune, signal })
+}
+
+/**
+ * Throws IMAGE_IN_USE naming the containers made of `image`, or the images of `held` that stand on it. `force` holds against stopped
+ * containers and images, not against containers that run.
+ */
+export async function expectUnused(
+  store: ImageStore,
+  held: readonly StoredImage[],
+  image: StoredImage,
+  { force = false, signal }: Pick<RemoveOptions, 'force' | 'signal'>,
+): Promise<void> {
+  const users = await store.users(image, { signal })
+  const running = users.filter(({ state }) => ['running', 'paused', 'restarting', 'removing'].includes(state))
+  const name = shownName(image)
+  if (running.length > 0 || (users.length > 0 && !force)) {
+    const hint =
+      running.length > 0
+        ? `Stop and remove first what runs: docker rm -f ${running.map(user => user.name).join(' ')}.`
+        : `Remove first: docker rm ${users.map(user => user.name).join(' ')}; or give --force.`
+    throw new StowageError(
+      'IMAGE_IN_USE',
+      `${name} is used by ${counted(users.length, 'container')}: ${users.map(shownUser).join(', ')}`,
+      { hint },
+    )
+  }
+  const dependents = lineageOf(held).dependentsOf(held.find(({ id }) => id === image.id) ?? image)
+  if (dependents.length > 0 && !force) {
+    const names = dependents.map(shownName)
+    throw new StowageError(
+      'IMAGE_IN_USE',
+      `${counted(dependents.length, 'image')} ${dependents.length === 1 ? 'stands' : 'stand'} on ${name}: ${names.join(', ')}`,
+      {
+        hint: `Remove first: stowage rmi ${names.join(' ')}; or give --force, which leaves them whole.`,
+      },
+    )
+  }
+}
+
+function shownUser({ id, name, state }: ImageUser): string {
+  return `${name} (${id.slice(0, 12)}, ${state})`
+}
+
+function counted(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
