@@ -6,7 +6,7 @@ import { closeSync, createReadStream, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { openWim, writeLayerFromWim } from '../dist/index.js'
 import { checkedCompression } from '../dist/layer/compression.js'
-import { runLayerJob } from '../dist/layer/layer-job.js'
+import { runLayerJob } from '../dist/layer/make/job.js'
 
 const [wimPath, type, directory] = process.argv.slice(2)
 const tar = join(directory, 'floor.tar')

@@ -5,7 +5,7 @@ export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 
 // The three verbs, and the engine below them
 export { pack, type PackOptions, type PackResult } from './verbs/pack.js'
-export { verifyBundle, type VerifyReport } from './verify.js'
+export { verifyBundle, type VerifyReport } from './bundle/verify.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './verbs/load.js'
 export {
   type BundleServer,
@@ -42,7 +42,7 @@ export type { CatalogContent, CatalogEntry } from './base-image/catalog.js'
 export { type CandidateOptions, chooseCandidates } from './base-image/candidates.js'
 export { findImages, type FindImagesOptions } from './base-image/search.js'
 export { type SavedImage, saveImage, type SaveOptions } from './base-image/save.js'
-export { checkWimLayer } from './layer/check-wim.js'
+export { checkWimLayer } from './layer/make/check-wim.js'
 
 // What images are and what registries hold
 export { inspect, type InspectOptions, type Inspection, inspectRaw } from './verbs/inspect.js'
@@ -186,9 +186,9 @@ export {
   layerFromDirectory,
   type LayerFromDirectoryOptions,
   writeLayerFromDirectory,
-} from './layer/from-directory.js'
+} from './layer/make/from-directory.js'
 export type { LayerCompression } from './layer/compression.js'
-export { type LayerFromWimOptions, layerFromWim, type WindowsLayer, writeLayerFromWim } from './layer/from-wim.js'
+export { type LayerFromWimOptions, layerFromWim, type WindowsLayer, writeLayerFromWim } from './layer/make/from-wim.js'
 export {
   type LayerOrigin,
   type WimCompression,
@@ -197,25 +197,37 @@ export {
   type WimFromLayersImage,
   type WimFromLayersOptions,
   writeWimFromLayers,
-} from './layer/to-wim.js'
-export type { Loss } from './layer/losses.js'
-export type { LayerOrder } from './layer/layer-entries.js'
-export type { LayerLosses } from './layer/lossless.js'
-export type { LayerCounts } from './layer/windows-layer.js'
+} from './layer/to-wim/wim-from-layers.js'
+export type { Loss } from './layer/to-wim/losses.js'
+export type { LayerOrder } from './layer/make/entries.js'
+export type { LayerLosses } from './layer/make/lossless.js'
+export type { LayerCounts } from './layer/make/windows-layer.js'
 
 // Layers that are read
-export { type LayerFacts, type LayerSource, openLayer, readLayer, type ReadLayerOptions } from './layer/read-layer.js'
-export type { LayerTarEntry, TarEntryType } from './layer/tar-entry.js'
-export { checkLayer, type CheckLayerOptions, type LayerCheck, type LayerFinding } from './layer/check.js'
-export type { LayerRule } from './layer/check-rules.js'
+export {
+  type LayerFacts,
+  type LayerSource,
+  openLayer,
+  readLayer,
+  type ReadLayerOptions,
+} from './layer/read/read-layer.js'
+export type { LayerTarEntry, TarEntryType } from './layer/read/tar-entry.js'
+export { checkLayer, type CheckLayerOptions, type LayerCheck, type LayerFinding } from './layer/read/check.js'
+export type { LayerRule } from './layer/read/check-rules.js'
 export {
   inspectLayer,
   type InspectLayerOptions,
   type LayerEntryCounts,
   type LayerInspection,
   type LayerOwner,
-} from './layer/inspect.js'
-export { type DiffField, diffLayers, type DiffLayersOptions, type LayerChange, type LayerDiff } from './layer/diff.js'
+} from './layer/read/inspect.js'
+export {
+  type DiffField,
+  diffLayers,
+  type DiffLayersOptions,
+  type LayerChange,
+  type LayerDiff,
+} from './layer/read/diff.js'
 
 // The words of OCI
 export type { Descriptor } from './oci/descriptor.js'

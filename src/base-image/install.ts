@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { hashFile } from '../bundle/carried.js'
 import { abortError, fileError, orError, StowageError } from '../errors.js'
-import type { LayerFinding } from '../layer/check.js'
-import { checkWimLayer } from '../layer/check-wim.js'
-import { chooseImage } from '../layer/from-wim.js'
-import { UTILITY_VM } from '../layer/layer-warnings.js'
+import type { LayerFinding } from '../layer/read/check.js'
+import { checkWimLayer } from '../layer/make/check-wim.js'
+import { chooseImage } from '../layer/make/from-wim.js'
 import { BASE_IMAGE_PUBLISHER, formatFullName, identityOf, type ImageIdentity } from '../oci/image-identity.js'
 import { formatPlatform, type Platform } from '../oci/platform.js'
 import {
@@ -28,6 +27,7 @@ import { judgeHost } from './host.js'
 import { InstallTarget, type PutResult } from './install-target.js'
 import { saveImage } from './save.js'
 import { compareImageVersions, formatVersion, isVersion, parseVersion } from './version.js'
+import { UTILITY_VM } from '../windows/layer-paths.js'
 
 export interface InstallOptions extends WaitOptions, Omit<WebOptions, 'insecure'> {
   /** `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`; the engine when left out, or the default store where none answers. */

@@ -1,7 +1,7 @@
 /** The options of commands that make layers. */
 import type { Argv } from 'yargs'
 import { parseLayerCompression } from '../layer/compression.js'
-import type { LayerOrder } from '../layer/layer-entries.js'
+import type { LayerOrder } from '../layer/make/entries.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 import { once } from './session.js'
 

@@ -1,5 +1,5 @@
 /** Text for people: tables and sizes as docker prints them. */
-import type { Loss } from '../layer/losses.js'
+import type { Loss } from '../layer/to-wim/losses.js'
 
 /** Rows under a heading, columns as wide as they need, three spaces between; each cell on one line, and printable. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,6 +1,6 @@
 /** `stowage verify`: every defect of a bundle by name. */
 import type { CommandModule } from 'yargs'
-import { verifyBundle, type VerifyReport } from '../verify.js'
+import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
 import { EXIT_INTEGRITY } from './exit-code.js'
 import { imageTable } from './pack.js'
 import { count, formatSize, printable } from './render.js'

@@ -1,7 +1,7 @@
 /** What an image is written to. */
 import type { BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
-import type { Loss } from '../layer/losses.js'
+import type { Loss } from '../layer/to-wim/losses.js'
 import type { Platform } from '../oci/platform.js'
 import type { Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'

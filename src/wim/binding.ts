@@ -167,7 +167,7 @@ export interface NativeLayerReaderResult {
 export interface NativeLayerReader extends NativeThreadJob {
   /** Bytes queued. */
   push(bytes: Uint8Array): number
-  /** A batch of entries for `src/layer/tar-entry.ts`, where one is ready. */
+  /** A batch of entries for `src/layer/read/tar-entry.ts`, where one is ready. */
   take(): Buffer | undefined
 }
 

@@ -1,13 +1,6 @@
 /** Dentries of a WIM image, as the addon hands them over in batches. */
 import { nativeError, type NativeWimFile } from './binding.js'
 
-export const FILE_ATTRIBUTE_DIRECTORY = 0x10
-export const FILE_ATTRIBUTE_REPARSE_POINT = 0x400
-export const FILE_ATTRIBUTE_ENCRYPTED = 0x4000
-
-export const IO_REPARSE_TAG_SYMLINK = 0xa000000c
-export const IO_REPARSE_TAG_MOUNT_POINT = 0xa0000003
-
 /** One stream of a file: its data, a named (alternate) data stream, or a reparse point's data. */
 export interface Stream {
   readonly type: 'data' | 'reparse' | 'encrypted'

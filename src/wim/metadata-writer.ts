@@ -4,8 +4,9 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { StowageError } from '../errors.js'
-import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, type FileFields } from './dentry.js'
-import { upcase } from './upcase.js'
+import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../windows/file-attributes.js'
+import { upcase } from '../windows/upcase.js'
+import { type FileFields } from './dentry.js'
 
 /** What a stream holds. */
 export interface Content {

@@ -12,7 +12,7 @@ import {
 } from '../../src/archive/heads.js'
 import { openBundleWriter } from '../../src/bundle/writer.js'
 import { formatReference, parseReference } from '../../src/oci/reference.js'
-import { verifyBundle } from '../../src/verify.js'
+import { verifyBundle } from '../../src/bundle/verify.js'
 import { layeredImage, multiPlatformImage, type TestImage } from '../support/images.js'
 
 const named = async ({ blobs, root }: TestImage, ...names: string[]) => ({

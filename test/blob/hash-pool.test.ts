@@ -6,7 +6,7 @@ import t from 'tap'
 import { HashPool } from '../../src/blob/hash-pool.js'
 import { blobPath } from '../../src/oci/layout.js'
 import type { ProgressEvent } from '../../src/progress.js'
-import { verifyBundle } from '../../src/verify.js'
+import { verifyBundle } from '../../src/bundle/verify.js'
 import { writeBundle } from '../support/bundles.js'
 import { layeredImage, noise } from '../support/images.js'
 

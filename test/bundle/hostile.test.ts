@@ -9,7 +9,7 @@ import { loadBundle } from '../../src/verbs/load.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { blobPath, LAYOUT_BYTES } from '../../src/oci/layout.js'
 import { encodeHeader, padding, TAR_END } from '../../src/tar/header.js'
-import { verifyBundle } from '../../src/verify.js'
+import { verifyBundle } from '../../src/bundle/verify.js'
 import { readTree, writeBundle } from '../support/bundles.js'
 import { flipped, layeredImage, type TestImage, windowsImage, writeLayout } from '../support/images.js'
 

@@ -6,7 +6,7 @@ import { integrityOf } from '../../src/bundle/manifest.js'
 import { openBundleReader } from '../../src/bundle/reader.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { blobPath } from '../../src/oci/layout.js'
-import { verifyBundle } from '../../src/verify.js'
+import { verifyBundle } from '../../src/bundle/verify.js'
 import { sumsAgree, writeBundle } from '../support/bundles.js'
 import { flipped, layeredImage, multiPlatformImage, type TestImage, windowsImage } from '../support/images.js'
 

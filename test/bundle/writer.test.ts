@@ -10,7 +10,7 @@ import { describe, type Descriptor } from '../../src/oci/descriptor.js'
 import { digestOf, hexOf } from '../../src/oci/digest.js'
 import { blobPath } from '../../src/oci/layout.js'
 import { parseReference } from '../../src/oci/reference.js'
-import { verifyBundle } from '../../src/verify.js'
+import { verifyBundle } from '../../src/bundle/verify.js'
 import { readTree, sumsAgree, writeBundle } from '../support/bundles.js'
 import {
   flipped,

@@ -9,14 +9,14 @@ const root = fileURLToPath(new URL('../../src', import.meta.url))
 const FLOORS: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['oci', 'native.ts', 'progress.ts', 'generator.ts'],
-  ['blob', 'tar', 'archive'],
+  ['blob', 'tar', 'archive', 'windows'],
   ['wim', 'engine', 'registry'],
   ['layer'],
   ['image'],
   ['bundle'],
   ['transport'],
   ['transfer'],
-  ['verbs', 'verify.ts', 'serve', 'base-image', 'images-file'],
+  ['verbs', 'serve', 'base-image', 'images-file'],
   ['cli', 'index.ts'],
 ]
 

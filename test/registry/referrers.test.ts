@@ -9,7 +9,7 @@ import { digestOf } from '../../src/oci/digest.js'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import { pack } from '../../src/verbs/pack.js'
 import { type FoundManifest, openRegistry, type RegistryClient } from '../../src/registry/client.js'
-import { verifyBundle } from '../../src/verify.js'
+import { verifyBundle } from '../../src/bundle/verify.js'
 import { multiPlatformImage } from '../support/images.js'
 import { pushWithSkopeo, startRegistry } from '../support/registry.js'
 

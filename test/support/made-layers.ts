@@ -1,6 +1,6 @@
 /** Layers made in tests, and read by those that are not ours. */
 import { execFileSync } from 'node:child_process'
-import { type LayerFromWimOptions, type WindowsLayer, writeLayerFromWim } from '../../src/layer/from-wim.js'
+import { type LayerFromWimOptions, type WindowsLayer, writeLayerFromWim } from '../../src/layer/make/from-wim.js'
 import { openWim } from '../../src/wim/wim-file.js'
 import { wimlib } from './wims.js'
 

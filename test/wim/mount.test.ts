@@ -512,7 +512,8 @@ function servingProcess(directory: string): number {
 /** The library as plain JavaScript, for processes of which no loader should be a part; every user may read it. */
 function compiled(t: Test): string {
   const root = scratch(t)
-  for (const name of ['errors.ts', 'native.ts', ...readdirSync(join(ROOT, 'src/wim')).map(name => join('wim', name))]) {
+  const modules = ['wim', 'windows'].flatMap(room => readdirSync(join(ROOT, 'src', room)).map(name => join(room, name)))
+  for (const name of ['errors.ts', 'native.ts', ...modules]) {
     const [level, module] = [typescript.ScriptTarget.ES2023, typescript.ModuleKind.ESNext]
     const compilerOptions = { target: level, module, verbatimModuleSyntax: true }
     const { outputText } = typescript.transpileModule(readFileSync(join(ROOT, 'src', name), 'utf8'), {

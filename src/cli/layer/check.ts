@@ -1,7 +1,7 @@
 /** `stowage layer check`: whether a Windows host will take a layer, rule by rule. */
 import type { CommandModule } from 'yargs'
-import { checkLayer, type LayerCheck } from '../../layer/check.js'
-import { openLayer } from '../../layer/read-layer.js'
+import { checkLayer, type LayerCheck } from '../../layer/read/check.js'
+import { openLayer } from '../../layer/read/read-layer.js'
 import { EXIT_FAILED } from '../exit-code.js'
 import { count, printable } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'

@@ -1,7 +1,7 @@
 /** `stowage layer diff`: what differs between two layers, as diff(1) tells it: exit code 0 for nothing, 1 for something. */
 import type { CommandModule } from 'yargs'
-import { DIFF_FIELDS, type DiffField, diffLayers, type LayerDiff } from '../../layer/diff.js'
-import { openLayer } from '../../layer/read-layer.js'
+import { DIFF_FIELDS, type DiffField, diffLayers, type LayerDiff } from '../../layer/read/diff.js'
+import { openLayer } from '../../layer/read/read-layer.js'
 import { EXIT_FAILED } from '../exit-code.js'
 import { printable } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'

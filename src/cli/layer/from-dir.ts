@@ -1,6 +1,6 @@
 /** `stowage layer from-dir`: a plain layer from a directory. */
 import type { Argv, CommandModule } from 'yargs'
-import { type DirectoryLayer, writeLayerFromDirectory } from '../../layer/from-directory.js'
+import { type DirectoryLayer, writeLayerFromDirectory } from '../../layer/make/from-directory.js'
 import { parseLayerCompression } from '../../layer/compression.js'
 import { type CompressionOptions, compressionOptions } from '../layer-options.js'
 import { count } from '../render.js'

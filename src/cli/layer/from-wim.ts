@@ -1,7 +1,7 @@
 /** `stowage layer from-wim`: a layer from an image in a WIM. */
 import type { Argv, CommandModule } from 'yargs'
-import { type WindowsLayer, writeLayerFromWim } from '../../layer/from-wim.js'
-import type { LayerLosses } from '../../layer/lossless.js'
+import { type WindowsLayer, writeLayerFromWim } from '../../layer/make/from-wim.js'
+import type { LayerLosses } from '../../layer/make/lossless.js'
 import { openReferencingWim } from '../../transport/wim/source.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from '../layer-options.js'
 import { count } from '../render.js'

@@ -1,9 +1,9 @@
 /** `stowage layer inspect`: what is in a layer. */
 import type { CommandModule } from 'yargs'
 import { StowageError } from '../../errors.js'
-import { inspectLayer, type LayerInspection } from '../../layer/inspect.js'
-import { openLayer } from '../../layer/read-layer.js'
-import type { LayerTarEntry } from '../../layer/tar-entry.js'
+import { inspectLayer, type LayerInspection } from '../../layer/read/inspect.js'
+import { openLayer } from '../../layer/read/read-layer.js'
+import type { LayerTarEntry } from '../../layer/read/tar-entry.js'
 import { count, exactSize, formatSize, jsonText, printable, table } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
 

@@ -1,6 +1,6 @@
 /** The file that a command makes of layers or into a layer: the options, and what is said of it. */
 import type { Argv } from 'yargs'
-import type { WrittenLayer } from '../../layer/layer-job.js'
+import type { WrittenLayer } from '../../layer/make/job.js'
 import { exactSize, skippedText, table } from '../render.js'
 import { once } from '../session.js'
 

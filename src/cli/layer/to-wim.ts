@@ -2,13 +2,13 @@
 import { readFile } from 'node:fs/promises'
 import type { Argv, CommandModule } from 'yargs'
 import { fileError, StowageError } from '../../errors.js'
-import { parseRfc3339 } from '../../layer/pax-time.js'
+import { parseRfc3339 } from '../../windows/filetime.js'
 import {
   type WimCompression,
   type WimFromLayers,
   type WimFromLayersOptions,
   writeWimFromLayers,
-} from '../../layer/to-wim.js'
+} from '../../layer/to-wim/wim-from-layers.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { count, exactSize, lostText, printable, table } from '../render.js'

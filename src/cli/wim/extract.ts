@@ -1,6 +1,5 @@
 /** `stowage wim extract`: some files and directories of an image, or the content of files to stdout. */
 import { StowageError } from '../../errors.js'
-import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../wim/dentry.js'
 import type { ExtractPathsOptions } from '../../wim/options.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { count } from '../render.js'
@@ -10,6 +9,11 @@ import { flag, value, wimCommand } from './command.js'
 import { asked, EXTRACTION, extractOptions } from './options.js'
 import { parsePathList, pathMatcher } from './path-list.js'
 import { watch } from './progress.js'
+import {
+  FILE_ATTRIBUTE_DIRECTORY,
+  FILE_ATTRIBUTE_ENCRYPTED,
+  FILE_ATTRIBUTE_REPARSE_POINT,
+} from '../../windows/file-attributes.js'
 
 export const extract = wimCommand({
   name: 'extract',

@@ -1,6 +1,6 @@
 /** Files and blobs of a WIM as text, with the field names of wimlib-imagex. */
-import { FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../wim/dentry.js'
 import type { DirectoryEntry, Resource } from '../../wim/entry.js'
+import { FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
 
 const ATTRIBUTES: readonly (readonly [bit: number, name: string])[] = [
   [0x1, 'READONLY'],

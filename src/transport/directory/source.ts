@@ -5,7 +5,11 @@ import { basename, join, resolve, sep } from 'node:path'
 import { readVerified } from '../../blob/verified.js'
 import type { BlobStage, BlobStore, Bytes, FetchOptions } from '../../blob/blob-store.js'
 import { abortError, fileError, StowageError, systemCode } from '../../errors.js'
-import { type DirectoryLayer, layerFromDirectory, type LayerFromDirectoryOptions } from '../../layer/from-directory.js'
+import {
+  type DirectoryLayer,
+  layerFromDirectory,
+  type LayerFromDirectoryOptions,
+} from '../../layer/make/from-directory.js'
 import { type Descriptor, describe } from '../../oci/descriptor.js'
 import { hexOf } from '../../oci/digest.js'
 import { LAYOUT_FILE } from '../../oci/layout.js'

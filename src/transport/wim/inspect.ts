@@ -1,7 +1,7 @@
 /** What a WIM says of the images that could be made of it: its XML alone is read. */
 import { StowageError } from '../../errors.js'
-import { rfc3339 } from '../../layer/filetime.js'
-import { UTILITY_VM } from '../../layer/layer-warnings.js'
+import { rfc3339 } from '../../windows/filetime.js'
+import { UTILITY_VM } from '../../windows/layer-paths.js'
 import { matchesPlatform, type Platform } from '../../oci/platform.js'
 import type { WimImage } from '../../wim/image.js'
 import { openWim } from '../../wim/wim-file.js'

@@ -1,8 +1,8 @@
 /** `wim:FILE[#IMAGE]`: a Windows base OS image in a WIM, as a one-layer container image. */
 import type { BlobStage, Bytes } from '../../blob/blob-store.js'
 import { StowageError } from '../../errors.js'
-import { rfc3339 } from '../../layer/filetime.js'
-import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer } from '../../layer/from-wim.js'
+import { rfc3339 } from '../../windows/filetime.js'
+import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer } from '../../layer/make/from-wim.js'
 import type { Descriptor } from '../../oci/descriptor.js'
 import { BASE_IMAGE_PUBLISHER, identityLabels } from '../../oci/image-identity.js'
 import type { Platform } from '../../oci/platform.js'

@@ -7,7 +7,7 @@ import { BlobDirectory } from '../../../src/blob/directory.js'
 import { formatReference, parseReference } from '../../../src/oci/reference.js'
 import { pack } from '../../../src/verbs/pack.js'
 import { openWimSource } from '../../../src/transport/wim/source.js'
-import { verifyBundle } from '../../../src/verify.js'
+import { verifyBundle } from '../../../src/bundle/verify.js'
 import { stowage } from '../../support/command.js'
 import { corruptBlob, directoryWim, flawedWim, richWim, wimlib } from '../../support/wims.js'
 

@@ -1,0 +1,320 @@
+/** Verify: a bundle is read, every file once, and every defect is named. */
+import pMap from 'p-map'
+import { DOCKER_FILE } from '../archive/heads.js'
+import { HashPool } from '../blob/hash-pool.js'
+import { abortError, StowageError } from '../errors.js'
+import { type Digest, digestFromHex, digestOf } from '../oci/digest.js'
+import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
+import type { WaitOptions } from '../progress.js'
+import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
+import { INCOMPLETE_FILE } from './directory-medium.js'
+import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './files.js'
+import { type Finding, verifyGraph } from './graph.js'
+import {
+  BUNDLE_FILE,
+  type BundleImage,
+  type BundleManifest,
+  digestOfIntegrity,
+  parseBundleManifest,
+} from './manifest.js'
+import { DOCUMENT_LIMIT } from './reader.js'
+
+export interface VerifyReport {
+  readonly path: string
+  /** No finding at all. */
+  readonly ok: boolean
+  /** Files whose content was read, and their size in bytes. */
+  readonly files: number
+  readonly size: number
+  /** As bundle.json has them; empty when it cannot be read. */
+  readonly images: readonly BundleImage[]
+  /** Sorted by path, then by code. */
+  readonly findings: readonly Finding[]
+}
+
+/** From this size on, in bytes, a file is hashed on a thread of its own. */
+const POOLED = 4 * 1024 * 1024
+
+const DOCUMENTS = [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
+
+/**
+ * Checks the bundle `path`, directory or tar: every file's size and hash against bundle.json and against SHA256SUMS,
+ * files that are missing or extra, what index.json reaches, and that manifest.json and bundle.json say the same.
+ * A defect is a finding, never an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE where there is nothing to check, ABORTED.
+ */
+export async function verifyBundle(path: string, { signal, onProgress }: WaitOptions = {}): Promise<VerifyReport> {
+  onProgress?.({ type: 'stage', stage: 'verify', subject: path })
+  const opened = await openOrFind(path, signal)
+  if ('code' in opened) return { path, ok: false, files: 0, size: 0, images: [], findings: [opened] }
+  await using files = opened
+  try {
+    const check = new Check(files, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
+    const report = await check.run(path)
+    onProgress?.({ type: 'done', subject: path })
+    return report
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+/** A tar that cannot be listed is a finding like any other, if it is one of ours by its name. */
+async function openOrFind(path: string, signal: AbortSignal | undefined): Promise<BundleFiles | Finding> {
+  try {
+    return await openBundleFiles(path, { signal })
+  } catch (error) {
+    if (!(error instanceof StowageError) || error.code !== 'INVALID_TAR' || !isTarPath(path)) throw error
+    return { code: 'INVALID_TAR', path, message: error.message }
+  }
+}
+
+class Check {
+  readonly #files: BundleFiles
+  readonly #signal: AbortSignal | undefined
+  readonly #onBytes: (bytes: { done: number; total: number }) => void
+  readonly #findings: Finding[] = []
+  /** What was read so far: no file is read twice. */
+  readonly #digests = new Map<string, Digest>()
+  /** Bytes read so far of files that are being hashed. */
+  readonly #underWay = new Map<string, number>()
+  #size = 0
+
+  constructor(
+    files: BundleFiles,
+    signal: AbortSignal | undefined,
+    onBytes: (bytes: { done: number; total: number }) => void,
+  ) {
+    this.#files = files
+    this.#signal = signal
+    this.#onBytes = onBytes
+  }
+
+  async run(path: string): Promise<VerifyReport> {
+    const present = this.#files.files
+    if (![BUNDLE_FILE, CHECKSUMS_FILE, INCOMPLETE_FILE].some(file => present.has(file))) {
+      throw new StowageError('NOT_A_BUNDLE', `${path} has neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE}`, {
+        hint: 'Name a directory or a .tar that "stowage pack" wrote.',
+      })
+    }
+    if (present.has(INCOMPLETE_FILE)) {
+      this.#find('INCOMPLETE', INCOMPLETE_FILE, 'the bundle was not finished: run the same "stowage pack" again')
+      // the lists are written last: without them everything would be missing or extra, which says no more
+      if (!present.has(BUNDLE_FILE)) return this.#report(path, [])
+    }
+    const documents = await this.#readDocuments()
+    const manifest = this.#parse(documents.get(BUNDLE_FILE), BUNDLE_FILE, parseBundleManifest)
+    const sums = this.#parse(documents.get(CHECKSUMS_FILE), CHECKSUMS_FILE, parseChecksums)
+    const { findings, blobs } = await verifyGraph({
+      layout: documents.get(LAYOUT_FILE),
+      index: documents.get(INDEX_FILE),
+      docker: documents.get(DOCKER_FILE),
+      manifest,
+      files: present,
+      read: async (file, limit) => await this.#readOnce(file, limit),
+    })
+    this.#findings.push(...findings)
+    const expected = expectations(manifest, sums)
+    this.#compareLists(manifest, sums)
+    await this.#checkFiles(expected)
+    this.#checkExtra(expected, blobs)
+    return this.#report(path, manifest?.images ?? [])
+  }
+
+  #report(path: string, images: readonly BundleImage[]): VerifyReport {
+    const findings = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
+    return { path, ok: findings.length === 0, files: this.#digests.size, size: this.#size, images, findings }
+  }
+
+  /** The bytes of the small files at the top, as far as they are there and can be read. */
+  async #readDocuments(): Promise<ReadonlyMap<string, Uint8Array>> {
+    const documents = new Map<string, Uint8Array>()
+    for (const file of DOCUMENTS) {
+      const found = this.#files.files.get(file)
+      if (found?.type !== 'file') {
+        if (!found) this.#find('FILE_MISSING', file, 'the file is not there')
+        continue
+      }
+      const bytes = await this.#attempt(file, async () => await this.#readOnce(file, DOCUMENT_LIMIT))
+      if (bytes) documents.set(file, bytes)
+    }
+    return documents
+  }
+
+  async #readOnce(file: string, limit: number): Promise<Uint8Array> {
+    const bytes = await readSmall(this.#files, file, limit, this.#signal)
+    this.#note(file, digestOf(bytes), bytes.length)
+    return bytes
+  }
+
+  async #checkFiles(expected: ReadonlyMap<string, Expectation>): Promise<void> {
+    const total = [...this.#files.files.values()].reduce(
+      (sum, { path, size }) => sum + (expected.has(path) || DOCUMENTS.includes(path) ? size : 0),
+      0,
+    )
+    await using pool = new HashPool()
+    // largest first, so that no thread is left alone with a large file at the end
+    const bySize = [...expected].sort(([a], [b]) => this.#sizeOf(b) - this.#sizeOf(a))
+    await pMap(
+      bySize,
+      async ([path, expectation]) => {
+        this.#signal?.throwIfAborted()
+        const file = this.#files.files.get(path)
+        if (!file) {
+          if (!DOCUMENTS.includes(path))
+            this.#find('FILE_MISSING', path, `the file is not there; ${expectation.by} lists it`)
+        } else if (file.type !== 'file') {
+          this.#find('NOT_A_FILE', path, 'a link or a device stands where a regular file should be')
+        } else {
+          await this.#attempt(path, async () => await this.#checkFile(file, expectation, pool, total))
+        }
+      },
+      { concurrency: pool.threads },
+    )
+  }
+
+  #sizeOf(path: string): number {
+    return this.#files.files.get(path)?.size ?? 0
+  }
+
+  async #checkFile(file: BundleFile, { size, digests }: Expectation, pool: HashPool, total: number): Promise<void> {
+    if (size !== undefined && file.size !== size) {
+      this.#find('SIZE_MISMATCH', file.path, `expected ${size} bytes but found ${file.size}`)
+      return
+    }
+    const found = this.#digests.get(file.path) ?? (await this.#hash(file, pool, total))
+    for (const [digest, by] of digests) {
+      if (digest !== found) {
+        this.#find('DIGEST_MISMATCH', file.path, `expected ${digest}, as said by ${by}, but the content is ${found}`)
+      }
+    }
+  }
+
+  async #hash({ path, size }: BundleFile, pool: HashPool, total: number): Promise<Digest> {
+    if (size < POOLED) {
+      const digest = digestOf(await readSmall(this.#files, path, POOLED, this.#signal))
+      this.#note(path, digest, size)
+      this.#tell(total)
+      return digest
+    }
+    const { digest, read } = await pool.hash(
+      this.#files.place(path),
+      done => {
+        this.#underWay.set(path, done)
+        this.#tell(total)
+      },
+      this.#signal,
+    )
+    this.#underWay.delete(path)
+    this.#note(path, digest, read)
+    this.#tell(total)
+    return digest
+  }
+
+  #tell(total: number): void {
+    const done = [...this.#underWay.values()].reduce((sum, read) => sum + read, this.#size)
+    this.#onBytes({ done, total })
+  }
+
+  #checkExtra(expected: ReadonlyMap<string, Expectation>, blobs: ReadonlySet<string> | undefined): void {
+    for (const { path, type } of this.#files.files.values()) {
+      if (type === 'file' && [INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
+      if (!expected.has(path)) {
+        if (type === 'file')
+          this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)
+        else this.#find('NOT_A_FILE', path, 'a link, a device or a name that is no UTF-8: a bundle never holds one')
+      } else if (blobs && path.startsWith('blobs/') && !blobs.has(path)) {
+        this.#find('FILE_EXTRA', path, 'the blob belongs to no image')
+      }
+    }
+  }
+
+  #compareLists(manifest: BundleManifest | undefined, sums: ReadonlyMap<string, Digest> | undefined): void {
+    if (!manifest || !sums) return
+    const listed = new Map(manifest.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
+    for (const path of new Set([...listed.keys(), ...sums.keys()])) {
+      if (path === BUNDLE_FILE && sums.has(path)) continue
+      const [ours, theirs] = [listed.get(path), sums.get(path)]
+      if (ours === theirs) continue
+      if (ours && theirs) {
+        this.#find('LISTS_DIFFER', path, `${BUNDLE_FILE} says ${ours} but ${CHECKSUMS_FILE} says ${theirs}`)
+      } else {
+        this.#find('LISTS_DIFFER', path, `only ${ours ? BUNDLE_FILE : CHECKSUMS_FILE} lists the file`)
+      }
+    }
+    if (!sums.has(BUNDLE_FILE)) this.#find('LISTS_DIFFER', BUNDLE_FILE, `${CHECKSUMS_FILE} does not list it`)
+  }
+
+  #parse<T>(bytes: Uint8Array | undefined, path: string, parse: (bytes: Uint8Array) => T): T | undefined {
+    if (!bytes) return undefined
+    try {
+      return parse(bytes)
+    } catch (error) {
+      if (!(error instanceof StowageError)) throw error
+      this.#find('INVALID_MANIFEST', path, error.message)
+      return undefined
+    }
+  }
+
+  /** A file that cannot be read is one finding; the next files are read all the same. */
+  async #attempt<T>(path: string, job: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await job()
+    } catch (error) {
+      if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
+      this.#find(error.code === 'INVALID_MANIFEST' ? 'INVALID_MANIFEST' : 'UNREADABLE', path, error.message)
+      return undefined
+    }
+  }
+
+  #note(path: string, digest: Digest, size: number): void {
+    if (!this.#digests.has(path)) this.#size += size
+    this.#digests.set(path, digest)
+  }
+
+  #find(code: Finding['code'], path: string, message: string): void {
+    this.#findings.push({ code, path, message })
+  }
+}
+
+/** A file that is missing or too short is found by the lists and again by the image that needs it: one defect. */
+function once(findings: readonly Finding[]): Finding[] {
+  const listed = new Set(findings.filter(({ code }) => code === 'FILE_MISSING').map(({ path }) => path))
+  const seen = new Set<string>()
+  return findings.filter(({ code, path }) => {
+    if (code === 'BLOB_MISSING' && listed.has(path)) return false
+    if (code !== 'SIZE_MISMATCH') return true
+    return seen.size !== seen.add(path).size
+  })
+}
+
+interface Expectation {
+  readonly size: number | undefined
+  /** Digests the content should have, each with who says so. */
+  readonly digests: ReadonlyMap<Digest, string>
+  readonly by: string
+}
+
+/** What the lists, and the names of the blobs, say of every file. */
+function expectations(
+  manifest: BundleManifest | undefined,
+  sums: ReadonlyMap<string, Digest> | undefined,
+): ReadonlyMap<string, Expectation> {
+  const sizes = new Map(manifest?.files.map(file => [file.path, file.size]))
+  const listed = new Map(manifest?.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
+  const paths = [...new Set([...listed.keys(), ...(sums?.keys() ?? [])])].sort(comparePaths)
+  return new Map(
+    paths.map(path => {
+      const digests = new Map<Digest, string>()
+      const hex = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1]
+      const said = [
+        [hex && digestFromHex(hex), 'its name'],
+        [listed.get(path), BUNDLE_FILE],
+        [sums?.get(path), CHECKSUMS_FILE],
+      ] as const
+      for (const [digest, by] of said) {
+        const before = digest && digests.get(digest)
+        if (digest) digests.set(digest, before ? `${before} and ${by}` : by)
+      }
+      return [path, { size: sizes.get(path), digests, by: listed.has(path) ? BUNDLE_FILE : CHECKSUMS_FILE }]
+    }),
+  )
+}

@@ -1,0 +1,83 @@
+/** Whether a Windows host will take the layer that a WIM image becomes, before it is made: what {@link checkLayer} would find. */
+import { abortError } from '../../errors.js'
+import { BLOCK } from '../../tar/header.js'
+import { checkedThreads } from '../../wim/flags.js'
+import type { WimFile } from '../../wim/wim-file.js'
+import { HIVE_HEAD } from '../../windows/registry-hive.js'
+import { checkTree, isHive } from '../read/check-tree.js'
+import { gatherFindings, type LayerFinding } from '../read/check.js'
+import { type LayerTarEntry, TAR_TYPES } from '../read/tar-entry.js'
+import { type LayerFromWimOptions, planFromWim } from './from-wim.js'
+import type { PlannedEntry } from './windows-layer.js'
+
+const NOTHING = Buffer.alloc(0)
+/** Entries between two looks at whether somebody wants it to end. */
+const SLICE = 1000
+
+/**
+ * What breaks a rule of base layers, errors first; empty where a host would take it, as far as the rules go. Metadata is read, and of
+ * contents only the beginnings of hives. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT, LAYER_UNSUPPORTED, WIM_CORRUPT, ABORTED.
+ */
+export async function checkWimLayer(
+  wim: WimFile,
+  options: Omit<LayerFromWimOptions, 'unixData' | 'onSkipped' | 'onWarning'> = {},
+): Promise<readonly LayerFinding[]> {
+  const { signal, threads } = options
+  const plan = await planFromWim(wim, options)
+  const { report, findings } = gatherFindings(true)
+  const tree = checkTree(true, report.add)
+  let offset = 0
+  let count = 0
+  for (const planned of plan.entries()) {
+    count += 1
+    if (count % SLICE === 0) await new Promise(resolve => setImmediate(resolve))
+    if (signal?.aborted) throw abortError(signal.reason, signal)
+    const { name, flag } = planned.entry
+    const head = flag === '0' && isHive(name) ? await headOf(planned) : NOTHING
+    tree.add(layerTarEntry(planned, head, offset))
+    offset += BLOCK
+  }
+  tree.end()
+  return findings()
+
+  async function headOf({ content }: PlannedEntry): Promise<Buffer> {
+    if (content?.blob === undefined) return NOTHING
+    const pieces: Uint8Array[] = []
+    let size = 0
+    for await (const { bytes } of wim.readBlobs([content.blob], { signal, threads: checkedThreads(threads) })) {
+      pieces.push(bytes)
+      size += bytes.length
+      if (size >= HIVE_HEAD) break
+    }
+    return Buffer.concat(pieces).subarray(0, HIVE_HEAD)
+  }
+}
+
+/** As a reader of the layer would have it. */
+function layerTarEntry({ entry }: PlannedEntry, head: Buffer, offset: number): LayerTarEntry {
+  const { name, flag, linkname = '', mode, size, mtime, records = {} } = entry
+  return {
+    type: TAR_TYPES[flag],
+    path: name,
+    linkname,
+    utf8: true,
+    mode,
+    uid: 0,
+    gid: 0,
+    uname: '',
+    gname: '',
+    mtime,
+    size,
+    devmajor: 0,
+    devminor: 0,
+    records: new Map(
+      Object.entries(records).map(([key, value]) => [
+        key,
+        typeof value === 'string' ? value : Buffer.from(value).toString('latin1'),
+      ]),
+    ),
+    sha256: undefined,
+    head,
+    offset,
+  }
+}

@@ -1,0 +1,61 @@
+/** What a layer needs of an image in a WIM, read: its dentries, and the data of its reparse points. */
+import type { Dentry } from '../../wim/dentry.js'
+import type { WimImage } from '../../wim/image.js'
+import type { WimFile } from '../../wim/wim-file.js'
+import type { LayerTree } from './entries.js'
+import { type Slices, sortInSlices } from './slices.js'
+import type { BlobFacts } from './windows-layer.js'
+
+/** Reparse data are at most this by Windows' own rule (MAXIMUM_REPARSE_DATA_BUFFER_SIZE). */
+const REPARSE_LIMIT = 16 * 1024
+
+/** The tree of `image`, which will stand at `root` in the layer. Throws WIM_CORRUPT. */
+export async function readLayerTree(wim: WimFile, image: WimImage, root: string, slices: Slices): Promise<LayerTree> {
+  const metadata = await wim.metadata(image.index)
+  const dentries: Dentry[] = []
+  for (const batch of metadata.dentries) {
+    for (const dentry of batch) dentries.push(dentry)
+    await slices.rest()
+  }
+  return { root, dentries, security: metadata.security }
+}
+
+/**
+ * The data of the reparse points whose tag is `wanted`, a few hundred bytes each: the plan needs them before anything is written.
+ * Those that are longer than Windows allows are left out. Throws WIM_CORRUPT.
+ */
+export async function readReparseData(
+  wim: WimFile,
+  trees: readonly LayerTree[],
+  { sizes, ranks }: BlobFacts,
+  wanted: (tag: number) => boolean,
+  {
+    slices,
+    ...options
+  }: { readonly signal: AbortSignal | undefined; readonly threads: number; readonly slices: Slices },
+): Promise<ReadonlyMap<Dentry, Buffer>> {
+  const found: { dentry: Dentry; blob: number }[] = []
+  for (const tree of trees) {
+    for (const dentry of tree.dentries) {
+      if (slices.due()) await slices.rest()
+      if (dentry.reparseTag === 0 || !wanted(dentry.reparseTag)) continue
+      const blob = dentry.streams.find(stream => stream.type === 'reparse')?.blob
+      if (blob !== undefined && blob >= 0 && (sizes[blob] ?? 0) <= REPARSE_LIMIT) found.push({ dentry, blob })
+    }
+  }
+  const sorted = await sortInSlices(found, (a, b) => (ranks[a.blob] ?? 0) - (ranks[b.blob] ?? 0), slices)
+  const data = new Map<Dentry, Buffer>()
+  let pieces: Uint8Array[] = []
+  for await (const piece of wim.readBlobs(
+    sorted.map(({ blob }) => blob),
+    options,
+  )) {
+    pieces.push(piece.bytes)
+    if (!piece.last) continue
+    const dentry = sorted[piece.request]?.dentry
+    if (dentry) data.set(dentry, Buffer.concat(pieces))
+    pieces = []
+    if (slices.due()) await slices.rest()
+  }
+  return data
+}

@@ -1,0 +1,267 @@
+/**
+ * The plan of a Windows layer: its entries as the bytes of a tar, but for the contents of files.
+ * Sources: hcsshim and go-winio's documented behaviour (the tar form of Windows' backup streams), OCI image-spec layer.md.
+ */
+import { StowageError } from '../../errors.js'
+import { encodeEntry, type TarEntry } from '../../tar/header.js'
+import { type Dentry, type Stream } from '../../wim/dentry.js'
+import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
+import { fitsUstarTime, paxTime, ustarTime } from '../../windows/filetime.js'
+import { BOOT_CONFIGURATION, HIVES } from '../../windows/layer-paths.js'
+import {
+  layerEntries,
+  type LayerEntries,
+  type LayerEntry,
+  type LayerEntryOptions,
+  type LayerOrder,
+  type LayerTree,
+  missingBlob,
+} from './entries.js'
+import type { LayerSegment } from './job.js'
+import { type LayerLosses, losslessRecords, LossCount } from './lossless.js'
+import { listed } from './names.js'
+import { SegmentBuilder } from './segments.js'
+import type { Slices } from './slices.js'
+
+/** What the plan needs to know of blobs. */
+export interface BlobFacts {
+  readonly sizes: Float64Array
+  readonly ranks: Uint32Array
+}
+
+export interface LayerPlan {
+  /** Blobs in the order in which the layer holds them. */
+  readonly blobs: Uint32Array
+  /** The tar, but for the blobs: one goes in at each cut. */
+  segments(): Iterable<LayerSegment>
+  readonly counts: LayerCounts
+  /** Bytes of all contents, without headers. */
+  readonly contentSize: number
+  /** Paths that were left out, with the reason. */
+  readonly skipped: readonly string[]
+  /** What the layer's entries do not say of the files they stand for. */
+  readonly lost: LayerLosses
+  /** Files without which a host refuses a base layer, and which are not there. */
+  readonly missing: readonly string[]
+  /** Of a Linux layer, how many entries have no owner and mode of their own. */
+  readonly withoutUnixData: number
+}
+
+/** What a plan of a Windows layer tells beside. */
+export interface WindowsLayerPlan extends LayerPlan {
+  /** The entries, in the order of the layer. */
+  entries(): Iterable<PlannedEntry>
+}
+
+/** An entry of the layer, and the stream in the WIM that its content is; none where it has none. */
+export interface PlannedEntry {
+  readonly entry: TarEntry
+  readonly content: Stream | undefined
+}
+
+export interface LayerCounts {
+  readonly directories: number
+  readonly files: number
+  readonly hardLinks: number
+  readonly symlinks: number
+  /** Alternate data streams. */
+  readonly streams: number
+}
+
+export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf' | 'lossless' | 'slices'> {
+  readonly order: LayerOrder
+  readonly skipUnsupported: boolean
+}
+
+/**
+ * Plans the layer of `trees`, one after another, each in the order of {@link layerEntries}; alternate data streams follow
+ * their owner at once. Throws LAYER_UNSUPPORTED listing the paths that a layer cannot hold (with `skipUnsupported` they are
+ * left out and named in `skipped`, but for bad names), and WIM_CORRUPT where the WIM lacks a blob.
+ */
+export async function planWindowsLayer(
+  trees: readonly LayerTree[],
+  facts: BlobFacts,
+  options: LayerPlanOptions,
+): Promise<WindowsLayerPlan> {
+  const { skipUnsupported, lossless, slices } = options
+  const skipped: string[] = []
+  const planned: LayerEntries[] = []
+  for (const tree of trees) {
+    const found = await layerEntries(tree, { ...options, rankOf: blob => facts.ranks[blob] ?? 0 })
+    if (found.unsupported.length > 0 && !skipUnsupported) throw unsupportedError(found.unsupported)
+    skipped.push(...found.unsupported)
+    planned.push(found)
+  }
+  const blobs = new BlobPlan(facts)
+  const counts = { directory: trees.filter(tree => parentRoot(tree)).length, file: 0, 'hard link': 0, symlink: 0 }
+  const lost = new LossCount(lossless)
+  let streams = 0
+  for (const { entries, names } of planned) {
+    for (const entry of entries) {
+      counts[entry.type] += 1
+      lost.add(entry)
+      for (const stream of contentsOf(entry)) blobs.add(stream, () => names.pathOf(entry.dentry))
+      if (entry.type !== 'hard link') streams += entry.streams.length
+      if (slices.due()) await slices.rest()
+    }
+  }
+  const { directory: directories, file: files, 'hard link': hardLinks, symlink: symlinks } = counts
+  return {
+    blobs: blobs.list(),
+    segments: () => segments(plannedEntries(planned, facts, lossless), facts),
+    entries: () => plannedEntries(planned, facts, lossless),
+    counts: { directories, files, hardLinks, symlinks, streams },
+    contentSize: blobs.size,
+    skipped,
+    lost: lost.losses(),
+    missing: await missingFiles(planned, slices),
+    withoutUnixData: 0,
+  }
+}
+
+/** The blobs of a layer, in its order. */
+export class BlobPlan {
+  readonly #sizes: Float64Array
+  #blobs = new Uint32Array(1024)
+  #count = 0
+  size = 0
+
+  constructor({ sizes }: BlobFacts) {
+    this.#sizes = sizes
+  }
+
+  add(stream: Stream, path: () => string): void {
+    if (stream.blob === undefined) return
+    if (stream.blob < 0) throw missingBlob(path(), stream)
+    if (this.#count === this.#blobs.length) {
+      const more = new Uint32Array(2 * this.#count)
+      more.set(this.#blobs)
+      this.#blobs = more
+    }
+    this.#blobs[this.#count] = stream.blob
+    this.#count += 1
+    this.size += this.#sizes[stream.blob] ?? 0
+  }
+
+  list(): Uint32Array {
+    return this.#blobs.subarray(0, this.#count)
+  }
+}
+
+/** What stands in the layer for the entry, in this order: its own content, then its named streams. */
+function contentsOf(entry: LayerEntry): readonly Stream[] {
+  if (entry.type === 'hard link') return []
+  return entry.data ? [entry.data, ...entry.streams] : entry.streams
+}
+
+/** Of the files that make a layer a base layer, those that are not there as files. */
+async function missingFiles(planned: readonly LayerEntries[], slices: Slices): Promise<string[]> {
+  const wanted = new Map(HIVES.map(path => [path.toLowerCase(), path]))
+  if (planned.some(({ tree }) => parentRoot(tree))) wanted.set(BOOT_CONFIGURATION.toLowerCase(), BOOT_CONFIGURATION)
+  for (const { entries, names } of planned) {
+    for (const { type, dentry } of entries) {
+      if (type === 'file' && names.isPrimary(dentry)) wanted.delete(names.pathOf(dentry).toLowerCase())
+      if (slices.due()) await slices.rest()
+    }
+  }
+  return [...wanted.values()]
+}
+
+function* segments(entries: Iterable<PlannedEntry>, facts: BlobFacts): Iterable<LayerSegment> {
+  const builder = new SegmentBuilder()
+  for (const { entry, content } of entries) {
+    builder.add(encodeEntry(entry))
+    if (content?.blob !== undefined) builder.addBlob(sizeOf(content, facts))
+    yield* builder.full()
+  }
+  yield builder.end()
+}
+
+function* plannedEntries(
+  planned: readonly LayerEntries[],
+  facts: BlobFacts,
+  lossless: boolean,
+): Iterable<PlannedEntry> {
+  for (const { tree, names, entries } of planned) {
+    const security = tree.security.map(descriptor => descriptor.toString('base64'))
+    const root = parentRoot(tree)
+    if (root) yield { entry: root, content: undefined }
+    for (const entry of entries) {
+      const path = names.pathOf(entry.dentry)
+      const linkname =
+        entry.type === 'symlink' ? entry.point.target : entry.type === 'hard link' ? names.pathOf(entry.target) : ''
+      const own = entry.type === 'file' ? entry.data : undefined
+      yield {
+        entry: { ...tarEntry(entry, security, lossless), name: path, linkname, size: sizeOf(own, facts) },
+        content: own,
+      }
+      for (const stream of entry.type === 'hard link' ? [] : entry.streams) {
+        yield { entry: streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts)), content: stream }
+      }
+    }
+  }
+}
+
+function sizeOf(stream: Stream | undefined, facts: BlobFacts): number {
+  return stream?.blob === undefined ? 0 : (facts.sizes[stream.blob] ?? 0)
+}
+
+/** `UtilityVM` itself stands in no image, so its entry is made here, with the times of the image's root. */
+function parentRoot(tree: LayerTree): TarEntry | undefined {
+  const slash = tree.root.indexOf('/')
+  if (slash < 0) return undefined
+  const time = tree.dentries[0]?.writeTime ?? 0n
+  const records = { 'MSWINDOWS.fileattr': String(FILE_ATTRIBUTE_DIRECTORY), ...times(time, time, time) }
+  return { name: tree.root.slice(0, slash), flag: '5', mode: 0o755, size: 0, mtime: ustarTime(time), records }
+}
+
+/** Permission bits mean nothing to Windows: these let a person read what GNU tar extracts. */
+const FLAGS = {
+  directory: { flag: '5', mode: 0o755 },
+  file: { flag: '0', mode: 0o644 },
+  symlink: { flag: '2', mode: 0o777 },
+  'hard link': { flag: '1', mode: 0o644 },
+} as const
+
+/** All of the entry but its name, size and target. */
+function tarEntry(
+  entry: LayerEntry,
+  security: readonly string[],
+  lossless: boolean,
+): Omit<TarEntry, 'name' | 'size' | 'linkname'> {
+  const { dentry, type } = entry
+  const { writeTime, attributes } = dentry
+  // A reparse point of no form in the tar is a plain file or directory there
+  const shown = type === 'symlink' ? attributes : attributes & ~FILE_ATTRIBUTE_REPARSE_POINT
+  const records: Record<string, string> = {
+    'MSWINDOWS.fileattr': String(shown >>> 0),
+    ...times(dentry.creationTime, dentry.accessTime, writeTime),
+  }
+  const descriptor = dentry.security < 0 ? undefined : security[dentry.security]
+  if (type !== 'hard link') {
+    if (descriptor) records['MSWINDOWS.rawsd'] = descriptor
+    for (const { name, value } of entry.extendedAttributes)
+      records[`MSWINDOWS.xattr.${name}`] = value.toString('base64')
+  }
+  if (type === 'symlink' && entry.point.mountPoint) records['MSWINDOWS.mountpoint'] = '1'
+  if (lossless) Object.assign(records, losslessRecords(entry))
+  return { ...FLAGS[type], mtime: ustarTime(writeTime), records }
+}
+
+function streamEntry({ creationTime, accessTime, writeTime }: Dentry, name: string, size: number): TarEntry {
+  return { name, ...FLAGS.file, size, mtime: ustarTime(writeTime), records: times(creationTime, accessTime, writeTime) }
+}
+
+function times(creation: bigint, access: bigint, write: bigint): Record<string, string> {
+  return {
+    'LIBARCHIVE.creationtime': paxTime(creation),
+    atime: paxTime(access),
+    ...(fitsUstarTime(write) ? {} : { mtime: paxTime(write) }),
+  }
+}
+
+function unsupportedError(paths: readonly string[]): StowageError {
+  return new StowageError('LAYER_UNSUPPORTED', `a Windows layer cannot hold ${listed(paths)}`, {
+    hint: 'Leave them out with --skip-unsupported, if the image can do without.',
+  })
+}

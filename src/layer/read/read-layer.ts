@@ -1,0 +1,165 @@
+/** Layers read from anywhere: gzip, zstd or plain, streamed through the addon, entry by entry. */
+import { open } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
+import type { Bytes } from '../../blob/blob-store.js'
+import { abortError, fileError, StowageError } from '../../errors.js'
+import { type Digest, digestFromHex } from '../../oci/digest.js'
+import type { WaitOptions } from '../../progress.js'
+import { binding, nativeError, type NativeLayerReader, type NativeLayerReaderResult } from '../../wim/binding.js'
+import { decodeTarEntries, type LayerTarEntry } from './tar-entry.js'
+
+/** A layer to be read: its bytes as they come, once. */
+export interface LayerSource {
+  /** For errors and progress. */
+  readonly name: string
+  readonly bytes: Bytes
+  /** In bytes, where it is known. */
+  readonly size: number | undefined
+  /** Called when no more of it is wanted, before its end too. */
+  readonly close?: (() => void) | undefined
+}
+
+export interface ReadLayerOptions extends WaitOptions {
+  /** SHA-256 of each file's content. */
+  readonly hash?: boolean | undefined
+  /** How much of the beginning of each file's content the entries bring, in bytes; none when left out. */
+  readonly headSize?: number | undefined
+}
+
+/** What a layer is as a whole. */
+export interface LayerFacts {
+  readonly compression: 'none' | 'gzip' | 'zstd'
+  /** SHA-256 of the layer as it came, and its size in bytes. */
+  readonly digest: Digest
+  readonly size: number
+  /** SHA-256 of the tar in it, and its size in bytes. */
+  readonly diffId: Digest
+  readonly uncompressedSize: number
+  /** Number of global PAX headers. */
+  readonly globalHeaders: number
+}
+
+/** Bytes given to the addon ahead of its work. */
+const AHEAD = 4 * 1024 * 1024
+const PIECE = 512 * 1024
+
+/** The layer in the file at `path`, or on standard input where that is `-`. Throws FILE_NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT. */
+export async function openLayer(path: string): Promise<LayerSource> {
+  if (path === '-') {
+    return { name: 'standard input', bytes: process.stdin, size: undefined, close: () => process.stdin.destroy() }
+  }
+  try {
+    const file = await open(path)
+    const found = await file.stat()
+    if (found.isDirectory()) {
+      await file.close()
+      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, and a layer is a tar`, {
+        hint: 'Name the tar; stowage layer from-dir makes one of a directory.',
+      })
+    }
+    const { size } = found
+    const stream = file.createReadStream({ highWaterMark: PIECE }) // closes the file
+    return { name: path, bytes: pieces(stream, path), size: size > 0 ? size : undefined, close: () => stream.destroy() }
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* stream
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+/**
+ * Reads the layer and gives its entries to `onEntries` in batches, in the order of the tar; a promise it returns is waited
+ * for. All of it is read to the end, so the digests are those of the whole. Memory does not grow with the layer.
+ * Throws LAYER_CORRUPT where it cannot be read, UNSUPPORTED for a zstd window over 128 MiB, ABORTED, and what the source throws.
+ */
+export async function readLayer(
+  source: LayerSource,
+  options: ReadLayerOptions,
+  onEntries: (entries: readonly LayerTarEntry[]) => void | Promise<void>,
+): Promise<LayerFacts> {
+  const { hash = false, headSize = 0, signal, onProgress } = options
+  if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
+  let wake = (): void => undefined
+  let roomy = (): void => undefined
+  let room = true
+  let ended: { readonly result?: NativeLayerReaderResult | undefined; readonly error?: unknown } | undefined
+  let failed: { readonly error: unknown } | undefined
+  const create = binding().LayerReader
+  const reader = new create({ name: source.name, hash, headSize }, ({ room: hasRoom, result, error }) => {
+    if (hasRoom) room = true
+    if (result !== undefined || error !== undefined) ended = { result, error }
+    if (room || ended) roomy()
+    wake()
+  })
+  const cancel = (): void => reader.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  onProgress?.({ type: 'stage', stage: 'read', subject: source.name })
+  feed().catch((error: unknown) => {
+    failed = { error }
+    reader.cancel()
+  })
+  try {
+    for (;;) {
+      const batch = reader.take()
+      if (batch) {
+        await onEntries(decodeTarEntries(batch, hash))
+        await setImmediate() // other work of the process has its turn between two batches
+      } else if (ended) {
+        break
+      } else {
+        await new Promise<void>(resolve => (wake = resolve))
+      }
+    }
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+    reader.close()
+    ended ??= {} // where onEntries threw
+    roomy()
+    source.close?.()
+  }
+  if (failed) throw abortError(failed.error, signal)
+  if (!ended.result) throw abortError(nativeError(ended.error, source.name), signal)
+  onProgress?.({ type: 'done', subject: source.name })
+  return factsOf(ended.result)
+
+  /** Gives the bytes to the addon as fast as it takes them. */
+  async function feed(): Promise<void> {
+    let done = 0
+    for await (const piece of source.bytes) {
+      while (!room && !ended) await new Promise<void>(resolve => (roomy = resolve))
+      if (ended) return
+      for (let at = 0; at < piece.length; at += PIECE) push(reader, piece.subarray(at, at + PIECE))
+      done += piece.length
+      onProgress?.({ type: 'bytes', subject: source.name, done, total: source.size })
+    }
+    reader.finish()
+  }
+
+  function push(to: NativeLayerReader, bytes: Uint8Array): void {
+    if (to.push(bytes) > AHEAD) room = false
+  }
+}
+
+function factsOf({
+  compression,
+  digest,
+  diffId,
+  size,
+  uncompressedSize,
+  globals,
+}: NativeLayerReaderResult): LayerFacts {
+  return {
+    compression,
+    digest: digestFromHex(digest),
+    size,
+    diffId: digestFromHex(diffId),
+    uncompressedSize,
+    globalHeaders: globals,
+  }
+}

@@ -1,0 +1,224 @@
+/** Layers applied in order, as the images of a WIM will have them. Sources: OCI image-spec, layer.md; hcsshim's documented layout. */
+import { setImmediate } from 'node:timers/promises'
+import { StowageError } from '../../errors.js'
+import type { Content, ImageFile } from '../../wim/metadata-writer.js'
+import { PATH_LIMIT, UTILITY_VM } from '../../windows/layer-paths.js'
+import { upcase } from '../../windows/upcase.js'
+import type { LayerTarEntry } from '../read/tar-entry.js'
+import { ImageTree, type TreeNode } from './image-tree.js'
+import type { Losses } from './losses.js'
+import { plainPosixDirectory, posixFile, type PosixFile } from './posix-file.js'
+import { plainDirectory, SecurityDescriptors, shortNameOf, windowsFile } from './windows-file.js'
+
+/** Content that an entry of a layer brings. */
+interface LayerContent extends Content {
+  readonly layer: number
+  /** Of the entry among those of its layer. */
+  readonly number: number
+}
+
+export interface AppliedLayersOptions {
+  /** Layers of Linux: what stands at their top is the image. Else of Windows, with `Files` and `UtilityVM/Files`. */
+  readonly unixData: boolean
+  readonly losses: Losses
+}
+
+/** Where the images stand in a Windows layer. */
+const ROOTS = [['Files'], [UTILITY_VM, 'Files']]
+const SLICE = 1024
+/** In UTF-16 units: a dentry counts the bytes of a name in 16 bits. */
+const NAME_LIMIT = 32_766
+/** The most names that our reader takes one below another. */
+const DEEPEST = 16_384
+
+export class AppliedLayers {
+  readonly security = new SecurityDescriptors()
+  readonly #unixData: boolean
+  readonly #losses: Losses
+  readonly #tree: ImageTree
+  #layer = -1
+  #number = 0
+  /** Of the newest file of all layers. */
+  newest = 0n
+
+  constructor({ unixData, losses }: AppliedLayersOptions) {
+    this.#unixData = unixData
+    this.#losses = losses
+    this.#tree = unixData
+      ? new ImageTree({
+          keyOf: name => name,
+          makeDirectory: plainPosixDirectory,
+          targetOf: file => (file as PosixFile).target,
+        })
+      : new ImageTree({ keyOf: upcase, makeDirectory: plainDirectory })
+  }
+
+  /** Below which paths the contents of a layer are wanted; none: all of them. */
+  get roots(): readonly string[] {
+    return this.#unixData ? [] : ROOTS.map(path => path.join('/'))
+  }
+
+  beginLayer(): void {
+    this.#layer += 1
+    this.#number = 0
+    this.#tree.beginLayer()
+  }
+
+  /** The next entry of the layer; `sha1` of its content, where that was read already. */
+  add(entry: LayerTarEntry, sha1: string): void {
+    const number = this.#number
+    this.#number += 1
+    const path = this.#pathOf(entry.path, entry)
+    const name = path.at(-1) ?? ''
+    if (this.#tree.whiteout(path.slice(0, -1), name)) return
+    const colon = this.#unixData ? -1 : name.indexOf(':')
+    const owner = colon < 0 ? path : [...path.slice(0, -1), name.slice(0, colon)]
+    if (!this.#unixData && this.#outside(owner, entry)) return
+    const content: LayerContent | undefined =
+      entry.size === 0 ? undefined : { size: entry.size, sha1, layer: this.#layer, number }
+    if (colon >= 0) {
+      this.#addStream(owner, name.slice(colon + 1), entry, content)
+      return
+    }
+    const shortName = this.#unixData ? '' : shortNameOf(entry)
+    if (entry.type === 'hard link') {
+      this.#tree.link(path, this.#pathOf(entry.linkname, entry), shortName, entry.path)
+      return
+    }
+    const file = this.#fileOf(entry, content)
+    if (file.writeTime > this.newest) this.newest = file.writeTime
+    this.#tree.put(path, file, shortName, entry.type === 'directory')
+  }
+
+  endLayer(): void {
+    this.#tree.endLayer()
+  }
+
+  /** The tree of each image. Throws LAYER_UNSUPPORTED where there is no `Files`. */
+  images(): readonly TreeNode[] {
+    if (this.#unixData) return [this.#tree.root]
+    const images = ROOTS.map(path => this.#tree.find(path))
+    if (!images[0]?.nodes) {
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        'there is no directory Files at the top, so this is no layer of Windows',
+        {
+          hint: 'A layer of Linux goes with --unix-data.',
+        },
+      )
+    }
+    return images.filter((root): root is TreeNode => root?.nodes !== undefined).map(root => asRoot(root))
+  }
+
+  /** Which entries of each layer bring content that `images` have: 1 at their numbers. */
+  async kept(images: readonly TreeNode[]): Promise<ReadonlyMap<number, KeptContents>> {
+    const kept = new Map<number, Map<number, Content>>()
+    for await (const content of contentsOf(images)) {
+      if (!isLayerContent(content)) continue
+      const contents = kept.get(content.layer) ?? new Map<number, Content>()
+      kept.set(content.layer, contents.set(content.number, content))
+    }
+    return kept
+  }
+
+  #fileOf(entry: LayerTarEntry, content: Content | undefined): ImageFile {
+    if (this.#unixData) return posixFile(entry, content, this.#losses)
+    if (entry.type === 'directory' || entry.type === 'file' || entry.type === 'symlink') {
+      return windowsFile(entry, content, this.security, this.#losses)
+    }
+    throw new StowageError('LAYER_UNSUPPORTED', `${entry.path}: Windows knows no ${entry.type}`, {
+      hint: 'A layer of Linux goes with --unix-data.',
+    })
+  }
+
+  #addStream(owner: readonly string[], named: string, entry: LayerTarEntry, content: Content | undefined): void {
+    const name = named.replace(/:\$DATA$/i, '')
+    const node = this.#tree.find(owner)
+    if (name === '' || name.includes(':') || entry.type !== 'file') {
+      throw new StowageError('LAYER_CORRUPT', `${entry.path} is no name of a stream of a file`)
+    }
+    const flaw = flawOf(name)
+    if (flaw !== undefined) {
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        `${JSON.stringify(entry.path)}: the stream ${JSON.stringify(name)} is ${flaw}`,
+      )
+    }
+    if (!node)
+      throw new StowageError('LAYER_CORRUPT', `${entry.path} is a stream of a file that the layer does not have`)
+    const key = upcase(name)
+    const streams = node.file.streams.filter(stream => upcase(stream.name) !== key)
+    Object.assign(node.file, { streams: [...streams, { name, content: content ?? { size: 0, sha1: '' } }] })
+  }
+
+  /** What a Windows layer has beside the files of its images. */
+  #outside([top = '', next, ...rest]: readonly string[], { path, type }: LayerTarEntry): boolean {
+    const first = upcase(top)
+    if (first === 'FILES') return false
+    if (first === 'UTILITYVM' && upcase(next ?? '') === 'FILES') return false
+    const plain =
+      rest.length === 0 && type === 'directory' && (first === '' || (first === 'UTILITYVM' && next === undefined))
+    if (!plain) this.#losses.add(`entries of ${top === '' ? 'no name' : top}, which is no part of an image`, path)
+    return true
+  }
+
+  #pathOf(text: string, { path: shown, utf8 }: LayerTarEntry): string[] {
+    if (!utf8)
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        `${JSON.stringify(shown)} is no UTF-8, which the names of a WIM must be`,
+      )
+    const path = text.split('/').filter(part => part !== '' && part !== '.')
+    if (path.includes('..')) throw new StowageError('LAYER_CORRUPT', `${JSON.stringify(text)} leads out of the layer`)
+    if (path.length > DEEPEST || (!this.#unixData && text.length > PATH_LIMIT)) {
+      const most =
+        path.length > DEEPEST ? `${DEEPEST} directories` : `${PATH_LIMIT} characters, more than Windows knows`
+      throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(`${text.slice(0, 100)}…`)}: a path of over ${most}`)
+    }
+    for (const [n, part] of path.entries()) {
+      const flaw = this.#unixData ? undefined : flawOf(n === path.length - 1 ? part.replace(/:.*$/, '') : part)
+      if (flaw !== undefined)
+        throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(text)}: ${JSON.stringify(part)} is ${flaw}`)
+      if (part.length > NAME_LIMIT) {
+        throw new StowageError(
+          'LAYER_UNSUPPORTED',
+          `${JSON.stringify(`${text.slice(0, 100)}…`)}: a name longer than a WIM can hold`,
+        )
+      }
+    }
+    return path
+  }
+}
+
+/** Contents by the number of the entry that brings them. */
+export type KeptContents = ReadonlyMap<number, Content>
+
+/** All contents of the images. */
+export async function* contentsOf(images: readonly TreeNode[]): AsyncGenerator<Content> {
+  const open = [...images]
+  let turn = 0
+  for (let node = open.pop(); node; node = open.pop()) {
+    const { file } = node
+    if (file.data) yield file.data
+    if (file.reparse) yield file.reparse
+    for (const { content } of file.streams) yield content
+    for (const child of node.children ?? []) open.push(child)
+    if ((turn += 1) % SLICE === 0) await setImmediate()
+  }
+}
+
+function isLayerContent(content: Content): content is LayerContent {
+  return 'layer' in content
+}
+
+/** As the root of an image, which has no name. */
+function asRoot(node: TreeNode): TreeNode {
+  return Object.assign(Object.create(Object.getPrototypeOf(node) as object) as TreeNode, node, {
+    name: '',
+    shortName: '',
+  })
+}
+
+function flawOf(part: string): string | undefined {
+  return /[\u0000-\u001f"*:<>?\\|]/.test(part) ? 'no name to Windows' : undefined
+}

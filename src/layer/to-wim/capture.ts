@@ -1,0 +1,138 @@
+/** The addon's capture of layers into a WIM: fed with layers, heard, and told how to end. */
+import { setImmediate } from 'node:timers/promises'
+import { abortError, StowageError } from '../../errors.js'
+import { digestFromHex } from '../../oci/digest.js'
+import {
+  binding,
+  nativeError,
+  type NativeCaptureEvent,
+  type NativeCaptureJob,
+  type NativeCaptureOptions,
+} from '../../wim/binding.js'
+import type { LayerFacts, LayerSource } from '../read/read-layer.js'
+
+/** What {@link Capture.layer} is told of the layer. */
+export interface CaptureLayerOptions {
+  /** 1 at the numbers of the entries whose content is wanted; left out: of all below `roots`. */
+  readonly keep: Uint8Array | undefined
+  readonly roots: readonly string[]
+  /** See `native/wim/layer_capture.h`. */
+  readonly onBatch: (batch: Buffer) => void
+  readonly onBytes: (size: number) => void
+}
+
+/** Bytes given to the addon ahead of its work. */
+const AHEAD = 4 * 1024 * 1024
+const PIECE = 512 * 1024
+
+/** One WIM that is written. Whoever makes it disposes of it. */
+export class Capture implements Disposable {
+  readonly #job: NativeCaptureJob
+  readonly #signal: AbortSignal | undefined
+  readonly #cancel = (): void => this.#job.cancel()
+  #room = true
+  #ended = false
+  #failure: { readonly error: unknown } | undefined
+  #facts: LayerFacts | undefined
+  #size: number | undefined
+  #wake = (): void => undefined
+  #wakeFeed = (): void => undefined
+
+  constructor(options: NativeCaptureOptions, signal: AbortSignal | undefined) {
+    this.#signal = signal
+    const create = binding().CaptureJob
+    this.#job = new create(options, event => this.#hear(event))
+    signal?.addEventListener('abort', this.#cancel, { once: true })
+    if (signal?.aborted) this.#cancel()
+  }
+
+  /** Captures one layer. Throws what it throws that reads the layer, LAYER_CORRUPT, NO_SPACE, ABORTED. */
+  async layer(
+    { name, bytes }: LayerSource,
+    { keep, roots, onBatch, onBytes }: CaptureLayerOptions,
+  ): Promise<LayerFacts> {
+    this.#facts = undefined
+    this.#room = true
+    this.#job.begin(name, { keep, roots })
+    const pieces = bytes[Symbol.asyncIterator]()
+    const fed = this.#feed(pieces, onBytes).catch((error: unknown) => this.#stop(error))
+    for (;;) {
+      const batch = this.#failure ? undefined : this.#job.take()
+      if (batch) {
+        try {
+          onBatch(batch)
+        } catch (error) {
+          this.#stop(error)
+        }
+        await setImmediate() // other work of the process has its turn between two batches
+      } else if (this.#facts || this.#ended) {
+        break
+      } else {
+        await new Promise<void>(resolve => (this.#wake = resolve))
+      }
+    }
+    if (!this.#facts) {
+      void pieces.return?.()?.catch(() => undefined) // who gives the bytes may be waiting for some, and is not waited for
+      this.#fail(name)
+    }
+    await fed
+    return this.#facts
+  }
+
+  /** Writes what ends the WIM, and gives its size. Throws NO_SPACE, WIM_CORRUPT, ABORTED. */
+  async seal(end: Parameters<NativeCaptureJob['seal']>[0], name: string): Promise<number> {
+    this.#job.seal(end)
+    while (!this.#ended) await new Promise<void>(resolve => (this.#wake = resolve))
+    return this.#size ?? this.#fail(name)
+  }
+
+  /** Cancels what still runs, and waits for it. */
+  [Symbol.dispose](): void {
+    this.#signal?.removeEventListener('abort', this.#cancel)
+    this.#job.close()
+  }
+
+  #hear({ room, layer, result, error }: NativeCaptureEvent): void {
+    if (room) this.#room = true
+    if (layer) {
+      const { compression, digest, diffId, uncompressedSize, globals } = layer
+      this.#facts = {
+        compression,
+        digest: digestFromHex(digest),
+        size: layer.size,
+        diffId: digestFromHex(diffId),
+        uncompressedSize,
+        globalHeaders: globals,
+      }
+    }
+    this.#size = result
+    if (error !== undefined) this.#failure ??= { error }
+    if (result !== undefined || error !== undefined) this.#ended = true
+    this.#wake()
+    this.#wakeFeed()
+  }
+
+  /** Gives the bytes to the addon as fast as it takes them. */
+  async #feed(pieces: AsyncIterator<Uint8Array>, onBytes: (size: number) => void): Promise<void> {
+    for (let next = await pieces.next(); !next.done && !this.#ended; next = await pieces.next()) {
+      for (let at = 0; at < next.value.length; at += PIECE) {
+        if (this.#job.push(next.value.subarray(at, at + PIECE)) > AHEAD) this.#room = false
+      }
+      onBytes(next.value.length)
+      while (!this.#room && !this.#ended) await new Promise<void>(resolve => (this.#wakeFeed = resolve))
+      if (this.#ended) return
+    }
+    if (!this.#ended) this.#job.finish()
+  }
+
+  /** What went wrong on this side: the job then ends with ABORTED, when it has let go of the file. */
+  #stop(error: unknown): void {
+    this.#failure ??= { error }
+    this.#job.cancel()
+  }
+
+  #fail(name: string): never {
+    const error = this.#failure?.error ?? new StowageError('ABORTED', 'interrupted before the end')
+    throw abortError(nativeError(error, name), this.#signal)
+  }
+}
