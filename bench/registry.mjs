@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- registry` and `registry-https`: pack from a registry on loopback and push to it, over http or over https, beside
  * `skopeo` and `crane`. Those are taken from PATH, or run by chroot, as root, in the directory that STOWAGE_BENCH_ROOT names: the
- * root of a newer Debian (`debootstrap --include=crane,skopeo forky DIRECTORY`).
+ * root of a newer Debian (`debootstrap --include=crane,skopeo,netavark forky DIRECTORY`).
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'

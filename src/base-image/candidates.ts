@@ -1,6 +1,6 @@
 /** Which of the images that were found is saved or installed: one of each name, and never one of two that could both be meant. */
 import { StowageError } from '../errors.js'
-import { shownAddress } from '../registry/web.js'
+import { shownAddress } from '../http/web.js'
 import type { CatalogEntry } from './catalog.js'
 import { formatVersion } from './version.js'
 

@@ -19,7 +19,8 @@ import {
 } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { usualStore } from '../transport/usual-store.js'
-import { shownAddress, type WebOptions } from '../registry/web.js'
+import type { HttpOptions } from '../http/connection.js'
+import { shownAddress } from '../http/web.js'
 import { inspect } from '../verbs/inspect.js'
 import { nameOf, openReferencingWim, platformOf, type WimLayerOptions } from '../transport/wim/source.js'
 import type { CatalogEntry } from './catalog.js'
@@ -29,7 +30,7 @@ import { saveImage } from './save.js'
 import { compareImageVersions, formatVersion, isVersion, parseVersion } from './version.js'
 import { UTILITY_VM } from '../windows/layer-paths.js'
 
-export interface InstallOptions extends WaitOptions, Omit<WebOptions, 'insecure'> {
+export interface InstallOptions extends WaitOptions, HttpOptions {
   /** `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`; the engine when left out, or the default store where none answers. */
   readonly to?: string | undefined
   /** Engine address; without it the engine that `docker` would speak to. */
@@ -331,7 +332,6 @@ async function installEntry(
   const saved = await saveImage(entry, folder.path, {
     ...options,
     force: options.path === undefined || options.force,
-    insecure: undefined,
   })
   const told = new Set<string>()
   const onNote = (sentence: string): void => {

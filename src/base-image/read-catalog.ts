@@ -9,13 +9,15 @@ import { chooseImage } from '../layer/make/from-wim.js'
 import { parseReference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { Registries } from '../registry/registries.js'
-import { shownAddress, Web, type WebOptions } from '../registry/web.js'
+import type { HttpOptions } from '../http/connection.js'
+import { shownAddress, Web } from '../http/web.js'
+import type { EndpointOptions } from '../registry/endpoint.js'
 import { openWim } from '../wim/wim-file.js'
 import type { CatalogEntry } from './catalog.js'
 import type { CatalogSource } from './sources.js'
 import { isVersion, parseVersion } from './version.js'
 
-export interface ReadCatalogOptions extends WaitOptions, WebOptions {
+export interface ReadCatalogOptions extends WaitOptions, HttpOptions, EndpointOptions {
   /** Told of what a source has that cannot be used: a sentence each. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }

@@ -1,7 +1,7 @@
 /** Saves base OS images as WIM files: what was begun is gone on with, what comes is checked before it has its name. */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { checkSpace } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
@@ -9,14 +9,15 @@ import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blo
 import { withLock } from '../blob/lock.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
-import { backoff, pause } from '../registry/retry.js'
-import { Web, type WebOptions } from '../registry/web.js'
+import { type Download, download, TRIES } from '../http/download.js'
+import { Web } from '../http/web.js'
+import type { HttpOptions } from '../http/connection.js'
 import { openWim } from '../wim/wim-file.js'
 import type { CatalogContent, CatalogEntry } from './catalog.js'
 import { isImageName } from './read-catalog.js'
 import { formatVersion } from './version.js'
 
-export interface SaveOptions extends WaitOptions, WebOptions {
+export interface SaveOptions extends WaitOptions, HttpOptions {
   /** Replaces a file that is there, and makes the folder where there is none. */
   readonly force?: boolean | undefined
   /** Only says what would be done. */
@@ -40,8 +41,6 @@ export interface SavedImage {
 type WimEntry = CatalogEntry & { readonly content: Exclude<CatalogContent, { readonly type: 'image' }> }
 
 const PIECE = 1024 * 1024
-/** Tries that bring nothing before a download is given up. */
-const BARREN_TRIES = 5
 
 /** `<Name>-<a-b-c-d>.wim`, as the provider of 2016 named it; `.wim` at the end of the name is left out of it. */
 export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'>): string {
@@ -129,16 +128,16 @@ async function fetchWim(
     options.onProgress?.({ type: 'done', subject: path })
     return { ...saved, result: 'saved', resumed: held }
   } catch (error) {
-    const told = abortError(fileError(error, path), options.signal)
-    const again =
-      told instanceof StowageError &&
-      ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(told.code) &&
+    const failure = abortError(fileError(error, path), options.signal)
+    const resumable =
+      failure instanceof StowageError &&
+      ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(failure.code) &&
       content.sha256 !== undefined
-    if (!again) await rm(partial, { force: true })
-    if (!(told instanceof StowageError) || told.hint !== undefined || told.code === 'ABORTED') throw told
-    throw new StowageError(told.code, told.message, {
+    if (!resumable) await rm(partial, { force: true })
+    if (!(failure instanceof StowageError) || failure.hint !== undefined || failure.code === 'ABORTED') throw failure
+    throw new StowageError(failure.code, failure.message, {
       hint: `Ask whoever runs the source ${entry.source}, or look elsewhere with --source.`,
-      cause: told,
+      cause: failure,
     })
   }
 }
@@ -150,43 +149,42 @@ interface Filling extends SaveOptions {
   readonly path: string
 }
 
-/** All of the file in `partial`, of which `held` bytes stand there. */
+/** All of the file in `partial`, of which `held` bytes are there. */
 async function fill(
   partial: string,
   held: number,
-  { entry, size, web, path, backoff: first, signal, onProgress }: Filling,
+  { entry, size, web, path, backoff, signal, onProgress }: Filling,
 ): Promise<{ readonly size: number; readonly sha256: string }> {
   const file = await open(partial, held > 0 ? 'r+' : 'w+')
   try {
-    const taking: Taking = {
-      file,
-      at: held,
-      hash: await hashOf(partial, held),
-      onBytes: done => onProgress?.({ type: 'bytes', subject: path, done, total: size }),
-      signal,
+    let [hash, done] = [await hashOf(partial, held), held]
+    const source: Download = {
+      offset: held,
+      size: undefined,
+      async open(wanted) {
+        const { offset, bytes } = await bytesOf(entry, web, wanted, signal)
+        if (offset < wanted) {
+          await file.truncate(0)
+          ;[hash, done] = [createHash('sha256'), 0]
+        }
+        return { offset, pieces: bytes }
+      },
+      isFinal: failure => failure instanceof StowageError && failure.code !== 'REGISTRY_UNREACHABLE',
+      broken: (offset, failure) => unreachable(entry, offset, failure),
     }
-    for (let barren = 0; ; barren += 1) {
-      const from = taking.at
-      try {
-        await take(taking, await bytesOf(entry, web, taking.at, signal))
-        break
-      } catch (error) {
-        if (signal?.aborted) throw error
-        const network = !(error instanceof StowageError) || error.code === 'REGISTRY_UNREACHABLE'
-        if (!network || systemCode(error) === 'ENOSPC') throw error
-        if (taking.at > from) barren = 0
-        else if (barren >= BARREN_TRIES) throw unreachable(entry, taking.at, error)
-        await pause(backoff(barren, first), signal)
-      }
+    for await (const piece of download(source, { signal, backoff })) {
+      signal?.throwIfAborted()
+      await writeAll(file, piece, done)
+      hash.update(piece)
+      done += piece.length
+      onProgress?.({ type: 'bytes', subject: path, done, total: size })
     }
     const { sha256: expected } = entry.content
-    const sha256 = taking.hash.digest('hex')
-    if (size !== undefined && taking.at !== size) {
-      throw new StowageError(
-        'SIZE_MISMATCH',
-        `${path}: expected ${size} bytes, as its source says, but ${taking.at} came`,
-        { hint: 'Save it again.' },
-      )
+    const sha256 = hash.digest('hex')
+    if (size !== undefined && done !== size) {
+      throw new StowageError('SIZE_MISMATCH', `${path}: expected ${size} bytes, as its source says, but ${done} came`, {
+        hint: 'Save it again.',
+      })
     }
     if (expected !== undefined && expected !== sha256) {
       throw new StowageError(
@@ -196,35 +194,9 @@ async function fill(
       )
     }
     await file.sync()
-    return { size: taking.at, sha256 }
+    return { size: done, sha256 }
   } finally {
     await file.close()
-  }
-}
-
-interface Taking {
-  readonly file: FileHandle
-  at: number
-  hash: Hash
-  readonly onBytes: (done: number) => void
-  readonly signal: AbortSignal | undefined
-}
-
-async function take(
-  taking: Taking,
-  { offset, bytes }: { readonly offset: number; readonly bytes: Bytes },
-): Promise<void> {
-  if (offset < taking.at) {
-    // The server began anew
-    await taking.file.truncate(0)
-    ;[taking.at, taking.hash] = [0, createHash('sha256')]
-  }
-  for await (const piece of bytes) {
-    taking.signal?.throwIfAborted()
-    await writeAll(taking.file, piece, taking.at)
-    taking.hash.update(piece)
-    taking.at += piece.length
-    taking.onBytes(taking.at)
   }
 }
 
@@ -301,7 +273,7 @@ function unreachable({ name, version }: CatalogEntry, at: number, cause: unknown
   const why = cause instanceof Error ? `: ${cause.message}` : ''
   return new StowageError(
     'REGISTRY_UNREACHABLE',
-    `${name} ${formatVersion(version)} ended after ${at} bytes, and no more came after ${BARREN_TRIES + 1} tries${why}`,
+    `${name} ${formatVersion(version)} ended after ${at} bytes, and no more came after ${TRIES} tries${why}`,
     {
       hint: 'Run the command again: what came is gone on with where the source tells its sha256.',
       cause,

@@ -6,7 +6,7 @@ import { makeDirectory, writeDurably } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { array, parseJson, record, string } from '../oci/json.js'
-import { shownAddress } from '../registry/web.js'
+import { shownAddress } from '../http/web.js'
 
 /** A registered place. */
 export interface CatalogSource {

@@ -2,7 +2,7 @@
 import { hostname, networkInterfaces } from 'node:os'
 import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
-import { isLoopback } from '../registry/proxy.js'
+import { isLoopback } from '../http/proxy.js'
 import { formatHost, isAny } from '../serve/listen.js'
 import { type BundleServer, serveBundle, type ServedRequest } from '../serve/serve.js'
 import { count, formatSize, jsonText, printable, table } from './render.js'

@@ -2,10 +2,11 @@
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { drain, type RegistryConnection } from './connection.js'
-import { backoff, pause } from './retry.js'
+import { drain } from '../http/answer.js'
+import type { RegistryConnection } from './connection.js'
+import { backoff, pause } from '../http/retry.js'
 import type { Scope } from './token.js'
-import type { RegistryResponse } from './transport.js'
+import type { HttpAnswer } from '../http/exchange.js'
 
 /** Bytes of a piece, where the registry does not want more: each is held until the registry has it. */
 const CHUNK = 16 * 1024 * 1024
@@ -29,7 +30,7 @@ export interface ChunkedUpload {
  * Sends `bytes`, all of `blob`, and ends the upload; gives the registry's last answer, also one that refuses. Throws what `bytes`
  * throws, REGISTRY_UNREACHABLE where a piece does not arrive, UNSUPPORTED where the registry takes no pieces at all.
  */
-export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, bytes: Bytes): Promise<RegistryResponse> {
+export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, bytes: Bytes): Promise<HttpAnswer> {
   let { place } = upload
   let at = 0
   for await (const chunk of chunksOf(bytes, Math.min(Math.max(CHUNK, upload.smallest), MOST_CHUNK))) {
@@ -58,7 +59,7 @@ export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, by
   })
 }
 
-type Sent = { readonly place: URL } | { readonly refusal: RegistryResponse }
+type Sent = { readonly place: URL } | { readonly refusal: HttpAnswer }
 
 async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Promise<Sent> {
   const { connection, signal, firstWait } = upload
@@ -122,7 +123,7 @@ async function request(
   place: URL,
   headers: Readonly<Record<string, string>>,
   body: Uint8Array | undefined,
-): Promise<RegistryResponse> {
+): Promise<HttpAnswer> {
   return await connection.request({
     method,
     target: place.href,
@@ -135,9 +136,9 @@ async function request(
   })
 }
 
-function placeOf(connection: RegistryConnection, answer: RegistryResponse, before: URL): URL {
+function placeOf(connection: RegistryConnection, answer: HttpAnswer, before: URL): URL {
   const location = answer.header('location')
-  return location === undefined ? before : connection.uploadPlace(answer, location)
+  return location === undefined ? before : connection.uploadLocation(answer, location)
 }
 
 async function* chunksOf(bytes: Bytes, size: number): AsyncIterable<Uint8Array> {

@@ -1,18 +1,19 @@
 /** What a registry can be asked, as the OCI distribution-spec has it. */
 import { type Bytes, type FetchOptions, withoutFirst } from '../blob/blob-store.js'
-import { abortError, StowageError, systemCode } from '../errors.js'
+import { StowageError, systemCode } from '../errors.js'
 import { type Descriptor, describe } from '../oci/descriptor.js'
 import { type Digest, digestOf, hexOf, isDigest } from '../oci/digest.js'
 import { parseJson, record } from '../oci/json.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { DOCKER_INDEX, DOCKER_MANIFEST, isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from '../oci/media-type.js'
-import { abandon, type ConnectionOptions, drain, readAll, RegistryConnection } from './connection.js'
+import { abandon, drain, readAll } from '../http/answer.js'
+import { type ConnectionOptions, RegistryConnection } from './connection.js'
+import { download, TRIES } from '../http/download.js'
+import type { HttpAnswer } from '../http/exchange.js'
+import { isLoopback } from '../http/proxy.js'
 import { type CredentialsOptions, findCredential } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
-import { isLoopback } from './proxy.js'
-import { backoff, pause } from './retry.js'
 import type { Scope } from './token.js'
-import type { RegistryResponse } from './transport.js'
 import { putManifest, uploadBlob, type UploadOptions } from './upload.js'
 
 export interface RegistryOptions
@@ -34,12 +35,10 @@ interface PartOptions extends FetchOptions {
 }
 
 /** One request for a blob with these headers, for much of it or little. */
-type Ask = (headers: Readonly<Record<string, string>>, large: boolean) => Promise<RegistryResponse>
+type Ask = (headers: Readonly<Record<string, string>>, large: boolean) => Promise<HttpAnswer>
 
 /** In this order: Docker's registry gives the first that it can. */
 const ACCEPTED = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST].join(', ')
-/** Tries that bring no byte before a blob is given up. */
-const BARREN_TRIES = 5
 /** From here on a blob is worth a connection of its own, in bytes. */
 const LARGE = 4 * 1024 * 1024
 /** Names in a page of tags or repositories. */
@@ -131,7 +130,7 @@ export class RegistryClient implements AsyncDisposable {
   async *blob(repository: string, blob: Descriptor, options: PartOptions = {}): Bytes {
     const path = `/blobs/${blob.digest}`
     const where = `${this.domain}/${repository}`
-    yield* this.#resumed(
+    yield* this.#download(
       blob,
       where,
       options,
@@ -156,7 +155,7 @@ export class RegistryClient implements AsyncDisposable {
       )
     }
     const { signal, transient } = options
-    yield* this.#resumed(
+    yield* this.#download(
       blob,
       new URL(url).host,
       options,
@@ -175,25 +174,16 @@ export class RegistryClient implements AsyncDisposable {
     )
   }
 
-  async *#resumed(blob: Descriptor, where: string, { signal, offset = 0 }: PartOptions, ask: Ask): Bytes {
-    let at = offset
-    for (let barren = 0; at < blob.size || blob.size === 0; barren += 1) {
-      const from = at
-      try {
-        for await (const piece of this.#part(blob, where, at, ask)) {
-          at += typeof piece === 'number' ? piece : piece.length
-          if (typeof piece !== 'number') yield piece
-        }
-        if (at >= blob.size) return
-      } catch (error) {
-        if (signal?.aborted) throw abortError(error, signal)
-        if (error instanceof StowageError || (at === from && barren >= BARREN_TRIES))
-          throw this.#broken(error, where, blob, at)
-      }
-      if (at > from) barren = 0
-      else if (barren >= BARREN_TRIES) throw this.#broken(undefined, where, blob, at)
-      await pause(backoff(barren, this.#backoff), signal)
-    }
+  async *#download(blob: Descriptor, where: string, { signal, offset = 0 }: PartOptions, ask: Ask): Bytes {
+    yield* download(
+      {
+        offset,
+        size: blob.size,
+        open: async at => ({ offset: at, pieces: this.#part(blob, where, at, ask) }),
+        broken: (at, failure) => broken(failure, where, blob, at),
+      },
+      { signal, backoff: this.#backoff },
+    )
   }
 
   /** Puts a blob there; {@link uploadBlob}. */
@@ -241,7 +231,7 @@ export class RegistryClient implements AsyncDisposable {
     const found: Descriptor[] = []
     const pages = new Set<string>()
     for (let next: string | undefined = `/v2/${repository}/referrers/${digest}`; next !== undefined;) {
-      const answer: RegistryResponse = await this.#ask(next, repository, { accept: OCI_INDEX }, options)
+      const answer: HttpAnswer = await this.#ask(next, repository, { accept: OCI_INDEX }, options)
       if (answer.status !== 200 || mediaTypeOf(answer.header('content-type') ?? '') !== OCI_INDEX) {
         // Registries from before the list answer with many a status, and some with a page for people
         await drain(answer)
@@ -279,7 +269,7 @@ export class RegistryClient implements AsyncDisposable {
     path: string,
     headers: Readonly<Record<string, string>>,
     { signal, large, transient, landing, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
-  ): Promise<RegistryResponse> {
+  ): Promise<HttpAnswer> {
     const scopes = [`repository:${repository}:pull`]
     return await this.#connection.request({
       method,
@@ -300,7 +290,7 @@ export class RegistryClient implements AsyncDisposable {
     repository: string,
     headers: Readonly<Record<string, string>>,
     { signal }: CallOptions,
-  ): Promise<RegistryResponse> {
+  ): Promise<HttpAnswer> {
     return await this.#connection.request({
       method: 'GET',
       target,
@@ -395,7 +385,7 @@ export class RegistryClient implements AsyncDisposable {
   ): AsyncIterable<string> {
     const pages = new Set<string>()
     for (let next: string | undefined = target; next !== undefined;) {
-      const answer: RegistryResponse = await this.#connection.request({
+      const answer: HttpAnswer = await this.#connection.request({
         method: 'GET',
         target: next,
         repository,
@@ -415,7 +405,7 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /** The page after `answer`: always of this registry, whatever it says. Throws REGISTRY_PROTOCOL for one of `before`. */
-  #nextPage(answer: RegistryResponse, before: ReadonlySet<string>): string | undefined {
+  #nextPage(answer: HttpAnswer, before: ReadonlySet<string>): string | undefined {
     const more = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
     if (more === undefined) return undefined
     const { pathname, search } = this.#connection.resolve(answer, more)
@@ -427,7 +417,7 @@ export class RegistryClient implements AsyncDisposable {
     )
   }
 
-  async #notFound(repository: string, reference: string | undefined, answer: RegistryResponse): Promise<StowageError> {
+  async #notFound(repository: string, reference: string | undefined, answer: HttpAnswer): Promise<StowageError> {
     await drain(answer)
     const name = `${this.domain}/${repository}`
     if (reference === undefined)
@@ -438,7 +428,7 @@ export class RegistryClient implements AsyncDisposable {
     })
   }
 
-  #mediaType(answer: RegistryResponse, bytes: Uint8Array): string {
+  #mediaType(answer: HttpAnswer, bytes: Uint8Array): string {
     const said = mediaTypeOf(answer.header('content-type') ?? '')
     if (isIndex(said) || isManifest(said)) return said
     try {
@@ -455,19 +445,18 @@ export class RegistryClient implements AsyncDisposable {
     }
     return said
   }
+}
 
-  #broken(error: unknown, where: string, blob: Descriptor, at: number): unknown {
-    if (error instanceof StowageError) return error
-    const cause = error instanceof Error ? `: ${error.message || (systemCode(error) ?? '')}` : ''
-    return new StowageError(
-      'REGISTRY_UNREACHABLE',
-      `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${BARREN_TRIES + 1} tries${cause}`,
-      {
-        hint: 'Run the command again: what is there already is not fetched again.',
-        cause: error,
-      },
-    )
-  }
+function broken(failure: unknown, where: string, blob: Descriptor, at: number): StowageError {
+  const cause = failure instanceof Error ? `: ${failure.message || (systemCode(failure) ?? '')}` : ''
+  return new StowageError(
+    'REGISTRY_UNREACHABLE',
+    `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${TRIES} tries${cause}`,
+    {
+      hint: 'Run the command again: what is there already is not fetched again.',
+      cause: failure,
+    },
+  )
 }
 
 function mediaTypeOf(header: string): string {

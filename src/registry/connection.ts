@@ -1,80 +1,53 @@
-/**
- * Requests to one registry: leave to enter, redirects that give nothing away, another try where it may help.
- * Source: OCI distribution-spec; RFC 9110.
- */
-import { abortError, StowageError, systemCode } from '../errors.js'
+/** Requests to one registry: how it is spoken to, its tokens and credentials, its limits. Source: OCI distribution-spec. */
+import { abortError, StowageError } from '../errors.js'
+import { drain, readAll } from '../http/answer.js'
+import { type Authorization, HttpConnection, type HttpOptions, type TriedRequest } from '../http/connection.js'
+import type { Endpoint } from '../http/endpoint.js'
+import type { HttpAnswer, HttpRequest } from '../http/exchange.js'
+import { speaksHttp } from '../http/failure.js'
+import { isLoopback } from '../http/proxy.js'
 import { type Challenge, parseChallenges } from './challenge.js'
 import type { Credential } from './credentials.js'
-import type { RegistryEndpoint } from './endpoint.js'
-import { errorText, isFinal, isUntrusted, rootOf, speaksHttp } from './failure.js'
-import { isLoopback } from './proxy.js'
 import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
-import { backoff, pause, retryAfter } from './retry.js'
+import { errorText } from './refusal.js'
 import { type Scope, type TokenRequest, Tokens } from './token.js'
-import { type RegistryResponse, Transport, type TransportRequest } from './transport.js'
 
-export interface ConnectionOptions {
-  /** Asked once the registry wants to know who we are. */
+export interface ConnectionOptions extends HttpOptions {
+  /** Asked once the registry wants credentials. */
   readonly credential?: ((repository: string) => Promise<Credential | undefined>) | undefined
-  readonly env?: NodeJS.ProcessEnv | undefined
-  /** Tries after the first. */
-  readonly retries?: number | undefined
-  /** Milliseconds before the second try; each wait is about twice the one before, up to half a minute. */
-  readonly backoff?: number | undefined
-  /** How long nothing may come, in milliseconds. */
-  readonly silence?: number | undefined
-  /** Called once for each registry that says that little more may be asked of it, with a sentence. */
+  /** Called once for each registry that says that few requests are left, with a sentence. */
   readonly onLimit?: ((sentence: string) => void) | undefined
-  /** Told of an identity token, which the token service is asked for then. */
+  /** Called with an identity token; the token service is asked for one then. */
   readonly onIdentityToken?: ((token: string) => void) | undefined
 }
 
-export interface RegistryRequest extends TransportRequest {
+export interface RegistryRequest extends Omit<TriedRequest, 'url'> {
   /** `/v2/…`, or a whole address where the registry named one. */
   readonly target: string
   readonly repository: string
   readonly scopes: readonly Scope[]
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  /** It is read whole as a part of each try, where it says 200: no more than so many bytes. */
-  readonly whole?: number | undefined
-  /** 0: no second try; whoever asks tries by itself. */
-  readonly retries?: number | undefined
-  /** Nobody is asked who we are, and nobody is told: for addresses that are not the registry's. */
+  /** No credentials are looked for or shown: for addresses that are not the registry's. */
   readonly anonymous?: boolean | undefined
 }
 
-/** An Authorization header, and whom it may be shown: `https://registry.example`. */
-interface Leave {
-  readonly authorization: string
-  readonly origin: string
-}
-
-const RETRIES = 5
-/** A registry that wants more patience than this is asked again by a person. */
-const LONGEST_RETRY_AFTER = 120_000
-/** For the first answer of one that may not understand us. */
+/** For the first answer of a host that may not understand us. */
 const PROBE_TIMEOUT = 3000
-const REDIRECTS = 10
 /** Of an answer that is read for what it says, in bytes. */
 const TEXT_LIMIT = 1 << 20
-const AGAIN = new Set([408, 425, 429, 500, 502, 503, 504])
-const MOVED = new Set([301, 302, 303, 307, 308])
 
 export class RegistryConnection implements AsyncDisposable {
-  readonly endpoint: RegistryEndpoint
   readonly #options: ConnectionOptions
   readonly #tokens: Tokens
-  readonly #transport: Transport
+  readonly #http: HttpConnection
   readonly #credentials = new Map<string, Promise<Credential | undefined>>()
   #scheme: 'https' | 'http' | undefined
   #probing: Promise<'https' | 'http'> | undefined
   #limit: RateLimit | undefined
-  #limitTold = false
+  #limitReported = false
 
-  constructor(endpoint: RegistryEndpoint, options: ConnectionOptions = {}) {
-    this.endpoint = endpoint
+  constructor(endpoint: Endpoint, options: ConnectionOptions = {}) {
     this.#options = options
-    this.#transport = new Transport(endpoint, options)
+    this.#http = new HttpConnection(endpoint, options)
     this.#scheme = endpoint.scheme === 'either' ? undefined : endpoint.scheme
     this.#tokens = new Tokens(
       endpoint.domain,
@@ -83,22 +56,26 @@ export class RegistryConnection implements AsyncDisposable {
     )
   }
 
+  get endpoint(): Endpoint {
+    return this.#http.endpoint
+  }
+
   /**
    * The registry's answer, whatever its status but those that a second try or a token could not mend.
    * Throws UNAUTHORIZED, REGISTRY_UNREACHABLE, REGISTRY_REFUSED, REGISTRY_PROTOCOL, ABORTED.
    */
-  async request(request: RegistryRequest): Promise<RegistryResponse> {
-    if (request.anonymous) return await this.#withRetries(request, undefined)
+  async request(request: RegistryRequest): Promise<HttpAnswer> {
+    if (request.anonymous) return await this.#send(request, undefined)
     let refused: string | undefined
     for (let round = 0; ; round += 1) {
-      const authorization = round === 0 ? await this.#tokens.current(request.scopes) : refused
+      const header = round === 0 ? await this.#tokens.current(request.scopes) : refused
       const own = this.#origin
-      const answer = await this.#withRetries(
+      const answer = await this.#send(
         request,
-        authorization !== undefined && own !== undefined ? { authorization, origin: own } : undefined,
+        header !== undefined && own !== undefined ? { header, origin: own } : undefined,
       )
       this.#noteLimit(answer)
-      // Only the registry itself may ask who we are: whom it points at would be told
+      // Only the registry itself may ask for credentials: a host that it points at would see them
       if (answer.url.origin !== this.#origin) return answer
       if (answer.status === 403) throw await this.#denied(request, answer)
       if (answer.status !== 401) return answer
@@ -108,41 +85,37 @@ export class RegistryConnection implements AsyncDisposable {
       if (round > 1) throw this.#tokens.unauthorized(credential)
       refused = await this.#tokens.renew(challenges, request.scopes, {
         credential,
-        refused: authorization,
+        refused: header,
         signal: request.signal,
       })
-      if (round === 1 && refused === authorization) throw this.#tokens.unauthorized(credential)
+      if (round === 1 && refused === header) throw this.#tokens.unauthorized(credential)
     }
   }
 
-  /** A whole small answer as text. Throws REGISTRY_PROTOCOL where it is longer than `limit` bytes. */
-  async text(answer: RegistryResponse, limit = TEXT_LIMIT): Promise<string> {
+  /** A whole small answer as text. Throws REGISTRY_PROTOCOL if it is longer than `limit` bytes. */
+  async text(answer: HttpAnswer, limit = TEXT_LIMIT): Promise<string> {
     return (await readAll(answer, limit)).toString()
   }
 
-  /** An address that the registry named, whole: relative ones are to where the answer came from. */
-  resolve(answer: RegistryResponse, location: string): URL {
-    if (URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
-    throw new StowageError(
-      'REGISTRY_PROTOCOL',
-      `${this.endpoint.domain} names a place that is no address: ${JSON.stringify(location.slice(0, 200))}`,
-    )
+  /** {@link HttpConnection.resolve} */
+  resolve(answer: HttpAnswer, location: string): URL {
+    return this.#http.resolve(answer, location)
   }
 
   /**
-   * Where the registry wants an upload to go on. One behind a proxy that ends TLS takes itself for plain http; else the rules
-   * are those of a redirect. Throws REGISTRY_PROTOCOL.
+   * Where the registry wants an upload to go on. One behind a proxy that ends TLS believes it was reached by plain http; otherwise
+   * the rules are those of a redirect. Throws REGISTRY_PROTOCOL.
    */
-  uploadPlace(answer: RegistryResponse, location: string): URL {
-    const place = this.resolve(answer, location)
-    if (place.protocol === 'http:' && answer.url.protocol === 'https:' && place.host === answer.url.host)
-      place.protocol = 'https:'
-    this.#checkRedirect(answer.url, place)
-    return place
+  uploadLocation(answer: HttpAnswer, location: string): URL {
+    const url = this.resolve(answer, location)
+    if (url.protocol === 'http:' && answer.url.protocol === 'https:' && url.host === answer.url.host)
+      url.protocol = 'https:'
+    this.#http.checkRedirect(answer.url, url)
+    return url
   }
 
   /** The error for an answer that is not what was asked for, with what it says of itself. */
-  async refusal(answer: RegistryResponse, doing: string): Promise<StowageError> {
+  async refusal(answer: HttpAnswer, doing: string): Promise<StowageError> {
     const why = errorText(await this.text(answer).catch(() => ''))
     const left = this.#limit ? ` (${formatRateLimit(this.#limit)})` : ''
     const hint = answer.status === 429 ? `It limits how much may be asked of it${left}: wait, or log in.` : undefined
@@ -154,17 +127,17 @@ export class RegistryConnection implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#transport[Symbol.asyncDispose]()
+    await this.#http[Symbol.asyncDispose]()
   }
 
-  #noteLimit(answer: RegistryResponse): void {
+  #noteLimit(answer: HttpAnswer): void {
     this.#limit = parseRateLimit(name => answer.header(name)) ?? this.#limit
-    if (!this.#limit || this.#limitTold || !isLow(this.#limit)) return
-    this.#limitTold = true
+    if (!this.#limit || this.#limitReported || !isLow(this.#limit)) return
+    this.#limitReported = true
     this.#options.onLimit?.(`${this.endpoint.domain}: ${formatRateLimit(this.#limit)}`)
   }
 
-  async #denied(request: RegistryRequest, answer: RegistryResponse): Promise<StowageError> {
+  async #denied(request: RegistryRequest, answer: HttpAnswer): Promise<StowageError> {
     const why = errorText(await this.text(answer).catch(() => '')).replace(/^: /, '')
     return this.#tokens.unauthorized(await this.#credential(request.repository), why || 'the account may not do this')
   }
@@ -175,72 +148,9 @@ export class RegistryConnection implements AsyncDisposable {
     return await known
   }
 
-  async #withRetries(request: RegistryRequest, leave: Leave | undefined): Promise<RegistryResponse> {
-    const retries = request.retries ?? this.#options.retries ?? RETRIES
-    for (let attempt = 0; ; attempt += 1) {
-      let wait = backoff(attempt, this.#options.backoff)
-      try {
-        const answer = await this.#wholeOf(await this.#follow(request, leave), request.whole)
-        if (!AGAIN.has(answer.status) || attempt >= retries) return answer
-        wait = Math.max(wait, retryAfter(answer.header('retry-after')))
-        if (wait > LONGEST_RETRY_AFTER) return answer
-        await drain(answer)
-      } catch (error) {
-        if (request.signal?.aborted) throw abortError(error, request.signal)
-        if (error instanceof StowageError || attempt >= retries || isFinal(error)) throw this.#unreachable(error)
-      }
-      await pause(wait, request.signal)
-    }
-  }
-
-  async #wholeOf(answer: RegistryResponse, limit: number | undefined): Promise<RegistryResponse> {
-    if (limit === undefined || answer.status !== 200) return answer
-    const bytes = await readAll(answer, limit)
-    return {
-      ...answer,
-      header: name => answer.header(name),
-      body: {
-        ...answer.body,
-        async *[Symbol.asyncIterator]() {
-          yield bytes
-        },
-      },
-    }
-  }
-
-  async #follow(request: RegistryRequest, leave: Leave | undefined): Promise<RegistryResponse> {
-    const first = await this.#address(request.target, request.signal)
-    let url = first
-    for (let hops = 0; ; hops += 1) {
-      // What is for the registry is for nobody it points at, be it by a redirect or as the place of an upload
-      const shown = leave && url.origin === leave.origin ? { authorization: leave.authorization } : {}
-      const answer = await this.#transport.send(url, request, { ...request.headers, ...shown })
-      const location = answer.header('location')
-      if (
-        !MOVED.has(answer.status) ||
-        location === undefined ||
-        (request.method !== 'GET' && request.method !== 'HEAD')
-      )
-        return answer
-      await drain(answer)
-      if (hops >= REDIRECTS)
-        throw new StowageError(
-          'REGISTRY_PROTOCOL',
-          `${first.host} redirects over ${REDIRECTS} times, the last time to ${url.host}`,
-        )
-      const next = this.resolve(answer, location)
-      this.#checkRedirect(url, next)
-      url = next
-    }
-  }
-
-  #checkRedirect(from: URL, to: URL): void {
-    const here = isLoopback(from.hostname) && isLoopback(to.hostname)
-    if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || here))) return
-    throw new StowageError(
-      'REGISTRY_PROTOCOL',
-      `${from.host} points to ${to.protocol}//${to.host}, which is not followed: it was reached by ${from.protocol.replace(':', '')}`,
-    )
+  async #send(request: RegistryRequest, authorization: Authorization | undefined): Promise<HttpAnswer> {
+    const url = await this.#address(request.target, request.signal)
+    return await this.#http.send({ ...request, url }, authorization)
   }
 
   /** The registry's own, once it is known what it speaks. */
@@ -253,34 +163,32 @@ export class RegistryConnection implements AsyncDisposable {
     return new URL(target, `${this.#scheme ?? (await this.#spoken(signal))}://${this.endpoint.host}`)
   }
 
-  /** Asked once, however many want to know at first; again where that was not to be had. */
+  /** Asked once, however many want to know at first; again if that request was aborted by another. */
   async #spoken(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
     this.#probing ??= this.#probe(signal).finally(() => (this.#probing = undefined))
     try {
       return (this.#scheme = await this.#probing)
     } catch (error) {
       if (!(error instanceof StowageError) || error.code !== 'ABORTED' || signal?.aborted) throw error
-      return await this.#spoken(signal) // it was another's that was aborted
+      return await this.#spoken(signal)
     }
   }
 
-  /** Loopback registries speak either: http is asked first, for it costs little there, and https wherever that is no registry's answer. */
+  /** Loopback registries speak either: http is tried first, for it costs little there, and https unless a registry answers. */
   async #probe(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
-    const request: RegistryRequest = { method: 'GET', target: '', repository: '', scopes: [], signal }
+    const request: HttpRequest = { method: 'GET', signal }
     const soon = AbortSignal.timeout(PROBE_TIMEOUT)
     const plain = { ...request, signal: signal ? AbortSignal.any([signal, soon]) : soon }
-    const answer = await this.#transport
-      .send(new URL(`http://${this.endpoint.host}/v2/`), plain, {})
-      .catch(() => undefined) // https says what is wrong
+    const answer = await this.#http.sendOnce(new URL(`http://${this.endpoint.host}/v2/`), plain).catch(() => undefined) // https says what is wrong
     if (answer) await drain(answer)
     if (answer?.status === 200 || answer?.status === 401) return 'http'
     try {
-      await drain(await this.#transport.send(new URL(`https://${this.endpoint.host}/v2/`), request, {}))
+      await drain(await this.#http.sendOnce(new URL(`https://${this.endpoint.host}/v2/`), request))
       return 'https'
     } catch (error) {
       if (signal?.aborted) throw abortError(error, signal)
       if (speaksHttp(error)) return 'http'
-      throw this.#unreachable(error)
+      throw this.#http.unreachable(error)
     }
   }
 
@@ -298,19 +206,9 @@ export class RegistryConnection implements AsyncDisposable {
         `${this.endpoint.domain} sends us to ${url.origin} for a token, which is plain http: credentials are not sent there`,
       )
     }
-    const request: RegistryRequest = {
-      method,
-      target: url.href,
-      repository: '',
-      scopes: [],
-      headers,
-      body: body === undefined ? undefined : () => body,
-      signal,
-      whole: TEXT_LIMIT,
-    }
-    const answer = await this.#withRetries(
-      request,
-      authorization === undefined ? undefined : { authorization, origin: url.origin },
+    const answer = await this.#http.send(
+      { method, url, headers, body: body === undefined ? undefined : () => body, signal, whole: TEXT_LIMIT },
+      authorization === undefined ? undefined : { header: authorization, origin: url.origin },
     )
     try {
       return { status: answer.status, body: JSON.parse(await this.text(answer)) as unknown }
@@ -319,54 +217,4 @@ export class RegistryConnection implements AsyncDisposable {
       return { status: answer.status, body: undefined } // the status says enough
     }
   }
-
-  #unreachable(error: unknown): unknown {
-    if (error instanceof StowageError) return error
-    const { domain, host } = this.endpoint
-    if (speaksHttp(error)) {
-      return new StowageError('REGISTRY_UNREACHABLE', `${host} speaks http, not https`, {
-        hint: `If that is right, name it: --insecure ${domain}.`,
-        cause: error,
-      })
-    }
-    const { message } = rootOf(error)
-    return new StowageError(
-      'REGISTRY_UNREACHABLE',
-      `${domain} cannot be reached: ${message || (systemCode(rootOf(error)) ?? '')}`,
-      {
-        hint: isUntrusted(error)
-          ? `Name its authority in SSL_CERT_FILE, or put it into /etc/docker/certs.d/${host}/ca.crt.`
-          : undefined,
-        cause: error,
-      },
-    )
-  }
-}
-
-/** All of a body. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
-export async function readAll(answer: RegistryResponse, limit: number): Promise<Buffer> {
-  const pieces: Uint8Array[] = []
-  let size = 0
-  for await (const piece of answer.body) {
-    size += piece.length
-    if (size > limit) {
-      abandon(answer)
-      throw new StowageError(
-        'REGISTRY_PROTOCOL',
-        `${answer.url.host} answers with over ${limit} bytes where a few were expected`,
-      )
-    }
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces)
-}
-
-/** Lets go of an answer that nobody reads: a short one keeps its connection. */
-export async function drain(answer: RegistryResponse): Promise<void> {
-  await answer.body.dump().catch(() => undefined) // it is thrown away in any case
-}
-
-/** Closes the connection of an answer that is not what was asked for, however long it is. */
-export function abandon(answer: RegistryResponse): void {
-  answer.body.destroy()
 }

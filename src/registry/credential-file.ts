@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { chown, open, readlink, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { makeDirectory } from '../blob/durable.js'
+import { readIfThere } from '../blob/read-if-there.js'
 import { isObject } from '../oci/json.js'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import { eraseInHelper, storeInHelper } from './credential-program.js'
@@ -16,7 +17,6 @@ import {
   isKeyOf,
   keyOf,
   parseCredentialFile,
-  readIfThere,
 } from './credentials.js'
 
 export interface CredentialFileOptions extends CredentialsOptions {

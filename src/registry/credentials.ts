@@ -2,10 +2,10 @@
  * Where credentials for registries are found: as docker keeps them, then as podman does.
  * Sources: docker's config.json, containers-auth.json(5).
  */
-import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { fileError, StowageError, systemCode } from '../errors.js'
+import { readIfThere } from '../blob/read-if-there.js'
+import { StowageError } from '../errors.js'
 import { isObject } from '../oci/json.js'
 
 /** What is shown to a registry, and where it was found: `from` is for messages, the rest never is. */
@@ -79,15 +79,6 @@ function places(options: CredentialsOptions): readonly Place[] {
       : []),
     file(join(config, 'containers', 'auth.json')),
   ]
-}
-
-export async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-    throw fileError(error, path)
-  }
 }
 
 export function parseCredentialFile(text: string, name: string): CredentialFile {

@@ -1,7 +1,8 @@
 /** Logging in to a registry and out of it: credentials are tried before they are kept. Source: OCI distribution-spec, token flow. */
 import { StowageError } from '../errors.js'
 import { isRegistry } from '../oci/reference.js'
-import { drain, RegistryConnection } from './connection.js'
+import { drain } from '../http/answer.js'
+import { RegistryConnection } from './connection.js'
 import {
   type CredentialFileOptions,
   findCredentialHome,

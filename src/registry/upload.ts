@@ -4,9 +4,10 @@ import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
 import { uploadInChunks } from './chunked-upload.js'
-import { drain, type RegistryConnection } from './connection.js'
-import { backoff, pause } from './retry.js'
-import type { RegistryResponse } from './transport.js'
+import { drain } from '../http/answer.js'
+import type { RegistryConnection } from './connection.js'
+import { backoff, pause } from '../http/retry.js'
+import type { HttpAnswer } from '../http/exchange.js'
 
 export interface UploadOptions {
   readonly signal?: AbortSignal | undefined
@@ -137,7 +138,7 @@ async function begin(
   if (answer.status === 201 && mountFrom !== undefined) return 'mounted'
   if (answer.status === 202 && location !== undefined) {
     return {
-      place: connection.uploadPlace(answer, location),
+      place: connection.uploadLocation(answer, location),
       smallest: Number(answer.header('oci-chunk-min-length') ?? 0) || 0,
     }
   }
@@ -151,7 +152,7 @@ async function finish(
   place: URL,
   read: () => Bytes,
   { signal, place: file }: UploadOptions,
-): Promise<RegistryResponse> {
+): Promise<HttpAnswer> {
   place.searchParams.set('digest', blob.digest)
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
   return await connection.request({
@@ -168,7 +169,7 @@ async function finish(
 }
 
 /** Whether the registry says what it has. Throws DIGEST_MISMATCH where that is something else. */
-function expectSame(answer: RegistryResponse, { digest }: Pick<Descriptor, 'digest'>, where: string): boolean {
+function expectSame(answer: HttpAnswer, { digest }: Pick<Descriptor, 'digest'>, where: string): boolean {
   const said = answer.header('docker-content-digest')
   if (!isDigest(said)) return false
   if (said !== digest)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { proxyFor } from '../../src/registry/proxy.js'
+import { proxyFor } from '../../src/http/proxy.js'
 
 const PROXY = 'http://proxy.example:3128'
 

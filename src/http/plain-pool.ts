@@ -3,7 +3,7 @@ import { Agent, type ClientRequest, type IncomingMessage, request as sendRequest
 import { pipeline } from 'node:stream/promises'
 import { networkError } from './failure.js'
 import { DUMP_LIMIT, pooledAnswer } from './pooled-answer.js'
-import type { ConnectionPool, PoolOptions, RegistryResponse, TransportRequest } from './transport.js'
+import type { ConnectionPool, PoolOptions, HttpAnswer, HttpRequest } from './exchange.js'
 
 export class PlainPool implements ConnectionPool {
   readonly #agent: Agent
@@ -19,9 +19,9 @@ export class PlainPool implements ConnectionPool {
 
   async send(
     url: URL,
-    { method, body, signal }: TransportRequest,
+    { method, body, signal }: HttpRequest,
     headers: Readonly<Record<string, string>>,
-  ): Promise<RegistryResponse> {
+  ): Promise<HttpAnswer> {
     signal?.throwIfAborted()
     if (this.#closed) throw closedError()
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -83,7 +83,7 @@ function abortReason(signal: AbortSignal | undefined): Error {
   return signal?.reason instanceof Error ? signal.reason : networkError('aborted', 'ABORT_ERR')
 }
 
-function responseOf(message: IncomingMessage, url: URL): RegistryResponse {
+function responseOf(message: IncomingMessage, url: URL): HttpAnswer {
   const dump = async (): Promise<void> => {
     let size = 0
     for await (const piece of message as AsyncIterable<Uint8Array>) {

@@ -1,17 +1,5 @@
-/** What a failure of the network, or an answer that refuses, means to a person. */
+/** What a failure of the network means. */
 import { systemCode } from '../errors.js'
-
-/** The distribution-spec's errors as words: `: MANIFEST_UNKNOWN, manifest unknown`. */
-export function errorText(text: string): string {
-  try {
-    const { errors } = JSON.parse(text) as { errors?: readonly { code?: unknown; message?: unknown }[] }
-    const [first] = errors ?? []
-    const words = [first?.code, first?.message].filter(word => typeof word === 'string' && word !== '')
-    return words.length > 0 ? `: ${words.join(', ').slice(0, 300)}` : ''
-  } catch {
-    return '' // many say nothing, or say it in HTML
-  }
-}
 
 export function rootOf(error: unknown): Error {
   if (error instanceof AggregateError && error.errors[0] instanceof Error) return rootOf(error.errors[0])

@@ -1,10 +1,8 @@
 /** How a request goes out, and its answer comes back: one round, whatever it says. */
-import type { BlobPlace, Bytes } from '../blob/blob-store.js'
-import type { Landing } from '../blob/landing.js'
 import { sendsBlobs } from '../blob/send-blob.js'
-import type { Descriptor } from '../oci/descriptor.js'
 import { type DirectAnswer, directGet } from './direct-get.js'
-import type { RegistryEndpoint } from './endpoint.js'
+import type { Endpoint } from './endpoint.js'
+import type { ConnectionPool, HttpAnswer, HttpRequest, TlsMaterial } from './exchange.js'
 import { landingGet, type NativeAnswer, sendingPut } from './native-request.js'
 import { proxyFor } from './proxy.js'
 
@@ -14,82 +12,23 @@ export interface TransportOptions {
   readonly silence?: number | undefined
 }
 
-export interface TransportRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** Made anew for each try. */
-  readonly body?: (() => string | Uint8Array | Bytes) | undefined
-  readonly signal?: AbortSignal | undefined
-  /** A GET of much: over a connection of its own, where no proxy stands between. */
-  readonly large?: boolean | undefined
-  /** Of a large one: pieces may be overwritten once the next is asked for. */
-  readonly transient?: boolean | undefined
-  /** Of a large one: where its body may go instead; the answer can `land` then. */
-  readonly landing?: Landing | undefined
-  /** Where the blob stands on disk that `body` gives: it is sent from there where that can be. */
-  readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined
-}
-
-/** What follows the head of an answer. */
-export interface RegistryBody extends AsyncIterable<Uint8Array> {
-  /** Reads it to its end, or closes the connection where that is far. */
-  dump(): Promise<void>
-  destroy(): void
-  /** Instead of reading it: has the `length` bytes behind the next `skip` land, and tells how many did, now and then. */
-  readonly land?: ((skip: number, length: number) => AsyncIterable<number>) | undefined
-}
-
-export interface RegistryResponse {
-  readonly status: number
-  header(name: string): string | undefined
-  readonly body: RegistryBody
-  /** Where the answer came from in the end. */
-  readonly url: URL
-}
-
-/** Connections to one origin, which are kept for the next request. */
-export interface ConnectionPool {
-  /** Throws what the network does, as errors of the system or of undici. */
-  send(url: URL, request: TransportRequest, headers: Readonly<Record<string, string>>): Promise<RegistryResponse>
-  /** Closes them, those in use too. */
-  close(): Promise<void>
-}
-
-export interface PoolOptions {
-  /** At a time. */
-  readonly connections: number
-  /** Milliseconds: for a connection, and for how long nothing may come. */
-  readonly connectTimeout: number
-  readonly silence: number
-}
-
-/** PEM, as node:tls takes them. */
-export interface TlsMaterial {
-  readonly ca?: string[]
-  readonly cert?: string
-  readonly key?: string
-}
-
 const SILENCE = 60_000
 const CONNECT_TIMEOUT = 20_000
 const CONNECTIONS = 16
 const OWN_HEADERS = { 'accept-encoding': 'identity', 'user-agent': 'stowage' }
 
 export class Transport implements AsyncDisposable {
-  readonly #endpoint: RegistryEndpoint
+  readonly #endpoint: Endpoint
   readonly #options: TransportOptions
   readonly #pools = new Map<string, Promise<ConnectionPool>>()
 
-  constructor(endpoint: RegistryEndpoint, options: TransportOptions) {
+  constructor(endpoint: Endpoint, options: TransportOptions) {
     this.#endpoint = endpoint
     this.#options = options
   }
 
   /** Throws what the network does, as errors of the system or of undici. */
-  async send(
-    url: URL,
-    request: TransportRequest,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<RegistryResponse> {
+  async send(url: URL, request: HttpRequest, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
     const all = { ...OWN_HEADERS, ...headers }
     if ((request.large || request.file) && proxyFor(url, this.#options.env) === undefined) {
       const direct = await this.#sendDirect(url, request, all)
@@ -105,9 +44,9 @@ export class Transport implements AsyncDisposable {
 
   async #sendDirect(
     url: URL,
-    { signal, large, transient, landing, file }: TransportRequest,
+    { signal, large, transient, landing, file }: HttpRequest,
     headers: Readonly<Record<string, string>>,
-  ): Promise<RegistryResponse | undefined> {
+  ): Promise<HttpAnswer | undefined> {
     const plain = url.protocol === 'http:'
     const options = { headers, connectTimeout: CONNECT_TIMEOUT, silence: this.#silence, signal }
     let answer: DirectAnswer | NativeAnswer | undefined

@@ -1,7 +1,7 @@
 /** Connections through undici: over TLS, and through proxies. */
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import { DUMP_LIMIT, pooledAnswer } from './pooled-answer.js'
-import type { ConnectionPool, PoolOptions, RegistryResponse, TlsMaterial, TransportRequest } from './transport.js'
+import type { ConnectionPool, PoolOptions, HttpAnswer, TlsMaterial, HttpRequest } from './exchange.js'
 
 export class UndiciPool implements ConnectionPool {
   readonly #dispatcher: Dispatcher
@@ -29,9 +29,9 @@ export class UndiciPool implements ConnectionPool {
 
   async send(
     url: URL,
-    { method, body, signal }: TransportRequest,
+    { method, body, signal }: HttpRequest,
     headers: Readonly<Record<string, string>>,
-  ): Promise<RegistryResponse> {
+  ): Promise<HttpAnswer> {
     const answer = await this.#dispatcher.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,

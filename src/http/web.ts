@@ -1,11 +1,10 @@
-/** Files on the web, read with the proxies, certificates and patience that registries are read with. Nobody is told who we are. */
+/** Files on the web, read without credentials. */
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
-import { abandon, type ConnectionOptions, drain, readAll, RegistryConnection } from './connection.js'
-import { type EndpointOptions, findRegistry } from './endpoint.js'
-import type { RegistryResponse } from './transport.js'
-
-export interface WebOptions extends EndpointOptions, Omit<ConnectionOptions, 'credential' | 'env'> {}
+import { abandon, drain, readAll } from './answer.js'
+import { HttpConnection, type HttpOptions } from './connection.js'
+import { findEndpoint } from './endpoint.js'
+import type { HttpAnswer } from './exchange.js'
 
 /** What is known of a file before it is read. */
 export interface WebFile {
@@ -15,25 +14,25 @@ export interface WebFile {
   readonly size: number | undefined
 }
 
-/** An address for people, without what may be a key: who asks, and what stands behind it. */
+/** An address for people, without what may be a secret: credentials, query and fragment. */
 export function shownAddress(url: string): string {
   return url.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1')
 }
 
 /** Open connections. Whoever makes it disposes of it. */
 export class Web implements AsyncDisposable {
-  readonly #options: WebOptions
-  readonly #connections = new Map<string, Promise<RegistryConnection>>()
+  readonly #options: HttpOptions
+  readonly #connections = new Map<string, Promise<HttpConnection>>()
 
-  constructor(options: WebOptions = {}) {
+  constructor(options: HttpOptions = {}) {
     this.#options = options
   }
 
-  /** Throws FILE_NOT_FOUND, and what a registry's connection throws. */
+  /** Throws FILE_NOT_FOUND, REGISTRY_REFUSED, and what {@link HttpConnection.send} throws. */
   async find(url: string, options: FetchOptions = {}): Promise<WebFile> {
     const answer = await this.#ask('HEAD', url, {}, options)
     await drain(answer)
-    if (answer.status === 405 || answer.status === 501 || answer.status === 403) return { url, size: undefined } // some let nobody look first
+    if (answer.status === 405 || answer.status === 501 || answer.status === 403) return { url, size: undefined } // some servers refuse HEAD
     await this.#expect(answer, url)
     const length = answer.header('content-length')
     return { url: answer.url.href, size: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined }
@@ -92,26 +91,22 @@ export class Web implements AsyncDisposable {
     url: string,
     headers: Readonly<Record<string, string>>,
     { signal, large, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
-  ): Promise<RegistryResponse> {
+  ): Promise<HttpAnswer> {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
       throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is no address of the web`)
     const { host, protocol } = new URL(url)
     const key = `${protocol}//${host}`
     const known = this.#connections.get(key) ?? this.#connect(host, protocol)
     this.#connections.set(key, known)
-    return await (
-      await known
-    ).request({ method, target: url, repository: '', scopes: [], headers, signal, large, whole, anonymous: true })
+    return await (await known).send({ method, url: new URL(url), headers, signal, large, whole })
   }
 
-  async #connect(host: string, protocol: string): Promise<RegistryConnection> {
-    return new RegistryConnection(
-      await findRegistry(host, { ...this.#options, insecure: protocol === 'http:' ? [host] : [] }),
-      this.#options,
-    )
+  async #connect(host: string, protocol: string): Promise<HttpConnection> {
+    const scheme = protocol === 'http:' ? 'http' : 'https'
+    return new HttpConnection(await findEndpoint({ domain: host, host, scheme }, this.#options.env), this.#options)
   }
 
-  async #expect(answer: RegistryResponse, url: string): Promise<void> {
+  async #expect(answer: HttpAnswer, url: string): Promise<void> {
     if (answer.status === 200 || answer.status === 206) return
     await drain(answer)
     const shown = shownAddress(url)

@@ -1,7 +1,7 @@
 /** An answer whose connection may be kept for the next request, as node:http and undici both give it. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { RegistryResponse } from './transport.js'
+import type { HttpAnswer } from './exchange.js'
 
 /** Of a body that nobody wants, what is read to keep its connection, in bytes. */
 export const DUMP_LIMIT = 128 * 1024
@@ -13,7 +13,7 @@ export function pooledAnswer(
   headers: IncomingHttpHeaders,
   body: Readable,
   dump: () => Promise<void>,
-): RegistryResponse {
+): HttpAnswer {
   body.on('error', () => undefined) // whoever reads it hears of it; whoever does not has let go of it
   const header = (name: string): string | undefined => {
     const value = headers[name]

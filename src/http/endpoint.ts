@@ -1,0 +1,89 @@
+/** How a host is reached: its address, its certificates, whether http will do. Sources: docker's certs.d, peers' habits. */
+import { readdir, readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
+import { readIfThere } from '../blob/read-if-there.js'
+import { fileError, systemCode } from '../errors.js'
+
+export interface Endpoint {
+  /** What messages call it: `docker.io`, `registry.example:5000`. */
+  readonly domain: string
+  /** Host and port to connect to. */
+  readonly host: string
+  /**
+   * `https`; `http` if it was asked for; `either` on loopback, where http is accepted from a host that answers it as expected.
+   */
+  readonly scheme: 'https' | 'http' | 'either'
+  readonly tls: EndpointTls
+}
+
+export interface EndpointTls {
+  /** PEM; undefined: Node.js's own. */
+  readonly ca: readonly string[] | undefined
+  readonly cert: string | undefined
+  readonly key: string | undefined
+}
+
+/** Where Linux distributions keep the certificates that all programs trust. */
+const SYSTEM_BUNDLES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+]
+
+/** Adds its certificates to an address. Throws PERMISSION_DENIED, IO_ERROR for those that cannot be read. */
+export async function findEndpoint(
+  address: Omit<Endpoint, 'tls'>,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Endpoint> {
+  const own = await ownCertificates(certificateDirectories(address.host, env))
+  const file = env['SSL_CERT_FILE']
+  const trusted = file ? [await readCertificates(file)] : await systemCertificates()
+  const ca =
+    file || trusted.length > 0 || own.ca.length > 0
+      ? [...(file ? [] : rootCertificates), ...trusted, ...own.ca]
+      : undefined
+  return { ...address, tls: { ca, cert: own.cert, key: own.key } }
+}
+
+function certificateDirectories(host: string, env: NodeJS.ProcessEnv): readonly string[] {
+  const config = env['XDG_CONFIG_HOME'] || join(homedir(), '.config')
+  return [join(config, 'containers', 'certs.d'), '/etc/containers/certs.d', '/etc/docker/certs.d'].map(path =>
+    join(path, host),
+  )
+}
+
+/** `*.crt` are authorities, `NAME.cert` with `NAME.key` our own certificate. The first directory with a pair decides. */
+async function ownCertificates(directories: readonly string[]): Promise<{ ca: string[]; cert?: string; key?: string }> {
+  const ca: string[] = []
+  let pair: { cert: string; key: string } | undefined
+  for (const directory of directories) {
+    const names = await readdir(directory).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
+      throw fileError(error, directory)
+    })
+    for (const name of names.sort()) {
+      if (name.endsWith('.crt')) ca.push(await readCertificates(join(directory, name)))
+      if (!name.endsWith('.cert') || pair) continue
+      const key = await readIfThere(join(directory, name.replace(/\.cert$/, '.key')))
+      if (key !== undefined) pair = { cert: await readCertificates(join(directory, name)), key }
+    }
+  }
+  return { ca, ...pair }
+}
+
+async function systemCertificates(): Promise<readonly string[]> {
+  for (const path of SYSTEM_BUNDLES) {
+    const text = await readIfThere(path).catch(() => undefined) // an unreadable bundle is the administrator's concern
+    if (text !== undefined) return [text]
+  }
+  return []
+}
+
+async function readCertificates(path: string): Promise<string> {
+  return await readFile(path, 'utf8').catch((error: unknown) => {
+    throw fileError(error, path)
+  })
+}
