@@ -133,13 +133,12 @@ export { joinWims } from './wim/join.js'
 export { extractFromPipe } from './wim/pipe.js'
 export { setUpWimlib, wimlibVersion } from './wim/binding.js'
 export { type Codec, type CodecOptions, compressChunk, compressorMemory, decompressChunk } from './wim/codec.js'
-export type { WimImage, WimInfo, WindowsInfo } from './wim/image.js'
+export type { WimImage, WindowsInfo } from './wim/image.js'
 export type { BlobList, BlobPiece, ReadOptions } from './wim/blob.js'
 export type {
   AddImageOptions,
   AddOptions,
   CaptureSource,
-  Compression,
   DeleteOptions,
   EntriesOptions,
   ErrorAnswer,
@@ -201,7 +200,6 @@ export {
 export type { Loss } from './layer/to-wim/losses.js'
 export type { LayerOrder } from './layer/make/entries.js'
 export type { LayerLosses } from './layer/make/lossless.js'
-export type { LayerCounts } from './layer/make/windows-layer.js'
 
 // Layers that are read
 export {
@@ -236,3 +234,6 @@ export type { ImageConfig } from './oci/config.js'
 export type { ImageIndex, ImageManifest } from './oci/manifest.js'
 export { formatPlatform, parsePlatformSelector, type Platform } from './oci/platform.js'
 export { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from './oci/reference.js'
+export type { WimCompressionType } from './wim/compression.js'
+export type { WimInfo } from './wim/info.js'
+export type { LayerCounts } from './layer/make/plan.js'

@@ -1,7 +1,8 @@
 /** The contents of a WIM, read by our own code. */
 import { StowageError } from '../errors.js'
 import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../windows/file-attributes.js'
-import { binding, nativeError, type NativeWimFile } from './binding.js'
+import type { NativeWimFile } from './addon.js'
+import { binding, nativeError } from './binding.js'
 import type { DirectoryEntry } from './entry.js'
 import { checkedThreads } from './flags.js'
 

@@ -1,10 +1,9 @@
 /** The codecs of WIM files, one chunk at a time: XPRESS and LZMS of [MS-XCA], LZX of the cabinet format. */
 import { StowageError } from '../errors.js'
 import { binding, nativeError } from './binding.js'
-import { checkedLevel, compressionNumber } from './flags.js'
-import type { Compression } from './options.js'
+import { checkedLevel, compressionNumber, type WimCompressionType } from './compression.js'
 
-export type Codec = Exclude<Compression, 'none'>
+export type Codec = Exclude<WimCompressionType, 'none'>
 
 export interface CodecOptions {
   readonly compression: Codec

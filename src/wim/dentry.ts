@@ -1,5 +1,6 @@
 /** Dentries of a WIM image, as the addon hands them over in batches. */
-import { nativeError, type NativeWimFile } from './binding.js'
+import type { NativeWimFile } from './addon.js'
+import { nativeError } from './binding.js'
 
 /** One stream of a file: its data, a named (alternate) data stream, or a reparse point's data. */
 export interface Stream {

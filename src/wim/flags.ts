@@ -1,10 +1,10 @@
 /** Options as libwim takes them: flags and numbers, which nobody else sees. */
 import { availableParallelism } from 'node:os'
 import { StowageError } from '../errors.js'
-import type { NativeArguments } from './binding.js'
+import type { NativeArguments } from './addon.js'
+import { compressionNumber, type WimCompressionType } from './compression.js'
 import type {
   AddImageOptions,
-  Compression,
   DeleteOptions,
   EntriesOptions,
   ExportOptions,
@@ -141,21 +141,6 @@ export const mountFlags = (options: MountOptions): number => flagsOf(MOUNT, opti
 export const unmountFlags = (options: UnmountOptions): number => flagsOf(UNMOUNT, options)
 export const initFlags = (settings: WimlibSettings): number => flagsOf(INIT, settings)
 
-const COMPRESSIONS: readonly Compression[] = ['none', 'xpress', 'lzx', 'lzms']
-
-/** libwim's number of a compression. Throws INVALID_ARGUMENT. */
-export function compressionNumber(compression: Compression): number {
-  const number = COMPRESSIONS.indexOf(compression)
-  if (number >= 0) return number
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(compression)} is no compression of a WIM`, {
-    hint: `One of ${COMPRESSIONS.join(', ')}.`,
-  })
-}
-
-export function compressionName(number: number): Compression {
-  return COMPRESSIONS[number] ?? 'none'
-}
-
 /** libwim's number of an image: -1 is all of them. Throws INVALID_ARGUMENT. */
 export function imageNumber(image: ImageNumber): number {
   if (image === 'all') return -1
@@ -167,11 +152,6 @@ export function imageNumber(image: ImageNumber): number {
 export function checkedThreads(threads: number = availableParallelism()): number {
   if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads
   throw new StowageError('INVALID_ARGUMENT', `expected 1 to 256 threads but found ${threads}`)
-}
-
-export function checkedLevel(level: number = 0): number {
-  if (Number.isInteger(level) && level >= 0 && level <= 0xffffff) return level
-  throw new StowageError('INVALID_ARGUMENT', `expected a compression level from 0 but found ${level}`)
 }
 
 /** Update commands as the addon takes them. */
@@ -201,7 +181,7 @@ export function packOutput({
   solidCompression,
   solidChunkSize,
 }: OutputOptions): NativeArguments {
-  const number = (name: Compression | undefined): number | undefined =>
+  const number = (name: WimCompressionType | undefined): number | undefined =>
     name === undefined ? undefined : compressionNumber(name)
   return { compression: number(compression), chunkSize, solidCompression: number(solidCompression), solidChunkSize }
 }

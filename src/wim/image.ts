@@ -1,37 +1,9 @@
 /** What a WIM says of itself and of its images. */
 import { StowageError } from '../errors.js'
-import type { NativeWimFile } from './binding.js'
-import { compressionName } from './flags.js'
-import type { Compression } from './options.js'
-
-/** What the archive says of itself. */
-export interface WimInfo {
-  readonly compression: Compression
-  /** In bytes; 0 for a WIM that is not compressed. */
-  readonly chunkSize: number
-  readonly imageCount: number
-  /** 1-based; 0: no image is bootable. */
-  readonly bootIndex: number
-  /** 32 hex digits. */
-  readonly guid: string
-  /** Of the format: 0x10d00, or 0xe00 for a WIM with solid resources. */
-  readonly version: number
-  /** Of the file that was opened, from 1. */
-  readonly part: number
-  readonly totalParts: number
-  readonly pipable: boolean
-  /** Some blobs stand in solid resources. */
-  readonly solid: boolean
-  readonly integrityTable: boolean
-  readonly readonly: boolean
-  readonly rpfix: boolean
-  readonly spanned: boolean
-  readonly writeInProgress: boolean
-  readonly metadataOnly: boolean
-  readonly resourceOnly: boolean
-  /** Of all its files, in bytes; 0 for a WIM that is no file yet. */
-  readonly size: number
-}
+import type { Platform } from '../oci/platform.js'
+import type { NativeWimFile } from './addon.js'
+import { compressionName } from './compression.js'
+import type { WimInfo } from './info.js'
 
 /** One image, from the archive's XML. */
 export interface WimImage {
@@ -118,6 +90,16 @@ function fileTime(high: string | undefined, low: string | undefined): bigint | u
   const hex = /^0x[0-9a-f]{1,8}$/i
   if (high === undefined || low === undefined || !hex.test(high) || !hex.test(low)) return undefined
   return (BigInt(high) << 32n) | BigInt(low)
+}
+
+/** What the image runs on, from the XML alone: nothing is guessed. Undefined if the XML does not say. */
+export function wimPlatform({ windows }: WimImage): Platform | undefined {
+  if (!windows) return undefined
+  return {
+    os: 'windows',
+    architecture: windows.architecture,
+    ...(windows.version ? { 'os.version': windows.version } : {}),
+  }
 }
 
 /** See `WimFile.image()`. `name` is the WIM, in errors. */

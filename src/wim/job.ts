@@ -1,8 +1,9 @@
 /** Operations of libwim: each on a thread of its own, watched, answered and cancelled; one at a time on one WIM. */
 import { StowageError } from '../errors.js'
-import { binding, type NativeArguments, nativeError, type NativeValue, type NativeWimJob } from './binding.js'
+import type { NativeArguments, NativeValue, NativeWimJob } from './addon.js'
+import { binding, nativeError } from './binding.js'
+import { compressionName } from './compression.js'
 import { WimlibError, isWimlibErrorCode } from './error.js'
-import { compressionName } from './flags.js'
 import type { AddOptions, JobOptions, SplitOptions } from './options.js'
 import type { WimProgress } from './progress.js'
 

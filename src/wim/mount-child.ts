@@ -3,7 +3,8 @@
  * nothing told. No stream of Node.js is used: none may be half way when the process forks.
  */
 import { readFileSync, writeSync } from 'node:fs'
-import { binding, type NativeArguments } from './binding.js'
+import type { NativeArguments } from './addon.js'
+import { binding } from './binding.js'
 
 export type MountRequest =
   | { readonly type: 'mount'; readonly request: NativeArguments }

@@ -1,9 +1,8 @@
 /** What the calls on a WIM can be told, with defaults and units. */
 import type { Writable } from 'node:stream'
 import type { StowageError } from '../errors.js'
+import type { WimCompressionType } from './compression.js'
 import type { OnWimProgress } from './progress.js'
-
-export type Compression = 'none' | 'xpress' | 'lzx' | 'lzms'
 
 /** An image by its 1-based number, or every image. Names: {@link WimFile.image}. */
 export type ImageNumber = number | 'all'
@@ -35,11 +34,11 @@ export interface ReferenceOptions extends JobOptions {
 
 /** How the next write compresses; what is left out stays as it is. */
 export interface OutputOptions {
-  readonly compression?: Compression | undefined
+  readonly compression?: WimCompressionType | undefined
   /** In bytes, a power of two: XPRESS 4 KiB to 64 KiB, LZX 32 KiB to 2 MiB, LZMS 32 KiB to 1 GiB; 0: libwim's default. */
   readonly chunkSize?: number | undefined
   /** Of solid resources. */
-  readonly solidCompression?: Exclude<Compression, 'none'> | undefined
+  readonly solidCompression?: Exclude<WimCompressionType, 'none'> | undefined
   /** Of solid resources, in bytes. */
   readonly solidChunkSize?: number | undefined
 }

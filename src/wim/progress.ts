@@ -1,5 +1,5 @@
 /** What libwim tells while it works, as a union of events. Names and order: `enum wimlib_progress_msg` of wimlib.h. */
-import type { Compression } from './options.js'
+import type { WimCompressionType } from './compression.js'
 
 /** Numbers of an extraction: sizes are bytes. */
 export interface ExtractProgress {
@@ -78,7 +78,7 @@ export type WimProgress =
       readonly totalStreams: number
       readonly completedStreams: number
       readonly threads: number
-      readonly compression: Compression
+      readonly compression: WimCompressionType
       readonly totalParts: number
     }
   | { readonly type: 'write-metadata-begin' | 'write-metadata-end' }

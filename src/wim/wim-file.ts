@@ -1,6 +1,7 @@
 /** A WIM archive: what it says of itself, its images, their files and blobs, and all that libwim can do to it. */
 import { StowageError } from '../errors.js'
-import { type NativeArguments, nativeError, type NativeWimFile } from './binding.js'
+import type { NativeArguments, NativeWimFile } from './addon.js'
+import { nativeError } from './binding.js'
 import {
   type BlobList,
   blobOf,
@@ -10,13 +11,12 @@ import {
   type ReadFileOptions,
   type ReadOptions,
 } from './blob.js'
+import { checkedLevel, compressionNumber, type WimCompressionType } from './compression.js'
 import { type Metadata, readMetadata } from './dentry.js'
 import { type DirectoryEntry, type PackedEntries, type Resource, unpackEntries, unpackResources } from './entry.js'
 import {
   addFlags,
-  checkedLevel,
   checkedThreads,
-  compressionNumber,
   deleteFlags,
   entriesFlags,
   exportFlags,
@@ -30,13 +30,13 @@ import {
   updateFlags,
   writeFlags,
 } from './flags.js'
-import { findImage, readFacts, type WimFacts, type WimImage, type WimInfo } from './image.js'
+import { findImage, readFacts, type WimFacts, type WimImage } from './image.js'
+import type { WimInfo } from './info.js'
 import { JobQueue, type JobWatch, startJob } from './job.js'
 import type {
   AddImageOptions,
   AddOptions,
   CaptureSource,
-  Compression,
   DeleteOptions,
   EntriesOptions,
   ExportOptions,
@@ -72,7 +72,7 @@ export async function openWim(path: string, options: OpenOptions = {}): Promise<
 /** A new WIM, in memory until {@link WimFile.write}. `compression` is of what will be written: LZX when left out. */
 export async function createWim({
   compression = 'lzx',
-}: { readonly compression?: Compression | undefined } = {}): Promise<WimFile> {
+}: { readonly compression?: WimCompressionType | undefined } = {}): Promise<WimFile> {
   const native = await startJob('create', { compression: compressionNumber(compression) }, 'a new WIM').result
   return new WimFile(native as NativeWimFile) // what `create` gives
 }

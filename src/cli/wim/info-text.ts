@@ -1,8 +1,9 @@
 /** What `stowage wim info` prints: field names and order are those of wimlib-imagex, for scripts that read them. */
 import type { ResourceHeader, WimHeader } from '../../wim/header.js'
-import type { WimImage, WimInfo } from '../../wim/image.js'
+import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { clockText, isoText } from './text.js'
+import type { WimInfo } from '../../wim/info.js'
 
 const COMPRESSIONS = { none: 'None', xpress: 'XPRESS', lzx: 'LZX', lzms: 'LZMS' } as const
 const ARCHITECTURES: Readonly<Record<string, string>> = { 0: 'x86', 5: 'ARM', 6: 'ia64', 9: 'x86_64', 12: 'ARM64' }

@@ -1,9 +1,10 @@
 /** Options that several commands of `stowage wim` have, and what they mean to the library. */
 import { stat } from 'node:fs/promises'
 import { StowageError } from '../../errors.js'
-import type { Compression, ExtractOptions, OutputOptions, OverwriteOptions } from '../../wim/options.js'
+import type { ExtractOptions, OutputOptions, OverwriteOptions } from '../../wim/options.js'
 import { flag, value, values } from './command.js'
 import { parseCompression, parseSize, parseThreads, parseWord } from './values.js'
+import type { WimCompressionType } from '../../wim/compression.js'
 
 export const REF = {
   ref: values('Other WIM files that hold blobs of this one: a path, or a pattern in quotes. May be given again'),
@@ -148,12 +149,12 @@ export function compressionRequest(given: {
   }
 }
 
-/** Compression of a new WIM of which nobody said more: as wimlib-imagex chooses. */
+/** WimCompressionType of a new WIM of which nobody said more: as wimlib-imagex chooses. */
 export function defaultOutput(
   { output, write: { solid } }: CompressionRequest,
   wimboot: boolean,
-  other: Compression,
-): OutputOptions & { readonly compression: Compression } {
+  other: WimCompressionType,
+): OutputOptions & { readonly compression: WimCompressionType } {
   if (output.compression !== undefined) return { ...output, compression: output.compression }
   if (wimboot) return { ...output, compression: 'xpress', chunkSize: output.chunkSize ?? 4096 }
   return { ...output, compression: solid === true ? 'lzms' : other }

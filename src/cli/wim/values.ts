@@ -1,14 +1,14 @@
 /** The little grammars of option values, as wimlib-imagex has them. */
 import { StowageError } from '../../errors.js'
-import type { Compression } from '../../wim/options.js'
+import type { WimCompressionType } from '../../wim/compression.js'
 
 export interface CompressionChoice {
-  readonly compression: Compression
+  readonly compression: WimCompressionType
   /** 20 is fast, 50 normal, 100 slow; undefined: libwim's default. */
   readonly level: number | undefined
 }
 
-const COMPRESSIONS: Readonly<Record<string, Compression>> = {
+const COMPRESSIONS: Readonly<Record<string, WimCompressionType>> = {
   none: 'none',
   xpress: 'xpress',
   fast: 'xpress',

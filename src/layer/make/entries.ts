@@ -19,15 +19,7 @@ import {
 import { upcase } from '../../windows/upcase.js'
 import { canonicalPlaces, LayerNames } from './names.js'
 import { type Slices, sortInSlices } from './slices.js'
-
-/** One image of a WIM, with all that its entries need. */
-export interface LayerTree {
-  /** `Files` or `UtilityVM/Files`: where the image's root stands in the layer; empty for a layer that is the image itself. */
-  readonly root: string
-  /** All dentries of the image, parents before children. */
-  readonly dentries: readonly Dentry[]
-  readonly security: readonly Buffer[]
-}
+import { type LayerTree, missingBlob } from './wim-tree.js'
 
 /**
  * `blob`: files in the order of their blobs in the WIM, the fastest to read. `tree`: in the order of the tree, whatever order
@@ -103,13 +95,6 @@ export async function layerEntries(tree: LayerTree, options: LayerEntryOptions):
     held = await sortInSlices(held, (a, b) => place(a) - place(b), slices)
   }
   return { tree, names, entries: await ordered(held, names, options), unsupported }
-}
-
-/** The error for a blob that the WIM names but does not hold. */
-export function missingBlob(path: string, stream: Stream): StowageError {
-  return new StowageError('WIM_CORRUPT', `the WIM does not hold the content of ${path} (SHA-1 ${stream.sha1})`, {
-    hint: 'If it is a delta WIM, name the WIM files that hold the rest (--ref); a part of a split WIM must stand beside it.',
-  })
 }
 
 /** The entry for the dentry, or why a layer has no place for it. */

@@ -15,9 +15,9 @@ import { writeLayerFile } from '../output-file.js'
 import { type Found, placeOf, walkDirectory } from './directory-tree.js'
 import { runLayerJob, type WrittenLayer } from './job.js'
 import { listed } from './names.js'
+import type { LayerCounts } from './plan.js'
 import { Slices } from './slices.js'
 import { encodeUnixEntry } from './unix-entry.js'
-import type { LayerCounts } from './windows-layer.js'
 
 export interface LayerFromDirectoryOptions extends WaitOptions {
   readonly compression?: LayerCompression | undefined

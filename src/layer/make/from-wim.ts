@@ -9,14 +9,15 @@ import { UTILITY_VM } from '../../windows/layer-paths.js'
 import { isLayerReparseTag } from '../../windows/reparse-point.js'
 import { checkedCompression, type LayerCompression } from '../compression.js'
 import { writeLayerFile } from '../output-file.js'
-import type { LayerOrder, LayerTree } from './entries.js'
+import type { LayerOrder } from './entries.js'
 import { runLayerJob, type WrittenLayer } from './job.js'
 import type { LayerLosses } from './lossless.js'
+import type { LayerCounts } from './plan.js'
 import { Slices } from './slices.js'
 import { planUnixLayer } from './unix-layer.js'
 import { layerWarnings } from './warnings.js'
-import { readLayerTree, readReparseData } from './wim-tree.js'
-import { type LayerCounts, planWindowsLayer, type WindowsLayerPlan } from './windows-layer.js'
+import { type LayerTree, readLayerTree, readReparseData } from './wim-tree.js'
+import { planWindowsLayer, type WindowsLayerPlan } from './windows-layer.js'
 
 export interface LayerFromWimOptions extends WaitOptions {
   /** 1-based number or name; the WIM's only image (but for `UtilityVM`) when left out. */

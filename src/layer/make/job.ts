@@ -2,14 +2,10 @@
 import { setImmediate } from 'node:timers/promises'
 import type { StagedBlob } from '../../blob/blob-store.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
-import {
-  binding,
-  nativeError,
-  type NativeLayerJob,
-  type NativeLayerResult,
-  type NativeWimFile,
-} from '../../wim/binding.js'
+import type { NativeLayerJob, NativeLayerResult, NativeWimFile } from '../../wim/addon.js'
+import { binding, nativeError } from '../../wim/binding.js'
 import { type LayerCompression, layerMediaType } from '../compression.js'
+import type { LayerSegment } from './segments.js'
 
 /** A layer that was written. */
 export interface WrittenLayer extends StagedBlob {
@@ -18,12 +14,6 @@ export interface WrittenLayer extends StagedBlob {
   readonly diffId: Digest
   /** Of the tar, in bytes. */
   readonly uncompressedSize: number
-}
-
-/** Part of a tar: `bytes`, with a blob put in at each of `cuts`, offsets into `bytes` in rising order. */
-export interface LayerSegment {
-  readonly bytes: Uint8Array
-  readonly cuts: Uint32Array
 }
 
 export interface LayerJobOptions {

@@ -7,8 +7,8 @@ import { type Dentry } from '../../wim/dentry.js'
 import { FILE_ATTRIBUTE_DIRECTORY } from '../../windows/file-attributes.js'
 import { BOOT, BOOT_CONFIGURATION, CONFIG, HIVES, PATH_LIMIT } from '../../windows/layer-paths.js'
 import { upcase } from '../../windows/upcase.js'
-import type { LayerTree } from './entries.js'
 import { type Slices, sortInSlices } from './slices.js'
+import type { LayerTree } from './wim-tree.js'
 
 /**
  * Files whose entry must be the file itself, not a hard link to another name of it: Windows' importer refuses links at these

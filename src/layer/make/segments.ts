@@ -1,6 +1,11 @@
 /** The plan of a layer as segments: bytes of the tar, handed over some at a time. */
 import { padding, TAR_END } from '../../tar/header.js'
-import type { LayerSegment } from './job.js'
+
+/** Part of a tar: `bytes`, with a blob put in at each of `cuts`, offsets into `bytes` in rising order. */
+export interface LayerSegment {
+  readonly bytes: Uint8Array
+  readonly cuts: Uint32Array
+}
 
 /** Handed over at a time, in bytes: some hundred headers. */
 const SEGMENT = 64 * 1024

@@ -8,13 +8,12 @@ import { type ExtendedAttribute, parseExtendedAttributes } from '../../windows/e
 import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
 import { FILETIME_NANOSECONDS, UNIX_EPOCH } from '../../windows/filetime.js'
 import { isLayerReparseTag, parseUnixLink } from '../../windows/reparse-point.js'
-import { type LayerTree, missingBlob } from './entries.js'
-import type { LayerSegment } from './job.js'
 import { canonicalPlaces, listed } from './names.js'
-import { SegmentBuilder } from './segments.js'
+import { BlobPlan, type LayerPlan, type LayerPlanOptions } from './plan.js'
+import { type LayerSegment, SegmentBuilder } from './segments.js'
 import { sortInSlices } from './slices.js'
 import { encodeUnixEntry, type UnixEntry } from './unix-entry.js'
-import { BlobPlan, type BlobFacts, type LayerPlan, type LayerPlanOptions } from './windows-layer.js'
+import { type BlobFacts, type LayerTree, missingBlob } from './wim-tree.js'
 
 interface Held {
   readonly dentry: Dentry

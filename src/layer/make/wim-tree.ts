@@ -1,10 +1,24 @@
 /** What a layer needs of an image in a WIM, read: its dentries, and the data of its reparse points. */
-import type { Dentry } from '../../wim/dentry.js'
+import { StowageError } from '../../errors.js'
+import type { Dentry, Stream } from '../../wim/dentry.js'
 import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
-import type { LayerTree } from './entries.js'
 import { type Slices, sortInSlices } from './slices.js'
-import type { BlobFacts } from './windows-layer.js'
+
+/** One image of a WIM, with all that its entries need. */
+export interface LayerTree {
+  /** `Files` or `UtilityVM/Files`: where the image's root stands in the layer; empty for a layer that is the image itself. */
+  readonly root: string
+  /** All dentries of the image, parents before children. */
+  readonly dentries: readonly Dentry[]
+  readonly security: readonly Buffer[]
+}
+
+/** What a plan needs to know of the blobs of a WIM, by their number. */
+export interface BlobFacts {
+  readonly sizes: Float64Array
+  readonly ranks: Uint32Array
+}
 
 /** Reparse data are at most this by Windows' own rule (MAXIMUM_REPARSE_DATA_BUFFER_SIZE). */
 const REPARSE_LIMIT = 16 * 1024
@@ -58,4 +72,11 @@ export async function readReparseData(
     if (slices.due()) await slices.rest()
   }
   return data
+}
+
+/** The error for a blob that the WIM names but does not hold. */
+export function missingBlob(path: string, stream: Stream): StowageError {
+  return new StowageError('WIM_CORRUPT', `the WIM does not hold the content of ${path} (SHA-1 ${stream.sha1})`, {
+    hint: 'If it is a delta WIM, name the WIM files that hold the rest (--ref); a part of a split WIM must stand beside it.',
+  })
 }

@@ -8,44 +8,13 @@ import { type Dentry, type Stream } from '../../wim/dentry.js'
 import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
 import { fitsUstarTime, paxTime, ustarTime } from '../../windows/filetime.js'
 import { BOOT_CONFIGURATION, HIVES } from '../../windows/layer-paths.js'
-import {
-  layerEntries,
-  type LayerEntries,
-  type LayerEntry,
-  type LayerEntryOptions,
-  type LayerOrder,
-  type LayerTree,
-  missingBlob,
-} from './entries.js'
-import type { LayerSegment } from './job.js'
-import { type LayerLosses, losslessRecords, LossCount } from './lossless.js'
+import { layerEntries, type LayerEntries, type LayerEntry } from './entries.js'
+import { losslessRecords, LossCount } from './lossless.js'
 import { listed } from './names.js'
-import { SegmentBuilder } from './segments.js'
+import { BlobPlan, type LayerPlan, type LayerPlanOptions } from './plan.js'
+import { type LayerSegment, SegmentBuilder } from './segments.js'
 import type { Slices } from './slices.js'
-
-/** What the plan needs to know of blobs. */
-export interface BlobFacts {
-  readonly sizes: Float64Array
-  readonly ranks: Uint32Array
-}
-
-export interface LayerPlan {
-  /** Blobs in the order in which the layer holds them. */
-  readonly blobs: Uint32Array
-  /** The tar, but for the blobs: one goes in at each cut. */
-  segments(): Iterable<LayerSegment>
-  readonly counts: LayerCounts
-  /** Bytes of all contents, without headers. */
-  readonly contentSize: number
-  /** Paths that were left out, with the reason. */
-  readonly skipped: readonly string[]
-  /** What the layer's entries do not say of the files they stand for. */
-  readonly lost: LayerLosses
-  /** Files without which a host refuses a base layer, and which are not there. */
-  readonly missing: readonly string[]
-  /** Of a Linux layer, how many entries have no owner and mode of their own. */
-  readonly withoutUnixData: number
-}
+import type { BlobFacts, LayerTree } from './wim-tree.js'
 
 /** What a plan of a Windows layer tells beside. */
 export interface WindowsLayerPlan extends LayerPlan {
@@ -57,20 +26,6 @@ export interface WindowsLayerPlan extends LayerPlan {
 export interface PlannedEntry {
   readonly entry: TarEntry
   readonly content: Stream | undefined
-}
-
-export interface LayerCounts {
-  readonly directories: number
-  readonly files: number
-  readonly hardLinks: number
-  readonly symlinks: number
-  /** Alternate data streams. */
-  readonly streams: number
-}
-
-export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf' | 'lossless' | 'slices'> {
-  readonly order: LayerOrder
-  readonly skipUnsupported: boolean
 }
 
 /**
@@ -116,35 +71,6 @@ export async function planWindowsLayer(
     lost: lost.losses(),
     missing: await missingFiles(planned, slices),
     withoutUnixData: 0,
-  }
-}
-
-/** The blobs of a layer, in its order. */
-export class BlobPlan {
-  readonly #sizes: Float64Array
-  #blobs = new Uint32Array(1024)
-  #count = 0
-  size = 0
-
-  constructor({ sizes }: BlobFacts) {
-    this.#sizes = sizes
-  }
-
-  add(stream: Stream, path: () => string): void {
-    if (stream.blob === undefined) return
-    if (stream.blob < 0) throw missingBlob(path(), stream)
-    if (this.#count === this.#blobs.length) {
-      const more = new Uint32Array(2 * this.#count)
-      more.set(this.#blobs)
-      this.#blobs = more
-    }
-    this.#blobs[this.#count] = stream.blob
-    this.#count += 1
-    this.size += this.#sizes[stream.blob] ?? 0
-  }
-
-  list(): Uint32Array {
-    return this.#blobs.subarray(0, this.#count)
   }
 }
 

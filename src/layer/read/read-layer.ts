@@ -5,7 +5,8 @@ import type { Bytes } from '../../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../../errors.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { WaitOptions } from '../../progress.js'
-import { binding, nativeError, type NativeLayerReader, type NativeLayerReaderResult } from '../../wim/binding.js'
+import type { NativeLayerReader, NativeLayerReaderResult } from '../../wim/addon.js'
+import { binding, nativeError } from '../../wim/binding.js'
 import { decodeTarEntries, type LayerTarEntry } from './tar-entry.js'
 
 /** A layer to be read: its bytes as they come, once. */

@@ -2,13 +2,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { abortError, StowageError } from '../../errors.js'
 import { digestFromHex } from '../../oci/digest.js'
-import {
-  binding,
-  nativeError,
-  type NativeCaptureEvent,
-  type NativeCaptureJob,
-  type NativeCaptureOptions,
-} from '../../wim/binding.js'
+import type { NativeCaptureEvent, NativeCaptureJob, NativeCaptureOptions } from '../../wim/addon.js'
+import { binding, nativeError } from '../../wim/binding.js'
 import type { LayerFacts, LayerSource } from '../read/read-layer.js'
 
 /** What {@link Capture.layer} is told of the layer. */

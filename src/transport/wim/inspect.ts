@@ -3,7 +3,7 @@ import { StowageError } from '../../errors.js'
 import { rfc3339 } from '../../windows/filetime.js'
 import { UTILITY_VM } from '../../windows/layer-paths.js'
 import { matchesPlatform, type Platform } from '../../oci/platform.js'
-import type { WimImage } from '../../wim/image.js'
+import { wimPlatform, type WimImage } from '../../wim/image.js'
 import { openWim } from '../../wim/wim-file.js'
 import type { InspectedImage } from '../../image/inspection.js'
 
@@ -21,7 +21,7 @@ export async function inspectWim(
     image =>
       selectors.length === 0 ||
       selectors.some(each => {
-        const platform = platformOf(image)
+        const platform = wimPlatform(image)
         return platform !== undefined && matchesPlatform(platform, each)
       }),
   )
@@ -34,7 +34,7 @@ export async function inspectWim(
 
 function describe(path: string, image: WimImage): InspectedImage {
   const { index, name, description, windows, directoryCount, fileCount, totalBytes } = image
-  const platform = platformOf(image)
+  const platform = wimPlatform(image)
   const created = image.created === undefined ? undefined : rfc3339(image.created)
   return {
     names: [],
@@ -69,14 +69,5 @@ function describe(path: string, image: WimImage): InspectedImage {
       files: fileCount,
       totalBytes,
     },
-  }
-}
-
-function platformOf({ windows }: WimImage): Platform | undefined {
-  if (!windows) return undefined
-  return {
-    os: 'windows',
-    architecture: windows.architecture,
-    ...(windows.version ? { 'os.version': windows.version } : {}),
   }
 }

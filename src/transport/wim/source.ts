@@ -8,7 +8,7 @@ import { BASE_IMAGE_PUBLISHER, identityLabels } from '../../oci/image-identity.j
 import type { Platform } from '../../oci/platform.js'
 import { nameMadeOf, type Reference } from '../../oci/reference.js'
 import type { WaitOptions } from '../../progress.js'
-import type { WimImage } from '../../wim/image.js'
+import { wimPlatform, type WimImage } from '../../wim/image.js'
 import { openWim, type WimFile } from '../../wim/wim-file.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
 import { MadeImage } from '../../image/made-image.js'
@@ -97,21 +97,15 @@ class WimSource implements ImageSource {
 
 /** What the image runs on, from the XML alone: nothing is guessed. Throws UNSUPPORTED. */
 export function platformOf(wim: WimFile, image: WimImage): Platform {
-  const windows = image.windows
-  if (!windows) {
-    throw new StowageError(
-      'UNSUPPORTED',
-      `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`,
-      {
-        hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
-      },
-    )
-  }
-  return {
-    os: 'windows',
-    architecture: windows.architecture,
-    ...(windows.version ? { 'os.version': windows.version } : {}),
-  }
+  const platform = wimPlatform(image)
+  if (platform) return platform
+  throw new StowageError(
+    'UNSUPPORTED',
+    `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`,
+    {
+      hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
+    },
+  )
 }
 
 /** Source: OCI image-spec, config.md. */

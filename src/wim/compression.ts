@@ -1,0 +1,24 @@
+/** How WIMs are compressed, in words and in libwim's numbers. */
+import { StowageError } from '../errors.js'
+
+export type WimCompressionType = 'none' | 'xpress' | 'lzx' | 'lzms'
+
+const COMPRESSIONS: readonly WimCompressionType[] = ['none', 'xpress', 'lzx', 'lzms']
+
+/** libwim's number of a compression. Throws INVALID_ARGUMENT. */
+export function compressionNumber(compression: WimCompressionType): number {
+  const number = COMPRESSIONS.indexOf(compression)
+  if (number >= 0) return number
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(compression)} is no compression of a WIM`, {
+    hint: `One of ${COMPRESSIONS.join(', ')}.`,
+  })
+}
+
+export function compressionName(number: number): WimCompressionType {
+  return COMPRESSIONS[number] ?? 'none'
+}
+
+export function checkedLevel(level: number = 0): number {
+  if (Number.isInteger(level) && level >= 0 && level <= 0xffffff) return level
+  throw new StowageError('INVALID_ARGUMENT', `expected a compression level from 0 but found ${level}`)
+}

@@ -1,0 +1,30 @@
+/** What a WIM says of itself. */
+import type { WimCompressionType } from './compression.js'
+
+export interface WimInfo {
+  readonly compression: WimCompressionType
+  /** In bytes; 0 for a WIM that is not compressed. */
+  readonly chunkSize: number
+  readonly imageCount: number
+  /** 1-based; 0: no image is bootable. */
+  readonly bootIndex: number
+  /** 32 hex digits. */
+  readonly guid: string
+  /** Of the format: 0x10d00, or 0xe00 for a WIM with solid resources. */
+  readonly version: number
+  /** Of the file that was opened, from 1. */
+  readonly part: number
+  readonly totalParts: number
+  readonly pipable: boolean
+  /** Some blobs stand in solid resources. */
+  readonly solid: boolean
+  readonly integrityTable: boolean
+  readonly readonly: boolean
+  readonly rpfix: boolean
+  readonly spanned: boolean
+  readonly writeInProgress: boolean
+  readonly metadataOnly: boolean
+  readonly resourceOnly: boolean
+  /** Of all its files, in bytes; 0 for a WIM that is no file yet. */
+  readonly size: number
+}
