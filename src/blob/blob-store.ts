@@ -7,8 +7,6 @@ export type Bytes = AsyncIterable<Uint8Array>
 
 export interface FetchOptions {
   readonly signal?: AbortSignal | undefined
-  /** Whoever reads is through with each piece when it asks for the next: the memory may be used again. */
-  readonly transient?: boolean | undefined
   /** Where bytes may go straight: what lands there is not among what is given, and counts as given. */
   readonly landing?: Landing | undefined
 }

@@ -32,7 +32,7 @@ export async function fill(
         const onLanded = (size: number): void => onBytes?.('sent', size)
         await sink.put(
           blob,
-          (offset, landing) => counted(fetchFrom(store, blob, offset, { signal, transient: true, landing }), offset),
+          (offset, landing) => counted(fetchFrom(store, blob, offset, { signal, landing }), offset),
           { signal, onLanded },
         )
       },

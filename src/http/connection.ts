@@ -145,14 +145,20 @@ export class HttpConnection implements AsyncDisposable {
 async function wholeOf(answer: HttpAnswer, limit: number | undefined): Promise<HttpAnswer> {
   if (limit === undefined || answer.status !== 200) return answer
   const bytes = await readAll(answer, limit)
+  const { status, url, body } = answer
+  const whole = async function* (): AsyncIterator<Uint8Array> {
+    yield bytes
+  }
   return {
-    ...answer,
+    status,
     header: name => answer.header(name),
     body: {
-      ...answer.body,
-      async *[Symbol.asyncIterator]() {
-        yield bytes
+      [Symbol.asyncIterator]: whole,
+      dump: async () => await body.dump(),
+      destroy: () => {
+        body.destroy()
       },
     },
+    url,
   }
 }

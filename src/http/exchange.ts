@@ -8,11 +8,7 @@ export interface HttpRequest {
   /** Made anew for each try. */
   readonly body?: (() => string | Uint8Array | Bytes) | undefined
   readonly signal?: AbortSignal | undefined
-  /** A GET of much: over a connection of its own, where no proxy stands between. */
-  readonly large?: boolean | undefined
-  /** Of a large one: pieces may be overwritten once the next is asked for. */
-  readonly transient?: boolean | undefined
-  /** Of a large one: where its body may go instead; the answer can `land` then. */
+  /** Of a GET: where its body may go by itself if no proxy is between; the answer can `land` then. */
   readonly landing?: Landing | undefined
   /** Where the blob stands on disk that `body` gives: it is sent from there where that can be. */
   readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined

@@ -4,10 +4,15 @@ import type { BlobPlace, Bytes } from '../blob/blob-store.js'
 import type { Landing, PlainRequest } from '../blob/landing.js'
 import { sendBlob } from '../blob/send-blob.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type AnswerHead, type DirectOptions, HEAD_END, lengthOf, parseHead, requestHead } from './direct-get.js'
+import { type AnswerHead, HEAD_END, lengthOf, parseHead, requestHead } from './head.js'
 
-/** The native threads speak plain http alone. */
-export interface NativeOptions extends Omit<DirectOptions, 'tls' | 'transient'> {}
+export interface NativeOptions {
+  readonly headers: Readonly<Record<string, string>>
+  /** Milliseconds: for the connection, and for how long nothing may come. */
+  readonly connectTimeout: number
+  readonly silence: number
+  readonly signal?: AbortSignal | undefined
+}
 
 export interface NativeAnswer extends AnswerHead {
   /** The beginning of what it says; nothing of a blob. */
@@ -17,7 +22,7 @@ export interface NativeAnswer extends AnswerHead {
   readonly close: () => void
 }
 
-/** Asks for `url`; undefined where the answer is in a form that is not read here. Throws as {@link directGet}. */
+/** Asks for `url`; undefined where the answer is in a form that is not read here. Throws what the network does, as errors of the system. */
 export async function landingGet(
   url: URL,
   landing: Landing,

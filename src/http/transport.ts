@@ -1,6 +1,5 @@
 /** How a request goes out, and its answer comes back: one round, whatever it says. */
 import { sendsBlobs } from '../blob/send-blob.js'
-import { type DirectAnswer, directGet } from './direct-get.js'
 import type { Endpoint } from './endpoint.js'
 import type { ConnectionPool, HttpAnswer, HttpRequest, TlsMaterial } from './exchange.js'
 import { landingGet, type NativeAnswer, sendingPut } from './native-request.js'
@@ -30,7 +29,7 @@ export class Transport implements AsyncDisposable {
   /** Throws what the network does, as errors of the system or of undici. */
   async send(url: URL, request: HttpRequest, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
     const all = { ...OWN_HEADERS, ...headers }
-    if ((request.large || request.file) && proxyFor(url, this.#options.env) === undefined) {
+    if ((request.landing || request.file) && proxyFor(url, this.#options.env) === undefined) {
       const direct = await this.#sendDirect(url, request, all)
       if (direct) return direct
     }
@@ -44,15 +43,14 @@ export class Transport implements AsyncDisposable {
 
   async #sendDirect(
     url: URL,
-    { signal, large, transient, landing, file }: HttpRequest,
+    { signal, landing, file }: HttpRequest,
     headers: Readonly<Record<string, string>>,
   ): Promise<HttpAnswer | undefined> {
     const plain = url.protocol === 'http:'
     const options = { headers, connectTimeout: CONNECT_TIMEOUT, silence: this.#silence, signal }
-    let answer: DirectAnswer | NativeAnswer | undefined
+    let answer: NativeAnswer | undefined
     if (file && plain && sendsBlobs()) answer = await sendingPut(url, file.place, file.blob, options)
     else if (landing && plain) answer = await landingGet(url, landing, options)
-    else if (large) answer = await directGet(url, { ...options, tls: this.#tlsFor(url), transient })
     if (!answer) return undefined
     const { status, headers: found, body, land, close } = answer
     const dump = async (): Promise<void> => close()
@@ -70,12 +68,10 @@ export class Transport implements AsyncDisposable {
     return await known
   }
 
-  /** What node:http can do is left to it: to load undici takes longer than to start this program. */
   async #openPool(url: URL): Promise<ConnectionPool> {
     const options = { connections: CONNECTIONS, connectTimeout: CONNECT_TIMEOUT, silence: this.#silence }
-    const proxy = proxyFor(url, this.#options.env)
-    if (url.protocol === 'http:' && proxy === undefined) return new (await import('./plain-pool.js')).PlainPool(options)
-    return new (await import('./undici-pool.js')).UndiciPool({ ...options, tls: this.#tlsFor(url), proxy })
+    const { openPool } = await import('./pool.js')
+    return await openPool({ ...options, tls: this.#tlsFor(url), proxy: proxyFor(url, this.#options.env) })
   }
 
   get #silence(): number {

@@ -58,10 +58,7 @@ export class Web implements AsyncDisposable {
     offset: number,
     options: FetchOptions = {},
   ): Promise<{ readonly offset: number; readonly size: number | undefined; readonly bytes: Bytes }> {
-    const answer = await this.#ask('GET', url, offset > 0 ? { range: `bytes=${offset}-` } : {}, {
-      ...options,
-      large: true,
-    })
+    const answer = await this.#ask('GET', url, offset > 0 ? { range: `bytes=${offset}-` } : {}, options)
     if (answer.status === 416 && offset > 0) {
       await drain(answer)
       return await this.open(url, 0, options)
@@ -90,7 +87,7 @@ export class Web implements AsyncDisposable {
     method: 'GET' | 'HEAD',
     url: string,
     headers: Readonly<Record<string, string>>,
-    { signal, large, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
+    { signal, whole }: FetchOptions & { readonly whole?: number },
   ): Promise<HttpAnswer> {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
       throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is no address of the web`)
@@ -98,7 +95,7 @@ export class Web implements AsyncDisposable {
     const key = `${protocol}//${host}`
     const known = this.#connections.get(key) ?? this.#connect(host, protocol)
     this.#connections.set(key, known)
-    return await (await known).send({ method, url: new URL(url), headers, signal, large, whole })
+    return await (await known).send({ method, url: new URL(url), headers, signal, whole })
   }
 
   async #connect(host: string, protocol: string): Promise<HttpConnection> {

@@ -39,7 +39,7 @@ type Ask = (headers: Readonly<Record<string, string>>, large: boolean) => Promis
 
 /** In this order: Docker's registry gives the first that it can. */
 const ACCEPTED = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST].join(', ')
-/** From here on a blob is worth a connection of its own, in bytes. */
+/** From here on a blob is worth a native thread and a connection of its own, in bytes. */
 const LARGE = 4 * 1024 * 1024
 /** Names in a page of tags or repositories. */
 const PAGE = 1000
@@ -134,7 +134,11 @@ export class RegistryClient implements AsyncDisposable {
       blob,
       where,
       options,
-      async (headers, large) => await this.#pull('GET', repository, path, headers, { ...options, large }),
+      async (headers, large) =>
+        await this.#pull('GET', repository, path, headers, {
+          ...options,
+          landing: large ? options.landing : undefined,
+        }),
     )
   }
 
@@ -154,12 +158,12 @@ export class RegistryClient implements AsyncDisposable {
         `${blob.digest} of ${this.domain} says it is at ${new URL(url).host}, which is this machine, and is not asked for there`,
       )
     }
-    const { signal, transient } = options
+    const { signal } = options
     yield* this.#download(
       blob,
       new URL(url).host,
       options,
-      async (headers, large) =>
+      async headers =>
         await this.#connection.request({
           method: 'GET',
           target: url,
@@ -167,8 +171,6 @@ export class RegistryClient implements AsyncDisposable {
           scopes: [],
           headers,
           signal,
-          large,
-          transient,
           anonymous: true,
         }),
     )
@@ -268,7 +270,7 @@ export class RegistryClient implements AsyncDisposable {
     repository: string,
     path: string,
     headers: Readonly<Record<string, string>>,
-    { signal, large, transient, landing, whole }: FetchOptions & { readonly large?: boolean; readonly whole?: number },
+    { signal, landing, whole }: FetchOptions & { readonly whole?: number },
   ): Promise<HttpAnswer> {
     const scopes = [`repository:${repository}:pull`]
     return await this.#connection.request({
@@ -278,8 +280,6 @@ export class RegistryClient implements AsyncDisposable {
       scopes,
       headers,
       signal,
-      large,
-      transient,
       landing,
       whole,
     })

@@ -29,7 +29,7 @@ async function putThrough(t: Test, fault: Fault, signal?: AbortSignal) {
   await source.images()
   const directory = new BlobDirectory(t.testdir())
   const error = await directory
-    .put(layer, offset => fetchFrom(source, layer, offset, { signal, transient: true }), { signal })
+    .put(layer, offset => fetchFrom(source, layer, offset, { signal }), { signal })
     .then(
       () => undefined,
       (failure: unknown) => failure,

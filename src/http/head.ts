@@ -1,0 +1,41 @@
+/** Heads of HTTP/1.1 for the native threads, which send and receive them as they are. Source: RFC 9112. */
+import { networkError } from './failure.js'
+
+/** The head of an answer: its status and headers, by names in lower case. */
+export interface AnswerHead {
+  readonly status: number
+  readonly headers: ReadonlyMap<string, string>
+}
+
+export const HEAD_END = '\r\n\r\n'
+
+/** With the empty line at its end, for a connection that ends after it. */
+export function requestHead(method: string, url: URL, headers: Readonly<Record<string, string>>): string {
+  const words = Object.entries({ host: url.host, connection: 'close', ...headers }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  )
+  return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${words.join('')}\r\n`
+}
+
+/** Of `text` without the empty line at its end. Throws where it is no head of HTTP/1.1. */
+export function parseHead(text: string): AnswerHead {
+  const [first = '', ...lines] = text.split('\r\n')
+  const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1]
+  if (status === undefined) throw networkError('the answer is not HTTP', 'HPE_INVALID_CONSTANT')
+  const headers = new Map<string, string>()
+  for (const line of lines) {
+    const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? []
+    if (name === undefined || value === undefined)
+      throw networkError('a header of the answer is none', 'HPE_INVALID_HEADER_TOKEN')
+    const known = headers.get(name.toLowerCase())
+    headers.set(name.toLowerCase(), known === undefined ? value : `${known}, ${value}`)
+  }
+  return { status: Number(status), headers }
+}
+
+/** Of the body, in bytes; undefined where it is not said, or in a form that is not read here. */
+export function lengthOf({ status, headers }: AnswerHead): number | undefined {
+  if (status === 204 || status === 304) return 0
+  const length = headers.get('content-length') ?? ''
+  return headers.has('transfer-encoding') || !/^\d{1,15}$/.test(length) ? undefined : Number(length)
+}
