@@ -1,15 +1,11 @@
-/** What a file is compressed with, told by its first bytes, and the bytes in it. */
+/** The bytes in a compressed file; and compressions that are not read here, refused by name. */
 import { createGunzip } from 'node:zlib'
 import { pipeline } from 'node:stream/promises'
 import { Decompress } from 'fzstd'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
+import { type Compression, COMPRESSION_NAMES } from '../oci/compression.js'
 import { ZstdWindows } from './zstd-windows.js'
-
-export type Compression = 'gzip' | 'zstd'
-
-/** First bytes that are enough to tell. */
-export const MAGIC_SIZE = 10
 
 const PIECE = 1024 * 1024
 /** What the zstd decoder is given at a time, in bytes. */
@@ -22,21 +18,18 @@ const OTHERS: readonly (readonly [string, string, RegExp])[] = [
   ['zip', 'unzip', /^PK\x03\x04/],
 ]
 
-/** The compression of what begins with `head`; undefined for none, and for one that we do not read. */
-export function compressionOf(head: Uint8Array): Compression | undefined {
-  const text = Buffer.from(head).toString('latin1')
-  if (text.startsWith('\x1f\x8b')) return 'gzip'
-  return /^(?:\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)/.test(text) ? 'zstd' : undefined
-}
-
 /** Throws UNSUPPORTED where `head` begins a file of another compression, saying what decompresses it. */
 export function refuseOthers(head: Uint8Array, name: string): void {
   const text = Buffer.from(head).toString('latin1')
   for (const [other, command, magic] of OTHERS) {
     if (!magic.test(text)) continue
-    throw new StowageError('UNSUPPORTED', `${name} is compressed with ${other}; gzip, zstd and none are read`, {
-      hint: `Decompress it first: ${command} ${name}`,
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${name} is compressed with ${other}; ${COMPRESSION_NAMES.join(', ')} and none are read`,
+      {
+        hint: `Decompress it first: ${command} ${name}`,
+      },
+    )
   }
 }
 
@@ -51,8 +44,11 @@ export function decompressed(
   name: string,
   { signal }: FetchOptions = {},
 ): Bytes {
-  return compression === 'gzip' ? gunzipped(bytes, name, signal) : unzstd(bytes, name, signal)
+  return DECODERS[compression](bytes, name, signal)
 }
+
+const DECODERS: Readonly<Record<Compression, (bytes: Bytes, name: string, signal: AbortSignal | undefined) => Bytes>> =
+  { gzip: gunzipped, zstd: unzstd }
 
 async function* gunzipped(bytes: Bytes, name: string, signal: AbortSignal | undefined): Bytes {
   const gunzip = createGunzip({ chunkSize: PIECE })

@@ -2,14 +2,15 @@
 import { createHash } from 'node:crypto'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
+import { type Compression, compressionOf, layerMediaType, MAGIC_SIZE } from '../oci/compression.js'
 import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
 import { type Descriptor, describe, parseDescriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { optionalArray, parseJson, record, shown, string } from '../oci/json.js'
-import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST } from '../oci/media-type.js'
+import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../oci/media-type.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
 import type { ArchiveFile, ArchiveFiles } from './archive-files.js'
-import { type Compression, compressionOf, decompressed, MAGIC_SIZE } from './compression.js'
+import { decompressed } from './compression.js'
 import { DOCKER_FILE } from './heads.js'
 
 /** One entry of `manifest.json`. */
@@ -31,8 +32,6 @@ export interface DockerImage {
   readonly files: ReadonlyMap<Digest, ArchiveFile>
   readonly config: Descriptor
 }
-
-const LAYER_TYPES = { gzip: OCI_LAYER_GZIP, zstd: OCI_LAYER_ZSTD } as const
 
 /** The entries of `manifest.json`, in their order. Throws BLOB_MISSING where there is none, INVALID_MANIFEST. */
 export async function readDockerEntries(
@@ -139,7 +138,7 @@ export class DockerImages {
       inner.update(piece)
     }
     return {
-      mediaType: LAYER_TYPES[compression],
+      mediaType: layerMediaType(compression),
       digest: `sha256:${outer.digest('hex')}`,
       diffId: `sha256:${inner.digest('hex')}`,
     }

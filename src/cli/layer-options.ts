@@ -1,5 +1,6 @@
 /** The options of commands that make layers. */
 import type { Argv } from 'yargs'
+import { COMPRESSION_NAMES, COMPRESSIONS, type Compression, DEFAULT_COMPRESSION } from '../oci/compression.js'
 import { parseLayerCompression } from '../layer/compression.js'
 import type { LayerOrder } from '../layer/make/entries.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
@@ -22,17 +23,20 @@ export function compressionOptions<T>(yargs: Argv<T>): Argv<T> {
   return yargs
     .option('compression', {
       type: 'string',
-      default: 'gzip',
+      default: DEFAULT_COMPRESSION,
       requiresArg: true,
       coerce: once('compression'),
-      describe:
-        'Of a layer made here: gzip[:LEVEL], 1 (fast) to 12 (small); zstd[:LEVEL], 1 to 19, for Docker 23 and later; or none',
+      describe: `Of a layer made here: ${COMPRESSION_NAMES.map(describeLevels).join('; ')}; or none`,
     })
     .option('threads', {
       type: 'number',
       requiresArg: true,
       describe: 'Threads that decompress and compress; all processors when left out',
     }) // yargs does not type coerce
+}
+
+function describeLevels(name: Compression): string {
+  return `${name}[:LEVEL], ${COMPRESSIONS[name].levels.help}`
 }
 
 export function layerOptions<T>(yargs: Argv<T>): Argv<T> {

@@ -1,6 +1,7 @@
 /** What of an image an engine is sent, and as what it will know it: decided before the first byte goes out. */
 import type { Document, ImageContent, PlatformImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
+import { compressionOfMediaType, COMPRESSIONS, DEFAULT_COMPRESSION } from '../oci/compression.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { isIndex } from '../oci/media-type.js'
@@ -20,9 +21,6 @@ export interface LoadPlan {
   /** Each once, base first. */
   readonly layers: readonly Descriptor[]
 }
-
-/** First version of the API whose engines read layers of Zstandard: Docker 23. */
-const ZSTD_API = 42
 
 /**
  * All of `image` for containerd's store, which keeps indexes; else the one platform that the engine runs.
@@ -63,13 +61,16 @@ export function layersToSend(plan: LoadPlan, held: number): readonly Descriptor[
 
 /** Throws UNSUPPORTED where the engine would take the whole stream and then fail on a layer's compression. */
 export function checkCompression(layers: readonly Descriptor[], store: EngineStore, name: string): void {
-  if (store.kind !== 'graphdriver' || store.api >= ZSTD_API) return
-  const layer = layers.find(candidate => /[.+]zstd$/.test(candidate.mediaType))
-  if (!layer) return
-  const what = `${name} has a layer compressed with Zstandard (${layer.digest})`
-  throw new StowageError('UNSUPPORTED', `${what}, which ${store.engine} cannot read`, {
-    hint: 'Docker 23 and later can; for this engine, make the image with gzip layers.',
-  })
+  if (store.kind !== 'graphdriver') return
+  for (const { mediaType, digest } of layers) {
+    const compression = compressionOfMediaType(mediaType)
+    const { title, since } = compression ? COMPRESSIONS[compression] : {}
+    if (!since || store.api >= since.api) continue
+    const what = `${name} has a layer compressed with ${title} (${digest})`
+    throw new StowageError('UNSUPPORTED', `${what}, which ${store.engine} cannot read`, {
+      hint: `Docker ${since.docker} and later can; for this engine, make the image with ${DEFAULT_COMPRESSION} layers.`,
+    })
+  }
 }
 
 /** The one of `platforms` that the engine would run; on Windows rather of its own build. */

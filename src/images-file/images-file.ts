@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { isBundlePath } from '../bundle/manifest.js'
 import { fileError } from '../errors.js'
-import { checkedCompression, parseLayerCompression } from '../layer/compression.js'
+import { checkedCompression, COMPRESSION_FORMS, parseLayerCompression } from '../layer/compression.js'
 import { parsePlatformSelector } from '../oci/platform.js'
 import { formatReference, isRegistry, parseReference, type Reference } from '../oci/reference.js'
 import { tagChoice, type TagRule } from '../registry/tags.js'
@@ -274,7 +274,7 @@ function readWim(fields: Fields | undefined, from: string, faults: Faults): read
   const image = fields.text('image', 'the number or the name of an image in the WIM')?.text
   const names = readNames(fields, faults)
   const carry = fields.choice('carry', ['true', 'false', 'only'])
-  const words = fields.text('compression', 'gzip[:LEVEL], zstd[:LEVEL] or none')
+  const words = fields.text('compression', COMPRESSION_FORMS)
   const compression =
     words &&
     faults.check(words.at, () => {

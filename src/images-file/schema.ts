@@ -1,4 +1,5 @@
 /** The form of `images.yaml` as JSON Schema, by which editors complete and check it. */
+import { COMPRESSION_PATTERN } from '../layer/compression.js'
 
 /** YAML takes 1.27 for a number, which is read here as it is written. */
 const words = { type: ['string', 'number'], minLength: 1 } as const
@@ -98,7 +99,7 @@ export const imagesFileSchema = {
                 name,
                 names,
                 carry: { enum: [true, false, 'only'], description: 'Carry the WIM as a file too, or only as a file' },
-                compression: { type: 'string', pattern: '^(none|(gzip|zstd)(:[0-9]+)?)$', description: 'Of the layer' },
+                compression: { type: 'string', pattern: COMPRESSION_PATTERN, description: 'Of the layer' },
                 order: { enum: ['blob', 'tree'], description: 'Of the files in the layer' },
                 lossless: { type: 'boolean', description: 'Keep what a Windows layer has no form for' },
                 skipUnsupported: {

@@ -1,4 +1,5 @@
 /** What of the native addon works on WIM files and layers, as types. */
+import type { LayerCompressionType } from '../oci/compression.js'
 import type { WimInfo } from './info.js'
 
 /** What `native/addon.cc` exports. */
@@ -100,8 +101,8 @@ export interface NativeBlobStream {
 export interface NativeLayerOptions {
   readonly path: string
   readonly offset: number
-  readonly compression: 'gzip' | 'zstd' | 'none'
-  /** gzip: 1 to 12; zstd: 1 to 19; none: 0. */
+  readonly compression: LayerCompressionType
+  /** Within the compression's levels; 0 for none. */
   readonly level: number
   readonly threads: number
 }
@@ -150,7 +151,7 @@ export interface NativeLayerReaderOptions {
 }
 
 export interface NativeLayerReaderResult {
-  readonly compression: 'none' | 'gzip' | 'zstd'
+  readonly compression: LayerCompressionType
   readonly digest: string
   readonly diffId: string
   readonly size: number

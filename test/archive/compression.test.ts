@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
-import { compressionOf, decompressed, refuseOthers } from '../../src/archive/compression.js'
+import { decompressed, refuseOthers } from '../../src/archive/compression.js'
+import { compressionOf } from '../../src/oci/compression.js'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { noise } from '../support/images.js'
 

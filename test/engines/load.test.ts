@@ -5,7 +5,7 @@ import type { BlobStore } from '../../src/blob/blob-store.js'
 import { readImage } from '../../src/blob/closure.js'
 import { openEngineDestination } from '../../src/transport/engine/destination.js'
 import type { WrittenImage } from '../../src/image/image-destination.js'
-import { OCI_LAYER_ZSTD } from '../../src/oci/media-type.js'
+import { layerMediaType } from '../../src/oci/compression.js'
 import { parseReference } from '../../src/oci/reference.js'
 import type { ProgressEvent } from '../../src/progress.js'
 import { startEngine } from '../support/engine.js'
@@ -198,7 +198,7 @@ t.test('write() refuses a Windows image before it sends a byte', async t => {
 
 t.test('write() refuses Zstandard layers where the engine would fail on them', async t => {
   const layer = await makeLayer({ file: 'content' })
-  const image = makeImage([{ ...layer, descriptor: { ...layer.descriptor, mediaType: OCI_LAYER_ZSTD } }])
+  const image = makeImage([{ ...layer, descriptor: { ...layer.descriptor, mediaType: layerMediaType('zstd') } }])
   await t.rejects(write(image, ['lab/zstd:1']), { code: 'UNSUPPORTED', message: /Zstandard.*Docker 20/ })
 })
 

@@ -8,7 +8,8 @@ import { StowageError } from '../../src/errors.js'
 import { type Descriptor, describe } from '../../src/oci/descriptor.js'
 import { type Digest, digestOf } from '../../src/oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE, namedDescriptor } from '../../src/oci/layout.js'
-import { OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST } from '../../src/oci/media-type.js'
+import { layerMediaType } from '../../src/oci/compression.js'
+import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import type { Platform } from '../../src/oci/platform.js'
 import { parseReference } from '../../src/oci/reference.js'
 
@@ -92,7 +93,11 @@ export async function makeLayer(
   for await (const piece of archive as AsyncIterable<Uint8Array>) pieces.push(piece) // tar-stream does not type its pieces
   const tar = Buffer.concat(pieces)
   const blob = compress === 'gzip' ? gzipSync(tar) : tar
-  return { descriptor: describe(compress === 'gzip' ? OCI_LAYER_GZIP : OCI_LAYER, blob), diffId: digestOf(tar), blob }
+  return {
+    descriptor: describe(layerMediaType(compress === 'gzip' ? 'gzip' : 'none'), blob),
+    diffId: digestOf(tar),
+    blob,
+  }
 }
 
 /** An image of one platform over `layers`, base first; `config` is merged into the image config. */

@@ -5,7 +5,7 @@ import { openLayer } from '../../layer/read/read-layer.js'
 import { EXIT_FAILED } from '../exit-code.js'
 import { count, printable } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
-import { layerNames } from './names.js'
+import { layerNames, READABLE } from './names.js'
 
 interface Options extends GlobalOptions {
   readonly layers: readonly string[]
@@ -22,7 +22,7 @@ export const check: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'Layers: tars, gzip, zstd or plain; - is stdin',
+        describe: `Layers: tars, ${READABLE}; - is stdin`,
       })
       .option('not-base', {
         type: 'boolean',

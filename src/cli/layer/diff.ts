@@ -5,7 +5,7 @@ import { openLayer } from '../../layer/read/read-layer.js'
 import { EXIT_FAILED } from '../exit-code.js'
 import { printable } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
-import { layerNames } from './names.js'
+import { layerNames, READABLE } from './names.js'
 
 interface Options extends GlobalOptions {
   readonly a: string
@@ -21,7 +21,7 @@ export const diff: CommandModule<GlobalOptions, Options> = {
       .positional('a', {
         type: 'string',
         demandOption: true,
-        describe: 'A layer: a tar, gzip, zstd or plain; - is stdin',
+        describe: `A layer: a tar, ${READABLE}; - is stdin`,
       })
       .positional('b', { type: 'string', demandOption: true, describe: 'Another' })
       .option('ignore', {

@@ -4,6 +4,7 @@ import { StowageError } from '../../errors.js'
 import { inspectLayer, type LayerInspection } from '../../layer/read/inspect.js'
 import { openLayer } from '../../layer/read/read-layer.js'
 import type { LayerTarEntry } from '../../layer/read/tar-entry.js'
+import { READABLE } from './names.js'
 import { count, exactSize, formatSize, jsonText, printable, table } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
 
@@ -21,7 +22,7 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
       .positional('layer', {
         type: 'string',
         demandOption: true,
-        describe: 'A layer: a tar, gzip, zstd or plain; - is stdin',
+        describe: `A layer: a tar, ${READABLE}; - is stdin`,
       })
       .option('largest', {
         type: 'number',

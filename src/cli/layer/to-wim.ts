@@ -9,6 +9,7 @@ import {
   type WimFromLayersOptions,
   writeWimFromLayers,
 } from '../../layer/to-wim/wim-from-layers.js'
+import { COMPRESSION_NAMES } from '../../oci/compression.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { count, exactSize, lostText, printable, table } from '../render.js'
@@ -38,7 +39,7 @@ export const toWim: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'Layers, base first: tar, gzip or zstd; one alone may be - (standard input)',
+        describe: `Layers, base first: tar, ${COMPRESSION_NAMES.join(' or ')}; one alone may be - (standard input)`,
       })
       .option('compress', {
         type: 'string',

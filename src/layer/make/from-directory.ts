@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import { open, realpath } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { fileError, StowageError } from '../../errors.js'
+import { DEFAULT_COMPRESSION } from '../../oci/compression.js'
 import type { WaitOptions } from '../../progress.js'
 import { padding, TAR_END } from '../../tar/header.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
@@ -57,7 +58,7 @@ export async function layerFromDirectory(
   options: LayerFromDirectoryOptions = {},
 ): Promise<DirectoryLayer> {
   const { signal, onProgress, keepOwner = false, skipUnsupported = false, epoch = sourceDateEpoch() } = options
-  const compression = checkedCompression(options.compression ?? { type: 'gzip' })
+  const compression = checkedCompression(options.compression ?? { type: DEFAULT_COMPRESSION })
   const threads = checkedThreads(options.threads)
   onProgress?.({ type: 'stage', stage: 'convert', subject: directory })
   const { entries, unsupported } = await walkDirectory(directory, new Slices(signal))

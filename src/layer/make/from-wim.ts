@@ -1,5 +1,6 @@
 /** Windows layers made from WIM images: read, planned, and run through the addon in one pass, with nothing extracted to disk. */
 import { StowageError } from '../../errors.js'
+import { DEFAULT_COMPRESSION } from '../../oci/compression.js'
 import type { WaitOptions } from '../../progress.js'
 import type { Dentry } from '../../wim/dentry.js'
 import { checkedThreads } from '../../wim/flags.js'
@@ -69,7 +70,7 @@ export async function layerFromWim(
   const { signal, onProgress, order = 'blob', lossless = false, unixData = false } = options
   if (lossless && unixData)
     throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds nothing of Windows')
-  const compression = checkedCompression(options.compression ?? { type: 'gzip' })
+  const compression = checkedCompression(options.compression ?? { type: DEFAULT_COMPRESSION })
   const threads = checkedThreads(options.threads)
   const { image, utilityVm, trees, blobs, planning } = await readTrees(wim, options)
   const [tree] = trees

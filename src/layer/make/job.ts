@@ -1,10 +1,11 @@
 /** Runs the plan of a layer through the addon: bytes and blobs, hashed, compressed and written in one pass. */
 import { setImmediate } from 'node:timers/promises'
 import type { StagedBlob } from '../../blob/blob-store.js'
+import { layerMediaType } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { NativeLayerJob, NativeLayerResult, NativeWimFile } from '../../wim/addon.js'
 import { binding, nativeError } from '../../wim/binding.js'
-import { type LayerCompression, layerMediaType } from '../compression.js'
+import type { LayerCompression } from '../compression.js'
 import type { LayerSegment } from './segments.js'
 
 /** A layer that was written. */

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import type { Bytes } from '../../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../../errors.js'
+import type { LayerCompressionType } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { WaitOptions } from '../../progress.js'
 import type { NativeLayerReader, NativeLayerReaderResult } from '../../wim/addon.js'
@@ -29,7 +30,7 @@ export interface ReadLayerOptions extends WaitOptions {
 
 /** What a layer is as a whole. */
 export interface LayerFacts {
-  readonly compression: 'none' | 'gzip' | 'zstd'
+  readonly compression: LayerCompressionType
   /** SHA-256 of the layer as it came, and its size in bytes. */
   readonly digest: Digest
   readonly size: number

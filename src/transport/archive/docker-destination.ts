@@ -2,6 +2,7 @@
 import { DOCKER_FILE, dockerPlatform, encodeDockerManifest, encodeIndex } from '../../archive/heads.js'
 import type { ImageContent } from '../../blob/closure.js'
 import { StowageError } from '../../errors.js'
+import { isUnpackedEverywhere } from '../../oci/compression.js'
 import { eachOnce } from '../../oci/descriptor.js'
 import { INDEX_FILE } from '../../oci/layout.js'
 import { nameToGive } from '../../oci/reference.js'
@@ -12,9 +13,6 @@ export interface DockerArchiveDestinationOptions extends ArchiveDestinationOptio
   /** Name of the one image, `name[:tag]`, instead of its own. */
   readonly ref?: string | undefined
 }
-
-/** Layers that every engine and podman unpack: plain or gzip, Docker's or OCI's, foreign ones too. */
-const LAYER_TYPE = /[.]tar(?:[.+]gzip)?$/
 
 /**
  * A new archive that is an OCI image layout too, as docker 25 and later write it, so that digests of manifests stay. It holds one
@@ -56,7 +54,7 @@ function choosePlatform(image: ImageContent, subject: string): ImageContent {
     })
   }
   const { descriptor, manifest } = chosen
-  const odd = manifest.layers.find(layer => !LAYER_TYPE.test(layer.mediaType))
+  const odd = manifest.layers.find(layer => !isUnpackedEverywhere(layer.mediaType))
   if (odd) {
     throw new StowageError(
       'UNSUPPORTED',

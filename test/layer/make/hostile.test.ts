@@ -74,7 +74,7 @@ t.test('writeLayerFromWim() never lets a name climb out', async t => {
   for (const [from, to] of [
     ['ab', '..'],
     ['a', '.'],
-    ['a/b', '../../'],
+    ['a/b', '../'],
   ] as const) {
     const wim = directoryWim(t, { files: { [from.replace('/', '_')]: Buffer.from('x') }, args: RAW })
     patchMetadata(wim, metadata => renameIn(metadata, from.replace('/', '_'), to))

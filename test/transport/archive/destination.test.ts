@@ -6,7 +6,8 @@ import { readImage } from '../../../src/blob/closure.js'
 import { openDockerArchiveDestination } from '../../../src/transport/archive/docker-destination.js'
 import { openOciArchiveDestination } from '../../../src/transport/archive/oci-destination.js'
 import { digestOf } from '../../../src/oci/digest.js'
-import { OCI_LAYER_ZSTD, OCI_MANIFEST } from '../../../src/oci/media-type.js'
+import { layerMediaType } from '../../../src/oci/compression.js'
+import { OCI_MANIFEST } from '../../../src/oci/media-type.js'
 import { formatReference, parseReference } from '../../../src/oci/reference.js'
 import { openDockerArchiveSource } from '../../../src/transport/archive/docker-source.js'
 import { openOciArchiveSource } from '../../../src/transport/archive/oci-source.js'
@@ -267,7 +268,7 @@ t.test('docker-archive: holds one platform, and says which', async t => {
 t.test('docker-archive: refuses what not every engine can load, before it writes', async t => {
   const directory = t.testdir()
   const layer = await makeLayer({ a: 'a' })
-  const zstd = makeImage([{ ...layer, descriptor: { ...layer.descriptor, mediaType: OCI_LAYER_ZSTD } }])
+  const zstd = makeImage([{ ...layer, descriptor: { ...layer.descriptor, mediaType: layerMediaType('zstd') } }])
   await t.rejects(write(KINDS[1], join(directory, 'x'), { 'shop:1': zstd }), {
     code: 'UNSUPPORTED',
     message: /zstd/,

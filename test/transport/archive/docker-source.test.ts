@@ -7,7 +7,8 @@ import { BlobDirectory } from '../../../src/blob/directory.js'
 import { readVerified } from '../../../src/blob/verified.js'
 import { digestOf, hexOf } from '../../../src/oci/digest.js'
 import { blobPath, REF_NAME_ANNOTATION } from '../../../src/oci/layout.js'
-import { OCI_LAYER, OCI_LAYER_GZIP } from '../../../src/oci/media-type.js'
+import { layerMediaType } from '../../../src/oci/compression.js'
+import { OCI_LAYER } from '../../../src/oci/media-type.js'
 import { formatReference } from '../../../src/oci/reference.js'
 import { openDockerArchiveSource } from '../../../src/transport/archive/docker-source.js'
 import { encodeHeader } from '../../../src/tar/header.js'
@@ -148,7 +149,7 @@ t.test(
       const { layers } = await readImage(source, image!.root)
       t.same(
         layers.map(({ digest, mediaType }) => [digest, mediaType]),
-        packed.map(({ descriptor }) => [descriptor.digest, OCI_LAYER_GZIP]),
+        packed.map(({ descriptor }) => [descriptor.digest, layerMediaType('gzip')]),
       )
       for (const layer of layers) await readVerified(layer, source.fetch(layer), layer.size)
     }
