@@ -15,7 +15,9 @@ export {
   type ServeOptions,
 } from './serve/serve.js'
 export type { CatalogImage } from './serve/catalog.js'
-export { copy, type CopyBetweenOptions, copyImage, type CopyOptions, type CopyResult } from './verbs/copy.js'
+export { copy, type CopyOptions, type CopyResult } from './verbs/copy.js'
+export type { LayerMakingOptions, TransferOptions, WimMakingOptions } from './transfer/options.js'
+export { copyImage, type CopyImageOptions } from './transfer/copy-image.js'
 
 // Lists of images. Form: docs/images-yaml.md
 export {
@@ -74,7 +76,7 @@ export {
 } from './base-image/uninstall.js'
 export type { HistoryStep, Removal, StoredImage, StoredPlatform } from './image/image-store.js'
 export type { ImageTree } from './image/lineage.js'
-export type { StoreOptions } from './transport/open-store.js'
+export type { StoreOptions } from './transport/open.js'
 export type { HeldIdentity, ImageIdentity } from './oci/image-identity.js'
 
 // Bundles. Format: docs/bundle-format.md
@@ -101,7 +103,9 @@ export { type ArchiveSourceOptions, openOciArchiveSource } from './transport/arc
 export { openDockerArchiveSource } from './transport/archive/docker-source.js'
 export { type DirectorySourceOptions, openDirectorySource } from './transport/directory/source.js'
 export { openWimSource, type WimLayerOptions, type WimSourceOptions } from './transport/wim/source.js'
-export { defaultStore, formatLocation, type Location, parseLocation } from './transport/location.js'
+export { formatLocation, parseLocation } from './transport/location.js'
+export { defaultStore } from './transport/default-store.js'
+export type { Location } from './transport/transport.js'
 export type { ImageDestination, WrittenImage } from './image/image-destination.js'
 export { type EngineDestinationOptions, openEngineDestination } from './transport/engine/destination.js'
 export { openLayoutDestination } from './transport/oci/destination.js'

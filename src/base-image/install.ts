@@ -422,7 +422,7 @@ async function copyImage(
     await addLatest(target, names, options)
     return { ...about, id: held.id, result: 'exists' }
   }
-  if (held && held.id !== image.root?.digest && target.store === undefined && !options.force)
+  if (held && held.id !== image.root?.digest && target.engine === undefined && !options.force)
     throw taken(first, target, held)
   const put = await target.put(location, names)
   await prove(target, names, put, options)
@@ -440,7 +440,7 @@ function tellHost(
   image: Parameters<typeof judgeHost>[0],
   { force = false, onNote }: InstallOptions,
 ): void {
-  const verdict = target.store && judgeHost(image, target.store)
+  const verdict = target.engine && judgeHost(image, target.engine)
   if (!verdict) return
   if (verdict.severity === 'error' && !(force && verdict.possible))
     throw new StowageError(verdict.code, verdict.message, { hint: verdict.hint })
@@ -532,7 +532,7 @@ async function prove(
   { id }: PutResult,
   { onProgress }: InstallOptions,
 ): Promise<void> {
-  if (target.store) return
+  if (target.engine) return
   for (const [n, name] of names.entries()) {
     onProgress?.({ type: 'stage', stage: 'prove', subject: familiarReference(name) })
     const held = await target.find(name)

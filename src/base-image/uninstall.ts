@@ -2,7 +2,7 @@
 import { abortError, orError, StowageError } from '../errors.js'
 import { formatFullName } from '../oci/image-identity.js'
 import type { Removal, StoredImage } from '../image/image-store.js'
-import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { expectUnused } from '../verbs/remove.js'
 import { selectStored, shownName } from '../image/select.js'
 import { patternOf } from './find.js'

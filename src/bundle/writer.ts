@@ -117,6 +117,10 @@ class Writer implements BundleWriter {
     return this.#medium.standing ?? false
   }
 
+  get stage(): BlobStage {
+    return this
+  }
+
   get unchanged(): boolean {
     return !this.#written
   }

@@ -1,6 +1,7 @@
 /** What an image is written to. */
-import type { BlobStore } from '../blob/blob-store.js'
+import type { BlobStage, BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
+import type { BlobDirectory } from '../blob/directory.js'
 import type { Loss } from '../layer/to-wim/losses.js'
 import type { Platform } from '../oci/platform.js'
 import type { Reference } from '../oci/reference.js'
@@ -30,6 +31,10 @@ export interface WrittenImage {
  * the others give it its names only after everything it reaches. Whoever opened it disposes of it.
  */
 export interface ImageDestination extends AsyncDisposable {
+  /** Where a layer that is made here is written once, in its final place, if there is such a place. */
+  readonly stage?: BlobStage
+  /** Where a source may file blobs before it knows which of them it needs; what is not written as part of an image goes in the end. */
+  spool?(): Promise<BlobDirectory>
   /**
    * Writes `image`, reading what is missing from `blobs`, every byte through `verified()`, and gives it `names`.
    * When it throws, no name has moved and nothing that looks whole is left.

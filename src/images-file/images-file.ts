@@ -7,7 +7,8 @@ import { checkedCompression, COMPRESSION_FORMS, parseLayerCompression } from '..
 import { parsePlatformSelector } from '../oci/platform.js'
 import { formatReference, isRegistry, parseReference, type Reference } from '../oci/reference.js'
 import { tagChoice, type TagRule } from '../registry/tags.js'
-import { formatLocation, type Location, parseLocation } from '../transport/location.js'
+import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
+import type { Location } from '../transport/transport.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 import { Faults, FILE_LIMIT, parseYaml, type Position, type Value } from './document.js'
 import { Fields, textOf } from './fields.js'
@@ -161,7 +162,7 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   if (!fields || !text) return []
   const location = faults.check(text.at, () => {
     const found = parseLocation(text.text)
-    if (found.type === 'docker') parseReference(found.name)
+    if (isRepository(found)) parseReference(found.path)
     return found
   })
   const tags = readTags(fields, faults)
@@ -169,8 +170,9 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   const platforms = fields.get('platforms') ? platformsOf(fields) : shared.platforms
   const referrers = fields.flag('referrers') ?? shared.referrers
   if (!location) return []
-  if (location.type === 'wim') faults.add(text.at, 'a WIM has options of its own: put it below "wims"')
-  const reference = location.type === 'docker' ? parseReference(location.name) : undefined
+  if (transportOf(location).source?.layerOptions)
+    faults.add(text.at, 'a WIM has options of its own: put it below "wims"')
+  const reference = isRepository(location) ? parseReference(location.path) : undefined
   if (tags && !reference)
     faults.add(
       fields.get('tags')?.at ?? text.at,
@@ -332,15 +334,14 @@ function movedPath(from: string, path: string): string {
   return isAbsolute(path) ? path : join(from, path)
 }
 
-/** Every transport but registries and engines has one field that is a path. */
 function movedTo(from: string, location: Location): Location {
-  if (location.type === 'docker' || location.type === 'docker-daemon') return location
-  const moved = { ...location }
-  for (const field of ['directory', 'path', 'file'] as const) {
-    const path: unknown = (location as unknown as Readonly<Record<string, unknown>>)[field] // which of the three it has is not told by its type
-    if (typeof path === 'string') Object.assign(moved, { [field]: movedPath(from, path) })
-  }
-  return parseLocation(formatLocation(moved))
+  if (!transportOf(location).onDisk) return location
+  return parseLocation(formatLocation({ ...location, path: movedPath(from, location.path) }))
+}
+
+/** Whether it is in a registry, where a repository has tags and an image is pinned by its digest. */
+export function isRepository(location: Location): boolean {
+  return transportOf(location).source?.pin === 'repository'
 }
 
 async function readLimited(path: string): Promise<Uint8Array> {

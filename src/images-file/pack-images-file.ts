@@ -3,14 +3,14 @@ import pMap from 'p-map'
 import type { BundleImage } from '../bundle/manifest.js'
 import { StowageError } from '../errors.js'
 import { inspect } from '../verbs/inspect.js'
-import { inspectEngineImage } from '../transport/engine/inspect.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { pack, type PackedImage, type PackImage, type PackOptions, type PackResult } from '../verbs/pack.js'
-import { formatLocation, type Location } from '../transport/location.js'
+import { formatLocation } from '../transport/location.js'
+import type { Location } from '../transport/transport.js'
 import { Faults } from './document.js'
-import { type ImagesFile, readImagesFile, type WimEntry } from './images-file.js'
+import { type ImagesFile, isRepository, readImagesFile, type WimEntry } from './images-file.js'
 import {
   expectFiles,
   expectWritable,
@@ -26,7 +26,9 @@ import {
   AskedRegistries,
   expectDistinct,
   hasRef,
-  isMade,
+  hasIds,
+  idOf,
+  mayMakeLayer,
   type ResolvedImage,
   type ResolvedImages,
   resolveFiles,
@@ -181,8 +183,8 @@ async function lockedImages(
     async (entry): Promise<readonly ResolvedImage[]> => {
       const { location } = entry
       const locked = entries.get(entry)?.images ?? []
-      if (location.type === 'docker-daemon') {
-        const { id } = await inspectEngineImage(location.name, [], options)
+      if (hasIds(location)) {
+        const id = await idOf(location, options)
         const was = locked[0]?.id
         if (id !== was)
           moved.add(entry.at, `${formatLocation(location)} is ${id} in the engine, and ${was} in ${lockPath}`)
@@ -200,16 +202,14 @@ async function lockedImages(
               mediaType: image.mediaType,
               ...(image.id === undefined ? {} : { id: image.id }),
             }
-            if (location.type !== 'docker') {
+            if (!isRepository(location)) {
               const place = hasRef(location) ? { ...location, ref: image.digest } : location
               const there =
-                isMade(location) ||
-                location.type === 'docker-daemon' ||
-                (await rootsOf(place, options)).includes(image.digest)
+                mayMakeLayer(location) || hasIds(location) || (await rootsOf(place, options)).includes(image.digest)
               if (!there) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
               return [{ ...same, location: formatLocation(place) }]
             }
-            const { domain, path } = parseReference(location.name)
+            const { domain, path } = parseReference(location.path)
             const repository = `docker://${formatReference({ domain, path })}`
             if (
               image.location !== repository &&

@@ -1,6 +1,5 @@
 /** What an images file asks for, found: tags by rule, digests of tags, hashes of files. Nothing is packed yet. */
 import pMap from 'p-map'
-import { inspectEngineImage } from '../transport/engine/inspect.js'
 import { readSource } from '../transfer/read-source.js'
 import { StowageError } from '../errors.js'
 import type { Digest } from '../oci/digest.js'
@@ -8,12 +7,21 @@ import { formatReference, parseReference, type Reference, withDefaultTag } from 
 import type { WaitOptions } from '../progress.js'
 import { Registries } from '../registry/registries.js'
 import { nearestTags, tagChoice } from '../registry/tags.js'
-import { formatLocation, type Location } from '../transport/location.js'
+import { formatLocation, transportOf } from '../transport/location.js'
+import type { Location } from '../transport/transport.js'
+import { inspect } from '../verbs/inspect.js'
 import { partsOf } from '../wim/parts.js'
 import { Faults, type Position } from './document.js'
 import { type HashedFile, hashFile } from '../bundle/carried.js'
 import { listFiles } from './listed-files.js'
-import type { FileEntry, ImageEntry, ImagesFile, NameEntry, WimEntry } from './images-file.js'
+import {
+  type FileEntry,
+  type ImageEntry,
+  type ImagesFile,
+  isRepository,
+  type NameEntry,
+  type WimEntry,
+} from './images-file.js'
 
 export interface ResolveOptions extends WaitOptions {
   /** Engine address for `docker-daemon:`. */
@@ -115,9 +123,9 @@ async function resolveEntry(
   options: ResolveOptions,
 ): Promise<readonly ResolvedImage[]> {
   const { location, at: place } = entry
-  if (location.type !== 'docker')
+  if (!isRepository(location))
     return (await placed(faults, place, async () => await resolvePlace(entry, faults, options))) ?? []
-  const reference = parseReference(location.name)
+  const reference = parseReference(location.path)
   const wanted = (await placed(faults, place, async () => await chosenTags(entry, reference, registries, faults))) ?? []
   const found = await pMap(
     wanted,
@@ -135,8 +143,8 @@ async function resolvePlace(
   options: ResolveOptions,
 ): Promise<readonly ResolvedImage[]> {
   const { location } = entry
-  if (location.type === 'docker-daemon') {
-    const { id } = await inspectEngineImage(location.name, [], options)
+  if (hasIds(location)) {
+    const id = await idOf(location, options)
     return [
       {
         entry,
@@ -153,13 +161,14 @@ async function resolvePlace(
     written: String(entry.request['image']),
     ...given(entry.names, undefined),
   }
-  const images = isMade(location)
+  const images = mayMakeLayer(location)
     ? []
     : await readSource(location, options, async source => await source.images(options))
-  if (images.length === 0 && !isMade(location)) faults.add(entry.at, `${own.written} holds no image`, { missing: true })
+  if (images.length === 0 && !mayMakeLayer(location))
+    faults.add(entry.at, `${own.written} holds no image`, { missing: true })
   if (images.length > 1 && entry.names.length > 0)
     faults.add(entry.at, `a name was given for ${images.length} images. Name one of them: ${own.written}:REF`)
-  if (isMade(location) || (images.length > 1 && !hasRef(location))) return [own]
+  if (mayMakeLayer(location) || (images.length > 1 && !hasRef(location))) return [own]
   return images.map(({ root, names }) => ({
     ...own,
     location: hasRef(location) ? formatLocation({ ...location, ref: root.digest }) : own.location,
@@ -169,14 +178,25 @@ async function resolvePlace(
   }))
 }
 
-/** A layer is made of it, so that nothing is known before. */
-export function isMade(location: Location): boolean {
-  return ['wim', 'dir'].includes(location.type)
+/** Its layer may be made while packing, so that nothing is known before. */
+export function mayMakeLayer(location: Location): boolean {
+  return transportOf(location).source?.makesLayer !== undefined
 }
 
 /** Its images can be named by digest. */
-export function hasRef(location: Location): location is Extract<Location, { type: 'oci' | 'bundle' }> {
-  return location.type === 'oci' || location.type === 'bundle'
+export function hasRef(location: Location): boolean {
+  return transportOf(location).source?.pin === 'ref'
+}
+
+/** It keeps no manifests, and calls its images by IDs of its own: an engine. */
+export function hasIds(location: Location): boolean {
+  return transportOf(location).source?.manifests === 'unread' && !mayMakeLayer(location)
+}
+
+/** How the place itself calls the image. */
+export async function idOf(location: Location, { host, signal }: ResolveOptions): Promise<string | undefined> {
+  const { images } = await inspect(formatLocation(location), { host, signal })
+  return images[0]?.id
 }
 
 /** The images of an entry, each with the place that asks for it. */

@@ -10,7 +10,7 @@ import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manife
 import { isForeignLayer, isIndex, isManifest, OCI_INDEX } from '../oci/media-type.js'
 import { formatPlatform } from '../oci/platform.js'
 import type { Content } from './content.js'
-import type { Shelf, ShelfName } from './shelf.js'
+import type { Shelf, ShelfName } from '../image/shelf.js'
 
 /** A repository as it is served. */
 export interface Repository {

@@ -7,7 +7,7 @@ import { HashPool } from '../blob/hash-pool.js'
 import { fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import type { BlobPlace, Shelf } from './shelf.js'
+import type { ServedBlob, Shelf } from '../image/shelf.js'
 
 /** An open blob. Whoever opened it disposes of it. */
 export interface OpenBlob extends AsyncDisposable {
@@ -86,7 +86,7 @@ export class Content implements AsyncDisposable {
     await this.#pool[Symbol.asyncDispose]()
   }
 
-  async #openPlace(blob: Descriptor, place: BlobPlace): Promise<OpenBlob> {
+  async #openPlace(blob: Descriptor, place: ServedBlob): Promise<OpenBlob> {
     if (place.size !== blob.size) {
       throw new StowageError(
         'SIZE_MISMATCH',
@@ -111,7 +111,7 @@ export class Content implements AsyncDisposable {
 
   async *#bytes(
     blob: Descriptor,
-    place: BlobPlace,
+    place: ServedBlob,
     file: FileHandle,
     identity: string,
     start: number,
@@ -127,7 +127,7 @@ export class Content implements AsyncDisposable {
   }
 
   /** The whole blob, checked as it passes. */
-  async *#checking(blob: Descriptor, place: BlobPlace, file: FileHandle, identity: string, bytes: Bytes): Bytes {
+  async *#checking(blob: Descriptor, place: ServedBlob, file: FileHandle, identity: string, bytes: Bytes): Bytes {
     try {
       yield* verified(blob, bytes)
       if ((await identityOf(file, place)) === identity) this.#keep(place, { identity, error: undefined })
@@ -138,7 +138,7 @@ export class Content implements AsyncDisposable {
   }
 
   /** The end of a blob, whose last piece waits until all of the blob was read beside it. */
-  async *#heldBack(blob: Descriptor, place: BlobPlace, bytes: Bytes): Bytes {
+  async *#heldBack(blob: Descriptor, place: ServedBlob, bytes: Bytes): Bytes {
     const checked = this.#checkPlace(blob, place)
     checked.catch(() => undefined) // thrown below, unless the reader left before
     let held: Uint8Array | undefined
@@ -151,14 +151,14 @@ export class Content implements AsyncDisposable {
   }
 
   /** One reading however many wait for it; it goes on when they leave, so that who comes again waits for less. */
-  async #checkPlace(blob: Descriptor, place: BlobPlace): Promise<void> {
+  async #checkPlace(blob: Descriptor, place: ServedBlob): Promise<void> {
     const key = keyOf(place)
     const pending = this.#checks.get(key) ?? this.#hash(blob, place).finally(() => this.#checks.delete(key))
     this.#checks.set(key, pending)
     await pending
   }
 
-  async #hash(blob: Descriptor, place: BlobPlace): Promise<void> {
+  async #hash(blob: Descriptor, place: ServedBlob): Promise<void> {
     await this.#turn()
     try {
       const identity = await identityAt(place)
@@ -180,17 +180,17 @@ export class Content implements AsyncDisposable {
     this.#hashing += 1
   }
 
-  #known(place: BlobPlace, identity: string): Finding | undefined {
+  #known(place: ServedBlob, identity: string): Finding | undefined {
     const finding = this.#findings.get(keyOf(place))
     return finding?.identity === identity ? finding : undefined
   }
 
-  #keep(place: BlobPlace, finding: Finding): void {
+  #keep(place: ServedBlob, finding: Finding): void {
     this.#findings.set(keyOf(place), finding)
   }
 }
 
-function keyOf({ file, offset }: BlobPlace): string {
+function keyOf({ file, offset }: ServedBlob): string {
   return `${offset} ${file}`
 }
 
@@ -201,7 +201,7 @@ export function isWrong({ code }: StowageError): boolean {
 
 function wrong(
   { digest, size }: Descriptor,
-  { file }: BlobPlace,
+  { file }: ServedBlob,
   found: Digest,
   read: number,
 ): StowageError | undefined {
@@ -221,14 +221,14 @@ async function openFile(path: string): Promise<FileHandle> {
 }
 
 /** What changes when another file, or another medium, takes the place of this one. */
-async function identityOf(file: FileHandle, { file: path }: BlobPlace): Promise<string> {
+async function identityOf(file: FileHandle, { file: path }: ServedBlob): Promise<string> {
   const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true }).catch((error: unknown) => {
     throw fileError(error, path)
   })
   return [dev, ino, size, mtimeNs].join(' ')
 }
 
-async function identityAt(place: BlobPlace): Promise<string> {
+async function identityAt(place: ServedBlob): Promise<string> {
   const file = await openFile(place.file)
   try {
     return await identityOf(file, place)
@@ -240,7 +240,7 @@ async function identityAt(place: BlobPlace): Promise<string> {
 /** `size` bytes from `position` on. Throws SIZE_MISMATCH where the file ends before. */
 async function* pieces(
   file: FileHandle,
-  { file: path }: BlobPlace,
+  { file: path }: ServedBlob,
   position: number,
   size: number,
   signal: AbortSignal,

@@ -12,7 +12,8 @@ import { type Catalog, type CatalogImage, readCatalog } from './catalog.js'
 import { Content } from './content.js'
 import { readHtpasswd } from './htpasswd.js'
 import { formatHost, parseListen } from './listen.js'
-import { openShelf, type Shelf } from './shelf.js'
+import type { Shelf } from '../image/shelf.js'
+import { openShelf } from './shelf.js'
 
 export interface ServeOptions extends WaitOptions {
   /** `HOST:PORT`; 127.0.0.1:5000 without it, port 0 for any that is free. */

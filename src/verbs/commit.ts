@@ -2,7 +2,7 @@
 import { abortError, StowageError } from '../errors.js'
 import { type ImageIdentity, identityLabels } from '../oci/image-identity.js'
 import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
-import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { openImageStore, type StoreOptions } from '../transport/open.js'
 
 export interface CommitContainerOptions extends StoreOptions {
   readonly author?: string | undefined

@@ -2,7 +2,7 @@
 import { abortError } from '../errors.js'
 import type { HistoryStep, StoredImage } from '../image/image-store.js'
 import { type ImageTree, lineageOf } from '../image/lineage.js'
-import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored } from '../image/select.js'
 
 export interface ImageHistory {

@@ -3,7 +3,7 @@ import { abortError, StowageError } from '../errors.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import type { StoredImage } from '../image/image-store.js'
 import { compareTimes, lineageOf } from '../image/lineage.js'
-import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored } from '../image/select.js'
 
 export interface ListImagesOptions extends StoreOptions {

@@ -1,13 +1,12 @@
 /** Inspect: what an image is, wherever it is, without its layers. */
 import { abortError, StowageError } from '../errors.js'
+import { type InspectedImage, type ReadInspection, readInspection } from '../image/inspection.js'
 import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
 import type { WaitOptions } from '../progress.js'
-import { formatLocation, type Location, parseLocation } from '../transport/location.js'
-import { inspectEngineImage } from '../transport/engine/inspect.js'
-import { type InspectedImage, type ReadInspection, readInspection } from '../image/inspection.js'
+import { Registries } from '../registry/registries.js'
 import { readSource } from '../transfer/read-source.js'
-import { inspectTree } from '../transport/directory/inspect.js'
-import { inspectWim } from '../transport/wim/inspect.js'
+import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
+import type { Location } from '../transport/transport.js'
 
 export interface InspectOptions extends WaitOptions {
   /** Only these platforms, `os[/arch[/variant]][:os.version]`; all without it. */
@@ -30,19 +29,16 @@ export interface Inspection {
  * Throws IMAGE_NOT_FOUND, also where no platform fits, INVALID_ARGUMENT, and what the source throws.
  */
 export async function inspect(location: string, options: InspectOptions = {}): Promise<Inspection> {
+  const { platforms = [], insecure, signal } = options
   const place = parseLocation(location)
-  const selectors = (options.platforms ?? []).map(parsePlatformSelector)
+  const selectors = platforms.map(parsePlatformSelector)
   try {
-    if (place.type === 'docker-daemon')
-      return { location: formatLocation(place), images: [await inspectEngineImage(place.name, selectors, options)] }
-    if (place.type === 'wim')
-      return { location: formatLocation(place), images: await inspectWim(place.file, place.image, selectors) }
-    const tree = place.type === 'dir' ? await inspectTree(place.path, options.platforms ?? []) : undefined
-    if (tree) return { location: formatLocation(place), images: [tree] }
-    const found = await readAll(place, options)
-    return { location: formatLocation(place), images: found.map(({ image }) => image) }
+    await using registries = new Registries({ insecure })
+    const own = await transportOf(place).inspect?.(place, { ...options, platforms, selectors, registries })
+    const images = own ?? (await readAll(place, options)).map(({ image }) => image)
+    return { location: formatLocation(place), images }
   } catch (error) {
-    throw abortError(error, options.signal)
+    throw abortError(error, signal)
   }
 }
 
@@ -56,7 +52,7 @@ export async function inspectRaw(
   options: InspectOptions = {},
 ): Promise<Uint8Array> {
   const place = parseLocation(location)
-  if (place.type === 'docker-daemon' || place.type === 'wim') {
+  if (transportOf(place).source?.manifests === 'unread') {
     throw new StowageError('UNSUPPORTED', `${formatLocation(place)} has no ${document} before an image is made of it`, {
       hint: 'Look at it without --raw and --config, or copy it first: stowage copy FROM oci:DIR.',
     })

@@ -1,33 +1,27 @@
 /** Load: the images of a bundle into an engine, or to a place on disk. */
-import { type ImageContent, readImage } from '../blob/closure.js'
-import { type BundleReader, openBundleReader } from '../bundle/reader.js'
+import type { ImageContent } from '../blob/closure.js'
 import type { BundleImage } from '../bundle/manifest.js'
-import { copyContent } from './copy.js'
-import type { ImageDestination, WriteOptions } from '../image/image-destination.js'
+import { type BundleReader, openBundleReader } from '../bundle/reader.js'
 import { abortError, orError, StowageError } from '../errors.js'
+import { selectImage } from '../image/selection.js'
 import type { Loss } from '../layer/to-wim/losses.js'
 import { blobPath } from '../oci/layout.js'
 import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from '../oci/platform.js'
-import { formatReference, parseReference, type Reference } from '../oci/reference.js'
-import { openDestination } from '../transport/open.js'
-import type { WaitOptions } from '../progress.js'
-import { Registries } from '../registry/registries.js'
-import { formatLocation, parseLocation } from '../transport/location.js'
-import { selectImage } from '../image/selection.js'
+import { formatReference, parseReference } from '../oci/reference.js'
+import { nameAt } from '../transfer/names.js'
+import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
+import { Transfer } from '../transfer/transfer.js'
+import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
+import { expectDestination } from '../transport/open.js'
+import type { DestinationTransport, Location } from '../transport/transport.js'
 
-export interface LoadOptions extends WaitOptions {
+export interface LoadOptions extends TransferOptions, WimMakingOptions {
   /**
    * `docker-daemon:` (the default), `oci:DIR`, `oci:` for the default store, `docker://HOST[:PORT][/PREFIX]`, where every image
    * gets its name behind that, `oci-archive:FILE`, `docker-archive:FILE`, or `wim:FILE[#NAME]`, which takes one image.
    */
   readonly to?: string | undefined
-  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
-  readonly insecure?: readonly string[] | undefined
-  /** Blobs under way at a time. */
-  readonly jobs?: number | undefined
-  /** Engine address; without it the engine that `docker` would speak to. */
-  readonly host?: string | undefined
-  /** Only images that have one of these, `os[/arch[/variant]][:os.version]`. */
+  /** Only images that have one of these, `os[/arch[/variant]][:os.version]`; each goes whole. */
   readonly platforms?: readonly string[] | undefined
   /** Only these images: names, tags or digests. All without it. */
   readonly names?: readonly string[] | undefined
@@ -66,96 +60,73 @@ export interface LoadResult {
  * and ABORTED.
  */
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
-  const { to = 'docker-daemon:', host, platforms = [], names = [], signal, onProgress } = options
+  const { to = 'docker-daemon:', platforms = [], names = [], signal, onProgress } = options
   const location = parseLocation(to)
-  if (location.type === 'bundle') {
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      `${formatLocation(location)} is no place to load images to: it would be a bundle again`,
-      {
-        hint: `Pack it: stowage pack bundle:${path} -o ${location.path}.`,
-      },
-    )
-  }
+  const destination = expectLoadable(location, path)
   const selectors = platforms.map(parsePlatformSelector)
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     await using reader = await openBundleReader(path, { signal })
     const chosen = chooseImages(reader, path, selectors, names)
-    const rename = location.type === 'docker' ? namesIn(location.name, chosen) : parseReference
-    await using registries = new Registries({ insecure: options.insecure })
-    await using destination = await openDestination(location, { host, registries, signal, onProgress })
+    if (destination.naming === 'prefix') expectNames(location, chosen)
+    // Every image of the bundle is chosen already, and what refers to one is an image of its own there
+    const referrers = (options.referrers ?? false) && names.length > 0
+    await using transfer = new Transfer({ location }, { ...options, platforms: [], referrers })
+    await transfer.destination()
     const images: LoadedImage[] = []
-    const only = names.length === 0 && HOLDS_IMAGES_ONLY.includes(location.type)
-    for (const image of chosen) {
-      images.push(
-        await load(reader, image, destination, { rename, imagesOnly: only, jobs: options.jobs, signal, onProgress }),
-      )
-    }
-    if (images.some(({ id }) => id !== undefined)) await destination.finish?.()
+    for (const image of chosen) images.push(await load(image, reader, transfer))
+    if (images.some(({ id }) => id !== undefined)) await transfer.finish()
     return { path, to: formatLocation(location), images }
   } catch (error) {
     throw abortError(error, signal)
   }
-}
 
-/** Places that hold container images, and no signatures, SBOMs or other artifacts. */
-const HOLDS_IMAGES_ONLY: readonly string[] = ['docker-daemon', 'docker-archive', 'wim']
+  async function load(image: BundleImage, reader: BundleReader, transfer: Transfer): Promise<LoadedImage> {
+    const about = {
+      names: image.names,
+      platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
+      size: image.size,
+    }
+    const loaded = await orError(async (): Promise<LoadedImage> => {
+      const given = image.names.map(name => nameAt(location, parseReference(name)))
+      const selected = await transfer.select(reader, { ...image, names: given }, { names: given })
+      for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
+      if (names.length === 0 && !destination.artifacts && selected.content.platforms.length === 0)
+        return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
+      const { id, sent, skipped, lost, platforms: taken } = await transfer.write(selected)
+      return {
+        ...about,
+        ...(taken ? { platforms: taken.map(formatPlatform) } : {}),
+        id,
+        sent,
+        skipped,
+        ...(lost ? { lost } : {}),
+      }
+    }, signal)
+    return loaded instanceof StowageError
+      ? { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(loaded) }
+      : loaded
+  }
+}
 
 const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
 
-async function load(
-  reader: BundleReader,
-  image: BundleImage,
-  destination: ImageDestination,
-  { rename, imagesOnly, jobs, ...options }: WriteOptions & { rename: (name: string) => Reference; imagesOnly: boolean },
-): Promise<LoadedImage> {
-  const about = {
-    names: image.names,
-    platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
-    size: image.size,
-  }
-  const loaded = await orError(async (): Promise<LoadedImage> => {
-    const content = await readImage(reader, image.root, { ...options, absent: image.absent })
-    expectLayers(reader, content)
-    if (imagesOnly && content.platforms.length === 0)
-      return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
-    const { id, sent, skipped, lost, platforms } = await copyContent(reader, content, destination, {
-      ...options,
-      jobs,
-      names: image.names.map(rename),
-    })
-    return {
-      ...about,
-      ...(platforms ? { platforms: platforms.map(formatPlatform) } : {}),
-      id,
-      sent,
-      skipped,
-      ...(lost ? { lost } : {}),
-    }
-  }, options.signal)
-  return loaded instanceof StowageError
-    ? { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(loaded) }
-    : loaded
+/** Throws INVALID_ARGUMENT for a location that takes no images, and for a bundle, which is packed. */
+function expectLoadable(location: Location, path: string): DestinationTransport {
+  const sealed = (destination: DestinationTransport): boolean => destination.seals ?? false
+  const destination = transportOf(location).destination
+  const hint =
+    destination && sealed(destination)
+      ? `A bundle is packed: stowage pack bundle:${path} -o ${location.path}.`
+      : undefined
+  return expectDestination(location, 'load to', each => !sealed(each), hint)
 }
 
 /**
- * What the names of `images` become behind `place`, `host[:port][/prefix]`: the repository without its own host. Throws
- * INVALID_ARGUMENT where two images would get one name, or one has none.
+ * In a registry every image needs a name of its own behind `location`. Throws INVALID_ARGUMENT where two images would get one name,
+ * or one has none.
  */
-function namesIn(place: string, images: readonly BundleImage[]): (name: string) => Reference {
-  const [domain = '', ...prefix] = place.replace(/\/+$/, '').split('/')
-  const moved = (name: string): Reference => {
-    const { tag, digest, path } = parseReference(name)
-    return parseReference(
-      formatReference({
-        domain,
-        path: [...prefix, path].join('/'),
-        ...(tag ? { tag } : {}),
-        ...(digest ? { digest } : {}),
-      }),
-    )
-  }
+function expectNames(location: Location, images: readonly BundleImage[]): void {
   const owners = new Map<string, string>()
   for (const { names, root } of images) {
     if (names.length === 0) {
@@ -164,20 +135,16 @@ function namesIn(place: string, images: readonly BundleImage[]): (name: string) 
       })
     }
     for (const name of names) {
-      const other = owners.get(formatReference(moved(name)))
+      const moved = formatReference(nameAt(location, parseReference(name)))
+      const other = owners.get(moved)
       if (other !== undefined && other !== root.digest) {
-        throw new StowageError(
-          'INVALID_ARGUMENT',
-          `two images of the bundle would be ${formatReference(moved(name))}`,
-          {
-            hint: 'Load them one by one, each behind a prefix of its own.',
-          },
-        )
+        throw new StowageError('INVALID_ARGUMENT', `two images of the bundle would be ${moved}`, {
+          hint: 'Load them one by one, each behind a prefix of its own.',
+        })
       }
-      owners.set(formatReference(moved(name)), root.digest)
+      owners.set(moved, root.digest)
     }
   }
-  return moved
 }
 
 /** What is wrong with the content is wrong with the bundle, wherever on the way it was found. */

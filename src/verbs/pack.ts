@@ -1,27 +1,22 @@
 /** Pack: images from any source into one bundle. */
 import { stat } from 'node:fs/promises'
 import pMap from 'p-map'
-import { type ImageContent, readImage } from '../blob/closure.js'
 import { wantedBlobs } from '../blob/fill.js'
-import { withPlainLayers } from '../blob/plain-layers.js'
-import { readPlatforms } from '../blob/platforms.js'
 import { carriedPath } from '../bundle/carried.js'
-import type { BundleManifest } from '../bundle/manifest.js'
 import { isTarPath } from '../bundle/files.js'
+import type { BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
-import { copyContent, recorded } from './copy.js'
 import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { formatPlatform } from '../oci/platform.js'
-import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
-import { makesLayer, openSource, type OpenSourceOptions } from '../transport/open.js'
-import type { WaitOptions } from '../progress.js'
-import { Registries } from '../registry/registries.js'
-import type { ImageSource } from '../image/image-source.js'
-import { parseLocation } from '../transport/location.js'
-import { findReferrers } from '../image/referrers.js'
-import type { WimLayerOptions } from '../transport/wim/source.js'
+import { formatReference, nameToGive } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
+import { reportOn } from '../transfer/layer-report.js'
+import type { LayerMakingOptions, TransferOptions } from '../transfer/options.js'
+import { type SelectedImage, Transfer } from '../transfer/transfer.js'
+import { parseLocation } from '../transport/location.js'
+import { makesLayer } from '../transport/open.js'
+import type { WimLayerOptions } from '../transport/wim/source.js'
 
 /** One image to pack, with what holds for it alone. */
 export interface PackImage {
@@ -32,35 +27,20 @@ export interface PackImage {
   /** Instead of those of all images. */
   readonly platforms?: readonly string[] | undefined
   readonly referrers?: boolean | undefined
+  readonly foreignLayers?: PackOptions['foreignLayers']
   /** How its layer is made of a WIM, beside what holds for all. */
   readonly layer?: PackOptions['layer']
 }
 
-export interface PackOptions extends WaitOptions {
+export interface PackOptions extends TransferOptions, LayerMakingOptions {
   /** Names for the image instead of its own; only where one image is packed. */
   readonly names?: readonly string[] | undefined
-  /** Of an index only these, `os[/arch[/variant]][:os.version]`; all its platforms where none is named. */
-  readonly platforms?: readonly string[] | undefined
-  /** Takes along what refers to the images: signatures, SBOMs and attestations, by `subject` or by cosign's tags. */
-  readonly referrers?: boolean | undefined
-  /** Foreign layers stay what they are (`keep`, the default), or are handed on as any other (`plain`): then the image's digest is another. */
-  readonly foreignLayers?: 'keep' | 'plain' | undefined
-  /** Blobs under way at a time. */
-  readonly jobs?: number | undefined
   /** Files that are carried beside the images: `from` on this machine as `files/PATH` in the bundle. */
   readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
-  /** A bundle that stands in the directory `output` already becomes what is packed now, and is what it was until the end. */
+  /** A bundle that is in the directory `output` already becomes what is packed now, and is what it was until the end. */
   readonly update?: boolean | undefined
-  /** Looks at all images before the bundle is made whole: where it throws, the output is what it was before. */
+  /** Looks at all images before the bundle is made whole: if it throws, the output is what it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
-  /** What a person should know while it goes on, a sentence each: a registry that lets little more be asked of it. */
-  readonly onNotice?: ((sentence: string) => void) | undefined
-  /** Engine address for `docker-daemon:` images. */
-  readonly host?: string | undefined
-  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
-  readonly insecure?: readonly string[] | undefined
-  /** How layers are made of WIMs; the bytes of every other image stay as they are. */
-  readonly layer?: Omit<WimLayerOptions, 'onSkipped'> | undefined
   /** Seconds since 1970 for all times in the bundle; the environment's SOURCE_DATE_EPOCH when left out. */
   readonly epoch?: number | undefined
 }
@@ -90,12 +70,9 @@ export interface PackResult {
   readonly warnings: readonly string[]
 }
 
-/** An image that was read, with what is needed to copy it. */
-interface Prepared {
+/** An image that was read, with who asked for it. */
+interface Prepared extends SelectedImage {
   readonly request: PackImage
-  readonly source: ImageSource
-  readonly image: ImageContent
-  readonly names: readonly Reference[]
 }
 
 /** Sources that are opened and read at a time: manifests and configs are small, and the way to them is long. */
@@ -105,7 +82,7 @@ const READ_AT_ONCE = 6
  * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: one tar where the name ends
  * in `.tar`, else a directory. Everything but WIM layers is read and planned before the first byte is written. When it throws,
  * nothing is left; after ABORTED, or when a registry could no longer be reached, a directory keeps what came, and the same call
- * goes on with it. A bundle that stands in a directory stays where it holds just this, and where `update` says so becomes this.
+ * goes on with it. A bundle that is in a directory already stays where it holds just this, and where `update` says so becomes this.
  * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
  */
 export async function pack(
@@ -113,42 +90,22 @@ export async function pack(
   output: string,
   options: PackOptions = {},
 ): Promise<PackResult> {
-  const { names, insecure, layer, signal, epoch = sourceDateEpoch() } = options
-  if (output === '' || output === '-') {
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      `${JSON.stringify(output)} is no output: a bundle is a directory or a file`,
-      {
-        hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-',
-      },
-    )
-  }
-  if (images.length === 0 && (options.files ?? []).length === 0)
-    throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
-  if (names && names.length > 0 && images.length > 1) {
-    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
-      hint: 'Pack them one by one, or leave out --tag.',
-    })
-  }
-  const requests = images.map(image => ({ names, ...(typeof image === 'string' ? { image } : image) }))
-  for (const { image, names: given } of requests) [parseLocation(image), given?.map(nameToGive)]
-  const places: string[] = []
-  for (const { path } of options.files ?? []) places.push(carriedPath(path, places)) // told before images are copied, not after
+  const { signal, files = [], epoch = sourceDateEpoch() } = options
+  const requests = checkRequests(images, output, options)
   if (signal?.aborted) throw abortError(signal.reason, signal)
-  const { making, leftOut: skipped, warnings } = recorded(layer)
+  const { layer, leftOut: skipped, warnings } = reportOn(options.layer)
   await using writer = await openBundleWriter(output, { signal, epoch, update: options.update })
-  await using registries = new Registries({ insecure, onLimit: options.onNotice })
-  const opened: ImageSource[] = []
+  await using transfer = new Transfer({ location: parseLocation(`bundle:${output}`), destination: writer }, options)
+  const opened: AsyncDisposable[] = []
   try {
-    const prepared = await prepare(requests, writer, { ...options, layer: making, registries, opened })
-    await copyAll(prepared, writer, output, options)
-    for (const { from, path } of options.files ?? [])
-      await writer.addFile(path, from, { signal, onProgress: options.onProgress })
-    const packed = prepared.map(({ request, image, names: given }) => ({
+    const prepared = await prepare(requests, writer, transfer, opened, { ...options, layer })
+    await copyAll(prepared, writer, transfer, output, options)
+    for (const { from, path } of files) await writer.addFile(path, from, { signal, onProgress: options.onProgress })
+    const packed = prepared.map(({ request, content, names }) => ({
       image: request.image,
-      root: image.root,
-      names: given.map(formatReference),
-      platforms: image.platforms.map(({ config }) => formatPlatform(config.platform)),
+      root: content.root,
+      names: names.map(formatReference),
+      platforms: content.platforms.map(({ config }) => formatPlatform(config.platform)),
     }))
     options.accept?.(packed)
     const manifest = await writer.seal()
@@ -163,23 +120,51 @@ export async function pack(
       warnings,
     }
   } catch (error) {
-    const told = abortError(error, signal)
-    if (writer.standing) throw told
-    if (isInterruption(told)) writer.keep()
-    throw withResumeHint(told, output)
+    const reported = abortError(error, signal)
+    if (writer.standing) throw reported
+    if (isInterruption(reported)) writer.keep()
+    throw withResumeHint(reported, output)
   } finally {
-    for (const source of opened) await source[Symbol.asyncDispose]()
+    for (const reading of opened) await reading[Symbol.asyncDispose]()
   }
+}
+
+/** What is wrong with the call is said before anything is opened. */
+function checkRequests(
+  images: readonly (string | PackImage)[],
+  output: string,
+  { names, files = [] }: PackOptions,
+): readonly PackImage[] {
+  if (output === '' || output === '-') {
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${JSON.stringify(output)} is no output: a bundle is a directory or a file`,
+      { hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-' },
+    )
+  }
+  if (images.length === 0 && files.length === 0)
+    throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
+  if (names && names.length > 0 && images.length > 1) {
+    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
+      hint: 'Pack them one by one, or leave out --tag.',
+    })
+  }
+  const requests = images.map(image => ({ names, ...(typeof image === 'string' ? { image } : image) }))
+  for (const { image, names: given } of requests) [parseLocation(image), given?.map(nameToGive)]
+  const paths: string[] = []
+  for (const { path } of files) paths.push(carriedPath(path, paths))
+  return requests
 }
 
 /** All blobs of all images in one queue, and then the images, which find them there. */
 async function copyAll(
   prepared: readonly Prepared[],
   writer: BundleWriter,
+  transfer: Transfer,
   output: string,
   { jobs, signal, onProgress }: PackOptions,
 ): Promise<void> {
-  const wanted = prepared.flatMap(({ source, image }) => wantedBlobs(image, source))
+  const wanted = prepared.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
   const total = [...new Map(wanted.map(({ blob }) => [blob.digest, blob.size])).values()].reduce(
     (sum, size) => sum + size,
     0,
@@ -194,31 +179,24 @@ async function copyAll(
       onProgress?.({ type: 'bytes', subject: output, done, total })
     },
   })
-  for (const { source, image, names } of prepared) await copyContent(source, image, writer, { names, signal })
+  for (const image of prepared) await transfer.write({ ...image, referrers: [] }, { silent: true })
   onProgress?.({ type: 'done', subject: output })
 }
 
-interface PrepareOptions extends PackOptions {
-  readonly layer: NonNullable<OpenSourceOptions['layer']>
-  readonly registries: Registries
-  /** Takes the sources that were opened. */
-  readonly opened: ImageSource[]
-}
-
-/** Opens and reads all images, those that are made here last; the result is in the order of `requests`. */
+/** Opens and reads all images, those whose layer is made here last; the result is in the order of `requests`. */
 async function prepare(
   requests: readonly PackImage[],
   writer: BundleWriter,
-  options: PrepareOptions,
+  transfer: Transfer,
+  opened: AsyncDisposable[],
+  { layer, files = [] }: PackOptions & { readonly layer: WimLayerOptions },
 ): Promise<readonly Prepared[]> {
-  const { host, registries, layer, signal, onProgress, opened } = options
   const read = new Map<PackImage, readonly Prepared[]>()
-  const born: PackImage[] = []
-  for (const request of requests) if (await makesLayer(parseLocation(request.image))) born.push(request)
-  const found = requests.filter(request => !born.includes(request))
+  const made: PackImage[] = []
+  for (const request of requests) if (await makesLayer(parseLocation(request.image))) made.push(request)
   let failure: { readonly error: unknown } | undefined
   await pMap(
-    found,
+    requests.filter(request => !made.includes(request)),
     async request => {
       if (failure) return
       try {
@@ -230,61 +208,32 @@ async function prepare(
     { concurrency: READ_AT_ONCE },
   )
   if (failure) throw failure.error
+  const planned = requests.flatMap(request => read.get(request) ?? [])
   await writer.plan(
-    requests.flatMap(request => read.get(request) ?? []),
-    born.length,
-    await sizeOfFiles(options.files ?? []),
+    planned.map(({ content, names }) => ({ image: content, names })),
+    made.length,
+    await sizeOfFiles(files),
   )
-  for (const request of born) read.set(request, await open(request))
+  for (const request of made) read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])
 
   async function open(request: PackImage): Promise<readonly Prepared[]> {
     const names = request.names?.map(nameToGive) ?? []
-    const platforms = request.platforms ?? options.platforms
-    const source = await openSource(parseLocation(request.image), {
-      stage: writer,
-      spool: async () => await writer.spool(),
-      host,
-      registries,
+    const reading = await transfer.read(parseLocation(request.image), {
+      names,
+      platforms: request.platforms,
+      referrers: request.referrers,
+      foreignLayers: request.foreignLayers,
       layer: { ...layer, ...request.layer },
-      name: names[0],
-      platforms,
-      signal,
-      onProgress,
+      expectCount(count) {
+        if (names.length === 0 || count === 1) return
+        throw new StowageError('INVALID_ARGUMENT', `a name was given for ${count} images`, {
+          hint: 'Name one image of the bundle: bundle:PATH:REF.',
+        })
+      },
     })
-    opened.push(source)
-    const images = await source.images({ signal })
-    if (images.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${request.image} holds no image`)
-    if (names.length > 0 && images.length > 1) {
-      throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
-        hint: 'Name one image of the bundle: bundle:PATH:REF.',
-      })
-    }
-    const contents: Prepared[] = []
-    for (const { root, names: own, absent } of images) {
-      const image = await readPlatforms(source, root, { platforms, absent, name: request.image, signal })
-      const given = names.length > 0 ? names : own
-      contents.push({ request, source, image: prepared(image), names: given })
-      if (request.referrers ?? options.referrers) contents.push(...(await about(request, source, image, given)))
-    }
-    return contents
-  }
-
-  function prepared(image: ImageContent): ImageContent {
-    return options.foreignLayers === 'plain' ? withPlainLayers(image) : image
-  }
-
-  async function about(
-    request: PackImage,
-    source: ImageSource,
-    image: ImageContent,
-    given: readonly Reference[],
-  ): Promise<readonly Prepared[]> {
-    const found: Prepared[] = []
-    for (const { root, names, absent } of await findReferrers(source, image, given, { signal })) {
-      found.push({ request, source, image: await readImage(source, root, { absent, signal }), names })
-    }
-    return found
+    opened.push(reading)
+    return reading.images.flatMap(image => [image, ...image.referrers].map(each => ({ ...each, request })))
   }
 }
 

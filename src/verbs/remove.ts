@@ -2,7 +2,7 @@
 import { abortError, orError, StowageError } from '../errors.js'
 import type { ImageStore, ImageUser, Removal, RemoveOptions, StoredImage } from '../image/image-store.js'
 import { lineageOf } from '../image/lineage.js'
-import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored, type SelectedImage, shownName } from '../image/select.js'
 
 export interface RemoveImagesOptions extends StoreOptions {

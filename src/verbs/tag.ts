@@ -1,7 +1,7 @@
 /** One more name for an image of a place. */
 import { abortError } from '../errors.js'
 import { formatReference, nameToGive } from '../oci/reference.js'
-import { openImageStore, type StoreOptions } from '../transport/open-store.js'
+import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored } from '../image/select.js'
 
 export interface TaggedImage {

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { copyContent } from '../../src/verbs/copy.js'
 import { readImage } from '../../src/blob/closure.js'
 import { openRegistryDestination } from '../../src/transport/registry/destination.js'
 import { parseReference } from '../../src/oci/reference.js'
@@ -33,7 +32,7 @@ t.test(
         const image = makeImage([...shared.slice(n % 10, (n % 10) + 10), own], { blobs })
         const name = `${registry.domain}/team-${n % 7}/app-${n}:1.${n}`
         names.push(name)
-        await copyContent(blobs, await readImage(blobs, image.root), destination, { names: [parseReference(name)] })
+        await destination.write(await readImage(blobs, image.root), blobs, [parseReference(name)])
       }
     }
     const proxy = await startFaultyProxy(t, registry, () => undefined)
@@ -66,9 +65,8 @@ t.test('10,000 tags are listed, as many as a registry gives at a time', async t 
   const image = makeImage([await makeLayer({ a: 'b' })])
   {
     await using destination = openRegistryDestination({ env: {} })
-    await copyContent(image.blobs, await readImage(image.blobs, image.root), destination, {
-      names: [parseReference(`${registry.domain}/team/shop:1.0`)],
-    })
+    const name = parseReference(`${registry.domain}/team/shop:1.0`)
+    await destination.write(await readImage(image.blobs, image.root), image.blobs, [name])
   }
   // As the registry keeps them: putting each by a request of its own would take minutes
   const tags = join(registry.blobFile(image.root.digest), '../../../../../repositories/team/shop/_manifests/tags')

@@ -1,30 +1,31 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { defaultStore, formatLocation, parseLocation } from '../../src/transport/location.js'
+import { defaultStore } from '../../src/transport/default-store.js'
+import { formatLocation, parseLocation } from '../../src/transport/location.js'
 
 t.test('parseLocation() reads each transport', async t => {
-  t.same(parseLocation('docker-daemon:shop:2.3'), { type: 'docker-daemon', name: 'shop:2.3' })
-  t.same(parseLocation('docker-daemon:'), { type: 'docker-daemon', name: undefined })
-  t.same(parseLocation('oci:dir'), { type: 'oci', directory: 'dir', ref: undefined })
+  t.same(parseLocation('docker-daemon:shop:2.3'), { scheme: 'docker-daemon', path: '', ref: 'shop:2.3' })
+  t.same(parseLocation('docker-daemon:'), { scheme: 'docker-daemon', path: '', ref: undefined })
+  t.same(parseLocation('oci:dir'), { scheme: 'oci', path: 'dir', ref: undefined })
   t.same(parseLocation('oci:/a/b:docker.io/library/nginx:1.27'), {
-    type: 'oci',
-    directory: '/a/b',
+    scheme: 'oci',
+    path: '/a/b',
     ref: 'docker.io/library/nginx:1.27',
   })
-  t.same(parseLocation('oci:C:\\a\\b:v1'), { type: 'oci', directory: 'C:\\a\\b', ref: 'v1' })
-  t.same(parseLocation('oci-archive:x.tar'), { type: 'oci-archive', file: 'x.tar', ref: undefined })
-  t.same(parseLocation('docker-archive:x.tar:shop:2.3'), { type: 'docker-archive', file: 'x.tar', ref: 'shop:2.3' })
-  t.same(parseLocation('docker-archive:D:\\x.tar:@0'), { type: 'docker-archive', file: 'D:\\x.tar', ref: '@0' })
-  t.same(parseLocation('dir:a:b'), { type: 'dir', path: 'a:b' })
-  t.same(parseLocation('bundle:x.tar:shop:2.3'), { type: 'bundle', path: 'x.tar', ref: 'shop:2.3' })
-  t.same(parseLocation('wim:a.wim#Nano Server'), { type: 'wim', file: 'a.wim', image: 'Nano Server' })
-  t.same(parseLocation('wim:C:\\a.wim'), { type: 'wim', file: 'C:\\a.wim', image: undefined })
+  t.same(parseLocation('oci:C:\\a\\b:v1'), { scheme: 'oci', path: 'C:\\a\\b', ref: 'v1' })
+  t.same(parseLocation('oci-archive:x.tar'), { scheme: 'oci-archive', path: 'x.tar', ref: undefined })
+  t.same(parseLocation('docker-archive:x.tar:shop:2.3'), { scheme: 'docker-archive', path: 'x.tar', ref: 'shop:2.3' })
+  t.same(parseLocation('docker-archive:D:\\x.tar:@0'), { scheme: 'docker-archive', path: 'D:\\x.tar', ref: '@0' })
+  t.same(parseLocation('dir:a:b'), { scheme: 'dir', path: 'a:b' })
+  t.same(parseLocation('bundle:x.tar:shop:2.3'), { scheme: 'bundle', path: 'x.tar', ref: 'shop:2.3' })
+  t.same(parseLocation('wim:a.wim#Nano Server'), { scheme: 'wim', path: 'a.wim', ref: 'Nano Server' })
+  t.same(parseLocation('wim:C:\\a.wim'), { scheme: 'wim', path: 'C:\\a.wim', ref: undefined })
 })
 
 t.test('parseLocation() takes a bare reference for one in a registry', async t => {
   for (const name of ['nginx', 'nginx:1.27', 'registry.example:5000/team/shop', `shop@sha256:${'a'.repeat(64)}`]) {
-    t.same(parseLocation(name), { type: 'docker', name })
-    t.same(parseLocation(`docker://${name}`), { type: 'docker', name })
+    t.same(parseLocation(name), { scheme: 'docker', path: name })
+    t.same(parseLocation(`docker://${name}`), { scheme: 'docker', path: name })
   }
 })
 

@@ -35,6 +35,7 @@ export async function openLayoutDestination(directory: string): Promise<ImageDes
   await makeLayout(directory)
   const blobs = new BlobDirectory(directory)
   return {
+    stage: blobs,
     write: async (image, source, names, options) => await write(directory, blobs, image, source, names, options ?? {}),
     async [Symbol.asyncDispose]() {},
   }

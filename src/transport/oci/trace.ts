@@ -2,18 +2,16 @@
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, systemCode } from '../../errors.js'
-import type { Digest } from '../../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE } from '../../oci/layout.js'
+import type { DestinationTrace } from '../transport.js'
 
 const BLOBS = join('blobs', 'sha256')
 
-export interface LayoutTrace {
-  /** Takes away those of `digests` that were not there before, and the layout itself where it was not and holds nothing else. */
-  undo(digests: readonly Digest[]): Promise<void>
-}
-
-/** Looks at the layout `directory`, which need not be there. */
-export async function traceLayout(directory: string): Promise<LayoutTrace> {
+/**
+ * Looks at the layout `directory`, which need not be there. `undo` takes away those blobs that were not there before, and the
+ * layout itself where it was not and holds nothing else.
+ */
+export async function traceLayout(directory: string): Promise<DestinationTrace> {
   const [entries, blobs, index] = [
     await namesIn(directory),
     await namesIn(join(directory, BLOBS)),

@@ -15,7 +15,7 @@ async function run(script: string, words: readonly string[]): Promise<number> {
   return (await once(child, 'close'))[0] as number
 }
 
-const url = (path: string): string => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href)
+const url = (path: string): string => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url).href)
 
 t.test('two processes that tag and remove in one layout lose nothing, in 20 rounds', async t => {
   const layout = join(t.testdir(), 'layout')
@@ -24,8 +24,8 @@ t.test('two processes that tag and remove in one layout lose nothing, in 20 roun
     'two:1': await layeredImage(2, { size: 2000 }),
   })
   const script = `
-    import { tagImage } from ${url('store/tag.ts')}
-    import { removeImages } from ${url('store/remove.ts')}
+    import { tagImage } from ${url('verbs/tag.ts')}
+    import { removeImages } from ${url('verbs/remove.ts')}
     const [, store, image, prefix] = process.argv
     for (let n = 0; n < 20; n++) {
       await tagImage(image, prefix + ':kept' + n, { store })
@@ -57,12 +57,12 @@ t.test('a copy that counts on blobs which another process removes meanwhile ends
   await writeLayout(layout, { 'one:1': one })
   await writeLayout(from, { 'one:1': one, 'two:1': two })
   const copying = `
-    import { copy } from ${url('copy.ts')}
+    import { copy } from ${url('verbs/copy.ts')}
     const [, from, to] = process.argv
     for (let n = 0; n < 20; n++) for (const name of ['one', 'two']) await copy('oci:' + from + ':' + name + ':1', 'oci:' + to)
   `
   const removing = `
-    import { removeImages } from ${url('store/remove.ts')}
+    import { removeImages } from ${url('verbs/remove.ts')}
     const [, store] = process.argv
     for (let n = 0; n < 40; n++) {
       const { images } = await removeImages(['one:1', 'two:1'], { store, force: true })
@@ -83,7 +83,7 @@ t.test('a copy that counts on blobs which another process removes meanwhile ends
 t.test('a removal that is killed leaves every image that has a name whole, in 6 rounds', async t => {
   const layout = join(t.testdir(), 'layout')
   const script = `
-    import { removeImages } from ${url('store/remove.ts')}
+    import { removeImages } from ${url('verbs/remove.ts')}
     process.stdout.write('ready')
     process.stdin.once('data', () => removeImages(['one:1'], { store: process.argv[1] }))
   `

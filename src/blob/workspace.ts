@@ -1,0 +1,147 @@
+/** The one place for temporary files of a run: beside what it writes, gone at its end, and cleared by the next run if it was killed. */
+import { access, constants, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileError, outputError, systemCode } from '../errors.js'
+import { BlobDirectory } from './directory.js'
+import { formatOwner, type Owner, parseOwner, stateOf, thisOwner } from './owner.js'
+
+const PREFIX = '.stowage-'
+const OWNER_FILE = 'owner.json'
+/** What another host left on a shared disk or a stick is taken for abandoned after this long. */
+const ABANDONED_MS = 24 * 60 * 60 * 1000
+
+/** A directory that is made when it is first asked for. Whoever made the workspace disposes of it, and of all that is in it. */
+export class Workspace implements AsyncDisposable {
+  readonly #beside: string | undefined
+  #path: Promise<string> | undefined
+  #blobs: Promise<BlobDirectory> | undefined
+
+  /** `beside`: the file or directory that is written; without it {@link temporaryDirectory} is used. */
+  constructor(beside?: string) {
+    this.#beside = beside
+  }
+
+  /** Throws what making a directory there throws: FILE_NOT_FOUND, NOT_WRITABLE, NO_SPACE … */
+  async path(): Promise<string> {
+    return await (this.#path ??= this.#make())
+  }
+
+  /** The workspace as a directory of blobs. */
+  async blobs(): Promise<BlobDirectory> {
+    return await (this.#blobs ??= this.path().then(path => new BlobDirectory(path)))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const path = await this.#path?.catch(() => undefined) // whoever asked for it was told
+    if (path !== undefined) await rm(path, { recursive: true, force: true })
+  }
+
+  async #make(): Promise<string> {
+    const parent =
+      this.#beside === undefined ? await temporaryDirectory() : await existingAbove(dirname(resolve(this.#beside)))
+    try {
+      await clearDead(parent)
+      const path = await mkdtemp(join(parent, PREFIX))
+      try {
+        await writeFile(join(path, OWNER_FILE), formatOwner(await thisOwner()))
+      } catch (error) {
+        await rm(path, { recursive: true, force: true })
+        throw error
+      }
+      return path
+    } catch (error) {
+      throw outputError(error, this.#beside ?? parent)
+    }
+  }
+}
+
+/** A workspace that some run left, or that is in use. */
+export interface FoundWorkspace {
+  readonly path: string
+  /** Undefined where it does not say. */
+  readonly owner: Owner | undefined
+  /** `abandoned`: of another host or of nobody, and over a day old. */
+  readonly state: 'alive' | 'dead' | 'unknown' | 'abandoned'
+  /** Of all its files, in bytes. */
+  readonly size: number
+}
+
+/** The workspaces in `directory`. Throws what reading it throws. */
+export async function findWorkspaces(directory: string): Promise<readonly FoundWorkspace[]> {
+  const found: FoundWorkspace[] = []
+  for (const path of await workspacesIn(directory)) {
+    const { owner, state } = await examine(path)
+    found.push({ path, owner, state, size: await sizeOf(path) })
+  }
+  return found
+}
+
+/** Removes the workspace at `path`, whatever it holds. */
+export async function removeWorkspace(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+    throw fileError(error, path)
+  })
+}
+
+/**
+ * Where temporary files go if nothing on a disk of ours is written: `TMPDIR`, else `/var/tmp` rather than `/tmp`, which is often
+ * in memory and too small for layers.
+ */
+export async function temporaryDirectory(env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  if (env['TMPDIR'] || process.platform === 'win32' || process.platform === 'darwin') return tmpdir()
+  const usable = await access('/var/tmp', constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  return usable ? '/var/tmp' : tmpdir()
+}
+
+/** `directory`, or the nearest one above it that is there: an output may make directories of its own. */
+async function existingAbove(directory: string): Promise<string> {
+  const found = await stat(directory).catch(() => undefined) // what is wrong with it is told by whoever makes something in it
+  const above = dirname(directory)
+  return found || above === directory ? directory : await existingAbove(above)
+}
+
+/** A run that was killed could not clear its own. What cannot be looked at or removed is left: `stowage prune` says why. */
+async function clearDead(directory: string): Promise<void> {
+  for (const path of await workspacesIn(directory).catch(() => [])) {
+    const { state } = await examine(path).catch(() => ({ state: 'unknown' }))
+    if (state === 'dead' || state === 'abandoned') await removeWorkspace(path).catch(() => undefined)
+  }
+}
+
+async function workspacesIn(directory: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(directory, { withFileTypes: true })
+    return entries
+      .filter(entry => entry.isDirectory() && entry.name.startsWith(PREFIX))
+      .map(({ name }) => join(directory, name))
+      .sort()
+  } catch (error) {
+    throw fileError(error, directory)
+  }
+}
+
+async function examine(path: string): Promise<Pick<FoundWorkspace, 'owner' | 'state'>> {
+  const owner = parseOwner(await readFile(join(path, OWNER_FILE), 'utf8').catch(() => ''))
+  const state = owner ? await stateOf(owner) : 'unknown'
+  if (state !== 'unknown') return { owner, state }
+  const made = owner ? Date.parse(owner.time) : NaN
+  const since = Date.now() - Math.max(Number.isNaN(made) ? 0 : made, (await stat(path)).mtimeMs)
+  return { owner, state: since > ABANDONED_MS ? 'abandoned' : 'unknown' }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  let size = 0
+  for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue
+    try {
+      size += (await stat(join(entry.parentPath, entry.name))).size
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error // its owner goes on working
+    }
+  }
+  return size
+}

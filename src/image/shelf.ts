@@ -1,0 +1,33 @@
+/** A place whose images are served to registry clients: a bundle, or an OCI image layout. */
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import type { Reference } from '../oci/reference.js'
+
+/** A range of a file on disk that should hold a blob. */
+export interface ServedBlob {
+  readonly file: string
+  readonly offset: number
+  /** In bytes. */
+  readonly size: number
+}
+
+export interface ShelfImage {
+  readonly root: Descriptor
+  /** Those without a domain are of layouts that name their images by tags alone: the path is the directory's name. */
+  readonly names: readonly ShelfName[]
+}
+
+export interface ShelfName extends Omit<Reference, 'domain'> {
+  readonly domain: string | undefined
+}
+
+/** Whoever opened it disposes of it. */
+export interface Shelf extends AsyncDisposable {
+  /** As it was named. */
+  readonly name: string
+  readonly images: readonly ShelfImage[]
+  /** Other roots that it holds, whose manifests may name one of the images as their subject. */
+  readonly others: readonly Descriptor[]
+  /** Where the blob is; undefined where it is not there, or no regular file. */
+  place(digest: Digest): Promise<ServedBlob | undefined>
+}

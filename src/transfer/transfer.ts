@@ -1,0 +1,213 @@
+/** The one engine: images are read whole from sources and written to one destination, whichever verb asks for it. */
+import type { BlobStage, BlobStore } from '../blob/blob-store.js'
+import { blobsOf, type ImageContent } from '../blob/closure.js'
+import type { BlobDirectory } from '../blob/directory.js'
+import { withPlainLayers } from '../blob/plain-layers.js'
+import { readPlatforms } from '../blob/platforms.js'
+import { Workspace } from '../blob/workspace.js'
+import { StowageError } from '../errors.js'
+import type { ImageDestination, WrittenImage } from '../image/image-destination.js'
+import type { ImageSource, SourceImage } from '../image/image-source.js'
+import { findReferrers } from '../image/referrers.js'
+import type { Digest } from '../oci/digest.js'
+import type { Reference } from '../oci/reference.js'
+import { Registries } from '../registry/registries.js'
+import { formatLocation, transportOf } from '../transport/location.js'
+import { openDestination, openSource } from '../transport/open.js'
+import type { DestinationTrace, Location } from '../transport/transport.js'
+import type { WimLayerOptions } from '../transport/wim/source.js'
+import type { TransferOptions, WimMakingOptions } from './options.js'
+
+/** One image, chosen and read but for its layers, and where its blobs are. */
+export interface SelectedImage {
+  readonly blobs: BlobStore
+  readonly content: ImageContent
+  /** What it is to be called at the destination. */
+  readonly names: readonly Reference[]
+  /** Its own root at the source: that of `content` is another where one platform was chosen. */
+  readonly root: Digest
+  /** What refers to it and goes with it, in the order in which it was found. */
+  readonly referrers: readonly SelectedImage[]
+}
+
+/** What of a source is meant. */
+export interface Selection {
+  /** Names at the destination instead of those at the source; the first also names an image that has none of its own. */
+  readonly names?: readonly Reference[] | undefined
+  /** Instead of those of the transfer. */
+  readonly platforms?: readonly string[] | undefined
+  readonly referrers?: boolean | undefined
+  readonly foreignLayers?: 'keep' | 'plain' | undefined
+  readonly layer?: WimLayerOptions | undefined
+  /** Throws where `count` images are not what can be copied: asked before any of them is read. */
+  readonly expectCount?: ((count: number) => void) | undefined
+}
+
+/** A source with the images that were chosen from it, open as long as they may be written. Whoever read it disposes of it. */
+export interface Reading extends AsyncDisposable {
+  readonly images: readonly SelectedImage[]
+}
+
+export interface TransferTarget {
+  readonly location: Location
+  /** The location, open already: then whoever opened it disposes of it. */
+  readonly destination?: ImageDestination
+  /** A failure takes away what was written to it. */
+  readonly undo?: boolean
+}
+
+/** Copies to one destination. Whoever made it disposes of it: of the destination and of the connections to registries. */
+export class Transfer implements AsyncDisposable {
+  readonly registries: Registries
+  readonly #target: TransferTarget
+  readonly #options: TransferOptions & WimMakingOptions
+  readonly #written: Digest[] = []
+  #destination: Promise<ImageDestination> | undefined
+  #trace: DestinationTrace | undefined
+
+  constructor(target: TransferTarget, options: TransferOptions & WimMakingOptions = {}) {
+    this.#target = target
+    this.#options = options
+    this.registries = new Registries({ insecure: options.insecure, onLimit: options.onNotice })
+  }
+
+  /** Opened when it is first asked for, and then the same. */
+  async destination(): Promise<ImageDestination> {
+    return await (this.#destination ??= this.#open())
+  }
+
+  /** Opens `from` and reads the images that are meant, without their layers. Throws IMAGE_NOT_FOUND and what the source throws. */
+  async read(from: Location, selection: Selection = {}): Promise<Reading> {
+    const { host, signal, onProgress } = this.#options
+    const { names = [], layer, platforms = this.#options.platforms } = selection
+    const { location } = this.#target
+    const workspace = new Workspace(transportOf(location).destination?.disk?.(location))
+    let source: ImageSource | undefined
+    let staged: BlobDirectory | undefined
+    const dispose = async (): Promise<void> => {
+      await source?.[Symbol.asyncDispose]()
+      await workspace[Symbol.asyncDispose]()
+    }
+    try {
+      source = await openSource(from, {
+        host,
+        registries: this.registries,
+        layer,
+        name: names[0],
+        platforms,
+        signal,
+        onProgress,
+        stage: this.#stage(async () => (staged = await workspace.blobs())),
+        spool: async () => await ((await this.#ownSpool()) ?? workspace.blobs()),
+      })
+      const found = await source.images({ signal })
+      if (found.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${formatLocation(from)} holds no image`)
+      selection.expectCount?.(found.length)
+      const images: SelectedImage[] = []
+      for (const image of found) {
+        const blobs = staged ? overlaid(staged, source) : source
+        images.push(await this.select(source, image, { ...selection, subject: formatLocation(from), blobs }))
+      }
+      return { images, [Symbol.asyncDispose]: dispose }
+    } catch (error) {
+      await dispose()
+      throw error
+    }
+  }
+
+  /** One image of an open source: its platforms, its foreign layers, what refers to it. `subject`: what messages call it. */
+  async select(
+    source: ImageSource,
+    image: SourceImage,
+    selection: Selection & { readonly subject?: string; readonly blobs?: BlobStore } = {},
+  ): Promise<SelectedImage> {
+    const { signal } = this.#options
+    const { names = [], subject: name, blobs = source } = selection
+    const {
+      platforms = this.#options.platforms,
+      referrers = this.#options.referrers,
+      foreignLayers = this.#options.foreignLayers,
+    } = selection
+    const read = await readPlatforms(blobs, image.root, { platforms, absent: image.absent, name, signal })
+    const given = names.length > 0 ? names : image.names
+    const found: SelectedImage[] = []
+    for (const each of referrers ? await findReferrers(source, read, given, { signal }) : []) {
+      const content = await readPlatforms(source, each.root, { absent: each.absent, signal })
+      found.push({ blobs: source, content, names: each.names, root: each.root.digest, referrers: [] })
+    }
+    const content = foreignLayers === 'plain' ? withPlainLayers(read) : read
+    return { blobs, content, names: given, root: image.root.digest, referrers: found }
+  }
+
+  /**
+   * Writes an image and then what refers to it. `silent`: the caller reports the progress of all of it.
+   * Throws what the destination throws; then none of its names has moved.
+   */
+  async write(
+    { blobs, content, names, referrers }: SelectedImage,
+    { silent = false }: { readonly silent?: boolean } = {},
+  ): Promise<WrittenImage> {
+    const { jobs, signal } = this.#options
+    const onProgress = silent ? undefined : this.#options.onProgress
+    const destination = await this.destination()
+    signal?.throwIfAborted()
+    this.#written.push(...blobsOf(content).map(({ digest }) => digest))
+    const written = await destination.write(content, blobs, names, { jobs, signal, onProgress })
+    for (const each of referrers) await destination.write(each.content, each.blobs, each.names, { jobs, signal })
+    return written
+  }
+
+  /** After the last image: an archive is whole only now. */
+  async finish(): Promise<void> {
+    await (await this.#destination)?.finish?.()
+  }
+
+  /** After a failure, where the target was to be as it was: takes away what came since it was opened. */
+  async undo(): Promise<void> {
+    await this.#trace?.undo(this.#written)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const opened = await this.#destination?.catch(() => undefined) // whoever asked for it got the error
+    if (opened && opened !== this.#target.destination) await opened[Symbol.asyncDispose]()
+    await this.registries[Symbol.asyncDispose]()
+  }
+
+  async #open(): Promise<ImageDestination> {
+    const { location, destination, undo = false } = this.#target
+    if (destination) return destination
+    const { host, wim, signal, onProgress } = this.#options
+    if (undo) this.#trace = await transportOf(location).destination?.trace?.(location)
+    return await openDestination(location, { host, registries: this.registries, wim, signal, onProgress })
+  }
+
+  /** A layer that is made goes where it will stay if the destination has such a place, else where `elsewhere` says. */
+  #stage(elsewhere: () => Promise<BlobStage>): BlobStage {
+    return {
+      create: async produce => {
+        const stage = (await this.destination()).stage ?? (await elsewhere())
+        const made = await stage.create(produce)
+        this.#written.push(made.digest)
+        return made
+      },
+    }
+  }
+
+  /** A bundle keeps what a source files before it is chosen on its own medium. */
+  async #ownSpool(): Promise<BlobDirectory | undefined> {
+    const { location } = this.#target
+    if (!transportOf(location).destination?.spools) return undefined
+    return await (await this.destination()).spool?.()
+  }
+}
+
+/** `store`, but for what is in the workspace. */
+function overlaid(workspace: BlobDirectory, store: BlobStore): BlobStore {
+  return {
+    host: store.host,
+    has: async blob => (await workspace.has(blob)) || (await store.has(blob)),
+    async *fetch(blob, options) {
+      yield* (await workspace.has(blob, options)) ? workspace.fetch(blob, options) : store.fetch(blob, options)
+    },
+  }
+}

@@ -1,0 +1,48 @@
+/** `oci-archive:` and `docker-archive:`: one tar with images, an OCI layout or what `docker save` writes. */
+import { pathAndRef } from '../grammar.js'
+import type { Transport } from '../transport.js'
+
+const OCI_FORM = 'oci-archive:FILE[:REF]'
+const DOCKER_FORM = 'docker-archive:FILE[:REF]'
+
+export const ociArchive: Transport = {
+  scheme: 'oci-archive',
+  ...pathAndRef('oci-archive', OCI_FORM),
+  source: {
+    form: OCI_FORM,
+    manifests: 'kept',
+    open: async ({ path, ref }, { spool, signal, onProgress }) =>
+      await (await import('./oci-source.js')).openOciArchiveSource(path, { ref, spool, signal, onProgress }),
+  },
+  destination: {
+    form: 'oci-archive:FILE',
+    naming: 'names',
+    takesRef: true,
+    artifacts: true,
+    additive: false,
+    disk: ({ path }) => path,
+    open: async ({ path, ref }) =>
+      await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref }),
+  },
+}
+
+export const dockerArchive: Transport = {
+  scheme: 'docker-archive',
+  ...pathAndRef('docker-archive', DOCKER_FORM),
+  source: {
+    form: DOCKER_FORM,
+    manifests: 'kept',
+    open: async ({ path, ref }, { spool, signal, onProgress }) =>
+      await (await import('./docker-source.js')).openDockerArchiveSource(path, { ref, spool, signal, onProgress }),
+  },
+  destination: {
+    form: 'docker-archive:FILE',
+    naming: 'names',
+    takesRef: true,
+    artifacts: false,
+    additive: false,
+    disk: ({ path }) => path,
+    open: async ({ path, ref }) =>
+      await (await import('./docker-destination.js')).openDockerArchiveDestination(path, { ref }),
+  },
+}

@@ -1,0 +1,31 @@
+/** A bundle as a shelf. */
+import { openBundleReader } from '../../bundle/reader.js'
+import type { Shelf } from '../../image/shelf.js'
+import { blobPath, INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
+
+/** `ref` chooses one image of it. Throws what {@link openBundleReader} throws, IMAGE_NOT_FOUND for a reference that is not there. */
+export async function openBundleShelf(
+  name: string,
+  path: string,
+  ref: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Shelf> {
+  const reader = await openBundleReader(path, { ref, signal })
+  try {
+    const images = await reader.images()
+    const pieces: Uint8Array[] = []
+    for await (const piece of reader.read(INDEX_FILE, { signal })) pieces.push(piece)
+    const own = new Set(images.map(({ root }) => root.digest))
+    return {
+      name,
+      images,
+      others: parseLayoutIndex(Buffer.concat(pieces), INDEX_FILE).filter(({ digest }) => !own.has(digest)),
+      place: async digest =>
+        reader.files.get(blobPath(digest))?.type === 'file' ? reader.place(blobPath(digest)) : undefined,
+      [Symbol.asyncDispose]: async () => await reader[Symbol.asyncDispose](),
+    }
+  } catch (error) {
+    await reader[Symbol.asyncDispose]()
+    throw error
+  }
+}

@@ -1,0 +1,37 @@
+/** `bundle:`: a bundle, read as a source and written as a destination; as a store it is sealed. */
+import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
+import { pathAndRef } from '../grammar.js'
+import type { Transport } from '../transport.js'
+
+const FORM = 'bundle:PATH[:REF]'
+
+export const bundle: Transport = {
+  scheme: 'bundle',
+  ...pathAndRef('bundle', FORM),
+  source: {
+    form: FORM,
+    manifests: 'kept',
+    pin: 'ref',
+    open: async ({ path, ref }, { signal }) =>
+      await (await import('../../bundle/reader.js')).openBundleReader(path, { ref, signal }),
+  },
+  destination: {
+    form: 'bundle:PATH',
+    naming: 'names',
+    takesRef: false,
+    artifacts: true,
+    additive: true,
+    disk: ({ path }) => path,
+    spools: true,
+    seals: true,
+    open: async ({ path }, { signal }) =>
+      await (await import('../../bundle/writer.js')).openBundleWriter(path, { signal, epoch: sourceDateEpoch() }),
+  },
+  store: {
+    form: 'bundle:PATH',
+    sealed: true,
+    open: async ({ path }, { signal }) => await (await import('./store.js')).openBundleStore(path, { signal }),
+  },
+  serve: async ({ path, ref }, { name, signal }) =>
+    await (await import('./shelf.js')).openBundleShelf(name, path, ref, signal),
+}

@@ -1,0 +1,34 @@
+/** `oci:`: an OCI image layout on disk; without a path, the default store. */
+import { defaultStore } from '../default-store.js'
+import { pathAndRef } from '../grammar.js'
+import type { Transport } from '../transport.js'
+
+const FORM = 'oci:DIR[:REF]'
+
+export const oci: Transport = {
+  scheme: 'oci',
+  ...pathAndRef('oci', FORM, defaultStore),
+  source: {
+    form: FORM,
+    manifests: 'kept',
+    pin: 'ref',
+    open: async ({ path, ref }) => await (await import('./source.js')).openLayoutSource(path, ref),
+  },
+  destination: {
+    form: 'oci:DIR',
+    naming: 'names',
+    takesRef: false,
+    artifacts: true,
+    additive: true,
+    disk: ({ path }) => path,
+    trace: async ({ path }) => await (await import('./trace.js')).traceLayout(path),
+    open: async ({ path }) => await (await import('./destination.js')).openLayoutDestination(path),
+  },
+  store: {
+    form: 'oci:DIR',
+    sealed: false,
+    open: async ({ path }) =>
+      await (await import('./store.js')).openLayoutStore(path, { mayBeMissing: path === defaultStore() }),
+  },
+  serve: async ({ path, ref }, { name }) => await (await import('./shelf.js')).openLayoutShelf(name, path, ref),
+}

@@ -1,0 +1,38 @@
+/** `docker://`: images in registries. */
+import { isReference, nameToGive } from '../../oci/reference.js'
+import { required } from '../grammar.js'
+import type { Transport } from '../transport.js'
+
+const FORM = 'docker://NAME[:TAG|@DIGEST]'
+
+/** Transports of other tools, and of ours without their slashes: what begins so is not a repository of that name. */
+const OTHERS = ['docker', 'containers-storage', 'ostree', 'sif', 'atomic', 'tarball']
+
+export const registry: Transport = {
+  scheme: 'docker',
+  onDisk: false,
+  parse: (rest, text) =>
+    rest.startsWith('//') ? { scheme: 'docker', path: required(rest.slice(2), text, FORM) } : undefined,
+  parseBare: text =>
+    isReference(text) && !OTHERS.some(scheme => text.startsWith(`${scheme}:`))
+      ? { scheme: 'docker', path: text }
+      : undefined,
+  format: ({ path }) => `docker://${path}`,
+  source: {
+    form: FORM,
+    manifests: 'kept',
+    pin: 'repository',
+    open: async ({ path }, { registries }) =>
+      await (await import('./source.js')).openRegistrySource(path, { registries }),
+  },
+  destination: {
+    form: 'docker://HOST[:PORT][/PREFIX]',
+    naming: 'prefix',
+    takesRef: false,
+    artifacts: true,
+    additive: true,
+    named: location => ({ location, name: nameToGive(location.path) }),
+    open: async (_location, { registries }) =>
+      (await import('./destination.js')).openRegistryDestination({ registries }),
+  },
+}
