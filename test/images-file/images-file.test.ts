@@ -47,7 +47,7 @@ t.test('parseImagesFile() reads all that the form has, paths from where the file
   t.match(images, [
     {
       at: { line: 4, column: 5 },
-      location: { type: 'docker', name: 'nginx:1.27' },
+      location: { scheme: 'docker', path: 'nginx:1.27' },
       platforms: ['linux/amd64'],
       names: [],
       referrers: false,
@@ -58,7 +58,7 @@ t.test('parseImagesFile() reads all that the form has, paths from where the file
       referrers: true,
     },
     { tags: { rule: { semver: '>=1.27 <2', match: '^v', newest: 3 } } },
-    { location: { type: 'oci', directory: join('site', 'layout'), ref: 'v1' } },
+    { location: { scheme: 'oci', path: join('site', 'layout'), ref: 'v1' } },
   ])
   t.same(images[1]?.platforms, [])
   t.match(wims, [
