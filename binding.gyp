@@ -14,6 +14,7 @@
         "native/layer_reader.cc",
         "native/mount.cc",
         "native/pipe.cc",
+        "native/reporting_thread.cc",
         "native/thread_job.cc",
         "native/wim_file.cc",
         "native/wim_job.cc",

@@ -26,7 +26,7 @@ std::string HeadOf(const Napi::Object& request) {
 struct BlobSendJob::Events : ThreadEvents {
   std::optional<transfer::Sent> result;
 
-  void Tell(Napi::Object event) override {
+  void Describe(Napi::Object event) override {
     if (!result) return;
     Napi::Object object = Napi::Object::New(event.Env());
     object.Set("answer", Napi::Buffer<char>::Copy(event.Env(), result->answer.data(), result->answer.size()));

@@ -21,7 +21,7 @@ struct BlobWriteJob::Events : ThreadEvents {
   std::optional<transfer::Landed> landed;
   std::optional<wim::Sha256Hash> result;
 
-  void Tell(Napi::Object event) override {
+  void Describe(Napi::Object event) override {
     const Napi::Env env = event.Env();
     event.Set("landing", static_cast<double>(std::exchange(landing, 0)));
     if (answer) {

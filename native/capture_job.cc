@@ -32,7 +32,7 @@ struct CaptureJob::Events : ThreadEvents {
   std::optional<wim::LayerScanResult> layer;
   std::optional<uint64_t> result;
 
-  void Tell(Napi::Object event) override {
+  void Describe(Napi::Object event) override {
     event.Set("read", static_cast<double>(read));
     event.Set("written", static_cast<double>(written));
     if (layer) event.Set("layer", ToJavaScript(event.Env(), *std::exchange(layer, std::nullopt)));

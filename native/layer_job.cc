@@ -23,7 +23,7 @@ struct LayerJob::Events : ThreadEvents {
   uint64_t written = 0;
   std::optional<wim::LayerResult> result;
 
-  void Tell(Napi::Object event) override {
+  void Describe(Napi::Object event) override {
     event.Set("uncompressed", static_cast<double>(uncompressed));
     event.Set("written", static_cast<double>(written));
     if (!result) return;

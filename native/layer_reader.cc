@@ -21,7 +21,7 @@ Napi::Object ToJavaScript(Napi::Env env, const wim::LayerScanResult& layer) {
 struct LayerReader::Events : ThreadEvents {
   std::optional<wim::LayerScanResult> result;
 
-  void Tell(Napi::Object event) override {
+  void Describe(Napi::Object event) override {
     if (result) event.Set("result", ToJavaScript(event.Env(), *result));
   }
 };

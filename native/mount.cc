@@ -4,9 +4,11 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "convert.h"
 #include "promise_worker.h"
+#include "reporting_thread.h"
 #include "wim/mount.h"
 #include "wim/text.h"
 
@@ -23,35 +25,48 @@ Napi::Value MountImage(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// libwim tells from a thread of its own, so JavaScript hears of it by a queue.
-class Teller : public wim::Observer {
+// libwim reports what it unmounts, and cannot be stopped on the way.
+class Unmounting : public wim::Observer, public ReportingThread {
  public:
-  explicit Teller(Napi::Function callback)
-      : function_(Napi::ThreadSafeFunction::New(callback.Env(), callback, "wim:unmount", 0, 1)) {}
-  ~Teller() override { function_.Release(); }
+  explicit Unmounting(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}
 
-  void Tell(wim::Object event, bool) override {
-    function_.NonBlockingCall([told = wim::Value(std::move(event))](Napi::Env env, Napi::Function callback) {
-      callback.Call({ToJavaScript(env, told)});
-    });
+  Napi::Promise Begin(Napi::Function callback, std::string directory, int flags) {
+    // The thread owns this object while it runs the task.
+    Start(callback.Env(), callback, "wim:unmount",
+          {[this, directory = std::move(directory), flags] { wim::UnmountImage(directory, flags, *this); },
+           [this] { Cancel(); }, std::nullopt});
+    return deferred_.Promise();
   }
+
+  void Report(wim::Object event) override {
+    ReportingThread::Report([&] { events_.emplace_back(std::move(event)); });
+  }
+  void ReportCount(const std::string&, wim::Object event) override { Report(std::move(event)); }
   std::optional<wim::Value> Ask(wim::Object) override { return std::nullopt; }
 
  private:
-  Napi::ThreadSafeFunction function_;
+  void Deliver(Napi::Env env, Napi::Function callback, std::unique_lock<std::mutex> lock) override {
+    const std::vector<wim::Value> events = std::exchange(events_, {});
+    const bool ended = ended_;
+    lock.unlock();
+    for (const wim::Value& event : events) callback.Call({ToJavaScript(env, event)});
+    if (!ended) return;
+    if (failure_) {
+      deferred_.Reject(ToJavaScript(env, *failure_).Value());
+    } else {
+      deferred_.Resolve(env.Undefined());
+    }
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::vector<wim::Value> events_;
 };
 
 // unmountImage(directory: string, flags: number, callback: (event: object) => void): Promise<void>
 Napi::Value UnmountImage(const Napi::CallbackInfo& info) {
-  const std::string directory = wim::Wtf8FromUtf16(info[0].As<Napi::String>().Utf16Value());
+  std::string directory = wim::Wtf8FromUtf16(info[0].As<Napi::String>().Utf16Value());
   const int flags = info[1].As<Napi::Number>();
-  return PromiseWorker<bool>::Run(
-      info.Env(), "wim:unmount",
-      [directory, flags, teller = std::make_shared<Teller>(info[2].As<Napi::Function>())] {
-        wim::UnmountImage(directory, flags, *teller);
-        return true;
-      },
-      [](Napi::Env env, bool&) { return env.Undefined(); });
+  return std::make_shared<Unmounting>(info.Env())->Begin(info[2].As<Napi::Function>(), std::move(directory), flags);
 }
 
 }  // namespace

@@ -1,59 +1,37 @@
-// What jobs have in common that run on a thread of their own, steered and watched by JavaScript: LayerJob, LayerReader
-// and CaptureJob.
+// What the jobs of layers and of blobs have in common: work on a thread of its own, fed, finished and cancelled by
+// JavaScript, which hears of it in one kind of event.
 #ifndef STOWAGE_THREAD_JOB_H_
 #define STOWAGE_THREAD_JOB_H_
 
 #include <napi.h>
 
-#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "promise_worker.h"
+#include "reporting_thread.h"
 
-// What happened since JavaScript last looked. One call is under way at a time, however often the thread reports: events
-// are gathered here, and the call takes them all. A job adds its own, and `result`, a std::optional of what its work
-// gives.
-class ThreadEvents : public std::enable_shared_from_this<ThreadEvents> {
+// A job adds fields of its own, and `result`, a std::optional of what its work gives.
+class ThreadEvents : public ReportingThread {
  public:
-  virtual ~ThreadEvents() = default;
-
-  // `callback` is given an object: { room: boolean, error?: Error }, and what Tell() puts there.
-  void Listen(Napi::Env env, Napi::Function callback, const char* name);
-  // Nothing is reported any more.
-  void Release();
-
-  // From any thread. `change` notes what happened, in the fields of the job's own events; it must be quick.
-  template <typename Change>
-  void Report(Change change) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    change();
-    Call();
-  }
   // Something can be taken.
   void ReportReady();
   // More can be pushed.
   void ReportRoom();
-  void ReportFailure(wim::Error failure);
 
  protected:
-  // On the JavaScript thread, while nothing is reported.
-  virtual void Tell(Napi::Object event) = 0;
+  // On the JavaScript thread, with the mutex held: puts into `event` what happened, beside { room: boolean, error?:
+  // Error }.
+  virtual void Describe(Napi::Object event) = 0;
 
  private:
-  void Call();
-  void Deliver(Napi::Env env, Napi::Function callback);
+  void Deliver(Napi::Env env, Napi::Function callback, std::unique_lock<std::mutex> lock) override;
 
-  std::mutex mutex_;
-  bool called_ = false;
   bool room_ = false;
-  std::optional<wim::Error> failure_;
-  Napi::ThreadSafeFunction function_;
 };
 
 // Wraps work that can be finished and cancelled from any thread: `Run()` does it and gives the result, and throws
@@ -80,24 +58,14 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
   // Starts the thread: call it once, at the end of the constructor.
   template <typename Events>
   void Start(std::shared_ptr<Work> work, std::shared_ptr<Events> events, Napi::Function callback, const char* name) {
-    work_ = std::move(work);
-    events->Listen(this->Env(), callback, name);
-    try {
-      thread_ = std::thread([work = work_, events] {
-        try {
-          const auto result = work->Run();
-          events->Report([&] { events->result = result; });
-        } catch (...) {
-          events->ReportFailure(CurrentError());
-        }
-        events->Release();
-      });
-    } catch (const std::exception& error) {
-      events->Release();
-      throw ToJavaScript(this->Env(), wim::Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what()));
-    }
-    // Hooks run last in, first out: the thread ends before Node takes the function away that it calls.
-    napi_add_env_cleanup_hook(this->Env(), StopAtExit, this);
+    work_ = work;
+    thread_ = events;
+    // The events own the thread, so the thread need not own them a second time.
+    const auto run = [work, to = events.get()] {
+      auto result = work->Run();
+      to->Report([&] { to->result = std::move(result); });
+    };
+    events->Start(this->Env(), callback, name, {run, [work] { work->Cancel(); }, std::nullopt});
   }
 
   // Throws a JavaScript error once the job is closed.
@@ -131,25 +99,18 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
 
   void Close(const Napi::CallbackInfo&) { End(); }
 
-  // Cancels what still runs, waits for it, and lets go of what the work holds.
+  // Cancels what still runs, waits for it, and lets go of what the work holds. Joining on the JavaScript thread is
+  // deliberate: once this returns, the caller may close the descriptor and remove the file that the work writes to.
+  // Callers that write wait for the result or the error first, and then there is nothing to wait for. If they do not,
+  // or if the process exits in the middle, this lasts until the current decompression, compression, write or fsync is
+  // done; a slow medium can make that seconds.
   void End() {
-    if (thread_.joinable()) {
-      napi_remove_env_cleanup_hook(this->Env(), StopAtExit, this);
-      Stop();
-    }
+    if (thread_) thread_->Stop();
     work_.reset();
   }
 
-  // Waits at most as long as it takes to decompress or to compress what a worker was given.
-  void Stop() {
-    work_->Cancel();
-    thread_.join();
-  }
-
-  static void StopAtExit(void* job) { static_cast<ThreadJob*>(job)->Stop(); }
-
   std::shared_ptr<Work> work_;
-  std::thread thread_;
+  std::shared_ptr<ReportingThread> thread_;
 };
 
 #endif  // STOWAGE_THREAD_JOB_H_

@@ -6,72 +6,39 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "convert.h"
 #include "promise_worker.h"
+#include "reporting_thread.h"
 #include "wim/operations.h"
 
 namespace {
 
-// So many events may wait for JavaScript; then the operation waits.
+// If so many events wait for JavaScript, the operation waits too.
 constexpr size_t kMostEvents = 4096;
-// How long the end of the environment waits for an operation that was cancelled.
-constexpr std::chrono::milliseconds kPatience(300);
-
-const std::string* TypeOf(const wim::Object& event) {
-  for (const auto& [name, value] : event) {
-    if (name == "type") return std::get_if<std::string>(&value);
-  }
-  return nullptr;
-}
+// How long the end of the environment waits for an operation that was cancelled: libwim notices between two chunks, and
+// one chunk can take it many seconds.
+constexpr std::chrono::milliseconds kExitGrace(300);
 
 }  // namespace
 
-class WimJob::State : public wim::Observer, public std::enable_shared_from_this<State> {
+class WimJob::State : public wim::Observer, public ReportingThread {
  public:
-  State(Napi::Env env, Napi::Function callback)
-      : env_(env), function_(Napi::ThreadSafeFunction::New(env, callback, "wim:job", 0, 1)) {}
-
-  // Hooks run last in, first out: the thread is told before Node takes the function away that it calls.
-  void Guard() { napi_add_env_cleanup_hook(env_, StopAtExit, this); }
-
-  void Run(const std::string& operation, wim::Object arguments) {
-    std::optional<wim::Value> result;
-    std::optional<wim::Error> failure;
-    try {
+  void Begin(Napi::Env env, Napi::Function callback, std::string operation, wim::Object arguments) {
+    // The thread owns this object while it runs the task.
+    auto run = [this, operation = std::move(operation), arguments = std::move(arguments)] {
       if (cancelled()) throw wim::Error("ABORTED", "interrupted before the end");
-      result = wim::RunOperation(operation, arguments, *this);
-    } catch (...) {
-      failure = CurrentError();
-    }
-    // Before anybody hears of the end: who then closes a WIM is the last to hold it.
-    arguments.clear();
-    std::lock_guard<std::mutex> lock(mutex_);
-    result_ = std::move(result);
-    failure_ = std::move(failure);
-    ended_ = true;
-    changed_.notify_all();
-    Call();
-    if (!abandoned_) function_.Release();
+      wim::Value result = wim::RunOperation(operation, arguments, *this);
+      std::lock_guard<std::mutex> lock(mutex_);
+      result_ = std::move(result);
+    };
+    Start(env, callback, "wim:job", {std::move(run), [this] { CancelNow(); }, kExitGrace});
   }
 
-  void Tell(wim::Object event, bool each) override {
-    std::unique_lock<std::mutex> lock(mutex_);
-    if (!each) {
-      const std::string* type = TypeOf(event);
-      for (wim::Object& waiting : events_) {
-        if (type != nullptr && TypeOf(waiting) != nullptr && *TypeOf(waiting) == *type) {
-          waiting = std::move(event);
-          return;
-        }
-      }
-    }
-    events_.push_back(std::move(event));
-    Call();
-    changed_.wait(lock, [this] { return events_.size() < kMostEvents || cancelled() || abandoned_; });
-  }
+  void Report(wim::Object event) override { Add({std::move(event), {}}); }
+
+  void ReportCount(const std::string& subject, wim::Object event) override { Add({std::move(event), subject}); }
 
   std::optional<wim::Value> Ask(wim::Object question) override {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -95,71 +62,50 @@ class WimJob::State : public wim::Observer, public std::enable_shared_from_this<
     changed_.notify_all();
   }
 
-  // On the JavaScript thread.
-  void Unref() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (!ended_ && !abandoned_) function_.Unref(env_);
-  }
-
-  // The environment ends: cancels, waits a moment, and lets the thread end by itself when libwim takes longer. It
-  // touches nothing of Node's any more.
-  void Abandon() {
-    CancelNow();
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait_for(lock, kPatience, [this] { return ended_; });
-    if (!ended_) function_.Release();
-    abandoned_ = true;
-    changed_.notify_all();
-  }
-
  private:
-  // With the mutex held. One call is under way at a time: events gather, and the call takes them all.
-  void Call() {
-    if (called_ || abandoned_) return;
-    called_ = true;
-    auto self = shared_from_this();
-    // Closing: the environment ends, and nobody is left to tell.
-    function_.NonBlockingCall([self](Napi::Env env, Napi::Function callback) { self->Deliver(env, callback); });
+  struct Waiting {
+    wim::Object event;
+    // Of a count; empty for an event that stands for itself.
+    std::string subject;
+  };
+
+  void Add(Waiting added) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    // A count replaces the last of the same subject, but never moves past an event that stands for itself.
+    for (auto waiting = events_.rbegin(); waiting != events_.rend(); ++waiting) {
+      if (added.subject.empty() || waiting->subject.empty()) break;
+      if (waiting->subject != added.subject) continue;
+      waiting->event = std::move(added.event);
+      return;
+    }
+    events_.push_back(std::move(added));
+    Call();
+    changed_.wait(lock, [this] { return events_.size() < kMostEvents || cancelled() || abandoned_; });
   }
 
   // callback(events: object[], question?: object, ended: boolean, result?: unknown, error?: Error)
-  void Deliver(Napi::Env env, Napi::Function callback) {
-    if (static_cast<napi_env>(env) == nullptr || callback.IsEmpty()) return;
-    std::deque<wim::Object> events;
+  void Deliver(Napi::Env env, Napi::Function callback, std::unique_lock<std::mutex> lock) override {
+    std::deque<Waiting> events;
     std::optional<wim::Object> question;
     std::optional<wim::Value> result;
-    bool ended = false;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      called_ = false;
-      events.swap(events_);
-      question.swap(question_);
-      ended = ended_;
-      // Not kept: a WIM is closed when JavaScript lets go of it, not of the job that opened it.
-      if (ended) result.swap(result_);
-      changed_.notify_all();
-    }
-    if (ended) napi_remove_env_cleanup_hook(env, StopAtExit, this);
-    Napi::Array told = Napi::Array::New(env, events.size());
-    for (uint32_t n = 0; n < events.size(); n++) told.Set(n, ToJavaScript(env, wim::Value(std::move(events[n]))));
-    callback.Call({told, question ? ToJavaScript(env, wim::Value(std::move(*question))) : env.Undefined(),
+    events.swap(events_);
+    question.swap(question_);
+    const bool ended = ended_;
+    // Not kept: a WIM is closed when JavaScript lets go of it, not of the job that opened it.
+    if (ended) result.swap(result_);
+    changed_.notify_all();
+    lock.unlock();
+    Napi::Array list = Napi::Array::New(env, events.size());
+    for (uint32_t n = 0; n < events.size(); n++) list.Set(n, ToJavaScript(env, wim::Value(std::move(events[n].event))));
+    callback.Call({list, question ? ToJavaScript(env, wim::Value(std::move(*question))) : env.Undefined(),
                    Napi::Boolean::New(env, ended), result ? MoveToJavaScript(env, std::move(*result)) : env.Undefined(),
                    failure_ && ended ? ToJavaScript(env, *failure_).Value() : env.Undefined()});
   }
 
-  Napi::Env env_;
-  Napi::ThreadSafeFunction function_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool called_ = false;
-  bool ended_ = false;
-  bool abandoned_ = false;
-  std::deque<wim::Object> events_;
+  std::deque<Waiting> events_;
   std::optional<wim::Object> question_;
   std::optional<wim::Value> answer_;
-  // Written once, before ended_.
   std::optional<wim::Value> result_;
-  std::optional<wim::Error> failure_;
 };
 
 void WimJob::Register(Napi::Env env, Napi::Object exports) {
@@ -176,16 +122,8 @@ WimJob::WimJob(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WimJob>(info) 
   const Napi::Env env = info.Env();
   std::string operation = info[0].As<Napi::String>();
   wim::Object arguments = ObjectFromJavaScript(info[1].As<Napi::Object>());
-  state_ = std::make_shared<State>(env, info[2].As<Napi::Function>());
-  state_->Guard();
-  try {
-    std::thread([state = state_, operation = std::move(operation), arguments = std::move(arguments)]() mutable {
-      state->Run(operation, std::move(arguments));
-    }).detach();
-  } catch (const std::exception& error) {
-    state_->Abandon();
-    throw ToJavaScript(env, wim::Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what()));
-  }
+  state_ = std::make_shared<State>();
+  state_->Begin(env, info[2].As<Napi::Function>(), std::move(operation), std::move(arguments));
 }
 
 WimJob::~WimJob() = default;
@@ -206,5 +144,3 @@ Napi::Value WimJob::Unref(const Napi::CallbackInfo& info) {
   state_->Unref();
   return info.Env().Undefined();
 }
-
-void WimJob::StopAtExit(void* state) { static_cast<State*>(state)->Abandon(); }

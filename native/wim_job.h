@@ -19,8 +19,6 @@ class WimJob : public Napi::ObjectWrap<WimJob> {
   Napi::Value Cancel(const Napi::CallbackInfo& info);
   Napi::Value Unref(const Napi::CallbackInfo& info);
 
-  static void StopAtExit(void* state);
-
   // Shared with the thread, which may outlive this object.
   std::shared_ptr<State> state_;
 };

@@ -31,7 +31,8 @@ class ImageListing {
     if (!Gather()) return std::nullopt;
     Order();
     const size_t half = places_.size() / 2;
-    auto rest = std::async(std::launch::async, [&] { return Write(half, places_.size()); });
+    // Deferred as well: if no thread can be started, this one does it.
+    auto rest = std::async(std::launch::async | std::launch::deferred, [&] { return Write(half, places_.size()); });
     List list = Write(0, half);
     for (Value& piece : rest.get()) list.push_back(std::move(piece));
     return list;

@@ -54,7 +54,9 @@ void Metadata::Parse(const Sha1Hash& hash) {
     sha1.Update(buffer_.data(), buffer_.size());
     return sha1.Finish();
   };
-  auto hashed = std::async(buffer_.size() < kSmall ? std::launch::deferred : std::launch::async, hash_all);
+  // Deferred as well: if no thread can be started, this one does it.
+  auto hashed = std::async(buffer_.size() < kSmall ? std::launch::deferred : std::launch::async | std::launch::deferred,
+                           hash_all);
   std::exception_ptr failure;
   try {
     ParseTree(ParseSecurity());

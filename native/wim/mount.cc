@@ -26,7 +26,8 @@ namespace {
 // Nobody watches: who wants it to end ends the process.
 class Nobody : public Observer {
  public:
-  void Tell(Object, bool) override {}
+  void Report(Object) override {}
+  void ReportCount(const std::string&, Object) override {}
   std::optional<Value> Ask(Object) override { return std::nullopt; }
 };
 

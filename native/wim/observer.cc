@@ -181,17 +181,20 @@ Object EventOf(wimlib_progress_msg message, const wimlib_progress_info& info) {
   }
 }
 
-// Counters, of which only the newest matters. Of all others each is told.
-bool Counts(wimlib_progress_msg message) {
+// What a message counts, if it is a count: the newest of the same subject is enough.
+std::optional<std::string> SubjectOf(wimlib_progress_msg message, const wimlib_progress_info& info) {
   switch (message) {
     case WIMLIB_PROGRESS_MSG_EXTRACT_FILE_STRUCTURE:
     case WIMLIB_PROGRESS_MSG_EXTRACT_STREAMS:
     case WIMLIB_PROGRESS_MSG_EXTRACT_METADATA:
-    case WIMLIB_PROGRESS_MSG_WRITE_STREAMS:
+      return std::to_string(info.extract.part_number) + ":" + std::to_string(info.extract.image) + ":" +
+             FromLibrary(info.extract.target);
     case WIMLIB_PROGRESS_MSG_VERIFY_INTEGRITY:
     case WIMLIB_PROGRESS_MSG_CALC_INTEGRITY:
-    case WIMLIB_PROGRESS_MSG_VERIFY_STREAMS: return true;
-    default: return false;
+      return info.integrity.filename == nullptr ? std::string() : FromLibrary(info.integrity.filename);
+    case WIMLIB_PROGRESS_MSG_WRITE_STREAMS:
+    case WIMLIB_PROGRESS_MSG_VERIFY_STREAMS: return std::string();
+    default: return std::nullopt;
   }
 }
 
@@ -234,9 +237,14 @@ void Progress::Report(wimlib_progress_msg message, wimlib_progress_info* info) {
   const char* type = TypeOf(message);
   if (type == nullptr) return;  // a later libwim's
   static const wimlib_progress_info kNothing = {};
-  Object event = EventOf(message, info == nullptr ? kNothing : *info);
+  const wimlib_progress_info& known = info == nullptr ? kNothing : *info;
+  Object event = EventOf(message, known);
   event.emplace_back("type", type);
-  observer_.Tell(std::move(event), !Counts(message));
+  if (const auto subject = SubjectOf(message, known)) {
+    observer_.ReportCount(std::string(type) + ":" + *subject, std::move(event));
+  } else {
+    observer_.Report(std::move(event));
+  }
   if (message == WIMLIB_PROGRESS_MSG_SPLIT_BEGIN_PART) AskForPartName(info);
 }
 

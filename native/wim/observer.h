@@ -1,4 +1,4 @@
-// Who watches an operation: it is told of progress, answers questions, and may cancel.
+// Whoever watches an operation: hears of its progress, answers its questions, and may cancel it.
 #ifndef STOWAGE_WIM_OBSERVER_H_
 #define STOWAGE_WIM_OBSERVER_H_
 
@@ -19,8 +19,11 @@ class Observer {
   void Cancel() { cancelled_ = true; }
   bool cancelled() const { return cancelled_; }
 
-  // `event` has a member `type`. Where `each` is false, the newest event of a type may stand for those before it.
-  virtual void Tell(Object event, bool each) = 0;
+  // `event` has a member `type`.
+  virtual void Report(Object event) = 0;
+  // An event that counts how far `subject` is, which begins with the event's type. The newest may replace those before
+  // it with the same subject.
+  virtual void ReportCount(const std::string& subject, Object event) = 0;
   // Waits for the answer; nothing once it is cancelled.
   virtual std::optional<Value> Ask(Object question) = 0;
 

@@ -125,7 +125,8 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
     CheckHeader(file, Header::From(file));
   }
   // Both read the blob table, which for many files takes as long as all the rest.
-  auto ours = std::async(std::launch::async, [&paths] { return Archive::Open(paths); });
+  // Deferred as well: if no thread can be started, this one does it.
+  auto ours = std::async(std::launch::async | std::launch::deferred, [&paths] { return Archive::Open(paths); });
   std::exception_ptr failure;
   WIMStruct* opened = nullptr;
   try {

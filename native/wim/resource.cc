@@ -206,7 +206,8 @@ std::vector<uint8_t> ReadWhole(const Resource& resource, uint64_t limit, Decompr
   const size_t half = chunks.size() / 2;
   uint64_t first_half = 0;
   for (size_t n = 0; n < half; n++) first_half += chunks[n].size;
-  auto other = std::async(std::launch::async, [&] {
+  // Deferred as well: if no thread can be started, this one does it.
+  auto other = std::async(std::launch::async | std::launch::deferred, [&] {
     Decompressors own;
     unpack(half, chunks.size(), bytes.data() + first_half, own);
   });

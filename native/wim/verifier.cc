@@ -33,13 +33,13 @@ constexpr uint64_t kMostPathLength = 8u << 20;
 constexpr std::chrono::milliseconds kBetweenReports{50};
 
 // What is wrong with the archive. An error that says nothing of it passes.
-template <typename Work, typename Tell>
-void TellDamage(Work work, Tell tell) {
+template <typename Work, typename Report>
+void ReportDamage(Work work, Report report) {
   try {
     work();
   } catch (const Error& error) {
     if (error.code() != "WIM_CORRUPT" && error.code() != "UNSUPPORTED" && error.code() != "EIO") throw;
-    tell(error);
+    report(error);
   }
 }
 
@@ -51,15 +51,14 @@ struct IntegrityProgress {
   uint64_t completed_chunks;
   uint32_t chunk_size;
 
-  void Tell(Observer& observer) const {
-    observer.Tell({{"type", "verify-integrity"},
-                   {"path", path},
-                   {"totalBytes", total_bytes},
-                   {"completedBytes", completed_bytes},
-                   {"totalChunks", total_chunks},
-                   {"completedChunks", completed_chunks},
-                   {"chunkSize", chunk_size}},
-                  false);
+  void ReportTo(Observer& observer) const {
+    observer.ReportCount("verify-integrity:" + path, {{"type", "verify-integrity"},
+                                                      {"path", path},
+                                                      {"totalBytes", total_bytes},
+                                                      {"completedBytes", completed_bytes},
+                                                      {"totalChunks", total_chunks},
+                                                      {"completedChunks", completed_chunks},
+                                                      {"chunkSize", chunk_size}});
   }
 };
 
@@ -69,13 +68,12 @@ struct StreamProgress {
   uint64_t total_streams = 0;
   uint64_t completed_streams = 0;
 
-  void Tell(Observer& observer) const {
-    observer.Tell({{"type", "verify-streams"},
-                   {"totalBytes", total_bytes},
-                   {"completedBytes", completed_bytes},
-                   {"totalStreams", total_streams},
-                   {"completedStreams", completed_streams}},
-                  false);
+  void ReportTo(Observer& observer) const {
+    observer.ReportCount("verify-streams", {{"type", "verify-streams"},
+                                            {"totalBytes", total_bytes},
+                                            {"completedBytes", completed_bytes},
+                                            {"totalStreams", total_streams},
+                                            {"completedStreams", completed_streams}});
   }
 };
 
@@ -117,7 +115,7 @@ Verification Verifier::Run() {
     uint32_t part = 0;
     for (const std::string& path : archive_->paths()) {
       part++;
-      TellDamage([&] { CheckIntegrity(part, path); },
+      ReportDamage([&] { CheckIntegrity(part, path); },
                  [&](const Error& error) { Report(kIntegrityFinding, error.what()).part = part; });
     }
   }
@@ -156,7 +154,7 @@ void Verifier::CheckIntegrity(uint32_t part, const std::string& path) {
     Outcome outcome;
   };
   IntegrityProgress progress = {path, table->end - table->begin, 0, table->hashes.size(), 0, table->chunk_size};
-  progress.Tell(observer_);
+  progress.ReportTo(observer_);
   // Tasks refer to what stands here: none may be left when it goes.
   struct Checks : std::deque<std::unique_ptr<Check>> {
     ~Checks() {
@@ -181,7 +179,7 @@ void Verifier::CheckIntegrity(uint32_t part, const std::string& path) {
     Check& check = *checks.front();
     const uint64_t offset = table->ChunkBegin(check.chunk);
     std::string wrong;
-    TellDamage(
+    ReportDamage(
         [&] {
           check.outcome.Wait();
           if (check.found == table->hashes[check.chunk]) return;
@@ -198,7 +196,7 @@ void Verifier::CheckIntegrity(uint32_t part, const std::string& path) {
     }
     progress.completed_chunks++;
     progress.completed_bytes += table->ChunkSize(check.chunk);
-    progress.Tell(observer_);
+    progress.ReportTo(observer_);
     checks.pop_front();
   }
 }
@@ -213,15 +211,15 @@ void Verifier::CheckImages() {
   }
   const std::vector<Standing> standings = StandingsOf(metadata);
   UsersOf missing;
-  const auto tell = [&](const char* type, uint32_t image) {
-    observer_.Tell({{"type", type}, {"image", image}, {"totalImages", total}}, true);
+  const auto report = [&](const char* type, uint32_t image) {
+    observer_.Report({{"type", type}, {"image", image}, {"totalImages", total}});
   };
   for (uint32_t image = 1; image <= total; image++) {
     StopIfCancelled();
-    tell("verify-image-begin", image);
+    report("verify-image-begin", image);
     const Blob& blob = metadata[image - 1];
     const Resource& resource = archive_->blobs().resources()[blob.resource];
-    TellDamage(
+    ReportDamage(
         [&] {
           if (standings[image - 1] == Standing::kOverlaps)
             throw Error("WIM_CORRUPT", resource.Describe() + ": the metadata of image " + std::to_string(image) +
@@ -236,7 +234,7 @@ void Verifier::CheckImages() {
           finding.sha1 = blob.hash;
           finding.offset = resource.offset;
         });
-    tell("verify-image-end", image);
+    report("verify-image-end", image);
   }
   for (auto& [hash, users] : missing) {
     Finding& finding =
@@ -302,7 +300,7 @@ void Verifier::CheckBlobs() {
   StreamProgress progress;
   progress.total_streams = order.size();
   for (const uint32_t index : order) progress.total_bytes += table.blobs()[index].size;
-  progress.Tell(observer_);
+  progress.ReportTo(observer_);
   auto reported = std::chrono::steady_clock::now();
   BlobReader reader(table, order, pool_, kWindow);
   BlobReader::Verdict verdict;
@@ -311,7 +309,7 @@ void Verifier::CheckBlobs() {
     if (!reader.Check(&verdict)) break;
     const Blob& blob = table.blobs()[order[verdict.request]];
     if (verdict.damage) {
-      TellDamage([&] { std::rethrow_exception(verdict.damage); },
+      ReportDamage([&] { std::rethrow_exception(verdict.damage); },
                  [&](const Error& error) { ReportBlob(blob, error.what()); });
     }
     progress.completed_streams++;
@@ -319,7 +317,7 @@ void Verifier::CheckBlobs() {
     const auto now = std::chrono::steady_clock::now();
     if (now - reported < kBetweenReports && progress.completed_streams < progress.total_streams) continue;
     reported = now;
-    progress.Tell(observer_);
+    progress.ReportTo(observer_);
   }
   result_.blobs = progress.completed_streams;
   result_.bytes = progress.completed_bytes;

@@ -1,7 +1,7 @@
-// libFuzzer target: a hostile WIM through every reader of native/wim/ that is ours: header, blob table, metadata, chunks,
-// blobs, integrity table, the walk over a tree before libwim takes it, the guard of pipes, and the verifier over them all.
-// An Error is the right answer to almost any input; a crash, a hang or a runaway allocation is a finding. test/fuzz/run.sh
-// builds and runs it.
+// libFuzzer target: a hostile WIM through every reader of native/wim/ that is ours: header, blob table, metadata,
+// chunks, blobs, integrity table, the walk over a tree before libwim takes it, the guard of pipes, and the verifier
+// over them all. An Error is the right answer to almost any input; a crash, a hang or a runaway allocation is a
+// finding. test/fuzz/run.sh builds and runs it.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -29,7 +29,8 @@ constexpr uint32_t kMostImages = 4;
 
 class Nobody : public wim::Observer {
  public:
-  void Tell(wim::Object, bool) override {}
+  void Report(wim::Object) override {}
+  void ReportCount(const std::string&, wim::Object) override {}
   std::optional<wim::Value> Ask(wim::Object) override { return std::nullopt; }
 };
 
