@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { hashFile } from '../bundle/carried.js'
 import { abortError, fileError, orError, StowageError } from '../errors.js'
 import type { LayerFinding } from '../layer/read/check.js'
 import { checkWimLayer } from '../layer/make/check-wim.js'
@@ -29,6 +28,7 @@ import { InstallTarget, type PutResult } from './install-target.js'
 import { saveImage } from './save.js'
 import { compareImageVersions, formatVersion, isVersion, parseVersion } from './version.js'
 import { UTILITY_VM } from '../windows/layer-paths.js'
+import { hashFile } from '../blob/hash-file.js'
 
 export interface InstallOptions extends WaitOptions, HttpOptions {
   /** `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`; the engine when left out, or the default store where none answers. */

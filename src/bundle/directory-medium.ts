@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { DOCKER_FILE } from '../archive/heads.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
@@ -11,25 +10,11 @@ import { writeBlob } from '../blob/write-blob.js'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
-import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
-import { CHECKSUMS_FILE } from './checksums.js'
-import { BUNDLE_FILE } from './manifest.js'
+import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
 import type { BundleMedium, Documents } from './medium.js'
-import { README_FILE } from './readme.js'
-
-/** There from the first byte until the bundle is sealed. */
-export const INCOMPLETE_FILE = 'INCOMPLETE'
-export const INCOMPLETE_TEXT = `This bundle is not complete: "stowage pack" is still writing it, or was interrupted.
-Do not load it. Run the same command again to finish it, or delete this directory.
-`
 
 /** The marker, and what is about to become it: each command writes one of its own. */
 const MARKER = new RegExp(`^${INCOMPLETE_FILE}(?:\\.[0-9a-f-]{36})?$`)
-
-export const BLOBS = 'blobs'
-/** What is carried beside the images. */
-export const FILES = 'files'
-export const DOCUMENTS = [README_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 
 /** Directories that a file system or a desktop puts on a medium by itself; they are no part of a bundle. */
 const MEDIUM_ENTRIES =

@@ -3,11 +3,11 @@ import { DOCKER_FILE, encodeDockerManifest, engineNames, type NamedImage } from 
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
+import { groupByRoot } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { fields, parseJson, record, shown, string } from '../oci/json.js'
 import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { groupByRoot } from '../image/selection.js'
 import type { BundleFile } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage } from './manifest.js'
 
@@ -49,93 +49,104 @@ const READ_LIMIT = 16 * 1024 * 1024
  * Walks from index.json to every layer. `blobs` are the paths of all blobs the images reach, or undefined when some image
  * could not be read, so that nobody takes its blobs for strays.
  */
-export async function verifyGraph(input: GraphInput): Promise<{
-  findings: readonly Finding[]
-  blobs: ReadonlySet<string> | undefined
-}> {
-  const findings: Finding[] = []
-  attempt(LAYOUT_FILE, () => input.layout && checkLayout(input.layout))
-  const entries = attempt(INDEX_FILE, () => input.index && parseLayoutIndex(input.index, INDEX_FILE))
-  if (!entries) return { findings, blobs: undefined }
-  const roots = groupByRoot(entries.map(entry => ({ root: entry, name: nameOf(entry) })))
-  const byDigest = new Map(roots.map(({ root }) => [root.digest, root]))
-  for (const { digest, size, mediaType } of entries) {
-    const root = byDigest.get(digest)
-    if (root?.size === size && root.mediaType === mediaType) continue
-    find(
-      'INVALID_MANIFEST',
-      INDEX_FILE,
-      `${digest} stands there twice, and not as the same: ${size} bytes of ${mediaType}`,
-    )
-  }
-  const images: NamedImage[] = []
-  for (const { root, names } of roots) {
-    const image = await readRoot(root)
-    if (image) images.push({ image, names })
-  }
-  for (const { image } of images) checkLayers(image)
-  if (images.length === roots.length) {
-    checkDocker(images)
-    checkImages(images)
-    return { findings, blobs: new Set(images.flatMap(({ image }) => pathsOf(image))) }
-  }
-  return { findings, blobs: undefined }
+export async function verifyGraph(input: GraphInput): Promise<GraphReport> {
+  return await new GraphCheck(input).run()
+}
 
-  async function readRoot({
-    annotations,
-    platform: _platform,
-    ...root
-  }: Descriptor): Promise<ImageContent | undefined> {
+interface GraphReport {
+  readonly findings: readonly Finding[]
+  readonly blobs: ReadonlySet<string> | undefined
+}
+
+class GraphCheck {
+  readonly #input: GraphInput
+  readonly #findings: Finding[] = []
+
+  constructor(input: GraphInput) {
+    this.#input = input
+  }
+
+  async run(): Promise<GraphReport> {
+    const { layout, index } = this.#input
+    this.#attempt(LAYOUT_FILE, () => layout && checkLayout(layout))
+    const entries = this.#attempt(INDEX_FILE, () => index && parseLayoutIndex(index, INDEX_FILE))
+    return { findings: this.#findings, blobs: entries && (await this.#checkEntries(entries)) }
+  }
+
+  /** The paths of all blobs that the images of index.json reach, unless some image could not be read. */
+  async #checkEntries(entries: readonly Descriptor[]): Promise<ReadonlySet<string> | undefined> {
+    const roots = groupByRoot(entries.map(entry => ({ root: entry, name: nameOf(entry) })))
+    const byDigest = new Map(roots.map(({ root }) => [root.digest, root]))
+    for (const { digest, size, mediaType } of entries) {
+      const root = byDigest.get(digest)
+      if (root?.size === size && root.mediaType === mediaType) continue
+      const message = `${digest} stands there twice, and not as the same: ${size} bytes of ${mediaType}`
+      this.#find('INVALID_MANIFEST', INDEX_FILE, message)
+    }
+    const images: NamedImage[] = []
+    for (const { root, names } of roots) {
+      const image = await this.#readRoot(root)
+      if (image) images.push({ image, names })
+    }
+    for (const { image } of images) this.#checkLayers(image)
+    if (images.length < roots.length) return undefined
+    this.#checkDocker(images)
+    this.#checkImages(images)
+    return new Set(images.flatMap(({ image }) => pathsOf(image)))
+  }
+
+  async #readRoot({ annotations, platform: _platform, ...root }: Descriptor): Promise<ImageContent | undefined> {
     try {
-      return await readImage(storeOf(input), root, { absent: absentOf({ annotations }) })
+      return await readImage(storeOf(this.#input), root, { absent: absentOf({ annotations }) })
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
       const code =
         error.code === 'BLOB_MISSING' || error.code === 'SIZE_MISMATCH' || error.code === 'DIGEST_MISMATCH'
           ? error.code
           : 'INVALID_MANIFEST'
-      find(code, blobPath(root.digest), `the image cannot be read: ${error.message}`)
+      this.#find(code, blobPath(root.digest), `the image cannot be read: ${error.message}`)
       return undefined
     }
   }
 
-  function checkLayers({ root, layers }: ImageContent): void {
+  #checkLayers({ root, layers }: ImageContent): void {
     for (const layer of layers) {
       const path = blobPath(layer.digest)
-      const file = input.files.get(path)
-      if (!file) find('BLOB_MISSING', path, `image ${root.digest} needs this blob of ${layer.size} bytes`)
+      const file = this.#input.files.get(path)
+      if (!file) this.#find('BLOB_MISSING', path, `image ${root.digest} needs this blob of ${layer.size} bytes`)
       else if (file.type === 'file' && file.size !== layer.size) {
-        find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
+        this.#find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
       }
     }
   }
 
   /** Docker's list must name the same configs, layers and tags: graphdriver engines read it alone. */
-  function checkDocker(named: readonly NamedImage[]): void {
-    const found = attempt(DOCKER_FILE, () => input.docker && dockerEntries(input.docker))
+  #checkDocker(named: readonly NamedImage[]): void {
+    const found = this.#attempt(DOCKER_FILE, () => this.#input.docker && dockerEntries(this.#input.docker))
     if (!found) return
     const expected = dockerEntries(encodeDockerManifest(named))
     for (const [config, entry] of expected) {
       const other = found.get(config)
-      if (other === undefined) find('IMAGES_DIFFER', DOCKER_FILE, `there is no entry for the image with ${config}`)
+      if (other === undefined)
+        this.#find('IMAGES_DIFFER', DOCKER_FILE, `there is no entry for the image with ${config}`)
       else if (other !== entry) {
-        find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is ${other}, but ${INDEX_FILE} means ${entry}`)
+        this.#find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is ${other}, but ${INDEX_FILE} means ${entry}`)
       }
     }
     for (const config of found.keys()) {
       if (!expected.has(config))
-        find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is of no image in ${INDEX_FILE}`)
+        this.#find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is of no image in ${INDEX_FILE}`)
     }
   }
 
-  function checkImages(named: readonly NamedImage[]): void {
-    const { manifest } = input
+  #checkImages(named: readonly NamedImage[]): void {
+    const { manifest } = this.#input
     if (!manifest) return
     const listed = new Map(manifest.images.map(image => [image.root.digest, image]))
     for (const { image, names } of named) {
       const own = listed.get(image.root.digest)
       if (!own) {
-        find('IMAGES_DIFFER', BUNDLE_FILE, `it does not list the image ${image.root.digest} of ${INDEX_FILE}`)
+        this.#find('IMAGES_DIFFER', BUNDLE_FILE, `it does not list the image ${image.root.digest} of ${INDEX_FILE}`)
         continue
       }
       const references = own.names.map(parseReference)
@@ -143,14 +154,14 @@ export async function verifyGraph(input: GraphInput): Promise<{
         list.map(formatReference).sort().join(' '),
       )
       if (ours !== theirs) {
-        find(
+        this.#find(
           'IMAGES_DIFFER',
           BUNDLE_FILE,
           `${image.root.digest} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`,
         )
       }
       if (JSON.stringify(describeImage(image, references)) !== JSON.stringify(own)) {
-        find(
+        this.#find(
           'IMAGES_DIFFER',
           BUNDLE_FILE,
           `what it says of ${image.root.digest} (size, platforms, layers) is not what the image's manifests say`,
@@ -159,22 +170,22 @@ export async function verifyGraph(input: GraphInput): Promise<{
     }
     const there = new Set(named.map(({ image }) => image.root.digest))
     for (const digest of listed.keys()) {
-      if (!there.has(digest)) find('IMAGES_DIFFER', BUNDLE_FILE, `its image ${digest} is not in ${INDEX_FILE}`)
+      if (!there.has(digest)) this.#find('IMAGES_DIFFER', BUNDLE_FILE, `its image ${digest} is not in ${INDEX_FILE}`)
     }
   }
 
-  function attempt<T>(path: string, parse: () => T): T | undefined {
+  #attempt<T>(path: string, parse: () => T): T | undefined {
     try {
       return parse()
     } catch (error) {
       if (!(error instanceof StowageError)) throw error
-      find('INVALID_MANIFEST', path, error.message)
+      this.#find('INVALID_MANIFEST', path, error.message)
       return undefined
     }
   }
 
-  function find(code: FindingCode, path: string, message: string): void {
-    findings.push({ code, path, message })
+  #find(code: FindingCode, path: string, message: string): void {
+    this.#findings.push({ code, path, message })
   }
 }
 

@@ -7,7 +7,7 @@ import { type Digest, digestFromHex, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import type { WaitOptions } from '../progress.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
-import { INCOMPLETE_FILE } from './directory-medium.js'
+import { INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './files.js'
 import { type Finding, verifyGraph } from './graph.js'
 import {
@@ -34,8 +34,6 @@ export interface VerifyReport {
 
 /** From this size on, in bytes, a file is hashed on a thread of its own. */
 const POOLED = 4 * 1024 * 1024
-
-const DOCUMENTS = [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 
 /**
  * Checks the bundle `path`, directory or tar: every file's size and hash against bundle.json and against SHA256SUMS,
@@ -127,7 +125,7 @@ class Check {
   /** The bytes of the small files at the top, as far as they are there and can be read. */
   async #readDocuments(): Promise<ReadonlyMap<string, Uint8Array>> {
     const documents = new Map<string, Uint8Array>()
-    for (const file of DOCUMENTS) {
+    for (const file of REQUIRED_DOCUMENTS) {
       const found = this.#files.files.get(file)
       if (found?.type !== 'file') {
         if (!found) this.#find('FILE_MISSING', file, 'the file is not there')
@@ -147,7 +145,7 @@ class Check {
 
   async #checkFiles(expected: ReadonlyMap<string, Expectation>): Promise<void> {
     const total = [...this.#files.files.values()].reduce(
-      (sum, { path, size }) => sum + (expected.has(path) || DOCUMENTS.includes(path) ? size : 0),
+      (sum, { path, size }) => sum + (expected.has(path) || REQUIRED_DOCUMENTS.includes(path) ? size : 0),
       0,
     )
     await using pool = new HashPool()
@@ -159,7 +157,7 @@ class Check {
         this.#signal?.throwIfAborted()
         const file = this.#files.files.get(path)
         if (!file) {
-          if (!DOCUMENTS.includes(path))
+          if (!REQUIRED_DOCUMENTS.includes(path))
             this.#find('FILE_MISSING', path, `the file is not there; ${expectation.by} lists it`)
         } else if (file.type !== 'file') {
           this.#find('NOT_A_FILE', path, 'a link or a device stands where a regular file should be')

@@ -12,7 +12,7 @@ import type { Location } from '../transport/transport.js'
 import { inspect } from '../verbs/inspect.js'
 import { partsOf } from '../wim/parts.js'
 import { Faults, type Position } from './document.js'
-import { type HashedFile, hashFile } from '../bundle/carried.js'
+import { type HashedFile, hashFile } from '../blob/hash-file.js'
 import { listFiles } from './listed-files.js'
 import {
   type FileEntry,

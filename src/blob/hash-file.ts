@@ -1,0 +1,45 @@
+/** A file on this machine, read whole: its bytes, or its size and SHA-256. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { abortError, fileError, StowageError } from '../errors.js'
+import { type Digest, digestFromHex } from '../oci/digest.js'
+import type { WaitOptions } from '../progress.js'
+import type { Bytes, FetchOptions } from './blob-store.js'
+
+/** Read at a time, in bytes. */
+const READ_SIZE = 1024 * 1024
+
+export interface HashedFile {
+  /** In bytes. */
+  readonly size: number
+  readonly digest: Digest
+}
+
+/** Reads the whole of `path`. Throws FILE_NOT_FOUND and the like, INVALID_ARGUMENT for what is no file, ABORTED. */
+export async function hashFile(path: string, { signal, onProgress }: WaitOptions = {}): Promise<HashedFile> {
+  try {
+    const found = await stat(path)
+    if (!found.isFile()) throw new StowageError('INVALID_ARGUMENT', `${path} is no file, and only files are carried`)
+    const hash = createHash('sha256')
+    let size = 0
+    onProgress?.({ type: 'stage', stage: 'hash', subject: path })
+    for await (const piece of readFileBytes(path, { signal })) {
+      hash.update(piece)
+      size += piece.length
+      onProgress?.({ type: 'bytes', subject: path, done: size, total: found.size })
+    }
+    onProgress?.({ type: 'done', subject: path })
+    return { size, digest: digestFromHex(hash.digest('hex')) }
+  } catch (error) {
+    throw abortError(fileError(error, path), signal)
+  }
+}
+
+export async function* readFileBytes(source: string, { signal }: FetchOptions = {}): Bytes {
+  try {
+    yield* createReadStream(source, { highWaterMark: READ_SIZE, ...(signal ? { signal } : {}) })
+  } catch (error) {
+    throw abortError(fileError(error, source), signal)
+  }
+}
