@@ -67,7 +67,8 @@
             "native/transfer/blob_writer.cc",
             "native/transfer/http_answer.cc",
             "native/transfer/sha256_lane.cc",
-            "native/transfer/socket.cc"
+            "native/transfer/socket.cc",
+            "native/transfer/tls.cc"
           ]
         }],
         ["OS=='linux'", {
@@ -78,13 +79,14 @@
             "-l:libdeflate.a",
             "-l:libzstd.a",
             "-l:libz.a",
+            "-l:libssl.a",
             "-l:libcrypto.a"
           ],
           "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,nodelete"]
         }],
         ["OS=='mac'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
-          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libzstd zlib libcrypto)"],
+          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libzstd zlib libssl libcrypto)"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LANGUAGE_STANDARD": "c++17",

@@ -14,6 +14,11 @@ transfer::Place PlaceOf(const Napi::Object& request) {
   place.port = static_cast<uint16_t>(request.Get("port").As<Napi::Number>().Uint32Value());
   place.connect_timeout = request.Get("connectTimeout").As<Napi::Number>().Int32Value();
   place.silence = request.Get("silence").As<Napi::Number>().Int32Value();
+  if (request.Has("tls")) {
+    const auto tls = request.Get("tls").As<Napi::Object>();
+    const auto text = [&tls](const char* name) { return tls.Get(name).As<Napi::String>().Utf8Value(); };
+    place.tls = transfer::TlsSettings{text("name"), text("authorities"), text("certificate"), text("key")};
+  }
   return place;
 }
 
@@ -37,7 +42,7 @@ struct BlobSendJob::Events : ThreadEvents {
 
 void BlobSendJob::Register(Napi::Env env, Napi::Object exports) { Define(env, exports, "BlobSendJob", {}); }
 
-// new BlobSendJob({ path, offset, size }, { addresses, port, connectTimeout, silence, head }, callback)
+// new BlobSendJob({ path, offset, size }, { addresses, port, connectTimeout, silence, head, tls? }, callback)
 BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   const auto blob = info[0].As<Napi::Object>();
   const auto request = info[1].As<Napi::Object>();

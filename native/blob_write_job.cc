@@ -74,7 +74,8 @@ BlobWriteJob::BlobWriteJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
         info[1].As<Napi::Function>(), "stowage:blob");
 }
 
-// ask({ turn, addresses: string[], port, connectTimeout, silence, head: string })
+// ask({ turn, addresses: string[], port, connectTimeout, silence, head: Buffer, tls?: { name, authorities, certificate,
+// key } })
 void BlobWriteJob::Ask(const Napi::CallbackInfo& info) {
   const auto settings = info[0].As<Napi::Object>();
   transfer::Request request;

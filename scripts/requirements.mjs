@@ -26,7 +26,7 @@ const BUILD = [
   { package: 'pkg-config', found: () => command('pkg-config') },
   { package: 'libwim-dev', found: () => library('wimlib') },
   { package: 'libdeflate-dev', found: () => library('libdeflate') },
-  { package: 'libssl-dev', found: () => library('libcrypto') },
+  { package: 'libssl-dev', found: () => library('libcrypto') && library('libssl') },
   { package: 'libzstd-dev', found: () => library('libzstd') },
   { package: 'zlib1g-dev', found: () => library('zlib') },
   { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },

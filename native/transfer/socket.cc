@@ -28,6 +28,9 @@ constexpr int kSendFlags = MSG_NOSIGNAL;
 constexpr int kSendFlags = 0;
 #endif
 
+// What is read of a file and encrypted at a time.
+constexpr size_t kPiece = 1u << 20;
+
 // Numbers only: nobody is asked for a name.
 struct Resolved {
   addrinfo* list = nullptr;
@@ -59,10 +62,27 @@ void Socket::Connect(const Place& place) {
   std::optional<wim::Error> first;
   for (const std::string& address : place.addresses) {
     const int error = ConnectTo(address, place);
-    if (error == 0) return;
+    if (error == 0) return Greet(place);
     if (!first) first = wim::SystemError(error, "connect " + address + ":" + std::to_string(place.port));
   }
   throw first ? *first : wim::Error("EADDRNOTAVAIL", "no address to connect to");
+}
+
+void Socket::Greet(const Place& place) {
+  if (place.tls) {
+    SetTimeout(handle_, SO_RCVTIMEO, place.connect_timeout);
+    SetTimeout(handle_, SO_SNDTIMEO, place.connect_timeout);
+    tls_ = std::make_unique<Tls>(handle_, *place.tls);
+    try {
+      tls_->Handshake();
+    } catch (const wim::Error&) {
+      ExpectRunning();
+      throw;
+    }
+  }
+  silence_ = place.silence;
+  SetTimeout(handle_, SO_RCVTIMEO, silence_);
+  SetTimeout(handle_, SO_SNDTIMEO, silence_);
 }
 
 // Gives the errno; 0 when it is connected.
@@ -97,15 +117,23 @@ int Socket::ConnectTo(const std::string& address, const Place& place) {
   if (getsockopt(handle, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
   if (error != 0) return error;
   fcntl(handle, F_SETFL, flags);
-  silence_ = place.silence;
-  SetTimeout(handle, SO_RCVTIMEO, silence_);
-  SetTimeout(handle, SO_SNDTIMEO, silence_);
   return 0;
 }
 
 void Socket::Send(const void* data, size_t size) {
   for (size_t done = 0; done < size;) {
     ExpectRunning();
+    if (tls_) {
+      TlsOutcome outcome = TlsOutcome::kEnd;
+      errno = 0;
+      const size_t written = tls_->Write(static_cast<const char*>(data) + done, size - done, &outcome);
+      if (written == 0) {
+        ExpectEnd(outcome, errno, "send");
+        throw wim::Error("EPIPE", "the other side ended the connection");
+      }
+      done += written;
+      continue;
+    }
     const ssize_t sent = send(handle_, static_cast<const char*>(data) + done, size - done, kSendFlags);
     if (sent < 0)
       ExpectInterruption(errno, "send");
@@ -116,6 +144,7 @@ void Socket::Send(const void* data, size_t size) {
 
 #ifdef __linux__
 size_t Socket::SendFile(int file, uint64_t offset, size_t size) {
+  if (tls_) return SendRead(file, offset, size);
   const off_t end = static_cast<off_t>(offset + size);
   for (off_t at = static_cast<off_t>(offset); at < end;) {
     ExpectRunning();
@@ -129,6 +158,33 @@ size_t Socket::SendFile(int file, uint64_t offset, size_t size) {
 }
 #endif
 
+#ifdef __linux__
+size_t Socket::SendRead(int file, uint64_t offset, size_t size) {
+  std::vector<char> piece(std::min(size, kPiece));
+  for (size_t done = 0; done < size;) {
+    ExpectRunning();
+    const size_t wanted = std::min(piece.size(), size - done);
+    const ssize_t read = pread(file, piece.data(), wanted, static_cast<off_t>(offset + done));
+    if (read < 0 && errno == EINTR) continue;
+    if (read < 0) throw wim::SystemError(errno, "read");
+    if (read == 0) return done;
+    Send(piece.data(), static_cast<size_t>(read));
+    done += static_cast<size_t>(read);
+  }
+  return size;
+}
+#endif
+
+void Socket::ExpectEnd(TlsOutcome outcome, int error, const char* call) const {
+  ExpectRunning();
+  if (outcome == TlsOutcome::kEnd) return;
+  if (outcome == TlsOutcome::kTimeout) {
+    throw wim::Error("ETIMEDOUT", "nothing came or went for " + std::to_string(silence_) + " ms");
+  }
+  if (error != 0) throw wim::SystemError(error, call);
+  throw wim::Error("ECONNRESET", "the TLS connection failed: " + Tls::LastCode());
+}
+
 // Of a call that sends: returns where it is to be made again.
 void Socket::ExpectInterruption(int error, const char* call) const {
   if (error == EINTR) return;
@@ -140,6 +196,13 @@ void Socket::ExpectInterruption(int error, const char* call) const {
 }
 
 size_t Socket::Receive(void* data, size_t size) {
+  if (tls_) {
+    TlsOutcome outcome = TlsOutcome::kEnd;
+    errno = 0;
+    const size_t read = tls_->Read(data, size, &outcome);
+    if (read == 0) ExpectEnd(outcome, errno, "recv");
+    return read;
+  }
   for (;;) {
     const ssize_t received = recv(handle_, data, size, 0);
     const int error = errno;
@@ -152,7 +215,8 @@ size_t Socket::Receive(void* data, size_t size) {
   }
 }
 
-bool Socket::HasNews() const {
+bool Socket::HasNews() {
+  if (tls_) return tls_->HasNews();
   pollfd look = {handle_, POLLIN, 0};
   return poll(&look, 1, 0) > 0;
 }

@@ -1,13 +1,17 @@
-// A TCP connection that one thread uses and any thread can end.
+// A TCP connection, with or without TLS, that one thread uses and any thread can end.
 #ifndef STOWAGE_TRANSFER_SOCKET_H_
 #define STOWAGE_TRANSFER_SOCKET_H_
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "tls.h"
 
 namespace transfer {
 
@@ -21,6 +25,7 @@ struct Place {
   // Milliseconds: for each address, and for how long nothing may come or go.
   int connect_timeout = 0;
   int silence = 0;
+  std::optional<TlsSettings> tls;
 };
 
 class Socket {
@@ -30,29 +35,38 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  // Connects to the first address that answers. Throws the errno's wim::Error of the first that did not, or ABORTED.
+  // Connects to the first address that answers, and greets it by TLS if that is wanted. Throws the errno's wim::Error
+  // of the first that did not, what Tls::Handshake() throws, or ABORTED.
   void Connect(const Place& place);
   // Sends all of it. Throws as Receive().
   void Send(const void* data, size_t size);
 #ifdef __linux__
-  // Sends `size` bytes of an open file without copying them. Less where it ends before. Throws as Send().
+  // Sends `size` bytes of an open file, without copying them if there is no TLS. Less where it ends before. Throws as
+  // Send().
   size_t SendFile(int file, uint64_t offset, size_t size);
 #endif
   // Waits for bytes; 0 at the end. Throws ETIMEDOUT after the silence, ECONNRESET and the like, or ABORTED.
   size_t Receive(void* data, size_t size);
   // Whether there is something to receive, or it has ended.
-  bool HasNews() const;
+  bool HasNews();
   // Ends it, from any thread: whatever waits throws ABORTED soon.
   void Stop();
 
  private:
   int ConnectTo(const std::string& address, const Place& place);
+  void Greet(const Place& place);
+#ifdef __linux__
+  size_t SendRead(int file, uint64_t offset, size_t size);
+#endif
+  // Throws what a call of TLS that did nothing means; returns at the end.
+  void ExpectEnd(TlsOutcome outcome, int error, const char* call) const;
   void ExpectRunning() const;
   void ExpectInterruption(int error, const char* call) const;
 
   std::mutex mutex_;  // of handle_, where it changes
   int handle_ = -1;
   int silence_ = 0;
+  std::unique_ptr<Tls> tls_;
   std::atomic<bool> stopped_{false};
 };
 

@@ -9,11 +9,11 @@ export interface Landing {
    * Sends `request` and gives what the other side answers. Throws what the network does, as errors of the system, and soon once
    * `signal` is aborted, as reading does then. One is open at a time.
    */
-  ask(request: PlainRequest, signal?: AbortSignal): Promise<Landed>
+  ask(request: NativeRequest, signal?: AbortSignal): Promise<Landed>
 }
 
-/** A request over plain http, for a native thread that makes a connection of its own. */
-export interface PlainRequest {
+/** A request for a native thread that makes a connection of its own. */
+export interface NativeRequest {
   /** Of one host, as numbers; they are tried in this order. */
   readonly addresses: readonly string[]
   readonly port: number
@@ -22,6 +22,16 @@ export interface PlainRequest {
   /** Milliseconds: for each address, and for how long nothing may come. */
   readonly connectTimeout: number
   readonly silence: number
+  /** For https; all but the name PEM, empty where there is none. */
+  readonly tls?: NativeTls
+}
+
+export interface NativeTls {
+  /** What the other side's certificate must be for. */
+  readonly name: string
+  readonly authorities: string
+  readonly certificate: string
+  readonly key: string
 }
 
 export interface Landed {

@@ -3,13 +3,13 @@ import { abortError, fileError, StowageError } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { BlobPlace } from './blob-store.js'
-import type { PlainRequest } from './landing.js'
+import type { NativeRequest } from './landing.js'
 import { tooShort } from './verified.js'
 
 /** `native/blob_send_job.h`. */
 type NativeBlobSending = new (
   blob: { readonly path: string; readonly offset: number; readonly size: number },
-  request: PlainRequest,
+  request: NativeRequest,
   callback: (event: { readonly result?: NativeSent; readonly error?: Error }) => void,
 ) => { cancel(): void; close(): void }
 
@@ -32,7 +32,7 @@ export function sendsBlobs(): boolean {
 export async function sendBlob(
   place: BlobPlace,
   blob: Descriptor,
-  request: PlainRequest,
+  request: NativeRequest,
   signal?: AbortSignal,
 ): Promise<Buffer> {
   const Native = nativePart<NativeBlobSending>('BlobSendJob')

@@ -6,7 +6,7 @@ import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Bytes, PutOptions } from './blob-store.js'
 import { writeAll } from './durable.js'
-import type { Landed, Landing, PlainRequest } from './landing.js'
+import type { Landed, Landing, NativeRequest } from './landing.js'
 import { expectDigest, tooLong, tooShort } from './verified.js'
 
 /** What a direct write of Linux wants its place, its length and its memory to be a multiple of, in bytes. */
@@ -33,7 +33,7 @@ export interface BlobFile {
 interface NativeBlobWriteJob {
   /** Bytes queued. */
   push(bytes: Uint8Array): number
-  ask(request: PlainRequest & { readonly turn: number }): void
+  ask(request: NativeRequest & { readonly turn: number }): void
   land(skip: number, length: number): void
   /** Lets go at once of what was asked for as `turn`. */
   leave(turn: number): void
@@ -166,7 +166,7 @@ class Writing implements Landing {
     if (this.#job.push(piece) > MOST_QUEUED) this.#room = false
   }
 
-  async ask(request: PlainRequest, signal?: AbortSignal): Promise<Landed> {
+  async ask(request: NativeRequest, signal?: AbortSignal): Promise<Landed> {
     this.#turn += 1
     const turn = this.#turn
     const leave = (): void => this.#job.leave(turn)

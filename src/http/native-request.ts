@@ -1,13 +1,17 @@
 /** Requests whose bodies native threads read and write, over connections of their own; what is decided about them stays here. */
 import { lookup } from 'node:dns/promises'
+import { rootCertificates } from 'node:tls'
 import type { BlobPlace, Bytes } from '../blob/blob-store.js'
-import type { Landing, PlainRequest } from '../blob/landing.js'
+import type { Landing, NativeRequest, NativeTls } from '../blob/landing.js'
 import { sendBlob } from '../blob/send-blob.js'
 import type { Descriptor } from '../oci/descriptor.js'
+import type { TlsMaterial } from './exchange.js'
 import { type AnswerHead, HEAD_END, lengthOf, parseHead, requestHead } from './head.js'
 
 export interface NativeOptions {
   readonly headers: Readonly<Record<string, string>>
+  /** For https. */
+  readonly tls: TlsMaterial
   /** Milliseconds: for the connection, and for how long nothing may come. */
   readonly connectTimeout: number
   readonly silence: number
@@ -28,7 +32,7 @@ export async function landingGet(
   landing: Landing,
   options: NativeOptions,
 ): Promise<NativeAnswer | undefined> {
-  const landed = await landing.ask(await plainRequest('GET', url, options), options.signal)
+  const landed = await landing.ask(await nativeRequest('GET', url, options), options.signal)
   try {
     const answer = parseAnswer(landed.head)
     if (lengthOf(answer) !== undefined) return { ...answer, land: landed.read, close: landed.close }
@@ -47,18 +51,30 @@ export async function sendingPut(
   blob: Descriptor,
   options: NativeOptions,
 ): Promise<NativeAnswer> {
-  const answer = parseAnswer(await sendBlob(place, blob, await plainRequest('PUT', url, options), options.signal))
+  const answer = parseAnswer(await sendBlob(place, blob, await nativeRequest('PUT', url, options), options.signal))
   return { ...answer, close: () => undefined }
 }
 
-async function plainRequest(
+async function nativeRequest(
   method: string,
   url: URL,
-  { headers, connectTimeout, silence }: NativeOptions,
-): Promise<PlainRequest> {
-  const found = await lookup(url.hostname.replace(/^\[(.*)\]$/, '$1'), { all: true })
-  const head = Buffer.from(requestHead(method, url, headers), 'latin1')
-  return { addresses: found.map(({ address }) => address), port: Number(url.port || 80), connectTimeout, silence, head }
+  { headers, connectTimeout, silence, tls }: NativeOptions,
+): Promise<NativeRequest> {
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const found = await lookup(host, { all: true })
+  const secure = url.protocol === 'https:'
+  return {
+    addresses: found.map(({ address }) => address),
+    port: Number(url.port || (secure ? 443 : 80)),
+    connectTimeout,
+    silence,
+    head: Buffer.from(requestHead(method, url, headers), 'latin1'),
+    ...(secure ? { tls: nativeTls(host, tls) } : {}),
+  }
+}
+
+function nativeTls(name: string, { ca = [...rootCertificates], cert = '', key = '' }: TlsMaterial): NativeTls {
+  return { name, authorities: ca.join('\n'), certificate: cert, key }
 }
 
 function parseAnswer(bytes: Buffer): AnswerHead & { readonly body: Bytes } {

@@ -46,11 +46,10 @@ export class Transport implements AsyncDisposable {
     { signal, landing, file }: HttpRequest,
     headers: Readonly<Record<string, string>>,
   ): Promise<HttpAnswer | undefined> {
-    const plain = url.protocol === 'http:'
-    const options = { headers, connectTimeout: CONNECT_TIMEOUT, silence: this.#silence, signal }
+    const options = { headers, tls: this.#tlsFor(url), connectTimeout: CONNECT_TIMEOUT, silence: this.#silence, signal }
     let answer: NativeAnswer | undefined
-    if (file && plain && sendsBlobs()) answer = await sendingPut(url, file.place, file.blob, options)
-    else if (landing && plain) answer = await landingGet(url, landing, options)
+    if (file && sendsBlobs()) answer = await sendingPut(url, file.place, file.blob, options)
+    else if (landing) answer = await landingGet(url, landing, options)
     if (!answer) return undefined
     const { status, headers: found, body, land, close } = answer
     const dump = async (): Promise<void> => close()
