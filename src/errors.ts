@@ -75,6 +75,11 @@ export class StowageError extends Error {
     this.code = code
     this.hint = options.hint
   }
+
+  /** The same error with another hint, and with another message if one is given; this one is its cause. */
+  withHint(hint: string | undefined, message: string = this.message): StowageError {
+    return new StowageError(this.code, message, { hint, cause: this })
+  }
 }
 
 /** The `code` of a Node.js system error (`ENOENT`, `ENOSPC` …), or undefined for anything else. */

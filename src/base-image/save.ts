@@ -135,10 +135,7 @@ async function fetchWim(
       content.sha256 !== undefined
     if (!resumable) await rm(partial, { force: true })
     if (!(failure instanceof StowageError) || failure.hint !== undefined || failure.code === 'ABORTED') throw failure
-    throw new StowageError(failure.code, failure.message, {
-      hint: `Ask whoever runs the source ${entry.source}, or look elsewhere with --source.`,
-      cause: failure,
-    })
+    throw failure.withHint(`Ask whoever runs the source ${entry.source}, or look elsewhere with --source.`)
   }
 }
 
@@ -227,10 +224,10 @@ async function checkWim(partial: string, path: string): Promise<void> {
     await using _wim = await openWim(partial)
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
-    throw new StowageError(error.code, error.message.replaceAll(partial, path), {
-      hint: 'What the source gave is no WIM: look at its address with a browser.',
-      cause: error,
-    })
+    throw error.withHint(
+      'What the source gave is no WIM: look at its address with a browser.',
+      error.message.replaceAll(partial, path),
+    )
   }
 }
 

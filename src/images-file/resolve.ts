@@ -314,10 +314,7 @@ async function placed<T>(faults: Faults, at: Position, work: () => Promise<T>): 
       })
       return undefined
     }
-    throw new StowageError(error.code, `${faults.path}:${at.line}:${at.column}: ${error.message}`, {
-      hint: error.hint,
-      cause: error,
-    })
+    throw error.withHint(error.hint, `${faults.path}:${at.line}:${at.column}: ${error.message}`)
   }
 }
 

@@ -150,7 +150,7 @@ function expectNames(location: Location, images: readonly BundleImage[]): void {
 /** What is wrong with the content is wrong with the bundle, wherever on the way it was found. */
 function withHint(error: StowageError): StowageError {
   if (error.hint !== undefined || (error.code !== 'DIGEST_MISMATCH' && error.code !== 'SIZE_MISMATCH')) return error
-  return new StowageError(error.code, error.message, { hint: DAMAGED, cause: error.cause })
+  return error.withHint(DAMAGED)
 }
 
 /** Nothing of an image is sent when a layer is known to be missing or of the wrong size. */

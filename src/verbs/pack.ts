@@ -261,13 +261,8 @@ async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<n
 function withResumeHint(error: unknown, output: string): unknown {
   if (!isInterruption(error)) return error
   if (isTarPath(output)) {
-    return error.code === 'ABORTED'
-      ? new StowageError('ABORTED', error.message, { hint: `Nothing is left of ${output}.`, cause: error.cause })
-      : error
+    return error.code === 'ABORTED' ? error.withHint(`Nothing is left of ${output}.`) : error
   }
   const kept = `What is finished stays in ${output}, marked INCOMPLETE: run the same command again and it goes on from there.`
-  return new StowageError(error.code, error.message, {
-    hint: error.hint === undefined ? kept : `${error.hint} ${kept}`,
-    cause: error.cause,
-  })
+  return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
 }

@@ -137,10 +137,9 @@ class RegistryDestination implements ImageDestination {
     } catch (error) {
       if (image.absent.length === 0 || !(error instanceof StowageError) || error.code !== 'REGISTRY_REFUSED')
         throw error
-      throw new StowageError(error.code, error.message, {
-        hint: `${image.absent.length} of the manifests that its index names are left out, which not every registry takes: copy it with all its platforms, or with one.`,
-        cause: error,
-      })
+      throw error.withHint(
+        `${image.absent.length} of the manifests that its index names are left out, which not every registry takes: copy it with all its platforms, or with one.`,
+      )
     }
   }
 
