@@ -19,8 +19,8 @@ export interface Endpoint {
 }
 
 export interface EndpointTls {
-  /** PEM; undefined: Node.js's own. */
-  readonly ca: readonly string[] | undefined
+  /** The authorities that are trusted, and no others: PEM, one each. */
+  readonly ca: readonly string[]
   readonly cert: string | undefined
   readonly key: string | undefined
 }
@@ -33,6 +33,8 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/cert.pem',
 ]
 
+const PEM_CERTIFICATE = /-----BEGIN (X509 )?CERTIFICATE-----[^-]+-----END \1?CERTIFICATE-----/g
+
 /** Adds its certificates to an address. Throws PERMISSION_DENIED, IO_ERROR for those that cannot be read. */
 export async function findEndpoint(
   address: Omit<Endpoint, 'tls'>,
@@ -40,11 +42,8 @@ export async function findEndpoint(
 ): Promise<Endpoint> {
   const own = await ownCertificates(certificateDirectories(address.host, env))
   const file = env['SSL_CERT_FILE']
-  const trusted = file ? [await readCertificates(file)] : await systemCertificates()
-  const ca =
-    file || trusted.length > 0 || own.ca.length > 0
-      ? [...(file ? [] : rootCertificates), ...trusted, ...own.ca]
-      : undefined
+  const trusted = file ? [await readCertificates(file)] : [...rootCertificates, ...(await systemCertificates())]
+  const ca = certificatesOf([...trusted, ...(await extraCertificates(env)), ...own.ca])
   return { ...address, tls: { ca, cert: own.cert, key: own.key } }
 }
 
@@ -80,6 +79,20 @@ async function systemCertificates(): Promise<readonly string[]> {
     if (text !== undefined) return [text]
   }
   return []
+}
+
+/** Node.js reads them for its own list alone, and goes on without a file that it cannot read; so do we. */
+async function extraCertificates(env: NodeJS.ProcessEnv): Promise<readonly string[]> {
+  const file = env['NODE_EXTRA_CA_CERTS']
+  const text = file ? await readIfThere(file).catch(() => undefined) : undefined
+  return text === undefined ? [] : [text]
+}
+
+/** Each certificate once: the lists of Node.js and of the system are much the same, and each is parsed. */
+function certificatesOf(texts: readonly string[]): readonly string[] {
+  const found = new Map<string, string>()
+  for (const [pem] of texts.join('\n').matchAll(PEM_CERTIFICATE)) found.set(pem.replace(/\s/g, ''), pem)
+  return [...found.values()]
 }
 
 async function readCertificates(path: string): Promise<string> {

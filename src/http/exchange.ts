@@ -49,7 +49,7 @@ export interface PoolOptions {
 
 /** PEM, as node:tls takes them. */
 export interface TlsMaterial {
-  readonly ca?: string[]
+  readonly ca: string[]
   readonly cert?: string
   readonly key?: string
 }

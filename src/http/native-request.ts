@@ -1,6 +1,5 @@
 /** Requests whose bodies native threads read and write, over connections of their own; what is decided about them stays here. */
 import { lookup } from 'node:dns/promises'
-import { rootCertificates } from 'node:tls'
 import type { BlobPlace, Bytes } from '../blob/blob-store.js'
 import type { Landing, NativeRequest, NativeTls } from '../blob/landing.js'
 import { sendBlob } from '../blob/send-blob.js'
@@ -73,7 +72,7 @@ async function nativeRequest(
   }
 }
 
-function nativeTls(name: string, { ca = [...rootCertificates], cert = '', key = '' }: TlsMaterial): NativeTls {
+function nativeTls(name: string, { ca, cert = '', key = '' }: TlsMaterial): NativeTls {
   return { name, authorities: ca.join('\n'), certificate: cert, key }
 }
 

@@ -27,8 +27,7 @@ export async function openPool(options: OpenPoolOptions): Promise<ConnectionPool
     return new UndiciPool(new OwnAgent({ connections, connect }), silence)
   }
   const { ProxyAgent } = await import('undici')
-  const { ca } = tls
-  const proxyTls = { secureContext: secureContextFor(ca ? { ca } : {}), timeout }
+  const proxyTls = { secureContext: secureContextFor({ ca: tls.ca }), timeout }
   return new UndiciPool(
     new ProxyAgent({ uri: proxy, connections, proxyTunnel: false, requestTls: connect, proxyTls }),
     silence,

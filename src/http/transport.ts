@@ -81,6 +81,6 @@ export class Transport implements AsyncDisposable {
     const { ca, cert, key } = this.#endpoint.tls
     const own = url.host === new URL(`https://${this.#endpoint.host}`).host
     // The certificates we show are for the registry alone, the authorities it needs for all that it points at
-    return { ...(ca ? { ca: [...ca] } : {}), ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
+    return { ca: [...ca], ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
   }
 }

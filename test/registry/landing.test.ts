@@ -172,7 +172,7 @@ t.test('credentials go to the registry alone, not to where it redirects', async 
   t.same(shown, [undefined])
 })
 
-t.test('over TLS it comes the long way, and where the registry is not trusted nothing does', async t => {
+t.test('over TLS a large blob goes to its file too, from a registry that the environment has us trust', async t => {
   const { key, cert, file } = makeCertificate(t)
   const domain = await startServer(
     t,
@@ -181,8 +181,72 @@ t.test('over TLS it comes the long way, and where the registry is not trusted no
       having(() => false),
     ),
   )
-  t.match(await landFrom(t, domain, { env: { SSL_CERT_FILE: file } }), { passed: SIZE, landed: 0, whole: true })
+  for (const name of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'])
+    t.match(await landFrom(t, domain, { env: { [name]: file } }), { passed: 0, landed: SIZE, whole: true }, name)
   t.match(await landFrom(t, domain), { landed: 0, error: { code: 'REGISTRY_UNREACHABLE' } })
+})
+
+t.test(
+  'a large blob that is moved to a host whose certificate is not trusted, or for another name, is not read',
+  async t => {
+    const [trusted, other] = [makeCertificate(t), makeCertificate(t)]
+    const registryOf = async (location: string): Promise<string> =>
+      await startServer(
+        t,
+        createServer(
+          trusted,
+          having((_request, response) => Boolean(response.writeHead(307, { location }).end())),
+        ),
+      )
+    const stranger = await startServer(
+      t,
+      createServer(
+        other,
+        having(() => false),
+      ),
+    )
+    const env = { SSL_CERT_FILE: trusted.file }
+    const untrusted = await landFrom(t, await registryOf(`https://${stranger}${PATH}`), { env })
+    t.match(untrusted, { landed: 0, error: { code: 'REGISTRY_UNREACHABLE', message: /self.signed certificate/ } })
+    const named = await startServer(
+      t,
+      createServer(
+        trusted,
+        having(() => false),
+      ),
+    )
+    const elsewhere = `https://${named.replace('127.0.0.1', 'localhost')}${PATH}`
+    const mismatched = await landFrom(t, await registryOf(elsewhere), { env })
+    t.match(mismatched, { landed: 0, error: { code: 'REGISTRY_UNREACHABLE', message: /mismatch/i } })
+  },
+)
+
+t.test('over TLS a blob that is cut, falls silent or is aborted behaves as without', async t => {
+  const certificate = makeCertificate(t)
+  const env = { SSL_CERT_FILE: certificate.file }
+  const cut: Answer = (_request, response, count) => {
+    if (count > 0) return false
+    response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 6_000_000))
+    setTimeout(() => response.destroy(), 50)
+    return true
+  }
+  t.match(await landFrom(t, await startServer(t, createServer(certificate, having(cut))), { env }), { whole: true })
+  const silent: Answer = (_request, response, count) => {
+    if (count > 0) return false
+    return response.writeHead(200, { 'content-length': SIZE }).write(bytes.subarray(0, 6_000_000)) || true
+  }
+  const domain = await startServer(t, createServer(certificate, having(silent)))
+  t.match(await landFrom(t, domain, { env }), { whole: true })
+  const stop = new AbortController()
+  setTimeout(() => stop.abort(), 200)
+  const waiting = await startServer(
+    t,
+    createServer(
+      certificate,
+      having((_request, response) => response.writeHead(200, { 'content-length': SIZE }).write('a') || true),
+    ),
+  )
+  t.match(await landFrom(t, waiting, { env, silence: 30_000, signal: stop.signal }), { error: { code: 'ABORTED' } })
 })
 
 t.test('aborted in the middle it ends, and a directory keeps what landed for the next to go on with', async t => {

@@ -13,6 +13,7 @@ import { digestFromHex } from '../../src/oci/digest.js'
 import { RegistryConnection } from '../../src/registry/connection.js'
 import { findRegistry } from '../../src/registry/endpoint.js'
 import { uploadBlob } from '../../src/registry/upload.js'
+import { makeCertificate } from '../support/certificate.js'
 import { noise } from '../support/images.js'
 import { type Fault, startFaultyProxy, startRegistry, startServer } from '../support/registry.js'
 
@@ -37,10 +38,11 @@ interface Upload {
   readonly spoil?: (path: string) => void
   readonly signal?: AbortSignal
   readonly silence?: number
+  readonly env?: NodeJS.ProcessEnv
 }
 
 /** Uploads a blob from a file; `reads` is how often its bytes were asked for the long way. */
-async function upload(t: Test, { domain, size, offset = 0, spoil, signal, silence = 3000 }: Upload) {
+async function upload(t: Test, { domain, size, offset = 0, spoil, signal, silence = 3000, env = {} }: Upload) {
   const bytes = noise(size, `${t.name} ${size}`)
   const blob = describe('application/octet-stream', bytes)
   const place: BlobPlace = { file: join(directory(t), 'blob'), offset }
@@ -54,9 +56,9 @@ async function upload(t: Test, { domain, size, offset = 0, spoil, signal, silenc
     reads += 1
     yield readFileSync(place.file).subarray(offset, offset + size)
   }
-  await using connection = new RegistryConnection(await findRegistry(domain, { env: {} }), {
+  await using connection = new RegistryConnection(await findRegistry(domain, { env }), {
     backoff: 1,
-    env: {},
+    env,
     silence,
   })
   const error: unknown = await uploadBlob(connection, 'up/load', blob, () => verified(blob, read()), {
@@ -71,6 +73,29 @@ async function upload(t: Test, { domain, size, offset = 0, spoil, signal, silenc
   const whole = there.status === 200 && Buffer.from(await there.arrayBuffer()).equals(bytes)
   return { error, whole, reads }
 }
+
+t.test('over TLS a blob goes from its file to the registry too, and a refusal in the middle is heard', async t => {
+  const certificate = makeCertificate(t)
+  const env = { SSL_CERT_FILE: certificate.file }
+  const proxy = await startFaultyProxy(t, registry, () => undefined, certificate)
+  for (const size of [1, 5 * MIB + 1])
+    t.match(await upload(t, { domain: proxy.domain, size, offset: 7, env }), {
+      error: undefined,
+      whole: true,
+      reads: 0,
+    })
+  const refusing = await startFaultyProxy(
+    t,
+    registry,
+    (request, response) => {
+      if (request.method !== 'PUT') return undefined
+      response.writeHead(403, { 'content-length': 0, connection: 'close' }).end()
+      return 'answered'
+    },
+    certificate,
+  )
+  t.match(await upload(t, { domain: refusing.domain, size: 40 * MIB, env }), { error: { code: 'UNAUTHORIZED' } })
+})
 
 t.test('a blob goes from its file to the registry, and nothing of it passes the thread that asked', async t => {
   for (const size of [1, 63, 64, MIB - 1, MIB, MIB + 1, 9_000_001]) {
