@@ -2,8 +2,7 @@
 import { type IncomingMessage, request } from 'node:http'
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
-import { isObject } from '../oci/json.js'
-import { type Answer, parseText, textOf } from './answer.js'
+import { isObject, type JsonObject, parseJsonText, textIn } from '../oci/json.js'
 import { connect, EngineAgent } from './connection.js'
 import { type Endpoint, findEndpoint } from './endpoint.js'
 import { readText, responseOf, sendAndRead } from './exchange.js'
@@ -31,7 +30,7 @@ export class EngineClient implements Disposable {
   async call(method: Method, path: string, options: CallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange(method, path, options)
     if (status >= 400) throw this.#refused(`${method} ${path}`, status, text)
-    return parseText(text)
+    return parseJsonText(text)
   }
 
   /** As `call('GET', …)`, with undefined where the engine does not have what is asked for. */
@@ -39,7 +38,7 @@ export class EngineClient implements Disposable {
     const { status, text } = await this.#exchange('GET', path, options)
     if (status === 404) return undefined
     if (status >= 400) throw this.#refused(`GET ${path}`, status, text)
-    return parseText(text)
+    return parseJsonText(text)
   }
 
   /** The body of an answer that may be long. Nothing is asked before its first byte is. */
@@ -59,7 +58,7 @@ export class EngineClient implements Disposable {
    * Where `body` throws or `signal` aborts, the request is ended as it stands, so that the engine sees an archive cut
    * short and clears up, which it may not do when the connection is lost; its answer is awaited, then the error thrown.
    */
-  async upload(path: string, body: Bytes, { signal }: CallOptions = {}): Promise<readonly Answer[]> {
+  async upload(path: string, body: Bytes, { signal }: CallOptions = {}): Promise<readonly JsonObject[]> {
     const outgoing = request({
       method: 'POST',
       path,
@@ -105,8 +104,8 @@ export class EngineClient implements Disposable {
   }
 
   #refused(call: string, status: number, text: string): StowageError {
-    const parsed = parseText(text)
-    const own = isObject(parsed) ? textOf(parsed, 'message') : undefined
+    const parsed = parseJsonText(text)
+    const own = isObject(parsed) ? textIn(parsed, 'message') : undefined
     const message = own ?? (text.trim().slice(0, 500) || `status ${status}`)
     const what = `the engine at ${this.endpoint.name} refused ${call.split('?')[0]}`
     return new StowageError('ENGINE_REFUSED', `${what}: ${message}`)

@@ -3,8 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { isObject } from '../oci/json.js'
-import { parseText, textOf } from './answer.js'
+import { isObject, parseJsonText, textIn } from '../oci/json.js'
 
 /** PEM files for a TLS connection; what is absent is left to the system's defaults. */
 export interface TlsFiles {
@@ -19,7 +18,7 @@ export interface TlsFiles {
 export async function currentContext(config: string): Promise<string | undefined> {
   const path = join(config, 'config.json')
   const bytes = await readIfThere(path)
-  return bytes && textOf(parseFile(bytes, path), 'currentContext')
+  return bytes && textIn(parseFile(bytes, path), 'currentContext')
 }
 
 /** Address and TLS files of the context `name`. Throws INVALID_ARGUMENT when there is none, or it names no engine. */
@@ -34,7 +33,7 @@ export async function readContext(config: string, name: string): Promise<{ host:
   }
   const endpoints = parseFile(bytes, path)['Endpoints']
   const docker = isObject(endpoints) ? endpoints['docker'] : undefined
-  const host = isObject(docker) ? textOf(docker, 'Host') : undefined
+  const host = isObject(docker) ? textIn(docker, 'Host') : undefined
   if (!isObject(docker) || !host) {
     throw new StowageError('INVALID_ARGUMENT', `the context ${JSON.stringify(name)} names no Docker Engine (${path})`, {
       hint: 'Name the engine with --host.',
@@ -62,7 +61,7 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
 }
 
 function parseFile(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
-  const value = parseText(new TextDecoder().decode(bytes))
+  const value = parseJsonText(new TextDecoder().decode(bytes))
   if (isObject(value)) return value
   throw new StowageError('INVALID_ARGUMENT', `${path} is not a JSON object`, {
     hint: 'Mend the file, or name the engine with --host.',

@@ -4,7 +4,8 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { Bytes } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
-import { type Answer, jsonLines } from './answer.js'
+import type { JsonObject } from '../oci/json.js'
+import { jsonLines } from './answer.js'
 
 /** Largest answer that is read as a whole, in bytes. */
 const ANSWER_LIMIT = 64 * 1024 * 1024
@@ -15,7 +16,7 @@ const GRACE = 30_000
 export interface Exchanged {
   readonly status: number
   readonly text: string
-  readonly lines: readonly Answer[]
+  readonly lines: readonly JsonObject[]
 }
 
 /** The response to `outgoing`, once its head is there. To be called before the request is ended. */
@@ -98,7 +99,7 @@ async function readAnswer(outgoing: ClientRequest): Promise<Exchanged> {
   const message = await responseOf(outgoing)
   const status = message.statusCode ?? 0
   if (status >= 400) return { status, text: await readText(message), lines: [] }
-  const lines: Answer[] = []
+  const lines: JsonObject[] = []
   for await (const line of jsonLines(message as AsyncIterable<Uint8Array>, 'answer to the load')) lines.push(line)
   return { status, text: '', lines }
 }

@@ -1,8 +1,8 @@
 /** What an engine's store holds, by the engine's own account: the measure of what need not be sent, and of what arrived. */
 import pMap from 'p-map'
+import { isObject, type JsonObject, textIn, textsIn } from '../oci/json.js'
 import type { Platform } from '../oci/platform.js'
-import { isObject } from '../oci/json.js'
-import { type Answer, listOf, objectOf, textOf, textsOf } from './answer.js'
+import { listOf, objectOf } from './answer.js'
 import type { CallOptions, EngineClient } from './client.js'
 import type { EngineStore } from './store.js'
 
@@ -42,7 +42,7 @@ export async function listImages(
   const answer = listOf(await client.call('GET', '/images/json', options), 'GET /images/json')
   return answer.map(item => {
     const image = objectOf(item, 'GET /images/json')
-    return { id: textOf(image, 'Id') ?? '', names: textsOf(image['RepoTags']) }
+    return { id: textIn(image, 'Id') ?? '', names: textsIn(image['RepoTags']) }
   })
 }
 
@@ -70,16 +70,16 @@ export function sharedLayers(chains: readonly (readonly string[])[], diffIds: re
 }
 
 /** What of the answer to `GET /images/NAME/json` says where the image runs, and what it is made of. */
-export function platformAndDiffIds(image: Answer): Pick<HeldImage, 'platform' | 'diffIds'> {
-  const [variant, version, rootfs] = [textOf(image, 'Variant'), textOf(image, 'OsVersion'), image['RootFS']]
+export function platformAndDiffIds(image: JsonObject): Pick<HeldImage, 'platform' | 'diffIds'> {
+  const [variant, version, rootfs] = [textIn(image, 'Variant'), textIn(image, 'OsVersion'), image['RootFS']]
   return {
     platform: {
-      os: textOf(image, 'Os') ?? '',
-      architecture: textOf(image, 'Architecture') ?? '',
+      os: textIn(image, 'Os') ?? '',
+      architecture: textIn(image, 'Architecture') ?? '',
       ...(variant ? { variant } : {}),
       ...(version ? { 'os.version': version } : {}),
     },
-    diffIds: isObject(rootfs) ? textsOf(rootfs['Layers']) : [],
+    diffIds: isObject(rootfs) ? textsIn(rootfs['Layers']) : [],
   }
 }
 
@@ -87,14 +87,14 @@ function parseHeldImage(answer: unknown, where: string): HeldImage {
   const image = objectOf(answer, where)
   const manifests = image['Manifests']
   return {
-    id: textOf(image, 'Id') ?? '',
-    names: textsOf(image['RepoTags']),
+    id: textIn(image, 'Id') ?? '',
+    names: textsIn(image['RepoTags']),
     ...platformAndDiffIds(image),
     whole: Array.isArray(manifests) ? new Set(manifests.flatMap(wholeManifest)) : undefined,
   }
 }
 
 function wholeManifest(value: unknown): readonly string[] {
-  const digest = isObject(value) && value['Available'] === true ? textOf(value, 'ID') : undefined
+  const digest = isObject(value) && value['Available'] === true ? textIn(value, 'ID') : undefined
   return digest === undefined ? [] : [digest]
 }

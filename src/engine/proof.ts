@@ -1,9 +1,7 @@
 /** The proof of a load: the engine's own view of an image against what the image is. */
 import { StowageError } from '../errors.js'
+import { isObject, type JsonObject, textIn } from '../oci/json.js'
 import { formatPlatform } from '../oci/platform.js'
-import type { Answer } from './answer.js'
-import { isObject } from '../oci/json.js'
-import { textOf } from './answer.js'
 import type { CallOptions, EngineClient } from './client.js'
 import { type HeldImage, inspectImage, listImages } from './inventory.js'
 import type { LoadPlan } from './load-plan.js'
@@ -48,12 +46,12 @@ export function differenceOf(found: HeldImage, plan: LoadPlan): string | undefin
 }
 
 /** Throws ENGINE_REFUSED where the lines that an engine answered to a load, with status 200, tell of a failure. */
-export function checkAnswer(lines: readonly Answer[], name: string): void {
+export function checkAnswer(lines: readonly JsonObject[], name: string): void {
   for (const line of lines) {
     const detail = line['errorDetail']
-    const error = textOf(line, 'error') ?? (isObject(detail) ? textOf(detail, 'message') : undefined)
+    const error = textIn(line, 'error') ?? (isObject(detail) ? textIn(detail, 'message') : undefined)
     // Docker 28 tells of an image that it could not unpack in a line of text, and counts the load as done.
-    const unpacking = /^Error unpacking\b/.test(textOf(line, 'stream') ?? '') ? textOf(line, 'stream') : undefined
+    const unpacking = /^Error unpacking\b/.test(textIn(line, 'stream') ?? '') ? textIn(line, 'stream') : undefined
     const failure = error ?? unpacking
     if (failure !== undefined) {
       throw new StowageError('ENGINE_REFUSED', `the engine did not load ${name}: ${failure.trim()}`, {

@@ -1,7 +1,8 @@
 /** What kind of engine it is and how it keeps images: that decides what it takes, and how it calls what it has. */
 import { StowageError } from '../errors.js'
+import { textIn } from '../oci/json.js'
 import type { Platform } from '../oci/platform.js'
-import { listOf, objectOf, textOf } from './answer.js'
+import { listOf, objectOf } from './answer.js'
 import type { CallOptions, EngineClient } from './client.js'
 
 /**
@@ -32,18 +33,18 @@ export async function readStore(
   const info = objectOf(await client.call('GET', '/info', { signal }), 'GET /info')
   const components = listOf(version['Components'], 'GET /version: Components').map(item => objectOf(item, 'Components'))
   const podman = components.some(component => component['Name'] === 'Podman Engine')
-  const os = textOf(version, 'Os') ?? textOf(info, 'OSType') ?? 'linux'
+  const os = textIn(version, 'Os') ?? textIn(info, 'OSType') ?? 'linux'
   const osVersion =
     os === 'windows'
-      ? windowsVersion(textOf(info, 'OSVersion'), textOf(info, 'KernelVersion') ?? textOf(version, 'KernelVersion'))
+      ? windowsVersion(textIn(info, 'OSVersion'), textIn(info, 'KernelVersion') ?? textIn(version, 'KernelVersion'))
       : undefined
   return {
     kind: podman ? 'podman' : hasContainerdStore(info['DriverStatus']) ? 'containerd' : 'graphdriver',
-    engine: `${podman ? 'Podman' : 'Docker'} ${textOf(version, 'Version') ?? 'of an unknown version'}`,
-    api: Number(/^1\.(\d+)$/.exec(textOf(version, 'ApiVersion') ?? '')?.[1] ?? 0),
+    engine: `${podman ? 'Podman' : 'Docker'} ${textIn(version, 'Version') ?? 'of an unknown version'}`,
+    api: Number(/^1\.(\d+)$/.exec(textIn(version, 'ApiVersion') ?? '')?.[1] ?? 0),
     platform: {
       os,
-      architecture: textOf(version, 'Arch') ?? 'unknown',
+      architecture: textIn(version, 'Arch') ?? 'unknown',
       ...(osVersion ? { 'os.version': osVersion } : {}),
     },
   }

@@ -1,4 +1,7 @@
-/** Reads JSON that came from outside, field by field, naming each field that is not what its spec says. */
+/**
+ * Reads JSON that came from outside. Strictly, where a spec says what must be there: each field that is not so is named in an
+ * error. Leniently (`textIn` and the like), where programs differ: what is missing or of another type is undefined.
+ */
 import { StowageError } from '../errors.js'
 
 export type JsonObject = { readonly [key: string]: unknown }
@@ -73,6 +76,32 @@ export function stringMap(
   const map = record(value, `${where}.${key}`)
   for (const name of Object.keys(map)) string(map, name, `${where}.${key}`)
   return map as Readonly<Record<string, string>> // every value was just found to be a string
+}
+
+/** JSON, or undefined where the text is none. */
+export function parseJsonText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // the only thing JSON.parse throws is SyntaxError
+  }
+}
+
+/** The text that `value` has as `key`: undefined unless it is an object and the text is not empty. */
+export function textIn(value: unknown, key: string): string | undefined {
+  const text = isObject(value) ? value[key] : undefined
+  return typeof text === 'string' && text !== '' ? text : undefined
+}
+
+/** The finite number that `value` has as `key`, or undefined. */
+export function numberIn(value: unknown, key: string): number | undefined {
+  const number = isObject(value) ? value[key] : undefined
+  return typeof number === 'number' && Number.isFinite(number) ? number : undefined
+}
+
+/** The texts of a list; anything else in it is left out. */
+export function textsIn(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 }
 
 /** A value from outside for a message, short however long or deep it is. */

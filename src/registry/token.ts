@@ -1,5 +1,6 @@
 /** Leave to enter: tokens of a registry's token service, kept as long as they last. Source: distribution-spec, token flow. */
 import { StowageError } from '../errors.js'
+import { numberIn, textIn } from '../oci/json.js'
 import type { Challenge } from './challenge.js'
 import type { Credential } from './credentials.js'
 
@@ -120,16 +121,16 @@ export class Tokens {
         : tokenRequest(url, credential, service, scopes, this.#onIdentityToken !== undefined)
     const { status, body } = await this.#ask({ ...request, signal })
     if (status === 401 || status === 403) throw this.unauthorized(credential, reasonOf(body))
-    const token = textOf(body, 'token') ?? textOf(body, 'access_token')
+    const token = textIn(body, 'token') ?? textIn(body, 'access_token')
     if (status !== 200 || token === undefined) {
       throw new StowageError(
         'REGISTRY_REFUSED',
         `the token service ${url.host} of ${this.#domain} answered with status ${status} and no token`,
       )
     }
-    const identityToken = textOf(body, 'refresh_token')
+    const identityToken = textIn(body, 'refresh_token')
     if (identityToken !== undefined) this.#onIdentityToken?.(identityToken)
-    const life = numberOf(body, 'expires_in') ?? DEFAULT_LIFE
+    const life = numberIn(body, 'expires_in') ?? DEFAULT_LIFE
     return { header: `Bearer ${token}`, until: Date.now() + Math.max(life * 1000 - EARLY, 1000) }
   }
 }
@@ -187,15 +188,5 @@ function keyOf(scopes: readonly Scope[]): string {
 }
 
 function reasonOf(body: unknown): string {
-  return textOf(body, 'details') ?? textOf(body, 'error_description') ?? ''
-}
-
-function textOf(body: unknown, key: string): string | undefined {
-  const value = typeof body === 'object' && body !== null ? (body as Readonly<Record<string, unknown>>)[key] : undefined
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-function numberOf(body: unknown, key: string): number | undefined {
-  const value = typeof body === 'object' && body !== null ? (body as Readonly<Record<string, unknown>>)[key] : undefined
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+  return textIn(body, 'details') ?? textIn(body, 'error_description') ?? ''
 }

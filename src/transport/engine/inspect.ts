@@ -1,13 +1,14 @@
 /** An image as a Docker Engine tells of it: nothing is exported. */
-import { objectOf, textOf, textsOf } from '../../engine/answer.js'
+import { objectOf } from '../../engine/answer.js'
 import { engineAt } from '../../engine/client.js'
 import { listImages, platformAndDiffIds } from '../../engine/inventory.js'
 import { StowageError } from '../../errors.js'
+import type { InspectedImage } from '../../image/inspection.js'
 import { configDetails } from '../../oci/config-details.js'
 import { isDigest } from '../../oci/digest.js'
+import { textIn, textsIn } from '../../oci/json.js'
 import { formatPlatform, matchesPlatform, type Platform } from '../../oci/platform.js'
 import { formatReference, isReference, parseReference, withDefaultTag } from '../../oci/reference.js'
-import type { InspectedImage } from '../../image/inspection.js'
 
 export interface InspectEngineOptions {
   readonly host?: string | undefined
@@ -42,14 +43,14 @@ export async function inspectEngineImage(
   }
   const image = objectOf(found, `GET /images/${name}/json`)
   const { platform, diffIds } = platformAndDiffIds(image)
-  const [id, size] = [textOf(image, 'Id'), image['Size']]
+  const [id, size] = [textIn(image, 'Id'), image['Size']]
   if (selectors.length > 0 && !selectors.some(selector => matchesPlatform(platform, selector))) {
     throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for the platforms that were asked for`, {
       hint: `It has ${formatPlatform(platform)}.`,
     })
   }
   return {
-    names: textsOf(image['RepoTags']).flatMap(tag => (isReference(tag) ? [formatReference(parseReference(tag))] : [])),
+    names: textsIn(image['RepoTags']).flatMap(tag => (isReference(tag) ? [formatReference(parseReference(tag))] : [])),
     ...(id === undefined ? {} : { id }),
     ...(typeof size === 'number' ? { size } : {}),
     platforms: [{ platform, ...configDetails(image, 'Config'), layers: diffIds.map(diffId => ({ diffId })) }],

@@ -1,15 +1,12 @@
 /** A Docker Engine as a place that keeps images. Source: Docker Engine API. */
 import pMap from 'p-map'
 import type { FetchOptions } from '../../blob/blob-store.js'
-import { type Answer, listOf, objectOf, textOf, textsOf } from '../../engine/answer.js'
+import { listOf, objectOf } from '../../engine/answer.js'
 import { engineAt, type EngineClient } from '../../engine/client.js'
 import { platformAndDiffIds } from '../../engine/inventory.js'
 import { giveName } from '../../engine/name.js'
 import { type EngineStore, readStore } from '../../engine/store.js'
 import { StowageError } from '../../errors.js'
-import { configDetails } from '../../oci/config-details.js'
-import { identityOf } from '../../oci/image-identity.js'
-import { formatReference, isReference, namesOnce, parseReference, type Reference } from '../../oci/reference.js'
 import type {
   CommitOptions,
   HistoryStep,
@@ -20,6 +17,10 @@ import type {
   StoredImage,
   StoredPlatform,
 } from '../../image/image-store.js'
+import { configDetails } from '../../oci/config-details.js'
+import { identityOf } from '../../oci/image-identity.js'
+import { type JsonObject, textIn, textsIn } from '../../oci/json.js'
+import { formatReference, isReference, namesOnce, parseReference, type Reference } from '../../oci/reference.js'
 
 /** Images asked for at a time. */
 const AT_ONCE = 4
@@ -57,10 +58,10 @@ class DockerStore implements ImageStore {
   }
 
   async images(options: FetchOptions = {}): Promise<readonly StoredImage[]> {
-    const shown = new Set((await this.#list('', options)).map(image => textOf(image, 'Id')))
-    const all = new Map<string, Answer[]>()
+    const shown = new Set((await this.#list('', options)).map(image => textIn(image, 'Id')))
+    const all = new Map<string, JsonObject[]>()
     for (const image of await this.#list('?all=1', options)) {
-      const id = textOf(image, 'Id')
+      const id = textIn(image, 'Id')
       if (id !== undefined) all.set(id, [...(all.get(id) ?? []), image])
     }
     const found = await pMap(
@@ -78,13 +79,13 @@ class DockerStore implements ImageStore {
     const path = `/images/${id}/history`
     return listOf(await this.#client.call('GET', path, options), `GET ${path}`).map(item => {
       const step = objectOf(item, `GET ${path}`)
-      const [own, created] = [textOf(step, 'Id'), timeOf(step['Created'])]
+      const [own, created] = [textIn(step, 'Id'), timeOf(step['Created'])]
       return {
         ...(own === undefined || own === '<missing>' ? {} : { id: own }),
         ...(created === undefined ? {} : { created }),
-        createdBy: textOf(step, 'CreatedBy') ?? '',
+        createdBy: textIn(step, 'CreatedBy') ?? '',
         size: numberOf(step, 'Size'),
-        comment: textOf(step, 'Comment') ?? '',
+        comment: textIn(step, 'Comment') ?? '',
       }
     })
   }
@@ -93,10 +94,10 @@ class DockerStore implements ImageStore {
     const path = '/containers/json?all=1'
     return listOf(await this.#client.call('GET', path, options), `GET ${path}`).flatMap(item => {
       const container = objectOf(item, `GET ${path}`)
-      if (textOf(container, 'ImageID') !== id) return []
-      const [name = ''] = textsOf(container['Names'])
+      if (textIn(container, 'ImageID') !== id) return []
+      const [name = ''] = textsIn(container['Names'])
       return [
-        { id: textOf(container, 'Id') ?? '', name: name.replace(/^\//, ''), state: textOf(container, 'State') ?? '' },
+        { id: textIn(container, 'Id') ?? '', name: name.replace(/^\//, ''), state: textIn(container, 'State') ?? '' },
       ]
     })
   }
@@ -156,7 +157,7 @@ class DockerStore implements ImageStore {
       pause: pause ? '1' : '0',
     })
     for (const change of changes) query.append('changes', change)
-    const id = textOf(objectOf(await this.#client.call('POST', `/commit?${query}`, { signal }), 'POST /commit'), 'Id')
+    const id = textIn(objectOf(await this.#client.call('POST', `/commit?${query}`, { signal }), 'POST /commit'), 'Id')
     if (id === undefined)
       throw new StowageError('ENGINE_PROTOCOL', 'POST /commit: the engine made an image and does not say which')
     return id
@@ -176,13 +177,13 @@ class DockerStore implements ImageStore {
     return listOf(await this.#client.call('DELETE', path, { signal }), `DELETE ${path}`).flatMap(
       (item): readonly Removal[] => {
         const removal = objectOf(item, `DELETE ${path}`)
-        const [untagged, deleted] = [textOf(removal, 'Untagged'), textOf(removal, 'Deleted')]
+        const [untagged, deleted] = [textIn(removal, 'Untagged'), textIn(removal, 'Deleted')]
         return untagged !== undefined ? [{ untagged }] : deleted !== undefined ? [{ deleted }] : []
       },
     )
   }
 
-  async #list(query: string, options: FetchOptions): Promise<readonly Answer[]> {
+  async #list(query: string, options: FetchOptions): Promise<readonly JsonObject[]> {
     const path = `/images/json${query}`
     return listOf(await this.#client.call('GET', path, options), `GET ${path}`).map(item =>
       objectOf(item, `GET ${path}`),
@@ -197,7 +198,7 @@ class DockerStore implements ImageStore {
     if (answer === undefined) return undefined
     const image = objectOf(answer, `GET ${path}`)
     const { platform, diffIds } = platformAndDiffIds(image)
-    const created = timeOf(textOf(image, 'Created'))
+    const created = timeOf(textIn(image, 'Created'))
     const facts: Facts = {
       platform: {
         platform,
@@ -216,18 +217,23 @@ class DockerStore implements ImageStore {
     const path = `/images/${id}/history`
     const answer = await this.#client.find(path, options)
     return listOf(answer, `GET ${path}`).map(item => ({
-      createdBy: textOf(objectOf(item, `GET ${path}`), 'CreatedBy') ?? '',
+      createdBy: textIn(objectOf(item, `GET ${path}`), 'CreatedBy') ?? '',
       emptyLayer: false,
     }))
   }
 }
 
 /** Engines list an image once, or once for each of its names or platforms. */
-function storedImage(id: string, listed: readonly Answer[], { platform, history }: Facts, shown: boolean): StoredImage {
+function storedImage(
+  id: string,
+  listed: readonly JsonObject[],
+  { platform, history }: Facts,
+  shown: boolean,
+): StoredImage {
   const references = (key: string): readonly Reference[] =>
     namesOnce(
       listed
-        .flatMap(image => textsOf(image[key]))
+        .flatMap(image => textsIn(image[key]))
         .filter(name => !name.startsWith('<none>') && isReference(name))
         .map(parseReference),
     )
@@ -252,7 +258,7 @@ function storedImage(id: string, listed: readonly Answer[], { platform, history 
   }
 }
 
-function numberOf(object: Answer, key: string): number {
+function numberOf(object: JsonObject, key: string): number {
   const value = object[key]
   return typeof value === 'number' && value >= 0 ? value : 0
 }
