@@ -65,7 +65,7 @@ class LayerCapture {
   void Finish();
   // After the last layer: Run() ends the WIM.
   void Seal(CaptureEnd end);
-  // The next batch, if there is one by now: entries as src/layer/tar-entry.ts reads them, with the SHA-1 of what was
+  // The next batch, if there is one by now: entries for src/layer/read/tar-entry.ts, with the SHA-1 of what was
   // kept of their content where others have the beginning of it. For a layer with `keep`: the number of each file that
   // was kept and its SHA-1, 24 bytes.
   bool Take(std::vector<uint8_t>* batch);

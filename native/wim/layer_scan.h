@@ -32,7 +32,7 @@ struct LayerScanResult {
   uint64_t globals = 0;
 };
 
-// Appends a record as src/layer/tar-entry.ts reads it.
+// Appends a record as src/layer/read/tar-entry.ts reads it.
 void PutEntry(std::vector<uint8_t>* batch, const TarEntry& entry, uint64_t offset, const Sha256Hash& hash,
               const std::vector<uint8_t>& head);
 
@@ -51,7 +51,7 @@ class LayerScan {
   // More of the layer. Returns the number of bytes queued. From any thread, as all but Run().
   size_t Push(std::vector<uint8_t> bytes);
   void Finish();
-  // The next batch, if there is one by now: records as src/layer/tar-entry.ts reads them.
+  // The next batch, if there is one by now: records as src/layer/read/tar-entry.ts reads them.
   bool Take(std::vector<uint8_t>* batch);
   // Makes Run() throw ABORTED soon.
   void Cancel();
