@@ -46,6 +46,14 @@ export interface BundleWriterOptions {
   readonly update?: boolean | undefined
 }
 
+/** What a bundle will hold beside the images that are known whole. */
+export interface PlanOptions {
+  /** How many more images come, whose layers are made on the way. */
+  readonly pendingImages?: number
+  /** Bytes of the files that are added. */
+  readonly fileBytes?: number
+}
+
 /** An open bundle. Disposing it unsealed removes what it made. */
 export interface BundleWriter extends ImageDestination, BlobStage {
   /**
@@ -54,11 +62,10 @@ export interface BundleWriter extends ImageDestination, BlobStage {
    */
   spool(): Promise<BlobDirectory>
   /**
-   * Says what will be written, before the first byte: `images` whole, and how many more are `unborn`, made here.
-   * Leaves room for the heads and throws NO_SPACE when it would not fit, INVALID_ARGUMENT when two images share a name.
-   * `beside`: bytes of files that are added beside the images.
+   * Says what will be written, before the first byte. Leaves room for the heads and throws NO_SPACE when it would not fit,
+   * INVALID_ARGUMENT when two images share a name.
    */
-  plan(images: readonly NamedImage[], unborn: number, beside?: number): Promise<void>
+  plan(images: readonly NamedImage[], more?: PlanOptions): Promise<void>
   /**
    * Adds the file `source` as `files/PATH`. Throws INVALID_ARGUMENT for a path that some system cannot hold, or that is taken,
    * FILE_NOT_FOUND, and SIZE_MISMATCH or DIGEST_MISMATCH for a file that changes meanwhile.
@@ -130,17 +137,17 @@ class Writer implements BundleWriter {
     return await this.#medium.spool()
   }
 
-  async plan(images: readonly NamedImage[], unborn: number, beside = 0): Promise<void> {
+  async plan(images: readonly NamedImage[], { pendingImages = 0, fileBytes = 0 }: PlanOptions = {}): Promise<void> {
     if (this.#state !== 'fresh') {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
     refuseConflicts(images)
-    await this.#medium.reserve(reserveHeads(images, unborn))
+    await this.#medium.reserve(reserveHeads(images, pendingImages))
     const blobs = orderOf(images)
     await this.#medium.allot(blobs)
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
-    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + beside + blobs.length * ROOM_PER_BLOB)
+    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileBytes + blobs.length * ROOM_PER_BLOB)
     const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
     await checkSpace(this.#medium.where, needed, largest)
     this.#state = 'planned'
@@ -243,7 +250,7 @@ class Writer implements BundleWriter {
       throw new StowageError('INVALID_ARGUMENT', 'the bundle is sealed or disposed: nothing can be written to it')
     }
     if (this.#signal?.aborted) throw abortError(this.#signal.reason, this.#signal)
-    if (this.#state === 'fresh') await this.plan([], UNPLANNED)
+    if (this.#state === 'fresh') await this.plan([], { pendingImages: UNPLANNED })
   }
 
   /** The names this image has after this write; refuses a name that another image of the bundle has. */

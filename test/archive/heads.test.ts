@@ -64,7 +64,7 @@ t.test('a tar with room left in its heads is a bundle like any other', async t =
   const bundle = join(t.testdir(), 'x.tar')
   const { blobs, root } = await layeredImage(2)
   await using writer = await openBundleWriter(bundle)
-  await writer.plan([], 3)
+  await writer.plan([], { pendingImages: 3 })
   await writer.write(await readImage(blobs, root), blobs, [parseReference('shop:1')])
   const { files } = await writer.seal()
   t.equal(files.find(({ path }) => path === 'index.json')?.size, reserveHeads([], 3).index)

@@ -155,7 +155,7 @@ t.test('BundleWriter.create() writes a layer that is born here once, straight to
     const layer = await makeLayer({ big: noise(300_000, 'born') })
     const { blobs, root } = makeImage([layer])
     await using writer = await openBundleWriter(bundle)
-    await writer.plan([], 1)
+    await writer.plan([], { pendingImages: 1 })
     const made = await writer.create(async ({ path, offset }) => {
       const file = await open(path, 'r+')
       await file.write(layer.blob, 0, layer.blob.length, offset)
@@ -207,7 +207,7 @@ t.test('BundleWriter.write() and plan() refuse one name for two images', async t
   )
   const bundle = join(t.testdir(), 'site')
   await using writer = await openBundleWriter(bundle)
-  await t.rejects(writer.plan(named, 0), { code: 'INVALID_ARGUMENT', message: /a:1/ })
+  await t.rejects(writer.plan(named), { code: 'INVALID_ARGUMENT', message: /a:1/ })
   await writer.write(named[0]!.image, two.blobs, named[0]!.names)
   await t.rejects(writer.write(named[1]!.image, three.blobs, named[1]!.names), { code: 'INVALID_ARGUMENT' })
 })

@@ -47,7 +47,7 @@ for (const type of ['ext4', 'tmpfs'] as const) {
       const filler = join(medium, 'filler')
       {
         await using writer = await openBundleWriter(join(medium, name))
-        await writer.plan([{ image: content, names: [] }], 0)
+        await writer.plan([{ image: content, names: [] }])
         await writeFile(filler, noise((await free(medium)) - 5_000_000, 'filler')) // somebody else was faster
         await t.rejects(
           writer.write(content, image.blobs, [parseReference('big:1')]),
@@ -66,7 +66,7 @@ for (const type of ['ext4', 'tmpfs'] as const) {
       const before = await readdir(medium)
       {
         await using writer = await openBundleWriter(join(medium, name))
-        await writer.plan([], 1)
+        await writer.plan([], { pendingImages: 1 })
         const produce = async ({ path, offset }: { path: string; offset: number }): Promise<never> => {
           const file = await open(path, 'r+')
           try {

@@ -22,7 +22,7 @@ export async function writeBundle(
       names: [parseReference(name)],
     })),
   )
-  await writer.plan(named, 0)
+  await writer.plan(named)
   for (const { image, blobs, names } of named) await writer.write(image, blobs, names)
   return await writer.seal()
 }
