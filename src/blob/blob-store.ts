@@ -1,14 +1,14 @@
 /** Where content named by its digest is read from, and where it is written to. */
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import type { Landing } from './landing.js'
+import type { NativeDownloader } from './native-download.js'
 
 export type Bytes = AsyncIterable<Uint8Array>
 
 export interface FetchOptions {
   readonly signal?: AbortSignal | undefined
   /** Where bytes may go straight: what lands there is not among what is given, and counts as given. */
-  readonly landing?: Landing | undefined
+  readonly downloader?: NativeDownloader | undefined
 }
 
 /** Content to read. What `fetch` gives is not checked: whoever uses it passes it through `verified()`. */
@@ -33,7 +33,7 @@ export interface BlobPlace {
 /** `fetch` from byte `offset` on, whatever the place can do: where it begins at the start, what is not wanted is dropped. */
 export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: number, options?: FetchOptions): Bytes {
   if (offset > 0 && store.fetchFrom) return yield* store.fetchFrom(blob, offset, options)
-  yield* withoutFirst(offset, store.fetch(blob, offset > 0 ? { ...options, landing: undefined } : options))
+  yield* withoutFirst(offset, store.fetch(blob, offset > 0 ? { ...options, downloader: undefined } : options))
 }
 
 /** `bytes` but for the first `count`. */
@@ -58,12 +58,12 @@ export interface BlobSink {
 }
 
 /** A blob from a byte on, but for what lands. */
-export type ReadBlob = (offset: number, landing?: Landing) => Bytes
+export type ReadBlob = (offset: number, downloader?: NativeDownloader) => Bytes
 
 export interface PutOptions {
   readonly signal?: AbortSignal | undefined
   /** Told of bytes that landed: those that passed are whoever's who gave them. */
-  readonly onLanded?: ((size: number) => void) | undefined
+  readonly onSaved?: ((size: number) => void) | undefined
 }
 
 /** A blob that was made in its place: what its descriptor needs. */

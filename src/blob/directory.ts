@@ -91,7 +91,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     using partial = await claimPartial(join(this.#root, BLOBS), blob)
     const { path, held } = partial
     try {
-      await writeBlob({ path, held, offset: 0, direct: true }, blob, landing => read(held, landing), options)
+      await writeBlob({ path, held, offset: 0, direct: true }, blob, downloader => read(held, downloader), options)
     } catch (error) {
       // A small one is begun anew, so nobody would come for it
       if (blob.size < SLOT || !isInterruption(error)) await rm(path, { force: true })

@@ -29,11 +29,11 @@ export async function fill(
       host: store.host,
       copy: async signal => {
         if (await sink.has(blob, { signal })) return onBytes?.('held', blob.size)
-        const onLanded = (size: number): void => onBytes?.('sent', size)
+        const onSaved = (size: number): void => onBytes?.('sent', size)
         await sink.put(
           blob,
-          (offset, landing) => counted(fetchFrom(store, blob, offset, { signal, landing }), offset),
-          { signal, onLanded },
+          (offset, downloader) => counted(fetchFrom(store, blob, offset, { signal, downloader }), offset),
+          { signal, onSaved },
         )
       },
     })),

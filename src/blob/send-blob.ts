@@ -3,7 +3,7 @@ import { abortError, fileError, StowageError } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { BlobPlace } from './blob-store.js'
-import type { NativeRequest } from './landing.js'
+import type { NativeRequest } from './native-download.js'
 import { tooShort } from './verified.js'
 
 /** `native/blob_send_job.h`. */

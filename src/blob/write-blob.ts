@@ -6,7 +6,7 @@ import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Bytes, PutOptions } from './blob-store.js'
 import { writeAll } from './durable.js'
-import type { Landed, Landing, NativeRequest } from './landing.js'
+import type { NativeDownload, NativeDownloader, NativeRequest } from './native-download.js'
 import { expectDigest, tooLong, tooShort } from './verified.js'
 
 /** What a direct write of Linux wants its place, its length and its memory to be a multiple of, in bytes. */
@@ -69,16 +69,16 @@ type NativeBlobWriting = new (
 export async function writeBlob(
   file: BlobFile,
   blob: Descriptor,
-  read: (landing?: Landing) => Bytes,
+  read: (downloader?: NativeDownloader) => Bytes,
   options: PutOptions = {},
 ): Promise<void> {
-  const { signal, onLanded } = options
+  const { signal, onSaved } = options
   const Native = blob.size < SLOT ? undefined : nativePart<NativeBlobWriting>('BlobWriteJob')
   if (!Native) {
     await writeHere(file, blob, read(), signal)
     return
   }
-  const writing = new Writing(file, Native, onLanded)
+  const writing = new Writing(file, Native, onSaved)
   try {
     for await (const piece of read(writing)) {
       signal?.throwIfAborted()
@@ -129,16 +129,16 @@ async function writeHere(
 }
 
 /** The near side of one blob on a thread of its own. */
-class Writing implements Landing {
+class Writing implements NativeDownloader {
   readonly #job: NativeBlobWriteJob
   readonly #path: string
-  readonly #onLanded: ((size: number) => void) | undefined
+  readonly #onSaved: ((size: number) => void) | undefined
   #size: number
   #room = true
   #turn = 0
   #answered: NativeEvent['answered']
-  /** What landed and was not told yet, in bytes. */
-  #news = 0
+  /** Bytes that were saved and not reported yet. */
+  #unreported = 0
   #landed: NativeEvent['landed']
   #hex: string | undefined
   #failure: unknown
@@ -147,12 +147,12 @@ class Writing implements Landing {
   constructor(
     { open: given, ...file }: BlobFile,
     Native: NativeBlobWriting,
-    onLanded: ((size: number) => void) | undefined,
+    onSaved: ((size: number) => void) | undefined,
   ) {
     this.#path = file.path
     this.#size = file.held
-    this.#onLanded = onLanded
-    this.#job = new Native({ ...file, handle: given?.fd ?? -1 }, event => this.#hear(event))
+    this.#onSaved = onSaved
+    this.#job = new Native({ ...file, handle: given?.fd ?? -1 }, event => this.#onEvent(event))
   }
 
   /** Of the blob, what was held, given or has landed, in bytes. */
@@ -166,7 +166,7 @@ class Writing implements Landing {
     if (this.#job.push(piece) > MOST_QUEUED) this.#room = false
   }
 
-  async ask(request: NativeRequest, signal?: AbortSignal): Promise<Landed> {
+  async ask(request: NativeRequest, signal?: AbortSignal): Promise<NativeDownload> {
     this.#turn += 1
     const turn = this.#turn
     const leave = (): void => this.#job.leave(turn)
@@ -192,28 +192,28 @@ class Writing implements Landing {
     signal: AbortSignal | undefined,
   ): AsyncIterable<number> {
     this.#landed = undefined
-    this.#news = 0
+    this.#unreported = 0
     this.#job.land(skip, length)
     signal?.addEventListener('abort', leave, { once: true })
     if (signal?.aborted) leave()
     try {
       for (;;) {
-        await this.#until(() => this.#news > 0 || this.#landed !== undefined)
-        if (this.#news === 0) break
-        yield this.#takeNews()
+        await this.#until(() => this.#unreported > 0 || this.#landed !== undefined)
+        if (this.#unreported === 0) break
+        yield this.#takeUnreported()
       }
     } finally {
       signal?.removeEventListener('abort', leave)
       leave()
-      await this.#until(() => this.#landed !== undefined).catch(() => undefined) // whoever writes next hears of it
+      await this.#until(() => this.#landed !== undefined).catch(() => undefined) // the next write throws it
     }
     const { failure }: { readonly failure?: Error } = this.#landed ?? {}
     if (failure) throw failure
   }
 
-  #takeNews(): number {
-    const size = this.#news
-    this.#news = 0
+  #takeUnreported(): number {
+    const size = this.#unreported
+    this.#unreported = 0
     return size
   }
 
@@ -239,13 +239,13 @@ class Writing implements Landing {
     }
   }
 
-  #hear({ room, answered, landing, landed, result, error }: NativeEvent): void {
+  #onEvent({ room, answered, landing, landed, result, error }: NativeEvent): void {
     if (room) this.#room = true
     if (answered) this.#answered = answered
     if (landing > 0) {
-      this.#news += landing
+      this.#unreported += landing
       this.#size += landing
-      this.#onLanded?.(landing)
+      this.#onSaved?.(landing)
     }
     if (landed) this.#landed = landed
     if (result !== undefined) this.#hex = result

@@ -90,7 +90,7 @@ class TarMedium implements BundleMedium {
       await writeBlob(
         { path: this.#output.partial, open: this.#file, offset, held: 0, direct: false },
         blob,
-        landing => read(0, landing),
+        downloader => read(0, downloader),
         options,
       )
     } catch (error) {

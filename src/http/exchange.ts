@@ -1,6 +1,6 @@
 /** The words of one exchange over HTTP: what is asked, what is answered, and the connections that both take. */
 import type { BlobPlace, Bytes } from '../blob/blob-store.js'
-import type { Landing } from '../blob/landing.js'
+import type { NativeDownloader } from '../blob/native-download.js'
 import type { Descriptor } from '../oci/descriptor.js'
 
 export interface HttpRequest {
@@ -9,7 +9,7 @@ export interface HttpRequest {
   readonly body?: (() => string | Uint8Array | Bytes) | undefined
   readonly signal?: AbortSignal | undefined
   /** Of a GET: where its body may go by itself if no proxy is between; the answer can `land` then. */
-  readonly landing?: Landing | undefined
+  readonly downloader?: NativeDownloader | undefined
   /** Where the blob stands on disk that `body` gives: it is sent from there where that can be. */
   readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined
 }

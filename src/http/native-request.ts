@@ -1,7 +1,7 @@
 /** Requests whose bodies native threads read and write, over connections of their own; what is decided about them stays here. */
 import { lookup } from 'node:dns/promises'
 import type { BlobPlace, Bytes } from '../blob/blob-store.js'
-import type { Landing, NativeRequest, NativeTls } from '../blob/landing.js'
+import type { NativeDownloader, NativeRequest, NativeTls } from '../blob/native-download.js'
 import { sendBlob } from '../blob/send-blob.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { TlsMaterial } from './exchange.js'
@@ -26,12 +26,12 @@ export interface NativeAnswer extends AnswerHead {
 }
 
 /** Asks for `url`; undefined where the answer is in a form that is not read here. Throws what the network does, as errors of the system. */
-export async function landingGet(
+export async function downloadingGet(
   url: URL,
-  landing: Landing,
+  downloader: NativeDownloader,
   options: NativeOptions,
 ): Promise<NativeAnswer | undefined> {
-  const landed = await landing.ask(await nativeRequest('GET', url, options), options.signal)
+  const landed = await downloader.ask(await nativeRequest('GET', url, options), options.signal)
   try {
     const answer = parseAnswer(landed.head)
     if (lengthOf(answer) !== undefined) return { ...answer, land: landed.read, close: landed.close }

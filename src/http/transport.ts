@@ -2,7 +2,7 @@
 import { sendsBlobs } from '../blob/send-blob.js'
 import type { Endpoint } from './endpoint.js'
 import type { ConnectionPool, HttpAnswer, HttpRequest, TlsMaterial } from './exchange.js'
-import { landingGet, type NativeAnswer, sendingPut } from './native-request.js'
+import { downloadingGet, type NativeAnswer, sendingPut } from './native-request.js'
 import { proxyFor } from './proxy.js'
 
 export interface TransportOptions {
@@ -29,7 +29,7 @@ export class Transport implements AsyncDisposable {
   /** Throws what the network does, as errors of the system or of undici. */
   async send(url: URL, request: HttpRequest, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
     const all = { ...OWN_HEADERS, ...headers }
-    if ((request.landing || request.file) && proxyFor(url, this.#options.env) === undefined) {
+    if ((request.downloader || request.file) && proxyFor(url, this.#options.env) === undefined) {
       const direct = await this.#sendDirect(url, request, all)
       if (direct) return direct
     }
@@ -43,13 +43,13 @@ export class Transport implements AsyncDisposable {
 
   async #sendDirect(
     url: URL,
-    { signal, landing, file }: HttpRequest,
+    { signal, downloader, file }: HttpRequest,
     headers: Readonly<Record<string, string>>,
   ): Promise<HttpAnswer | undefined> {
     const options = { headers, tls: this.#tlsFor(url), connectTimeout: CONNECT_TIMEOUT, silence: this.#silence, signal }
     let answer: NativeAnswer | undefined
     if (file && sendsBlobs()) answer = await sendingPut(url, file.place, file.blob, options)
-    else if (landing) answer = await landingGet(url, landing, options)
+    else if (downloader) answer = await downloadingGet(url, downloader, options)
     if (!answer) return undefined
     const { status, headers: found, body, land, close } = answer
     const dump = async (): Promise<void> => close()

@@ -137,7 +137,7 @@ export class RegistryClient implements AsyncDisposable {
       async (headers, large) =>
         await this.#pull('GET', repository, path, headers, {
           ...options,
-          landing: large ? options.landing : undefined,
+          downloader: large ? options.downloader : undefined,
         }),
     )
   }
@@ -270,7 +270,7 @@ export class RegistryClient implements AsyncDisposable {
     repository: string,
     path: string,
     headers: Readonly<Record<string, string>>,
-    { signal, landing, whole }: FetchOptions & { readonly whole?: number },
+    { signal, downloader, whole }: FetchOptions & { readonly whole?: number },
   ): Promise<HttpAnswer> {
     const scopes = [`repository:${repository}:pull`]
     return await this.#connection.request({
@@ -280,7 +280,7 @@ export class RegistryClient implements AsyncDisposable {
       scopes,
       headers,
       signal,
-      landing,
+      downloader,
       whole,
     })
   }

@@ -46,13 +46,13 @@ async function landFrom(t: Test, domain: string, options: RegistryOptions & { re
   const written = await writeBlob(
     { path, offset: 0, held: 0, direct: true },
     blob,
-    async function* (landing) {
-      for await (const piece of client.blob('team/shop', blob, { landing, signal })) {
+    async function* (downloader) {
+      for await (const piece of client.blob('team/shop', blob, { downloader, signal })) {
         passed += piece.length
         yield piece
       }
     },
-    { signal, onLanded: size => (landed += size) },
+    { signal, onSaved: size => (landed += size) },
   ).catch((error: unknown) => ({ error }))
   return { path, passed, landed, error: written?.error, whole: readFileSync(path).equals(bytes) }
 }
@@ -263,10 +263,10 @@ t.test('aborted in the middle it ends, and a directory keeps what landed for the
   t.teardown(() => rmSync(root, { recursive: true, force: true }))
   const directory = new BlobDirectory(root)
   await using client = await openRegistry(domain, { ...QUICK, silence: 20_000 })
-  const put = async (signal?: AbortSignal, onLanded?: (size: number) => void) =>
-    await directory.put(blob, (offset, landing) => client.blob('team/shop', blob, { offset, landing, signal }), {
+  const put = async (signal?: AbortSignal, onSaved?: (size: number) => void) =>
+    await directory.put(blob, (offset, downloader) => client.blob('team/shop', blob, { offset, downloader, signal }), {
       signal,
-      onLanded,
+      onSaved,
     })
   await t.rejects(
     put(stop.signal, () => stop.abort()),
@@ -284,8 +284,8 @@ t.test('a disk that takes no more is told as that', async t => {
     having(() => false),
   )
   await using client = await openRegistry(domain, QUICK)
-  const full = writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, blob, landing =>
-    client.blob('team/shop', blob, { landing }),
+  const full = writeBlob({ path: '/dev/full', offset: 0, held: 0, direct: false }, blob, downloader =>
+    client.blob('team/shop', blob, { downloader }),
   )
   await t.rejects(full, { code: 'NO_SPACE' })
 })

@@ -89,7 +89,7 @@ class RegistrySource implements ImageSource {
     let at = offset
     for (const [n, url] of urls.entries()) {
       try {
-        for await (const piece of this.#client.external(url, blob, { ...options, landing: undefined, offset: at })) {
+        for await (const piece of this.#client.external(url, blob, { ...options, downloader: undefined, offset: at })) {
           at += piece.length
           yield piece
         }

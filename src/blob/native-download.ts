@@ -3,13 +3,13 @@
  * that is hashed and written. What passes through JavaScript is copied on its way, which costs more than reading it.
  */
 
-/** Where a blob may land. */
-export interface Landing {
+/** A native thread that requests a blob and writes it to its file. */
+export interface NativeDownloader {
   /**
    * Sends `request` and gives what the other side answers. Throws what the network does, as errors of the system, and soon once
    * `signal` is aborted, as reading does then. One is open at a time.
    */
-  ask(request: NativeRequest, signal?: AbortSignal): Promise<Landed>
+  ask(request: NativeRequest, signal?: AbortSignal): Promise<NativeDownload>
 }
 
 /** A request for a native thread that makes a connection of its own. */
@@ -34,7 +34,7 @@ export interface NativeTls {
   readonly key: string
 }
 
-export interface Landed {
+export interface NativeDownload {
   /** The head of the answer, with its empty line; of one whose status is neither 200 nor 206 also the beginning of its body. */
   readonly head: Buffer
   /** Reads `length` bytes behind the next `skip` ones into the file, and tells how many came, now and then. Throws what reading throws. */
