@@ -21,6 +21,8 @@
 #include "blob_write_job.h"
 #endif
 
+namespace stowage {
+
 namespace {
 
 // "1.13.6": from the number, because Debian's 1.13.6 calls itself 1.13.5 in words.
@@ -35,7 +37,7 @@ Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
 Napi::Value SetUp(const Napi::CallbackInfo& info) {
   try {
     wim::SetLibraryFlags(info[0].As<Napi::Number>());
-  } catch (const wim::Error& error) {
+  } catch (const Error& error) {
     throw ToJavaScript(info.Env(), error);
   }
   return info.Env().Undefined();
@@ -66,3 +68,5 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 }  // namespace
 
 NODE_API_MODULE(stowage, Init)
+
+}  // namespace stowage

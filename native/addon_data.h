@@ -4,11 +4,15 @@
 
 #include <napi.h>
 
+namespace stowage {
+
 struct AddonData {
   Napi::FunctionReference wim_file;
   Napi::FunctionReference dentry_reader;
 
   static AddonData& Of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_ADDON_DATA_H_

@@ -12,6 +12,8 @@
 
 #include "promise_worker.h"
 
+namespace stowage {
+
 namespace {
 
 struct Attribute {
@@ -38,7 +40,7 @@ bool ReadAll(Read read, std::string* bytes, const std::string& doing) {
       }
     }
     if (errno == ENOTSUP || errno == ENODATA) return false;
-    if (errno != ERANGE) throw wim::SystemError(errno, doing);
+    if (errno != ERANGE) throw SystemError(errno, doing);
   }
 }
 
@@ -97,3 +99,5 @@ Napi::Value ExtendedAttributes(const Napi::CallbackInfo& info) {
 void RegisterAttributes(Napi::Env env, Napi::Object exports) {
   exports.Set("extendedAttributes", Napi::Function::New<ExtendedAttributes>(env, "extendedAttributes"));
 }
+
+}  // namespace stowage

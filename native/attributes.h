@@ -4,6 +4,10 @@
 
 #include <napi.h>
 
+namespace stowage {
+
 void RegisterAttributes(Napi::Env env, Napi::Object exports);
+
+}  // namespace stowage
 
 #endif  // STOWAGE_ATTRIBUTES_H_

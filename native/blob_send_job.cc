@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+namespace stowage {
+
 transfer::Place PlaceOf(const Napi::Object& request) {
   transfer::Place place;
   const auto addresses = request.Get("addresses").As<Napi::Array>();
@@ -55,3 +57,5 @@ BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   Start(std::make_shared<transfer::BlobSender>(std::move(sending)), std::make_shared<Events>(),
         info[2].As<Napi::Function>(), "stowage:send");
 }
+
+}  // namespace stowage

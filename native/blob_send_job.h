@@ -7,6 +7,8 @@
 #include "thread_job.h"
 #include "transfer/blob_sender.h"
 
+namespace stowage {
+
 class BlobSendJob : public ThreadJob<BlobSendJob, transfer::BlobSender> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
@@ -20,5 +22,7 @@ class BlobSendJob : public ThreadJob<BlobSendJob, transfer::BlobSender> {
 transfer::Place PlaceOf(const Napi::Object& request);
 // { head: Buffer }
 std::string HeadOf(const Napi::Object& request);
+
+}  // namespace stowage
 
 #endif  // STOWAGE_BLOB_SEND_JOB_H_

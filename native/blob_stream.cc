@@ -8,6 +8,8 @@
 #include "wim/blob_reader.h"
 #include "wim_file.h"
 
+namespace stowage {
+
 namespace {
 
 constexpr size_t kBatchBytes = 1u << 20;
@@ -41,7 +43,7 @@ struct BlobStream::State {
       : archive(std::move(opened)), pool(threads), reader(archive->blobs(), std::move(requests), pool, kWindow) {}
 
   std::shared_ptr<const wim::Archive> archive;
-  wim::WorkerPool pool;
+  WorkerPool pool;
   wim::BlobReader reader;
   std::mutex mutex;
 
@@ -72,14 +74,14 @@ BlobStream::BlobStream(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BlobSt
   std::vector<uint32_t> requests = CheckedRequests(info, archive->blobs());
   try {
     state_ = std::make_shared<State>(archive, std::move(requests), threads < 1 ? 1 : threads);
-  } catch (const wim::Error& error) {
+  } catch (const Error& error) {
     throw ToJavaScript(info.Env(), error);
   }
 }
 
 // next(): Promise<{ bytes: Buffer, heads: Uint32Array } | undefined>; a head is (request, size, last: 0 or 1).
 Napi::Value BlobStream::Next(const Napi::CallbackInfo& info) {
-  if (!state_) throw ToJavaScript(info.Env(), wim::Error("WIM_CLOSED", "this stream of blobs is closed"));
+  if (!state_) throw ToJavaScript(info.Env(), Error("WIM_CLOSED", "this stream of blobs is closed"));
   return PromiseWorker<Pieces>::Run(
       info.Env(), "wim:blobs", [state = state_] { return state->Read(); },
       [](Napi::Env env, Pieces& pieces) -> Napi::Value {
@@ -101,3 +103,5 @@ Napi::Value BlobStream::Close(const Napi::CallbackInfo& info) {
   state_.reset();
   return info.Env().Undefined();
 }
+
+}  // namespace stowage

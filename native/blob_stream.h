@@ -6,6 +6,8 @@
 
 #include <memory>
 
+namespace stowage {
+
 class BlobStream : public Napi::ObjectWrap<BlobStream> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
@@ -20,5 +22,7 @@ class BlobStream : public Napi::ObjectWrap<BlobStream> {
   // Shared with the worker that reads: it may still run when JavaScript has let go.
   std::shared_ptr<State> state_;
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_BLOB_STREAM_H_

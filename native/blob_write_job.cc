@@ -7,6 +7,8 @@
 
 #include "blob_send_job.h"
 
+namespace stowage {
+
 namespace {
 
 uint64_t Number(const Napi::Value& value) { return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()); }
@@ -19,7 +21,7 @@ struct BlobWriteJob::Events : ThreadEvents {
   std::optional<transfer::Answer> answer;
   uint64_t landing = 0;
   std::optional<transfer::Landed> landed;
-  std::optional<wim::Sha256Hash> result;
+  std::optional<Sha256Hash> result;
 
   void Describe(Napi::Object event) override {
     const Napi::Env env = event.Env();
@@ -41,7 +43,7 @@ struct BlobWriteJob::Events : ThreadEvents {
       event.Set("landed", object);
       landed.reset();
     }
-    if (result) event.Set("result", wim::Hex(*result));
+    if (result) event.Set("result", Hex(*result));
   }
 };
 
@@ -93,3 +95,5 @@ void BlobWriteJob::Leave(const Napi::CallbackInfo& info) { Open().Leave(info[0].
 
 // keep()
 void BlobWriteJob::Keep(const Napi::CallbackInfo&) { Open().Keep(); }
+
+}  // namespace stowage

@@ -7,6 +7,8 @@
 #include "thread_job.h"
 #include "transfer/blob_writer.h"
 
+namespace stowage {
+
 class BlobWriteJob : public ThreadJob<BlobWriteJob, transfer::BlobWriter> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
@@ -20,5 +22,7 @@ class BlobWriteJob : public ThreadJob<BlobWriteJob, transfer::BlobWriter> {
   void Leave(const Napi::CallbackInfo& info);
   void Keep(const Napi::CallbackInfo& info);
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_BLOB_WRITE_JOB_H_

@@ -8,6 +8,8 @@
 
 #include "layer_reader.h"
 
+namespace stowage {
+
 namespace {
 
 std::vector<uint8_t> Copy(const Napi::Value& value) {
@@ -29,7 +31,7 @@ struct CaptureJob::Events : ThreadEvents {
   uint64_t read = 0;
   uint64_t written = 0;
   // Told once.
-  std::optional<wim::LayerScanResult> layer;
+  std::optional<layer::LayerScanResult> layer;
   std::optional<uint64_t> result;
 
   void Describe(Napi::Object event) override {
@@ -57,7 +59,7 @@ CaptureJob::CaptureJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   options.integrity_table = settings.Get("integrityTable").ToBoolean();
 
   const auto events = std::make_shared<Events>();
-  wim::LayerCapture::Observer observer;
+  layer::LayerCapture::Observer observer;
   observer.room = [events] { events->ReportRoom(); };
   observer.ready = [events] { events->ReportReady(); };
   observer.progress = [events](uint64_t read, uint64_t written) {
@@ -66,15 +68,15 @@ CaptureJob::CaptureJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
       events->written = written;
     });
   };
-  observer.layer = [events](const wim::LayerScanResult& layer) { events->Report([&] { events->layer = layer; }); };
-  Start(std::make_shared<wim::LayerCapture>(std::move(options), std::move(observer)), events,
+  observer.layer = [events](const layer::LayerScanResult& layer) { events->Report([&] { events->layer = layer; }); };
+  Start(std::make_shared<layer::LayerCapture>(std::move(options), std::move(observer)), events,
         info[1].As<Napi::Function>(), "wim:capture");
 }
 
 // begin(where: string, { keep?: Uint8Array, roots: string[] })
 void CaptureJob::Begin(const Napi::CallbackInfo& info) {
   const auto settings = info[1].As<Napi::Object>();
-  wim::CaptureLayer layer;
+  layer::CaptureLayer layer;
   layer.where = info[0].As<Napi::String>().Utf8Value();
   if (const Napi::Value keep = settings.Get("keep"); keep.IsTypedArray()) layer.keep = Copy(keep);
   const auto roots = settings.Get("roots").As<Napi::Array>();
@@ -88,3 +90,5 @@ void CaptureJob::Seal(const Napi::CallbackInfo& info) {
   Open().Seal({CopyAll(settings.Get("blobs")), CopyAll(settings.Get("images")),
                settings.Get("xml").As<Napi::String>().Utf8Value()});
 }
+
+}  // namespace stowage

@@ -8,6 +8,8 @@
 #include "promise_worker.h"
 #include "wim/library.h"
 
+namespace stowage {
+
 namespace {
 
 using Bytes = std::vector<uint8_t>;
@@ -87,3 +89,5 @@ void RegisterCodec(Napi::Env env, Napi::Object exports) {
   exports.Set("decompressChunk", Napi::Function::New<DecompressChunk>(env, "decompressChunk"));
   exports.Set("compressorMemory", Napi::Function::New<CompressorMemory>(env, "compressorMemory"));
 }
+
+}  // namespace stowage

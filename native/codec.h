@@ -4,6 +4,10 @@
 
 #include <napi.h>
 
+namespace stowage {
+
 void RegisterCodec(Napi::Env env, Napi::Object exports);
+
+}  // namespace stowage
 
 #endif  // STOWAGE_CODEC_H_

@@ -6,6 +6,8 @@
 #include "wim/text.h"
 #include "wim_file.h"
 
+namespace stowage {
+
 wim::Object ObjectFromJavaScript(const Napi::Object& object) {
   wim::Object result;
   const Napi::Array names = object.GetPropertyNames();
@@ -81,3 +83,5 @@ Napi::Value MoveToJavaScript(Napi::Env env, wim::Value value) {
   }
   return array;
 }
+
+}  // namespace stowage

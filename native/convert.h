@@ -6,6 +6,8 @@
 
 #include "wim/value.h"
 
+namespace stowage {
+
 // Copied out of V8: text (any UTF-16), number, boolean, Buffer, array, plain object, WimFile; nothing for null and
 // undefined. Throws a TypeError for anything else.
 wim::Value FromJavaScript(const Napi::Value& value);
@@ -13,5 +15,7 @@ wim::Object ObjectFromJavaScript(const Napi::Object& object);
 Napi::Value ToJavaScript(Napi::Env env, const wim::Value& value);
 // Bytes of a list become Buffers without being copied.
 Napi::Value MoveToJavaScript(Napi::Env env, wim::Value value);
+
+}  // namespace stowage
 
 #endif  // STOWAGE_CONVERT_H_

@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "addon_data.h"
-#include "wim/little_endian.h"
+#include "base/little_endian.h"
+
+namespace stowage {
 
 namespace {
 
@@ -13,7 +15,7 @@ class Record {
  public:
   template <typename Number>
   void Put(Number value) {
-    wim::Store(bytes_, value);
+    Store(bytes_, value);
   }
   void Put(const uint8_t* data, size_t size) { bytes_.insert(bytes_.end(), data, data + size); }
   const std::vector<uint8_t>& bytes() const { return bytes_; }
@@ -29,7 +31,7 @@ void PutStream(Record& record, const ImageMetadata& image, const wim::Stream& st
   const wim::BlobTable& table = image.archive->blobs();
   const auto found = table.Find(stream.hash);
   record.Put(static_cast<uint32_t>(stream.type));
-  record.Put(wim::IsZero(stream.hash) ? kEmptyStream : found.value_or(kMissingBlob));
+  record.Put(IsZero(stream.hash) ? kEmptyStream : found.value_or(kMissingBlob));
   record.Put(stream.name.size);
   record.Put(stream.hash.data(), stream.hash.size());
   record.Put(image.metadata->bytes(stream.name), stream.name.size);
@@ -101,3 +103,5 @@ Napi::Value DentryReader::Next(const Napi::CallbackInfo& info) {
   if (next_ == dentries.size()) image_ = {};
   return Napi::Buffer<uint8_t>::Copy(info.Env(), record.bytes().data(), record.bytes().size());
 }
+
+}  // namespace stowage

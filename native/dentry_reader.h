@@ -8,6 +8,8 @@
 
 #include "wim/archive.h"
 
+namespace stowage {
+
 struct ImageMetadata {
   std::shared_ptr<const wim::Archive> archive;
   std::shared_ptr<const wim::Metadata> metadata;
@@ -26,5 +28,7 @@ class DentryReader : public Napi::ObjectWrap<DentryReader> {
   ImageMetadata image_;
   size_t next_ = 0;
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_DENTRY_READER_H_

@@ -8,11 +8,13 @@
 
 #include "wim_file.h"
 
+namespace stowage {
+
 namespace {
 
-wim::LayerCompression CompressionOf(const std::string& type) {
-  if (type == "gzip") return wim::LayerCompression::kGzip;
-  return type == "zstd" ? wim::LayerCompression::kZstd : wim::LayerCompression::kNone;
+layer::LayerCompression CompressionOf(const std::string& type) {
+  if (type == "gzip") return layer::LayerCompression::kGzip;
+  return type == "zstd" ? layer::LayerCompression::kZstd : layer::LayerCompression::kNone;
 }
 
 }  // namespace
@@ -21,15 +23,15 @@ wim::LayerCompression CompressionOf(const std::string& type) {
 struct LayerJob::Events : ThreadEvents {
   uint64_t uncompressed = 0;
   uint64_t written = 0;
-  std::optional<wim::LayerResult> result;
+  std::optional<layer::LayerResult> result;
 
   void Describe(Napi::Object event) override {
     event.Set("uncompressed", static_cast<double>(uncompressed));
     event.Set("written", static_cast<double>(written));
     if (!result) return;
     Napi::Object object = Napi::Object::New(event.Env());
-    object.Set("diffId", wim::Hex(result->diff_id));
-    object.Set("digest", wim::Hex(result->digest));
+    object.Set("diffId", Hex(result->diff_id));
+    object.Set("digest", Hex(result->digest));
     object.Set("uncompressedSize", static_cast<double>(result->uncompressed_size));
     object.Set("size", static_cast<double>(result->size));
     event.Set("result", object);
@@ -49,7 +51,7 @@ LayerJob::LayerJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
     if (!archive || blob >= archive->blobs().blobs().size()) throw Napi::RangeError::New(info.Env(), "no such blob");
   }
   const auto settings = info[2].As<Napi::Object>();
-  wim::LayerOptions options;
+  layer::LayerOptions options;
   options.path = settings.Get("path").As<Napi::String>().Utf8Value();
   options.offset = static_cast<uint64_t>(settings.Get("offset").As<Napi::Number>().Int64Value());
   options.compression = CompressionOf(settings.Get("compression").As<Napi::String>().Utf8Value());
@@ -57,7 +59,7 @@ LayerJob::LayerJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   options.threads = settings.Get("threads").As<Napi::Number>().Uint32Value();
 
   const auto events = std::make_shared<Events>();
-  wim::LayerStream::Observer observer;
+  layer::LayerStream::Observer observer;
   observer.progress = [events](uint64_t uncompressed, uint64_t written) {
     events->Report([&] {
       events->uncompressed = uncompressed;
@@ -65,8 +67,8 @@ LayerJob::LayerJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
     });
   };
   observer.room = [events] { events->ReportRoom(); };
-  Start(std::make_shared<wim::LayerStream>(archive, std::move(blobs), std::move(options), std::move(observer)), events,
-        info[3].As<Napi::Function>(), "wim:layer");
+  Start(std::make_shared<layer::LayerStream>(archive, std::move(blobs), std::move(options), std::move(observer)),
+        events, info[3].As<Napi::Function>(), "wim:layer");
 }
 
 // push(bytes: Uint8Array, cuts: Uint32Array): number of bytes queued
@@ -77,3 +79,5 @@ Napi::Value LayerJob::PushPlan(const Napi::CallbackInfo& info) {
                                     std::vector<uint32_t>(cuts.Data(), cuts.Data() + cuts.ElementLength()));
   return Napi::Number::New(info.Env(), static_cast<double>(queued));
 }
+
+}  // namespace stowage

@@ -4,13 +4,15 @@
 #include <optional>
 #include <utility>
 
-Napi::Object ToJavaScript(Napi::Env env, const wim::LayerScanResult& layer) {
-  const wim::LayerFacts& facts = layer.facts;
+namespace stowage {
+
+Napi::Object ToJavaScript(Napi::Env env, const layer::LayerScanResult& layer) {
+  const layer::LayerFacts& facts = layer.facts;
   const char* const compressions[] = {"none", "gzip", "zstd"};
   Napi::Object object = Napi::Object::New(env);
   object.Set("compression", compressions[static_cast<size_t>(facts.compression)]);
-  object.Set("digest", wim::Hex(facts.digest));
-  object.Set("diffId", wim::Hex(facts.diff_id));
+  object.Set("digest", Hex(facts.digest));
+  object.Set("diffId", Hex(facts.diff_id));
   object.Set("size", static_cast<double>(facts.size));
   object.Set("uncompressedSize", static_cast<double>(facts.uncompressed_size));
   object.Set("globals", static_cast<double>(layer.globals));
@@ -19,7 +21,7 @@ Napi::Object ToJavaScript(Napi::Env env, const wim::LayerScanResult& layer) {
 
 // callback({ room, result?, error? })
 struct LayerReader::Events : ThreadEvents {
-  std::optional<wim::LayerScanResult> result;
+  std::optional<layer::LayerScanResult> result;
 
   void Describe(Napi::Object event) override {
     if (result) event.Set("result", ToJavaScript(event.Env(), *result));
@@ -34,15 +36,17 @@ void LayerReader::Register(Napi::Env env, Napi::Object exports) {
 // new LayerReader({ name, hash, headSize }, callback)
 LayerReader::LayerReader(const Napi::CallbackInfo& info) : ThreadJob(info) {
   const auto settings = info[0].As<Napi::Object>();
-  wim::LayerScanOptions options;
+  layer::LayerScanOptions options;
   options.name = settings.Get("name").As<Napi::String>().Utf8Value();
   options.hash = settings.Get("hash").As<Napi::Boolean>();
   options.head_size = settings.Get("headSize").As<Napi::Number>().Uint32Value();
 
   const auto events = std::make_shared<Events>();
-  wim::LayerScan::Observer observer;
+  layer::LayerScan::Observer observer;
   observer.room = [events] { events->ReportRoom(); };
   observer.ready = [events] { events->ReportReady(); };
-  Start(std::make_shared<wim::LayerScan>(std::move(options), std::move(observer)), events, info[1].As<Napi::Function>(),
-        "wim:read-layer");
+  Start(std::make_shared<layer::LayerScan>(std::move(options), std::move(observer)), events,
+        info[1].As<Napi::Function>(), "wim:read-layer");
 }
+
+}  // namespace stowage

@@ -12,6 +12,8 @@
 #include "wim/mount.h"
 #include "wim/text.h"
 
+namespace stowage {
+
 namespace {
 
 // mountImage(request: object): on this thread, see wim/mount.h
@@ -75,3 +77,5 @@ void RegisterMount(Napi::Env env, Napi::Object exports) {
   exports.Set("mountImage", Napi::Function::New<MountImage>(env, "mountImage"));
   exports.Set("unmountImage", Napi::Function::New<UnmountImage>(env, "unmountImage"));
 }
+
+}  // namespace stowage

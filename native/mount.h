@@ -5,6 +5,10 @@
 
 #include <napi.h>
 
+namespace stowage {
+
 void RegisterMount(Napi::Env env, Napi::Object exports);
+
+}  // namespace stowage
 
 #endif  // STOWAGE_MOUNT_H_

@@ -3,12 +3,14 @@
 #include "promise_worker.h"
 #include "wim/pipe.h"
 
+namespace stowage {
+
 namespace {
 
 // openPipe(): { read: number, write: number }: file descriptors, both blocking. Whoever calls it closes them.
 Napi::Value OpenPipe(const Napi::CallbackInfo& info) {
 #ifdef _WIN32
-  throw ToJavaScript(info.Env(), wim::Error("UNSUPPORTED", "on Windows libwim writes to files, not to streams"));
+  throw ToJavaScript(info.Env(), Error("UNSUPPORTED", "on Windows libwim writes to files, not to streams"));
 #else
   try {
     const auto [read, write] = wim::MakePipe();
@@ -16,7 +18,7 @@ Napi::Value OpenPipe(const Napi::CallbackInfo& info) {
     result.Set("read", read);
     result.Set("write", write);
     return result;
-  } catch (const wim::Error& error) {
+  } catch (const Error& error) {
     throw ToJavaScript(info.Env(), error);
   }
 #endif
@@ -27,3 +29,5 @@ Napi::Value OpenPipe(const Napi::CallbackInfo& info) {
 void RegisterPipe(Napi::Env env, Napi::Object exports) {
   exports.Set("openPipe", Napi::Function::New<OpenPipe>(env, "openPipe"));
 }
+
+}  // namespace stowage

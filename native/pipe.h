@@ -4,6 +4,10 @@
 
 #include <napi.h>
 
+namespace stowage {
+
 void RegisterPipe(Napi::Env env, Napi::Object exports);
+
+}  // namespace stowage
 
 #endif  // STOWAGE_PIPE_H_

@@ -11,11 +11,13 @@
 #include <string>
 #include <utility>
 
-#include "wim/error.h"
+#include "base/error.h"
+
+namespace stowage {
 
 // An error as JavaScript gets it: `code`, `details` where libwim said more, `systemCode` where an errno is behind it,
 // and `written` where writing a file failed. src/wim/ makes a StowageError of it.
-inline Napi::Error ToJavaScript(Napi::Env env, const wim::Error& thrown) {
+inline Napi::Error ToJavaScript(Napi::Env env, const Error& thrown) {
   Napi::Error error = Napi::Error::New(env, thrown.what());
   error.Set("code", Napi::String::New(env, thrown.code()));
   if (!thrown.details().empty()) error.Set("details", Napi::String::New(env, thrown.details()));
@@ -25,15 +27,15 @@ inline Napi::Error ToJavaScript(Napi::Env env, const wim::Error& thrown) {
 }
 
 // Whatever was thrown, as our own error. Call it in a catch block.
-inline wim::Error CurrentError() {
+inline Error CurrentError() {
   try {
     throw;
-  } catch (const wim::Error& error) {
+  } catch (const Error& error) {
     return error;
   } catch (const std::bad_alloc&) {
-    return wim::Error("ENOMEM", "not enough memory");
+    return Error("ENOMEM", "not enough memory");
   } catch (const std::exception& error) {
-    return wim::Error("WIM_ERROR", error.what());
+    return Error("WIM_ERROR", error.what());
   }
 }
 
@@ -74,7 +76,9 @@ class PromiseWorker : public Napi::AsyncWorker {
   Work work_;
   Convert convert_;
   Result result_{};
-  std::optional<wim::Error> error_;
+  std::optional<Error> error_;
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_PROMISE_WORKER_H_

@@ -6,6 +6,8 @@
 
 #include "promise_worker.h"
 
+namespace stowage {
+
 void ReportingThread::Start(Napi::Env env, Napi::Function callback, const char* name, Task task) {
   function_ = Napi::ThreadSafeFunction::New(env, callback, name, 0, 1);
   try {
@@ -13,7 +15,7 @@ void ReportingThread::Start(Napi::Env env, Napi::Function callback, const char* 
         std::thread([self = shared_from_this(), run = std::move(task.run)]() mutable { self->Run(std::move(run)); });
   } catch (const std::exception& error) {
     function_.Release();
-    throw ToJavaScript(env, wim::Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what()));
+    throw ToJavaScript(env, Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what()));
   }
   env_ = env;
   cancel_ = std::move(task.cancel);
@@ -24,7 +26,7 @@ void ReportingThread::Start(Napi::Env env, Napi::Function callback, const char* 
 }
 
 void ReportingThread::Run(std::function<void()> run) {
-  std::optional<wim::Error> failure;
+  std::optional<Error> failure;
   try {
     run();
   } catch (...) {
@@ -102,3 +104,5 @@ void ReportingThread::StopAtExit(void* hook) {
   delete owner;
   self->StopWithin(self->exit_grace_);
 }
+
+}  // namespace stowage

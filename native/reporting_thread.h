@@ -12,7 +12,9 @@
 #include <optional>
 #include <thread>
 
-#include "wim/error.h"
+#include "base/error.h"
+
+namespace stowage {
 
 // What happened since JavaScript last looked is gathered in the fields of a derived class. One call is under way at a
 // time, however often the thread reports, and that call takes everything gathered so far.
@@ -61,7 +63,7 @@ class ReportingThread : public std::enable_shared_from_this<ReportingThread> {
   std::condition_variable changed_;
   // The task is over: `failure_` says how, and nothing is gathered any more.
   bool ended_ = false;
-  std::optional<wim::Error> failure_;
+  std::optional<Error> failure_;
   // The environment has ended, and nobody listens.
   bool abandoned_ = false;
 
@@ -85,5 +87,7 @@ class ReportingThread : public std::enable_shared_from_this<ReportingThread> {
   // Registered with the environment from when the thread runs until it is joined or detached.
   Hook* hook_ = nullptr;
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_REPORTING_THREAD_H_

@@ -1,5 +1,7 @@
 #include "thread_job.h"
 
+namespace stowage {
+
 void ThreadEvents::ReportReady() {
   Report([] {});
 }
@@ -16,3 +18,5 @@ void ThreadEvents::Deliver(Napi::Env env, Napi::Function callback, std::unique_l
   lock.unlock();
   callback.Call({event});
 }
+
+}  // namespace stowage

@@ -15,6 +15,8 @@
 #include "promise_worker.h"
 #include "reporting_thread.h"
 
+namespace stowage {
+
 // A job adds fields of its own, and `result`, a std::optional of what its work gives.
 class ThreadEvents : public ReportingThread {
  public:
@@ -70,7 +72,7 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
 
   // Throws a JavaScript error once the job is closed.
   Work& Open() {
-    if (!work_) throw ToJavaScript(this->Env(), wim::Error("WIM_CLOSED", "this job is closed"));
+    if (!work_) throw ToJavaScript(this->Env(), Error("WIM_CLOSED", "this job is closed"));
     return *work_;
   }
 
@@ -112,5 +114,7 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
   std::shared_ptr<Work> work_;
   std::shared_ptr<ReportingThread> thread_;
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_THREAD_JOB_H_

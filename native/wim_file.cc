@@ -13,13 +13,15 @@
 #include "promise_worker.h"
 #include "wim/text.h"
 
+namespace stowage {
+
 namespace {
 
 using WimPointer = std::shared_ptr<const wim::OpenWim>;
 
 // Position of each blob when all are sorted by where they stand in the files: the order in which reading is fastest.
 std::vector<uint32_t> RanksOf(const wim::BlobTable& table) {
-  std::map<const wim::File*, size_t> files;
+  std::map<const File*, size_t> files;
   for (const wim::Resource& resource : table.resources()) files.emplace(resource.file, files.size());
   const auto& blobs = table.blobs();
   std::vector<uint32_t> order(blobs.size());
@@ -69,14 +71,14 @@ bool WimFile::Is(const Napi::Value& value) {
 WimPointer WimFile::WimOf(const Napi::Value& value) {
   if (!Is(value)) throw Napi::TypeError::New(value.Env(), "expected a WimFile");
   WimPointer wim = Unwrap(value.As<Napi::Object>())->wim_;
-  if (!wim) throw ToJavaScript(value.Env(), wim::Error("WIM_CLOSED", "this WIM is closed"));
+  if (!wim) throw ToJavaScript(value.Env(), Error("WIM_CLOSED", "this WIM is closed"));
   return wim;
 }
 
 std::shared_ptr<const wim::Archive> WimFile::ArchiveOf(const Napi::Value& value) {
   const WimPointer wim = WimOf(value);
   if (!wim->archive) {
-    throw ToJavaScript(value.Env(), wim::Error("INVALID_ARGUMENT", "this WIM is no file yet: write it, and open that"));
+    throw ToJavaScript(value.Env(), Error("INVALID_ARGUMENT", "this WIM is no file yet: write it, and open that"));
   }
   return wim->archive;
 }
@@ -88,7 +90,7 @@ Napi::Value WimFile::Info(const Napi::CallbackInfo& info) {
   wimlib_wim_info facts;
   try {
     facts = wim::InfoOf(*wim);
-  } catch (const wim::Error& error) {
+  } catch (const Error& error) {
     throw ToJavaScript(env, error);
   }
   bool solid = false;
@@ -144,11 +146,11 @@ Napi::Value WimFile::Blobs(const Napi::CallbackInfo& info) {
   const auto archive = ArchiveOf(info.This());
   const auto& blobs = archive->blobs().blobs();
   const std::vector<uint32_t> order = RanksOf(archive->blobs());
-  auto hashes = Napi::Buffer<uint8_t>::New(env, blobs.size() * sizeof(wim::Sha1Hash));
+  auto hashes = Napi::Buffer<uint8_t>::New(env, blobs.size() * sizeof(Sha1Hash));
   auto sizes = Napi::Float64Array::New(env, blobs.size());
   auto ranks = Napi::Uint32Array::New(env, blobs.size());
   for (size_t i = 0; i < blobs.size(); i++) {
-    std::memcpy(hashes.Data() + i * sizeof(wim::Sha1Hash), blobs[i].hash.data(), sizeof(wim::Sha1Hash));
+    std::memcpy(hashes.Data() + i * sizeof(Sha1Hash), blobs[i].hash.data(), sizeof(Sha1Hash));
     sizes[i] = static_cast<double>(blobs[i].size);
     ranks[i] = order[i];
   }
@@ -163,7 +165,7 @@ Napi::Value WimFile::Blobs(const Napi::CallbackInfo& info) {
 Napi::Value WimFile::FindBlob(const Napi::CallbackInfo& info) {
   const auto archive = ArchiveOf(info.This());
   const auto bytes = info[0].As<Napi::Buffer<uint8_t>>();
-  wim::Sha1Hash hash;
+  Sha1Hash hash;
   if (bytes.Length() != hash.size()) throw Napi::TypeError::New(info.Env(), "a SHA-1 has 20 bytes");
   std::memcpy(hash.data(), bytes.Data(), hash.size());
   const auto found = archive->blobs().Find(hash);
@@ -194,3 +196,5 @@ Napi::Value WimFile::Close(const Napi::CallbackInfo& info) {
       },
       [](Napi::Env env, bool&) { return env.Undefined(); });
 }
+
+}  // namespace stowage

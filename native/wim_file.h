@@ -8,6 +8,8 @@
 
 #include "wim/wim_struct.h"
 
+namespace stowage {
+
 class WimFile : public Napi::ObjectWrap<WimFile> {
  public:
   static void Register(Napi::Env env);
@@ -31,5 +33,7 @@ class WimFile : public Napi::ObjectWrap<WimFile> {
 
   std::shared_ptr<const wim::OpenWim> wim_;
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_WIM_FILE_WRAP_H_

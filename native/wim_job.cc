@@ -13,6 +13,8 @@
 #include "reporting_thread.h"
 #include "wim/operations.h"
 
+namespace stowage {
+
 namespace {
 
 // If so many events wait for JavaScript, the operation waits too.
@@ -28,7 +30,7 @@ class WimJob::State : public wim::Observer, public ReportingThread {
   void Begin(Napi::Env env, Napi::Function callback, std::string operation, wim::Object arguments) {
     // The thread owns this object while it runs the task.
     auto run = [this, operation = std::move(operation), arguments = std::move(arguments)] {
-      if (cancelled()) throw wim::Error("ABORTED", "interrupted before the end");
+      if (cancelled()) throw Error("ABORTED", "interrupted before the end");
       wim::Value result = wim::RunOperation(operation, arguments, *this);
       std::lock_guard<std::mutex> lock(mutex_);
       result_ = std::move(result);
@@ -144,3 +146,5 @@ Napi::Value WimJob::Unref(const Napi::CallbackInfo& info) {
   state_->Unref();
   return info.Env().Undefined();
 }
+
+}  // namespace stowage

@@ -6,6 +6,8 @@
 
 #include <memory>
 
+namespace stowage {
+
 class WimJob : public Napi::ObjectWrap<WimJob> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);
@@ -22,5 +24,7 @@ class WimJob : public Napi::ObjectWrap<WimJob> {
   // Shared with the thread, which may outlive this object.
   std::shared_ptr<State> state_;
 };
+
+}  // namespace stowage
 
 #endif  // STOWAGE_WIM_JOB_H_

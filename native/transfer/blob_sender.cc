@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "../wim/error.h"
+#include "../base/error.h"
 #include "http_answer.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 namespace {
 
@@ -94,7 +94,7 @@ class Input {
   }
 
  private:
-  [[noreturn]] void Fail(const char* doing) const { throw wim::SystemError(errno, doing + path_).WhileWriting(path_); }
+  [[noreturn]] void Fail(const char* doing) const { throw SystemError(errno, doing + path_).WhileWriting(path_); }
 
   const std::string& path_;
   const int handle_;
@@ -124,12 +124,12 @@ Sent BlobSender::Run() {
       if (size == 0) return sent;
       sent.size += size;
     }
-  } catch (const wim::Error& error) {
+  } catch (const Error& error) {
     if (error.code() != "EPIPE" && error.code() != "ECONNRESET") throw;
     try {
       sent.answer = Answer();
       return sent;
-    } catch (const wim::Error&) {
+    } catch (const Error&) {
       throw error;
     }
   }
@@ -145,4 +145,4 @@ std::string BlobSender::Answer() {
   return head + ReceiveText(socket_, head, std::move(begun_));
 }
 
-}  // namespace transfer
+}  // namespace stowage::transfer

@@ -7,7 +7,7 @@
 
 #include "socket.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 struct Sending {
   std::string path;
@@ -46,6 +46,6 @@ class BlobSender {
   std::string begun_;
 };
 
-}  // namespace transfer
+}  // namespace stowage::transfer
 
 #endif  // STOWAGE_TRANSFER_BLOB_SENDER_H_

@@ -16,7 +16,7 @@
 
 #include "http_answer.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 namespace {
 
@@ -116,7 +116,7 @@ void BlobWriter::Queue(Task task) {
 BlobWriter::Task BlobWriter::Next() {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] { return cancelled_ || !tasks_.empty(); });
-  if (cancelled_) throw wim::Error("ABORTED", "interrupted before the end");
+  if (cancelled_) throw Error("ABORTED", "interrupted before the end");
   Task task = std::move(tasks_.front());
   tasks_.pop_front();
   const auto* bytes = std::get_if<std::vector<uint8_t>>(&task);
@@ -128,7 +128,7 @@ BlobWriter::Task BlobWriter::Next() {
   return task;
 }
 
-wim::Sha256Hash BlobWriter::Run() {
+Sha256Hash BlobWriter::Run() {
   Open();
   ReadHeld();
   for (;;) {
@@ -153,7 +153,7 @@ void BlobWriter::Open() {
   if (file_.direct) {
     handle_ = open(file_.path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_DIRECT);
     direct_ = handle_ >= 0;
-    if (!direct_ && errno != EINVAL) throw wim::SystemError(errno, "open " + file_.path);
+    if (!direct_ && errno != EINVAL) throw SystemError(errno, "open " + file_.path);
   }
 #endif
   if (handle_ < 0) OpenBuffered();
@@ -161,7 +161,7 @@ void BlobWriter::Open() {
 
 void BlobWriter::OpenBuffered() {
   const int handle = open(file_.path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-  if (handle < 0) throw wim::SystemError(errno, "open " + file_.path);
+  if (handle < 0) throw SystemError(errno, "open " + file_.path);
   if (handle_ >= 0) close(handle_);
   handle_ = handle;
   direct_ = false;
@@ -178,8 +178,8 @@ void BlobWriter::ReadHeld() {
       OpenBuffered();
       continue;
     }
-    if (read < 0) throw wim::SystemError(errno, "read " + file_.path);
-    if (read == 0) throw wim::Error("EIO", file_.path + " was cut short while it was read");
+    if (read < 0) throw SystemError(errno, "read " + file_.path);
+    if (read == 0) throw Error("EIO", file_.path + " was cut short while it was read");
     const size_t mine = std::min(static_cast<size_t>(read), wanted);
     hash_.Update(slot_.get(), mine);
     size_ += mine;
@@ -225,7 +225,7 @@ void BlobWriter::WriteFilled() {
       OpenBuffered();  // some file systems take the flag, and then not the write
       continue;
     }
-    if (written < 0) throw wim::SystemError(errno, "write");
+    if (written < 0) throw SystemError(errno, "write");
     done += static_cast<size_t>(written);
     if (direct_ && done < filled_) done -= done % kAlignment;
   }
@@ -235,11 +235,10 @@ void BlobWriter::DoEnd(bool durable) {
   const bool padded = direct_;
   WriteSlot();
   if (handle_ == file_.handle) return;
-  if (padded && ftruncate(handle_, static_cast<off_t>(file_.offset + size_)) != 0)
-    throw wim::SystemError(errno, "write");
-  if (durable && fsync(handle_) != 0) throw wim::SystemError(errno, "fsync");
+  if (padded && ftruncate(handle_, static_cast<off_t>(file_.offset + size_)) != 0) throw SystemError(errno, "write");
+  if (durable && fsync(handle_) != 0) throw SystemError(errno, "fsync");
   const int handle = std::exchange(handle_, -1);
-  if (close(handle) != 0) throw wim::SystemError(errno, "write");
+  if (close(handle) != 0) throw SystemError(errno, "write");
 }
 
 void BlobWriter::DoAsk(const Request& request) {
@@ -254,7 +253,7 @@ void BlobWriter::DoAsk(const Request& request) {
   Answer answer;
   try {
     answer = AnswerTo(request, *socket);
-  } catch (const wim::Error& error) {
+  } catch (const Error& error) {
     answer.failure = error;
   }
   answer.turn = request.turn;
@@ -280,17 +279,17 @@ void BlobWriter::DoLand(const Body& body) {
   if (socket) {
     landed.failure = Receive(*socket, body);
   } else {
-    landed.failure = wim::Error("ECONNRESET", "nothing was asked for");
+    landed.failure = Error("ECONNRESET", "nothing was asked for");
   }
   observer_.landed(std::move(landed));
 }
 
 // What is wrong with the connection; what is wrong with the file is thrown.
-std::optional<wim::Error> BlobWriter::Receive(Socket& socket, Body body) {
+std::optional<Error> BlobWriter::Receive(Socket& socket, Body body) {
   auto& [skip, left] = body;
   uint64_t news = 0;
   auto told = std::chrono::steady_clock::now();
-  std::optional<wim::Error> failure;
+  std::optional<Error> failure;
   for (size_t at = 0; left > 0 && !failure;) {
     // What is skipped goes where the next bytes will be
     const size_t most = static_cast<size_t>(std::min<uint64_t>(skip > 0 ? skip : left, kSlot - filled_));
@@ -302,13 +301,12 @@ std::optional<wim::Error> BlobWriter::Receive(Socket& socket, Body body) {
     } else {
       try {
         size = socket.Receive(slot_.get() + filled_, most);
-      } catch (const wim::Error& error) {
+      } catch (const Error& error) {
         failure = error;
         break;
       }
       if (size == 0) {
-        failure =
-            wim::Error("ECONNRESET", "the other side ended the connection " + std::to_string(left) + " bytes early");
+        failure = Error("ECONNRESET", "the other side ended the connection " + std::to_string(left) + " bytes early");
       }
     }
     if (skip > 0) {
@@ -328,4 +326,4 @@ std::optional<wim::Error> BlobWriter::Receive(Socket& socket, Body body) {
   return failure;
 }
 
-}  // namespace transfer
+}  // namespace stowage::transfer

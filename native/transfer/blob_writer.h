@@ -15,11 +15,11 @@
 #include <variant>
 #include <vector>
 
-#include "../wim/error.h"
+#include "../base/error.h"
 #include "sha256_lane.h"
 #include "socket.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 struct BlobFile {
   std::string path;
@@ -45,12 +45,12 @@ struct Answer {
   // Of the final answer, with the empty line at its end; behind it the beginning of a body that is no blob (its status
   // is neither 200 nor 206).
   std::string head;
-  std::optional<wim::Error> failure;
+  std::optional<Error> failure;
 };
 
 // What became of a body that was to be read.
 struct Landed {
-  std::optional<wim::Error> failure;
+  std::optional<Error> failure;
 };
 
 class BlobWriter {
@@ -83,7 +83,7 @@ class BlobWriter {
 
   // Gives the SHA-256 of all of the blob; of a file that is only kept, of what there is. Throws the errno's Error of
   // writing.
-  wim::Sha256Hash Run();
+  Sha256Hash Run();
 
  private:
   struct Body {
@@ -109,7 +109,7 @@ class BlobWriter {
   void DoAsk(const Request& request);
   Answer AnswerTo(const Request& request, Socket& socket);
   void DoLand(const Body& body);
-  std::optional<wim::Error> Receive(Socket& socket, Body body);
+  std::optional<Error> Receive(Socket& socket, Body body);
 
   const BlobFile file_;
   const Observer observer_;
@@ -132,6 +132,6 @@ class BlobWriter {
   std::shared_ptr<Socket> socket_;
 };
 
-}  // namespace transfer
+}  // namespace stowage::transfer
 
 #endif  // STOWAGE_TRANSFER_BLOB_WRITER_H_

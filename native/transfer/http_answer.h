@@ -6,7 +6,7 @@
 
 #include "socket.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 // The head of the final answer, with the empty line at its end; `*rest` is what came of it before, and then what came
 // behind it. Throws as Socket, and HPE_HEADER_OVERFLOW where it has no end.
@@ -19,6 +19,6 @@ bool HasBlob(const std::string& head);
 // The body behind `head`, of which `rest` has come: as much of it as anyone reads for what it says.
 std::string ReceiveText(Socket& socket, const std::string& head, std::string rest);
 
-}  // namespace transfer
+}  // namespace stowage::transfer
 
 #endif  // STOWAGE_TRANSFER_HTTP_ANSWER_H_

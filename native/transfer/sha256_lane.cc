@@ -12,7 +12,7 @@
 #include <immintrin.h>
 #endif
 
-namespace transfer {
+namespace stowage::transfer {
 
 namespace {
 
@@ -156,8 +156,8 @@ void Sha256Lane::Await() {
 
 void Sha256Lane::Update(const void* data, size_t size) { SHA256_Update(&context_, data, size); }
 
-wim::Sha256Hash Sha256Lane::Finish() {
-  wim::Sha256Hash hash;
+Sha256Hash Sha256Lane::Finish() {
+  Sha256Hash hash;
   SHA256_Final(hash.data(), &context_);
   SHA256_Init(&context_);
   return hash;
@@ -203,4 +203,4 @@ void Sha256Lane::AddBlocks(size_t blocks) {
   blocks_ -= blocks;
 }
 
-}  // namespace transfer
+}  // namespace stowage::transfer

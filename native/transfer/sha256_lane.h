@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "../wim/hash.h"
+#include "../base/hash.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 // One hash, used by one thread. What it offers may be hashed by any thread that has something to hash as well.
 class Sha256Lane {
@@ -25,7 +25,7 @@ class Sha256Lane {
   // Adds them at once. Nothing may be on offer.
   void Update(const void* data, size_t size);
   // Nothing may be on offer.
-  wim::Sha256Hash Finish();
+  Sha256Hash Finish();
 
  private:
   enum class State { kIdle, kOffered, kTaken };
@@ -42,6 +42,6 @@ class Sha256Lane {
   State state_ = State::kIdle;  // with the mutex that all share
 };
 
-}  // namespace transfer
+}  // namespace stowage::transfer
 
 #endif  // STOWAGE_TRANSFER_SHA256_LANE_H_

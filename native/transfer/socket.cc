@@ -16,9 +16,9 @@
 #include <cerrno>
 #include <optional>
 
-#include "../wim/error.h"
+#include "../base/error.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 namespace {
 
@@ -39,7 +39,7 @@ struct Resolved {
     hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
     hints.ai_socktype = SOCK_STREAM;
     if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &list) != 0) {
-      throw wim::Error("EADDRNOTAVAIL", "no address: " + address);
+      throw Error("EADDRNOTAVAIL", "no address: " + address);
     }
   }
   ~Resolved() { freeaddrinfo(list); }
@@ -59,13 +59,13 @@ Socket::~Socket() {
 }
 
 void Socket::Connect(const Place& place) {
-  std::optional<wim::Error> first;
+  std::optional<Error> first;
   for (const std::string& address : place.addresses) {
     const int error = ConnectTo(address, place);
     if (error == 0) return Greet(place);
-    if (!first) first = wim::SystemError(error, "connect " + address + ":" + std::to_string(place.port));
+    if (!first) first = SystemError(error, "connect " + address + ":" + std::to_string(place.port));
   }
-  throw first ? *first : wim::Error("EADDRNOTAVAIL", "no address to connect to");
+  throw first ? *first : Error("EADDRNOTAVAIL", "no address to connect to");
 }
 
 void Socket::Greet(const Place& place) {
@@ -75,7 +75,7 @@ void Socket::Greet(const Place& place) {
     tls_ = std::make_unique<Tls>(handle_, *place.tls);
     try {
       tls_->Handshake();
-    } catch (const wim::Error&) {
+    } catch (const Error&) {
       ExpectRunning();
       throw;
     }
@@ -129,7 +129,7 @@ void Socket::Send(const void* data, size_t size) {
       const size_t written = tls_->Write(static_cast<const char*>(data) + done, size - done, &outcome);
       if (written == 0) {
         ExpectEnd(outcome, errno, "send");
-        throw wim::Error("EPIPE", "the other side ended the connection");
+        throw Error("EPIPE", "the other side ended the connection");
       }
       done += written;
       continue;
@@ -166,7 +166,7 @@ size_t Socket::SendRead(int file, uint64_t offset, size_t size) {
     const size_t wanted = std::min(piece.size(), size - done);
     const ssize_t read = pread(file, piece.data(), wanted, static_cast<off_t>(offset + done));
     if (read < 0 && errno == EINTR) continue;
-    if (read < 0) throw wim::SystemError(errno, "read");
+    if (read < 0) throw SystemError(errno, "read");
     if (read == 0) return done;
     Send(piece.data(), static_cast<size_t>(read));
     done += static_cast<size_t>(read);
@@ -179,20 +179,20 @@ void Socket::ExpectEnd(TlsOutcome outcome, int error, const char* call) const {
   ExpectRunning();
   if (outcome == TlsOutcome::kEnd) return;
   if (outcome == TlsOutcome::kTimeout) {
-    throw wim::Error("ETIMEDOUT", "nothing came or went for " + std::to_string(silence_) + " ms");
+    throw Error("ETIMEDOUT", "nothing came or went for " + std::to_string(silence_) + " ms");
   }
-  if (error != 0) throw wim::SystemError(error, call);
-  throw wim::Error("ECONNRESET", "the TLS connection failed: " + Tls::LastCode());
+  if (error != 0) throw SystemError(error, call);
+  throw Error("ECONNRESET", "the TLS connection failed: " + Tls::LastCode());
 }
 
 // Of a call that sends: returns where it is to be made again.
 void Socket::ExpectInterruption(int error, const char* call) const {
   if (error == EINTR) return;
   if (error == EAGAIN || error == EWOULDBLOCK) {
-    throw wim::Error("ETIMEDOUT", "nothing was taken for " + std::to_string(silence_) + " ms");
+    throw Error("ETIMEDOUT", "nothing was taken for " + std::to_string(silence_) + " ms");
   }
   ExpectRunning();
-  throw wim::SystemError(error, call);
+  throw SystemError(error, call);
 }
 
 size_t Socket::Receive(void* data, size_t size) {
@@ -209,9 +209,9 @@ size_t Socket::Receive(void* data, size_t size) {
     ExpectRunning();
     if (received >= 0) return static_cast<size_t>(received);
     if (error == EAGAIN || error == EWOULDBLOCK) {
-      throw wim::Error("ETIMEDOUT", "nothing came for " + std::to_string(silence_) + " ms");
+      throw Error("ETIMEDOUT", "nothing came for " + std::to_string(silence_) + " ms");
     }
-    if (error != EINTR) throw wim::SystemError(error, "recv");
+    if (error != EINTR) throw SystemError(error, "recv");
   }
 }
 
@@ -228,7 +228,7 @@ void Socket::Stop() {
 }
 
 void Socket::ExpectRunning() const {
-  if (stopped_) throw wim::Error("ABORTED", "interrupted before the end");
+  if (stopped_) throw Error("ABORTED", "interrupted before the end");
 }
 
-}  // namespace transfer
+}  // namespace stowage::transfer

@@ -13,7 +13,7 @@
 
 #include "tls.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 // How often whoever waits looks whether it is still wanted, in milliseconds.
 constexpr int kGlance = 50;
@@ -35,7 +35,7 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  // Connects to the first address that answers, and greets it by TLS if that is wanted. Throws the errno's wim::Error
+  // Connects to the first address that answers, and greets it by TLS if that is wanted. Throws the errno's Error
   // of the first that did not, what Tls::Handshake() throws, or ABORTED.
   void Connect(const Place& place);
   // Sends all of it. Throws as Receive().
@@ -70,6 +70,6 @@ class Socket {
   std::atomic<bool> stopped_{false};
 };
 
-}  // namespace transfer
+}  // namespace stowage::transfer
 
 #endif  // STOWAGE_TRANSFER_SOCKET_H_

@@ -13,9 +13,9 @@
 #include <map>
 #include <mutex>
 
-#include "../wim/error.h"
+#include "../base/error.h"
 
-namespace transfer {
+namespace stowage::transfer {
 
 namespace {
 
@@ -56,7 +56,7 @@ void Trust(SSL_CTX* context, const std::string& authorities) {
 void Show(SSL_CTX* context, const TlsSettings& settings) {
   const TextBio pem = BioOf(settings.certificate);
   const Certificate own = NextOf(pem.get());
-  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) throw wim::Error(Tls::LastCode(), "our certificate");
+  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) throw Error(Tls::LastCode(), "our certificate");
   while (Certificate next = NextOf(pem.get())) {
     if (SSL_CTX_add_extra_chain_cert(context, next.get()) == 1) next.release();
   }
@@ -64,14 +64,14 @@ void Show(SSL_CTX* context, const TlsSettings& settings) {
   const TextBio key = BioOf(settings.key);
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> parsed(
       PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
-  if (!parsed || SSL_CTX_use_PrivateKey(context, parsed.get()) != 1) throw wim::Error(Tls::LastCode(), "our key");
+  if (!parsed || SSL_CTX_use_PrivateKey(context, parsed.get()) != 1) throw Error(Tls::LastCode(), "our key");
 }
 
 Context NewContext(const TlsSettings& settings) {
   // An atexit handler would free what threads still use, and no file of the system may change what we trust
   OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   Context context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
-  if (!context) throw wim::Error(Tls::LastCode(), "TLS cannot be used");
+  if (!context) throw Error(Tls::LastCode(), "TLS cannot be used");
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   // Every body has a length, which tells where it was cut off
   SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -163,7 +163,7 @@ const char* CodeOf(long verification) {
 }  // namespace
 
 Tls::Tls(int handle, const TlsSettings& settings) : handle_(handle), ssl_(SSL_new(ContextFor(settings).get())) {
-  if (!ssl_) throw wim::Error(LastCode(), "TLS cannot be used");
+  if (!ssl_) throw Error(LastCode(), "TLS cannot be used");
   BIO* bio = NewSocketBio(handle);
   SSL_set_bio(ssl_.get(), bio, bio);
   X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl_.get());
@@ -179,15 +179,15 @@ void Tls::Handshake() {
   if (result == 1) return;
   const int error = errno;
   const TlsOutcome outcome = OutcomeOf(result);
-  if (outcome == TlsOutcome::kTimeout) throw wim::Error("ETIMEDOUT", "nothing came during the TLS handshake");
+  if (outcome == TlsOutcome::kTimeout) throw Error("ETIMEDOUT", "nothing came during the TLS handshake");
   const long verification = SSL_get_verify_result(ssl_.get());
-  if (verification != X509_V_OK) throw wim::Error(CodeOf(verification), X509_verify_cert_error_string(verification));
+  if (verification != X509_V_OK) throw Error(CodeOf(verification), X509_verify_cert_error_string(verification));
   if (ERR_peek_error() != 0) {
     const char* reason = ERR_reason_error_string(ERR_peek_error());
-    throw wim::Error(LastCode(), std::string("TLS: ") + (reason == nullptr ? "unknown error" : reason));
+    throw Error(LastCode(), std::string("TLS: ") + (reason == nullptr ? "unknown error" : reason));
   }
-  if (outcome == TlsOutcome::kFailure && error != 0) throw wim::SystemError(error, "TLS handshake");
-  throw wim::Error("ECONNRESET", "the other side ended the connection during the TLS handshake");
+  if (outcome == TlsOutcome::kFailure && error != 0) throw SystemError(error, "TLS handshake");
+  throw Error("ECONNRESET", "the other side ended the connection during the TLS handshake");
 }
 
 size_t Tls::Read(void* data, size_t size, TlsOutcome* outcome) {
@@ -242,4 +242,4 @@ TlsOutcome Tls::OutcomeOf(int result) {
   }
 }
 
-}  // namespace transfer
+}  // namespace stowage::transfer

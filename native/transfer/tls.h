@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-namespace transfer {
+namespace stowage::transfer {
 
 struct TlsSettings {
   // What the other side's certificate must be for: a host name, or an address.
@@ -50,6 +50,6 @@ class Tls {
   std::unique_ptr<SSL, Deleter> ssl_;
 };
 
-}  // namespace transfer
+}  // namespace stowage::transfer
 
 #endif  // STOWAGE_TRANSFER_TLS_H_

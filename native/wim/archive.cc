@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "../base/error.h"
 #include "containment.h"
-#include "error.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -69,4 +69,4 @@ std::shared_ptr<const Archive> Archive::Open(const std::vector<std::string>& pat
 
 Metadata Archive::ReadMetadata(uint32_t image) const { return Metadata(blobs_, image - 1, path()); }
 
-}  // namespace wim
+}  // namespace stowage::wim

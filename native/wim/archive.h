@@ -11,7 +11,7 @@
 #include "header.h"
 #include "metadata.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // Safe to use from several threads: it never changes.
 class Archive {
@@ -44,6 +44,6 @@ class Archive {
   uint64_t size_ = 0;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_ARCHIVE_H_

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "error.h"
+#include "../base/error.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -72,11 +72,11 @@ struct BlobReader::Batch {
     wholes.push_back({part, offset, whole_size, {}});
     return wholes.size() - 1;
   }
-  void Run(WorkerTools& tools);
+  void Run(Decompressors& decompressors);
 
  private:
   bool RawAndAdjacent(size_t first, size_t end) const;
-  void RunParts(size_t first, size_t end, std::vector<uint8_t>& packed, WorkerTools& tools);
+  void RunParts(size_t first, size_t end, std::vector<uint8_t>& packed, Decompressors& decompressors);
 };
 
 struct BlobReader::Slice {
@@ -106,7 +106,7 @@ struct BlobReader::BigBlob {
   size_t next_chunk = 0;
 };
 
-void BlobReader::Batch::Run(WorkerTools& tools) {
+void BlobReader::Batch::Run(Decompressors& decompressors) {
   std::vector<uint8_t> packed;
   for (size_t first = 0; first < parts.size();) {
     // Parts that stand close together in the same file come in with one read.
@@ -119,7 +119,7 @@ void BlobReader::Batch::Run(WorkerTools& tools) {
       read_end = parts[end].read_offset + parts[end].read_size;
       end++;
     }
-    RunParts(first, end, packed, tools);
+    RunParts(first, end, packed, decompressors);
     first = end;
   }
   Sha1 sha1;
@@ -139,7 +139,7 @@ bool BlobReader::Batch::RawAndAdjacent(size_t first, size_t end) const {
   return true;
 }
 
-void BlobReader::Batch::RunParts(size_t first, size_t end, std::vector<uint8_t>& packed, WorkerTools& tools) {
+void BlobReader::Batch::RunParts(size_t first, size_t end, std::vector<uint8_t>& packed, Decompressors& decompressors) {
   const uint64_t read_begin = parts[first].read_offset;
   const uint64_t read_size = parts[end - 1].read_offset + parts[end - 1].read_size - read_begin;
   const bool raw = RawAndAdjacent(first, end);
@@ -150,7 +150,7 @@ void BlobReader::Batch::RunParts(size_t first, size_t end, std::vector<uint8_t>&
   } catch (const Error&) {
     // One bad sector is no reason to give up its neighbours.
     if (end - first > 1) {
-      for (; first < end; first++) RunParts(first, first + 1, packed, tools);
+      for (; first < end; first++) RunParts(first, first + 1, packed, decompressors);
     } else {
       parts[first].damage = std::current_exception();
     }
@@ -167,7 +167,7 @@ void BlobReader::Batch::RunParts(size_t first, size_t end, std::vector<uint8_t>&
       }
       uint8_t* to = out.get() + part.out_offset;
       for (const Chunk& chunk : part.chunks) {
-        UnpackChunk(resource, chunk, packed.data() + (chunk.offset - read_begin), to, tools.decompressors);
+        UnpackChunk(resource, chunk, packed.data() + (chunk.offset - read_begin), to, decompressors);
         to += chunk.size;
       }
     } catch (const Error&) {
@@ -180,6 +180,7 @@ BlobReader::BlobReader(const BlobTable& table, std::vector<uint32_t> requests, W
     : table_(table),
       requests_(std::move(requests)),
       pool_(pool),
+      decompressors_(std::make_shared<PerWorker<Decompressors>>(pool)),
       window_(WindowFor(table, requests_, pool, window)),
       waiting_(std::make_shared<std::atomic<uint64_t>>(0)),
       cancelled_(std::make_shared<std::atomic<bool>>(false)) {}
@@ -385,12 +386,12 @@ void BlobReader::Start(std::shared_ptr<Batch> batch) {
   batch->out.reset(new uint8_t[batch->size]);
   *waiting_ += batch->size;
   batch->waiting = waiting_;
-  pool_.Submit([batch, cancelled = cancelled_](WorkerTools& tools) {
+  pool_.Submit([batch, cancelled = cancelled_, decompressors = decompressors_](unsigned worker) {
     batch->outcome.Settle([&] {
       if (*cancelled) throw Error("ABORTED", "interrupted before the end");
-      batch->Run(tools);
+      batch->Run(decompressors->Of(worker));
     });
   });
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -12,10 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "../base/worker_pool.h"
 #include "blob_table.h"
-#include "worker_pool.h"
+#include "library.h"
 
-namespace wim {
+namespace stowage::wim {
 
 class BlobReader {
  public:
@@ -79,6 +80,7 @@ class BlobReader {
   const BlobTable& table_;
   const std::vector<uint32_t> requests_;
   WorkerPool& pool_;
+  const std::shared_ptr<PerWorker<Decompressors>> decompressors_;
   const uint64_t window_;
   // Shared with the batches, which may outlive the reader by a moment.
   std::shared_ptr<std::atomic<uint64_t>> waiting_;
@@ -96,6 +98,6 @@ class BlobReader {
   Sha1 sha1_;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_BLOB_READER_H_

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "error.h"
-#include "little_endian.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -133,4 +133,4 @@ std::optional<uint32_t> BlobTable::Find(const Sha1Hash& hash) const {
   return index;
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

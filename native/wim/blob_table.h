@@ -8,10 +8,10 @@
 #include <optional>
 #include <vector>
 
-#include "hash.h"
+#include "../base/hash.h"
 #include "resource.h"
 
-namespace wim {
+namespace stowage::wim {
 
 struct Blob {
   Sha1Hash hash;
@@ -58,6 +58,6 @@ class BlobTable {
   std::vector<uint32_t> slots_;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_BLOB_TABLE_H_

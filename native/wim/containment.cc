@@ -6,12 +6,12 @@
 #include <system_error>
 #include <vector>
 
-#include "error.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "limits.h"
-#include "little_endian.h"
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -130,4 +130,4 @@ void CheckImageDirectories(WIMStruct* wim, const std::string& target) {
   }
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -8,7 +8,7 @@
 
 #include "archive.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // Throws WIM_CORRUPT when the directories of image `image` (1-based) share dentries. libwim makes a tree of them all:
 // two names a level for the same directory, and a WIM of 6 KB is a tree of 2^40 names. Also when its metadata cannot be
@@ -33,6 +33,6 @@ void CheckHeader(const File& file, const Header& header);
 // directory of its own name there, and goes through a link that stands in its place.
 void CheckImageDirectories(WIMStruct* wim, const std::string& target);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_CONTAINMENT_H_

@@ -5,12 +5,12 @@
 #include <map>
 #include <utility>
 
+#include "../base/little_endian.h"
 #include "entry_json.h"
 #include "library.h"
-#include "little_endian.h"
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -241,4 +241,4 @@ Value ListResources(WIMStruct* wim) {
   return records;
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

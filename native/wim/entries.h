@@ -9,7 +9,7 @@
 #include "observer.h"
 #include "value.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // { batches: list of bytes, security: list of bytes }: the tree of `image` at `path`, depth first.
 Value ListEntries(WIMStruct* wim, int image, const std::string& path, int flags, Observer& observer);
@@ -19,6 +19,6 @@ Value ListEntriesAsJson(WIMStruct* wim, int image, const std::string& path, int 
 // The blobs, metadata resources first: one record each.
 Value ListResources(WIMStruct* wim);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_ENTRIES_H_

@@ -5,7 +5,7 @@
 
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -191,4 +191,4 @@ void EntryJson::Add(const EntryFacts& entry) {
 
 List EntryJson::Take() { return {std::make_move_iterator(pieces_.begin()), std::make_move_iterator(pieces_.end())}; }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -11,7 +11,7 @@
 
 #include "value.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // What a line says. Texts are WTF-8.
 struct EntryFacts {
@@ -54,6 +54,6 @@ class EntryJson {
   std::vector<Bytes> pieces_;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_ENTRY_JSON_H_

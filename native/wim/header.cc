@@ -5,10 +5,10 @@
 #include <cstring>
 #include <string>
 
-#include "error.h"
-#include "little_endian.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -71,4 +71,4 @@ Header Header::From(const File& file) {
   return header;
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

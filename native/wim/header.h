@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "file.h"
+#include "../base/file.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // The first eight bytes of a WIM, and of a pipable one.
 constexpr char kMagic[9] = "MSWIM\0\0\0";
@@ -50,6 +50,6 @@ struct Header {
   static Header From(const File& file);
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_HEADER_H_

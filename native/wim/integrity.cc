@@ -5,11 +5,11 @@
 #include <cstring>
 #include <string>
 
-#include "error.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "header.h"
-#include "little_endian.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -63,4 +63,4 @@ uint64_t IntegrityTable::ChunkSize(size_t chunk) const {
   return std::min<uint64_t>(chunk_size, end - ChunkBegin(chunk));
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -7,10 +7,10 @@
 #include <optional>
 #include <vector>
 
-#include "file.h"
-#include "hash.h"
+#include "../base/file.h"
+#include "../base/hash.h"
 
-namespace wim {
+namespace stowage::wim {
 
 struct IntegrityTable {
   // Where the bytes it covers begin and end in the file.
@@ -42,6 +42,6 @@ struct IntegrityTable {
   static constexpr uint64_t kPiece = 1u << 20;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_INTEGRITY_H_

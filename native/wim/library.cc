@@ -9,10 +9,10 @@
 #include <dlfcn.h>
 #endif
 
-#include "error.h"
+#include "../base/error.h"
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -243,4 +243,4 @@ void ThrowLibraryError(const std::string& doing, int code) {
 
 }  // namespace internal
 
-}  // namespace wim
+}  // namespace stowage::wim

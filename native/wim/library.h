@@ -12,7 +12,7 @@
 #include <tuple>
 #include <utility>
 
-namespace wim {
+namespace stowage::wim {
 
 // Starts libwim for this process. Safe from any thread, any number of times.
 void StartLibrary();
@@ -76,6 +76,6 @@ void CheckLibrary(const std::string& doing, Call call) {
   if (code != 0) internal::ThrowLibraryError(doing, code);
 }
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_LIBRARY_H_

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace wim {
+namespace stowage::wim {
 
 // Bytes of metadata, XML data or blob table for each byte of the file: what is compressed more than this says nothing.
 constexpr uint64_t kLargestRatio = 512;
@@ -20,6 +20,6 @@ constexpr uint32_t kLargestChunk = 256u << 20;
 constexpr uint64_t kMostPathBytes = 32u << 20;
 constexpr uint64_t kPathRatio = 16;
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_LIMITS_H_

@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "entry_json.h"
-#include "error.h"
-#include "little_endian.h"
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -224,4 +224,4 @@ std::optional<Value> ListImageAsJson(const Archive& archive, uint32_t image, Obs
   return ImageListing(archive, metadata, observer).Run();
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

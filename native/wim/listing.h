@@ -8,12 +8,12 @@
 #include "observer.h"
 #include "value.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // A whole image (1-based) as it stands in the file, as EntryJson has it. Nothing where the tree has names that libwim
 // drops or changes: those are libwim's to list. Throws WIM_CORRUPT, or ABORTED.
 std::optional<Value> ListImageAsJson(const Archive& archive, uint32_t image, Observer& observer);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_LISTING_H_

@@ -7,11 +7,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include "error.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "limits.h"
-#include "little_endian.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -215,4 +215,4 @@ Span Metadata::CheckedSpan(uint64_t offset, uint64_t size) const {
 
 void Metadata::Corrupt(const std::string& what) const { throw Error("WIM_CORRUPT", where_ + " " + what); }
 
-}  // namespace wim
+}  // namespace stowage::wim

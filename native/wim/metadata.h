@@ -9,7 +9,7 @@
 
 #include "blob_table.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // Bytes of a dentry, and of a stream's entry behind it, before names and tagged items. Each begins at a multiple of 8.
 constexpr uint64_t kDentrySize = 102;
@@ -96,6 +96,6 @@ class Metadata {
   std::vector<Stream> streams_;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_METADATA_H_

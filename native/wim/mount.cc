@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "../base/error.h"
 #include "containment.h"
-#include "error.h"
 #include "library.h"
 #include "operations.h"
 #include "text.h"
@@ -19,7 +19,7 @@
 #include <cstdlib>
 #endif
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -135,4 +135,4 @@ void UnmountImage(const std::string& directory, int flags, Observer& observer) {
   });
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -7,7 +7,7 @@
 #include "observer.h"
 #include "value.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // Opens the WIM and mounts one image of it. Where it succeeds, libwim ends this process with status 0 and goes on in a
 // process that it forked, which is gone when the image is unmounted and never returns from here. With
@@ -19,6 +19,6 @@ void MountImage(const Object& request);
 // Returns when the changes are written, where `flags` asks for that. libwim cannot be stopped on the way.
 void UnmountImage(const std::string& directory, int flags, Observer& observer);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_MOUNT_H_

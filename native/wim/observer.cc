@@ -3,7 +3,7 @@
 #include "library.h"
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -258,4 +258,4 @@ void Progress::AskForPartName(wimlib_progress_info* info) {
   info->split.part_name = part_name_.data();
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

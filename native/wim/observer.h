@@ -10,7 +10,7 @@
 
 #include "value.h"
 
-namespace wim {
+namespace stowage::wim {
 
 class Observer {
  public:
@@ -49,6 +49,6 @@ class Progress {
   std::basic_string<wimlib_tchar> part_name_;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_OBSERVER_H_

@@ -8,8 +8,8 @@
 #include <future>
 #include <map>
 
+#include "../base/error.h"
 #include "entries.h"
-#include "error.h"
 #include "library.h"
 #include "listing.h"
 #include "pipe_guard.h"
@@ -21,7 +21,7 @@
 #include <glob.h>
 #endif
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -618,4 +618,4 @@ Value RunOperation(const std::string& name, const Object& values, Observer& obse
   }
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -7,12 +7,12 @@
 #include "observer.h"
 #include "value.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // Runs one operation on the calling thread. The names and arguments are declared in src/wim/binding.ts. Flags are
 // libwim's. Throws WIMLIB_ERR_*, what reading a WIM throws, ABORTED once `observer` is cancelled, or INVALID_ARGUMENT.
 Value RunOperation(const std::string& name, const Object& arguments, Observer& observer);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_OPERATIONS_H_

@@ -7,9 +7,9 @@
 
 #include <cerrno>
 
-#include "error.h"
+#include "../base/error.h"
 
-namespace wim {
+namespace stowage::wim {
 
 std::pair<int, int> MakePipe() {
   int ends[2];
@@ -24,6 +24,6 @@ std::pair<int, int> MakePipe() {
   return {ends[0], ends[1]};
 }
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif

@@ -6,13 +6,13 @@
 
 #include <utility>
 
-namespace wim {
+namespace stowage::wim {
 
 // The end to read from and the end to write to, both blocking and closed in programs that are begun. Whoever asks
 // closes them. Throws the errno's Error.
 std::pair<int, int> MakePipe();
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif
 

@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "error.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "library.h"
 #include "limits.h"
-#include "little_endian.h"
 #include "metadata.h"
 #include "pipe.h"
 
@@ -28,7 +28,7 @@
 #include <unistd.h>
 #endif
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -332,4 +332,4 @@ void ReadGuarded(int fd, const Observer& observer, const std::function<void(int)
 
 #endif
 
-}  // namespace wim
+}  // namespace stowage::wim

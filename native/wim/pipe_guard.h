@@ -8,7 +8,7 @@
 
 #include "observer.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // Calls `read` with the reading end of a pipe, which `read` closes; through it comes what `fd` gives, which stays the
 // caller's. The XML data and the metadata of each image are held back until they are whole and right. Memory is taken
@@ -25,6 +25,6 @@ void ReadGuarded(int fd, const Observer& observer, const std::function<void(int)
 void PassWim(int from, int to, const std::function<bool()>& stopped);
 #endif
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_PIPE_GUARD_H_

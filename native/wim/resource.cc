@@ -6,11 +6,11 @@
 #include <exception>
 #include <future>
 
-#include "error.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "limits.h"
-#include "little_endian.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -223,4 +223,4 @@ std::vector<uint8_t> ReadWhole(const Resource& resource, uint64_t limit, Decompr
   return bytes;
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "file.h"
+#include "../base/file.h"
 #include "header.h"
 #include "library.h"
 
-namespace wim {
+namespace stowage::wim {
 
 struct Resource {
   const File* file = nullptr;
@@ -62,6 +62,6 @@ void UnpackChunk(const Resource& resource, const Chunk& chunk, const uint8_t* fr
 // The whole of a resource that is read for its structure (a blob table, metadata): at most `limit` bytes.
 std::vector<uint8_t> ReadWhole(const Resource& resource, uint64_t limit, Decompressors& decompressors);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_RESOURCE_H_

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -102,4 +102,4 @@ std::string FromLibrary(const wimlib_tchar* text) {
 }
 #endif
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace wim {
+namespace stowage::wim {
 
 std::string Wtf8FromUtf16(std::u16string_view text);
 // Bytes that are no WTF-8, as file names of POSIX may hold, become U+FFFD.
@@ -25,6 +25,6 @@ inline const std::string& ToLibrary(const std::string& text) { return text; }
 inline std::string FromLibrary(const wimlib_tchar* text) { return text == nullptr ? std::string() : text; }
 #endif
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_TEXT_H_

@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "error.h"
+#include "../base/error.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -93,4 +93,4 @@ std::vector<std::shared_ptr<const OpenWim>> Arguments::Wims(const char* name) co
   return wims;
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-namespace wim {
+namespace stowage::wim {
 
 struct OpenWim;
 struct Value;
@@ -55,6 +55,6 @@ class Arguments {
   const Object& values_;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_VALUE_H_

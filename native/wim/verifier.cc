@@ -7,14 +7,14 @@
 #include <string_view>
 #include <tuple>
 
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "blob_reader.h"
-#include "error.h"
 #include "integrity.h"
-#include "little_endian.h"
 #include "text.h"
 #include "wim_struct.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -116,7 +116,7 @@ Verification Verifier::Run() {
     for (const std::string& path : archive_->paths()) {
       part++;
       ReportDamage([&] { CheckIntegrity(part, path); },
-                 [&](const Error& error) { Report(kIntegrityFinding, error.what()).part = part; });
+                   [&](const Error& error) { Report(kIntegrityFinding, error.what()).part = part; });
     }
   }
   CheckImages();
@@ -172,7 +172,7 @@ void Verifier::CheckIntegrity(uint32_t part, const std::string& path) {
       checks.push_back(std::make_unique<Check>());
       Check* const check = checks.back().get();
       check->chunk = next++;
-      pool_.Submit([check, &table, &file, stop](WorkerTools&) {
+      pool_.Submit([check, &table, &file, stop](unsigned) {
         check->outcome.Settle([&] { check->found = table->HashOf(file, check->chunk, stop); });
       });
     }
@@ -310,7 +310,7 @@ void Verifier::CheckBlobs() {
     const Blob& blob = table.blobs()[order[verdict.request]];
     if (verdict.damage) {
       ReportDamage([&] { std::rethrow_exception(verdict.damage); },
-                 [&](const Error& error) { ReportBlob(blob, error.what()); });
+                   [&](const Error& error) { ReportBlob(blob, error.what()); });
     }
     progress.completed_streams++;
     progress.completed_bytes += blob.size;
@@ -414,4 +414,4 @@ Value Verify(const Arguments& arguments, Observer& observer) {
                 {"findings", std::move(findings)}};
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

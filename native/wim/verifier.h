@@ -9,12 +9,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "../base/worker_pool.h"
 #include "archive.h"
 #include "observer.h"
 #include "value.h"
-#include "worker_pool.h"
 
-namespace wim {
+namespace stowage::wim {
 
 struct Finding {
   // "metadata", "blob", "missing-blob" or "integrity".
@@ -91,6 +91,6 @@ class Verifier {
 // not have.
 Value Verify(const Arguments& arguments, Observer& observer);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_VERIFIER_H_

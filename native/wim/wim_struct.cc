@@ -2,7 +2,7 @@
 
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 wimlib_wim_info InfoOf(const OpenWim& wim) {
   std::lock_guard<std::mutex> lock(wim.library->mutex);
@@ -18,4 +18,4 @@ std::optional<std::string> PropertyOf(const OpenWim& wim, int image, const std::
   return FromLibrary(value);
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

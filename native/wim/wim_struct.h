@@ -11,7 +11,7 @@
 #include "containment.h"
 #include "library.h"
 
-namespace wim {
+namespace stowage::wim {
 
 // libwim allows a WIMStruct one caller at a time. An operation locks those it uses for as long as it lasts.
 struct WimStruct {
@@ -39,6 +39,6 @@ wimlib_wim_info InfoOf(const OpenWim& wim);
 // A property of image `image` (1-based) by libwim's path: "NAME", "WINDOWS/VERSION/BUILD".
 std::optional<std::string> PropertyOf(const OpenWim& wim, int image, const std::string& name);
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_WIM_STRUCT_H_

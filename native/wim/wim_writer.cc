@@ -5,15 +5,15 @@
 #include <cstring>
 #include <utility>
 
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "blob_table.h"
-#include "error.h"
 #include "header.h"
 #include "integrity.h"
-#include "little_endian.h"
 #include "metadata.h"
 #include "text.h"
 
-namespace wim {
+namespace stowage::wim {
 
 namespace {
 
@@ -67,8 +67,10 @@ struct WimWriter::Batch {
 WimWriter::WimWriter(const WimWriterOptions& options, std::function<void(uint64_t)> progress)
     : options_(options), progress_(std::move(progress)), file_(options.path, File::Mode::kWrite) {
   StartLibrary();
-  if (options_.compression != WIMLIB_COMPRESSION_TYPE_NONE)
+  if (options_.compression != WIMLIB_COMPRESSION_TYPE_NONE) {
     pool_ = std::make_unique<WorkerPool>(std::max(1u, options_.threads));
+    compressors_ = std::make_shared<PerWorker<Compressors>>(*pool_);
+  }
   batch_ = std::make_shared<Batch>();
   const std::vector<uint8_t> zeros(Header::kSize);
   Out(zeros.data(), zeros.size());
@@ -202,9 +204,10 @@ void WimWriter::EndBatch() {
     batch->packed.swap(batch->bytes);
     batch->outcome.Settle([] {});
   } else {
-    pool_->Submit([batch, type = options_.compression, level = options_.level](WorkerTools& tools) {
-      batch->outcome.Settle([&] { batch->Compress(type, level, tools.compressors); });
-    });
+    pool_->Submit(
+        [batch, compressors = compressors_, type = options_.compression, level = options_.level](unsigned worker) {
+          batch->outcome.Settle([&] { batch->Compress(type, level, compressors->Of(worker)); });
+        });
   }
   WriteBatches(pool_ ? 2 * pool_->size() + 2 : 0);
 }
@@ -381,4 +384,4 @@ void WimWriter::WriteHeader(const std::vector<uint8_t>& table, uint64_t table_of
   file_.Write(bytes.data(), bytes.size(), 0);
 }
 
-}  // namespace wim
+}  // namespace stowage::wim

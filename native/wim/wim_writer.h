@@ -12,11 +12,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "file.h"
-#include "hash.h"
-#include "worker_pool.h"
+#include "../base/file.h"
+#include "../base/hash.h"
+#include "../base/worker_pool.h"
+#include "library.h"
 
-namespace wim {
+namespace stowage::wim {
 
 struct WimWriterOptions {
   // An existing file, written from its first byte on.
@@ -85,6 +86,7 @@ class WimWriter {
   const std::function<void(uint64_t)> progress_;
   File file_;
   std::unique_ptr<WorkerPool> pool_;
+  std::shared_ptr<PerWorker<Compressors>> compressors_;
 
   std::vector<Written> resources_;
   // Indexes into resources_.
@@ -110,6 +112,6 @@ class WimWriter {
   std::vector<uint8_t> out_;
 };
 
-}  // namespace wim
+}  // namespace stowage::wim
 
 #endif  // STOWAGE_WIM_WIM_WRITER_H_

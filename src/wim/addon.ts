@@ -184,7 +184,7 @@ export interface NativeCaptureEvent extends NativeThreadEvent<number> {
   readonly layer?: NativeLayerReaderResult
 }
 
-/** Its batches: see `native/wim/layer_capture.h`. */
+/** Its batches: see `native/layer/layer_capture.h`. */
 export interface NativeCaptureJob extends NativeLayerReader {
   begin(name: string, options: { readonly keep: Uint8Array | undefined; readonly roots: readonly string[] }): void
   seal(end: {

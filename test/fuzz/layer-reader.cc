@@ -8,9 +8,11 @@
 #include <new>
 #include <vector>
 
-#include "wim/error.h"
-#include "wim/layer_input.h"
-#include "wim/tar_reader.h"
+#include "base/error.h"
+#include "layer/layer_input.h"
+#include "layer/tar_reader.h"
+
+using namespace stowage;
 
 namespace {
 
@@ -18,7 +20,7 @@ namespace {
 constexpr uint64_t kMostBytesRead = 16u << 20;
 
 // The input itself, in pieces whose size changes, so that every boundary falls everywhere.
-class Pieces : public wim::ByteSource {
+class Pieces : public ByteSource {
  public:
   Pieces(const uint8_t* data, size_t size) : data_(data), size_(size) {}
   size_t Read(const uint8_t** data) override {
@@ -35,9 +37,9 @@ class Pieces : public wim::ByteSource {
   size_t turn_ = 0;
 };
 
-void ReadTar(wim::ByteSource& source) {
-  wim::TarReader reader(source, "hostile");
-  wim::TarEntry entry;
+void ReadTar(ByteSource& source) {
+  layer::TarReader reader(source, "hostile");
+  layer::TarEntry entry;
   uint64_t read = 0;
   uint64_t entries = 0;
   uint8_t seen = 0;
@@ -83,7 +85,7 @@ template <typename Work>
 void Attempt(Work work) {
   try {
     work();
-  } catch (const wim::Error&) {
+  } catch (const Error&) {
   } catch (const std::bad_alloc&) {
   }
 }
@@ -101,13 +103,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ReadTar(pieces);
   });
   Attempt([&] {
-    const auto queue = std::make_shared<wim::ByteQueue>([] {});
+    const auto queue = std::make_shared<ByteQueue>([] {});
     for (size_t at = 0, part = 1; at < size; at += part, part = part % 700 + 97) {
       part = std::min(part, size - at);
       queue->Push(std::vector<uint8_t>(data + at, data + at + part));
     }
     queue->Finish();
-    wim::LayerInput input(queue, "hostile");
+    layer::LayerInput input(queue, "hostile");
     ReadTar(input);
     if (input.facts().size != size) __builtin_trap();
   });

@@ -18,11 +18,13 @@ trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree/a/directory"
 seq 9000 >"$tree/a/text" && head -c 3000 /dev/urandom >"$tree/a/directory/noise" && ln "$tree/a/text" "$tree/a/link" && : >"$tree/a/empty"
 
+# The C++ sources of some rooms of native/, as words.
+sources() { node "$native/sources.mjs" linux "$@" | sed "s,^,$native/../,"; }
+
 fuzz_wim() {
   mkdir -p "$corpus/corpus-found" "$corpus/seeds"
   clang++ "${flags[@]}" \
-    "$here/wim-reader.cc" "$native"/wim/{archive,blob_reader,blob_table,containment,error,file,gzip,header,integrity,library,metadata}.cc \
-    "$native"/wim/{pipe,pipe_guard,resource,text,value,verifier,wim_struct,worker_pool}.cc \
+    "$here/wim-reader.cc" $(sources base wim) \
     -o "$corpus/wim-reader" -lwim -l:libdeflate.a -l:libcrypto.a -lpthread
   # Seeds: one small tree in every form a WIM has.
   for form in 'none --compress=none' 'xpress --compress=XPRESS' 'lzx --compress=LZX' 'lzms --compress=LZMS' \
@@ -38,7 +40,7 @@ fuzz_wim() {
 
 fuzz_layer() {
   mkdir -p "$corpus/layer-found" "$corpus/layer-seeds"
-  clang++ "${flags[@]}" "$here/layer-reader.cc" "$native"/wim/{byte_queue,error,layer_input,tar_reader}.cc \
+  clang++ "${flags[@]}" "$here/layer-reader.cc" $(sources base) "$native"/layer/{layer_input,tar_reader}.cc \
     -o "$corpus/layer-reader" -l:libdeflate.a -l:libz.a -l:libzstd.a -l:libcrypto.a -lpthread
   # Seeds: one small tree in every form a tar has, plain and compressed.
   mkdir -p "$tree/b/$(printf 'long%.0s' {1..40})/$(printf 'name%.0s' {1..40})" && ln -sf text "$tree/b/symlink" && echo x >"$tree/b/ü"

@@ -14,12 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "wim/archive.h"
 #include "wim/blob_reader.h"
 #include "wim/containment.h"
-#include "wim/error.h"
 #include "wim/pipe_guard.h"
 #include "wim/verifier.h"
+
+using namespace stowage;
 
 namespace {
 
@@ -38,7 +40,7 @@ template <typename Read>
 void Attempt(Read read) {
   try {
     read();
-  } catch (const wim::Error&) {
+  } catch (const Error&) {
   }
 }
 
@@ -52,7 +54,7 @@ void ReadBlobs(const wim::BlobTable& table) {
   }
   // Backwards and with repeats, as no verifier asks.
   requests.insert(requests.end(), requests.rbegin(), requests.rend());
-  wim::WorkerPool pool(1);
+  WorkerPool pool(1);
   wim::BlobReader reader(table, requests, pool, 1u << 20);
   wim::BlobReader::Piece piece;
   while (reader.Next(&piece)) {
@@ -102,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     PassOn(fd);
     ReadEverything(path);
-  } catch (const wim::Error&) {
+  } catch (const Error&) {
   } catch (const std::bad_alloc&) {
   }
   return 0;

@@ -10,7 +10,7 @@ t.test('npm pack holds what a user needs and no more', t => {
   const [{ files }] = JSON.parse(told) as [{ files: { path: string }[] }]
   const paths = files.map(file => file.path)
   const wanted =
-    /^(dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+    /^(dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|native\/sources\.mjs|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
   t.same(
     paths.filter(path => !wanted.test(path)),
     [],
@@ -21,6 +21,7 @@ t.test('npm pack holds what a user needs and no more', t => {
     'dist/cli/main.js',
     'binding.gyp',
     'native/addon.cc',
+    'native/sources.mjs',
     'LICENSE',
   ]) {
     t.ok(paths.includes(path), path)

@@ -48,7 +48,7 @@ const FIXED = 112
 const NOTHING = Buffer.alloc(0)
 const NO_RECORDS: ReadonlyMap<string, string> = new Map()
 
-/** Decodes a batch of `native/wim/layer_scan.cc`. `hash`: the content of files was hashed. */
+/** Decodes a batch of `native/layer/layer_scan.cc`. `hash`: the content of files was hashed. */
 export function decodeTarEntries(batch: Buffer, hash: boolean): LayerTarEntry[] {
   const entries: LayerTarEntry[] = []
   let at = 0

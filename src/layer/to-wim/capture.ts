@@ -11,7 +11,7 @@ export interface CaptureLayerOptions {
   /** 1 at the numbers of the entries whose content is wanted; left out: of all below `roots`. */
   readonly keep: Uint8Array | undefined
   readonly roots: readonly string[]
-  /** See `native/wim/layer_capture.h`. */
+  /** See `native/layer/layer_capture.h`. */
   readonly onBatch: (batch: Buffer) => void
   readonly onBytes: (size: number) => void
 }

@@ -73,7 +73,7 @@ export interface WimFromLayersImage {
 
 /** Whose sizes are within 3 % (LZX) and 0.5 % of those of libwim's normal level, at several times and somewhat more of its speed. */
 const LEVELS = { lzx: 20, xpress: 30, none: 0 } as const
-/** A hash and the number before it, as `native/wim/layer_capture.h` tells them. */
+/** A hash and the number before it, as `native/layer/layer_capture.h` tells them. */
 const TOLD_SIZE = 24
 
 /**

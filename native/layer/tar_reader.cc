@@ -4,9 +4,9 @@
 #include <cstring>
 #include <optional>
 
-#include "error.h"
+#include "../base/error.h"
 
-namespace wim {
+namespace stowage::layer {
 
 namespace {
 
@@ -346,4 +346,4 @@ void TarReader::Corrupt(const std::string& why) const {
               where_ + ": in the entry at byte " + std::to_string(entry_offset_) + " of the tar: " + why);
 }
 
-}  // namespace wim
+}  // namespace stowage::layer

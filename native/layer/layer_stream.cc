@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "error.h"
+#include "../base/error.h"
 
-namespace wim {
+namespace stowage::layer {
 
 namespace {
 
@@ -28,7 +28,7 @@ struct LayerStream::Block {
   Outcome outcome;
 };
 
-LayerStream::LayerStream(std::shared_ptr<const Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
+LayerStream::LayerStream(std::shared_ptr<const wim::Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
                          Observer observer)
     : archive_(std::move(archive)),
       blobs_(std::move(blobs)),
@@ -69,10 +69,11 @@ LayerResult LayerStream::RunPlan() {
   CheckCancelled();
   file_ = std::make_unique<File>(options_.path, File::Mode::kWrite);
   pool_ = std::make_unique<WorkerPool>(std::max(1u, options_.threads));
+  compressors_ = std::make_shared<PerWorker<Compressors>>(*pool_);
   block_.reserve(BlockSize());
-  std::unique_ptr<BlobReader> reader;
+  std::unique_ptr<wim::BlobReader> reader;
   const uint64_t window = std::max(kReadWindow, pool_->size() * kThreadWindow);
-  if (archive_) reader = std::make_unique<BlobReader>(archive_->blobs(), blobs_, *pool_, window);
+  if (archive_) reader = std::make_unique<wim::BlobReader>(archive_->blobs(), blobs_, *pool_, window);
   Segment segment;
   while (Take(&segment)) {
     size_t done = 0;
@@ -110,8 +111,8 @@ bool LayerStream::Take(Segment* segment) {
   return true;
 }
 
-void LayerStream::AppendBlob(BlobReader* reader) {
-  BlobReader::Piece piece;
+void LayerStream::AppendBlob(wim::BlobReader* reader) {
+  wim::BlobReader::Piece piece;
   do {
     if (!reader || !reader->Next(&piece))
       throw Error("WIM_ERROR", "the plan of the layer names more blobs than were announced");
@@ -148,11 +149,12 @@ void LayerStream::EndBlock() {
     block->outcome.Settle([] {});
   } else {
     const bool zstd = options_.compression == LayerCompression::kZstd;
-    pool_->Submit([block, zstd, level = options_.level](WorkerTools& tools) {
+    pool_->Submit([block, compressors = compressors_, zstd, level = options_.level](unsigned worker) {
       block->outcome.Settle([&] {
         const uint8_t* const bytes = block->bytes.data();
         const size_t size = block->bytes.size();
-        block->member = zstd ? tools.zstd.Frame(bytes, size, level) : tools.gzip.Member(bytes, size, level);
+        Compressors& own = compressors->Of(worker);
+        block->member = zstd ? own.zstd.Frame(bytes, size, level) : own.gzip.Member(bytes, size, level);
         block->bytes = {};
       });
     });
@@ -180,4 +182,4 @@ void LayerStream::CheckCancelled() const {
   if (cancelled_) throw Error("ABORTED", "interrupted before the end");
 }
 
-}  // namespace wim
+}  // namespace stowage::layer

@@ -1,13 +1,13 @@
 // What the WIM room throws: a code a program can test, a message with the facts, and libwim's own words where it has
 // any.
-#ifndef STOWAGE_WIM_ERROR_H_
-#define STOWAGE_WIM_ERROR_H_
+#ifndef STOWAGE_BASE_ERROR_H_
+#define STOWAGE_BASE_ERROR_H_
 
 #include <stdexcept>
 #include <string>
 #include <utility>
 
-namespace wim {
+namespace stowage {
 
 // `code` is NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING, LAYER_CORRUPT, UNSUPPORTED, INVALID_ARGUMENT or ABORTED;
 // WIMLIB_ERR_* for an error of libwim; or the name of an errno (ENOENT, ENOSPC, ...).
@@ -44,6 +44,6 @@ const char* SystemErrorName(int number);
 // An error of the operating system: "ENOSPC" and "write x.tar.gz: No space left on device".
 Error SystemError(int number, const std::string& doing);
 
-}  // namespace wim
+}  // namespace stowage
 
-#endif  // STOWAGE_WIM_ERROR_H_
+#endif  // STOWAGE_BASE_ERROR_H_

@@ -4,11 +4,11 @@
 #include <cctype>
 #include <utility>
 
-#include "error.h"
+#include "../base/error.h"
+#include "../base/little_endian.h"
 #include "layer_input.h"
-#include "little_endian.h"
 
-namespace wim {
+namespace stowage::layer {
 
 namespace {
 
@@ -48,7 +48,7 @@ bool Below(const std::string& path, const std::string& root) {
 
 }  // namespace
 
-LayerCapture::LayerCapture(WimWriterOptions options, Observer observer)
+LayerCapture::LayerCapture(wim::WimWriterOptions options, Observer observer)
     : options_(std::move(options)), observer_(std::move(observer)), batches_(kMostAhead, observer_.ready) {}
 
 void LayerCapture::Begin(CaptureLayer layer) {
@@ -87,7 +87,7 @@ void LayerCapture::Cancel() {
 }
 
 uint64_t LayerCapture::Run() {
-  writer_ = std::make_unique<WimWriter>(options_, [this](uint64_t written) {
+  writer_ = std::make_unique<wim::WimWriter>(options_, [this](uint64_t written) {
     written_ = written;
     observer_.progress(read_, written_);
     CheckCancelled();
@@ -134,7 +134,7 @@ void LayerCapture::RunLayer(const Queued& queued) {
       const std::vector<uint8_t> head(hash.begin(), kept ? hash.end() : hash.begin());
       PutEntry(&batch, entry, tar.offset(), Sha256Hash{}, head);
     } else if (kept) {
-      wim::Store(batch, number);
+      stowage::Store(batch, number);
       batch.insert(batch.end(), hash.begin(), hash.end());
     }
     if (batch.size() >= kBatchSize) batches_.Put(std::exchange(batch, {}));
@@ -167,4 +167,4 @@ void LayerCapture::CheckCancelled() {
   if (cancelled_) throw Error("ABORTED", "interrupted before the end");
 }
 
-}  // namespace wim
+}  // namespace stowage::layer

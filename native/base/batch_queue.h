@@ -1,7 +1,7 @@
 // Batches of bytes on their way from one thread, which makes them and may wait, to another, which takes them when it
 // likes.
-#ifndef STOWAGE_WIM_BATCH_QUEUE_H_
-#define STOWAGE_WIM_BATCH_QUEUE_H_
+#ifndef STOWAGE_BASE_BATCH_QUEUE_H_
+#define STOWAGE_BASE_BATCH_QUEUE_H_
 
 #include <condition_variable>
 #include <cstddef>
@@ -11,7 +11,7 @@
 #include <mutex>
 #include <vector>
 
-namespace wim {
+namespace stowage {
 
 class BatchQueue {
  public:
@@ -37,6 +37,6 @@ class BatchQueue {
   bool cancelled_ = false;
 };
 
-}  // namespace wim
+}  // namespace stowage
 
-#endif  // STOWAGE_WIM_BATCH_QUEUE_H_
+#endif  // STOWAGE_BASE_BATCH_QUEUE_H_

@@ -4,7 +4,7 @@
 
 #include "error.h"
 
-namespace wim {
+namespace stowage {
 
 BatchQueue::BatchQueue(size_t most, std::function<void()> ready) : most_(most), ready_(std::move(ready)) {}
 
@@ -36,4 +36,4 @@ void BatchQueue::Cancel() {
   changed_.notify_all();
 }
 
-}  // namespace wim
+}  // namespace stowage

@@ -1,8 +1,8 @@
 // Zstandard frames (RFC 8878) from libzstd. A file of frames end to end is a zstd file like any other, and frames are
 // made in parallel. The output depends on the input, the level and the version of libzstd alone: not on the processor
 // or on threads.
-#ifndef STOWAGE_WIM_ZSTD_H_
-#define STOWAGE_WIM_ZSTD_H_
+#ifndef STOWAGE_LAYER_ZSTD_H_
+#define STOWAGE_LAYER_ZSTD_H_
 
 // For the one setting that makes the output the same on every processor.
 #define ZSTD_STATIC_LINKING_ONLY
@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-namespace wim {
+namespace stowage::layer {
 
 class Zstd {
  public:
@@ -30,6 +30,6 @@ class Zstd {
   std::vector<uint8_t> room_;
 };
 
-}  // namespace wim
+}  // namespace stowage::layer
 
-#endif  // STOWAGE_WIM_ZSTD_H_
+#endif  // STOWAGE_LAYER_ZSTD_H_

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #endif
 
-namespace wim {
+namespace stowage {
 
 namespace {
 
@@ -174,4 +174,4 @@ void File::AdviseSequential() const {
 
 #endif
 
-}  // namespace wim
+}  // namespace stowage

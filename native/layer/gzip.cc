@@ -2,7 +2,7 @@
 
 #include <new>
 
-namespace wim {
+namespace stowage::layer {
 
 std::vector<uint8_t> Gzip::Member(const uint8_t* data, size_t size, int level) {
   if (!compressor_ || level_ != level) {
@@ -16,4 +16,4 @@ std::vector<uint8_t> Gzip::Member(const uint8_t* data, size_t size, int level) {
   return std::vector<uint8_t>(room_.data(), room_.data() + made);
 }
 
-}  // namespace wim
+}  // namespace stowage::layer

@@ -4,7 +4,7 @@
 
 #include "error.h"
 
-namespace wim {
+namespace stowage {
 
 namespace {
 
@@ -52,4 +52,4 @@ bool ByteQueue::Take(std::vector<uint8_t>* bytes) {
   return true;
 }
 
-}  // namespace wim
+}  // namespace stowage

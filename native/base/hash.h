@@ -1,6 +1,6 @@
 // SHA-1 (blobs of a WIM) and SHA-256 (everything OCI), from libcrypto.
-#ifndef STOWAGE_WIM_HASH_H_
-#define STOWAGE_WIM_HASH_H_
+#ifndef STOWAGE_BASE_HASH_H_
+#define STOWAGE_BASE_HASH_H_
 
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
@@ -11,7 +11,7 @@
 #include <random>
 #include <string>
 
-namespace wim {
+namespace stowage {
 
 using Sha1Hash = std::array<uint8_t, SHA_DIGEST_LENGTH>;
 using Sha256Hash = std::array<uint8_t, SHA256_DIGEST_LENGTH>;
@@ -80,6 +80,6 @@ struct Sha1Hasher {
   }
 };
 
-}  // namespace wim
+}  // namespace stowage
 
-#endif  // STOWAGE_WIM_HASH_H_
+#endif  // STOWAGE_BASE_HASH_H_

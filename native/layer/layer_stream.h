@@ -1,7 +1,7 @@
 // Weaves bytes of a plan and blobs of an archive into one stream, hashes it, compresses it, hashes that, and writes it
 // to a file: a layer in one pass. It knows nothing of tar: headers, names and padding are bytes of the plan.
-#ifndef STOWAGE_WIM_LAYER_STREAM_H_
-#define STOWAGE_WIM_LAYER_STREAM_H_
+#ifndef STOWAGE_LAYER_LAYER_STREAM_H_
+#define STOWAGE_LAYER_LAYER_STREAM_H_
 
 #include <atomic>
 #include <condition_variable>
@@ -13,13 +13,15 @@
 #include <string>
 #include <vector>
 
-#include "archive.h"
-#include "blob_reader.h"
-#include "hash.h"
+#include "../base/hash.h"
+#include "../base/worker_pool.h"
+#include "../wim/archive.h"
+#include "../wim/blob_reader.h"
+#include "gzip.h"
 #include "layer_compression.h"
-#include "worker_pool.h"
+#include "zstd.h"
 
-namespace wim {
+namespace stowage::layer {
 
 struct LayerOptions {
   // An existing file, written from `offset` on.
@@ -51,7 +53,7 @@ class LayerStream {
 
   // `blobs`: indexes into archive->blobs().blobs(), one for each cut of the plan, in order. Where there are none,
   // there need be no archive.
-  LayerStream(std::shared_ptr<const Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
+  LayerStream(std::shared_ptr<const wim::Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
               Observer observer);
 
   // More of the plan: `bytes`, with the next blob put in at each of `cuts`, offsets into `bytes` in rising order.
@@ -76,13 +78,13 @@ class LayerStream {
   LayerResult RunPlan();
   bool Take(Segment* segment);
   void Append(const uint8_t* data, size_t size);
-  void AppendBlob(BlobReader* reader);
+  void AppendBlob(wim::BlobReader* reader);
   size_t BlockSize() const;
   void EndBlock();
   void WriteBlocks(size_t leave);
   void CheckCancelled() const;
 
-  const std::shared_ptr<const Archive> archive_;
+  const std::shared_ptr<const wim::Archive> archive_;
   const std::vector<uint32_t> blobs_;
   const LayerOptions options_;
   const Observer observer_;
@@ -101,9 +103,14 @@ class LayerStream {
   Sha256 diff_id_;
   Sha256 digest_;
   LayerResult result_;
+  struct Compressors {
+    Gzip gzip;
+    Zstd zstd;
+  };
+  std::shared_ptr<PerWorker<Compressors>> compressors_;
   std::unique_ptr<WorkerPool> pool_;
 };
 
-}  // namespace wim
+}  // namespace stowage::layer
 
-#endif  // STOWAGE_WIM_LAYER_STREAM_H_
+#endif  // STOWAGE_LAYER_LAYER_STREAM_H_

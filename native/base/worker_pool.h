@@ -1,31 +1,22 @@
 // A few threads that run tasks in the order they were given.
-#ifndef STOWAGE_WIM_WORKER_POOL_H_
-#define STOWAGE_WIM_WORKER_POOL_H_
+#ifndef STOWAGE_BASE_WORKER_POOL_H_
+#define STOWAGE_BASE_WORKER_POOL_H_
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
-#include "gzip.h"
-#include "library.h"
-#include "zstd.h"
-
-namespace wim {
-
-// What a thread keeps from task to task, because it is costly to make and may not be shared.
-struct WorkerTools {
-  Decompressors decompressors;
-  Compressors compressors;
-  Gzip gzip;
-  Zstd zstd;
-};
+namespace stowage {
 
 class WorkerPool {
  public:
-  using Task = std::function<void(WorkerTools&)>;
+  // Given the number of the worker that runs it, from 0 to below size().
+  using Task = std::function<void(unsigned worker)>;
 
   // At most so many threads: where the system gives fewer, fewer. Throws WIM_ERROR when it gives none.
   explicit WorkerPool(unsigned threads);
@@ -39,13 +30,30 @@ class WorkerPool {
   void Submit(Task task);
 
  private:
-  void Run();
+  void Run(unsigned worker);
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
+};
+
+// What each worker of a pool keeps from task to task, because it is costly to make and may not be shared. Tasks share
+// ownership of it: they may outlast whoever submits them.
+template <typename Tools>
+class PerWorker {
+ public:
+  explicit PerWorker(const WorkerPool& pool) : tools_(pool.size()) {}
+  // Made when the worker first asks.
+  Tools& Of(unsigned worker) {
+    std::unique_ptr<Tools>& tools = tools_[worker];
+    if (!tools) tools = std::make_unique<Tools>();
+    return *tools;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Tools>> tools_;
 };
 
 // How a task tells the thread that waits for it that it is done, or what it threw.
@@ -82,6 +90,6 @@ class Outcome {
   std::exception_ptr error_;
 };
 
-}  // namespace wim
+}  // namespace stowage
 
-#endif  // STOWAGE_WIM_WORKER_POOL_H_
+#endif  // STOWAGE_BASE_WORKER_POOL_H_

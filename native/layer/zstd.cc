@@ -3,9 +3,9 @@
 #include <new>
 #include <string>
 
-#include "error.h"
+#include "../base/error.h"
 
-namespace wim {
+namespace stowage::layer {
 
 namespace {
 
@@ -32,4 +32,4 @@ std::vector<uint8_t> Zstd::Frame(const uint8_t* data, size_t size, int level) {
   return std::vector<uint8_t>(room_.data(), room_.data() + made);
 }
 
-}  // namespace wim
+}  // namespace stowage::layer

@@ -1,6 +1,6 @@
 // Bytes on their way from one thread, which has them in pieces and must not wait, to another, which waits for them.
-#ifndef STOWAGE_WIM_BYTE_QUEUE_H_
-#define STOWAGE_WIM_BYTE_QUEUE_H_
+#ifndef STOWAGE_BASE_BYTE_QUEUE_H_
+#define STOWAGE_BASE_BYTE_QUEUE_H_
 
 #include <condition_variable>
 #include <cstddef>
@@ -10,7 +10,7 @@
 #include <mutex>
 #include <vector>
 
-namespace wim {
+namespace stowage {
 
 // Where bytes are read from, piece by piece.
 class ByteSource {
@@ -46,6 +46,6 @@ class ByteQueue {
   bool cancelled_ = false;
 };
 
-}  // namespace wim
+}  // namespace stowage
 
-#endif  // STOWAGE_WIM_BYTE_QUEUE_H_
+#endif  // STOWAGE_BASE_BYTE_QUEUE_H_

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "hash.h"
-#include "little_endian.h"
+#include "../base/hash.h"
+#include "../base/little_endian.h"
 #include "tar_reader.h"
 
-namespace wim {
+namespace stowage::layer {
 
 namespace {
 
@@ -90,4 +90,4 @@ LayerScanResult LayerScan::Run() {
   return {input.facts(), reader.globals()};
 }
 
-}  // namespace wim
+}  // namespace stowage::layer

@@ -1,8 +1,8 @@
 // Gzip members (RFC 1952) from libdeflate. A file of members end to end is a gzip file like any other, and members are
 // made in parallel. The output depends on the input, the level and the version of libdeflate alone: not on the
 // processor or on threads.
-#ifndef STOWAGE_WIM_GZIP_H_
-#define STOWAGE_WIM_GZIP_H_
+#ifndef STOWAGE_LAYER_GZIP_H_
+#define STOWAGE_LAYER_GZIP_H_
 
 #include <libdeflate.h>
 
@@ -11,7 +11,7 @@
 #include <memory>
 #include <vector>
 
-namespace wim {
+namespace stowage::layer {
 
 class Gzip {
  public:
@@ -28,6 +28,6 @@ class Gzip {
   std::vector<uint8_t> room_;
 };
 
-}  // namespace wim
+}  // namespace stowage::layer
 
-#endif  // STOWAGE_WIM_GZIP_H_
+#endif  // STOWAGE_LAYER_GZIP_H_

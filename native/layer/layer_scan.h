@@ -1,7 +1,7 @@
 // The entries of a layer as records of bytes, in batches: each with what its headers say, a hash of its content and the
 // beginning of it.
-#ifndef STOWAGE_WIM_LAYER_SCAN_H_
-#define STOWAGE_WIM_LAYER_SCAN_H_
+#ifndef STOWAGE_LAYER_LAYER_SCAN_H_
+#define STOWAGE_LAYER_LAYER_SCAN_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "batch_queue.h"
-#include "byte_queue.h"
-#include "hash.h"
+#include "../base/batch_queue.h"
+#include "../base/byte_queue.h"
+#include "../base/hash.h"
 #include "layer_input.h"
 #include "tar_reader.h"
 
-namespace wim {
+namespace stowage::layer {
 
 struct LayerScanOptions {
   // Names the layer in errors.
@@ -66,6 +66,6 @@ class LayerScan {
   BatchQueue batches_;
 };
 
-}  // namespace wim
+}  // namespace stowage::layer
 
-#endif  // STOWAGE_WIM_LAYER_SCAN_H_
+#endif  // STOWAGE_LAYER_LAYER_SCAN_H_

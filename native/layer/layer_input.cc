@@ -10,9 +10,9 @@
 #include <system_error>
 #include <utility>
 
-#include "error.h"
+#include "../base/error.h"
 
-namespace wim {
+namespace stowage::layer {
 
 namespace {
 
@@ -331,4 +331,4 @@ void LayerInput::Decode() {
   facts_.size = size;
 }
 
-}  // namespace wim
+}  // namespace stowage::layer

@@ -1,7 +1,7 @@
 // The entries of a tar: ustar and the form before it, PAX and GNU. Sources: POSIX.1-2017 (pax), GNU tar's manual,
 // "Basic Tar Format".
-#ifndef STOWAGE_WIM_TAR_READER_H_
-#define STOWAGE_WIM_TAR_READER_H_
+#ifndef STOWAGE_LAYER_TAR_READER_H_
+#define STOWAGE_LAYER_TAR_READER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "byte_queue.h"
+#include "../base/byte_queue.h"
 
-namespace wim {
+namespace stowage::layer {
 
 // Texts are bytes as they stand: UTF-8 where who wrote it kept to the rules, and never with a NUL in path and linkname.
 struct TarEntry {
@@ -88,6 +88,6 @@ class TarReader {
   uint64_t globals_ = 0;
 };
 
-}  // namespace wim
+}  // namespace stowage::layer
 
-#endif  // STOWAGE_WIM_TAR_READER_H_
+#endif  // STOWAGE_LAYER_TAR_READER_H_

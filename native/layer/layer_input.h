@@ -1,7 +1,7 @@
 // A layer as it comes, gzip, zstd or plain, made into the bytes of its tar: decompressed on a thread of its own, ahead
 // of whoever reads, and hashed on both sides. Sources: RFC 1952 (gzip), RFC 8878 (zstd), OCI image-spec layer.md.
-#ifndef STOWAGE_WIM_LAYER_INPUT_H_
-#define STOWAGE_WIM_LAYER_INPUT_H_
+#ifndef STOWAGE_LAYER_LAYER_INPUT_H_
+#define STOWAGE_LAYER_LAYER_INPUT_H_
 
 #include <condition_variable>
 #include <cstdint>
@@ -13,11 +13,11 @@
 #include <thread>
 #include <vector>
 
-#include "byte_queue.h"
-#include "hash.h"
+#include "../base/byte_queue.h"
+#include "../base/hash.h"
 #include "layer_compression.h"
 
-namespace wim {
+namespace stowage::layer {
 
 struct LayerFacts {
   LayerCompression compression = LayerCompression::kNone;
@@ -75,6 +75,6 @@ class LayerInput : public ByteSource {
   std::thread thread_;
 };
 
-}  // namespace wim
+}  // namespace stowage::layer
 
-#endif  // STOWAGE_WIM_LAYER_INPUT_H_
+#endif  // STOWAGE_LAYER_LAYER_INPUT_H_

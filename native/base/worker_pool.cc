@@ -6,12 +6,13 @@
 
 #include "error.h"
 
-namespace wim {
+namespace stowage {
 
 WorkerPool::WorkerPool(unsigned threads) {
+  threads_.reserve(threads);  // nothing may be thrown while threads run
   for (unsigned i = 0; i < threads; i++) {
     try {
-      threads_.emplace_back([this] { Run(); });
+      threads_.emplace_back([this, i] { Run(i); });
     } catch (const std::system_error& error) {
       // The system gives no more: the ones that run do the work, if there are any.
       if (threads_.empty()) throw Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what());
@@ -38,8 +39,7 @@ void WorkerPool::Submit(Task task) {
   wake_.notify_one();
 }
 
-void WorkerPool::Run() {
-  WorkerTools tools;
+void WorkerPool::Run(unsigned worker) {
   for (;;) {
     Task task;
     {
@@ -49,8 +49,8 @@ void WorkerPool::Run() {
       task = std::move(tasks_.front());
       tasks_.pop_front();
     }
-    task(tools);
+    task(worker);
   }
 }
 
-}  // namespace wim
+}  // namespace stowage

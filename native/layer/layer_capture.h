@@ -1,7 +1,7 @@
 // Layers captured into a WIM: the contents of their files go to a WimWriter as they come; what stands around them is
 // told to whoever makes the images of it, who gives the images back at the end.
-#ifndef STOWAGE_WIM_LAYER_CAPTURE_H_
-#define STOWAGE_WIM_LAYER_CAPTURE_H_
+#ifndef STOWAGE_LAYER_LAYER_CAPTURE_H_
+#define STOWAGE_LAYER_LAYER_CAPTURE_H_
 
 #include <condition_variable>
 #include <cstdint>
@@ -14,13 +14,13 @@
 #include <variant>
 #include <vector>
 
-#include "batch_queue.h"
-#include "byte_queue.h"
+#include "../base/batch_queue.h"
+#include "../base/byte_queue.h"
+#include "../wim/wim_writer.h"
 #include "layer_scan.h"
 #include "tar_reader.h"
-#include "wim_writer.h"
 
-namespace wim {
+namespace stowage::layer {
 
 // One layer, and what of it is wanted.
 struct CaptureLayer {
@@ -56,7 +56,7 @@ class LayerCapture {
     std::function<void(const LayerScanResult&)> layer;
   };
 
-  LayerCapture(WimWriterOptions options, Observer observer);
+  LayerCapture(wim::WimWriterOptions options, Observer observer);
 
   // The next layer. From any thread, as all but Run().
   void Begin(CaptureLayer layer);
@@ -89,10 +89,10 @@ class LayerCapture {
   Sha1Hash Store(TarReader& tar, uint64_t size);
   void CheckCancelled();
 
-  const WimWriterOptions options_;
+  const wim::WimWriterOptions options_;
   const Observer observer_;
   BatchQueue batches_;
-  std::unique_ptr<WimWriter> writer_;
+  std::unique_ptr<wim::WimWriter> writer_;
   uint64_t read_ = 0;
   uint64_t written_ = 0;
 
@@ -103,6 +103,6 @@ class LayerCapture {
   bool cancelled_ = false;
 };
 
-}  // namespace wim
+}  // namespace stowage::layer
 
-#endif  // STOWAGE_WIM_LAYER_CAPTURE_H_
+#endif  // STOWAGE_LAYER_LAYER_CAPTURE_H_

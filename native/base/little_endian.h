@@ -1,12 +1,12 @@
 // Numbers as bytes of a file, little-endian: the one place that turns the one into the other.
-#ifndef STOWAGE_WIM_LITTLE_ENDIAN_H_
-#define STOWAGE_WIM_LITTLE_ENDIAN_H_
+#ifndef STOWAGE_BASE_LITTLE_ENDIAN_H_
+#define STOWAGE_BASE_LITTLE_ENDIAN_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-namespace wim {
+namespace stowage {
 
 inline uint16_t Load16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 inline uint32_t Load32(const uint8_t* p) { return Load16(p) | static_cast<uint32_t>(Load16(p + 2)) << 16; }
@@ -20,6 +20,6 @@ void Store(std::vector<uint8_t>& bytes, Number value) {
   }
 }
 
-}  // namespace wim
+}  // namespace stowage
 
-#endif  // STOWAGE_WIM_LITTLE_ENDIAN_H_
+#endif  // STOWAGE_BASE_LITTLE_ENDIAN_H_

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <system_error>
 
-namespace wim {
+namespace stowage {
 
 const char* SystemErrorName(int number) {
   switch (number) {
@@ -41,4 +41,4 @@ Error SystemError(int number, const std::string& doing) {
   return Error(SystemErrorName(number), doing + ": " + std::generic_category().message(number));
 }
 
-}  // namespace wim
+}  // namespace stowage

@@ -1,12 +1,12 @@
 // Files read and written by position, so that threads can share one.
-#ifndef STOWAGE_WIM_FILE_H_
-#define STOWAGE_WIM_FILE_H_
+#ifndef STOWAGE_BASE_FILE_H_
+#define STOWAGE_BASE_FILE_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
-namespace wim {
+namespace stowage {
 
 #ifdef _WIN32
 // UTF-8 as Windows' own functions want it.
@@ -43,6 +43,6 @@ class File {
   intptr_t handle_ = -1;
 };
 
-}  // namespace wim
+}  // namespace stowage
 
-#endif  // STOWAGE_WIM_FILE_H_
+#endif  // STOWAGE_BASE_FILE_H_
