@@ -67,6 +67,11 @@ export class InstallTarget {
     return new InstallTarget(location, destination, await destination.engine?.(options), options)
   }
 
+  /** A path that temporary files belong beside; undefined where the target has no disk of ours. */
+  get disk(): string | undefined {
+    return this.#destination.disk?.(this.location)
+  }
+
   toString(): string {
     return formatLocation(this.location)
   }

@@ -1,8 +1,8 @@
 /** Installs base OS images of Windows: saved, checked, made a container image, put where it belongs, proved, and nothing left over. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { abortError, fileError, orError, StowageError } from '../errors.js'
+import { resolve } from 'node:path'
+import { Workspace } from '../blob/workspace.js'
+import { isTarPath } from '../bundle/files.js'
+import { abortError, orError, StowageError } from '../errors.js'
 import type { LayerFinding } from '../layer/read/check.js'
 import { checkWimLayer } from '../layer/make/check-wim.js'
 import { chooseImage } from '../layer/make/from-wim.js'
@@ -16,7 +16,8 @@ import {
   parseReference,
   type Reference,
 } from '../oci/reference.js'
-import type { WaitOptions } from '../progress.js'
+import { parseLocation, transportOf } from '../transport/location.js'
+import type { TransferOptions } from '../transfer/options.js'
 import { usualStore } from '../transport/usual-store.js'
 import type { HttpOptions } from '../http/connection.js'
 import { shownAddress } from '../http/web.js'
@@ -30,13 +31,9 @@ import { compareImageVersions, formatVersion, isVersion, parseVersion } from './
 import { UTILITY_VM } from '../windows/layer-paths.js'
 import { hashFile } from '../blob/hash-file.js'
 
-export interface InstallOptions extends WaitOptions, HttpOptions {
+export interface InstallOptions extends TransferOptions, Omit<HttpOptions, 'insecure'> {
   /** `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`; the engine when left out, or the default store where none answers. */
   readonly to?: string | undefined
-  /** Engine address; without it the engine that `docker` would speak to. */
-  readonly host?: string | undefined
-  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
-  readonly insecure?: readonly string[] | undefined
   /** Of the one image that is installed, instead of the name that its WIM's XML makes, `nanoserver:10.0.14300.1010`, or that it has. */
   readonly name?: string | undefined
   /** The tag `latest` as well: of several versions of one name that were found, the newest; of WIM files, the last. */
@@ -160,7 +157,7 @@ interface Task {
 }
 
 async function installAll(options: InstallOptions, tasks: readonly Task[]): Promise<InstallResult> {
-  const { host, insecure, name, signal, onProgress } = options
+  const { host, name, signal } = options
   if (name !== undefined && tasks.length > 1)
     throw new StowageError('INVALID_ARGUMENT', `one name was given for ${tasks.length} images`, {
       hint: 'Install them one by one.',
@@ -168,7 +165,7 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
   if (name !== undefined) nameToGive(name)
   try {
     signal?.throwIfAborted()
-    if (tasks.length > 1 && /^bundle:.*\.tar$/.test(options.to ?? '')) {
+    if (tasks.length > 1 && options.to !== undefined && isOneFile(options.to)) {
       throw new StowageError(
         'INVALID_ARGUMENT',
         `${tasks.length} images cannot be installed into a bundle that is one file, one after the other`,
@@ -177,12 +174,7 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
         },
       )
     }
-    const target = await InstallTarget.open(options.to ?? (await usualStore(host, signal)), {
-      host,
-      insecure,
-      signal,
-      onProgress,
-    })
+    const target = await InstallTarget.open(options.to ?? (await usualStore(host, signal)), options)
     const images: InstalledImage[] = []
     for (const { about, install } of tasks) {
       const done = await orError(async () => await install(target), signal)
@@ -192,6 +184,12 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
   } catch (error) {
     throw abortError(error, signal)
   }
+}
+
+/** A bundle in one tar, which is sealed after the first image. */
+function isOneFile(to: string): boolean {
+  const location = parseLocation(to)
+  return (transportOf(location).destination?.seals ?? false) && isTarPath(location.path)
 }
 
 /** Carries what was found on the way to the error. */
@@ -328,8 +326,8 @@ async function installEntry(
   if (options.whatIf) return { ...UNKNOWN, ...aboutEntry(entry), result: 'what-if' }
   const early = await foundEarly(entry, target, options)
   if (early) return early
-  await using folder = await folderFor(options.path)
-  const saved = await saveImage(entry, folder.path, {
+  await using workspace = new Workspace(target.disk)
+  const saved = await saveImage(entry, options.path ?? (await workspace.path()), {
     ...options,
     force: options.path === undefined || options.force,
   })
@@ -553,14 +551,6 @@ async function expectSum(path: string, expected: string, signal: AbortSignal | u
     `${path}: its source says sha256 ${expected}, but the file is ${digest.slice('sha256:'.length)}`,
     { hint: 'It was changed or damaged: copy it again.' },
   )
-}
-
-async function folderFor(path: string | undefined): Promise<{ readonly path: string } & AsyncDisposable> {
-  if (path !== undefined) return { path, async [Symbol.asyncDispose]() {} }
-  const made = await mkdtemp(join(tmpdir(), 'stowage-save-')).catch((error: unknown) => {
-    throw fileError(error, tmpdir())
-  })
-  return { path: made, [Symbol.asyncDispose]: async () => await rm(made, { recursive: true, force: true }) }
 }
 
 function aboutEntry({

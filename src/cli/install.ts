@@ -15,13 +15,13 @@ import { StowageError } from '../errors.js'
 import { usualStore } from '../transport/usual-store.js'
 import { notFound, query, queryOptions, type QueryOptions } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
-import { insecureOption } from './image-options.js'
+import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { layerOptions, type LayerOptions, readLayerOptions } from './layer-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { count, printable, skippedText } from './render.js'
 import { once, type Session, withSession } from './session.js'
 
-interface Options extends QueryOptions, LayerOptions {
+interface Options extends QueryOptions, LayerOptions, ImageOptions {
   readonly wim: readonly string[]
   readonly image: string | undefined
   readonly tag: string | undefined
@@ -32,13 +32,11 @@ interface Options extends QueryOptions, LayerOptions {
   readonly force: boolean
   readonly 'skip-check': boolean
   readonly 'what-if': boolean
-  readonly host: string | undefined
-  readonly insecure: readonly string[]
 }
 
 export const install: CommandModule<QueryOptions, Options> = {
   builder: yargs =>
-    layerOptions(queryOptions(yargs))
+    imageOptions(layerOptions(queryOptions(yargs)))
       .option('all-versions', { type: 'boolean', default: false, hidden: true })
       .option('wim', {
         type: 'string',
@@ -93,14 +91,6 @@ export const install: CommandModule<QueryOptions, Options> = {
         describe: 'Install what "layer check" would refuse as well',
       })
       .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would be installed' })
-      .option('host', {
-        alias: 'H',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('host'),
-        describe: 'Docker Engine to install into (DOCKER_HOST)',
-      })
-      .option('insecure', insecureOption)
       .example('$0 install NanoServer', 'The newest there is: saved, checked, made an image')
       .example(
         '$0 install --wim NanoServer.wim --latest',
@@ -127,14 +117,13 @@ export const install: CommandModule<QueryOptions, Options> = {
 }
 
 async function run(options: Options, session: Session): Promise<InstallResult> {
-  const { name: names = [], wim, path, host, insecure, latest, force } = options
+  const { name: names = [], wim, path, host, latest, force } = options
   const { signal, onProgress, note } = session
   checkChoice(options)
   const layer = readLayerOptions(options)
   const install: InstallOptions = {
+    ...readImageOptions(options),
     to: options.to,
-    host,
-    insecure,
     name: options.tag,
     latest,
     force,
@@ -144,6 +133,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
     signal,
     onProgress,
     onNote: note,
+    onNotice: note,
   }
   if (wim.length > 0) return await installWims(wim, { ...install, image: options.image })
   const found = await query(options, session, true)

@@ -1,25 +1,22 @@
 /** `stowage load`: the images of a bundle into an engine or a layout. */
-import type { CommandModule } from 'yargs'
+import type { Argv, CommandModule } from 'yargs'
 import { type LoadedImage, loadBundle, type LoadResult } from '../verbs/load.js'
+import { parseLocation, transportOf } from '../transport/location.js'
 import { familiarNames, shortDigest } from './image-names.js'
-import { insecureOption, jobsOption, readJobs } from './image-options.js'
+import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions {
+interface Options extends GlobalOptions, ImageOptions {
   readonly bundle: string
   readonly image: readonly string[] | undefined
   readonly to: string | undefined
-  readonly host: string | undefined
-  readonly platform: readonly string[] | undefined
-  readonly insecure: readonly string[]
-  readonly jobs: number | undefined
 }
 
 export const load: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
-    yargs
+    imageOptions(yargs)
       .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
       .positional('image', {
         type: 'string',
@@ -34,40 +31,26 @@ export const load: CommandModule<GlobalOptions, Options> = {
         describe:
           'docker-daemon:, docker://HOST[/PREFIX], oci:DIR, oci: for the default store, or a new file: oci-archive:FILE, docker-archive:FILE, wim:FILE',
       })
-      .option('host', {
-        alias: 'H',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('host'),
-        describe: 'Docker Engine to load into (DOCKER_HOST)',
-      })
       .option('platform', {
-        type: 'string',
-        array: true,
-        requiresArg: true,
         describe: 'Only images that have this os[/arch[/variant]][:os.version]; may be repeated',
       })
-      .option('insecure', insecureOption)
-      .option('jobs', jobsOption)
+      .option('referrers', {
+        describe: 'With IMAGEs: also load what refers to them, such as signatures and SBOMs',
+      })
       .example('$0 load /media/stick/site-a', 'Everything into the Docker Engine')
       .example(
         '$0 load /media/stick/site-a --to docker://registry.example:5000/mirror',
         'Everything into the registry of the site',
       )
       .example('$0 load site-a.tar shop:2.3', 'One image of the bundle')
-      .example('$0 load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'), // yargs does not type coerce
-  handler: async ({ bundle, image, to, host, platform, insecure, jobs, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report }) => {
-      const result = await loadBundle(bundle, {
-        to,
-        host,
-        insecure,
-        jobs: readJobs(jobs),
-        platforms: platform,
-        names: image,
-        signal,
-        onProgress,
-      })
+      .example(
+        '$0 load site-a --to oci:./layout',
+        'Into an OCI layout on disk, without an engine',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ bundle, image, to, ...options }) => {
+    await withSession(options, async ({ signal, onProgress, report, note }) => {
+      const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
+      const result = await loadBundle(bundle, { ...settings, to, names: image })
       report(document(result), text(result))
       tellFailures(result.images, ({ names }) => familiarNames(names))
     })
@@ -95,7 +78,7 @@ function text({ to, images }: LoadResult): string {
     formatSize(image.size),
     ...outcome(image),
   ])
-  const place = to === 'docker-daemon:' ? 'the Docker Engine' : to
+  const place = titleOf(to)
   const summary = `Loaded ${loaded === tried.length ? '' : `${loaded} of `}${count(tried.length, 'image')} into ${place}`
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${printable(lostText(images.flatMap(image => image.lost ?? [])))}${summary}\n`
 }
@@ -103,5 +86,14 @@ function text({ to, images }: LoadResult): string {
 function outcome({ id, sent, skipped, leftOut, error }: LoadedImage): readonly string[] {
   if (leftOut !== undefined) return ['-', '-', `left out: ${leftOut}`]
   if (id === undefined || error) return ['-', '-', error?.code ?? '-']
-  return [shortDigest(id), formatSize(sent), skipped === 0 ? 'loaded' : `loaded, ${formatSize(skipped)} were there`]
+  return [
+    shortDigest(id),
+    formatSize(sent),
+    skipped === 0 ? 'loaded' : `loaded, ${formatSize(skipped)} already present`,
+  ]
+}
+
+/** The place as a sentence calls it. */
+function titleOf(to: string): string {
+  return transportOf(parseLocation(to)).title ?? to
 }

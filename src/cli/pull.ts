@@ -1,23 +1,21 @@
 /** `stowage pull`: images of registries into the engine or a store. */
-import type { CommandModule } from 'yargs'
+import type { Argv, CommandModule } from 'yargs'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import { type PulledImage, pullImages } from '../verbs/pull.js'
+import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions {
+interface Options extends GlobalOptions, ImageOptions {
   readonly name: readonly string[]
   readonly to: string | undefined
   readonly 'all-tags': boolean
-  readonly platform: readonly string[] | undefined
-  readonly host: string | undefined
-  readonly insecure: readonly string[]
 }
 
 export const pull: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
-    yargs
+    imageOptions(yargs)
       .positional('name', { type: 'string', array: true, demandOption: true, describe: 'NAME[:TAG|@DIGEST]' })
       .option('to', {
         type: 'string',
@@ -31,32 +29,15 @@ export const pull: CommandModule<GlobalOptions, Options> = {
         default: false,
         describe: 'Every tag of the repositories that are named',
       })
-      .option('platform', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        requiresArg: true,
-        describe: 'Only this os[/arch[/variant]][:os.version]; may be given again',
-      })
-      .option('host', {
-        alias: 'H',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('host'),
-        describe: 'Docker Engine to pull into (DOCKER_HOST)',
-      })
-      .option('insecure', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
-      })
       .example('$0 pull nginx:1.27', 'As docker pull, every byte checked')
-      .example('$0 pull nginx:1.27 --to oci: --platform linux/arm64', 'Into the default store'), // yargs does not type coerce
-  handler: async ({ name, to, 'all-tags': allTags, platform, host, insecure, ...options }) => {
+      .example(
+        '$0 pull nginx:1.27 --to oci: --platform linux/arm64',
+        'Into the default store',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ name, to, 'all-tags': allTags, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
-      const result = await pullImages(name, { to, allTags, platforms: platform, host, insecure, signal, onProgress })
+      const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
+      const result = await pullImages(name, { ...settings, to, allTags })
       if (to === undefined && result.to !== 'docker-daemon:') note(`no Docker Engine answers: into ${result.to}`)
       const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report(

@@ -1,22 +1,21 @@
 /** `stowage push`: images of the engine, a store or a bundle to their registries. */
-import type { CommandModule } from 'yargs'
+import type { Argv, CommandModule } from 'yargs'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { type PushedImage, pushImages } from '../verbs/push.js'
+import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions {
+interface Options extends GlobalOptions, ImageOptions {
   readonly name: readonly string[]
   readonly from: string | undefined
   readonly 'all-tags': boolean
-  readonly host: string | undefined
-  readonly insecure: readonly string[]
 }
 
 export const push: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
-    yargs
+    imageOptions(yargs)
       .positional('name', {
         type: 'string',
         array: true,
@@ -36,25 +35,15 @@ export const push: CommandModule<GlobalOptions, Options> = {
         default: false,
         describe: 'Every tag that is there of the repositories that are named',
       })
-      .option('host', {
-        alias: 'H',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('host'),
-        describe: 'Docker Engine to push from (DOCKER_HOST)',
-      })
-      .option('insecure', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
-      })
       .example('$0 push registry.example/team/shop:2.3', 'As docker push')
-      .example('$0 push -a registry.example/team/shop --from bundle:site-a', 'Every tag of it that a bundle has'), // yargs does not type coerce
-  handler: async ({ name, from, 'all-tags': allTags, host, insecure, ...options }) => {
+      .example(
+        '$0 push -a registry.example/team/shop --from bundle:site-a',
+        'Every tag of it that a bundle has',
+      ) as unknown as Argv<Options>, // yargs does not type coerce
+  handler: async ({ name, from, 'all-tags': allTags, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
-      const result = await pushImages(name, { from, allTags, host, insecure, signal, onProgress })
+      const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
+      const result = await pushImages(name, { ...settings, from, allTags })
       if (from === undefined && result.from !== 'docker-daemon:') note(`no Docker Engine answers: from ${result.from}`)
       const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report({ schema: 'stowage.push/v1', from: result.from, images }, printable(text(result.images, options.quiet)))

@@ -86,7 +86,7 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
     [['oci:damaged', 'wim:there.wim'], 1, /there\.wim exists already\nhint: Choose another name, or remove it first/],
     [['oci:damaged', 'wim:nowhere/x.wim'], 3, /nowhere does not exist/],
     [['wim:there.wim', 'wim:x.wim'], 4, /is not a WIM/],
-    [['oci:linux', 'bundle:x:1'], 2, /no place to/],
+    [['oci:linux', 'bundle:x:1'], 2, /cannot write images to bundle:x:1/],
     [
       ['oci:damaged', 'wim:x.wim', '--tag', `shop@${image.root.digest}`],
       2,

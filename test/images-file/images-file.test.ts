@@ -101,7 +101,7 @@ files: [{from: x, to: ../x}]
       'site/images.yaml:2:12: unknown key "platform": did you mean "pla',
       'site/images.yaml:2:45: insecure: expected a list but found an em',
       'site/images.yaml:4:20: unknown key "tag": did you mean "tags"?',
-      'site/images.yaml:5:12: "NGINX" names no place this version of St',
+      'site/images.yaml:5:12: "NGINX" is not a location. Write docker:/',
       'site/images.yaml:6:17: "linux amd64" is not a platform. Write os',
       'site/images.yaml:7:5: expected an image: a name, or a place such',
       'site/images.yaml:8:13: expected a repository, as there are "tags',
