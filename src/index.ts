@@ -31,15 +31,14 @@ export {
 export { imagesFileSchema } from './images-file/schema.js'
 
 // Base OS images of Windows
-export {
-  type InstalledImage,
-  installImages,
-  type InstallImagesOptions,
-  type InstallOptions,
-  type InstallResult,
-  installWims,
-  type InstallWimOptions,
-} from './base-image/install.js'
+export { installImages, installWims } from './base-image/install.js'
+export type {
+  InstalledImage,
+  InstallImagesOptions,
+  InstallOptions,
+  InstallResult,
+  InstallWimOptions,
+} from './base-image/install-options.js'
 export type { CatalogContent, CatalogEntry } from './base-image/catalog.js'
 export { type CandidateOptions, chooseCandidates } from './base-image/candidates.js'
 export { findImages, type FindImagesOptions } from './base-image/search.js'

@@ -1,13 +1,8 @@
 /** `stowage install`: base OS images of Windows from the registered sources, or from WIM files with no network. */
 import type { Argv, CommandModule } from 'yargs'
 import { chooseCandidates } from '../base-image/candidates.js'
-import {
-  type InstalledImage,
-  installImages,
-  type InstallOptions,
-  type InstallResult,
-  installWims,
-} from '../base-image/install.js'
+import { installImages, installWims } from '../base-image/install.js'
+import type { InstalledImage, InstallOptions, InstallResult } from '../base-image/install-options.js'
 import { listSources } from '../base-image/sources.js'
 import { engineAt } from '../engine/client.js'
 import { readStore } from '../engine/store.js'

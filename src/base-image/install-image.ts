@@ -1,0 +1,213 @@
+/** One base OS image installed: from a WIM, from a source, or copied as the container image it is. */
+import { readWimFacts } from './install-checks.js'
+import type { CatalogEntry } from './catalog.js'
+import type { InstallImagesOptions } from './install-options.js'
+import type { InstallOptions } from './install-options.js'
+import type { InstallWimOptions } from './install-options.js'
+import type { InstalledImage } from './install-options.js'
+import { UNKNOWN } from './install-options.js'
+import { addLatest } from './install-checks.js'
+import { alreadyThere } from './install-checks.js'
+import { expectEntry } from './install-checks.js'
+import { expectSum } from './install-checks.js'
+import { formatVersion } from './version.js'
+import { isSame } from './install-checks.js'
+import { nameTaken } from './install-checks.js'
+import { namesFor } from './install-checks.js'
+import { preflight } from './install-checks.js'
+import { prove } from './install-checks.js'
+import { tellHost } from './install-checks.js'
+import { resolve } from 'node:path'
+import { Workspace } from '../blob/workspace.js'
+import { StowageError } from '../errors.js'
+import { BASE_IMAGE_PUBLISHER, formatFullName, identityOf } from '../oci/image-identity.js'
+import { formatPlatform } from '../oci/platform.js'
+import { formatReference, nameMadeOf, nameToGive, parseReference } from '../oci/reference.js'
+import { shownAddress } from '../http/web.js'
+import { inspect } from '../verbs/inspect.js'
+import { InstallTarget } from './install-target.js'
+import { saveImage } from './save.js'
+
+export async function installWim(
+  file: string,
+  target: InstallTarget,
+  options: InstallWimOptions,
+  expected?: CatalogEntry,
+): Promise<InstalledImage> {
+  const { signal, layer, whatIf = false } = options
+  const facts = await readWimFacts(file, options)
+  if (expected) expectEntry(facts, expected)
+  const { identity, platform } = facts
+  const names = namesFor(facts.reference, target, options.latest)
+  const about = {
+    ...UNKNOWN,
+    from: expected ? aboutEntry(expected).from : file,
+    fullName: formatFullName(identity),
+    name: identity.name,
+    version: identity.version,
+    platform: formatPlatform(platform),
+    names: names.map(formatReference),
+  }
+  tellHost(
+    target,
+    {
+      name: `${identity.name} ${identity.version}`,
+      architecture: platform.architecture,
+      version: identity.version,
+      utilityVm: facts.utilityVm,
+    },
+    options,
+  )
+  const there = await alreadyThere(target, names, { identity, platform }, options)
+  if (there !== undefined) return { ...about, id: there, result: 'exists' }
+  const findings = await preflight(file, facts.image, options)
+  if (whatIf) return { ...about, findings, result: 'what-if' }
+  const leftOut: string[] = []
+  const put = await target.put(`wim:${resolve(file)}#${facts.image}`, names, {
+    ...layer,
+    onSkipped: paths => void leftOut.push(...paths),
+    onWarning: warning => options.onNote?.(`warning: ${warning}`),
+  })
+  signal?.throwIfAborted()
+  await prove(target, names, put, options)
+  return { ...about, ...put, findings, leftOut, result: 'installed' }
+}
+
+export async function installEntry(
+  entry: CatalogEntry,
+  target: InstallTarget,
+  options: InstallImagesOptions,
+): Promise<InstalledImage> {
+  const { content } = entry
+  if (content.type === 'image') return await copyBaseImage(entry, content.location, target, options)
+  if (content.type === 'file' && options.path === undefined) {
+    if (content.sha256 !== undefined && !options.whatIf) await expectSum(content.path, content.sha256, options.signal)
+    return await installWim(content.path, target, options, entry)
+  }
+  // What the entry says is enough to know better before anything is fetched
+  const version = formatVersion(entry.version)
+  tellHost(
+    target,
+    { name: `${entry.name} ${version}`, architecture: entry.architecture, version, utilityVm: undefined },
+    options,
+  )
+  if (options.whatIf) return { ...UNKNOWN, ...aboutEntry(entry), result: 'what-if' }
+  const early = await foundEarly(entry, target, options)
+  if (early) return early
+  await using workspace = new Workspace(target.disk)
+  const saved = await saveImage(entry, options.path ?? (await workspace.path()), {
+    ...options,
+    force: options.path === undefined || options.force,
+  })
+  const told = new Set<string>()
+  const onNote = (sentence: string): void => {
+    if (!told.has(sentence)) options.onNote?.(sentence)
+    told.add(sentence)
+  }
+  return await installWim(saved.path, target, { ...options, onNote, force: options.force }, entry)
+}
+
+/** Where the name that the entry leads to is there already, nothing needs to be fetched. */
+async function foundEarly(
+  entry: CatalogEntry,
+  target: InstallTarget,
+  options: InstallOptions,
+): Promise<InstalledImage | undefined> {
+  if (options.force) return undefined
+  const name = entry.name.replace(/\.wim$/i, '')
+  const identity = { name, publisher: BASE_IMAGE_PUBLISHER, version: formatVersion(entry.version) }
+  const reference = options.name === undefined ? nameMadeOf(name, identity.version) : nameToGive(options.name)
+  if (!reference) return undefined
+  const names = namesFor(reference, target, options.latest)
+  const [first] = names
+  const held = first && (await target.find(first))
+  if (
+    !held ||
+    !isSame(held.identity, identity) ||
+    (entry.architecture ?? held.platform.architecture) !== held.platform.architecture
+  )
+    return undefined
+  if (!(await target.isWhole(first))) return undefined
+  await addLatest(target, names, options)
+  return {
+    ...UNKNOWN,
+    ...aboutEntry(entry),
+    fullName: formatFullName(identity),
+    platform: formatPlatform(held.platform),
+    names: names.map(formatReference),
+    id: held.id,
+    result: 'exists',
+  }
+}
+
+/** A container image is copied as it is, under its own name. */
+async function copyBaseImage(
+  entry: CatalogEntry,
+  location: string,
+  target: InstallTarget,
+  options: InstallOptions,
+): Promise<InstalledImage> {
+  const { host, insecure, signal } = options
+  const {
+    images: [image],
+  } = await inspect(location, { host, insecure, signal })
+  const found = image?.platforms.filter(({ platform: { os } }) => os === 'windows') ?? []
+  const [details] = found
+  const [platforms, platform] = [found.map(one => one.platform), details?.platform]
+  const own = image?.names.map(parseReference) ?? []
+  const [name] =
+    own.length > 0 ? own : location.startsWith('docker://') ? [parseReference(location.slice('docker://'.length))] : []
+  if (!image || !details || !platform || !name)
+    throw new StowageError('UNSUPPORTED', `${location} is no image of Windows with a name`, {
+      hint: 'Look at it: stowage inspect.',
+    })
+  const version = formatVersion(entry.version)
+  const architecture = platforms.length === 1 ? platform.architecture : undefined
+  tellHost(
+    target,
+    {
+      name: `${entry.name} ${version}`,
+      architecture,
+      version: platform['os.version'] ?? version,
+      utilityVm: undefined,
+    },
+    options,
+  )
+  const names = namesFor(options.name === undefined ? name : nameToGive(options.name), target, options.latest)
+  const about = {
+    ...UNKNOWN,
+    ...aboutEntry(entry),
+    fullName: formatFullName(identityOf(details, platform, details.layers.length, [name])),
+    platform: formatPlatform(platform),
+    names: names.map(formatReference),
+  }
+  if (options.whatIf) return { ...about, result: 'what-if' }
+  const [first] = names
+  const held = first && (await target.find(first))
+  if (first && held && held.id === image.root?.digest && !options.force && (await target.isWhole(first))) {
+    await addLatest(target, names, options)
+    return { ...about, id: held.id, result: 'exists' }
+  }
+  if (held && held.id !== image.root?.digest && target.engine === undefined && !options.force)
+    throw nameTaken(first, target, held)
+  const put = await target.put(location, names)
+  await prove(target, names, put, options)
+  return { ...about, ...put, result: put.sent === 0 ? 'exists' : 'installed' }
+}
+
+export function aboutEntry({
+  name,
+  version,
+  architecture,
+  content,
+}: CatalogEntry): Pick<InstalledImage, 'from' | 'name' | 'version' | 'platform'> {
+  const from =
+    content.type === 'web' ? shownAddress(content.url) : content.type === 'file' ? content.path : content.location
+  const text = formatVersion(version)
+  return {
+    from,
+    name,
+    version: text,
+    platform: architecture === undefined ? undefined : `windows/${architecture}:${text}`,
+  }
+}
