@@ -19,6 +19,7 @@ import { prove } from './install-checks.js'
 import { tellHost } from './install-checks.js'
 import { resolve } from 'node:path'
 import { Workspace } from '../blob/workspace.js'
+import { parseLocation, transportOf } from '../transport/location.js'
 import { StowageError } from '../errors.js'
 import { BASE_IMAGE_PUBLISHER, formatFullName, identityOf } from '../oci/image-identity.js'
 import { formatPlatform } from '../oci/platform.js'
@@ -155,8 +156,9 @@ async function copyBaseImage(
   const [details] = found
   const [platforms, platform] = [found.map(one => one.platform), details?.platform]
   const own = image?.names.map(parseReference) ?? []
-  const [name] =
-    own.length > 0 ? own : location.startsWith('docker://') ? [parseReference(location.slice('docker://'.length))] : []
+  const place = parseLocation(location)
+  const inPlace = transportOf(place).destination?.named?.(place).name
+  const [name] = own.length > 0 ? own : inPlace ? [inPlace] : []
   if (!image || !details || !platform || !name)
     throw new StowageError('UNSUPPORTED', `${location} is no image of Windows with a name`, {
       hint: 'Look at it: stowage inspect.',
