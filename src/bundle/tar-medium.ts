@@ -1,11 +1,12 @@
 /** A bundle written as one tar file: room for the heads first, blobs behind it, heads filled in when all is known. */
-import { type FileHandle, mkdtemp, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import type { FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
-import { BlobDirectory } from '../blob/directory.js'
+import type { BlobDirectory } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
+import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -36,7 +37,8 @@ class TarMedium implements BundleMedium {
   readonly #places = new Map<Digest, number>()
   #reserved: HeadSizes = { index: 0, docker: 0 }
   #end = 0
-  #spool: Promise<string> | undefined
+  /** Beside the tar: a member cannot be taken out of it again. */
+  readonly #workspace: Workspace
   /** Members are written one after another, whoever calls. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -46,12 +48,11 @@ class TarMedium implements BundleMedium {
     this.#file = output.file
     this.#mtime = mtime
     this.where = dirname(output.path)
+    this.#workspace = new Workspace(output.path)
   }
 
-  /** Beside the tar: a member cannot be taken out of it again. */
   async spool(): Promise<BlobDirectory> {
-    this.#spool ??= mkdtemp(join(this.where, `.${basename(this.#path)}-`)) // one, also for sources that are opened at a time
-    return new BlobDirectory(await this.#spool)
+    return await this.#workspace.blobs()
   }
 
   async holds(): Promise<boolean> {
@@ -158,7 +159,7 @@ class TarMedium implements BundleMedium {
         }
       }
       await this.#output.publish()
-      await this.#removeSpool()
+      await this.#workspace[Symbol.asyncDispose]()
       return true
     } catch (error) {
       throw fileError(error, this.#path)
@@ -167,11 +168,7 @@ class TarMedium implements BundleMedium {
 
   async discard(): Promise<void> {
     await this.#output[Symbol.asyncDispose]()
-    await this.#removeSpool()
-  }
-
-  async #removeSpool(): Promise<void> {
-    if (this.#spool) await rm(await this.#spool, { recursive: true, force: true })
+    await this.#workspace[Symbol.asyncDispose]()
   }
 
   /** The members before the first blob, in their order. */

@@ -112,6 +112,11 @@ export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
     describe: 'Make an image of a container',
     load: async () => (await import('./commit.js')).commit,
   },
+  prune: {
+    command: 'prune [directory..]',
+    describe: 'Remove temporary files that interrupted runs left behind',
+    load: async () => (await import('./prune.js')).prune,
+  },
   uninstall: {
     command: 'uninstall <image..>',
     describe: 'Remove base OS images of Windows, with all their names',

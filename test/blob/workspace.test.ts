@@ -1,0 +1,131 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { thisOwner } from '../../src/blob/owner.js'
+import { findWorkspaces, temporaryDirectory, Workspace } from '../../src/blob/workspace.js'
+import { prune } from '../../src/verbs/prune.js'
+import { stowage } from '../support/command.js'
+
+const HOUR = 60 * 60 * 1000
+
+/** A workspace as a run leaves it that is killed. */
+async function left(directory: string, name: string, owner: object, age = 0): Promise<string> {
+  const path = join(directory, `.stowage-${name}`)
+  mkdirSync(path)
+  const time = new Date(Date.now() - age)
+  writeFileSync(
+    join(path, 'owner.json'),
+    JSON.stringify({ ...(await thisOwner()), time: time.toISOString(), ...owner }),
+  )
+  writeFileSync(join(path, 'layer'), 'x'.repeat(1000))
+  utimesSync(path, time, time)
+  return path
+}
+
+/** The number of a process that has ended. */
+function deadProcess(): number {
+  return spawnSync(process.execPath, ['--version']).pid
+}
+
+t.test('a workspace is beside what is written, says whose it is, and is gone when it is disposed of', async t => {
+  const cwd = t.testdir()
+  {
+    await using workspace = new Workspace(join(cwd, 'site.tar'))
+    t.same(readdirSync(cwd), [], 'not made before it is needed')
+    const path = await workspace.path()
+    t.match(path, /\/\.stowage-[^/]+$/)
+    t.same(readdirSync(cwd).length, 1)
+    const owner = JSON.parse(readFileSync(join(path, 'owner.json'), 'utf8')) as Record<string, unknown>
+    t.match(owner, { host: hostname(), process: process.pid, boot: String, time: /^\d{4}-/ })
+    t.match(await findWorkspaces(cwd), [{ path, state: 'alive', owner: { process: process.pid } }])
+  }
+  t.same(readdirSync(cwd), [])
+})
+
+t.test('a workspace without a disk is in TMPDIR, else not in /tmp where /var/tmp can be had', async t => {
+  t.equal(await temporaryDirectory({}), '/var/tmp')
+  const directory = t.testdir()
+  const before = process.env['TMPDIR']
+  process.env['TMPDIR'] = directory
+  t.teardown(() => (before === undefined ? delete process.env['TMPDIR'] : (process.env['TMPDIR'] = before)))
+  await using workspace = new Workspace()
+  t.equal(join(await workspace.path(), '..'), directory)
+})
+
+t.test('a workspace clears what dead runs of this host left, and what others left after a day', async t => {
+  const cwd = t.testdir()
+  await left(cwd, 'killed', { process: deadProcess() })
+  await left(cwd, 'rebooted', { boot: 'another' })
+  await left(cwd, 'reused-number', { began: '1' })
+  await left(cwd, 'old-elsewhere', { host: 'elsewhere' }, 25 * HOUR)
+  mkdirSync(join(cwd, '.stowage-nobody'))
+  const kept = [
+    await left(cwd, 'running', {}),
+    await left(cwd, 'elsewhere', { host: 'elsewhere', process: deadProcess() }, HOUR),
+    join(cwd, '.stowage-nobody'),
+  ]
+  writeFileSync(join(cwd, '.stowage-file'), 'not a directory')
+  {
+    await using workspace = new Workspace(join(cwd, 'x'))
+    await workspace.path()
+  }
+  t.same(
+    readdirSync(cwd).sort(),
+    [...kept.map(path => path.slice(cwd.length + 1)), '.stowage-file'].sort(),
+    'and nothing else',
+  )
+})
+
+t.test('stowage prune - removes all but what is in use, and shows it first', async t => {
+  const cwd = t.testdir()
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+  t.teardown(() => child.kill())
+  await left(cwd, 'elsewhere', { host: 'elsewhere' })
+  await left(cwd, 'killed', { process: deadProcess() })
+  const running = await left(cwd, 'running', { process: child.pid, began: '' })
+  const shown = await stowage(['prune', '.', '--dry-run'], { cwd })
+  t.equal(shown.code, 0, shown.stderr)
+  t.match(shown.stdout, /Would remove 2 directories/)
+  t.equal(readdirSync(cwd).length, 3)
+  const done = await stowage(['prune', '.', '--json'], { cwd })
+  t.equal(done.code, 0, done.stderr)
+  const { freed, workspaces } = JSON.parse(done.stdout) as {
+    freed: number
+    workspaces: { path: string; kept: boolean }[]
+  }
+  t.ok(freed >= 2000, `${freed}`)
+  t.same(
+    workspaces.filter(({ kept }) => kept).map(({ path }) => join(cwd, path)),
+    [running],
+  )
+  t.same(readdirSync(cwd), ['.stowage-running'])
+  child.kill()
+  await once(child, 'exit')
+  t.equal((await prune([cwd])).workspaces.length, 1)
+  t.same(readdirSync(cwd), [])
+  t.equal((await stowage(['prune', 'nowhere'], { cwd })).code, 3)
+})
+
+t.test('a run that is killed leaves nothing that the next one does not clear', async t => {
+  const cwd = t.testdir()
+  const module = new URL('../../src/blob/workspace.ts', import.meta.url).href
+  const script = `
+    import { Workspace } from ${JSON.stringify(module)}
+    await new Workspace(process.argv[1]).path()
+    process.stdout.write('ready')
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script, join(cwd, 'x')])
+  await once(child.stdout, 'data')
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  t.equal(readdirSync(cwd).length, 1)
+  {
+    await using workspace = new Workspace(join(cwd, 'x'))
+    await workspace.path()
+    t.equal(readdirSync(cwd).length, 1)
+  }
+  t.same(readdirSync(cwd), [])
+})
