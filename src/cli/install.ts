@@ -4,10 +4,9 @@ import { chooseCandidates } from '../base-image/candidates.js'
 import { installImages, installWims } from '../base-image/install.js'
 import type { InstalledImage, InstallOptions, InstallResult } from '../base-image/install-options.js'
 import { listSources } from '../base-image/sources.js'
-import { engineAt } from '../engine/client.js'
-import { readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
-import { usualStore } from '../transport/usual-store.js'
+import { parseLocation, transportOf } from '../transport/location.js'
+import { isFallback, usualStore } from '../transport/usual-store.js'
 import { notFound, query, queryOptions, type QueryOptions } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
@@ -99,8 +98,7 @@ export const install: CommandModule<QueryOptions, Options> = {
     await withSession(options, async session => {
       const started = Date.now()
       const result = await run(options, session)
-      if (options.to === undefined && !result.to.startsWith('docker-daemon:'))
-        session.note(`no Docker Engine answers: into ${result.to}`)
+      if (isFallback(options.to, result.to)) session.note(`no Docker Engine answers: into ${result.to}`)
       session.report(
         { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },
         result.images.map(image => line(image, result.to, options.quiet)).join(''),
@@ -134,7 +132,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
   const found = await query(options, session, true)
   for (const missing of notFound(names, found)) throw missing
   const to = options.to ?? (await usualStore(host, signal))
-  const preferred = to === 'docker-daemon:' && found.length > 1 ? await architectureOf(host, signal) : undefined
+  const preferred = found.length > 1 ? await architectureOf(to, host, signal) : undefined
   const entries = chooseCandidates(found, { architecture: options.arch, preferred, versions: names[0] === '-' })
   const trusted = new Set((await listSources()).flatMap(source => (source.trusted ? [source.name] : [])))
   for (const source of new Set(entries.map(entry => entry.source)))
@@ -173,9 +171,9 @@ function checkChoice(options: Options): void {
     refuse('--source chooses among sources, and --wim names a file', 'Leave out --source.')
 }
 
-async function architectureOf(host: string | undefined, signal: AbortSignal): Promise<string> {
-  using client = await engineAt(host)
-  return (await readStore(client, { signal })).platform.architecture
+/** Of the engine that the image is for; undefined where there is none. */
+async function architectureOf(to: string, host: string | undefined, signal: AbortSignal): Promise<string | undefined> {
+  return (await transportOf(parseLocation(to)).destination?.engine?.({ host, signal }))?.platform.architecture
 }
 
 function documentOf({ error, ...image }: InstalledImage): Readonly<Record<string, unknown>> {

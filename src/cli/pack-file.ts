@@ -3,6 +3,7 @@ import type { Argv } from 'yargs'
 import { StowageError } from '../errors.js'
 import type { ImagesFilePlan, PackImagesFileOptions } from '../images-file/pack-images-file.js'
 import type { PackResult } from '../verbs/pack.js'
+import { transports } from '../transport/list.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { count, formatSize, printable, table } from './render.js'
 import { once, type Session } from './session.js'
@@ -64,10 +65,10 @@ export async function packByFile(
     return 'planned'
   }
   if (file === undefined || output === undefined) return undefined
-  if (output.startsWith('wim:'))
+  if (transports().some(({ scheme, destination }) => destination && output.startsWith(`${scheme}:`)))
     throw new StowageError(
       'INVALID_ARGUMENT',
-      'a WIM is made of one image, not of a list: name the image instead of --file',
+      `${output} is made of one image, not of a list: name the image instead of --file`,
     )
   const { packImagesFile } = await import('../images-file/pack-images-file.js') // YAML and all that: only for those who have a list
   const result = await packImagesFile(file, output, { ...options, lock, locked })

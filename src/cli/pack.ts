@@ -4,6 +4,7 @@ import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
 import { pack as packBundle, type PackResult } from '../verbs/pack.js'
+import { transports } from '../transport/list.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
@@ -81,9 +82,9 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         throw new StowageError('INVALID_ARGUMENT', 'no image was named', {
           hint: 'Name images, or a list of them: --file images.yaml.',
         })
-      if (output.startsWith('wim:') && only !== undefined) {
+      if (isLocation(output) && only !== undefined) {
         if (others.length > 0)
-          throw new StowageError('INVALID_ARGUMENT', `a WIM is made of one image, not of ${image.length}`)
+          throw new StowageError('INVALID_ARGUMENT', `${output} is made of one image, not of ${image.length}`)
         const [{ copy }, { copyDocument, copyText }] = await Promise.all([
           import('../verbs/copy.js'),
           import('./copy.js'),
@@ -112,6 +113,11 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       report(document(result), text(result))
     })
   },
+}
+
+/** Whether the output is a location, such as `wim:FILE`, which takes one image as "copy" does, and not the path of a bundle. */
+export function isLocation(output: string): boolean {
+  return transports().some(({ scheme, destination }) => destination !== undefined && output.startsWith(`${scheme}:`))
 }
 
 function document({

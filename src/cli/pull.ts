@@ -3,6 +3,7 @@ import type { Argv, CommandModule } from 'yargs'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import { type PulledImage, pullImages } from '../verbs/pull.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
+import { isFallback } from '../transport/usual-store.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
@@ -38,7 +39,7 @@ export const pull: CommandModule<GlobalOptions, Options> = {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
       const result = await pullImages(name, { ...settings, to, allTags })
-      if (to === undefined && result.to !== 'docker-daemon:') note(`no Docker Engine answers: into ${result.to}`)
+      if (isFallback(to, result.to)) note(`no Docker Engine answers: into ${result.to}`)
       const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report(
         { schema: 'stowage.pull/v1', to: result.to, images },

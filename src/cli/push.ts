@@ -3,6 +3,7 @@ import type { Argv, CommandModule } from 'yargs'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { type PushedImage, pushImages } from '../verbs/push.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
+import { isFallback } from '../transport/usual-store.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
@@ -44,7 +45,7 @@ export const push: CommandModule<GlobalOptions, Options> = {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
       const result = await pushImages(name, { ...settings, from, allTags })
-      if (from === undefined && result.from !== 'docker-daemon:') note(`no Docker Engine answers: from ${result.from}`)
+      if (isFallback(from, result.from)) note(`no Docker Engine answers: from ${result.from}`)
       const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report({ schema: 'stowage.push/v1', from: result.from, images }, printable(text(result.images, options.quiet)))
       tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))

@@ -3,6 +3,7 @@ import type { Argv } from 'yargs'
 import type { StowageError } from '../errors.js'
 import { familiarReference, isReference, parseReference } from '../oci/reference.js'
 import type { Removal } from '../image/image-store.js'
+import { isFallback } from '../transport/usual-store.js'
 import { tellFailures } from './print-error.js'
 import { type GlobalOptions, once, type Session } from './session.js'
 
@@ -33,7 +34,7 @@ export function storeOptions<T>(
 
 /** Says so where nobody named the place, and no engine answered. */
 export function noteStore(asked: string | undefined, store: string, { note }: Session): void {
-  if (asked === undefined && store !== 'docker-daemon:') note(`no Docker Engine answers: in ${store}`)
+  if (isFallback(asked, store)) note(`no Docker Engine answers: in ${store}`)
 }
 
 /** `Untagged: shop:2.3` and `Deleted: sha256:…`, as docker says it. */

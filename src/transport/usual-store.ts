@@ -2,6 +2,7 @@
 import { engineAt } from '../engine/client.js'
 import { readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
+import { parseLocation, transportOf } from './location.js'
 
 /** The engine where one answers, or is meant by its address; else the default store. */
 export async function usualStore(
@@ -18,4 +19,9 @@ export async function usualStore(
     if (error instanceof StowageError && error.code === 'ENGINE_UNREACHABLE') return 'oci:'
     throw error
   }
+}
+
+/** Whether `store` is where images are only because nobody named a place and no engine answered: people should know. */
+export function isFallback(asked: string | undefined, store: string): boolean {
+  return asked === undefined && transportOf(parseLocation(store)).destination?.engine === undefined
 }

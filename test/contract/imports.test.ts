@@ -2,29 +2,13 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { ROOMS, roomsText } from './rooms.js'
 
 const root = fileURLToPath(new URL('../../src', import.meta.url))
-
-/** Rooms from the ground up. A module may import from its own room and from rooms below it, and never from above. */
-const FLOORS: readonly (readonly string[])[] = [
-  ['errors.ts'],
-  ['oci', 'native.ts', 'progress.ts', 'generator.ts'],
-  ['blob', 'tar', 'archive', 'windows'],
-  ['wim', 'engine', 'http'],
-  ['registry'],
-  ['layer'],
-  ['image'],
-  ['bundle'],
-  ['transport'],
-  ['transfer'],
-  ['verbs', 'serve', 'base-image', 'images-file'],
-  ['cli', 'index.ts'],
-]
 
 interface Import {
   readonly file: string
   readonly target: string
-  readonly typeOnly: boolean
 }
 
 async function sources(): Promise<ReadonlyMap<string, string>> {
@@ -38,31 +22,39 @@ async function sources(): Promise<ReadonlyMap<string, string>> {
 }
 
 function importsOf(file: string, text: string): readonly Import[] {
-  return [...text.matchAll(/^(?:import|export) (type )?[^'"]*?from '(\.[^']+)'/gms)].map(([, type, target]) => ({
+  return [...text.matchAll(/^(?:import|export) [^'"]*?from '(\.[^']+)'/gms)].map(([, target]) => ({
     file,
     target: relative(root, resolve(root, dirname(file), target!))
       .split(sep)
       .join('/')
       .replace(/\.js$/, '.ts'),
-    typeOnly: type !== undefined,
   }))
 }
 
-const room = (file: string) => file.split('/')[0]!
-const floor = (file: string) => FLOORS.findIndex(rooms => rooms.includes(room(file)))
+const LISTED = ROOMS.flat().map(({ path }) => path)
+
+/** The innermost listed room that the file is in: `layer/make` rather than `layer`. */
+const room = (file: string): string =>
+  LISTED.filter(path => file === path || file.startsWith(`${path}/`)).sort((a, b) => b.length - a.length)[0] ?? ''
+const floor = (file: string): number => LISTED.indexOf(room(file))
 
 const files = await sources()
 const imports = [...files].flatMap(([file, text]) => importsOf(file, text))
 
-t.test('every module of src/ stands in a room that is on the plan', async t => {
+t.test('every module of src/ is in a room that is listed', async t => {
   t.same(
     [...files.keys()].filter(file => floor(file) < 0),
     [],
   )
+  t.same(
+    LISTED.filter(path => ![...files.keys()].some(file => room(file) === path)),
+    [],
+    'and no room is empty',
+  )
   t.ok(imports.length > 100, 'and the imports were found')
 })
 
-t.test('imports point one way', async t => {
+t.test('imports point one way: from a room to those listed before it, so that no rooms form a circle', async t => {
   const upward = imports.filter(({ file, target }) => floor(target) > floor(file))
   t.same(
     upward.map(({ file, target }) => `${file} imports ${target}`),
@@ -70,9 +62,9 @@ t.test('imports point one way', async t => {
   )
 })
 
-t.test('no module imports itself by a detour', async t => {
+t.test('no module imports itself by a detour, types included', async t => {
   const next = new Map<string, string[]>()
-  for (const { file, target, typeOnly } of imports) if (!typeOnly) next.set(file, [...(next.get(file) ?? []), target])
+  for (const { file, target } of imports) next.set(file, [...(next.get(file) ?? []), target])
   const done = new Set<string>()
   const loops: string[] = []
   const visit = (file: string, path: readonly string[]): void => {
@@ -83,6 +75,34 @@ t.test('no module imports itself by a detour', async t => {
   }
   for (const file of files.keys()) visit(file, [])
   t.same(loops, [])
+})
+
+/** Sources of base OS images are written in a grammar of their own: web addresses, folders, repositories, bundles. */
+const SOURCES = ['base-image/read-catalog.ts', 'base-image/sources.ts']
+
+t.test('a transport knows no other, and what uses transports knows no scheme', async t => {
+  const folder = (file: string): string | undefined => /^transport\/([^/]+)\//.exec(file)?.[1]
+  const across = imports.filter(({ file, target }) => folder(file) && folder(target) && folder(file) !== folder(target))
+  t.same(
+    across.map(({ file, target }) => `${file} imports ${target}`),
+    [],
+  )
+  const comparing = [...files].filter(
+    ([file, text]) =>
+      !file.startsWith('transport/') &&
+      !SOURCES.includes(file) &&
+      /\.scheme\s*[!=]==|\bstartsWith\('(?:docker|oci|wim|bundle|dir)[\w-]*:/.test(text),
+  )
+  t.same(
+    comparing.map(([file]) => file),
+    [],
+  )
+})
+
+t.test('ARCHITECTURE.md has the rooms as they are listed', async t => {
+  const text = await readFile(join(root, '..', 'ARCHITECTURE.md'), 'utf8')
+  const [, found] = /<!-- rooms: begin -->\n([^]*?)<!-- rooms: end -->/.exec(text) ?? []
+  t.equal(found, roomsText(), 'made by: node test/contract/write-rooms.mjs')
 })
 
 t.test('only src/cli prints, and only its entry ends the process', async t => {
