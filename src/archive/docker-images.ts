@@ -115,7 +115,7 @@ export class DockerImages {
       'DIGEST_MISMATCH',
       `${this.#archive.subject.name}: expected ${diffId} as layer ${number} but ${path} ${what} ${found}`,
       {
-        hint: 'The archive is damaged, or was put together from different images: have it made again.',
+        hint: 'The archive is damaged, or was assembled from different images: create it again.',
       },
     )
   }

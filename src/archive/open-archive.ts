@@ -24,7 +24,7 @@ const COPY_AGAIN = 'Copy the file again, and compare its size with the original.
  * pipe. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for a directory, INVALID_TAR, UNSUPPORTED for another compression, NO_SPACE.
  */
 export async function openArchive(path: string, options: OpenArchiveOptions): Promise<ArchiveFiles> {
-  const subject = { name: path, hint: 'The archive does not hold the whole image: have it made again.' }
+  const subject = { name: path, hint: 'The archive does not contain the complete image: create it again.' }
   try {
     const found = await stat(path)
     if (found.isDirectory()) {

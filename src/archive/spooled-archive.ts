@@ -19,7 +19,7 @@ import {
 
 export interface SpoolOptions extends FetchOptions {
   readonly subject: ArchiveSubject
-  /** What to do about a stream that is no whole tar. */
+  /** What to do about a stream that is not a whole tar. */
   readonly brokenHint: string
 }
 

@@ -29,7 +29,7 @@ export class ZstdWindows {
 
   /**
    * How many bytes of `piece` may be decoded next: as many as there are, or as hold 2 MiB of content at most. Throws UNSUPPORTED for
-   * a frame with a window over 128 MiB, INVALID_TAR for what is no frame.
+   * a frame with a window over 128 MiB, INVALID_TAR for what is not a frame.
    */
   look(piece: Uint8Array): number {
     this.#blocks = 0

@@ -79,7 +79,7 @@ export function findIn(entries: readonly CatalogEntry[], query: FindQuery): read
   })
 }
 
-/** Those of `names` that are no patterns, and of which none was `found`. */
+/** Those of `names` that are not patterns, and of which none was `found`. */
 export function missingNames(names: readonly string[], found: readonly CatalogEntry[]): readonly string[] {
   return names.filter(
     name =>
@@ -100,7 +100,7 @@ export function patternOf(text: string): RegExp {
   try {
     return new RegExp(`^${body}$`, 'is')
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no pattern of names`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a pattern of names`, {
       hint: 'Write * and ? for any letters, [a-c] for some.',
       cause: error,
     })

@@ -45,7 +45,7 @@ export function judgeHost(
         'Install it into a layout that travels (--to oci:), a bundle (--to bundle:PATH), or a Windows engine (--host).',
       )
     }
-    return note(`${what}: it keeps ${name}, and cannot run it`)
+    return note(`${what}: it can hold ${name} but cannot run it`)
   }
   if (architecture !== undefined && architecture !== platform.architecture) {
     return mismatch(

@@ -52,7 +52,7 @@ export async function readWimFacts(
   if (version === undefined || !isVersion(version)) {
     throw new StowageError(
       'UNSUPPORTED',
-      `${file}: image ${image.index} does not say its version (its XML has no WINDOWS/VERSION), so it is no base OS image that could be told from others`,
+      `${file}: image ${image.index} does not state its version (its XML has no WINDOWS/VERSION), so it cannot be identified as a base OS image`,
       {
         hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/VERSION/MAJOR=10, and so with MINOR, BUILD and SPBUILD.`,
       },
@@ -71,7 +71,7 @@ export async function readWimFacts(
 export function expectEntry({ identity, platform }: WimFacts, entry: CatalogEntry): void {
   const promised = `${entry.name} ${formatVersion(entry.version)}`
   const hint =
-    'Nothing was installed. To look at it, or to install it as what it is, save it first: stowage save NAME --path FOLDER.'
+    'Nothing was installed. To inspect it, or to install it under its own version, save it first: stowage save NAME --path FOLDER.'
   if (compareImageVersions(parseVersion(identity.version), entry.version) !== 0) {
     throw new StowageError(
       'INVALID_MANIFEST',

@@ -160,8 +160,8 @@ async function copyBaseImage(
   const inPlace = transportOf(place).destination?.named?.(place).name
   const [name] = own.length > 0 ? own : inPlace ? [inPlace] : []
   if (!image || !details || !platform || !name)
-    throw new StowageError('UNSUPPORTED', `${location} is no image of Windows with a name`, {
-      hint: 'Look at it: stowage inspect.',
+    throw new StowageError('UNSUPPORTED', `${location} is not an image of Windows with a name`, {
+      hint: 'Inspect it: stowage inspect LOCATION.',
     })
   const version = formatVersion(entry.version)
   const architecture = platforms.length === 1 ? platform.architecture : undefined

@@ -44,7 +44,7 @@ export async function installImages(
 ): Promise<InstallResult> {
   if (entries.length === 0)
     throw new StowageError('IMAGE_NOT_FOUND', 'no image was found that could be installed', {
-      hint: 'Look at what there is: stowage find --all-versions.',
+      hint: 'List what is available: stowage find --all-versions.',
     })
   const newest = (entry: CatalogEntry): boolean =>
     entries.every(

@@ -60,8 +60,8 @@ function indexItems(bytes: Buffer, where: string): readonly unknown[] {
   try {
     value = JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''))
   } catch (error) {
-    throw new StowageError('INVALID_MANIFEST', `${where} is no index of base OS images: it is not JSON`, {
-      hint: 'Look at what stands there with a browser; an index is a JSON array of Name, Version, Description and SasToken.',
+    throw new StowageError('INVALID_MANIFEST', `${where} is not an index of base OS images: it is not JSON`, {
+      hint: 'Open the address in a browser; an index is a JSON array of Name, Version, Description and SasToken.',
       cause: error,
     })
   }
@@ -86,11 +86,11 @@ function indexEntry(item: unknown, source: CatalogSource, base: string): Catalog
     text('sha256').toLowerCase(),
   ]
   const size = fields.get('size')
-  if (!isImageName(name)) return `${JSON.stringify(name)} is no name of an image`
-  if (!isVersion(version)) return `${JSON.stringify(version)} is no version`
+  if (!isImageName(name)) return `${JSON.stringify(name)} is not a name of an image`
+  if (!isVersion(version)) return `${JSON.stringify(version)} is not a version`
   if (address === '') return `${name} ${version} has no address (SasToken)`
   if (!URL.canParse(address, base))
-    return `${name} ${version} has ${JSON.stringify(shownAddress(address).slice(0, 100))}, which is no address`
+    return `${name} ${version} has ${JSON.stringify(shownAddress(address).slice(0, 100))}, which is not an address`
   const url = new URL(address, base)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     return `${name} ${version} is at ${url.protocol}, which is not read: only http and https are`
@@ -144,7 +144,7 @@ async function wimEntry(path: string, source: CatalogSource): Promise<CatalogEnt
   const image = chooseImage(wim)
   const version = image.windows?.version
   if (version === undefined || !isVersion(version))
-    throw new StowageError('UNSUPPORTED', 'its XML says no version of Windows')
+    throw new StowageError('UNSUPPORTED', 'its XML does not give a version of Windows')
   return {
     name: image.name || path.replace(/^.*[\\/]/, '').replace(/\.wim$/i, ''),
     version: parseVersion(version),

@@ -48,8 +48,8 @@ export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'
   if (!isImageName(stem)) {
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${JSON.stringify(name)} is no name of a base OS image: it would be part of a path`,
-      { hint: 'Look at the source: stowage find --json.' },
+      `${JSON.stringify(name)} is not a name of a base OS image: it would be part of a path`,
+      { hint: 'Check the source: stowage find --json.' },
     )
   }
   return `${stem}-${version.join('-')}.wim`
@@ -86,7 +86,7 @@ export async function saveImage(
     if (sha256 === content.sha256) return { ...about, size: there, sha256, result: 'exists', resumed: 0 }
     throw new StowageError(
       'DIGEST_MISMATCH',
-      `${path} is there, but it is another: its source says sha256 ${content.sha256}, and it is ${sha256}`,
+      `${path} exists, but it is a different file: its source says sha256 ${content.sha256}, and it is ${sha256}`,
       {
         hint: 'Do not use it: replace it with --force, or save into another folder.',
       },
@@ -187,7 +187,7 @@ async function fill(
       throw new StowageError(
         'DIGEST_MISMATCH',
         `${path}: its source says sha256 ${expected}, but what came is ${sha256}`,
-        { hint: 'Do not use it: save it again, and ask whoever runs the source.' },
+        { hint: 'Do not use the file: save it again, or ask the operator of the source.' },
       )
     }
     await file.sync()
@@ -218,14 +218,14 @@ async function hashOf(path: string, size: number): Promise<Hash> {
   return hash
 }
 
-/** What a captive portal or a mirror gives instead is no WIM. */
+/** What a captive portal or a mirror gives instead is not a WIM. */
 async function checkWim(partial: string, path: string): Promise<void> {
   try {
     await using _wim = await openWim(partial)
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
     throw error.withHint(
-      'What the source gave is no WIM: look at its address with a browser.',
+      'What the source gave is not a WIM: look at its address with a browser.',
       error.message.replaceAll(partial, path),
     )
   }
@@ -234,7 +234,7 @@ async function checkWim(partial: string, path: string): Promise<void> {
 async function prepareFolder(directory: string, force: boolean): Promise<void> {
   try {
     if ((await stat(directory)).isDirectory()) return
-    throw new StowageError('INVALID_ARGUMENT', `${directory} is no folder`)
+    throw new StowageError('INVALID_ARGUMENT', `${directory} is not a folder`)
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
     if (!force) {
@@ -272,7 +272,7 @@ function unreachable({ name, version }: CatalogEntry, at: number, cause: unknown
     'REGISTRY_UNREACHABLE',
     `${name} ${formatVersion(version)} ended after ${at} bytes, and no more came after ${TRIES} tries${why}`,
     {
-      hint: 'Run the command again: what came is gone on with where the source tells its sha256.',
+      hint: 'Run the command again: it resumes the download if the source gives the sha256.',
       cause,
     },
   )

@@ -33,7 +33,7 @@ export async function findImages(options: FindImagesOptions = {}): Promise<reado
         new StowageError(error.code, `source ${source.name}: ${error.message}`, {
           hint:
             error.hint ??
-            `Is it right where it is? stowage source list. Look elsewhere with --source, or forget it: stowage source remove ${JSON.stringify(source.name)}.`,
+            `Check its location: stowage source list. Use another one with --source, or remove it: stowage source remove ${JSON.stringify(source.name)}.`,
           cause: error,
         }),
       )

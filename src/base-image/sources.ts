@@ -73,7 +73,7 @@ export async function listSources(options?: SourcesOptions): Promise<readonly Ca
 /** Registers a source. Throws INVALID_ARGUMENT for a name that is none or is taken, or a location of no kind that we know. */
 export async function addSource(source: CatalogSource, options?: SourcesOptions): Promise<CatalogSource> {
   if (!NAME.test(source.name)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is no name for a source`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is not a name for a source`, {
       hint: 'Use letters, digits, ".", "_", "-" and spaces, up to 64.',
     })
   }
@@ -127,14 +127,14 @@ function normalLocation(location: string): string {
   if (place !== undefined) return place
   throw new StowageError(
     'INVALID_ARGUMENT',
-    `${JSON.stringify(shownAddress(location))} is no place to find base OS images`,
+    `${JSON.stringify(shownAddress(location))} is not a source of base OS images`,
     {
       hint: 'Write https://… of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
     },
   )
 }
 
-/** Addresses and references as they are, folders and bundles with their whole path; undefined for what is no place. */
+/** Addresses and references as they are, folders and bundles with their whole path; undefined for what is not a place. */
 function placeOf(location: string): string | undefined {
   if (/^https?:\/\//i.test(location)) {
     if (URL.canParse(location)) return location

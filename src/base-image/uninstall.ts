@@ -37,7 +37,7 @@ export interface UninstallResult {
 /**
  * Removes the base OS images that `names` mean, with all their names: full names, in upper or lower case, with `*` and `?` where one
  * image alone fits; or any name or ID. Every one is tried: what failed is in its `error`: IMAGE_NOT_FOUND, IMAGE_IN_USE,
- * INVALID_ARGUMENT for several and for what is no base OS image. Throws for the whole as {@link openImageStore} does, and ABORTED.
+ * INVALID_ARGUMENT for several and for what is not a base OS image. Throws for the whole as {@link openImageStore} does, and ABORTED.
  */
 export async function uninstallImages(
   names: readonly string[],
@@ -108,7 +108,7 @@ function referred(
     })
   }
   if (image.isOSImage) return image
-  throw new StowageError('INVALID_ARGUMENT', `${shownName(image)} is no base OS image`, {
+  throw new StowageError('INVALID_ARGUMENT', `${shownName(image)} is not a base OS image`, {
     hint: `Remove it as any other: stowage rmi ${shownName(image)}.`,
   })
 }

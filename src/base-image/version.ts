@@ -14,7 +14,7 @@ export function parseVersion(text: string): ImageVersion {
   const parts = (text.startsWith('.') ? `0${text}` : text).trim().split('.')
   const numbers = parts.map(part => (/^\d{1,10}$/.test(part) && Number(part) <= MOST ? Number(part) : Number.NaN))
   if (parts.length > 4 || numbers.some(Number.isNaN)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no version of a base OS image`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a version of a base OS image`, {
       hint: 'Write one to four numbers with dots between them, for example 10.0.14300.1010.',
     })
   }

@@ -159,7 +159,7 @@ export function blobsOf({ manifests, configs, layers }: ImageContent): readonly 
   return eachOnce([...[...manifests, ...configs].map(({ descriptor }) => descriptor), ...layers])
 }
 
-/** Attestations say platform unknown/unknown; artifacts have a config that is no image config. */
+/** Attestations say platform unknown/unknown; artifacts have a config that is not an image config. */
 function isImage(descriptor: Descriptor, config: Descriptor): boolean {
   if (descriptor.platform?.os === 'unknown') return false
   return /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config.mediaType)

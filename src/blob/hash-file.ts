@@ -16,11 +16,12 @@ export interface HashedFile {
   readonly digest: Digest
 }
 
-/** Reads the whole of `path`. Throws FILE_NOT_FOUND and the like, INVALID_ARGUMENT for what is no file, ABORTED. */
+/** Reads the whole of `path`. Throws FILE_NOT_FOUND and the like, INVALID_ARGUMENT for what is not a file, ABORTED. */
 export async function hashFile(path: string, { signal, onProgress }: WaitOptions = {}): Promise<HashedFile> {
   try {
     const found = await stat(path)
-    if (!found.isFile()) throw new StowageError('INVALID_ARGUMENT', `${path} is no file, and only files are carried`)
+    if (!found.isFile())
+      throw new StowageError('INVALID_ARGUMENT', `${path} is not a file, and only files can be carried`)
     const hash = createHash('sha256')
     let size = 0
     onProgress?.({ type: 'stage', stage: 'hash', subject: path })

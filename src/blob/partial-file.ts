@@ -46,7 +46,7 @@ export class PartialFile implements AsyncDisposable {
       await this.file.sync()
       if (!(await this.#isOurs())) {
         throw new StowageError('OUTPUT_EXISTS', `${this.partial} was replaced while we wrote it`, {
-          hint: `Another command writes the same: let it finish, or name another output.`,
+          hint: `Another command is writing there: wait for it to finish, or name another output.`,
         })
       }
       await refuseExisting(this.path, this.#what)

@@ -22,7 +22,7 @@ export interface ReadPlatformsOptions extends ReadImageOptions {
 /**
  * {@link readImage}, for the platforms that are named. Where one manifest of an index is all that is meant, it is the image, as
  * skopeo and crane have it; of several the index stays, byte for byte, with the others left out of it, and the attestations of
- * those that stay go with them. Throws IMAGE_NOT_FOUND naming what there is where nothing fits, INVALID_ARGUMENT for what is no platform.
+ * those that stay go with them. Throws IMAGE_NOT_FOUND naming what there is where nothing fits, INVALID_ARGUMENT for what is not a platform.
  */
 export async function readPlatforms(
   store: BlobStore,
@@ -109,6 +109,6 @@ function expectAll(
   if (!lost) return
   const has = [...new Set(there.map(formatPlatform))].join(', ')
   throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for ${lost.text}`, {
-    hint: has === '' ? 'It is no container image: leave out --platform.' : `It has images for ${has}.`,
+    hint: has === '' ? 'It is not a container image: omit --platform.' : `It has images for ${has}.`,
   })
 }

@@ -19,7 +19,7 @@ export function carriedPath(path: string, taken: readonly string[]): string {
     .split('/')
     .find(part => /[<>:"|?*\x00-\x1f]/.test(part) || /[. ]$/.test(part) || DEVICE.test(part) || part.length > 200)
   if (!isBundlePath(place) || bad !== undefined || path.length > 1000) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(path)} is no path to carry a file under`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(path)} is not a path to carry a file under`, {
       hint: 'Write names with "/" between them, without what FAT or Windows cannot hold: < > : " | ? * \\, a dot or a space at the end.',
     })
   }
@@ -36,7 +36,7 @@ export function carriedPath(path: string, taken: readonly string[]): string {
   return place
 }
 
-/** What `source` is as a blob. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is no file, ABORTED. */
+/** What `source` is as a blob. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is not a file, ABORTED. */
 export async function describeFile(source: string, options: WaitOptions = {}): Promise<Descriptor> {
   return { mediaType: 'application/octet-stream', ...(await hashFile(source, options)) }
 }

@@ -26,8 +26,7 @@ export function parseChecksums(bytes: Uint8Array, where: string = CHECKSUMS_FILE
         `${where} line ${n + 1}: expected "<64 hex digits>  <path>" but found ${JSON.stringify(line.slice(0, 120))}`,
       )
     }
-    if (files.has(path))
-      throw new StowageError('INVALID_MANIFEST', `${where} line ${n + 1}: ${path} stands there twice`)
+    if (files.has(path)) throw new StowageError('INVALID_MANIFEST', `${where} line ${n + 1}: ${path} is listed twice`)
     files.set(path, digestFromHex(hex))
   }
   return files

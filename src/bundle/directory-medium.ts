@@ -16,7 +16,7 @@ import type { BundleMedium, Documents } from './medium.js'
 /** The marker, and what is about to become it: each command writes one of its own. */
 const MARKER = new RegExp(`^${INCOMPLETE_FILE}(?:\\.[0-9a-f-]{36})?$`)
 
-/** Directories that a file system or a desktop puts on a medium by itself; they are no part of a bundle. */
+/** Directories that a file system or a desktop puts on a medium by itself; they are not part of a bundle. */
 const MEDIUM_ENTRIES =
   /^(?:lost\+found|System Volume Information|\$RECYCLE\.BIN|\.Trashes|\.Trash-\d+|\.fseventsd|\.Spotlight-V100)$/i
 
@@ -176,10 +176,14 @@ class DirectoryMedium implements BundleMedium {
   /** A bundle that another command may have finished by now gets nothing of ours. */
   async #refuseIfTakenOver(cause?: StowageError): Promise<void> {
     if (await this.#isOurs()) return
-    throw new StowageError('OUTPUT_EXISTS', `${this.where} was taken over by another command while we wrote it`, {
-      hint: 'Another command writes the same bundle: let it finish, or name another output.',
-      cause,
-    })
+    throw new StowageError(
+      'OUTPUT_EXISTS',
+      `${this.where} was taken over by another command while it was being written`,
+      {
+        hint: 'Another command is writing this bundle: wait for it to finish, or name another output.',
+        cause,
+      },
+    )
   }
 
   /** Another command that began with us may have cleared what we filed. */
@@ -263,7 +267,7 @@ async function makeDirectory(path: string): Promise<boolean> {
   } catch (error) {
     if (systemCode(error) === 'EEXIST') {
       if ((await stat(path)).isDirectory()) return false
-      throw new StowageError('OUTPUT_EXISTS', `${path} exists already, and is no directory`, {
+      throw new StowageError('OUTPUT_EXISTS', `${path} exists already, and is not a directory`, {
         hint: 'Name another output.',
         cause: error,
       })

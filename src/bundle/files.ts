@@ -153,7 +153,7 @@ export async function listDirectory(root: string, signal?: AbortSignal): Promise
   }
 }
 
-/** Undefined for what has gone meanwhile, and for a name that is no UTF-8: Node.js lists it, but cannot ask for it. */
+/** Undefined for what has gone meanwhile, and for a name that is not UTF-8: Node.js lists it, but cannot ask for it. */
 async function lstatIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path)
@@ -166,7 +166,10 @@ async function lstatIfThere(path: string): Promise<Stats | undefined> {
 function listed(files: ReadonlyMap<string, BundleFile>, path: string, where: string): BundleFile {
   const file = files.get(path)
   if (file?.type === 'file') return file
-  throw new StowageError('BLOB_MISSING', file ? `${path} in ${where} is no regular file` : `${path} is not in ${where}`)
+  throw new StowageError(
+    'BLOB_MISSING',
+    file ? `${path} in ${where} is not a regular file` : `${path} is not in ${where}`,
+  )
 }
 
 /** All of a small file. Throws INVALID_MANIFEST when it is larger than `limit`, BLOB_MISSING when it is not there. */

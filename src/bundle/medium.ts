@@ -5,7 +5,7 @@ import type { BlobDirectory } from '../blob/directory.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 
-/** The files of a bundle that are no blobs, by path. */
+/** The files of a bundle that are not blobs, by path. */
 export type Documents = ReadonlyMap<string, Uint8Array>
 
 export interface BundleMedium extends BlobStage {

@@ -130,7 +130,7 @@ async function readManifest(
 function refuseOther(path: string, { files }: BundleFiles): void {
   if (files.has(INCOMPLETE_FILE)) {
     throw new StowageError('BUNDLE_INVALID', `${path} is not complete: it holds the marker ${INCOMPLETE_FILE}`, {
-      hint: 'Run the "stowage pack" command that was interrupted again; it goes on where it stopped.',
+      hint: 'Run the interrupted "stowage pack" command again; it resumes where it stopped.',
     })
   }
   const missing = [BUNDLE_FILE, CHECKSUMS_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE].filter(file => !files.has(file))

@@ -175,8 +175,8 @@ class StandingMedium implements BundleMedium {
       () => false,
     )
     if (now?.equals(this.#bundle) && !marked) return
-    throw new StowageError('OUTPUT_EXISTS', `${this.where} was changed by another command while we read it`, {
-      hint: 'Another command writes the same bundle: let it finish, and run this one again.',
+    throw new StowageError('OUTPUT_EXISTS', `${this.where} was changed by another command while it was being read`, {
+      hint: 'Another command is writing this bundle: wait for it to finish, then run this one again.',
     })
   }
 

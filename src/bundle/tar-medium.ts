@@ -191,7 +191,7 @@ class TarMedium implements BundleMedium {
     return encodeHeader(member).length + member.size + padding(member.size).length
   }
 
-  /** Header last: until then the blocks of the member are no member. */
+  /** Header last: until then the blocks of the member do not make a member. */
   async #close(digest: Digest, header: Uint8Array, place: number, size: number): Promise<void> {
     try {
       await this.#closeMember(header, place, size)

@@ -218,7 +218,7 @@ class Check {
       if (!expected.has(path)) {
         if (type === 'file')
           this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)
-        else this.#find('NOT_A_FILE', path, 'a link, a device or a name that is no UTF-8: a bundle never holds one')
+        else this.#find('NOT_A_FILE', path, 'a link, a device or a name that is not UTF-8: a bundle never holds one')
       } else if (blobs && path.startsWith('blobs/') && !blobs.has(path)) {
         this.#find('FILE_EXTRA', path, 'the blob belongs to no image')
       }

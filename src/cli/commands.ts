@@ -1,6 +1,6 @@
-/** The commands of `stowage`, all but `wim`: how each is told of, and how it is loaded. */
+/** The commands of `stowage`, all but `wim`: how each is described, and how it is loaded. */
 
-/** How a command stands in the list of all, and how it is loaded when it is named: starting takes time. */
+/** A command as the help lists it. Its module is loaded only when it is used, because loading takes time. */
 export interface ListedCommand {
   readonly command: string
   readonly aliases?: readonly string[]
@@ -17,7 +17,7 @@ export interface AnyCommand {
 export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
   pack: {
     command: 'pack [image..]',
-    describe: 'Pack images into a bundle: a directory, or one .tar',
+    describe: 'Pack images into a bundle: a directory or a .tar',
     load: async () => (await import('./pack.js')).pack,
   },
   verify: {
@@ -37,69 +37,69 @@ export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
   },
   serve: {
     command: 'serve <bundle..>',
-    describe: 'Be a read-only registry for the images of bundles, straight from their files',
+    describe: 'Serve bundles as a read-only registry, straight from their files',
     load: async () => (await import('./serve.js')).serve,
   },
   login: {
     command: 'login [server]',
-    describe: 'Log in to a registry, Docker Hub without one',
+    describe: 'Log in to a registry, by default Docker Hub',
     load: async () => (await import('./login.js')).login,
   },
   logout: {
     command: 'logout [server]',
-    describe: 'Forget the credentials for a registry, Docker Hub without one',
+    describe: 'Remove the credentials for a registry, by default Docker Hub',
     load: async () => (await import('./logout.js')).logout,
   },
   inspect: {
     command: 'inspect <location>',
-    describe: 'Show what an image is, wherever it is, without fetching its layers',
+    describe: 'Show an image at any location, without fetching its layers',
     load: async () => (await import('./inspect.js')).inspect,
   },
   tags: {
     command: 'tags <repository>',
     aliases: ['list-tags', 'ls'],
-    describe: 'List the tags of a repository, versions in their order',
+    describe: 'List the tags of a repository, sorted by version',
     load: async () => (await import('./tags.js')).tags,
   },
   repositories: {
     command: 'repositories <registry>',
     aliases: ['catalog'],
-    describe: 'List the repositories of a registry that tells of them',
+    describe: 'List the repositories of a registry, if it has a catalog',
     load: async () => (await import('./repositories.js')).repositories,
   },
   schema: {
     command: 'schema',
-    describe: 'Print the JSON Schema of images.yaml, which "pack --file" reads',
+    describe: 'Print the JSON Schema of images.yaml, the list for "pack --file"',
     load: async () => (await import('./schema.js')).schema,
   },
   search: {
     command: 'search <term>',
-    describe: 'Search Docker Hub, or the registry HOST of HOST/TERM, for repositories',
+    describe: 'Search for repositories on Docker Hub, or with HOST/TERM in another registry',
     load: async () => (await import('./search.js')).search,
   },
   pull: {
     command: 'pull <name..>',
-    describe: 'Pull images of registries into the Docker Engine, or a store on disk',
+    describe: 'Pull images from registries into the Docker Engine or a store on disk',
     load: async () => (await import('./pull.js')).pull,
   },
   push: {
     command: 'push <name..>',
-    describe: 'Push images of the Docker Engine, a store or a bundle to their registries',
+    describe: 'Push images from the Docker Engine, a store or a bundle to their registries',
     load: async () => (await import('./push.js')).push,
   },
   images: {
     command: 'images [name..]',
-    describe: 'List the images of the Docker Engine, a store or a bundle, with base and publisher',
+    describe: 'List the images in the Docker Engine, a store or a bundle, with base and publisher',
     load: async () => (await import('./images.js')).images,
   },
   history: {
     command: 'history <image>',
-    describe: 'Show how an image was made, what it stands on and what stands on it',
+    describe: 'Show how an image was made, what it is based on and what is based on it',
     load: async () => (await import('./history.js')).history,
   },
   tag: {
     command: 'tag <source> <target>',
-    describe: 'Give an image of the Docker Engine or a store one more name',
+    describe: 'Add a name to an image in the Docker Engine or a store',
     load: async () => (await import('./tag.js')).tag,
   },
   rmi: {
@@ -109,7 +109,7 @@ export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
   },
   commit: {
     command: 'commit <container> [repository]',
-    describe: 'Make an image of a container',
+    describe: 'Create an image from a container',
     load: async () => (await import('./commit.js')).commit,
   },
   prune: {
@@ -119,32 +119,32 @@ export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
   },
   uninstall: {
     command: 'uninstall <image..>',
-    describe: 'Remove base OS images of Windows, with all their names',
+    describe: 'Remove Windows base OS images, with all their names',
     load: async () => (await import('./uninstall.js')).uninstall,
   },
   find: {
     command: 'find [name..]',
-    describe: 'Find base OS images of Windows in the registered sources, the newest of each name',
+    describe: 'Find Windows base OS images in the registered sources, the newest of each name',
     load: async () => (await import('./find.js')).find,
   },
   save: {
     command: 'save [name..]',
-    describe: 'Save base OS images as WIM files, <Name>-<a-b-c-d>.wim, checked',
+    describe: 'Save base OS images as WIM files named <Name>-<a-b-c-d>.wim, and check them',
     load: async () => (await import('./find.js')).save,
   },
   install: {
     command: 'install [name..]',
-    describe: 'Install base OS images of Windows into the engine, a store, a bundle or a registry',
+    describe: 'Install Windows base OS images into the engine, a store, a bundle or a registry',
     load: async () => (await import('./install.js')).install,
   },
   source: {
     command: 'source <command>',
-    describe: 'Where base OS images of Windows are found',
+    describe: 'Manage the sources of Windows base OS images',
     load: async () => (await import('./source.js')).source,
   },
   layer: {
     command: 'layer <command>',
-    describe: 'Layers: from WIM files and directories, to WIM files; checked, inspected, compared',
+    describe: 'Make, check, inspect and compare layers; convert them from and to WIM files',
     load: async () => (await import('./layer.js')).layer,
   },
 }

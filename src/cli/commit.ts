@@ -24,24 +24,24 @@ export const commit: CommandModule<StoreCliOptions, Options> = {
       .positional('container', { type: 'string', demandOption: true, describe: 'Name or ID of a container' })
       .positional('repository', { type: 'string', describe: 'NAME[:TAG] of the image' })
       .version(false) // of the image here, not of Stowage
-      .option('author', { alias: 'a', ...text('author', 'Who made it: "Jo Doe <jo@example.com>"') })
-      .option('message', { alias: 'm', ...text('message', 'What was done') })
+      .option('author', { alias: 'a', ...text('author', 'Author: "Jo Doe <jo@example.com>"') })
+      .option('message', { alias: 'm', ...text('message', 'Commit message') })
       .option('change', {
         alias: 'c',
         type: 'string',
         array: true,
         nargs: 1,
         default: [],
-        describe: 'Instruction of a Dockerfile; may be given again',
+        describe: 'Dockerfile instruction to apply; may be repeated',
       })
       .option('pause', {
         alias: 'p',
         type: 'boolean',
         default: true,
-        describe: 'The container stands still meanwhile; --pause=false lets it run',
+        describe: 'Pause the container during the commit; --pause=false lets it run',
       })
       .option('publisher', text('publisher', 'Publisher of the image: CN=Contoso'))
-      .option('name', text('name', 'Name of the image, and without a NAME:TAG what it is called, in lower case'))
+      .option('name', text('name', 'Name of the image; without NAME:TAG, also its tag name, in lower case'))
       .option('version', text('version', 'Version of the image, and without a NAME:TAG its tag'))
       .example('$0 commit web shop:2.4', 'As docker commit')
       .example('$0 commit web --publisher CN=Contoso --name Shop --version 2.4', 'As New-ContainerImage: shop:2.4') // yargs does not type coerce

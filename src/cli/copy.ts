@@ -40,7 +40,7 @@ export const copy: CommandModule<GlobalOptions, Options> = {
         '$0 copy docker-daemon:shop:2.3 docker://registry.example/team/shop:2.3',
         'From the engine to a registry',
       )
-      .example('$0 copy bundle:site-a:nanoserver:1 wim:NanoServer.wim', 'The layers of an image back into a WIM')
+      .example('$0 copy bundle:site-a:nanoserver:1 wim:NanoServer.wim', 'Turn the layers of an image back into a WIM')
       .example(
         '$0 copy wim:NanoServer.wim oci: --compression zstd',
         'A WIM as an image in the default store',

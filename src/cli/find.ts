@@ -45,27 +45,27 @@ export function queryOptions<T>(yargs: Argv<T>): Argv<QueryOptions> {
     .positional('name', {
       type: 'string',
       array: true,
-      describe: 'Names, with * and ? for any letters; upper and lower case are the same',
+      describe: 'Names, with * and ? as wildcards; case does not matter',
     })
     .version(false) // of images here, not of Stowage
     .option('version', version('version', 'Exactly this version'))
     .option('min-version', version('min-version', 'This version or a newer one'))
     .option('max-version', version('max-version', 'This version or an older one'))
-    .option('all-versions', { type: 'boolean', default: false, describe: 'Every version, not the newest alone' })
+    .option('all-versions', { type: 'boolean', default: false, describe: 'Every version, not only the newest' })
     .option('source', {
       type: 'string',
       array: true,
       nargs: 1,
       default: [],
-      describe: 'Only this source, by name or location; may be given again',
+      describe: 'Only this source, by name or location; may be repeated',
     }) as unknown as Argv<QueryOptions>
 }
 
 export const find: CommandModule<GlobalOptions, QueryOptions> = {
   builder: yargs =>
     queryOptions(yargs)
-      .example('$0 find nano*', 'The newest of each that is called so')
-      .example('$0 find NanoServer --all-versions', 'Every version of one'),
+      .example('$0 find nano*', 'The newest version of each match')
+      .example('$0 find NanoServer --all-versions', 'Every version of one image'),
   handler: async options => {
     await withSession(options, async session => {
       const entries = await query(options, session)
@@ -89,23 +89,26 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
         demandOption: true,
         requiresArg: true,
         coerce: once('path'),
-        describe: 'The folder they are saved in',
+        describe: 'Folder to save them in',
       })
       .option('arch', {
         type: 'string',
         requiresArg: true,
         coerce: once('arch'),
-        describe: 'Of an image for several processors this one: amd64, arm64',
+        describe: 'Architecture, if an image exists for several: amd64, arm64',
       })
       .option('force', {
         alias: 'f',
         type: 'boolean',
         default: false,
-        describe: 'Replace files that are there; make the folder where it is not',
+        describe: 'Replace existing files; create the folder if needed',
       })
-      .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would be saved' })
+      .option('what-if', { type: 'boolean', default: false, describe: 'Only show what would be saved' })
       .example('$0 save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick')
-      .example('$0 find nano* --json | $0 save - --path .', 'What find found') as unknown as Argv<SaveOptions>,
+      .example(
+        '$0 find nano* --json | $0 save - --path .',
+        'Everything that find found',
+      ) as unknown as Argv<SaveOptions>,
   handler: async ({ path, force, arch, ...options }) => {
     await withSession(options, async session => {
       const { signal, onProgress, report } = session
@@ -113,8 +116,8 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
       const wims = found.filter(({ content }) => content.type !== 'image')
       const entries = chooseCandidates(wims.length > 0 ? wims : found, { architecture: arch, versions: true })
       if (entries.length === 0)
-        throw new StowageError('IMAGE_NOT_FOUND', 'no source has an image that fits', {
-          hint: 'Look at what there is: stowage find --all-versions.',
+        throw new StowageError('IMAGE_NOT_FOUND', 'no source has a matching image', {
+          hint: 'List what is available: stowage find --all-versions.',
         })
       for (const missing of notFound(options.name ?? [], entries)) throw missing
       const images: (SavedImage | FailedImage)[] = []
@@ -144,15 +147,15 @@ export const save: CommandModule<GlobalOptions, SaveOptions> = {
   },
 }
 
-/** An error for each name that is no pattern, and of which nothing was found: one that is a pattern may fit none. */
+/** An error for each name that is not a pattern, and of which nothing was found: one that is a pattern may fit none. */
 export function notFound(names: readonly string[], found: readonly CatalogEntry[]): readonly StowageError[] {
   return missingNames(
     names.filter(name => name !== '-'),
     found,
   ).map(
     name =>
-      new StowageError('IMAGE_NOT_FOUND', `no source has an image ${name} that fits`, {
-        hint: 'Look at what there is: stowage find --all-versions.',
+      new StowageError('IMAGE_NOT_FOUND', `no source has an image that matches ${name}`, {
+        hint: 'List what is available: stowage find --all-versions.',
       }),
   )
 }
@@ -183,7 +186,7 @@ async function piped(): Promise<readonly CatalogEntry[]> {
   try {
     return parseFound(await text(process.stdin))
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', 'standard input is not what "stowage find --json" prints', {
+    throw new StowageError('INVALID_ARGUMENT', 'standard input is not the output of "stowage find --json"', {
       hint: 'stowage find NAME --json | stowage save - --path FOLDER, or | stowage install -',
       cause: error,
     })
@@ -226,7 +229,7 @@ function parseContent(content: Readonly<Record<string, unknown>>, at: string): C
         size: bytes,
       }
     default:
-      throw new TypeError(`${at} is nowhere`)
+      throw new TypeError(`${at} has no location`)
   }
 }
 

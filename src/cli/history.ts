@@ -28,17 +28,21 @@ export const history: CommandModule<StoreCliOptions, Options> = {
       .option('tree', {
         type: 'boolean',
         default: false,
-        describe: 'The images that it stands on, and all that stand on it',
+        describe: 'Show the images it is based on, and all images based on it',
       })
       .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
-      .option('trunc', { type: 'boolean', default: true, describe: 'Cut what is long; --no-trunc shows it whole' })
+      .option('trunc', {
+        type: 'boolean',
+        default: true,
+        describe: 'Shorten long values; --no-trunc shows them in full',
+      })
       .option('human', {
         type: 'boolean',
         default: true,
-        describe: 'Sizes and times for people; --human=false to the byte and the second',
+        describe: 'Human-readable sizes and times; --human=false prints bytes and timestamps',
       })
-      .example('$0 history shop:2.3', 'Step by step, the newest first')
-      .example('$0 history --tree nanoserver', 'What stands on a base OS image'), // yargs does not type coerce
+      .example('$0 history shop:2.3', 'Step by step, newest first')
+      .example('$0 history --tree nanoserver', 'The images based on a base OS image'), // yargs does not type coerce
   handler: async ({ image, tree, trunc, human, store, host, ...options }) => {
     await withSession(options, async session => {
       const found = await imageHistory(image, { store, host, signal: session.signal })

@@ -29,14 +29,14 @@ export const jobsOption = {
   alias: 'j',
   type: 'number',
   requiresArg: true,
-  describe: 'Blobs under way at a time, 10 when left out',
+  describe: 'Number of blobs to transfer at a time (default 10)',
 } as const
 export const insecureOption = {
   type: 'string',
   array: true,
   nargs: 1,
   default: [],
-  describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+  describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
 } as const
 
 export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
@@ -47,23 +47,23 @@ export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
       nargs: 1,
       requiresArg: true,
       default: [],
-      describe: 'Of an image for several platforms only this one, os[/arch[/variant]][:os.version]; may be given again',
+      describe: 'Take only this platform of a multi-platform image: os[/arch[/variant]][:os.version]; may be repeated',
     })
     .option('all-platforms', {
       type: 'boolean',
       default: false,
-      describe: 'Every platform, which is what happens anyway where none is named',
+      describe: 'Take every platform (the default)',
     })
     .option('referrers', {
       type: 'boolean',
       default: false,
-      describe: 'Take along what is about the image: signatures, SBOMs and attestations, of cosign too',
+      describe: 'Include signatures, SBOMs and attestations of the image, also those of cosign',
     })
     .option('foreign-layers', {
       choices: ['keep', 'plain'] as const,
       default: 'keep' as const,
       requiresArg: true,
-      describe: 'Layers that may not be handed on, by their type: keep it, or make them plain, which is another digest',
+      describe: 'Foreign (nondistributable) layers: keep the media type, or make them plain, which changes the digest',
     })
     .option('jobs', jobsOption)
     .option('host', {
@@ -80,9 +80,13 @@ export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
 export function readImageOptions(options: ImageOptions): ImageSettings {
   const { host, insecure, platform, referrers, jobs } = options
   if (options['all-platforms'] && platform.length > 0) {
-    throw new StowageError('INVALID_ARGUMENT', `--all-platforms and --platform ${platform[0]} were both given`, {
-      hint: 'Leave one of them out.',
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `--all-platforms and --platform ${platform[0]} cannot be used together`,
+      {
+        hint: 'Omit one of them.',
+      },
+    )
   }
   return {
     host,

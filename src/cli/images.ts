@@ -38,25 +38,25 @@ export const images: CommandModule<StoreCliOptions, Options> = {
       .positional('name', {
         type: 'string',
         array: true,
-        describe: 'NAME[:TAG], with * and ? for letters of one part of it',
+        describe: 'NAME[:TAG], with * and ? as wildcards within one path component',
       })
       .option('all', {
         alias: 'a',
         type: 'boolean',
         default: false,
-        describe: 'Also what an engine keeps for other images, and artifacts: signatures, SBOMs',
+        describe: 'Include intermediate images of an engine, and artifacts such as signatures and SBOMs',
       })
       .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
       .option('wide', {
         type: 'boolean',
         default: false,
-        describe: 'Also NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE',
+        describe: 'Also show NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE',
       })
-      .option('digests', { type: 'boolean', default: false, describe: 'Also digests' })
+      .option('digests', { type: 'boolean', default: false, describe: 'Also show digests' })
       .option('trunc', {
         type: 'boolean',
         default: true,
-        describe: 'Cut IDs to twelve digits; --no-trunc shows them whole',
+        describe: 'Shorten IDs to twelve digits; --no-trunc shows them in full',
       })
       .option('filter', {
         alias: 'f',
@@ -65,15 +65,15 @@ export const images: CommandModule<StoreCliOptions, Options> = {
         nargs: 1,
         default: [],
         describe:
-          'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be given again',
+          'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be repeated',
       })
       .option('format', {
         choices: ['table', 'json'] as const,
         default: 'table' as const,
         requiresArg: true,
-        describe: "json: a JSON object a line, with docker's fields",
+        describe: "json: one JSON object per line, with docker's fields",
       })
-      .example('$0 images', 'Of the engine, or of the default store')
+      .example('$0 images', 'In the engine, or in the default store')
       .example('$0 images --wide --store bundle:site-a.tar', 'With name, publisher, version and base of each')
       .example('$0 images -q --filter dangling=true', 'IDs of those without a name'), // yargs does not type arrays with a default
   handler: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }) => {
@@ -102,7 +102,7 @@ function filtersOf(filters: readonly string[]): Pick<ListImagesOptions, 'danglin
   for (const filter of filters) {
     const [, key = '', value = ''] = /^(reference|dangling|label|before|since)=(.+)$/s.exec(filter) ?? []
     if (key === '' || (key === 'dangling' && !/^(true|false|1|0)$/.test(value))) {
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is no filter`, {
+      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is not a filter`, {
         hint: 'Write reference=PATTERN, dangling=true, label=KEY[=VALUE], before=IMAGE or since=IMAGE.',
       })
     }

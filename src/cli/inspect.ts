@@ -23,19 +23,19 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
       .positional('location', {
         type: 'string',
         demandOption: true,
-        describe: 'An image as "pack" takes it; or a whole bundle, bundle:PATH',
+        describe: 'An image, named as for "pack", or a whole bundle, bundle:PATH',
       })
       .option('platform', {
         type: 'string',
         array: true,
         nargs: 1,
         requiresArg: true,
-        describe: 'Only this os[/arch[/variant]][:os.version]; may be given again',
+        describe: 'Only this os[/arch[/variant]][:os.version]; may be repeated',
       })
       .option('raw', {
         type: 'boolean',
         default: false,
-        describe: 'Print the manifest or index, byte for byte; with --platform, the manifest of that',
+        describe: 'Print the manifest or index, byte for byte; with --platform, the manifest of that platform',
       })
       .option('config', { type: 'boolean', default: false, describe: 'Print the image config, byte for byte' })
       .option('host', {
@@ -50,17 +50,14 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
         array: true,
         nargs: 1,
         default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
       })
       .example('$0 inspect nginx:1.27', 'An image in a registry')
       .example('$0 inspect nginx:1.27 --platform linux/arm64 --config', 'The config of one platform')
       .example('$0 inspect bundle:site-a', 'Every image of a bundle'), // yargs does not type coerce
   handler: async ({ location, raw, config, platform, host, insecure, ...options }) => {
     if ([raw, config, options.json].filter(Boolean).length > 1) {
-      throw new StowageError(
-        'INVALID_ARGUMENT',
-        '--raw, --config and --json do not go together: each says what is printed',
-      )
+      throw new StowageError('INVALID_ARGUMENT', '--raw, --config and --json cannot be used together')
     }
     await withSession(options, async ({ signal, onProgress, report, print }) => {
       const settings = { platforms: platform, host, insecure, signal, onProgress }

@@ -38,33 +38,33 @@ export const install: CommandModule<QueryOptions, Options> = {
         nargs: 1,
         requiresArg: true,
         default: [],
-        describe: 'This WIM file, with no network and no source; may be given again',
+        describe: 'Install this WIM file, without a network or a source; may be repeated',
       })
       .option('image', {
         type: 'string',
         requiresArg: true,
         coerce: once('image'),
-        describe: 'With --wim: number or name of the image in it',
+        describe: 'With --wim: number or name of the image in the WIM',
       })
       .option('tag', {
         alias: 't',
         type: 'string',
         requiresArg: true,
         coerce: once('tag'),
-        describe: 'Name of the one image that is installed, instead of its own',
+        describe: 'Name for the image, if only one is installed',
       })
       .option('to', {
         type: 'string',
         requiresArg: true,
         coerce: once('to'),
         describe:
-          'docker-daemon:, oci:DIR, oci: for the default store, which is taken where no engine answers, bundle:PATH or docker://HOST[/PREFIX]',
+          'docker-daemon:, oci:DIR, oci: for the default store (used if no engine answers), bundle:PATH or docker://HOST[/PREFIX]',
       })
       .option('arch', {
         type: 'string',
         requiresArg: true,
         coerce: once('arch'),
-        describe: 'Of an image for several processors this one: amd64, arm64',
+        describe: 'Architecture, if an image exists for several: amd64, arm64',
       })
       .option('path', {
         type: 'string',
@@ -72,33 +72,31 @@ export const install: CommandModule<QueryOptions, Options> = {
         coerce: once('path'),
         describe: 'Keep the WIM in this folder, as save does',
       })
-      .option('latest', { type: 'boolean', default: false, describe: 'Give it the tag latest as well' })
+      .option('latest', { type: 'boolean', default: false, describe: 'Also tag it latest' })
       .option('force', {
         alias: 'f',
         type: 'boolean',
         default: false,
-        describe: 'Install again, in place of what has the name; let an engine keep what its host does not run',
+        describe:
+          'Install again, replacing an image of the same name; allow an engine to hold what its host cannot run',
       })
       .option('skip-check', {
         type: 'boolean',
         default: false,
-        describe: 'Install what "layer check" would refuse as well',
+        describe: 'Install even what "layer check" would reject',
       })
-      .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would be installed' })
-      .example('$0 install NanoServer', 'The newest there is: saved, checked, made an image')
+      .option('what-if', { type: 'boolean', default: false, describe: 'Only show what would be installed' })
+      .example('$0 install NanoServer', 'Save the newest version, check it, and make it an image')
       .example(
         '$0 install --wim NanoServer.wim --latest',
-        'From a file, with no network, as nanoserver:10.0.14300.1010 and nanoserver:latest',
+        'From a file, without a network, as nanoserver:10.0.14300.1010 and nanoserver:latest',
       )
-      .example(
-        '$0 install --wim NanoServer.wim --to bundle:site-a',
-        'Into a bundle that is carried on',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
+      .example('$0 install --wim NanoServer.wim --to bundle:site-a', 'Into a bundle') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async options => {
     await withSession(options, async session => {
       const started = Date.now()
       const result = await run(options, session)
-      if (isFallback(options.to, result.to)) session.note(`no Docker Engine answers: into ${result.to}`)
+      if (isFallback(options.to, result.to)) session.note(`no Docker Engine answers: using ${result.to}`)
       session.report(
         { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },
         result.images.map(image => line(image, result.to, options.quiet)).join(''),
@@ -137,9 +135,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
   const trusted = new Set((await listSources()).flatMap(source => (source.trusted ? [source.name] : [])))
   for (const source of new Set(entries.map(entry => entry.source)))
     if (!trusted.has(source))
-      note(
-        `source ${source} is not one that you trust: look at what comes from it (source add --trusted says that you do)`,
-      )
+      note(`source ${source} is not trusted: check what it provides (or add it with source add --trusted)`)
   return await installImages(entries, { ...install, to, path })
 }
 
@@ -197,7 +193,7 @@ function line(
       )
     case 'exists':
       return printable(
-        `${fullName} is installed already as ${shown} (${shortDigest(id ?? '')}). Use --force to install it again.\n`,
+        `${fullName} is already installed as ${shown} (${shortDigest(id ?? '')}). Use --force to install it again.\n`,
       )
     case 'what-if':
       return printable(

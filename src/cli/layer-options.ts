@@ -26,12 +26,12 @@ export function compressionOptions<T>(yargs: Argv<T>): Argv<T> {
       default: DEFAULT_COMPRESSION,
       requiresArg: true,
       coerce: once('compression'),
-      describe: `Of a layer made here: ${COMPRESSION_NAMES.map(describeLevels).join('; ')}; or none`,
+      describe: `Compression of new layers: ${COMPRESSION_NAMES.map(describeLevels).join('; ')}; or none`,
     })
     .option('threads', {
       type: 'number',
       requiresArg: true,
-      describe: 'Threads that decompress and compress; all processors when left out',
+      describe: 'Threads for compression and decompression (default: one per processor)',
     }) // yargs does not type coerce
 }
 
@@ -44,26 +44,26 @@ export function layerOptions<T>(yargs: Argv<T>): Argv<T> {
     .option('skip-unsupported', {
       type: 'boolean',
       default: false,
-      describe: 'Leave out of a WIM what a layer cannot hold, instead of failing',
+      describe: 'Skip what a layer cannot hold, instead of failing',
     })
     .option('order', {
       choices: ['blob', 'tree'] as const,
       default: 'blob' as const,
       requiresArg: true,
       describe:
-        'Of the files in a layer of a WIM: as their blobs stand in it, which is fastest; or the same for every WIM of the same files',
+        'Order of files in a layer made from a WIM: blob order is fastest; tree order gives the same layer for any WIM of the same files',
     })
     .option('lossless', {
       type: 'boolean',
       default: false,
-      describe: 'Keep what a Windows layer has no form for in PAX records that Windows passes over; another digest',
+      describe: 'Keep what a Windows layer cannot express in PAX records that Windows ignores; changes the digest',
     })
     .option('ref', {
       type: 'string',
       array: true,
       nargs: 1,
       requiresArg: true,
-      describe: 'Other WIM files that hold blobs of a delta WIM: a path, or a pattern in quotes. May be given again',
+      describe: 'Other WIM files with blobs of a delta WIM: a path, or a quoted pattern; may be repeated',
     }) // yargs does not type coerce
 }
 

@@ -24,34 +24,34 @@ export const login: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         requiresArg: true,
         coerce: once('username'),
-        describe: 'Name; asked for without it',
+        describe: 'User name; prompted for if omitted',
       })
       .option('password', {
         alias: 'p',
         type: 'string',
         requiresArg: true,
         coerce: once('password'),
-        describe: 'Password, which others can see then; asked for without it',
+        describe: 'Password, visible to other users of this machine; prompted for if omitted',
       })
-      .option('password-stdin', { type: 'boolean', default: false, describe: 'Take the password from stdin' })
+      .option('password-stdin', { type: 'boolean', default: false, describe: 'Read the password from stdin' })
       .option('authfile', {
         type: 'string',
         requiresArg: true,
         coerce: once('authfile'),
-        describe: "File to keep them in (REGISTRY_AUTH_FILE, else docker's config.json)",
+        describe: "File to store them in (default: REGISTRY_AUTH_FILE, else docker's config.json)",
       })
       .option('insecure', {
         type: 'string',
         array: true,
         nargs: 1,
         default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
       })
-      .example('$0 login registry.example -u alice', 'Asks for the password')
+      .example('$0 login registry.example -u alice', 'Prompts for the password')
       .example('$0 login registry.example -u alice --password-stdin < token', 'For scripts'), // yargs does not type coerce
   handler: async ({ server, username, password, 'password-stdin': fromStdin, authfile, insecure, ...options }) => {
     if (fromStdin && password !== undefined)
-      throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin exclude one another')
+      throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin cannot be used together')
     if (fromStdin && username === undefined)
       throw new StowageError('INVALID_ARGUMENT', '--password-stdin needs --username')
     await withSession(options, async ({ signal, report, note }) => {

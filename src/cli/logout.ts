@@ -17,9 +17,9 @@ export const logout: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         requiresArg: true,
         coerce: once('authfile'),
-        describe: "File they are kept in (REGISTRY_AUTH_FILE, else docker's config.json)",
+        describe: "File they are stored in (default: REGISTRY_AUTH_FILE, else docker's config.json)",
       })
-      .example('$0 logout registry.example', 'In the file, and in the helper that it names'), // yargs does not type coerce
+      .example('$0 logout registry.example', 'Remove them from the file and from the helper it names'), // yargs does not type coerce
   handler: async ({ server, authfile, ...options }) => {
     await withSession(options, async ({ report }) => {
       const result = await logOut(server, { authFile: authfile })

@@ -29,7 +29,7 @@ function fail(error: unknown, json: boolean): void {
   else process.exitCode = (error.code === 'ABORTED' ? interruption() : undefined) ?? exitCodeOf(error.code)
 }
 
-// A reader that closed its end, as `stowage … | head` does, is no failure of ours
+// A reader that closed its end, as `stowage … | head` does, is not a failure of ours
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit()
   printError(new StowageError('IO_ERROR', `the result cannot be written to stdout: ${error.message}`, { cause: error }))

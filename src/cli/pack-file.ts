@@ -23,13 +23,13 @@ export function packFileOptions<T>(yargs: Argv<T>): Argv<T & PackFileOptions> {
       requiresArg: true,
       coerce: once('file'),
       describe:
-        'Images, WIMs and files by a list in YAML ("stowage schema" is its form); IMAGEs may be named beside it',
+        'YAML list of images, WIMs and files to pack (see "stowage schema"), in addition to any IMAGE arguments',
     })
     .option('lock', {
       type: 'string',
       requiresArg: true,
       coerce: once('lock'),
-      describe: 'With --file: where what was found is written; the name of the file with .lock when left out',
+      describe: 'With --file: the lock file (default: the name of the list, with .lock)',
     })
     .option('locked', { type: 'boolean', default: false, describe: 'With --file: pack exactly what the lock says' })
     .option('dry-run', {
@@ -46,7 +46,7 @@ interface Settings extends PackImagesFileOptions {
 
 /**
  * Packs by the file where one is named, or reports what would be packed; undefined where none is, or no output. Throws
- * INVALID_ARGUMENT for options that do not go together.
+ * INVALID_ARGUMENT for options that cannot be used together.
  */
 export async function packByFile(
   { file, lock, locked, 'dry-run': dryRun }: PackFileOptions,
@@ -68,7 +68,7 @@ export async function packByFile(
   if (transports().some(({ scheme, destination }) => destination && output.startsWith(`${scheme}:`)))
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${output} is made of one image, not of a list: name the image instead of --file`,
+      `${output} takes one image, not a list: name the image instead of --file`,
     )
   const { packImagesFile } = await import('../images-file/pack-images-file.js') // YAML and all that: only for those who have a list
   const result = await packImagesFile(file, output, { ...options, lock, locked })

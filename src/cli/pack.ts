@@ -34,31 +34,31 @@ export const pack: CommandModule<GlobalOptions, Options> = {
         requiresArg: true,
         coerce: once('output'),
         describe:
-          'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME], one image as a WIM',
+          'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME] for one image as a WIM',
       })
       .option('tag', {
         alias: 't',
         type: 'string',
         requiresArg: true,
         coerce: once('tag'),
-        describe: 'Name of the image in the bundle; with one IMAGE only',
+        describe: 'Name of the image in the bundle, if there is only one IMAGE',
       })
       .option('update', {
         type: 'boolean',
         default: false,
-        describe: 'Where a bundle stands in the directory already, make it what is packed now',
+        describe: 'Replace the contents of an existing bundle directory with what is packed now',
       })
-      .example('$0 pack docker://registry.example/team/shop:2.3 -o site-a', 'One image of a registry')
+      .example('$0 pack docker://registry.example/team/shop:2.3 -o site-a', 'One image from a registry')
       .example(
         '$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a',
-        'One image of the engine, as a directory on a stick',
+        'One image from the engine, as a directory on a stick',
       )
       .example(
         '$0 pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar',
         'Two images in one tar that docker load reads',
       )
       .example('$0 pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name')
-      .example('$0 pack -f images.yaml -o site-a', 'All that a list asks for') as unknown as Argv<Options>, // yargs does not type coerce
+      .example('$0 pack -f images.yaml -o site-a', 'Everything on a list') as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ image = [], output, tag, update, ...options }) => {
     await withSession(options, async session => {
       const { signal, onProgress, report, note } = session
@@ -80,11 +80,11 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       }
       if (image.length === 0)
         throw new StowageError('INVALID_ARGUMENT', 'no image was named', {
-          hint: 'Name images, or a list of them: --file images.yaml.',
+          hint: 'Name images, or give a list: --file images.yaml.',
         })
       if (isLocation(output) && only !== undefined) {
         if (others.length > 0)
-          throw new StowageError('INVALID_ARGUMENT', `${output} is made of one image, not of ${image.length}`)
+          throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
         const [{ copy }, { copyDocument, copyText }] = await Promise.all([
           import('../verbs/copy.js'),
           import('./copy.js'),
@@ -150,7 +150,7 @@ function text({ path, form, size, manifest: { images, files }, unchanged, skippe
     carried > 0 ? count(carried, 'file') : undefined,
   ]
   const what = found.filter(Boolean).join(' and ')
-  const done = unchanged ? `Nothing is new: ${path} holds ${what} already` : `Packed ${what} into ${path}`
+  const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${path}`
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
 `
 }

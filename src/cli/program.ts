@@ -5,8 +5,8 @@ import { thisGenerator } from '../generator.js'
 import { type ChosenCommand, COMMANDS } from './commands.js'
 import { type GlobalOptions, globalOptions } from './session.js'
 
-const EXIT_CODES = `Exit codes: 0 ok, 1 failed, 2 misused, 3 not found, 4 integrity, 5 not let in, 6 not reached, 7 no space,
-8 engine refused or load not proved, 129, 130 and 143 interrupted.`
+const EXIT_CODES = `Exit codes: 0 success, 1 failure, 2 usage error, 3 not found, 4 integrity check failed, 5 authentication failed,
+6 unreachable, 7 no space, 8 engine refused the image or the load could not be verified, 129, 130 and 143 interrupted.`
 
 /** All commands for yargs, those that `argv` names with their options and what they do. */
 async function commandsFor(argv: readonly string[]): Promise<CommandModule<GlobalOptions, GlobalOptions>[]> {
@@ -30,7 +30,7 @@ async function commandsFor(argv: readonly string[]): Promise<CommandModule<Globa
 
 const wim: CommandModule<GlobalOptions, GlobalOptions> = {
   command: 'wim',
-  describe: 'WIM files: capture, apply, export, mount and more, as wimlib-imagex',
+  describe: 'Work with WIM files: capture, apply, export, mount and more, like wimlib-imagex',
   handler: () => undefined, // main() has a parser of its own for it
 }
 
@@ -46,9 +46,9 @@ export async function parseProgram(argv: readonly string[]): Promise<ChosenComma
     .command(wim)
     .middleware(restoreDashes)
     .demandCommand(1, 'Name a command.')
-    .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image of the engine')
+    .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image from the engine')
     .example('$0 verify site-a.tar', 'Check the bundle')
-    .example('$0 load site-a.tar', 'Load it, on a host without a network')
+    .example('$0 load site-a.tar', 'Load it on a host without a network')
     .epilogue(EXIT_CODES)
     .parserConfiguration({ 'greedy-arrays': false, 'camel-case-expansion': false })
     .strict()
@@ -101,6 +101,6 @@ function restoreDashes(values: Record<string, unknown>): void {
 function usageError(message: string, argv: readonly string[]): StowageError {
   const command = argv.find(word => Object.hasOwn(COMMANDS, word))
   return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
-    hint: `Run "stowage ${command ? `${command} ` : ''}--help" to see how it is used.`,
+    hint: `Run "stowage ${command ? `${command} ` : ''}--help" for its usage.`,
   })
 }

@@ -22,15 +22,15 @@ export const pull: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         requiresArg: true,
         coerce: once('to'),
-        describe: 'docker-daemon:, oci:DIR, or oci: for the default store, which is taken where no engine answers',
+        describe: 'docker-daemon:, oci:DIR, or oci: for the default store (used if no engine answers)',
       })
       .option('all-tags', {
         alias: 'a',
         type: 'boolean',
         default: false,
-        describe: 'Every tag of the repositories that are named',
+        describe: 'Every tag of the named repositories',
       })
-      .example('$0 pull nginx:1.27', 'As docker pull, every byte checked')
+      .example('$0 pull nginx:1.27', 'Like docker pull, with every byte checked')
       .example(
         '$0 pull nginx:1.27 --to oci: --platform linux/arm64',
         'Into the default store',
@@ -39,7 +39,7 @@ export const pull: CommandModule<GlobalOptions, Options> = {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
       const result = await pullImages(name, { ...settings, to, allTags })
-      if (isFallback(to, result.to)) note(`no Docker Engine answers: into ${result.to}`)
+      if (isFallback(to, result.to)) note(`no Docker Engine answers: using ${result.to}`)
       const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report(
         { schema: 'stowage.pull/v1', to: result.to, images },

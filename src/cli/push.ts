@@ -21,31 +21,30 @@ export const push: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'NAME[:TAG], with the registry in it',
+        describe: 'NAME[:TAG], including the registry',
       })
       .option('from', {
         type: 'string',
         requiresArg: true,
         coerce: once('from'),
-        describe:
-          'docker-daemon:, oci:DIR, bundle:PATH, or oci: for the default store, which is taken where no engine answers',
+        describe: 'docker-daemon:, oci:DIR, bundle:PATH, or oci: for the default store (used if no engine answers)',
       })
       .option('all-tags', {
         alias: 'a',
         type: 'boolean',
         default: false,
-        describe: 'Every tag that is there of the repositories that are named',
+        describe: 'Every local tag of the named repositories',
       })
-      .example('$0 push registry.example/team/shop:2.3', 'As docker push')
+      .example('$0 push registry.example/team/shop:2.3', 'Like docker push')
       .example(
         '$0 push -a registry.example/team/shop --from bundle:site-a',
-        'Every tag of it that a bundle has',
+        'Every tag of the repository in a bundle',
       ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ name, from, 'all-tags': allTags, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {
       const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
       const result = await pushImages(name, { ...settings, from, allTags })
-      if (isFallback(from, result.from)) note(`no Docker Engine answers: from ${result.from}`)
+      if (isFallback(from, result.from)) note(`no Docker Engine answers: using ${result.from}`)
       const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
       report({ schema: 'stowage.push/v1', from: result.from, images }, printable(text(result.images, options.quiet)))
       tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))

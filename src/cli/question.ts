@@ -34,7 +34,7 @@ export async function readSecret(signal: AbortSignal): Promise<string> {
       pieces.push(piece)
       size += piece.length
       if (size > LIMIT)
-        throw new StowageError('INVALID_ARGUMENT', `stdin holds over ${LIMIT} bytes, which is no password`)
+        throw new StowageError('INVALID_ARGUMENT', `stdin holds over ${LIMIT} bytes, which is not a password`)
     }
     signal.throwIfAborted()
   } catch (error) {

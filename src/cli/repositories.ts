@@ -18,9 +18,9 @@ export const repositories: CommandModule<GlobalOptions, Options> = {
         array: true,
         nargs: 1,
         default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
       })
-      .example('$0 repositories registry.example:5000', 'Every repository there'), // yargs does not type arrays with a default
+      .example('$0 repositories registry.example:5000', 'Every repository in the registry'), // yargs does not type arrays with a default
   handler: async ({ registry, insecure, ...options }) => {
     await withSession(options, async ({ signal, report }) => {
       const found = await listRepositories(registry, { insecure, signal })

@@ -20,15 +20,15 @@ export const rmi: CommandModule<StoreCliOptions, Options> = {
         alias: 'f',
         type: 'boolean',
         default: false,
-        describe: 'Also where stopped containers or other images use it, or where an ID has several names',
+        describe: 'Remove it even if stopped containers or other images use it, or if the ID has several names',
       })
       .option('prune', {
         type: 'boolean',
         default: true,
-        describe: 'Of an engine, also the images without a name below it; --no-prune keeps them',
+        describe: 'In an engine, also remove its untagged parents; --no-prune keeps them',
       })
-      .example('$0 rmi shop:2.2', 'The name, and the image with its last one')
-      .example('$0 rmi cd6e419225ea', 'An image by its ID'), // yargs does not type coerce
+      .example('$0 rmi shop:2.2', 'Remove the name, and the image if it was its last name')
+      .example('$0 rmi cd6e419225ea', 'Remove an image by its ID'), // yargs does not type coerce
   handler: async ({ image, force, prune, store, host, ...options }) => {
     await withSession(options, async session => {
       const result = await removeImages(image, { store, host, force, prune, signal: session.signal })

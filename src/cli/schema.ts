@@ -8,7 +8,7 @@ export const schema: CommandModule<GlobalOptions, GlobalOptions> = {
   builder: yargs =>
     yargs.example(
       '$0 schema > images.schema.json',
-      'Then in images.yaml: # yaml-language-server: $schema=images.schema.json',
+      'Then write in images.yaml: # yaml-language-server: $schema=images.schema.json',
     ),
   handler: async options => {
     await withSession(options, async ({ report }) => report(imagesFileSchema, `${jsonText(imagesFileSchema, 2)}\n`))

@@ -20,34 +20,39 @@ export const search: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('term', { type: 'string', demandOption: true, describe: 'TERM, or HOST[:PORT]/TERM' })
-      .option('limit', { type: 'number', default: 25, requiresArg: true, describe: 'Only so many, 1 to 100' })
+      .option('limit', {
+        type: 'number',
+        default: 25,
+        requiresArg: true,
+        describe: 'Maximum number of results, 1 to 100',
+      })
       .option('filter', {
         type: 'string',
         array: true,
         nargs: 1,
         default: [],
-        describe: 'is-official=true|false or stars=N; may be given again',
+        describe: 'is-official=true|false or stars=N; may be repeated',
       })
       .option('trunc', {
         type: 'boolean',
         default: true,
-        describe: 'Cut long descriptions; --no-trunc shows them whole',
+        describe: 'Shorten long descriptions; --no-trunc shows them in full',
       })
       .option('insecure', {
         type: 'string',
         array: true,
         nargs: 1,
         default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
       })
-      .example('$0 search nginx --filter is-official=true', 'Official images of Docker Hub')
-      .example('$0 search registry.example:5000/shop', 'Another registry, by its catalog where it has no search'), // yargs does not type arrays with a default
+      .example('$0 search nginx --filter is-official=true', 'Official images on Docker Hub')
+      .example('$0 search registry.example:5000/shop', 'Another registry, through its catalog if it has no search'), // yargs does not type arrays with a default
   handler: async ({ term, limit, filter, trunc, insecure, ...options }) => {
     const filters = parseFilters(filter)
     await withSession(options, async ({ signal, report, note }) => {
       const found = await searchRepositories(term, { limit, ...filters, insecure, signal })
       if (found.from === 'catalog')
-        note(`${found.registry} has no search: these are the repositories with that in their names`)
+        note(`${found.registry} has no search: listing the repositories whose names contain the term`)
       report({ schema: 'stowage.search/v1', ...found }, text(found, trunc))
     })
   },
@@ -59,7 +64,7 @@ function parseFilters(filters: readonly string[]): { readonly official?: boolean
     ...filters.map(filter => {
       const match = /^(?:is-official=(true|false|1|0)|stars=(\d+))$/.exec(filter)
       if (!match)
-        throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is no filter`, {
+        throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(filter)} is not a filter`, {
           hint: 'Write is-official=true or stars=N.',
         })
       return match[2] === undefined

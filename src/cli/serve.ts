@@ -24,31 +24,36 @@ export const serve: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'Bundles, directories or .tar, or layouts as oci:DIR; :REF behind bundle: or oci: names one image',
+        describe: 'Bundles (directories or .tar) or layouts (oci:DIR); bundle:PATH:REF or oci:DIR:REF is one image',
       })
       .option('listen', {
         type: 'string',
         requiresArg: true,
         coerce: once('listen'),
-        describe: 'HOST:PORT to listen on; :PORT is loopback, :0 any free port (127.0.0.1:5000)',
+        describe: 'HOST:PORT to listen on; :PORT is loopback, :0 is any free port (default 127.0.0.1:5000)',
       })
       .option('tls-cert', {
         type: 'string',
         requiresArg: true,
         coerce: once('tls-cert'),
-        describe: 'Certificate for https, PEM, with those that vouch for it',
+        describe: 'Certificate for https with its chain, PEM',
       })
-      .option('tls-key', { type: 'string', requiresArg: true, coerce: once('tls-key'), describe: 'Its key, PEM' })
+      .option('tls-key', {
+        type: 'string',
+        requiresArg: true,
+        coerce: once('tls-key'),
+        describe: 'Private key of the certificate, PEM',
+      })
       .option('htpasswd', {
         type: 'string',
         requiresArg: true,
         coerce: once('htpasswd'),
-        describe: 'Only who is in this file may read; "htpasswd -B" writes it',
+        describe: 'Require a user name and password from this file; create it with "htpasswd -B"',
       })
       .option('verify', {
         type: 'boolean',
         default: false,
-        describe: 'Check all content first, not each blob when it is first asked for',
+        describe: 'Check all content at startup instead of each blob when first requested',
       })
       .example('$0 serve /media/stick/site-a', 'For this machine: docker pull 127.0.0.1:5000/library/shop:2.3')
       .example(
@@ -57,7 +62,7 @@ export const serve: CommandModule<GlobalOptions, Options> = {
       ), // yargs does not type coerce
   handler: async ({ bundle, listen, 'tls-cert': certFile, 'tls-key': keyFile, htpasswd, verify, ...options }) => {
     if ((certFile === undefined) !== (keyFile === undefined)) {
-      throw new StowageError('INVALID_ARGUMENT', '--tls-cert and --tls-key belong together: only one was given')
+      throw new StowageError('INVALID_ARGUMENT', '--tls-cert and --tls-key must be given together')
     }
     const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile }
     await withSession(options, async ({ signal, onProgress, report, note }) => {
@@ -105,7 +110,7 @@ function text({ address, images }: BundleServer, host: string): string {
       pull === undefined ? '-' : `docker pull ${pull}`,
     ]
   })
-  return `${table(['NAME', 'PLATFORM', 'SIZE', 'PULL'], rows)}Serving ${count(images.length, 'image')} at ${address.url} until it is interrupted\n`
+  return `${table(['NAME', 'PLATFORM', 'SIZE', 'PULL'], rows)}Serving ${count(images.length, 'image')} at ${address.url} until interrupted\n`
 }
 
 /** What to give to `docker pull`; undefined for a name that holds a port, which only a mirror can be asked for. */
@@ -131,8 +136,8 @@ function exposure({ address: { host, port } }: BundleServer, tls: boolean, passw
   if (tls || isLoopback(host)) return []
   const server = formatHost(reachable(host), port)
   return [
-    `this is plain http for other machines, which Docker refuses: put "insecure-registries": ["${server}"] into their /etc/docker/daemon.json, or give --tls-cert and --tls-key`,
-    ...(password ? ['names and passwords pass the network in plain text without TLS'] : []),
+    `other machines will reach this over plain http, which Docker refuses: put "insecure-registries": ["${server}"] into their /etc/docker/daemon.json, or give --tls-cert and --tls-key`,
+    ...(password ? ['without TLS, user names and passwords cross the network in plain text'] : []),
   ]
 }
 

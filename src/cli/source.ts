@@ -16,10 +16,10 @@ interface RemoveOptions extends GlobalOptions {
 
 const add: CommandModule<GlobalOptions, AddOptions> = {
   command: 'add <name> <location>',
-  describe: 'Register a place: an index on the web, a folder of WIM files, a bundle, or a repository',
+  describe: 'Register a source: an index on the web, a folder of WIM files, a bundle, or a repository',
   builder: yargs =>
     yargs
-      .positional('name', { type: 'string', demandOption: true, describe: 'What it is called from now on' })
+      .positional('name', { type: 'string', demandOption: true, describe: 'Name for the source' })
       .positional('location', {
         type: 'string',
         demandOption: true,
@@ -28,10 +28,10 @@ const add: CommandModule<GlobalOptions, AddOptions> = {
       .option('trusted', {
         type: 'boolean',
         default: false,
-        describe: 'You vouch for it: nothing is asked or said when its images are installed',
+        describe: 'Trust the source: install its images without a warning',
       })
       .example('$0 source add lab https://images.example/index.json --trusted', 'An index of your own')
-      .example('$0 source add stick /media/stick/wims', 'WIM files in a folder, and in those below it'),
+      .example('$0 source add stick /media/stick/wims', 'WIM files in a folder and in its subfolders'),
   handler: async ({ name, location, trusted, ...options }) => {
     await withSession(options, async ({ report }) => {
       const added = await addSource({ name, location, trusted })
@@ -43,7 +43,7 @@ const add: CommandModule<GlobalOptions, AddOptions> = {
 const list: CommandModule<GlobalOptions, GlobalOptions> = {
   command: 'list',
   aliases: ['ls'],
-  describe: 'List the registered places',
+  describe: 'List the registered sources',
   handler: async options => {
     await withSession(options, async ({ report }) => {
       const sources = await listSources()
@@ -55,12 +55,12 @@ const list: CommandModule<GlobalOptions, GlobalOptions> = {
 const remove: CommandModule<GlobalOptions, RemoveOptions> = {
   command: 'remove <name>',
   aliases: ['rm'],
-  describe: 'Forget a place',
+  describe: 'Remove a source',
   builder: yargs =>
     yargs.positional('name', {
       type: 'string',
       demandOption: true,
-      describe: 'As it is called',
+      describe: 'Name of the source',
     }),
   handler: async ({ name, ...options }) => {
     await withSession(options, async ({ report }) => {

@@ -21,7 +21,7 @@ export function storeOptions<T>(
       type: 'string',
       requiresArg: true,
       coerce: once('store'),
-      describe: `${kinds}, or oci: for the default store, which is taken where no engine answers`,
+      describe: `${kinds}, or oci: for the default store (used if no engine answers)`,
     })
     .option('host', {
       alias: 'H',
@@ -34,7 +34,7 @@ export function storeOptions<T>(
 
 /** Says so where nobody named the place, and no engine answered. */
 export function noteStore(asked: string | undefined, store: string, { note }: Session): void {
-  if (isFallback(asked, store)) note(`no Docker Engine answers: in ${store}`)
+  if (isFallback(asked, store)) note(`no Docker Engine answers: using ${store}`)
 }
 
 /** `Untagged: shop:2.3` and `Deleted: sha256:…`, as docker says it. */

@@ -14,7 +14,7 @@ export const tag: CommandModule<StoreCliOptions, Options> = {
     storeOptions(yargs, 'docker-daemon:, oci:DIR')
       .positional('source', { type: 'string', demandOption: true, describe: 'NAME[:TAG|@DIGEST] or ID' })
       .positional('target', { type: 'string', demandOption: true, describe: 'NAME[:TAG]' })
-      .example('$0 tag nanoserver:10.0.14300.1010 nanoserver:latest', 'Both are the same image'), // yargs does not type coerce
+      .example('$0 tag nanoserver:10.0.14300.1010 nanoserver:latest', 'Both names are the same image'), // yargs does not type coerce
   handler: async ({ source, target, store, host, ...options }) => {
     await withSession(options, async session => {
       const tagged = await tagImage(source, target, { store, host, signal: session.signal })

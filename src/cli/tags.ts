@@ -30,19 +30,18 @@ export const tags: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         requiresArg: true,
         coerce: once('match'),
-        describe:
-          'Only tags that this regular expression is found in; a group named "version" says which part the version is',
+        describe: 'Only tags that match this regular expression; a group named "version" marks the version in the tag',
       })
-      .option('newest', { type: 'number', requiresArg: true, describe: 'Only so many, the newest versions' })
+      .option('newest', { type: 'number', requiresArg: true, describe: 'Only this many of the newest versions' })
       .option('insecure', {
         type: 'string',
         array: true,
         nargs: 1,
         default: [],
-        describe: 'Registry (host[:port]) to speak plain http with; may be given again',
+        describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
       })
       .example('$0 tags nginx --semver "~1.27"', 'All releases of 1.27')
-      .example('$0 tags nginx --match "^(?<version>.+)-alpine$" --newest 1', 'The newest version with that ending'), // yargs does not type coerce
+      .example('$0 tags nginx --match "^(?<version>.+)-alpine$" --newest 1', 'The newest version with that suffix'), // yargs does not type coerce
   handler: async ({ repository, semver, match, newest, insecure, ...options }) => {
     await withSession(options, async ({ signal, report }) => {
       const found = await listTags(repository, { semver, match, newest, insecure, signal })

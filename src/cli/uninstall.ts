@@ -19,20 +19,20 @@ export const uninstall: CommandModule<StoreCliOptions, Options> = {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'FULLNAME, with * and ? for any letters, NAME[:TAG|@DIGEST] or ID',
+        describe: 'FULLNAME (with * and ? as wildcards), NAME[:TAG|@DIGEST] or ID',
       })
       .option('force', {
         alias: 'f',
         type: 'boolean',
         default: false,
-        describe: 'Also where stopped containers or other images use it',
+        describe: 'Remove it even if stopped containers or other images use it',
       })
-      .option('what-if', { type: 'boolean', default: false, describe: 'Only say what would go' })
+      .option('what-if', { type: 'boolean', default: false, describe: 'Only show what would be removed' })
       .example(
         '$0 uninstall CN=Microsoft_NanoServer_10.0.14304.1003',
-        'By its full name, as "images --wide" and "history --tree" tell it',
+        'By its full name, as shown by "images --wide" and "history --tree"',
       )
-      .example('$0 uninstall nanoserver:10.0.14300.1010 --what-if', 'By its name, to see whether it can go'), // yargs does not type coerce
+      .example('$0 uninstall nanoserver:10.0.14300.1010 --what-if', 'By its tag, to see whether it can be removed'), // yargs does not type coerce
   handler: async ({ image, force, 'what-if': whatIf, store, host, ...options }) => {
     await withSession(options, async session => {
       const result = await uninstallImages(image, { store, host, force, whatIf, signal: session.signal })

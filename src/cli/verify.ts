@@ -14,8 +14,8 @@ export const verify: CommandModule<GlobalOptions, Options> = {
   builder: yargs =>
     yargs
       .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
-      .example('$0 verify /media/stick/site-a', 'Exits 0 when all is well, 4 when anything is wrong')
-      .example('$0 verify site-a.tar --json', 'The findings for a program'),
+      .example('$0 verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not')
+      .example('$0 verify site-a.tar --json', 'The findings as JSON'),
   handler: async ({ bundle, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const result = await verifyBundle(bundle, { signal, onProgress })

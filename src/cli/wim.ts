@@ -54,7 +54,7 @@ export async function runWim(argv: readonly string[]): Promise<void> {
 
 /** How libwim takes paths in images is told before the first WIM. */
 async function setUp(ignore: boolean, respect: boolean): Promise<boolean> {
-  if (ignore && respect) throw misuse('--ignore-case and --no-ignore-case do not go together', undefined)
+  if (ignore && respect) throw misuse('--ignore-case and --no-ignore-case cannot be used together', undefined)
   const words: Readonly<Record<string, boolean>> = { 1: true, yes: true, 0: false, no: false }
   const told = ignore ? true : respect ? false : words[process.env['WIMLIB_IMAGEX_IGNORE_CASE'] ?? '']
   if (told === undefined) return process.platform === 'win32'

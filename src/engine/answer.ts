@@ -19,7 +19,7 @@ export function listOf(value: unknown, where: string): readonly unknown[] {
   throw new StowageError('ENGINE_PROTOCOL', `${where}: expected a JSON array but found ${shown(value)}`)
 }
 
-/** The objects of a stream of JSON lines. Throws ENGINE_PROTOCOL at a line that is no JSON object. */
+/** The objects of a stream of JSON lines. Throws ENGINE_PROTOCOL at a line that is not a JSON object. */
 export async function* jsonLines(bytes: Bytes, where: string): AsyncIterable<JsonObject> {
   const decoder = new TextDecoder()
   let rest = ''

@@ -97,7 +97,7 @@ export class EngineClient implements Disposable {
     try {
       return await response
     } catch (error) {
-      // A connection that waited for its next request may have been closed meanwhile: that is no failure.
+      // A connection that waited for its next request may have been closed meanwhile: that is not a failure.
       if (!outgoing.reusedSocket || systemCode(error) !== 'ECONNRESET' || signal?.aborted) throw error
       return await this.#request(method, path, signal)
     }

@@ -24,7 +24,7 @@ export async function findExportedImage(archive: ArchiveFiles, directory: BlobDi
   const { name } = archive.subject
   return await wholeRoot(root, directory, {
     name,
-    hint: 'The engine does not hold all of it (load or pull it again), or it has foreign layers, which no export holds.',
+    hint: 'The engine does not hold all of it (load or pull it again), or it has foreign layers, which exports do not contain.',
   })
 }
 

@@ -24,14 +24,14 @@ export interface LoadPlan {
 
 /**
  * All of `image` for containerd's store, which keeps indexes; else the one platform that the engine runs.
- * `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED where `image` is no container image at all.
+ * `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED where `image` is not a container image at all.
  */
 export function planLoad(image: ImageContent, store: EngineStore, name: string): LoadPlan {
   const { root, platforms } = image
   const runnable = runnableOf(platforms, store)
   const main = runnable ?? platforms[0]
   if (!main) {
-    throw new StowageError('UNSUPPORTED', `${name} is no container image: no manifest of it has an image config`, {
+    throw new StowageError('UNSUPPORTED', `${name} is not a container image: no manifest of it has an image config`, {
       hint: 'An engine holds container images only; an OCI layout holds anything: --to oci:DIR.',
     })
   }

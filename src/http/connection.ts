@@ -79,7 +79,7 @@ export class HttpConnection implements AsyncDisposable {
     if (URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
     throw new StowageError(
       'REGISTRY_PROTOCOL',
-      `${this.endpoint.domain} names a place that is no address: ${JSON.stringify(location.slice(0, 200))}`,
+      `${this.endpoint.domain} names a place that is not an address: ${JSON.stringify(location.slice(0, 200))}`,
     )
   }
 
@@ -109,7 +109,7 @@ export class HttpConnection implements AsyncDisposable {
       `${domain} cannot be reached: ${message || (systemCode(rootOf(error)) ?? '')}`,
       {
         hint: isUntrusted(error)
-          ? `Name its authority in SSL_CERT_FILE, or put it into /etc/docker/certs.d/${host}/ca.crt.`
+          ? `Name its CA in SSL_CERT_FILE, or put the CA certificate into /etc/docker/certs.d/${host}/ca.crt.`
           : undefined,
         cause: error,
       },

@@ -25,7 +25,7 @@ export function speaksHttp(error: unknown): boolean {
   )
 }
 
-/** As the system tells of one: `code` is an errno's name, or node:http's of what is no HTTP. */
+/** As the system tells of one: `code` is an errno's name, or node:http's of what is not HTTP. */
 export function networkError(message: string, code: string): Error {
   return Object.assign(new Error(message), { code })
 }

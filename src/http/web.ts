@@ -90,7 +90,7 @@ export class Web implements AsyncDisposable {
     { signal, whole }: FetchOptions & { readonly whole?: number },
   ): Promise<HttpAnswer> {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is no address of the web`)
+      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is not an address of the web`)
     const { host, protocol } = new URL(url)
     const key = `${protocol}//${host}`
     const known = this.#connections.get(key) ?? this.#connect(host, protocol)

@@ -26,7 +26,7 @@ export interface StoredImage extends HeldIdentity {
   readonly type: 'image' | 'intermediate' | 'artifact'
   /** In full, each with its tag. */
   readonly names: readonly string[]
-  /** What a layout's index calls it where that is no reference: `v1`. */
+  /** What a layout's index calls it where that is not a reference: `v1`. */
   readonly refNames: readonly string[]
   /** `NAME@DIGEST` in full, as registries know it. */
   readonly digests: readonly string[]

@@ -224,7 +224,7 @@ export async function readInspection(
   if (selectors.length > 0 && platforms.length === 0) {
     throw new StowageError(
       'IMAGE_NOT_FOUND',
-      `${image.names[0] ? formatReference(image.names[0]) : image.root.digest} has no image for the platforms that were asked for`,
+      `${image.names[0] ? formatReference(image.names[0]) : image.root.digest} has no image for the requested platforms`,
       {
         hint: passedOver.size > 0 ? `It has ${[...passedOver].join(', ')}.` : undefined,
       },

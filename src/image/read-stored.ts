@@ -107,7 +107,7 @@ export function storedImage(
   }
 }
 
-/** Attestations say platform unknown/unknown; artifacts have a config that is no image config. */
+/** Attestations say platform unknown/unknown; artifacts have a config that is not an image config. */
 function isImage({ platform }: Descriptor, { config }: ImageManifest): boolean {
   return (
     platform?.os !== 'unknown' &&

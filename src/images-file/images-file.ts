@@ -244,7 +244,7 @@ function readTags(fields: Fields, faults: Faults): ImageEntry['tags'] {
 
 function readNames(fields: Fields, faults: Faults): readonly NameEntry[] {
   const [one, many] = [fields.get('name'), fields.get('names')]
-  if (one && many) faults.add(one.at, '"name" and "names" do not go together: write one list')
+  if (one && many) faults.add(one.at, '"name" and "names" cannot be used together: write one list')
   return [...(one ? [one] : []), ...fields.list('names')].flatMap(value => {
     const text = textOf(value, faults, 'a name, NAME[:TAG]')
     const name = text === undefined ? undefined : faults.check(value.at, () => parseReference(text))

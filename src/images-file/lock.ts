@@ -149,7 +149,7 @@ export function lockedEntries(file: ImagesFile, lock: Lock, path: string): Reado
   }
   if (faults.length > 0) {
     throw new StowageError('LOCK_MISMATCH', faults.join('\n'), {
-      hint: 'Pack without --locked, which writes the lock anew, or take back what was changed.',
+      hint: 'Pack without --locked to write a new lock, or undo the change.',
     })
   }
   return found

@@ -312,6 +312,6 @@ function expectPacked(
   }
   if (faults.length === 0) return
   throw new StowageError('LOCK_MISMATCH', faults.join('\n'), {
-    hint: 'Another Stowage or engine made the layer. Pack without --locked, which writes the lock anew.',
+    hint: 'The layer was made by another version of Stowage or another engine. Pack without --locked to write a new lock.',
   })
 }

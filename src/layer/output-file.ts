@@ -34,7 +34,7 @@ export async function writeLayerFile<T>(
   }
 }
 
-/** Before any work: the output must be a name for a new file, or with `force` a regular file that is no input. */
+/** Before any work: the output must be a name for a new file, or with `force` a regular file that is not an input. */
 async function checkOutput(inputs: readonly string[], output: string, force: boolean | undefined): Promise<void> {
   if (output === '') throw new StowageError('INVALID_ARGUMENT', 'the output has no name')
   let found: Stats

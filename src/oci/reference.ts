@@ -78,7 +78,7 @@ export function withDefaultTag(reference: Reference): Reference {
 }
 
 /**
- * The name `text` for an image, `latest` where it has no tag. As docker has it, a digest is no name to give: it would say that
+ * The name `text` for an image, `latest` where it has no tag. As docker has it, a digest is not a name to give: it would say that
  * the image is another. Throws INVALID_REFERENCE, INVALID_ARGUMENT for one with a digest.
  */
 export function nameToGive(text: string): Reference {

@@ -11,7 +11,7 @@ const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
 const QUOTED = /"((?:[^"\\]|\\.)*)"/y
 const GAP = /[ \t]*/y
 
-/** All challenges of the header, several in one line or several lines; what is no challenge is left out. */
+/** All challenges of the header, several in one line or several lines; what is not a challenge is left out. */
 export function parseChallenges(header: string | readonly string[] | undefined): readonly Challenge[] {
   const lines = header === undefined ? [] : typeof header === 'string' ? [header] : header
   return lines.flatMap(parseLine)

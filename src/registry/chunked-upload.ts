@@ -40,7 +40,7 @@ export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, by
       await drain(sent.refusal)
       throw new StowageError(
         'UNSUPPORTED',
-        `${upload.connection.endpoint.domain} takes no uploads in pieces: status ${sent.refusal.status}`,
+        `${upload.connection.endpoint.domain} does not accept chunked uploads: status ${sent.refusal.status}`,
       )
     }
     place = sent.place

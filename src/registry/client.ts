@@ -150,12 +150,12 @@ export class RegistryClient implements AsyncDisposable {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
       throw new StowageError(
         'REGISTRY_PROTOCOL',
-        `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is no address of the web`,
+        `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is not an address of the web`,
       )
     if (isLoopback(hostOf(url)) && !isLoopback(hostOf(`https://${this.#connection.endpoint.host}`))) {
       throw new StowageError(
         'REGISTRY_PROTOCOL',
-        `${blob.digest} of ${this.domain} says it is at ${new URL(url).host}, which is this machine, and is not asked for there`,
+        `${blob.digest} of ${this.domain} says it is at ${new URL(url).host}, which is this machine; it is not fetched from there`,
       )
     }
     const { signal } = options
@@ -424,7 +424,7 @@ export class RegistryClient implements AsyncDisposable {
       return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no repository ${repository}`)
     const separator = isDigest(reference) ? '@' : ':'
     return new StowageError('IMAGE_NOT_FOUND', `${this.domain} has no image ${name}${separator}${reference}`, {
-      hint: 'Look at its name and tag; registries tell nobody who is not let in what they have.',
+      hint: 'Check the name and tag. A registry may also say this if you are not logged in: stowage login.',
     })
   }
 
@@ -440,7 +440,7 @@ export class RegistryClient implements AsyncDisposable {
     if (said.includes('.v1+prettyjws') || said === 'application/json') {
       throw new StowageError(
         'UNSUPPORTED',
-        `${this.domain} answers with an image of the first schema, which nobody makes since 2017`,
+        `${this.domain} answered with an image of schema 1, which has been obsolete since 2017`,
       )
     }
     return said

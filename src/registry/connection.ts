@@ -118,7 +118,7 @@ export class RegistryConnection implements AsyncDisposable {
   async refusal(answer: HttpAnswer, doing: string): Promise<StowageError> {
     const why = errorText(await this.text(answer).catch(() => ''))
     const left = this.#limit ? ` (${formatRateLimit(this.#limit)})` : ''
-    const hint = answer.status === 429 ? `It limits how much may be asked of it${left}: wait, or log in.` : undefined
+    const hint = answer.status === 429 ? `It limits the number of requests${left}: wait, or log in.` : undefined
     return new StowageError(
       'REGISTRY_REFUSED',
       `${doing}: ${answer.url.host} answered with status ${answer.status}${why}`,

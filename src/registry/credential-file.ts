@@ -37,7 +37,7 @@ export type NewCredential =
 
 const INDENT = '\t'
 
-/** Throws INVALID_ARGUMENT for a file that is no JSON object. */
+/** Throws INVALID_ARGUMENT for a file that is not a JSON object. */
 export async function findCredentialHome(domain: string, options: CredentialFileOptions = {}): Promise<CredentialHome> {
   const { env = process.env } = options
   const file = options.authFile ?? (env['REGISTRY_AUTH_FILE'] || dockerConfigFile(options))

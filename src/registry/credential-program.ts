@@ -44,7 +44,7 @@ export async function eraseInHelper(name: string, server: string): Promise<void>
 }
 
 async function runHelper(name: string, verb: string, input: string): Promise<{ code: number; output: string }> {
-  if (!/^[\w.-]+$/.test(name)) throw helperFailed(name.slice(0, 40), 'that is no name of a helper')
+  if (!/^[\w.-]+$/.test(name)) throw helperFailed(name.slice(0, 40), 'that is not a name of a helper')
   const program = `docker-credential-${name}${process.platform === 'win32' ? '.exe' : ''}`
   return await new Promise((resolve, reject) => {
     const child = spawn(program, [verb], { stdio: ['pipe', 'pipe', 'inherit'], windowsHide: true, timeout: PATIENCE })

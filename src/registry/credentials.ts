@@ -47,7 +47,7 @@ export function dockerConfigFile({ env = process.env, home = homedir() }: Creden
  * The credential for `repository` (`team/shop`) of `domain` (`registry.example:5000`), or undefined where none is kept.
  * Looks at DOCKER_AUTH_CONFIG, REGISTRY_AUTH_FILE, docker's config.json, podman's auth.json of the session, that of the
  * user; the first that knows the host decides. Throws UNAUTHORIZED where a helper fails, INVALID_ARGUMENT for a file that
- * is no JSON.
+ * is not JSON.
  */
 export async function findCredential(
   domain: string,

@@ -20,7 +20,7 @@ export async function findRegistry(domain: string, options: EndpointOptions = {}
   const { insecure = [], env = process.env } = options
   for (const other of insecure) {
     if (isRegistry(other)) continue
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(other)} is no registry to speak plain http with`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(other)} is not a registry for --insecure`, {
       hint: 'Write HOST or HOST:PORT.',
     })
   }

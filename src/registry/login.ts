@@ -47,7 +47,7 @@ const DOCKER_HUB = 'docker.io'
 
 /**
  * Tries `username` and `password` with `server`, Docker Hub without one, and keeps them where docker (or `authFile`) has them kept.
- * Throws UNAUTHORIZED where the registry does not take them or the helper fails, INVALID_ARGUMENT for a file that is no JSON, what
+ * Throws UNAUTHORIZED where the registry does not take them or the helper fails, INVALID_ARGUMENT for a file that is not JSON, what
  * connecting throws; nothing is kept then.
  */
 export async function login(server: string | undefined, options: LoginOptions): Promise<LoginResult> {
@@ -59,12 +59,12 @@ export async function login(server: string | undefined, options: LoginOptions): 
     throw new StowageError('INVALID_ARGUMENT', 'a name with a colon in it cannot be shown to a registry')
   const home = await findCredentialHome(domain, options)
   const { checked, identityToken } = await tryCredential(domain, options, signal)
-  if (!checked) onWarning?.(`${domain} lets everybody in: nobody has checked name and password`)
+  if (!checked) onWarning?.(`${domain} requires no login: the user name and password were not checked`)
   if (env['DOCKER_AUTH_CONFIG'])
-    onWarning?.('DOCKER_AUTH_CONFIG is set: what it says of a registry comes before what is kept here')
+    onWarning?.('DOCKER_AUTH_CONFIG is set and takes precedence over the credentials stored here')
   if (home.helper === undefined) {
     onWarning?.(
-      `the ${identityToken === undefined ? 'password' : 'token'} will stand in ${home.file} unencrypted (base64); name a credential helper there, as credsStore or in credHelpers, to have it kept safe`,
+      `the ${identityToken === undefined ? 'password' : 'token'} will be stored unencrypted (base64) in ${home.file}; name a credential helper there, as credsStore or in credHelpers, to store it encrypted`,
     )
   }
   const credential: NewCredential =
@@ -102,8 +102,8 @@ async function tryCredential(
     await drain(answer)
   } catch (error) {
     if (!(error instanceof StowageError) || error.code !== 'UNAUTHORIZED') throw error
-    throw new StowageError('UNAUTHORIZED', `${domain} does not take this name and password`, {
-      hint: 'Look at both; many registries want an access token in place of the password.',
+    throw new StowageError('UNAUTHORIZED', `${domain} rejected this user name and password`, {
+      hint: 'Check both. Many registries require an access token instead of the password.',
       cause: error,
     })
   }
@@ -118,7 +118,7 @@ function domainOf(server: string | undefined): string {
     .replace(/\/+$/, '')
     .replace(/\/v[12]$/, '')
   if (!isRegistry(host)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(server)} is no registry`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(server)} is not a registry`, {
       hint: 'Write HOST or HOST:PORT, and no repository.',
     })
   }

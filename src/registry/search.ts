@@ -62,7 +62,7 @@ export async function searchRepositories(
     return { registry, from: 'search', repositories: repositories.slice(0, limit) }
   }
   if (domain === undefined)
-    throw new StowageError('REGISTRY_REFUSED', `${registry} does not search: it answered that there is no such page`)
+    throw new StowageError('REGISTRY_REFUSED', `${registry} has no search: it answered that the page does not exist`)
   const names = await listRepositories(domain, { ...options, term: words })
   const repositories = names
     .map(name => ({ name: `${domain}/${name}`, description: '', stars: 0, official: false }))
@@ -107,7 +107,10 @@ async function askSearch(
   if (results) return results
   // Some answer every address with the page that people see
   if (registry !== HUB) return undefined
-  throw new StowageError('REGISTRY_PROTOCOL', `${registry} answers a search with what is no list of results`)
+  throw new StowageError(
+    'REGISTRY_PROTOCOL',
+    `${registry} answered the search with something other than a list of results`,
+  )
 }
 
 function resultsOf(text: string): readonly FoundRepository[] | undefined {

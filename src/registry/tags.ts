@@ -7,7 +7,7 @@ import { type CallOptions, openRegistry, type RegistryOptions } from './client.j
 
 /** Which tags are meant; all without a rule. */
 export interface TagRule {
-  /** A range of versions as npm writes it, also of four parts: tags that are no versions are not meant, nor are prereleases it does not name. */
+  /** A range of versions as npm writes it, also of four parts: tags that are not versions are not meant, nor are prereleases it does not name. */
   readonly semver?: string | undefined
   /**
    * A regular expression of JavaScript that is found anywhere in the tag. Where it has a group named `version`, that is the
@@ -23,7 +23,7 @@ export interface ListTagsOptions extends TagRule, RegistryOptions, CallOptions {
 export interface RepositoryTags {
   /** In full, without a tag. */
   readonly repository: string
-  /** Tags that are no versions in the order of their bytes, then versions, the newest last. */
+  /** Tags that are not versions in the order of their bytes, then versions, the newest last. */
   readonly tags: readonly string[]
 }
 
@@ -170,7 +170,7 @@ function tagMatcher(source: string): (tags: readonly string[]) => readonly Found
         'INVALID_ARGUMENT',
         `${JSON.stringify(source)} took over ${MATCH_LIMIT / 1000} seconds on ${tags.length} tags`,
         {
-          hint: 'Repetitions within repetitions, such as (a+)+, try for ever: write it with one.',
+          hint: 'Nested repetitions such as (a+)+ can take forever: write the pattern with a single one.',
           cause: error,
         },
       )

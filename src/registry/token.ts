@@ -90,7 +90,7 @@ export class Tokens {
     const shown = credential ? `with the credentials of ${credential.from}` : 'without credentials'
     return new StowageError(
       'UNAUTHORIZED',
-      `${this.#domain} did not let us in ${shown}${why === '' ? '' : `: ${why}`}`,
+      `${this.#domain} rejected the request ${shown}${why === '' ? '' : `: ${why}`}`,
       {
         hint: credential
           ? `Log in again with "stowage login ${this.#domain}"; or the account may not do this.`

@@ -194,7 +194,7 @@ class Exchange {
       return
     }
     if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+$/.test(digest)) {
-      await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest')
+      await this.#refuse(400, 'DIGEST_INVALID', 'that is not a digest')
       return
     }
     await this.#refuse(404, 'BLOB_UNKNOWN', `${repository.name} has no such blob`)
@@ -239,7 +239,7 @@ class Exchange {
 
   async #referrers(repository: Repository, digest: string, query: URLSearchParams): Promise<void> {
     if (!isDigest(digest)) {
-      await this.#refuse(400, 'DIGEST_INVALID', 'that is no digest of SHA-256')
+      await this.#refuse(400, 'DIGEST_INVALID', 'that is not a digest of SHA-256')
       return
     }
     const wanted = query.getAll('artifactType').filter(type => type !== '')

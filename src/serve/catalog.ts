@@ -193,7 +193,9 @@ function serveNames(
   }
   for (const [full, all] of names) {
     if (all.some(name => NAME.test(name))) continue
-    warnings.push(`${full} can be asked for by its mirror's name alone (?ns=): its address is no name of a repository`)
+    warnings.push(
+      `${full} can be asked for by its mirror's name alone (?ns=): its address is not a name of a repository`,
+    )
   }
   return names
 }

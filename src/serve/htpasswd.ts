@@ -31,11 +31,11 @@ export async function readHtpasswd(path: string): Promise<Gate> {
     }
     const name = line.slice(0, colon)
     if (hashes.has(name))
-      throw new StowageError('INVALID_ARGUMENT', `${where}: ${JSON.stringify(name)} is there a second time`)
+      throw new StowageError('INVALID_ARGUMENT', `${where}: ${JSON.stringify(name)} is listed twice`)
     hashes.set(name, hash)
   }
   if (hashes.size === 0)
-    throw new StowageError('INVALID_ARGUMENT', `${path} names nobody, so that nobody could read`, { hint: HINT })
+    throw new StowageError('INVALID_ARGUMENT', `${path} lists no users, so nobody could read`, { hint: HINT })
   return new Gate(hashes)
 }
 

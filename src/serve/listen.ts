@@ -46,5 +46,5 @@ function portOf(digits: string, text: string): number {
 }
 
 function invalid(text: string): StowageError {
-  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no address to listen on`, { hint: HINT })
+  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not an address to listen on`, { hint: HINT })
 }

@@ -7,7 +7,7 @@ export interface Page {
   readonly next: string | undefined
 }
 
-/** A page of `all`, which is sorted by {@link compareNames}; undefined where `n` is no number. */
+/** A page of `all`, which is sorted by {@link compareNames}; undefined where `n` is not a number. */
 export function pageOf(all: readonly string[], query: URLSearchParams): Page | undefined {
   const [n, last] = [query.get('n'), query.get('last')]
   if (n !== null && !/^\d{1,9}$/.test(n)) return undefined

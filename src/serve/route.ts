@@ -18,7 +18,7 @@ export interface Asked {
 
 const KINDS = { manifests: 'manifest', blobs: 'blob', referrers: 'referrers' } as const
 
-/** Reads the request's target. Names come out as they were written: they are looked up, and are no paths of anything. */
+/** Reads the request's target. Names come out as they were written: they are looked up, and are not paths of anything. */
 export function parseTarget(target: string): Asked {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)

@@ -188,7 +188,7 @@ async function readCertificate({
     createSecureContext({ cert, key })
   } catch (error) {
     const why = error instanceof Error ? error.message : ''
-    throw new StowageError('INVALID_ARGUMENT', `${certFile} and ${keyFile} are no certificate and its key: ${why}`, {
+    throw new StowageError('INVALID_ARGUMENT', `${certFile} and ${keyFile} are not a certificate and its key: ${why}`, {
       hint: 'Both are PEM; the key without a passphrase.',
       cause: error,
     })
@@ -275,7 +275,7 @@ async function checkAll(
 ): Promise<void> {
   const total = blobs.reduce((sum, { size }) => sum + size, 0)
   const faults: StowageError[] = absent.map(
-    ({ digest }) => new StowageError('BLOB_MISSING', `no file holds ${digest}, or none of the right size`),
+    ({ digest }) => new StowageError('BLOB_MISSING', `no file contains ${digest}, or none of the right size`),
   )
   let done = 0
   onProgress?.({ type: 'stage', stage: 'verify', subject })

@@ -137,7 +137,7 @@ export async function listArchive(
       )
     }
     const size = octal(header, 124, 12)
-    if (size === undefined) throw invalid(at, 'a header whose size is no number')
+    if (size === undefined) throw invalid(at, 'a header whose size is not a number')
     // GNU's own magic ("ustar  ") keeps other things where POSIX has the prefix
     const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? text(header, 345, 155) : ''
     const name = text(header, 0, 100)
@@ -159,7 +159,7 @@ export async function listArchive(
     const sparse = [...records.keys()].some(key => key.startsWith('GNU.sparse.'))
     if (sparse) throw invalid(at, 'a sparse file, which we do not read')
     if (size !== undefined && !/^\d{1,15}$/.test(size)) {
-      throw invalid(at, `a PAX size that is no number: ${JSON.stringify(size.slice(0, 40))}`)
+      throw invalid(at, `a PAX size that is not a number: ${JSON.stringify(size.slice(0, 40))}`)
     }
     if (flag === 'g') {
       if (name !== undefined || link !== undefined || size !== undefined)

@@ -84,7 +84,7 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
       'LAYER_UNSUPPORTED',
       `${name.slice(0, 1000)}: ${bodySize} bytes of PAX records; tar readers take ${RECORDS_LIMIT}`,
       {
-        hint: 'It has very many or large extended attributes; remove some of them where it came from.',
+        hint: 'It has very many or very large extended attributes; remove some of them at the source.',
       },
     )
   }
@@ -222,7 +222,7 @@ function shorten(name: string): string {
   return name.replace(/[^\x20-\x7e]/g, '_').slice(0, 100)
 }
 
-/** The records in the order of their keys; bytes where one of them is no text. */
+/** The records in the order of their keys; bytes where one of them is not text. */
 function paxBody(records: Readonly<Record<string, string | Uint8Array>>): string | Buffer {
   const pieces = Object.keys(records)
     .sort()
@@ -254,6 +254,6 @@ function paxRecord(key: string, value: string): string {
 function checkName(name: string): void {
   const parts = name.replace(/\/+$/, '').split('/')
   if (name.includes('\0') || parts.some(part => part === '' || part === '.' || part === '..')) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(name)} is no name for a member of a tar archive`)
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(name)} is not a name for a member of a tar archive`)
   }
 }

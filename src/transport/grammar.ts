@@ -21,7 +21,7 @@ export function pathAndRef(
 /** `part`, or INVALID_ARGUMENT where it is empty. */
 export function required(part: string, text: string, form: string): string {
   if (part !== '') return part
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} names no place`, { hint: `Write ${form}.` })
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint: `Write ${form}.` })
 }
 
 /** As skopeo has it: the path ends at the first colon, so that a reference may have any; a drive letter is part of the path. */

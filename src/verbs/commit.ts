@@ -61,7 +61,7 @@ function nameOfIdentity({ name, version }: ImageIdentity): Reference | undefined
   } catch (error) {
     throw new StowageError(
       'INVALID_REFERENCE',
-      `${JSON.stringify(text)}, of its name and version, is no name that an image can have`,
+      `${JSON.stringify(text)}, of its name and version, is not a name that an image can have`,
       {
         hint: 'Give it one: stowage commit CONTAINER NAME:TAG --name … --version ….',
         cause: error,

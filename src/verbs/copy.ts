@@ -54,7 +54,7 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
       layer,
       expectCount(count) {
         if (count === 1) return
-        throw new StowageError('INVALID_ARGUMENT', `${from} holds ${count} images, and one is copied at a time`, {
+        throw new StowageError('INVALID_ARGUMENT', `${from} holds ${count} images, but copy takes one`, {
           hint: `Name one: ${origin.scheme}:PATH:REF.`,
         })
       },

@@ -106,7 +106,7 @@ function patternOf(text: string): RegExp {
   try {
     return new RegExp(`^${body}$`, 's')
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no pattern of names`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a pattern of names`, {
       hint: 'Write * and ? for any letters, [a-c] for some.',
       cause: error,
     })

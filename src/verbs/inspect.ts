@@ -53,9 +53,13 @@ export async function inspectRaw(
 ): Promise<Uint8Array> {
   const place = parseLocation(location)
   if (transportOf(place).source?.manifests === 'unread') {
-    throw new StowageError('UNSUPPORTED', `${formatLocation(place)} has no ${document} before an image is made of it`, {
-      hint: 'Look at it without --raw and --config, or copy it first: stowage copy FROM oci:DIR.',
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${formatLocation(place)} has no ${document} until an image is made from it`,
+      {
+        hint: 'Inspect it without --raw and --config, or copy it first: stowage copy FROM oci:DIR.',
+      },
+    )
   }
   try {
     const [found, ...others] = await readAll(place, options)

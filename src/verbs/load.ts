@@ -41,7 +41,7 @@ export interface LoadedImage {
   readonly skipped: number
   /** What a WIM has no place for. */
   readonly lost?: readonly Loss[]
-  /** Why it was not tried, where it was not: it is no container image, and the destination holds nothing else. */
+  /** Why it was not tried, where it was not: it is not a container image, and the destination holds nothing else. */
   readonly leftOut?: string
   readonly error?: StowageError
 }
@@ -174,7 +174,7 @@ function chooseImages(
 ): readonly BundleImage[] {
   if (images.length === 0) {
     throw new StowageError('IMAGE_NOT_FOUND', `${path} holds no image`, {
-      hint: 'It carries files alone, below files/: copy them from there, or with tar -xf where the bundle is a tar.',
+      hint: 'It contains only files, below files/: copy them from there, or use tar -xf if the bundle is a tar.',
     })
   }
   const entries = images.flatMap(image => {
@@ -190,7 +190,7 @@ function chooseImages(
     const there = [
       ...new Set(named.flatMap(({ platforms }) => platforms.map(({ platform }) => formatPlatform(platform)))),
     ]
-    throw new StowageError('IMAGE_NOT_FOUND', `${path} has no image for the platforms that were asked for`, {
+    throw new StowageError('IMAGE_NOT_FOUND', `${path} has no image for the requested platforms`, {
       hint: `It has images for ${there.join(', ')}.`,
     })
   }

@@ -138,7 +138,7 @@ function checkRequests(
   if (output === '' || output === '-') {
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${JSON.stringify(output)} is no output: a bundle is a directory or a file`,
+      `${JSON.stringify(output)} is not an output: a bundle is a directory or a file`,
       { hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-' },
     )
   }

@@ -97,7 +97,7 @@ export async function expectUnused(
     const hint =
       running.length > 0
         ? `Stop and remove first what runs: docker rm -f ${running.map(user => user.name).join(' ')}.`
-        : `Remove first: docker rm ${users.map(user => user.name).join(' ')}; or give --force.`
+        : `Remove first: docker rm ${users.map(user => user.name).join(' ')}; or use --force.`
     throw new StowageError(
       'IMAGE_IN_USE',
       `${name} is used by ${counted(users.length, 'container')}: ${users.map(shownUser).join(', ')}`,
@@ -109,9 +109,9 @@ export async function expectUnused(
     const names = dependents.map(shownName)
     throw new StowageError(
       'IMAGE_IN_USE',
-      `${counted(dependents.length, 'image')} ${dependents.length === 1 ? 'stands' : 'stand'} on ${name}: ${names.join(', ')}`,
+      `${counted(dependents.length, 'image')} ${dependents.length === 1 ? 'is' : 'are'} based on ${name}: ${names.join(', ')}`,
       {
-        hint: `Remove first: stowage rmi ${names.join(' ')}; or give --force, which leaves them whole.`,
+        hint: `Remove first: stowage rmi ${names.join(' ')}; or use --force, which leaves them intact.`,
       },
     )
   }

@@ -119,7 +119,7 @@ function flagsOf(flags: Flags, options: object): number {
     if (value === undefined) continue
     const worded = typeof value === 'string' && Object.keys(flags).some(key => key.startsWith(`${name}:`))
     if (worded && flags[`${name}:${value}`] === undefined) {
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(value)} is no value of ${name}`)
+      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(value)} is not a value of ${name}`)
     }
     sum |= flags[worded ? `${name}:${value}` : value === false ? `!${name}` : name] ?? 0
   }

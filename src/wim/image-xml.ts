@@ -46,7 +46,7 @@ export function checkArchitecture(architecture: string): number {
   if (number !== undefined) return number
   throw new StowageError(
     'INVALID_ARGUMENT',
-    `${JSON.stringify(architecture)} is no architecture that a WIM has a number for`,
+    `${JSON.stringify(architecture)} is not an architecture that a WIM can record`,
     {
       hint: `One of ${Object.keys(ARCHITECTURES).join(', ')}.`,
     },
@@ -57,7 +57,7 @@ export function checkArchitecture(architecture: string): number {
 export function checkWindowsVersion(version: string): readonly string[] {
   const match = /^(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?$/.exec(version)
   if (match) return match.slice(1).filter(number => number !== undefined)
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(version)} is no version of Windows`, {
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(version)} is not a version of Windows`, {
     hint: 'Write MAJOR.MINOR.BUILD.SPBUILD, such as 10.0.20348.169.',
   })
 }
@@ -90,7 +90,7 @@ function hex(part: bigint): string {
 
 function text(value: string): string {
   if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/u.test(value)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(value)} cannot stand in the XML of a WIM`)
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(value)} cannot be written in the XML of a WIM`)
   }
   return value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }

@@ -25,6 +25,6 @@ export interface WimInfo {
   readonly writeInProgress: boolean
   readonly metadataOnly: boolean
   readonly resourceOnly: boolean
-  /** Of all its files, in bytes; 0 for a WIM that is no file yet. */
+  /** Of all its files, in bytes; 0 for a WIM that is not a file yet. */
   readonly size: number
 }

@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { outputError, StowageError, systemCode } from '../errors.js'
 import type { SplitOptions } from './options.js'
 
-/** `write` makes the file beside `path`; it takes its place when it is whole. What is no file is written as it stands. */
+/** `write` makes the file beside `path`; it takes its place when it is whole. What is not a file is written as it stands. */
 export async function writeBeside(path: string, write: (path: string) => Promise<unknown>): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {
     if (systemCode(error) !== 'ENOENT') throw outputError(error, path)

@@ -56,7 +56,7 @@ async function readOwnHeader(path: string): Promise<WimHeader | undefined> {
   }
 }
 
-/** Of a file that only stands beside: what cannot be read is no part. */
+/** Of a file that only stands beside: what cannot be read is not a part. */
 async function readOtherHeader(path: string): Promise<WimHeader | undefined> {
   try {
     return (await stat(path)).isFile() ? await readHeader(path) : undefined

@@ -18,7 +18,7 @@ export function parseSourceList(text: string, file = 'the source list'): Capture
         'INVALID_ARGUMENT',
         `${place}: expected SOURCE and TARGET but found ${words.length} words`,
         {
-          hint: 'A path with spaces in it stands in quotes.',
+          hint: 'Quote a path that contains spaces.',
         },
       )
     }
@@ -30,7 +30,7 @@ export function parseSourceList(text: string, file = 'the source list'): Capture
 function targetOf(path: string, place: string): string {
   const components = path.split('/').filter(component => component !== '' && component !== '.')
   if (components.includes('..')) {
-    throw new StowageError('INVALID_ARGUMENT', `${place}: ${JSON.stringify(path)} is no place in an image`, {
+    throw new StowageError('INVALID_ARGUMENT', `${place}: ${JSON.stringify(path)} is not a path in an image`, {
       hint: 'Name the target after the source: a path from the root of the image, without "..".',
     })
   }

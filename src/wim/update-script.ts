@@ -37,7 +37,7 @@ const PATHS: Readonly<Record<Kind, readonly string[]>> = {
  * The commands of `text`, as `wimlib-imagex update` reads them:
  * `add [--verbose] [--unix-data] [--no-acls] [--strict-acls] [--dereference] [--no-replace] SOURCE DESTINATION`,
  * `delete [--force] [--recursive] PATH` and `rename OLD NEW`. The case of the command does not count, options may stand
- * anywhere after it, and what stands in quotes is no option. Comments, quotes: {@link linesOf}.
+ * anywhere after it, and what stands in quotes is not an option. Comments, quotes: {@link linesOf}.
  * Throws INVALID_ARGUMENT naming the line.
  */
 export function parseUpdateScript(text: string, options: UpdateScriptOptions = {}): UpdateCommand[] {
@@ -70,11 +70,15 @@ function command({ words }: TextLine, place: string, { add, delete: remove }: Up
       return { type, source, target }
     }
     default:
-      throw new StowageError('INVALID_ARGUMENT', `${place}: ${JSON.stringify(verb?.text)} is no command of an update`, {
-        hint: `One of ${Object.entries(PATHS)
-          .map(([kind, names]) => `${kind} ${names.join(' ')}`)
-          .join(', ')}.`,
-      })
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${place}: ${JSON.stringify(verb?.text)} is not a command of an update`,
+        {
+          hint: `One of ${Object.entries(PATHS)
+            .map(([kind, names]) => `${kind} ${names.join(' ')}`)
+            .join(', ')}.`,
+        },
+      )
   }
 }
 
@@ -89,7 +93,7 @@ function argumentsOf<Options extends object>(
   const options = words.filter(isOption).map(({ text }) => {
     const option = Object.hasOwn(known, text) ? known[text] : undefined
     if (option) return option
-    throw new StowageError('INVALID_ARGUMENT', `${place}: ${text} is no option of ${type}`, {
+    throw new StowageError('INVALID_ARGUMENT', `${place}: ${text} is not an option of ${type}`, {
       hint: `It takes ${Object.keys(known).join(', ') || 'none'}.`,
     })
   })
@@ -97,7 +101,7 @@ function argumentsOf<Options extends object>(
   if (paths.length !== names.length) {
     const found = paths.map(path => JSON.stringify(path)).join(' ') || 'nothing'
     throw new StowageError('INVALID_ARGUMENT', `${place}: expected ${type} ${names.join(' ')} but found ${found}`, {
-      hint: 'A path with spaces in it stands in quotes.',
+      hint: 'Quote a path that contains spaces.',
     })
   }
   return { paths, options: Object.assign({}, ...options) as Options } // a union of parts of Options

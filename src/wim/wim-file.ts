@@ -98,12 +98,12 @@ export class WimFile implements AsyncDisposable {
     this.#paths = native.paths()
   }
 
-  /** Of the first part; undefined for a WIM that is no file yet. */
+  /** Of the first part; undefined for a WIM that is not a file yet. */
   get path(): string | undefined {
     return this.#paths.parts[0]
   }
 
-  /** All files of the archive, the first part first; empty for a WIM that is no file yet. */
+  /** All files of the archive, the first part first; empty for a WIM that is not a file yet. */
   get parts(): readonly string[] {
     return this.#paths.parts
   }
@@ -431,7 +431,7 @@ export class WimFile implements AsyncDisposable {
   }
 
   get #name(): string {
-    return this.path ?? 'a WIM that is no file yet'
+    return this.path ?? 'a WIM that is not a file yet'
   }
 
   #open(): NativeWimFile {

@@ -31,7 +31,7 @@ function sidFlaw(bytes: Buffer, offset: number, name: string): string | undefine
   if (offset === 0) return undefined
   if (offset < HEADER || offset + 8 > bytes.length) return `its ${name} is outside`
   const count = bytes.readUInt8(offset + 1)
-  if (bytes.readUInt8(offset) !== 1 || count > MOST_SUB_AUTHORITIES) return `its ${name} is no SID`
+  if (bytes.readUInt8(offset) !== 1 || count > MOST_SUB_AUTHORITIES) return `its ${name} is not a SID`
   return offset + 8 + 4 * count > bytes.length ? `its ${name} is cut short` : undefined
 }
 

@@ -109,8 +109,8 @@ t.test('install refuses what a source has wrong, and nothing is installed and no
     { words: ['install', 'NanoServer', '--source', 'dead'], code: 6, stderr: /source dead: .*127\.0\.0\.1:9/ },
     { words: ['install', 'NanoServer', '--source', 'html'], code: 4, stderr: /source html: .*it is not JSON/ },
     { words: from('Nowhere'), code: 3, stderr: /Nowhere 1\.0 has no address/ },
-    { words: from('../up'), code: 3, stderr: /"\.\.\/up" is no name of an image/ },
-    { words: from('Five'), code: 3, stderr: /"1\.2\.3\.4\.5" is no version/ },
+    { words: from('../up'), code: 3, stderr: /"\.\.\/up" is not a name of an image/ },
+    { words: from('Five'), code: 3, stderr: /"1\.2\.3\.4\.5" is not a version/ },
     { words: from('Changed'), code: 4, stderr: /its source says sha256 [0-9a-f]{64}, but what came is [0-9a-f]{64}/ },
     { words: from('Short'), code: 4, stderr: /expected \d+ bytes, as its source says, but 5000 came/ },
     { words: from('Portal'), code: 4, stderr: /no WIM/i },
@@ -121,7 +121,7 @@ t.test('install refuses what a source has wrong, and nothing is installed and no
     },
     { words: from('NanoServer'), code: 8, stderr: /for amd64, but the WIM it gives is for arm64/ },
     { words: from('NanoServer', '--arch', 'arm64'), code: 3, stderr: /not there for arm64/ },
-    { words: from('NanoServer', '--version', '1.2.3.4.5'), code: 2, stderr: /"1\.2\.3\.4\.5" is no version/ },
+    { words: from('NanoServer', '--version', '1.2.3.4.5'), code: 2, stderr: /"1\.2\.3\.4\.5" is not a version/ },
     {
       words: ['install', 'NanoServer', '--source', 'lab', '--min-version', '2', '--max-version', '1'],
       code: 2,
@@ -193,7 +193,7 @@ t.test('install --wim refuses a WIM that is none, not whole, or does not say wha
   const versionless = directoryWim(t, { name: 'NanoServer' })
   wimlib('info', versionless, '1', '--image-property=WINDOWS/ARCH=9')
   writeFileSync(place('nothing.wim'), '')
-  writeFileSync(place('text.wim'), 'this is no WIM')
+  writeFileSync(place('text.wim'), 'this is not a WIM')
   const base = filledWim(t, { 'Windows/big': incompressible('base', 100_000) })
   const delta = filledWim(
     t,
@@ -207,8 +207,8 @@ t.test('install --wim refuses a WIM that is none, not whole, or does not say wha
     { words: [cut], code: 4, stderr: /cut\.wim/ },
     { words: [damaged], code: 4, stderr: /[0-9a-f]{40}/ },
     { words: [empty], code: 3, stderr: /empty\.wim holds no image/ },
-    { words: [plain], code: 1, stderr: /does not say what it runs on/ },
-    { words: [versionless], code: 1, stderr: /does not say its version/ },
+    { words: [plain], code: 1, stderr: /does not state its architecture/ },
+    { words: [versionless], code: 1, stderr: /does not state its version/ },
     { words: [two], code: 2, stderr: /holds 2 images; say which[\s\S]*1 "NanoServer"[\s\S]*"Another"/ },
     { words: [SAMPLE, '--image', '7'], code: 3, stderr: /7/ },
     { words: [delta], code: 4, stderr: /tree/ },

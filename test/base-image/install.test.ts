@@ -54,7 +54,7 @@ t.test(
       code: 0,
       stdout:
         /^Installed CN=Microsoft_NanoServer_10\.0\.14300\.1010 as nanoserver:10\.0\.14300\.1010, nanoserver:latest \([0-9a-f]{12}\)/,
-      stderr: /no Docker Engine answers: into oci:.*\/store\n[\s\S]*Installed in 0 hours, 0 minutes, \d+ seconds\./,
+      stderr: /no Docker Engine answers: using oci:.*\/store\n[\s\S]*Installed in 0 hours, 0 minutes, \d+ seconds\./,
     })
     const image = skopeo(`oci:${join(host.root, 'store')}:10.0.14300.1010`)
     t.match(image, {
@@ -72,7 +72,7 @@ t.test(
     const before = host.listing()
     t.match(await host.run(['install', '--wim', rich, '--latest']), {
       code: 0,
-      stdout: `${FULL_NAME} is installed already as nanoserver:10.0.14300.1010, nanoserver:latest`,
+      stdout: `${FULL_NAME} is already installed as nanoserver:10.0.14300.1010, nanoserver:latest`,
     })
     t.match(await host.run(['install', '--wim', rich, '--force', '--what-if']), {
       code: 0,
@@ -159,7 +159,7 @@ t.test(
     })
     await host.run(['source', 'add', 'lab', `${address}/index.json`])
     const first = await host.run(['install', 'nanoserver', '--to', 'oci:'])
-    t.match(first, { code: 0, stdout: /nanoserver:10\.0\.14300\.1010/, stderr: /source lab is not one that you trust/ })
+    t.match(first, { code: 0, stdout: /nanoserver:10\.0\.14300\.1010/, stderr: /source lab is not trusted/ })
     t.same(readdirSync(join(host.root, 'tmp')), [])
     t.equal(fetched, 1)
     t.match((await installed(t, host, 'NanoServer')).images, [{ result: 'exists', fullName: FULL_NAME }])

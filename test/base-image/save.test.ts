@@ -42,13 +42,13 @@ t.test('two that save the same file at once bring it once, and it is whole', asy
   execFileSync('sha256sum', ['-c', '--quiet', `${FILE}.sha256`], { cwd: directory })
 })
 
-t.test('a file that is there under the name, and is another, is no file that was saved', async t => {
+t.test('a file that is there under the name, and is another, is not a file that was saved', async t => {
   const address = await serveWeb(t, (_request, response) => response.end(wim))
   const directory = t.testdir({ [FILE]: 'of another day' })
   const entry = entryAt(address, digestOf(wim).slice('sha256:'.length))
   await t.rejects(saveImage(entry, directory), {
     code: 'DIGEST_MISMATCH',
-    message: /is there, but it is another/,
+    message: /exists, but it is a different file/,
     hint: /--force/,
   })
   t.equal(readFileSync(join(directory, FILE), 'utf8'), 'of another day')
@@ -145,6 +145,6 @@ t.test('of several images those that can be saved are, and each of the others is
       { result: 'failed', error: { code: 'NOT_A_WIM' } },
     ],
   })
-  t.match(stderr, /gone is not there[\s\S]*is no WIM/)
+  t.match(stderr, /gone is not there[\s\S]*is not a WIM/)
   t.same(readdirSync(join(host.root, 'wims')).sort(), ['Image1-1-0-0-0.wim', 'Image1-1-0-0-0.wim.sha256'])
 })

@@ -83,7 +83,7 @@ t.test('parseBundleManifest() names every bad field at once', async t => {
   })
 })
 
-t.test('parseBundleManifest() refuses another schema version with a hint, and what is no JSON object', async t => {
+t.test('parseBundleManifest() refuses another schema version with a hint, and what is not a JSON object', async t => {
   t.throws(() => parseBundleManifest(altered(['schemaVersion'], 2)), {
     code: 'INVALID_MANIFEST',
     hint: /later Stowage/,

@@ -53,7 +53,7 @@ t.test('packing the same again writes nothing, with --update or without', async 
   }
   const told = await stowage(['pack', first, '-o', bundle])
   t.equal(told.code, 0, told.stderr)
-  t.match(told.stdout, /Nothing is new: .* holds 1 image already/)
+  t.match(told.stdout, /Nothing new: .* already holds 1 image/)
   t.match(JSON.parse((await stowage(['pack', first, '-o', bundle, '--json'])).stdout), { unchanged: true })
 })
 
@@ -130,7 +130,7 @@ t.test('files beside the images are compared, replaced and removed with them', a
   t.notOk((await readTree(bundle)).has(`files/${path}`))
 })
 
-t.test('what is no whole bundle is not taken for one', async t => {
+t.test('what is not a whole bundle is not taken for one', async t => {
   const { root, bundle, first } = await standing(t)
   for (const [name, spoil] of [
     ['unmarked', async (at: string) => await rm(join(at, 'bundle.json'))],

@@ -97,7 +97,7 @@ t.test('verifyBundle() goes on after the first defect', async t => {
   )
 })
 
-t.test('verifyBundle() names what is extra, and what is no regular file', async t => {
+t.test('verifyBundle() names what is extra, and what is not a regular file', async t => {
   const extra = async (bundle: string) => {
     await mkdir(join(bundle, 'blobs/deep'))
     await writeFile(join(bundle, 'blobs/deep/file'), '')
@@ -125,7 +125,7 @@ t.test('verifyBundle() does not follow a link that stands for a list', async t =
   }
 })
 
-t.test('verifyBundle() names a file whose name is no UTF-8', async t => {
+t.test('verifyBundle() names a file whose name is not UTF-8', async t => {
   const name = Buffer.from('caf\xe9.txt', 'latin1')
   const file = async (bundle: string) => await writeFile(Buffer.concat([Buffer.from(`${bundle}/`), name]), 'x')
   t.same(await findingsOf(t, file, { sums: true }), ['NOT_A_FILE caf\ufffd.txt'])
@@ -239,7 +239,7 @@ t.test('verifyBundle() says what is not JSON or lacks a field, and checks the re
   ])
 })
 
-t.test('verifyBundle() says INCOMPLETE of an unfinished bundle, and refuses what is no bundle', async t => {
+t.test('verifyBundle() says INCOMPLETE of an unfinished bundle, and refuses what is not a bundle', async t => {
   const marked = await findingsOf(t, async bundle => await writeFile(join(bundle, 'INCOMPLETE'), 'x'), { sums: true })
   t.same(marked, ['INCOMPLETE INCOMPLETE'])
   const root = t.testdir({ empty: {}, file: 'no tar at all' })

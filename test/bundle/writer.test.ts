@@ -422,7 +422,7 @@ t.test('BundleWriter.spool() keeps what the bundle needs, and nothing else of it
     const spool = await writer.spool()
     const content = await readImage(blobs, descriptor)
     for (const layer of content.layers) await spool.put(layer, () => blobs.fetch(layer))
-    const stray = new TextEncoder().encode('a file of the export that is no part of the image')
+    const stray = new TextEncoder().encode('a file of the export that is not part of the image')
     await spool.put(describe('text/plain', stray), async function* () {
       yield stray
     })

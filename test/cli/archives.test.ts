@@ -141,7 +141,7 @@ t.test('load - writes the images of a bundle into one archive, with a layer that
   )
 })
 
-t.test('load - of an archive that is no bundle says how it is named', async t => {
+t.test('load - of an archive that is not a bundle says how it is named', async t => {
   const cwd = t.testdir()
   await writeLayout(join(cwd, 'layout'), { 'shop:1': await layeredImage(1, { size: 100 }) })
   t.equal((await stowage(['copy', 'oci:layout', 'oci-archive:images.tar'], { cwd })).code, 0)

@@ -38,7 +38,7 @@ t.test('copy and load - refuse names that a registry cannot have, and what is no
     [['copy', 'oci:from', `docker://${domain}/shop:1`, '--tag', 'other:1'], 2, /two names were given/],
     [['copy', 'oci:from', `docker://${domain}/shop@sha256:${'0'.repeat(64)}`], 2, /has a digest/],
     [['copy', `docker://${domain}/nothing:1`, 'oci:to'], 3, /has no image .*nothing:1/],
-    [['load', 'bundle', '--to', 'docker://'], 2, /names no place/],
+    [['load', 'bundle', '--to', 'docker://'], 2, /is not a location/],
     [['copy', 'docker://nowhere.invalid/shop:1', 'oci:to'], 6, /nowhere\.invalid cannot be reached/],
   ] as const) {
     const found = await stowage(words, { cwd })

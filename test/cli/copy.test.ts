@@ -80,7 +80,7 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
   writeFileSync(blob, Buffer.from(readFileSync(blob)).fill(7, 100, 120))
   const before = readdirSync(cwd)
   for (const [words, code, message] of [
-    [['oci:linux', 'wim:x.wim'], 2, /is \d images, and a WIM is made of one/],
+    [['oci:linux', 'wim:x.wim'], 2, /is \d images, but a WIM takes one/],
     [['oci:two', 'wim:x.wim'], 3, /2 images/],
     [['oci:damaged', 'wim:x.wim'], 4, /expected sha256:/],
     [['oci:damaged', 'wim:there.wim'], 1, /there\.wim exists already\nhint: Choose another name, or remove it first/],
@@ -100,7 +100,7 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
   }
   const several = await stowage(['pack', 'oci:linux', 'oci:damaged', '-o', 'wim:x.wim'], { cwd })
   t.equal(several.code, 2)
-  t.match(several.stderr, /made of one image, not of 2/)
+  t.match(several.stderr, /takes one image, not 2/)
 })
 
 t.test('copy - of a WIM writes nothing where there is no place for its layer', async t => {

@@ -129,7 +129,7 @@ t.test('stowage layer diff exits as diff(1) does', async t => {
   t.match(await stowage(['layer', 'diff', 'a.tar', 'b.tar', '--ignore', 'size'], { cwd }), { code: 2 })
 })
 
-t.test('stowage layer check, inspect and diff say what is wrong with what is no layer', async t => {
+t.test('stowage layer check, inspect and diff say what is wrong with what is not a layer', async t => {
   const cwd = t.testdir({
     'no.tar': 'x'.repeat(2000),
     'cut.tar': good().subarray(0, 20_000),

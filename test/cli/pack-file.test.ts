@@ -335,7 +335,7 @@ t.test('pack -f - takes every transport, and its dry run and its lock too', asyn
 })
 
 t.test(
-  'pack -f --locked - refuses a lock that says less, or speaks of another repository, and names what is no lock',
+  'pack -f --locked - refuses a lock that says less, or speaks of another repository, and names what is not a lock',
   async t => {
     const cwd = t.testdir()
     const registry = await startRegistry(t)
@@ -433,7 +433,7 @@ t.test('pack -f - says a place once, and a path that no bundle can have before a
   )
   const { code, stderr } = await stowage(['pack', '-f', 'images.yaml', '-o', 'b'], { cwd })
   t.equal(code, 2)
-  t.match(stderr, /"aux" is no path to carry a file under/)
+  t.match(stderr, /"aux" is not a path to carry a file under/)
   t.notOk(
     proxy.requests.some(({ line }) => line.includes('/blobs/')),
     'nothing was fetched',
@@ -454,7 +454,7 @@ t.test(
       t.equal((await stowage(['verify', output], { cwd })).code, 0)
       const load = await stowage(['load', output, '--to', 'oci:store'], { cwd })
       t.equal(load.code, 3)
-      t.match(load.stderr, /holds no image\nhint: It carries files alone/)
+      t.match(load.stderr, /holds no image\nhint: It contains only files/)
       const copy = await stowage(['copy', `bundle:${output}`, 'oci:store'], { cwd })
       t.equal(copy.code, 3)
       t.match(copy.stderr, /holds no image/)

@@ -84,7 +84,7 @@ t.test('pull and push - take the default store where no engine answers, and say 
   const name = `${registry.domain}/team/shop:1`
   const { stderr, code } = await stowage(['pull', name], { cwd, env })
   t.equal(code, 0, stderr)
-  t.match(stderr, /no Docker Engine answers: into oci:/)
+  t.match(stderr, /no Docker Engine answers: using oci:/)
   t.equal(digestThere(`oci:${join(cwd, 'store')}:1`), image.root.digest)
   const pushed = await stowage(['push', name], { cwd, env })
   t.equal(pushed.code, 0, pushed.stderr)

@@ -193,7 +193,7 @@ t.test('serve - refuses an htpasswd file with other hashes than bcrypt, by line'
   for (const [file, message] of [
     ['md5', /md5:2: expected a bcrypt hash but found Apache's MD5/],
     ['sha', /sha:1: .*SHA-1/],
-    ['twice', /twice:\d: "alice" is there a second time/],
+    ['twice', /twice:\d: "alice" is listed twice/],
     ['cut', /cut:1: .*cut or changed/],
     ['empty', /empty names nobody/],
     ['torn', /torn:1: expected name:hash/],
@@ -228,7 +228,7 @@ t.test('serve - says what it serves and how to pull it, and warns of plain http 
     stdout,
     /^NAME +PLATFORM +SIZE +PULL\ndocker.io\/library\/shop:2.3 +linux\/\w+ +1\.2MB +docker pull \S+:\d+\/library\/shop:2.3\nServing 1 image at http:\/\/0.0.0.0:\d+ /,
   )
-  t.match(stderr, /warning: this is plain http for other machines/)
+  t.match(stderr, /warning: other machines will reach this over plain http/)
   t.notMatch(stderr, /\u001b/)
   const half = await stowage(['serve', 'a', '--tls-cert', 'x.crt'], { cwd })
   t.equal(half.code, 2)

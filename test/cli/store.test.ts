@@ -49,7 +49,7 @@ t.test("stowage images prints docker's table, and with --wide who each image is"
     images: [{ id: shop.root.digest, base: { id: app.root.digest, names: ['registry.example:5000/team/app:1'] } }],
   })
   for (const filter of ['x=1', 'dangling=maybe', 'label='])
-    t.match(await stowage([...all, '--filter', filter], { cwd }), { code: 2, stderr: /is no filter/ })
+    t.match(await stowage([...all, '--filter', filter], { cwd }), { code: 2, stderr: /is not a filter/ })
 })
 
 t.test('stowage history, tag, rmi and uninstall say what docker says, and say no with who is in the way', async t => {
@@ -76,14 +76,14 @@ t.test('stowage history, tag, rmi and uninstall say what docker says, and say no
     code: 1,
     stdout: '',
     stderr:
-      /2 images stand on nanoserver:10\.0\.14300\.1010: .*\nhint: Remove first: stowage rmi registry\.example:5000\/team\/app:1 shop:2; or give --force/,
+      /2 images are based on nanoserver:10\.0\.14300\.1010: .*\nhint: Remove first: stowage rmi registry\.example:5000\/team\/app:1 shop:2; or use --force/,
   })
   t.match(await run('uninstall', 'CN=Microsoft_NanoServer_10.0.14300.1010', '--force', '--what-if'), {
     code: 0,
     stdout:
       /^What if: uninstalling CN=Microsoft_NanoServer_10\.0\.14300\.1010, sha256:\S+, with its names nanoserver:10\.0\.14300\.1010\n$/,
   })
-  t.match(await run('uninstall', 'shop:2'), { code: 2, stderr: /shop:2 is no base OS image/ })
+  t.match(await run('uninstall', 'shop:2'), { code: 2, stderr: /shop:2 is not a base OS image/ })
   t.match(await run('rmi', 'shop:2', 'registry.example:5000/team/app:1'), {
     code: 0,
     stdout: /^Untagged: shop:2\nDeleted: sha256:[^]*Untagged: registry\.example:5000\/team\/app:1\nDeleted: /,

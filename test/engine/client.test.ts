@@ -80,7 +80,7 @@ t.test('call() tells where no engine answers, and what to do', async t => {
   await t.rejects(absent.upload('/images/load', body()), { code: 'ENGINE_UNREACHABLE' })
 })
 
-t.test('call() tells what answers but is no engine', async t => {
+t.test('call() tells what answers but is not an engine', async t => {
   const path = socketFor(t)
   const server = createServer(socket => socket.end('220 mail.example ESMTP\r\n'))
   await new Promise<void>(resolve => server.listen(path, resolve))

@@ -55,7 +55,7 @@ t.test('loadArchive() leaves layers out of the archive, but not out of manifest.
   t.notMatch(tar(archive, '-xO', 'index.json').stdout, /annotations/)
 })
 
-t.test('loadArchive() is no whole archive after any piece but the last', async t => {
+t.test('loadArchive() is not a whole archive after any piece but the last', async t => {
   const image = await layeredImage(3, { size: 512 * 300 - 200 })
   const plan = planLoad(await readImage(image.blobs, image.root), store, 'lab/app')
   const pieces = await collect(loadArchive(plan, plan.layers, name, image.blobs))

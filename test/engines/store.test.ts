@@ -143,12 +143,12 @@ async function story(t: Test, engine: TestEngine, standing: Standing, windows: b
       ]) {
         t.match(await stowage(['uninstall', name], { env }), {
           code: 1,
-          stderr: /2 images stand on nanoserver:10\.0\.14300\.1010: .*shop:1/,
+          stderr: /2 images are based on nanoserver:10\.0\.14300\.1010: .*shop:1/,
         })
       }
       t.match(await stowage(['uninstall', 'lab/hello:1'], { env }), {
         code: 2,
-        stderr: /is no base OS image\nhint: .*stowage rmi lab\/hello:1/,
+        stderr: /is not a base OS image\nhint: .*stowage rmi lab\/hello:1/,
       })
       t.match(await stowage(['uninstall', 'CN=Microsoft_Nothing_1'], { env }), {
         code: 3,
@@ -174,7 +174,7 @@ async function story(t: Test, engine: TestEngine, standing: Standing, windows: b
       t.match(await stowage(['rmi', 'lab/hello:1'], { env }), {
         code: 1,
         stderr:
-          /is used by 1 container: idle \([0-9a-f]{12}, created\)\nhint: Remove first: docker rm idle; or give --force/,
+          /is used by 1 container: idle \([0-9a-f]{12}, created\)\nhint: Remove first: docker rm idle; or use --force/,
       })
       await ours('tag', 'lab/hello:1', 'lab/hello:2')
       t.equal(await ours('rmi', 'lab/hello:2'), 'Untagged: lab/hello:2\n', "one of its names is nobody's")
@@ -224,7 +224,7 @@ async function story(t: Test, engine: TestEngine, standing: Standing, windows: b
     t.match(await stowage(['commit', 'nobody', 'x:1'], { env }), { code: 3, stderr: /has no container nobody/ })
     t.match(await stowage(['commit', 'work', '--name', 'No Name'], { env }), {
       code: 2,
-      stderr: /"no name", of its name and version, is no name/,
+      stderr: /"no name", of its name and version, is not a name/,
     })
     t.match(await stowage(['commit', 'work', 'x:1', '--publisher', 'a\nb'], { env }), {
       code: 2,
@@ -232,7 +232,7 @@ async function story(t: Test, engine: TestEngine, standing: Standing, windows: b
     })
     t.match(await stowage(['rmi', 'lab/hello:1'], { env }), { code: 1, stderr: /is used by 1 container: work/ })
     await docker('rm', 'work')
-    t.match(await stowage(['rmi', 'lab/hello:1'], { env }), { code: 1, stderr: /2 images stand on lab\/hello:1: / })
+    t.match(await stowage(['rmi', 'lab/hello:1'], { env }), { code: 1, stderr: /2 images are based on lab\/hello:1: / })
   })
 
   t.test('rmi - prints what went, and docker has it no more', async t => {

@@ -22,7 +22,7 @@ export interface Outcome {
   readonly ends: readonly string[]
   /** What was said last. */
   readonly message: string
-  /** What was thrown and is no StowageError. */
+  /** What was thrown and is not a StowageError. */
   readonly untyped: readonly string[]
   /** Milliseconds of the slowest round. */
   readonly slowest: number

@@ -23,7 +23,7 @@ export interface Outcome {
   readonly ends: Readonly<Record<string, number>>
   /** Some of what was said. */
   readonly messages: readonly string[]
-  /** What was thrown and is no StowageError. */
+  /** What was thrown and is not a StowageError. */
   readonly untyped: readonly string[]
   /** Milliseconds of the slowest round. */
   readonly slowest: number

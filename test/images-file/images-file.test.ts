@@ -108,7 +108,7 @@ files: [{from: x, to: ../x}]
       'site/images.yaml:8:32: the tag a stands here twice',
       'site/images.yaml:8:35: "x:b c" is not an image reference. A tag ',
       'site/images.yaml:9:29: carry: expected true, false, only but fou',
-      'site/images.yaml:9:49: "brotli" is no compression of a layer. Wr',
+      'site/images.yaml:9:49: "brotli" is not a compression of a layer. Wr',
       'site/images.yaml:10:23: expected a relative path with "/" and wi',
     ],
   )
@@ -155,7 +155,7 @@ for (const [what, text, line] of [
     'version: 1\nimages: [{image: nginx, tags: [a, b], name: "x:1"}]',
     /:2:45: .*leave out its tag/,
   ],
-  ['name and names', 'version: 1\nimages: [{image: nginx, name: x, names: [y]}]', /do not go together/],
+  ['name and names', 'version: 1\nimages: [{image: nginx, name: x, names: [y]}]', /cannot be used together/],
   ['a WIM among images', 'version: 1\nimages: ["wim:x.wim"]', /put it below "wims"/],
   ['a name of a digest', `version: 1\nimages: [{image: nginx, name: "x@sha256:${'0'.repeat(64)}"}]`, /has a digest/],
   ['lists in lists', `version: 1\nimages: ${'['.repeat(50)}${']'.repeat(50)}`, /over 20 deep/],
@@ -179,7 +179,7 @@ t.test('parseImagesFile() takes aliases, and none that multiply', async t => {
   t.ok(Date.now() - start < 10_000)
 })
 
-t.test('parseImagesFile() refuses what is no text or too long', async t => {
+t.test('parseImagesFile() refuses what is not text or too long', async t => {
   t.match(faultsOf(Buffer.from([0xff, 0xfe, 0x00])), [/expected UTF-8/])
   t.match(faultsOf(Buffer.alloc(1024 * 1024 + 1, '#')), [/has over 1048576 bytes/])
   t.equal(
@@ -267,7 +267,7 @@ t.test('imagesFileSchema allows what parseImagesFile() reads, and no more', asyn
       refused += 1
       // What only the meaning shows, no schema can
       const meaning =
-        /which is one image|and none is|do not go together|makes no image that could|leave out its tag|no place|is not an image reference|names? no|expected "images"|is not a platform|not a range|relative path/
+        /which is one image|and none is|cannot be used together|makes no image that could|leave out its tag|no place|is not an image reference|names? no|expected "images"|is not a platform|not a range|relative path/
       return faults.some(fault => meaning.test(fault)) || !valid(value)
     }),
     { numRuns: 5000 },

@@ -27,7 +27,7 @@ t.test('parseReference() refuses a password in a name, and does not repeat it', 
   }
 })
 
-t.test('parseReference() refuses what is no reference', async t => {
+t.test('parseReference() refuses what is not a reference', async t => {
   for (const text of [
     '',
     'UPPER',

@@ -114,7 +114,7 @@ t.test('parseRange() does with four parts what it does with three of which the l
   t.notOk(parseRange('<10.0.20348')(version('10.0.20348.1')))
 })
 
-t.test('parseRange() refuses what is no range', async t => {
+t.test('parseRange() refuses what is not a range', async t => {
   for (const text of ['', 'newest', '>=', '1.2.3.4.5', '>=1.2.3.9999999'])
     t.throws(() => parseRange(text), { code: 'INVALID_ARGUMENT' }, JSON.stringify(text))
 })

@@ -110,7 +110,7 @@ t.test('helpers are asked before the file, by the name docker gives them', async
   await t.rejects(find('d.example'), { code: 'UNAUTHORIZED', message: /helper broken failed: the keychain is locked/ })
 })
 
-t.test('a file that is no JSON is named, and what is in it is not', async t => {
+t.test('a file that is not JSON is named, and what is in it is not', async t => {
   const options = home(t, { '.docker/config.json': '{"auths": {"a.example": {"auth": "c2VjcmV0" ' })
   const error = await findCredential('a.example', 'x', options).catch((error: unknown) => error)
   t.match(error, { code: 'INVALID_ARGUMENT', message: /config\.json is not a JSON object/ })

@@ -103,7 +103,7 @@ t.test('a token service that redirects takes the password nowhere', async t => {
   t.ok(shown.length > 0 && shown.every(authorization => authorization === undefined))
 })
 
-t.test('a token service that is no place of the web, or says nothing, ends', async t => {
+t.test('a token service that is not a place of the web, or says nothing, ends', async t => {
   for (const realm of ['file:///etc/passwd', 'ftp://elsewhere/', '/token', '']) {
     const host = await startServer(t, (_request, response) =>
       response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end(),
@@ -138,7 +138,7 @@ t.test('401 for ever, and a wait of a year, end at once', async t => {
   }
 })
 
-t.test('a list whose pages lead in a circle is no list', async t => {
+t.test('a list whose pages lead in a circle is not a list', async t => {
   let pages = 0
   const host = await startServer(t, (request, response) => {
     pages += 1

@@ -98,7 +98,7 @@ t.test('search - of a registry without a search goes through its catalog, and sa
     await pushWithSkopeo(t, registry, name, await layeredImage(1, { size: 10 }))
   const { stdout, stderr, code } = await stowage(['search', `${registry.domain}/shop`, '--json'])
   t.equal(code, 0, stderr)
-  t.match(stderr, /has no search: these are the repositories/)
+  t.match(stderr, /has no search: listing the repositories/)
   t.match(JSON.parse(stdout), {
     from: 'catalog',
     repositories: [{ name: `${registry.domain}/shopping` }, { name: `${registry.domain}/team/shop` }],

@@ -165,7 +165,7 @@ t.test('one that is cut off or was too large goes again in pieces', async t => {
   }
 })
 
-t.test('a word before the answer, as proxies give it, is no answer: the blob goes on', async t => {
+t.test('a word before the answer, as proxies give it, is not an answer: the blob goes on', async t => {
   for (const word of ['writeContinue', 'writeProcessing'] as const) {
     let puts = 0
     const proxy = await startFaultyProxy(t, registry, (request, response) => {

@@ -16,7 +16,7 @@ const TAGS = [
   'v1.26.0',
 ]
 
-t.test('tagChoice() sorts: first what is no version, then versions, the newest last', async t => {
+t.test('tagChoice() sorts: first what is not a version, then versions, the newest last', async t => {
   t.same(tagChoice({})(TAGS), [
     '1',
     '20240315',

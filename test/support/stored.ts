@@ -19,7 +19,7 @@ export interface Standing {
 
 const WINDOWS: Platform = { os: 'windows', architecture: 'amd64', 'os.version': NANO.version }
 
-/** Four images, each a year older than the one after it, from 2016 on; for another platform `nano` is no base OS image. */
+/** Four images, each a year older than the one after it, from 2016 on; for another platform `nano` is not a base OS image. */
 export async function standingImages(platform = WINDOWS): Promise<Standing> {
   const layers = [
     await makeLayer({ 'Files/nano': 'nano' }),

@@ -173,7 +173,7 @@ t.test('listArchive() refuses sizes that lie', async t => {
   await t.rejects(listBytes(t, header('p', 64 * 1024 * 1024, 'x'), TAR_END), { code: 'INVALID_TAR', message: /limit/ })
 })
 
-t.test('listArchive() refuses a wrong checksum, bytes after the end, and what is no tar', async t => {
+t.test('listArchive() refuses a wrong checksum, bytes after the end, and what is not a tar', async t => {
   const wrong = Buffer.from(member('a'))
   wrong[0] = 0x62
   await t.rejects(listBytes(t, wrong, TAR_END), { code: 'INVALID_TAR', message: /checksum/ })

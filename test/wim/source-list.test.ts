@@ -27,8 +27,8 @@ t.test('parseSourceList() names the line that is wrong', async t => {
     t.throws(() => parseSourceList(list, 'l.txt'), { code: 'INVALID_ARGUMENT', message })
   wrong("\na '/b", /^l\.txt, line 2: there is no closing quote for '\/b$/)
   wrong('My Documents /docs', /line 1: expected SOURCE and TARGET but found 3 words/)
-  wrong('../up', /line 1: "\.\.\/up" is no place in an image/)
-  wrong('a /b/../c', /is no place in an image/)
+  wrong('../up', /line 1: "\.\.\/up" is not a path in an image/)
+  wrong('a /b/../c', /is not a path in an image/)
   wrong('"" /b', /the source is empty/)
 })
 

@@ -170,7 +170,7 @@ t.test('WimFile.readBlobs() gives what wimlib-imagex apply writes', async t => {
   }
 })
 
-t.test('WimFile.metadata() shows extended attributes and names that are no Unicode text', async t => {
+t.test('WimFile.metadata() shows extended attributes and names that are not Unicode text', async t => {
   await using attributed = await openWim(extendedAttributeWim(t))
   const entry = (await dentriesOf(attributed, 1)).find(({ path }) => path === '/ea.txt')
   t.match(entry?.dentry.extendedAttributes.toString('latin1'), /user\.one\0first value/)
@@ -193,7 +193,7 @@ t.test('openWim() opens a split WIM by any part, and names the parts that are no
   await t.rejects(openWim(parts[2] ?? ''), { code: 'WIM_PART_MISSING', message: /part 1, 2/ })
 })
 
-t.test('openWim() refuses what is no WIM', async t => {
+t.test('openWim() refuses what is not a WIM', async t => {
   const directory = t.testdir({
     empty: '',
     text: 'x'.repeat(500),

@@ -15,7 +15,7 @@ interface Options extends GlobalOptions {
 
 export const check: CommandModule<GlobalOptions, Options> = {
   command: 'check <layers..>',
-  describe: 'Tell whether a Windows host will take a layer, before it has to',
+  describe: 'Check in advance whether a Windows host will accept a layer',
   builder: yargs =>
     yargs
       .positional('layers', {
@@ -27,10 +27,10 @@ export const check: CommandModule<GlobalOptions, Options> = {
       .option('not-base', {
         type: 'boolean',
         default: false,
-        describe: 'The layer stands on others, and need not bring what a base layer must',
+        describe: 'Check it as an upper layer, which need not contain what a base layer must',
       })
-      .option('strict', { type: 'boolean', default: false, describe: 'Warnings count as errors' })
-      .example('$0 layer check layer.tar.gz', 'Exits 0 when a host would take it, 1 when it would not')
+      .option('strict', { type: 'boolean', default: false, describe: 'Treat warnings as errors' })
+      .example('$0 layer check layer.tar.gz', 'Exits with 0 if a host would accept it, with 1 if not')
       .example('$0 layer from-wim a.wim -o l.tar.gz && $0 layer check l.tar.gz --strict', 'Make a layer, and check it'),
   handler: async ({ layers, 'not-base': upper, strict, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, print }) => {

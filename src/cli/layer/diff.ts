@@ -15,7 +15,7 @@ interface Options extends GlobalOptions {
 
 export const diff: CommandModule<GlobalOptions, Options> = {
   command: 'diff <a> <b>',
-  describe: 'Show what differs between two layers, whatever their order and compression',
+  describe: 'Show how two layers differ, regardless of order and compression',
   builder: yargs =>
     yargs
       .positional('a', {
@@ -23,16 +23,16 @@ export const diff: CommandModule<GlobalOptions, Options> = {
         demandOption: true,
         describe: `A layer: a tar, ${READABLE}; - is stdin`,
       })
-      .positional('b', { type: 'string', demandOption: true, describe: 'Another' })
+      .positional('b', { type: 'string', demandOption: true, describe: 'The layer to compare it with' })
       .option('ignore', {
         choices: DIFF_FIELDS,
         array: true,
         default: [] as DiffField[],
         requiresArg: true,
-        describe: 'What may differ; may be given again',
+        describe: 'Ignore this difference; may be repeated',
       })
-      .example('$0 layer diff old.tar.gz new.tar.zst', 'Exits 0 when they hold the same, 1 when they do not')
-      .example('$0 layer diff a.tar b.tar --ignore times --ignore owner', 'Pass over times and owners'),
+      .example('$0 layer diff old.tar.gz new.tar.zst', 'Exits with 0 if their contents are the same, with 1 if not')
+      .example('$0 layer diff a.tar b.tar --ignore times --ignore owner', 'Ignore times and owners'),
   handler: async ({ a, b, ignore, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report }) => {
       const [one = '', other = ''] = layerNames([a, b])

@@ -15,19 +15,23 @@ interface Options extends GlobalOptions, CompressionOptions, OutputOptions {
 
 export const fromDir: CommandModule<GlobalOptions, Options> = {
   command: 'from-dir <directory>',
-  describe: 'Make a plain Linux layer from a directory, the same bytes every time',
+  describe: 'Make a plain Linux layer from a directory, reproducibly',
   builder: yargs =>
     outputOptions(compressionOptions(yargs), LAYER_OUTPUT)
-      .positional('directory', { type: 'string', demandOption: true, describe: 'What becomes the root of the layer' })
+      .positional('directory', {
+        type: 'string',
+        demandOption: true,
+        describe: 'Directory that becomes the root of the layer',
+      })
       .option('keep-owner', {
         type: 'boolean',
         default: false,
-        describe: 'Keep owners and groups, by number; else all belong to 0',
+        describe: 'Keep numeric owners and groups (default: everything belongs to 0)',
       })
       .option('skip-unsupported', {
         type: 'boolean',
         default: false,
-        describe: 'Leave out sockets, instead of failing',
+        describe: 'Skip sockets instead of failing',
       })
       .example(
         '$0 layer from-dir rootfs -o layer.tar.gz',

@@ -16,7 +16,7 @@ interface Options extends GlobalOptions, LayerOptions, OutputOptions {
 
 export const fromWim: CommandModule<GlobalOptions, Options> = {
   command: 'from-wim <file>',
-  describe: 'Make a Windows layer from a WIM, in one pass, extracting nothing to disk',
+  describe: 'Make a Windows layer from a WIM in one pass, without extracting it to disk',
   builder: yargs =>
     outputOptions(layerOptions(yargs), LAYER_OUTPUT)
       .positional('file', { type: 'string', demandOption: true, describe: 'The WIM, or any part of a split one' })
@@ -24,17 +24,17 @@ export const fromWim: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         requiresArg: true,
         coerce: once('image'),
-        describe: 'Number (from 1) or name of the image that becomes Files/; needed where there are several',
+        describe: 'Number (from 1) or name of the image that becomes Files/; required if there are several',
       })
       .option('unix-data', {
         type: 'boolean',
         default: false,
         describe:
-          'Make a plain Linux layer of an image captured with --unix-data: owners, modes, devices, extended attributes',
+          'Make a plain Linux layer from an image captured with --unix-data: owners, modes, devices, extended attributes',
       })
       .example(
         '$0 layer from-wim NanoServer.wim -o layer.tar.gz',
-        'Files/ from the image, UtilityVM/Files/ from the image of that name',
+        'Files/ from the image, UtilityVM/Files/ from the image named UtilityVM',
       )
       .example(
         '$0 layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst',
@@ -42,7 +42,7 @@ export const fromWim: CommandModule<GlobalOptions, Options> = {
       )
       .example(
         "$0 layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz",
-        'A delta WIM, with the WIM files it was made from',
+        'A delta WIM and the WIM files it is based on',
       ) as unknown as Argv<Options>, // yargs does not type coerce
   handler: async ({ file, output, image, force, 'unix-data': unixData, ...options }) => {
     await withSession(options, async ({ signal, onProgress, report, note }) => {

@@ -32,7 +32,7 @@ export const inspect: CommandModule<GlobalOptions, Options> = {
       })
       .option('entries', { type: 'boolean', default: false, describe: 'List every entry as well' })
       .example('$0 layer inspect layer.tar.gz', 'Digest, diffID and what is in it')
-      .example('$0 layer inspect layer.tar.zst --entries --json', 'Every entry with its PAX records, for a program'),
+      .example('$0 layer inspect layer.tar.zst --entries --json', 'Every entry with its PAX records, as JSON'),
   handler: async ({ layer, largest, entries, ...options }) => {
     if (!Number.isInteger(largest) || largest < 0) {
       throw new StowageError('INVALID_ARGUMENT', `--largest takes a whole number from 0, not ${largest}`)

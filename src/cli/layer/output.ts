@@ -26,7 +26,7 @@ export function outputOptions<T>(yargs: Argv<T>, describe: string): Argv<T> {
     .option('force', {
       type: 'boolean',
       default: false,
-      describe: 'Replace an output that exists',
+      describe: 'Overwrite an existing output',
     }) // yargs does not type coerce
 }
 

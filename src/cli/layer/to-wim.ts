@@ -32,33 +32,33 @@ interface Options extends GlobalOptions, OutputOptions {
 
 export const toWim: CommandModule<GlobalOptions, Options> = {
   command: 'to-wim <layer..>',
-  describe: 'Make a WIM from layers, in order, extracting nothing to disk',
+  describe: 'Make a WIM from layers, base first, without extracting them to disk',
   builder: yargs =>
     outputOptions(yargs, 'The WIM')
       .positional('layer', {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: `Layers, base first: tar, ${COMPRESSION_NAMES.join(' or ')}; one alone may be - (standard input)`,
+        describe: `Layers, base first: tar, ${COMPRESSION_NAMES.join(' or ')}; - is standard input, if there is only one`,
       })
       .option('compress', {
         type: 'string',
         default: 'lzx',
         requiresArg: true,
         coerce: once('compress'),
-        describe: 'lzx, xpress or none, and a level after a colon: lzx:50 (20 fast, 50 normal, 100 slow)',
+        describe: 'lzx, xpress or none, with an optional level: lzx:50 (20 fast, 50 normal, 100 slow)',
       })
       .option('threads', {
         type: 'number',
         requiresArg: true,
-        describe: 'Threads that compress; all processors when left out',
+        describe: 'Threads for compression (default: one per processor)',
       })
       .option('check', { type: 'boolean', default: false, describe: 'Write an integrity table' })
       .option('image-name', {
         type: 'string',
         requiresArg: true,
         coerce: once('image-name'),
-        describe: 'Name of the image; that of the file when left out',
+        describe: 'Name of the image (default: the name of the file)',
       })
       .option('image-description', {
         type: 'string',
@@ -81,13 +81,13 @@ export const toWim: CommandModule<GlobalOptions, Options> = {
         type: 'string',
         requiresArg: true,
         coerce: once('arch'),
-        describe: 'What Windows runs on: amd64, arm64, 386, arm',
+        describe: 'Architecture of the image: amd64, arm64, 386, arm',
       })
       .option('os-version', {
         type: 'string',
         requiresArg: true,
         coerce: once('os-version'),
-        describe: "Windows' version: 10.0.20348.169",
+        describe: 'Windows version, such as 10.0.20348.169',
       })
       .example(
         '$0 layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim',
@@ -138,7 +138,7 @@ async function readConfig(path: string): Promise<ImageConfig> {
 function compressionOf(words: string): WimCompression {
   const { compression, level } = parseCompression(words, 'compress')
   if (compression !== 'lzms') return { type: compression, level }
-  throw new StowageError('INVALID_ARGUMENT', '--compress: a WIM made of layers is LZX, XPRESS or not compressed', {
+  throw new StowageError('INVALID_ARGUMENT', '--compress: a WIM made from layers can be LZX, XPRESS or uncompressed', {
     hint: 'For LZMS, export it afterwards: stowage wim export FILE 1 SMALL.esd --solid.',
   })
 }

@@ -51,7 +51,7 @@ export async function chooseImage(wim: WimFile, word: string | undefined): Promi
 export async function chooseOneImage(wim: WimFile, word: string | undefined): Promise<number> {
   const image = await chooseImage(wim, word)
   if (image !== 'all') return image
-  throw new StowageError('INVALID_ARGUMENT', 'all images at once cannot be taken here: name one')
+  throw new StowageError('INVALID_ARGUMENT', 'this command takes one image, not all: name one')
 }
 
 /** The text of a file, or of stdin where `path` is `-`. */
@@ -72,7 +72,7 @@ export async function refuseSameFile(output: string, inputs: readonly string[], 
   for (const input of inputs) {
     const other = await stat(input, { bigint: true }).catch(() => undefined)
     if (other?.ino !== there.ino || other.dev !== there.dev) continue
-    throw new StowageError('INVALID_ARGUMENT', `${output} is ${option} itself: it would be destroyed`, {
+    throw new StowageError('INVALID_ARGUMENT', `${output} is ${option} itself and would be destroyed`, {
       hint: 'Name another file.',
     })
   }

@@ -21,10 +21,7 @@ export interface CaptureJob {
 
 export async function captureNewWim(job: CaptureJob, values: CaptureValues, session: Session): Promise<void> {
   if (values['unsafe-compact'] === true) {
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      '--unsafe-compact is for a WIM that is there already: append, not capture',
-    )
+    throw new StowageError('INVALID_ARGUMENT', '--unsafe-compact is for an existing WIM: use append, not capture')
   }
   const request = compressionRequest(values)
   const bases = values['delta-from'] ?? []

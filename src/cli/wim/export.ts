@@ -53,11 +53,11 @@ export const exportImages = wimCommand({
     const image = await chooseImage(source, word)
     const boot = asked(values.boot)
     if (image === 'all' && name !== undefined) {
-      throw new StowageError('INVALID_ARGUMENT', 'all images at once cannot be given one name')
+      throw new StowageError('INVALID_ARGUMENT', 'several images cannot be given the same name')
     }
     if (image === 'all' && boot && source.info.bootIndex === 0) {
       throw new StowageError('INVALID_ARGUMENT', `--boot: no image of ${path} is bootable`, {
-        hint: 'Export the one that is to be.',
+        hint: 'Export the image that is to be bootable.',
       })
     }
     const options: ExportOptions = { boot, name, description, wimboot: asked(values.wimboot) }
@@ -81,10 +81,7 @@ async function intoNewWim(
   session: Session,
 ): Promise<void> {
   if (values['unsafe-compact'] === true) {
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      `--unsafe-compact is for a WIM that is there already, and ${path} is not`,
-    )
+    throw new StowageError('INVALID_ARGUMENT', `--unsafe-compact is for an existing WIM, and ${path} does not exist`)
   }
   const request = compressionRequest(values)
   const output = defaultOutput(request, values.wimboot === true, source.info.compression)

@@ -87,12 +87,13 @@ async function writeToStdout(
           0
         )
           files.push(entry.path)
-        else throw new StowageError('INVALID_ARGUMENT', `${entry.path} is no regular file, so it cannot go to stdout`)
+        else
+          throw new StowageError('INVALID_ARGUMENT', `${entry.path} is not a regular file, so it cannot go to stdout`)
       }
     }
     if (!found && strictGlob === true) {
       throw new StowageError('FILE_NOT_FOUND', `nothing in image ${image} matches ${path}`, {
-        hint: '--nullglob passes over it; "stowage wim dir" lists what there is.',
+        hint: '--nullglob ignores it; "stowage wim dir" lists what there is.',
       })
     }
     if (!found) note(`Nothing in image ${image} matches ${path}`)

@@ -96,7 +96,7 @@ async function change(
   if (description !== undefined) properties.push({ name: 'DESCRIPTION', value: description })
   await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
   const none = word === '0' && values.boot === true
-  if (none && properties.length > 0) throw new StowageError('IMAGE_NOT_FOUND', 'there is no image 0 to be changed')
+  if (none && properties.length > 0) throw new StowageError('IMAGE_NOT_FOUND', 'there is no image 0 to change')
   const image = none ? 0 : await chooseOneImage(wim, word)
   const options = writeOptions(values)
   const lines: string[] = []

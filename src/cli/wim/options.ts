@@ -108,7 +108,7 @@ function either<One extends string, Other extends string>(
 }
 
 function contradiction(one: string, other: string): StowageError {
-  return new StowageError('INVALID_ARGUMENT', `--${one} and --${other} do not go together`)
+  return new StowageError('INVALID_ARGUMENT', `--${one} and --${other} cannot be used together`)
 }
 
 /** What --compress and its companions ask for. */

@@ -14,10 +14,10 @@ const STDOUT = 1
 export async function writeNewWim(wim: WimFile, path: string, options: WriteOptions, session: Session): Promise<void> {
   if (path !== '-') return wim.write(path, { ...options, ...watch(session, path) })
   if (options.pipable === false) {
-    throw new StowageError('INVALID_ARGUMENT', '--not-pipable and a WIM to stdout do not go together')
+    throw new StowageError('INVALID_ARGUMENT', '--not-pipable and a WIM to stdout cannot be used together')
   }
   if (process.stdout.isTTY) {
-    throw new StowageError('INVALID_ARGUMENT', 'stdout is a terminal, which a WIM would garble', {
+    throw new StowageError('INVALID_ARGUMENT', 'will not write a WIM to a terminal', {
       hint: 'Redirect it to a file or a pipe, or name a file.',
     })
   }

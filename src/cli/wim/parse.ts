@@ -94,6 +94,6 @@ function operandCount(words: string): { readonly least: number; readonly most: n
 
 export function misuse(message: string, command: AnyWimCommand | undefined): StowageError {
   return new StowageError('INVALID_ARGUMENT', message, {
-    hint: `Run "stowage wim ${command ? `${command.name} ` : ''}--help" to see how it is used.`,
+    hint: `Run "stowage wim ${command ? `${command.name} ` : ''}--help" for its usage.`,
   })
 }

@@ -103,7 +103,7 @@ function tell(event: WimProgress, meter: Meter): void {
   }
 }
 
-/** What a person should know of an event that is no count. */
+/** What a person should know of an event that is not a count. */
 function noteOf(event: WimProgress, verbose: boolean): string | undefined {
   switch (event.type) {
     case 'scan-dentry':

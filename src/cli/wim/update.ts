@@ -82,7 +82,7 @@ async function commandsOf(values: WimValues<typeof OPTIONS>, { signal }: Session
   }
   if (wimbootConfig !== undefined) {
     if (command !== undefined)
-      throw new StowageError('INVALID_ARGUMENT', '--command and --wimboot-config do not go together')
+      throw new StowageError('INVALID_ARGUMENT', '--command and --wimboot-config cannot be used together')
     return [{ type: 'add', source: wimbootConfig, target: WIMBOOT_CONFIG, ...add }]
   }
   const options = { add, delete: { force: asked(values.force), recursive: asked(values.recursive) } }

@@ -26,7 +26,7 @@ export function parseCompression(text: string, option: string): CompressionChoic
   const key = type.toLowerCase()
   const compression = Object.hasOwn(COMPRESSIONS, key) ? COMPRESSIONS[key] : undefined
   if (!compression || (level !== undefined && (Number(level) < 1 || Number(level) > 0xffffff))) {
-    throw new StowageError('INVALID_ARGUMENT', `--${option}: ${JSON.stringify(text)} is no compression of a WIM`, {
+    throw new StowageError('INVALID_ARGUMENT', `--${option}: ${JSON.stringify(text)} is not a compression of a WIM`, {
       hint: 'Write none, xpress, lzx or lzms, and a level after a colon where you like: lzx:100 (20 fast, 50 normal, 100 slow).',
     })
   }

@@ -31,7 +31,7 @@ const TOGETHER = 256
 
 /**
  * Walks `directory`: parents first, the names of each directory in the order of their bytes. Throws FILE_NOT_FOUND,
- * INVALID_ARGUMENT for what is no directory, LAYER_UNSUPPORTED for names that are no UTF-8 or mark deleted files.
+ * INVALID_ARGUMENT for what is not a directory, LAYER_UNSUPPORTED for names that are not UTF-8 or mark deleted files.
  */
 export async function walkDirectory(directory: string, slices: Slices): Promise<DirectoryTree> {
   const root = await statOf(directory)
@@ -148,7 +148,7 @@ async function targetOf(place: string): Promise<string> {
   }
   const text = target.toString('utf8')
   if (Buffer.from(text).equals(target)) return text
-  throw new StowageError('LAYER_UNSUPPORTED', `${place}: its target is no UTF-8, which a layer needs`)
+  throw new StowageError('LAYER_UNSUPPORTED', `${place}: its target is not UTF-8, which a layer needs`)
 }
 
 async function attributesOf(places: readonly string[]): Promise<UnixEntry['attributes'][]> {

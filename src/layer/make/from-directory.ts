@@ -111,8 +111,8 @@ export async function writeLayerFromDirectory(
     place !== undefined &&
     `${place}${sep}`.startsWith(inside.endsWith(sep) ? inside : `${inside}${sep}`)
   ) {
-    throw new StowageError('INVALID_ARGUMENT', `${output} stands in ${directory}, and would be part of itself`, {
-      hint: 'Name an output elsewhere.',
+    throw new StowageError('INVALID_ARGUMENT', `${output} is inside ${directory} and would become part of itself`, {
+      hint: 'Name an output outside it.',
     })
   }
   return await writeLayerFile(

@@ -59,7 +59,7 @@ export class LayerNames {
       if (path.length > PATH_LIMIT) {
         throw new StowageError(
           'LAYER_UNSUPPORTED',
-          `${path.slice(0, 100)}…: a path of over ${PATH_LIMIT} characters, more than Windows knows`,
+          `${path.slice(0, 100)}…: a path of over ${PATH_LIMIT} characters, more than Windows allows`,
         )
       }
       if ((dentry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0) names.#directories.set(dentry.index, path)

@@ -77,6 +77,6 @@ export async function readReparseData(
 /** The error for a blob that the WIM names but does not hold. */
 export function missingBlob(path: string, stream: Stream): StowageError {
   return new StowageError('WIM_CORRUPT', `the WIM does not hold the content of ${path} (SHA-1 ${stream.sha1})`, {
-    hint: 'If it is a delta WIM, name the WIM files that hold the rest (--ref); a part of a split WIM must stand beside it.',
+    hint: 'If it is a delta WIM, name the WIM files that hold the rest (--ref); the parts of a split WIM must be in the same directory.',
   })
 }

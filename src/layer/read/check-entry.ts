@@ -21,7 +21,7 @@ const TARGET_LIMIT = 4088
 /** Directories whose security and times the host sets itself. */
 const ROOTS = new Set(['Files', 'UtilityVM', 'UtilityVM/Files', 'Hives'])
 
-/** Whether the names of a path are such that Windows could have them. `names`: the path without what is no name in it. */
+/** Whether the names of a path are such that Windows could have them. `names`: the path without what is not a name in it. */
 export function checkName(
   { path, utf8, linkname, type }: LayerTarEntry,
   names: readonly string[],
@@ -51,7 +51,7 @@ function flawOfPath(path: string): string {
   return path.split('/').includes('..') ? 'it has ".." in it' : 'it has "." or an empty name in it'
 }
 
-/** The records of a file, directory or link that is no stream and no hard link: nothing reads those of a hard link. */
+/** The records of a file, directory or link that is neither a stream nor a hard link: nothing reads those of a hard link. */
 export function checkRecords(entry: LayerTarEntry, place: string, report: Report): void {
   const { path, type, records } = entry
   if (type === 'character device' || type === 'block device' || type === 'fifo')
@@ -102,7 +102,7 @@ function checkSecurity(path: string, text: string, report: Report): void {
   if (!judged.has(text)) {
     if (judged.size > 5000) judged.clear()
     const bytes = fromBase64(text)
-    judged.set(text, bytes ? securityDescriptorFlaw(bytes) : 'it is no base64')
+    judged.set(text, bytes ? securityDescriptorFlaw(bytes) : 'it is not base64')
   }
   const flaw = judged.get(text)
   if (flaw !== undefined) report('BAD_SECURITY', path, `MSWINDOWS.rawsd: ${flaw}`)
@@ -111,7 +111,7 @@ function checkSecurity(path: string, text: string, report: Report): void {
 function checkExtendedAttribute(path: string, name: string, text: string, report: Report): void {
   const value = fromBase64(text)
   const nameSize = Buffer.byteLength(name)
-  if (!value) report('BAD_ATTRIBUTE_VALUE', path, `${name}: its value is no base64`)
+  if (!value) report('BAD_ATTRIBUTE_VALUE', path, `${name}: its value is not base64`)
   else if (nameSize === 0 || nameSize > 255)
     report('BAD_ATTRIBUTE_VALUE', path, `${JSON.stringify(name)}: a name of ${nameSize} bytes`)
   else if (value.length > 0xffff) report('BAD_ATTRIBUTE_VALUE', path, `${name}: a value of ${value.length} bytes`)

@@ -58,7 +58,7 @@ export const LAYER_RULES = {
   // order
   PARENT_MISSING: error('The importer makes no directories by itself: each needs an entry before what stands in it.'),
   PARENT_LATE: error('The importer works in the order of the tar: a directory must come before what stands in it.'),
-  PARENT_NOT_DIRECTORY: error('What it stands in is no directory.'),
+  PARENT_NOT_DIRECTORY: error('What it stands in is not a directory.'),
 
   // links
   LINK_TARGET_MISSING: error('A hard link names a file of the layer, from its top; the importer does not find it.'),
@@ -75,9 +75,9 @@ export const LAYER_RULES = {
 
   // alternate data streams
   STREAM_ORPHAN: error(
-    'The entry of a stream follows its file, directory or symbolic link at once; elsewhere a colon is no character of a name.',
+    'The entry of a stream follows its file, directory or symbolic link at once; elsewhere a colon is not a character of a name.',
   ),
-  STREAM_SUFFIX: error("Windows puts :$DATA at the end of a stream's name itself; twice, it is no name."),
+  STREAM_SUFFIX: error("Windows puts :$DATA at the end of a stream's name itself; twice, it is not a name."),
   STREAM_NOT_FILE: error('A stream is an entry of the type of a file.'),
   STREAM_CIM: warning(
     "The importer for CimFS (containerd's cimfs) takes no streams in this form; the ordinary one does.",

@@ -129,7 +129,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     if (SYSTEM_FILES.has(lower(place))) report('LINK_OF_SYSTEM_FILE', path, `a link to ${linkname}`)
     const target = namesOf(linkname).join('/')
     if (target !== linkname || target.split('/').includes('..')) {
-      report('BAD_PATH', path, `its target ${JSON.stringify(linkname)} is no path in the layer`)
+      report('BAD_PATH', path, `its target ${JSON.stringify(linkname)} is not a path in the layer`)
     }
     const key = upcase(target)
     const node = nodes.get(key)
@@ -221,7 +221,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   }
 }
 
-/** Without what is no name: empty ones and `.`. */
+/** Without what is not a name: empty ones and `.`. */
 function namesOf(path: string): string[] {
   return path.split('/').filter(name => name !== '' && name !== '.')
 }

@@ -101,7 +101,7 @@ export class AppliedLayers {
     if (!images[0]?.nodes) {
       throw new StowageError(
         'LAYER_UNSUPPORTED',
-        'there is no directory Files at the top, so this is no layer of Windows',
+        'there is no directory Files at the top, so this is not a layer of Windows',
         {
           hint: 'A layer of Linux goes with --unix-data.',
         },
@@ -126,7 +126,7 @@ export class AppliedLayers {
     if (entry.type === 'directory' || entry.type === 'file' || entry.type === 'symlink') {
       return windowsFile(entry, content, this.security, this.#losses)
     }
-    throw new StowageError('LAYER_UNSUPPORTED', `${entry.path}: Windows knows no ${entry.type}`, {
+    throw new StowageError('LAYER_UNSUPPORTED', `${entry.path}: Windows has no ${entry.type}`, {
       hint: 'A layer of Linux goes with --unix-data.',
     })
   }
@@ -135,7 +135,7 @@ export class AppliedLayers {
     const name = named.replace(/:\$DATA$/i, '')
     const node = this.#tree.find(owner)
     if (name === '' || name.includes(':') || entry.type !== 'file') {
-      throw new StowageError('LAYER_CORRUPT', `${entry.path} is no name of a stream of a file`)
+      throw new StowageError('LAYER_CORRUPT', `${entry.path} is not a name of a stream of a file`)
     }
     const flaw = flawOf(name)
     if (flaw !== undefined) {
@@ -158,7 +158,7 @@ export class AppliedLayers {
     if (first === 'UTILITYVM' && upcase(next ?? '') === 'FILES') return false
     const plain =
       rest.length === 0 && type === 'directory' && (first === '' || (first === 'UTILITYVM' && next === undefined))
-    if (!plain) this.#losses.add(`entries of ${top === '' ? 'no name' : top}, which is no part of an image`, path)
+    if (!plain) this.#losses.add(`entries of ${top === '' ? 'no name' : top}, which is not part of an image`, path)
     return true
   }
 
@@ -166,13 +166,13 @@ export class AppliedLayers {
     if (!utf8)
       throw new StowageError(
         'LAYER_UNSUPPORTED',
-        `${JSON.stringify(shown)} is no UTF-8, which the names of a WIM must be`,
+        `${JSON.stringify(shown)} is not UTF-8, which the names of a WIM must be`,
       )
     const path = text.split('/').filter(part => part !== '' && part !== '.')
     if (path.includes('..')) throw new StowageError('LAYER_CORRUPT', `${JSON.stringify(text)} leads out of the layer`)
     if (path.length > DEEPEST || (!this.#unixData && text.length > PATH_LIMIT)) {
       const most =
-        path.length > DEEPEST ? `${DEEPEST} directories` : `${PATH_LIMIT} characters, more than Windows knows`
+        path.length > DEEPEST ? `${DEEPEST} directories` : `${PATH_LIMIT} characters, more than Windows allows`
       throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(`${text.slice(0, 100)}…`)}: a path of over ${most}`)
     }
     for (const [n, part] of path.entries()) {

@@ -10,7 +10,7 @@ export class TreeNode implements ImageDentry {
   name: string
   shortName: string
   file: ImageFile
-  /** By {@link ImageTreeOptions.keyOf} their names; undefined for what is no directory. */
+  /** By {@link ImageTreeOptions.keyOf} their names; undefined for what is not a directory. */
   readonly nodes: Map<string, TreeNode> | undefined
   /** The layer that said it last. */
   layer: number
@@ -148,7 +148,7 @@ export class ImageTree {
         continue
       }
       if (!next.nodes) {
-        throw new StowageError('LAYER_CORRUPT', `${[...path].join('/')} is no directory, but something stands below it`)
+        throw new StowageError('LAYER_CORRUPT', `${[...path].join('/')} is not a directory, but has something below it`)
       }
       way.push(name)
       node = next

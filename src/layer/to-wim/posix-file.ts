@@ -42,7 +42,7 @@ export interface PosixFile extends ImageFile {
  */
 export function posixFile(entry: LayerTarEntry, data: Content | undefined, losses: Losses): PosixFile {
   const { type, path, linkname } = entry
-  if (type === 'hard link') throw new StowageError('LAYER_CORRUPT', `${path}: a hard link is no file of its own`)
+  if (type === 'hard link') throw new StowageError('LAYER_CORRUPT', `${path}: a hard link is not a file of its own`)
   const { bits, attributes } = TYPES[type]
   const link = type === 'symlink'
   if (link && linkname === '') throw new StowageError('LAYER_CORRUPT', `${path}: a symbolic link without a target`)

@@ -61,7 +61,7 @@ export class SecurityDescriptors {
     const descriptor = unpackBase64(base64, 'MSWINDOWS.rawsd', path)
     // A self-relative SECURITY_DESCRIPTOR: revision 1, and five fields before what they point to. Source: MS-DTYP 2.4.6.
     if (descriptor.length < 20 || descriptor.readUInt8(0) !== 1) {
-      throw new StowageError('LAYER_CORRUPT', `${path}: its record MSWINDOWS.rawsd is no security descriptor`)
+      throw new StowageError('LAYER_CORRUPT', `${path}: its record MSWINDOWS.rawsd is not a security descriptor`)
     }
     const index = this.list.push(descriptor) - 1
     this.#indexes.set(base64, index)
@@ -74,7 +74,7 @@ export function shortNameOf({ records, path }: LayerTarEntry): string {
   const bytes = Buffer.from(records.get('STOWAGE.shortname') ?? '', 'latin1')
   // A dentry counts the bytes of its names in 16 bits.
   if (isUtf8(bytes) && !bytes.includes(0) && bytes.toString().length < 0x8000) return bytes.toString()
-  throw new StowageError('LAYER_CORRUPT', `${path}: its record STOWAGE.shortname is no name`)
+  throw new StowageError('LAYER_CORRUPT', `${path}: its record STOWAGE.shortname is not a name`)
 }
 
 /**
@@ -145,7 +145,7 @@ export function timesOf(
     if (!parsed)
       throw new StowageError(
         'LAYER_CORRUPT',
-        `${path}: its record ${key} is no time: ${JSON.stringify(text.slice(0, 40))}`,
+        `${path}: its record ${key} is not a time: ${JSON.stringify(text.slice(0, 40))}`,
       )
     if (parsed.moved) losses.add('times before 1601 or after 30828', path)
     return parsed.time
@@ -165,7 +165,7 @@ function attributesOf(entry: LayerTarEntry, reparse: boolean, losses: Losses): n
   if (text !== undefined && (!/^\d{1,10}$/.test(text) || number > 0xffffffff)) {
     throw new StowageError(
       'LAYER_CORRUPT',
-      `${path}: its attributes are no number of 32 bits: ${JSON.stringify(text.slice(0, 40))}`,
+      `${path}: its attributes are not a number of 32 bits: ${JSON.stringify(text.slice(0, 40))}`,
     )
   }
   let attributes = number >>> 0
@@ -234,7 +234,7 @@ function flagsOf({ records, path }: LayerTarEntry, key: string, most: number): n
   if (/^\d{1,5}$/.test(text) && Number(text) <= most) return Number(text)
   throw new StowageError(
     'LAYER_CORRUPT',
-    `${path}: its record ${key} is no number up to ${most}: ${JSON.stringify(text.slice(0, 40))}`,
+    `${path}: its record ${key} is not a number up to ${most}: ${JSON.stringify(text.slice(0, 40))}`,
   )
 }
 
@@ -256,5 +256,5 @@ function noteUnknown({ records, path }: LayerTarEntry, losses: Losses): void {
 /** The bytes of a record in base64. Throws LAYER_CORRUPT. */
 function unpackBase64(text: string, key: string, path: string): Buffer {
   if (/^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0) return Buffer.from(text, 'base64')
-  throw new StowageError('LAYER_CORRUPT', `${path}: its record ${key} is no base64`)
+  throw new StowageError('LAYER_CORRUPT', `${path}: its record ${key} is not base64`)
 }

@@ -18,7 +18,7 @@ export interface DockerArchiveDestinationOptions extends ArchiveDestinationOptio
  * A new archive that is an OCI image layout too, as docker 25 and later write it, so that digests of manifests stay. It holds one
  * platform of each image, the one that {@link dockerPlatform} chooses; `write()` tells where there were more. Names are full.
  * The same images give the same bytes. `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND,
- * INVALID_REFERENCE; `write()` also NO_SPACE, UNSUPPORTED for what is no image and for layers of another compression, and
+ * INVALID_REFERENCE; `write()` also NO_SPACE, UNSUPPORTED for what is not an image and for layers of another compression, and
  * INVALID_ARGUMENT for two images of one name, or a second one where `ref` names one.
  */
 export async function openDockerArchiveDestination(
@@ -49,9 +49,13 @@ export async function openDockerArchiveDestination(
 function choosePlatform(image: ImageContent, subject: string): ImageContent {
   const chosen = dockerPlatform(image.platforms)
   if (!chosen) {
-    throw new StowageError('UNSUPPORTED', `${subject} is no container image: no manifest of it has an image config`, {
-      hint: 'A docker archive holds container images only; an OCI archive holds anything: oci-archive:FILE.',
-    })
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${subject} is not a container image: no manifest of it has an image config`,
+      {
+        hint: 'A docker archive holds container images only; an OCI archive holds anything: oci-archive:FILE.',
+      },
+    )
   }
   const { descriptor, manifest } = chosen
   const odd = manifest.layers.find(layer => !isUnpackedEverywhere(layer.mediaType))

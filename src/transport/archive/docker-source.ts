@@ -179,5 +179,5 @@ function noImage(archive: ArchiveFiles): StowageError {
     : names.has('etc/passwd') || names.has('bin/sh')
       ? 'It looks like a file system, as "docker export" writes one: unpack it, and name it dir:DIR.'
       : undefined
-  return new StowageError('INVALID_MANIFEST', `${name} has no ${DOCKER_FILE}, so it is no docker archive`, { hint })
+  return new StowageError('INVALID_MANIFEST', `${name} has no ${DOCKER_FILE}, so it is not a docker archive`, { hint })
 }

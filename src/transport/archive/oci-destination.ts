@@ -25,7 +25,7 @@ export async function openOciArchiveDestination(
   { ref, ...options }: OciArchiveDestinationOptions = {},
 ): Promise<ImageDestination> {
   if (ref !== undefined && !REF_NAME.test(ref)) {
-    throw new StowageError('INVALID_REFERENCE', `${JSON.stringify(ref)} is no reference in a layout`, {
+    throw new StowageError('INVALID_REFERENCE', `${JSON.stringify(ref)} is not a reference in a layout`, {
       hint: 'Write a tag or a name: letters and digits, between them "-", ".", "_", ":", "@", "+" and "/".',
     })
   }

@@ -54,7 +54,11 @@ function notALayout(archive: ArchiveFiles): StowageError {
     below === undefined
       ? docker
       : `Its layout stands in ${below.slice(0, -LAYOUT_FILE.length)}: unpack it, and name that oci:DIR.`
-  return new StowageError('NOT_A_LAYOUT', `${name} has no ${LAYOUT_FILE}, so it is no archive of an OCI image layout`, {
-    hint,
-  })
+  return new StowageError(
+    'NOT_A_LAYOUT',
+    `${name} has no ${LAYOUT_FILE}, so it is not an archive of an OCI image layout`,
+    {
+      hint,
+    },
+  )
 }

@@ -51,7 +51,7 @@ export async function isSkopeoDirectory(path: string): Promise<boolean> {
 
 /**
  * Opens the directory `path`. The layer of a tree is made when the image is asked for, as {@link layerFromDirectory} makes it, and
- * goes to the stage; the same tree gives the same image. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is no directory, and for
+ * goes to the stage; the same tree gives the same image. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is not a directory, and for
  * a layout or a bundle, which have a name of their own; UNSUPPORTED, INVALID_MANIFEST; `images()` also what making the layer throws.
  */
 export async function openDirectorySource(path: string, options: DirectorySourceOptions): Promise<ImageSource> {
@@ -79,7 +79,7 @@ export async function describeTree(
 
 async function holdsTree(path: string): Promise<boolean> {
   if (!(await stat(path)).isDirectory()) {
-    throw new StowageError('INVALID_ARGUMENT', `${path} is no directory`, {
+    throw new StowageError('INVALID_ARGUMENT', `${path} is not a directory`, {
       hint: `A file is named docker-archive:${path} or oci-archive:${path}.`,
     })
   }
@@ -91,7 +91,7 @@ async function holdsTree(path: string): Promise<boolean> {
     if (!(await isThere(join(path, mark)))) continue
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${path} holds ${mark}: it is an image, or several, and no tree to make one of`,
+      `${path} holds ${mark}: it already contains images, so it is not a tree to make one from`,
       {
         hint: `Name it ${transport}:${path}.`,
       },
@@ -145,18 +145,18 @@ function configOf({ diffId }: DirectoryLayer, platform: Platform, epoch: number 
 async function refuseInside(path: string, target: string): Promise<void> {
   const [tree, file] = [await realpath(path), await realpath(target)]
   if (!file.startsWith(tree.endsWith(sep) ? tree : `${tree}${sep}`)) return
-  throw new StowageError('INVALID_ARGUMENT', `what is written stands in ${path}, and would be part of itself`, {
-    hint: 'Name an output elsewhere.',
+  throw new StowageError('INVALID_ARGUMENT', `the output is inside ${path} and would become part of itself`, {
+    hint: 'Name an output outside it.',
   })
 }
 
 function nameless(path: string): never {
-  throw new StowageError('INVALID_REFERENCE', `no image name can be made of the directory ${path}`, {
+  throw new StowageError('INVALID_REFERENCE', `cannot derive an image name from the directory ${path}`, {
     hint: 'Name it with --tag.',
   })
 }
 
-/** Throws INVALID_ARGUMENT for several, and for what is no platform; UNSUPPORTED for one that is not Linux. */
+/** Throws INVALID_ARGUMENT for several, and for what is not a platform; UNSUPPORTED for one that is not Linux. */
 function platformFor(path: string, platforms: readonly string[]): Platform {
   if (platforms.length > 1) {
     throw new StowageError(

@@ -137,7 +137,7 @@ class EngineDestination implements ImageDestination {
     const name = temporary ? formatReference(temporary) : plan.id
     const flaw = await findFlaw(this.#client, this.#store, plan, name, { signal })
     if (flaw === undefined) return total
-    throw new StowageError('LOAD_NOT_PROVED', `the engine took ${subject}, but it is not whole there: ${flaw}`, {
+    throw new StowageError('LOAD_NOT_PROVED', `the engine accepted ${subject}, but it is not complete there: ${flaw}`, {
       hint: 'No name was moved, and what was loaded was removed. See the log of the engine; a full disk is a common cause.',
     })
   }

@@ -45,7 +45,7 @@ export async function inspectEngineImage(
   const { platform, diffIds } = platformAndDiffIds(image)
   const [id, size] = [textIn(image, 'Id'), image['Size']]
   if (selectors.length > 0 && !selectors.some(selector => matchesPlatform(platform, selector))) {
-    throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for the platforms that were asked for`, {
+    throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image for the requested platforms`, {
       hint: `It has ${formatPlatform(platform)}.`,
     })
   }

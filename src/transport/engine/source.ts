@@ -33,7 +33,7 @@ export async function openEngineSource(name: string, options: EngineSourceOption
   const archive = await spoolArchive(client.download(`/images/${wanted.id}/get`, { signal }), spool, {
     subject: {
       name: `the engine's export of ${name}`,
-      hint: 'The engine does not hold the whole image: load or pull it again.',
+      hint: 'The engine does not have the complete image: load or pull it again.',
     },
     brokenHint: 'See the log of the engine, and run the command again.',
     signal,

@@ -159,7 +159,7 @@ class DockerStore implements ImageStore {
     for (const change of changes) query.append('changes', change)
     const id = textIn(objectOf(await this.#client.call('POST', `/commit?${query}`, { signal }), 'POST /commit'), 'Id')
     if (id === undefined)
-      throw new StowageError('ENGINE_PROTOCOL', 'POST /commit: the engine made an image and does not say which')
+      throw new StowageError('ENGINE_PROTOCOL', 'POST /commit: the engine created an image but did not report its ID')
     return id
   }
 

@@ -59,7 +59,7 @@ async function write(
       return { names, id: image.root.digest, sent, skipped }
     }
     if (tries === TRIES) {
-      throw new StowageError('BUSY', `${directory}: another process goes on removing blobs of ${subject}`, {
+      throw new StowageError('BUSY', `${directory}: another process is still removing blobs of ${subject}`, {
         hint: 'Wait for the other stowage command.',
       })
     }
@@ -149,7 +149,7 @@ async function makeLayout(directory: string): Promise<void> {
       if (foreign.length > 0) {
         throw new StowageError(
           'NOT_A_LAYOUT',
-          `${directory} holds ${foreign[0]} but no ${LAYOUT_FILE}, so it is no OCI image layout`,
+          `${directory} holds ${foreign[0]} but no ${LAYOUT_FILE}, so it is not an OCI image layout`,
           { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
         )
       }

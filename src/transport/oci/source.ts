@@ -38,7 +38,7 @@ export async function readLayoutIndex(directory: string): Promise<readonly Descr
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw fileError(error, layout)
     if (!(await exists(directory))) throw fileError(error, directory)
-    throw new StowageError('NOT_A_LAYOUT', `${directory} has no ${LAYOUT_FILE}, so it is no OCI image layout`, {
+    throw new StowageError('NOT_A_LAYOUT', `${directory} has no ${LAYOUT_FILE}, so it is not an OCI image layout`, {
       cause: error,
     })
   }

@@ -177,7 +177,7 @@ class LayoutStore implements ImageStore {
         const name = keyOf(descriptor) ?? descriptor.digest
         throw new StowageError(
           told.code,
-          `nothing was removed, because what else ${this.#directory} needs cannot be told: ${name}: ${told.message}`,
+          `nothing was removed, because what else ${this.#directory} needs cannot be determined: ${name}: ${told.message}`,
           {
             hint: `Copy that image again, or remove it first: stowage rmi ${descriptor.digest}.`,
             cause: told,

@@ -28,7 +28,7 @@ export async function inspectWim(
   if (found.length > 0) return found.map(image => describe(file, image))
   throw new StowageError(
     'IMAGE_NOT_FOUND',
-    `${file} has no image ${selectors.length > 0 ? 'for the platforms that were asked for' : 'at all'}`,
+    `${file} has no image ${selectors.length > 0 ? 'for the requested platforms' : 'at all'}`,
   )
 }
 

@@ -101,7 +101,7 @@ export function platformOf(wim: WimFile, image: WimImage): Platform {
   if (platform) return platform
   throw new StowageError(
     'UNSUPPORTED',
-    `${wim.path}: image ${image.index} does not say what it runs on (its XML has no WINDOWS/ARCH)`,
+    `${wim.path}: image ${image.index} does not state its architecture (its XML has no WINDOWS/ARCH)`,
     {
       hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
     },
@@ -137,7 +137,7 @@ export function nameOf(wim: WimFile, image: WimImage): Reference {
   if (name) return name
   throw new StowageError(
     'INVALID_REFERENCE',
-    `${wim.path}: no image name can be made of ${JSON.stringify(image.name)}`,
+    `${wim.path}: cannot derive an image name from ${JSON.stringify(image.name)}`,
     {
       hint: 'Name it with --tag.',
     },

@@ -214,7 +214,7 @@ t.test('wim dir and info - say what is wrong', async t => {
     [['dir', 'tree.wim', '1', '--detailed=yes'], 2, /--detailed takes no value/],
     [['info', 'tree.wim', '9'], 3, /has no image "9"/],
     [['info', 'tree.wim', '--boot'], 2, /name one/],
-    [['info', 'tree.wim', 'all', 'name'], 2, /all images at once/],
+    [['info', 'tree.wim', 'all', 'name'], 2, /takes one image, not all/],
     [['info', 'tree.wim', '1', 'two'], 2, /already in use/],
     [['info', 'tree.wim', '1', '--image-property=nothing'], 2, /expected NAME=VALUE/],
     [['info', 'tree.wim', '--extract-xml=no/where.xml'], 3, /no does not exist/],

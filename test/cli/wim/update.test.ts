@@ -94,12 +94,12 @@ t.test('wim update - says what is wrong, before it changes anything', async t =>
   const wrong: readonly (readonly [words: readonly string[], input: string, code: number, message: RegExp])[] = [
     [['ours.wim'], '\nadd a', 2, /^stowage: stdin, line 2: expected add SOURCE DESTINATION but found "a"/],
     [['ours.wim', '--command=add a b c'], '', 2, /^stowage: --command, line 1: /],
-    [['ours.wim', '--command=delete /a', '--wimboot-config=config.ini'], '', 2, /do not go together/],
+    [['ours.wim', '--command=delete /a', '--wimboot-config=config.ini'], '', 2, /cannot be used together/],
     [['ours.wim', '7'], 'delete /empty', 3, /no image "7"/],
     [['ours.wim', 'all'], 'delete /empty', 2, /all images|one image/],
     [['ours.wim'], 'add nowhere /x', 3, /nowhere/],
     [['ours.wim'], 'delete /nowhere', 3, /nowhere/],
-    [['ours.wim', '--no-acls', '--strict-acls'], 'delete /empty', 2, /do not go together/],
+    [['ours.wim', '--no-acls', '--strict-acls'], 'delete /empty', 2, /cannot be used together/],
     [['none.wim'], 'delete /empty', 3, /none\.wim/],
   ]
   for (const [words, input, code, message] of wrong) {

@@ -98,7 +98,7 @@ t.test('parseWords() takes words as getopt does', async t => {
   ]) {
     t.throws(
       () => parseWords(words, dir),
-      { ...misused, hint: 'Run "stowage wim dir --help" to see how it is used.' },
+      { ...misused, hint: 'Run "stowage wim dir --help" for its usage.' },
       words.join(' '),
     )
   }

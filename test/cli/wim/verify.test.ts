@@ -50,7 +50,7 @@ t.test('wim verify - names all that is wrong, where wimlib-imagex ends at the fi
   await same(t, true, 'damaged.wim')
 })
 
-t.test('wim verify - says what is no WIM, or only a part of one', async t => {
+t.test('wim verify - says what is not a WIM, or only a part of one', async t => {
   for (const size of [100, 300]) {
     copyFileSync(join(cwd, 'tree.wim'), join(cwd, 'short.wim'))
     truncate(join(cwd, 'short.wim'), size)

@@ -56,7 +56,7 @@ t.test('writeLayerFromWim() keeps reparse points of unknown tags with lossless, 
   const entry = pythonEntries(output).find(({ name }) => name === 'Files/odd/unknown')
   const attributes = Number(entry?.pax['STOWAGE.fileattr'])
   t.ok(attributes & 0x400)
-  t.equal(Number(entry?.pax['MSWINDOWS.fileattr']), attributes & ~0x400, 'to Windows it is no reparse point')
+  t.equal(Number(entry?.pax['MSWINDOWS.fileattr']), attributes & ~0x400, 'to Windows it is not a reparse point')
   const bytes = Buffer.from(entry?.pax['STOWAGE.reparse'] ?? '', 'base64')
   t.equal(bytes.readUInt32LE(), 0x80005707)
   t.equal(bytes.readUInt16LE(6), 0)

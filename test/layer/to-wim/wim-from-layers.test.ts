@@ -478,7 +478,7 @@ t.test('writeWimFromLayers() says of the image what it was told', async t => {
   })
 })
 
-t.test('writeWimFromLayers() refuses what is no layer, or none that a WIM can hold, and leaves nothing', async t => {
+t.test('writeWimFromLayers() refuses what is not a layer, or none that a WIM can hold, and leaves nothing', async t => {
   const good = [directory('Files'), file('Files/x')]
   for (const [what, entries, code] of [
     ['no Files', [file('etc/passwd')], 'LAYER_UNSUPPORTED'],

@@ -190,7 +190,7 @@ t.test('oci-archive: has the reference that it was named with, as skopeo looks f
 })
 
 t.test(
-  'oci-archive: refuses a reference that the image-spec has no grammar for, and docker-archive one that is no name',
+  'oci-archive: refuses a reference that the image-spec has no grammar for, and docker-archive one that is not a name',
   async t => {
     const directory = t.testdir()
     for (const ref of ['any thing', '-x', 'a//b', 'ä'])

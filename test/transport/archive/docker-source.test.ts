@@ -339,9 +339,9 @@ t.test('openDockerArchiveSource() refuses hostile archives in words, plain and c
       /etc\/shadow/,
     ],
     ['a list that is none', { ...good, 'manifest.json': '{}' }, 'INVALID_MANIFEST', /expected an array/],
-    ['a list that is no JSON', { ...good, 'manifest.json': '[' }, 'INVALID_MANIFEST', /manifest\.json is not JSON/],
+    ['a list that is not JSON', { ...good, 'manifest.json': '[' }, 'INVALID_MANIFEST', /manifest\.json is not JSON/],
     [
-      'layers that are no names',
+      'layers that are not names',
       { ...good, 'manifest.json': '[{"Config":"c","Layers":[5]}]' },
       'INVALID_MANIFEST',
       /Layers\[0\]/,
@@ -380,7 +380,7 @@ t.test('openDockerArchiveSource() finds a layer that is not its diffID', async t
 })
 
 t.test(
-  'openDockerArchiveSource() refuses what is cut short, and what is no archive, saying what it looks like',
+  'openDockerArchiveSource() refuses what is cut short, and what is not an archive, saying what it looks like',
   async t => {
     const whole = await makeArchive(FORMS['docker 1.10 to 24']!)
     for (const length of [100, 700, whole.length >> 1, whole.length - 1024]) {

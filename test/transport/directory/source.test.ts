@@ -81,7 +81,7 @@ t.test('openDirectorySource() takes a name, a platform and a compression', async
   })
 })
 
-t.test('openDirectorySource() refuses what is no tree', async t => {
+t.test('openDirectorySource() refuses what is not a tree', async t => {
   const root = t.testdir({
     file: 'x',
     ö: {},

@@ -167,7 +167,7 @@ t.test('openLayoutDestination() brings again what another process removed while 
   t.same(await entries(layout), [[two.root.digest, '1']])
 })
 
-t.test('a lock of a process that is gone is no reason to wait', async t => {
+t.test('a lock of a process that is gone is not a reason to wait', async t => {
   const layout = join(t.testdir(), 'layout')
   const image = await layeredImage(1)
   const content = await readImage(image.blobs, image.root)

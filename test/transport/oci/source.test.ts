@@ -48,10 +48,10 @@ t.test('openLayoutSource() reads what skopeo writes', async t => {
   const copy = join(t.testdir(), 'copy')
   execFileSync('skopeo', ['copy', '--quiet', `oci:${layout}:ltsc`, `oci:${copy}:v9`, '--override-os', 'windows'])
   t.match(await find('v9', copy), { digest: images['win:ltsc'].root.digest })
-  t.same((await find(undefined, copy)).names, [], 'a bare tag is no name')
+  t.same((await find(undefined, copy)).names, [], 'a bare tag is not a name')
 })
 
-t.test('openLayoutSource() refuses what is no layout', async t => {
+t.test('openLayoutSource() refuses what is not a layout', async t => {
   const root = t.testdir({
     empty: {},
     broken: { 'oci-layout': '{}', 'index.json': '{' },
