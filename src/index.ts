@@ -77,7 +77,7 @@ export {
   type UninstallResult,
 } from './base-image/uninstall.js'
 export type { HistoryStep, Removal, StoredImage, StoredPlatform } from './image/image-store.js'
-export type { ImageTree } from './image/lineage.js'
+export type { DependentTree } from './image/lineage.js'
 export type { StoreOptions } from './transport/open.js'
 export type { HeldIdentity, ImageIdentity } from './oci/image-identity.js'
 

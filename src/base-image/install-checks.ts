@@ -9,7 +9,7 @@ import { chooseImage } from '../layer/make/from-wim.js'
 import { BASE_IMAGE_PUBLISHER, formatFullName, type ImageIdentity } from '../oci/image-identity.js'
 import { formatPlatform, type Platform } from '../oci/platform.js'
 import { familiarReference, nameToGive, type Reference } from '../oci/reference.js'
-import { nameOf, openReferencingWim, platformOf } from '../transport/wim/source.js'
+import { wimImageName, openReferencingWim, platformOf } from '../transport/wim/source.js'
 import type { CatalogEntry } from './catalog.js'
 import { judgeHost } from './host.js'
 import { InstallTarget, type PutResult } from './install-target.js'
@@ -32,7 +32,7 @@ export function partOf(error: StowageError): Partial<InstalledImage> {
 }
 
 /** What a WIM is, before anything is made of it. */
-export interface WimFacts {
+export interface BaseImageFacts {
   readonly image: number
   readonly identity: ImageIdentity
   readonly platform: Platform
@@ -44,7 +44,7 @@ export interface WimFacts {
 export async function readWimFacts(
   file: string,
   { image: selector, name, layer, signal }: InstallWimOptions,
-): Promise<WimFacts> {
+): Promise<BaseImageFacts> {
   await using wim = await openReferencingWim(file, layer?.references, signal)
   const image = chooseImage(wim, selector)
   const platform = platformOf(wim, image)
@@ -63,12 +63,12 @@ export async function readWimFacts(
     identity: { name: image.name, publisher: BASE_IMAGE_PUBLISHER, version },
     platform,
     utilityVm: wim.images().some(other => other.name === UTILITY_VM),
-    reference: name === undefined ? nameOf(wim, image) : nameToGive(name),
+    reference: name === undefined ? wimImageName(wim, image) : nameToGive(name),
   }
 }
 
 /** What came must be what the source promised: version and processor decide where it runs. */
-export function expectEntry({ identity, platform }: WimFacts, entry: CatalogEntry): void {
+export function expectEntry({ identity, platform }: BaseImageFacts, entry: CatalogEntry): void {
   const promised = `${entry.name} ${formatVersion(entry.version)}`
   const hint =
     'Nothing was installed. To inspect it, or to install it under its own version, save it first: stowage save NAME --path FOLDER.'
@@ -110,7 +110,7 @@ export function tellHost(
 export async function alreadyThere(
   target: InstallTarget,
   names: readonly Reference[],
-  { identity, platform }: Pick<WimFacts, 'identity' | 'platform'>,
+  { identity, platform }: Pick<BaseImageFacts, 'identity' | 'platform'>,
   options: InstallOptions,
 ): Promise<string | undefined> {
   const [first] = names

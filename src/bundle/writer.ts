@@ -15,7 +15,7 @@ import { fill, type FillOptions, fillWith, type WantedBlob } from '../blob/fill.
 import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
-import type { ImageDestination, WriteOptions, WrittenImage } from '../image/image-destination.js'
+import type { ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
@@ -157,7 +157,7 @@ class Writer implements BundleWriter {
     image: ImageContent,
     blobs: BlobStore,
     names: readonly Reference[],
-    options: WriteOptions = {},
+    options: WriteImageOptions = {},
   ): Promise<WrittenImage> {
     await this.#begin()
     const { signal = this.#signal, onProgress, jobs } = options

@@ -3,10 +3,10 @@ import type { CommandModule } from 'yargs'
 import { formatFullName } from '../oci/image-identity.js'
 import { type ImageHistory, imageHistory } from '../verbs/history.js'
 import type { HistoryStep, StoredImage } from '../image/image-store.js'
-import type { ImageTree } from '../image/lineage.js'
+import type { DependentTree } from '../image/lineage.js'
 import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
-import { imageDocument } from './images.js'
+import { storedImageDocument } from './images.js'
 import { formatSize, printable, table } from './render.js'
 import { withSession } from './session.js'
 import { familiar, noteStore, type StoreCliOptions, storeOptions } from './store-options.js'
@@ -56,9 +56,9 @@ export const history: CommandModule<StoreCliOptions, Options> = {
         {
           schema: 'stowage.history/v1',
           store: found.store,
-          image: imageDocument(found.image),
+          image: storedImageDocument(found.image),
           steps: found.steps,
-          chain: found.chain.map(imageDocument),
+          chain: found.chain.map(storedImageDocument),
           dependents: found.dependents.map(treeDocument),
         },
         text,
@@ -100,20 +100,20 @@ function treeText({ image, chain, dependents }: ImageHistory, trunc: boolean, qu
     const full = each.isOSImage ? ` ${formatFullName(each)}` : ''
     return `${names.length === 0 ? '<none>' : names.join(', ')} ${id} ${formatSize(each.size)}${full}${each.id === image.id ? ' <' : ''}`
   }
-  const below = (trees: readonly ImageTree[], indent: string): string =>
+  const below = (trees: readonly DependentTree[], indent: string): string =>
     trees
       .map(({ image: each, dependents: next }, n) => {
         const last = n === trees.length - 1
         return `${indent}${last ? '└─ ' : '├─ '}${line(each)}\n${below(next, `${indent}${last ? '   ' : '│  '}`)}`
       })
       .join('')
-  const whole = chain.reduceRight<readonly ImageTree[]>(
+  const whole = chain.reduceRight<readonly DependentTree[]>(
     (above, each, n) => [{ image: each, dependents: n === chain.length - 1 ? dependents : above }],
     [],
   )
   return printable(whole.map(tree => `${line(tree.image)}\n${below(tree.dependents, '')}`).join(''))
 }
 
-function treeDocument({ image, dependents }: ImageTree): Readonly<Record<string, unknown>> {
-  return { ...imageDocument(image), dependents: dependents.map(treeDocument) }
+function treeDocument({ image, dependents }: DependentTree): Readonly<Record<string, unknown>> {
+  return { ...storedImageDocument(image), dependents: dependents.map(treeDocument) }
 }

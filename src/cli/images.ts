@@ -89,7 +89,10 @@ export const images: CommandModule<StoreCliOptions, Options> = {
         : format === 'json'
           ? rows.map(row => `${jsonText(lineOf(row, trunc))}\n`).join('')
           : tableText(rows, { wide, digests, trunc })
-      session.report({ schema: 'stowage.images/v1', store: list.store, images: list.images.map(imageDocument) }, text)
+      session.report(
+        { schema: 'stowage.images/v1', store: list.store, images: list.images.map(storedImageDocument) },
+        text,
+      )
     })
   },
 }
@@ -195,7 +198,7 @@ function lineOf({ image, repository, tag, digest }: Row, trunc: boolean): Readon
 }
 
 /** An image as documents have it. */
-export function imageDocument({ flaw, base, ...image }: ListedImage): Readonly<Record<string, unknown>> {
+export function storedImageDocument({ flaw, base, ...image }: ListedImage): Readonly<Record<string, unknown>> {
   return {
     ...image,
     ...(base ? { base: { id: base.id, names: [...base.names, ...base.refNames] } } : {}),

@@ -4,10 +4,10 @@ import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { isObject, type JsonObject, parseJsonText, textIn } from '../oci/json.js'
 import { connect, EngineAgent } from './connection.js'
-import { type Endpoint, findEndpoint } from './endpoint.js'
-import { readText, responseOf, sendAndRead } from './exchange.js'
+import { type EngineEndpoint, findEngineEndpoint } from './endpoint.js'
+import { readAnswerText, responseOf, sendAndRead } from './exchange.js'
 
-export interface CallOptions {
+export interface EngineCallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
@@ -18,23 +18,23 @@ type Method = 'GET' | 'POST' | 'DELETE'
  * when it says no, ENGINE_PROTOCOL when the answer is none of an engine, and ABORTED.
  */
 export class EngineClient implements Disposable {
-  readonly endpoint: Endpoint
+  readonly endpoint: EngineEndpoint
   readonly #agent: EngineAgent
 
-  constructor(endpoint: Endpoint) {
+  constructor(endpoint: EngineEndpoint) {
     this.endpoint = endpoint
     this.#agent = new EngineAgent(endpoint)
   }
 
   /** The JSON of an answer; undefined where it has none. */
-  async call(method: Method, path: string, options: CallOptions = {}): Promise<unknown> {
+  async call(method: Method, path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange(method, path, options)
     if (status >= 400) throw this.#refused(`${method} ${path}`, status, text)
     return parseJsonText(text)
   }
 
   /** As `call('GET', …)`, with undefined where the engine does not have what is asked for. */
-  async find(path: string, options: CallOptions = {}): Promise<unknown> {
+  async find(path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange('GET', path, options)
     if (status === 404) return undefined
     if (status >= 400) throw this.#refused(`GET ${path}`, status, text)
@@ -42,11 +42,11 @@ export class EngineClient implements Disposable {
   }
 
   /** The body of an answer that may be long. Nothing is asked before its first byte is. */
-  async *download(path: string, { signal }: CallOptions = {}): Bytes {
+  async *download(path: string, { signal }: EngineCallOptions = {}): Bytes {
     try {
       const message = await this.#request('GET', path, signal)
       const status = message.statusCode ?? 0
-      if (status >= 400) throw this.#refused(`GET ${path}`, status, await readText(message))
+      if (status >= 400) throw this.#refused(`GET ${path}`, status, await readAnswerText(message))
       yield* message as AsyncIterable<Uint8Array> // no encoding is set, so its pieces are Buffers
     } catch (error) {
       throw this.#failure(error, signal)
@@ -58,7 +58,7 @@ export class EngineClient implements Disposable {
    * Where `body` throws or `signal` aborts, the request is ended as it stands, so that the engine sees an archive cut
    * short and clears up, which it may not do when the connection is lost; its answer is awaited, then the error thrown.
    */
-  async upload(path: string, body: Bytes, { signal }: CallOptions = {}): Promise<readonly JsonObject[]> {
+  async upload(path: string, body: Bytes, { signal }: EngineCallOptions = {}): Promise<readonly JsonObject[]> {
     const outgoing = request({
       method: 'POST',
       path,
@@ -80,10 +80,14 @@ export class EngineClient implements Disposable {
     this.#agent.destroy()
   }
 
-  async #exchange(method: Method, path: string, { signal }: CallOptions): Promise<{ status: number; text: string }> {
+  async #exchange(
+    method: Method,
+    path: string,
+    { signal }: EngineCallOptions,
+  ): Promise<{ status: number; text: string }> {
     try {
       const message = await this.#request(method, path, signal)
-      return { status: message.statusCode ?? 0, text: await readText(message) }
+      return { status: message.statusCode ?? 0, text: await readAnswerText(message) }
     } catch (error) {
       throw this.#failure(error, signal)
     }
@@ -133,7 +137,7 @@ export class EngineClient implements Disposable {
 
 /** The engine at `host`; without it the one that `docker` would speak to. Nothing is connected yet. Throws INVALID_ARGUMENT. */
 export async function engineAt(host: string | undefined): Promise<EngineClient> {
-  return new EngineClient(await findEndpoint({ host }))
+  return new EngineClient(await findEngineEndpoint({ host }))
 }
 
 function hintFor(code: string): string {

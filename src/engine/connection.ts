@@ -4,16 +4,16 @@ import { Agent, type AgentOptions } from 'node:http'
 import { connect as connectSocket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import type { Endpoint } from './endpoint.js'
+import type { EngineEndpoint } from './endpoint.js'
 
 /** How long a host may be silent before we give up connecting, in milliseconds. */
 const CONNECT_TIMEOUT = 20_000
 
 /** Keeps a few connections to `endpoint` for requests that follow one another; over ssh a new one takes half a second. */
 export class EngineAgent extends Agent {
-  readonly #endpoint: Endpoint
+  readonly #endpoint: EngineEndpoint
 
-  constructor(endpoint: Endpoint, options: AgentOptions = {}) {
+  constructor(endpoint: EngineEndpoint, options: AgentOptions = {}) {
     super({ keepAlive: true, maxSockets: 4, ...options })
     this.#endpoint = endpoint
   }
@@ -24,7 +24,7 @@ export class EngineAgent extends Agent {
 }
 
 /** Opens a connection. Errors come as the stream's `error` event. */
-export function connect(endpoint: Endpoint): Duplex {
+export function connect(endpoint: EngineEndpoint): Duplex {
   if (endpoint.type === 'ssh') return new SshConnection(sshArguments(endpoint))
   if (endpoint.type === 'socket') return connectSocket({ path: endpoint.path })
   const { host, port, tls } = endpoint
@@ -47,7 +47,7 @@ export function connect(endpoint: Endpoint): Duplex {
 }
 
 /** Words after `ssh`, as the docker command has them. */
-export function sshArguments(endpoint: Endpoint & { type: 'ssh' }): readonly string[] {
+export function sshArguments(endpoint: EngineEndpoint & { type: 'ssh' }): readonly string[] {
   return [
     '-T',
     '-o',

@@ -6,7 +6,7 @@ import { StowageError } from '../errors.js'
 import { currentContext, readContext, readTlsFiles, type TlsFiles } from './context.js'
 
 /** An address, taken apart; `name` is the whole of it for messages, never with a credential. */
-export type Endpoint =
+export type EngineEndpoint =
   | { readonly type: 'socket'; readonly name: string; readonly path: string }
   | {
       readonly type: 'tcp'
@@ -25,7 +25,7 @@ export type Endpoint =
       readonly path?: string
     }
 
-export interface EndpointOptions {
+export interface EngineEndpointOptions {
   /** `unix:///path`, `npipe:////./pipe/name`, `tcp://host[:port]` or `ssh://[user@]host[:port][/socket]`; comes first. */
   readonly host?: string | undefined
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
@@ -37,7 +37,7 @@ export interface EndpointOptions {
  * else the platform's default. TLS for tcp comes from the context, or from `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.
  * Nothing is connected yet. Throws INVALID_ARGUMENT.
  */
-export async function findEndpoint(options: EndpointOptions = {}): Promise<Endpoint> {
+export async function findEngineEndpoint(options: EngineEndpointOptions = {}): Promise<EngineEndpoint> {
   const { host, env = process.env, os = process.platform } = options
   const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir()
   const config = env['DOCKER_CONFIG'] || join(home, '.docker')
@@ -50,7 +50,7 @@ export async function findEndpoint(options: EndpointOptions = {}): Promise<Endpo
 }
 
 /** Throws INVALID_ARGUMENT. `tls` is used for tcp alone. */
-export function parseEndpoint(address: string, tls?: TlsFiles): Endpoint {
+export function parseEndpoint(address: string, tls?: TlsFiles): EngineEndpoint {
   const scheme = /^([a-z]+):\/\//.exec(address)?.[1]
   const rest = address.slice(`${scheme ?? ''}://`.length)
   switch (scheme) {
@@ -70,7 +70,7 @@ export function parseEndpoint(address: string, tls?: TlsFiles): Endpoint {
   }
 }
 
-function parseSsh(address: string): Endpoint {
+function parseSsh(address: string): EngineEndpoint {
   const { url, host, port } = parseUrl(address)
   const user = decodeURIComponent(url.username)
   if (url.password) {

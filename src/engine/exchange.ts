@@ -27,7 +27,7 @@ export async function responseOf(outgoing: ClientRequest): Promise<IncomingMessa
 }
 
 /** The whole body as text. Throws ENGINE_PROTOCOL when it is too large. */
-export async function readText(message: IncomingMessage): Promise<string> {
+export async function readAnswerText(message: IncomingMessage): Promise<string> {
   const pieces: Uint8Array[] = []
   let size = 0
   for await (const piece of message as AsyncIterable<Uint8Array>) {
@@ -98,7 +98,7 @@ export async function sendAndRead(
 async function readAnswer(outgoing: ClientRequest): Promise<Exchanged> {
   const message = await responseOf(outgoing)
   const status = message.statusCode ?? 0
-  if (status >= 400) return { status, text: await readText(message), lines: [] }
+  if (status >= 400) return { status, text: await readAnswerText(message), lines: [] }
   const lines: JsonObject[] = []
   for await (const line of jsonLines(message as AsyncIterable<Uint8Array>, 'answer to the load')) lines.push(line)
   return { status, text: '', lines }

@@ -3,7 +3,7 @@ import pMap from 'p-map'
 import { isObject, type JsonObject, textIn, textsIn } from '../oci/json.js'
 import type { Platform } from '../oci/platform.js'
 import { listOf, objectOf } from './answer.js'
-import type { CallOptions, EngineClient } from './client.js'
+import type { EngineCallOptions, EngineClient } from './client.js'
 import type { EngineStore } from './store.js'
 
 /** One image, as the engine tells of it. */
@@ -27,7 +27,7 @@ export async function inspectImage(
   client: EngineClient,
   store: EngineStore,
   name: string,
-  options: CallOptions = {},
+  options: EngineCallOptions = {},
 ): Promise<HeldImage | undefined> {
   const query = store.kind === 'containerd' && store.api >= MANIFESTS_API ? '?manifests=1' : ''
   const answer = await client.find(`/images/${name}/json${query}`, options)
@@ -35,9 +35,9 @@ export async function inspectImage(
 }
 
 /** IDs and names of the images that the engine lists. */
-export async function listImages(
+export async function listEngineImages(
   client: EngineClient,
-  options: CallOptions = {},
+  options: EngineCallOptions = {},
 ): Promise<readonly Pick<HeldImage, 'id' | 'names'>[]> {
   const answer = listOf(await client.call('GET', '/images/json', options), 'GET /images/json')
   return answer.map(item => {
@@ -50,9 +50,9 @@ export async function listImages(
 export async function readChains(
   client: EngineClient,
   store: EngineStore,
-  options: CallOptions = {},
+  options: EngineCallOptions = {},
 ): Promise<string[][]> {
-  const images = await listImages(client, options)
+  const images = await listEngineImages(client, options)
   // One that is removed meanwhile is simply not there.
   const found = await pMap(images, image => inspectImage(client, store, image.id, options), { concurrency: 4 })
   return found.flatMap(image => (image ? [[...image.diffIds]] : []))

@@ -2,8 +2,8 @@
 import { StowageError } from '../errors.js'
 import { isObject, type JsonObject, textIn } from '../oci/json.js'
 import { formatPlatform } from '../oci/platform.js'
-import type { CallOptions, EngineClient } from './client.js'
-import { type HeldImage, inspectImage, listImages } from './inventory.js'
+import type { EngineCallOptions, EngineClient } from './client.js'
+import { type HeldImage, inspectImage, listEngineImages } from './inventory.js'
 import type { LoadPlan } from './load-plan.js'
 import type { EngineStore } from './store.js'
 
@@ -16,13 +16,13 @@ export async function findFlaw(
   store: EngineStore,
   plan: LoadPlan,
   name: string,
-  options: CallOptions = {},
+  options: EngineCallOptions = {},
 ): Promise<string | undefined> {
   const found = await inspectImage(client, store, name, options)
   if (!found) return 'the engine does not know it'
   const flaw = differenceOf(found, plan)
   if (flaw !== undefined) return flaw
-  const listed = (await listImages(client, options)).some(image => image.id === plan.id)
+  const listed = (await listEngineImages(client, options)).some(image => image.id === plan.id)
   return listed ? undefined : 'the engine does not list it'
 }
 

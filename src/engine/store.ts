@@ -3,7 +3,7 @@ import { StowageError } from '../errors.js'
 import { textIn } from '../oci/json.js'
 import type { Platform } from '../oci/platform.js'
 import { listOf, objectOf } from './answer.js'
-import type { CallOptions, EngineClient } from './client.js'
+import type { EngineCallOptions, EngineClient } from './client.js'
 
 /**
  * Docker's own store of unpacked layers (`graphdriver`: an image is its config), containerd's store of blobs
@@ -27,7 +27,7 @@ const PATIENCE = 60_000
 /** Throws ENGINE_UNREACHABLE, also when there is no answer within `patience`, and ENGINE_PROTOCOL. */
 export async function readStore(
   client: EngineClient,
-  { signal, patience = PATIENCE }: CallOptions & { readonly patience?: number } = {},
+  { signal, patience = PATIENCE }: EngineCallOptions & { readonly patience?: number } = {},
 ): Promise<EngineStore> {
   const version = objectOf(await firstAnswer(client, signal, patience), 'GET /version')
   const info = objectOf(await client.call('GET', '/info', { signal }), 'GET /info')

@@ -6,7 +6,7 @@ import type { HttpAnswer, HttpRequest } from './exchange.js'
 import { isFinal, isUntrusted, rootOf, speaksHttp } from './failure.js'
 import { isLoopback } from './proxy.js'
 import { backoff, pause, retryAfter } from './retry.js'
-import { Transport, type TransportOptions } from './transport.js'
+import { HttpTransport, type TransportOptions } from './transport.js'
 
 export interface HttpOptions extends TransportOptions {
   /** Tries after the first. */
@@ -40,12 +40,12 @@ const REDIRECT_STATUSES = new Set([301, 302, 303, 307, 308])
 export class HttpConnection implements AsyncDisposable {
   readonly endpoint: Endpoint
   readonly #options: HttpOptions
-  readonly #transport: Transport
+  readonly #transport: HttpTransport
 
   constructor(endpoint: Endpoint, options: HttpOptions = {}) {
     this.endpoint = endpoint
     this.#options = options
-    this.#transport = new Transport(endpoint, options)
+    this.#transport = new HttpTransport(endpoint, options)
   }
 
   /**

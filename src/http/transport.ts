@@ -16,7 +16,7 @@ const CONNECT_TIMEOUT = 20_000
 const CONNECTIONS = 16
 const OWN_HEADERS = { 'accept-encoding': 'identity', 'user-agent': 'stowage' }
 
-export class Transport implements AsyncDisposable {
+export class HttpTransport implements AsyncDisposable {
   readonly #endpoint: Endpoint
   readonly #options: TransportOptions
   readonly #pools = new Map<string, Promise<ConnectionPool>>()

@@ -7,7 +7,7 @@ import type { Platform } from '../oci/platform.js'
 import type { Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 
-export interface WriteOptions extends WaitOptions {
+export interface WriteImageOptions extends WaitOptions {
   /** Blobs under way at a time, where they go one by one. */
   readonly jobs?: number | undefined
 }
@@ -43,7 +43,7 @@ export interface ImageDestination extends AsyncDisposable {
     image: ImageContent,
     blobs: BlobStore,
     names: readonly Reference[],
-    options?: WriteOptions,
+    options?: WriteImageOptions,
   ): Promise<WrittenImage>
   /**
    * Of a place that is whole only as a whole (an archive): makes what was written last, and puts it in its place. Called once, after

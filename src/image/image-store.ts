@@ -85,6 +85,8 @@ export interface ImageStore extends AsyncDisposable {
   readonly location: string
   /** All of them, in no order. */
   images(options?: FetchOptions): Promise<readonly StoredImage[]>
+  /** The names of all of them, in no order, without looking at the images. */
+  names(options?: FetchOptions): Promise<readonly Reference[]>
   /** The newest step first. Throws what reading the image throws. */
   history(image: StoredImage, options?: FetchOptions): Promise<readonly HistoryStep[]>
   /** Containers made of the image. */

@@ -3,9 +3,9 @@ import { chainIds } from '../oci/chain.js'
 import type { StoredImage } from './image-store.js'
 
 /** An image with all that stands on it. */
-export interface ImageTree {
+export interface DependentTree {
   readonly image: StoredImage
-  readonly dependents: readonly ImageTree[]
+  readonly dependents: readonly DependentTree[]
 }
 
 export interface Lineage {
@@ -15,7 +15,7 @@ export interface Lineage {
   chainOf(image: StoredImage): readonly StoredImage[]
   /** All whose chains begin with that of `image` and go beyond it, on one platform at least. */
   dependentsOf(image: StoredImage): readonly StoredImage[]
-  treeOf(image: StoredImage): ImageTree
+  treeOf(image: StoredImage): DependentTree
 }
 
 /** Of several images with the same chain the one that others are said to stand on is a base OS image, has a name, is the oldest. */
@@ -40,7 +40,7 @@ export function lineageOf(images: readonly StoredImage[]): Lineage {
   }
   const above = new Map<StoredImage, StoredImage[]>()
   for (const [image, base] of bases) above.set(base, [...(above.get(base) ?? []), image])
-  const treeOf = (image: StoredImage): ImageTree => ({ image, dependents: (above.get(image) ?? []).map(treeOf) })
+  const treeOf = (image: StoredImage): DependentTree => ({ image, dependents: (above.get(image) ?? []).map(treeOf) })
   return {
     baseOf: image => bases.get(image),
     chainOf(image) {

@@ -4,7 +4,7 @@ import { isDigest } from '../oci/digest.js'
 import { familiarReference, formatReference, isReference, parseReference, withDefaultTag } from '../oci/reference.js'
 import type { StoredImage } from './image-store.js'
 
-export interface SelectedImage {
+export interface StoredSelection {
   readonly image: StoredImage
   /** Those of its names that were meant; undefined where it was named by its ID, and so all of it is. */
   readonly names: readonly string[] | undefined
@@ -17,7 +17,7 @@ const SHOWN = 10
  * digest, what a layout's index calls it, or the first digits of its ID. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT where several
  * begin so.
  */
-export function selectStored(images: readonly StoredImage[], text: string, where: string): SelectedImage {
+export function selectStored(images: readonly StoredImage[], text: string, where: string): StoredSelection {
   const whole = /^[0-9a-f]{64}$/.test(text) ? `sha256:${text}` : text
   const exact = images.find(
     ({ id, digests }) => id === whole || (isDigest(whole) && digests.some(digest => digest.endsWith(`@${whole}`))),
@@ -37,7 +37,7 @@ export function shownName({
     : (refName ?? id.replace(/^sha256:/, '').slice(0, 12))
 }
 
-function byName(images: readonly StoredImage[], text: string): SelectedImage | undefined {
+function byName(images: readonly StoredImage[], text: string): StoredSelection | undefined {
   const called = images.find(({ refNames }) => refNames.includes(text))
   if (called) return { image: called, names: [text] }
   if (!isReference(text)) return undefined
@@ -61,7 +61,7 @@ function isOf(name: string, domain: string, path: string): boolean {
   return reference.domain === domain && reference.path === path
 }
 
-function byStart(images: readonly StoredImage[], text: string, where: string): SelectedImage | undefined {
+function byStart(images: readonly StoredImage[], text: string, where: string): StoredSelection | undefined {
   if (!/^(sha256:)?[0-9a-f]{1,64}$/.test(text)) return undefined
   const start = text.startsWith('sha256:') ? text : `sha256:${text}`
   const [image, ...others] = images.filter(({ id }) => id.startsWith(start))

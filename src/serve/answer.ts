@@ -6,16 +6,16 @@ import type { Digest } from '../oci/digest.js'
 import { isDigest } from '../oci/digest.js'
 import { OCI_INDEX } from '../oci/media-type.js'
 import { type Catalog, encodeReferrers, type Repository } from './catalog.js'
-import { type Content, isWrong } from './content.js'
+import { type ServedContent, isWrong } from './content.js'
 import type { Gate } from './htpasswd.js'
 import { pageOf } from './page.js'
-import { parseRange } from './range.js'
+import { parseByteRange } from './range.js'
 import { type Asked, parseTarget, type Route } from './route.js'
 import { send } from './send.js'
 
 export interface AnswerOptions {
   readonly catalog: Catalog
-  readonly content: Content
+  readonly content: ServedContent
   readonly gate: Gate | undefined
   /** Milliseconds that a client may take no byte. */
   readonly patience: number
@@ -214,7 +214,7 @@ class Exchange {
       return
     }
     const same = headers['if-range'] === undefined || headers['if-range'] === tag
-    const range = method === 'GET' && same ? parseRange(headers.range, blob.size) : undefined
+    const range = method === 'GET' && same ? parseByteRange(headers.range, blob.size) : undefined
     if (range === 'unsatisfiable') {
       response.setHeader('content-range', `bytes */${blob.size}`)
       await this.#refuse(416, 'RANGE_INVALID', `it has ${blob.size} bytes`)

@@ -9,7 +9,7 @@ import { optionalString, parseJson, record, stringMap } from '../oci/json.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isForeignLayer, isIndex, isManifest, OCI_INDEX } from '../oci/media-type.js'
 import { formatPlatform } from '../oci/platform.js'
-import type { Content } from './content.js'
+import type { ServedContent } from './content.js'
 import type { Shelf, ShelfName } from '../image/shelf.js'
 
 /** A repository as it is served. */
@@ -70,7 +70,11 @@ const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|
  * Reads the manifests of all images on the shelves. Throws IMAGE_NOT_FOUND where no image has a name, INVALID_ARGUMENT where one
  * name stands for two images, and for a manifest that cannot be read what reading it throws.
  */
-export async function readCatalog(shelves: readonly Shelf[], content: Content, signal: AbortSignal): Promise<Catalog> {
+export async function readServedCatalog(
+  shelves: readonly Shelf[],
+  content: ServedContent,
+  signal: AbortSignal,
+): Promise<Catalog> {
   const warnings: string[] = []
   const roots = uniqueRoots(shelves)
   const reached = new Map(
@@ -237,7 +241,7 @@ function makeRepository(
   return { name, tags: [...byTag.keys()].sort(compareNames), byTag, manifests, blobs, referrers }
 }
 
-async function reach(root: Descriptor, content: Content, signal: AbortSignal): Promise<Reached> {
+async function reach(root: Descriptor, content: ServedContent, signal: AbortSignal): Promise<Reached> {
   const reached = nothing()
   await visit(root, 0)
   return reached

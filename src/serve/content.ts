@@ -28,7 +28,7 @@ interface Finding {
   readonly error: StowageError | undefined
 }
 
-export class Content implements AsyncDisposable {
+export class ServedContent implements AsyncDisposable {
   readonly #shelves: readonly Shelf[]
   readonly #findings = new Map<string, Finding>()
   readonly #checks = new Map<string, Promise<void>>()
@@ -65,13 +65,13 @@ export class Content implements AsyncDisposable {
     throw failure
   }
 
-  /** All of a small blob, checked. Throws as {@link Content.open} does, and INVALID_MANIFEST for one over `limit` bytes. */
+  /** All of a small blob, checked. Throws as {@link ServedContent.open} does, and INVALID_MANIFEST for one over `limit` bytes. */
   async read(blob: Descriptor, limit: number, signal: AbortSignal): Promise<Uint8Array> {
     await using opened = await this.open(blob)
     return await readVerified(blob, opened.bytes(0, blob.size, signal), limit)
   }
 
-  /** Reads all of the blob on every shelf that has it, unless that was done before. Throws as {@link Content.open} does. */
+  /** Reads all of the blob on every shelf that has it, unless that was done before. Throws as {@link ServedContent.open} does. */
   async check(blob: Descriptor): Promise<void> {
     await using _opened = await this.open(blob)
     for (const shelf of this.#shelves) {

@@ -10,7 +10,7 @@ export interface ByteRange {
  * The range that a Range header asks for of `size` bytes. Undefined where all of it is to be sent: without the header, for several
  * ranges, and for what cannot be understood, as the RFC allows. `unsatisfiable` begins behind the end.
  */
-export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
+export function parseByteRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
   const match = /^bytes=\s*(\d*)-(\d*)\s*$/i.exec(header ?? '')
   if (!match) return undefined
   const [, first = '', last = ''] = match

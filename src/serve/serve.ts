@@ -8,8 +8,8 @@ import pMap from 'p-map'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { answer, type AnswerOptions } from './answer.js'
-import { type Catalog, type CatalogImage, readCatalog } from './catalog.js'
-import { Content } from './content.js'
+import { type Catalog, type CatalogImage, readServedCatalog } from './catalog.js'
+import { ServedContent } from './content.js'
 import { readHtpasswd } from './htpasswd.js'
 import { formatHost, parseListen } from './listen.js'
 import type { Shelf } from '../image/shelf.js'
@@ -93,14 +93,14 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
   const gate = htpasswd === undefined ? undefined : await readHtpasswd(htpasswd)
   const credentials = tls && (await readCertificate(tls))
   const shelves: Shelf[] = []
-  const content = new Content(shelves)
+  const content = new ServedContent(shelves)
   const release = async (): Promise<void> => {
     await content[Symbol.asyncDispose]()
     await Promise.all(shelves.map(async shelf => await shelf[Symbol.asyncDispose]()))
   }
   try {
     for (const place of places) shelves.push(await openShelf(place, signal))
-    const catalog = await readCatalog(shelves, content, signal ?? new AbortController().signal)
+    const catalog = await readServedCatalog(shelves, content, signal ?? new AbortController().signal)
     if (verify) await checkAll(content, catalog, places.join(', '), { signal, onProgress })
     const server = makeServer({ catalog, content, gate, patience }, credentials, onRequest)
     const sockets = followSockets(server)
@@ -268,7 +268,7 @@ function listenError(error: Error, address: string): unknown {
 
 /** Several at a time; those that are wrong are all named. */
 async function checkAll(
-  content: Content,
+  content: ServedContent,
   { blobs, absent }: Catalog,
   subject: string,
   { signal, onProgress }: WaitOptions,

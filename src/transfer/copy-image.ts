@@ -1,10 +1,10 @@
 /** For programs that hold an open source and an open destination themselves: one image from one to the other. */
 import { readImage } from '../blob/closure.js'
-import type { ImageDestination, WriteOptions, WrittenImage } from '../image/image-destination.js'
+import type { ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
 import type { ImageSource, SourceImage } from '../image/image-source.js'
 import type { Reference } from '../oci/reference.js'
 
-export interface CopyImageOptions extends WriteOptions {
+export interface CopyImageOptions extends WriteImageOptions {
   /** Names at the destination instead of those at the source. */
   readonly names?: readonly Reference[] | undefined
 }

@@ -26,13 +26,13 @@ export interface Location {
 }
 
 /** What everyone who opens a location may need: the address of an engine, and the registries that this run speaks to. */
-export interface OpenOptions extends WaitOptions {
+export interface OpenLocationOptions extends WaitOptions {
   /** Engine address; without it the engine that `docker` would use. */
   readonly host?: string | undefined
   readonly registries: Registries
 }
 
-export interface OpenSourceOptions extends OpenOptions {
+export interface OpenSourceOptions extends OpenLocationOptions {
   /** Where a layer that is made here goes. */
   readonly stage: BlobStage
   /** Where a source files blobs before it knows which it needs; called only by those that do. */
@@ -45,12 +45,12 @@ export interface OpenSourceOptions extends OpenOptions {
   readonly platforms?: readonly string[] | undefined
 }
 
-export interface OpenDestinationOptions extends OpenOptions {
+export interface OpenDestinationOptions extends OpenLocationOptions {
   /** How a WIM is written. */
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
 }
 
-export interface InspectImagesOptions extends OpenOptions {
+export interface InspectImagesOptions extends OpenLocationOptions {
   /** Only images for one of these; all where there are none. */
   readonly selectors: readonly Partial<Platform>[]
   /** The same, as they were written. */
@@ -95,7 +95,7 @@ export interface DestinationTransport {
   /** Whether its destinations have a place of their own for what a source unpacks before it is chosen. */
   readonly spools?: boolean
   /** What runs at the destination, where something does: an engine, which proves what it takes. */
-  engine?(options: Pick<OpenOptions, 'host' | 'signal'>): Promise<EngineStore>
+  engine?(options: Pick<OpenLocationOptions, 'host' | 'signal'>): Promise<EngineStore>
   /** Notes what is there now. `undo` takes away blobs that a failed copy has added since. */
   trace?(location: Location): Promise<DestinationTrace>
 }
@@ -110,7 +110,7 @@ export interface StoreTransport {
   readonly form: string
   /** A sealed store can be listed, and never changed. */
   readonly sealed: boolean
-  open(location: Location, options: OpenOptions): Promise<ImageStore>
+  open(location: Location, options: OpenLocationOptions): Promise<ImageStore>
 }
 
 /** Everything that is known of one kind of place. A transport is a folder of its own and a line in `list.ts`. */

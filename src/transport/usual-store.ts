@@ -1,7 +1,6 @@
 /** Which store is meant if none is named. */
-import { engineAt } from '../engine/client.js'
-import { readStore } from '../engine/store.js'
 import { StowageError } from '../errors.js'
+import { engine } from './engine/transport.js'
 import { parseLocation, transportOf } from './location.js'
 
 /** The engine where one answers, or is meant by its address; else the default store. */
@@ -12,8 +11,7 @@ export async function usualStore(
 ): Promise<'docker-daemon:' | 'oci:'> {
   if (host !== undefined || env['DOCKER_HOST'] || env['DOCKER_CONTEXT']) return 'docker-daemon:'
   try {
-    using client = await engineAt(host)
-    await readStore(client, { signal })
+    await engine.destination?.engine?.({ host, signal })
     return 'docker-daemon:'
   } catch (error) {
     if (error instanceof StowageError && error.code === 'ENGINE_UNREACHABLE') return 'oci:'

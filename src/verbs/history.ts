@@ -1,7 +1,7 @@
 /** How an image of a place was made, what it stands on and what stands on it. */
 import { abortError } from '../errors.js'
 import type { HistoryStep, StoredImage } from '../image/image-store.js'
-import { type ImageTree, lineageOf } from '../image/lineage.js'
+import { type DependentTree, lineageOf } from '../image/lineage.js'
 import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored } from '../image/select.js'
 
@@ -14,7 +14,7 @@ export interface ImageHistory {
   /** What it stands on, the lowest first; the image itself is the last. */
   readonly chain: readonly StoredImage[]
   /** What stands on it. */
-  readonly dependents: readonly ImageTree[]
+  readonly dependents: readonly DependentTree[]
 }
 
 /** Throws IMAGE_NOT_FOUND, and what opening the place and reading the image throws. */

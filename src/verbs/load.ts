@@ -113,13 +113,16 @@ const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that i
 
 /** Throws INVALID_ARGUMENT for a location that takes no images, and for a bundle, which is packed. */
 function expectLoadable(location: Location, path: string): DestinationTransport {
-  const sealed = (destination: DestinationTransport): boolean => destination.seals ?? false
-  const destination = transportOf(location).destination
-  const hint =
-    destination && sealed(destination)
-      ? `A bundle is packed: stowage pack bundle:${path} -o ${location.path}.`
-      : undefined
-  return expectDestination(location, 'load to', each => !sealed(each), hint)
+  if (transportOf(location).destination?.seals) {
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `cannot load to ${formatLocation(location)}: it would be a bundle again`,
+      {
+        hint: `Pack it: stowage pack bundle:${path} -o ${location.path}.`,
+      },
+    )
+  }
+  return expectDestination(location, 'load to')
 }
 
 /**

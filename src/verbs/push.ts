@@ -1,7 +1,7 @@
 /** Push: images of a Docker Engine, of a layout or of a bundle to the registries that their names are in. */
 import { abortError, orError, StowageError } from '../errors.js'
 import { type Digest, isDigest } from '../oci/digest.js'
-import { formatReference, nameToGive, parseReference, type Reference } from '../oci/reference.js'
+import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
 import { parseRepository } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
 import { Transfer } from '../transfer/transfer.js'
@@ -86,7 +86,7 @@ async function everyTag(
   { host, signal }: PushOptions,
 ): Promise<readonly Reference[]> {
   await using store = await openImageStore({ store: formatLocation(from), host, signal })
-  const held = (await store.images({ signal })).flatMap(({ names }) => names.map(parseReference))
+  const held = await store.names({ signal })
   return repositories.flatMap(({ domain, path }) => {
     const found = held.filter(
       name => name.domain === domain && name.path === path && name.tag !== undefined && name.digest === undefined,

@@ -3,7 +3,7 @@ import { abortError, orError, StowageError } from '../errors.js'
 import type { ImageStore, ImageUser, Removal, RemoveOptions, StoredImage } from '../image/image-store.js'
 import { lineageOf } from '../image/lineage.js'
 import { openImageStore, type StoreOptions } from '../transport/open.js'
-import { selectStored, type SelectedImage, shownName } from '../image/select.js'
+import { selectStored, type StoredSelection, shownName } from '../image/select.js'
 
 export interface RemoveImagesOptions extends StoreOptions {
   /** Also where stopped containers or other images use it, or where an ID has several names. */
@@ -61,7 +61,7 @@ export async function removeImages(names: readonly string[], options: RemoveImag
 async function removeSelected(
   store: ImageStore,
   held: readonly StoredImage[],
-  { image, names }: SelectedImage,
+  { image, names }: StoredSelection,
   { force = false, prune, signal }: RemoveOptions,
 ): Promise<readonly Removal[]> {
   const all = [...image.names, ...image.refNames]

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { EngineClient } from '../../src/engine/client.js'
-import { findEndpoint } from '../../src/engine/endpoint.js'
+import { findEngineEndpoint } from '../../src/engine/endpoint.js'
 import { readStore } from '../../src/engine/store.js'
 import { StowageError } from '../../src/errors.js'
 import { startFakeEngine } from '../support/fake-engine.js'
 
 async function clientOf(host: string): Promise<EngineClient> {
-  const client = new EngineClient(await findEndpoint({ host, env: {} }))
+  const client = new EngineClient(await findEngineEndpoint({ host, env: {} }))
   t.teardown(() => client[Symbol.dispose]())
   return client
 }

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { sshArguments } from '../../src/engine/connection.js'
-import { findEndpoint, parseEndpoint } from '../../src/engine/endpoint.js'
+import { findEngineEndpoint, parseEndpoint } from '../../src/engine/endpoint.js'
 
 interface Context {
   readonly host: string
@@ -38,24 +38,24 @@ t.test('findEndpoint() takes the host before DOCKER_HOST before DOCKER_CONTEXT b
     },
   )
   const env = { HOME, DOCKER_HOST: 'tcp://env.example:3', DOCKER_CONTEXT: 'chosen' }
-  t.match(await findEndpoint({ host: 'tcp://host.example:4', env }), { host: 'host.example', port: 4 })
-  t.match(await findEndpoint({ env }), { host: 'env.example', port: 3 })
-  t.match(await findEndpoint({ env: { HOME, DOCKER_CONTEXT: 'chosen' } }), { host: 'chosen.example', port: 2 })
-  t.match(await findEndpoint({ env: { HOME } }), { host: 'configured.example', port: 1 })
+  t.match(await findEngineEndpoint({ host: 'tcp://host.example:4', env }), { host: 'host.example', port: 4 })
+  t.match(await findEngineEndpoint({ env }), { host: 'env.example', port: 3 })
+  t.match(await findEngineEndpoint({ env: { HOME, DOCKER_CONTEXT: 'chosen' } }), { host: 'chosen.example', port: 2 })
+  t.match(await findEngineEndpoint({ env: { HOME } }), { host: 'configured.example', port: 1 })
   const elsewhere = { HOME: '/none', DOCKER_CONFIG: join(HOME, '.docker') }
-  t.match(await findEndpoint({ env: elsewhere }), { host: 'configured.example' })
+  t.match(await findEngineEndpoint({ env: elsewhere }), { host: 'configured.example' })
 })
 
 t.test('findEndpoint() falls back to what the platform has', async t => {
   const HOME = await home(t, { auths: {} })
-  t.same(await findEndpoint({ env: { HOME }, os: 'win32' }), {
+  t.same(await findEngineEndpoint({ env: { HOME }, os: 'win32' }), {
     type: 'socket',
     name: 'npipe:////./pipe/docker_engine',
     path: '//./pipe/docker_engine',
   })
   const none = { HOME, DOCKER_CONTEXT: 'default' }
-  t.match(await findEndpoint({ env: none, os: 'linux' }), { type: 'socket', path: /docker\.sock$/ })
-  t.match(await findEndpoint({ env: { HOME: join(HOME, 'absent') }, os: 'linux' }), { type: 'socket' })
+  t.match(await findEngineEndpoint({ env: none, os: 'linux' }), { type: 'socket', path: /docker\.sock$/ })
+  t.match(await findEngineEndpoint({ env: { HOME: join(HOME, 'absent') }, os: 'linux' }), { type: 'socket' })
 })
 
 t.test('findEndpoint() reads TLS files from DOCKER_CERT_PATH and from the context', async t => {
@@ -72,7 +72,7 @@ t.test('findEndpoint() reads TLS files from DOCKER_CERT_PATH and from the contex
   await mkdir(certificates)
   for (const name of ['ca', 'cert', 'key']) await writeFile(join(certificates, `${name}.pem`), name)
   const tlsOf = async (env: Record<string, string>) => {
-    const found = await findEndpoint({ env: { HOME, ...env } })
+    const found = await findEngineEndpoint({ env: { HOME, ...env } })
     return found.type === 'tcp' ? found.tls : undefined
   }
   const tls = await tlsOf({ DOCKER_HOST: 'tcp://a.example', DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: certificates })
@@ -86,13 +86,17 @@ t.test('findEndpoint() reads TLS files from DOCKER_CERT_PATH and from the contex
 
 t.test('findEndpoint() names the context or the file that is wrong', async t => {
   const HOME = await home(t, { currentContext: 'gone' }, { empty: { host: '' } })
-  await t.rejects(findEndpoint({ env: { HOME } }), { code: 'INVALID_ARGUMENT', message: /"gone"/, hint: /context ls/ })
-  await t.rejects(findEndpoint({ env: { HOME, DOCKER_CONTEXT: 'empty' } }), {
+  await t.rejects(findEngineEndpoint({ env: { HOME } }), {
+    code: 'INVALID_ARGUMENT',
+    message: /"gone"/,
+    hint: /context ls/,
+  })
+  await t.rejects(findEngineEndpoint({ env: { HOME, DOCKER_CONTEXT: 'empty' } }), {
     code: 'INVALID_ARGUMENT',
     message: /"empty"/,
   })
   const broken = await home(t, '{ not json')
-  await t.rejects(findEndpoint({ env: { HOME: broken } }), { code: 'INVALID_ARGUMENT', message: /config\.json/ })
+  await t.rejects(findEngineEndpoint({ env: { HOME: broken } }), { code: 'INVALID_ARGUMENT', message: /config\.json/ })
 })
 
 t.test('parseEndpoint() reads the addresses that docker reads', async t => {

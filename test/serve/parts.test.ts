@@ -2,7 +2,7 @@ import t from 'tap'
 import { compareNames } from '../../src/serve/catalog.js'
 import { formatHost, parseListen } from '../../src/serve/listen.js'
 import { pageOf } from '../../src/serve/page.js'
-import { parseRange } from '../../src/serve/range.js'
+import { parseByteRange } from '../../src/serve/range.js'
 import { parseTarget } from '../../src/serve/route.js'
 
 t.test('parseListen() takes hosts, ports and IPv6, and says what else it wants', async t => {
@@ -55,10 +55,10 @@ t.test('parseRange() is what RFC 9110 says', async t => {
     ['bytes=a-b', undefined],
     ['BYTES=1-1', [1, 2]],
   ] as const) {
-    const range = parseRange(header, 10)
+    const range = parseByteRange(header, 10)
     t.same(typeof range === 'object' ? [range.start, range.end] : range, expected, header ?? '')
   }
-  t.equal(parseRange('bytes=0-', 0), 'unsatisfiable')
+  t.equal(parseByteRange('bytes=0-', 0), 'unsatisfiable')
 })
 
 t.test('parseTarget() knows the paths of the specification, and no others', async t => {

@@ -5,9 +5,9 @@ import { parseLayerCompression } from '../../layer/compression.js'
 import { type CompressionOptions, compressionOptions } from '../layer-options.js'
 import { count } from '../render.js'
 import { type GlobalOptions, withSession } from '../session.js'
-import { LAYER_OUTPUT, layerText, type OutputOptions, outputOptions } from './output.js'
+import { LAYER_OUTPUT, layerText, type LayerOutputOptions, outputOptions } from './output.js'
 
-interface Options extends GlobalOptions, CompressionOptions, OutputOptions {
+interface Options extends GlobalOptions, CompressionOptions, LayerOutputOptions {
   readonly directory: string
   readonly 'keep-owner': boolean
   readonly 'skip-unsupported': boolean

@@ -6,9 +6,9 @@ import { openReferencingWim } from '../../transport/wim/source.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from '../layer-options.js'
 import { count } from '../render.js'
 import { type GlobalOptions, once, withSession } from '../session.js'
-import { LAYER_OUTPUT, layerText, type OutputOptions, outputOptions } from './output.js'
+import { LAYER_OUTPUT, layerText, type LayerOutputOptions, outputOptions } from './output.js'
 
-interface Options extends GlobalOptions, LayerOptions, OutputOptions {
+interface Options extends GlobalOptions, LayerOptions, LayerOutputOptions {
   readonly file: string
   readonly image: string | undefined
   readonly 'unix-data': boolean

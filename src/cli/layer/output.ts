@@ -4,7 +4,7 @@ import type { WrittenLayer } from '../../layer/make/job.js'
 import { exactSize, skippedText, table } from '../render.js'
 import { once } from '../session.js'
 
-export interface OutputOptions {
+export interface LayerOutputOptions {
   readonly output: string
   readonly force: boolean
 }

@@ -15,9 +15,9 @@ import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { count, exactSize, lostText, printable, table } from '../render.js'
 import { type GlobalOptions, once, withSession } from '../session.js'
 import { parseCompression } from '../wim/values.js'
-import { type OutputOptions, outputOptions } from './output.js'
+import { type LayerOutputOptions, outputOptions } from './output.js'
 
-interface Options extends GlobalOptions, OutputOptions {
+interface Options extends GlobalOptions, LayerOutputOptions {
   readonly layer: readonly string[]
   readonly compress: string
   readonly threads: number | undefined

@@ -1,7 +1,7 @@
 /** `stowage wim apply`: an image, or all, out to a directory or an NTFS volume. */
 import type { ExtractOptions } from '../../wim/options.js'
 import { extractFromPipe } from '../../wim/pipe.js'
-import { chooseImage, openArchive } from './archive.js'
+import { chooseWimImage, openWimArchive } from './archive.js'
 import { printable } from '../render.js'
 import { wimCommand } from './command.js'
 import { EXTRACTION, extractOptions, isVolume, RPFIX, rpfix } from './options.js'
@@ -26,8 +26,8 @@ export const apply = wimCommand({
     if (path === '-') {
       await extractFromPipe({ fd: STDIN }, word, target, { ...options, ...job })
     } else {
-      const wim = await openArchive(path, values, session)
-      const chosen = await chooseImage(wim, word)
+      const wim = await openWimArchive(path, values, session)
+      const chosen = await chooseWimImage(wim, word)
       await wim.extract(chosen, target, { ...options, ...job })
       image = chosen
     }

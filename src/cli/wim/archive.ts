@@ -20,7 +20,7 @@ export interface ArchiveOptions {
  * Opens the WIM at `path`, with the files that --ref names. What is only read, or new, needs no closing: the end of
  * the process frees it in less time. With `writeAccess`, closing waits for what is being written.
  */
-export async function openArchive(
+export async function openWimArchive(
   path: string,
   { check, writeAccess, ref = [] }: ArchiveOptions,
   session: Session,
@@ -38,7 +38,7 @@ export async function openArchive(
 }
 
 /** The image that `word` names; without it the only one. `all` is for commands that can do with it. */
-export async function chooseImage(wim: WimFile, word: string | undefined): Promise<ImageNumber> {
+export async function chooseWimImage(wim: WimFile, word: string | undefined): Promise<ImageNumber> {
   if (word !== undefined) return wim.resolveImage(word)
   const { imageCount } = wim.info
   if (imageCount === 1) return 1
@@ -47,15 +47,15 @@ export async function chooseImage(wim: WimFile, word: string | undefined): Promi
   })
 }
 
-/** As {@link chooseImage}, for what can be done with one image only. */
+/** As {@link chooseWimImage}, for what can be done with one image only. */
 export async function chooseOneImage(wim: WimFile, word: string | undefined): Promise<number> {
-  const image = await chooseImage(wim, word)
+  const image = await chooseWimImage(wim, word)
   if (image !== 'all') return image
   throw new StowageError('INVALID_ARGUMENT', 'this command takes one image, not all: name one')
 }
 
 /** The text of a file, or of stdin where `path` is `-`. */
-export async function readText(path: string, signal: AbortSignal): Promise<string> {
+export async function readTextFile(path: string, signal: AbortSignal): Promise<string> {
   try {
     return decodeText(
       path === '-' ? await buffer(addAbortSignal(signal, process.stdin)) : await readFile(path, { signal }),

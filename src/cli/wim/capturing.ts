@@ -5,7 +5,7 @@ import type { AddImageOptions, CaptureSource } from '../../wim/options.js'
 import { parseSourceList } from '../../wim/source-list.js'
 import { createWim, type WimFile } from '../../wim/wim-file.js'
 import type { Session } from '../session.js'
-import { chooseOneImage, openArchive, readText, refuseSameFile } from './archive.js'
+import { chooseOneImage, openWimArchive, readTextFile, refuseSameFile } from './archive.js'
 import type { CaptureValues } from './capture-options.js'
 import { acls, asked, compressionRequest, defaultOutput, isVolume, rpfix, writeOptions } from './options.js'
 import { watch } from './progress.js'
@@ -41,7 +41,7 @@ export async function appendToWim(job: CaptureJob, values: CaptureValues, sessio
     output: { compression, ...output },
     write,
   } = compressionRequest(values)
-  await using wim = await openArchive(job.path, { check: values.check, writeAccess: true }, session)
+  await using wim = await openWimArchive(job.path, { check: values.check, writeAccess: true }, session)
   if (compression !== undefined && compression !== wim.info.compression) {
     throw new StowageError(
       'INVALID_ARGUMENT',
@@ -85,7 +85,7 @@ async function addImage(
   const [source, options] = [await sourceOf(job, values, session), await addOptions(job, values)]
   const opened: WimFile[] = []
   const open = async (path: string): Promise<WimFile> => {
-    const other = await openArchive(path, { check: values.check }, session)
+    const other = await openWimArchive(path, { check: values.check }, session)
     opened.push(other)
     return other
   }
@@ -120,7 +120,7 @@ async function sourceOf(
   { signal }: Session,
 ): Promise<string | readonly CaptureSource[]> {
   if (values['source-list'] !== true) return source
-  return parseSourceList(await readText(source, signal), source === '-' ? 'stdin' : source)
+  return parseSourceList(await readTextFile(source, signal), source === '-' ? 'stdin' : source)
 }
 
 async function addOptions({ source }: CaptureJob, values: CaptureValues): Promise<AddImageOptions> {

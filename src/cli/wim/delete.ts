@@ -1,5 +1,5 @@
 /** `stowage wim delete`: an image out of a WIM. */
-import { chooseImage, openArchive } from './archive.js'
+import { chooseWimImage, openWimArchive } from './archive.js'
 import { flag, wimCommand } from './command.js'
 import { asked, INTEGRITY, UNSAFE_COMPACT, writeOptions } from './options.js'
 import { watch } from './progress.js'
@@ -14,8 +14,8 @@ export const remove = wimCommand({
     soft: flag('Only forget the image: fast, and the file stays as large'),
   },
   run: async (values, [path = '', word = ''], session) => {
-    await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
-    const image = await chooseImage(wim, word)
+    await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
+    const image = await chooseWimImage(wim, word)
     const { index, name } = image === 'all' ? { index: 'all', name: undefined } : wim.image(image)
     await wim.deleteImage(image)
     await wim.overwrite({ ...writeOptions(values), softDelete: asked(values.soft), ...watch(session, path) })

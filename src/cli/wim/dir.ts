@@ -5,7 +5,7 @@ import { encodeText } from '../../wim/text-file.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { jsonText, printable } from '../render.js'
 import type { Session } from '../session.js'
-import { chooseImage, openArchive } from './archive.js'
+import { chooseWimImage, openWimArchive } from './archive.js'
 import { flag, value, wimCommand } from './command.js'
 import { REF } from './options.js'
 import { entryText } from './text.js'
@@ -22,8 +22,8 @@ export const dir = wimCommand({
   },
   examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'All about one directory']],
   run: async (values, [path = '', word], session) => {
-    const wim = await openArchive(path, values, session)
-    const chosen = await chooseImage(wim, word)
+    const wim = await openWimArchive(path, values, session)
+    const chosen = await chooseWimImage(wim, word)
     const images = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
     const options: EntriesOptions = {
       path: values.path,

@@ -4,7 +4,7 @@ import { StowageError } from '../../errors.js'
 import type { ExportOptions, ImageNumber, OutputOptions } from '../../wim/options.js'
 import { createWim, type WimFile } from '../../wim/wim-file.js'
 import type { Session } from '../session.js'
-import { chooseImage, openArchive, refuseSameFile } from './archive.js'
+import { chooseWimImage, openWimArchive, refuseSameFile } from './archive.js'
 import { flag, wimCommand, type WimValues } from './command.js'
 import {
   asked,
@@ -49,8 +49,8 @@ export const exportImages = wimCommand({
     ],
   ],
   run: async (values, [path = '', word = '', destination = '', name, description], session) => {
-    const source = await openArchive(path, values, session)
-    const image = await chooseImage(source, word)
+    const source = await openWimArchive(path, values, session)
+    const image = await chooseWimImage(source, word)
     const boot = asked(values.boot)
     if (image === 'all' && name !== undefined) {
       throw new StowageError('INVALID_ARGUMENT', 'several images cannot be given the same name')
@@ -110,7 +110,7 @@ async function intoWim(
     output: { compression, ...output },
     write,
   } = compressionRequest(values)
-  await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+  await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
   if (compression !== undefined && compression !== wim.info.compression) {
     throw new StowageError(
       'INVALID_ARGUMENT',

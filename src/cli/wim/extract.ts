@@ -4,7 +4,7 @@ import type { ExtractPathsOptions } from '../../wim/options.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { count } from '../render.js'
 import type { Session } from '../session.js'
-import { chooseOneImage, openArchive, readText } from './archive.js'
+import { chooseOneImage, openWimArchive, readTextFile } from './archive.js'
 import { flag, value, wimCommand } from './command.js'
 import { asked, EXTRACTION, extractOptions } from './options.js'
 import { parsePathList, pathMatcher } from './path-list.js'
@@ -33,7 +33,7 @@ export const extract = wimCommand({
     ['extract boot.wim 2 /Windows/win.ini --to-stdout', 'The content of a file'],
   ],
   run: async (values, [path = '', word = '', ...words], session) => {
-    const wim = await openArchive(path, values, session)
+    const wim = await openWimArchive(path, values, session)
     const image = await chooseOneImage(wim, word)
     const options: ExtractPathsOptions = {
       ...extractOptions(values),
@@ -44,7 +44,7 @@ export const extract = wimCommand({
     const paths = words.length === 0 ? ['/'] : words.filter(operand => !operand.startsWith('@'))
     const listed: string[] = []
     for (const operand of words.filter(each => each.startsWith('@'))) {
-      listed.push(...parsePathList(await readText(operand.slice(1), session.signal)))
+      listed.push(...parsePathList(await readTextFile(operand.slice(1), session.signal)))
     }
     if (values['to-stdout'] === true) {
       await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)

@@ -5,7 +5,7 @@ import { readHeader } from '../../wim/header.js'
 import { encodeText } from '../../wim/text-file.js'
 import { printable } from '../render.js'
 import type { Session } from '../session.js'
-import { chooseImage, chooseOneImage, openArchive } from './archive.js'
+import { chooseWimImage, chooseOneImage, openWimArchive } from './archive.js'
 import { flag, value, values as listOf, wimCommand, type WimValues } from './command.js'
 import { archiveText, headerText, imageDocument, imageText } from './info-text.js'
 import { INTEGRITY, NO_CHECK, writeOptions } from './options.js'
@@ -44,8 +44,8 @@ export const info = wimCommand({
 })
 
 async function show(values: Values, [path = '', word]: readonly string[], session: Session): Promise<void> {
-  const wim = await openArchive(path, values, session)
-  const chosen = word === undefined ? 'all' : await chooseImage(wim, word)
+  const wim = await openWimArchive(path, values, session)
+  const chosen = word === undefined ? 'all' : await chooseWimImage(wim, word)
   const numbers = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
   const { header, blobs, xml, 'extract-xml': xmlFile } = values
   const raw = xml === true || xmlFile !== undefined ? Buffer.from(`\ufeff${await wim.xml()}`, 'utf16le') : undefined
@@ -94,7 +94,7 @@ async function change(
   const properties = (values['image-property'] ?? []).map(parseProperty)
   if (name !== undefined) properties.push({ name: 'NAME', value: name })
   if (description !== undefined) properties.push({ name: 'DESCRIPTION', value: description })
-  await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+  await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
   const none = word === '0' && values.boot === true
   if (none && properties.length > 0) throw new StowageError('IMAGE_NOT_FOUND', 'there is no image 0 to change')
   const image = none ? 0 : await chooseOneImage(wim, word)

@@ -1,7 +1,7 @@
 /** What `stowage wim mount` and `mountrw` share. */
 import { mountImage } from '../../wim/mount.js'
 import type { Session } from '../session.js'
-import { chooseOneImage, openArchive } from './archive.js'
+import { chooseOneImage, openWimArchive } from './archive.js'
 import { flag, value, type WimValues } from './command.js'
 import { asked, REF, UNIX_DATA } from './options.js'
 import { parseWord } from './values.js'
@@ -44,6 +44,6 @@ export async function mounting(
 
 /** Found here, and not by the child that mounts: what is wrong is said before anything begins. */
 async function imageOf(path: string, word: string | undefined, session: Session): Promise<number> {
-  await using wim = await openArchive(path, {}, session)
+  await using wim = await openWimArchive(path, {}, session)
   return await chooseOneImage(wim, word)
 }

@@ -1,6 +1,6 @@
 /** `stowage wim optimize`: a WIM written anew, without holes, or compressed otherwise. */
 import { formatSize } from '../render.js'
-import { openArchive } from './archive.js'
+import { openWimArchive } from './archive.js'
 import { flag, wimCommand } from './command.js'
 import {
   COMPRESSION,
@@ -29,7 +29,7 @@ export const optimize = wimCommand({
   },
   run: async (values, [path = ''], session) => {
     const { output, write } = compressionRequest(values)
-    await using wim = await openArchive(path, { check: values.check, writeAccess: true }, session)
+    await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
     const before = wim.info.size
     // From 1.14, wimlib-imagex makes all of a solid WIM LZMS, as those who make such WIMs do
     await wim.setOutput({ ...output, compression: output.compression ?? (write.solid ? 'lzms' : undefined) })

@@ -1,5 +1,5 @@
 /** `stowage wim split`: a WIM cut into parts. */
-import { openArchive, refuseSameFile } from './archive.js'
+import { openWimArchive, refuseSameFile } from './archive.js'
 import { count } from '../render.js'
 import { wimCommand } from './command.js'
 import { INTEGRITY, integrityTable } from './options.js'
@@ -14,7 +14,7 @@ export const split = wimCommand({
   examples: [['split install.wim /media/stick/install.swm 4000', 'install.swm, install2.swm … that FAT32 can hold']],
   run: async (values, [path = '', first = '', size = ''], session) => {
     const partSize = parsePartSize(size)
-    const wim = await openArchive(path, values, session)
+    const wim = await openWimArchive(path, values, session)
     await refuseSameFile(first, wim.parts, 'the WIM')
     const parts: string[] = []
     const job = watch(session, path)

@@ -4,7 +4,7 @@ import type { UpdateCommand } from '../../wim/options.js'
 import { parseUpdateScript } from '../../wim/update-script.js'
 import { count } from '../render.js'
 import type { Session } from '../session.js'
-import { chooseOneImage, openArchive, readText } from './archive.js'
+import { chooseOneImage, openWimArchive, readTextFile } from './archive.js'
 import { flag, value, wimCommand, type WimValues } from './command.js'
 import {
   ACLS,
@@ -52,7 +52,7 @@ export const update = wimCommand({
   ],
   run: async (values, [path = '', word], session) => {
     // Before the script, which someone may have to type
-    await using wim = await openArchive(path, { check: values.check, ref: values.ref, writeAccess: true }, session)
+    await using wim = await openWimArchive(path, { check: values.check, ref: values.ref, writeAccess: true }, session)
     const image = await chooseOneImage(wim, word)
     const commands = await commandsOf(values, session)
     if (commands.length > 0) {
@@ -87,7 +87,7 @@ async function commandsOf(values: WimValues<typeof OPTIONS>, { signal }: Session
   }
   const options = { add, delete: { force: asked(values.force), recursive: asked(values.recursive) } }
   if (command !== undefined) return parseUpdateScript(command, { file: '--command', ...options })
-  return parseUpdateScript(await readText('-', signal), { file: 'stdin', ...options })
+  return parseUpdateScript(await readTextFile('-', signal), { file: 'stdin', ...options })
 }
 
 function shown(command: UpdateCommand): Readonly<Record<string, string>> {

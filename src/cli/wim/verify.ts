@@ -2,7 +2,7 @@
 import type { WimVerification } from '../../wim/verify.js'
 import { EXIT_INTEGRITY } from '../exit-code.js'
 import { count, formatSize, printable } from '../render.js'
-import { openArchive } from './archive.js'
+import { openWimArchive } from './archive.js'
 import { flag, wimCommand } from './command.js'
 import { REF } from './options.js'
 import { watch } from './progress.js'
@@ -13,7 +13,7 @@ export const verify = wimCommand({
   describe: 'Check all there is in a WIM, and that nothing is missing',
   options: { ...REF, nocheck: flag('Pass over integrity tables', 'no-check') },
   run: async (values, [path = ''], session) => {
-    const wim = await openArchive(path, values, session)
+    const wim = await openWimArchive(path, values, session)
     const result = await wim.verify({ integrity: values.nocheck !== true, ...watch(session, path) })
     const ok = result.findings.length === 0
     session.report({ schema: 'stowage.wim-verify/v1', path, ok, ...result }, text(path, result))

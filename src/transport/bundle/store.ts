@@ -2,7 +2,7 @@
 import type { FetchOptions } from '../../blob/blob-store.js'
 import { type BundleReader, openBundleReader } from '../../bundle/reader.js'
 import { StowageError } from '../../errors.js'
-import { namesOnce } from '../../oci/reference.js'
+import { namesOnce, parseReference } from '../../oci/reference.js'
 import { BlobImages, type IndexedImage } from '../../image/blob-images.js'
 import type { ImageStore } from '../../image/image-store.js'
 
@@ -13,6 +13,7 @@ export async function openBundleStore(path: string, options: FetchOptions = {}):
   return {
     location: `bundle:${path}`,
     images: async options => await images.images(await indexed(reader), options),
+    names: async () => reader.manifest.images.flatMap(image => image.names.map(parseReference)),
     history: async (image, options) => await images.history(await indexed(reader), image, options),
     users: async () => [],
     tag: async () => sealed(path, 'no name is given to what is in it'),

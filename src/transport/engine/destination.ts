@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { BlobStore } from '../../blob/blob-store.js'
 import type { ImageContent } from '../../blob/closure.js'
-import { type CallOptions, engineAt, type EngineClient } from '../../engine/client.js'
+import { type EngineCallOptions, engineAt, type EngineClient } from '../../engine/client.js'
 import { inspectImage, MANIFESTS_API, readChains, sharedLayers } from '../../engine/inventory.js'
 import { loadArchive } from '../../engine/load-archive.js'
 import { checkCompression, layersToSend, type LoadPlan, planLoad } from '../../engine/load-plan.js'
@@ -85,7 +85,7 @@ class EngineDestination implements ImageDestination {
   }
 
   /** Whether the image is there and whole, so that nothing needs to be sent. */
-  async #holds(plan: LoadPlan, options: CallOptions): Promise<boolean> {
+  async #holds(plan: LoadPlan, options: EngineCallOptions): Promise<boolean> {
     // An older containerd store does not tell whether every platform of an index is there.
     if (this.#store.kind === 'containerd' && this.#store.api < MANIFESTS_API && isIndex(plan.root.mediaType))
       return false
@@ -142,7 +142,7 @@ class EngineDestination implements ImageDestination {
     })
   }
 
-  async #heldLayers(plan: LoadPlan, options: CallOptions): Promise<number> {
+  async #heldLayers(plan: LoadPlan, options: EngineCallOptions): Promise<number> {
     // containerd's store keeps blobs, and does not tell which.
     if (this.#store.kind === 'containerd') return 0
     this.#chains ??= await readChains(this.#client, this.#store, options)
@@ -150,7 +150,7 @@ class EngineDestination implements ImageDestination {
   }
 
   /** Gives all of `tags` to the image, or none: when one fails, those before it go back to what they were. */
-  async #giveNames(image: string, tags: readonly Reference[], options: CallOptions): Promise<void> {
+  async #giveNames(image: string, tags: readonly Reference[], options: EngineCallOptions): Promise<void> {
     const moved: { readonly tag: Reference; readonly before: string | undefined }[] = []
     try {
       for (const tag of tags) {

@@ -1,7 +1,7 @@
 /** An image as a Docker Engine tells of it: nothing is exported. */
 import { objectOf } from '../../engine/answer.js'
 import { engineAt } from '../../engine/client.js'
-import { listImages, platformAndDiffIds } from '../../engine/inventory.js'
+import { listEngineImages, platformAndDiffIds } from '../../engine/inventory.js'
 import { StowageError } from '../../errors.js'
 import type { InspectedImage } from '../../image/inspection.js'
 import { configDetails } from '../../oci/config-details.js'
@@ -31,7 +31,7 @@ export async function inspectEngineImage(
     (full === undefined ? undefined : await client.find(`/images/${full}/json`, { signal })) ??
     (/^(sha256:)?[0-9a-f]{4,64}$/.test(name) ? await client.find(`/images/${name}/json`, { signal }) : undefined)
   if (found === undefined) {
-    const held = (await listImages(client, { signal }))
+    const held = (await listEngineImages(client, { signal }))
       .flatMap(image => image.names)
       .filter(item => !item.startsWith('<none>'))
     throw new StowageError('IMAGE_NOT_FOUND', `the engine at ${client.endpoint.name} has no image ${name}`, {

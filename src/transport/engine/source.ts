@@ -2,9 +2,9 @@
 import { spoolArchive } from '../../archive/spooled-archive.js'
 import type { Bytes, FetchOptions } from '../../blob/blob-store.js'
 import type { BlobDirectory } from '../../blob/directory.js'
-import { type CallOptions, engineAt, type EngineClient } from '../../engine/client.js'
+import { type EngineCallOptions, engineAt, type EngineClient } from '../../engine/client.js'
 import { findExportedImage } from '../../engine/export-image.js'
-import { inspectImage, listImages } from '../../engine/inventory.js'
+import { inspectImage, listEngineImages } from '../../engine/inventory.js'
 import { type EngineStore, readStore } from '../../engine/store.js'
 import { StowageError } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
@@ -71,7 +71,7 @@ async function findImage(
   client: EngineClient,
   store: EngineStore,
   name: string,
-  options: CallOptions,
+  options: EngineCallOptions,
 ): Promise<{ id: string; names: readonly Reference[] }> {
   if (!isDigest(name)) {
     const reference = withDefaultTag(parseReference(name))
@@ -82,7 +82,7 @@ async function findImage(
     const image = await inspectImage(client, store, name, options)
     if (image) return { id: image.id, names: [] }
   }
-  const held = (await listImages(client, options))
+  const held = (await listEngineImages(client, options))
     .flatMap(image => image.names)
     .filter(item => !item.startsWith('<none>'))
   const shown = held.slice(0, 10).join(', ') + (held.length > 10 ? `, and ${held.length - 10} more` : '')

@@ -3,7 +3,7 @@ import pMap from 'p-map'
 import type { FetchOptions } from '../../blob/blob-store.js'
 import { listOf, objectOf } from '../../engine/answer.js'
 import { engineAt, type EngineClient } from '../../engine/client.js'
-import { platformAndDiffIds } from '../../engine/inventory.js'
+import { listEngineImages, platformAndDiffIds } from '../../engine/inventory.js'
 import { giveName } from '../../engine/name.js'
 import { type EngineStore, readStore } from '../../engine/store.js'
 import { StowageError } from '../../errors.js'
@@ -55,6 +55,11 @@ class DockerStore implements ImageStore {
   constructor(client: EngineClient, store: EngineStore) {
     this.#client = client
     this.#store = store
+  }
+
+  async names(options: FetchOptions = {}): Promise<readonly Reference[]> {
+    const listed = await listEngineImages(this.#client, options)
+    return listed.flatMap(({ names }) => names.flatMap(name => (isReference(name) ? [parseReference(name)] : [])))
   }
 
   async images(options: FetchOptions = {}): Promise<readonly StoredImage[]> {

@@ -21,7 +21,7 @@ import {
 } from '../../oci/layout.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
 import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
-import type { ImageDestination, WriteOptions, WrittenImage } from '../../image/image-destination.js'
+import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../image/image-destination.js'
 
 /** How often another process may take blobs away that were just found there. */
 const TRIES = 5
@@ -47,7 +47,7 @@ async function write(
   image: ImageContent,
   source: BlobStore,
   names: readonly Reference[],
-  { signal, onProgress, jobs }: WriteOptions,
+  { signal, onProgress, jobs }: WriteImageOptions,
 ): Promise<WrittenImage> {
   const subject = names[0] ? formatReference(names[0]) : image.root.digest
   onProgress?.({ type: 'stage', stage: 'copy', subject })

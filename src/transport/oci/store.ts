@@ -73,6 +73,10 @@ class LayoutStore implements ImageStore {
     }
   }
 
+  async names(): Promise<readonly Reference[]> {
+    return (await this.entries()).flatMap(entry => nameOf(entry) ?? [])
+  }
+
   async images(options?: FetchOptions): Promise<readonly StoredImage[]> {
     return await this.#images.images(indexedImages(await this.entries()), options)
   }

@@ -10,7 +10,7 @@ import { isIndex } from '../../oci/media-type.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
 import type { RegistryClient, RegistryOptions } from '../../registry/client.js'
 import { Registries } from '../../registry/registries.js'
-import type { ImageDestination, WriteOptions, WrittenImage } from '../../image/image-destination.js'
+import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../image/image-destination.js'
 
 /** Manifests under way at a time. */
 const MANIFESTS = 6
@@ -46,7 +46,7 @@ class RegistryDestination implements ImageDestination {
     image: ImageContent,
     blobs: BlobStore,
     names: readonly Reference[],
-    { signal, onProgress, jobs }: WriteOptions = {},
+    { signal, onProgress, jobs }: WriteImageOptions = {},
   ): Promise<WrittenImage> {
     const [first] = names
     if (!first)

@@ -89,7 +89,7 @@ class WimSource implements ImageSource {
   async #make(): Promise<SourceImage> {
     const image = chooseImage(this.#wim, this.#options.image)
     const platform = platformOf(this.#wim, image)
-    const name = this.#name ?? nameOf(this.#wim, image)
+    const name = this.#name ?? wimImageName(this.#wim, image)
     const layer = await this.#stage.create(target => layerFromWim(this.#wim, target, this.#options))
     return { root: { ...this.#image.make(configOf(layer, platform), [layer]), platform }, names: [name] }
   }
@@ -132,7 +132,7 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
 }
 
 /** `NanoServer` of version 10.0.14300.1010 as `nanoserver:10.0.14300.1010`, the way the 2016 provider tagged it. Throws INVALID_REFERENCE. */
-export function nameOf(wim: WimFile, image: WimImage): Reference {
+export function wimImageName(wim: WimFile, image: WimImage): Reference {
   const name = nameMadeOf(image.name, image.windows?.version)
   if (name) return name
   throw new StowageError(
