@@ -8,8 +8,8 @@ import { flag, wimCommand } from './command.js'
 export const append = wimCommand({
   name: 'append',
   operands: 'SOURCE WIMFILE [IMAGE_NAME [IMAGE_DESC]]',
-  describe: 'Add an image of a directory, or of an NTFS volume, to a WIM',
-  options: { ...CAPTURE_OPTIONS, create: flag('Make the WIM where it is not there yet') },
+  describe: 'Capture a directory or an NTFS volume as another image in a WIM',
+  options: { ...CAPTURE_OPTIONS, create: flag('Create the WIM if it does not exist') },
   examples: [['append tree tree.wim "tree of today" --update-of=-1', 'Read only what changed since the last image']],
   run: async (values, [source = '', path = '', name, description], session) => {
     const job = { source, path, name, description }

@@ -16,7 +16,7 @@ export const apply = wimCommand({
   options: { ...EXTRACTION, ...RPFIX },
   examples: [
     ['apply tree.wim 1 there', 'Image 1, into the directory there'],
-    ['apply tree.wim all there', 'Every image, into a directory of its name each'],
+    ['apply tree.wim all there', 'Every image, each into a directory named after it'],
   ],
   run: async (values, [path = '', ...rest], session) => {
     const [target = '', word] = [rest.at(-1), rest.length > 1 ? rest[0] : undefined]

@@ -22,11 +22,9 @@ export const CAPTURE_OPTIONS = {
   ...THREADS,
   config: value('A capture configuration file: [ExclusionList] and the like'),
   flags: value('Edition of the image (FLAGS in the XML)'),
-  'image-property': values(
-    'NAME=VALUE in the XML of the image, such as WINDOWS/VERSION/BUILD=20348. May be given again',
-  ),
+  'image-property': values('NAME=VALUE in the XML of the image, such as WINDOWS/VERSION/BUILD=20348; may be repeated'),
   'source-list': flag(
-    'SOURCE is a list, or - for stdin: on each line a file or directory and, where it differs, its place in the image',
+    'SOURCE is a list, or - for stdin: each line is a file or directory and, if different, its path in the image',
   ),
   dereference: flag('Store what symbolic links point to'),
   ...UNIX_DATA,
@@ -37,7 +35,7 @@ export const CAPTURE_OPTIONS = {
   ...REBUILD,
   ...UNSAFE_COMPACT,
   'update-of': value('[WIMFILE:]IMAGE: do not read files that have not changed since that image; -1 is the last one'),
-  'delta-from': values('Leave out what this WIM holds. May be given again'),
+  'delta-from': values('Omit blobs that this WIM holds; may be repeated'),
   wimboot: flag('Make the image ready for WIMBoot'),
   snapshot: flag('Windows: capture from a snapshot of the volume'),
 } as const

@@ -6,11 +6,14 @@ import { wimCommand } from './command.js'
 export const capture = wimCommand({
   name: 'capture',
   operands: 'SOURCE WIMFILE [IMAGE_NAME [IMAGE_DESC]]',
-  describe: 'Make a WIM of a directory, or of an NTFS volume; - writes it to stdout',
+  describe: 'Capture a directory or an NTFS volume into a new WIM; - writes it to stdout',
   options: CAPTURE_OPTIONS,
   examples: [
     ['capture tree tree.wim', 'One image, named after the directory; LZX'],
-    ['capture tree - --compress=xpress | ssh host stowage wim apply - there', 'To another machine, without a file'],
+    [
+      'capture tree - --compress=xpress | ssh host stowage wim apply - there',
+      'To another machine, without an intermediate file',
+    ],
     ['capture tree new.wim --update-of=old.wim:-1 --delta-from=old.wim', 'Only what is not in old.wim'],
   ],
   run: async (values, [source = '', path = '', name, description], session) => {

@@ -11,7 +11,7 @@ export const remove = wimCommand({
   options: {
     ...INTEGRITY,
     ...UNSAFE_COMPACT,
-    soft: flag('Only forget the image: fast, and the file stays as large'),
+    soft: flag('Only remove the image from the list: fast, but the file does not shrink'),
   },
   run: async (values, [path = '', word = ''], session) => {
     await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)

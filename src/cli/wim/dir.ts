@@ -16,11 +16,11 @@ export const dir = wimCommand({
   describe: 'List the files of an image, or of all',
   options: {
     ...REF,
-    path: value('Begin here, not at the root'),
-    detailed: flag('All there is to say of each file; --json always says it'),
-    'one-file-only': flag('The file or directory itself, without what is in it'),
+    path: value('Start at this path instead of the root'),
+    detailed: flag('Show all details of each file; --json always does'),
+    'one-file-only': flag('List only the file or directory itself, not its contents'),
   },
-  examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'All about one directory']],
+  examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'Details of one directory']],
   run: async (values, [path = '', word], session) => {
     const wim = await openWimArchive(path, values, session)
     const chosen = await chooseWimImage(wim, word)

@@ -24,7 +24,7 @@ import { reportWritten, writeNewWim } from './output.js'
 import { watch } from './progress.js'
 
 const OPTIONS = {
-  boot: flag('Make the exported image the bootable one; of all, the one that is it in the source'),
+  boot: flag('Make the exported image bootable; with all, the one that is bootable in the source'),
   ...INTEGRITY,
   ...NO_CHECK,
   ...COMPRESSION,
@@ -33,14 +33,14 @@ const OPTIONS = {
   ...PIPABLE,
   ...REBUILD,
   ...UNSAFE_COMPACT,
-  recompress: flag('Compress anew what is compressed as wanted already'),
+  recompress: flag('Recompress even what already has the wanted compression'),
   wimboot: flag('Make the exported image ready for WIMBoot'),
 } as const
 
 export const exportImages = wimCommand({
   name: 'export',
   operands: 'SRC_WIMFILE SRC_IMAGE DEST_WIMFILE [DEST_IMAGE_NAME [DEST_IMAGE_DESC]]',
-  describe: 'Copy an image, or all, to another WIM, a new one or one that is there; - writes it to stdout',
+  describe: 'Copy an image, or all, to a new or existing WIM; - writes it to stdout',
   options: OPTIONS,
   examples: [
     [

@@ -18,18 +18,18 @@ import {
 export const extract = wimCommand({
   name: 'extract',
   operands: 'WIMFILE IMAGE [(PATH | @LISTFILE)...]',
-  describe: 'Extract files and directories, or all there is, to a directory or to stdout',
+  describe: 'Extract files and directories, or everything, to a directory or to stdout',
   options: {
     ...EXTRACTION,
-    'dest-dir': value('Where to; the current directory when left out'),
+    'dest-dir': value('Destination directory (default: the current one)'),
     'to-stdout': flag('Write the content of the files to stdout'),
-    'no-globs': flag('Take *, ? and case in paths as they stand', 'no-wildcards'),
-    nullglob: flag('Go on where a path or pattern matches nothing'),
-    'preserve-dir-structure': flag('Keep the directories that lead to a PATH; a LISTFILE always keeps them'),
+    'no-globs': flag('Take *, ? and case in paths literally', 'no-wildcards'),
+    nullglob: flag('Continue if a path or pattern matches nothing'),
+    'preserve-dir-structure': flag('Keep the parent directories of each PATH; a LISTFILE always keeps them'),
   },
   examples: [
-    ["extract install.wim 1 '/Windows/System32/drivers/*.sys' --dest-dir=drivers", 'What a pattern matches'],
-    ['extract install.wim 1 @list.txt --dest-dir=some', 'What a list names, a path on each line'],
+    ["extract install.wim 1 '/Windows/System32/drivers/*.sys' --dest-dir=drivers", 'The files that a pattern matches'],
+    ['extract install.wim 1 @list.txt --dest-dir=some', 'The files in a list, one path per line'],
     ['extract boot.wim 2 /Windows/win.ini --to-stdout', 'The content of a file'],
   ],
   run: async (values, [path = '', word = '', ...words], session) => {

@@ -29,6 +29,6 @@ function overview(commands: readonly string[]): string {
     '$0 <command>',
     'WIM files, with the commands and options of wimlib-imagex.',
     `Commands: ${commands.join(', ')}.`,
-    'Each explains itself: stowage wim capture --help',
+    'For help on a command: stowage wim capture --help',
   ].join('\n\n')
 }

@@ -16,12 +16,12 @@ import { parseProperty } from './values.js'
 const OPTIONS = {
   ...INTEGRITY,
   ...NO_CHECK,
-  boot: flag('Make IMAGE the bootable one; 0: none'),
+  boot: flag('Make IMAGE bootable; 0 means none'),
   'image-property': listOf('NAME=VALUE to set in the XML of IMAGE. May be given again'),
-  header: flag('The header of the file, field by field'),
-  blobs: flag('Every blob', 'lookup-table'),
-  xml: flag('The XML document as it stands in the file, UTF-16LE, to stdout'),
-  'extract-xml': value('The XML document as it stands in the file, to this file'),
+  header: flag('Show the header of the file, field by field'),
+  blobs: flag('List every blob', 'lookup-table'),
+  xml: flag('Write the raw XML document (UTF-16LE) to stdout'),
+  'extract-xml': value('Write the raw XML document (UTF-16LE) to this file'),
 } as const
 
 type Values = WimValues<typeof OPTIONS>
@@ -29,7 +29,7 @@ type Values = WimValues<typeof OPTIONS>
 export const info = wimCommand({
   name: 'info',
   operands: 'WIMFILE [IMAGE [NEW_NAME [NEW_DESC]]]',
-  describe: 'Show a WIM and its images, or change name, description and other properties of one',
+  describe: 'Show a WIM and its images, or change the name, description or other properties of an image',
   options: OPTIONS,
   examples: [
     ['info install.wim 1 "Server Core" "without a desktop"', 'Give image 1 a name and a description'],

@@ -10,10 +10,10 @@ export const MOUNT_OPTIONS = {
   ...REF,
   ...UNIX_DATA,
   check: flag('Check the WIM against its integrity table first, if it has one'),
-  'allow-other': flag('Let other users look at it too'),
-  'streams-interface': value('How named data streams show: none, xattr or windows (FILE:STREAM); xattr when left out'),
-  'staging-dir': value('Where changes wait; beside the WIM when left out'),
-  debug: flag('Stay in the foreground and tell all that happens on stderr'),
+  'allow-other': flag('Let other users access the mount too'),
+  'streams-interface': value('How named data streams appear: none, xattr or windows (FILE:STREAM) (default xattr)'),
+  'staging-dir': value('Directory for staged changes (default: beside the WIM)'),
+  debug: flag('Stay in the foreground and log to stderr'),
 } as const
 
 export async function mounting(

@@ -5,7 +5,7 @@ import { wimCommand } from './command.js'
 export const mountrw = wimCommand({
   name: 'mountrw',
   operands: 'WIMFILE [IMAGE] DIRECTORY',
-  describe: 'Mount an image to be changed (Linux); "unmount --commit" keeps the changes',
+  describe: 'Mount an image for writing (Linux); "unmount --commit" keeps the changes',
   options: MOUNT_OPTIONS,
   run: async (values, operands, session) => mounting(true, values, operands, session),
 })

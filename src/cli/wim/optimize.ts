@@ -17,7 +17,7 @@ import { watch } from './progress.js'
 export const optimize = wimCommand({
   name: 'optimize',
   operands: 'WIMFILE',
-  describe: 'Write a WIM anew: without holes, and compressed or laid out otherwise where you like',
+  describe: 'Rewrite a WIM without unused space, optionally with another compression or layout',
   options: {
     ...INTEGRITY,
     ...NO_CHECK,
@@ -25,7 +25,7 @@ export const optimize = wimCommand({
     ...THREADS,
     ...PIPABLE,
     ...UNSAFE_COMPACT,
-    recompress: flag('Compress everything anew; --compress and --solid-compress mean it too'),
+    recompress: flag('Recompress everything; implied by --compress and --solid-compress'),
   },
   run: async (values, [path = ''], session) => {
     const { output, write } = compressionRequest(values)

@@ -7,7 +7,7 @@ import { parseCompression, parseSize, parseThreads, parseWord } from './values.j
 import type { WimCompressionType } from '../../wim/compression.js'
 
 export const REF = {
-  ref: values('Other WIM files that hold blobs of this one: a path, or a pattern in quotes. May be given again'),
+  ref: values('Other WIM files with blobs of this one: a path, or a quoted pattern; may be repeated'),
 } as const
 
 export const INTEGRITY = {
@@ -23,29 +23,29 @@ export const COMPRESSION = {
   compress: value(
     'TYPE[:LEVEL]: none, xpress (fast), lzx (maximum) or lzms (recovery); 20 is fast, 50 normal, 100 slow',
   ),
-  'chunk-size': value('Bytes that are compressed as one piece, such as 32K or 1M'),
-  solid: flag('Compress files together: smaller, slower, and slow to read at random'),
-  'solid-compress': value('TYPE[:LEVEL] of solid resources; lzms when left out'),
-  'solid-chunk-size': value('Bytes that are compressed as one piece in solid resources'),
-  'no-solid-sort': flag('Keep the order of files in solid resources, instead of sorting them by kind'),
+  'chunk-size': value('Compression chunk size, such as 32K or 1M'),
+  solid: flag('Compress files together: smaller, but slower, and slow for random access'),
+  'solid-compress': value('TYPE[:LEVEL] of solid resources (default lzms)'),
+  'solid-chunk-size': value('Compression chunk size of solid resources'),
+  'no-solid-sort': flag('Keep the order of files in solid resources instead of sorting them by type'),
 } as const
 
-export const THREADS = { threads: value('Threads that compress; all processors when left out, or 0') } as const
+export const THREADS = { threads: value('Threads for compression (default, and 0: one per processor)') } as const
 
 export const PIPABLE = {
-  pipable: flag("Write a WIM that can be applied from a pipe (not for Microsoft's programs)"),
-  'not-pipable': flag('Write a WIM of the usual kind, where it was pipable'),
+  pipable: flag("Write a WIM that can be applied from a pipe (Microsoft's programs cannot read it)"),
+  'not-pipable': flag('Write an ordinary WIM even if the original is pipable'),
 } as const
 
-export const REBUILD = { rebuild: flag('Write the whole WIM anew, instead of appending to it') } as const
+export const REBUILD = { rebuild: flag('Rewrite the whole WIM instead of appending to it') } as const
 
 export const UNSAFE_COMPACT = {
-  'unsafe-compact': flag('Close the holes of the file in place: fast, and a ruined WIM if it is interrupted'),
+  'unsafe-compact': flag('Compact the file in place: fast, but the WIM is destroyed if it is interrupted'),
 } as const
 
 export const ACLS = {
-  'no-acls': flag('Leave security descriptors alone', 'noacls'),
-  'strict-acls': flag('Fail where a security descriptor cannot be kept whole'),
+  'no-acls': flag('Ignore security descriptors', 'noacls'),
+  'strict-acls': flag('Fail if a security descriptor cannot be kept in full'),
 } as const
 
 export const RPFIX = {
@@ -54,7 +54,7 @@ export const RPFIX = {
 } as const
 
 export const UNIX_DATA = {
-  'unix-data': flag('Owner, group, mode, special files and extended attributes of POSIX too'),
+  'unix-data': flag('Include POSIX owner, group, mode, special files and extended attributes'),
 } as const
 
 export const VERBOSE = { verbose: flag('Name each file on stderr') } as const
@@ -65,11 +65,11 @@ export const EXTRACTION = {
   ...ACLS,
   ...VERBOSE,
   check: flag('Check the WIM against its integrity table first, if it has one'),
-  'no-attributes': flag('Restore no Windows attributes'),
-  'include-invalid-names': flag('Extract files whose names this system cannot hold, under names it can'),
+  'no-attributes': flag('Do not restore Windows attributes'),
+  'include-invalid-names': flag('Extract files whose names are invalid on this system under changed names'),
   wimboot: flag('Windows: extract files as pointers into the WIM'),
   compact: value('Windows: compress the files on the volume: xpress4k, xpress8k, xpress16k or lzx'),
-  'recover-data': flag('Extract what is left of damaged files, instead of failing'),
+  'recover-data': flag('Extract what is readable of damaged files instead of failing'),
 } as const
 
 type Given<Names extends string> = { readonly [Name in Names]?: unknown }

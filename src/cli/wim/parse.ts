@@ -9,11 +9,11 @@ import type { AnyWimCommand, WimValues } from './command.js'
 /** What every command takes beside its own options. */
 export const GLOBAL_OPTIONS: Readonly<Record<string, Options>> = {
   json: { type: 'boolean', describe: 'Print the result as one JSON document' },
-  progress: { type: 'string', choices: PROGRESS_MODES, describe: 'How to show progress on stderr; auto when left out' },
+  progress: { type: 'string', choices: PROGRESS_MODES, describe: 'How to show progress on stderr (default auto)' },
   quiet: { type: 'boolean', alias: 'q', describe: 'Show no progress and no notes' },
-  'ignore-case': { type: 'boolean', describe: 'Case does not count in paths of images (WIMLIB_IMAGEX_IGNORE_CASE=1)' },
-  'no-ignore-case': { type: 'boolean', describe: 'Case counts in paths of images, whatever the variable says' },
-  help: { type: 'boolean', alias: 'h', describe: 'Show this' },
+  'ignore-case': { type: 'boolean', describe: 'Ignore case in image paths (WIMLIB_IMAGEX_IGNORE_CASE=1)' },
+  'no-ignore-case': { type: 'boolean', describe: 'Match case in image paths, whatever the variable says' },
+  help: { type: 'boolean', alias: 'h', describe: 'Show this help' },
   version: { type: 'boolean', describe: 'Show the version' },
 }
 

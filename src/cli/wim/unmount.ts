@@ -8,18 +8,18 @@ import { watch } from './progress.js'
 export const unmount = wimCommand({
   name: 'unmount',
   operands: 'DIRECTORY',
-  describe: 'Unmount an image (Linux), and keep its changes or forget them',
+  describe: 'Unmount an image (Linux), and keep or discard its changes',
   options: {
-    commit: flag('Write the changes into the WIM'),
+    commit: flag('Write the changes to the WIM'),
     check: flag('Write an integrity table too'),
     ...REBUILD,
-    force: flag('Commit even where files are still open'),
+    force: flag('Commit even if files are still open'),
     'new-image': flag('Write the changes as a new image'),
-    lazy: flag('Has no effect any more: every unmount waits for the daemon of the mount'),
+    lazy: flag('No effect: every unmount waits for the mount daemon'),
   },
   run: async (values, [directory = ''], session) => {
     if (values['new-image'] === true && values.commit !== true) {
-      throw new StowageError('INVALID_ARGUMENT', '--new-image means nothing without --commit')
+      throw new StowageError('INVALID_ARGUMENT', '--new-image requires --commit')
     }
     await unmountImage(directory, {
       commit: asked(values.commit),

@@ -32,10 +32,10 @@ const OPTIONS = {
   command: value('One command, instead of those on stdin'),
   'wimboot-config': value(`Put this file into the image as ${WIMBOOT_CONFIG}, instead of the commands on stdin`),
   config: value('A capture configuration file for every add'),
-  force: flag('Every delete passes over what is not there'),
-  recursive: flag('Every delete takes directories too'),
-  dereference: flag('Every add stores what symbolic links point to'),
-  'no-replace': flag('Every add fails where a file is there already'),
+  force: flag('Let every delete ignore missing files'),
+  recursive: flag('Let every delete remove directories too'),
+  dereference: flag('Let every add store what symbolic links point to'),
+  'no-replace': flag('Let every add fail if the file already exists'),
   ...UNIX_DATA,
   ...ACLS,
   ...VERBOSE,
@@ -44,7 +44,7 @@ const OPTIONS = {
 export const update = wimCommand({
   name: 'update',
   operands: 'WIMFILE [IMAGE]',
-  describe: 'Change an image: commands on stdin, one a line: add SOURCE DEST, delete PATH, rename OLD NEW',
+  describe: 'Change an image with commands on stdin, one per line: add SOURCE DEST, delete PATH, rename OLD NEW',
   options: OPTIONS,
   examples: [
     ['update boot.wim 2 --command="add startnet.cmd /Windows/System32/startnet.cmd"', 'One file'],

@@ -27,7 +27,7 @@ export function parseCompression(text: string, option: string): CompressionChoic
   const compression = Object.hasOwn(COMPRESSIONS, key) ? COMPRESSIONS[key] : undefined
   if (!compression || (level !== undefined && (Number(level) < 1 || Number(level) > 0xffffff))) {
     throw new StowageError('INVALID_ARGUMENT', `--${option}: ${JSON.stringify(text)} is not a compression of a WIM`, {
-      hint: 'Write none, xpress, lzx or lzms, and a level after a colon where you like: lzx:100 (20 fast, 50 normal, 100 slow).',
+      hint: 'Write none, xpress, lzx or lzms, with an optional level: lzx:100 (20 fast, 50 normal, 100 slow).',
     })
   }
   return { compression, level: level === undefined ? undefined : Number(level) }

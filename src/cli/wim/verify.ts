@@ -10,8 +10,8 @@ import { watch } from './progress.js'
 export const verify = wimCommand({
   name: 'verify',
   operands: 'WIMFILE',
-  describe: 'Check all there is in a WIM, and that nothing is missing',
-  options: { ...REF, nocheck: flag('Pass over integrity tables', 'no-check') },
+  describe: 'Check everything in a WIM, and that nothing is missing',
+  options: { ...REF, nocheck: flag('Ignore integrity tables', 'no-check') },
   run: async (values, [path = ''], session) => {
     const wim = await openWimArchive(path, values, session)
     const result = await wim.verify({ integrity: values.nocheck !== true, ...watch(session, path) })
