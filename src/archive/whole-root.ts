@@ -53,7 +53,7 @@ async function missingBelow(
 ): Promise<readonly Digest[]> {
   if (!(await store.has(blob))) return [blob.digest]
   if (depth > DEPTH_LIMIT)
-    throw new StowageError('INVALID_MANIFEST', `${blob.digest} stands over ${DEPTH_LIMIT} indexes deep`)
+    throw new StowageError('INVALID_MANIFEST', `${blob.digest} is nested more than ${DEPTH_LIMIT} indexes deep`)
   const missing: Digest[] = []
   for (const child of await childrenOf(blob, store, options))
     missing.push(...(await missingBelow(child, store, options, depth + 1)))

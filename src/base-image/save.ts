@@ -135,7 +135,7 @@ async function fetchWim(
       content.sha256 !== undefined
     if (!resumable) await rm(partial, { force: true })
     if (!(failure instanceof StowageError) || failure.hint !== undefined || failure.code === 'ABORTED') throw failure
-    throw failure.withHint(`Ask whoever runs the source ${entry.source}, or look elsewhere with --source.`)
+    throw failure.withHint(`Ask the operator of the source ${entry.source}, or choose another with --source.`)
   }
 }
 

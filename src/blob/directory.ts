@@ -139,6 +139,6 @@ function isMismatch(error: unknown): boolean {
 
 function hintFor({ mediaType, urls = [] }: Descriptor, path: string): string {
   if (!isForeignLayer(mediaType)) return 'Not all of the image is there: copy it again, with all its platforms.'
-  const from = urls.length > 0 ? `from ${urls.join(' or ')}` : 'from whoever publishes it'
+  const from = urls.length > 0 ? `from ${urls.join(' or ')}` : 'from its publisher'
   return `It is a foreign layer, which most tools leave out: fetch it ${from}, and put it there as ${path}.`
 }

@@ -80,7 +80,7 @@ class GraphCheck {
     for (const { digest, size, mediaType } of entries) {
       const root = byDigest.get(digest)
       if (root?.size === size && root.mediaType === mediaType) continue
-      const message = `${digest} stands there twice, and not as the same: ${size} bytes of ${mediaType}`
+      const message = `${digest} is listed twice with different details: ${size} bytes of ${mediaType}`
       this.#find('INVALID_MANIFEST', INDEX_FILE, message)
     }
     const images: NamedImage[] = []

@@ -160,7 +160,7 @@ class Check {
           if (!REQUIRED_DOCUMENTS.includes(path))
             this.#find('FILE_MISSING', path, `the file is not there; ${expectation.by} lists it`)
         } else if (file.type !== 'file') {
-          this.#find('NOT_A_FILE', path, 'a link or a device stands where a regular file should be')
+          this.#find('NOT_A_FILE', path, 'a link or a device is in place of a regular file')
         } else {
           await this.#attempt(path, async () => await this.#checkFile(file, expectation, pool, total))
         }

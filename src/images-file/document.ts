@@ -148,7 +148,7 @@ class Reader {
         this.#faults.add(
           at,
           depth > DEPTH_LIMIT
-            ? `values stand over ${DEPTH_LIMIT} deep in one another`
+            ? `values are nested more than ${DEPTH_LIMIT} deep`
             : `aliases make over ${VALUE_LIMIT} values of this file`,
         )
       this.#count = Infinity // once is enough

@@ -236,7 +236,7 @@ function readTags(fields: Fields, faults: Faults): ImageEntry['tags'] {
     const tag = textOf(item, faults, 'a tag')
     if (tag === undefined) return []
     if (!faults.check(item.at, () => parseReference(`x:${tag}`))) return []
-    if (seen.has(tag)) faults.add(item.at, `the tag ${tag} stands here twice`)
+    if (seen.has(tag)) faults.add(item.at, `the tag ${tag} is listed twice`)
     seen.add(tag)
     return [{ tag, at: item.at }]
   })

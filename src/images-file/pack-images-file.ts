@@ -161,7 +161,7 @@ async function rootsOf(place: Location, options: PackImagesFileOptions): Promise
   }
 }
 
-const WRITE_ANEW = 'Put back what was locked, or pack without --locked, which writes the lock anew.'
+const WRITE_ANEW = 'Restore what was locked, or pack without --locked to write a new lock.'
 
 function placeOf({ path }: ImagesFile, { at }: ImagesFile['images'][number] | WimEntry): string {
   return `${path}:${at.line}:${at.column}`

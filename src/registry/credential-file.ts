@@ -101,7 +101,7 @@ async function changeAuths(file: string, change: (auths: Record<string, unknown>
   const auths = config['auths'] ?? {}
   if (!isObject(auths))
     throw new StowageError('INVALID_ARGUMENT', `${file}: auths is not a JSON object`, {
-      hint: 'Mend it, or move it away.',
+      hint: 'Fix it, or move it away.',
     })
   const changed = auths as Record<string, unknown> // of our own copy of the file
   if (change(changed) === false) return

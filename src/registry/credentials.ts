@@ -89,7 +89,7 @@ export function parseCredentialFile(text: string, name: string): CredentialFile 
     value = undefined // said below; the parser's own message would repeat a piece of the file
   }
   if (!isObject(value))
-    throw new StowageError('INVALID_ARGUMENT', `${name} is not a JSON object`, { hint: 'Mend it, or move it away.' })
+    throw new StowageError('INVALID_ARGUMENT', `${name} is not a JSON object`, { hint: 'Fix it, or move it away.' })
   const { auths, credHelpers, credsStore } = value
   return {
     auths: isObject(auths) ? auths : {},

@@ -262,6 +262,6 @@ function withResumeHint(error: unknown, output: string): unknown {
   if (isTarPath(output)) {
     return error.code === 'ABORTED' ? error.withHint(`Nothing is left of ${output}.`) : error
   }
-  const kept = `What is finished stays in ${output}, marked INCOMPLETE: run the same command again and it goes on from there.`
+  const kept = `Finished files stay in ${output}, marked INCOMPLETE: run the same command again to resume.`
   return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
 }

@@ -105,7 +105,7 @@ files: [{from: x, to: ../x}]
       'site/images.yaml:6:17: "linux amd64" is not a platform. Write os',
       'site/images.yaml:7:5: expected an image: a name, or a place such',
       'site/images.yaml:8:13: expected a repository, as there are "tags',
-      'site/images.yaml:8:32: the tag a stands here twice',
+      'site/images.yaml:8:32: the tag a is listed twice',
       'site/images.yaml:8:35: "x:b c" is not an image reference. A tag ',
       'site/images.yaml:9:29: carry: expected true, false, only but fou',
       'site/images.yaml:9:49: "brotli" is not a compression of a layer. Wr',

@@ -78,7 +78,7 @@ async function addImage(
   const wanted = values['update-of'] === undefined ? undefined : parseTemplate(values['update-of'])
   const templatePath = wanted?.path ?? (bases.length === 1 ? bases[0] : wim.path)
   if (wanted && templatePath === undefined) {
-    throw new StowageError('INVALID_ARGUMENT', `--update-of=${wanted.image} does not say of which WIM`, {
+    throw new StowageError('INVALID_ARGUMENT', `--update-of=${wanted.image} does not name a WIM`, {
       hint: 'Write --update-of=WIMFILE:IMAGE, or give --delta-from once.',
     })
   }

@@ -53,7 +53,7 @@ function notALayout(archive: ArchiveFiles): StowageError {
   const hint =
     below === undefined
       ? docker
-      : `Its layout stands in ${below.slice(0, -LAYOUT_FILE.length)}: unpack it, and name that oci:DIR.`
+      : `Its layout is in ${below.slice(0, -LAYOUT_FILE.length)}: unpack it, and name that oci:DIR.`
   return new StowageError(
     'NOT_A_LAYOUT',
     `${name} has no ${LAYOUT_FILE}, so it is not an archive of an OCI image layout`,

@@ -128,7 +128,7 @@ t.test('wim capture - leaves the file that is there alone when it fails, and no 
     [['tree', 'kept.wim', '--check', '--nocheck'], 2, /cannot be used together/],
     [['tree', 'kept.wim', '--unsafe-compact'], 2, /append, not capture/],
     [['tree', 'kept.wim', '--create'], 2, /Unknown option: --create/],
-    [['tree', 'kept.wim', '--update-of=1'], 2, /does not say of which WIM/],
+    [['tree', 'kept.wim', '--update-of=1'], 2, /does not name a WIM/],
     [['tree', 'kept.wim', '--update-of=base.wim:7'], 3, /no image/],
     [['tree', 'kept.wim', '--delta-from=kept.wim'], 2, /would be destroyed/],
     [['tree', 'kept.wim', '--delta-from=none.wim'], 3, /none\.wim/],
