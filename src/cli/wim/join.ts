@@ -16,6 +16,9 @@ export const join = wimCommand({
     await refuseSameFile(path, parts, 'one of the parts')
     const checkIntegrity = values.check === true ? true : undefined
     await joinWims(parts, path, { checkIntegrity, integrityTable: integrityTable(values), ...watch(session, path) })
-    session.report({ schema: 'stowage.wim-join/v1', path, parts }, `${path}: joined from ${count(parts.length, 'part')}\n`)
+    session.report(
+      { schema: 'stowage.wim-join/v1', path, parts },
+      `${path}: joined from ${count(parts.length, 'part')}\n`,
+    )
   },
 })
