@@ -231,7 +231,7 @@ t.test('login - refuses what contradicts itself, and servers that are none', asy
   const env = { HOME: join(cwd, 'home'), DOCKER_CONFIG: join(cwd, 'home') }
   for (const [words, message] of [
     [['a.example', '--password-stdin'], /needs --username/],
-    [['a.example', '-u', 'a', '-p', 'b', '--password-stdin'], /exclude/],
+    [['a.example', '-u', 'a', '-p', 'b', '--password-stdin'], /cannot be used together/],
     [['a.example/team', '-u', 'a', '--password-stdin'], /is not a registry/],
     [['a b', '-u', 'a', '-p', 'b'], /is not a registry/],
     [['a.example', '-u', 'a', '--password-stdin'], /must not be empty/],

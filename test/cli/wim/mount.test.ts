@@ -81,7 +81,7 @@ t.test('wim mount and unmount - print what they did, and what is wrong', { skip 
     [['mount', 'tree.wim', '1', 'nowhere'], 3, /nowhere/],
     [['mount', 'tree.wim', '1', 'at', '--streams-interface=foo'], 2, /"foo" is not known/],
     [['unmount', 'at'], 2, /at/],
-    [['unmount', 'at', '--new-image'], 2, /without --commit/],
+    [['unmount', 'at', '--new-image'], 2, /requires --commit/],
     [['unmount'], 2, /expected DIRECTORY/],
   ]
   for (const [words, code, message] of wrong) {
