@@ -13,7 +13,7 @@ export function nativeAddon(): unknown {
   return loaded
 }
 
-/** What the addon exports as `name`; undefined where there is no addon, or none with that for this system. */
+/** What the addon exports as `name`; undefined if there is no addon, or none with that for this system. */
 export function nativePart<Part>(name: string): Part | undefined {
   parts ??= partsOf()
   return parts[name] as Part | undefined // whoever names it says what it is, as native/addon.cc exports it

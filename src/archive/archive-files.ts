@@ -32,7 +32,7 @@ export type ArchiveEntry =
 
 /**
  * An open archive. Names are only looked up here, never given to the file system, and a link is followed among the members
- * alone. Whoever opened it disposes of it.
+ * alone. The caller disposes of it.
  */
 export class ArchiveFiles implements AsyncDisposable {
   readonly subject: ArchiveSubject

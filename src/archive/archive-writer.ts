@@ -20,7 +20,7 @@ export async function openArchiveWriter(path: string, mtime: number): Promise<Ar
   return new ArchiveWriter(await PartialFile.open(path, 'an archive'), mtime)
 }
 
-/** One writer at a time. Until it is finished nothing stands at its path; disposed before, it leaves nothing. */
+/** One writer at a time. Until it is finished nothing is at its path; disposed before, it leaves nothing. */
 export class ArchiveWriter implements AsyncDisposable {
   readonly #output: PartialFile
   readonly #mtime: number
@@ -74,7 +74,7 @@ export class ArchiveWriter implements AsyncDisposable {
     )
   }
 
-  /** Ends the tar, makes it last, and gives it its name. Throws OUTPUT_EXISTS where somebody else was faster. */
+  /** Ends the tar, makes it last, and gives it its name. Throws OUTPUT_EXISTS if somebody else was faster. */
   async finish(): Promise<void> {
     await this.#write(TAR_END)
     await this.#output.file.truncate(this.#end).catch((error: unknown) => {

@@ -18,7 +18,7 @@ const OTHERS: readonly (readonly [string, string, RegExp])[] = [
   ['zip', 'unzip', /^PK\x03\x04/],
 ]
 
-/** Throws UNSUPPORTED where `head` begins a file of another compression, saying what decompresses it. */
+/** Throws UNSUPPORTED if `head` begins a file of another compression, saying what decompresses it. */
 export function refuseOthers(head: Uint8Array, name: string): void {
   const text = Buffer.from(head).toString('latin1')
   for (const [other, command, magic] of OTHERS) {

@@ -33,7 +33,7 @@ export interface DockerImage {
   readonly config: Descriptor
 }
 
-/** The entries of `manifest.json`, in their order. Throws BLOB_MISSING where there is none, INVALID_MANIFEST. */
+/** The entries of `manifest.json`, in their order. Throws BLOB_MISSING if there is none, INVALID_MANIFEST. */
 export async function readDockerEntries(
   archive: ArchiveFiles,
   { signal }: FetchOptions = {},
@@ -71,7 +71,7 @@ export class DockerImages {
 
   /**
    * The image of `entry`. Layers keep their bytes: what is compressed is read here, for its digest and to check it against its
-   * diffID; a plain layer's diffID is its digest, and whoever copies it finds out whether it is. Throws BLOB_MISSING,
+   * diffID; a plain layer's diffID is its digest, and the code that copies it finds out whether it is. Throws BLOB_MISSING,
    * DIGEST_MISMATCH, INVALID_MANIFEST.
    */
   async image(entry: DockerEntry): Promise<DockerImage> {

@@ -8,7 +8,7 @@ const FAT_FILE_LIMIT = 2 ** 32 - 1
 
 /**
  * Throws NO_SPACE when `needed` bytes do not fit on the file system of `directory`, or a file of `largest` bytes is more
- * than it takes. Says nothing where the file system does not tell.
+ * than it takes. Says nothing if the file system does not tell.
  */
 export async function checkSpace(directory: string, needed: number, largest: number): Promise<void> {
   const { bavail, bsize, type, blocks } = await statfs(directory)

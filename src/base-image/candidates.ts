@@ -15,7 +15,7 @@ export interface CandidateOptions {
 
 /**
  * One of each name (with `versions`, of each name and version), in the order of `entries`. The same file or image in two places is
- * one. Throws INVALID_ARGUMENT naming the candidates where there are several, and IMAGE_NOT_FOUND where none is of `architecture`.
+ * one. Throws INVALID_ARGUMENT naming the candidates where there are several, and IMAGE_NOT_FOUND if none is of `architecture`.
  */
 export function chooseCandidates(
   entries: readonly CatalogEntry[],

@@ -19,18 +19,18 @@ export interface HostVerdict {
 export interface JudgedImage {
   /** For messages. */
   readonly name: string
-  /** undefined where it is not known yet. */
+  /** undefined if it is not known yet. */
   readonly architecture: string | undefined
   /** `10.0.14300.1010`. */
   readonly version: string
-  /** It brings what Hyper-V isolation starts from; undefined where it is not known yet. */
+  /** It brings what Hyper-V isolation starts from; undefined if it is not known yet. */
   readonly utilityVm: boolean | undefined
 }
 
 /** First build whose hosts run older long-term releases, down to this one, in process isolation: Windows Server 2022. */
 const COMPATIBLE_BUILD = 20348
 
-/** What is to be said of `image` on the engine `store`; undefined where all is well. */
+/** What is to be said of `image` on the engine `store`; undefined if all is well. */
 export function judgeHost(
   { name, architecture, version, utilityVm }: JudgedImage,
   store: EngineStore,

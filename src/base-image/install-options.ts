@@ -40,13 +40,13 @@ export interface InstalledImage {
   /** The WIM, or where the source says the image is, without what may be a key. */
   readonly from: string
   /**
-   * `CN=Microsoft_NanoServer_10.0.14300.1010`; empty where it is not known yet. Of a container image that is copied
+   * `CN=Microsoft_NanoServer_10.0.14300.1010`; empty if it is not known yet. Of a container image that is copied
    * it is what {@link identityOf} makes of it: without labels it has no publisher.
    */
   readonly fullName: string
   readonly name: string
   readonly version: string
-  /** `windows/amd64:10.0.14300.1010`; undefined where it is not known yet. */
+  /** `windows/amd64:10.0.14300.1010`; undefined if it is not known yet. */
   readonly platform: string | undefined
   /** Full references. */
   readonly names: readonly string[]

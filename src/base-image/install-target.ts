@@ -67,7 +67,7 @@ export class InstallTarget {
     return new InstallTarget(location, destination, await destination.engine?.(options), options)
   }
 
-  /** A path that temporary files belong beside; undefined where the target has no disk of ours. */
+  /** A path that temporary files belong beside; undefined if the target has no disk of ours. */
   get disk(): string | undefined {
     return this.#destination.disk?.(this.location)
   }
@@ -81,7 +81,7 @@ export class InstallTarget {
     return nameAt(this.location, name)
   }
 
-  /** The image that has `name` here; undefined where there is none, or none that can be read. Layers are not looked at. */
+  /** The image that has `name` here; undefined if there is none, or none that can be read. Layers are not looked at. */
   async find(name: Reference): Promise<HeldBaseImage | undefined> {
     const { host, insecure, signal } = this.#options
     try {

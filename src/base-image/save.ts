@@ -18,7 +18,7 @@ import { isImageName } from './read-catalog.js'
 import { formatVersion } from './version.js'
 
 export interface SaveOptions extends WaitOptions, HttpOptions {
-  /** Replaces a file that is there, and makes the folder where there is none. */
+  /** Replaces a file that is there, and makes the folder if there is none. */
   readonly force?: boolean | undefined
   /** Only says what would be done. */
   readonly whatIf?: boolean | undefined
@@ -28,7 +28,7 @@ export interface SavedImage {
   readonly name: string
   readonly version: string
   readonly path: string
-  /** In bytes; undefined where nothing was saved and nobody says how many there are. */
+  /** In bytes; undefined if nothing was saved and nobody says how many there are. */
   readonly size: number | undefined
   readonly sha256: string | undefined
   /** `saved`, or why it was not: it `exists`, or was only asked about (`what-if`). */
@@ -57,8 +57,8 @@ export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'
 
 /**
  * Saves the WIM of `entry` in the folder `directory`, with `<file>.sha256` beside it for `sha256sum -c`. Throws FILE_NOT_FOUND for a folder that
- * is not there unless `force`, NO_SPACE before the first byte, DIGEST_MISMATCH and SIZE_MISMATCH where it is not what the source
- * says, NOT_A_WIM where it is none, BUSY where another process goes on saving it, and what the network does; then nothing has the name, and what came is kept where it can be checked.
+ * is not there unless `force`, NO_SPACE before the first byte, DIGEST_MISMATCH and SIZE_MISMATCH if it is not what the source
+ * says, NOT_A_WIM where it is none, BUSY if another process goes on saving it, and what the network does; then nothing has the name, and what came is kept where it can be checked.
  */
 export async function saveImage(
   entry: CatalogEntry,

@@ -12,7 +12,7 @@ export interface FindImagesOptions extends FindQuery, ReadCatalogOptions, Source
 
 /**
  * What the sources offer that fits. A source that cannot be read is a warning where others could be; where none could, its error
- * is thrown. Throws INVALID_ARGUMENT for what cannot be asked together, IMAGE_NOT_FOUND where no source is registered.
+ * is thrown. Throws INVALID_ARGUMENT for what cannot be asked together, IMAGE_NOT_FOUND if no source is registered.
  */
 export async function findImages(options: FindImagesOptions = {}): Promise<readonly CatalogEntry[]> {
   checkQuery(options)

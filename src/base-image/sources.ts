@@ -39,7 +39,7 @@ export function sourcesFile({ env = process.env, platform = process.platform }: 
   return join(base, 'stowage', 'sources.json')
 }
 
-/** All registered sources, by name; none where nobody registered any. Throws INVALID_MANIFEST naming what is wrong in the file. */
+/** All registered sources, by name; none if none is registered. Throws INVALID_MANIFEST naming what is wrong in the file. */
 export async function listSources(options?: SourcesOptions): Promise<readonly CatalogSource[]> {
   const path = sourcesFile(options)
   let bytes: Uint8Array

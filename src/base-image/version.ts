@@ -31,7 +31,7 @@ export function isVersion(text: string): boolean {
   }
 }
 
-/** Below 0 where `a` is older, 0 where they are the same, above where it is newer. */
+/** Below 0 if `a` is older, 0 if they are the same, above where it is newer. */
 export function compareImageVersions(a: ImageVersion, b: ImageVersion): number {
   for (const [n, number] of a.entries()) {
     const difference = number - (b[n] ?? 0)

@@ -11,7 +11,7 @@ export interface FetchOptions {
   readonly downloader?: NativeDownloader | undefined
 }
 
-/** Content to read. What `fetch` gives is not checked: whoever uses it passes it through `verified()`. */
+/** Content to read. What `fetch` gives is not checked: the caller passes it through `verified()`. */
 export interface BlobStore {
   /** What reads of several stores share, and do not like too many of at a time: a registry's domain. */
   readonly host?: string | undefined
@@ -20,7 +20,7 @@ export interface BlobStore {
   fetch(blob: Descriptor, options?: FetchOptions): Bytes
   /** The same from byte `offset` on, where the place can begin in the middle. */
   fetchFrom?(blob: Descriptor, offset: number, options?: FetchOptions): Bytes
-  /** Where its bytes are on disk, for a native thread that reads them; undefined where they are nowhere, or not so many. */
+  /** Where its bytes are on disk, for a native thread that reads them; undefined if they are nowhere, or not so many. */
   placeOf?(blob: Descriptor): Promise<BlobPlace | undefined>
 }
 
@@ -51,7 +51,7 @@ export interface BlobSink {
   /** Whether the blob is there and whole: a file that merely has the right name is not enough. */
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
   /**
-   * Writes what `read` gives from an offset on, checked against `blob`: an offset over 0 where an earlier try left a part. When
+   * Writes what `read` gives from an offset on, checked against `blob`: an offset over 0 if an earlier try left a part. When
    * it returns, the blob is wholly there; when it throws, nothing has its name. No piece is kept beyond the next.
    */
   put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
@@ -74,7 +74,7 @@ export interface StagedBlob {
 }
 
 /**
- * A place where content that is born here (a layer made from a WIM) is written once, straight to where it will stay.
+ * A place where content that is made here (a layer made from a WIM) is written once, straight to where it will stay.
  * `produce` writes to `path` from `offset` on, with as many bytes as it likes, and says what it wrote; the stage then
  * files it under its digest. When `produce` throws, nothing stays.
  */

@@ -42,7 +42,7 @@ export interface ReadImageOptions extends FetchOptions {
   readonly absent?: readonly Digest[] | undefined
 }
 
-/** How deep indexes may stand in one another before we take it for a trick. */
+/** How deep indexes may be nested before we take it for a trick. */
 export const DEPTH_LIMIT = 8
 
 /**

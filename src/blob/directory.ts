@@ -37,7 +37,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   readonly #admit: () => Promise<void>
   readonly #whole = new Set<Digest>()
 
-  /** `admit` is asked before a blob gets its name, and throws where it must not. */
+  /** `admit` is asked before a blob gets its name, and throws if it must not. */
   constructor(root: string, admit = async (): Promise<void> => {}) {
     this.#root = root
     this.#admit = admit

@@ -24,7 +24,7 @@ export interface Hashed {
 
 const MOST_THREADS = 4
 
-/** Threads start when they are first needed. Whoever makes the pool disposes of it: that ends what is under way. */
+/** Threads start when they are first needed. The caller disposes of it: that ends what is under way. */
 export class HashPool implements AsyncDisposable {
   /** Requests that are worth making at a time. */
   readonly threads = Math.min(availableParallelism(), MOST_THREADS)

@@ -1,4 +1,4 @@
-/** A lock file: one process at a time changes what stands beside it. */
+/** A lock file: one process at a time changes what is beside it. */
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'

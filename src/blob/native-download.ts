@@ -22,7 +22,7 @@ export interface NativeRequest {
   /** Milliseconds: for each address, and for how long nothing may come. */
   readonly connectTimeout: number
   readonly silence: number
-  /** For https; all but the name PEM, empty where there is none. */
+  /** For https; all but the name PEM, empty if there is none. */
   readonly tls?: NativeTls
 }
 

@@ -5,7 +5,7 @@ import { isAlive } from './lock.js'
 
 export interface Owner {
   readonly host: string
-  /** Changes with every start of the host; empty where the system does not tell. */
+  /** Changes with every start of the host; empty if the system does not tell. */
   readonly boot: string
   readonly process: number
   /** When the process began, in the system's own unit: another process may get its number. Empty where the system does not tell. */

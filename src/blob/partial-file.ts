@@ -1,4 +1,4 @@
-/** One file that stands at its path whole, or not at all: written beside it, renamed at the end. */
+/** One file that is at its path whole, or not at all: written beside it, renamed at the end. */
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
@@ -18,7 +18,7 @@ export class PartialFile implements AsyncDisposable {
 
   /**
    * `what` is what messages call such a file: `a bundle`. What a killed run left there goes: nothing in it can be used. Throws
-   * OUTPUT_EXISTS where something stands at `path`, FILE_NOT_FOUND where its directory is not there.
+   * OUTPUT_EXISTS if something is at `path`, FILE_NOT_FOUND if its directory is not there.
    */
   static async open(path: string, what: string): Promise<PartialFile> {
     await refuseExisting(path, what)
@@ -40,7 +40,7 @@ export class PartialFile implements AsyncDisposable {
     this.#identity = identity
   }
 
-  /** Makes it last and gives it its name. Throws OUTPUT_EXISTS where somebody else was faster. */
+  /** Makes it last and gives it its name. Throws OUTPUT_EXISTS if somebody else was faster. */
   async publish(): Promise<void> {
     try {
       await this.file.sync()

@@ -57,7 +57,7 @@ export async function removeLeft(directory: string, blob: Descriptor): Promise<v
   for (const { path } of await leftOf(directory, blob)) await rm(path, { force: true })
 }
 
-/** Gives what is left of `blob` the name `path`; undefined where nothing is. */
+/** Gives what is left of `blob` the name `path`; undefined if nothing is. */
 async function takeOver(directory: string, blob: Descriptor, path: string): Promise<number | undefined> {
   if (blob.size < SLOT) return undefined
   for (const left of await leftOf(directory, blob)) {

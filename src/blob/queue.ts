@@ -16,7 +16,7 @@ export interface QueueOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Blobs under way at a time where nobody says how many: some wait for the medium while others come. */
+/** Blobs under way at a time unless set: some wait for the medium while others come. */
 export const JOBS = 10
 /** Blobs under way at a time with one host. */
 const PER_HOST = 10

@@ -25,7 +25,7 @@ export function sendsBlobs(): boolean {
 }
 
 /**
- * Sends `request` with `blob`, which stands at `place`, as its body. Gives the head of the answer, and behind it the beginning of what it says.
+ * Sends `request` with `blob`, which is at `place`, as its body. Gives the head of the answer, and behind it the beginning of what it says.
  * Throws SIZE_MISMATCH and DIGEST_MISMATCH, and then the other side never had the end; what reading the file does, ABORTED, and
  * what the network does, as errors of the system.
  */

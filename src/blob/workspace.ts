@@ -11,7 +11,7 @@ const OWNER_FILE = 'owner.json'
 /** What another host left on a shared disk or a stick is taken for abandoned after this long. */
 const ABANDONED_MS = 24 * 60 * 60 * 1000
 
-/** A directory that is made when it is first asked for. Whoever made the workspace disposes of it, and of all that is in it. */
+/** A directory that is made when it is first asked for. The caller disposes of it, and of all that is in it. */
 export class Workspace implements AsyncDisposable {
   readonly #beside: string | undefined
   #path: Promise<string> | undefined
@@ -33,7 +33,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const path = await this.#path?.catch(() => undefined) // whoever asked for it was told
+    const path = await this.#path?.catch(() => undefined) // the caller has had the error
     if (path !== undefined) await rm(path, { recursive: true, force: true })
   }
 

@@ -23,7 +23,7 @@ export interface BlobFile {
   readonly open?: FileHandle
   /** Where in it the blob begins, in bytes. */
   readonly offset: number
-  /** How much of the blob stands there already, in bytes: a multiple of {@link ALIGNMENT}. It is hashed, not believed. */
+  /** How much of the blob is there already, in bytes: a multiple of {@link ALIGNMENT}. It is hashed, not believed. */
   readonly held: number
   /** Past the page cache where the system can: `offset` must be a multiple of {@link ALIGNMENT}, and the file ends with the blob. */
   readonly direct: boolean

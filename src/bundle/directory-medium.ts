@@ -27,7 +27,7 @@ export function isMediumEntry(name: string): boolean {
 
 /**
  * Takes `path`: a directory that is not there yet, an empty one, or one an interrupted run left with its marker.
- * Throws OUTPUT_EXISTS naming what stands in the way, FILE_NOT_FOUND when the parent is not there.
+ * Throws OUTPUT_EXISTS naming what is in the way, FILE_NOT_FOUND when the parent is not there.
  */
 export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
   const made = await makeDirectory(path)

@@ -17,7 +17,7 @@ export interface BundleMedium extends BlobStage {
   holds(blob: Descriptor): Promise<boolean>
   /** Leaves room for the heads; called once, before the first blob. */
   reserve(heads: HeadSizes): Promise<void>
-  /** A head as it will stand on the medium: a tar fills the room left for it. */
+  /** A head as it will be on the medium: a tar fills the room left for it. */
   fit(file: string, json: Uint8Array): Uint8Array
   /** Says which blobs come next, in this order wherever order is seen; those that were said before keep their place. */
   allot(blobs: readonly Descriptor[]): Promise<void>

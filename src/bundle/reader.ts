@@ -14,7 +14,7 @@ import { INCOMPLETE_FILE } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
 
-/** An open bundle. Whoever opened it disposes of it. */
+/** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
   readonly manifest: BundleManifest
   /** What is really there, by path. */
@@ -35,7 +35,7 @@ export const DOCUMENT_LIMIT = 64 * 1024 * 1024
 
 /**
  * Opens the directory or tar `path` and checks its small files against one another: bundle.json against SHA256SUMS, the
- * heads against both, the images against index.json. Layers are not read; whoever fetches them passes them through
+ * heads against both, the images against index.json. Layers are not read; the caller that fetches them passes them through
  * `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, INVALID_TAR, DIGEST_MISMATCH, FILE_NOT_FOUND.
  */
 export async function openBundleReader(path: string, { ref, signal }: BundleReaderOptions = {}): Promise<BundleReader> {

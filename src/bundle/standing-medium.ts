@@ -15,7 +15,7 @@ import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifes
 import type { BundleMedium, Documents } from './medium.js'
 
 /**
- * The bundle in the directory `path`; undefined where none stands there whole. Its blobs are taken by name and size, where they
+ * The bundle in the directory `path`; undefined if none stands there whole. Its blobs are taken by name and size, where they
  * are no newer than its bundle.json. Without `update` whatever would change it throws OUTPUT_EXISTS.
  */
 export async function openStandingMedium(path: string, update: boolean): Promise<BundleMedium | undefined> {
@@ -151,7 +151,7 @@ class StandingMedium implements BundleMedium {
     }
   }
 
-  /** Images and files, whatever version of Stowage wrote what stands beside them. */
+  /** Images and files, whatever version of Stowage wrote what is beside them. */
   #isSame(documents: Documents): boolean {
     const other = parseBundleManifest(documents.get(BUNDLE_FILE) ?? new Uint8Array())
     const contents = ({ images, files }: BundleManifest): string =>

@@ -215,7 +215,7 @@ class TarMedium implements BundleMedium {
 
   async #inTurn<T>(job: () => Promise<T>): Promise<T> {
     const mine = this.#turn.then(job)
-    this.#turn = mine.catch(() => undefined) // its caller hears of the failure; the next job does not depend on it
+    this.#turn = mine.catch(() => undefined) // its caller gets the failure; the next job does not depend on it
     return await mine
   }
 }

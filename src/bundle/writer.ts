@@ -1,4 +1,4 @@
-/** A bundle being written: an image destination, and a stage for layers that are born here. */
+/** A bundle being written: an image destination, and a stage for layers that are made here. */
 import {
   DOCKER_FILE,
   encodeDockerManifest,
@@ -42,7 +42,7 @@ export interface BundleWriterOptions {
   readonly signal?: AbortSignal | undefined
   /** Seconds since 1970, as SOURCE_DATE_EPOCH: `created` and the times in the tar; without it, no `created` and 0. */
   readonly epoch?: number | undefined
-  /** A bundle that stands in the directory already becomes what is written; without it, only the same may be written again. */
+  /** A bundle that is in the directory already becomes what is written; without it, only the same may be written again. */
   readonly update?: boolean | undefined
 }
 
@@ -91,7 +91,7 @@ const ROOM = 64 * 1024
 
 /**
  * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See openTarMedium(),
- * {@link openStandingMedium} and {@link openDirectoryMedium} for what may stand there. Same images, same bytes. Format: docs/bundle-format.md.
+ * {@link openStandingMedium} and {@link openDirectoryMedium} for what may be there. Same images, same bytes. Format: docs/bundle-format.md.
  */
 export async function openBundleWriter(
   path: string,

@@ -1,4 +1,4 @@
-/** `stowage history`: how an image was made, what it stands on and what stands on it. */
+/** `stowage history`: how an image was made, what it is based on and what is based on it. */
 import type { CommandModule } from 'yargs'
 import { formatFullName } from '../oci/image-identity.js'
 import { type ImageHistory, imageHistory } from '../verbs/history.js'
@@ -91,7 +91,7 @@ function shownId(id: string | undefined, trunc: boolean): string {
   return id === undefined ? '<missing>' : trunc ? shortDigest(id) : id
 }
 
-/** From the lowest image up to this one, and from there all that stand on it. */
+/** From the lowest image up to this one, and from there all that is based on it. */
 function treeText({ image, chain, dependents }: ImageHistory, trunc: boolean, quiet: boolean): string {
   const line = (each: StoredImage): string => {
     const id = shownId(each.id, trunc)

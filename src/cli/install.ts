@@ -167,7 +167,7 @@ function checkChoice(options: Options): void {
     refuse('--source chooses among sources, and --wim names a file', 'Leave out --source.')
 }
 
-/** Of the engine that the image is for; undefined where there is none. */
+/** Of the engine that the image is for; undefined if there is none. */
 async function architectureOf(to: string, host: string | undefined, signal: AbortSignal): Promise<string | undefined> {
   return (await transportOf(parseLocation(to)).destination?.engine?.({ host, signal }))?.platform.architecture
 }

@@ -45,7 +45,7 @@ interface Settings extends PackImagesFileOptions {
 }
 
 /**
- * Packs by the file where one is named, or reports what would be packed; undefined where none is, or no output. Throws
+ * Packs by the file where one is named, or reports what would be packed; undefined if none is, or no output. Throws
  * INVALID_ARGUMENT for options that cannot be used together.
  */
 export async function packByFile(

@@ -11,7 +11,7 @@ const OF_YARGS = /^(?:|-.*|["'].*|true|false)$/s
 /** As the last of the other words yargs takes it for --help. */
 const HELP = 'help'
 
-/** What `argv` (without node and script) asks for, as yargs would say it; undefined where yargs is to be asked. */
+/** What `argv` (without node and script) asks for, as yargs would say it; undefined if yargs is to be asked. */
 export async function parsePlainly(argv: readonly string[]): Promise<ChosenCommand | undefined> {
   const [first = '', ...rest] = argv
   const listed = Object.entries(COMMANDS).find(([name, { aliases = [] }]) => [name, ...aliases].includes(first))?.[1]
@@ -41,7 +41,7 @@ interface Declared {
   readonly operands: ReadonlyMap<string, PositionalOptions>
 }
 
-/** What a command declares to yargs, beside the options of all; undefined where it has commands below it. */
+/** What a command declares to yargs, beside the options of all; undefined if it has commands below it. */
 function declarationsOf({ builder }: AnyCommand): Declared | undefined {
   const options = new Map<string, Options>()
   const operands = new Map<string, PositionalOptions>()
@@ -61,7 +61,7 @@ function declarationsOf({ builder }: AnyCommand): Declared | undefined {
   return plain ? { options, operands } : undefined
 }
 
-/** Options by their names as they were declared, and the other words; undefined where one is not plain. */
+/** Options by their names as they were declared, and the other words; undefined if one is not plain. */
 function readWords(
   words: readonly string[],
   options: Declared['options'],

@@ -35,7 +35,7 @@ const wim: CommandModule<GlobalOptions, GlobalOptions> = {
 }
 
 /**
- * The command that `argv` (without node and script) names; undefined where all was said by help, a version, or a command below
+ * The command that `argv` (without node and script) names; undefined if all was said by help, a version, or a command below
  * the named one, which yargs runs itself. Throws INVALID_ARGUMENT.
  */
 export async function parseProgram(argv: readonly string[]): Promise<ChosenCommand | undefined> {

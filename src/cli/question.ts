@@ -6,7 +6,7 @@ import { abortError, StowageError } from '../errors.js'
 /** Longest secret that is read, in bytes: tokens of some registries have a few thousand. */
 const LIMIT = 1 << 20
 
-/** The answer to `question`, shown as it is typed. Throws INVALID_ARGUMENT where there is no terminal to ask on, ABORTED. */
+/** The answer to `question`, shown as it is typed. Throws INVALID_ARGUMENT if there is no terminal to ask on, ABORTED. */
 export async function askShown(question: string, signal: AbortSignal): Promise<string> {
   return await ask(question, process.stderr, signal)
 }

@@ -34,7 +34,7 @@ export function interruption(): number | undefined {
   return interruptedWith
 }
 
-/** A part of the result stands on stdout: no document can follow it. */
+/** A part of the result is on stdout: no document can follow it. */
 export function resultBegun(): boolean {
   return printed
 }

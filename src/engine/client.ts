@@ -26,14 +26,14 @@ export class EngineClient implements Disposable {
     this.#agent = new EngineAgent(endpoint)
   }
 
-  /** The JSON of an answer; undefined where it has none. */
+  /** The JSON of an answer; undefined if it has none. */
   async call(method: Method, path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange(method, path, options)
     if (status >= 400) throw this.#refused(`${method} ${path}`, status, text)
     return parseJsonText(text)
   }
 
-  /** As `call('GET', …)`, with undefined where the engine does not have what is asked for. */
+  /** As `call('GET', …)`, with undefined if the engine does not have what is asked for. */
   async find(path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange('GET', path, options)
     if (status === 404) return undefined

@@ -13,9 +13,9 @@ export interface HeldImage {
   /** As the engine writes them: `nginx:1.27`. */
   readonly names: readonly string[]
   readonly platform: Platform
-  /** diffIDs, base first; empty where the engine cannot tell, as for an image that is not whole in containerd's store. */
+  /** diffIDs, base first; empty if the engine cannot tell, as for an image that is not whole in containerd's store. */
   readonly diffIds: readonly string[]
-  /** Digests of the manifests of which all content is there; undefined where the engine does not tell (API below 1.48). */
+  /** Digests of the manifests of which all content is there; undefined if the engine does not tell (API below 1.48). */
   readonly whole: ReadonlySet<string> | undefined
 }
 

@@ -24,7 +24,7 @@ export interface LoadPlan {
 
 /**
  * All of `image` for containerd's store, which keeps indexes; else the one platform that the engine runs.
- * `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED where `image` is not a container image at all.
+ * `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED if `image` is not a container image at all.
  */
 export function planLoad(image: ImageContent, store: EngineStore, name: string): LoadPlan {
   const { root, platforms } = image
@@ -53,13 +53,13 @@ export function planLoad(image: ImageContent, store: EngineStore, name: string):
   return { root, id: main.manifest.config.digest, main, platforms: [main], documents, layers }
 }
 
-/** The layers to send when the engine has the first `held` of them; a blob that stands there twice goes if either must. */
+/** The layers to send when the engine has the first `held` of them; a blob that is there twice goes if either must. */
 export function layersToSend(plan: LoadPlan, held: number): readonly Descriptor[] {
   if (held === 0) return plan.layers
   return eachOnce(plan.main.manifest.layers.slice(held))
 }
 
-/** Throws UNSUPPORTED where the engine would take the whole stream and then fail on a layer's compression. */
+/** Throws UNSUPPORTED if the engine would take the whole stream and then fail on a layer's compression. */
 export function checkCompression(layers: readonly Descriptor[], store: EngineStore, name: string): void {
   if (store.kind !== 'graphdriver') return
   for (const { mediaType, digest } of layers) {

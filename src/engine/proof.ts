@@ -45,7 +45,7 @@ export function differenceOf(found: HeldImage, plan: LoadPlan): string | undefin
   return lacking && `the engine lacks content of ${lacking.descriptor.digest}`
 }
 
-/** Throws ENGINE_REFUSED where the lines that an engine answered to a load, with status 200, tell of a failure. */
+/** Throws ENGINE_REFUSED if the lines that an engine answered to a load, with status 200, tell of a failure. */
 export function checkAnswer(lines: readonly JsonObject[], name: string): void {
   for (const line of lines) {
     const detail = line['errorDetail']

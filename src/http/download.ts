@@ -10,7 +10,7 @@ export interface Download {
   readonly size: number | undefined
   /**
    * The bytes from `offset` on, as far as they come. A number stands for as many bytes that went to their file by themselves. The
-   * result's `offset` is 0 where the server knows no ranges and begins anew.
+   * result's `offset` is 0 if the server knows no ranges and begins anew.
    */
   open(offset: number): Promise<{ readonly offset: number; readonly pieces: AsyncIterable<Uint8Array | number> }>
   /** Whether another try cannot mend `failure`; without it, any StowageError is final. */

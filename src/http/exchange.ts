@@ -10,7 +10,7 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined
   /** Of a GET: where its body may go by itself if no proxy is between; the answer can `land` then. */
   readonly downloader?: NativeDownloader | undefined
-  /** Where the blob stands on disk that `body` gives: it is sent from there where that can be. */
+  /** Where the blob is on disk that `body` gives: it is sent from there where that can be. */
   readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined
 }
 

@@ -17,7 +17,7 @@ export function requestHead(method: string, url: URL, headers: Readonly<Record<s
   return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${words.join('')}\r\n`
 }
 
-/** Of `text` without the empty line at its end. Throws where it is not a head of HTTP/1.1. */
+/** Of `text` without the empty line at its end. Throws if it is not a head of HTTP/1.1. */
 export function parseHead(text: string): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1]
@@ -33,7 +33,7 @@ export function parseHead(text: string): AnswerHead {
   return { status: Number(status), headers }
 }
 
-/** Of the body, in bytes; undefined where it is not said, or in a form that is not read here. */
+/** Of the body, in bytes; undefined if it is not said, or in a form that is not read here. */
 export function lengthOf({ status, headers }: AnswerHead): number | undefined {
   if (status === 204 || status === 304) return 0
   const length = headers.get('content-length') ?? ''

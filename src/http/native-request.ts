@@ -25,7 +25,7 @@ export interface NativeAnswer extends AnswerHead {
   readonly close: () => void
 }
 
-/** Asks for `url`; undefined where the answer is in a form that is not read here. Throws what the network does, as errors of the system. */
+/** Asks for `url`; undefined if the answer is in a form that is not read here. Throws what the network does, as errors of the system. */
 export async function downloadingGet(
   url: URL,
   downloader: NativeDownloader,
@@ -43,7 +43,7 @@ export async function downloadingGet(
   return undefined
 }
 
-/** Puts `blob`, which stands at `place`, to `url`. Throws as {@link sendBlob}, and where the answer is not HTTP. */
+/** Puts `blob`, which is at `place`, to `url`. Throws as {@link sendBlob}, and where the answer is not HTTP. */
 export async function sendingPut(
   url: URL,
   place: BlobPlace,

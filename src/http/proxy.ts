@@ -1,7 +1,7 @@
 /** Which proxy stands between us and a host, as curl and Go programs read the environment. */
 import { BlockList, isIP } from 'node:net'
 
-/** Address of the proxy for `url`; undefined where it is reached directly. Loopback always is. */
+/** Address of the proxy for `url`; undefined if it is reached directly. Loopback always is. */
 export function proxyFor(url: URL, env: NodeJS.ProcessEnv = process.env): string | undefined {
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase()
   if (isLoopback(host) || isExcepted(host, portOf(url), read(env, 'NO_PROXY') ?? '')) return undefined

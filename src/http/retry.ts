@@ -17,7 +17,7 @@ export async function pause(milliseconds: number, signal: AbortSignal | undefine
   })
 }
 
-/** Milliseconds that `Retry-After` asks for; 0 where it asks for nothing. */
+/** Milliseconds that `Retry-After` asks for; 0 if it asks for nothing. */
 export function retryAfter(value: string | undefined): number {
   if (value === undefined) return 0
   const seconds = Number(value)

@@ -37,7 +37,7 @@ export class HttpTransport implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // One that could not be opened was told to whoever asked for it
+    // One that could not be opened was reported to its caller
     await Promise.all([...this.#pools.values()].map(async pool => await (await pool.catch(() => undefined))?.close()))
   }
 

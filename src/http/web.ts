@@ -10,7 +10,7 @@ import type { HttpAnswer } from './exchange.js'
 export interface WebFile {
   /** Where it is after all redirects. */
   readonly url: string
-  /** In bytes; undefined where the server does not say. */
+  /** In bytes; undefined if the server does not say. */
   readonly size: number | undefined
 }
 
@@ -19,7 +19,7 @@ export function shownAddress(url: string): string {
   return url.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1')
 }
 
-/** Open connections. Whoever makes it disposes of it. */
+/** Open connections. The caller disposes of it. */
 export class Web implements AsyncDisposable {
   readonly #options: HttpOptions
   readonly #connections = new Map<string, Promise<HttpConnection>>()
@@ -38,7 +38,7 @@ export class Web implements AsyncDisposable {
     return { url: answer.url.href, size: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined }
   }
 
-  /** All of a small file, and where it is after all redirects. Throws REGISTRY_PROTOCOL where it has over `limit` bytes. */
+  /** All of a small file, and where it is after all redirects. Throws REGISTRY_PROTOCOL if it has over `limit` bytes. */
   async read(
     url: string,
     limit: number,
@@ -50,7 +50,7 @@ export class Web implements AsyncDisposable {
   }
 
   /**
-   * The file from byte `offset` on, in one answer: `offset` is what the server began at, 0 where it knows no ranges or the file is
+   * The file from byte `offset` on, in one answer: `offset` is what the server began at, 0 if it knows no ranges or the file is
    * no longer than that. A connection that ends early is an error, for whoever reads to go on from there.
    */
   async open(

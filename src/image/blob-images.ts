@@ -34,7 +34,7 @@ export class BlobImages {
     )
   }
 
-  /** Throws what reading the image throws, IMAGE_NOT_FOUND where it is none of `indexed`. */
+  /** Throws what reading the image throws, IMAGE_NOT_FOUND if it is none of `indexed`. */
   async history(
     indexed: readonly IndexedImage[],
     { id }: StoredImage,

@@ -28,7 +28,7 @@ export interface WrittenImage {
 
 /**
  * One open place that takes images. The unit is the image, not the blob: an engine takes an image in one stream, and
- * the others give it its names only after everything it reaches. Whoever opened it disposes of it.
+ * the others give it its names only after everything it reaches. The caller disposes of it.
  */
 export interface ImageDestination extends AsyncDisposable {
   /** Where a layer that is made here is written once, in its final place, if there is such a place. */

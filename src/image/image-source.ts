@@ -12,7 +12,7 @@ export interface SourceImage {
   readonly absent?: readonly Digest[] | undefined
 }
 
-/** One open place that holds images. Whoever opened it disposes of it. */
+/** One open place that holds images. The caller disposes of it. */
 export interface ImageSource extends BlobStore, AsyncDisposable {
   /**
    * The images that were asked for when the source was opened: one for a reference, and for a place named without one

@@ -8,7 +8,7 @@ import type { Reference } from '../oci/reference.js'
 /** One image for one platform, as its config tells of it. */
 export interface StoredPlatform {
   readonly platform: Platform
-  /** Base first; empty where the place cannot tell. */
+  /** Base first; empty if the place cannot tell. */
   readonly diffIds: readonly string[]
   /** RFC 3339. */
   readonly created?: string
@@ -47,7 +47,7 @@ export interface HistoryStep {
   /** RFC 3339. */
   readonly created?: string
   readonly createdBy: string
-  /** In bytes: of the layer, unpacked in an engine, compressed elsewhere; 0 where the step made none. */
+  /** In bytes: of the layer, unpacked in an engine, compressed elsewhere; 0 if the step made none. */
   readonly size: number
   readonly comment: string
 }
@@ -79,7 +79,7 @@ export interface CommitOptions extends FetchOptions {
   readonly pause: boolean
 }
 
-/** Whoever opened it disposes of it. */
+/** The caller disposes of it. */
 export interface ImageStore extends AsyncDisposable {
   /** As a location is written. */
   readonly location: string
@@ -95,9 +95,9 @@ export interface ImageStore extends AsyncDisposable {
   tag(image: StoredImage, name: Reference, options?: FetchOptions): Promise<void>
   /**
    * Takes `names` away, those of `image.names` or `.refNames`, and the image when it has none left; without `names`, all of them and
-   * the image. Throws UNSUPPORTED for a place that is sealed, IMAGE_NOT_FOUND where it is not there any more.
+   * the image. Throws UNSUPPORTED for a place that is sealed, IMAGE_NOT_FOUND if it is not there any more.
    */
   remove(image: StoredImage, names: readonly string[] | undefined, options?: RemoveOptions): Promise<readonly Removal[]>
-  /** An image of a container, and its ID. Throws UNSUPPORTED where there are none, CONTAINER_NOT_FOUND. */
+  /** An image of a container, and its ID. Throws UNSUPPORTED if there are none, CONTAINER_NOT_FOUND. */
   commit(container: string, options: CommitOptions): Promise<string>
 }

@@ -117,7 +117,7 @@ interface Found {
 
 /**
  * Reads `image` of `store`, of an index only what fits one of `selectors` where there are any; every document is checked against
- * its digest. Throws IMAGE_NOT_FOUND where no platform fits, INVALID_MANIFEST, DIGEST_MISMATCH, and what the store throws.
+ * its digest. Throws IMAGE_NOT_FOUND if no platform fits, INVALID_MANIFEST, DIGEST_MISMATCH, and what the store throws.
  */
 export async function readInspection(
   store: BlobStore,
@@ -244,7 +244,7 @@ export async function readInspection(
   }
 }
 
-/** Annotations are those of the document; what an index says of it stands in the index. */
+/** Annotations are those of the document; what an index says of it is in the index. */
 function inspectedManifest(
   { mediaType, digest, size }: Descriptor,
   bytes: Uint8Array,

@@ -1,8 +1,8 @@
-/** Which image of a place stands on which: by their chains of layers. */
+/** Which image of a place is based on which: by their chains of layers. */
 import { chainIds } from '../oci/chain.js'
 import type { StoredImage } from './image-store.js'
 
-/** An image with all that stands on it. */
+/** An image with all that is based on it. */
 export interface DependentTree {
   readonly image: StoredImage
   readonly dependents: readonly DependentTree[]
@@ -71,7 +71,7 @@ function isNamed({ names, refNames }: StoredImage): boolean {
   return names.length + refNames.length > 0
 }
 
-/** Below 0 where `a` is earlier; no time is later than every time. */
+/** Below 0 if `a` is earlier; no time is later than every time. */
 export function compareTimes(a: string | undefined, b: string | undefined): number {
   const [one, other] = [a, b].map(time =>
     time === undefined || Number.isNaN(Date.parse(time)) ? Number.MAX_SAFE_INTEGER : Date.parse(time),

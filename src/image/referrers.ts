@@ -18,7 +18,7 @@ export function cosignTags(digest: Digest): readonly string[] {
 }
 
 /**
- * All that is about `image` and its manifests in `source`, and what is about that, each once: empty where the place cannot tell.
+ * All that is about `image` and its manifests in `source`, and what is about that, each once: empty if the place cannot tell.
  * An image that is copied under other names takes it along: `names` are those, and what is about it gets its repository.
  */
 export async function findReferrers(

@@ -6,7 +6,7 @@ import type { StoredImage } from './image-store.js'
 
 export interface StoredSelection {
   readonly image: StoredImage
-  /** Those of its names that were meant; undefined where it was named by its ID, and so all of it is. */
+  /** Those of its names that were meant; undefined if it was named by its ID, and so all of it is. */
   readonly names: readonly string[] | undefined
 }
 
@@ -14,7 +14,7 @@ const SHOWN = 10
 
 /**
  * The one image of `images` that `text` means, as docker finds it: its ID, a name (`latest` where it has no tag), a name with its
- * digest, what a layout's index calls it, or the first digits of its ID. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT where several
+ * digest, what a layout's index calls it, or the first digits of its ID. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT if several
  * begin so.
  */
 export function selectStored(images: readonly StoredImage[], text: string, where: string): StoredSelection {

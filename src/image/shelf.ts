@@ -21,13 +21,13 @@ export interface ShelfName extends Omit<Reference, 'domain'> {
   readonly domain: string | undefined
 }
 
-/** Whoever opened it disposes of it. */
+/** The caller disposes of it. */
 export interface Shelf extends AsyncDisposable {
   /** As it was named. */
   readonly name: string
   readonly images: readonly ShelfImage[]
   /** Other roots that it holds, whose manifests may name one of the images as their subject. */
   readonly others: readonly Descriptor[]
-  /** Where the blob is; undefined where it is not there, or no regular file. */
+  /** Where the blob is; undefined if it is not there, or no regular file. */
   place(digest: Digest): Promise<ServedBlob | undefined>
 }

@@ -72,7 +72,7 @@ export class Faults {
     return this.#found.length === 0
   }
 
-  /** Throws IMAGES_FILE_INVALID, or IMAGE_NOT_FOUND where all that is wrong is that something is not there; a line a fault. */
+  /** Throws IMAGES_FILE_INVALID, or IMAGE_NOT_FOUND if all that is wrong is that something is not there; a line a fault. */
   throwIfAny(hint?: string): void {
     if (this.none) return
     const sorted = this.#found.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
@@ -82,7 +82,7 @@ export class Faults {
   }
 }
 
-/** The one document of `bytes`. What is wrong with it goes to `faults`; undefined where there is nothing to go on with. */
+/** The one document of `bytes`. What is wrong with it goes to `faults`; undefined if there is nothing to go on with. */
 export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined {
   const start: Position = { line: 1, column: 1 }
   let text: string

@@ -66,7 +66,7 @@ export class Fields {
     return value && text !== undefined ? { text, at: value.at } : undefined
   }
 
-  /** One of `words`; undefined where it is not there or none of them. */
+  /** One of `words`; undefined if it is not there or none of them. */
   choice(key: string, words: readonly string[]): string | undefined {
     const value = this.get(key)
     if (!value) return undefined
@@ -81,7 +81,7 @@ export class Fields {
     return word === undefined ? undefined : word === 'true'
   }
 
-  /** Empty where it is not there; one that is there and empty is a fault. */
+  /** Empty if it does not exist; one that is there and empty is a fault. */
   list(key: string, expected = 'a list'): readonly Value[] {
     const value = this.get(key)
     if (!value) return []
@@ -96,7 +96,7 @@ export class Fields {
   }
 }
 
-/** A text that is not empty, and neither a truth value nor YAML's word for nothing, unless it stands in quotes. */
+/** A text that is not empty, and neither a truth value nor YAML's word for nothing, unless it is in quotes. */
 export function textOf(value: Value, faults: Faults, expected: string): string | undefined {
   if (value.type === 'text' && value.text !== '' && !(value.plain && /^(true|false|null|~)$/i.test(value.text)))
     return value.text

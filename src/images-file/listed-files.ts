@@ -10,7 +10,7 @@ export async function listFiles(
   to: string,
 ): Promise<readonly { readonly from: string; readonly path: string }[]> {
   try {
-    // What is named may be a link; what stands in a directory may not, as it may lead anywhere
+    // What is named may be a link; what is in a directory may not, as it may lead anywhere
     const found = await stat(from)
     if (found.isFile()) return [{ from, path: to }]
     if (!found.isDirectory()) throw new StowageError('INVALID_ARGUMENT', `${from} is neither a file nor a directory`)

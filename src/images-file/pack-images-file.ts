@@ -76,7 +76,7 @@ export interface ImagesFilePlan {
 /**
  * Packs what the images file `path` asks for into the bundle `output`, and writes the lock when the bundle is whole. With `locked`
  * the images are those of the lock, read by digest, and no tag is asked for. Throws IMAGES_FILE_INVALID and IMAGE_NOT_FOUND with a
- * line for each fault, LOCK_MISMATCH where file, lock and sources disagree, and what {@link pack} throws.
+ * line for each fault, LOCK_MISMATCH if file, lock and sources disagree, and what {@link pack} throws.
  */
 export async function packImagesFile(
   path: string,

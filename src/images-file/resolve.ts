@@ -258,7 +258,7 @@ export class AskedRegistries implements AsyncDisposable {
     return await known
   }
 
-  /** One image by tag or digest; undefined, with a fault, where it is not there. */
+  /** One image by tag or digest; undefined, with a fault, if it does not exist. */
   async find(
     reference: Reference,
     entry: ImageEntry,

@@ -8,7 +8,7 @@ export interface LayerCompression {
   readonly level?: number
 }
 
-/** The compression with its level; 0 where there is none. Throws INVALID_ARGUMENT for a level it does not have. */
+/** The compression with its level; 0 if there is none. Throws INVALID_ARGUMENT for a level it does not have. */
 export function checkedCompression({ type, level }: LayerCompression): Required<LayerCompression> {
   if (type === 'none') return { type, level: 0 }
   const { most, usual } = COMPRESSIONS[type].levels

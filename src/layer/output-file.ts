@@ -7,7 +7,7 @@ import { PARTIAL } from '../blob/durable.js'
 import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 
 export interface LayerFileOptions {
-  /** Replace an output that exists, when the new one is whole. Left out where nobody can ask for it. */
+  /** Replace an output that exists, when the new one is whole. Left out if nobody can ask for it. */
   readonly force?: boolean | undefined
   /** Files that are read, none of which may be the output. */
   readonly inputs: readonly string[]

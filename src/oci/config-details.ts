@@ -27,7 +27,7 @@ export interface HistoryEntry {
   readonly emptyLayer: boolean
 }
 
-/** Throws INVALID_MANIFEST where it is not a JSON object. */
+/** Throws INVALID_MANIFEST if it is not a JSON object. */
 export function parseConfigDetails(bytes: Uint8Array, where: string): ConfigDetails {
   return configDetails(record(parseJson(bytes, where), where), 'config')
 }

@@ -13,7 +13,7 @@ export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && PATTERN.test(text)
 }
 
-/** Throws INVALID_MANIFEST when `text` is not a SHA-256 digest; `where` names the field it stands in. */
+/** Throws INVALID_MANIFEST when `text` is not a SHA-256 digest; `where` names the field it is in. */
 export function parseDigest(text: unknown, where: string): Digest {
   if (isDigest(text)) return text
   throw new StowageError('INVALID_MANIFEST', `${where}: expected sha256:<64 hex digits> but found ${shown(text)}`)

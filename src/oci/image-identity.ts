@@ -6,14 +6,14 @@ import type { Reference } from './reference.js'
 export interface ImageIdentity {
   /** `NanoServer`. */
   readonly name: string
-  /** `CN=Microsoft`; empty where nobody says. */
+  /** `CN=Microsoft`; empty if not stated. */
   readonly publisher: string
-  /** `10.0.14300.1010`; empty where nobody says. */
+  /** `10.0.14300.1010`; empty if not stated. */
   readonly version: string
 }
 
 export interface HeldIdentity extends ImageIdentity {
-  /** It is Windows itself, and nothing stands on it: every layer was applied whole. */
+  /** It is Windows itself, and it has no base: every layer was applied whole. */
   readonly isOSImage: boolean
 }
 

@@ -78,7 +78,7 @@ export function stringMap(
   return map as Readonly<Record<string, string>> // every value was just found to be a string
 }
 
-/** JSON, or undefined where the text is none. */
+/** JSON, or undefined if the text is none. */
 export function parseJsonText(text: string): unknown {
   try {
     return JSON.parse(text)

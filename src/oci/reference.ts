@@ -89,7 +89,7 @@ export function nameToGive(text: string): Reference {
   })
 }
 
-/** `My App` as `my-app:latest`; undefined where nothing of `title` can stand in a name. */
+/** `My App` as `my-app:latest`; undefined if nothing of `title` can be used in a name. */
 export function nameMadeOf(title: string, tag = 'latest'): Reference | undefined {
   const path = title
     .toLowerCase()

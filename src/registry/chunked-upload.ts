@@ -28,7 +28,7 @@ export interface ChunkedUpload {
 
 /**
  * Sends `bytes`, all of `blob`, and ends the upload; gives the registry's last answer, also one that refuses. Throws what `bytes`
- * throws, REGISTRY_UNREACHABLE where a piece does not arrive, UNSUPPORTED where the registry takes no pieces at all.
+ * throws, REGISTRY_UNREACHABLE if a piece does not arrive, UNSUPPORTED if the registry takes no pieces at all.
  */
 export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, bytes: Bytes): Promise<HttpAnswer> {
   let { place } = upload

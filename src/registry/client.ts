@@ -94,7 +94,7 @@ export class RegistryClient implements AsyncDisposable {
     return { descriptor: { mediaType: this.#mediaType(answer, bytes), digest, size: bytes.length }, bytes }
   }
 
-  /** What {@link manifest} would give, without its bytes: Docker Hub does not count it. Undefined where there is none. */
+  /** What {@link manifest} would give, without its bytes: Docker Hub does not count it. Undefined if there is none. */
   async headManifest(
     repository: string,
     reference: string,
@@ -221,12 +221,12 @@ export class RegistryClient implements AsyncDisposable {
     if (!subject || listed) return
     // The list is read, made longer and written: one after another, or one would be lost
     const mine = this.#listing.then(async () => await this.#listReferrer(repository, subject.digest, manifest, options))
-    this.#listing = mine.catch(() => undefined) // whoever waits for it is told
+    this.#listing = mine.catch(() => undefined) // its callers get the error
     await mine
   }
 
   /**
-   * Manifests that are about the manifest `digest`: what the registry lists, or, where it keeps no such list, what stands under
+   * Manifests that are about the manifest `digest`: what the registry lists, or, where it keeps no such list, what is under
    * the tag of the distribution-spec for it. Those of no known digest are left out by whoever reads them.
    */
   async referrers(repository: string, digest: Digest, options: CallOptions = {}): Promise<readonly Descriptor[]> {
@@ -245,7 +245,7 @@ export class RegistryClient implements AsyncDisposable {
     return found
   }
 
-  /** All tags of a repository, as the registry sorts them. Throws IMAGE_NOT_FOUND where there is no such repository. */
+  /** All tags of a repository, as the registry sorts them. Throws IMAGE_NOT_FOUND if there is no such repository. */
   async *tags(repository: string, options: CallOptions = {}): AsyncIterable<string> {
     yield* this.#pages(
       `/v2/${repository}/tags/list?n=${PAGE}`,
@@ -256,7 +256,7 @@ export class RegistryClient implements AsyncDisposable {
     )
   }
 
-  /** All repositories that the registry tells of: many tell nobody. */
+  /** All repositories in the catalog of the registry, which many registries do not have. */
   async *repositories(options: CallOptions = {}): AsyncIterable<string> {
     yield* this.#pages(`/v2/_catalog?n=${PAGE}`, '', 'registry:catalog:*', 'repositories', options)
   }

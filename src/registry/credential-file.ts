@@ -72,7 +72,7 @@ export async function keepCredential(
   })
 }
 
-/** Removes what is kept for `domain`; false where the file knew of nothing. A helper is told in any case. Throws as {@link keepCredential}. */
+/** Removes what is kept for `domain`; false if the file knew of nothing. A helper is told in any case. Throws as {@link keepCredential}. */
 export async function forgetCredential(domain: string, { file, helper }: CredentialHome): Promise<boolean> {
   if (helper !== undefined) await eraseInHelper(helper, keyOf(domain))
   let known = false
@@ -93,7 +93,7 @@ function entryOf(credential: NewCredential): Readonly<Record<string, string>> {
   return { auth, ...(identity ? { identitytoken: credential.token } : {}) }
 }
 
-/** `change` says false where there is nothing to write. */
+/** `change` says false if there is nothing to write. */
 async function changeAuths(file: string, change: (auths: Record<string, unknown>) => boolean | void): Promise<void> {
   const text = await readIfThere(file)
   const config =

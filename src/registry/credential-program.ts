@@ -10,7 +10,7 @@ export interface HelperSecret {
   readonly secret: string
 }
 
-/** What the helper keeps for `server`; undefined where it keeps nothing. Throws UNAUTHORIZED naming the helper. */
+/** What the helper keeps for `server`; undefined if it keeps nothing. Throws UNAUTHORIZED naming the helper. */
 export async function getFromHelper(name: string, server: string): Promise<HelperSecret | undefined> {
   const { code, output } = await runHelper(name, 'get', server)
   if (code !== 0) {

@@ -44,9 +44,9 @@ export function dockerConfigFile({ env = process.env, home = homedir() }: Creden
 }
 
 /**
- * The credential for `repository` (`team/shop`) of `domain` (`registry.example:5000`), or undefined where none is kept.
+ * The credential for `repository` (`team/shop`) of `domain` (`registry.example:5000`), or undefined if none is kept.
  * Looks at DOCKER_AUTH_CONFIG, REGISTRY_AUTH_FILE, docker's config.json, podman's auth.json of the session, that of the
- * user; the first that knows the host decides. Throws UNAUTHORIZED where a helper fails, INVALID_ARGUMENT for a file that
+ * user; the first that knows the host decides. Throws UNAUTHORIZED if a helper fails, INVALID_ARGUMENT for a file that
  * is not JSON.
  */
 export async function findCredential(
@@ -115,7 +115,7 @@ async function findIn(
   return credentialOf(authFor(file.auths, domain, repository), name)
 }
 
-/** The program that the file names for `domain`, `docker-credential-` left out; undefined where the file itself keeps them. */
+/** The program that the file names for `domain`, `docker-credential-` left out; undefined if the file itself keeps them. */
 export function helperFor({ credHelpers, credsStore }: CredentialFile, domain: string): string | undefined {
   const own = Object.entries(credHelpers).find(([key]) => isKeyOf(key, domain))?.[1]
   return typeof own === 'string' && own !== '' ? own : credsStore

@@ -47,7 +47,7 @@ const DOCKER_HUB = 'docker.io'
 
 /**
  * Tries `username` and `password` with `server`, Docker Hub without one, and keeps them where docker (or `authFile`) has them kept.
- * Throws UNAUTHORIZED where the registry does not take them or the helper fails, INVALID_ARGUMENT for a file that is not JSON, what
+ * Throws UNAUTHORIZED if the registry does not take them or the helper fails, INVALID_ARGUMENT for a file that is not JSON, what
  * connecting throws; nothing is kept then.
  */
 export async function login(server: string | undefined, options: LoginOptions): Promise<LoginResult> {
@@ -76,7 +76,7 @@ export async function login(server: string | undefined, options: LoginOptions): 
   return { server: keyOf(domain), username, ...home, checked, identityToken: identityToken !== undefined }
 }
 
-/** Removes what is kept for `server`, Docker Hub without one. Throws UNAUTHORIZED where the helper fails, INVALID_ARGUMENT. */
+/** Removes what is kept for `server`, Docker Hub without one. Throws UNAUTHORIZED if the helper fails, INVALID_ARGUMENT. */
 export async function logout(server: string | undefined, options: LogoutOptions = {}): Promise<LogoutResult> {
   const domain = domainOf(server)
   const home = await findCredentialHome(domain, options)

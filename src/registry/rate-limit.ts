@@ -3,11 +3,11 @@
 export interface RateLimit {
   readonly limit: number
   readonly remaining: number
-  /** In seconds; undefined where it is not told. */
+  /** In seconds; undefined if it is not told. */
   readonly window: number | undefined
 }
 
-/** What an answer says of it; undefined where it says nothing. */
+/** What an answer says of it; undefined if it says nothing. */
 export function parseRateLimit(header: (name: string) => string | undefined): RateLimit | undefined {
   const [limit, remaining] = [parse(header('ratelimit-limit')), parse(header('ratelimit-remaining'))]
   if (!remaining) return undefined

@@ -1,7 +1,7 @@
 /** Registries that are spoken to in one job: each once, with its connections, its tokens and what it was found to speak. */
 import { openRegistry, type RegistryClient, type RegistryOptions } from './client.js'
 
-/** Whoever makes it disposes of it, and of all connections with it. */
+/** The caller disposes of it, and of all connections with it. */
 export class Registries implements AsyncDisposable {
   readonly #options: RegistryOptions
   readonly #clients = new Map<string, Promise<RegistryClient>>()

@@ -54,12 +54,12 @@ export class Tokens {
 
   /** The Authorization header for `scopes`, if there is one that has not ended. */
   async current(scopes: readonly Scope[]): Promise<string | undefined> {
-    const token = await this.#kept.get(keyOf(scopes))?.catch(() => undefined) // whoever asked for it was told
+    const token = await this.#kept.get(keyOf(scopes))?.catch(() => undefined) // the caller has had the error
     return token && token.until > Date.now() ? token.header : this.#basic
   }
 
   /**
-   * Answers the challenges for `scopes` anew. Requests that come together ask once. Throws UNAUTHORIZED where there is no
+   * Answers the challenges for `scopes` anew. Requests that come together ask once. Throws UNAUTHORIZED if there is no
    * answer to give, or the service gives none.
    */
   async renew(

@@ -15,7 +15,7 @@ export interface UploadOptions {
   readonly mountFrom?: string | undefined
   /** Milliseconds before the second try. */
   readonly firstWait?: number | undefined
-  /** Where the blob stands on disk, to be sent from there where it goes in one request and that can be. */
+  /** Where the blob is on disk, to be sent from there where it goes in one request and that can be. */
   readonly place?: BlobPlace | undefined
   /** From this size on in pieces from the start, in bytes. */
   readonly large?: number | undefined
@@ -29,7 +29,7 @@ const LARGE = 256 * 1024 * 1024
 /**
  * Puts `blob` into `repository`, whose bytes `read` gives, from the beginning whenever it is called: in one request, which every
  * registry takes, or in pieces where it is large or one request was cut off or was too large. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED,
- * REGISTRY_UNREACHABLE, and DIGEST_MISMATCH where the registry says it got something else; then the registry has no such blob.
+ * REGISTRY_UNREACHABLE, and DIGEST_MISMATCH if the registry says it got something else; then the registry has no such blob.
  * What goes straight from its file is hashed by the registry alone; where that does not say what it has, or says no, the file is
  * read once more, by `read`.
  */
@@ -88,7 +88,7 @@ export async function uploadBlob(
 
 /**
  * Gives `bytes` the name `reference`, a tag or its digest; `listed`: the registry says that it lists it with what it is about.
- * Throws DIGEST_MISMATCH where the registry says it got something else.
+ * Throws DIGEST_MISMATCH if the registry says it got something else.
  */
 export async function putManifest(
   connection: RegistryConnection,
@@ -168,7 +168,7 @@ async function finish(
   })
 }
 
-/** Whether the registry says what it has. Throws DIGEST_MISMATCH where that is something else. */
+/** Whether the registry says what it has. Throws DIGEST_MISMATCH if that is something else. */
 function expectSame(answer: HttpAnswer, { digest }: Pick<Descriptor, 'digest'>, where: string): boolean {
   const said = answer.header('docker-content-digest')
   if (!isDigest(said)) return false

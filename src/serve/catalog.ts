@@ -29,7 +29,7 @@ export interface Repository {
 /** One image of a repository, for who wants to know what there is. */
 export interface CatalogImage {
   readonly repository: string
-  /** What it is asked for by: the shorter name where there is one. */
+  /** What it is asked for by: the shorter name if there is one. */
   readonly name: string
   readonly tag: string | undefined
   readonly root: Descriptor
@@ -41,7 +41,7 @@ export interface CatalogImage {
 export interface Catalog {
   /** By every name that it is asked for by. */
   readonly repositories: ReadonlyMap<string, Repository>
-  /** Names that stand in the list of repositories, sorted: each repository once. */
+  /** Names that are in the list of repositories, sorted: each repository once. */
   readonly names: readonly string[]
   readonly images: readonly CatalogImage[]
   /** Every blob that is served, each once. */
@@ -67,7 +67,7 @@ const AT_ONCE = 8
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
 /**
- * Reads the manifests of all images on the shelves. Throws IMAGE_NOT_FOUND where no image has a name, INVALID_ARGUMENT where one
+ * Reads the manifests of all images on the shelves. Throws IMAGE_NOT_FOUND if no image has a name, INVALID_ARGUMENT if one
  * name stands for two images, and for a manifest that cannot be read what reading it throws.
  */
 export async function readServedCatalog(

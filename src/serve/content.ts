@@ -9,7 +9,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import type { ServedBlob, Shelf } from '../image/shelf.js'
 
-/** An open blob. Whoever opened it disposes of it. */
+/** An open blob. The caller disposes of it. */
 export interface OpenBlob extends AsyncDisposable {
   readonly blob: Descriptor
   /**
@@ -237,7 +237,7 @@ async function identityAt(place: ServedBlob): Promise<string> {
   }
 }
 
-/** `size` bytes from `position` on. Throws SIZE_MISMATCH where the file ends before. */
+/** `size` bytes from `position` on. Throws SIZE_MISMATCH if the file ends before. */
 async function* pieces(
   file: FileHandle,
   { file: path }: ServedBlob,

@@ -3,11 +3,11 @@ import { compareNames } from './catalog.js'
 
 export interface Page {
   readonly names: readonly string[]
-  /** Query of the page after it, where there is one. */
+  /** Query of the page after it, if there is one. */
   readonly next: string | undefined
 }
 
-/** A page of `all`, which is sorted by {@link compareNames}; undefined where `n` is not a number. */
+/** A page of `all`, which is sorted by {@link compareNames}; undefined if `n` is not a number. */
 export function pageOf(all: readonly string[], query: URLSearchParams): Page | undefined {
   const [n, last] = [query.get('n'), query.get('last')]
   if (n !== null && !/^\d{1,9}$/.test(n)) return undefined

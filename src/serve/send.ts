@@ -7,7 +7,7 @@ import { StowageError } from '../errors.js'
 const SLICE = 64 * 1024
 
 /**
- * Writes `bytes` and ends the response. Throws what reading throws, and ABORTED where the client left or took nothing for
+ * Writes `bytes` and ends the response. Throws what reading throws, and ABORTED if the client left or took nothing for
  * `patience` milliseconds. Whoever calls then closes the connection: the length that was promised tells the client.
  */
 export async function send(

@@ -81,7 +81,7 @@ const GRACE = 5_000
 /**
  * Serves the images of `places`, bundles (`PATH`, `bundle:PATH[:REF]`) and OCI layouts (`oci:DIR[:REF]`), until it is closed or
  * `signal` is aborted. Whatever is sent is checked against its digest before a client has all of it. Throws what opening the
- * places throws; IMAGE_NOT_FOUND where nothing has a name; INVALID_ARGUMENT where a name stands for two images, for an address
+ * places throws; IMAGE_NOT_FOUND if nothing has a name; INVALID_ARGUMENT if a name stands for two images, for an address
  * that cannot be, certificates that do not fit, or an htpasswd file with other hashes than bcrypt; BUSY for an address that
  * is taken.
  */

@@ -11,7 +11,7 @@ export interface ArchiveMember {
   readonly name: string
   /** `other` is what we never write: links, devices, sparse files. */
   readonly type: 'file' | 'directory' | 'other'
-  /** Of a link, where it leads, as it stands there: a hard link from the root of the archive, a symbolic one from where it is. */
+  /** Of a link, where it leads, as written there: a hard link from the root of the archive, a symbolic one from where it is. */
   readonly link?: { readonly type: 'hard' | 'symbolic'; readonly target: string }
   /** Of the content, in bytes. */
   readonly size: number
@@ -22,7 +22,7 @@ export interface ArchiveMember {
 export interface ListOptions {
   readonly signal?: AbortSignal | undefined
   /**
-   * The tar is another tool's: a name that is absolute loses its `/`, and one that stands there twice is listed twice. Without
+   * The tar is another tool's: a name that is absolute loses its `/`, and one that is there twice is listed twice. Without
    * it both are errors.
    */
   readonly foreign?: boolean | undefined

@@ -31,7 +31,7 @@ const USTAR_ID_LIMIT = 0o7777777
 
 /**
  * What stands before the content of `member`: 512 bytes, or 1536 and more where the name or the size needs PAX.
- * The same member gives the same bytes. Throws INVALID_ARGUMENT for a name that must not stand in an archive.
+ * The same member gives the same bytes. Throws INVALID_ARGUMENT for a name that must not be in an archive.
  */
 export function encodeHeader(member: TarMember): Uint8Array {
   const { size, type = 'file', mtime = 0 } = member
@@ -208,7 +208,7 @@ export function checksum(header: Uint8Array): number {
   return sum
 }
 
-/** `name` as ustar's prefix and name, or undefined where it needs PAX: too long, or not ASCII. */
+/** `name` as ustar's prefix and name, or undefined if it needs PAX: too long, or not ASCII. */
 function splitName(name: string): { readonly prefix: string; readonly rest: string } | undefined {
   if (!/^[\x20-\x7e]+$/.test(name)) return undefined
   if (name.length <= 100) return { prefix: '', rest: name }

@@ -1,7 +1,7 @@
 /** The time that stands for now, where the same input must give the same bytes. Source: reproducible-builds.org. */
 import { StowageError } from '../errors.js'
 
-/** Seconds since 1970 of the environment's SOURCE_DATE_EPOCH; undefined where it says none. Throws INVALID_ARGUMENT. */
+/** Seconds since 1970 of the environment's SOURCE_DATE_EPOCH; undefined if it says none. Throws INVALID_ARGUMENT. */
 export function sourceDateEpoch(text: string | undefined = process.env['SOURCE_DATE_EPOCH']): number | undefined {
   if (text === undefined || text === '') return undefined
   const epoch = Number(text)

@@ -39,7 +39,7 @@ export interface Selection {
   readonly referrers?: boolean | undefined
   readonly foreignLayers?: 'keep' | 'plain' | undefined
   readonly layer?: WimLayerOptions | undefined
-  /** Throws where `count` images are not what can be copied: asked before any of them is read. */
+  /** Throws if `count` images are not what can be copied: asked before any of them is read. */
   readonly expectCount?: ((count: number) => void) | undefined
 }
 
@@ -56,7 +56,7 @@ export interface TransferTarget {
   readonly undo?: boolean
 }
 
-/** Copies to one destination. Whoever made it disposes of it: of the destination and of the connections to registries. */
+/** Copies to one destination. The caller disposes of it: of the destination and of the connections to registries. */
 export class Transfer implements AsyncDisposable {
   readonly registries: Registries
   readonly #target: TransferTarget

@@ -18,7 +18,7 @@ export function pathAndRef(
   }
 }
 
-/** `part`, or INVALID_ARGUMENT where it is empty. */
+/** `part`, or INVALID_ARGUMENT if it is empty. */
 export function required(part: string, text: string, form: string): string {
   if (part !== '') return part
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint: `Write ${form}.` })

@@ -118,9 +118,9 @@ export interface Transport {
   readonly scheme: string
   /** As a person calls it, where a sentence has no room for its address: `the Docker Engine`. */
   readonly title?: string
-  /** Parses what follows `scheme:` in `text`; undefined where that is not a location of this transport. Throws INVALID_ARGUMENT. */
+  /** Parses what follows `scheme:` in `text`; undefined if that is not a location of this transport. Throws INVALID_ARGUMENT. */
   parse(rest: string, text: string): Location | undefined
-  /** Parses a location without a scheme; undefined where it is none. */
+  /** Parses a location without a scheme; undefined if it is none. */
   parseBare?(text: string): Location | undefined
   format(location: Location): string
   /** Whether `path` of its locations is a path on this machine. */
@@ -128,7 +128,7 @@ export interface Transport {
   readonly source?: SourceTransport
   readonly destination?: DestinationTransport
   readonly store?: StoreTransport
-  /** What the images are, in the words of the place itself; undefined where their manifests are to be read. */
+  /** What the images are, in the words of the place itself; undefined if their manifests are to be read. */
   inspect?(location: Location, options: InspectImagesOptions): Promise<readonly InspectedImage[] | undefined>
   /** Opens it to be served to registry clients; `name`: as it was named. */
   serve?(

@@ -1,4 +1,4 @@
-/** How an image of a place was made, what it stands on and what stands on it. */
+/** How an image of a place was made, what it is based on and what is based on it. */
 import { abortError } from '../errors.js'
 import type { HistoryStep, StoredImage } from '../image/image-store.js'
 import { type DependentTree, lineageOf } from '../image/lineage.js'
@@ -11,9 +11,9 @@ export interface ImageHistory {
   readonly image: StoredImage
   /** The newest first. */
   readonly steps: readonly HistoryStep[]
-  /** What it stands on, the lowest first; the image itself is the last. */
+  /** What it is based on, the lowest first; the image itself is the last. */
   readonly chain: readonly StoredImage[]
-  /** What stands on it. */
+  /** What is based on it. */
   readonly dependents: readonly DependentTree[]
 }
 

@@ -22,7 +22,7 @@ export interface ListImagesOptions extends StoreOptions {
 }
 
 export interface ListedImage extends StoredImage {
-  /** The image that it stands on. */
+  /** The image that it is based on. */
   readonly base?: StoredImage
 }
 
@@ -34,7 +34,7 @@ export interface ImageList {
 }
 
 /**
- * Throws IMAGE_NOT_FOUND where `before` or `since` is not there, INVALID_ARGUMENT for a pattern that is none, and what opening the place
+ * Throws IMAGE_NOT_FOUND if `before` or `since` is not there, INVALID_ARGUMENT for a pattern that is none, and what opening the place
  * throws. An image that cannot be read is listed, with why.
  */
 export async function listImages(options: ListImagesOptions = {}): Promise<ImageList> {

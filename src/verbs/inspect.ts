@@ -44,7 +44,7 @@ export async function inspect(location: string, options: InspectOptions = {}): P
 
 /**
  * The bytes of the manifest (with `platforms`, that of the platform) or of the config, exactly as they are.
- * Throws INVALID_ARGUMENT where several are meant, UNSUPPORTED where the place keeps none, and what {@link inspect} throws.
+ * Throws INVALID_ARGUMENT if several are meant, UNSUPPORTED if the place keeps none, and what {@link inspect} throws.
  */
 export async function inspectRaw(
   location: string,

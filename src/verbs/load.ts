@@ -126,7 +126,7 @@ function expectLoadable(location: Location, path: string): DestinationTransport 
 }
 
 /**
- * In a registry every image needs a name of its own behind `location`. Throws INVALID_ARGUMENT where two images would get one name,
+ * In a registry every image needs a name of its own behind `location`. Throws INVALID_ARGUMENT if two images would get one name,
  * or one has none.
  */
 function expectNames(location: Location, images: readonly BundleImage[]): void {

@@ -17,7 +17,7 @@ export interface PushOptions extends TransferOptions {
   readonly allTags?: boolean | undefined
 }
 
-/** What became of one image; `error` stands where it is not there. */
+/** What became of one image; `error` stands if it does not exist. */
 export interface PushedImage {
   /** In full. */
   readonly name: string
@@ -39,7 +39,7 @@ export interface PushResult {
 
 /**
  * Pushes `names`, and asks the registry afterwards what each tag names. Every image is tried: what failed is in its `error`.
- * Throws for the whole INVALID_ARGUMENT, INVALID_REFERENCE, IMAGE_NOT_FOUND where no tag is there of a repository, and ABORTED.
+ * Throws for the whole INVALID_ARGUMENT, INVALID_REFERENCE, IMAGE_NOT_FOUND if no tag is there of a repository, and ABORTED.
  */
 export async function pushImages(names: readonly string[], options: PushOptions = {}): Promise<PushResult> {
   const { allTags = false, host, signal } = options

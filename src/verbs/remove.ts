@@ -81,7 +81,7 @@ async function removeSelected(
 }
 
 /**
- * Throws IMAGE_IN_USE naming the containers made of `image`, or the images of `held` that stand on it. `force` holds against stopped
+ * Throws IMAGE_IN_USE naming the containers made from `image`, or the images of `held` that are based on it. `force` holds against stopped
  * containers and images, not against containers that run.
  */
 export async function expectUnused(

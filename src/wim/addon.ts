@@ -36,7 +36,7 @@ export interface Binding {
   /** Undefined where it gets no smaller. */
   compressChunk(compression: number, level: number, chunk: Buffer): Promise<Buffer | undefined>
   decompressChunk(compression: number, chunkSize: number, compressed: Buffer, size: number): Promise<Buffer>
-  /** In bytes; 0 where there is no such compressor. */
+  /** In bytes; 0 if there is no such compressor. */
   compressorMemory(compression: number, chunkSize: number, level: number): number
   /** Of the libwim that was found at run time, such as `1.13.6`. */
   libraryVersion(): string
@@ -71,7 +71,7 @@ export type NativeValue =
   | { readonly [name: string]: NativeValue }
 export type NativeArguments = { readonly [name: string]: NativeValue }
 
-/** `question`, where there is one, waits for `answer()`. With `ended` come the result or the error, and nothing comes after. */
+/** `question`, if there is one, waits for `answer()`. With `ended` come the result or the error, and nothing comes after. */
 export type NativeJobCallback = (
   events: readonly unknown[],
   question: unknown,

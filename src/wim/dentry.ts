@@ -36,7 +36,7 @@ export interface FileFields {
 export interface Dentry extends FileFields {
   /** Position among all dentries of the image. */
   readonly index: number
-  /** Position of the directory it stands in; undefined for the root. Parents come before their children. */
+  /** Position of the directory it is in; undefined for the root. Parents come before their children. */
   readonly parent: number | undefined
   /** UTF-16 as in the WIM, lone surrogates and all; empty for the root. */
   readonly name: string

@@ -23,7 +23,7 @@ export interface WimImage {
 }
 
 export interface WindowsInfo {
-  /** GOARCH's word (`amd64`, `arm64`, `386`, `arm`), or the XML's number where there is none. */
+  /** GOARCH's word (`amd64`, `arm64`, `386`, `arm`), or the XML's number if there is none. */
   readonly architecture: string
   /** MAJOR.MINOR.BUILD.SPBUILD. */
   readonly version: string | undefined

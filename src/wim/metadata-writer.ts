@@ -12,7 +12,7 @@ import { type FileFields } from './dentry.js'
 export interface Content {
   /** In bytes. */
   readonly size: number
-  /** SHA-1, 20 bytes as characters (latin1); empty where there are no bytes. */
+  /** SHA-1, 20 bytes as characters (latin1); empty if there are no bytes. */
   sha1: string
   /** Where no layer brings it: the bytes themselves. */
   readonly bytes?: Buffer | undefined
@@ -163,7 +163,7 @@ function isReparsePoint({ attributes }: ImageFile): boolean {
   return (attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0
 }
 
-/** The streams that stand in entries of their own; nothing where the one there is stands in the dentry itself. */
+/** The streams that stand in entries of their own; nothing if the one there is stands in the dentry itself. */
 function extraStreams(file: ImageFile): { readonly name: string; readonly content: Content }[] {
   const reparse = isReparsePoint(file)
   const directory = (file.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0

@@ -27,7 +27,7 @@ const GLANCE_MS = 10
  * it can only be mounted to be read. The mount stays when this process ends: {@link unmountImage} is its end. An abort leaves
  * none behind.
  * Throws IMAGE_NOT_FOUND, what opening a WIM throws, FILE_NOT_FOUND and INVALID_ARGUMENT for a directory that is none,
- * UNSUPPORTED where there is no FUSE, and WIM_ERROR with what libfuse says.
+ * UNSUPPORTED if there is no FUSE, and WIM_ERROR with what libfuse says.
  */
 export async function mountImage(
   path: string,
@@ -73,7 +73,7 @@ export async function mountImage(
  * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost. The
  * directory is free when it is done.
  * libwim cannot stop a commit: after an abort, which throws ABORTED, it is finished all the same, even when this process ends.
- * Throws BUSY where files are open that a commit would miss, INVALID_ARGUMENT where no image is mounted, and
+ * Throws BUSY if files are open that a commit would miss, INVALID_ARGUMENT if no image is mounted, and
  * PERMISSION_DENIED for the mount of another user.
  */
 export async function unmountImage(directory: string, options: UnmountOptions = {}): Promise<void> {

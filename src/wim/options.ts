@@ -122,7 +122,7 @@ export interface AddOptions extends JobOptions {
 }
 
 export interface AddImageOptions extends AddOptions {
-  /** Default: no name. Throws where another image has it. */
+  /** Default: no name. Throws if another image has it. */
   readonly name?: string | undefined
   /** Make this the bootable image. */
   readonly boot?: boolean | undefined

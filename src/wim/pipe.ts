@@ -10,7 +10,7 @@ import { startJob } from './job.js'
 import type { ExtractOptions } from './options.js'
 
 /**
- * Applies an image of a pipable WIM as it comes out of a stream. `image`: its number or name; undefined where it holds one.
+ * Applies an image of a pipable WIM as it comes out of a stream. `image`: its number or name; undefined if it holds one.
  * Throws UNSUPPORTED for a WIM that is not pipable.
  */
 export async function extractFromPipe(

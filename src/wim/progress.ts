@@ -6,7 +6,7 @@ export interface ExtractProgress {
   /** 1-based. */
   readonly image: number
   readonly imageName: string
-  /** The WIM; undefined where it comes from a pipe. */
+  /** The WIM; undefined if it comes from a pipe. */
   readonly path: string | undefined
   readonly target: string
   readonly totalBytes: number

@@ -1,4 +1,4 @@
-/** Text as it stands in the files that WIM commands read: its encodings, its lines, and the words of a line. */
+/** Text as it is in the files that WIM commands read: its encodings, its lines, and the words of a line. */
 import { StowageError } from '../errors.js'
 
 /** A line that says something. */

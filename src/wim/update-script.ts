@@ -37,7 +37,7 @@ const PATHS: Readonly<Record<Kind, readonly string[]>> = {
  * The commands of `text`, as `wimlib-imagex update` reads them:
  * `add [--verbose] [--unix-data] [--no-acls] [--strict-acls] [--dereference] [--no-replace] SOURCE DESTINATION`,
  * `delete [--force] [--recursive] PATH` and `rename OLD NEW`. The case of the command does not count, options may stand
- * anywhere after it, and what stands in quotes is not an option. Comments, quotes: {@link linesOf}.
+ * anywhere after it, and what is in quotes is not an option. Comments, quotes: {@link linesOf}.
  * Throws INVALID_ARGUMENT naming the line.
  */
 export function parseUpdateScript(text: string, options: UpdateScriptOptions = {}): UpdateCommand[] {

@@ -28,9 +28,9 @@ export interface WimFinding {
   readonly message: string
   /** Of the metadata or blob, as it should be: 40 hex digits. */
   readonly sha1?: string | undefined
-  /** 1-based: the one image that it concerns. Left out where several are concerned, or none. */
+  /** 1-based: the one image that it concerns. Left out if several are concerned, or none. */
   readonly image?: number | undefined
-  /** The first names of files that use the blob, ten at most; left out where no file does. */
+  /** The first names of files that use the blob, ten at most; left out if no file does. */
   readonly paths?: readonly string[] | undefined
   /** How many files use the blob. */
   readonly uses?: number | undefined

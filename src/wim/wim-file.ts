@@ -81,7 +81,7 @@ export async function createWim({
  * An open WIM. Made by {@link openWim} and {@link createWim}.
  *
  * Changes are made in memory, and reach a file with {@link write} or {@link overwrite}. Calls may overlap: those that libwim
- * does are done in the order they were made. All of them throw INVALID_ARGUMENT once it is closed, ABORTED where `signal`
+ * does are done in the order they were made. All of them throw INVALID_ARGUMENT once it is closed, ABORTED if `signal`
  * says so, and else a StowageError whose `cause` is libwim's own error, a {@link WimlibError}.
  */
 export class WimFile implements AsyncDisposable {
@@ -154,7 +154,7 @@ export class WimFile implements AsyncDisposable {
     return (await this.#job('property', { image: imageNumber(image), name })) as string | undefined // what `property` gives
   }
 
-  /** Sets a property, or removes it where `value` is undefined. Throws where another image has the name. */
+  /** Sets a property, or removes it where `value` is undefined. Throws if another image has the name. */
   async setProperty(image: number, name: string, value: string | undefined): Promise<void> {
     await this.#job('setProperty', { image: imageNumber(image), name, value })
   }
@@ -317,7 +317,7 @@ export class WimFile implements AsyncDisposable {
   }
 
   /**
-   * Extracts an image into the directory `target`, which is made where it is not there, or all images into directories named
+   * Extracts an image into the directory `target`, which is made if it does not exist, or all images into directories named
    * after them. Nothing is written outside `target`: an image whose names or links say so is refused with WIM_CORRUPT.
    */
   async extract(image: ImageNumber, target: string, options: ExtractOptions = {}): Promise<void> {

@@ -1,4 +1,4 @@
-/** `stowage layer to-wim`: a WIM made of layers. */
+/** `stowage layer to-wim`: a WIM made from layers. */
 import { readFile } from 'node:fs/promises'
 import type { Argv, CommandModule } from 'yargs'
 import { fileError, StowageError } from '../../errors.js'

@@ -65,7 +65,7 @@ export async function readTextFile(path: string, signal: AbortSignal): Promise<s
   }
 }
 
-/** Throws where `output` is one of the files `inputs`, which writing it would destroy. */
+/** Throws if `output` is one of the files `inputs`, which writing it would destroy. */
 export async function refuseSameFile(output: string, inputs: readonly string[], option: string): Promise<void> {
   const there = await stat(output, { bigint: true }).catch(() => undefined)
   if (!there) return

@@ -39,7 +39,7 @@ export function value(describe: string) {
   return { type: 'string', describe } as const
 }
 
-/** An option with a value, that may be given again and again. */
+/** An option with a value, that may be repeated and again. */
 export function values(describe: string) {
   return { type: 'string', array: true, describe } as const
 }

@@ -95,7 +95,7 @@ export async function imageText(wim: WimFile, image: number, xml: string): Promi
   return rows.map(([label, text]) => `${`${label}:`.padEnd(23)} ${text}\n`).join('')
 }
 
-/** A number that wimlib-imagex shows as 0 where it is not there, because the element around it is. */
+/** A number that wimlib-imagex shows as 0 if it is not there, because the element around it is. */
 function isNumber(property: string, element: string): boolean {
   if (property === 'WINDOWS/ARCH') return element.includes('<WINDOWS>')
   return property.startsWith('WINDOWS/VERSION/') && element.includes('<VERSION>')

@@ -74,7 +74,7 @@ export const EXTRACTION = {
 
 type Given<Names extends string> = { readonly [Name in Names]?: unknown }
 
-/** `integrityTable` of a write. Throws where both are asked for. */
+/** `integrityTable` of a write. Throws if both are asked for. */
 export function integrityTable(given: Given<'check' | 'include-integrity' | 'nocheck'>): boolean | undefined {
   const wanted = given['check'] === true || given['include-integrity'] === true
   if (wanted && given['nocheck'] === true)

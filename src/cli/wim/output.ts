@@ -29,7 +29,7 @@ function stdout(): WriteTarget {
   return fstatSync(STDOUT).isFile() ? { fd: STDOUT } : process.stdout
 }
 
-/** Prints what stands in the WIM now; nothing where stdout holds the WIM itself. */
+/** Prints what is in the WIM now; nothing if stdout holds the WIM itself. */
 export function reportWritten(
   wim: WimFile,
   schema: string,

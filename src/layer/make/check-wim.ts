@@ -15,7 +15,7 @@ const NOTHING = Buffer.alloc(0)
 const SLICE = 1000
 
 /**
- * What breaks a rule of base layers, errors first; empty where a host would take it, as far as the rules go. Metadata is read, and of
+ * What breaks a rule of base layers, errors first; empty if a host would take it, as far as the rules go. Metadata is read, and of
  * contents only the beginnings of hives. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT, LAYER_UNSUPPORTED, WIM_CORRUPT, ABORTED.
  */
 export async function checkWimLayer(

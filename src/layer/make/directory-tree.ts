@@ -61,7 +61,7 @@ export async function walkDirectory(directory: string, slices: Slices): Promise<
   return await describe(directory, walk, slices)
 }
 
-/** Where the entry stands on disk. */
+/** Where the entry is on disk. */
 export function placeOf(directory: string, path: string): string {
   return path === '.' ? directory : `${directory}/${path}`
 }

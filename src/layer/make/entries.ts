@@ -31,7 +31,7 @@ export interface LayerEntryOptions {
   readonly order: LayerOrder
   /** Place of a blob in the WIM. */
   readonly rankOf: (blob: number) => number
-  /** A reparse point's data; undefined where the WIM has none (or far too much). */
+  /** A reparse point's data; undefined if the WIM has none (or far too much). */
   readonly reparseDataOf: (dentry: Dentry) => Buffer | undefined
   /** Reparse points of any tag are held, as files and directories that keep their data. */
   readonly lossless: boolean
@@ -59,7 +59,7 @@ export interface LayerEntries {
   readonly tree: LayerTree
   readonly names: LayerNames
   readonly entries: readonly LayerEntry[]
-  /** What a layer has no place for, each with the reason, and all that stands below it. */
+  /** What a layer has no place for, each with the reason, and all that is below it. */
   readonly unsupported: readonly string[]
 }
 

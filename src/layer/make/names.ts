@@ -1,5 +1,5 @@
 /**
- * The names of a layer: where each dentry of an image stands in it, which names Windows has no place for, and which paths mean
+ * The names of a layer: where each dentry of an image is in it, which names Windows has no place for, and which paths mean
  * something to Windows' importer. Source: hcsshim's documented behaviour.
  */
 import { StowageError } from '../../errors.js'

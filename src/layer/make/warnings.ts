@@ -1,4 +1,4 @@
-/** What is doubtful about a layer made of a WIM, and no error: the layer is made all the same. */
+/** What is doubtful about a layer made from a WIM, and no error: the layer is made all the same. */
 import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { UTILITY_VM } from '../../windows/layer-paths.js'

@@ -7,7 +7,7 @@ import { type Slices, sortInSlices } from './slices.js'
 
 /** One image of a WIM, with all that its entries need. */
 export interface LayerTree {
-  /** `Files` or `UtilityVM/Files`: where the image's root stands in the layer; empty for a layer that is the image itself. */
+  /** `Files` or `UtilityVM/Files`: where the image's root is in the layer; empty for a layer that is the image itself. */
   readonly root: string
   /** All dentries of the image, parents before children. */
   readonly dentries: readonly Dentry[]
@@ -23,7 +23,7 @@ export interface BlobFacts {
 /** Reparse data are at most this by Windows' own rule (MAXIMUM_REPARSE_DATA_BUFFER_SIZE). */
 const REPARSE_LIMIT = 16 * 1024
 
-/** The tree of `image`, which will stand at `root` in the layer. Throws WIM_CORRUPT. */
+/** The tree of `image`, which will be at `root` in the layer. Throws WIM_CORRUPT. */
 export async function readLayerTree(wim: WimFile, image: WimImage, root: string, slices: Slices): Promise<LayerTree> {
   const metadata = await wim.metadata(image.index)
   const dentries: Dentry[] = []

@@ -22,7 +22,7 @@ export interface WindowsLayerPlan extends LayerPlan {
   entries(): Iterable<PlannedEntry>
 }
 
-/** An entry of the layer, and the stream in the WIM that its content is; none where it has none. */
+/** An entry of the layer, and the stream in the WIM that its content is; none if it has none. */
 export interface PlannedEntry {
   readonly entry: TarEntry
   readonly content: Stream | undefined
@@ -74,7 +74,7 @@ export async function planWindowsLayer(
   }
 }
 
-/** What stands in the layer for the entry, in this order: its own content, then its named streams. */
+/** What is in the layer for the entry, in this order: its own content, then its named streams. */
 function contentsOf(entry: LayerEntry): readonly Stream[] {
   if (entry.type === 'hard link') return []
   return entry.data ? [entry.data, ...entry.streams] : entry.streams
@@ -132,7 +132,7 @@ function sizeOf(stream: Stream | undefined, facts: BlobFacts): number {
   return stream?.blob === undefined ? 0 : (facts.sizes[stream.blob] ?? 0)
 }
 
-/** `UtilityVM` itself stands in no image, so its entry is made here, with the times of the image's root. */
+/** `UtilityVM` itself is in no image, so its entry is made here, with the times of the image's root. */
 function parentRoot(tree: LayerTree): TarEntry | undefined {
   const slash = tree.root.indexOf('/')
   if (slash < 0) return undefined

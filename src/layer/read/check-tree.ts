@@ -47,12 +47,12 @@ export interface TreeCheck {
 /** Takes the entries of a layer in their order, and reports what breaks a rule. `base`: what the layer lacks is nowhere. */
 export function checkTree(base: boolean, report: Report): TreeCheck {
   const nodes = new Map<string, Node>()
-  /** Directories without an entry so far, by key: their path, and what stands in them. */
+  /** Directories without an entry so far, by key: their path, and what is in them. */
   const awaited = new Map<string, { readonly path: string; readonly child: string }>()
   /** Hard links whose target has no entry so far, by the target's key. */
   const dangling = new Map<string, DanglingLink[]>()
   const misspelled = new Set<string>()
-  /** What an alternate stream may follow now, as it stands in the tar. */
+  /** What an alternate stream may follow now, as it is in the tar. */
   let owner: string | undefined
   let windows = false
 

@@ -6,7 +6,7 @@ import { checkTree } from './check-tree.js'
 import { type LayerFacts, type LayerSource, readLayer } from './read-layer.js'
 
 export interface CheckLayerOptions extends WaitOptions {
-  /** Left out or true: a base layer, with all that one must bring. False: one that stands on others. */
+  /** Left out or true: a base layer, with all that one must bring. False: one that is based on others. */
   readonly base?: boolean | undefined
   /** Warnings count as errors. */
   readonly strict?: boolean | undefined
@@ -38,7 +38,7 @@ const CASES = 10
 
 /**
  * Checks the layer against the rules of docs/layer-check.md. A layer of another system gets one finding, not one for each
- * file. Memory grows with the number of names, not with contents. Throws LAYER_CORRUPT where it cannot be read, UNSUPPORTED,
+ * file. Memory grows with the number of names, not with contents. Throws LAYER_CORRUPT if it cannot be read, UNSUPPORTED,
  * ABORTED.
  */
 export async function checkLayer(

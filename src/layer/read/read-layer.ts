@@ -78,7 +78,7 @@ async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> 
 /**
  * Reads the layer and gives its entries to `onEntries` in batches, in the order of the tar; a promise it returns is waited
  * for. All of it is read to the end, so the digests are those of the whole. Memory does not grow with the layer.
- * Throws LAYER_CORRUPT where it cannot be read, UNSUPPORTED for a zstd window over 128 MiB, ABORTED, and what the source throws.
+ * Throws LAYER_CORRUPT if it cannot be read, UNSUPPORTED for a zstd window over 128 MiB, ABORTED, and what the source throws.
  */
 export async function readLayer(
   source: LayerSource,

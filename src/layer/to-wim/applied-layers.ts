@@ -18,12 +18,12 @@ interface LayerContent extends Content {
 }
 
 export interface AppliedLayersOptions {
-  /** Layers of Linux: what stands at their top is the image. Else of Windows, with `Files` and `UtilityVM/Files`. */
+  /** Layers of Linux: what is at their top is the image. Else of Windows, with `Files` and `UtilityVM/Files`. */
   readonly unixData: boolean
   readonly losses: Losses
 }
 
-/** Where the images stand in a Windows layer. */
+/** Where the images are in a Windows layer. */
 const ROOTS = [['Files'], [UTILITY_VM, 'Files']]
 const SLICE = 1024
 /** In UTF-16 units: a dentry counts the bytes of a name in 16 bits. */
@@ -94,7 +94,7 @@ export class AppliedLayers {
     this.#tree.endLayer()
   }
 
-  /** The tree of each image. Throws LAYER_UNSUPPORTED where there is no `Files`. */
+  /** The tree of each image. Throws LAYER_UNSUPPORTED if there is no `Files`. */
   images(): readonly TreeNode[] {
     if (this.#unixData) return [this.#tree.root]
     const images = ROOTS.map(path => this.#tree.find(path))

@@ -20,7 +20,7 @@ export interface CaptureLayerOptions {
 const AHEAD = 4 * 1024 * 1024
 const PIECE = 512 * 1024
 
-/** One WIM that is written. Whoever makes it disposes of it. */
+/** One WIM that is written. The caller disposes of it. */
 export class Capture implements Disposable {
   readonly #job: NativeCaptureJob
   readonly #signal: AbortSignal | undefined

@@ -5,7 +5,7 @@
 import { StowageError } from '../../errors.js'
 import type { ImageDentry, ImageFile } from '../../wim/metadata-writer.js'
 
-/** A name in the tree, and what stands below it. */
+/** A name in the tree, and what is below it. */
 export class TreeNode implements ImageDentry {
   name: string
   shortName: string
@@ -31,9 +31,9 @@ export class TreeNode implements ImageDentry {
 export interface ImageTreeOptions {
   /** What names of one file have in common: to Windows, case does not matter. */
   readonly keyOf: (name: string) => string
-  /** A directory that no entry describes, made because something stands in it, with the time of that. */
+  /** A directory that no entry describes, made because something is in it, with the time of that. */
   readonly makeDirectory: (below: ImageFile | undefined) => ImageFile
-  /** Where a symbolic link leads that stands in the way, for layers whose entries may go through one. */
+  /** Where a symbolic link leads that is in the way, for layers whose entries may go through one. */
   readonly targetOf?: ((file: ImageFile) => string | undefined) | undefined
 }
 
@@ -59,7 +59,7 @@ export class ImageTree {
     this.#layer += 1
   }
 
-  /** Hard links to files that stand after them find them now. Throws LAYER_CORRUPT where there is none. */
+  /** Hard links to files that stand after them find them now. Throws LAYER_CORRUPT if there is none. */
   endLayer(): void {
     for (let left = Infinity; this.#pending.length > 0 && this.#pending.length < left;) {
       const pending = this.#pending
@@ -76,7 +76,7 @@ export class ImageTree {
     )
   }
 
-  /** The whiteout that `name` is, applied to `directory`; false where it is none. */
+  /** The whiteout that `name` is, applied to `directory`; false if it is none. */
   whiteout(directory: Path, name: string): boolean {
     if (!name.startsWith(WHITEOUT)) return false
     const parent = this.find(directory)
@@ -92,7 +92,7 @@ export class ImageTree {
     return true
   }
 
-  /** A directory keeps what stands in it; anything else replaces what was there. No path: the root itself. */
+  /** A directory keeps what is in it; anything else replaces what was there. No path: the root itself. */
   put(path: Path, file: ImageFile, shortName: string, directory: boolean): void {
     this.#put(path, file, shortName, directory)
   }
@@ -126,7 +126,7 @@ export class ImageTree {
     }
   }
 
-  /** What stands in the directory at `path`; directories that nobody described are made. */
+  /** What is in the directory at `path`; directories that nobody described are made. */
   #directory(path: Path, below: ImageFile): Map<string, TreeNode> {
     let rest = [...path]
     let node = this.root

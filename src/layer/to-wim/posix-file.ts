@@ -71,7 +71,7 @@ export function posixFile(entry: LayerTarEntry, data: Content | undefined, losse
   }
 }
 
-/** A directory that no entry describes: root's, mode 0755, with the time of what stands in it. */
+/** A directory that no entry describes: root's, mode 0755, with the time of what is in it. */
 export function plainPosixDirectory(below: ImageFile | undefined): ImageFile {
   const time = below?.writeTime ?? 0n
   const data = Buffer.alloc(16)

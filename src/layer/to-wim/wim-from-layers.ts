@@ -197,7 +197,7 @@ function checkOptions(
   }
 }
 
-/** The first of two passes: what stands in all layers together. */
+/** The first of two passes: what is in all layers together. */
 async function applyAll(
   layers: readonly LayerOrigin[],
   applied: AppliedLayers,

@@ -108,7 +108,7 @@ export function windowsFile(
   }
 }
 
-/** A directory that no entry describes, with the time of what stands in it. */
+/** A directory that no entry describes, with the time of what is in it. */
 export function plainDirectory(below: ImageFile | undefined): ImageFile {
   const time = below?.writeTime ?? 0n
   return {
@@ -227,7 +227,7 @@ function attributesPacked(entry: LayerTarEntry): Buffer {
   return attributes.length === 0 ? NOTHING : packAttributes(attributes, path)
 }
 
-/** A decimal number up to `most`; undefined where there is no such record. */
+/** A decimal number up to `most`; undefined if there is no such record. */
 function flagsOf({ records, path }: LayerTarEntry, key: string, most: number): number | undefined {
   const text = records.get(key)
   if (text === undefined) return undefined

@@ -20,7 +20,7 @@ export interface ArchiveDestinationOptions {
 export interface ArchiveForm {
   /** The part of `image` that the archive takes, and what messages call it. Throws UNSUPPORTED for what it cannot hold. */
   choose(image: ImageContent, subject: string): ImageContent
-  /** The names it gives to an image that has `names`. Throws INVALID_ARGUMENT where the archive was named for one image. */
+  /** The names it gives to an image that has `names`. Throws INVALID_ARGUMENT if the archive was named for one image. */
   names(image: ImageContent, names: readonly Reference[], others: readonly NamedImage[]): readonly Reference[]
   /** What stands behind the blobs, by path. */
   documents(images: readonly NamedImage[]): ReadonlyMap<string, Uint8Array>

@@ -231,7 +231,7 @@ function skopeoBlobs(path: string, root: string): Pick<BlobStore, 'has' | 'fetch
   }
 }
 
-/** The first bytes of a file; nothing where there is none. */
+/** The first bytes of a file; nothing if there is none. */
 async function startOf(path: string): Promise<string> {
   if (!(await isThere(path))) return ''
   const file = await open(path)
@@ -243,7 +243,7 @@ async function startOf(path: string): Promise<string> {
   }
 }
 
-/** Whether a regular file stands at `path`. */
+/** Whether a regular file is at `path`. */
 async function isThere(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isFile()

@@ -22,7 +22,7 @@ export interface EngineSourceOptions {
 
 /**
  * Exports the image `name` (a reference, or an image ID: then it has no name) into `spool`, and serves it from there.
- * Throws IMAGE_NOT_FOUND, BLOB_MISSING where the engine does not hold all of it, NO_SPACE, INVALID_REFERENCE,
+ * Throws IMAGE_NOT_FOUND, BLOB_MISSING if the engine does not hold all of it, NO_SPACE, INVALID_REFERENCE,
  * INVALID_TAR, ABORTED, and what connecting throws.
  */
 export async function openEngineSource(name: string, options: EngineSourceOptions): Promise<ImageSource> {

@@ -68,7 +68,7 @@ async function write(
 }
 
 /**
- * Names the image in index.json; false where a blob of it is gone since it was found: another process removed an image that shared
+ * Names the image in index.json; false if a blob of it is gone since it was found: another process removed an image that shared
  * it, under the same lock.
  */
 async function tag(

@@ -14,7 +14,7 @@ export const LOCK_FILE = '.stowage.lock'
 /** Files that make a directory a bundle: its sums would be wrong after another image. */
 const BUNDLE_MARKS = ['bundle.json', 'SHA256SUMS', 'INCOMPLETE']
 
-/** An entry of the index: as it stands there, with fields we do not speak of, and as we read it. */
+/** An entry of the index: as written there, with fields we do not speak of, and as we read it. */
 export interface LayoutEntry {
   readonly raw: unknown
   readonly descriptor: Descriptor
@@ -54,7 +54,7 @@ export async function changeLayoutIndex(
   )
 }
 
-/** Throws OUTPUT_EXISTS where `names`, all that stands in `directory`, make it a bundle. */
+/** Throws OUTPUT_EXISTS if `names`, all that is in `directory`, make it a bundle. */
 export function refuseBundle(directory: string, names: readonly string[]): void {
   const mark = BUNDLE_MARKS.find(name => names.includes(name))
   if (mark === undefined) return

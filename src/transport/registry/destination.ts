@@ -73,7 +73,7 @@ class RegistryDestination implements ImageDestination {
     return { names, id: image.root.digest, sent, skipped }
   }
 
-  /** All but manifests, each where it is not there yet: mounted from where we know it to be, else uploaded. */
+  /** All but manifests, each if it does not exist yet: mounted from where we know it to be, else uploaded. */
   async #writeBlobs(
     client: RegistryClient,
     path: string,

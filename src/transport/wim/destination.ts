@@ -24,7 +24,7 @@ export interface WimDestinationOptions extends Pick<
  * them; of an index, the one that is of Windows. The config gives architecture, version and time. Names of images have no
  * place in a WIM.
  *
- * `write()` also throws OUTPUT_EXISTS where the file is there, INVALID_ARGUMENT where it is not clear which image is meant,
+ * `write()` also throws OUTPUT_EXISTS if the file is there, INVALID_ARGUMENT if it is not clear which image is meant,
  * and what {@link wimFromLayers} throws.
  */
 export async function openWimDestination(file: string, options: WimDestinationOptions = {}): Promise<ImageDestination> {

@@ -27,7 +27,7 @@ export interface WimSourceOptions extends Omit<LayerFromWimOptions, 'unixData'>,
 }
 
 /**
- * Opens `file`. Its one image is made when it is asked for: the layer goes to the stage, and whoever copies the image finds
+ * Opens `file`. Its one image is made when it is asked for: the layer goes to the stage, and the code that copies the image finds
  * it there; config and manifest are served from memory. Throws what {@link openWim} throws.
  */
 export async function openWimSource(
