@@ -181,8 +181,9 @@ void Socket::ExpectEnd(TlsOutcome outcome, int error, const char* call) const {
   if (outcome == TlsOutcome::kTimeout) {
     throw Error("ETIMEDOUT", "nothing came or went for " + std::to_string(silence_) + " ms");
   }
+  Tls::ExpectNoError();
   if (error != 0) throw SystemError(error, call);
-  throw Error("ECONNRESET", "the TLS connection failed: " + Tls::LastCode());
+  throw Error("ECONNRESET", "the other side ended the TLS connection without saying so");
 }
 
 // Of a call that sends: returns where it is to be made again.

@@ -44,37 +44,46 @@ struct X509Deleter {
 };
 using Certificate = std::unique_ptr<X509, X509Deleter>;
 
-Certificate NextOf(BIO* pem) { return Certificate(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr)); }
+// No password is known for an encrypted key. Without this, OpenSSL asks for one on the terminal.
+int NoPassword(char*, int, int, void*) { return -1; }
 
+Certificate NextOf(BIO* pem) { return Certificate(PEM_read_bio_X509(pem, nullptr, NoPassword, nullptr)); }
+
+// One that cannot be read is left out, as Node.js does: the others are trusted all the same.
 void Trust(SSL_CTX* context, const std::string& authorities) {
   const TextBio pem = BioOf(authorities);
   X509_STORE* store = SSL_CTX_get_cert_store(context);
-  while (const Certificate certificate = NextOf(pem.get())) X509_STORE_add_cert(store, certificate.get());
-  ERR_clear_error();  // the end of the text is one
+  while (BIO_eof(pem.get()) == 0) {
+    if (const Certificate certificate = NextOf(pem.get())) X509_STORE_add_cert(store, certificate.get());
+  }
+  ERR_clear_error();
 }
 
 void Show(SSL_CTX* context, const TlsSettings& settings) {
   const TextBio pem = BioOf(settings.certificate);
   const Certificate own = NextOf(pem.get());
-  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) throw Error(Tls::LastCode(), "our certificate");
+  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) {
+    throw Error(Tls::LastCode(), "our certificate for the registry cannot be used");
+  }
   while (Certificate next = NextOf(pem.get())) {
     if (SSL_CTX_add_extra_chain_cert(context, next.get()) == 1) next.release();
   }
   ERR_clear_error();
   const TextBio key = BioOf(settings.key);
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> parsed(
-      PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
-  if (!parsed || SSL_CTX_use_PrivateKey(context, parsed.get()) != 1) throw Error(Tls::LastCode(), "our key");
+      PEM_read_bio_PrivateKey(key.get(), nullptr, NoPassword, nullptr), EVP_PKEY_free);
+  if (!parsed || SSL_CTX_use_PrivateKey(context, parsed.get()) != 1) {
+    throw Error(Tls::LastCode(), "the key of our certificate for the registry cannot be used");
+  }
 }
 
 Context NewContext(const TlsSettings& settings) {
   // An atexit handler would free what threads still use, and no file of the system may change what we trust
   OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   Context context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
-  if (!context) throw Error(Tls::LastCode(), "TLS cannot be used");
-  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  // Every body has a length, which tells where it was cut off
-  SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF);
+  if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1) {
+    throw Error(Tls::LastCode(), "TLS cannot be used");
+  }
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_read_ahead(context.get(), 1);
@@ -99,7 +108,8 @@ Context ContextFor(const TlsSettings& settings) {
   return context;
 }
 
-// A BIO over the socket: OpenSSL's own raises SIGPIPE where the other side is gone.
+// A BIO over the socket: OpenSSL's own raises SIGPIPE where the other side is gone. It never claims to be at its end,
+// so a connection that ends without TLS saying so (close_notify) is a failure, not an end.
 int HandleOf(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
 
 int ReadSocket(BIO* bio, char* data, int size) {
@@ -141,6 +151,7 @@ BIO* NewSocketBio(int handle) {
     return made;
   }();
   BIO* bio = BIO_new(method);
+  if (bio == nullptr) throw Error(Tls::LastCode(), "TLS cannot be used");
   BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(handle)));
   return bio;
 }
@@ -160,6 +171,12 @@ const char* CodeOf(long verification) {
   }
 }
 
+// A fully qualified name may end in a dot, which neither certificates nor SNI have.
+std::string WithoutDot(std::string name) {
+  if (!name.empty() && name.back() == '.') name.pop_back();
+  return name;
+}
+
 }  // namespace
 
 Tls::Tls(int handle, const TlsSettings& settings) : handle_(handle), ssl_(SSL_new(ContextFor(settings).get())) {
@@ -169,8 +186,12 @@ Tls::Tls(int handle, const TlsSettings& settings) : handle_(handle), ssl_(SSL_ne
   X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl_.get());
   if (X509_VERIFY_PARAM_set1_ip_asc(wanted, settings.name.c_str()) == 1) return;
   ERR_clear_error();
-  X509_VERIFY_PARAM_set1_host(wanted, settings.name.c_str(), 0);
-  SSL_set_tlsext_host_name(ssl_.get(), settings.name.c_str());
+  // To OpenSSL an empty name means any certificate, and one that begins with a dot all names below it
+  const std::string name = WithoutDot(settings.name);
+  if (name.empty() || name.front() == '.' || X509_VERIFY_PARAM_set1_host(wanted, name.data(), name.size()) != 1 ||
+      SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) != 1) {
+    throw Error("ERR_TLS_CERT_ALTNAME_INVALID", "no certificate can be for the host name: " + settings.name);
+  }
 }
 
 void Tls::Handshake() {
@@ -182,10 +203,7 @@ void Tls::Handshake() {
   if (outcome == TlsOutcome::kTimeout) throw Error("ETIMEDOUT", "nothing came during the TLS handshake");
   const long verification = SSL_get_verify_result(ssl_.get());
   if (verification != X509_V_OK) throw Error(CodeOf(verification), X509_verify_cert_error_string(verification));
-  if (ERR_peek_error() != 0) {
-    const char* reason = ERR_reason_error_string(ERR_peek_error());
-    throw Error(LastCode(), std::string("TLS: ") + (reason == nullptr ? "unknown error" : reason));
-  }
+  ExpectNoError();
   if (outcome == TlsOutcome::kFailure && error != 0) throw SystemError(error, "TLS handshake");
   throw Error("ECONNRESET", "the other side ended the connection during the TLS handshake");
 }
@@ -221,6 +239,12 @@ bool Tls::HasNews() {
   const bool news = result == 1 || OutcomeOf(result) != TlsOutcome::kTimeout;
   fcntl(handle_, F_SETFL, flags);
   return news;
+}
+
+void Tls::ExpectNoError() {
+  if (ERR_peek_error() == 0) return;
+  const char* reason = ERR_reason_error_string(ERR_peek_error());
+  throw Error(LastCode(), std::string("TLS: ") + (reason == nullptr ? "unknown error" : reason));
 }
 
 std::string Tls::LastCode() {

@@ -36,6 +36,8 @@ class Tls {
   size_t Write(const void* data, size_t size, TlsOutcome* outcome);
   // Whether there is something to read, or it has ended. Does not wait.
   bool HasNews();
+  // Throws what OpenSSL found wrong in the last call; returns where it was the system or the other side.
+  static void ExpectNoError();
   // What failed last, as an error of OpenSSL: "ERR_SSL_WRONG_VERSION_NUMBER".
   static std::string LastCode();
 
