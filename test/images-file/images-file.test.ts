@@ -108,7 +108,7 @@ files: [{from: x, to: ../x}]
       'site/images.yaml:8:32: the tag a is listed twice',
       'site/images.yaml:8:35: "x:b c" is not an image reference. A tag ',
       'site/images.yaml:9:29: carry: expected true, false, only but fou',
-      'site/images.yaml:9:49: "brotli" is not a compression of a layer. Wr',
+      'site/images.yaml:9:49: "brotli" is not a compression of a layer.',
       'site/images.yaml:10:23: expected a relative path with "/" and wi',
     ],
   )
@@ -158,7 +158,7 @@ for (const [what, text, line] of [
   ['name and names', 'version: 1\nimages: [{image: nginx, name: x, names: [y]}]', /cannot be used together/],
   ['a WIM among images', 'version: 1\nimages: ["wim:x.wim"]', /put it below "wims"/],
   ['a name of a digest', `version: 1\nimages: [{image: nginx, name: "x@sha256:${'0'.repeat(64)}"}]`, /has a digest/],
-  ['lists in lists', `version: 1\nimages: ${'['.repeat(50)}${']'.repeat(50)}`, /over 20 deep/],
+  ['lists in lists', `version: 1\nimages: ${'['.repeat(50)}${']'.repeat(50)}`, /nested more than 20 deep/],
 ] as const) {
   t.test(`parseImagesFile() refuses ${what}`, async t => {
     t.match(faultsOf(text).join('\n'), line)
