@@ -13,7 +13,8 @@ export function nativeAddon(): unknown {
   return loaded
 }
 
-/** What the addon exports as `name`; undefined if there is no addon, or none with that for this system. */
+/** What the addon exports as `name`; undefined where there is no addon, or none with that for this system. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- who names a part knows its type
 export function nativePart<Part>(name: string): Part | undefined {
   parts ??= partsOf()
   return parts[name] as Part | undefined // whoever names it says what it is, as native/addon.cc exports it
@@ -33,7 +34,8 @@ function partsOf(): Readonly<Record<string, unknown>> {
 function load(): unknown {
   const require = createRequire(import.meta.url)
   try {
-    return require('node-gyp-build')(fileURLToPath(new URL('..', import.meta.url)))
+    const loadFrom = require('node-gyp-build') as (root: string) => unknown
+    return loadFrom(fileURLToPath(new URL('..', import.meta.url)))
   } catch (error) {
     const unloadable = systemCode(error) === 'ERR_DLOPEN_FAILED'
     throw new StowageError(

@@ -33,7 +33,10 @@ export class ArchiveBlobs implements BlobStore {
 
   async *fetch(blob: Descriptor, options: FetchOptions = {}): Bytes {
     const document = this.#documents.get(blob.digest)
-    if (document) return yield document
+    if (document) {
+      yield document
+      return
+    }
     const file = this.#find(blob)
     const { name, hint } = this.#archive.subject
     if (!file) throw new StowageError('BLOB_MISSING', `${name} has no ${blobPath(blob.digest)}`, { hint })

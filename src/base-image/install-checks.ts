@@ -149,7 +149,7 @@ export function nameTaken(
   const other = `${formatFullName(identity)} (${formatPlatform(platform)})`
   return new StowageError(
     'OUTPUT_EXISTS',
-    `${name ? familiarReference(name) : 'the name'} in ${target} is another image, ${other}`,
+    `${name ? familiarReference(name) : 'the name'} in ${target.toString()} is another image, ${other}`,
     {
       hint: 'Give this one another name (--tag NAME), or replace that one with --force.',
     },
@@ -198,7 +198,7 @@ export async function prove(
     if (held?.id === id && (n > 0 || (await target.isWhole(name)))) continue
     throw new StowageError(
       'LOAD_NOT_PROVED',
-      `${familiarReference(name)} was written to ${target}, but ${held ? `it is ${held.id} there` : 'it is not there'}`,
+      `${familiarReference(name)} was written to ${target.toString()}, but ${held ? `it is ${held.id} there` : 'it is not there'}`,
       { hint: 'Is somebody else writing there? Run the command again.' },
     )
   }

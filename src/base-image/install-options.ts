@@ -2,7 +2,6 @@
 import type { TransferOptions } from '../transfer/options.js'
 import { StowageError } from '../errors.js'
 import type { LayerFinding } from '../layer/read/check.js'
-import { identityOf } from '../oci/image-identity.js'
 import type { HttpOptions } from '../http/connection.js'
 import { type WimLayerOptions } from '../transport/wim/source.js'
 

@@ -103,7 +103,7 @@ export class InstallTarget {
     const { host, signal } = this.#options
     const { store } = transportOf(this.location)
     if (store && !store.sealed)
-      await tagImage(formatReference(name), formatReference(also), { store: `${this}`, host, signal })
+      await tagImage(formatReference(name), formatReference(also), { store: this.toString(), host, signal })
     else await this.put(formatLocation(this.#locationOf(name)), [name, also])
   }
 

@@ -32,7 +32,10 @@ export interface BlobPlace {
 
 /** `fetch` from byte `offset` on, whatever the place can do: where it begins at the start, what is not wanted is dropped. */
 export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: number, options?: FetchOptions): Bytes {
-  if (offset > 0 && store.fetchFrom) return yield* store.fetchFrom(blob, offset, options)
+  if (offset > 0 && store.fetchFrom) {
+    yield* store.fetchFrom(blob, offset, options)
+    return
+  }
   yield* withoutFirst(offset, store.fetch(blob, offset > 0 ? { ...options, downloader: undefined } : options))
 }
 

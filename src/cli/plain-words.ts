@@ -23,7 +23,7 @@ export async function parsePlainly(argv: readonly string[]): Promise<ChosenComma
   if (!operands) return undefined
   const values: Record<string, unknown> = {}
   for (const [name, option] of declared.options) {
-    const value = words.values.get(name) ?? option.default
+    const value: unknown = words.values.get(name) ?? option.default
     if (value === undefined && option.demandOption) return undefined
     if (value !== undefined) for (const each of namesOf(name, option)) values[each] = value
   }
@@ -57,7 +57,7 @@ function declarationsOf({ builder }: AnyCommand): Declared | undefined {
   }
   const asYargs = declarations as unknown as Argv // the part of it that builders use, as test/cli/plain-words.test.ts finds out
   globalOptions(asYargs)
-  if (typeof builder === 'function') builder(asYargs)
+  if (typeof builder === 'function') (builder as (yargs: Argv) => unknown)(asYargs)
   return plain ? { options, operands } : undefined
 }
 
@@ -87,7 +87,7 @@ function readWords(
     const value = option.type === 'boolean' ? switchedOn(given, words[n + 1]) : valueOf(option, given ?? words[++n])
     const before = values.get(name)
     if (value === undefined || (before !== undefined && !option.array)) return undefined
-    values.set(name, option.array ? [...(Array.isArray(before) ? before : []), value] : value)
+    values.set(name, option.array ? [...(Array.isArray(before) ? (before as unknown[]) : []), value] : value)
   }
   return operands.at(-1) === HELP ? undefined : { values, operands }
 }

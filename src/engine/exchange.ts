@@ -22,8 +22,8 @@ export interface Exchanged {
 /** The response to `outgoing`, once its head is there. To be called before the request is ended. */
 export async function responseOf(outgoing: ClientRequest): Promise<IncomingMessage> {
   outgoing.on('error', () => {}) // once() tells of the first; a second must not end the process
-  const [message] = await once(outgoing, 'response')
-  return message as IncomingMessage // what node:http documents for this event
+  const [message] = (await once(outgoing, 'response')) as [IncomingMessage]
+  return message // what node:http documents for this event
 }
 
 /** The whole body as text. Throws ENGINE_PROTOCOL when it is too large. */

@@ -191,7 +191,7 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   }
   const request = {
     image: reference ? formatReference(reference) : text.text,
-    ...(tags ? { tags: Array.isArray(tags) ? tags.map(({ tag }) => tag) : (tags as { rule: TagRule }).rule } : {}),
+    ...(tags ? { tags: 'rule' in tags ? tags.rule : tags.map(({ tag }: { readonly tag: string }) => tag) } : {}),
     ...(platforms ? { platforms } : {}),
     ...(names.length > 0 ? { names: names.map(({ name }) => formatReference(name)) } : {}),
     ...(referrers ? { referrers } : {}),

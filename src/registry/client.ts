@@ -1,18 +1,17 @@
 /** What a registry can be asked, as the OCI distribution-spec has it. */
-import { type Bytes, type FetchOptions, withoutFirst } from '../blob/blob-store.js'
-import { StowageError, systemCode } from '../errors.js'
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
 import { type Descriptor, describe } from '../oci/descriptor.js'
-import { type Digest, digestOf, hexOf, isDigest } from '../oci/digest.js'
-import { parseJson, record } from '../oci/json.js'
+import { type Digest, digestOf, isDigest } from '../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { DOCKER_INDEX, DOCKER_MANIFEST, isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from '../oci/media-type.js'
-import { abandon, drain, readAll } from '../http/answer.js'
+import { drain, readAll } from '../http/answer.js'
 import { type ConnectionOptions, RegistryConnection } from './connection.js'
-import { download, TRIES } from '../http/download.js'
+import { checkedAddress, downloadBlob } from './blob-download.js'
 import type { HttpAnswer } from '../http/exchange.js'
-import { isLoopback } from '../http/proxy.js'
 import { type CredentialsOptions, findCredential } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
+import { indexOfReferrers, listedIn, referrerOf, referrersTag } from './referrers.js'
 import type { Scope } from './token.js'
 import { putManifest, uploadBlob, type UploadOptions } from './upload.js'
 
@@ -34,13 +33,8 @@ interface PartOptions extends FetchOptions {
   readonly offset?: number | undefined
 }
 
-/** One request for a blob with these headers, for much of it or little. */
-type Ask = (headers: Readonly<Record<string, string>>, large: boolean) => Promise<HttpAnswer>
-
 /** In this order: Docker's registry gives the first that it can. */
 const ACCEPTED = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST].join(', ')
-/** From here on a blob is worth a native thread and a connection of its own, in bytes. */
-const LARGE = 4 * 1024 * 1024
 /** Names in a page of tags or repositories. */
 const PAGE = 1000
 
@@ -130,10 +124,11 @@ export class RegistryClient implements AsyncDisposable {
   async *blob(repository: string, blob: Descriptor, options: PartOptions = {}): Bytes {
     const path = `/blobs/${blob.digest}`
     const where = `${this.domain}/${repository}`
-    yield* this.#download(
+    yield* downloadBlob(
+      this.#connection,
       blob,
       where,
-      options,
+      { ...options, backoff: this.#backoff },
       async (headers, large) =>
         await this.#pull('GET', repository, path, headers, {
           ...options,
@@ -147,22 +142,13 @@ export class RegistryClient implements AsyncDisposable {
    * whoever made the image has nothing asked of this machine, unless the registry is here too. Throws REGISTRY_PROTOCOL.
    */
   async *external(url: string, blob: Descriptor, options: PartOptions = {}): Bytes {
-    if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
-      throw new StowageError(
-        'REGISTRY_PROTOCOL',
-        `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is not an address of the web`,
-      )
-    if (isLoopback(hostOf(url)) && !isLoopback(hostOf(`https://${this.#connection.endpoint.host}`))) {
-      throw new StowageError(
-        'REGISTRY_PROTOCOL',
-        `${blob.digest} of ${this.domain} says it is at ${new URL(url).host}, which is this machine; it is not fetched from there`,
-      )
-    }
+    const { host } = checkedAddress(url, blob, this.domain, this.#connection.endpoint.host)
     const { signal } = options
-    yield* this.#download(
+    yield* downloadBlob(
+      this.#connection,
       blob,
-      new URL(url).host,
-      options,
+      host,
+      { ...options, backoff: this.#backoff },
       async headers =>
         await this.#connection.request({
           method: 'GET',
@@ -173,18 +159,6 @@ export class RegistryClient implements AsyncDisposable {
           signal,
           anonymous: true,
         }),
-    )
-  }
-
-  async *#download(blob: Descriptor, where: string, { signal, offset = 0 }: PartOptions, ask: Ask): Bytes {
-    yield* download(
-      {
-        offset,
-        size: blob.size,
-        open: async at => ({ offset: at, pieces: this.#part(blob, where, at, ask) }),
-        broken: (at, failure) => broken(failure, where, blob, at),
-      },
-      { signal, backoff: this.#backoff },
     )
   }
 
@@ -239,7 +213,7 @@ export class RegistryClient implements AsyncDisposable {
         await drain(answer)
         return pages.size === 0 ? await this.#taggedReferrers(repository, digest, options) : found
       }
-      found.push(...indexOf(await readAll(answer, MANIFEST_LIMIT), `${this.domain}${next}`))
+      found.push(...listedIn(await readAll(answer, MANIFEST_LIMIT), `${this.domain}${next}`))
       next = this.#nextPage(answer, pages.add(next))
     }
     return found
@@ -306,7 +280,7 @@ export class RegistryClient implements AsyncDisposable {
     const tag = referrersTag(digest)
     try {
       const { bytes, descriptor } = await this.manifest(repository, tag, options)
-      return isIndex(descriptor.mediaType) ? indexOf(bytes, `${this.domain}/${repository}:${tag}`) : []
+      return isIndex(descriptor.mediaType) ? listedIn(bytes, `${this.domain}/${repository}:${tag}`) : []
     } catch (error) {
       if (error instanceof StowageError && error.code === 'IMAGE_NOT_FOUND') return []
       throw error
@@ -321,59 +295,8 @@ export class RegistryClient implements AsyncDisposable {
   ): Promise<void> {
     const before = await this.#taggedReferrers(repository, subject, options)
     if (before.some(({ digest }) => digest === descriptor.digest)) return
-    const own = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
-    const artifactType = own.artifactType ?? (own.type === 'manifest' ? own.config.mediaType : undefined)
-    const { annotations } = record(parseJson(bytes, descriptor.digest), descriptor.digest)
-    const entry = {
-      ...descriptor,
-      ...(artifactType === undefined ? {} : { artifactType }),
-      ...(annotations ? { annotations } : {}),
-    }
-    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...before, entry] }))
+    const index = indexOfReferrers([...before, referrerOf(descriptor, bytes)])
     await putManifest(this.#connection, repository, referrersTag(subject), describe(OCI_INDEX, index), index, options)
-  }
-
-  /** The bytes from `at` on as far as they come, or how many of them landed. */
-  async *#part(blob: Descriptor, where: string, at: number, ask: Ask): AsyncIterable<Uint8Array | number> {
-    const answer = await ask(at > 0 ? { range: `bytes=${at}-` } : {}, blob.size - at > LARGE)
-    if (answer.status === 404) {
-      await drain(answer)
-      throw new StowageError('BLOB_MISSING', `${where} does not have ${blob.digest}`)
-    }
-    if (answer.status !== 200 && answer.status !== 206)
-      throw await this.#connection.refusal(answer, `reading ${blob.digest} of ${where}`)
-    let skip = at
-    if (answer.status === 206) {
-      const said = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
-      if (Number(said?.[1]) !== at || (said?.[2] !== '*' && Number(said?.[2]) !== blob.size)) {
-        abandon(answer)
-        throw new StowageError(
-          'REGISTRY_PROTOCOL',
-          `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, and got ${JSON.stringify(answer.header('content-range') ?? '')}`,
-        )
-      }
-      skip = 0
-    }
-    const length = answer.header('content-length')
-    if (answer.status === 200 && length !== undefined && Number(length) !== blob.size) {
-      abandon(answer)
-      throw new StowageError(
-        'SIZE_MISMATCH',
-        `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`,
-      )
-    }
-    if (answer.body.land) {
-      const given = length === undefined ? 0 : Number(length) - skip
-      if (given > blob.size - at) {
-        abandon(answer)
-        throw new StowageError(
-          'SIZE_MISMATCH',
-          `expected ${blob.size - at} bytes more for ${blob.digest} but ${answer.url.host} has ${given}`,
-        )
-      }
-      return yield* answer.body.land(skip, given)
-    }
-    yield* withoutFirst(skip, answer.body)
   }
 
   async *#pages(
@@ -447,24 +370,8 @@ export class RegistryClient implements AsyncDisposable {
   }
 }
 
-function broken(failure: unknown, where: string, blob: Descriptor, at: number): StowageError {
-  const cause = failure instanceof Error ? `: ${failure.message || (systemCode(failure) ?? '')}` : ''
-  return new StowageError(
-    'REGISTRY_UNREACHABLE',
-    `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${TRIES} tries${cause}`,
-    {
-      hint: 'Run the command again: what is there already is not fetched again.',
-      cause: failure,
-    },
-  )
-}
-
 function mediaTypeOf(header: string): string {
   return (header.split(';')[0] ?? '').trim()
-}
-
-function hostOf(url: string): string {
-  return new URL(url).hostname.replace(/^\[|\]$/g, '')
 }
 
 function namesOf(text: string, field: string): readonly string[] {
@@ -474,14 +381,4 @@ function namesOf(text: string, field: string): readonly string[] {
   } catch (error) {
     throw new StowageError('REGISTRY_PROTOCOL', `the list of ${field} is not JSON`, { cause: error })
   }
-}
-
-/** The tag under which the distribution-spec keeps what is about a manifest, where a registry does not list it by itself. */
-function referrersTag(digest: Digest): string {
-  return `sha256-${hexOf(digest)}`
-}
-
-function indexOf(bytes: Uint8Array, where: string): readonly Descriptor[] {
-  const parsed = parseManifest(bytes, where, OCI_INDEX)
-  return parsed.type === 'index' ? parsed.manifests : []
 }

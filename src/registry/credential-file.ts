@@ -69,6 +69,7 @@ export async function keepCredential(
   }
   await changeAuths(file, auths => {
     auths[keyOf(domain)] = helper === undefined ? entryOf(credential) : {} // as docker marks what a helper keeps
+    return true
   })
 }
 
@@ -80,7 +81,7 @@ export async function forgetCredential(domain: string, { file, helper }: Credent
   await changeAuths(file, auths => {
     for (const key of Object.keys(auths).filter(key => isKeyOf(key, domain))) {
       known = true
-      delete auths[key]
+      Reflect.deleteProperty(auths, key)
     }
     return known
   })
@@ -93,8 +94,8 @@ function entryOf(credential: NewCredential): Readonly<Record<string, string>> {
   return { auth, ...(identity ? { identitytoken: credential.token } : {}) }
 }
 
-/** `change` says false if there is nothing to write. */
-async function changeAuths(file: string, change: (auths: Record<string, unknown>) => boolean | void): Promise<void> {
+/** `change` says false where there is nothing to write. */
+async function changeAuths(file: string, change: (auths: Record<string, unknown>) => boolean): Promise<void> {
   const text = await readIfThere(file)
   const config =
     text === undefined || text.trim() === '' ? {} : (JSON.parse(checked(text, file)) as Record<string, unknown>)
@@ -104,7 +105,7 @@ async function changeAuths(file: string, change: (auths: Record<string, unknown>
       hint: 'Fix it, or move it away.',
     })
   const changed = auths as Record<string, unknown> // of our own copy of the file
-  if (change(changed) === false) return
+  if (!change(changed)) return
   config['auths'] = changed
   await replace(await targetOf(file), `${JSON.stringify(config, null, INDENT)}\n`)
 }

@@ -13,7 +13,7 @@ import {
 import { type Credential, keyOf } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
 
-export interface LogoutOptions extends CredentialFileOptions {}
+export type LogoutOptions = CredentialFileOptions
 
 export interface LoginOptions extends CredentialFileOptions, EndpointOptions {
   readonly username: string

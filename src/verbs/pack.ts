@@ -150,7 +150,10 @@ function checkRequests(
     })
   }
   const requests = images.map(image => ({ names, ...(typeof image === 'string' ? { image } : image) }))
-  for (const { image, names: given } of requests) [parseLocation(image), given?.map(nameToGive)]
+  for (const { image, names: given } of requests) {
+    parseLocation(image)
+    given?.forEach(nameToGive)
+  }
   const paths: string[] = []
   for (const { path } of files) paths.push(carriedPath(path, paths))
   return requests

@@ -36,6 +36,6 @@ try {
   else await binding().unmountImage(asked.directory, asked.flags, event => tell({ type: 'event', event }))
   tell({ type: 'done' })
 } catch (error) {
-  const facts = error instanceof Error ? { ...error, message: error.message } : { message: String(error) }
+  const facts = error instanceof Error ? { ...(error as object), message: error.message } : { message: String(error) }
   tell({ ...facts, type: 'error' })
 }

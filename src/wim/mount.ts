@@ -136,7 +136,7 @@ function startChild(
     detached: true,
   })
   let printed = ''
-  child.stderr?.on('data', (piece: Buffer) => (printed = (printed + piece).slice(-4096)))
+  child.stderr?.on('data', (piece: Buffer) => (printed = (printed + piece.toString()).slice(-4096)))
   child.stdin?.on('error', () => undefined) // it ended early, and its end says why
   child.stdin?.end(JSON.stringify(request))
   const end = new Promise<Awaited<Child['end']>>((resolve, reject) => {

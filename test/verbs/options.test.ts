@@ -83,7 +83,7 @@ interface Way {
   readonly engine: (to: string, options: TransferOptions) => Promise<unknown>
 }
 
-function thrown<T extends { readonly error?: Error | undefined }>(results: readonly T[]): void {
+function thrown(results: readonly { readonly error?: Error | undefined }[]): void {
   for (const { error } of results) if (error) throw error
 }
 

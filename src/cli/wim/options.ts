@@ -99,7 +99,7 @@ export function acls(given: Given<'no-acls' | 'strict-acls'>): 'none' | 'strict'
 
 /** True for the first option, false for the second, undefined for none. */
 function either<One extends string, Other extends string>(
-  given: Given<One | Other>,
+  given: Readonly<Partial<Record<One | Other, unknown>>>,
   one: One,
   other: Other,
 ): boolean | undefined {

@@ -69,7 +69,7 @@ function valueOf(
   if (choices && !choices.includes(value))
     throw misuse(`${rawName}: expected one of ${choices.join(', ')} but found ${value}`, command)
   if (array !== true) return value
-  return [...(Array.isArray(before) ? before : []), value]
+  return [...(Array.isArray(before) ? (before as unknown[]) : []), value]
 }
 
 /** Throws unless there are as many operands as the command wants. */

@@ -112,7 +112,7 @@ class NameCheck {
       this.#streams(dentry, names)
       return
     }
-    if (parent !== this.#parent) [this.#parent, this.#siblings] = [parent, new Map()]
+    if (parent !== this.#parent) [this.#parent, this.#siblings] = [parent, new Map<string, string>()]
     const flaw = flawOf(name)
     if (flaw) this.wrong.push(`${JSON.stringify(names.pathOf(dentry))} (${flaw})`)
     this.#claim(this.#siblings, name, () => names.pathOf(dentry).slice(0, -name.length))

@@ -14,7 +14,7 @@ const ELSEWHERE = 0x1000 | 0x40000 | 0x400000
 const XATTR = 'MSWINDOWS.xattr.'
 const TIMES = ['mtime', 'atime', 'ctime', 'LIBARCHIVE.creationtime']
 /** Nanoseconds in 64 bits around 1970, in seconds. */
-const TIME_LIMIT = 9_223_372_036.854_775
+const TIME_LIMIT = 9_223_372_036.854_774
 const NAME_LIMIT = 255
 /** Two copies in UTF-16 and 20 bytes of lengths within MAXIMUM_REPARSE_DATA_BUFFER_SIZE. */
 const TARGET_LIMIT = 4088

@@ -153,7 +153,7 @@ export class ImageTree {
       way.push(name)
       node = next
     }
-    return node.nodes ?? new Map()
+    return node.nodes ?? new Map<string, TreeNode>()
   }
 
   /** Deletes what layers before this one brought below `node`. */

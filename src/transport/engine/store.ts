@@ -162,7 +162,10 @@ class DockerStore implements ImageStore {
       pause: pause ? '1' : '0',
     })
     for (const change of changes) query.append('changes', change)
-    const id = textIn(objectOf(await this.#client.call('POST', `/commit?${query}`, { signal }), 'POST /commit'), 'Id')
+    const id = textIn(
+      objectOf(await this.#client.call('POST', `/commit?${query.toString()}`, { signal }), 'POST /commit'),
+      'Id',
+    )
     if (id === undefined)
       throw new StowageError('ENGINE_PROTOCOL', 'POST /commit: the engine created an image but did not report its ID')
     return id

@@ -76,7 +76,7 @@ class RegistrySource implements ImageSource {
 
   async *fetchFrom(blob: Descriptor, offset: number, options: FetchOptions = {}): Bytes {
     try {
-      return yield* this.#client.blob(this.#reference.path, blob, { ...options, offset })
+      yield* this.#client.blob(this.#reference.path, blob, { ...options, offset })
     } catch (error) {
       const [url, ...others] = isForeignLayer(blob.mediaType) ? (blob.urls ?? []) : []
       if (url === undefined || !(error instanceof StowageError) || error.code !== 'BLOB_MISSING') throw error

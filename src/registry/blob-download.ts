@@ -1,0 +1,125 @@
+/** Reading a blob of a registry, or of the address that a foreign layer gives. Source: OCI distribution-spec, "Pull". */
+import { type Bytes, withoutFirst } from '../blob/blob-store.js'
+import { StowageError, systemCode } from '../errors.js'
+import { abandon, drain } from '../http/answer.js'
+import { download, type DownloadOptions, TRIES } from '../http/download.js'
+import type { HttpAnswer } from '../http/exchange.js'
+import { isLoopback } from '../http/proxy.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { RegistryConnection } from './connection.js'
+
+export interface BlobDownloadOptions extends DownloadOptions {
+  /** The first byte that is wanted. */
+  readonly offset?: number | undefined
+}
+
+/** Sends one request for a blob with these headers; `large` says whether much of it is wanted. */
+export type AskForBlob = (headers: Readonly<Record<string, string>>, large: boolean) => Promise<HttpAnswer>
+
+/** From here on a blob is worth a native thread and a connection of its own, in bytes. */
+const LARGE = 4 * 1024 * 1024
+
+/** The bytes of `blob` from an offset on, continued where a connection ends. `where` is for messages. */
+export async function* downloadBlob(
+  connection: RegistryConnection,
+  blob: Descriptor,
+  where: string,
+  { offset = 0, ...options }: BlobDownloadOptions,
+  ask: AskForBlob,
+): Bytes {
+  yield* download(
+    {
+      offset,
+      size: blob.size,
+      open: async at => ({ offset: at, pieces: readPart(connection, blob, where, at, ask) }),
+      broken: (at, failure) => broken(failure, where, blob, at),
+    },
+    options,
+  )
+}
+
+/**
+ * The address `url` of a foreign layer. Throws REGISTRY_PROTOCOL for what is no address of the web, and for one on this machine
+ * unless the registry, which is at `host`, is here too.
+ */
+export function checkedAddress(url: string, blob: Descriptor, domain: string, host: string): URL {
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
+    throw new StowageError(
+      'REGISTRY_PROTOCOL',
+      `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is not an address of the web`,
+    )
+  }
+  if (isLoopback(hostOf(url)) && !isLoopback(hostOf(`https://${host}`))) {
+    throw new StowageError(
+      'REGISTRY_PROTOCOL',
+      `${blob.digest} of ${domain} says it is at ${new URL(url).host}, which is this machine; it is not fetched from there`,
+    )
+  }
+  return new URL(url)
+}
+
+/** The bytes from `at` on as far as they come, or how many of them landed. */
+async function* readPart(
+  connection: RegistryConnection,
+  blob: Descriptor,
+  where: string,
+  at: number,
+  ask: AskForBlob,
+): AsyncIterable<Uint8Array | number> {
+  const answer = await ask(at > 0 ? { range: `bytes=${at}-` } : {}, blob.size - at > LARGE)
+  if (answer.status === 404) {
+    await drain(answer)
+    throw new StowageError('BLOB_MISSING', `${where} does not have ${blob.digest}`)
+  }
+  if (answer.status !== 200 && answer.status !== 206)
+    throw await connection.refusal(answer, `reading ${blob.digest} of ${where}`)
+  let skip = at
+  if (answer.status === 206) {
+    const said = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
+    if (Number(said?.[1]) !== at || (said?.[2] !== '*' && Number(said?.[2]) !== blob.size)) {
+      abandon(answer)
+      throw new StowageError(
+        'REGISTRY_PROTOCOL',
+        `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, and got ${JSON.stringify(answer.header('content-range') ?? '')}`,
+      )
+    }
+    skip = 0
+  }
+  const length = answer.header('content-length')
+  if (answer.status === 200 && length !== undefined && Number(length) !== blob.size) {
+    abandon(answer)
+    throw new StowageError(
+      'SIZE_MISMATCH',
+      `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`,
+    )
+  }
+  if (answer.body.land) {
+    const given = length === undefined ? 0 : Number(length) - skip
+    if (given > blob.size - at) {
+      abandon(answer)
+      throw new StowageError(
+        'SIZE_MISMATCH',
+        `expected ${blob.size - at} bytes more for ${blob.digest} but ${answer.url.host} has ${given}`,
+      )
+    }
+    yield* answer.body.land(skip, given)
+    return
+  }
+  yield* withoutFirst(skip, answer.body)
+}
+
+function broken(failure: unknown, where: string, blob: Descriptor, at: number): StowageError {
+  const cause = failure instanceof Error ? `: ${failure.message || (systemCode(failure) ?? '')}` : ''
+  return new StowageError(
+    'REGISTRY_UNREACHABLE',
+    `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${TRIES} tries${cause}`,
+    {
+      hint: 'Run the command again: what is there already is not fetched again.',
+      cause: failure,
+    },
+  )
+}
+
+function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, '')
+}
