@@ -152,7 +152,7 @@ function checkRequests(
   const requests = images.map(image => ({ names, ...(typeof image === 'string' ? { image } : image) }))
   for (const { image, names: given } of requests) {
     parseLocation(image)
-    given?.forEach(nameToGive)
+    given?.forEach(name => nameToGive(name))
   }
   const paths: string[] = []
   for (const { path } of files) paths.push(carriedPath(path, paths))
