@@ -113,7 +113,7 @@ t.test('install refuses what a source has wrong, and nothing is installed and no
     { words: from('Five'), code: 3, stderr: /"1\.2\.3\.4\.5" is not a version/ },
     { words: from('Changed'), code: 4, stderr: /its source says sha256 [0-9a-f]{64}, but what came is [0-9a-f]{64}/ },
     { words: from('Short'), code: 4, stderr: /expected \d+ bytes, as its source says, but 5000 came/ },
-    { words: from('Portal'), code: 4, stderr: /no WIM/i },
+    { words: from('Portal'), code: 4, stderr: /is not a WIM/i },
     {
       words: from('Newer'),
       code: 4,
