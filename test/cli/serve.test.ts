@@ -195,7 +195,7 @@ t.test('serve - refuses an htpasswd file with other hashes than bcrypt, by line'
     ['sha', /sha:1: .*SHA-1/],
     ['twice', /twice:\d: "alice" is listed twice/],
     ['cut', /cut:1: .*cut or changed/],
-    ['empty', /empty names nobody/],
+    ['empty', /empty lists no users/],
     ['torn', /torn:1: expected name:hash/],
   ] as const) {
     const { code, stderr } = await stowage(['serve', 'a', '--listen', ':0', '--htpasswd', file], { cwd })
@@ -232,7 +232,7 @@ t.test('serve - says what it serves and how to pull it, and warns of plain http 
   t.notMatch(stderr, /\u001b/)
   const half = await stowage(['serve', 'a', '--tls-cert', 'x.crt'], { cwd })
   t.equal(half.code, 2)
-  t.match(half.stderr, /belong together/)
+  t.match(half.stderr, /must be given together/)
 })
 
 t.test('serve - sends a bad blob to nobody whole, outlives its medium, and the log says why', async t => {
