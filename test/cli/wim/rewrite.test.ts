@@ -144,7 +144,7 @@ t.test('wim delete, export, optimize, split and join - leave files alone where t
     [['delete', 'tree.wim', 'nine'], 3, /no image "nine"/],
     [['delete', 'part.swm', '1'], 1, /split/],
     [['export', 'tree.wim', '1', 'tree.wim', 'three'], 2, /the source itself/],
-    [['export', 'tree.wim', 'all', 'new.wim', 'name'], 2, /one name/],
+    [['export', 'tree.wim', 'all', 'new.wim', 'name'], 2, /given the same name/],
     [['export', 'small.wim', 'all', 'new.wim', '--boot'], 2, /no image of small\.wim is bootable/],
     [['export', 'tree.wim', '1', 'small.wim', '--compress=lzx'], 2, /compressed with xpress, not lzx/],
     [['export', 'small.wim', '1', 'small2.wim', '--unsafe-compact'], 2, /is for an existing WIM/],
