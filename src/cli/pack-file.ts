@@ -65,7 +65,7 @@ export async function packByFile(
     return 'planned'
   }
   if (file === undefined || output === undefined) return undefined
-  if (transports().some(({ scheme, destination }) => destination && output.startsWith(`${scheme}:`)))
+  if (isLocation(output))
     throw new StowageError(
       'INVALID_ARGUMENT',
       `${output} takes one image, not a list: name the image instead of --file`,
@@ -74,6 +74,11 @@ export async function packByFile(
   const result = await packImagesFile(file, output, { ...options, lock, locked })
   note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)
   return result
+}
+
+/** Whether the output is a location, such as `wim:FILE`, which takes one image as "copy" does, and not the path of a bundle. */
+export function isLocation(output: string): boolean {
+  return transports().some(({ scheme, destination }) => destination !== undefined && output.startsWith(`${scheme}:`))
 }
 
 function text({ images, files }: ImagesFilePlan): string {

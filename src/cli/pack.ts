@@ -4,11 +4,10 @@ import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
 import { pack as packBundle, type PackResult } from '../verbs/pack.js'
-import { transports } from '../transport/list.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
 import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
-import { packByFile, packFileOptions, type PackFileOptions } from './pack-file.js'
+import { isLocation, packByFile, packFileOptions, type PackFileOptions } from './pack-file.js'
 import { count, formatSize, skippedText, table } from './render.js'
 import { type GlobalOptions, once, withSession } from './session.js'
 
@@ -113,11 +112,6 @@ export const pack: CommandModule<GlobalOptions, Options> = {
       report(document(result), text(result))
     })
   },
-}
-
-/** Whether the output is a location, such as `wim:FILE`, which takes one image as "copy" does, and not the path of a bundle. */
-export function isLocation(output: string): boolean {
-  return transports().some(({ scheme, destination }) => destination !== undefined && output.startsWith(`${scheme}:`))
 }
 
 function document({
