@@ -1,8 +1,10 @@
 /** Pack: images from any source into one bundle. */
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import pMap from 'p-map'
 import { wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
+import { BLOBS } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import type { BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
@@ -123,7 +125,7 @@ export async function pack(
     const reported = abortError(error, signal)
     if (writer.standing) throw reported
     if (isInterruption(reported)) writer.keep()
-    throw withResumeHint(reported, output)
+    throw await withResumeHint(reported, output)
   } finally {
     for (const reading of opened) await reading[Symbol.asyncDispose]()
   }
@@ -260,11 +262,21 @@ async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<n
   return manifest.files.reduce((sum, file) => sum + file.size, 0)
 }
 
-function withResumeHint(error: unknown, output: string): unknown {
+async function withResumeHint(error: unknown, output: string): Promise<unknown> {
   if (!isInterruption(error)) return error
   if (isTarPath(output)) {
     return error.code === 'ABORTED' ? error.withHint(`Nothing is left of ${output}.`) : error
   }
-  const kept = `Finished files stay in ${output}, marked INCOMPLETE: run the same command again to resume.`
+  if (!(await holdsBlobs(output))) return error
+  const kept = `The blobs copied so far stay in ${output}, marked INCOMPLETE: run the same command again to resume.`
   return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
+}
+
+async function holdsBlobs(output: string): Promise<boolean> {
+  try {
+    const entries = await readdir(join(output, BLOBS), { recursive: true, withFileTypes: true })
+    return entries.some(entry => entry.isFile())
+  } catch {
+    return false
+  }
 }

@@ -134,12 +134,26 @@ t.test('stowage layer check, inspect and diff say what is wrong with what is not
     'no.tar': 'x'.repeat(2000),
     'cut.tar': good().subarray(0, 20_000),
     'good.tar': good(),
+    'system.wim': Buffer.concat([Buffer.from('MSWIM\0\0\0'), Buffer.alloc(2000)]),
     directory: {},
   })
   for (const words of [['check'], ['inspect'], ['diff', 'good.tar']]) {
     t.match(
       await stowage(['layer', ...words, 'no.tar'], { cwd }),
-      { code: 4, stdout: '', stderr: /^stowage: no\.tar: .* no tar, nor gzip or zstd\nhint: .+\n$/ },
+      {
+        code: 4,
+        stdout: '',
+        stderr: /^stowage: no\.tar: .* (?:no|not a) tar, nor gzip or zstd\nhint: Name a layer: .+\n$/,
+      },
+      words.join(' '),
+    )
+    t.match(
+      await stowage(['layer', ...words, 'system.wim'], { cwd }),
+      {
+        code: 4,
+        stdout: '',
+        stderr: /^stowage: system\.wim is a WIM, not a layer\nhint: .+ with stowage layer from-wim\.\n$/,
+      },
       words.join(' '),
     )
     t.match(await stowage(['layer', ...words, 'cut.tar'], { cwd }), { code: 4, stdout: '', stderr: /it ends within/ })

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import type { Bytes } from '../../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../../errors.js'
-import type { LayerCompressionType } from '../../oci/compression.js'
+import { type LayerCompressionType, MAGIC_SIZE } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { WaitOptions } from '../../progress.js'
 import type { NativeLayerReader, NativeLayerReaderResult } from '../../wim/addon.js'
@@ -67,6 +67,24 @@ export async function openLayer(path: string): Promise<LayerSource> {
   }
 }
 
+const WIM_MAGIC = /^(?:MSWIM\0\0\0|WLPWM\0\0\0)/
+/** The addon's words for a file that begins like no layer. */
+const NOT_A_TAR = /(?:no|not a) tar, nor gzip or zstd/
+
+/** `error`, or what to say of a file that is not a damaged layer but something else. */
+function explained(error: unknown, head: Uint8Array, name: string): unknown {
+  if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') return error
+  if (WIM_MAGIC.test(Buffer.from(head).toString('latin1'))) {
+    return error.withHint(
+      'Name a layer, or make one from this WIM with stowage layer from-wim.',
+      `${name} is a WIM, not a layer`,
+    )
+  }
+  return NOT_A_TAR.test(error.message)
+    ? error.withHint('Name a layer: a tar, uncompressed or compressed with gzip or zstd.')
+    : error
+}
+
 async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> {
   try {
     yield* stream
@@ -92,6 +110,7 @@ export async function readLayer(
   let room = true
   let ended: { readonly result?: NativeLayerReaderResult | undefined; readonly error?: unknown } | undefined
   let failed: { readonly error: unknown } | undefined
+  let head: Uint8Array = new Uint8Array()
   const create = binding().LayerReader
   const reader = new create({ name: source.name, hash, headSize }, ({ room: hasRoom, result, error }) => {
     if (hasRoom) room = true
@@ -126,7 +145,7 @@ export async function readLayer(
     source.close?.()
   }
   if (failed) throw abortError(failed.error, signal)
-  if (!ended.result) throw abortError(nativeError(ended.error, source.name), signal)
+  if (!ended.result) throw abortError(explained(nativeError(ended.error, source.name), head, source.name), signal)
   onProgress?.({ type: 'done', subject: source.name })
   return factsOf(ended.result)
 
@@ -134,6 +153,7 @@ export async function readLayer(
   async function feed(): Promise<void> {
     let done = 0
     for await (const piece of source.bytes) {
+      if (head.length < MAGIC_SIZE) head = Buffer.concat([head, piece.subarray(0, MAGIC_SIZE)])
       while (!room && !ended) await new Promise<void>(resolve => (roomy = resolve))
       if (ended) return
       for (let at = 0; at < piece.length; at += PIECE) push(reader, piece.subarray(at, at + PIECE))
