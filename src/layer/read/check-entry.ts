@@ -21,7 +21,7 @@ const TARGET_LIMIT = 4088
 /** Directories whose security and times the host sets itself. */
 const ROOTS = new Set(['Files', 'UtilityVM', 'UtilityVM/Files', 'Hives'])
 
-/** Whether the names of a path are such that Windows could have them. `names`: the path without what is not a name in it. */
+/** Checks that Windows allows the names of a path. `names`: the path without empty names and `.`. */
 export function checkName(
   { path, utf8, linkname, type }: LayerTarEntry,
   names: readonly string[],
@@ -32,13 +32,13 @@ export function checkName(
     report('BAD_PATH', path, flawOfPath(path))
   if (!utf8) report('NOT_UTF8', path, 'its name or target is not UTF-8')
   const wrong = names.map(name => /[\u0000-\u001f"*<>?\\|]/.exec(name)?.[0]).find(found => found !== undefined)
-  if (wrong !== undefined) report('INVALID_NAME', path, `it has the character ${JSON.stringify(wrong)}`)
+  if (wrong !== undefined) report('INVALID_NAME', path, `it contains the character ${JSON.stringify(wrong)}`)
   const long = names.find(name => name.replace(/:.*/, '').length > NAME_LIMIT)
   if (long !== undefined) report('NAME_TOO_LONG', path, `a name of ${long.length} characters`)
   else if (plain.length > PATH_LIMIT) report('NAME_TOO_LONG', path, `a path of ${plain.length} characters`)
   if (type === 'directory' && path.endsWith('/') && names.length > 0) {
-    if (names.join('/') === 'UtilityVM/Files') report('UTILITY_VM_SLASH', path, 'a slash at its end')
-    else report('TRAILING_SLASH', path, 'a slash at its end')
+    if (names.join('/') === 'UtilityVM/Files') report('UTILITY_VM_SLASH', path, 'it ends in a slash')
+    else report('TRAILING_SLASH', path, 'it ends in a slash')
   }
   if (type !== 'symlink') return
   if (linkname === '') report('EMPTY_TARGET', path, 'its target is empty')
@@ -48,7 +48,7 @@ export function checkName(
 function flawOfPath(path: string): string {
   if (path === '') return 'it is empty'
   if (path.startsWith('/')) return 'it is absolute'
-  return path.split('/').includes('..') ? 'it has ".." in it' : 'it has "." or an empty name in it'
+  return path.split('/').includes('..') ? 'it contains ".."' : 'it contains "." or an empty name'
 }
 
 /** The records of a file, directory or link that is neither a stream nor a hard link: nothing reads those of a hard link. */
@@ -118,14 +118,14 @@ function checkExtendedAttribute(path: string, name: string, text: string, report
   else if (value.length === 0) report('EMPTY_ATTRIBUTE', path, name)
 }
 
-/** RFC 4648, padded, as Windows' tools read it: line ends are passed over, and nothing else that does not belong there. */
+/** RFC 4648, padded, as the Windows tools read it: line ends are ignored, and no other stray character is. */
 function fromBase64(text: string): Buffer | undefined {
   const plain = text.replace(/[\r\n]/g, '')
   if (plain.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(plain)) return undefined
   return Buffer.from(plain, 'base64')
 }
 
-/** The times of any entry: the tar reader of Windows' tools reads them before anybody asks. */
+/** The times of any entry: the tar reader of the Windows tools always parses them. */
 export function checkTimes({ path, records }: LayerTarEntry, report: Report): void {
   for (const key of TIMES) {
     const text = records.get(key)

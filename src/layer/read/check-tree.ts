@@ -20,7 +20,7 @@ const TOPS = new Map(['Files', 'UtilityVM', 'Hives'].map(name => [lower(name), n
 const WHITEOUT = '.wh.'
 const OPAQUE = '.wh..wh..opq'
 
-/** Whether the file at `path` must be a hive of the registry, so that the beginning of its content is looked at. */
+/** Whether the file at `path` must be a registry hive, whose first block is then checked. */
 export function isHive(path: string): boolean {
   return HIVES.has(lower(path))
 }
@@ -44,7 +44,7 @@ export interface TreeCheck {
   readonly windows: boolean
 }
 
-/** Takes the entries of a layer in their order, and reports what breaks a rule. `base`: what the layer lacks is nowhere. */
+/** Takes the entries of a layer in order, and reports those that break a rule. `base`: there is no layer below. */
 export function checkTree(base: boolean, report: Report): TreeCheck {
   const nodes = new Map<string, Node>()
   /** Directories without an entry so far, by key: their path, and what is in them. */
@@ -89,7 +89,11 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     const { path, type } = entry
     const name = owner !== undefined && path.startsWith(`${owner}:`) ? path.slice(owner.length + 1) : undefined
     if (name === undefined || name === '' || name.includes('/')) {
-      report('STREAM_ORPHAN', path, owner === undefined ? 'it follows nothing that has streams' : `it follows ${owner}`)
+      report(
+        'STREAM_ORPHAN',
+        path,
+        owner === undefined ? 'it does not follow an entry that can have streams' : `it follows ${owner}`,
+      )
     } else if (type !== 'file') {
       report('STREAM_NOT_FILE', path, `it is a ${type}`)
     } else if (/:\$DATA$/i.test(name)) {
@@ -98,7 +102,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
       checkName(entry, [...namesOf(owner ?? ''), name], (rule, at, message) => {
         if (rule !== 'BAD_PATH') report(rule, at, message)
       })
-      if (name.includes(':')) report('INVALID_NAME', path, 'it has the character ":"')
+      if (name.includes(':')) report('INVALID_NAME', path, 'it contains the character ":"')
       report('STREAM_CIM', path, `${entry.size} bytes`)
       claim(path, 'file')
     }
@@ -150,15 +154,15 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     const key = upcase(path)
     const other = nodes.get(key)
     if (other) {
-      if (other.path === path) report('DUPLICATE', path, 'it has an entry already')
-      else report('CASE_COLLISION', path, `there is ${other.path} already`)
+      if (other.path === path) report('DUPLICATE', path, 'there is already an entry of this name')
+      else report('CASE_COLLISION', path, `${other.path} already exists`)
       return
     }
     nodes.set(key, { path, type })
     const waiting = awaited.get(key)
     if (waiting) {
       awaited.delete(key)
-      if (type === 'directory') report('PARENT_LATE', path, `after ${waiting.child}, which stands in it`)
+      if (type === 'directory') report('PARENT_LATE', path, `it comes after ${waiting.child}, which is in it`)
       else report('PARENT_NOT_DIRECTORY', waiting.child, `${path} is a ${type}`)
     }
     for (const link of dangling.get(key) ?? [])
@@ -170,12 +174,12 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     const [top = '', second] = names
     const spelled = TOPS.get(lower(top))
     if (spelled === undefined || (spelled === 'Hives' && base)) {
-      report('OUTSIDE', path, `it is in none of ${base ? '' : 'Hives, '}Files and UtilityVM/Files`)
+      report('OUTSIDE', path, `it is not in ${base ? '' : 'Hives, '}Files or UtilityVM/Files`)
     } else if (spelled !== top) {
       misspelling(top, spelled)
     } else if (spelled === 'UtilityVM' && second !== undefined && second !== 'Files') {
       if (lower(second) === 'files') misspelling(`${top}/${second}`, 'UtilityVM/Files')
-      else report('OUTSIDE', path, 'UtilityVM holds Files, and nothing beside')
+      else report('OUTSIDE', path, 'UtilityVM may hold only Files')
     }
   }
 
@@ -200,20 +204,20 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
 
   function end(): void {
     for (const { path, child } of awaited.values())
-      report('PARENT_MISSING', path, `it has no entry, but ${child} stands in it`)
+      report('PARENT_MISSING', path, `it has no entry, but ${child} is in it`)
     for (const links of dangling.values()) {
-      for (const { path, target } of links) report('LINK_TARGET_MISSING', path, `there is no ${target}`)
+      for (const { path, target } of links) report('LINK_TARGET_MISSING', path, `${target} does not exist`)
     }
     if (!isDirectory('Files')) {
-      report('FILES_MISSING', undefined, 'there is no directory Files')
+      report('FILES_MISSING', undefined, 'the directory Files is missing')
       return
     }
     for (const hive of BASE_HIVES) {
-      if (!nodes.has(upcase(hive))) report('HIVE_MISSING', hive, 'it is not there')
+      if (!nodes.has(upcase(hive))) report('HIVE_MISSING', hive, 'it is missing')
     }
     if (!isDirectory('UtilityVM/Files'))
-      report('UTILITY_VM_MISSING', undefined, 'there is no directory UtilityVM/Files')
-    else if (!nodes.has(upcase(BCD))) report('BCD_MISSING', BCD, 'it is not there')
+      report('UTILITY_VM_MISSING', undefined, 'the directory UtilityVM/Files is missing')
+    else if (!nodes.has(upcase(BCD))) report('BCD_MISSING', BCD, 'it is missing')
   }
 
   function isDirectory(path: string): boolean {
@@ -221,7 +225,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   }
 }
 
-/** Without what is not a name: empty ones and `.`. */
+/** The names in `path`, without empty ones and `.`. */
 function namesOf(path: string): string[] {
   return path.split('/').filter(name => name !== '' && name !== '.')
 }
