@@ -1,43 +1,43 @@
-/** The rooms of `src/` from the ground up: the one list that the imports test and ARCHITECTURE.md's picture are made from. */
+/** The rooms of `src/` from the ground up: the single list that the imports test checks and ARCHITECTURE.md is generated from. */
 
 export interface Room {
-  /** Of a folder or a file below `src/`. A folder within a folder is a room of its own if it is listed. */
+  /** A folder or a file below `src/`. A folder within a folder is a room of its own if it is listed. */
   readonly path: string
-  /** What it is for, one sentence. */
+  /** Its purpose, in one sentence. */
   readonly purpose: string
 }
 
 /** A module may import from its own room and from rooms listed before it. */
 export const ROOMS: readonly (readonly Room[])[] = [
   [
-    { path: 'errors.ts', purpose: 'The one error class and its codes.' },
+    { path: 'errors.ts', purpose: 'The error class and its codes.' },
     { path: 'progress.ts', purpose: 'The union of progress events.' },
-    { path: 'native.ts', purpose: 'Finds and loads the addon; nothing else knows its file.' },
+    { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
   ],
   [
     {
       path: 'oci',
       purpose:
-        'The words of OCI as types and pure functions: digest, descriptor, manifest, config, platform, reference, layout; compression formats in one table; reading JSON from outside.',
+        'The OCI types and pure functions on them: digest, descriptor, manifest, config, platform, reference, layout; compression formats in one table; parsing untrusted JSON.',
     },
-    { path: 'generator.ts', purpose: 'The name and version that bundles carry.' },
+    { path: 'generator.ts', purpose: 'The program name and version recorded in bundles.' },
     {
       path: 'windows',
       purpose:
-        'Formats of Windows that layers and WIMs share: FILETIME, reparse points, security descriptors, extended attributes, hives, upper case.',
+        'Windows formats that layers and WIMs share: FILETIME, reparse points, security descriptors, extended attributes, hives, case folding.',
     },
   ],
   [
     {
       path: 'blob',
       purpose:
-        'Content named by its digest: what a blob store is, `verified()`, blobs as files of a directory, everything an image reaches; the workspace for temporary files.',
+        'Content-addressed blobs: the blob store interface, `verified()`, blobs as files in a directory, the closure of an image; the workspace for temporary files.',
     },
-    { path: 'tar', purpose: 'The headers of what we write, and the list of members of a tar we read.' },
+    { path: 'tar', purpose: 'Headers of the tars we write, and the member list of a tar we read.' },
     {
       path: 'wim',
       purpose:
-        'The TypeScript face of the addon: an open WIM and all that can be done to it, options, progress, errors; update scripts and source lists; mounting.',
+        'The TypeScript API of the addon: an open WIM and its operations, options, progress, errors; update scripts and source lists; mounting.',
     },
   ],
   [
@@ -45,22 +45,22 @@ export const ROOMS: readonly (readonly Room[])[] = [
     {
       path: 'archive',
       purpose:
-        "Image archives of any tool: members by name, in place or spooled; docker's list of images; outer compression; the heads and the writer of ours.",
+        "Image archives from any tool: members by name, in place or spooled; docker's list of images; outer compression; the heads and the writer of our own archives.",
     },
     {
       path: 'layer',
-      purpose: 'What the three rooms of layers share: how a layer is compressed, and where it is written.',
+      purpose: 'Shared by the three layer rooms: how a layer is compressed, and where it is written.',
     },
   ],
   [
     {
       path: 'engine',
       purpose:
-        'The Docker Engine API: where the engine is, what its store holds, the archive it is sent, the proof of a load, its exports.',
+        'The Docker Engine API: finding the engine, its image store, the archive sent to it, verification of a load, exports.',
     },
     {
       path: 'registry',
-      purpose: 'Registries as the OCI distribution-spec has them: credentials and tokens, reading and writing.',
+      purpose: 'Registries, following the OCI distribution-spec: credentials and tokens, reading and writing.',
     },
     {
       path: 'layer/read',
@@ -70,63 +70,67 @@ export const ROOMS: readonly (readonly Room[])[] = [
   [
     {
       path: 'layer/make',
-      purpose: 'Layers made from WIM images and directories: names, order and PAX records as a plan, and running it.',
+      purpose:
+        'Layers made from WIM images and directories: planning names, order and PAX records, and running the plan.',
     },
-    { path: 'layer/to-wim', purpose: 'Layers applied, as the images of a WIM.' },
+    { path: 'layer/to-wim', purpose: 'Applying layers to make the images of a WIM.' },
   ],
   [
     {
       path: 'image',
       purpose:
-        'What an image is read from, written to and kept in; choosing one among many; what refers to it; what it is.',
+        'The interfaces that images are read from, written to and stored in; selecting images; their referrers and identity.',
     },
   ],
   [
     {
       path: 'bundle',
-      purpose: 'The bundle: manifest, checksums, heads, reader, verification, and a writer over a directory or a tar.',
+      purpose: 'The bundle: manifest, checksums, heads, reader, verification, and a writer for a directory or a tar.',
     },
   ],
   [
     {
       path: 'transport',
       purpose:
-        'Locations, and one folder for each transport: its grammar, source, destination, store and inspection, and what it can do. `list.ts` is the only list of them.',
+        'Locations, and one folder for each transport: its grammar, source, destination, store, inspection and capabilities. `list.ts` is the only list of transports.',
     },
   ],
   [
     {
       path: 'transfer',
       purpose:
-        'The copy engine: `Transfer` opens both ends, selects images, platforms, foreign layers and referrers, writes, finishes, and takes back what a failure left; its options, declared once.',
+        'The copy engine: `Transfer` opens both ends, selects images, platforms, foreign layers and referrers, writes, finishes, and undoes a failed copy; its options, declared once.',
     },
   ],
   [
     {
       path: 'verbs',
       purpose:
-        'Pack, copy, load, pull, push, inspect, images, history, tag, remove, commit, prune: the policy and the report of each.',
+        'Pack, copy, load, pull, push, inspect, images, history, tag, remove, commit, prune: the policy and the result of each.',
     },
   ],
   [
     {
       path: 'serve',
-      purpose: 'Bundles and layouts as a registry that can only be read: names, ranges, checks, who may.',
+      purpose: 'Bundles and layouts as a read-only registry: names, ranges, verification, access.',
     },
     {
       path: 'base-image',
       purpose:
-        'Base OS images of Windows: registered sources, what they offer, which is meant; saved, checked and installed; whether a host runs it.',
+        'Windows base OS images: registered sources and their catalogs, selecting an image; saving, checking and installing it; whether a host can run it.',
     },
-    { path: 'images-file', purpose: '`images.yaml`: its form, tags and digests found, the lock, packing by it.' },
+    {
+      path: 'images-file',
+      purpose: '`images.yaml`: its format, resolving tags to digests, the lock, packing from it.',
+    },
   ],
   [
-    { path: 'cli', purpose: 'The command: parses, makes one library call, prints.' },
-    { path: 'index.ts', purpose: 'The public API, name by name.' },
+    { path: 'cli', purpose: 'The commands: each parses its arguments, makes one library call, and prints the result.' },
+    { path: 'index.ts', purpose: 'The public API, listed name by name.' },
   ],
 ]
 
-/** ARCHITECTURE.md between its two marks, made from the list: `node test/contract/write-rooms.mjs` writes it. */
+/** The section of ARCHITECTURE.md between its two markers; `node test/contract/write-rooms.mjs` writes it. */
 export function roomsText(): string {
   const rooms = ROOMS.flat()
   const table = rooms.map(({ path, purpose }) => `| \`src/${path}${path.endsWith('.ts') ? '' : '/'}\` | ${purpose} |`)
@@ -136,8 +140,8 @@ export function roomsText(): string {
     '|---|---|',
     ...table,
     '',
-    'Each room stands on those below it, and a module may import only from its own room and from rooms of lower floors, or from',
-    'rooms that are further left on its own:',
+    'Rooms build on those below them: a module may import only from its own room, from rooms on lower floors, and from rooms',
+    'further left on its own floor:',
     '',
     '```',
     ...floors,
