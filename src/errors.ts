@@ -105,7 +105,7 @@ export function fileError(error: unknown, path: string): unknown {
       })
     case 'EFBIG':
       return new StowageError('NO_SPACE', `the file system of ${path} cannot hold a file of this size`, {
-        hint: 'FAT32 ends at 4 GiB less one byte a file: format the medium as exFAT, or write a directory bundle.',
+        hint: 'A file on FAT32 must be smaller than 4 GiB: format the medium as exFAT, or write a directory bundle.',
         cause: error,
       })
     case 'EACCES':
@@ -142,8 +142,8 @@ export function fileError(error: unknown, path: string): unknown {
 /** {@link fileError} for a file that is to be made: where it is its directory that is not there, that is what it says. */
 export function outputError(error: unknown, path: string): unknown {
   if (systemCode(error) !== 'ENOENT') return fileError(error, path)
-  return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be made in it`, {
-    hint: 'Make the directory first, or mount the medium that should be there.',
+  return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be created in it`, {
+    hint: 'Create the directory first, or mount the medium that should be there.',
     cause: error,
   })
 }

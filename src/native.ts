@@ -45,7 +45,7 @@ function load(): unknown {
         : `there is no native addon for ${process.platform}-${process.arch}`,
       {
         hint: unloadable
-          ? 'WIM work needs libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
+          ? 'WIM files require libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
           : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, zlib1g-dev, pkg-config and g++, then run "npm rebuild stowage".',
         cause: error,
       },

@@ -107,7 +107,7 @@ export class ArchiveFiles implements AsyncDisposable {
       if (entry.type === 'file') return entry.file
       key = entry.target
     }
-    return `links behind ${name} that lead in a circle`
+    return `a loop of links behind ${name}`
   }
 }
 

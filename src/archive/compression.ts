@@ -25,7 +25,7 @@ export function refuseOthers(head: Uint8Array, name: string): void {
     if (!magic.test(text)) continue
     throw new StowageError(
       'UNSUPPORTED',
-      `${name} is compressed with ${other}; ${COMPRESSION_NAMES.join(', ')} and none are read`,
+      `${name} is compressed with ${other}; only ${COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
       {
         hint: `Decompress it first: ${command} ${name}`,
       },
@@ -102,7 +102,7 @@ function notWhole(name: string, compression: Compression, error: unknown): Stowa
   const message = error instanceof Error ? error.message : String(error)
   return new StowageError(
     'INVALID_TAR',
-    `${name} is not whole: its ${compression} stream is damaged or ends early (${message})`,
+    `${name} is incomplete: its ${compression} stream is damaged or ends early (${message})`,
     {
       hint: 'Copy the file again, and compare its size with the original.',
       cause: error,

@@ -94,7 +94,7 @@ export function padHead(json: Uint8Array, size: number, file: string): Uint8Arra
   if (json.length > size) {
     throw new StowageError(
       'UNSUPPORTED',
-      `${file} has ${json.length} bytes, but ${size} were left for it at the head of the tar`,
+      `${file} has ${json.length} bytes, but only ${size} were reserved for it at the start of the tar`,
       { hint: 'Write the bundle as a directory, whose heads are written last.' },
     )
   }

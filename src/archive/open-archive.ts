@@ -28,7 +28,7 @@ export async function openArchive(path: string, options: OpenArchiveOptions): Pr
   try {
     const found = await stat(path)
     if (found.isDirectory()) {
-      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, and an archive is a file`, {
+      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, but an archive is a file`, {
         hint: `An OCI image layout is named oci:${path}, a bundle bundle:${path}, any other tree dir:${path}.`,
       })
     }

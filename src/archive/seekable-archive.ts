@@ -51,7 +51,7 @@ export async function openSeekableArchive(
     if (alike && (one.type !== 'file' || (await hashOf(one)) === (await hashOf(other)))) return
     throw new StowageError(
       'INVALID_TAR',
-      `${subject.name}: found ${JSON.stringify(one.name)} twice, and not as the same`,
+      `${subject.name}: found ${JSON.stringify(one.name)} twice, with different content`,
     )
   }
 

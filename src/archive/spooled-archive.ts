@@ -44,7 +44,7 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
     for await (const entry of archive) {
       const { name, type, linkname } = entry.header
       if (climbsOut(name))
-        throw invalid(subject, `a member with a name that climbs out: ${JSON.stringify(name.slice(0, 200))}`)
+        throw invalid(subject, `a member whose name leads out of the archive: ${JSON.stringify(name.slice(0, 200))}`)
       const key = memberName(name)
       if (type === 'file' || type === 'contiguous-file') {
         const blob = await fileBlob(entry as Bytes, directory) // tar-stream does not type its pieces, which are Buffers
@@ -68,19 +68,19 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
   }
   return new ArchiveFiles(subject, entries, (file, wait) => {
     const blob = blobs.get(file)
-    if (!blob) throw new TypeError(`${file.name} is a file of another archive`)
+    if (!blob) throw new TypeError(`${file.name} belongs to another archive`)
     return directory.fetch(blob, wait)
   })
 
   function enter(key: string, entry: ArchiveEntry): void {
     const before = entries.get(key)
-    if (before && !same(before, entry)) throw invalid(subject, `${JSON.stringify(key)} twice, and not as the same`)
+    if (before && !same(before, entry)) throw invalid(subject, `${JSON.stringify(key)} twice, with different content`)
     entries.set(key, entry)
     if (entries.size > MEMBER_LIMIT) throw invalid(subject, `more than ${MEMBER_LIMIT} members`)
   }
 
   function notWhole(error: Error): StowageError {
-    return new StowageError('INVALID_TAR', `${subject.name} is not a whole tar archive: ${error.message}`, {
+    return new StowageError('INVALID_TAR', `${subject.name} is not a complete tar archive: ${error.message}`, {
       hint: brokenHint,
       cause: error,
     })

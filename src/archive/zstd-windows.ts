@@ -47,7 +47,7 @@ export class ZstdWindows {
   /** Throws INVALID_TAR when the stream ended inside of a frame. */
   end(): void {
     if (this.#part === 'magic' && this.#got.length === 0 && this.#skip === 0) return
-    throw new StowageError('INVALID_TAR', `${this.#name} is not whole: its zstd stream ends early`, {
+    throw new StowageError('INVALID_TAR', `${this.#name} is incomplete: its zstd stream ends early`, {
       hint: 'Copy the file again, and compare its size with the original.',
     })
   }

@@ -32,7 +32,7 @@ export function chooseCandidates(
         ? group
         : group.filter(entry => entry.architecture === undefined || entry.architecture === architecture)
     if (fitting.length === 0) {
-      throw new StowageError('IMAGE_NOT_FOUND', `${group[0]?.name} is not there for ${architecture}`, {
+      throw new StowageError('IMAGE_NOT_FOUND', `${group[0]?.name} is not available for ${architecture}`, {
         hint: `There is: ${group.map(shown).join('; ')}.`,
       })
     }
@@ -49,18 +49,18 @@ function narrowed(group: readonly CatalogEntry[], wanted: string | undefined): r
 
 function onlyOf(group: readonly CatalogEntry[]): CatalogEntry {
   const [first, ...others] = group
-  if (!first) throw new StowageError('IMAGE_NOT_FOUND', 'nothing was found that would do')
+  if (!first) throw new StowageError('IMAGE_NOT_FOUND', 'no matching image was found')
   const sum = sumOf(first)
   if (others.length === 0 || (sum !== undefined && others.every(other => sumOf(other) === sum))) return first
   const architectures = new Set(group.map(({ architecture }) => architecture))
   throw new StowageError(
     'INVALID_ARGUMENT',
-    `${group.length} images could be meant by ${first.name}: ${group.map(shown).join('; ')}`,
+    `${group.length} images match ${first.name}: ${group.map(shown).join('; ')}`,
     {
       hint:
         architectures.size > 1 && !architectures.has(undefined)
-          ? 'Say which with --arch.'
-          : 'Say which with --source, or name the WIM itself: stowage install --wim FILE.',
+          ? 'Select one with --arch.'
+          : 'Select one with --source, or name the WIM itself: stowage install --wim FILE.',
     },
   )
 }

@@ -37,7 +37,7 @@ export function checkQuery({ names = [], version, minVersion, maxVersion, allVer
     )
   }
   if (least && most && compareImageVersions(least, most) > 0)
-    throw misused('Minimum Version cannot be more than Maximum Version', 'Turn them round.')
+    throw misused('Minimum Version cannot be more than Maximum Version', 'Swap them.')
   if ((least || most) && (names.length === 0 || names.some(name => name === '*' || name.trim() === ''))) {
     throw misused(
       'Name is required when either MinimumVersion or MaximumVersion parameter is used',

@@ -41,8 +41,8 @@ export function judgeHost(
     if (kind === 'graphdriver') {
       return mismatch(
         false,
-        `${what}, and its store cannot hold images of Windows such as ${name}`,
-        'Install it into a layout that travels (--to oci:), a bundle (--to bundle:PATH), or a Windows engine (--host).',
+        `${what}, and its store cannot hold Windows images such as ${name}`,
+        'Install it into a layout (--to oci:), a bundle (--to bundle:PATH), or a Windows engine (--host).',
       )
     }
     return note(`${what}: it can hold ${name} but cannot run it`)
@@ -51,7 +51,7 @@ export function judgeHost(
     return mismatch(
       true,
       `${name} is for ${architecture}, but ${engine} runs ${formatPlatform(platform)}`,
-      'Install the image for this processor; --force keeps this one there all the same.',
+      'Install the image for this processor, or use --force to install this one anyway.',
     )
   }
   const [own, host] = [buildOf(version), buildOf(platform['os.version'])]
@@ -59,17 +59,17 @@ export function judgeHost(
   if (own > host) {
     return mismatch(
       true,
-      `${name} is of build ${own}, and this host of build ${host}: a container is never newer than its host`,
-      `Install one of build ${host} or older, or update the host; --force keeps this one there all the same.`,
+      `${name} is build ${own}, but this host is build ${host}: a container cannot be newer than its host`,
+      `Install one of build ${host} or older, update the host, or use --force to install this one anyway.`,
     )
   }
   if (host >= COMPATIBLE_BUILD && own >= COMPATIBLE_BUILD) return undefined
-  const isolated = `${name} is of build ${own}, and this host of build ${host}: it runs with Hyper-V isolation only`
+  const isolated = `${name} is build ${own}, but this host is build ${host}: it runs with Hyper-V isolation only`
   if (utilityVm === false) {
     return mismatch(
       true,
       `${isolated}, for which it lacks UtilityVM`,
-      `Install one of build ${host}; --force keeps this one there all the same.`,
+      `Install one of build ${host}, or use --force to install this one anyway.`,
     )
   }
   return note(`${isolated} (docker run --isolation=hyperv)`)

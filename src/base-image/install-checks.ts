@@ -54,7 +54,7 @@ export async function readWimFacts(
       'UNSUPPORTED',
       `${file}: image ${image.index} does not state its version (its XML has no WINDOWS/VERSION), so it cannot be identified as a base OS image`,
       {
-        hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/VERSION/MAJOR=10, and so with MINOR, BUILD and SPBUILD.`,
+        hint: `Set it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/VERSION/MAJOR=10, and likewise MINOR, BUILD and SPBUILD.`,
       },
     )
   }
@@ -75,14 +75,14 @@ export function expectEntry({ identity, platform }: BaseImageFacts, entry: Catal
   if (compareImageVersions(parseVersion(identity.version), entry.version) !== 0) {
     throw new StowageError(
       'INVALID_MANIFEST',
-      `source ${entry.source} has ${promised}, but the WIM it gives is ${identity.name} ${identity.version}`,
+      `source ${entry.source} lists ${promised}, but its WIM is ${identity.name} ${identity.version}`,
       { hint },
     )
   }
   if (entry.architecture !== undefined && entry.architecture !== platform.architecture) {
     throw new StowageError(
       'PLATFORM_MISMATCH',
-      `source ${entry.source} has ${promised} for ${entry.architecture}, but the WIM it gives is for ${platform.architecture}`,
+      `source ${entry.source} lists ${promised} for ${entry.architecture}, but its WIM is for ${platform.architecture}`,
       { hint },
     )
   }
@@ -120,7 +120,7 @@ export async function alreadyThere(
   if (!isSame(held.identity, identity) || held.platform.architecture !== platform.architecture)
     throw nameTaken(first, target, held)
   if (!(await target.isWhole(first))) {
-    options.onNote?.(`${familiarReference(first)} is there but not whole: installed again`)
+    options.onNote?.(`${familiarReference(first)} is present but incomplete: installed again`)
     return undefined
   }
   if (!options.whatIf) await addLatest(target, names, options)
@@ -178,7 +178,7 @@ export async function preflight(
     throw new RefusedLayer(
       findings,
       message,
-      'docs/layer-check.md says what each means. Nothing was installed; --skip-check installs it all the same.',
+      'docs/layer-check.md explains each. Nothing was installed; use --skip-check to install it anyway.',
     )
   onNote?.(`warning: ${message}`)
   return findings
@@ -198,8 +198,8 @@ export async function prove(
     if (held?.id === id && (n > 0 || (await target.isWhole(name)))) continue
     throw new StowageError(
       'LOAD_NOT_PROVED',
-      `${familiarReference(name)} was written to ${target.toString()}, but ${held ? `it is ${held.id} there` : 'it is not there'}`,
-      { hint: 'Is somebody else writing there? Run the command again.' },
+      `${familiarReference(name)} was written to ${target.toString()}, but ${held ? `it is now ${held.id}` : 'it is missing there'}`,
+      { hint: 'Another program may be writing there. Run the command again.' },
     )
   }
 }

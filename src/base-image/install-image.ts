@@ -160,7 +160,7 @@ async function copyBaseImage(
   const inPlace = transportOf(place).destination?.named?.(place).name
   const [name] = own.length > 0 ? own : inPlace ? [inPlace] : []
   if (!image || !details || !platform || !name)
-    throw new StowageError('UNSUPPORTED', `${location} is not an image of Windows with a name`, {
+    throw new StowageError('UNSUPPORTED', `${location} is not a Windows image with a name`, {
       hint: 'Inspect it: stowage inspect LOCATION.',
     })
   const version = formatVersion(entry.version)

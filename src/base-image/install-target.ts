@@ -201,9 +201,13 @@ async function manifestOf(path: string, signal: AbortSignal | undefined): Promis
   try {
     await using reader = await openBundleReader(path, { signal })
     if (isTarPath(path)) {
-      throw new StowageError('OUTPUT_EXISTS', `${path} is a bundle in one file, which cannot take another image`, {
-        hint: `Install into a bundle that is a directory, or into another file, and pack them together: stowage pack bundle:${path} … -o BUNDLE.`,
-      })
+      throw new StowageError(
+        'OUTPUT_EXISTS',
+        `${path} is a bundle in a single file, and another image cannot be added to it`,
+        {
+          hint: `Install into a bundle directory, or into another file and pack both together: stowage pack bundle:${path} … -o BUNDLE.`,
+        },
+      )
     }
     return reader.manifest
   } catch (error) {

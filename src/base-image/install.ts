@@ -79,9 +79,9 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
     if (tasks.length > 1 && options.to !== undefined && isOneFile(options.to)) {
       throw new StowageError(
         'INVALID_ARGUMENT',
-        `${tasks.length} images cannot be installed into a bundle that is one file, one after the other`,
+        `${tasks.length} images cannot be installed one after another into a bundle that is a single file`,
         {
-          hint: 'Install into a bundle that is a directory, and make a file of it: stowage pack bundle:DIRECTORY -o FILE.tar.',
+          hint: 'Install into a bundle directory, then convert it to a file: stowage pack bundle:DIRECTORY -o FILE.tar.',
         },
       )
     }

@@ -86,15 +86,15 @@ function indexEntry(item: unknown, source: CatalogSource, base: string): Catalog
     text('sha256').toLowerCase(),
   ]
   const size = fields.get('size')
-  if (!isImageName(name)) return `${JSON.stringify(name)} is not a name of an image`
+  if (!isImageName(name)) return `${JSON.stringify(name)} is not an image name`
   if (!isVersion(version)) return `${JSON.stringify(version)} is not a version`
   if (address === '') return `${name} ${version} has no address (SasToken)`
   if (!URL.canParse(address, base))
     return `${name} ${version} has ${JSON.stringify(shownAddress(address).slice(0, 100))}, which is not an address`
   const url = new URL(address, base)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
-    return `${name} ${version} is at ${url.protocol}, which is not read: only http and https are`
-  if (sha256 !== '' && !/^[0-9a-f]{64}$/.test(sha256)) return `${name} ${version} has a Sha256 that is none`
+    return `${name} ${version} is at a ${url.protocol} address; only http and https are supported`
+  if (sha256 !== '' && !/^[0-9a-f]{64}$/.test(sha256)) return `${name} ${version} has an invalid Sha256`
   return {
     name,
     version: parseVersion(version),
@@ -144,7 +144,7 @@ async function wimEntry(path: string, source: CatalogSource): Promise<CatalogEnt
   const image = chooseImage(wim)
   const version = image.windows?.version
   if (version === undefined || !isVersion(version))
-    throw new StowageError('UNSUPPORTED', 'its XML does not give a version of Windows')
+    throw new StowageError('UNSUPPORTED', 'its XML does not state a Windows version')
   return {
     name: image.name || path.replace(/^.*[\\/]/, '').replace(/\.wim$/i, ''),
     version: parseVersion(version),

@@ -71,7 +71,7 @@ export async function saveImage(
       'UNSUPPORTED',
       `${entry.name} ${formatVersion(entry.version)} of ${entry.source} is a container image, not a WIM`,
       {
-        hint: `Carry it as it is: stowage pack ${content.location} -o BUNDLE, or make a WIM of it: stowage copy ${content.location} wim:FILE.`,
+        hint: `Pack it: stowage pack ${content.location} -o BUNDLE, or convert it to a WIM: stowage copy ${content.location} wim:FILE.`,
       },
     )
   }
@@ -179,14 +179,18 @@ async function fill(
     const { sha256: expected } = entry.content
     const sha256 = hash.digest('hex')
     if (size !== undefined && done !== size) {
-      throw new StowageError('SIZE_MISMATCH', `${path}: expected ${size} bytes, as its source says, but ${done} came`, {
-        hint: 'Save it again.',
-      })
+      throw new StowageError(
+        'SIZE_MISMATCH',
+        `${path}: expected ${size} bytes, as its source states, but received ${done}`,
+        {
+          hint: 'Save it again.',
+        },
+      )
     }
     if (expected !== undefined && expected !== sha256) {
       throw new StowageError(
         'DIGEST_MISMATCH',
-        `${path}: its source says sha256 ${expected}, but what came is ${sha256}`,
+        `${path}: its source says sha256 ${expected}, but the download is ${sha256}`,
         { hint: 'Do not use the file: save it again, or ask the operator of the source.' },
       )
     }
@@ -225,7 +229,7 @@ async function checkWim(partial: string, path: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
     throw error.withHint(
-      'What the source gave is not a WIM: look at its address with a browser.',
+      'The source did not send a WIM: open its address in a browser.',
       error.message.replaceAll(partial, path),
     )
   }
@@ -239,7 +243,7 @@ async function prepareFolder(directory: string, force: boolean): Promise<void> {
     if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
     if (!force) {
       throw new StowageError('FILE_NOT_FOUND', `Cannot find the path '${directory}' because it does not exist`, {
-        hint: 'Make it first, or give --force.',
+        hint: 'Create it first, or use --force.',
         cause: error,
       })
     }
@@ -270,7 +274,7 @@ function unreachable({ name, version }: CatalogEntry, at: number, cause: unknown
   const why = cause instanceof Error ? `: ${cause.message}` : ''
   return new StowageError(
     'REGISTRY_UNREACHABLE',
-    `${name} ${formatVersion(version)} ended after ${at} bytes, and no more came after ${TRIES} tries${why}`,
+    `${name} ${formatVersion(version)} ended after ${at} bytes, and ${TRIES} retries brought no more${why}`,
     {
       hint: 'Run the command again: it resumes the download if the source gives the sha256.',
       cause,

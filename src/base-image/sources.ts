@@ -73,7 +73,7 @@ export async function listSources(options?: SourcesOptions): Promise<readonly Ca
 /** Registers a source. Throws INVALID_ARGUMENT for a name that is none or is taken, or a location of no kind that we know. */
 export async function addSource(source: CatalogSource, options?: SourcesOptions): Promise<CatalogSource> {
   if (!NAME.test(source.name)) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is not a name for a source`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is not a source name`, {
       hint: 'Use letters, digits, ".", "_", "-" and spaces, up to 64.',
     })
   }
@@ -83,7 +83,7 @@ export async function addSource(source: CatalogSource, options?: SourcesOptions)
     if (taken) {
       throw new StowageError(
         'INVALID_ARGUMENT',
-        `there is a source ${taken.name} already, at ${shownAddress(taken.location)}`,
+        `the source ${taken.name} already exists, at ${shownAddress(taken.location)}`,
         {
           hint: `Remove it first: stowage source remove ${JSON.stringify(taken.name)}.`,
         },
@@ -129,7 +129,7 @@ function normalLocation(location: string): string {
     'INVALID_ARGUMENT',
     `${JSON.stringify(shownAddress(location))} is not a source of base OS images`,
     {
-      hint: 'Write https://… of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
+      hint: 'Use the https://… address of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
     },
   )
 }
@@ -177,7 +177,7 @@ function isSameName(a: string, b: string): boolean {
 function noSource(name: string, sources: readonly CatalogSource[]): StowageError {
   const hint =
     sources.length === 0
-      ? 'None is registered: stowage source add NAME LOCATION. The gallery of 2016 is gone.'
+      ? 'No source is registered. Add one: stowage source add NAME LOCATION. The gallery of 2016 is gone.'
       : `There are: ${sources.map(source => source.name).join(', ')}.`
   return new StowageError('IMAGE_NOT_FOUND', `there is no source ${JSON.stringify(name)}`, { hint })
 }

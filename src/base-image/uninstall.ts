@@ -81,7 +81,7 @@ function selectBaseImage(held: readonly StoredImage[], text: string, where: stri
     )
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${names.length} base OS images of ${where} are called ${text}: ${names.join(', ')}`,
+      `${names.length} base OS images in ${where} match ${text}: ${names.join(', ')}`,
       { hint: 'Name one, by its full name or its ID.' },
     )
   }
@@ -102,13 +102,13 @@ function referred(
     throw new StowageError('IMAGE_NOT_FOUND', `${where} has no base OS image ${JSON.stringify(text)}`, {
       hint:
         bases.length === 0
-          ? 'It has no base OS image at all.'
+          ? 'It has no base OS images.'
           : `It has ${bases.slice(0, 10).map(formatFullName).join(', ')}.`,
       cause: error,
     })
   }
   if (image.isOSImage) return image
   throw new StowageError('INVALID_ARGUMENT', `${shownName(image)} is not a base OS image`, {
-    hint: `Remove it as any other: stowage rmi ${shownName(image)}.`,
+    hint: `Remove it with: stowage rmi ${shownName(image)}.`,
   })
 }

@@ -101,7 +101,7 @@ export async function readImage(
     if (known && known.size !== layer.size) {
       throw new StowageError(
         'INVALID_MANIFEST',
-        `${where} says ${layer.digest} has ${layer.size} bytes, and before it was said to have ${known.size} bytes`,
+        `${where} says ${layer.digest} has ${layer.size} bytes, but ${known.size} bytes were stated before`,
       )
     }
     layers.set(layer.digest, layer)

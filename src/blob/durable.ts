@@ -63,8 +63,8 @@ export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
   if ((await madeOrAbsent(path, mode)) || above === path) return
   await makeDirectory(above, mode)
   if (await madeOrAbsent(path, mode)) return
-  throw new StowageError('UNSUPPORTED', `${path} cannot be made: ${above} takes no directories`, {
-    hint: 'Name another place.',
+  throw new StowageError('UNSUPPORTED', `${path} cannot be created: ${above} cannot hold directories`, {
+    hint: 'Name another output.',
   })
 }
 

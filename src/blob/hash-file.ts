@@ -21,7 +21,10 @@ export async function hashFile(path: string, { signal, onProgress }: WaitOptions
   try {
     const found = await stat(path)
     if (!found.isFile())
-      throw new StowageError('INVALID_ARGUMENT', `${path} is not a file, and only files can be carried`)
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `${path} is not a regular file, and a bundle can hold only regular files`,
+      )
     const hash = createHash('sha256')
     let size = 0
     onProgress?.({ type: 'stage', stage: 'hash', subject: path })

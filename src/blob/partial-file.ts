@@ -45,7 +45,7 @@ export class PartialFile implements AsyncDisposable {
     try {
       await this.file.sync()
       if (!(await this.#isOurs())) {
-        throw new StowageError('OUTPUT_EXISTS', `${this.partial} was replaced while we wrote it`, {
+        throw new StowageError('OUTPUT_EXISTS', `${this.partial} was replaced while it was being written`, {
           hint: `Another command is writing there: wait for it to finish, or name another output.`,
         })
       }

@@ -36,7 +36,7 @@ export async function sendBlob(
   signal?: AbortSignal,
 ): Promise<Buffer> {
   const Native = nativePart<NativeBlobSending>('BlobSendJob')
-  if (!Native) throw new StowageError('ADDON_MISSING', 'this system has no threads that send blobs')
+  if (!Native) throw new StowageError('ADDON_MISSING', 'native uploads are not supported on this system')
   const { promise, resolve, reject } = withResolvers<NativeSent>()
   const job = new Native({ path: place.file, offset: place.offset, size: blob.size }, request, ({ result, error }) => {
     if (result) resolve(result)

@@ -19,17 +19,17 @@ export function carriedPath(path: string, taken: readonly string[]): string {
     .split('/')
     .find(part => /[<>:"|?*\x00-\x1f]/.test(part) || /[. ]$/.test(part) || DEVICE.test(part) || part.length > 200)
   if (!isBundlePath(place) || bad !== undefined || path.length > 1000) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(path)} is not a path to carry a file under`, {
-      hint: 'Write names with "/" between them, without what FAT or Windows cannot hold: < > : " | ? * \\, a dot or a space at the end.',
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(path)} is not a valid path for a file in a bundle`, {
+      hint: 'Separate names with "/", and avoid what FAT or Windows does not allow: < > : " | ? * \\, a dot or a space at the end.',
     })
   }
   const other = taken.find(known => clash(known, place))
   if (other !== undefined) {
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `two files would be carried as ${other} and ${place}, which are one to FAT or Windows`,
+      `two files would be carried as ${other} and ${place}, which are the same name on FAT and Windows`,
       {
-        hint: 'Name one of them otherwise.',
+        hint: 'Give one of them another name.',
       },
     )
   }

@@ -130,12 +130,16 @@ class GraphCheck {
       if (other === undefined)
         this.#find('IMAGES_DIFFER', DOCKER_FILE, `there is no entry for the image with ${config}`)
       else if (other !== entry) {
-        this.#find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is ${other}, but ${INDEX_FILE} means ${entry}`)
+        this.#find(
+          'IMAGES_DIFFER',
+          DOCKER_FILE,
+          `the entry of ${config} is ${other}, but ${INDEX_FILE} refers to ${entry}`,
+        )
       }
     }
     for (const config of found.keys()) {
       if (!expected.has(config))
-        this.#find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} is of no image in ${INDEX_FILE}`)
+        this.#find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} belongs to no image in ${INDEX_FILE}`)
     }
   }
 
@@ -164,7 +168,7 @@ class GraphCheck {
         this.#find(
           'IMAGES_DIFFER',
           BUNDLE_FILE,
-          `what it says of ${image.root.digest} (size, platforms, layers) is not what the image's manifests say`,
+          `what it says about ${image.root.digest} (size, platforms, layers) differs from the image's manifests`,
         )
       }
     }

@@ -66,7 +66,7 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
     throw new StowageError(
       'INVALID_MANIFEST',
       `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${shown(version)}`,
-      { hint: 'A later Stowage made this bundle: use that version to read it.' },
+      { hint: 'A later version of Stowage made this bundle: use that version to read it.' },
     )
   }
   const faults: StowageError[] = []

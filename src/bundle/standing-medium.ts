@@ -110,7 +110,7 @@ class StandingMedium implements BundleMedium {
       await this.discard()
       return false
     }
-    this.#refuseUnlessUpdate('holds something else')
+    this.#refuseUnlessUpdate('holds different content')
     await this.#refuseIfChanged()
     try {
       for (const [path, bytes] of documents) await writeSynced(this.#path(`${path}${PARTIAL}`), bytes)

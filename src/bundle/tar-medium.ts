@@ -140,7 +140,7 @@ class TarMedium implements BundleMedium {
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
     const empty = [...this.#places.keys()].find(digest => !this.#blobs.has(digest))
     if (empty)
-      throw new StowageError('BLOB_MISSING', `${empty} was not written to ${this.#path}, but its place is there`)
+      throw new StowageError('BLOB_MISSING', `space was reserved for ${empty} in ${this.#path}, but it was not written`)
     const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
     if (lost) {
       throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)

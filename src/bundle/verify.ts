@@ -128,7 +128,7 @@ class Check {
     for (const file of REQUIRED_DOCUMENTS) {
       const found = this.#files.files.get(file)
       if (found?.type !== 'file') {
-        if (!found) this.#find('FILE_MISSING', file, 'the file is not there')
+        if (!found) this.#find('FILE_MISSING', file, 'the file is missing')
         continue
       }
       const bytes = await this.#attempt(file, async () => await this.#readOnce(file, DOCUMENT_LIMIT))
@@ -158,7 +158,7 @@ class Check {
         const file = this.#files.files.get(path)
         if (!file) {
           if (!REQUIRED_DOCUMENTS.includes(path))
-            this.#find('FILE_MISSING', path, `the file is not there; ${expectation.by} lists it`)
+            this.#find('FILE_MISSING', path, `the file is missing; ${expectation.by} lists it`)
         } else if (file.type !== 'file') {
           this.#find('NOT_A_FILE', path, 'a link or a device is in place of a regular file')
         } else {

@@ -122,8 +122,8 @@ export class EngineClient implements Disposable {
     const name = this.endpoint.name
     const reason = error instanceof Error ? error.message : code
     if (code.startsWith('HPE_')) {
-      return new StowageError('ENGINE_PROTOCOL', `what answers at ${name} is not a Docker Engine: ${reason}`, {
-        hint: 'A port that speaks TLS needs DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.',
+      return new StowageError('ENGINE_PROTOCOL', `the server at ${name} is not a Docker Engine: ${reason}`, {
+        hint: 'A TLS port requires DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.',
         cause: error,
       })
     }

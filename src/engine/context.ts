@@ -35,9 +35,13 @@ export async function readContext(config: string, name: string): Promise<{ host:
   const docker = isObject(endpoints) ? endpoints['docker'] : undefined
   const host = isObject(docker) ? textIn(docker, 'Host') : undefined
   if (!isObject(docker) || !host) {
-    throw new StowageError('INVALID_ARGUMENT', `the context ${JSON.stringify(name)} names no Docker Engine (${path})`, {
-      hint: 'Name the engine with --host.',
-    })
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `the context ${JSON.stringify(name)} does not name a Docker Engine (${path})`,
+      {
+        hint: 'Name the engine with --host.',
+      },
+    )
   }
   const verify = docker['SkipTLSVerify'] !== true
   const tls = await readTlsFiles(join(config, 'contexts', 'tls', id, 'docker'), verify)
@@ -64,6 +68,6 @@ function parseFile(bytes: Uint8Array, path: string): Readonly<Record<string, unk
   const value = parseJsonText(new TextDecoder().decode(bytes))
   if (isObject(value)) return value
   throw new StowageError('INVALID_ARGUMENT', `${path} is not a JSON object`, {
-    hint: 'Mend the file, or name the engine with --host.',
+    hint: 'Fix the file, or name the engine with --host.',
   })
 }

@@ -74,7 +74,7 @@ function parseSsh(address: string): EngineEndpoint {
   const { url, host, port } = parseUrl(address)
   const user = decodeURIComponent(url.username)
   if (url.password) {
-    throw new StowageError('INVALID_ARGUMENT', `the address of the engine at ${host} has a password in it`, {
+    throw new StowageError('INVALID_ARGUMENT', `the address of the engine at ${host} contains a password`, {
       hint: 'Use an SSH key or agent: the password would show in the list of processes.',
     })
   }

@@ -34,7 +34,7 @@ export async function readAnswerText(message: IncomingMessage): Promise<string> 
     // no encoding is set, so its pieces are Buffers
     size += piece.length
     if (size > ANSWER_LIMIT)
-      throw new StowageError('ENGINE_PROTOCOL', `the engine's answer is over ${ANSWER_LIMIT} bytes`)
+      throw new StowageError('ENGINE_PROTOCOL', `the engine's response is larger than ${ANSWER_LIMIT} bytes`)
     pieces.push(piece)
   }
   return Buffer.concat(pieces).toString('utf8')

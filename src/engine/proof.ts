@@ -19,7 +19,7 @@ export async function findFlaw(
   options: EngineCallOptions = {},
 ): Promise<string | undefined> {
   const found = await inspectImage(client, store, name, options)
-  if (!found) return 'the engine does not know it'
+  if (!found) return 'the engine does not have it'
   const flaw = differenceOf(found, plan)
   if (flaw !== undefined) return flaw
   const listed = (await listEngineImages(client, options)).some(image => image.id === plan.id)

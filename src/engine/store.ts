@@ -64,7 +64,7 @@ async function firstAnswer(client: EngineClient, signal: AbortSignal | undefined
     return await client.call('GET', '/version', { signal: signal ? AbortSignal.any([signal, late]) : late })
   } catch (error) {
     if (!late.aborted || signal?.aborted) throw error
-    const what = `what listens at ${client.endpoint.name} gave no answer within ${patience / 1000} s`
+    const what = `the server at ${client.endpoint.name} did not answer within ${patience / 1000} s`
     throw new StowageError('ENGINE_UNREACHABLE', what, {
       hint: 'Does `docker version` answer? Start the engine again, or write an OCI layout, which needs none: --to oci:DIR.',
       cause: error,

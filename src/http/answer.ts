@@ -12,7 +12,7 @@ export async function readAll(answer: HttpAnswer, limit: number): Promise<Buffer
       abandon(answer)
       throw new StowageError(
         'REGISTRY_PROTOCOL',
-        `${answer.url.host} answers with over ${limit} bytes where a few were expected`,
+        `${answer.url.host} sent more than ${limit} bytes, which is too much for this response`,
       )
     }
     pieces.push(piece)

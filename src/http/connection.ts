@@ -79,7 +79,7 @@ export class HttpConnection implements AsyncDisposable {
     if (URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
     throw new StowageError(
       'REGISTRY_PROTOCOL',
-      `${this.endpoint.domain} names a place that is not an address: ${JSON.stringify(location.slice(0, 200))}`,
+      `${this.endpoint.domain} redirects to an invalid address: ${JSON.stringify(location.slice(0, 200))}`,
     )
   }
 
@@ -89,7 +89,7 @@ export class HttpConnection implements AsyncDisposable {
     if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || here))) return
     throw new StowageError(
       'REGISTRY_PROTOCOL',
-      `${from.host} points to ${to.protocol}//${to.host}, which is not followed: it was reached by ${from.protocol.replace(':', '')}`,
+      `${from.host} points to ${to.protocol}//${to.host}, which is not followed, because the request used ${from.protocol.replace(':', '')}`,
     )
   }
 
@@ -133,7 +133,7 @@ export class HttpConnection implements AsyncDisposable {
       if (hops >= REDIRECTS)
         throw new StowageError(
           'REGISTRY_PROTOCOL',
-          `${request.url.host} redirects over ${REDIRECTS} times, the last time to ${url.host}`,
+          `${request.url.host} redirects more than ${REDIRECTS} times, the last time to ${url.host}`,
         )
       const next = this.resolve(answer, location)
       this.checkRedirect(url, next)

@@ -21,12 +21,12 @@ export function requestHead(method: string, url: URL, headers: Readonly<Record<s
 export function parseHead(text: string): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1]
-  if (status === undefined) throw networkError('the answer is not HTTP', 'HPE_INVALID_CONSTANT')
+  if (status === undefined) throw networkError('the response is not HTTP', 'HPE_INVALID_CONSTANT')
   const headers = new Map<string, string>()
   for (const line of lines) {
     const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? []
     if (name === undefined || value === undefined)
-      throw networkError('a header of the answer is none', 'HPE_INVALID_HEADER_TOKEN')
+      throw networkError('a header of the response is invalid', 'HPE_INVALID_HEADER_TOKEN')
     const known = headers.get(name.toLowerCase())
     headers.set(name.toLowerCase(), known === undefined ? value : `${known}, ${value}`)
   }

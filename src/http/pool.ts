@@ -138,7 +138,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #finish(failure: Error | undefined): void {
     this.#signal?.removeEventListener('abort', this.#abort)
     if (this.#body) this.#body.end(failure)
-    else this.#onOutcome({ failure: failure ?? networkError('the connection ended before an answer', 'ECONNRESET') })
+    else this.#onOutcome({ failure: failure ?? networkError('the connection ended before a response', 'ECONNRESET') })
   }
 }
 

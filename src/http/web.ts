@@ -70,7 +70,7 @@ export class Web implements AsyncDisposable {
         abandon(answer)
         throw new StowageError(
           'REGISTRY_PROTOCOL',
-          `${answer.url.host} was asked for ${shownAddress(url)} from byte ${offset}, and gives ${JSON.stringify(answer.header('content-range') ?? '')}`,
+          `${answer.url.host} was asked for ${shownAddress(url)} from byte ${offset}, but sent ${JSON.stringify(answer.header('content-range') ?? '')}`,
         )
       }
       return { offset, size: size === '*' || size === undefined ? undefined : Number(size), bytes: answer.body }
@@ -90,7 +90,7 @@ export class Web implements AsyncDisposable {
     { signal, whole }: FetchOptions & { readonly whole?: number },
   ): Promise<HttpAnswer> {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
-      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is not an address of the web`)
+      throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(shownAddress(url))} is not a web address`)
     const { host, protocol } = new URL(url)
     const key = `${protocol}//${host}`
     const known = this.#connections.get(key) ?? this.#connect(host, protocol)
@@ -110,7 +110,7 @@ export class Web implements AsyncDisposable {
     if (answer.status === 404 || answer.status === 410)
       throw new StowageError(
         'FILE_NOT_FOUND',
-        `${shown} is not there: ${answer.url.host} answered with status ${answer.status}`,
+        `${shown} does not exist: ${answer.url.host} answered with status ${answer.status}`,
       )
     throw new StowageError(
       'REGISTRY_REFUSED',

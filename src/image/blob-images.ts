@@ -41,7 +41,7 @@ export class BlobImages {
     options: FetchOptions = {},
   ): Promise<readonly HistoryStep[]> {
     const found = indexed.find(({ root }) => root.digest === id)
-    if (!found) throw new StowageError('IMAGE_NOT_FOUND', `there is no image ${id} any more`)
+    if (!found) throw new StowageError('IMAGE_NOT_FOUND', `the image ${id} no longer exists`)
     const { facts, steps } = await this.#content(found.root, options)
     if (facts.flaw) throw facts.flaw
     return steps

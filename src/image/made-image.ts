@@ -30,7 +30,11 @@ export class MadeImage implements BlobStore {
 
   async *fetch(blob: Descriptor): Bytes {
     const bytes = this.#documents.get(blob.digest)
-    if (!bytes) throw new StowageError('BLOB_MISSING', `${blob.digest} is where ${this.#origin} was unpacked, not here`)
+    if (!bytes)
+      throw new StowageError(
+        'BLOB_MISSING',
+        `${blob.digest} is in the workspace where ${this.#origin} was unpacked, not here`,
+      )
     yield bytes
   }
 

@@ -68,7 +68,7 @@ function byStart(images: readonly StoredImage[], text: string, where: string): S
   if (image && others.length > 0) {
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `the IDs of ${others.length + 1} images of ${where} begin with ${text}`,
+      `the IDs of ${others.length + 1} images in ${where} begin with ${text}`,
       { hint: 'Write more of its digits.' },
     )
   }
@@ -79,6 +79,6 @@ function notFound(images: readonly StoredImage[], text: string, where: string): 
   const names = images.filter(({ type }) => type === 'image').map(shownName)
   const more = names.length > SHOWN ? `, and ${names.length - SHOWN} more` : ''
   throw new StowageError('IMAGE_NOT_FOUND', `${where} has no image ${JSON.stringify(text)}`, {
-    hint: names.length === 0 ? 'It has none at all.' : `It has ${names.slice(0, SHOWN).join(', ')}${more}.`,
+    hint: names.length === 0 ? 'It has no images.' : `It has ${names.slice(0, SHOWN).join(', ')}${more}.`,
   })
 }

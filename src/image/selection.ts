@@ -40,7 +40,7 @@ export function selectImage(entries: readonly NamedEntry[], ref: string, where: 
     const [first, ...others] = groupByRoot(entries.filter(rule))
     if (first && others.length === 0) return first
     if (first) {
-      throw notFound(`${others.length + 1} images of ${where} answer to ${JSON.stringify(ref)}`, entries.filter(rule))
+      throw notFound(`${others.length + 1} images in ${where} match ${JSON.stringify(ref)}`, entries.filter(rule))
     }
   }
   throw notFound(`${where} has no image ${JSON.stringify(ref)}`, entries)

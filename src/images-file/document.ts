@@ -149,7 +149,7 @@ class Reader {
           at,
           depth > DEPTH_LIMIT
             ? `values are nested more than ${DEPTH_LIMIT} deep`
-            : `aliases make over ${VALUE_LIMIT} values of this file`,
+            : `aliases expand this file to more than ${VALUE_LIMIT} values`,
         )
       this.#count = Infinity // once is enough
       return undefined

@@ -52,7 +52,7 @@ export class Fields {
 
   required(key: string): Value | undefined {
     const value = this.get(key)
-    if (!value) this.faults.add(this.at, `expected "${key}", which must be there`)
+    if (!value) this.faults.add(this.at, `"${key}" is required`)
     return value
   }
 

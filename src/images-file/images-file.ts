@@ -70,7 +70,7 @@ export async function readImagesFile(path: string): Promise<ImagesFile> {
 /** Of the bytes of `path`. Throws IMAGES_FILE_INVALID. */
 export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   const faults = new Faults(path)
-  if (bytes.length > FILE_LIMIT) faults.add({ line: 1, column: 1 }, `the file has over ${FILE_LIMIT} bytes`)
+  if (bytes.length > FILE_LIMIT) faults.add({ line: 1, column: 1 }, `the file is larger than ${FILE_LIMIT} bytes`)
   faults.throwIfAny()
   const root = parseYaml(bytes, faults)
   faults.throwIfAny()
@@ -83,7 +83,7 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   }
   const version = top.required('version')
   if (version && textOf(version, faults, '1') !== '1' && version.type === 'text') {
-    faults.add(version.at, `expected version 1 but found ${version.text}; a later Stowage may read it`)
+    faults.add(version.at, `expected version 1 but found ${version.text}; a later version of Stowage may read it`)
   }
   const defaults = top.map('defaults', ['platforms', 'insecure', 'referrers'])
   const shared = {
@@ -176,7 +176,7 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   if (tags && !reference)
     faults.add(
       fields.get('tags')?.at ?? text.at,
-      `"tags" are those of a repository in a registry, and ${text.text} is none`,
+      `"tags" are those of a repository in a registry, but ${text.text} is not one`,
     )
   if (tags && (reference?.tag !== undefined || reference?.digest !== undefined))
     faults.add(text.at, `expected a repository, as there are "tags", but found ${text.text}, which is one image`)
@@ -186,7 +186,7 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
       if (name.tag !== undefined)
         faults.add(
           at,
-          `${formatReference(name)} is one name, and "tags" may choose several images: leave out its tag, and each keeps its own`,
+          `${formatReference(name)} is a single name, but "tags" may select several images: leave out its tag, and each keeps its own`,
         )
   }
   const request = {
@@ -248,7 +248,7 @@ function readNames(fields: Fields, faults: Faults): readonly NameEntry[] {
   return [...(one ? [one] : []), ...fields.list('names')].flatMap(value => {
     const text = textOf(value, faults, 'a name, NAME[:TAG]')
     const name = text === undefined ? undefined : faults.check(value.at, () => parseReference(text))
-    if (name?.digest !== undefined) faults.add(value.at, `${text} has a digest, which no image can be given`)
+    if (name?.digest !== undefined) faults.add(value.at, `${text} has a digest, which cannot be part of a new name`)
     return name ? [{ at: value.at, name }] : []
   })
 }
@@ -288,7 +288,10 @@ function readWim(fields: Fields | undefined, from: string, faults: Faults): read
   const [lossless, skipUnsupported] = [fields.flag('lossless'), fields.flag('skipUnsupported')]
   const references = fields.list('references').flatMap(value => textOf(value, faults, 'the path of a WIM') ?? [])
   if (carry === 'only' && names.length > 0)
-    faults.add(names[0]?.at ?? file.at, 'a WIM that is only carried makes no image that could have a name')
+    faults.add(
+      names[0]?.at ?? file.at,
+      'a WIM that is packed only as a file does not become an image, so it cannot have a name',
+    )
   const layer: WimEntry['layer'] = {
     ...(compression ? { compression } : {}),
     ...(order === 'blob' || order === 'tree' ? { order } : {}),

@@ -31,7 +31,7 @@ async function below(from: string, to: string): Promise<readonly { readonly from
     else if (!found.isFile() || !isBundlePath(path))
       throw new StowageError(
         'INVALID_ARGUMENT',
-        `${source} is ${found.isFile() ? 'a name that no bundle can have' : 'no file but a link or a device'}`,
+        `${source} is ${found.isFile() ? 'not a valid name in a bundle' : 'a link or a device, not a regular file'}`,
       )
     else files.push({ from: source, path })
   }

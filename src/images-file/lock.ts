@@ -62,7 +62,7 @@ export async function readLock(path: string): Promise<Lock> {
   try {
     await using file = await open(path)
     if ((await file.stat()).size > LOCK_LIMIT)
-      throw new StowageError('INVALID_MANIFEST', `${path} has over ${LOCK_LIMIT} bytes`)
+      throw new StowageError('INVALID_MANIFEST', `${path} is larger than ${LOCK_LIMIT} bytes`)
     bytes = await file.readFile()
   } catch (error) {
     const named = fileError(error, path)
@@ -77,7 +77,7 @@ export async function readLock(path: string): Promise<Lock> {
     throw new StowageError(
       'INVALID_MANIFEST',
       `${path}.lockVersion: expected ${VERSION} but found ${shown(object['lockVersion'])}`,
-      { hint: 'A later Stowage made it: use that, or pack once without --locked.' },
+      { hint: 'A later version of Stowage made it: use that version, or pack once without --locked.' },
     )
   }
   const entries = (key: string) =>
@@ -109,7 +109,7 @@ export async function expectWritable(path: string): Promise<void> {
     const code = systemCode(error)
     throw named instanceof StowageError
       ? new StowageError(named.code, code === 'ENOENT' ? `the directory of ${path} does not exist` : named.message, {
-          hint: 'Name another place for the lock: --lock FILE.',
+          hint: 'Name another lock file: --lock FILE.',
           cause: error,
         })
       : named
@@ -165,10 +165,10 @@ export function expectFiles(
   for (const entry of [...file.wims, ...file.files]) {
     const locked = new Map(entries.get(entry)?.files.map(each => [each.digest, each]))
     for (const { from, digest } of found.filter(each => each.entry === entry)) {
-      if (!locked.delete(digest)) faults.add(entry.at, `${from} is ${digest}, which is not what the lock says`)
+      if (!locked.delete(digest)) faults.add(entry.at, `${from} is ${digest}, which does not match the lock`)
     }
     for (const { path, digest } of locked.values())
-      faults.add(entry.at, `the lock has ${path} as ${digest}, and it is not there`)
+      faults.add(entry.at, `the lock has ${path} as ${digest}, but it is missing`)
   }
 }
 

@@ -177,7 +177,7 @@ async function lockedImages(
   /** What is not there, and what is there and another than it was. */
   const [faults, moved] = [new Faults(file.path), new Faults(file.path)]
   await using registries = new AskedRegistries([...file.insecure, ...(options.insecure ?? [])], options.signal)
-  const gone = `, as ${lockPath} has it, and that is gone`
+  const gone = `, as recorded in ${lockPath}, which no longer exists`
   const images = await pMap(
     file.images,
     async (entry): Promise<readonly ResolvedImage[]> => {
@@ -187,7 +187,7 @@ async function lockedImages(
         const id = await idOf(location, options)
         const was = locked[0]?.id
         if (id !== was)
-          moved.add(entry.at, `${formatLocation(location)} is ${id} in the engine, and ${was} in ${lockPath}`)
+          moved.add(entry.at, `${formatLocation(location)} is ${id} in the engine, but ${was} in ${lockPath}`)
       }
       return (
         await pMap(
@@ -217,7 +217,7 @@ async function lockedImages(
             ) {
               throw new StowageError(
                 'LOCK_MISMATCH',
-                `${placeOf(file, entry)}: ${lockPath} has ${image.location} for it, and that is another repository`,
+                `${placeOf(file, entry)}: ${lockPath} has ${image.location} for it, which is another repository`,
                 { hint: WRITE_ANEW },
               )
             }
@@ -306,7 +306,7 @@ function expectPacked(
     for (const { location, digest } of locked.get(entry)?.images ?? []) {
       if (!found.has(digest))
         faults.push(
-          `${placeOf(file, entry)}: ${location} is ${digest} in ${lockPath}, and was packed as ${[...found].join(', ')}`,
+          `${placeOf(file, entry)}: ${location} is ${digest} in ${lockPath}, but was packed as ${[...found].join(', ')}`,
         )
     }
   }

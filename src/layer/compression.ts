@@ -28,7 +28,7 @@ export function parseLayerCompression(words: string): LayerCompression {
   const match = PATTERN.exec(words)
   if (!match) {
     const forms = [...COMPRESSION_NAMES, ...COMPRESSION_NAMES.map(name => `${name}:LEVEL`)]
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is not a compression of a layer`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is not a layer compression`, {
       hint: `Write ${forms.join(', ')} or none.`,
     })
   }

@@ -46,14 +46,14 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
   }
   if (!found.isFile()) {
     throw new StowageError('INVALID_ARGUMENT', `${output} exists and is not a regular file`, {
-      hint: 'Name a file to be made.',
+      hint: 'Name a regular file.',
     })
   }
   if (!force) throw occupied(output, force)
   for (const input of inputs) {
     const { dev, ino } = await stat(input)
     if (dev !== found.dev || ino !== found.ino) continue
-    throw new StowageError('INVALID_ARGUMENT', `${output} is a file that is read`, { hint: 'Name another output.' })
+    throw new StowageError('INVALID_ARGUMENT', `${output} is also an input file`, { hint: 'Name another output.' })
   }
 }
 

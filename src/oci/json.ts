@@ -32,7 +32,7 @@ export function fields(value: unknown, where: string): JsonObject {
   const object = record(value, where)
   const names = Object.keys(object)
   if (new Set(names.map(name => name.toLowerCase())).size === names.length) return object
-  throw new StowageError('INVALID_MANIFEST', `${where} has fields whose names differ in case alone`)
+  throw new StowageError('INVALID_MANIFEST', `${where} has fields whose names differ only in case`)
 }
 
 export function array(object: JsonObject, key: string, where: string): readonly unknown[] {

@@ -25,7 +25,7 @@ export function parseReference(text: string): Reference {
   const after = text.slice(text.lastIndexOf('@') + 1)
   if (at >= 0 && after.includes('/')) {
     // What stands before it may be a password
-    throw invalid(after, 'Names hold no user and no password: log in with "stowage login".')
+    throw invalid(after, 'Names cannot contain a user or a password: log in with "stowage login".')
   }
   const digest = at < 0 ? undefined : text.slice(at + 1)
   const named = at < 0 ? text : text.slice(0, at)
@@ -84,7 +84,7 @@ export function withDefaultTag(reference: Reference): Reference {
 export function nameToGive(text: string): Reference {
   const reference = withDefaultTag(parseReference(text))
   if (reference.digest === undefined) return reference
-  throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which no image can be given`, {
+  throw new StowageError('INVALID_ARGUMENT', `${text} has a digest, which cannot be part of a new name`, {
     hint: 'Write name:tag.',
   })
 }

@@ -46,13 +46,13 @@ export function checkedAddress(url: string, blob: Descriptor, domain: string, ho
   if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
     throw new StowageError(
       'REGISTRY_PROTOCOL',
-      `${blob.digest} says it is at ${JSON.stringify(url.slice(0, 200))}, which is not an address of the web`,
+      `${blob.digest} gives its location as ${JSON.stringify(url.slice(0, 200))}, which is not a web address`,
     )
   }
   if (isLoopback(hostOf(url)) && !isLoopback(hostOf(`https://${host}`))) {
     throw new StowageError(
       'REGISTRY_PROTOCOL',
-      `${blob.digest} of ${domain} says it is at ${new URL(url).host}, which is this machine; it is not fetched from there`,
+      `${blob.digest} of ${domain} gives its location as ${new URL(url).host}, which is this machine; it is not fetched from there`,
     )
   }
   return new URL(url)
@@ -80,7 +80,7 @@ async function* readPart(
       abandon(answer)
       throw new StowageError(
         'REGISTRY_PROTOCOL',
-        `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, and got ${JSON.stringify(answer.header('content-range') ?? '')}`,
+        `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, but got ${JSON.stringify(answer.header('content-range') ?? '')}`,
       )
     }
     skip = 0
@@ -112,9 +112,9 @@ function broken(failure: unknown, where: string, blob: Descriptor, at: number): 
   const cause = failure instanceof Error ? `: ${failure.message || (systemCode(failure) ?? '')}` : ''
   return new StowageError(
     'REGISTRY_UNREACHABLE',
-    `${where} gave ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${TRIES} tries${cause}`,
+    `${where} sent ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${TRIES} attempts${cause}`,
     {
-      hint: 'Run the command again: what is there already is not fetched again.',
+      hint: 'Run the command again: what is already present is not downloaded again.',
       cause: failure,
     },
   )

@@ -336,7 +336,7 @@ export class RegistryClient implements AsyncDisposable {
     if (!before.has(next)) return next
     throw new StowageError(
       'REGISTRY_PROTOCOL',
-      `${this.domain} lists in a circle: after ${before.size} pages comes ${JSON.stringify(next.slice(0, 200))} again`,
+      `the pages of a list from ${this.domain} form a loop: after ${before.size} pages, ${JSON.stringify(next.slice(0, 200))} comes again`,
     )
   }
 

@@ -139,7 +139,10 @@ export class RegistryConnection implements AsyncDisposable {
 
   async #denied(request: RegistryRequest, answer: HttpAnswer): Promise<StowageError> {
     const why = errorText(await this.text(answer).catch(() => '')).replace(/^: /, '')
-    return this.#tokens.unauthorized(await this.#credential(request.repository), why || 'the account may not do this')
+    return this.#tokens.unauthorized(
+      await this.#credential(request.repository),
+      why || 'the account may lack permission',
+    )
   }
 
   async #credential(repository: string): Promise<Credential | undefined> {
@@ -203,7 +206,7 @@ export class RegistryConnection implements AsyncDisposable {
     if (url.protocol === 'http:' && this.#scheme === 'https' && !isLoopback(url.hostname)) {
       throw new StowageError(
         'REGISTRY_PROTOCOL',
-        `${this.endpoint.domain} sends us to ${url.origin} for a token, which is plain http: credentials are not sent there`,
+        `${this.endpoint.domain} redirects to ${url.origin} for a token; this is plain http, so credentials are not sent there`,
       )
     }
     const answer = await this.#http.send(

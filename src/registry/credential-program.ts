@@ -44,7 +44,7 @@ export async function eraseInHelper(name: string, server: string): Promise<void>
 }
 
 async function runHelper(name: string, verb: string, input: string): Promise<{ code: number; output: string }> {
-  if (!/^[\w.-]+$/.test(name)) throw helperFailed(name.slice(0, 40), 'that is not a name of a helper')
+  if (!/^[\w.-]+$/.test(name)) throw helperFailed(name.slice(0, 40), 'this is not a valid helper name')
   const program = `docker-credential-${name}${process.platform === 'win32' ? '.exe' : ''}`
   return await new Promise((resolve, reject) => {
     const child = spawn(program, [verb], { stdio: ['pipe', 'pipe', 'inherit'], windowsHide: true, timeout: PATIENCE })
@@ -65,6 +65,6 @@ async function runHelper(name: string, verb: string, input: string): Promise<{ c
 
 function helperFailed(name: string, why: string): StowageError {
   return new StowageError('UNAUTHORIZED', `the credential helper ${name} failed: ${why}`, {
-    hint: 'Mend it, or take it out of credsStore and credHelpers in the configuration file that names it.',
+    hint: 'Fix it, or remove it from credsStore and credHelpers in the configuration file that names it.',
   })
 }

@@ -56,7 +56,7 @@ export async function login(server: string | undefined, options: LoginOptions): 
   if (username === '' || password === '')
     throw new StowageError('INVALID_ARGUMENT', 'name and password must not be empty')
   if (username.includes(':'))
-    throw new StowageError('INVALID_ARGUMENT', 'a name with a colon in it cannot be shown to a registry')
+    throw new StowageError('INVALID_ARGUMENT', 'a user name with a colon cannot be sent to a registry')
   const home = await findCredentialHome(domain, options)
   const { checked, identityToken } = await tryCredential(domain, options, signal)
   if (!checked) onWarning?.(`${domain} requires no login: the user name and password were not checked`)
@@ -119,7 +119,7 @@ function domainOf(server: string | undefined): string {
     .replace(/\/v[12]$/, '')
   if (!isRegistry(host)) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(server)} is not a registry`, {
-      hint: 'Write HOST or HOST:PORT, and no repository.',
+      hint: 'Write HOST or HOST:PORT, without a repository.',
     })
   }
   return host === 'index.docker.io' || host === 'registry-1.docker.io' ? DOCKER_HUB : host

@@ -66,7 +66,7 @@ export async function listRepositories(
 export function parseRepository(text: string): { readonly domain: string; readonly path: string } {
   const { domain, path, tag, digest } = parseReference(text.replace(/^docker:\/\//, ''))
   if (tag === undefined && digest === undefined) return { domain, path }
-  throw new StowageError('INVALID_ARGUMENT', `${text} is an image, and a repository was expected`, {
+  throw new StowageError('INVALID_ARGUMENT', `expected a repository but ${text} is an image`, {
     hint: `Write ${familiarReference({ domain, path })}.`,
   })
 }

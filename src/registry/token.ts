@@ -93,7 +93,7 @@ export class Tokens {
       `${this.#domain} rejected the request ${shown}${why === '' ? '' : `: ${why}`}`,
       {
         hint: credential
-          ? `Log in again with "stowage login ${this.#domain}"; or the account may not do this.`
+          ? `Log in again with "stowage login ${this.#domain}"; or the account may lack permission.`
           : `Log in with "stowage login ${this.#domain}"; or the repository does not exist.`,
       },
     )
@@ -111,7 +111,7 @@ export class Tokens {
     if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
       throw new StowageError(
         'REGISTRY_PROTOCOL',
-        `${this.#domain} names no address of its token service, but ${JSON.stringify(realm.slice(0, 100))}`,
+        `${this.#domain} gives an invalid address for its token service: ${JSON.stringify(realm.slice(0, 100))}`,
       )
     }
     const service = parameters['service']

@@ -104,12 +104,12 @@ class Exchange {
     if (method !== 'GET' && method !== 'HEAD') {
       this.#response.setHeader('allow', 'GET, HEAD')
       this.#response.setHeader('connection', 'close') // the body of the request is not read
-      await this.#refuse(405, 'UNSUPPORTED', 'this registry is only read: nothing can be pushed to it or deleted')
+      await this.#refuse(405, 'UNSUPPORTED', 'this registry is read-only: nothing can be pushed or deleted')
       return
     }
     const { route, query, path } = parseTarget(url)
     if (!route) {
-      await this.#refuse(404, 'NAME_UNKNOWN', 'this is a registry: what it has is below /v2/')
+      await this.#refuse(404, 'NAME_UNKNOWN', 'this is a registry: its content is below /v2/')
       return
     }
     await this.#follow(route, { route, query, path })
@@ -127,7 +127,7 @@ class Exchange {
     this.user = admitted?.name
     if (admitted) return true
     this.#response.setHeader('www-authenticate', 'Basic realm="stowage", charset="UTF-8"')
-    await this.#refuse(401, 'UNAUTHORIZED', 'name and password are needed')
+    await this.#refuse(401, 'UNAUTHORIZED', 'user name and password are required')
     return false
   }
 
@@ -143,7 +143,7 @@ class Exchange {
     }
     const repository = this.#find(route.repository, asked.query)
     if (!repository) {
-      await this.#refuse(404, 'NAME_UNKNOWN', 'no such repository is here')
+      await this.#refuse(404, 'NAME_UNKNOWN', 'there is no such repository')
       return
     }
     switch (route.type) {
@@ -268,8 +268,8 @@ class Exchange {
   async #fail(error: StowageError, understood: boolean): Promise<void> {
     for (const name of ['docker-content-digest', 'etag', 'accept-ranges']) this.#response.removeHeader(name)
     if (!understood) await this.#refuse(500, 'UNKNOWN', 'the request could not be answered')
-    else if (isWrong(error)) await this.#refuse(404, 'BLOB_UNKNOWN', 'the copy that is here is damaged')
-    else if (error.code === 'BLOB_MISSING') await this.#refuse(404, 'BLOB_UNKNOWN', 'it is not here')
+    else if (isWrong(error)) await this.#refuse(404, 'BLOB_UNKNOWN', 'the local copy is damaged')
+    else if (error.code === 'BLOB_MISSING') await this.#refuse(404, 'BLOB_UNKNOWN', 'it is missing')
     else await this.#refuse(503, 'UNAVAILABLE', 'the medium that holds it cannot be read')
   }
 

@@ -109,7 +109,7 @@ export async function readServedCatalog(
       if (absent.length > 0) {
         const more = absent.length > 1 ? ` and ${absent.length - 1} more` : ''
         warnings.push(
-          `${label}: ${absent[0]?.digest}${more} cannot be served: no file, or none of the right size, is there`,
+          `${label}: ${absent[0]?.digest}${more} cannot be served: its file is missing or has the wrong size`,
         )
       }
       return { repository: full, name: shown.get(full) ?? full, tag: name.tag, root, platforms: [...platforms], size }
@@ -160,7 +160,7 @@ function nameImages(shelves: readonly Shelf[]): ReadonlyMap<string, readonly Nam
             'INVALID_ARGUMENT',
             `${key} is ${before.root.digest} in ${before.by}, but ${root.digest} in ${shelf.name}`,
             {
-              hint: 'Serve them apart, on two ports: one name cannot be two images.',
+              hint: 'Serve them separately, on two ports: one name cannot refer to two images.',
             },
           )
         }
@@ -191,15 +191,13 @@ function serveNames(
     const free = all.length === 1 && !(fulls.has(path) && all[0]?.domain !== undefined)
     if (!free)
       warnings.push(
-        `${path} is not served under that name, which ${all.map(fullName).join(' and ')} share: ask by the whole name`,
+        `${path} is not served under that name, which ${all.map(fullName).join(' and ')} share: use the full name`,
       )
     for (const name of all) names.set(fullName(name), free ? [...new Set([path, fullName(name)])] : [fullName(name)])
   }
   for (const [full, all] of names) {
     if (all.some(name => NAME.test(name))) continue
-    warnings.push(
-      `${full} can be asked for by its mirror's name alone (?ns=): its address is not a name of a repository`,
-    )
+    warnings.push(`${full} can be requested only through a mirror (?ns=): its name is not a valid repository name`)
   }
   return names
 }

@@ -81,7 +81,7 @@ export class ServedContent implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending.abort(new StowageError('ABORTED', 'the server ends'))
+    this.#ending.abort(new StowageError('ABORTED', 'the server is shutting down'))
     await Promise.allSettled(this.#checks.values())
     await this.#pool[Symbol.asyncDispose]()
   }
@@ -251,7 +251,7 @@ async function* pieces(
     const { bytesRead } = await file.read(buffer, 0, buffer.length, position + at).catch((error: unknown) => {
       throw fileError(error, path)
     })
-    if (bytesRead === 0) throw new StowageError('SIZE_MISMATCH', `${path} ends ${size - at} bytes too early`)
+    if (bytesRead === 0) throw new StowageError('SIZE_MISMATCH', `${path} ends ${size - at} bytes early`)
     at += bytesRead
     yield buffer.subarray(0, bytesRead)
   }

@@ -35,11 +35,11 @@ export async function readHtpasswd(path: string): Promise<Gate> {
     hashes.set(name, hash)
   }
   if (hashes.size === 0)
-    throw new StowageError('INVALID_ARGUMENT', `${path} lists no users, so nobody could read`, { hint: HINT })
+    throw new StowageError('INVALID_ARGUMENT', `${path} lists no users, so nobody could log in`, { hint: HINT })
   return new Gate(hashes)
 }
 
-const HINT = 'Make the line with "htpasswd -B": registries take bcrypt alone.'
+const HINT = 'Create the line with "htpasswd -B": registries accept only bcrypt.'
 
 /** Tells who may pass. What was right once is known again without bcrypt, which takes a tenth of a second. */
 export class Gate {
@@ -92,6 +92,6 @@ function kindOf(hash: string): string {
   if (hash.startsWith('$apr1$')) return "Apache's MD5 ($apr1$)"
   if (hash.startsWith('{SHA}')) return 'SHA-1 ({SHA})'
   if (/^\$[56]\$/.test(hash)) return 'SHA-2 crypt'
-  if (hash.startsWith('$2')) return 'a bcrypt hash that is cut or changed'
+  if (hash.startsWith('$2')) return 'a bcrypt hash that is truncated or changed'
   return 'something else'
 }

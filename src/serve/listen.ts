@@ -12,7 +12,7 @@ export interface ListenAddress {
 const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 5000
 const HINT =
-  'Write HOST:PORT, as 0.0.0.0:5000, [::]:5000 or 127.0.0.1:0; HOST alone takes port 5000, :PORT alone loopback.'
+  'Write HOST:PORT, such as 0.0.0.0:5000, [::]:5000 or 127.0.0.1:0. HOST alone uses port 5000, :PORT alone the loopback address.'
 
 /**
  * `HOST:PORT`, `HOST`, `:PORT`, `PORT`, with IPv6 in brackets where a port follows; 127.0.0.1:5000 for what is left out.

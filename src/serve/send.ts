@@ -51,5 +51,5 @@ function left(): StowageError {
 }
 
 function stalled(patience: number): StowageError {
-  return new StowageError('ABORTED', `the client took nothing for ${patience / 1000} s`)
+  return new StowageError('ABORTED', `the client read nothing for ${patience / 1000} s`)
 }

@@ -247,7 +247,7 @@ async function startListening(
 }
 
 function listenError(error: Error, address: string): unknown {
-  const hint = 'Name another address with --listen HOST:PORT; port 0 is any that is free.'
+  const hint = 'Name another address with --listen HOST:PORT; port 0 selects any free port.'
   switch (systemCode(error)) {
     case 'EADDRINUSE':
       return new StowageError('BUSY', `${address} is in use: another program listens there`, { hint, cause: error })
@@ -255,11 +255,11 @@ function listenError(error: Error, address: string): unknown {
     case 'EPERM':
       return new StowageError(
         'PERMISSION_DENIED',
-        `${address} may not be listened on: ports below 1024 are the administrator's`,
+        `permission denied to listen on ${address}: ports below 1024 require administrator rights`,
         { hint, cause: error },
       )
     default:
-      return new StowageError('INVALID_ARGUMENT', `${address} cannot be listened on: ${error.message}`, {
+      return new StowageError('INVALID_ARGUMENT', `cannot listen on ${address}: ${error.message}`, {
         hint,
         cause: error,
       })
@@ -275,7 +275,7 @@ async function checkAll(
 ): Promise<void> {
   const total = blobs.reduce((sum, { size }) => sum + size, 0)
   const faults: StowageError[] = absent.map(
-    ({ digest }) => new StowageError('BLOB_MISSING', `no file contains ${digest}, or none of the right size`),
+    ({ digest }) => new StowageError('BLOB_MISSING', `the file of ${digest} is missing or has the wrong size`),
   )
   let done = 0
   onProgress?.({ type: 'stage', stage: 'verify', subject })
@@ -295,7 +295,7 @@ async function checkAll(
   const [first] = faults
   if (!first) return
   const more = faults.length > 1 ? `, and so are ${faults.length - 1} more` : ''
-  throw new StowageError(first.code, `a blob of ${subject} is not as it should be${more}: ${first.message}`, {
+  throw new StowageError(first.code, `a blob of ${subject} is damaged or missing${more}: ${first.message}`, {
     hint: 'Copy the bundle again; "stowage verify" names every file that is wrong.',
     cause: first,
   })

@@ -21,7 +21,7 @@ export async function openShelf(text: string, signal?: AbortSignal): Promise<She
     if (!named || !(error instanceof StowageError) || error.code !== 'FILE_NOT_FOUND') throw error
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${text} is neither a bundle nor an OCI layout, and nothing else is served`,
+      `${text} is neither a bundle nor an OCI layout, so it cannot be served`,
       {
         hint: 'Pack it into a bundle first, with "stowage pack".',
         cause: error,

@@ -133,7 +133,7 @@ export async function listArchive(
     if (sum !== checksum(header)) {
       throw invalid(
         at,
-        `a header whose checksum should be ${checksum(header)} but is ${sum ?? 'no number'}: no tar, or damaged`,
+        `a header whose checksum should be ${checksum(header)} but is ${sum ?? 'no number'}: not a tar, or damaged`,
       )
     }
     const size = octal(header, 124, 12)
@@ -157,7 +157,7 @@ export async function listArchive(
     const link = records.get('linkpath')
     const size = records.get('size')
     const sparse = [...records.keys()].some(key => key.startsWith('GNU.sparse.'))
-    if (sparse) throw invalid(at, 'a sparse file, which we do not read')
+    if (sparse) throw invalid(at, 'a sparse file, which is not supported')
     if (size !== undefined && !/^\d{1,15}$/.test(size)) {
       throw invalid(at, `a PAX size that is not a number: ${JSON.stringify(size.slice(0, 40))}`)
     }
@@ -198,12 +198,12 @@ export async function listArchive(
 
   function checkedName(raw: string, at: number): string {
     const shown = JSON.stringify(raw.slice(0, 200))
-    if (raw === '' || raw.includes('\0')) throw invalid(at, `a member with no proper name: ${shown}`)
+    if (raw === '' || raw.includes('\0')) throw invalid(at, `a member without a valid name: ${shown}`)
     if (!foreign && (raw.startsWith('/') || raw.includes('\\') || /^[A-Za-z]:/.test(raw))) {
       throw invalid(at, `a name that is not relative: ${shown}`)
     }
     const parts = raw.split('/').filter(part => part !== '' && part !== '.')
-    if (parts.includes('..')) throw invalid(at, `a name that climbs out: ${shown}`)
+    if (parts.includes('..')) throw invalid(at, `a name that leads out of the archive: ${shown}`)
     return parts.join('/')
   }
 }

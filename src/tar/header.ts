@@ -82,7 +82,7 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
   if (bodySize > RECORDS_LIMIT) {
     throw new StowageError(
       'LAYER_UNSUPPORTED',
-      `${name.slice(0, 1000)}: ${bodySize} bytes of PAX records; tar readers take ${RECORDS_LIMIT}`,
+      `${name.slice(0, 1000)}: ${bodySize} bytes of PAX records; tar readers accept at most ${RECORDS_LIMIT}`,
       {
         hint: 'It has very many or very large extended attributes; remove some of them at the source.',
       },

@@ -30,7 +30,7 @@ export async function readSource<T>(
       create: async () => {
         throw new StowageError(
           'UNSUPPORTED',
-          `${formatLocation(place)} is not an image yet: its layer would have to be made`,
+          `${formatLocation(place)} is not an image yet: its layer must be made first`,
           {
             hint: 'Pack it, and inspect the bundle.',
           },

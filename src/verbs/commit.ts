@@ -61,7 +61,7 @@ function nameOfIdentity({ name, version }: ImageIdentity): Reference | undefined
   } catch (error) {
     throw new StowageError(
       'INVALID_REFERENCE',
-      `${JSON.stringify(text)}, of its name and version, is not a name that an image can have`,
+      `${JSON.stringify(text)}, made from its name and version, is not a valid image name`,
       {
         hint: 'Give it one: stowage commit CONTAINER NAME:TAG --name … --version ….',
         cause: error,
@@ -75,7 +75,7 @@ function labelInstruction([key, value]: readonly [string, string]): string {
   if (/[\u0000-\u001f\u007f]/.test(value)) {
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${JSON.stringify(value)} has control characters, which no label may have`,
+      `${JSON.stringify(value)} has control characters, which a label may not contain`,
     )
   }
   return `LABEL ${key}="${value.replace(/["\\$]/g, '\\$&')}"`

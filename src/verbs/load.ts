@@ -92,7 +92,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
       const selected = await transfer.select(reader, { ...image, names: given }, { names: given })
       for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
       if (names.length === 0 && !destination.artifacts && selected.content.platforms.length === 0)
-        return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'no container image' }
+        return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'not a container image' }
       const { id, sent, skipped, lost, platforms: taken } = await transfer.write(selected)
       return {
         ...about,
@@ -133,7 +133,7 @@ function expectNames(location: Location, images: readonly BundleImage[]): void {
   const owners = new Map<string, string>()
   for (const { names, root } of images) {
     if (names.length === 0) {
-      throw new StowageError('INVALID_ARGUMENT', `the image ${root.digest} has no name, and a registry needs one`, {
+      throw new StowageError('INVALID_ARGUMENT', `the image ${root.digest} has no name, but a registry requires one`, {
         hint: `Copy it by itself: stowage copy bundle:PATH:${root.digest} docker://NAME.`,
       })
     }
@@ -142,7 +142,7 @@ function expectNames(location: Location, images: readonly BundleImage[]): void {
       const other = owners.get(moved)
       if (other !== undefined && other !== root.digest) {
         throw new StowageError('INVALID_ARGUMENT', `two images of the bundle would be ${moved}`, {
-          hint: 'Load them one by one, each behind a prefix of its own.',
+          hint: 'Load them one by one, each under its own prefix.',
         })
       }
       owners.set(moved, root.digest)

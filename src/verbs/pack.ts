@@ -141,7 +141,7 @@ function checkRequests(
     throw new StowageError(
       'INVALID_ARGUMENT',
       `${JSON.stringify(output)} is not an output: a bundle is a directory or a file`,
-      { hint: 'Name a directory, or a file that ends in .tar; one that is really called "-" is ./-' },
+      { hint: 'Name a directory, or a file that ends in .tar; to write a file called "-", name it ./-' },
     )
   }
   if (images.length === 0 && files.length === 0)

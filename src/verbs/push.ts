@@ -70,8 +70,8 @@ export async function pushImages(names: readonly string[], options: PushOptions 
       if (found?.digest !== id || !isDigest(id)) {
         throw new StowageError(
           'REGISTRY_PROTOCOL',
-          `${reference.domain} took ${id} as ${name}, and says now that it is ${found?.digest ?? 'not there'}`,
-          { hint: 'Did someone else push the same tag?' },
+          `${reference.domain} accepted ${id} as ${name}, but now reports ${found?.digest ?? 'no such image'}`,
+          { hint: 'Check whether someone else pushed the same tag.' },
         )
       }
       return { name, digest: id, size: found.size, sent, skipped }

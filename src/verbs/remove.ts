@@ -72,7 +72,7 @@ async function removeSelected(
       'IMAGE_IN_USE',
       `${shownName({ ...image, names: [], refNames: [] })} has ${all.length} names: ${all.map(name => shownName({ ...image, names: image.names.includes(name) ? [name] : [], refNames: [name] })).join(', ')}`,
       {
-        hint: 'Name those that are to go, or take all of them away with --force.',
+        hint: 'Name those to remove, or remove all of them with --force.',
       },
     )
   }
@@ -96,7 +96,7 @@ export async function expectUnused(
   if (running.length > 0 || (users.length > 0 && !force)) {
     const hint =
       running.length > 0
-        ? `Stop and remove first what runs: docker rm -f ${running.map(user => user.name).join(' ')}.`
+        ? `Stop and remove the running containers first: docker rm -f ${running.map(user => user.name).join(' ')}.`
         : `Remove first: docker rm ${users.map(user => user.name).join(' ')}; or use --force.`
     throw new StowageError(
       'IMAGE_IN_USE',

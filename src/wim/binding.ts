@@ -62,9 +62,8 @@ const OWN = new Set<string>([
   'WIM_ERROR',
 ])
 
-const OTHER = 'Name a .wim, .esd or .swm file; if this should be one, it was damaged on its way: copy it again.'
-const DAMAGED =
-  'The file is damaged or was cut short: compare its checksum with the one at its source, and copy it again.'
+const OTHER = 'Name a .wim, .esd or .swm file. If this should be one, it is damaged: copy it again.'
+const DAMAGED = 'The file is damaged or truncated: compare its checksum with that of the original, and copy it again.'
 
 /** libwim's codes that say more than that something went wrong, and what there is to do about them. */
 const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {

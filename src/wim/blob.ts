@@ -97,6 +97,6 @@ export function blobOf(
   const blob = native.findBlob(Buffer.from(sha1, 'hex'))
   if (blob !== undefined) return blob
   throw new StowageError('BLOB_MISSING', `the content of ${path} is not in ${name}`, {
-    hint: /^0+$/.test(sha1) ? 'It was added and not written yet.' : 'Name the WIM files that hold it (--ref).',
+    hint: /^0+$/.test(sha1) ? 'It was added but is not written yet.' : 'Name the WIM files that hold it (--ref).',
   })
 }

@@ -9,7 +9,7 @@ const COMPRESSIONS: readonly WimCompressionType[] = ['none', 'xpress', 'lzx', 'l
 export function compressionNumber(compression: WimCompressionType): number {
   const number = COMPRESSIONS.indexOf(compression)
   if (number >= 0) return number
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(compression)} is not a compression of a WIM`, {
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(compression)} is not a WIM compression`, {
     hint: `One of ${COMPRESSIONS.join(', ')}.`,
   })
 }

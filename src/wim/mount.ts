@@ -36,7 +36,7 @@ export async function mountImage(
   options: MountOptions = {},
 ): Promise<void> {
   const { signal, readWrite, debug = false, references = [], stagingDirectory, checkIntegrity } = options
-  if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted on Linux only')
+  if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted only on Linux')
   binding() // what is missing is told before a process is started in vain
   const target = await mountPoint(directory)
   const paths = (await partsOf(path)).map(part => resolve(part))
@@ -78,7 +78,7 @@ export async function mountImage(
  */
 export async function unmountImage(directory: string, options: UnmountOptions = {}): Promise<void> {
   const { signal, onProgress } = options
-  if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted on Linux only')
+  if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted only on Linux')
   if (signal?.aborted) throw aborted(signal)
   binding()
   const target = resolve(directory)
@@ -183,7 +183,7 @@ function rejectedOnAbort(signal: AbortSignal | undefined, child: Child): Promise
 
 function died(status: number | string, printed: string): StowageError {
   const how = typeof status === 'string' ? `was ended by ${status}` : `ended with status ${status}`
-  return new StowageError('IO_ERROR', `the process that should mount or unmount ${how}${printed && `: ${printed}`}`)
+  return new StowageError('IO_ERROR', `the process for mounting or unmounting ${how}${printed && `: ${printed}`}`)
 }
 
 /** An answer as the error it stands for, with what libfuse printed, and a hint on what FUSE lacks here. */
@@ -213,14 +213,17 @@ async function whatFuseLacks(): Promise<Lack | undefined> {
           code: 'UNSUPPORTED',
           hint: 'There is no /dev/fuse: "modprobe fuse", or "--device /dev/fuse" for a container.',
         }
-      : { code: 'PERMISSION_DENIED', hint: 'Reading and writing /dev/fuse is not allowed to you.' }
+      : { code: 'PERMISSION_DENIED', hint: 'You are not allowed to read and write /dev/fuse.' }
   }
   if (process.getuid?.() === 0) return undefined
   // libwim before 1.14 is built with libfuse 2. Debian's fuse3 brings both names, its older fuse the first alone.
   const [major = 0, minor = 0] = binding().libraryVersion().split('.').map(Number)
   const program = major > 1 || minor >= 14 ? 'fusermount3' : 'fusermount'
   if (await inPath(program)) return undefined
-  return { code: 'UNSUPPORTED', hint: `Who is not root needs ${program}: on Debian and Ubuntu, apt-get install fuse3.` }
+  return {
+    code: 'UNSUPPORTED',
+    hint: `Without root, this requires ${program}: on Debian and Ubuntu, apt-get install fuse3.`,
+  }
 }
 
 async function inPath(program: string): Promise<boolean> {
@@ -271,9 +274,9 @@ function isStale(error: unknown): boolean {
 function staleMount(directory: string, cause: unknown): StowageError {
   return new StowageError(
     'IO_ERROR',
-    `${directory} is a mount whose process is gone, and with it what was not committed`,
+    `${directory} is a mount whose process is gone, and uncommitted changes are lost`,
     {
-      hint: `Take the mount away: fusermount -u ${directory}, or as root umount ${directory}.`,
+      hint: `Remove the mount: fusermount -u ${directory}, or as root umount ${directory}.`,
       cause,
     },
   )

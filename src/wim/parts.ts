@@ -27,8 +27,8 @@ export async function partsOf(path: string): Promise<string[]> {
     const shown = missing.slice(0, 10).join(', ') + (missing.length > 10 ? ` and ${missing.length - 10} more` : '')
     throw new StowageError(
       'WIM_PART_MISSING',
-      `${path} is part ${own.partNumber} of ${own.totalParts}; expected all parts beside it but part ${shown} is not there`,
-      { hint: 'Copy all parts into one directory, under names that differ in the number alone.' },
+      `${path} is part ${own.partNumber} of ${own.totalParts}; expected all parts next to it but part ${shown} is missing`,
+      { hint: 'Copy all parts into one directory, under names that differ only in the number.' },
     )
   }
   return [...found.entries()].sort(([a], [b]) => a - b).map(([, part]) => part)

@@ -70,15 +70,11 @@ function command({ words }: TextLine, place: string, { add, delete: remove }: Up
       return { type, source, target }
     }
     default:
-      throw new StowageError(
-        'INVALID_ARGUMENT',
-        `${place}: ${JSON.stringify(verb?.text)} is not a command of an update`,
-        {
-          hint: `One of ${Object.entries(PATHS)
-            .map(([kind, names]) => `${kind} ${names.join(' ')}`)
-            .join(', ')}.`,
-        },
-      )
+      throw new StowageError('INVALID_ARGUMENT', `${place}: ${JSON.stringify(verb?.text)} is not an update command`, {
+        hint: `One of ${Object.entries(PATHS)
+          .map(([kind, names]) => `${kind} ${names.join(' ')}`)
+          .join(', ')}.`,
+      })
   }
 }
 

@@ -21,7 +21,7 @@ export function parseExtendedAttributes(bytes: Buffer, path: string, unix = fals
     const nameSize = bytes.readUInt8(at + 2)
     const flags = bytes.readUInt8(at + 3)
     const end = at + 4 + nameSize + 1 + valueSize
-    if (end > bytes.length) throw new StowageError('WIM_CORRUPT', `${path}: its extended attributes are cut short`)
+    if (end > bytes.length) throw new StowageError('WIM_CORRUPT', `${path}: its extended attributes are truncated`)
     const name = bytes.toString(unix ? 'utf8' : 'latin1', at + 4, at + 4 + nameSize)
     if (/[=\0]/.test(name)) {
       throw new StowageError(

@@ -59,7 +59,7 @@ function printable(substitute: string): string {
 }
 
 function corrupt(path: string): StowageError {
-  return new StowageError('WIM_CORRUPT', `${path}: its reparse data are shorter than the names they announce`)
+  return new StowageError('WIM_CORRUPT', `${path}: its reparse data is shorter than the names it declares`)
 }
 
 /**

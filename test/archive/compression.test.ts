@@ -54,7 +54,7 @@ t.test('decompressed() refuses what is cut short or damaged', async t => {
         all(decompressed(cut(packed.subarray(0, length), 50_000), compression, 'x.tar')),
         {
           code: 'INVALID_TAR',
-          message: /x\.tar is not whole/,
+          message: /x\.tar is incomplete/,
           hint: /Copy the file again/,
         },
         `${compression}, ${length} bytes`,

@@ -162,7 +162,7 @@ t.test('an index on the web is read as it was in 2016, and what is wrong in it i
     )
   }
   t.equal(warnings.length, 10)
-  t.match(warnings.join('\n'), /not a name of an image[\s\S]*not a version[\s\S]*no address[\s\S]*file:[\s\S]*Sha256/)
+  t.match(warnings.join('\n'), /not an image name[\s\S]*not a version[\s\S]*no address[\s\S]*file:[\s\S]*Sha256/)
   await t.rejects(read('/nojson'), { code: 'INVALID_MANIFEST', message: /not JSON/ })
   await t.rejects(read('/gone'), { code: 'FILE_NOT_FOUND' })
   await t.rejects(read('/tofile'), { code: 'REGISTRY_PROTOCOL', message: /file:/ })

@@ -109,18 +109,22 @@ t.test('install refuses what a source has wrong, and nothing is installed and no
     { words: ['install', 'NanoServer', '--source', 'dead'], code: 6, stderr: /source dead: .*127\.0\.0\.1:9/ },
     { words: ['install', 'NanoServer', '--source', 'html'], code: 4, stderr: /source html: .*it is not JSON/ },
     { words: from('Nowhere'), code: 3, stderr: /Nowhere 1\.0 has no address/ },
-    { words: from('../up'), code: 3, stderr: /"\.\.\/up" is not a name of an image/ },
+    { words: from('../up'), code: 3, stderr: /"\.\.\/up" is not an image name/ },
     { words: from('Five'), code: 3, stderr: /"1\.2\.3\.4\.5" is not a version/ },
-    { words: from('Changed'), code: 4, stderr: /its source says sha256 [0-9a-f]{64}, but what came is [0-9a-f]{64}/ },
-    { words: from('Short'), code: 4, stderr: /expected \d+ bytes, as its source says, but 5000 came/ },
+    {
+      words: from('Changed'),
+      code: 4,
+      stderr: /its source says sha256 [0-9a-f]{64}, but the download is [0-9a-f]{64}/,
+    },
+    { words: from('Short'), code: 4, stderr: /expected \d+ bytes, as its source states, but received 5000/ },
     { words: from('Portal'), code: 4, stderr: /is not a WIM/i },
     {
       words: from('Newer'),
       code: 4,
-      stderr: /has Newer 10\.0\.14300\.2000, but the WIM it gives is NanoServer 10\.0\.14300\.1010/,
+      stderr: /lists Newer 10\.0\.14300\.2000, but its WIM is NanoServer 10\.0\.14300\.1010/,
     },
-    { words: from('NanoServer'), code: 8, stderr: /for amd64, but the WIM it gives is for arm64/ },
-    { words: from('NanoServer', '--arch', 'arm64'), code: 3, stderr: /not there for arm64/ },
+    { words: from('NanoServer'), code: 8, stderr: /for amd64, but its WIM is for arm64/ },
+    { words: from('NanoServer', '--arch', 'arm64'), code: 3, stderr: /not available for arm64/ },
     { words: from('NanoServer', '--version', '1.2.3.4.5'), code: 2, stderr: /"1\.2\.3\.4\.5" is not a version/ },
     {
       words: ['install', 'NanoServer', '--source', 'lab', '--min-version', '2', '--max-version', '1'],
@@ -131,7 +135,7 @@ t.test('install refuses what a source has wrong, and nothing is installed and no
     await refused(t, host, refusal)
   for (const [name, code, expected] of [
     ['Local', 6, /file:/],
-    ['Gone', 3, /gone\.wim is not there/],
+    ['Gone', 3, /gone\.wim does not exist/],
   ] as const) {
     const before = host.listing()
     const result = await host.run(from(name))
@@ -153,7 +157,7 @@ t.test('install takes neither of two candidates', async t => {
   await refused(t, host, {
     words: ['install', 'nanoserver', '--source', 'one', '--source', 'two'],
     code: 2,
-    stderr: /2 images could be meant by NanoServer: .*of one, .*of two/,
+    stderr: /2 images match NanoServer: .*of one, .*of two/,
   })
   await refused(t, host, {
     words: ['install', 'nanoserver', '--version', '10.0.14300.1010', '--source', 'one', '--source', 'two'],

@@ -97,7 +97,7 @@ t.test('install mends an image of which not all is there, and gives latest to on
   const bytes = readFileSync(path)
   writeFileSync(path, Buffer.alloc(bytes.length))
   const mended = await host.run(['install', '--wim', SAMPLE])
-  t.match(mended, { code: 0, stderr: /is there but not whole: installed again/ })
+  t.match(mended, { code: 0, stderr: /is present but incomplete: installed again/ })
   t.ok(readFileSync(path).equals(bytes))
   t.match((await installed(t, host, '--wim', SAMPLE, '--latest')).images, [{ result: 'exists', id: first?.id }])
   t.equal(skopeo(`oci:${join(host.root, 'store')}:latest`).Digest, first?.id)
@@ -237,12 +237,12 @@ t.test('install adds to a bundle that stands, and keeps what it has', async t =>
   t.match((await installed(t, host, '--wim', SAMPLE, '--to', 'bundle:one.tar')).images, [{ result: 'installed' }])
   t.match(await host.run(['install', '--wim', older, '--to', 'bundle:one.tar']), {
     code: 1,
-    stderr: /one\.tar is a bundle in one file/,
+    stderr: /one\.tar is a bundle in a single file/,
   })
   t.match((await installed(t, host, '--wim', SAMPLE, '--to', 'bundle:one.tar')).images, [{ result: 'exists' }])
   t.match(await host.run(['install', '--wim', SAMPLE, '--wim', older, '--to', 'bundle:two.tar']), {
     code: 2,
-    stderr: /a bundle that is a directory/,
+    stderr: /cannot be installed one after another into a bundle that is a single file/,
   })
   const two = await installed(t, host, '--wim', SAMPLE, '--wim', older, '--to', 'bundle:two')
   t.match(two.images, [{ result: 'installed', skipped: 0 }, { result: 'installed' }])
@@ -368,12 +368,12 @@ t.test(
       [
         ['--wim', newer],
         windows,
-        /is of build 17763, and this host of build 14393: a container is never newer than its host/,
+        /is build 17763, but this host is build 14393: a container cannot be newer than its host/,
       ],
-      [['NanoServer'], windows, /is of build 17763, and this host of build 14393/],
+      [['NanoServer'], windows, /is build 17763, but this host is build 14393/],
       [['--wim', arm], windows, /is for arm64, but Docker 20\.10\.24 runs windows\/amd64/],
-      [['--wim', SAMPLE], linux, /cannot hold images of Windows[\s\S]*hint: .*--to oci:/],
-      [['--wim', SAMPLE, '--force'], linux, /cannot hold images of Windows/],
+      [['--wim', SAMPLE], linux, /cannot hold Windows images[\s\S]*hint: .*--to oci:/],
+      [['--wim', SAMPLE, '--force'], linux, /cannot hold Windows images/],
     ] as const) {
       const before = host.listing()
       const result = await host.run(['install', ...words, '--host', engine.host])
@@ -393,7 +393,7 @@ t.test(
     })
     t.match(await host.run(['install', '--wim', newer, '--host', windows.host, '--what-if', '--force']), {
       code: 0,
-      stderr: /warning: .*never newer/,
+      stderr: /warning: .*cannot be newer/,
     })
   },
 )

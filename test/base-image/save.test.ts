@@ -72,7 +72,7 @@ t.test('of two sources with the same name and version save takes neither, and sa
   const before = host.listing()
   t.match(await host.run(['save', 'NanoServer', '--path', '.']), {
     code: 2,
-    stderr: /2 images could be meant by NanoServer: .* of one, .*; .* of two, .*\nhint: Say which with --source/,
+    stderr: /2 images match NanoServer: .* of one, .*; .* of two, .*\nhint: Select one with --source/,
   })
   t.same(host.listing(), before)
   t.match(await host.run(['save', 'NanoServer', '--path', '.', '--source', 'two']), {
@@ -145,6 +145,6 @@ t.test('of several images those that can be saved are, and each of the others is
       { result: 'failed', error: { code: 'NOT_A_WIM' } },
     ],
   })
-  t.match(stderr, /gone is not there[\s\S]*is not a WIM/)
+  t.match(stderr, /gone does not exist[\s\S]*is not a WIM/)
   t.same(readdirSync(join(host.root, 'wims')).sort(), ['Image1-1-0-0-0.wim', 'Image1-1-0-0-0.wim.sha256'])
 })

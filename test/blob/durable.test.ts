@@ -19,7 +19,7 @@ t.test(
     if (process.platform === 'linux') {
       await t.rejects(makeDirectory('/proc/stowage/below'), {
         code: 'UNSUPPORTED',
-        message: /\/proc takes no directories/,
+        message: /\/proc cannot hold directories/,
       })
     }
   },

@@ -80,7 +80,7 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
   writeFileSync(blob, Buffer.from(readFileSync(blob)).fill(7, 100, 120))
   const before = readdirSync(cwd)
   for (const [words, code, message] of [
-    [['oci:linux', 'wim:x.wim'], 2, /is \d images, but a WIM takes one/],
+    [['oci:linux', 'wim:x.wim'], 2, /is \d images, but a WIM holds one/],
     [['oci:two', 'wim:x.wim'], 3, /2 images/],
     [['oci:damaged', 'wim:x.wim'], 4, /expected sha256:/],
     [['oci:damaged', 'wim:there.wim'], 1, /there\.wim exists already\nhint: Choose another name, or remove it first/],
@@ -90,7 +90,7 @@ t.test('copy - into a WIM refuses what it cannot be made of, and leaves nothing'
     [
       ['oci:damaged', 'wim:x.wim', '--tag', `shop@${image.root.digest}`],
       2,
-      /has a digest, which no image can be given/,
+      /has a digest, which cannot be part of a new name/,
     ],
   ] as const) {
     const { code: found, stderr } = await stowage(['copy', ...words], { cwd })

@@ -194,7 +194,7 @@ t.test('serve - refuses an htpasswd file with other hashes than bcrypt, by line'
     ['md5', /md5:2: expected a bcrypt hash but found Apache's MD5/],
     ['sha', /sha:1: .*SHA-1/],
     ['twice', /twice:\d: "alice" is listed twice/],
-    ['cut', /cut:1: .*cut or changed/],
+    ['cut', /cut:1: .*truncated or changed/],
     ['empty', /empty lists no users/],
     ['torn', /torn:1: expected name:hash/],
   ] as const) {

@@ -83,7 +83,7 @@ t.test("write() says what differs in the engine's view, removes it and moves no 
   }
   t.match(await load(whole, { listed: false }), { outcome: { code: 'LOAD_NOT_PROVED', message: /does not list it/ } })
   const gone = await load(undefined)
-  t.match(gone.outcome, { code: 'LOAD_NOT_PROVED', message: /does not know it/ })
+  t.match(gone.outcome, { code: 'LOAD_NOT_PROVED', message: /does not have it/ })
   t.same(gone.changes, [], 'what is not there is not removed')
 })
 

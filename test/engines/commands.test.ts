@@ -109,5 +109,5 @@ t.test('pack -f - an image of the engine is locked by its ID, and another one un
   await ours('copy', 'oci:other', 'docker-daemon:mine:1')
   const { code, stderr } = await stowage(['pack', '-f', 'images.yaml', '-o', 'three', '--locked'], { cwd, env })
   t.equal(code, 1)
-  t.match(stderr, /images\.yaml:2:10: docker-daemon:mine:1 is sha256:.* in the engine, and sha256:.* in images\.lock/)
+  t.match(stderr, /images\.yaml:2:10: docker-daemon:mine:1 is sha256:.* in the engine, but sha256:.* in images\.lock/)
 })

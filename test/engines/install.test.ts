@@ -61,7 +61,7 @@ t.test(
     const before = host.listing()
     t.match(await host.run(['install', '--wim', SAMPLE]), {
       code: 8,
-      stderr: /cannot hold images of Windows such as NanoServer 10\.0\.14300\.1010\nhint: .*--to oci:/,
+      stderr: /cannot hold Windows images such as NanoServer 10\.0\.14300\.1010\nhint: .*--to oci:/,
     })
     t.same(host.listing(), before)
   },

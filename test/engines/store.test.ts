@@ -167,7 +167,7 @@ async function story(t: Test, engine: TestEngine, standing: Standing, windows: b
           code: 1,
           stdout: '',
           stderr:
-            /is used by 2 containers: .*busy \([0-9a-f]{12}, running\).*\nhint: Stop and remove first what runs: docker rm -f busy\./,
+            /is used by 2 containers: .*busy \([0-9a-f]{12}, running\).*\nhint: Stop and remove the running containers first: docker rm -f busy\./,
         })
       }
       await docker('rm', '-f', 'busy')
@@ -224,7 +224,7 @@ async function story(t: Test, engine: TestEngine, standing: Standing, windows: b
     t.match(await stowage(['commit', 'nobody', 'x:1'], { env }), { code: 3, stderr: /has no container nobody/ })
     t.match(await stowage(['commit', 'work', '--name', 'No Name'], { env }), {
       code: 2,
-      stderr: /"no name", of its name and version, is not a name/,
+      stderr: /"no name", made from its name and version, is not a valid image name/,
     })
     t.match(await stowage(['commit', 'work', 'x:1', '--publisher', 'a\nb'], { env }), {
       code: 2,

@@ -97,7 +97,7 @@ wims: [{file: x.wim, carry: maybe, compression: brotli}]
 files: [{from: x, to: ../x}]
 `).map(line => line.slice(0, 64)),
     [
-      'site/images.yaml:1:10: expected version 1 but found 2; a later S',
+      'site/images.yaml:1:10: expected version 1 but found 2; a later v',
       'site/images.yaml:2:12: unknown key "platform": did you mean "pla',
       'site/images.yaml:2:45: insecure: expected a list but found an em',
       'site/images.yaml:4:20: unknown key "tag": did you mean "tags"?',
@@ -108,7 +108,7 @@ files: [{from: x, to: ../x}]
       'site/images.yaml:8:32: the tag a is listed twice',
       'site/images.yaml:8:35: "x:b c" is not an image reference. A tag ',
       'site/images.yaml:9:29: carry: expected true, false, only but fou',
-      'site/images.yaml:9:49: "brotli" is not a compression of a layer.',
+      'site/images.yaml:9:49: "brotli" is not a layer compression. Writ',
       'site/images.yaml:10:23: expected a relative path with "/" and wi',
     ],
   )
@@ -117,7 +117,7 @@ files: [{from: x, to: ../x}]
 for (const [what, text, line] of [
   ['nothing', '', /:1:1: expected a map with "version" but found nothing/],
   ['a list', '- nginx', /:1:1: expected a map with "version" and "images" but found a list/],
-  ['no version', 'images: [nginx]', /:1:1: expected "version", which must be there/],
+  ['no version', 'images: [nginx]', /:1:1: "version" is required/],
   ['nothing to pack', 'version: 1', /:1:1: expected "images", "wims" or "files"/],
   ['an empty list', 'version: 1\nimages: []', /:2:9: images: expected a list but found an empty list/],
   ['a list that was left empty', 'version: 1\nimages:\n', /:2:8: images: expected a list but found nothing/],
@@ -175,13 +175,16 @@ t.test('parseImagesFile() takes aliases, and none that multiply', async t => {
     (_, n) => `&l${n} [${Array.from({ length: 9 }, () => (n === 0 ? 'x' : `*l${n - 1}`)).join(', ')}]`,
   )
   const start = Date.now()
-  t.match(faultsOf(`version: 1\nimages: [${levels.join(', ')}]`).join('\n'), /aliases make over 100000 values/)
+  t.match(
+    faultsOf(`version: 1\nimages: [${levels.join(', ')}]`).join('\n'),
+    /aliases expand this file to more than 100000 values/,
+  )
   t.ok(Date.now() - start < 10_000)
 })
 
 t.test('parseImagesFile() refuses what is not text or too long', async t => {
   t.match(faultsOf(Buffer.from([0xff, 0xfe, 0x00])), [/expected UTF-8/])
-  t.match(faultsOf(Buffer.alloc(1024 * 1024 + 1, '#')), [/has over 1048576 bytes/])
+  t.match(faultsOf(Buffer.alloc(1024 * 1024 + 1, '#')), [/is larger than 1048576 bytes/])
   t.equal(
     faultsOf(`version: 1\nimages: [${Array.from({ length: 30 }, (_, n) => `X${n}`).join(', ')}]`).length,
     21,
@@ -267,7 +270,7 @@ t.test('imagesFileSchema allows what parseImagesFile() reads, and no more', asyn
       refused += 1
       // What only the meaning shows, no schema can
       const meaning =
-        /which is one image|and none is|cannot be used together|makes no image that could|leave out its tag|no place|is not an image reference|names? no|expected "images"|is not a platform|not a range|relative path/
+        /which is one image|but .* is not one|cannot be used together|does not become an image|leave out its tag|no place|is not an image reference|names? no|expected "images"|is not a platform|not a range|relative path/
       return faults.some(fault => meaning.test(fault)) || !valid(value)
     }),
     { numRuns: 5000 },

@@ -277,6 +277,6 @@ t.test('files are carried beside the images, checked like everything else', asyn
   const twice = ['One', 'one'].map(path => ({ from: join(directory, 'big'), path }))
   await t.rejects(pack([`oci:${layout}`], join(directory, 'refused'), { files: twice }), {
     code: 'INVALID_ARGUMENT',
-    message: /one to FAT/,
+    message: /the same name on FAT/,
   })
 })

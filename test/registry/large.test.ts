@@ -114,7 +114,7 @@ t.test('what is not the large blob never gets its name', async t => {
     forbidden: [(_request, response) => body(response, 403, {}, Buffer.from('')), { code: 'UNAUTHORIZED' }],
     'moved in a circle': [
       (request, response) => body(response, 307, { location: request.url ?? '' }, Buffer.from('')),
-      { code: 'REGISTRY_PROTOCOL', message: /redirects over 10 times/ },
+      { code: 'REGISTRY_PROTOCOL', message: /redirects more than 10 times/ },
     ],
     'moved to a file': [
       (_request, response) => body(response, 307, { location: 'file:///etc/passwd' }, Buffer.from('')),

@@ -397,7 +397,7 @@ t.test('serveBundle() lets go of a client that takes nothing, and not of one tha
     socket.on('close', () => resolve(read))
   })
   const over = await server.logged(({ error }) => error !== undefined)
-  t.match(over, { status: 200, error: { code: 'ABORTED', message: /took nothing for 2 s/ } })
+  t.match(over, { status: 200, error: { code: 'ABORTED', message: /read nothing for 2 s/ } })
   t.ok(over.bytes < size)
   t.ok((await slow) > size, 'the other has all of it')
   stuck.destroy()
@@ -506,7 +506,7 @@ t.test('serveBundle() says what is wrong before it listens', async t => {
   t.match(await bad([a], { listen: `127.0.0.1:${server.address.port}` }), { code: 'BUSY', message: /is in use/ })
   t.match(await bad([a], { listen: '192.0.2.1:0' }), {
     code: 'INVALID_ARGUMENT',
-    message: /192\.0\.2\.1:0 cannot be listened on/,
+    message: /cannot listen on 192\.0\.2\.1:0/,
   })
   t.match(await bad([a], { tls: { certFile: join(root, 'a.crt'), keyFile: join(root, 'a.crt') } }), {
     code: 'INVALID_ARGUMENT',

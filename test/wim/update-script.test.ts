@@ -38,11 +38,11 @@ t.test('parseUpdateScript() gives every command the defaults of its kind', async
 })
 
 const WRONG: readonly (readonly [script: string, message: RegExp])[] = [
-  ['\n\ndel x', /^s\.txt, line 3: "del" is not a command of an update$/],
+  ['\n\ndel x', /^s\.txt, line 3: "del" is not an update command$/],
   ['add --force a b', /line 1: --force is not an option of add/],
   ['rename --force a b', /--force is not an option of rename/],
   ['delete --__proto__ a', /--__proto__ is not an option of delete/],
-  ['constructor a', /"constructor" is not a command/],
+  ['constructor a', /"constructor" is not an update command/],
   ['add a', /expected add SOURCE DESTINATION but found "a"/],
   ['add a b c', /but found "a" "b" "c"/],
   ['delete', /expected delete PATH but found nothing/],

@@ -188,7 +188,7 @@ t.test('openWim() opens a split WIM by any part, and names the parts that are no
   }
   const gone = parts[1] ?? ''
   renameSync(gone, join(dirname(gone), 'elsewhere'))
-  await t.rejects(openWim(parts[0] ?? ''), { code: 'WIM_PART_MISSING', message: /part 2 is not there/ })
+  await t.rejects(openWim(parts[0] ?? ''), { code: 'WIM_PART_MISSING', message: /part 2 is missing/ })
   unlinkSync(parts[0] ?? '')
   await t.rejects(openWim(parts[2] ?? ''), { code: 'WIM_PART_MISSING', message: /part 1, 2/ })
 })

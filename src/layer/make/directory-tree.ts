@@ -123,7 +123,7 @@ async function namesOf(place: string, wrong: string[]): Promise<string[]> {
     const flaw = !Buffer.from(name).equals(bytes)
       ? 'no UTF-8'
       : name.startsWith('.wh.')
-        ? 'to a layer, the mark of a deleted file'
+        ? 'the mark of a deleted file in a layer'
         : ''
     if (flaw === '') return [name]
     wrong.push(`${JSON.stringify(`${place}/${name}`)} (${flaw})`)
@@ -148,7 +148,7 @@ async function targetOf(place: string): Promise<string> {
   }
   const text = target.toString('utf8')
   if (Buffer.from(text).equals(target)) return text
-  throw new StowageError('LAYER_UNSUPPORTED', `${place}: its target is not UTF-8, which a layer needs`)
+  throw new StowageError('LAYER_UNSUPPORTED', `${place}: its target is not UTF-8, which a layer requires`)
 }
 
 async function attributesOf(places: readonly string[]): Promise<UnixEntry['attributes'][]> {

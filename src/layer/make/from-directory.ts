@@ -237,7 +237,7 @@ async function* contentOf(place: string, { stats }: Found): AsyncGenerator<Uint8
 
 function changed(place: string): StowageError {
   return new StowageError('IO_ERROR', `${place} changed while it was read`, {
-    hint: 'Stop what writes to it, or make the layer of a copy or a snapshot.',
+    hint: 'Stop the program that writes to it, or make the layer from a copy or a snapshot.',
   })
 }
 

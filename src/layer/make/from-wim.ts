@@ -69,7 +69,7 @@ export async function layerFromWim(
 ): Promise<WindowsLayer> {
   const { signal, onProgress, order = 'blob', lossless = false, unixData = false } = options
   if (lossless && unixData)
-    throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds nothing of Windows')
+    throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds no Windows metadata')
   const compression = checkedCompression(options.compression ?? { type: DEFAULT_COMPRESSION })
   const threads = checkedThreads(options.threads)
   const { image, utilityVm, trees, blobs, planning } = await readTrees(wim, options)

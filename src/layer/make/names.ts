@@ -59,7 +59,7 @@ export class LayerNames {
       if (path.length > PATH_LIMIT) {
         throw new StowageError(
           'LAYER_UNSUPPORTED',
-          `${path.slice(0, 100)}…: a path of over ${PATH_LIMIT} characters, more than Windows allows`,
+          `${path.slice(0, 100)}…: the path is longer than the ${PATH_LIMIT} characters that Windows allows`,
         )
       }
       if ((dentry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0) names.#directories.set(dentry.index, path)
@@ -137,7 +137,7 @@ class NameCheck {
     const other = seen.get(key)
     if (other !== undefined) {
       this.wrong.push(
-        `${JSON.stringify(before() + name)} and ${JSON.stringify(before() + other)} (one name to Windows)`,
+        `${JSON.stringify(before() + name)} and ${JSON.stringify(before() + other)} (the same name on Windows)`,
       )
     }
     seen.set(key, name)
@@ -146,8 +146,8 @@ class NameCheck {
 
 function flawOf(name: string): string | undefined {
   if (name === '' || name === '.' || name === '..' || /[\u0000-\u001f"*/:<>?\\|]/.test(name))
-    return 'no name to Windows'
-  if (name.startsWith('.wh.')) return 'to a layer, the mark of a deleted file'
+    return 'not a valid name on Windows'
+  if (name.startsWith('.wh.')) return 'the mark of a deleted file in a layer'
   return /\p{Surrogate}/u.test(name) ? 'half a surrogate pair, which UTF-8 cannot hold' : undefined
 }
 

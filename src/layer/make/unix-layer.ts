@@ -147,8 +147,8 @@ async function unixPaths(tree: LayerTree, slices: LayerPlanOptions['slices']): P
 }
 
 function flawOf(name: string): string | undefined {
-  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) return 'no name to Linux'
-  if (name.startsWith('.wh.')) return 'to a layer, the mark of a deleted file'
+  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) return 'not a valid name on Linux'
+  if (name.startsWith('.wh.')) return 'the mark of a deleted file in a layer'
   return /\p{Surrogate}/u.test(name) ? 'half a surrogate pair, which UTF-8 cannot hold' : undefined
 }
 

@@ -28,8 +28,8 @@ export function layerWarnings(
   const edition = [editionId, installationType].filter(word => word !== undefined).join(', ')
   if (edition !== '' && !unixData && !utilityVm && image.name !== UTILITY_VM) {
     warnings.push(
-      `image ${image.index} (${edition}) is one that Windows is installed from, not the base of containers: ` +
-        'there is no UtilityVM image beside it, and what it starts is not made to run in a container',
+      `image ${image.index} (${edition}) is for installing Windows, not a container base image: ` +
+        'it has no UtilityVM image beside it, and is not made to run in a container',
     )
   }
   if (missing.length > 0) warnings.push(`a host will refuse this as a base layer: it has no ${missing.join(', ')}`)

@@ -54,7 +54,7 @@ export async function checkLayer(
   })
   tree.end()
   if (facts.globalHeaders > 0) report.add('GLOBAL_HEADER', undefined, `the layer has ${facts.globalHeaders}`)
-  if (entries > 0 && !tree.windows) report.only('NOT_WINDOWS', `none of its ${entries} entries is of Windows`)
+  if (entries > 0 && !tree.windows) report.only('NOT_WINDOWS', `none of its ${entries} entries has Windows records`)
   const found = findings()
   return { ...facts, ok: !found.some(({ severity }) => strict || severity === 'error'), entries, findings: found }
 }

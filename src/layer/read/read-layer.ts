@@ -55,8 +55,8 @@ export async function openLayer(path: string): Promise<LayerSource> {
     const found = await file.stat()
     if (found.isDirectory()) {
       await file.close()
-      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, and a layer is a tar`, {
-        hint: 'Name the tar; stowage layer from-dir makes one of a directory.',
+      throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, but a layer is a tar`, {
+        hint: 'Name the tar, or make one from the directory with stowage layer from-dir.',
       })
     }
     const { size } = found

@@ -101,7 +101,7 @@ export class AppliedLayers {
     if (!images[0]?.nodes) {
       throw new StowageError(
         'LAYER_UNSUPPORTED',
-        'there is no directory Files at the top, so this is not a layer of Windows',
+        'there is no top-level directory Files, so this is not a Windows layer',
         {
           hint: 'A layer of Linux goes with --unix-data.',
         },
@@ -135,7 +135,7 @@ export class AppliedLayers {
     const name = named.replace(/:\$DATA$/i, '')
     const node = this.#tree.find(owner)
     if (name === '' || name.includes(':') || entry.type !== 'file') {
-      throw new StowageError('LAYER_CORRUPT', `${entry.path} is not a name of a stream of a file`)
+      throw new StowageError('LAYER_CORRUPT', `${entry.path} is not a valid name of a file's stream`)
     }
     const flaw = flawOf(name)
     if (flaw !== undefined) {
@@ -164,10 +164,7 @@ export class AppliedLayers {
 
   #pathOf(text: string, { path: shown, utf8 }: LayerTarEntry): string[] {
     if (!utf8)
-      throw new StowageError(
-        'LAYER_UNSUPPORTED',
-        `${JSON.stringify(shown)} is not UTF-8, which the names of a WIM must be`,
-      )
+      throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(shown)} is not UTF-8, as names in a WIM must be`)
     const path = text.split('/').filter(part => part !== '' && part !== '.')
     if (path.includes('..')) throw new StowageError('LAYER_CORRUPT', `${JSON.stringify(text)} leads out of the layer`)
     if (path.length > DEEPEST || (!this.#unixData && text.length > PATH_LIMIT)) {

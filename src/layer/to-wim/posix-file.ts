@@ -97,7 +97,7 @@ export function plainPosixDirectory(below: ImageFile | undefined): ImageFile {
 function unixData({ uid, gid, mode, devmajor, devminor, path, type }: LayerTarEntry, bits: number): Buffer {
   if (uid > 0xffffffff || gid > 0xffffffff) {
     throw new StowageError('LAYER_UNSUPPORTED', `${path}: a WIM cannot hold its owner ${uid}:${gid}`, {
-      hint: 'Numbers of 32 bits fit.',
+      hint: 'The limit is 32 bits.',
     })
   }
   const device = type === 'character device' || type === 'block device'

@@ -166,7 +166,7 @@ export async function writeWimFromLayers(
     if (layer !== '-' && (!facts || facts.isFile() || facts.isDirectory())) continue
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `of several layers each is read twice, which ${layer === '-' ? 'standard input' : layer} cannot be`,
+      `several layers are read twice each, which is not possible for ${layer === '-' ? 'standard input' : layer}`,
       {
         hint: 'Write it to a file first.',
       },

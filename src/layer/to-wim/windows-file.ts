@@ -91,7 +91,7 @@ export function windowsFile(
   const descriptor = records.get('MSWINDOWS.rawsd')
   const reparse = reparseOf(entry)
   if (descriptor === undefined && records.has('MSWINDOWS.sd'))
-    losses.add('security descriptors in words (MSWINDOWS.sd)', path)
+    losses.add('security descriptors in text form (MSWINDOWS.sd)', path)
   noteUnknown(entry, losses)
   return {
     attributes: attributesOf(entry, reparse !== undefined, losses),
@@ -177,11 +177,11 @@ function attributesOf(entry: LayerTarEntry, reparse: boolean, losses: Losses): n
   if (reparse) attributes |= FILE_ATTRIBUTE_REPARSE_POINT
   else if ((attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0) {
     attributes &= ~FILE_ATTRIBUTE_REPARSE_POINT
-    losses.add('attributes that say reparse point, where there are no reparse data', path)
+    losses.add('attributes that say reparse point, without reparse data', path)
   }
   if (type === 'file' && (attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0) {
     attributes &= ~FILE_ATTRIBUTE_ENCRYPTED
-    losses.add('attributes that say encrypted, on files in clear', path)
+    losses.add('attributes that say encrypted, on unencrypted files', path)
   }
   return attributes >>> 0 || FILE_ATTRIBUTE_NORMAL
 }

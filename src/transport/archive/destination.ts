@@ -136,7 +136,7 @@ function refuseTaken(names: readonly Reference[], others: readonly NamedImage[])
 /** For an archive that was named with its image: it holds no other. */
 export function refuseSecond(ref: string, others: readonly NamedImage[]): void {
   if (others.length === 0) return
-  throw new StowageError('INVALID_ARGUMENT', `the archive was named for one image, ${ref}, and a second one came`, {
-    hint: 'Name the file alone: the images keep their names.',
+  throw new StowageError('INVALID_ARGUMENT', `the archive was named for one image, ${ref}, but there is a second one`, {
+    hint: 'Name only the file: the images keep their names.',
   })
 }

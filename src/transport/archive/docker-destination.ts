@@ -62,7 +62,7 @@ function choosePlatform(image: ImageContent, subject: string): ImageContent {
   if (odd) {
     throw new StowageError(
       'UNSUPPORTED',
-      `${subject} has a layer of ${odd.mediaType} (${odd.digest}), and docker archives hold plain ones and gzip`,
+      `${subject} has a layer of ${odd.mediaType} (${odd.digest}), but docker archives hold only uncompressed and gzip layers`,
       {
         hint: 'Docker before 23 cannot load it. Write oci-archive:FILE, or make the image with gzip layers.',
       },

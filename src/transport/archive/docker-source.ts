@@ -175,7 +175,7 @@ function noImage(archive: ArchiveFiles): StowageError {
   const { name } = archive.subject
   const names = new Set(archive.names())
   const hint = names.has('repositories')
-    ? 'It is of a docker before 1.10: load it into an engine, and save it from there again.'
+    ? 'It was saved by a Docker before 1.10: load it into an engine, and save it from there again.'
     : names.has('etc/passwd') || names.has('bin/sh')
       ? 'It looks like a file system, as "docker export" writes one: unpack it, and name it dir:DIR.'
       : undefined

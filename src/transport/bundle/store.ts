@@ -16,8 +16,8 @@ export async function openBundleStore(path: string, options: FetchOptions = {}):
     names: async () => reader.manifest.images.flatMap(image => image.names.map(parseReference)),
     history: async (image, options) => await images.history(await indexed(reader), image, options),
     users: async () => [],
-    tag: async () => sealed(path, 'no name is given to what is in it'),
-    remove: async () => sealed(path, 'nothing is taken out of it'),
+    tag: async () => sealed(path, 'its images cannot be tagged'),
+    remove: async () => sealed(path, 'its images cannot be removed'),
     commit: async () => sealed(path, 'it has no containers'),
     [Symbol.asyncDispose]: async () => await reader[Symbol.asyncDispose](),
   }
@@ -32,7 +32,7 @@ async function indexed(reader: BundleReader): Promise<readonly IndexedImage[]> {
 }
 
 function sealed(path: string, so: string): never {
-  throw new StowageError('UNSUPPORTED', `${path} is a bundle, and a bundle is sealed: ${so}`, {
-    hint: 'Pack another with what it should hold, or load it into an engine or a layout and do it there.',
+  throw new StowageError('UNSUPPORTED', `${path} is a bundle, which is sealed: ${so}`, {
+    hint: 'Pack another bundle, or load this one into an engine or a layout and make the change there.',
   })
 }

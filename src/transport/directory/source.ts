@@ -91,7 +91,7 @@ async function holdsTree(path: string): Promise<boolean> {
     if (!(await isThere(join(path, mark)))) continue
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${path} holds ${mark}: it already contains images, so it is not a tree to make one from`,
+      `${path} holds ${mark}: it already contains images, so it cannot be made into one`,
       {
         hint: `Name it ${transport}:${path}.`,
       },
@@ -161,7 +161,7 @@ function platformFor(path: string, platforms: readonly string[]): Platform {
   if (platforms.length > 1) {
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${path} is a tree of files, and the image of it is for one platform, not for ${platforms.length}`,
+      `an image made from the directory ${path} is for one platform, not for ${platforms.length}`,
     )
   }
   const {
@@ -170,8 +170,8 @@ function platformFor(path: string, platforms: readonly string[]): Platform {
     variant,
   } = platforms.map(parsePlatformSelector)[0] ?? {}
   if (os === 'linux') return { os, architecture, ...(variant ? { variant } : {}) }
-  throw new StowageError('UNSUPPORTED', `${path}: an image of a directory is for Linux, not for ${os}`, {
-    hint: 'Capture a tree of Windows as a WIM (stowage wim capture), and name that wim:FILE.',
+  throw new StowageError('UNSUPPORTED', `${path}: an image made from a directory is for Linux, not for ${os}`, {
+    hint: 'Capture a Windows directory as a WIM (stowage wim capture), and name that as wim:FILE.',
   })
 }
 

@@ -22,7 +22,7 @@ export async function inspectEngineImage(
   { host, signal }: InspectEngineOptions,
 ): Promise<InspectedImage> {
   if (name === undefined)
-    throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: names no image', {
+    throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: does not name an image', {
       hint: 'Write docker-daemon:NAME[:TAG].',
     })
   using client = await engineAt(host)

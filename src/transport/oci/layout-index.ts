@@ -60,7 +60,7 @@ export function refuseBundle(directory: string, names: readonly string[]): void 
   if (mark === undefined) return
   throw new StowageError(
     'OUTPUT_EXISTS',
-    `${directory} is a bundle (it holds ${mark}): another image would make its checksums wrong`,
+    `${directory} is a bundle (it holds ${mark}): adding an image would make its checksums wrong`,
     { hint: 'Name another directory.' },
   )
 }

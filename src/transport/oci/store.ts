@@ -158,7 +158,7 @@ class LayoutStore implements ImageStore {
   }
 
   async commit(): Promise<never> {
-    throw new StowageError('UNSUPPORTED', `${this.location} has no containers: containers are an engine's`, {
+    throw new StowageError('UNSUPPORTED', `${this.location} has no containers: only an engine has them`, {
       hint: 'Commit in the engine, and copy the image: stowage copy docker-daemon:NAME oci:DIR.',
     })
   }
@@ -286,7 +286,7 @@ async function readUpTo(path: string, limit: number): Promise<Uint8Array> {
 }
 
 function gone(id: string, directory: string): StowageError {
-  return new StowageError('IMAGE_NOT_FOUND', `${directory} has no image ${id} under that name any more`, {
-    hint: 'Another process was faster: see stowage images.',
+  return new StowageError('IMAGE_NOT_FOUND', `${directory} no longer has the image ${id} under that name`, {
+    hint: 'Another process changed it first: see stowage images.',
   })
 }

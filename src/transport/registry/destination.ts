@@ -50,7 +50,10 @@ class RegistryDestination implements ImageDestination {
   ): Promise<WrittenImage> {
     const [first] = names
     if (!first)
-      throw new StowageError('INVALID_ARGUMENT', `the image ${image.root.digest} has no name, and a registry needs one`)
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `the image ${image.root.digest} has no name, but a registry requires one`,
+      )
     const places = new Map(names.map(name => [`${name.domain}/${name.path}`, name]))
     const subject = formatReference(first)
     const total = sizeOf(image) * places.size
@@ -138,7 +141,7 @@ class RegistryDestination implements ImageDestination {
       if (image.absent.length === 0 || !(error instanceof StowageError) || error.code !== 'REGISTRY_REFUSED')
         throw error
       throw error.withHint(
-        `${image.absent.length} of the manifests that its index names are left out, which not every registry takes: copy it with all its platforms, or with one.`,
+        `${image.absent.length} of the manifests in its index are left out, which not every registry accepts: copy it with all its platforms, or with one.`,
       )
     }
   }

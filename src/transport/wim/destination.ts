@@ -93,8 +93,8 @@ function choosePlatform({ platforms }: ImageContent, subject: string): PlatformI
   throw new StowageError(
     'INVALID_ARGUMENT',
     platforms.length === 0
-      ? `${subject} is not an image that runs`
-      : `${subject} is ${platforms.length} images, but a WIM takes one`,
+      ? `${subject} is not a runnable image`
+      : `${subject} is ${platforms.length} images, but a WIM holds one`,
     platforms.length === 0 ? {} : { hint: `Name one with --platform, or by its digest: ${list}.` },
   )
 }

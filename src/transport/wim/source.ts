@@ -103,7 +103,7 @@ export function platformOf(wim: WimFile, image: WimImage): Platform {
     'UNSUPPORTED',
     `${wim.path}: image ${image.index} does not state its architecture (its XML has no WINDOWS/ARCH)`,
     {
-      hint: `Say it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
+      hint: `Set it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
     },
   )
 }
