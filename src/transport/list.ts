@@ -8,7 +8,7 @@ import { registry } from './registry/transport.js'
 import type { Transport } from './transport.js'
 import { wim } from './wim/transport.js'
 
-const TRANSPORTS: Transport[] = [registry, engine, oci, ociArchive, dockerArchive, directory, wim, bundle]
+const TRANSPORTS: Transport[] = [registry, engine, oci, ociArchive, dockerArchive, directory, bundle, wim]
 
 export function transports(): readonly Transport[] {
   return TRANSPORTS

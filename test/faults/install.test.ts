@@ -28,7 +28,7 @@ t.test('install onto a medium that is too small is NO_SPACE, and leaves it as it
 
 t.test('install asks for room for a download before its first byte', async t => {
   const medium = await mount(t, 'tmpfs', 12_000_000)
-  const host = testHost(t, { TMPDIR: medium })
+  const host = testHost(t, { STOWAGE_STORE: join(medium, 'store') })
   const bytes = readFileSync(wim)
   let fetched = 0
   const address = await serveWeb(t, (request, response) => {
