@@ -1,20 +1,78 @@
 /** The commands of `stowage`, all but `wim`: how each is described, and how it is loaded. */
+import type { AnyCommand } from './command.js'
 
 /** A command as the help lists it. Its module is loaded only when it is used, because loading takes time. */
 export interface ListedCommand {
+  /** The synopsis: the name, and the operands as yargs writes them. */
   readonly command: string
   readonly aliases?: readonly string[]
   readonly describe: string
   readonly load: () => Promise<AnyCommand>
 }
 
-/** Each has options of its own, which its builder names and its handler is given. */
-export interface AnyCommand {
-  readonly builder?: unknown
-  readonly handler: (values: never) => void | Promise<void>
+/** A command that is nothing without one of its own commands. */
+export interface CommandGroup {
+  readonly command: string
+  readonly describe: string
+  readonly commands: CommandTable
 }
 
-export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
+export type CommandTable = Readonly<Record<string, ListedCommand | CommandGroup>>
+
+const SOURCE_COMMANDS: CommandTable = {
+  add: {
+    command: 'add <name> <location>',
+    describe: 'Register a source: an index on the web, a folder of WIM files, a bundle, or a repository',
+    load: async () => (await import('./source.js')).sourceAdd,
+  },
+  list: {
+    command: 'list',
+    aliases: ['ls'],
+    describe: 'List the registered sources',
+    load: async () => (await import('./source.js')).sourceList,
+  },
+  remove: {
+    command: 'remove <name>',
+    aliases: ['rm'],
+    describe: 'Remove a source',
+    load: async () => (await import('./source.js')).sourceRemove,
+  },
+}
+
+const LAYER_COMMANDS: CommandTable = {
+  'from-wim': {
+    command: 'from-wim <file>',
+    describe: 'Make a Windows layer from a WIM in one pass, without extracting it to disk',
+    load: async () => (await import('./layer/from-wim.js')).fromWim,
+  },
+  'from-dir': {
+    command: 'from-dir <directory>',
+    describe: 'Make a plain Linux layer from a directory, reproducibly',
+    load: async () => (await import('./layer/from-dir.js')).fromDir,
+  },
+  'to-wim': {
+    command: 'to-wim <layer..>',
+    describe: 'Make a WIM from layers, base first, without extracting them to disk',
+    load: async () => (await import('./layer/to-wim.js')).toWim,
+  },
+  check: {
+    command: 'check <layers..>',
+    describe: 'Check in advance whether a Windows host will accept a layer',
+    load: async () => (await import('./layer/check.js')).check,
+  },
+  inspect: {
+    command: 'inspect <layer>',
+    describe: 'Show what is in a layer: digests, counts, largest files, PAX records, owners',
+    load: async () => (await import('./layer/inspect.js')).inspect,
+  },
+  diff: {
+    command: 'diff <a> <b>',
+    describe: 'Show how two layers differ, regardless of order and compression',
+    load: async () => (await import('./layer/diff.js')).diff,
+  },
+}
+
+export const COMMANDS: CommandTable = {
   pack: {
     command: 'pack [image..]',
     describe: 'Pack images into a bundle: a directory or a .tar',
@@ -140,18 +198,25 @@ export const COMMANDS: Readonly<Record<string, ListedCommand>> = {
   source: {
     command: 'source <command>',
     describe: 'Manage the sources of Windows base OS images',
-    load: async () => (await import('./source.js')).source,
+    commands: SOURCE_COMMANDS,
   },
   layer: {
     command: 'layer <command>',
     describe: 'Make, check, inspect and compare layers; convert them from and to WIM files',
-    load: async () => (await import('./layer.js')).layer,
+    commands: LAYER_COMMANDS,
   },
 }
 
 /** What a command line asks for. */
 export interface ChosenCommand {
-  /** Its options and arguments, under all their names. */
+  /** Its options and operands, under all their names. */
   readonly values: Readonly<Record<string, unknown>>
-  run(): Promise<void>
+  readonly command: AnyCommand
+}
+
+/** The line of `table` that `word` names, or one of its aliases. */
+export function commandNamed(table: CommandTable, word: string): ListedCommand | CommandGroup | undefined {
+  return Object.entries(table).find(
+    ([name, listed]) => name === word || ('aliases' in listed && listed.aliases?.includes(word)),
+  )?.[1]
 }

@@ -1,6 +1,6 @@
 /** `stowage find` and `stowage save`: base OS images of the registered sources. */
+import { anyNumber, command, flag, value, type Values, values } from './command.js'
 import { text } from 'node:stream/consumers'
-import type { Argv, CommandModule } from 'yargs'
 import { chooseCandidates } from '../base-image/candidates.js'
 import type { CatalogContent, CatalogEntry } from '../base-image/catalog.js'
 import { saveImage, type SavedImage } from '../base-image/save.js'
@@ -11,23 +11,7 @@ import { orError, StowageError } from '../errors.js'
 import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { formatSize, printable, table } from './render.js'
-import { type GlobalOptions, once, type Session, withSession } from './session.js'
-
-export interface QueryOptions extends GlobalOptions {
-  readonly name: readonly string[] | undefined
-  readonly version: string | undefined
-  readonly 'min-version': string | undefined
-  readonly 'max-version': string | undefined
-  readonly 'all-versions': boolean
-  readonly source: readonly string[]
-}
-
-interface SaveOptions extends QueryOptions {
-  readonly arch: string | undefined
-  readonly path: string
-  readonly force: boolean
-  readonly 'what-if': boolean
-}
+import type { Session } from './session.js'
 
 /** One of several that could not be saved. */
 interface FailedImage {
@@ -37,115 +21,90 @@ interface FailedImage {
   readonly error: StowageError
 }
 
-/** What chooses images, for yargs. */
-export function queryOptions<T>(yargs: Argv<T>): Argv<QueryOptions> {
-  const version = (name: string, describe: string) =>
-    ({ type: 'string', requiresArg: true, coerce: once(name), describe }) as const
-  return yargs
-    .positional('name', {
-      type: 'string',
-      array: true,
-      describe: 'Names, with * and ? as wildcards; case does not matter',
-    })
-    .version(false) // of images here, not of Stowage
-    .option('version', version('version', 'Exactly this version'))
-    .option('min-version', version('min-version', 'This version or a newer one'))
-    .option('max-version', version('max-version', 'This version or an older one'))
-    .option('all-versions', { type: 'boolean', default: false, describe: 'Every version, not only the newest' })
-    .option('source', {
-      type: 'string',
-      array: true,
-      nargs: 1,
-      default: [],
-      describe: 'Only this source, by name or location; may be repeated',
-    }) as unknown as Argv<QueryOptions>
-}
+/** The names that choose images. */
+export const QUERY_OPERANDS = {
+  name: anyNumber('Names, with * and ? as wildcards; case does not matter'),
+} as const
 
-export const find: CommandModule<GlobalOptions, QueryOptions> = {
-  builder: yargs =>
-    queryOptions(yargs)
-      .example('$0 find nano*', 'The newest version of each match')
-      .example('$0 find NanoServer --all-versions', 'Every version of one image'),
-  handler: async options => {
-    await withSession(options, async session => {
-      const entries = await query(options, session)
-      session.report(
-        { schema: 'stowage.find/v1', images: entries.map(documentOf) },
-        table(
-          ['NAME', 'VERSION', 'SOURCE', 'SUMMARY'],
-          entries.map(entry => [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable)),
-        ),
-      )
-      tellFailures(notFound(options.name ?? [], entries).map(error => ({ error })))
-    })
-  },
-}
+/** What else chooses images. */
+export const QUERY_OPTIONS = {
+  version: value('Exactly this version'),
+  'min-version': value('This version or a newer one'),
+  'max-version': value('This version or an older one'),
+  'all-versions': flag('Every version, not only the newest'),
+  source: values('Only this source, by name or location; may be repeated'),
+} as const
 
-export const save: CommandModule<GlobalOptions, SaveOptions> = {
-  builder: yargs =>
-    queryOptions(yargs)
-      .option('path', {
-        type: 'string',
-        demandOption: true,
-        requiresArg: true,
-        coerce: once('path'),
-        describe: 'Folder to save them in',
-      })
-      .option('arch', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('arch'),
-        describe: 'Architecture, if an image exists for several: amd64, arm64',
-      })
-      .option('force', {
-        alias: 'f',
-        type: 'boolean',
-        default: false,
-        describe: 'Replace existing files; create the folder if needed',
-      })
-      .option('what-if', { type: 'boolean', default: false, describe: 'Only show what would be saved' })
-      .example('$0 save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick')
-      .example(
-        '$0 find nano* --json | $0 save - --path .',
-        'Everything that find found',
-      ) as unknown as Argv<SaveOptions>,
-  handler: async ({ path, force, arch, ...options }) => {
-    await withSession(options, async session => {
-      const { signal, onProgress, report } = session
-      const found = await query(options, session, true)
-      const wims = found.filter(({ content }) => content.type !== 'image')
-      const entries = chooseCandidates(wims.length > 0 ? wims : found, { architecture: arch, versions: true })
-      if (entries.length === 0)
-        throw new StowageError('IMAGE_NOT_FOUND', 'no source has a matching image', {
-          hint: 'List what is available: stowage find --all-versions.',
-        })
-      for (const missing of notFound(options.name ?? [], entries)) throw missing
-      const images: (SavedImage | FailedImage)[] = []
-      for (const entry of entries) {
-        const done = await orError(
-          async () => await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }),
-          signal,
-        )
-        images.push(
-          done instanceof StowageError
-            ? { name: entry.name, version: formatVersion(entry.version), result: 'failed', error: done }
-            : done,
-        )
-      }
-      const failed = images.filter(image => 'error' in image)
-      const [only] = failed
-      if (only && images.length === 1) throw only.error
-      report(
-        {
-          schema: 'stowage.save/v1',
-          images: images.map(image => ({ ...image, ...('error' in image ? errorDocument(image.error) : {}) })),
-        },
-        images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''),
-      )
-      tellFailures(failed)
-    })
+export type QueryOptions = Values<typeof QUERY_OPTIONS & typeof QUERY_OPERANDS>
+
+export const find = command({
+  operands: QUERY_OPERANDS,
+  options: QUERY_OPTIONS,
+  examples: [
+    ['find nano*', 'The newest version of each match'],
+    ['find NanoServer --all-versions', 'Every version of one image'],
+  ],
+  run: async (options, session) => {
+    const entries = await query(options, session)
+    session.report(
+      { schema: 'stowage.find/v1', images: entries.map(documentOf) },
+      table(
+        ['NAME', 'VERSION', 'SOURCE', 'SUMMARY'],
+        entries.map(entry => [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable)),
+      ),
+    )
+    tellFailures(notFound(options.name ?? [], entries).map(error => ({ error })))
   },
-}
+})
+
+export const save = command({
+  operands: QUERY_OPERANDS,
+  options: {
+    ...QUERY_OPTIONS,
+    path: value('Folder to save them in', { required: true }),
+    arch: value('Architecture, if an image exists for several: amd64, arm64'),
+    force: flag('Replace existing files; create the folder if needed', { alias: 'f' }),
+    'what-if': flag('Only show what would be saved'),
+  },
+  examples: [
+    ['save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick'],
+    ['find nano* --json | stowage save - --path .', 'Everything that find found'],
+  ],
+  run: async ({ path, force, arch, ...options }, session) => {
+    const { signal, onProgress, report } = session
+    const found = await query(options, session, true)
+    const wims = found.filter(({ content }) => content.type !== 'image')
+    const entries = chooseCandidates(wims.length > 0 ? wims : found, { architecture: arch, versions: true })
+    if (entries.length === 0)
+      throw new StowageError('IMAGE_NOT_FOUND', 'no source has a matching image', {
+        hint: 'List what is available: stowage find --all-versions.',
+      })
+    for (const missing of notFound(options.name ?? [], entries)) throw missing
+    const images: (SavedImage | FailedImage)[] = []
+    for (const entry of entries) {
+      const done = await orError(
+        async () => await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }),
+        signal,
+      )
+      images.push(
+        done instanceof StowageError
+          ? { name: entry.name, version: formatVersion(entry.version), result: 'failed', error: done }
+          : done,
+      )
+    }
+    const failed = images.filter(image => 'error' in image)
+    const [only] = failed
+    if (only && images.length === 1) throw only.error
+    report(
+      {
+        schema: 'stowage.save/v1',
+        images: images.map(image => ({ ...image, ...('error' in image ? errorDocument(image.error) : {}) })),
+      },
+      images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''),
+    )
+    tellFailures(failed)
+  },
+})
 
 /** An error for each name that is not a pattern, and of which nothing was found: one that is a pattern may fit none. */
 export function notFound(names: readonly string[], found: readonly CatalogEntry[]): readonly StowageError[] {

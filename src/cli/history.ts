@@ -1,5 +1,5 @@
 /** `stowage history`: how an image was made, what it is based on and what is based on it. */
-import type { CommandModule } from 'yargs'
+import { command, flag, required } from './command.js'
 import { formatFullName } from '../oci/image-identity.js'
 import { type ImageHistory, imageHistory } from '../verbs/history.js'
 import type { HistoryStep, StoredImage } from '../image/image-store.js'
@@ -8,64 +8,47 @@ import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
 import { storedImageDocument } from './images.js'
 import { formatSize, printable, table } from './render.js'
-import { withSession } from './session.js'
-import { familiar, noteStore, type StoreCliOptions, storeOptions } from './store-options.js'
-
-interface Options extends StoreCliOptions {
-  readonly image: string
-  readonly tree: boolean
-  readonly trunc: boolean
-  readonly human: boolean
-}
+import { familiar, noteStore, storeOptions } from './store-options.js'
 
 /** How much of a step docker shows. */
 const SHOWN = 45
 
-export const history: CommandModule<StoreCliOptions, Options> = {
-  builder: yargs =>
-    storeOptions(yargs)
-      .positional('image', { type: 'string', demandOption: true, describe: 'NAME[:TAG|@DIGEST] or ID' })
-      .option('tree', {
-        type: 'boolean',
-        default: false,
-        describe: 'Show the images it is based on, and all images based on it',
-      })
-      .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
-      .option('trunc', {
-        type: 'boolean',
-        default: true,
-        describe: 'Shorten long values; --no-trunc shows them in full',
-      })
-      .option('human', {
-        type: 'boolean',
-        default: true,
-        describe: 'Human-readable sizes and times; --human=false prints bytes and timestamps',
-      })
-      .example('$0 history shop:2.3', 'Step by step, newest first')
-      .example('$0 history --tree nanoserver', 'The images based on a base OS image'), // yargs does not type coerce
-  handler: async ({ image, tree, trunc, human, store, host, ...options }) => {
-    await withSession(options, async session => {
-      const found = await imageHistory(image, { store, host, signal: session.signal })
-      noteStore(store, found.store, session)
-      const text = tree
-        ? treeText(found, trunc, options.quiet)
-        : options.quiet
-          ? idsText(found.steps, trunc)
-          : stepsText(found.steps, trunc, human)
-      session.report(
-        {
-          schema: 'stowage.history/v1',
-          store: found.store,
-          image: storedImageDocument(found.image),
-          steps: found.steps,
-          chain: found.chain.map(storedImageDocument),
-          dependents: found.dependents.map(treeDocument),
-        },
-        text,
-      )
-    })
+export const history = command({
+  operands: {
+    image: required('NAME[:TAG|@DIGEST] or ID'),
   },
-}
+  options: {
+    ...storeOptions(),
+    tree: flag('Show the images it is based on, and all images based on it'),
+    quiet: flag('Only IDs', { alias: 'q' }),
+    trunc: flag('Shorten long values; --no-trunc shows them in full', { default: true }),
+    human: flag('Human-readable sizes and times; --human=false prints bytes and timestamps', { default: true }),
+  },
+  examples: [
+    ['history shop:2.3', 'Step by step, newest first'],
+    ['history --tree nanoserver', 'The images based on a base OS image'],
+  ],
+  run: async ({ image, tree, trunc, human, store, host, ...options }, session) => {
+    const found = await imageHistory(image, { store, host, signal: session.signal })
+    noteStore(store, found.store, session)
+    const text = tree
+      ? treeText(found, trunc, options.quiet)
+      : options.quiet
+        ? idsText(found.steps, trunc)
+        : stepsText(found.steps, trunc, human)
+    session.report(
+      {
+        schema: 'stowage.history/v1',
+        store: found.store,
+        image: storedImageDocument(found.image),
+        steps: found.steps,
+        chain: found.chain.map(storedImageDocument),
+        dependents: found.dependents.map(treeDocument),
+      },
+      text,
+    )
+  },
+})
 
 function stepsText(steps: readonly HistoryStep[], trunc: boolean, human: boolean): string {
   return table(

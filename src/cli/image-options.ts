@@ -1,17 +1,6 @@
 /** The options of commands that carry images: from where, which of their platforms, and with what beside them. */
-import type { Argv } from 'yargs'
+import { choice, flag, number, value, type Values, values } from './command.js'
 import { StowageError } from '../errors.js'
-import { once } from './session.js'
-
-export interface ImageOptions {
-  readonly host: string | undefined
-  readonly insecure: readonly string[]
-  readonly platform: readonly string[]
-  readonly 'all-platforms': boolean
-  readonly referrers: boolean
-  readonly 'foreign-layers': 'keep' | 'plain'
-  readonly jobs: number | undefined
-}
 
 const MOST_JOBS = 64
 
@@ -25,59 +14,30 @@ export interface ImageSettings {
   readonly jobs: number | undefined
 }
 
-export const jobsOption = {
-  alias: 'j',
-  type: 'number',
-  requiresArg: true,
-  describe: 'Number of blobs to transfer at a time (default 10)',
-} as const
-export const insecureOption = {
-  type: 'string',
-  array: true,
-  nargs: 1,
-  default: [],
-  describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
-} as const
+/** Of a command that may speak to an engine. */
+export const HOST_OPTION = value('Docker Engine (DOCKER_HOST)', { alias: 'H' })
 
-export function imageOptions<T>(yargs: Argv<T>): Argv<T> {
-  return yargs
-    .option('platform', {
-      type: 'string',
-      array: true,
-      nargs: 1,
-      requiresArg: true,
-      default: [],
-      describe: 'Take only this platform of a multi-platform image: os[/arch[/variant]][:os.version]; may be repeated',
-    })
-    .option('all-platforms', {
-      type: 'boolean',
-      default: false,
-      describe: 'Take every platform (the default)',
-    })
-    .option('referrers', {
-      type: 'boolean',
-      default: false,
-      describe: 'Include signatures, SBOMs and attestations of the image, also those of cosign',
-    })
-    .option('foreign-layers', {
-      choices: ['keep', 'plain'] as const,
-      default: 'keep' as const,
-      requiresArg: true,
-      describe: 'Foreign (nondistributable) layers: keep the media type, or make them plain, which changes the digest',
-    })
-    .option('jobs', jobsOption)
-    .option('host', {
-      alias: 'H',
-      type: 'string',
-      requiresArg: true,
-      coerce: once('host'),
-      describe: 'Docker Engine (DOCKER_HOST)',
-    })
-    .option('insecure', insecureOption) // yargs does not type coerce
-}
+/** Of a command that may speak to a registry. */
+export const INSECURE_OPTION = values('Registry (host[:port]) to reach over plain http; may be repeated')
+
+export const IMAGE_OPTIONS = {
+  platform: values(
+    'Take only this platform of a multi-platform image: os[/arch[/variant]][:os.version]; may be repeated',
+  ),
+  'all-platforms': flag('Take every platform (the default)'),
+  referrers: flag('Include signatures, SBOMs and attestations of the image, also those of cosign'),
+  'foreign-layers': choice(
+    'Foreign (nondistributable) layers: keep the media type, or make them plain, which changes the digest',
+    ['keep', 'plain'],
+    'keep',
+  ),
+  jobs: number('Number of blobs to transfer at a time (default 10)', { alias: 'j' }),
+  host: HOST_OPTION,
+  insecure: INSECURE_OPTION,
+} as const
 
 /** Throws INVALID_ARGUMENT. */
-export function readImageOptions(options: ImageOptions): ImageSettings {
+export function readImageOptions(options: Values<typeof IMAGE_OPTIONS>): ImageSettings {
   const { host, insecure, platform, referrers, jobs } = options
   if (options['all-platforms'] && platform.length > 0) {
     throw new StowageError(

@@ -1,5 +1,5 @@
 /** `stowage images`: what a place keeps, as docker lists it. */
-import type { CommandModule } from 'yargs'
+import { anyNumber, choice, command, flag, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { familiarReference, parseReference, type Reference } from '../oci/reference.js'
 import type { StoredImage } from '../image/image-store.js'
@@ -9,18 +9,7 @@ import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
 import { errorDocument } from './print-error.js'
 import { formatSize, jsonText, table } from './render.js'
-import { withSession } from './session.js'
-import { noteStore, type StoreCliOptions, storeOptions } from './store-options.js'
-
-interface Options extends StoreCliOptions {
-  readonly name: readonly string[] | undefined
-  readonly all: boolean
-  readonly wide: boolean
-  readonly digests: boolean
-  readonly trunc: boolean
-  readonly filter: readonly string[]
-  readonly format: 'table' | 'json'
-}
+import { noteStore, storeOptions } from './store-options.js'
 
 /** One line: an image under one of its names, or under none. */
 interface Row {
@@ -32,70 +21,46 @@ interface Row {
 
 const NONE = '<none>'
 
-export const images: CommandModule<StoreCliOptions, Options> = {
-  builder: yargs =>
-    storeOptions(yargs)
-      .positional('name', {
-        type: 'string',
-        array: true,
-        describe: 'NAME[:TAG], with * and ? as wildcards within one path component',
-      })
-      .option('all', {
-        alias: 'a',
-        type: 'boolean',
-        default: false,
-        describe: 'Include intermediate images of an engine, and artifacts such as signatures and SBOMs',
-      })
-      .option('quiet', { type: 'boolean', default: false, describe: 'Only IDs' })
-      .option('wide', {
-        type: 'boolean',
-        default: false,
-        describe: 'Also show NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE',
-      })
-      .option('digests', { type: 'boolean', default: false, describe: 'Also show digests' })
-      .option('trunc', {
-        type: 'boolean',
-        default: true,
-        describe: 'Shorten IDs to twelve digits; --no-trunc shows them in full',
-      })
-      .option('filter', {
-        alias: 'f',
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [],
-        describe:
-          'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be repeated',
-      })
-      .option('format', {
-        choices: ['table', 'json'] as const,
-        default: 'table' as const,
-        requiresArg: true,
-        describe: "json: one JSON object per line, with docker's fields",
-      })
-      .example('$0 images', 'In the engine, or in the default store')
-      .example('$0 images --wide --store bundle:site-a.tar', 'With name, publisher, version and base of each')
-      .example('$0 images -q --filter dangling=true', 'IDs of those without a name'), // yargs does not type arrays with a default
-  handler: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }) => {
+export const images = command({
+  operands: {
+    name: anyNumber('NAME[:TAG], with * and ? as wildcards within one path component'),
+  },
+  options: {
+    ...storeOptions(),
+    all: flag('Include intermediate images of an engine, and artifacts such as signatures and SBOMs', { alias: 'a' }),
+    quiet: flag('Only IDs', { alias: 'q' }),
+    wide: flag('Also show NAME, PUBLISHER, VERSION, ISOSIMAGE and BASE'),
+    digests: flag('Also show digests'),
+    trunc: flag('Shorten IDs to twelve digits; --no-trunc shows them in full', { default: true }),
+    filter: values(
+      'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be repeated',
+      { alias: 'f' },
+    ),
+    format: choice("json: one JSON object per line, with docker's fields", ['table', 'json'], 'table'),
+  },
+  examples: [
+    ['images', 'In the engine, or in the default store'],
+    ['images --wide --store bundle:site-a.tar', 'With name, publisher, version and base of each'],
+    ['images -q --filter dangling=true', 'IDs of those without a name'],
+  ],
+  run: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }, session) => {
     const asked = filtersOf(filter)
     const references = [...(name ?? []), ...asked.references]
-    await withSession(options, async session => {
-      const list = await listImages({ ...asked, references, all, store, host, signal: session.signal })
-      noteStore(store, list.store, session)
-      for (const { id, flaw } of list.images) if (flaw) session.note(`warning: ${id} cannot be read: ${flaw.message}`)
-      const rows = list.images.flatMap(rowsOf)
-      const text = options.quiet
-        ? idsText(list.images, trunc)
-        : format === 'json'
-          ? rows.map(row => `${jsonText(lineOf(row, trunc))}\n`).join('')
-          : tableText(rows, { wide, digests, trunc })
-      session.report(
-        { schema: 'stowage.images/v1', store: list.store, images: list.images.map(storedImageDocument) },
-        text,
-      )
-    })
+    const list = await listImages({ ...asked, references, all, store, host, signal: session.signal })
+    noteStore(store, list.store, session)
+    for (const { id, flaw } of list.images) if (flaw) session.note(`warning: ${id} cannot be read: ${flaw.message}`)
+    const rows = list.images.flatMap(rowsOf)
+    const text = options.quiet
+      ? idsText(list.images, trunc)
+      : format === 'json'
+        ? rows.map(row => `${jsonText(lineOf(row, trunc))}\n`).join('')
+        : tableText(rows, { wide, digests, trunc })
+    session.report(
+      { schema: 'stowage.images/v1', store: list.store, images: list.images.map(storedImageDocument) },
+      text,
+    )
   },
-}
+})
 
 function filtersOf(filters: readonly string[]): Pick<ListImagesOptions, 'dangling' | 'before' | 'since'> & {
   readonly references: readonly string[]

@@ -1,75 +1,46 @@
 /** `stowage inspect`: what an image is, without fetching it. */
-import type { CommandModule } from 'yargs'
+import { HOST_OPTION } from './image-options.js'
+import { INSECURE_OPTION } from './image-options.js'
+import { command, flag, required, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { type Inspection, inspect as inspectLocation, inspectRaw } from '../verbs/inspect.js'
 import type { InspectedImage, InspectedPlatform } from '../image/inspection.js'
 import { formatPlatform } from '../oci/platform.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { count, exactSize, formatSize, table } from './render.js'
-import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions {
-  readonly location: string
-  readonly raw: boolean
-  readonly config: boolean
-  readonly platform: readonly string[] | undefined
-  readonly host: string | undefined
-  readonly insecure: readonly string[]
-}
-
-export const inspect: CommandModule<GlobalOptions, Options> = {
-  builder: yargs =>
-    yargs
-      .positional('location', {
-        type: 'string',
-        demandOption: true,
-        describe: 'An image, named as for "pack", or a whole bundle, bundle:PATH',
-      })
-      .option('platform', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        requiresArg: true,
-        describe: 'Only this os[/arch[/variant]][:os.version]; may be repeated',
-      })
-      .option('raw', {
-        type: 'boolean',
-        default: false,
-        describe: 'Print the manifest or index, byte for byte; with --platform, the manifest of that platform',
-      })
-      .option('config', { type: 'boolean', default: false, describe: 'Print the image config, byte for byte' })
-      .option('host', {
-        alias: 'H',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('host'),
-        describe: 'Docker Engine (DOCKER_HOST)',
-      })
-      .option('insecure', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [],
-        describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
-      })
-      .example('$0 inspect nginx:1.27', 'An image in a registry')
-      .example('$0 inspect nginx:1.27 --platform linux/arm64 --config', 'The config of one platform')
-      .example('$0 inspect bundle:site-a', 'Every image of a bundle'), // yargs does not type coerce
-  handler: async ({ location, raw, config, platform, host, insecure, ...options }) => {
+export const inspect = command({
+  operands: {
+    location: required('An image, named as for "pack", or a whole bundle, bundle:PATH'),
+  },
+  options: {
+    platform: values('Only this os[/arch[/variant]][:os.version]; may be repeated'),
+    raw: flag('Print the manifest or index, byte for byte; with --platform, the manifest of that platform'),
+    config: flag('Print the image config, byte for byte'),
+    host: HOST_OPTION,
+    insecure: INSECURE_OPTION,
+  },
+  examples: [
+    ['inspect nginx:1.27', 'An image in a registry'],
+    ['inspect nginx:1.27 --platform linux/arm64 --config', 'The config of one platform'],
+    ['inspect bundle:site-a', 'Every image of a bundle'],
+  ],
+  run: async (
+    { location, raw, config, platform, host, insecure, ...options },
+    { signal, onProgress, report, print },
+  ) => {
     if ([raw, config, options.json].filter(Boolean).length > 1) {
       throw new StowageError('INVALID_ARGUMENT', '--raw, --config and --json cannot be used together')
     }
-    await withSession(options, async ({ signal, onProgress, report, print }) => {
-      const settings = { platforms: platform, host, insecure, signal, onProgress }
-      if (raw || config) {
-        await print(await inspectRaw(location, raw ? 'manifest' : 'config', settings))
-        return
-      }
-      const found = await inspectLocation(location, settings)
-      report({ schema: 'stowage.inspect/v1', ...found }, text(found))
-    })
+    const settings = { platforms: platform, host, insecure, signal, onProgress }
+    if (raw || config) {
+      await print(await inspectRaw(location, raw ? 'manifest' : 'config', settings))
+      return
+    }
+    const found = await inspectLocation(location, settings)
+    report({ schema: 'stowage.inspect/v1', ...found }, text(found))
   },
-}
+})
 
 function text({ images }: Inspection): string {
   const [only, ...others] = images

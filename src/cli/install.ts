@@ -1,5 +1,9 @@
 /** `stowage install`: base OS images of Windows from the registered sources, or from WIM files with no network. */
-import type { Argv, CommandModule } from 'yargs'
+import type { QueryOptions } from './find.js'
+import { USED_WITHOUT_ENGINE } from './locations.js'
+import { additiveForms } from './locations.js'
+import { QUERY_OPERANDS } from './find.js'
+import { command, flag, value, type Values, values } from './command.js'
 import { chooseCandidates } from '../base-image/candidates.js'
 import { installImages, installWims } from '../base-image/install.js'
 import type { InstalledImage, InstallOptions, InstallResult } from '../base-image/install-options.js'
@@ -7,108 +11,61 @@ import { listSources } from '../base-image/sources.js'
 import { StowageError } from '../errors.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { isFallback, usualStore } from '../transport/usual-store.js'
-import { notFound, query, queryOptions, type QueryOptions } from './find.js'
+import { notFound, query, QUERY_OPTIONS } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
-import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
-import { layerOptions, type LayerOptions, readLayerOptions } from './layer-options.js'
+import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
+import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { count, printable, skippedText } from './render.js'
-import { once, type Session, withSession } from './session.js'
+import { type Session } from './session.js'
 
-interface Options extends QueryOptions, LayerOptions, ImageOptions {
-  readonly wim: readonly string[]
-  readonly image: string | undefined
-  readonly tag: string | undefined
-  readonly to: string | undefined
-  readonly arch: string | undefined
-  readonly path: string | undefined
-  readonly latest: boolean
-  readonly force: boolean
-  readonly 'skip-check': boolean
-  readonly 'what-if': boolean
-}
+const OPTIONS = {
+  ...QUERY_OPTIONS,
+  ...LAYER_OPTIONS,
+  ...IMAGE_OPTIONS,
+  'all-versions': { ...QUERY_OPTIONS['all-versions'], hidden: true },
+  wim: values('Install this WIM file, without a network or a source; may be repeated'),
+  image: value('With --wim: number or name of the image in the WIM'),
+  tag: value('Name for the image, if only one is installed', { alias: 't' }),
+  to: value(`${additiveForms()}; ${USED_WITHOUT_ENGINE}`),
+  arch: value('Architecture, if an image exists for several: amd64, arm64'),
+  path: value('Keep the WIM in this folder, as save does'),
+  latest: flag('Also tag it latest'),
+  force: flag('Install again, replacing an image of the same name; allow an engine to hold what its host cannot run', {
+    alias: 'f',
+  }),
+  'skip-check': flag('Install even what "layer check" would reject'),
+  'what-if': flag('Only show what would be installed'),
+} as const
 
-export const install: CommandModule<QueryOptions, Options> = {
-  builder: yargs =>
-    imageOptions(layerOptions(queryOptions(yargs)))
-      .option('all-versions', { type: 'boolean', default: false, hidden: true })
-      .option('wim', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        requiresArg: true,
-        default: [],
-        describe: 'Install this WIM file, without a network or a source; may be repeated',
-      })
-      .option('image', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('image'),
-        describe: 'With --wim: number or name of the image in the WIM',
-      })
-      .option('tag', {
-        alias: 't',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('tag'),
-        describe: 'Name for the image, if only one is installed',
-      })
-      .option('to', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('to'),
-        describe:
-          'docker-daemon:, oci:DIR, oci: for the default store (used if no engine answers), bundle:PATH or docker://HOST[/PREFIX]',
-      })
-      .option('arch', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('arch'),
-        describe: 'Architecture, if an image exists for several: amd64, arm64',
-      })
-      .option('path', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('path'),
-        describe: 'Keep the WIM in this folder, as save does',
-      })
-      .option('latest', { type: 'boolean', default: false, describe: 'Also tag it latest' })
-      .option('force', {
-        alias: 'f',
-        type: 'boolean',
-        default: false,
-        describe:
-          'Install again, replacing an image of the same name; allow an engine to hold what its host cannot run',
-      })
-      .option('skip-check', {
-        type: 'boolean',
-        default: false,
-        describe: 'Install even what "layer check" would reject',
-      })
-      .option('what-if', { type: 'boolean', default: false, describe: 'Only show what would be installed' })
-      .example('$0 install NanoServer', 'Save the newest version, check it, and make it an image')
-      .example(
-        '$0 install --wim NanoServer.wim --latest',
-        'From a file, without a network, as nanoserver:10.0.14300.1010 and nanoserver:latest',
-      )
-      .example('$0 install --wim NanoServer.wim --to bundle:site-a', 'Into a bundle') as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async options => {
-    await withSession(options, async session => {
-      const started = Date.now()
-      const result = await run(options, session)
-      if (isFallback(options.to, result.to)) session.note(`no Docker Engine answers: using ${result.to}`)
-      session.report(
-        { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },
-        result.images.map(image => line(image, result.to, options.quiet)).join(''),
-      )
-      tellFailures(result.images, ({ from }) => from)
-      if (result.images.some(({ result: done }) => done === 'installed')) session.note(elapsed(Date.now() - started))
-    })
+type Options = QueryOptions & Values<typeof OPTIONS>
+
+export const install = command({
+  operands: QUERY_OPERANDS,
+  options: OPTIONS,
+  examples: [
+    ['install NanoServer', 'Save the newest version, check it, and make it an image'],
+    [
+      'install --wim NanoServer.wim --latest',
+      'From a file, without a network, as nanoserver:10.0.14300.1010 and nanoserver:latest',
+    ],
+    ['install --wim NanoServer.wim --to bundle:site-a', 'Into a bundle'],
+  ],
+  run: async (options, session) => {
+    const started = Date.now()
+    const result = await run(options, session)
+    if (isFallback(options.to, result.to)) session.note(`no Docker Engine answers: using ${result.to}`)
+    session.report(
+      { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },
+      result.images.map(image => line(image, result.to, options.quiet)).join(''),
+    )
+    tellFailures(result.images, ({ from }) => from)
+    if (result.images.some(({ result: done }) => done === 'installed')) session.note(elapsed(Date.now() - started))
   },
-}
+})
 
 async function run(options: Options, session: Session): Promise<InstallResult> {
-  const { name: names = [], wim, path, host, latest, force } = options
+  const { name: names, wim, path, host, latest, force } = options
   const { signal, onProgress, note } = session
   checkChoice(options)
   const layer = readLayerOptions(options)
@@ -141,7 +98,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
 
 /** Throws INVALID_ARGUMENT for what cannot be asked together. */
 function checkChoice(options: Options): void {
-  const { name: names = [], wim } = options
+  const { name: names, wim } = options
   const refuse = (message: string, hint: string): never => {
     throw new StowageError('INVALID_ARGUMENT', message, { hint })
   }

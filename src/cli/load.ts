@@ -1,61 +1,40 @@
 /** `stowage load`: the images of a bundle into an engine or a layout. */
-import type { Argv, CommandModule } from 'yargs'
+import { DEFAULT_STORE } from './locations.js'
+import { loadForms } from './locations.js'
+import { flag } from './command.js'
+import { values } from './command.js'
+import { anyNumber, command, required, value } from './command.js'
 import { type LoadedImage, loadBundle, type LoadResult } from '../verbs/load.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { familiarNames, shortDigest } from './image-names.js'
-import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
+import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
-import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions, ImageOptions {
-  readonly bundle: string
-  readonly image: readonly string[] | undefined
-  readonly to: string | undefined
-}
-
-export const load: CommandModule<GlobalOptions, Options> = {
-  builder: yargs =>
-    imageOptions(yargs)
-      .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
-      .positional('image', {
-        type: 'string',
-        array: true,
-        describe: 'Only these: names, tags or digests of its images',
-      })
-      .option('to', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('to'),
-        default: 'docker-daemon:',
-        describe:
-          'docker-daemon:, docker://HOST[/PREFIX], oci:DIR, oci: for the default store, or a new file: oci-archive:FILE, docker-archive:FILE, wim:FILE',
-      })
-      .option('platform', {
-        describe: 'Only images that have this os[/arch[/variant]][:os.version]; may be repeated',
-      })
-      .option('referrers', {
-        describe: 'With IMAGEs: also load what refers to them, such as signatures and SBOMs',
-      })
-      .example('$0 load /media/stick/site-a', 'Everything into the Docker Engine')
-      .example(
-        '$0 load /media/stick/site-a --to docker://registry.example:5000/mirror',
-        'Everything into the registry of the site',
-      )
-      .example('$0 load site-a.tar shop:2.3', 'One image of the bundle')
-      .example(
-        '$0 load site-a --to oci:./layout',
-        'Into an OCI layout on disk, without an engine',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ bundle, image, to, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report, note }) => {
-      const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
-      const result = await loadBundle(bundle, { ...settings, to, names: image })
-      report(document(result), text(result))
-      tellFailures(result.images, ({ names }) => familiarNames(names))
-    })
+export const load = command({
+  operands: {
+    bundle: required('A bundle: a directory or a .tar'),
+    image: anyNumber('Only these: names, tags or digests of its images'),
   },
-}
+  options: {
+    ...IMAGE_OPTIONS,
+    to: value(`${loadForms()}; ${DEFAULT_STORE}`, { default: 'docker-daemon:' }),
+    platform: values('Only images that have this os[/arch[/variant]][:os.version]; may be repeated'),
+    referrers: flag('With IMAGEs: also load what refers to them, such as signatures and SBOMs'),
+  },
+  examples: [
+    ['load /media/stick/site-a', 'Everything into the Docker Engine'],
+    ['load /media/stick/site-a --to docker://registry.example:5000/mirror', 'Everything into the registry of the site'],
+    ['load site-a.tar shop:2.3', 'One image of the bundle'],
+    ['load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'],
+  ],
+  run: async ({ bundle, image, to, ...options }, { signal, onProgress, report, note }) => {
+    const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
+    const result = await loadBundle(bundle, { ...settings, to, names: image })
+    report(document(result), text(result))
+    tellFailures(result.images, ({ names }) => familiarNames(names))
+  },
+})
 
 function document({ path, to, images }: LoadResult): Readonly<Record<string, unknown>> {
   return {

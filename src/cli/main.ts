@@ -5,7 +5,7 @@ import { StowageError } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
 import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
-import { interruption, listenToSignals, resultBegun } from './session.js'
+import { type GlobalOptions, interruption, listenToSignals, resultBegun, withSession } from './session.js'
 
 /** Runs the command that `argv` (without node and script) names, and loads no other. */
 async function main(argv: readonly string[]): Promise<void> {
@@ -16,7 +16,11 @@ async function main(argv: readonly string[]): Promise<void> {
   } else {
     const { parsePlainly } = await import('./plain-words.js')
     const chosen = (await parsePlainly(argv)) ?? (await (await import('./program.js')).parseProgram(argv))
-    await chosen?.run()
+    if (!chosen) return
+    const values = chosen.values as typeof chosen.values & GlobalOptions // every command has them
+    await withSession(values, async session => {
+      await chosen.command.run(values, session)
+    })
   }
 }
 

@@ -1,43 +1,22 @@
 /** The part of `stowage pack` that takes an images file: its options, what it packs, and what it would pack. */
-import type { Argv } from 'yargs'
+import { flag, value, type Values } from './command.js'
 import { StowageError } from '../errors.js'
 import type { ImagesFilePlan, PackImagesFileOptions } from '../images-file/pack-images-file.js'
 import type { PackResult } from '../verbs/pack.js'
 import { transports } from '../transport/list.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { count, formatSize, printable, table } from './render.js'
-import { once, type Session } from './session.js'
+import type { Session } from './session.js'
 
-export interface PackFileOptions {
-  readonly file: string | undefined
-  readonly lock: string | undefined
-  readonly locked: boolean
-  readonly 'dry-run': boolean
-}
-
-export function packFileOptions<T>(yargs: Argv<T>): Argv<T & PackFileOptions> {
-  return yargs
-    .option('file', {
-      alias: 'f',
-      type: 'string',
-      requiresArg: true,
-      coerce: once('file'),
-      describe:
-        'YAML list of images, WIMs and files to pack (see "stowage schema"), in addition to any IMAGE arguments',
-    })
-    .option('lock', {
-      type: 'string',
-      requiresArg: true,
-      coerce: once('lock'),
-      describe: 'With --file: the lock file (default: the name of the list, with .lock)',
-    })
-    .option('locked', { type: 'boolean', default: false, describe: 'With --file: pack exactly what the lock says' })
-    .option('dry-run', {
-      type: 'boolean',
-      default: false,
-      describe: 'With --file: show what would be packed',
-    }) // yargs does not type coerce
-}
+export const PACK_FILE_OPTIONS = {
+  file: value(
+    'YAML list of images, WIMs and files to pack (see "stowage schema"), in addition to any IMAGE arguments',
+    { alias: 'f' },
+  ),
+  lock: value('With --file: the lock file (default: the name of the list, with .lock)'),
+  locked: flag('With --file: pack exactly what the lock says'),
+  'dry-run': flag('With --file: show what would be packed'),
+} as const
 
 interface Settings extends PackImagesFileOptions {
   readonly output: string | undefined
@@ -49,7 +28,7 @@ interface Settings extends PackImagesFileOptions {
  * INVALID_ARGUMENT for options that cannot be used together.
  */
 export async function packByFile(
-  { file, lock, locked, 'dry-run': dryRun }: PackFileOptions,
+  { file, lock, locked, 'dry-run': dryRun }: Values<typeof PACK_FILE_OPTIONS>,
   { output, tag, ...options }: Settings,
   { note, report }: Session,
 ): Promise<PackResult | 'planned' | undefined> {

@@ -1,118 +1,91 @@
 /** `stowage pack`: images into a bundle. */
-import type { Argv, CommandModule } from 'yargs'
+import { sourceForms } from './locations.js'
+import { anyNumber, command, flag, value } from './command.js'
 import type { BundleImage } from '../bundle/manifest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
 import { pack as packBundle, type PackResult } from '../verbs/pack.js'
 import { familiarNames, shortDigest } from './image-names.js'
-import { type ImageOptions, imageOptions, readImageOptions } from './image-options.js'
-import { type LayerOptions, layerOptions, readLayerOptions } from './layer-options.js'
-import { isLocation, packByFile, packFileOptions, type PackFileOptions } from './pack-file.js'
+import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
+import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
+import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
 import { count, formatSize, skippedText, table } from './render.js'
-import { type GlobalOptions, once, withSession } from './session.js'
 
-interface Options extends GlobalOptions, ImageOptions, LayerOptions, PackFileOptions {
-  readonly image: readonly string[] | undefined
-  readonly output: string | undefined
-  readonly tag: string | undefined
-  readonly update: boolean
-}
-
-export const pack: CommandModule<GlobalOptions, Options> = {
-  builder: yargs =>
-    packFileOptions(imageOptions(layerOptions(yargs)))
-      .positional('image', {
-        type: 'string',
-        array: true,
-        describe:
-          'docker://NAME[:TAG|@DIGEST], docker-daemon:NAME[:TAG], oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:PATH, wim:FILE[#IMAGE] or bundle:PATH[:REF]',
+export const pack = command({
+  operands: {
+    image: anyNumber(sourceForms()),
+  },
+  options: {
+    ...LAYER_OPTIONS,
+    ...IMAGE_OPTIONS,
+    ...PACK_FILE_OPTIONS,
+    output: value(
+      'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME] for one image as a WIM',
+      { alias: 'o' },
+    ),
+    tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
+    update: flag('Replace the contents of an existing bundle directory with what is packed now'),
+  },
+  examples: [
+    ['pack docker://registry.example/team/shop:2.3 -o site-a', 'One image from a registry'],
+    ['pack docker-daemon:shop:2.3 -o /media/stick/site-a', 'One image from the engine, as a directory on a stick'],
+    ['pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar', 'Two images in one tar that docker load reads'],
+    ['pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name'],
+    ['pack -f images.yaml -o site-a', 'Everything on a list'],
+  ],
+  run: async ({ image, output, tag, update, ...options }, session) => {
+    const { signal, onProgress, report, note } = session
+    const [only, ...others] = image
+    const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
+    const listed = await packByFile(
+      options,
+      { ...readImageOptions(options), images: image, output, tag, update, layer, signal, onProgress },
+      session,
+    )
+    if (listed === 'planned') return
+    if (output === undefined)
+      throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', {
+        hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.',
       })
-      .option('output', {
-        alias: 'o',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('output'),
-        describe:
-          'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME] for one image as a WIM',
+    if (listed) {
+      report(document(listed), text(listed))
+      return
+    }
+    if (image.length === 0)
+      throw new StowageError('INVALID_ARGUMENT', 'no image was named', {
+        hint: 'Name images, or give a list: --file images.yaml.',
       })
-      .option('tag', {
-        alias: 't',
-        type: 'string',
-        requiresArg: true,
-        coerce: once('tag'),
-        describe: 'Name of the image in the bundle, if there is only one IMAGE',
-      })
-      .option('update', {
-        type: 'boolean',
-        default: false,
-        describe: 'Replace the contents of an existing bundle directory with what is packed now',
-      })
-      .example('$0 pack docker://registry.example/team/shop:2.3 -o site-a', 'One image from a registry')
-      .example(
-        '$0 pack docker-daemon:shop:2.3 -o /media/stick/site-a',
-        'One image from the engine, as a directory on a stick',
-      )
-      .example(
-        '$0 pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar',
-        'Two images in one tar that docker load reads',
-      )
-      .example('$0 pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name')
-      .example('$0 pack -f images.yaml -o site-a', 'Everything on a list') as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ image = [], output, tag, update, ...options }) => {
-    await withSession(options, async session => {
-      const { signal, onProgress, report, note } = session
-      const [only, ...others] = image
-      const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-      const listed = await packByFile(
-        options,
-        { ...readImageOptions(options), images: image, output, tag, update, layer, signal, onProgress },
-        session,
-      )
-      if (listed === 'planned') return
-      if (output === undefined)
-        throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', {
-          hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.',
-        })
-      if (listed) {
-        report(document(listed), text(listed))
-        return
-      }
-      if (image.length === 0)
-        throw new StowageError('INVALID_ARGUMENT', 'no image was named', {
-          hint: 'Name images, or give a list: --file images.yaml.',
-        })
-      if (isLocation(output) && only !== undefined) {
-        if (others.length > 0)
-          throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
-        const [{ copy }, { copyDocument, copyText }] = await Promise.all([
-          import('../verbs/copy.js'),
-          import('./copy.js'),
-        ])
-        const copied = await copy(only, output, {
-          ...readImageOptions(options),
-          name: tag,
-          layer,
-          wim: { threads: layer.threads },
-          onNotice: note,
-          signal,
-          onProgress,
-        })
-        report(copyDocument(copied), copyText(copied))
-        return
-      }
-      const result = await packBundle(image, output, {
+    if (isLocation(output) && only !== undefined) {
+      if (others.length > 0)
+        throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
+      const [{ copy }, { copyDocument, copyText }] = await Promise.all([
+        import('../verbs/copy.js'),
+        import('./copy.js'),
+      ])
+      const copied = await copy(only, output, {
         ...readImageOptions(options),
-        names: tag === undefined ? undefined : [tag],
+        name: tag,
         layer,
-        update,
+        wim: { threads: layer.threads },
         onNotice: note,
         signal,
         onProgress,
       })
-      report(document(result), text(result))
+      report(copyDocument(copied), copyText(copied))
+      return
+    }
+    const result = await packBundle(image, output, {
+      ...readImageOptions(options),
+      names: tag === undefined ? undefined : [tag],
+      layer,
+      update,
+      onNotice: note,
+      signal,
+      onProgress,
     })
+    report(document(result), text(result))
   },
-}
+})
 
 function document({
   path,

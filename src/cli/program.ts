@@ -1,48 +1,86 @@
 /** The whole command line of `stowage` for yargs: help, mistakes, and every form of words that plain-words.ts leaves to it. */
-import yargs, { type CommandModule } from 'yargs'
+import yargs, { type Argv, type CommandModule, type Options } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
-import { type ChosenCommand, COMMANDS } from './commands.js'
-import { type GlobalOptions, globalOptions } from './session.js'
+import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, type Option } from './command.js'
+import { type ChosenCommand, COMMANDS, type CommandTable } from './commands.js'
 
 const EXIT_CODES = `Exit codes: 0 success, 1 failure, 2 usage error, 3 not found, 4 integrity check failed, 5 authentication failed,
 6 unreachable, 7 no space, 8 engine refused the image or the load could not be verified, 129, 130 and 143 interrupted.`
 
-/** All commands for yargs, those that `argv` names with their options and what they do. */
-async function commandsFor(argv: readonly string[]): Promise<CommandModule<GlobalOptions, GlobalOptions>[]> {
+/** The commands of `table` for yargs, those that `argv` names with their options. `under` is the line they stand behind. */
+async function commandsFor(table: CommandTable, under: string, argv: readonly string[]): Promise<CommandModule[]> {
   return await Promise.all(
-    Object.entries(COMMANDS).map(async ([name, { command, aliases = [], describe, load }]) => {
-      const named = argv.some(word => word === name || aliases.includes(word))
-      if (!named) return { command, aliases, describe, handler: () => undefined }
-      const { builder, handler } = (await load()) as CommandModule<GlobalOptions, GlobalOptions> // yargs gives it the options that it names itself
+    Object.entries(table).map(async ([name, listed]): Promise<CommandModule> => {
+      const { command, describe } = listed
+      const aliases = 'aliases' in listed ? (listed.aliases ?? []) : []
+      const plain = { command, aliases, describe, handler: () => undefined }
+      if (!argv.some(word => word === name || aliases.includes(word))) return plain
+      if ('commands' in listed) {
+        const commands = await commandsFor(listed.commands, `${under} ${name}`, argv)
+        const missing = `Name a command of "${under} ${name}".`
+        return { ...plain, builder: parser => parser.command(commands).demandCommand(1, missing).strict() }
+      }
+      const loaded = await listed.load()
       return {
-        command,
-        aliases,
-        describe,
-        builder: builder ?? {},
+        ...plain,
+        builder: parser => declare(parser, loaded),
         handler: values => {
-          throw new Chosen(values, async () => await handler(values))
+          throw new Chosen({ ...defaultsOf(loaded), ...given(values) }, loaded)
         },
       }
     }),
   )
 }
 
-const wim: CommandModule<GlobalOptions, GlobalOptions> = {
+/** The tables of `command` as yargs has them. */
+function declare(parser: Argv, { operands = {}, options = {}, examples = [] }: AnyCommand): Argv {
+  if ('version' in options) parser.version(false) // the version of an image then, not of Stowage
+  for (const [name, { describe, required: demandOption, many: array }] of Object.entries(operands)) {
+    parser.positional(name, { type: 'string', describe, demandOption, array })
+  }
+  for (const [name, option] of Object.entries(options)) parser.option(name, yargsOption(name, option))
+  for (const [line, meaning] of examples) parser.example(`$0 ${line}`, meaning)
+  return parser
+}
+
+function yargsOption(name: string, option: Option<unknown>): Options {
+  const { kind, describe, alias, choices, default: preset, required: demandOption, hidden } = option
+  const shared: Options = { describe, alias, demandOption, hidden, choices }
+  if (kind === 'flag') return { ...shared, type: 'boolean', default: preset }
+  const type = kind === 'number' ? 'number' : 'string'
+  if (kind === 'values' || kind === 'choices') return { ...shared, type, array: true, nargs: 1, requiresArg: true }
+  return { ...shared, type, default: preset, requiresArg: true, coerce: once(name) }
+}
+
+/** yargs makes a list of an option that is given again. */
+function once(name: string): (value: unknown) => unknown {
+  return value => {
+    if (!Array.isArray(value)) return value
+    throw new StowageError('INVALID_ARGUMENT', `--${name} was given more than once`)
+  }
+}
+
+const given = (values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+
+const wim: CommandModule = {
   command: 'wim',
   describe: 'Work with WIM files: capture, apply, export, mount and more, like wimlib-imagex',
   handler: () => undefined, // main() has a parser of its own for it
 }
 
 /**
- * The command that `argv` (without node and script) names; undefined if all was said by help, a version, or a command below
- * the named one, which yargs runs itself. Throws INVALID_ARGUMENT.
+ * The command that `argv` (without node and script) names; undefined if help or a version was all that was asked for. Throws
+ * INVALID_ARGUMENT.
  */
 export async function parseProgram(argv: readonly string[]): Promise<ChosenCommand | undefined> {
-  const parser = globalOptions(yargs(argv.map(word => (word === '-' ? LONE_DASH : word))))
+  const globals = Object.entries(GLOBAL_OPTIONS).map(([name, option]) => [name, yargsOption(name, option)] as const)
+  const parser = yargs(argv.map(word => (word === '-' ? LONE_DASH : word)))
+    .options(Object.fromEntries(globals))
     .scriptName('stowage')
     .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
-    .command(await commandsFor(argv))
+    .command(await commandsFor(COMMANDS, 'stowage', argv))
     .command(wim)
     .middleware(restoreDashes)
     .demandCommand(1, 'Name a command.')
@@ -79,12 +117,12 @@ export async function parseProgram(argv: readonly string[]): Promise<ChosenComma
  */
 class Chosen extends Error implements ChosenCommand {
   readonly values: Readonly<Record<string, unknown>>
-  readonly run: () => Promise<void>
+  readonly command: AnyCommand
 
-  constructor(values: Readonly<Record<string, unknown>>, run: () => Promise<void>) {
+  constructor(values: Readonly<Record<string, unknown>>, command: AnyCommand) {
     super('a command was chosen')
     this.values = values
-    this.run = run
+    this.command = command
   }
 }
 

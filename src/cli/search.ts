@@ -1,62 +1,35 @@
 /** `stowage search`: repositories by a word. */
-import type { CommandModule } from 'yargs'
+import { INSECURE_OPTION } from './image-options.js'
+import { command, flag, number, required, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { searchRepositories, type SearchResult } from '../registry/search.js'
 import { table } from './render.js'
-import { type GlobalOptions, withSession } from './session.js'
-
-interface Options extends GlobalOptions {
-  readonly term: string
-  readonly limit: number
-  readonly filter: readonly string[]
-  readonly trunc: boolean
-  readonly insecure: readonly string[]
-}
 
 /** How much of a description docker shows. */
 const SHOWN = 45
 
-export const search: CommandModule<GlobalOptions, Options> = {
-  builder: yargs =>
-    yargs
-      .positional('term', { type: 'string', demandOption: true, describe: 'TERM, or HOST[:PORT]/TERM' })
-      .option('limit', {
-        type: 'number',
-        default: 25,
-        requiresArg: true,
-        describe: 'Maximum number of results, 1 to 100',
-      })
-      .option('filter', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [],
-        describe: 'is-official=true|false or stars=N; may be repeated',
-      })
-      .option('trunc', {
-        type: 'boolean',
-        default: true,
-        describe: 'Shorten long descriptions; --no-trunc shows them in full',
-      })
-      .option('insecure', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        default: [],
-        describe: 'Registry (host[:port]) to reach over plain http; may be repeated',
-      })
-      .example('$0 search nginx --filter is-official=true', 'Official images on Docker Hub')
-      .example('$0 search registry.example:5000/shop', 'Another registry, through its catalog if it has no search'), // yargs does not type arrays with a default
-  handler: async ({ term, limit, filter, trunc, insecure, ...options }) => {
-    const filters = parseFilters(filter)
-    await withSession(options, async ({ signal, report, note }) => {
-      const found = await searchRepositories(term, { limit, ...filters, insecure, signal })
-      if (found.from === 'catalog')
-        note(`${found.registry} has no search: listing the repositories whose names contain the term`)
-      report({ schema: 'stowage.search/v1', ...found }, text(found, trunc))
-    })
+export const search = command({
+  operands: {
+    term: required('TERM, or HOST[:PORT]/TERM'),
   },
-}
+  options: {
+    limit: number('Maximum number of results, 1 to 100', { default: 25 }),
+    filter: values('is-official=true|false or stars=N; may be repeated'),
+    trunc: flag('Shorten long descriptions; --no-trunc shows them in full', { default: true }),
+    insecure: INSECURE_OPTION,
+  },
+  examples: [
+    ['search nginx --filter is-official=true', 'Official images on Docker Hub'],
+    ['search registry.example:5000/shop', 'Another registry, through its catalog if it has no search'],
+  ],
+  run: async ({ term, limit, filter, trunc, insecure }, { signal, report, note }) => {
+    const filters = parseFilters(filter)
+    const found = await searchRepositories(term, { limit, ...filters, insecure, signal })
+    if (found.from === 'catalog')
+      note(`${found.registry} has no search: listing the repositories whose names contain the term`)
+    report({ schema: 'stowage.search/v1', ...found }, text(found, trunc))
+  },
+})
 
 function parseFilters(filters: readonly string[]): { readonly official?: boolean; readonly stars?: number } {
   return Object.assign(

@@ -1,84 +1,49 @@
 /** `stowage serve`: bundles as a read-only registry. */
+import { command, flag, oneOrMore, value } from './command.js'
 import { hostname, networkInterfaces } from 'node:os'
-import type { CommandModule } from 'yargs'
 import { StowageError } from '../errors.js'
 import { isLoopback } from '../http/proxy.js'
 import { formatHost, isAny } from '../serve/listen.js'
 import { type BundleServer, serveBundle, type ServedRequest } from '../serve/serve.js'
 import { count, formatSize, jsonText, printable, table } from './render.js'
-import { type GlobalOptions, interruption, once, withSession } from './session.js'
+import { interruption } from './session.js'
 
-interface Options extends GlobalOptions {
-  readonly bundle: readonly string[]
-  readonly listen: string | undefined
-  readonly 'tls-cert': string | undefined
-  readonly 'tls-key': string | undefined
-  readonly htpasswd: string | undefined
-  readonly verify: boolean
-}
-
-export const serve: CommandModule<GlobalOptions, Options> = {
-  builder: yargs =>
-    yargs
-      .positional('bundle', {
-        type: 'string',
-        array: true,
-        demandOption: true,
-        describe: 'Bundles (directories or .tar) or layouts (oci:DIR); bundle:PATH:REF or oci:DIR:REF is one image',
-      })
-      .option('listen', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('listen'),
-        describe: 'HOST:PORT to listen on; :PORT is loopback, :0 is any free port (default 127.0.0.1:5000)',
-      })
-      .option('tls-cert', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('tls-cert'),
-        describe: 'Certificate for https with its chain, PEM',
-      })
-      .option('tls-key', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('tls-key'),
-        describe: 'Private key of the certificate, PEM',
-      })
-      .option('htpasswd', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('htpasswd'),
-        describe: 'Require a user name and password from this file; create it with "htpasswd -B"',
-      })
-      .option('verify', {
-        type: 'boolean',
-        default: false,
-        describe: 'Check all content at startup instead of each blob when first requested',
-      })
-      .example('$0 serve /media/stick/site-a', 'For this machine: docker pull 127.0.0.1:5000/library/shop:2.3')
-      .example(
-        '$0 serve site-a.tar oci:more --listen 0.0.0.0:443 --tls-cert site.crt --tls-key site.key',
-        'For a whole site',
-      ), // yargs does not type coerce
-  handler: async ({ bundle, listen, 'tls-cert': certFile, 'tls-key': keyFile, htpasswd, verify, ...options }) => {
+export const serve = command({
+  operands: {
+    bundle: oneOrMore(
+      'Bundles (directories or .tar) or layouts (oci:DIR); bundle:PATH:REF or oci:DIR:REF is one image',
+    ),
+  },
+  options: {
+    listen: value('HOST:PORT to listen on; :PORT is loopback, :0 is any free port (default 127.0.0.1:5000)'),
+    'tls-cert': value('Certificate for https with its chain, PEM'),
+    'tls-key': value('Private key of the certificate, PEM'),
+    htpasswd: value('Require a user name and password from this file; create it with "htpasswd -B"'),
+    verify: flag('Check all content at startup instead of each blob when first requested'),
+  },
+  examples: [
+    ['serve /media/stick/site-a', 'For this machine: docker pull 127.0.0.1:5000/library/shop:2.3'],
+    ['serve site-a.tar oci:more --listen 0.0.0.0:443 --tls-cert site.crt --tls-key site.key', 'For a whole site'],
+  ],
+  run: async (
+    { bundle, listen, 'tls-cert': certFile, 'tls-key': keyFile, htpasswd, verify, ...options },
+    { signal, onProgress, report, note },
+  ) => {
     if ((certFile === undefined) !== (keyFile === undefined)) {
       throw new StowageError('INVALID_ARGUMENT', '--tls-cert and --tls-key must be given together')
     }
     const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile }
-    await withSession(options, async ({ signal, onProgress, report, note }) => {
-      const onRequest =
-        options.quiet || options.progress === 'none' ? undefined : requestLog(options.progress === 'json')
-      await using server = await serveBundle(bundle, { listen, tls, htpasswd, verify, onRequest, onProgress, signal })
-      const host = reachable(server.address.host)
-      for (const warning of [...server.warnings, ...exposure(server, tls !== undefined, htpasswd !== undefined)])
-        note(`warning: ${warning}`)
-      report(document(server, host, tls !== undefined, htpasswd !== undefined), text(server, host))
-      if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
-      await server.close()
-      process.exitCode = interruption() ?? process.exitCode
-    })
+    const onRequest = options.quiet || options.progress === 'none' ? undefined : requestLog(options.progress === 'json')
+    await using server = await serveBundle(bundle, { listen, tls, htpasswd, verify, onRequest, onProgress, signal })
+    const host = reachable(server.address.host)
+    for (const warning of [...server.warnings, ...exposure(server, tls !== undefined, htpasswd !== undefined)])
+      note(`warning: ${warning}`)
+    report(document(server, host, tls !== undefined, htpasswd !== undefined), text(server, host))
+    if (!signal.aborted) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
+    await server.close()
+    process.exitCode = interruption() ?? process.exitCode
   },
-}
+})
 
 function document(
   server: BundleServer,

@@ -1,9 +1,8 @@
 /** What every command shares: the one AbortController, progress on stderr, the result on stdout. */
 import { once as event } from 'node:events'
-import type { Argv, Options } from 'yargs'
 import { abortError, StowageError } from '../errors.js'
 import type { OnProgress } from '../progress.js'
-import { openProgress, PROGRESS_MODES, type ProgressMode } from './progress.js'
+import { openProgress, type ProgressMode } from './progress.js'
 import { jsonText, printable } from './render.js'
 
 /** Options every command takes. */
@@ -83,43 +82,5 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
     })
   } finally {
     progress.end()
-  }
-}
-
-/** The options themselves, for yargs. */
-export function globalOptions<T>(yargs: Argv<T>): Argv<T & GlobalOptions> {
-  return yargs
-    .option('json', {
-      type: 'boolean',
-      default: false,
-      global: true,
-      describe: 'Print the result as one JSON document',
-    })
-    .option('progress', {
-      choices: PROGRESS_MODES,
-      default: 'auto' as const,
-      global: true,
-      describe: 'How to show progress on stderr',
-      requiresArg: true,
-    })
-    .option('quiet', {
-      alias: 'q',
-      type: 'boolean',
-      default: false,
-      global: true,
-      describe: 'Show no progress',
-    }) // the three options are GlobalOptions
-}
-
-/** All names of an option. */
-export function namesOf(name: string, { alias = [] }: Options): readonly string[] {
-  return [name, ...(typeof alias === 'string' ? [alias] : alias)]
-}
-
-/** For an option that may be given once: yargs makes a list of it when it is given again. */
-export function once(name: string): (value: unknown) => string | undefined {
-  return value => {
-    if (value === undefined || typeof value === 'string') return value
-    throw new StowageError('INVALID_ARGUMENT', `--${name} was given more than once`)
   }
 }

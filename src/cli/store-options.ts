@@ -1,35 +1,21 @@
 /** What the commands over a place that keeps images have in common. */
-import type { Argv } from 'yargs'
+import { USED_WITHOUT_ENGINE } from './locations.js'
+import { HOST_OPTION } from './image-options.js'
+import { storeForms } from './locations.js'
+import { value } from './command.js'
 import type { StowageError } from '../errors.js'
 import { familiarReference, isReference, parseReference } from '../oci/reference.js'
 import type { Removal } from '../image/image-store.js'
 import { isFallback } from '../transport/usual-store.js'
 import { tellFailures } from './print-error.js'
-import { type GlobalOptions, once, type Session } from './session.js'
+import type { Session } from './session.js'
 
-export interface StoreCliOptions extends GlobalOptions {
-  readonly store: string | undefined
-  readonly host: string | undefined
-}
-
-export function storeOptions<T>(
-  yargs: Argv<T>,
-  kinds = 'docker-daemon:, oci:DIR, bundle:PATH',
-): Argv<T & StoreCliOptions> {
-  return yargs
-    .option('store', {
-      type: 'string',
-      requiresArg: true,
-      coerce: once('store'),
-      describe: `${kinds}, or oci: for the default store (used if no engine answers)`,
-    })
-    .option('host', {
-      alias: 'H',
-      type: 'string',
-      requiresArg: true,
-      coerce: once('host'),
-      describe: 'Docker Engine (DOCKER_HOST)',
-    }) as unknown as Argv<T & StoreCliOptions> // yargs does not type coerce
+/** Of a command that can use stores which are written as `forms`. */
+export function storeOptions(forms = storeForms()) {
+  return {
+    store: value(`${forms}; ${USED_WITHOUT_ENGINE}`),
+    host: HOST_OPTION,
+  } as const
 }
 
 /** Says so where nobody named the place, and no engine answered. */

@@ -1,29 +1,24 @@
 /** `stowage verify`: every defect of a bundle by name. */
-import type { CommandModule } from 'yargs'
+import { command, required } from './command.js'
 import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
 import { EXIT_INTEGRITY } from './exit-code.js'
 import { imageTable } from './pack.js'
 import { count, formatSize, printable } from './render.js'
-import { type GlobalOptions, withSession } from './session.js'
 
-interface Options extends GlobalOptions {
-  readonly bundle: string
-}
-
-export const verify: CommandModule<GlobalOptions, Options> = {
-  builder: yargs =>
-    yargs
-      .positional('bundle', { type: 'string', demandOption: true, describe: 'A bundle: a directory or a .tar' })
-      .example('$0 verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not')
-      .example('$0 verify site-a.tar --json', 'The findings as JSON'),
-  handler: async ({ bundle, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report }) => {
-      const result = await verifyBundle(bundle, { signal, onProgress })
-      report({ schema: 'stowage.verify/v1', ...result }, text(result))
-      if (!result.ok) process.exitCode = EXIT_INTEGRITY
-    })
+export const verify = command({
+  operands: {
+    bundle: required('A bundle: a directory or a .tar'),
   },
-}
+  examples: [
+    ['verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not'],
+    ['verify site-a.tar --json', 'The findings as JSON'],
+  ],
+  run: async ({ bundle }, { signal, onProgress, report }) => {
+    const result = await verifyBundle(bundle, { signal, onProgress })
+    report({ schema: 'stowage.verify/v1', ...result }, text(result))
+    if (!result.ok) process.exitCode = EXIT_INTEGRITY
+  },
+})
 
 function text({ path, ok, files, size, images, findings }: VerifyReport): string {
   const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)

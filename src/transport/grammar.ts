@@ -12,14 +12,14 @@ export function pathAndRef(
     onDisk: true,
     parse(rest, text) {
       const { path, ref } = splitRef(rest)
-      return { scheme, path: path === '' && whenEmpty ? whenEmpty() : required(path, text, form), ref }
+      return { scheme, path: path === '' && whenEmpty ? whenEmpty() : requiredPart(path, text, form), ref }
     },
     format: ({ path, ref }) => `${scheme}:${path}${ref === undefined ? '' : `:${ref}`}`,
   }
 }
 
 /** `part`, or INVALID_ARGUMENT if it is empty. */
-export function required(part: string, text: string, form: string): string {
+export function requiredPart(part: string, text: string, form: string): string {
   if (part !== '') return part
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint: `Write ${form}.` })
 }

@@ -15,9 +15,8 @@ export function parseLocation(text: string): Location {
     named?.parse(text.slice(colon + 1), text) ??
     transports().reduce<Location | undefined>((found, { parseBare }) => found ?? parseBare?.(text), undefined)
   if (parsed) return parsed
-  const forms = transports().flatMap(({ source, destination }) => source?.form ?? destination?.form ?? [])
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, {
-    hint: `Write ${forms.join(', ')}.`,
+    hint: `Write ${formsOf(({ source, destination }) => source ?? destination)}.`,
   })
 }
 
@@ -55,12 +54,13 @@ export function cannot(
   find: (transport: Transport) => { readonly form: string } | undefined,
   hint?: string,
 ): StowageError {
-  const forms = transports().flatMap(transport => find(transport)?.form ?? [])
   return new StowageError('INVALID_ARGUMENT', `cannot ${use} ${formatLocation(location)}`, {
-    hint: `Write ${listed(forms)}.${hint === undefined ? '' : ` ${hint}`}`,
+    hint: `Write ${formsOf(find)}.${hint === undefined ? '' : ` ${hint}`}`,
   })
 }
 
-function listed(forms: readonly string[]): string {
+/** How the locations are written of the transports that have what `find` gives: `oci:DIR, dir:PATH or bundle:PATH`. */
+export function formsOf(find: (transport: Transport) => { readonly form: string } | undefined): string {
+  const forms = transports().flatMap(transport => find(transport)?.form ?? [])
   return forms.length < 2 ? forms.join('') : `${forms.slice(0, -1).join(', ')} or ${forms.at(-1) ?? ''}`
 }

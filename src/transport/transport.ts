@@ -74,7 +74,10 @@ export interface SourceTransport {
 
 /** A transport that images are written to. */
 export interface DestinationTransport {
+  /** How a place for images is written: `docker://HOST[:PORT][/PREFIX]`. */
   readonly form: string
+  /** How it is written together with the name of an image, where it can be: `docker://NAME[:TAG]`. */
+  readonly imageForm?: string
   open(location: Location, options: OpenDestinationOptions): Promise<ImageDestination>
   /** The location without the name of the image that it may have, and that name. Without it, a location names no image of its own. */
   named?(location: Location): { readonly location: Location; readonly name: Reference | undefined }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { COMMANDS } from '../../src/cli/commands.js'
+import { type CommandTable, COMMANDS } from '../../src/cli/commands.js'
 import { parsePlainly } from '../../src/cli/plain-words.js'
 import { parseProgram } from '../../src/cli/program.js'
 
@@ -46,6 +46,11 @@ const PLAIN: readonly (readonly string[])[] = [
   ['rmi', '-f', 'a', 'b'],
   ['tag', 'a', 'b'],
   ['schema'],
+  ['layer', 'check', 'a', 'b', '--strict'],
+  ['layer', 'from-wim', 'a.wim', '-o', 'b', '--ref', 'c', '--ref', 'd'],
+  ['layer', 'diff', 'a', 'b', '--ignore', 'times', '--ignore', 'owner'],
+  ['source', 'ls'],
+  ['source', 'add', 'a', 'b', '--trusted'],
   ['pack', 'help', 'a', '-o', 'help'],
 ]
 
@@ -84,8 +89,9 @@ t.test('help, mistakes and forms of its own are left to yargs', async t => {
     ['copy', 'a', 'b', 'c'],
     ['save', 'a'],
     ['pack', 'a', '-qo', 'b'],
-    ['layer', 'check', 'a'],
-    ['source', 'list'],
+    ['layer'],
+    ['layer', 'nonsense'],
+    ['source', 'add', 'a'],
     ['pack', 'a', '--__proto__', 'b'],
     ['pack', 'a', '--constructor=b'],
     ['verify', 'help'],
@@ -188,4 +194,24 @@ t.test('whatever the words are, what is read without yargs is what yargs reads',
     { numRuns: 3000 },
   )
   t.ok(plain > 100, `${plain} of them were plain`)
+})
+
+t.test('the synopsis of each command names its operands', async t => {
+  const check = async (table: CommandTable, under: string): Promise<void> => {
+    for (const [name, listed] of Object.entries(table)) {
+      if ('commands' in listed) {
+        t.equal(listed.command, `${name} <command>`)
+        await check(listed.commands, `${under}${name} `)
+        continue
+      }
+      const { operands = {}, examples = [] } = await listed.load()
+      const words = Object.entries(operands).map(([operand, { required, many }]) => {
+        const shown = `${operand}${many ? '..' : ''}`
+        return required ? `<${shown}>` : `[${shown}]`
+      })
+      t.equal(listed.command, [name, ...words].join(' '))
+      for (const [line] of examples) t.match(line, new RegExp(`(^|stowage )${under}${name}( |$)`), line)
+    }
+  }
+  await check(COMMANDS, '')
 })

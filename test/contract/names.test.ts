@@ -14,7 +14,8 @@ t.test('no name is exported by two modules', async t => {
     for (const [, name = ''] of text.matchAll(
       /^export (?:async |abstract )?(?:function\*?|const|class|interface|type) (\w+)/gm,
     )) {
-      owners.set(name, [...(owners.get(name) ?? []), file])
+      const others = (owners.get(name) ?? []).filter(other => other !== file) // the overloads of one function are one export
+      owners.set(name, [...others, file])
     }
   }
   // A file of cli/ exports the command that is called as its file is: `stowage pack` calls the library's pack().

@@ -1,66 +1,50 @@
 /** `stowage layer from-wim`: a layer from an image in a WIM. */
-import type { Argv, CommandModule } from 'yargs'
+import { command, flag, required, value } from '../command.js'
 import { type WindowsLayer, writeLayerFromWim } from '../../layer/make/from-wim.js'
 import type { LayerLosses } from '../../layer/make/lossless.js'
 import { openReferencingWim } from '../../transport/wim/source.js'
-import { type LayerOptions, layerOptions, readLayerOptions } from '../layer-options.js'
+import { LAYER_OPTIONS, readLayerOptions } from '../layer-options.js'
 import { count } from '../render.js'
-import { type GlobalOptions, once, withSession } from '../session.js'
-import { LAYER_OUTPUT, layerText, type LayerOutputOptions, outputOptions } from './output.js'
+import { LAYER_OUTPUT, layerText, outputOptions } from './output.js'
 
-interface Options extends GlobalOptions, LayerOptions, LayerOutputOptions {
-  readonly file: string
-  readonly image: string | undefined
-  readonly 'unix-data': boolean
-}
-
-export const fromWim: CommandModule<GlobalOptions, Options> = {
-  command: 'from-wim <file>',
-  describe: 'Make a Windows layer from a WIM in one pass, without extracting it to disk',
-  builder: yargs =>
-    outputOptions(layerOptions(yargs), LAYER_OUTPUT)
-      .positional('file', { type: 'string', demandOption: true, describe: 'The WIM, or any part of a split one' })
-      .option('image', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('image'),
-        describe: 'Number (from 1) or name of the image that becomes Files/; required if there are several',
-      })
-      .option('unix-data', {
-        type: 'boolean',
-        default: false,
-        describe:
-          'Make a plain Linux layer from an image captured with --unix-data: owners, modes, devices, extended attributes',
-      })
-      .example(
-        '$0 layer from-wim NanoServer.wim -o layer.tar.gz',
-        'Files/ from the image, UtilityVM/Files/ from the image named UtilityVM',
-      )
-      .example(
-        '$0 layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst',
-        'Image 2, small rather than fast',
-      )
-      .example(
-        "$0 layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz",
-        'A delta WIM and the WIM files it is based on',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ file, output, image, force, 'unix-data': unixData, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report, note }) => {
-      const { references, ...making } = readLayerOptions(options)
-      await using wim = await openReferencingWim(file, references, signal)
-      const layer = await writeLayerFromWim(wim, output, {
-        ...making,
-        image,
-        force,
-        unixData,
-        signal,
-        onProgress,
-        onWarning: warning => note(`warning: ${warning}`),
-      })
-      report(document(output, layer), text(output, layer, unixData))
-    })
+export const fromWim = command({
+  operands: {
+    file: required('The WIM, or any part of a split one'),
   },
-}
+  options: {
+    ...LAYER_OPTIONS,
+    ...outputOptions(LAYER_OUTPUT),
+    image: value('Number (from 1) or name of the image that becomes Files/; required if there are several'),
+    'unix-data': flag(
+      'Make a plain Linux layer from an image captured with --unix-data: owners, modes, devices, extended attributes',
+    ),
+  },
+  examples: [
+    [
+      'layer from-wim NanoServer.wim -o layer.tar.gz',
+      'Files/ from the image, UtilityVM/Files/ from the image named UtilityVM',
+    ],
+    ['layer from-wim install.wim --image 2 --compression zstd:9 -o layer.tar.zst', 'Image 2, small rather than fast'],
+    ["layer from-wim update.wim --ref 'base*.wim' -o layer.tar.gz", 'A delta WIM and the WIM files it is based on'],
+  ],
+  run: async (
+    { file, output, image, force, 'unix-data': unixData, ...options },
+    { signal, onProgress, report, note },
+  ) => {
+    const { references, ...making } = readLayerOptions(options)
+    await using wim = await openReferencingWim(file, references, signal)
+    const layer = await writeLayerFromWim(wim, output, {
+      ...making,
+      image,
+      force,
+      unixData,
+      signal,
+      onProgress,
+      onWarning: warning => note(`warning: ${warning}`),
+    })
+    report(document(output, layer), text(output, layer, unixData))
+  },
+})
 
 function document(path: string, made: WindowsLayer): Readonly<Record<string, unknown>> {
   const { mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, image, utilityVm } = made

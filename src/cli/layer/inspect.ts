@@ -1,66 +1,50 @@
 /** `stowage layer inspect`: what is in a layer. */
-import type { CommandModule } from 'yargs'
+import { command, flag, number, required } from '../command.js'
 import { StowageError } from '../../errors.js'
 import { inspectLayer, type LayerInspection } from '../../layer/read/inspect.js'
 import { openLayer } from '../../layer/read/read-layer.js'
 import type { LayerTarEntry } from '../../layer/read/tar-entry.js'
 import { READABLE } from './names.js'
 import { count, exactSize, formatSize, jsonText, printable, table } from '../render.js'
-import { type GlobalOptions, withSession } from '../session.js'
 
-interface Options extends GlobalOptions {
-  readonly layer: string
-  readonly largest: number
-  readonly entries: boolean
-}
-
-export const inspect: CommandModule<GlobalOptions, Options> = {
-  command: 'inspect <layer>',
-  describe: 'Show what is in a layer: digests, counts, largest files, PAX records, owners',
-  builder: yargs =>
-    yargs
-      .positional('layer', {
-        type: 'string',
-        demandOption: true,
-        describe: `A layer: a tar, ${READABLE}; - is stdin`,
-      })
-      .option('largest', {
-        type: 'number',
-        default: 10,
-        requiresArg: true,
-        describe: 'How many of the largest files to name',
-      })
-      .option('entries', { type: 'boolean', default: false, describe: 'List every entry as well' })
-      .example('$0 layer inspect layer.tar.gz', 'Digest, diffID and what is in it')
-      .example('$0 layer inspect layer.tar.zst --entries --json', 'Every entry with its PAX records, as JSON'),
-  handler: async ({ layer, largest, entries, ...options }) => {
+export const inspect = command({
+  operands: {
+    layer: required(`A layer: a tar, ${READABLE}; - is stdin`),
+  },
+  options: {
+    largest: number('How many of the largest files to name', { default: 10 }),
+    entries: flag('List every entry as well'),
+  },
+  examples: [
+    ['layer inspect layer.tar.gz', 'Digest, diffID and what is in it'],
+    ['layer inspect layer.tar.zst --entries --json', 'Every entry with its PAX records, as JSON'],
+  ],
+  run: async ({ layer, largest, entries, ...options }, { signal, onProgress, report, print }) => {
     if (!Number.isInteger(largest) || largest < 0) {
       throw new StowageError('INVALID_ARGUMENT', `--largest takes a whole number from 0, not ${largest}`)
     }
-    await withSession(options, async ({ signal, onProgress, report, print }) => {
-      // Entries are printed as they are read: a document of them all could be longer than a string can be
-      let before = `{"schema": "stowage.layer-inspect/v1", "path": ${jsonText(layer)}, "entries": [\n`
-      const told = await inspectLayer(await openLayer(layer), {
-        largest,
-        signal,
-        onProgress,
-        onEntries: !entries
-          ? undefined
-          : async batch => {
-              await print(
-                options.json
-                  ? before + batch.map(entry => jsonText(document(entry))).join(',\n')
-                  : printable(batch.map(line).join('')),
-              )
-              before = ',\n'
-            },
-      })
-      if (!entries || !options.json)
-        report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told }, text(layer, told))
-      else await print(`${before === ',\n' ? '' : before}\n], ${jsonText(told).slice(1)}\n`)
+    // Entries are printed as they are read: a document of them all could be longer than a string can be
+    let before = `{"schema": "stowage.layer-inspect/v1", "path": ${jsonText(layer)}, "entries": [\n`
+    const told = await inspectLayer(await openLayer(layer), {
+      largest,
+      signal,
+      onProgress,
+      onEntries: !entries
+        ? undefined
+        : async batch => {
+            await print(
+              options.json
+                ? before + batch.map(entry => jsonText(document(entry))).join(',\n')
+                : printable(batch.map(line).join('')),
+            )
+            before = ',\n'
+          },
     })
+    if (!entries || !options.json)
+      report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told }, text(layer, told))
+    else await print(`${before === ',\n' ? '' : before}\n], ${jsonText(told).slice(1)}\n`)
   },
-}
+})
 
 function document({ head: _, sha256: _none, records, ...entry }: LayerTarEntry): Readonly<Record<string, unknown>> {
   return { ...entry, records: Object.fromEntries(records) }

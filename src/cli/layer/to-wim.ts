@@ -1,6 +1,6 @@
 /** `stowage layer to-wim`: a WIM made from layers. */
+import { command, flag, number, oneOrMore, value, type Values } from '../command.js'
 import { readFile } from 'node:fs/promises'
-import type { Argv, CommandModule } from 'yargs'
 import { fileError, StowageError } from '../../errors.js'
 import { parseRfc3339 } from '../../windows/filetime.js'
 import {
@@ -13,104 +13,47 @@ import { COMPRESSION_NAMES } from '../../oci/compression.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { count, exactSize, lostText, printable, table } from '../render.js'
-import { type GlobalOptions, once, withSession } from '../session.js'
 import { parseCompression } from '../wim/values.js'
-import { type LayerOutputOptions, outputOptions } from './output.js'
+import { outputOptions } from './output.js'
 
-interface Options extends GlobalOptions, LayerOutputOptions {
-  readonly layer: readonly string[]
-  readonly compress: string
-  readonly threads: number | undefined
-  readonly check: boolean
-  readonly 'image-name': string | undefined
-  readonly 'image-description': string | undefined
-  readonly 'unix-data': boolean
-  readonly config: string | undefined
-  readonly arch: string | undefined
-  readonly 'os-version': string | undefined
-}
+const OPTIONS = {
+  ...outputOptions('The WIM'),
+  compress: value('lzx, xpress or none, with an optional level: lzx:50 (20 fast, 50 normal, 100 slow)', {
+    default: 'lzx',
+  }),
+  threads: number('Threads for compression (default: one per processor)'),
+  check: flag('Write an integrity table'),
+  'image-name': value('Name of the image (default: the name of the file)'),
+  'image-description': value('Description of the image'),
+  'unix-data': flag('Layers of Linux: keep owner, mode, devices and extended attributes'),
+  config: value('The OCI config of the image: architecture, version and time for the WIM'),
+  arch: value('Architecture of the image: amd64, arm64, 386, arm'),
+  'os-version': value('Windows version, such as 10.0.20348.169'),
+} as const
 
-export const toWim: CommandModule<GlobalOptions, Options> = {
-  command: 'to-wim <layer..>',
-  describe: 'Make a WIM from layers, base first, without extracting them to disk',
-  builder: yargs =>
-    outputOptions(yargs, 'The WIM')
-      .positional('layer', {
-        type: 'string',
-        array: true,
-        demandOption: true,
-        describe: `Layers, base first: tar, ${COMPRESSION_NAMES.join(' or ')}; - is standard input, if there is only one`,
-      })
-      .option('compress', {
-        type: 'string',
-        default: 'lzx',
-        requiresArg: true,
-        coerce: once('compress'),
-        describe: 'lzx, xpress or none, with an optional level: lzx:50 (20 fast, 50 normal, 100 slow)',
-      })
-      .option('threads', {
-        type: 'number',
-        requiresArg: true,
-        describe: 'Threads for compression (default: one per processor)',
-      })
-      .option('check', { type: 'boolean', default: false, describe: 'Write an integrity table' })
-      .option('image-name', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('image-name'),
-        describe: 'Name of the image (default: the name of the file)',
-      })
-      .option('image-description', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('image-description'),
-        describe: 'Description of the image',
-      })
-      .option('unix-data', {
-        type: 'boolean',
-        default: false,
-        describe: 'Layers of Linux: keep owner, mode, devices and extended attributes',
-      })
-      .option('config', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('config'),
-        describe: 'The OCI config of the image: architecture, version and time for the WIM',
-      })
-      .option('arch', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('arch'),
-        describe: 'Architecture of the image: amd64, arm64, 386, arm',
-      })
-      .option('os-version', {
-        type: 'string',
-        requiresArg: true,
-        coerce: once('os-version'),
-        describe: 'Windows version, such as 10.0.20348.169',
-      })
-      .example(
-        '$0 layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim',
-        'Files/ becomes image 1, UtilityVM/Files/ image 2',
-      )
-      .example(
-        '$0 layer to-wim - -o root.wim --unix-data < layer.tar.zst',
-        'A layer of Linux, with owners and modes',
-      ) as unknown as Argv<Options>, // yargs does not type coerce
-  handler: async ({ layer, output, force, ...options }) => {
-    await withSession(options, async ({ signal, onProgress, report }) => {
-      const made = await writeWimFromLayers(layer.map(String), output, {
-        ...(await readOptions(options)),
-        force,
-        signal,
-        onProgress,
-      })
-      report({ schema: 'stowage.layer-to-wim/v1', path: output, ...made }, text(output, made))
-    })
+export const toWim = command({
+  operands: {
+    layer: oneOrMore(
+      `Layers, base first: tar, ${COMPRESSION_NAMES.join(' or ')}; - is standard input, if there is only one`,
+    ),
   },
-}
+  options: OPTIONS,
+  examples: [
+    ['layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim', 'Files/ becomes image 1, UtilityVM/Files/ image 2'],
+    ['layer to-wim - -o root.wim --unix-data < layer.tar.zst', 'A layer of Linux, with owners and modes'],
+  ],
+  run: async ({ layer, output, force, ...options }, { signal, onProgress, report }) => {
+    const made = await writeWimFromLayers(layer.map(String), output, {
+      ...(await readOptions(options)),
+      force,
+      signal,
+      onProgress,
+    })
+    report({ schema: 'stowage.layer-to-wim/v1', path: output, ...made }, text(output, made))
+  },
+})
 
-async function readOptions(options: Omit<Options, 'layer' | 'output' | 'force'>): Promise<WimFromLayersOptions> {
+async function readOptions(options: Omit<Values<typeof OPTIONS>, 'output' | 'force'>): Promise<WimFromLayersOptions> {
   const config = options.config === undefined ? undefined : await readConfig(options.config)
   const platform = config?.platform.os === 'windows' ? config.platform : undefined
   return {

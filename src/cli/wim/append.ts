@@ -3,7 +3,8 @@ import { access } from 'node:fs/promises'
 import { systemCode } from '../../errors.js'
 import { appendToWim, captureNewWim } from './capturing.js'
 import { CAPTURE_OPTIONS } from './capture-options.js'
-import { flag, wimCommand } from './command.js'
+import { flag } from '../command.js'
+import { wimCommand } from './command.js'
 
 export const append = wimCommand({
   name: 'append',
@@ -13,7 +14,7 @@ export const append = wimCommand({
   examples: [['append tree tree.wim "tree of today" --update-of=-1', 'Read only what changed since the last image']],
   run: async (values, [source = '', path = '', name, description], session) => {
     const job = { source, path, name, description }
-    if (values.create === true && !(await exists(path))) await captureNewWim(job, values, session)
+    if (values.create && !(await exists(path))) await captureNewWim(job, values, session)
     else await appendToWim(job, values, session)
   },
 })

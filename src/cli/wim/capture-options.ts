@@ -1,5 +1,6 @@
 /** The options of `stowage wim capture` and `append`. */
-import { flag, value, values, type WimValues } from './command.js'
+import { flag, value, values } from '../command.js'
+import type { WimValues } from './command.js'
 import {
   ACLS,
   COMPRESSION,

@@ -20,13 +20,13 @@ export interface CaptureJob {
 }
 
 export async function captureNewWim(job: CaptureJob, values: CaptureValues, session: Session): Promise<void> {
-  if (values['unsafe-compact'] === true) {
+  if (values['unsafe-compact']) {
     throw new StowageError('INVALID_ARGUMENT', '--unsafe-compact is for an existing WIM: use append, not capture')
   }
   const request = compressionRequest(values)
   const bases = values['delta-from'] ?? []
   await refuseSameFile(job.path, bases, 'a WIM of --delta-from')
-  const output = defaultOutput(request, values.wimboot === true, 'lzx')
+  const output = defaultOutput(request, values.wimboot, 'lzx')
   const wim = await createWim({ compression: output.compression })
   await wim.setOutput(output)
   const options = { ...writeOptions(values), ...request.write }
@@ -119,13 +119,13 @@ async function sourceOf(
   values: CaptureValues,
   { signal }: Session,
 ): Promise<string | readonly CaptureSource[]> {
-  if (values['source-list'] !== true) return source
+  if (!values['source-list']) return source
   return parseSourceList(await readTextFile(source, signal), source === '-' ? 'stdin' : source)
 }
 
 async function addOptions({ source }: CaptureJob, values: CaptureValues): Promise<AddImageOptions> {
   return {
-    ntfs: values['source-list'] === true ? undefined : await isVolume(source),
+    ntfs: values['source-list'] ? undefined : await isVolume(source),
     boot: asked(values.boot),
     dereference: asked(values.dereference),
     unixData: asked(values['unix-data']),

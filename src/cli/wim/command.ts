@@ -1,9 +1,9 @@
 /** What a command of `stowage wim` is: operands in the order of wimlib-imagex, options by its names, one call. */
-import type { InferredOptionTypes, Options } from 'yargs'
+import type { OptionTable, Values } from '../command.js'
 import type { GlobalOptions, Session } from '../session.js'
 
 /** A command with the options `Known`; {@link AnyWimCommand} is one whose options do not matter. */
-export interface WimCommand<Known extends Readonly<Record<string, Options>>> {
+export interface WimCommand<Known extends OptionTable> {
   readonly name: string
   /** Words in capitals; those in brackets can be left out, and before `...` the last can be many. */
   readonly operands: string
@@ -14,32 +14,15 @@ export interface WimCommand<Known extends Readonly<Record<string, Options>>> {
   run(values: WimValues<Known>, operands: readonly string[], session: Session): Promise<void>
 }
 
-export type WimValues<Known extends Readonly<Record<string, Options>>> = InferredOptionTypes<Known> &
+export type WimValues<Known extends OptionTable> = Values<Known> &
   GlobalOptions & {
     /** What the options or the variable say. */
     readonly ignoreCase: boolean
   }
 
-export type AnyWimCommand = WimCommand<Readonly<Record<string, Options>>>
+export type AnyWimCommand = WimCommand<OptionTable>
 
 /** Types the values that `run` takes by the options beside it. */
-export function wimCommand<const Known extends Readonly<Record<string, Options>>>(
-  command: WimCommand<Known>,
-): AnyWimCommand {
+export function wimCommand<const Known extends OptionTable>(command: WimCommand<Known>): AnyWimCommand {
   return command // the parser makes values of these very options, and no others
-}
-
-/** An option that is there or not. */
-export function flag<const Names extends readonly string[]>(describe: string, ...alias: Names) {
-  return { type: 'boolean', describe, alias } as const
-}
-
-/** An option with a value; of several the last one counts, as with wimlib-imagex. */
-export function value(describe: string) {
-  return { type: 'string', describe } as const
-}
-
-/** An option with a value, that may be repeated and again. */
-export function values(describe: string) {
-  return { type: 'string', array: true, describe } as const
 }

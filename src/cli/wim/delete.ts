@@ -1,6 +1,7 @@
 /** `stowage wim delete`: an image out of a WIM. */
 import { chooseWimImage, openWimArchive } from './archive.js'
-import { flag, wimCommand } from './command.js'
+import { flag } from '../command.js'
+import { wimCommand } from './command.js'
 import { asked, INTEGRITY, UNSAFE_COMPACT, writeOptions } from './options.js'
 import { watch } from './progress.js'
 

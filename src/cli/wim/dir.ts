@@ -6,7 +6,8 @@ import type { WimFile } from '../../wim/wim-file.js'
 import { jsonText, printable } from '../render.js'
 import type { Session } from '../session.js'
 import { chooseWimImage, openWimArchive } from './archive.js'
-import { flag, value, wimCommand } from './command.js'
+import { flag, value } from '../command.js'
+import { wimCommand } from './command.js'
 import { REF } from './options.js'
 import { entryText } from './text.js'
 
@@ -27,11 +28,11 @@ export const dir = wimCommand({
     const images = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
     const options: EntriesOptions = {
       path: values.path,
-      recursive: values['one-file-only'] !== true,
+      recursive: !values['one-file-only'],
       signal: session.signal,
     }
     if (values.json) await printDocument(wim, path, images, options, session)
-    else await printText(wim, images, options, values.detailed === true, session)
+    else await printText(wim, images, options, values.detailed, session)
   },
 })
 

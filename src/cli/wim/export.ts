@@ -5,7 +5,8 @@ import type { ExportOptions, ImageNumber, OutputOptions } from '../../wim/option
 import { createWim, type WimFile } from '../../wim/wim-file.js'
 import type { Session } from '../session.js'
 import { chooseWimImage, openWimArchive, refuseSameFile } from './archive.js'
-import { flag, wimCommand, type WimValues } from './command.js'
+import { flag } from '../command.js'
+import { wimCommand, type WimValues } from './command.js'
 import {
   asked,
   COMPRESSION,
@@ -80,11 +81,11 @@ async function intoNewWim(
   values: Values,
   session: Session,
 ): Promise<void> {
-  if (values['unsafe-compact'] === true) {
+  if (values['unsafe-compact']) {
     throw new StowageError('INVALID_ARGUMENT', `--unsafe-compact is for an existing WIM, and ${path} does not exist`)
   }
   const request = compressionRequest(values)
-  const output = defaultOutput(request, values.wimboot === true, source.info.compression)
+  const output = defaultOutput(request, values.wimboot, source.info.compression)
   const wim = await createWim({ compression: output.compression })
   await wim.setOutput(withChunkSizeOf(source, output))
   await source.exportImage(image, wim, { ...options, ...watch(session, path) })

@@ -5,7 +5,8 @@ import type { WimFile } from '../../wim/wim-file.js'
 import { count } from '../render.js'
 import type { Session } from '../session.js'
 import { chooseOneImage, openWimArchive, readTextFile } from './archive.js'
-import { flag, value, wimCommand } from './command.js'
+import { flag, value } from '../command.js'
+import { wimCommand } from './command.js'
 import { asked, EXTRACTION, extractOptions } from './options.js'
 import { parsePathList, pathMatcher } from './path-list.js'
 import { watch } from './progress.js'
@@ -23,7 +24,7 @@ export const extract = wimCommand({
     ...EXTRACTION,
     'dest-dir': value('Destination directory (default: the current one)'),
     'to-stdout': flag('Write the content of the files to stdout'),
-    'no-globs': flag('Take *, ? and case in paths literally', 'no-wildcards'),
+    'no-globs': flag('Take *, ? and case in paths literally', { alias: 'no-wildcards' }),
     nullglob: flag('Continue if a path or pattern matches nothing'),
     'preserve-dir-structure': flag('Keep the parent directories of each PATH; a LISTFILE always keeps them'),
   },
@@ -38,15 +39,15 @@ export const extract = wimCommand({
     const options: ExtractPathsOptions = {
       ...extractOptions(values),
       rpfix: false,
-      glob: values['no-globs'] === true ? undefined : true,
-      strictGlob: values['no-globs'] === true || values.nullglob === true ? undefined : true,
+      glob: values['no-globs'] ? undefined : true,
+      strictGlob: values['no-globs'] || values.nullglob ? undefined : true,
     }
     const paths = words.length === 0 ? ['/'] : words.filter(operand => !operand.startsWith('@'))
     const listed: string[] = []
     for (const operand of words.filter(each => each.startsWith('@'))) {
       listed.push(...parsePathList(await readTextFile(operand.slice(1), session.signal)))
     }
-    if (values['to-stdout'] === true) {
+    if (values['to-stdout']) {
       await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)
       return
     }

@@ -12,8 +12,9 @@ export async function helpOf(command: AnyWimCommand | undefined, commands: reado
     .usage(command ? `$0 ${command.operands}\n\n${command.describe}` : overview(commands))
     .options(
       Object.fromEntries(
-        Object.entries(optionsOf(command)).map(([name, { describe, alias, type, array, choices }]) => {
-          const shown: Options = { describe, alias, type, array, choices }
+        Object.entries(optionsOf(command)).map(([name, { kind, describe, alias, choices }]) => {
+          const type = kind === 'flag' ? 'boolean' : 'string'
+          const shown: Options = { describe, alias, type, array: kind === 'values', choices }
           return [name, shown]
         }),
       ),

@@ -6,7 +6,8 @@ import { encodeText } from '../../wim/text-file.js'
 import { printable } from '../render.js'
 import type { Session } from '../session.js'
 import { chooseWimImage, chooseOneImage, openWimArchive } from './archive.js'
-import { flag, value, values as listOf, wimCommand, type WimValues } from './command.js'
+import { flag, value, values as listOf } from '../command.js'
+import { wimCommand, type WimValues } from './command.js'
 import { archiveText, headerText, imageDocument, imageText } from './info-text.js'
 import { INTEGRITY, NO_CHECK, writeOptions } from './options.js'
 import { watch } from './progress.js'
@@ -19,7 +20,7 @@ const OPTIONS = {
   boot: flag('Make IMAGE bootable; 0 means none'),
   'image-property': listOf('NAME=VALUE to set in the XML of IMAGE. May be given again'),
   header: flag('Show the header of the file, field by field'),
-  blobs: flag('List every blob', 'lookup-table'),
+  blobs: flag('List every blob', { alias: 'lookup-table' }),
   xml: flag('Write the raw XML document (UTF-16LE) to stdout'),
   'extract-xml': value('Write the raw XML document (UTF-16LE) to this file'),
 } as const
@@ -37,7 +38,7 @@ export const info = wimCommand({
   ],
   run: async (values, operands, session) => {
     const [, , name] = operands
-    const changes = name !== undefined || values.boot === true || (values['image-property'] ?? []).length > 0
+    const changes = name !== undefined || values.boot || (values['image-property'] ?? []).length > 0
     if (changes) await change(values, operands, session)
     else await show(values, operands, session)
   },
@@ -48,7 +49,7 @@ async function show(values: Values, [path = '', word]: readonly string[], sessio
   const chosen = word === undefined ? 'all' : await chooseWimImage(wim, word)
   const numbers = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
   const { header, blobs, xml, 'extract-xml': xmlFile } = values
-  const raw = xml === true || xmlFile !== undefined ? Buffer.from(`\ufeff${await wim.xml()}`, 'utf16le') : undefined
+  const raw = xml || xmlFile !== undefined ? Buffer.from(`\ufeff${await wim.xml()}`, 'utf16le') : undefined
   if (xmlFile !== undefined && raw) {
     await writeFile(xmlFile, raw, { signal: session.signal }).catch((error: unknown) => {
       throw outputError(error, xmlFile)
@@ -62,9 +63,9 @@ async function show(values: Values, [path = '', word]: readonly string[], sessio
         path,
         wim: wim.info,
         images,
-        header: header === true ? await readHeader(path) : undefined,
-        blobs: blobs === true ? await wim.resources() : undefined,
-        xml: xml === true ? await wim.xml() : undefined,
+        header: header ? await readHeader(path) : undefined,
+        blobs: blobs ? await wim.resources() : undefined,
+        xml: xml ? await wim.xml() : undefined,
       },
       '',
     )
@@ -72,10 +73,10 @@ async function show(values: Values, [path = '', word]: readonly string[], sessio
   }
   const print = async (text: string): Promise<void> =>
     session.print(encodeText(process.stdout.isTTY ? printable(text) : text))
-  if (header === true) await print(headerText(await readHeader(path)))
-  if (blobs === true) await print((await wim.resources()).map(resource => `${resourceText(resource)}\n`).join(''))
-  if (xml === true && raw) await session.print(raw)
-  if (header === true || blobs === true || raw) return
+  if (header) await print(headerText(await readHeader(path)))
+  if (blobs) await print((await wim.resources()).map(resource => `${resourceText(resource)}\n`).join(''))
+  if (xml && raw) await session.print(raw)
+  if (header || blobs || raw) return
   const document = await wim.xml()
   if (chosen === 'all') await print(`${archiveText(path, wim.info, document)}${title('Available Images:')}`)
   else await print(title(`Information for Image ${chosen}`))
@@ -95,7 +96,7 @@ async function change(
   if (name !== undefined) properties.push({ name: 'NAME', value: name })
   if (description !== undefined) properties.push({ name: 'DESCRIPTION', value: description })
   await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
-  const none = word === '0' && values.boot === true
+  const none = word === '0' && values.boot
   if (none && properties.length > 0) throw new StowageError('IMAGE_NOT_FOUND', 'there is no image 0 to change')
   const image = none ? 0 : await chooseOneImage(wim, word)
   const options = writeOptions(values)
@@ -105,7 +106,7 @@ async function change(
     lines.push(`Setting the ${property.name} property of image ${image} to "${property.value}".`)
     await wim.setProperty(image, property.name, property.value)
   }
-  if (values.boot === true && wim.info.bootIndex !== image) {
+  if (values.boot && wim.info.bootIndex !== image) {
     lines.push(none ? 'Marking no image as bootable.' : `Marking image ${image} as bootable.`)
     await wim.setInfo({ bootIndex: image })
   }

@@ -14,7 +14,7 @@ export const join = wimCommand({
   examples: [['join install.wim install*.swm', 'The parts in any order']],
   run: async (values, [path = '', ...parts], session) => {
     await refuseSameFile(path, parts, 'one of the parts')
-    const checkIntegrity = values.check === true ? true : undefined
+    const checkIntegrity = values.check ? true : undefined
     await joinWims(parts, path, { checkIntegrity, integrityTable: integrityTable(values), ...watch(session, path) })
     session.report(
       { schema: 'stowage.wim-join/v1', path, parts },

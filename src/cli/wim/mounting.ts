@@ -2,7 +2,8 @@
 import { mountImage } from '../../wim/mount.js'
 import type { Session } from '../session.js'
 import { chooseOneImage, openWimArchive } from './archive.js'
-import { flag, value, type WimValues } from './command.js'
+import { flag, value } from '../command.js'
+import type { WimValues } from './command.js'
 import { asked, REF, UNIX_DATA } from './options.js'
 import { parseWord } from './values.js'
 

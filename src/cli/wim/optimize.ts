@@ -1,7 +1,8 @@
 /** `stowage wim optimize`: a WIM written anew, without holes, or compressed otherwise. */
 import { formatSize } from '../render.js'
 import { openWimArchive } from './archive.js'
-import { flag, wimCommand } from './command.js'
+import { flag } from '../command.js'
+import { wimCommand } from './command.js'
 import {
   COMPRESSION,
   compressionRequest,

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { StowageError } from '../../errors.js'
 import type { ExtractOptions, OutputOptions, OverwriteOptions } from '../../wim/options.js'
-import { flag, value, values } from './command.js'
+import { flag, value, values } from '../command.js'
 import { parseCompression, parseSize, parseThreads, parseWord } from './values.js'
 import type { WimCompressionType } from '../../wim/compression.js'
 
@@ -16,7 +16,7 @@ export const INTEGRITY = {
 } as const
 
 export const NO_CHECK = {
-  nocheck: flag('Write no integrity table', 'no-check'),
+  nocheck: flag('Write no integrity table', { alias: 'no-check' }),
 } as const
 
 export const COMPRESSION = {
@@ -44,7 +44,7 @@ export const UNSAFE_COMPACT = {
 } as const
 
 export const ACLS = {
-  'no-acls': flag('Ignore security descriptors', 'noacls'),
+  'no-acls': flag('Ignore security descriptors', { alias: 'noacls' }),
   'strict-acls': flag('Fail if a security descriptor cannot be kept in full'),
 } as const
 

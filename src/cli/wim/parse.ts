@@ -1,21 +1,22 @@
-/** The words of a command line, as getopt takes them: strict, and with nothing that takes long to load. */
+/**
+ * The words of a `stowage wim` command line, as getopt takes them for wimlib-imagex. yargs would read some of them otherwise: it
+ * takes a value that begins with a dash for an option, `--no-acls` for an `acls` switched off, quotes away from names, and a list
+ * of what is given twice, where the last one counts here.
+ */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
-import type { Options } from 'yargs'
 import { StowageError } from '../../errors.js'
-import { PROGRESS_MODES } from '../progress.js'
-import { namesOf } from '../session.js'
+import { flag, GLOBAL_OPTIONS, namesOf, type Option, type OptionTable } from '../command.js'
 import type { AnyWimCommand, WimValues } from './command.js'
 
 /** What every command takes beside its own options. */
-export const GLOBAL_OPTIONS: Readonly<Record<string, Options>> = {
-  json: { type: 'boolean', describe: 'Print the result as one JSON document' },
-  progress: { type: 'string', choices: PROGRESS_MODES, describe: 'How to show progress on stderr (default auto)' },
-  quiet: { type: 'boolean', alias: 'q', describe: 'Show no progress and no notes' },
-  'ignore-case': { type: 'boolean', describe: 'Ignore case in image paths (WIMLIB_IMAGEX_IGNORE_CASE=1)' },
-  'no-ignore-case': { type: 'boolean', describe: 'Match case in image paths, whatever the variable says' },
-  help: { type: 'boolean', alias: 'h', describe: 'Show this help' },
-  version: { type: 'boolean', describe: 'Show the version' },
-}
+const WIM_OPTIONS = {
+  ...GLOBAL_OPTIONS,
+  quiet: flag('Show no progress and no notes', { alias: 'q' }),
+  'ignore-case': flag('Ignore case in image paths (WIMLIB_IMAGEX_IGNORE_CASE=1)'),
+  'no-ignore-case': flag('Match case in image paths, whatever the variable says'),
+  help: flag('Show this help', { alias: 'h' }),
+  version: flag('Show the version'),
+} as const
 
 export interface ParsedWords {
   readonly values: WimValues<AnyWimCommand['options']> & Readonly<Record<string, unknown>>
@@ -33,11 +34,12 @@ export function parseWords(words: readonly string[], command: AnyWimCommand | un
   )
   const config: NonNullable<ParseArgsConfig['options']> = {}
   for (const [each, name] of longNames) {
-    const type = options[name]?.type === 'boolean' ? 'boolean' : 'string'
+    const type = options[name]?.kind === 'flag' ? 'boolean' : 'string'
     if (each.length > 1) config[each] = { type }
     else config[name] = { type, short: each }
   }
-  const values: Record<string, unknown> = { json: false, quiet: false, progress: 'auto', ignoreCase: false }
+  const presets = Object.entries(options).map(([name, option]) => [name, option.default] as const)
+  const values: Record<string, unknown> = { ...Object.fromEntries(presets), ignoreCase: false }
   const operands: string[] = []
   for (const token of parseArgs({ args: [...words], options: config, strict: false, tokens: true }).tokens) {
     if (token.kind === 'positional') operands.push(token.value)
@@ -51,24 +53,24 @@ export function parseWords(words: readonly string[], command: AnyWimCommand | un
 }
 
 /** Those of the command first. */
-export function optionsOf(command: AnyWimCommand | undefined): Readonly<Record<string, Options>> {
-  return { ...command?.options, ...GLOBAL_OPTIONS }
+export function optionsOf(command: AnyWimCommand | undefined): OptionTable {
+  return { ...command?.options, ...WIM_OPTIONS }
 }
 
 function valueOf(
-  { type, array, choices }: Options,
+  { kind, choices }: Option<unknown>,
   { rawName, value }: { readonly rawName: string; readonly value?: string | undefined },
   before: unknown,
   command: AnyWimCommand | undefined,
 ): unknown {
-  if (type === 'boolean') {
+  if (kind === 'flag') {
     if (value !== undefined) throw misuse(`${rawName} takes no value`, command)
     return true
   }
   if (value === undefined) throw misuse(`${rawName} needs a value`, command)
   if (choices && !choices.includes(value))
     throw misuse(`${rawName}: expected one of ${choices.join(', ')} but found ${value}`, command)
-  if (array !== true) return value
+  if (kind !== 'values') return value
   return [...(Array.isArray(before) ? (before as unknown[]) : []), value]
 }
 

@@ -1,7 +1,8 @@
 /** `stowage wim unmount`: the end of a mount, with or without its changes. */
 import { StowageError } from '../../errors.js'
 import { unmountImage } from '../../wim/mount.js'
-import { flag, wimCommand } from './command.js'
+import { flag } from '../command.js'
+import { wimCommand } from './command.js'
 import { asked, REBUILD } from './options.js'
 import { watch } from './progress.js'
 
@@ -18,7 +19,7 @@ export const unmount = wimCommand({
     lazy: flag('No effect: every unmount waits for the mount daemon'),
   },
   run: async (values, [directory = ''], session) => {
-    if (values['new-image'] === true && values.commit !== true) {
+    if (values['new-image'] && !values.commit) {
       throw new StowageError('INVALID_ARGUMENT', '--new-image requires --commit')
     }
     await unmountImage(directory, {
@@ -30,7 +31,7 @@ export const unmount = wimCommand({
       ...watch(session, directory),
     })
     session.report(
-      { schema: 'stowage.wim-unmount/v1', directory, committed: values.commit === true },
+      { schema: 'stowage.wim-unmount/v1', directory, committed: values.commit },
       `${directory}: unmounted\n`,
     )
   },

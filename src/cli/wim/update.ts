@@ -5,7 +5,8 @@ import { parseUpdateScript } from '../../wim/update-script.js'
 import { count } from '../render.js'
 import type { Session } from '../session.js'
 import { chooseOneImage, openWimArchive, readTextFile } from './archive.js'
-import { flag, value, wimCommand, type WimValues } from './command.js'
+import { flag, value } from '../command.js'
+import { wimCommand, type WimValues } from './command.js'
 import {
   ACLS,
   acls,

@@ -3,7 +3,8 @@ import type { WimVerification } from '../../wim/verify.js'
 import { EXIT_INTEGRITY } from '../exit-code.js'
 import { count, formatSize, printable } from '../render.js'
 import { openWimArchive } from './archive.js'
-import { flag, wimCommand } from './command.js'
+import { flag } from '../command.js'
+import { wimCommand } from './command.js'
 import { REF } from './options.js'
 import { watch } from './progress.js'
 
@@ -11,10 +12,10 @@ export const verify = wimCommand({
   name: 'verify',
   operands: 'WIMFILE',
   describe: 'Check everything in a WIM, and that nothing is missing',
-  options: { ...REF, nocheck: flag('Ignore integrity tables', 'no-check') },
+  options: { ...REF, nocheck: flag('Ignore integrity tables', { alias: 'no-check' }) },
   run: async (values, [path = ''], session) => {
     const wim = await openWimArchive(path, values, session)
-    const result = await wim.verify({ integrity: values.nocheck !== true, ...watch(session, path) })
+    const result = await wim.verify({ integrity: !values.nocheck, ...watch(session, path) })
     const ok = result.findings.length === 0
     session.report({ schema: 'stowage.wim-verify/v1', path, ok, ...result }, text(path, result))
     if (!ok) process.exitCode = EXIT_INTEGRITY

@@ -16,6 +16,7 @@ export const ociArchive: Transport = {
   },
   destination: {
     form: 'oci-archive:FILE',
+    imageForm: 'oci-archive:FILE[:REF]',
     naming: 'names',
     takesRef: true,
     artifacts: true,
@@ -37,6 +38,7 @@ export const dockerArchive: Transport = {
   },
   destination: {
     form: 'docker-archive:FILE',
+    imageForm: 'docker-archive:FILE[:NAME:TAG]',
     naming: 'names',
     takesRef: true,
     artifacts: false,

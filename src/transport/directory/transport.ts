@@ -1,5 +1,5 @@
 /** `dir:`: a tree of files as a one-layer image, or what skopeo's own `dir:` wrote. */
-import { required } from '../grammar.js'
+import { requiredPart } from '../grammar.js'
 import type { Transport } from '../transport.js'
 
 const FORM = 'dir:PATH'
@@ -7,7 +7,7 @@ const FORM = 'dir:PATH'
 export const directory: Transport = {
   scheme: 'dir',
   onDisk: true,
-  parse: (rest, text) => ({ scheme: 'dir', path: required(rest, text, FORM) }),
+  parse: (rest, text) => ({ scheme: 'dir', path: requiredPart(rest, text, FORM) }),
   format: ({ path }) => `dir:${path}`,
   source: {
     form: FORM,

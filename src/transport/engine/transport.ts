@@ -22,6 +22,7 @@ export const engine: Transport = {
   },
   destination: {
     form: 'docker-daemon:',
+    imageForm: 'docker-daemon:[NAME[:TAG]]',
     naming: 'names',
     takesRef: false,
     artifacts: false,

@@ -1,6 +1,6 @@
 /** `docker://`: images in registries. */
 import { isReference, nameToGive } from '../../oci/reference.js'
-import { required } from '../grammar.js'
+import { requiredPart } from '../grammar.js'
 import type { Transport } from '../transport.js'
 
 const FORM = 'docker://NAME[:TAG|@DIGEST]'
@@ -12,7 +12,7 @@ export const registry: Transport = {
   scheme: 'docker',
   onDisk: false,
   parse: (rest, text) =>
-    rest.startsWith('//') ? { scheme: 'docker', path: required(rest.slice(2), text, FORM) } : undefined,
+    rest.startsWith('//') ? { scheme: 'docker', path: requiredPart(rest.slice(2), text, FORM) } : undefined,
   parseBare: text =>
     isReference(text) && !OTHERS.some(scheme => text.startsWith(`${scheme}:`))
       ? { scheme: 'docker', path: text }
@@ -27,6 +27,7 @@ export const registry: Transport = {
   },
   destination: {
     form: 'docker://HOST[:PORT][/PREFIX]',
+    imageForm: 'docker://NAME[:TAG]',
     naming: 'prefix',
     takesRef: false,
     artifacts: true,

@@ -1,5 +1,5 @@
 /** `wim:`: a Windows base OS image in a WIM as a one-layer image, and an image as a new WIM. */
-import { required } from '../grammar.js'
+import { requiredPart } from '../grammar.js'
 import type { Transport } from '../transport.js'
 
 const FORM = 'wim:FILE[#IMAGE]'
@@ -9,8 +9,8 @@ export const wim: Transport = {
   onDisk: true,
   parse(rest, text) {
     const hash = rest.lastIndexOf('#')
-    const path = required(hash < 0 ? rest : rest.slice(0, hash), text, FORM)
-    return { scheme: 'wim', path, ref: hash < 0 ? undefined : required(rest.slice(hash + 1), text, FORM) }
+    const path = requiredPart(hash < 0 ? rest : rest.slice(0, hash), text, FORM)
+    return { scheme: 'wim', path, ref: hash < 0 ? undefined : requiredPart(rest.slice(hash + 1), text, FORM) }
   },
   format: ({ path, ref }) => `wim:${path}${ref === undefined ? '' : `#${ref}`}`,
   source: {
@@ -25,6 +25,7 @@ export const wim: Transport = {
   },
   destination: {
     form: 'wim:FILE',
+    imageForm: 'wim:FILE[#NAME]',
     naming: 'names',
     takesRef: true,
     artifacts: false,

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { namesOf } from '../../../src/cli/session.js'
+import { namesOf } from '../../../src/cli/command.js'
 import { optionsOf, parseWords } from '../../../src/cli/wim/parse.js'
 import { WIM_COMMANDS, wimCommandOf } from '../../../src/cli/wim.js'
 import { StowageError } from '../../../src/errors.js'
