@@ -20,7 +20,7 @@ export interface HeadSizes {
 }
 
 /** More than one image that is not made yet can need in a head: a name of 384 bytes, twice, and eight layers. */
-const UNBORN_ROOM = 4096
+const UNMADE_ROOM = 4096
 
 /**
  * `index.json`: a descriptor for each image and name, in their order, with the full name for containerd and a `ref.name`
@@ -73,16 +73,16 @@ export function engineNames(names: readonly Reference[]): readonly (Reference & 
   return namesOnce(names.flatMap(({ domain, path, tag }) => (tag === undefined ? [] : [{ domain, path, tag }])))
 }
 
-/** What the heads of these images need at most, with `unborn` more of which nothing is known yet. */
-export function reserveHeads(images: readonly NamedImage[], unborn: number): HeadSizes {
-  // ref.name may yet turn from a tag into a full name when an unborn image takes the same tag
+/** What the heads of these images need at most, with `unmade` more of which nothing is known yet. */
+export function reserveHeads(images: readonly NamedImage[], unmade: number): HeadSizes {
+  // ref.name may yet turn from a tag into a full name when an unmade image takes the same tag
   const growth =
-    unborn === 0
+    unmade === 0
       ? 0
       : images.flatMap(({ names }) => engineNames(names)).reduce((sum, name) => sum + formatReference(name).length, 0)
   return {
-    index: encodeIndex(images).length + growth + unborn * UNBORN_ROOM,
-    docker: encodeDockerManifest(images).length + unborn * UNBORN_ROOM,
+    index: encodeIndex(images).length + growth + unmade * UNMADE_ROOM,
+    docker: encodeDockerManifest(images).length + unmade * UNMADE_ROOM,
   }
 }
 

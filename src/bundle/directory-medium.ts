@@ -96,7 +96,7 @@ class DirectoryMedium implements BundleMedium {
 
   async reserve(): Promise<void> {}
 
-  async allot(): Promise<void> {}
+  async assign(): Promise<void> {}
 
   fit(_file: string, json: Uint8Array): Uint8Array {
     return json

@@ -20,7 +20,7 @@ export interface BundleMedium extends BlobStage {
   /** A head as it will be on the medium: a tar fills the room left for it. */
   fit(file: string, json: Uint8Array): Uint8Array
   /** Says which blobs come next, in this order wherever order is seen; those that were said before keep their place. */
-  allot(blobs: readonly Descriptor[]): Promise<void>
+  assign(blobs: readonly Descriptor[]): Promise<void>
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
   put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
   /** A file beside the images, `files/…`, whose path was checked; `file` says what its bytes must be. */

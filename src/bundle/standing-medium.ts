@@ -70,7 +70,7 @@ class StandingMedium implements BundleMedium {
 
   async reserve(): Promise<void> {}
 
-  async allot(): Promise<void> {}
+  async assign(): Promise<void> {}
 
   fit(_file: string, json: Uint8Array): Uint8Array {
     return json

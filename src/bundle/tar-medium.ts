@@ -68,7 +68,7 @@ class TarMedium implements BundleMedium {
     return padHead(json, file === INDEX_FILE ? this.#reserved.index : this.#reserved.docker, file)
   }
 
-  async allot(blobs: readonly Descriptor[]): Promise<void> {
+  async assign(blobs: readonly Descriptor[]): Promise<void> {
     await this.#inTurn(async () => {
       for (const { digest, size } of blobs) {
         if (this.#places.has(digest)) continue
@@ -83,7 +83,7 @@ class TarMedium implements BundleMedium {
   }
 
   async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {
-    await this.allot([blob])
+    await this.assign([blob])
     const place = this.#places.get(blob.digest) ?? 0
     const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
     const offset = place + header.length

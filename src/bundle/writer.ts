@@ -144,7 +144,7 @@ class Writer implements BundleWriter {
     refuseConflicts(images)
     await this.#medium.reserve(reserveHeads(images, pendingImages))
     const blobs = orderOf(images)
-    await this.#medium.allot(blobs)
+    await this.#medium.assign(blobs)
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
     const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileBytes + blobs.length * ROOM_PER_BLOB)
@@ -164,7 +164,7 @@ class Writer implements BundleWriter {
     const all = this.#withNames(image, names)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     onProgress?.({ type: 'stage', stage: 'copy', subject })
-    await this.#medium.allot(orderOf([{ image }]))
+    await this.#medium.assign(orderOf([{ image }]))
     const { sent, skipped } = await fillWith(this.#medium, image, blobs, { jobs, signal, subject, onProgress })
     for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)

@@ -54,10 +54,10 @@ t.test('reserveHeads() is exact when all is known, and leaves room for what is n
   const images = [await named(await layeredImage(3), 'a:1', 'b:1'), await named(await multiPlatformImage(), 'c:1')]
   t.same(reserveHeads(images, 0), { index: encodeIndex(images).length, docker: encodeDockerManifest(images).length })
   const long = `registry.example:5000/${'x'.repeat(60)}/${'y'.repeat(150)}:${'t'.repeat(128)}`
-  const unborn = [...images, await named(await layeredImage(8), long)]
+  const unmade = [...images, await named(await layeredImage(8), long)]
   const room = reserveHeads(images, 1)
-  t.ok(encodeIndex(unborn).length <= room.index)
-  t.ok(encodeDockerManifest(unborn).length <= room.docker)
+  t.ok(encodeIndex(unmade).length <= room.index)
+  t.ok(encodeDockerManifest(unmade).length <= room.docker)
 })
 
 t.test('a tar with room left in its heads is a bundle like any other', async t => {

@@ -212,8 +212,8 @@ t.test('onError decides whether a file that cannot be read ends the capture', t 
     })`
   // Root without what lets it read everything: another user might not be let into the checkout
   const unprivileged = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : []
-  const [command = '', ...words] = [...unprivileged, process.execPath, '-e', script, join(root, 'source')]
-  const { stdout, stderr } = spawnSync(command, words, { encoding: 'utf8' })
+  const words = [...unprivileged, process.execPath, '-e', script, join(root, 'source')]
+  const { stdout, stderr } = spawnSync(words[0] ?? '', words.slice(1), { encoding: 'utf8' })
   execFileSync('chmod', ['755', join(root, 'source', 'secret')])
   t.equal(stderr, '')
   const lines = stdout.trim().split('\n')

@@ -47,6 +47,6 @@ function text(path: string, { ok, entries, findings }: LayerCheck): string {
     ...(errors > 0 ? [count(errors, 'error')] : []),
     ...(warnings > 0 ? [count(warnings, 'warning')] : []),
   ].join(', ')
-  const verdict = `${ok ? 'OK' : errors > 0 ? 'a Windows host would not take it' : 'not OK'}${found === '' ? '' : `, ${found}`}`
+  const verdict = `${ok ? 'OK' : errors > 0 ? 'a Windows host would refuse it' : 'not OK'}${found === '' ? '' : `, ${found}`}`
   return printable(`${lines.join('')}${path}: ${verdict} (${count(entries, 'entry', 'entries')} read)\n`)
 }
