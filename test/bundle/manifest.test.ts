@@ -86,7 +86,7 @@ t.test('parseBundleManifest() names every bad field at once', async t => {
 t.test('parseBundleManifest() refuses another schema version with a hint, and what is not a JSON object', async t => {
   t.throws(() => parseBundleManifest(altered(['schemaVersion'], 2)), {
     code: 'INVALID_MANIFEST',
-    hint: /later Stowage/,
+    hint: /later version of Stowage/,
   })
   for (const text of ['', '[]', 'null', '{', '"x"', '\xff']) {
     t.throws(() => parseBundleManifest(encode(text)), { code: 'INVALID_MANIFEST' }, text)
