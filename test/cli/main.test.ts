@@ -129,7 +129,7 @@ t.test('stowage --help and --version load none of the commands', async t => {
     t.same(
       ours.filter(
         path =>
-          !/^(cli\/(main|plain-words|commands|program|session|exit-code|print-error|render|progress)|errors|generator|progress|oci\/json)\.js$/.test(
+          !/^(cli\/(main|plain-words|command|commands|program|session|exit-code|print-error|render|progress)|errors|generator|progress|oci\/json)\.js$/.test(
             path,
           ),
       ),
