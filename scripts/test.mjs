@@ -1,8 +1,8 @@
 /**
  * Sets up and runs the tests: `node scripts/test.mjs [unit|engines|faults] [TAP OPTION…]`.
- * `unit` is the type check, the linter, the formatter's check and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
+ * `unit` is what `npm run lint` checks, and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -14,20 +14,11 @@ import { formatTally, readTally } from './tally.mjs'
 /** Directories of test/ that are runs of their own. */
 const OWN = ['engines', 'faults', 'browser']
 
-/** What `npm run lint` runs. */
-const LINT = [
-  ['typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json'],
-  ['eslint/bin/eslint.js', '.'],
-  ['prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.'],
-]
-
 const [name = 'unit', ...options] = process.argv.slice(2)
 setup(name === 'unit' ? 'test' : 'engines')
 if (name === 'unit') {
-  for (const [program, ...words] of LINT) {
-    const status = await node(program, words)
-    if (status !== 0) process.exit(status)
-  }
+  const { status } = spawnSync('npm', ['run', '--silent', 'lint'], { cwd: ROOT, stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
 }
 const files = name === 'unit' ? unitFiles() : testFiles(join('test', name))
 if (files.length === 0) fail(`there are no tests in test/${name}`)

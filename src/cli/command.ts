@@ -140,6 +140,11 @@ export const GLOBAL_OPTIONS = {
   quiet: flag('Show no progress', { alias: 'q' }),
 } as const
 
+/** Whether the option may be given again, and its value is a list. */
+export function isList({ kind }: Option<unknown>): boolean {
+  return kind === 'values' || kind === 'choices'
+}
+
 /** All names of an option. */
 export function namesOf(name: string, { alias = [] }: Option<unknown>): readonly string[] {
   return [name, ...alias]

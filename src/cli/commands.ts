@@ -1,19 +1,20 @@
 /** The commands of `stowage`, all but `wim`: how each is described, and how it is loaded. */
 import type { AnyCommand } from './command.js'
 
-/** A command as the help lists it. Its module is loaded only when it is used, because loading takes time. */
-export interface ListedCommand {
+interface Line {
   /** The synopsis: the name, and the operands as yargs writes them. */
   readonly command: string
   readonly aliases?: readonly string[]
   readonly describe: string
+}
+
+/** A command as the help lists it. Its module is loaded only when it is used, because loading takes time. */
+export interface ListedCommand extends Line {
   readonly load: () => Promise<AnyCommand>
 }
 
 /** A command that is nothing without one of its own commands. */
-export interface CommandGroup {
-  readonly command: string
-  readonly describe: string
+export interface CommandGroup extends Line {
   readonly commands: CommandTable
 }
 
@@ -214,9 +215,7 @@ export interface ChosenCommand {
   readonly command: AnyCommand
 }
 
-/** The line of `table` that `word` names, or one of its aliases. */
+/** What `table` has under the name or alias `word`. */
 export function commandNamed(table: CommandTable, word: string): ListedCommand | CommandGroup | undefined {
-  return Object.entries(table).find(
-    ([name, listed]) => name === word || ('aliases' in listed && listed.aliases?.includes(word)),
-  )?.[1]
+  return Object.entries(table).find(([name, { aliases = [] }]) => name === word || aliases.includes(word))?.[1]
 }

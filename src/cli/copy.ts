@@ -1,50 +1,61 @@
 /** `stowage copy`: one image from one place to another. */
-import { DEFAULT_STORE } from './locations.js'
-import { imageForms } from './locations.js'
-import { sourceForms } from './locations.js'
-import { command, required, value } from './command.js'
+import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
+import { command, required, value, type Values } from './command.js'
 import { copy as copyBetween, type CopyResult } from '../verbs/copy.js'
 import { familiarReference, formatReference } from '../oci/reference.js'
 import { shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
+import type { Session } from './session.js'
 import { formatSize, lostText, printable, table } from './render.js'
 
+const OPERANDS = {
+  source: required(sourceForms()),
+  destination: required(`${imageForms()}; ${DEFAULT_STORE}`),
+} as const
+
+const OPTIONS = {
+  ...LAYER_OPTIONS,
+  ...IMAGE_OPTIONS,
+  tag: value('Name of the image at the destination', { alias: 't' }),
+} as const
+
+type CopyValues = Values<typeof OPERANDS> & Values<typeof OPTIONS>
+
 export const copy = command({
-  operands: {
-    source: required(sourceForms()),
-    destination: required(`${imageForms()}; ${DEFAULT_STORE}`),
-  },
-  options: {
-    ...LAYER_OPTIONS,
-    ...IMAGE_OPTIONS,
-    tag: value('Name of the image at the destination', { alias: 't' }),
-  },
+  operands: OPERANDS,
+  options: OPTIONS,
   examples: [
     ['copy docker-daemon:shop:2.3 docker://registry.example/team/shop:2.3', 'From the engine to a registry'],
     ['copy bundle:site-a:nanoserver:1 wim:NanoServer.wim', 'Turn the layers of an image back into a WIM'],
     ['copy wim:NanoServer.wim oci: --compression zstd', 'A WIM as an image in the default store'],
   ],
-  run: async ({ source, destination, tag, ...options }, { signal, onProgress, report, note }) => {
-    const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-    const copied = await copyBetween(source, destination, {
-      ...readImageOptions(options),
-      name: tag,
-      layer,
-      wim: { threads: layer.threads },
-      onNotice: note,
-      signal,
-      onProgress,
-    })
-    report(copyDocument(copied), copyText(copied))
-  },
+  run: runCopy,
 })
 
-export function copyDocument({ names, ...copied }: CopyResult): Readonly<Record<string, unknown>> {
+/** Copies and reports: for `pack -o LOCATION` too. */
+export async function runCopy(
+  { source, destination, tag, ...options }: CopyValues,
+  { signal, onProgress, report, note }: Session,
+): Promise<void> {
+  const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
+  const copied = await copyBetween(source, destination, {
+    ...readImageOptions(options),
+    name: tag,
+    layer,
+    wim: { threads: layer.threads },
+    onNotice: note,
+    signal,
+    onProgress,
+  })
+  report(document(copied), text(copied))
+}
+
+function document({ names, ...copied }: CopyResult): Readonly<Record<string, unknown>> {
   return { schema: 'stowage.copy/v1', ...copied, names: names.map(formatReference) }
 }
 
-export function copyText({ from, to, names, id, sent, skipped, platforms, leftOut, lost = [] }: CopyResult): string {
+function text({ from, to, names, id, sent, skipped, platforms, leftOut, lost = [] }: CopyResult): string {
   const left = leftOut.map(line => `left out: ${line}\n`).join('')
   return printable(
     table(

@@ -53,7 +53,7 @@ export const find = command({
         entries.map(entry => [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable)),
       ),
     )
-    tellFailures(notFound(options.name ?? [], entries).map(error => ({ error })))
+    tellFailures(notFound(options.name, entries).map(error => ({ error })))
   },
 })
 
@@ -79,7 +79,7 @@ export const save = command({
       throw new StowageError('IMAGE_NOT_FOUND', 'no source has a matching image', {
         hint: 'List what is available: stowage find --all-versions.',
       })
-    for (const missing of notFound(options.name ?? [], entries)) throw missing
+    for (const missing of notFound(options.name, entries)) throw missing
     const images: (SavedImage | FailedImage)[] = []
     for (const entry of entries) {
       const done = await orError(
@@ -125,7 +125,7 @@ export async function query(
   { signal, onProgress, note }: Session,
   everySource = false,
 ): Promise<readonly CatalogEntry[]> {
-  const names = options.name ?? []
+  const names = options.name
   if (names.length === 1 && names[0] === '-') return await piped()
   return await findImages({
     names,

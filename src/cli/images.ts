@@ -45,7 +45,7 @@ export const images = command({
   ],
   run: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }, session) => {
     const asked = filtersOf(filter)
-    const references = [...(name ?? []), ...asked.references]
+    const references = [...name, ...asked.references]
     const list = await listImages({ ...asked, references, all, store, host, signal: session.signal })
     noteStore(store, list.store, session)
     for (const { id, flaw } of list.images) if (flaw) session.note(`warning: ${id} cannot be read: ${flaw.message}`)

@@ -1,6 +1,5 @@
 /** `stowage inspect`: what an image is, without fetching it. */
-import { HOST_OPTION } from './image-options.js'
-import { INSECURE_OPTION } from './image-options.js'
+import { HOST_OPTION, INSECURE_OPTION } from './image-options.js'
 import { command, flag, required, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { type Inspection, inspect as inspectLocation, inspectRaw } from '../verbs/inspect.js'

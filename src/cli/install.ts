@@ -1,8 +1,5 @@
 /** `stowage install`: base OS images of Windows from the registered sources, or from WIM files with no network. */
-import type { QueryOptions } from './find.js'
-import { USED_WITHOUT_ENGINE } from './locations.js'
-import { additiveForms } from './locations.js'
-import { QUERY_OPERANDS } from './find.js'
+import { additiveForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, value, type Values, values } from './command.js'
 import { chooseCandidates } from '../base-image/candidates.js'
 import { installImages, installWims } from '../base-image/install.js'
@@ -10,14 +7,15 @@ import type { InstalledImage, InstallOptions, InstallResult } from '../base-imag
 import { listSources } from '../base-image/sources.js'
 import { StowageError } from '../errors.js'
 import { parseLocation, transportOf } from '../transport/location.js'
-import { isFallback, usualStore } from '../transport/usual-store.js'
-import { notFound, query, QUERY_OPTIONS } from './find.js'
+import { usualStore } from '../transport/usual-store.js'
+import { noteStore } from './store-options.js'
+import { notFound, query, QUERY_OPERANDS, QUERY_OPTIONS, type QueryOptions } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { count, printable, skippedText } from './render.js'
-import { type Session } from './session.js'
+import type { Session } from './session.js'
 
 const OPTIONS = {
   ...QUERY_OPTIONS,
@@ -54,7 +52,7 @@ export const install = command({
   run: async (options, session) => {
     const started = Date.now()
     const result = await run(options, session)
-    if (isFallback(options.to, result.to)) session.note(`no Docker Engine answers: using ${result.to}`)
+    noteStore(options.to, result.to, session)
     session.report(
       { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },
       result.images.map(image => line(image, result.to, options.quiet)).join(''),

@@ -1,9 +1,6 @@
 /** `stowage load`: the images of a bundle into an engine or a layout. */
-import { DEFAULT_STORE } from './locations.js'
-import { loadForms } from './locations.js'
-import { flag } from './command.js'
-import { values } from './command.js'
-import { anyNumber, command, required, value } from './command.js'
+import { DEFAULT_STORE, loadForms } from './locations.js'
+import { anyNumber, command, flag, required, value, values } from './command.js'
 import { type LoadedImage, loadBundle, type LoadResult } from '../verbs/load.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { familiarNames, shortDigest } from './image-names.js'

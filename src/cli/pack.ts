@@ -58,20 +58,8 @@ export const pack = command({
     if (isLocation(output) && only !== undefined) {
       if (others.length > 0)
         throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
-      const [{ copy }, { copyDocument, copyText }] = await Promise.all([
-        import('../verbs/copy.js'),
-        import('./copy.js'),
-      ])
-      const copied = await copy(only, output, {
-        ...readImageOptions(options),
-        name: tag,
-        layer,
-        wim: { threads: layer.threads },
-        onNotice: note,
-        signal,
-        onProgress,
-      })
-      report(copyDocument(copied), copyText(copied))
+      const { runCopy } = await import('./copy.js')
+      await runCopy({ source: only, destination: output, tag, ...options }, session)
       return
     }
     const result = await packBundle(image, output, {

@@ -2,7 +2,15 @@
  * Command lines in their plain form, read from the same tables without yargs: loading it and laying out its help takes 150 ms,
  * longer than many a command. What yargs takes in a way of its own is left to it, and so is everything that is wrong.
  */
-import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, namesOf, type Option, type OperandTable } from './command.js'
+import {
+  type AnyCommand,
+  defaultsOf,
+  GLOBAL_OPTIONS,
+  isList,
+  namesOf,
+  type Option,
+  type OperandTable,
+} from './command.js'
 import { type ChosenCommand, type CommandTable, COMMANDS, commandNamed } from './commands.js'
 
 /** Values that yargs changes or asks about: it takes quotes away, and a word after a flag for what the flag is set to. */
@@ -50,9 +58,8 @@ function readWords(
     const { name, option } = found
     const value = option.kind === 'flag' ? switchedOn(set, words[n + 1]) : valueOf(option, set ?? words[++n])
     const before = values.get(name)
-    const list = option.kind === 'values' || option.kind === 'choices'
-    if (value === undefined || (before !== undefined && !list)) return undefined
-    values.set(name, list ? [...(Array.isArray(before) ? (before as unknown[]) : []), value] : value)
+    if (value === undefined || (before !== undefined && !isList(option))) return undefined
+    values.set(name, isList(option) ? [...(Array.isArray(before) ? (before as unknown[]) : []), value] : value)
   }
   const missing = options.some(([name, option]) => option.required === true && !values.has(name))
   if (missing || operands.at(-1) === HELP) return undefined

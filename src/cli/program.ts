@@ -2,7 +2,7 @@
 import yargs, { type Argv, type CommandModule, type Options } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
-import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, type Option } from './command.js'
+import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, isList, type Option } from './command.js'
 import { type ChosenCommand, COMMANDS, type CommandTable } from './commands.js'
 
 const EXIT_CODES = `Exit codes: 0 success, 1 failure, 2 usage error, 3 not found, 4 integrity check failed, 5 authentication failed,
@@ -12,8 +12,7 @@ const EXIT_CODES = `Exit codes: 0 success, 1 failure, 2 usage error, 3 not found
 async function commandsFor(table: CommandTable, under: string, argv: readonly string[]): Promise<CommandModule[]> {
   return await Promise.all(
     Object.entries(table).map(async ([name, listed]): Promise<CommandModule> => {
-      const { command, describe } = listed
-      const aliases = 'aliases' in listed ? (listed.aliases ?? []) : []
+      const { command, describe, aliases = [] } = listed
       const plain = { command, aliases, describe, handler: () => undefined }
       if (!argv.some(word => word === name || aliases.includes(word))) return plain
       if ('commands' in listed) {
@@ -49,7 +48,7 @@ function yargsOption(name: string, option: Option<unknown>): Options {
   const shared: Options = { describe, alias, demandOption, hidden, choices }
   if (kind === 'flag') return { ...shared, type: 'boolean', default: preset }
   const type = kind === 'number' ? 'number' : 'string'
-  if (kind === 'values' || kind === 'choices') return { ...shared, type, array: true, nargs: 1, requiresArg: true }
+  if (isList(option)) return { ...shared, type, array: true, nargs: 1, requiresArg: true }
   return { ...shared, type, default: preset, requiresArg: true, coerce: once(name) }
 }
 

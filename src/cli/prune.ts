@@ -1,7 +1,6 @@
 /** `stowage prune`: temporary files that runs which were killed left behind. */
 import { anyNumber, command, flag } from './command.js'
-import type { PrunedWorkspace, PruneResult } from '../verbs/prune.js'
-import { prune as pruneWorkspaces } from '../verbs/prune.js'
+import { prune as pruneWorkspaces, type PrunedWorkspace, type PruneResult } from '../verbs/prune.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { count, formatSize, printable, table } from './render.js'
 

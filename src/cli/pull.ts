@@ -1,11 +1,10 @@
 /** `stowage pull`: images of registries into the engine or a store. */
-import { USED_WITHOUT_ENGINE } from './locations.js'
-import { storeForms } from './locations.js'
+import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import { type PulledImage, pullImages } from '../verbs/pull.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
-import { isFallback } from '../transport/usual-store.js'
+import { noteStore } from './store-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 
@@ -22,10 +21,11 @@ export const pull = command({
     ['pull nginx:1.27', 'Like docker pull, with every byte checked'],
     ['pull nginx:1.27 --to oci: --platform linux/arm64', 'Into the default store'],
   ],
-  run: async ({ name, to, 'all-tags': allTags, ...options }, { signal, onProgress, report, note }) => {
+  run: async ({ name, to, 'all-tags': allTags, ...options }, session) => {
+    const { signal, onProgress, report, note } = session
     const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
     const result = await pullImages(name, { ...settings, to, allTags })
-    if (isFallback(to, result.to)) note(`no Docker Engine answers: using ${result.to}`)
+    noteStore(to, result.to, session)
     const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
     report(
       { schema: 'stowage.pull/v1', to: result.to, images },

@@ -1,11 +1,10 @@
 /** `stowage push`: images of the engine, a store or a bundle to their registries. */
-import { USED_WITHOUT_ENGINE } from './locations.js'
-import { storeForms } from './locations.js'
+import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { type PushedImage, pushImages } from '../verbs/push.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
-import { isFallback } from '../transport/usual-store.js'
+import { noteStore } from './store-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
 import { printable } from './render.js'
 
@@ -22,10 +21,11 @@ export const push = command({
     ['push registry.example/team/shop:2.3', 'Like docker push'],
     ['push -a registry.example/team/shop --from bundle:site-a', 'Every tag of the repository in a bundle'],
   ],
-  run: async ({ name, from, 'all-tags': allTags, ...options }, { signal, onProgress, report, note }) => {
+  run: async ({ name, from, 'all-tags': allTags, ...options }, session) => {
+    const { signal, onProgress, report, note } = session
     const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
     const result = await pushImages(name, { ...settings, from, allTags })
-    if (isFallback(from, result.from)) note(`no Docker Engine answers: using ${result.from}`)
+    noteStore(from, result.from, session)
     const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
     report({ schema: 'stowage.push/v1', from: result.from, images }, printable(text(result.images, options.quiet)))
     tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))

@@ -1,7 +1,6 @@
 /** What the commands over a place that keeps images have in common. */
-import { USED_WITHOUT_ENGINE } from './locations.js'
 import { HOST_OPTION } from './image-options.js'
-import { storeForms } from './locations.js'
+import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { value } from './command.js'
 import type { StowageError } from '../errors.js'
 import { familiarReference, isReference, parseReference } from '../oci/reference.js'

@@ -32,7 +32,9 @@ export interface WimHeader {
 
 /** Of the header, in bytes. */
 export const HEADER_SIZE = 208
-const PIPABLE = 'WLPWM\0\0\0'
+/** The first eight bytes of a WIM, and of a pipable one, as {@link WimHeader.magic} has them. */
+export const WIM_MAGIC = 'MSWIM\0\0\0'
+export const PIPABLE_MAGIC = 'WLPWM\0\0\0'
 
 /** Reads the header of the file at `path`: of a pipable WIM the second one, at its end, which is whole. Throws NOT_A_WIM. */
 export async function readHeader(path: string): Promise<WimHeader> {
@@ -47,7 +49,7 @@ export async function readHeader(path: string): Promise<WimHeader> {
       throw new StowageError('NOT_A_WIM', `${path} is too short for the header of a WIM`)
     }
     const header = await read(0)
-    return header.magic === PIPABLE ? await read((await file.stat()).size - HEADER_SIZE) : header
+    return header.magic === PIPABLE_MAGIC ? await read((await file.stat()).size - HEADER_SIZE) : header
   } finally {
     await file.close()
   }

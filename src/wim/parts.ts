@@ -2,7 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
-import { HEADER_SIZE, parseHeader, type WimHeader } from './header.js'
+import { HEADER_SIZE, parseHeader, type WimHeader, WIM_MAGIC } from './header.js'
 
 /**
  * All parts of the WIM that `path` belongs to, in order; `[path]` for a WIM of one part, or for a file that is none (which
@@ -72,5 +72,5 @@ async function readHeader(path: string): Promise<WimHeader | undefined> {
   const bytes = Buffer.alloc(HEADER_SIZE)
   const { bytesRead } = await file.read(bytes, 0, HEADER_SIZE, 0)
   const header = parseHeader(bytes)
-  return bytesRead === HEADER_SIZE && header.magic === 'MSWIM\0\0\0' ? header : undefined
+  return bytesRead === HEADER_SIZE && header.magic === WIM_MAGIC ? header : undefined
 }

@@ -149,6 +149,10 @@ t.test('readStore() does not wait for ever for what never answers', async t => {
   t.teardown(() => server.close())
   const client = await clientOf(`unix://${path}`)
   const waiting = readStore(client, { patience: 50 })
-  await t.rejects(waiting, { code: 'ENGINE_UNREACHABLE', message: /no answer within 0\.05 s/, hint: /docker version/ })
+  await t.rejects(waiting, {
+    code: 'ENGINE_UNREACHABLE',
+    message: /did not answer within 0\.05 s/,
+    hint: /docker version/,
+  })
   await t.rejects(readStore(client, { signal: AbortSignal.timeout(50) }), { code: 'ABORTED' })
 })

@@ -24,7 +24,7 @@ export async function captureNewWim(job: CaptureJob, values: CaptureValues, sess
     throw new StowageError('INVALID_ARGUMENT', '--unsafe-compact is for an existing WIM: use append, not capture')
   }
   const request = compressionRequest(values)
-  const bases = values['delta-from'] ?? []
+  const bases = values['delta-from']
   await refuseSameFile(job.path, bases, 'a WIM of --delta-from')
   const output = defaultOutput(request, values.wimboot, 'lzx')
   const wim = await createWim({ compression: output.compression })
@@ -51,7 +51,7 @@ export async function appendToWim(job: CaptureJob, values: CaptureValues, sessio
       },
     )
   }
-  await refuseSameFile(job.path, values['delta-from'] ?? [], 'a WIM of --delta-from')
+  await refuseSameFile(job.path, values['delta-from'], 'a WIM of --delta-from')
   await wim.setOutput(output)
   const name = job.name ?? (await unusedName(wim, imageName(job.source)))
   const image = await addImage(wim, job, name, values, session, async delta => {
@@ -72,9 +72,9 @@ async function addImage(
 ): Promise<number> {
   const properties = [
     ...(values.flags === undefined ? [] : [{ name: 'FLAGS', value: values.flags }]),
-    ...(values['image-property'] ?? []).map(parseProperty),
+    ...values['image-property'].map(parseProperty),
   ]
-  const bases = values['delta-from'] ?? []
+  const bases = values['delta-from']
   const wanted = values['update-of'] === undefined ? undefined : parseTemplate(values['update-of'])
   const templatePath = wanted?.path ?? (bases.length === 1 ? bases[0] : wim.path)
   if (wanted && templatePath === undefined) {

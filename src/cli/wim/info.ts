@@ -38,7 +38,7 @@ export const info = wimCommand({
   ],
   run: async (values, operands, session) => {
     const [, , name] = operands
-    const changes = name !== undefined || values.boot || (values['image-property'] ?? []).length > 0
+    const changes = name !== undefined || values.boot || values['image-property'].length > 0
     if (changes) await change(values, operands, session)
     else await show(values, operands, session)
   },
@@ -92,7 +92,7 @@ async function change(
   [path = '', word, name, description]: readonly string[],
   session: Session,
 ): Promise<void> {
-  const properties = (values['image-property'] ?? []).map(parseProperty)
+  const properties = values['image-property'].map(parseProperty)
   if (name !== undefined) properties.push({ name: 'NAME', value: name })
   if (description !== undefined) properties.push({ name: 'DESCRIPTION', value: description })
   await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)

@@ -5,7 +5,7 @@
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { StowageError } from '../../errors.js'
-import { flag, GLOBAL_OPTIONS, namesOf, type Option, type OptionTable } from '../command.js'
+import { flag, GLOBAL_OPTIONS, isList, namesOf, type Option, type OptionTable } from '../command.js'
 import type { AnyWimCommand, WimValues } from './command.js'
 
 /** What every command takes beside its own options. */
@@ -58,11 +58,12 @@ export function optionsOf(command: AnyWimCommand | undefined): OptionTable {
 }
 
 function valueOf(
-  { kind, choices }: Option<unknown>,
+  option: Option<unknown>,
   { rawName, value }: { readonly rawName: string; readonly value?: string | undefined },
   before: unknown,
   command: AnyWimCommand | undefined,
 ): unknown {
+  const { kind, choices } = option
   if (kind === 'flag') {
     if (value !== undefined) throw misuse(`${rawName} takes no value`, command)
     return true
@@ -70,7 +71,7 @@ function valueOf(
   if (value === undefined) throw misuse(`${rawName} needs a value`, command)
   if (choices && !choices.includes(value))
     throw misuse(`${rawName}: expected one of ${choices.join(', ')} but found ${value}`, command)
-  if (kind !== 'values') return value
+  if (!isList(option)) return value
   return [...(Array.isArray(before) ? (before as unknown[]) : []), value]
 }
 

@@ -3,11 +3,12 @@ import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import type { Bytes } from '../../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../../errors.js'
-import { type LayerCompressionType, MAGIC_SIZE } from '../../oci/compression.js'
+import type { LayerCompressionType } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { WaitOptions } from '../../progress.js'
 import type { NativeLayerReader, NativeLayerReaderResult } from '../../wim/addon.js'
 import { binding, nativeError } from '../../wim/binding.js'
+import { PIPABLE_MAGIC, WIM_MAGIC } from '../../wim/header.js'
 import { decodeTarEntries, type LayerTarEntry } from './tar-entry.js'
 
 /** A layer to be read: its bytes as they come, once. */
@@ -67,14 +68,14 @@ export async function openLayer(path: string): Promise<LayerSource> {
   }
 }
 
-const WIM_MAGIC = /^(?:MSWIM\0\0\0|WLPWM\0\0\0)/
 /** The addon's words for a file that begins like no layer. */
 const NOT_A_TAR = /(?:no|not a) tar, nor gzip or zstd/
 
 /** `error`, or what to say of a file that is not a damaged layer but something else. */
 function explained(error: unknown, head: Uint8Array, name: string): unknown {
   if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') return error
-  if (WIM_MAGIC.test(Buffer.from(head).toString('latin1'))) {
+  const magic = Buffer.from(head).toString('latin1', 0, WIM_MAGIC.length)
+  if (magic === WIM_MAGIC || magic === PIPABLE_MAGIC) {
     return error.withHint(
       'Name a layer, or make one from this WIM with stowage layer from-wim.',
       `${name} is a WIM, not a layer`,
@@ -153,7 +154,7 @@ export async function readLayer(
   async function feed(): Promise<void> {
     let done = 0
     for await (const piece of source.bytes) {
-      if (head.length < MAGIC_SIZE) head = Buffer.concat([head, piece.subarray(0, MAGIC_SIZE)])
+      if (head.length < WIM_MAGIC.length) head = Buffer.concat([head, piece.subarray(0, WIM_MAGIC.length)])
       while (!room && !ended) await new Promise<void>(resolve => (roomy = resolve))
       if (ended) return
       for (let at = 0; at < piece.length; at += PIECE) push(reader, piece.subarray(at, at + PIECE))
