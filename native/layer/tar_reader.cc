@@ -146,7 +146,26 @@ void TarReader::Extend(char type, uint64_t size, Extended* extended) {
   (type == 'L' ? extended->path : extended->linkname) = std::move(name);
 }
 
+// Fills `entry` from its own header and from those before it.
 void TarReader::Complete(const uint8_t* block, Extended& extended, TarEntry* entry) {
+  TakeHeader(block, entry);
+  entry->records = std::move(extended.records).value_or(Records());
+  if (!global_.empty()) {
+    entry->records.insert(entry->records.begin(), global_.begin(), global_.end());
+    Settle(&entry->records);
+  }
+  ApplyRecords(entry);
+  if (extended.path) entry->path = std::move(*extended.path);
+  if (extended.linkname) entry->linkname = std::move(*extended.linkname);
+  SettleType(static_cast<char>(block[kType]), entry);
+  // Only files have content: in any other header the size means something else, or nothing.
+  if (entry->type != '0') entry->size = 0;
+  if (entry->size > kSizeLimit) Corrupt("an entry of " + std::to_string(entry->size) + " bytes");
+  left_ = entry->size;
+  padding_ = (kBlockSize - left_ % kBlockSize) % kBlockSize;
+}
+
+void TarReader::TakeHeader(const uint8_t* block, TarEntry* entry) const {
   const auto number = [&](Field field, const char* name) { return Number(block + field.offset, field.size, name); };
   const auto natural = [&](Field field, const char* name) {
     const int64_t value = number(field, name);
@@ -172,12 +191,9 @@ void TarReader::Complete(const uint8_t* block, Extended& extended, TarEntry* ent
     const std::string prefix = Text(block, {kPrefix.offset, star ? kStarPrefix : kPrefix.size});
     if (!prefix.empty()) entry->path = prefix + "/" + entry->path;
   }
+}
 
-  entry->records = std::move(extended.records).value_or(Records());
-  if (!global_.empty()) {
-    entry->records.insert(entry->records.begin(), global_.begin(), global_.end());
-    Settle(&entry->records);
-  }
+void TarReader::ApplyRecords(TarEntry* entry) const {
   for (const auto& [key, value] : entry->records) {
     if (key.compare(0, 11, "GNU.sparse.") == 0) Corrupt("a sparse file of GNU tar, whose content has holes cut out");
     if (value.empty()) continue;
@@ -191,24 +207,18 @@ void TarReader::Complete(const uint8_t* block, Extended& extended, TarEntry* ent
     if (key == "uid") entry->uid = Decimal(value, "uid");
     if (key == "gid") entry->gid = Decimal(value, "gid");
   }
-  if (extended.path) entry->path = std::move(*extended.path);
-  if (extended.linkname) entry->linkname = std::move(*extended.linkname);
+}
 
-  entry->type = static_cast<char>(block[kType]);
-  // Before ustar, a directory was a file whose name ends so.
+void TarReader::SettleType(char type, TarEntry* entry) const {
+  entry->type = type;
+  // Before ustar, a directory was a file whose name ends in a slash.
   const bool ends_in_slash = !entry->path.empty() && entry->path.back() == '/';
   if (entry->type == '\0') entry->type = ends_in_slash ? '5' : '0';
   if (entry->type == '7') entry->type = '0';
   if (entry->type < '0' || entry->type > '6') {
-    const std::string type = entry->type > ' ' && entry->type < '\x7f' ? std::string(1, entry->type) : "?";
-    Corrupt(type == "S" ? "a sparse file of GNU tar, whose content has holes cut out"
-                        : "an entry of type '" + type + "'");
+    const std::string shown = type > ' ' && type < '\x7f' ? std::string(1, type) : "?";
+    Corrupt(shown == "S" ? "a sparse file of GNU tar, which is not supported" : "an entry of type '" + shown + "'");
   }
-  // Only files have content: in the header of anything else the size says something else, if anything.
-  if (entry->type != '0') entry->size = 0;
-  if (entry->size > kSizeLimit) Corrupt("an entry of " + std::to_string(entry->size) + " bytes");
-  left_ = entry->size;
-  padding_ = (kBlockSize - left_ % kBlockSize) % kBlockSize;
 }
 
 bool TarReader::Read(const uint8_t** data, size_t* size) {

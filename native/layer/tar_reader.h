@@ -65,6 +65,9 @@ class TarReader {
   Records ReadRecords(uint64_t size);
   void Extend(char type, uint64_t size, Extended* extended);
   void Complete(const uint8_t* block, Extended& extended, TarEntry* entry);
+  void TakeHeader(const uint8_t* block, TarEntry* entry) const;
+  void ApplyRecords(TarEntry* entry) const;
+  void SettleType(char type, TarEntry* entry) const;
   int64_t Number(const uint8_t* field, size_t size, const char* name) const;
   uint64_t Decimal(const std::string& text, const char* key) const;
   // Reads on to the end of the input.

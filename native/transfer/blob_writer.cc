@@ -90,9 +90,9 @@ void BlobWriter::Ask(Request request) { Queue(std::move(request)); }
 
 void BlobWriter::Land(uint64_t skip, uint64_t length) { Queue(Body{skip, length}); }
 
-void BlobWriter::Finish() { Queue(End{true}); }
+void BlobWriter::Finish() { Queue(End::kDurable); }
 
-void BlobWriter::Keep() { Queue(End{false}); }
+void BlobWriter::Keep() { Queue(End::kKept); }
 
 void BlobWriter::Leave(uint32_t turn) {
   std::lock_guard<std::mutex> lock(mutex_);
@@ -140,7 +140,7 @@ Sha256Hash BlobWriter::Run() {
     } else if (const auto* body = std::get_if<Body>(&task)) {
       DoLand(*body);
     } else {
-      DoEnd(std::get<End>(task).durable);
+      DoEnd(std::get<End>(task));
       return hash_.Finish();
     }
   }
@@ -231,12 +231,12 @@ void BlobWriter::WriteFilled() {
   }
 }
 
-void BlobWriter::DoEnd(bool durable) {
+void BlobWriter::DoEnd(End end) {
   const bool padded = direct_;
   WriteSlot();
   if (handle_ == file_.handle) return;
   if (padded && ftruncate(handle_, static_cast<off_t>(file_.offset + size_)) != 0) throw SystemError(errno, "write");
-  if (durable && fsync(handle_) != 0) throw SystemError(errno, "fsync");
+  if (end == End::kDurable && fsync(handle_) != 0) throw SystemError(errno, "fsync");
   const int handle = std::exchange(handle_, -1);
   if (close(handle) != 0) throw SystemError(errno, "write");
 }

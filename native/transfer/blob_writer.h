@@ -90,9 +90,8 @@ class BlobWriter {
     uint64_t skip;
     uint64_t length;
   };
-  struct End {
-    bool durable;
-  };
+  // Whether what was written is made durable, or only kept for another attempt.
+  enum class End { kDurable, kKept };
   using Task = std::variant<std::vector<uint8_t>, Request, Body, End>;
 
   void Queue(Task task);
@@ -105,7 +104,7 @@ class BlobWriter {
   void Filled(size_t size);
   void WriteSlot();
   void WriteFilled();
-  void DoEnd(bool durable);
+  void DoEnd(End end);
   void DoAsk(const Request& request);
   Answer AnswerTo(const Request& request, Socket& socket);
   void DoLand(const Body& body);

@@ -119,72 +119,84 @@ class JsonText {
   Bytes* to_;
 };
 
+// One member of an object: `name` is what stands before its value, punctuation included.
+void PutNumber(JsonText& json, std::string_view name, uint64_t value) {
+  json.Raw(name);
+  json.Number(value);
+}
+
+void PutHex(JsonText& json, std::string_view name, std::string_view bytes) {
+  json.Raw(name);
+  json.Hex(bytes);
+  json.Raw("\"");
+}
+
+void PutTime(JsonText& json, std::string_view name, uint64_t filetime) {
+  json.Raw(name);
+  json.Time(filetime);
+}
+
+void PutLinkGroup(JsonText& json, uint64_t group) {
+  std::string digits;
+  for (uint64_t rest = group; rest != 0; rest >>= 4) digits.insert(digits.begin(), "0123456789abcdef"[rest & 15]);
+  json.Raw(",\"linkGroup\":\"");
+  json.Raw(digits);
+  json.Raw("\"");
+}
+
+void PutUnixData(JsonText& json, const std::array<uint32_t, 4>& data) {
+  const auto& [uid, gid, mode, rdev] = data;
+  PutNumber(json, ",\"unix\":{\"uid\":", uid);
+  PutNumber(json, ",\"gid\":", gid);
+  PutNumber(json, ",\"mode\":", mode);
+  PutNumber(json, ",\"rdev\":", rdev);
+  json.Raw("}");
+}
+
+void PutStream(JsonText& json, const EntryFacts::Stream& stream) {
+  json.Raw("{");
+  if (!stream.name.empty()) {
+    json.Raw("\"name\":");
+    json.Text(stream.name);
+    json.Raw(",");
+  }
+  if (stream.sha1 != nullptr) {
+    PutHex(json, "\"sha1\":\"", {reinterpret_cast<const char*>(stream.sha1), 20});
+    json.Raw(",");
+  }
+  PutNumber(json, "\"size\":", stream.size);
+  json.Raw(stream.missing ? ",\"missing\":true}" : "}");
+}
+
 }  // namespace
 
 void EntryJson::Add(const EntryFacts& entry) {
-  const bool first = pieces_.empty() && !continued_;
+  const bool first = pieces_.empty() && start_ == Start::kFirst;
   if (pieces_.empty() || pieces_.back().size() >= kPieceSize) {
     pieces_.emplace_back();
     pieces_.back().reserve(kPieceSize + kPieceSize / 8);
   }
   JsonText json(&pieces_.back());
-  const auto number = [&](std::string_view name, uint64_t value) {
-    json.Raw(name);
-    json.Number(value);
-  };
-  const auto hex = [&](std::string_view name, std::string_view bytes) {
-    json.Raw(name);
-    json.Hex(bytes);
-    json.Raw("\"");
-  };
   json.Raw(first ? "{\"path\":" : ",\n{\"path\":");
   json.Text(entry.path);
   if (!entry.short_name.empty()) {
     json.Raw(",\"shortName\":");
     json.Text(entry.short_name);
   }
-  number(",\"attributes\":", entry.attributes);
-  if (entry.reparse_tag != 0) number(",\"reparseTag\":", entry.reparse_tag);
-  json.Raw(",\"created\":");
-  json.Time(entry.created);
-  json.Raw(",\"written\":");
-  json.Time(entry.written);
-  json.Raw(",\"accessed\":");
-  json.Time(entry.accessed);
-  number(",\"linkCount\":", entry.link_count);
-  if (entry.link_group != 0) {
-    std::string group;
-    for (uint64_t rest = entry.link_group; rest != 0; rest >>= 4)
-      group.insert(group.begin(), "0123456789abcdef"[rest & 15]);
-    json.Raw(",\"linkGroup\":\"");
-    json.Raw(group);
-    json.Raw("\"");
-  }
-  if (entry.unix_data) {
-    const auto& [uid, gid, mode, rdev] = *entry.unix_data;
-    number(",\"unix\":{\"uid\":", uid);
-    number(",\"gid\":", gid);
-    number(",\"mode\":", mode);
-    number(",\"rdev\":", rdev);
-    json.Raw("}");
-  }
-  if (!entry.object_id.empty()) hex(",\"objectId\":\"", entry.object_id);
-  if (!entry.security.empty()) hex(",\"security\":\"", entry.security);
+  PutNumber(json, ",\"attributes\":", entry.attributes);
+  if (entry.reparse_tag != 0) PutNumber(json, ",\"reparseTag\":", entry.reparse_tag);
+  PutTime(json, ",\"created\":", entry.created);
+  PutTime(json, ",\"written\":", entry.written);
+  PutTime(json, ",\"accessed\":", entry.accessed);
+  PutNumber(json, ",\"linkCount\":", entry.link_count);
+  if (entry.link_group != 0) PutLinkGroup(json, entry.link_group);
+  if (entry.unix_data) PutUnixData(json, *entry.unix_data);
+  if (!entry.object_id.empty()) PutHex(json, ",\"objectId\":\"", entry.object_id);
+  if (!entry.security.empty()) PutHex(json, ",\"security\":\"", entry.security);
   json.Raw(",\"streams\":[");
   for (size_t n = 0; n < entry.streams.size(); n++) {
-    const EntryFacts::Stream& stream = entry.streams[n];
-    json.Raw(n == 0 ? "{" : ",{");
-    if (!stream.name.empty()) {
-      json.Raw("\"name\":");
-      json.Text(stream.name);
-      json.Raw(",");
-    }
-    if (stream.sha1 != nullptr) {
-      hex("\"sha1\":\"", {reinterpret_cast<const char*>(stream.sha1), 20});
-      json.Raw(",");
-    }
-    number("\"size\":", stream.size);
-    json.Raw(stream.missing ? ",\"missing\":true}" : "}");
+    if (n > 0) json.Raw(",");
+    PutStream(json, entry.streams[n]);
   }
   json.Raw("]}");
 }

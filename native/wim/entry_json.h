@@ -44,13 +44,14 @@ struct EntryFacts {
 // Pieces of a JSON list without its brackets.
 class EntryJson {
  public:
-  // `continued`: another list stands before this one.
-  explicit EntryJson(bool continued = false) : continued_(continued) {}
+  enum class Start { kFirst, kContinued };  // kContinued: another list comes before this one
+
+  explicit EntryJson(Start start = Start::kFirst) : start_(start) {}
   void Add(const EntryFacts& entry);
   List Take();
 
  private:
-  const bool continued_;
+  const Start start_;
   std::vector<Bytes> pieces_;
 };
 

@@ -69,7 +69,7 @@ class ImageListing {
   }
 
   List Write(size_t from, size_t to) const {
-    EntryJson json(from > 0);
+    EntryJson json(from > 0 ? EntryJson::Start::kContinued : EntryJson::Start::kFirst);
     EntryFacts facts;
     std::string object_id;
     for (size_t n = from; n < to; n++) {
