@@ -25,7 +25,7 @@ using Lists = std::vector<std::vector<Attribute>>;
 
 #ifdef __linux__
 
-// Calls `read` with room until what it gives fits, which may have grown since it was asked for its size.
+// Calls `read` until its answer fits: it may have grown since its size was asked for. False if there is no answer.
 template <typename Read>
 bool ReadAll(Read read, std::string* bytes, const std::string& doing) {
   for (;;) {
@@ -33,7 +33,7 @@ bool ReadAll(Read read, std::string* bytes, const std::string& doing) {
     if (size >= 0) {
       bytes->resize(static_cast<size_t>(size));
       if (size == 0) return true;
-      const ssize_t found = read(&(*bytes)[0], bytes->size());
+      const ssize_t found = read(bytes->data(), bytes->size());
       if (found >= 0) {
         bytes->resize(static_cast<size_t>(found));
         return true;
@@ -44,16 +44,21 @@ bool ReadAll(Read read, std::string* bytes, const std::string& doing) {
   }
 }
 
+std::string ValueOf(const std::string& name, const std::string& path) {
+  std::string value;
+  const auto get = [&](char* to, size_t size) { return lgetxattr(path.c_str(), name.c_str(), to, size); };
+  ReadAll(get, &value, "read the extended attribute " + name + " of " + path);
+  return value;
+}
+
 std::vector<Attribute> AttributesOf(const std::string& path) {
   std::vector<Attribute> attributes;
   std::string names;
   const auto list = [&](char* to, size_t size) { return llistxattr(path.c_str(), to, size); };
   if (!ReadAll(list, &names, "list the extended attributes of " + path)) return attributes;
   for (size_t at = 0; at < names.size(); at += attributes.back().name.size() + 1) {
-    attributes.push_back({names.c_str() + at, {}});
-    const std::string& name = attributes.back().name;
-    const auto get = [&](char* to, size_t size) { return lgetxattr(path.c_str(), name.c_str(), to, size); };
-    ReadAll(get, &attributes.back().value, "read the extended attribute " + name + " of " + path);
+    const std::string name = names.c_str() + at;
+    attributes.push_back({name, ValueOf(name, path)});
   }
   return attributes;
 }
@@ -64,16 +69,18 @@ std::vector<Attribute> AttributesOf(const std::string&) { return {}; }
 
 #endif
 
-// extendedAttributes(paths: string[]): Promise<{ name: Buffer, value: Buffer }[][]>, links not followed. Elsewhere than
-// on Linux there are none.
+// extendedAttributes(paths: string[]): Promise<{ name: Buffer, value: Buffer }[][]>, links not followed. None
+// except on Linux.
 Napi::Value ExtendedAttributes(const Napi::CallbackInfo& info) {
   const auto list = info[0].As<Napi::Array>();
   std::vector<std::string> paths;
+  paths.reserve(list.Length());
   for (uint32_t i = 0; i < list.Length(); i++) paths.push_back(list.Get(i).As<Napi::String>().Utf8Value());
   return PromiseWorker<Lists>::Run(
       info.Env(), "attributes",
       [paths = std::move(paths)] {
         Lists lists;
+        lists.reserve(paths.size());
         for (const std::string& path : paths) lists.push_back(AttributesOf(path));
         return lists;
       },

@@ -20,6 +20,7 @@ std::vector<uint8_t> Copy(const Napi::Value& value) {
 std::vector<std::vector<uint8_t>> CopyAll(const Napi::Value& value) {
   const auto list = value.As<Napi::Array>();
   std::vector<std::vector<uint8_t>> all;
+  all.reserve(list.Length());
   for (uint32_t i = 0; i < list.Length(); i++) all.push_back(Copy(list.Get(i)));
   return all;
 }
@@ -30,14 +31,15 @@ std::vector<std::vector<uint8_t>> CopyAll(const Napi::Value& value) {
 struct CaptureJob::Events : ThreadEvents {
   uint64_t read = 0;
   uint64_t written = 0;
-  // Told once.
+  // Reported once.
   std::optional<layer::LayerScanResult> layer;
   std::optional<uint64_t> result;
 
   void Describe(Napi::Object event) override {
     event.Set("read", static_cast<double>(read));
     event.Set("written", static_cast<double>(written));
-    if (layer) event.Set("layer", ToJavaScript(event.Env(), *std::exchange(layer, std::nullopt)));
+    if (layer) event.Set("layer", ToJavaScript(event.Env(), *layer));
+    layer.reset();
     if (result) event.Set("result", static_cast<double>(*result));
   }
 };

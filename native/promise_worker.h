@@ -64,13 +64,16 @@ class PromiseWorker : public Napi::AsyncWorker {
     try {
       result_ = work_();
     } catch (...) {
-      error_ = CurrentError();
-      SetError(error_->what());
+      const Error& error = error_.emplace(CurrentError());
+      SetError(error.what());
     }
   }
 
   void OnOK() override { deferred_.Resolve(convert_(Env(), result_)); }
-  void OnError(const Napi::Error&) override { deferred_.Reject(ToJavaScript(Env(), *error_).Value()); }
+  void OnError(const Napi::Error&) override {
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): called only after SetError(), and then it is set
+    deferred_.Reject(ToJavaScript(Env(), *error_).Value());
+  }
 
   Napi::Promise::Deferred deferred_;
   Work work_;

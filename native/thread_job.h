@@ -47,8 +47,6 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
   using Wrap = Napi::ObjectWrap<Self>;
   using Method = typename Wrap::PropertyDescriptor;
 
-  explicit ThreadJob(const Napi::CallbackInfo& info) : Wrap(info) {}
-
   // A class of finish(), cancel(), close() and the job's own methods.
   static void Define(Napi::Env env, Napi::Object exports, const char* name, std::vector<Method> methods) {
     methods.push_back(Wrap::InstanceMethod("finish", &ThreadJob::Finish));
@@ -59,7 +57,8 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
 
   // Starts the thread: call it once, at the end of the constructor.
   template <typename Events>
-  void Start(std::shared_ptr<Work> work, std::shared_ptr<Events> events, Napi::Function callback, const char* name) {
+  void Start(const std::shared_ptr<Work>& work, const std::shared_ptr<Events>& events, Napi::Function callback,
+             const char* name) {
     work_ = work;
     thread_ = events;
     // The events own the thread, so the thread need not own them a second time.
@@ -91,6 +90,10 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
   }
 
  private:
+  friend Self;
+
+  explicit ThreadJob(const Napi::CallbackInfo& info) : Wrap(info) {}
+
   void Finish(const Napi::CallbackInfo&) {
     if (work_) work_->Finish();
   }

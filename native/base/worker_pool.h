@@ -76,10 +76,14 @@ class Outcome {
     std::lock_guard<std::mutex> lock(mutex_);
     return settled_;
   }
-  // Returns when the work is done; throws what it threw.
-  void Wait() {
+  // Returns when the work is done, whatever it threw.
+  void Join() {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return settled_; });
+  }
+  // Returns when the work is done; throws what it threw.
+  void Wait() {
+    Join();
     if (error_) std::rethrow_exception(error_);
   }
 

@@ -78,16 +78,16 @@ class Input {
   Input& operator=(const Input&) = delete;
 
   // Less than `size` at the end of the file alone.
-  size_t Send(Socket& socket, uint64_t offset, size_t size) {
+  size_t Send(Socket& socket, uint64_t offset, size_t size) const {
 #ifdef __linux__
     return socket.SendFile(handle_, offset, size);
 #else
-    read_.resize(kPiece);
+    std::vector<uint8_t> piece(size);
     for (;;) {
-      const ssize_t read = pread(handle_, read_.data(), size, static_cast<off_t>(offset));
+      const ssize_t read = pread(handle_, piece.data(), size, static_cast<off_t>(offset));
       if (read < 0 && errno == EINTR) continue;
       if (read < 0) Fail("read ");
-      socket.Send(read_.data(), static_cast<size_t>(read));
+      socket.Send(piece.data(), static_cast<size_t>(read));
       return static_cast<size_t>(read);
     }
 #endif
@@ -98,7 +98,6 @@ class Input {
 
   const std::string& path_;
   const int handle_;
-  std::vector<uint8_t> read_;
 };
 
 }  // namespace

@@ -68,13 +68,13 @@ __attribute__((target("sha,sse4.1,ssse3"))) void CompressBoth(uint32_t* const st
       lane.cdgh_before = lane.cdgh;
     }
 #pragma GCC unroll 16
-    for (int step = 0; step < 16; step++) {
+    for (size_t step = 0; step < 16; step++) {
 #pragma GCC unroll 2
       for (int n = 0; n < 2; n++) {
         Lane& lane = lanes[n];
         __m128i* const words = lane.words;
         if (step < 4) {
-          const uint8_t* const from = data[n] + kBlock * block + 16 * static_cast<size_t>(step);
+          const uint8_t* const from = data[n] + kBlock * block + 16 * step;
           words[step] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), big_endian);
         } else {
           const __m128i part = _mm_sha256msg1_epu32(words[step & 3], words[(step + 1) & 3]);

@@ -48,7 +48,7 @@ struct Resolved {
 void SetTimeout(int handle, int option, int milliseconds) {
   timeval time = {};
   time.tv_sec = milliseconds / 1000;
-  time.tv_usec = milliseconds % 1000 * 1000;
+  time.tv_usec = static_cast<suseconds_t>(milliseconds % 1000) * 1000;
   setsockopt(handle, SOL_SOCKET, option, &time, sizeof time);
 }
 

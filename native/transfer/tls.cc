@@ -66,7 +66,7 @@ void Show(SSL_CTX* context, const TlsSettings& settings) {
     throw Error(Tls::LastCode(), "our certificate for the registry cannot be used");
   }
   while (Certificate next = NextOf(pem.get())) {
-    if (SSL_CTX_add_extra_chain_cert(context, next.get()) == 1) next.release();
+    if (SSL_CTX_add_extra_chain_cert(context, next.get()) == 1) (void)next.release();  // the context owns it
   }
   ERR_clear_error();
   const TextBio key = BioOf(settings.key);
@@ -110,7 +110,7 @@ Context ContextFor(const TlsSettings& settings) {
 
 // A BIO over the socket: OpenSSL's own raises SIGPIPE where the other side is gone. It never claims to be at its end,
 // so a connection that ends without TLS saying so (close_notify) is a failure, not an end.
-int HandleOf(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
+int HandleOf(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio)); }
 
 int ReadSocket(BIO* bio, char* data, int size) {
   BIO_clear_retry_flags(bio);
@@ -141,7 +141,8 @@ int CreateSocketBio(BIO* bio) {
   return 1;
 }
 
-BIO* NewSocketBio(int handle) {
+// `handle` must outlive it.
+BIO* NewSocketBio(int* handle) {
   static const BIO_METHOD* const method = [] {
     BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stowage socket");
     BIO_meth_set_read(made, ReadSocket);
@@ -152,7 +153,7 @@ BIO* NewSocketBio(int handle) {
   }();
   BIO* bio = BIO_new(method);
   if (bio == nullptr) throw Error(Tls::LastCode(), "TLS cannot be used");
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(handle)));
+  BIO_set_data(bio, handle);
   return bio;
 }
 
@@ -181,7 +182,7 @@ std::string WithoutDot(std::string name) {
 
 Tls::Tls(int handle, const TlsSettings& settings) : handle_(handle), ssl_(SSL_new(ContextFor(settings).get())) {
   if (!ssl_) throw Error(LastCode(), "TLS cannot be used");
-  BIO* bio = NewSocketBio(handle);
+  BIO* bio = NewSocketBio(&handle_);
   SSL_set_bio(ssl_.get(), bio, bio);
   X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl_.get());
   if (X509_VERIFY_PARAM_set1_ip_asc(wanted, settings.name.c_str()) == 1) return;

@@ -28,6 +28,8 @@ class Tls {
  public:
   // Throws ERR_TLS_… for certificates that cannot be read.
   Tls(int handle, const TlsSettings& settings);
+  Tls(const Tls&) = delete;  // OpenSSL keeps the address of handle_
+  Tls& operator=(const Tls&) = delete;
 
   // Throws CERT_… and the like if the other side is not trusted, ERR_SSL_… if it does not speak TLS, or ETIMEDOUT.
   void Handshake();

@@ -44,6 +44,7 @@ void CloseForeignDescriptors() {
 void ListForeignDescriptors() {
   DIR* directory = opendir("/proc/self/fd");
   if (directory == nullptr) return;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread has this directory
   while (const dirent* entry = readdir(directory)) {
     const int descriptor = std::atoi(entry->d_name);
     if (descriptor > STDERR_FILENO && descriptor != dirfd(directory)) foreign_descriptors.push_back(descriptor);

@@ -59,7 +59,7 @@ class OptionalLibraryText {
 // Locks WIMs for one operation, always in one order, and has libwim report to `progress` meanwhile.
 class Use {
  public:
-  Use(std::vector<WimPointer> wims, Progress* progress) {
+  Use(const std::vector<WimPointer>& wims, Progress* progress) {
     for (const WimPointer& wim : wims) structs_.push_back(wim->library);
     std::sort(structs_.begin(), structs_.end());
     structs_.erase(std::unique(structs_.begin(), structs_.end()), structs_.end());
@@ -150,21 +150,25 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
   return wim;
 }
 
-// The files that a pattern of the shell names; itself, where it names none.
-std::vector<std::string> ExpandGlob(const std::string& pattern, bool must_match) {
+enum class NoMatch { kKeepsPattern, kFails };
+
+// The files that match a pattern of the shell.
+std::vector<std::string> ExpandGlob(const std::string& pattern, NoMatch no_match) {
 #ifdef _WIN32
-  (void)must_match;
+  (void)no_match;
   return {pattern};  // libwim for Windows expands none either
 #else
   glob_t found = {};
   // A directory that is not there matches nothing; one that cannot be read may hold what was meant.
   const auto stop_at = [](const char*, int error) { return static_cast<int>(error != ENOENT && error != ENOTDIR); };
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): unsafe only for "~", which needs GLOB_TILDE
   const int code = glob(pattern.c_str(), GLOB_NOSORT, stop_at, &found);
   std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + (code == 0 ? found.gl_pathc : 0));
   globfree(&found);
   if (code == GLOB_NOSPACE) throw Error("ENOMEM", "not enough memory");
   if (code != 0 && code != GLOB_NOMATCH) throw Error("EIO", "the files that match " + pattern + " cannot be listed");
-  if (paths.empty() && must_match) throw Error("WIMLIB_ERR_GLOB_HAD_NO_MATCHES", "no file matches " + pattern);
+  if (paths.empty() && no_match == NoMatch::kFails)
+    throw Error("WIMLIB_ERR_GLOB_HAD_NO_MATCHES", "no file matches " + pattern);
   if (paths.empty()) paths.push_back(pattern);
   return paths;
 #endif
@@ -202,12 +206,13 @@ Value Reference(const Call& call) {
   const WimPointer wim = call.arguments.Wim("wim");
   const int flags = call.Flags();
   std::vector<std::string> paths;
+  const NoMatch no_match = flags & WIMLIB_REF_FLAG_GLOB_ERR_ON_NOMATCH ? NoMatch::kFails : NoMatch::kKeepsPattern;
   for (const std::string& pattern : call.arguments.Texts("paths")) {
     if (!(flags & WIMLIB_REF_FLAG_GLOB_ENABLE)) {
       paths.push_back(pattern);
       continue;
     }
-    for (std::string& path : ExpandGlob(pattern, flags & WIMLIB_REF_FLAG_GLOB_ERR_ON_NOMATCH)) {
+    for (std::string& path : ExpandGlob(pattern, no_match)) {
       paths.push_back(std::move(path));
     }
   }
@@ -513,11 +518,13 @@ Value Entries(const Call& call) {
 // Of which images an operation has libwim load the trees: those are looked at first.
 enum class Loads { kNothing, kImage, kAll };
 
+// Whether the WIM in memory differs from the one in the file afterwards.
+enum class Changes { kNo, kYes };
+
 struct Operation {
   Value (*run)(const Call&);
   Loads loads = Loads::kNothing;
-  // The WIM in memory is not the one in the file any more.
-  bool changes = false;
+  Changes changes = Changes::kNo;
 };
 
 void CheckTrees(Loads loads, const Arguments& arguments) {
@@ -548,14 +555,14 @@ Value VerifyWim(const Call& call) { return Verify(call.arguments, call.observer)
 
 const std::map<std::string, Operation>& Operations() {
   static const std::map<std::string, Operation> operations = {
-      {"addEmptyImage", {AddEmptyImage, Loads::kNothing, true}},
-      {"addImage", {AddImage, Loads::kNothing, true}},
+      {"addEmptyImage", {AddEmptyImage, Loads::kNothing, Changes::kYes}},
+      {"addImage", {AddImage, Loads::kNothing, Changes::kYes}},
       {"create", {Create}},
-      {"deleteImage", {DeleteImage, Loads::kAll, true}},
-      {"deletePath", {DeletePath, Loads::kImage, true}},
+      {"deleteImage", {DeleteImage, Loads::kAll, Changes::kYes}},
+      {"deletePath", {DeletePath, Loads::kImage, Changes::kYes}},
       {"entries", {Entries, Loads::kImage}},
       {"entriesAsJson", {EntriesAsJson}},
-      {"export", {Export, Loads::kImage, true}},
+      {"export", {Export, Loads::kImage, Changes::kYes}},
       {"extract", {Extract, Loads::kImage}},
       {"extractFromPipe", {ExtractFromPipe}},
       {"extractPathList", {ExtractPathList, Loads::kImage}},
@@ -567,8 +574,8 @@ const std::map<std::string, Operation>& Operations() {
       {"property", {Property}},
       {"reference", {Reference}},
       {"referenceTemplate", {ReferenceTemplate, Loads::kImage}},
-      {"referenceWims", {ReferenceWims, Loads::kNothing, true}},
-      {"renamePath", {RenamePath, Loads::kImage, true}},
+      {"referenceWims", {ReferenceWims, Loads::kNothing, Changes::kYes}},
+      {"renamePath", {RenamePath, Loads::kImage, Changes::kYes}},
       {"resolve", {Resolve}},
       {"resources", {Resources}},
       {"setDescription", {SetText<wimlib_set_image_descripton>}},
@@ -578,7 +585,7 @@ const std::map<std::string, Operation>& Operations() {
       {"setOutput", {SetOutput}},
       {"setProperty", {SetProperty}},
       {"split", {Split}},
-      {"update", {Update, Loads::kImage, true}},
+      {"update", {Update, Loads::kImage, Changes::kYes}},
       {"verify", {VerifyWim}},
       {"write", {Write, Loads::kImage}},
       {"writeToFd", {WriteToFd, Loads::kImage}},
@@ -607,7 +614,7 @@ Value RunOperation(const std::string& name, const Object& values, Observer& obse
   const Use use(wims, &progress);
   try {
     CheckTrees(operation->second.loads, arguments);
-    if (operation->second.changes) {
+    if (operation->second.changes == Changes::kYes) {
       for (const WimPointer& wim : wims) wim->library->changed = true;
     }
     Value result = operation->second.run({arguments, observer, progress});

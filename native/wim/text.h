@@ -20,7 +20,7 @@ using LibraryText = std::basic_string<wimlib_tchar>;
 LibraryText ToLibrary(const std::string& text);
 std::string FromLibrary(const wimlib_tchar* text);
 #else
-inline const std::string& ToLibrary(const std::string& text) { return text; }
+inline std::string ToLibrary(std::string text) { return text; }
 // Nothing for null.
 inline std::string FromLibrary(const wimlib_tchar* text) { return text == nullptr ? std::string() : text; }
 #endif

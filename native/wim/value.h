@@ -22,10 +22,12 @@ using Object = std::vector<std::pair<std::string, Value>>;
 struct Value
     : std::variant<std::monostate, bool, double, std::string, Bytes, List, Object, std::shared_ptr<const OpenWim>> {
   using variant::variant;
+  // NOLINTBEGIN(google-explicit-constructor): implicit, as those of the variant are, so that lists of them read as data
   Value(const char* text) : variant(std::string(text)) {}
   Value(uint64_t number) : variant(static_cast<double>(number)) {}
   Value(uint32_t number) : variant(static_cast<double>(number)) {}
   Value(int number) : variant(static_cast<double>(number)) {}
+  // NOLINTEND(google-explicit-constructor)
 };
 
 // The arguments of an operation, by name. What is not there, or is of another kind, throws INVALID_ARGUMENT.

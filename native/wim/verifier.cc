@@ -155,20 +155,15 @@ void Verifier::CheckIntegrity(uint32_t part, const std::string& path) {
   };
   IntegrityProgress progress = {path, table->end - table->begin, 0, table->hashes.size(), 0, table->chunk_size};
   progress.ReportTo(observer_);
-  // Tasks refer to what stands here: none may be left when it goes.
+  // Tasks refer to local variables: none may still run when those are gone.
   struct Checks : std::deque<std::unique_ptr<Check>> {
     ~Checks() {
-      for (auto& check : *this) {
-        try {
-          check->outcome.Wait();
-        } catch (const std::exception&) {  // what is thrown already is why this ends
-        }
-      }
+      for (auto& check : *this) check->outcome.Join();
     }
   } checks;
   const auto stop = [this] { return observer_.cancelled(); };
   for (size_t next = 0; next < table->hashes.size() || !checks.empty();) {
-    while (next < table->hashes.size() && checks.size() < 2 * pool_.size()) {
+    while (next < table->hashes.size() && checks.size() < size_t{2} * pool_.size()) {
       checks.push_back(std::make_unique<Check>());
       Check* const check = checks.back().get();
       check->chunk = next++;
@@ -365,7 +360,7 @@ std::vector<uint32_t> Verifier::BlobsInFileOrder() {
 void Verifier::NameFiles() {
   UsersOf damaged;
   for (const Finding& finding : result_.findings) {
-    if (finding.type == std::string_view(kBlobFinding)) damaged[*finding.sha1];
+    if (finding.sha1 && finding.type == std::string_view(kBlobFinding)) damaged[*finding.sha1];
   }
   if (damaged.empty()) return;
   for (const uint32_t image : readable_) {
@@ -380,7 +375,7 @@ void Verifier::NameFiles() {
     }
   }
   for (Finding& finding : result_.findings) {
-    if (finding.type != std::string_view(kBlobFinding)) continue;
+    if (!finding.sha1 || finding.type != std::string_view(kBlobFinding)) continue;
     const Users& users = damaged[*finding.sha1];
     finding.paths = users.paths;
     finding.uses = users.count;
