@@ -55,14 +55,17 @@ const ENGINE = [
   { package: 'exfat-fuse', found: () => command('mount.exfat-fuse') },
 ]
 
-const LINT = [
-  { package: 'clang-format-19', found: () => command('clang-format-19') },
-  { package: 'clang-tidy-19', found: () => command('clang-tidy-19') },
-]
+const FORMAT = [{ package: 'clang-format-19', found: () => command('clang-format-19') }]
 
-/** For each purpose its requirements; each purpose includes those before it. */
+const LINT = [...FORMAT, { package: 'clang-tidy-19', found: () => command('clang-tidy-19') }]
+
+/** The requirements of each purpose, with the reason for each group. */
 export const PURPOSES = {
-  lint: [{ why: 'to check the native code', needs: LINT }],
+  format: [{ why: 'to lay out the native code', needs: FORMAT }],
+  lint: [
+    { why: 'for the headers that the native code includes', needs: BUILD },
+    { why: 'to check the native code', needs: LINT },
+  ],
   build: [{ why: 'to build the native addon', needs: BUILD }],
   test: [
     { why: 'to build the native addon', needs: BUILD },

@@ -12,11 +12,16 @@ const NPM_MAJOR = 9
 
 /** Ends the process with status 1 and one sentence when something is missing that it may not install. */
 export function setup(purpose) {
+  prepare(purpose)
+  buildAddon()
+  buildTypeScript()
+}
+
+/** The same, but builds nothing. */
+export function prepare(purpose) {
   checkVersions()
   installPackages(purpose)
   installModules()
-  buildAddon()
-  buildTypeScript()
 }
 
 export function fail(message) {
@@ -35,7 +40,7 @@ function checkVersions() {
 }
 
 /** Installs the Debian packages that `purpose` misses. */
-export function installPackages(purpose) {
+function installPackages(purpose) {
   const groups = missing(purpose)
   if (groups.length === 0) return
   const packages = groups.flatMap(group => group.packages)
