@@ -1,11 +1,12 @@
 /**
  * Counts named tests in TAP files and prints `N passed, N failed`, the last line of a CI run:
- * `node scripts/tally.mjs FILE=STATUS…`, each FILE the TAP of a run and STATUS the exit status it had.
- * Before it stand the names of what failed. A run that died, left no TAP or ran no test counts as failed, whatever it printed before.
+ * `node scripts/tally.mjs RUN=STATUS…`, each RUN a file of TAP (`….tap`) and STATUS the exit status of what wrote it.
+ * Above it are the names of what failed. A run that died, left no TAP or ran no test counts as failed, whatever it
+ * printed before. A RUN that is not a file of TAP is the name of a check that prints none: it counts as one test.
  * Format: TAP 14, subtests indented by four.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, extname } from 'node:path'
 
 /** Counts test points of files and of the named tests in them; what stands in a YAML block is no test point. */
 export function tally(tap) {
@@ -89,7 +90,16 @@ export function readTally(path, status) {
   return whole ? count : { ...count, failed: Math.max(count.failed, 1) }
 }
 
-/** Nothing where a run left none. */
+/** The tally of one run, and the names of what failed in it. */
+function countRun(run, status) {
+  if (extname(run) === '.tap') {
+    return { count: readTally(run, status), failed: failures(readTap(run)).map(({ name }) => name) }
+  }
+  const passed = status === 0 ? 1 : 0
+  return { count: { passed, failed: 1 - passed, skipped: 0 }, failed: passed === 1 ? [] : [run] }
+}
+
+/** Nothing if a run left none. */
 function readTap(path) {
   return existsSync(path) ? readFileSync(path, 'utf8') : ''
 }
@@ -101,10 +111,10 @@ export function formatTally({ passed, failed, skipped }) {
 if (process.argv[1] === import.meta.filename) {
   const sum = { passed: 0, failed: 0, skipped: 0 }
   for (const argument of process.argv.slice(2)) {
-    const [path = '', status = ''] = argument.split('=')
-    const count = readTally(path, Number(status || 1))
-    for (const { name } of failures(readTap(path))) console.log(`failed: ${name}`)
-    console.log(`${basename(path, '.tap')} (exit status ${status}): ${formatTally(count)}`)
+    const [run = '', status = ''] = argument.split('=')
+    const { count, failed } = countRun(run, Number(status || 1))
+    for (const name of failed) console.log(`failed: ${name}`)
+    console.log(`${basename(run, '.tap')} (exit status ${status}): ${formatTally(count)}`)
     for (const key of ['passed', 'failed', 'skipped']) sum[key] += count[key]
   }
   console.log(formatTally(sum))

@@ -56,6 +56,21 @@ t.test('tally never takes a dead or silent run for a pass', async t => {
   t.same(tally(t, END, 0), ['0 passed, 1 failed', 1], 'no test')
 })
 
+t.test('tally counts a check that prints no TAP as one test', async t => {
+  const path = join(t.testdir({ 'run.tap': PASSING + END }), 'run.tap')
+  const lines = (status: number): [string[], number | null] => {
+    const args = [TALLY, `${path}=0`, `lint:native=${status}`]
+    const { stdout, status: found } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    return [stdout.trimEnd().split('\n'), found]
+  }
+  const run = 'run (exit status 0): 1 passed, 0 failed, 1 skipped'
+  t.same(lines(0), [[run, 'lint:native (exit status 0): 1 passed, 0 failed', '2 passed, 0 failed, 1 skipped'], 0])
+  t.same(lines(124), [
+    [run, 'failed: lint:native', 'lint:native (exit status 124): 0 passed, 1 failed', '1 passed, 1 failed, 1 skipped'],
+    1,
+  ])
+})
+
 t.test('tally names what failed, and the log of a run says what was expected and found', async t => {
   const directory = t.testdir({ 'run.tap': PASSING + FAILING + CRASHED + END })
   const { stdout } = spawnSync(process.execPath, [TALLY, `${join(directory, 'run.tap')}=1`], { encoding: 'utf8' })
