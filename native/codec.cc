@@ -30,7 +30,7 @@ struct CompressorDeleter {
 // Nothing where the chunk does not get smaller: a WIM stores it as it is.
 std::optional<Bytes> Compress(wimlib_compression_type type, unsigned level, Bytes chunk) {
   std::unique_ptr<wimlib_compressor, CompressorDeleter> compressor;
-  wim::CheckLibrary("make a compressor", [&] {
+  wim::CheckLibrary("create a compressor", [&] {
     wimlib_compressor* made = nullptr;
     const int code = wimlib_create_compressor(type, chunk.size(), level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);
     compressor.reset(made);

@@ -35,7 +35,7 @@ wim::Value FromJavaScript(const Napi::Value& value) {
   }
   if (WimFile::Is(value)) return WimFile::WimOf(value);
   if (value.IsObject() && !value.IsFunction()) return ObjectFromJavaScript(value.As<Napi::Object>());
-  throw Napi::TypeError::New(value.Env(), "an operation takes no such value");
+  throw Napi::TypeError::New(value.Env(), "an operation does not take a value of this type");
 }
 
 Napi::Value ToJavaScript(Napi::Env env, const wim::Value& value) {

@@ -78,7 +78,8 @@ WimPointer WimFile::WimOf(const Napi::Value& value) {
 std::shared_ptr<const wim::Archive> WimFile::ArchiveOf(const Napi::Value& value) {
   const WimPointer wim = WimOf(value);
   if (!wim->archive) {
-    throw ToJavaScript(value.Env(), Error("INVALID_ARGUMENT", "this WIM is no file yet: write it, and open that"));
+    throw ToJavaScript(value.Env(),
+                       Error("INVALID_ARGUMENT", "this WIM is not a file yet: write it, then open the file"));
   }
   return wim->archive;
 }

@@ -20,7 +20,7 @@ namespace {
 
 [[noreturn]] void Truncated(const File& file, size_t size, uint64_t offset) {
   throw Error("WIM_CORRUPT", file.path() + ": expected " + std::to_string(size) + " bytes at offset " +
-                                 std::to_string(offset) + " but the file ends before; it had " +
+                                 std::to_string(offset) + " but the file ends before that; it had " +
                                  std::to_string(file.size()) + " bytes when it was opened");
 }
 

@@ -115,7 +115,7 @@ class LayerInput::Gzip : public Decoder {
       stream_.avail_in--;
       return false;
     }
-    if (byte != 0x1f || padding_) input_.Corrupt("what follows a gzip member is none", offset);
+    if (byte != 0x1f || padding_) input_.Corrupt("what follows a gzip member is not one", offset);
     member_ = true;
     inflateReset(&stream_);
     return true;
@@ -138,7 +138,7 @@ class LayerInput::Gzip : public Decoder {
       // Z_BUF_ERROR: it wants more than there is, and gets it.
       if (result == Z_BUF_ERROR) return;
       if (result != Z_OK) {
-        const char* why = stream_.msg == nullptr ? "it is no gzip" : stream_.msg;
+        const char* why = stream_.msg == nullptr ? "it is not gzip" : stream_.msg;
         input_.Corrupt(std::string("gzip: ") + why, end - stream_.avail_in);
       }
     } while (stream_.avail_in > 0 || block_.empty());

@@ -115,7 +115,7 @@ void LayerStream::AppendBlob(wim::BlobReader* reader) {
   wim::BlobReader::Piece piece;
   do {
     if (!reader || !reader->Next(&piece))
-      throw Error("WIM_ERROR", "the plan of the layer names more blobs than were announced");
+      throw Error("WIM_ERROR", "the plan of the layer names more blobs than announced");
     Append(piece.data, piece.size);
     CheckCancelled();
   } while (!piece.last);

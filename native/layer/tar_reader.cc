@@ -105,12 +105,12 @@ bool TarReader::Next(TarEntry* entry) {
     first = false;
     if (!found || IsEmpty(block)) {
       if (extended.any()) Corrupt("it ends between an extended header and its entry");
-      if (found && Block(block) && !IsEmpty(block)) Corrupt("a block of zeros is followed by something else");
+      if (found && Block(block) && !IsEmpty(block)) Corrupt("a single block of zeros is followed by more data");
       return Finish();
     }
     const char type = static_cast<char>(block[kType]);
     const bool tar = ChecksumFits(block, Number(block + kChecksum.offset, kChecksum.size, "checksum"));
-    if (!tar) Corrupt(start == 0 ? "it is no tar, nor gzip or zstd" : "the checksum of the header is wrong");
+    if (!tar) Corrupt(start == 0 ? "it is not a tar, nor gzip or zstd" : "the checksum of the header is wrong");
     if (type != 'x' && type != 'g' && type != 'L' && type != 'K') break;
     const int64_t size = Number(block + kSize.offset, kSize.size, "size");
     if (size < 0 || static_cast<uint64_t>(size) > kExtendedLimit) Corrupt("an extended header of over 1 MiB");
@@ -195,7 +195,7 @@ void TarReader::TakeHeader(const uint8_t* block, TarEntry* entry) const {
 
 void TarReader::ApplyRecords(TarEntry* entry) const {
   for (const auto& [key, value] : entry->records) {
-    if (key.compare(0, 11, "GNU.sparse.") == 0) Corrupt("a sparse file of GNU tar, whose content has holes cut out");
+    if (key.compare(0, 11, "GNU.sparse.") == 0) Corrupt("a sparse file of GNU tar, which is not supported");
     if (value.empty()) continue;
     const bool text = key == "path" || key == "linkpath" || key == "uname" || key == "gname";
     if (text && value.find('\0') != std::string::npos) Corrupt("a NUL in the record " + key);
@@ -293,7 +293,7 @@ TarReader::Records TarReader::ReadRecords(uint64_t size) {
     const size_t end = at + length;
     if (digits == at || digits >= bytes.size() || bytes[digits] != ' ' || end > bytes.size() || end < digits + 2 ||
         bytes[end - 1] != '\n') {
-      Corrupt("an extended header that is no row of records");
+      Corrupt("an extended header that is not a list of records");
     }
     const size_t key = digits + 1;
     const size_t equals = bytes.find('=', key);
@@ -326,7 +326,7 @@ int64_t TarReader::Number(const uint8_t* field, size_t size, const char* name) c
     if (field[at] != ' ' && field[at] != 0) {
       // What no tar writes there, the first header has where it is none.
       const bool none = position_ == kBlockSize && strcmp(name, "checksum") == 0;
-      Corrupt(none ? "it is no tar, nor gzip or zstd" : std::string("a field that is no number: ") + name);
+      Corrupt(none ? "it is not a tar, nor gzip or zstd" : std::string("a field that is not a number: ") + name);
     }
   }
   return value;
@@ -336,7 +336,7 @@ uint64_t TarReader::Decimal(const std::string& text, const char* key) const {
   uint64_t value = 0;
   for (const char digit : text) {
     if (digit < '0' || digit > '9' || value > kSizeLimit / 10)
-      Corrupt(std::string("a record that is no number: ") + key);
+      Corrupt(std::string("a record that is not a number: ") + key);
     value = value * 10 + static_cast<uint64_t>(digit - '0');
   }
   return value;

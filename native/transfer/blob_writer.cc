@@ -279,7 +279,7 @@ void BlobWriter::DoLand(const Body& body) {
   if (socket) {
     landed.failure = Receive(*socket, body);
   } else {
-    landed.failure = Error("ECONNRESET", "nothing was asked for");
+    landed.failure = Error("ECONNRESET", "there is no request whose answer could be read");
   }
   observer_.landed(std::move(landed));
 }
@@ -306,7 +306,7 @@ std::optional<Error> BlobWriter::Receive(Socket& socket, Body body) {
         break;
       }
       if (size == 0) {
-        failure = Error("ECONNRESET", "the other side ended the connection " + std::to_string(left) + " bytes early");
+        failure = Error("ECONNRESET", "the server closed the connection " + std::to_string(left) + " bytes early");
       }
     }
     if (skip > 0) {

@@ -64,15 +64,15 @@ std::string ReceiveHead(Socket& socket, std::string* rest) {
   std::string text = std::exchange(*rest, {});
   for (int before = 0;;) {
     before += DropInterim(&text);
-    if (before > kMostBefore) throw Error("HPE_HEADER_OVERFLOW", "the other side announces an answer without end");
+    if (before > kMostBefore) throw Error("HPE_HEADER_OVERFLOW", "the server sends interim answers without end");
     const size_t end = text.find(kHeadEnd);
     if (end != std::string::npos) {
       *rest = text.substr(end + std::strlen(kHeadEnd));
       text.resize(end + std::strlen(kHeadEnd));
       return text;
     }
-    if (text.size() > kHeadLimit) throw Error("HPE_HEADER_OVERFLOW", "the head of the answer has no end");
-    if (!ReceiveMore(socket, &text)) throw Error("ECONNRESET", "the other side ended the connection without an answer");
+    if (text.size() > kHeadLimit) throw Error("HPE_HEADER_OVERFLOW", "the head of the answer is too long");
+    if (!ReceiveMore(socket, &text)) throw Error("ECONNRESET", "the server closed the connection without an answer");
   }
 }
 

@@ -39,7 +39,7 @@ struct Resolved {
     hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
     hints.ai_socktype = SOCK_STREAM;
     if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &list) != 0) {
-      throw Error("EADDRNOTAVAIL", "no address: " + address);
+      throw Error("EADDRNOTAVAIL", "not an IP address: " + address);
     }
   }
   ~Resolved() { freeaddrinfo(list); }
@@ -129,7 +129,7 @@ void Socket::Send(const void* data, size_t size) {
       const size_t written = tls_->Write(static_cast<const char*>(data) + done, size - done, &outcome);
       if (written == 0) {
         ExpectEnd(outcome, errno, "send");
-        throw Error("EPIPE", "the other side ended the connection");
+        throw Error("EPIPE", "the server closed the connection");
       }
       done += written;
       continue;
@@ -179,18 +179,18 @@ void Socket::ExpectEnd(TlsOutcome outcome, int error, const char* call) const {
   ExpectRunning();
   if (outcome == TlsOutcome::kEnd) return;
   if (outcome == TlsOutcome::kTimeout) {
-    throw Error("ETIMEDOUT", "nothing came or went for " + std::to_string(silence_) + " ms");
+    throw Error("ETIMEDOUT", "no data was transferred for " + std::to_string(silence_) + " ms");
   }
   Tls::ExpectNoError();
   if (error != 0) throw SystemError(error, call);
-  throw Error("ECONNRESET", "the other side ended the TLS connection without saying so");
+  throw Error("ECONNRESET", "the server closed the connection without ending TLS");
 }
 
 // Of a call that sends: returns where it is to be made again.
 void Socket::ExpectInterruption(int error, const char* call) const {
   if (error == EINTR) return;
   if (error == EAGAIN || error == EWOULDBLOCK) {
-    throw Error("ETIMEDOUT", "nothing was taken for " + std::to_string(silence_) + " ms");
+    throw Error("ETIMEDOUT", "the server accepted no data for " + std::to_string(silence_) + " ms");
   }
   ExpectRunning();
   throw SystemError(error, call);
@@ -210,7 +210,7 @@ size_t Socket::Receive(void* data, size_t size) {
     ExpectRunning();
     if (received >= 0) return static_cast<size_t>(received);
     if (error == EAGAIN || error == EWOULDBLOCK) {
-      throw Error("ETIMEDOUT", "nothing came for " + std::to_string(silence_) + " ms");
+      throw Error("ETIMEDOUT", "no data arrived for " + std::to_string(silence_) + " ms");
     }
     if (error != EINTR) throw SystemError(error, "recv");
   }

@@ -63,7 +63,7 @@ void Show(SSL_CTX* context, const TlsSettings& settings) {
   const TextBio pem = BioOf(settings.certificate);
   const Certificate own = NextOf(pem.get());
   if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) {
-    throw Error(Tls::LastCode(), "our certificate for the registry cannot be used");
+    throw Error(Tls::LastCode(), "the client certificate for the registry cannot be used");
   }
   while (Certificate next = NextOf(pem.get())) {
     if (SSL_CTX_add_extra_chain_cert(context, next.get()) == 1) (void)next.release();  // the context owns it
@@ -73,7 +73,7 @@ void Show(SSL_CTX* context, const TlsSettings& settings) {
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> parsed(
       PEM_read_bio_PrivateKey(key.get(), nullptr, NoPassword, nullptr), EVP_PKEY_free);
   if (!parsed || SSL_CTX_use_PrivateKey(context, parsed.get()) != 1) {
-    throw Error(Tls::LastCode(), "the key of our certificate for the registry cannot be used");
+    throw Error(Tls::LastCode(), "the key of the client certificate for the registry cannot be used");
   }
 }
 
@@ -82,7 +82,7 @@ Context NewContext(const TlsSettings& settings) {
   OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   Context context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1) {
-    throw Error(Tls::LastCode(), "TLS cannot be used");
+    throw Error(Tls::LastCode(), "TLS cannot be set up");
   }
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
@@ -152,7 +152,7 @@ BIO* NewSocketBio(int* handle) {
     return made;
   }();
   BIO* bio = BIO_new(method);
-  if (bio == nullptr) throw Error(Tls::LastCode(), "TLS cannot be used");
+  if (bio == nullptr) throw Error(Tls::LastCode(), "TLS cannot be set up");
   BIO_set_data(bio, handle);
   return bio;
 }
@@ -181,7 +181,7 @@ std::string WithoutDot(std::string name) {
 }  // namespace
 
 Tls::Tls(int handle, const TlsSettings& settings) : handle_(handle), ssl_(SSL_new(ContextFor(settings).get())) {
-  if (!ssl_) throw Error(LastCode(), "TLS cannot be used");
+  if (!ssl_) throw Error(LastCode(), "TLS cannot be set up");
   BIO* bio = NewSocketBio(&handle_);
   SSL_set_bio(ssl_.get(), bio, bio);
   X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl_.get());
@@ -191,7 +191,7 @@ Tls::Tls(int handle, const TlsSettings& settings) : handle_(handle), ssl_(SSL_ne
   const std::string name = WithoutDot(settings.name);
   if (name.empty() || name.front() == '.' || X509_VERIFY_PARAM_set1_host(wanted, name.data(), name.size()) != 1 ||
       SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) != 1) {
-    throw Error("ERR_TLS_CERT_ALTNAME_INVALID", "no certificate can be for the host name: " + settings.name);
+    throw Error("ERR_TLS_CERT_ALTNAME_INVALID", "no certificate can be valid for the host name: " + settings.name);
   }
 }
 
@@ -201,12 +201,12 @@ void Tls::Handshake() {
   if (result == 1) return;
   const int error = errno;
   const TlsOutcome outcome = OutcomeOf(result);
-  if (outcome == TlsOutcome::kTimeout) throw Error("ETIMEDOUT", "nothing came during the TLS handshake");
+  if (outcome == TlsOutcome::kTimeout) throw Error("ETIMEDOUT", "no data arrived during the TLS handshake");
   const long verification = SSL_get_verify_result(ssl_.get());
   if (verification != X509_V_OK) throw Error(CodeOf(verification), X509_verify_cert_error_string(verification));
   ExpectNoError();
   if (outcome == TlsOutcome::kFailure && error != 0) throw SystemError(error, "TLS handshake");
-  throw Error("ECONNRESET", "the other side ended the connection during the TLS handshake");
+  throw Error("ECONNRESET", "the server closed the connection during the TLS handshake");
 }
 
 size_t Tls::Read(void* data, size_t size, TlsOutcome* outcome) {

@@ -101,7 +101,7 @@ void BlobTable::AddSolidRun(const File& file, const Header& header, const std::v
       return false;
     });
     if (holder == indexes.end() || size > resources_[*holder].size - offset) {
-      throw Error("WIM_CORRUPT", file.path() + ": blob " + Hex(entry.hash) + " lies in no solid resource");
+      throw Error("WIM_CORRUPT", file.path() + ": blob " + Hex(entry.hash) + " is not in any solid resource");
     }
     AddBlob({entry.hash, *holder, entry.references, offset, size});
   }

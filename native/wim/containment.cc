@@ -26,7 +26,7 @@ class TreeWalk {
         paths_left_(kMostPathBytes + kPathRatio * metadata.size()) {}
 
   void Run() {
-    if (metadata_.size() < 8) Corrupt("are too short for security data");
+    if (metadata_.size() < 8) Corrupt("is too short for security data");
     const uint64_t root = Align8(std::max<uint64_t>(Load32(metadata_.data()), 8));
     Dentry(root, 0);
     while (!directories_.empty()) {
@@ -45,24 +45,24 @@ class TreeWalk {
 
   // Notes where the children stand. Gives the dentry's size with its streams; 0 at the end of a directory.
   uint64_t Dentry(uint64_t offset, uint64_t parent_path) {
-    if (offset > metadata_.size() || metadata_.size() - offset < 8) Corrupt("end inside a directory");
+    if (offset > metadata_.size() || metadata_.size() - offset < 8) Corrupt("ends inside a directory");
     const uint8_t* const bytes = metadata_.data() + offset;
     const uint64_t length = Load64(bytes);
     if (length <= 8) return 0;
-    if (length < kDentrySize || length > metadata_.size() - offset) Corrupt("have a dentry past their end");
+    if (length < kDentrySize || length > metadata_.size() - offset) Corrupt("has a dentry past its end");
     // Each dentry has bytes of its own: more dentries than there is room for stand in several directories.
-    if (++count_ > most_) Corrupt("have directories that share dentries");
+    if (++count_ > most_) Corrupt("has directories that share dentries");
     // Two bytes of UTF-16 a unit, and as much for the separator.
     const uint64_t path = parent_path + Load16(bytes + 100) + 2;
-    if (path > paths_left_) Corrupt("have paths that are longer than any system has them");
+    if (path > paths_left_) Corrupt("has paths longer than any system allows");
     paths_left_ -= path;
     const uint64_t children = Load64(bytes + 16);
     if (children != 0 && (Load32(bytes + 8) & kAttributeDirectory)) directories_.push_back({children, path});
     uint64_t end = offset + Align8(length);
     for (uint32_t streams = Load16(bytes + 96); streams > 0; streams--) {
-      if (end > metadata_.size() || metadata_.size() - end < kStreamEntrySize) Corrupt("end inside a dentry");
+      if (end > metadata_.size() || metadata_.size() - end < kStreamEntrySize) Corrupt("ends inside a dentry");
       const uint64_t size = Load64(metadata_.data() + end);
-      if (size < kStreamEntrySize || size > metadata_.size() - end) Corrupt("have a stream past their end");
+      if (size < kStreamEntrySize || size > metadata_.size() - end) Corrupt("has a stream past its end");
       end += Align8(size);
     }
     return end - offset;
@@ -83,7 +83,7 @@ class TreeWalk {
 void CheckTree(const Archive& archive, uint32_t image) {
   const auto& all = archive.blobs().metadata();
   const std::string where = archive.path() + ": the metadata of image " + std::to_string(image);
-  if (image < 1 || image > all.size()) throw Error("WIM_CORRUPT", where + " are not in the blob table");
+  if (image < 1 || image > all.size()) throw Error("WIM_CORRUPT", where + " is not in the blob table");
   const Resource& resource = archive.blobs().resources()[all[image - 1].resource];
   Decompressors decompressors;
   const uint64_t limit = std::min(resource.file->size() * kLargestRatio, kLargestMetadata);
@@ -103,9 +103,9 @@ void CheckHeader(const File& file, const Header& header) {
   const auto check = [&](const char* what, const ResourceHeader& at, uint64_t limit) {
     // What is not compressed is as large as it says, or past the end of the file.
     if (!(at.flags & ResourceHeader::kCompressed) || at.uncompressed_size <= limit) return;
-    throw Error("WIM_CORRUPT", file.path() + ": its header says that the " + what + " has " +
-                                   std::to_string(at.uncompressed_size) +
-                                   " bytes, more than this file can rightly hold (" + std::to_string(limit) + ")");
+    throw Error("WIM_CORRUPT",
+                file.path() + ": its header says that the " + what + " has " + std::to_string(at.uncompressed_size) +
+                    " bytes, more than Stowage accepts in a file of this size (" + std::to_string(limit) + ")");
   };
   check("XML data", header.xml, std::min(file.size() * kLargestRatio, kLargestXml));
   check("blob table", header.blob_table, BlobTable::LargestSize(file));

@@ -21,7 +21,7 @@ int CompressionOf(uint32_t flags, const std::string& where) {
   if (flags & Header::kLzx) return WIMLIB_COMPRESSION_TYPE_LZX;
   if (flags & (Header::kXpress | Header::kXpress2)) return WIMLIB_COMPRESSION_TYPE_XPRESS;
   if (flags & Header::kLzms) return WIMLIB_COMPRESSION_TYPE_LZMS;
-  throw Error("WIM_CORRUPT", where + ": its header names no known compression (flags " + std::to_string(flags) + ")");
+  throw Error("WIM_CORRUPT", where + ": its header names an unknown compression (flags " + std::to_string(flags) + ")");
 }
 
 ResourceHeader ResourceHeader::From(const uint8_t* bytes) {
@@ -65,8 +65,8 @@ Header Header::From(const File& file) {
   header.xml = ResourceHeader::From(bytes.data() + 0x48);
   header.compression = CompressionOf(header.flags, file.path());
   if (header.part == 0 || header.part > header.total_parts) {
-    throw Error("WIM_CORRUPT", file.path() + ": its header says part " + std::to_string(header.part) + " of " +
-                                   std::to_string(header.total_parts));
+    throw Error("WIM_CORRUPT", file.path() + ": its header says that it is part " + std::to_string(header.part) +
+                                   " of " + std::to_string(header.total_parts));
   }
   return header;
 }

@@ -35,7 +35,8 @@ std::optional<IntegrityTable> IntegrityTable::Read(const File& file) {
   }
   if (at.offset > file.size() || at.size_in_wim > file.size() - at.offset)
     throw corrupt("ends past the end of the file");
-  if (at.size_in_wim < kHeadSize || (at.flags & ResourceHeader::kCompressed)) throw corrupt("has no head");
+  if (at.size_in_wim < kHeadSize || (at.flags & ResourceHeader::kCompressed))
+    throw corrupt("is too short, or compressed");
 
   std::array<uint8_t, kHeadSize> head;
   file.Read(head.data(), head.size(), at.offset);
@@ -46,8 +47,8 @@ std::optional<IntegrityTable> IntegrityTable::Read(const File& file) {
   table.end = std::max<uint64_t>(table.begin, blobs.offset + blobs.size_in_wim);
   table.chunk_size = Load32(head.data() + 8);
   if (size != at.size_in_wim || size != kHeadSize + count * sizeof(Sha1Hash) || table.chunk_size == 0) {
-    throw corrupt("says " + std::to_string(count) + " chunks of " + std::to_string(table.chunk_size) + " bytes, in " +
-                  std::to_string(at.size_in_wim) + " bytes of its own");
+    throw corrupt("claims " + std::to_string(count) + " chunks of " + std::to_string(table.chunk_size) +
+                  " bytes, but has " + std::to_string(at.size_in_wim) + " bytes itself");
   }
   const uint64_t covered = table.end - table.begin;
   if (count != covered / table.chunk_size + (covered % table.chunk_size != 0)) {

@@ -85,7 +85,7 @@ void StartLibrary() {
 void SetLibraryFlags(int flags) {
   std::lock_guard<std::mutex> lock(start_mutex);
   if (started && flags != library_flags) {
-    throw Error("INVALID_ARGUMENT", "libwim is set up before the first WIM of a process, not later");
+    throw Error("INVALID_ARGUMENT", "libwim can be set up only before the first WIM of a process");
   }
   library_flags = flags;
 }
@@ -208,7 +208,7 @@ void Decompressors::Decompress(int type, uint32_t chunk_size, const void* from, 
                                size_t to_size, const std::string& where) {
   auto& decompressor = made_[{type, chunk_size}];
   if (!decompressor) {
-    CheckLibrary("make a decompressor for " + where, [&] {
+    CheckLibrary("create a decompressor for " + where, [&] {
       wimlib_decompressor* made = nullptr;
       const int code = wimlib_create_decompressor(static_cast<wimlib_compression_type>(type), chunk_size, &made);
       decompressor.reset(made);
@@ -216,14 +216,14 @@ void Decompressors::Decompress(int type, uint32_t chunk_size, const void* from, 
     });
   }
   if (wimlib_decompress(from, from_size, to, to_size, decompressor.get()) != 0) {
-    throw Error("WIM_CORRUPT", where + ": the compressed data are damaged");
+    throw Error("WIM_CORRUPT", where + ": the compressed data is damaged");
   }
 }
 
 size_t Compressors::Compress(int type, uint32_t chunk_size, unsigned level, void* from, size_t size, void* to) {
   auto& compressor = made_[{type, chunk_size, level}];
   if (!compressor) {
-    CheckLibrary("make a compressor", [&] {
+    CheckLibrary("create a compressor", [&] {
       wimlib_compressor* made = nullptr;
       const int code = wimlib_create_compressor(static_cast<wimlib_compression_type>(type), chunk_size,
                                                 level | WIMLIB_COMPRESSOR_FLAG_DESTRUCTIVE, &made);

@@ -97,7 +97,7 @@ void Metadata::ParseTree(uint64_t root_offset) {
   if (subdirectory != 0) directories.push_back({subdirectory, 0, 0});
   for (size_t next = 0; next < directories.size(); next++) {
     const Directory directory = directories[next];
-    if (directory.depth > kDeepest) Corrupt("nests directories too deep");
+    if (directory.depth > kDeepest) Corrupt("nests directories too deeply");
     if (!seen.insert(directory.children).second) Corrupt("has a directory that contains itself");
     uint64_t at = directory.children;
     while (const uint64_t size = ParseDentry(at, directory.index, &subdirectory)) {
@@ -148,7 +148,7 @@ uint64_t Metadata::ParseDentry(uint64_t offset, uint32_t parent, uint64_t* subdi
   dentry.name = take_name(name_size);
   dentry.short_name = take_name(short_size);
   if (dentry.security >= static_cast<int64_t>(security_.size()))
-    Corrupt("has a dentry with a security descriptor that is not there");
+    Corrupt("has a dentry with a security descriptor that does not exist");
   if (Align8(at) < length) ParseTagged(dentry, offset + Align8(at), offset + length);
   const uint64_t streams_size = ParseStreams(dentry, offset + Align8(length), stream_count, main_hash);
   dentries_.push_back(dentry);
@@ -182,7 +182,7 @@ uint64_t Metadata::ParseStreams(Dentry& dentry, uint64_t offset, uint32_t count,
     const uint64_t name_size = Load16(bytes + 36);
     if (length < kStreamEntrySize || length > buffer_.size() - at || name_size % 2 != 0 ||
         kStreamEntrySize + name_size > length) {
-      Corrupt("has a stream entry that is longer than its place");
+      Corrupt("has a stream entry that is longer than its space");
     }
     const Span name = name_size == 0 ? Span{} : CheckedSpan(at + kStreamEntrySize, name_size);
     AddStream(dentry, name, LoadHash(bytes + 16), &reparse_found);

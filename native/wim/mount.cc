@@ -64,7 +64,8 @@ int ImageNumber(const Arguments& request, const Value& wim, Observer& observer) 
   const Value found = RunOperation("resolve", {{"wim", wim}, {"name", name}}, observer);
   const double* number = std::get_if<double>(&found);
   // -1 means all images, and only one can be mounted.
-  if (number == nullptr || *number < 1) throw Error("IMAGE_NOT_FOUND", "there is no one image \"" + name + "\"");
+  if (number == nullptr || *number < 1)
+    throw Error("IMAGE_NOT_FOUND", "\"" + name + "\" is not the name or number of one image");
   return static_cast<int>(*number);
 }
 
@@ -91,7 +92,7 @@ wimlib_progress_status HandleForeign(wimlib_progress_msg message, wimlib_progres
 void MountImage(const Object& values) {
 #ifdef _WIN32
   (void)values;
-  throw Error("UNSUPPORTED", "images can be mounted on Linux only");
+  throw Error("UNSUPPORTED", "images can be mounted only on Linux");
 #else
   const Arguments request(values);
   Nobody observer;

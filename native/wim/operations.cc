@@ -117,7 +117,7 @@ class CompressionLevel {
 WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress& progress) {
   auto wim = std::make_shared<OpenWim>();
   wim->open_flags = flags;
-  if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is named");
+  if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is given");
   const std::string& path = paths.front();
   // First our own look: it says what is no WIM, and asks for no more memory than the file can be worth.
   for (const std::string& part : paths) {
@@ -217,7 +217,7 @@ Value Reference(const Call& call) {
     }
   }
   const LibraryTexts list(paths);
-  CheckLibrary("open what " + call.About("references"), [&] {
+  CheckLibrary(call.About("open references for"), [&] {
     return wimlib_reference_resource_files(call.Handle(), list.data(), static_cast<unsigned>(list.size()), 0,
                                            call.arguments.Int("openFlags"));
   });

@@ -14,11 +14,11 @@ namespace stowage::wim {
 std::pair<int, int> MakePipe() {
   int ends[2];
 #ifdef __linux__
-  if (pipe2(ends, O_CLOEXEC) != 0) throw SystemError(errno, "make a pipe");
+  if (pipe2(ends, O_CLOEXEC) != 0) throw SystemError(errno, "create a pipe");
   // As much as an unprivileged process may ask for: fewer turns for the same bytes. A smaller one works too.
   (void)fcntl(ends[0], F_SETPIPE_SZ, 1 << 20);
 #else
-  if (pipe(ends) != 0) throw SystemError(errno, "make a pipe");
+  if (pipe(ends) != 0) throw SystemError(errno, "create a pipe");
   for (const int end : ends) (void)fcntl(end, F_SETFD, FD_CLOEXEC);
 #endif
   return {ends[0], ends[1]};

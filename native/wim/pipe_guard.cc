@@ -88,7 +88,7 @@ void CheckPaths(const Metadata& metadata, uint64_t size, const std::string& what
   for (const Dentry& dentry : metadata.dentries()) {
     const uint64_t parent = dentry.parent == Dentry::kNoParent ? 0 : paths[dentry.parent];
     paths.push_back(parent + dentry.name.size + 2);
-    if (paths.back() > left) Corrupt(what + " have paths that are longer than any system has them");
+    if (paths.back() > left) Corrupt(what + " has paths longer than any system allows");
     left -= paths.back();
   }
 }
@@ -126,7 +126,7 @@ class Passage {
       Corrupt("a chunk size of " + std::to_string(chunk_size_) + " is not allowed");
     if (chunk_size_ > kLargestChunk) {
       throw Error("UNSUPPORTED", "the WIM in the pipe: chunks of " + std::to_string(chunk_size_ >> 20) +
-                                     " MiB need more memory than Stowage gives to one (256 MiB)");
+                                     " MiB need more memory than Stowage allows for one (256 MiB)");
     }
   }
 
@@ -139,15 +139,15 @@ class Passage {
   // Holds the next resource, with its header, and gives its content.
   std::vector<uint8_t> Resource(const std::string& what, uint64_t most) {
     Take(kBlobHeaderSize);
-    if (Load64(held_.data()) != kBlobMagic) Corrupt("where " + what + " should begin, something else stands");
+    if (Load64(held_.data()) != kBlobMagic) Corrupt(what + " does not begin where it should");
     const uint64_t size = Load64(held_.data() + 8);
     std::memcpy(hash_.data(), held_.data() + 16, hash_.size());
     const uint32_t flags = Load32(held_.data() + 36);
     if (size > most) {
-      Corrupt(what + " have " + std::to_string(size) + " bytes, more than a WIM can rightly hold (" +
-              std::to_string(most) + ")");
+      Corrupt(what + " has " + std::to_string(size) + " bytes, more than Stowage accepts (" + std::to_string(most) +
+              ")");
     }
-    if (flags & ResourceHeader::kSolid) Corrupt(what + " are solid, which no pipable WIM has");
+    if (flags & ResourceHeader::kSolid) Corrupt(what + " is solid, which it cannot be in a pipable WIM");
     if (flags & ResourceHeader::kCompressed) return Chunks(what, size);
     const size_t at = Take(size);
     return {held_.begin() + static_cast<ptrdiff_t>(at), held_.end()};
@@ -156,18 +156,18 @@ class Passage {
   // Each chunk has its size before it; their table comes last.
   std::vector<uint8_t> Chunks(const std::string& what, uint64_t size) {
     if (compression_ == WIMLIB_COMPRESSION_TYPE_NONE)
-      Corrupt(what + " are compressed, but the header names no compression");
+      Corrupt(what + " is compressed, but the header names no compression");
     std::vector<uint8_t> content;
     while (content.size() < size) {
       const uint64_t done = content.size();
       const uint64_t chunk = std::min<uint64_t>(chunk_size_, size - done);
       const size_t prefix = Take(4);
       const uint64_t packed = Load32(held_.data() + prefix);
-      if (packed == 0 || packed > chunk) Corrupt(what + " have a chunk that is larger than it is uncompressed");
+      if (packed == 0 || packed > chunk) Corrupt(what + " has a chunk that is larger compressed than uncompressed");
       const size_t at = Take(packed);
       if (done + chunk > std::max(kAlwaysAllowed, kLargestRatio * held_.size())) {
-        Corrupt(what + " grow to " + std::to_string(done + chunk) + " bytes out of " + std::to_string(held_.size()) +
-                ", more than they can rightly hold");
+        Corrupt(what + " grows to " + std::to_string(done + chunk) + " bytes from " + std::to_string(held_.size()) +
+                ", more than Stowage accepts");
       }
       content.resize(done + chunk);
       if (packed == chunk) {

@@ -44,7 +44,7 @@ void CheckChunkSize(const Resource& resource) {
   }
   if (size > kLargestChunk) {
     throw Error("UNSUPPORTED", resource.Describe() + ": chunks of " + std::to_string(size >> 20) +
-                                   " MiB need more memory than Stowage gives to one (256 MiB)");
+                                   " MiB need more memory than Stowage allows for one (256 MiB)");
   }
 }
 
@@ -54,7 +54,7 @@ void CheckPackedSize(const Resource& resource) {
   const uint64_t largest = resource.size + ChunkCount(resource) * (8 + kChunkPrefixSize) + kSolidHeaderSize;
   if (resource.size <= UINT64_MAX / 2 && resource.size_in_wim <= largest) return;
   throw Error("WIM_CORRUPT", resource.Describe() + ": " + std::to_string(resource.size_in_wim) +
-                                 " bytes for a content of " + std::to_string(resource.size));
+                                 " bytes in the WIM for " + std::to_string(resource.size) + " bytes of content");
 }
 
 [[noreturn]] void BadChunk(const Resource& resource, uint64_t index, const char* what) {
@@ -82,14 +82,16 @@ Resource Resource::From(const File& file, const Header& header, const ResourceHe
     resource.chunk_size = Load32(bytes.data() + 8);
     resource.compression = static_cast<int>(Load32(bytes.data() + 12));
     if (resource.compression < WIMLIB_COMPRESSION_TYPE_XPRESS || resource.compression > WIMLIB_COMPRESSION_TYPE_LZMS) {
-      throw Error("WIM_CORRUPT", resource.Describe() + ": compression type " + std::to_string(resource.compression));
+      throw Error("WIM_CORRUPT",
+                  resource.Describe() + ": unknown compression type " + std::to_string(resource.compression));
     }
     CheckChunkSize(resource);
     CheckPackedSize(resource);
   } else if (at.flags & ResourceHeader::kCompressed) {
     resource.compression = header.compression;
     if (resource.compression == WIMLIB_COMPRESSION_TYPE_NONE) {
-      throw Error("WIM_CORRUPT", resource.Describe() + ": compressed, in a WIM whose header names no compression");
+      throw Error("WIM_CORRUPT",
+                  resource.Describe() + ": it is compressed, but the header of the WIM names no compression");
     }
     CheckChunkSize(resource);
     CheckPackedSize(resource);
@@ -155,7 +157,7 @@ std::vector<Chunk> ParseChunks(const Resource& resource, const uint8_t* table) {
       next = entry_size == 8 ? Load64(table + i * 8) : Load32(table + i * 4);
     }
     if (next <= at || next > room) BadChunk(resource, i, "ends outside the resource");
-    if (next - at > size) BadChunk(resource, i, "is larger than it is uncompressed");
+    if (next - at > size) BadChunk(resource, i, "is larger compressed than uncompressed");
     chunks.push_back({begin + at + prefix * (i + 1), static_cast<uint32_t>(next - at), size});
     at = next;
   }
@@ -183,7 +185,8 @@ void UnpackChunk(const Resource& resource, const Chunk& chunk, const uint8_t* fr
 std::vector<uint8_t> ReadWhole(const Resource& resource, uint64_t limit, Decompressors& decompressors) {
   if (resource.size > limit) {
     throw Error("WIM_CORRUPT", resource.Describe() + ": " + std::to_string(resource.size) +
-                                   " bytes, more than this file can rightly hold (" + std::to_string(limit) + ")");
+                                   " bytes, more than Stowage accepts in a file of this size (" +
+                                   std::to_string(limit) + ")");
   }
   const std::vector<Chunk> chunks = ReadChunks(resource);
   std::vector<uint8_t> bytes(resource.size);

@@ -14,8 +14,8 @@ namespace {
 
 const std::string& CheckedText(const char* name, const Value& value) {
   const auto* text = std::get_if<std::string>(&value);
-  if (text == nullptr) Refuse(name, "is no text");
-  if (text->find('\0') != std::string::npos) Refuse(name, "holds a NUL character");
+  if (text == nullptr) Refuse(name, "is not text");
+  if (text->find('\0') != std::string::npos) Refuse(name, "contains a NUL character");
   return *text;
 }
 
@@ -33,19 +33,19 @@ const Type& Arguments::Get(const char* name) const {
   const Value* value = Find(name);
   if (value == nullptr) Refuse(name, "is missing");
   const Type* typed = std::get_if<Type>(value);
-  if (typed == nullptr) Refuse(name, "is of another kind");
+  if (typed == nullptr) Refuse(name, "has the wrong type");
   return *typed;
 }
 
 int Arguments::Int(const char* name) const {
   const double number = Get<double>(name);
-  if (std::floor(number) != number || number < INT32_MIN || number > INT32_MAX) Refuse(name, "is no whole number");
+  if (std::floor(number) != number || number < INT32_MIN || number > INT32_MAX) Refuse(name, "is not a whole number");
   return static_cast<int>(number);
 }
 
 uint64_t Arguments::Size(const char* name) const {
   const double number = Get<double>(name);
-  if (std::floor(number) != number || number < 0 || number > 9007199254740992.0) Refuse(name, "is no size");
+  if (std::floor(number) != number || number < 0 || number > 9007199254740992.0) Refuse(name, "is not a size");
   return static_cast<uint64_t>(number);
 }
 
@@ -71,7 +71,7 @@ std::vector<Arguments> Arguments::Objects(const char* name) const {
   std::vector<Arguments> objects;
   for (const Value& value : Get<List>(name)) {
     const auto* object = std::get_if<Object>(&value);
-    if (object == nullptr) Refuse(name, "holds something else than objects");
+    if (object == nullptr) Refuse(name, "must hold only objects");
     objects.emplace_back(*object);
   }
   return objects;
@@ -87,7 +87,7 @@ std::vector<std::shared_ptr<const OpenWim>> Arguments::Wims(const char* name) co
   std::vector<std::shared_ptr<const OpenWim>> wims;
   for (const Value& value : Get<List>(name)) {
     const auto* wim = std::get_if<std::shared_ptr<const OpenWim>>(&value);
-    if (wim == nullptr) Refuse(name, "holds something else than WIMs");
+    if (wim == nullptr) Refuse(name, "must hold only WIMs");
     wims.push_back(*wim);
   }
   return wims;

@@ -218,7 +218,7 @@ void Verifier::CheckImages() {
         [&] {
           if (standings[image - 1] == Standing::kOverlaps)
             throw Error("WIM_CORRUPT", resource.Describe() + ": the metadata of image " + std::to_string(image) +
-                                           " stand on bytes of another's");
+                                           " overlaps that of another image");
           if (standings[image - 1] == Standing::kRepeats) return;
           CheckImage(image, missing);
           readable_.push_back(image);
@@ -344,7 +344,7 @@ std::vector<uint32_t> Verifier::BlobsInFileOrder() {
     if (at.file != file) resource_end = 0;
     const bool another = &at != resource;
     if (another ? at.offset < resource_end : blob.offset < blob_end) {
-      ReportBlob(blob, at.Describe() + ": the blob with SHA-1 " + Hex(blob.hash) + " stands on bytes of another");
+      ReportBlob(blob, at.Describe() + ": the blob with SHA-1 " + Hex(blob.hash) + " overlaps another blob");
       continue;
     }
     apart.push_back(index);
@@ -385,7 +385,7 @@ void Verifier::NameFiles() {
 
 Value Verify(const Arguments& arguments, Observer& observer) {
   const auto archive = arguments.Wim("wim")->archive;
-  if (!archive) throw Error("INVALID_ARGUMENT", "this WIM is no file yet: write it, and open that");
+  if (!archive) throw Error("INVALID_ARGUMENT", "this WIM is not a file yet: write it, then open the file");
   Verifier::Options options;
   options.threads = static_cast<unsigned>(std::clamp(arguments.Int("threads"), 1, 256));
   options.integrity = arguments.Int("integrity") != 0;

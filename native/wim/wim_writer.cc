@@ -89,7 +89,7 @@ void WimWriter::Begin(uint64_t size) {
 }
 
 void WimWriter::Append(const uint8_t* data, size_t size) {
-  if (size > coming_) throw Error("WIM_ERROR", "a blob is longer than was announced");
+  if (size > coming_) throw Error("WIM_ERROR", "a blob is longer than announced");
   coming_ -= size;
   sha1_.Update(data, size);
   if (gathered_) {
@@ -101,7 +101,7 @@ void WimWriter::Append(const uint8_t* data, size_t size) {
 
 Sha1Hash WimWriter::End() {
   const Sha1Hash hash = sha1_.Finish();
-  if (coming_ != 0) throw Error("WIM_ERROR", "a blob is shorter than was announced");
+  if (coming_ != 0) throw Error("WIM_ERROR", "a blob is shorter than announced");
   if (gathered_ && gathering_.empty()) return Sha1Hash{};
   const auto next = static_cast<uint32_t>(resources_.size() - (gathered_ ? 0 : 1));
   const bool known = !blobs_.emplace(hash, next).second;
@@ -135,7 +135,7 @@ void WimWriter::AddImage(std::vector<uint8_t> metadata) {
     if (IsZero(stream.hash)) continue;
     const auto found = blobs_.find(stream.hash);
     if (found == blobs_.end())
-      throw Error("WIM_CORRUPT", "the image names a blob that is not there: " + Hex(stream.hash));
+      throw Error("WIM_CORRUPT", "the image names a blob that does not exist: " + Hex(stream.hash));
     resources_[found->second].references++;
   }
 }

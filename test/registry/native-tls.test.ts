@@ -189,7 +189,11 @@ t.test('a key that is encrypted or not for the certificate is refused, and nobod
   const port = await registryOf(t, pair('named'))
   for (const key of ['locked.key', 'named.key', 'client.crt']) {
     const own = { certificate: file('client.crt'), key: file(key) }
-    t.match(await failureOf(t, port, trusting('registry.example', own)), { message: /key of our certificate/ }, key)
+    t.match(
+      await failureOf(t, port, trusting('registry.example', own)),
+      { message: /key of the client certificate/ },
+      key,
+    )
   }
 })
 

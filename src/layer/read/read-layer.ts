@@ -69,7 +69,7 @@ export async function openLayer(path: string): Promise<LayerSource> {
 }
 
 /** The addon's words for a file that begins like no layer. */
-const NOT_A_TAR = /(?:no|not a) tar, nor gzip or zstd/
+const NOT_A_TAR = /not a tar, nor gzip or zstd/
 
 /** `error`, or what to say of a file that is not a damaged layer but something else. */
 function explained(error: unknown, head: Uint8Array, name: string): unknown {

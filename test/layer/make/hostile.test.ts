@@ -196,7 +196,7 @@ t.test('writeLayerFromWim() says so when the WIM ends while it is read', async t
   const output = join(t.testdir(), 'x')
   await t.rejects(writeLayerFromWim(opened, output), {
     code: 'WIM_CORRUPT',
-    message: /ends before; it had \d+ bytes when it was opened/,
+    message: /ends before that; it had \d+ bytes when it was opened/,
   })
   await opened[Symbol.asyncDispose]()
   renameSync(wim, `${wim}.moved`)

@@ -304,9 +304,9 @@ t.test('readLayer() refuses what is damaged, cut short or no layer, saying where
   }
   const cases: [name: string, bytes: Buffer, message: RegExp][] = [
     ['nothing', Buffer.alloc(0), /at byte 0: it is empty/],
-    ['text', Buffer.from(text('no tar', 3000)), /no tar, nor gzip or zstd/],
+    ['text', Buffer.from(text('no tar', 3000)), /not a tar, nor gzip or zstd/],
     ['a short text', Buffer.from('hello'), /ends within a block/],
-    ['gzip of text', gzipSync(text('no tar', 3000)), /byte 0 of the tar: it is no tar/],
+    ['gzip of text', gzipSync(text('no tar', 3000)), /byte 0 of the tar: it is not a tar/],
     [
       'cut gzip',
       zipped.subarray(0, zipped.length - 5),
@@ -323,16 +323,16 @@ t.test('readLayer() refuses what is damaged, cut short or no layer, saying where
     ['cut content', tar.subarray(0, 3000), /ends within the content/],
     ['cut block', tar.subarray(0, tar.length - 1300), /ends within a block/],
     ['a wrong checksum', flipped(tar, 5633), /at byte 5632 of the tar: .*checksum/],
-    ['no number', field(124, 'ninety seven'), /no number: size/],
+    ['no number', field(124, 'ninety seven'), /not a number: size/],
     ['a negative size', field(124, Buffer.alloc(12, 0xff)), /negative size/],
     ['an endless number', field(124, Buffer.from([0x80, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])), /too large: size/],
     ['a GNU sparse file', field(156, 'S'), /sparse file/],
     ['an unknown type', field(156, 'Z'), /type 'Z'/],
-    ['a long record', extended('99 a=b\n'), /no row of records/],
+    ['a long record', extended('99 a=b\n'), /not a list of records/],
     ['a record without a key', extended('6 =ab\n'), /without a key/],
-    ['a record without an end', extended('6 a=b'), /no row of records/],
+    ['a record without an end', extended('6 a=b'), /not a list of records/],
     ['PAX of a sparse file', extended('21 GNU.sparse.size=1\n'), /sparse file/],
-    ['a size that is none', extended('9 size=x\n'), /no number: size/],
+    ['a size that is none', extended('9 size=x\n'), /not a number: size/],
     ['NUL in a path', extended('11 path=a\0\n'), /NUL in the record path/],
     ['a lone extended header', extended('8 ab=cd\n').subarray(0, 1024), /between an extended header and its entry/],
     [
