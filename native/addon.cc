@@ -1,4 +1,4 @@
-// The addon's door: registers what native/ offers to src/wim/binding.ts.
+// The addon's entry point: registers what native/ offers to src/wim/binding.ts.
 #include <napi.h>
 #include <wimlib.h>
 
@@ -25,7 +25,7 @@ namespace stowage {
 
 namespace {
 
-// "1.13.6": from the number, because Debian's 1.13.6 calls itself 1.13.5 in words.
+// "1.13.6": from the number, because Debian's 1.13.6 calls itself 1.13.5 in its version text.
 Napi::Value LibraryVersion(const Napi::CallbackInfo& info) {
   const uint32_t version = wimlib_get_version();
   const std::string text =

@@ -1,4 +1,4 @@
-// What the addon keeps for each Node environment (the main thread and every worker thread have one).
+// What the addon keeps for each Node.js environment: the main thread and every worker thread have one.
 #ifndef STOWAGE_ADDON_DATA_H_
 #define STOWAGE_ADDON_DATA_H_
 

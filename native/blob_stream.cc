@@ -37,7 +37,7 @@ std::vector<uint32_t> CheckedRequests(const Napi::CallbackInfo& info, const wim:
 
 }  // namespace
 
-// The reader uses the pool and the archive, so it stands after both and goes first.
+// The reader uses the pool and the archive, so it is declared after both and destroyed first.
 struct BlobStream::State {
   State(std::shared_ptr<const wim::Archive> opened, std::vector<uint32_t> requests, unsigned threads)
       : archive(std::move(opened)), pool(threads), reader(archive->blobs(), std::move(requests), pool, kWindow) {}

@@ -19,7 +19,7 @@ class BlobStream : public Napi::ObjectWrap<BlobStream> {
   Napi::Value Next(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
-  // Shared with the worker that reads: it may still run when JavaScript has let go.
+  // Shared with the worker that reads: it may still run after JavaScript has dropped this object.
   std::shared_ptr<State> state_;
 };
 

@@ -27,7 +27,7 @@ struct CompressorDeleter {
   void operator()(wimlib_compressor* compressor) const { wimlib_free_compressor(compressor); }
 };
 
-// Nothing where the chunk does not get smaller: a WIM stores it as it is.
+// Nothing if the chunk does not get smaller: a WIM stores it uncompressed.
 std::optional<Bytes> Compress(wimlib_compression_type type, unsigned level, Bytes chunk) {
   std::unique_ptr<wimlib_compressor, CompressorDeleter> compressor;
   wim::CheckLibrary("create a compressor", [&] {
@@ -74,7 +74,7 @@ Napi::Value DecompressChunk(const Napi::CallbackInfo& info) {
       });
 }
 
-// compressorMemory(type: number, chunkSize: number, level: number): number, 0 for what there is no compressor for
+// compressorMemory(type: number, chunkSize: number, level: number): number, 0 if there is no such compressor
 Napi::Value CompressorMemory(const Napi::CallbackInfo& info) {
   wim::StartLibrary();
   const uint64_t memory = wimlib_get_compressor_needed_memory(Type(info[0]), info[1].As<Napi::Number>().Uint32Value(),

@@ -1,4 +1,4 @@
-// Plain data of an operation as JavaScript values, and back. On the JavaScript thread only.
+// Converts the data of an operation to JavaScript values and back. Only on the JavaScript thread.
 #ifndef STOWAGE_CONVERT_H_
 #define STOWAGE_CONVERT_H_
 

@@ -91,7 +91,7 @@ Napi::Value DentryReader::Security(const Napi::CallbackInfo& info) {
   return list;
 }
 
-// next(most: number): Buffer of at most so many dentries, or undefined at the end.
+// next(most: number): Buffer of at most `most` dentries, or undefined at the end.
 Napi::Value DentryReader::Next(const Napi::CallbackInfo& info) {
   if (!image_.metadata) return info.Env().Undefined();
   const auto& dentries = image_.metadata->dentries();
@@ -99,7 +99,7 @@ Napi::Value DentryReader::Next(const Napi::CallbackInfo& info) {
   const size_t end = std::min(dentries.size(), next_ + most);
   Record record;
   for (; next_ < end; next_++) PutDentry(record, image_, dentries[next_]);
-  // Tens of megabytes that V8 does not know of: let go of them now, not when it happens to collect this object.
+  // Tens of megabytes that V8 does not know about: free them now, not when it happens to collect this object.
   if (next_ == dentries.size()) image_ = {};
   return Napi::Buffer<uint8_t>::Copy(info.Env(), record.bytes().data(), record.bytes().size());
 }

@@ -27,7 +27,7 @@ Napi::Value MountImage(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// libwim reports what it unmounts, and cannot be stopped on the way.
+// libwim reports what it unmounts, and cannot be stopped before it is done.
 class Unmounting : public wim::Observer, public ReportingThread {
  public:
   explicit Unmounting(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}

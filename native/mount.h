@@ -1,5 +1,5 @@
-// mountImage() and unmountImage(): for src/wim/mount-child.ts alone. One ends the process where it succeeds; the other
-// trusts what another process sends, and cannot be stopped.
+// mountImage() and unmountImage(): only for src/wim/mount-child.ts. The first ends the process if it succeeds; the
+// second trusts what another process sends and cannot be stopped.
 #ifndef STOWAGE_MOUNT_H_
 #define STOWAGE_MOUNT_H_
 

@@ -7,7 +7,7 @@ namespace stowage {
 
 namespace {
 
-// openPipe(): { read: number, write: number }: file descriptors, both blocking. Whoever calls it closes them.
+// openPipe(): { read: number, write: number }: file descriptors, both blocking. The caller closes them.
 Napi::Value OpenPipe(const Napi::CallbackInfo& info) {
 #ifdef _WIN32
   throw ToJavaScript(info.Env(), Error("UNSUPPORTED", "on Windows libwim writes to files, not to streams"));

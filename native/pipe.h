@@ -1,4 +1,4 @@
-// A pipe of the system: how a stream of JavaScript meets a file descriptor of libwim.
+// A pipe, which connects a JavaScript stream to a file descriptor that libwim reads or writes.
 #ifndef STOWAGE_PIPE_H_
 #define STOWAGE_PIPE_H_
 

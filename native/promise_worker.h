@@ -15,8 +15,8 @@
 
 namespace stowage {
 
-// An error as JavaScript gets it: `code`, `details` where libwim said more, `systemCode` where an errno is behind it,
-// and `written` where writing a file failed. src/wim/ makes a StowageError of it.
+// An error as JavaScript gets it: `code`, `details` if libwim printed more, `systemCode` if an errno is the cause, and
+// `written` if writing a file failed. src/wim/ turns it into a StowageError.
 inline Napi::Error ToJavaScript(Napi::Env env, const Error& thrown) {
   Napi::Error error = Napi::Error::New(env, thrown.what());
   error.Set("code", Napi::String::New(env, thrown.code()));

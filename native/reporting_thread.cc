@@ -32,7 +32,7 @@ void ReportingThread::Run(std::function<void()> run) {
   } catch (...) {
     failure = CurrentError();
   }
-  // Before the end is reported: whoever hears of it may be the last to hold what the task used, and closes it.
+  // Before the end is reported: the listener may hold the last reference to what the task used, and closes it.
   run = nullptr;
   std::lock_guard<std::mutex> lock(mutex_);
   failure_ = std::move(failure);
@@ -45,7 +45,7 @@ void ReportingThread::Run(std::function<void()> run) {
 void ReportingThread::Call() {
   if (called_ || abandoned_) return;
   called_ = true;
-  // Fails when the environment is closing, and then nobody listens.
+  // Fails if the environment is closing, when nothing needs to be reported.
   function_.NonBlockingCall(
       [self = shared_from_this()](Napi::Env env, Napi::Function callback) { self->Receive(env, callback); });
 }

@@ -1,4 +1,4 @@
-// A thread that reports to JavaScript: the one way in which native/ does that.
+// A thread that reports to JavaScript. All threads of native/ that do so are built on it.
 #ifndef STOWAGE_REPORTING_THREAD_H_
 #define STOWAGE_REPORTING_THREAD_H_
 
@@ -64,7 +64,7 @@ class ReportingThread : public std::enable_shared_from_this<ReportingThread> {
   // The task is over: `failure_` says how, and nothing is gathered any more.
   bool ended_ = false;
   std::optional<Error> failure_;
-  // The environment has ended, and nobody listens.
+  // The environment has ended, so nothing is reported any more.
   bool abandoned_ = false;
 
  private:

@@ -1,5 +1,5 @@
-// What the jobs of layers and of blobs have in common: work on a thread of its own, fed, finished and cancelled by
-// JavaScript, which hears of it in one kind of event.
+// What the jobs of layers and of blobs have in common: work on a thread of its own that JavaScript feeds, finishes and
+// cancels, and that reports to it in one kind of event.
 #ifndef STOWAGE_THREAD_JOB_H_
 #define STOWAGE_THREAD_JOB_H_
 
@@ -17,7 +17,7 @@
 
 namespace stowage {
 
-// A job adds fields of its own, and `result`, a std::optional of what its work gives.
+// A job adds fields of its own, and `result`, a std::optional of what its work returns.
 class ThreadEvents : public ReportingThread {
  public:
   // Something can be taken.
@@ -36,7 +36,7 @@ class ThreadEvents : public ReportingThread {
   bool room_ = false;
 };
 
-// Wraps work that can be finished and cancelled from any thread: `Run()` does it and gives the result, and throws
+// Wraps work that can be finished and cancelled from any thread: `Run()` does it, returns the result, and throws
 // ABORTED soon after `Cancel()`.
 template <typename Self, typename Work>
 class ThreadJob : public Napi::ObjectWrap<Self> {
@@ -47,7 +47,7 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
   using Wrap = Napi::ObjectWrap<Self>;
   using Method = typename Wrap::PropertyDescriptor;
 
-  // A class of finish(), cancel(), close() and the job's own methods.
+  // Defines a class with finish(), cancel(), close() and the job's own methods.
   static void Define(Napi::Env env, Napi::Object exports, const char* name, std::vector<Method> methods) {
     methods.push_back(Wrap::InstanceMethod("finish", &ThreadJob::Finish));
     methods.push_back(Wrap::InstanceMethod("cancel", &ThreadJob::Cancel));
@@ -82,7 +82,7 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
     return Napi::Number::New(info.Env(), static_cast<double>(queued));
   }
 
-  // For work that gives batches. take(): Buffer, or undefined where none is ready
+  // For work that makes batches. take(): Buffer, or undefined if none is ready
   Napi::Value Take(const Napi::CallbackInfo& info) {
     std::vector<uint8_t> batch;
     if (!work_ || !work_->Take(&batch)) return info.Env().Undefined();
@@ -104,7 +104,7 @@ class ThreadJob : public Napi::ObjectWrap<Self> {
 
   void Close(const Napi::CallbackInfo&) { End(); }
 
-  // Cancels what still runs, waits for it, and lets go of what the work holds. Joining on the JavaScript thread is
+  // Cancels what still runs, waits for it, and releases what the work holds. Joining on the JavaScript thread is
   // deliberate: once this returns, the caller may close the descriptor and remove the file that the work writes to.
   // Callers that write wait for the result or the error first, and then there is nothing to wait for. If they do not,
   // or if the process exits in the middle, this lasts until the current decompression, compression, write or fsync is

@@ -19,7 +19,7 @@ namespace {
 
 using WimPointer = std::shared_ptr<const wim::OpenWim>;
 
-// Position of each blob when all are sorted by where they stand in the files: the order in which reading is fastest.
+// Position of each blob when all are sorted by their offsets in the files: the order in which reading is fastest.
 std::vector<uint32_t> RanksOf(const wim::BlobTable& table) {
   std::map<const File*, size_t> files;
   for (const wim::Resource& resource : table.resources()) files.emplace(resource.file, files.size());
@@ -84,7 +84,7 @@ std::shared_ptr<const wim::Archive> WimFile::ArchiveOf(const Napi::Value& value)
   return wim->archive;
 }
 
-// As libwim has it in memory, changes and all. Waits for an operation that is under way.
+// The WIM as libwim has it in memory, changes included. Waits for a running operation.
 Napi::Value WimFile::Info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const WimPointer wim = WimOf(info.This());
@@ -185,7 +185,7 @@ Napi::Value WimFile::ReadMetadata(const Napi::CallbackInfo& info) {
       [](Napi::Env env, ImageMetadata& metadata) { return DentryReader::New(env, metadata); });
 }
 
-// close(): Promise<void>, when the WIM is let go of: freeing all of a large one takes a while.
+// close(): Promise<void>, once the WIM is released: freeing a large one takes a while.
 Napi::Value WimFile::Close(const Napi::CallbackInfo& info) {
   auto held = std::make_shared<WimPointer>(std::move(wim_));
   wim_.reset();

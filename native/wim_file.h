@@ -17,9 +17,9 @@ class WimFile : public Napi::ObjectWrap<WimFile> {
   explicit WimFile(const Napi::CallbackInfo& info);
 
   static bool Is(const Napi::Value& value);
-  // What a WimFile that came as an argument stands for. Throws a JavaScript error when it is closed or no WimFile.
+  // The WIM behind a WimFile that came as an argument. Throws a JavaScript error if it is closed or not a WimFile.
   static std::shared_ptr<const wim::OpenWim> WimOf(const Napi::Value& value);
-  // Its files; also throws when there are none yet.
+  // Its files; also throws if there are none yet.
   static std::shared_ptr<const wim::Archive> ArchiveOf(const Napi::Value& value);
 
  private:

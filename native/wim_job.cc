@@ -17,7 +17,7 @@ namespace stowage {
 
 namespace {
 
-// If so many events wait for JavaScript, the operation waits too.
+// Once this many events wait for JavaScript, the operation waits too.
 constexpr size_t kMostEvents = 4096;
 // How long the end of the environment waits for an operation that was cancelled: libwim notices between two chunks, and
 // one chunk can take it many seconds.
@@ -67,13 +67,13 @@ class WimJob::State : public wim::Observer, public ReportingThread {
  private:
   struct Waiting {
     wim::Object event;
-    // Of a count; empty for an event that stands for itself.
+    // Of a count; empty for an event that is not a count.
     std::string subject;
   };
 
   void Add(Waiting added) {
     std::unique_lock<std::mutex> lock(mutex_);
-    // A count replaces the last of the same subject, but never moves past an event that stands for itself.
+    // A count replaces the last of the same subject, but never moves past an event that is not a count.
     for (auto waiting = events_.rbegin(); waiting != events_.rend(); ++waiting) {
       if (added.subject.empty() || waiting->subject.empty()) break;
       if (waiting->subject != added.subject) continue;
@@ -93,7 +93,7 @@ class WimJob::State : public wim::Observer, public ReportingThread {
     events.swap(events_);
     question.swap(question_);
     const bool ended = ended_;
-    // Not kept: a WIM is closed when JavaScript lets go of it, not of the job that opened it.
+    // Not kept: a WIM is closed when JavaScript drops it, not when it drops the job that opened it.
     if (ended) result.swap(result_);
     changed_.notify_all();
     lock.unlock();

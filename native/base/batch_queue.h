@@ -1,5 +1,4 @@
-// Batches of bytes on their way from one thread, which makes them and may wait, to another, which takes them when it
-// likes.
+// A queue of batches of bytes from one thread, which may wait, to another, which never does.
 #ifndef STOWAGE_BASE_BATCH_QUEUE_H_
 #define STOWAGE_BASE_BATCH_QUEUE_H_
 
@@ -15,16 +14,16 @@ namespace stowage {
 
 class BatchQueue {
  public:
-  // `most`: bytes from which on Put() waits. `ready` is called from the thread that puts, for each batch: it must be
+  // Put() waits once `most` bytes are queued. `ready` is called on the thread that puts, after each batch: it must be
   // quick.
   BatchQueue(size_t most, std::function<void()> ready);
 
-  // Waits while too much is not taken; passes over an empty batch. Throws ABORTED once it is cancelled.
+  // Waits while the queue is full; ignores an empty batch. Throws ABORTED once cancelled.
   void Put(std::vector<uint8_t> batch);
 
-  // The next batch, if there is one by now. From any thread, as the next.
+  // The next batch; false if there is none yet. Take() and Cancel() may be called from any thread.
   bool Take(std::vector<uint8_t>* batch);
-  // Makes Put() throw, now and from now on.
+  // Makes Put() throw from now on.
   void Cancel();
 
  private:

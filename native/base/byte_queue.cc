@@ -8,7 +8,7 @@ namespace stowage {
 
 namespace {
 
-// Below this many queued bytes more are asked for.
+// If fewer bytes are queued, more are asked for.
 constexpr size_t kLowWater = 1u << 20;
 
 }  // namespace

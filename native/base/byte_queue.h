@@ -1,4 +1,4 @@
-// Bytes on their way from one thread, which has them in pieces and must not wait, to another, which waits for them.
+// A queue of bytes from one thread, which has them in pieces and must not wait, to another, which waits for them.
 #ifndef STOWAGE_BASE_BYTE_QUEUE_H_
 #define STOWAGE_BASE_BYTE_QUEUE_H_
 
@@ -12,25 +12,24 @@
 
 namespace stowage {
 
-// Where bytes are read from, piece by piece.
+// A source of bytes, read piece by piece.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  // The next piece: `*data` stays until the next call. 0 at the end, and from then on.
+  // The size of the next piece; `*data` is valid until the next call. 0 at the end, and after it.
   virtual size_t Read(const uint8_t** data) = 0;
 };
 
 class ByteQueue {
  public:
-  // `room` is called from the thread that takes, when less is queued than it takes to keep going: push more. It must be
-  // quick.
+  // `room` is called on the thread that takes, when the queue is running low: push more. It must be quick.
   explicit ByteQueue(std::function<void()> room);
 
-  // Returns the number of bytes queued. From any thread, as the next two.
+  // Returns the number of bytes queued. Push(), Finish() and Cancel() may be called from any thread.
   size_t Push(std::vector<uint8_t> bytes);
-  // Nothing comes any more.
+  // Marks the end: no more bytes are pushed.
   void Finish();
-  // Makes Take() throw ABORTED, now and from now on.
+  // Makes Take() throw ABORTED from now on.
   void Cancel();
 
   // Waits for the next piece, which is never empty. False at the end.

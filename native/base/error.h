@@ -1,5 +1,4 @@
-// What the WIM room throws: a code a program can test, a message with the facts, and libwim's own words where it has
-// any.
+// The error that native/ throws: a code for programs, a message, and libwim's own text if there is any.
 #ifndef STOWAGE_BASE_ERROR_H_
 #define STOWAGE_BASE_ERROR_H_
 
@@ -17,11 +16,11 @@ class Error : public std::runtime_error {
       : std::runtime_error(message), code_(std::move(code)), details_(std::move(details)) {}
 
   const std::string& code() const { return code_; }
-  // Everything libwim printed about it, lines joined; empty for errors of our own.
+  // Everything libwim printed about it, in one line; empty for our own errors.
   const std::string& details() const { return details_; }
-  // The file that was being written, for an error of writing; else empty.
+  // The file that was being written, for an error of writing; otherwise empty.
   const std::string& written() const { return written_; }
-  // For an error of libwim: the name of the errno behind it (ENOSPC, ...), where it is known; else empty.
+  // For an error of libwim: the name of the errno that caused it (ENOSPC, ...), if known; otherwise empty.
   const std::string& cause() const { return cause_; }
   Error&& From(const std::string& cause) && {
     cause_ = cause;
@@ -39,7 +38,7 @@ class Error : public std::runtime_error {
   std::string cause_;
 };
 
-// "ENOSPC"; "EOTHER" for those that nobody tells apart.
+// "ENOSPC"; "EOTHER" for numbers that need no name.
 const char* SystemErrorName(int number);
 // An error of the operating system: "ENOSPC" and "write x.tar.gz: No space left on device".
 Error SystemError(int number, const std::string& doing);

@@ -118,7 +118,7 @@ void File::AdviseSequential() const {}
 #else
 
 File::File(const std::string& path, Mode mode) : path_(path) {
-  // Not blocking: a FIFO must not hold a thread that nothing can end. To a regular file it means nothing.
+  // O_NONBLOCK, so that opening a FIFO cannot block the thread for ever. It has no effect on regular files.
   const int flags = (mode == Mode::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
   const int fd = open(path.c_str(), flags);
   if (fd < 0) throw SystemError(errno, "open " + path);

@@ -9,7 +9,7 @@
 namespace stowage {
 
 #ifdef _WIN32
-// UTF-8 as Windows' own functions want it.
+// Converts UTF-8 to what Windows' own functions take.
 std::wstring Wide(const std::string& text);
 #endif
 
@@ -27,13 +27,13 @@ class File {
   // In bytes, as it was when opened.
   uint64_t size() const { return size_; }
 
-  // Reads exactly `size` bytes. Throws WIM_CORRUPT when the file ends before.
+  // Reads exactly `size` bytes. Throws WIM_CORRUPT if the file ends before that.
   void Read(void* to, size_t size, uint64_t offset) const;
   // Writes all of it.
   void Write(const void* from, size_t size, uint64_t offset) const;
   // Ends the file here.
   void Truncate(uint64_t size) const;
-  // Down to the medium.
+  // Flushes to the medium.
   void Sync() const;
   void AdviseSequential() const;
 

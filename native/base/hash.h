@@ -23,7 +23,7 @@ class Hasher {
  public:
   Hasher() { Init(&context_); }
   void Update(const void* data, size_t size) { Add(&context_, data, size); }
-  // Gives the hash and starts afresh.
+  // Returns the hash and starts again.
   Hash Finish() {
     Hash hash;
     Final(hash.data(), &context_);
@@ -60,7 +60,7 @@ inline bool IsZero(const Sha1Hash& hash) {
 
 // SHA-1 is uniform already: its first bytes are a hash table's hash.
 struct Sha1Hasher {
-  // Who writes a WIM chooses the hashes in it, but not how they spread here.
+  // The author of a WIM chooses the hashes in it, and must not be able to choose how they are distributed here.
   size_t operator()(const Sha1Hash& hash) const {
     static const std::array<uint64_t, 3> kSecret = Secret();
     uint64_t words[2];

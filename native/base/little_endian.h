@@ -1,4 +1,4 @@
-// Numbers as bytes of a file, little-endian: the one place that turns the one into the other.
+// Converts numbers to little-endian bytes and back.
 #ifndef STOWAGE_BASE_LITTLE_ENDIAN_H_
 #define STOWAGE_BASE_LITTLE_ENDIAN_H_
 

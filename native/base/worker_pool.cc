@@ -14,7 +14,7 @@ WorkerPool::WorkerPool(unsigned threads) {
     try {
       threads_.emplace_back([this, i] { Run(i); });
     } catch (const std::system_error& error) {
-      // The system gives no more: the ones that run do the work, if there are any.
+      // No more threads are available: those that run do the work, if there are any.
       if (threads_.empty()) throw Error("WIM_ERROR", std::string("cannot start a thread: ") + error.what());
       break;
     }

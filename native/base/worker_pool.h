@@ -18,7 +18,7 @@ class WorkerPool {
   // Given the number of the worker that runs it, from 0 to below size().
   using Task = std::function<void(unsigned worker)>;
 
-  // At most so many threads: where the system gives fewer, fewer. Throws WIM_ERROR when it gives none.
+  // Starts up to `threads` threads, fewer if the system allows no more. Throws WIM_ERROR if it allows none.
   explicit WorkerPool(unsigned threads);
   // Tasks not yet begun are dropped.
   ~WorkerPool();
@@ -39,8 +39,8 @@ class WorkerPool {
   std::vector<std::thread> threads_;
 };
 
-// What each worker of a pool keeps from task to task, because it is costly to make and may not be shared. Tasks share
-// ownership of it: they may outlast whoever submits them.
+// What each worker of a pool keeps from task to task, because it is expensive to make and must not be shared. Tasks
+// share ownership of it: they may outlive the code that submits them.
 template <typename Tools>
 class PerWorker {
  public:
@@ -56,7 +56,7 @@ class PerWorker {
   std::vector<std::unique_ptr<Tools>> tools_;
 };
 
-// How a task tells the thread that waits for it that it is done, or what it threw.
+// The result of a task for the thread that waits for it: that it is done, or what it threw.
 class Outcome {
  public:
   template <typename Work>
@@ -76,7 +76,7 @@ class Outcome {
     std::lock_guard<std::mutex> lock(mutex_);
     return settled_;
   }
-  // Returns when the work is done, whatever it threw.
+  // Returns when the work is done, even if it threw.
   void Join() {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return settled_; });

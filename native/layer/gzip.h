@@ -1,6 +1,6 @@
-// Gzip members (RFC 1952) from libdeflate. A file of members end to end is a gzip file like any other, and members are
-// made in parallel. The output depends on the input, the level and the version of libdeflate alone: not on the
-// processor or on threads.
+// Gzip members (RFC 1952) from libdeflate. A sequence of members is an ordinary gzip file, and members can be made in
+// parallel. The output depends on the input, the level and the version of libdeflate alone: not on the processor or on
+// threads.
 #ifndef STOWAGE_LAYER_GZIP_H_
 #define STOWAGE_LAYER_GZIP_H_
 
@@ -24,7 +24,7 @@ class Gzip {
   };
   std::unique_ptr<libdeflate_compressor, Deleter> compressor_;
   int level_ = 0;
-  // Where members are made: what waits to be written is then as small as it can be.
+  // Members are made here and copied, so that what waits to be written takes no more memory than needed.
   std::vector<uint8_t> room_;
 };
 

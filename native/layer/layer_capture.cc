@@ -21,8 +21,7 @@ bool SameName(const char* a, const char* b, size_t size) {
   });
 }
 
-// The next name of `path` from `*at` on, and its size; 0 at the end. Empty names and `.` are none, as AppliedLayers has
-// it.
+// The next name of `path` from `*at` on, and its size; 0 at the end. Skips empty names and `.`, as AppliedLayers does.
 size_t NextName(const std::string& path, size_t* at, const char** name) {
   while (*at < path.size()) {
     const size_t start = *at;
@@ -34,7 +33,7 @@ size_t NextName(const std::string& path, size_t* at, const char** name) {
   return 0;
 }
 
-// Whether `path` stands below `root`, or is a stream of it, to Windows: case does not matter.
+// Whether `path` is below `root`, or a stream of it, to Windows: case does not matter.
 bool Below(const std::string& path, const std::string& root) {
   size_t at = 0, root_at = 0;
   const char *name = nullptr, *wanted = nullptr;
@@ -92,7 +91,7 @@ uint64_t LayerCapture::Run() {
     observer_.progress(read_, written_);
     CheckCancelled();
   });
-  // Whatever happens: file and threads are let go of.
+  // File and threads are released in any case.
   const auto let_go = [this](void*) { writer_.reset(); };
   const std::unique_ptr<void, decltype(let_go)> at_end(this, let_go);
   for (;;) {

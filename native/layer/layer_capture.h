@@ -1,5 +1,5 @@
-// Layers captured into a WIM: the contents of their files go to a WimWriter as they come; what stands around them is
-// told to whoever makes the images of it, who gives the images back at the end.
+// Captures layers into a WIM: the contents of their files go straight to a WimWriter; their entries go to JavaScript,
+// which makes the metadata of the images from them and passes it back at the end.
 #ifndef STOWAGE_LAYER_LAYER_CAPTURE_H_
 #define STOWAGE_LAYER_LAYER_CAPTURE_H_
 
@@ -22,19 +22,19 @@
 
 namespace stowage::layer {
 
-// One layer, and what of it is wanted.
+// One layer, and which files of it are kept.
 struct CaptureLayer {
   // Names it in errors.
   std::string where;
-  // Whose content is kept, by the number of the entry, where that is known already: then only the hashes are told. Else
-  // of all that stands below `roots`, or of all where there are none.
+  // For each entry, by its number, whether its content is kept, if that is known already: then only the hashes are
+  // reported. Otherwise the content of everything below `roots` is kept, or of everything if there are none.
   std::optional<std::vector<uint8_t>> keep;
   std::vector<std::string> roots;
 };
 
-// What ends the WIM.
+// What completes the WIM.
 struct CaptureEnd {
-  // Blobs that stand in no layer: reparse data.
+  // Blobs that are not in a layer: reparse data.
   std::vector<std::vector<uint8_t>> blobs;
   // The metadata resource of each image.
   std::vector<std::vector<uint8_t>> images;
@@ -63,11 +63,11 @@ class LayerCapture {
   // Bytes of the layer that was begun last. Returns the number of bytes queued.
   size_t Push(std::vector<uint8_t> bytes);
   void Finish();
-  // After the last layer: Run() ends the WIM.
+  // After the last layer: Run() completes the WIM.
   void Seal(CaptureEnd end);
-  // The next batch, if there is one by now: entries for src/layer/read/tar-entry.ts, with the SHA-1 of what was
-  // kept of their content where others have the beginning of it. For a layer with `keep`: the number of each file that
-  // was kept and its SHA-1, 24 bytes.
+  // The next batch; false if there is none yet: entries for src/layer/read/tar-entry.ts, with the SHA-1 of their
+  // content, if it was kept, in place of the beginning of the content. For a layer with `keep`: the number and the
+  // SHA-1 of each file that was kept, 24 bytes.
   bool Take(std::vector<uint8_t>* batch);
   // Makes Run() throw ABORTED soon.
   void Cancel();

@@ -19,18 +19,17 @@ namespace {
 constexpr size_t kBlockSize = 256u << 10;
 // Decompressed bytes ahead of the reader.
 constexpr size_t kAhead = 4u << 20;
-// 128 MiB, as the zstd command takes without being asked: a frame says itself how much memory it needs.
+// 128 MiB, the default limit of the zstd command: the frame itself says how much memory it needs.
 constexpr int kZstdWindowLog = 27;
-// What a gzip member may hold to be decompressed at one go, and what it takes at most: so large are those of
-// LayerStream.
+// The largest gzip member that is decompressed at once, decompressed and compressed: that of LayerStream.
 constexpr size_t kMemberSize = 1u << 20;
 constexpr size_t kMemberBound = kMemberSize + (64u << 10);
-// The longest mark of a compression.
+// The longest magic number of a compression.
 constexpr size_t kMarkSize = 4;
 
 }  // namespace
 
-// Takes the layer piece by piece and delivers the bytes of the tar.
+// Takes the layer piece by piece and delivers the tar in it.
 class LayerInput::Decoder {
  public:
   virtual ~Decoder() = default;
@@ -87,7 +86,7 @@ class LayerInput::Gzip : public Decoder {
     *taken += in;
   }
 
-  // Lets go of what was taken; all the rest goes to zlib when it is its turn. `end`: of what is held, in the layer.
+  // Drops what was taken from `held_`. `end` is the offset in the layer of the end of what is held.
   void Release(size_t taken, uint64_t end) {
     held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(taken));
     if (whole_members_) return;
@@ -106,7 +105,7 @@ class LayerInput::Gzip : public Decoder {
     }
   }
 
-  // Between two members: a row of zeros may follow the last. True where a member begins.
+  // Between two members; the last may be followed by zeros. True if a member begins.
   bool Begin(uint64_t offset) {
     const uint8_t byte = *stream_.next_in;
     if (byte == 0) {
@@ -135,7 +134,7 @@ class LayerInput::Gzip : public Decoder {
         return;
       }
       if (result == Z_MEM_ERROR) throw std::bad_alloc();
-      // Z_BUF_ERROR: it wants more than there is, and gets it.
+      // Z_BUF_ERROR: it needs more input, which comes with the next piece.
       if (result == Z_BUF_ERROR) return;
       if (result != Z_OK) {
         const char* why = stream_.msg == nullptr ? "it is not gzip" : stream_.msg;
@@ -165,7 +164,7 @@ class LayerInput::Zstd : public Decoder {
   void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
     ZSTD_inBuffer in{piece.data(), piece.size(), 0};
     bool full = false;
-    // A full block may leave more in the stream than it took from the piece.
+    // If a block is full, the stream may hold more output.
     while (in.pos < in.size || full) {
       const size_t filled = block_.size();
       block_.resize(kBlockSize);
@@ -206,7 +205,7 @@ class LayerInput::Zstd : public Decoder {
 
 namespace {
 
-// A number of 32 bits, little-endian, as zstd has its marks.
+// zstd's magic numbers have 32 bits, little-endian.
 uint32_t MarkOf(const std::vector<uint8_t>& head) {
   uint32_t mark = 0;
   for (size_t i = 0; i < kMarkSize; i++) mark |= static_cast<uint32_t>(head[i]) << (8 * i);
@@ -289,7 +288,7 @@ void LayerInput::Corrupt(const std::string& why, uint64_t offset) const {
   throw Error("LAYER_CORRUPT", where_ + ": at byte " + std::to_string(offset) + ": " + why);
 }
 
-// On the thread of its own. Null where the layer is not compressed.
+// Runs on the decoding thread. Null if the layer is not compressed.
 std::unique_ptr<LayerInput::Decoder> LayerInput::Recognize(const std::vector<uint8_t>& head) {
   if (head.size() >= 2 && head[0] == 0x1f && head[1] == 0x8b) {
     facts_.compression = LayerCompression::kGzip;

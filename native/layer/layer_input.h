@@ -1,5 +1,5 @@
-// A layer as it comes, gzip, zstd or plain, made into the bytes of its tar: decompressed on a thread of its own, ahead
-// of whoever reads, and hashed on both sides. Sources: RFC 1952 (gzip), RFC 8878 (zstd), OCI image-spec layer.md.
+// Reads a layer (gzip, zstd or uncompressed) as the bytes of its tar: it is decompressed on a thread of its own, ahead
+// of the reader, and hashed before and after. Sources: RFC 1952 (gzip), RFC 8878 (zstd), OCI image-spec layer.md.
 #ifndef STOWAGE_LAYER_LAYER_INPUT_H_
 #define STOWAGE_LAYER_LAYER_INPUT_H_
 
@@ -21,7 +21,7 @@ namespace stowage::layer {
 
 struct LayerFacts {
   LayerCompression compression = LayerCompression::kNone;
-  // Of the bytes as they came, and of the tar in them.
+  // SHA-256 of the bytes received, and of the tar in them.
   Sha256Hash digest{};
   Sha256Hash diff_id{};
   uint64_t size = 0;
@@ -48,7 +48,7 @@ class LayerInput : public ByteSource {
 
   void Decode();
   std::unique_ptr<Decoder> Recognize(const std::vector<uint8_t>& head);
-  // The thread's way out: waits until there is room. `block` is left with room for more.
+  // Hands a block to the reader: waits until there is room, and leaves `block` empty, with capacity for more.
   void Deliver(std::vector<uint8_t>* block);
   [[noreturn]] void Corrupt(const std::string& why, uint64_t offset) const;
 
@@ -60,7 +60,7 @@ class LayerInput : public ByteSource {
   std::deque<std::vector<uint8_t>> blocks_;
   // Of all `blocks_`, in bytes.
   size_t ahead_ = 0;
-  // Blocks that were read: their memory is used again.
+  // Blocks that were read: their memory is reused.
   std::vector<std::vector<uint8_t>> spares_;
   std::exception_ptr failure_;
   bool ended_ = false;

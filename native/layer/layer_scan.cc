@@ -77,7 +77,7 @@ LayerScanResult LayerScan::Run() {
     head.clear();
     const uint8_t* data;
     size_t size;
-    // Content that nobody asked for is skipped, not looked at.
+    // Content that is not needed is skipped.
     while ((options_.hash || head.size() < options_.head_size) && reader.Read(&data, &size)) {
       if (options_.hash) sha256.Update(data, size);
       head.insert(head.end(), data, data + std::min<size_t>(size, options_.head_size - head.size()));

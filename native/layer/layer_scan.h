@@ -51,7 +51,7 @@ class LayerScan {
   // More of the layer. Returns the number of bytes queued. From any thread, as all but Run().
   size_t Push(std::vector<uint8_t> bytes);
   void Finish();
-  // The next batch, if there is one by now: records as src/layer/read/tar-entry.ts reads them.
+  // The next batch; false if there is none yet: records as src/layer/read/tar-entry.ts reads them.
   bool Take(std::vector<uint8_t>* batch);
   // Makes Run() throw ABORTED soon.
   void Cancel();

@@ -14,10 +14,10 @@ constexpr size_t kGzipBlock = 1u << 20;
 // One zstd frame: its history is as long at the usual levels. On a gigabyte, frames of 1 MiB cost four per cent against
 // one frame, of 2 MiB two, and of 4 MiB one, but twice the memory.
 constexpr size_t kZstdBlock = 2u << 20;
-// Decompressed blobs ahead of the stream: two batches a thread, and enough for two threads.
+// Decompressed blobs ahead of the stream: two batches for each thread, and at least enough for two threads.
 constexpr uint64_t kReadWindow = 8u << 20;
 constexpr uint64_t kThreadWindow = 2u << 20;
-// Below this many queued bytes of plan the observer is asked for more.
+// If fewer bytes of the plan are queued, the observer is asked for more.
 constexpr size_t kLowWater = 1u << 20;
 
 }  // namespace
@@ -159,12 +159,12 @@ void LayerStream::EndBlock() {
       });
     });
   }
-  // Large blocks keep the threads busy in smaller numbers.
+  // Fewer blocks keep the threads busy if they are large.
   const bool large = BlockSize() > kGzipBlock;
   WriteBlocks(large ? pool_->size() + 1 : 2 * pool_->size() + 2);
 }
 
-// Writes the blocks that are compressed, in order, until at most `leave` are on their way.
+// Writes compressed blocks, in order, until at most `leave` are unfinished.
 void LayerStream::WriteBlocks(size_t leave) {
   while (!blocks_.empty() && (blocks_.size() > leave || blocks_.front()->outcome.settled())) {
     CheckCancelled();

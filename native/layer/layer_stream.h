@@ -1,5 +1,6 @@
-// Weaves bytes of a plan and blobs of an archive into one stream, hashes it, compresses it, hashes that, and writes it
-// to a file: a layer in one pass. It knows nothing of tar: headers, names and padding are bytes of the plan.
+// Combines bytes of a plan and blobs of an archive into one stream, hashes it, compresses it, hashes the result, and
+// writes it to a file: a layer in one pass. It knows nothing about tar: headers, names and padding are bytes of the
+// plan.
 #ifndef STOWAGE_LAYER_LAYER_STREAM_H_
 #define STOWAGE_LAYER_LAYER_STREAM_H_
 
@@ -47,16 +48,16 @@ class LayerStream {
   struct Observer {
     // Bytes of the stream so far, before and after compression.
     std::function<void(uint64_t uncompressed, uint64_t written)> progress;
-    // Fewer bytes of the plan are queued than it takes to keep going: push more.
+    // The queue of the plan is running low: push more.
     std::function<void()> room;
   };
 
-  // `blobs`: indexes into archive->blobs().blobs(), one for each cut of the plan, in order. Where there are none,
-  // there need be no archive.
+  // `blobs`: indexes into archive->blobs().blobs(), one for each cut of the plan, in order. If there are none, no
+  // archive is needed.
   LayerStream(std::shared_ptr<const wim::Archive> archive, std::vector<uint32_t> blobs, LayerOptions options,
               Observer observer);
 
-  // More of the plan: `bytes`, with the next blob put in at each of `cuts`, offsets into `bytes` in rising order.
+  // More of the plan: `bytes`, with the next blob inserted at each of `cuts`, offsets into `bytes` in ascending order.
   // Returns the number of bytes queued. From any thread.
   size_t Push(std::vector<uint8_t> bytes, std::vector<uint32_t> cuts);
   // The plan is complete.
@@ -64,8 +65,8 @@ class LayerStream {
   // Makes Run() throw ABORTED soon.
   void Cancel();
 
-  // Does the work; call it once, on a thread of its own. Throws WIM_CORRUPT, ABORTED or an errno's Error. What was
-  // written by then is the caller's to remove. When it returns or throws, file and threads are let go.
+  // Does the work; call it once, on a thread of its own. Throws WIM_CORRUPT, ABORTED or an errno's Error. The caller
+  // removes what was written by then. File and threads are released before it returns or throws.
   LayerResult Run();
 
  private:

@@ -11,12 +11,12 @@ namespace stowage::layer {
 namespace {
 
 constexpr size_t kBlockSize = 512;
-// Of one header's records, or of one long name: as Go's reader has it, and Windows' tools with it.
+// Of one header's records, or of one long name: the limit of Go's reader, which Windows' tools use.
 constexpr uint64_t kExtendedLimit = 1u << 20;
 // Of all global records: every entry gets a copy of them.
 constexpr size_t kGlobalLimit = 64u << 10;
 constexpr uint64_t kEntryLimit = 4u << 20;
-// So that sizes and their padding stay clear of the end of 64 bits.
+// Keeps sizes and their padding within 64 bits.
 constexpr uint64_t kSizeLimit = uint64_t{1} << 62;
 
 struct Field {
@@ -26,7 +26,7 @@ constexpr Field kName{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{
     kChecksum{148, 8}, kLinkname{157, 100}, kMagic{257, 8}, kUname{265, 32}, kGname{297, 32}, kDevmajor{329, 8},
     kDevminor{337, 8}, kPrefix{345, 155};
 constexpr size_t kType = 156;
-// Star's headers have times behind a shorter prefix, and this at the end of the block.
+// Star's headers have times after a shorter prefix, and this at the end of the block.
 constexpr size_t kStarPrefix = 131;
 constexpr Field kStarMagic{508, 4};
 
@@ -43,7 +43,7 @@ bool IsEmpty(const uint8_t* block) {
   return std::all_of(block, block + kBlockSize, [](uint8_t byte) { return byte == 0; });
 }
 
-// The sum of all bytes, those of the sum itself taken as spaces; old tars took them for signed.
+// The sum of all bytes, with those of the checksum itself as spaces. Old tars summed signed bytes.
 bool ChecksumFits(const uint8_t* block, int64_t expected) {
   int64_t plain = 0;
   int64_t with_sign = 0;
@@ -61,7 +61,7 @@ bool KeyBefore(const Records::value_type& record, const Records::value_type& oth
   return record.first < other.first;
 }
 
-// Sorts by key; of records with one key the last stays.
+// Sorts by key, and keeps the last of records with the same key.
 void Settle(Records* records) {
   std::stable_sort(records->begin(), records->end(), KeyBefore);
   size_t kept = 0;
@@ -123,7 +123,7 @@ bool TarReader::Next(TarEntry* entry) {
   return true;
 }
 
-// Takes in a header that says more of the entry to come, or of all.
+// Reads a header that extends the next entry, or all entries.
 void TarReader::Extend(char type, uint64_t size, Extended* extended) {
   if (type == 'g') {
     Records records = ReadRecords(size);
@@ -136,7 +136,7 @@ void TarReader::Extend(char type, uint64_t size, Extended* extended) {
     return;
   }
   if (type == 'x') {
-    // Readers do not agree on which of the two counts.
+    // Readers do not agree on which of the two applies.
     if (extended->records) Corrupt("two extended headers for one entry");
     extended->records = ReadRecords(size);
     return;
@@ -305,14 +305,14 @@ TarReader::Records TarReader::ReadRecords(uint64_t size) {
   return records;
 }
 
-// Octal digits between spaces and NULs; or, where the first bit is set, GNU's two's complement.
+// Octal digits between spaces and NULs; or, if the first bit is set, GNU's two's complement.
 int64_t TarReader::Number(const uint8_t* field, size_t size, const char* name) const {
   if (field[0] & 0x80) {
     const bool negative = (field[0] & 0x40) != 0;
     uint64_t value = negative ? ~uint64_t{0} : 0;
     for (size_t i = 0; i < size; i++) {
       const uint8_t byte = i > 0 ? field[i] : static_cast<uint8_t>(negative ? field[0] : field[0] & 0x7f);
-      // What is shifted out must be no more than the sign, again and again.
+      // Only copies of the sign bit may be shifted out.
       if (value >> 55 != (negative ? 0x1ff : 0)) Corrupt(std::string("a number that is too large: ") + name);
       value = value << 8 | byte;
     }
@@ -324,7 +324,7 @@ int64_t TarReader::Number(const uint8_t* field, size_t size, const char* name) c
   for (; at < size && field[at] >= '0' && field[at] <= '7'; at++) value = value * 8 + (field[at] - '0');
   for (; at < size; at++) {
     if (field[at] != ' ' && field[at] != 0) {
-      // What no tar writes there, the first header has where it is none.
+      // A checksum like this in the first block means that the file is not a tar.
       const bool none = position_ == kBlockSize && strcmp(name, "checksum") == 0;
       Corrupt(none ? "it is not a tar, nor gzip or zstd" : std::string("a field that is not a number: ") + name);
     }

@@ -13,23 +13,24 @@
 
 namespace stowage::layer {
 
-// Texts are bytes as they stand: UTF-8 where who wrote it kept to the rules, and never with a NUL in path and linkname.
+// Texts are the bytes of the tar: UTF-8 if it was written by the rules. Path and linkname never contain a NUL.
 struct TarEntry {
-  // After PAX and GNU long names, as it stands: a directory's may end in '/'.
+  // With PAX and GNU long names applied, otherwise unchanged: a directory's may end in '/'.
   std::string path;
-  // '\0' and '7' come as '0'.
+  // '\0' and '7' are reported as '0'.
   char type = '0';
   uint32_t mode = 0;
   uint64_t uid = 0, gid = 0;
   std::string uname, gname;
-  // Whole seconds since 1970, of the header: what PAX says of it is in `records`.
+  // Whole seconds since 1970, from the header: PAX's value is in `records`.
   int64_t mtime = 0;
   // Of the content that follows: 0 but for files.
   uint64_t size = 0;
   std::string linkname;
   uint32_t devmajor = 0, devminor = 0;
-  // PAX records in the order of their keys' bytes, each key once: those of global headers too, where the entry has none
-  // of its own. What the fields above say already is among them; an empty value, which gives no field, too.
+  // PAX records sorted by the bytes of their keys, each key once; those of global headers are included unless the entry
+  // has its own. Records that the fields above already reflect are included, and so are empty values, which set no
+  // field.
   std::vector<std::pair<std::string, std::string>> records;
 
   // Of the record with this key, or null.
@@ -41,23 +42,23 @@ class TarReader {
   // `where` names the tar in errors. `input` is kept, not owned.
   TarReader(ByteSource& input, std::string where);
 
-  // The next entry; skips what is left of the content before it. False at the end of the archive, after all that
-  // follows was read. Throws LAYER_CORRUPT with the offset in the tar.
+  // The next entry; skips what is left of the content before it. False at the end of the archive, once everything after
+  // it has been read. Throws LAYER_CORRUPT with the offset in the tar.
   bool Next(TarEntry* entry);
   // The next piece of the entry's content, which stays until the next call; false at its end.
   bool Read(const uint8_t** data, size_t* size);
-  // Where the header of the last entry stands, in bytes of the tar.
+  // Offset of the last entry's header in the tar.
   uint64_t offset() const { return entry_offset_; }
   // Global PAX headers so far.
   uint64_t globals() const { return globals_; }
 
  private:
   using Records = std::vector<std::pair<std::string, std::string>>;
-  // What headers before that of the entry said of it.
+  // What the headers before an entry's own say about it.
   struct Extended;
 
   bool Fill();
-  // The next block of 512 bytes; false where the input ends on its boundary.
+  // The next block of 512 bytes; false if the input ends before it begins.
   bool Block(uint8_t* block);
   void Skip(uint64_t size);
   // The whole content of a header that extends another.

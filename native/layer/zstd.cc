@@ -24,7 +24,7 @@ std::vector<uint8_t> Zstd::Frame(const uint8_t* data, size_t size, int level) {
   ZSTD_CCtx* const context = context_.get();
   Checked(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters));
   Checked(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level));
-  // Left alone, libzstd chooses how to find matches by whether the processor has vector instructions.
+  // By default, libzstd chooses its match finder depending on the processor's vector instructions.
   Checked(ZSTD_CCtx_setParameter(context, ZSTD_c_useRowMatchFinder, ZSTD_ps_enable));
   const size_t bound = ZSTD_compressBound(size);
   if (room_.size() < bound) room_.resize(bound);

@@ -1,6 +1,6 @@
-// Zstandard frames (RFC 8878) from libzstd. A file of frames end to end is a zstd file like any other, and frames are
-// made in parallel. The output depends on the input, the level and the version of libzstd alone: not on the processor
-// or on threads.
+// Zstandard frames (RFC 8878) from libzstd. A sequence of frames is an ordinary zstd file, and frames can be made in
+// parallel. The output depends on the input, the level and the version of libzstd alone: not on the processor or on
+// threads.
 #ifndef STOWAGE_LAYER_ZSTD_H_
 #define STOWAGE_LAYER_ZSTD_H_
 
@@ -17,8 +17,8 @@ namespace stowage::layer {
 
 class Zstd {
  public:
-  // Levels 1 (fast) to 19 (small). The frame says its content's size; it has no checksum, because what holds it is
-  // named by its SHA-256.
+  // Levels 1 (fast) to 19 (small). The frame has the size of its content but no checksum, because the layer is
+  // identified by its SHA-256.
   std::vector<uint8_t> Frame(const uint8_t* data, size_t size, int level);
 
  private:
@@ -26,7 +26,7 @@ class Zstd {
     void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
   };
   std::unique_ptr<ZSTD_CCtx, Deleter> context_;
-  // Where frames are made: what waits to be written is then as small as it can be.
+  // Frames are made here and copied, so that what waits to be written takes no more memory than needed.
   std::vector<uint8_t> room_;
 };
 

@@ -19,14 +19,14 @@ namespace stowage::transfer {
 
 namespace {
 
-// What is sent between two looks at what the other side says.
+// How much is sent between two checks for an answer.
 constexpr size_t kPiece = 4u << 20;
-// How long a blob waits for its turn at most, in milliseconds: where the line is slow, all may as well go together, and
-// no registry waits for the beginning of one until it thinks us gone.
+// The longest that a blob waits for its turn, in milliseconds. On a slow connection all may as well be sent together,
+// and a registry must not take us for gone before a blob begins.
 constexpr int kPatience = 3000;
 
-// A turn to send a large blob. Those that go at a time end at a time, and the medium of a registry that is here too has
-// nothing to do before: few go, and the next while the registry files the last.
+// A turn to send a large blob. Blobs that are sent together end together, and until then the disk of a registry on the
+// same machine is idle. So only a few are sent at a time, and the next ones while the registry stores those.
 class Turn {
  public:
   Turn() = default;
@@ -34,7 +34,7 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  // Whether it came within so many milliseconds.
+  // Whether the turn came within `milliseconds`.
   bool Take(int milliseconds) {
     std::unique_lock<std::mutex> lock(line_.mutex);
     mine_ = line_.ended.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] { return line_.free > 0; });
@@ -57,7 +57,7 @@ class Turn {
     unsigned free = std::max(4u, std::thread::hardware_concurrency() + 2);
   };
 
-  // Of all senders. It is never destroyed: a process that exits would wait there for those who wait.
+  // Shared by all senders. Never destroyed: an exiting process would wait for the threads that wait here.
   static Line& OfAll() {
     static Line& line = *new Line;
     return line;
@@ -77,7 +77,7 @@ class Input {
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
 
-  // Less than `size` at the end of the file alone.
+  // Less than `size` only at the end of the file.
   size_t Send(Socket& socket, uint64_t offset, size_t size) const {
 #ifdef __linux__
     return socket.SendFile(handle_, offset, size);
@@ -113,7 +113,7 @@ Sent BlobSender::Run() {
   Sent sent;
   Turn turn;
   try {
-    // One that will not have it says so before it has all
+    // A server that refuses the blob answers before it has all of it
     bool answered = HasAnswer();
     int patience = sending_.size > kPiece ? kPatience : 0;
     for (; patience > 0 && !answered && !turn.Take(kGlance); patience -= kGlance) answered = HasAnswer();

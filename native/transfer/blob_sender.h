@@ -1,4 +1,4 @@
-// One blob from a file into the body of a request.
+// Sends one blob from a file as the body of a request.
 #ifndef STOWAGE_TRANSFER_BLOB_SENDER_H_
 #define STOWAGE_TRANSFER_BLOB_SENDER_H_
 
@@ -14,13 +14,12 @@ struct Sending {
   uint64_t offset = 0;
   uint64_t size = 0;
   Place place;
-  // The head of an HTTP/1.1 request, whole, whose body is the blob.
+  // The complete head of an HTTP/1.1 request whose body is the blob.
   std::string head;
 };
 
 struct Sent {
-  // Of the final answer, with the empty line at its end and the beginning of its body; empty where the file ended
-  // early.
+  // Of the final answer, with the empty line at its end and the beginning of its body; empty if the file ended early.
   std::string answer;
   // In bytes.
   uint64_t size = 0;
@@ -30,7 +29,7 @@ class BlobSender {
  public:
   explicit BlobSender(Sending sending);
 
-  // Throws as Socket; an errno's Error with the file as `written()` where that cannot be read.
+  // Throws as Socket does, or an errno's Error with the file as `written()` if that cannot be read.
   Sent Run();
   // From any thread: Run() throws ABORTED soon.
   void Cancel();
@@ -42,7 +41,7 @@ class BlobSender {
 
   const Sending sending_;
   Socket socket_;
-  // Of the answer, what came while the blob was sent.
+  // The part of the answer that arrived while the blob was being sent.
   std::string begun_;
 };
 

@@ -20,18 +20,18 @@ namespace stowage::transfer {
 
 namespace {
 
-// What is written at a time, and what a direct write wants its place, its length and its memory to be a multiple of.
+// How much is written at a time, and the alignment that a direct write needs for its offset, length and memory.
 constexpr size_t kSlot = 2u << 20;
 constexpr size_t kAlignment = 4096;
 // Slots that are kept for the next writers.
 constexpr size_t kSpare = 16;
-// Below this many queued bytes more are asked for.
+// If fewer bytes are queued, more are asked for.
 constexpr size_t kLowWater = 1u << 20;
-// Between two words on how far it is: bytes that land, or time.
+// Between two reports of progress: bytes received, or time.
 constexpr uint64_t kStep = 4u << 20;
 constexpr std::chrono::milliseconds kPause(250);
 
-// Memory of one large page where there are any: the kernel pins it at once for a direct write.
+// One huge page if there are any: the kernel pins it in one step for a direct write.
 uint8_t* AllocateSlot() {
   void* memory = nullptr;
   if (posix_memalign(&memory, kSlot, kSlot) != 0) throw std::bad_alloc();
@@ -41,7 +41,7 @@ uint8_t* AllocateSlot() {
   return static_cast<uint8_t*>(memory);
 }
 
-// Of writers that are done, for the next ones. It outlives all threads.
+// Slots of finished writers, for later ones. Never destroyed, so it outlives all threads.
 struct Spare {
   std::mutex mutex;
   std::vector<uint8_t*> slots;
@@ -170,7 +170,7 @@ void BlobWriter::OpenBuffered() {
 void BlobWriter::ReadHeld() {
   while (size_ < file_.held) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kSlot, file_.held - size_));
-    // A direct read takes whole blocks, and tells how much there was
+    // A direct read needs whole blocks, and returns how much there was
     const ssize_t read =
         pread(handle_, slot_.get(), direct_ ? kSlot : wanted, static_cast<off_t>(file_.offset + size_));
     if (read < 0 && errno == EINTR) continue;
@@ -206,7 +206,7 @@ void BlobWriter::WriteSlot() {
   try {
     WriteFilled();
   } catch (...) {
-    hash_.Await();  // it reads the slot
+    hash_.Await();  // it is still reading the slot
     throw;
   }
   hash_.Await();
@@ -217,12 +217,12 @@ void BlobWriter::WriteSlot() {
 void BlobWriter::WriteFilled() {
   const uint64_t place = file_.offset + size_;
   for (size_t done = 0; done < filled_;) {
-    // Only the last is no multiple: what is too much of it is cut off again
+    // Only the last write needs padding, which is cut off again
     const size_t length = direct_ ? (filled_ + kAlignment - 1) / kAlignment * kAlignment : filled_;
     const ssize_t written = pwrite(handle_, slot_.get() + done, length - done, static_cast<off_t>(place + done));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EINVAL && direct_) {
-      OpenBuffered();  // some file systems take the flag, and then not the write
+      OpenBuffered();  // some file systems accept the flag but not the write
       continue;
     }
     if (written < 0) throw SystemError(errno, "write");
@@ -284,14 +284,14 @@ void BlobWriter::DoLand(const Body& body) {
   observer_.landed(std::move(landed));
 }
 
-// What is wrong with the connection; what is wrong with the file is thrown.
+// Returns an error of the connection; throws one of the file.
 std::optional<Error> BlobWriter::Receive(Socket& socket, Body body) {
   auto& [skip, left] = body;
   uint64_t news = 0;
   auto told = std::chrono::steady_clock::now();
   std::optional<Error> failure;
   for (size_t at = 0; left > 0 && !failure;) {
-    // What is skipped goes where the next bytes will be
+    // Skipped bytes go where the next ones will overwrite them
     const size_t most = static_cast<size_t>(std::min<uint64_t>(skip > 0 ? skip : left, kSlot - filled_));
     size_t size = 0;
     if (at < rest_.size()) {

@@ -1,5 +1,5 @@
-// One blob into one file: bytes that are pushed, and bytes that are read from a connection straight into the memory
-// they are hashed in and written from.
+// Writes one blob into one file: bytes that are pushed, and bytes that are read from a connection straight into the
+// memory from which they are hashed and written.
 #ifndef STOWAGE_TRANSFER_BLOB_WRITER_H_
 #define STOWAGE_TRANSFER_BLOB_WRITER_H_
 
@@ -23,32 +23,33 @@ namespace stowage::transfer {
 
 struct BlobFile {
   std::string path;
-  // A file descriptor that is open already, for the same file: neither synced nor closed here. -1: `path` is opened.
+  // A file descriptor that is open already, for the same file: it is neither synced nor closed here. -1: `path` is
+  // opened.
   int handle = -1;
   uint64_t offset = 0;
-  // Bytes of the blob that stand there already; they are read and hashed.
+  // Bytes of the blob that are in the file already; they are read and hashed.
   uint64_t held = 0;
-  // Past the page cache where the system can.
+  // Bypass the page cache, if the system can.
   bool direct = false;
 };
 
 struct Request {
-  // What is asked for one after another for one blob has rising numbers.
+  // Successive requests for one blob have ascending numbers.
   uint32_t turn = 0;
   Place place;
-  // The head of an HTTP/1.1 request, whole.
+  // The complete head of an HTTP/1.1 request.
   std::string head;
 };
 
 struct Answer {
   uint32_t turn = 0;
-  // Of the final answer, with the empty line at its end; behind it the beginning of a body that is no blob (its status
-  // is neither 200 nor 206).
+  // Of the final answer, with the empty line at its end, followed by the beginning of the body if that is not a blob
+  // (the status is neither 200 nor 206).
   std::string head;
   std::optional<Error> failure;
 };
 
-// What became of a body that was to be read.
+// The result of reading a body.
 struct Landed {
   std::optional<Error> failure;
 };
@@ -57,10 +58,10 @@ class BlobWriter {
  public:
   // All are called from the thread that runs; they must be quick.
   struct Observer {
-    // Less is queued than it takes to keep going.
+    // The queue is running low.
     std::function<void()> room;
     std::function<void(Answer)> answered;
-    // So many bytes of a body have come since the last call.
+    // How many bytes of a body have arrived since the last call.
     std::function<void(uint64_t)> landing;
     std::function<void(Landed)> landed;
   };
@@ -68,21 +69,20 @@ class BlobWriter {
   BlobWriter(BlobFile file, Observer observer);
   ~BlobWriter();
 
-  // What is asked for is done in this order, on the thread of Run(). Returns the number of bytes queued.
+  // The thread of Run() carries these out in the order of the calls. Returns the number of bytes queued.
   size_t Push(std::vector<uint8_t> bytes);
   void Ask(Request request);
-  // Reads `length` bytes behind the next `skip` of the body of the last answer.
+  // Skips `skip` bytes of the body of the last answer and reads the next `length`.
   void Land(uint64_t skip, uint64_t length);
-  // Lets go of what was asked for as `turn`, at once.
+  // Abandons the request `turn`, and any before it, at once.
   void Leave(uint32_t turn);
-  // The last: what came is written and hashed, and made durable.
+  // Ends the blob: everything received is written, hashed and made durable.
   void Finish();
-  // Instead: what came is written, for another try to go on with.
+  // Ends it early: everything received is written, for another attempt to continue from.
   void Keep();
   void Cancel();
 
-  // Gives the SHA-256 of all of the blob; of a file that is only kept, of what there is. Throws the errno's Error of
-  // writing.
+  // Returns the SHA-256 of the blob, or after Keep() of what there is of it. Throws the errno's Error if writing fails.
   Sha256Hash Run();
 
  private:
@@ -100,7 +100,7 @@ class BlobWriter {
   void OpenBuffered();
   void ReadHeld();
   void Add(const uint8_t* bytes, size_t size);
-  // So many bytes of the slot were filled.
+  // Notes that `size` more bytes of the slot are filled.
   void Filled(size_t size);
   void WriteSlot();
   void WriteFilled();
@@ -118,7 +118,7 @@ class BlobWriter {
   size_t filled_ = 0;
   uint64_t size_ = 0;
   Sha256Lane hash_;
-  // Of the body, what came with the head.
+  // The part of the body that arrived with the head.
   std::string rest_;
 
   std::mutex mutex_;  // of what follows

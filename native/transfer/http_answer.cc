@@ -14,19 +14,19 @@ namespace {
 
 constexpr size_t kHeadLimit = 64u << 10;
 constexpr size_t kTextLimit = 64u << 10;
-// Answers before the final one.
+// Interim answers before the final one.
 constexpr int kMostBefore = 100;
-// Of the first digit of the status.
+// Offset of the first digit of the status.
 constexpr size_t kStatusPlace = 9;
 const char kHeadEnd[] = "\r\n\r\n";
 
-// `status` may be its first digits.
+// `status` may be just the first digits.
 bool HasStatus(const std::string& head, const char* status) {
   return head.size() > kStatusPlace && head.compare(0, 7, "HTTP/1.") == 0 &&
          head.compare(kStatusPlace - 1, 1 + std::strlen(status), " " + std::string(status)) == 0;
 }
 
-// Takes away all whole heads of answers before the final one, and tells how many there were.
+// Removes all complete heads of interim answers, and returns how many there were.
 int DropInterim(std::string* text) {
   int count = 0;
   for (; HasStatus(*text, "1"); count++) {
@@ -45,7 +45,7 @@ bool ReceiveMore(Socket& socket, std::string* text) {
   return size > 0;
 }
 
-// How much there is to read, as far as it is wanted.
+// How much of the body to read.
 size_t TextSize(const std::string& head) {
   if (HasStatus(head, "204") || HasStatus(head, "304")) return 0;
   std::string lower = head;

@@ -1,4 +1,4 @@
-// The answer to a request of HTTP/1.1, as far as it is read here: JavaScript parses it. Source: RFC 9112.
+// Receives the answer to an HTTP/1.1 request, which JavaScript parses. Source: RFC 9112.
 #ifndef STOWAGE_TRANSFER_HTTP_ANSWER_H_
 #define STOWAGE_TRANSFER_HTTP_ANSWER_H_
 
@@ -8,15 +8,15 @@
 
 namespace stowage::transfer {
 
-// The head of the final answer, with the empty line at its end; `*rest` is what came of it before, and then what came
-// behind it. Throws as Socket, and HPE_HEADER_OVERFLOW where it has no end.
+// The head of the final answer, with the empty line at its end. `*rest` holds what arrived before the call, and
+// afterwards what arrived after the head. Throws as Socket does, and HPE_HEADER_OVERFLOW if the head is too long.
 std::string ReceiveHead(Socket& socket, std::string* rest);
-// Of an answer that begins before it is expected, takes what there is and adds it to `*rest`. Whether that is no more
-// than answers before the final one, which want nothing.
+// For an answer that begins early: adds what has arrived to `*rest`. True if that is only interim answers, which need
+// no action.
 bool ReceiveInterim(Socket& socket, std::string* rest);
-// Whether its body is what was asked for: its status is 200 or 206.
+// Whether its body is the requested blob: its status is 200 or 206.
 bool HasBlob(const std::string& head);
-// The body behind `head`, of which `rest` has come: as much of it as anyone reads for what it says.
+// The body after `head`, of which `rest` has arrived: enough of it for an error message.
 std::string ReceiveText(Socket& socket, const std::string& head, std::string rest);
 
 }  // namespace stowage::transfer

@@ -18,12 +18,12 @@ namespace {
 
 constexpr size_t kBlock = 64;
 
-// Of all lanes: who has something on offer.
+// Of all lanes, those that offer something.
 std::mutex shared;
 std::condition_variable changed;
 std::vector<Sha256Lane*> offered;
 int lanes = 0;
-// How long a lane waits for another before it hashes alone: about as long as that takes.
+// How long a lane waits for another before it hashes alone: about as long as hashing takes.
 constexpr std::chrono::microseconds kPatience(1000);
 
 #ifdef STOWAGE_SHA_EXTENSIONS
@@ -46,12 +46,12 @@ alignas(16) constexpr uint32_t kConstants[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 struct Lane {
-  __m128i abef, cdgh;  // the state, in the order that the instructions want
+  __m128i abef, cdgh;  // the state, in the order that the instructions need
   __m128i abef_before, cdgh_before;
-  __m128i words[4];  // the last sixteen of the message schedule
+  __m128i words[4];  // the last sixteen words of the message schedule
 };
 
-// The same blocks of two hashes, step by step beside one another. FIPS 180-4, 6.2.2; Intel SHA Extensions.
+// Hashes the same number of blocks of two lanes, interleaved step by step. FIPS 180-4, 6.2.2; Intel SHA Extensions.
 __attribute__((target("sha,sse4.1,ssse3"))) void CompressBoth(uint32_t* const states[2], const uint8_t* const data[2],
                                                               size_t blocks) {
   const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
@@ -125,7 +125,7 @@ Sha256Lane::~Sha256Lane() {
 }
 
 void Sha256Lane::Offer(const void* data, size_t size) {
-  // Blocks can be taken only where none was begun
+  // Only whole blocks can be hashed by others
   if (!kPairs || context_.num != 0) return Update(data, size);
   data_ = static_cast<const uint8_t*>(data);
   blocks_ = size / kBlock;
@@ -163,7 +163,7 @@ Sha256Hash Sha256Lane::Finish() {
   return hash;
 }
 
-// Takes one that is on offer, which is not this; with the mutex held.
+// Takes an offering lane other than `own`; with the mutex held.
 Sha256Lane* Sha256Lane::Other(const Sha256Lane* own) {
   const auto found =
       std::find_if(offered.begin(), offered.end(), [own](const Sha256Lane* lane) { return lane != own; });
@@ -194,7 +194,7 @@ void Sha256Lane::Hash(Sha256Lane* one, Sha256Lane* other) {
   changed.notify_all();
 }
 
-// So many blocks are in the state: libcrypto counts bits.
+// Notes that `blocks` are hashed: libcrypto counts bits.
 void Sha256Lane::AddBlocks(size_t blocks) {
   const uint64_t bits = (static_cast<uint64_t>(context_.Nh) << 32 | context_.Nl) + blocks * kBlock * 8;
   context_.Nh = static_cast<SHA_LONG>(bits >> 32);

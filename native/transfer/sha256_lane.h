@@ -1,5 +1,5 @@
-// SHA-256 of many blobs at once, two at a time on one processor: the instructions for it wait for one another within
-// one hash, so that a second one beside it costs next to nothing.
+// SHA-256 of many blobs at once, two at a time on one processor: within one hash each instruction waits for the one
+// before, so a second, interleaved hash costs next to nothing.
 #ifndef STOWAGE_TRANSFER_SHA256_LANE_H_
 #define STOWAGE_TRANSFER_SHA256_LANE_H_
 
@@ -10,7 +10,7 @@
 
 namespace stowage::transfer {
 
-// One hash, used by one thread. What it offers may be hashed by any thread that has something to hash as well.
+// One hash, used by one thread. What it offers may be hashed by another thread, together with that thread's own bytes.
 class Sha256Lane {
  public:
   Sha256Lane();
@@ -18,11 +18,11 @@ class Sha256Lane {
   Sha256Lane(const Sha256Lane&) = delete;
   Sha256Lane& operator=(const Sha256Lane&) = delete;
 
-  // Adds `size` bytes, which must stay as they are until Await(): do something else meanwhile that waits.
+  // Adds `size` bytes, which must not change until Await(). Use the time until then for work that waits.
   void Offer(const void* data, size_t size);
-  // Returns once what was offered is hashed, by this thread where no other did.
+  // Returns once what was offered is hashed, by this thread if no other did.
   void Await();
-  // Adds them at once. Nothing may be on offer.
+  // Adds bytes at once. Nothing may be on offer.
   void Update(const void* data, size_t size);
   // Nothing may be on offer.
   Sha256Hash Finish();
@@ -35,11 +35,11 @@ class Sha256Lane {
   void AddBlocks(size_t blocks);
 
   SHA256_CTX context_;
-  // Of what is on offer, the whole blocks that are left, and what is behind them.
+  // Of what is on offer, the whole blocks that are left, and the bytes after them.
   const uint8_t* data_ = nullptr;
   size_t blocks_ = 0;
   size_t tail_ = 0;
-  State state_ = State::kIdle;  // with the mutex that all share
+  State state_ = State::kIdle;  // under the mutex that all lanes share
 };
 
 }  // namespace stowage::transfer

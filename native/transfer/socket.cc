@@ -28,10 +28,10 @@ constexpr int kSendFlags = MSG_NOSIGNAL;
 constexpr int kSendFlags = 0;
 #endif
 
-// What is read of a file and encrypted at a time.
+// How much of a file is read and encrypted at a time.
 constexpr size_t kPiece = 1u << 20;
 
-// Numbers only: nobody is asked for a name.
+// Numeric addresses only, so no name is looked up.
 struct Resolved {
   addrinfo* list = nullptr;
   Resolved(const std::string& address, uint16_t port) {
@@ -85,7 +85,7 @@ void Socket::Greet(const Place& place) {
   SetTimeout(handle_, SO_SNDTIMEO, silence_);
 }
 
-// Gives the errno; 0 when it is connected.
+// Returns the errno; 0 once connected.
 int Socket::ConnectTo(const std::string& address, const Place& place) {
   const Resolved resolved(address, place.port);
   const int handle = socket(resolved.list->ai_family, SOCK_STREAM, 0);
@@ -186,7 +186,7 @@ void Socket::ExpectEnd(TlsOutcome outcome, int error, const char* call) const {
   throw Error("ECONNRESET", "the server closed the connection without ending TLS");
 }
 
-// Of a call that sends: returns where it is to be made again.
+// For a call that sends: returns if the call is to be repeated.
 void Socket::ExpectInterruption(int error, const char* call) const {
   if (error == EINTR) return;
   if (error == EAGAIN || error == EWOULDBLOCK) {

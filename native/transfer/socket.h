@@ -15,14 +15,14 @@
 
 namespace stowage::transfer {
 
-// How often whoever waits looks whether it is still wanted, in milliseconds.
+// How often a waiting thread checks whether it was stopped, in milliseconds.
 constexpr int kGlance = 50;
 
 struct Place {
-  // Of one host, as numbers: "127.0.0.1", "::1".
+  // Numeric addresses of one host: "127.0.0.1", "::1".
   std::vector<std::string> addresses;
   uint16_t port = 0;
-  // Milliseconds: for each address, and for how long nothing may come or go.
+  // In milliseconds: the limit for each address, and for how long nothing may be received or sent.
   int connect_timeout = 0;
   int silence = 0;
   std::optional<TlsSettings> tls;
@@ -35,21 +35,21 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  // Connects to the first address that answers, and greets it by TLS if that is wanted. Throws the errno's Error
-  // of the first that did not, what Tls::Handshake() throws, or ABORTED.
+  // Connects to the first address that answers, and performs the TLS handshake if one is wanted. Throws the errno's
+  // Error of the first address that failed, what Tls::Handshake() throws, or ABORTED.
   void Connect(const Place& place);
-  // Sends all of it. Throws as Receive().
+  // Sends all of it. Throws as Receive() does.
   void Send(const void* data, size_t size);
 #ifdef __linux__
-  // Sends `size` bytes of an open file, without copying them if there is no TLS. Less where it ends before. Throws as
-  // Send().
+  // Sends `size` bytes of an open file, without copying them if there is no TLS; fewer if the file ends before. Throws
+  // as Send() does.
   size_t SendFile(int file, uint64_t offset, size_t size);
 #endif
-  // Waits for bytes; 0 at the end. Throws ETIMEDOUT after the silence, ECONNRESET and the like, or ABORTED.
+  // Waits for bytes; 0 at the end. Throws ETIMEDOUT if nothing comes for too long, ECONNRESET and the like, or ABORTED.
   size_t Receive(void* data, size_t size);
   // Whether there is something to receive, or it has ended.
   bool HasNews();
-  // Ends it, from any thread: whatever waits throws ABORTED soon.
+  // Ends it, from any thread: a waiting call throws ABORTED soon.
   void Stop();
 
  private:
@@ -58,12 +58,12 @@ class Socket {
 #ifdef __linux__
   size_t SendRead(int file, uint64_t offset, size_t size);
 #endif
-  // Throws what a call of TLS that did nothing means; returns at the end.
+  // Throws the error behind a TLS call that transferred nothing; returns if that was the end.
   void ExpectEnd(TlsOutcome outcome, int error, const char* call) const;
   void ExpectRunning() const;
   void ExpectInterruption(int error, const char* call) const;
 
-  std::mutex mutex_;  // of handle_, where it changes
+  std::mutex mutex_;  // held while handle_ changes
   int handle_ = -1;
   int silence_ = 0;
   std::unique_ptr<Tls> tls_;

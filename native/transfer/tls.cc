@@ -25,7 +25,7 @@ constexpr int kSendFlags = MSG_NOSIGNAL;
 constexpr int kSendFlags = 0;
 #endif
 
-// What is read from the socket at a time: a record has 16 KiB at most.
+// How much is read from the socket at a time; a record has at most 16 KiB.
 constexpr size_t kReadAhead = 256u << 10;
 // Sets of certificates that are kept.
 constexpr size_t kMostContexts = 8;
@@ -49,7 +49,7 @@ int NoPassword(char*, int, int, void*) { return -1; }
 
 Certificate NextOf(BIO* pem) { return Certificate(PEM_read_bio_X509(pem, nullptr, NoPassword, nullptr)); }
 
-// One that cannot be read is left out, as Node.js does: the others are trusted all the same.
+// A certificate that cannot be read is skipped, as Node.js does; the others are trusted all the same.
 void Trust(SSL_CTX* context, const std::string& authorities) {
   const TextBio pem = BioOf(authorities);
   X509_STORE* store = SSL_CTX_get_cert_store(context);
@@ -78,7 +78,7 @@ void Show(SSL_CTX* context, const TlsSettings& settings) {
 }
 
 Context NewContext(const TlsSettings& settings) {
-  // An atexit handler would free what threads still use, and no file of the system may change what we trust
+  // An atexit handler would free what threads still use, and no configuration file may change what is trusted
   OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   Context context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1) {
@@ -93,7 +93,7 @@ Context NewContext(const TlsSettings& settings) {
   return context;
 }
 
-// Made once for each set of certificates: parsing all authorities takes a tenth of a second.
+// Created once for each set of certificates: parsing all authorities takes a tenth of a second.
 Context ContextFor(const TlsSettings& settings) {
   struct Contexts {
     std::mutex mutex;
@@ -108,8 +108,8 @@ Context ContextFor(const TlsSettings& settings) {
   return context;
 }
 
-// A BIO over the socket: OpenSSL's own raises SIGPIPE where the other side is gone. It never claims to be at its end,
-// so a connection that ends without TLS saying so (close_notify) is a failure, not an end.
+// A BIO over the socket: OpenSSL's own raises SIGPIPE if the server is gone. It never reports the end of its input, so
+// a connection that ends without close_notify is a failure, not an end.
 int HandleOf(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio)); }
 
 int ReadSocket(BIO* bio, char* data, int size) {
@@ -172,7 +172,7 @@ const char* CodeOf(long verification) {
   }
 }
 
-// A fully qualified name may end in a dot, which neither certificates nor SNI have.
+// A fully qualified name may end in a dot, which certificates and SNI leave out.
 std::string WithoutDot(std::string name) {
   if (!name.empty() && name.back() == '.') name.pop_back();
   return name;
@@ -230,7 +230,7 @@ size_t Tls::Write(const void* data, size_t size, TlsOutcome* outcome) {
 bool Tls::HasNews() {
   pollfd look = {handle_, POLLIN, 0};
   if (SSL_has_pending(ssl_.get()) == 0 && poll(&look, 1, 0) <= 0) return false;
-  // It may be no more than a ticket for another session: only a read tells, and it must not wait
+  // It may be only a session ticket: a read must find out, without waiting
   const int flags = fcntl(handle_, F_GETFL);
   fcntl(handle_, F_SETFL, flags | O_NONBLOCK);
   ERR_clear_error();

@@ -1,4 +1,4 @@
-// TLS over a connected socket, by OpenSSL: whom to trust comes as PEM.
+// TLS over a connected socket, by OpenSSL. The trusted certificates are passed as PEM.
 #ifndef STOWAGE_TRANSFER_TLS_H_
 #define STOWAGE_TRANSFER_TLS_H_
 
@@ -13,17 +13,17 @@ namespace stowage::transfer {
 struct TlsSettings {
   // What the other side's certificate must be for: a host name, or an address.
   std::string name;
-  // PEM: those who may vouch for it, one after another.
+  // PEM: the trusted certificate authorities, one after another.
   std::string authorities;
-  // PEM: ours, which may be empty, and its key.
+  // PEM: the client certificate, which may be empty, and its key.
   std::string certificate;
   std::string key;
 };
 
-// How a call ended that did not do what it should.
+// Why a call transferred nothing.
 enum class TlsOutcome { kEnd, kTimeout, kFailure };
 
-// One session, used by one thread. The socket stays its owner's.
+// One session, used by one thread. It does not own the socket.
 class Tls {
  public:
   // Throws ERR_TLS_… for certificates that cannot be read.
@@ -38,9 +38,9 @@ class Tls {
   size_t Write(const void* data, size_t size, TlsOutcome* outcome);
   // Whether there is something to read, or it has ended. Does not wait.
   bool HasNews();
-  // Throws what OpenSSL found wrong in the last call; returns where it was the system or the other side.
+  // Throws OpenSSL's error in the last call; returns if the failure was that of the system or of the server.
   static void ExpectNoError();
-  // What failed last, as an error of OpenSSL: "ERR_SSL_WRONG_VERSION_NUMBER".
+  // The last error of OpenSSL: "ERR_SSL_WRONG_VERSION_NUMBER".
   static std::string LastCode();
 
  private:

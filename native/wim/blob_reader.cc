@@ -93,7 +93,7 @@ struct BlobReader::Slice {
   std::exception_ptr damage;
 };
 
-// A blob of a solid resource, of which so many bytes are scheduled.
+// A blob of a solid resource, and how many of its bytes are scheduled.
 struct BlobReader::SolidBlob {
   uint32_t request;
   uint64_t done;
@@ -109,7 +109,7 @@ struct BlobReader::BigBlob {
 void BlobReader::Batch::Run(Decompressors& decompressors) {
   std::vector<uint8_t> packed;
   for (size_t first = 0; first < parts.size();) {
-    // Parts that stand close together in the same file come in with one read.
+    // Parts that are close together in the same file are read at once.
     size_t end = first + 1;
     const File& file = *parts[first].resource->file;
     uint64_t read_end = parts[first].read_offset + parts[first].read_size;
@@ -130,7 +130,7 @@ void BlobReader::Batch::Run(Decompressors& decompressors) {
   }
 }
 
-// Bytes that need no decompressing and come as they will stand.
+// Whether the parts are stored raw and adjacent, so that they can be read straight to their destination.
 bool BlobReader::Batch::RawAndAdjacent(size_t first, size_t end) const {
   for (size_t i = first; i < end; i++) {
     if (parts[i].resource->compression != WIMLIB_COMPRESSION_TYPE_NONE) return false;
@@ -148,7 +148,7 @@ void BlobReader::Batch::RunParts(size_t first, size_t end, std::vector<uint8_t>&
     uint8_t* const to = raw ? out.get() + parts[first].out_offset : packed.data();
     parts[first].resource->file->Read(to, read_size, read_begin);
   } catch (const Error&) {
-    // One bad sector is no reason to give up its neighbours.
+    // One bad sector must not affect its neighbours.
     if (end - first > 1) {
       for (; first < end; first++) RunParts(first, first + 1, packed, decompressors);
     } else {
@@ -277,7 +277,7 @@ bool BlobReader::ScheduleSome() {
   return true;
 }
 
-// What `work` finds wrong with the blob stands in the blob's place.
+// If `work` finds the blob damaged, its slice reports that.
 template <typename Work>
 void BlobReader::Attempt(uint32_t request, Work work) {
   try {

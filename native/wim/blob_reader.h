@@ -26,11 +26,11 @@ class BlobReader {
     uint32_t request;
     const uint8_t* data;
     size_t size;
-    // The last piece of its blob; it is only handed out once the blob's hash is right.
+    // The last piece of its blob; it is handed out only if the blob's hash is right.
     bool last;
   };
 
-  // What came of a whole blob.
+  // The result for a whole blob.
   struct Verdict {
     uint32_t request;
     // Empty: all its bytes are there, and their SHA-1 is right.
@@ -46,8 +46,8 @@ class BlobReader {
 
   // False at the end. Throws WIM_CORRUPT naming the blob, or what reading threw.
   bool Next(Piece* piece);
-  // Passes over the next blob, reading and hashing it. Damage to it is told, not thrown, and the blobs after it can be
-  // passed over as well. Not between two pieces of one blob.
+  // Reads and hashes the next blob without handing out its bytes. Damage is reported in the verdict, not thrown, and
+  // the blobs after it can be checked as well. Must not be called between two pieces of one blob.
   bool Check(Verdict* verdict);
 
  private:

@@ -13,8 +13,8 @@ namespace {
 constexpr uint32_t kNoBlob = 0xffffffff;
 // The uncompressed size that marks the entry of a solid resource itself.
 constexpr uint64_t kSolidResourceMark = 0x100000000;
-// Two fifths of each entry are a hash, which does not shrink: a table that is larger than this many files names the
-// same blobs again and again.
+// Two fifths of each entry are a hash, which does not shrink: a table larger than this many times the file names the
+// same blobs repeatedly.
 constexpr uint64_t kLargestTableRatio = 8;
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace stowage::wim {
 
 struct Blob {
   Sha1Hash hash;
-  // Index into BlobTable::resources(); for a solid resource `offset` is where the blob stands in it, once decompressed.
+  // Index into BlobTable::resources(); for a solid resource `offset` is that of the blob in it, once decompressed.
   uint32_t resource;
   uint32_t references;
   uint64_t offset;
@@ -27,7 +27,7 @@ class BlobTable {
   // Of one blob in the table of a file, in bytes.
   static constexpr size_t kEntrySize = 50;
 
-  // Of the table of a file, in bytes once decompressed: more only names the same blobs again and again.
+  // Of the table of a file, in bytes once decompressed: a larger one only names the same blobs repeatedly.
   static uint64_t LargestSize(const File& file);
   // Adds the blobs of one file. The first place found for a hash is kept. Throws WIM_CORRUPT.
   void Add(std::unique_ptr<File> file, const Header& header);
@@ -46,15 +46,15 @@ class BlobTable {
   void AddSolidRun(const File& file, const Header& header, const std::vector<Entry>& run);
   void AddBlob(const Blob& blob);
   void Grow();
-  // The slot of the blob with this hash, or the free one where it belongs.
+  // The slot of the blob with this hash, or the free one for it.
   size_t SlotOf(const Sha1Hash& hash) const;
 
   std::vector<std::unique_ptr<File>> files_;
   std::vector<Resource> resources_;
   std::vector<Blob> blobs_;
   std::vector<Blob> metadata_;
-  // Indexes into blobs_, or kNoBlob, each at the first free slot from where its hash says: a power of two of them, less
-  // than half of them taken. Tens of thousands of nodes would take longer to make and to free than the rest of a table.
+  // A hash table with open addressing: indexes into blobs_, or kNoBlob. The number of slots is a power of two, and less
+  // than half are taken. Allocating a node for each of tens of thousands of blobs would take longer than all else.
   std::vector<uint32_t> slots_;
 };
 

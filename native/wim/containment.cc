@@ -15,8 +15,8 @@ namespace stowage::wim {
 
 namespace {
 
-// Walks the directories of a metadata resource by their lengths alone. What libwim refuses by itself is refused here
-// too, and nothing else but what this is for.
+// Walks the directories of a metadata resource by their lengths alone. Rejects what libwim rejects as well, and shared
+// dentries and overlong paths.
 class TreeWalk {
  public:
   TreeWalk(const std::vector<uint8_t>& metadata, std::string where)
@@ -43,16 +43,16 @@ class TreeWalk {
     uint64_t path;
   };
 
-  // Notes where the children stand. Gives the dentry's size with its streams; 0 at the end of a directory.
+  // Notes where the children are. Returns the dentry's size with its streams, 0 at the end of a directory.
   uint64_t Dentry(uint64_t offset, uint64_t parent_path) {
     if (offset > metadata_.size() || metadata_.size() - offset < 8) Corrupt("ends inside a directory");
     const uint8_t* const bytes = metadata_.data() + offset;
     const uint64_t length = Load64(bytes);
     if (length <= 8) return 0;
     if (length < kDentrySize || length > metadata_.size() - offset) Corrupt("has a dentry past its end");
-    // Each dentry has bytes of its own: more dentries than there is room for stand in several directories.
+    // Each dentry has bytes of its own: if there are more dentries than fit, some are in several directories.
     if (++count_ > most_) Corrupt("has directories that share dentries");
-    // Two bytes of UTF-16 a unit, and as much for the separator.
+    // Two bytes for each UTF-16 unit, and two for the separator.
     const uint64_t path = parent_path + Load16(bytes + 100) + 2;
     if (path > paths_left_) Corrupt("has paths longer than any system allows");
     paths_left_ -= path;
@@ -101,7 +101,7 @@ void TreeGuard::Check(const Archive& archive, int image) {
 
 void CheckHeader(const File& file, const Header& header) {
   const auto check = [&](const char* what, const ResourceHeader& at, uint64_t limit) {
-    // What is not compressed is as large as it says, or past the end of the file.
+    // Uncompressed, it is either as large as claimed or extends past the end of the file.
     if (!(at.flags & ResourceHeader::kCompressed) || at.uncompressed_size <= limit) return;
     throw Error("WIM_CORRUPT",
                 file.path() + ": its header says that the " + what + " has " + std::to_string(at.uncompressed_size) +
@@ -116,7 +116,7 @@ void CheckImageDirectories(WIMStruct* wim, const std::string& target) {
   wimlib_wim_info info = {};
   CheckLibrary("look at the images", [&] { return wimlib_get_wim_info(wim, &info); });
   for (uint32_t image = 1; image <= info.image_count; image++) {
-    // An image whose name is no name of a directory gets its number.
+    // libwim uses the image's number if its name cannot be that of a directory.
     const std::string name = FromLibrary(wimlib_get_image_name(wim, static_cast<int>(image)));
     for (const std::string& directory : {name, std::to_string(image)}) {
       if (directory.empty() || directory == "." || directory == ".." || directory.find('/') != std::string::npos)

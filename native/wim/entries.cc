@@ -59,7 +59,7 @@ bool IsAscii(const std::string& text) {
 }
 
 uint64_t FileTime(const wimlib_timespec& time, int32_t high) {
-  // On systems whose tv_sec has 32 bits libwim gives the others apart.
+  // If tv_sec has 32 bits, libwim has the upper ones in a field of their own.
   int64_t seconds = time.tv_sec;
   if (sizeof time.tv_sec == 4)
     seconds = static_cast<int64_t>(high) * (int64_t{1} << 32) + static_cast<uint32_t>(time.tv_sec);
@@ -130,7 +130,7 @@ class EntryList {
   }
 
  private:
-  // libwim keeps each security descriptor once, so its address tells it.
+  // libwim keeps each security descriptor once, so its address identifies it.
   uint32_t SecurityOf(const wimlib_dir_entry& entry) {
     if (entry.security_descriptor == nullptr) return kNoSecurity;
     const auto [found, added] =
@@ -199,7 +199,7 @@ int AddEntry(const wimlib_dir_entry* entry, void* list) {
     entries->Add(*entry);
     return 0;
   } catch (...) {
-    return WIMLIB_ERR_NOMEM;  // nothing may be thrown through libwim, and nothing else can be thrown
+    return WIMLIB_ERR_NOMEM;  // nothing may be thrown through libwim, and only memory can have run out
   }
 }
 

@@ -42,7 +42,7 @@ class JsonText {
       *at++ = static_cast<uint8_t>(kDigits[byte & 15]);
     }
   }
-  // "2026-11-21T10:40:05.1234567Z"; years after 9999 have six digits and a sign, as ISO 8601 and JavaScript have them.
+  // "2026-11-21T10:40:05.1234567Z"; years after 9999 have six digits and a sign, as in ISO 8601 and JavaScript.
   void Time(uint64_t filetime) {
     constexpr uint64_t kTicks = 10000000;
     const uint64_t second = filetime / kTicks;
@@ -77,7 +77,7 @@ class JsonText {
  private:
   static constexpr char kDigits[] = "0123456789abcdef";
 
-  // Stands for itself.
+  // Whether it needs no escape.
   static bool IsPlain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
   static void Digits(char* to, int count, uint64_t number) {
     for (int n = count - 1; n >= 0; n--, number /= 10) to[n] = static_cast<char>('0' + number % 10);
@@ -119,7 +119,7 @@ class JsonText {
   Bytes* to_;
 };
 
-// One member of an object: `name` is what stands before its value, punctuation included.
+// One member of an object: `name` is the text before its value, punctuation included.
 void PutNumber(JsonText& json, std::string_view name, uint64_t value) {
   json.Raw(name);
   json.Number(value);

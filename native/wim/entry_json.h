@@ -13,7 +13,7 @@
 
 namespace stowage::wim {
 
-// What a line says. Texts are WTF-8.
+// What a line contains. Texts are WTF-8.
 struct EntryFacts {
   struct Stream {
     std::string name;
@@ -44,7 +44,7 @@ struct EntryFacts {
 // Pieces of a JSON list without its brackets.
 class EntryJson {
  public:
-  enum class Start { kFirst, kContinued };  // kContinued: another list comes before this one
+  enum class Start { kFirst, kContinued };  // kContinued: another list precedes this one
 
   explicit EntryJson(Start start = Start::kFirst) : start_(start) {}
   void Add(const EntryFacts& entry);

@@ -1,4 +1,5 @@
-// The 208-byte header of a WIM, and where it says the rest is. Source: Microsoft's WIM white paper, "Header"; wimlib.
+// The 208-byte header of a WIM, which says where everything else is. Source: Microsoft's WIM white paper, "Header";
+// wimlib.
 #ifndef STOWAGE_WIM_HEADER_H_
 #define STOWAGE_WIM_HEADER_H_
 

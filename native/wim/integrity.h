@@ -19,12 +19,13 @@ struct IntegrityTable {
   uint32_t chunk_size = 0;
   std::vector<Sha1Hash> hashes;
 
-  // Nothing when the file has none. Throws WIM_CORRUPT when it has one that cannot be right.
+  // Nothing if the file has none. Throws WIM_CORRUPT if the table cannot be right.
   static std::optional<IntegrityTable> Read(const File& file);
 
   uint64_t ChunkBegin(size_t chunk) const { return begin + chunk * chunk_size; }
   uint64_t ChunkSize(size_t chunk) const;
-  // SHA-1 of the chunk as it is. `stop` is asked before each MiB; a hash that was stopped is of no use.
+  // SHA-1 of the chunk as it is in the file. `stop` is called before each MiB; if it returns true, the hash is
+  // meaningless.
   template <typename Stop>
   Sha1Hash HashOf(const File& file, size_t chunk, Stop stop) const {
     std::vector<uint8_t> bytes;

@@ -30,20 +30,20 @@ std::FILE* OpenErrorSink() {
   cookie_io_functions_t functions = {};
   functions.write = CatchErrorText;
   std::FILE* sink = fopencookie(nullptr, "w", functions);
-  // Unbuffered: what one thread printed must not come out when another prints.
+  // Unbuffered, so that the text of one thread is never written by another.
   if (sink != nullptr) std::setvbuf(sink, nullptr, _IONBF, 0);
   return sink;
 }
 
 void Ignore(void*, const char*, ...) {}
 
-// libwim before 1.14 reads XML with libxml2, which prints what it dislikes, bytes of the file among it, to stderr.
-// libwim says the same in a word, and the terminal is not ours to write to.
+// libwim before 1.14 reads XML with libxml2, which prints its complaints to stderr, with bytes of the file. libwim
+// reports the same errors, and a library must not write to the terminal.
 void SilenceXmlParser() {
   using Handler = void (*)(void*, const char*, ...);
   void* library = dlopen("libxml2.so.2", RTLD_LAZY | RTLD_NOLOAD);
   if (library == nullptr) return;
-  // This thread's handler, and the one that every thread to come begins with.
+  // The handler of this thread, and the default for new threads.
   for (const char* name : {"xmlSetGenericErrorFunc", "xmlThrDefSetGenericErrorFunc"}) {
     if (void* symbol = dlsym(library, name)) reinterpret_cast<void (*)(void*, Handler)>(symbol)(nullptr, Ignore);
   }
@@ -54,7 +54,7 @@ std::FILE* OpenErrorSink() { return nullptr; }
 void SilenceXmlParser() {}
 #endif
 
-// Failures of the system that a user can do something about. libwim tells them in words alone, those of strerror().
+// System errors that a user can act on. libwim reports them only as the text of strerror().
 const char* CauseIn(const std::string& details) {
   for (const int number : {ENOSPC, EDQUOT, EFBIG, ENOENT, EACCES, EPERM, EROFS, EIO, EMFILE, ENFILE, ENOMEM, EISDIR,
                            ENOTDIR, ELOOP, ENAMETOOLONG}) {

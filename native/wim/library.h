@@ -19,10 +19,10 @@ void StartLibrary();
 // libwim's WIMLIB_INIT_FLAG_*. Throws INVALID_ARGUMENT once libwim has been started.
 void SetLibraryFlags(int flags);
 
-// "WIMLIB_ERR_NOTDIR", and libwim's own words for it.
+// "WIMLIB_ERR_NOTDIR", and libwim's text for it.
 const char* LibraryErrorName(int code);
 std::string LibraryErrorText(int code);
-// What libwim printed on this thread since the call that is under way began.
+// What libwim printed on this thread since the current call began.
 std::string LibraryErrorDetails();
 
 // Runs `call`, which returns one of libwim's codes; a code that is not 0 becomes an Error with libwim's own text.
@@ -35,10 +35,10 @@ struct ArchiveDeleter {
 };
 using ArchiveHandle = std::unique_ptr<WIMStruct, ArchiveDeleter>;
 
-// Decompressors of one thread, made when first needed: they are costly and may not be shared between threads.
+// Decompressors of one thread, made when first needed: they are expensive and must not be shared between threads.
 class Decompressors {
  public:
-  // `from` and `to` have exactly these sizes. Throws WIM_CORRUPT naming `where` when the data are damaged.
+  // `from` and `to` have exactly these sizes. Throws WIM_CORRUPT naming `where` if the data is damaged.
   void Decompress(int type, uint32_t chunk_size, const void* from, size_t from_size, void* to, size_t to_size,
                   const std::string& where);
 
@@ -52,8 +52,8 @@ class Decompressors {
 // Compressors of one thread, as Decompressors are.
 class Compressors {
  public:
-  // Writes at most `size` - 1 bytes to `to`, and returns how many; 0 where it gets no smaller, and `from` is as it was.
-  // Else what stands at `from` afterwards is of no use.
+  // Writes at most `size` - 1 bytes to `to`, and returns how many; 0 if the data does not get smaller, and then `from`
+  // is unchanged. Otherwise `from` is overwritten.
   size_t Compress(int type, uint32_t chunk_size, unsigned level, void* from, size_t size, void* to);
 
  private:

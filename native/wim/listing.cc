@@ -31,7 +31,7 @@ class ImageListing {
     if (!Gather()) return std::nullopt;
     Order();
     const size_t half = places_.size() / 2;
-    // Deferred as well: if no thread can be started, this one does it.
+    // `deferred` too: if no thread can be started, this one does the work.
     auto rest = std::async(std::launch::async | std::launch::deferred, [&] { return Write(half, places_.size()); });
     List list = Write(0, half);
     for (Value& piece : rest.get()) list.push_back(std::move(piece));
@@ -52,7 +52,7 @@ class ImageListing {
 
   // Depth first, as libwim lists them.
   void Order() {
-    // What is still to come, with the path of its directory.
+    // What is left to list, with the path of its directory.
     std::vector<std::pair<uint32_t, std::pair<size_t, size_t>>> ahead = {{0, {0, 0}}};
     while (!ahead.empty()) {
       const auto [index, above] = ahead.back();
@@ -82,7 +82,8 @@ class ImageListing {
     return json.Take();
   }
 
-  // Whose children stand where, and how many names each file has. False for names that libwim treats in its own way.
+  // Notes where the children of each directory are and how many names each file has. False if libwim treats a name
+  // specially.
   bool Gather() {
     const auto& dentries = metadata_.dentries();
     if (dentries.empty() || dentries[0].name.size != 0) return false;
@@ -109,8 +110,8 @@ class ImageListing {
     return static_cast<uint32_t>(static_cast<uint8_t>(name[at]) | static_cast<uint8_t>(name[at + 1]) << 8);
   }
 
-  // Whether libwim lists `a` before `b`: by units, upper case, then as they are. Also false where a letter that is not
-  // ASCII decides, whose upper case is libwim's to know.
+  // Whether libwim lists `a` before `b`: by units in upper case, then by units as they are. Also false if a letter
+  // outside ASCII decides, because only libwim knows its upper case.
   static bool IsBefore(std::string_view a, std::string_view b) {
     const auto upper = [](uint32_t unit) { return unit >= 'a' && unit <= 'z' ? unit - 32 : unit; };
     for (size_t at = 0; at + 1 < std::min(a.size(), b.size()); at += 2) {

@@ -10,8 +10,8 @@
 
 namespace stowage::wim {
 
-// A whole image (1-based) as it stands in the file, as EntryJson has it. Nothing where the tree has names that libwim
-// drops or changes: those are libwim's to list. Throws WIM_CORRUPT, or ABORTED.
+// Lists a whole image (1-based), as it is in the file, in the format of EntryJson. Returns nothing if the tree has
+// names that libwim drops or changes: libwim must list those. Throws WIM_CORRUPT, or ABORTED.
 std::optional<Value> ListImageAsJson(const Archive& archive, uint32_t image, Observer& observer);
 
 }  // namespace stowage::wim

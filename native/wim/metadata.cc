@@ -47,14 +47,14 @@ Metadata::Metadata(std::vector<uint8_t> bytes, const Sha1Hash& hash, std::string
 }
 
 void Metadata::Parse(const Sha1Hash& hash) {
-  // The hash first, in what is told; but of many megabytes it is made while the tree is read, which trusts nothing
+  // A wrong hash is reported first. But many megabytes are hashed while the tree is parsed, which trusts nothing
   // anyway.
   const auto hash_all = [this] {
     Sha1 sha1;
     sha1.Update(buffer_.data(), buffer_.size());
     return sha1.Finish();
   };
-  // Deferred as well: if no thread can be started, this one does it.
+  // `deferred` too: if no thread can be started, this one does the work.
   auto hashed = std::async(buffer_.size() < kSmall ? std::launch::deferred : std::launch::async | std::launch::deferred,
                            hash_all);
   std::exception_ptr failure;
@@ -83,7 +83,7 @@ uint64_t Metadata::ParseSecurity() {
   return Align8(total);
 }
 
-// Breadth first, so that a parent stands before its children and no recursion can run out of stack.
+// Breadth first, so that a parent comes before its children and no recursion can exhaust the stack.
 void Metadata::ParseTree(uint64_t root_offset) {
   struct Directory {
     uint64_t children;
@@ -159,7 +159,7 @@ void Metadata::ParseTagged(Dentry& dentry, uint64_t from, uint64_t to) {
   while (to - from >= 8) {
     const uint32_t tag = Load32(buffer_.data() + from);
     const uint64_t size = Load32(buffer_.data() + from + 4);
-    if (size > to - from - 8) return;  // wimlib, too, takes what follows for padding
+    if (size > to - from - 8) return;  // wimlib, too, treats what follows as padding
     const Span span = CheckedSpan(from + 8, size);
     if (tag == kTagObjectId) dentry.object_id = span;
     if (tag == kTagExtendedAttributes) dentry.extended_attributes = span;
@@ -191,8 +191,8 @@ uint64_t Metadata::ParseStreams(Dentry& dentry, uint64_t offset, uint32_t count,
   return at - offset;
 }
 
-// An unnamed stream says nothing of what it is: the first with content is a reparse point's reparse data (or the raw
-// data of an encrypted file), any other the file's own.
+// An unnamed stream does not say what it is: of a reparse point, the first with content is the reparse data; of an
+// encrypted file, each is raw data; any other is the file's content.
 void Metadata::AddStream(Dentry& dentry, const Span& name, const Sha1Hash& hash, bool* reparse_found) {
   Stream::Type type = Stream::Type::kData;
   if (name.size == 0) {

@@ -38,7 +38,7 @@ struct Stream {
 struct Dentry {
   static constexpr uint32_t kNoParent = 0xffffffff;
 
-  // Index of the directory it stands in; kNoParent for the root.
+  // Index of its directory; kNoParent for the root.
   uint32_t parent = kNoParent;
   uint32_t attributes = 0;
   // Index into the security descriptors; -1: none.

@@ -23,7 +23,7 @@ namespace stowage::wim {
 
 namespace {
 
-// Nobody watches: who wants it to end ends the process.
+// Observes nothing: the operation is ended by ending the process.
 class Nobody : public Observer {
  public:
   void Report(Object) override {}
@@ -35,12 +35,12 @@ class Nobody : public Observer {
 
 std::vector<int> foreign_descriptors;
 
-// The process that serves the mount lives long; what it inherits (pipes, locks, sockets) would be kept open as long.
+// The process that serves the mount lives long and would keep open what it inherits: pipes, locks, sockets.
 void CloseForeignDescriptors() {
   for (const int descriptor : foreign_descriptors) close(descriptor);
 }
 
-// All that are open now, before the WIM is, but the standard ones, for which libfuse takes /dev/null.
+// All descriptors that are open before the WIM is, except the standard ones, which libfuse replaces by /dev/null.
 void ListForeignDescriptors() {
   DIR* directory = opendir("/proc/self/fd");
   if (directory == nullptr) return;
@@ -52,7 +52,7 @@ void ListForeignDescriptors() {
   closedir(directory);
 }
 
-// libfuse unmounts cleanly at these, but only where nobody handles them yet, and Node.js does.
+// libfuse unmounts cleanly on these signals, but only if they have no handler, and Node.js installs some.
 void ForgetSignalHandlers() {
   for (const int number : {SIGHUP, SIGINT, SIGTERM}) signal(number, SIG_DFL);
 }
@@ -69,8 +69,8 @@ int ImageNumber(const Arguments& request, const Value& wim, Observer& observer) 
   return static_cast<int>(*number);
 }
 
-// The process that serves the mount sends its messages as they lie in its memory. Pointers in them mean nothing here,
-// so only members that are none may be read; of the first message libwim makes all itself.
+// The process that serves the mount sends its messages as they are in its memory. Their pointers mean nothing here, so
+// only other members may be read. libwim fills in all of the first message itself.
 wimlib_progress_status HandleForeign(wimlib_progress_msg message, wimlib_progress_info* info, void* progress) {
   switch (message) {
     case WIMLIB_PROGRESS_MSG_UNMOUNT_BEGIN:
@@ -124,7 +124,8 @@ void MountImage(const Object& values) {
   CheckLibrary("mount image " + std::to_string(image) + " on " + directory, [&] {
     const int code = wimlib_mount_image(handle, image, directory.c_str(), request.Int("flags"),
                                         staging ? staging->c_str() : nullptr);
-    if (getpid() != self) _exit(code == 0 ? 0 : 1);  // the image is unmounted; nothing here was made to be forked
+    if (getpid() != self)
+      _exit(code == 0 ? 0 : 1);  // the image is unmounted, and nothing else here may run in a forked process
     return code;
   });
 #endif

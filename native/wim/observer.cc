@@ -181,7 +181,7 @@ Object EventOf(wimlib_progress_msg message, const wimlib_progress_info& info) {
   }
 }
 
-// What a message counts, if it is a count: the newest of the same subject is enough.
+// The subject of a message that is a count: only the newest of each subject is needed.
 std::optional<std::string> SubjectOf(wimlib_progress_msg message, const wimlib_progress_info& info) {
   switch (message) {
     case WIMLIB_PROGRESS_MSG_EXTRACT_FILE_STRUCTURE:
@@ -210,7 +210,7 @@ wimlib_progress_status Progress::Handle(wimlib_progress_msg message, wimlib_prog
   try {
     if (!self->observer_.cancelled()) self->Report(message, info);
   } catch (...) {
-    // libwim is C: nothing may be thrown through it. Only memory can have run out.
+    // libwim is C: nothing may be thrown through it. Only a lack of memory can get here.
     self->observer_.Cancel();
   }
   return self->observer_.cancelled() ? WIMLIB_PROGRESS_STATUS_ABORT : WIMLIB_PROGRESS_STATUS_CONTINUE;

@@ -1,4 +1,4 @@
-// Whoever watches an operation: hears of its progress, answers its questions, and may cancel it.
+// The observer of an operation: receives its progress, answers its questions, and may cancel it.
 #ifndef STOWAGE_WIM_OBSERVER_H_
 #define STOWAGE_WIM_OBSERVER_H_
 
@@ -21,21 +21,21 @@ class Observer {
 
   // `event` has a member `type`.
   virtual void Report(Object event) = 0;
-  // An event that counts how far `subject` is, which begins with the event's type. The newest may replace those before
-  // it with the same subject.
+  // An event that says how far `subject` has come. It may replace earlier ones with the same subject, which begins with
+  // the event's type.
   virtual void ReportCount(const std::string& subject, Object event) = 0;
-  // Waits for the answer; nothing once it is cancelled.
+  // Waits for the answer; returns nothing once cancelled.
   virtual std::optional<Value> Ask(Object question) = 0;
 
  private:
   std::atomic<bool> cancelled_{false};
 };
 
-// libwim's messages for an observer, while one call of libwim is under way. Its address is the `progctx`.
+// Passes libwim's messages to an observer during one call of libwim. Its address is the `progctx`.
 class Progress {
  public:
   explicit Progress(Observer& observer) : observer_(observer) {}
-  // Files are scanned with libwim's VERBOSE, so that a scan can be cancelled, but nobody asked for their names.
+  // For a scan that uses libwim's VERBOSE only to be cancellable, when the names of files are not wanted.
   void HideNames() { names_hidden_ = true; }
   static wimlib_progress_status Handle(wimlib_progress_msg message, wimlib_progress_info* info, void* progress);
 

@@ -119,13 +119,13 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
   wim->open_flags = flags;
   if (paths.empty()) throw Error("INVALID_ARGUMENT", "no file is given");
   const std::string& path = paths.front();
-  // First our own look: it says what is no WIM, and asks for no more memory than the file can be worth.
+  // Our own check first: it reports what is not a WIM, and takes no more memory than such a file can need.
   for (const std::string& part : paths) {
     const File file(part, File::Mode::kRead);
     CheckHeader(file, Header::From(file));
   }
-  // Both read the blob table, which for many files takes as long as all the rest.
-  // Deferred as well: if no thread can be started, this one does it.
+  // Both read the blob table, which takes half of the time if there are many files. `deferred` too: if no thread can be
+  // started, this one does the work.
   auto ours = std::async(std::launch::async | std::launch::deferred, [&paths] { return Archive::Open(paths); });
   std::exception_ptr failure;
   WIMStruct* opened = nullptr;
@@ -137,7 +137,7 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
   } catch (...) {
     failure = std::current_exception();
   }
-  wim->archive = ours.get();  // what it throws says more
+  wim->archive = ours.get();  // its errors are more precise
   if (failure) std::rethrow_exception(failure);
   const auto& parts = wim->archive->paths();
   if (parts.size() > 1) {
@@ -152,14 +152,14 @@ WimPointer OpenFiles(const std::vector<std::string>& paths, int flags, Progress&
 
 enum class NoMatch { kKeepsPattern, kFails };
 
-// The files that match a pattern of the shell.
+// The files that match a shell pattern.
 std::vector<std::string> ExpandGlob(const std::string& pattern, NoMatch no_match) {
 #ifdef _WIN32
   (void)no_match;
-  return {pattern};  // libwim for Windows expands none either
+  return {pattern};  // libwim does not expand patterns on Windows either
 #else
   glob_t found = {};
-  // A directory that is not there matches nothing; one that cannot be read may hold what was meant.
+  // A missing directory matches nothing; one that cannot be read might hold matching files.
   const auto stop_at = [](const char*, int error) { return static_cast<int>(error != ENOENT && error != ENOTDIR); };
   // NOLINTNEXTLINE(concurrency-mt-unsafe): unsafe only for "~", which needs GLOB_TILDE
   const int code = glob(pattern.c_str(), GLOB_NOSORT, stop_at, &found);
@@ -174,7 +174,7 @@ std::vector<std::string> ExpandGlob(const std::string& pattern, NoMatch no_match
 #endif
 }
 
-// One call on one WIM, with all that most of them need.
+// One call on one WIM, with what most operations need.
 struct Call {
   const Arguments& arguments;
   Observer& observer;
@@ -184,7 +184,7 @@ struct Call {
   int Image() const { return arguments.Int("image"); }
   int Flags() const { return arguments.Int("flags"); }
   unsigned Threads() const { return static_cast<unsigned>(arguments.Size("threads")); }
-  // "open x.wim" reads better than "open": what an error says it was about.
+  // Begins the message of an error: "open x.wim" says more than "open".
   std::string About(const char* doing) const {
     const WimPointer wim = arguments.Wim("wim");
     return wim->archive ? doing + (" " + wim->archive->path()) : std::string(doing) + " a new WIM";
@@ -326,7 +326,7 @@ Value AddEmptyImage(const Call& call) {
   return index;
 }
 
-// Flags with which a scan can be cancelled at each file: that is when libwim reports, if it is to name them.
+// Adds the flag with which libwim reports each file, because a scan can be cancelled only in a report.
 int Cancellable(int flags, Progress* progress) {
   if (!(flags & (WIMLIB_ADD_FLAG_VERBOSE | WIMLIB_ADD_FLAG_EXCLUDE_VERBOSE))) progress->HideNames();
   return flags | WIMLIB_ADD_FLAG_VERBOSE;
@@ -443,7 +443,7 @@ Value WriteToFd(const Call& call) {
   return {};
 }
 
-// The file is another one afterwards, and libwim is done with its WIMStruct: the result is the file, opened again.
+// Afterwards the file has changed and the WIMStruct is unusable, so the result is the file, opened again.
 Value Overwrite(const Call& call) {
   const WimPointer wim = call.arguments.Wim("wim");
   const CompressionLevel level(static_cast<unsigned>(call.arguments.Size("level")), call.observer);
@@ -515,7 +515,7 @@ Value Entries(const Call& call) {
   return ListEntries(call.Handle(), call.Image(), call.arguments.Text("path"), call.Flags(), call.observer);
 }
 
-// Of which images an operation has libwim load the trees: those are looked at first.
+// The images whose trees libwim loads in an operation: they are checked first.
 enum class Loads { kNothing, kImage, kAll };
 
 // Whether the WIM in memory differs from the one in the file afterwards.
@@ -536,7 +536,7 @@ void CheckTrees(Loads loads, const Arguments& arguments) {
   if (arguments.Has("template")) check(arguments.Wim("template"), arguments.Int("templateImage"));
 }
 
-// By our own readers, where the image is as it stands in the file and all of it is wanted.
+// Uses our own readers if the whole image is wanted and is unchanged since it was read from the file.
 Value EntriesAsJson(const Call& call) {
   const WimPointer wim = call.arguments.Wim("wim");
   const bool whole = call.Flags() == WIMLIB_ITERATE_DIR_TREE_FLAG_RECURSIVE && call.arguments.Text("path") == "/";

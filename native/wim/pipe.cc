@@ -15,7 +15,7 @@ std::pair<int, int> MakePipe() {
   int ends[2];
 #ifdef __linux__
   if (pipe2(ends, O_CLOEXEC) != 0) throw SystemError(errno, "create a pipe");
-  // As much as an unprivileged process may ask for: fewer turns for the same bytes. A smaller one works too.
+  // The most that an unprivileged process may ask for, so that fewer system calls are needed. A smaller pipe works too.
   (void)fcntl(ends[0], F_SETPIPE_SZ, 1 << 20);
 #else
   if (pipe(ends) != 0) throw SystemError(errno, "create a pipe");

@@ -8,8 +8,7 @@
 
 namespace stowage::wim {
 
-// The end to read from and the end to write to, both blocking and closed in programs that are begun. Whoever asks
-// closes them. Throws the errno's Error.
+// The reading and the writing end, both blocking and closed on exec. The caller closes them. Throws the errno's Error.
 std::pair<int, int> MakePipe();
 
 }  // namespace stowage::wim

@@ -57,7 +57,7 @@ constexpr size_t kBlobHeaderSize = 40;
 constexpr size_t kPiece = 1u << 20;
 constexpr int kPatienceMs = 100;
 
-// Whatever the ratio: it is to what has come, for nobody knows what will.
+// Allowed whatever the ratio, which compares with the bytes received so far.
 constexpr uint64_t kAlwaysAllowed = 16u << 20;
 
 class Descriptor {
@@ -80,7 +80,7 @@ constexpr char kWhere[] = "the WIM in the pipe";
 
 [[noreturn]] void Corrupt(const std::string& what) { throw Error("WIM_CORRUPT", std::string(kWhere) + ": " + what); }
 
-// Bytes of all paths together, as libwim makes them: two of UTF-16 a unit, and as much for each separator.
+// Bytes of all paths together, as libwim builds them: two for each UTF-16 unit and two for each separator.
 void CheckPaths(const Metadata& metadata, uint64_t size, const std::string& what) {
   uint64_t left = kMostPathBytes + kPathRatio * size;
   std::vector<uint64_t> paths;
@@ -93,7 +93,7 @@ void CheckPaths(const Metadata& metadata, uint64_t size, const std::string& what
   }
 }
 
-// Ends a passage that is over without fault of ours: no more input, no reader, or no wish for more.
+// Thrown to end a passage without an error: the input has ended, the reader is gone, or it was stopped.
 struct Over {};
 
 class Passage {
@@ -102,7 +102,7 @@ class Passage {
 
   void Run() {
     Take(Header::kSize);
-    if (std::memcmp(held_.data(), kPipableMagic, 8) != 0) return Pass();  // libwim says what it is not
+    if (std::memcmp(held_.data(), kPipableMagic, 8) != 0) return Pass();  // libwim reports what is wrong with it
     compression_ = CompressionOf(Load32(held_.data() + 0x10), kWhere);
     chunk_size_ = Load32(held_.data() + 0x14);
     CheckChunkSize();
@@ -119,7 +119,7 @@ class Passage {
   }
 
  private:
-  // What else a compression allows, libwim knows.
+  // libwim checks what else the compression requires.
   void CheckChunkSize() const {
     if (compression_ == WIMLIB_COMPRESSION_TYPE_NONE) return;
     if (chunk_size_ == 0 || (chunk_size_ & (chunk_size_ - 1)) != 0)
@@ -136,7 +136,7 @@ class Passage {
     CheckPaths(Metadata(std::move(content), hash_, "the WIM in the pipe: " + what), size, what);
   }
 
-  // Holds the next resource, with its header, and gives its content.
+  // Holds the next resource, with its header, and returns its content.
   std::vector<uint8_t> Resource(const std::string& what, uint64_t most) {
     Take(kBlobHeaderSize);
     if (Load64(held_.data()) != kBlobMagic) Corrupt(what + " does not begin where it should");
@@ -181,7 +181,7 @@ class Passage {
     return content;
   }
 
-  // Reads so many bytes behind those that are held, and says where they stand. Memory grows as they come.
+  // Reads `size` more bytes into `held_` and returns where they begin. Memory grows as they arrive.
   size_t Take(uint64_t size) {
     const size_t begin = held_.size();
     while (size > 0) {
@@ -193,7 +193,7 @@ class Passage {
     return begin;
   }
 
-  // Lets go of all that is held.
+  // Passes on all that is held.
   void Pass() {
     Write(held_.data(), held_.size());
     held_.clear();
@@ -216,10 +216,10 @@ class Passage {
     Wait(to_, POLLOUT);
     const ssize_t moved = splice(from_, nullptr, to_, nullptr, kPiece, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (moved == 0) throw Over();
-    return moved > 0 || errno == EINTR;  // an error of reading or writing comes again when bytes are copied
+    return moved > 0 || errno == EINTR;  // an error of reading or writing occurs again when bytes are copied
   }
 
-  // Not to be woken for each chunk that libwim takes out of a full pipe.
+  // Avoids being woken for each chunk that libwim takes out of a full pipe.
   void WaitForRoom() {
     constexpr timespec kMoment = {0, 500'000};
     for (int waiting = 0; ioctl(to_, FIONREAD, &waiting) == 0 && waiting > static_cast<int>(kPiece / 4 * 3);) {
@@ -254,11 +254,11 @@ class Passage {
     }
   }
 
-  // Until `fd` can be read or written, or says at once that it cannot.
+  // Waits until `fd` can be read or written, or would fail at once.
   void Wait(int fd, short events) {
     for (;;) {
       if (stopped_()) throw Over();
-      // A pipe without a reader is in error, even where nothing is asked of it.
+      // A pipe without a reader reports an error even if no event is asked for.
       pollfd waits[2] = {{fd, events, 0}, {to_, 0, 0}};
       if (poll(waits, 2, kPatienceMs) <= 0) continue;
       if (waits[1].revents & (POLLERR | POLLNVAL)) throw Over();
@@ -274,11 +274,10 @@ class Passage {
   Decompressors decompressors_;
   // Read, and not passed on yet.
   std::vector<uint8_t> held_;
-  // That the resource read last should have.
+  // The hash that the last resource should have.
   Sha1Hash hash_{};
 };
 
-// Both ends are closed in children; the writing end does not block.
 }  // namespace
 
 void PassWim(int from, int to, const std::function<bool()>& stopped) {
@@ -289,7 +288,7 @@ void PassWim(int from, int to, const std::function<bool()>& stopped) {
 }
 
 void ReadGuarded(int fd, const Observer& observer, const std::function<void(int)>& read) {
-  // The caller may close his own before the thread has ended.
+  // A copy: the caller may close `fd` before the thread has ended.
   Descriptor input(CopyOf(fd));
   const auto [reading, writing] = MakePipe();
   Descriptor output(reading);
@@ -322,12 +321,12 @@ void ReadGuarded(int fd, const Observer& observer, const std::function<void(int)
     read(output.Release());
   } catch (...) {
     join();
-    // What was held back is why libwim found an end too soon.
+    // libwim failed because the rest was held back: the reason for that says more.
     if (observer.cancelled()) throw Error("ABORTED", "interrupted before the end");
     if (refusal) std::rethrow_exception(refusal);
     throw;
   }
-  join();  // with all that was wanted: what the rest is does not matter
+  join();  // libwim has what it wants, so the rest does not matter
 }
 
 #endif

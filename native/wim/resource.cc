@@ -14,7 +14,7 @@ namespace stowage::wim {
 
 namespace {
 
-// Fewer are decompressed before a second thread has begun.
+// With fewer chunks, decompression ends before a second thread has started.
 constexpr size_t kChunksForTwo = 32;
 
 constexpr uint32_t kRawPiece = 1u << 20;
@@ -48,8 +48,8 @@ void CheckChunkSize(const Resource& resource) {
   }
 }
 
-// A chunk that does not shrink is stored raw, so nothing is larger packed than it is unpacked, tables aside. What
-// claims to be must not make us hold it.
+// A chunk that does not shrink is stored raw, so apart from tables nothing is larger packed than unpacked. A resource
+// that claims to be must not make us allocate memory for it.
 void CheckPackedSize(const Resource& resource) {
   const uint64_t largest = resource.size + ChunkCount(resource) * (8 + kChunkPrefixSize) + kSolidHeaderSize;
   if (resource.size <= UINT64_MAX / 2 && resource.size_in_wim <= largest) return;
@@ -113,7 +113,7 @@ void Resource::CheckBounds() const {
 TableSpan ChunkTableSpan(const Resource& resource) {
   if (resource.compression == WIMLIB_COMPRESSION_TYPE_NONE || resource.size == 0) return {resource.offset, 0};
   const uint64_t count = ChunkCount(resource);
-  // Each chunk takes at least a byte, so a table that claims more chunks than that lies.
+  // Each chunk takes at least a byte, so there cannot be more chunks than bytes.
   if (count > resource.size_in_wim) {
     throw Error("WIM_CORRUPT", resource.Describe() + ": " + std::to_string(resource.size_in_wim) +
                                    " bytes cannot hold " + std::to_string(count) + " chunks");
@@ -205,11 +205,11 @@ std::vector<uint8_t> ReadWhole(const Resource& resource, uint64_t limit, Decompr
     unpack(0, chunks.size(), bytes.data(), decompressors);
     return bytes;
   }
-  // Somebody waits for it: the metadata of a Windows image are many megabytes.
+  // Two threads, because the caller waits: the metadata of a Windows image is many megabytes.
   const size_t half = chunks.size() / 2;
   uint64_t first_half = 0;
   for (size_t n = 0; n < half; n++) first_half += chunks[n].size;
-  // Deferred as well: if no thread can be started, this one does it.
+  // `deferred` too: if no thread can be started, this one does the work.
   auto other = std::async(std::launch::async | std::launch::deferred, [&] {
     Decompressors own;
     unpack(half, chunks.size(), bytes.data() + first_half, own);

@@ -26,24 +26,24 @@ struct Resource {
   bool solid = false;
   bool pipable = false;
 
-  // As a header or a blob table names it; solid resources read their own 16-byte header from the file.
-  // Throws WIM_CORRUPT, or UNSUPPORTED for a chunk size over what we are ready to hold in memory.
+  // As a header or a blob table names it; solid resources read their own 16-byte header from the file. Throws
+  // WIM_CORRUPT, or UNSUPPORTED for a chunk size larger than Stowage holds in memory.
   static Resource From(const File& file, const Header& header, const ResourceHeader& at);
 
   // "base.wim, resource at offset 208".
   std::string Describe() const;
-  // Throws WIM_CORRUPT when the resource reaches past the end of its file.
+  // Throws WIM_CORRUPT if the resource extends past the end of its file.
   void CheckBounds() const;
 };
 
-// Where one chunk stands in the file. size_in_wim == size: stored raw.
+// Where one chunk is in the file. size_in_wim == size: stored raw.
 struct Chunk {
   uint64_t offset;
   uint32_t size_in_wim;
   uint32_t size;
 };
 
-// Where the chunk table of `resource` stands: offset in the file and bytes. Nothing for a raw or one-chunk resource.
+// Where the chunk table of `resource` is: its offset in the file and its size, 0 for a raw or one-chunk resource.
 struct TableSpan {
   uint64_t offset;
   uint64_t size;
@@ -55,7 +55,7 @@ TableSpan ChunkTableSpan(const Resource& resource);
 std::vector<Chunk> ParseChunks(const Resource& resource, const uint8_t* table);
 std::vector<Chunk> ReadChunks(const Resource& resource);
 
-// Decompresses (or copies) one chunk whose bytes stand at `from`.
+// Decompresses (or copies) one chunk whose bytes are at `from`.
 void UnpackChunk(const Resource& resource, const Chunk& chunk, const uint8_t* from, uint8_t* to,
                  Decompressors& decompressors);
 

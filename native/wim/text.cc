@@ -30,7 +30,7 @@ void AppendWtf8(std::string* to, uint32_t point) {
   }
 }
 
-// The code point at `at`, and how many bytes it has; 0 bytes when there is none.
+// The code point at `at`, and how many bytes it has; 0 bytes if there is none.
 uint32_t PointAt(std::string_view text, size_t at, size_t* size) {
   const auto byte = [&](size_t n) { return static_cast<uint8_t>(text[at + n]); };
   const uint8_t first = byte(0);

@@ -1,5 +1,5 @@
-// Names between JavaScript and libwim: UTF-16 with lone surrogates on one side; WTF-8 (or, on Windows, UTF-16 too) on
-// the other. Source: the WTF-8 encoding, https://simonsapin.github.io/wtf-8/
+// Converts names between JavaScript and libwim: UTF-16 with lone surrogates on one side; WTF-8 (or, on Windows, UTF-16
+// too) on the other. Source: the WTF-8 encoding, https://simonsapin.github.io/wtf-8/
 #ifndef STOWAGE_WIM_TEXT_H_
 #define STOWAGE_WIM_TEXT_H_
 
@@ -11,10 +11,10 @@
 namespace stowage::wim {
 
 std::string Wtf8FromUtf16(std::u16string_view text);
-// Bytes that are no WTF-8, as file names of POSIX may hold, become U+FFFD.
+// Bytes that are not WTF-8, which POSIX file names may contain, become U+FFFD.
 std::u16string Utf16FromWtf8(std::string_view text);
 
-// What libwim takes and gives.
+// Text as libwim takes and returns it.
 using LibraryText = std::basic_string<wimlib_tchar>;
 #ifdef _WIN32
 LibraryText ToLibrary(const std::string& text);

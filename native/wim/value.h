@@ -1,4 +1,4 @@
-// What goes into an operation and comes out of it: plain data that Node's side turns into JavaScript values and back.
+// Arguments and results of an operation: plain data, which the callers convert from and to JavaScript values.
 #ifndef STOWAGE_WIM_VALUE_H_
 #define STOWAGE_WIM_VALUE_H_
 
@@ -30,7 +30,7 @@ struct Value
   // NOLINTEND(google-explicit-constructor)
 };
 
-// The arguments of an operation, by name. What is not there, or is of another kind, throws INVALID_ARGUMENT.
+// The arguments of an operation, by name. A missing argument or one of the wrong type throws INVALID_ARGUMENT.
 class Arguments {
  public:
   explicit Arguments(const Object& values) : values_(values) {}
@@ -49,7 +49,7 @@ class Arguments {
   std::vector<std::shared_ptr<const OpenWim>> Wims(const char* name) const;
 
  private:
-  // Null when it is not there or nothing.
+  // Null if it is missing or has no value.
   const Value* Find(const char* name) const;
   template <typename Type>
   const Type& Get(const char* name) const;

@@ -24,15 +24,15 @@ constexpr char kMissingBlobFinding[] = "missing-blob";
 constexpr char kIntegrityFinding[] = "integrity";
 
 constexpr uint64_t kWindow = 32u << 20;
-// Names told for one blob.
+// Paths reported for one blob.
 constexpr size_t kMostPaths = 10;
 // The longest path of Windows, in UTF-16 units.
 constexpr size_t kLongestPath = 32767;
-// Of all paths told.
+// Of all paths reported.
 constexpr uint64_t kMostPathLength = 8u << 20;
 constexpr std::chrono::milliseconds kBetweenReports{50};
 
-// What is wrong with the archive. An error that says nothing of it passes.
+// Reports an error that is about the archive; any other is thrown.
 template <typename Work, typename Report>
 void ReportDamage(Work work, Report report) {
   try {
@@ -77,7 +77,7 @@ struct StreamProgress {
   }
 };
 
-// The dentry's whole path in WTF-8; cut in front where it is longer than Windows has it.
+// The dentry's whole path in WTF-8, without its beginning if it is longer than Windows allows.
 std::string PathOf(const Metadata& metadata, uint32_t index) {
   std::vector<const Dentry*> names;
   size_t length = 0;
@@ -242,8 +242,8 @@ void Verifier::CheckImages() {
   }
 }
 
-// Images may have one metadata resource together, and then one look is enough; no table may make us look at the same
-// bytes any number of times.
+// Images may share one metadata resource, which is then checked once. Otherwise no two may overlap, so that a blob
+// table cannot make us check the same bytes any number of times.
 std::vector<Verifier::Standing> Verifier::StandingsOf(const std::vector<Blob>& metadata) const {
   const auto resource = [&](uint32_t image) -> const Resource& {
     return archive_->blobs().resources()[metadata[image].resource];
@@ -318,8 +318,8 @@ void Verifier::CheckBlobs() {
   result_.bytes = progress.completed_bytes;
 }
 
-// All blobs in the order of their places. Two that stand on the same bytes cannot both be right, or need not be read
-// twice: the second is told as damaged, so that no table makes us read a byte of a resource more than once.
+// All blobs in file order. If two overlap, at least one of them is wrong: the second is reported as damaged, so that a
+// blob table cannot make us read a byte of a resource more than once.
 std::vector<uint32_t> Verifier::BlobsInFileOrder() {
   const BlobTable& table = archive_->blobs();
   std::map<const File*, size_t> files;
@@ -350,7 +350,7 @@ std::vector<uint32_t> Verifier::BlobsInFileOrder() {
     apart.push_back(index);
     file = at.file;
     resource = &at;
-    // A resource that reaches past the end of the file is told when it is read.
+    // A resource that extends past the end of the file is reported when it is read.
     resource_end = at.size_in_wim > UINT64_MAX - at.offset ? UINT64_MAX : at.offset + at.size_in_wim;
     blob_end = blob.offset + blob.size;
   }

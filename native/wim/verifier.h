@@ -1,4 +1,4 @@
-// Checks a whole WIM with our own readers and says all that is wrong with it, not just what is wrong first.
+// Checks a whole WIM with our own readers and reports everything that is wrong with it, not just the first error.
 #ifndef STOWAGE_WIM_VERIFIER_H_
 #define STOWAGE_WIM_VERIFIER_H_
 
@@ -26,7 +26,7 @@ struct Finding {
   // The first few names of files that use the blob, in WTF-8, and how many there are.
   std::vector<std::string> paths;
   uint64_t uses = 0;
-  // Where the damaged resource or chunk stands in its file.
+  // Offset of the damaged resource or chunk in its file.
   std::optional<uint64_t> offset;
   // From 1.
   std::optional<uint32_t> part;
@@ -43,22 +43,22 @@ class Verifier {
  public:
   struct Options {
     unsigned threads = 1;
-    // Check the files against their integrity tables, where they have them.
+    // Check the files against their integrity tables, if they have any.
     bool integrity = true;
   };
 
-  // The observer is told `verify-integrity`, `verify-image-begin`, `verify-image-end` and `verify-streams`.
+  // Reports `verify-integrity`, `verify-image-begin`, `verify-image-end` and `verify-streams` to the observer.
   Verifier(std::shared_ptr<const Archive> archive, Options options, Observer& observer);
 
-  // Once. Throws ABORTED when the observer is cancelled, as soon as the chunks that are being decompressed are done; or
-  // an error that says nothing of the WIM: no memory, no threads.
+  // Once. Throws ABORTED when the observer is cancelled, as soon as the current chunks are decompressed, or an error
+  // that is not about the WIM, such as a lack of memory.
   Verification Run();
 
  private:
   struct Users;
   using UsersOf = std::unordered_map<Sha1Hash, Users, Sha1Hasher>;
 
-  // How a resource stands to the one before it.
+  // How a resource lies relative to the one before it.
   enum class Standing { kApart, kRepeats, kOverlaps };
 
   void CheckIntegrity(uint32_t part, const std::string& path);
@@ -87,8 +87,8 @@ class Verifier {
   uint64_t path_length_ = 0;
 };
 
-// The operation `verify`: arguments `wim`, `threads` and `integrity`; a Verification, its findings without what they do
-// not have.
+// The operation `verify`: arguments `wim`, `threads` and `integrity`; returns a Verification, in whose findings empty
+// members are left out.
 Value Verify(const Arguments& arguments, Observer& observer);
 
 }  // namespace stowage::wim

@@ -1,4 +1,4 @@
-// One WIMStruct of libwim, and what we know of its files ourselves.
+// One WIMStruct of libwim, and what our own readers know about its files.
 #ifndef STOWAGE_WIM_WIM_STRUCT_H_
 #define STOWAGE_WIM_WIM_STRUCT_H_
 
@@ -19,22 +19,22 @@ struct WimStruct {
 
   const ArchiveHandle handle;
   std::mutex mutex;
-  // Under the mutex: the trees that libwim may be given.
+  // Under the mutex: the images that libwim may load.
   TreeGuard guard;
-  // Under the mutex: an image was added, changed or deleted, or blobs of other WIMs came.
+  // Under the mutex: an image was added, changed or deleted, or blobs of other WIMs were referenced.
   bool changed = false;
 };
 
-// A WIM as JavaScript holds it. It never changes: where the file does, another takes its place.
+// A WIM as JavaScript holds it. It never changes: if the file does, a new one replaces it.
 struct OpenWim {
   std::shared_ptr<WimStruct> library;
-  // Null for a WIM that is no file yet.
+  // Null for a WIM that is not a file yet.
   std::shared_ptr<const Archive> archive;
   // libwim's open flags, to open it again.
   int open_flags = 0;
 };
 
-// What libwim says of a WIM as it is in memory.
+// libwim's information about a WIM as it is in memory.
 wimlib_wim_info InfoOf(const OpenWim& wim);
 // A property of image `image` (1-based) by libwim's path: "NAME", "WINDOWS/VERSION/BUILD".
 std::optional<std::string> PropertyOf(const OpenWim& wim, int image, const std::string& name);

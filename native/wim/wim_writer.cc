@@ -18,13 +18,13 @@ namespace stowage::wim {
 namespace {
 
 constexpr uint32_t kVersion = 0x10d00;
-// The one chunk size that every reader takes.
+// The only chunk size that every reader accepts.
 constexpr uint32_t kChunkSize = 32768;
 constexpr uint32_t kIntegrityChunkSize = 10u << 20;
 
-// Blobs up to this are hashed before a byte of them is compressed.
+// Blobs up to this size are hashed before they are compressed.
 constexpr uint64_t kGathered = 4u << 20;
-// Given to a worker at a time, so that many small files cost no more than one large one.
+// What a worker gets at a time, so that many small files cost no more than one large one.
 constexpr size_t kBatchSize = 256u << 10;
 constexpr size_t kOutSize = 1u << 20;
 
@@ -40,7 +40,7 @@ struct WimWriter::Batch {
   struct Chunk {
     uint32_t resource;
     uint32_t size;
-    // In `packed`; as `size` where it stands in `bytes` as it was.
+    // In `packed`; equal to `size` if the chunk is stored uncompressed.
     uint32_t packed_size;
   };
   std::vector<uint8_t> bytes;
@@ -259,7 +259,7 @@ void WimWriter::EndResource(Written& resource) {
   chunk_sizes_.clear();
 }
 
-// What was saved is less than the table takes, so that no chunk comes to stand on one that is still to be read.
+// Compression saved less than the chunk table takes, so no chunk is written over one that is still to be read.
 void WimWriter::StoreRaw(const Written& resource) {
   Flush();
   Decompressors decompressors;
@@ -330,7 +330,7 @@ std::vector<uint8_t> WimWriter::BlobTable() const {
   table.reserve(resources_.size() * BlobTable::kEntrySize);
   for (const uint32_t image : images_) add(resources_[image]);
   for (const Written& resource : resources_) {
-    // What no image names was overtaken on its way: nobody would look for it.
+    // A blob that no image names was superseded while it was written: it is left out.
     if (!(resource.flags & ResourceHeader::kMetadata) && resource.references > 0) add(resource);
   }
   return table;

@@ -1,6 +1,6 @@
-// A WIM written once, front to back, into one file: blobs as they come, each once; then metadata, blob table, XML,
-// integrity table, and the header last, so that nothing looks like a WIM before it is one. Source: Microsoft's WIM
-// white paper; wimlib for what its readers expect.
+// Writes a WIM from front to back into one file: blobs in the order they are added, each once; then metadata, blob
+// table, XML, integrity table, and last the header, so that an unfinished file does not look like a WIM. Source:
+// Microsoft's WIM white paper; wimlib for what its readers expect.
 #ifndef STOWAGE_WIM_WIM_WRITER_H_
 #define STOWAGE_WIM_WIM_WRITER_H_
 
@@ -32,13 +32,13 @@ struct WimWriterOptions {
 
 class WimWriter {
  public:
-  // `progress` is told how long the file is, often. Throws an errno's Error.
+  // `progress` is called often, with the size of the file. Throws an errno's Error.
   WimWriter(const WimWriterOptions& options, std::function<void(uint64_t)> progress);
-  // What is under way is dropped.
+  // Drops unfinished work.
   ~WimWriter();
 
-  // A blob of exactly `size` bytes: Begin, Append as often as it takes, End. Content that is there already is written
-  // once. Gives the SHA-1, all zero for no bytes.
+  // A blob of exactly `size` bytes: Begin, Append as often as it takes, End. Equal content is written once. Returns the
+  // SHA-1, all zero for no bytes.
   void Begin(uint64_t size);
   void Append(const uint8_t* data, size_t size);
   Sha1Hash End();
@@ -63,15 +63,15 @@ class WimWriter {
   void BeginResource(uint64_t size, uint8_t flags);
   void AddChunks(const uint8_t* data, size_t size);
   void EndBatch();
-  // Writes what is compressed, in order, until at most `leave` batches are on their way.
+  // Writes compressed batches, in order, until at most `leave` are unfinished.
   void WriteBatches(size_t leave);
   void WriteBatch(const Batch& batch);
   void EndResource(Written& resource);
-  // Writes a resource that did not get smaller anew, as it is, in its place.
+  // Rewrites a resource that did not get smaller, uncompressed, in its place.
   void StoreRaw(const Written& resource);
   uint64_t TableSize(const Written& resource) const;
   uint32_t ChunkCount(const Written& resource) const;
-  // Bytes on their way to the file, in one call where that can be.
+  // Buffers bytes, so that they are written in few calls.
   void Out(const void* data, size_t size);
   void Patch(const std::vector<uint8_t>& bytes, uint64_t offset);
   void Flush();
@@ -93,20 +93,20 @@ class WimWriter {
   std::vector<uint32_t> images_;
   std::unordered_map<Sha1Hash, uint32_t, Sha1Hasher> blobs_;
 
-  // The blob that comes: small ones are gathered here until their hash is known.
+  // The current blob: small ones are gathered here until their hash is known.
   uint64_t coming_ = 0;
   bool gathered_ = false;
   std::vector<uint8_t> gathering_;
   Sha1 sha1_;
 
-  // What is given to the pool.
+  // Work of the pool.
   std::shared_ptr<Batch> batch_;
   std::deque<std::shared_ptr<Batch>> batches_;
-  // Of the resource whose chunks come.
+  // Of the resource whose chunks are being added.
   uint32_t coming_resource_ = 0;
   uint64_t coming_left_ = 0;
 
-  // Of the resource that is written.
+  // Of the resource that is being written.
   std::vector<uint64_t> chunk_sizes_;
   uint64_t out_offset_ = 0;
   std::vector<uint8_t> out_;
