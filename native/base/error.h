@@ -8,8 +8,8 @@
 
 namespace stowage {
 
-// `code` is NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING, LAYER_CORRUPT, UNSUPPORTED, INVALID_ARGUMENT or ABORTED;
-// WIMLIB_ERR_* for an error of libwim; or the name of an errno (ENOENT, ENOSPC, ...).
+// `code` is NOT_A_WIM, WIM_CORRUPT, WIM_PART_MISSING, NOT_A_LAYER, LAYER_CORRUPT, UNSUPPORTED, INVALID_ARGUMENT or
+// ABORTED; WIMLIB_ERR_* for an error of libwim; or the name of an errno (ENOENT, ENOSPC, ...).
 class Error : public std::runtime_error {
  public:
   Error(std::string code, const std::string& message, std::string details = {})

@@ -110,7 +110,8 @@ bool TarReader::Next(TarEntry* entry) {
     }
     const char type = static_cast<char>(block[kType]);
     const bool tar = ChecksumFits(block, Number(block + kChecksum.offset, kChecksum.size, "checksum"));
-    if (!tar) Corrupt(start == 0 ? "it is not a tar, nor gzip or zstd" : "the checksum of the header is wrong");
+    if (!tar && start == 0) NotATar();
+    if (!tar) Corrupt("the checksum of the header is wrong");
     if (type != 'x' && type != 'g' && type != 'L' && type != 'K') break;
     const int64_t size = Number(block + kSize.offset, kSize.size, "size");
     if (size < 0 || static_cast<uint64_t>(size) > kExtendedLimit) Corrupt("an extended header of over 1 MiB");
@@ -325,8 +326,8 @@ int64_t TarReader::Number(const uint8_t* field, size_t size, const char* name) c
   for (; at < size; at++) {
     if (field[at] != ' ' && field[at] != 0) {
       // A checksum like this in the first block means that the file is not a tar.
-      const bool none = position_ == kBlockSize && strcmp(name, "checksum") == 0;
-      Corrupt(none ? "it is not a tar, nor gzip or zstd" : std::string("a field that is not a number: ") + name);
+      if (position_ == kBlockSize && strcmp(name, "checksum") == 0) NotATar();
+      Corrupt(std::string("a field that is not a number: ") + name);
     }
   }
   return value;
@@ -351,9 +352,12 @@ bool TarReader::Finish() {
   return false;
 }
 
-void TarReader::Corrupt(const std::string& why) const {
-  throw Error("LAYER_CORRUPT",
-              where_ + ": in the entry at byte " + std::to_string(entry_offset_) + " of the tar: " + why);
+void TarReader::Corrupt(const std::string& why) const { Throw("LAYER_CORRUPT", why); }
+
+void TarReader::NotATar() const { Throw("NOT_A_LAYER", "it is not a tar, nor gzip or zstd"); }
+
+void TarReader::Throw(const char* code, const std::string& why) const {
+  throw Error(code, where_ + ": in the entry at byte " + std::to_string(entry_offset_) + " of the tar: " + why);
 }
 
 }  // namespace stowage::layer

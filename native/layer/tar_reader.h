@@ -74,6 +74,8 @@ class TarReader {
   // Reads on to the end of the input.
   bool Finish();
   [[noreturn]] void Corrupt(const std::string& why) const;
+  [[noreturn]] void NotATar() const;
+  [[noreturn]] void Throw(const char* code, const std::string& why) const;
 
   ByteSource& input_;
   const std::string where_;

@@ -55,6 +55,7 @@ const OWN = new Set<string>([
   'NOT_A_WIM',
   'WIM_CORRUPT',
   'WIM_PART_MISSING',
+  'NOT_A_LAYER',
   'LAYER_CORRUPT',
   'UNSUPPORTED',
   'ABORTED',
@@ -65,8 +66,15 @@ const OWN = new Set<string>([
 const OTHER = 'Name a .wim, .esd or .swm file. If this should be one, it is damaged: copy it again.'
 const DAMAGED = 'The file is damaged or truncated: compare its checksum with that of the original, and copy it again.'
 
-/** libwim's codes that say more than that something went wrong, and what there is to do about them. */
+/** What the addon's codes mean here, and what to do about it. */
 const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {
+  NOT_A_LAYER: {
+    code: 'LAYER_CORRUPT',
+    hint: 'Name a layer: a tar, uncompressed or compressed with gzip or zstd.',
+  },
+  NOT_A_WIM: { code: 'NOT_A_WIM', hint: OTHER },
+  WIM_CORRUPT: { code: 'WIM_CORRUPT', hint: DAMAGED },
+  LAYER_CORRUPT: { code: 'LAYER_CORRUPT', hint: DAMAGED },
   WIMLIB_ERR_NOT_A_WIM_FILE: { code: 'NOT_A_WIM', hint: OTHER },
   WIMLIB_ERR_INVALID_IMAGE: { code: 'IMAGE_NOT_FOUND' },
   WIMLIB_ERR_PATH_DOES_NOT_EXIST: { code: 'FILE_NOT_FOUND' },
@@ -132,10 +140,11 @@ export function nativeError(error: unknown, path: string): unknown {
   const text = 'details' in error && typeof error.details === 'string' ? error.details : ''
   const details = text ? ` (${text})` : ''
   if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', error.message, { cause: error })
+  const meaning = MEANINGS[native]
   if (OWN.has(native)) {
-    const hint =
-      native === 'WIM_CORRUPT' || native === 'LAYER_CORRUPT' ? DAMAGED : native === 'NOT_A_WIM' ? OTHER : undefined
-    return new StowageError(native as ErrorCode, error.message + details, { hint, cause: error }) // every name in OWN is one of our codes
+    // Every name in OWN without a meaning is one of our codes
+    const code = meaning?.code ?? (native as ErrorCode)
+    return new StowageError(code, error.message + details, { hint: meaning?.hint, cause: error })
   }
   if (native.startsWith('WIMLIB_ERR_')) {
     const cause = new WimlibError(isWimlibErrorCode(native) ? native : 'WIMLIB_ERR_UNKNOWN', error.message, text)
@@ -145,7 +154,6 @@ export function nativeError(error: unknown, path: string): unknown {
         ? systemError(String(error.systemCode), message, path, cause)
         : undefined
     if (system) return system
-    const meaning = MEANINGS[native]
     if (meaning) return new StowageError(meaning.code, message, { hint: meaning.hint, cause })
     if (CORRUPT.has(native)) return new StowageError('WIM_CORRUPT', message, { hint: DAMAGED, cause })
     return new StowageError('WIM_ERROR', message, { cause })

@@ -68,10 +68,7 @@ export async function openLayer(path: string): Promise<LayerSource> {
   }
 }
 
-/** The addon's words for a file that begins like no layer. */
-const NOT_A_TAR = /not a tar, nor gzip or zstd/
-
-/** `error`, or what to say of a file that is not a damaged layer but something else. */
+/** `error`, or what it means if the file is a WIM. */
 function explained(error: unknown, head: Uint8Array, name: string): unknown {
   if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') return error
   const magic = Buffer.from(head).toString('latin1', 0, WIM_MAGIC.length)
@@ -81,9 +78,7 @@ function explained(error: unknown, head: Uint8Array, name: string): unknown {
       `${name} is a WIM, not a layer`,
     )
   }
-  return NOT_A_TAR.test(error.message)
-    ? error.withHint('Name a layer: a tar, uncompressed or compressed with gzip or zstd.')
-    : error
+  return error
 }
 
 async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> {
