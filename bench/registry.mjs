@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- registry` and `registry-https`: pack from a registry on loopback and push to it, over http or over https, beside
- * `skopeo` and `crane`. Those are taken from PATH, or run by chroot, as root, in the directory that STOWAGE_BENCH_ROOT names: the
- * root of a newer Debian (`debootstrap --include=crane,skopeo,netavark forky DIRECTORY`).
+ * `npm run bench -- registry` and `registry-https`: packs from a registry on loopback and pushes to it, over http or
+ * https, beside `skopeo` and `crane`. Those are found in PATH, or run with chroot (as root) in the directory that
+ * STOWAGE_BENCH_ROOT names: the root of a newer Debian (`debootstrap --include=crane,skopeo,netavark forky DIRECTORY`).
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -26,13 +26,13 @@ const INDEX = 'application/vnd.oci.image.index.v1+json'
 const SET = 'set'
 const GZIP_BLOCK = 1 << 20
 
+/** A root may lack the policy of trust that skopeo reads. */
+const SKOPEO = ['--quiet', '--insecure-policy']
+
 /** The peers' command lines; each as the root has them, where one is named. */
 const peer = (name, args) => (ROOT ? ['chroot', [ROOT, name, ...args]] : [name, args])
 
-/**
- * With `secure` the registry speaks TLS only, with a certificate that has signed itself, and every program is told of it by
- * SSL_CERT_FILE.
- */
+/** With `secure`, the registry uses https only, with a self-signed certificate that SSL_CERT_FILE names to each program. */
 export async function benchRegistry({ size, rounds, report, secure = false }) {
   for (const [name, args] of [
     peer('skopeo', ['--version']),
@@ -41,7 +41,8 @@ export async function benchRegistry({ size, rounds, report, secure = false }) {
   ]) {
     if (!spawnSync(name, args).error && spawnSync(name, args).status === 0) continue
     throw new Error(
-      `bench: ${[name, ...args].join(' ')} does not run: skopeo and docker-registry are in Debian, crane in forky and later (STOWAGE_BENCH_ROOT names a root that has both peers)`,
+      `bench: ${[name, ...args].join(' ')} does not run: skopeo and docker-registry are in Debian, ` +
+        'crane in forky and later (STOWAGE_BENCH_ROOT names a root that has both peers)',
     )
   }
   const work = mkdtempSync(join(ROOT ? join(ROOT, 'tmp') : tmpdir(), 'stowage-bench-registry-'))
@@ -102,7 +103,7 @@ async function benchPack({ total, tags, name, work, inside, rounds, report, by, 
       return await inTurn(
         tags.map(
           tag => async () =>
-            await theirs('skopeo', ['copy', '--quiet', verify, `docker://${name}:${tag}`, `oci:${to}:${tag}`]),
+            await theirs('skopeo', ['copy', ...SKOPEO, verify, `docker://${name}:${tag}`, `oci:${to}:${tag}`]),
         ),
       )
     },
@@ -150,7 +151,7 @@ async function benchPush({ total, layout, registry, inside, rounds, report, by, 
     async () =>
       await theirs('skopeo', [
         'copy',
-        '--quiet',
+        ...SKOPEO,
         '--all',
         `--dest-tls-verify=${secure}`,
         `oci:${inside(set)}`,

@@ -1,7 +1,7 @@
 /**
- * Ratios against peers: `npm run bench [-- [layer] [to-wim] [bundle] [wim] [registry] [registry-https] [--quick]]`, all when none is named. Ours and the peer run
- * in turns on the same warm cache. Ends with status 1 when a promise of ours does not hold; those are about the full size,
- * so `--quick` only shows.
+ * Ratios against peers: `npm run bench [-- [PART...] [--quick] [--rounds=N]]` with the parts layer, to-wim, bundle, wim,
+ * registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
+ * promise is not kept; promises are about the full size, so `--quick` only prints figures.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -24,12 +24,13 @@ const PARTS = {
   bundle: benchVerify,
   wim: () => benchWim({ size, rounds, report }),
   // Two programs on two processors vary by a tenth
-  registry: () => benchRegistry({ size, rounds: quick ? rounds : 7, report }),
-  'registry-https': () => benchRegistry({ size, rounds: quick ? rounds : 7, report, secure: true }),
+  registry: () => benchRegistry({ size, rounds: asked ?? (quick ? rounds : 7), report }),
+  'registry-https': () => benchRegistry({ size, rounds: asked ?? (quick ? rounds : 7), report, secure: true }),
 }
 
 const quick = process.argv.includes('--quick')
-const rounds = quick ? 2 : 3
+const asked = roundsOf(process.argv.find(word => word.startsWith('--rounds=')))
+const rounds = asked ?? (quick ? 2 : 3)
 const size = (quick ? 128 : 1024) * MIB
 
 for (const tool of ['wimlib-imagex', 'tar', 'gzip', 'sha256sum']) {
@@ -52,6 +53,15 @@ try {
   rmSync(work, { recursive: true, force: true })
 }
 process.exitCode = report.print() ? 0 : 1
+
+/** Of `--rounds=N`; undefined if it is not given. */
+function roundsOf(option) {
+  if (!option) return undefined
+  const number = Number(option.slice('--rounds='.length))
+  if (Number.isInteger(number) && number > 0) return number
+  console.error(`bench: ${option}: expected a whole number of rounds, at least 1`)
+  process.exit(2)
+}
 
 async function benchVerify() {
   const bundle = join(work, 'bundle')

@@ -3,7 +3,6 @@
 #include <libdeflate.h>
 #define ZLIB_CONST
 #include <zlib.h>
-#include <zstd.h>
 #include <zstd_errors.h>
 
 #include <new>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "../base/error.h"
+#include "../base/zstd_stream.h"
 
 namespace stowage::layer {
 
@@ -19,8 +19,6 @@ namespace {
 constexpr size_t kBlockSize = 256u << 10;
 // Decompressed bytes ahead of the reader.
 constexpr size_t kAhead = 4u << 20;
-// 128 MiB, the default limit of the zstd command: the frame itself says how much memory it needs.
-constexpr int kZstdWindowLog = 27;
 // The largest gzip member that is decompressed at once, decompressed and compressed: that of LayerStream.
 constexpr size_t kMemberSize = 1u << 20;
 constexpr size_t kMemberBound = kMemberSize + (64u << 10);
@@ -156,10 +154,7 @@ class LayerInput::Gzip : public Decoder {
 
 class LayerInput::Zstd : public Decoder {
  public:
-  explicit Zstd(LayerInput& input) : input_(input), stream_(ZSTD_createDStream()) {
-    if (!stream_) throw std::bad_alloc();
-    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
-  }
+  explicit Zstd(LayerInput& input) : input_(input) {}
 
   void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
     ZSTD_inBuffer in{piece.data(), piece.size(), 0};
@@ -169,7 +164,7 @@ class LayerInput::Zstd : public Decoder {
       const size_t filled = block_.size();
       block_.resize(kBlockSize);
       ZSTD_outBuffer out{block_.data(), block_.size(), filled};
-      const size_t result = ZSTD_decompressStream(stream_.get(), &out, &in);
+      const size_t result = stream_.Decompress(&out, &in);
       block_.resize(out.pos);
       if (ZSTD_isError(result)) Fail(result, offset + in.pos);
       frame_ = result != 0;
@@ -184,10 +179,6 @@ class LayerInput::Zstd : public Decoder {
   }
 
  private:
-  struct Deleter {
-    void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
-  };
-
   [[noreturn]] void Fail(size_t result, uint64_t offset) {
     switch (ZSTD_getErrorCode(result)) {
       case ZSTD_error_memory_allocation: throw std::bad_alloc();
@@ -198,7 +189,7 @@ class LayerInput::Zstd : public Decoder {
   }
 
   LayerInput& input_;
-  const std::unique_ptr<ZSTD_DStream, Deleter> stream_;
+  ZstdStream stream_;
   std::vector<uint8_t> block_;
   bool frame_ = true;
 };

@@ -1,9 +1,9 @@
 /** The bytes in a compressed file; and compressions that are not read here, refused by name. */
 import { createGunzip } from 'node:zlib'
 import { pipeline } from 'node:stream/promises'
-import { Decompress } from 'fzstd'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
+import { nativePart } from '../native.js'
 import { type Compression, COMPRESSION_NAMES } from '../oci/compression.js'
 import { ZstdWindows } from './zstd-windows.js'
 
@@ -48,7 +48,7 @@ export function decompressed(
 }
 
 const DECODERS: Readonly<Record<Compression, (bytes: Bytes, name: string, signal: AbortSignal | undefined) => Bytes>> =
-  { gzip: gunzipped, zstd: unzstd }
+  { gzip: gunzipped, zstd: (bytes, name, signal) => unzstd(bytes, name, signal) }
 
 async function* gunzipped(bytes: Bytes, name: string, signal: AbortSignal | undefined): Bytes {
   const gunzip = createGunzip({ chunkSize: PIECE })
@@ -70,31 +70,69 @@ async function* gunzipped(bytes: Bytes, name: string, signal: AbortSignal | unde
   }
 }
 
-async function* unzstd(bytes: Bytes, name: string, signal: AbortSignal | undefined): Bytes {
-  let made: Uint8Array[] = []
-  const decoder = new Decompress(piece => void made.push(piece))
+/** {@link decompressed} for zstd, with the decoder that `open` gives. */
+export async function* unzstd(
+  bytes: Bytes,
+  name: string,
+  signal: AbortSignal | undefined,
+  open: () => Promise<ZstdDecoder> = openZstdDecoder,
+): Bytes {
+  const decoder = await open()
   const windows = new ZstdWindows(name)
-  for await (const whole of bytes) {
+  for await (const whole of gathered(bytes)) {
     for (let at = 0; at < whole.length;) {
       signal?.throwIfAborted()
       const next = whole.subarray(at, at + ZSTD_PIECE)
       const size = windows.look(next)
-      decode(next.subarray(0, size), false)
+      const content = await decoder.decode(next.subarray(0, size)).catch((error: unknown) => {
+        throw notWhole(name, 'zstd', error)
+      })
+      if (content.length > 0) yield content
       at += size
-      yield* made
-      made = []
     }
   }
-  decode(new Uint8Array(), true)
   windows.end()
-  yield* made
+}
 
-  function decode(piece: Uint8Array, final: boolean): void {
-    try {
-      decoder.push(piece, final)
-    } catch (error) {
-      throw notWhole(name, 'zstd', error)
-    }
+/** The same bytes in pieces that are worth a turn of the thread pool. */
+async function* gathered(bytes: Bytes): Bytes {
+  let held: Uint8Array[] = []
+  let size = 0
+  for await (const piece of bytes) {
+    held.push(piece)
+    size += piece.length
+    if (size < ZSTD_PIECE) continue
+    yield held.length === 1 ? piece : Buffer.concat(held)
+    held = []
+    size = 0
+  }
+  yield Buffer.concat(held)
+}
+
+/** What `native/zstd_decoder.cc` offers. */
+interface ZstdDecoder {
+  /** The content of the next piece of the stream, as far as it can be decoded yet. */
+  decode(piece: Uint8Array): Promise<Uint8Array>
+}
+
+/** The addon's decoder; without the addon, one in JavaScript (node:zlib has none before Node.js 22.15). */
+async function openZstdDecoder(): Promise<ZstdDecoder> {
+  const Native = nativePart<new () => ZstdDecoder>('ZstdDecoder')
+  return Native ? new Native() : await openScriptDecoder()
+}
+
+/** fzstd's decoder, which takes several times as long. */
+export async function openScriptDecoder(): Promise<ZstdDecoder> {
+  const { Decompress } = await import('fzstd')
+  let decoded: Uint8Array[] = []
+  const decoder = new Decompress(piece => void decoded.push(piece))
+  return {
+    // eslint-disable-next-line @typescript-eslint/require-await -- what it throws is a rejection, as from the addon
+    async decode(piece) {
+      decoded = []
+      decoder.push(piece, false)
+      return Buffer.concat(decoded)
+    },
   }
 }
 

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
-import { decompressed, refuseOthers } from '../../src/archive/compression.js'
+import { decompressed, openScriptDecoder, refuseOthers, unzstd } from '../../src/archive/compression.js'
 import { compressionOf } from '../../src/oci/compression.js'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { noise } from '../support/images.js'
@@ -22,6 +22,17 @@ async function all(bytes: Bytes): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
+/** Without the addon, zstd is decoded in JavaScript. */
+const WITHOUT_ADDON = 'zstd, without the addon'
+type Form = 'gzip' | 'zstd' | typeof WITHOUT_ADDON
+const FORMS: readonly Form[] = ['gzip', 'zstd', WITHOUT_ADDON]
+const toolOf = (form: Form): 'gzip' | 'zstd' => (form === WITHOUT_ADDON ? 'zstd' : form)
+
+function contentOf(bytes: Bytes, form: Form, signal?: AbortSignal): Bytes {
+  if (form === WITHOUT_ADDON) return unzstd(bytes, 'x.tar', signal, openScriptDecoder)
+  return decompressed(bytes, form, 'x.tar', signal ? { signal } : {})
+}
+
 t.test('decompressed() gives what gzip and zstd packed, one member or frame after another', async t => {
   const forms: readonly (readonly [string, 'gzip' | 'zstd', Buffer])[] = [
     ['gzip', 'gzip', gzip(content)],
@@ -40,44 +51,51 @@ t.test('decompressed() gives what gzip and zstd packed, one member or frame afte
   for (const [name, compression, packed] of forms) {
     t.equal(compressionOf(packed), compression, name)
     for (const size of [7, 1000, 1 << 20]) {
-      const found = await all(decompressed(cut(packed, size), compression, 'x.tar'))
-      t.ok(found.equals(content), `${name}, in pieces of ${size}`)
+      for (const form of FORMS.filter(form => toolOf(form) === compression)) {
+        const found = await all(contentOf(cut(packed, size), form))
+        t.ok(found.equals(content), `${name}, in pieces of ${size} (${form})`)
+      }
     }
   }
 })
 
 t.test('decompressed() refuses what is cut short or damaged', async t => {
-  for (const compression of ['gzip', 'zstd'] as const) {
-    const packed = compression === 'gzip' ? gzip(content) : zstd(content)
+  for (const form of FORMS) {
+    const packed = form === 'gzip' ? gzip(content) : zstd(content)
     for (const length of [3, 5, 12, 100, packed.length >> 1, packed.length - 5, packed.length - 1]) {
       await t.rejects(
-        all(decompressed(cut(packed.subarray(0, length), 50_000), compression, 'x.tar')),
+        all(contentOf(cut(packed.subarray(0, length), 50_000), form)),
         {
           code: 'INVALID_TAR',
           message: /x\.tar is incomplete/,
           hint: /Copy the file again/,
         },
-        `${compression}, ${length} bytes`,
+        `${form}, ${length} bytes`,
       )
     }
   }
   const damaged = zstd(content)
   damaged.fill(0xff, 6, 9) // the header of its first block
-  await t.rejects(all(decompressed(cut(damaged, 1000), 'zstd', 'x.tar')), { code: 'INVALID_TAR' })
-  await t.rejects(
-    all(decompressed(cut(Buffer.concat([zstd(content), Buffer.alloc(40, 'x')]), 1000), 'zstd', 'x.tar')),
-    { code: 'INVALID_TAR' },
-  )
+  const followed = Buffer.concat([zstd(content), Buffer.alloc(40, 'x')])
+  const changed = zstd(content)
+  changed[200_000]! ^= 1 // which only the checksum shows
+  for (const form of FORMS.filter(form => form !== 'gzip')) {
+    await t.rejects(all(contentOf(cut(damaged, 1000), form)), { code: 'INVALID_TAR' }, form)
+    await t.rejects(all(contentOf(cut(followed, 1000), form)), { code: 'INVALID_TAR' }, form)
+  }
+  await t.rejects(all(contentOf(cut(changed, 1000), 'zstd')), { code: 'INVALID_TAR', message: /checksum/ })
 })
 
 t.test('decompressed() gives memory to no zstd window over 128 MiB, wherever it stands', async t => {
   const large = zstd(content, '--long=28', '--no-content-size')
   for (const packed of [large, Buffer.concat([zstd(content), large])]) {
-    await t.rejects(all(decompressed(cut(packed, 1000), 'zstd', 'x.tar')), {
-      code: 'UNSUPPORTED',
-      message: /268435456 bytes of memory/,
-      hint: /zstd -d/,
-    })
+    for (const form of ['zstd', WITHOUT_ADDON] as const) {
+      await t.rejects(all(contentOf(cut(packed, 1000), form)), {
+        code: 'UNSUPPORTED',
+        message: /268435456 bytes of memory/,
+        hint: /zstd -d/,
+      })
+    }
   }
   // A frame of one segment that says it has 4 TiB
   const segment = Buffer.concat([
@@ -95,29 +113,29 @@ t.test('decompressed() gives memory to no zstd window over 128 MiB, wherever it 
 
 t.test('decompressed() holds no more than a few MiB of what a few bytes stand for', async t => {
   const size = 600_000_000
-  for (const compression of ['gzip', 'zstd'] as const) {
-    const packed = execFileSync('sh', ['-c', `head -c ${size} /dev/zero | ${compression} -1 -c`], {
+  for (const form of FORMS) {
+    const packed = execFileSync('sh', ['-c', `head -c ${size} /dev/zero | ${toolOf(form)} -1 -c`], {
       maxBuffer: 1 << 28,
     })
     let [read, most] = [0, 0]
     const before = process.memoryUsage().rss
-    for await (const piece of decompressed(cut(packed, 1 << 20), compression, 'x.tar')) {
+    for await (const piece of contentOf(cut(packed, 1 << 20), form)) {
       read += piece.length
       most = Math.max(most, process.memoryUsage.rss() - before)
     }
     t.equal(read, size)
-    t.ok(most < 150_000_000, `${compression}: ${most} bytes more`)
+    t.ok(most < 150_000_000, `${form}: ${most} bytes more`)
   }
 })
 
 t.test('decompressed() throws what its source throws, and stops when it is told to', async t => {
-  for (const compression of ['gzip', 'zstd'] as const) {
-    const packed = compression === 'gzip' ? gzip(content) : zstd(content)
+  for (const form of FORMS) {
+    const packed = form === 'gzip' ? gzip(content) : zstd(content)
     const failing = async function* (): Bytes {
       yield packed.subarray(0, 20_000)
       throw new RangeError('the medium is gone')
     }
-    await t.rejects(all(decompressed(failing(), compression, 'x.tar')), {
+    await t.rejects(all(contentOf(failing(), form)), {
       name: 'RangeError',
       message: 'the medium is gone',
     })
@@ -127,8 +145,8 @@ t.test('decompressed() throws what its source throws, and stops when it is told 
       abort.abort()
       yield packed.subarray(20_000)
     }
-    await t.rejects(all(decompressed(aborting(), compression, 'x.tar', { signal: abort.signal })))
-    for await (const _piece of decompressed(cut(packed, 1000), compression, 'x.tar')) break
+    await t.rejects(all(contentOf(aborting(), form, abort.signal)))
+    for await (const _piece of contentOf(cut(packed, 1000), form)) break
   }
 })
 
