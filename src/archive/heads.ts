@@ -1,5 +1,6 @@
 /** The two heads of a bundle, `index.json` for OCI readers and `manifest.json` for docker ones, made from its images. */
-import { type ImageContent, type PlatformImage, rootEntry } from '../blob/closure.js'
+import type { ImageContent, PlatformImage } from '../blob/closure.js'
+import { rootEntry, type SparseForm } from '../blob/stripped.js'
 import { StowageError } from '../errors.js'
 import { blobPath, namedDescriptor } from '../oci/layout.js'
 import { OCI_INDEX } from '../oci/media-type.js'
@@ -24,14 +25,14 @@ const UNMADE_ROOM = 4096
 
 /**
  * `index.json`: a descriptor for each image and name, in their order, with the full name for containerd and a `ref.name`
- * for skopeo: the tag where no other image of the bundle has it, else the full name.
+ * for skopeo: the tag where no other image of the bundle has it, else the full name. `sparse`: as {@link rootEntry}.
  */
-export function encodeIndex(images: readonly NamedImage[]): Uint8Array {
+export function encodeIndex(images: readonly NamedImage[], sparse?: SparseForm): Uint8Array {
   const tags = new Map<string, number>()
   for (const name of images.flatMap(({ names }) => engineNames(names)))
     tags.set(name.tag, (tags.get(name.tag) ?? 0) + 1)
   const manifests = images.flatMap(({ image, names }) => {
-    const root = rootEntry(image)
+    const root = rootEntry(image, sparse)
     const named = engineNames(names).map(name =>
       namedDescriptor(root, name, tags.get(name.tag) === 1 ? name.tag : formatReference(name)),
     )
@@ -74,14 +75,14 @@ export function engineNames(names: readonly Reference[]): readonly (Reference & 
 }
 
 /** What the heads of these images need at most, with `unmade` more of which nothing is known yet. */
-export function reserveHeads(images: readonly NamedImage[], unmade: number): HeadSizes {
+export function reserveHeads(images: readonly NamedImage[], unmade: number, sparse?: SparseForm): HeadSizes {
   // ref.name may yet turn from a tag into a full name when an unmade image takes the same tag
   const growth =
     unmade === 0
       ? 0
       : images.flatMap(({ names }) => engineNames(names)).reduce((sum, name) => sum + formatReference(name).length, 0)
   return {
-    index: encodeIndex(images).length + growth + unmade * UNMADE_ROOM,
+    index: encodeIndex(images, sparse).length + growth + unmade * UNMADE_ROOM,
     docker: encodeDockerManifest(images).length + unmade * UNMADE_ROOM,
   }
 }

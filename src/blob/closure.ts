@@ -4,7 +4,6 @@ import { CONFIG_LIMIT, type ImageConfig, parseConfig } from '../oci/config.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
-import { withAbsent } from '../oci/layout.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import { type BlobStore, type FetchOptions } from './blob-store.js'
 import { readVerified } from './verified.js'
@@ -121,12 +120,6 @@ export async function readImage(
 /** Sum of all blobs of the image, in bytes. */
 export function sizeOf(image: ImageContent): number {
   return blobsOf(image).reduce((sum, blob) => sum + blob.size, 0)
-}
-
-/** The root as an entry of a layout's index, without a name: with its platform where it is one image, and what is left out of it. */
-export function rootEntry({ root: { mediaType, digest, size }, platforms, absent }: ImageContent): Descriptor {
-  const own = platforms.find(({ descriptor }) => descriptor.digest === digest)
-  return withAbsent({ mediaType, digest, size, ...(own ? { platform: own.config.platform } : {}) }, absent)
 }
 
 /** Both of two readings of one image, of which each may leave out other platforms. */

@@ -17,6 +17,8 @@ export interface ReadPlatformsOptions extends ReadImageOptions {
   readonly platforms?: readonly string[] | undefined
   /** What messages call the image; its digest without it. */
   readonly name?: string | undefined
+  /** One platform of an index keeps the index as well, with what is in it about that platform. */
+  readonly keepIndex?: boolean | undefined
 }
 
 /**
@@ -29,7 +31,7 @@ export async function readPlatforms(
   root: Descriptor,
   options: ReadPlatformsOptions = {},
 ): Promise<ImageContent> {
-  const { platforms = [], name = root.digest, ...reading } = options
+  const { platforms = [], name = root.digest, keepIndex = false, ...reading } = options
   const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
   if (selectors.length === 0) return await readImage(store, root, reading)
   if (!isIndex(root.mediaType)) {
@@ -53,7 +55,7 @@ export async function readPlatforms(
     ({ platform }) => platform && selectors.some(({ selector }) => matchesPlatform(platform, selector)),
   )
   const [only, ...others] = eachOnce(chosen)
-  if (only && others.length === 0) {
+  if (only && others.length === 0 && !keepIndex) {
     const { annotations: _annotations, ...manifest } = only
     return await readImage(store, manifest, reading)
   }

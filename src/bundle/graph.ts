@@ -2,11 +2,13 @@
 import { DOCKER_FILE, encodeDockerManifest, engineNames, type NamedImage } from '../archive/heads.js'
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
+import { rootEntry, withStripped } from '../blob/stripped.js'
 import { StowageError } from '../errors.js'
 import { groupByRoot } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
 import { fields, parseJson, record, shown, string } from '../oci/json.js'
-import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, parseLayoutIndex } from '../oci/layout.js'
+import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, originalOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import type { BundleFile } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage } from './manifest.js'
@@ -53,6 +55,11 @@ export async function verifyGraph(input: GraphInput): Promise<GraphReport> {
   return await new GraphCheck(input).run()
 }
 
+interface ListedImage extends NamedImage {
+  /** Its digest in index.json: that of its root, or of what remains of a sparse one. */
+  readonly listed: Digest
+}
+
 interface GraphReport {
   readonly findings: readonly Finding[]
   readonly blobs: ReadonlySet<string> | undefined
@@ -83,21 +90,32 @@ class GraphCheck {
       const message = `${digest} is listed twice with different details: ${size} bytes of ${mediaType}`
       this.#find('INVALID_MANIFEST', INDEX_FILE, message)
     }
-    const images: NamedImage[] = []
+    const images: ListedImage[] = []
     for (const { root, names } of roots) {
       const image = await this.#readRoot(root)
-      if (image) images.push({ image, names })
+      if (image) images.push({ image, names, listed: root.digest })
     }
     for (const { image } of images) this.#checkLayers(image)
     if (images.length < roots.length) return undefined
     this.#checkDocker(images)
     this.#checkImages(images)
-    return new Set(images.flatMap(({ image }) => pathsOf(image)))
+    return new Set(images.flatMap(({ image, listed }) => [...pathsOf(image), blobPath(listed)]))
   }
 
+  /** The image that an entry of index.json lists; for what is left of a sparse index, that index with all it reaches here. */
   async #readRoot({ annotations, platform: _platform, ...root }: Descriptor): Promise<ImageContent | undefined> {
+    const original = originalOf({ annotations })
     try {
-      return await readImage(storeOf(this.#input), root, { absent: absentOf({ annotations }) })
+      const image = await readImage(storeOf(this.#input), original ?? root, { absent: absentOf({ annotations }) })
+      if (!original) return image
+      const whole = withStripped(image)
+      if (rootEntry(whole).digest === root.digest) {
+        await readImage(storeOf(this.#input), root)
+        return whole
+      }
+      const message = `${root.digest} is not what remains of ${original.digest} without its absent manifests`
+      this.#find('IMAGES_DIFFER', INDEX_FILE, message)
+      return undefined
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
       const code =
@@ -143,14 +161,14 @@ class GraphCheck {
     }
   }
 
-  #checkImages(named: readonly NamedImage[]): void {
+  #checkImages(named: readonly ListedImage[]): void {
     const { manifest } = this.#input
     if (!manifest) return
-    const listed = new Map(manifest.images.map(image => [image.root.digest, image]))
-    for (const { image, names } of named) {
-      const own = listed.get(image.root.digest)
+    const described = new Map(manifest.images.map(image => [image.root.digest, image]))
+    for (const { image, names, listed } of named) {
+      const own = described.get(listed)
       if (!own) {
-        this.#find('IMAGES_DIFFER', BUNDLE_FILE, `it does not list the image ${image.root.digest} of ${INDEX_FILE}`)
+        this.#find('IMAGES_DIFFER', BUNDLE_FILE, `it does not list the image ${listed} of ${INDEX_FILE}`)
         continue
       }
       const references = own.names.map(parseReference)
@@ -161,19 +179,20 @@ class GraphCheck {
         this.#find(
           'IMAGES_DIFFER',
           BUNDLE_FILE,
-          `${image.root.digest} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`,
+          `${listed} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`,
         )
       }
-      if (JSON.stringify(describeImage(image, references)) !== JSON.stringify(own)) {
+      const sparse = listed === image.root.digest ? 'keep' : undefined
+      if (JSON.stringify(describeImage(image, references, sparse)) !== JSON.stringify(own)) {
         this.#find(
           'IMAGES_DIFFER',
           BUNDLE_FILE,
-          `what it says about ${image.root.digest} (size, platforms, layers) differs from the image's manifests`,
+          `what it says about ${listed} (size, platforms, layers) differs from the image's manifests`,
         )
       }
     }
-    const there = new Set(named.map(({ image }) => image.root.digest))
-    for (const digest of listed.keys()) {
+    const there = new Set(named.map(({ listed }) => listed))
+    for (const digest of described.keys()) {
       if (!there.has(digest)) this.#find('IMAGES_DIFFER', BUNDLE_FILE, `its image ${digest} is not in ${INDEX_FILE}`)
     }
   }

@@ -2,8 +2,10 @@
 import ssri from 'ssri'
 import { sizeOf } from '../blob/closure.js'
 import type { ImageContent, PlatformImage } from '../blob/closure.js'
+import { rootEntry, type SparseForm, withStripped } from '../blob/stripped.js'
 import { StowageError } from '../errors.js'
 import type { Generator } from '../generator.js'
+import type { SourceImage } from '../image/image-source.js'
 import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
 import { type Digest, digestFromHex, hexOf, parseDigest } from '../oci/digest.js'
 import { array, optionalString, parseJson, record, shown, size, string } from '../oci/json.js'
@@ -29,11 +31,14 @@ export interface BundleManifest {
 export interface BundleImage {
   /** Full references, in the order they were given. */
   readonly names: readonly string[]
+  /** As index.json lists it. */
   readonly root: Descriptor
   /** Sum of all its blobs, in bytes, shared ones too. */
   readonly size: number
   readonly platforms: readonly BundlePlatform[]
-  /** Manifests that an index of the image names, and that were left out: other platforms than those that were asked for. */
+  /** The index that the image had where it was packed, if `root` is what remains of it without `absent`. */
+  readonly original?: Descriptor
+  /** Manifests that `original`, or else `root`, names and that were left out: platforms that were not asked for. */
   readonly absent?: readonly Digest[]
 }
 
@@ -92,16 +97,30 @@ export function encodeBundleManifest(manifest: BundleManifest): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`)
 }
 
-/** What `bundle.json` says of an image. */
-export function describeImage(image: ImageContent, names: readonly Reference[]): BundleImage {
-  const { mediaType, digest, size } = image.root
+/** What `bundle.json` says of an image; `sparse`: as {@link rootEntry}. */
+export function describeImage(
+  image: ImageContent,
+  names: readonly Reference[],
+  sparse: SparseForm | undefined,
+): BundleImage {
+  const { mediaType, digest, size } = rootEntry(image, sparse)
   return {
     names: names.map(formatReference),
     root: { mediaType, digest, size },
-    size: sizeOf(image),
+    size: sizeOf(sparse === 'keep' ? image : withStripped(image)),
     platforms: image.platforms.map(describePlatform),
+    ...(digest === image.root.digest ? {} : { original: bareRoot(image) }),
     ...(image.absent.length > 0 ? { absent: image.absent.map(({ digest }) => digest) } : {}),
   }
+}
+
+function bareRoot({ root: { mediaType, digest, size } }: ImageContent): Descriptor {
+  return { mediaType, digest, size }
+}
+
+/** The image as a source gives it: the original, of which manifests are absent, if there is one. */
+export function sourceImageOf({ root, original = root, names, absent }: BundleImage): SourceImage {
+  return { root: original, names: names.map(parseReference), absent }
 }
 
 /** `digest` as Subresource Integrity (`sha256-<base64>`), as `bundle.json` lists it. */
@@ -140,6 +159,7 @@ function parseImage(value: unknown, where: string): BundleImage {
     platforms: array(object, 'platforms', where).map((item, n) =>
       parseBundlePlatform(item, `${where}.platforms[${n}]`),
     ),
+    ...(object['original'] === undefined ? {} : { original: parseDescriptor(object['original'], `${where}.original`) }),
     ...(object['absent'] === undefined
       ? {}
       : { absent: array(object, 'absent', where).map((item, n) => parseDigest(item, `${where}.absent[${n}]`)) }),

@@ -4,15 +4,14 @@ import type { BlobPlace, Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { ImageSource, SourceImage } from '../image/image-source.js'
 import { referrersAmong } from '../image/referrers.js'
-import { selectImage } from '../image/selection.js'
+import { type NamedEntry, selectImage } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
-import { parseReference } from '../oci/reference.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './files.js'
-import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
+import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest, sourceImageOf } from './manifest.js'
 
 /** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
@@ -68,12 +67,8 @@ class Reader implements BundleReader {
   }
 
   async images(): Promise<readonly SourceImage[]> {
-    const images = this.#images()
-    if (this.#ref === undefined) return images
-    const entries = images.flatMap(({ root, names, absent }) =>
-      (names.length > 0 ? names : [undefined]).map(name => ({ root, name, absent })),
-    )
-    return [selectImage(entries, this.#ref, this.#path)]
+    if (this.#ref === undefined) return this.#images()
+    return [selectImage(entriesOf(this.manifest), this.#ref, this.#path)]
   }
 
   async has(blob: Descriptor): Promise<boolean> {
@@ -98,12 +93,20 @@ class Reader implements BundleReader {
   }
 
   #images(): readonly SourceImage[] {
-    return this.manifest.images.map(({ root, names, absent }) => ({ root, names: names.map(parseReference), absent }))
+    return this.manifest.images.map(sourceImageOf)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#files[Symbol.asyncDispose]()
   }
+}
+
+/** The images of a bundle, an entry for each name. */
+export function entriesOf({ images }: BundleManifest): readonly NamedEntry[] {
+  return images.flatMap(image => {
+    const { root, names, absent } = sourceImageOf(image)
+    return (names.length > 0 ? names : [undefined]).map(name => ({ root, name, absent, listed: image.root.digest }))
+  })
 }
 
 async function readManifest(

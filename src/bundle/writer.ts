@@ -12,6 +12,7 @@ import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { fill, type FillOptions, fillWith, type WantedBlob } from '../blob/fill.js'
+import { type SparseForm, withStripped } from '../blob/stripped.js'
 import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
@@ -44,6 +45,8 @@ export interface BundleWriterOptions {
   readonly epoch?: number | undefined
   /** A bundle that is in the directory already becomes what is written; without it, only the same may be written again. */
   readonly update?: boolean | undefined
+  /** `keep`: a sparse index is listed as it is, without a complete one in its place. */
+  readonly sparse?: SparseForm | undefined
 }
 
 /** What a bundle will hold beside the images that are known whole. */
@@ -95,18 +98,20 @@ const ROOM = 64 * 1024
  */
 export async function openBundleWriter(
   path: string,
-  { signal, epoch, update = false }: BundleWriterOptions = {},
+  { signal, epoch, update = false, sparse }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0)
     : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
-  return new Writer(medium, signal, epoch)
+  return new Writer(medium, signal, epoch, sparse)
 }
 
 class Writer implements BundleWriter {
   readonly #medium: BundleMedium
   readonly #signal: AbortSignal | undefined
   readonly #epoch: number | undefined
+  readonly #sparse: SparseForm | undefined
+  readonly #planned = new Map<Digest, ImageContent>()
   readonly #images = new Map<Digest, NamedImage>()
   readonly #files = new Map<Digest, number>()
   /** Files beside the images, by their path in the bundle. */
@@ -115,10 +120,16 @@ class Writer implements BundleWriter {
   #written = true
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
-  constructor(medium: BundleMedium, signal: AbortSignal | undefined, epoch: number | undefined) {
+  constructor(
+    medium: BundleMedium,
+    signal: AbortSignal | undefined,
+    epoch: number | undefined,
+    sparse: SparseForm | undefined,
+  ) {
     this.#medium = medium
     this.#signal = signal
     this.#epoch = epoch
+    this.#sparse = sparse
   }
 
   get standing(): boolean {
@@ -142,8 +153,12 @@ class Writer implements BundleWriter {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
     refuseConflicts(images)
-    await this.#medium.reserve(reserveHeads(images, pendingImages))
-    const blobs = orderOf(images)
+    for (const { image } of images) {
+      const before = this.#planned.get(image.root.digest)
+      this.#planned.set(image.root.digest, before ? mergeImages(before, image) : image)
+    }
+    await this.#medium.reserve(reserveHeads(images, pendingImages, this.#sparse))
+    const blobs = orderOf(images.map(({ image }) => ({ image: this.#whole(image) })))
     await this.#medium.assign(blobs)
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
@@ -154,21 +169,22 @@ class Writer implements BundleWriter {
   }
 
   async write(
-    image: ImageContent,
+    given: ImageContent,
     blobs: BlobStore,
     names: readonly Reference[],
     options: WriteImageOptions = {},
   ): Promise<WrittenImage> {
     await this.#begin()
     const { signal = this.#signal, onProgress, jobs } = options
-    const all = this.#withNames(image, names)
+    const all = this.#withNames(given, names)
+    const image = this.#whole(given)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     onProgress?.({ type: 'stage', stage: 'copy', subject })
     await this.#medium.assign(orderOf([{ image }]))
     const { sent, skipped } = await fillWith(this.#medium, image, blobs, { jobs, signal, subject, onProgress })
     for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)
-    this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })
+    this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, given) : given, names: all })
     onProgress?.({ type: 'done', subject })
     return { names, id: image.root.digest, sent, skipped }
   }
@@ -204,7 +220,7 @@ class Writer implements BundleWriter {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
     const documents = new Map<string, Uint8Array>([
       [LAYOUT_FILE, LAYOUT_BYTES],
-      [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images))],
+      [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images, this.#sparse))],
       [DOCKER_FILE, this.#medium.fit(DOCKER_FILE, encodeDockerManifest(images))],
       [README_FILE, new TextEncoder().encode(README_TEXT)],
     ])
@@ -222,7 +238,7 @@ class Writer implements BundleWriter {
       schemaVersion: SCHEMA_VERSION,
       generator: thisGenerator(),
       ...(this.#epoch === undefined ? {} : { created: new Date(this.#epoch * 1000).toISOString() }),
-      images: images.map(({ image, names }) => describeImage(image, names)),
+      images: images.map(({ image, names }) => describeImage(image, names, this.#sparse)),
       files: [...sums]
         .sort(([a], [b]) => comparePaths(a, b))
         .map(([path, digest]) => ({ path, size: sizes.get(path) ?? 0, integrity: integrityOf(digest) })),
@@ -251,6 +267,13 @@ class Writer implements BundleWriter {
     }
     if (this.#signal?.aborted) throw abortError(this.#signal.reason, this.#signal)
     if (this.#state === 'fresh') await this.plan([], { pendingImages: UNPLANNED })
+  }
+
+  /** What is written of `image`: with the complete index that stands for a sparse one, as it was planned. */
+  #whole(image: ImageContent): ImageContent {
+    if (this.#sparse === 'keep') return image
+    const before = this.#planned.get(image.root.digest)
+    return withStripped(before ? mergeImages(before, image) : image)
   }
 
   /** The names this image has after this write; refuses a name that another image of the bundle has. */

@@ -7,6 +7,7 @@ import { shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import type { Session } from './session.js'
+import { deliveredText } from './sparse-text.js'
 import { formatSize, lostText, printable, table } from './render.js'
 
 const OPERANDS = {
@@ -48,6 +49,8 @@ export async function runCopy(
     signal,
     onProgress,
   })
+  const shown = copied.names.map(familiarReference).join(', ') || copied.from
+  for (const line of deliveredText(shown, copied)) note(`note: ${line}`)
   report(document(copied), text(copied))
 }
 

@@ -11,6 +11,7 @@ export interface ImageSettings {
   readonly platforms: readonly string[]
   readonly referrers: boolean
   readonly foreignLayers: 'keep' | 'plain'
+  readonly sparse: 'keep' | 'strip' | undefined
   readonly jobs: number | undefined
 }
 
@@ -31,6 +32,11 @@ export const IMAGE_OPTIONS = {
     ['keep', 'plain'],
     'keep',
   ),
+  sparse: choice(
+    'With --platform, the index of the image: keep it, strip the other platforms from it, or (auto) keep it where the destination accepts it',
+    ['auto', 'keep', 'strip'],
+    'auto',
+  ),
   jobs: number('Number of blobs to transfer at a time (default 10)', { alias: 'j' }),
   host: HOST_OPTION,
   insecure: INSECURE_OPTION,
@@ -38,7 +44,7 @@ export const IMAGE_OPTIONS = {
 
 /** Throws INVALID_ARGUMENT. */
 export function readImageOptions(options: Values<typeof IMAGE_OPTIONS>): ImageSettings {
-  const { host, insecure, platform, referrers, jobs } = options
+  const { host, insecure, platform, referrers, sparse, jobs } = options
   if (options['all-platforms'] && platform.length > 0) {
     throw new StowageError(
       'INVALID_ARGUMENT',
@@ -54,6 +60,7 @@ export function readImageOptions(options: Values<typeof IMAGE_OPTIONS>): ImageSe
     platforms: platform,
     referrers,
     foreignLayers: options['foreign-layers'],
+    sparse: sparse === 'auto' ? undefined : sparse,
     jobs: readJobs(jobs),
   }
 }

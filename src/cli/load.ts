@@ -6,6 +6,7 @@ import { parseLocation, transportOf } from '../transport/location.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
+import { deliveredText } from './sparse-text.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 
 export const load = command({
@@ -16,8 +17,10 @@ export const load = command({
   options: {
     ...IMAGE_OPTIONS,
     to: value(`${loadForms()}; ${DEFAULT_STORE}`, { default: 'docker-daemon:' }),
-    platform: values('Only images that have this os[/arch[/variant]][:os.version]; may be repeated'),
-    referrers: flag('With IMAGEs: also load what refers to them, such as signatures and SBOMs'),
+    platform: values(
+      'Only this platform of the images that have it, os[/arch[/variant]][:os.version]; may be repeated',
+    ),
+    referrers: flag('With IMAGEs or --platform: also load what refers to the images, such as signatures and SBOMs'),
   },
   examples: [
     ['load /media/stick/site-a', 'Everything into the Docker Engine'],
@@ -28,6 +31,11 @@ export const load = command({
   run: async ({ bundle, image, to, ...options }, { signal, onProgress, report, note }) => {
     const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
     const result = await loadBundle(bundle, { ...settings, to, names: image })
+    for (const image of result.images) {
+      const { id } = image
+      if (id === undefined) continue
+      for (const line of deliveredText(familiarNames(image.names), { ...image, id })) note(`note: ${line}`)
+    }
     report(document(result), text(result))
     tellFailures(result.images, ({ names }) => familiarNames(names))
   },

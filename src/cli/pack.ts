@@ -9,6 +9,7 @@ import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
+import { packedText } from './sparse-text.js'
 import { count, formatSize, skippedText, table } from './render.js'
 
 export const pack = command({
@@ -48,6 +49,7 @@ export const pack = command({
         hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.',
       })
     if (listed) {
+      for (const line of packedText(listed.manifest.images)) note(`note: ${line}`)
       report(document(listed), text(listed))
       return
     }
@@ -71,6 +73,7 @@ export const pack = command({
       signal,
       onProgress,
     })
+    for (const line of packedText(result.manifest.images)) note(`note: ${line}`)
     report(document(result), text(result))
   },
 })
@@ -81,6 +84,7 @@ function document({
   size,
   manifest,
   unchanged,
+  undelivered,
   skipped,
   warnings,
 }: PackResult): Readonly<Record<string, unknown>> {
@@ -92,6 +96,7 @@ function document({
     files: manifest.files.length + 2,
     unchanged,
     images: manifest.images,
+    ...(undelivered.length > 0 ? { undelivered } : {}),
     skipped,
     warnings,
   }

@@ -6,6 +6,7 @@ import { type PushedImage, pushImages } from '../verbs/push.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { noteStore } from './store-options.js'
 import { errorDocument, tellFailures } from './print-error.js'
+import { deliveredText } from './sparse-text.js'
 import { printable } from './render.js'
 
 export const push = command({
@@ -26,6 +27,9 @@ export const push = command({
     const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
     const result = await pushImages(name, { ...settings, from, allTags })
     noteStore(from, result.from, session)
+    for (const { name: pushed, digest, ...image } of result.images)
+      for (const line of deliveredText(familiarReference(parseReference(pushed)), { ...image, id: digest ?? '' }))
+        note(`note: ${line}`)
     const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
     report({ schema: 'stowage.push/v1', from: result.from, images }, printable(text(result.images, options.quiet)))
     tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))

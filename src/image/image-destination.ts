@@ -3,6 +3,7 @@ import type { BlobStage, BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { Loss } from '../layer/to-wim/losses.js'
+import type { Digest } from '../oci/digest.js'
 import type { Platform } from '../oci/platform.js'
 import type { Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
@@ -20,6 +21,10 @@ export interface WrittenImage {
   /** Bytes sent, and bytes left out because the destination had them. */
   readonly sent: number
   readonly skipped: number
+  /** The sparse index that the destination refused: it has the image without the manifests that are absent, as `id`. */
+  readonly strippedFrom?: Digest
+  /** Referrers that were not written because what they describe, that index, is not there. */
+  readonly undelivered?: readonly Digest[]
   /** Those of the image that it holds now, where it cannot hold all. */
   readonly platforms?: readonly Platform[]
   /** What the destination has no place for, where it is one that loses something: a WIM. */

@@ -3,7 +3,7 @@ import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type Digest, hexOf } from '../oci/digest.js'
+import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
@@ -12,9 +12,22 @@ import type { ImageSource, SourceImage } from './image-source.js'
 /** A signature may be signed, and an SBOM too; what is about that is told, but no further. */
 const DEPTH_LIMIT = 3
 
+export interface Referrer extends SourceImage {
+  /** The manifest or index that it describes. */
+  readonly subject: Digest
+}
+
 /** The tags under which cosign keeps what is about the manifest `digest`. */
 export function cosignTags(digest: Digest): readonly string[] {
   return ['sig', 'att', 'sbom'].map(kind => `sha256-${hexOf(digest)}.${kind}`)
+}
+
+/** What a signature, an SBOM or an attestation with these names describes, by `subject` or by cosign's tag. */
+export function subjectOf({ root, manifests }: ImageContent, names: readonly Reference[]): Digest | undefined {
+  const own = manifests.find(({ descriptor }) => descriptor.digest === root.digest)
+  const subject = own && parseManifest(own.bytes, root.digest, root.mediaType).subject?.digest
+  const [hex] = names.flatMap(({ tag = '' }) => /^sha256-([0-9a-f]{64})[.](?:sig|att|sbom)$/.exec(tag)?.[1] ?? [])
+  return subject ?? (hex === undefined ? undefined : digestFromHex(hex))
 }
 
 /**
@@ -26,21 +39,23 @@ export async function findReferrers(
   image: ImageContent,
   names: readonly Reference[],
   options: FetchOptions = {},
-): Promise<readonly SourceImage[]> {
-  const found = new Map<string, SourceImage>()
+): Promise<readonly Referrer[]> {
+  const found = new Map<string, Referrer>()
   let wave: readonly Descriptor[] = image.manifests.map(({ descriptor }) => descriptor)
   for (let depth = 0; source.referrers && wave.length > 0 && depth < DEPTH_LIMIT; depth += 1) {
     const next: Descriptor[] = []
     for (const manifest of wave) {
       for (const referrer of await source.referrers(manifest, options)) {
         const key = `${referrer.root.digest} ${referrer.names.map(formatReference).join(' ')}`
-        if (!found.has(key)) next.push(referrer.root)
-        found.set(key, referrer)
+        if (found.has(key)) continue
+        next.push(referrer.root)
+        found.set(key, { ...referrer, subject: manifest.digest })
       }
     }
     wave = next
   }
-  return [...found.values()].map(({ root, names: own, absent }) => ({
+  return [...found.values()].map(({ root, names: own, absent, subject }) => ({
+    subject,
     root,
     names: inRepositories(own, names),
     absent,

@@ -2,7 +2,7 @@
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, isDigest } from '../oci/digest.js'
-import { absentOf, nameOf, REF_NAME_ANNOTATION } from '../oci/layout.js'
+import { absentOf, nameOf, originalOf, REF_NAME_ANNOTATION } from '../oci/layout.js'
 import {
   familiarReference,
   formatReference,
@@ -21,6 +21,8 @@ export interface NamedEntry {
   readonly refName?: string | undefined
   /** As {@link SourceImage} has it. */
   readonly absent?: readonly Digest[] | undefined
+  /** Its digest in the layout's index, which is another for what remains of a sparse index. */
+  readonly listed?: Digest | undefined
 }
 
 /**
@@ -31,7 +33,7 @@ export interface NamedEntry {
 export function selectImage(entries: readonly NamedEntry[], ref: string, where: string): SourceImage {
   const full = isReference(ref) ? formatReference(withDefaultTag(parseReference(ref))) : undefined
   const rules: readonly ((entry: NamedEntry) => boolean)[] = [
-    ({ root }) => isDigest(ref) && root.digest === ref,
+    ({ root, listed }) => isDigest(ref) && (root.digest === ref || listed === ref),
     ({ refName }) => refName === ref,
     ({ name }) => name !== undefined && formatReference(name) === full,
     ({ name }) => name?.tag === ref,
@@ -54,13 +56,17 @@ export function onlyImage(entries: readonly NamedEntry[], where: string): Source
   return first
 }
 
-/** A descriptor of a layout's index as an entry: what the index says of an image is its names here, and no part of its root. */
-export function namedEntry({ annotations, platform: _platform, ...root }: Descriptor): NamedEntry {
+/**
+ * A descriptor of a layout's index as an entry: what the index says of an image is its names here, and no part of its root.
+ * Of what remains of a sparse index the root is that index.
+ */
+export function namedEntry({ annotations, platform: _platform, ...listed }: Descriptor): NamedEntry {
   return {
-    root,
+    root: originalOf({ annotations }) ?? listed,
     name: nameOf({ annotations }),
     refName: annotations?.[REF_NAME_ANNOTATION],
     absent: absentOf({ annotations }),
+    listed: listed.digest,
   }
 }
 

@@ -13,6 +13,8 @@ export interface ServedBlob {
 
 export interface ShelfImage {
   readonly root: Descriptor
+  /** The sparse index of which `root` is what remains; it is served by its digest. */
+  readonly original?: Descriptor | undefined
   /** Those without a domain are of layouts that name their images by tags alone: the path is the directory's name. */
   readonly names: readonly ShelfName[]
 }

@@ -3,6 +3,7 @@ import { StowageError } from '../errors.js'
 import type { Descriptor } from './descriptor.js'
 import { type Digest, hexOf, isDigest } from './digest.js'
 import { parseManifest } from './manifest.js'
+import { isIndex } from './media-type.js'
 import { formatReference, isReference, parseReference, type Reference } from './reference.js'
 
 export const LAYOUT_FILE = 'oci-layout'
@@ -22,7 +23,10 @@ interface Annotated {
 /** Ours: digests of the manifests that an index names and that the layout leaves out on purpose, with spaces between them. */
 const ABSENT_ANNOTATION = 'stowage.image.absent'
 
-/** The digests that {@link absentAnnotation} wrote of an entry of a layout's index. */
+/** Ours: the sparse index that an entry was made from and that the layout holds too: digest, size in bytes, media type. */
+const ORIGINAL_ANNOTATION = 'stowage.image.original'
+
+/** The digests that {@link withAbsent} wrote of an entry of a layout's index. */
 export function absentOf({ annotations }: Annotated): readonly Digest[] {
   return (annotations?.[ABSENT_ANNOTATION] ?? '').split(' ').filter(isDigest)
 }
@@ -33,6 +37,21 @@ export function withAbsent({ annotations = {}, ...root }: Descriptor, absent: re
   const all =
     absent.length === 0 ? others : { ...others, [ABSENT_ANNOTATION]: absent.map(({ digest }) => digest).join(' ') }
   return Object.keys(all).length === 0 ? root : { ...root, annotations: all }
+}
+
+/** The index that {@link withOriginal} wrote of an entry of a layout's index. */
+export function originalOf({ annotations }: Annotated): Descriptor | undefined {
+  const [digest = '', size = '', mediaType = ''] = (annotations?.[ORIGINAL_ANNOTATION] ?? '').split(' ')
+  return isDigest(digest) && /^[0-9]{1,15}$/.test(size) && isIndex(mediaType)
+    ? { mediaType, digest, size: Number(size) }
+    : undefined
+}
+
+/** `root`, which is `original` without the manifests that are `absent`. */
+export function withOriginal(root: Descriptor, original: Descriptor, absent: readonly Descriptor[]): Descriptor {
+  const { annotations, ...entry } = withAbsent(root, absent)
+  const { digest, size, mediaType } = original
+  return { ...entry, annotations: { ...annotations, [ORIGINAL_ANNOTATION]: `${digest} ${size} ${mediaType}` } }
 }
 
 /** Path of a blob inside a layout, with `/` on every platform: `blobs/sha256/<hex>`. */

@@ -134,11 +134,14 @@ export function compareNames(a: string, b: string): number {
 
 interface NamedRoot {
   readonly root: Descriptor
+  readonly original: Descriptor | undefined
   readonly name: ShelfName
 }
 
 function uniqueRoots(shelves: readonly Shelf[]): readonly Descriptor[] {
-  const images = shelves.flatMap(shelf => shelf.images.map(({ root }) => root))
+  const images = shelves.flatMap(shelf =>
+    shelf.images.flatMap(({ root, original }) => [root, ...(original ? [original] : [])]),
+  )
   const others = shelves.flatMap(shelf => shelf.others)
   const known = new Map<Digest, Descriptor>()
   for (const root of [...images, ...others]) if (!known.has(root.digest)) known.set(root.digest, root)
@@ -150,7 +153,7 @@ function nameImages(shelves: readonly Shelf[]): ReadonlyMap<string, readonly Nam
   const taken = new Map<string, { readonly root: Descriptor; readonly by: string }>()
   const repositories = new Map<string, NamedRoot[]>()
   for (const shelf of shelves) {
-    for (const { root, names } of shelf.images) {
+    for (const { root, original, names } of shelf.images) {
       for (const name of names) {
         const full = fullName(name)
         const key = `${full}${name.tag === undefined ? `@${root.digest}` : `:${name.tag}`}`
@@ -166,7 +169,7 @@ function nameImages(shelves: readonly Shelf[]): ReadonlyMap<string, readonly Nam
         }
         if (before) continue
         taken.set(key, { root, by: shelf.name })
-        repositories.set(full, [...(repositories.get(full) ?? []), { root, name }])
+        repositories.set(full, [...(repositories.get(full) ?? []), { root, original, name }])
       }
     }
   }
@@ -229,7 +232,10 @@ function makeRepository(
       if (!list.some(({ digest }) => digest === descriptor.digest)) referrers.set(subject, [...list, descriptor])
     }
   }
-  for (const { root } of images) merge(reached.get(root.digest))
+  for (const { root, original } of images) {
+    merge(reached.get(root.digest))
+    if (original) merge(reached.get(original.digest))
+  }
   // What refers to an image of this repository belongs to it, and so does what refers to that
   for (let size = -1; size !== merged.size;) {
     size = merged.size

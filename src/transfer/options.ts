@@ -1,4 +1,5 @@
 /** What every verb that copies images can be told, declared once. */
+import type { SparseForm } from '../blob/stripped.js'
 import type { WaitOptions } from '../progress.js'
 import type { WimDestinationOptions } from '../transport/wim/destination.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
@@ -13,6 +14,12 @@ export interface TransferOptions extends WaitOptions {
    * image's manifests.
    */
   readonly foreignLayers?: 'keep' | 'plain' | undefined
+  /**
+   * Of an image of which only some platforms are copied: `keep` its index as it is, digest and all, and fail where that is
+   * refused; `strip` from the index what is absent, which changes its digest. Left out, the index is kept where the destination
+   * accepts it, and a bundle holds both.
+   */
+  readonly sparse?: SparseForm | undefined
   /** Blobs copied at a time. */
   readonly jobs?: number | undefined
   /** Engine address for `docker-daemon:`; without it the engine that `docker` would use. */

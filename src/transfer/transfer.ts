@@ -4,6 +4,7 @@ import { blobsOf, type ImageContent } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { withPlainLayers } from '../blob/plain-layers.js'
 import { readPlatforms } from '../blob/platforms.js'
+import { stripAbsent, strippedAway } from '../blob/stripped.js'
 import { Workspace } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
 import type { ImageDestination, WrittenImage } from '../image/image-destination.js'
@@ -28,6 +29,10 @@ export interface SelectedImage {
   readonly root: Digest
   /** What refers to it and goes with it, in the order in which it was found. */
   readonly referrers: readonly SelectedImage[]
+  /** Of a referrer: the manifest or index that it describes. */
+  readonly subject?: Digest
+  /** Roots of referrers that stay behind because `content` has no longer the index that they describe. */
+  readonly undelivered?: readonly Digest[]
 }
 
 /** What of a source is meant. */
@@ -128,15 +133,24 @@ export class Transfer implements AsyncDisposable {
       referrers = this.#options.referrers,
       foreignLayers = this.#options.foreignLayers,
     } = selection
-    const read = await readPlatforms(blobs, image.root, { platforms, absent: image.absent, name, signal })
+    const read = await readPlatforms(blobs, image.root, {
+      platforms,
+      absent: image.absent,
+      name,
+      keepIndex: referrers,
+      signal,
+    })
     const given = names.length > 0 ? names : image.names
     const found: SelectedImage[] = []
-    for (const each of referrers ? await findReferrers(source, read, given, { signal }) : []) {
+    for (const { subject, ...each } of referrers ? await findReferrers(source, read, given, { signal }) : []) {
       const content = await readPlatforms(source, each.root, { absent: each.absent, signal })
-      found.push({ blobs: source, content, names: each.names, root: each.root.digest, referrers: [] })
+      found.push({ blobs: source, content, names: each.names, root: each.root.digest, referrers: [], subject })
     }
-    const content = foreignLayers === 'plain' ? withPlainLayers(read) : read
-    return { blobs, content, names: given, root: image.root.digest, referrers: found }
+    const plain = foreignLayers === 'plain' ? withPlainLayers(read) : read
+    const strip = this.#options.sparse === 'strip'
+    const content = strip ? stripAbsent(plain) : plain
+    const { kept, undelivered } = splitReferrers(found, strip ? strippedAway(plain) : new Set())
+    return { blobs, content, names: given, root: image.root.digest, referrers: kept, undelivered }
   }
 
   /**
@@ -144,7 +158,7 @@ export class Transfer implements AsyncDisposable {
    * Throws what the destination throws; then none of its names has moved.
    */
   async write(
-    { blobs, content, names, referrers }: SelectedImage,
+    { blobs, content, names, referrers, undelivered = [] }: SelectedImage,
     { silent = false }: { readonly silent?: boolean } = {},
   ): Promise<WrittenImage> {
     const { jobs, signal } = this.#options
@@ -153,8 +167,10 @@ export class Transfer implements AsyncDisposable {
     signal?.throwIfAborted()
     this.#written.push(...blobsOf(content).map(({ digest }) => digest))
     const written = await destination.write(content, blobs, names, { jobs, signal, onProgress })
-    for (const each of referrers) await destination.write(each.content, each.blobs, each.names, { jobs, signal })
-    return written
+    const split = splitReferrers(referrers, written.strippedFrom ? strippedAway(content) : new Set())
+    for (const each of split.kept) await destination.write(each.content, each.blobs, each.names, { jobs, signal })
+    const left = [...undelivered, ...split.undelivered]
+    return left.length === 0 ? written : { ...written, undelivered: left }
   }
 
   /** After the last image: an archive is whole only now. */
@@ -176,9 +192,9 @@ export class Transfer implements AsyncDisposable {
   async #open(): Promise<ImageDestination> {
     const { location, destination, undo = false } = this.#target
     if (destination) return destination
-    const { host, wim, signal, onProgress } = this.#options
+    const { host, wim, sparse, signal, onProgress } = this.#options
     if (undo) this.#trace = await transportOf(location).destination?.trace?.(location)
-    return await openDestination(location, { host, registries: this.registries, wim, signal, onProgress })
+    return await openDestination(location, { host, registries: this.registries, wim, sparse, signal, onProgress })
   }
 
   /** A layer that is made goes where it will stay if the destination has such a place, else where `elsewhere` says. */
@@ -199,6 +215,20 @@ export class Transfer implements AsyncDisposable {
     if (!transportOf(location).destination?.spools) return undefined
     return await (await this.destination()).spool?.()
   }
+}
+
+/** `referrers` without those that describe what is missing, or describe one of those. Each comes after what it describes. */
+function splitReferrers(
+  referrers: readonly SelectedImage[],
+  missing: ReadonlySet<Digest>,
+): { readonly kept: readonly SelectedImage[]; readonly undelivered: readonly Digest[] } {
+  const lost = new Set(missing)
+  const kept = referrers.filter(({ subject, root }) => {
+    if (subject === undefined || !lost.has(subject)) return true
+    lost.add(root)
+    return false
+  })
+  return { kept, undelivered: referrers.filter(each => !kept.includes(each)).map(({ root }) => root) }
 }
 
 /** `store`, but for what is in the workspace. */

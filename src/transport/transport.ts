@@ -1,6 +1,7 @@
 /** What a transport is: how its locations are written, what can be read from it and written to it, and how it is opened. */
 import type { BlobStage } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
+import type { SparseForm } from '../blob/stripped.js'
 import type { EngineStore } from '../engine/store.js'
 import type { ImageDestination } from '../image/image-destination.js'
 import type { ImageSource } from '../image/image-source.js'
@@ -48,6 +49,8 @@ export interface OpenSourceOptions extends OpenLocationOptions {
 export interface OpenDestinationOptions extends OpenLocationOptions {
   /** How a WIM is written. */
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
+  /** `keep`: a sparse index stays what it is, or is refused; else the destination may take what is left of it. */
+  readonly sparse?: SparseForm | undefined
 }
 
 export interface InspectImagesOptions extends OpenLocationOptions {

@@ -1,10 +1,13 @@
 /** Load: the images of a bundle into an engine, or to a place on disk. */
-import type { ImageContent } from '../blob/closure.js'
-import type { BundleImage } from '../bundle/manifest.js'
-import { type BundleReader, openBundleReader } from '../bundle/reader.js'
+import { type ImageContent, sizeOf } from '../blob/closure.js'
+import { strippedAway } from '../blob/stripped.js'
+import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
+import { type BundleReader, entriesOf, openBundleReader } from '../bundle/reader.js'
 import { abortError, orError, StowageError } from '../errors.js'
+import { subjectOf } from '../image/referrers.js'
 import { selectImage } from '../image/selection.js'
 import type { Loss } from '../layer/to-wim/losses.js'
+import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from '../oci/platform.js'
 import { formatReference, parseReference } from '../oci/reference.js'
@@ -21,7 +24,7 @@ export interface LoadOptions extends TransferOptions, WimMakingOptions {
    * gets its name behind that, `oci-archive:FILE`, `docker-archive:FILE`, or `wim:FILE[#NAME]`, which takes one image.
    */
   readonly to?: string | undefined
-  /** Only images that have one of these, `os[/arch[/variant]][:os.version]`; each goes whole. */
+  /** Only images that have one of these, `os[/arch[/variant]][:os.version]`, and of those only these platforms. */
   readonly platforms?: readonly string[] | undefined
   /** Only these images: names, tags or digests. All without it. */
   readonly names?: readonly string[] | undefined
@@ -41,6 +44,9 @@ export interface LoadedImage {
   readonly skipped: number
   /** What a WIM has no place for. */
   readonly lost?: readonly Loss[]
+  /** As {@link WrittenImage} has them. */
+  readonly strippedFrom?: Digest
+  readonly undelivered?: readonly Digest[]
   /** Why it was not tried, where it was not: it is not a container image, and the destination holds nothing else. */
   readonly leftOut?: string
   readonly error?: StowageError
@@ -70,18 +76,24 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     const chosen = chooseImages(reader, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, chosen)
     // Every image of the bundle is chosen already, and what refers to one is an image of its own there
-    const referrers = (options.referrers ?? false) && names.length > 0
-    await using transfer = new Transfer({ location }, { ...options, platforms: [], referrers })
+    const referrers = (options.referrers ?? false) && (names.length > 0 || platforms.length > 0)
+    await using transfer = new Transfer({ location }, { ...options, referrers })
     await transfer.destination()
     const images: LoadedImage[] = []
-    for (const image of chosen) images.push(await load(image, reader, transfer))
+    const missing = new Set<Digest>()
+    for (const image of chosen) images.push(await load(image, reader, transfer, missing))
     if (images.some(({ id }) => id !== undefined)) await transfer.finish()
     return { path, to: formatLocation(location), images }
   } catch (error) {
     throw abortError(error, signal)
   }
 
-  async function load(image: BundleImage, reader: BundleReader, transfer: Transfer): Promise<LoadedImage> {
+  async function load(
+    image: BundleImage,
+    reader: BundleReader,
+    transfer: Transfer,
+    missing: Set<Digest>,
+  ): Promise<LoadedImage> {
     const about = {
       names: image.names,
       platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
@@ -89,24 +101,37 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     }
     const loaded = await orError(async (): Promise<LoadedImage> => {
       const given = image.names.map(name => nameAt(location, parseReference(name)))
-      const selected = await transfer.select(reader, { ...image, names: given }, { names: given })
+      const selected = await transfer.select(reader, sourceImageOf(image), {
+        names: given,
+        platforms: selectorsOf(image, platforms),
+        subject: path,
+      })
       for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
+      const subject = subjectOf(selected.content, given)
+      if (subject && missing.has(subject)) {
+        missing.add(selected.content.root.digest)
+        const leftOut = `it describes ${subject}, which is not there`
+        return { ...about, id: undefined, sent: 0, skipped: 0, leftOut }
+      }
       if (names.length === 0 && !destination.artifacts && selected.content.platforms.length === 0)
         return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'not a container image' }
-      const { id, sent, skipped, lost, platforms: taken } = await transfer.write(selected)
-      return {
-        ...about,
-        ...(taken ? { platforms: taken.map(formatPlatform) } : {}),
-        id,
-        sent,
-        skipped,
-        ...(lost ? { lost } : {}),
-      }
+      const { names: _names, platforms: taken, ...written } = await transfer.write(selected)
+      if (written.strippedFrom) for (const digest of strippedAway(selected.content)) missing.add(digest)
+      const loaded = taken ?? selected.content.platforms.map(({ config }) => config.platform)
+      return { ...about, platforms: loaded.map(formatPlatform), size: sizeOf(selected.content), ...written }
     }, signal)
     return loaded instanceof StowageError
       ? { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(loaded) }
       : loaded
   }
+}
+
+/** Those of `platforms` that the image has: not every image of a bundle need have all. */
+function selectorsOf(image: BundleImage, platforms: readonly string[]): readonly string[] {
+  return platforms.filter(text => {
+    const selector = parsePlatformSelector(text)
+    return image.platforms.some(({ platform }) => matchesPlatform(platform, selector))
+  })
 }
 
 const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
@@ -170,22 +195,20 @@ function expectLayers({ files }: BundleReader, { layers }: ImageContent): void {
 }
 
 function chooseImages(
-  { manifest: { images } }: BundleReader,
+  { manifest }: BundleReader,
   path: string,
   selectors: readonly Partial<Platform>[],
   names: readonly string[],
 ): readonly BundleImage[] {
+  const { images } = manifest
   if (images.length === 0) {
     throw new StowageError('IMAGE_NOT_FOUND', `${path} holds no image`, {
       hint: 'It contains only files, below files/: copy them from there, or use tar -xf if the bundle is a tar.',
     })
   }
-  const entries = images.flatMap(image => {
-    const references = image.names.map(parseReference)
-    return (references.length > 0 ? references : [undefined]).map(name => ({ root: image.root, name }))
-  })
+  const entries = entriesOf(manifest)
   const wanted = new Set(names.map(name => selectImage(entries, name, path).root.digest))
-  const named = names.length === 0 ? images : images.filter(image => wanted.has(image.root.digest))
+  const named = names.length === 0 ? images : images.filter(({ root, original = root }) => wanted.has(original.digest))
   const fits = ({ platforms }: BundleImage) =>
     platforms.some(({ platform }) => selectors.some(selector => matchesPlatform(platform, selector)))
   const chosen = selectors.length === 0 ? named : named.filter(fits)

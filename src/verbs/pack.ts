@@ -10,6 +10,7 @@ import type { BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
 import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { formatReference, nameToGive } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
@@ -66,6 +67,8 @@ export interface PackResult {
   readonly unchanged: boolean
   /** Every image that was asked for, in that order; a location of several images has several. */
   readonly packed: readonly PackedImage[]
+  /** Roots of referrers that were found and left behind: `sparse` is `strip`, and they describe the original index. */
+  readonly undelivered: readonly Digest[]
   /** What `layer.skipUnsupported` left out of WIMs: paths in the layer with the reason. */
   readonly skipped: readonly string[]
   /** What is doubtful about layers made of WIMs, a sentence each. */
@@ -96,7 +99,12 @@ export async function pack(
   const requests = checkRequests(images, output, options)
   if (signal?.aborted) throw abortError(signal.reason, signal)
   const { layer, leftOut: skipped, warnings } = reportOn(options.layer)
-  await using writer = await openBundleWriter(output, { signal, epoch, update: options.update })
+  await using writer = await openBundleWriter(output, {
+    signal,
+    epoch,
+    update: options.update,
+    sparse: options.sparse,
+  })
   await using transfer = new Transfer({ location: parseLocation(`bundle:${output}`), destination: writer }, options)
   const opened: AsyncDisposable[] = []
   try {
@@ -118,6 +126,7 @@ export async function pack(
       manifest,
       unchanged: writer.unchanged,
       packed,
+      undelivered: prepared.flatMap(({ undelivered = [] }) => undelivered),
       skipped,
       warnings,
     }

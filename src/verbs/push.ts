@@ -28,6 +28,9 @@ export interface PushedImage {
   /** Bytes sent, and bytes left out because the registry had them. */
   readonly sent: number
   readonly skipped: number
+  /** As {@link WrittenImage} has them. */
+  readonly strippedFrom?: Digest
+  readonly undelivered?: readonly Digest[]
   readonly error?: StowageError
 }
 
@@ -64,7 +67,7 @@ export async function pushImages(names: readonly string[], options: PushOptions 
       await using reading = await transfer.read({ ...from, ref: name }, { names: [reference] })
       const [image] = reading.images
       if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${formatLocation(from)} has no image ${name}`)
-      const { id, sent, skipped } = await transfer.write(image)
+      const { id, names: _names, platforms: _platforms, ...written } = await transfer.write(image)
       const client = await transfer.registries.get(reference.domain)
       const found = await client.headManifest(reference.path, reference.tag ?? 'latest', { signal })
       if (found?.digest !== id || !isDigest(id)) {
@@ -74,7 +77,7 @@ export async function pushImages(names: readonly string[], options: PushOptions 
           { hint: 'Check whether someone else pushed the same tag.' },
         )
       }
-      return { name, digest: id, size: found.size, sent, skipped }
+      return { name, digest: id, size: found.size, ...written }
     }, signal)
     return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
   }

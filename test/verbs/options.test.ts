@@ -183,12 +183,14 @@ for (const [verb, { run, limited: runLimited, engine }] of Object.entries(VERBS)
     t.ok(plain.layers.includes(FOREIGN), 'and foreign layers are what they are')
 
     const chosen = await whatIsAt(await run(at(`${verb}-platform`), { platforms: [WINDOWS] }))
-    if (verb === 'load')
-      t.ok(chosen.roots.includes(image.root.digest), 'platforms: images that have one are loaded whole')
-    else t.ok(chosen.roots.includes(windows.digest), 'platforms: the one manifest')
+    t.ok(chosen.roots.includes(windows.digest), 'platforms: the one manifest')
 
     const signed = await whatIsAt(await run(at(`${verb}-referrers`), { referrers: true }))
     t.ok(signed.roots.includes(signature.root.digest), 'referrers: the signature comes with it')
+
+    const settings = { platforms: [WINDOWS], referrers: true, sparse: 'strip' } as const
+    const stripped = await whatIsAt(await run(at(`${verb}-sparse`), settings))
+    t.ok(stripped.roots.includes(windows.digest), 'sparse: strip leaves the one manifest')
 
     const made = await whatIsAt(await run(at(`${verb}-foreign`), { foreignLayers: 'plain' }))
     t.notOk(made.layers.includes(FOREIGN), 'foreignLayers: plain')
@@ -207,7 +209,7 @@ for (const [verb, { run, limited: runLimited, engine }] of Object.entries(VERBS)
   t.test(`stowage ${verb} - has them all`, async t => {
     const { stdout, code } = await stowage([verb, '--help'])
     t.equal(code, 0)
-    for (const option of ['platform', 'referrers', 'foreign-layers', 'jobs', 'host', 'insecure']) {
+    for (const option of ['platform', 'referrers', 'foreign-layers', 'sparse', 'jobs', 'host', 'insecure']) {
       t.match(stdout, new RegExp(`--${option}\\b`), option)
     }
   })

@@ -1,5 +1,6 @@
 /** `oci-archive:FILE[:REF]` as a destination: a tar of an OCI image layout. Source: OCI image-spec, image-layout.md. */
 import { encodeIndex, type NamedImage } from '../../archive/heads.js'
+import { type SparseForm, withStripped } from '../../blob/stripped.js'
 import { StowageError } from '../../errors.js'
 import { array, parseJson, record } from '../../oci/json.js'
 import { IMAGE_NAME_ANNOTATION, INDEX_FILE, REF_NAME_ANNOTATION } from '../../oci/layout.js'
@@ -10,6 +11,8 @@ import type { ImageDestination } from '../../image/image-destination.js'
 export interface OciArchiveDestinationOptions extends ArchiveDestinationOptions {
   /** What the index calls the one image, `org.opencontainers.image.ref.name`, as skopeo has it: a tag, or a full name. */
   readonly ref?: string | undefined
+  /** `keep`: a sparse index is listed as it is. */
+  readonly sparse?: SparseForm | undefined
 }
 
 /** Source: image-spec, annotations.md, `org.opencontainers.image.ref.name`. */
@@ -22,7 +25,7 @@ const REF_NAME = /^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$/
  */
 export async function openOciArchiveDestination(
   file: string,
-  { ref, ...options }: OciArchiveDestinationOptions = {},
+  { ref, sparse, ...options }: OciArchiveDestinationOptions = {},
 ): Promise<ImageDestination> {
   if (ref !== undefined && !REF_NAME.test(ref)) {
     throw new StowageError('INVALID_REFERENCE', `${JSON.stringify(ref)} is not a reference in a layout`, {
@@ -32,14 +35,14 @@ export async function openOciArchiveDestination(
   return await openArchiveDestination(
     file,
     {
-      choose: image => image,
+      choose: image => (sparse === 'keep' ? image : withStripped(image)),
       names(image, names, others) {
         const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: it comes with the image
         if (ref === undefined || about) return names
         refuseSecond(ref, others)
         return namesOf(ref, names)
       },
-      documents: images => new Map([[INDEX_FILE, indexOf(images, ref)]]),
+      documents: images => new Map([[INDEX_FILE, indexOf(images, ref, sparse)]]),
     },
     options,
   )
@@ -52,8 +55,8 @@ function namesOf(ref: string, [first]: readonly Reference[]): readonly Reference
 }
 
 /** As {@link encodeIndex}, with `ref` for the first image where it is given. */
-function indexOf(images: readonly NamedImage[], ref: string | undefined): Uint8Array {
-  const bytes = encodeIndex(images)
+function indexOf(images: readonly NamedImage[], ref: string | undefined, sparse: SparseForm | undefined): Uint8Array {
+  const bytes = encodeIndex(images, sparse)
   if (ref === undefined) return bytes
   const index = record(parseJson(bytes, INDEX_FILE), INDEX_FILE)
   const manifests = array(index, 'manifests', INDEX_FILE).map((item, n) => {

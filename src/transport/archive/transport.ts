@@ -22,8 +22,8 @@ export const ociArchive: Transport = {
     artifacts: true,
     additive: false,
     disk: ({ path }) => path,
-    open: async ({ path, ref }) =>
-      await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref }),
+    open: async ({ path, ref }, { sparse }) =>
+      await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref, sparse }),
   },
 }
 

@@ -1,6 +1,7 @@
 /** A bundle as a shelf. */
 import { openBundleReader } from '../../bundle/reader.js'
 import type { Shelf } from '../../image/shelf.js'
+import { parseReference } from '../../oci/reference.js'
 import { blobPath, INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
 
 /** `ref` chooses one image of it. Throws what {@link openBundleReader} throws, IMAGE_NOT_FOUND for a reference that is not there. */
@@ -12,7 +13,10 @@ export async function openBundleShelf(
 ): Promise<Shelf> {
   const reader = await openBundleReader(path, { ref, signal })
   try {
-    const images = await reader.images()
+    const chosen = new Set((await reader.images()).map(({ root }) => root.digest))
+    const all = reader.manifest.images.filter(({ root, original = root }) => chosen.has(original.digest))
+    // Clients get what is complete; what was signed is there by its digest
+    const images = all.map(({ root, original, names }) => ({ root, original, names: names.map(parseReference) }))
     const pieces: Uint8Array[] = []
     for await (const piece of reader.read(INDEX_FILE, { signal })) pieces.push(piece)
     const own = new Set(images.map(({ root }) => root.digest))

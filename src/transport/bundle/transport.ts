@@ -24,8 +24,10 @@ export const bundle: Transport = {
     disk: ({ path }) => path,
     spools: true,
     seals: true,
-    open: async ({ path }, { signal }) =>
-      await (await import('../../bundle/writer.js')).openBundleWriter(path, { signal, epoch: sourceDateEpoch() }),
+    open: async ({ path }, { signal, sparse }) =>
+      await (
+        await import('../../bundle/writer.js')
+      ).openBundleWriter(path, { signal, epoch: sourceDateEpoch(), sparse }),
   },
   store: {
     form: 'bundle:PATH',

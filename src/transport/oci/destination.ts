@@ -3,9 +3,10 @@ import { access, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../../blob/blob-store.js'
-import { blobsOf, type ImageContent, rootEntry } from '../../blob/closure.js'
+import { blobsOf, type ImageContent } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { fillWith } from '../../blob/fill.js'
+import { rootEntry } from '../../blob/stripped.js'
 import { withLock } from '../../blob/lock.js'
 import { makeDirectory, PARTIAL, writeDurably } from '../../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../../errors.js'
@@ -125,7 +126,7 @@ function withImage(
   const absent = image.absent.filter(({ digest }) =>
     twins.every(({ descriptor }) => absentOf(descriptor).includes(digest)),
   )
-  const root = rootEntry({ ...image, absent })
+  const root = rootEntry({ ...image, absent }, 'keep')
   const added = names.map(name => {
     const short = name.tag !== undefined && !refNames.has(name.tag) ? name.tag : formatReference(name)
     refNames.add(short)

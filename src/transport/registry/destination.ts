@@ -3,6 +3,7 @@ import pMap from 'p-map'
 import type { BlobStore, Bytes } from '../../blob/blob-store.js'
 import { type Document, type ImageContent, sizeOf } from '../../blob/closure.js'
 import { wantedBlobs } from '../../blob/fill.js'
+import { type SparseForm, stripAbsent } from '../../blob/stripped.js'
 import { copyQueued } from '../../blob/queue.js'
 import { verified } from '../../blob/verified.js'
 import { StowageError } from '../../errors.js'
@@ -24,22 +25,25 @@ interface Writing {
 
 /** Opens the registries that the names of images are in, as they are needed. */
 export function openRegistryDestination(
-  options: RegistryOptions | { readonly registries: Registries } = {},
+  options: (RegistryOptions | { readonly registries: Registries }) & { readonly sparse?: SparseForm | undefined } = {},
 ): ImageDestination {
-  if ('registries' in options) return new RegistryDestination(options.registries, undefined)
+  const { sparse } = options
+  if ('registries' in options) return new RegistryDestination(options.registries, undefined, sparse)
   const own = new Registries(options)
-  return new RegistryDestination(own, own)
+  return new RegistryDestination(own, own, sparse)
 }
 
 class RegistryDestination implements ImageDestination {
   readonly #registries: Registries
   readonly #own: Registries | undefined
+  readonly #sparse: SparseForm | undefined
   /** Repositories of a registry in which we know a blob to be, for mounting. */
   readonly #known = new Map<string, string>()
 
-  constructor(registries: Registries, own: Registries | undefined) {
+  constructor(registries: Registries, own: Registries | undefined, sparse: SparseForm | undefined) {
     this.#registries = registries
     this.#own = own
+    this.#sparse = sparse
   }
 
   async write(
@@ -64,16 +68,18 @@ class RegistryDestination implements ImageDestination {
       onProgress?.({ type: 'bytes', subject, done: Math.min(sent + skipped, total), total })
     }
     onProgress?.({ type: 'stage', stage: 'copy', subject })
+    let delivered = image
     for (const [place, { domain, path }] of places) {
       const tags = names.flatMap(other =>
         `${other.domain}/${other.path}` === place && other.tag !== undefined ? [other.tag] : [],
       )
       const client = await this.#registries.get(domain)
       await this.#writeBlobs(client, path, image, blobs, { jobs, signal, count })
-      await this.#writeManifests(client, path, tags, image, { signal, count })
+      delivered = await this.#writeImage(client, path, tags, delivered, { signal, count })
     }
     onProgress?.({ type: 'done', subject })
-    return { names, id: image.root.digest, sent, skipped }
+    const { digest } = delivered.root
+    return { names, id: digest, sent, skipped, ...(delivered === image ? {} : { strippedFrom: image.root.digest }) }
   }
 
   /** All but manifests, each if it does not exist yet: mounted from where we know it to be, else uploaded. */
@@ -111,7 +117,35 @@ class RegistryDestination implements ImageDestination {
     )
   }
 
-  /** Each after all it names, as registries want it, and tags after everything: `image.manifests` has the root last. */
+  /**
+   * The manifests, tags last. A registry that refuses an index some of whose manifests are absent gets what is left of it;
+   * returns what it has then.
+   */
+  async #writeImage(
+    client: RegistryClient,
+    path: string,
+    tags: readonly string[],
+    image: ImageContent,
+    writing: Writing,
+  ): Promise<ImageContent> {
+    try {
+      await this.#writeManifests(client, path, tags, image, writing)
+      return image
+    } catch (error) {
+      const refused = error instanceof StowageError && error.code === 'REGISTRY_REFUSED'
+      if (image.absent.length === 0 || !refused) throw error
+      if (this.#sparse === 'keep') {
+        throw error.withHint(
+          `${image.absent.length} of the manifests in its index are absent, which this registry does not accept: omit --sparse keep, so that it gets an index without them.`,
+        )
+      }
+      const stripped = stripAbsent(image)
+      await this.#writeManifests(client, path, tags, stripped, writing)
+      return stripped
+    }
+  }
+
+  /** Each after all it names, as registries require, and tags after everything: `image.manifests` has the root last. */
   async #writeManifests(
     client: RegistryClient,
     path: string,
@@ -119,31 +153,23 @@ class RegistryDestination implements ImageDestination {
     image: ImageContent,
     { signal, count }: Writing,
   ): Promise<void> {
-    try {
-      const put = async (
-        document: Document,
-        references: readonly string[] = [document.descriptor.digest],
-      ): Promise<void> => {
-        for (const reference of references) await client.putManifest(path, reference, document, { signal })
-        count('sent', document.descriptor.size)
-      }
-      const root = image.manifests.find(({ descriptor }) => descriptor.digest === image.root.digest)
-      const below = image.manifests.filter(document => document !== root)
-      // What names no other manifest may go in any order
-      await pMap(
-        below.filter(({ descriptor }) => !isIndex(descriptor.mediaType)),
-        async document => await put(document),
-        { concurrency: MANIFESTS },
-      )
-      for (const document of below) if (isIndex(document.descriptor.mediaType)) await put(document)
-      if (root) await put(root, tags.length > 0 ? tags : undefined)
-    } catch (error) {
-      if (image.absent.length === 0 || !(error instanceof StowageError) || error.code !== 'REGISTRY_REFUSED')
-        throw error
-      throw error.withHint(
-        `${image.absent.length} of the manifests in its index are left out, which not every registry accepts: copy it with all its platforms, or with one.`,
-      )
+    const put = async (
+      document: Document,
+      references: readonly string[] = [document.descriptor.digest],
+    ): Promise<void> => {
+      for (const reference of references) await client.putManifest(path, reference, document, { signal })
+      count('sent', document.descriptor.size)
     }
+    const root = image.manifests.find(({ descriptor }) => descriptor.digest === image.root.digest)
+    const below = image.manifests.filter(document => document !== root)
+    // What names no other manifest may go in any order
+    await pMap(
+      below.filter(({ descriptor }) => !isIndex(descriptor.mediaType)),
+      async document => await put(document),
+      { concurrency: MANIFESTS },
+    )
+    for (const document of below) if (isIndex(document.descriptor.mediaType)) await put(document)
+    if (root) await put(root, tags.length > 0 ? tags : undefined)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -33,7 +33,7 @@ export const registry: Transport = {
     artifacts: true,
     additive: true,
     named: location => ({ location, name: nameToGive(location.path) }),
-    open: async (_location, { registries }) =>
-      (await import('./destination.js')).openRegistryDestination({ registries }),
+    open: async (_location, { registries, sparse }) =>
+      (await import('./destination.js')).openRegistryDestination({ registries, sparse }),
   },
 }

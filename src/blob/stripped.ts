@@ -1,0 +1,106 @@
+/** A sparse index, of which manifests are absent, as one that is complete: many registries and engines accept nothing else. */
+import { type Descriptor, describe } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { array, fields, type JsonObject, parseJson } from '../oci/json.js'
+import { withAbsent, withOriginal } from '../oci/layout.js'
+import { isIndex } from '../oci/media-type.js'
+import type { Document, ImageContent } from './closure.js'
+
+/** What to do with an index some of whose manifests are absent: see docs/platforms.md. */
+export type SparseForm = 'keep' | 'strip'
+
+/**
+ * `image` without its absent manifests. Each index that names one is written again without it, everything else in it as
+ * it was; an index left with a single manifest gives way to that manifest. Equal images give equal bytes.
+ */
+export function stripAbsent(image: ImageContent): ImageContent {
+  if (image.absent.length === 0) return image
+  const absent = new Set<Digest>(image.absent.map(({ digest }) => digest))
+  const documents = new Map(image.manifests.map(document => [document.descriptor.digest, document]))
+  const kept = new Map<Digest, Document>()
+  const root = strip(image.root)
+  return root ? { ...image, root, manifests: inOrder(root), absent: [] } : image
+
+  /** The descriptor that replaces `descriptor`; undefined if nothing of it is left. */
+  function strip(descriptor: Descriptor): Descriptor | undefined {
+    if (absent.has(descriptor.digest)) return undefined
+    const document = documents.get(descriptor.digest)
+    if (!document) return descriptor // a blob that is not a manifest
+    if (!isIndex(document.descriptor.mediaType)) {
+      kept.set(descriptor.digest, document)
+      return descriptor
+    }
+    const index = fields(parseJson(document.bytes, descriptor.digest), descriptor.digest)
+    const children = array(index, 'manifests', descriptor.digest)
+    const left = children.flatMap(child => stripChild(child) ?? [])
+    if (left.length === 0) return undefined
+    if (left.length === children.length && left.every((child, n) => child === children[n])) {
+      kept.set(descriptor.digest, document)
+      return descriptor
+    }
+    return left.length === 1 ? onlyOf(left[0]) : rewritten(descriptor, { ...index, manifests: left })
+  }
+
+  /** The same object if nothing in it changes. */
+  function stripChild(child: unknown): unknown {
+    const found = child as Descriptor // parsed as one when the image was read
+    const stripped = strip(found)
+    if (!stripped || stripped.digest === found.digest) return stripped && child
+    const { mediaType, digest, size } = stripped
+    return { ...found, mediaType, digest, size }
+  }
+
+  function onlyOf(child: unknown): Descriptor {
+    const { mediaType, digest, size } = child as Descriptor // as above
+    return { mediaType, digest, size }
+  }
+
+  function rewritten({ mediaType }: Descriptor, index: JsonObject): Descriptor {
+    const bytes = Buffer.from(JSON.stringify(index))
+    const descriptor = describe(mediaType, bytes)
+    kept.set(descriptor.digest, { descriptor, bytes })
+    return descriptor
+  }
+
+  /** Manifests first, in the order of the image, then the indexes, each after all it names. */
+  function inOrder(top: Descriptor): readonly Document[] {
+    const all = [...kept.values()]
+    const indexes = all.filter(({ descriptor }) => isIndex(descriptor.mediaType) && descriptor.digest !== top.digest)
+    const last = kept.get(top.digest)
+    return [
+      ...image.manifests.filter(({ descriptor }) => !isIndex(descriptor.mediaType) && kept.has(descriptor.digest)),
+      ...indexes,
+      ...(last && isIndex(last.descriptor.mediaType) ? [last] : []),
+    ]
+  }
+}
+
+/** The indexes of `image` that {@link stripAbsent} does away with, by digest. */
+export function strippedAway(image: ImageContent): ReadonlySet<Digest> {
+  const left = new Set(stripAbsent(image).manifests.map(({ descriptor }) => descriptor.digest))
+  return new Set(image.manifests.flatMap(({ descriptor: { digest } }) => (left.has(digest) ? [] : [digest])))
+}
+
+/** `image` with the indexes of {@link stripAbsent} among its manifests, for a place that holds both. */
+export function withStripped(image: ImageContent): ImageContent {
+  if (image.absent.length === 0) return image
+  const { manifests } = stripAbsent(image)
+  const own = new Set(image.manifests.map(({ descriptor }) => descriptor.digest))
+  const added = manifests.filter(({ descriptor }) => !own.has(descriptor.digest))
+  return added.length === 0 ? image : { ...image, manifests: [...added, ...image.manifests] }
+}
+
+/**
+ * The root as an entry of a layout's index, without a name: with its platform if it is one image. A sparse index is listed
+ * as the complete one that is left of it, with the original beside it, or itself if `sparse` is `keep`.
+ */
+export function rootEntry(image: ImageContent, sparse?: SparseForm): Descriptor {
+  const { root, absent } = image
+  if (absent.length === 0 || sparse === 'keep') return withAbsent(plainEntry(image), absent)
+  return withOriginal(plainEntry(stripAbsent(image)), root, absent)
+}
+
+function plainEntry({ root: { mediaType, digest, size }, platforms }: ImageContent): Descriptor {
+  const own = platforms.find(({ descriptor }) => descriptor.digest === digest)
+  return { mediaType, digest, size, ...(own ? { platform: own.config.platform } : {}) }
+}
