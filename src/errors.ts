@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'UNSUPPORTED'
   | 'PERMISSION_DENIED'
   | 'IO_ERROR'
+  | 'MEDIUM_FAILED'
   | 'NO_SPACE'
   | 'ABORTED'
   | 'BUSY'
@@ -130,7 +131,10 @@ export function fileError(error: unknown, path: string): unknown {
     case 'EOTHER':
       return new StowageError('IO_ERROR', `${path}: ${message}`, { cause: error })
     case 'EIO':
-      return new StowageError('IO_ERROR', `the medium of ${path} failed: ${message}`, { cause: error })
+      return new StowageError('MEDIUM_FAILED', `the medium of ${path} failed: ${message}`, {
+        hint: 'The disk or stick has a defect: copy what can still be read from it, and use another.',
+        cause: error,
+      })
     default:
       // Any other failed system call is the system's fault, not ours.
       return error instanceof Error && 'syscall' in error

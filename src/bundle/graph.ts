@@ -22,6 +22,7 @@ export type FindingCode =
   | 'FILE_EXTRA'
   | 'NOT_A_FILE'
   | 'UNREADABLE'
+  | 'MEDIUM_FAILED'
   | 'SIZE_MISMATCH'
   | 'DIGEST_MISMATCH'
   | 'BLOB_MISSING'

@@ -258,7 +258,8 @@ class Check {
       return await job()
     } catch (error) {
       if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
-      this.#find(error.code === 'INVALID_MANIFEST' ? 'INVALID_MANIFEST' : 'UNREADABLE', path, error.message)
+      const { code } = error
+      this.#find(code === 'INVALID_MANIFEST' || code === 'MEDIUM_FAILED' ? code : 'UNREADABLE', path, error.message)
       return undefined
     }
   }

@@ -3,6 +3,23 @@ import type { ErrorCode } from '../errors.js'
 
 export const EXIT_FAILED = 1
 export const EXIT_INTEGRITY = 4
+export const EXIT_MEDIUM = 11
+
+/** What each number means, as the help, the README and docs/json-output.md say it. */
+export const EXIT_MEANINGS: Readonly<Record<string, string>> = {
+  '0': 'success',
+  '1': 'failure',
+  '2': 'usage error',
+  '3': 'not found',
+  '4': 'integrity check failed',
+  '5': 'authentication failed',
+  '6': 'unreachable',
+  '7': 'no space',
+  '8': 'engine refused the image or the load could not be verified',
+  '10': 'registry refused the request',
+  '11': 'medium failed',
+  '129, 130 and 143': 'interrupted',
+}
 
 const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   OUTPUT_EXISTS: EXIT_FAILED,
@@ -35,7 +52,6 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   LAYER_CORRUPT: EXIT_INTEGRITY,
   UNAUTHORIZED: 5,
   REGISTRY_UNREACHABLE: 6,
-  REGISTRY_REFUSED: 6,
   REGISTRY_PROTOCOL: 6,
   ENGINE_UNREACHABLE: 6,
   NO_SPACE: 7,
@@ -43,6 +59,8 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ENGINE_PROTOCOL: 8,
   PLATFORM_MISMATCH: 8,
   LOAD_NOT_PROVED: 8,
+  REGISTRY_REFUSED: 10,
+  MEDIUM_FAILED: EXIT_MEDIUM,
   ABORTED: 130,
 }
 

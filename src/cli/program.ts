@@ -3,10 +3,12 @@ import yargs, { type Argv, type CommandModule, type Options } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, isList, type Option } from './command.js'
+import { EXIT_MEANINGS } from './exit-code.js'
 import { type ChosenCommand, COMMANDS, type CommandTable } from './commands.js'
 
-const EXIT_CODES = `Exit codes: 0 success, 1 failure, 2 usage error, 3 not found, 4 integrity check failed, 5 authentication failed,
-6 unreachable, 7 no space, 8 engine refused the image or the load could not be verified, 129, 130 and 143 interrupted.`
+const EXIT_CODES = `Exit codes: ${Object.entries(EXIT_MEANINGS)
+  .map(([code, meaning]) => `${code} ${meaning}`)
+  .join(', ')}.`
 
 /** The commands of `table` for yargs, those that `argv` names with their options. `under` is the line they stand behind. */
 async function commandsFor(table: CommandTable, under: string, argv: readonly string[]): Promise<CommandModule[]> {

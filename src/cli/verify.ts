@@ -1,7 +1,7 @@
 /** `stowage verify`: every defect of a bundle by name. */
 import { command, required } from './command.js'
 import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
-import { EXIT_INTEGRITY } from './exit-code.js'
+import { EXIT_INTEGRITY, EXIT_MEDIUM } from './exit-code.js'
 import { imageTable } from './pack.js'
 import { count, formatSize, printable } from './render.js'
 
@@ -16,7 +16,8 @@ export const verify = command({
   run: async ({ bundle }, { signal, onProgress, report }) => {
     const result = await verifyBundle(bundle, { signal, onProgress })
     report({ schema: 'stowage.verify/v1', ...result }, text(result))
-    if (!result.ok) process.exitCode = EXIT_INTEGRITY
+    const onlyMedium = result.findings.every(({ code }) => code === 'MEDIUM_FAILED')
+    if (!result.ok) process.exitCode = onlyMedium ? EXIT_MEDIUM : EXIT_INTEGRITY
   },
 })
 
