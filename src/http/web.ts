@@ -19,6 +19,9 @@ export function shownAddress(url: string): string {
   return url.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1')
 }
 
+/** Answers to a Range that the file as a whole may not have. */
+const RANGE_REFUSED = [400, 416, 500, 501]
+
 /** Open connections. The caller disposes of it. */
 export class Web implements AsyncDisposable {
   readonly #options: HttpOptions
@@ -50,8 +53,7 @@ export class Web implements AsyncDisposable {
   }
 
   /**
-   * The file from byte `offset` on, in one answer: `offset` is what the server began at, 0 if it knows no ranges or the file is
-   * no longer than that. A connection that ends early is an error, for whoever reads to go on from there.
+   * The file from byte `offset` on, in one answer: `offset` is what the server began at, 0 if it cannot give that range. A connection that ends early is an error, for whoever reads to go on from there.
    */
   async open(
     url: string,
@@ -59,7 +61,7 @@ export class Web implements AsyncDisposable {
     options: FetchOptions = {},
   ): Promise<{ readonly offset: number; readonly size: number | undefined; readonly bytes: Bytes }> {
     const answer = await this.#ask('GET', url, offset > 0 ? { range: `bytes=${offset}-` } : {}, options)
-    if (answer.status === 416 && offset > 0) {
+    if (offset > 0 && RANGE_REFUSED.includes(answer.status)) {
       await drain(answer)
       return await this.open(url, 0, options)
     }
@@ -68,9 +70,10 @@ export class Web implements AsyncDisposable {
       const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '') ?? []
       if (Number(start) !== offset) {
         abandon(answer)
+        if (offset > 0) return await this.open(url, 0, options)
         throw new StowageError(
           'REGISTRY_PROTOCOL',
-          `${answer.url.host} was asked for ${shownAddress(url)} from byte ${offset}, but sent ${JSON.stringify(answer.header('content-range') ?? '')}`,
+          `${answer.url.host} was asked for ${shownAddress(url)}, but sent a part of it: ${JSON.stringify(answer.header('content-range') ?? '')}`,
         )
       }
       return { offset, size: size === '*' || size === undefined ? undefined : Number(size), bytes: answer.body }

@@ -66,25 +66,21 @@ async function* readPart(
   at: number,
   ask: AskForBlob,
 ): AsyncIterable<Uint8Array | number> {
-  const answer = await ask(at > 0 ? { range: `bytes=${at}-` } : {}, blob.size - at > LARGE)
+  const answer = await askFrom(blob, at, ask)
   if (answer.status === 404) {
     await drain(answer)
     throw new StowageError('BLOB_MISSING', `${where} does not have ${blob.digest}`)
   }
   if (answer.status !== 200 && answer.status !== 206)
     throw await connection.refusal(answer, `reading ${blob.digest} of ${where}`)
-  let skip = at
-  if (answer.status === 206) {
-    const said = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
-    if (Number(said?.[1]) !== at || (said?.[2] !== '*' && Number(said?.[2]) !== blob.size)) {
-      abandon(answer)
-      throw new StowageError(
-        'REGISTRY_PROTOCOL',
-        `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, but got ${JSON.stringify(answer.header('content-range') ?? '')}`,
-      )
-    }
-    skip = 0
+  if (answer.status === 206 && !isRange(answer, at, blob.size)) {
+    abandon(answer)
+    throw new StowageError(
+      'REGISTRY_PROTOCOL',
+      `${where}: asked for ${blob.digest} from byte ${at} of ${blob.size}, but got ${JSON.stringify(answer.header('content-range') ?? '')}`,
+    )
   }
+  const skip = answer.status === 206 ? 0 : at
   const length = answer.header('content-length')
   if (answer.status === 200 && length !== undefined && Number(length) !== blob.size) {
     abandon(answer)
@@ -106,6 +102,29 @@ async function* readPart(
     return
   }
   yield* withoutFirst(skip, answer.body)
+}
+
+/**
+ * Asks for the blob from byte `at` on, with a Range that has an end, because some registries refuse one without. A registry
+ * that cannot give that range (416, 500, 501, or another range) is asked for the whole blob.
+ */
+async function askFrom(blob: Descriptor, at: number, ask: AskForBlob): Promise<HttpAnswer> {
+  const large = blob.size - at > LARGE
+  if (at > 0) {
+    const answer = await ask({ range: `bytes=${at}-${blob.size - 1}` }, large)
+    if (answer.status === 200 || AUTHORIZATION.includes(answer.status) || isRange(answer, at, blob.size)) return answer
+    if (answer.status === 206) abandon(answer)
+    else await drain(answer)
+  }
+  return await ask({}, large)
+}
+
+/** Refusals that asking for the whole blob does not change. */
+const AUTHORIZATION = [401, 403, 404, 429]
+
+function isRange(answer: HttpAnswer, at: number, size: number): boolean {
+  const found = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
+  return answer.status === 206 && Number(found?.[1]) === at && (found?.[2] === '*' || Number(found?.[2]) === size)
 }
 
 function broken(failure: unknown, where: string, blob: Descriptor, at: number): StowageError {
