@@ -1,12 +1,12 @@
-/** What making layers leaves out and finds doubtful, gathered for the report of a verb. */
+/** Collects what layer creation leaves out and warns about, for the result of a command. */
 import type { WimLayerOptions } from '../transport/wim/source.js'
 
 export interface LayerReport {
-  /** `layer` as sources are given it. */
+  /** The layer options to pass to sources. */
   readonly layer: WimLayerOptions
-  /** What `skipUnsupported` left out: paths in the layer with the reason. */
+  /** What `skipUnsupported` left out: paths in the layer, each with the reason. */
   readonly leftOut: readonly string[]
-  /** What is doubtful about a layer, a sentence each. */
+  /** Warnings about the layers, one sentence each. */
   readonly warnings: readonly string[]
 }
 

@@ -1,9 +1,12 @@
-/** What images are called in a registry that they are moved to. */
+/** The names that images get in the registry they are copied to. */
 import { formatReference, parseReference, type Reference } from '../oci/reference.js'
 import { transportOf } from '../transport/location.js'
 import type { Location } from '../transport/transport.js'
 
-/** `name` behind `location`: in `docker://HOST[:PORT][/PREFIX]` the repository without its own host; elsewhere as it is. */
+/**
+ * The name at `location`: for `docker://HOST[:PORT][/PREFIX]`, that prefix replaces the host of `name`; otherwise
+ * `name` itself.
+ */
 export function nameAt(location: Location, name: Reference): Reference {
   if (transportOf(location).destination?.naming !== 'prefix') return name
   const [domain = '', ...prefix] = location.path.replace(/\/+$/, '').split('/')

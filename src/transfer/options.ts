@@ -1,43 +1,46 @@
-/** What every verb that copies images can be told, declared once. */
+/** The options shared by every command that copies images. */
 import type { SparseForm } from '../blob/stripped.js'
 import type { WaitOptions } from '../progress.js'
 import type { WimDestinationOptions } from '../transport/wim/destination.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 
 export interface TransferOptions extends WaitOptions {
-  /** Of an index only these, `os[/arch[/variant]][:os.version]`; all its platforms where none is named. */
+  /** The platforms to copy from an index, `os[/arch[/variant]][:os.version]`; all of them if empty or left out. */
   readonly platforms?: readonly string[] | undefined
-  /** Copies what refers to the images as well: signatures, SBOMs and attestations, by `subject` or by cosign's tags. */
+  /**
+   * Also copies the referrers of the images: signatures, SBOMs and attestations, found by `subject` or by cosign's
+   * tags.
+   */
   readonly referrers?: boolean | undefined
   /**
-   * Foreign layers stay what they are (`keep`, the default), or become ordinary layers (`plain`), which changes the digests of the
-   * image's manifests.
+   * `keep` (the default) leaves foreign layers as they are; `plain` turns them into ordinary layers, which changes the
+   * digests of the image's manifests.
    */
   readonly foreignLayers?: 'keep' | 'plain' | undefined
   /**
-   * Of an image of which only some platforms are copied: `keep` its index as it is, digest and all, and fail where that is
-   * refused; `strip` from the index what is absent, which changes its digest. Left out, the index is kept where the destination
-   * accepts it, and a bundle holds both.
+   * If only some platforms of an image are copied: `keep` copies its index unchanged, with its digest, and fails if the
+   * destination rejects that; `strip` removes the absent platforms from the index, which changes its digest. If left out, the
+   * index is kept where the destination accepts it, and a bundle holds both.
    */
   readonly sparse?: SparseForm | undefined
-  /** Blobs copied at a time. */
+  /** The number of blobs to copy at a time. */
   readonly jobs?: number | undefined
-  /** Engine address for `docker-daemon:`; without it the engine that `docker` would use. */
+  /** The engine's address for `docker-daemon:`; defaults to the engine that `docker` would use. */
   readonly host?: string | undefined
-  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
+  /** Registries (`host[:port]`) to contact over plain HTTP; loopback addresses need not be listed. */
   readonly insecure?: readonly string[] | undefined
-  /** Called with what a person should know while it goes on, a sentence each: a registry's rate limit that is nearly used up. */
+  /** Called during the copy with notices for the user, one sentence each: a registry's rate limit is nearly used up. */
   readonly onNotice?: ((sentence: string) => void) | undefined
 }
 
-/** For verbs that may make the layer of an image, from a WIM or a directory. */
+/** For commands that may create the layer of an image, from a WIM or a directory. */
 export interface LayerMakingOptions {
-  /** How a layer is made from a WIM; the bytes of every other image stay as they are. */
+  /** How to create a layer from a WIM or a directory; the bytes of every other image stay as they are. */
   readonly layer?: Omit<WimLayerOptions, 'onSkipped'> | undefined
 }
 
-/** For verbs that may write a WIM. */
+/** For commands that may write a WIM. */
 export interface WimMakingOptions {
-  /** How a WIM is written. */
+  /** How to write a WIM. */
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
 }

@@ -1,4 +1,4 @@
-/** A place opened to look at what is in it, with nothing made and nothing left. */
+/** Opens a location only to read what it holds: creates no layer and leaves no file behind. */
 import { Workspace } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
 import type { ImageSource } from '../image/image-source.js'
@@ -13,7 +13,10 @@ export interface ReadSourceOptions extends WaitOptions {
   readonly insecure?: readonly string[] | undefined
 }
 
-/** Gives `place`, open, to `read`. Throws UNSUPPORTED for one whose layer would have to be made, and what the source throws. */
+/**
+ * Calls `read` with the source at `place`. Throws UNSUPPORTED if its layer would have to be created, and what the
+ * source throws.
+ */
 export async function readSource<T>(
   place: Location,
   { host, insecure, signal, onProgress }: ReadSourceOptions,
@@ -30,9 +33,9 @@ export async function readSource<T>(
       create: async () => {
         throw new StowageError(
           'UNSUPPORTED',
-          `${formatLocation(place)} is not an image yet: its layer must be made first`,
+          `${formatLocation(place)} is not an image yet: its layer must be created first`,
           {
-            hint: 'Pack it, and inspect the bundle.',
+            hint: 'Pack it, then inspect the bundle.',
           },
         )
       },

@@ -1,4 +1,4 @@
-/** The one engine: images are read whole from sources and written to one destination, whichever verb asks for it. */
+/** The copy engine behind every command: reads images from sources and writes them to one destination. */
 import type { BlobStage, BlobStore } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -19,15 +19,15 @@ import type { DestinationTrace, Location } from '../transport/transport.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 import type { TransferOptions, WimMakingOptions } from './options.js'
 
-/** One image, chosen and read but for its layers, and where its blobs are. */
+/** One selected image, read except for its layers, and the store that has its blobs. */
 export interface SelectedImage {
   readonly blobs: BlobStore
   readonly content: ImageContent
-  /** What it is to be called at the destination. */
+  /** The names it gets at the destination. */
   readonly names: readonly Reference[]
-  /** Its own root at the source: that of `content` is another where one platform was chosen. */
+  /** The root at the source; differs from the root of `content` if one platform was selected. */
   readonly root: Digest
-  /** What refers to it and goes with it, in the order in which it was found. */
+  /** The referrers to copy with it, in the order in which they were found. */
   readonly referrers: readonly SelectedImage[]
   /** Of a referrer: the manifest or index that it describes. */
   readonly subject?: Digest
@@ -35,33 +35,34 @@ export interface SelectedImage {
   readonly undelivered?: readonly Digest[]
 }
 
-/** What of a source is meant. */
+/** What to copy from a source; each option overrides that of the transfer. */
 export interface Selection {
-  /** Names at the destination instead of those at the source; the first also names an image that has none of its own. */
+  /**
+   * The names at the destination, which replace those at the source; the first also names an image that has no name.
+   */
   readonly names?: readonly Reference[] | undefined
-  /** Instead of those of the transfer. */
   readonly platforms?: readonly string[] | undefined
   readonly referrers?: boolean | undefined
   readonly foreignLayers?: 'keep' | 'plain' | undefined
   readonly layer?: WimLayerOptions | undefined
-  /** Throws if `count` images are not what can be copied: asked before any of them is read. */
+  /** Throws if `count` images cannot be copied; called before any of them is read. */
   readonly expectCount?: ((count: number) => void) | undefined
 }
 
-/** A source with the images that were chosen from it, open as long as they may be written. Whoever read it disposes of it. */
+/** An open source with the images selected from it. The caller disposes of it once they are written. */
 export interface Reading extends AsyncDisposable {
   readonly images: readonly SelectedImage[]
 }
 
 export interface TransferTarget {
   readonly location: Location
-  /** The location, open already: then whoever opened it disposes of it. */
+  /** The destination at `location` if it is already open; its opener disposes of it. */
   readonly destination?: ImageDestination
-  /** A failure takes away what was written to it. */
+  /** Whether `undo()` is to remove what was written. */
   readonly undo?: boolean
 }
 
-/** Copies to one destination. The caller disposes of it: of the destination and of the connections to registries. */
+/** Copies to one destination. Disposing of it closes the destination and the connections to registries. */
 export class Transfer implements AsyncDisposable {
   readonly registries: Registries
   readonly #target: TransferTarget
@@ -76,12 +77,14 @@ export class Transfer implements AsyncDisposable {
     this.registries = new Registries({ insecure: options.insecure, onLimit: options.onNotice })
   }
 
-  /** Opened when it is first asked for, and then the same. */
+  /** Opens the destination on the first call; later calls return the same one. */
   async destination(): Promise<ImageDestination> {
     return await (this.#destination ??= this.#open())
   }
 
-  /** Opens `from` and reads the images that are meant, without their layers. Throws IMAGE_NOT_FOUND and what the source throws. */
+  /**
+   * Opens `from` and reads the selected images, except their layers. Throws IMAGE_NOT_FOUND and what the source throws.
+   */
   async read(from: Location, selection: Selection = {}): Promise<Reading> {
     const { host, signal, onProgress } = this.#options
     const { names = [], layer, platforms = this.#options.platforms } = selection
@@ -120,7 +123,10 @@ export class Transfer implements AsyncDisposable {
     }
   }
 
-  /** One image of an open source: its platforms, its foreign layers, what refers to it. `subject`: what messages call it. */
+  /**
+   * Reads one image of an open source, with the selected platforms, its referrers and the choice for foreign layers.
+   * `subject` is what messages call it.
+   */
   async select(
     source: ImageSource,
     image: SourceImage,
@@ -154,8 +160,8 @@ export class Transfer implements AsyncDisposable {
   }
 
   /**
-   * Writes an image and then what refers to it. `silent`: the caller reports the progress of all of it.
-   * Throws what the destination throws; then none of its names has moved.
+   * Writes an image, then its referrers. `silent` means that the caller reports the progress.
+   * Throws what the destination throws; in that case none of the image's names has moved.
    */
   async write(
     { blobs, content, names, referrers, undelivered = [] }: SelectedImage,
@@ -173,18 +179,18 @@ export class Transfer implements AsyncDisposable {
     return left.length === 0 ? written : { ...written, undelivered: left }
   }
 
-  /** After the last image: an archive is whole only now. */
+  /** Completes the destination after the last image: an archive is valid only after this call. */
   async finish(): Promise<void> {
     await (await this.#destination)?.finish?.()
   }
 
-  /** After a failure, where the target was to be as it was: takes away what came since it was opened. */
+  /** After a failure, removes what was written since the destination was opened, if the target has `undo` set. */
   async undo(): Promise<void> {
     await this.#trace?.undo(this.#written)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const opened = await this.#destination?.catch(() => undefined) // whoever asked for it got the error
+    const opened = await this.#destination?.catch(() => undefined) // its caller has the error
     if (opened && opened !== this.#target.destination) await opened[Symbol.asyncDispose]()
     await this.registries[Symbol.asyncDispose]()
   }
@@ -197,19 +203,19 @@ export class Transfer implements AsyncDisposable {
     return await openDestination(location, { host, registries: this.registries, wim, sparse, signal, onProgress })
   }
 
-  /** A layer that is made goes where it will stay if the destination has such a place, else where `elsewhere` says. */
+  /** Puts a created layer straight into the destination if that has a stage, otherwise into `elsewhere`. */
   #stage(elsewhere: () => Promise<BlobStage>): BlobStage {
     return {
       create: async produce => {
         const stage = (await this.destination()).stage ?? (await elsewhere())
-        const made = await stage.create(produce)
-        this.#written.push(made.digest)
-        return made
+        const created = await stage.create(produce)
+        this.#written.push(created.digest)
+        return created
       },
     }
   }
 
-  /** A bundle keeps what a source files before it is chosen on its own medium. */
+  /** A bundle keeps what a source spools on its own medium. */
   async #ownSpool(): Promise<BlobDirectory | undefined> {
     const { location } = this.#target
     if (!transportOf(location).destination?.spools) return undefined
@@ -231,7 +237,7 @@ function splitReferrers(
   return { kept, undelivered: referrers.filter(each => !kept.includes(each)).map(({ root }) => root) }
 }
 
-/** `store`, but for what is in the workspace. */
+/** The blobs of `workspace` on top of those of `store`. */
 function overlaid(workspace: BlobDirectory, store: BlobStore): BlobStore {
   return {
     host: store.host,
