@@ -19,8 +19,8 @@ export interface TransferOptions extends WaitOptions {
   readonly foreignLayers?: 'keep' | 'plain' | undefined
   /**
    * If only some platforms of an image are copied: `keep` copies its index unchanged, with its digest, and fails if the
-   * destination rejects that; `strip` removes the absent platforms from the index, which changes its digest. If left out, the
-   * index is kept where the destination accepts it, and a bundle holds both.
+   * destination rejects that; `strip` removes the absent platforms from the index, which changes its digest. If left
+   * out, the index is kept where the destination accepts it, and a bundle holds both.
    */
   readonly sparse?: SparseForm | undefined
   /** The number of blobs to copy at a time. */

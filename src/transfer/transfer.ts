@@ -223,7 +223,10 @@ export class Transfer implements AsyncDisposable {
   }
 }
 
-/** `referrers` without those that describe what is missing, or describe one of those. Each comes after what it describes. */
+/**
+ * `referrers` without those that describe what is missing, or describe one of those. Each comes after what it
+ * describes.
+ */
 function splitReferrers(
   referrers: readonly SelectedImage[],
   missing: ReadonlySet<Digest>,

@@ -1,4 +1,4 @@
-/** A container of an engine as a new image, with name, publisher and version as `New-ContainerImage` gave them. */
+/** Commit: creates an image from an engine's container, with name, publisher and version like `New-ContainerImage`. */
 import { abortError, StowageError } from '../errors.js'
 import { type ImageIdentity, identityLabels } from '../oci/image-identity.js'
 import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
@@ -9,23 +9,25 @@ export interface CommitContainerOptions extends StoreOptions {
   readonly message?: string | undefined
   /** Instructions of a Dockerfile: `CMD ["/run"]`. */
   readonly changes?: readonly string[] | undefined
-  /** The container stands still meanwhile; true when left out. */
+  /** Whether to pause the container during the commit; defaults to true. */
   readonly pause?: boolean | undefined
-  /** Of the image, in its labels; `name` and `version` also name it where nothing else does. */
+  /**
+   * The image's identity, stored in its labels; `name` and `version` also name the image if no `repository` is given.
+   */
   readonly identity?: { readonly [part in keyof ImageIdentity]?: string | undefined } | undefined
 }
 
 export interface CommittedImage {
-  /** As a location is written. */
+  /** The store, as a location. */
   readonly store: string
   readonly id: string
-  /** In full; not there where the image was given none. */
+  /** The full name; absent if the image was given none. */
   readonly name?: string
 }
 
 /**
- * Commits the container `container`, by name or ID, as `repository`, `NAME[:TAG]`. Throws CONTAINER_NOT_FOUND, INVALID_ARGUMENT and
- * INVALID_REFERENCE for names that are none, UNSUPPORTED for a place without containers, ENGINE_REFUSED.
+ * Commits the container with the name or ID `container` as `repository` (`NAME[:TAG]`). Throws CONTAINER_NOT_FOUND,
+ * INVALID_ARGUMENT and INVALID_REFERENCE for invalid names, UNSUPPORTED for a store without containers, ENGINE_REFUSED.
  */
 export async function commitContainer(
   container: string,
@@ -52,7 +54,7 @@ export async function commitContainer(
   }
 }
 
-/** `nanoserver:10.0.14300.1010` of NanoServer 10.0.14300.1010. */
+/** `nanoserver:10.0.14300.1010` for NanoServer 10.0.14300.1010. */
 function nameOfIdentity({ name, version }: ImageIdentity): Reference | undefined {
   if (name === '') return undefined
   const text = version === '' ? name.toLowerCase() : `${name.toLowerCase()}:${version}`
@@ -70,7 +72,10 @@ function nameOfIdentity({ name, version }: ImageIdentity): Reference | undefined
   }
 }
 
-/** As a Dockerfile has it: within quotes a backslash, a quote and a dollar sign would mean something else. */
+/**
+ * A Dockerfile's LABEL instruction; backslashes, quotes and dollar signs are escaped. Throws INVALID_ARGUMENT for
+ * control characters.
+ */
 function labelInstruction([key, value]: readonly [string, string]): string {
   if (/[\u0000-\u001f\u007f]/.test(value)) {
     throw new StowageError(

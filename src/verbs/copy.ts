@@ -1,4 +1,4 @@
-/** Copy: one image from one place to another. */
+/** Copy: copies one image from one location to another. */
 import { abortError, StowageError } from '../errors.js'
 import type { WrittenImage } from '../image/image-destination.js'
 import type { Digest } from '../oci/digest.js'
@@ -10,29 +10,29 @@ import { Transfer } from '../transfer/transfer.js'
 import { capability, formatLocation, parseLocation } from '../transport/location.js'
 
 export interface CopyOptions extends TransferOptions, LayerMakingOptions, WimMakingOptions {
-  /** Name of the image at the destination instead of its own, `name[:tag]`. */
+  /** The name at the destination, `name[:tag]`; defaults to the image's own. */
   readonly name?: string | undefined
 }
 
 export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
-  /** What was copied runs on these, `os/arch[/variant][:os.version]`. */
+  /** The platforms that were copied, `os/arch[/variant][:os.version]`. */
   readonly platforms: readonly string[]
-  /** What refers to the image and came with it: roots, in the order they were found. */
+  /** The roots of the referrers that were copied with it, in the order in which they were found. */
   readonly referrers: readonly Digest[]
   /** As locations. */
   readonly from: string
   readonly to: string
-  /** What `layer.skipUnsupported` left out of a WIM: paths in the layer with the reason. */
+  /** What `layer.skipUnsupported` left out: paths in the layer, each with the reason. */
   readonly leftOut: readonly string[]
-  /** What is doubtful about a layer made from a WIM, a sentence each. */
+  /** Warnings about a layer created from a WIM, one sentence each. */
   readonly warnings: readonly string[]
 }
 
 /**
- * Copies the one image of `from` to `to`, both as {@link parseLocation} has them: `copy('oci:layout:v1', 'wim:base.wim')`.
- * Temporary files (the export of an engine, a layer that is made from a WIM) are beside the destination, and are gone
- * afterwards. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT if `from` holds several images, and what source and destination
- * throw; then no name has moved.
+ * Copies the one image at `from` to `to`, both locations for {@link parseLocation}: `copy('oci:layout:v1',
+ * 'wim:base.wim')`. Temporary files (an engine's export, a layer created from a WIM) are kept beside the destination
+ * and removed at the end. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT if `from` holds several images, and what the source
+ * and the destination throw; in that case no name has moved.
  */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<CopyResult> {
   const { signal } = options

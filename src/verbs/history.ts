@@ -1,4 +1,4 @@
-/** How an image of a place was made, what it is based on and what is based on it. */
+/** History: the build steps of a stored image, the images it is based on and the images based on it. */
 import { abortError } from '../errors.js'
 import type { HistoryStep, StoredImage } from '../image/image-store.js'
 import { type DependentTree, lineageOf } from '../image/lineage.js'
@@ -6,18 +6,18 @@ import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored } from '../image/select.js'
 
 export interface ImageHistory {
-  /** As a location is written. */
+  /** The store, as a location. */
   readonly store: string
   readonly image: StoredImage
-  /** The newest first. */
+  /** The build steps, newest first. */
   readonly steps: readonly HistoryStep[]
-  /** What it is based on, the lowest first; the image itself is the last. */
+  /** The images it is based on, lowest first; the image itself is the last. */
   readonly chain: readonly StoredImage[]
-  /** What is based on it. */
+  /** The images based on it. */
   readonly dependents: readonly DependentTree[]
 }
 
-/** Throws IMAGE_NOT_FOUND, and what opening the place and reading the image throws. */
+/** Throws IMAGE_NOT_FOUND, and what opening the store and reading the image throw. */
 export async function imageHistory(name: string, options: StoreOptions = {}): Promise<ImageHistory> {
   const { signal } = options
   try {

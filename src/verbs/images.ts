@@ -1,4 +1,4 @@
-/** The images of a place, as `docker images` lists them. */
+/** Images: lists the images of a store, like `docker images`. */
 import { abortError, StowageError } from '../errors.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import type { StoredImage } from '../image/image-store.js'
@@ -7,35 +7,35 @@ import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored } from '../image/select.js'
 
 export interface ListImagesOptions extends StoreOptions {
-  /** Those too that an engine keeps for others, and artifacts. */
+  /** Whether to include an engine's intermediate images, and artifacts. */
   readonly all?: boolean | undefined
-  /** NAME or NAME:TAG, with `*`, `?` and `[…]` within one part of a path: names that fit one of them. */
+  /** Patterns for names, NAME or NAME:TAG; `*`, `?` and `[…]` do not match a slash. A name must match one of them. */
   readonly references?: readonly string[] | undefined
-  /** Only those without a name, or only those with one. */
+  /** true: only images without a name; false: only images with one. */
   readonly dangling?: boolean | undefined
-  /** `KEY` or `KEY=VALUE`, each of which an image must have. */
+  /** `KEY` or `KEY=VALUE`; an image must have all of them. */
   readonly labels?: readonly string[] | undefined
-  /** An image of the place: only those made before it. */
+  /** An image of the store: list only images created before it. */
   readonly before?: string | undefined
-  /** An image of the place: only those made after it. */
+  /** An image of the store: list only images created after it. */
   readonly since?: string | undefined
 }
 
 export interface ListedImage extends StoredImage {
-  /** The image that it is based on. */
+  /** The image it is based on. */
   readonly base?: StoredImage
 }
 
 export interface ImageList {
-  /** As a location is written. */
+  /** The store, as a location. */
   readonly store: string
-  /** The newest first. With `references`, each with the names that fit alone. */
+  /** Newest first. With `references`, each image has only the names that match. */
   readonly images: readonly ListedImage[]
 }
 
 /**
- * Throws IMAGE_NOT_FOUND if `before` or `since` is not there, INVALID_ARGUMENT for a pattern that is none, and what opening the place
- * throws. An image that cannot be read is listed, with why.
+ * Throws IMAGE_NOT_FOUND if the image `before` or `since` does not exist, INVALID_ARGUMENT for an invalid pattern, and
+ * what opening the store throws. An image that cannot be read is listed with the reason.
  */
 export async function listImages(options: ListImagesOptions = {}): Promise<ImageList> {
   const { all = false, references = [], dangling, labels = [], before, since, signal } = options
@@ -52,7 +52,7 @@ export async function listImages(options: ListImagesOptions = {}): Promise<Image
       .filter(image => dangling === undefined || (image.names.length + image.refNames.length === 0) === dangling)
       .filter(({ platforms }) => labels.every(label => platforms.some(platform => hasLabel(platform.labels, label))))
       .filter(image => (!end || isBefore(image, end)) && (!start || isBefore(start, image)))
-      .flatMap(image => (patterns.length === 0 ? [image] : fitting(image, patterns)))
+      .flatMap(image => (patterns.length === 0 ? [image] : withMatchingNames(image, patterns)))
       .map((image): ListedImage => {
         const base = lineage.baseOf(images.find(({ id }) => id === image.id) ?? image)
         return { ...image, ...(base ? { base } : {}) }
@@ -81,8 +81,8 @@ function newestFirst(a: StoredImage, b: StoredImage): number {
   return compareTimes(b.created, a.created) || (one < other ? -1 : one > other ? 1 : 0)
 }
 
-/** The image with those of its names that fit, where any does. */
-function fitting(image: StoredImage, patterns: readonly RegExp[]): readonly StoredImage[] {
+/** The image with only the names that match; empty if none does. */
+function withMatchingNames(image: StoredImage, patterns: readonly RegExp[]): readonly StoredImage[] {
   const names = image.names.filter(name => {
     const { tag: _tag, digest: _digest, ...repository } = parseReference(name)
     return patterns.some(
@@ -93,7 +93,7 @@ function fitting(image: StoredImage, patterns: readonly RegExp[]): readonly Stor
   return names.length + refNames.length > 0 ? [{ ...image, names, refNames }] : []
 }
 
-/** As docker has it, Go's `path.Match`: no letter of a pattern stands for a slash. */
+/** A pattern of Go's `path.Match`, as in docker: wildcards do not match a slash. Throws INVALID_ARGUMENT. */
 function patternOf(text: string): RegExp {
   const familiar = text.replace(/^docker\.io\/(library\/)?/, '')
   const body = familiar.replace(/\\[\s\S]|\[\^?[^\]]+\]|[\s\S]/g, part => {
@@ -107,7 +107,7 @@ function patternOf(text: string): RegExp {
     return new RegExp(`^${body}$`, 's')
   } catch (error) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a pattern of names`, {
-      hint: 'Write * and ? for any letters, [a-c] for some.',
+      hint: 'Use * for any characters, ? for one character, and [a-c] for a range.',
       cause: error,
     })
   }

@@ -1,4 +1,4 @@
-/** Inspect: what an image is, wherever it is, without its layers. */
+/** Inspect: describes an image at any location without reading its layers. */
 import { abortError, StowageError } from '../errors.js'
 import { type InspectedImage, type ReadInspection, readInspection } from '../image/inspection.js'
 import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
@@ -9,24 +9,25 @@ import { formatLocation, parseLocation, transportOf } from '../transport/locatio
 import type { Location } from '../transport/transport.js'
 
 export interface InspectOptions extends WaitOptions {
-  /** Only these platforms, `os[/arch[/variant]][:os.version]`; all without it. */
+  /** The platforms to describe, `os[/arch[/variant]][:os.version]`; defaults to all. */
   readonly platforms?: readonly string[] | undefined
-  /** Engine address for `docker-daemon:`. */
+  /** The engine's address for `docker-daemon:`. */
   readonly host?: string | undefined
-  /** Registries (`host[:port]`) to speak plain http with; loopback ones need not be named. */
+  /** Registries (`host[:port]`) to contact over plain HTTP; loopback addresses need not be listed. */
   readonly insecure?: readonly string[] | undefined
 }
 
 export interface Inspection {
-  /** As {@link parseLocation} has it. */
+  /** The location, as {@link parseLocation} reads it. */
   readonly location: string
-  /** One; of a bundle without a reference, all. */
+  /** The one image; for a bundle without a reference, all images. */
   readonly images: readonly InspectedImage[]
 }
 
 /**
- * What is at `location`: manifests and configs are read and checked, layers are not. An engine is asked, a WIM's XML is read.
- * Throws IMAGE_NOT_FOUND, also where no platform fits, INVALID_ARGUMENT, and what the source throws.
+ * Describes what is at `location`: reads and verifies manifests and configs, but not layers. Queries an engine, and
+ * reads only the XML of a WIM. Throws IMAGE_NOT_FOUND (also if no platform matches), INVALID_ARGUMENT, and what the
+ * source throws.
  */
 export async function inspect(location: string, options: InspectOptions = {}): Promise<Inspection> {
   const { platforms = [], insecure, signal } = options
@@ -43,8 +44,8 @@ export async function inspect(location: string, options: InspectOptions = {}): P
 }
 
 /**
- * The bytes of the manifest (with `platforms`, that of the platform) or of the config, exactly as they are.
- * Throws INVALID_ARGUMENT if several are meant, UNSUPPORTED if the place keeps none, and what {@link inspect} throws.
+ * The exact bytes of the manifest (with `platforms`, that of the platform) or of the config.
+ * Throws INVALID_ARGUMENT if several match, UNSUPPORTED if the location stores none, and what {@link inspect} throws.
  */
 export async function inspectRaw(
   location: string,

@@ -1,4 +1,4 @@
-/** Load: the images of a bundle into an engine, or to a place on disk. */
+/** Load: loads the images of a bundle into an engine, a registry, a layout, an archive or a WIM. */
 import { type ImageContent, sizeOf } from '../blob/closure.js'
 import { strippedAway } from '../blob/stripped.js'
 import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
@@ -20,50 +20,54 @@ import type { DestinationTransport, Location } from '../transport/transport.js'
 
 export interface LoadOptions extends TransferOptions, WimMakingOptions {
   /**
-   * `docker-daemon:` (the default), `oci:DIR`, `oci:` for the default store, `docker://HOST[:PORT][/PREFIX]`, where every image
-   * gets its name behind that, `oci-archive:FILE`, `docker-archive:FILE`, or `wim:FILE[#NAME]`, which takes one image.
+   * `docker-daemon:` (the default), `oci:DIR`, `oci:` for the default store, `docker://HOST[:PORT][/PREFIX]`, which
+   * becomes the prefix of every image's name, `oci-archive:FILE`, `docker-archive:FILE`, or `wim:FILE[#NAME]`, which
+   * takes one image.
    */
   readonly to?: string | undefined
-  /** Only images that have one of these, `os[/arch[/variant]][:os.version]`, and of those only these platforms. */
+  /**
+   * Load only images that have one of these platforms, `os[/arch[/variant]][:os.version]`, and only those platforms of
+   * them.
+   */
   readonly platforms?: readonly string[] | undefined
-  /** Only these images: names, tags or digests. All without it. */
+  /** The images to load, as names, tags or digests; defaults to all. */
   readonly names?: readonly string[] | undefined
 }
 
-/** What became of one image; `error` stands where it was not loaded. */
+/** The result for one image; `error` is set if loading it failed. */
 export interface LoadedImage {
   /** Full references. */
   readonly names: readonly string[]
-  /** How the destination calls it: an engine's image ID, a layout's root digest. */
+  /** The ID at the destination: an engine's image ID, a layout's root digest. */
   readonly id: string | undefined
   readonly platforms: readonly string[]
-  /** Of all its blobs, in bytes. */
+  /** The size of all its blobs, in bytes. */
   readonly size: number
-  /** Bytes sent, and bytes left out because the destination had them. */
+  /** Bytes sent, and bytes skipped because the destination already had them. */
   readonly sent: number
   readonly skipped: number
-  /** What a WIM has no place for. */
+  /** What a WIM cannot represent. */
   readonly lost?: readonly Loss[]
-  /** As {@link WrittenImage} has them. */
+  /** These two are those of {@link WrittenImage}. */
   readonly strippedFrom?: Digest
   readonly undelivered?: readonly Digest[]
-  /** Why it was not tried, where it was not: it is not a container image, and the destination holds nothing else. */
+  /** Why it was skipped: it is not a container image, and the destination holds nothing else. */
   readonly leftOut?: string
   readonly error?: StowageError
 }
 
 export interface LoadResult {
   readonly path: string
-  /** Where the images went, as a location. */
+  /** The destination, as a location. */
   readonly to: string
   readonly images: readonly LoadedImage[]
 }
 
 /**
- * Loads the bundle `path`. Its small files are checked before anything is sent, its layers while they stream; an image with
- * a file missing or too short is not begun. Every image is tried: what failed is in its `error`.
- * Throws for the whole what opening the bundle and the destination throw, IMAGE_NOT_FOUND for a choice that fits no image,
- * and ABORTED.
+ * Loads the bundle `path`. Verifies its small files before anything is sent, and its layers while they stream; does not
+ * start an image if a layer is missing or has the wrong size. Tries every image, and reports a failure in its `error`.
+ * Throws what opening the bundle and the destination throw, IMAGE_NOT_FOUND if no image matches the selection, and
+ * ABORTED.
  */
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
   const { to = 'docker-daemon:', platforms = [], names = [], signal, onProgress } = options
@@ -75,7 +79,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     await using reader = await openBundleReader(path, { signal })
     const chosen = chooseImages(reader, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, chosen)
-    // Every image of the bundle is chosen already, and what refers to one is an image of its own there
+    // Without a selection, all images of the bundle are loaded, and referrers are among them
     const referrers = (options.referrers ?? false) && (names.length > 0 || platforms.length > 0)
     await using transfer = new Transfer({ location }, { ...options, referrers })
     await transfer.destination()
@@ -136,7 +140,7 @@ function selectorsOf(image: BundleImage, platforms: readonly string[]): readonly
 
 const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
 
-/** Throws INVALID_ARGUMENT for a location that takes no images, and for a bundle, which is packed. */
+/** Throws INVALID_ARGUMENT for a location that cannot be written, and for a bundle, which `pack` writes. */
 function expectLoadable(location: Location, path: string): DestinationTransport {
   if (transportOf(location).destination?.seals) {
     throw new StowageError(
@@ -151,8 +155,8 @@ function expectLoadable(location: Location, path: string): DestinationTransport 
 }
 
 /**
- * In a registry every image needs a name of its own behind `location`. Throws INVALID_ARGUMENT if two images would get one name,
- * or one has none.
+ * In a registry, every image needs a name of its own under `location`. Throws INVALID_ARGUMENT if two images would get
+ * the same name, or an image has none.
  */
 function expectNames(location: Location, images: readonly BundleImage[]): void {
   const owners = new Map<string, string>()
@@ -175,13 +179,13 @@ function expectNames(location: Location, images: readonly BundleImage[]): void {
   }
 }
 
-/** What is wrong with the content is wrong with the bundle, wherever on the way it was found. */
+/** Adds the hint about a damaged bundle: wrong content always comes from the bundle, wherever it is detected. */
 function withHint(error: StowageError): StowageError {
   if (error.hint !== undefined || (error.code !== 'DIGEST_MISMATCH' && error.code !== 'SIZE_MISMATCH')) return error
   return error.withHint(DAMAGED)
 }
 
-/** Nothing of an image is sent when a layer is known to be missing or of the wrong size. */
+/** Throws BLOB_MISSING or SIZE_MISMATCH, before anything is sent, if a layer is missing or has the wrong size. */
 function expectLayers({ files }: BundleReader, { layers }: ImageContent): void {
   for (const { digest, size } of layers) {
     const path = blobPath(digest)

@@ -1,4 +1,4 @@
-/** Pack: images from any source into one bundle. */
+/** Pack: packs images from any source into one bundle. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
@@ -21,34 +21,37 @@ import { parseLocation } from '../transport/location.js'
 import { makesLayer } from '../transport/open.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 
-/** One image to pack, with what holds for it alone. */
+/** One image to pack, with the options that apply to it alone. */
 export interface PackImage {
   /** A location, see parseLocation(). */
   readonly image: string
-  /** Names in the bundle instead of its own; only where the location is one image. */
+  /** The names in the bundle, which replace its own; only for a location of one image. */
   readonly names?: readonly string[] | undefined
-  /** Instead of those of all images. */
+  /** Overrides the option for all images; so do the next two. */
   readonly platforms?: readonly string[] | undefined
   readonly referrers?: boolean | undefined
   readonly foreignLayers?: PackOptions['foreignLayers']
-  /** How its layer is made of a WIM, beside what holds for all. */
+  /** How to create its layer from a WIM; added to the options for all images. */
   readonly layer?: PackOptions['layer']
 }
 
 export interface PackOptions extends TransferOptions, LayerMakingOptions {
-  /** Names for the image instead of its own; only where one image is packed. */
+  /** The names of the image, which replace its own; only if one image is packed. */
   readonly names?: readonly string[] | undefined
-  /** Files that are carried beside the images: `from` on this machine as `files/PATH` in the bundle. */
+  /** Files to include in the bundle: `from` on this machine becomes `files/PATH` in the bundle. */
   readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
-  /** A bundle that is in the directory `output` already becomes what is packed now, and is what it was until the end. */
+  /**
+   * Whether to replace the contents of a bundle that already exists in `output`; the old bundle stays valid until the
+   * end.
+   */
   readonly update?: boolean | undefined
-  /** Looks at all images before the bundle is made whole: if it throws, the output is what it was before. */
+  /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
-  /** Seconds since 1970 for all times in the bundle; the environment's SOURCE_DATE_EPOCH when left out. */
+  /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */
   readonly epoch?: number | undefined
 }
 
-/** What became of one {@link PackImage}. */
+/** The result for one {@link PackImage}. */
 export interface PackedImage {
   readonly image: string
   readonly root: Descriptor
@@ -60,35 +63,36 @@ export interface PackedImage {
 export interface PackResult {
   readonly path: string
   readonly form: 'directory' | 'tar'
-  /** Of all files, in bytes. */
+  /** The size of all files, in bytes. */
   readonly size: number
   readonly manifest: BundleManifest
-  /** The very same bundle stood there before, and nothing was written. */
+  /** Whether the same bundle already existed, so that nothing was written. */
   readonly unchanged: boolean
-  /** Every image that was asked for, in that order; a location of several images has several. */
+  /** The requested images in their order; a location of several images has one entry for each. */
   readonly packed: readonly PackedImage[]
-  /** Roots of referrers that were found and left behind: `sparse` is `strip`, and they describe the original index. */
+  /** Roots of referrers that were found but not packed: they describe the original index, and `sparse` is `strip`. */
   readonly undelivered: readonly Digest[]
-  /** What `layer.skipUnsupported` left out of WIMs: paths in the layer with the reason. */
+  /** What `layer.skipUnsupported` left out: paths in the layer, each with the reason. */
   readonly skipped: readonly string[]
-  /** What is doubtful about layers made of WIMs, a sentence each. */
+  /** Warnings about layers created from WIMs, one sentence each. */
   readonly warnings: readonly string[]
 }
 
-/** An image that was read, with who asked for it. */
+/** An image that was read, with its request. */
 interface Prepared extends SelectedImage {
   readonly request: PackImage
 }
 
-/** Sources that are opened and read at a time: manifests and configs are small, and the way to them is long. */
+/** The number of sources to open and read at a time: manifests and configs are small, so latency dominates. */
 const READ_AT_ONCE = 6
 
 /**
- * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: one tar where the name ends
- * in `.tar`, else a directory. Everything but WIM layers is read and planned before the first byte is written. When it throws,
- * nothing is left; after ABORTED, or when a registry could no longer be reached, a directory keeps what came, and the same call
- * goes on with it. A bundle that is in a directory already stays where it holds just this, and where `update` says so becomes this.
- * Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, ABORTED, and what the sources throw.
+ * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: a single tar if the
+ * name ends in `.tar`, otherwise a directory. Reads and plans everything except created layers before the first byte is
+ * written. Leaves nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached, a
+ * directory keeps the copied blobs, and the same call resumes. A bundle that already exists in the directory is left
+ * alone if it has the same contents, and replaced if `update` is set. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE,
+ * ABORTED, and what the sources throw.
  */
 export async function pack(
   images: readonly (string | PackImage)[],
@@ -140,7 +144,9 @@ export async function pack(
   }
 }
 
-/** What is wrong with the call is said before anything is opened. */
+/**
+ * Checks the arguments before anything is opened. Throws INVALID_ARGUMENT and what parsing locations and names throws.
+ */
 function checkRequests(
   images: readonly (string | PackImage)[],
   output: string,
@@ -170,7 +176,7 @@ function checkRequests(
   return requests
 }
 
-/** All blobs of all images in one queue, and then the images, which find them there. */
+/** Copies the blobs of all images in one queue, then writes the images, whose blobs are then present. */
 async function copyAll(
   prepared: readonly Prepared[],
   writer: BundleWriter,
@@ -197,7 +203,7 @@ async function copyAll(
   onProgress?.({ type: 'done', subject: output })
 }
 
-/** Opens and reads all images, those whose layer is made here last; the result is in the order of `requests`. */
+/** Opens and reads all images, those whose layer must be created last; the result is in the order of `requests`. */
 async function prepare(
   requests: readonly PackImage[],
   writer: BundleWriter,

@@ -1,4 +1,4 @@
-/** Prune: temporary files that runs left behind which were killed, or whose medium was pulled out. */
+/** Prune: removes temporary files left behind by runs that were killed or whose medium was unplugged. */
 import { dirname } from 'node:path'
 import { findWorkspaces, type FoundWorkspace, removeWorkspace, temporaryDirectory } from '../blob/workspace.js'
 import { orError, StowageError } from '../errors.js'
@@ -10,7 +10,7 @@ export interface PruneOptions extends WaitOptions {
   readonly dryRun?: boolean | undefined
 }
 
-/** One workspace that was found. `kept`: its run goes on; `error` says why it could not be removed. */
+/** One workspace that was found. `kept`: its run is still active; `error`: why it could not be removed. */
 export interface PrunedWorkspace extends FoundWorkspace {
   readonly kept: boolean
   readonly error?: StowageError
@@ -18,14 +18,14 @@ export interface PrunedWorkspace extends FoundWorkspace {
 
 export interface PruneResult {
   readonly workspaces: readonly PrunedWorkspace[]
-  /** Of all that was removed, or would be, in bytes. */
+  /** The bytes that were freed, or would be. */
   readonly freed: number
 }
 
 /**
- * Removes the temporary files of other runs from `directories`; without any, from where they go by themselves: the directory for
- * temporary files and that of the default store. What belongs to a process of this host that is still running stays; what another
- * host left is removed, whatever its age. Throws FILE_NOT_FOUND for a directory that is not there, and ABORTED.
+ * Removes the temporary files of other runs from `directories`; defaults to the directory for temporary files and the
+ * parent of the default store. Keeps those of processes that are still running on this host; removes those of other
+ * hosts regardless of age. Throws FILE_NOT_FOUND for a directory that does not exist, and ABORTED.
  */
 export async function prune(directories: readonly string[] = [], options: PruneOptions = {}): Promise<PruneResult> {
   const { dryRun = false, signal } = options
@@ -43,7 +43,7 @@ export async function prune(directories: readonly string[] = [], options: PruneO
   return { workspaces, freed: gone.reduce((sum, { size }) => sum + size, 0) }
 }
 
-/** `mayBeMissing`: nobody named it. */
+/** `mayBeMissing`: a default directory, which need not exist. */
 async function foundIn(directory: string, mayBeMissing: boolean): Promise<readonly FoundWorkspace[]> {
   try {
     return await findWorkspaces(directory)

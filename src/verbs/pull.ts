@@ -1,4 +1,4 @@
-/** Pull: images of registries into a Docker Engine, or into a layout on disk. */
+/** Pull: pulls images from registries into a Docker Engine or a layout on disk. */
 import { abortError, orError, StowageError } from '../errors.js'
 import type { Digest } from '../oci/digest.js'
 import { formatReference, parseReference, type Reference, withDefaultTag } from '../oci/reference.js'
@@ -11,35 +11,38 @@ import { expectStore } from '../transport/open.js'
 import { usualStore } from '../transport/usual-store.js'
 
 export interface PullOptions extends TransferOptions {
-  /** `docker-daemon:`, `oci:DIR`, or `oci:` for the default store; the engine when left out, or the default store where none answers. */
+  /**
+   * `docker-daemon:`, `oci:DIR`, or `oci:` for the default store. Defaults to the engine, or to the default store if no
+   * engine answers.
+   */
   readonly to?: string | undefined
-  /** Every tag of the repositories that are named. */
+  /** Whether to pull every tag of the named repositories. */
   readonly allTags?: boolean | undefined
 }
 
-/** What became of one image; `error` stands where it did not come. */
+/** The result for one image; `error` is set if pulling it failed. */
 export interface PulledImage {
-  /** In full. */
+  /** The full name. */
   readonly name: string
-  /** Of the root in the registry. */
+  /** The digest of the root in the registry. */
   readonly digest?: Digest
-  /** How the destination calls it. */
+  /** The ID at the destination. */
   readonly id?: string
-  /** Bytes sent, and bytes left out because the destination had them. */
+  /** Bytes sent, and bytes skipped because the destination already had them. */
   readonly sent: number
   readonly skipped: number
   readonly error?: StowageError
 }
 
 export interface PullResult {
-  /** Where the images went, as a location. */
+  /** The destination, as a location. */
   readonly to: string
   readonly images: readonly PulledImage[]
 }
 
 /**
- * Pulls `names`. Every image is tried: what failed is in its `error`. Throws for the whole what opening the destination and listing
- * tags throws, INVALID_ARGUMENT, INVALID_REFERENCE, and ABORTED.
+ * Pulls `names`. Tries every image, and reports a failure in its `error`. Throws what opening the destination and
+ * listing tags throw, INVALID_ARGUMENT, INVALID_REFERENCE, and ABORTED.
  */
 export async function pullImages(names: readonly string[], options: PullOptions = {}): Promise<PullResult> {
   const { allTags = false, host, signal } = options

@@ -1,4 +1,4 @@
-/** Push: images of a Docker Engine, of a layout or of a bundle to the registries that their names are in. */
+/** Push: pushes images from a Docker Engine, a layout or a bundle to the registries in their names. */
 import { abortError, orError, StowageError } from '../errors.js'
 import { type Digest, isDigest } from '../oci/digest.js'
 import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
@@ -11,21 +11,24 @@ import type { Location } from '../transport/transport.js'
 import { usualStore } from '../transport/usual-store.js'
 
 export interface PushOptions extends TransferOptions {
-  /** `docker-daemon:`, `oci:DIR`, `oci:` for the default store, or `bundle:PATH`; the engine when left out, or the default store where none answers. */
+  /**
+   * `docker-daemon:`, `oci:DIR`, `oci:` for the default store, or `bundle:PATH`. Defaults to the engine, or to the
+   * default store if no engine answers.
+   */
   readonly from?: string | undefined
-  /** Every tag that the place has of the repositories that are named. */
+  /** Whether to push every tag that the store has of the named repositories. */
   readonly allTags?: boolean | undefined
 }
 
-/** What became of one image; `error` stands if it does not exist. */
+/** The result for one image; `error` is set if pushing it failed. */
 export interface PushedImage {
-  /** In full. */
+  /** The full name. */
   readonly name: string
-  /** Of the manifest or index that the tag now names, as the registry says itself. */
+  /** The digest of the manifest or index that the tag now names, as the registry reports it. */
   readonly digest?: Digest
-  /** Of that manifest, in bytes. */
+  /** The size of that manifest, in bytes. */
   readonly size?: number
-  /** Bytes sent, and bytes left out because the registry had them. */
+  /** Bytes sent, and bytes skipped because the registry already had them. */
   readonly sent: number
   readonly skipped: number
   /** As {@link WrittenImage} has them. */
@@ -35,14 +38,15 @@ export interface PushedImage {
 }
 
 export interface PushResult {
-  /** Where the images came from, as a location. */
+  /** The store that the images came from, as a location. */
   readonly from: string
   readonly images: readonly PushedImage[]
 }
 
 /**
- * Pushes `names`, and asks the registry afterwards what each tag names. Every image is tried: what failed is in its `error`.
- * Throws for the whole INVALID_ARGUMENT, INVALID_REFERENCE, IMAGE_NOT_FOUND if no tag is there of a repository, and ABORTED.
+ * Pushes `names`, then checks what each tag names in the registry. Tries every image, and reports a failure in its
+ * `error`. Throws INVALID_ARGUMENT, INVALID_REFERENCE, IMAGE_NOT_FOUND if the store has no tag of a repository, and
+ * ABORTED.
  */
 export async function pushImages(names: readonly string[], options: PushOptions = {}): Promise<PushResult> {
   const { allTags = false, host, signal } = options

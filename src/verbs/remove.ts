@@ -1,4 +1,4 @@
-/** Names and images of a place, taken away: what is in use stays, and whoever uses it is named. */
+/** Remove: removes names and images from a store. An image in use is kept, and the error names its users. */
 import { abortError, orError, StowageError } from '../errors.js'
 import type { ImageStore, ImageUser, Removal, RemoveOptions, StoredImage } from '../image/image-store.js'
 import { lineageOf } from '../image/lineage.js'
@@ -6,32 +6,35 @@ import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored, type StoredSelection, shownName } from '../image/select.js'
 
 export interface RemoveImagesOptions extends StoreOptions {
-  /** Also where stopped containers or other images use it, or where an ID has several names. */
+  /**
+   * Whether to remove an image that stopped containers or other images use, or that is given by ID and has several
+   * names.
+   */
   readonly force?: boolean | undefined
-  /** An engine removes images without a name below it as well; true when left out. */
+  /** Whether an engine also removes the nameless images that it is based on; defaults to true. */
   readonly prune?: boolean | undefined
 }
 
-/** What became of one; `error` stands where it stayed. */
+/** The result for one name; `error` is set if it was not removed. */
 export interface RemovedImage {
-  /** As it was given. */
+  /** The name as the caller gave it. */
   readonly name: string
   readonly id?: string
-  /** In the order in which it went. */
+  /** What was removed, in order. */
   readonly removed: readonly Removal[]
   readonly error?: StowageError
 }
 
 export interface RemoveResult {
-  /** As a location is written. */
+  /** The store, as a location. */
   readonly store: string
   readonly images: readonly RemovedImage[]
 }
 
 /**
- * Takes the names `names` away, and the image with its last one; an ID means an image with its name. Every one is tried: what failed
- * is in its `error`: IMAGE_NOT_FOUND, IMAGE_IN_USE, UNSUPPORTED for a bundle, ENGINE_REFUSED in the engine's words. Throws for the whole
- * what opening the place throws, INVALID_ARGUMENT, ABORTED.
+ * Removes `names`, and an image together with its last name; an ID removes the image and its name. Tries every one, and
+ * reports a failure in its `error`: IMAGE_NOT_FOUND, IMAGE_IN_USE, UNSUPPORTED for a bundle, ENGINE_REFUSED with the
+ * engine's message. Throws what opening the store throws, INVALID_ARGUMENT, ABORTED.
  */
 export async function removeImages(names: readonly string[], options: RemoveImagesOptions = {}): Promise<RemoveResult> {
   const { force, prune, signal } = options
@@ -57,7 +60,7 @@ export async function removeImages(names: readonly string[], options: RemoveImag
   }
 }
 
-/** `held` is all that the store has. Throws IMAGE_IN_USE. */
+/** `held` is the list of all images in the store. Throws IMAGE_IN_USE. */
 async function removeSelected(
   store: ImageStore,
   held: readonly StoredImage[],
@@ -81,8 +84,8 @@ async function removeSelected(
 }
 
 /**
- * Throws IMAGE_IN_USE naming the containers made from `image`, or the images of `held` that are based on it. `force` holds against stopped
- * containers and images, not against containers that run.
+ * Throws IMAGE_IN_USE naming the containers created from `image`, or the images of `held` based on it. `force`
+ * overrides stopped containers and images, but not running containers.
  */
 export async function expectUnused(
   store: ImageStore,

@@ -1,11 +1,11 @@
-/** One more name for an image of a place. */
+/** Tag: gives an image of a store another name. */
 import { abortError } from '../errors.js'
 import { formatReference, nameToGive } from '../oci/reference.js'
 import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored } from '../image/select.js'
 
 export interface TaggedImage {
-  /** As a location is written. */
+  /** The store, as a location. */
   readonly store: string
   readonly id: string
   /** The new name, in full. */
@@ -13,8 +13,9 @@ export interface TaggedImage {
 }
 
 /**
- * Gives the image `source` the name `target`, `latest` where it has no tag. Another image that has the name loses it, and stays.
- * Throws IMAGE_NOT_FOUND, INVALID_REFERENCE, INVALID_ARGUMENT for a name with a digest, UNSUPPORTED for a bundle.
+ * Gives the image `source` the name `target`, with the tag `latest` if it has none. An image that already has the name
+ * loses it, but is not removed. Throws IMAGE_NOT_FOUND, INVALID_REFERENCE, INVALID_ARGUMENT for a name with a digest,
+ * UNSUPPORTED for a bundle.
  */
 export async function tagImage(source: string, target: string, options: StoreOptions = {}): Promise<TaggedImage> {
   const { signal } = options
