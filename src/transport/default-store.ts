@@ -1,10 +1,10 @@
-/** Where the layout is that holds images if no engine does. */
+/** The default store: the layout on disk that holds images if there is no engine. */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * The layout on disk that holds images where no engine does: `$STOWAGE_STORE`, else `stowage/store` under
- * `%LOCALAPPDATA%` on Windows and under `$XDG_DATA_HOME` or `~/.local/share` elsewhere.
+ * The path of the default store: `$STOWAGE_STORE` if set; otherwise `stowage/store` under `%LOCALAPPDATA%` on Windows,
+ * and under `$XDG_DATA_HOME` or `~/.local/share` elsewhere.
  */
 export function defaultStore(
   env: NodeJS.ProcessEnv = process.env,

@@ -1,8 +1,8 @@
-/** The grammar that locations on disk share: a path, and after a colon an image of it. */
+/** The grammar shared by locations on disk: a path, optionally followed by a colon and a reference. */
 import { StowageError } from '../errors.js'
 import type { Location, Transport } from './transport.js'
 
-/** `PATH[:REF]` after a scheme. `form` is shown where the path is missing. */
+/** Parses and formats `PATH[:REF]` after a scheme. `form` is shown in the hint if the path is missing. */
 export function pathAndRef(
   scheme: string,
   form: string,
@@ -18,13 +18,16 @@ export function pathAndRef(
   }
 }
 
-/** `part`, or INVALID_ARGUMENT if it is empty. */
+/** Returns `part`. Throws INVALID_ARGUMENT if it is empty. */
 export function requiredPart(part: string, text: string, form: string): string {
   if (part !== '') return part
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint: `Write ${form}.` })
 }
 
-/** As skopeo has it: the path ends at the first colon, so that a reference may have any; a drive letter is part of the path. */
+/**
+ * As in skopeo, the path ends at the first colon, so a reference may contain colons; a drive letter belongs to the
+ * path.
+ */
 function splitRef(text: string): Pick<Location, 'path' | 'ref'> {
   const start = /^[A-Za-z]:[\\/]/.test(text) ? 2 : 0
   const colon = text.indexOf(':', start)

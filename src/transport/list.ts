@@ -1,4 +1,4 @@
-/** The transports there are: the only list of them. */
+/** The list of all transports. */
 import { dockerArchive, ociArchive } from './archive/transport.js'
 import { bundle } from './bundle/transport.js'
 import { directory } from './directory/transport.js'
@@ -14,7 +14,7 @@ export function transports(): readonly Transport[] {
   return TRANSPORTS
 }
 
-/** Adds a transport; disposing what is given back takes it away again. */
+/** Adds a transport; disposing the result removes it again. */
 export function registerTransport(transport: Transport): Disposable {
   TRANSPORTS.push(transport)
   return { [Symbol.dispose]: () => void TRANSPORTS.splice(TRANSPORTS.indexOf(transport), 1) }

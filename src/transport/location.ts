@@ -1,12 +1,12 @@
-/** Locations as they are written on the command line: a transport, a colon, and a path; the grammar that transports share. */
+/** Parses and formats locations as written on the command line: a transport, a colon and a path. */
 import { StowageError } from '../errors.js'
 import { transports } from './list.js'
 import type { Location, Transport } from './transport.js'
 
 /**
  * Parses `docker://NAME[:TAG|@DIGEST]`, `docker-daemon:NAME[:TAG]`, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`,
- * `docker-archive:FILE[:REF]`, `dir:PATH`, `wim:FILE[#IMAGE]` or `bundle:PATH[:REF]`; a bare NAME[:TAG|@DIGEST] is in a registry.
- * `oci:` with no directory is the default store. Throws INVALID_ARGUMENT saying which transports there are.
+ * `docker-archive:FILE[:REF]`, `dir:PATH`, `wim:FILE[#IMAGE]` or `bundle:PATH[:REF]`; a bare NAME[:TAG|@DIGEST] is in a
+ * registry. `oci:` without a directory is the default store. Throws INVALID_ARGUMENT listing the transports.
  */
 export function parseLocation(text: string): Location {
   const colon = text.indexOf(':')
@@ -20,7 +20,7 @@ export function parseLocation(text: string): Location {
   })
 }
 
-/** The location as it is written. */
+/** The text of a location. */
 export function formatLocation(location: Location): string {
   return transportOf(location).format(location)
 }
@@ -33,8 +33,8 @@ export function transportOf({ scheme }: Location): Transport {
 }
 
 /**
- * What `find` gives of the transport of `location`. Throws INVALID_ARGUMENT saying that the location can't be used so (`use`:
- * `pull to`), and which can: the forms of the transports that have it.
+ * What `find` returns for the transport of `location`. If it returns nothing, throws INVALID_ARGUMENT saying that the
+ * location cannot be used this way (`use`: `pull to`), with the forms of the transports that can.
  */
 export function capability<T extends { readonly form: string }>(
   location: Location,
@@ -47,7 +47,7 @@ export function capability<T extends { readonly form: string }>(
   throw cannot(location, use, find, hint)
 }
 
-/** The error of {@link capability}: for a location that names an image where only a place is meant, too. */
+/** The error of {@link capability}; also for a location that names an image where none is allowed. */
 export function cannot(
   location: Location,
   use: string,
@@ -59,7 +59,7 @@ export function cannot(
   })
 }
 
-/** How the locations are written of the transports that have what `find` gives: `oci:DIR, dir:PATH or bundle:PATH`. */
+/** Lists the forms that `find` returns for all transports: `oci:DIR, dir:PATH or bundle:PATH`. */
 export function formsOf(find: (transport: Transport) => { readonly form: string } | undefined): string {
   const forms = transports().flatMap(transport => find(transport)?.form ?? [])
   return forms.length < 2 ? forms.join('') : `${forms.slice(0, -1).join(', ')} or ${forms.at(-1) ?? ''}`

@@ -1,4 +1,4 @@
-/** From a location to the open place. What only some transports need is loaded when one of them is named. */
+/** Opens locations as sources, destinations and stores. The code of a transport is loaded only when it is used. */
 import type { ImageDestination } from '../image/image-destination.js'
 import type { ImageSource } from '../image/image-source.js'
 import type { ImageStore } from '../image/image-store.js'
@@ -8,26 +8,29 @@ import { cannot, capability, parseLocation, transportOf } from './location.js'
 import type { DestinationTransport, Location, OpenDestinationOptions, OpenSourceOptions } from './transport.js'
 import { usualStore } from './usual-store.js'
 
-/** Opens `location` to read images from. Throws INVALID_ARGUMENT for a location that is none, and what its source throws. */
+/** Opens `location` to read images from. Throws INVALID_ARGUMENT if it cannot be read, and what its source throws. */
 export async function openSource(location: Location, options: OpenSourceOptions): Promise<ImageSource> {
   const source = capability(location, 'read images from', ({ source }) => source)
   return await source.open(location, options)
 }
 
-/** Whether the layer of an image of `location` is made when it is read, so that its size is not known before. */
+/** Whether reading an image from `location` creates its layer, so that the size is not known in advance. */
 export async function makesLayer(location: Location): Promise<boolean> {
   return (await transportOf(location).source?.makesLayer?.(location)) ?? false
 }
 
-/** Opens `location` to write images to. Throws INVALID_ARGUMENT for a location that takes no images, and what the destination throws. */
+/**
+ * Opens `location` to write images to. Throws INVALID_ARGUMENT if it cannot be written, and what the destination
+ * throws.
+ */
 export async function openDestination(location: Location, options: OpenDestinationOptions): Promise<ImageDestination> {
   const destination = expectDestination(location, 'write images to')
   return await destination.open(location, options)
 }
 
 /**
- * The transport of `location` as a destination that `fits`. Throws INVALID_ARGUMENT naming those that do, also where the location
- * names an image and its transport takes that from the image alone.
+ * The destination transport of `location`. Throws INVALID_ARGUMENT, listing the forms that `fits` accepts, if it does
+ * not fit, or if the location names an image but the transport does not take a reference.
  */
 export function expectDestination(
   location: Location,
@@ -43,20 +46,26 @@ export function expectDestination(
 }
 
 export interface StoreOptions extends WaitOptions {
-  /** `docker-daemon:`, `oci:DIR`, `oci:` for the default store, or `bundle:PATH`; the engine when left out, or the default store where none answers. */
+  /**
+   * `docker-daemon:`, `oci:DIR`, `oci:` for the default store, or `bundle:PATH`. Defaults to the engine, or to the
+   * default store if no engine answers.
+   */
   readonly store?: string | undefined
-  /** Engine address; without it the engine that `docker` would speak to. */
+  /** The engine's address; defaults to the engine that `docker` would use. */
   readonly host?: string | undefined
 }
 
-/** Throws INVALID_ARGUMENT for a location that keeps no images under names, and what opening it throws. */
+/** Opens an image store. Throws INVALID_ARGUMENT for a location that is not a store, and what opening it throws. */
 export async function openImageStore({ store, host, signal }: StoreOptions = {}): Promise<ImageStore> {
   const location = parseLocation(store ?? (await usualStore(host, signal)))
   await using registries = new Registries({})
   return await expectStore(location, 'list images in').open(location, { host, registries, signal })
 }
 
-/** The transport of `location` as a store; `writable`: one that is not sealed. Throws INVALID_ARGUMENT as {@link expectDestination} does. */
+/**
+ * The store transport of `location`; with `writable`, it must not be sealed. Throws INVALID_ARGUMENT like {@link
+ * expectDestination}.
+ */
 export function expectStore(
   location: Location,
   use: string,

@@ -1,4 +1,4 @@
-/** What a transport is: how its locations are written, what can be read from it and written to it, and how it is opened. */
+/** The interface of a transport: the form of its locations, what it can read and write, and how to open it. */
 import type { BlobStage } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { SparseForm } from '../blob/stripped.js'
@@ -16,117 +16,139 @@ import type { Registries } from '../registry/registries.js'
 import type { WimDestinationOptions } from './wim/destination.js'
 import type { WimLayerOptions } from './wim/source.js'
 
-/** Where an image is, or goes: `oci:site/layout:v1` is the scheme `oci`, the path `site/layout` and the reference `v1`. */
+/**
+ * Where to read or write an image: `oci:site/layout:v1` has the scheme `oci`, the path `site/layout` and the reference
+ * `v1`.
+ */
 export interface Location {
-  /** Of its transport: `docker`, `oci`, `wim` … */
+  /** The scheme of its transport: `docker`, `oci`, `wim` … */
   readonly scheme: string
-  /** A file or directory; of `docker` the name of the image or a prefix of names, of `docker-daemon` nothing. */
+  /** A file or directory; for `docker` the image's name or a prefix of names, for `docker-daemon` empty. */
   readonly path: string
   /** One image of several: a name, a tag, a digest, or the number or name of an image in a WIM. */
   readonly ref?: string | undefined
 }
 
-/** What everyone who opens a location may need: the address of an engine, and the registries that this run speaks to. */
+/** Options for opening any location: the address of an engine, and the registries of this run. */
 export interface OpenLocationOptions extends WaitOptions {
-  /** Engine address; without it the engine that `docker` would use. */
+  /** The engine's address; defaults to the engine that `docker` would use. */
   readonly host?: string | undefined
   readonly registries: Registries
 }
 
 export interface OpenSourceOptions extends OpenLocationOptions {
-  /** Where a layer that is made here goes. */
+  /** Where to write a layer that the source creates. */
   readonly stage: BlobStage
-  /** Where a source files blobs before it knows which it needs; called only by those that do. */
+  /** Where to store blobs before it is known which are needed; called only by sources that do so. */
   readonly spool: () => Promise<BlobDirectory>
-  /** How a layer is made from a WIM or a directory. */
+  /** How to create a layer from a WIM or a directory. */
   readonly layer?: WimLayerOptions | undefined
-  /** Name of an image that has none of its own. */
+  /** The name for an image that has none of its own. */
   readonly name?: Reference | undefined
-  /** The one platform that an image made from a directory is for; Linux on the processor of this machine when left out. */
+  /** The one platform of an image created from a directory; defaults to Linux on this machine's architecture. */
   readonly platforms?: readonly string[] | undefined
 }
 
 export interface OpenDestinationOptions extends OpenLocationOptions {
-  /** How a WIM is written. */
+  /** How to write a WIM. */
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
   /** `keep`: a sparse index stays what it is, or is refused; else the destination may take what is left of it. */
   readonly sparse?: SparseForm | undefined
 }
 
 export interface InspectImagesOptions extends OpenLocationOptions {
-  /** Only images for one of these; all where there are none. */
+  /** The platforms to describe; empty means all. */
   readonly selectors: readonly Partial<Platform>[]
-  /** The same, as they were written. */
+  /** The same platforms, as text. */
   readonly platforms: readonly string[]
 }
 
 /** A transport that images are read from. */
 export interface SourceTransport {
-  /** How its locations are written: `oci:DIR[:REF]`. */
+  /** The form of its locations: `oci:DIR[:REF]`. */
   readonly form: string
   open(location: Location, options: OpenSourceOptions): Promise<ImageSource>
-  /** Whether reading the image makes its layer, so that neither its size nor its digest is known before. Never, when left out. */
+  /**
+   * Whether reading the image creates its layer, so that its size and digest are not known in advance. Defaults to
+   * never.
+   */
   makesLayer?(location: Location): Promise<boolean>
-  /** Options of its own for making that layer (`wims:` in an images file). */
+  /** Whether it has its own options for creating that layer (`wims:` in an images file). */
   readonly layerOptions?: boolean
-  /** `unread`: the place keeps no manifests of its own; it is asked by {@link Transport.inspect}. */
+  /**
+   * `unread`: manifests are not available without creating or exporting the image; {@link Transport.inspect} describes
+   * it.
+   */
   readonly manifests: 'kept' | 'unread'
-  /** How an images file pins an image: by its digest as a reference, by a digest in a repository that has tags, or not at all. */
+  /**
+   * How an images file pins an image: `ref` by its digest as a reference, `repository` by a digest in a repository with
+   * tags.
+   */
   readonly pin?: 'ref' | 'repository'
 }
 
 /** A transport that images are written to. */
 export interface DestinationTransport {
-  /** How a place for images is written: `docker://HOST[:PORT][/PREFIX]`. */
+  /** The form of a location for images: `docker://HOST[:PORT][/PREFIX]`. */
   readonly form: string
-  /** How it is written together with the name of an image, where it can be: `docker://NAME[:TAG]`. */
+  /** The form with an image's name, if it can have one: `docker://NAME[:TAG]`. */
   readonly imageForm?: string
   open(location: Location, options: OpenDestinationOptions): Promise<ImageDestination>
-  /** The location without the name of the image that it may have, and that name. Without it, a location names no image of its own. */
+  /** Splits an image's name, if any, off the location. Left out if locations do not name an image. */
   named?(location: Location): { readonly location: Location; readonly name: Reference | undefined }
   /**
-   * `names`: images keep their names. `prefix`: a registry; names are moved behind the location, and an image must have one.
+   * `names`: images keep their names. `prefix`: a registry; the location becomes the prefix of every name, and an image
+   * must have one.
    */
   readonly naming: 'names' | 'prefix'
-  /** Whether an image named in the location (`FILE:REF`) says what the image is called there. */
+  /** Whether the reference in the location (`FILE:REF`) sets the image's name there. */
   readonly takesRef: boolean
-  /** Whether it takes what is not a container image: signatures, SBOMs and other artifacts. */
+  /** Whether it can hold signatures, SBOMs and other artifacts that are not container images. */
   readonly artifacts: boolean
-  /** Whether it can take one more image later: not so a file that is written once. */
+  /** Whether images can be added later; not to a file, which is written once. */
   readonly additive: boolean
-  /** A path that temporary files of a copy belong beside; without it, the destination has no disk of ours. */
+  /**
+   * The path beside which a copy keeps its temporary files; left out if the destination is not on this machine's disk.
+   */
   disk?(location: Location): string
-  /** Whether what is written is sealed in the end, with checksums of all of it: `pack` makes such, and `load` does not. */
+  /**
+   * Whether the result is sealed with checksums of all its files: `pack` writes such a destination, `load` does not.
+   */
   readonly seals?: boolean
-  /** Whether its destinations have a place of their own for what a source unpacks before it is chosen. */
+  /**
+   * Whether its destinations have their own spool for blobs that a source stores before it is known which are needed.
+   */
   readonly spools?: boolean
-  /** What runs at the destination, where something does: an engine, which proves what it takes. */
+  /** Connects to the engine at the destination, if there is one, and returns what its store can hold. */
   engine?(options: Pick<OpenLocationOptions, 'host' | 'signal'>): Promise<EngineStore>
-  /** Notes what is there now. `undo` takes away blobs that a failed copy has added since. */
+  /** Records the current contents, so that `undo` can remove the blobs that a failed copy has added since. */
   trace?(location: Location): Promise<DestinationTrace>
 }
 
 export interface DestinationTrace {
-  /** `blobs`: digests of all that was to be written. */
+  /** `blobs`: the digests of everything that the copy was to write. */
   undo(blobs: readonly Digest[]): Promise<void>
 }
 
-/** A transport that keeps images under names, to be listed, tagged and removed. */
+/** A transport that stores named images, which can be listed, tagged and removed. */
 export interface StoreTransport {
   readonly form: string
-  /** A sealed store can be listed, and never changed. */
+  /** A sealed store can be listed but not changed. */
   readonly sealed: boolean
   open(location: Location, options: OpenLocationOptions): Promise<ImageStore>
 }
 
-/** Everything that is known of one kind of place. A transport is a folder of its own and a line in `list.ts`. */
+/** One kind of location. Each transport has its own folder and an entry in `list.ts`. */
 export interface Transport {
   readonly scheme: string
-  /** As a person calls it, where a sentence has no room for its address: `the Docker Engine`. */
+  /** Its name in messages that do not show the location: `the Docker Engine`. */
   readonly title?: string
-  /** Parses what follows `scheme:` in `text`; undefined if that is not a location of this transport. Throws INVALID_ARGUMENT. */
+  /**
+   * Parses what follows `scheme:` in `text`; undefined if that is not a location of this transport. Throws
+   * INVALID_ARGUMENT.
+   */
   parse(rest: string, text: string): Location | undefined
-  /** Parses a location without a scheme; undefined if it is none. */
+  /** Parses a location without a scheme; undefined if it is not a location of this transport. */
   parseBare?(text: string): Location | undefined
   format(location: Location): string
   /** Whether `path` of its locations is a path on this machine. */
@@ -134,13 +156,13 @@ export interface Transport {
   readonly source?: SourceTransport
   readonly destination?: DestinationTransport
   readonly store?: StoreTransport
-  /** What the images are, in the words of the place itself; undefined if their manifests are to be read. */
+  /** Describes the images without reading manifests; undefined if their manifests must be read. */
   inspect?(location: Location, options: InspectImagesOptions): Promise<readonly InspectedImage[] | undefined>
-  /** Opens it to be served to registry clients; `name`: as it was named. */
+  /** Opens it to be served to registry clients; `name`: the name that the user gave it. */
   serve?(
     location: Location,
     options: { readonly name: string; readonly signal?: AbortSignal | undefined },
   ): Promise<Shelf>
-  /** Whether every layer of the image is there, where reading them all is not the way to know. */
+  /** Whether every layer of the image is present; left out if that is known only by reading the layers. */
   isWhole?(location: Location): Promise<boolean>
 }

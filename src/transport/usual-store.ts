@@ -1,9 +1,12 @@
-/** Which store is meant if none is named. */
+/** Chooses the store if the user names none. */
 import { StowageError } from '../errors.js'
 import { engine } from './engine/transport.js'
 import { parseLocation, transportOf } from './location.js'
 
-/** The engine where one answers, or is meant by its address; else the default store. */
+/**
+ * The engine if one answers or its address is set; otherwise the default store. Throws what connecting throws, except
+ * ENGINE_UNREACHABLE.
+ */
 export async function usualStore(
   host: string | undefined,
   signal: AbortSignal | undefined,
@@ -19,7 +22,10 @@ export async function usualStore(
   }
 }
 
-/** Whether `store` is where images are only because nobody named a place and no engine answered: people should know. */
+/**
+ * Whether `store` is the default store only because none was named and no engine answered, which the user should be
+ * told.
+ */
 export function isFallback(asked: string | undefined, store: string): boolean {
   return asked === undefined && transportOf(parseLocation(store)).destination?.engine === undefined
 }

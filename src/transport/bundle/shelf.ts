@@ -1,10 +1,13 @@
-/** A bundle as a shelf. */
+/** Serves a bundle to registry clients, as a {@link Shelf}. */
 import { openBundleReader } from '../../bundle/reader.js'
 import type { Shelf } from '../../image/shelf.js'
 import { parseReference } from '../../oci/reference.js'
 import { blobPath, INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
 
-/** `ref` chooses one image of it. Throws what {@link openBundleReader} throws, IMAGE_NOT_FOUND for a reference that is not there. */
+/**
+ * `ref` selects one image. Throws what {@link openBundleReader} throws, and IMAGE_NOT_FOUND if the bundle does not have
+ * it.
+ */
 export async function openBundleShelf(
   name: string,
   path: string,

@@ -1,4 +1,4 @@
-/** A bundle as a place that keeps images: it is looked at, and never changed. */
+/** A bundle as a read-only image store. */
 import type { FetchOptions } from '../../blob/blob-store.js'
 import { type BundleReader, openBundleReader } from '../../bundle/reader.js'
 import { StowageError } from '../../errors.js'
@@ -6,7 +6,7 @@ import { namesOnce, parseReference } from '../../oci/reference.js'
 import { BlobImages, type IndexedImage } from '../../image/blob-images.js'
 import type { ImageStore } from '../../image/image-store.js'
 
-/** Throws what {@link openBundleReader} throws. What would change the bundle throws UNSUPPORTED. */
+/** Throws what {@link openBundleReader} throws. Methods that would change the bundle throw UNSUPPORTED. */
 export async function openBundleStore(path: string, options: FetchOptions = {}): Promise<ImageStore> {
   const reader = await openBundleReader(path, options)
   const images = new BlobImages(reader)
@@ -31,8 +31,8 @@ async function indexed(reader: BundleReader): Promise<readonly IndexedImage[]> {
   }))
 }
 
-function sealed(path: string, so: string): never {
-  throw new StowageError('UNSUPPORTED', `${path} is a bundle, which is sealed: ${so}`, {
+function sealed(path: string, reason: string): never {
+  throw new StowageError('UNSUPPORTED', `${path} is a bundle, which is sealed: ${reason}`, {
     hint: 'Pack another bundle, or load this one into an engine or a layout and make the change there.',
   })
 }

@@ -1,4 +1,4 @@
-/** `bundle:`: a bundle, read as a source and written as a destination; as a store it is sealed. */
+/** `bundle:`: a bundle as a source, as a destination, and as a sealed store. */
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { pathAndRef } from '../grammar.js'
 import type { Transport } from '../transport.js'

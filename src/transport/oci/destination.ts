@@ -24,13 +24,13 @@ import { formatReference, type Reference } from '../../oci/reference.js'
 import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../image/image-destination.js'
 
-/** How often another process may take blobs away that were just found there. */
+/** How many times to copy again because another process removed blobs that were just found. */
 const TRIES = 5
 
 /**
- * Opens or makes the layout `directory`. A name that the layout has already moves to the new image; entries of others stay
- * as they are. Several processes may write at once. Throws NOT_A_LAYOUT for a directory that holds something else,
- * OUTPUT_EXISTS for a bundle.
+ * Opens or creates the layout `directory`. A name that already exists moves to the new image; other entries stay as
+ * they are. Several processes may write at the same time. Throws NOT_A_LAYOUT for a directory that holds something
+ * else, OUTPUT_EXISTS for a bundle.
  */
 export async function openLayoutDestination(directory: string): Promise<ImageDestination> {
   await makeLayout(directory)
@@ -64,13 +64,13 @@ async function write(
         hint: 'Wait for the other stowage command.',
       })
     }
-    store = new BlobDirectory(directory) // what the other knows to be there is not
+    store = new BlobDirectory(directory) // the old one remembers blobs that are gone
   }
 }
 
 /**
- * Names the image in index.json; false if a blob of it is gone since it was found: another process removed an image that shared
- * it, under the same lock.
+ * Names the image in index.json. Returns false if one of its blobs has been removed since it was found: another process
+ * removed an image that shared the blob, under the same lock.
  */
 async function tag(
   directory: string,
@@ -83,7 +83,7 @@ async function tag(
   await changeLayoutIndex(
     directory,
     async entries => {
-      whole = await areThere(blobs, image)
+      whole = await arePresent(blobs, image)
       return whole ? withImage(entries, image, names) : undefined
     },
     { signal },
@@ -91,7 +91,7 @@ async function tag(
   return whole
 }
 
-async function areThere(blobs: BlobDirectory, image: ImageContent): Promise<boolean> {
+async function arePresent(blobs: BlobDirectory, image: ImageContent): Promise<boolean> {
   const found = await pMap(
     blobsOf(image),
     async ({ digest }) => {
@@ -108,7 +108,7 @@ async function areThere(blobs: BlobDirectory, image: ImageContent): Promise<bool
   return !found.includes(false)
 }
 
-/** The entries with `image` under `names`, which leave the images that had them. */
+/** The entries with `image` under `names`; images that had these names lose them. */
 function withImage(
   entries: readonly LayoutEntry[],
   image: ImageContent,
@@ -121,7 +121,7 @@ function withImage(
     return descriptor.digest !== image.root.digest || descriptor.annotations?.[REF_NAME_ANNOTATION] !== undefined
   })
   const refNames = new Set(kept.map(({ descriptor }) => descriptor.annotations?.[REF_NAME_ANNOTATION]))
-  // Of the same image one copy may have left out what another brought
+  // An earlier copy of the same image may have left out other blobs
   const twins = kept.filter(({ descriptor }) => descriptor.digest === image.root.digest)
   const absent = image.absent.filter(({ digest }) =>
     twins.every(({ descriptor }) => absentOf(descriptor).includes(digest)),
@@ -154,7 +154,7 @@ async function makeLayout(directory: string): Promise<void> {
           { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
         )
       }
-      // Of two that begin at once one would take the other's partial file away
+      // Without the lock, one of two concurrent processes would remove the other's partial file
       await withLock(
         join(directory, LOCK_FILE),
         async () => await writeDurably(join(directory, LAYOUT_FILE), LAYOUT_BYTES),

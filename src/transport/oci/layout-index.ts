@@ -1,4 +1,4 @@
-/** Changing the index of an OCI image layout: as a whole, by one process at a time. Source: OCI image-spec, image-layout.md. */
+/** Replaces the index of an OCI image layout, one process at a time. Source: OCI image-spec, image-layout.md. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeDurably } from '../../blob/durable.js'
@@ -11,18 +11,19 @@ import { OCI_INDEX } from '../../oci/media-type.js'
 
 export const LOCK_FILE = '.stowage.lock'
 
-/** Files that make a directory a bundle: its sums would be wrong after another image. */
+/** Files that mark a directory as a bundle, whose checksums would be wrong after an image is added. */
 const BUNDLE_MARKS = ['bundle.json', 'SHA256SUMS', 'INCOMPLETE']
 
-/** An entry of the index: as written there, with fields we do not speak of, and as we read it. */
+/** An entry of the index: the JSON, including fields that we do not read, and the parsed descriptor. */
 export interface LayoutEntry {
   readonly raw: unknown
   readonly descriptor: Descriptor
 }
 
 /**
- * Gives the entries of `directory`'s index.json to `change`, and writes what it gives back, under the lock, so that no other
- * writer's entry is lost. Where it gives undefined, nothing is written. `after` runs under the same lock, once the index stands.
+ * Passes the entries of `directory`'s index.json to `change` and writes the entries it returns, under the lock, so that
+ * no other writer's entry is lost. Writes nothing if it returns undefined. `after` runs under the same lock once the
+ * index is written.
  */
 export async function changeLayoutIndex(
   directory: string,
@@ -54,7 +55,7 @@ export async function changeLayoutIndex(
   )
 }
 
-/** Throws OUTPUT_EXISTS if `names`, all that is in `directory`, make it a bundle. */
+/** Throws OUTPUT_EXISTS if `names`, the entries of `directory`, mark it as a bundle. */
 export function refuseBundle(directory: string, names: readonly string[]): void {
   const mark = BUNDLE_MARKS.find(name => names.includes(name))
   if (mark === undefined) return
