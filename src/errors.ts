@@ -1,12 +1,12 @@
-/** The one error class of Stowage: a code that is API, a message with the facts, a hint to act on. */
+/** The error class of Stowage: a code that is part of the API, a message with the facts, and a hint. */
 import { dirname } from 'node:path'
 
 /**
- * What went wrong, as a program can test it. Codes are API: they are added, never renamed.
+ * What went wrong, for programs to test. Codes are part of the API: they are added, never renamed.
  * The command's exit code follows from the code (`src/cli/exit-code.ts`).
  */
 export type ErrorCode =
-  // the call itself
+  // arguments, output and system
   | 'INVALID_ARGUMENT'
   | 'INVALID_REFERENCE'
   | 'IMAGES_FILE_INVALID'
@@ -20,7 +20,7 @@ export type ErrorCode =
   | 'ABORTED'
   | 'BUSY'
   | 'IMAGE_IN_USE'
-  // something named is not there
+  // something named does not exist
   | 'FILE_NOT_FOUND'
   | 'IMAGE_NOT_FOUND'
   | 'CONTAINER_NOT_FOUND'
@@ -54,17 +54,17 @@ export type ErrorCode =
   | 'PLATFORM_MISMATCH'
   | 'LOAD_NOT_PROVED'
 
-/** Settings of a {@link StowageError} beside its code and message. */
+/** Options of a {@link StowageError}. */
 export interface StowageErrorOptions {
-  /** What the reader can do next, one sentence. */
+  /** What the user can do next, in one sentence. */
   readonly hint?: string | undefined
-  /** The error this one explains. */
+  /** The error that caused this one. */
   readonly cause?: unknown
 }
 
 /**
  * Every error Stowage throws on purpose. `message` says what was expected and what was found;
- * `hint`, when there is one, says what to do next. No message ever holds a credential.
+ * `hint`, if present, says what to do next. No message ever contains a credential.
  */
 export class StowageError extends Error {
   readonly code: ErrorCode
@@ -77,7 +77,7 @@ export class StowageError extends Error {
     this.hint = options.hint
   }
 
-  /** The same error with another hint, and with another message if one is given; this one is its cause. */
+  /** A copy with another hint and, if given, another message; this error is its cause. */
   withHint(hint: string | undefined, message: string = this.message): StowageError {
     return new StowageError(this.code, message, { hint, cause: this })
   }
@@ -90,8 +90,8 @@ export function systemCode(error: unknown): string | undefined {
 }
 
 /**
- * Gives a file system error of `path` its code and message; an error that is none comes back as it was,
- * so `throw fileError(error, path)` is right in any catch.
+ * Turns a file system error for `path` into a {@link StowageError}; returns any other error unchanged, so
+ * `throw fileError(error, path)` is correct in any catch.
  */
 export function fileError(error: unknown, path: string): unknown {
   const message = error instanceof Error ? error.message : ''
@@ -136,14 +136,14 @@ export function fileError(error: unknown, path: string): unknown {
         cause: error,
       })
     default:
-      // Any other failed system call is the system's fault, not ours.
+      // Any other failed system call is a fault of the system, not of Stowage.
       return error instanceof Error && 'syscall' in error
         ? new StowageError('IO_ERROR', `${path}: ${message}`, { cause: error })
         : error
   }
 }
 
-/** {@link fileError} for a file that is to be made: where it is its directory that is not there, that is what it says. */
+/** Like {@link fileError}, for a file to be created: if its directory does not exist, the message says so. */
 export function outputError(error: unknown, path: string): unknown {
   if (systemCode(error) !== 'ENOENT') return fileError(error, path)
   return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be created in it`, {
@@ -152,13 +152,16 @@ export function outputError(error: unknown, path: string): unknown {
   })
 }
 
-/** Turns the rejection of an aborted `signal` into ABORTED; any other error comes back as it was. */
+/** Turns the rejection of an aborted `signal` into ABORTED; returns any other error unchanged. */
 export function abortError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (!signal?.aborted || (error instanceof StowageError && error.code !== 'ABORTED')) return error
   return new StowageError('ABORTED', 'interrupted before the end', { cause: error })
 }
 
-/** Whether `error` is that a person, the network or a registry's door ended what was under way: what came before it is good. */
+/**
+ * Whether `error` means that the user, the network or a registry interrupted the work; what was copied before it is
+ * good.
+ */
 export function isInterruption(error: unknown): error is StowageError {
   return (
     error instanceof StowageError &&
@@ -166,7 +169,10 @@ export function isInterruption(error: unknown): error is StowageError {
   )
 }
 
-/** What `work` gives, or the error it threw, so that others can be tried after it. What is none of ours, and ABORTED, is thrown. */
+/**
+ * The result of `work`, or the StowageError it threw, so that the caller can go on. Throws ABORTED and all other
+ * errors.
+ */
 export async function orError<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T | StowageError> {
   try {
     return await work()

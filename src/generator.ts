@@ -1,4 +1,4 @@
-/** Who makes what Stowage makes: the package's own name and version. */
+/** The name and version of this package, recorded in what it writes. */
 import { readFileSync } from 'node:fs'
 import { parseJson, record, string } from './oci/json.js'
 
@@ -7,7 +7,7 @@ export interface Generator {
   readonly version: string
 }
 
-/** Read from the package.json this module was installed with. */
+/** Reads the package.json that this module was installed with. */
 export function thisGenerator(): Generator {
   const where = 'package.json'
   const object = record(parseJson(readFileSync(new URL('../package.json', import.meta.url)), where), where)

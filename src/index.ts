@@ -3,7 +3,7 @@
 export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors.js'
 export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 
-// The three verbs, and the engine below them
+// Packing, verifying, loading, serving and copying
 export { pack, type PackOptions, type PackResult } from './verbs/pack.js'
 export { verifyBundle, type VerifyReport } from './bundle/verify.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './verbs/load.js'
@@ -22,7 +22,7 @@ export { prune, type PrunedWorkspace, type PruneOptions, type PruneResult } from
 export type { FoundWorkspace } from './blob/workspace.js'
 export type { Owner } from './blob/owner.js'
 
-// Lists of images. Form: docs/images-yaml.md
+// Images files. Format: docs/images-yaml.md
 export {
   type ImagesFilePlan,
   packImagesFile,
@@ -48,7 +48,7 @@ export { findImages, type FindImagesOptions } from './base-image/search.js'
 export { type SavedImage, saveImage, type SaveOptions } from './base-image/save.js'
 export { checkWimLayer } from './layer/make/check-wim.js'
 
-// What images are and what registries hold
+// Inspecting images, and working with registries
 export { inspect, type InspectOptions, type Inspection, inspectRaw } from './verbs/inspect.js'
 export type {
   InspectedArtifact,
@@ -64,7 +64,7 @@ export { type FoundRepository, type SearchOptions, searchRepositories, type Sear
 export { type PulledImage, pullImages, type PullOptions, type PullResult } from './verbs/pull.js'
 export { type PushedImage, pushImages, type PushOptions, type PushResult } from './verbs/push.js'
 
-// Places that keep images: docker's verbs. What holds: docs/images.md
+// Image stores and the docker-like commands. Reference: docs/images.md
 export { type ImageList, listImages, type ListedImage, type ListImagesOptions } from './verbs/images.js'
 export { type ImageHistory, imageHistory } from './verbs/history.js'
 export { type TaggedImage, tagImage } from './verbs/tag.js'
@@ -96,7 +96,7 @@ export {
   parseBundleManifest,
 } from './bundle/manifest.js'
 
-// Places images are read from and written to
+// Sources and destinations
 export type { ImageSource, SourceImage } from './image/image-source.js'
 export { type EngineSourceOptions, openEngineSource } from './transport/engine/source.js'
 export { openLayoutSource } from './transport/oci/source.js'
@@ -117,7 +117,7 @@ export {
   openDockerArchiveDestination,
 } from './transport/archive/docker-destination.js'
 
-// Who we are to registries
+// Registry credentials
 export {
   login,
   type LoginOptions,
@@ -127,7 +127,7 @@ export {
   type LogoutResult,
 } from './registry/login.js'
 
-// Content named by its digest
+// Content-addressed blobs
 export type { BlobSink, BlobStage, BlobStore, Bytes, FetchOptions, StagedBlob } from './blob/blob-store.js'
 export { BlobDirectory } from './blob/directory.js'
 export { type Document, type ImageContent, type PlatformImage, readImage } from './blob/closure.js'
@@ -207,7 +207,7 @@ export type { Loss } from './layer/to-wim/losses.js'
 export type { LayerOrder } from './layer/make/entries.js'
 export type { LayerLosses } from './layer/make/lossless.js'
 
-// Layers that are read
+// Reading layers
 export {
   type LayerFacts,
   type LayerSource,
@@ -233,7 +233,7 @@ export {
   type LayerDiff,
 } from './layer/read/diff.js'
 
-// The words of OCI
+// OCI types
 export type { Descriptor } from './oci/descriptor.js'
 export { type Digest, isDigest } from './oci/digest.js'
 export type { ImageConfig } from './oci/config.js'

@@ -1,4 +1,4 @@
-/** The one module that knows the native addon, which is loaded when it is first needed. */
+/** Loads the native addon when it is first needed; no other module loads it. */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { StowageError, systemCode } from './errors.js'
@@ -6,25 +6,26 @@ import { StowageError, systemCode } from './errors.js'
 let loaded: unknown
 
 /**
- * What `native/addon.cc` exports; each room that uses some of it says what that is. Throws ADDON_MISSING saying what to install.
+ * The exports of `native/addon.cc`; each caller declares the types that it uses. Throws ADDON_MISSING saying what to
+ * install.
  */
 export function nativeAddon(): unknown {
   loaded ??= load()
   return loaded
 }
 
-/** What the addon exports as `name`; undefined where there is no addon, or none with that for this system. */
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- who names a part knows its type
+/** The addon's export `name`; undefined if there is no addon or it lacks that export on this system. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller knows the type of the export
 export function nativePart<Part>(name: string): Part | undefined {
   parts ??= partsOf()
-  return parts[name] as Part | undefined // whoever names it says what it is, as native/addon.cc exports it
+  return parts[name] as Part | undefined // the caller declares the type that native/addon.cc exports
 }
 
 let parts: Readonly<Record<string, unknown>> | undefined
 
 function partsOf(): Readonly<Record<string, unknown>> {
   try {
-    return nativeAddon() as Readonly<Record<string, unknown>> // an object, as native/addon.cc makes it
+    return nativeAddon() as Readonly<Record<string, unknown>> // native/addon.cc exports an object
   } catch (error) {
     if (error instanceof StowageError && error.code === 'ADDON_MISSING') return {}
     throw error

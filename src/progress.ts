@@ -1,10 +1,10 @@
-/** Progress as a union of events: the library gives them to `onProgress`, the CLI draws them. */
+/** Progress events: the library passes them to `onProgress`, and the CLI displays them. */
 
-/** What is done; those after `read` are done to WIM files. */
+/** The kind of work; `read` and the kinds after it apply to WIM files. */
 export type Stage =
   'convert' | 'copy' | 'verify' | 'load' | 'prove' | 'read' | 'scan' | 'write' | 'hash' | 'extract' | 'split'
 
-/** One event. Sizes are bytes; `done` never falls, and reaches `total` where the total is known. */
+/** One event. Sizes are in bytes; `done` never decreases, and reaches `total` if the total is known. */
 export type ProgressEvent =
   | { readonly type: 'stage'; readonly stage: Stage; readonly subject: string }
   | { readonly type: 'bytes'; readonly subject: string; readonly done: number; readonly total: number | undefined }
@@ -12,9 +12,9 @@ export type ProgressEvent =
 
 export type OnProgress = (event: ProgressEvent) => void
 
-/** Options every call that waits takes. */
+/** The options of every asynchronous call. */
 export interface WaitOptions {
-  /** Aborting it ends the call with ABORTED; nothing that looks whole is left behind. */
+  /** Aborting it makes the call throw ABORTED; no file that looks complete is left behind. */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }
