@@ -1,4 +1,4 @@
-/** The images of a place of blobs with an index: what a layout and a bundle have in common. */
+/** Lists the images of a blob store with an index; shared by layouts and bundles. */
 import pMap from 'p-map'
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
@@ -7,7 +7,7 @@ import type { Reference } from '../oci/reference.js'
 import type { HistoryStep, StoredImage } from './image-store.js'
 import { readStored, type StoredContent, storedImage } from './read-stored.js'
 
-/** Images read at a time. */
+/** The number of images to read at a time. */
 const AT_ONCE = 16
 
 /** One image, under all its names. */
@@ -17,7 +17,7 @@ export interface IndexedImage {
   readonly refNames: readonly string[]
 }
 
-/** Reads each image once, as long as it lives: what a digest names does not change. */
+/** Reads each image only once, because the content of a digest does not change. */
 export class BlobImages {
   readonly #blobs: BlobStore
   readonly #read = new Map<string, StoredContent>()
@@ -34,7 +34,7 @@ export class BlobImages {
     )
   }
 
-  /** Throws what reading the image throws, IMAGE_NOT_FOUND if it is none of `indexed`. */
+  /** Throws what reading the image throws, IMAGE_NOT_FOUND if it is not in `indexed`. */
   async history(
     indexed: readonly IndexedImage[],
     { id }: StoredImage,

@@ -1,4 +1,4 @@
-/** What an image is written to. */
+/** The interface of a destination for images. */
 import type { BlobStage, BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -9,16 +9,16 @@ import type { Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 
 export interface WriteImageOptions extends WaitOptions {
-  /** Blobs under way at a time, where they go one by one. */
+  /** The number of blobs to copy at a time, if the destination takes single blobs. */
   readonly jobs?: number | undefined
 }
 
-/** What became of one image. */
+/** The result of writing one image. */
 export interface WrittenImage {
   readonly names: readonly Reference[]
-  /** How the destination itself calls the image: an engine's image ID, elsewhere the root's digest. */
+  /** The image's ID at the destination: an engine's image ID; otherwise the root's digest. */
   readonly id: string
-  /** Bytes sent, and bytes left out because the destination had them. */
+  /** Bytes sent, and bytes skipped because the destination already had them. */
   readonly sent: number
   readonly skipped: number
   /** The sparse index that the destination refused: it has the image without the manifests that are absent, as `id`. */
@@ -36,9 +36,12 @@ export interface WrittenImage {
  * the others give it its names only after everything it reaches. The caller disposes of it.
  */
 export interface ImageDestination extends AsyncDisposable {
-  /** Where a layer that is made here is written once, in its final place, if there is such a place. */
+  /** Where to write a created layer directly to its final location, if the destination has one. */
   readonly stage?: BlobStage
-  /** Where a source may file blobs before it knows which of them it needs; what is not written as part of an image goes in the end. */
+  /**
+   * Where a source may file blobs before it knows which of them it needs; what is not written as part of an image goes
+   * in the end.
+   */
   spool?(): Promise<BlobDirectory>
   /**
    * Writes `image`, reading what is missing from `blobs`, every byte through `verified()`, and gives it `names`.
@@ -51,8 +54,9 @@ export interface ImageDestination extends AsyncDisposable {
     options?: WriteImageOptions,
   ): Promise<WrittenImage>
   /**
-   * Of a place that is whole only as a whole (an archive): makes what was written last, and puts it in its place. Called once, after
-   * the last image; disposed without it, such a place leaves nothing. Throws OUTPUT_EXISTS, NO_SPACE, INVALID_ARGUMENT with no image.
+   * Of a place that is whole only as a whole (an archive): makes what was written last, and puts it in its place.
+   * Called once, after the last image; disposed without it, such a place leaves nothing. Throws OUTPUT_EXISTS,
+   * NO_SPACE, INVALID_ARGUMENT with no image.
    */
   finish?(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** What an image is read from. */
+/** The interface of a source of images. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -8,11 +8,11 @@ import type { Reference } from '../oci/reference.js'
 export interface SourceImage {
   readonly root: Descriptor
   readonly names: readonly Reference[]
-  /** Digests of manifests that an index of the image names, and that were left out of this place on purpose. */
+  /** Digests of manifests that an index of the image names but that were deliberately left out of this source. */
   readonly absent?: readonly Digest[] | undefined
 }
 
-/** One open place that holds images. The caller disposes of it. */
+/** An open source of images. The caller disposes of it. */
 export interface ImageSource extends BlobStore, AsyncDisposable {
   /**
    * The images that were asked for when the source was opened: one for a reference, and for a place named without one
@@ -21,8 +21,8 @@ export interface ImageSource extends BlobStore, AsyncDisposable {
    */
   images(options?: FetchOptions): Promise<readonly SourceImage[]>
   /**
-   * What is about the manifest or index that `manifest` names: signatures, SBOMs, attestations, each an image of its own, found
-   * by `subject` or by the tags that cosign gives. Places that cannot tell do not have it.
+   * What is about the manifest or index that `manifest` names: signatures, SBOMs, attestations, each an image of its
+   * own, found by `subject` or by the tags that cosign gives. Places that cannot tell do not have it.
    */
   referrers?(manifest: Descriptor, options?: FetchOptions): Promise<readonly SourceImage[]>
 }

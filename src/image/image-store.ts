@@ -1,14 +1,14 @@
-/** A place that keeps images under names: what it holds, and what can be done to it. */
+/** The interface of an image store: lists named images and changes them. */
 import type { FetchOptions } from '../blob/blob-store.js'
 import type { StowageError } from '../errors.js'
 import type { HeldIdentity } from '../oci/image-identity.js'
 import type { Platform } from '../oci/platform.js'
 import type { Reference } from '../oci/reference.js'
 
-/** One image for one platform, as its config tells of it. */
+/** One image for one platform, as its config describes it. */
 export interface StoredPlatform {
   readonly platform: Platform
-  /** Base first; empty if the place cannot tell. */
+  /** Base first; empty if the store does not report them. */
   readonly diffIds: readonly string[]
   /** RFC 3339. */
   readonly created?: string
@@ -20,13 +20,13 @@ export interface StoredImage extends HeldIdentity {
   /** An engine's image ID; elsewhere the digest of the manifest or index. */
   readonly id: string
   /**
-   * `intermediate`: an engine keeps it for the images that were built on it. `artifact`: a signature, an SBOM or whatever else
-   * does not run.
+   * `intermediate`: an engine keeps it for the images that were built on it. `artifact`: a signature, an SBOM or
+   * whatever else does not run.
    */
   readonly type: 'image' | 'intermediate' | 'artifact'
-  /** In full, each with its tag. */
+  /** Full names, each with its tag. */
   readonly names: readonly string[]
-  /** What a layout's index calls it where that is not a reference: `v1`. */
+  /** The names in a layout's index that are not references: `v1`. */
   readonly refNames: readonly string[]
   /** `NAME@DIGEST` in full, as registries know it. */
   readonly digests: readonly string[]
@@ -34,13 +34,13 @@ export interface StoredImage extends HeldIdentity {
   readonly created?: string
   /** In bytes: what the engine says; elsewhere of all blobs as they are kept, layers compressed, each once. */
   readonly size: number
-  /** This machine's first, where there are several. Empty for artifacts, and where `flaw` says why. */
+  /** This machine's platform first. Empty for artifacts, and if `flaw` is set. */
   readonly platforms: readonly StoredPlatform[]
-  /** Why it cannot be read. */
+  /** Why the image cannot be read, if it cannot. */
   readonly flaw?: StowageError
 }
 
-/** One step of how an image was made. */
+/** One step of an image's history. */
 export interface HistoryStep {
   /** Of the image as it was after this step, where the place has that; of the last step the image itself. */
   readonly id?: string
@@ -52,7 +52,7 @@ export interface HistoryStep {
   readonly comment: string
 }
 
-/** A container that was made of an image. */
+/** A container created from an image. */
 export interface ImageUser {
   readonly id: string
   readonly name: string
@@ -60,7 +60,7 @@ export interface ImageUser {
   readonly state: string
 }
 
-/** What went away, in the order in which it went. */
+/** One thing that was removed. */
 export type Removal = { readonly untagged: string } | { readonly deleted: string }
 
 export interface RemoveOptions extends FetchOptions {
@@ -83,21 +83,25 @@ export interface CommitOptions extends FetchOptions {
 export interface ImageStore extends AsyncDisposable {
   /** As a location is written. */
   readonly location: string
-  /** All of them, in no order. */
+  /** All images, in no particular order. */
   images(options?: FetchOptions): Promise<readonly StoredImage[]>
-  /** The names of all of them, in no order, without looking at the images. */
+  /** The names of all images, in no particular order, without reading the images. */
   names(options?: FetchOptions): Promise<readonly Reference[]>
   /** The newest step first. Throws what reading the image throws. */
   history(image: StoredImage, options?: FetchOptions): Promise<readonly HistoryStep[]>
-  /** Containers made of the image. */
+  /** The containers created from the image. */
   users(image: StoredImage, options?: FetchOptions): Promise<readonly ImageUser[]>
-  /** Gives the image one more name, which leaves the image that had it. Throws UNSUPPORTED for a place that is sealed. */
+  /** Adds a name to the image, and removes it from the image that had it. Throws UNSUPPORTED for a sealed store. */
   tag(image: StoredImage, name: Reference, options?: FetchOptions): Promise<void>
   /**
-   * Takes `names` away, those of `image.names` or `.refNames`, and the image when it has none left; without `names`, all of them and
-   * the image. Throws UNSUPPORTED for a place that is sealed, IMAGE_NOT_FOUND if it is not there any more.
+   * Takes `names` away, those of `image.names` or `.refNames`, and the image when it has none left; without `names`,
+   * all of them and the image. Throws UNSUPPORTED for a place that is sealed, IMAGE_NOT_FOUND if it is not there any
+   * more.
    */
   remove(image: StoredImage, names: readonly string[] | undefined, options?: RemoveOptions): Promise<readonly Removal[]>
-  /** An image of a container, and its ID. Throws UNSUPPORTED if there are none, CONTAINER_NOT_FOUND. */
+  /**
+   * Creates an image from a container and returns its ID. Throws CONTAINER_NOT_FOUND, and UNSUPPORTED for a store
+   * without containers.
+   */
   commit(container: string, options: CommitOptions): Promise<string>
 }

@@ -22,7 +22,10 @@ export interface InspectedImage {
   readonly id?: string
   /** Its manifest or index; not there where the place keeps none: an engine, a WIM. */
   readonly root?: InspectedManifest
-  /** Of all blobs that were looked at, each once, in bytes; of an engine what it says; not there of a WIM, whose layer is not made. */
+  /**
+   * Of all blobs that were looked at, each once, in bytes; of an engine what it says; not there of a WIM, whose layer
+   * is not made.
+   */
   readonly size?: number
   /** The images that run, one a platform. */
   readonly platforms: readonly InspectedPlatform[]
@@ -116,8 +119,9 @@ interface Found {
 }
 
 /**
- * Reads `image` of `store`, of an index only what fits one of `selectors` where there are any; every document is checked against
- * its digest. Throws IMAGE_NOT_FOUND if no platform fits, INVALID_MANIFEST, DIGEST_MISMATCH, and what the store throws.
+ * Reads `image` of `store`, of an index only what fits one of `selectors` where there are any; every document is
+ * checked against its digest. Throws IMAGE_NOT_FOUND if no platform fits, INVALID_MANIFEST, DIGEST_MISMATCH, and what
+ * the store throws.
  */
 export async function readInspection(
   store: BlobStore,

@@ -1,24 +1,27 @@
-/** Which image of a place is based on which: by their chains of layers. */
+/** Determines which images of a store are based on which, by their layer chains. */
 import { chainIds } from '../oci/chain.js'
 import type { StoredImage } from './image-store.js'
 
-/** An image with all that is based on it. */
+/** An image with the images based on it. */
 export interface DependentTree {
   readonly image: StoredImage
   readonly dependents: readonly DependentTree[]
 }
 
 export interface Lineage {
-  /** The image whose whole chain is the longest that `image`'s begins with and goes beyond. */
+  /** The image with the longest layer chain that is a proper prefix of the chain of `image`. */
   baseOf(image: StoredImage): StoredImage | undefined
-  /** `image` and all below it, the lowest first. */
+  /** `image` and all images it is based on, lowest first. */
   chainOf(image: StoredImage): readonly StoredImage[]
-  /** All whose chains begin with that of `image` and go beyond it, on one platform at least. */
+  /** All images whose layer chain on at least one platform has that of `image` as a proper prefix. */
   dependentsOf(image: StoredImage): readonly StoredImage[]
   treeOf(image: StoredImage): DependentTree
 }
 
-/** Of several images with the same chain the one that others are said to stand on is a base OS image, has a name, is the oldest. */
+/**
+ * Of several images with the same chain the one that others are said to stand on is a base OS image, has a name, is the
+ * oldest.
+ */
 export function lineageOf(images: readonly StoredImage[]): Lineage {
   const shown = images.filter(({ type }) => type === 'image')
   const chains = new Map(shown.map(image => [image, image.platforms.map(({ diffIds }) => chainIds(diffIds))]))
@@ -71,7 +74,7 @@ function isNamed({ names, refNames }: StoredImage): boolean {
   return names.length + refNames.length > 0
 }
 
-/** Below 0 if `a` is earlier; no time is later than every time. */
+/** Negative if `a` is earlier; a missing time is later than every time. */
 export function compareTimes(a: string | undefined, b: string | undefined): number {
   const [one, other] = [a, b].map(time =>
     time === undefined || Number.isNaN(Date.parse(time)) ? Number.MAX_SAFE_INTEGER : Date.parse(time),

@@ -1,12 +1,14 @@
-/** The small blobs of an image that is made here: config and manifest, in memory. Its layer goes to a stage. */
+/** The config and manifest, in memory, of an image that Stowage creates. Its layer goes to a stage. */
 import type { BlobStore, Bytes } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import { type Descriptor, describe } from '../oci/descriptor.js'
 import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-type.js'
 
-/** Nothing but what {@link MadeImage.make} made is here: the code that copies the image finds its layer on the stage. */
+/**
+ * Nothing but what {@link MadeImage.make} made is here: the code that copies the image finds its layer on the stage.
+ */
 export class MadeImage implements BlobStore {
-  /** What it is made of, for messages. */
+  /** What the image is created from, for messages. */
   readonly #origin: string
   readonly #documents = new Map<string, Uint8Array>()
 

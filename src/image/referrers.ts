@@ -1,4 +1,7 @@
-/** What is about an image: signatures, SBOMs, attestations. Sources: OCI distribution-spec, "Listing Referrers"; cosign's tags. */
+/**
+ * What is about an image: signatures, SBOMs, attestations. Sources: OCI distribution-spec, "Listing Referrers";
+ * cosign's tags.
+ */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
@@ -31,8 +34,9 @@ export function subjectOf({ root, manifests }: ImageContent, names: readonly Ref
 }
 
 /**
- * All that is about `image` and its manifests in `source`, and what is about that, each once: empty if the place cannot tell.
- * An image that is copied under other names takes it along: `names` are those, and what is about it gets its repository.
+ * All that is about `image` and its manifests in `source`, and what is about that, each once: empty if the place cannot
+ * tell. An image that is copied under other names takes it along: `names` are those, and what is about it gets its
+ * repository.
  */
 export async function findReferrers(
   source: ImageSource,
@@ -63,8 +67,8 @@ export async function findReferrers(
 }
 
 /**
- * {@link ImageSource.referrers} for a place that lists its images: those of `entries` that are about a manifest. What each of them
- * is about is read once, whatever is asked.
+ * {@link ImageSource.referrers} for a place that lists its images: those of `entries` that are about a manifest. What
+ * each of them is about is read once, whatever is asked.
  */
 export function referrersAmong(
   store: BlobStore,

@@ -1,4 +1,4 @@
-/** Which image of a place is meant: by name, by ID, or by the first digits of one. */
+/** Finds the image of a store by name, by ID or by a prefix of its ID. */
 import { StowageError } from '../errors.js'
 import { isDigest } from '../oci/digest.js'
 import { familiarReference, formatReference, isReference, parseReference, withDefaultTag } from '../oci/reference.js'
@@ -6,16 +6,16 @@ import type { StoredImage } from './image-store.js'
 
 export interface StoredSelection {
   readonly image: StoredImage
-  /** Those of its names that were meant; undefined if it was named by its ID, and so all of it is. */
+  /** The selected names; undefined if the image was selected by its ID, which selects all names. */
   readonly names: readonly string[] | undefined
 }
 
 const SHOWN = 10
 
 /**
- * The one image of `images` that `text` means, as docker finds it: its ID, a name (`latest` where it has no tag), a name with its
- * digest, what a layout's index calls it, or the first digits of its ID. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT if several
- * begin so.
+ * The one image of `images` that `text` means, as docker finds it: its ID, a name (`latest` where it has no tag), a
+ * name with its digest, what a layout's index calls it, or the first digits of its ID. Throws IMAGE_NOT_FOUND,
+ * INVALID_ARGUMENT if several begin so.
  */
 export function selectStored(images: readonly StoredImage[], text: string, where: string): StoredSelection {
   const whole = /^[0-9a-f]{64}$/.test(text) ? `sha256:${text}` : text
@@ -26,7 +26,7 @@ export function selectStored(images: readonly StoredImage[], text: string, where
   return byName(images, text) ?? byStart(images, text, where) ?? notFound(images, text, where)
 }
 
-/** As people call it: its first name, or else the digits of its ID that docker shows. */
+/** The name to show: its first name, or otherwise the short ID that docker shows. */
 export function shownName({
   id,
   names: [name],

@@ -1,4 +1,4 @@
-/** Finds the image a person means among those of a place: by tag, by name or by digest. */
+/** Finds an image among those of a source by tag, name or digest. */
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, isDigest } from '../oci/digest.js'
@@ -13,7 +13,7 @@ import {
 } from '../oci/reference.js'
 import type { SourceImage } from './image-source.js'
 
-/** One entry of a place: an image under one name, or under none. */
+/** One entry of an index: an image with one name or none. */
 export interface NamedEntry {
   readonly root: Descriptor
   readonly name: Reference | undefined
@@ -27,8 +27,8 @@ export interface NamedEntry {
 
 /**
  * The one image that `ref` means, with the names that `ref` means: its digest (all names), its `ref.name` as it stands,
- * its full or familiar name, or a tag that one image alone has. Throws IMAGE_NOT_FOUND naming what `where` has, also when
- * several images answer to `ref`.
+ * its full or familiar name, or a tag that one image alone has. Throws IMAGE_NOT_FOUND naming what `where` has, also
+ * when several images answer to `ref`.
  */
 export function selectImage(entries: readonly NamedEntry[], ref: string, where: string): SourceImage {
   const full = isReference(ref) ? formatReference(withDefaultTag(parseReference(ref))) : undefined
@@ -48,7 +48,7 @@ export function selectImage(entries: readonly NamedEntry[], ref: string, where: 
   throw notFound(`${where} has no image ${JSON.stringify(ref)}`, entries)
 }
 
-/** The only image there is. Throws IMAGE_NOT_FOUND naming all of them when there are several, or saying there is none. */
+/** The only image. Throws IMAGE_NOT_FOUND if there is none, or if there are several, and then lists them. */
 export function onlyImage(entries: readonly NamedEntry[], where: string): SourceImage {
   const [first, ...others] = groupByRoot(entries)
   if (!first) throw new StowageError('IMAGE_NOT_FOUND', `${where} holds no image`)
@@ -57,8 +57,8 @@ export function onlyImage(entries: readonly NamedEntry[], where: string): Source
 }
 
 /**
- * A descriptor of a layout's index as an entry: what the index says of an image is its names here, and no part of its root.
- * Of what remains of a sparse index the root is that index.
+ * A descriptor of a layout's index as an entry: what the index says of an image is its names here, and no part of its
+ * root. Of what remains of a sparse index the root is that index.
  */
 export function namedEntry({ annotations, platform: _platform, ...listed }: Descriptor): NamedEntry {
   return {
@@ -70,7 +70,7 @@ export function namedEntry({ annotations, platform: _platform, ...listed }: Desc
   }
 }
 
-/** Every image once, with all its names, in their order. */
+/** Each image once, with all its names, in order. */
 export function groupByRoot(entries: readonly NamedEntry[]): readonly SourceImage[] {
   const images = new Map<string, SourceImage & { readonly names: Reference[] }>()
   for (const { root, name, absent } of entries) {

@@ -1,4 +1,4 @@
-/** A place whose images are served to registry clients: a bundle, or an OCI image layout. */
+/** The interface of a bundle or an OCI image layout whose images are served to registry clients. */
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import type { Reference } from '../oci/reference.js'
@@ -25,11 +25,11 @@ export interface ShelfName extends Omit<Reference, 'domain'> {
 
 /** The caller disposes of it. */
 export interface Shelf extends AsyncDisposable {
-  /** As it was named. */
+  /** The name that the user gave it. */
   readonly name: string
   readonly images: readonly ShelfImage[]
   /** Other roots that it holds, whose manifests may name one of the images as their subject. */
   readonly others: readonly Descriptor[]
-  /** Where the blob is; undefined if it is not there, or no regular file. */
+  /** The location of the blob; undefined if it does not exist or is not a regular file. */
   place(digest: Digest): Promise<ServedBlob | undefined>
 }
