@@ -1,19 +1,19 @@
-/** The commands of `stowage`, all but `wim`: how each is described, and how it is loaded. */
+/** The commands of `stowage` except `wim`, with their descriptions and the functions that load their modules. */
 import type { AnyCommand } from './command.js'
 
 interface Line {
-  /** The synopsis: the name, and the operands as yargs writes them. */
+  /** The synopsis in the syntax of yargs: the name, then the operands. */
   readonly command: string
   readonly aliases?: readonly string[]
   readonly describe: string
 }
 
-/** A command as the help lists it. Its module is loaded only when it is used, because loading takes time. */
+/** A command as the help lists it. Its module is loaded only when the command is used, to save time at startup. */
 export interface ListedCommand extends Line {
   readonly load: () => Promise<AnyCommand>
 }
 
-/** A command that is nothing without one of its own commands. */
+/** A command that requires a subcommand. */
 export interface CommandGroup extends Line {
   readonly commands: CommandTable
 }
@@ -208,14 +208,14 @@ export const COMMANDS: CommandTable = {
   },
 }
 
-/** What a command line asks for. */
+/** The command that a command line names, with its parsed values. */
 export interface ChosenCommand {
-  /** Its options and operands, under all their names. */
+  /** Values of its options and operands, under all their names. */
   readonly values: Readonly<Record<string, unknown>>
   readonly command: AnyCommand
 }
 
-/** What `table` has under the name or alias `word`. */
+/** The command of `table` whose name or alias is `word`. */
 export function commandNamed(table: CommandTable, word: string): ListedCommand | CommandGroup | undefined {
   return Object.entries(table).find(([name, { aliases = [] }]) => name === word || aliases.includes(word))?.[1]
 }

@@ -1,7 +1,8 @@
-/** `stowage commit`: a container as an image. */
+/** `stowage commit`: creates an image from a container. */
 import { command, flag, value, optional, required, values } from './command.js'
 import { commitContainer } from '../verbs/commit.js'
-import { noteStore, storeOptions } from './store-options.js'
+import { HOST_OPTION } from './image-options.js'
+import { noteStore } from './store-options.js'
 
 export const commit = command({
   operands: {
@@ -9,7 +10,8 @@ export const commit = command({
     repository: optional('NAME[:TAG] of the image'),
   },
   options: {
-    ...storeOptions('docker-daemon:'),
+    store: value('Must be a Docker Engine: docker-daemon: (the default)'),
+    host: HOST_OPTION,
     author: value('Author: "Jo Doe <jo@example.com>"', { alias: 'a' }),
     message: value('Commit message', { alias: 'm' }),
     change: values('Dockerfile instruction to apply; may be repeated', { alias: 'c' }),
@@ -19,14 +21,14 @@ export const commit = command({
     version: value('Version of the image, and without a NAME:TAG its tag'),
   },
   examples: [
-    ['commit web shop:2.4', 'As docker commit'],
-    ['commit web --publisher CN=Contoso --name Shop --version 2.4', 'As New-ContainerImage: shop:2.4'],
+    ['commit web shop:2.4', 'Like docker commit'],
+    ['commit web --publisher CN=Contoso --name Shop --version 2.4', 'Like New-ContainerImage: shop:2.4'],
   ],
   run: async (
     { container, repository, author, message, change, pause, publisher, name, version, store, host },
     session,
   ) => {
-    const made = await commitContainer(container, repository, {
+    const committed = await commitContainer(container, repository, {
       author,
       message,
       changes: change,
@@ -36,7 +38,7 @@ export const commit = command({
       host,
       signal: session.signal,
     })
-    noteStore(store, made.store, session)
-    session.report({ schema: 'stowage.commit/v1', ...made }, `${made.id}\n`)
+    noteStore(store, committed.store, session)
+    session.report({ schema: 'stowage.commit/v1', ...committed }, `${committed.id}\n`)
   },
 })

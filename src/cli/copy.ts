@@ -1,4 +1,4 @@
-/** `stowage copy`: one image from one place to another. */
+/** `stowage copy`: copies an image from one location to another. */
 import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
 import { command, required, value, type Values } from './command.js'
 import { copy as copyBetween, type CopyResult } from '../verbs/copy.js'
@@ -34,7 +34,7 @@ export const copy = command({
   run: runCopy,
 })
 
-/** Copies and reports: for `pack -o LOCATION` too. */
+/** Copies an image and reports the result. `pack -o LOCATION` uses it too. */
 export async function runCopy(
   { source, destination, tag, ...options }: CopyValues,
   { signal, onProgress, report, note }: Session,

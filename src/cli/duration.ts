@@ -1,6 +1,6 @@
-/** How long ago, in docker's words. */
+/** Formats how long ago something happened, in the words that docker uses. */
 
-/** `About an hour ago`, `3 weeks ago` of an RFC 3339 time; `N/A` of none. */
+/** `About an hour ago` or `3 weeks ago` for an RFC 3339 time; `N/A` if there is no valid time. */
 export function formatAgo(time: string | undefined, now = Date.now()): string {
   const at = time === undefined ? Number.NaN : Date.parse(time)
   return Number.isNaN(at) ? 'N/A' : `${durationText((now - at) / 1000)} ago`

@@ -1,4 +1,4 @@
-/** The exit code of the command for every error code: 0 ok, and what `stowage --help` and docs/json-output.md list. */
+/** The exit code for each error code, as listed in `stowage --help` and docs/json-output.md. */
 import type { ErrorCode } from '../errors.js'
 
 export const EXIT_FAILED = 1
@@ -64,7 +64,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ABORTED: 130,
 }
 
-/** 130 stands for SIGINT; main() makes it 143 or 129 where SIGTERM or SIGHUP ended the command. */
+/** ABORTED gives 130 (SIGINT); main() replaces it with 143 or 129 if SIGTERM or SIGHUP ended the command. */
 export function exitCodeOf(code: ErrorCode): number {
   return EXIT_CODES[code]
 }

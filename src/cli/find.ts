@@ -1,4 +1,4 @@
-/** `stowage find` and `stowage save`: base OS images of the registered sources. */
+/** `stowage find` and `stowage save`: find base OS images in the registered sources, and save them as WIM files. */
 import { anyNumber, command, flag, value, type Values, values } from './command.js'
 import { text } from 'node:stream/consumers'
 import { chooseCandidates } from '../base-image/candidates.js'
@@ -9,11 +9,11 @@ import { findImages } from '../base-image/search.js'
 import { formatVersion, parseVersion } from '../base-image/version.js'
 import { orError, StowageError } from '../errors.js'
 import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
-import { errorDocument, tellFailures } from './print-error.js'
+import { errorDocument, reportFailures } from './print-error.js'
 import { formatSize, printable, table } from './render.js'
 import type { Session } from './session.js'
 
-/** One of several that could not be saved. */
+/** An image that could not be saved. */
 interface FailedImage {
   readonly name: string
   readonly version: string
@@ -21,12 +21,12 @@ interface FailedImage {
   readonly error: StowageError
 }
 
-/** The names that choose images. */
+/** Operands that select images. */
 export const QUERY_OPERANDS = {
   name: anyNumber('Names, with * and ? as wildcards; case does not matter'),
 } as const
 
-/** What else chooses images. */
+/** Options that select images. */
 export const QUERY_OPTIONS = {
   version: value('Exactly this version'),
   'min-version': value('This version or a newer one'),
@@ -53,7 +53,7 @@ export const find = command({
         entries.map(entry => [entry.name, formatVersion(entry.version), entry.source, entry.summary].map(printable)),
       ),
     )
-    tellFailures(notFound(options.name, entries).map(error => ({ error })))
+    reportFailures(notFound(options.name, entries).map(error => ({ error })))
   },
 })
 
@@ -102,11 +102,11 @@ export const save = command({
       },
       images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''),
     )
-    tellFailures(failed)
+    reportFailures(failed)
   },
 })
 
-/** An error for each name that is not a pattern, and of which nothing was found: one that is a pattern may fit none. */
+/** An error for each name without wildcards that matched nothing. A pattern is allowed to match nothing. */
 export function notFound(names: readonly string[], found: readonly CatalogEntry[]): readonly StowageError[] {
   return missingNames(
     names.filter(name => name !== '-'),
@@ -119,7 +119,7 @@ export function notFound(names: readonly string[], found: readonly CatalogEntry[
   )
 }
 
-/** What the sources offer, or what another `find --json` found, given on standard input. */
+/** The images that the sources offer or, if the only name is `-`, those that `find --json` piped to stdin. */
 export async function query(
   options: QueryOptions,
   { signal, onProgress, note }: Session,
@@ -152,7 +152,7 @@ async function piped(): Promise<readonly CatalogEntry[]> {
   }
 }
 
-/** Field by field: what is piped in is no more to be trusted than an index. */
+/** Parses every field: piped input is no more trustworthy than an index. */
 function parseFound(json: string): readonly CatalogEntry[] {
   const where = 'standard input'
   const document = record(parseJson(new TextEncoder().encode(json.replace(/^\uFEFF/, '')), where), where)
@@ -174,7 +174,8 @@ function parseFound(json: string): readonly CatalogEntry[] {
 function parseContent(content: Readonly<Record<string, unknown>>, at: string): CatalogContent {
   const sha256 = optionalString(content, 'sha256', at)
   const bytes = content['size'] === undefined ? undefined : size(content, 'size', at)
-  if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) throw new TypeError(`${at}.sha256 is none`)
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256))
+    throw new TypeError(`${at}.sha256 is not a SHA-256 digest`)
   switch (content['type']) {
     case 'web':
       return { type: 'web', url: string(content, 'url', at), sha256, size: bytes }
@@ -192,19 +193,21 @@ function parseContent(content: Readonly<Record<string, unknown>>, at: string): C
   }
 }
 
-/** Addresses may have a key behind them that lets whoever has it in: it is of the pipe's use, and no secret of ours. */
+/**
+ * Keeps the query of each URL, even if it contains an access key: `save` and `install` need it when they read the pipe.
+ */
 function documentOf({ version, ...entry }: CatalogEntry): Readonly<Record<string, unknown>> {
   return { ...entry, version: formatVersion(version) }
 }
 
 function line({ name, version, path, size: bytes, result }: SavedImage): string {
-  const much = bytes === undefined ? '' : ` (${formatSize(bytes)})`
+  const sizeText = bytes === undefined ? '' : ` (${formatSize(bytes)})`
   switch (result) {
     case 'saved':
-      return printable(`Saved ${path}${much}\n`)
+      return printable(`Saved ${path}${sizeText}\n`)
     case 'exists':
       return printable(`${path} already exists. Skipping save. Use --force to overwrite.\n`)
     case 'what-if':
-      return printable(`What if: saving ${name} version ${version} as ${path}${much}\n`)
+      return printable(`What if: saving ${name} version ${version} as ${path}${sizeText}\n`)
   }
 }

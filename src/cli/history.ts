@@ -1,4 +1,4 @@
-/** `stowage history`: how an image was made, what it is based on and what is based on it. */
+/** `stowage history`: shows how an image was made, what it is based on and what is based on it. */
 import { command, flag, required } from './command.js'
 import { formatFullName } from '../oci/image-identity.js'
 import { type ImageHistory, imageHistory } from '../verbs/history.js'
@@ -10,7 +10,7 @@ import { storedImageDocument } from './images.js'
 import { formatSize, printable, table } from './render.js'
 import { familiar, noteStore, storeOptions } from './store-options.js'
 
-/** How much of a step docker shows. */
+/** Characters of a step that docker shows. */
 const SHOWN = 45
 
 export const history = command({
@@ -32,10 +32,10 @@ export const history = command({
     const found = await imageHistory(image, { store, host, signal: session.signal })
     noteStore(store, found.store, session)
     const text = tree
-      ? treeText(found, trunc, options.quiet)
+      ? treeText(found, { trunc, quiet: options.quiet })
       : options.quiet
         ? idsText(found.steps, trunc)
-        : stepsText(found.steps, trunc, human)
+        : stepsText(found.steps, { trunc, human })
     session.report(
       {
         schema: 'stowage.history/v1',
@@ -50,7 +50,10 @@ export const history = command({
   },
 })
 
-function stepsText(steps: readonly HistoryStep[], trunc: boolean, human: boolean): string {
+function stepsText(
+  steps: readonly HistoryStep[],
+  { trunc, human }: { readonly trunc: boolean; readonly human: boolean },
+): string {
   return table(
     ['IMAGE', 'CREATED', 'CREATED BY', 'SIZE', 'COMMENT'],
     steps.map(({ id, created, createdBy, size, comment }) => {
@@ -74,8 +77,11 @@ function shownId(id: string | undefined, trunc: boolean): string {
   return id === undefined ? '<missing>' : trunc ? shortDigest(id) : id
 }
 
-/** From the lowest image up to this one, and from there all that is based on it. */
-function treeText({ image, chain, dependents }: ImageHistory, trunc: boolean, quiet: boolean): string {
+/** The images from the lowest base up to this one, then all images based on it. */
+function treeText(
+  { image, chain, dependents }: ImageHistory,
+  { trunc, quiet }: { readonly trunc: boolean; readonly quiet: boolean },
+): string {
   const line = (each: StoredImage): string => {
     const id = shownId(each.id, trunc)
     if (quiet) return id

@@ -1,13 +1,13 @@
-/** Names and digests of images, as docker prints them. */
+/** Formats names and digests of images as docker does. */
 import { type Digest, hexOf } from '../oci/digest.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
 
-/** A digest as far as a person compares it: twelve digits. */
+/** The first twelve digits of a digest. */
 export function shortDigest(digest: string): string {
   return hexOf(digest as Digest).slice(0, 12) // engines and layouts name images by digest
 }
 
-/** Names as `docker images` shows them, from the full ones. */
+/** Full names in the short form that `docker images` shows. */
 export function familiarNames(names: readonly string[]): string {
   return names.length === 0 ? '<none>' : names.map(name => familiarReference(parseReference(name))).join(', ')
 }

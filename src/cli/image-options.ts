@@ -1,10 +1,10 @@
-/** The options of commands that carry images: from where, which of their platforms, and with what beside them. */
+/** Options of the commands that transfer images. */
 import { choice, flag, number, value, type Values, values } from './command.js'
 import { StowageError } from '../errors.js'
 
 const MOST_JOBS = 64
 
-/** What they come to for the library. */
+/** The options in the form that the library takes. */
 export interface ImageSettings {
   readonly host: string | undefined
   readonly insecure: readonly string[]
@@ -15,10 +15,10 @@ export interface ImageSettings {
   readonly jobs: number | undefined
 }
 
-/** Of a command that may speak to an engine. */
+/** For commands that may connect to an engine. */
 export const HOST_OPTION = value('Docker Engine (DOCKER_HOST)', { alias: 'H' })
 
-/** Of a command that may speak to a registry. */
+/** For commands that may connect to a registry. */
 export const INSECURE_OPTION = values('Registry (host[:port]) to reach over plain http; may be repeated')
 
 export const IMAGE_OPTIONS = {

@@ -1,4 +1,4 @@
-/** `stowage images`: what a place keeps, as docker lists it. */
+/** `stowage images`: lists the images in a store, in docker's format. */
 import { anyNumber, choice, command, flag, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { familiarReference, parseReference, type Reference } from '../oci/reference.js'
@@ -11,7 +11,7 @@ import { errorDocument } from './print-error.js'
 import { formatSize, jsonText, table } from './render.js'
 import { noteStore, storeOptions } from './store-options.js'
 
-/** One line: an image under one of its names, or under none. */
+/** One row of the table: an image under one of its names, or without a name. */
 interface Row {
   readonly image: ListedImage
   readonly repository: string
@@ -41,7 +41,7 @@ export const images = command({
   examples: [
     ['images', 'In the engine, or in the default store'],
     ['images --wide --store bundle:site-a.tar', 'With name, publisher, version and base of each'],
-    ['images -q --filter dangling=true', 'IDs of those without a name'],
+    ['images -q --filter dangling=true', 'IDs of the images without a name'],
   ],
   run: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }, session) => {
     const asked = filtersOf(filter)
@@ -100,8 +100,8 @@ function rowsOf(image: ListedImage): readonly Row[] {
     const repository = repositoryOf(name)
     return { image, repository, tag: name.tag ?? NONE, digest: digestOf(repository) }
   })
-  const called = image.refNames.map((tag): Row => ({ image, repository: NONE, tag, digest: own }))
-  if (named.length + called.length > 0) return [...named, ...called]
+  const byRefName = image.refNames.map((tag): Row => ({ image, repository: NONE, tag, digest: own }))
+  if (named.length + byRefName.length > 0) return [...named, ...byRefName]
   const [first] = digests
   return [{ image, repository: first ? repositoryOf(first) : NONE, tag: NONE, digest: first?.digest ?? NONE }]
 }
@@ -149,7 +149,7 @@ function shownId({ id }: StoredImage, trunc: boolean): string {
   return trunc ? shortDigest(id) : id
 }
 
-/** With the names that docker gives the fields. */
+/** A row as JSON, with docker's field names. */
 function lineOf({ image, repository, tag, digest }: Row, trunc: boolean): Readonly<Record<string, unknown>> {
   return {
     ID: shownId(image, trunc),
@@ -162,7 +162,7 @@ function lineOf({ image, repository, tag, digest }: Row, trunc: boolean): Readon
   }
 }
 
-/** An image as documents have it. */
+/** An image as it appears in JSON output. */
 export function storedImageDocument({ flaw, base, ...image }: ListedImage): Readonly<Record<string, unknown>> {
   return {
     ...image,

@@ -1,4 +1,4 @@
-/** `stowage inspect`: what an image is, without fetching it. */
+/** `stowage inspect`: shows an image without fetching its layers. */
 import { HOST_OPTION, INSECURE_OPTION } from './image-options.js'
 import { command, flag, required, values } from './command.js'
 import { StowageError } from '../errors.js'
@@ -75,22 +75,7 @@ function imageText(image: InspectedImage): string {
     ...(size === undefined ? [] : [['Size', exactSize(size)]]),
     ...pairs('Annotation', root?.annotations ?? {}),
     ...(root?.subject ? [['Subject', root.subject.digest]] : []),
-    ...(wim
-      ? [
-          ['WIM', `${wim.path}, image ${wim.index}`],
-          [
-            'Files',
-            `${count(wim.files, 'file')}, ${count(wim.directories, 'directory', 'directories')}, ${exactSize(wim.totalBytes)}`,
-          ],
-        ]
-      : []),
-    ...[
-      ['Description', wim?.description],
-      ['Product', wim?.productName],
-      ['Edition', wim?.editionId],
-      ['Installation', wim?.installationType],
-    ].filter((pair): pair is [string, string] => pair[1] !== undefined),
-    ...(wim && wim.languages.length > 0 ? [['Languages', wim.languages.join(', ')]] : []),
+    ...(wim ? wimLines(wim) : []),
     ...(only && more.length === 0 ? platformLines(only, root?.digest) : []),
   ]
   const several =
@@ -128,6 +113,21 @@ function imageText(image: InspectedImage): string {
           absent.map(({ digest, platform }) => [digest, platform ? formatPlatform(platform) : '-']),
         )}`
   return table(['Name', nameOf(image)], lines) + several + layers + attached + missing
+}
+
+function wimLines(wim: NonNullable<InspectedImage['wim']>): (readonly string[])[] {
+  const contents = `${count(wim.files, 'file')}, ${count(wim.directories, 'directory', 'directories')}`
+  return [
+    ['WIM', `${wim.path}, image ${wim.index}`],
+    ['Files', `${contents}, ${exactSize(wim.totalBytes)}`],
+    ...[
+      ['Description', wim.description],
+      ['Product', wim.productName],
+      ['Edition', wim.editionId],
+      ['Installation', wim.installationType],
+    ].filter((pair): pair is [string, string] => pair[1] !== undefined),
+    ...(wim.languages.length > 0 ? [['Languages', wim.languages.join(', ')]] : []),
+  ]
 }
 
 function platformLines(image: InspectedPlatform, root: string | undefined): (readonly string[])[] {

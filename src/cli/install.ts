@@ -1,4 +1,4 @@
-/** `stowage install`: base OS images of Windows from the registered sources, or from WIM files with no network. */
+/** `stowage install`: installs Windows base OS images from the registered sources or from WIM files. */
 import { additiveForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, value, type Values, values } from './command.js'
 import { chooseCandidates } from '../base-image/candidates.js'
@@ -13,7 +13,7 @@ import { notFound, query, QUERY_OPERANDS, QUERY_OPTIONS, type QueryOptions } fro
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
-import { errorDocument, tellFailures } from './print-error.js'
+import { errorDocument, reportFailures } from './print-error.js'
 import { count, printable, skippedText } from './render.js'
 import type { Session } from './session.js'
 
@@ -57,7 +57,7 @@ export const install = command({
       { schema: 'stowage.install/v1', to: result.to, images: result.images.map(documentOf) },
       result.images.map(image => line(image, result.to, options.quiet)).join(''),
     )
-    tellFailures(result.images, ({ from }) => from)
+    reportFailures(result.images, ({ from }) => from)
     if (result.images.some(({ result: done }) => done === 'installed')) session.note(elapsed(Date.now() - started))
   },
 })
@@ -94,7 +94,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
   return await installImages(entries, { ...install, to, path })
 }
 
-/** Throws INVALID_ARGUMENT for what cannot be asked together. */
+/** Throws INVALID_ARGUMENT for options that cannot be used together. */
 function checkChoice(options: Options): void {
   const { name: names, wim } = options
   const refuse = (message: string, hint: string): never => {
@@ -106,7 +106,7 @@ function checkChoice(options: Options): void {
       'Choose one with --version, or save them all: stowage save --all-versions.',
     )
   if (wim.length === 0 && names.length === 0)
-    refuse('no image was named to install', 'Write stowage install NAME, or stowage install --wim FILE.')
+    refuse('no image to install was named', 'Write stowage install NAME, or stowage install --wim FILE.')
   if (wim.length > 0 && names.length > 0)
     refuse(
       `an image of a source (${names[0]}) and a file (${wim[0]}) were both named`,
@@ -115,14 +115,13 @@ function checkChoice(options: Options): void {
   const sourced = ['version', 'min-version', 'max-version', 'arch', 'path'] as const
   if (wim.length > 0)
     for (const key of sourced)
-      if (options[key] !== undefined)
-        refuse(`--${key} chooses among sources, and --wim names a file`, `Leave out --${key}.`)
-  if (wim.length === 0 && options.image !== undefined) refuse('--image goes with --wim', 'Leave out --image.')
+      if (options[key] !== undefined) refuse(`--${key} selects among sources, but --wim names a file`, `Omit --${key}.`)
+  if (wim.length === 0 && options.image !== undefined) refuse('--image requires --wim', 'Omit --image.')
   if (wim.length > 0 && options.source.length > 0)
-    refuse('--source chooses among sources, and --wim names a file', 'Leave out --source.')
+    refuse('--source selects among sources, but --wim names a file', 'Omit --source.')
 }
 
-/** Of the engine that the image is for; undefined if there is none. */
+/** The architecture of the engine that the image goes to; undefined if it does not go to an engine. */
 async function architectureOf(to: string, host: string | undefined, signal: AbortSignal): Promise<string | undefined> {
   return (await transportOf(parseLocation(to)).destination?.engine?.({ host, signal }))?.platform.architecture
 }
@@ -144,7 +143,7 @@ function line(
       return ''
     case 'installed':
       return printable(
-        `${skippedText(leftOut)}Installed ${fullName} as ${shown} (${shortDigest(id ?? '')})${warnings > 0 ? `, with ${count(warnings, 'warning')} of layer check` : ''}\n`,
+        `${skippedText(leftOut)}Installed ${fullName} as ${shown} (${shortDigest(id ?? '')})${warnings > 0 ? `, with ${count(warnings, 'warning')} from layer check` : ''}\n`,
       )
     case 'exists':
       return printable(
@@ -152,12 +151,12 @@ function line(
       )
     case 'what-if':
       return printable(
-        `What if: installing ${name} version ${version} of ${from} into ${to}${names.length > 0 ? ` as ${shown}` : ''}\n`,
+        `What if: installing ${name} version ${version} from ${from} into ${to}${names.length > 0 ? ` as ${shown}` : ''}\n`,
       )
   }
 }
 
-/** In the words of 2016. */
+/** The elapsed time in the words of the `ContainerImage` PowerShell module of 2016. */
 function elapsed(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1000)
   return `Installed in ${Math.floor(seconds / 3600)} hours, ${Math.floor(seconds / 60) % 60} minutes, ${seconds % 60} seconds.`

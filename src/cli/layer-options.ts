@@ -1,10 +1,10 @@
-/** The options of commands that make layers. */
+/** Options of the commands that make layers. */
 import { choice, flag, number, value, type Values, values } from './command.js'
 import { COMPRESSION_NAMES, COMPRESSIONS, type Compression, DEFAULT_COMPRESSION } from '../oci/compression.js'
 import { parseLayerCompression } from '../layer/compression.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 
-/** Of every command that makes layers. */
+/** For every command that makes layers. */
 export const COMPRESSION_OPTIONS = {
   compression: value(`Compression of new layers: ${COMPRESSION_NAMES.map(describeLevels).join('; ')}; or none`, {
     default: DEFAULT_COMPRESSION,
@@ -20,7 +20,7 @@ export const LAYER_OPTIONS = {
   ...COMPRESSION_OPTIONS,
   'skip-unsupported': flag('Skip what a layer cannot hold, instead of failing'),
   order: choice(
-    'Order of files in a layer made from a WIM: blob order is fastest; tree order gives the same layer for any WIM of the same files',
+    'Order of files in a layer made from a WIM: blob is fastest; tree gives the same layer for any WIM of the same files',
     ['blob', 'tree'],
     'blob',
   ),

@@ -1,11 +1,11 @@
-/** `stowage load`: the images of a bundle into an engine or a layout. */
+/** `stowage load`: loads the images of a bundle into an engine, a registry or a layout. */
 import { DEFAULT_STORE, loadForms } from './locations.js'
 import { anyNumber, command, flag, required, value, values } from './command.js'
 import { type LoadedImage, loadBundle, type LoadResult } from '../verbs/load.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
-import { errorDocument, tellFailures } from './print-error.js'
+import { errorDocument, reportFailures } from './print-error.js'
 import { deliveredText } from './sparse-text.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 
@@ -37,7 +37,7 @@ export const load = command({
       for (const line of deliveredText(familiarNames(image.names), { ...image, id })) note(`note: ${line}`)
     }
     report(document(result), text(result))
-    tellFailures(result.images, ({ names }) => familiarNames(names))
+    reportFailures(result.images, ({ names }) => familiarNames(names))
   },
 })
 
@@ -62,8 +62,8 @@ function text({ to, images }: LoadResult): string {
     formatSize(image.size),
     ...outcome(image),
   ])
-  const place = titleOf(to)
-  const summary = `Loaded ${loaded === tried.length ? '' : `${loaded} of `}${count(tried.length, 'image')} into ${place}`
+  const total = count(tried.length, 'image')
+  const summary = `Loaded ${loaded === tried.length ? '' : `${loaded} of `}${total} into ${titleOf(to)}`
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${printable(lostText(images.flatMap(image => image.lost ?? [])))}${summary}\n`
 }
 
@@ -77,7 +77,7 @@ function outcome({ id, sent, skipped, leftOut, error }: LoadedImage): readonly s
   ]
 }
 
-/** The place as a sentence calls it. */
+/** The destination as it is named in a sentence. */
 function titleOf(to: string): string {
   return transportOf(parseLocation(to)).title ?? to
 }

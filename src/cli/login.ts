@@ -1,4 +1,4 @@
-/** `stowage login`: credentials for a registry, tried and then kept. */
+/** `stowage login`: tries credentials for a registry, and stores them if they work. */
 import { INSECURE_OPTION } from './image-options.js'
 import { command, flag, optional, value } from './command.js'
 import { StowageError } from '../errors.js'
@@ -28,7 +28,7 @@ export const login = command({
     if (fromStdin && password !== undefined)
       throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin cannot be used together')
     if (fromStdin && username === undefined)
-      throw new StowageError('INVALID_ARGUMENT', '--password-stdin needs --username')
+      throw new StowageError('INVALID_ARGUMENT', '--password-stdin requires --username')
     if (password !== undefined)
       note('warning: a password on the command line can be seen by everyone on this machine; use --password-stdin')
     const name = username ?? (await askShown('Username: ', signal))
@@ -46,8 +46,7 @@ export const login = command({
 })
 
 function text({ server, username, file, helper, identityToken }: LoginResult): string {
-  const what = identityToken ? ', by an identity token' : ''
-  return printable(
-    `Logged in to ${server} as ${username}${what}; kept ${helper === undefined ? `in ${file}` : `by the credential helper ${helper}`}\n`,
-  )
+  const secret = identityToken ? 'identity token' : 'password'
+  const place = helper === undefined ? `in ${file}` : `by the credential helper ${helper}`
+  return printable(`Logged in to ${server} as ${username}; ${secret} stored ${place}\n`)
 }

@@ -1,4 +1,4 @@
-/** `stowage logout`: forgets the credentials for a registry. */
+/** `stowage logout`: removes the credentials for a registry. */
 import { command, optional, value } from './command.js'
 import { logout as logOut, type LogoutResult } from '../registry/login.js'
 import { printable } from './render.js'
@@ -10,7 +10,7 @@ export const logout = command({
   options: {
     authfile: value("File they are stored in (default: REGISTRY_AUTH_FILE, else docker's config.json)"),
   },
-  examples: [['logout registry.example', 'Remove them from the file and from the helper it names']],
+  examples: [['logout registry.example', 'Remove them from the file and from the credential helper it names']],
   run: async ({ server, authfile }, { report }) => {
     const result = await logOut(server, { authFile: authfile })
     report({ schema: 'stowage.logout/v1', ...result }, text(result))
@@ -18,10 +18,11 @@ export const logout = command({
 })
 
 function text({ server, file, helper, removed }: LogoutResult): string {
-  if (helper !== undefined) return printable(`The credential helper ${helper} keeps nothing for ${server} any more\n`)
+  if (helper !== undefined)
+    return printable(`Logged out of ${server}: credentials removed from the credential helper ${helper}\n`)
   return printable(
     removed
-      ? `Logged out of ${server}; ${file} keeps nothing for it any more\n`
-      : `Not logged in to ${server}: ${file} keeps nothing for it\n`,
+      ? `Logged out of ${server}: credentials removed from ${file}\n`
+      : `Not logged in to ${server}: ${file} has no credentials for it\n`,
   )
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The `stowage` command: parses, calls the library, prints what went wrong, and sets the exit code. */
+/** The `stowage` command: parses the command line, runs the command, prints errors and sets the exit code. */
 import { setFlagsFromString } from 'node:v8'
 import { StowageError } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
@@ -7,7 +7,7 @@ import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
 import { type GlobalOptions, interruption, listenToSignals, resultBegun, withSession } from './session.js'
 
-/** Runs the command that `argv` (without node and script) names, and loads no other. */
+/** Runs the command that `argv` (without node and script) names, loading only its module. */
 async function main(argv: readonly string[]): Promise<void> {
   const at = argv.findIndex((word, n) => !word.startsWith('-') && argv[n - 1] !== '--progress')
   if (argv[at] === 'wim') {
@@ -33,16 +33,16 @@ function fail(error: unknown, json: boolean): void {
   else process.exitCode = (error.code === 'ABORTED' ? interruption() : undefined) ?? exitCodeOf(error.code)
 }
 
-// A reader that closed its end, as `stowage … | head` does, is not a failure of ours
+// It is not an error if the reader closes its end of the pipe, as `stowage … | head` does
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit()
   printError(new StowageError('IO_ERROR', `the result cannot be written to stdout: ${error.message}`, { cause: error }))
   process.exit(process.exitCode || EXIT_FAILED)
 })
-// Progress that nobody reads any more must not end the work, nor an error the clearing up: the exit code tells
+// If stderr is closed, the command must still finish its work or its cleanup; the exit code reports the result
 process.stderr.on('error', () => {})
 
-// undici parses with WebAssembly, and V8 would spend more on making that fast than a command has to parse
+// undici parses with WebAssembly: optimizing that code would take V8 longer than a command takes to parse its responses
 setFlagsFromString('--liftoff-only')
 listenToSignals()
 const argv = process.argv.slice(2)
@@ -54,7 +54,7 @@ try {
     argv.some(word => word === '--json' || word === '--json=true'),
   )
 }
-// What is left is to free memory, which the system does at once; but only when all is written
+// Exit without freeing memory, which the system does faster, but only after stdout is flushed
 process.stdout.write('', error => {
   if (!error) process.exit()
 })

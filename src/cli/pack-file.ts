@@ -1,4 +1,4 @@
-/** The part of `stowage pack` that takes an images file: its options, what it packs, and what it would pack. */
+/** `stowage pack --file`: packs the images that a file lists, or shows what would be packed. */
 import { flag, value, type Values } from './command.js'
 import { StowageError } from '../errors.js'
 import type { ImagesFilePlan, PackImagesFileOptions } from '../images-file/pack-images-file.js'
@@ -24,8 +24,8 @@ interface Settings extends PackImagesFileOptions {
 }
 
 /**
- * Packs by the file where one is named, or reports what would be packed; undefined if none is, or no output. Throws
- * INVALID_ARGUMENT for options that cannot be used together.
+ * Packs the images listed in `file`, or with --dry-run reports what would be packed. Undefined if there is no file or
+ * no output. Throws INVALID_ARGUMENT for options that cannot be used together.
  */
 export async function packByFile(
   { file, lock, locked, 'dry-run': dryRun }: Values<typeof PACK_FILE_OPTIONS>,
@@ -33,7 +33,7 @@ export async function packByFile(
   { note, report }: Session,
 ): Promise<PackResult | 'planned' | undefined> {
   if (file === undefined && (dryRun || locked || lock !== undefined)) {
-    throw new StowageError('INVALID_ARGUMENT', `--${dryRun ? 'dry-run' : locked ? 'locked' : 'lock'} goes with --file`)
+    throw new StowageError('INVALID_ARGUMENT', `--${dryRun ? 'dry-run' : locked ? 'locked' : 'lock'} requires --file`)
   }
   if (file !== undefined && tag !== undefined)
     throw new StowageError('INVALID_ARGUMENT', '--tag names one image: with --file, write "name" in the list')
@@ -49,13 +49,15 @@ export async function packByFile(
       'INVALID_ARGUMENT',
       `${output} takes one image, not a list: name the image instead of --file`,
     )
-  const { packImagesFile } = await import('../images-file/pack-images-file.js') // YAML and all that: only for those who have a list
+  const { packImagesFile } = await import('../images-file/pack-images-file.js') // the YAML parser loads only if needed
   const result = await packImagesFile(file, output, { ...options, lock, locked })
   note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)
   return result
 }
 
-/** Whether the output is a location, such as `wim:FILE`, which takes one image as "copy" does, and not the path of a bundle. */
+/**
+ * Whether the output is a location such as `wim:FILE`, which takes one image as `copy` does, not the path of a bundle.
+ */
 export function isLocation(output: string): boolean {
   return transports().some(({ scheme, destination }) => destination !== undefined && output.startsWith(`${scheme}:`))
 }
@@ -67,10 +69,13 @@ function text({ images, files }: ImagesFilePlan): string {
     size === undefined ? '-' : formatSize(size),
     digest === undefined ? '-' : shortDigest(digest),
   ])
-  const carried = files.map(({ path, size, digest }) => [path, '-', formatSize(size), shortDigest(digest)])
+  const fileRows = files.map(({ path, size, digest }) => [path, '-', formatSize(size), shortDigest(digest)])
   const sizes = [...images.map(({ size }) => size ?? 0), ...files.map(({ size }) => size)]
   const total = formatSize(sizes.reduce((sum, size) => sum + size, 0))
+  const unknown = images.filter(({ size }) => size === undefined).length
+  const contents = `${count(images.length, 'image')} and ${count(files.length, 'file')}`
+  const limit = `at most ${total}${unknown > 0 ? ` plus ${count(unknown, 'image')} of unknown size` : ''}`
   return printable(
-    `${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...carried])}Would pack ${count(images.length, 'image')} and ${count(files.length, 'file')}, at most ${total}${images.some(({ size }) => size === undefined) ? ' and what is made while packing' : ''}\n`,
+    `${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...fileRows])}Would pack ${contents}, ${limit}\n`,
   )
 }

@@ -1,4 +1,4 @@
-/** `stowage pack`: images into a bundle. */
+/** `stowage pack`: packs images into a bundle. */
 import { sourceForms } from './locations.js'
 import { anyNumber, command, flag, value } from './command.js'
 import type { BundleImage } from '../bundle/manifest.js'
@@ -32,7 +32,7 @@ export const pack = command({
     ['pack docker-daemon:shop:2.3 -o /media/stick/site-a', 'One image from the engine, as a directory on a stick'],
     ['pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar', 'Two images in one tar that docker load reads'],
     ['pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name'],
-    ['pack -f images.yaml -o site-a', 'Everything on a list'],
+    ['pack -f images.yaml -o site-a', 'Everything in a list'],
   ],
   run: async ({ image, output, tag, update, ...options }, session) => {
     const { signal, onProgress, report, note } = session
@@ -104,18 +104,18 @@ function document({
 
 function text({ path, form, size, manifest: { images, files }, unchanged, skipped }: PackResult): string {
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
-  const carried = files.filter(file => file.path.startsWith('files/')).length
-  const found = [
-    images.length > 0 || carried === 0 ? count(images.length, 'image') : undefined,
-    carried > 0 ? count(carried, 'file') : undefined,
+  const extraFiles = files.filter(file => file.path.startsWith('files/')).length
+  const counts = [
+    images.length > 0 || extraFiles === 0 ? count(images.length, 'image') : undefined,
+    extraFiles > 0 ? count(extraFiles, 'file') : undefined,
   ]
-  const what = found.filter(Boolean).join(' and ')
+  const what = counts.filter(Boolean).join(' and ')
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${path}`
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
 `
 }
 
-/** The images of a bundle, a row each. */
+/** A table of the images in a bundle. */
 export function imageTable(images: readonly BundleImage[]): string {
   const rows = images.flatMap(({ names, root, size, platforms }) => {
     const shown = platforms.map(({ platform }) => formatPlatform(platform)).join(', ') || '-'

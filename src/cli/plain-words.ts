@@ -1,6 +1,6 @@
 /**
- * Command lines in their plain form, read from the same tables without yargs: loading it and laying out its help takes 150 ms,
- * longer than many a command. What yargs takes in a way of its own is left to it, and so is everything that is wrong.
+ * Parses simple command lines from the same tables as yargs, but without yargs, which takes 150 ms to load and to lay
+ * out its help. Everything that yargs treats specially, and every mistake, is left to yargs.
  */
 import {
   type AnyCommand,
@@ -13,12 +13,16 @@ import {
 } from './command.js'
 import { type ChosenCommand, type CommandTable, COMMANDS, commandNamed } from './commands.js'
 
-/** Values that yargs changes or asks about: it takes quotes away, and a word after a flag for what the flag is set to. */
+/**
+ * Values that yargs treats specially: it removes quotes, and takes `true` or `false` after a flag as the flag's value.
+ */
 const OF_YARGS = /^(?:|-.*|["'].*|true|false)$/s
-/** As the last of the operands yargs takes it for --help. */
+/** As the last operand, yargs takes it for --help. */
 const HELP = 'help'
 
-/** What `argv` (without node and script) asks for, as yargs would say it; undefined if yargs is to be asked. */
+/**
+ * The command and values of `argv` (without node and script), as yargs would give them; undefined to leave it to yargs.
+ */
 export async function parsePlainly(
   [first = '', ...rest]: readonly string[],
   table: CommandTable = COMMANDS,
@@ -32,7 +36,9 @@ export async function parsePlainly(
   return operands && { values: { ...defaultsOf(command), ...words.values, ...operands }, command }
 }
 
-/** Options under all their names, and the other words; undefined if one is not plain, or a required one is missing. */
+/**
+ * Options under all their names, and operands; undefined if an argument is not simple or a required option is missing.
+ */
 function readWords(
   words: readonly string[],
   command: AnyCommand,
@@ -52,11 +58,11 @@ function readWords(
       operands.push(word)
       continue
     }
-    const [, shown = '', set] = /^(--[^=]+|-[^-])(?:=([^]*))?$/.exec(word) ?? []
-    const found = known.get(shown)
+    const [, optionName = '', assigned] = /^(--[^=]+|-[^-])(?:=([^]*))?$/.exec(word) ?? []
+    const found = known.get(optionName)
     if (!found) return undefined
     const { name, option } = found
-    const value = option.kind === 'flag' ? switchedOn(set, words[n + 1]) : valueOf(option, set ?? words[++n])
+    const value = option.kind === 'flag' ? flagValue(assigned, words[n + 1]) : valueOf(option, assigned ?? words[++n])
     const before = values.get(name)
     if (value === undefined || (before !== undefined && !isList(option))) return undefined
     values.set(name, isList(option) ? [...(Array.isArray(before) ? (before as unknown[]) : []), value] : value)
@@ -69,8 +75,8 @@ function readWords(
   return { values: Object.fromEntries(named), operands }
 }
 
-const switchedOn = (set: string | undefined, next: string | undefined): true | undefined =>
-  set === undefined && next !== 'true' && next !== 'false' ? true : undefined
+const flagValue = (assigned: string | undefined, next: string | undefined): true | undefined =>
+  assigned === undefined && next !== 'true' && next !== 'false' ? true : undefined
 
 function valueOf({ kind, choices }: Option<unknown>, word: string | undefined): unknown {
   if (word === undefined || OF_YARGS.test(word)) return undefined
@@ -79,7 +85,7 @@ function valueOf({ kind, choices }: Option<unknown>, word: string | undefined): 
   return word
 }
 
-/** Undefined if there are too few or too many. */
+/** Operands by name; undefined if there are too few or too many. */
 function readOperands(words: readonly string[], table: OperandTable): Record<string, unknown> | undefined {
   const values: Record<string, unknown> = {}
   let left = words

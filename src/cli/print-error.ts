@@ -1,15 +1,18 @@
-/** One readable error on stderr: message, hint, and no stack unless it is asked for. */
+/** Prints errors on stderr: the message, the hint and, only on request, the stack. */
 import { StowageError } from '../errors.js'
 import { exitCodeOf } from './exit-code.js'
 import { printable } from './render.js'
 
-/** `subject`, when given, says what of several the error is about. `STOWAGE_DEBUG=1` adds the stacks, causes included. */
+/**
+ * `subject` says which of several things the error is about. `STOWAGE_DEBUG=1` adds the stacks of the error and its
+ * causes.
+ */
 export function printError(error: unknown, subject?: string): void {
   const message = error instanceof Error ? error.message : String(error)
   const hint =
     error instanceof StowageError
       ? error.hint
-      : 'This is a fault in Stowage itself. STOWAGE_DEBUG=1 shows where; please report it.'
+      : 'This is a bug in Stowage. STOWAGE_DEBUG=1 shows where it happened; please report it.'
   const about = subject === undefined || message.startsWith(subject) ? '' : `${subject}: `
   process.stderr.write(`stowage: ${about}${printable(message)}\n`)
   if (hint) process.stderr.write(`hint: ${printable(hint)}\n`)
@@ -18,13 +21,15 @@ export function printError(error: unknown, subject?: string): void {
   }
 }
 
-/** For a document: an error in place of its stack. */
+/** An error for JSON output: code, message and hint. */
 export function errorDocument(error: StowageError | undefined): { readonly error?: Readonly<Record<string, unknown>> } {
   return error ? { error: { code: error.code, message: error.message, hint: error.hint } } : {}
 }
 
-/** Of several things that were tried, prints what failed, and makes the first error the command's exit code. `subjectOf` as {@link printError} has it. */
-export function tellFailures<T extends { readonly error?: StowageError | undefined }>(
+/**
+ * Prints the errors among `tried`, and sets the exit code to that of the first. `subjectOf`: see {@link printError}.
+ */
+export function reportFailures<T extends { readonly error?: StowageError | undefined }>(
   tried: readonly T[],
   subjectOf?: (each: T, error: StowageError) => string | undefined,
 ): void {

@@ -1,4 +1,7 @@
-/** The whole command line of `stowage` for yargs: help, mistakes, and every form of words that plain-words.ts leaves to it. */
+/**
+ * Parses the command line of `stowage` with yargs: help, usage errors, and everything that plain-words.ts does not
+ * parse.
+ */
 import yargs, { type Argv, type CommandModule, type Options } from 'yargs'
 import { StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
@@ -10,22 +13,27 @@ const EXIT_CODES = `Exit codes: ${Object.entries(EXIT_MEANINGS)
   .map(([code, meaning]) => `${code} ${meaning}`)
   .join(', ')}.`
 
-/** The commands of `table` for yargs, those that `argv` names with their options. `under` is the line they stand behind. */
-async function commandsFor(table: CommandTable, under: string, argv: readonly string[]): Promise<CommandModule[]> {
+/**
+ * The commands of `table` for yargs; only those in `argv` get their options. `parent` is the command line before them.
+ */
+async function commandsFor(table: CommandTable, parent: string, argv: readonly string[]): Promise<CommandModule[]> {
   return await Promise.all(
     Object.entries(table).map(async ([name, listed]): Promise<CommandModule> => {
       const { command, describe, aliases = [] } = listed
       const plain = { command, aliases, describe, handler: () => undefined }
       if (!argv.some(word => word === name || aliases.includes(word))) return plain
       if ('commands' in listed) {
-        const commands = await commandsFor(listed.commands, `${under} ${name}`, argv)
-        const missing = `Name a command of "${under} ${name}".`
+        const commands = await commandsFor(listed.commands, `${parent} ${name}`, argv)
+        const missing = `Name a command of "${parent} ${name}".`
         return { ...plain, builder: parser => parser.command(commands).demandCommand(1, missing).strict() }
       }
       const loaded = await listed.load()
       return {
         ...plain,
-        builder: parser => declare(parser, loaded),
+        builder: parser => {
+          nameMissingOperands(parser, `${parent} ${command}`)
+          return declare(parser, loaded)
+        },
         handler: values => {
           throw new Chosen({ ...defaultsOf(loaded), ...given(values) }, loaded)
         },
@@ -34,9 +42,16 @@ async function commandsFor(table: CommandTable, under: string, argv: readonly st
   )
 }
 
-/** The tables of `command` as yargs has them. */
+/** Makes the error for missing operands show the synopsis: yargs itself says only how many are missing. */
+function nameMissingOperands(parser: Argv, synopsis: string): void {
+  const text = `missing argument: expected ${synopsis} (got %s, need at least %s)`
+  const plurals = { one: text, other: text } as unknown as string // its type does not know texts with a plural
+  parser.updateStrings({ 'Not enough non-option arguments: got %s, need at least %s': plurals })
+}
+
+/** Declares the operands and options of a command to yargs. */
 function declare(parser: Argv, { operands = {}, options = {}, examples = [] }: AnyCommand): Argv {
-  if ('version' in options) parser.version(false) // the version of an image then, not of Stowage
+  if ('version' in options) parser.version(false) // here --version is the version of an image, not of Stowage
   for (const [name, { describe, required: demandOption, many: array }] of Object.entries(operands)) {
     parser.positional(name, { type: 'string', describe, demandOption, array })
   }
@@ -54,7 +69,7 @@ function yargsOption(name: string, option: Option<unknown>): Options {
   return { ...shared, type, default: preset, requiresArg: true, coerce: once(name) }
 }
 
-/** yargs makes a list of an option that is given again. */
+/** Rejects an option that is given more than once: yargs would make its values a list. */
 function once(name: string): (value: unknown) => unknown {
   return value => {
     if (!Array.isArray(value)) return value
@@ -68,11 +83,11 @@ const given = (values: Readonly<Record<string, unknown>>): Readonly<Record<strin
 const wim: CommandModule = {
   command: 'wim',
   describe: 'Work with WIM files: capture, apply, export, mount and more, like wimlib-imagex',
-  handler: () => undefined, // main() has a parser of its own for it
+  handler: () => undefined, // main() uses a separate parser for it
 }
 
 /**
- * The command that `argv` (without node and script) names; undefined if help or a version was all that was asked for. Throws
+ * The command that `argv` (without node and script) names; undefined if only help or the version was requested. Throws
  * INVALID_ARGUMENT.
  */
 export async function parseProgram(argv: readonly string[]): Promise<ChosenCommand | undefined> {
@@ -99,7 +114,7 @@ export async function parseProgram(argv: readonly string[]): Promise<ChosenComma
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message: string | null, error: Error | undefined) => {
-      // yargs names its own errors so: what coerce() threw, and what it found wrong itself
+      // An error of another name comes from coerce(); yargs names its own errors YError
       if (error && error.name !== 'YError') throw error
       throw usageError(message ?? error?.message ?? 'the command line is wrong', argv)
     })
@@ -113,8 +128,8 @@ export async function parseProgram(argv: readonly string[]): Promise<ChosenComma
 }
 
 /**
- * What the command line asks for. It leaves yargs as an error does, for behind every command yargs lays out the help text that
- * nobody asked for, which takes longer than many a command.
+ * The chosen command. It is thrown through yargs, because yargs would otherwise lay out the help text after every
+ * command, which takes longer than many commands.
  */
 class Chosen extends Error implements ChosenCommand {
   readonly values: Readonly<Record<string, unknown>>
@@ -127,7 +142,7 @@ class Chosen extends Error implements ChosenCommand {
   }
 }
 
-/** For `-`, standard input, which yargs takes for an option without a name and drops. No argument has a NUL in it. */
+/** Stands for `-` (stdin), which yargs takes for an option without a name and drops. No argument can contain a NUL. */
 const LONE_DASH = '\0-'
 
 function restoreDashes(values: Record<string, unknown>): void {

@@ -1,4 +1,6 @@
-/** Draws progress events on stderr: a bar on a terminal, a line every ten seconds elsewhere, or the events as NDJSON. */
+/**
+ * Draws progress events on stderr: a bar on a terminal, a line every ten seconds elsewhere, or the events as NDJSON.
+ */
 import type { OnProgress, ProgressEvent } from '../progress.js'
 import { formatSize, jsonText } from './render.js'
 
@@ -7,7 +9,7 @@ export type ProgressMode = (typeof PROGRESS_MODES)[number]
 
 export interface Progress {
   readonly onProgress: OnProgress
-  /** Leaves the terminal as it was; may be called again. */
+  /** Clears the progress display. May be called repeatedly. */
   end(): void
 }
 
@@ -17,7 +19,7 @@ const LINE_MS = 10_000
 const FRAME_MS = 100
 const BAR = 24
 
-/** `auto` is a bar on a terminal that can move its cursor, else lines. */
+/** `auto` draws a bar on a terminal that can move its cursor, and prints lines elsewhere. */
 export function openProgress(mode: ProgressMode, output: Output, now: () => number = Date.now): Progress {
   switch (mode) {
     case 'none':
@@ -33,7 +35,7 @@ export function openProgress(mode: ProgressMode, output: Output, now: () => numb
   }
 }
 
-/** Every event is a line; of the byte counts of one subject ten a second, and the last. */
+/** Writes every event as a line, but byte counts of one subject only ten times a second, and the last one. */
 function ndjson(output: Output, now: () => number): Progress {
   let [last, waiting]: [number, ProgressEvent | undefined] = [Number.NEGATIVE_INFINITY, undefined]
   const write = (event: ProgressEvent) => output.write(`${jsonText(event)}\n`)
@@ -87,7 +89,7 @@ function bar(output: Output, now: () => number): Progress {
   }
 }
 
-/** Where the work is: what is done to what, how far, how fast. */
+/** Tracks the current stage, its subject, the bytes done and the rate. */
 class Meter {
   readonly #now: () => number
   #stage = ''

@@ -1,31 +1,31 @@
-/** `stowage prune`: temporary files that runs which were killed left behind. */
+/** `stowage prune`: removes temporary files that interrupted runs left behind. */
 import { anyNumber, command, flag } from './command.js'
 import { prune as pruneWorkspaces, type PrunedWorkspace, type PruneResult } from '../verbs/prune.js'
-import { errorDocument, tellFailures } from './print-error.js'
+import { errorDocument, reportFailures } from './print-error.js'
 import { count, formatSize, printable, table } from './render.js'
 
 export const prune = command({
   operands: {
-    directory: anyNumber('Directories that bundles, archives or layouts are written to; the usual ones when left out'),
+    directory: anyNumber('Directories that bundles, archives or layouts are written to (default: the usual ones)'),
   },
   options: {
     'dry-run': flag('Only show what would be removed'),
   },
-  examples: [['prune /media/stick', 'What a run left on a stick, whichever host it ran on']],
+  examples: [['prune /media/stick', 'Files that runs on any host left on a stick']],
   run: async ({ directory, 'dry-run': dryRun }, { signal, report }) => {
     const result = await pruneWorkspaces(directory, { dryRun, signal })
     const workspaces = result.workspaces.map(({ error, ...each }) => ({ ...each, ...errorDocument(error) }))
     report({ schema: 'stowage.prune/v1', dryRun, freed: result.freed, workspaces }, text(result, dryRun))
-    tellFailures(result.workspaces, ({ path }) => path)
+    reportFailures(result.workspaces, ({ path }) => path)
   },
 })
 
 function text({ workspaces, freed }: PruneResult, dryRun: boolean): string {
   const rows = workspaces.map(found => [found.path, formatSize(found.size), ownerOf(found), outcomeOf(found, dryRun)])
-  const gone = workspaces.filter(({ kept, error }) => !kept && !error).length
+  const removed = workspaces.filter(({ kept, error }) => !kept && !error).length
   const list = rows.length === 0 ? '' : table(['DIRECTORY', 'SIZE', 'OWNER', 'RESULT'], rows)
   const done = dryRun ? 'Would remove' : 'Removed'
-  return printable(`${list}${done} ${count(gone, 'directory', 'directories')} (${formatSize(freed)})\n`)
+  return printable(`${list}${done} ${count(removed, 'directory', 'directories')} (${formatSize(freed)})\n`)
 }
 
 function ownerOf({ owner }: PrunedWorkspace): string {

@@ -1,11 +1,11 @@
-/** `stowage pull`: images of registries into the engine or a store. */
+/** `stowage pull`: pulls images from registries into the engine or a store. */
 import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
 import { type PulledImage, pullImages } from '../verbs/pull.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { noteStore } from './store-options.js'
-import { errorDocument, tellFailures } from './print-error.js'
+import { errorDocument, reportFailures } from './print-error.js'
 import { printable } from './render.js'
 
 export const pull = command({
@@ -31,11 +31,11 @@ export const pull = command({
       { schema: 'stowage.pull/v1', to: result.to, images },
       printable(result.images.map(image => text(image, options.quiet)).join('')),
     )
-    tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))
+    reportFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))
   },
 })
 
-/** As docker says it. */
+/** The lines that `docker pull` prints. */
 function text({ name, digest, sent, error }: PulledImage, quiet: boolean): string {
   if (error) return ''
   if (quiet) return `${name}\n`

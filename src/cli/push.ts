@@ -1,11 +1,11 @@
-/** `stowage push`: images of the engine, a store or a bundle to their registries. */
+/** `stowage push`: pushes images of the engine, a store or a bundle to their registries. */
 import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { type PushedImage, pushImages } from '../verbs/push.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { noteStore } from './store-options.js'
-import { errorDocument, tellFailures } from './print-error.js'
+import { errorDocument, reportFailures } from './print-error.js'
 import { deliveredText } from './sparse-text.js'
 import { printable } from './render.js'
 
@@ -32,11 +32,11 @@ export const push = command({
         note(`note: ${line}`)
     const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
     report({ schema: 'stowage.push/v1', from: result.from, images }, printable(text(result.images, options.quiet)))
-    tellFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))
+    reportFailures(result.images, ({ name: failed }) => familiarReference(parseReference(failed)))
   },
 })
 
-/** As docker says it: a repository then its tags. */
+/** The lines that `docker push` prints: each repository, then its tags. */
 function text(images: readonly PushedImage[], quiet: boolean): string {
   let last = ''
   return images

@@ -1,29 +1,29 @@
-/** Questions to a person on the terminal, and secrets from stdin. */
+/** Asks questions on the terminal, and reads secrets from stdin. */
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { abortError, StowageError } from '../errors.js'
 
-/** Longest secret that is read, in bytes: tokens of some registries have a few thousand. */
+/** Maximum length of a secret in bytes. Tokens of some registries have a few thousand. */
 const LIMIT = 1 << 20
 
-/** The answer to `question`, shown as it is typed. Throws INVALID_ARGUMENT if there is no terminal to ask on, ABORTED. */
+/** The answer to `question`, echoed as it is typed. Throws INVALID_ARGUMENT if there is no terminal, ABORTED. */
 export async function askShown(question: string, signal: AbortSignal): Promise<string> {
   return await ask(question, process.stderr, signal)
 }
 
-/** As {@link askShown}, and nothing of the answer is shown. */
+/** Like {@link askShown}, but without echo. */
 export async function askHidden(question: string, signal: AbortSignal): Promise<string> {
   expectTerminal()
   const nowhere = new Writable({ write: (_piece, _encoding, done) => done() })
   try {
-    // Only when the terminal shows nothing any more: who is quick, or pastes, answers at once
+    // Ask only after the echo is off, because a quick or pasted answer arrives at once
     return await ask('', nowhere, signal, () => void process.stderr.write(question))
   } finally {
     process.stderr.write('\n')
   }
 }
 
-/** All of stdin, without the line feed that echo or an editor put at its end. */
+/** All of stdin, without the line feed that echo or an editor appends. */
 export async function readSecret(signal: AbortSignal): Promise<string> {
   const pieces: Buffer[] = []
   let size = 0
@@ -64,7 +64,7 @@ async function ask(
         return
       }
       signal.addEventListener('abort', stop, { once: true })
-      // The terminal is raw while it asks: Ctrl-C comes as a key
+      // The terminal is in raw mode, so Ctrl-C arrives as a key
       lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
       lines.on('close', () => reject(new StowageError('INVALID_ARGUMENT', 'the question was not answered')))
       lines.question(question, resolve)
@@ -76,7 +76,11 @@ async function ask(
 
 function expectTerminal(): void {
   if (process.stdin.isTTY) return
-  throw new StowageError('INVALID_ARGUMENT', 'name and password are needed, and there is no terminal to ask for them', {
-    hint: 'Give --username and --password-stdin.',
-  })
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    'user name and password are required, and there is no terminal to ask for them',
+    {
+      hint: 'Use --username and --password-stdin.',
+    },
+  )
 }

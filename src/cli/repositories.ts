@@ -1,4 +1,4 @@
-/** `stowage repositories`: what a registry holds, as far as it tells. */
+/** `stowage repositories`: lists the repositories of a registry. */
 import { INSECURE_OPTION } from './image-options.js'
 import { command, required } from './command.js'
 import { listRepositories, parseDomain } from '../registry/tags.js'

@@ -1,10 +1,10 @@
-/** `stowage rmi`: names and images taken away. */
+/** `stowage rmi`: removes names and images. */
 import { storeForms } from './locations.js'
 import { command, flag, oneOrMore } from './command.js'
 import { removeImages } from '../verbs/remove.js'
 import { errorDocument } from './print-error.js'
 import { printable } from './render.js'
-import { failWith, noteStore, removalLine, storeOptions } from './store-options.js'
+import { reportImageFailures, noteStore, removalLine, storeOptions } from './store-options.js'
 
 export const rmi = command({
   operands: {
@@ -29,6 +29,6 @@ export const rmi = command({
       { schema: 'stowage.rmi/v1', store: result.store, images },
       printable(result.images.flatMap(({ removed }) => removed.map(removalLine)).join('')),
     )
-    failWith(result.images)
+    reportImageFailures(result.images)
   },
 })

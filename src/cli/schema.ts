@@ -1,4 +1,4 @@
-/** `stowage schema`: the form of an images file, for editors. */
+/** `stowage schema`: prints the JSON Schema of an images file, for editors. */
 import { command } from './command.js'
 import { imagesFileSchema } from '../images-file/schema.js'
 import { jsonText } from './render.js'

@@ -1,11 +1,11 @@
-/** `stowage search`: repositories by a word. */
+/** `stowage search`: searches for repositories. */
 import { INSECURE_OPTION } from './image-options.js'
 import { command, flag, number, required, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { searchRepositories, type SearchResult } from '../registry/search.js'
 import { table } from './render.js'
 
-/** How much of a description docker shows. */
+/** Characters of a description that docker shows. */
 const SHOWN = 45
 
 export const search = command({
@@ -44,7 +44,7 @@ function parseFilters(filters: readonly string[]): { readonly official?: boolean
         ? { official: match[1] === 'true' || match[1] === '1' }
         : { stars: Number(match[2]) }
     }),
-  ) as { official?: boolean; stars?: number } // each of them has one of the two
+  ) as { official?: boolean; stars?: number } // each filter sets one of the two
 }
 
 function text({ repositories }: SearchResult, trunc: boolean): string {

@@ -1,4 +1,4 @@
-/** `stowage serve`: bundles as a read-only registry. */
+/** `stowage serve`: serves bundles as a read-only registry. */
 import { command, flag, oneOrMore, value } from './command.js'
 import { hostname, networkInterfaces } from 'node:os'
 import { StowageError } from '../errors.js'
@@ -78,7 +78,10 @@ function text({ address, images }: BundleServer, host: string): string {
   return `${table(['NAME', 'PLATFORM', 'SIZE', 'PULL'], rows)}Serving ${count(images.length, 'image')} at ${address.url} until interrupted\n`
 }
 
-/** What to give to `docker pull`; undefined for a name that holds a port, which only a mirror can be asked for. */
+/**
+ * The argument for `docker pull`; undefined for a name that contains a port, which can be requested only through a
+ * mirror.
+ */
 function nameAt(
   { name, tag }: { readonly name: string; readonly tag: string | undefined },
   digest: string,
@@ -88,7 +91,7 @@ function nameAt(
   return `${server}/${name}${tag === undefined ? `@${digest}` : `:${tag}`}`
 }
 
-/** A name of this machine for others, where it listens on all its addresses. */
+/** The address for other machines to use: if it listens on all addresses, one of them or the host name. */
 function reachable(host: string): string {
   if (!isAny(host)) return host
   const outer = Object.values(networkInterfaces())
@@ -101,12 +104,12 @@ function exposure({ address: { host, port } }: BundleServer, tls: boolean, passw
   if (tls || isLoopback(host)) return []
   const server = formatHost(reachable(host), port)
   return [
-    `other machines will reach this over plain http, which Docker refuses: put "insecure-registries": ["${server}"] into their /etc/docker/daemon.json, or give --tls-cert and --tls-key`,
+    `other machines reach this over plain http, which Docker refuses: put "insecure-registries": ["${server}"] into their /etc/docker/daemon.json, or use --tls-cert and --tls-key`,
     ...(password ? ['without TLS, user names and passwords cross the network in plain text'] : []),
   ]
 }
 
-/** A line for each request, or an event where progress is JSON. What clients wrote is made harmless for a terminal. */
+/** Logs each request as a line or, with `json`, as an event. Text from clients is made safe for a terminal. */
 function requestLog(json: boolean): (request: ServedRequest) => void {
   return ({ time, client, user, method, target, status, bytes, duration, error }) => {
     const at = time.toISOString()

@@ -1,11 +1,11 @@
-/** What every command shares: the one AbortController, progress on stderr, the result on stdout. */
+/** What all commands share: the AbortController, progress on stderr, and the result on stdout. */
 import { once as event } from 'node:events'
 import { abortError, StowageError } from '../errors.js'
 import type { OnProgress } from '../progress.js'
 import { openProgress, type ProgressMode } from './progress.js'
 import { jsonText, printable } from './render.js'
 
-/** Options every command takes. */
+/** Options of every command. */
 export interface GlobalOptions {
   readonly json: boolean
   readonly quiet: boolean
@@ -18,9 +18,9 @@ export interface Session {
   readonly onProgress: OnProgress
   /** Prints the result: `document` with --json, else `text`. Called once. */
   report(document: Readonly<Record<string, unknown>>, text: string): void
-  /** Prints a piece of a result that is too long for {@link Session.report}, as fast as it is read. */
+  /** Prints a piece of a result that is too long for {@link Session.report}, and waits while stdout is full. */
   print(piece: string | Uint8Array): Promise<void>
-  /** A line for people on stderr, beside the progress; --quiet leaves it out. */
+  /** Prints a line for the user on stderr, unless --quiet is given. */
   note(line: string): void
 }
 
@@ -28,17 +28,17 @@ const controller = new AbortController()
 let interruptedWith: number | undefined
 let printed = false
 
-/** Exit code for the signal that ended the command, if one did: 128 and its number. */
+/** The exit code for the signal that interrupted the command, 128 plus its number; undefined if none did. */
 export function interruption(): number | undefined {
   return interruptedWith
 }
 
-/** A part of the result is on stdout: no document can follow it. */
+/** Whether part of the result was printed, so that no JSON document can follow it. */
 export function resultBegun(): boolean {
   return printed
 }
 
-/** First SIGINT, SIGTERM or SIGHUP: stop cleanly. A second one: exit at once, whatever is left behind. */
+/** On the first SIGINT, SIGTERM or SIGHUP, aborts the work; on a second one, exits at once without cleanup. */
 export function listenToSignals(): void {
   for (const [signal, code] of [
     ['SIGINT', 130],
@@ -53,7 +53,7 @@ export function listenToSignals(): void {
   }
 }
 
-/** Runs one command. Errors pass through to main(), the only place that prints them. */
+/** Runs one command. Errors pass through to main(), which prints them. */
 export async function withSession(options: GlobalOptions, work: (session: Session) => Promise<void>): Promise<void> {
   const progress = openProgress(options.quiet ? 'none' : options.progress, process.stderr)
   try {

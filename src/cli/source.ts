@@ -1,4 +1,4 @@
-/** `stowage source`: where base OS images are found. */
+/** `stowage source`: manages the sources of base OS images. */
 import { command, flag, required } from './command.js'
 import { addSource, type CatalogSource, listSources, removeSource } from '../base-image/sources.js'
 import { printable, table } from './render.js'
@@ -13,7 +13,7 @@ export const sourceAdd = command({
   },
   examples: [
     ['source add lab https://images.example/index.json --trusted', 'An index of your own'],
-    ['source add stick /media/stick/wims', 'WIM files in a folder and in its subfolders'],
+    ['source add stick /media/stick/wims', 'WIM files in a folder and its subfolders'],
   ],
   run: async ({ name, location, trusted }, { report }) => {
     const added = await addSource({ name, location, trusted })

@@ -1,4 +1,4 @@
-/** What the commands over a place that keeps images have in common. */
+/** Options and output that the commands on image stores share. */
 import { HOST_OPTION } from './image-options.js'
 import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { value } from './command.js'
@@ -6,10 +6,10 @@ import type { StowageError } from '../errors.js'
 import { familiarReference, isReference, parseReference } from '../oci/reference.js'
 import type { Removal } from '../image/image-store.js'
 import { isFallback } from '../transport/usual-store.js'
-import { tellFailures } from './print-error.js'
+import { reportFailures } from './print-error.js'
 import type { Session } from './session.js'
 
-/** Of a command that can use stores which are written as `forms`. */
+/** The options --store and --host; `forms` says which stores the command accepts. */
 export function storeOptions(forms = storeForms()) {
   return {
     store: value(`${forms}; ${USED_WITHOUT_ENGINE}`),
@@ -17,24 +17,24 @@ export function storeOptions(forms = storeForms()) {
   } as const
 }
 
-/** Says so where nobody named the place, and no engine answered. */
+/** Tells the user if no store was named and no engine answered, so that the default store is used. */
 export function noteStore(asked: string | undefined, store: string, { note }: Session): void {
   if (isFallback(asked, store)) note(`no Docker Engine answers: using ${store}`)
 }
 
-/** `Untagged: shop:2.3` and `Deleted: sha256:…`, as docker says it. */
+/** `Untagged: shop:2.3` or `Deleted: sha256:…`, as docker prints it. */
 export function removalLine(removal: Removal): string {
   return 'untagged' in removal ? `Untagged: ${familiar(removal.untagged)}\n` : `Deleted: ${removal.deleted}\n`
 }
 
-/** A full name as `docker images` shows it; what a layout's index says stays as it is. */
+/** A full name as `docker images` shows it. A name from the index of a layout is left as it is. */
 export function familiar(name: string): string {
   return /[/:@]/.test(name) && isReference(name) ? familiarReference(parseReference(name)) : name
 }
 
-/** {@link tellFailures} of images as they were named, where the message does not say which. */
-export function failWith(
+/** Calls {@link reportFailures}, adding the name of the image to each message that does not contain it. */
+export function reportImageFailures(
   images: readonly { readonly name: string; readonly error?: StowageError | undefined }[],
 ): void {
-  tellFailures(images, ({ name }, { message }) => (message.includes(name) ? undefined : name))
+  reportFailures(images, ({ name }, { message }) => (message.includes(name) ? undefined : name))
 }

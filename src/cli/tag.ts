@@ -1,4 +1,4 @@
-/** `stowage tag`: one more name for an image. */
+/** `stowage tag`: adds a name to an image. */
 import { storeForms } from './locations.js'
 import { command, required } from './command.js'
 import { tagImage } from '../verbs/tag.js'
@@ -12,7 +12,7 @@ export const tag = command({
   options: {
     ...storeOptions(storeForms({ change: true })),
   },
-  examples: [['tag nanoserver:10.0.14300.1010 nanoserver:latest', 'Both names are the same image']],
+  examples: [['tag nanoserver:10.0.14300.1010 nanoserver:latest', 'Both names refer to the same image']],
   run: async ({ source, target, store, host }, session) => {
     const tagged = await tagImage(source, target, { store, host, signal: session.signal })
     noteStore(store, tagged.store, session)

@@ -1,4 +1,4 @@
-/** `stowage tags`: the tags of a repository. */
+/** `stowage tags`: lists the tags of a repository. */
 import { INSECURE_OPTION } from './image-options.js'
 import { command, number, required, value } from './command.js'
 import { listTags } from '../registry/tags.js'

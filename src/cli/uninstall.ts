@@ -1,10 +1,10 @@
-/** `stowage uninstall`: base OS images of Windows, taken away. */
+/** `stowage uninstall`: removes Windows base OS images. */
 import { storeForms } from './locations.js'
 import { command, flag, oneOrMore } from './command.js'
 import { uninstallImages, type UninstalledImage } from '../base-image/uninstall.js'
 import { errorDocument } from './print-error.js'
 import { printable } from './render.js'
-import { failWith, familiar, noteStore, removalLine, storeOptions } from './store-options.js'
+import { reportImageFailures, familiar, noteStore, removalLine, storeOptions } from './store-options.js'
 
 export const uninstall = command({
   operands: {
@@ -30,13 +30,15 @@ export const uninstall = command({
       { schema: 'stowage.uninstall/v1', store: result.store, whatIf, images },
       printable(result.images.map(each => text(each, whatIf)).join('')),
     )
-    failWith(result.images)
+    reportImageFailures(result.images)
   },
 })
 
 function text({ fullName, id, names, removed, error }: UninstalledImage, whatIf: boolean): string {
   if (error) return ''
-  if (whatIf)
-    return `What if: uninstalling ${fullName}, ${id}${names.length > 0 ? `, with its names ${names.map(familiar).join(', ')}` : ''}\n`
+  if (whatIf) {
+    const withNames = names.length > 0 ? `, with its names ${names.map(familiar).join(', ')}` : ''
+    return `What if: uninstalling ${fullName}, ${id}${withNames}\n`
+  }
   return `${removed.map(removalLine).join('')}Uninstalled ${fullName}\n`
 }

@@ -1,4 +1,4 @@
-/** `stowage verify`: every defect of a bundle by name. */
+/** `stowage verify`: checks a bundle and lists its defects. */
 import { command, required } from './command.js'
 import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
 import { EXIT_INTEGRITY, EXIT_MEDIUM } from './exit-code.js'
@@ -25,5 +25,5 @@ function text({ path, ok, files, size, images, findings }: VerifyReport): string
   const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)
   const read = `${count(files, 'file')}, ${formatSize(size)}`
   if (!ok) return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`
-  return `${imageTable(images)}${path}: OK (${read}, every one as listed)\n`
+  return `${imageTable(images)}${path}: OK (${read}, all as listed)\n`
 }

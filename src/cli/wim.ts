@@ -1,4 +1,7 @@
-/** `stowage wim`: WIM files, as wimlib-imagex does them. A command is loaded when it is named, because starting takes time. */
+/**
+ * `stowage wim`: the commands of wimlib-imagex. Only the module of the given command is loaded, to save time at
+ * startup.
+ */
 import { withSession } from './session.js'
 import type { AnyWimCommand } from './wim/command.js'
 import { checkOperands, misuse, parseWords } from './wim/parse.js'
@@ -31,7 +34,7 @@ export async function wimCommandOf(name: string): Promise<AnyWimCommand> {
   throw misuse(`Unknown command: wim ${name}`, undefined)
 }
 
-/** Runs `stowage wim …`, where `argv` is what follows `wim`. Errors are main()'s to print. */
+/** Runs `stowage wim …`; `argv` holds the arguments after `wim`. Errors pass through to main(), which prints them. */
 export async function runWim(argv: readonly string[]): Promise<void> {
   const at = argv.findIndex((word, n) => !word.startsWith('-') && argv[n - 1] !== '--progress')
   const command = at < 0 ? undefined : await wimCommandOf(argv[at] ?? '')
@@ -48,17 +51,18 @@ export async function runWim(argv: readonly string[]): Promise<void> {
   }
   if (!command) throw misuse('Name a command of "stowage wim".', undefined)
   checkOperands(operands, command)
-  const ignoreCase = await setUp(values['ignore-case'] === true, values['no-ignore-case'] === true)
+  const ignoreCase = await setUpCase(values)
   await withSession(values, session => command.run({ ...values, ignoreCase }, operands, session))
 }
 
-/** How libwim takes paths in images is told before the first WIM. */
-async function setUp(ignore: boolean, respect: boolean): Promise<boolean> {
+/** Sets whether libwim ignores case in image paths, which it must know before it opens a WIM. Returns the setting. */
+async function setUpCase(values: Readonly<Record<string, unknown>>): Promise<boolean> {
+  const [ignore, respect] = [values['ignore-case'] === true, values['no-ignore-case'] === true]
   if (ignore && respect) throw misuse('--ignore-case and --no-ignore-case cannot be used together', undefined)
-  const words: Readonly<Record<string, boolean>> = { 1: true, yes: true, 0: false, no: false }
-  const told = ignore ? true : respect ? false : words[process.env['WIMLIB_IMAGEX_IGNORE_CASE'] ?? '']
-  if (told === undefined) return process.platform === 'win32'
+  const settings: Readonly<Record<string, boolean>> = { 1: true, yes: true, 0: false, no: false }
+  const ignoreCase = ignore ? true : respect ? false : settings[process.env['WIMLIB_IMAGEX_IGNORE_CASE'] ?? '']
+  if (ignoreCase === undefined) return process.platform === 'win32'
   const { setUpWimlib } = await import('../wim/binding.js')
-  setUpWimlib({ ignoreCase: told })
-  return told
+  setUpWimlib({ ignoreCase })
+  return ignoreCase
 }

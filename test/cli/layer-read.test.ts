@@ -23,7 +23,7 @@ t.test('stowage layer check exits 0 for what a host takes and 1 for what it does
   t.match(bad, {
     code: 1,
     stdout:
-      /^error {2}HIVE_MISSING: .+\n {2}Files\/Windows\/System32\/config\/SAM: it is missing\n(.*\n)*bad\.tar: a Windows host would refuse it, 1 error /m,
+      /^error {2}HIVE_MISSING: .+\n {2}Files\/Windows\/System32\/config\/SAM: it is missing\n(.*\n)*bad\.tar: a Windows host would reject it, 1 error /m,
   })
   t.match(bad.stdout, /^good\.tar: OK/, 'in the order they were named')
   t.match(await stowage(['layer', 'check', 'warn.tar'], { cwd }), { code: 0, stdout: /OK, 3 warnings/ })

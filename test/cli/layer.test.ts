@@ -30,7 +30,7 @@ t.test('stowage layer from-wim prints diffID, digest and sizes, and the same as 
     ],
   })
   t.match(stdout, new RegExp(JSON.parse(json.stdout).diffId))
-  t.match(stdout, /^not carried +3 short names, 1 object id,/m)
+  t.match(stdout, /^not kept +3 short names, 1 object id,/m)
   t.equal(stderr, '')
 })
 

@@ -171,7 +171,7 @@ t.test('login - has a helper keep it where the file says so, and the file holds 
     const { code, stdout, stderr } = await stowage(words, { cwd, env: own, input })
     t.equal(code, 0, stderr)
     t.equal(stderr, '', 'there is nothing to warn of')
-    t.match(stdout, /kept by the credential helper box/)
+    t.match(stdout, /password stored by the credential helper box/)
     t.same(JSON.parse(readFileSync(join(cwd, 'kept'), 'utf8')), {
       ServerURL: domain,
       Username: 'alice',
@@ -230,7 +230,7 @@ t.test('login - refuses what contradicts itself, and servers that are none', asy
   const cwd = t.testdir({ empty: '', home: {} })
   const env = { HOME: join(cwd, 'home'), DOCKER_CONFIG: join(cwd, 'home') }
   for (const [words, message] of [
-    [['a.example', '--password-stdin'], /needs --username/],
+    [['a.example', '--password-stdin'], /requires --username/],
     [['a.example', '-u', 'a', '-p', 'b', '--password-stdin'], /cannot be used together/],
     [['a.example/team', '-u', 'a', '--password-stdin'], /is not a registry/],
     [['a b', '-u', 'a', '-p', 'b'], /is not a registry/],

@@ -1,4 +1,4 @@
-/** `stowage layer check`: whether a Windows host will take a layer, rule by rule. */
+/** `stowage layer check`: checks whether a Windows host will accept a layer. */
 import { command, flag, oneOrMore } from '../command.js'
 import { checkLayer, type LayerCheck } from '../../layer/read/check.js'
 import { openLayer } from '../../layer/read/read-layer.js'
@@ -23,7 +23,7 @@ export const check = command({
     for (const path of layerNames(layers)) {
       const result = await checkLayer(await openLayer(path), { base: !upper, strict, signal, onProgress })
       results.push({ path, ...result })
-      // At once: the next layer may be one that cannot be read
+      // Print each result at once: the next layer may be unreadable
       if (!options.json) await print(text(path, result))
     }
     const ok = results.every(result => result.ok)
@@ -34,12 +34,12 @@ export const check = command({
 
 function text(path: string, { ok, entries, findings }: LayerCheck): string {
   const lines = findings.map(({ code, severity, explanation, count: times, cases }) => {
-    const told = cases.map(({ path: at, message }) => {
+    const caseLines = cases.map(({ path: at, message }) => {
       const line = `${at === undefined ? '' : `${at}: `}${message}`
       return `  ${line.replaceAll('\n', '\\n')}\n`
     })
     const rest = times > cases.length ? `  and ${times - cases.length} more\n` : ''
-    return `${severity}  ${code}: ${explanation}\n${told.join('')}${rest}`
+    return `${severity}  ${code}: ${explanation}\n${caseLines.join('')}${rest}`
   })
   const total = (severity: string): number => findings.filter(finding => finding.severity === severity).length
   const [errors, warnings] = [total('error'), total('warning')]
@@ -47,6 +47,6 @@ function text(path: string, { ok, entries, findings }: LayerCheck): string {
     ...(errors > 0 ? [count(errors, 'error')] : []),
     ...(warnings > 0 ? [count(warnings, 'warning')] : []),
   ].join(', ')
-  const verdict = `${ok ? 'OK' : errors > 0 ? 'a Windows host would refuse it' : 'not OK'}${found === '' ? '' : `, ${found}`}`
+  const verdict = `${ok ? 'OK' : errors > 0 ? 'a Windows host would reject it' : 'not OK'}${found === '' ? '' : `, ${found}`}`
   return printable(`${lines.join('')}${path}: ${verdict} (${count(entries, 'entry', 'entries')} read)\n`)
 }

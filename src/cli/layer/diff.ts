@@ -1,4 +1,6 @@
-/** `stowage layer diff`: what differs between two layers, as diff(1) tells it: exit code 0 for nothing, 1 for something. */
+/**
+ * `stowage layer diff`: compares two layers, with the exit codes of diff(1): 0 if they are the same, 1 if they differ.
+ */
 import { choices, command, required } from '../command.js'
 import { DIFF_FIELDS, diffLayers, type LayerDiff } from '../../layer/read/diff.js'
 import { openLayer } from '../../layer/read/read-layer.js'
@@ -27,7 +29,7 @@ export const diff = command({
   },
 })
 
-/** Nothing where nothing differs. */
+/** One line for each path that differs. */
 function text({ added, removed, changed }: LayerDiff): string {
   const lines = [
     ...removed.map(path => ({ path, line: `- ${path}` })),

@@ -1,4 +1,4 @@
-/** `stowage layer from-dir`: a plain layer from a directory. */
+/** `stowage layer from-dir`: makes a plain layer from a directory. */
 import { command, flag, required } from '../command.js'
 import { type DirectoryLayer, writeLayerFromDirectory } from '../../layer/make/from-directory.js'
 import { parseLayerCompression } from '../../layer/compression.js'
@@ -16,7 +16,7 @@ export const fromDir = command({
     'keep-owner': flag('Keep numeric owners and groups (default: everything belongs to 0)'),
     'skip-unsupported': flag('Skip sockets instead of failing'),
   },
-  examples: [['layer from-dir rootfs -o layer.tar.gz', 'With SOURCE_DATE_EPOCH set, no time is later than that']],
+  examples: [['layer from-dir rootfs -o layer.tar.gz', 'With SOURCE_DATE_EPOCH set, later times are set to it']],
   run: async (
     { directory, output, force, compression, threads, 'keep-owner': keepOwner, 'skip-unsupported': skipUnsupported },
     { signal, onProgress, report },

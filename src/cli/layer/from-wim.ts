@@ -1,4 +1,4 @@
-/** `stowage layer from-wim`: a layer from an image in a WIM. */
+/** `stowage layer from-wim`: makes a layer from an image in a WIM. */
 import { command, flag, required, value } from '../command.js'
 import { type WindowsLayer, writeLayerFromWim } from '../../layer/make/from-wim.js'
 import type { LayerLosses } from '../../layer/make/lossless.js'
@@ -46,8 +46,8 @@ export const fromWim = command({
   },
 })
 
-function document(path: string, made: WindowsLayer): Readonly<Record<string, unknown>> {
-  const { mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, image, utilityVm } = made
+function document(path: string, layer: WindowsLayer): Readonly<Record<string, unknown>> {
+  const { mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, image, utilityVm } = layer
   const images = [image, ...(utilityVm ? [utilityVm] : [])].map(({ index, name }) => ({ index, name }))
   return {
     schema: 'stowage.layer/v1',
@@ -65,20 +65,20 @@ function document(path: string, made: WindowsLayer): Readonly<Record<string, unk
   }
 }
 
-function text(path: string, made: WindowsLayer, unixData: boolean): string {
-  const { counts, image, utilityVm } = made
-  const lost = losses(made.lost)
+function text(path: string, layer: WindowsLayer, unixData: boolean): string {
+  const { counts, image, utilityVm } = layer
+  const lost = losses(layer.lost)
   const rows = [
     [unixData ? '/' : 'Files', `image ${image.index}, ${image.name}`],
     ...(utilityVm ? [['UtilityVM/Files', `image ${utilityVm.index}, ${utilityVm.name}`]] : []),
     ['entries', entries(counts)],
-    ...(lost === '' ? [] : [['not carried', lost]]),
+    ...(lost === '' ? [] : [['not kept', lost]]),
   ]
-  return layerText(path, rows, made)
+  return layerText(path, rows, layer)
 }
 
 function entries(counts: WindowsLayer['counts']): string {
-  return some([
+  return withoutZeros([
     count(counts.directories, 'directory', 'directories'),
     count(counts.files, 'file'),
     count(counts.hardLinks, 'hard link'),
@@ -88,7 +88,7 @@ function entries(counts: WindowsLayer['counts']): string {
 }
 
 function losses(lost: LayerLosses): string {
-  return some([
+  return withoutZeros([
     count(lost.shortNames, 'short name'),
     count(lost.objectIds, 'object id'),
     `reparse data of ${count(lost.reparseData, 'link')}`,
@@ -98,7 +98,7 @@ function losses(lost: LayerLosses): string {
   ])
 }
 
-/** Those that are not none. */
-function some(words: readonly string[]): string {
+/** Joins the counts that are not 0. */
+function withoutZeros(words: readonly string[]): string {
   return words.filter(word => !/(^|of )0 /.test(word)).join(', ')
 }

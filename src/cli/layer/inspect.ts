@@ -1,4 +1,4 @@
-/** `stowage layer inspect`: what is in a layer. */
+/** `stowage layer inspect`: shows what is in a layer. */
 import { command, flag, number, required } from '../command.js'
 import { StowageError } from '../../errors.js'
 import { inspectLayer, type LayerInspection } from '../../layer/read/inspect.js'
@@ -21,11 +21,11 @@ export const inspect = command({
   ],
   run: async ({ layer, largest, entries, ...options }, { signal, onProgress, report, print }) => {
     if (!Number.isInteger(largest) || largest < 0) {
-      throw new StowageError('INVALID_ARGUMENT', `--largest takes a whole number from 0, not ${largest}`)
+      throw new StowageError('INVALID_ARGUMENT', `--largest: expected a whole number, 0 or more, but found ${largest}`)
     }
-    // Entries are printed as they are read: a document of them all could be longer than a string can be
+    // Print entries as they are read: one document could exceed the maximum length of a string
     let before = `{"schema": "stowage.layer-inspect/v1", "path": ${jsonText(layer)}, "entries": [\n`
-    const told = await inspectLayer(await openLayer(layer), {
+    const inspection = await inspectLayer(await openLayer(layer), {
       largest,
       signal,
       onProgress,
@@ -41,8 +41,8 @@ export const inspect = command({
           },
     })
     if (!entries || !options.json)
-      report({ schema: 'stowage.layer-inspect/v1', path: layer, ...told }, text(layer, told))
-    else await print(`${before === ',\n' ? '' : before}\n], ${jsonText(told).slice(1)}\n`)
+      report({ schema: 'stowage.layer-inspect/v1', path: layer, ...inspection }, text(layer, inspection))
+    else await print(`${before === ',\n' ? '' : before}\n], ${jsonText(inspection).slice(1)}\n`)
   },
 })
 
@@ -68,8 +68,8 @@ function line({ type, mode, uid, gid, size, path, linkname, mtime, records }: La
   return `${LETTERS[type]} ${permissions} ${uid}/${gid} ${String(size).padStart(11)} ${time.padEnd(22)} ${name}\n`
 }
 
-function text(path: string, told: LayerInspection): string {
-  const { counts, largest, records, owners } = told
+function text(path: string, inspection: LayerInspection): string {
+  const { counts, largest, records, owners } = inspection
   const kinds: [number, string, string?][] = [
     [counts.directories, 'directory', 'directories'],
     [counts.files, 'file'],
@@ -79,17 +79,17 @@ function text(path: string, told: LayerInspection): string {
     [counts.fifos, 'fifo'],
   ]
   const marks = [
-    ...(counts.streams > 0 ? [`${counts.streams} of the files alternate streams`] : []),
-    ...(counts.whiteouts > 0 ? [`${counts.whiteouts} of the files whiteouts`] : []),
+    ...(counts.streams > 0 ? [`${counts.streams} of the files are alternate streams`] : []),
+    ...(counts.whiteouts > 0 ? [`${counts.whiteouts} of the files are whiteouts`] : []),
   ]
   const words = kinds.filter(([n]) => n > 0).map(kind => count(...kind))
   const rows = [
-    ['compression', told.compression],
-    ['digest', told.digest],
-    ['size', exactSize(told.size)],
-    ['diffID', told.diffId],
-    ['uncompressed', exactSize(told.uncompressedSize)],
-    ['content', exactSize(told.contentSize)],
+    ['compression', inspection.compression],
+    ['digest', inspection.digest],
+    ['size', exactSize(inspection.size)],
+    ['diffID', inspection.diffId],
+    ['uncompressed', exactSize(inspection.uncompressedSize)],
+    ['content', exactSize(inspection.contentSize)],
     ['entries', [...words, ...marks].join(', ') || 'none'],
     ...owners.slice(0, 10).map(({ uid, gid, uname, gname, count: entries }) => {
       const names = uname || gname ? ` ${uname}:${gname}` : ''

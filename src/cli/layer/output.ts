@@ -1,12 +1,12 @@
-/** The file that a command makes of layers or into a layer: the options, and what is said of it. */
+/** The output file of the `stowage layer` commands: its options and how it is reported. */
 import { flag, value } from '../command.js'
 import type { WrittenLayer } from '../../layer/make/job.js'
 import { exactSize, skippedText, table } from '../render.js'
 
-/** What the output of a command is that makes a layer. */
+/** Help text for the output of a command that makes a layer. */
 export const LAYER_OUTPUT = 'The layer, a tar: layer.tar.gz'
 
-/** `describe` says what the output is. */
+/** The options --output and --force; `describe` is the help text of --output. */
 export function outputOptions(describe: string) {
   return {
     output: value(describe, { alias: 'o', required: true }),
@@ -14,17 +14,17 @@ export function outputOptions(describe: string) {
   } as const
 }
 
-/** Of a layer at `path`; `rows` say what it was made of and holds. */
+/** The report on a layer written to `path`; `rows` say what it was made from and what it holds. */
 export function layerText(
   path: string,
   rows: readonly (readonly string[])[],
-  made: WrittenLayer & { readonly skipped: readonly string[] },
+  layer: WrittenLayer & { readonly skipped: readonly string[] },
 ): string {
   const facts = [
-    ['diffID', made.diffId],
-    ['digest', made.digest],
-    ['size', exactSize(made.size)],
-    ['uncompressed', exactSize(made.uncompressedSize)],
+    ['diffID', layer.diffId],
+    ['digest', layer.digest],
+    ['size', exactSize(layer.size)],
+    ['uncompressed', exactSize(layer.uncompressedSize)],
   ]
-  return `${table(['LAYER', path], [...rows, ...facts])}${skippedText(made.skipped)}`
+  return `${table(['LAYER', path], [...rows, ...facts])}${skippedText(layer.skipped)}`
 }

@@ -1,4 +1,4 @@
-/** `stowage layer to-wim`: a WIM made from layers. */
+/** `stowage layer to-wim`: makes a WIM from layers. */
 import { command, flag, number, oneOrMore, value, type Values } from '../command.js'
 import { readFile } from 'node:fs/promises'
 import { fileError, StowageError } from '../../errors.js'
@@ -25,8 +25,8 @@ const OPTIONS = {
   check: flag('Write an integrity table'),
   'image-name': value('Name of the image (default: the name of the file)'),
   'image-description': value('Description of the image'),
-  'unix-data': flag('Layers of Linux: keep owner, mode, devices and extended attributes'),
-  config: value('The OCI config of the image: architecture, version and time for the WIM'),
+  'unix-data': flag('For Linux layers: keep owner, mode, devices and extended attributes'),
+  config: value('OCI config of the image, which gives the WIM its architecture, version and time'),
   arch: value('Architecture of the image: amd64, arm64, 386, arm'),
   'os-version': value('Windows version, such as 10.0.20348.169'),
 } as const
@@ -40,16 +40,16 @@ export const toWim = command({
   options: OPTIONS,
   examples: [
     ['layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim', 'Files/ becomes image 1, UtilityVM/Files/ image 2'],
-    ['layer to-wim - -o root.wim --unix-data < layer.tar.zst', 'A layer of Linux, with owners and modes'],
+    ['layer to-wim - -o root.wim --unix-data < layer.tar.zst', 'A Linux layer, with owners and modes'],
   ],
   run: async ({ layer, output, force, ...options }, { signal, onProgress, report }) => {
-    const made = await writeWimFromLayers(layer.map(String), output, {
+    const wim = await writeWimFromLayers(layer.map(String), output, {
       ...(await readOptions(options)),
       force,
       signal,
       onProgress,
     })
-    report({ schema: 'stowage.layer-to-wim/v1', path: output, ...made }, text(output, made))
+    report({ schema: 'stowage.layer-to-wim/v1', path: output, ...wim }, text(output, wim))
   },
 })
 
@@ -78,8 +78,8 @@ async function readConfig(path: string): Promise<ImageConfig> {
   }
 }
 
-function compressionOf(words: string): WimCompression {
-  const { compression, level } = parseCompression(words, 'compress')
+function compressionOf(option: string): WimCompression {
+  const { compression, level } = parseCompression(option, 'compress')
   if (compression !== 'lzms') return { type: compression, level }
   throw new StowageError('INVALID_ARGUMENT', '--compress: a WIM made from layers can be LZX, XPRESS or uncompressed', {
     hint: 'For LZMS, export it afterwards: stowage wim export FILE 1 SMALL.esd --solid.',

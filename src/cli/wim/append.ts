@@ -1,4 +1,4 @@
-/** `stowage wim append`: another image into a WIM. */
+/** `stowage wim append`: adds an image to a WIM. */
 import { access } from 'node:fs/promises'
 import { systemCode } from '../../errors.js'
 import { appendToWim, captureNewWim } from './capturing.js'

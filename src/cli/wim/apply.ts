@@ -1,4 +1,4 @@
-/** `stowage wim apply`: an image, or all, out to a directory or an NTFS volume. */
+/** `stowage wim apply`: extracts an image, or all images, to a directory or an NTFS volume. */
 import type { ExtractOptions } from '../../wim/options.js'
 import { extractFromPipe } from '../../wim/pipe.js'
 import { chooseWimImage, openWimArchive } from './archive.js'
@@ -19,15 +19,15 @@ export const apply = wimCommand({
     ['apply tree.wim all there', 'Every image, each into a directory named after it'],
   ],
   run: async (values, [path = '', ...rest], session) => {
-    const [target = '', word] = [rest.at(-1), rest.length > 1 ? rest[0] : undefined]
+    const [target = '', selector] = [rest.at(-1), rest.length > 1 ? rest[0] : undefined]
     const options: ExtractOptions = { ...extractOptions(values), rpfix: rpfix(values), ntfs: await isVolume(target) }
     const job = watch(session, target, { verbose: values.verbose })
-    let image: number | string = word ?? 1
+    let image: number | string = selector ?? 1
     if (path === '-') {
-      await extractFromPipe({ fd: STDIN }, word, target, { ...options, ...job })
+      await extractFromPipe({ fd: STDIN }, selector, target, { ...options, ...job })
     } else {
       const wim = await openWimArchive(path, values, session)
-      const chosen = await chooseWimImage(wim, word)
+      const chosen = await chooseWimImage(wim, selector)
       await wim.extract(chosen, target, { ...options, ...job })
       image = chosen
     }

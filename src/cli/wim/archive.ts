@@ -1,4 +1,4 @@
-/** Opening WIM files as commands name them, and choosing an image of one. */
+/** Opens the WIM files that commands name, and resolves the image that an operand selects. */
 import { readFile, stat } from 'node:fs/promises'
 import { addAbortSignal } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -17,8 +17,8 @@ export interface ArchiveOptions {
 }
 
 /**
- * Opens the WIM at `path`, with the files that --ref names. What is only read, or new, needs no closing: the end of
- * the process frees it in less time. With `writeAccess`, closing waits for what is being written.
+ * Opens the WIM at `path` together with the files that --ref names. A WIM that is only read, or new, need not be
+ * closed: it is freed faster when the process ends. With `writeAccess`, closing it waits for pending writes.
  */
 export async function openWimArchive(
   path: string,
@@ -37,9 +37,9 @@ export async function openWimArchive(
   }
 }
 
-/** The image that `word` names; without it the only one. `all` is for commands that can do with it. */
-export async function chooseWimImage(wim: WimFile, word: string | undefined): Promise<ImageNumber> {
-  if (word !== undefined) return wim.resolveImage(word)
+/** The image that `selector` selects: a number, a name or `all`. Without `selector`, the only image of the WIM. */
+export async function chooseWimImage(wim: WimFile, selector: string | undefined): Promise<ImageNumber> {
+  if (selector !== undefined) return wim.resolveImage(selector)
   const { imageCount } = wim.info
   if (imageCount === 1) return 1
   throw new StowageError('INVALID_ARGUMENT', `${wim.path} holds ${count(imageCount, 'image')}: name one`, {
@@ -47,14 +47,14 @@ export async function chooseWimImage(wim: WimFile, word: string | undefined): Pr
   })
 }
 
-/** As {@link chooseWimImage}, for what can be done with one image only. */
-export async function chooseOneImage(wim: WimFile, word: string | undefined): Promise<number> {
-  const image = await chooseWimImage(wim, word)
+/** Like {@link chooseWimImage}, for commands that take one image: throws INVALID_ARGUMENT for `all`. */
+export async function chooseOneImage(wim: WimFile, selector: string | undefined): Promise<number> {
+  const image = await chooseWimImage(wim, selector)
   if (image !== 'all') return image
   throw new StowageError('INVALID_ARGUMENT', 'this command takes one image, not all: name one')
 }
 
-/** The text of a file, or of stdin where `path` is `-`. */
+/** The text of a file, or of stdin if `path` is `-`. */
 export async function readTextFile(path: string, signal: AbortSignal): Promise<string> {
   try {
     return decodeText(
@@ -65,13 +65,13 @@ export async function readTextFile(path: string, signal: AbortSignal): Promise<s
   }
 }
 
-/** Throws if `output` is one of the files `inputs`, which writing it would destroy. */
+/** Throws INVALID_ARGUMENT if `output` is one of the `inputs`, which writing it would destroy. */
 export async function refuseSameFile(output: string, inputs: readonly string[], option: string): Promise<void> {
-  const there = await stat(output, { bigint: true }).catch(() => undefined)
-  if (!there) return
+  const existing = await stat(output, { bigint: true }).catch(() => undefined)
+  if (!existing) return
   for (const input of inputs) {
     const other = await stat(input, { bigint: true }).catch(() => undefined)
-    if (other?.ino !== there.ino || other.dev !== there.dev) continue
+    if (other?.ino !== existing.ino || other.dev !== existing.dev) continue
     throw new StowageError('INVALID_ARGUMENT', `${output} is ${option} itself and would be destroyed`, {
       hint: 'Name another file.',
     })

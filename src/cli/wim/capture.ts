@@ -1,4 +1,4 @@
-/** `stowage wim capture`: a new WIM of directories, files or an NTFS volume. */
+/** `stowage wim capture`: captures directories, files or an NTFS volume into a new WIM. */
 import { captureNewWim } from './capturing.js'
 import { CAPTURE_OPTIONS } from './capture-options.js'
 import { wimCommand } from './command.js'

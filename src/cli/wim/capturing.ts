@@ -1,4 +1,4 @@
-/** What `stowage wim capture` and `append` share: from operands and options to an image in a WIM. */
+/** The code that `stowage wim capture` and `append` share: it adds an image to a WIM as the options say. */
 import { basename } from 'node:path'
 import { StowageError } from '../../errors.js'
 import type { AddImageOptions, CaptureSource } from '../../wim/options.js'
@@ -7,7 +7,7 @@ import { createWim, type WimFile } from '../../wim/wim-file.js'
 import type { Session } from '../session.js'
 import { chooseOneImage, openWimArchive, readTextFile, refuseSameFile } from './archive.js'
 import type { CaptureValues } from './capture-options.js'
-import { acls, asked, compressionRequest, defaultOutput, isVolume, rpfix, writeOptions } from './options.js'
+import { acls, ifSet, compressionRequest, defaultOutput, isVolume, rpfix, writeOptions } from './options.js'
 import { watch } from './progress.js'
 import { reportWritten, writeNewWim } from './output.js'
 import { parseProperty, parseTemplate } from './values.js'
@@ -31,7 +31,7 @@ export async function captureNewWim(job: CaptureJob, values: CaptureValues, sess
   await wim.setOutput(output)
   const options = { ...writeOptions(values), ...request.write }
   const image = await addImage(wim, job, job.name ?? imageName(job.source), values, session, async delta => {
-    await writeNewWim(wim, job.path, { ...options, skipExternalWims: asked(delta) }, session)
+    await writeNewWim(wim, job.path, { ...options, skipExternalWims: ifSet(delta) }, session)
   })
   reportWritten(wim, 'stowage.wim-capture/v1', job.path, [image], session)
 }
@@ -47,7 +47,7 @@ export async function appendToWim(job: CaptureJob, values: CaptureValues, sessio
       'INVALID_ARGUMENT',
       `${job.path} is compressed with ${wim.info.compression}, not ${compression}`,
       {
-        hint: 'Leave --compress out, or change the whole WIM: "stowage wim optimize --compress".',
+        hint: 'Omit --compress, or recompress the whole WIM: "stowage wim optimize --compress".',
       },
     )
   }
@@ -55,13 +55,13 @@ export async function appendToWim(job: CaptureJob, values: CaptureValues, sessio
   await wim.setOutput(output)
   const name = job.name ?? (await unusedName(wim, imageName(job.source)))
   const image = await addImage(wim, job, name, values, session, async delta => {
-    const options = { ...writeOptions(values), ...write, skipExternalWims: asked(delta) }
+    const options = { ...writeOptions(values), ...write, skipExternalWims: ifSet(delta) }
     await wim.overwrite({ ...options, ...watch(session, job.path) })
   })
   reportWritten(wim, 'stowage.wim-append/v1', job.path, [image], session)
 }
 
-/** Adds the image, and calls `write` while the WIM files it leans on are open. */
+/** Adds the image, and calls `write` while the WIM files that it references are open. */
 async function addImage(
   wim: WimFile,
   job: CaptureJob,
@@ -126,21 +126,21 @@ async function sourceOf(
 async function addOptions({ source }: CaptureJob, values: CaptureValues): Promise<AddImageOptions> {
   return {
     ntfs: values['source-list'] ? undefined : await isVolume(source),
-    boot: asked(values.boot),
-    dereference: asked(values.dereference),
-    unixData: asked(values['unix-data']),
+    boot: ifSet(values.boot),
+    dereference: ifSet(values.dereference),
+    unixData: ifSet(values['unix-data']),
     acls: acls(values),
     rpfix: rpfix(values),
-    verbose: asked(values.verbose),
+    verbose: ifSet(values.verbose),
     excludeVerbose: true,
     config: values.config,
     winconfig: values.config === undefined ? true : undefined,
-    wimboot: asked(values.wimboot),
-    snapshot: asked(values.snapshot),
+    wimboot: ifSet(values.wimboot),
+    snapshot: ifSet(values.snapshot),
   }
 }
 
-/** As wimlib-imagex: the last component of the path as it was written. */
+/** As in wimlib-imagex, the last component of the path as it was given. */
 function imageName(source: string): string {
   return basename(source)
 }
@@ -152,8 +152,8 @@ async function unusedName(wim: WimFile, name: string): Promise<string> {
 }
 
 /** The number of an image; -1 is the last one, -2 the one before. */
-async function imageFromEnd(wim: WimFile, word: string): Promise<number> {
+async function imageFromEnd(wim: WimFile, selector: string): Promise<number> {
   const { imageCount } = wim.info
-  const back = /^-\d+$/.test(word) ? -Number(word) : 0
-  return chooseOneImage(wim, back >= 1 && back <= imageCount ? String(imageCount + 1 - back) : word)
+  const back = /^-\d+$/.test(selector) ? -Number(selector) : 0
+  return chooseOneImage(wim, back >= 1 && back <= imageCount ? String(imageCount + 1 - back) : selector)
 }

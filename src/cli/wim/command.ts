@@ -1,28 +1,28 @@
-/** What a command of `stowage wim` is: operands in the order of wimlib-imagex, options by its names, one call. */
+/** A command of `stowage wim`: the operands and options of wimlib-imagex, and the function that runs it. */
 import type { OptionTable, Values } from '../command.js'
 import type { GlobalOptions, Session } from '../session.js'
 
-/** A command with the options `Known`; {@link AnyWimCommand} is one whose options do not matter. */
+/** A command with the options `Known`. {@link AnyWimCommand} is a command with any options. */
 export interface WimCommand<Known extends OptionTable> {
   readonly name: string
-  /** Words in capitals; those in brackets can be left out, and before `...` the last can be many. */
+  /** Names in capitals. Operands in brackets are optional, and one before `...` can be repeated. */
   readonly operands: string
   readonly describe: string
   readonly options: Known
-  /** Command lines, each with what it does. */
+  /** Command lines, each with an explanation. */
   readonly examples?: readonly (readonly [line: string, meaning: string])[]
   run(values: WimValues<Known>, operands: readonly string[], session: Session): Promise<void>
 }
 
 export type WimValues<Known extends OptionTable> = Values<Known> &
   GlobalOptions & {
-    /** What the options or the variable say. */
+    /** Whether case is ignored in image paths, as the options or WIMLIB_IMAGEX_IGNORE_CASE say. */
     readonly ignoreCase: boolean
   }
 
 export type AnyWimCommand = WimCommand<OptionTable>
 
-/** Types the values that `run` takes by the options beside it. */
+/** Derives the type of the values that `run` receives from the options beside it. */
 export function wimCommand<const Known extends OptionTable>(command: WimCommand<Known>): AnyWimCommand {
-  return command // the parser makes values of these very options, and no others
+  return command // the parser produces values for exactly these options
 }

@@ -1,8 +1,8 @@
-/** `stowage wim delete`: an image out of a WIM. */
+/** `stowage wim delete`: deletes images from a WIM. */
 import { chooseWimImage, openWimArchive } from './archive.js'
 import { flag } from '../command.js'
 import { wimCommand } from './command.js'
-import { asked, INTEGRITY, UNSAFE_COMPACT, writeOptions } from './options.js'
+import { ifSet, INTEGRITY, UNSAFE_COMPACT, writeOptions } from './options.js'
 import { watch } from './progress.js'
 
 export const remove = wimCommand({
@@ -14,12 +14,12 @@ export const remove = wimCommand({
     ...UNSAFE_COMPACT,
     soft: flag('Only remove the image from the list: fast, but the file does not shrink'),
   },
-  run: async (values, [path = '', word = ''], session) => {
+  run: async (values, [path = '', selector = ''], session) => {
     await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
-    const image = await chooseWimImage(wim, word)
+    const image = await chooseWimImage(wim, selector)
     const { index, name } = image === 'all' ? { index: 'all', name: undefined } : wim.image(image)
     await wim.deleteImage(image)
-    await wim.overwrite({ ...writeOptions(values), softDelete: asked(values.soft), ...watch(session, path) })
+    await wim.overwrite({ ...writeOptions(values), softDelete: ifSet(values.soft), ...watch(session, path) })
     const text =
       index === 'all' ? `${path}: all images deleted\n` : `${path}: image ${index} ${JSON.stringify(name)} deleted\n`
     session.report({ schema: 'stowage.wim-delete/v1', path, image: index, name }, text)

@@ -1,4 +1,4 @@
-/** `stowage wim dir`: the files of an image. */
+/** `stowage wim dir`: lists the files of an image. */
 import type { DirectoryEntry } from '../../wim/entry.js'
 import type { EntriesOptions } from '../../wim/options.js'
 import { encodeText } from '../../wim/text-file.js'
@@ -22,9 +22,9 @@ export const dir = wimCommand({
     'one-file-only': flag('List only the file or directory itself, not its contents'),
   },
   examples: [['dir install.wim 1 --path=/Windows --one-file-only --detailed', 'Details of one directory']],
-  run: async (values, [path = '', word], session) => {
+  run: async (values, [path = '', selector], session) => {
     const wim = await openWimArchive(path, values, session)
-    const chosen = await chooseWimImage(wim, word)
+    const chosen = await chooseWimImage(wim, selector)
     const images = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
     const options: EntriesOptions = {
       path: values.path,
@@ -36,7 +36,7 @@ export const dir = wimCommand({
   },
 })
 
-/** As wimlib-imagex prints them: names as they are, but for a terminal. */
+/** Prints entries as wimlib-imagex does. Names are printed unchanged, unless stdout is a terminal. */
 async function printText(
   wim: WimFile,
   images: readonly number[],
@@ -51,7 +51,7 @@ async function printText(
   }
 }
 
-/** One JSON document, a line for each file, written as it is read. */
+/** Prints one JSON document with a line for each file, as the files are read. */
 async function printDocument(
   wim: WimFile,
   path: string,

@@ -1,4 +1,4 @@
-/** `stowage wim export`: images of a WIM into another one. */
+/** `stowage wim export`: copies images to another WIM. */
 import { stat } from 'node:fs/promises'
 import { StowageError } from '../../errors.js'
 import type { ExportOptions, ImageNumber, OutputOptions } from '../../wim/options.js'
@@ -8,7 +8,7 @@ import { chooseWimImage, openWimArchive, refuseSameFile } from './archive.js'
 import { flag } from '../command.js'
 import { wimCommand, type WimValues } from './command.js'
 import {
-  asked,
+  ifSet,
   COMPRESSION,
   compressionRequest,
   defaultOutput,
@@ -49,31 +49,31 @@ export const exportImages = wimCommand({
       'One image of a solid WIM, for programs that cannot read those',
     ],
   ],
-  run: async (values, [path = '', word = '', destination = '', name, description], session) => {
+  run: async (values, [path = '', selector = '', destination = '', name, description], session) => {
     const source = await openWimArchive(path, values, session)
-    const image = await chooseWimImage(source, word)
-    const boot = asked(values.boot)
+    const image = await chooseWimImage(source, selector)
+    const boot = ifSet(values.boot)
     if (image === 'all' && name !== undefined) {
       throw new StowageError('INVALID_ARGUMENT', 'several images cannot be given the same name')
     }
     if (image === 'all' && boot && source.info.bootIndex === 0) {
       throw new StowageError('INVALID_ARGUMENT', `--boot: no image of ${path} is bootable`, {
-        hint: 'Export the image that is to be bootable.',
+        hint: 'Export only the image that should be bootable.',
       })
     }
-    const options: ExportOptions = { boot, name, description, wimboot: asked(values.wimboot) }
-    if (destination !== '-' && (await isThere(destination))) {
+    const options: ExportOptions = { boot, name, description, wimboot: ifSet(values.wimboot) }
+    if (destination !== '-' && (await exists(destination))) {
       await refuseSameFile(destination, source.parts, 'the source')
-      await intoWim(source, image, destination, options, values, session)
+      await exportToExisting(source, image, destination, options, values, session)
     } else {
-      await intoNewWim(source, image, destination, options, values, session)
+      await exportToNew(source, image, destination, options, values, session)
     }
   },
 })
 
 type Values = WimValues<typeof OPTIONS>
 
-async function intoNewWim(
+async function exportToNew(
   source: WimFile,
   image: ImageNumber,
   path: string,
@@ -93,13 +93,13 @@ async function intoNewWim(
   reportWritten(wim, 'stowage.wim-export/v1', path, imagesFrom(wim, 0), session)
 }
 
-/** The chunk size of the source, where the compression stays the same. */
+/** Adds the chunk size of the source to `output` if the compression stays the same. */
 function withChunkSizeOf({ info }: WimFile, output: OutputOptions): OutputOptions {
   const same = output.chunkSize === undefined && output.compression === info.compression && info.compression !== 'none'
   return same ? { ...output, chunkSize: info.chunkSize } : output
 }
 
-async function intoWim(
+async function exportToExisting(
   source: WimFile,
   image: ImageNumber,
   path: string,
@@ -117,7 +117,7 @@ async function intoWim(
       'INVALID_ARGUMENT',
       `${path} is compressed with ${wim.info.compression}, not ${compression}`,
       {
-        hint: 'Leave --compress out, or export to a new file.',
+        hint: 'Omit --compress, or export to a new file.',
       },
     )
   }
@@ -133,7 +133,7 @@ function imagesFrom({ info }: WimFile, before: number): number[] {
   return Array.from({ length: info.imageCount - before }, (_, n) => before + n + 1)
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,

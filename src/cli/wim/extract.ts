@@ -1,4 +1,4 @@
-/** `stowage wim extract`: some files and directories of an image, or the content of files to stdout. */
+/** `stowage wim extract`: extracts files and directories of an image, or writes the content of files to stdout. */
 import { StowageError } from '../../errors.js'
 import type { ExtractPathsOptions } from '../../wim/options.js'
 import type { WimFile } from '../../wim/wim-file.js'
@@ -7,7 +7,7 @@ import type { Session } from '../session.js'
 import { chooseOneImage, openWimArchive, readTextFile } from './archive.js'
 import { flag, value } from '../command.js'
 import { wimCommand } from './command.js'
-import { asked, EXTRACTION, extractOptions } from './options.js'
+import { ifSet, EXTRACTION, extractOptions } from './options.js'
 import { parsePathList, pathMatcher } from './path-list.js'
 import { watch } from './progress.js'
 import {
@@ -33,9 +33,9 @@ export const extract = wimCommand({
     ['extract install.wim 1 @list.txt --dest-dir=some', 'The files in a list, one path per line'],
     ['extract boot.wim 2 /Windows/win.ini --to-stdout', 'The content of a file'],
   ],
-  run: async (values, [path = '', word = '', ...words], session) => {
+  run: async (values, [path = '', selector = '', ...words], session) => {
     const wim = await openWimArchive(path, values, session)
-    const image = await chooseOneImage(wim, word)
+    const image = await chooseOneImage(wim, selector)
     const options: ExtractPathsOptions = {
       ...extractOptions(values),
       rpfix: false,
@@ -53,7 +53,7 @@ export const extract = wimCommand({
     }
     const target = values['dest-dir'] ?? '.'
     const job = watch(session, target, { verbose: values.verbose })
-    const preserveDirStructure = asked(values['preserve-dir-structure']) ?? false
+    const preserveDirStructure = ifSet(values['preserve-dir-structure']) ?? false
     if (paths.length > 0) await wim.extractPaths(image, paths, target, { ...options, preserveDirStructure, ...job })
     if (listed.length > 0)
       await wim.extractPaths(image, listed, target, { ...options, preserveDirStructure: true, ...job })
@@ -65,7 +65,7 @@ export const extract = wimCommand({
   },
 })
 
-/** The files one after the other, each path in its turn and what a pattern matches in the order of the image. */
+/** Writes the files in the order of `paths`; files that one pattern matches are in the order of the image. */
 async function writeToStdout(
   wim: WimFile,
   image: number,
@@ -94,7 +94,7 @@ async function writeToStdout(
     }
     if (!found && strictGlob === true) {
       throw new StowageError('FILE_NOT_FOUND', `nothing in image ${image} matches ${path}`, {
-        hint: '--nullglob ignores it; "stowage wim dir" lists what there is.',
+        hint: '--nullglob ignores this; "stowage wim dir" lists the files.',
       })
     }
     if (!found) note(`Nothing in image ${image} matches ${path}`)

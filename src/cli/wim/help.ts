@@ -1,9 +1,9 @@
-/** What `stowage wim COMMAND --help` prints: laid out by yargs, which parsing does without. */
+/** The output of `stowage wim COMMAND --help`, laid out by yargs, which is loaded only for this. */
 import yargs, { type Options } from 'yargs'
 import type { AnyWimCommand } from './command.js'
 import { optionsOf } from './parse.js'
 
-/** Of `command`, or of `stowage wim` itself. */
+/** The help for `command`, or for `stowage wim` itself. */
 export async function helpOf(command: AnyWimCommand | undefined, commands: readonly string[]): Promise<string> {
   const parser = yargs([])
     .help(false)

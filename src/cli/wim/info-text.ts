@@ -1,4 +1,4 @@
-/** What `stowage wim info` prints: field names and order are those of wimlib-imagex, for scripts that read them. */
+/** The text output of `stowage wim info`, with the field names and order of wimlib-imagex for scripts that parse it. */
 import type { ResourceHeader, WimHeader } from '../../wim/header.js'
 import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
@@ -23,7 +23,7 @@ const HEADER_FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [0x200000, 'COMPRESS_XPRESS_2'],
 ]
 
-/** Fields of an image in their order: the label, the property, and how a value reads. */
+/** Fields of an image in the order of output: the label, the property, and the function that formats its value. */
 const FIELDS: readonly (readonly [label: string, property: string, read: (value: string) => string])[] = [
   ['Display Name', 'DISPLAYNAME', String],
   ['Display Description', 'DISPLAYDESCRIPTION', String],
@@ -51,7 +51,7 @@ const FIELDS: readonly (readonly [label: string, property: string, read: (value:
   ['Flags', 'FLAGS', String],
 ]
 
-/** The archive, and a blank line. */
+/** The properties of the archive, followed by a blank line. */
 export function archiveText(path: string, info: WimInfo, xml: string): string {
   const attributes = [
     info.pipable && 'Pipable',
@@ -77,7 +77,7 @@ export function archiveText(path: string, info: WimInfo, xml: string): string {
   return `WIM Information:\n----------------\n${rows.map(([name, text]) => `${`${name}:`.padEnd(15)} ${text}\n`).join('')}\n`
 }
 
-/** One image, a field a line; `xml` is the document of the file. */
+/** One image, with one field per line. `xml` is the XML document of the WIM. */
 export async function imageText(wim: WimFile, image: number, xml: string): Promise<string> {
   const { name, description } = wim.image(image)
   const element = new RegExp(`<IMAGE INDEX="${image}">.*?</IMAGE>`, 's').exec(xml)?.[0] ?? ''
@@ -95,7 +95,7 @@ export async function imageText(wim: WimFile, image: number, xml: string): Promi
   return rows.map(([label, text]) => `${`${label}:`.padEnd(23)} ${text}\n`).join('')
 }
 
-/** A number that wimlib-imagex shows as 0 if it is not there, because the element around it is. */
+/** Whether wimlib-imagex shows this number as 0 if it is missing, which it does if the element around it exists. */
 function isNumber(property: string, element: string): boolean {
   if (property === 'WINDOWS/ARCH') return element.includes('<WINDOWS>')
   return property.startsWith('WINDOWS/VERSION/') && element.includes('<VERSION>')
@@ -119,7 +119,7 @@ function integer(text: string = '0'): bigint {
   return match?.[1] === undefined ? 0n : BigInt(match[1]) & 0xffffffffn
 }
 
-/** What C reads of a number: as far as it is one. */
+/** The leading digits of a value, which C would parse, or 0. */
 function numberText(value: string): string {
   return /^\s*0*(\d+)/.exec(value)?.[1] ?? '0'
 }
@@ -158,7 +158,7 @@ export function headerText(header: WimHeader): string {
   )
 }
 
-/** An image for JSON. */
+/** An image for JSON output. */
 export async function imageDocument(wim: WimFile, image: number): Promise<Readonly<Record<string, unknown>>> {
   const { created, modified, ...rest }: WimImage = wim.image(image)
   const time = (filetime: bigint | undefined): string | undefined =>

@@ -1,4 +1,4 @@
-/** `stowage wim info`: what a WIM says of itself and of its images; and changes of their names and other properties. */
+/** `stowage wim info`: shows a WIM and its images, and changes the names and other properties of the images. */
 import { writeFile } from 'node:fs/promises'
 import { outputError, StowageError } from '../../errors.js'
 import { readHeader } from '../../wim/header.js'
@@ -18,7 +18,7 @@ const OPTIONS = {
   ...INTEGRITY,
   ...NO_CHECK,
   boot: flag('Make IMAGE bootable; 0 means none'),
-  'image-property': listOf('NAME=VALUE to set in the XML of IMAGE. May be given again'),
+  'image-property': listOf('NAME=VALUE to set in the XML of IMAGE; may be repeated'),
   header: flag('Show the header of the file, field by field'),
   blobs: flag('List every blob', { alias: 'lookup-table' }),
   xml: flag('Write the raw XML document (UTF-16LE) to stdout'),
@@ -44,9 +44,9 @@ export const info = wimCommand({
   },
 })
 
-async function show(values: Values, [path = '', word]: readonly string[], session: Session): Promise<void> {
+async function show(values: Values, [path = '', selector]: readonly string[], session: Session): Promise<void> {
   const wim = await openWimArchive(path, values, session)
-  const chosen = word === undefined ? 'all' : await chooseWimImage(wim, word)
+  const chosen = selector === undefined ? 'all' : await chooseWimImage(wim, selector)
   const numbers = chosen === 'all' ? wim.images().map(({ index }) => index) : [chosen]
   const { header, blobs, xml, 'extract-xml': xmlFile } = values
   const raw = xml || xmlFile !== undefined ? Buffer.from(`\ufeff${await wim.xml()}`, 'utf16le') : undefined
@@ -89,16 +89,16 @@ function title(text: string): string {
 
 async function change(
   values: Values,
-  [path = '', word, name, description]: readonly string[],
+  [path = '', selector, name, description]: readonly string[],
   session: Session,
 ): Promise<void> {
   const properties = values['image-property'].map(parseProperty)
   if (name !== undefined) properties.push({ name: 'NAME', value: name })
   if (description !== undefined) properties.push({ name: 'DESCRIPTION', value: description })
   await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
-  const none = word === '0' && values.boot
+  const none = selector === '0' && values.boot
   if (none && properties.length > 0) throw new StowageError('IMAGE_NOT_FOUND', 'there is no image 0 to change')
-  const image = none ? 0 : await chooseOneImage(wim, word)
+  const image = none ? 0 : await chooseOneImage(wim, selector)
   const options = writeOptions(values)
   const lines: string[] = []
   for (const property of properties) {

@@ -1,4 +1,4 @@
-/** `stowage wim join`: one WIM of the parts of a split one. */
+/** `stowage wim join`: joins the parts of a split WIM. */
 import { joinWims } from '../../wim/join.js'
 import { count } from '../render.js'
 import { refuseSameFile } from './archive.js'

@@ -1,5 +1,5 @@
-/** `stowage wim mount`: an image to look at as a directory. */
-import { mounting, MOUNT_OPTIONS } from './mounting.js'
+/** `stowage wim mount`: mounts an image read-only. */
+import { runMount, MOUNT_OPTIONS } from './mounting.js'
 import { wimCommand } from './command.js'
 
 export const mount = wimCommand({
@@ -8,5 +8,5 @@ export const mount = wimCommand({
   describe: 'Mount an image read-only (Linux)',
   options: MOUNT_OPTIONS,
   examples: [['mount install.wim 1 /mnt', 'until "stowage wim unmount /mnt"']],
-  run: async (values, operands, session) => mounting(false, values, operands, session),
+  run: async (values, operands, session) => runMount(values, operands, session, { readWrite: false }),
 })

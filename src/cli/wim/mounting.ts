@@ -1,10 +1,10 @@
-/** What `stowage wim mount` and `mountrw` share. */
+/** The code that `stowage wim mount` and `mountrw` share. */
 import { mountImage } from '../../wim/mount.js'
 import type { Session } from '../session.js'
 import { chooseOneImage, openWimArchive } from './archive.js'
 import { flag, value } from '../command.js'
 import type { WimValues } from './command.js'
-import { asked, REF, UNIX_DATA } from './options.js'
+import { ifSet, REF, UNIX_DATA } from './options.js'
 import { parseWord } from './values.js'
 
 export const MOUNT_OPTIONS = {
@@ -17,24 +17,24 @@ export const MOUNT_OPTIONS = {
   debug: flag('Stay in the foreground and log to stderr'),
 } as const
 
-export async function mounting(
-  readWrite: boolean,
+export async function runMount(
   values: WimValues<typeof MOUNT_OPTIONS>,
   [path = '', ...rest]: readonly string[],
   session: Session,
+  { readWrite }: { readonly readWrite: boolean },
 ): Promise<void> {
-  const [directory = '', word] = [rest.at(-1), rest.length > 1 ? rest[0] : undefined]
+  const [directory = '', selector] = [rest.at(-1), rest.length > 1 ? rest[0] : undefined]
   const streamsInterface = parseWord(values['streams-interface'], ['none', 'xattr', 'windows'], 'streams-interface')
-  const image = await imageOf(path, word, session)
+  const image = await imageOf(path, selector, session)
   await mountImage(path, image, directory, {
-    readWrite: asked(readWrite),
-    debug: asked(values.debug),
+    readWrite: ifSet(readWrite),
+    debug: ifSet(values.debug),
     streamsInterface,
-    unixData: asked(values['unix-data']),
-    allowOther: asked(values['allow-other']),
+    unixData: ifSet(values['unix-data']),
+    allowOther: ifSet(values['allow-other']),
     stagingDirectory: values['staging-dir'],
     references: values.ref,
-    checkIntegrity: asked(values.check),
+    checkIntegrity: ifSet(values.check),
     signal: session.signal,
   })
   session.report(
@@ -43,8 +43,8 @@ export async function mounting(
   )
 }
 
-/** Found here, and not by the child that mounts: what is wrong is said before anything begins. */
-async function imageOf(path: string, word: string | undefined, session: Session): Promise<number> {
+/** Resolves the image here rather than in the child process that mounts it, so that errors appear before it starts. */
+async function imageOf(path: string, selector: string | undefined, session: Session): Promise<number> {
   await using wim = await openWimArchive(path, {}, session)
-  return await chooseOneImage(wim, word)
+  return await chooseOneImage(wim, selector)
 }

@@ -1,5 +1,5 @@
-/** `stowage wim mountrw`: an image as a directory that can be changed. */
-import { mounting, MOUNT_OPTIONS } from './mounting.js'
+/** `stowage wim mountrw`: mounts an image for writing. */
+import { runMount, MOUNT_OPTIONS } from './mounting.js'
 import { wimCommand } from './command.js'
 
 export const mountrw = wimCommand({
@@ -7,5 +7,5 @@ export const mountrw = wimCommand({
   operands: 'WIMFILE [IMAGE] DIRECTORY',
   describe: 'Mount an image for writing (Linux); "unmount --commit" keeps the changes',
   options: MOUNT_OPTIONS,
-  run: async (values, operands, session) => mounting(true, values, operands, session),
+  run: async (values, operands, session) => runMount(values, operands, session, { readWrite: true }),
 })

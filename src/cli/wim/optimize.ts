@@ -1,4 +1,4 @@
-/** `stowage wim optimize`: a WIM written anew, without holes, or compressed otherwise. */
+/** `stowage wim optimize`: rewrites a WIM without unused space, or with another compression. */
 import { formatSize } from '../render.js'
 import { openWimArchive } from './archive.js'
 import { flag } from '../command.js'
@@ -32,7 +32,7 @@ export const optimize = wimCommand({
     const { output, write } = compressionRequest(values)
     await using wim = await openWimArchive(path, { check: values.check, writeAccess: true }, session)
     const before = wim.info.size
-    // From 1.14, wimlib-imagex makes all of a solid WIM LZMS, as those who make such WIMs do
+    // Since 1.14, wimlib-imagex uses LZMS for the whole of a solid WIM, as other programs do
     await wim.setOutput({ ...output, compression: output.compression ?? (write.solid ? 'lzms' : undefined) })
     const options = writeOptions(values)
     await wim.overwrite({

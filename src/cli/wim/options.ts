@@ -1,4 +1,4 @@
-/** Options that several commands of `stowage wim` have, and what they mean to the library. */
+/** Options that several commands of `stowage wim` share, and their conversion to options of the library. */
 import { stat } from 'node:fs/promises'
 import { StowageError } from '../../errors.js'
 import type { ExtractOptions, OutputOptions, OverwriteOptions } from '../../wim/options.js'
@@ -74,7 +74,7 @@ export const EXTRACTION = {
 
 type Given<Names extends string> = { readonly [Name in Names]?: unknown }
 
-/** `integrityTable` of a write. Throws if both are asked for. */
+/** The library option `integrityTable`. Throws INVALID_ARGUMENT if a table is both requested and ruled out. */
 export function integrityTable(given: Given<'check' | 'include-integrity' | 'nocheck'>): boolean | undefined {
   const wanted = given['check'] === true || given['include-integrity'] === true
   if (wanted && given['nocheck'] === true)
@@ -82,12 +82,12 @@ export function integrityTable(given: Given<'check' | 'include-integrity' | 'noc
   return wanted ? true : given['nocheck'] === true ? false : undefined
 }
 
-/** `pipable` of a write. */
+/** The library option `pipable`. */
 export function pipable(given: Given<'pipable' | 'not-pipable'>): boolean | undefined {
   return either(given, 'pipable', 'not-pipable')
 }
 
-/** `rpfix` of a capture or extraction. */
+/** The library option `rpfix`. */
 export function rpfix(given: Given<'rpfix' | 'norpfix'>): boolean | undefined {
   return either(given, 'rpfix', 'norpfix')
 }
@@ -97,7 +97,7 @@ export function acls(given: Given<'no-acls' | 'strict-acls'>): 'none' | 'strict'
   return none === undefined ? undefined : none ? 'none' : 'strict'
 }
 
-/** True for the first option, false for the second, undefined for none. */
+/** True for the first option, false for the second, undefined for neither. Throws INVALID_ARGUMENT for both. */
 function either<One extends string, Other extends string>(
   given: Readonly<Partial<Record<One | Other, unknown>>>,
   one: One,
@@ -111,14 +111,14 @@ function contradiction(one: string, other: string): StowageError {
   return new StowageError('INVALID_ARGUMENT', `--${one} and --${other} cannot be used together`)
 }
 
-/** What --compress and its companions ask for. */
+/** The values of --compress and the related options. */
 export interface CompressionRequest {
   readonly output: OutputOptions
-  /** What a write is told beside it. */
+  /** Options for the write itself. */
   readonly write: Pick<OverwriteOptions, 'level' | 'solid' | 'solidSort'>
 }
 
-/** One level serves a write: that of solid resources where it makes some, because the content of all files goes into them. */
+/** A write has one level: for a solid WIM that of the solid resources, which hold the content of all files. */
 export function compressionRequest(given: {
   readonly compress?: string | undefined
   readonly 'chunk-size'?: string | undefined
@@ -149,7 +149,7 @@ export function compressionRequest(given: {
   }
 }
 
-/** WimCompressionType of a new WIM of which nobody said more: as wimlib-imagex chooses. */
+/** The output options with the compression that wimlib-imagex would choose for a new WIM if none is requested. */
 export function defaultOutput(
   { output, write: { solid } }: CompressionRequest,
   wimboot: boolean,
@@ -160,7 +160,7 @@ export function defaultOutput(
   return { ...output, compression: solid === true ? 'lzms' : other }
 }
 
-/** How a WIM that is there already, or is to be, is written. */
+/** The library options for writing a new or existing WIM. */
 export function writeOptions(
   given: Given<
     'check' | 'include-integrity' | 'nocheck' | 'pipable' | 'not-pipable' | 'rebuild' | 'recompress' | 'unsafe-compact'
@@ -170,37 +170,37 @@ export function writeOptions(
     integrityTable: integrityTable(given),
     pipable: pipable(given),
     threads: parseThreads(given.threads),
-    rebuild: asked(given['rebuild']),
-    recompress: asked(given['recompress']),
-    unsafeCompact: asked(given['unsafe-compact']),
+    rebuild: ifSet(given['rebuild']),
+    recompress: ifSet(given['recompress']),
+    unsafeCompact: ifSet(given['unsafe-compact']),
   }
 }
 
-/** An option that is not there asks for nothing; one that is false would ask for the contrary. */
-export function asked(given: unknown): true | undefined {
+/** True or undefined: to the library, false would mean the opposite and undefined means the default. */
+export function ifSet(given: unknown): true | undefined {
   return given === true ? true : undefined
 }
 
-/** How an image, or a part of one, is extracted. */
+/** The library options for extracting an image or a part of it. */
 export function extractOptions(
   given: Given<
     'unix-data' | 'no-acls' | 'strict-acls' | 'no-attributes' | 'include-invalid-names' | 'wimboot' | 'recover-data'
   > & { readonly compact?: string | undefined },
 ): ExtractOptions {
-  const invalidNames = asked(given['include-invalid-names'])
+  const invalidNames = ifSet(given['include-invalid-names'])
   return {
-    unixData: asked(given['unix-data']),
+    unixData: ifSet(given['unix-data']),
     acls: acls(given),
-    noAttributes: asked(given['no-attributes']),
+    noAttributes: ifSet(given['no-attributes']),
     replaceInvalidNames: invalidNames,
     allCaseConflicts: invalidNames,
-    wimboot: asked(given['wimboot']),
+    wimboot: ifSet(given['wimboot']),
     compact: parseWord(given.compact, ['xpress4k', 'xpress8k', 'xpress16k', 'lzx'], 'compact'),
-    recoverData: asked(given['recover-data']),
+    recoverData: ifSet(given['recover-data']),
   }
 }
 
-/** A block device, or a file that would be the image of a volume: libwim's NTFS mode. */
+/** Whether libwim's NTFS mode is to be used: `path` is a block device, or a file that holds a volume. */
 export async function isVolume(path: string): Promise<true | undefined> {
   if (process.platform === 'win32') return undefined
   const found = await stat(path).catch(() => undefined)

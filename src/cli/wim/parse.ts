@@ -1,14 +1,14 @@
 /**
- * The words of a `stowage wim` command line, as getopt takes them for wimlib-imagex. yargs would read some of them otherwise: it
- * takes a value that begins with a dash for an option, `--no-acls` for an `acls` switched off, quotes away from names, and a list
- * of what is given twice, where the last one counts here.
+ * Parses the command line of `stowage wim` as getopt does for wimlib-imagex. yargs would parse it differently: it takes
+ * a value that begins with a dash for an option and `--no-acls` for `acls` set to false, removes quotes from names, and
+ * makes a list of an option that is given twice, where only the last one counts here.
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { StowageError } from '../../errors.js'
 import { flag, GLOBAL_OPTIONS, isList, namesOf, type Option, type OptionTable } from '../command.js'
 import type { AnyWimCommand, WimValues } from './command.js'
 
-/** What every command takes beside its own options. */
+/** Options of every command. */
 const WIM_OPTIONS = {
   ...GLOBAL_OPTIONS,
   quiet: flag('Show no progress and no notes', { alias: 'q' }),
@@ -24,8 +24,9 @@ export interface ParsedWords {
 }
 
 /**
- * Options may stand among operands, until `--`. A value follows `=` or is the next word, whatever that begins with; of several
- * the last counts, but for lists. Throws INVALID_ARGUMENT for what `command` does not take.
+ * Options may appear between operands, until `--`. A value follows `=` or is the next argument, even if that begins
+ * with a dash. If an option that is not a list is repeated, the last one counts. Throws INVALID_ARGUMENT for options
+ * that `command` does not have.
  */
 export function parseWords(words: readonly string[], command: AnyWimCommand | undefined): ParsedWords {
   const options = optionsOf(command)
@@ -49,10 +50,10 @@ export function parseWords(words: readonly string[], command: AnyWimCommand | un
     if (!option || name === undefined) throw misuse(`Unknown option: ${token.rawName}`, command)
     values[name] = valueOf(option, token, values[name], command)
   }
-  return { values: values as ParsedWords['values'], operands } // made by the very options that WimValues is made of
+  return { values: values as ParsedWords['values'], operands } // built from the same options as WimValues
 }
 
-/** Those of the command first. */
+/** All options of a command, its own first. */
 export function optionsOf(command: AnyWimCommand | undefined): OptionTable {
   return { ...command?.options, ...WIM_OPTIONS }
 }
@@ -68,14 +69,14 @@ function valueOf(
     if (value !== undefined) throw misuse(`${rawName} takes no value`, command)
     return true
   }
-  if (value === undefined) throw misuse(`${rawName} needs a value`, command)
+  if (value === undefined) throw misuse(`${rawName} requires a value`, command)
   if (choices && !choices.includes(value))
     throw misuse(`${rawName}: expected one of ${choices.join(', ')} but found ${value}`, command)
   if (!isList(option)) return value
   return [...(Array.isArray(before) ? (before as unknown[]) : []), value]
 }
 
-/** Throws unless there are as many operands as the command wants. */
+/** Throws INVALID_ARGUMENT if there are too few or too many operands. */
 export function checkOperands(operands: readonly string[], command: AnyWimCommand): void {
   const { least, most } = operandCount(command.operands)
   if (operands.length < least) {
@@ -83,10 +84,10 @@ export function checkOperands(operands: readonly string[], command: AnyWimComman
     throw misuse(`expected ${command.operands} but found ${found}`, command)
   }
   if (operands.length > most)
-    throw misuse(`${JSON.stringify(operands[most])} is more than ${command.operands}`, command)
+    throw misuse(`expected ${command.operands} but also found ${JSON.stringify(operands[most])}`, command)
 }
 
-/** How many operands `words` asks for, at least and at most. */
+/** The least and the greatest number of operands in the synopsis `words`. */
 function operandCount(words: string): { readonly least: number; readonly most: number } {
   const count = (text: string): number => text.match(/[A-Z_0-9]+/g)?.length ?? 0
   return {

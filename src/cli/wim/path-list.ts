@@ -1,8 +1,8 @@
-/** Lists of paths in an image, and patterns of them, as `wimlib-imagex extract` reads them. */
+/** Parses lists and patterns of paths in an image as `wimlib-imagex extract` does. */
 
 /**
- * The paths of a list, one a line. White space around a path does not count, nor do a pair of quotes around it, empty lines and
- * comments, which begin with `#` or `;`.
+ * The paths of a list, one per line. White space and a pair of quotes around a path are removed; empty lines and
+ * comments, which begin with `#` or `;`, are skipped.
  */
 export function parsePathList(text: string): string[] {
   return text
@@ -19,8 +19,8 @@ export function parsePathList(text: string): string[] {
 }
 
 /**
- * Whether a path of an image is the one that `pattern` names, or one that it matches: `*` stands for any number of characters
- * and `?` for one, of the same component. Either slash parts components, and those at both ends do not count.
+ * A function that says whether a path in an image matches `pattern`: within a component, `*` matches any number of
+ * characters and `?` matches one. Components are separated by either slash; slashes at both ends are ignored.
  */
 export function pathMatcher(pattern: string, ignoreCase: boolean): (path: string) => boolean {
   const parts = pattern.split(/[/\\]+/).filter(part => part !== '')

@@ -1,4 +1,4 @@
-/** What libwim tells while it works, as the progress events and notes of every command. */
+/** Converts libwim's progress into the progress events and notes of the command line. */
 import type { OnProgress, Stage } from '../../progress.js'
 import type { JobOptions } from '../../wim/options.js'
 import type { WimProgress } from '../../wim/progress.js'
@@ -9,7 +9,7 @@ export interface WatchOptions {
   readonly verbose?: boolean | undefined
 }
 
-/** The signal, and the listener that tells `session` of a job on `subject`. */
+/** The abort signal, and a listener that reports the progress of a job on `subject` to the session. */
 export function watch(
   { signal, onProgress, note }: Session,
   subject: string,
@@ -19,14 +19,14 @@ export function watch(
   return {
     signal,
     onProgress(event) {
-      tell(event, meter)
+      forward(event, meter)
       const line = noteOf(event, verbose === true)
       if (line !== undefined) note(line)
     },
   }
 }
 
-/** Makes stages of events that name none: the first event of another kind begins one. */
+/** Derives stages from events that do not name one: the first event of a different kind begins a stage. */
 class Meter {
   readonly #onProgress: OnProgress
   readonly #subject: string
@@ -54,7 +54,7 @@ class Meter {
   }
 }
 
-function tell(event: WimProgress, meter: Meter): void {
+function forward(event: WimProgress, meter: Meter): void {
   switch (event.type) {
     case 'scan-begin':
     case 'scan-dentry': {
@@ -103,7 +103,7 @@ function tell(event: WimProgress, meter: Meter): void {
   }
 }
 
-/** What a person should know of an event that is not a count. */
+/** The note for an event that the user should know about; undefined if there is none. */
 function noteOf(event: WimProgress, verbose: boolean): string | undefined {
   switch (event.type) {
     case 'scan-dentry':
@@ -113,7 +113,7 @@ function noteOf(event: WimProgress, verbose: boolean): string | undefined {
     case 'replace-file':
       return verbose ? `Replacing ${event.path}` : undefined
     case 'wimboot-exclude':
-      return `Extracting ${event.path} as a file of its own`
+      return `Extracting ${event.path} as a regular file, not as a pointer into the WIM`
     default:
       return undefined
   }
@@ -129,10 +129,10 @@ function scanNote(
     case 'excluded':
       return `Excluding ${path}, as the configuration says`
     case 'unsupported':
-      return `Excluding ${path}: a WIM cannot hold a file of its kind${verbose ? '' : ' (see --unix-data)'}`
+      return `Excluding ${path}: a WIM cannot hold a file of this type${verbose ? '' : ' (see --unix-data)'}`
     case 'fixed-symlink':
       return verbose ? `Adjusting the absolute link ${path} to ${linkTarget}` : undefined
     case 'not-fixed-symlink':
-      return `Leaving the absolute link ${path} to ${linkTarget}, which is outside, as it is`
+      return `Not adjusting the absolute link ${path}: its target ${linkTarget} is outside the tree`
   }
 }

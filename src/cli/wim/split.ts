@@ -1,4 +1,4 @@
-/** `stowage wim split`: a WIM cut into parts. */
+/** `stowage wim split`: splits a WIM into parts. */
 import { openWimArchive, refuseSameFile } from './archive.js'
 import { count } from '../render.js'
 import { wimCommand } from './command.js'
@@ -11,7 +11,9 @@ export const split = wimCommand({
   operands: 'WIMFILE SPLIT_WIM_PART_1 PART_SIZE',
   describe: 'Split a WIM into parts of at most PART_SIZE MiB; a large file may exceed it',
   options: INTEGRITY,
-  examples: [['split install.wim /media/stick/install.swm 4000', 'install.swm, install2.swm … that FAT32 can hold']],
+  examples: [
+    ['split install.wim /media/stick/install.swm 4000', 'install.swm, install2.swm …, small enough for FAT32'],
+  ],
   run: async (values, [path = '', first = '', size = ''], session) => {
     const partSize = parsePartSize(size)
     const wim = await openWimArchive(path, values, session)
@@ -28,7 +30,7 @@ export const split = wimCommand({
     })
     session.report(
       { schema: 'stowage.wim-split/v1', path, parts },
-      `${path}: cut into ${count(parts.length, 'part')}\n`,
+      `${path}: split into ${count(parts.length, 'part')}\n`,
     )
   },
 })

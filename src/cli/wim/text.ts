@@ -1,4 +1,4 @@
-/** Files and blobs of a WIM as text, with the field names of wimlib-imagex. */
+/** Formats files and blobs of a WIM as text, with the field names of wimlib-imagex. */
 import type { DirectoryEntry, Resource } from '../../wim/entry.js'
 import { FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
 
@@ -42,7 +42,7 @@ export function isoText(filetime: bigint): string {
   return `${date.toISOString().slice(0, -4)}${String(filetime % TICKS).padStart(7, '0')}Z`
 }
 
-/** A file as `dir --detailed` shows it. */
+/** A file, for `dir --detailed`. */
 export function entryText(entry: DirectoryEntry): string {
   const { path, shortName, attributes, security, reparseTag, hardLinkGroup, linkCount, unix, objectId, streams } = entry
   const set = ATTRIBUTES.filter(([bit]) => (attributes & bit) !== 0).map(
@@ -88,7 +88,7 @@ function streamTitle(name: string, attributes: number): string {
   return (attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0 ? 'Reparse point stream' : 'Unnamed data stream'
 }
 
-/** A blob as `info --blobs` shows it. */
+/** A blob, for `info --blobs`. */
 export function resourceText(resource: Resource): string {
   const flags = [
     resource.compressed && 'COMPRESSED',

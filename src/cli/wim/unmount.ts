@@ -1,9 +1,9 @@
-/** `stowage wim unmount`: the end of a mount, with or without its changes. */
+/** `stowage wim unmount`: unmounts an image, and keeps or discards its changes. */
 import { StowageError } from '../../errors.js'
 import { unmountImage } from '../../wim/mount.js'
 import { flag } from '../command.js'
 import { wimCommand } from './command.js'
-import { asked, REBUILD } from './options.js'
+import { ifSet, REBUILD } from './options.js'
 import { watch } from './progress.js'
 
 export const unmount = wimCommand({
@@ -23,11 +23,11 @@ export const unmount = wimCommand({
       throw new StowageError('INVALID_ARGUMENT', '--new-image requires --commit')
     }
     await unmountImage(directory, {
-      commit: asked(values.commit),
-      integrityTable: asked(values.check),
-      rebuild: asked(values.rebuild),
-      force: asked(values.force),
-      newImage: asked(values['new-image']),
+      commit: ifSet(values.commit),
+      integrityTable: ifSet(values.check),
+      rebuild: ifSet(values.rebuild),
+      force: ifSet(values.force),
+      newImage: ifSet(values['new-image']),
       ...watch(session, directory),
     })
     session.report(

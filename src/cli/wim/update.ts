@@ -1,4 +1,4 @@
-/** `stowage wim update`: files of an image added, deleted and renamed. */
+/** `stowage wim update`: adds, deletes and renames files of an image. */
 import { StowageError } from '../../errors.js'
 import type { UpdateCommand } from '../../wim/options.js'
 import { parseUpdateScript } from '../../wim/update-script.js'
@@ -10,7 +10,7 @@ import { wimCommand, type WimValues } from './command.js'
 import {
   ACLS,
   acls,
-  asked,
+  ifSet,
   INTEGRITY,
   REBUILD,
   REF,
@@ -51,10 +51,10 @@ export const update = wimCommand({
     ['update boot.wim 2 --command="add startnet.cmd /Windows/System32/startnet.cmd"', 'One file'],
     ['update boot.wim 2 < changes.txt', 'A script'],
   ],
-  run: async (values, [path = '', word], session) => {
-    // Before the script, which someone may have to type
+  run: async (values, [path = '', selector], session) => {
+    // Open the WIM before reading the script from stdin, which someone may be typing
     await using wim = await openWimArchive(path, { check: values.check, ref: values.ref, writeAccess: true }, session)
-    const image = await chooseOneImage(wim, word)
+    const image = await chooseOneImage(wim, selector)
     const commands = await commandsOf(values, session)
     if (commands.length > 0) {
       const job = watch(session, path, { verbose: values.verbose })
@@ -73,12 +73,12 @@ export const update = wimCommand({
 async function commandsOf(values: WimValues<typeof OPTIONS>, { signal }: Session): Promise<UpdateCommand[]> {
   const { command, 'wimboot-config': wimbootConfig } = values
   const add = {
-    verbose: asked(values.verbose),
+    verbose: ifSet(values.verbose),
     excludeVerbose: true,
-    unixData: asked(values['unix-data']),
+    unixData: ifSet(values['unix-data']),
     acls: acls(values),
-    dereference: asked(values.dereference),
-    noReplace: asked(values['no-replace']),
+    dereference: ifSet(values.dereference),
+    noReplace: ifSet(values['no-replace']),
     config: values.config,
   }
   if (wimbootConfig !== undefined) {
@@ -86,7 +86,7 @@ async function commandsOf(values: WimValues<typeof OPTIONS>, { signal }: Session
       throw new StowageError('INVALID_ARGUMENT', '--command and --wimboot-config cannot be used together')
     return [{ type: 'add', source: wimbootConfig, target: WIMBOOT_CONFIG, ...add }]
   }
-  const options = { add, delete: { force: asked(values.force), recursive: asked(values.recursive) } }
+  const options = { add, delete: { force: ifSet(values.force), recursive: ifSet(values.recursive) } }
   if (command !== undefined) return parseUpdateScript(command, { file: '--command', ...options })
   return parseUpdateScript(await readTextFile('-', signal), { file: 'stdin', ...options })
 }

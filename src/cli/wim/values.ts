@@ -1,4 +1,4 @@
-/** The little grammars of option values, as wimlib-imagex has them. */
+/** Parses option values in the formats of wimlib-imagex. */
 import { StowageError } from '../../errors.js'
 import type { WimCompressionType } from '../../wim/compression.js'
 
@@ -44,7 +44,7 @@ export function parseSize(text: string, option: string): number {
   )
 }
 
-/** Megabytes of 1024 × 1024 bytes, whole or not, as bytes. */
+/** Converts a whole or fractional number of MiB to bytes. */
 export function parsePartSize(text: string): number {
   const size = /^(?:\d+\.?\d*|\.\d+)$/.test(text) ? Math.floor(Number(text) * 2 ** 20) : 0
   if (size > 0 && Number.isSafeInteger(size)) return size
@@ -54,7 +54,7 @@ export function parsePartSize(text: string): number {
   )
 }
 
-/** How many threads: 0 means all processors, as with wimlib-imagex. */
+/** A number of threads; undefined for 0, which means one per processor, as in wimlib-imagex. */
 export function parseThreads(text: string | undefined): number | undefined {
   if (text === undefined || text === '0') return undefined
   const threads = /^\d{1,9}$/.test(text) ? Number(text) : 0
@@ -75,7 +75,7 @@ export function parseProperty(text: string): { readonly name: string; readonly v
   )
 }
 
-/** `[WIMFILE:]IMAGE`: the colon is the last one. */
+/** `[WIMFILE:]IMAGE`, split at the last colon. */
 export function parseTemplate(text: string): { readonly path: string | undefined; readonly image: string } {
   const colon = text.lastIndexOf(':')
   const [path, image] = [colon < 0 ? undefined : text.slice(0, colon), text.slice(colon + 1)]
@@ -83,7 +83,7 @@ export function parseTemplate(text: string): { readonly path: string | undefined
   throw new StowageError('INVALID_ARGUMENT', `--update-of: expected [WIMFILE:]IMAGE but found ${JSON.stringify(text)}`)
 }
 
-/** One of `words`. */
+/** `text` if it is one of `words`. Throws INVALID_ARGUMENT if not. */
 export function parseWord<Word extends string>(
   text: string | undefined,
   words: readonly Word[],
@@ -91,7 +91,7 @@ export function parseWord<Word extends string>(
 ): Word | undefined {
   const word = words.find(known => known === text)
   if (text === undefined || word) return word
-  throw new StowageError('INVALID_ARGUMENT', `--${option}: ${JSON.stringify(text)} is not known`, {
-    hint: `One of ${words.join(', ')}.`,
+  throw new StowageError('INVALID_ARGUMENT', `--${option}: ${JSON.stringify(text)} is not a valid value`, {
+    hint: `Use one of ${words.join(', ')}.`,
   })
 }

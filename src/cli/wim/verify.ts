@@ -1,4 +1,4 @@
-/** `stowage wim verify`: every blob, every image, every integrity table. */
+/** `stowage wim verify`: checks every blob, image and integrity table of a WIM. */
 import type { WimVerification } from '../../wim/verify.js'
 import { EXIT_INTEGRITY } from '../exit-code.js'
 import { count, formatSize, printable } from '../render.js'

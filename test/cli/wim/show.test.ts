@@ -210,7 +210,7 @@ t.test('wim dir and info - say what is wrong', async t => {
     [['dir', 'none.wim'], 3, /none\.wim does not exist/],
     [['dir', 'tree'], 2, /not a regular file/],
     [['dir', short], 4, /./],
-    [['dir', 'tree.wim', '1', '--path'], 2, /--path needs a value/],
+    [['dir', 'tree.wim', '1', '--path'], 2, /--path requires a value/],
     [['dir', 'tree.wim', '1', '--detailed=yes'], 2, /--detailed takes no value/],
     [['info', 'tree.wim', '9'], 3, /has no image "9"/],
     [['info', 'tree.wim', '--boot'], 2, /name one/],
