@@ -1,4 +1,4 @@
-/** Answers to requests: a registry that is only read. Source: OCI distribution-spec 1.1. */
+/** Answers requests as a read-only registry. Source: OCI distribution-spec 1.1. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -6,32 +6,32 @@ import type { Digest } from '../oci/digest.js'
 import { isDigest } from '../oci/digest.js'
 import { OCI_INDEX } from '../oci/media-type.js'
 import { type Catalog, encodeReferrers, type Repository } from './catalog.js'
-import { type ServedContent, isWrong } from './content.js'
-import type { Gate } from './htpasswd.js'
+import { isContentError, type ServedContent } from './content.js'
+import type { Authenticator } from './htpasswd.js'
 import { pageOf } from './page.js'
 import { parseByteRange } from './range.js'
-import { type Asked, parseTarget, type Route } from './route.js'
+import { parseTarget, type RequestTarget, type Route } from './route.js'
 import { send } from './send.js'
 
 export interface AnswerOptions {
   readonly catalog: Catalog
   readonly content: ServedContent
-  readonly gate: Gate | undefined
-  /** Milliseconds that a client may take no byte. */
+  readonly authenticator: Authenticator | undefined
+  /** Milliseconds after which a client that reads nothing is disconnected. */
   readonly patience: number
 }
 
-/** What became of a request. */
+/** The result of a request. */
 export interface Outcome {
   readonly status: number
-  /** Bytes of the body that were sent. */
+  /** Bytes of the body sent. */
   readonly bytes: number
   readonly user: string | undefined
-  /** Why it failed on our side, or half-way. */
+  /** Set if the server failed, or if the transfer broke off. */
   readonly error: StowageError | undefined
 }
 
-/** Codes of the distribution-spec, and of Docker's registry where the specification has none. */
+/** Error codes of the distribution-spec, and of Docker's registry if the specification has none. */
 type ErrorName =
   | 'BLOB_UNKNOWN'
   | 'DIGEST_INVALID'
@@ -45,10 +45,10 @@ type ErrorName =
   | 'UNAVAILABLE'
   | 'UNKNOWN'
 
-/** Longest target, in bytes: a name has 255, and a digest 71. */
+/** Maximum length of a request target in bytes: a name has up to 255, a digest 71. */
 const LONGEST_TARGET = 4096
 
-/** Answers one request, whatever it is; never throws. */
+/** Answers one request. Never throws. */
 export async function answer(
   request: IncomingMessage,
   response: ServerResponse,
@@ -65,14 +65,14 @@ class Exchange {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #options: AnswerOptions
-  readonly #left = new AbortController()
+  readonly #closed = new AbortController()
 
   constructor(request: IncomingMessage, response: ServerResponse, options: AnswerOptions) {
     this.#request = request
     this.#response = response
     this.#options = options
-    response.on('error', () => undefined) // a connection that broke is told by its close
-    response.once('close', () => this.#left.abort(new StowageError('ABORTED', 'the client closed the connection')))
+    response.on('error', () => undefined) // a broken connection also emits 'close'
+    response.once('close', () => this.#closed.abort(new StowageError('ABORTED', 'the client closed the connection')))
   }
 
   async run(): Promise<StowageError | undefined> {
@@ -88,8 +88,8 @@ class Exchange {
           ? error
           : new StowageError('IO_ERROR', `the request could not be answered: ${String(error)}`, { cause: error })
       if (response.headersSent || known.code === 'ABORTED')
-        response.destroy() // what was promised does not come: the client sees it
-      else await this.#fail(known, error === known).catch(() => response.destroy())
+        response.destroy() // the client sees that the body is shorter than its content-length
+      else await this.#fail(known, { expected: error === known }).catch(() => response.destroy())
       return known
     }
   }
@@ -100,7 +100,7 @@ class Exchange {
       await this.#refuse(414, 'UNSUPPORTED', 'the address is too long')
       return
     }
-    if (!(await this.#admit())) return
+    if (!(await this.#authenticate())) return
     if (method !== 'GET' && method !== 'HEAD') {
       this.#response.setHeader('allow', 'GET, HEAD')
       this.#response.setHeader('connection', 'close') // the body of the request is not read
@@ -115,40 +115,41 @@ class Exchange {
     await this.#follow(route, { route, query, path })
   }
 
-  async #admit(): Promise<boolean> {
-    const { gate } = this.#options
-    if (!gate) return true
-    const admitted = await gate.admit(this.#request.headers.authorization)
-    if (admitted === 'busy') {
+  /** Whether the client may read. If not, the request has been answered. */
+  async #authenticate(): Promise<boolean> {
+    const { authenticator } = this.#options
+    if (!authenticator) return true
+    const user = await authenticator.authenticate(this.#request.headers.authorization)
+    if (user === 'busy') {
       this.#response.setHeader('retry-after', '1')
       await this.#refuse(429, 'TOOMANYREQUESTS', 'too many passwords are being checked')
       return false
     }
-    this.user = admitted?.name
-    if (admitted) return true
+    this.user = user?.name
+    if (user) return true
     this.#response.setHeader('www-authenticate', 'Basic realm="stowage", charset="UTF-8"')
     await this.#refuse(401, 'UNAUTHORIZED', 'user name and password are required')
     return false
   }
 
-  async #follow(route: Route, asked: Asked): Promise<void> {
+  async #follow(route: Route, target: RequestTarget): Promise<void> {
     const { catalog } = this.#options
     if (route.type === 'version') {
       await this.#json({})
       return
     }
     if (route.type === 'catalog') {
-      await this.#page('repositories', catalog.names, asked, {})
+      await this.#page('repositories', catalog.names, target, {})
       return
     }
-    const repository = this.#find(route.repository, asked.query)
+    const repository = this.#find(route.repository, target.query)
     if (!repository) {
       await this.#refuse(404, 'NAME_UNKNOWN', 'there is no such repository')
       return
     }
     switch (route.type) {
       case 'tags': {
-        await this.#page('tags', repository.tags, asked, { name: route.repository })
+        await this.#page('tags', repository.tags, target, { name: route.repository })
         return
       }
       case 'manifest': {
@@ -160,15 +161,15 @@ class Exchange {
         return
       }
       case 'referrers': {
-        await this.#referrers(repository, route.digest, asked.query)
+        await this.#referrers(repository, route.digest, target.query)
         return
       }
     }
   }
 
   /**
-   * A mirror is asked for the repository `name` of the registry `ns`, as containerd does it: another registry's repository of the
-   * same name is another.
+   * The repository `name`. If a client uses this server as a mirror, as containerd does, the query parameter `ns` names
+   * the registry, whose repository of that name is meant.
    */
   #find(name: string, query: URLSearchParams): Repository | undefined {
     const { repositories } = this.#options.catalog
@@ -179,7 +180,8 @@ class Exchange {
   }
 
   async #manifest(repository: Repository, reference: string): Promise<void> {
-    const manifest = repository.byTag.get(reference) ?? repository.manifests.get(reference as Digest) // only looked up
+    // The reference is only used as a key
+    const manifest = repository.byTag.get(reference) ?? repository.manifests.get(reference as Digest)
     if (!manifest) {
       await this.#refuse(404, 'MANIFEST_UNKNOWN', `${repository.name} has no such tag or manifest`)
       return
@@ -188,13 +190,13 @@ class Exchange {
   }
 
   async #blob(repository: Repository, digest: string): Promise<void> {
-    const blob = repository.blobs.get(digest as Digest) // only looked up
+    const blob = repository.blobs.get(digest as Digest) // only used as a key
     if (blob) {
       await this.#content(blob, 'application/octet-stream')
       return
     }
     if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+$/.test(digest)) {
-      await this.#refuse(400, 'DIGEST_INVALID', 'that is not a digest')
+      await this.#refuse(400, 'DIGEST_INVALID', 'this is not a digest')
       return
     }
     await this.#refuse(404, 'BLOB_UNKNOWN', `${repository.name} has no such blob`)
@@ -217,21 +219,22 @@ class Exchange {
     const range = method === 'GET' && same ? parseByteRange(headers.range, blob.size) : undefined
     if (range === 'unsatisfiable') {
       response.setHeader('content-range', `bytes */${blob.size}`)
-      await this.#refuse(416, 'RANGE_INVALID', `it has ${blob.size} bytes`)
+      await this.#refuse(416, 'RANGE_INVALID', `the content has ${blob.size} bytes`)
       return
     }
     const { start, end } = range ?? { start: 0, end: blob.size }
     const sendHead = (): void => {
-      const partly = range ? { 'content-range': `bytes ${start}-${end - 1}/${blob.size}` } : {}
-      response.writeHead(range ? 206 : 200, { 'content-type': mediaType, 'content-length': end - start, ...partly })
+      const contentRange = range ? { 'content-range': `bytes ${start}-${end - 1}/${blob.size}` } : {}
+      const fields = { 'content-type': mediaType, 'content-length': end - start, ...contentRange }
+      response.writeHead(range ? 206 : 200, fields)
     }
     if (method === 'HEAD') {
       sendHead()
       await this.#end()
       return
     }
-    const bytes = opened.bytes(start, end, this.#left.signal)[Symbol.asyncIterator]()
-    // The first piece before the head: a small blob that is wrong is refused, not cut
+    const bytes = opened.bytes(start, end, this.#closed.signal)[Symbol.asyncIterator]()
+    // Read the first piece before sending the head, so that a small damaged blob gets an error status
     const first = await bytes.next()
     sendHead()
     await send(response, resumed(first, bytes), patience, size => (this.sent += size))
@@ -239,7 +242,7 @@ class Exchange {
 
   async #referrers(repository: Repository, digest: string, query: URLSearchParams): Promise<void> {
     if (!isDigest(digest)) {
-      await this.#refuse(400, 'DIGEST_INVALID', 'that is not a digest of SHA-256')
+      await this.#refuse(400, 'DIGEST_INVALID', 'this is not a SHA-256 digest')
       return
     }
     const wanted = query.getAll('artifactType').filter(type => type !== '')
@@ -252,25 +255,28 @@ class Exchange {
   async #page(
     field: 'tags' | 'repositories',
     names: readonly string[],
-    { query, path }: Asked,
+    { query, path }: RequestTarget,
     rest: Readonly<Record<string, string>>,
   ): Promise<void> {
     const page = pageOf(names, query)
     if (!page) {
-      await this.#refuse(400, 'PAGINATION_NUMBER_INVALID', 'n is not a number of names')
+      await this.#refuse(400, 'PAGINATION_NUMBER_INVALID', 'n is not a number')
       return
     }
     if (page.next !== undefined) this.#response.setHeader('link', `<${path}?${page.next}>; rel="next"`)
     await this.#json({ ...rest, [field]: page.names })
   }
 
-  /** What is not there or wrong will not be there in a minute either; a medium that is gone may come back. */
-  async #fail(error: StowageError, understood: boolean): Promise<void> {
+  /**
+   * Sends the status for an error: 404 if a blob is missing or damaged, which will not change, and 503 if the medium
+   * cannot be read, because it may come back.
+   */
+  async #fail(error: StowageError, { expected }: { readonly expected: boolean }): Promise<void> {
     for (const name of ['docker-content-digest', 'etag', 'accept-ranges']) this.#response.removeHeader(name)
-    if (!understood) await this.#refuse(500, 'UNKNOWN', 'the request could not be answered')
-    else if (isWrong(error)) await this.#refuse(404, 'BLOB_UNKNOWN', 'the local copy is damaged')
-    else if (error.code === 'BLOB_MISSING') await this.#refuse(404, 'BLOB_UNKNOWN', 'it is missing')
-    else await this.#refuse(503, 'UNAVAILABLE', 'the medium that holds it cannot be read')
+    if (!expected) await this.#refuse(500, 'UNKNOWN', 'the request could not be answered')
+    else if (isContentError(error)) await this.#refuse(404, 'BLOB_UNKNOWN', 'the local copy is damaged')
+    else if (error.code === 'BLOB_MISSING') await this.#refuse(404, 'BLOB_UNKNOWN', 'the local copy is missing')
+    else await this.#refuse(503, 'UNAVAILABLE', 'the medium that holds the content cannot be read')
   }
 
   async #refuse(status: number, code: ErrorName, message: string): Promise<void> {
@@ -300,7 +306,7 @@ class Exchange {
   }
 }
 
-/** If-None-Match: a list of tags, weak ones too, or `*`. */
+/** Whether an If-None-Match header, a list of weak or strong tags or `*`, matches `tag`. */
 function matches(header: string | undefined, tag: string): boolean {
   return (header ?? '')
     .split(',')

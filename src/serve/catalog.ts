@@ -1,4 +1,4 @@
-/** What is served under which name: repositories, their tags, and all that these reach. */
+/** The catalog of a server: repositories, their tags, and the manifests and blobs that these reach. */
 import pMap from 'p-map'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
@@ -16,59 +16,62 @@ import type { Shelf, ShelfName } from '../image/shelf.js'
 export interface Repository {
   /** Full names: `docker.io/library/nginx`. */
   readonly name: string
-  /** In the order of the distribution-spec: by letters, not by case. */
+  /** In the order of {@link compareNames}. */
   readonly tags: readonly string[]
   readonly byTag: ReadonlyMap<string, Descriptor>
-  /** Manifests and indexes that are there, and what an index names without our knowing what it is. */
+  /** Manifests and indexes that are present, and content of unknown type that an index lists. */
   readonly manifests: ReadonlyMap<Digest, Descriptor>
   readonly blobs: ReadonlyMap<Digest, Descriptor>
   /** By the digest of their subject. */
   readonly referrers: ReadonlyMap<Digest, readonly Descriptor[]>
 }
 
-/** One image of a repository, for who wants to know what there is. */
+/** One image of a repository, for listings. */
 export interface CatalogImage {
   readonly repository: string
-  /** What it is asked for by: the shorter name if there is one. */
+  /** The name to request it by: the shorter one if there are two. */
   readonly name: string
   readonly tag: string | undefined
   readonly root: Descriptor
   readonly platforms: readonly string[]
-  /** Sum of all its blobs that are there, in bytes. */
+  /** Total size of its blobs that are present, in bytes. */
   readonly size: number
 }
 
 export interface Catalog {
-  /** By every name that it is asked for by. */
+  /** By every name that a repository can be requested by. */
   readonly repositories: ReadonlyMap<string, Repository>
-  /** Names that are in the list of repositories, sorted: each repository once. */
+  /** Names for the list of repositories, sorted; one for each repository. */
   readonly names: readonly string[]
   readonly images: readonly CatalogImage[]
-  /** Every blob that is served, each once. */
+  /** All blobs that are served, each once. */
   readonly blobs: readonly Descriptor[]
-  /** What images need, foreign layers aside, and no shelf has. */
+  /** Blobs that images need and no shelf has, except foreign layers. */
   readonly absent: readonly Descriptor[]
   readonly warnings: readonly string[]
 }
 
-/** What an image reaches, as far as it is there. */
+/** The content that an image reaches, as far as it is present. */
 interface Reached {
   readonly manifests: Map<Digest, Descriptor>
   readonly blobs: Map<Digest, Descriptor>
   readonly platforms: Set<string>
-  /** Descriptors of manifests among these that have a subject, by it. */
+  /** Those of the manifests that have a subject. */
   readonly referrers: { readonly subject: Digest; readonly descriptor: Descriptor }[]
   readonly absent: Descriptor[]
   size: number
 }
 
-const AT_ONCE = 8
-/** A repository's name as the distribution-spec has it: without a port, so that clients can ask for it. */
+const CONCURRENCY = 8
+/**
+ * The name of a repository as defined by the distribution-spec. Clients cannot request others, such as names with a
+ * port.
+ */
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
 /**
- * Reads the manifests of all images on the shelves. Throws IMAGE_NOT_FOUND if no image has a name, INVALID_ARGUMENT if one
- * name stands for two images, and for a manifest that cannot be read what reading it throws.
+ * Reads the manifests of all images on the shelves. Throws IMAGE_NOT_FOUND if no image has a name, INVALID_ARGUMENT if
+ * a name refers to two images, and the error of any manifest that cannot be read.
  */
 export async function readServedCatalog(
   shelves: readonly Shelf[],
@@ -79,16 +82,16 @@ export async function readServedCatalog(
   const roots = uniqueRoots(shelves)
   const reached = new Map(
     await pMap(roots, async root => [root.digest, await reach(root, content, signal)] as const, {
-      concurrency: AT_ONCE,
+      concurrency: CONCURRENCY,
       signal,
     }),
   )
   const named = nameImages(shelves)
-  const strays = shelves
+  const referring = shelves
     .flatMap(({ others, images }) => [...others, ...images.map(({ root }) => root)])
     .map(({ digest }) => reached.get(digest))
   const repositories = new Map(
-    [...named].map(([name, images]) => [name, makeRepository(name, images, reached, strays)]),
+    [...named].map(([name, images]) => [name, makeRepository(name, images, reached, referring)]),
   )
   const names = serveNames([...named.values()], warnings)
   for (const shelf of shelves) warnUnnamed(shelf, [...repositories.values()], warnings)
@@ -104,7 +107,7 @@ export async function readServedCatalog(
   const shown = new Map([...repositories.keys()].map(full => [full, names.get(full)?.[0] ?? full]))
   const images = [...named].flatMap(([full, list]) =>
     list.map(({ root, name }): CatalogImage => {
-      const { platforms, size, absent } = reached.get(root.digest) ?? nothing()
+      const { platforms, size, absent } = reached.get(root.digest) ?? emptyReach()
       const label = `${full}${name.tag === undefined ? `@${root.digest}` : `:${name.tag}`}`
       if (absent.length > 0) {
         const more = absent.length > 1 ? ` and ${absent.length - 1} more` : ''
@@ -126,7 +129,9 @@ export async function readServedCatalog(
   }
 }
 
-/** Lexical and blind to case first, as the distribution-spec wants lists; then by code, so that no two are equal. */
+/**
+ * Compares without case, as the distribution-spec requires of lists, then by code unit, so that no two names are equal.
+ */
 export function compareNames(a: string, b: string): number {
   const [x, y] = [a.toLowerCase(), b.toLowerCase()]
   return x < y ? -1 : x > y ? 1 : a < b ? -1 : a > b ? 1 : 0
@@ -148,7 +153,7 @@ function uniqueRoots(shelves: readonly Shelf[]): readonly Descriptor[] {
   return [...known.values()]
 }
 
-/** All images by the full name of their repository, each name once. */
+/** All images by the full name of their repository. Throws INVALID_ARGUMENT if a name refers to two images. */
 function nameImages(shelves: readonly Shelf[]): ReadonlyMap<string, readonly NamedRoot[]> {
   const taken = new Map<string, { readonly root: Descriptor; readonly by: string }>()
   const repositories = new Map<string, NamedRoot[]>()
@@ -180,7 +185,10 @@ function fullName({ domain, path }: ShelfName): string {
   return domain === undefined ? path : `${domain}/${path}`
 }
 
-/** For each full name all names it is asked for by, the one to show first. Whose path two domains have is asked for by its full name. */
+/**
+ * For each full name, all names that it can be requested by, the one to show first. If two domains have the same path,
+ * each can be requested only by its full name.
+ */
 function serveNames(
   images: readonly (readonly NamedRoot[])[],
   warnings: string[],
@@ -216,7 +224,7 @@ function makeRepository(
   name: string,
   images: readonly NamedRoot[],
   reached: ReadonlyMap<Digest, Reached>,
-  strays: readonly (Reached | undefined)[],
+  referring: readonly (Reached | undefined)[],
 ): Repository {
   const manifests = new Map<Digest, Descriptor>()
   const blobs = new Map<Digest, Descriptor>()
@@ -236,17 +244,17 @@ function makeRepository(
     merge(reached.get(root.digest))
     if (original) merge(reached.get(original.digest))
   }
-  // What refers to an image of this repository belongs to it, and so does what refers to that
+  // Referrers of an image in this repository belong to the repository, and so do referrers of those
   for (let size = -1; size !== merged.size;) {
     size = merged.size
-    for (const stray of strays) if (stray?.referrers.some(({ subject }) => manifests.has(subject))) merge(stray)
+    for (const each of referring) if (each?.referrers.some(({ subject }) => manifests.has(subject))) merge(each)
   }
   const byTag = new Map(images.flatMap(({ root, name: { tag } }) => (tag === undefined ? [] : [[tag, root] as const])))
   return { name, tags: [...byTag.keys()].sort(compareNames), byTag, manifests, blobs, referrers }
 }
 
 async function reach(root: Descriptor, content: ServedContent, signal: AbortSignal): Promise<Reached> {
-  const reached = nothing()
+  const reached = emptyReach()
   await visit(root, 0)
   return reached
 
@@ -254,7 +262,7 @@ async function reach(root: Descriptor, content: ServedContent, signal: AbortSign
     if (reached.manifests.has(descriptor.digest)) return
     if (depth > DEPTH_LIMIT)
       throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
-    // Not all platforms of an index need be there; but what was asked for by name is
+    // Some platforms of an index may be absent, but an image that was named must be present
     if (depth > 0 && !(await content.has(descriptor))) return
     const bytes = await content.read(descriptor, MANIFEST_LIMIT, signal)
     const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
@@ -280,14 +288,14 @@ async function reach(root: Descriptor, content: ServedContent, signal: AbortSign
 
   async function visitBlob(blob: Descriptor): Promise<boolean> {
     if (reached.blobs.has(blob.digest)) return true
-    const there = await content.has(blob)
-    if (there) reached.blobs.set(blob.digest, blob)
-    if (there) reached.size += blob.size
+    const present = await content.has(blob)
+    if (present) reached.blobs.set(blob.digest, blob)
+    if (present) reached.size += blob.size
     else if (!isForeignLayer(blob.mediaType)) reached.absent.push(blob)
-    return there
+    return present
   }
 
-  /** What the referrers API says of a manifest with a subject. Source: OCI distribution-spec, "Listing Referrers". */
+  /** Records a manifest with a subject for the referrers API. Source: OCI distribution-spec, "Listing Referrers". */
   function noteReferrer(
     bytes: Uint8Array,
     { mediaType, digest, size }: Descriptor,
@@ -305,15 +313,15 @@ async function reach(root: Descriptor, content: ServedContent, signal: AbortSign
       ...(artifactType ? { artifactType } : {}),
       ...(annotations ? { annotations } : {}),
     }
-    if (typeof subject === 'string') reached.referrers.push({ subject: subject as Digest, descriptor }) // looked up, never used as one
+    if (typeof subject === 'string') reached.referrers.push({ subject: subject as Digest, descriptor }) // only a key
   }
 }
 
-function nothing(): Reached {
+function emptyReach(): Reached {
   return { manifests: new Map(), blobs: new Map(), platforms: new Set(), referrers: [], absent: [], size: 0 }
 }
 
-/** The answer of the referrers API. */
+/** The response body of the referrers API. */
 export function encodeReferrers(referrers: readonly Descriptor[]): Uint8Array {
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: referrers }))
 }

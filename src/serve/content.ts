@@ -1,4 +1,6 @@
-/** The blobs that are served, read from where they lie: each is checked against its digest once, before anyone has all of it. */
+/**
+ * Reads served blobs straight from their files, checking each against its digest once before any client has all of it.
+ */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Bytes } from '../blob/blob-store.js'
@@ -13,16 +15,16 @@ import type { ServedBlob, Shelf } from '../image/shelf.js'
 export interface OpenBlob extends AsyncDisposable {
   readonly blob: Descriptor
   /**
-   * Its bytes from `start` up to `end`. Where the blob was not checked yet, its last piece is held back until it was. Throws
-   * DIGEST_MISMATCH, SIZE_MISMATCH, IO_ERROR and the like.
+   * Its bytes from `start` up to `end`. If the blob has not been checked yet, the last piece is held back until it has
+   * been. Throws DIGEST_MISMATCH, SIZE_MISMATCH, IO_ERROR.
    */
   bytes(start: number, end: number, signal: AbortSignal): Bytes
 }
 
-/** Bytes of a read. A transfer holds two pieces at most. */
+/** Bytes per read. A transfer holds at most two pieces. */
 const PIECE = 256 * 1024
 
-/** What a check of one place said; it holds as long as the file is the same. */
+/** The result of checking one place, valid as long as the file has the same identity. */
 interface Finding {
   readonly identity: string
   readonly error: StowageError | undefined
@@ -37,20 +39,20 @@ export class ServedContent implements AsyncDisposable {
   readonly #waiting: (() => void)[] = []
   #hashing = 0
 
-  /** The shelves stay whose they are. */
+  /** The caller still disposes of the shelves. */
   constructor(shelves: readonly Shelf[]) {
     this.#shelves = shelves
   }
 
-  /** Whether some shelf has a file of the right size for it. */
+  /** Whether a shelf has a file of the right size for the blob. */
   async has(blob: Descriptor): Promise<boolean> {
     for (const shelf of this.#shelves) if ((await shelf.place(blob.digest))?.size === blob.size) return true
     return false
   }
 
   /**
-   * Opens the blob on the first shelf that has it whole, as far as is known. Throws BLOB_MISSING, SIZE_MISMATCH, DIGEST_MISMATCH
-   * for one that was found wrong, FILE_NOT_FOUND, IO_ERROR where the medium is gone.
+   * Opens the blob on the first shelf where it is not known to be damaged. Throws BLOB_MISSING, SIZE_MISMATCH,
+   * DIGEST_MISMATCH if a check found it damaged, FILE_NOT_FOUND, IO_ERROR if the medium cannot be read.
    */
   async open(blob: Descriptor): Promise<OpenBlob> {
     let failure: unknown = new StowageError('BLOB_MISSING', `no file holds ${blob.digest}`)
@@ -65,13 +67,16 @@ export class ServedContent implements AsyncDisposable {
     throw failure
   }
 
-  /** All of a small blob, checked. Throws as {@link ServedContent.open} does, and INVALID_MANIFEST for one over `limit` bytes. */
+  /**
+   * All bytes of a small blob, checked. Throws as {@link ServedContent.open}, and INVALID_MANIFEST if over `limit`
+   * bytes.
+   */
   async read(blob: Descriptor, limit: number, signal: AbortSignal): Promise<Uint8Array> {
     await using opened = await this.open(blob)
     return await readVerified(blob, opened.bytes(0, blob.size, signal), limit)
   }
 
-  /** Reads all of the blob on every shelf that has it, unless that was done before. Throws as {@link ServedContent.open} does. */
+  /** Checks the blob on every shelf that has it, unless already checked. Throws as {@link ServedContent.open}. */
   async check(blob: Descriptor): Promise<void> {
     await using _opened = await this.open(blob)
     for (const shelf of this.#shelves) {
@@ -126,21 +131,21 @@ export class ServedContent implements AsyncDisposable {
     else yield* this.#heldBack(blob, place, pieces(file, place, from, end - start, signal))
   }
 
-  /** The whole blob, checked as it passes. */
+  /** The whole blob, checked while it is read. */
   async *#checking(blob: Descriptor, place: ServedBlob, file: FileHandle, identity: string, bytes: Bytes): Bytes {
     try {
       yield* verified(blob, bytes)
       if ((await identityOf(file, place)) === identity) this.#keep(place, { identity, error: undefined })
     } catch (error) {
-      if (error instanceof StowageError && isWrong(error)) this.#keep(place, { identity, error })
+      if (error instanceof StowageError && isContentError(error)) this.#keep(place, { identity, error })
       throw error
     }
   }
 
-  /** The end of a blob, whose last piece waits until all of the blob was read beside it. */
+  /** The end of a blob. Its last piece is held back until a parallel check has read the whole blob. */
   async *#heldBack(blob: Descriptor, place: ServedBlob, bytes: Bytes): Bytes {
     const checked = this.#checkPlace(blob, place)
-    checked.catch(() => undefined) // thrown below, unless the reader left before
+    checked.catch(() => undefined) // thrown below, unless the reader stops earlier
     let held: Uint8Array | undefined
     for await (const piece of bytes) {
       if (held) yield held
@@ -150,7 +155,10 @@ export class ServedContent implements AsyncDisposable {
     if (held) yield held
   }
 
-  /** One reading however many wait for it; it goes on when they leave, so that who comes again waits for less. */
+  /**
+   * Checks a place once for all callers that wait. The check continues if they leave, so that a repeated request waits
+   * less.
+   */
   async #checkPlace(blob: Descriptor, place: ServedBlob): Promise<void> {
     const key = keyOf(place)
     const pending = this.#checks.get(key) ?? this.#hash(blob, place).finally(() => this.#checks.delete(key))
@@ -159,14 +167,14 @@ export class ServedContent implements AsyncDisposable {
   }
 
   async #hash(blob: Descriptor, place: ServedBlob): Promise<void> {
-    await this.#turn()
+    await this.#waitForTurn()
     try {
       const identity = await identityAt(place)
       const known = this.#known(place, identity)
       if (known?.error) throw known.error
       if (known) return
       const { digest, read } = await this.#pool.hash(place, () => undefined, this.#ending.signal)
-      const error = wrong(blob, place, digest, read)
+      const error = contentError(blob, place, digest, read)
       if ((await identityAt(place)) === identity) this.#keep(place, { identity, error })
       if (error) throw error
     } finally {
@@ -175,7 +183,7 @@ export class ServedContent implements AsyncDisposable {
     }
   }
 
-  async #turn(): Promise<void> {
+  async #waitForTurn(): Promise<void> {
     while (this.#hashing >= this.#pool.threads) await new Promise<void>(resolve => this.#waiting.push(resolve))
     this.#hashing += 1
   }
@@ -194,12 +202,12 @@ function keyOf({ file, offset }: ServedBlob): string {
   return `${offset} ${file}`
 }
 
-/** Whether `error` says that the content is wrong, and not that it could not be read. */
-export function isWrong({ code }: StowageError): boolean {
+/** Whether `error` says that the content is wrong, rather than that it could not be read. */
+export function isContentError({ code }: StowageError): boolean {
   return code === 'DIGEST_MISMATCH' || code === 'SIZE_MISMATCH'
 }
 
-function wrong(
+function contentError(
   { digest, size }: Descriptor,
   { file }: ServedBlob,
   found: Digest,
@@ -211,7 +219,7 @@ function wrong(
   return new StowageError('DIGEST_MISMATCH', `expected ${digest} but the ${read} bytes in ${file} are ${found}`)
 }
 
-/** A link in the last place is not followed, and a pipe that was put there is not waited for. */
+/** Opens `path` without following a symbolic link there, and without waiting if it is a pipe. */
 async function openFile(path: string): Promise<FileHandle> {
   return await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)).catch(
     (error: unknown) => {
@@ -220,7 +228,7 @@ async function openFile(path: string): Promise<FileHandle> {
   )
 }
 
-/** What changes when another file, or another medium, takes the place of this one. */
+/** A string that changes if the file is replaced or the medium is exchanged. */
 async function identityOf(file: FileHandle, { file: path }: ServedBlob): Promise<string> {
   const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true }).catch((error: unknown) => {
     throw fileError(error, path)
@@ -237,7 +245,7 @@ async function identityAt(place: ServedBlob): Promise<string> {
   }
 }
 
-/** `size` bytes from `position` on. Throws SIZE_MISMATCH if the file ends before. */
+/** `size` bytes from `position` on. Throws SIZE_MISMATCH if the file is shorter. */
 async function* pieces(
   file: FileHandle,
   { file: path }: ServedBlob,

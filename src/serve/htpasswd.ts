@@ -1,16 +1,19 @@
-/** Who may read: a file of names and bcrypt hashes, as htpasswd of Apache writes it. Sources: htpasswd(1), RFC 7617. */
+/**
+ * Basic authentication against a file of names and bcrypt hashes in Apache's format. Sources: htpasswd(1), RFC 7617.
+ */
 import { createHmac, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { compare } from 'bcryptjs'
 import { fileError, StowageError } from '../errors.js'
 
 const BCRYPT = /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/
-/** Answers kept, and checks that may wait for their turn. */
-const KEPT = 1000
-const WAITING = 100
+/** Maximum number of cached results. */
+const CACHE_LIMIT = 1000
+/** Maximum number of checks that wait for their turn. */
+const QUEUE_LIMIT = 100
 
-/** Reads `path`. Throws INVALID_ARGUMENT naming the line that is not `name:bcrypt`; what the line holds is not repeated. */
-export async function readHtpasswd(path: string): Promise<Gate> {
+/** Reads `path`. Throws INVALID_ARGUMENT naming a line that is not `name:bcrypt`, without repeating its content. */
+export async function readHtpasswd(path: string): Promise<Authenticator> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw fileError(error, path)
   })
@@ -36,50 +39,50 @@ export async function readHtpasswd(path: string): Promise<Gate> {
   }
   if (hashes.size === 0)
     throw new StowageError('INVALID_ARGUMENT', `${path} lists no users, so nobody could log in`, { hint: HINT })
-  return new Gate(hashes)
+  return new Authenticator(hashes)
 }
 
 const HINT = 'Create the line with "htpasswd -B": registries accept only bcrypt.'
 
-/** Tells who may pass. What was right once is known again without bcrypt, which takes a tenth of a second. */
-export class Gate {
+/** Checks credentials, and caches those that were right: bcrypt takes a tenth of a second. */
+export class Authenticator {
   readonly #hashes: ReadonlyMap<string, string>
   readonly #secret = randomBytes(32)
-  readonly #answers = new Map<string, Promise<boolean>>()
-  #line: Promise<unknown> = Promise.resolve()
+  readonly #results = new Map<string, Promise<boolean>>()
+  #queue: Promise<unknown> = Promise.resolve()
   #waiting = 0
 
   constructor(hashes: ReadonlyMap<string, string>) {
     this.#hashes = hashes
   }
 
-  /** The name that an Authorization header proves; undefined for one that proves nothing, `busy` where too many are checked. */
-  async admit(header: string | undefined): Promise<{ readonly name: string } | 'busy' | undefined> {
+  /** The user of an Authorization header; undefined if it is not valid, `busy` if too many checks are waiting. */
+  async authenticate(header: string | undefined): Promise<{ readonly name: string } | 'busy' | undefined> {
     const encoded = /^basic +([A-Za-z0-9+/=_-]+) *$/i.exec(header ?? '')?.[1]
     const pair = Buffer.from(encoded ?? '', 'base64').toString()
     const colon = pair.indexOf(':')
     if (colon < 1) return undefined
     const name = pair.slice(0, colon)
     const key = createHmac('sha256', this.#secret).update(pair).digest('base64')
-    const known = this.#answers.get(key)
-    if (!known && this.#waiting >= WAITING) return 'busy'
+    const known = this.#results.get(key)
+    if (!known && this.#waiting >= QUEUE_LIMIT) return 'busy'
     const pending = known ?? this.#check(name, pair.slice(colon + 1))
-    this.#answers.set(key, pending)
-    const right = await pending
-    if (!right) this.#answers.delete(key)
-    else if (this.#answers.size > KEPT) this.#answers.delete(this.#answers.keys().next().value ?? '')
-    return right ? { name } : undefined
+    this.#results.set(key, pending)
+    const valid = await pending
+    if (!valid) this.#results.delete(key)
+    else if (this.#results.size > CACHE_LIMIT) this.#results.delete(this.#results.keys().next().value ?? '')
+    return valid ? { name } : undefined
   }
 
-  /** One at a time: bcrypt takes the thread that serves. */
+  /** Checks passwords one at a time: bcrypt occupies the thread that serves requests. */
   async #check(name: string, password: string): Promise<boolean> {
     this.#waiting += 1
-    const turn = this.#line.then(async () => {
+    const turn = this.#queue.then(async () => {
       const hash = this.#hashes.get(name)
-      const [any = ''] = this.#hashes.values() // a name that is not in the file takes as long as one that is
+      const [any = ''] = this.#hashes.values() // so that an unknown name takes as long as a known one
       return (await compare(password, hash ?? any)) && hash !== undefined
     })
-    this.#line = turn.catch(() => undefined)
+    this.#queue = turn.catch(() => undefined)
     try {
       return await turn
     } finally {

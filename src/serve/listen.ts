@@ -1,11 +1,11 @@
-/** Where a server listens, as a person writes it. */
+/** Parses and formats the address that a server listens on. */
 import { isIPv6 } from 'node:net'
 import { StowageError } from '../errors.js'
 
 export interface ListenAddress {
   /** Host name or address, without brackets. */
   readonly host: string
-  /** 0: any that is free. */
+  /** 0 means any free port. */
   readonly port: number
 }
 
@@ -15,8 +15,8 @@ const HINT =
   'Write HOST:PORT, such as 0.0.0.0:5000, [::]:5000 or 127.0.0.1:0. HOST alone uses port 5000, :PORT alone the loopback address.'
 
 /**
- * `HOST:PORT`, `HOST`, `:PORT`, `PORT`, with IPv6 in brackets where a port follows; 127.0.0.1:5000 for what is left out.
- * Throws INVALID_ARGUMENT.
+ * Parses `HOST:PORT`, `HOST`, `:PORT` or `PORT`; an IPv6 address before a port is in brackets. The defaults are
+ * 127.0.0.1 and 5000. Throws INVALID_ARGUMENT.
  */
 export function parseListen(text: string | undefined): ListenAddress {
   if (text === undefined) return { host: DEFAULT_HOST, port: DEFAULT_PORT }
@@ -29,12 +29,12 @@ export function parseListen(text: string | undefined): ListenAddress {
   return { host: host === '' ? DEFAULT_HOST : host, port: digits === undefined ? DEFAULT_PORT : portOf(digits, text) }
 }
 
-/** `HOST:PORT` as URLs and references have it. */
+/** `HOST:PORT` in the form that URLs and references use. */
 export function formatHost(host: string, port: number): string {
   return `${isIPv6(host) ? `[${host}]` : host}:${port}`
 }
 
-/** Whether it stands for all addresses of the machine. */
+/** Whether `host` means all addresses of the machine. */
 export function isAny(host: string): boolean {
   return host === '0.0.0.0' || /^[0:]+$/.test(host)
 }

@@ -1,13 +1,13 @@
-/** Lists in pages, by `n` and `last`. Source: OCI distribution-spec, "Listing Tags". */
+/** Divides lists into pages by the parameters `n` and `last`. Source: OCI distribution-spec, "Listing Tags". */
 import { compareNames } from './catalog.js'
 
 export interface Page {
   readonly names: readonly string[]
-  /** Query of the page after it, if there is one. */
+  /** The query for the next page, if there is one. */
   readonly next: string | undefined
 }
 
-/** A page of `all`, which is sorted by {@link compareNames}; undefined if `n` is not a number. */
+/** A page of `all`, which must be sorted by {@link compareNames}; undefined if `n` is not a number. */
 export function pageOf(all: readonly string[], query: URLSearchParams): Page | undefined {
   const [n, last] = [query.get('n'), query.get('last')]
   if (n !== null && !/^\d{1,9}$/.test(n)) return undefined

@@ -1,14 +1,14 @@
-/** Ranges of bytes. Source: RFC 9110, section 14. */
+/** Parses byte ranges. Source: RFC 9110, section 14. */
 
-/** From `start` up to `end`, which is not part of it. */
+/** From `start` (inclusive) to `end` (exclusive). */
 export interface ByteRange {
   readonly start: number
   readonly end: number
 }
 
 /**
- * The range that a Range header asks for of `size` bytes. Undefined where all of it is to be sent: without the header, for several
- * ranges, and for what cannot be understood, as the RFC allows. `unsatisfiable` begins behind the end.
+ * The range of `size` bytes that a Range header requests. Undefined if everything is to be sent: without a header, for
+ * several ranges and for an invalid header, as the RFC allows. `unsatisfiable` if the range begins after the end.
  */
 export function parseByteRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
   const match = /^bytes=\s*(\d*)-(\d*)\s*$/i.exec(header ?? '')

@@ -1,4 +1,4 @@
-/** What a request asks for: the paths of the distribution-spec's "Pull" and "Content Discovery". */
+/** Parses request targets. Source: OCI distribution-spec, "Pull" and "Content Discovery". */
 
 export type Route =
   | { readonly type: 'version' }
@@ -8,18 +8,18 @@ export type Route =
   | { readonly type: 'tags'; readonly repository: string }
   | { readonly type: 'catalog' }
 
-export interface Asked {
-  /** Undefined for a path that a registry does not have. */
+export interface RequestTarget {
+  /** Undefined for a path that is not part of the API. */
   readonly route: Route | undefined
   readonly query: URLSearchParams
-  /** As it came, without the query. */
+  /** As received, without the query. */
   readonly path: string
 }
 
 const KINDS = { manifests: 'manifest', blobs: 'blob', referrers: 'referrers' } as const
 
-/** Reads the request's target. Names come out as they were written: they are looked up, and are not paths of anything. */
-export function parseTarget(target: string): Asked {
+/** Parses the target of a request. Names are not validated: they are only used as keys, never as file paths. */
+export function parseTarget(target: string): RequestTarget {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1))
@@ -33,7 +33,7 @@ function routeOf(path: string | undefined): Route | undefined {
   const tags = /^\/v2\/(.+)\/tags\/list$/s.exec(path)
   if (tags) return { type: 'tags', repository: tags[1] ?? '' }
   const [, repository = '', kind, last = ''] = /^\/v2\/(.+)\/(manifests|blobs|referrers)\/([^/]+)$/s.exec(path) ?? []
-  const type = kind === undefined ? undefined : KINDS[kind as keyof typeof KINDS] // the pattern lets no other through
+  const type = kind === undefined ? undefined : KINDS[kind as keyof typeof KINDS] // the pattern matches no other
   if (type === undefined) return undefined
   return type === 'manifest' ? { type, repository, reference: last } : { type, repository, digest: last }
 }
@@ -42,6 +42,6 @@ function decode(path: string): string | undefined {
   try {
     return decodeURIComponent(path)
   } catch {
-    return undefined // no UTF-8, so it names nothing
+    return undefined // not valid UTF-8
   }
 }

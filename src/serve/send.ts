@@ -1,14 +1,15 @@
-/** Bytes to a client, as fast as it takes them: one that takes none for a minute is let go. */
+/** Sends bytes to a client as fast as it reads them, and gives up if it reads nothing for too long. */
 import type { ServerResponse } from 'node:http'
 import type { Bytes } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 
-/** Bytes that must move within the patience of {@link send}: what a slow but living connection does. */
+/** Bytes that must be sent within the patience of {@link send}, few enough for a slow but working connection. */
 const SLICE = 64 * 1024
 
 /**
- * Writes `bytes` and ends the response. Throws what reading throws, and ABORTED if the client left or took nothing for
- * `patience` milliseconds. Whoever calls then closes the connection: the length that was promised tells the client.
+ * Writes `bytes` and ends the response. Throws errors from reading, and ABORTED if the client closes the connection or
+ * reads nothing for `patience` milliseconds. On an error the caller must close the connection, so that the client sees
+ * a body shorter than its content-length.
  */
 export async function send(
   response: ServerResponse,
@@ -18,25 +19,25 @@ export async function send(
 ): Promise<void> {
   for await (const piece of bytes) {
     for (let at = 0; at < piece.length; at += SLICE) {
-      if (response.destroyed) throw left()
+      if (response.destroyed) throw clientClosed()
       const slice = piece.subarray(at, at + SLICE)
-      const moved = response.write(slice)
+      const writable = response.write(slice)
       onSent(slice.length)
-      if (!moved) await until(response, 'drain', patience)
+      if (!writable) await waitFor(response, 'drain', patience)
     }
   }
-  if (response.destroyed) throw left()
+  if (response.destroyed) throw clientClosed()
   response.end()
-  await until(response, 'finish', patience)
+  await waitFor(response, 'finish', patience)
 }
 
-async function until(response: ServerResponse, event: 'drain' | 'finish', patience: number): Promise<void> {
+async function waitFor(response: ServerResponse, event: 'drain' | 'finish', patience: number): Promise<void> {
   if (event === 'finish' && response.writableFinished) return
-  if (response.destroyed) throw left()
+  if (response.destroyed) throw clientClosed()
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => settle(() => reject(stalled(patience))), patience)
     const happened = (): void => settle(resolve)
-    const closed = (): void => settle(() => reject(left()))
+    const closed = (): void => settle(() => reject(clientClosed()))
     const settle = (end: () => void): void => {
       clearTimeout(timer)
       response.off(event, happened).off('close', closed)
@@ -46,7 +47,7 @@ async function until(response: ServerResponse, event: 'drain' | 'finish', patien
   })
 }
 
-function left(): StowageError {
+function clientClosed(): StowageError {
   return new StowageError('ABORTED', 'the client closed the connection')
 }
 

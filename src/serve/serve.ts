@@ -1,4 +1,4 @@
-/** Serve: a read-only registry straight from the files of bundles and layouts. Source: OCI distribution-spec. */
+/** Serves bundles and layouts as a read-only registry, straight from their files. Source: OCI distribution-spec. */
 import { readFile } from 'node:fs/promises'
 import { createServer as createHttp, type Server } from 'node:http'
 import { createServer as createHttps } from 'node:https'
@@ -16,45 +16,45 @@ import type { Shelf } from '../image/shelf.js'
 import { openShelf } from './shelf.js'
 
 export interface ServeOptions extends WaitOptions {
-  /** `HOST:PORT`; 127.0.0.1:5000 without it, port 0 for any that is free. */
+  /** `HOST:PORT`, by default 127.0.0.1:5000. Port 0 means any free port. */
   readonly listen?: string | undefined
-  /** PEM files: the certificate with those that vouch for it, and its key. Plain http without them. */
+  /** PEM files: the certificate with its chain, and its key. Without them the server uses plain http. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined
-  /** A file of `name:bcrypt` lines, as `htpasswd -B` writes it: only who is in it may read. */
+  /** A file of `name:bcrypt` lines, as `htpasswd -B` writes it: only the users in it may read. */
   readonly htpasswd?: string | undefined
-  /** Reads and checks every blob before anyone is served, instead of each when it is first asked for. */
+  /** Checks every blob at startup, instead of each when it is first requested. */
   readonly verify?: boolean | undefined
-  /** Told of each request when it is over. */
+  /** Called at the end of each request. */
   readonly onRequest?: ((request: ServedRequest) => void) | undefined
-  /** Milliseconds that a client may take no byte of what it is sent: a minute. */
+  /** Milliseconds after which a client that reads nothing is disconnected; a minute by default. */
   readonly patience?: number | undefined
 }
 
 export interface ServedRequest {
-  /** When it came. */
+  /** When the request arrived. */
   readonly time: Date
   readonly client: string
-  /** Who proved to be let in. */
+  /** The authenticated user. */
   readonly user: string | undefined
   readonly method: string
-  /** Path and query as they came: whatever the client wrote. */
+  /** Path and query as the client sent them, not sanitized. */
   readonly target: string
   readonly status: number
-  /** Of the body, as far as it was sent. */
+  /** Bytes of the body sent. */
   readonly bytes: number
   /** In milliseconds. */
   readonly duration: number
-  /** Why it could not be answered, or broke off. */
+  /** Set if the request could not be answered, or if the transfer broke off. */
   readonly error: StowageError | undefined
 }
 
 export interface BundleServer extends AsyncDisposable {
   readonly address: ServeAddress
-  /** One for each image and name. */
+  /** One for each name of each image. */
   readonly images: readonly CatalogImage[]
-  /** What is not served, or not by the name one would think, a sentence each. */
+  /** One sentence for each image that is not served, or not under the expected name. */
   readonly warnings: readonly string[]
-  /** Listens no more; what is under way has five seconds to end. */
+  /** Stops listening, and gives running requests five seconds to finish. */
   close(): Promise<void>
 }
 
@@ -66,31 +66,31 @@ export interface ServeAddress {
 }
 
 const PATIENCE = 60_000
-/** What a client may take for the head of a request, and for all of it. */
-const HEAD_PATIENCE = 15_000
-const REQUEST_PATIENCE = 30_000
-/** How long a connection may be quiet between two requests. */
-const KEPT_ALIVE = 30_000
-const HANDSHAKE = 15_000
+/** Milliseconds in which a client must send the head of a request, and the whole request. */
+const HEAD_TIMEOUT = 15_000
+const REQUEST_TIMEOUT = 30_000
+/** Milliseconds that a connection may be idle between two requests. */
+const KEEP_ALIVE_TIMEOUT = 30_000
+const HANDSHAKE_TIMEOUT = 15_000
 const HEAD_LIMIT = 16 * 1024
-/** Each may hold half a MiB. */
-const MOST_CONNECTIONS = 512
-/** What is under way when the server ends. */
+/** Each connection may hold half a MiB. */
+const MAX_CONNECTIONS = 512
+/** Milliseconds that running requests have to finish when the server closes. */
 const GRACE = 5_000
 
 /**
- * Serves the images of `places`, bundles (`PATH`, `bundle:PATH[:REF]`) and OCI layouts (`oci:DIR[:REF]`), until it is closed or
- * `signal` is aborted. Whatever is sent is checked against its digest before a client has all of it. Throws what opening the
- * places throws; IMAGE_NOT_FOUND if nothing has a name; INVALID_ARGUMENT if a name stands for two images, for an address
- * that cannot be, certificates that do not fit, or an htpasswd file with other hashes than bcrypt; BUSY for an address that
- * is taken.
+ * Serves the images of `places`, which are bundles (`PATH`, `bundle:PATH[:REF]`) and OCI layouts (`oci:DIR[:REF]`),
+ * until it is closed or `signal` is aborted. All content is checked against its digest before a client has all of it.
+ * Throws what opening the places throws; IMAGE_NOT_FOUND if no image has a name; INVALID_ARGUMENT if a name refers to
+ * two images, the address is invalid, the certificate and key do not match, or the htpasswd file has hashes other than
+ * bcrypt; BUSY if the address is in use.
  */
 export async function serveBundle(places: readonly string[], options: ServeOptions = {}): Promise<BundleServer> {
   const { listen, tls, htpasswd, verify = false, signal, onProgress, onRequest, patience = PATIENCE } = options
   if (places.length === 0)
-    throw new StowageError('INVALID_ARGUMENT', 'no bundle is named', { hint: 'Name a bundle, or oci:DIR.' })
-  const wanted = parseListen(listen)
-  const gate = htpasswd === undefined ? undefined : await readHtpasswd(htpasswd)
+    throw new StowageError('INVALID_ARGUMENT', 'no bundle was named', { hint: 'Name a bundle, or oci:DIR.' })
+  const listenAddress = parseListen(listen)
+  const authenticator = htpasswd === undefined ? undefined : await readHtpasswd(htpasswd)
   const credentials = tls && (await readCertificate(tls))
   const shelves: Shelf[] = []
   const content = new ServedContent(shelves)
@@ -102,9 +102,9 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
     for (const place of places) shelves.push(await openShelf(place, signal))
     const catalog = await readServedCatalog(shelves, content, signal ?? new AbortController().signal)
     if (verify) await checkAll(content, catalog, places.join(', '), { signal, onProgress })
-    const server = makeServer({ catalog, content, gate, patience }, credentials, onRequest)
+    const server = makeServer({ catalog, content, authenticator, patience }, credentials, onRequest)
     const sockets = followSockets(server)
-    await startListening(server, wanted, signal)
+    await startListening(server, listenAddress, signal)
     return new Serving(server, sockets, catalog, tls ? 'https' : 'http', release, signal)
   } catch (error) {
     await release()
@@ -117,7 +117,7 @@ class Serving implements BundleServer {
   readonly images: readonly CatalogImage[]
   readonly warnings: readonly string[]
   readonly #server: Server
-  /** Also those that have not spoken yet, which the server itself does not close. */
+  /** All open sockets, including those without a request yet, which closing the server leaves open. */
   readonly #sockets: ReadonlySet<Socket>
   readonly #release: () => Promise<void>
   #closing: Promise<void> | undefined
@@ -130,7 +130,7 @@ class Serving implements BundleServer {
     release: () => Promise<void>,
     signal: AbortSignal | undefined,
   ) {
-    const { address: host, port } = server.address() as AddressInfo // it listens, and on no pipe
+    const { address: host, port } = server.address() as AddressInfo // it is listening, and not on a pipe
     this.address = { host, port, url: `${scheme}://${formatHost(host, port)}` }
     this.images = images
     this.warnings = warnings
@@ -154,7 +154,7 @@ class Serving implements BundleServer {
 
   async #close(): Promise<void> {
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
-    // A connection that is kept alive ends with the answer it waits for
+    // Close each kept-alive connection once its pending response has ended
     const idle = setInterval(() => this.#server.closeIdleConnections(), 50)
     const grace = setTimeout(() => this.#sockets.forEach(socket => socket.destroy()), GRACE)
     await closed
@@ -189,11 +189,11 @@ async function readCertificate({
   } catch (error) {
     const why = error instanceof Error ? error.message : ''
     throw new StowageError('INVALID_ARGUMENT', `${certFile} and ${keyFile} are not a certificate and its key: ${why}`, {
-      hint: 'Both are PEM; the key without a passphrase.',
+      hint: 'Both must be PEM files, and the key must not have a passphrase.',
       cause: error,
     })
   }
-  return { cert: cert as Buffer, key: key as Buffer } // Promise.all gave as many as it got
+  return { cert: cert as Buffer, key: key as Buffer } // one result for each of the two paths
 }
 
 function makeServer(
@@ -203,16 +203,16 @@ function makeServer(
 ): Server {
   const limits = {
     maxHeaderSize: HEAD_LIMIT,
-    headersTimeout: HEAD_PATIENCE,
-    requestTimeout: REQUEST_PATIENCE,
-    keepAliveTimeout: KEPT_ALIVE,
+    headersTimeout: HEAD_TIMEOUT,
+    requestTimeout: REQUEST_TIMEOUT,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
     connectionsCheckingInterval: 2000,
     noDelay: true,
   }
   const server = certificate
-    ? createHttps({ ...limits, ...certificate, handshakeTimeout: HANDSHAKE })
+    ? createHttps({ ...limits, ...certificate, handshakeTimeout: HANDSHAKE_TIMEOUT })
     : createHttp(limits)
-  server.maxConnections = MOST_CONNECTIONS
+  server.maxConnections = MAX_CONNECTIONS
   server.on('request', (request, response) => {
     const [time, start] = [new Date(), performance.now()]
     const client = request.socket.remoteAddress ?? ''
@@ -243,7 +243,7 @@ async function startListening(
     server.once('error', error => reject(listenError(error, formatHost(host, port))))
     server.listen({ host, port }, resolve)
   })
-  server.on('error', () => undefined) // of a connection that could not be taken; those that could go on
+  server.on('error', () => undefined) // a connection that cannot be accepted must not stop the others
 }
 
 function listenError(error: Error, address: string): unknown {
@@ -266,7 +266,7 @@ function listenError(error: Error, address: string): unknown {
   }
 }
 
-/** Several at a time; those that are wrong are all named. */
+/** Checks all blobs, several at a time. Throws the first error, after counting all of them. */
 async function checkAll(
   content: ServedContent,
   { blobs, absent }: Catalog,
@@ -294,9 +294,9 @@ async function checkAll(
   onProgress?.({ type: 'done', subject })
   const [first] = faults
   if (!first) return
-  const more = faults.length > 1 ? `, and so are ${faults.length - 1} more` : ''
+  const more = faults.length > 1 ? `, as are ${faults.length - 1} more` : ''
   throw new StowageError(first.code, `a blob of ${subject} is damaged or missing${more}: ${first.message}`, {
-    hint: 'Copy the bundle again; "stowage verify" names every file that is wrong.',
+    hint: 'Copy the bundle again; "stowage verify" names every damaged file.',
     cause: first,
   })
 }

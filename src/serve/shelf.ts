@@ -1,12 +1,12 @@
-/** From what is named on the command line to the open shelf. */
+/** Opens the shelf for a bundle or layout named on the command line. */
 import { StowageError } from '../errors.js'
 import type { Shelf } from '../image/shelf.js'
 import { transports } from '../transport/list.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 
 /**
- * Opens `text`: `PATH` or `bundle:PATH[:REF]` for a bundle, `oci:DIR[:REF]` for a layout. Throws what opening a bundle or a
- * layout throws; INVALID_ARGUMENT for any other place, IMAGE_NOT_FOUND for a REF that is not there.
+ * Opens `text`: `PATH` or `bundle:PATH[:REF]` for a bundle, `oci:DIR[:REF]` for a layout. Throws what opening a bundle
+ * or layout throws, INVALID_ARGUMENT for any other location, IMAGE_NOT_FOUND if there is no image REF.
  */
 export async function openShelf(text: string, signal?: AbortSignal): Promise<Shelf> {
   const named = transports().some(({ scheme }) => text.startsWith(`${scheme}:`))
@@ -30,7 +30,7 @@ export async function openShelf(text: string, signal?: AbortSignal): Promise<She
   }
 }
 
-/** A bare path is a bundle, whatever colons are in it. */
+/** A path without a scheme is a bundle, even if it contains colons. */
 async function openBundle(path: string, signal: AbortSignal | undefined): Promise<Shelf> {
   const { openBundleShelf } = await import('../transport/bundle/shelf.js')
   return await openBundleShelf(path, path, undefined, signal)
