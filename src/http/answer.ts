@@ -1,4 +1,4 @@
-/** Reading an answer: whole where it is small, or not at all. */
+/** Reads small responses whole, and discards those that are not needed. */
 import { StowageError } from '../errors.js'
 import type { HttpAnswer } from './exchange.js'
 
@@ -20,12 +20,12 @@ export async function readAll(answer: HttpAnswer, limit: number): Promise<Buffer
   return Buffer.concat(pieces)
 }
 
-/** Discards an answer that nobody reads. A short one keeps its connection. */
+/** Discards a response that is not needed. If its body is short, the connection is kept. */
 export async function drain(answer: HttpAnswer): Promise<void> {
-  await answer.body.dump().catch(() => undefined) // it is discarded in any case
+  await answer.body.dump().catch(() => undefined) // the body is not needed
 }
 
-/** Closes the connection of an answer that is not what was asked for, however long it is. */
+/** Closes the connection of a response that is not what was requested. */
 export function abandon(answer: HttpAnswer): void {
   answer.body.destroy()
 }

@@ -1,7 +1,7 @@
-/** What came of an answer's body and waits to be read: the connection pauses while it is enough. */
+/** Buffers the body of a response until it is read, and pauses the connection while the buffer is full. */
 import type { HttpBody } from './exchange.js'
 
-/** What a body needs of its connection. */
+/** Controls the connection that a body comes from. */
 export interface BodyControl {
   pause(): void
   resume(): void
@@ -9,41 +9,41 @@ export interface BodyControl {
   abort(reason: Error): void
 }
 
-/** From here on the connection pauses, in bytes. */
-const ENOUGH = 512 * 1024
-/** A piece is given on at once if it has so many bytes: TLS brings 16 KiB at a time, and each piece costs more than its bytes. */
+/** Buffered bytes at which the connection pauses. */
+const BUFFER_LIMIT = 512 * 1024
+/** Bytes that are passed on at once as a piece. TLS delivers 16 KiB at a time, and each piece has a fixed cost. */
 const PIECE = 128 * 1024
-/** Of a body that nobody wants, what is read to keep its connection, in bytes. */
+/** Bytes of an unwanted body that are read in order to keep the connection. */
 const DUMP_LIMIT = 128 * 1024
 
 export class BodyQueue implements HttpBody {
   readonly #control: BodyControl
   readonly #signal: AbortSignal | undefined
-  #waiting: Uint8Array[] = []
+  #pieces: Uint8Array[] = []
   #size = 0
   #paused = false
   #end: 'none' | 'whole' | { readonly failure: unknown } = 'none'
   #wake: (() => void) | undefined
-  #waking: NodeJS.Immediate | undefined
+  #wakeTimer: NodeJS.Immediate | undefined
 
-  /** Reading throws the reason of `signal` once that is aborted, also if all has come. */
+  /** Reading throws the reason of `signal` once that is aborted, even if the whole body has arrived. */
   constructor(control: BodyControl, signal: AbortSignal | undefined) {
     this.#control = control
     this.#signal = signal
   }
 
   push(piece: Uint8Array): void {
-    this.#waiting.push(piece)
+    this.#pieces.push(piece)
     this.#size += piece.length
-    if (this.#size >= ENOUGH && !this.#paused) {
+    if (this.#size >= BUFFER_LIMIT && !this.#paused) {
       this.#paused = true
       this.#control.pause()
     }
     if (this.#size >= PIECE) this.#wakeNow()
-    else this.#waking ??= setImmediate(() => this.#wakeNow())
+    else this.#wakeTimer ??= setImmediate(() => this.#wakeNow())
   }
 
-  /** No more comes: the body is whole, or `failure` ended it. */
+  /** Ends the body: it is complete, or `failure` interrupted it. */
   end(failure?: unknown): void {
     if (this.#end === 'none') this.#end = failure === undefined ? 'whole' : { failure }
     this.#wakeNow()
@@ -61,33 +61,33 @@ export class BodyQueue implements HttpBody {
     let size = 0
     for await (const piece of this) {
       size += piece.length
-      if (size > DUMP_LIMIT) break // which closes the connection
+      if (size > DUMP_LIMIT) break // closes the connection
     }
   }
 
   destroy(): void {
-    this.#waiting = []
+    this.#pieces = []
     this.#size = 0
     if (this.#end !== 'none') return
-    const failure = new Error('nobody reads the rest of the answer')
+    const failure = new Error('the rest of the response is not needed')
     this.#end = { failure }
     this.#control.abort(failure)
   }
 
-  /** What waits, as one piece; undefined at the end. */
+  /** All buffered bytes as one piece; undefined at the end. */
   async #next(): Promise<Uint8Array | undefined> {
-    // Until a little has gathered, or no more comes
-    while (this.#end === 'none' && (this.#size === 0 || (this.#waking && this.#size < PIECE))) {
+    // Wait until some bytes have accumulated or the body has ended
+    while (this.#end === 'none' && (this.#size === 0 || (this.#wakeTimer && this.#size < PIECE))) {
       await new Promise<void>(resolve => (this.#wake = resolve))
     }
     this.#signal?.throwIfAborted()
-    const [first] = this.#waiting
+    const [first] = this.#pieces
     if (!first) {
       if (typeof this.#end === 'object') throw this.#end.failure
       return undefined
     }
-    const piece = this.#waiting.length === 1 ? first : Buffer.concat(this.#waiting, this.#size)
-    this.#waiting = []
+    const piece = this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces, this.#size)
+    this.#pieces = []
     this.#size = 0
     if (this.#paused) {
       this.#paused = false
@@ -97,8 +97,8 @@ export class BodyQueue implements HttpBody {
   }
 
   #wakeNow(): void {
-    if (this.#waking) clearImmediate(this.#waking)
-    this.#waking = undefined
+    if (this.#wakeTimer) clearImmediate(this.#wakeTimer)
+    this.#wakeTimer = undefined
     this.#wake?.()
     this.#wake = undefined
   }

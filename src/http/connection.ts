@@ -1,4 +1,7 @@
-/** Requests to one host and to wherever it redirects: tried again where that may help, with credentials for their origin alone. Source: RFC 9110. */
+/**
+ * Sends requests to one host and follows its redirects. Retries temporary failures, and sends credentials only to their
+ * origin. Source: RFC 9110.
+ */
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { drain, readAll } from './answer.js'
 import type { Endpoint } from './endpoint.js'
@@ -9,32 +12,32 @@ import { backoff, pause, retryAfter } from './retry.js'
 import { HttpTransport, type TransportOptions } from './transport.js'
 
 export interface HttpOptions extends TransportOptions {
-  /** Tries after the first. */
+  /** Attempts after the first. */
   readonly retries?: number | undefined
-  /** Milliseconds before the second try; each wait is about twice the one before, up to half a minute. */
+  /** Milliseconds before the second attempt; each wait is about twice the one before, up to half a minute. */
   readonly backoff?: number | undefined
 }
 
-export interface TriedRequest extends HttpRequest {
+export interface RetryableRequest extends HttpRequest {
   readonly url: URL
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** It is read whole as a part of each try if its status is 200: no more than so many bytes. */
+  /** If set, each attempt includes reading the body of a response with status 200, of at most this many bytes. */
   readonly whole?: number | undefined
-  /** 0: no second try; the caller tries by itself. */
+  /** 0 if the caller retries itself. */
   readonly retries?: number | undefined
 }
 
-/** An Authorization header, and the origin that may see it: `https://registry.example`. */
+/** An Authorization header, and the only origin it may be sent to: `https://registry.example`. */
 export interface Authorization {
   readonly header: string
   readonly origin: string
 }
 
 const RETRIES = 5
-/** A longer `Retry-After` is for a person to obey, in milliseconds. */
-const LONGEST_RETRY_AFTER = 120_000
+/** Longest `Retry-After` to wait for, in milliseconds; a longer one is left to the user. */
+const MAX_RETRY_AFTER = 120_000
 const REDIRECTS = 10
-const PASSING_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504])
+const TEMPORARY_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504])
 const REDIRECT_STATUSES = new Set([301, 302, 303, 307, 308])
 
 export class HttpConnection implements AsyncDisposable {
@@ -49,17 +52,18 @@ export class HttpConnection implements AsyncDisposable {
   }
 
   /**
-   * The answer, whatever its status unless another try may mend it. Throws REGISTRY_UNREACHABLE, REGISTRY_PROTOCOL, ABORTED.
+   * The response, with any status. Temporary statuses and failures are retried first. Throws REGISTRY_UNREACHABLE,
+   * REGISTRY_PROTOCOL, ABORTED.
    */
-  async send(request: TriedRequest, authorization?: Authorization): Promise<HttpAnswer> {
+  async send(request: RetryableRequest, authorization?: Authorization): Promise<HttpAnswer> {
     const retries = request.retries ?? this.#options.retries ?? RETRIES
     for (let attempt = 0; ; attempt += 1) {
       let wait = backoff(attempt, this.#options.backoff)
       try {
         const answer = await wholeOf(await this.#follow(request, authorization), request.whole)
-        if (!PASSING_STATUSES.has(answer.status) || attempt >= retries) return answer
+        if (!TEMPORARY_STATUSES.has(answer.status) || attempt >= retries) return answer
         wait = Math.max(wait, retryAfter(answer.header('retry-after')))
-        if (wait > LONGEST_RETRY_AFTER) return answer
+        if (wait > MAX_RETRY_AFTER) return answer
         await drain(answer)
       } catch (error) {
         if (request.signal?.aborted) throw abortError(error, request.signal)
@@ -69,12 +73,12 @@ export class HttpConnection implements AsyncDisposable {
     }
   }
 
-  /** One request, once, to nowhere but `url`. Throws what the network does, as errors of the system or of undici. */
+  /** Sends one request without retries or redirects. Throws network errors of the system or of undici. */
   async sendOnce(url: URL, request: HttpRequest): Promise<HttpAnswer> {
     return await this.#transport.send(url, request, {})
   }
 
-  /** An address that an answer named; relative ones are relative to where it came from. Throws REGISTRY_PROTOCOL. */
+  /** Resolves a URL in a response, relative to the URL of the response. Throws REGISTRY_PROTOCOL. */
   resolve(answer: HttpAnswer, location: string): URL {
     if (URL.canParse(location, answer.url.href)) return new URL(location, answer.url.href)
     throw new StowageError(
@@ -83,7 +87,7 @@ export class HttpConnection implements AsyncDisposable {
     )
   }
 
-  /** Throws REGISTRY_PROTOCOL unless `from` may lead to `to`: never from https to plain http, except on this machine. */
+  /** Throws REGISTRY_PROTOCOL for a redirect from https to plain http, except on this machine, or to another scheme. */
   checkRedirect(from: URL, to: URL): void {
     const here = isLoopback(from.hostname) && isLoopback(to.hostname)
     if (to.protocol === 'https:' || (to.protocol === 'http:' && (from.protocol === 'http:' || here))) return
@@ -93,13 +97,13 @@ export class HttpConnection implements AsyncDisposable {
     )
   }
 
-  /** What a failure of the network means: REGISTRY_UNREACHABLE; a StowageError stays as it is. */
+  /** Converts a network error to REGISTRY_UNREACHABLE. A StowageError is returned unchanged. */
   unreachable(error: unknown): unknown {
     if (error instanceof StowageError) return error
     const { domain, host } = this.endpoint
     if (speaksHttp(error)) {
       return new StowageError('REGISTRY_UNREACHABLE', `${host} speaks http, not https`, {
-        hint: `If that is right, name it: --insecure ${domain}.`,
+        hint: `If this is intended, use --insecure ${domain}.`,
         cause: error,
       })
     }
@@ -120,15 +124,15 @@ export class HttpConnection implements AsyncDisposable {
     await this.#transport[Symbol.asyncDispose]()
   }
 
-  async #follow(request: TriedRequest, authorization: Authorization | undefined): Promise<HttpAnswer> {
+  async #follow(request: RetryableRequest, authorization: Authorization | undefined): Promise<HttpAnswer> {
     let { url } = request
     for (let hops = 0; ; hops += 1) {
-      // No other origin sees it, whether a redirect or the location of an upload leads there
-      const shown = authorization && url.origin === authorization.origin ? { authorization: authorization.header } : {}
-      const answer = await this.#transport.send(url, request, { ...request.headers, ...shown })
+      // No other origin may see it, even if a redirect or the location of an upload leads there
+      const own = authorization && url.origin === authorization.origin ? { authorization: authorization.header } : {}
+      const answer = await this.#transport.send(url, request, { ...request.headers, ...own })
       const location = answer.header('location')
-      const reads = request.method === 'GET' || request.method === 'HEAD'
-      if (!REDIRECT_STATUSES.has(answer.status) || location === undefined || !reads) return answer
+      const isRead = request.method === 'GET' || request.method === 'HEAD'
+      if (!REDIRECT_STATUSES.has(answer.status) || location === undefined || !isRead) return answer
       await drain(answer)
       if (hops >= REDIRECTS)
         throw new StowageError(

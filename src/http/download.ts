@@ -1,34 +1,37 @@
-/** Downloads that continue where a connection ended. */
+/** Downloads that continue where a connection broke off. */
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import { backoff, pause } from './retry.js'
 
 export interface Download {
-  /** The first byte that is wanted. */
+  /** Position of the first byte to download. */
   readonly offset: number
-  /** In bytes; undefined if it is whole when an answer ends without an error. */
+  /** In bytes; undefined if the download is complete when a response ends without an error. */
   readonly size: number | undefined
   /**
-   * The bytes from `offset` on, as far as they come. A number stands for as many bytes that went to their file by themselves. The
-   * result's `offset` is 0 if the server knows no ranges and begins anew.
+   * Requests the bytes from `offset` on. A number among the pieces counts bytes that a native thread has written to the
+   * file. The `offset` of the result is 0 if the server does not support ranges and starts from the beginning.
    */
   open(offset: number): Promise<{ readonly offset: number; readonly pieces: AsyncIterable<Uint8Array | number> }>
-  /** Whether another try cannot mend `failure`; without it, any StowageError is final. */
+  /** Whether another attempt would fail too; by default so for any StowageError. */
   isFinal?(failure: unknown): boolean
-  /** The error to throw after {@link TRIES} without progress, at `offset`; `failure` is undefined if the last try ended early. */
+  /**
+   * The error after {@link TRIES} without progress at `offset`. `failure` is undefined if the last response just ended
+   * early.
+   */
   broken(offset: number, failure: unknown): unknown
 }
 
 export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined
-  /** Milliseconds before the second try; each wait is about twice the one before. */
+  /** Milliseconds before the second attempt; each wait is about twice the one before. */
   readonly backoff?: number | undefined
 }
 
-/** Tries in a row that bring no byte before a download is given up. */
+/** Consecutive attempts without progress after which a download fails. */
 export const TRIES = 6
 
-/** The bytes of `source`. Throws what it finds final, what `source.broken` returns, and ABORTED. */
+/** The bytes of `source`. Throws failures that `source` says are final, the result of `source.broken`, and ABORTED. */
 export async function* download(source: Download, { signal, backoff: first }: DownloadOptions): Bytes {
   const { size, isFinal = (failure: unknown) => failure instanceof StowageError } = source
   let { offset } = source

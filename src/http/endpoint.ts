@@ -1,4 +1,7 @@
-/** How a host is reached: its address, its certificates, whether http will do. Sources: docker's certs.d, peers' habits. */
+/**
+ * Finds how to reach a host: address, certificates and scheme. Sources: docker's certs.d, and the behavior of similar
+ * tools.
+ */
 import { readdir, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -7,25 +10,26 @@ import { readIfThere } from '../blob/read-if-there.js'
 import { fileError, systemCode } from '../errors.js'
 
 export interface Endpoint {
-  /** What messages call it: `docker.io`, `registry.example:5000`. */
+  /** The name for messages: `docker.io`, `registry.example:5000`. */
   readonly domain: string
   /** Host and port to connect to. */
   readonly host: string
   /**
-   * `https`; `http` if it was asked for; `either` on loopback, where http is accepted from a host that answers it as expected.
+   * `http` only if requested; `either` on loopback, where http is used if the host responds to it as expected; else
+   * `https`.
    */
   readonly scheme: 'https' | 'http' | 'either'
   readonly tls: EndpointTls
 }
 
 export interface EndpointTls {
-  /** The authorities that are trusted, and no others: PEM, one each. */
+  /** All trusted authorities, as PEM with one certificate each. */
   readonly ca: readonly string[]
   readonly cert: string | undefined
   readonly key: string | undefined
 }
 
-/** Where Linux distributions keep the certificates that all programs trust. */
+/** Where Linux distributions store the certificates that all programs trust. */
 const SYSTEM_BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -35,7 +39,7 @@ const SYSTEM_BUNDLES = [
 
 const PEM_CERTIFICATE = /-----BEGIN (X509 )?CERTIFICATE-----[^-]+-----END \1?CERTIFICATE-----/g
 
-/** Adds its certificates to an address. Throws PERMISSION_DENIED, IO_ERROR for those that cannot be read. */
+/** Adds the certificates to an address. Throws PERMISSION_DENIED or IO_ERROR if they cannot be read. */
 export async function findEndpoint(
   address: Omit<Endpoint, 'tls'>,
   env: NodeJS.ProcessEnv = process.env,
@@ -54,7 +58,9 @@ function certificateDirectories(host: string, env: NodeJS.ProcessEnv): readonly 
   )
 }
 
-/** `*.crt` are authorities, `NAME.cert` with `NAME.key` our own certificate. The first directory with a pair decides. */
+/**
+ * `*.crt` are authorities; `NAME.cert` with `NAME.key` is the client certificate, from the first directory with a pair.
+ */
 async function ownCertificates(directories: readonly string[]): Promise<{ ca: string[]; cert?: string; key?: string }> {
   const ca: string[] = []
   let pair: { cert: string; key: string } | undefined
@@ -75,20 +81,22 @@ async function ownCertificates(directories: readonly string[]): Promise<{ ca: st
 
 async function systemCertificates(): Promise<readonly string[]> {
   for (const path of SYSTEM_BUNDLES) {
-    const text = await readIfThere(path).catch(() => undefined) // an unreadable bundle is the administrator's concern
+    const text = await readIfThere(path).catch(() => undefined) // as if it were not installed
     if (text !== undefined) return [text]
   }
   return []
 }
 
-/** Node.js reads them for its own list alone, and goes on without a file that it cannot read; so do we. */
+/**
+ * NODE_EXTRA_CA_CERTS, which Node.js adds only to its default list. Like Node.js, ignores a file that cannot be read.
+ */
 async function extraCertificates(env: NodeJS.ProcessEnv): Promise<readonly string[]> {
   const file = env['NODE_EXTRA_CA_CERTS']
   const text = file ? await readIfThere(file).catch(() => undefined) : undefined
   return text === undefined ? [] : [text]
 }
 
-/** Each certificate once: the lists of Node.js and of the system are much the same, and each is parsed. */
+/** The distinct certificates: the lists of Node.js and of the system largely overlap, and parsing takes time. */
 function certificatesOf(texts: readonly string[]): readonly string[] {
   const found = new Map<string, string>()
   for (const [pem] of texts.join('\n').matchAll(PEM_CERTIFICATE)) found.set(pem.replace(/\s/g, ''), pem)

@@ -1,53 +1,57 @@
-/** The words of one exchange over HTTP: what is asked, what is answered, and the connections that both take. */
+/** Types for HTTP requests, responses and connection pools. */
 import type { BlobPlace, Bytes } from '../blob/blob-store.js'
 import type { NativeDownloader } from '../blob/native-download.js'
 import type { Descriptor } from '../oci/descriptor.js'
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** Made anew for each try. */
+  /** Called for each attempt. */
   readonly body?: (() => string | Uint8Array | Bytes) | undefined
   readonly signal?: AbortSignal | undefined
-  /** Of a GET: where its body may go by itself if no proxy is between; the answer can `land` then. */
+  /** For a GET without a proxy: a native thread can write the body to this; the response then has `writeToFile`. */
   readonly downloader?: NativeDownloader | undefined
-  /** Where the blob is on disk that `body` gives: it is sent from there where that can be. */
+  /** The blob that `body` gives and its place on disk, from where it is sent if possible. */
   readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined
 }
 
-/** What follows the head of an answer. */
+/** The body of a response. */
 export interface HttpBody extends AsyncIterable<Uint8Array> {
-  /** Reads it to its end, or closes the connection where that is far. */
+  /** Reads to the end of a short body, or closes the connection. */
   dump(): Promise<void>
   destroy(): void
-  /** Instead of reading it: has the `length` bytes behind the next `skip` land, and tells how many did, now and then. */
-  readonly land?: ((skip: number, length: number) => AsyncIterable<number>) | undefined
+  /**
+   * Has a native thread skip `skip` bytes and write the next `length` bytes to the file. Yields how many were written
+   * since the last time.
+   */
+  readonly writeToFile?: ((skip: number, length: number) => AsyncIterable<number>) | undefined
 }
 
 export interface HttpAnswer {
   readonly status: number
   header(name: string): string | undefined
   readonly body: HttpBody
-  /** Where the answer came from in the end. */
+  /** The URL after all redirects. */
   readonly url: URL
 }
 
-/** Connections to one origin, which are kept for the next request. */
+/** Connections to one origin, which are kept for further requests. */
 export interface ConnectionPool {
-  /** Throws what the network does, as errors of the system or of undici. */
+  /** Throws network errors of the system or of undici. */
   send(url: URL, request: HttpRequest, headers: Readonly<Record<string, string>>): Promise<HttpAnswer>
-  /** Closes them, those in use too. */
+  /** Closes all connections, including those in use. */
   close(): Promise<void>
 }
 
 export interface PoolOptions {
-  /** At a time. */
+  /** Maximum number of connections at a time. */
   readonly connections: number
-  /** Milliseconds: for a connection, and for how long nothing may come. */
+  /** In milliseconds. */
   readonly connectTimeout: number
+  /** Milliseconds without any data after which a connection fails. */
   readonly silence: number
 }
 
-/** PEM, as node:tls takes them. */
+/** Certificates and key as PEM, in the form that node:tls takes. */
 export interface TlsMaterial {
   readonly ca: string[]
   readonly cert?: string

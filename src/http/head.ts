@@ -1,7 +1,7 @@
-/** Heads of HTTP/1.1 for the native threads, which send and receive them as they are. Source: RFC 9112. */
+/** Writes and parses HTTP/1.1 heads for the native threads, which only transfer their bytes. Source: RFC 9112. */
 import { networkError } from './failure.js'
 
-/** The head of an answer: its status and headers, by names in lower case. */
+/** The head of a response. Header names are in lower case. */
 export interface AnswerHead {
   readonly status: number
   readonly headers: ReadonlyMap<string, string>
@@ -9,7 +9,7 @@ export interface AnswerHead {
 
 export const HEAD_END = '\r\n\r\n'
 
-/** With the empty line at its end, for a connection that ends after it. */
+/** A request head including the empty line, for a connection that closes after the response. */
 export function requestHead(method: string, url: URL, headers: Readonly<Record<string, string>>): string {
   const words = Object.entries({ host: url.host, connection: 'close', ...headers }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
@@ -17,7 +17,7 @@ export function requestHead(method: string, url: URL, headers: Readonly<Record<s
   return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${words.join('')}\r\n`
 }
 
-/** Of `text` without the empty line at its end. Throws if it is not a head of HTTP/1.1. */
+/** Parses a response head without the empty line. Throws if it is not HTTP/1.x. */
 export function parseHead(text: string): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1]
@@ -33,7 +33,7 @@ export function parseHead(text: string): AnswerHead {
   return { status: Number(status), headers }
 }
 
-/** Of the body, in bytes; undefined if it is not said, or in a form that is not read here. */
+/** Size of the body in bytes; undefined if it is unknown, or if the body has a transfer encoding. */
 export function lengthOf({ status, headers }: AnswerHead): number | undefined {
   if (status === 204 || status === 304) return 0
   const length = headers.get('content-length') ?? ''

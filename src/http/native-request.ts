@@ -1,4 +1,6 @@
-/** Requests whose bodies native threads read and write, over connections of their own; what is decided about them stays here. */
+/**
+ * Sends requests whose bodies native threads transfer over separate connections. The responses are interpreted here.
+ */
 import { lookup } from 'node:dns/promises'
 import type { BlobPlace, Bytes } from '../blob/blob-store.js'
 import type { NativeDownloader, NativeRequest, NativeTls } from '../blob/native-download.js'
@@ -11,40 +13,44 @@ export interface NativeOptions {
   readonly headers: Readonly<Record<string, string>>
   /** For https. */
   readonly tls: TlsMaterial
-  /** Milliseconds: for the connection, and for how long nothing may come. */
+  /** In milliseconds. */
   readonly connectTimeout: number
+  /** Milliseconds without any data after which a connection fails. */
   readonly silence: number
   readonly signal?: AbortSignal | undefined
 }
 
 export interface NativeAnswer extends AnswerHead {
-  /** The beginning of what it says; nothing of a blob. */
+  /** The beginning of the body, for error messages. The body of a successful GET is not part of it. */
   readonly body: Bytes
-  /** Of a GET: has the `length` bytes behind the next `skip` land, and tells how many did, now and then. */
-  readonly land?: (skip: number, length: number) => AsyncIterable<number>
+  /** For a GET: see HttpBody.writeToFile. */
+  readonly writeToFile?: (skip: number, length: number) => AsyncIterable<number>
   readonly close: () => void
 }
 
-/** Asks for `url`; undefined if the answer is in a form that is not read here. Throws what the network does, as errors of the system. */
-export async function downloadingGet(
+/**
+ * Sends a GET whose body `downloader` writes to its file. Undefined if the size of the body is unknown. Throws network
+ * errors of the system.
+ */
+export async function nativeGet(
   url: URL,
   downloader: NativeDownloader,
   options: NativeOptions,
 ): Promise<NativeAnswer | undefined> {
-  const landed = await downloader.ask(await nativeRequest('GET', url, options), options.signal)
+  const download = await downloader.ask(await nativeRequest('GET', url, options), options.signal)
   try {
-    const answer = parseAnswer(landed.head)
-    if (lengthOf(answer) !== undefined) return { ...answer, land: landed.read, close: landed.close }
+    const answer = parseAnswer(download.head)
+    if (lengthOf(answer) !== undefined) return { ...answer, writeToFile: download.read, close: download.close }
   } catch (error) {
-    landed.close()
+    download.close()
     throw error
   }
-  landed.close()
+  download.close()
   return undefined
 }
 
-/** Puts `blob`, which is at `place`, to `url`. Throws as {@link sendBlob}, and where the answer is not HTTP. */
-export async function sendingPut(
+/** Sends a PUT with `blob`, read from `place`. Throws as {@link sendBlob}, and if the response is not HTTP. */
+export async function nativePut(
   url: URL,
   place: BlobPlace,
   blob: Descriptor,

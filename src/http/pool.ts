@@ -1,6 +1,6 @@
 /**
- * Connections to one origin, through undici. Without a proxy only its Agent is loaded: all of undici takes three times as long. Answers
- * come through undici's handlers, because its streams copy every byte.
+ * Connections to one origin through undici. Without a proxy only its Agent is loaded, because all of undici takes three
+ * times as long. Responses come through undici's handlers, because its streams copy every byte.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Agent, Dispatcher } from 'undici'
@@ -11,20 +11,20 @@ import { secureContextFor } from './secure-context.js'
 
 export interface OpenPoolOptions extends PoolOptions {
   readonly tls: TlsMaterial
-  /** The proxy's address. */
+  /** URL of the proxy. */
   readonly proxy: string | undefined
 }
 
 const AGENT: string = 'undici/lib/dispatcher/agent.js'
-/** TLS and system give no more at a time, in bytes. */
+/** Bytes per read: neither TLS nor the system delivers more at a time. */
 const READ_SIZE = 64 * 1024
 
 export async function openPool(options: OpenPoolOptions): Promise<ConnectionPool> {
   const { connections, connectTimeout: timeout, silence, tls, proxy } = options
   const connect = { secureContext: secureContextFor(tls), timeout, highWaterMark: READ_SIZE }
   if (proxy === undefined) {
-    const { default: OwnAgent } = (await import(AGENT)) as { default: typeof Agent } // the module is undici's Agent
-    return new UndiciPool(new OwnAgent({ connections, connect }), silence)
+    const { default: UndiciAgent } = (await import(AGENT)) as { default: typeof Agent } // the module is undici's Agent
+    return new UndiciPool(new UndiciAgent({ connections, connect }), silence)
   }
   const { ProxyAgent } = await import('undici')
   const proxyTls = { secureContext: secureContextFor({ ca: tls.ca }), timeout }
@@ -37,7 +37,7 @@ export async function openPool(options: OpenPoolOptions): Promise<ConnectionPool
 class UndiciPool implements ConnectionPool {
   readonly #dispatcher: Dispatcher
   readonly #silence: number
-  /** Those that have no answer yet. */
+  /** Exchanges without a response yet. */
   readonly #unanswered = new Set<Exchange>()
   #closed = false
 
@@ -66,7 +66,7 @@ class UndiciPool implements ConnectionPool {
           path: `${url.pathname}${url.search}`,
           method,
           headers,
-          body: (body?.() ?? null) as Uint8Array | null, // undici takes async iterables as well, which its types leave out
+          body: (body?.() ?? null) as Uint8Array | null, // undici also takes async iterables, which its types omit
           headersTimeout: this.#silence,
           bodyTimeout: this.#silence,
         },
@@ -84,7 +84,7 @@ class UndiciPool implements ConnectionPool {
 
 type Outcome = { readonly answer: HttpAnswer } | { readonly failure: Error }
 
-/** One request and its answer. */
+/** One request and its response. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #url: URL
   readonly #signal: AbortSignal | undefined
@@ -101,7 +101,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
-  /** Ends it at once, also while it waits for a connection. */
+  /** Ends the exchange at once, even if it is waiting for a connection. */
   stop(failure: Error): void {
     this.#failure ??= failure
     this.#controller?.abort(failure)
@@ -143,7 +143,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 }
 
 function closedError(): Error {
-  return networkError('its connections were closed', 'ECONNABORTED')
+  return networkError('the connections were closed', 'ECONNABORTED')
 }
 
 function abortReason(signal: AbortSignal | undefined): Error {

@@ -1,11 +1,11 @@
-/** Which proxy stands between us and a host, as curl and Go programs read the environment. */
+/** Finds the proxy for a host from the environment, as curl and Go programs do. */
 import { BlockList, isIP } from 'node:net'
 
-/** Address of the proxy for `url`; undefined if it is reached directly. Loopback always is. */
+/** URL of the proxy for `url`; undefined if it is reached directly, as loopback always is. */
 export function proxyFor(url: URL, env: NodeJS.ProcessEnv = process.env): string | undefined {
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase()
   if (isLoopback(host) || isExcepted(host, portOf(url), read(env, 'NO_PROXY') ?? '')) return undefined
-  // HTTP_PROXY in capitals is no setting where a server makes it of a request's header (httpoxy)
+  // In a CGI program, HTTP_PROXY in capitals comes from a request header, not from the user (httpoxy)
   const own =
     url.protocol === 'https:'
       ? read(env, 'HTTPS_PROXY')
@@ -21,7 +21,10 @@ export function isLoopback(host: string): boolean {
   return isIP(host) === 4 && host.startsWith('127.')
 }
 
-/** NO_PROXY: `*`, names with all below them, with or without a leading dot or `*.`, addresses, networks, each with or without a port. */
+/**
+ * Whether NO_PROXY lists the host: as `*`, as a name or a parent domain (with or without a leading `.` or `*.`), as an
+ * address or in a network, each with or without a port.
+ */
 function isExcepted(host: string, port: string, list: string): boolean {
   return list
     .toLowerCase()

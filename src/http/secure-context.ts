@@ -1,10 +1,10 @@
-/** Contexts of TLS, which take long to make: all authorities are parsed for each. */
+/** Caches TLS contexts, which are slow to create because each parses all authorities. */
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { TlsMaterial } from './exchange.js'
 
 const contexts = new Map<string, SecureContext>()
 
-/** The context for `tls`, made once for each set of certificates. */
+/** The context for `tls`, created once for each set of certificates. */
 export function secureContextFor(tls: TlsMaterial): SecureContext {
   const key = JSON.stringify(tls)
   const known = contexts.get(key) ?? createSecureContext(tls)

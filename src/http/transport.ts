@@ -1,13 +1,13 @@
-/** How a request goes out, and its answer comes back: one round, whatever it says. */
+/** Sends single requests, without retries or redirects. */
 import { sendsBlobs } from '../blob/send-blob.js'
 import type { Endpoint } from './endpoint.js'
 import type { ConnectionPool, HttpAnswer, HttpRequest, TlsMaterial } from './exchange.js'
-import { downloadingGet, type NativeAnswer, sendingPut } from './native-request.js'
+import { type NativeAnswer, nativeGet, nativePut } from './native-request.js'
 import { proxyFor } from './proxy.js'
 
 export interface TransportOptions {
   readonly env?: NodeJS.ProcessEnv | undefined
-  /** How long nothing may come, in milliseconds. */
+  /** Milliseconds without any data after which a connection fails. */
   readonly silence?: number | undefined
 }
 
@@ -26,7 +26,7 @@ export class HttpTransport implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Throws what the network does, as errors of the system or of undici. */
+  /** Throws network errors of the system or of undici. */
   async send(url: URL, request: HttpRequest, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
     const all = { ...OWN_HEADERS, ...headers }
     if ((request.downloader || request.file) && proxyFor(url, this.#options.env) === undefined) {
@@ -37,7 +37,7 @@ export class HttpTransport implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // One that could not be opened was reported to its caller
+    // The caller has the error of a pool that could not be opened
     await Promise.all([...this.#pools.values()].map(async pool => await (await pool.catch(() => undefined))?.close()))
   }
 
@@ -48,15 +48,15 @@ export class HttpTransport implements AsyncDisposable {
   ): Promise<HttpAnswer | undefined> {
     const options = { headers, tls: this.#tlsFor(url), connectTimeout: CONNECT_TIMEOUT, silence: this.#silence, signal }
     let answer: NativeAnswer | undefined
-    if (file && sendsBlobs()) answer = await sendingPut(url, file.place, file.blob, options)
-    else if (downloader) answer = await downloadingGet(url, downloader, options)
+    if (file && sendsBlobs()) answer = await nativePut(url, file.place, file.blob, options)
+    else if (downloader) answer = await nativeGet(url, downloader, options)
     if (!answer) return undefined
-    const { status, headers: found, body, land, close } = answer
+    const { status, headers: found, body, writeToFile, close } = answer
     const dump = async (): Promise<void> => close()
     return {
       status,
       header: name => found.get(name),
-      body: { [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](), dump, destroy: close, land },
+      body: { [Symbol.asyncIterator]: () => body[Symbol.asyncIterator](), dump, destroy: close, writeToFile },
       url,
     }
   }
@@ -80,7 +80,7 @@ export class HttpTransport implements AsyncDisposable {
   #tlsFor(url: URL): TlsMaterial {
     const { ca, cert, key } = this.#endpoint.tls
     const own = url.host === new URL(`https://${this.#endpoint.host}`).host
-    // The certificates we show are for the registry alone, the authorities it needs for all that it points at
+    // Client certificates are only for the registry itself, its authorities also for the hosts that it redirects to
     return { ca: [...ca], ...(own && cert !== undefined && key !== undefined ? { cert, key } : {}) }
   }
 }

@@ -1,4 +1,4 @@
-/** Files on the web, read without credentials. */
+/** Reads files on the web without credentials. */
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import { abandon, drain, readAll } from './answer.js'
@@ -6,23 +6,23 @@ import { HttpConnection, type HttpOptions } from './connection.js'
 import { findEndpoint } from './endpoint.js'
 import type { HttpAnswer } from './exchange.js'
 
-/** What is known of a file before it is read. */
+/** Facts about a file before it is read. */
 export interface WebFile {
-  /** Where it is after all redirects. */
+  /** The URL after all redirects. */
   readonly url: string
-  /** In bytes; undefined if the server does not say. */
+  /** In bytes; undefined if the server does not report it. */
   readonly size: number | undefined
 }
 
-/** An address for people, without what may be a secret: credentials, query and fragment. */
+/** A URL for messages, without the parts that may be secret: credentials, query and fragment. */
 export function shownAddress(url: string): string {
   return url.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1')
 }
 
-/** Answers to a Range that the file as a whole may not have. */
+/** Answers to a request for a range after which the whole file is asked for. */
 const RANGE_REFUSED = [400, 416, 500, 501]
 
-/** Open connections. The caller disposes of it. */
+/** Connections to any number of hosts. The caller disposes of it. */
 export class Web implements AsyncDisposable {
   readonly #options: HttpOptions
   readonly #connections = new Map<string, Promise<HttpConnection>>()
@@ -35,13 +35,15 @@ export class Web implements AsyncDisposable {
   async find(url: string, options: FetchOptions = {}): Promise<WebFile> {
     const answer = await this.#ask('HEAD', url, {}, options)
     await drain(answer)
-    if (answer.status === 405 || answer.status === 501 || answer.status === 403) return { url, size: undefined } // some servers refuse HEAD
+    if ([403, 405, 501].includes(answer.status)) return { url, size: undefined } // some servers do not support HEAD
     await this.#expect(answer, url)
     const length = answer.header('content-length')
     return { url: answer.url.href, size: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined }
   }
 
-  /** All of a small file, and where it is after all redirects. Throws REGISTRY_PROTOCOL if it has over `limit` bytes. */
+  /**
+   * The content of a small file, and its URL after all redirects. Throws REGISTRY_PROTOCOL if it is over `limit` bytes.
+   */
   async read(
     url: string,
     limit: number,
@@ -53,7 +55,9 @@ export class Web implements AsyncDisposable {
   }
 
   /**
-   * The file from byte `offset` on, in one answer: `offset` is what the server began at, 0 if it cannot give that range. A connection that ends early is an error, for whoever reads to go on from there.
+   * The file from byte `offset` on, from one response. The `offset` of the result is 0 if the server cannot give
+   * that range. If the connection ends early, reading throws, and the caller can
+   * continue there.
    */
   async open(
     url: string,
