@@ -1,4 +1,4 @@
-/** Reading a blob of a registry, or of the address that a foreign layer gives. Source: OCI distribution-spec, "Pull". */
+/** Downloads a blob from a registry or from the URL of a foreign layer. Source: OCI distribution-spec, "Pull". */
 import { type Bytes, withoutFirst } from '../blob/blob-store.js'
 import { StowageError, systemCode } from '../errors.js'
 import { abandon, drain } from '../http/answer.js'
@@ -9,17 +9,17 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { RegistryConnection } from './connection.js'
 
 export interface BlobDownloadOptions extends DownloadOptions {
-  /** The first byte that is wanted. */
+  /** Position of the first byte to download. */
   readonly offset?: number | undefined
 }
 
-/** Sends one request for a blob with these headers; `large` says whether much of it is wanted. */
+/** Sends one request for a blob with these headers. `large` says whether many bytes are requested. */
 export type AskForBlob = (headers: Readonly<Record<string, string>>, large: boolean) => Promise<HttpAnswer>
 
-/** From here on a blob is worth a native thread and a connection of its own, in bytes. */
+/** Size in bytes from which a download is worth a native thread and a separate connection. */
 const LARGE = 4 * 1024 * 1024
 
-/** The bytes of `blob` from an offset on, continued where a connection ends. `where` is for messages. */
+/** The bytes of `blob` from an offset on; if a connection ends, another continues there. `where` is for messages. */
 export async function* downloadBlob(
   connection: RegistryConnection,
   blob: Descriptor,
@@ -39,8 +39,8 @@ export async function* downloadBlob(
 }
 
 /**
- * The address `url` of a foreign layer. Throws REGISTRY_PROTOCOL for what is no address of the web, and for one on this machine
- * unless the registry, which is at `host`, is here too.
+ * Parses `url`, the URL of a foreign layer. Throws REGISTRY_PROTOCOL if it is not an http(s) URL, or if it points to
+ * this machine while the registry at `host` does not.
  */
 export function checkedAddress(url: string, blob: Descriptor, domain: string, host: string): URL {
   if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
@@ -58,7 +58,9 @@ export function checkedAddress(url: string, blob: Descriptor, domain: string, ho
   return new URL(url)
 }
 
-/** The bytes from `at` on as far as they come, or how many of them landed. */
+/**
+ * The bytes that one request brings from `at` on, or the number of bytes that a native thread has written to the file.
+ */
 async function* readPart(
   connection: RegistryConnection,
   blob: Descriptor,
@@ -89,16 +91,16 @@ async function* readPart(
       `expected ${blob.size} bytes for ${blob.digest} but ${answer.url.host} has ${length}`,
     )
   }
-  if (answer.body.land) {
-    const given = length === undefined ? 0 : Number(length) - skip
-    if (given > blob.size - at) {
+  if (answer.body.writeToFile) {
+    const available = length === undefined ? 0 : Number(length) - skip
+    if (available > blob.size - at) {
       abandon(answer)
       throw new StowageError(
         'SIZE_MISMATCH',
-        `expected ${blob.size - at} bytes more for ${blob.digest} but ${answer.url.host} has ${given}`,
+        `expected ${blob.size - at} bytes more for ${blob.digest} but ${answer.url.host} has ${available}`,
       )
     }
-    yield* answer.body.land(skip, given)
+    yield* answer.body.writeToFile(skip, available)
     return
   }
   yield* withoutFirst(skip, answer.body)

@@ -1,4 +1,4 @@
-/** What a registry asks of who comes without leave. Source: RFC 9110, section 11.6.1 (WWW-Authenticate). */
+/** Parses authentication challenges. Source: RFC 9110, section 11.6.1 (WWW-Authenticate). */
 
 export interface Challenge {
   /** In lower case: `bearer`, `basic`. */
@@ -11,7 +11,7 @@ const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
 const QUOTED = /"((?:[^"\\]|\\.)*)"/y
 const GAP = /[ \t]*/y
 
-/** All challenges of the header, several in one line or several lines; what is not a challenge is left out. */
+/** All challenges in one or several header lines. Anything else in them is skipped. */
 export function parseChallenges(header: string | readonly string[] | undefined): readonly Challenge[] {
   const lines = header === undefined ? [] : typeof header === 'string' ? [header] : header
   return lines.flatMap(parseLine)
@@ -31,7 +31,7 @@ function parseLine(line: string): Challenge[] {
     take(GAP)
     const word = take(TOKEN)?.[0]
     if (word === undefined) {
-      at += 1 // a comma, or what nobody understands
+      at += 1 // a comma or an invalid character
       continue
     }
     take(GAP)

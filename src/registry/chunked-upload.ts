@@ -1,4 +1,7 @@
-/** An upload in pieces, of which a lost one is sent again alone. Source: OCI distribution-spec, "Pushing a blob in chunks". */
+/**
+ * Uploads a blob in chunks, repeating only a chunk that was lost. Source: OCI distribution-spec, "Pushing a blob in
+ * chunks".
+ */
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -8,33 +11,34 @@ import { backoff, pause } from '../http/retry.js'
 import type { Scope } from './token.js'
 import type { HttpAnswer } from '../http/exchange.js'
 
-/** Bytes of a piece, where the registry does not want more: each is held until the registry has it. */
+/** Bytes per chunk, unless the registry requires more. Each chunk is kept in memory until the registry has it. */
 const CHUNK = 16 * 1024 * 1024
-const MOST_CHUNK = 64 * 1024 * 1024
-/** Tries for one piece. */
+const MAX_CHUNK = 64 * 1024 * 1024
+/** Attempts for one chunk. */
 const TRIES = 6
 
 export interface ChunkedUpload {
   readonly connection: RegistryConnection
   readonly repository: string
   readonly scopes: readonly Scope[]
-  /** Where the registry wants it, as its answer to the first POST said. */
-  readonly place: URL
-  /** The smallest piece that it takes, in bytes (`OCI-Chunk-Min-Length`). */
-  readonly smallest: number
+  /** The URL of the upload, from the response to the first POST. */
+  readonly location: URL
+  /** The minimum size of a chunk in bytes (`OCI-Chunk-Min-Length`). */
+  readonly minChunk: number
   readonly signal: AbortSignal | undefined
   readonly firstWait: number | undefined
 }
 
 /**
- * Sends `bytes`, all of `blob`, and ends the upload; gives the registry's last answer, also one that refuses. Throws what `bytes`
- * throws, REGISTRY_UNREACHABLE if a piece does not arrive, UNSUPPORTED if the registry takes no pieces at all.
+ * Uploads `bytes`, the whole content of `blob`. Returns the registry's last response, which may be a refusal. Throws
+ * what `bytes` throws, REGISTRY_UNREACHABLE if a chunk does not arrive, UNSUPPORTED if the registry does not accept
+ * chunks.
  */
 export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, bytes: Bytes): Promise<HttpAnswer> {
-  let { place } = upload
+  let { location } = upload
   let at = 0
-  for await (const chunk of chunksOf(bytes, Math.min(Math.max(CHUNK, upload.smallest), MOST_CHUNK))) {
-    const sent = await send({ ...upload, place }, chunk, at)
+  for await (const chunk of chunksOf(bytes, Math.min(Math.max(CHUNK, upload.minChunk), MAX_CHUNK))) {
+    const sent = await send({ ...upload, location }, chunk, at)
     if ('refusal' in sent) {
       if (at > 0) return sent.refusal
       await drain(sent.refusal)
@@ -43,11 +47,11 @@ export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, by
         `${upload.connection.endpoint.domain} does not accept chunked uploads: status ${sent.refusal.status}`,
       )
     }
-    place = sent.place
+    location = sent.location
     at += chunk.length
   }
   const { connection, repository, scopes, signal } = upload
-  const end = new URL(place)
+  const end = new URL(location)
   end.searchParams.set('digest', blob.digest)
   return await connection.request({
     method: 'PUT',
@@ -59,11 +63,11 @@ export async function uploadInChunks(upload: ChunkedUpload, blob: Descriptor, by
   })
 }
 
-type Sent = { readonly place: URL } | { readonly refusal: HttpAnswer }
+type Sent = { readonly location: URL } | { readonly refusal: HttpAnswer }
 
 async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Promise<Sent> {
   const { connection, signal, firstWait } = upload
-  let { place } = upload
+  let { location } = upload
   let done = 0
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -73,11 +77,11 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
         'content-length': String(rest.length),
         'content-range': `${start + done}-${start + chunk.length - 1}`,
       }
-      const answer = await request(upload, 'PATCH', place, headers, rest)
+      const answer = await request(upload, 'PATCH', location, headers, rest)
       if (answer.status === 202 || answer.status === 204) {
-        const next = placeOf(connection, answer, place)
+        const next = locationOf(connection, answer, location)
         await drain(answer)
-        return { place: next }
+        return { location: next }
       }
       if (answer.status < 500 && answer.status !== 416 && answer.status !== 408 && answer.status !== 429)
         return { refusal: answer }
@@ -88,45 +92,45 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
       if (attempt + 1 >= TRIES || !(error instanceof StowageError) || error.code !== 'REGISTRY_UNREACHABLE') throw error
     }
     await pause(backoff(attempt, firstWait), signal)
-    const known = await progressOf(upload, place)
+    const known = await progressOf(upload, location)
     if (!known) continue
-    place = known.place
+    location = known.location
     if (known.next < start || known.next > start + chunk.length) {
       throw new StowageError(
         'REGISTRY_UNREACHABLE',
-        `${connection.endpoint.domain} lost what was uploaded: it has ${known.next} bytes of the ${start} that were sent`,
+        `${connection.endpoint.domain} lost part of the upload: it has ${known.next} of the ${start} bytes that it had confirmed`,
       )
     }
     done = known.next - start
-    if (done === chunk.length) return { place }
+    if (done === chunk.length) return { location }
   }
 }
 
-/** How much the registry has, and where it wants the rest. */
+/** How many bytes the registry has, and the URL for the rest; undefined if it does not say. */
 async function progressOf(
   upload: ChunkedUpload,
-  place: URL,
-): Promise<{ readonly place: URL; readonly next: number } | undefined> {
-  const answer = await request(upload, 'GET', place, {}, undefined)
+  location: URL,
+): Promise<{ readonly location: URL; readonly next: number } | undefined> {
+  const answer = await request(upload, 'GET', location, {}, undefined)
   const range = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '')?.[1]
-  const next = placeOf(upload.connection, answer, place)
+  const next = locationOf(upload.connection, answer, location)
   await drain(answer)
   if (answer.status !== 204 && answer.status !== 202) return undefined
-  // Nothing is told as 0-0 by some, as -1 or not at all by others; one byte is never sent alone
+  // No bytes are reported as 0-0, 0--1 or without a range. A single byte is never sent alone, so 0-0 is unambiguous
   const last = Number(range ?? '0')
-  return { place: next, next: last === 0 ? 0 : last + 1 }
+  return { location: next, next: last === 0 ? 0 : last + 1 }
 }
 
 async function request(
   { connection, repository, scopes, signal }: ChunkedUpload,
   method: 'PATCH' | 'GET',
-  place: URL,
+  location: URL,
   headers: Readonly<Record<string, string>>,
   body: Uint8Array | undefined,
 ): Promise<HttpAnswer> {
   return await connection.request({
     method,
-    target: place.href,
+    target: location.href,
     repository,
     scopes,
     headers,
@@ -136,7 +140,7 @@ async function request(
   })
 }
 
-function placeOf(connection: RegistryConnection, answer: HttpAnswer, before: URL): URL {
+function locationOf(connection: RegistryConnection, answer: HttpAnswer, before: URL): URL {
   const location = answer.header('location')
   return location === undefined ? before : connection.uploadLocation(answer, location)
 }

@@ -1,4 +1,4 @@
-/** What a registry can be asked, as the OCI distribution-spec has it. */
+/** A client for the registry API. Source: OCI distribution-spec. */
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import { type Descriptor, describe } from '../oci/descriptor.js'
@@ -11,7 +11,7 @@ import { checkedAddress, downloadBlob } from './blob-download.js'
 import type { HttpAnswer } from '../http/exchange.js'
 import { type CredentialsOptions, findCredential } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
-import { indexOfReferrers, listedIn, referrerOf, referrersTag } from './referrers.js'
+import { indexOfReferrers, parseReferrers, referrerOf, referrersTag } from './referrers.js'
 import type { Scope } from './token.js'
 import { putManifest, uploadBlob, type UploadOptions } from './upload.js'
 
@@ -22,23 +22,23 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** A manifest or index with its bytes, exactly as the registry has them. */
+/** A manifest or index with its exact bytes. */
 export interface FoundManifest {
   readonly descriptor: Descriptor
   readonly bytes: Uint8Array
 }
 
 interface PartOptions extends FetchOptions {
-  /** The first byte that is wanted. */
+  /** Position of the first byte to read. */
   readonly offset?: number | undefined
 }
 
-/** In this order: Docker's registry gives the first that it can. */
+/** In order of preference: Docker's registry returns the first type that it has. */
 const ACCEPTED = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST].join(', ')
-/** Names in a page of tags or repositories. */
+/** Names per page of tags or repositories. */
 const PAGE = 1000
 
-/** Opens the registry that references name as `domain`; nothing is sent before something is asked. */
+/** Opens the registry that references call `domain`. It connects with the first request. */
 export async function openRegistry(domain: string, options: RegistryOptions = {}): Promise<RegistryClient> {
   const endpoint = await findRegistry(domain, options)
   const credential = async (repository: string) => await findCredential(domain, repository, options)
@@ -60,9 +60,8 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * The manifest that `reference`, a tag or a digest, names. Its bytes are checked against the digest that was asked for, else
-   * against the one that the registry says. Throws IMAGE_NOT_FOUND, DIGEST_MISMATCH, INVALID_MANIFEST, and what connecting
-   * throws.
+   * The manifest under `reference`, a tag or a digest. Its bytes are checked against that digest or, for a tag, the
+   * digest that the registry reports. Throws IMAGE_NOT_FOUND, DIGEST_MISMATCH, INVALID_MANIFEST, and connection errors.
    */
   async manifest(repository: string, reference: string, options: CallOptions = {}): Promise<FoundManifest> {
     const answer = await this.#pull(
@@ -77,8 +76,8 @@ export class RegistryClient implements AsyncDisposable {
       throw await this.#connection.refusal(answer, `reading ${this.domain}/${repository}:${reference}`)
     const bytes = await readAll(answer, MANIFEST_LIMIT)
     const digest = digestOf(bytes)
-    const said = answer.header('docker-content-digest')
-    const expected = isDigest(reference) ? reference : isDigest(said) ? said : digest
+    const reported = answer.header('docker-content-digest')
+    const expected = isDigest(reference) ? reference : isDigest(reported) ? reported : digest
     if (digest !== expected) {
       throw new StowageError(
         'DIGEST_MISMATCH',
@@ -88,7 +87,10 @@ export class RegistryClient implements AsyncDisposable {
     return { descriptor: { mediaType: this.#mediaType(answer, bytes), digest, size: bytes.length }, bytes }
   }
 
-  /** What {@link manifest} would give, without its bytes: Docker Hub does not count it. Undefined if there is none. */
+  /**
+   * The descriptor of the manifest under `reference`, or undefined. Unlike {@link manifest}, Docker Hub does not count
+   * this request as a pull.
+   */
   async headManifest(
     repository: string,
     reference: string,
@@ -117,9 +119,9 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * The bytes of `blob` from `offset` on. Where the connection ends early, it goes on from there, with the address asked for anew:
-   * signed ones do not last. Nothing is checked but how many come. Throws BLOB_MISSING, SIZE_MISMATCH, REGISTRY_REFUSED,
-   * REGISTRY_UNREACHABLE after some tries that brought nothing.
+   * The bytes of `blob` from `offset` on. If a connection ends early, a new request to the registry continues there,
+   * because signed URLs expire. Only the number of bytes is checked. Throws BLOB_MISSING, SIZE_MISMATCH,
+   * REGISTRY_REFUSED, REGISTRY_UNREACHABLE after several attempts without progress.
    */
   async *blob(repository: string, blob: Descriptor, options: PartOptions = {}): Bytes {
     const path = `/blobs/${blob.digest}`
@@ -138,8 +140,9 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * The same from `url`, one of those that a foreign layer says it can be had at. What is for the registry is not shown there; and
-   * whoever made the image has nothing asked of this machine, unless the registry is here too. Throws REGISTRY_PROTOCOL.
+   * The same from `url`, one of the URLs of a foreign layer. Credentials for the registry are not sent there. URLs on
+   * this machine are rejected unless the registry is on it too, so that an image cannot make requests to local
+   * services. Throws REGISTRY_PROTOCOL.
    */
   async *external(url: string, blob: Descriptor, options: PartOptions = {}): Bytes {
     const { host } = checkedAddress(url, blob, this.domain, this.#connection.endpoint.host)
@@ -162,7 +165,7 @@ export class RegistryClient implements AsyncDisposable {
     )
   }
 
-  /** Puts a blob there; {@link uploadBlob}. */
+  /** Uploads a blob: see {@link uploadBlob}. */
   async putBlob(
     repository: string,
     blob: Descriptor,
@@ -173,8 +176,8 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * Puts a manifest there under a tag or its digest; {@link putManifest}. Where it is about another (`subject`) and the registry
-   * keeps no list of such, the list is kept under the tag that the distribution-spec names.
+   * Uploads a manifest under a tag or its digest: see {@link putManifest}. If it has a `subject` and the registry does
+   * not list referrers itself, the list is maintained under the referrers tag of the distribution-spec.
    */
   async putManifest(
     repository: string,
@@ -193,15 +196,17 @@ export class RegistryClient implements AsyncDisposable {
     const { digest, mediaType } = manifest.descriptor
     const { subject } = parseManifest(manifest.bytes, digest, mediaType)
     if (!subject || listed) return
-    // The list is read, made longer and written: one after another, or one would be lost
-    const mine = this.#listing.then(async () => await this.#listReferrer(repository, subject.digest, manifest, options))
-    this.#listing = mine.catch(() => undefined) // its callers get the error
-    await mine
+    // The list is read, extended and written: concurrent updates would lose an entry
+    const update = this.#listing.then(
+      async () => await this.#listReferrer(repository, subject.digest, manifest, options),
+    )
+    this.#listing = update.catch(() => undefined) // the caller gets the error
+    await update
   }
 
   /**
-   * Manifests that are about the manifest `digest`: what the registry lists, or, where it keeps no such list, what is under
-   * the tag of the distribution-spec for it. Those of no known digest are left out by whoever reads them.
+   * Descriptors of the manifests whose subject is `digest`, as the registry lists them or, if it has no referrers API,
+   * from the index under the referrers tag of the distribution-spec.
    */
   async referrers(repository: string, digest: Digest, options: CallOptions = {}): Promise<readonly Descriptor[]> {
     const found: Descriptor[] = []
@@ -209,17 +214,17 @@ export class RegistryClient implements AsyncDisposable {
     for (let next: string | undefined = `/v2/${repository}/referrers/${digest}`; next !== undefined;) {
       const answer: HttpAnswer = await this.#ask(next, repository, { accept: OCI_INDEX }, options)
       if (answer.status !== 200 || mediaTypeOf(answer.header('content-type') ?? '') !== OCI_INDEX) {
-        // Registries from before the list answer with many a status, and some with a page for people
+        // Registries without the referrers API respond with various status codes, and some with an HTML page
         await drain(answer)
         return pages.size === 0 ? await this.#taggedReferrers(repository, digest, options) : found
       }
-      found.push(...listedIn(await readAll(answer, MANIFEST_LIMIT), `${this.domain}${next}`))
+      found.push(...parseReferrers(await readAll(answer, MANIFEST_LIMIT), `${this.domain}${next}`))
       next = this.#nextPage(answer, pages.add(next))
     }
     return found
   }
 
-  /** All tags of a repository, as the registry sorts them. Throws IMAGE_NOT_FOUND if there is no such repository. */
+  /** All tags of a repository, in the registry's order. Throws IMAGE_NOT_FOUND if there is no such repository. */
   async *tags(repository: string, options: CallOptions = {}): AsyncIterable<string> {
     yield* this.#pages(
       `/v2/${repository}/tags/list?n=${PAGE}`,
@@ -230,7 +235,7 @@ export class RegistryClient implements AsyncDisposable {
     )
   }
 
-  /** All repositories in the catalog of the registry, which many registries do not have. */
+  /** All repositories in the registry's catalog. Many registries have none. */
   async *repositories(options: CallOptions = {}): AsyncIterable<string> {
     yield* this.#pages(`/v2/_catalog?n=${PAGE}`, '', 'registry:catalog:*', 'repositories', options)
   }
@@ -280,7 +285,7 @@ export class RegistryClient implements AsyncDisposable {
     const tag = referrersTag(digest)
     try {
       const { bytes, descriptor } = await this.manifest(repository, tag, options)
-      return isIndex(descriptor.mediaType) ? listedIn(bytes, `${this.domain}/${repository}:${tag}`) : []
+      return isIndex(descriptor.mediaType) ? parseReferrers(bytes, `${this.domain}/${repository}:${tag}`) : []
     } catch (error) {
       if (error instanceof StowageError && error.code === 'IMAGE_NOT_FOUND') return []
       throw error
@@ -327,16 +332,18 @@ export class RegistryClient implements AsyncDisposable {
     }
   }
 
-  /** The page after `answer`: always of this registry, whatever it says. Throws REGISTRY_PROTOCOL for one of `before`. */
+  /**
+   * The path of the page after `answer`, always on this registry. Throws REGISTRY_PROTOCOL if it is one of `before`.
+   */
   #nextPage(answer: HttpAnswer, before: ReadonlySet<string>): string | undefined {
-    const more = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
-    if (more === undefined) return undefined
-    const { pathname, search } = this.#connection.resolve(answer, more)
+    const link = /<([^>]*)>\s*;\s*rel="?next"?/i.exec(answer.header('link') ?? '')?.[1]
+    if (link === undefined) return undefined
+    const { pathname, search } = this.#connection.resolve(answer, link)
     const next = `${pathname}${search}`
     if (!before.has(next)) return next
     throw new StowageError(
       'REGISTRY_PROTOCOL',
-      `the pages of a list from ${this.domain} form a loop: after ${before.size} pages, ${JSON.stringify(next.slice(0, 200))} comes again`,
+      `the pages of a list from ${this.domain} form a loop: after ${before.size} pages, ${JSON.stringify(next.slice(0, 200))} is repeated`,
     )
   }
 
@@ -352,21 +359,21 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   #mediaType(answer: HttpAnswer, bytes: Uint8Array): string {
-    const said = mediaTypeOf(answer.header('content-type') ?? '')
-    if (isIndex(said) || isManifest(said)) return said
+    const reported = mediaTypeOf(answer.header('content-type') ?? '')
+    if (isIndex(reported) || isManifest(reported)) return reported
     try {
       const { mediaType } = JSON.parse(Buffer.from(bytes).toString()) as { mediaType?: unknown }
       if (typeof mediaType === 'string') return mediaType
     } catch {
-      // who parses it says what is wrong
+      // parseManifest() reports the error later
     }
-    if (said.includes('.v1+prettyjws') || said === 'application/json') {
+    if (reported.includes('.v1+prettyjws') || reported === 'application/json') {
       throw new StowageError(
         'UNSUPPORTED',
         `${this.domain} answered with an image of schema 1, which has been obsolete since 2017`,
       )
     }
-    return said
+    return reported
   }
 }
 

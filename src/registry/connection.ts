@@ -1,7 +1,9 @@
-/** Requests to one registry: how it is spoken to, its tokens and credentials, its limits. Source: OCI distribution-spec. */
+/**
+ * Sends requests to one registry, with its scheme, tokens, credentials and rate limits. Source: OCI distribution-spec.
+ */
 import { abortError, StowageError } from '../errors.js'
 import { drain, readAll } from '../http/answer.js'
-import { type Authorization, HttpConnection, type HttpOptions, type TriedRequest } from '../http/connection.js'
+import { type Authorization, HttpConnection, type HttpOptions, type RetryableRequest } from '../http/connection.js'
 import type { Endpoint } from '../http/endpoint.js'
 import type { HttpAnswer, HttpRequest } from '../http/exchange.js'
 import { speaksHttp } from '../http/failure.js'
@@ -13,26 +15,26 @@ import { errorText } from './refusal.js'
 import { type Scope, type TokenRequest, Tokens } from './token.js'
 
 export interface ConnectionOptions extends HttpOptions {
-  /** Asked once the registry wants credentials. */
+  /** Called when the registry requires credentials. */
   readonly credential?: ((repository: string) => Promise<Credential | undefined>) | undefined
-  /** Called once for each registry that says that few requests are left, with a sentence. */
+  /** Called once with a sentence when the registry reports that few requests are left. */
   readonly onLimit?: ((sentence: string) => void) | undefined
-  /** Called with an identity token; the token service is asked for one then. */
+  /** If set, the token service is asked for an identity token, and this is called with it. */
   readonly onIdentityToken?: ((token: string) => void) | undefined
 }
 
-export interface RegistryRequest extends Omit<TriedRequest, 'url'> {
-  /** `/v2/…`, or a whole address where the registry named one. */
+export interface RegistryRequest extends Omit<RetryableRequest, 'url'> {
+  /** `/v2/…`, or a full URL that the registry gave. */
   readonly target: string
   readonly repository: string
   readonly scopes: readonly Scope[]
-  /** No credentials are looked for or shown: for addresses that are not the registry's. */
+  /** Neither looks up nor sends credentials: for URLs outside the registry. */
   readonly anonymous?: boolean | undefined
 }
 
-/** For the first answer of a host that may not understand us. */
+/** Milliseconds to wait for the first response of a host that may not speak http. */
 const PROBE_TIMEOUT = 3000
-/** Of an answer that is read for what it says, in bytes. */
+/** Maximum size of a response that is read as text, in bytes. */
 const TEXT_LIMIT = 1 << 20
 
 export class RegistryConnection implements AsyncDisposable {
@@ -61,8 +63,8 @@ export class RegistryConnection implements AsyncDisposable {
   }
 
   /**
-   * The registry's answer, whatever its status but those that a second try or a token could not mend.
-   * Throws UNAUTHORIZED, REGISTRY_UNREACHABLE, REGISTRY_REFUSED, REGISTRY_PROTOCOL, ABORTED.
+   * The registry's response, with any other status than 401 and 403. Throws UNAUTHORIZED for a 401 that a token does
+   * not resolve and for a 403, and REGISTRY_UNREACHABLE, REGISTRY_REFUSED, REGISTRY_PROTOCOL, ABORTED.
    */
   async request(request: RegistryRequest): Promise<HttpAnswer> {
     if (request.anonymous) return await this.#send(request, undefined)
@@ -75,7 +77,7 @@ export class RegistryConnection implements AsyncDisposable {
         header !== undefined && own !== undefined ? { header, origin: own } : undefined,
       )
       this.#noteLimit(answer)
-      // Only the registry itself may ask for credentials: a host that it points at would see them
+      // Only the registry itself may request credentials: a host that it redirects to must not see them
       if (answer.url.origin !== this.#origin) return answer
       if (answer.status === 403) throw await this.#denied(request, answer)
       if (answer.status !== 401) return answer
@@ -92,7 +94,7 @@ export class RegistryConnection implements AsyncDisposable {
     }
   }
 
-  /** A whole small answer as text. Throws REGISTRY_PROTOCOL if it is longer than `limit` bytes. */
+  /** The body of a small response as text. Throws REGISTRY_PROTOCOL if it is longer than `limit` bytes. */
   async text(answer: HttpAnswer, limit = TEXT_LIMIT): Promise<string> {
     return (await readAll(answer, limit)).toString()
   }
@@ -103,8 +105,8 @@ export class RegistryConnection implements AsyncDisposable {
   }
 
   /**
-   * Where the registry wants an upload to go on. One behind a proxy that ends TLS believes it was reached by plain http; otherwise
-   * the rules are those of a redirect. Throws REGISTRY_PROTOCOL.
+   * The URL at which an upload continues. A registry behind a proxy that terminates TLS gives http URLs of its own
+   * host, which are changed to https. Otherwise the rules are those for redirects. Throws REGISTRY_PROTOCOL.
    */
   uploadLocation(answer: HttpAnswer, location: string): URL {
     const url = this.resolve(answer, location)
@@ -114,11 +116,12 @@ export class RegistryConnection implements AsyncDisposable {
     return url
   }
 
-  /** The error for an answer that is not what was asked for, with what it says of itself. */
+  /** The error for an unexpected response, with the registry's own message. */
   async refusal(answer: HttpAnswer, doing: string): Promise<StowageError> {
     const why = errorText(await this.text(answer).catch(() => ''))
     const left = this.#limit ? ` (${formatRateLimit(this.#limit)})` : ''
-    const hint = answer.status === 429 ? `It limits the number of requests${left}: wait, or log in.` : undefined
+    const hint =
+      answer.status === 429 ? `The registry limits the number of requests${left}: wait, or log in.` : undefined
     return new StowageError(
       'REGISTRY_REFUSED',
       `${doing}: ${answer.url.host} answered with status ${answer.status}${why}`,
@@ -156,33 +159,34 @@ export class RegistryConnection implements AsyncDisposable {
     return await this.#http.send({ ...request, url }, authorization)
   }
 
-  /** The registry's own, once it is known what it speaks. */
+  /** The registry's own origin, once its scheme is known. */
   get #origin(): string | undefined {
     return this.#scheme && new URL(`${this.#scheme}://${this.endpoint.host}`).origin
   }
 
   async #address(target: string, signal: AbortSignal | undefined): Promise<URL> {
     if (!target.startsWith('/')) return new URL(target)
-    return new URL(target, `${this.#scheme ?? (await this.#spoken(signal))}://${this.endpoint.host}`)
+    return new URL(target, `${this.#scheme ?? (await this.#findScheme(signal))}://${this.endpoint.host}`)
   }
 
-  /** Asked once, however many want to know at first; again if that request was aborted by another. */
-  async #spoken(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
+  /** Probes the scheme once for all concurrent callers, and again if the caller that started the probe was aborted. */
+  async #findScheme(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
     this.#probing ??= this.#probe(signal).finally(() => (this.#probing = undefined))
     try {
       return (this.#scheme = await this.#probing)
     } catch (error) {
       if (!(error instanceof StowageError) || error.code !== 'ABORTED' || signal?.aborted) throw error
-      return await this.#spoken(signal)
+      return await this.#findScheme(signal)
     }
   }
 
-  /** Loopback registries speak either: http is tried first, for it costs little there, and https unless a registry answers. */
+  /** Registries on loopback may speak either: tries http, which is cheap there, then https if no registry responds. */
   async #probe(signal: AbortSignal | undefined): Promise<'https' | 'http'> {
     const request: HttpRequest = { method: 'GET', signal }
     const soon = AbortSignal.timeout(PROBE_TIMEOUT)
     const plain = { ...request, signal: signal ? AbortSignal.any([signal, soon]) : soon }
-    const answer = await this.#http.sendOnce(new URL(`http://${this.endpoint.host}/v2/`), plain).catch(() => undefined) // https says what is wrong
+    const url = new URL(`http://${this.endpoint.host}/v2/`)
+    const answer = await this.#http.sendOnce(url, plain).catch(() => undefined) // the attempt with https reports errors
     if (answer) await drain(answer)
     if (answer?.status === 200 || answer?.status === 401) return 'http'
     try {
@@ -217,7 +221,7 @@ export class RegistryConnection implements AsyncDisposable {
       return { status: answer.status, body: JSON.parse(await this.text(answer)) as unknown }
     } catch (error) {
       if (signal?.aborted) throw abortError(error, signal)
-      return { status: answer.status, body: undefined } // the status says enough
+      return { status: answer.status, body: undefined } // the caller reports the status
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Writes the files that credentials are kept in, and has helpers keep them where the file says so.
+ * Stores credentials in files or, if the file names a credential helper, in that helper.
  * Sources: docker's config.json, containers-auth.json(5).
  */
 import { randomUUID } from 'node:crypto'
@@ -20,14 +20,14 @@ import {
 } from './credentials.js'
 
 export interface CredentialFileOptions extends CredentialsOptions {
-  /** The file; else the one that `REGISTRY_AUTH_FILE` names, else docker's config.json. */
+  /** By default the file that `REGISTRY_AUTH_FILE` names, else docker's config.json. */
   readonly authFile?: string | undefined
 }
 
-/** Where the credentials of one registry are kept. */
-export interface CredentialHome {
+/** Where the credentials of one registry are stored. */
+export interface CredentialStore {
   readonly file: string
-  /** What `docker-credential-` stands before, where the file names one for the registry: the file holds no secret then. */
+  /** Name of the credential helper for the registry, without `docker-credential-`. If set, the file holds no secret. */
   readonly helper: string | undefined
 }
 
@@ -38,7 +38,10 @@ export type NewCredential =
 const INDENT = '\t'
 
 /** Throws INVALID_ARGUMENT for a file that is not a JSON object. */
-export async function findCredentialHome(domain: string, options: CredentialFileOptions = {}): Promise<CredentialHome> {
+export async function findCredentialStore(
+  domain: string,
+  options: CredentialFileOptions = {},
+): Promise<CredentialStore> {
   const { env = process.env } = options
   const file = options.authFile ?? (env['REGISTRY_AUTH_FILE'] || dockerConfigFile(options))
   const text = await readIfThere(file)
@@ -49,13 +52,13 @@ export async function findCredentialHome(domain: string, options: CredentialFile
 }
 
 /**
- * Keeps the credential for `domain`, in place of any that was there; all else in the file stays as it was. Throws UNAUTHORIZED where
- * the helper fails, and what reading and writing files throws; the file is whole then, old or new.
+ * Stores the credential for `domain`, replacing any earlier one; the rest of the file is preserved. Throws UNAUTHORIZED
+ * if the helper fails, and file errors, after which the file is either the old or the new one.
  */
-export async function keepCredential(
+export async function storeCredential(
   domain: string,
   credential: NewCredential,
-  { file, helper }: CredentialHome,
+  { file, helper }: CredentialStore,
 ): Promise<void> {
   if (helper !== undefined) {
     const identity = credential.type === 'identity-token'
@@ -68,13 +71,16 @@ export async function keepCredential(
     )
   }
   await changeAuths(file, auths => {
-    auths[keyOf(domain)] = helper === undefined ? entryOf(credential) : {} // as docker marks what a helper keeps
+    auths[keyOf(domain)] = helper === undefined ? entryOf(credential) : {} // docker marks an entry in a helper so
     return true
   })
 }
 
-/** Removes what is kept for `domain`; false if the file knew of nothing. A helper is told in any case. Throws as {@link keepCredential}. */
-export async function forgetCredential(domain: string, { file, helper }: CredentialHome): Promise<boolean> {
+/**
+ * Removes the credentials for `domain` from the helper and the file. False if the file had none. Throws as
+ * {@link storeCredential}.
+ */
+export async function removeCredential(domain: string, { file, helper }: CredentialStore): Promise<boolean> {
   if (helper !== undefined) await eraseInHelper(helper, keyOf(domain))
   let known = false
   if ((await readIfThere(file)) === undefined) return known
@@ -94,7 +100,7 @@ function entryOf(credential: NewCredential): Readonly<Record<string, string>> {
   return { auth, ...(identity ? { identitytoken: credential.token } : {}) }
 }
 
-/** `change` says false where there is nothing to write. */
+/** Changes the `auths` of the file. `change` returns false if nothing needs to be written. */
 async function changeAuths(file: string, change: (auths: Record<string, unknown>) => boolean): Promise<void> {
   const text = await readIfThere(file)
   const config =
@@ -102,9 +108,9 @@ async function changeAuths(file: string, change: (auths: Record<string, unknown>
   const auths = config['auths'] ?? {}
   if (!isObject(auths))
     throw new StowageError('INVALID_ARGUMENT', `${file}: auths is not a JSON object`, {
-      hint: 'Fix it, or move it away.',
+      hint: 'Correct the file, or move it away.',
     })
-  const changed = auths as Record<string, unknown> // of our own copy of the file
+  const changed = auths as Record<string, unknown> // part of the copy that was just parsed
   if (!change(changed)) return
   config['auths'] = changed
   await replace(await targetOf(file), `${JSON.stringify(config, null, INDENT)}\n`)
@@ -115,12 +121,12 @@ function checked(text: string, file: string): string {
   return text
 }
 
-/** The file that a link leads to, whether it is there or not: the link stays. */
+/** The target of a symbolic link, which need not exist: the target is replaced, not the link. */
 async function targetOf(file: string): Promise<string> {
   let path = resolve(file)
   for (let hops = 0; hops < 40; hops += 1) {
     const target = await readlink(path).catch((error: unknown) => {
-      if (['ENOENT', 'EINVAL', 'UNKNOWN'].includes(systemCode(error) ?? '')) return undefined // no link
+      if (['ENOENT', 'EINVAL', 'UNKNOWN'].includes(systemCode(error) ?? '')) return undefined // not a symbolic link
       throw outputError(error, path)
     })
     if (target === undefined) return path
@@ -129,7 +135,7 @@ async function targetOf(file: string): Promise<string> {
   throw new StowageError('INVALID_ARGUMENT', `${file} is a link that leads to itself`)
 }
 
-/** Readable for its owner alone, whom it keeps where another user (sudo) writes it. */
+/** Replaces a file, readable only by its owner. Keeps the owner even if root (sudo) writes it. */
 async function replace(path: string, text: string): Promise<void> {
   const partial = `${path}.${randomUUID()}.partial`
   try {
@@ -141,7 +147,7 @@ async function replace(path: string, text: string): Promise<void> {
     } finally {
       await file.close()
     }
-    const before = await stat(path).catch(() => undefined) // it may be new
+    const before = await stat(path).catch(() => undefined) // the file may be new
     if (before && process.getuid?.() === 0) await chown(partial, before.uid, before.gid)
     await rename(partial, path)
   } catch (error) {

@@ -1,16 +1,16 @@
-/** Programs that keep credentials, `docker-credential-NAME`. Source: docker-credential-helpers, "Development". */
+/** Runs credential helpers, `docker-credential-NAME`. Source: docker-credential-helpers, "Development". */
 import { spawn } from 'node:child_process'
 import { StowageError, systemCode } from '../errors.js'
 
-/** How long a helper may take; it may ask a person. */
-const PATIENCE = 30_000
+/** Milliseconds that a helper may take: it may ask the user. */
+const TIMEOUT = 30_000
 
 export interface HelperSecret {
   readonly username: string
   readonly secret: string
 }
 
-/** What the helper keeps for `server`; undefined if it keeps nothing. Throws UNAUTHORIZED naming the helper. */
+/** The credential that the helper has for `server`, if any. Throws UNAUTHORIZED naming the helper. */
 export async function getFromHelper(name: string, server: string): Promise<HelperSecret | undefined> {
   const { code, output } = await runHelper(name, 'get', server)
   if (code !== 0) {
@@ -22,7 +22,7 @@ export async function getFromHelper(name: string, server: string): Promise<Helpe
     if (typeof username === 'string' && typeof secret === 'string')
       return secret === '' ? undefined : { username, secret }
   } catch {
-    // said below: what it printed may hold the secret, and is not repeated
+    // The error below does not repeat the output, which may contain the secret
   }
   throw helperFailed(name, 'its answer is not JSON with Username and Secret')
 }
@@ -36,7 +36,7 @@ export async function storeInHelper(name: string, server: string, { username, se
   if (code !== 0) throw helperFailed(name, output.trim().slice(0, 200) || `exit code ${code}`)
 }
 
-/** Whether there was anything to erase is not told by helpers. */
+/** Helpers do not report whether there was anything to erase. */
 export async function eraseInHelper(name: string, server: string): Promise<void> {
   const { code, output } = await runHelper(name, 'erase', server)
   if (code !== 0 && !/credentials not found/i.test(output))
@@ -47,16 +47,16 @@ async function runHelper(name: string, verb: string, input: string): Promise<{ c
   if (!/^[\w.-]+$/.test(name)) throw helperFailed(name.slice(0, 40), 'this is not a valid helper name')
   const program = `docker-credential-${name}${process.platform === 'win32' ? '.exe' : ''}`
   return await new Promise((resolve, reject) => {
-    const child = spawn(program, [verb], { stdio: ['pipe', 'pipe', 'inherit'], windowsHide: true, timeout: PATIENCE })
+    const child = spawn(program, [verb], { stdio: ['pipe', 'pipe', 'inherit'], windowsHide: true, timeout: TIMEOUT })
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (piece: string) => (output = (output + piece).slice(0, 1 << 20)))
-    child.stdin.on('error', () => undefined) // one that does not read its input says why by its exit code
+    child.stdin.on('error', () => undefined) // the exit code explains why it did not read its input
     child.on('error', error => {
       const missing = systemCode(error) === 'ENOENT'
       reject(helperFailed(name, missing ? `${program} is not installed` : error.message))
     })
     child.on('close', code => {
-      if (code === null) reject(helperFailed(name, `it did not answer within ${PATIENCE / 1000} s`))
+      if (code === null) reject(helperFailed(name, `it did not answer within ${TIMEOUT / 1000} s`))
       else resolve({ code, output })
     })
     child.stdin.end(`${input}\n`)
@@ -65,6 +65,6 @@ async function runHelper(name: string, verb: string, input: string): Promise<{ c
 
 function helperFailed(name: string, why: string): StowageError {
   return new StowageError('UNAUTHORIZED', `the credential helper ${name} failed: ${why}`, {
-    hint: 'Fix it, or remove it from credsStore and credHelpers in the configuration file that names it.',
+    hint: 'Repair it, or remove it from credsStore and credHelpers in the configuration file that names it.',
   })
 }

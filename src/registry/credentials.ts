@@ -1,5 +1,5 @@
 /**
- * Where credentials for registries are found: as docker keeps them, then as podman does.
+ * Finds credentials for registries where docker stores them, then where podman does.
  * Sources: docker's config.json, containers-auth.json(5).
  */
 import { homedir } from 'node:os'
@@ -8,12 +8,12 @@ import { readIfThere } from '../blob/read-if-there.js'
 import { StowageError } from '../errors.js'
 import { isObject } from '../oci/json.js'
 
-/** What is shown to a registry, and where it was found: `from` is for messages, the rest never is. */
+/** A credential, and where it was found. Only `from` may appear in messages. */
 export type Credential =
   | { readonly type: 'basic'; readonly username: string; readonly password: string; readonly from: string }
-  /** A refresh token of the registry's own token service. */
+  /** A refresh token for the registry's token service. */
   | { readonly type: 'identity-token'; readonly token: string; readonly from: string }
-  /** Shown as it is. */
+  /** Sent to the registry as a bearer token. */
   | { readonly type: 'registry-token'; readonly token: string; readonly from: string }
 
 export interface CredentialsOptions {
@@ -22,7 +22,7 @@ export interface CredentialsOptions {
   readonly home?: string | undefined
 }
 
-/** One place where credentials may be: a file, or a text in the environment. */
+/** A possible source of credentials: a file, or the text of an environment variable. */
 interface Place {
   readonly name: string
   readonly text: () => Promise<string | undefined>
@@ -34,20 +34,20 @@ export interface CredentialFile {
   readonly credsStore: string | undefined
 }
 
-/** Docker Hub's own name in these files. */
+/** The key for Docker Hub in these files. */
 export const DOCKER_HUB_KEY = 'https://index.docker.io/v1/'
 const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
 
-/** Where docker keeps its configuration: `DOCKER_CONFIG`, else `~/.docker`. */
+/** The path of docker's configuration file, in `DOCKER_CONFIG` or else `~/.docker`. */
 export function dockerConfigFile({ env = process.env, home = homedir() }: CredentialsOptions = {}): string {
   return join(env['DOCKER_CONFIG'] || join(home, '.docker'), 'config.json')
 }
 
 /**
- * The credential for `repository` (`team/shop`) of `domain` (`registry.example:5000`), or undefined if none is kept.
- * Looks at DOCKER_AUTH_CONFIG, REGISTRY_AUTH_FILE, docker's config.json, podman's auth.json of the session, that of the
- * user; the first that knows the host decides. Throws UNAUTHORIZED if a helper fails, INVALID_ARGUMENT for a file that
- * is not JSON.
+ * The credential for `repository` (`team/shop`) of `domain` (`registry.example:5000`), or undefined if there is none.
+ * Searches DOCKER_AUTH_CONFIG, REGISTRY_AUTH_FILE, docker's config.json, podman's auth.json of the session, then that
+ * of the user; the first one with the host decides. Throws UNAUTHORIZED if a helper fails, INVALID_ARGUMENT for a file
+ * that is not JSON.
  */
 export async function findCredential(
   domain: string,
@@ -86,10 +86,12 @@ export function parseCredentialFile(text: string, name: string): CredentialFile 
   try {
     value = JSON.parse(text)
   } catch {
-    value = undefined // said below; the parser's own message would repeat a piece of the file
+    value = undefined // reported below, because the parser's message would repeat a part of the file
   }
   if (!isObject(value))
-    throw new StowageError('INVALID_ARGUMENT', `${name} is not a JSON object`, { hint: 'Fix it, or move it away.' })
+    throw new StowageError('INVALID_ARGUMENT', `${name} is not a JSON object`, {
+      hint: 'Correct the file, or move it away.',
+    })
   const { auths, credHelpers, credsStore } = value
   return {
     auths: isObject(auths) ? auths : {},
@@ -107,26 +109,28 @@ async function findIn(
   const program = helperFor(file, domain)
   if (program !== undefined) {
     const { getFromHelper } = await import('./credential-program.js')
-    const kept = await getFromHelper(program, keyOf(domain))
+    const stored = await getFromHelper(program, keyOf(domain))
     const from = `the credential helper ${program}`
-    if (kept?.username === '<token>') return { type: 'identity-token', token: kept.secret, from }
-    if (kept) return { type: 'basic', username: kept.username, password: kept.secret, from }
+    if (stored?.username === '<token>') return { type: 'identity-token', token: stored.secret, from }
+    if (stored) return { type: 'basic', username: stored.username, password: stored.secret, from }
   }
   return credentialOf(authFor(file.auths, domain, repository), name)
 }
 
-/** The program that the file names for `domain`, `docker-credential-` left out; undefined if the file itself keeps them. */
+/** The helper that the file names for `domain`, without `docker-credential-`; undefined if it names none. */
 export function helperFor({ credHelpers, credsStore }: CredentialFile, domain: string): string | undefined {
   const own = Object.entries(credHelpers).find(([key]) => isKeyOf(key, domain))?.[1]
   return typeof own === 'string' && own !== '' ? own : credsStore
 }
 
-/** Whether `key` of a credential file stands for `domain`, and for no repository of it. */
+/** Whether `key` of a credential file refers to `domain` itself, not to one of its repositories. */
 export function isKeyOf(key: string, domain: string): boolean {
   return hostOfKey(key) === hostOf(domain)
 }
 
-/** The entry of the longest name that is the repository or one of its parents, as podman has it; docker knows hosts alone. */
+/**
+ * The entry with the longest key that is the repository or one of its parents (podman), else that of the host (docker).
+ */
 function authFor(auths: CredentialFile['auths'], domain: string, repository: string): unknown {
   const host = hostOf(domain)
   for (let parts = repository.split('/'); parts.length > 0; parts = parts.slice(0, -1)) {
@@ -157,12 +161,12 @@ function credentialOf(entry: unknown, from: string): Credential | undefined {
   return { type: 'basic', username: pair.slice(0, colon), password: pair.slice(colon + 1), from }
 }
 
-/** The name under which docker keeps the credentials of `domain`. */
+/** The key under which docker stores the credentials of `domain`. */
 export function keyOf(domain: string): string {
   return hostOf(domain) === 'docker.io' ? DOCKER_HUB_KEY : domain
 }
 
-/** The host a key stands for: some tools write a URL, with an API version behind it. */
+/** The host that a key refers to: some tools write a URL that ends in an API version. */
 function hostOfKey(key: string): string {
   return hostOf(
     key

@@ -1,11 +1,11 @@
-/** How a registry is reached: Docker Hub has another host than name, loopback needs no TLS. */
+/** Finds the endpoint of a registry: Docker Hub's host differs from its name, and loopback does not require TLS. */
 import { StowageError } from '../errors.js'
 import { type Endpoint, findEndpoint } from '../http/endpoint.js'
 import { isLoopback } from '../http/proxy.js'
 import { isRegistry } from '../oci/reference.js'
 
 export interface EndpointOptions {
-  /** Registries (`host[:port]`) to speak plain http with. */
+  /** Registries (`host[:port]`) to reach over plain http. */
   readonly insecure?: readonly string[] | undefined
   readonly env?: NodeJS.ProcessEnv | undefined
 }
@@ -13,8 +13,8 @@ export interface EndpointOptions {
 const HUB = 'registry-1.docker.io'
 
 /**
- * How the registry that references name as `domain` is reached. Throws INVALID_ARGUMENT for what is not a registry in `insecure`,
- * PERMISSION_DENIED, IO_ERROR for certificates that cannot be read.
+ * The endpoint of the registry that references call `domain`. Throws INVALID_ARGUMENT if an item of `insecure` is not a
+ * registry, PERMISSION_DENIED or IO_ERROR if certificates cannot be read.
  */
 export async function findRegistry(domain: string, options: EndpointOptions = {}): Promise<Endpoint> {
   const { insecure = [], env = process.env } = options

@@ -1,14 +1,17 @@
-/** Logging in to a registry and out of it: credentials are tried before they are kept. Source: OCI distribution-spec, token flow. */
+/**
+ * Logs in to and out of a registry. Credentials are tried before they are stored. Source: OCI distribution-spec, token
+ * flow.
+ */
 import { StowageError } from '../errors.js'
 import { isRegistry } from '../oci/reference.js'
 import { drain } from '../http/answer.js'
 import { RegistryConnection } from './connection.js'
 import {
   type CredentialFileOptions,
-  findCredentialHome,
-  forgetCredential,
-  keepCredential,
+  findCredentialStore,
   type NewCredential,
+  removeCredential,
+  storeCredential,
 } from './credential-file.js'
 import { type Credential, keyOf } from './credentials.js'
 import { type EndpointOptions, findRegistry } from './endpoint.js'
@@ -19,19 +22,19 @@ export interface LoginOptions extends CredentialFileOptions, EndpointOptions {
   readonly username: string
   readonly password: string
   readonly signal?: AbortSignal | undefined
-  /** Told of what is doubtful before anything is kept: a sentence. */
+  /** Called with a sentence for each doubt, before anything is stored. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }
 
 export interface LoginResult {
-  /** As it is kept: the host, or Docker Hub's address. */
+  /** The key under which the credentials are stored: the host, or Docker Hub's URL. */
   readonly server: string
   readonly username: string
   readonly file: string
   readonly helper: string | undefined
-  /** Whether the registry asked for the credentials: one that lets everybody in checks none. */
+  /** Whether the registry checked the credentials; false if it requires no login. */
   readonly checked: boolean
-  /** An identity token is kept in place of the password. */
+  /** Whether an identity token is stored instead of the password. */
   readonly identityToken: boolean
 }
 
@@ -39,32 +42,31 @@ export interface LogoutResult {
   readonly server: string
   readonly file: string
   readonly helper: string | undefined
-  /** Whether the file knew of the registry; helpers do not tell. */
+  /** Whether the file had credentials for the registry. Helpers do not report this. */
   readonly removed: boolean
 }
 
 const DOCKER_HUB = 'docker.io'
 
 /**
- * Tries `username` and `password` with `server`, Docker Hub without one, and keeps them where docker (or `authFile`) has them kept.
- * Throws UNAUTHORIZED if the registry does not take them or the helper fails, INVALID_ARGUMENT for a file that is not JSON, what
- * connecting throws; nothing is kept then.
+ * Tries `username` and `password` with `server`, by default Docker Hub, and stores them in `authFile` or where docker
+ * does. Throws UNAUTHORIZED if the registry rejects them or the helper fails, INVALID_ARGUMENT for a file that is not
+ * JSON, and connection errors; nothing is stored then.
  */
 export async function login(server: string | undefined, options: LoginOptions): Promise<LoginResult> {
   const { username, password, signal, onWarning, env = process.env } = options
   const domain = domainOf(server)
   if (username === '' || password === '')
-    throw new StowageError('INVALID_ARGUMENT', 'name and password must not be empty')
-  if (username.includes(':'))
-    throw new StowageError('INVALID_ARGUMENT', 'a user name with a colon cannot be sent to a registry')
-  const home = await findCredentialHome(domain, options)
+    throw new StowageError('INVALID_ARGUMENT', 'user name and password must not be empty')
+  if (username.includes(':')) throw new StowageError('INVALID_ARGUMENT', 'a user name must not contain a colon')
+  const store = await findCredentialStore(domain, options)
   const { checked, identityToken } = await tryCredential(domain, options, signal)
   if (!checked) onWarning?.(`${domain} requires no login: the user name and password were not checked`)
   if (env['DOCKER_AUTH_CONFIG'])
     onWarning?.('DOCKER_AUTH_CONFIG is set and takes precedence over the credentials stored here')
-  if (home.helper === undefined) {
+  if (store.helper === undefined) {
     onWarning?.(
-      `the ${identityToken === undefined ? 'password' : 'token'} will be stored unencrypted (base64) in ${home.file}; name a credential helper there, as credsStore or in credHelpers, to store it encrypted`,
+      `the ${identityToken === undefined ? 'password' : 'token'} will be stored unencrypted (base64) in ${store.file}; name a credential helper there, as credsStore or in credHelpers, to store it encrypted`,
     )
   }
   const credential: NewCredential =
@@ -72,15 +74,18 @@ export async function login(server: string | undefined, options: LoginOptions): 
       ? { type: 'basic', username, password }
       : { type: 'identity-token', username, token: identityToken }
   signal?.throwIfAborted()
-  await keepCredential(domain, credential, home)
-  return { server: keyOf(domain), username, ...home, checked, identityToken: identityToken !== undefined }
+  await storeCredential(domain, credential, store)
+  return { server: keyOf(domain), username, ...store, checked, identityToken: identityToken !== undefined }
 }
 
-/** Removes what is kept for `server`, Docker Hub without one. Throws UNAUTHORIZED if the helper fails, INVALID_ARGUMENT. */
+/**
+ * Removes the credentials for `server`, by default Docker Hub. Throws UNAUTHORIZED if the helper fails,
+ * INVALID_ARGUMENT.
+ */
 export async function logout(server: string | undefined, options: LogoutOptions = {}): Promise<LogoutResult> {
   const domain = domainOf(server)
-  const home = await findCredentialHome(domain, options)
-  return { server: keyOf(domain), ...home, removed: await forgetCredential(domain, home) }
+  const store = await findCredentialStore(domain, options)
+  return { server: keyOf(domain), ...store, removed: await removeCredential(domain, store) }
 }
 
 async function tryCredential(
@@ -88,9 +93,9 @@ async function tryCredential(
   { username, password, ...options }: LoginOptions,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly checked: boolean; readonly identityToken: string | undefined }> {
-  let [asked, identityToken]: [boolean, string | undefined] = [false, undefined]
+  let [checked, identityToken]: [boolean, string | undefined] = [false, undefined]
   const credential = async (): Promise<Credential> => {
-    asked = true
+    checked = true
     return { type: 'basic', username, password, from: 'this login' }
   }
   const endpoint = await findRegistry(domain, options)
@@ -107,10 +112,10 @@ async function tryCredential(
       cause: error,
     })
   }
-  return { checked: asked, identityToken }
+  return { checked, identityToken }
 }
 
-/** The host of what docker takes for a server: a host, or a URL with or without the version of the API. */
+/** The registry for what docker accepts as a server: a host, or a URL with or without an API version. */
 function domainOf(server: string | undefined): string {
   if (server === undefined || server === '') return DOCKER_HUB
   const host = server

@@ -1,13 +1,13 @@
-/** How much a registry still lets us ask, as Docker Hub says it in `ratelimit-limit` and `ratelimit-remaining`: `100;w=21600`. */
+/** Parses the rate limit that Docker Hub reports in `ratelimit-limit` and `ratelimit-remaining`: `100;w=21600`. */
 
 export interface RateLimit {
   readonly limit: number
   readonly remaining: number
-  /** In seconds; undefined if it is not told. */
+  /** In seconds; undefined if not reported. */
   readonly window: number | undefined
 }
 
-/** What an answer says of it; undefined if it says nothing. */
+/** The rate limit in the headers of a response, if there is one. */
 export function parseRateLimit(header: (name: string) => string | undefined): RateLimit | undefined {
   const [limit, remaining] = [parse(header('ratelimit-limit')), parse(header('ratelimit-remaining'))]
   if (!remaining) return undefined
@@ -31,7 +31,7 @@ export function formatRateLimit({ limit, remaining, window }: RateLimit): string
   return `${remaining} of ${limit} pulls${time} are left`
 }
 
-/** Whether it is time to say so. */
+/** Whether the user should be told. */
 export function isLow({ limit, remaining }: RateLimit): boolean {
   return remaining <= Math.max(limit / 10, 5)
 }

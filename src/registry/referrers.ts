@@ -1,22 +1,25 @@
-/** Lists of the manifests that are about another one. Source: OCI distribution-spec, "Listing Referrers". */
+/**
+ * Reads and writes lists of referrers, the manifests that have a given subject. Source: OCI distribution-spec, "Listing
+ * Referrers".
+ */
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
 import { parseJson, record } from '../oci/json.js'
 import { parseManifest } from '../oci/manifest.js'
 import { OCI_INDEX } from '../oci/media-type.js'
 
-/** The tag under which the distribution-spec keeps what is about a manifest, where a registry does not list it by itself. */
+/** The tag for the list of referrers of `digest` on a registry without the referrers API. */
 export function referrersTag(digest: Digest): string {
   return `sha256-${hexOf(digest)}`
 }
 
-/** The manifests that the index in `bytes` lists. */
-export function listedIn(bytes: Uint8Array, where: string): readonly Descriptor[] {
+/** The manifests in a list of referrers, which is an index. */
+export function parseReferrers(bytes: Uint8Array, where: string): readonly Descriptor[] {
   const parsed = parseManifest(bytes, where, OCI_INDEX)
   return parsed.type === 'index' ? parsed.manifests : []
 }
 
-/** How a list of referrers has the manifest in `bytes`. */
+/** The entry for a manifest in a list of referrers. */
 export function referrerOf(descriptor: Descriptor, bytes: Uint8Array): object {
   const own = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
   const artifactType = own.artifactType ?? (own.type === 'manifest' ? own.config.mediaType : undefined)

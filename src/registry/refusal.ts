@@ -1,6 +1,6 @@
-/** What a registry says in an answer that refuses. Source: OCI distribution-spec, "Error Codes". */
+/** Reads the error in a registry's response. Source: OCI distribution-spec, "Error Codes". */
 
-/** The distribution-spec's errors as words: `: MANIFEST_UNKNOWN, manifest unknown`. */
+/** The first error, for the end of a message: `: MANIFEST_UNKNOWN, manifest unknown`. Empty if there is none. */
 export function errorText(text: string): string {
   try {
     const { errors } = JSON.parse(text) as { errors?: readonly { code?: unknown; message?: unknown }[] }
@@ -8,6 +8,6 @@ export function errorText(text: string): string {
     const words = [first?.code, first?.message].filter(word => typeof word === 'string' && word !== '')
     return words.length > 0 ? `: ${words.join(', ').slice(0, 300)}` : ''
   } catch {
-    return '' // many say nothing, or say it in HTML
+    return '' // many responses are empty, or HTML
   }
 }

@@ -1,4 +1,4 @@
-/** Registries that are spoken to in one job: each once, with its connections, its tokens and what it was found to speak. */
+/** The registries that one job uses: one client for each, which shares its connections, tokens and scheme. */
 import { openRegistry, type RegistryClient, type RegistryOptions } from './client.js'
 
 /** The caller disposes of it, and of all connections with it. */
@@ -10,7 +10,7 @@ export class Registries implements AsyncDisposable {
     this.#options = options
   }
 
-  /** The registry that references name as `domain`; nothing is sent before something is asked. */
+  /** The registry that references call `domain`. It connects with the first request. */
   async get(domain: string): Promise<RegistryClient> {
     const known = this.#clients.get(domain) ?? openRegistry(domain, this.#options)
     this.#clients.set(domain, known)
@@ -18,6 +18,7 @@ export class Registries implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients.values()) await (await client.catch(() => undefined))?.[Symbol.asyncDispose]() // one that failed was told to whoever asked
+    // Whoever asked for a client that could not be opened has the error
+    for (const client of this.#clients.values()) await (await client.catch(() => undefined))?.[Symbol.asyncDispose]()
   }
 }

@@ -1,5 +1,9 @@
-/** Search for repositories: Docker Hub's search, that of another registry, or else its catalog. Source: Docker's registry search API. */
+/**
+ * Searches for repositories on Docker Hub or in another registry, or else in its catalog. Source: Docker's registry
+ * search API.
+ */
 import { StowageError } from '../errors.js'
+import { isObject, type JsonObject } from '../oci/json.js'
 import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import type { CallOptions, RegistryOptions } from './client.js'
 import { drain } from '../http/answer.js'
@@ -9,18 +13,18 @@ import { findRegistry } from './endpoint.js'
 import { listRepositories, parseDomain } from './tags.js'
 
 export interface SearchOptions extends RegistryOptions, CallOptions {
-  /** From 1 to 100; 25 when left out. */
+  /** From 1 to 100; 25 by default. */
   readonly limit?: number | undefined
-  /** Only those that are official, or that are not. */
+  /** Only repositories that are official, or that are not. */
   readonly official?: boolean | undefined
-  /** Only those with so many stars and more. */
+  /** Only repositories with at least this many stars. */
   readonly stars?: number | undefined
-  /** Asked where the term names no registry; Docker Hub's index when left out. */
+  /** Host to search if the term does not name a registry; Docker Hub's index by default. */
   readonly hub?: string | undefined
 }
 
 export interface FoundRepository {
-  /** As an image is named: `nginx`, `registry.example/team/shop`. */
+  /** As in the name of an image: `nginx`, `registry.example/team/shop`. */
   readonly name: string
   readonly description: string
   readonly stars: number
@@ -29,48 +33,46 @@ export interface FoundRepository {
 
 export interface SearchResult {
   readonly registry: string
-  /** `catalog`: the registry has no search, so these are the repositories whose names have the term in them. */
+  /** `catalog`: the registry has no search, so these are the repositories whose names contain the term. */
   readonly from: 'search' | 'catalog'
   readonly repositories: readonly FoundRepository[]
 }
 
 const HUB = 'index.docker.io'
-const USUAL = 25
-const MOST = 100
+const DEFAULT_LIMIT = 25
+const MAX_LIMIT = 100
 
 /**
- * Repositories for `term`, on Docker Hub or, for `HOST[:PORT]/TERM`, in that registry, in its order.
- * Throws INVALID_ARGUMENT, and what connecting throws.
+ * Repositories for `term` on Docker Hub or, for `HOST[:PORT]/TERM`, in that registry, in the registry's order.
+ * Throws INVALID_ARGUMENT and connection errors.
  */
 export async function searchRepositories(
   term: string,
-  { limit = USUAL, official, stars = 0, hub = HUB, ...options }: SearchOptions = {},
+  { limit = DEFAULT_LIMIT, official, stars = 0, hub = HUB, ...options }: SearchOptions = {},
 ): Promise<SearchResult> {
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MOST)
-    throw new StowageError('INVALID_ARGUMENT', `expected a limit from 1 to ${MOST} but found ${limit}`)
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)
+    throw new StowageError('INVALID_ARGUMENT', `expected a limit from 1 to ${MAX_LIMIT} but found ${limit}`)
   const { domain, words } = splitTerm(term)
-  if (words === '' && domain === undefined)
-    throw new StowageError('INVALID_ARGUMENT', 'nothing was named to search for')
+  if (words === '' && domain === undefined) throw new StowageError('INVALID_ARGUMENT', 'no search term was given')
   const registry = domain ?? hub
-  const fits = (found: FoundRepository): boolean =>
+  const matches = (found: FoundRepository): boolean =>
     (official === undefined || found.official === official) && found.stars >= stars
   const found = await askSearch(registry, words, limit, options)
   if (found) {
     const repositories = found
       .map(each => (domain === undefined ? each : { ...each, name: `${domain}/${each.name}` }))
-      .filter(fits)
+      .filter(matches)
     return { registry, from: 'search', repositories: repositories.slice(0, limit) }
   }
-  if (domain === undefined)
-    throw new StowageError('REGISTRY_REFUSED', `${registry} has no search: it answered that the page does not exist`)
+  if (domain === undefined) throw new StowageError('REGISTRY_REFUSED', `${registry} has no search API`)
   const names = await listRepositories(domain, { ...options, term: words })
   const repositories = names
     .map(name => ({ name: `${domain}/${name}`, description: '', stars: 0, official: false }))
-    .filter(fits)
+    .filter(matches)
   return { registry, from: 'catalog', repositories: repositories.slice(0, limit) }
 }
 
-/** `HOST/TERM`, where the first part can only be a host. */
+/** Splits `HOST/TERM`, if the first part can only be a host. */
 function splitTerm(term: string): { readonly domain: string | undefined; readonly words: string } {
   const [first = '', ...rest] = term.trim().split('/')
   if (rest.length === 0 || !(/[.:]/.test(first) || first === 'localhost'))
@@ -79,7 +81,7 @@ function splitTerm(term: string): { readonly domain: string | undefined; readonl
   return { domain: domain === 'docker.io' ? undefined : domain, words: rest.join('/') }
 }
 
-/** Undefined where the registry has no search. */
+/** The results of the registry's search; undefined if it has no search. */
 async function askSearch(
   registry: string,
   words: string,
@@ -105,7 +107,7 @@ async function askSearch(
   const text = await connection.text(answer, MANIFEST_LIMIT)
   const results = resultsOf(text)
   if (results) return results
-  // Some answer every address with the page that people see
+  // Some registries answer every request with their HTML page
   if (registry !== HUB) return undefined
   throw new StowageError(
     'REGISTRY_PROTOCOL',
@@ -118,7 +120,7 @@ function resultsOf(text: string): readonly FoundRepository[] | undefined {
     const { results } = JSON.parse(text) as { results?: unknown }
     if (!Array.isArray(results)) return undefined
     return results.flatMap((item: unknown) => {
-      const found = (typeof item === 'object' && item !== null ? item : {}) as Readonly<Record<string, unknown>> // narrowed just before
+      const found: JsonObject = isObject(item) ? item : {}
       const [name, description, stars, official] = [
         found['name'],
         found['description'],
@@ -136,6 +138,6 @@ function resultsOf(text: string): readonly FoundRepository[] | undefined {
       ]
     })
   } catch {
-    return undefined // whoever asked says what that means
+    return undefined // the caller decides what this means
   }
 }

@@ -1,39 +1,42 @@
-/** The tags of a repository: which there are, in an order a person expects, and some of them by rule. */
+/** Lists the tags of a repository, sorted by version and filtered by rules. */
 import { runInNewContext } from 'node:vm'
 import { StowageError } from '../errors.js'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
 import { compareVersions, parseRange, sameVersion, tagVersion, type TagVersion } from '../oci/tag-version.js'
 import { type CallOptions, openRegistry, type RegistryOptions } from './client.js'
 
-/** Which tags are meant; all without a rule. */
+/** Selects tags; without a rule, all. */
 export interface TagRule {
-  /** A range of versions as npm writes it, also of four parts: tags that are not versions are not meant, nor are prereleases it does not name. */
+  /**
+   * A range of versions in npm's syntax, also with four parts. Tags that are not versions do not match, nor do
+   * prereleases that the range does not name.
+   */
   readonly semver?: string | undefined
   /**
-   * A regular expression of JavaScript that is found anywhere in the tag. Where it has a group named `version`, that is the
-   * version of the tag: `^(?<version>.+)-alpine$`.
+   * A JavaScript regular expression that matches anywhere in the tag. A group named `version` marks the version in the
+   * tag: `^(?<version>.+)-alpine$`.
    */
   readonly match?: string | undefined
-  /** Only so many, the newest versions. */
+  /** Only this many of the newest versions. */
   readonly newest?: number | undefined
 }
 
 export interface ListTagsOptions extends TagRule, RegistryOptions, CallOptions {}
 
 export interface RepositoryTags {
-  /** In full, without a tag. */
+  /** The full name, without a tag. */
   readonly repository: string
-  /** Tags that are not versions in the order of their bytes, then versions, the newest last. */
+  /** Tags that are not versions, in code unit order, then versions, the newest last. */
   readonly tags: readonly string[]
 }
 
-/** How long a regular expression may take over all tags, in milliseconds: one that tries for ever must not hold us. */
+/** Milliseconds that a regular expression may take for all tags: some would backtrack forever. */
 const MATCH_LIMIT = 2000
 const NEAREST = 5
 
 /**
  * The tags of the repository `name` (`nginx`, `registry.example/team/shop`, with or without `docker://`).
- * Throws INVALID_ARGUMENT for a rule that makes no sense, IMAGE_NOT_FOUND, and what connecting throws.
+ * Throws INVALID_ARGUMENT for an invalid rule, IMAGE_NOT_FOUND, and connection errors.
  */
 export async function listTags(
   name: string,
@@ -48,8 +51,8 @@ export async function listTags(
 }
 
 /**
- * The repositories that a registry tells of, sorted; many tell nobody. `term`, when given, is in the names of all.
- * Throws what connecting throws.
+ * The repositories in the registry's catalog, sorted; many registries have none. With `term`, only those whose names
+ * contain it. Throws connection errors.
  */
 export async function listRepositories(
   domain: string,
@@ -62,7 +65,7 @@ export async function listRepositories(
   return [...names].sort()
 }
 
-/** A repository without tag and digest. Throws INVALID_REFERENCE, INVALID_ARGUMENT. */
+/** Parses the name of a repository, without tag and digest. Throws INVALID_REFERENCE, INVALID_ARGUMENT. */
 export function parseRepository(text: string): { readonly domain: string; readonly path: string } {
   const { domain, path, tag, digest } = parseReference(text.replace(/^docker:\/\//, ''))
   if (tag === undefined && digest === undefined) return { domain, path }
@@ -71,14 +74,14 @@ export function parseRepository(text: string): { readonly domain: string; readon
   })
 }
 
-/** A registry as references have it: `docker.io`, `registry.example:5000`, also with `docker://`. Throws INVALID_ARGUMENT. */
+/** Parses a registry, `docker.io` or `registry.example:5000`, also with `docker://`. Throws INVALID_ARGUMENT. */
 export function parseDomain(text: string): string {
   const host = text.replace(/^docker:\/\//, '').replace(/\/$/, '')
   try {
     const { domain, path } = parseReference(`${host}/x`)
     if (path === 'x' || (domain === 'docker.io' && /^(index\.)?docker\.io$/.test(host))) return domain
   } catch {
-    // the message below says it better
+    // The message below is clearer
   }
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a registry`, {
     hint: 'Write HOST or HOST:PORT.',
@@ -86,9 +89,9 @@ export function parseDomain(text: string): string {
 }
 
 /**
- * What `rule` chooses of the tags of a repository, sorted as {@link RepositoryTags} has it. Of tags that say the same version
- * (`1.27`, `1.27.0`), a rule with versions takes the one that says most. Throws INVALID_ARGUMENT for a rule that makes no sense,
- * at once; and for an expression that takes too long, when it is used.
+ * A function that selects tags by a rule and sorts them as in {@link RepositoryTags}. Of tags with the same version
+ * (`1.27`, `1.27.0`), a rule about versions selects the most specific one. Throws INVALID_ARGUMENT for an invalid rule;
+ * the function throws it if the regular expression takes too long.
  */
 export function tagChoice({ semver, match, newest }: TagRule): (tags: readonly string[]) => readonly string[] {
   const range = semver === undefined ? undefined : parseRange(semver)
@@ -109,7 +112,7 @@ export function tagChoice({ semver, match, newest }: TagRule): (tags: readonly s
   }
 }
 
-/** Tags to name where `rule` chose none of `tags`: those that come closest to what it asks for. */
+/** Tags to suggest if the rule selects none of `tags`: those closest to it. */
 export function nearestTags({ semver, match }: TagRule, tags: readonly string[]): readonly string[] {
   const found = match === undefined ? [] : tagMatcher(match)(tags)
   const { versions, others } = sorted(found.length > 0 ? found : tags.map(tag => ({ tag, text: tag })))
@@ -125,7 +128,7 @@ export function nearestTags({ semver, match }: TagRule, tags: readonly string[])
 
 interface FoundTag {
   readonly tag: string
-  /** What its version is read from. */
+  /** The text that the version is parsed from. */
   readonly text: string
 }
 
@@ -143,14 +146,17 @@ function sorted(tags: readonly FoundTag[]): {
   return { versions: versions.sort(compareVersions), others: others.sort() }
 }
 
-/** Runs the expression where it can be stopped. Throws INVALID_ARGUMENT. */
+/**
+ * A function that finds the tags matching a regular expression, run in a context with a timeout. Throws
+ * INVALID_ARGUMENT.
+ */
 function tagMatcher(source: string): (tags: readonly string[]) => readonly FoundTag[] {
   try {
     new RegExp(source, 'u')
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, '') : ''
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source)} is not a regular expression: ${why}`, {
-      hint: 'Write it as JavaScript does: "^1\\.2[0-9]-alpine$".',
+      hint: 'Use JavaScript syntax: "^1\\.2[0-9]-alpine$".',
       cause: error,
     })
   }
@@ -160,10 +166,10 @@ function tagMatcher(source: string): (tags: readonly string[]) => readonly Found
         'const expression = new RegExp(source, "u"); JSON.stringify(tags.map(tag => { const match = expression.exec(tag); return match && { tag, text: match.groups?.version ?? tag } }).filter(Boolean))',
         { source, tags: [...tags] },
         { timeout: MATCH_LIMIT },
-      ) as string // what the one line above gives
-      return JSON.parse(found) as readonly FoundTag[] // made there of strings of ours
+      ) as string // the code above returns a JSON string
+      return JSON.parse(found) as readonly FoundTag[] // made by the code above from our strings
     } catch (error) {
-      // an error of the other context is none of ours to instanceof
+      // An error from the other context is not an instance of our Error
       if (typeof error !== 'object' || !error || !('code' in error) || error.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT')
         throw error
       throw new StowageError(

@@ -1,16 +1,19 @@
-/** Leave to enter: tokens of a registry's token service, kept as long as they last. Source: distribution-spec, token flow. */
+/**
+ * Gets bearer tokens from a registry's token service and caches them until they expire. Source: distribution-spec,
+ * token flow.
+ */
 import { StowageError } from '../errors.js'
 import { numberIn, textIn } from '../oci/json.js'
 import type { Challenge } from './challenge.js'
 import type { Credential } from './credentials.js'
 
-/** What a request is for: `repository:team/shop:pull`. */
+/** A resource and the actions on it: `repository:team/shop:pull`. */
 export type Scope = string
 
 export interface TokenRequest {
   readonly method: 'GET' | 'POST'
   readonly url: URL
-  /** For that address, and none that it redirects to. */
+  /** Sent only to this URL, not to one that it redirects to. */
   readonly authorization?: string | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
@@ -19,17 +22,17 @@ export interface TokenRequest {
 
 interface RenewOptions {
   readonly credential: Credential | undefined
-  /** The header that was not taken. */
+  /** The header that the registry rejected. */
   readonly refused: string | undefined
   readonly signal: AbortSignal | undefined
 }
 
-/** Sends the request, with retries, and gives the answer's JSON; a status that is no success comes as it is. */
+/** Sends the request, with retries, and returns the JSON of the response with any status. */
 export type AskTokenService = (request: TokenRequest) => Promise<{ readonly status: number; readonly body: unknown }>
 
-/** Tokens are asked for anew so many milliseconds before they end. */
+/** Milliseconds before its expiry at which a token is renewed. */
 const EARLY = 10_000
-/** How long a token lasts that says nothing of it, in seconds, by the specification. */
+/** Lifetime of a token without `expires_in`, in seconds, by the specification. */
 const DEFAULT_LIFE = 60
 const CLIENT = 'stowage'
 
@@ -42,25 +45,25 @@ export class Tokens {
   readonly #ask: AskTokenService
   readonly #domain: string
   readonly #onIdentityToken: ((token: string) => void) | undefined
-  readonly #kept = new Map<string, Promise<Token>>()
+  readonly #tokens = new Map<string, Promise<Token>>()
   #basic: string | undefined
 
-  /** With `onIdentityToken` the service is asked for an identity token too, which it need not give. */
+  /** With `onIdentityToken`, an identity token is requested too, which the service may not grant. */
   constructor(domain: string, ask: AskTokenService, onIdentityToken?: (token: string) => void) {
     this.#domain = domain
     this.#ask = ask
     this.#onIdentityToken = onIdentityToken
   }
 
-  /** The Authorization header for `scopes`, if there is one that has not ended. */
+  /** The cached Authorization header for `scopes`, if it has not expired. */
   async current(scopes: readonly Scope[]): Promise<string | undefined> {
-    const token = await this.#kept.get(keyOf(scopes))?.catch(() => undefined) // the caller has had the error
+    const token = await this.#tokens.get(keyOf(scopes))?.catch(() => undefined) // the caller has had the error
     return token && token.until > Date.now() ? token.header : this.#basic
   }
 
   /**
-   * Answers the challenges for `scopes` anew. Requests that come together ask once. Throws UNAUTHORIZED if there is no
-   * answer to give, or the service gives none.
+   * A new Authorization header for `scopes` in answer to the challenges. Concurrent requests share one. Throws
+   * UNAUTHORIZED if no credential fits, or the service refuses a token.
    */
   async renew(
     challenges: readonly Challenge[],
@@ -73,8 +76,8 @@ export class Tokens {
       const now = await this.current(scopes)
       if (now !== undefined && now !== refused) return now
       const pending = this.#fetch(bearer, scopes, credential, signal)
-      this.#kept.set(key, pending)
-      pending.catch(() => this.#kept.delete(key))
+      this.#tokens.set(key, pending)
+      pending.catch(() => this.#tokens.delete(key))
       return (await pending).header
     }
     const basic = challenges.some(({ scheme }) => scheme === 'basic')
@@ -85,7 +88,7 @@ export class Tokens {
     throw this.unauthorized(credential)
   }
 
-  /** What to say where the registry did not let us in. */
+  /** The error for a registry that denied access. */
   unauthorized(credential: Credential | undefined, why = ''): StowageError {
     const shown = credential ? `with the credentials of ${credential.from}` : 'without credentials'
     return new StowageError(
@@ -162,7 +165,7 @@ function tokenRequest(
   }
 }
 
-/** OAuth 2.0, as docker does it with an identity token. */
+/** The OAuth 2.0 request that exchanges an identity token for a bearer token, as docker sends it. */
 function refreshRequest(url: URL, token: string, service: string | undefined, scopes: readonly Scope[]): TokenRequest {
   const form = new URLSearchParams({
     grant_type: 'refresh_token',

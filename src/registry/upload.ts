@@ -1,4 +1,4 @@
-/** Writing to a registry: blobs, mounted or uploaded, and manifests. Source: OCI distribution-spec, "Push". */
+/** Writes blobs and manifests to a registry. Source: OCI distribution-spec, "Push". */
 import type { BlobPlace, Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -11,27 +11,31 @@ import type { HttpAnswer } from '../http/exchange.js'
 
 export interface UploadOptions {
   readonly signal?: AbortSignal | undefined
-  /** A repository of the same registry that has the blob: it is mounted from there, where the registry does that. */
+  /** A repository of the same registry that has the blob, to mount it from if the registry supports that. */
   readonly mountFrom?: string | undefined
-  /** Milliseconds before the second try. */
+  /** Milliseconds before the second attempt. */
   readonly firstWait?: number | undefined
-  /** Where the blob is on disk, to be sent from there where it goes in one request and that can be. */
+  /** Where the blob is on disk: if possible, one request sends it straight from there. */
   readonly place?: BlobPlace | undefined
-  /** From this size on in pieces from the start, in bytes. */
+  /** Size in bytes from which the first attempt already uses chunks. */
   readonly large?: number | undefined
 }
 
-/** Whole uploads of one blob before it is given up. */
+/** Attempts to upload one blob. */
 const TRIES = 4
-/** From here on a blob goes in pieces from the start, so that a connection that breaks costs one of them, in bytes. */
+/**
+ * Size in bytes from which the first attempt already uses chunks, so that a broken connection costs only one of them.
+ */
 const LARGE = 256 * 1024 * 1024
 
 /**
- * Puts `blob` into `repository`, whose bytes `read` gives, from the beginning whenever it is called: in one request, which every
- * registry takes, or in pieces where it is large or one request was cut off or was too large. Throws what reading throws, UNAUTHORIZED, REGISTRY_REFUSED,
- * REGISTRY_UNREACHABLE, and DIGEST_MISMATCH if the registry says it got something else; then the registry has no such blob.
- * What goes straight from its file is hashed by the registry alone; where that does not say what it has, or says no, the file is
- * read once more, by `read`.
+ * Uploads `blob` to `repository`. Each call of `read` gives its bytes from the beginning. The blob goes in one request,
+ * which every registry accepts, or in chunks if it is large or if one request was cut off or too large. Throws what
+ * reading throws, UNAUTHORIZED, REGISTRY_REFUSED, REGISTRY_UNREACHABLE, and DIGEST_MISMATCH if the registry reports
+ * another digest, in which case it does not have the blob.
+ *
+ * A blob sent straight from its file is hashed only by the registry. If the registry reports no digest, or rejects the
+ * blob, the file is read once more with `read` to check it.
  */
 export async function uploadBlob(
   connection: RegistryConnection,
@@ -42,16 +46,16 @@ export async function uploadBlob(
 ): Promise<'mounted' | 'uploaded'> {
   const { signal, mountFrom, firstWait, place: file } = options
   const scopes = scopesOf(repository)
-  let inPieces = blob.size >= (options.large ?? LARGE)
-  let takesPieces = true
+  let chunked = blob.size >= (options.large ?? LARGE)
+  let acceptsChunks = true
   for (let attempt = 0; ; attempt += 1) {
     const begun = await begin(connection, repository, blob, attempt === 0 ? mountFrom : undefined, signal)
     if (begun === 'mounted') return begun
-    const { place, smallest } = begun
+    const { location, minChunk } = begun
     let unreadable: { readonly error: unknown } | undefined
-    let seen = false
+    let wasRead = false
     async function* bytes(): Bytes {
-      seen = true
+      wasRead = true
       try {
         yield* read()
       } catch (error) {
@@ -61,34 +65,38 @@ export async function uploadBlob(
     }
     try {
       const answer =
-        inPieces && takesPieces
-          ? await uploadInChunks({ connection, repository, scopes, place, smallest, signal, firstWait }, blob, bytes())
-          : await finish(connection, repository, blob, place, bytes, { signal, place: file })
+        chunked && acceptsChunks
+          ? await uploadInChunks(
+              { connection, repository, scopes, location, minChunk, signal, firstWait },
+              blob,
+              bytes(),
+            )
+          : await finish(connection, repository, blob, location, bytes, { signal, place: file })
       await drain(answer)
       const done = answer.status === 201 || answer.status === 204
       const hashed = done && expectSame(answer, blob, `${connection.endpoint.domain}/${repository}`)
-      // What went from its file nobody here has looked at: unless the registry has, we do
-      if (!seen && !hashed && (done || answer.status === 400))
+      // A blob sent from its file has not been hashed here: check it unless the registry has
+      if (!wasRead && !hashed && (done || answer.status === 400))
         for await (const _piece of bytes()) signal?.throwIfAborted()
       if (done) return 'uploaded'
-      if (!(worthAnother(answer.status) || (answer.status === 413 && !inPieces)) || attempt + 1 >= TRIES) {
+      if (!(isRetryable(answer.status) || (answer.status === 413 && !chunked)) || attempt + 1 >= TRIES) {
         throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
       }
     } catch (error) {
       if (unreadable) throw unreadable.error
       if (signal?.aborted) throw abortError(error, signal)
-      if (error instanceof StowageError && error.code === 'UNSUPPORTED') takesPieces = false
+      if (error instanceof StowageError && error.code === 'UNSUPPORTED') acceptsChunks = false
       const refused = error instanceof StowageError && !['REGISTRY_UNREACHABLE', 'UNSUPPORTED'].includes(error.code)
       if (refused || attempt + 1 >= TRIES) throw error
     }
-    inPieces = true
+    chunked = true
     await pause(backoff(attempt, firstWait), signal)
   }
 }
 
 /**
- * Gives `bytes` the name `reference`, a tag or its digest; `listed`: the registry says that it lists it with what it is about.
- * Throws DIGEST_MISMATCH if the registry says it got something else.
+ * Uploads a manifest under `reference`, a tag or its digest. `listed` says whether the registry adds it to the list of
+ * its subject's referrers itself. Throws DIGEST_MISMATCH if the registry reports another digest.
  */
 export async function putManifest(
   connection: RegistryConnection,
@@ -121,7 +129,7 @@ async function begin(
   blob: Descriptor,
   mountFrom: string | undefined,
   signal: AbortSignal | undefined,
-): Promise<'mounted' | { readonly place: URL; readonly smallest: number }> {
+): Promise<'mounted' | { readonly location: URL; readonly minChunk: number }> {
   const mount = mountFrom === undefined ? '' : `?mount=${blob.digest}&from=${encodeURIComponent(mountFrom)}`
   const scopes = [...scopesOf(repository), ...(mountFrom === undefined ? [] : [`repository:${mountFrom}:pull`])]
   const headers = { 'content-length': '0' }
@@ -138,8 +146,8 @@ async function begin(
   if (answer.status === 201 && mountFrom !== undefined) return 'mounted'
   if (answer.status === 202 && location !== undefined) {
     return {
-      place: connection.uploadLocation(answer, location),
-      smallest: Number(answer.header('oci-chunk-min-length') ?? 0) || 0,
+      location: connection.uploadLocation(answer, location),
+      minChunk: Number(answer.header('oci-chunk-min-length') ?? 0) || 0,
     }
   }
   throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
@@ -149,15 +157,15 @@ async function finish(
   connection: RegistryConnection,
   repository: string,
   blob: Descriptor,
-  place: URL,
+  location: URL,
   read: () => Bytes,
   { signal, place: file }: UploadOptions,
 ): Promise<HttpAnswer> {
-  place.searchParams.set('digest', blob.digest)
+  location.searchParams.set('digest', blob.digest)
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
   return await connection.request({
     method: 'PUT',
-    target: place.href,
+    target: location.href,
     repository,
     scopes: scopesOf(repository),
     headers,
@@ -168,17 +176,17 @@ async function finish(
   })
 }
 
-/** Whether the registry says what it has. Throws DIGEST_MISMATCH if that is something else. */
+/** Whether the registry reports a digest. Throws DIGEST_MISMATCH if it is not the expected one. */
 function expectSame(answer: HttpAnswer, { digest }: Pick<Descriptor, 'digest'>, where: string): boolean {
-  const said = answer.header('docker-content-digest')
-  if (!isDigest(said)) return false
-  if (said !== digest)
-    throw new StowageError('DIGEST_MISMATCH', `${where}: wrote ${digest} but the registry has ${said}`)
+  const reported = answer.header('docker-content-digest')
+  if (!isDigest(reported)) return false
+  if (reported !== digest)
+    throw new StowageError('DIGEST_MISMATCH', `${where}: wrote ${digest} but the registry has ${reported}`)
   return true
 }
 
-function worthAnother(status: number): boolean {
-  return status >= 500 || status === 408 || status === 425 || status === 429 || status === 404 // an upload that was forgotten
+function isRetryable(status: number): boolean {
+  return status >= 500 || [404, 408, 425, 429].includes(status) // 404: the registry has lost the upload
 }
 
 function scopesOf(repository: string): string[] {
