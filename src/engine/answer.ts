@@ -1,25 +1,28 @@
-/** What an engine answers, read with care: engines differ, and one field more or less must not stop us. */
+/** Parses responses of engines leniently, because engines differ in their fields. */
 import type { Bytes } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import { isObject, type JsonObject, parseJsonText } from '../oci/json.js'
 
-/** Longest line of a stream of JSON lines, in characters. */
+/** Maximum length of a line in a stream of JSON lines, in characters. */
 const LINE_LIMIT = 1024 * 1024
 
-/** The object that `value` must be. Throws ENGINE_PROTOCOL naming `where`. */
+/** Returns `value`, which must be an object. Throws ENGINE_PROTOCOL naming `where`. */
 export function objectOf(value: unknown, where: string): JsonObject {
   if (isObject(value)) return value
   throw new StowageError('ENGINE_PROTOCOL', `${where}: expected a JSON object but found ${shown(value)}`)
 }
 
-/** The list that `value` must be; engines write an empty one as null, too. Throws ENGINE_PROTOCOL naming `where`. */
+/**
+ * Returns `value`, which must be an array; engines also write null for an empty one. Throws ENGINE_PROTOCOL naming
+ * `where`.
+ */
 export function listOf(value: unknown, where: string): readonly unknown[] {
   if (value === null || value === undefined) return []
   if (Array.isArray(value)) return value
   throw new StowageError('ENGINE_PROTOCOL', `${where}: expected a JSON array but found ${shown(value)}`)
 }
 
-/** The objects of a stream of JSON lines. Throws ENGINE_PROTOCOL at a line that is not a JSON object. */
+/** The objects of a stream of JSON lines. Throws ENGINE_PROTOCOL if a line is not a JSON object. */
 export async function* jsonLines(bytes: Bytes, where: string): AsyncIterable<JsonObject> {
   const decoder = new TextDecoder()
   let rest = ''

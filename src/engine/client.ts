@@ -1,4 +1,4 @@
-/** The Docker Engine API over node:http, without a version in the path: an engine then speaks its newest. */
+/** A client for the Docker Engine API. Paths have no version, so that the engine uses its newest one. */
 import { type IncomingMessage, request } from 'node:http'
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
@@ -14,8 +14,8 @@ export interface EngineCallOptions {
 type Method = 'GET' | 'POST' | 'DELETE'
 
 /**
- * One engine. Every call throws ENGINE_UNREACHABLE when no engine answers, ENGINE_REFUSED with the engine's own words
- * when it says no, ENGINE_PROTOCOL when the answer is none of an engine, and ABORTED.
+ * A connection to one engine. Every call throws ENGINE_UNREACHABLE if no engine answers, ENGINE_REFUSED with the
+ * engine's message if it returns an error, ENGINE_PROTOCOL if the response is not that of an engine, and ABORTED.
  */
 export class EngineClient implements Disposable {
   readonly endpoint: EngineEndpoint
@@ -26,14 +26,14 @@ export class EngineClient implements Disposable {
     this.#agent = new EngineAgent(endpoint)
   }
 
-  /** The JSON of an answer; undefined if it has none. */
+  /** The JSON of the response; undefined if there is none. */
   async call(method: Method, path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange(method, path, options)
     if (status >= 400) throw this.#refused(`${method} ${path}`, status, text)
     return parseJsonText(text)
   }
 
-  /** As `call('GET', …)`, with undefined if the engine does not have what is asked for. */
+  /** Like `call('GET', …)`, but undefined for status 404. */
   async find(path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange('GET', path, options)
     if (status === 404) return undefined
@@ -41,22 +41,23 @@ export class EngineClient implements Disposable {
     return parseJsonText(text)
   }
 
-  /** The body of an answer that may be long. Nothing is asked before its first byte is. */
+  /** The body of a response of any length. The request is sent when the first byte is read. */
   async *download(path: string, { signal }: EngineCallOptions = {}): Bytes {
     try {
       const message = await this.#request('GET', path, signal)
       const status = message.statusCode ?? 0
       if (status >= 400) throw this.#refused(`GET ${path}`, status, await readAnswerText(message))
-      yield* message as AsyncIterable<Uint8Array> // no encoding is set, so its pieces are Buffers
+      yield* message as AsyncIterable<Uint8Array> // no encoding is set, so the pieces are Buffers
     } catch (error) {
       throw this.#failure(error, signal)
     }
   }
 
   /**
-   * Posts the tar `body` while it is made and gives the lines of the answer, which may come minutes after the last byte.
-   * Where `body` throws or `signal` aborts, the request is ended as it stands, so that the engine sees an archive cut
-   * short and clears up, which it may not do when the connection is lost; its answer is awaited, then the error thrown.
+   * Posts the tar `body` as it is generated, and returns the lines of the response, which may arrive minutes after the
+   * last byte. If `body` throws or `signal` aborts, the request is ended early: the engine then sees a truncated
+   * archive and cleans up, which it may not do if the connection is lost. The error is thrown after the engine has
+   * responded.
    */
   async upload(path: string, body: Bytes, { signal }: EngineCallOptions = {}): Promise<readonly JsonObject[]> {
     const outgoing = request({
@@ -101,7 +102,7 @@ export class EngineClient implements Disposable {
     try {
       return await response
     } catch (error) {
-      // A connection that waited for its next request may have been closed meanwhile: that is not a failure.
+      // The engine may have closed an idle connection in the meantime: repeat the request on a new one
       if (!outgoing.reusedSocket || systemCode(error) !== 'ECONNRESET' || signal?.aborted) throw error
       return await this.#request(method, path, signal)
     }
@@ -135,25 +136,27 @@ export class EngineClient implements Disposable {
   }
 }
 
-/** The engine at `host`; without it the one that `docker` would speak to. Nothing is connected yet. Throws INVALID_ARGUMENT. */
+/**
+ * The engine at `host`, by default the one that `docker` uses. Connects with the first call. Throws INVALID_ARGUMENT.
+ */
 export async function engineAt(host: string | undefined): Promise<EngineClient> {
   return new EngineClient(await findEngineEndpoint({ host }))
 }
 
 function hintFor(code: string): string {
-  const without = 'or write an OCI layout, which needs no engine: --to oci:DIR.'
-  // Node's names for what is wrong with a certificate: CERT_HAS_EXPIRED, UNABLE_TO_VERIFY_LEAF_SIGNATURE, ERR_TLS_…
-  if (/CERT|SIGNATURE|^ERR_TLS/.test(code)) return `Put the engine's ca.pem into DOCKER_CERT_PATH, ${without}`
+  const alternative = 'or write an OCI layout, which needs no engine: --to oci:DIR.'
+  // Node's error codes for certificates: CERT_HAS_EXPIRED, UNABLE_TO_VERIFY_LEAF_SIGNATURE, ERR_TLS_…
+  if (/CERT|SIGNATURE|^ERR_TLS/.test(code)) return `Put the engine's ca.pem into DOCKER_CERT_PATH, ${alternative}`
   switch (code) {
     case 'EACCES':
     case 'EPERM':
-      return `Run it as root or as a member of the group docker, ${without}`
+      return `Run it as root or as a member of the group docker, ${alternative}`
     case 'ESSH':
-      return `Try \`ssh HOST docker version\`, ${without}`
+      return `Try \`ssh HOST docker version\`, ${alternative}`
     case 'ECONNRESET':
     case 'EPIPE':
-      return `See the engine's log and run the command again, ${without}`
+      return `See the engine's log and run the command again, ${alternative}`
     default:
-      return `Is Docker running? Start it, name another engine with --host or DOCKER_HOST, ${without}`
+      return `Is Docker running? Start it, name another engine with --host or DOCKER_HOST, ${alternative}`
   }
 }

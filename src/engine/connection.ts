@@ -1,4 +1,4 @@
-/** Connections to an engine: a socket, or the system's `ssh` with `docker system dial-stdio` at its far end. */
+/** Opens connections to an engine: a socket, or `ssh` running `docker system dial-stdio` on the remote host. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { Agent, type AgentOptions } from 'node:http'
 import { connect as connectSocket } from 'node:net'
@@ -6,10 +6,10 @@ import { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { EngineEndpoint } from './endpoint.js'
 
-/** How long a host may be silent before we give up connecting, in milliseconds. */
+/** In milliseconds. */
 const CONNECT_TIMEOUT = 20_000
 
-/** Keeps a few connections to `endpoint` for requests that follow one another; over ssh a new one takes half a second. */
+/** Reuses a few connections to `endpoint`, because a new one over ssh takes half a second. */
 export class EngineAgent extends Agent {
   readonly #endpoint: EngineEndpoint
 
@@ -23,7 +23,7 @@ export class EngineAgent extends Agent {
   }
 }
 
-/** Opens a connection. Errors come as the stream's `error` event. */
+/** Opens a connection. Errors are emitted as the stream's `error` event. */
 export function connect(endpoint: EngineEndpoint): Duplex {
   if (endpoint.type === 'ssh') return new SshConnection(sshArguments(endpoint))
   if (endpoint.type === 'socket') return connectSocket({ path: endpoint.path })
@@ -46,7 +46,7 @@ export function connect(endpoint: EngineEndpoint): Duplex {
   return socket
 }
 
-/** Words after `ssh`, as the docker command has them. */
+/** The arguments of `ssh`, the same as docker uses. */
 export function sshArguments(endpoint: EngineEndpoint & { type: 'ssh' }): readonly string[] {
   return [
     '-T',
@@ -63,26 +63,31 @@ export function sshArguments(endpoint: EngineEndpoint & { type: 'ssh' }): readon
   ]
 }
 
-/** Standard input and output of a process as one stream; what it says on standard error becomes its error. */
+/**
+ * The standard input and output of `ssh` as one stream. Its standard error becomes the message of the stream's error.
+ */
 class SshConnection extends Duplex {
   readonly #child: ChildProcessWithoutNullStreams
-  #complaint = ''
+  #stderr = ''
 
-  constructor(words: readonly string[]) {
+  constructor(args: readonly string[]) {
     super()
-    const child = spawn('ssh', words, { windowsHide: true })
+    const child = spawn('ssh', args, { windowsHide: true })
     this.#child = child
     child.stdout.on('data', (piece: Buffer) => {
       if (!this.push(piece)) child.stdout.pause()
     })
     child.stderr.on('data', (piece: Buffer) => {
-      this.#complaint = (this.#complaint + piece.toString()).slice(-2000)
+      this.#stderr = (this.#stderr + piece.toString()).slice(-2000)
     })
-    child.stdin.on('error', () => {}) // the process has ended: `close` says why
+    child.stdin.on('error', () => {}) // the process has ended: 'close' reports why
     child.on('error', error => this.destroy(error))
     child.on('close', code => {
       if (code === 0) this.push(null)
-      else this.destroy(Object.assign(new Error(this.#complaint.trim() || `ssh ended with ${code}`), { code: 'ESSH' }))
+      else
+        this.destroy(
+          Object.assign(new Error(this.#stderr.trim() || `ssh ended with exit code ${code}`), { code: 'ESSH' }),
+        )
     })
   }
 
@@ -103,7 +108,7 @@ class SshConnection extends Duplex {
     done(error)
   }
 
-  // What node:http asks of a socket, which a pipe does not have.
+  // Methods of a socket that node:http calls, and that a pipe does not have
   setKeepAlive(): this {
     return this
   }

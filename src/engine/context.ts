@@ -1,27 +1,29 @@
-/** Docker's contexts: the files in which `docker context` keeps addresses and TLS material. */
+/** Reads docker's contexts: the files in which `docker context` stores addresses and TLS files. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { isObject, parseJsonText, textIn } from '../oci/json.js'
 
-/** PEM files for a TLS connection; what is absent is left to the system's defaults. */
+/** PEM files for a TLS connection. Missing ones are replaced by the defaults of the system. */
 export interface TlsFiles {
   readonly ca?: Uint8Array
   readonly cert?: Uint8Array
   readonly key?: Uint8Array
-  /** Whether the engine's certificate must be right. */
+  /** Whether to verify the engine's certificate. */
   readonly verify: boolean
 }
 
-/** The context that `config.json` of docker's configuration directory names, if it names one. */
+/** The context that `config.json` in docker's configuration directory names, if any. */
 export async function currentContext(config: string): Promise<string | undefined> {
   const path = join(config, 'config.json')
   const bytes = await readIfThere(path)
   return bytes && textIn(parseFile(bytes, path), 'currentContext')
 }
 
-/** Address and TLS files of the context `name`. Throws INVALID_ARGUMENT when there is none, or it names no engine. */
+/**
+ * Address and TLS files of the context `name`. Throws INVALID_ARGUMENT if it does not exist or does not name an engine.
+ */
 export async function readContext(config: string, name: string): Promise<{ host: string; tls: TlsFiles | undefined }> {
   const id = createHash('sha256').update(name).digest('hex')
   const path = join(config, 'contexts', 'meta', id, 'meta.json')
@@ -48,7 +50,7 @@ export async function readContext(config: string, name: string): Promise<{ host:
   return { host, tls: tls.ca || tls.cert || !verify ? tls : undefined }
 }
 
-/** `ca.pem`, `cert.pem` and `key.pem` of `directory`, as far as they are there. */
+/** `ca.pem`, `cert.pem` and `key.pem` of `directory`, each if it exists. */
 export async function readTlsFiles(directory: string, verify: boolean): Promise<TlsFiles> {
   const names = ['ca.pem', 'cert.pem', 'key.pem']
   const [ca, cert, key] = await Promise.all(names.map(name => readIfThere(join(directory, name))))
@@ -68,6 +70,6 @@ function parseFile(bytes: Uint8Array, path: string): Readonly<Record<string, unk
   const value = parseJsonText(new TextDecoder().decode(bytes))
   if (isObject(value)) return value
   throw new StowageError('INVALID_ARGUMENT', `${path} is not a JSON object`, {
-    hint: 'Fix the file, or name the engine with --host.',
+    hint: 'Correct the file, or name the engine with --host.',
   })
 }

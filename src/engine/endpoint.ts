@@ -1,11 +1,11 @@
-/** Where the Docker Engine is: an address as `docker` itself finds and reads it. */
+/** Finds and parses the address of the Docker Engine as `docker` does. */
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { StowageError } from '../errors.js'
 import { currentContext, readContext, readTlsFiles, type TlsFiles } from './context.js'
 
-/** An address, taken apart; `name` is the whole of it for messages, never with a credential. */
+/** A parsed address. `name` is the full address for messages, without credentials. */
 export type EngineEndpoint =
   | { readonly type: 'socket'; readonly name: string; readonly path: string }
   | {
@@ -21,21 +21,21 @@ export type EngineEndpoint =
       readonly host: string
       readonly user?: string
       readonly port?: number
-      /** The engine's socket on the far side, where it is not that side's default. */
+      /** The engine's socket on the remote host, if it is not the default. */
       readonly path?: string
     }
 
 export interface EngineEndpointOptions {
-  /** `unix:///path`, `npipe:////./pipe/name`, `tcp://host[:port]` or `ssh://[user@]host[:port][/socket]`; comes first. */
+  /** `unix:///path`, `npipe:////./pipe/name`, `tcp://host[:port]` or `ssh://[user@]host[:port][/socket]`. */
   readonly host?: string | undefined
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
   readonly os?: NodeJS.Platform | undefined
 }
 
 /**
- * The engine that is meant: `host`, else `DOCKER_HOST`, else the context of `DOCKER_CONTEXT` or of docker's `config.json`,
- * else the platform's default. TLS for tcp comes from the context, or from `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.
- * Nothing is connected yet. Throws INVALID_ARGUMENT.
+ * The address of the engine: `host`, else `DOCKER_HOST`, else the context of `DOCKER_CONTEXT` or of docker's
+ * `config.json`, else the platform's default. TLS for tcp is set by the context, or by `DOCKER_TLS_VERIFY` and
+ * `DOCKER_CERT_PATH`. Does not connect. Throws INVALID_ARGUMENT.
  */
 export async function findEngineEndpoint(options: EngineEndpointOptions = {}): Promise<EngineEndpoint> {
   const { host, env = process.env, os = process.platform } = options
@@ -49,7 +49,7 @@ export async function findEngineEndpoint(options: EngineEndpointOptions = {}): P
   return parseEndpoint(found.host, found.tls)
 }
 
-/** Throws INVALID_ARGUMENT. `tls` is used for tcp alone. */
+/** Parses an address. `tls` is used only for tcp. Throws INVALID_ARGUMENT. */
 export function parseEndpoint(address: string, tls?: TlsFiles): EngineEndpoint {
   const scheme = /^([a-z]+):\/\//.exec(address)?.[1]
   const rest = address.slice(`${scheme ?? ''}://`.length)
@@ -75,11 +75,11 @@ function parseSsh(address: string): EngineEndpoint {
   const user = decodeURIComponent(url.username)
   if (url.password) {
     throw new StowageError('INVALID_ARGUMENT', `the address of the engine at ${host} contains a password`, {
-      hint: 'Use an SSH key or agent: the password would show in the list of processes.',
+      hint: 'Use an SSH key or agent: the password would be visible in the list of processes.',
     })
   }
   const path = url.pathname.replace(/^\/$/, '')
-  // These become words of a command line here, and of a shell's on the far side.
+  // These become arguments of a local command, and of a shell command on the remote host
   if (/^-/.test(host) || /^-|\s/.test(user) || !/^[\w./@+-]*$/.test(path)) throw invalid(address)
   return {
     type: 'ssh',
@@ -92,7 +92,7 @@ function parseSsh(address: string): EngineEndpoint {
 }
 
 function parseUrl(address: string): { url: URL; host: string; port: number | undefined } {
-  // URL treats the host of a scheme it does not know as opaque; that of http it checks.
+  // URL validates the host of an http URL, but not that of an unknown scheme
   const text = address.replace(/^[a-z]+:/, 'http:')
   if (!URL.canParse(text)) throw invalid(address)
   const url = new URL(text)

@@ -1,4 +1,4 @@
-/** One request and its answer: bodies of any length out, answers at any time back. */
+/** Sends a request body of any length, and reads the response, which may arrive at any time. */
 import { once } from 'node:events'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
@@ -7,31 +7,31 @@ import { StowageError } from '../errors.js'
 import type { JsonObject } from '../oci/json.js'
 import { jsonLines } from './answer.js'
 
-/** Largest answer that is read as a whole, in bytes. */
+/** Maximum size of a response that is read whole, in bytes. */
 const ANSWER_LIMIT = 64 * 1024 * 1024
-/** How long an engine may take to answer a request that was ended early, in milliseconds. */
+/** Milliseconds that an engine may take to respond to a request that was ended early. */
 const GRACE = 30_000
 
-/** A status, with the text of a refusal or the lines of anything else. */
+/** A status, with the text of an error response, or the lines of any other response. */
 export interface Exchanged {
   readonly status: number
   readonly text: string
   readonly lines: readonly JsonObject[]
 }
 
-/** The response to `outgoing`, once its head is there. To be called before the request is ended. */
+/** The response to `outgoing`, once its head has arrived. Call this before the request is ended. */
 export async function responseOf(outgoing: ClientRequest): Promise<IncomingMessage> {
-  outgoing.on('error', () => {}) // once() tells of the first; a second must not end the process
+  outgoing.on('error', () => {}) // once() handles the first error; a second one must not end the process
   const [message] = (await once(outgoing, 'response')) as [IncomingMessage]
-  return message // what node:http documents for this event
+  return message // node:http documents this argument of the event
 }
 
-/** The whole body as text. Throws ENGINE_PROTOCOL when it is too large. */
+/** The whole body as text. Throws ENGINE_PROTOCOL if it is too large. */
 export async function readAnswerText(message: IncomingMessage): Promise<string> {
   const pieces: Uint8Array[] = []
   let size = 0
   for await (const piece of message as AsyncIterable<Uint8Array>) {
-    // no encoding is set, so its pieces are Buffers
+    // no encoding is set, so the pieces are Buffers
     size += piece.length
     if (size > ANSWER_LIMIT)
       throw new StowageError('ENGINE_PROTOCOL', `the engine's response is larger than ${ANSWER_LIMIT} bytes`)
@@ -41,8 +41,8 @@ export async function readAnswerText(message: IncomingMessage): Promise<string> 
 }
 
 /**
- * Sends `body` and reads the answer, at the engine's pace. When `body` throws or `signal` aborts, nothing more is sent
- * but the end; the engine then has {@link GRACE} to answer, and the error is thrown.
+ * Sends `body` as fast as the engine reads it, and reads the response. If `body` throws or `signal` aborts, the request
+ * is ended, the engine has {@link GRACE} to respond, and the error is thrown.
  */
 export async function sendAndRead(
   outgoing: ClientRequest,
@@ -82,7 +82,7 @@ export async function sendAndRead(
   }
 
   try {
-    // A connection lost in the middle fails the answer as well, unless the engine had answered before.
+    // If the connection is lost, reading the response fails too, unless the engine has already responded
     await pipeline(untilFailure(), outgoing).catch(() => {})
     const exchanged = await answer.catch((error: unknown) => {
       throw failure ? failure.error : error
@@ -100,6 +100,6 @@ async function readAnswer(outgoing: ClientRequest): Promise<Exchanged> {
   const status = message.statusCode ?? 0
   if (status >= 400) return { status, text: await readAnswerText(message), lines: [] }
   const lines: JsonObject[] = []
-  for await (const line of jsonLines(message as AsyncIterable<Uint8Array>, 'answer to the load')) lines.push(line)
+  for await (const line of jsonLines(message as AsyncIterable<Uint8Array>, 'response to the load')) lines.push(line)
   return { status, text: '', lines }
 }

@@ -1,4 +1,4 @@
-/** The image in an engine's export: untouched where it is an OCI layout, else with a manifest written around it. */
+/** Finds the image in an engine's export: unchanged if it is an OCI layout, else with a manifest that is added. */
 import type { ArchiveFiles } from '../archive/archive-files.js'
 import { DockerImages, readDockerEntries } from '../archive/docker-images.js'
 import { wholeRoot } from '../archive/whole-root.js'
@@ -8,12 +8,12 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 
 /**
- * The root of the one image of `archive`, with all it reaches in `directory`.
+ * The root of the only image in `archive`, with everything that it reaches in `directory`.
  *
- * Docker 25 and later export an OCI layout; its manifests and blobs are taken as they are. Engines leave out what they
- * do not have without a word: of an index that lacks platforms the only whole image is taken, anything else that is not
- * whole is BLOB_MISSING. Older engines and Podman export a config and plain tar layers: those bytes stay, and an OCI
- * manifest that names them is added. Throws BLOB_MISSING, DIGEST_MISMATCH, INVALID_MANIFEST.
+ * Docker 25 and later export an OCI layout, whose manifests and blobs are used unchanged. Engines silently omit what
+ * they do not have: if an index lacks platforms, the only complete image is used; other missing content is
+ * BLOB_MISSING. Older engines and Podman export a config and uncompressed layers: these are kept, and an OCI manifest
+ * for them is added. Throws BLOB_MISSING, DIGEST_MISMATCH, INVALID_MANIFEST.
  */
 export async function findExportedImage(archive: ArchiveFiles, directory: BlobDirectory): Promise<Descriptor> {
   if (!archive.find(LAYOUT_FILE) || !archive.find(INDEX_FILE)) return await describeImage(archive, directory)
@@ -24,11 +24,11 @@ export async function findExportedImage(archive: ArchiveFiles, directory: BlobDi
   const { name } = archive.subject
   return await wholeRoot(root, directory, {
     name,
-    hint: 'The engine does not hold all of it (load or pull it again), or it has foreign layers, which exports do not contain.',
+    hint: 'The image in the engine is incomplete (load or pull it again), or it has foreign layers, which exports omit.',
   })
 }
 
-/** The form of Docker before 25, and of Podman. */
+/** Adds a manifest to the format of Podman and of Docker before 25. */
 async function describeImage(archive: ArchiveFiles, directory: BlobDirectory): Promise<Descriptor> {
   const [entry, ...others] = await readDockerEntries(archive)
   if (!entry || others.length > 0) throw notOne(archive, entry ? others.length + 1 : 0)

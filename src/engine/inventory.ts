@@ -1,4 +1,4 @@
-/** What an engine's store holds, by the engine's own account: the measure of what need not be sent, and of what arrived. */
+/** Lists what an engine's store holds, to decide which layers need not be sent, and to verify what arrived. */
 import pMap from 'p-map'
 import { isObject, type JsonObject, textIn, textsIn } from '../oci/json.js'
 import type { Platform } from '../oci/platform.js'
@@ -6,23 +6,25 @@ import { listOf, objectOf } from './answer.js'
 import type { EngineCallOptions, EngineClient } from './client.js'
 import type { EngineStore } from './store.js'
 
-/** One image, as the engine tells of it. */
+/** An image, as the engine reports it. */
 export interface HeldImage {
-  /** Digest of the config; with containerd's store, of the manifest or index. */
+  /** Digest of the config or, with containerd's store, of the manifest or index. */
   readonly id: string
   /** As the engine writes them: `nginx:1.27`. */
   readonly names: readonly string[]
   readonly platform: Platform
-  /** diffIDs, base first; empty if the engine cannot tell, as for an image that is not whole in containerd's store. */
+  /** diffIDs, base first; empty if the engine reports none, as for an incomplete image in containerd's store. */
   readonly diffIds: readonly string[]
-  /** Digests of the manifests of which all content is there; undefined if the engine does not tell (API below 1.48). */
+  /**
+   * Digests of the manifests whose content is complete; undefined if the engine does not report them (API below 1.48).
+   */
   readonly whole: ReadonlySet<string> | undefined
 }
 
-/** First version of the API that tells which manifests are whole. */
+/** The first API version (minor number) that reports which manifests are complete. */
 export const MANIFESTS_API = 48
 
-/** `name` is a reference, an ID or a digest; undefined when the engine has no such image. */
+/** The image `name`, a reference, an ID or a digest; undefined if the engine has no such image. */
 export async function inspectImage(
   client: EngineClient,
   store: EngineStore,
@@ -53,14 +55,14 @@ export async function readChains(
   options: EngineCallOptions = {},
 ): Promise<string[][]> {
   const images = await listEngineImages(client, options)
-  // One that is removed meanwhile is simply not there.
+  // An image that is removed in the meantime is skipped
   const found = await pMap(images, image => inspectImage(client, store, image.id, options), { concurrency: 4 })
   return found.flatMap(image => (image ? [[...image.diffIds]] : []))
 }
 
 /**
- * How many of the layers `diffIds`, from the base up, an engine with `chains` has. A layer is known by all that are
- * below it (its chain ID), so the same diffID over another base is another layer.
+ * How many of the layers `diffIds`, from the base up, an engine with `chains` has. A layer is identified together with
+ * all layers below it (its chain ID), so the same diffID on another base is a different layer.
  */
 export function sharedLayers(chains: readonly (readonly string[])[], diffIds: readonly string[]): number {
   return chains.reduce((most, chain) => {
@@ -69,7 +71,7 @@ export function sharedLayers(chains: readonly (readonly string[])[], diffIds: re
   }, 0)
 }
 
-/** What of the answer to `GET /images/NAME/json` says where the image runs, and what it is made of. */
+/** The platform and the diffIDs in a response to `GET /images/NAME/json`. */
 export function platformAndDiffIds(image: JsonObject): Pick<HeldImage, 'platform' | 'diffIds'> {
   const [variant, version, rootfs] = [textIn(image, 'Variant'), textIn(image, 'OsVersion'), image['RootFS']]
   return {

@@ -1,4 +1,4 @@
-/** The tar that an engine loads: an OCI layout and a docker archive in one, made while it is sent. */
+/** Generates the tar for an engine to load, which is both an OCI layout and a docker archive, while it is sent. */
 import type { BlobStore, Bytes } from '../blob/blob-store.js'
 import { verified } from '../blob/verified.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -10,16 +10,16 @@ import type { LoadPlan } from './load-plan.js'
 
 export interface LoadArchiveOptions {
   readonly signal?: AbortSignal | undefined
-  /** Told the size in bytes of each piece of a layer that went out. */
+  /** Called with the size in bytes of each piece of a layer that was sent. */
   readonly onBytes?: ((size: number) => void) | undefined
 }
 
 /**
- * Members in the order engines like best: the small ones that name the image, its manifests and configs, then `layers`
- * (of `plan`, without what the engine has) as `blobs` gives them, checked on the way. `name` is the only name it gets.
+ * The small members come first: the index, manifests and configs. Then come `layers`, those of `plan` that the engine
+ * does not have, read from `blobs` and verified. `name` is the only name of the image.
  *
- * Every piece ends inside a member, but the last: stopping after any of them makes an archive that no engine takes
- * for a whole one. Throws what `blobs` and `verified()` throw.
+ * Every piece except the last ends inside a member, so that no engine takes an archive that stops after any of them for
+ * a complete one. Throws what `blobs` and `verified()` throw.
  */
 export async function* loadArchive(
   plan: LoadPlan,
@@ -28,7 +28,7 @@ export async function* loadArchive(
   blobs: BlobStore,
   { signal, onBytes }: LoadArchiveOptions = {},
 ): Bytes {
-  // What ends a member waits for the header of the next: a tar reader takes an end between two for the end of all.
+  // The end of a member is held back until the next header, because a tar may end between two members
   let waiting: Uint8Array = Buffer.concat(smallMembers(plan, name).flatMap(([path, bytes]) => member(path, bytes)))
   for (const layer of layers) {
     waiting = Buffer.concat([waiting, encodeHeader({ name: blobPath(layer.digest), size: layer.size })])
@@ -44,7 +44,7 @@ export async function* loadArchive(
 
 function smallMembers(plan: LoadPlan, name: Reference | undefined): readonly (readonly [string, Uint8Array])[] {
   const { annotations: _annotations, ...bare } = plan.root
-  // Both annotations hold the full name: engines that read the short form make a name of their own from it.
+  // Both annotations hold the full name: some engines would complete a short one in a different way
   const root = name ? namedDescriptor(bare, name, formatReference(name)) : bare
   return [
     [LAYOUT_FILE, LAYOUT_BYTES],
@@ -58,7 +58,7 @@ function member(path: string, bytes: Uint8Array): readonly Uint8Array[] {
   return [encodeHeader({ name: path, size: bytes.length }), bytes, padding(bytes.length)]
 }
 
-/** One image of a docker archive. It names every layer, also those that are left out: their number must be right. */
+/** The entry in a docker archive. It lists all layers, even those that are not sent: their number must match. */
 function dockerEntry({ main: { manifest } }: LoadPlan, name: Reference | undefined): unknown {
   return {
     Config: blobPath(manifest.config.digest),

@@ -1,4 +1,4 @@
-/** What of an image an engine is sent, and as what it will know it: decided before the first byte goes out. */
+/** Decides which parts of an image to send to an engine, and which ID the image will have there. */
 import type { Document, ImageContent, PlatformImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
 import { compressionOfMediaType, COMPRESSIONS, DEFAULT_COMPRESSION } from '../oci/compression.js'
@@ -10,11 +10,11 @@ import type { EngineStore } from './store.js'
 
 export interface LoadPlan {
   readonly root: Descriptor
-  /** As the engine will call it: digest of the config, or with containerd's store of the root. */
+  /** The ID in the engine: the digest of the config or, with containerd's store, of the root. */
   readonly id: Digest
-  /** What `manifest.json` tells of: the image for the engine's platform, else the first. */
+  /** The image that `manifest.json` describes: the one for the engine's platform, else the first. */
   readonly main: PlatformImage
-  /** The images that must be whole in the engine afterwards. */
+  /** The images that must be complete in the engine after the load. */
   readonly platforms: readonly PlatformImage[]
   /** Manifests, root first, then configs. */
   readonly documents: readonly Document[]
@@ -23,8 +23,8 @@ export interface LoadPlan {
 }
 
 /**
- * All of `image` for containerd's store, which keeps indexes; else the one platform that the engine runs.
- * `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED if `image` is not a container image at all.
+ * The whole `image` for containerd's store, which keeps indexes; for other stores, the one platform that the engine
+ * runs. `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED if `image` is not a container image.
  */
 export function planLoad(image: ImageContent, store: EngineStore, name: string): LoadPlan {
   const { root, platforms } = image
@@ -39,11 +39,11 @@ export function planLoad(image: ImageContent, store: EngineStore, name: string):
     const documents = [...image.manifests].reverse().concat(image.configs)
     return { root, id: root.digest, main, platforms, documents, layers: image.layers }
   }
-  // Podman keeps what is for another system as well; an image for another processor may run by emulation.
-  const wrong = isIndex(root.mediaType)
+  // Podman also keeps images for another system. An image for another processor may run by emulation
+  const mismatched = isIndex(root.mediaType)
     ? runnable === undefined
     : store.kind === 'graphdriver' && main.config.platform.os !== store.platform.os
-  if (wrong) throw mismatch(name, platforms, store)
+  if (mismatched) throw mismatch(name, platforms, store)
   const documents = [
     ...image.manifests.filter(item => isIndex(item.descriptor.mediaType)).reverse(),
     ...image.manifests.filter(item => item.descriptor.digest === main.descriptor.digest),
@@ -53,13 +53,13 @@ export function planLoad(image: ImageContent, store: EngineStore, name: string):
   return { root, id: main.manifest.config.digest, main, platforms: [main], documents, layers }
 }
 
-/** The layers to send when the engine has the first `held` of them; a blob that is there twice goes if either must. */
+/** The layers to send if the engine has the first `held` ones. A blob that occurs twice is sent if either is needed. */
 export function layersToSend(plan: LoadPlan, held: number): readonly Descriptor[] {
   if (held === 0) return plan.layers
   return eachOnce(plan.main.manifest.layers.slice(held))
 }
 
-/** Throws UNSUPPORTED if the engine would take the whole stream and then fail on a layer's compression. */
+/** Throws UNSUPPORTED if the engine cannot decompress a layer, which it would report only after the whole transfer. */
 export function checkCompression(layers: readonly Descriptor[], store: EngineStore, name: string): void {
   if (store.kind !== 'graphdriver') return
   for (const { mediaType, digest } of layers) {
@@ -68,12 +68,12 @@ export function checkCompression(layers: readonly Descriptor[], store: EngineSto
     if (!since || store.api >= since.api) continue
     const what = `${name} has a layer compressed with ${title} (${digest})`
     throw new StowageError('UNSUPPORTED', `${what}, which ${store.engine} cannot read`, {
-      hint: `Docker ${since.docker} and later can; for this engine, make the image with ${DEFAULT_COMPRESSION} layers.`,
+      hint: `Docker ${since.docker} and later can. For this engine, make the image with ${DEFAULT_COMPRESSION} layers.`,
     })
   }
 }
 
-/** The one of `platforms` that the engine would run; on Windows rather of its own build. */
+/** The one of `platforms` that the engine would run; on Windows, preferably one of the engine's build. */
 function runnableOf(platforms: readonly PlatformImage[], store: EngineStore): PlatformImage | undefined {
   const fitting = platforms.filter(({ config: { platform } }) => fits(platform, store.platform))
   const build = buildOf(store.platform)
@@ -84,7 +84,7 @@ function fits(platform: Platform, engine: Platform): boolean {
   return platform.os === engine.os && platform.architecture === engine.architecture
 }
 
-/** 20348 of `10.0.20348.169`. */
+/** The build number of Windows: 20348 in `10.0.20348.169`. */
 function buildOf(platform: Platform): string | undefined {
   return platform['os.version']?.split('.')[2]
 }
@@ -93,9 +93,9 @@ function mismatch(name: string, platforms: readonly PlatformImage[], store: Engi
   const has = [...new Set(platforms.map(({ config }) => formatPlatform(config.platform)))].join(', ')
   const wanted = formatPlatform({ os: store.platform.os, architecture: store.platform.architecture })
   const windows = platforms.some(({ config }) => config.platform.os === 'windows')
-  const where = windows
+  const hint = windows
     ? 'Load it into a Windows engine or into one with the containerd image store, or write it to disk: --to oci:DIR.'
     : 'Load it into an engine of its platform, or write it to disk: --to oci:DIR.'
   const what = `${name} is for ${has}, but this engine (${store.engine}) holds images for ${wanted}`
-  return new StowageError('PLATFORM_MISMATCH', what, { hint: where })
+  return new StowageError('PLATFORM_MISMATCH', what, { hint })
 }

@@ -1,8 +1,11 @@
-/** Names that an engine is told to give. Source: Docker Engine API. */
+/** Tags images in an engine. Source: Docker Engine API. */
 import type { Reference } from '../oci/reference.js'
 import type { EngineCallOptions, EngineClient } from './client.js'
 
-/** Gives `image`, an ID or a name, another name, `latest` where `name` has no tag; what had it is without. Throws as every call of the client. */
+/**
+ * Adds a name to `image`, an ID or a name; the default tag is `latest`. Another image with that name loses it. Throws
+ * as every call of the client.
+ */
 export async function giveName(
   client: EngineClient,
   image: string,

@@ -1,4 +1,4 @@
-/** The proof of a load: the engine's own view of an image against what the image is. */
+/** Verifies a load by comparing what the engine reports about an image with the image. */
 import { StowageError } from '../errors.js'
 import { isObject, type JsonObject, textIn } from '../oci/json.js'
 import { formatPlatform } from '../oci/platform.js'
@@ -8,8 +8,8 @@ import type { LoadPlan } from './load-plan.js'
 import type { EngineStore } from './store.js'
 
 /**
- * What the engine's view of `name` lacks of `plan`, as a sentence, or undefined when nothing does: its ID, layers and
- * platform are right, it is listed, and where the engine tells so each of its manifests is whole.
+ * Describes how the image `name` in the engine differs from `plan`; undefined if its ID, layers and platform match, the
+ * engine lists it and, if the engine reports that, each of its manifests is complete.
  */
 export async function findFlaw(
   client: EngineClient,
@@ -26,7 +26,7 @@ export async function findFlaw(
   return listed ? undefined : 'the engine does not list it'
 }
 
-/** What in the engine's account of an image is not as `plan` has it. */
+/** Describes how an image that the engine reports differs from `plan`; undefined if it does not. */
 export function differenceOf(found: HeldImage, plan: LoadPlan): string | undefined {
   if (found.id !== plan.id) return `expected the ID ${plan.id} but the engine has ${found.id || 'none'}`
   const image = plan.platforms.find(({ config }) => sameList(config.diffIds, found.diffIds))
@@ -45,17 +45,17 @@ export function differenceOf(found: HeldImage, plan: LoadPlan): string | undefin
   return lacking && `the engine lacks content of ${lacking.descriptor.digest}`
 }
 
-/** Throws ENGINE_REFUSED if the lines that an engine answered to a load, with status 200, tell of a failure. */
+/** Throws ENGINE_REFUSED if the lines of a response to a load, which has status 200, contain an error. */
 export function checkAnswer(lines: readonly JsonObject[], name: string): void {
   for (const line of lines) {
     const detail = line['errorDetail']
     const error = textIn(line, 'error') ?? (isObject(detail) ? textIn(detail, 'message') : undefined)
-    // Docker 28 tells of an image that it could not unpack in a line of text, and counts the load as done.
+    // Docker 28 reports an image that it could not unpack only as text, and the load as successful
     const unpacking = /^Error unpacking\b/.test(textIn(line, 'stream') ?? '') ? textIn(line, 'stream') : undefined
     const failure = error ?? unpacking
     if (failure !== undefined) {
       throw new StowageError('ENGINE_REFUSED', `the engine did not load ${name}: ${failure.trim()}`, {
-        hint: 'Nothing was tagged. See the log of the engine; a full disk is a common cause.',
+        hint: "Nothing was tagged. See the engine's log; a full disk is a common cause.",
       })
     }
   }

@@ -1,4 +1,4 @@
-/** What kind of engine it is and how it keeps images: that decides what it takes, and how it calls what it has. */
+/** Detects the kind of an engine and of its image store, which decide what it accepts and which IDs images have. */
 import { StowageError } from '../errors.js'
 import { textIn } from '../oci/json.js'
 import type { Platform } from '../oci/platform.js'
@@ -6,8 +6,8 @@ import { listOf, objectOf } from './answer.js'
 import type { EngineCallOptions, EngineClient } from './client.js'
 
 /**
- * Docker's own store of unpacked layers (`graphdriver`: an image is its config), containerd's store of blobs
- * (`containerd`: an image is its manifest or index), or Podman's (an image is its config; the manifest is kept beside).
+ * Docker's own store of unpacked layers (`graphdriver`: an image is identified by its config), containerd's store of
+ * blobs (`containerd`: by its manifest or index), or Podman's (by its config; the manifest is kept too).
  */
 export type StoreKind = 'graphdriver' | 'containerd' | 'podman'
 
@@ -15,16 +15,16 @@ export interface EngineStore {
   readonly kind: StoreKind
   /** For messages: `Docker 20.10.24`. */
   readonly engine: string
-  /** Newest version of the API, as minor number: 41 for 1.41. */
+  /** Minor number of the newest API version: 41 for 1.41. */
   readonly api: number
-  /** What the engine runs; `os.version` on Windows alone. */
+  /** The platform that the engine runs; `os.version` only on Windows. */
   readonly platform: Platform
 }
 
-/** How long a first answer may take, in milliseconds: over ssh, someone types a password meanwhile. */
+/** Milliseconds that the first response may take: over ssh, the user may have to type a password. */
 const PATIENCE = 60_000
 
-/** Throws ENGINE_UNREACHABLE, also when there is no answer within `patience`, and ENGINE_PROTOCOL. */
+/** Throws ENGINE_UNREACHABLE, also if there is no response within `patience` milliseconds, and ENGINE_PROTOCOL. */
 export async function readStore(
   client: EngineClient,
   { signal, patience = PATIENCE }: EngineCallOptions & { readonly patience?: number } = {},
@@ -50,14 +50,17 @@ export async function readStore(
   }
 }
 
-/** `10.0.20348.169`, or as much of it as there is. The kernel's is `10.0 20348 (20348.1.amd64fre.fe_release…)`, and older engines tell no other. */
+/**
+ * The Windows version, such as `10.0.20348.169`. Older engines report only that of the kernel,
+ * `10.0 20348 (20348.1.amd64fre.fe_release…)`, which gives `10.0.20348`.
+ */
 function windowsVersion(version: string | undefined, kernel: string | undefined): string | undefined {
   if (version !== undefined && /^\d+\.\d+\.\d+/.test(version)) return version
   const [, major, build] = /^(\d+\.\d+) (\d+)/.exec(kernel ?? '') ?? []
   return build === undefined ? version : `${major}.${build}`
 }
 
-/** Whatever may listen at the endpoint: it is not known to be an engine yet. */
+/** The first call, with a timeout, because the server at the endpoint may not be an engine. */
 async function firstAnswer(client: EngineClient, signal: AbortSignal | undefined, patience: number): Promise<unknown> {
   const late = AbortSignal.timeout(patience)
   try {
@@ -66,13 +69,13 @@ async function firstAnswer(client: EngineClient, signal: AbortSignal | undefined
     if (!late.aborted || signal?.aborted) throw error
     const what = `the server at ${client.endpoint.name} did not answer within ${patience / 1000} s`
     throw new StowageError('ENGINE_UNREACHABLE', what, {
-      hint: 'Does `docker version` answer? Start the engine again, or write an OCI layout, which needs none: --to oci:DIR.',
+      hint: 'Check `docker version`, restart the engine, or write an OCI layout, which needs no engine: --to oci:DIR.',
       cause: error,
     })
   }
 }
 
-/** Docker says so in the status of its driver: `["driver-type", "io.containerd.snapshotter.v1"]`. */
+/** Whether the status of the driver contains `["driver-type", "io.containerd.snapshotter.v1"]`. */
 function hasContainerdStore(status: unknown): boolean {
   return listOf(status, 'GET /info: DriverStatus').some(
     pair => Array.isArray(pair) && pair[0] === 'driver-type' && pair[1] === 'io.containerd.snapshotter.v1',
