@@ -1,21 +1,24 @@
-/** Which of the images that were found is saved or installed: one of each name, and never one of two that could both be meant. */
+/**
+ * Chooses which of the images found is saved or installed: one for each name, or an error if the choice is ambiguous.
+ */
 import { StowageError } from '../errors.js'
 import { shownAddress } from '../http/web.js'
 import type { CatalogEntry } from './catalog.js'
 import { formatVersion } from './version.js'
 
 export interface CandidateOptions {
-  /** GOARCH's word: only these, and those that do not say. */
+  /** A GOARCH value: only images for it, and those without an architecture. */
   readonly architecture?: string | undefined
-  /** Taken where there is a choice and `architecture` is left out: what the host runs. */
+  /** The architecture of the host, used to choose if `architecture` is not given. */
   readonly preferred?: string | undefined
-  /** Several versions of one name are all meant, as where someone chose them one by one. */
+  /** Choose one image for each version of a name, because the user selected the versions individually. */
   readonly versions?: boolean | undefined
 }
 
 /**
- * One of each name (with `versions`, of each name and version), in the order of `entries`. The same file or image in two places is
- * one. Throws INVALID_ARGUMENT naming the candidates where there are several, and IMAGE_NOT_FOUND if none is of `architecture`.
+ * One image for each name (with `versions`, for each name and version), in the order of `entries`. The same file or
+ * image in two places counts once. Throws INVALID_ARGUMENT naming the candidates if there are several, and
+ * IMAGE_NOT_FOUND if none is for `architecture`.
  */
 export function chooseCandidates(
   entries: readonly CatalogEntry[],
@@ -33,14 +36,14 @@ export function chooseCandidates(
         : group.filter(entry => entry.architecture === undefined || entry.architecture === architecture)
     if (fitting.length === 0) {
       throw new StowageError('IMAGE_NOT_FOUND', `${group[0]?.name} is not available for ${architecture}`, {
-        hint: `There is: ${group.map(shown).join('; ')}.`,
+        hint: `Available: ${group.map(shown).join('; ')}.`,
       })
     }
     return onlyOf(narrowed(fitting, architecture ?? preferred))
   })
 }
 
-/** By architecture: those that are of `wanted`, else those for any, as the index of a registry is, else all. */
+/** The images for the architecture `wanted`, else multi-platform images such as an index in a registry, else all. */
 function narrowed(group: readonly CatalogEntry[], wanted: string | undefined): readonly CatalogEntry[] {
   const indexes = group.filter(({ architecture, content }) => architecture === undefined && content.type === 'image')
   const own = wanted === undefined ? [] : group.filter(({ architecture }) => architecture === wanted)
@@ -72,5 +75,5 @@ function sumOf({ content }: CatalogEntry): string | undefined {
 function shown({ version, architecture, source, content }: CatalogEntry): string {
   const where =
     content.type === 'web' ? shownAddress(content.url) : content.type === 'file' ? content.path : content.location
-  return `${formatVersion(version)}${architecture === undefined ? '' : ` (${architecture})`} of ${source}, ${where}`
+  return `${formatVersion(version)}${architecture === undefined ? '' : ` (${architecture})`} from ${source}, ${where}`
 }

@@ -1,4 +1,4 @@
-/** What a source of base OS images offers, whatever kind of place it is. */
+/** Types for the base OS images that a source of any kind offers. */
 import type { ImageVersion } from './version.js'
 
 /** One base OS image that a source offers. */
@@ -6,13 +6,13 @@ export interface CatalogEntry {
   readonly name: string
   readonly version: ImageVersion
   readonly summary: string
-  /** Name of the source it is from. */
+  /** Name of the source. */
   readonly source: string
   readonly architecture: string | undefined
   readonly content: CatalogContent
 }
 
-/** Where the image is: a WIM on the web or in a folder, or a container image in a bundle or a registry. */
+/** The location of the image: a WIM on the web or in a folder, or a container image in a bundle or a registry. */
 export type CatalogContent =
   | {
       readonly type: 'web'

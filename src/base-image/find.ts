@@ -1,18 +1,18 @@
-/** Finds base OS images among what the sources offer, by the rules of the ContainerImage provider, its faults mended. */
+/** Selects base OS images by the rules of the ContainerImage provider of 2016, without its bugs. */
 import { StowageError } from '../errors.js'
 import type { CatalogEntry } from './catalog.js'
 import { compareImageVersions, type ImageVersion, parseVersion } from './version.js'
 
 export interface FindQuery {
-  /** Names, or patterns with `*`, `?` and `[…]`; upper and lower case are the same. All names where none is given. */
+  /** Names, or patterns with `*`, `?` and `[…]`; case is ignored. All names by default. */
   readonly names?: readonly string[] | undefined
   /** Exactly this version. */
   readonly version?: string | undefined
   readonly minVersion?: string | undefined
   readonly maxVersion?: string | undefined
-  /** Every version, not the newest of each name alone. */
+  /** Every version, not only the newest of each name. */
   readonly allVersions?: boolean | undefined
-  /** The newest from every source that has it, not from one alone: for whoever must not choose between two. */
+  /** The newest version from every source that has it, instead of only from the first, so that ambiguity is noticed. */
   readonly everySource?: boolean | undefined
 }
 
@@ -23,17 +23,17 @@ interface Versions {
   readonly all: boolean
 }
 
-/** Checks what may not be asked together, before any source is read. Throws INVALID_ARGUMENT in the words of 2016. */
+/** Checks that the options can be used together. Throws INVALID_ARGUMENT with the messages of the provider of 2016. */
 export function checkQuery({ names = [], version, minVersion, maxVersion, allVersions = false }: FindQuery): Versions {
   const [exact, least, most] = [version, minVersion, maxVersion].map(text =>
     text === undefined ? undefined : parseVersion(text),
   )
   if (allVersions && exact)
-    throw misused('AllVersions and RequiredVersion cannot be used together', 'Leave out --all-versions or --version.')
+    throw misused('AllVersions and RequiredVersion cannot be used together', 'Omit --all-versions or --version.')
   if ((allVersions || exact) && (least || most)) {
     throw misused(
       'AllVersions and RequiredVersion switch cannot be used with MinimumVersion or MaximumVersion',
-      'Leave out --min-version and --max-version, or the other.',
+      'Omit --min-version and --max-version, or the other option.',
     )
   }
   if (least && most && compareImageVersions(least, most) > 0)
@@ -48,8 +48,8 @@ export function checkQuery({ names = [], version, minVersion, maxVersion, allVer
 }
 
 /**
- * Those of `entries` that `query` means: of each name and source the newest that fits, or all that do; by name, the newest first.
- * Throws as {@link checkQuery} does.
+ * The entries that match `query`: for each name the newest version, or all versions; sorted by name, the newest first.
+ * Throws as {@link checkQuery}.
  */
 export function findIn(entries: readonly CatalogEntry[], query: FindQuery): readonly CatalogEntry[] {
   const { exact, least, most, all } = checkQuery(query)
@@ -79,7 +79,7 @@ export function findIn(entries: readonly CatalogEntry[], query: FindQuery): read
   })
 }
 
-/** Those of `names` that are not patterns, and of which none was `found`. */
+/** The `names` that are not patterns and that no entry of `found` has. */
 export function missingNames(names: readonly string[], found: readonly CatalogEntry[]): readonly string[] {
   return names.filter(
     name =>
@@ -89,7 +89,7 @@ export function missingNames(names: readonly string[], found: readonly CatalogEn
   )
 }
 
-/** A pattern as PowerShell's `-like` has it, for the whole name. */
+/** Converts a pattern of PowerShell's `-like` operator, which matches the whole name. Throws INVALID_ARGUMENT. */
 export function patternOf(text: string): RegExp {
   const body = text.replace(/\[[^\]]+\]|[\s\S]/g, part => {
     if (part === '*') return '.*'
@@ -100,8 +100,8 @@ export function patternOf(text: string): RegExp {
   try {
     return new RegExp(`^${body}$`, 'is')
   } catch (error) {
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a pattern of names`, {
-      hint: 'Write * and ? for any letters, [a-c] for some.',
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a valid pattern`, {
+      hint: 'Use * and ? for any characters, and [a-c] for a range.',
       cause: error,
     })
   }

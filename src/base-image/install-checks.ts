@@ -1,7 +1,5 @@
-/** What is checked before a base OS image is installed, and proved after it. */
-import type { InstallOptions } from './install-options.js'
-import type { InstallWimOptions } from './install-options.js'
-import type { InstalledImage } from './install-options.js'
+/** The checks before a base OS image is installed, and after it. */
+import type { InstalledImage, InstallOptions, InstallWimOptions } from './install-options.js'
 import { StowageError } from '../errors.js'
 import type { LayerFinding } from '../layer/read/check.js'
 import { checkWimLayer } from '../layer/make/check-wim.js'
@@ -17,7 +15,7 @@ import { compareImageVersions, formatVersion, isVersion, parseVersion } from './
 import { UTILITY_VM } from '../windows/layer-paths.js'
 import { hashFile } from '../blob/hash-file.js'
 
-/** Carries what was found on the way to the error. */
+/** An error that carries the findings of the layer check. */
 export class RefusedLayer extends StowageError {
   readonly findings: readonly LayerFinding[]
 
@@ -27,11 +25,11 @@ export class RefusedLayer extends StowageError {
   }
 }
 
-export function partOf(error: StowageError): Partial<InstalledImage> {
+export function findingsOf(error: StowageError): Partial<InstalledImage> {
   return error instanceof RefusedLayer ? { findings: error.findings } : {}
 }
 
-/** What a WIM is, before anything is made of it. */
+/** Facts about a WIM, read before anything is made from it. */
 export interface BaseImageFacts {
   readonly image: number
   readonly identity: ImageIdentity
@@ -40,7 +38,7 @@ export interface BaseImageFacts {
   readonly reference: Reference
 }
 
-/** Throws UNSUPPORTED for an image whose XML does not say what it is, and what opening a WIM throws. */
+/** Throws UNSUPPORTED if the XML of the image does not state its version, and what opening a WIM throws. */
 export async function readWimFacts(
   file: string,
   { image: selector, name, layer, signal }: InstallWimOptions,
@@ -67,22 +65,22 @@ export async function readWimFacts(
   }
 }
 
-/** What came must be what the source promised: version and processor decide where it runs. */
+/** Throws unless the WIM has the version and architecture that its source lists, which decide where it runs. */
 export function expectEntry({ identity, platform }: BaseImageFacts, entry: CatalogEntry): void {
-  const promised = `${entry.name} ${formatVersion(entry.version)}`
+  const listed = `${entry.name} ${formatVersion(entry.version)}`
   const hint =
     'Nothing was installed. To inspect it, or to install it under its own version, save it first: stowage save NAME --path FOLDER.'
   if (compareImageVersions(parseVersion(identity.version), entry.version) !== 0) {
     throw new StowageError(
       'INVALID_MANIFEST',
-      `source ${entry.source} lists ${promised}, but its WIM is ${identity.name} ${identity.version}`,
+      `source ${entry.source} lists ${listed}, but its WIM is ${identity.name} ${identity.version}`,
       { hint },
     )
   }
   if (entry.architecture !== undefined && entry.architecture !== platform.architecture) {
     throw new StowageError(
       'PLATFORM_MISMATCH',
-      `source ${entry.source} lists ${promised} for ${entry.architecture}, but its WIM is for ${platform.architecture}`,
+      `source ${entry.source} lists ${listed} for ${entry.architecture}, but its WIM is for ${platform.architecture}`,
       { hint },
     )
   }
@@ -93,8 +91,8 @@ export function namesFor(reference: Reference, target: InstallTarget, latest = f
   return latest && name.tag !== 'latest' ? [name, { domain: name.domain, path: name.path, tag: 'latest' }] : [name]
 }
 
-/** Notes what people should know of the host; throws PLATFORM_MISMATCH for what cannot run there, or be there at all. */
-export function tellHost(
+/** Reports what the user should know about the host. Throws PLATFORM_MISMATCH if it cannot run or hold the image. */
+export function checkHost(
   target: InstallTarget,
   image: Parameters<typeof judgeHost>[0],
   { force = false, onNote }: InstallOptions,
@@ -106,8 +104,11 @@ export function tellHost(
   onNote?.(`${verdict.severity === 'error' ? 'warning: ' : ''}${verdict.message}`)
 }
 
-/** How the target calls the image where it is there and whole, so that there is nothing to do. Throws OUTPUT_EXISTS for another image of the name. */
-export async function alreadyThere(
+/**
+ * The ID of the image if the target already has it completely, so that there is nothing to do. Throws OUTPUT_EXISTS if
+ * the target has another image of that name.
+ */
+export async function findInstalled(
   target: InstallTarget,
   names: readonly Reference[],
   { identity, platform }: Pick<BaseImageFacts, 'identity' | 'platform'>,
@@ -151,12 +152,15 @@ export function nameTaken(
     'OUTPUT_EXISTS',
     `${name ? familiarReference(name) : 'the name'} in ${target.toString()} is another image, ${other}`,
     {
-      hint: 'Give this one another name (--tag NAME), or replace that one with --force.',
+      hint: 'Use another name (--tag NAME), or replace that image with --force.',
     },
   )
 }
 
-/** What breaks a rule, told; throws LAYER_UNSUPPORTED for what a Windows host would refuse, unless it is to be installed all the same. */
+/**
+ * The findings of the layer check. Throws LAYER_UNSUPPORTED if a Windows host would reject the layer, unless
+ * `skipCheck`.
+ */
 export async function preflight(
   file: string,
   image: number,
@@ -173,7 +177,7 @@ export async function preflight(
         `${code}${first?.path === undefined ? '' : ` ${first.path}`} (${first?.message ?? ''}${count > 1 ? `, and ${count - 1} more` : ''})`,
     )
     .join('; ')
-  const message = `a Windows host would refuse ${file}: ${shown}`
+  const message = `a Windows host would reject ${file}: ${shown}`
   if (!skipCheck)
     throw new RefusedLayer(
       findings,
@@ -184,7 +188,10 @@ export async function preflight(
   return findings
 }
 
-/** The target itself is asked: what it has under the name is what was put there. An engine was asked when it took it. */
+/**
+ * Throws LOAD_NOT_PROVED unless the target has the image under its names. An engine has already been checked on
+ * loading.
+ */
 export async function prove(
   target: InstallTarget,
   names: readonly Reference[],
@@ -210,6 +217,6 @@ export async function expectSum(path: string, expected: string, signal: AbortSig
   throw new StowageError(
     'DIGEST_MISMATCH',
     `${path}: its source says sha256 ${expected}, but the file is ${digest.slice('sha256:'.length)}`,
-    { hint: 'It was changed or damaged: copy it again.' },
+    { hint: 'The file was changed or damaged: copy it again.' },
   )
 }

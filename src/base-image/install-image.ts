@@ -1,23 +1,27 @@
-/** One base OS image installed: from a WIM, from a source, or copied as the container image it is. */
-import { readWimFacts } from './install-checks.js'
-import type { CatalogEntry } from './catalog.js'
-import type { InstallImagesOptions } from './install-options.js'
-import type { InstallOptions } from './install-options.js'
-import type { InstallWimOptions } from './install-options.js'
-import type { InstalledImage } from './install-options.js'
-import { UNKNOWN } from './install-options.js'
-import { addLatest } from './install-checks.js'
-import { alreadyThere } from './install-checks.js'
-import { expectEntry } from './install-checks.js'
-import { expectSum } from './install-checks.js'
-import { formatVersion } from './version.js'
-import { isSame } from './install-checks.js'
-import { nameTaken } from './install-checks.js'
-import { namesFor } from './install-checks.js'
-import { preflight } from './install-checks.js'
-import { prove } from './install-checks.js'
-import { tellHost } from './install-checks.js'
+/** Installs one base OS image from a WIM or from a source, or copies it if it is a container image. */
 import { resolve } from 'node:path'
+import type { CatalogEntry } from './catalog.js'
+import {
+  addLatest,
+  checkHost,
+  expectEntry,
+  expectSum,
+  findInstalled,
+  isSame,
+  namesFor,
+  nameTaken,
+  preflight,
+  prove,
+  readWimFacts,
+} from './install-checks.js'
+import {
+  type InstalledImage,
+  type InstallImagesOptions,
+  type InstallOptions,
+  type InstallWimOptions,
+  UNKNOWN,
+} from './install-options.js'
+import { formatVersion } from './version.js'
 import { Workspace } from '../blob/workspace.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { StowageError } from '../errors.js'
@@ -49,7 +53,7 @@ export async function installWim(
     platform: formatPlatform(platform),
     names: names.map(formatReference),
   }
-  tellHost(
+  checkHost(
     target,
     {
       name: `${identity.name} ${identity.version}`,
@@ -59,8 +63,8 @@ export async function installWim(
     },
     options,
   )
-  const there = await alreadyThere(target, names, { identity, platform }, options)
-  if (there !== undefined) return { ...about, id: there, result: 'exists' }
+  const installed = await findInstalled(target, names, { identity, platform }, options)
+  if (installed !== undefined) return { ...about, id: installed, result: 'exists' }
   const findings = await preflight(file, facts.image, options)
   if (whatIf) return { ...about, findings, result: 'what-if' }
   const leftOut: string[] = []
@@ -85,31 +89,33 @@ export async function installEntry(
     if (content.sha256 !== undefined && !options.whatIf) await expectSum(content.path, content.sha256, options.signal)
     return await installWim(content.path, target, options, entry)
   }
-  // What the entry says is enough to know better before anything is fetched
+  // Check what the entry says before fetching anything
   const version = formatVersion(entry.version)
-  tellHost(
+  checkHost(
     target,
     { name: `${entry.name} ${version}`, architecture: entry.architecture, version, utilityVm: undefined },
     options,
   )
   if (options.whatIf) return { ...UNKNOWN, ...aboutEntry(entry), result: 'what-if' }
-  const early = await foundEarly(entry, target, options)
-  if (early) return early
+  const installed = await findByEntry(entry, target, options)
+  if (installed) return installed
   await using workspace = new Workspace(target.disk)
   const saved = await saveImage(entry, options.path ?? (await workspace.path()), {
     ...options,
     force: options.path === undefined || options.force,
   })
-  const told = new Set<string>()
+  const reported = new Set<string>()
   const onNote = (sentence: string): void => {
-    if (!told.has(sentence)) options.onNote?.(sentence)
-    told.add(sentence)
+    if (!reported.has(sentence)) options.onNote?.(sentence)
+    reported.add(sentence)
   }
   return await installWim(saved.path, target, { ...options, onNote, force: options.force }, entry)
 }
 
-/** Where the name that the entry leads to is there already, nothing needs to be fetched. */
-async function foundEarly(
+/**
+ * The image if the target already has it under the name that the entry implies, so that nothing needs to be fetched.
+ */
+async function findByEntry(
   entry: CatalogEntry,
   target: InstallTarget,
   options: InstallOptions,
@@ -141,7 +147,7 @@ async function foundEarly(
   }
 }
 
-/** A container image is copied as it is, under its own name. */
+/** Copies a container image unchanged, by default under its own name. */
 async function copyBaseImage(
   entry: CatalogEntry,
   location: string,
@@ -165,7 +171,7 @@ async function copyBaseImage(
     })
   const version = formatVersion(entry.version)
   const architecture = platforms.length === 1 ? platform.architecture : undefined
-  tellHost(
+  checkHost(
     target,
     {
       name: `${entry.name} ${version}`,

@@ -1,4 +1,4 @@
-/** What installing a base OS image is told, and what it says of it. */
+/** The options and results of installing base OS images. */
 import type { TransferOptions } from '../transfer/options.js'
 import { StowageError } from '../errors.js'
 import type { LayerFinding } from '../layer/read/check.js'
@@ -6,64 +6,73 @@ import type { HttpOptions } from '../http/connection.js'
 import { type WimLayerOptions } from '../transport/wim/source.js'
 
 export interface InstallOptions extends TransferOptions, Omit<HttpOptions, 'insecure'> {
-  /** `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`; the engine when left out, or the default store where none answers. */
+  /**
+   * `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`. By default the engine, or the
+   * default store if none answers.
+   */
   readonly to?: string | undefined
-  /** Of the one image that is installed, instead of the name that its WIM's XML makes, `nanoserver:10.0.14300.1010`, or that it has. */
+  /**
+   * Name of the image, if only one is installed. By default it is made from the XML of the WIM,
+   * `nanoserver:10.0.14300.1010`, or is the name of the container image.
+   */
   readonly name?: string | undefined
-  /** The tag `latest` as well: of several versions of one name that were found, the newest; of WIM files, the last. */
+  /** Also set the tag `latest`: to the newest of several versions of one name, or to the last of several WIM files. */
   readonly latest?: boolean | undefined
-  /** Installs again what is there, replaces another image of the name, and lets an engine keep what its host does not run. */
+  /**
+   * Install an existing image again, replace another image of the name, and let an engine hold what its host cannot
+   * run.
+   */
   readonly force?: boolean | undefined
-  /** Installs what breaks a rule of docs/layer-check.md too: what was found is told all the same. */
+  /** Install even a layer that breaks a rule of docs/layer-check.md. Its findings are still reported. */
   readonly skipCheck?: boolean | undefined
-  /** Only says what would be done. */
+  /** Only report what would be done. */
   readonly whatIf?: boolean | undefined
-  /** How the layer is made. */
+  /** Options for the layer made from a WIM. */
   readonly layer?: Omit<WimLayerOptions, 'onSkipped' | 'onWarning'> | undefined
-  /** Told what a person should know, a sentence each. */
+  /** Called with a sentence for each thing that the user should know. */
   readonly onNote?: ((sentence: string) => void) | undefined
 }
 
 export interface InstallWimOptions extends InstallOptions {
-  /** Number or name of the image in the WIM; its only one (but for `UtilityVM`) when left out. */
+  /** Number or name of the image in the WIM; by default its only one, apart from `UtilityVM`. */
   readonly image?: string | undefined
 }
 
 export interface InstallImagesOptions extends InstallOptions {
-  /** A folder that keeps the WIM files, by the rules of {@link saveImage}; without it they are gone afterwards. */
+  /** A folder to keep the WIM files in, by the rules of {@link saveImage}. Without it they are temporary. */
   readonly path?: string | undefined
 }
 
-/** What became of one image; `error` stands where it was not installed. */
+/** The result for one image; `error` is set if it was not installed. */
 export interface InstalledImage {
-  /** The WIM, or where the source says the image is, without what may be a key. */
+  /** The WIM, or the location of the image in its source, without parts that may be secret. */
   readonly from: string
   /**
-   * `CN=Microsoft_NanoServer_10.0.14300.1010`; empty if it is not known yet. Of a container image that is copied
-   * it is what {@link identityOf} makes of it: without labels it has no publisher.
+   * `CN=Microsoft_NanoServer_10.0.14300.1010`; empty if not known yet. For a container image that is copied, the result
+   * of {@link identityOf}, which has no publisher if the image has no labels.
    */
   readonly fullName: string
   readonly name: string
   readonly version: string
-  /** `windows/amd64:10.0.14300.1010`; undefined if it is not known yet. */
+  /** `windows/amd64:10.0.14300.1010`; undefined if not known yet. */
   readonly platform: string | undefined
   /** Full references. */
   readonly names: readonly string[]
-  /** How the target calls it: an engine's image ID, elsewhere the root's digest. */
+  /** The ID in the target: the image ID of an engine, elsewhere the digest of the root. */
   readonly id: string | undefined
-  /** Bytes sent, and bytes left out because the target had them. */
+  /** Bytes sent, and bytes skipped because the target already had them. */
   readonly sent: number
   readonly skipped: number
   readonly result: 'installed' | 'exists' | 'what-if' | 'failed'
-  /** What breaks a rule of base layers, errors first. */
+  /** Findings of the layer check, errors first. */
   readonly findings: readonly LayerFinding[]
-  /** What `layer.skipUnsupported` left out: paths in the layer, each with the reason. */
+  /** What `layer.skipUnsupported` omitted: paths in the layer, each with the reason. */
   readonly leftOut: readonly string[]
   readonly error?: StowageError
 }
 
 export interface InstallResult {
-  /** Where the images went, as a location. */
+  /** The location of the target. */
   readonly to: string
   readonly images: readonly InstalledImage[]
 }

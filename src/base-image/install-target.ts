@@ -1,4 +1,6 @@
-/** Where base OS images are installed: what is there already, and how one is written so that a failure leaves nothing. */
+/**
+ * The target that base OS images are installed into: finds existing images, and writes one without traces if it fails.
+ */
 import { join } from 'node:path'
 import { readImage } from '../blob/closure.js'
 import { isTarPath } from '../bundle/files.js'
@@ -21,25 +23,25 @@ import { inspect } from '../verbs/inspect.js'
 import { pack } from '../verbs/pack.js'
 import { tagImage } from '../verbs/tag.js'
 
-/** An image of the target, as it tells of it. */
+/** An image in the target. */
 export interface HeldBaseImage {
   readonly identity: HeldIdentity
   readonly platform: Platform
-  /** Digest of its root; of an engine its ID. */
+  /** Digest of its root; in an engine, its image ID. */
   readonly id: string
 }
 
 export interface PutResult {
-  /** How the target calls it. */
+  /** The ID in the target. */
   readonly id: string
   readonly sent: number
   readonly skipped: number
 }
 
-/** A place that takes one image more, beside those that it has: an engine, a layout, a bundle or a registry. */
+/** A location that images can be added to: an engine, a layout, a bundle or a registry. */
 export class InstallTarget {
   readonly location: Location
-  /** What runs there; undefined for places that run nothing. What it takes it proves itself. */
+  /** The engine; undefined for other locations. An engine verifies what it loads itself. */
   readonly engine: EngineStore | undefined
   readonly #destination: DestinationTransport
   readonly #options: TransferOptions
@@ -57,8 +59,8 @@ export class InstallTarget {
   }
 
   /**
-   * `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[:PORT][/PREFIX]`, as loadBundle() has it. An engine is asked
-   * what it is. Throws INVALID_ARGUMENT for other places, and what reaching an engine throws.
+   * Opens `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[:PORT][/PREFIX]`, as in loadBundle().
+   * Throws INVALID_ARGUMENT for other locations, and errors from connecting to an engine.
    */
   static async open(to: string, options: TransferOptions): Promise<InstallTarget> {
     const location = parseLocation(to)
@@ -67,7 +69,7 @@ export class InstallTarget {
     return new InstallTarget(location, destination, await destination.engine?.(options), options)
   }
 
-  /** A path that temporary files belong beside; undefined if the target has no disk of ours. */
+  /** A path beside which temporary files belong; undefined if the target is not on a local disk. */
   get disk(): string | undefined {
     return this.#destination.disk?.(this.location)
   }
@@ -76,12 +78,12 @@ export class InstallTarget {
     return formatLocation(this.location)
   }
 
-  /** What an image that is called `name` elsewhere is called here: in a registry behind its prefix. */
+  /** The name in the target for an image called `name`: in a registry, with its prefix. */
   nameHere(name: Reference): Reference {
     return nameAt(this.location, name)
   }
 
-  /** The image that has `name` here; undefined if there is none, or none that can be read. Layers are not looked at. */
+  /** The image with this name; undefined if there is none, or if it cannot be read. Its layers are not checked. */
   async find(name: Reference): Promise<HeldBaseImage | undefined> {
     const { host, insecure, signal } = this.#options
     try {
@@ -98,7 +100,7 @@ export class InstallTarget {
     }
   }
 
-  /** Gives the image `name` of this place another name. */
+  /** Adds the name `also` to the image `name`. */
   async addName(name: Reference, also: Reference): Promise<void> {
     const { host, signal } = this.#options
     const { store } = transportOf(this.location)
@@ -107,7 +109,7 @@ export class InstallTarget {
     else await this.put(formatLocation(this.#locationOf(name)), [name, also])
   }
 
-  /** Writes the one image of `from`, and gives it `names`. When it throws, the place is as it was. */
+  /** Writes the only image of `from` under `names`. On an error, the target is unchanged. */
   async put(from: string, names: readonly Reference[], layer?: WimLayerOptions): Promise<PutResult> {
     const { location } = this
     if (this.#destination.seals) return await this.#pack(location.path, from, names, layer)
@@ -125,7 +127,7 @@ export class InstallTarget {
     }
   }
 
-  /** All that the bundle has, but for what had these names, and the image of `from`. */
+  /** Repacks the bundle with its images and the image of `from`, which replaces images that had only these names. */
   async #pack(
     path: string,
     from: string,
@@ -133,28 +135,28 @@ export class InstallTarget {
     layer: WimLayerOptions | undefined,
   ): Promise<PutResult> {
     const { platforms, referrers, foreignLayers, signal } = this.#options
-    const standing = await manifestOf(path, signal)
+    const existing = await manifestOf(path, signal)
     const given = names.map(formatReference)
-    const kept = (standing?.images ?? []).flatMap(image => {
+    const kept = (existing?.images ?? []).flatMap(image => {
       const own = image.names.filter(name => !given.includes(name))
       return own.length === 0 && image.names.length > 0
         ? []
         : [{ image: `bundle:${path}:${image.root.digest}`, names: own }]
     })
-    const files = (standing?.files ?? [])
+    const files = (existing?.files ?? [])
       .filter(file => file.path.startsWith('files/'))
       .map(file => ({ from: join(path, file.path), path: file.path.slice('files/'.length) }))
     const added = { image: from, names: given, platforms, referrers, foreignLayers }
-    const whole = { platforms: [], referrers: false, foreignLayers: 'keep' } as const // what is kept stays as it is
+    const unchanged = { platforms: [], referrers: false, foreignLayers: 'keep' } as const // for the kept images
     const { packed, manifest } = await pack([...kept, added], path, {
       ...this.#options,
-      ...whole,
+      ...unchanged,
       files,
       layer,
       update: true,
     })
     const id = packed.find(({ names: own }) => own.includes(given[0] ?? ''))?.root.digest ?? ''
-    const before = new Set(standing?.files.map(file => file.path))
+    const before = new Set(existing?.files.map(file => file.path))
     const sent = manifest.files
       .filter(file => file.path.startsWith('blobs/') && !before.has(file.path))
       .reduce((sum, { size }) => sum + size, 0)
@@ -162,11 +164,11 @@ export class InstallTarget {
     return { id, sent, skipped: Math.max(size - sent, 0) }
   }
 
-  /** Whether every layer of the image `name` is there: in a layout each is read. An engine's own word counts. */
+  /** Whether the image has all its layers. In a layout each is read; an engine's own answer is used. */
   async isWhole(name: Reference): Promise<boolean> {
     const location = this.#locationOf(name)
-    const told = await transportOf(location).isWhole?.(location)
-    if (told !== undefined) return told
+    const answer = await transportOf(location).isWhole?.(location)
+    if (answer !== undefined) return answer
     const { host, insecure, signal } = this.#options
     return await readSource(location, { host, insecure, signal }, async source => {
       const [image] = await source.images({ signal })
@@ -177,7 +179,7 @@ export class InstallTarget {
     })
   }
 
-  /** Of the image `name` here. */
+  /** The location of the image `name` in the target. */
   #locationOf(name: Reference): Location {
     const { location } = this
     return this.#destination.naming === 'prefix'
@@ -186,7 +188,7 @@ export class InstallTarget {
   }
 }
 
-/** Not there, or not in a state that could be read: then it is written anew. */
+/** Codes for an image that does not exist or cannot be read, and is therefore written again. */
 const ABSENT: readonly string[] = [
   'IMAGE_NOT_FOUND',
   'FILE_NOT_FOUND',
@@ -201,18 +203,14 @@ async function manifestOf(path: string, signal: AbortSignal | undefined): Promis
   try {
     await using reader = await openBundleReader(path, { signal })
     if (isTarPath(path)) {
-      throw new StowageError(
-        'OUTPUT_EXISTS',
-        `${path} is a bundle in a single file, and another image cannot be added to it`,
-        {
-          hint: `Install into a bundle directory, or into another file and pack both together: stowage pack bundle:${path} … -o BUNDLE.`,
-        },
-      )
+      throw new StowageError('OUTPUT_EXISTS', `${path} is a bundle in a single file, to which no image can be added`, {
+        hint: `Install into a bundle directory, or into another file and pack both together: stowage pack bundle:${path} … -o BUNDLE.`,
+      })
     }
     return reader.manifest
   } catch (error) {
     if (error instanceof StowageError && ['FILE_NOT_FOUND', 'NOT_A_BUNDLE', 'BUNDLE_INVALID'].includes(error.code))
-      return undefined // the writer says what is wrong with it
+      return undefined // the writer reports what is wrong
     throw error
   }
 }

@@ -1,17 +1,20 @@
-/** Installs base OS images of Windows: saved, checked, made a container image, put where it belongs, proved, and nothing left over. */
+/**
+ * Installs Windows base OS images: fetches and checks each WIM, makes a container image, writes it and verifies the
+ * result.
+ */
 import type { CatalogEntry } from './catalog.js'
-import type { InstallImagesOptions } from './install-options.js'
-import type { InstallOptions } from './install-options.js'
-import type { InstallResult } from './install-options.js'
+import { findingsOf } from './install-checks.js'
+import { aboutEntry, installEntry, installWim } from './install-image.js'
+import {
+  type InstalledImage,
+  type InstallImagesOptions,
+  type InstallOptions,
+  type InstallResult,
+  type InstallWimOptions,
+  UNKNOWN,
+} from './install-options.js'
 import { InstallTarget } from './install-target.js'
-import type { InstallWimOptions } from './install-options.js'
-import type { InstalledImage } from './install-options.js'
-import { UNKNOWN } from './install-options.js'
-import { aboutEntry } from './install-image.js'
-import { installEntry } from './install-image.js'
-import { installWim } from './install-image.js'
 import { nameToGive } from '../oci/reference.js'
-import { partOf } from './install-checks.js'
 import { isTarPath } from '../bundle/files.js'
 import { abortError, orError, StowageError } from '../errors.js'
 import { parseLocation, transportOf } from '../transport/location.js'
@@ -19,12 +22,12 @@ import { usualStore } from '../transport/usual-store.js'
 import { compareImageVersions } from './version.js'
 
 /**
- * Installs the base OS images of WIM files, with no network. Name, version and processor are what the XML says, the publisher is
- * Microsoft. Each is tried: what failed is in its `error`, and has left nothing. Throws for the whole what opening the target throws,
- * INVALID_ARGUMENT and ABORTED.
+ * Installs the base OS images of WIM files, without a network. Name, version and architecture come from the XML; the
+ * publisher is Microsoft. If an image fails, its `error` is set, the target is unchanged, and the next one is tried.
+ * Throws what opening the target throws, INVALID_ARGUMENT and ABORTED.
  */
 export async function installWims(files: readonly string[], options: InstallWimOptions = {}): Promise<InstallResult> {
-  if (files.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no WIM was named to install')
+  if (files.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no WIM to install was named')
   return await installAll(
     options,
     files.map(file => ({
@@ -35,15 +38,15 @@ export async function installWims(files: readonly string[], options: InstallWimO
 }
 
 /**
- * Installs what {@link findImages} found: WIM files are saved and made images, images of bundles and registries are copied.
- * Each is tried, and throws are those of {@link installWims}.
+ * Installs what {@link findImages} found: makes images from WIM files, and copies images of bundles and registries.
+ * Errors are handled as in {@link installWims}.
  */
 export async function installImages(
   entries: readonly CatalogEntry[],
   options: InstallImagesOptions = {},
 ): Promise<InstallResult> {
   if (entries.length === 0)
-    throw new StowageError('IMAGE_NOT_FOUND', 'no image was found that could be installed', {
+    throw new StowageError('IMAGE_NOT_FOUND', 'no image to install was found', {
       hint: 'List what is available: stowage find --all-versions.',
     })
   const newest = (entry: CatalogEntry): boolean =>
@@ -89,7 +92,9 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
     const images: InstalledImage[] = []
     for (const { about, install } of tasks) {
       const done = await orError(async () => await install(target), signal)
-      images.push(done instanceof StowageError ? { ...about, ...partOf(done), result: 'failed', error: done } : done)
+      images.push(
+        done instanceof StowageError ? { ...about, ...findingsOf(done), result: 'failed', error: done } : done,
+      )
     }
     return { to: target.toString(), images }
   } catch (error) {
@@ -97,7 +102,7 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
   }
 }
 
-/** A bundle in one tar, which is sealed after the first image. */
+/** Whether `to` is a bundle in a single tar, which cannot be changed after the first image. */
 function isOneFile(to: string): boolean {
   const location = parseLocation(to)
   return (transportOf(location).destination?.seals ?? false) && isTarPath(location.path)

@@ -1,4 +1,4 @@
-/** Reads what a source offers: an index on the web, a folder of WIM files, a bundle, or a repository of a registry. */
+/** Lists what a source offers: an index on the web, a folder of WIM files, a bundle, or a repository in a registry. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type BundleManifest } from '../bundle/manifest.js'
@@ -18,18 +18,19 @@ import type { CatalogSource } from './sources.js'
 import { isVersion, parseVersion } from './version.js'
 
 export interface ReadCatalogOptions extends WaitOptions, HttpOptions, EndpointOptions {
-  /** Told of what a source has that cannot be used: a sentence each. */
+  /** Called with a sentence for each entry of a source that cannot be used. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }
 
-/** Largest index that is read, in bytes. */
+/** Maximum size of an index, in bytes. */
 const INDEX_LIMIT = 16 * 1024 * 1024
-/** Folders below a source's folder that are looked into, as in 2016. */
+/** Levels of subfolders that are searched, as in the provider of 2016. */
 const DEPTH = 1
 
 /**
- * All that `source` offers, in no promised order. Throws what reading the place throws: REGISTRY_UNREACHABLE, FILE_NOT_FOUND,
- * INVALID_MANIFEST for an index that is none, NOT_A_BUNDLE. One entry that is wrong is a warning, not an error: the others can be used.
+ * Everything that `source` offers, in any order. Throws what reading the location throws: REGISTRY_UNREACHABLE,
+ * FILE_NOT_FOUND, INVALID_MANIFEST for an invalid index, NOT_A_BUNDLE. An invalid entry is only a warning, so that the
+ * others can be used.
  */
 export async function readCatalog(
   source: CatalogSource,
@@ -42,10 +43,13 @@ export async function readCatalog(
   return await readFolder(source, options)
 }
 
-/** The JSON array of 2016, `[{Name, Version, Description, SasToken}]`, also as an object with it in it, with our `Sha256` and `Size`. */
+/**
+ * Reads the JSON array of 2016, `[{Name, Version, Description, SasToken}]`, also inside an object, and with the
+ * additional fields `Sha256` and `Size`.
+ */
 async function readIndex(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   await using web = new Web(options)
-  const { bytes, url } = await web.read(source.location, INDEX_LIMIT, options) // relative addresses are to where it was found
+  const { bytes, url } = await web.read(source.location, INDEX_LIMIT, options) // relative URLs refer to this url
   const where = shownAddress(source.location)
   const items = indexItems(bytes, where)
   return items.flatMap((item, n) => {
@@ -61,12 +65,12 @@ function indexItems(bytes: Buffer, where: string): readonly unknown[] {
     value = JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''))
   } catch (error) {
     throw new StowageError('INVALID_MANIFEST', `${where} is not an index of base OS images: it is not JSON`, {
-      hint: 'Open the address in a browser; an index is a JSON array of Name, Version, Description and SasToken.',
+      hint: 'Open the address in a browser: an index is a JSON array with Name, Version, Description and SasToken.',
       cause: error,
     })
   }
   if (Array.isArray(value)) return value as unknown[]
-  // One parser of 2016 put the array into an object, and made an object of an array of one
+  // A tool of 2016 wrapped the array in an object, and wrote an array of one item as that item
   const inner = isObject(value)
     ? (value['array0'] ?? value['images'] ?? ('Name' in value ? [value] : undefined))
     : undefined
@@ -74,9 +78,9 @@ function indexItems(bytes: Buffer, where: string): readonly unknown[] {
   throw new StowageError('INVALID_MANIFEST', `${where}: expected a JSON array of base OS images`)
 }
 
-/** The entry, or what is wrong with it. */
+/** The entry, or a description of what is wrong with it. */
 function indexEntry(item: unknown, source: CatalogSource, base: string): CatalogEntry | string {
-  if (!isObject(item)) return 'no object'
+  if (!isObject(item)) return 'it is not an object'
   const fields = new Map(Object.entries(item).map(([key, value]) => [key.toLowerCase(), value]))
   const text = (key: string): string => (typeof fields.get(key) === 'string' ? String(fields.get(key)) : '')
   const [name, version, address, sha256] = [
@@ -110,7 +114,10 @@ function indexEntry(item: unknown, source: CatalogSource, base: string): Catalog
   }
 }
 
-/** WIM files of a folder and of those in it. Name, version and architecture are those of the WIM's XML, or the file's name. */
+/**
+ * The WIM files in a folder and its subfolders. Name, version and architecture come from the XML, or the name from the
+ * file.
+ */
 async function readFolder(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   const entries: CatalogEntry[] = []
   for (const path of await wimsBelow(resolve(source.location), DEPTH)) {
@@ -155,7 +162,7 @@ async function wimEntry(path: string, source: CatalogSource): Promise<CatalogEnt
   }
 }
 
-/** What `stowage save` wrote beside a WIM. */
+/** The SHA-256 that `stowage save` wrote to a file beside the WIM. */
 async function savedSum(path: string): Promise<string | undefined> {
   try {
     return /^([0-9a-f]{64})(?: [ *]|\s*$)/i.exec(await readFile(`${path}.sha256`, 'utf8'))?.[1]?.toLowerCase()
@@ -165,7 +172,7 @@ async function savedSum(path: string): Promise<string | undefined> {
   }
 }
 
-/** Images of Windows in a bundle that have one layer, as base images do; their version is what their config says. */
+/** The Windows images in a bundle that have one layer, as base images do. The version comes from the config. */
 async function readBundle(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   const path = source.location.slice('bundle:'.length)
   await using reader = await openBundleReader(path, { signal: options.signal })
@@ -195,7 +202,10 @@ function bundleEntries(
   }))
 }
 
-/** Tags of a repository that are versions, as the registry of Microsoft has them: `10.0.20348.169`, and with an architecture behind it. */
+/**
+ * The tags of a repository that are versions in the style of Microsoft's registry: `10.0.20348.169`,
+ * `10.0.20348.169-amd64`.
+ */
 async function readRepository(source: CatalogSource, options: ReadCatalogOptions): Promise<readonly CatalogEntry[]> {
   const { domain, path } = parseReference(source.location.slice('docker://'.length))
   await using registries = new Registries(options)
@@ -216,7 +226,7 @@ async function readRepository(source: CatalogSource, options: ReadCatalogOptions
   return entries
 }
 
-/** A name that becomes part of a file's name: no path, nothing that a file system of a medium cannot hold. */
+/** Whether a name can be part of a file name on any file system: it is not a path and has no special characters. */
 export function isImageName(name: string): boolean {
   return /^[^\s<>:"/\\|?*\x00-\x1f.][^<>:"/\\|?*\x00-\x1f]{0,99}$/.test(name) && !/[. ]$/.test(name) && name !== '..'
 }

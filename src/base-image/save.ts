@@ -1,4 +1,4 @@
-/** Saves base OS images as WIM files: what was begun is gone on with, what comes is checked before it has its name. */
+/** Saves base OS images as WIM files. Resumes interrupted downloads, and checks each file before it gets its name. */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
@@ -18,9 +18,9 @@ import { isImageName } from './read-catalog.js'
 import { formatVersion } from './version.js'
 
 export interface SaveOptions extends WaitOptions, HttpOptions {
-  /** Replaces a file that is there, and makes the folder if there is none. */
+  /** Replace an existing file, and create the folder if it does not exist. */
   readonly force?: boolean | undefined
-  /** Only says what would be done. */
+  /** Only report what would be done. */
   readonly whatIf?: boolean | undefined
 }
 
@@ -28,12 +28,12 @@ export interface SavedImage {
   readonly name: string
   readonly version: string
   readonly path: string
-  /** In bytes; undefined if nothing was saved and nobody says how many there are. */
+  /** In bytes; undefined if nothing was saved and the size is unknown. */
   readonly size: number | undefined
   readonly sha256: string | undefined
-  /** `saved`, or why it was not: it `exists`, or was only asked about (`what-if`). */
+  /** `saved`, or why not: the file `exists`, or the option `whatIf` was set. */
   readonly result: 'saved' | 'exists' | 'what-if'
-  /** Bytes that an earlier try had left. */
+  /** Bytes that an earlier attempt had left. */
   readonly resumed: number
 }
 
@@ -42,13 +42,15 @@ type WimEntry = CatalogEntry & { readonly content: Exclude<CatalogContent, { rea
 
 const PIECE = 1024 * 1024
 
-/** `<Name>-<a-b-c-d>.wim`, as the provider of 2016 named it; `.wim` at the end of the name is left out of it. */
+/**
+ * `<Name>-<a-b-c-d>.wim`, as in the provider of 2016, without a `.wim` at the end of the name. Throws INVALID_ARGUMENT.
+ */
 export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'>): string {
   const stem = name.replace(/\.wim$/i, '')
   if (!isImageName(stem)) {
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `${JSON.stringify(name)} is not a name of a base OS image: it would be part of a path`,
+      `${JSON.stringify(name)} is not a valid name of a base OS image: it cannot be part of a file name`,
       { hint: 'Check the source: stowage find --json.' },
     )
   }
@@ -56,9 +58,11 @@ export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'
 }
 
 /**
- * Saves the WIM of `entry` in the folder `directory`, with `<file>.sha256` beside it for `sha256sum -c`. Throws FILE_NOT_FOUND for a folder that
- * is not there unless `force`, NO_SPACE before the first byte, DIGEST_MISMATCH and SIZE_MISMATCH if it is not what the source
- * says, NOT_A_WIM where it is none, BUSY if another process goes on saving it, and what the network does; then nothing has the name, and what came is kept where it can be checked.
+ * Saves the WIM of `entry` in the folder `directory`, with `<file>.sha256` beside it for `sha256sum -c`. Throws
+ * FILE_NOT_FOUND if the folder does not exist (unless `force`), NO_SPACE before the first byte, DIGEST_MISMATCH or
+ * SIZE_MISMATCH if the file is not what the source states, NOT_A_WIM, BUSY if another process is saving it, and network
+ * errors. After an error, no file has the final name; a partial download is kept only if the source states the sha256,
+ * so that the rest can be checked.
  */
 export async function saveImage(
   entry: CatalogEntry,
@@ -69,7 +73,7 @@ export async function saveImage(
   if (content.type === 'image') {
     throw new StowageError(
       'UNSUPPORTED',
-      `${entry.name} ${formatVersion(entry.version)} of ${entry.source} is a container image, not a WIM`,
+      `${entry.name} ${formatVersion(entry.version)} from ${entry.source} is a container image, not a WIM`,
       {
         hint: `Pack it: stowage pack ${content.location} -o BUNDLE, or convert it to a WIM: stowage copy ${content.location} wim:FILE.`,
       },
@@ -80,10 +84,10 @@ export async function saveImage(
   if (options.whatIf) return { ...about, size: content.size, sha256: content.sha256, result: 'what-if', resumed: 0 }
   await prepareFolder(directory, options.force ?? false)
   const exists = async (): Promise<SavedImage | undefined> => {
-    const there = options.force ? undefined : await sizeOf(path)
-    if (there === undefined) return undefined
-    const sha256 = content.sha256 === undefined ? undefined : (await hashOf(path, there)).digest('hex')
-    if (sha256 === content.sha256) return { ...about, size: there, sha256, result: 'exists', resumed: 0 }
+    const size = options.force ? undefined : await sizeOf(path)
+    if (size === undefined) return undefined
+    const sha256 = content.sha256 === undefined ? undefined : (await hashOf(path, size)).digest('hex')
+    if (sha256 === content.sha256) return { ...about, size, sha256, result: 'exists', resumed: 0 }
     throw new StowageError(
       'DIGEST_MISMATCH',
       `${path} exists, but it is a different file: its source says sha256 ${content.sha256}, and it is ${sha256}`,
@@ -92,7 +96,7 @@ export async function saveImage(
       },
     )
   }
-  // Of two that save the same file, the second finds what the first saved
+  // If two processes save the same file, the second one finds the result of the first
   return (
     (await exists()) ??
     (await withLock(
@@ -103,7 +107,7 @@ export async function saveImage(
   )
 }
 
-/** Under the lock: one process alone writes the partial file. */
+/** Fetches the WIM. The caller holds the lock, so that only one process writes the partial file. */
 async function fetchWim(
   entry: WimEntry,
   path: string,
@@ -113,7 +117,7 @@ async function fetchWim(
   if ((await sizeOf(path)) !== undefined) await refuseReadOnly(path)
   await using web = new Web(options)
   const size = content.size ?? (content.type === 'web' ? (await web.find(content.url, options)).size : undefined)
-  // What a server could have changed meanwhile is only gone on with where its sum is known
+  // Resume only if the checksum is known: the file on the server may have changed in the meantime
   const partial = `${path}${PARTIAL}`
   const held = content.sha256 === undefined ? 0 : ((await sizeOf(partial)) ?? 0)
   if (size !== undefined) await checkSpace(directory, Math.max(size - held, 0), size)
@@ -121,7 +125,7 @@ async function fetchWim(
   try {
     const saved = await fill(partial, held, { entry, size, web, ...options, path })
     await checkWim(partial, path)
-    await rm(`${path}.sha256`, { force: true }) // killed between the two, a file has no sum rather than another's
+    await rm(`${path}.sha256`, { force: true }) // a process killed after this leaves no wrong checksum
     await rename(partial, path)
     await writeDurably(`${path}.sha256`, new TextEncoder().encode(`${saved.sha256}  ${wimName(entry)}\n`))
     await syncPath(directory, 'directory')
@@ -135,22 +139,22 @@ async function fetchWim(
       content.sha256 !== undefined
     if (!resumable) await rm(partial, { force: true })
     if (!(failure instanceof StowageError) || failure.hint !== undefined || failure.code === 'ABORTED') throw failure
-    throw failure.withHint(`Ask the operator of the source ${entry.source}, or choose another with --source.`)
+    throw failure.withHint(`Ask the operator of the source ${entry.source}, or select another with --source.`)
   }
 }
 
-interface Filling extends SaveOptions {
+interface FillOptions extends SaveOptions {
   readonly entry: WimEntry
   readonly size: number | undefined
   readonly web: Web
   readonly path: string
 }
 
-/** All of the file in `partial`, of which `held` bytes are there. */
+/** Completes the file `partial`, which already has `held` bytes, and checks it. */
 async function fill(
   partial: string,
   held: number,
-  { entry, size, web, path, backoff, signal, onProgress }: Filling,
+  { entry, size, web, path, backoff, signal, onProgress }: FillOptions,
 ): Promise<{ readonly size: number; readonly sha256: string }> {
   const file = await open(partial, held > 0 ? 'r+' : 'w+')
   try {
@@ -222,7 +226,7 @@ async function hashOf(path: string, size: number): Promise<Hash> {
   return hash
 }
 
-/** What a captive portal or a mirror gives instead is not a WIM. */
+/** Throws NOT_A_WIM if the file is something else, such as the page of a captive portal. */
 async function checkWim(partial: string, path: string): Promise<void> {
   try {
     await using _wim = await openWim(partial)
@@ -274,7 +278,7 @@ function unreachable({ name, version }: CatalogEntry, at: number, cause: unknown
   const why = cause instanceof Error ? `: ${cause.message}` : ''
   return new StowageError(
     'REGISTRY_UNREACHABLE',
-    `${name} ${formatVersion(version)} ended after ${at} bytes, and ${TRIES} retries brought no more${why}`,
+    `the download of ${name} ${formatVersion(version)} ended after ${at} bytes, and ${TRIES} attempts brought no more${why}`,
     {
       hint: 'Run the command again: it resumes the download if the source gives the sha256.',
       cause,

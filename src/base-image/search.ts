@@ -1,4 +1,4 @@
-/** Base OS images of all registered sources, or of some of them. */
+/** Finds base OS images in the registered sources. */
 import { StowageError } from '../errors.js'
 import type { CatalogEntry } from './catalog.js'
 import { checkQuery, findIn, type FindQuery } from './find.js'
@@ -11,15 +11,15 @@ export interface FindImagesOptions extends FindQuery, ReadCatalogOptions, Source
 }
 
 /**
- * What the sources offer that fits. A source that cannot be read is a warning where others could be; where none could, its error
- * is thrown. Throws INVALID_ARGUMENT for what cannot be asked together, IMAGE_NOT_FOUND if no source is registered.
+ * The images of the sources that match. If a source cannot be read, that is a warning, or an error if none can be read.
+ * Throws INVALID_ARGUMENT for options that cannot be used together, IMAGE_NOT_FOUND if no source is registered.
  */
 export async function findImages(options: FindImagesOptions = {}): Promise<readonly CatalogEntry[]> {
   checkQuery(options)
   const sources = chooseSources(await listSources(options), options.sources ?? [])
   if (sources.length === 0) {
     throw new StowageError('IMAGE_NOT_FOUND', 'no source of base OS images is registered', {
-      hint: 'Register one: stowage source add NAME https://…/index.json, or a folder of WIM files. The gallery of 2016 is gone.',
+      hint: 'Register one: stowage source add NAME https://…/index.json, or a folder of WIM files. The gallery of 2016 no longer exists.',
     })
   }
   const entries: CatalogEntry[] = []

@@ -1,4 +1,4 @@
-/** Where base OS images are found: places that were registered by name, kept in a file of the user's. */
+/** The registered sources of base OS images, stored in a configuration file of the user. */
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -8,12 +8,12 @@ import { fileError, StowageError, systemCode } from '../errors.js'
 import { array, parseJson, record, string } from '../oci/json.js'
 import { shownAddress } from '../http/web.js'
 
-/** A registered place. */
+/** A registered source. */
 export interface CatalogSource {
   readonly name: string
-  /** An address of an index, a folder, `bundle:PATH`, or `docker://REPOSITORY`. */
+  /** The URL of an index, a folder, `bundle:PATH`, or `docker://REPOSITORY`. */
   readonly location: string
-  /** Whoever registered it vouches for it: what is from others is told to be so before it is installed. */
+  /** Whether the user trusts it: installing from other sources gives a warning. */
   readonly trusted: boolean
 }
 
@@ -26,8 +26,8 @@ const SCHEMA_VERSION = 1
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$/
 
 /**
- * `$STOWAGE_CONFIG`, else `stowage` under `%LOCALAPPDATA%` on Windows, under `$XDG_CONFIG_HOME` or `~/.config` elsewhere; in it
- * `sources.json`.
+ * The path of `sources.json`: in `$STOWAGE_CONFIG`, else in `stowage` under `%LOCALAPPDATA%` on Windows, and under
+ * `$XDG_CONFIG_HOME` or `~/.config` elsewhere.
  */
 export function sourcesFile({ env = process.env, platform = process.platform }: SourcesOptions = {}): string {
   const own = env['STOWAGE_CONFIG']
@@ -39,7 +39,7 @@ export function sourcesFile({ env = process.env, platform = process.platform }: 
   return join(base, 'stowage', 'sources.json')
 }
 
-/** All registered sources, by name; none if none is registered. Throws INVALID_MANIFEST naming what is wrong in the file. */
+/** All registered sources, sorted by name. Throws INVALID_MANIFEST naming what is wrong in the file. */
 export async function listSources(options?: SourcesOptions): Promise<readonly CatalogSource[]> {
   const path = sourcesFile(options)
   let bytes: Uint8Array
@@ -55,7 +55,7 @@ export async function listSources(options?: SourcesOptions): Promise<readonly Ca
       'INVALID_MANIFEST',
       `${path}.schemaVersion: expected ${SCHEMA_VERSION} but found ${JSON.stringify(object['schemaVersion'])}`,
       {
-        hint: 'A later Stowage wrote it: use that version, or move the file away.',
+        hint: 'A later version of Stowage wrote it: use that version, or move the file away.',
       },
     )
   }
@@ -70,7 +70,7 @@ export async function listSources(options?: SourcesOptions): Promise<readonly Ca
   })
 }
 
-/** Registers a source. Throws INVALID_ARGUMENT for a name that is none or is taken, or a location of no kind that we know. */
+/** Registers a source. Throws INVALID_ARGUMENT for a name that is invalid or taken, or an unknown kind of location. */
 export async function addSource(source: CatalogSource, options?: SourcesOptions): Promise<CatalogSource> {
   if (!NAME.test(source.name)) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is not a source name`, {
@@ -94,7 +94,7 @@ export async function addSource(source: CatalogSource, options?: SourcesOptions)
   return added
 }
 
-/** Forgets a source. Throws IMAGE_NOT_FOUND naming those there are. */
+/** Removes a source. Throws IMAGE_NOT_FOUND naming the registered ones. */
 export async function removeSource(name: string, options?: SourcesOptions): Promise<CatalogSource> {
   let removed: CatalogSource | undefined
   await changeSources(options, sources => {
@@ -105,7 +105,7 @@ export async function removeSource(name: string, options?: SourcesOptions): Prom
   return removed ?? { name, location: '', trusted: false }
 }
 
-/** Those of `sources` that `wanted` names, by name or location; all where it names none. Throws IMAGE_NOT_FOUND. */
+/** The sources that `wanted` names, by name or location; all if it is empty. Throws IMAGE_NOT_FOUND. */
 export function chooseSources(sources: readonly CatalogSource[], wanted: readonly string[]): readonly CatalogSource[] {
   if (wanted.length === 0) return sources
   return [
@@ -121,7 +121,7 @@ export function chooseSources(sources: readonly CatalogSource[], wanted: readonl
   ]
 }
 
-/** A location as it is kept. Throws INVALID_ARGUMENT. */
+/** The location in the form in which it is stored. Throws INVALID_ARGUMENT. */
 function normalLocation(location: string): string {
   const place = placeOf(location)
   if (place !== undefined) return place
@@ -134,22 +134,22 @@ function normalLocation(location: string): string {
   )
 }
 
-/** Addresses and references as they are, folders and bundles with their whole path; undefined for what is not a place. */
+/** URLs and references unchanged, folders and bundles with absolute paths; undefined for an invalid location. */
 function placeOf(location: string): string | undefined {
   if (/^https?:\/\//i.test(location)) {
     if (URL.canParse(location)) return location
   } else if (location.startsWith('docker://') && location.length > 'docker://'.length) {
     return location
   } else if (location.startsWith('bundle:') && location.length > 'bundle:'.length) {
-    return `bundle:${whole(location.slice('bundle:'.length))}`
+    return `bundle:${absolute(location.slice('bundle:'.length))}`
   } else if (location !== '' && !/^[a-z][a-z+.-]+:/i.test(location)) {
-    return whole(location)
+    return absolute(location)
   }
   return undefined
 }
 
-/** Shares of Windows stay as they are on every system. */
-function whole(path: string): string {
+/** An absolute path. Windows shares are unchanged on every system. */
+function absolute(path: string): string {
   return path.startsWith('\\\\') ? path : resolve(path)
 }
 
@@ -177,7 +177,7 @@ function isSameName(a: string, b: string): boolean {
 function noSource(name: string, sources: readonly CatalogSource[]): StowageError {
   const hint =
     sources.length === 0
-      ? 'No source is registered. Add one: stowage source add NAME LOCATION. The gallery of 2016 is gone.'
-      : `There are: ${sources.map(source => source.name).join(', ')}.`
+      ? 'No source is registered. Add one: stowage source add NAME LOCATION. The gallery of 2016 no longer exists.'
+      : `Registered sources: ${sources.map(source => source.name).join(', ')}.`
   return new StowageError('IMAGE_NOT_FOUND', `there is no source ${JSON.stringify(name)}`, { hint })
 }

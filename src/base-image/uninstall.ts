@@ -1,4 +1,4 @@
-/** Base OS images of a place, taken away by their full names, as `Uninstall-ContainerOSImage -FullName` had it. */
+/** Removes base OS images by their full names, as `Uninstall-ContainerOSImage -FullName` did. */
 import { abortError, orError, StowageError } from '../errors.js'
 import { formatFullName } from '../oci/image-identity.js'
 import type { Removal, StoredImage } from '../image/image-store.js'
@@ -8,43 +8,44 @@ import { selectStored, shownName } from '../image/select.js'
 import { patternOf } from './find.js'
 
 export interface UninstallOptions extends StoreOptions {
-  /** Also where stopped containers or other images use it. */
+  /** Remove an image even if stopped containers or other images use it. */
   readonly force?: boolean | undefined
-  /** Only what would go: everything is looked at, and nothing is removed. */
+  /** Only report what would be removed, after all checks. */
   readonly whatIf?: boolean | undefined
 }
 
-/** What became of one; `error` stands where it stayed. */
+/** The result for one image; `error` is set if it was not removed. */
 export interface UninstalledImage {
-  /** As it was given. */
+  /** As given by the caller. */
   readonly name: string
   /** `CN=Microsoft_NanoServer_10.0.14300.1010` */
   readonly fullName?: string
   readonly id?: string
-  /** All names it has, in full. */
+  /** All its names, in full. */
   readonly names: readonly string[]
-  /** In the order in which it went; nothing with `whatIf`. */
+  /** Names and content in the order of removal; empty with `whatIf`. */
   readonly removed: readonly Removal[]
   readonly error?: StowageError
 }
 
 export interface UninstallResult {
-  /** As a location is written. */
+  /** The location of the store. */
   readonly store: string
   readonly images: readonly UninstalledImage[]
 }
 
 /**
- * Removes the base OS images that `names` mean, with all their names: full names, in upper or lower case, with `*` and `?` where one
- * image alone fits; or any name or ID. Every one is tried: what failed is in its `error`: IMAGE_NOT_FOUND, IMAGE_IN_USE,
- * INVALID_ARGUMENT for several and for what is not a base OS image. Throws for the whole as {@link openImageStore} does, and ABORTED.
+ * Removes base OS images with all their names. Each of `names` is a full name in any case, a pattern with `*` and `?`
+ * that matches one full name, or any name or ID. If an image fails, its `error` is set and the next one is tried:
+ * IMAGE_NOT_FOUND, IMAGE_IN_USE, INVALID_ARGUMENT for several matches or an image that is not a base OS image. Throws
+ * as {@link openImageStore}, and ABORTED.
  */
 export async function uninstallImages(
   names: readonly string[],
   options: UninstallOptions = {},
 ): Promise<UninstallResult> {
   const { force, whatIf = false, signal } = options
-  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no base OS image was named to uninstall')
+  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no base OS image to uninstall was named')
   try {
     await using store = await openImageStore(options)
     const images: UninstalledImage[] = []
@@ -85,10 +86,10 @@ function selectBaseImage(held: readonly StoredImage[], text: string, where: stri
       { hint: 'Name one, by its full name or its ID.' },
     )
   }
-  return found ?? referred(held, bases, text, where)
+  return found ?? selectByReference(held, bases, text, where)
 }
 
-function referred(
+function selectByReference(
   held: readonly StoredImage[],
   bases: readonly StoredImage[],
   text: string,

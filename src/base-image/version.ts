@@ -1,18 +1,18 @@
 /** Versions of Windows base OS images, `10.0.14300.1010`: one to four numbers, compared as numbers. */
 import { StowageError } from '../errors.js'
 
-/** Four numbers; what is not said is 0. */
+/** Four numbers; missing ones are 0. */
 export type ImageVersion = readonly [number, number, number, number]
 
-const MOST = 2 ** 31 - 1
+const MAX_NUMBER = 2 ** 31 - 1
 
 /**
- * Reads `10.0.14300.1010`, `10.0` (10.0.0.0) or `.5` (0.5.0.0), as the ContainerImage provider did. Throws INVALID_ARGUMENT for more
- * than four numbers and for anything that is none.
+ * Parses `10.0.14300.1010`, `10.0` (10.0.0.0) or `.5` (0.5.0.0), as the ContainerImage provider did. Throws
+ * INVALID_ARGUMENT if there are more than four parts, or if one is not a number.
  */
 export function parseVersion(text: string): ImageVersion {
   const parts = (text.startsWith('.') ? `0${text}` : text).trim().split('.')
-  const numbers = parts.map(part => (/^\d{1,10}$/.test(part) && Number(part) <= MOST ? Number(part) : Number.NaN))
+  const numbers = parts.map(part => (/^\d{1,10}$/.test(part) && Number(part) <= MAX_NUMBER ? Number(part) : Number.NaN))
   if (parts.length > 4 || numbers.some(Number.isNaN)) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a version of a base OS image`, {
       hint: 'Write one to four numbers with dots between them, for example 10.0.14300.1010.',
@@ -27,11 +27,11 @@ export function isVersion(text: string): boolean {
     parseVersion(text)
     return true
   } catch {
-    return false // the only thing parseVersion throws says that it is none
+    return false // parseVersion() throws only for an invalid version
   }
 }
 
-/** Below 0 if `a` is older, 0 if they are the same, above where it is newer. */
+/** Negative if `a` is older, 0 if they are equal, positive if `a` is newer. */
 export function compareImageVersions(a: ImageVersion, b: ImageVersion): number {
   for (const [n, number] of a.entries()) {
     const difference = number - (b[n] ?? 0)

@@ -219,7 +219,7 @@ t.test('install --wim refuses a WIM that is none, not whole, or does not say wha
     {
       words: [flawedWim(t, 'no-hives')],
       code: 1,
-      stderr: /a Windows host would refuse .*HIVE_MISSING Files\/Windows\/System32\/config\/DEFAULT/,
+      stderr: /a Windows host would reject .*HIVE_MISSING Files\/Windows\/System32\/config\/DEFAULT/,
     },
     { words: [flawedWim(t, 'case-pair')], code: 1, stderr: /ase/ },
   ])
@@ -235,7 +235,7 @@ t.test('install --wim refuses a WIM that is none, not whole, or does not say wha
   })
   t.match(await host.run(['install', '--wim', flawedWim(t, 'no-hives'), '--skip-check', '--tag', 'bare']), {
     code: 0,
-    stderr: /warning: a Windows host would refuse/,
+    stderr: /warning: a Windows host would reject/,
   })
 })
 
