@@ -1,4 +1,4 @@
-/** YAML as plain values that know where they stand, so that whatever is wrong can be told with its line and column. */
+/** Parses YAML into values with positions, so that every error can be reported with its line and column. */
 import {
   type Alias,
   isAlias,
@@ -14,17 +14,17 @@ import {
 } from 'yaml'
 import { StowageError } from '../errors.js'
 
-/** Both from 1. */
+/** Line and column count from 1. */
 export interface Position {
   readonly line: number
   readonly column: number
 }
 
-/** All scalars are texts, as they stand: `1.10` is not the number 1.1. */
+/** All scalars are kept as text: `1.10` is not the number 1.1. */
 export type Value =
   | { readonly type: 'map'; readonly at: Position; readonly entries: readonly MapEntry[] }
   | { readonly type: 'list'; readonly at: Position; readonly items: readonly Value[] }
-  /** `plain`: without quotes, so that it may also be a number, a truth value or nothing. */
+  /** `plain`: not quoted, so it may also be meant as a number, a boolean or null. */
   | { readonly type: 'text'; readonly at: Position; readonly text: string; readonly plain: boolean }
 
 export interface MapEntry {
@@ -33,19 +33,19 @@ export interface MapEntry {
   readonly value: Value
 }
 
-/** Largest file that is read, in bytes: enough for some ten thousand images. */
+/** Maximum size of a file in bytes: enough for about ten thousand images. */
 export const FILE_LIMIT = 1024 * 1024
-/** What aliases make of a file may have so many values. */
+/** Maximum number of values after aliases are expanded. */
 const VALUE_LIMIT = 100_000
 const DEPTH_LIMIT = 20
-/** Faults that are told at once. */
+/** Maximum number of faults in an error message. */
 const SHOWN = 20
 
-/** What is wrong with a file, all of it, each with its place. */
+/** Collects all faults of a file with their positions. */
 export class Faults {
   readonly path: string
   readonly #found: { readonly at: Position; readonly message: string }[] = []
-  /** Whether something asked for is not there, which is no fault of the file's form. */
+  /** Whether all faults are about missing things, so that the file itself is valid. */
   #missing = true
 
   constructor(path: string) {
@@ -57,7 +57,7 @@ export class Faults {
     this.#found.push({ at, message })
   }
 
-  /** Takes what `check` throws as a fault at this place. */
+  /** Runs `check`, and records a StowageError that it throws as a fault at this position. */
   check<T>(at: Position, check: () => T): T | undefined {
     try {
       return check()
@@ -72,7 +72,9 @@ export class Faults {
     return this.#found.length === 0
   }
 
-  /** Throws IMAGES_FILE_INVALID, or IMAGE_NOT_FOUND if all that is wrong is that something is not there; a line a fault. */
+  /**
+   * Throws IMAGES_FILE_INVALID, or IMAGE_NOT_FOUND if all faults are about missing things, with a line for each fault.
+   */
   throwIfAny(hint?: string): void {
     if (this.none) return
     const sorted = this.#found.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
@@ -82,7 +84,7 @@ export class Faults {
   }
 }
 
-/** The one document of `bytes`. What is wrong with it goes to `faults`; undefined if there is nothing to go on with. */
+/** The only YAML document in `bytes`. Adds errors to `faults`; undefined if it cannot be parsed. */
 export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined {
   const start: Position = { line: 1, column: 1 }
   let text: string
@@ -151,7 +153,7 @@ class Reader {
             ? `values are nested more than ${DEPTH_LIMIT} deep`
             : `aliases expand this file to more than ${VALUE_LIMIT} values`,
         )
-      this.#count = Infinity // once is enough
+      this.#count = Infinity // report it only once
       return undefined
     }
     if (isAlias(node)) {
@@ -184,7 +186,7 @@ class Reader {
   }
 }
 
-/** A value for a message. */
+/** A short form of the value for messages. */
 export function shownValue(value: Value): string {
   if (value.type === 'map') return 'a map'
   if (value.type === 'list') return value.items.length === 0 ? 'an empty list' : 'a list'
@@ -193,7 +195,7 @@ export function shownValue(value: Value): string {
   return value.plain ? text : JSON.stringify(text)
 }
 
-/** The parser's messages begin with capitals, and some end with what it would do in a program. */
+/** The first line of a message of the parser, beginning in lower case. Further lines are about the parser's API. */
 function sentence(message: string): string {
   const first = message.split('\n')[0] ?? ''
   return first.charAt(0).toLowerCase() + first.slice(1)

@@ -1,8 +1,8 @@
-/** The fields of one map, each asked for by what it must be; what it is not becomes a fault at its place. */
+/** Typed access to the fields of a map. A field of the wrong type becomes a fault at its position. */
 import { type Faults, type Position, shownValue, type Value } from './document.js'
 import { nearestWord } from './nearest-word.js'
 
-/** A text with its place. */
+/** A text with its position. */
 export interface PlacedText {
   readonly text: string
   readonly at: Position
@@ -20,8 +20,8 @@ export class Fields {
   }
 
   /**
-   * The fields of `value`, of which each is one of `known`; a text alone stands for a map of its field `short`.
-   * Undefined where it is neither, which is a fault that says what was `expected`, or will be one when the text is asked for.
+   * The fields of the map `value`; other keys than `known` become faults. If `short` is given, a text stands for a map
+   * with that field. Any other value is undefined and becomes a fault that says what was `expected`.
    */
   static of(
     value: Value,
@@ -66,7 +66,7 @@ export class Fields {
     return value && text !== undefined ? { text, at: value.at } : undefined
   }
 
-  /** One of `words`; undefined if it is not there or none of them. */
+  /** The field if it is one of `words`. Undefined if it is missing or, with a fault, if it is something else. */
   choice(key: string, words: readonly string[]): string | undefined {
     const value = this.get(key)
     if (!value) return undefined
@@ -81,7 +81,7 @@ export class Fields {
     return word === undefined ? undefined : word === 'true'
   }
 
-  /** Empty if it does not exist; one that is there and empty is a fault. */
+  /** The items of a list; none if the field is missing. An empty list is a fault. */
   list(key: string, expected = 'a list'): readonly Value[] {
     const value = this.get(key)
     if (!value) return []
@@ -96,7 +96,9 @@ export class Fields {
   }
 }
 
-/** A text that is not empty, and neither a truth value nor YAML's word for nothing, unless it is in quotes. */
+/**
+ * The text of a value. Anything else is a fault, and so is an empty text, or `true`, `false` or `null` without quotes.
+ */
 export function textOf(value: Value, faults: Faults, expected: string): string | undefined {
   if (value.type === 'text' && value.text !== '' && !(value.plain && /^(true|false|null|~)$/i.test(value.text)))
     return value.text

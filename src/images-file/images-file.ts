@@ -1,4 +1,4 @@
-/** `images.yaml`: which images, WIMs and files a bundle is to hold. Its form: docs/images-yaml.md. */
+/** Reads `images.yaml`, which lists the images, WIMs and files for a bundle. Its format: docs/images-yaml.md. */
 import { open } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { isBundlePath } from '../bundle/manifest.js'
@@ -15,7 +15,7 @@ import { Fields, textOf } from './fields.js'
 
 export interface ImagesFile {
   readonly path: string
-  /** Registries to speak plain http with. */
+  /** Registries to reach over plain http. */
   readonly insecure: readonly string[]
   readonly images: readonly ImageEntry[]
   readonly wims: readonly WimEntry[]
@@ -24,23 +24,23 @@ export interface ImagesFile {
 
 interface Entry {
   readonly at: Position
-  /** What the file asks for, without what it leaves out: the lock says the same, or is of another file. */
+  /** The fields that the file gives for the entry. The lock repeats them, so that it can be matched to the file. */
   readonly request: Readonly<Record<string, unknown>>
 }
 
 export interface NameEntry {
   readonly at: Position
-  /** Without a tag it takes that of the image. */
+  /** Without a tag, it takes the tag of the image. */
   readonly name: Reference
 }
 
 export interface ImageEntry extends Entry {
-  /** Paths are from here, not from the file. */
+  /** Its path is relative to the current directory, not to the file. */
   readonly location: Location
-  /** Tags of the repository instead of the one image. */
+  /** Tags of a repository, instead of one image. */
   readonly tags?:
     readonly { readonly tag: string; readonly at: Position }[] | { readonly rule: TagRule; readonly at: Position }
-  /** Empty: all of them. What holds for the whole run without it. */
+  /** Empty means all platforms. If missing, the setting for the whole run applies. */
   readonly platforms?: readonly string[]
   readonly names: readonly NameEntry[]
   readonly referrers: boolean
@@ -51,23 +51,37 @@ export interface WimEntry extends Entry {
   /** Number or name. */
   readonly image?: string
   readonly names: readonly NameEntry[]
-  /** Carried as a file as well, or only so. */
+  /** Whether to pack the WIM as a file too, or only as a file. */
   readonly carry: boolean | 'only'
   readonly layer: Omit<WimLayerOptions, 'onSkipped' | 'onWarning'>
 }
 
 export interface FileEntry extends Entry {
   readonly from: string
-  /** Below `files/` in the bundle, with `/`. */
+  /** The path below `files/` in the bundle, with `/`. */
   readonly to: string
 }
 
-/** Reads and checks `path`. Throws FILE_NOT_FOUND and the like, and IMAGES_FILE_INVALID with a line for each fault. */
+/** Reads and checks the file `path`. Throws file errors, and IMAGES_FILE_INVALID with a line for each fault. */
 export async function readImagesFile(path: string): Promise<ImagesFile> {
   return parseImagesFile(await readLimited(path), path)
 }
 
-/** Of the bytes of `path`. Throws IMAGES_FILE_INVALID. */
+const IMAGE_KEYS = ['image', 'tags', 'platforms', 'name', 'names', 'referrers']
+const WIM_KEYS = [
+  'file',
+  'image',
+  'name',
+  'names',
+  'carry',
+  'compression',
+  'order',
+  'lossless',
+  'skipUnsupported',
+  'references',
+]
+
+/** Parses the bytes of the file `path`. Throws IMAGES_FILE_INVALID. */
 export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   const faults = new Faults(path)
   if (bytes.length > FILE_LIMIT) faults.add({ line: 1, column: 1 }, `the file is larger than ${FILE_LIMIT} bytes`)
@@ -92,60 +106,18 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   }
   const from = dirname(path)
   const insecure = defaults?.list('insecure').flatMap(value => registryOf(value, faults) ?? []) ?? []
-  const images = top
-    .list('images')
-    .flatMap(
-      value =>
-        readImage(
-          Fields.of(
-            value,
-            faults,
-            'an image, or a map with "image"',
-            ['image', 'tags', 'platforms', 'name', 'names', 'referrers'],
-            'image',
-          ),
-          shared,
-          from,
-          faults,
-        ) ?? [],
-    )
-  const wims = top
-    .list('wims')
-    .flatMap(
-      value =>
-        readWim(
-          Fields.of(
-            value,
-            faults,
-            'the path of a WIM, or a map with "file"',
-            [
-              'file',
-              'image',
-              'name',
-              'names',
-              'carry',
-              'compression',
-              'order',
-              'lossless',
-              'skipUnsupported',
-              'references',
-            ],
-            'file',
-          ),
-          from,
-          faults,
-        ) ?? [],
-    )
-  const files = top
-    .list('files')
-    .flatMap(
-      value =>
-        readFile(
-          Fields.of(value, faults, 'the path of a file, or a map with "from"', ['from', 'to'], 'from'),
-          from,
-          faults,
-        ) ?? [],
-    )
+  const images = top.list('images').flatMap(value => {
+    const fields = Fields.of(value, faults, 'an image, or a map with "image"', IMAGE_KEYS, 'image')
+    return readImage(fields, shared, from, faults)
+  })
+  const wims = top.list('wims').flatMap(value => {
+    const fields = Fields.of(value, faults, 'the path of a WIM, or a map with "file"', WIM_KEYS, 'file')
+    return readWim(fields, from, faults)
+  })
+  const files = top.list('files').flatMap(value => {
+    const fields = Fields.of(value, faults, 'the path of a file, or a map with "from"', ['from', 'to'], 'from')
+    return readFile(fields, from, faults)
+  })
   if (!['images', 'wims', 'files'].some(key => top.get(key)))
     faults.add(top.at, 'expected "images", "wims" or "files" but found none of them')
   faults.throwIfAny()
@@ -171,22 +143,22 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   const referrers = fields.flag('referrers') ?? shared.referrers
   if (!location) return []
   if (transportOf(location).source?.layerOptions)
-    faults.add(text.at, 'a WIM has options of its own: put it below "wims"')
+    faults.add(text.at, 'a WIM has different options: list it under "wims"')
   const reference = isRepository(location) ? parseReference(location.path) : undefined
   if (tags && !reference)
     faults.add(
       fields.get('tags')?.at ?? text.at,
-      `"tags" are those of a repository in a registry, but ${text.text} is not one`,
+      `"tags" requires a repository in a registry, but ${text.text} is not one`,
     )
   if (tags && (reference?.tag !== undefined || reference?.digest !== undefined))
-    faults.add(text.at, `expected a repository, as there are "tags", but found ${text.text}, which is one image`)
+    faults.add(text.at, `"tags" requires a repository, but ${text.text} is one image`)
   const distinct = Array.isArray(tags) && tags.length === 1
   if (tags && !distinct) {
     for (const { at, name } of names)
       if (name.tag !== undefined)
         faults.add(
           at,
-          `${formatReference(name)} is a single name, but "tags" may select several images: leave out its tag, and each keeps its own`,
+          `${formatReference(name)} is a single name, but "tags" may select several images: omit its tag, and each image keeps its own`,
         )
   }
   const request = {
@@ -200,7 +172,7 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
     {
       at: text.at,
       request,
-      location: movedTo(from, location),
+      location: resolveLocation(from, location),
       names,
       referrers,
       ...(tags ? { tags } : {}),
@@ -260,7 +232,7 @@ function registryOf(value: Value, faults: Faults): string | undefined {
   return undefined
 }
 
-/** Empty for `all`. */
+/** The platforms in a field; empty for `all`. */
 function platformsOf(fields: Fields): readonly string[] {
   const value = fields.get('platforms')
   if (value?.type === 'text' && value.text === 'all') return []
@@ -276,11 +248,11 @@ function readWim(fields: Fields | undefined, from: string, faults: Faults): read
   const image = fields.text('image', 'the number or the name of an image in the WIM')?.text
   const names = readNames(fields, faults)
   const carry = fields.choice('carry', ['true', 'false', 'only'])
-  const words = fields.text('compression', COMPRESSION_FORMS)
+  const given = fields.text('compression', COMPRESSION_FORMS)
   const compression =
-    words &&
-    faults.check(words.at, () => {
-      const parsed = parseLayerCompression(words.text)
+    given &&
+    faults.check(given.at, () => {
+      const parsed = parseLayerCompression(given.text)
       checkedCompression(parsed)
       return parsed
     })
@@ -310,13 +282,13 @@ function readWim(fields: Fields | undefined, from: string, faults: Faults): read
     {
       at: file.at,
       request,
-      file: movedPath(from, file.text),
+      file: resolvePath(from, file.text),
       names,
       carry: carry === 'only' ? carry : carry === 'true',
       ...(image === undefined ? {} : { image }),
       layer: {
         ...layer,
-        ...(references.length > 0 ? { references: references.map(path => movedPath(from, path)) } : {}),
+        ...(references.length > 0 ? { references: references.map(path => resolvePath(from, path)) } : {}),
       },
     },
   ]
@@ -325,24 +297,24 @@ function readWim(fields: Fields | undefined, from: string, faults: Faults): read
 function readFile(fields: Fields | undefined, from: string, faults: Faults): readonly FileEntry[] {
   const source = fields?.text('from', 'the path of a file or a directory', { required: true })
   if (!fields || !source) return []
-  const told = fields.text('to', 'a path below files/ in the bundle')
-  const to = told?.text ?? basename(source.text)
+  const given = fields.text('to', 'a path below files/ in the bundle')
+  const to = given?.text ?? basename(source.text)
   if (!isBundlePath(to))
-    faults.add((told ?? source).at, `expected a relative path with "/" and without ".." but found ${to}`)
-  return [{ at: source.at, request: { from: source.text, to }, from: movedPath(from, source.text), to }]
+    faults.add((given ?? source).at, `expected a relative path with "/" and without ".." but found ${to}`)
+  return [{ at: source.at, request: { from: source.text, to }, from: resolvePath(from, source.text), to }]
 }
 
-/** Paths of the file are from where it stands. */
-function movedPath(from: string, path: string): string {
+/** Paths in the file are relative to its directory `from`. */
+function resolvePath(from: string, path: string): string {
   return isAbsolute(path) ? path : join(from, path)
 }
 
-function movedTo(from: string, location: Location): Location {
+function resolveLocation(from: string, location: Location): Location {
   if (!transportOf(location).onDisk) return location
-  return parseLocation(formatLocation({ ...location, path: movedPath(from, location.path) }))
+  return parseLocation(formatLocation({ ...location, path: resolvePath(from, location.path) }))
 }
 
-/** Whether it is in a registry, where a repository has tags and an image is pinned by its digest. */
+/** Whether the location is in a registry, where a repository has tags and an image is pinned by its digest. */
 export function isRepository(location: Location): boolean {
   return transportOf(location).source?.pin === 'repository'
 }

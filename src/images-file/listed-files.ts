@@ -1,16 +1,19 @@
-/** Files that a list wants carried beside its images: which there are. */
+/** Lists the files that an images file adds to a bundle. */
 import { lstat, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isBundlePath } from '../bundle/manifest.js'
 import { fileError, StowageError } from '../errors.js'
 
-/** The file `from` as `to`, or every file below the directory `from`, sorted. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for a link or a device. */
+/**
+ * The file `from` with the path `to`, or every file below the directory `from`, sorted. Throws FILE_NOT_FOUND, and
+ * INVALID_ARGUMENT for a link or a device.
+ */
 export async function listFiles(
   from: string,
   to: string,
 ): Promise<readonly { readonly from: string; readonly path: string }[]> {
   try {
-    // What is named may be a link; what is in a directory may not, as it may lead anywhere
+    // The path itself may be a link, but not a file in a directory, because it could lead anywhere
     const found = await stat(from)
     if (found.isFile()) return [{ from, path: to }]
     if (!found.isDirectory()) throw new StowageError('INVALID_ARGUMENT', `${from} is neither a file nor a directory`)

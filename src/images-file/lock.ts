@@ -1,6 +1,6 @@
 /**
- * `images.lock`: what every entry of an images file was found to be. JSON, because no person writes it and every program reads
- * it; sorted, so that what changed is all that a comparison shows. Its form: docs/images-yaml.md.
+ * Reads and writes `images.lock`, which records what each entry of an images file resolved to. It is JSON for programs,
+ * and sorted so that a diff shows only changes. Its format: docs/images-yaml.md.
  */
 import { open, rm } from 'node:fs/promises'
 import { writeDurably } from '../blob/durable.js'
@@ -18,10 +18,10 @@ export interface Lock {
 }
 
 export interface LockedEntry {
-  /** What the images file asked for. */
+  /** The fields of the entry in the images file. */
   readonly request: Readonly<Record<string, unknown>>
   readonly images: readonly LockedImage[]
-  /** What was read beside images: a WIM with its parts, carried files. */
+  /** Other files that were read: a WIM with its parts, and files to pack. */
   readonly files: readonly LockedFile[]
 }
 
@@ -31,18 +31,18 @@ export interface LockedImage {
   readonly tag?: string
   /** Full references. */
   readonly names: readonly string[]
-  /** Of its root. */
+  /** Digest of the root. */
   readonly digest: Digest
   readonly mediaType: string
   readonly platforms: readonly string[]
-  /** Of all its blobs, in bytes. */
+  /** Total size of its blobs, in bytes. */
   readonly size: number
-  /** How an engine calls it. */
+  /** The image ID in an engine. */
   readonly id?: string
 }
 
 export interface LockedFile {
-  /** As the images file has it, or its name in the bundle. */
+  /** The path in the images file, or in the bundle. */
   readonly path: string
   readonly size: number
   readonly digest: Digest
@@ -51,12 +51,12 @@ export interface LockedFile {
 const VERSION = 1
 const LOCK_LIMIT = 64 * 1024 * 1024
 
-/** `images.lock` beside `images.yaml`. */
+/** The default path of the lock: `images.lock` beside `images.yaml`. */
 export function lockPathOf(path: string): string {
   return `${path.replace(/\.(ya?ml|json)$/i, '')}.lock`
 }
 
-/** Throws FILE_NOT_FOUND and the like, INVALID_MANIFEST naming the field. */
+/** Throws file errors, and INVALID_MANIFEST naming the field. */
 export async function readLock(path: string): Promise<Lock> {
   let bytes: Uint8Array
   try {
@@ -68,7 +68,7 @@ export async function readLock(path: string): Promise<Lock> {
     const named = fileError(error, path)
     if (!(named instanceof StowageError) || named.code !== 'FILE_NOT_FOUND') throw named
     throw new StowageError('FILE_NOT_FOUND', named.message, {
-      hint: 'Pack once without --locked, which writes it.',
+      hint: 'Pack once without --locked to write it.',
       cause: error,
     })
   }
@@ -77,7 +77,7 @@ export async function readLock(path: string): Promise<Lock> {
     throw new StowageError(
       'INVALID_MANIFEST',
       `${path}.lockVersion: expected ${VERSION} but found ${shown(object['lockVersion'])}`,
-      { hint: 'A later version of Stowage made it: use that version, or pack once without --locked.' },
+      { hint: 'A later version of Stowage wrote it: use that version, or pack once without --locked.' },
     )
   }
   const entries = (key: string) =>
@@ -85,7 +85,7 @@ export async function readLock(path: string): Promise<Lock> {
   return { images: entries('images'), wims: entries('wims'), files: entries('files') }
 }
 
-/** Writes it whole or not at all; the same lock gives the same bytes. */
+/** Writes the lock atomically. The same lock gives the same bytes. */
 export async function writeLock(path: string, lock: Lock): Promise<void> {
   const sorted = (entries: readonly LockedEntry[]) =>
     [...entries].sort((a, b) => (canonical(a.request) < canonical(b.request) ? -1 : 1))
@@ -98,7 +98,7 @@ export async function writeLock(path: string, lock: Lock): Promise<void> {
   await writeDurably(path, new TextEncoder().encode(`${JSON.stringify(document, null, 2)}\n`))
 }
 
-/** Says early that a lock could not be written at the end. Throws PERMISSION_DENIED, FILE_NOT_FOUND and the like. */
+/** Checks in advance that the lock can be written. Throws PERMISSION_DENIED, FILE_NOT_FOUND and other file errors. */
 export async function expectWritable(path: string): Promise<void> {
   const probe = `${path}.partial`
   try {
@@ -116,7 +116,7 @@ export async function expectWritable(path: string): Promise<void> {
   }
 }
 
-/** A request as one text: the same for the same request, whoever wrote it. */
+/** A value as JSON with sorted keys, so that equal requests give equal texts. */
 export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
@@ -126,7 +126,7 @@ export function canonical(value: unknown): string {
   return `{${fields.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join(',')}}`
 }
 
-/** The lock's entry for every entry of `file`. Throws LOCK_MISMATCH naming all that only one of the two has. */
+/** The lock's entry for each entry of `file`. Throws LOCK_MISMATCH naming all entries that only one of the two has. */
 export function lockedEntries(file: ImagesFile, lock: Lock, path: string): ReadonlyMap<object, LockedEntry> {
   const found = new Map<object, LockedEntry>()
   const faults: string[] = []
@@ -155,7 +155,7 @@ export function lockedEntries(file: ImagesFile, lock: Lock, path: string): Reado
   return found
 }
 
-/** Files that are not what the lock says become faults. */
+/** Adds a fault for each file that differs from the lock. */
 export function expectFiles(
   file: ImagesFile,
   entries: ReadonlyMap<object, LockedEntry>,

@@ -1,6 +1,6 @@
-/** Which known word someone meant who wrote another. */
+/** Finds the known word that a misspelled one was probably meant to be. */
 
-/** The nearest of `words`, where it is near enough to ask "did you mean". */
+/** The nearest of `words`; undefined if none is near enough to suggest. */
 export function nearestWord(word: string, words: readonly string[]): string | undefined {
   const wanted = word.toLowerCase().replace(/[-_]/g, '')
   const near = words
@@ -10,7 +10,7 @@ export function nearestWord(word: string, words: readonly string[]): string | un
   return near[0]?.each
 }
 
-/** How many letters must be put in, left out or changed (Levenshtein). */
+/** The Levenshtein distance: how many letters must be inserted, deleted or changed. */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 3) return Infinity
   let row = Array.from({ length: b.length + 1 }, (_, n) => n)

@@ -1,4 +1,4 @@
-/** `pack -f images.yaml`: a bundle of what an images file asks for, and the lock that makes the same bundle again. */
+/** Packs the bundle that an images file describes, and writes or follows a lock that makes the result reproducible. */
 import pMap from 'p-map'
 import type { BundleImage } from '../bundle/manifest.js'
 import { StowageError } from '../errors.js'
@@ -36,28 +36,28 @@ import {
 } from './resolve.js'
 
 export interface PackImagesFileOptions extends Omit<PackOptions, 'names'> {
-  /** Images beside those of the file; the lock does not speak of them. */
+  /** Images in addition to those of the file. They are not in the lock. */
   readonly images?: readonly (string | PackImage)[] | undefined
-  /** The lock; `images.lock` beside `images.yaml` when left out. */
+  /** Path of the lock; by default `images.lock` beside `images.yaml`. */
   readonly lock?: string | undefined
-  /** Pack what the lock says, and nothing else, instead of asking for tags and writing the lock. */
+  /** Pack exactly what the lock records, instead of resolving tags and writing the lock. */
   readonly locked?: boolean | undefined
 }
 
 export interface PackImagesFileResult extends PackResult {
-  /** The lock that was written, or that was kept to. */
+  /** Path of the lock that was written or followed. */
   readonly lock: string
 }
 
-/** One image or file that an images file comes to. */
+/** One image that would be packed. */
 export interface PlannedImage {
   readonly location: string
   readonly names: readonly string[]
   readonly platforms: readonly string[]
-  /** Not known of an image that is made while packing. */
+  /** Missing for an image that is made while packing. */
   readonly digest?: Digest
   readonly mediaType?: string
-  /** Of all blobs, in bytes. */
+  /** Total size of its blobs, in bytes. */
   readonly size?: number
 }
 
@@ -74,16 +74,17 @@ export interface ImagesFilePlan {
 }
 
 /**
- * Packs what the images file `path` asks for into the bundle `output`, and writes the lock when the bundle is whole. With `locked`
- * the images are those of the lock, read by digest, and no tag is asked for. Throws IMAGES_FILE_INVALID and IMAGE_NOT_FOUND with a
- * line for each fault, LOCK_MISMATCH if file, lock and sources disagree, and what {@link pack} throws.
+ * Packs what the images file `path` lists into the bundle `output`, and writes the lock when the bundle is complete.
+ * With `locked`, the images are those of the lock, read by digest, and no tags are resolved. Throws IMAGES_FILE_INVALID
+ * and IMAGE_NOT_FOUND with a line for each fault, LOCK_MISMATCH if file, lock and sources disagree, and what {@link
+ * pack} throws.
  */
 export async function packImagesFile(
   path: string,
   output: string,
   options: PackImagesFileOptions = {},
 ): Promise<PackImagesFileResult> {
-  const { images: beside = [], lock: lockPath = lockPathOf(path), locked = false, ...packing } = options
+  const { images: additional = [], lock: lockPath = lockPathOf(path), locked = false, ...packing } = options
   const file = await readImagesFile(path)
   const insecure = [...file.insecure, ...(packing.insecure ?? [])]
   const lock = locked ? await readLock(lockPath) : undefined
@@ -92,7 +93,7 @@ export async function packImagesFile(
   const resolved = entries ? await lockedImages(file, entries, lockPath, options) : await resolveImages(file, options)
   const requests = resolved.images.map(image => requestOf(image))
   const files = resolved.files.flatMap(({ from, path: to }) => (to === undefined ? [] : [{ from, path: to }]))
-  const result = await pack([...requests, ...beside], output, {
+  const result = await pack([...requests, ...additional], output, {
     ...packing,
     insecure,
     ...(files.length > 0 ? { files } : {}),
@@ -107,7 +108,7 @@ export async function packImagesFile(
   return { ...result, lock: lockPath }
 }
 
-/** What {@link packImagesFile} would pack: tags, digests, platforms and sizes, of manifests and configs alone. */
+/** What {@link packImagesFile} would pack: names, digests, platforms and sizes. Reads only manifests and configs. */
 export async function planImagesFile(path: string, options: PackImagesFileOptions = {}): Promise<ImagesFilePlan> {
   const file = await readImagesFile(path)
   const { lock: lockPath = lockPathOf(path), locked = false, host, signal } = options
@@ -115,9 +116,9 @@ export async function planImagesFile(path: string, options: PackImagesFileOption
   const resolved = locked
     ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
     : await resolveImages(file, options)
-  const beside = (options.images ?? []).map(image => (typeof image === 'string' ? { image } : image))
+  const additional = (options.images ?? []).map(image => (typeof image === 'string' ? { image } : image))
   const planned = await pMap(
-    [...resolved.images.map(requestOf), ...beside],
+    [...resolved.images.map(requestOf), ...additional],
     async ({ image, names, platforms = options.platforms }): Promise<readonly PlannedImage[]> => {
       const { images } = await inspect(image, { platforms, host, insecure, signal })
       return images.map(found => ({
@@ -161,21 +162,21 @@ async function rootsOf(place: Location, options: PackImagesFileOptions): Promise
   }
 }
 
-const WRITE_ANEW = 'Restore what was locked, or pack without --locked to write a new lock.'
+const RELOCK_HINT = 'Restore what was locked, or pack without --locked to write a new lock.'
 
-function placeOf({ path }: ImagesFile, { at }: ImagesFile['images'][number] | WimEntry): string {
+function positionOf({ path }: ImagesFile, { at }: ImagesFile['images'][number] | WimEntry): string {
   return `${path}:${at.line}:${at.column}`
 }
 
-/** What the lock says, as far as it is still there. */
+/** The images of the lock. Throws IMAGE_NOT_FOUND if any no longer exists, LOCK_MISMATCH if any has changed. */
 async function lockedImages(
   file: ImagesFile,
   entries: ReadonlyMap<object, LockedEntry>,
   lockPath: string,
   options: PackImagesFileOptions,
 ): Promise<ResolvedImages> {
-  /** What is not there, and what is there and another than it was. */
-  const [faults, moved] = [new Faults(file.path), new Faults(file.path)]
+  // `faults` for what no longer exists, `changed` for what exists but differs from the lock
+  const [faults, changed] = [new Faults(file.path), new Faults(file.path)]
   await using registries = new AskedRegistries([...file.insecure, ...(options.insecure ?? [])], options.signal)
   const gone = `, as recorded in ${lockPath}, which no longer exists`
   const images = await pMap(
@@ -185,9 +186,9 @@ async function lockedImages(
       const locked = entries.get(entry)?.images ?? []
       if (hasIds(location)) {
         const id = await idOf(location, options)
-        const was = locked[0]?.id
-        if (id !== was)
-          moved.add(entry.at, `${formatLocation(location)} is ${id} in the engine, but ${was} in ${lockPath}`)
+        const lockedId = locked[0]?.id
+        if (id !== lockedId)
+          changed.add(entry.at, `${formatLocation(location)} is ${id} in the engine, but ${lockedId} in ${lockPath}`)
       }
       return (
         await pMap(
@@ -204,9 +205,9 @@ async function lockedImages(
             }
             if (!isRepository(location)) {
               const place = hasRef(location) ? { ...location, ref: image.digest } : location
-              const there =
+              const exists =
                 mayMakeLayer(location) || hasIds(location) || (await rootsOf(place, options)).includes(image.digest)
-              if (!there) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
+              if (!exists) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
               return [{ ...same, location: formatLocation(place) }]
             }
             const { domain, path } = parseReference(location.path)
@@ -217,8 +218,8 @@ async function lockedImages(
             ) {
               throw new StowageError(
                 'LOCK_MISMATCH',
-                `${placeOf(file, entry)}: ${lockPath} has ${image.location} for it, which is another repository`,
-                { hint: WRITE_ANEW },
+                `${positionOf(file, entry)}: ${lockPath} has ${image.location} for this entry, which is another repository`,
+                { hint: RELOCK_HINT },
               )
             }
             const own = new Faults(file.path)
@@ -237,22 +238,22 @@ async function lockedImages(
   )
   const { images: wims, files } = await resolveFiles(file, faults, options)
   faults.throwIfAny()
-  expectFiles(file, entries, files, moved)
+  expectFiles(file, entries, files, changed)
   const all = [
     ...images.flat(),
     ...wims.map(image => ({ ...image, names: entries.get(image.entry)?.images[0]?.names ?? image.names ?? [] })),
   ]
-  expectDistinct(all, files, moved)
+  expectDistinct(all, files, changed)
   try {
-    moved.throwIfAny()
+    changed.throwIfAny()
   } catch (error) {
     if (!(error instanceof StowageError)) throw error
-    throw new StowageError('LOCK_MISMATCH', error.message, { hint: WRITE_ANEW })
+    throw new StowageError('LOCK_MISMATCH', error.message, { hint: RELOCK_HINT })
   }
   return { images: all, files }
 }
 
-/** The lock of what was packed, with sizes where the bundle says them. */
+/** The lock for what was packed, with the sizes that `described` gives. */
 function lockOf(
   file: ImagesFile,
   { images, files }: ResolvedImages,
@@ -293,7 +294,7 @@ function sameNames(wanted: readonly string[] | undefined, found: readonly string
   )
 }
 
-/** What was made here (of a WIM, of an engine's export) is what it was, or the bundle is not made whole. Throws LOCK_MISMATCH. */
+/** Checks that layers made while packing (from a WIM or an engine's export) match the lock. Throws LOCK_MISMATCH. */
 function expectPacked(
   file: ImagesFile,
   locked: ReadonlyMap<object, LockedEntry>,
@@ -306,7 +307,7 @@ function expectPacked(
     for (const { location, digest } of locked.get(entry)?.images ?? []) {
       if (!found.has(digest))
         faults.push(
-          `${placeOf(file, entry)}: ${location} is ${digest} in ${lockPath}, but was packed as ${[...found].join(', ')}`,
+          `${positionOf(file, entry)}: ${location} is ${digest} in ${lockPath}, but was packed as ${[...found].join(', ')}`,
         )
     }
   }

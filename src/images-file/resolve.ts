@@ -1,4 +1,4 @@
-/** What an images file asks for, found: tags by rule, digests of tags, hashes of files. Nothing is packed yet. */
+/** Resolves the entries of an images file: rules to tags, tags to digests, files to their hashes. */
 import pMap from 'p-map'
 import { readSource } from '../transfer/read-source.js'
 import { StowageError } from '../errors.js'
@@ -24,34 +24,34 @@ import {
 } from './images-file.js'
 
 export interface ResolveOptions extends WaitOptions {
-  /** Engine address for `docker-daemon:`. */
+  /** Address of the engine for `docker-daemon:`. */
   readonly host?: string | undefined
-  /** Registries to speak plain http with, beside those of the file. */
+  /** Registries to reach over plain http, in addition to those of the file. */
   readonly insecure?: readonly string[] | undefined
 }
 
-/** One image, as pack() is to take it. */
+/** One image for pack(). */
 export interface ResolvedImage {
   readonly entry: ImageEntry | WimEntry
-  /** Of a registry with the digest that was found. */
+  /** In a registry, with the digest that was found. */
   readonly location: string
-  /** The same for the lock: without digest, paths as the file has them. */
+  /** The location for the lock: without a digest, and with paths as in the file. */
   readonly written: string
   readonly tag?: string
-  /** Full references; without them, or with none, its own. */
+  /** Full references. If missing or empty, the image keeps its own names. */
   readonly names?: readonly string[]
   readonly digest?: Digest
   readonly mediaType?: string
-  /** How an engine calls it. */
+  /** The image ID in an engine. */
   readonly id?: string
 }
 
-/** A file to carry, or one that a layer is made of. */
+/** A file to pack, or one that a layer is made from. */
 export interface ResolvedFile extends HashedFile {
   readonly entry: FileEntry | WimEntry
-  /** Where it is. */
+  /** Path of the file. */
   readonly from: string
-  /** Below `files/` in the bundle; not there for one that is not carried. */
+  /** Path below `files/` in the bundle; missing if the file itself is not packed. */
   readonly path?: string
 }
 
@@ -60,20 +60,19 @@ export interface ResolvedImages {
   readonly files: readonly ResolvedFile[]
 }
 
-/** Requests under way at a time. */
-const AT_ONCE = 6
-/** A registry has these, so that something may be asked of it again; anything else is told with its place. */
+const CONCURRENCY = 6
+/** Errors that are collected as faults. Others are thrown at once, with the position. */
 const FAULTS = new Set(['IMAGE_NOT_FOUND', 'INVALID_ARGUMENT', 'FILE_NOT_FOUND'])
 
 /**
- * Asks each registry for the tags of a repository once, and for the digest of each tag. Throws IMAGES_FILE_INVALID or
- * IMAGE_NOT_FOUND with a line for each fault, and what connecting throws, with the place.
+ * Resolves all entries, requesting the tags of each repository only once. Throws IMAGES_FILE_INVALID or IMAGE_NOT_FOUND
+ * with a line for each fault, and connection errors with the position of the entry.
  */
 export async function resolveImages(file: ImagesFile, options: ResolveOptions = {}): Promise<ResolvedImages> {
   const faults = new Faults(file.path)
-  await using registries = new AskedRegistries([...file.insecure, ...(options.insecure ?? [])], options.signal)
+  await using registries = new TagCache([...file.insecure, ...(options.insecure ?? [])], options.signal)
   const found = await pMap(file.images, async entry => await resolveEntry(entry, registries, faults, options), {
-    concurrency: AT_ONCE,
+    concurrency: CONCURRENCY,
   })
   const { images, files } = await resolveFiles(file, faults, options)
   const all = [...found.flat(), ...images]
@@ -82,7 +81,7 @@ export async function resolveImages(file: ImagesFile, options: ResolveOptions = 
   return { images: all, files }
 }
 
-/** WIMs and files, which are the same with a lock and without: they are read where they are. */
+/** Resolves WIMs and files, which are read the same way with and without a lock. */
 export async function resolveFiles(
   file: ImagesFile,
   faults: Faults,
@@ -118,26 +117,29 @@ export async function resolveFiles(
 
 async function resolveEntry(
   entry: ImageEntry,
-  registries: AskedRegistries,
+  registries: TagCache,
   faults: Faults,
   options: ResolveOptions,
 ): Promise<readonly ResolvedImage[]> {
   const { location, at: place } = entry
   if (!isRepository(location))
-    return (await placed(faults, place, async () => await resolvePlace(entry, faults, options))) ?? []
+    return (await placed(faults, place, async () => await resolveLocal(entry, faults, options))) ?? []
   const reference = parseReference(location.path)
   const wanted = (await placed(faults, place, async () => await chosenTags(entry, reference, registries, faults))) ?? []
   const found = await pMap(
     wanted,
     async ({ reference: each, at }) =>
       await placed(faults, at, async () => await registries.find(each, entry, at, faults)),
-    { concurrency: AT_ONCE },
+    { concurrency: CONCURRENCY },
   )
   return found.flatMap(image => image ?? [])
 }
 
-/** Images of a layout or a bundle, by digest; of an engine, by ID; elsewhere what digest they have now, and nothing of what is made while packing. */
-async function resolvePlace(
+/**
+ * Resolves an entry outside registries: images of a layout or bundle by digest, of an engine by ID, others by their
+ * current digest. An image whose layer is made while packing has no digest yet.
+ */
+async function resolveLocal(
   entry: ImageEntry,
   faults: Faults,
   options: ResolveOptions,
@@ -178,32 +180,32 @@ async function resolvePlace(
   }))
 }
 
-/** Its layer may be made while packing, so that nothing is known before. */
+/** Whether a layer may be made while packing, so that its digest is not known before. */
 export function mayMakeLayer(location: Location): boolean {
   return transportOf(location).source?.makesLayer !== undefined
 }
 
-/** Its images can be named by digest. */
+/** Whether images of the location can be selected by digest. */
 export function hasRef(location: Location): boolean {
   return transportOf(location).source?.pin === 'ref'
 }
 
-/** It keeps no manifests, and calls its images by IDs of its own: an engine. */
+/** Whether the location identifies images by IDs instead of manifests, as an engine does. */
 export function hasIds(location: Location): boolean {
   return transportOf(location).source?.manifests === 'unread' && !mayMakeLayer(location)
 }
 
-/** How the place itself calls the image. */
+/** The ID of the image at the location. */
 export async function idOf(location: Location, { host, signal }: ResolveOptions): Promise<string | undefined> {
   const { images } = await inspect(formatLocation(location), { host, signal })
   return images[0]?.id
 }
 
-/** The images of an entry, each with the place that asks for it. */
+/** The images that the entry selects, each with its position in the file. */
 async function chosenTags(
   entry: ImageEntry,
   reference: Reference,
-  registries: AskedRegistries,
+  registries: TagCache,
   faults: Faults,
 ): Promise<readonly { readonly reference: Reference; readonly at: Position }[]> {
   const { tags, at } = entry
@@ -230,7 +232,7 @@ function ruleText({ semver, match, newest }: Parameters<typeof tagChoice>[0]): s
   return parts.length > 0 ? parts.join(', ') : newest === undefined ? 'there' : 'a version'
 }
 
-/** Names for one image: those that are told, each with a tag. */
+/** The given names of an image, each with a tag. */
 export function given(names: readonly NameEntry[], tag: string | undefined): { readonly names?: readonly string[] } {
   if (names.length === 0) return {}
   return {
@@ -240,8 +242,8 @@ export function given(names: readonly NameEntry[], tag: string | undefined): { r
   }
 }
 
-/** Each registry is opened once, and asked for the tags of a repository once. */
-export class AskedRegistries implements AsyncDisposable {
+/** Opens each registry once, and requests the tags of each repository once. */
+export class TagCache implements AsyncDisposable {
   readonly #registries: Registries
   readonly #tags = new Map<string, Promise<readonly string[]>>()
   readonly #signal: AbortSignal | undefined
@@ -258,7 +260,7 @@ export class AskedRegistries implements AsyncDisposable {
     return await known
   }
 
-  /** One image by tag or digest; undefined, with a fault, if it does not exist. */
+  /** Finds one image by tag or digest. If it does not exist, adds a fault and returns undefined. */
   async find(
     reference: Reference,
     entry: ImageEntry,
@@ -269,7 +271,8 @@ export class AskedRegistries implements AsyncDisposable {
     const { tag, digest, ...repository } = reference
     const found = await client.headManifest(reference.path, digest ?? tag ?? 'latest', { signal: this.#signal })
     if (!found) {
-      const near = tag === undefined ? [] : nearestTags({ semver: tag }, await this.tags(reference).catch(() => [])) // that it is not there is the news
+      // An error from listing tags must not hide that the image does not exist
+      const near = tag === undefined ? [] : nearestTags({ semver: tag }, await this.tags(reference).catch(() => []))
       faults.add(
         at,
         `${reference.domain} has no image ${formatReference(reference)}${near.length > 0 ? `; the nearest tags are ${near.join(', ')}` : ''}`,
@@ -302,7 +305,7 @@ export class AskedRegistries implements AsyncDisposable {
   }
 }
 
-/** Runs `work`; what is missing or makes no sense becomes a fault at this place, any other error says the place. */
+/** Runs `work`. Missing or invalid things become faults at this position; other errors are thrown with the position. */
 async function placed<T>(faults: Faults, at: Position, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work()
@@ -318,7 +321,7 @@ async function placed<T>(faults: Faults, at: Position, work: () => Promise<T>): 
   }
 }
 
-/** No two images have one name, no two files one path. */
+/** Adds a fault if two images have the same name, or two files the same path. */
 export function expectDistinct(images: readonly ResolvedImage[], files: readonly ResolvedFile[], faults: Faults): void {
   const seen = new Map<string, Position>()
   const add = (key: string, what: string, at: Position): void => {

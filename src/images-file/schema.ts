@@ -1,15 +1,15 @@
-/** The form of `images.yaml` as JSON Schema, by which editors complete and check it. */
+/** The JSON Schema of `images.yaml`, for completion and checks in editors. */
 import { COMPRESSION_PATTERN } from '../layer/compression.js'
 
-/** YAML takes 1.27 for a number, which is read here as it is written. */
-const words = { type: ['string', 'number'], minLength: 1 } as const
-const text = (description: string) => ({ ...words, description }) as const
+/** To YAML, 1.27 is a number, but here it is read as text. */
+const textual = { type: ['string', 'number'], minLength: 1 } as const
+const text = (description: string) => ({ ...textual, description }) as const
 const list = (items: object, description: string) => ({ type: 'array', minItems: 1, items, description }) as const
 const object = (properties: object, required: readonly string[], description: string) =>
   ({ type: 'object', additionalProperties: false, required, properties, description }) as const
 
 const platforms = {
-  description: 'Only these platforms, os[/arch[/variant]][:os.version]; or all of them',
+  description: 'Only these platforms, os[/arch[/variant]][:os.version], or all',
   oneOf: [
     { const: 'all' },
     list(
@@ -18,16 +18,16 @@ const platforms = {
     ),
   ],
 }
-const referrers = { type: 'boolean', description: 'Carry what refers to the image, signatures and the like' }
-const name = text('Name in the bundle; without a tag it takes that of the image')
+const referrers = { type: 'boolean', description: 'Include signatures, SBOMs and attestations of the image' }
+const name = text('Name in the bundle; without a tag, it takes the tag of the image')
 const names = list(name, 'Names in the bundle')
-/** JSON Schema, 2020-12. Test: what it allows is what {@link parseImagesFile} reads. */
+/** JSON Schema 2020-12. A test checks that it allows what {@link parseImagesFile} accepts. */
 export const imagesFileSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   title: 'images.yaml of Stowage',
   ...object(
     {
-      version: { const: 1, description: 'Of this form' },
+      version: { const: 1, description: 'Version of the format' },
       defaults: object(
         {
           platforms,
@@ -36,41 +36,41 @@ export const imagesFileSchema = {
               ...text('HOST[:PORT]'),
               pattern: '^(\\[[0-9a-fA-F:]+\\]|[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$',
             },
-            'Registries to speak plain http with',
+            'Registries to reach over plain http',
           ),
           referrers,
         },
         [],
-        'What holds for every image that does not say it',
+        'Defaults for all images',
       ),
       images: list(
         {
           oneOf: [
-            text('An image: a name, or a place such as oci:DIR[:REF]'),
+            text('An image: a name, or a location such as oci:DIR[:REF]'),
             object(
               {
-                image: text('A name, or a place such as oci:DIR[:REF]; with tags, a repository'),
+                image: text('A name, or a location such as oci:DIR[:REF]; with tags, a repository'),
                 tags: {
                   description: 'Tags of the repository: a list, or a rule',
                   oneOf: [
-                    list(words, 'Tags'),
+                    list(textual, 'Tags'),
                     {
                       ...object(
                         {
                           semver: {
-                            ...words,
-                            description: 'A range of versions as npm writes it: ">=1.27 <2", "~1.27", "10.0.20348.x"',
+                            ...textual,
+                            description: 'A range of versions in npm syntax: ">=1.27 <2", "~1.27", "10.0.20348.x"',
                           },
                           match: text(
-                            'A regular expression of JavaScript, found anywhere in the tag; a group named version says which part the version is',
+                            'A JavaScript regular expression that matches anywhere in the tag; a group named version marks the version',
                           ),
                           newest: {
-                            description: 'Only so many, the newest versions',
+                            description: 'Only this many of the newest versions',
                             oneOf: [{ const: 'all' }, { type: 'integer', minimum: 1 }],
                           },
                         },
                         [],
-                        'Which tags',
+                        'A rule that selects tags',
                       ),
                       minProperties: 1,
                     },
@@ -95,18 +95,21 @@ export const imagesFileSchema = {
             object(
               {
                 file: text('The path of a WIM'),
-                image: { ...words, description: 'Number or name of the image in the WIM' },
+                image: { ...textual, description: 'Number or name of the image in the WIM' },
                 name,
                 names,
-                carry: { enum: [true, false, 'only'], description: 'Carry the WIM as a file too, or only as a file' },
-                compression: { type: 'string', pattern: COMPRESSION_PATTERN, description: 'Of the layer' },
-                order: { enum: ['blob', 'tree'], description: 'Of the files in the layer' },
-                lossless: { type: 'boolean', description: 'Keep what a Windows layer has no form for' },
+                carry: { enum: [true, false, 'only'], description: 'Pack the WIM as a file too, or only as a file' },
+                compression: { type: 'string', pattern: COMPRESSION_PATTERN, description: 'Compression of the layer' },
+                order: { enum: ['blob', 'tree'], description: 'Order of the files in the layer' },
+                lossless: {
+                  type: 'boolean',
+                  description: 'Keep what a Windows layer cannot express in PAX records that Windows ignores',
+                },
                 skipUnsupported: {
                   type: 'boolean',
-                  description: 'Leave out what a layer cannot hold, instead of failing',
+                  description: 'Skip what a layer cannot hold, instead of failing',
                 },
-                references: list(text('A path or a pattern'), 'WIM files that hold blobs of a delta WIM'),
+                references: list(text('A path or a pattern'), 'Other WIM files with blobs of a delta WIM'),
               },
               ['file'],
               'A WIM',
@@ -126,7 +129,7 @@ export const imagesFileSchema = {
             ),
           ],
         },
-        'Files that the bundle carries along',
+        'Additional files for the bundle',
       ),
     },
     ['version'],

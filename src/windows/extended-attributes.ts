@@ -1,17 +1,20 @@
-/** Extended attributes as a WIM packs them. Source: wimlib's documentation of the tagged metadata item 2. */
+/**
+ * Reads and writes extended attributes in the format of a WIM. Source: wimlib's documentation of tagged metadata item
+ * 2.
+ */
 import { StowageError } from '../errors.js'
 
 export interface ExtendedAttribute {
   readonly name: string
   readonly value: Buffer
-  /** Bit 0x80: a program must understand the attribute to use the file. */
+  /** Bit 0x80 (FILE_NEED_EA): a program must understand the attribute to use the file. */
   readonly flags: number
 }
 
 /**
- * Reads `{ u16 value size, u8 name size, u8 flags, name, NUL, value }` one after another. An attribute with no value means
- * "delete it" to Windows, and is left out, but for `unix`, where it is like any other and its name is UTF-8.
- * Throws WIM_CORRUPT, and LAYER_UNSUPPORTED for a name that PAX cannot hold.
+ * Parses a sequence of `{ u16 value size, u8 name size, u8 flags, name, NUL, value }`. An attribute without a value is
+ * omitted, because it means "delete" to Windows. With `unix`, it is kept, and names are UTF-8. Throws WIM_CORRUPT, and
+ * LAYER_UNSUPPORTED for a name that PAX cannot hold.
  */
 export function parseExtendedAttributes(bytes: Buffer, path: string, unix = false): ExtendedAttribute[] {
   const attributes: ExtendedAttribute[] = []
@@ -42,7 +45,10 @@ export interface PackableAttribute {
   readonly value: Buffer
 }
 
-/** `{ u16 value size, u8 name size, u8 flags, name, NUL, value }` one after another. Throws LAYER_UNSUPPORTED for what does not fit. */
+/**
+ * A sequence of `{ u16 value size, u8 name size, u8 flags, name, NUL, value }`. Throws LAYER_UNSUPPORTED if one does
+ * not fit.
+ */
 export function packAttributes(attributes: readonly PackableAttribute[], path: string): Buffer {
   return Buffer.concat(
     attributes.flatMap(({ name, flags, value }) => {

@@ -1,4 +1,4 @@
-/** File attributes and reparse tags of Windows, as files carry them. Source: MS-FSCC 2.6 and 2.1.2.1. */
+/** File attributes and reparse tags of Windows. Source: MS-FSCC 2.6 and 2.1.2.1. */
 
 export const FILE_ATTRIBUTE_DIRECTORY = 0x10
 export const FILE_ATTRIBUTE_REPARSE_POINT = 0x400

@@ -1,15 +1,15 @@
 /**
- * FILETIME, the clock of WIM and NTFS (100 ns since 1601-01-01 UTC), to and from the times of tar and JSON.
+ * Converts FILETIME, the times of WIM and NTFS (100 ns since 1601-01-01 UTC), to and from the times of tar and JSON.
  * Source: POSIX.1-2017, pax.
  */
 
 /** 1970-01-01 as a FILETIME. */
 export const UNIX_EPOCH = 116_444_736_000_000_000n
 const UNITS = 10_000_000n
-/** What a FILETIME counts in. */
+/** Nanoseconds per unit of a FILETIME. */
 export const FILETIME_NANOSECONDS = 100n
 
-/** Decimal seconds since 1970, as PAX has times: `1464566400.1234567`, `-1.5`. */
+/** Decimal seconds since 1970, the format of times in PAX: `1464566400.1234567`, `-1.5`. */
 export function paxTime(filetime: bigint): string {
   const units = filetime - UNIX_EPOCH
   const size = units < 0n ? -units : units
@@ -17,16 +17,16 @@ export function paxTime(filetime: bigint): string {
   return `${units < 0n ? '-' : ''}${size / UNITS}${fraction === '' ? '' : `.${fraction}`}`
 }
 
-/** The last second eleven octal digits can hold, in the year 2242. */
+/** The greatest time in eleven octal digits, in the year 2242. */
 const USTAR_LIMIT = 0o77777777777
 
-/** Whole seconds since 1970 for a ustar header; times it cannot hold become the nearest it can. */
+/** Whole seconds since 1970 for a ustar header. A time that it cannot hold becomes the nearest one that it can. */
 export function ustarTime(filetime: bigint): number {
   const seconds = (filetime - UNIX_EPOCH) / UNITS
   return filetime < UNIX_EPOCH ? 0 : Math.min(Number(seconds), USTAR_LIMIT)
 }
 
-/** Whether {@link ustarTime} says all of it. */
+/** Whether {@link ustarTime} is exact. */
 export function fitsUstarTime(filetime: bigint): boolean {
   const units = filetime - UNIX_EPOCH
   return units >= 0n && units % UNITS === 0n && units / UNITS <= BigInt(USTAR_LIMIT)
@@ -35,7 +35,7 @@ export function fitsUstarTime(filetime: bigint): boolean {
 /** The end of the year 9999, in seconds since 1970: RFC 3339 has four digits for the year. */
 const RFC3339_LIMIT = 253_402_300_800n
 
-/** RFC 3339 with the seconds' fraction, as an OCI config has its times; undefined for a year past 9999. */
+/** RFC 3339 with fractional seconds, the format of times in an OCI config; undefined for a year after 9999. */
 export function rfc3339(filetime: bigint): string | undefined {
   const units = filetime - UNIX_EPOCH
   const seconds = units / UNITS - (units % UNITS < 0n ? 1n : 0n)
@@ -45,39 +45,41 @@ export function rfc3339(filetime: bigint): string | undefined {
   return `${date}${fraction === '' ? '' : `.${fraction}`}Z`
 }
 
-/** The last FILETIME that Windows takes. */
+/** The greatest FILETIME that Windows accepts. */
 const LAST = 0x7fff_ffff_ffff_ffffn
 
-/** A time, and whether it had to be moved to the nearest one that a FILETIME can say. */
+/** A time, and whether it was moved to the nearest one that a FILETIME can hold. */
 export interface FileTime {
   readonly time: bigint
   readonly moved: boolean
 }
 
-/** Decimal seconds since 1970 (`1464566400.1234567`, `-1.5`), down to 100 ns. Undefined for what is no such number. */
+/**
+ * Parses decimal seconds since 1970 (`1464566400.1234567`, `-1.5`) with a precision of 100 ns. Undefined if invalid.
+ */
 export function parsePaxTime(text: string): FileTime | undefined {
   const match = /^(-?)(\d{1,20})(?:\.(\d*))?$/.exec(text)
   if (!match) return undefined
   const [, sign, seconds = '0', fraction = ''] = match
   const size = BigInt(seconds) * UNITS + BigInt(fraction.slice(0, 7).padEnd(7, '0'))
   const inexact = /[1-9]/.test(fraction.slice(7))
-  return held(sign === '-' ? -size - (inexact ? 1n : 0n) : size)
+  return clamped(sign === '-' ? -size - (inexact ? 1n : 0n) : size)
 }
 
-/** Whole seconds since 1970. */
+/** Converts whole seconds since 1970. */
 export function fromSeconds(seconds: number): FileTime {
-  return held(BigInt(seconds) * UNITS)
+  return clamped(BigInt(seconds) * UNITS)
 }
 
-/** RFC 3339, as an OCI config has its times, down to 100 ns. Undefined for what is no such time. */
+/** Parses RFC 3339, the format of times in an OCI config, with a precision of 100 ns. Undefined if invalid. */
 export function parseRfc3339(text: string): FileTime | undefined {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/i.exec(text)
   const milliseconds = match ? Date.parse(`${match[1]}${match[3]}`) : Number.NaN
   if (Number.isNaN(milliseconds)) return undefined
-  return held(BigInt(milliseconds) * 10_000n + BigInt((match?.[2] ?? '').slice(0, 7).padEnd(7, '0')))
+  return clamped(BigInt(milliseconds) * 10_000n + BigInt((match?.[2] ?? '').slice(0, 7).padEnd(7, '0')))
 }
 
-function held(units: bigint): FileTime {
+function clamped(units: bigint): FileTime {
   const time = units + UNIX_EPOCH
   if (time < 0n) return { time: 0n, moved: true }
   return time > LAST ? { time: LAST, moved: true } : { time, moved: false }

@@ -1,17 +1,17 @@
-/** Paths of a Windows layer that mean something to Windows. Source: hcsshim's documented behaviour. */
+/** Paths in a Windows layer that have a meaning to Windows. Source: hcsshim's documented behavior. */
 
-/** The name of the image that becomes `UtilityVM/Files`, and of its directory. */
+/** The name of the WIM image that becomes `UtilityVM/Files`, and of that directory. */
 export const UTILITY_VM = 'UtilityVM'
 
-/** Where the registry of an image is, from the root of its files. */
+/** The directory of an image's registry, relative to the root of its files. */
 export const CONFIG = 'Windows/System32/config'
-/** Where the boot configuration of an image is, from the root of its files. */
+/** The directory of an image's boot configuration, relative to the root of its files. */
 export const BOOT = 'EFI/Microsoft/Boot'
 
-/** The hives of a base layer: a host makes its own from them, and refuses a layer without them. */
+/** The registry hives of a base layer. A host creates its own from them, and rejects a layer without them. */
 export const HIVES = ['SYSTEM', 'SOFTWARE', 'SAM', 'SECURITY', 'DEFAULT'].map(hive => `Files/${CONFIG}/${hive}`)
-/** The boot configuration of a utility VM, without which a host refuses a layer that has one. */
+/** The boot configuration of a utility VM. A host rejects a layer that has a utility VM without it. */
 export const BOOT_CONFIGURATION = `${UTILITY_VM}/Files/${BOOT}/BCD`
 
-/** Longest path that Windows knows, in UTF-16 units. */
+/** Maximum length of a path on Windows, in UTF-16 code units. */
 export const PATH_LIMIT = 32_767

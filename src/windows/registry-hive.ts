@@ -1,11 +1,13 @@
-/** Hives of the Windows registry: whether a file begins as one. Source: libyal's documentation of the REGF format. */
+/**
+ * Checks whether a file begins like a hive of the Windows registry. Source: libyal's documentation of the REGF format.
+ */
 
-/** How much of a file {@link hiveFlaw} looks at, in bytes. */
+/** Number of bytes at the start of a file that {@link hiveFlaw} requires. */
 export const HIVE_HEAD = 512
-/** The base block, and the first bin of cells after it. */
+/** Size of the base block and the first hive bin. */
 const SMALLEST = 4096 + 4096
 
-/** What is wrong with a file of `size` bytes that begins with `head` as a hive, or undefined. */
+/** Describes why a file of `size` bytes that begins with `head` is not a hive; undefined if it may be one. */
 export function hiveFlaw(head: Buffer, size: number): string | undefined {
   if (size < SMALLEST || head.length < HIVE_HEAD) return `it has ${size} bytes, fewer than the smallest hive`
   if (head.toString('latin1', 0, 4) !== 'regf') return 'it does not begin with "regf"'

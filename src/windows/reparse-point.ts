@@ -1,31 +1,31 @@
 /**
- * Reparse points a layer can hold, symbolic links and junctions: their data read, and made from a target.
- * Sources: MS-FSCC 2.1.2.4 and 2.1.2.5; go-winio's documented behaviour.
+ * Reads and writes the data of the reparse points that a layer can hold: symbolic links and junctions.
+ * Sources: MS-FSCC 2.1.2.4 and 2.1.2.5; go-winio's documented behavior.
  */
 import { StowageError } from '../errors.js'
 import { IO_REPARSE_TAG_MOUNT_POINT, IO_REPARSE_TAG_SYMLINK } from './file-attributes.js'
 
-/** Reparse data are no longer than this, in bytes: MAXIMUM_REPARSE_DATA_BUFFER_SIZE less the header. */
+/** Maximum size of reparse data in bytes: MAXIMUM_REPARSE_DATA_BUFFER_SIZE minus the header. */
 export const REPARSE_DATA_LIMIT = 16 * 1024 - 8
 
 const SYMLINK_FLAG_RELATIVE = 1
 
 export interface ReparsePoint {
-  /** With backslashes, as Windows shows it. */
+  /** In the form that Windows shows, with backslashes. */
   readonly target: string
-  /** A junction (mount point), not a symbolic link. */
+  /** Whether it is a junction (mount point), not a symbolic link. */
   readonly mountPoint: boolean
 }
 
-/** Whether the layer format has a place for reparse points of this tag. */
+/** Whether a layer can hold reparse points with this tag. */
 export function isLayerReparseTag(tag: number): boolean {
   return tag === IO_REPARSE_TAG_SYMLINK || tag === IO_REPARSE_TAG_MOUNT_POINT
 }
 
 /**
- * Reads the data of a reparse point: the buffer without its 8-byte header, as a WIM holds it. The target is the print
- * name; where that is empty, the substitute name without its `\??\`, because Windows reads the layer's target as a
- * print name and could not follow an empty one. Throws WIM_CORRUPT.
+ * Parses the data of a reparse point as a WIM holds it: the buffer without its 8-byte header. The target is the print
+ * name or, if that is empty, the substitute name without `\??\`: Windows reads the target in a layer as a print name,
+ * and could not follow an empty one. Throws WIM_CORRUPT.
  */
 export function parseReparsePoint(tag: number, data: Buffer, path: string): ReparsePoint {
   const mountPoint = tag === IO_REPARSE_TAG_MOUNT_POINT
@@ -37,8 +37,8 @@ export function parseReparsePoint(tag: number, data: Buffer, path: string): Repa
 }
 
 /**
- * The target of a symbolic link of Unix, as wimlib stores one: slashes and backslashes change places, and a target that begins
- * with a slash is one on `C:`. Throws WIM_CORRUPT.
+ * The target of a Unix symbolic link that wimlib stored: it exchanges slashes and backslashes, and puts a target that
+ * begins with a slash on `C:`. Throws WIM_CORRUPT.
  */
 export function parseUnixLink(tag: number, data: Buffer, path: string): string {
   const { target, mountPoint } = parseReparsePoint(tag, data, path)
@@ -63,9 +63,10 @@ function corrupt(path: string): StowageError {
 }
 
 /**
- * The reparse data (the buffer without its 8-byte header, as a WIM holds it) of a link to `target`: with backslashes or
- * slashes, as Windows shows it. A target on a drive, a share or with `\\?\` is absolute; every other is relative, which only
- * a symbolic link can be. The substitute name stands first; a junction's names end in NUL.
+ * The reparse data, as a WIM holds it (the buffer without its 8-byte header), of a link to `target`, which has the form
+ * that Windows shows, with backslashes or slashes. A target on a drive, on a share or with `\\?\` is absolute; any
+ * other is relative, which only a symbolic link can be. The substitute name comes first; the names of a junction end in
+ * NUL.
  */
 export function encodeReparseData(target: string, mountPoint: boolean): Buffer {
   const print = target.replaceAll('/', '\\')
@@ -77,7 +78,10 @@ export function encodeReparseData(target: string, mountPoint: boolean): Buffer {
   })
 }
 
-/** As wimlib stores a symbolic link of POSIX: what begins with `/` becomes a path on drive C. */
+/**
+ * The reparse data of a POSIX symbolic link, as wimlib stores it: a target that begins with `/` becomes a path on drive
+ * C.
+ */
 export function encodePosixLink(target: string): Buffer {
   const print = target.replaceAll('/', '\\')
   const absolute = print.startsWith('\\')

@@ -1,12 +1,12 @@
-/** Self-relative security descriptors: whether they are whole. Source: MS-DTYP 2.4.2 (SID), 2.4.4 (ACE), 2.4.5 (ACL), 2.4.6. */
+/** Checks self-relative security descriptors. Source: MS-DTYP 2.4.2 (SID), 2.4.4 (ACE), 2.4.5 (ACL), 2.4.6. */
 
 const SELF_RELATIVE = 0x8000
 const DACL_PRESENT = 0x4
 const SACL_PRESENT = 0x10
 const HEADER = 20
-const MOST_SUB_AUTHORITIES = 15
+const MAX_SUB_AUTHORITIES = 15
 
-/** What is wrong with `bytes` as a self-relative SECURITY_DESCRIPTOR, or undefined. */
+/** Describes why `bytes` are not a valid self-relative SECURITY_DESCRIPTOR; undefined if they are. */
 export function securityDescriptorFlaw(bytes: Buffer): string | undefined {
   if (bytes.length < HEADER) return `it has ${bytes.length} bytes, fewer than its header`
   if (bytes.readUInt8(0) !== 1) return `its revision is ${bytes.readUInt8(0)}, not 1`
@@ -26,12 +26,12 @@ export function securityDescriptorFlaw(bytes: Buffer): string | undefined {
   )
 }
 
-/** `offset` 0: there is none. */
+/** An `offset` of 0 means that there is no SID. */
 function sidFlaw(bytes: Buffer, offset: number, name: string): string | undefined {
   if (offset === 0) return undefined
   if (offset < HEADER || offset + 8 > bytes.length) return `its ${name} is outside`
   const count = bytes.readUInt8(offset + 1)
-  if (bytes.readUInt8(offset) !== 1 || count > MOST_SUB_AUTHORITIES) return `its ${name} is not a SID`
+  if (bytes.readUInt8(offset) !== 1 || count > MAX_SUB_AUTHORITIES) return `its ${name} is not a SID`
   return offset + 8 + 4 * count > bytes.length ? `its ${name} is cut short` : undefined
 }
 

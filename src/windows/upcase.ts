@@ -1,8 +1,8 @@
-/** Names as Windows compares them. */
+/** Compares names as Windows does. */
 
 /**
- * NTFS's own comparison, near enough: each UTF-16 unit in upper case, where that is one unit that leads back. (It does not
- * for U+017F, whose upper case is S; to NTFS such letters are themselves.)
+ * An approximation of the upper case of NTFS: each UTF-16 code unit in upper case, if that is one unit whose lower case
+ * is the original. (The upper case of U+017F is S, whose lower case is s; NTFS leaves such letters unchanged.)
  */
 export function upcase(text: string): string {
   if (/^[\u0000-\u007f]*$/.test(text)) return text.toUpperCase()

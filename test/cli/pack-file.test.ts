@@ -364,7 +364,7 @@ t.test(
         'another repository',
         lock => (lock.images[0].images[0].location = `docker://${registry.domain}/other/shop:1.0`),
         1,
-        /images\.yaml:3:5: images\.lock has docker:\/\/.*other\/shop:1\.0 for it, which is another repository/,
+        /images\.yaml:3:5: images\.lock has docker:\/\/.*other\/shop:1\.0 for this entry, which is another repository/,
       ],
       ['another tag in a longer name', lock => (lock.images[0].images[0].location += '/more'), 0, /as locked/],
       [

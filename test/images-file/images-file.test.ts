@@ -104,7 +104,7 @@ files: [{from: x, to: ../x}]
       'site/images.yaml:5:12: "NGINX" is not a location. Write docker:/',
       'site/images.yaml:6:17: "linux amd64" is not a platform. Write os',
       'site/images.yaml:7:5: expected an image: a name, or a place such',
-      'site/images.yaml:8:13: expected a repository, as there are "tags',
+      'site/images.yaml:8:13: "tags" requires a repository, but nginx:1',
       'site/images.yaml:8:32: the tag a is listed twice',
       'site/images.yaml:8:35: "x:b c" is not an image reference. A tag ',
       'site/images.yaml:9:29: carry: expected true, false, only but fou',
@@ -149,14 +149,14 @@ for (const [what, text, line] of [
     /:2:40: expected a number from 1, or "all", but found 0/,
   ],
   ['an empty rule', 'version: 1\nimages: [{image: nginx, tags: {}}]', /:2:31: expected "semver", "match" or "newest"/],
-  ['tags of a layout', 'version: 1\nimages: [{image: "oci:x", tags: [a]}]', /"tags" are those of a repository/],
   [
-    'one name for many',
-    'version: 1\nimages: [{image: nginx, tags: [a, b], name: "x:1"}]',
-    /:2:45: .*leave out its tag/,
+    'tags of a layout',
+    'version: 1\nimages: [{image: "oci:x", tags: [a]}]',
+    /"tags" requires a repository in a registry/,
   ],
+  ['one name for many', 'version: 1\nimages: [{image: nginx, tags: [a, b], name: "x:1"}]', /:2:45: .*omit its tag/],
   ['name and names', 'version: 1\nimages: [{image: nginx, name: x, names: [y]}]', /cannot be used together/],
-  ['a WIM among images', 'version: 1\nimages: ["wim:x.wim"]', /put it below "wims"/],
+  ['a WIM among images', 'version: 1\nimages: ["wim:x.wim"]', /list it under "wims"/],
   ['a name of a digest', `version: 1\nimages: [{image: nginx, name: "x@sha256:${'0'.repeat(64)}"}]`, /has a digest/],
   ['lists in lists', `version: 1\nimages: ${'['.repeat(50)}${']'.repeat(50)}`, /nested more than 20 deep/],
 ] as const) {
@@ -270,7 +270,7 @@ t.test('imagesFileSchema allows what parseImagesFile() reads, and no more', asyn
       refused += 1
       // What only the meaning shows, no schema can
       const meaning =
-        /which is one image|but .* is not one|cannot be used together|does not become an image|leave out its tag|no place|is not an image reference|names? no|expected "images"|is not a platform|not a range|relative path/
+        /but .* is one image|but .* is not one|cannot be used together|does not become an image|omit its tag|no place|is not an image reference|names? no|expected "images"|is not a platform|not a range|relative path/
       return faults.some(fault => meaning.test(fault)) || !valid(value)
     }),
     { numRuns: 5000 },
