@@ -1,4 +1,4 @@
-/** How a layer that is made here is compressed. */
+/** The compression of new layers. */
 import { StowageError } from '../errors.js'
 import { COMPRESSION_NAMES, COMPRESSIONS, type LayerCompressionType } from '../oci/compression.js'
 
@@ -8,7 +8,7 @@ export interface LayerCompression {
   readonly level?: number
 }
 
-/** The compression with its level; 0 if there is none. Throws INVALID_ARGUMENT for a level it does not have. */
+/** Adds the default level; 0 for no compression. Throws INVALID_ARGUMENT for an invalid level. */
 export function checkedCompression({ type, level }: LayerCompression): Required<LayerCompression> {
   if (type === 'none') return { type, level: 0 }
   const { most, usual } = COMPRESSIONS[type].levels
@@ -17,18 +17,18 @@ export function checkedCompression({ type, level }: LayerCompression): Required<
   throw new StowageError('INVALID_ARGUMENT', `${type} has levels 1 to ${most}, not ${chosen}`)
 }
 
-/** What {@link parseLayerCompression} takes, for messages. */
+/** The forms that {@link parseLayerCompression} accepts, for messages. */
 export const COMPRESSION_FORMS = `${COMPRESSION_NAMES.map(name => `${name}[:LEVEL]`).join(', ')} or none`
-/** The same, as a regular expression of ECMAScript without named groups, for JSON Schema. */
+/** The same as an ECMAScript regular expression without named groups, for JSON Schema. */
 export const COMPRESSION_PATTERN = `^(none|(${COMPRESSION_NAMES.join('|')})(:[0-9]+)?)$`
 const PATTERN = new RegExp(COMPRESSION_PATTERN)
 
-/** `gzip`, `zstd`, `gzip:LEVEL`, `zstd:LEVEL` or `none`. Throws INVALID_ARGUMENT. */
-export function parseLayerCompression(words: string): LayerCompression {
-  const match = PATTERN.exec(words)
+/** Parses `gzip`, `zstd`, `gzip:LEVEL`, `zstd:LEVEL` or `none`. Throws INVALID_ARGUMENT. */
+export function parseLayerCompression(text: string): LayerCompression {
+  const match = PATTERN.exec(text)
   if (!match) {
     const forms = [...COMPRESSION_NAMES, ...COMPRESSION_NAMES.map(name => `${name}:LEVEL`)]
-    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(words)} is not a layer compression`, {
+    throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a layer compression`, {
       hint: `Write ${forms.join(', ')} or none.`,
     })
   }

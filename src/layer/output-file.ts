@@ -1,4 +1,4 @@
-/** A layer as a file of its own: written beside its place, then renamed, so that it is whole or not there. */
+/** Writes a layer to a new file atomically: to a temporary file beside it, which is then renamed. */
 import { randomUUID } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { link, lstat, open, rename, rm, stat } from 'node:fs/promises'
@@ -7,14 +7,17 @@ import { PARTIAL } from '../blob/durable.js'
 import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 
 export interface LayerFileOptions {
-  /** Replace an output that exists, when the new one is whole. Left out if nobody can ask for it. */
+  /** Replace an existing output when the new one is complete. Undefined if the caller has no such option. */
   readonly force?: boolean | undefined
-  /** Files that are read, none of which may be the output. */
+  /** Files that are read. The output must not be one of them. */
   readonly inputs: readonly string[]
   readonly signal?: AbortSignal | undefined
 }
 
-/** Has `make` write a layer to a new file, which then becomes `output`. Throws OUTPUT_EXISTS unless `force`, and what `make` throws. */
+/**
+ * Calls `make` to write a layer to a temporary file, which then becomes `output`. Throws OUTPUT_EXISTS unless `force`,
+ * and what `make` throws.
+ */
 export async function writeLayerFile<T>(
   output: string,
   { force, inputs, signal }: LayerFileOptions,
@@ -24,17 +27,17 @@ export async function writeLayerFile<T>(
   const partial = join(dirname(output), `${basename(output).slice(0, 40)}.${randomUUID().slice(0, 8)}${PARTIAL}`)
   try {
     await (await open(partial, 'wx')).close()
-    const made = await make({ path: partial, offset: 0 })
+    const result = await make({ path: partial, offset: 0 })
     await (force ? rename(partial, output) : placeNew(partial, output, force))
-    return made
+    return result
   } catch (error) {
     throw abortError(outputError(error, output), signal)
   } finally {
-    await rm(partial, { force: true }).catch(() => undefined) // the error that brought us here says more
+    await rm(partial, { force: true }).catch(() => undefined) // must not hide an earlier error
   }
 }
 
-/** Before any work: the output must be a name for a new file, or with `force` a regular file that is not an input. */
+/** Checks before any work that the output is a new file or, with `force`, a regular file that is not an input. */
 async function checkOutput(inputs: readonly string[], output: string, force: boolean | undefined): Promise<void> {
   if (output === '') throw new StowageError('INVALID_ARGUMENT', 'the output has no name')
   let found: Stats
@@ -57,7 +60,7 @@ async function checkOutput(inputs: readonly string[], output: string, force: boo
   }
 }
 
-/** Gives `partial` the name `output`, unless somebody else was faster. Where there are no hard links (FAT), it renames. */
+/** Renames `partial` to `output` unless that exists by now. Without hard links (FAT), this check is not atomic. */
 async function placeNew(partial: string, output: string, force: boolean | undefined): Promise<void> {
   try {
     await link(partial, output)

@@ -213,7 +213,7 @@ t.test('install --wim refuses a WIM that is none, not whole, or does not say wha
     { words: [empty], code: 3, stderr: /empty\.wim holds no image/ },
     { words: [plain], code: 1, stderr: /does not state its architecture/ },
     { words: [versionless], code: 1, stderr: /does not state its version/ },
-    { words: [two], code: 2, stderr: /holds 2 images; say which[\s\S]*1 "NanoServer"[\s\S]*"Another"/ },
+    { words: [two], code: 2, stderr: /holds 2 images: name one[\s\S]*1 "NanoServer"[\s\S]*"Another"/ },
     { words: [SAMPLE, '--image', '7'], code: 3, stderr: /7/ },
     { words: [delta], code: 4, stderr: /tree/ },
     {

@@ -141,11 +141,11 @@ t.test('copy and pack to a WIM - tell what they left out of a WIM, and what is d
   )
   const lacking = flawedWim(t, 'no-hives')
   const told = await stowage(['copy', `wim:${lacking}`, 'oci:d', '--json'], { cwd })
-  t.match(told, { code: 0, stderr: /^warning: a host will refuse this as a base layer/m })
+  t.match(told, { code: 0, stderr: /^warning: a host will reject this as a base layer/m })
   t.match(JSON.parse(told.stdout), { leftOut: [], warnings: [/as a base layer/] })
   t.match(await stowage(['pack', `wim:${lacking}`, '-o', 'wim:e.wim'], { cwd }), {
     code: 0,
-    stderr: /^warning: a host will refuse this as a base layer/m,
+    stderr: /^warning: a host will reject this as a base layer/m,
   })
 })
 

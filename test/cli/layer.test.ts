@@ -55,7 +55,7 @@ t.test('stowage layer from-wim takes an order, zstd, what is lost otherwise, and
   const { code, stdout, stderr } = await stowage([...words, '--ref', 'ba*.wim', '--ref', 'none*'], { cwd })
   t.equal(code, 3, `a pattern of nothing: ${stderr}${stdout}`)
   const made = await stowage([...words, '--ref', 'ba*.wim'], { cwd })
-  t.match(made, { code: 0, stderr: /^warning: a host will refuse this as a base layer: it has no Files\/Windows/ })
+  t.match(made, { code: 0, stderr: /^warning: a host will reject this as a base layer: it has no Files\/Windows/ })
   t.match(JSON.parse(made.stdout), { warnings: [/base layer/], mediaType: /zstd$/, lost: { shortNames: 0 } })
   t.equal((await stowage([...words.slice(0, 3), '-o', 'quiet', '--ref', 'base.wim', '-q'], { cwd })).stderr, '')
 })

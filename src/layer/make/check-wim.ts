@@ -1,4 +1,7 @@
-/** Whether a Windows host will take the layer that a WIM image becomes, before it is made: what {@link checkLayer} would find. */
+/**
+ * Checks before a layer is made from a WIM whether a Windows host will accept it, with the findings of {@link
+ * checkLayer}.
+ */
 import { abortError } from '../../errors.js'
 import { BLOCK } from '../../tar/header.js'
 import { checkedThreads } from '../../wim/flags.js'
@@ -11,12 +14,12 @@ import { type LayerFromWimOptions, planFromWim } from './from-wim.js'
 import type { PlannedEntry } from './windows-layer.js'
 
 const NOTHING = Buffer.alloc(0)
-/** Entries between two looks at whether somebody wants it to end. */
+/** Entries between two checks of the abort signal. */
 const SLICE = 1000
 
 /**
- * What breaks a rule of base layers, errors first; empty if a host would take it, as far as the rules go. Metadata is read, and of
- * contents only the beginnings of hives. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT, LAYER_UNSUPPORTED, WIM_CORRUPT, ABORTED.
+ * The findings for a base layer, errors first; empty if no rule is broken. Reads only metadata and the beginnings of
+ * hives. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT, LAYER_UNSUPPORTED, WIM_CORRUPT, ABORTED.
  */
 export async function checkWimLayer(
   wim: WimFile,
@@ -53,7 +56,7 @@ export async function checkWimLayer(
   }
 }
 
-/** As a reader of the layer would have it. */
+/** The entry as a reader of the layer would decode it. */
 function layerTarEntry({ entry }: PlannedEntry, head: Buffer, offset: number): LayerTarEntry {
   const { name, flag, linkname = '', mode, size, mtime, records = {} } = entry
   return {

@@ -1,4 +1,4 @@
-/** A directory on disk, walked for a layer: what is in it, in one order everywhere, with nothing of it followed. */
+/** Walks a directory for a layer, in the same order on every machine and without following symbolic links. */
 import type { BigIntStats } from 'node:fs'
 import { lstat, opendir, readlink } from 'node:fs/promises'
 import { fileError, StowageError } from '../../errors.js'
@@ -7,31 +7,31 @@ import { listed } from './names.js'
 import type { Slices } from './slices.js'
 import type { UnixEntry } from './unix-entry.js'
 
-/** A name in the tree, as it was found. */
+/** A file found in the tree. */
 export interface Found {
-  /** From the top of the layer, `.` for the root itself. */
+  /** Path from the root of the layer; `.` for the root itself. */
   readonly path: string
   readonly type: UnixEntry['type']
   readonly stats: BigIntStats
-  /** Of a symbolic link, as it is; of a hard link, the path of the file, which comes before it. */
+  /** The target of a symbolic link; for a hard link, the path of the file, which comes before it. */
   readonly target: string | undefined
   readonly attributes: UnixEntry['attributes']
 }
 
 export interface DirectoryTree {
   readonly entries: readonly Found[]
-  /** What a layer has no place for, with the reason. */
+  /** Paths that a layer cannot hold, with the reason. */
   readonly unsupported: readonly string[]
 }
 
-/** Attributes that belong to this host, not to the files. */
-const OF_HOST = /^(security\.selinux$|trusted\.overlay\.)/
-/** Paths whose extended attributes are read at once. */
-const TOGETHER = 256
+/** Extended attributes that belong to this host, not to the files. */
+const HOST_ATTRIBUTES = /^(security\.selinux$|trusted\.overlay\.)/
+/** Number of paths whose extended attributes are read at once. */
+const BATCH = 256
 
 /**
- * Walks `directory`: parents first, the names of each directory in the order of their bytes. Throws FILE_NOT_FOUND,
- * INVALID_ARGUMENT for what is not a directory, LAYER_UNSUPPORTED for names that are not UTF-8 or mark deleted files.
+ * Walks `directory`, parents first, with the names in each directory sorted by their bytes. Throws FILE_NOT_FOUND,
+ * INVALID_ARGUMENT if it is not a directory, LAYER_UNSUPPORTED for names that are not UTF-8 or that mark deleted files.
  */
 export async function walkDirectory(directory: string, slices: Slices): Promise<DirectoryTree> {
   const root = await statOf(directory)
@@ -61,7 +61,7 @@ export async function walkDirectory(directory: string, slices: Slices): Promise<
   return await describe(directory, walk, slices)
 }
 
-/** Where the entry is on disk. */
+/** The path of the entry on disk. */
 export function placeOf(directory: string, path: string): string {
   return path === '.' ? directory : `${directory}/${path}`
 }
@@ -74,8 +74,8 @@ async function describe(
   const entries: Found[] = []
   const unsupported: string[] = []
   const files = new Map<string, string>()
-  for (let from = 0; from < walk.length; from += TOGETHER) {
-    const group = walk.slice(from, from + TOGETHER)
+  for (let from = 0; from < walk.length; from += BATCH) {
+    const group = walk.slice(from, from + BATCH)
     const lists = await attributesOf(group.map(({ path }) => placeOf(directory, path)))
     for (const [n, { path, stats }] of group.entries()) {
       if (slices.due()) await slices.rest()
@@ -112,18 +112,18 @@ function typeOf(stats: BigIntStats): UnixEntry['type'] | undefined {
 async function namesOf(place: string, wrong: string[]): Promise<string[]> {
   const found: Buffer[] = []
   try {
-    // With names as bytes, which is how they are sorted
+    // Read names as bytes, because they are sorted by bytes
     const entries = await opendir(place, { encoding: 'buffer' as BufferEncoding, bufferSize: 1024 })
-    for await (const { name } of entries) found.push(name as unknown as Buffer) // what the encoding asks for
+    for await (const { name } of entries) found.push(name as unknown as Buffer) // the encoding 'buffer' gives Buffers
   } catch (error) {
     throw fileError(error, place)
   }
   return found.sort(Buffer.compare).flatMap(bytes => {
     const name = bytes.toString('utf8')
     const flaw = !Buffer.from(name).equals(bytes)
-      ? 'no UTF-8'
+      ? 'not UTF-8'
       : name.startsWith('.wh.')
-        ? 'the mark of a deleted file in a layer'
+        ? 'marks a deleted file in a layer'
         : ''
     if (flaw === '') return [name]
     wrong.push(`${JSON.stringify(`${place}/${name}`)} (${flaw})`)
@@ -159,6 +159,8 @@ async function attributesOf(places: readonly string[]): Promise<UnixEntry['attri
     throw fileError(error, places.length === 1 ? (places[0] ?? '') : 'an extended attribute')
   }
   return lists.map(list =>
-    list.map(({ name, value }) => ({ name: name.toString('utf8'), value })).filter(({ name }) => !OF_HOST.test(name)),
+    list
+      .map(({ name, value }) => ({ name: name.toString('utf8'), value }))
+      .filter(({ name }) => !HOST_ATTRIBUTES.test(name)),
   )
 }

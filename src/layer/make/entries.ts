@@ -1,6 +1,6 @@
 /**
- * What a layer has a name for: the dentries of an image as entries, checked, in order, with what is left out and why.
- * Sources: hcsshim and go-winio's documented behaviour, OCI image-spec layer.md.
+ * Converts the dentries of an image to entries of a layer: checks and sorts them, and lists what a layer cannot hold
+ * and why. Sources: hcsshim and go-winio's documented behavior, OCI image-spec layer.md.
  */
 import { StowageError } from '../../errors.js'
 import { type Dentry, type Stream } from '../../wim/dentry.js'
@@ -22,52 +22,52 @@ import { type Slices, sortInSlices } from './slices.js'
 import { type LayerTree, missingBlob } from './wim-tree.js'
 
 /**
- * `blob`: files in the order of their blobs in the WIM, the fastest to read. `tree`: in the order of the tree, whatever order
- * the WIM has, so that any WIM of the same files gives the same layer.
+ * `blob`: files in the order of their blobs in the WIM, which is the fastest to read. `tree`: in the order of the tree,
+ * so that any WIM of the same files gives the same layer.
  */
 export type LayerOrder = 'blob' | 'tree'
 
 export interface LayerEntryOptions {
   readonly order: LayerOrder
-  /** Place of a blob in the WIM. */
+  /** The position of a blob among those of the WIM. */
   readonly rankOf: (blob: number) => number
-  /** A reparse point's data; undefined if the WIM has none (or far too much). */
+  /** The data of a reparse point; undefined if the WIM has none, or more than Windows allows. */
   readonly reparseDataOf: (dentry: Dentry) => Buffer | undefined
-  /** Reparse points of any tag are held, as files and directories that keep their data. */
+  /** Keep reparse points with any tag, as files and directories with their data. */
   readonly lossless: boolean
   readonly slices: Slices
 }
 
-interface Held {
+interface EntryBase {
   readonly dentry: Dentry
   readonly extendedAttributes: readonly ExtendedAttribute[]
-  /** Named streams, each a file of its own after this entry. */
+  /** Named streams, each a separate file after this entry. */
   readonly streams: readonly Stream[]
-  /** Of a reparse point that the entry's own form does not say, or not byte for byte. */
+  /** Reparse data that cannot be reproduced byte for byte from the entry. */
   readonly reparseData: Buffer | undefined
 }
 
-/** A name in the layer. */
+/** An entry of the layer. */
 export type LayerEntry =
-  | (Held & { readonly type: 'directory'; readonly data: undefined })
-  | (Held & { readonly type: 'file'; readonly data: Stream | undefined })
-  | (Held & { readonly type: 'symlink'; readonly data: undefined; readonly point: ReparsePoint })
-  | (Held & { readonly type: 'hard link'; readonly data: Stream | undefined; readonly target: Dentry })
+  | (EntryBase & { readonly type: 'directory'; readonly data: undefined })
+  | (EntryBase & { readonly type: 'file'; readonly data: Stream | undefined })
+  | (EntryBase & { readonly type: 'symlink'; readonly data: undefined; readonly point: ReparsePoint })
+  | (EntryBase & { readonly type: 'hard link'; readonly data: Stream | undefined; readonly target: Dentry })
 
 /** The entries of one image, in the layer's order. */
 export interface LayerEntries {
   readonly tree: LayerTree
   readonly names: LayerNames
   readonly entries: readonly LayerEntry[]
-  /** What a layer has no place for, each with the reason, and all that is below it. */
+  /** Paths that a layer cannot hold, and everything below them, each with the reason. */
   readonly unsupported: readonly string[]
 }
 
 const NONE: readonly never[] = []
 
 /**
- * The entries of `tree`: directories and reparse points, parents first; then files; then hard links.
- * Throws LAYER_UNSUPPORTED for names that no layer can hold, WIM_CORRUPT where the WIM contradicts itself.
+ * The entries of `tree`: directories and reparse points, parents first; then files; then hard links. Throws
+ * LAYER_UNSUPPORTED for names that no layer can hold, WIM_CORRUPT if the WIM is inconsistent.
  */
 export async function layerEntries(tree: LayerTree, options: LayerEntryOptions): Promise<LayerEntries> {
   const { order, slices } = options
@@ -77,27 +77,27 @@ export async function layerEntries(tree: LayerTree, options: LayerEntryOptions):
   }
   const names = await LayerNames.of(tree, slices)
   const unsupported: string[] = []
-  const gone = new Set<number>()
-  let held: LayerEntry[] = []
+  const omitted = new Set<number>()
+  let entries: LayerEntry[] = []
   for (const dentry of tree.dentries) {
-    const found = gone.has(dentry.parent ?? -1) ? 'below one of these' : entryOf(dentry, tree, names, options)
+    const found = omitted.has(dentry.parent ?? -1) ? 'below one of these' : entryOf(dentry, tree, names, options)
     if (typeof found !== 'string') {
-      held.push(found)
+      entries.push(found)
     } else {
       unsupported.push(`${names.pathOf(dentry)} (${found})`)
-      gone.add(dentry.index)
+      omitted.add(dentry.index)
     }
     if (slices.due()) await slices.rest()
   }
   if (order === 'tree') {
     const places = await canonicalPlaces(tree.dentries, slices)
     const place = (entry: LayerEntry): number => places[entry.dentry.index] ?? 0
-    held = await sortInSlices(held, (a, b) => place(a) - place(b), slices)
+    entries = await sortInSlices(entries, (a, b) => place(a) - place(b), slices)
   }
-  return { tree, names, entries: await ordered(held, names, options), unsupported }
+  return { tree, names, entries: await ordered(entries, names, options), unsupported }
 }
 
-/** The entry for the dentry, or why a layer has no place for it. */
+/** The entry for the dentry, or the reason why a layer cannot hold it. */
 function entryOf(
   dentry: Dentry,
   tree: LayerTree,
@@ -108,7 +108,7 @@ function entryOf(
   const { attributes, streams } = dentry
   const parent = dentry.parent === undefined ? undefined : tree.dentries[dentry.parent]
   if (parent && (isReparsePoint(parent) || !isDirectory(parent))) return 'below a link or a file'
-  // A directory's attribute only says that new files are encrypted: it has no content of its own.
+  // On a directory, the attribute only means that new files in it are encrypted
   if ((attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && streams.some(stream => stream.type === 'encrypted'))
     return 'encrypted'
   let point: ReparsePoint | undefined
@@ -141,10 +141,10 @@ function entryOf(
   let named: readonly Stream[] = streams.length > 0 ? streams.filter(stream => stream.name !== '') : NONE
   if (order === 'tree' && named.length > 1)
     named = [...named].sort((a, b) => (upcase(a.name) < upcase(b.name) ? -1 : 1))
-  const held = { dentry, extendedAttributes, streams: named.length > 0 ? named : NONE, reparseData }
-  if (point) return { ...held, type: 'symlink', data: undefined, point }
-  if (isDirectory(dentry)) return { ...held, type: 'directory', data: undefined }
-  return { ...held, type: 'file', data: streams.find(stream => stream.type === 'data' && stream.name === '') }
+  const base = { dentry, extendedAttributes, streams: named.length > 0 ? named : NONE, reparseData }
+  if (point) return { ...base, type: 'symlink', data: undefined, point }
+  if (isDirectory(dentry)) return { ...base, type: 'directory', data: undefined }
+  return { ...base, type: 'file', data: streams.find(stream => stream.type === 'data' && stream.name === '') }
 }
 
 async function ordered(
@@ -170,7 +170,9 @@ async function ordered(
   return [...tree, ...files, ...links]
 }
 
-/** Of each file with several names, the one that holds it: one the importer insists on, else the first. */
+/**
+ * For each file with several names, the entry that is the file itself: one that the importer requires, else the first.
+ */
 async function primaryNames(
   entries: readonly LayerEntry[],
   names: LayerNames,
@@ -188,8 +190,8 @@ async function primaryNames(
 }
 
 /**
- * What the names of one file have in common; empty for a file with one name. Microsoft's own images give the same number to
- * files that have nothing to do with each other, so the content belongs to it, as wimlib and DISM have it.
+ * A key that all names of one file share; empty for a file with one name. It includes the content, as in wimlib and
+ * DISM, because Microsoft's images use the same link group for unrelated files.
  */
 function linkKey({ dentry: { linkGroup }, data }: LayerEntry): string {
   return linkGroup === 0n ? '' : `${linkGroup} ${data?.sha1 ?? data?.blob ?? 'empty'}`

@@ -1,6 +1,6 @@
 /**
- * Plain layers from directories on disk. tar-fs, which packs directories as well, knows no hard links, devices, extended
- * attributes or parts of seconds, so the walk and the headers are ours.
+ * Makes plain layers from directories. tar-fs also packs directories, but does not support hard links, devices,
+ * extended attributes or fractions of seconds, so this has its own walk and headers.
  */
 import { constants } from 'node:fs'
 import { open, realpath } from 'node:fs/promises'
@@ -22,35 +22,38 @@ import { encodeUnixEntry } from './unix-entry.js'
 
 export interface LayerFromDirectoryOptions extends WaitOptions {
   readonly compression?: LayerCompression | undefined
-  /** Owners and groups as they are on disk, by number. Default: all belong to 0, so that it does not matter who packs. */
+  /**
+   * Keep numeric owners and groups. By default everything belongs to 0, so that the result does not depend on the user.
+   */
   readonly keepOwner?: boolean | undefined
-  /** Seconds since 1970 that no time in the layer is later than; the environment's SOURCE_DATE_EPOCH when left out. */
+  /** Latest time in the layer, in seconds since 1970; by default SOURCE_DATE_EPOCH of the environment. */
   readonly epoch?: number | undefined
-  /** Leave out sockets instead of failing. */
+  /** Skip sockets instead of failing. */
   readonly skipUnsupported?: boolean | undefined
-  /** Threads that compress; the machine's processors when left out. The bytes do not depend on it. */
+  /** Threads for compression, by default one per processor. The bytes do not depend on it. */
   readonly threads?: number | undefined
 }
 
-/** A layer that was made, and what is in it. */
+/** A new layer, and what is in it. */
 export interface DirectoryLayer extends WrittenLayer {
   readonly counts: LayerCounts & {
-    /** And FIFOs. */
+    /** Devices and FIFOs. */
     readonly devices: number
   }
-  /** Paths that were left out, with the reason. */
+  /** Skipped paths, with the reason. */
   readonly skipped: readonly string[]
 }
 
 const PIECE = 256 * 1024
-/** Files up to this many bytes are read ahead, out of so many entries. */
+/** Files up to this size, in bytes, are read ahead. */
 const SMALL = 64 * 1024
+/** Number of entries that are searched for files to read ahead. */
 const AHEAD = 32
 
 /**
- * Makes the layer and writes it to `target.path`, an existing file, from `target.offset` on. Same tree, same bytes, on every
- * machine. Throws FILE_NOT_FOUND, PERMISSION_DENIED, LAYER_UNSUPPORTED, NO_SPACE, ABORTED, and IO_ERROR for a file that
- * changes while it is read.
+ * Makes the layer and writes it to `target.path`, an existing file, from `target.offset` on. The same tree gives the
+ * same bytes on every machine. Throws FILE_NOT_FOUND, PERMISSION_DENIED, LAYER_UNSUPPORTED, NO_SPACE, ABORTED, and
+ * IO_ERROR if a file changes while it is read.
  */
 export async function layerFromDirectory(
   directory: string,
@@ -64,7 +67,7 @@ export async function layerFromDirectory(
   const { entries, unsupported } = await walkDirectory(directory, new Slices(signal))
   if (unsupported.length > 0 && !skipUnsupported) {
     throw new StowageError('LAYER_UNSUPPORTED', `a layer cannot hold ${listed(unsupported)}`, {
-      hint: 'Leave them out with --skip-unsupported, if the image can do without.',
+      hint: 'Skip them with --skip-unsupported, if the image does not need them.',
     })
   }
   const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
@@ -95,8 +98,8 @@ export async function layerFromDirectory(
 }
 
 /**
- * {@link layerFromDirectory} into a file of its own: written beside its place, then renamed, so that `output` is whole or not
- * there. Throws OUTPUT_EXISTS unless `force`, and INVALID_ARGUMENT for an output inside of the directory.
+ * Calls {@link layerFromDirectory} to write a new file atomically. Throws OUTPUT_EXISTS unless `force`, and
+ * INVALID_ARGUMENT if the output is inside the directory.
  */
 export async function writeLayerFromDirectory(
   directory: string,
@@ -170,11 +173,11 @@ async function* tarOf(
   yield Buffer.concat([...pieces, TAR_END])
 }
 
-/** Reads small files before their turn comes, several at a time: most of their time goes into opening and closing. */
+/** Reads several small files ahead at a time, because opening and closing them takes most of the time. */
 class ReadAhead {
   readonly #directory: string
   readonly #entries: readonly Found[]
-  readonly #begun = new Map<number, Promise<Buffer>>()
+  readonly #readings = new Map<number, Promise<Buffer>>()
   #next = 0
 
   constructor(directory: string, entries: readonly Found[]) {
@@ -182,7 +185,7 @@ class ReadAhead {
     this.#entries = entries
   }
 
-  /** The content of entry `n`; undefined for one that is not small. */
+  /** The content of entry `n`; undefined if it is not a small file. */
   async take(n: number): Promise<Buffer | undefined> {
     for (
       this.#next = Math.max(this.#next, n);
@@ -192,11 +195,11 @@ class ReadAhead {
       const entry = this.#entries[this.#next]
       if (!entry || sizeOf(entry) === 0 || sizeOf(entry) > SMALL) continue
       const reading = this.#read(entry)
-      reading.catch(() => undefined) // told when its turn comes, if it comes
-      this.#begun.set(this.#next, reading)
+      reading.catch(() => undefined) // thrown when the entry is taken
+      this.#readings.set(this.#next, reading)
     }
-    const reading = this.#begun.get(n)
-    this.#begun.delete(n)
+    const reading = this.#readings.get(n)
+    this.#readings.delete(n)
     return await reading
   }
 
@@ -207,7 +210,7 @@ class ReadAhead {
   }
 }
 
-/** Exactly the bytes that the walk announced; IO_ERROR when the file is not the one it saw, before or after. */
+/** The content of the file, with the size found by the walk. Throws IO_ERROR if the file has changed since then. */
 async function* contentOf(place: string, { stats }: Found): AsyncGenerator<Uint8Array> {
   const file = await open(place, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
     throw fileError(error, place)
@@ -219,7 +222,7 @@ async function* contentOf(place: string, { stats }: Found): AsyncGenerator<Uint8
         return
       throw changed(place)
     }
-    // What changed before shows at the end as well; looked at now, before a file of another size is read
+    // The check at the end finds earlier changes too; this one avoids reading a large file of another size
     if (stats.size > BigInt(SMALL)) await check()
     for (let left = Number(stats.size); left > 0;) {
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(left, PIECE)))
@@ -241,7 +244,9 @@ function changed(place: string): StowageError {
   })
 }
 
-/** Linux's form of 64 bits: the minor number in bits 0-7 and 20-31, the major number in bits 8-19 and 32-63. */
+/**
+ * Splits a 64-bit dev_t of Linux: the minor number is in bits 0-7 and 20-31, the major number in bits 8-19 and 32-63.
+ */
 function deviceOf(rdev: bigint): { major: number; minor: number } {
   return {
     major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)),

@@ -1,4 +1,4 @@
-/** Windows layers made from WIM images: read, planned, and run through the addon in one pass, with nothing extracted to disk. */
+/** Makes layers from WIM images in one pass through the addon, without extracting files to disk. */
 import { StowageError } from '../../errors.js'
 import { DEFAULT_COMPRESSION } from '../../oci/compression.js'
 import type { WaitOptions } from '../../progress.js'
@@ -21,36 +21,40 @@ import { type LayerTree, readLayerTree, readReparseData } from './wim-tree.js'
 import { planWindowsLayer, type WindowsLayerPlan } from './windows-layer.js'
 
 export interface LayerFromWimOptions extends WaitOptions {
-  /** 1-based number or name; the WIM's only image (but for `UtilityVM`) when left out. */
+  /** Number (from 1) or name; by default the WIM's only image, apart from `UtilityVM`. */
   readonly image?: string | number | undefined
   readonly compression?: LayerCompression | undefined
-  /** Order of the files: as the WIM holds their blobs (`blob`, the default), or one that does not depend on the WIM (`tree`). */
+  /**
+   * Order of the files: that of their blobs in the WIM (`blob`, the default), or one independent of the WIM (`tree`).
+   */
   readonly order?: LayerOrder | undefined
-  /** Keep what a Windows layer has no form for in PAX records of our own, which Windows passes over. Other bytes, other digest. */
+  /**
+   * Keep what a Windows layer cannot express in private PAX records, which Windows ignores. This changes the digest.
+   */
   readonly lossless?: boolean | undefined
   /**
-   * Make a plain Linux layer of an image that wimlib captured with `--unix-data`: owners, modes, devices and extended
-   * attributes, no `Files/`, nothing of Windows.
+   * Make a plain Linux layer from an image that wimlib captured with `--unix-data`: with owners, modes, devices and
+   * extended attributes, but without `Files/` and Windows metadata.
    */
   readonly unixData?: boolean | undefined
-  /** Leave out what a layer cannot hold (unknown reparse tags, encrypted files) instead of failing. */
+  /** Skip what a layer cannot hold (unknown reparse tags, encrypted files) instead of failing. */
   readonly skipUnsupported?: boolean | undefined
-  /** Told what is left out, paths with the reason, before the layer is written. */
+  /** Called with the skipped paths and reasons, before the layer is written. */
   readonly onSkipped?: ((paths: readonly string[]) => void) | undefined
-  /** Told what is doubtful about the layer, a sentence each, before it is written. */
+  /** Called with a sentence for each doubt about the layer, before it is written. */
   readonly onWarning?: ((warning: string) => void) | undefined
-  /** Threads that decompress and compress; the machine's processors when left out. The bytes do not depend on it. */
+  /** Threads for decompression and compression, by default one per processor. The bytes do not depend on it. */
   readonly threads?: number | undefined
 }
 
-/** A layer that was made, and what is in it. */
+/** A new layer, and what is in it. */
 export interface WindowsLayer extends WrittenLayer {
   readonly counts: LayerCounts
-  /** Paths that were left out, with the reason. */
+  /** Skipped paths, with the reason. */
   readonly skipped: readonly string[]
-  /** What the layer does not say of the files that are in it. */
+  /** Metadata of the files that the layer does not hold. */
   readonly lost: LayerLosses
-  /** What is doubtful about the layer, a sentence each. */
+  /** A sentence for each doubt about the layer. */
   readonly warnings: readonly string[]
   /** The image that became `Files` (or the Linux layer), and the one that became `UtilityVM/Files`. */
   readonly image: WimImage
@@ -58,8 +62,8 @@ export interface WindowsLayer extends WrittenLayer {
 }
 
 /**
- * Makes the layer and writes it to `target.path`, an existing file, from `target.offset` on. Same WIM, same options, same
- * bytes. On an error what was written is the caller's to remove; {@link writeLayerFromWim} does it for files.
+ * Makes the layer and writes it to `target.path`, an existing file, from `target.offset` on. The same WIM and options
+ * give the same bytes. On an error, the caller must remove what was written; {@link writeLayerFromWim} does that.
  * Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT, LAYER_UNSUPPORTED, WIM_CORRUPT, NO_SPACE, ABORTED.
  */
 export async function layerFromWim(
@@ -69,7 +73,7 @@ export async function layerFromWim(
 ): Promise<WindowsLayer> {
   const { signal, onProgress, order = 'blob', lossless = false, unixData = false } = options
   if (lossless && unixData)
-    throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless: it holds no Windows metadata')
+    throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless, because it holds no Windows metadata')
   const compression = checkedCompression(options.compression ?? { type: DEFAULT_COMPRESSION })
   const threads = checkedThreads(options.threads)
   const { image, utilityVm, trees, blobs, planning } = await readTrees(wim, options)
@@ -110,7 +114,7 @@ export async function layerFromWim(
   }
 }
 
-/** The plan of the layer alone, of which nothing is written. Throws what {@link layerFromWim} does before its first byte. */
+/** Plans the layer without writing it. Throws what {@link layerFromWim} throws before its first byte. */
 export async function planFromWim(
   wim: WimFile,
   options: Omit<LayerFromWimOptions, 'unixData'> = {},
@@ -157,8 +161,7 @@ async function readTrees(
 }
 
 /**
- * {@link layerFromWim} into a file of its own: written beside its place, then renamed, so that `output` is whole or not there.
- * Throws OUTPUT_EXISTS unless `force`.
+ * Calls {@link layerFromWim} to write a new file atomically. Throws OUTPUT_EXISTS unless `force`.
  */
 export async function writeLayerFromWim(
   wim: WimFile,
@@ -173,8 +176,8 @@ export async function writeLayerFromWim(
 }
 
 /**
- * The image that becomes `Files`: the one `selector` names, or the only one but for `UtilityVM`.
- * Throws IMAGE_NOT_FOUND, or INVALID_ARGUMENT listing the images where there are several.
+ * The image that becomes `Files`: the one that `selector` names, or the only one apart from `UtilityVM`. Throws
+ * IMAGE_NOT_FOUND, or INVALID_ARGUMENT listing the images if there are several.
  */
 export function chooseImage(wim: WimFile, selector?: string | number): WimImage {
   if (selector !== undefined) return wim.image(selector)
@@ -183,7 +186,7 @@ export function chooseImage(wim: WimFile, selector?: string | number): WimImage 
   if (only === undefined) throw new StowageError('IMAGE_NOT_FOUND', `${wim.path} holds no image`)
   if (others.length === 0) return only
   const names = candidates.map(image => `${image.index} ${JSON.stringify(image.name)}`).join(', ')
-  throw new StowageError('INVALID_ARGUMENT', `${wim.path} holds ${candidates.length} images; say which`, {
-    hint: `Choose with --image N or NAME (wim:FILE#N): ${names}.`,
+  throw new StowageError('INVALID_ARGUMENT', `${wim.path} holds ${candidates.length} images: name one`, {
+    hint: `Select one with --image N or NAME (wim:FILE#N): ${names}.`,
   })
 }

@@ -1,4 +1,4 @@
-/** Runs the plan of a layer through the addon: bytes and blobs, hashed, compressed and written in one pass. */
+/** Runs the plan of a layer in the addon, which hashes, compresses and writes bytes and blobs in one pass. */
 import { setImmediate } from 'node:timers/promises'
 import type { StagedBlob } from '../../blob/blob-store.js'
 import { layerMediaType } from '../../oci/compression.js'
@@ -13,7 +13,7 @@ export interface WrittenLayer extends StagedBlob {
   readonly mediaType: string
   /** SHA-256 of the uncompressed tar. */
   readonly diffId: Digest
-  /** Of the tar, in bytes. */
+  /** Size of the tar, in bytes. */
   readonly uncompressedSize: number
 }
 
@@ -24,19 +24,19 @@ export interface LayerJobOptions {
   readonly compression: Required<LayerCompression>
   readonly threads: number
   readonly signal: AbortSignal | undefined
-  /** Told how many bytes of the tar are done. */
+  /** Called with the number of bytes of the tar that are done. */
   readonly onWritten: (uncompressed: number) => void
-  /** What was read, in errors. */
+  /** The name of the input, for errors. */
   readonly subject: string
 }
 
-/** Bytes of the plan given to the addon ahead of its work. */
+/** Bytes of the plan to queue in the addon. */
 const PLAN_AHEAD = 2 * 1024 * 1024
 const NO_CUTS = new Uint32Array()
 
 /**
- * Writes a layer: `segments`, as fast as they are taken, with `blobs` of `wim` at their cuts. The same input gives the same
- * bytes. On an error what was written is the caller's to remove. Throws what the segments throw, WIM_CORRUPT, NO_SPACE, ABORTED.
+ * Writes a layer from `segments`, with `blobs` of `wim` at their cuts. The same input gives the same bytes. On an
+ * error, the caller must remove what was written. Throws what the segments throw, WIM_CORRUPT, NO_SPACE, ABORTED.
  */
 export async function runLayerJob(
   wim: NativeWimFile | undefined,
@@ -51,7 +51,7 @@ export async function runLayerJob(
   signal?.addEventListener('abort', cancel, { once: true })
   try {
     const result = await new Promise<NativeLayerResult>((resolve, reject) => {
-      // What went wrong on this side: the job then ends with ABORTED, when it has let go of the file.
+      // An error on the JavaScript side. The job then ends with ABORTED, after it has closed the file
       let failure: { readonly error: unknown } | undefined
       const fail = (error: unknown): void => {
         failure ??= { error }
@@ -87,11 +87,11 @@ export async function runLayerJob(
   } finally {
     signal?.removeEventListener('abort', cancel)
     job?.close()
-    await source.return(undefined).catch(() => undefined) // what went wrong in it was thrown already
+    await source.return(undefined).catch(() => undefined) // its error has already been thrown
   }
 }
 
-/** Gives segments to `push` until it has enough ahead; one run at a time, however often it is asked. */
+/** A function that passes segments to `push` until enough are queued. Calls while it is running have no effect. */
 function feeder(
   source: AsyncIterator<LayerSegment>,
   push: (segment: LayerSegment) => number,
@@ -109,7 +109,7 @@ function feeder(
           return
         }
         if (push(next.value) > PLAN_AHEAD) return
-        await setImmediate() // others want the event loop too
+        await setImmediate() // leave time for other work on the event loop
       }
     } finally {
       running = false

@@ -1,29 +1,29 @@
 /**
- * What a WIM says of a file and a Windows layer has no form for: counted where it is lost, or kept in PAX records of our own,
- * which Windows' importer passes over.
+ * Metadata in a WIM that a Windows layer cannot express: counted as lost, or kept in private PAX records, which the
+ * importer of Windows ignores.
  */
 import type { LayerEntry } from './entries.js'
 
-/** Of how many entries something is not in the layer. */
+/** The number of entries that lose each kind of metadata. */
 export interface LayerLosses {
   /** 8.3 names. */
   readonly shortNames: number
   readonly objectIds: number
-  /** Links whose reparse data a host will make anew, not byte for byte as they were. */
+  /** Links whose reparse data a host will recreate differently. */
   readonly reparseData: number
-  /** Reparse points whose flags in the WIM are not the usual 1. */
+  /** Reparse points whose flags in the WIM are not 1, the usual value. */
   readonly reparseFlags: number
   /** Entries whose extended attributes have flags. */
   readonly extendedAttributeFlags: number
-  /** Owner, mode and device of Unix. */
+  /** Unix owner, mode and device. */
   readonly unixData: number
 }
 
 /**
- * The records of `entry` under `STOWAGE.`: `shortname` (UTF-8), `objectid` and `unixdata` (hex), `reparse` (base64 of the tag, the
- * flags and a zero, little-endian in 4, 2 and 2 bytes, then the reparse data), `fileattr` (the attributes in decimal, where
- * `MSWINDOWS.fileattr` says less), `reparseflags` (decimal, where they are not 1), and `eaflags.NAME` (decimal, where not 0).
- * A hard link has its short name alone: the rest is its file's.
+ * The records of `entry` under `STOWAGE.`: `shortname` (UTF-8), `objectid` and `unixdata` (hex), `reparse` (base64 of
+ * the tag, the flags and a zero, little-endian in 4, 2 and 2 bytes, then the reparse data), `fileattr` (all attributes
+ * in decimal, if `MSWINDOWS.fileattr` omits some), `reparseflags` (decimal, if not 1), and `eaflags.NAME` (decimal, if
+ * not 0). A hard link has only its short name, because the rest belongs to the file.
  */
 export function losslessRecords(entry: LayerEntry): Readonly<Record<string, string>> {
   const { dentry } = entry
@@ -45,7 +45,7 @@ export function losslessRecords(entry: LayerEntry): Readonly<Record<string, stri
   return records
 }
 
-/** Counts what a layer loses of the entries it is told of. */
+/** Counts the metadata that a layer loses. */
 export class LossCount {
   readonly #lossless: boolean
   #losses = { shortNames: 0, objectIds: 0, reparseData: 0, reparseFlags: 0, extendedAttributeFlags: 0, unixData: 0 }
@@ -71,7 +71,7 @@ export class LossCount {
   }
 }
 
-/** UTF-8 cannot hold half a surrogate pair, and PAX no NUL. */
+/** Whether a PAX record can hold the short name: not if it has an unpaired surrogate or a NUL. */
 function keepsShortName({ dentry: { shortName } }: LayerEntry): boolean {
   return shortName !== '' && !/\p{Surrogate}|\0/u.test(shortName)
 }

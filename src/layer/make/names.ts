@@ -1,6 +1,6 @@
 /**
- * The names of a layer: where each dentry of an image is in it, which names Windows has no place for, and which paths mean
- * something to Windows' importer. Source: hcsshim's documented behaviour.
+ * The names in a layer: the path of each dentry, the names that Windows does not allow, and the paths that have a
+ * meaning to the importer of Windows. Source: hcsshim's documented behavior.
  */
 import { StowageError } from '../../errors.js'
 import { type Dentry } from '../../wim/dentry.js'
@@ -11,8 +11,8 @@ import { type Slices, sortInSlices } from './slices.js'
 import type { LayerTree } from './wim-tree.js'
 
 /**
- * Files whose entry must be the file itself, not a hard link to another name of it: Windows' importer refuses links at these
- * paths of a base layer.
+ * Files whose entry must be the file itself, not a hard link: the importer of Windows rejects links at these paths of a
+ * base layer.
  */
 const PRIMARY_NAMES = new Set(
   [
@@ -25,7 +25,7 @@ const PRIMARY_NAMES = new Set(
 )
 const PRIMARY_BASES = new Set([...PRIMARY_NAMES].map(path => path.slice(path.lastIndexOf('/') + 1)))
 
-/** Paths the importer compares case and all; a WIM may spell them in any case. */
+/** Paths that the importer compares case-sensitively. A WIM may spell them in any case. */
 const SPELLINGS = new Map(
   [
     '',
@@ -38,7 +38,7 @@ const SPELLINGS = new Map(
   ].map(path => [`utilityvm/files/efi${path.toLowerCase()}`, `UtilityVM/Files/EFI${path}`]),
 )
 
-/** The paths of a tree, of which only the directories' are kept: there may be a million files. */
+/** The paths of a tree. Only those of directories are cached, because there may be a million files. */
 export class LayerNames {
   readonly #root: string
   readonly #directories = new Map<number, string>()
@@ -48,7 +48,7 @@ export class LayerNames {
   }
 
   /**
-   * Throws LAYER_UNSUPPORTED for names that Windows' importer refuses or takes for something else, that a tar cannot hold,
+   * Throws LAYER_UNSUPPORTED for names that the importer of Windows rejects or misinterprets, that a tar cannot hold,
    * or that two files share.
    */
   static async of(tree: LayerTree, slices: Slices): Promise<LayerNames> {
@@ -63,7 +63,7 @@ export class LayerNames {
         )
       }
       if ((dentry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0) names.#directories.set(dentry.index, path)
-      check.see(dentry, names)
+      check.add(dentry, names)
       if (slices.due()) await slices.rest()
     }
     if (check.wrong.length === 0) return names
@@ -71,12 +71,12 @@ export class LayerNames {
       'LAYER_UNSUPPORTED',
       `a layer cannot hold these names of ${tree.root}: ${listed(check.wrong)}`,
       {
-        hint: 'Rename or remove them in the WIM, for example with wimlib-imagex update.',
+        hint: 'Rename or remove them in the WIM, for example with stowage wim update.',
       },
     )
   }
 
-  /** From the top of the layer, with slashes. */
+  /** The path from the root of the layer, with slashes. */
   pathOf(dentry: Dentry): string {
     const known = this.#directories.get(dentry.index)
     if (known !== undefined) return known
@@ -85,28 +85,28 @@ export class LayerNames {
     return SPELLINGS.get(this.#root === 'Files' ? '' : plain.toLowerCase()) ?? plain
   }
 
-  /** Whether the importer insists on a file here, not a link. */
+  /** Whether the importer requires the file itself here, not a link. */
   isPrimary(dentry: Dentry): boolean {
     return PRIMARY_BASES.has(dentry.name.toLowerCase()) && PRIMARY_NAMES.has(this.pathOf(dentry).toLowerCase())
   }
 }
 
-/** `a, b and 3 more`. */
+/** The first items and the number of the others: `a, b and 3 more`. */
 export function listed(items: readonly string[]): string {
   const rest = items.length - NAMED
   return items.slice(0, NAMED).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
 }
 
-/** How many paths an error names before it counts the rest. */
+/** Number of paths that an error names. */
 const NAMED = 10
 
-/** Looks at all names of a tree, the children of a directory together. */
+/** Checks the names of a tree. The children of a directory must be added together. */
 class NameCheck {
   readonly wrong: string[] = []
   #parent: number | undefined = undefined
   #siblings = new Map<string, string>()
 
-  see(dentry: Dentry, names: LayerNames): void {
+  add(dentry: Dentry, names: LayerNames): void {
     const { name, parent } = dentry
     if (parent === undefined) {
       this.#streams(dentry, names)
@@ -147,13 +147,13 @@ class NameCheck {
 function flawOf(name: string): string | undefined {
   if (name === '' || name === '.' || name === '..' || /[\u0000-\u001f"*/:<>?\\|]/.test(name))
     return 'not a valid name on Windows'
-  if (name.startsWith('.wh.')) return 'the mark of a deleted file in a layer'
-  return /\p{Surrogate}/u.test(name) ? 'half a surrogate pair, which UTF-8 cannot hold' : undefined
+  if (name.startsWith('.wh.')) return 'marks a deleted file in a layer'
+  return /\p{Surrogate}/u.test(name) ? 'has an unpaired surrogate, which UTF-8 cannot hold' : undefined
 }
 
 /**
- * For each dentry its place in the order of the tree: a directory, then all that is in it, names sorted as Windows compares
- * them. It does not depend on the order in which the WIM has them.
+ * The position of each dentry in the order of the tree: a directory comes before its contents, and names are sorted as
+ * Windows compares them. It does not depend on the order in the WIM.
  */
 export async function canonicalPlaces(dentries: readonly Dentry[], slices: Slices): Promise<Uint32Array> {
   const children = new Map<number, { readonly index: number; readonly key: string; readonly name: string }[]>()
@@ -171,7 +171,7 @@ export async function canonicalPlaces(dentries: readonly Dentry[], slices: Slice
     places[index] = place
     const inside = children.get(index)
     children.delete(index)
-    // Names differ in more than case where a layer has them both, but not in every layer of Linux
+    // Compare the names as well: in a Linux layer, two names may differ only in case
     const sorted = await sortInSlices(inside ?? [], (a, b) => compare(b.key, a.key) || compare(b.name, a.name), slices)
     for (const child of sorted) stack.push(child.index)
     if (slices.due()) await slices.rest()

@@ -1,4 +1,4 @@
-/** The plan of a layer, of Windows or Linux, as the job runs it. */
+/** The plan of a Windows or Linux layer, which the job then runs. */
 import type { Stream } from '../../wim/dentry.js'
 import type { LayerEntryOptions, LayerOrder } from './entries.js'
 import type { LayerLosses } from './lossless.js'
@@ -6,20 +6,20 @@ import type { LayerSegment } from './segments.js'
 import { type BlobFacts, missingBlob } from './wim-tree.js'
 
 export interface LayerPlan {
-  /** Blobs in the order in which the layer holds them. */
+  /** Blobs in the order of the layer. */
   readonly blobs: Uint32Array
-  /** The tar, but for the blobs: one goes in at each cut. */
+  /** The tar without the blobs: one is inserted at each cut. */
   segments(): Iterable<LayerSegment>
   readonly counts: LayerCounts
-  /** Bytes of all contents, without headers. */
+  /** Total size of all contents without headers, in bytes. */
   readonly contentSize: number
-  /** Paths that were left out, with the reason. */
+  /** Skipped paths, with the reason. */
   readonly skipped: readonly string[]
-  /** What the layer's entries do not say of the files they stand for. */
+  /** Metadata of the files that the layer does not hold. */
   readonly lost: LayerLosses
-  /** Files without which a host refuses a base layer, and which are not there. */
+  /** Missing files without which a host rejects a base layer. */
   readonly missing: readonly string[]
-  /** Of a Linux layer, how many entries have no owner and mode of their own. */
+  /** Number of entries without Unix owner and mode, in a Linux layer. */
   readonly withoutUnixData: number
 }
 
@@ -37,7 +37,7 @@ export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf
   readonly skipUnsupported: boolean
 }
 
-/** The blobs of a layer, in its order. */
+/** Collects the blobs of a layer, in its order. */
 export class BlobPlan {
   readonly #sizes: Float64Array
   #blobs = new Uint32Array(1024)

@@ -1,16 +1,16 @@
-/** The plan of a layer as segments: bytes of the tar, handed over some at a time. */
+/** Divides the tar of a layer into segments for the addon. */
 import { padding, TAR_END } from '../../tar/header.js'
 
-/** Part of a tar: `bytes`, with a blob put in at each of `cuts`, offsets into `bytes` in rising order. */
+/** Part of a tar: `bytes`, with a blob to be inserted at each of `cuts`, ascending offsets into `bytes`. */
 export interface LayerSegment {
   readonly bytes: Uint8Array
   readonly cuts: Uint32Array
 }
 
-/** Handed over at a time, in bytes: some hundred headers. */
+/** Minimum size of a segment in bytes: about a hundred headers. */
 const SEGMENT = 64 * 1024
 
-/** Gathers the bytes of a plan, in order. */
+/** Builds segments from bytes and blobs, in order. */
 export class SegmentBuilder {
   #pieces: Uint8Array[] = []
   #cuts: number[] = []
@@ -21,13 +21,13 @@ export class SegmentBuilder {
     this.#size += bytes.length
   }
 
-  /** The next blob, of `size` bytes, goes in here. */
+  /** Marks the position of the next blob, of `size` bytes. */
   addBlob(size: number): void {
     this.#cuts.push(this.#size)
     this.add(padding(size))
   }
 
-  /** What was gathered, where it is enough for a segment. */
+  /** A segment, if enough bytes have been added. */
   full(): readonly LayerSegment[] {
     return this.#size < SEGMENT ? [] : [this.#take()]
   }

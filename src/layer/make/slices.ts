@@ -1,15 +1,15 @@
-/** Long work on the JavaScript thread, done in slices, so that the event loop gets its turn between them. */
+/** Divides long work on the JavaScript thread into slices, so that the event loop can run between them. */
 import { setImmediate } from 'node:timers/promises'
 import { abortError } from '../../errors.js'
 
-/** How long a slice takes, in milliseconds. */
+/** Duration of a slice, in milliseconds. */
 const SLICE = 5
-/** Items between looks at the clock. */
+/** Items between two checks of the clock. */
 const LOOK = 32
-/** Items sorted at once: a few milliseconds. */
+/** Items sorted at once, which takes a few milliseconds. */
 const RUN = 1024
 
-/** Made for one piece of work: a loop asks {@link due} for each item, and waits for {@link rest} when it is. */
+/** For one piece of work: a loop calls {@link due} for each item and, if it returns true, awaits {@link rest}. */
 export class Slices {
   readonly #signal: AbortSignal | undefined
   #began = performance.now()
@@ -24,7 +24,7 @@ export class Slices {
     return this.#items % LOOK === 0 && performance.now() - this.#began > SLICE
   }
 
-  /** Throws ABORTED when the signal says so. */
+  /** Lets the event loop run. Throws ABORTED. */
   async rest(): Promise<void> {
     await setImmediate()
     if (this.#signal?.aborted) throw abortError(this.#signal.reason, this.#signal)
@@ -32,7 +32,7 @@ export class Slices {
   }
 }
 
-/** `items` in order, as a new list; those that compare equal stay as they were. */
+/** Sorts `items` into a new list. The sort is stable. */
 export async function sortInSlices<T>(
   items: readonly T[],
   compare: (a: T, b: T) => number,
@@ -60,7 +60,7 @@ async function merge<T>(
   const merged: T[] = []
   let [l, r] = [0, 0]
   while (l < left.length || r < right.length) {
-    // Both indexes are checked against the lengths
+    // Both indexes have been checked against the lengths
     if (r >= right.length || (l < left.length && compare(left[l] as T, right[r] as T) <= 0)) merged.push(left[l++] as T)
     else merged.push(right[r++] as T)
     if (slices.due()) await slices.rest()

@@ -1,8 +1,11 @@
-/** Entries of plain Linux layers as tar headers. Sources: POSIX.1-2017, pax; star's `SCHILY.xattr` records; OCI image-spec layer.md. */
+/**
+ * Encodes entries of plain Linux layers as tar headers. Sources: POSIX.1-2017, pax; star's `SCHILY.xattr` records; OCI
+ * image-spec layer.md.
+ */
 import { encodeEntry, type TarEntry } from '../../tar/header.js'
 
 export interface UnixEntry {
-  /** Relative, with slashes; a directory's without the one at its end. */
+  /** Relative, with slashes, but without a trailing slash. */
   readonly path: string
   readonly type: keyof typeof FLAGS
   /** Permissions, with set-user-id, set-group-id and the sticky bit. */
@@ -11,14 +14,14 @@ export interface UnixEntry {
   readonly gid: number
   /** Nanoseconds since 1970. */
   readonly mtime: bigint
-  /** Left out of the layer when undefined. */
+  /** Omitted from the layer if undefined. */
   readonly atime?: bigint | undefined
-  /** Of a file's content, in bytes. */
+  /** Size of the content of a file, in bytes. */
   readonly size: number
-  /** Of a symbolic link, as it is; of a hard link, the path of the file. */
+  /** The target of a symbolic link; for a hard link, the path of the file. */
   readonly target?: string | undefined
   readonly device?: TarEntry['device'] | undefined
-  /** Extended attributes: names as Linux has them (`user.x`), values any bytes. */
+  /** Extended attributes with their Linux names (`user.x`). */
   readonly attributes: readonly { readonly name: string; readonly value: Uint8Array }[]
 }
 
@@ -33,10 +36,10 @@ const FLAGS = {
 } as const
 
 const SECOND = 1_000_000_000n
-/** The last second eleven octal digits can hold, in the year 2242. */
+/** The greatest time in eleven octal digits, in the year 2242. */
 const USTAR_LIMIT = 0o77777777777n
 
-/** What stands before the content of the entry. The same entry gives the same bytes. */
+/** The headers before the content of the entry. The same entry gives the same bytes. */
 export function encodeUnixEntry(entry: UnixEntry): Uint8Array {
   const { path, type, mode, uid, gid, mtime, atime, size, target, device, attributes } = entry
   const records: Record<string, string | Uint8Array> = {}

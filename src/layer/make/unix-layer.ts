@@ -1,6 +1,7 @@
 /**
- * The plan of a plain Linux layer from an image that wimlib captured with its Unix data: owner, mode, devices, extended
- * attributes, links with their own targets. Sources: wimlib's documentation of `--unix-data`; OCI image-spec layer.md.
+ * Plans a plain Linux layer from an image that wimlib captured with Unix data: owners, modes, devices, extended
+ * attributes and the original targets of links. Sources: wimlib's documentation of `--unix-data`; OCI image-spec
+ * layer.md.
  */
 import { StowageError } from '../../errors.js'
 import { type Dentry, type Stream } from '../../wim/dentry.js'
@@ -15,14 +16,14 @@ import { sortInSlices } from './slices.js'
 import { encodeUnixEntry, type UnixEntry } from './unix-entry.js'
 import { type BlobFacts, type LayerTree, missingBlob } from './wim-tree.js'
 
-interface Held {
+interface PlannedFile {
   readonly dentry: Dentry
   readonly type: UnixEntry['type']
   readonly data: Stream | undefined
-  /** Of a symbolic link. */
+  /** The target of a symbolic link. */
   readonly target: string | undefined
   readonly attributes: readonly ExtendedAttribute[]
-  /** Of a hard link, the name that holds the file. */
+  /** For a hard link, the dentry whose entry is the file itself. */
   readonly primary: Dentry | undefined
 }
 
@@ -37,8 +38,9 @@ const FORMATS: Readonly<Record<number, UnixEntry['type']>> = {
 }
 
 /**
- * Plans the layer of one image, its root as `./`: directories, links and devices first, then files, then hard links. Where a
- * dentry has no Unix data it belongs to root, and is as open as Linux makes things. Throws LAYER_UNSUPPORTED and WIM_CORRUPT.
+ * Plans the layer of one image, with its root as `./`: directories, links and devices first, then files, then hard
+ * links. A dentry without Unix data belongs to root and gets the usual permissions. Throws LAYER_UNSUPPORTED and
+ * WIM_CORRUPT.
  */
 export async function planUnixLayer(
   tree: LayerTree,
@@ -46,17 +48,19 @@ export async function planUnixLayer(
   { skipUnsupported, order, reparseDataOf, slices }: LayerPlanOptions,
 ): Promise<LayerPlan> {
   const paths = await unixPaths(tree, slices)
-  const gone = new Set<number>()
+  const omitted = new Set<number>()
   const skipped: string[] = []
-  let held: Held[] = []
+  let kept: PlannedFile[] = []
   let withoutUnixData = 0
   for (const dentry of tree.dentries) {
-    const found = gone.has(dentry.parent ?? -1) ? 'below one of these' : heldOf(dentry, paths.of(dentry), reparseDataOf)
+    const found = omitted.has(dentry.parent ?? -1)
+      ? 'below one of these'
+      : plannedFile(dentry, paths.of(dentry), reparseDataOf)
     if (typeof found === 'string') {
-      gone.add(dentry.index)
+      omitted.add(dentry.index)
       skipped.push(`${paths.of(dentry)} (${found})`)
     } else {
-      held.push(found)
+      kept.push(found)
       if (dentry.unixData.length < UNIX_DATA) withoutUnixData += 1
       for (const { name } of dentry.streams)
         if (name !== '') skipped.push(`${paths.of(dentry)}:${name} (an alternate data stream)`)
@@ -65,17 +69,17 @@ export async function planUnixLayer(
   }
   if (skipped.length > 0 && !skipUnsupported) {
     throw new StowageError('LAYER_UNSUPPORTED', `a Linux layer cannot hold ${listed(skipped)}`, {
-      hint: 'Leave them out with --skip-unsupported, if the image can do without.',
+      hint: 'Skip them with --skip-unsupported, if the image does not need them.',
     })
   }
   if (order === 'tree') {
     const places = await canonicalPlaces(tree.dentries, slices)
-    held = await sortInSlices(held, (a, b) => (places[a.dentry.index] ?? 0) - (places[b.dentry.index] ?? 0), slices)
+    kept = await sortInSlices(kept, (a, b) => (places[a.dentry.index] ?? 0) - (places[b.dentry.index] ?? 0), slices)
   }
-  const [first, links]: [Held[], Held[]] = [[], []]
-  let files: Held[] = []
+  const [first, links]: [PlannedFile[], PlannedFile[]] = [[], []]
+  let files: PlannedFile[] = []
   const primaries = new Map<string, Dentry>()
-  for (const entry of held) {
+  for (const entry of kept) {
     const { linkGroup } = entry.dentry
     const key =
       linkGroup === 0n || entry.type === 'directory'
@@ -88,7 +92,7 @@ export async function planUnixLayer(
     if (slices.due()) await slices.rest()
   }
   if (order === 'blob') {
-    const rank = ({ data }: Held): number => (data?.blob === undefined ? -1 : (facts.ranks[data.blob] ?? 0))
+    const rank = ({ data }: PlannedFile): number => (data?.blob === undefined ? -1 : (facts.ranks[data.blob] ?? 0))
     files = await sortInSlices(files, (a, b) => rank(a) - rank(b) || a.dentry.index - b.dentry.index, slices)
   }
   const planned = [...first, ...files, ...links]
@@ -118,7 +122,7 @@ interface Paths {
   of(dentry: Dentry): string
 }
 
-/** Checks the names, which on Linux may hold almost anything. */
+/** The paths of the tree. Throws LAYER_UNSUPPORTED for invalid names, although Linux allows almost any. */
 async function unixPaths(tree: LayerTree, slices: LayerPlanOptions['slices']): Promise<Paths> {
   const directories = new Map<number, string>()
   const of = ({ index, parent, name }: Dentry): string => {
@@ -136,26 +140,30 @@ async function unixPaths(tree: LayerTree, slices: LayerPlanOptions['slices']): P
     if (slices.due()) await slices.rest()
     if (parent === undefined) continue
     if (parent !== directory) [directory, siblings] = [parent, new Set()]
-    const flaw = siblings.has(name) ? 'twice' : flawOf(name)
+    const flaw = siblings.has(name) ? 'occurs twice' : flawOf(name)
     siblings.add(name)
     if (flaw) wrong.push(`${JSON.stringify(of(dentry))} (${flaw})`)
   }
   if (wrong.length === 0) return { of }
   throw new StowageError('LAYER_UNSUPPORTED', `a Linux layer cannot hold these names: ${listed(wrong)}`, {
-    hint: 'Rename or remove them in the WIM, for example with wimlib-imagex update.',
+    hint: 'Rename or remove them in the WIM, for example with stowage wim update.',
   })
 }
 
 function flawOf(name: string): string | undefined {
   if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) return 'not a valid name on Linux'
-  if (name.startsWith('.wh.')) return 'the mark of a deleted file in a layer'
-  return /\p{Surrogate}/u.test(name) ? 'half a surrogate pair, which UTF-8 cannot hold' : undefined
+  if (name.startsWith('.wh.')) return 'marks a deleted file in a layer'
+  return /\p{Surrogate}/u.test(name) ? 'has an unpaired surrogate, which UTF-8 cannot hold' : undefined
 }
 
 const UNIX_DATA = 16
 
-/** What the dentry is in the layer, or why it is nothing there. */
-function heldOf(dentry: Dentry, path: string, reparseDataOf: LayerPlanOptions['reparseDataOf']): Held | string {
+/** The file for the dentry, or the reason why the layer cannot hold it. */
+function plannedFile(
+  dentry: Dentry,
+  path: string,
+  reparseDataOf: LayerPlanOptions['reparseDataOf'],
+): PlannedFile | string {
   const { attributes, reparseTag, streams } = dentry
   const reparse = (attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0
   const format = dentry.unixData.length < UNIX_DATA ? undefined : dentry.unixData.readUInt32LE(8) & 0o170000
@@ -164,7 +172,7 @@ function heldOf(dentry: Dentry, path: string, reparseDataOf: LayerPlanOptions['r
   const plain = reparse ? 'symlink' : (attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0 ? 'directory' : 'file'
   const type = format === undefined || reparse || plain === 'directory' ? plain : FORMATS[format]
   if (type === undefined || (type === 'symlink') !== reparse || (type === 'directory') !== (plain === 'directory')) {
-    return 'its mode says it is something else'
+    return 'its mode is that of another type of file'
   }
   let target: string | undefined
   if (reparse) {
@@ -188,7 +196,7 @@ function heldOf(dentry: Dentry, path: string, reparseDataOf: LayerPlanOptions['r
   return { dentry, type, data, target, attributes: packed, primary: undefined }
 }
 
-function* segments(planned: readonly Held[], paths: Paths, facts: BlobFacts): Iterable<LayerSegment> {
+function* segments(planned: readonly PlannedFile[], paths: Paths, facts: BlobFacts): Iterable<LayerSegment> {
   const builder = new SegmentBuilder()
   for (const entry of planned) {
     const blob = entry.type === 'file' ? entry.data?.blob : undefined
@@ -200,7 +208,7 @@ function* segments(planned: readonly Held[], paths: Paths, facts: BlobFacts): It
   yield builder.end()
 }
 
-function unixEntry({ dentry, type, target, attributes, primary }: Held, paths: Paths, size: number): UnixEntry {
+function unixEntry({ dentry, type, target, attributes, primary }: PlannedFile, paths: Paths, size: number): UnixEntry {
   const packed = dentry.unixData
   const known = packed.length >= UNIX_DATA
   const usual = type === 'symlink' ? 0o777 : type === 'directory' ? 0o755 : 0o644
@@ -216,7 +224,7 @@ function unixEntry({ dentry, type, target, attributes, primary }: Held, paths: P
     atime: (dentry.accessTime - UNIX_EPOCH) * FILETIME_NANOSECONDS,
     size,
     target: primary ? paths.of(primary) : target,
-    // Linux's own form of 32 bits: the minor number in the lowest 8 and the highest 12, the major number between
+    // A 32-bit dev_t of Linux: the minor number is in the lowest 8 and the highest 12 bits, the major number between
     device: device ? { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) } : undefined,
     attributes: primary ? NONE : attributes,
   }

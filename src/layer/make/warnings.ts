@@ -1,4 +1,4 @@
-/** What is doubtful about a layer made from a WIM, and no error: the layer is made all the same. */
+/** Warnings about a layer made from a WIM, which is made despite them. */
 import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { UTILITY_VM } from '../../windows/layer-paths.js'
@@ -7,17 +7,18 @@ import type { LayerOrder } from './entries.js'
 export interface WarningFacts {
   readonly image: WimImage
   readonly utilityVm: WimImage | undefined
-  /** Files without which a host refuses a base layer. */
+  /** Missing files without which a host rejects a base layer. */
   readonly missing: readonly string[]
   readonly order: LayerOrder
-  /** A Linux layer, and how many of its entries have no owner and mode of their own. */
+  /** Whether it is a Linux layer. */
   readonly unixData: boolean
+  /** Number of entries without Unix owner and mode. */
   readonly withoutUnixData: number
 }
 
 /**
- * A sentence for each doubt. An image with an edition (EDITIONID or INSTALLATIONTYPE in the XML) that has no `UtilityVM` beside
- * it is one that Windows is installed from: the base OS images of containers come as a pair.
+ * A sentence for each doubt. An image with an edition (EDITIONID or INSTALLATIONTYPE in the XML) but without a
+ * `UtilityVM` image beside it is for installing Windows: base OS images for containers come with one.
  */
 export function layerWarnings(
   wim: WimFile,
@@ -29,10 +30,10 @@ export function layerWarnings(
   if (edition !== '' && !unixData && !utilityVm && image.name !== UTILITY_VM) {
     warnings.push(
       `image ${image.index} (${edition}) is for installing Windows, not a container base image: ` +
-        'it has no UtilityVM image beside it, and is not made to run in a container',
+        'the WIM has no UtilityVM image, and such an image does not run in a container',
     )
   }
-  if (missing.length > 0) warnings.push(`a host will refuse this as a base layer: it has no ${missing.join(', ')}`)
+  if (missing.length > 0) warnings.push(`a host will reject this as a base layer: it has no ${missing.join(', ')}`)
   if (withoutUnixData > 0) {
     warnings.push(
       `${withoutUnixData} of the entries have no Unix data and belong to root: capture with --unix-data to keep owners and modes`,
@@ -40,7 +41,7 @@ export function layerWarnings(
   }
   if (order === 'tree' && wim.info.solid) {
     warnings.push(
-      'a solid WIM is slow to read in the order of its tree, because chunks are decompressed again and again: ' +
+      'a solid WIM is slow to read in the order of its tree, because chunks are decompressed repeatedly: ' +
         'export it without --solid first',
     )
   }

@@ -1,29 +1,29 @@
-/** What a layer needs of an image in a WIM, read: its dentries, and the data of its reparse points. */
+/** Reads what a layer needs from an image in a WIM: its dentries, and the data of its reparse points. */
 import { StowageError } from '../../errors.js'
 import type { Dentry, Stream } from '../../wim/dentry.js'
 import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { type Slices, sortInSlices } from './slices.js'
 
-/** One image of a WIM, with all that its entries need. */
+/** One image of a WIM, with the data for its entries. */
 export interface LayerTree {
-  /** `Files` or `UtilityVM/Files`: where the image's root is in the layer; empty for a layer that is the image itself. */
+  /** The path of the image's root in the layer: `Files`, `UtilityVM/Files` or, in a Linux layer, `.`. */
   readonly root: string
   /** All dentries of the image, parents before children. */
   readonly dentries: readonly Dentry[]
   readonly security: readonly Buffer[]
 }
 
-/** What a plan needs to know of the blobs of a WIM, by their number. */
+/** The sizes and positions of the blobs of a WIM, by their numbers. */
 export interface BlobFacts {
   readonly sizes: Float64Array
   readonly ranks: Uint32Array
 }
 
-/** Reparse data are at most this by Windows' own rule (MAXIMUM_REPARSE_DATA_BUFFER_SIZE). */
+/** MAXIMUM_REPARSE_DATA_BUFFER_SIZE of Windows, in bytes. */
 const REPARSE_LIMIT = 16 * 1024
 
-/** The tree of `image`, which will be at `root` in the layer. Throws WIM_CORRUPT. */
+/** The tree of `image`, whose path in the layer is `root`. Throws WIM_CORRUPT. */
 export async function readLayerTree(wim: WimFile, image: WimImage, root: string, slices: Slices): Promise<LayerTree> {
   const metadata = await wim.metadata(image.index)
   const dentries: Dentry[] = []
@@ -35,8 +35,8 @@ export async function readLayerTree(wim: WimFile, image: WimImage, root: string,
 }
 
 /**
- * The data of the reparse points whose tag is `wanted`, a few hundred bytes each: the plan needs them before anything is written.
- * Those that are longer than Windows allows are left out. Throws WIM_CORRUPT.
+ * The data of the reparse points whose tags are `wanted`, a few hundred bytes each, which the plan needs before
+ * anything is written. Omits data longer than Windows allows. Throws WIM_CORRUPT.
  */
 export async function readReparseData(
   wim: WimFile,
@@ -74,9 +74,9 @@ export async function readReparseData(
   return data
 }
 
-/** The error for a blob that the WIM names but does not hold. */
+/** The error for a blob that the WIM references but does not contain. */
 export function missingBlob(path: string, stream: Stream): StowageError {
-  return new StowageError('WIM_CORRUPT', `the WIM does not hold the content of ${path} (SHA-1 ${stream.sha1})`, {
-    hint: 'If it is a delta WIM, name the WIM files that hold the rest (--ref); the parts of a split WIM must be in the same directory.',
+  return new StowageError('WIM_CORRUPT', `the WIM does not contain the content of ${path} (SHA-1 ${stream.sha1})`, {
+    hint: 'For a delta WIM, name the other WIM files with --ref. The parts of a split WIM must be in the same directory.',
   })
 }

@@ -1,6 +1,6 @@
 /**
- * The plan of a Windows layer: its entries as the bytes of a tar, but for the contents of files.
- * Sources: hcsshim and go-winio's documented behaviour (the tar form of Windows' backup streams), OCI image-spec layer.md.
+ * Plans a Windows layer: its entries as the bytes of a tar, without the contents of files. Sources: hcsshim and
+ * go-winio's documented behavior (the tar form of Windows' backup streams), OCI image-spec layer.md.
  */
 import { StowageError } from '../../errors.js'
 import { encodeEntry, type TarEntry } from '../../tar/header.js'
@@ -16,22 +16,22 @@ import { type LayerSegment, SegmentBuilder } from './segments.js'
 import type { Slices } from './slices.js'
 import type { BlobFacts, LayerTree } from './wim-tree.js'
 
-/** What a plan of a Windows layer tells beside. */
+/** The plan of a Windows layer, with its entries. */
 export interface WindowsLayerPlan extends LayerPlan {
   /** The entries, in the order of the layer. */
   entries(): Iterable<PlannedEntry>
 }
 
-/** An entry of the layer, and the stream in the WIM that its content is; none if it has none. */
+/** An entry of the layer, and the stream in the WIM with its content, if it has any. */
 export interface PlannedEntry {
   readonly entry: TarEntry
   readonly content: Stream | undefined
 }
 
 /**
- * Plans the layer of `trees`, one after another, each in the order of {@link layerEntries}; alternate data streams follow
- * their owner at once. Throws LAYER_UNSUPPORTED listing the paths that a layer cannot hold (with `skipUnsupported` they are
- * left out and named in `skipped`, but for bad names), and WIM_CORRUPT where the WIM lacks a blob.
+ * Plans the layer of `trees`, one after another, each in the order of {@link layerEntries}; alternate data streams
+ * directly follow their file. Throws LAYER_UNSUPPORTED listing the paths that a layer cannot hold (with
+ * `skipUnsupported`, only for invalid names; other paths go to `skipped`), and WIM_CORRUPT if the WIM lacks a blob.
  */
 export async function planWindowsLayer(
   trees: readonly LayerTree[],
@@ -74,13 +74,13 @@ export async function planWindowsLayer(
   }
 }
 
-/** What is in the layer for the entry, in this order: its own content, then its named streams. */
+/** The contents of the entry in the order of the layer: its own content, then its named streams. */
 function contentsOf(entry: LayerEntry): readonly Stream[] {
   if (entry.type === 'hard link') return []
   return entry.data ? [entry.data, ...entry.streams] : entry.streams
 }
 
-/** Of the files that make a layer a base layer, those that are not there as files. */
+/** The files required in a base layer that are missing or are only links. */
 async function missingFiles(planned: readonly LayerEntries[], slices: Slices): Promise<string[]> {
   const wanted = new Map(HIVES.map(path => [path.toLowerCase(), path]))
   if (planned.some(({ tree }) => parentRoot(tree))) wanted.set(BOOT_CONFIGURATION.toLowerCase(), BOOT_CONFIGURATION)
@@ -132,7 +132,7 @@ function sizeOf(stream: Stream | undefined, facts: BlobFacts): number {
   return stream?.blob === undefined ? 0 : (facts.sizes[stream.blob] ?? 0)
 }
 
-/** `UtilityVM` itself is in no image, so its entry is made here, with the times of the image's root. */
+/** The entry for `UtilityVM` itself, which is not in the image, with the times of the image's root. */
 function parentRoot(tree: LayerTree): TarEntry | undefined {
   const slash = tree.root.indexOf('/')
   if (slash < 0) return undefined
@@ -141,7 +141,7 @@ function parentRoot(tree: LayerTree): TarEntry | undefined {
   return { name: tree.root.slice(0, slash), flag: '5', mode: 0o755, size: 0, mtime: ustarTime(time), records }
 }
 
-/** Permission bits mean nothing to Windows: these let a person read what GNU tar extracts. */
+/** Windows ignores permission bits: these make files that GNU tar extracts readable. */
 const FLAGS = {
   directory: { flag: '5', mode: 0o755 },
   file: { flag: '0', mode: 0o644 },
@@ -149,7 +149,7 @@ const FLAGS = {
   'hard link': { flag: '1', mode: 0o644 },
 } as const
 
-/** All of the entry but its name, size and target. */
+/** The entry without its name, size and target. */
 function tarEntry(
   entry: LayerEntry,
   security: readonly string[],
@@ -157,7 +157,7 @@ function tarEntry(
 ): Omit<TarEntry, 'name' | 'size' | 'linkname'> {
   const { dentry, type } = entry
   const { writeTime, attributes } = dentry
-  // A reparse point of no form in the tar is a plain file or directory there
+  // A reparse point that a tar cannot express is a plain file or directory there
   const shown = type === 'symlink' ? attributes : attributes & ~FILE_ATTRIBUTE_REPARSE_POINT
   const records: Record<string, string> = {
     'MSWINDOWS.fileattr': String(shown >>> 0),
@@ -188,6 +188,6 @@ function times(creation: bigint, access: bigint, write: bigint): Record<string, 
 
 function unsupportedError(paths: readonly string[]): StowageError {
   return new StowageError('LAYER_UNSUPPORTED', `a Windows layer cannot hold ${listed(paths)}`, {
-    hint: 'Leave them out with --skip-unsupported, if the image can do without.',
+    hint: 'Skip them with --skip-unsupported, if the image does not need them.',
   })
 }

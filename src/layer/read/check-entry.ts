@@ -1,4 +1,4 @@
-/** The rules of {@link LAYER_RULES} that one entry keeps or breaks by itself: its name, its records, its type. */
+/** Checks the rules of {@link LAYER_RULES} that concern a single entry: its name, records and type. */
 import {
   FILE_ATTRIBUTE_DIRECTORY,
   FILE_ATTRIBUTE_ENCRYPTED,
@@ -13,15 +13,15 @@ import type { LayerTarEntry } from './tar-entry.js'
 const ELSEWHERE = 0x1000 | 0x40000 | 0x400000
 const XATTR = 'MSWINDOWS.xattr.'
 const TIMES = ['mtime', 'atime', 'ctime', 'LIBARCHIVE.creationtime']
-/** Nanoseconds in 64 bits around 1970, in seconds. */
+/** Seconds before or after 1970 that fit into 64-bit nanoseconds. */
 const TIME_LIMIT = 9_223_372_036.854_774
 const NAME_LIMIT = 255
-/** Two copies in UTF-16 and 20 bytes of lengths within MAXIMUM_REPARSE_DATA_BUFFER_SIZE. */
+/** Characters of a target, so that two UTF-16 copies and 20 bytes fit into MAXIMUM_REPARSE_DATA_BUFFER_SIZE. */
 const TARGET_LIMIT = 4088
-/** Directories whose security and times the host sets itself. */
+/** Directories whose security descriptors and times the host sets. */
 const ROOTS = new Set(['Files', 'UtilityVM', 'UtilityVM/Files', 'Hives'])
 
-/** Checks that Windows allows the names of a path. `names`: the path without empty names and `.`. */
+/** Checks that Windows allows the path. `names` are its components without empty ones and `.`. */
 export function checkName(
   { path, utf8, linkname, type }: LayerTarEntry,
   names: readonly string[],
@@ -51,7 +51,7 @@ function flawOfPath(path: string): string {
   return path.split('/').includes('..') ? 'it contains ".."' : 'it contains "." or an empty name'
 }
 
-/** The records of a file, directory or link that is neither a stream nor a hard link: nothing reads those of a hard link. */
+/** Checks the records of an entry that is neither a stream nor a hard link, whose records Windows ignores. */
 export function checkRecords(entry: LayerTarEntry, place: string, report: Report): void {
   const { path, type, records } = entry
   if (type === 'character device' || type === 'block device' || type === 'fifo')
@@ -95,16 +95,16 @@ function hex(attributes: number): string {
   return `0x${attributes.toString(16)}`
 }
 
-/** Most entries share a few descriptors. */
-const judged = new Map<string, string | undefined>()
+/** Results by descriptor, because most entries share a few. */
+const checked = new Map<string, string | undefined>()
 
 function checkSecurity(path: string, text: string, report: Report): void {
-  if (!judged.has(text)) {
-    if (judged.size > 5000) judged.clear()
+  if (!checked.has(text)) {
+    if (checked.size > 5000) checked.clear()
     const bytes = fromBase64(text)
-    judged.set(text, bytes ? securityDescriptorFlaw(bytes) : 'it is not base64')
+    checked.set(text, bytes ? securityDescriptorFlaw(bytes) : 'it is not base64')
   }
-  const flaw = judged.get(text)
+  const flaw = checked.get(text)
   if (flaw !== undefined) report('BAD_SECURITY', path, `MSWINDOWS.rawsd: ${flaw}`)
 }
 
@@ -118,14 +118,14 @@ function checkExtendedAttribute(path: string, name: string, text: string, report
   else if (value.length === 0) report('EMPTY_ATTRIBUTE', path, name)
 }
 
-/** RFC 4648, padded, as the Windows tools read it: line ends are ignored, and no other stray character is. */
+/** Decodes padded base64 (RFC 4648) as the Windows tools do: only line ends are ignored. Undefined if invalid. */
 function fromBase64(text: string): Buffer | undefined {
   const plain = text.replace(/[\r\n]/g, '')
   if (plain.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(plain)) return undefined
   return Buffer.from(plain, 'base64')
 }
 
-/** The times of any entry: the tar reader of the Windows tools always parses them. */
+/** Checks the times of any entry, which the tar reader of the Windows tools always parses. */
 export function checkTimes({ path, records }: LayerTarEntry, report: Report): void {
   for (const key of TIMES) {
     const text = records.get(key)

@@ -1,9 +1,9 @@
-/** The rules for a Windows layer; docs/layer-check.md gives the source of each. */
+/** The rules for a Windows layer. docs/layer-check.md gives the source of each. */
 
 interface Rule {
-  /** An error: a Windows host refuses the layer, or a container made from it does not start. */
+  /** An error means that a Windows host rejects the layer, or that a container made from it does not start. */
   readonly severity: 'error' | 'warning'
-  /** What Windows does, or requires, in one sentence. */
+  /** What Windows does or requires, in one sentence. */
   readonly explanation: string
 }
 
@@ -68,7 +68,7 @@ export const LAYER_RULES = {
   ),
   LINK_TO_DIRECTORY: error('Windows has no hard links to directories.'),
   LINK_OF_SYSTEM_FILE: error(
-    'The importer refuses a hard link here: this entry must be the file itself, and its other names the links.',
+    'The importer rejects a hard link here: this entry must be the file itself, and its other names the links.',
   ),
   EMPTY_TARGET: error('A symbolic link or junction needs a target.'),
   LONG_TARGET: error('A reparse point stores the target twice in 16 KiB, which limits it to about 4000 characters.'),
@@ -103,7 +103,7 @@ export const LAYER_RULES = {
   ),
   NO_SECURITY: warning('Without MSWINDOWS.rawsd, a file inherits the security descriptor of its directory.'),
   BAD_SECURITY: error(
-    'MSWINDOWS.rawsd must be a self-relative security descriptor in base64; otherwise, Windows refuses it.',
+    'MSWINDOWS.rawsd must be a self-relative security descriptor in base64; otherwise, Windows rejects it.',
   ),
   NO_TIME: warning(
     'Without atime, the last access time is meaningless; without LIBARCHIVE.creationtime, the last write time becomes the creation time.',

@@ -1,4 +1,6 @@
-/** The rules of {@link LAYER_RULES} about entries among each other: places, parents, links, streams, and what must be there. */
+/**
+ * Checks the rules of {@link LAYER_RULES} that concern several entries: paths, parents, links, streams, required files.
+ */
 import { PATH_LIMIT } from '../../windows/layer-paths.js'
 import { hiveFlaw } from '../../windows/registry-hive.js'
 import { upcase } from '../../windows/upcase.js'
@@ -12,23 +14,23 @@ const BCD = 'UtilityVM/Files/EFI/Microsoft/Boot/BCD'
 const HIVES = new Set(
   [...BASE_HIVES, ...['SOFTWARE', 'SYSTEM'].map(name => `UtilityVM/Files/${CONFIG}/${name}`), BCD].map(lower),
 )
-/** Where the importer refuses hard links. */
+/** Paths at which the importer rejects hard links. */
 const SYSTEM_FILES = new Set([...HIVES, lower('UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi')])
-/** What the importer looks for case and all. */
+/** Paths that the importer looks up case-sensitively. */
 const BOOT_FILES = new Map(['', '.LOG', '.LOG1', '.LOG2'].map(end => [lower(BCD + end), BCD + end]))
 const TOPS = new Map(['Files', 'UtilityVM', 'Hives'].map(name => [lower(name), name]))
 const WHITEOUT = '.wh.'
 const OPAQUE = '.wh..wh..opq'
 
-/** Whether the file at `path` must be a registry hive, whose first block is then checked. */
+/** Whether the file at `path` must be a registry hive. */
 export function isHive(path: string): boolean {
   return HIVES.has(lower(path))
 }
 
-/** A name the layer has. */
+/** A path in the layer. */
 interface Node {
   readonly path: string
-  /** Of the file itself, for a hard link. */
+  /** For a hard link, the type of the file. */
   readonly type: TarEntryType
 }
 
@@ -40,19 +42,19 @@ interface DanglingLink {
 export interface TreeCheck {
   add(entry: LayerTarEntry): void
   end(): void
-  /** Whether anything in the layer is of Windows. */
+  /** Whether the layer contains anything that belongs to Windows. */
   readonly windows: boolean
 }
 
-/** Takes the entries of a layer in order, and reports those that break a rule. `base`: there is no layer below. */
+/** Checks the entries of a layer in order, and reports broken rules. `base` says that it is a base layer. */
 export function checkTree(base: boolean, report: Report): TreeCheck {
   const nodes = new Map<string, Node>()
-  /** Directories without an entry so far, by key: their path, and what is in them. */
+  /** Directories without an entry so far, by key, each with the first path in it. */
   const awaited = new Map<string, { readonly path: string; readonly child: string }>()
   /** Hard links whose target has no entry so far, by the target's key. */
   const dangling = new Map<string, DanglingLink[]>()
   const misspelled = new Set<string>()
-  /** What an alternate stream may follow now, as it is in the tar. */
+  /** The path, as in the tar, of the entry to which an alternate stream may belong now. */
   let owner: string | undefined
   let windows = false
 
@@ -81,8 +83,8 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
 
   function addWhiteout({ path }: LayerTarEntry, names: readonly string[]): void {
     checkPlace(path, names)
-    if (base) report('TOMBSTONE', path, 'the mark of a deleted file')
-    else if (names.at(-1) === OPAQUE) report('OPAQUE', path, 'the mark of an opaque directory')
+    if (base) report('TOMBSTONE', path, 'it marks a deleted file')
+    else if (names.at(-1) === OPAQUE) report('OPAQUE', path, 'it marks an opaque directory')
   }
 
   function addStream(entry: LayerTarEntry): void {
@@ -149,12 +151,12 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     else dangling.set(key, [link])
   }
 
-  /** Enters a name, and tells of what waited for it. */
+  /** Records a path, and reports entries that came before it but depend on it. */
   function claim(path: string, type: TarEntryType): void {
     const key = upcase(path)
     const other = nodes.get(key)
     if (other) {
-      if (other.path === path) report('DUPLICATE', path, 'there is already an entry of this name')
+      if (other.path === path) report('DUPLICATE', path, 'there is already an entry with this name')
       else report('CASE_COLLISION', path, `${other.path} already exists`)
       return
     }
@@ -225,7 +227,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   }
 }
 
-/** The names in `path`, without empty ones and `.`. */
+/** The components of `path`, without empty ones and `.`. */
 function namesOf(path: string): string[] {
   return path.split('/').filter(name => name !== '' && name !== '.')
 }

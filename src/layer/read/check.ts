@@ -1,4 +1,4 @@
-/** Whether a Windows host will take a layer: every rule it breaks, in one pass over it. */
+/** Checks in one pass whether a Windows host will accept a layer, and lists the rules that it breaks. */
 import type { WaitOptions } from '../../progress.js'
 import { HIVE_HEAD } from '../../windows/registry-hive.js'
 import { BASE_RULES, LAYER_RULES, type LayerRule } from './check-rules.js'
@@ -6,40 +6,40 @@ import { checkTree } from './check-tree.js'
 import { type LayerFacts, type LayerSource, readLayer } from './read-layer.js'
 
 export interface CheckLayerOptions extends WaitOptions {
-  /** Left out or true: a base layer, with all that one must bring. False: one that is based on others. */
+  /** True (the default) for a base layer, with everything that one must contain; false for a layer based on others. */
   readonly base?: boolean | undefined
-  /** Warnings count as errors. */
+  /** Treat warnings as errors. */
   readonly strict?: boolean | undefined
 }
 
-/** A rule that is broken, and where. */
+/** A broken rule, and where it is broken. */
 export interface LayerFinding {
   readonly code: LayerRule
   readonly severity: 'error' | 'warning'
-  /** What Windows does about it, one sentence. */
+  /** What Windows does or requires, in one sentence. */
   readonly explanation: string
-  /** How often. */
+  /** Number of cases. */
   readonly count: number
-  /** The first ten times. */
+  /** The first ten cases. */
   readonly cases: readonly { readonly path: string | undefined; readonly message: string }[]
 }
 
 export interface LayerCheck extends LayerFacts {
-  /** A Windows host would take it, as far as the rules go. */
+  /** Whether a Windows host would accept the layer, according to the rules. */
   readonly ok: boolean
-  /** Entries read. */
+  /** Number of entries read. */
   readonly entries: number
-  /** Errors first, each rule once. */
+  /** One for each broken rule, errors first. */
   readonly findings: readonly LayerFinding[]
 }
 
-/** Cases told of a rule. */
+/** Maximum number of cases listed for a rule. */
 const CASES = 10
 
 /**
- * Checks the layer against the rules of docs/layer-check.md. A layer of another system gets one finding, not one for each
- * file. Memory grows with the number of names, not with contents. Throws LAYER_CORRUPT if it cannot be read, UNSUPPORTED,
- * ABORTED.
+ * Checks the layer against the rules of docs/layer-check.md. A layer of another system gets a single finding, not one
+ * for each file. Memory grows with the number of names, not with their contents. Throws LAYER_CORRUPT if the layer
+ * cannot be read, UNSUPPORTED, ABORTED.
  */
 export async function checkLayer(
   source: LayerSource,
@@ -59,7 +59,7 @@ export async function checkLayer(
   return { ...facts, ok: !found.some(({ severity }) => strict || severity === 'error'), entries, findings: found }
 }
 
-/** Gathers what is reported: each rule once, errors first. `base`: with the rules of base layers. */
+/** Collects reports as findings, one for each rule, errors first. `base` includes the rules for base layers. */
 export function gatherFindings(base: boolean) {
   const found = new Map<LayerRule, { count: number; readonly cases: { path: string | undefined; message: string }[] }>()
   const report = {
@@ -70,14 +70,14 @@ export function gatherFindings(base: boolean) {
       group.count += 1
       if (group.cases.length < CASES) group.cases.push({ path, message })
     },
-    /** Of the layer as a whole: nothing else matters then. */
+    /** Reports a rule about the whole layer, and discards all other findings. */
     only(rule: LayerRule, message: string): void {
       found.clear()
       report.add(rule, undefined, message)
     },
   }
   function findings(): readonly LayerFinding[] {
-    const codes = Object.keys(LAYER_RULES) as LayerRule[] // its keys are what LayerRule is made of
+    const codes = Object.keys(LAYER_RULES) as LayerRule[] // LayerRule is the type of its keys
     const all = codes.flatMap((code): LayerFinding[] => {
       const group = found.get(code)
       return group ? [{ code, ...LAYER_RULES[code], ...group }] : []

@@ -1,9 +1,9 @@
-/** What differs between two layers, whatever their order and compression. */
+/** Compares two layers, regardless of their order and compression. */
 import type { WaitOptions } from '../../progress.js'
 import { type LayerFacts, type LayerSource, readLayer } from './read-layer.js'
 import type { LayerTarEntry } from './tar-entry.js'
 
-/** What of an entry may differ. */
+/** The fields of an entry that are compared. */
 export const DIFF_FIELDS = [
   'type',
   'content',
@@ -22,11 +22,11 @@ export const DIFF_FIELDS = [
 export type DiffField = (typeof DIFF_FIELDS)[number]
 
 export interface DiffLayersOptions extends WaitOptions {
-  /** Fields that may differ. */
+  /** Fields whose differences are ignored. */
   readonly ignore?: readonly DiffField[] | undefined
 }
 
-/** A name that both have, and what of it is not the same; `a` and `b` are for people to read. */
+/** A path in both layers, and the fields that differ. `a` and `b` are texts for the user. */
 export interface LayerChange {
   readonly path: string
   readonly fields: readonly { readonly field: DiffField; readonly a: string; readonly b: string }[]
@@ -36,7 +36,7 @@ export interface LayerDiff {
   readonly same: boolean
   readonly a: LayerFacts
   readonly b: LayerFacts
-  /** Paths that only `b` has, sorted, as the other two are. */
+  /** Paths that only `b` has. All three lists are sorted. */
   readonly added: readonly string[]
   /** Paths that only `a` has. */
   readonly removed: readonly string[]
@@ -51,9 +51,9 @@ interface Tree {
 }
 
 /**
- * Compares entry by entry: contents by SHA-256, times to the last digit, hard links as the names of one file, whichever of
- * them is the file in the tar. Slashes at the ends of directories and `./` before names do not matter; of one name that
- * stands in a layer twice the last counts. Throws LAYER_CORRUPT, UNSUPPORTED, ABORTED.
+ * Compares entry by entry: contents by SHA-256, times to the last digit, and hard links as names of one file, no matter
+ * which of them is the file in the tar. Trailing slashes and a leading `./` are ignored. If a layer has a path twice,
+ * the last entry counts. Throws LAYER_CORRUPT, UNSUPPORTED, ABORTED.
  */
 export async function diffLayers(
   a: LayerSource,
@@ -105,13 +105,13 @@ async function readTree(source: LayerSource, wait: WaitOptions): Promise<Tree> {
   return { facts, states }
 }
 
-/** Gives all names of a file what its own entry says, and the list of them all. */
+/** Gives all names of a file the state of its entry, and the list of its names. */
 function joinLinks(states: Map<string, State>, targets: ReadonlyMap<string, string>): void {
   const groups = new Map<string, string[]>()
   const files = new Map<string, string>()
   for (const link of targets.keys()) {
     const file = fileOf(link, targets, files)
-    if (!states.has(file) || targets.has(file)) continue // its file is in another layer, or nowhere
+    if (!states.has(file) || targets.has(file)) continue // its file is in another layer, or does not exist
     const group = groups.get(file)
     if (group) group.push(link)
     else groups.set(file, [file, link])
@@ -123,7 +123,10 @@ function joinLinks(states: Map<string, State>, targets: ReadonlyMap<string, stri
   }
 }
 
-/** Where the chain of links from `link` ends; in a circle, any of it. `files`: what is known, so that each link is gone along once. */
+/**
+ * The end of the chain of links from `link`; in a loop, any link in it. `files` caches results, so each link is
+ * followed once.
+ */
 function fileOf(link: string, targets: ReadonlyMap<string, string>, files: Map<string, string>): string {
   const chain = new Set<string>()
   let at = link
@@ -140,7 +143,7 @@ function plain(path: string): string {
   return path.replace(/^(?:\.?\/)+/, '').replace(/\/+$/, '') || '.'
 }
 
-const OF_FIELDS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'uname', 'gname'])
+const FIELD_RECORDS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'uname', 'gname'])
 const XATTRS = /^(?:MSWINDOWS|SCHILY|LIBARCHIVE)\.xattr\./
 const TIMES = new Set(['mtime', 'atime', 'ctime', 'LIBARCHIVE.creationtime'])
 
@@ -150,7 +153,7 @@ function stateOf(entry: LayerTarEntry): State {
   if (!records.has('mtime')) times.push(`mtime=${entry.mtime}`)
   let [attributes, security] = ['', '']
   for (const [key, value] of records) {
-    if (OF_FIELDS.has(key)) continue
+    if (FIELD_RECORDS.has(key)) continue
     if (TIMES.has(key)) times.push(`${key}=${value.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '')}`)
     else if (XATTRS.test(key)) xattrs.push(`${key}=${value}`)
     else if (key === 'MSWINDOWS.fileattr') attributes = value
@@ -163,7 +166,7 @@ function stateOf(entry: LayerTarEntry): State {
     content: sha256 ?? '',
     target: type === 'hard link' ? plain(linkname) : linkname,
     links: '',
-    mode: (mode & 0o7777).toString(8).padStart(4, '0'), // some writers put the type beside the permissions
+    mode: (mode & 0o7777).toString(8).padStart(4, '0'), // some writers include the file type
     owner: `${uid}:${gid} ${uname}:${gname}`,
     device: device ? `${devmajor}:${devminor}` : '',
     times: times.sort().join(' '),

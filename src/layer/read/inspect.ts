@@ -1,28 +1,28 @@
-/** What is in a layer: counts, sizes, the largest files, the keys of its PAX records, its owners. */
+/** Inspects a layer: counts, sizes, the largest files, the keys of its PAX records, and owners. */
 import type { WaitOptions } from '../../progress.js'
 import { type LayerFacts, type LayerSource, readLayer } from './read-layer.js'
 import type { LayerTarEntry, TarEntryType } from './tar-entry.js'
 
 export interface InspectLayerOptions extends WaitOptions {
-  /** How many of the largest files to name; 10 when left out. */
+  /** How many of the largest files to list, by default 10. */
   readonly largest?: number | undefined
-  /** Every entry as it is read; a promise it returns is waited for. */
+  /** Called with all entries as they are read. A promise that it returns is awaited. */
   readonly onEntries?: ((entries: readonly LayerTarEntry[]) => void | Promise<void>) | undefined
 }
 
 export interface LayerInspection extends LayerFacts {
   readonly counts: LayerEntryCounts
-  /** Bytes of all contents, without headers. */
+  /** Total size of all contents without headers, in bytes. */
   readonly contentSize: number
-  /** Largest first; of one size, in the order of the layer. */
+  /** Largest first; files of the same size in the order of the layer. */
   readonly largest: readonly { readonly path: string; readonly size: number }[]
-  /** PAX keys and how many entries have them, in the order of the keys. */
+  /** PAX keys, sorted, and how many entries have each. */
   readonly records: readonly { readonly key: string; readonly count: number }[]
-  /** Most entries first. */
+  /** The owner with the most entries first. */
   readonly owners: readonly LayerOwner[]
 }
 
-/** Every entry is in one of these, but `entries` counts all, and streams and whiteouts are among the files. */
+/** Counts by type of entry. `entries` is the total; streams and whiteouts are also counted as files. */
 export interface LayerEntryCounts {
   readonly entries: number
   readonly files: number
@@ -31,9 +31,9 @@ export interface LayerEntryCounts {
   readonly symlinks: number
   readonly devices: number
   readonly fifos: number
-  /** Alternate data streams of Windows: files named after the entry before, with a colon. */
+  /** Windows alternate data streams: files named after the preceding entry, with a colon. */
   readonly streams: number
-  /** Marks of what is deleted from the layers below. */
+  /** Entries that mark files deleted from the layers below. */
   readonly whiteouts: number
 }
 

@@ -1,4 +1,4 @@
-/** Layers read from anywhere: gzip, zstd or plain, streamed through the addon, entry by entry. */
+/** Reads layers entry by entry through the addon: gzip, zstd or uncompressed, from a file or a stream. */
 import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import type { Bytes } from '../../blob/blob-store.js'
@@ -11,42 +11,45 @@ import { binding, nativeError } from '../../wim/binding.js'
 import { PIPABLE_MAGIC, WIM_MAGIC } from '../../wim/header.js'
 import { decodeTarEntries, type LayerTarEntry } from './tar-entry.js'
 
-/** A layer to be read: its bytes as they come, once. */
+/** A layer to be read once, as a stream. */
 export interface LayerSource {
   /** For errors and progress. */
   readonly name: string
   readonly bytes: Bytes
-  /** In bytes, where it is known. */
+  /** In bytes; undefined if unknown. */
   readonly size: number | undefined
-  /** Called when no more of it is wanted, before its end too. */
+  /** Called when no more bytes are needed, possibly before the end. */
   readonly close?: (() => void) | undefined
 }
 
 export interface ReadLayerOptions extends WaitOptions {
-  /** SHA-256 of each file's content. */
+  /** Calculate the SHA-256 of each file's content. */
   readonly hash?: boolean | undefined
-  /** How much of the beginning of each file's content the entries bring, in bytes; none when left out. */
+  /** Number of bytes at the beginning of each file's content to include in its entry, by default 0. */
   readonly headSize?: number | undefined
 }
 
-/** What a layer is as a whole. */
+/** Facts about a whole layer. */
 export interface LayerFacts {
   readonly compression: LayerCompressionType
-  /** SHA-256 of the layer as it came, and its size in bytes. */
+  /** SHA-256 of the layer as it was read, and its size in bytes. */
   readonly digest: Digest
   readonly size: number
-  /** SHA-256 of the tar in it, and its size in bytes. */
+  /** SHA-256 of the uncompressed tar, and its size in bytes. */
   readonly diffId: Digest
   readonly uncompressedSize: number
   /** Number of global PAX headers. */
   readonly globalHeaders: number
 }
 
-/** Bytes given to the addon ahead of its work. */
+/** Bytes to queue in the addon. */
 const AHEAD = 4 * 1024 * 1024
 const PIECE = 512 * 1024
 
-/** The layer in the file at `path`, or on standard input where that is `-`. Throws FILE_NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT. */
+/**
+ * Opens the layer in the file at `path`, or on standard input if that is `-`. Throws FILE_NOT_FOUND, PERMISSION_DENIED,
+ * INVALID_ARGUMENT.
+ */
 export async function openLayer(path: string): Promise<LayerSource> {
   if (path === '-') {
     return { name: 'standard input', bytes: process.stdin, size: undefined, close: () => process.stdin.destroy() }
@@ -68,7 +71,7 @@ export async function openLayer(path: string): Promise<LayerSource> {
   }
 }
 
-/** `error`, or what it means if the file is a WIM. */
+/** `error`, or a clearer one if the file is a WIM. */
 function explained(error: unknown, head: Uint8Array, name: string): unknown {
   if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') return error
   const magic = Buffer.from(head).toString('latin1', 0, WIM_MAGIC.length)
@@ -90,9 +93,9 @@ async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> 
 }
 
 /**
- * Reads the layer and gives its entries to `onEntries` in batches, in the order of the tar; a promise it returns is waited
- * for. All of it is read to the end, so the digests are those of the whole. Memory does not grow with the layer.
- * Throws LAYER_CORRUPT if it cannot be read, UNSUPPORTED for a zstd window over 128 MiB, ABORTED, and what the source throws.
+ * Reads the layer to its end and passes its entries to `onEntries` in batches, in the order of the tar. A promise that
+ * it returns is awaited. Memory does not grow with the layer. Throws LAYER_CORRUPT if the layer cannot be read,
+ * UNSUPPORTED for a zstd window over 128 MiB, ABORTED, and what the source throws.
  */
 export async function readLayer(
   source: LayerSource,
@@ -102,7 +105,7 @@ export async function readLayer(
   const { hash = false, headSize = 0, signal, onProgress } = options
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   let wake = (): void => undefined
-  let roomy = (): void => undefined
+  let wakeFeed = (): void => undefined
   let room = true
   let ended: { readonly result?: NativeLayerReaderResult | undefined; readonly error?: unknown } | undefined
   let failed: { readonly error: unknown } | undefined
@@ -111,7 +114,7 @@ export async function readLayer(
   const reader = new create({ name: source.name, hash, headSize }, ({ room: hasRoom, result, error }) => {
     if (hasRoom) room = true
     if (result !== undefined || error !== undefined) ended = { result, error }
-    if (room || ended) roomy()
+    if (room || ended) wakeFeed()
     wake()
   })
   const cancel = (): void => reader.cancel()
@@ -126,7 +129,7 @@ export async function readLayer(
       const batch = reader.take()
       if (batch) {
         await onEntries(decodeTarEntries(batch, hash))
-        await setImmediate() // other work of the process has its turn between two batches
+        await setImmediate() // leave time for other work on the event loop
       } else if (ended) {
         break
       } else {
@@ -136,8 +139,8 @@ export async function readLayer(
   } finally {
     signal?.removeEventListener('abort', cancel)
     reader.close()
-    ended ??= {} // where onEntries threw
-    roomy()
+    ended ??= {} // if onEntries threw
+    wakeFeed()
     source.close?.()
   }
   if (failed) throw abortError(failed.error, signal)
@@ -145,12 +148,12 @@ export async function readLayer(
   onProgress?.({ type: 'done', subject: source.name })
   return factsOf(ended.result)
 
-  /** Gives the bytes to the addon as fast as it takes them. */
+  /** Passes the bytes to the addon as fast as it processes them. */
   async function feed(): Promise<void> {
     let done = 0
     for await (const piece of source.bytes) {
       if (head.length < WIM_MAGIC.length) head = Buffer.concat([head, piece.subarray(0, WIM_MAGIC.length)])
-      while (!room && !ended) await new Promise<void>(resolve => (roomy = resolve))
+      while (!room && !ended) await new Promise<void>(resolve => (wakeFeed = resolve))
       if (ended) return
       for (let at = 0; at < piece.length; at += PIECE) push(reader, piece.subarray(at, at + PIECE))
       done += piece.length

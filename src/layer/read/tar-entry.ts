@@ -1,4 +1,4 @@
-/** Entries of a layer as the addon hands them over in batches. Source: POSIX.1-2017, pax. */
+/** Decodes the batches of layer entries that the addon produces. Source: POSIX.1-2017, pax. */
 import { isUtf8 } from 'node:buffer'
 
 export const TAR_TYPES = {
@@ -13,34 +13,34 @@ export const TAR_TYPES = {
 
 export type TarEntryType = (typeof TAR_TYPES)[keyof typeof TAR_TYPES]
 
-/** An entry of a layer that is read. */
+/** An entry read from a layer. */
 export interface LayerTarEntry {
   readonly type: TarEntryType
-  /** As it stands, after PAX and GNU's long names: a directory's may end in `/`. */
+  /** Path with PAX and GNU long names applied, otherwise unchanged: that of a directory may end in `/`. */
   readonly path: string
-  /** Target of a link, as it stands; else empty. */
+  /** Target of a link, unchanged; otherwise empty. */
   readonly linkname: string
-  /** Path and link target are UTF-8. Where they are not, what is none shows as U+FFFD. */
+  /** Whether path and link target are UTF-8. If not, invalid bytes appear as U+FFFD. */
   readonly utf8: boolean
-  /** Permission bits and what else is in the header's field. */
+  /** Permission bits and any other bits of the header field. */
   readonly mode: number
   readonly uid: number
   readonly gid: number
   readonly uname: string
   readonly gname: string
-  /** Whole seconds since 1970, of the header; what PAX says is in `records`. */
+  /** Whole seconds since 1970, from the header. A PAX time is in `records`. */
   readonly mtime: number
-  /** Of the content, in bytes; 0 but for files. */
+  /** Size of the content in bytes; 0 except for files. */
   readonly size: number
   readonly devmajor: number
   readonly devminor: number
-  /** PAX records in the order of their keys. Values byte for byte, a character each (latin1); Windows' are ASCII. */
+  /** PAX records, sorted by key. Each character of a value is one byte (latin1); those of Windows are ASCII. */
   readonly records: ReadonlyMap<string, string>
-  /** SHA-256 of a file's content in 64 hex digits, where it was asked for. */
+  /** SHA-256 of a file's content in 64 hex digits, if requested. */
   readonly sha256: string | undefined
-  /** The beginning of a file's content, as much of it as was asked for. Part of a larger buffer: copy what you keep. */
+  /** The requested beginning of a file's content. It is part of a larger buffer, so copy what you keep. */
   readonly head: Buffer
-  /** Of its header in the tar, in bytes. */
+  /** Offset of its header in the tar, in bytes. */
   readonly offset: number
 }
 
@@ -48,7 +48,7 @@ const FIXED = 112
 const NOTHING = Buffer.alloc(0)
 const NO_RECORDS: ReadonlyMap<string, string> = new Map()
 
-/** Decodes a batch of `native/layer/layer_scan.cc`. `hash`: the content of files was hashed. */
+/** Decodes a batch of `native/layer/layer_scan.cc`. `hash` says whether the contents of files were hashed. */
 export function decodeTarEntries(batch: Buffer, hash: boolean): LayerTarEntry[] {
   const entries: LayerTarEntry[] = []
   let at = 0
@@ -63,7 +63,7 @@ export function decodeTarEntries(batch: Buffer, hash: boolean): LayerTarEntry[] 
     const u64 = (offset: number): number => Number(batch.readBigUInt64LE(start + offset))
     at += FIXED
     const [path, linkname, uname, gname] = [take(u32(56)), take(u32(60)), take(u32(64)), take(u32(68))]
-    const type = TAR_TYPES[String.fromCharCode(u32(40)) as keyof typeof TAR_TYPES] // the addon gives no other
+    const type = TAR_TYPES[String.fromCharCode(u32(40)) as keyof typeof TAR_TYPES] // the addon produces no others
     const records = u32(72) === 0 ? NO_RECORDS : takeRecords(u32(72))
     entries.push({
       type,

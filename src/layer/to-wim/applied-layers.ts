@@ -1,4 +1,7 @@
-/** Layers applied in order, as the images of a WIM will have them. Sources: OCI image-spec, layer.md; hcsshim's documented layout. */
+/**
+ * Applies layers in order to build the trees of the images in a WIM. Sources: OCI image-spec, layer.md; hcsshim's
+ * documented layout.
+ */
 import { setImmediate } from 'node:timers/promises'
 import { StowageError } from '../../errors.js'
 import type { Content, ImageFile } from '../../wim/metadata-writer.js'
@@ -10,26 +13,26 @@ import type { Losses } from './losses.js'
 import { plainPosixDirectory, posixFile, type PosixFile } from './posix-file.js'
 import { plainDirectory, SecurityDescriptors, shortNameOf, windowsFile } from './windows-file.js'
 
-/** Content that an entry of a layer brings. */
+/** Content from an entry of a layer. */
 interface LayerContent extends Content {
   readonly layer: number
-  /** Of the entry among those of its layer. */
+  /** Number of the entry in its layer. */
   readonly number: number
 }
 
 export interface AppliedLayersOptions {
-  /** Layers of Linux: what is at their top is the image. Else of Windows, with `Files` and `UtilityVM/Files`. */
+  /** True for Linux layers, whose root is the image; false for Windows layers, with `Files` and `UtilityVM/Files`. */
   readonly unixData: boolean
   readonly losses: Losses
 }
 
-/** Where the images are in a Windows layer. */
+/** Paths of the images in a Windows layer. */
 const ROOTS = [['Files'], [UTILITY_VM, 'Files']]
 const SLICE = 1024
-/** In UTF-16 units: a dentry counts the bytes of a name in 16 bits. */
+/** In UTF-16 code units: a dentry stores the size of a name in 16 bits. */
 const NAME_LIMIT = 32_766
-/** The most names that our reader takes one below another. */
-const DEEPEST = 16_384
+/** Maximum depth of a path that our own reader accepts. */
+const DEPTH_LIMIT = 16_384
 
 export class AppliedLayers {
   readonly security = new SecurityDescriptors()
@@ -38,7 +41,7 @@ export class AppliedLayers {
   readonly #tree: ImageTree
   #layer = -1
   #number = 0
-  /** Of the newest file of all layers. */
+  /** FILETIME of the newest file in all layers. */
   newest = 0n
 
   constructor({ unixData, losses }: AppliedLayersOptions) {
@@ -53,7 +56,7 @@ export class AppliedLayers {
       : new ImageTree({ keyOf: upcase, makeDirectory: plainDirectory })
   }
 
-  /** Below which paths the contents of a layer are wanted; none: all of them. */
+  /** Paths below which the contents of a layer are needed; empty if all are. */
   get roots(): readonly string[] {
     return this.#unixData ? [] : ROOTS.map(path => path.join('/'))
   }
@@ -64,7 +67,7 @@ export class AppliedLayers {
     this.#tree.beginLayer()
   }
 
-  /** The next entry of the layer; `sha1` of its content, where that was read already. */
+  /** Adds the next entry of the layer. `sha1` is that of its content, or empty if it has not been read yet. */
   add(entry: LayerTarEntry, sha1: string): void {
     const number = this.#number
     this.#number += 1
@@ -87,7 +90,7 @@ export class AppliedLayers {
     }
     const file = this.#fileOf(entry, content)
     if (file.writeTime > this.newest) this.newest = file.writeTime
-    this.#tree.put(path, file, shortName, entry.type === 'directory')
+    this.#tree.put(path, file, shortName, { directory: entry.type === 'directory' })
   }
 
   endLayer(): void {
@@ -103,14 +106,14 @@ export class AppliedLayers {
         'LAYER_UNSUPPORTED',
         'there is no top-level directory Files, so this is not a Windows layer',
         {
-          hint: 'A layer of Linux goes with --unix-data.',
+          hint: 'For a Linux layer, use --unix-data.',
         },
       )
     }
     return images.filter((root): root is TreeNode => root?.nodes !== undefined).map(root => asRoot(root))
   }
 
-  /** Which entries of each layer bring content that `images` have: 1 at their numbers. */
+  /** The contents of `images` by layer, and by the number of the entry that they come from. */
   async kept(images: readonly TreeNode[]): Promise<ReadonlyMap<number, KeptContents>> {
     const kept = new Map<number, Map<number, Content>>()
     for await (const content of contentsOf(images)) {
@@ -127,7 +130,7 @@ export class AppliedLayers {
       return windowsFile(entry, content, this.security, this.#losses)
     }
     throw new StowageError('LAYER_UNSUPPORTED', `${entry.path}: Windows has no ${entry.type}`, {
-      hint: 'A layer of Linux goes with --unix-data.',
+      hint: 'For a Linux layer, use --unix-data.',
     })
   }
 
@@ -151,7 +154,10 @@ export class AppliedLayers {
     Object.assign(node.file, { streams: [...streams, { name, content: content ?? { size: 0, sha1: '' } }] })
   }
 
-  /** What a Windows layer has beside the files of its images. */
+  /**
+   * Whether the entry is outside the images of a Windows layer. It is then recorded as a loss, unless it is a plain
+   * parent.
+   */
   #outside([top = '', next, ...rest]: readonly string[], { path, type }: LayerTarEntry): boolean {
     const first = upcase(top)
     if (first === 'FILES') return false
@@ -167,10 +173,11 @@ export class AppliedLayers {
       throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(shown)} is not UTF-8, as names in a WIM must be`)
     const path = text.split('/').filter(part => part !== '' && part !== '.')
     if (path.includes('..')) throw new StowageError('LAYER_CORRUPT', `${JSON.stringify(text)} leads out of the layer`)
-    if (path.length > DEEPEST || (!this.#unixData && text.length > PATH_LIMIT)) {
-      const most =
-        path.length > DEEPEST ? `${DEEPEST} directories` : `${PATH_LIMIT} characters, more than Windows allows`
-      throw new StowageError('LAYER_UNSUPPORTED', `${JSON.stringify(`${text.slice(0, 100)}…`)}: a path of over ${most}`)
+    if (path.length > DEPTH_LIMIT || (!this.#unixData && text.length > PATH_LIMIT)) {
+      const limit =
+        path.length > DEPTH_LIMIT ? `${DEPTH_LIMIT} directories` : `${PATH_LIMIT} characters, more than Windows allows`
+      const shownPath = JSON.stringify(`${text.slice(0, 100)}…`)
+      throw new StowageError('LAYER_UNSUPPORTED', `${shownPath}: a path of over ${limit}`)
     }
     for (const [n, part] of path.entries()) {
       const flaw = this.#unixData ? undefined : flawOf(n === path.length - 1 ? part.replace(/:.*$/, '') : part)
@@ -187,7 +194,7 @@ export class AppliedLayers {
   }
 }
 
-/** Contents by the number of the entry that brings them. */
+/** Contents by the number of the entry that they come from. */
 export type KeptContents = ReadonlyMap<number, Content>
 
 /** All contents of the images. */
@@ -208,7 +215,7 @@ function isLayerContent(content: Content): content is LayerContent {
   return 'layer' in content
 }
 
-/** As the root of an image, which has no name. */
+/** A copy of the node as the root of an image, which has no name. */
 function asRoot(node: TreeNode): TreeNode {
   return Object.assign(Object.create(Object.getPrototypeOf(node) as object) as TreeNode, node, {
     name: '',
@@ -217,5 +224,5 @@ function asRoot(node: TreeNode): TreeNode {
 }
 
 function flawOf(part: string): string | undefined {
-  return /[\u0000-\u001f"*:<>?\\|]/.test(part) ? 'no name to Windows' : undefined
+  return /[\u0000-\u001f"*:<>?\\|]/.test(part) ? 'not a valid name on Windows' : undefined
 }

@@ -1,4 +1,4 @@
-/** The addon's capture of layers into a WIM: fed with layers, heard, and told how to end. */
+/** Drives the addon's capture of layers into a WIM. */
 import { setImmediate } from 'node:timers/promises'
 import { abortError, StowageError } from '../../errors.js'
 import { digestFromHex } from '../../oci/digest.js'
@@ -6,9 +6,9 @@ import type { NativeCaptureEvent, NativeCaptureJob, NativeCaptureOptions } from 
 import { binding, nativeError } from '../../wim/binding.js'
 import type { LayerFacts, LayerSource } from '../read/read-layer.js'
 
-/** What {@link Capture.layer} is told of the layer. */
+/** Options of {@link Capture.layer}. */
 export interface CaptureLayerOptions {
-  /** 1 at the numbers of the entries whose content is wanted; left out: of all below `roots`. */
+  /** 1 at the numbers of the entries whose content is needed; undefined for all entries below `roots`. */
   readonly keep: Uint8Array | undefined
   readonly roots: readonly string[]
   /** See `native/layer/layer_capture.h`. */
@@ -16,11 +16,11 @@ export interface CaptureLayerOptions {
   readonly onBytes: (size: number) => void
 }
 
-/** Bytes given to the addon ahead of its work. */
+/** Bytes to queue in the addon. */
 const AHEAD = 4 * 1024 * 1024
 const PIECE = 512 * 1024
 
-/** One WIM that is written. The caller disposes of it. */
+/** A WIM that is being written. The caller disposes of it. */
 export class Capture implements Disposable {
   readonly #job: NativeCaptureJob
   readonly #signal: AbortSignal | undefined
@@ -36,12 +36,12 @@ export class Capture implements Disposable {
   constructor(options: NativeCaptureOptions, signal: AbortSignal | undefined) {
     this.#signal = signal
     const create = binding().CaptureJob
-    this.#job = new create(options, event => this.#hear(event))
+    this.#job = new create(options, event => this.#onEvent(event))
     signal?.addEventListener('abort', this.#cancel, { once: true })
     if (signal?.aborted) this.#cancel()
   }
 
-  /** Captures one layer. Throws what it throws that reads the layer, LAYER_CORRUPT, NO_SPACE, ABORTED. */
+  /** Captures one layer. Throws what reading the layer throws, LAYER_CORRUPT, NO_SPACE, ABORTED. */
   async layer(
     { name, bytes }: LayerSource,
     { keep, roots, onBatch, onBytes }: CaptureLayerOptions,
@@ -59,7 +59,7 @@ export class Capture implements Disposable {
         } catch (error) {
           this.#stop(error)
         }
-        await setImmediate() // other work of the process has its turn between two batches
+        await setImmediate() // leave time for other work on the event loop
       } else if (this.#facts || this.#ended) {
         break
       } else {
@@ -67,27 +67,27 @@ export class Capture implements Disposable {
       }
     }
     if (!this.#facts) {
-      void pieces.return?.()?.catch(() => undefined) // who gives the bytes may be waiting for some, and is not waited for
+      void pieces.return?.()?.catch(() => undefined) // not awaited, because the source may be waiting for input
       this.#fail(name)
     }
     await fed
     return this.#facts
   }
 
-  /** Writes what ends the WIM, and gives its size. Throws NO_SPACE, WIM_CORRUPT, ABORTED. */
+  /** Writes the end of the WIM, and returns the size of the file. Throws NO_SPACE, WIM_CORRUPT, ABORTED. */
   async seal(end: Parameters<NativeCaptureJob['seal']>[0], name: string): Promise<number> {
     this.#job.seal(end)
     while (!this.#ended) await new Promise<void>(resolve => (this.#wake = resolve))
     return this.#size ?? this.#fail(name)
   }
 
-  /** Cancels what still runs, and waits for it. */
+  /** Cancels the job if it is running, and waits for it to end. */
   [Symbol.dispose](): void {
     this.#signal?.removeEventListener('abort', this.#cancel)
     this.#job.close()
   }
 
-  #hear({ room, layer, result, error }: NativeCaptureEvent): void {
+  #onEvent({ room, layer, result, error }: NativeCaptureEvent): void {
     if (room) this.#room = true
     if (layer) {
       const { compression, digest, diffId, uncompressedSize, globals } = layer
@@ -107,7 +107,7 @@ export class Capture implements Disposable {
     this.#wakeFeed()
   }
 
-  /** Gives the bytes to the addon as fast as it takes them. */
+  /** Passes the bytes to the addon as fast as it processes them. */
   async #feed(pieces: AsyncIterator<Uint8Array>, onBytes: (size: number) => void): Promise<void> {
     for (let next = await pieces.next(); !next.done && !this.#ended; next = await pieces.next()) {
       for (let at = 0; at < next.value.length; at += PIECE) {
@@ -120,7 +120,7 @@ export class Capture implements Disposable {
     if (!this.#ended) this.#job.finish()
   }
 
-  /** What went wrong on this side: the job then ends with ABORTED, when it has let go of the file. */
+  /** Records an error on the JavaScript side. The job then ends with ABORTED, after it has closed the file. */
   #stop(error: unknown): void {
     this.#failure ??= { error }
     this.#job.cancel()

@@ -1,21 +1,26 @@
 /**
- * The tree that layers make, one applied to another: later files replace earlier ones, whiteouts delete, hard links lead
- * into the layers below. Source: OCI image-spec, layer.md, "Applying Changesets" and "Whiteouts".
+ * The tree that results from applying layers: later files replace earlier ones, whiteouts delete files, and hard links
+ * may refer to files of lower layers. Source: OCI image-spec, layer.md, "Applying Changesets" and "Whiteouts".
  */
 import { StowageError } from '../../errors.js'
 import type { ImageDentry, ImageFile } from '../../wim/metadata-writer.js'
 
-/** A name in the tree, and what is below it. */
+/** A node of the tree: a name, its file, and the nodes below it. */
 export class TreeNode implements ImageDentry {
   name: string
   shortName: string
   file: ImageFile
-  /** By {@link ImageTreeOptions.keyOf} their names; undefined for what is not a directory. */
+  /** Nodes below it, by {@link ImageTreeOptions.keyOf} of their names; undefined if it is not a directory. */
   readonly nodes: Map<string, TreeNode> | undefined
-  /** The layer that said it last. */
+  /** The last layer with an entry for it. */
   layer: number
 
-  constructor(name: string, shortName: string, file: ImageFile, layer: number, directory: boolean) {
+  constructor(
+    name: string,
+    shortName: string,
+    file: ImageFile,
+    { layer, directory }: { readonly layer: number; readonly directory: boolean },
+  ) {
     this.name = name
     this.shortName = shortName
     this.file = file
@@ -29,11 +34,11 @@ export class TreeNode implements ImageDentry {
 }
 
 export interface ImageTreeOptions {
-  /** What names of one file have in common: to Windows, case does not matter. */
+  /** A key that is the same for equal names: on Windows, case is ignored. */
   readonly keyOf: (name: string) => string
-  /** A directory that no entry describes, made because something is in it, with the time of that. */
+  /** Makes a directory without an entry for a file in it, whose time it gets. */
   readonly makeDirectory: (below: ImageFile | undefined) => ImageFile
-  /** Where a symbolic link leads that is in the way, for layers whose entries may go through one. */
+  /** The target of a symbolic link, for layers in which the path of an entry may lead through a link. */
   readonly targetOf?: ((file: ImageFile) => string | undefined) | undefined
 }
 
@@ -41,7 +46,7 @@ type Path = readonly string[]
 
 const WHITEOUT = '.wh.'
 const OPAQUE = '.wh..wh..opq'
-const MOST_LINKS = 40
+const LINK_LIMIT = 40
 
 export class ImageTree {
   readonly root: TreeNode
@@ -51,15 +56,15 @@ export class ImageTree {
 
   constructor(options: ImageTreeOptions) {
     this.#options = options
-    this.root = new TreeNode('', '', options.makeDirectory(undefined), 0, true)
+    this.root = new TreeNode('', '', options.makeDirectory(undefined), { layer: 0, directory: true })
   }
 
-  /** Whiteouts from now on delete what was there before. */
+  /** Begins a layer, whose whiteouts delete only files of earlier layers. */
   beginLayer(): void {
     this.#layer += 1
   }
 
-  /** Hard links to files that stand after them find them now. Throws LAYER_CORRUPT if there is none. */
+  /** Resolves hard links to files that came after them. Throws LAYER_CORRUPT if a file does not exist. */
   endLayer(): void {
     for (let left = Infinity; this.#pending.length > 0 && this.#pending.length < left;) {
       const pending = this.#pending
@@ -67,23 +72,23 @@ export class ImageTree {
       this.#pending = []
       for (const { path, target, shortName, shown } of pending) this.link(path, target, shortName, shown)
     }
-    const [lost] = this.#pending
-    if (!lost) return
-    const what = this.find(lost.target) ? 'a directory' : 'a file that no layer has'
+    const [dangling] = this.#pending
+    if (!dangling) return
+    const what = this.find(dangling.target) ? 'a directory' : 'a file that no layer has'
     throw new StowageError(
       'LAYER_CORRUPT',
-      `${lost.shown}: a hard link to ${JSON.stringify(lost.target.join('/'))}, ${what}`,
+      `${dangling.shown}: a hard link to ${JSON.stringify(dangling.target.join('/'))}, ${what}`,
     )
   }
 
-  /** The whiteout that `name` is, applied to `directory`; false if it is none. */
+  /** Applies the whiteout `name` in `directory`. False if it is not a whiteout. */
   whiteout(directory: Path, name: string): boolean {
     if (!name.startsWith(WHITEOUT)) return false
     const parent = this.find(directory)
     if (name === OPAQUE) {
       if (parent) this.#prune(parent)
     } else if (!name.startsWith(`${WHITEOUT}${WHITEOUT}`)) {
-      // else a note to itself of the program that wrote it
+      // Names with two prefixes are metadata of the program that wrote the layer
       const key = this.#options.keyOf(name.slice(WHITEOUT.length))
       const node = parent?.nodes?.get(key)
       if (node && node.layer < this.#layer) parent?.nodes?.delete(key)
@@ -92,15 +97,10 @@ export class ImageTree {
     return true
   }
 
-  /** A directory keeps what is in it; anything else replaces what was there. No path: the root itself. */
-  put(path: Path, file: ImageFile, shortName: string, directory: boolean): void {
-    this.#put(path, file, shortName, directory)
-  }
-
   /** Another name for the file at `target`. `shown` is its path in errors. */
   link(path: Path, target: Path, shortName: string, shown: string): void {
     const found = this.find(target)
-    if (found && !found.nodes) this.#put(path, found.file, shortName, false)
+    if (found && !found.nodes) this.put(path, found.file, shortName, { directory: false })
     else this.#pending.push({ path, target, shortName, shown })
   }
 
@@ -110,7 +110,8 @@ export class ImageTree {
     return node
   }
 
-  #put(path: Path, file: ImageFile, shortName: string, directory: boolean): void {
+  /** Adds a file. A directory keeps its contents; anything else replaces what was there. An empty path is the root. */
+  put(path: Path, file: ImageFile, shortName: string, { directory }: { readonly directory: boolean }): void {
     const name = path.at(-1)
     if (name === undefined) {
       if (directory) this.root.file = file
@@ -118,45 +119,45 @@ export class ImageTree {
     }
     const nodes = this.#directory(path.slice(0, -1), file)
     const key = this.#options.keyOf(name)
-    const there = nodes.get(key)
-    if (there?.nodes && directory) {
-      Object.assign(there, { name, shortName, file, layer: this.#layer })
+    const existing = nodes.get(key)
+    if (existing?.nodes && directory) {
+      Object.assign(existing, { name, shortName, file, layer: this.#layer })
     } else {
-      nodes.set(key, new TreeNode(name, shortName, file, this.#layer, directory))
+      nodes.set(key, new TreeNode(name, shortName, file, { layer: this.#layer, directory }))
     }
   }
 
-  /** What is in the directory at `path`; directories that nobody described are made. */
+  /** The nodes in the directory at `path`. Missing directories are created. */
   #directory(path: Path, below: ImageFile): Map<string, TreeNode> {
     let rest = [...path]
     let node = this.root
-    const way: string[] = []
+    const parents: string[] = []
     for (let links = 0; rest.length > 0;) {
       const name = rest.shift() ?? ''
       const key = this.#options.keyOf(name)
       let next = node.nodes?.get(key)
       if (!next) {
-        next = new TreeNode(name, '', this.#options.makeDirectory(below), this.#layer, true)
+        next = new TreeNode(name, '', this.#options.makeDirectory(below), { layer: this.#layer, directory: true })
         node.nodes?.set(key, next)
       }
       const target = next.nodes ? undefined : this.#options.targetOf?.(next.file)
-      if (target !== undefined && links < MOST_LINKS) {
+      if (target !== undefined && links < LINK_LIMIT) {
         links += 1
-        rest = [...resolved(target.startsWith('/') ? [] : way, target), ...rest]
-        way.length = 0
+        rest = [...resolved(target.startsWith('/') ? [] : parents, target), ...rest]
+        parents.length = 0
         node = this.root
         continue
       }
       if (!next.nodes) {
         throw new StowageError('LAYER_CORRUPT', `${[...path].join('/')} is not a directory, but has something below it`)
       }
-      way.push(name)
+      parents.push(name)
       node = next
     }
     return node.nodes ?? new Map<string, TreeNode>()
   }
 
-  /** Deletes what layers before this one brought below `node`. */
+  /** Deletes files of earlier layers below `node`. */
   #prune(node: TreeNode): void {
     for (const [key, child] of node.nodes ?? []) {
       if (child.layer < this.#layer) node.nodes?.delete(key)
@@ -165,7 +166,7 @@ export class ImageTree {
   }
 }
 
-/** `target` from the directory `from`, without `.` and `..`; the root is its own parent. */
+/** Resolves `target` relative to the directory `from`, without `.` and `..`. The root is its own parent. */
 function resolved(from: Path, target: string): string[] {
   const path = [...from]
   for (const part of target.split('/')) {

@@ -1,11 +1,11 @@
-/** What a conversion could not keep, gathered for whoever asked for it. */
+/** Collects what a conversion could not keep. */
 
 /** One kind of thing that was not kept. */
 export interface Loss {
   /** Such as `entries outside Files and UtilityVM/Files`. */
   readonly what: string
   readonly count: number
-  /** The first few. */
+  /** The first ten. */
   readonly paths: readonly string[]
 }
 

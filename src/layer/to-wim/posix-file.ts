@@ -1,6 +1,6 @@
 /**
- * Entries of a Linux layer as files of a WIM, as wimlib's `--unix-data` stores and applies them: owner, mode, devices,
- * extended attributes. Sources: wimlib's documentation of tagged metadata items; star's and libarchive's PAX keys.
+ * Converts entries of a Linux layer to files of a WIM as wimlib stores them with `--unix-data`: owner, mode, devices
+ * and extended attributes. Sources: wimlib's documentation of tagged metadata items; star's and libarchive's PAX keys.
  */
 import { StowageError } from '../../errors.js'
 import type { Content, ImageFile } from '../../wim/metadata-writer.js'
@@ -20,7 +20,7 @@ const NOT_FIXED = 1
 const NOTHING = Buffer.alloc(0)
 const ATTRIBUTE = 'SCHILY.xattr.'
 
-/** `st_mode`'s file types, and the attributes that wimlib gives to each. */
+/** The file types of `st_mode`, and the attributes that wimlib gives each of them. */
 const TYPES = {
   file: { bits: 0o100000, attributes: FILE_ATTRIBUTE_NORMAL },
   directory: { bits: 0o040000, attributes: FILE_ATTRIBUTE_DIRECTORY },
@@ -30,19 +30,19 @@ const TYPES = {
   fifo: { bits: 0o010000, attributes: 0 },
 } as const
 
-/** A file of POSIX, with what layers above may need to know of it. */
+/** A POSIX file. */
 export interface PosixFile extends ImageFile {
-  /** Of a symbolic link, with slashes. */
+  /** The target of a symbolic link, with slashes, for entries of later layers whose paths lead through it. */
   readonly target?: string | undefined
 }
 
 /**
- * The file that `entry` (anything but a hard link) is. What a WIM has no place for goes to `losses`. Throws
- * LAYER_UNSUPPORTED for what no WIM can hold, LAYER_CORRUPT for records that cannot be read.
+ * Converts `entry`, which is not a hard link. Metadata that a WIM cannot hold is added to `losses`. Throws
+ * LAYER_UNSUPPORTED for a file that no WIM can hold, LAYER_CORRUPT for invalid records.
  */
 export function posixFile(entry: LayerTarEntry, data: Content | undefined, losses: Losses): PosixFile {
   const { type, path, linkname } = entry
-  if (type === 'hard link') throw new StowageError('LAYER_CORRUPT', `${path}: a hard link is not a file of its own`)
+  if (type === 'hard link') throw new StowageError('LAYER_CORRUPT', `${path}: a hard link is not a file`)
   const { bits, attributes } = TYPES[type]
   const link = type === 'symlink'
   if (link && linkname === '') throw new StowageError('LAYER_CORRUPT', `${path}: a symbolic link without a target`)
@@ -71,7 +71,7 @@ export function posixFile(entry: LayerTarEntry, data: Content | undefined, losse
   }
 }
 
-/** A directory that no entry describes: root's, mode 0755, with the time of what is in it. */
+/** A directory without an entry: owned by root, with mode 0755 and the time of the file in it. */
 export function plainPosixDirectory(below: ImageFile | undefined): ImageFile {
   const time = below?.writeTime ?? 0n
   const data = Buffer.alloc(16)
@@ -108,7 +108,7 @@ function unixData({ uid, gid, mode, devmajor, devminor, path, type }: LayerTarEn
   data.writeUInt32LE(uid, 0)
   data.writeUInt32LE(gid, 4)
   data.writeUInt32LE(bits | (mode & 0o7777), 8)
-  // As Linux packs a dev_t of 32 bits.
+  // A 32-bit dev_t of Linux
   data.writeUInt32LE(device ? ((devminor & 0xff) | (devmajor << 8) | ((devminor & ~0xff) << 12)) >>> 0 : 0, 12)
   return data
 }

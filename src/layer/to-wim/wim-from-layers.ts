@@ -1,4 +1,4 @@
-/** WIM files made of layers: read, applied one to another, and written by the addon in one pass, with nothing extracted to disk. */
+/** Makes WIM files from layers, which the addon reads, applies and writes without extracting files to disk. */
 import { stat } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { abortError, StowageError } from '../../errors.js'
@@ -19,68 +19,72 @@ import { type Loss, Losses } from './losses.js'
 
 export interface WimFromLayersOptions extends WaitOptions {
   readonly compression?: WimCompression | undefined
-  /** Threads that compress; the machine's processors when left out. The bytes do not depend on it. */
+  /** Threads for compression, by default one per processor. The bytes do not depend on it. */
   readonly threads?: number | undefined
-  /** Write an integrity table. Default: no. */
+  /** Write an integrity table; by default not. */
   readonly integrityTable?: boolean | undefined
-  /** Name of the first image; what the file is called, without `.wim`, when left out. */
+  /** Name of the first image, by default the name of the file without `.wim`. */
   readonly imageName?: string | undefined
   readonly imageDescription?: string | undefined
-  /** The layers are of Linux: all of them is one image, with owner, mode, devices and attributes as wimlib's `--unix-data` has them. */
+  /** For Linux layers: make one image with owners, modes, devices and attributes, as wimlib does with `--unix-data`. */
   readonly unixData?: boolean | undefined
-  /** What the image runs on, for its XML: GOARCH's word, and MAJOR.MINOR.BUILD.SPBUILD. Windows only. */
+  /** GOARCH value and MAJOR.MINOR.BUILD.SPBUILD for the XML of a Windows image. */
   readonly architecture?: string | undefined
   readonly osVersion?: string | undefined
-  /** FILETIME of the images; that of their newest file when left out. */
+  /** FILETIME of the images, by default that of their newest file. */
   readonly created?: bigint | undefined
-  /** Seconds since 1970, where no file has a time. */
+  /** Seconds since 1970, used if no file has a time. */
   readonly epoch?: number | undefined
 }
 
 export interface WimCompression {
   readonly type: 'lzx' | 'xpress' | 'none'
-  /** libwim's: 50 is its normal one, lower is faster. */
+  /** A level of libwim: 50 is normal, lower is faster. */
   readonly level?: number | undefined
 }
 
-/** A layer that can be read, more than once where there are several. */
+/** A layer that can be opened; more than once if there are several layers. */
 export interface LayerOrigin {
   /** For errors and progress. */
   readonly name: string
   readonly open: () => Promise<LayerSource>
 }
 
-/** A WIM that was made, and what is in it. */
+/** A new WIM, and what is in it. */
 export interface WimFromLayers {
   /** In bytes. */
   readonly size: number
   readonly images: readonly WimFromLayersImage[]
-  /** The layers as they were read, base layer first. */
+  /** The layers that were read, base layer first. */
   readonly layers: readonly LayerFacts[]
-  /** What the layers have and the WIM has not. */
+  /** What the layers contain and the WIM does not. */
   readonly lost: readonly Loss[]
 }
 
 export interface WimFromLayersImage {
   readonly index: number
   readonly name: string
-  /** The root is one. */
+  /** Number of directories, including the root. */
   readonly directories: number
-  /** Names of everything else. */
+  /** Number of names of everything else. */
   readonly files: number
   readonly totalBytes: number
 }
 
-/** Whose sizes are within 3 % (LZX) and 0.5 % of those of libwim's normal level, at several times and somewhat more of its speed. */
+/**
+ * Default levels: sizes are within 3 % (LZX) and 0.5 % (XPRESS) of those at libwim's normal level, but LZX is several
+ * times as fast, and XPRESS somewhat faster.
+ */
 const LEVELS = { lzx: 20, xpress: 30, none: 0 } as const
-/** A hash and the number before it, as `native/layer/layer_capture.h` tells them. */
-const TOLD_SIZE = 24
+/** Size of a number and a hash in a batch of `native/layer/layer_capture.h`. */
+const HASH_RECORD = 24
 
 /**
- * Applies `layers` in order and writes the images to `path`, an existing file: `Files` is the first, `UtilityVM/Files` the
- * second. Same layers, same options, same bytes. One layer is read once; of several, each twice, so that nothing is written
- * that another layer takes away. On an error what was written is the caller's to remove; {@link writeWimFromLayers} does it.
- * Throws INVALID_ARGUMENT, LAYER_CORRUPT, LAYER_UNSUPPORTED, NO_SPACE, ABORTED, and what reading the layers throws.
+ * Applies `layers` in order and writes the images to `path`, an existing file: `Files` is the first, `UtilityVM/Files`
+ * the second. The same layers and options give the same bytes. A single layer is read once; several are each read
+ * twice, so that content that a later layer deletes is not written. On an error, the caller must remove what was
+ * written; {@link writeWimFromLayers} does that. Throws INVALID_ARGUMENT, LAYER_CORRUPT, LAYER_UNSUPPORTED, NO_SPACE,
+ * ABORTED, and what reading the layers throws.
  */
 export async function wimFromLayers(
   layers: readonly LayerOrigin[],
@@ -147,14 +151,14 @@ export async function wimFromLayers(
       facts.push(found)
     }
   }
-  const made = await seal(capture, images, applied, name, options)
+  const sealed = await seal(capture, images, applied, name, options)
   onProgress?.({ type: 'done', subject: name })
-  return { ...made, layers: facts, lost: losses.list() }
+  return { ...sealed, layers: facts, lost: losses.list() }
 }
 
 /**
- * {@link wimFromLayers} of the files `layers` (one `-`: standard input) into a file of its own: written beside its place,
- * then renamed, so that `output` is whole or not there. Throws OUTPUT_EXISTS unless `force`.
+ * Calls {@link wimFromLayers} for the files `layers` (a single `-` is standard input) to write a new file atomically.
+ * Throws OUTPUT_EXISTS unless `force`.
  */
 export async function writeWimFromLayers(
   layers: readonly string[],
@@ -162,11 +166,11 @@ export async function writeWimFromLayers(
   { force = false, ...options }: WimFromLayersOptions & { readonly force?: boolean } = {},
 ): Promise<WimFromLayers> {
   for (const layer of layers.length > 1 ? layers : []) {
-    const facts = layer === '-' ? undefined : await stat(layer).catch(() => undefined) // what is not there says so when it is opened
+    const facts = layer === '-' ? undefined : await stat(layer).catch(() => undefined) // opening it reports errors
     if (layer !== '-' && (!facts || facts.isFile() || facts.isDirectory())) continue
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `several layers are read twice each, which is not possible for ${layer === '-' ? 'standard input' : layer}`,
+      `with several layers, each is read twice, which is not possible for ${layer === '-' ? 'standard input' : layer}`,
       {
         hint: 'Write it to a file first.',
       },
@@ -193,11 +197,11 @@ function checkOptions(
   if (osVersion === undefined) return
   checkWindowsVersion(osVersion)
   if (architecture === undefined && !unixData) {
-    throw new StowageError('INVALID_ARGUMENT', `a version (${osVersion}) was given, but no architecture to go with it`)
+    throw new StowageError('INVALID_ARGUMENT', `a version (${osVersion}) was given without an architecture`)
   }
 }
 
-/** The first of two passes: what is in all layers together. */
+/** The first of two passes: applies all layers. */
 async function applyAll(
   layers: readonly LayerOrigin[],
   applied: AppliedLayers,
@@ -224,9 +228,9 @@ async function applyAll(
 }
 
 function takeHashes(batch: Buffer, contents: ReadonlyMap<number, Content>): void {
-  for (let at = 0; at + TOLD_SIZE <= batch.length; at += TOLD_SIZE) {
+  for (let at = 0; at + HASH_RECORD <= batch.length; at += HASH_RECORD) {
     const content = contents.get(batch.readUInt32LE(at))
-    if (content) content.sha1 = batch.toString('latin1', at + 4, at + TOLD_SIZE)
+    if (content) content.sha1 = batch.toString('latin1', at + 4, at + HASH_RECORD)
   }
 }
 
@@ -253,7 +257,7 @@ async function seal(
     created,
     windows: n === 0 ? windows : undefined,
   }))
-  // The order in which links were met depends on nothing but the layers, but the tree may be walked in another way one day.
+  // Sorted, so that the bytes do not depend on the order in which the tree is walked
   const blobs = [...own].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, bytes]) => bytes)
   const size = await capture.seal(
     { blobs, images: encoded.map(({ bytes }) => bytes), xml: encodeImages(described) },

@@ -1,6 +1,7 @@
 /**
- * Entries of a Windows layer as files of a WIM: PAX records back into attributes, security descriptors, times, extended
- * attributes and reparse data. Sources: go-winio's documented behaviour (the tar form of Windows' backup streams); MS-FSCC.
+ * Converts entries of a Windows layer to files of a WIM: PAX records become attributes, security descriptors, times,
+ * extended attributes and reparse data. Sources: go-winio's documented behavior (the tar form of Windows' backup
+ * streams); MS-FSCC.
  */
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
@@ -22,7 +23,7 @@ import type { Losses } from './losses.js'
 const FILE_ATTRIBUTE_NORMAL = 0x80
 const NOT_FIXED = 1
 const NOTHING = Buffer.alloc(0)
-/** Records that are read here, or that say what the entry says already. */
+/** Records that are read here, or that repeat fields of the entry. */
 const KNOWN = new Set([
   'MSWINDOWS.fileattr',
   'MSWINDOWS.rawsd',
@@ -50,7 +51,7 @@ const KNOWN = new Set([
 const ATTRIBUTE = 'MSWINDOWS.xattr.'
 const ATTRIBUTE_FLAGS = 'STOWAGE.eaflags.'
 
-/** Security descriptors by number, each once. */
+/** The distinct security descriptors, by number. */
 export class SecurityDescriptors {
   readonly list: Buffer[] = []
   readonly #indexes = new Map<string, number>()
@@ -59,7 +60,7 @@ export class SecurityDescriptors {
     const known = this.#indexes.get(base64)
     if (known !== undefined) return known
     const descriptor = unpackBase64(base64, 'MSWINDOWS.rawsd', path)
-    // A self-relative SECURITY_DESCRIPTOR: revision 1, and five fields before what they point to. Source: MS-DTYP 2.4.6.
+    // A self-relative SECURITY_DESCRIPTOR has revision 1 and a header of 20 bytes. Source: MS-DTYP 2.4.6
     if (descriptor.length < 20 || descriptor.readUInt8(0) !== 1) {
       throw new StowageError('LAYER_CORRUPT', `${path}: its record MSWINDOWS.rawsd is not a security descriptor`)
     }
@@ -69,17 +70,17 @@ export class SecurityDescriptors {
   }
 }
 
-/** The 8.3 name that a lossless layer has kept for this name of a file, or nothing. Throws LAYER_CORRUPT. */
+/** The 8.3 name that a lossless layer kept for this entry, or an empty text. Throws LAYER_CORRUPT. */
 export function shortNameOf({ records, path }: LayerTarEntry): string {
   const bytes = Buffer.from(records.get('STOWAGE.shortname') ?? '', 'latin1')
-  // A dentry counts the bytes of its names in 16 bits.
+  // A dentry stores the size of a name in 16 bits
   if (isUtf8(bytes) && !bytes.includes(0) && bytes.toString().length < 0x8000) return bytes.toString()
   throw new StowageError('LAYER_CORRUPT', `${path}: its record STOWAGE.shortname is not a name`)
 }
 
 /**
- * The file that `entry` (a directory, file or symbolic link) is, with `data` as what the entry holds. What a WIM has no
- * place for goes to `losses`. Throws LAYER_CORRUPT for records that cannot be read, LAYER_UNSUPPORTED for what no WIM can hold.
+ * Converts `entry`, a directory, file or symbolic link, with `data` as its content. Metadata that a WIM cannot hold is
+ * added to `losses`. Throws LAYER_CORRUPT for invalid records, LAYER_UNSUPPORTED for a file that no WIM can hold.
  */
 export function windowsFile(
   entry: LayerTarEntry,
@@ -108,7 +109,7 @@ export function windowsFile(
   }
 }
 
-/** A directory that no entry describes, with the time of what is in it. */
+/** A directory without an entry, with the time of the file in it. */
 export function plainDirectory(below: ImageFile | undefined): ImageFile {
   const time = below?.writeTime ?? 0n
   return {
@@ -128,12 +129,12 @@ export function plainDirectory(below: ImageFile | undefined): ImageFile {
   }
 }
 
-/** Content that no layer brings: it is written with the images. */
+/** Content that is not in a layer, and is written with the images. */
 export function ownContent(bytes: Buffer): Content {
   return { size: bytes.length, sha1: createHash('sha1').update(bytes).digest().toString('latin1'), bytes }
 }
 
-/** Creation, last access and last write; those that are not said are the last write's. */
+/** The times of creation, last access and last write. Missing ones are set to the last write. */
 export function timesOf(
   { records, mtime, path }: LayerTarEntry,
   losses: Losses,
@@ -227,7 +228,7 @@ function attributesPacked(entry: LayerTarEntry): Buffer {
   return attributes.length === 0 ? NOTHING : packAttributes(attributes, path)
 }
 
-/** A decimal number up to `most`; undefined if there is no such record. */
+/** The decimal number, up to `most`, in a record; undefined if there is no such record. Throws LAYER_CORRUPT. */
 function flagsOf({ records, path }: LayerTarEntry, key: string, most: number): number | undefined {
   const text = records.get(key)
   if (text === undefined) return undefined
@@ -253,7 +254,7 @@ function noteUnknown({ records, path }: LayerTarEntry, losses: Losses): void {
   }
 }
 
-/** The bytes of a record in base64. Throws LAYER_CORRUPT. */
+/** Decodes a record in base64. Throws LAYER_CORRUPT. */
 function unpackBase64(text: string, key: string, path: string): Buffer {
   if (/^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0) return Buffer.from(text, 'base64')
   throw new StowageError('LAYER_CORRUPT', `${path}: its record ${key} is not base64`)

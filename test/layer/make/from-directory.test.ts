@@ -128,7 +128,7 @@ t.test('writeLayerFromDirectory() refuses what a layer cannot hold, naming it', 
   writeFileSync(Buffer.concat([Buffer.from(`${tree}/`), Buffer.from([0x61, 0xff])]), '')
   await t.rejects(writeLayerFromDirectory(tree, output, { force: true }), {
     code: 'LAYER_UNSUPPORTED',
-    message: /no UTF-8/,
+    message: /not UTF-8/,
   })
   await t.rejects(writeLayerFromDirectory(tree, output), { code: 'OUTPUT_EXISTS' })
 })
