@@ -1,10 +1,10 @@
-/** What of the native addon works on WIM files and layers, as types. */
+/** Types for the part of the native addon that works on WIM files and layers. */
 import type { LayerCompressionType } from '../oci/compression.js'
 import type { WimInfo } from './info.js'
 
-/** What `native/addon.cc` exports. */
+/** The exports of `native/addon.cc`. */
 export interface Binding {
-  /** Runs an operation of `native/wim/operations.cc` on a thread of its own. */
+  /** Runs an operation of `native/wim/operations.cc` on a separate thread. */
   readonly WimJob: new (operation: string, args: NativeArguments, callback: NativeJobCallback) => NativeWimJob
   readonly BlobStream: new (wim: NativeWimFile, blobs: Uint32Array, threads: number) => NativeBlobStream
   readonly LayerJob: new (
@@ -21,24 +21,27 @@ export interface Binding {
     options: NativeLayerReaderOptions,
     callback: (event: NativeThreadEvent<NativeLayerReaderResult>) => void,
   ) => NativeLayerReader
-  /** WIMLIB_INIT_FLAG_*, before the first WIM. */
+  /** Sets WIMLIB_INIT_FLAG_*. Must be called before the first WIM is opened. */
   setUp(flags: number): void
-  /** File descriptors of a pipe, both blocking; whoever calls it closes them. */
+  /** File descriptors of a blocking pipe. The caller closes them. */
   openPipe(): { readonly read: number; readonly write: number }
-  /** Of each path, links not followed: on Linux, and none elsewhere. Throws a system error naming the path. */
+  /**
+   * Extended attributes of each path, without following links; none except on Linux. Throws a system error naming the
+   * path.
+   */
   extendedAttributes(
     paths: readonly string[],
   ): Promise<readonly (readonly { readonly name: Buffer; readonly value: Buffer }[])[]>
-  /** Mounts an image and ends the process, or throws: for `mount-child.ts`. Arguments: `native/wim/mount.h`. */
+  /** For `mount-child.ts`: mounts an image and ends the process, or throws. Arguments: `native/wim/mount.h`. */
   mountImage(request: NativeArguments): void
-  /** For `mount-child.ts`: cannot be cancelled, and what it trusts may be wrong. */
+  /** For `mount-child.ts`: unmounts an image. It cannot be cancelled, and trusts its input. */
   unmountImage(directory: string, flags: number, onEvent: (event: unknown) => void): Promise<void>
-  /** Undefined where it gets no smaller. */
+  /** Undefined if the chunk does not get smaller. */
   compressChunk(compression: number, level: number, chunk: Buffer): Promise<Buffer | undefined>
   decompressChunk(compression: number, chunkSize: number, compressed: Buffer, size: number): Promise<Buffer>
   /** In bytes; 0 if there is no such compressor. */
   compressorMemory(compression: number, chunkSize: number, level: number): number
-  /** Of the libwim that was found at run time, such as `1.13.6`. */
+  /** Version of the libwim found at run time, such as `1.13.6`. */
   libraryVersion(): string
 }
 
@@ -46,7 +49,7 @@ export interface NativeWimFile {
   info(): NativeWimInfo
   paths(): { readonly parts: readonly string[]; readonly references: readonly string[] }
   property(image: number, name: string): string | undefined
-  /** 20 bytes of SHA-1, a size in bytes and a rank in the file for each blob. */
+  /** For each blob, 20 bytes of SHA-1, the size in bytes and the rank of its position in the file. */
   blobs(): { readonly hashes: Buffer; readonly sizes: Float64Array; readonly ranks: Uint32Array }
   /** Index of the blob with this SHA-1. */
   findBlob(sha1: Buffer): number | undefined
@@ -59,7 +62,7 @@ export interface NativeWimInfo extends Omit<WimInfo, 'compression' | 'guid'> {
   readonly guid: Buffer
 }
 
-/** Texts may hold lone surrogates, but no NUL. */
+/** Strings may contain unpaired surrogates, but no NUL. */
 export type NativeValue =
   | undefined
   | boolean
@@ -71,7 +74,7 @@ export type NativeValue =
   | { readonly [name: string]: NativeValue }
 export type NativeArguments = { readonly [name: string]: NativeValue }
 
-/** `question`, if there is one, waits for `answer()`. With `ended` come the result or the error, and nothing comes after. */
+/** The job waits for `answer()` if there is a `question`. The last call has `ended`, and the result or the error. */
 export type NativeJobCallback = (
   events: readonly unknown[],
   question: unknown,
@@ -83,7 +86,7 @@ export type NativeJobCallback = (
 export interface NativeWimJob {
   answer(value: NativeValue): void
   cancel(): void
-  /** The process need not wait for it. */
+  /** Lets the process end without waiting for the job. */
   unref(): void
 }
 
@@ -102,7 +105,7 @@ export interface NativeLayerOptions {
   readonly path: string
   readonly offset: number
   readonly compression: LayerCompressionType
-  /** Within the compression's levels; 0 for none. */
+  /** A level of the compression; 0 for no compression. */
   readonly level: number
   readonly threads: number
 }
@@ -114,39 +117,39 @@ export interface NativeLayerResult {
   readonly size: number
 }
 
-/** Something is ready to be taken, there is room for more, or it ended: with the result or the error, and nothing after. */
+/** Output is ready, there is room for input, or the job has ended. The last event has the result or the error. */
 export interface NativeThreadEvent<Result> {
   readonly room: boolean
   readonly result?: Result
   readonly error?: unknown
 }
 
-/** What jobs on a thread have in common: `native/thread_job.h`. */
+/** The base of all jobs on a thread: `native/thread_job.h`. */
 export interface NativeThreadJob {
-  /** Nothing more is pushed. */
+  /** Marks the end of the input. */
   finish(): void
   cancel(): void
-  /** Cancels what still runs, waits for it, and lets go of what it holds: WIM, file, memory. */
+  /** Cancels the job if it is running, waits for it, and releases its WIM, file and memory. */
   close(): void
 }
 
-/** Bytes of the tar so far, before and after compression. */
+/** With the bytes of the tar so far, before and after compression. */
 export interface NativeLayerEvent extends NativeThreadEvent<NativeLayerResult> {
   readonly uncompressed: number
   readonly written: number
 }
 
 export interface NativeLayerJob extends NativeThreadJob {
-  /** Bytes queued. */
+  /** Returns the number of bytes queued. */
   push(bytes: Uint8Array, cuts: Uint32Array): number
 }
 
 export interface NativeLayerReaderOptions {
-  /** Of the layer, for errors. */
+  /** Name of the layer, for errors. */
   readonly name: string
-  /** SHA-256 of each file's content. */
+  /** Calculate the SHA-256 of each file's content. */
   readonly hash: boolean
-  /** How much of the beginning of each file's content is wanted, in bytes. */
+  /** Number of bytes at the beginning of each file's content to return. */
   readonly headSize: number
 }
 
@@ -156,14 +159,14 @@ export interface NativeLayerReaderResult {
   readonly diffId: string
   readonly size: number
   readonly uncompressedSize: number
-  /** Global PAX headers. */
+  /** Number of global PAX headers. */
   readonly globals: number
 }
 
 export interface NativeLayerReader extends NativeThreadJob {
-  /** Bytes queued. */
+  /** Returns the number of bytes queued. */
   push(bytes: Uint8Array): number
-  /** A batch of entries for `src/layer/read/tar-entry.ts`, where one is ready. */
+  /** A batch of entries for `src/layer/read/tar-entry.ts`, if one is ready. */
   take(): Buffer | undefined
 }
 
@@ -176,7 +179,7 @@ export interface NativeCaptureOptions {
   readonly integrityTable: boolean
 }
 
-/** With `layer`, one is at its end. The result is the size of the WIM in bytes. */
+/** `layer` is set at the end of a layer. The result is the size of the WIM in bytes. */
 export interface NativeCaptureEvent extends NativeThreadEvent<number> {
   /** Bytes of contents read, and bytes of the WIM written. */
   readonly read: number
@@ -184,7 +187,7 @@ export interface NativeCaptureEvent extends NativeThreadEvent<number> {
   readonly layer?: NativeLayerReaderResult
 }
 
-/** Its batches: see `native/layer/layer_capture.h`. */
+/** For its batches, see `native/layer/layer_capture.h`. */
 export interface NativeCaptureJob extends NativeLayerReader {
   begin(name: string, options: { readonly keep: Uint8Array | undefined; readonly roots: readonly string[] }): void
   seal(end: {

@@ -1,4 +1,4 @@
-/** The native addon for work on WIM files and layers, and the names of its errors. */
+/** The native addon for WIM files and layers, and the conversion of its errors. */
 import { type ErrorCode, fileError, StowageError } from '../errors.js'
 import { nativeAddon } from '../native.js'
 import type { Binding } from './addon.js'
@@ -6,14 +6,14 @@ import { isWimlibErrorCode, WimlibError } from './error.js'
 import { initFlags } from './flags.js'
 import type { WimlibSettings } from './options.js'
 
-/**
- * The addon. Nothing but WIM work needs it, so a host that only loads bundles needs no libwim. Throws ADDON_MISSING.
- */
+/** The addon. Only work on WIM files needs libwim; a host that just loads bundles does not. Throws ADDON_MISSING. */
 export function binding(): Binding {
-  return nativeAddon() as Binding // its exports are the ones declared above
+  return nativeAddon() as Binding // Binding declares its exports
 }
 
-/** How libwim behaves in this process. Before the first WIM, or with what was set already; else throws INVALID_ARGUMENT. */
+/**
+ * Sets how libwim behaves in this process. Throws INVALID_ARGUMENT to change settings after the first WIM was opened.
+ */
 export function setUpWimlib(settings: WimlibSettings): void {
   try {
     binding().setUp(initFlags(settings))
@@ -22,12 +22,12 @@ export function setUpWimlib(settings: WimlibSettings): void {
   }
 }
 
-/** Of the libwim that was found, such as `1.13.6`. */
+/** Version of the libwim that was found, such as `1.13.6`. */
 export function wimlibVersion(): string {
   return binding().libraryVersion()
 }
 
-/** libwim's codes that mean: the archive's content is not what it should be. */
+/** Codes of libwim which mean that the content of the archive is not valid. */
 const CORRUPT = new Set(
   [
     'DECOMPRESSION',
@@ -51,7 +51,8 @@ const CORRUPT = new Set(
   ].map(name => `WIMLIB_ERR_${name}`),
 )
 
-const OWN = new Set<string>([
+/** Codes of the addon itself. */
+const ADDON_CODES = new Set<string>([
   'NOT_A_WIM',
   'WIM_CORRUPT',
   'WIM_PART_MISSING',
@@ -63,19 +64,19 @@ const OWN = new Set<string>([
   'WIM_ERROR',
 ])
 
-const OTHER = 'Name a .wim, .esd or .swm file. If this should be one, it is damaged: copy it again.'
+const NOT_A_WIM = 'Name a .wim, .esd or .swm file. If this should be one, it is damaged: copy it again.'
 const DAMAGED = 'The file is damaged or truncated: compare its checksum with that of the original, and copy it again.'
 
-/** What the addon's codes mean here, and what to do about it. */
+/** Error codes and hints for codes of the addon and of libwim. */
 const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {
   NOT_A_LAYER: {
     code: 'LAYER_CORRUPT',
     hint: 'Name a layer: a tar, uncompressed or compressed with gzip or zstd.',
   },
-  NOT_A_WIM: { code: 'NOT_A_WIM', hint: OTHER },
+  NOT_A_WIM: { code: 'NOT_A_WIM', hint: NOT_A_WIM },
   WIM_CORRUPT: { code: 'WIM_CORRUPT', hint: DAMAGED },
   LAYER_CORRUPT: { code: 'LAYER_CORRUPT', hint: DAMAGED },
-  WIMLIB_ERR_NOT_A_WIM_FILE: { code: 'NOT_A_WIM', hint: OTHER },
+  WIMLIB_ERR_NOT_A_WIM_FILE: { code: 'NOT_A_WIM', hint: NOT_A_WIM },
   WIMLIB_ERR_INVALID_IMAGE: { code: 'IMAGE_NOT_FOUND' },
   WIMLIB_ERR_PATH_DOES_NOT_EXIST: { code: 'FILE_NOT_FOUND' },
   WIMLIB_ERR_GLOB_HAD_NO_MATCHES: { code: 'FILE_NOT_FOUND' },
@@ -94,20 +95,23 @@ const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hin
   WIMLIB_ERR_UNSUPPORTED: { code: 'UNSUPPORTED' },
   WIMLIB_ERR_UNSUPPORTED_FILE: { code: 'UNSUPPORTED' },
   WIMLIB_ERR_WIM_IS_READONLY: { code: 'PERMISSION_DENIED' },
-  WIMLIB_ERR_ALREADY_LOCKED: { code: 'BUSY', hint: 'Another program is changing this WIM: wait for it.' },
-  WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY: { code: 'BUSY', hint: 'Close what is open in the mounted image, or force it.' },
+  WIMLIB_ERR_ALREADY_LOCKED: { code: 'BUSY', hint: 'Another program is changing this WIM: wait until it is done.' },
+  WIMLIB_ERR_MOUNTED_IMAGE_IS_BUSY: {
+    code: 'BUSY',
+    hint: 'Close all files that are open in the mounted image, or use --force.',
+  },
   WIMLIB_ERR_IMAGE_HAS_MULTIPLE_REFERENCES: {
     code: 'BUSY',
-    hint: 'Close the WIM that the image was exported to or from first.',
+    hint: 'First close the WIM that the image was exported to or from.',
   },
   WIMLIB_ERR_RESOURCE_NOT_FOUND: {
     code: 'BLOB_MISSING',
-    hint: 'This is a delta WIM, or a part is missing: name the WIM files that hold the rest (--ref).',
+    hint: 'This is a delta WIM, or a part is missing: name the other WIM files with --ref.',
   },
   WIMLIB_ERR_NOMEM: { code: 'IO_ERROR', hint: 'Not enough memory: use fewer threads or smaller chunks.' },
 }
 
-/** What stands behind some of libwim's codes in the system. */
+/** Codes of libwim that may be caused by a system error. */
 const SYSTEM = new Set(
   [
     'OPEN',
@@ -131,8 +135,8 @@ const SYSTEM = new Set(
 )
 
 /**
- * An error of the addon as a StowageError, with libwim's own words, its code and the native error as its cause. `path` is the
- * WIM that was read. An error of writing, and anything else, comes back as it was.
+ * Converts an error of the addon to a StowageError with libwim's message and code, and the native error as its cause.
+ * `path` is the WIM that was read. Errors from writing, and all others, are returned unchanged.
  */
 export function nativeError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StowageError || !('code' in error)) return error
@@ -141,8 +145,8 @@ export function nativeError(error: unknown, path: string): unknown {
   const details = text ? ` (${text})` : ''
   if (native === 'WIM_CLOSED') return new StowageError('INVALID_ARGUMENT', error.message, { cause: error })
   const meaning = MEANINGS[native]
-  if (OWN.has(native)) {
-    // Every name in OWN without a meaning is one of our codes
+  if (ADDON_CODES.has(native)) {
+    // Every one of these codes that is not in MEANINGS is an ErrorCode
     const code = meaning?.code ?? (native as ErrorCode)
     return new StowageError(code, error.message + details, { hint: meaning?.hint, cause: error })
   }
@@ -158,12 +162,14 @@ export function nativeError(error: unknown, path: string): unknown {
     if (CORRUPT.has(native)) return new StowageError('WIM_CORRUPT', message, { hint: DAMAGED, cause })
     return new StowageError('WIM_ERROR', message, { cause })
   }
-  // What failed to be written is named by whoever knows what it will be called in the end.
+  // Errors from writing are named by the caller, which knows the final name of the file
   return 'written' in error ? error : fileError(error, path)
 }
 
-/** libwim's error with the code and hint of the errno behind it, in libwim's words, which name the file. */
+/**
+ * libwim's error with its own message, which names the file, and with the code and hint for the errno that caused it.
+ */
 function systemError(code: string, message: string, path: string, cause: WimlibError): StowageError | undefined {
-  const told = fileError(Object.assign(new Error(message), { code, syscall: 'libwim' }), path)
-  return told instanceof StowageError ? new StowageError(told.code, message, { hint: told.hint, cause }) : undefined
+  const known = fileError(Object.assign(new Error(message), { code, syscall: 'libwim' }), path)
+  return known instanceof StowageError ? new StowageError(known.code, message, { hint: known.hint, cause }) : undefined
 }

@@ -1,4 +1,4 @@
-/** The contents of a WIM, read by our own code. */
+/** Reads the contents of a WIM with the addon's own code instead of libwim. */
 import { StowageError } from '../errors.js'
 import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../windows/file-attributes.js'
 import type { NativeWimFile } from './addon.js'
@@ -8,32 +8,32 @@ import { checkedThreads } from './flags.js'
 
 /** A piece of a blob. */
 export interface BlobPiece {
-  /** Position in the list that was asked for. */
+  /** Position of the blob in the requested list. */
   readonly request: number
   readonly bytes: Uint8Array
-  /** The blob ends here, and its SHA-1 is right. */
+  /** Whether this is the last piece of the blob, whose SHA-1 has been verified. */
   readonly last: boolean
 }
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
-  /** Threads that decompress, 1 to 256; the processors of the machine when left out. */
+  /** Threads for decompression, 1 to 256; by default one per processor. */
   readonly threads?: number | undefined
 }
 
 export interface ReadFileOptions extends ReadOptions {
-  /** A named data stream. Default: the unnamed one, the content of the file. */
+  /** Name of a data stream; by default the unnamed one, the content of the file. */
   readonly stream?: string | undefined
 }
 
 /** Blobs of the archive, by index. */
 export interface BlobList {
   readonly count: number
-  /** In bytes, uncompressed. */
+  /** Uncompressed, in bytes. */
   readonly sizes: Float64Array
-  /** Place of the blob in the archive's files: reading in rising rank is fastest, and in a solid WIM by far. */
+  /** Rank of the blob's position in the archive: reading in ascending rank is fastest, by far in a solid WIM. */
   readonly ranks: Uint32Array
-  /** SHA-1, 40 hex digits. */
+  /** SHA-1 in 40 hex digits. */
   sha1(blob: number): string
 }
 
@@ -42,7 +42,7 @@ export function listBlobs(native: NativeWimFile): BlobList {
   return { count: sizes.length, sizes, ranks, sha1: blob => hashes.toString('hex', blob * 20, blob * 20 + 20) }
 }
 
-/** See `WimFile.readBlobs()`. `name` is the WIM, in errors. */
+/** See `WimFile.readBlobs()`. `name` is that of the WIM, for errors. */
 export async function* readBlobs(
   native: NativeWimFile,
   name: string,
@@ -73,8 +73,8 @@ export async function* readBlobs(
 }
 
 /**
- * The blob of one stream of the file at `path`; undefined for an empty one. Throws FILE_NOT_FOUND for what is not there,
- * INVALID_ARGUMENT for what has no data, and BLOB_MISSING.
+ * The blob of one stream of the file at `path`; undefined for an empty stream. Throws FILE_NOT_FOUND if it does not
+ * exist, INVALID_ARGUMENT if the file has no data, and BLOB_MISSING.
  */
 export function blobOf(
   native: NativeWimFile,
@@ -87,16 +87,15 @@ export function blobOf(
   if (!entry || !found) throw new StowageError('FILE_NOT_FOUND', `${path} has no stream ${JSON.stringify(stream)}`)
   const linked = (entry.attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0
   if (stream === '' && (linked || (entry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0)) {
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      `${path} is a ${linked ? 'reparse point' : 'directory'}, and has no data`,
-    )
+    throw new StowageError('INVALID_ARGUMENT', `${path} is a ${linked ? 'reparse point' : 'directory'} and has no data`)
   }
   const { sha1, size } = found.resource
   if (size === 0) return undefined
   const blob = native.findBlob(Buffer.from(sha1, 'hex'))
   if (blob !== undefined) return blob
   throw new StowageError('BLOB_MISSING', `the content of ${path} is not in ${name}`, {
-    hint: /^0+$/.test(sha1) ? 'It was added but is not written yet.' : 'Name the WIM files that hold it (--ref).',
+    hint: /^0+$/.test(sha1)
+      ? 'It was added but has not been written yet.'
+      : 'Name the WIM files that contain it with --ref.',
   })
 }

@@ -1,4 +1,4 @@
-/** The codecs of WIM files, one chunk at a time: XPRESS and LZMS of [MS-XCA], LZX of the cabinet format. */
+/** Compresses and decompresses single chunks: XPRESS and LZMS of [MS-XCA], LZX of the cabinet format. */
 import { StowageError } from '../errors.js'
 import { binding, nativeError } from './binding.js'
 import { checkedLevel, compressionNumber, type WimCompressionType } from './compression.js'
@@ -7,15 +7,15 @@ export type Codec = Exclude<WimCompressionType, 'none'>
 
 export interface CodecOptions {
   readonly compression: Codec
-  /** As in WriteOptions: 20 is fast, 50 normal, 100 slow; 0: libwim's default. */
+  /** As in WriteOptions: 20 is fast, 50 normal, 100 slow, and 0 libwim's default. */
   readonly level?: number | undefined
 }
 
-const LARGEST = 1 << 30
+const MAX_CHUNK = 1 << 30
 
 /**
- * Compresses one chunk, off the JavaScript thread. Undefined where it gets no smaller: a WIM stores such a chunk as it is. XPRESS
- * takes up to 64 KiB, LZX 2 MiB, LZMS 1 GiB. Throws INVALID_ARGUMENT.
+ * Compresses one chunk on another thread. Undefined if it does not get smaller: a WIM stores such a chunk uncompressed.
+ * The limits are 64 KiB for XPRESS, 2 MiB for LZX and 1 GiB for LZMS. Throws INVALID_ARGUMENT.
  */
 export async function compressChunk(
   chunk: Uint8Array,
@@ -31,8 +31,8 @@ export async function compressChunk(
 }
 
 /**
- * Decompresses one chunk to exactly `size` bytes. `chunkSize`, where it is given, is the chunk size it was compressed for, and not less
- * than `size`. Throws WIM_CORRUPT for what does not decompress, and INVALID_ARGUMENT.
+ * Decompresses one chunk to exactly `size` bytes. `chunkSize`, by default `size`, is the chunk size for which it was
+ * compressed. Throws WIM_CORRUPT if it cannot be decompressed, and INVALID_ARGUMENT.
  */
 export async function decompressChunk(
   compressed: Uint8Array,
@@ -50,14 +50,14 @@ export async function decompressChunk(
   }
 }
 
-/** Bytes of memory that compressing chunks of `chunkSize` takes, each thread. */
+/** Bytes of memory that each thread needs to compress chunks of `chunkSize`. Throws INVALID_ARGUMENT. */
 export function compressorMemory(chunkSize: number, { compression, level }: CodecOptions): number {
   const memory = binding().compressorMemory(compressionNumber(compression), checkedSize(chunkSize), checkedLevel(level))
   if (memory > 0) return memory
-  throw new StowageError('INVALID_ARGUMENT', `${compression} has no chunks of ${chunkSize} bytes`)
+  throw new StowageError('INVALID_ARGUMENT', `${compression} does not support chunks of ${chunkSize} bytes`)
 }
 
 function checkedSize(size: number): number {
-  if (Number.isInteger(size) && size >= 1 && size <= LARGEST) return size
-  throw new StowageError('INVALID_ARGUMENT', `expected a chunk of 1 to ${LARGEST} bytes but found ${size}`)
+  if (Number.isInteger(size) && size >= 1 && size <= MAX_CHUNK) return size
+  throw new StowageError('INVALID_ARGUMENT', `expected a chunk of 1 to ${MAX_CHUNK} bytes but found ${size}`)
 }

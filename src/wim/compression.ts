@@ -1,4 +1,4 @@
-/** How WIMs are compressed, in words and in libwim's numbers. */
+/** The compressions of WIM files, as names and as libwim's numbers. */
 import { StowageError } from '../errors.js'
 
 export type WimCompressionType = 'none' | 'xpress' | 'lzx' | 'lzms'
@@ -10,7 +10,7 @@ export function compressionNumber(compression: WimCompressionType): number {
   const number = COMPRESSIONS.indexOf(compression)
   if (number >= 0) return number
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(compression)} is not a WIM compression`, {
-    hint: `One of ${COMPRESSIONS.join(', ')}.`,
+    hint: `Use one of ${COMPRESSIONS.join(', ')}.`,
   })
 }
 
@@ -20,5 +20,5 @@ export function compressionName(number: number): WimCompressionType {
 
 export function checkedLevel(level: number = 0): number {
   if (Number.isInteger(level) && level >= 0 && level <= 0xffffff) return level
-  throw new StowageError('INVALID_ARGUMENT', `expected a compression level from 0 but found ${level}`)
+  throw new StowageError('INVALID_ARGUMENT', `expected a compression level, 0 or more, but found ${level}`)
 }

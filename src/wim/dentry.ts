@@ -1,4 +1,4 @@
-/** Dentries of a WIM image, as the addon hands them over in batches. */
+/** Decodes the batches of dentries of a WIM image that the addon produces. */
 import type { NativeWimFile } from './addon.js'
 import { nativeError } from './binding.js'
 
@@ -7,13 +7,13 @@ export interface Stream {
   readonly type: 'data' | 'reparse' | 'encrypted'
   /** Empty for the unnamed stream. */
   readonly name: string
-  /** Index of its blob in the WIM; undefined for an empty stream. -1: the WIM does not hold the blob. */
+  /** Index of its blob in the WIM; undefined for an empty stream, -1 if the WIM does not contain the blob. */
   readonly blob: number | undefined
-  /** SHA-1 of the content, 40 hex digits, where the WIM does not hold the blob: else the blob has it. */
+  /** SHA-1 of the content in 40 hex digits, only if the WIM does not contain the blob. */
   readonly sha1: string | undefined
 }
 
-/** What a dentry says of its file, whatever the name. Source: Microsoft's WIM white paper, "Metadata". */
+/** The fields of a dentry that describe its file, not its name. Source: Microsoft's WIM white paper, "Metadata". */
 export interface FileFields {
   /** FILE_ATTRIBUTE_*. */
   readonly attributes: number
@@ -25,20 +25,20 @@ export interface FileFields {
   readonly creationTime: bigint
   readonly accessTime: bigint
   readonly writeTime: bigint
-  /** Packed as in the WIM; empty when there are none, as the next two. */
+  /** Packed as in the WIM; empty if there are none. The same goes for the next two. */
   readonly extendedAttributes: Buffer
   readonly objectId: Buffer
   /** uid, gid, mode and rdev as wimlib's `--unix-data` stores them. */
   readonly unixData: Buffer
 }
 
-/** A name in the tree of an image. */
+/** A dentry: a name in the tree of an image. */
 export interface Dentry extends FileFields {
   /** Position among all dentries of the image. */
   readonly index: number
-  /** Position of the directory it is in; undefined for the root. Parents come before their children. */
+  /** Position of its directory; undefined for the root. Parents come before their children. */
   readonly parent: number | undefined
-  /** UTF-16 as in the WIM, lone surrogates and all; empty for the root. */
+  /** UTF-16 as in the WIM, possibly with unpaired surrogates; empty for the root. */
   readonly name: string
   /** The 8.3 name, or empty. */
   readonly shortName: string
@@ -51,13 +51,14 @@ export interface Dentry extends FileFields {
 export interface Metadata {
   /** Self-relative SECURITY_DESCRIPTORs. */
   readonly security: readonly Buffer[]
-  /** In batches, parents before children, the children of a directory together. */
+  /** In batches: parents before children, and the children of a directory together. */
   readonly dentries: Iterable<readonly Dentry[]>
 }
 
 const FIXED = 76
-/** Name, short name, extended attributes, object id and Unix data: their sizes stand from the 14th number on. */
+/** Number of fields of variable size: name, short name, extended attributes, object ID and Unix data. */
 const VARIABLE = 5
+/** Index of the first of their sizes among the 32-bit numbers of the fixed part. */
 const SIZES = 14
 const STREAM_FIXED = 32
 const NO_PARENT = 0xffffffff
@@ -66,7 +67,7 @@ const MISSING_BLOB = 0xfffffffe
 const STREAM_TYPES = ['data', 'reparse', 'encrypted'] as const
 const NOTHING = Buffer.alloc(0)
 
-/** Finds the dentries in a batch of `native/dentry_reader.cc`, whose first has position `first`. */
+/** Decodes a batch of `native/dentry_reader.cc`. Its first dentry has position `first`. */
 function decodeDentries(batch: Buffer, first: number): Dentry[] {
   const dentries: Dentry[] = []
   for (let at = 0; at < batch.length;) {
@@ -77,7 +78,7 @@ function decodeDentries(batch: Buffer, first: number): Dentry[] {
   return dentries
 }
 
-/** A dentry as the addon gave it, each field read when it is asked for: there may be a million, and few are asked for all. */
+/** A dentry whose fields are decoded on access: there may be a million dentries, and few need all fields. */
 class PackedDentry implements Dentry {
   readonly index: number
   readonly #batch: Buffer
@@ -165,7 +166,7 @@ class PackedDentry implements Dentry {
     return streams
   }
 
-  /** Where the next one begins. */
+  /** Offset of the next dentry. */
   get end(): number {
     let [at] = this.#place(VARIABLE)
     for (let n = this.#u32(5); n > 0; n -= 1) at += STREAM_FIXED + this.#batch.readUInt32LE(at + 8)
@@ -176,7 +177,7 @@ class PackedDentry implements Dentry {
     return this.#batch.readUInt32LE(this.#at + 4 * n)
   }
 
-  /** Of the fields of no fixed size, the one of this number: from where to where. */
+  /** Start and end of a field of variable size, by its number. */
   #place(number: number): readonly [from: number, to: number] {
     let from = this.#at + FIXED
     for (let n = 0; n < number; n += 1) from += this.#u32(SIZES + n)
@@ -189,15 +190,15 @@ class PackedDentry implements Dentry {
   }
 }
 
-const DENTRIES_AT_A_TIME = 2048
+const BATCH = 2048
 
-/** Reads and checks the metadata of image `index` (1-based). Throws WIM_CORRUPT naming `name`. */
+/** Reads and checks the metadata of image `index` (from 1). Throws WIM_CORRUPT naming `name`. */
 export async function readMetadata(native: NativeWimFile, name: string, index: number): Promise<Metadata> {
   try {
     const reader = await native.readMetadata(index)
     function* dentries(): Iterable<readonly Dentry[]> {
       let first = 0
-      for (let batch = reader.next(DENTRIES_AT_A_TIME); batch; batch = reader.next(DENTRIES_AT_A_TIME)) {
+      for (let batch = reader.next(BATCH); batch; batch = reader.next(BATCH)) {
         const decoded = decodeDentries(batch, first)
         first += decoded.length
         yield decoded

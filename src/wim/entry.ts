@@ -1,14 +1,17 @@
-/** Dentries and blobs as libwim lists them, unpacked from the records of `native/wim/entries.cc`. */
+/** Decodes the lists of dentries and blobs that libwim gives, from the records of `native/wim/entries.cc`. */
 
-/** Where and how a WIM holds a blob. Source: `struct wimlib_resource_entry` of wimlib.h. Sizes and offsets are bytes. */
+/**
+ * Where and how a WIM stores a blob. Source: `struct wimlib_resource_entry` of wimlib.h. Sizes and offsets are in
+ * bytes.
+ */
 export interface Resource {
-  /** 40 hex digits; all zero for the blob of an empty file, or one that is not hashed yet. */
+  /** 40 hex digits; all zero for the blob of an empty file, or one that has not been hashed yet. */
   readonly sha1: string
   /** Uncompressed. */
   readonly size: number
-  /** In the file; 0 in a solid resource. */
+  /** Size in the file; 0 in a solid resource. */
   readonly compressedSize: number
-  /** In the file, or in the solid resource once decompressed. */
+  /** Offset in the file, or in the decompressed solid resource. */
   readonly offset: number
   readonly partNumber: number
   readonly references: number
@@ -16,10 +19,10 @@ export interface Resource {
   readonly metadata: boolean
   readonly free: boolean
   readonly spanned: boolean
-  /** The WIM does not hold it. */
+  /** Whether the WIM does not contain it. */
   readonly missing: boolean
   readonly solid: boolean
-  /** Of the resource that holds the blob: itself, or the solid one. */
+  /** Offset and sizes of the resource that contains the blob: its own, or the solid resource. */
   readonly resourceOffset: number
   readonly resourceCompressedSize: number
   readonly resourceSize: number
@@ -33,9 +36,9 @@ export interface EntryStream {
 
 /** A file or directory of an image. Source: `struct wimlib_dir_entry` of wimlib.h. */
 export interface DirectoryEntry {
-  /** From the root of the image, with slashes: `/Windows/System32`. A name may hold a slash itself; `name` is the last one. */
+  /** From the root of the image, with slashes: `/Windows/System32`. A name may itself contain a slash; see `name`. */
   readonly path: string
-  /** UTF-16 as in the WIM, lone surrogates and all; empty for the root. */
+  /** UTF-16 as in the WIM, possibly with unpaired surrogates; empty for the root. */
   readonly name: string
   /** The 8.3 name, or empty. */
   readonly shortName: string
@@ -45,7 +48,7 @@ export interface DirectoryEntry {
   readonly attributes: number
   /** IO_REPARSE_TAG_*, or 0. */
   readonly reparseTag: number
-  /** How many names the file has in the image. */
+  /** Number of names that the file has in the image. */
   readonly linkCount: number
   /** The same number for all names of one file. */
   readonly hardLinkGroup: bigint
@@ -62,7 +65,7 @@ export interface DirectoryEntry {
   readonly streams: readonly EntryStream[]
 }
 
-/** What `--unix-data` stores. */
+/** The data that `--unix-data` stores. */
 export interface UnixData {
   readonly uid: number
   readonly gid: number
@@ -70,7 +73,7 @@ export interface UnixData {
   readonly rdev: number
 }
 
-/** What the addon gives for a tree. */
+/** The addon's output for a tree. */
 export interface PackedEntries {
   readonly batches: readonly Buffer[]
   readonly security: readonly Buffer[]
@@ -150,7 +153,7 @@ function unpackBatch(batch: Buffer, security: readonly Buffer[]): DirectoryEntry
   return entries
 }
 
-/** The blobs of a WIM. */
+/** Decodes the blobs of a WIM. */
 export function unpackResources(records: Buffer): Resource[] {
   const resources: Resource[] = []
   for (let at = 0; at < records.length; at += RESOURCE) resources.push(unpackResource(records, at))

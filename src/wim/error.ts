@@ -1,4 +1,4 @@
-/** What libwim calls its errors. Source: `enum wimlib_error_code` of wimlib.h. */
+/** The error codes of libwim. Source: `enum wimlib_error_code` of wimlib.h. */
 
 const CODES = [
   'ALREADY_LOCKED',
@@ -92,8 +92,9 @@ export function isWimlibErrorCode(code: string): code is WimlibErrorCode {
 }
 
 /**
- * An error of libwim, as it stands: the `cause` of the {@link StowageError} that Stowage throws for it. `message` says what was
- * done and libwim's text for the code; `details` is all that libwim printed about it, lines joined with `; `, or empty.
+ * An error of libwim, which is the `cause` of the {@link StowageError} that Stowage throws. `message` consists of the
+ * operation and libwim's text for the code. `details` is everything that libwim printed about it, lines joined with `;
+ * `, or empty.
  */
 export class WimlibError extends Error {
   readonly code: WimlibErrorCode

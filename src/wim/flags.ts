@@ -1,4 +1,4 @@
-/** Options as libwim takes them: flags and numbers, which nobody else sees. */
+/** Converts options to the flags and numbers of libwim, which are used nowhere else. */
 import { availableParallelism } from 'node:os'
 import { StowageError } from '../errors.js'
 import type { NativeArguments } from './addon.js'
@@ -24,7 +24,7 @@ import type {
   WimlibSettings,
 } from './options.js'
 
-/** A name of an option, or `name:value`, and the flag of libwim that stands for it. `!name`: the option is false. */
+/** libwim's flags by the name of the option, `name:value`, or `!name` if the option is false. */
 type Flags = Readonly<Record<string, number>>
 
 // wimlib.h, WIMLIB_*_FLAG_*: the numbers are part of its ABI
@@ -112,16 +112,16 @@ const INIT: Flags = {
   ignoreCase: 0x20,
 }
 
-/** The sum of the flags that `options` ask for. An option that is left out asks for nothing; a wrong word of one throws. */
+/** The sum of the flags for `options`. An undefined option adds none. Throws INVALID_ARGUMENT for an unknown value. */
 function flagsOf(flags: Flags, options: object): number {
   let sum = 0
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue
-    const worded = typeof value === 'string' && Object.keys(flags).some(key => key.startsWith(`${name}:`))
-    if (worded && flags[`${name}:${value}`] === undefined) {
+    const hasValues = typeof value === 'string' && Object.keys(flags).some(key => key.startsWith(`${name}:`))
+    if (hasValues && flags[`${name}:${value}`] === undefined) {
       throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(value)} is not a value of ${name}`)
     }
-    sum |= flags[worded ? `${name}:${value}` : value === false ? `!${name}` : name] ?? 0
+    sum |= flags[hasValues ? `${name}:${value}` : value === false ? `!${name}` : name] ?? 0
   }
   return sum
 }
@@ -129,7 +129,7 @@ function flagsOf(flags: Flags, options: object): number {
 export const openFlags = (options: OpenOptions): number => flagsOf(OPEN, options)
 export const referenceFlags = (options: ReferenceOptions): number => flagsOf(REFERENCE, options)
 export const writeFlags = (options: OverwriteOptions | SplitOptions | JoinOptions): number => flagsOf(WRITE, options)
-/** libwim takes a configuration file or Windows' own rules, not both: the file wins. */
+/** libwim accepts either a configuration file or the rules of Windows: a file takes precedence. */
 export const addFlags = (options: AddImageOptions): number =>
   flagsOf(ADD, options.config === undefined ? options : { ...options, winconfig: undefined })
 export const extractFlags = (options: ExtractPathsOptions): number => flagsOf(EXTRACT, options)
@@ -141,20 +141,20 @@ export const mountFlags = (options: MountOptions): number => flagsOf(MOUNT, opti
 export const unmountFlags = (options: UnmountOptions): number => flagsOf(UNMOUNT, options)
 export const initFlags = (settings: WimlibSettings): number => flagsOf(INIT, settings)
 
-/** libwim's number of an image: -1 is all of them. Throws INVALID_ARGUMENT. */
+/** libwim's number of an image; -1 for all. Throws INVALID_ARGUMENT. */
 export function imageNumber(image: ImageNumber): number {
   if (image === 'all') return -1
   if (Number.isInteger(image) && image >= 1 && image <= 0x7fffffff) return image
   throw new StowageError('INVALID_ARGUMENT', `expected the number of an image, from 1, but found ${image}`)
 }
 
-/** As many threads as `threads` says, all processors when it says nothing. Throws INVALID_ARGUMENT. */
+/** The number of threads, by default one per processor. Throws INVALID_ARGUMENT. */
 export function checkedThreads(threads: number = availableParallelism()): number {
   if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads
   throw new StowageError('INVALID_ARGUMENT', `expected 1 to 256 threads but found ${threads}`)
 }
 
-/** Update commands as the addon takes them. */
+/** Update commands in the form that the addon takes. */
 export function packCommands(commands: readonly UpdateCommand[], { exclude }: UpdateOptions): NativeArguments[] {
   return commands.map(command => {
     const { type } = command
@@ -165,7 +165,7 @@ export function packCommands(commands: readonly UpdateCommand[], { exclude }: Up
   })
 }
 
-/** What {@link InfoChange} says as the addon takes it. Throws INVALID_ARGUMENT for a GUID that is none. */
+/** An {@link InfoChange} in the form that the addon takes. Throws INVALID_ARGUMENT for an invalid GUID. */
 export function packInfo(change: InfoChange): NativeArguments {
   const { bootIndex = 0, guid, readonly = false, rpfix = false } = change
   if (guid !== undefined && !/^[0-9a-f]{32}$/i.test(guid)) {

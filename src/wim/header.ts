@@ -1,10 +1,10 @@
-/** The header of a WIM file, field by field. Source: Microsoft's WIM white paper, "Header", and wimlib's pipable variant. */
+/** Parses the header of a WIM file. Source: Microsoft's WIM white paper, "Header", and wimlib's pipable variant. */
 import { open } from 'node:fs/promises'
 import { fileError, StowageError } from '../errors.js'
 
-/** Where a resource stands in the file. Sizes and the offset are bytes. */
+/** The location of a resource in the file. Sizes and the offset are in bytes. */
 export interface ResourceHeader {
-  /** As stored. */
+  /** Size in the file. */
   readonly size: number
   readonly flags: number
   readonly offset: number
@@ -30,13 +30,13 @@ export interface WimHeader {
   readonly integrity: ResourceHeader
 }
 
-/** Of the header, in bytes. */
+/** Size of the header in bytes. */
 export const HEADER_SIZE = 208
-/** The first eight bytes of a WIM, and of a pipable one, as {@link WimHeader.magic} has them. */
+/** {@link WimHeader.magic} of a WIM, and of a pipable WIM. */
 export const WIM_MAGIC = 'MSWIM\0\0\0'
 export const PIPABLE_MAGIC = 'WLPWM\0\0\0'
 
-/** Reads the header of the file at `path`: of a pipable WIM the second one, at its end, which is whole. Throws NOT_A_WIM. */
+/** Reads the header of the file at `path`; for a pipable WIM, the complete one at its end. Throws NOT_A_WIM. */
 export async function readHeader(path: string): Promise<WimHeader> {
   const file = await open(path).catch((error: unknown) => {
     throw fileError(error, path)
@@ -55,7 +55,7 @@ export async function readHeader(path: string): Promise<WimHeader> {
   }
 }
 
-/** The fields of {@link HEADER_SIZE} bytes, whatever they are. */
+/** Parses {@link HEADER_SIZE} bytes, without validating them. */
 export function parseHeader(bytes: Buffer): WimHeader {
   return {
     magic: bytes.toString('latin1', 0, 8),

@@ -1,7 +1,7 @@
-/** What a WIM says of its images in words. Source: Microsoft's WIM white paper, "XML data". */
+/** Writes the XML data of a WIM. Source: Microsoft's WIM white paper, "XML data". */
 import { StowageError } from '../errors.js'
 
-/** One image, as it will stand in the XML. */
+/** One image for the XML. */
 export interface ImageDescription {
   readonly name: string
   readonly description: string | undefined
@@ -11,14 +11,16 @@ export interface ImageDescription {
   readonly hardLinkBytes: number
   /** FILETIME: 100 ns since 1601-01-01 UTC. */
   readonly created: bigint
-  /** What Windows says of itself; left out for an image that holds none. */
+  /** Facts about Windows; undefined for an image without it. */
   readonly windows: { readonly architecture: string; readonly version: string | undefined } | undefined
 }
 
-/** The XML's numbers by GOARCH's words. */
+/** Numbers in the XML by GOARCH value. */
 const ARCHITECTURES: Readonly<Record<string, number>> = { '386': 0, arm: 5, ia64: 6, amd64: 9, arm64: 12 }
 
-/** IMAGE elements, in order: the content of the WIM element but for its size. Throws INVALID_ARGUMENT. */
+/**
+ * The IMAGE elements, in order, which are the content of the WIM element apart from its size. Throws INVALID_ARGUMENT.
+ */
 export function encodeImages(images: readonly ImageDescription[]): string {
   return images
     .map((image, n) => {
@@ -40,7 +42,7 @@ export function encodeImages(images: readonly ImageDescription[]): string {
     .join('')
 }
 
-/** `amd64` as 9. Throws INVALID_ARGUMENT listing what there is. */
+/** The number of an architecture: 9 for `amd64`. Throws INVALID_ARGUMENT listing the known ones. */
 export function checkArchitecture(architecture: string): number {
   const number = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined
   if (number !== undefined) return number
@@ -48,12 +50,12 @@ export function checkArchitecture(architecture: string): number {
     'INVALID_ARGUMENT',
     `${JSON.stringify(architecture)} is not an architecture that a WIM can record`,
     {
-      hint: `One of ${Object.keys(ARCHITECTURES).join(', ')}.`,
+      hint: `Use one of ${Object.keys(ARCHITECTURES).join(', ')}.`,
     },
   )
 }
 
-/** MAJOR.MINOR.BUILD[.SPBUILD] as its numbers. Throws INVALID_ARGUMENT. */
+/** The numbers in MAJOR.MINOR.BUILD[.SPBUILD]. Throws INVALID_ARGUMENT. */
 export function checkWindowsVersion(version: string): readonly string[] {
   const match = /^(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?$/.exec(version)
   if (match) return match.slice(1).filter(number => number !== undefined)

@@ -1,4 +1,4 @@
-/** What a WIM says of itself and of its images. */
+/** Reads the facts that a WIM states about itself and its images. */
 import { StowageError } from '../errors.js'
 import type { Platform } from '../oci/platform.js'
 import type { NativeWimFile } from './addon.js'
@@ -7,7 +7,7 @@ import type { WimInfo } from './info.js'
 
 /** One image, from the archive's XML. */
 export interface WimImage {
-  /** 1-based. */
+  /** From 1. */
   readonly index: number
   readonly name: string
   readonly description: string | undefined
@@ -18,12 +18,12 @@ export interface WimImage {
   /** FILETIMEs, 100 ns since 1601-01-01 UTC. */
   readonly created: bigint | undefined
   readonly modified: bigint | undefined
-  /** What Windows says of itself; undefined for an image that holds none. */
+  /** Facts about Windows; undefined for an image without it. */
   readonly windows: WindowsInfo | undefined
 }
 
 export interface WindowsInfo {
-  /** GOARCH's word (`amd64`, `arm64`, `386`, `arm`), or the XML's number if there is none. */
+  /** A GOARCH value (`amd64`, `arm64`, `386`, `arm`), or the number in the XML if there is none. */
   readonly architecture: string
   /** MAJOR.MINOR.BUILD.SPBUILD. */
   readonly version: string | undefined
@@ -33,7 +33,7 @@ export interface WindowsInfo {
   readonly languages: readonly string[]
 }
 
-/** What a WIM said of itself when no job was under way. */
+/** The facts read from a WIM while no job was running. */
 export interface WimFacts {
   readonly info: WimInfo
   readonly images: readonly WimImage[]
@@ -41,7 +41,7 @@ export interface WimFacts {
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { 0: '386', 5: 'arm', 6: 'ia64', 9: 'amd64', 12: 'arm64' }
 
-/** Asks libwim, which must not be at work on this WIM. */
+/** Reads the facts from libwim, which must not be running a job on this WIM. */
 export function readFacts(native: NativeWimFile): WimFacts {
   const { compression, guid, ...facts } = native.info()
   const info: WimInfo = { ...facts, compression: compressionName(compression), guid: guid.toString('hex') }
@@ -92,7 +92,7 @@ function fileTime(high: string | undefined, low: string | undefined): bigint | u
   return (BigInt(high) << 32n) | BigInt(low)
 }
 
-/** What the image runs on, from the XML alone: nothing is guessed. Undefined if the XML does not say. */
+/** The platform of the image as the XML states it; undefined if it does not. */
 export function wimPlatform({ windows }: WimImage): Platform | undefined {
   if (!windows) return undefined
   return {
@@ -102,13 +102,13 @@ export function wimPlatform({ windows }: WimImage): Platform | undefined {
   }
 }
 
-/** See `WimFile.image()`. `name` is the WIM, in errors. */
+/** See `WimFile.image()`. `name` is that of the WIM, for errors. */
 export function findImage(images: readonly WimImage[], selector: string | number, name: string): WimImage {
   const byIndex = /^\d+$/.test(String(selector)) ? images[Number(selector) - 1] : undefined
   const found = byIndex ?? images.find(image => image.name === String(selector))
   if (found) return found
   const list = images.map(image => `${image.index} ${JSON.stringify(image.name)}`).join(', ')
   throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image ${JSON.stringify(String(selector))}`, {
-    hint: `It holds: ${list || 'no images at all'}.`,
+    hint: list ? `It has: ${list}.` : 'It has no images.',
   })
 }

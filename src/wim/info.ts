@@ -1,4 +1,4 @@
-/** What a WIM says of itself. */
+/** Facts about a WIM from its header. */
 import type { WimCompressionType } from './compression.js'
 
 export interface WimInfo {
@@ -6,17 +6,17 @@ export interface WimInfo {
   /** In bytes; 0 for a WIM that is not compressed. */
   readonly chunkSize: number
   readonly imageCount: number
-  /** 1-based; 0: no image is bootable. */
+  /** From 1; 0 if no image is bootable. */
   readonly bootIndex: number
   /** 32 hex digits. */
   readonly guid: string
-  /** Of the format: 0x10d00, or 0xe00 for a WIM with solid resources. */
+  /** Version of the format: 0x10d00, or 0xe00 for a WIM with solid resources. */
   readonly version: number
-  /** Of the file that was opened, from 1. */
+  /** Part number of the file that was opened, from 1. */
   readonly part: number
   readonly totalParts: number
   readonly pipable: boolean
-  /** Some blobs stand in solid resources. */
+  /** Whether it has solid resources. */
   readonly solid: boolean
   readonly integrityTable: boolean
   readonly readonly: boolean
@@ -25,6 +25,6 @@ export interface WimInfo {
   readonly writeInProgress: boolean
   readonly metadataOnly: boolean
   readonly resourceOnly: boolean
-  /** Of all its files, in bytes; 0 for a WIM that is not a file yet. */
+  /** Total size of its files in bytes; 0 for a WIM that is not a file yet. */
   readonly size: number
 }

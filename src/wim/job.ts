@@ -1,4 +1,6 @@
-/** Operations of libwim: each on a thread of its own, watched, answered and cancelled; one at a time on one WIM. */
+/**
+ * Runs operations of libwim, each on its own thread and one at a time for each WIM, with progress, questions and abort.
+ */
 import { StowageError } from '../errors.js'
 import type { NativeArguments, NativeValue, NativeWimJob } from './addon.js'
 import { binding, nativeError } from './binding.js'
@@ -7,7 +9,7 @@ import { WimlibError, isWimlibErrorCode } from './error.js'
 import type { AddOptions, JobOptions, SplitOptions } from './options.js'
 import type { WimProgress } from './progress.js'
 
-/** Who watches a job, and answers what libwim asks. */
+/** The callbacks and the abort signal of a job. */
 export interface JobWatch extends JobOptions {
   readonly exclude?: AddOptions['exclude']
   readonly onError?: AddOptions['onError']
@@ -15,19 +17,19 @@ export interface JobWatch extends JobOptions {
 }
 
 export interface Job {
-  /** Its result; rejects within a second of an abort, whether or not libwim has noticed yet. */
+  /** The result. Rejects within a second of an abort, even if libwim has not stopped yet. */
   readonly result: Promise<unknown>
-  /** The thread has ended, and what it used is free. Never rejects. */
+  /** Resolves when the thread has ended and released everything. Never rejects. */
   readonly ended: Promise<void>
 }
 
-/** libwim looks up between chunks. One that it compresses for longer is not waited for. */
-const PATIENCE_MS = 500
+/** Milliseconds to wait after an abort, which libwim notices only between chunks. */
+const ABORT_WAIT_MS = 500
 
-/** Starts `operation` of `native/wim/operations.cc`. `path` is what errors are about. */
+/** Starts `operation` of `native/wim/operations.cc`. `path` is for errors. */
 export function startJob(operation: string, args: NativeArguments, path: string, watch: JobWatch = {}): Job {
   const { signal, onProgress } = watch
-  // A file that is changed in place must not be left in the middle.
+  // The process must not end while a file is being changed in place
   const changesFiles = operation === 'overwrite'
   let end: () => void = () => undefined
   const ended = new Promise<void>(resolve => (end = resolve))
@@ -41,17 +43,17 @@ export function startJob(operation: string, args: NativeArguments, path: string,
     }
     const abort = (): void => {
       fail(aborted(signal))
-      timer ??= setTimeout(leave, PATIENCE_MS)
+      timer ??= setTimeout(stopWaiting, ABORT_WAIT_MS)
     }
-    const leave = (): void => {
+    const stopWaiting = (): void => {
       reject(failure)
       if (!changesFiles) native?.unref()
     }
-    const tell = (event: unknown): void => {
+    const report = (event: unknown): void => {
       try {
         onProgress?.(parseProgress(event))
       } catch (error) {
-        fail(error) // the caller's own: the job is not wanted any more
+        fail(error) // an error of the caller's listener cancels the job
       }
     }
     const answer = async (question: unknown): Promise<void> => {
@@ -64,12 +66,12 @@ export function startJob(operation: string, args: NativeArguments, path: string,
     try {
       signal?.throwIfAborted()
       native = new (binding().WimJob)(operation, args, (events, question, over, value, error) => {
-        for (const event of events) tell(event)
+        for (const event of events) report(event)
         if (question !== undefined) void answer(question)
         if (!over) return
         clearTimeout(timer)
         signal?.removeEventListener('abort', abort)
-        // The result first: whoever waits for the end finds it settled.
+        // Settle the result first, so that it is settled for code that awaits the end
         if (failure !== undefined) reject(failure)
         else if (error !== undefined) reject(nativeError(error, path))
         else resolve(value)
@@ -91,23 +93,20 @@ function aborted(signal: AbortSignal | undefined): StowageError {
 }
 
 async function answerTo(question: unknown, { exclude, onError, partName }: JobWatch): Promise<NativeValue> {
-  const asked = question as Question // made by native/wim/observer.cc, as declared below
-  switch (asked.type) {
+  const parsed = question as Question // native/wim/observer.cc builds it as declared below
+  switch (parsed.type) {
     case 'exclude':
-      return (await exclude?.(asked.path)) ?? false
+      return (await exclude?.(parsed.path)) ?? false
     case 'error': {
-      const code = isWimlibErrorCode(asked.code) ? asked.code : 'WIMLIB_ERR_UNKNOWN'
-      const error = new StowageError(
-        'WIM_ERROR',
-        `${asked.path}: ${asked.message}${asked.details ? ` (${asked.details})` : ''}`,
-        {
-          cause: new WimlibError(code, asked.message, asked.details),
-        },
-      )
-      return (await onError?.(asked.path, error)) === 'ignore'
+      const { path, message, details } = parsed
+      const code = isWimlibErrorCode(parsed.code) ? parsed.code : 'WIMLIB_ERR_UNKNOWN'
+      const error = new StowageError('WIM_ERROR', `${path}: ${message}${details ? ` (${details})` : ''}`, {
+        cause: new WimlibError(code, message, details),
+      })
+      return (await onError?.(path, error)) === 'ignore'
     }
     case 'part-name':
-      return await partName?.({ number: asked.partNumber, total: asked.totalParts, path: asked.partName })
+      return await partName?.({ number: parsed.partNumber, total: parsed.totalParts, path: parsed.partName })
   }
 }
 
@@ -122,24 +121,25 @@ type Question =
     }
   | { readonly type: 'part-name'; readonly partNumber: number; readonly totalParts: number; readonly partName: string }
 
-function parseProgress(event: unknown): WimProgress {
-  const told = event as { readonly type: string; readonly compression?: number } // made by native/wim/observer.cc
-  if (told.compression === undefined) return told as WimProgress
-  return { ...told, compression: compressionName(told.compression) } as WimProgress
+/** Converts an event of native/wim/observer.cc, whose compression is a number. */
+export function parseProgress(event: unknown): WimProgress {
+  const native = event as { readonly type: string; readonly compression?: number } // native/wim/observer.cc builds it
+  if (native.compression === undefined) return native as WimProgress
+  return { ...native, compression: compressionName(native.compression) } as WimProgress
 }
 
-/** Lets one job at a time use a WIM: those that come wait in line. */
+/** Lets one job at a time use a WIM. The others wait in order. */
 export class JobQueue {
   #tail: Promise<unknown> = Promise.resolve()
 
-  /** All that was begun has ended. */
+  /** Resolves when all jobs that were added have ended. */
   get idle(): Promise<unknown> {
     return this.#tail
   }
 
   /**
-   * Starts `start` when all jobs begun before it on any of `queues` have ended, and gives its result. It takes its place in all
-   * lines at once, so two jobs on the same two WIMs never wait for each other.
+   * Calls `start` when all earlier jobs in any of `queues` have ended, and returns its result. The job is added to all
+   * queues at once, so that two jobs on the same two WIMs never wait for each other.
    */
   static async run(queues: readonly JobQueue[], start: () => Job, signal?: AbortSignal): Promise<unknown> {
     const before = Promise.all(queues.map(queue => queue.#tail))
@@ -154,13 +154,13 @@ export class JobQueue {
   }
 }
 
-/** Rejects once `signal` aborts, unless the job has begun: then the job itself knows better when to. */
+/** Rejects when `signal` aborts before the job has started. After that, the job handles the abort itself. */
 function rejectedOnAbort(signal: AbortSignal, job: Promise<Job>): Promise<never> {
   return new Promise((_resolve, reject) => {
     const abort = (): void => reject(aborted(signal))
-    const leave = (): void => signal.removeEventListener('abort', abort)
+    const stop = (): void => signal.removeEventListener('abort', abort)
     if (signal.aborted) abort()
     else signal.addEventListener('abort', abort, { once: true })
-    job.then(leave, leave)
+    job.then(stop, stop)
   })
 }

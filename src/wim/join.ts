@@ -1,10 +1,13 @@
-/** Makes one WIM of the parts of a split one. */
+/** Joins the parts of a split WIM. */
 import { startJob } from './job.js'
 import { openFlags, writeFlags } from './flags.js'
 import type { JoinOptions } from './options.js'
 import { writeBeside } from './output.js'
 
-/** Writes the parts of a split WIM, in any order, as one WIM to `output`. Throws WIM_PART_MISSING, WIM_ERROR, OUTPUT errors. */
+/**
+ * Joins the parts of a split WIM, in any order, into the file `output`. Throws WIM_PART_MISSING, WIM_ERROR and file
+ * errors.
+ */
 export async function joinWims(parts: readonly string[], output: string, options: JoinOptions = {}): Promise<void> {
   const [openOptions, args] = [
     openFlags({ checkIntegrity: options.checkIntegrity }),

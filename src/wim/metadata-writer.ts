@@ -1,6 +1,6 @@
 /**
- * The metadata resource of an image: a tree of dentries as the bytes that a WIM holds. Sources: Microsoft's WIM white paper,
- * "Metadata"; wimlib for the order of streams and for tagged items.
+ * Encodes a tree of dentries as the metadata resource of an image. Sources: Microsoft's WIM white paper, "Metadata";
+ * wimlib for the order of streams and for tagged items.
  */
 import { setImmediate } from 'node:timers/promises'
 import { StowageError } from '../errors.js'
@@ -8,17 +8,17 @@ import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../windo
 import { upcase } from '../windows/upcase.js'
 import { type FileFields } from './dentry.js'
 
-/** What a stream holds. */
+/** The content of a stream. */
 export interface Content {
   /** In bytes. */
   readonly size: number
   /** SHA-1, 20 bytes as characters (latin1); empty if there are no bytes. */
   sha1: string
-  /** Where no layer brings it: the bytes themselves. */
+  /** The bytes themselves, if they are not in a layer. */
   readonly bytes?: Buffer | undefined
 }
 
-/** A file, whatever its names. */
+/** A file, without its names. */
 export interface ImageFile extends FileFields {
   readonly data: Content | undefined
   readonly reparse: Content | undefined
@@ -26,25 +26,27 @@ export interface ImageFile extends FileFields {
   readonly streams: readonly { readonly name: string; readonly content: Content }[]
 }
 
-/** A name in the tree of an image. */
+/** A dentry: a name in the tree of an image. */
 export interface ImageDentry {
   /** Empty for the root. */
   readonly name: string
   /** The 8.3 name, or empty. */
   readonly shortName: string
   readonly file: ImageFile
-  /** Of a directory; in any order. */
+  /** The contents of a directory, in any order. */
   readonly children: Iterable<ImageDentry> | undefined
 }
 
-/** What {@link encodeMetadata} makes of a tree. */
+/** The result of {@link encodeMetadata}. */
 export interface EncodedImage {
   readonly bytes: Buffer
-  /** The root is one. */
+  /** Number of directories, including the root. */
   readonly directories: number
-  /** Names of everything else. */
+  /** Number of names of everything else. */
   readonly files: number
-  /** Of all streams, each name of a file counted; and what of it other names of the same files count. */
+  /**
+   * Size of all streams, counted for each name of a file; and the part of it that further names of the same files add.
+   */
   readonly totalBytes: number
   readonly hardLinkBytes: number
 }
@@ -56,10 +58,10 @@ const TAG_OBJECT_ID = 1
 const TAG_EXTENDED_ATTRIBUTES = 2
 const TAG_UNIX_DATA = 0x337dd873
 const NO_CONTENT: Content = { size: 0, sha1: '' }
-/** Dentries after which other work of the process has its turn. */
+/** Dentries between two yields to the event loop. */
 const SLICE = 256
 
-/** A file of several names has a number, and counts them. */
+/** A file, with the number of its link group and of its names. */
 interface Group {
   readonly id: number
   names: number
@@ -68,15 +70,15 @@ interface Group {
 interface Placed {
   readonly dentry: ImageDentry
   readonly size: number
-  /** Of a directory: where its children stand. */
+  /** For a directory, the offset of its children after the security data. */
   subdirectory: number
   readonly children: Placed[] | undefined
 }
 
 /**
- * Encodes `root` and all below it. `security` are self-relative SECURITY_DESCRIPTORs; those that the image needs come along.
- * Children stand in the order of their names in upper case. Lets other work of the process run meanwhile. Throws
- * LAYER_UNSUPPORTED for what a WIM cannot hold.
+ * Encodes `root` and everything below it. `security` are self-relative SECURITY_DESCRIPTORs; only those that the image
+ * uses are included. Children are sorted by their names in upper case. Yields to the event loop regularly. Throws
+ * LAYER_UNSUPPORTED if the image is too large for a WIM.
  */
 export async function encodeMetadata(root: ImageDentry, security: readonly Buffer[]): Promise<EncodedImage> {
   const descriptors = new Map<number, number>()
@@ -84,7 +86,7 @@ export async function encodeMetadata(root: ImageDentry, security: readonly Buffe
   const counts = { directories: 1, files: 0, totalBytes: 0, hardLinkBytes: 0 }
   const top: Placed = { dentry: root, size: dentrySize(root), subdirectory: 0, children: [] }
   const directories: Placed[] = [top]
-  let end = top.size + END_SIZE // behind the security data, whose size is known last
+  let end = top.size + END_SIZE // relative to the security data, whose size is not known yet
   let turn = 0
   need(root.file)
   for (let place = directories.pop(); place; place = directories.pop()) {
@@ -163,7 +165,7 @@ function isReparsePoint({ attributes }: ImageFile): boolean {
   return (attributes & FILE_ATTRIBUTE_REPARSE_POINT) !== 0
 }
 
-/** The streams that stand in entries of their own; nothing if the one there is stands in the dentry itself. */
+/** The streams in separate stream entries; none if the dentry itself can hold the only one. */
 function extraStreams(file: ImageFile): { readonly name: string; readonly content: Content }[] {
   const reparse = isReparsePoint(file)
   const directory = (file.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0
@@ -250,7 +252,7 @@ function encodeDentry(
   }
 }
 
-/** With the NUL after it, which an empty name does not have. */
+/** The size of a name with its terminating NUL, which an empty name does not have. */
 function nameSize(name: string): number {
   return name === '' ? 0 : 2 * name.length + 2
 }

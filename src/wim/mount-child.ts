@@ -1,6 +1,6 @@
 /**
- * The program of the child processes of `mount.ts`. One that mounts is ended by libwim in the middle, with status 0 and
- * nothing told. No stream of Node.js is used: none may be half way when the process forks.
+ * The program that `mount.ts` runs in child processes. When mounting, libwim ends the process with status 0 and without
+ * an answer. No Node.js streams are used, because the process may fork while one has buffered data.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import type { NativeArguments } from './addon.js'
@@ -10,7 +10,7 @@ export type MountRequest =
   | { readonly type: 'mount'; readonly request: NativeArguments }
   | { readonly type: 'unmount'; readonly directory: string; readonly flags: number }
 
-/** What is told on stdout, one JSON document a line. `done`: it is unmounted. */
+/** The answers on stdout, one JSON document per line. `done` means that the operation has finished. */
 export type MountAnswer =
   | { readonly type: 'event'; readonly event: unknown }
   | { readonly type: 'done' }
@@ -22,20 +22,20 @@ export type MountAnswer =
       readonly systemCode?: string
     }
 
-function tell(answer: MountAnswer): void {
+function send(answer: MountAnswer): void {
   try {
     writeSync(1, `${JSON.stringify(answer)}\n`)
   } catch {
-    // nobody listens any more; what has begun is finished all the same
+    // The parent has ended: finish the operation anyway
   }
 }
 
-const asked = JSON.parse(readFileSync(0, 'utf8')) as MountRequest // mount.ts wrote it
+const request = JSON.parse(readFileSync(0, 'utf8')) as MountRequest // mount.ts wrote it
 try {
-  if (asked.type === 'mount') binding().mountImage(asked.request)
-  else await binding().unmountImage(asked.directory, asked.flags, event => tell({ type: 'event', event }))
-  tell({ type: 'done' })
+  if (request.type === 'mount') binding().mountImage(request.request)
+  else await binding().unmountImage(request.directory, request.flags, event => send({ type: 'event', event }))
+  send({ type: 'done' })
 } catch (error) {
   const facts = error instanceof Error ? { ...(error as object), message: error.message } : { message: String(error) }
-  tell({ ...facts, type: 'error' })
+  send({ ...facts, type: 'error' })
 }

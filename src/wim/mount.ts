@@ -1,4 +1,6 @@
-/** Images of a WIM as file systems, on Linux, by FUSE. Each is served by a process of its own, which outlives this one. */
+/**
+ * Mounts images of a WIM on Linux with FUSE. A separate process serves each mount, and continues after this one ends.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { access, constants, readFile, realpath, stat } from 'node:fs/promises'
 import { delimiter, join, resolve } from 'node:path'
@@ -7,27 +9,28 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { binding, nativeError } from './binding.js'
-import { compressionName } from './compression.js'
+
 import { WimlibError } from './error.js'
 import { imageNumber, mountFlags, openFlags, unmountFlags } from './flags.js'
 import type { MountAnswer, MountRequest } from './mount-child.js'
 import type { MountOptions, UnmountOptions } from './options.js'
 import { partsOf } from './parts.js'
-import type { OnWimProgress, WimProgress } from './progress.js'
+import { parseProgress } from './job.js'
+import type { OnWimProgress } from './progress.js'
 
-/** What NODE_OPTIONS brings into the child may catch signals, and then never look at them while libwim is busy. */
-const PATIENCE_MS = 300
-/** How long a mount that is done may take to go, and how often that is looked at. */
-const LEAVING_MS = 5000
-const GLANCE_MS = 10
+/** Milliseconds before a child is killed: modules loaded by NODE_OPTIONS may catch signals but not handle them. */
+const KILL_WAIT_MS = 300
+/** Milliseconds to wait for a mount to disappear, and between two checks. */
+const UNMOUNT_WAIT_MS = 5000
+const POLL_MS = 10
 
 /**
- * Mounts one image, by number or name, on `directory`, and resolves once files can be read there; with `debug`, which keeps
- * the serving process in the foreground, once it is unmounted again. The parts of a split WIM are found as by `openWim()`;
- * it can only be mounted to be read. The mount stays when this process ends: {@link unmountImage} is its end. An abort leaves
- * none behind.
- * Throws IMAGE_NOT_FOUND, what opening a WIM throws, FILE_NOT_FOUND and INVALID_ARGUMENT for a directory that is none,
- * UNSUPPORTED if there is no FUSE, and WIM_ERROR with what libfuse says.
+ * Mounts one image, by number or name, on `directory`, and resolves when files can be read there; with `debug`, which
+ * keeps the serving process in the foreground, when it is unmounted. The parts of a split WIM are found as in
+ * `openWim()`; it can only be mounted read-only. The mount remains after this process ends, until {@link unmountImage}
+ * is called. An aborted call leaves no mount behind. Throws IMAGE_NOT_FOUND, what opening a WIM throws, FILE_NOT_FOUND
+ * or INVALID_ARGUMENT if `directory` is not a directory, UNSUPPORTED if FUSE is not available, and WIM_ERROR with
+ * libfuse's message.
  */
 export async function mountImage(
   path: string,
@@ -37,7 +40,7 @@ export async function mountImage(
 ): Promise<void> {
   const { signal, readWrite, debug = false, references = [], stagingDirectory, checkIntegrity } = options
   if (process.platform !== 'linux') throw new StowageError('UNSUPPORTED', 'images can be mounted only on Linux')
-  binding() // what is missing is told before a process is started in vain
+  binding() // throws if the addon is missing, before a process is started
   const target = await mountPoint(directory)
   const paths = (await partsOf(path)).map(part => resolve(part))
   const request = {
@@ -50,11 +53,11 @@ export async function mountImage(
     flags: mountFlags(options),
   }
   if (signal?.aborted) throw aborted(signal)
-  const child = startChild({ type: 'mount', request }, [path, target], debug)
+  const child = startChild({ type: 'mount', request }, [path, target], { debug })
   let timer: NodeJS.Timeout | undefined
   const abort = (): void => {
-    child.running.kill() // SIGTERM: libfuse, where it has begun, unmounts and cleans up
-    timer = setTimeout(() => child.running.kill('SIGKILL'), PATIENCE_MS)
+    child.running.kill() // SIGTERM: libfuse, if already running, unmounts and cleans up
+    timer = setTimeout(() => child.running.kill('SIGKILL'), KILL_WAIT_MS)
   }
   signal?.addEventListener('abort', abort, { once: true })
   const { failure, status } = await child.end.finally(() => {
@@ -70,11 +73,10 @@ export async function mountImage(
 }
 
 /**
- * Unmounts what {@link mountImage} mounted, and with `commit` writes its changes into the WIM; without, they are lost. The
- * directory is free when it is done.
- * libwim cannot stop a commit: after an abort, which throws ABORTED, it is finished all the same, even when this process ends.
- * Throws BUSY if files are open that a commit would miss, INVALID_ARGUMENT if no image is mounted, and
- * PERMISSION_DENIED for the mount of another user.
+ * Unmounts an image that {@link mountImage} mounted. With `commit`, writes its changes to the WIM; otherwise they are
+ * lost. The directory is free when the call resolves. libwim cannot stop a commit: after an abort, which throws
+ * ABORTED, it is still completed, even if this process ends. Throws BUSY if files are open that a commit would miss,
+ * INVALID_ARGUMENT if no image is mounted, and PERMISSION_DENIED for the mount of another user.
  */
 export async function unmountImage(directory: string, options: UnmountOptions = {}): Promise<void> {
   const { signal, onProgress } = options
@@ -82,23 +84,19 @@ export async function unmountImage(directory: string, options: UnmountOptions = 
   if (signal?.aborted) throw aborted(signal)
   binding()
   const target = resolve(directory)
-  const place = await realpath(target).catch(() => target) // one whose process is gone has none
-  const before = await mountsOn(place)
-  const child = startChild(
-    { type: 'unmount', directory: target, flags: unmountFlags(options) },
-    [target],
-    false,
-    onProgress,
-  )
+  const mountPath = await realpath(target).catch(() => target) // fails if the serving process has ended
+  const before = await mountsOn(mountPath)
+  const request = { type: 'unmount', directory: target, flags: unmountFlags(options) } as const
+  const child = startChild(request, [target], { onProgress })
   const { done, failure, status } = await Promise.race([child.end, rejectedOnAbort(signal, child)])
   if (failure) throw await unmountError(failure, target)
   if (!done) throw died(status, child.printed())
-  // libwim is done when all is written; the system takes the mount away when the process that served it ends
-  for (let left = LEAVING_MS; left > 0 && before > 0 && (await mountsOn(place)) >= before; left -= GLANCE_MS)
-    await sleep(GLANCE_MS)
+  // libwim is done when everything is written, but the mount only disappears when the serving process ends
+  for (let left = UNMOUNT_WAIT_MS; left > 0 && before > 0 && (await mountsOn(mountPath)) >= before; left -= POLL_MS)
+    await sleep(POLL_MS)
 }
 
-/** The directory without links in its path, as the list of mounts has it. */
+/** The real path of the directory, as in the list of mounts. Throws FILE_NOT_FOUND, INVALID_ARGUMENT. */
 async function mountPoint(directory: string): Promise<string> {
   try {
     const target = await realpath(directory)
@@ -111,33 +109,35 @@ async function mountPoint(directory: string): Promise<string> {
 
 interface Child {
   readonly running: ChildProcess
-  /** Rejects where there can be no child, or with what `onProgress` threw. */
+  /** Rejects if the process cannot be started, or with an error of `onProgress`. */
   readonly end: Promise<{
     readonly done: boolean
     readonly failure: Failure | undefined
     readonly status: number | string
   }>
-  /** What libfuse printed so far. */
+  /** What libfuse has printed so far. */
   printed(): string
 }
 
 type Failure = MountAnswer & { type: 'error' }
 
-/** A process of a group of its own: Ctrl-C is for us, and we tell it. `words` are for who looks at the list of processes. */
+/**
+ * Starts a process in a new process group, so that Ctrl-C reaches only this process. `args` only make it recognizable
+ * in the list of processes.
+ */
 function startChild(
   request: MountRequest,
-  words: readonly string[],
-  debug: boolean,
-  onProgress?: OnWimProgress,
+  args: readonly string[],
+  { debug = false, onProgress }: { readonly debug?: boolean; readonly onProgress?: OnWimProgress | undefined } = {},
 ): Child {
   const program = fileURLToPath(new URL('./mount-child.js', import.meta.url))
-  const child = spawn(process.execPath, [program, ...words], {
+  const child = spawn(process.execPath, [program, ...args], {
     stdio: ['pipe', 'pipe', debug ? 'inherit' : 'pipe'],
     detached: true,
   })
   let printed = ''
   child.stderr?.on('data', (piece: Buffer) => (printed = (printed + piece.toString()).slice(-4096)))
-  child.stdin?.on('error', () => undefined) // it ended early, and its end says why
+  child.stdin?.on('error', () => undefined) // it ended early: 'close' reports why
   child.stdin?.end(JSON.stringify(request))
   const end = new Promise<Awaited<Child['end']>>((resolve, reject) => {
     let [done, failure] = [false, undefined as Failure | undefined]
@@ -148,9 +148,9 @@ function startChild(
         else if (answer.type === 'done') done = true
         else {
           try {
-            onProgress?.(progressOf(answer.event))
+            onProgress?.(parseProgress(answer.event))
           } catch (error) {
-            reject(error) // the caller's own
+            reject(error) // an error of the caller's listener
           }
         }
       })
@@ -161,13 +161,7 @@ function startChild(
   return { running: child, end, printed: () => lines(printed) }
 }
 
-function progressOf(event: unknown): WimProgress {
-  const told = event as { readonly type: string; readonly compression?: number } // made by native/wim/observer.cc
-  if (told.compression === undefined) return told as WimProgress
-  return { ...told, compression: compressionName(told.compression) } as WimProgress
-}
-
-/** Rejects when `signal` aborts, and lets go of the child, which goes on alone. */
+/** Rejects when `signal` aborts, and detaches the child, which continues on its own. */
 function rejectedOnAbort(signal: AbortSignal | undefined, child: Child): Promise<never> {
   return new Promise((_resolve, reject) => {
     if (!signal) return
@@ -186,37 +180,37 @@ function died(status: number | string, printed: string): StowageError {
   return new StowageError('IO_ERROR', `the process for mounting or unmounting ${how}${printed && `: ${printed}`}`)
 }
 
-/** An answer as the error it stands for, with what libfuse printed, and a hint on what FUSE lacks here. */
+/** The error for a failed mount, with the output of libfuse, and a hint if FUSE is not fully available. */
 async function mountError(failure: Failure, printed: string, path: string): Promise<unknown> {
   const { message, code, details = '' } = failure
   if (code === 'IMAGE_NOT_FOUND') return new StowageError(code, `${path}: ${message}`)
   const error = errorOf({ ...failure, details: [details, printed].filter(text => text !== '').join('; ') }, path)
   if (code !== 'WIMLIB_ERR_FUSE' || !(error instanceof StowageError)) return error
-  const lack = await whatFuseLacks()
-  return new StowageError(lack?.code ?? 'WIM_ERROR', error.message, {
-    hint: lack?.hint ?? error.hint,
+  const problem = await findFuseProblem()
+  return new StowageError(problem?.code ?? 'WIM_ERROR', error.message, {
+    hint: problem?.hint ?? error.hint,
     cause: error.cause,
   })
 }
 
-interface Lack {
+interface FuseProblem {
   readonly code: 'UNSUPPORTED' | 'PERMISSION_DENIED'
   readonly hint: string
 }
 
-async function whatFuseLacks(): Promise<Lack | undefined> {
+async function findFuseProblem(): Promise<FuseProblem | undefined> {
   try {
     await access('/dev/fuse', constants.R_OK | constants.W_OK)
   } catch (error) {
     return systemCode(error) === 'ENOENT'
       ? {
           code: 'UNSUPPORTED',
-          hint: 'There is no /dev/fuse: "modprobe fuse", or "--device /dev/fuse" for a container.',
+          hint: '/dev/fuse does not exist: run "modprobe fuse", or use "--device /dev/fuse" for a container.',
         }
       : { code: 'PERMISSION_DENIED', hint: 'You are not allowed to read and write /dev/fuse.' }
   }
   if (process.getuid?.() === 0) return undefined
-  // libwim before 1.14 is built with libfuse 2. Debian's fuse3 brings both names, its older fuse the first alone.
+  // libwim before 1.14 is built with libfuse 2. Debian's fuse3 has both programs, its older fuse only fusermount
   const [major = 0, minor = 0] = binding().libraryVersion().split('.').map(Number)
   const program = major > 1 || minor >= 14 ? 'fusermount3' : 'fusermount'
   if (await inPath(program)) return undefined
@@ -232,7 +226,7 @@ async function inPath(program: string): Promise<boolean> {
       await access(join(directory, program), constants.X_OK)
       return true
     } catch {
-      // the next one may have it
+      // try the next directory
     }
   }
   return false
@@ -266,7 +260,7 @@ async function unmountError(failure: Failure, directory: string): Promise<unknow
   }
 }
 
-/** The system's answer where a mount is left of which the serving process is gone. */
+/** Whether the error is that of a mount whose serving process has ended. */
 function isStale(error: unknown): boolean {
   return ['ENOTCONN', 'ECONNABORTED'].includes(systemCode(error) ?? '')
 }
@@ -274,7 +268,7 @@ function isStale(error: unknown): boolean {
 function staleMount(directory: string, cause: unknown): StowageError {
   return new StowageError(
     'IO_ERROR',
-    `${directory} is a mount whose process is gone, and uncommitted changes are lost`,
+    `the process that serves the mount on ${directory} has ended, and uncommitted changes are lost`,
     {
       hint: `Remove the mount: fusermount -u ${directory}, or as root umount ${directory}.`,
       cause,
@@ -282,25 +276,25 @@ function staleMount(directory: string, cause: unknown): StowageError {
   )
 }
 
-/** Images that are mounted on it, one over the other. Source: proc(5), `/proc/PID/mountinfo`. */
+/** The number of images mounted on the directory, one over the other. Source: proc(5), `/proc/PID/mountinfo`. */
 async function mountsOn(directory: string): Promise<number> {
   const mounts = await readFile('/proc/self/mountinfo', 'utf8')
   return mounts.split('\n').filter(line => {
-    const place = line
+    const mountPath = line
       .split(' ')[4]
       ?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
-    return place === directory && / - fuse\.wimfs /.test(line)
+    return mountPath === directory && / - fuse\.wimfs /.test(line)
   }).length
 }
 
-/** Takes a mount away whatever is left of it. */
+/** Detaches a mount in any state. */
 async function detach(directory: string): Promise<void> {
-  const ways = [
+  const commands = [
     ['fusermount3', '-u', '-z'],
     ['fusermount', '-u', '-z'],
     ['umount', '-l'],
   ]
-  for (const [program = '', ...options] of ways) {
+  for (const [program = '', ...options] of commands) {
     const child = spawn(program, [...options, directory], { stdio: 'ignore' })
     const status = await new Promise<number | null>(done => child.once('error', () => done(-1)).once('exit', done))
     if (status === 0) return
@@ -311,7 +305,7 @@ function aborted(signal: AbortSignal): StowageError {
   return new StowageError('ABORTED', 'interrupted before the end', { cause: signal.reason })
 }
 
-/** `"a\n b\n"` as `a; b`. */
+/** Joins lines: `a; b` for `"a\n b\n"`. */
 function lines(text: string): string {
   return text
     .split('\n')

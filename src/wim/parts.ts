@@ -1,20 +1,20 @@
-/** The files of a WIM: one, or the parts of a split one that stand beside each other. */
+/** Finds the files of a WIM: one, or the parts of a split WIM in the same directory. */
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { HEADER_SIZE, parseHeader, type WimHeader, WIM_MAGIC } from './header.js'
 
 /**
- * All parts of the WIM that `path` belongs to, in order; `[path]` for a WIM of one part, or for a file that is none (which
- * opening it will say). Parts are told by their header, not by their names: any file beside `path` whose name
- * differs in digits alone is looked at. Throws WIM_PART_MISSING naming the parts that are not there.
+ * All parts of the WIM that `path` belongs to, in order; `[path]` for a WIM with one part, or for a file that is not a
+ * WIM (which opening it will report). Parts are identified by their headers: all files beside `path` whose names differ
+ * only in digits are checked. Throws WIM_PART_MISSING naming the missing parts.
  */
 export async function partsOf(path: string): Promise<string[]> {
   const own = await readOwnHeader(path)
   if (own === undefined || own.totalParts <= 1) return [path]
   const found = new Map<number, string>([[own.partNumber, path]])
   for (const name of await readdir(dirname(path))) {
-    if (name === basename(path) || shape(name) !== shape(basename(path))) continue
+    if (name === basename(path) || withoutNumber(name) !== withoutNumber(basename(path))) continue
     const candidate = join(dirname(path), name)
     const header = await readOtherHeader(candidate)
     if (header?.guid === own.guid && header.totalParts === own.totalParts && !found.has(header.partNumber)) {
@@ -34,8 +34,8 @@ export async function partsOf(path: string): Promise<string[]> {
   return [...found.entries()].sort(([a], [b]) => a - b).map(([, part]) => part)
 }
 
-/** `install.swm` and `install2.swm` have one shape. */
-function shape(name: string): string {
+/** The name without its part number, which is the same for `install.swm` and `install2.swm`. */
+function withoutNumber(name: string): string {
   const extension = extname(name)
   return (
     name
@@ -56,7 +56,7 @@ async function readOwnHeader(path: string): Promise<WimHeader | undefined> {
   }
 }
 
-/** Of a file that only stands beside: what cannot be read is not a part. */
+/** The header of another file in the directory. A file that cannot be read is not a part. */
 async function readOtherHeader(path: string): Promise<WimHeader | undefined> {
   try {
     return (await stat(path)).isFile() ? await readHeader(path) : undefined
@@ -66,7 +66,10 @@ async function readOtherHeader(path: string): Promise<WimHeader | undefined> {
   }
 }
 
-/** Of a WIM that may have parts beside it: a pipable one has none. */
+/**
+ * The header of a WIM that may have several parts; undefined for a pipable WIM, which has only one, and for other
+ * files.
+ */
 async function readHeader(path: string): Promise<WimHeader | undefined> {
   await using file = await open(path)
   const bytes = Buffer.alloc(HEADER_SIZE)

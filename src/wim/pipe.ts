@@ -1,4 +1,4 @@
-/** WIMs that come out of a stream, or go into one. */
+/** Reads WIMs from streams, and writes them to streams. */
 import { closeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Readable, type Writable } from 'node:stream'
@@ -10,8 +10,8 @@ import { startJob } from './job.js'
 import type { ExtractOptions } from './options.js'
 
 /**
- * Applies an image of a pipable WIM as it comes out of a stream. `image`: its number or name; undefined if it holds one.
- * Throws UNSUPPORTED for a WIM that is not pipable.
+ * Applies an image of a pipable WIM that is read from a stream. `image` is its number or name; undefined if there is
+ * only one. Throws UNSUPPORTED if the WIM is not pipable.
  */
 export async function extractFromPipe(
   input: Readable | { readonly fd: number },
@@ -32,7 +32,7 @@ export async function extractFromPipe(
   }
   const { read, write } = openPipe()
   const fed = pipeline(input, new Socket({ fd: write, readable: false, writable: true }))
-  fed.catch(() => undefined) // libwim says what it misses; when it has enough, nobody reads the rest
+  fed.catch(() => undefined) // libwim reports missing data, and may not read to the end
   try {
     await extract(read)
   } finally {
@@ -44,7 +44,7 @@ export async function extractFromPipe(
   })
 }
 
-/** `write` gets a file descriptor; what it writes there goes into `target`, which is ended, or destroyed when it fails. */
+/** Calls `write` with a file descriptor whose data goes to `target`, which is then ended, or destroyed on an error. */
 export async function writeToStream(
   target: Writable,
   write: (fd: number) => Promise<unknown>,
@@ -52,7 +52,7 @@ export async function writeToStream(
 ): Promise<void> {
   const ends = openPipe()
   const drained = pipeline(new Socket({ fd: ends.read, readable: true, writable: false }), target, { signal })
-  drained.catch(() => undefined) // the writer hears of it as a broken pipe; what failed first is told below
+  drained.catch(() => undefined) // the writer gets a broken pipe; the original error is thrown below
   try {
     await write(ends.write)
   } catch (error) {

@@ -1,27 +1,27 @@
-/** What libwim tells while it works, as a union of events. Names and order: `enum wimlib_progress_msg` of wimlib.h. */
+/** The progress events of libwim. Names and order: `enum wimlib_progress_msg` of wimlib.h. */
 import type { WimCompressionType } from './compression.js'
 
-/** Numbers of an extraction: sizes are bytes. */
+/** Progress of an extraction. Sizes are in bytes. */
 export interface ExtractProgress {
-  /** 1-based. */
+  /** From 1. */
   readonly image: number
   readonly imageName: string
-  /** The WIM; undefined if it comes from a pipe. */
+  /** The WIM; undefined if it is read from a pipe. */
   readonly path: string | undefined
   readonly target: string
   readonly totalBytes: number
   readonly completedBytes: number
   readonly totalStreams: number
   readonly completedStreams: number
-  /** Of the phase that creates files, or of the one that sets their metadata. */
+  /** Counts of the phase that creates files, or of the one that sets their metadata. */
   readonly currentFileCount: number
   readonly endFileCount: number
-  /** Of a split WIM that comes from a pipe. */
+  /** For a split WIM that is read from a pipe. */
   readonly partNumber: number
   readonly totalParts: number
 }
 
-/** Numbers of a scan, so far. */
+/** Progress of a scan. */
 export interface ScanProgress {
   readonly source: string
   readonly directories: number
@@ -48,7 +48,7 @@ export interface SplitProgress {
   readonly partName: string
 }
 
-/** One event. `completed…` never falls, and ends at `total…`; a total may fall while duplicates are found. */
+/** One event. `completed…` never decreases, and ends at `total…`; a total may decrease when duplicates are found. */
 export type WimProgress =
   | ({
       readonly type:
@@ -66,14 +66,14 @@ export type WimProgress =
       readonly type: 'scan-dentry'
       readonly path: string
       readonly status: 'ok' | 'excluded' | 'unsupported' | 'fixed-symlink' | 'not-fixed-symlink'
-      /** Of a fixed or not fixed link. */
+      /** For a fixed or not fixed link. */
       readonly linkTarget: string | undefined
     } & ScanProgress)
   | {
       readonly type: 'write-streams'
       readonly totalBytes: number
       readonly completedBytes: number
-      /** Compressed; from wimlib 1.13.4. */
+      /** Compressed size; since wimlib 1.13.4. */
       readonly completedCompressedBytes: number
       readonly totalStreams: number
       readonly completedStreams: number
@@ -88,7 +88,7 @@ export type WimProgress =
   | {
       readonly type: 'update-begin-command' | 'update-end-command'
       readonly command: 'add' | 'delete' | 'rename'
-      /** Paths of the command, as it was given. */
+      /** Paths of the command, as given. */
       readonly paths: readonly string[]
       readonly completedCommands: number
       readonly totalCommands: number

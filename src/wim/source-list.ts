@@ -1,13 +1,13 @@
-/** The list of a capture's sources: files and directories, and where in the image each goes. */
+/** Parses the list of sources for a capture: files and directories, with their paths in the image. */
 import { StowageError } from '../errors.js'
 import type { CaptureSource } from './options.js'
 import { linesOf } from './text-file.js'
 
 /**
- * The sources that `text` lists, as `wimlib-imagex capture --source-list` reads them: `SOURCE [TARGET]` on each line, where
- * TARGET is SOURCE when it is left out. A target has no `.` and `..` among its components: libwim would leave such files out
- * with a warning, so `.` is taken off here, and `..` throws. Later sources lie over earlier ones. Comments, quotes:
- * {@link linesOf}. Throws INVALID_ARGUMENT naming `file` and the line.
+ * Parses a list as `wimlib-imagex capture --source-list` does: `SOURCE [TARGET]` on each line; TARGET defaults to
+ * SOURCE. libwim would exclude files with `.` or `..` in their targets with a warning, so `.` is removed here, and `..`
+ * throws. Later sources replace earlier ones. For comments and quotes, see {@link linesOf}. Throws INVALID_ARGUMENT
+ * naming `file` and the line.
  */
 export function parseSourceList(text: string, file = 'the source list'): CaptureSource[] {
   return linesOf(text, file).map(({ number, words }) => {

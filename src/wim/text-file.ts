@@ -1,7 +1,7 @@
-/** Text as it is in the files that WIM commands read: its encodings, its lines, and the words of a line. */
+/** Parses the text files that WIM commands read: encodings, lines, and the words of a line. */
 import { StowageError } from '../errors.js'
 
-/** A line that says something. */
+/** A line that is neither empty nor a comment. */
 export interface TextLine {
   /** From 1. */
   readonly number: number
@@ -10,15 +10,15 @@ export interface TextLine {
 
 export interface Word {
   readonly text: string
-  /** It stood in quotes. */
+  /** Whether it was in quotes. */
   readonly quoted: boolean
 }
 
 const QUOTES = ['"', "'"]
 
 /**
- * The text of a file: UTF-8, or UTF-16LE where it begins with that byte order mark, which is taken off. Surrogates that stand
- * alone, encoded as if they were characters, come through: names in WIM images may hold them.
+ * Decodes UTF-8, or UTF-16LE if the text begins with that byte order mark, which is removed. Unpaired surrogates that
+ * are encoded like characters are kept, because names in WIM images may contain them.
  */
 export function decodeText(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -33,7 +33,7 @@ export function decodeText(bytes: Uint8Array): string {
   return `${text}${buffer.toString('utf8', start)}`.replace(/^\ufeff/, '')
 }
 
-/** `text` for a file or a pipe: UTF-8, and surrogates that stand alone encoded as if they were characters. */
+/** Encodes `text` as UTF-8, with unpaired surrogates encoded like characters. */
 export function encodeText(text: string): string | Uint8Array {
   if (!/\p{Surrogate}/u.test(text)) return text
   const pieces = text.split(/(\p{Surrogate})/u)
@@ -47,9 +47,9 @@ export function encodeText(text: string): string | Uint8Array {
 }
 
 /**
- * The lines of `text` that are neither empty nor comments, which begin with `#` or `;`. Words are parted by white space;
- * one that begins with a quote, single or double, ends at the next one of its kind, and no quote can be escaped.
- * Throws INVALID_ARGUMENT naming `file` and the line.
+ * The lines of `text` that are neither empty nor comments, which begin with `#` or `;`. Words are separated by white
+ * space. A word that begins with a single or double quote ends at the next quote of the same kind; quotes cannot be
+ * escaped. Throws INVALID_ARGUMENT naming `file` and the line.
  */
 export function linesOf(text: string, file: string): TextLine[] {
   const lines = text.split('\n').map((line, n) => ({ number: n + 1, words: wordsOf(line, `${file}, line ${n + 1}`) }))

@@ -1,14 +1,14 @@
-/** The script of an update: commands that add, delete and rename files of an image, one a line. */
+/** Parses the script of an update: commands that add, delete and rename files of an image, one per line. */
 import { StowageError } from '../errors.js'
 import type { AddOptions, DeleteOptions, JobOptions, UpdateCommand } from './options.js'
 import { linesOf, type TextLine, type Word } from './text-file.js'
 
 export interface UpdateScriptOptions {
-  /** What error messages call the script. Default: `the script`. */
+  /** Name of the script for error messages. Default: `the script`. */
   readonly file?: string | undefined
-  /** For every `add`; its own options come on top. */
+  /** Options for every `add`, in addition to its own. */
   readonly add?: Omit<AddOptions, keyof JobOptions> | undefined
-  /** For every `delete`. */
+  /** Options for every `delete`. */
   readonly delete?: DeleteOptions | undefined
 }
 
@@ -34,11 +34,10 @@ const PATHS: Readonly<Record<Kind, readonly string[]>> = {
 }
 
 /**
- * The commands of `text`, as `wimlib-imagex update` reads them:
- * `add [--verbose] [--unix-data] [--no-acls] [--strict-acls] [--dereference] [--no-replace] SOURCE DESTINATION`,
- * `delete [--force] [--recursive] PATH` and `rename OLD NEW`. The case of the command does not count, options may stand
- * anywhere after it, and what is in quotes is not an option. Comments, quotes: {@link linesOf}.
- * Throws INVALID_ARGUMENT naming the line.
+ * Parses commands as `wimlib-imagex update` does: `add [--verbose] [--unix-data] [--no-acls] [--strict-acls]
+ * [--dereference] [--no-replace] SOURCE DESTINATION`, `delete [--force] [--recursive] PATH` and `rename OLD NEW`. The
+ * case of the command is ignored, options may appear anywhere after it, and a quoted word is not an option. For
+ * comments and quotes, see {@link linesOf}. Throws INVALID_ARGUMENT naming the line.
  */
 export function parseUpdateScript(text: string, options: UpdateScriptOptions = {}): UpdateCommand[] {
   const { file = 'the script' } = options
@@ -71,7 +70,7 @@ function command({ words }: TextLine, place: string, { add, delete: remove }: Up
     }
     default:
       throw new StowageError('INVALID_ARGUMENT', `${place}: ${JSON.stringify(verb?.text)} is not an update command`, {
-        hint: `One of ${Object.entries(PATHS)
+        hint: `Use one of ${Object.entries(PATHS)
           .map(([kind, names]) => `${kind} ${names.join(' ')}`)
           .join(', ')}.`,
       })
@@ -90,7 +89,7 @@ function argumentsOf<Options extends object>(
     const option = Object.hasOwn(known, text) ? known[text] : undefined
     if (option) return option
     throw new StowageError('INVALID_ARGUMENT', `${place}: ${text} is not an option of ${type}`, {
-      hint: `It takes ${Object.keys(known).join(', ') || 'none'}.`,
+      hint: `Its options: ${Object.keys(known).join(', ') || 'none'}.`,
     })
   })
   const names = PATHS[type]
@@ -100,5 +99,5 @@ function argumentsOf<Options extends object>(
       hint: 'Quote a path that contains spaces.',
     })
   }
-  return { paths, options: Object.assign({}, ...options) as Options } // a union of parts of Options
+  return { paths, options: Object.assign({}, ...options) as Options } // each is part of Options
 }

@@ -1,41 +1,41 @@
-/** What `WimFile.verify()` is asked, and what it finds: all that is wrong with a WIM, not just what is wrong first. */
+/** Options and results of `WimFile.verify()`, which finds all defects of a WIM, not only the first. */
 import type { JobOptions } from './options.js'
 
 export interface VerifyOptions extends JobOptions {
-  /** Check the files against their integrity tables, where they have them. Default: yes. */
+  /** Check the files against their integrity tables, if they have any. Default: yes. */
   readonly integrity?: boolean | undefined
-  /** Threads that read, decompress and hash, 1 to 256; the processors of the machine when left out. */
+  /** Threads for reading, decompression and hashing, 1 to 256; by default one per processor. */
   readonly threads?: number | undefined
 }
 
-/** What was looked at, and what is wrong with it. */
+/** What was checked, and its defects. */
 export interface WimVerification {
   readonly images: number
   readonly blobs: number
-  /** Of all blobs, uncompressed. */
+  /** Total size of all blobs, uncompressed. */
   readonly bytes: number
-  /** Empty: nothing is wrong. */
+  /** Empty if there are no defects. */
   readonly findings: readonly WimFinding[]
 }
 
 /**
- * One thing that is wrong. `metadata`: of an image, which then cannot be listed or extracted. `blob`: the content of files.
- * `missing-blob`: files whose content the WIM does not hold, as in a delta WIM without the WIM it was made from.
- * `integrity`: a stretch of a file, or its integrity table itself.
+ * A defect. `metadata`: the metadata of an image, which cannot be listed or extracted. `blob`: the content of files.
+ * `missing-blob`: content that the WIM does not contain, as in a delta WIM without its base. `integrity`: a section of
+ * a file, or the integrity table itself.
  */
 export interface WimFinding {
   readonly type: 'metadata' | 'blob' | 'missing-blob' | 'integrity'
   readonly message: string
-  /** Of the metadata or blob, as it should be: 40 hex digits. */
+  /** Expected SHA-1 of the metadata or blob, in 40 hex digits. */
   readonly sha1?: string | undefined
-  /** 1-based: the one image that it concerns. Left out if several are concerned, or none. */
+  /** The affected image, from 1; missing if several are affected, or none. */
   readonly image?: number | undefined
-  /** The first names of files that use the blob, ten at most; left out if no file does. */
+  /** Paths of up to ten files that use the blob; missing if no file does. */
   readonly paths?: readonly string[] | undefined
-  /** How many files use the blob. */
+  /** Number of files that use the blob. */
   readonly uses?: number | undefined
-  /** Where what is damaged stands in its file, in bytes. */
+  /** Offset of the damage in the file, in bytes. */
   readonly offset?: number | undefined
-  /** The file, by the number of its part, from 1. */
+  /** Part number of the file, from 1. */
   readonly part?: number | undefined
 }

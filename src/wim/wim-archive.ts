@@ -1,4 +1,4 @@
-/** What an open WIM says of itself, and all that is read from it; the line in which its jobs wait. */
+/** The facts about an open WIM, everything that can be read from it, and the queue of its jobs. */
 import { StowageError } from '../errors.js'
 import type { NativeArguments, NativeWimFile } from './addon.js'
 import { nativeError } from './binding.js'
@@ -20,13 +20,13 @@ import { JobQueue, type JobWatch, startJob } from './job.js'
 import type { EntriesOptions, ImageNumber } from './options.js'
 import type { VerifyOptions, WimVerification } from './verify.js'
 
-/** The reading half of a {@link WimFile}, and what both halves stand on: the native archive and the queue of its jobs. */
+/** The reading half of {@link WimFile}, with the native archive and the job queue that both halves use. */
 export class WimArchive implements AsyncDisposable {
   #native: NativeWimFile
   #facts: WimFacts | undefined
   #paths: { readonly parts: readonly string[]; readonly references: readonly string[] }
   #closed = false
-  /** What takes the place of the file at the end. */
+  /** Resolves when no job is changing the file. */
   protected changing: Promise<unknown> = Promise.resolve()
   protected readonly queue = new JobQueue()
   #running = 0
@@ -36,65 +36,65 @@ export class WimArchive implements AsyncDisposable {
     this.#paths = native.paths()
   }
 
-  /** Of the first part; undefined for a WIM that is not a file yet. */
+  /** Path of the first part; undefined for a WIM that is not a file yet. */
   get path(): string | undefined {
     return this.#paths.parts[0]
   }
 
-  /** All files of the archive, the first part first; empty for a WIM that is not a file yet. */
+  /** Paths of all parts, in order; empty for a WIM that is not a file yet. */
   get parts(): readonly string[] {
     return this.#paths.parts
   }
 
-  /** The WIM files of {@link referenceFiles}. */
+  /** Paths of the WIM files given to {@link referenceFiles}. */
   get references(): readonly string[] {
     return this.#paths.references
   }
 
-  /** For the rooms that hand the archive to another native job. */
+  /** For modules that pass the archive to another native job. */
   get native(): NativeWimFile {
     return this.#native
   }
 
-  /** As it is in memory; while a job is under way, as it was before. */
+  /** The state in memory; while a job is running, the state before it. */
   get info(): WimInfo {
     return this.#keepFacts().info
   }
 
-  /** As {@link info} has it. */
+  /** The images, in the same state as {@link info}. */
   images(): readonly WimImage[] {
     return this.#keepFacts().images
   }
 
   /**
-   * The image that `selector` names: a 1-based number, or a name as in the XML (case counts, as wimlib has it; a name that
-   * looks like a number is tried as a number first). Throws IMAGE_NOT_FOUND listing the images.
+   * The image that `selector` names: a number, from 1, or a name in the XML. As in wimlib, names are case-sensitive,
+   * and numeric names are tried as numbers first. Throws IMAGE_NOT_FOUND listing the images.
    */
   image(selector: string | number): WimImage {
     return findImage(this.images(), selector, this.name)
   }
 
-  /** What wimlib takes for an image: a number, a name, or `all` or `*`. Throws IMAGE_NOT_FOUND. */
+  /** Resolves an image as wimlib does: a number, a name, `all` or `*`. Throws IMAGE_NOT_FOUND. */
   async resolveImage(selector: string | number): Promise<ImageNumber> {
-    const number = (await this.job('resolve', { name: String(selector) })) as number // what `resolve` gives
+    const number = (await this.job('resolve', { name: String(selector) })) as number // the result of `resolve`
     if (number === 0) return this.image(selector).index
     return number === -1 ? 'all' : number
   }
 
-  /** The XML data as they stand in the file, as text without the byte order mark. Source: the WIM white paper, "XML data". */
+  /** The XML data of the file, as text without the byte order mark. Source: the WIM white paper, "XML data". */
   async xml(): Promise<string> {
-    const bytes = (await this.job('xml')) as Buffer // what `xml` gives
+    const bytes = (await this.job('xml')) as Buffer // the result of `xml`
     return bytes.toString('utf16le').replace(/^\ufeff/, '')
   }
 
   /** A property of an image by libwim's path: `NAME`, `WINDOWS/VERSION/BUILD`, `WINDOWS/LANGUAGES/LANGUAGE[1]`. */
   async property(image: number, name: string): Promise<string | undefined> {
-    return (await this.job('property', { image: imageNumber(image), name })) as string | undefined // what `property` gives
+    return (await this.job('property', { image: imageNumber(image), name })) as string | undefined // its result
   }
 
   /**
-   * The tree of an image as libwim has it, changes in memory too: depth first, in batches. Throws FILE_NOT_FOUND for a path
-   * that is not there.
+   * The tree of an image according to libwim, including changes in memory: depth first, in batches. Throws
+   * FILE_NOT_FOUND if the path does not exist.
    */
   async *entries(image: ImageNumber, options: EntriesOptions = {}): AsyncGenerator<readonly DirectoryEntry[]> {
     const { path = '/', signal } = options
@@ -103,26 +103,26 @@ export class WimArchive implements AsyncDisposable {
       { image: imageNumber(image), path, flags: entriesFlags(options) },
       { signal },
     )
-    yield* unpackEntries(packed as PackedEntries) // what `entries` gives
+    yield* unpackEntries(packed as PackedEntries) // the result of `entries`
   }
 
-  /** {@link entries} as JSON text made in native code: pieces of a list without brackets. See docs/wim.md. */
+  /** {@link entries} as JSON generated by native code: pieces of a list without brackets. See docs/wim.md. */
   async *entriesAsJson(
     image: ImageNumber,
     { path = '/', signal, ...options }: EntriesOptions = {},
   ): AsyncGenerator<Buffer> {
     const args = { image: imageNumber(image), path, flags: entriesFlags(options) }
-    yield* (await this.job('entriesAsJson', args, { signal })) as Buffer[] // what it gives
+    yield* (await this.job('entriesAsJson', args, { signal })) as Buffer[] // its result
   }
 
-  /** The blobs of the WIM as libwim has them, the metadata resources first. */
+  /** The blobs of the WIM according to libwim, the metadata resources first. */
   async resources(): Promise<Resource[]> {
-    return unpackResources((await this.job('resources')) as Buffer) // what `resources` gives
+    return unpackResources((await this.job('resources')) as Buffer) // the result of `resources`
   }
 
   /**
-   * The content of one stream of a file: its data, or the named stream `stream`. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for
-   * what has no data, BLOB_MISSING for a blob that no opened file holds.
+   * The content of one stream of a file: its data, or the named stream `stream`. Throws FILE_NOT_FOUND,
+   * INVALID_ARGUMENT if the file has no data, BLOB_MISSING if no open file contains the blob.
    */
   async *readFile(image: number, path: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     const { stream = '', ...reading } = options
@@ -137,31 +137,32 @@ export class WimArchive implements AsyncDisposable {
     return this.#guard(() => listBlobs(this.#native))
   }
 
-  /** Reads and checks the metadata of image `index` (1-based). Throws WIM_CORRUPT. */
+  /** Reads and checks the metadata of image `index` (from 1). Throws WIM_CORRUPT. */
   async metadata(index: number): Promise<Metadata> {
     return await readMetadata(this.#native, this.name, index)
   }
 
   /**
-   * The contents of blobs, in the order of the list, in pieces; each is checked against its SHA-1 before its last piece
-   * is given out. Decompressed ahead by `threads` threads, in bounded memory. Throws WIM_CORRUPT naming the blob.
+   * The contents of blobs in the order of the list, in pieces. Each blob is checked against its SHA-1 before its last
+   * piece is returned. `threads` threads decompress ahead, in bounded memory. Throws WIM_CORRUPT naming the blob.
    */
   readBlobs(blobs: readonly number[] | Uint32Array, options: ReadOptions = {}): AsyncGenerator<BlobPiece> {
     return readBlobs(this.#native, this.name, blobs, options)
   }
 
   /**
-   * Checks integrity tables, the metadata of every image, that every stream has its blob, and the SHA-1 of every blob, by our
-   * own readers. Goes on after what is damaged, and gives all of it; throws only what says nothing of the WIM.
+   * Checks integrity tables, the metadata of every image, that the blob of every stream exists, and the SHA-1 of every
+   * blob, with the addon's own readers. Continues after a defect, and returns all defects. Throws only errors that are
+   * not defects.
    */
   async verify(options: VerifyOptions = {}): Promise<WimVerification> {
     const args = { integrity: options.integrity === false ? 0 : 1, threads: checkedThreads(options.threads) }
-    return (await this.job('verify', args, options)) as WimVerification // made by native/wim/verifier.cc, as declared
+    return (await this.job('verify', args, options)) as WimVerification // native/wim/verifier.cc builds it
   }
 
   /**
-   * Waits for the jobs that were begun, but for aborted ones that leave nothing behind. Blobs that are being read go on;
-   * nothing new can be begun. Closing twice is fine.
+   * Waits for running jobs, except aborted ones that leave nothing behind, and prevents new ones. Blobs that are being
+   * read can be read to the end. May be called repeatedly.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
@@ -178,7 +179,7 @@ export class WimArchive implements AsyncDisposable {
     return this.#native
   }
 
-  /** Runs an operation when this WIM, and `others`, are free. */
+  /** Runs an operation when no other job is using this WIM and `others`. */
   protected async job(
     operation: string,
     args: NativeArguments = {},
@@ -207,13 +208,13 @@ export class WimArchive implements AsyncDisposable {
     }
   }
 
-  /** This WIM is another file now, or has others beside it: what `overwrite` and `reference` give. */
+  /** Replaces the native archive with the result of `overwrite` or `reference`. */
   protected replace(native: unknown): void {
     ;[this.#native, this.#facts] = [native as NativeWimFile, undefined]
     this.#paths = this.#native.paths()
   }
 
-  /** libwim cannot be asked while a job is under way. */
+  /** Caches the facts, because libwim cannot be queried while a job is running. */
   #keepFacts(): WimFacts {
     return (this.#facts ??= this.#guard(() => readFacts(this.#native)))
   }

@@ -69,7 +69,7 @@ t.test('stowage layer from-wim ends with the code of what went wrong, one senten
     [['no.wim'], 4, /no\.wim is not a WIM/],
     [[short], 4, /it should end at \d+ \+ \d+ but the file has 3000 bytes\nhint: .*copy it again/],
     [['none.wim'], 3, /none\.wim does not exist/],
-    [[wim, '--image', 'Nano'], 3, /no image "Nano"\nhint: It holds: 1 "NanoServer", 2 "UtilityVM"/],
+    [[wim, '--image', 'Nano'], 3, /no image "Nano"\nhint: It has: 1 "NanoServer", 2 "UtilityVM"/],
     [[wim, '--compression', 'xz'], 2, /"xz" is not a layer compression\nhint: /],
     [[wim, '--compression', 'gzip:13'], 2, /levels 1 to 12, not 13/],
     [[wim, '--threads', 'many'], 2, /threads/],
