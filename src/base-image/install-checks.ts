@@ -116,16 +116,16 @@ export async function findInstalled(
 ): Promise<string | undefined> {
   const [first] = names
   if (options.force || !first) return undefined
-  const held = await target.find(first)
-  if (!held) return undefined
-  if (!isSame(held.identity, identity) || held.platform.architecture !== platform.architecture)
-    throw nameTaken(first, target, held)
+  const existing = await target.find(first)
+  if (!existing) return undefined
+  if (!isSame(existing.identity, identity) || existing.platform.architecture !== platform.architecture)
+    throw nameTaken(first, target, existing)
   if (!(await target.isWhole(first))) {
     options.onNote?.(`${familiarReference(first)} is present but incomplete: installed again`)
     return undefined
   }
   if (!options.whatIf) await addLatest(target, names, options)
-  return held.id
+  return existing.id
 }
 
 export async function addLatest(
@@ -134,8 +134,8 @@ export async function addLatest(
   { whatIf = false }: InstallOptions,
 ): Promise<void> {
   if (!first || !latest || whatIf) return
-  const [held, other] = [await target.find(first), await target.find(latest)]
-  if (held && held.id !== other?.id) await target.addName(first, latest)
+  const [existing, other] = [await target.find(first), await target.find(latest)]
+  if (existing && existing.id !== other?.id) await target.addName(first, latest)
 }
 
 export function isSame(a: ImageIdentity, b: ImageIdentity): boolean {
@@ -201,11 +201,11 @@ export async function prove(
   if (target.engine) return
   for (const [n, name] of names.entries()) {
     onProgress?.({ type: 'stage', stage: 'prove', subject: familiarReference(name) })
-    const held = await target.find(name)
-    if (held?.id === id && (n > 0 || (await target.isWhole(name)))) continue
+    const existing = await target.find(name)
+    if (existing?.id === id && (n > 0 || (await target.isWhole(name)))) continue
     throw new StowageError(
       'LOAD_NOT_PROVED',
-      `${familiarReference(name)} was written to ${target.toString()}, but ${held ? `it is now ${held.id}` : 'it is missing there'}`,
+      `${familiarReference(name)} was written to ${target.toString()}, but ${existing ? `it is now ${existing.id}` : 'it is missing there'}`,
       { hint: 'Another program may be writing there. Run the command again.' },
     )
   }

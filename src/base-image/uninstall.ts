@@ -51,9 +51,9 @@ export async function uninstallImages(
     const images: UninstalledImage[] = []
     for (const name of names) {
       const done = await orError(async (): Promise<UninstalledImage> => {
-        const held = await store.images({ signal })
-        const image = selectBaseImage(held, name, store.location)
-        await expectUnused(store, held, image, { force, signal })
+        const stored = await store.images({ signal })
+        const image = selectBaseImage(stored, name, store.location)
+        await expectUnused(store, stored, image, { force, signal })
         const removed = whatIf ? [] : await store.remove(image, undefined, { force, signal })
         return {
           name,
@@ -71,8 +71,8 @@ export async function uninstallImages(
   }
 }
 
-function selectBaseImage(held: readonly StoredImage[], text: string, where: string): StoredImage {
-  const bases = held.filter(({ isOSImage }) => isOSImage)
+function selectBaseImage(stored: readonly StoredImage[], text: string, where: string): StoredImage {
+  const bases = stored.filter(({ isOSImage }) => isOSImage)
   const pattern = patternOf(text)
   const exact = bases.filter(image => formatFullName(image).toLowerCase() === text.toLowerCase())
   const [found, ...others] = exact.length > 0 ? exact : bases.filter(image => pattern.test(formatFullName(image)))
@@ -86,18 +86,18 @@ function selectBaseImage(held: readonly StoredImage[], text: string, where: stri
       { hint: 'Name one, by its full name or its ID.' },
     )
   }
-  return found ?? selectByReference(held, bases, text, where)
+  return found ?? selectByReference(stored, bases, text, where)
 }
 
 function selectByReference(
-  held: readonly StoredImage[],
+  stored: readonly StoredImage[],
   bases: readonly StoredImage[],
   text: string,
   where: string,
 ): StoredImage {
   let image: StoredImage
   try {
-    image = selectStored(held, text, where).image
+    image = selectStored(stored, text, where).image
   } catch (error) {
     if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
     throw new StowageError('IMAGE_NOT_FOUND', `${where} has no base OS image ${JSON.stringify(text)}`, {

@@ -44,9 +44,9 @@ export const images = command({
     ['images -q --filter dangling=true', 'IDs of the images without a name'],
   ],
   run: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }, session) => {
-    const asked = filtersOf(filter)
-    const references = [...name, ...asked.references]
-    const list = await listImages({ ...asked, references, all, store, host, signal: session.signal })
+    const filters = filtersOf(filter)
+    const references = [...name, ...filters.references]
+    const list = await listImages({ ...filters, references, all, store, host, signal: session.signal })
     noteStore(store, list.store, session)
     for (const { id, flaw } of list.images) if (flaw) session.note(`warning: ${id} cannot be read: ${flaw.message}`)
     const rows = list.images.flatMap(rowsOf)

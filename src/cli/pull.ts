@@ -39,7 +39,7 @@ export const pull = command({
 function text({ name, digest, sent, error }: PulledImage, quiet: boolean): string {
   if (error) return ''
   if (quiet) return `${name}\n`
-  const { tag, digest: asked, domain: _domain, path } = parseReference(name)
+  const { tag, digest: requested, domain: _domain, path } = parseReference(name)
   const status = sent > 0 ? 'Downloaded newer image' : 'Image is up to date'
-  return `${tag ?? asked ?? 'latest'}: Pulling from ${path}\nDigest: ${digest}\nStatus: ${status} for ${familiarReference(parseReference(name))}\n${name}\n`
+  return `${tag ?? requested ?? 'latest'}: Pulling from ${path}\nDigest: ${digest}\nStatus: ${status} for ${familiarReference(parseReference(name))}\n${name}\n`
 }

@@ -18,8 +18,8 @@ export function storeOptions(forms = storeForms()) {
 }
 
 /** Tells the user if no store was named and no engine answered, so that the default store is used. */
-export function noteStore(asked: string | undefined, store: string, { note }: Session): void {
-  if (isFallback(asked, store)) note(`no Docker Engine answers: using ${store}`)
+export function noteStore(requested: string | undefined, store: string, { note }: Session): void {
+  if (isFallback(requested, store)) note(`no Docker Engine answers: using ${store}`)
 }
 
 /** `Untagged: shop:2.3` or `Deleted: sha256:…`, as docker prints it. */

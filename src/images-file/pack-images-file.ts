@@ -23,7 +23,7 @@ import {
 } from './lock.js'
 import { readSource } from '../transfer/read-source.js'
 import {
-  AskedRegistries,
+  TagCache,
   expectDistinct,
   hasRef,
   hasIds,
@@ -177,7 +177,7 @@ async function lockedImages(
 ): Promise<ResolvedImages> {
   // `faults` for what no longer exists, `changed` for what exists but differs from the lock
   const [faults, changed] = [new Faults(file.path), new Faults(file.path)]
-  await using registries = new AskedRegistries([...file.insecure, ...(options.insecure ?? [])], options.signal)
+  await using registries = new TagCache([...file.insecure, ...(options.insecure ?? [])], options.signal)
   const gone = `, as recorded in ${lockPath}, which no longer exists`
   const images = await pMap(
     file.images,
