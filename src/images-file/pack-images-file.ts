@@ -17,22 +17,23 @@ import {
   type Lock,
   type LockedEntry,
   lockedEntries,
+  type LockedImage,
   lockPathOf,
   readLock,
   writeLock,
 } from './lock.js'
 import { readSource } from '../transfer/read-source.js'
 import {
-  TagCache,
   expectDistinct,
-  hasRef,
   hasIds,
+  hasRef,
   idOf,
   mayMakeLayer,
   type ResolvedImage,
   type ResolvedImages,
   resolveFiles,
   resolveImages,
+  TagCache,
 } from './resolve.js'
 
 export interface PackImagesFileOptions extends Omit<PackOptions, 'names'> {
@@ -178,7 +179,7 @@ async function lockedImages(
   // `faults` for what no longer exists, `changed` for what exists but differs from the lock
   const [faults, changed] = [new Faults(file.path), new Faults(file.path)]
   await using registries = new TagCache([...file.insecure, ...(options.insecure ?? [])], options.signal)
-  const gone = `, as recorded in ${lockPath}, which no longer exists`
+  const context = { file, lockPath, options, registries, faults }
   const images = await pMap(
     file.images,
     async (entry): Promise<readonly ResolvedImage[]> => {
@@ -190,49 +191,8 @@ async function lockedImages(
         if (id !== lockedId)
           changed.add(entry.at, `${formatLocation(location)} is ${id} in the engine, but ${lockedId} in ${lockPath}`)
       }
-      return (
-        await pMap(
-          locked,
-          async (image): Promise<readonly ResolvedImage[]> => {
-            const same = {
-              entry,
-              written: image.location,
-              names: image.names,
-              ...(image.tag === undefined ? {} : { tag: image.tag }),
-              digest: image.digest,
-              mediaType: image.mediaType,
-              ...(image.id === undefined ? {} : { id: image.id }),
-            }
-            if (!isRepository(location)) {
-              const place = hasRef(location) ? { ...location, ref: image.digest } : location
-              const exists =
-                mayMakeLayer(location) || hasIds(location) || (await rootsOf(place, options)).includes(image.digest)
-              if (!exists) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
-              return [{ ...same, location: formatLocation(place) }]
-            }
-            const { domain, path } = parseReference(location.path)
-            const repository = `docker://${formatReference({ domain, path })}`
-            if (
-              image.location !== repository &&
-              ![':', '@'].some(mark => image.location.startsWith(`${repository}${mark}`))
-            ) {
-              throw new StowageError(
-                'LOCK_MISMATCH',
-                `${positionOf(file, entry)}: ${lockPath} has ${image.location} for this entry, which is another repository`,
-                { hint: RELOCK_HINT },
-              )
-            }
-            const own = new Faults(file.path)
-            const found = await registries.find({ domain, path, digest: image.digest }, entry, entry.at, own)
-            if (!found)
-              faults.add(entry.at, `${image.location.slice('docker://'.length)} was ${image.digest}${gone}`, {
-                missing: true,
-              })
-            return found ? [{ ...same, location: `${repository}@${image.digest}` }] : []
-          },
-          { concurrency: 6 },
-        )
-      ).flat()
+      const found = await pMap(locked, async image => await lockedImage(entry, image, context), { concurrency: 6 })
+      return found.flat()
     },
     { concurrency: 6 },
   )
@@ -251,6 +211,55 @@ async function lockedImages(
     throw new StowageError('LOCK_MISMATCH', error.message, { hint: RELOCK_HINT })
   }
   return { images: all, files }
+}
+
+interface LockContext {
+  readonly file: ImagesFile
+  readonly lockPath: string
+  readonly options: PackImagesFileOptions
+  readonly registries: TagCache
+  /** Gets a fault for an image that no longer exists. */
+  readonly faults: Faults
+}
+
+/** One image of the lock; none, with a fault, if the registry no longer has it. Throws LOCK_MISMATCH. */
+async function lockedImage(
+  entry: ImagesFile['images'][number],
+  image: LockedImage,
+  { file, lockPath, options, registries, faults }: LockContext,
+): Promise<readonly ResolvedImage[]> {
+  const { location } = entry
+  const gone = `, as recorded in ${lockPath}, which no longer exists`
+  const resolved = {
+    entry,
+    written: image.location,
+    names: image.names,
+    ...(image.tag === undefined ? {} : { tag: image.tag }),
+    digest: image.digest,
+    mediaType: image.mediaType,
+    ...(image.id === undefined ? {} : { id: image.id }),
+  }
+  if (!isRepository(location)) {
+    const place = hasRef(location) ? { ...location, ref: image.digest } : location
+    const exists = mayMakeLayer(location) || hasIds(location) || (await rootsOf(place, options)).includes(image.digest)
+    if (!exists) faults.add(entry.at, `${image.location} was ${image.digest}${gone}`, { missing: true })
+    return [{ ...resolved, location: formatLocation(place) }]
+  }
+  const { domain, path } = parseReference(location.path)
+  const repository = `docker://${formatReference({ domain, path })}`
+  if (image.location !== repository && ![':', '@'].some(mark => image.location.startsWith(`${repository}${mark}`))) {
+    throw new StowageError(
+      'LOCK_MISMATCH',
+      `${positionOf(file, entry)}: ${lockPath} has ${image.location} for this entry, which is another repository`,
+      { hint: RELOCK_HINT },
+    )
+  }
+  const own = new Faults(file.path)
+  const found = await registries.find({ domain, path, digest: image.digest }, entry, entry.at, own)
+  if (found) return [{ ...resolved, location: `${repository}@${image.digest}` }]
+  const name = image.location.slice('docker://'.length)
+  faults.add(entry.at, `${name} was ${image.digest}${gone}`, { missing: true })
+  return []
 }
 
 /** The lock for what was packed, with the sizes that `described` gives. */

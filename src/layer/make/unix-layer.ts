@@ -76,26 +76,13 @@ export async function planUnixLayer(
     const places = await canonicalPlaces(tree.dentries, slices)
     kept = await sortInSlices(kept, (a, b) => (places[a.dentry.index] ?? 0) - (places[b.dentry.index] ?? 0), slices)
   }
-  const [first, links]: [PlannedFile[], PlannedFile[]] = [[], []]
-  let files: PlannedFile[] = []
-  const primaries = new Map<string, Dentry>()
-  for (const entry of kept) {
-    const { linkGroup } = entry.dentry
-    const key =
-      linkGroup === 0n || entry.type === 'directory'
-        ? ''
-        : `${linkGroup} ${entry.type} ${entry.data?.sha1 ?? entry.data?.blob ?? ''}`
-    const primary = key === '' ? undefined : primaries.get(key)
-    if (primary) links.push({ ...entry, type: 'hard link', primary })
-    else (entry.type === 'file' ? files : first).push(entry)
-    if (key !== '' && !primary) primaries.set(key, entry.dentry)
-    if (slices.due()) await slices.rest()
-  }
+  const { others, links, files: grouped } = await groupLinks(kept, slices)
+  let files = grouped
   if (order === 'blob') {
     const rank = ({ data }: PlannedFile): number => (data?.blob === undefined ? -1 : (facts.ranks[data.blob] ?? 0))
     files = await sortInSlices(files, (a, b) => rank(a) - rank(b) || a.dentry.index - b.dentry.index, slices)
   }
-  const planned = [...first, ...files, ...links]
+  const planned = [...others, ...files, ...links]
   const blobs = new BlobPlan(facts)
   const count = (type: UnixEntry['type']): number =>
     planned.reduce((sum, entry) => sum + (entry.type === type ? 1 : 0), 0)
@@ -116,6 +103,28 @@ export async function planUnixLayer(
     missing: [],
     withoutUnixData,
   }
+}
+
+/** Separates files, other entries, and further names of the same file as hard links. */
+async function groupLinks(
+  entries: readonly PlannedFile[],
+  slices: LayerPlanOptions['slices'],
+): Promise<{ readonly files: PlannedFile[]; readonly others: PlannedFile[]; readonly links: PlannedFile[] }> {
+  const [files, others, links]: [PlannedFile[], PlannedFile[], PlannedFile[]] = [[], [], []]
+  const primaries = new Map<string, Dentry>()
+  for (const entry of entries) {
+    const { linkGroup } = entry.dentry
+    const key =
+      linkGroup === 0n || entry.type === 'directory'
+        ? ''
+        : `${linkGroup} ${entry.type} ${entry.data?.sha1 ?? entry.data?.blob ?? ''}`
+    const primary = key === '' ? undefined : primaries.get(key)
+    if (primary) links.push({ ...entry, type: 'hard link', primary })
+    else (entry.type === 'file' ? files : others).push(entry)
+    if (key !== '' && !primary) primaries.set(key, entry.dentry)
+    if (slices.due()) await slices.rest()
+  }
+  return { files, others, links }
 }
 
 interface Paths {
