@@ -17,6 +17,7 @@ export {
 export type { CatalogImage } from './serve/catalog.js'
 export { copy, type CopyOptions, type CopyResult } from './verbs/copy.js'
 export type { LayerMakingOptions, TransferOptions, WimMakingOptions } from './transfer/options.js'
+export type { SparseForm } from './blob/stripped.js'
 export { copyImage, type CopyImageOptions } from './transfer/copy-image.js'
 export { prune, type PrunedWorkspace, type PruneOptions, type PruneResult } from './verbs/prune.js'
 export type { FoundWorkspace } from './blob/workspace.js'

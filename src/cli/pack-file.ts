@@ -10,7 +10,7 @@ import type { Session } from './session.js'
 
 export const PACK_FILE_OPTIONS = {
   file: value(
-    'YAML list of images, WIMs and files to pack (see "stowage schema"), in addition to any IMAGE arguments',
+    'List of images to pack, in addition to any IMAGE arguments: images.yaml (see "stowage schema"), a reference a line, a compose file or Kubernetes YAML; - is standard input',
     { alias: 'f' },
   ),
   lock: value('With --file: the lock file (default: the name of the list, with .lock)'),
@@ -49,9 +49,11 @@ export async function packByFile(
       'INVALID_ARGUMENT',
       `${output} takes one image, not a list: name the image instead of --file`,
     )
+  const { listTitle } = await import('../images-file/other-lists.js')
   const { packImagesFile } = await import('../images-file/pack-images-file.js') // the YAML parser loads only if needed
   const result = await packImagesFile(file, output, { ...options, lock, locked })
-  note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)
+  if (result.list !== 'images.yaml') note(`${file}: read as a ${listTitle(result.list)}`)
+  if (result.lock !== undefined) note(locked ? `as locked in ${result.lock}` : `locked in ${result.lock}`)
   return result
 }
 
@@ -62,20 +64,22 @@ export function isLocation(output: string): boolean {
   return transports().some(({ scheme, destination }) => destination !== undefined && output.startsWith(`${scheme}:`))
 }
 
-function text({ images, files }: ImagesFilePlan): string {
-  const rows = images.map(({ location, names, platforms, size, digest }) => [
+function text({ path, images, files }: ImagesFilePlan): string {
+  const list = path === '-' ? 'standard input' : path
+  const rows = images.map(({ location, at, names, platforms, size, digest }) => [
     names.length > 0 ? familiarNames(names) : location,
     platforms.join(', ') || '-',
     size === undefined ? '-' : formatSize(size),
     digest === undefined ? '-' : shortDigest(digest),
+    at === undefined ? '-' : `${list}:${at.line}`,
   ])
-  const fileRows = files.map(({ path, size, digest }) => [path, '-', formatSize(size), shortDigest(digest)])
+  const fileRows = files.map(({ path: file, size, digest }) => [file, '-', formatSize(size), shortDigest(digest), list])
   const sizes = [...images.map(({ size }) => size ?? 0), ...files.map(({ size }) => size)]
   const total = formatSize(sizes.reduce((sum, size) => sum + size, 0))
   const unknown = images.filter(({ size }) => size === undefined).length
   const contents = `${count(images.length, 'image')} and ${count(files.length, 'file')}`
   const limit = `at most ${total}${unknown > 0 ? ` plus ${count(unknown, 'image')} of unknown size` : ''}`
   return printable(
-    `${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST'], [...rows, ...fileRows])}Would pack ${contents}, ${limit}\n`,
+    `${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST', 'FROM'], [...rows, ...fileRows])}Would pack ${contents}, ${limit}\n`,
   )
 }

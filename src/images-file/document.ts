@@ -9,6 +9,7 @@ import {
   isSeq,
   LineCounter,
   type Node,
+  parseAllDocuments,
   parseDocument,
   visit,
 } from 'yaml'
@@ -35,9 +36,17 @@ export interface MapEntry {
 
 /** Maximum size of a file in bytes: enough for about ten thousand images. */
 export const FILE_LIMIT = 1024 * 1024
-/** Maximum number of values after aliases are expanded. */
-const VALUE_LIMIT = 100_000
-const DEPTH_LIMIT = 20
+/** Maximum size of a list of another kind, such as the output of "helm template". */
+export const LIST_LIMIT = 16 * 1024 * 1024
+
+/** Limits of a document: the number of values after aliases are expanded, and the depth of nesting. */
+interface Limits {
+  readonly values: number
+  readonly depth: number
+}
+
+const OWN_LIMITS: Limits = { values: 100_000, depth: 20 }
+const STREAM_LIMITS: Limits = { values: 2_000_000, depth: 200 }
 /** Maximum number of faults in an error message. */
 const SHOWN = 20
 
@@ -95,18 +104,8 @@ export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined 
     return undefined
   }
   const lines = new LineCounter()
-  const document = parseDocument(text, {
-    schema: 'failsafe',
-    lineCounter: lines,
-    prettyErrors: false,
-    uniqueKeys: true,
-    strict: true,
-    version: '1.2',
-  })
-  const at = (offset: number | undefined): Position => {
-    const { line, col } = lines.linePos(offset ?? 0)
-    return { line: Math.max(line, 1), column: Math.max(col, 1) }
-  }
+  const document = parseDocument(text, { ...YAML, lineCounter: lines, uniqueKeys: true, strict: true })
+  const at = positionsOf(lines)
   for (const { pos, code, message } of [...document.errors, ...document.warnings])
     faults.add(at(pos[0]), code === 'MULTIPLE_DOCS' ? 'expected one document but found another' : sentence(message))
   if (!faults.none) return undefined
@@ -114,12 +113,34 @@ export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined 
     faults.add(start, 'expected a map with "version" but found nothing')
     return undefined
   }
-  return new Reader(document, at, faults).read(document.contents)
+  return new Reader(document, at, faults, OWN_LIMITS).read(document.contents)
+}
+
+/** All documents of `bytes` that are not empty, of a file that is not ours: a key may be there twice. */
+export function parseYamlStream(bytes: Uint8Array, faults: Faults): readonly Value[] {
+  const lines = new LineCounter()
+  const text = Buffer.from(bytes).toString('utf8')
+  const found = parseAllDocuments(text, { ...YAML, lineCounter: lines, uniqueKeys: false, strict: false })
+  const at = positionsOf(lines)
+  return ('empty' in found ? [] : found).flatMap(document => {
+    for (const { pos, message } of document.errors) faults.add(at(pos[0]), sentence(message))
+    return document.contents ? (new Reader(document, at, faults, STREAM_LIMITS).read(document.contents) ?? []) : []
+  })
+}
+
+const YAML = { schema: 'failsafe', prettyErrors: false, version: '1.2' } as const
+
+function positionsOf(lines: LineCounter): (offset: number | undefined) => Position {
+  return offset => {
+    const { line, col } = lines.linePos(offset ?? 0)
+    return { line: Math.max(line, 1), column: Math.max(col, 1) }
+  }
 }
 
 class Reader {
   readonly #at: (offset: number | undefined) => Position
   readonly #faults: Faults
+  readonly #limits: Limits
   readonly #anchored = new Map<Alias, Node>()
   #count = 0
 
@@ -127,9 +148,11 @@ class Reader {
     document: ReturnType<typeof parseDocument>,
     at: (offset: number | undefined) => Position,
     faults: Faults,
+    limits: Limits,
   ) {
     this.#at = at
     this.#faults = faults
+    this.#limits = limits
     const anchors = new Map<string, Node>()
     visit(document, (_key, node) => {
       if (isAlias(node)) {
@@ -145,13 +168,13 @@ class Reader {
     const range = isAlias(node) || isScalar(node) || isCollection(node) ? node.range : undefined
     const at = this.#at(range?.[0])
     this.#count += 1
-    if (depth > DEPTH_LIMIT || this.#count > VALUE_LIMIT) {
+    if (depth > this.#limits.depth || this.#count > this.#limits.values) {
       if (this.#count !== Infinity)
         this.#faults.add(
           at,
-          depth > DEPTH_LIMIT
-            ? `values are nested more than ${DEPTH_LIMIT} deep`
-            : `aliases expand this file to more than ${VALUE_LIMIT} values`,
+          depth > this.#limits.depth
+            ? `values are nested more than ${this.#limits.depth} deep`
+            : `aliases expand this file to more than ${this.#limits.values} values`,
         )
       this.#count = Infinity // report it only once
       return undefined

@@ -2,69 +2,36 @@
 import { open } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { isBundlePath } from '../bundle/manifest.js'
-import { fileError } from '../errors.js'
+import { fileError, StowageError } from '../errors.js'
 import { checkedCompression, COMPRESSION_FORMS, parseLayerCompression } from '../layer/compression.js'
 import { parsePlatformSelector } from '../oci/platform.js'
-import { formatReference, isRegistry, parseReference, type Reference } from '../oci/reference.js'
-import { tagChoice, type TagRule } from '../registry/tags.js'
+import { formatReference, isRegistry, parseReference } from '../oci/reference.js'
+import { tagChoice } from '../registry/tags.js'
 import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
 import type { Location } from '../transport/transport.js'
-import type { WimLayerOptions } from '../transport/wim/source.js'
-import { Faults, FILE_LIMIT, parseYaml, type Position, type Value } from './document.js'
+import { Faults, FILE_LIMIT, LIST_LIMIT, parseYaml, type Value } from './document.js'
+import {
+  type FileEntry,
+  type ImageEntry,
+  type ImagesFile,
+  isRepository,
+  type NameEntry,
+  type WimEntry,
+} from './entries.js'
 import { Fields, textOf } from './fields.js'
+import { parseOtherList } from './other-lists.js'
 
-export interface ImagesFile {
-  readonly path: string
-  /** Registries to reach over plain http. */
-  readonly insecure: readonly string[]
-  readonly images: readonly ImageEntry[]
-  readonly wims: readonly WimEntry[]
-  readonly files: readonly FileEntry[]
-}
-
-interface Entry {
-  readonly at: Position
-  /** The fields that the file gives for the entry. The lock repeats them, so that it can be matched to the file. */
-  readonly request: Readonly<Record<string, unknown>>
-}
-
-export interface NameEntry {
-  readonly at: Position
-  /** Without a tag, it takes the tag of the image. */
-  readonly name: Reference
-}
-
-export interface ImageEntry extends Entry {
-  /** Its path is relative to the current directory, not to the file. */
-  readonly location: Location
-  /** Tags of a repository, instead of one image. */
-  readonly tags?:
-    readonly { readonly tag: string; readonly at: Position }[] | { readonly rule: TagRule; readonly at: Position }
-  /** Empty means all platforms. If missing, the setting for the whole run applies. */
-  readonly platforms?: readonly string[]
-  readonly names: readonly NameEntry[]
-  readonly referrers: boolean
-}
-
-export interface WimEntry extends Entry {
-  readonly file: string
-  /** Number or name. */
-  readonly image?: string
-  readonly names: readonly NameEntry[]
-  /** Whether to pack the WIM as a file too, or only as a file. */
-  readonly carry: boolean | 'only'
-  readonly layer: Omit<WimLayerOptions, 'onSkipped' | 'onWarning'>
-}
-
-export interface FileEntry extends Entry {
-  readonly from: string
-  /** The path below `files/` in the bundle, with `/`. */
-  readonly to: string
-}
-
-/** Reads and checks the file `path`. Throws file errors, and IMAGES_FILE_INVALID with a line for each fault. */
+/**
+ * Reads and checks the list `path`, or standard input for `-`: images.yaml, or one of {@link parseOtherList}. Throws
+ * FILE_NOT_FOUND and the like, and IMAGES_FILE_INVALID with a line for each fault.
+ */
 export async function readImagesFile(path: string): Promise<ImagesFile> {
-  return parseImagesFile(await readLimited(path), path)
+  const bytes = path === '-' ? await readInput() : await readLimited(path)
+  const name = path === '-' ? 'standard input' : path
+  if (bytes.length > LIST_LIMIT) {
+    throw new StowageError('IMAGES_FILE_INVALID', `${name}:1:1: the file is larger than ${LIST_LIMIT} bytes`)
+  }
+  return parseOtherList(bytes, name) ?? parseImagesFile(bytes, name)
 }
 
 const IMAGE_KEYS = ['image', 'tags', 'platforms', 'name', 'names', 'referrers']
@@ -121,7 +88,7 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   if (!['images', 'wims', 'files'].some(key => top.get(key)))
     faults.add(top.at, 'expected "images", "wims" or "files" but found none of them')
   faults.throwIfAny()
-  return { path, insecure, images, wims, files }
+  return { kind: 'images.yaml', path, insecure, images, wims, files }
 }
 
 interface Shared {
@@ -314,15 +281,10 @@ function resolveLocation(from: string, location: Location): Location {
   return parseLocation(formatLocation({ ...location, path: resolvePath(from, location.path) }))
 }
 
-/** Whether the location is in a registry, where a repository has tags and an image is pinned by its digest. */
-export function isRepository(location: Location): boolean {
-  return transportOf(location).source?.pin === 'repository'
-}
-
 async function readLimited(path: string): Promise<Uint8Array> {
   try {
     await using file = await open(path)
-    const buffer = Buffer.alloc(FILE_LIMIT + 1)
+    const buffer = Buffer.alloc(LIST_LIMIT + 1)
     let size = 0
     for (;;) {
       const { bytesRead } = await file.read(buffer, size, buffer.length - size, null)
@@ -332,4 +294,15 @@ async function readLimited(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw fileError(error, path)
   }
+}
+
+async function readInput(): Promise<Uint8Array> {
+  const pieces: Buffer[] = []
+  let size = 0
+  for await (const piece of process.stdin as AsyncIterable<Buffer>) {
+    pieces.push(piece)
+    size += piece.length
+    if (size > LIST_LIMIT) break
+  }
+  return Buffer.concat(pieces)
 }

@@ -9,7 +9,7 @@ import { type Digest, parseDigest } from '../oci/digest.js'
 import { array, optionalArray, optionalString, parseJson, record, shown, size, string } from '../oci/json.js'
 import { isReference } from '../oci/reference.js'
 import type { Faults } from './document.js'
-import type { ImagesFile } from './images-file.js'
+import type { ImagesFile } from './entries.js'
 
 export interface Lock {
   readonly images: readonly LockedEntry[]

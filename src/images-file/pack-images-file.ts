@@ -9,8 +9,9 @@ import { formatReference, parseReference } from '../oci/reference.js'
 import { pack, type PackedImage, type PackImage, type PackOptions, type PackResult } from '../verbs/pack.js'
 import { formatLocation } from '../transport/location.js'
 import type { Location } from '../transport/transport.js'
-import { Faults } from './document.js'
-import { type ImagesFile, isRepository, readImagesFile, type WimEntry } from './images-file.js'
+import { Faults, type Position } from './document.js'
+import { type ImagesFile, isRepository, type ListKind, type WimEntry } from './entries.js'
+import { readImagesFile } from './images-file.js'
 import {
   expectFiles,
   expectWritable,
@@ -46,13 +47,17 @@ export interface PackImagesFileOptions extends Omit<PackOptions, 'names'> {
 }
 
 export interface PackImagesFileResult extends PackResult {
-  /** Path of the lock that was written or followed. */
-  readonly lock: string
+  /** Path of the lock that was written or followed; undefined for a list on standard input without `lock`. */
+  readonly lock: string | undefined
+  /** What the list was recognized as. */
+  readonly list: ListKind
 }
 
 /** One image that would be packed. */
 export interface PlannedImage {
   readonly location: string
+  /** Where the list asks for it; undefined if it was named beside the list. */
+  readonly at?: Position
   readonly names: readonly string[]
   readonly platforms: readonly string[]
   /** Missing for an image that is made while packing. */
@@ -64,6 +69,8 @@ export interface PlannedImage {
 
 export interface ImagesFilePlan {
   readonly path: string
+  /** What the list was recognized as. */
+  readonly list: ListKind
   readonly images: readonly PlannedImage[]
   /** Paths in the bundle. */
   readonly files: readonly {
@@ -85,11 +92,13 @@ export async function packImagesFile(
   output: string,
   options: PackImagesFileOptions = {},
 ): Promise<PackImagesFileResult> {
-  const { images: additional = [], lock: lockPath = lockPathOf(path), locked = false, ...packing } = options
+  const { images: additional = [], lock: given, locked = false, ...packing } = options
+  const lockPath = given ?? lockPathOf(path)
   const file = await readImagesFile(path)
   const insecure = [...file.insecure, ...(packing.insecure ?? [])]
   const lock = locked ? await readLock(lockPath) : undefined
-  if (!lock) await expectWritable(lockPath)
+  const writesLock = !lock && (path !== '-' || given !== undefined)
+  if (writesLock) await expectWritable(lockPath)
   const entries = lock && lockedEntries(file, lock, lockPath)
   const resolved = entries ? await lockedImages(file, entries, lockPath, options) : await resolveImages(file, options)
   const requests = resolved.images.map(image => requestOf(image))
@@ -105,8 +114,8 @@ export async function packImagesFile(
         }
       : {}),
   })
-  if (!entries) await writeLock(lockPath, lockOf(file, resolved, result.packed, result.manifest.images))
-  return { ...result, lock: lockPath }
+  if (writesLock) await writeLock(lockPath, lockOf(file, resolved, result.packed, result.manifest.images))
+  return { ...result, lock: writesLock || lock ? lockPath : undefined, list: file.kind }
 }
 
 /** What {@link packImagesFile} would pack: names, digests, platforms and sizes. Reads only manifests and configs. */
@@ -118,12 +127,14 @@ export async function planImagesFile(path: string, options: PackImagesFileOption
     ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
     : await resolveImages(file, options)
   const additional = (options.images ?? []).map(image => (typeof image === 'string' ? { image } : image))
+  const asked = resolved.images.map(image => ({ ...requestOf(image), at: image.entry.at }))
   const planned = await pMap(
-    [...resolved.images.map(requestOf), ...additional],
-    async ({ image, names, platforms = options.platforms }): Promise<readonly PlannedImage[]> => {
+    [...asked, ...additional.map(image => ({ ...image, at: undefined }))],
+    async ({ image, names, platforms = options.platforms, at }): Promise<readonly PlannedImage[]> => {
       const { images } = await inspect(image, { platforms, host, insecure, signal })
       return images.map(found => ({
         location: image,
+        ...(at ? { at } : {}),
         names: names ?? found.names,
         platforms: found.platforms.map(each => formatPlatform(each.platform)),
         ...(found.root ? { digest: found.root.digest, mediaType: found.root.mediaType } : {}),
@@ -134,6 +145,7 @@ export async function planImagesFile(path: string, options: PackImagesFileOption
   )
   return {
     path,
+    list: file.kind,
     images: planned.flat(),
     files: resolved.files.flatMap(({ path: to, from, size, digest }) =>
       to === undefined ? [] : [{ path: `files/${to}`, from, size, digest }],

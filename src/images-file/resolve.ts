@@ -21,7 +21,7 @@ import {
   isRepository,
   type NameEntry,
   type WimEntry,
-} from './images-file.js'
+} from './entries.js'
 
 export interface ResolveOptions extends WaitOptions {
   /** Address of the engine for `docker-daemon:`. */
