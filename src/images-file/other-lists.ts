@@ -38,9 +38,7 @@ function referencesIn(text: string): readonly Found[] | undefined {
     const word = content.trim()
     return word === '' ? [] : [{ at: { line: n + 1, column: content.indexOf(word) + 1 }, text: word }]
   })
-  return found.length > 0 && found.every(({ text: word }) => WORD.test(word))
-    ? found
-    : undefined
+  return found.length > 0 && found.every(({ text: word }) => WORD.test(word)) ? found : undefined
 }
 
 function isManifest(document: Value): boolean {
