@@ -1,4 +1,4 @@
-/** Where content named by its digest is read from, and where it is written to. */
+/** Interfaces for reading and writing content addressed by its digest. */
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import type { NativeDownloader } from './native-download.js'
@@ -7,30 +7,30 @@ export type Bytes = AsyncIterable<Uint8Array>
 
 export interface FetchOptions {
   readonly signal?: AbortSignal | undefined
-  /** Where bytes may go straight: what lands there is not among what is given, and counts as given. */
+  /** Writes bytes directly to their destination. Those bytes are not yielded, but count as fetched. */
   readonly downloader?: NativeDownloader | undefined
 }
 
-/** Content to read. What `fetch` gives is not checked: the caller passes it through `verified()`. */
+/** Content to read. `fetch` does not check the bytes: the caller passes them through `verified()`. */
 export interface BlobStore {
-  /** What reads of several stores share, and do not like too many of at a time: a registry's domain. */
+  /** A registry's domain. Stores of the same host share a limit on concurrent reads. */
   readonly host?: string | undefined
   has(blob: Descriptor): Promise<boolean>
   /** Lazy: nothing is opened before the first byte is asked for. Throws BLOB_MISSING. */
   fetch(blob: Descriptor, options?: FetchOptions): Bytes
-  /** The same from byte `offset` on, where the place can begin in the middle. */
+  /** Like `fetch`, starting at byte `offset`, if the store supports reading from the middle. */
   fetchFrom?(blob: Descriptor, offset: number, options?: FetchOptions): Bytes
-  /** Where its bytes are on disk, for a native thread that reads them; undefined if they are nowhere, or not so many. */
+  /** Where the blob is on disk, for a native thread to read; undefined if it is not on disk or has another size. */
   placeOf?(blob: Descriptor): Promise<BlobPlace | undefined>
 }
 
-/** A range of a file, as long as the blob. A link in the last place of the path is not followed. */
+/** A range of a file, as long as the blob. If the last component of the path is a symbolic link, it is not followed. */
 export interface BlobPlace {
   readonly file: string
   readonly offset: number
 }
 
-/** `fetch` from byte `offset` on, whatever the place can do: where it begins at the start, what is not wanted is dropped. */
+/** Fetches from byte `offset`. If the store can only read from the start, the bytes before `offset` are dropped. */
 export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: number, options?: FetchOptions): Bytes {
   if (offset > 0 && store.fetchFrom) {
     yield* store.fetchFrom(blob, offset, options)
@@ -39,7 +39,7 @@ export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: num
   yield* withoutFirst(offset, store.fetch(blob, offset > 0 ? { ...options, downloader: undefined } : options))
 }
 
-/** `bytes` but for the first `count`. */
+/** `bytes` without the first `count` bytes. */
 export async function* withoutFirst(count: number, bytes: Bytes): Bytes {
   let skip = count
   for await (const piece of bytes) {
@@ -51,25 +51,26 @@ export async function* withoutFirst(count: number, bytes: Bytes): Bytes {
 
 /** Content to write. */
 export interface BlobSink {
-  /** Whether the blob is there and whole: a file that merely has the right name is not enough. */
+  /** Whether the blob is present and complete: a file with the right name is not enough. */
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
   /**
-   * Writes what `read` gives from an offset on, checked against `blob`: an offset over 0 if an earlier try left a part. When
-   * it returns, the blob is wholly there; when it throws, nothing has its name. No piece is kept beyond the next.
+   * Writes the bytes that `read` yields and checks them against `blob`. The offset passed to `read` is over 0 if an
+   * earlier attempt left part of the blob. When this returns, the blob is complete; when it throws, no file has the
+   * blob's name. A piece is not kept once the next one is requested.
    */
   put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
 }
 
-/** A blob from a byte on, but for what lands. */
+/** Reads a blob from byte `offset`, without the bytes that `downloader` writes itself. */
 export type ReadBlob = (offset: number, downloader?: NativeDownloader) => Bytes
 
 export interface PutOptions {
   readonly signal?: AbortSignal | undefined
-  /** Told of bytes that landed: those that passed are whoever's who gave them. */
+  /** Called with the number of bytes that the downloader wrote. Yielded bytes are counted by whoever yields them. */
   readonly onSaved?: ((size: number) => void) | undefined
 }
 
-/** A blob that was made in its place: what its descriptor needs. */
+/** A blob that was created in place: what its descriptor needs. */
 export interface StagedBlob {
   readonly digest: Digest
   /** In bytes, as written. */
@@ -77,9 +78,9 @@ export interface StagedBlob {
 }
 
 /**
- * A place where content that is made here (a layer made from a WIM) is written once, straight to where it will stay.
- * `produce` writes to `path` from `offset` on, with as many bytes as it likes, and says what it wrote; the stage then
- * files it under its digest. When `produce` throws, nothing stays.
+ * Stores content that is generated locally (a layer made from a WIM) without copying it: it is written once, to its
+ * final medium. `produce` writes any number of bytes to `path`, starting at `offset`, and returns their digest and
+ * size; the stage then stores them under that digest. If `produce` throws, nothing is kept.
  */
 export interface BlobStage {
   create<T extends StagedBlob>(

@@ -1,4 +1,4 @@
-/** Everything an image reaches: its manifests with their bytes, its configs, its layers. */
+/** Everything an image refers to: its manifests and configs with their bytes, and its layers. */
 import { StowageError } from '../errors.js'
 import { CONFIG_LIMIT, type ImageConfig, parseConfig } from '../oci/config.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
@@ -21,27 +21,27 @@ export interface PlatformImage {
   readonly config: ImageConfig
 }
 
-/** An image, whole: what a copy must carry. */
+/** A complete image: everything a copy must include. */
 export interface ImageContent {
   readonly root: Descriptor
-  /** Manifests and indexes, each after all it names; the last one is the root. */
+  /** Manifests and indexes, each after everything it refers to; the root is last. */
   readonly manifests: readonly Document[]
   /** Configs, in manifest order. */
   readonly configs: readonly Document[]
-  /** Layers and any other blob that is not read here, each once, in manifest order. */
+  /** Layers and other blobs that are not read here, each once, in manifest order. */
   readonly layers: readonly Descriptor[]
-  /** The runnable images among `manifests`; attestations and artifacts are not here. */
+  /** The runnable images among `manifests`, without attestations and artifacts. */
   readonly platforms: readonly PlatformImage[]
-  /** Manifests that an index of the image names and that are left out: with them none is lacking. */
+  /** Manifests that an index of the image lists but that are left out. */
   readonly absent: readonly Descriptor[]
 }
 
 export interface ReadImageOptions extends FetchOptions {
-  /** Digests of manifests that an index may name though they are left out. */
+  /** Digests of manifests to leave out, although an index lists them. */
   readonly absent?: readonly Digest[] | undefined
 }
 
-/** How deep indexes may be nested before we take it for a trick. */
+/** How deep indexes may be nested; deeper nesting is treated as an attack. */
 export const DEPTH_LIMIT = 8
 
 /**
@@ -94,7 +94,7 @@ export async function readImage(
     platforms.push({ descriptor, manifest, config: parsed })
   }
 
-  /** One blob has one size, whoever names it: of two, one would be believed unseen. */
+  /** Every reference to a blob must state the same size: otherwise one of them would go unchecked. */
   function addLayer(layer: Descriptor, where: Digest): void {
     const known = layers.get(layer.digest)
     if (known && known.size !== layer.size) {
@@ -122,7 +122,7 @@ export function sizeOf(image: ImageContent): number {
   return blobsOf(image).reduce((sum, blob) => sum + blob.size, 0)
 }
 
-/** Both of two readings of one image, of which each may leave out other platforms. */
+/** Merges two readings of the same image, each of which may leave out different platforms. */
 export function mergeImages(one: ImageContent, other: ImageContent): ImageContent {
   const documents = (lists: readonly (readonly Document[])[]) => [
     ...new Map(lists.flat().map(document => [document.descriptor.digest, document])).values(),
@@ -152,13 +152,13 @@ export function blobsOf({ manifests, configs, layers }: ImageContent): readonly 
   return eachOnce([...[...manifests, ...configs].map(({ descriptor }) => descriptor), ...layers])
 }
 
-/** Attestations say platform unknown/unknown; artifacts have a config that is not an image config. */
+/** Attestations have the platform unknown/unknown; artifacts have a config that is not an image config. */
 function isImage(descriptor: Descriptor, config: Descriptor): boolean {
   if (descriptor.platform?.os === 'unknown') return false
   return /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config.mediaType)
 }
 
-/** The descriptor without what its parent said of it: annotations and platform belong to the place, not to the blob. */
+/** The descriptor without annotations and platform, which belong to the reference and not to the blob. */
 function bare({ annotations: _annotations, platform: _platform, ...blob }: Descriptor): Descriptor {
   return blob
 }

@@ -1,4 +1,4 @@
-/** Blobs as files of a directory, `blobs/sha256/<hex>`: written beside their place, checked, then renamed. */
+/** Blobs as files in a directory, `blobs/sha256/<hex>`: written under a temporary name, checked, then renamed. */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, realpath, rename, rm, stat } from 'node:fs/promises'
@@ -24,20 +24,20 @@ import { claimPartial, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
 
-/** Bytes a read of a blob asks for at a time: hashing 1 MiB pieces is twice as fast as Node's default of 64 KiB. */
+/** Size of one read, in bytes: hashing 1 MiB pieces is twice as fast as hashing Node's default of 64 KiB. */
 const PIECE = 1024 * 1024
 const BLOBS = join('blobs', 'sha256')
 
 /**
- * Blobs below `root`. What `put` or `create` wrote, or `has` once hashed, counts as whole for the life of this object;
- * a file that was there before is hashed before it is believed.
+ * Blobs below `root`. A blob that `put` or `create` wrote, or that `has` hashed, counts as complete for the life of
+ * this object; a file that existed before is hashed first.
  */
 export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   readonly #root: string
   readonly #admit: () => Promise<void>
   readonly #whole = new Set<Digest>()
 
-  /** `admit` is asked before a blob gets its name, and throws if it must not. */
+  /** `admit` is called before a blob gets its final name, and throws to prevent that. */
   constructor(root: string, admit = async (): Promise<void> => {}) {
     this.#root = root
     this.#admit = admit
@@ -80,7 +80,8 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   }
 
   async placeOf(blob: Descriptor): Promise<BlobPlace | undefined> {
-    const file = await realpath(this.path(blob.digest)).catch(() => undefined) // whoever reads it then says what is wrong
+    // the error is reported when the blob is read
+    const file = await realpath(this.path(blob.digest)).catch(() => undefined)
     return file !== undefined && (await stat(file)).size === blob.size ? { file, offset: 0 } : undefined
   }
 
@@ -93,7 +94,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     try {
       await writeBlob({ path, held, offset: 0, direct: true }, blob, downloader => read(held, downloader), options)
     } catch (error) {
-      // A small one is begun anew, so nobody would come for it
+      // A small blob is never resumed, so nothing would use its partial file
       if (blob.size < SLOT || !isInterruption(error)) await rm(path, { force: true })
       // What an earlier try left may be what is wrong
       if (held > 0 && isMismatch(error)) {

@@ -1,12 +1,14 @@
-/** Writes that last: whole under their name or not there at all, and on the medium before we say so. */
+/** Durable writes: a file appears under its name only when complete, and is synced before the call returns. */
 import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, StowageError, systemCode } from '../errors.js'
 
-/** The ending of a file that is still being written. */
+/** File name extension of a file that is still being written. */
 export const PARTIAL = '.partial'
 
-/** Writes `bytes` beside `path`, then renames. Throws NO_SPACE and the like; nothing is left then. */
+/**
+ * Writes `bytes` to a temporary file and renames it to `path`. Throws errors such as NO_SPACE, and then leaves no file.
+ */
 export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   const partial = `${path}${PARTIAL}`
   try {
@@ -18,7 +20,7 @@ export async function writeDurably(path: string, bytes: Uint8Array): Promise<voi
   }
 }
 
-/** Writes `bytes` to `path`, where they last. */
+/** Writes `bytes` to `path` and syncs them. */
 export async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, 'w')
   try {
@@ -29,7 +31,7 @@ export async function writeSynced(path: string, bytes: Uint8Array): Promise<void
   }
 }
 
-/** All of `bytes` at `position`: one write call may take only a part. */
+/** Writes all of `bytes` at `position`: a single write call may write only some of them. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0
   while (done < bytes.length) {
@@ -38,7 +40,7 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, position: nu
   }
 }
 
-/** Makes a file's bytes, or a directory's names, last. Windows and some FAT drivers cannot do it for directories. */
+/** Syncs a file's bytes or a directory's entries. Windows and some FAT drivers cannot sync directories. */
 export async function syncPath(path: string, type: 'file' | 'directory'): Promise<void> {
   try {
     const handle = await open(path, type === 'file' ? 'r+' : 'r')
@@ -55,8 +57,8 @@ export async function syncPath(path: string, type: 'file' | 'directory'): Promis
 }
 
 /**
- * Makes the directory `path` and those above it that are not there. Node's own way never ends where nobody can make any, as in
- * `/proc`: there it throws UNSUPPORTED.
+ * Creates the directory `path` and its missing parents. Node's recursive `mkdir` never returns if directories cannot be
+ * created, as in `/proc`; this function throws UNSUPPORTED.
  */
 export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
   const above = dirname(path)
@@ -68,14 +70,14 @@ export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
   })
 }
 
-/** Whether `path` is a directory now; not where what is above it is not there. */
+/** Creates the directory `path` unless it exists; false if its parent is missing. */
 async function madeOrAbsent(path: string, mode: number): Promise<boolean> {
   if (await isDirectory(path)) return true
   try {
     await mkdir(path, mode)
     return true
   } catch (error) {
-    if (systemCode(error) === 'EEXIST' && (await isDirectory(path))) return true // somebody else was faster
+    if (systemCode(error) === 'EEXIST' && (await isDirectory(path))) return true // another process was faster
     if (systemCode(error) === 'ENOENT') return false
     throw error
   }
@@ -85,6 +87,6 @@ async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory()
   } catch {
-    return false // making it says why
+    return false // creating it reports the reason
   }
 }

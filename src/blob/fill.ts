@@ -1,22 +1,24 @@
-/** Blobs from where they are read to where they are kept: what is there already stays, the rest goes through the queue. */
+/** Copies blobs from stores to a sink: blobs already present are skipped, the others go through the queue. */
 import type { Descriptor } from '../oci/descriptor.js'
 import type { WaitOptions } from '../progress.js'
 import { type BlobSink, type BlobStore, type Bytes, fetchFrom } from './blob-store.js'
 import { blobsOf, type ImageContent, sizeOf } from './closure.js'
 import { copyQueued, type QueueOptions } from './queue.js'
 
-/** A blob that is wanted, and where it can be had. */
+/** A blob to copy, and the store that has it. */
 export interface WantedBlob {
   readonly blob: Descriptor
   readonly store: BlobStore
 }
 
 export interface FillOptions extends QueueOptions {
-  /** Bytes that were there, and bytes that came. */
+  /** Called with the bytes that were already present, and the bytes that were copied. */
   readonly onBytes?: (kind: 'held' | 'sent', size: number) => void
 }
 
-/** Puts into `sink` what it lacks of `wanted`, each blob once. Throws what the first that failed throws; others may be there then. */
+/**
+ * Copies the blobs of `wanted` that `sink` lacks, each once. Throws the first error; other blobs may have been copied.
+ */
 export async function fill(
   sink: BlobSink,
   wanted: readonly WantedBlob[],
@@ -49,7 +51,7 @@ export async function fill(
   }
 }
 
-/** All blobs of `image`: manifests and configs as they were read, the rest from `store`. */
+/** All blobs of `image`: manifests and configs from memory, the rest from `store`. */
 export function wantedBlobs(image: ImageContent, store: BlobStore): readonly WantedBlob[] {
   const bytes = new Map(
     [...image.manifests, ...image.configs].map(document => [document.descriptor.digest, document.bytes]),
@@ -64,7 +66,8 @@ export function wantedBlobs(image: ImageContent, store: BlobStore): readonly Wan
 }
 
 /**
- * {@link fill} with all blobs of `image`, and what became of them, in bytes; progress goes by the name `subject`.
+ * {@link fill} for all blobs of `image`. Returns the bytes sent and skipped; progress is reported under the name
+ * `subject`.
  */
 export async function fillWith(
   sink: BlobSink,

@@ -1,4 +1,4 @@
-/** A file on this machine, read whole: its bytes, or its size and SHA-256. */
+/** Reads a whole local file: its bytes, or its size and SHA-256. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import { type Digest, digestFromHex } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import type { Bytes, FetchOptions } from './blob-store.js'
 
-/** Read at a time, in bytes. */
+/** Size of one read, in bytes. */
 const READ_SIZE = 1024 * 1024
 
 export interface HashedFile {
@@ -16,7 +16,9 @@ export interface HashedFile {
   readonly digest: Digest
 }
 
-/** Reads the whole of `path`. Throws FILE_NOT_FOUND and the like, INVALID_ARGUMENT for what is not a file, ABORTED. */
+/**
+ * Hashes all of `path`. Throws file errors such as FILE_NOT_FOUND, INVALID_ARGUMENT if it is not a file, and ABORTED.
+ */
 export async function hashFile(path: string, { signal, onProgress }: WaitOptions = {}): Promise<HashedFile> {
   try {
     const found = await stat(path)

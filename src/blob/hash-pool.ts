@@ -1,10 +1,12 @@
-/** SHA-256 of many files at once, each on a thread of its own: one thread hashes slower than a good disk reads. */
+/**
+ * Hashes several files at once with SHA-256, each on its own thread: one thread hashes slower than a good disk reads.
+ */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { fileError, StowageError } from '../errors.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 
-/** A range of a file. A link in its last place is not followed. */
+/** A range of a file. If the last component of its path is a symbolic link, it is not followed. */
 export interface HashRequest {
   readonly file: string
   readonly offset: number
@@ -16,7 +18,7 @@ export type HashAnswer =
   | { readonly type: 'digest'; readonly hex: string; readonly read: number }
   | { readonly type: 'error'; readonly code: string; readonly message: string }
 
-/** What was hashed: `read` is less than the size asked for where the file ends before. */
+/** The result: `read` is less than the requested size if the file ends early. */
 export interface Hashed {
   readonly digest: Digest
   readonly read: number
@@ -24,14 +26,14 @@ export interface Hashed {
 
 const MOST_THREADS = 4
 
-/** Threads start when they are first needed. The caller disposes of it: that ends what is under way. */
+/** Threads start when they are first needed. The caller disposes of the pool, which stops requests still running. */
 export class HashPool implements AsyncDisposable {
-  /** Requests that are worth making at a time. */
+  /** How many requests to make at a time. */
   readonly threads = Math.min(availableParallelism(), MOST_THREADS)
   readonly #idle: Worker[] = []
   readonly #all: Worker[] = []
 
-  /** At most {@link threads} at a time. Throws what {@link fileError} makes of a failed read, and ABORTED. */
+  /** Call at most {@link threads} at a time. Throws the {@link fileError} of a failed read, and ABORTED. */
   async hash(request: HashRequest, onRead: (read: number) => void, signal?: AbortSignal): Promise<Hashed> {
     const worker = this.#idle.pop() ?? this.#start()
     try {

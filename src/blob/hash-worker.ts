@@ -1,11 +1,11 @@
-/** The other side of hash-pool.ts: hashes a range of a file, on a thread of its own. */
+/** The worker thread of hash-pool.ts: hashes a range of a file. */
 import { createHash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import type { HashAnswer, HashRequest } from './hash-pool.js'
 
 const PIECE = 1024 * 1024
-/** Bytes between two words on how far it is. */
+/** Bytes between two progress messages. */
 const STEP = 16 * PIECE
 
 const buffer = Buffer.allocUnsafeSlow(PIECE)

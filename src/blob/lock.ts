@@ -1,24 +1,24 @@
-/** A lock file: one process at a time changes what is beside it. */
+/** A lock file: only one process at a time changes the files beside it. */
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 
-/** Who holds a lock says so again and again: one this old was left by a process that was killed. */
+/** The holder of a lock refreshes it regularly: a lock older than this was left by a killed process. */
 const STALE_MS = 30_000
 const AGAIN_MS = 5_000
 const WAIT_MS = 40_000
 const PAUSE_MS = 25
 
 /**
- * Runs `work` while `path` is ours. Waits for another holder; one whose process is gone, or that has not said for 30 s that it holds it, is taken for dead.
- * Throws BUSY when the lock cannot be had.
+ * Runs `work` while holding the lock `path`. Waits for another holder; a lock whose process is gone, or that was not
+ * refreshed for 30 s, is removed. Throws BUSY if the lock is not released in time.
  */
 export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   await acquire(path, signal)
   const held = setInterval(() => {
     const now = new Date()
-    utimes(path, now, now).catch(() => undefined) // a medium that was pulled out is told by the work
+    utimes(path, now, now).catch(() => undefined) // if the medium was removed, `work` reports it
   }, AGAIN_MS)
   try {
     return await work()
@@ -36,7 +36,7 @@ async function acquire(path: string, signal: AbortSignal | undefined): Promise<v
       try {
         await file.writeFile(`process ${process.pid} on ${hostname()}\n`)
       } catch (error) {
-        await rm(path, { force: true }) // on a full disk nobody could tell whose it is
+        await rm(path, { force: true }) // on a full disk the lock would not name its owner
         throw error
       } finally {
         await file.close()
@@ -47,7 +47,7 @@ async function acquire(path: string, signal: AbortSignal | undefined): Promise<v
     }
     if (await isStale(path)) await rm(path, { force: true })
     if (Date.now() > deadline) {
-      throw new StowageError('BUSY', `${path} is held by another process for more than ${WAIT_MS / 1000} s`, {
+      throw new StowageError('BUSY', `${path} has been held by another process for more than ${WAIT_MS / 1000} s`, {
         hint: 'Wait for the other stowage command; if none runs, delete the file.',
       })
     }
@@ -70,7 +70,7 @@ async function isStale(path: string): Promise<boolean> {
   }
 }
 
-/** Whether a process of this machine has the number. */
+/** Whether a process with this ID runs on this machine. */
 export function isAlive(id: number): boolean {
   try {
     process.kill(id, 0)

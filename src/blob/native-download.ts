@@ -1,33 +1,33 @@
 /**
- * Bytes that are read where they are written: by the native thread of write-blob.ts, from a connection of its own into the memory
- * that is hashed and written. What passes through JavaScript is copied on its way, which costs more than reading it.
+ * Downloads by the native thread of write-blob.ts: it reads from its own connection into the memory that it hashes and
+ * writes. Bytes that pass through JavaScript are copied, which costs more than reading them.
  */
 
 /** A native thread that requests a blob and writes it to its file. */
 export interface NativeDownloader {
   /**
-   * Sends `request` and gives what the other side answers. Throws what the network does, as errors of the system, and soon once
-   * `signal` is aborted, as reading does then. One is open at a time.
+   * Sends `request` and returns the response. Throws network failures as system errors; once `signal` is aborted, both
+   * this and reading throw soon. Only one download is open at a time.
    */
   ask(request: NativeRequest, signal?: AbortSignal): Promise<NativeDownload>
 }
 
-/** A request for a native thread that makes a connection of its own. */
+/** A request for a native thread, which opens its own connection. */
 export interface NativeRequest {
-  /** Of one host, as numbers; they are tried in this order. */
+  /** IP addresses of one host, tried in this order. */
   readonly addresses: readonly string[]
   readonly port: number
   /** The head of an HTTP/1.1 request, with the empty line at its end. Source: RFC 9112. */
   readonly head: Buffer
-  /** Milliseconds: for each address, and for how long nothing may come. */
+  /** Milliseconds: the time to connect to each address, and the longest pause without data. */
   readonly connectTimeout: number
   readonly silence: number
-  /** For https; all but the name PEM, empty if there is none. */
+  /** For https. All fields but the name are PEM, or empty. */
   readonly tls?: NativeTls
 }
 
 export interface NativeTls {
-  /** What the other side's certificate must be for. */
+  /** The host name that the server's certificate must be valid for. */
   readonly name: string
   readonly authorities: string
   readonly certificate: string
@@ -35,10 +35,10 @@ export interface NativeTls {
 }
 
 export interface NativeDownload {
-  /** The head of the answer, with its empty line; of one whose status is neither 200 nor 206 also the beginning of its body. */
+  /** The head of the response, with its empty line; if the status is not 200 or 206, also the beginning of the body. */
   readonly head: Buffer
-  /** Reads `length` bytes behind the next `skip` ones into the file, and tells how many came, now and then. Throws what reading throws. */
+  /** Skips `skip` bytes and reads `length` bytes into the file; yields the number of new bytes. Throws read errors. */
   read(skip: number, length: number): AsyncIterable<number>
-  /** Lets go of it: one that is not read, for reading ends with that. */
+  /** Closes a download that is not read; reading closes it at the end. */
   close(): void
 }

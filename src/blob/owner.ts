@@ -1,20 +1,20 @@
-/** Who owns temporary files: a host, its boot, a process and a time, so that another run can tell whether that process is gone. */
+/** Owner of temporary files: host, boot, process and time, so that another run can tell whether the process is gone. */
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { isAlive } from './lock.js'
 
 export interface Owner {
   readonly host: string
-  /** Changes with every start of the host; empty if the system does not tell. */
+  /** Changes with every boot of the host; empty if the system does not report it. */
   readonly boot: string
   readonly process: number
-  /** When the process began, in the system's own unit: another process may get its number. Empty where the system does not tell. */
+  /** When the process started, in the system's unit, because process IDs are reused. Empty if not reported. */
   readonly began: string
-  /** RFC 3339: when the files were made. */
+  /** RFC 3339: when the files were created. */
   readonly time: string
 }
 
-/** What is to be thought of files that an owner left: it goes on writing, it is gone, or nobody here can tell. */
+/** Whether the owner of files is still running, is gone, or cannot be determined. */
 export type OwnerState = 'alive' | 'dead' | 'unknown'
 
 export async function thisOwner(): Promise<Owner> {
@@ -27,7 +27,7 @@ export async function thisOwner(): Promise<Owner> {
   }
 }
 
-/** `unknown` for the owner of another host, whose processes cannot be seen from here. */
+/** `unknown` for an owner on another host, whose processes cannot be seen from here. */
 export async function stateOf(owner: Owner): Promise<OwnerState> {
   if (owner.host !== hostname()) return 'unknown'
   const boot = await bootId()
@@ -41,7 +41,7 @@ export function formatOwner(owner: Owner): string {
   return `${JSON.stringify(owner)}\n`
 }
 
-/** Undefined for what is not an owner: cut short, or written by something else. */
+/** Undefined if the text is not an owner: truncated, or written by another program. */
 export function parseOwner(text: string): Owner | undefined {
   let value: unknown
   try {
@@ -65,7 +65,7 @@ async function bootId(): Promise<string> {
   return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim()
 }
 
-/** Clock ticks after the start of the system. Source: proc_pid_stat(5), field 22; the name before it may hold blanks. */
+/** Clock ticks after boot. Source: proc_pid_stat(5), field 22; the name in field 2 may contain spaces. */
 async function beginOf(id: number): Promise<string> {
   const text = await readFile(`/proc/${id}/stat`, 'utf8').catch(() => '')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? ''

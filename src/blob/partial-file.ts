@@ -1,24 +1,24 @@
-/** One file that is at its path whole, or not at all: written beside it, renamed at the end. */
+/** A file that appears at its path only when complete: written under a temporary name, renamed at the end. */
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import { PARTIAL, syncPath } from './durable.js'
 
-/** `<path>.partial`, open. Disposed before it is published, it is gone. */
+/** `<path>.partial`, open. It is deleted if disposed of before it is published. */
 export class PartialFile implements AsyncDisposable {
-  /** Where it will stand. */
+  /** The final path. */
   readonly path: string
-  /** Where it stands until then. */
+  /** The temporary path. */
   readonly partial: string
   readonly file: FileHandle
   readonly #what: string
-  /** Device and inode, to know it again by its name. */
+  /** Device and inode, to check that the path still names this file. */
   readonly #identity: string
   #state: 'open' | 'closed' | 'published' = 'open'
 
   /**
-   * `what` is what messages call such a file: `a bundle`. What a killed run left there goes: nothing in it can be used. Throws
-   * OUTPUT_EXISTS if something is at `path`, FILE_NOT_FOUND if its directory is not there.
+   * `what` is what messages call the file: `a bundle`. A temporary file left by a killed run is deleted, because
+   * nothing in it can be used. Throws OUTPUT_EXISTS if `path` exists, FILE_NOT_FOUND if its directory does not.
    */
   static async open(path: string, what: string): Promise<PartialFile> {
     await refuseExisting(path, what)
@@ -40,7 +40,7 @@ export class PartialFile implements AsyncDisposable {
     this.#identity = identity
   }
 
-  /** Makes it last and gives it its name. Throws OUTPUT_EXISTS if somebody else was faster. */
+  /** Syncs the file and renames it to `path`. Throws OUTPUT_EXISTS if another process was faster. */
   async publish(): Promise<void> {
     try {
       await this.file.sync()
@@ -61,7 +61,7 @@ export class PartialFile implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === 'published') return
-    const ours = await this.#isOurs() // before its inode can be another file's
+    const ours = await this.#isOurs() // before closing it, after which its inode could be reused
     await this.#close()
     if (ours) await rm(this.partial, { force: true })
   }
@@ -72,7 +72,7 @@ export class PartialFile implements AsyncDisposable {
     await this.file.close()
   }
 
-  /** Whether the file of that name is still the one we write: another command for the same output takes its name over. */
+  /** Whether the temporary path still names our file: another command with the same output replaces it. */
   async #isOurs(): Promise<boolean> {
     try {
       const { dev, ino } = await stat(this.partial, { bigint: true })

@@ -1,4 +1,4 @@
-/** What is there of a blob that is still being written: which file that is, and whose. */
+/** Partial files of blobs that are being written: their names and owners. */
 import { createHash } from 'node:crypto'
 import { open, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -10,31 +10,34 @@ import { PARTIAL } from './durable.js'
 import { isAlive } from './lock.js'
 import { ALIGNMENT, SLOT } from './write-blob.js'
 
-/** `<hex>.<machine>-<process>-<number>.partial`: the blob, and who writes it. */
+/** `<hex>.<machine>-<process>-<number>.partial`: the blob and its writer. */
 const NAME = /^([0-9a-f]{64})\.([0-9a-f]{8})-(\d+)-\d+\.partial$/
-/** Another machine's process cannot be asked whether it lives: what it has not touched for so long, it has left. */
+/**
+ * Processes on other machines cannot be checked: a file they have not changed for this many milliseconds is abandoned.
+ */
 const LEFT_AFTER = 3600_000
 
 const MACHINE = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
 let claims = 0
-/** What this process writes just now. */
+/** Paths that this process is writing. */
 const writing = new Set<string>()
 
-/** A file that one process writes a blob to. Disposing it lets go of it; the file stays as it is. */
+/** A file that one process writes a blob to. Disposing of it releases the claim; the file stays as it is. */
 export interface Partial extends Disposable {
   readonly path: string
-  /** How much of the blob an earlier try left in it, in bytes. */
+  /** Bytes of the blob that an earlier attempt left in it. */
   readonly held: number
 }
 
-/** Whether a file of this name is what an interrupted run left of a blob, so that another can go on with it. */
+/** Whether this is the name of a partial blob, which another run can resume. */
 export function isPartial(name: string): boolean {
   return NAME.test(name)
 }
 
 /**
- * A file in `directory` to write `blob` to: what a process that is gone left of it, the longest, cut to {@link ALIGNMENT}; else
- * a new one. Nobody else claims it before it is let go. Throws what {@link fileError} makes.
+ * Claims a file in `directory` to write `blob` to: the longest one left by a process that is gone, truncated to a
+ * multiple of {@link ALIGNMENT}, or else a new one. Only one process claims a file at a time. Throws {@link
+ * fileError}s.
  */
 export async function claimPartial(directory: string, blob: Descriptor): Promise<Partial> {
   claims += 1
@@ -51,13 +54,13 @@ export async function claimPartial(directory: string, blob: Descriptor): Promise
   }
 }
 
-/** Removes what other tries left of `blob`, which is whole now. */
+/** Removes what other attempts left of `blob`, which is now complete. */
 export async function removeLeft(directory: string, blob: Descriptor): Promise<void> {
   if (blob.size < SLOT) return
   for (const { path } of await leftOf(directory, blob)) await rm(path, { force: true })
 }
 
-/** Gives what is left of `blob` the name `path`; undefined if nothing is. */
+/** Renames an abandoned file of `blob` to `path` and returns its size; undefined if there is none. */
 async function takeOver(directory: string, blob: Descriptor, path: string): Promise<number | undefined> {
   if (blob.size < SLOT) return undefined
   for (const left of await leftOf(directory, blob)) {
@@ -74,7 +77,7 @@ async function takeOver(directory: string, blob: Descriptor, path: string): Prom
   return undefined
 }
 
-/** The longest first. */
+/** Abandoned files of `blob`, longest first. */
 async function leftOf(
   directory: string,
   blob: Descriptor,
@@ -85,7 +88,7 @@ async function leftOf(
     if (hex !== hexOf(blob.digest)) continue
     const path = join(directory, name)
     const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') return { size: 0, mtimeMs: Infinity } // its writer is through with it
+      if (systemCode(error) === 'ENOENT') return { size: 0, mtimeMs: Infinity } // its writer has finished
       throw error
     })
     const left =

@@ -1,12 +1,15 @@
-/** Foreign layers made plain: the same bytes under the media type that everyone may hand on. Source: OCI image-spec, layer.md. */
+/**
+ * Converts foreign layers to plain ones: the same bytes with a distributable media type. Source: OCI image-spec,
+ * layer.md.
+ */
 import { type Descriptor, describe } from '../oci/descriptor.js'
 import { array, fields, type JsonObject, optionalArray, parseJson } from '../oci/json.js'
 import { isForeignLayer, isIndex, isManifest } from '../oci/media-type.js'
 import type { Document, ImageContent } from './closure.js'
 
 /**
- * `image` with its foreign layers made plain: their manifests, and the indexes above those, are written anew, so that it is
- * another image, with another digest. One without foreign layers comes back as it was.
+ * `image` with its foreign layers converted to plain ones. Their manifests and the indexes above them are rewritten, so
+ * the image has another digest. An image without foreign layers is returned unchanged.
  */
 export function withPlainLayers(image: ImageContent): ImageContent {
   if (!image.layers.some(({ mediaType }) => isForeignLayer(mediaType))) return image
@@ -20,12 +23,12 @@ export function withPlainLayers(image: ImageContent): ImageContent {
     ...image,
     root: moved(image.root),
     manifests,
-    // Where they can be had is still what their own descriptors say
+    // The layer descriptors keep their URLs, from which the layers can be downloaded
     platforms: image.platforms.map(({ descriptor, ...platform }) => ({ descriptor: moved(descriptor), ...platform })),
   }
 }
 
-/** Manifests come after what they name, so what is below is known already. */
+/** Manifests come after everything they refer to, so their children have been rewritten already. */
 function rewrite({ descriptor, bytes }: Document, anew: Map<string, Descriptor>): Document {
   const where = descriptor.digest
   const object = fields(parseJson(bytes, where), where)
@@ -55,7 +58,9 @@ function rewrite({ descriptor, bytes }: Document, anew: Map<string, Descriptor>)
   return { descriptor: made, bytes: written }
 }
 
-/** `…layer.nondistributable.v1.tar+gzip` and Docker's `…image.rootfs.foreign.diff.tar.gzip` without what makes them foreign. */
+/**
+ * `…layer.nondistributable.v1.tar+gzip` and Docker's `…image.rootfs.foreign.diff.tar.gzip` without the foreign part.
+ */
 function plainType(mediaType: string): string {
   return mediaType.replace('.nondistributable.', '.').replace('.foreign.', '.')
 }

@@ -1,4 +1,4 @@
-/** Which part of an image is meant: some of the platforms of an index, or all of it. */
+/** Selects the part of an image to read: some platforms of an index, or all of it. */
 import { StowageError } from '../errors.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -9,22 +9,23 @@ import type { BlobStore } from './blob-store.js'
 import { DEPTH_LIMIT, type ImageContent, readImage, type ReadImageOptions } from './closure.js'
 import { readVerified } from './verified.js'
 
-/** What buildkit says of which manifest an attestation is about. */
+/** BuildKit's annotation with the digest of the manifest that an attestation is about. */
 const REFERENCE = 'vnd.docker.reference.digest'
 
 export interface ReadPlatformsOptions extends ReadImageOptions {
-  /** Each `os[/arch[/variant]][:os.version]`; every platform where none is named. */
+  /** Each `os[/arch[/variant]][:os.version]`; all platforms if none is given. */
   readonly platforms?: readonly string[] | undefined
-  /** What messages call the image; its digest without it. */
+  /** What messages call the image; the digest by default. */
   readonly name?: string | undefined
-  /** One platform of an index keeps the index as well, with what is in it about that platform. */
+  /** Keep the index, with the attestations of the platform, even if only one platform is selected. */
   readonly keepIndex?: boolean | undefined
 }
 
 /**
- * {@link readImage}, for the platforms that are named. Where one manifest of an index is all that is meant, it is the image, as
- * skopeo and crane have it; of several the index stays, byte for byte, with the others left out of it, and the attestations of
- * those that stay go with them. Throws IMAGE_NOT_FOUND naming what there is where nothing fits, INVALID_ARGUMENT for what is not a platform.
+ * {@link readImage} for the selected platforms. If they match one manifest of an index, that manifest becomes the
+ * image, as with skopeo and crane. If they match several, the index is kept byte for byte, the other manifests are left
+ * out, and the attestations of the selected ones are included. Throws IMAGE_NOT_FOUND, listing the platforms present,
+ * if one does not match, and INVALID_ARGUMENT if one is not a platform.
  */
 export async function readPlatforms(
   store: BlobStore,
@@ -65,7 +66,7 @@ export async function readPlatforms(
   return await readImage(store, root, { ...reading, absent: [...(reading.absent ?? []), ...absent] })
 }
 
-/** All manifests that an index and those in it name, with what they run on; what is in `seen` is not looked into again. */
+/** All manifests in an index and its nested indexes, with their platforms. Digests in `seen` are not read again. */
 async function manifestsOf(
   store: BlobStore,
   index: Descriptor,

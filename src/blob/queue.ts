@@ -1,27 +1,27 @@
-/** One queue over all blobs that are to be copied: the biggest first, so many at a time, and of each place no more than it likes. */
+/** A queue of blobs to copy: largest first, with limits on concurrent copies in total and for each host. */
 import { setMaxListeners } from 'node:events'
 import { abortError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 
 export interface QueuedBlob {
   readonly blob: Descriptor
-  /** Where it comes from or goes to, as far as that is shared: a registry's domain. Unbounded without it. */
+  /** The host that the copy uses: a registry's domain. If undefined, no limit for hosts applies. */
   readonly host: string | undefined
   readonly copy: (signal: AbortSignal) => Promise<void>
 }
 
 export interface QueueOptions {
-  /** Blobs under way at a time; {@link JOBS} without it. */
+  /** Concurrent copies; {@link JOBS} by default. */
   readonly jobs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-/** Blobs under way at a time unless set: some wait for the medium while others come. */
+/** Default number of concurrent copies: some wait for the disk while others download. */
 export const JOBS = 10
-/** Blobs under way at a time with one host. */
+/** Concurrent copies with one host. */
 const PER_HOST = 10
 
-/** Copies each of `blobs`. At the first that fails the others are aborted, and its error is thrown once all have ended. */
+/** Copies each of `blobs`. The first failure aborts the others; its error is thrown once all have ended. */
 export async function copyQueued(
   blobs: readonly QueuedBlob[],
   { jobs = JOBS, signal }: QueueOptions = {},
@@ -30,11 +30,11 @@ export async function copyQueued(
   const busy = new Map<string, number>()
   const stop = new AbortController()
   const together = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
-  setMaxListeners(0, together) // every blob listens, and lets go of it
+  setMaxListeners(0, together) // every copy adds a listener, and removes it
   let failure: { readonly error: unknown } | undefined
   const running = new Set<Promise<void>>()
 
-  /** The biggest whose host can take one more. */
+  /** Takes the largest blob whose host is below its limit. */
   const next = (): QueuedBlob | undefined => {
     const n = waiting.findIndex(({ host }) => host === undefined || (busy.get(host) ?? 0) < PER_HOST)
     return n < 0 ? undefined : waiting.splice(n, 1)[0]

@@ -1,8 +1,8 @@
-/** A text file that need not exist. */
+/** Reads a text file that may not exist. */
 import { readFile } from 'node:fs/promises'
 import { fileError, systemCode } from '../errors.js'
 
-/** The text of the file at `path`; undefined if there is none. Throws as {@link fileError} for one that cannot be read. */
+/** The text of the file at `path`; undefined if it does not exist. Throws a {@link fileError} if it cannot be read. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')

@@ -1,4 +1,4 @@
-/** One blob from a file into the body of a request, sent by a native thread: whoever gets it must look whether it is whole. */
+/** Sends a blob from a file as a request body, on a native thread. The receiver must check that it is complete. */
 import { abortError, fileError, StowageError } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -14,20 +14,20 @@ type NativeBlobSending = new (
 ) => { cancel(): void; close(): void }
 
 interface NativeSent {
-  /** Empty where the file ended before the blob did. */
+  /** Empty if the file ended before the blob did. */
   readonly answer: Buffer
   readonly size: number
 }
 
-/** Whether there are threads that send. */
+/** Whether native uploads are supported. */
 export function sendsBlobs(): boolean {
   return nativePart<NativeBlobSending>('BlobSendJob') !== undefined
 }
 
 /**
- * Sends `request` with `blob`, which is at `place`, as its body. Gives the head of the answer, and behind it the beginning of what it says.
- * Throws SIZE_MISMATCH and DIGEST_MISMATCH, and then the other side never had the end; what reading the file does, ABORTED, and
- * what the network does, as errors of the system.
+ * Sends `request` with the blob at `place` as its body. Returns the head of the response and the beginning of its body.
+ * Throws SIZE_MISMATCH and DIGEST_MISMATCH, in which case the receiver never gets the end of the blob; file errors;
+ * ABORTED; and network failures as system errors.
  */
 export async function sendBlob(
   place: BlobPlace,

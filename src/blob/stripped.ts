@@ -1,4 +1,4 @@
-/** A sparse index, of which manifests are absent, as one that is complete: many registries and engines accept nothing else. */
+/** Makes a sparse index, which lists absent manifests, complete: many registries and engines accept nothing else. */
 import { type Descriptor, describe } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { array, fields, type JsonObject, parseJson } from '../oci/json.js'
@@ -6,12 +6,12 @@ import { withAbsent, withOriginal } from '../oci/layout.js'
 import { isIndex } from '../oci/media-type.js'
 import type { Document, ImageContent } from './closure.js'
 
-/** What to do with an index some of whose manifests are absent: see docs/platforms.md. */
+/** What to do with an index that lists absent manifests: see docs/platforms.md. */
 export type SparseForm = 'keep' | 'strip'
 
 /**
- * `image` without its absent manifests. Each index that names one is written again without it, everything else in it as
- * it was; an index left with a single manifest gives way to that manifest. Equal images give equal bytes.
+ * `image` without its absent manifests. Each index that lists one is rewritten without it and otherwise unchanged; an
+ * index left with a single manifest is replaced by that manifest. Equal images give equal bytes.
  */
 export function stripAbsent(image: ImageContent): ImageContent {
   if (image.absent.length === 0) return image
@@ -21,7 +21,7 @@ export function stripAbsent(image: ImageContent): ImageContent {
   const root = strip(image.root)
   return root ? { ...image, root, manifests: inOrder(root), absent: [] } : image
 
-  /** The descriptor that replaces `descriptor`; undefined if nothing of it is left. */
+  /** The descriptor that replaces `descriptor`; undefined if nothing is left. */
   function strip(descriptor: Descriptor): Descriptor | undefined {
     if (absent.has(descriptor.digest)) return undefined
     const document = documents.get(descriptor.digest)
@@ -41,7 +41,7 @@ export function stripAbsent(image: ImageContent): ImageContent {
     return left.length === 1 ? onlyOf(left[0]) : rewritten(descriptor, { ...index, manifests: left })
   }
 
-  /** The same object if nothing in it changes. */
+  /** Returns the same object if nothing in it changes. */
   function stripChild(child: unknown): unknown {
     const found = child as Descriptor // parsed as one when the image was read
     const stripped = strip(found)
@@ -62,7 +62,7 @@ export function stripAbsent(image: ImageContent): ImageContent {
     return descriptor
   }
 
-  /** Manifests first, in the order of the image, then the indexes, each after all it names. */
+  /** Manifests first, in image order, then the indexes, each after everything it lists. */
   function inOrder(top: Descriptor): readonly Document[] {
     const all = [...kept.values()]
     const indexes = all.filter(({ descriptor }) => isIndex(descriptor.mediaType) && descriptor.digest !== top.digest)
@@ -75,13 +75,13 @@ export function stripAbsent(image: ImageContent): ImageContent {
   }
 }
 
-/** The indexes of `image` that {@link stripAbsent} does away with, by digest. */
+/** The indexes of `image` that {@link stripAbsent} removes, by digest. */
 export function strippedAway(image: ImageContent): ReadonlySet<Digest> {
   const left = new Set(stripAbsent(image).manifests.map(({ descriptor }) => descriptor.digest))
   return new Set(image.manifests.flatMap(({ descriptor: { digest } }) => (left.has(digest) ? [] : [digest])))
 }
 
-/** `image` with the indexes of {@link stripAbsent} among its manifests, for a place that holds both. */
+/** `image` with the indexes of {@link stripAbsent} added to its manifests, for a destination that holds both. */
 export function withStripped(image: ImageContent): ImageContent {
   if (image.absent.length === 0) return image
   const { manifests } = stripAbsent(image)
@@ -91,8 +91,9 @@ export function withStripped(image: ImageContent): ImageContent {
 }
 
 /**
- * The root as an entry of a layout's index, without a name: with its platform if it is one image. A sparse index is listed
- * as the complete one that is left of it, with the original beside it, or itself if `sparse` is `keep`.
+ * The root as an entry of a layout's index, without a name; with its platform if it is a single image. A sparse index
+ * is listed as the complete index made from it, annotated with the original; if `sparse` is `keep`, it is listed
+ * itself.
  */
 export function rootEntry(image: ImageContent, sparse?: SparseForm): Descriptor {
   const { root, absent } = image

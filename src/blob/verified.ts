@@ -1,13 +1,13 @@
-/** The one way bytes go from a source to a destination: counted and hashed as they pass. */
+/** Verifies bytes on their way from a source to a destination: counts and hashes them. */
 import { createHash } from 'node:crypto'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Bytes } from './blob-store.js'
 
 /**
- * The bytes of `blob`, unchanged, or an error: SIZE_MISMATCH at the first byte past the declared size or at an end
- * before it, DIGEST_MISMATCH at the end. The last piece is held back until the digest is right, so a reader that
- * stops at an error never had the whole of a wrong blob.
+ * Yields the bytes of `blob` unchanged. Throws SIZE_MISMATCH at the first byte past the declared size or at an early
+ * end, and DIGEST_MISMATCH at the end. The last piece is held back until the digest is verified, so a reader never gets
+ * all of a wrong blob.
  */
 export async function* verified(blob: Descriptor, bytes: Bytes): Bytes {
   const hash = createHash('sha256')
@@ -41,7 +41,7 @@ export function expectDigest({ digest }: Descriptor, hex: string, read: number):
     throw new StowageError('DIGEST_MISMATCH', `expected ${digest} but the ${read} bytes read are ${found}`)
 }
 
-/** All of a small blob, verified. Throws INVALID_MANIFEST when its declared size is over `limit`. */
+/** Reads and verifies a small blob. Throws INVALID_MANIFEST if its declared size is over `limit`. */
 export async function readVerified(blob: Descriptor, bytes: Bytes, limit: number): Promise<Uint8Array> {
   if (blob.size > limit) {
     throw new StowageError(

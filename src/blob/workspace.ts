@@ -1,4 +1,7 @@
-/** The one place for temporary files of a run: beside what it writes, gone at its end, and cleared by the next run if it was killed. */
+/**
+ * The one place for temporary files of a run: beside what it writes, gone at its end, and cleared by the next run if it
+ * was killed.
+ */
 import { access, constants, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -8,21 +11,21 @@ import { formatOwner, type Owner, parseOwner, stateOf, thisOwner } from './owner
 
 const PREFIX = '.stowage-'
 const OWNER_FILE = 'owner.json'
-/** What another host left on a shared disk or a stick is taken for abandoned after this long. */
+/** After this time, a workspace that another host left on a shared or removable disk counts as abandoned. */
 const ABANDONED_MS = 24 * 60 * 60 * 1000
 
-/** A directory that is made when it is first asked for. The caller disposes of it, and of all that is in it. */
+/** A directory that is created when it is first needed. The caller disposes of it and its contents. */
 export class Workspace implements AsyncDisposable {
   readonly #beside: string | undefined
   #path: Promise<string> | undefined
   #blobs: Promise<BlobDirectory> | undefined
 
-  /** `beside`: the file or directory that is written; without it {@link temporaryDirectory} is used. */
+  /** The workspace is created beside `beside`, the output path; by default, in {@link temporaryDirectory}. */
   constructor(beside?: string) {
     this.#beside = beside
   }
 
-  /** Throws what making a directory there throws: FILE_NOT_FOUND, NOT_WRITABLE, NO_SPACE … */
+  /** Throws FILE_NOT_FOUND, NOT_WRITABLE, NO_SPACE etc. if the directory cannot be created. */
   async path(): Promise<string> {
     return await (this.#path ??= this.#make())
   }
@@ -33,7 +36,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const path = await this.#path?.catch(() => undefined) // the caller has had the error
+    const path = await this.#path?.catch(() => undefined) // the caller has already received the error
     if (path !== undefined) await rm(path, { recursive: true, force: true })
   }
 
@@ -56,18 +59,18 @@ export class Workspace implements AsyncDisposable {
   }
 }
 
-/** A workspace that some run left, or that is in use. */
+/** A workspace that is in use or was left by an earlier run. */
 export interface FoundWorkspace {
   readonly path: string
-  /** Undefined where it does not say. */
+  /** Undefined if the workspace does not name one. */
   readonly owner: Owner | undefined
-  /** `abandoned`: of another host or of nobody, and over a day old. */
+  /** `abandoned`: owned by another host or without an owner, and over a day old. */
   readonly state: 'alive' | 'dead' | 'unknown' | 'abandoned'
-  /** Of all its files, in bytes. */
+  /** Total size of its files, in bytes. */
   readonly size: number
 }
 
-/** The workspaces in `directory`. Throws what reading it throws. */
+/** The workspaces in `directory`. Throws if the directory cannot be read. */
 export async function findWorkspaces(directory: string): Promise<readonly FoundWorkspace[]> {
   const found: FoundWorkspace[] = []
   for (const path of await workspacesIn(directory)) {
@@ -77,7 +80,7 @@ export async function findWorkspaces(directory: string): Promise<readonly FoundW
   return found
 }
 
-/** Removes the workspace at `path`, whatever it holds. */
+/** Removes the workspace at `path` and its contents. */
 export async function removeWorkspace(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
     throw fileError(error, path)
@@ -85,7 +88,7 @@ export async function removeWorkspace(path: string): Promise<void> {
 }
 
 /**
- * Where temporary files go if nothing on a disk of ours is written: `TMPDIR`, else `/var/tmp` rather than `/tmp`, which is often
+ * The directory for temporary files if no output path is given: `TMPDIR`, or else `/var/tmp`, because `/tmp` is often
  * in memory and too small for layers.
  */
 export async function temporaryDirectory(env: NodeJS.ProcessEnv = process.env): Promise<string> {
@@ -97,14 +100,14 @@ export async function temporaryDirectory(env: NodeJS.ProcessEnv = process.env): 
   return usable ? '/var/tmp' : tmpdir()
 }
 
-/** `directory`, or the nearest one above it that is there: an output may make directories of its own. */
+/** `directory` or its nearest existing ancestor: an output may create directories. */
 async function existingAbove(directory: string): Promise<string> {
-  const found = await stat(directory).catch(() => undefined) // what is wrong with it is told by whoever makes something in it
+  const found = await stat(directory).catch(() => undefined) // reported when something is created in it
   const above = dirname(directory)
   return found || above === directory ? directory : await existingAbove(above)
 }
 
-/** A run that was killed could not clear its own. What cannot be looked at or removed is left: `stowage prune` says why. */
+/** Removes workspaces of killed runs. Any that cannot be examined or removed are left: `stowage prune` reports why. */
 async function clearDead(directory: string): Promise<void> {
   for (const path of await workspacesIn(directory).catch(() => [])) {
     const { state } = await examine(path).catch(() => ({ state: 'unknown' }))
@@ -140,7 +143,7 @@ async function sizeOf(path: string): Promise<number> {
     try {
       size += (await stat(join(entry.parentPath, entry.name))).size
     } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error // its owner goes on working
+      if (systemCode(error) !== 'ENOENT') throw error // its owner is still working
     }
   }
   return size

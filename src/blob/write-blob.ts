@@ -1,4 +1,4 @@
-/** One blob into one file, written and hashed on a native thread: a single thread reads a network slower than a disk writes. */
+/** Writes a blob to a file and hashes it on a native thread: one thread reads a network slower than a disk writes. */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { abortError, fileError } from '../errors.js'
@@ -9,46 +9,48 @@ import { writeAll } from './durable.js'
 import type { NativeDownload, NativeDownloader, NativeRequest } from './native-download.js'
 import { expectDigest, tooLong, tooShort } from './verified.js'
 
-/** What a direct write of Linux wants its place, its length and its memory to be a multiple of, in bytes. */
+/** Alignment, in bytes, that direct writes on Linux require of the offset, length and memory address. */
 export const ALIGNMENT = 4096
-/** A smaller blob is not worth the way to a thread, in bytes. */
+/** Blobs smaller than this, in bytes, are not worth sending to a thread. */
 export const SLOT = 1024 * 1024
-/** Bytes on their way to the thread of a blob before whoever gives them must wait. */
+/** Bytes queued for the thread before the reader must wait. */
 const MOST_QUEUED = 2 * SLOT
 
 export interface BlobFile {
   /** A file that exists. */
   readonly path: string
-  /** The same file where it is open already: it stays open, and making it last is its owner's. */
+  /** The same file, if it is already open. It stays open, and its owner syncs it. */
   readonly open?: FileHandle
-  /** Where in it the blob begins, in bytes. */
+  /** Offset of the blob in the file, in bytes. */
   readonly offset: number
-  /** How much of the blob is there already, in bytes: a multiple of {@link ALIGNMENT}. It is hashed, not believed. */
+  /** Bytes of the blob already present: a multiple of {@link ALIGNMENT}. They are hashed again. */
   readonly held: number
-  /** Past the page cache where the system can: `offset` must be a multiple of {@link ALIGNMENT}, and the file ends with the blob. */
+  /**
+   * Bypass the page cache if supported: `offset` must be a multiple of {@link ALIGNMENT}, and the blob ends the file.
+   */
   readonly direct: boolean
 }
 
-/** `native/blob_write_job.h`: the thread of one blob. What it is told is done in its order. */
+/** `native/blob_write_job.h`: the thread that writes one blob. Calls are carried out in order. */
 interface NativeBlobWriteJob {
-  /** Bytes queued. */
+  /** Returns the number of bytes queued. */
   push(bytes: Uint8Array): number
   ask(request: NativeRequest & { readonly turn: number }): void
   land(skip: number, length: number): void
-  /** Lets go at once of what was asked for as `turn`. */
+  /** Cancels request `turn` immediately. */
   leave(turn: number): void
-  /** The last: all that came is hashed, and on the medium. */
+  /** Ends the blob: hashes and syncs everything received. */
   finish(): void
-  /** Instead of finish(): all that came is in the file. */
+  /** Instead of finish(): writes everything received to the file. */
   keep(): void
-  /** Ends what still runs, and lets go of file and memory. */
+  /** Stops the thread and releases the file and memory. */
   close(): void
 }
 
 interface NativeEvent {
   readonly room: boolean
   readonly answered?: { readonly turn: number; readonly head?: Buffer; readonly failure?: Error }
-  /** Bytes that landed since the last event. */
+  /** Bytes downloaded to the file since the last event. */
   readonly landing: number
   readonly landed?: { readonly failure?: Error }
   /** SHA-256 in hex, at the end. */
@@ -62,9 +64,9 @@ type NativeBlobWriting = new (
 ) => NativeBlobWriteJob
 
 /**
- * Writes what `read` gives, or lets land, which begins behind what `file` holds of `blob`. When it returns, the blob is whole and on the medium. When it
- * throws, what came is in the file, which is closed: SIZE_MISMATCH, DIGEST_MISMATCH, ABORTED, NO_SPACE and what else
- * {@link fileError} makes, and what `read` throws.
+ * Writes the bytes that `read` yields or downloads, after the part of `blob` that `file` already holds. When this
+ * returns, the blob is complete and synced. When it throws, the bytes received are in the file, which is closed. Throws
+ * SIZE_MISMATCH, DIGEST_MISMATCH, ABORTED, {@link fileError}s such as NO_SPACE, and whatever `read` throws.
  */
 export async function writeBlob(
   file: BlobFile,
@@ -95,7 +97,7 @@ export async function writeBlob(
   }
 }
 
-/** Without a thread: a small blob is not worth the way there, and not every system has the addon. */
+/** Writes without a thread: for small blobs, and for systems without the addon. */
 async function writeHere(
   { path, offset, held, open: given }: BlobFile,
   blob: Descriptor,
@@ -128,7 +130,7 @@ async function writeHere(
   }
 }
 
-/** The near side of one blob on a thread of its own. */
+/** The JavaScript side of a native thread that writes one blob. */
 class Writing implements NativeDownloader {
   readonly #job: NativeBlobWriteJob
   readonly #path: string
@@ -137,7 +139,7 @@ class Writing implements NativeDownloader {
   #room = true
   #turn = 0
   #answered: NativeEvent['answered']
-  /** Bytes that were saved and not reported yet. */
+  /** Bytes written but not reported yet. */
   #unreported = 0
   #landed: NativeEvent['landed']
   #hex: string | undefined
@@ -155,7 +157,7 @@ class Writing implements NativeDownloader {
     this.#job = new Native({ ...file, handle: given?.fd ?? -1 }, event => this.#onEvent(event))
   }
 
-  /** Of the blob, what was held, given or has landed, in bytes. */
+  /** Bytes of the blob held before, yielded or downloaded. */
   get size(): number {
     return this.#size
   }
@@ -169,33 +171,33 @@ class Writing implements NativeDownloader {
   async ask(request: NativeRequest, signal?: AbortSignal): Promise<NativeDownload> {
     this.#turn += 1
     const turn = this.#turn
-    const leave = (): void => this.#job.leave(turn)
+    const cancel = (): void => this.#job.leave(turn)
     this.#answered = undefined
     this.#job.ask({ ...request, turn })
-    signal?.addEventListener('abort', leave, { once: true })
-    if (signal?.aborted) leave()
+    signal?.addEventListener('abort', cancel, { once: true })
+    if (signal?.aborted) cancel()
     try {
       await this.#until(() => this.#answered?.turn === turn)
     } finally {
-      signal?.removeEventListener('abort', leave)
+      signal?.removeEventListener('abort', cancel)
     }
     const { head = Buffer.alloc(0), failure }: { readonly head?: Buffer; readonly failure?: Error } =
       this.#answered ?? {}
     if (failure) throw failure
-    return { head, read: (skip, length) => this.#land(skip, length, leave, signal), close: leave }
+    return { head, read: (skip, length) => this.#land(skip, length, cancel, signal), close: cancel }
   }
 
   async *#land(
     skip: number,
     length: number,
-    leave: () => void,
+    cancel: () => void,
     signal: AbortSignal | undefined,
   ): AsyncIterable<number> {
     this.#landed = undefined
     this.#unreported = 0
     this.#job.land(skip, length)
-    signal?.addEventListener('abort', leave, { once: true })
-    if (signal?.aborted) leave()
+    signal?.addEventListener('abort', cancel, { once: true })
+    if (signal?.aborted) cancel()
     try {
       for (;;) {
         await this.#until(() => this.#unreported > 0 || this.#landed !== undefined)
@@ -203,8 +205,8 @@ class Writing implements NativeDownloader {
         yield this.#takeUnreported()
       }
     } finally {
-      signal?.removeEventListener('abort', leave)
-      leave()
+      signal?.removeEventListener('abort', cancel)
+      cancel()
       await this.#until(() => this.#landed !== undefined).catch(() => undefined) // the next write throws it
     }
     const { failure }: { readonly failure?: Error } = this.#landed ?? {}
@@ -223,11 +225,12 @@ class Writing implements NativeDownloader {
     return this.#hex ?? ''
   }
 
-  /** What came is written, and the file is closed, whatever happened. */
+  /** Writes what was received and closes the file, even after a failure. */
   async close(): Promise<void> {
     if (this.#hex === undefined && this.#failure === undefined) {
       this.#job.keep()
-      await this.#until(() => this.#hex !== undefined).catch(() => undefined) // whoever closes has an error of its own, or none to tell
+      // the caller already has an error to report, if any
+      await this.#until(() => this.#hex !== undefined).catch(() => undefined)
     }
     this.#job.close()
   }
