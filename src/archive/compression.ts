@@ -127,7 +127,6 @@ export async function openScriptDecoder(): Promise<ZstdDecoder> {
   let decoded: Uint8Array[] = []
   const decoder = new Decompress(piece => void decoded.push(piece))
   return {
-    // eslint-disable-next-line @typescript-eslint/require-await -- what it throws is a rejection, as from the addon
     async decode(piece) {
       decoded = []
       decoder.push(piece, false)
