@@ -49,6 +49,7 @@ const TEST = [
 const ENGINE = [
   { package: 'docker.io', found: () => command('dockerd') },
   { package: 'docker-cli', found: () => command('docker') || !packaged('docker-cli') }, // from trixie on apart from docker.io
+  { package: 'containerd', found: () => command('containerd') && command('ctr') },
   { package: 'debootstrap', found: () => command('debootstrap') },
   { package: 'e2fsprogs', found: () => command('mkfs.ext4') },
   { package: 'exfatprogs', found: () => command('mkfs.exfat') },
