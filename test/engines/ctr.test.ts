@@ -38,7 +38,7 @@ for (const [name, platforms] of Object.entries(PLATFORMS)) {
     ctr('images', 'import', '--all-platforms', '--digests', '--no-unpack', tar)
     const [, ...rows] = ctr('images', 'list').trim().split('\n')
     const row = rows.find(line => line.startsWith('registry.example/team/shop:2.3 '))
-    t.ok(row?.includes(manifest.images[0]?.root.digest ?? '-'), row)
+    t.ok(row?.includes(manifest.images[0]?.root.digest ?? '-'), 'under its digest')
     t.match(ctr('images', 'check', 'name==registry.example/team/shop:2.3'), / complete /)
     ctr('images', 'remove', '--sync', 'registry.example/team/shop:2.3')
   })
