@@ -160,7 +160,7 @@ export class InstallTarget {
     const sent = manifest.files
       .filter(file => file.path.startsWith('blobs/') && !before.has(file.path))
       .reduce((sum, { size }) => sum + size, 0)
-    const size = manifest.images.find(({ root }) => root.digest === id)?.size ?? sent
+    const size = manifest.images.find(({ root, original = root }) => original.digest === id)?.size ?? sent
     return { id, sent, skipped: Math.max(size - sent, 0) }
   }
 

@@ -281,7 +281,7 @@ function lockOf(
   packed: readonly PackedImage[],
   described: readonly BundleImage[] = [],
 ): Lock {
-  const sizes = new Map(described.map(({ root, size }) => [root.digest, size]))
+  const sizes = new Map(described.map(({ root, original = root, size }) => [original.digest, size]))
   const of = (entry: ImagesFile['images'][number] | WimEntry | ImagesFile['files'][number]): LockedEntry => ({
     request: entry.request,
     images: images

@@ -17,6 +17,7 @@ import { pack } from '../../src/verbs/pack.js'
 import { pushImages } from '../../src/verbs/push.js'
 import { verifyBundle } from '../../src/bundle/verify.js'
 import { stowage } from '../support/command.js'
+import { packImagesFile } from '../../src/images-file/pack-images-file.js'
 import { makeImage, makeLayer, MemoryBlobs, type TestImage } from '../support/images.js'
 import { pushWithSkopeo, startFaultyProxy, startRegistry } from '../support/registry.js'
 import { ask, serve } from '../support/serving.js'
@@ -285,4 +286,14 @@ t.test('verify - names an original that is missing, and one that the stripped in
   execFileSync('sh', ['-c', 'cut -c67- SHA256SUMS | xargs sha256sum > sums && mv sums SHA256SUMS'], { cwd: forged })
   const report = await verifyBundle(forged)
   t.match(report.findings, [{ code: 'IMAGES_DIFFER', path: 'index.json', message: /is not what remains of sha256:/ }])
+})
+
+t.test('pack -f - the lock of some platforms gives the same bundle again', async t => {
+  const list = join(t.testdir(), 'images.yaml')
+  writeFileSync(list, `version: 1\nimages: [{image: "${shop}", platforms: [${AMD}, ${ARM}]}]\n`)
+  const first = await packImagesFile(list, at('listed'))
+  const lock = JSON.parse(readFileSync(first.lock ?? '', 'utf8')) as { images: { images: { size: number }[] }[] }
+  t.equal(lock.images[0]?.images[0]?.size, first.manifest.images[0]?.size)
+  await packImagesFile(list, at('locked'), { locked: true })
+  t.same(readFileSync(at('locked/SHA256SUMS')), readFileSync(at('listed/SHA256SUMS')))
 })
