@@ -36,7 +36,7 @@ export interface DockerImage {
 /** The entries of `manifest.json`, in their order. Throws BLOB_MISSING if there is none, INVALID_MANIFEST. */
 export async function readDockerEntries(
   archive: ArchiveFiles,
-  { signal }: FetchOptions = {},
+  { signal, onNotice }: FetchOptions & { readonly onNotice?: ((sentence: string) => void) | undefined } = {},
 ): Promise<readonly DockerEntry[]> {
   const list = parseJson(await archive.readSmall(DOCKER_FILE, { signal }), whereIn(archive, DOCKER_FILE))
   if (!Array.isArray(list)) {
@@ -49,10 +49,17 @@ export async function readDockerEntries(
     const where = `${whereIn(archive, DOCKER_FILE)}[${n}]`
     const entry = record(item, where)
     const sources = entry['LayerSources'] ? Object.entries(record(entry['LayerSources'], `${where}.LayerSources`)) : []
+    const tags = strings(entry, 'RepoTags', where)
+    for (const tag of tags) {
+      if (isReference(tag)) continue
+      onNotice?.(
+        `${archive.subject.name}: ${JSON.stringify(tag)} cannot be the name of an image: give it another with --tag`,
+      )
+    }
     return {
       config: string(entry, 'Config', where),
       layers: strings(entry, 'Layers', where),
-      names: strings(entry, 'RepoTags', where).filter(isReference).map(parseReference),
+      names: tags.filter(isReference).map(parseReference),
       sources: new Map(sources.map(([diffId, source]) => [diffId, parseDescriptor(source, `${where}.LayerSources`)])),
     }
   })
@@ -94,6 +101,7 @@ export class DockerImages {
         layers.push(foreign)
         continue
       }
+      if (path === '') throw this.#absentLayer(n + 1, diffId)
       const { file, descriptor } = await this.#layer(path, diffId, n + 1)
       files.set(descriptor.digest, file)
       layers.push(descriptor)
@@ -102,6 +110,15 @@ export class DockerImages {
       JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers }),
     )
     return { root: describe(OCI_MANIFEST, manifest), manifest, names: entry.names, files, config }
+  }
+
+  /** Buildpacks and others leave out a layer that the engine has, and name it with an empty path. */
+  #absentLayer(number: number, diffId: Digest): StowageError {
+    return new StowageError(
+      'BLOB_MISSING',
+      `${this.#archive.subject.name}: layer ${number} (${diffId}) is left out, because an engine is expected to have it`,
+      { hint: 'Load the archive into the engine it was made for, and save the image from there.' },
+    )
   }
 
   async #layer(path: string, diffId: Digest, number: number): Promise<{ file: ArchiveFile; descriptor: Descriptor }> {

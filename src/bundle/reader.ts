@@ -59,7 +59,7 @@ class Reader implements BundleReader {
     this.#files = files
     this.manifest = manifest
     this.#ref = ref
-    this.referrers = referrersAmong(this, this.#images())
+    this.referrers = referrersAmong(this, entriesOf(manifest))
   }
 
   get files(): ReadonlyMap<string, BundleFile> {

@@ -24,5 +24,8 @@ export interface ImageSource extends BlobStore, AsyncDisposable {
    * What is about the manifest or index that `manifest` names: signatures, SBOMs, attestations, each an image of its
    * own, found by `subject` or by the tags that cosign gives. Places that cannot tell do not have it.
    */
-  referrers?(manifest: Descriptor, options?: FetchOptions): Promise<readonly SourceImage[]>
+  referrers?(
+    manifest: Descriptor,
+    options?: FetchOptions,
+  ): Promise<readonly (SourceImage & { readonly tags?: readonly string[] })[]>
 }

@@ -11,6 +11,7 @@ import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import type { ImageSource, SourceImage } from './image-source.js'
+import { groupByRoot, type NamedEntry } from './selection.js'
 
 /** A signature may be signed, and an SBOM too; what is about that is told, but no further. */
 const DEPTH_LIMIT = 3
@@ -44,7 +45,7 @@ export async function findReferrers(
   names: readonly Reference[],
   options: FetchOptions = {},
 ): Promise<readonly Referrer[]> {
-  const found = new Map<string, Referrer>()
+  const found = new Map<string, Referrer & { readonly tags?: readonly string[] }>()
   let wave: readonly Descriptor[] = image.manifests.map(({ descriptor }) => descriptor)
   for (let depth = 0; source.referrers && wave.length > 0 && depth < DEPTH_LIMIT; depth += 1) {
     const next: Descriptor[] = []
@@ -58,24 +59,27 @@ export async function findReferrers(
     }
     wave = next
   }
-  return [...found.values()].map(({ root, names: own, absent, subject }) => ({
-    subject,
-    root,
-    names: inRepositories(own, names),
-    absent,
-  }))
+  return [...found.values()].map(({ root, names: own, tags = [], absent, subject }) => {
+    const tagged = names.flatMap(({ domain, path }) => tags.map(tag => ({ domain, path, tag })))
+    const moved = [...inRepositories(own, names), ...tagged]
+    // Without a name of its own, it is called by its digest there
+    const given = moved.length > 0 ? moved : inRepositories([{ domain: '', path: '', digest: root.digest }], names)
+    return { subject, root, names: names.length > 0 ? given : moved, absent }
+  })
 }
 
 /**
- * {@link ImageSource.referrers} for a place that lists its images: those of `entries` that are about a manifest. What
- * each of them is about is read once, whatever is asked.
+ * {@link ImageSource.referrers} for a place that lists its images: those of `entries` that describe a manifest, by their
+ * `subject`, by cosign's tags, or in the list under the tag `sha256-<hex>` that stands in for the referrers API. The subject
+ * of each entry is read once.
  */
 export function referrersAmong(
   store: BlobStore,
-  entries: readonly SourceImage[],
+  entries: readonly NamedEntry[],
 ): NonNullable<ImageSource['referrers']> {
+  const images = groupByRoot(entries)
   const subjects = new Map<Digest, Digest | undefined>()
-  const subjectOf = async (root: Descriptor, options: FetchOptions): Promise<Digest | undefined> => {
+  const subjectOfRoot = async (root: Descriptor, options: FetchOptions): Promise<Digest | undefined> => {
     if (!isIndex(root.mediaType) && !isManifest(root.mediaType)) return undefined
     if (!subjects.has(root.digest)) {
       const bytes = await readVerified(root, store.fetch(root, options), MANIFEST_LIMIT)
@@ -85,12 +89,20 @@ export function referrersAmong(
   }
   return async (manifest, options = {}) => {
     const tags = new Set(cosignTags(manifest.digest))
-    const found: SourceImage[] = []
-    for (const entry of entries) {
-      const tagged = entry.names.filter(({ tag }) => tag !== undefined && tags.has(tag))
-      if (tagged.length > 0) found.push({ ...entry, names: tagged })
-      else if (entry.root.digest !== manifest.digest && (await subjectOf(entry.root, options)) === manifest.digest)
-        found.push(entry)
+    const found: (SourceImage & { readonly tags?: readonly string[] })[] = []
+    for (const image of images) {
+      const tagged = image.names.filter(({ tag }) => tag !== undefined && tags.has(tag))
+      if (tagged.length > 0) found.push({ ...image, names: tagged })
+      else if (image.root.digest !== manifest.digest && (await subjectOfRoot(image.root, options)) === manifest.digest)
+        found.push(image)
+    }
+    for (const { root, name, refName = name?.tag, absent } of entries) {
+      if (!name && refName !== undefined && tags.has(refName)) found.push({ root, names: [], tags: [refName], absent })
+      if (refName !== `sha256-${hexOf(manifest.digest)}` || !isIndex(root.mediaType)) continue
+      const list = parseManifest(await readVerified(root, store.fetch(root, options), MANIFEST_LIMIT), root.digest)
+      if (list.type === 'index')
+        for (const { mediaType, digest, size } of list.manifests)
+          found.push({ root: { mediaType, digest, size }, names: [] })
     }
     return found
   }

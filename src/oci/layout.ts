@@ -2,6 +2,7 @@
 import { StowageError } from '../errors.js'
 import type { Descriptor } from './descriptor.js'
 import { type Digest, hexOf, isDigest } from './digest.js'
+import { fields, parseJson } from './json.js'
 import { parseManifest } from './manifest.js'
 import { isIndex } from './media-type.js'
 import { formatReference, isReference, parseReference, type Reference } from './reference.js'
@@ -61,6 +62,8 @@ export function blobPath(digest: Digest): string {
 
 /** The descriptors of a layout's `index.json`, one for each image and name. Throws INVALID_MANIFEST. */
 export function parseLayoutIndex(bytes: Uint8Array, where: string): readonly Descriptor[] {
+  // Docker 25.0.0 to 25.0.2 wrote null for an empty list
+  if (fields(parseJson(bytes, where), where)['manifests'] === null) return []
   const index = parseManifest(bytes, where)
   if (index.type !== 'index') throw new StowageError('INVALID_MANIFEST', `${where} is an image manifest, not an index`)
   return index.manifests

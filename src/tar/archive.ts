@@ -22,8 +22,8 @@ export interface ArchiveMember {
 export interface ListOptions {
   readonly signal?: AbortSignal | undefined
   /**
-   * The tar is another tool's: a name that is absolute loses its `/`, and one that is there twice is listed twice. Without
-   * it both are errors.
+   * The tar is another tool's: a name that is absolute loses its `/`, one that is there twice is listed twice, and the zero
+   * blocks at the end may be missing after a whole member, as other readers accept. Without it these are errors.
    */
   readonly foreign?: boolean | undefined
 }
@@ -54,6 +54,7 @@ export async function listArchive(
   let position = 0
   for (;;) {
     signal?.throwIfAborted()
+    if (foreign && position === fileSize && members.length > 0 && isEmpty(extended)) return members
     const header = await readExactly(position, BLOCK, 'the next header or the two zero blocks that end a tar')
     if (header.every(byte => byte === 0)) break
     const fields = parseHeader(header, position)
@@ -91,7 +92,7 @@ export async function listArchive(
     extended = {}
     position = offset + padded(size)
   }
-  if (extended.path !== undefined || extended.link !== undefined || extended.size !== undefined) {
+  if (!isEmpty(extended)) {
     throw invalid(position, 'an extended header with no member after it')
   }
   await checkTrailer(position)
@@ -225,6 +226,10 @@ interface Extended {
   readonly path?: string
   readonly link?: string
   readonly size?: number
+}
+
+function isEmpty({ path, link, size }: Extended): boolean {
+  return path === undefined && link === undefined && size === undefined
 }
 
 function linkOf({ flag, linkname }: Fields, { link = linkname }: Extended): Pick<ArchiveMember, 'link'> {

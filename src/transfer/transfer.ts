@@ -100,6 +100,7 @@ export class Transfer implements AsyncDisposable {
       source = await openSource(from, {
         host,
         registries: this.registries,
+        onNotice: this.#options.onNotice,
         layer,
         name: names[0],
         platforms,

@@ -37,6 +37,8 @@ export interface OpenLocationOptions extends WaitOptions {
 }
 
 export interface OpenSourceOptions extends OpenLocationOptions {
+  /** Called with what a person should know, a sentence each. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
   /** Where to write a layer that the source creates. */
   readonly stage: BlobStage
   /** Where to store blobs before it is known which are needed; called only by sources that do so. */

@@ -4,16 +4,14 @@ import type { ArchiveFiles } from '../../archive/archive-files.js'
 import { type DockerEntry, DockerImages, readDockerEntries } from '../../archive/docker-images.js'
 import { DOCKER_FILE } from '../../archive/heads.js'
 import { openArchive } from '../../archive/open-archive.js'
-import { childrenOf, wholeRoot } from '../../archive/whole-root.js'
-import type { BlobStore, FetchOptions } from '../../blob/blob-store.js'
+import type { FetchOptions } from '../../blob/blob-store.js'
 import { StowageError } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
 import { type Digest, digestOf, isDigest } from '../../oci/digest.js'
-import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
-import { isIndex } from '../../oci/media-type.js'
+import { INDEX_FILE, LAYOUT_FILE } from '../../oci/layout.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
-import type { ArchiveSourceOptions } from './oci-source.js'
-import { groupByRoot, type NamedEntry, namedEntry, selectImage } from '../../image/selection.js'
+import { groupByRoot, type NamedEntry, selectImage } from '../../image/selection.js'
+import { type ArchiveSourceOptions, entryAt, imagesOfLayout, indexIn, some } from './layout-images.js'
 
 /**
  * Opens the archive `file`, of docker 1.10 and later, podman, skopeo, kaniko, bazel or Stowage; a plain tar is read in its place,
@@ -33,10 +31,12 @@ export async function openDockerArchiveSource(
     const blobs = new ArchiveBlobs(archive)
     const layout = archive.find(LAYOUT_FILE) && archive.find(INDEX_FILE)
     if (!layout && !archive.find(DOCKER_FILE)) throw noImage(archive)
+    const { onNotice } = options
     let found: Promise<readonly SourceImage[]> | undefined
     return {
       async images(wait = {}) {
-        found ??= layout ? imagesOfLayout(archive, blobs, ref, wait) : imagesOfList(archive, blobs, ref, wait)
+        const read = { ...wait, onNotice }
+        found ??= layout ? imagesOfLayout(archive, blobs, ref, read) : imagesOfList(archive, blobs, ref, read)
         return await found
       },
       has: async blob => await blobs.has(blob),
@@ -49,53 +49,12 @@ export async function openDockerArchiveSource(
   }
 }
 
-/** From docker 25 on. Engines leave out platforms that they do not hold: of an index that is not whole, the whole image is meant. */
-async function imagesOfLayout(
-  archive: ArchiveFiles,
-  blobs: BlobStore,
-  ref: string | undefined,
-  wait: FetchOptions,
-): Promise<readonly SourceImage[]> {
-  const { name } = archive.subject
-  const roots = parseLayoutIndex(await archive.readSmall(INDEX_FILE, wait), `${name}: ${INDEX_FILE}`).map(namedEntry)
-  const listed = archive.find(DOCKER_FILE) ? await readDockerEntries(archive, wait) : []
-  const configs = new Map<Digest, readonly Digest[]>()
-  for (const { root } of roots) configs.set(root.digest, await configsOf(root, blobs, wait))
-  const entries = roots.flatMap((entry): readonly NamedEntry[] => {
-    if (entry.name) return [entry]
-    const names = listed
-      .filter(({ config }) =>
-        configs.get(entry.root.digest)?.some(digest => config.endsWith(digest.slice('sha256:'.length))),
-      )
-      .flatMap(({ names }) => names)
-    return names.length === 0 ? [entry] : names.map(each => ({ ...entry, name: each }))
-  })
-  const chosen = choose()
-  const images: SourceImage[] = []
-  for (const image of chosen) {
-    const leftOut = image.absent !== undefined && image.absent.length > 0 // on purpose
-    images.push(
-      leftOut ? image : { root: await wholeRoot(image.root, blobs, archive.subject, wait), names: image.names },
-    )
-  }
-  return images
-
-  function choose(): readonly SourceImage[] {
-    if (ref === undefined) return some(groupByRoot(entries), name)
-    const at = indexIn(ref)
-    if (at === undefined && !isDigest(ref)) return [selectImage(entries, ref, name)]
-    const config = at === undefined ? ref : configDigestOf(entryAt(listed, at, name))
-    const root = roots.find(each => configs.get(each.root.digest)?.some(digest => digest === config))?.root.digest
-    return [selectImage(entries, root ?? ref, name)]
-  }
-}
-
 /** Before docker 25, and of all others. */
 async function imagesOfList(
   archive: ArchiveFiles,
   blobs: ArchiveBlobs,
   ref: string | undefined,
-  wait: FetchOptions,
+  wait: FetchOptions & Pick<ArchiveSourceOptions, 'onNotice'>,
 ): Promise<readonly SourceImage[]> {
   const { name } = archive.subject
   const listed = await readDockerEntries(archive, wait)
@@ -137,38 +96,6 @@ async function imagesOfList(
     }
     return selectImage(entries, digest, name)
   }
-}
-
-/** Of all platforms that are there. */
-async function configsOf(root: Descriptor, blobs: BlobStore, wait: FetchOptions): Promise<readonly Digest[]> {
-  const children = await childrenOf(root, blobs, wait)
-  if (!isIndex(root.mediaType)) return children.slice(0, 1).map(({ digest }) => digest)
-  const below: Digest[] = []
-  for (const child of children) if (!isIndex(child.mediaType)) below.push(...(await configsOf(child, blobs, wait)))
-  return below
-}
-
-/** N of skopeo's `@N`. */
-function indexIn(ref: string): number | undefined {
-  return /^@\d{1,9}$/.test(ref) ? Number(ref.slice(1)) : undefined
-}
-
-function entryAt<T>(listed: readonly T[], at: number, name: string): T {
-  const entry = listed[at]
-  if (entry) return entry
-  throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image @${at}: its ${DOCKER_FILE} lists ${listed.length}`, {
-    ...(listed.length > 0 ? { hint: `Name one from @0 to @${listed.length - 1}, or by its name.` } : {}),
-  })
-}
-
-/** `blobs/sha256/<hex>`, as such archives have it. */
-function configDigestOf({ config }: DockerEntry): string {
-  return `sha256:${config.slice(config.lastIndexOf('/') + 1)}`
-}
-
-function some(images: readonly SourceImage[], name: string): readonly SourceImage[] {
-  if (images.length > 0) return images
-  throw new StowageError('IMAGE_NOT_FOUND', `${name} holds no image`)
 }
 
 function noImage(archive: ArchiveFiles): StowageError {

@@ -2,17 +2,13 @@
 import { ArchiveBlobs } from '../../archive/archive-blobs.js'
 import type { ArchiveFiles } from '../../archive/archive-files.js'
 import { DOCKER_FILE } from '../../archive/heads.js'
-import { openArchive, type OpenArchiveOptions } from '../../archive/open-archive.js'
+import { openArchive } from '../../archive/open-archive.js'
 import { StowageError } from '../../errors.js'
 import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
 import type { ImageSource } from '../../image/image-source.js'
 import { referrersAmong } from '../../image/referrers.js'
 import { groupByRoot, namedEntry, selectImage } from '../../image/selection.js'
-
-export interface ArchiveSourceOptions extends OpenArchiveOptions {
-  /** The image that is meant. All images without it. */
-  readonly ref?: string | undefined
-}
+import { type ArchiveSourceOptions, imagesOfLayout } from './layout-images.js'
 
 /**
  * Opens the archive `file`, as skopeo, podman, buildx, ctr and Stowage write them; a plain tar is read in its place, one that is
@@ -29,9 +25,11 @@ export async function openOciArchiveSource(
     const index = await archive.readSmall(INDEX_FILE, { signal: options.signal })
     const entries = parseLayoutIndex(index, `${file}: ${INDEX_FILE}`).map(namedEntry)
     const blobs = new ArchiveBlobs(archive)
+    const saved = archive.find(DOCKER_FILE) !== undefined // by docker, whose other list is believed as well
     return {
-      referrers: referrersAmong(blobs, groupByRoot(entries)),
-      async images() {
+      referrers: referrersAmong(blobs, entries),
+      async images(wait = {}) {
+        if (saved) return await imagesOfLayout(archive, blobs, ref, { ...wait, onNotice: options.onNotice })
         if (ref !== undefined) return [selectImage(entries, ref, file)]
         if (entries.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${file} holds no image`)
         return groupByRoot(entries)

@@ -11,8 +11,8 @@ export const ociArchive: Transport = {
   source: {
     form: OCI_FORM,
     manifests: 'kept',
-    open: async ({ path, ref }, { spool, signal, onProgress }) =>
-      await (await import('./oci-source.js')).openOciArchiveSource(path, { ref, spool, signal, onProgress }),
+    open: async ({ path, ref }, { spool, signal, onProgress, onNotice }) =>
+      await (await import('./oci-source.js')).openOciArchiveSource(path, { ref, spool, signal, onProgress, onNotice }),
   },
   destination: {
     form: 'oci-archive:FILE',
@@ -33,8 +33,10 @@ export const dockerArchive: Transport = {
   source: {
     form: DOCKER_FORM,
     manifests: 'kept',
-    open: async ({ path, ref }, { spool, signal, onProgress }) =>
-      await (await import('./docker-source.js')).openDockerArchiveSource(path, { ref, spool, signal, onProgress }),
+    open: async ({ path, ref }, { spool, signal, onProgress, onNotice }) =>
+      await (
+        await import('./docker-source.js')
+      ).openDockerArchiveSource(path, { ref, spool, signal, onProgress, onNotice }),
   },
   destination: {
     form: 'docker-archive:FILE',

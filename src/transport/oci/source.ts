@@ -8,7 +8,7 @@ import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
 import { MANIFEST_LIMIT } from '../../oci/manifest.js'
 import type { ImageSource } from '../../image/image-source.js'
 import { referrersAmong } from '../../image/referrers.js'
-import { groupByRoot, namedEntry, onlyImage, selectImage } from '../../image/selection.js'
+import { namedEntry, onlyImage, selectImage } from '../../image/selection.js'
 
 /**
  * Opens the layout `directory`. With `ref`, its image is the one of that tag, name or digest; without, the only one.
@@ -18,7 +18,7 @@ export async function openLayoutSource(directory: string, ref?: string): Promise
   const entries = (await readLayoutIndex(directory)).map(namedEntry)
   const blobs = new BlobDirectory(directory)
   return {
-    referrers: referrersAmong(blobs, groupByRoot(entries)),
+    referrers: referrersAmong(blobs, entries),
     async images() {
       return [ref === undefined ? onlyImage(entries, directory) : selectImage(entries, ref, directory)]
     },

@@ -1,0 +1,159 @@
+/** Archives whose two lists differ, and other odd ones from public bug reports: nothing vanishes without a word. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { hexOf } from '../../../src/oci/digest.js'
+import { blobPath } from '../../../src/oci/layout.js'
+import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-type.js'
+import { pack, type PackOptions } from '../../../src/verbs/pack.js'
+import { type Entries, makeArchive } from '../../support/archives.js'
+import { makeImage, makeLayer, MemoryBlobs, type TestImage, writeLayout } from '../../support/images.js'
+
+const scratch = t.testdir()
+let count = 0
+/** A path that nothing is at yet. */
+const fresh = (name: string): string => join(scratch, `${count++}-${name}`)
+
+const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
+const one = makeImage([await makeLayer({ 'a.txt': 'one' }, 'none')])
+const two = makeImage([await makeLayer({ 'a.txt': 'two' }, 'none')])
+
+const blobsOf = ({ blobs }: TestImage): Entries =>
+  Object.fromEntries(blobs.digests().map(digest => [blobPath(digest), Buffer.from(blobs.get(digest))]))
+const listed = ({ config, layers }: TestImage, tags: readonly string[] | null) => ({
+  Config: blobPath(config.digest),
+  RepoTags: tags,
+  Layers: layers.map(({ digest }) => blobPath(digest)),
+})
+const index = (manifests: unknown): Buffer => json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests })
+const named = ({ root }: TestImage, name: string) => ({ ...root, annotations: { 'io.containerd.image.name': name } })
+
+/** What `docker save` of Docker 25 and later writes, with these lists. */
+async function saved(manifests: unknown, docker: readonly unknown[]): Promise<string> {
+  const file = fresh('saved.tar')
+  const documents = { 'oci-layout': '{"imageLayoutVersion":"1.0.0"}', 'index.json': index(manifests) }
+  writeFileSync(
+    file,
+    await makeArchive({ ...documents, ...blobsOf(one), ...blobsOf(two), 'manifest.json': json(docker) } as Entries),
+  )
+  return file
+}
+
+async function packed(image: string, options: PackOptions = {}) {
+  const { manifest } = await pack([image], fresh('bundle'), options)
+  return manifest.images.map(({ names, platforms }) => ({
+    names,
+    layers: platforms.flatMap(({ layers }) => layers.map(({ digest }) => digest)),
+  }))
+}
+const layersOf = ({ layers }: TestImage) => layers.map(({ digest }) => digest)
+
+for (const scheme of ['docker-archive', 'oci-archive']) {
+  t.test(`${scheme}: images and names that stand in one list only are taken`, async t => {
+    const file = await saved([one.root], [listed(one, null), listed(two, null)])
+    t.match(await packed(`${scheme}:${file}`), [{ layers: layersOf(one) }, { layers: layersOf(two) }])
+    t.match(await packed(`${scheme}:${file}:@1`), [{ layers: layersOf(two) }])
+    const names = await saved(
+      [named(one, 'docker.io/library/a:1')],
+      [listed(one, ['a:1', 'b:1']), listed(two, ['c:1'])],
+    )
+    t.same(
+      (await packed(`${scheme}:${names}`)).map(each => each.names),
+      [['docker.io/library/a:1', 'docker.io/library/b:1'], ['docker.io/library/c:1']],
+    )
+    t.match(await packed(`${scheme}:${names}:c:1`), [{ layers: layersOf(two) }])
+  })
+
+  t.test(`${scheme}: a list that is null or empty leaves it to the other`, async t => {
+    for (const manifests of [null, []]) {
+      const file = await saved(manifests, [listed(one, ['a:1'])])
+      t.match(await packed(`${scheme}:${file}`), [{ names: ['docker.io/library/a:1'], layers: layersOf(one) }])
+    }
+    const file = await saved([named(one, 'docker.io/library/a:1')], [])
+    t.match(await packed(`${scheme}:${file}`), [{ names: ['docker.io/library/a:1'] }])
+  })
+
+  t.test(`${scheme}: lists that contradict each other are an error, unless a digest decides`, async t => {
+    const file = await saved([named(one, 'docker.io/library/a:1')], [listed(two, ['a:1'])])
+    await t.rejects(packed(`${scheme}:${file}`), {
+      code: 'INVALID_MANIFEST',
+      message: /a:1 is sha256:.* by index\.json but sha256:.* by manifest\.json/,
+      hint: /by its digest/,
+    })
+    t.match(await packed(`${scheme}:${file}:${one.root.digest}`), [{ layers: layersOf(one) }])
+  })
+}
+
+t.test('docker-archive: a name that cannot be kept is reported', async t => {
+  const file = await saved([], [listed(one, ['plant/Pump:1.0'])])
+  const notices: string[] = []
+  t.match(await packed(`docker-archive:${file}`, { onNotice: sentence => notices.push(sentence) }), [{ names: [] }])
+  t.match(notices, [/"plant\/Pump:1\.0" cannot be the name of an image: .*--tag/])
+})
+
+t.test('docker-archive: a layer that was left out for an engine is named', async t => {
+  const entry = { ...listed(one, ['a:1']), Layers: [''] }
+  const file = await saved([], [entry])
+  await t.rejects(packed(`docker-archive:${file}`), {
+    code: 'BLOB_MISSING',
+    message: new RegExp(`layer 1 \\(${one.layers[0]?.digest}\\) is left out`),
+    hint: /save the image from there/,
+  })
+})
+
+t.test('docker-archive: a tar whose members are whole needs no end', async t => {
+  const file = await saved([], [listed(one, ['a:1'])])
+  execFileSync('python3', ['-c', END, file])
+  t.match(await packed(`docker-archive:${file}`), [{ layers: layersOf(one) }])
+  execFileSync('truncate', ['-s', '-600', file])
+  await t.rejects(packed(`docker-archive:${file}`), { code: 'INVALID_TAR' }, 'but a member cut short is damage')
+})
+/** Cuts off the zero blocks at the end. */
+const END = `
+import sys, tarfile
+name = sys.argv[1]
+end = max(m.offset_data + (m.size + 511) // 512 * 512 for m in tarfile.open(name))
+open(name, 'r+b').truncate(end)
+`
+
+t.test('oci: an artifact whose config has the type of an image and says nothing is carried', async t => {
+  const blobs = new MemoryBlobs()
+  const config = blobs.add('application/vnd.oci.image.config.v1+json', json({}))
+  const layer = blobs.add('application/vnd.oci.image.layer.v1.tar+gzip', Buffer.from('policy'))
+  const root = blobs.add(OCI_MANIFEST, json({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [layer] }))
+  const directory = fresh('layout')
+  await writeLayout(directory, { 'policy:1': { ...makeImage([], { blobs }), root } })
+  t.match(await packed(`oci:${directory}:policy:1`), [{ names: ['docker.io/library/policy:1'], layers: [] }])
+})
+
+t.test('oci: referrers are found by cosign tags and by the list under a tag, without a repository', async t => {
+  const directory = fresh('layout')
+  const blobs = new MemoryBlobs()
+  const empty = blobs.add('application/vnd.oci.empty.v1+json', json({}))
+  const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config: empty, layers: [empty] }
+  const sbom = blobs.add(OCI_MANIFEST, json({ ...manifest, subject: one.root, artifactType: 'application/spdx+json' }))
+  const signature = blobs.add(OCI_MANIFEST, json(manifest))
+  const list = blobs.add(OCI_INDEX, index([sbom]))
+  await writeLayout(directory, { 'x:1': one })
+  mkdirSync(join(directory, 'blobs', 'sha256'), { recursive: true })
+  for (const digest of blobs.digests()) writeFileSync(join(directory, blobPath(digest)), blobs.get(digest))
+  const refName = (name: string) => ({ annotations: { 'org.opencontainers.image.ref.name': name } })
+  const tag = `sha256-${hexOf(one.root.digest)}`
+  const entries = [
+    { ...one.root, ...refName('1') },
+    { ...list, ...refName(tag) },
+    { ...signature, ...refName(`${tag}.sig`) },
+  ]
+  writeFileSync(join(directory, 'index.json'), index(entries))
+  const { manifest: bundle } = await pack([`oci:${directory}`], fresh('bundle'), {
+    referrers: true,
+    names: ['x:1'],
+  })
+  t.match(bundle.images, [
+    { root: { digest: one.root.digest } },
+    { root: { digest: signature.digest }, names: [`docker.io/library/x:${tag}.sig`] },
+    { root: { digest: sbom.digest }, names: [`docker.io/library/x@${sbom.digest}`] },
+  ])
+  t.equal(bundle.images.length, 3)
+})
