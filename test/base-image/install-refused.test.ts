@@ -157,7 +157,7 @@ t.test('install takes neither of two candidates', async t => {
   await refused(t, host, {
     words: ['install', 'nanoserver', '--source', 'one', '--source', 'two'],
     code: 2,
-    stderr: /2 images match NanoServer: .*of one, .*of two/,
+    stderr: /2 images match NanoServer: .*from one, .*from two/,
   })
   await refused(t, host, {
     words: ['install', 'nanoserver', '--version', '10.0.14300.1010', '--source', 'one', '--source', 'two'],

@@ -76,7 +76,7 @@ t.test(
     })
     t.match(await host.run(['install', '--wim', rich, '--force', '--what-if']), {
       code: 0,
-      stdout: /^What if: installing NanoServer version 10\.0\.14300\.1010 of .* as nanoserver/,
+      stdout: /^What if: installing NanoServer version 10\.0\.14300\.1010 from .* into .* as nanoserver/,
     })
     t.same(host.listing(), before)
     t.match((await installed(t, host, '--wim', rich, '--force')).images, [{ result: 'installed', id: image.Digest }])
@@ -389,7 +389,7 @@ t.test(
     )
     t.match(await host.run(['install', '--wim', SAMPLE, '--host', windows.host, '--what-if']), {
       code: 0,
-      stderr: /Hyper-V isolation only \(docker run --isolation=hyperv\)/,
+      stderr: /only with Hyper-V isolation \(docker run --isolation=hyperv\)/,
     })
     t.match(await host.run(['install', '--wim', newer, '--host', windows.host, '--what-if', '--force']), {
       code: 0,
@@ -426,7 +426,7 @@ t.test(
     t.match(chooseCandidates([image('amd64'), image(undefined), image('arm64')], {}), [{ architecture: undefined }])
     t.throws(() => chooseCandidates([entry('a', 'amd64'), entry('b', 'amd64')], {}), {
       code: 'INVALID_ARGUMENT',
-      message: /of a, http:\/\/a\/x\.wim; .* of b, http:\/\/b\/x\.wim$/,
+      message: /from a, http:\/\/a\/x\.wim; .* from b, http:\/\/b\/x\.wim$/,
     })
   },
 )

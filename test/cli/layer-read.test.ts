@@ -57,7 +57,7 @@ t.test('stowage layer check, inspect and diff read a layer from a pipe', async t
     if (words[0] === 'inspect')
       t.match(JSON.parse(stdout), { schema: 'stowage.layer-inspect/v1', digest: `sha256:${digest}` })
   }
-  t.match(await stowage(['layer', 'check', '-', '-'], { cwd }), { code: 2, stderr: /read once/ })
+  t.match(await stowage(['layer', 'check', '-', '-'], { cwd }), { code: 2, stderr: /read only once/ })
 })
 
 t.test('stowage layer inspect shows digests, counts and the largest files, and every entry when asked', async t => {

@@ -292,7 +292,7 @@ t.test('login - keeps an identity token where the token service gives one', asyn
     input,
   })
   t.equal(code, 0, stderr)
-  t.match(stdout, /by an identity token/)
+  t.match(stdout, /as alice; identity token stored in/)
   t.match(stderr, /the token will be stored unencrypted/)
   t.ok(asked.includes('GET /token?service=site&account=alice&offline_token=true&client_id=stowage'), asked.join('\n'))
   t.same(JSON.parse(readFileSync(config, 'utf8')), {

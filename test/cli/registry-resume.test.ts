@@ -54,7 +54,7 @@ t.test('pack - a connection that ends at nine tenths costs the last tenth in the
   const second = await packThrough(t, cwd, () => undefined)
   t.equal(second.code, 0, second.stderr)
   t.equal(second.requests.length, 1)
-  const from = Number(/^bytes=(\d+)-$/.exec(second.requests[0]?.range ?? '')?.[1])
+  const from = Number(/^bytes=(\d+)-\d+$/.exec(second.requests[0]?.range ?? '')?.[1])
   t.ok(from > cut!.size * 0.8, `from byte ${from} of ${cut!.size}`)
   t.equal((await stowage(['verify', 'site'], { cwd })).code, 0)
   t.same(partials(cwd), [])
@@ -121,7 +121,7 @@ t.test('pack - interrupted in the middle of a blob it goes on there', async t =>
   const ranges = proxy.requests
     .filter(({ line }) => isBlob(line.slice('GET '.length), cut!.digest))
     .map(({ range }) => range)
-  t.match(ranges.at(-1), /^bytes=6\d{6}-$/)
+  t.match(ranges.at(-1), /^bytes=6\d{6}-\d+$/)
   t.equal((await stowage(['verify', 'site'], { cwd })).code, 0)
   t.equal(
     proxy.requests.filter(({ line }) => line === `GET /v2/team/shop/blobs/${whole!.digest}`).length,
@@ -144,5 +144,5 @@ t.test('copy - a layout keeps the part of a blob, and the next copy goes on with
   const second = await stowage(['copy', `${free.domain}/team/shop:2.3`, 'oci:layout', '-t', 'shop:1'], { cwd })
   t.equal(second.code, 0, second.stderr)
   const [asked] = free.requests.filter(({ line }) => line === `GET /v2/team/shop/blobs/${cut!.digest}`)
-  t.match(asked?.range, /^bytes=8\d{6}-$/)
+  t.match(asked?.range, /^bytes=8\d{6}-\d+$/)
 })

@@ -228,7 +228,7 @@ t.test('serve - says what it serves and how to pull it, and warns of plain http 
     stdout,
     /^NAME +PLATFORM +SIZE +PULL\ndocker.io\/library\/shop:2.3 +linux\/\w+ +1\.2MB +docker pull \S+:\d+\/library\/shop:2.3\nServing 1 image at http:\/\/0.0.0.0:\d+ /,
   )
-  t.match(stderr, /warning: other machines will reach this over plain http/)
+  t.match(stderr, /warning: other machines reach this over plain http/)
   t.notMatch(stderr, /\u001b/)
   const half = await stowage(['serve', 'a', '--tls-cert', 'x.crt'], { cwd })
   t.equal(half.code, 2)

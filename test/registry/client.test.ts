@@ -31,7 +31,7 @@ t.test('a blob whose connection is cut goes on where it was', async t => {
   t.ok(Buffer.from(image.blobs.get(layer.digest)).equals(bytes as Buffer))
   t.equal(ranges.length, 4)
   t.equal(ranges[0], undefined)
-  t.match(ranges.slice(1), [/^bytes=\d+-$/, /^bytes=\d+-$/, /^bytes=\d+-$/])
+  t.match(ranges.slice(1), [/^bytes=\d+-\d+$/, /^bytes=\d+-\d+$/, /^bytes=\d+-\d+$/])
   const starts = ranges.slice(1).map(range => Number(/\d+/.exec(range ?? '')?.[0]))
   t.ok(
     starts.every((start, n) => start > (starts[n - 1] ?? 0)),
@@ -119,12 +119,9 @@ t.test('bytes that are not the blob never pass for it', async t => {
     return 'answered'
   })
   t.match(announced.bytes, { code: 'SIZE_MISMATCH', message: /has 5/ })
-  const elsewhere = await readThrough(t, (request, _response, count) => {
+  const elsewhere = await readThrough(t, (_request, _response, count) => {
     if (count === 0) return { cutAfter: 500_000 }
-    return {
-      headers: { 'content-range': `bytes 0-${layer.size - 1}/${layer.size}` },
-      ...(request.headers.range ? { status: 206 } : {}),
-    }
+    return { headers: { 'content-range': `bytes 0-${layer.size - 1}/${layer.size}` }, status: 206 }
   })
   t.match(elsewhere.bytes, { code: 'REGISTRY_PROTOCOL', message: /from byte/ })
   const packed = await readThrough(t, () => ({ headers: { 'content-encoding': 'gzip' } }))

@@ -90,7 +90,7 @@ t.test('one that is cut, falls silent or is refused for a while lands all the sa
   const found = await landFrom(t, domain)
   t.match(found, { whole: true, error: undefined })
   t.equal(found.passed + found.landed, SIZE)
-  t.same(ranges, [undefined, 'bytes=1500001-', 'bytes=2000003-', 'bytes=2000003-'])
+  t.same(ranges, [undefined, `bytes=1500001-${SIZE - 1}`, `bytes=2000003-${SIZE - 1}`, `bytes=2000003-${SIZE - 1}`])
 })
 
 t.test('a registry that answers a range with the whole blob has what is there already skipped', async t => {
@@ -274,7 +274,7 @@ t.test('aborted in the middle it ends, and a directory keeps what landed for the
   )
   t.match(readdirSync(join(root, 'blobs', 'sha256')), [/\.partial$/])
   await put()
-  t.match(ranges, [undefined, /^bytes=[456]\d{6}-$/])
+  t.match(ranges, [undefined, /^bytes=[456]\d{6}-\d+$/])
   t.ok(readFileSync(directory.path(blob.digest)).equals(bytes))
 })
 
