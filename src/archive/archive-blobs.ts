@@ -1,4 +1,7 @@
-/** The blobs of an archive: files of an OCI layout in it, files that were found to be blobs, and documents made of it. */
+/**
+ * The blobs of an archive: the files of its OCI layout, other files that are known to be blobs, and documents generated
+ * from it.
+ */
 import type { BlobStore, Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -6,7 +9,7 @@ import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import type { ArchiveFile, ArchiveFiles } from './archive-files.js'
 
-/** Reads from `archive`, which stays its opener's. */
+/** Reads from `archive` but does not close it: the code that opened it does. */
 export class ArchiveBlobs implements BlobStore {
   readonly #archive: ArchiveFiles
   readonly #files = new Map<Digest, ArchiveFile>()
@@ -16,7 +19,7 @@ export class ArchiveBlobs implements BlobStore {
     this.#archive = archive
   }
 
-  /** Says that `file`, wherever it stands, is the blob `digest`. */
+  /** Registers `file`, whatever its path, as the blob `digest`. */
   addFile(digest: Digest, file: ArchiveFile): void {
     this.#files.set(digest, file)
   }

@@ -1,4 +1,4 @@
-/** The files of an image archive by name, wherever their bytes are: in the tar itself, or spooled out of it. */
+/** The files of an image archive by name. Their bytes are in the tar itself or in a spool directory. */
 import { posix } from 'node:path'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
@@ -7,32 +7,32 @@ import { MANIFEST_LIMIT } from '../oci/manifest.js'
 
 /** One file of an archive. */
 export interface ArchiveFile {
-  /** As the archive has it, without `./` or `/` before it. */
+  /** The name in the archive, without a leading `./` or `/`. */
   readonly name: string
   /** In bytes. */
   readonly size: number
-  /** Where it is known already. */
+  /** Set if it is already known. */
   readonly digest?: Digest | undefined
 }
 
-/** What messages say of an archive. */
+/** How messages refer to an archive. */
 export interface ArchiveSubject {
   /** `the engine's export of shop:2.3`, or the path of the file. */
   readonly name: string
-  /** What to do about one that lacks something. */
+  /** What to do if the archive lacks something. */
   readonly hint: string
 }
 
-/** How long a chain of links may be before we take it for a loop. */
+/** Number of links in a chain beyond which we treat it as a loop. */
 const LINK_LIMIT = 8
 
-/** A member by its name: a file, or a link among the members. */
+/** A member: a file, or a link to another member. */
 export type ArchiveEntry =
   { readonly type: 'file'; readonly file: ArchiveFile } | { readonly type: 'link'; readonly target: string }
 
 /**
- * An open archive. Names are only looked up here, never given to the file system, and a link is followed among the members
- * alone. The caller disposes of it.
+ * An open archive. Names are only looked up among the members, never passed to the file system, and links resolve only
+ * to other members. The caller disposes of it.
  */
 export class ArchiveFiles implements AsyncDisposable {
   readonly subject: ArchiveSubject
@@ -40,7 +40,7 @@ export class ArchiveFiles implements AsyncDisposable {
   readonly #read: (file: ArchiveFile, options: FetchOptions) => Bytes
   readonly #close: () => Promise<void>
 
-  /** `entries` by their {@link memberName}; `close` is called once, when no more is read. */
+  /** `entries` are keyed by {@link memberName}; `close` is called when the archive is disposed. */
   constructor(
     subject: ArchiveSubject,
     entries: ReadonlyMap<string, ArchiveEntry>,
@@ -53,30 +53,30 @@ export class ArchiveFiles implements AsyncDisposable {
     this.#close = close
   }
 
-  /** The file `name`, or that it links to; undefined when there is none. */
+  /** The file `name`, or the file it links to; undefined if there is none. */
   find(name: string): ArchiveFile | undefined {
     const end = this.#follow(name)
     return typeof end === 'string' ? undefined : end
   }
 
-  /** As {@link find}. Throws BLOB_MISSING saying what is wrong with it. */
+  /** Like {@link find}, but throws BLOB_MISSING with the reason if there is no such file. */
   get(name: string): ArchiveFile {
     const end = this.#follow(name)
     if (typeof end !== 'string') return end
     throw new StowageError('BLOB_MISSING', `${this.subject.name} has ${end}`, { hint: this.subject.hint })
   }
 
-  /** Names of files and links at the top of the archive and below. */
+  /** The names of all files and links, at any depth. */
   names(): Iterable<string> {
     return this.#entries.keys()
   }
 
-  /** The content, unchecked, in pieces. */
+  /** The content in pieces, not verified. */
   read(file: ArchiveFile, options: FetchOptions = {}): Bytes {
     return this.#read(file, options)
   }
 
-  /** All of a small file. Throws BLOB_MISSING, and INVALID_MANIFEST when it is larger than `limit` bytes. */
+  /** Reads a whole small file. Throws BLOB_MISSING, and INVALID_MANIFEST if it is larger than `limit` bytes. */
   async readSmall(
     name: string,
     { limit = MANIFEST_LIMIT, signal }: FetchOptions & { readonly limit?: number } = {},
@@ -97,9 +97,9 @@ export class ArchiveFiles implements AsyncDisposable {
     await this.#close()
   }
 
-  /** The file at the end of the links, or in words why there is none. */
+  /** The file at the end of the links, or a phrase saying why there is none. */
   #follow(name: string): ArchiveFile | string {
-    // Docker on Windows once wrote paths with the separator of the system
+    // Old versions of Docker on Windows wrote paths with the system's separator
     let key = this.#entries.has(memberName(name)) ? memberName(name) : memberName(name.replaceAll('\\', '/'))
     for (let links = 0; links <= LINK_LIMIT; links++) {
       const entry = this.#entries.get(key)
@@ -111,12 +111,15 @@ export class ArchiveFiles implements AsyncDisposable {
   }
 }
 
-/** A name in the form that members are found by: without `./`, and without `/` at either end. */
+/** Normalizes a name to the lookup key of a member: without `./`, and without `/` at either end. */
 export function memberName(name: string): string {
   return posix.normalize(name).replace(/^\/+|\/+$/g, '')
 }
 
-/** Where a link of the member `name` leads, in the form of {@link memberName}; one out of the archive leads to no member. */
+/**
+ * The target of a link of the member `name`, in the form of {@link memberName}. A link that leads out of the archive
+ * matches no member.
+ */
 export function linkTarget(
   name: string,
   link: { readonly type: 'hard' | 'symbolic'; readonly target: string },
@@ -125,7 +128,7 @@ export function linkTarget(
   return memberName(posix.join(posix.dirname(memberName(name)), link.target))
 }
 
-/** Whether a member's name leads out of the directory it would be unpacked to. */
+/** Whether a member's name leads out of the directory that it would be unpacked into. */
 export function climbsOut(name: string): boolean {
   return name.split('/').includes('..')
 }

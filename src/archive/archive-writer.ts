@@ -1,4 +1,7 @@
-/** An image archive being written: a tar of an OCI image layout, blobs in the order they come, beside its place until it is whole. */
+/**
+ * Writes an image archive: a tar of an OCI image layout, with blobs in the order they arrive. It is a partial file
+ * beside its final path until it is complete.
+ */
 import { dirname } from 'node:path'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { writeAll } from '../blob/durable.js'
@@ -11,16 +14,18 @@ import { blobPath, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { encodeHeader, padding, TAR_END } from '../tar/header.js'
 import { checkSpace } from './space.js'
 
-/** Room for the heads and the end of the tar, and for the header and padding of each blob, in bytes. */
+/** Space in bytes for the heads and the end of the tar, and for the header and padding of each blob. */
 const ROOM = 64 * 1024
 const ROOM_PER_BLOB = 2048
 
-/** Makes `<path>.partial`, which {@link ArchiveWriter.finish} renames. Throws as {@link PartialFile.open} does. */
+/**
+ * Creates `<path>.partial`, which {@link ArchiveWriter.finish} renames. Throws what {@link PartialFile.open} throws.
+ */
 export async function openArchiveWriter(path: string, mtime: number): Promise<ArchiveWriter> {
   return new ArchiveWriter(await PartialFile.open(path, 'an archive'), mtime)
 }
 
-/** One writer at a time. Until it is finished nothing is at its path; disposed before, it leaves nothing. */
+/** Not for concurrent writes. Nothing is at the final path until finish(); disposing before that leaves no file. */
 export class ArchiveWriter implements AsyncDisposable {
   readonly #output: PartialFile
   readonly #mtime: number
@@ -36,14 +41,14 @@ export class ArchiveWriter implements AsyncDisposable {
     return this.#blobs.get(blob.digest) === blob.size
   }
 
-  /** Throws NO_SPACE when `blobs`, or those of them that are not here yet, do not fit. */
+  /** Throws NO_SPACE if the blobs in `blobs` that are not written yet do not fit. */
   async expect(blobs: readonly Descriptor[]): Promise<void> {
     const missing = blobs.filter(blob => !this.has(blob))
     const needed = missing.reduce((sum, blob) => sum + blob.size + ROOM_PER_BLOB, ROOM)
     await checkSpace(dirname(this.#output.path), needed, this.#end + needed)
   }
 
-  /** Writes `blobs/sha256/<hex>`, checked; when it throws, the next member is written in its place. */
+  /** Writes `blobs/sha256/<hex>` and verifies it. If this throws, the next member overwrites it. */
   async put(blob: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
     if (this.#end === 0) {
       await this.putDocument(LAYOUT_FILE, LAYOUT_BYTES)
@@ -74,7 +79,7 @@ export class ArchiveWriter implements AsyncDisposable {
     )
   }
 
-  /** Ends the tar, makes it last, and gives it its name. Throws OUTPUT_EXISTS if somebody else was faster. */
+  /** Ends the tar, syncs it, and renames it. Throws OUTPUT_EXISTS if another process has created the file meanwhile. */
   async finish(): Promise<void> {
     await this.#write(TAR_END)
     await this.#output.file.truncate(this.#end).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-/** The bytes in a compressed file; and compressions that are not read here, refused by name. */
+/** Decompresses files, and rejects unsupported compressions by name. */
 import { createGunzip } from 'node:zlib'
 import { pipeline } from 'node:stream/promises'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
@@ -8,7 +8,7 @@ import { type Compression, COMPRESSION_NAMES } from '../oci/compression.js'
 import { ZstdWindows } from './zstd-windows.js'
 
 const PIECE = 1024 * 1024
-/** What the zstd decoder is given at a time, in bytes. */
+/** Bytes passed to the zstd decoder at a time. */
 const ZSTD_PIECE = 64 * 1024
 
 const OTHERS: readonly (readonly [string, string, RegExp])[] = [
@@ -18,7 +18,7 @@ const OTHERS: readonly (readonly [string, string, RegExp])[] = [
   ['zip', 'unzip', /^PK\x03\x04/],
 ]
 
-/** Throws UNSUPPORTED if `head` begins a file of another compression, saying what decompresses it. */
+/** Throws UNSUPPORTED, with the command that decompresses the file, if `head` is that of another compression. */
 export function refuseOthers(head: Uint8Array, name: string): void {
   const text = Buffer.from(head).toString('latin1')
   for (const [other, command, magic] of OTHERS) {
@@ -34,9 +34,9 @@ export function refuseOthers(head: Uint8Array, name: string): void {
 }
 
 /**
- * The decompressed bytes, as a stream; gzip members and zstd frames may follow one another. Memory does not grow with the input: a
- * zstd window is at most 128 MiB. `name` is for messages. Throws INVALID_TAR for what is not whole, UNSUPPORTED for a larger
- * window, and what `bytes` throws.
+ * Streams the decompressed bytes; several gzip members or zstd frames may follow one another. Memory use does not grow
+ * with the input: a zstd window is at most 128 MiB. `name` is for messages. Throws INVALID_TAR if the stream is damaged
+ * or incomplete, UNSUPPORTED for a larger window, and what `bytes` throws.
  */
 export function decompressed(
   bytes: Bytes,
@@ -58,10 +58,10 @@ async function* gunzipped(bytes: Bytes, name: string, signal: AbortSignal | unde
     (error: unknown) => error,
   )
   try {
-    yield* gunzip as Bytes // a stream of buffers, which Node.js does not type
+    yield* gunzip as Bytes // a stream of buffers, whose type Node.js does not declare
     await fed
   } catch (error) {
-    // What the source threw says more than a stream that was destroyed
+    // The error of the source is more specific than that of the destroyed stream
     const first = (await failure) ?? error
     throw abortError(systemCode(first)?.startsWith('Z_') ? notWhole(name, 'gzip', first) : first, signal)
   } finally {
@@ -70,7 +70,7 @@ async function* gunzipped(bytes: Bytes, name: string, signal: AbortSignal | unde
   }
 }
 
-/** {@link decompressed} for zstd, with the decoder that `open` gives. */
+/** {@link decompressed} for zstd, with the decoder that `open` returns. */
 export async function* unzstd(
   bytes: Bytes,
   name: string,
@@ -94,7 +94,7 @@ export async function* unzstd(
   windows.end()
 }
 
-/** The same bytes in pieces that are worth a turn of the thread pool. */
+/** The same bytes in larger pieces, so that each call into the thread pool is worthwhile. */
 async function* gathered(bytes: Bytes): Bytes {
   let held: Uint8Array[] = []
   let size = 0
@@ -109,19 +109,19 @@ async function* gathered(bytes: Bytes): Bytes {
   yield Buffer.concat(held)
 }
 
-/** What `native/zstd_decoder.cc` offers. */
+/** The interface of `native/zstd_decoder.cc`. */
 interface ZstdDecoder {
-  /** The content of the next piece of the stream, as far as it can be decoded yet. */
+  /** Decodes the next piece of the stream; returns the content that is available so far. */
   decode(piece: Uint8Array): Promise<Uint8Array>
 }
 
-/** The addon's decoder; without the addon, one in JavaScript (node:zlib has none before Node.js 22.15). */
+/** The addon's decoder, or one in JavaScript if there is no addon (node:zlib has no zstd before Node.js 22.15). */
 async function openZstdDecoder(): Promise<ZstdDecoder> {
   const Native = nativePart<new () => ZstdDecoder>('ZstdDecoder')
   return Native ? new Native() : await openScriptDecoder()
 }
 
-/** fzstd's decoder, which takes several times as long. */
+/** fzstd's decoder, which is several times slower. */
 export async function openScriptDecoder(): Promise<ZstdDecoder> {
   const { Decompress } = await import('fzstd')
   let decoded: Uint8Array[] = []

@@ -1,4 +1,7 @@
-/** The images of a docker archive: a config and layers by any path, with a manifest written around them. Source: moby, image/spec/v1.2. */
+/**
+ * Reads the images of a docker archive, whose configs and layers may have any path, and generates an OCI manifest for
+ * each. Source: moby, image/spec/v1.2.
+ */
 import { createHash } from 'node:crypto'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
@@ -19,21 +22,21 @@ export interface DockerEntry {
   readonly config: string
   readonly layers: readonly string[]
   readonly names: readonly Reference[]
-  /** Layers that stand elsewhere, by their diffID. */
+  /** Layers that are stored elsewhere, by diffID. */
   readonly sources: ReadonlyMap<string, Descriptor>
 }
 
-/** An image of the archive, as OCI has it. */
+/** An image of the archive as an OCI image. */
 export interface DockerImage {
   readonly root: Descriptor
   readonly manifest: Uint8Array
   readonly names: readonly Reference[]
-  /** Config and layers with the files that hold them. */
+  /** The files that hold the config and the layers. */
   readonly files: ReadonlyMap<Digest, ArchiveFile>
   readonly config: Descriptor
 }
 
-/** The entries of `manifest.json`, in their order. Throws BLOB_MISSING if there is none, INVALID_MANIFEST. */
+/** The entries of `manifest.json`, in order. Throws BLOB_MISSING if the file is missing, INVALID_MANIFEST. */
 export async function readDockerEntries(
   archive: ArchiveFiles,
   { signal, onNotice }: FetchOptions & { readonly onNotice?: ((sentence: string) => void) | undefined } = {},
@@ -65,7 +68,7 @@ export async function readDockerEntries(
   })
 }
 
-/** Reads what is in the archive's layers, each once however many images have it. */
+/** Reads the archive's layers, each once even if several images share it. */
 export class DockerImages {
   readonly #archive: ArchiveFiles
   readonly #signal: AbortSignal | undefined
@@ -77,9 +80,9 @@ export class DockerImages {
   }
 
   /**
-   * The image of `entry`. Layers keep their bytes: what is compressed is read here, for its digest and to check it against its
-   * diffID; a plain layer's diffID is its digest, and the code that copies it finds out whether it is. Throws BLOB_MISSING,
-   * DIGEST_MISMATCH, INVALID_MANIFEST.
+   * The image of `entry`. The bytes of layers do not change. A compressed layer is read here to compute its digest and
+   * to check it against its diffID. An uncompressed layer has its diffID as its digest, which is verified when the
+   * layer is copied. Throws BLOB_MISSING, DIGEST_MISMATCH, INVALID_MANIFEST.
    */
   async image(entry: DockerEntry): Promise<DockerImage> {
     const { name } = this.#archive.subject

@@ -1,4 +1,4 @@
-/** The two heads of a bundle, `index.json` for OCI readers and `manifest.json` for docker ones, made from its images. */
+/** Encodes the two heads of a bundle from its images: `index.json` for OCI readers, `manifest.json` for docker. */
 import type { ImageContent, PlatformImage } from '../blob/closure.js'
 import { rootEntry, type SparseForm } from '../blob/stripped.js'
 import { StowageError } from '../errors.js'
@@ -6,7 +6,7 @@ import { blobPath, namedDescriptor } from '../oci/layout.js'
 import { OCI_INDEX } from '../oci/media-type.js'
 import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
 
-/** Docker's own name for the list of images in an archive. */
+/** Docker's file name for the list of images in an archive. */
 export const DOCKER_FILE = 'manifest.json'
 
 export interface NamedImage {
@@ -14,18 +14,21 @@ export interface NamedImage {
   readonly names: readonly Reference[]
 }
 
-/** Room the heads need, in bytes. */
+/** Sizes of the heads, in bytes. */
 export interface HeadSizes {
   readonly index: number
   readonly docker: number
 }
 
-/** More than one image that is not made yet can need in a head: a name of 384 bytes, twice, and eight layers. */
+/**
+ * Bytes to reserve in a head for one image not created yet: more than a 384-byte name, twice, and eight layers need.
+ */
 const UNMADE_ROOM = 4096
 
 /**
- * `index.json`: a descriptor for each image and name, in their order, with the full name for containerd and a `ref.name`
- * for skopeo: the tag where no other image of the bundle has it, else the full name. `sparse`: as {@link rootEntry}.
+ * `index.json`: one descriptor per image and name (one if the image has no name), with the full name for containerd and
+ * a `ref.name` for skopeo: the tag if no other image of the bundle has it, otherwise the full name. `sparse`: see
+ * {@link rootEntry}.
  */
 export function encodeIndex(images: readonly NamedImage[], sparse?: SparseForm): Uint8Array {
   const tags = new Map<string, number>()
@@ -42,8 +45,8 @@ export function encodeIndex(images: readonly NamedImage[], sparse?: SparseForm):
 }
 
 /**
- * `manifest.json`: one entry an image, for the one platform that {@link dockerPlatform} chooses, with full names. Windows
- * images come last: a Linux engine stops at the first of them, and has loaded those before.
+ * `manifest.json`: one entry per image, for the platform that {@link dockerPlatform} chooses, with full names. Windows
+ * images come last: a Linux engine stops at the first one, after it has loaded all images before it.
  */
 export function encodeDockerManifest(images: readonly NamedImage[]): Uint8Array {
   const entries = images.flatMap(({ image, names }) => {
@@ -60,23 +63,23 @@ export function encodeDockerManifest(images: readonly NamedImage[]): Uint8Array 
   return encode(ordered.map(({ entry }) => entry))
 }
 
-/** linux/amd64 where the image has it, else its first Linux, else its first platform: a docker archive has one each. */
+/** linux/amd64, else the first Linux platform, else the first platform: a docker archive has one per image. */
 export function dockerPlatform(platforms: readonly PlatformImage[]): PlatformImage | undefined {
   const linux = platforms.filter(({ config }) => config.platform.os === 'linux')
   return linux.find(({ config }) => config.platform.architecture === 'amd64') ?? linux[0] ?? platforms[0]
 }
 
 /**
- * Names an engine can have: with a tag and without a digest, each once. A name that is a digest alone is in bundle.json
- * only.
+ * The names that an engine can hold: each with a tag and without a digest, once. A name that has only a digest is
+ * listed in bundle.json only.
  */
 export function engineNames(names: readonly Reference[]): readonly (Reference & { readonly tag: string })[] {
   return namesOnce(names.flatMap(({ domain, path, tag }) => (tag === undefined ? [] : [{ domain, path, tag }])))
 }
 
-/** What the heads of these images need at most, with `unmade` more of which nothing is known yet. */
+/** The largest sizes that the heads of these images can have, plus `unmade` images that are not known yet. */
 export function reserveHeads(images: readonly NamedImage[], unmade: number, sparse?: SparseForm): HeadSizes {
-  // ref.name may yet turn from a tag into a full name when an unmade image takes the same tag
+  // ref.name may still change from a tag to a full name if an image added later takes the same tag
   const growth =
     unmade === 0
       ? 0
@@ -88,8 +91,8 @@ export function reserveHeads(images: readonly NamedImage[], unmade: number, spar
 }
 
 /**
- * `json` filled with spaces up to `size`, with its line feed at the end: still the same JSON. Throws UNSUPPORTED when it is
- * longer.
+ * `json` padded with spaces to `size` bytes before its final line feed: still the same JSON. Throws UNSUPPORTED if it
+ * is longer.
  */
 export function padHead(json: Uint8Array, size: number, file: string): Uint8Array {
   if (json.length > size) {

@@ -1,4 +1,4 @@
-/** Opens an image archive: a tar file in its place, a compressed one or a stream by spooling it once. */
+/** Opens an image archive: reads a plain tar file in place, and spools a compressed file or a stream once. */
 import { createReadStream } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import type { Bytes } from '../blob/blob-store.js'
@@ -12,7 +12,7 @@ import { openSeekableArchive } from './seekable-archive.js'
 import { spoolArchive } from './spooled-archive.js'
 
 export interface OpenArchiveOptions extends WaitOptions {
-  /** Takes every file of an archive that cannot be read in its place; what is in it stays, and is its owner's. */
+  /** Opens the directory for the files of an archive that cannot be read in place. Its owner removes what is in it. */
   readonly spool: () => Promise<BlobDirectory>
 }
 
@@ -20,8 +20,9 @@ const PIECE = 1024 * 1024
 const COPY_AGAIN = 'Copy the file again, and compare its size with the original.'
 
 /**
- * Opens the file `path`: plain, or compressed with gzip or zstd, whatever its name; or something that is read once, such as a
- * pipe. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for a directory, INVALID_TAR, UNSUPPORTED for another compression, NO_SPACE.
+ * Opens the file `path`: plain, or compressed with gzip or zstd, whatever its name. It may be readable only once, such
+ * as a pipe. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for a directory, INVALID_TAR, UNSUPPORTED for another compression,
+ * NO_SPACE.
  */
 export async function openArchive(path: string, options: OpenArchiveOptions): Promise<ArchiveFiles> {
   const subject = { name: path, hint: 'The archive does not contain the complete image: create it again.' }
@@ -60,7 +61,7 @@ async function openFile(
   }
 }
 
-/** Files what is in `bytes`; compressed or not is told by their beginning. */
+/** Spools the files of the archive `bytes`; its first bytes determine the compression. */
 async function spool(
   bytes: Bytes,
   size: number | undefined,
@@ -92,7 +93,7 @@ async function* counted(
   }
 }
 
-/** The first bytes, and all of them again. */
+/** The first bytes, and a stream of all bytes including these. */
 async function withHead(bytes: Bytes): Promise<{ readonly head: Uint8Array; readonly all: Bytes }> {
   const iterator = bytes[Symbol.asyncIterator]()
   let first: Uint8Array = new Uint8Array()

@@ -1,4 +1,4 @@
-/** An archive that is a plain tar file on disk: read in its place, nothing is unpacked. */
+/** An archive that is a plain tar file on disk: read in place, without unpacking. */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { FetchOptions } from '../blob/blob-store.js'
@@ -7,7 +7,10 @@ import { type ArchiveMember, listArchive } from '../tar/archive.js'
 import { pieces } from '../tar/pieces.js'
 import { type ArchiveEntry, type ArchiveFile, ArchiveFiles, type ArchiveSubject, linkTarget } from './archive-files.js'
 
-/** Reads the headers of `file`, which is closed with the archive. Throws INVALID_TAR, also for two different files of one name. */
+/**
+ * Reads the headers of `file`; disposing the archive closes it. Throws INVALID_TAR, including for two files with the
+ * same name and different content.
+ */
 export async function openSeekableArchive(
   file: FileHandle,
   subject: ArchiveSubject,
@@ -45,7 +48,7 @@ export async function openSeekableArchive(
     }
   }
 
-  /** Some writers put a file into an archive once for each image that has it; readers differ in which they take. */
+  /** Some writers add a shared file once per image that has it; readers differ in which copy they use. */
   async function expectSame(one: ArchiveMember, other: ArchiveMember): Promise<void> {
     const alike = one.type === other.type && one.size === other.size && one.link?.target === other.link?.target
     if (alike && (one.type !== 'file' || (await hashOf(one)) === (await hashOf(other)))) return

@@ -1,4 +1,4 @@
-/** Whether what is to be written fits on the medium, asked before the first byte. */
+/** Checks before writing whether the output fits on the medium. */
 import { statfs } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 
@@ -7,8 +7,8 @@ const FAT_TYPE = 0x4d44
 const FAT_FILE_LIMIT = 2 ** 32 - 1
 
 /**
- * Throws NO_SPACE when `needed` bytes do not fit on the file system of `directory`, or a file of `largest` bytes is more
- * than it takes. Says nothing if the file system does not tell.
+ * Throws NO_SPACE if `needed` bytes do not fit on the file system of `directory`, or if that cannot hold a file of
+ * `largest` bytes. A file system that does not report its size is not checked for free space.
  */
 export async function checkSpace(directory: string, needed: number, largest: number): Promise<void> {
   const { bavail, bsize, type, blocks } = await statfs(directory)

@@ -1,4 +1,4 @@
-/** An archive that comes as a stream, of unknown order: spooled in one pass, each file under its digest. */
+/** An archive read from a stream, with members in any order: spooled in one pass, each file stored by its digest. */
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
@@ -19,16 +19,16 @@ import {
 
 export interface SpoolOptions extends FetchOptions {
   readonly subject: ArchiveSubject
-  /** What to do about a stream that is not a whole tar. */
+  /** What to do if the stream is not a complete tar. */
   readonly brokenHint: string
 }
 
-/** More members than an image ever has; a list of them must fit into memory. */
+/** More members than any image has; the list of them must fit in memory. */
 const MEMBER_LIMIT = 1_000_000
 
 /**
- * Files every member of `tar` in `directory`, hashed while it is written, once.
- * Throws INVALID_TAR, NO_SPACE, ABORTED and what `tar` throws; what was filed before stays, for its owner to remove.
+ * Stores every file of `tar` in `directory`, written once and hashed while it is written. Throws INVALID_TAR, NO_SPACE,
+ * ABORTED and what `tar` throws; files stored before that stay, and the owner of `directory` removes them.
  */
 export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options: SpoolOptions): Promise<ArchiveFiles> {
   const { subject, brokenHint, signal } = options
@@ -62,7 +62,7 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
     await fed
   } catch (error) {
     archive.destroy()
-    // Of a broken archive a member only says that it was destroyed.
+    // The error of a member of a broken archive says only that the stream was destroyed
     const first = error instanceof StowageError ? error : ((await broken) ?? error)
     throw abortError(isTarError(first) ? notWhole(first) : first, signal)
   }
@@ -87,7 +87,7 @@ export async function spoolArchive(tar: Bytes, directory: BlobDirectory, options
   }
 }
 
-/** Writes one member to where it will stay, and hashes it on the way. */
+/** Writes one member to its final location, and hashes it while writing. */
 async function fileBlob(bytes: Bytes, directory: BlobDirectory): Promise<StagedBlob> {
   return await directory.create(async ({ path }) => {
     const hash = createHash('sha256')
@@ -113,7 +113,7 @@ function invalid(subject: ArchiveSubject, found: string): StowageError {
   return new StowageError('INVALID_TAR', `${subject.name}: found ${found}`)
 }
 
-/** tar-stream throws plain errors with no code. */
+/** tar-stream throws plain errors without a code. */
 function isTarError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'Error' && systemCode(error) === undefined
 }

@@ -1,4 +1,4 @@
-/** What of an image is there, where engines leave out what they do not have without a word. */
+/** Finds the complete image in an export: engines silently leave out blobs that they do not have. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
@@ -9,7 +9,10 @@ import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import type { ArchiveSubject } from './archive-files.js'
 
-/** `root` where all of it is in `store`; of an index that is not whole, its only whole image. Throws BLOB_MISSING, INVALID_MANIFEST. */
+/**
+ * `root` if all its blobs are in `store`; for an incomplete index, the only image in it that is complete. Throws
+ * BLOB_MISSING, INVALID_MANIFEST.
+ */
 export async function wholeRoot(
   root: Descriptor,
   store: BlobStore,
@@ -28,7 +31,7 @@ export async function wholeRoot(
   throw new StowageError('BLOB_MISSING', `${name} lacks ${missing.join(', ')}`, { hint })
 }
 
-/** What a manifest or an index in `store` names; nothing for any other blob, and for one that is not there. */
+/** The descriptors in a manifest or an index; none for any other blob, or if `store` does not have it. */
 export async function childrenOf(
   blob: Descriptor,
   store: BlobStore,
@@ -44,7 +47,7 @@ export async function childrenOf(
   return parsed.type === 'index' ? parsed.manifests : [parsed.config, ...parsed.layers]
 }
 
-/** Digests of what is not in `store` of all that `blob` reaches. */
+/** Digests of the blobs that `blob` references, directly or not, and itself, if they are not in `store`. */
 async function missingBelow(
   blob: Descriptor,
   store: BlobStore,

@@ -1,22 +1,28 @@
-/** Follows the frames of a Zstandard stream, so that nothing is decoded that asks for too much memory. Source: RFC 8878, 3.1.1. */
+/**
+ * Parses the frames of a Zstandard stream, so that frames that need too much memory are not decoded.
+ * Source: RFC 8878, 3.1.1.
+ */
 import { StowageError } from '../errors.js'
 
-/** Largest window that is decoded, in bytes, as the `zstd` command has it. */
+/** Largest window that is decoded, in bytes: the default limit of the `zstd` command. */
 const WINDOW_LIMIT = 128 * 1024 * 1024
-/** Blocks, of up to 128 KiB each when they are decoded, that are let through at a time: a block of one repeated byte has 4 bytes. */
+/**
+ * Blocks passed to the decoder at a time. Each decodes to up to 128 KiB, although a block of one repeated byte takes
+ * only 4 bytes.
+ */
 const BLOCKS_AT_ONCE = 16
 const FRAME_MAGIC = 0xfd2fb528
 const CONTENT_SIZES = [0, 2, 4, 8]
 const DICTIONARY_SIZES = [0, 1, 2, 4]
 
-/** What the next bytes of the stream are. */
+/** The kind of the next bytes of the stream. */
 type Part = 'magic' | 'skippable' | 'descriptor' | 'header' | 'block'
 
-/** Looks at the pieces of a stream in their order; content is stepped over. `name` is for messages. */
+/** Takes the pieces of a stream in order and skips the content. `name` is for messages. */
 export class ZstdWindows {
   readonly #name: string
   #part: Part = 'magic'
-  /** Bytes of the part that are still to come, and those that came. */
+  /** Number of bytes of the current part, and the bytes read so far. */
   #need = 4
   #got: number[] = []
   #skip = 0
@@ -28,8 +34,8 @@ export class ZstdWindows {
   }
 
   /**
-   * How many bytes of `piece` may be decoded next: as many as there are, or as hold 2 MiB of content at most. Throws UNSUPPORTED for
-   * a frame with a window over 128 MiB, INVALID_TAR for what is not a frame.
+   * How many bytes of `piece` may be decoded next: all of them, or as many as hold at most 2 MiB of content. Throws
+   * UNSUPPORTED for a frame with a window over 128 MiB, INVALID_TAR for anything that is not a frame.
    */
   look(piece: Uint8Array): number {
     this.#blocks = 0
@@ -44,7 +50,7 @@ export class ZstdWindows {
     return at
   }
 
-  /** Throws INVALID_TAR when the stream ended inside of a frame. */
+  /** Throws INVALID_TAR if the stream ended inside a frame. */
   end(): void {
     if (this.#part === 'magic' && this.#got.length === 0 && this.#skip === 0) return
     throw new StowageError('INVALID_TAR', `${this.#name} is incomplete: its zstd stream ends early`, {
@@ -107,7 +113,10 @@ export class ZstdWindows {
     this.#got = []
   }
 
-  /** `header`: the frame header from its descriptor on. A frame of a single segment has a window as large as its content. */
+  /**
+   * `header`: the frame header, from its descriptor on. In a single-segment frame the window is as large as the
+   * content.
+   */
   #checkWindow(header: Buffer): void {
     const [descriptor = 0, exponents = 0] = header
     const base = 2 ** (10 + (exponents >> 3))
@@ -123,7 +132,7 @@ export class ZstdWindows {
   }
 }
 
-/** Of a single segment, in bytes: the last field of its header. */
+/** Content size of a single-segment frame, in bytes: the last field of its header. */
 function contentSize(header: Buffer): number {
   const kind = (header[0] ?? 0) >> 6
   if (kind === 0) return header[header.length - 1] ?? 0
