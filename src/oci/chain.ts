@@ -1,7 +1,10 @@
-/** Chain IDs: a layer with all that is below it. Source: OCI image-spec, config.md, "Layer ChainID". */
+/**
+ * Chain IDs: each identifies a layer together with all layers below it. Source: OCI image-spec, config.md, "Layer
+ * ChainID".
+ */
 import { createHash } from 'node:crypto'
 
-/** The chain ID of each of `diffIds`, base first: the last one is that of the whole. */
+/** The chain ID of each of `diffIds`, base layer first. The last one identifies the whole image. */
 export function chainIds(diffIds: readonly string[]): readonly string[] {
   let below: string | undefined
   return diffIds.map(

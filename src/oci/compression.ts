@@ -1,24 +1,26 @@
 /**
- * The compressions of layers and archives, and everything that differs between them: whoever names one takes it from this table.
- * Sources: OCI image-spec, layer.md; RFC 1952 (gzip); RFC 8878 (Zstandard).
+ * The compressions of layers and archives, and everything that differs between them, in one table. Sources: OCI
+ * image-spec, layer.md; RFC 1952 (gzip); RFC 8878 (Zstandard).
  */
 import { OCI_LAYER } from './media-type.js'
 
-/** What is known of a compression. */
+/** Properties of a compression. */
 interface CompressionFormat {
-  /** As people write it. */
+  /** The name to show to people. */
   readonly title: string
-  /** The beginning of a file, a character for each byte. */
+  /** Matches the first bytes of a file, as latin1 text. */
   readonly magic: RegExp
-  /** Of a layer compressed so. */
+  /** Media type of a layer with this compression. */
   readonly mediaType: string
-  /** Levels for layers made here, from 1. */
+  /** Levels for layers that Stowage compresses, from 1. */
   readonly levels: { readonly most: number; readonly usual: number; readonly help: string }
-  /** The first Docker that reads it in layers, and the first minor version of its API; undefined for all that exist. */
+  /** The first Docker version that reads it in layers, and its minor API version; undefined if every Docker does. */
   readonly since: { readonly docker: string; readonly api: number } | undefined
 }
 
-/** Levels: libdeflate's for gzip, libzstd's for Zstandard, whose skippable frames may come first. */
+/**
+ * Levels are those of libdeflate for gzip and libzstd for Zstandard. A Zstandard file may begin with skippable frames.
+ */
 export const COMPRESSIONS = {
   gzip: {
     title: 'gzip',
@@ -38,36 +40,39 @@ export const COMPRESSIONS = {
 
 export type Compression = keyof typeof COMPRESSIONS
 
-/** A compression of a layer, or none. */
+/** A layer's compression, or none. */
 export type LayerCompressionType = Compression | 'none'
 
 export const COMPRESSION_NAMES = Object.keys(COMPRESSIONS) as readonly Compression[] // the keys of a constant
 
-/** What layers made here are compressed with unless something else is asked for. */
+/** The compression for layers that Stowage creates, unless another one is requested. */
 export const DEFAULT_COMPRESSION: Compression = 'gzip'
 
-/** First bytes that are enough for {@link compressionOf}. */
+/** Number of first bytes that {@link compressionOf} needs. */
 export const MAGIC_SIZE = 10
 
-/** The compression of what begins with `head`; undefined for none, and for one that is not in the table. */
+/** The compression of data that begins with `head`; undefined for none, and for one that is not in the table. */
 export function compressionOf(head: Uint8Array): Compression | undefined {
   const text = Buffer.from(head.subarray(0, MAGIC_SIZE)).toString('latin1')
   return COMPRESSION_NAMES.find(name => COMPRESSIONS[name].magic.test(text))
 }
 
-/** The media type of a layer compressed so. */
+/** The media type of a layer with this compression. */
 export function layerMediaType(type: LayerCompressionType): string {
   return type === 'none' ? OCI_LAYER : COMPRESSIONS[type].mediaType
 }
 
-/** Whether every Docker, however old, and podman unpack layers of this type: plain ones, and those of the oldest compression. */
+/**
+ * Whether podman and every Docker version unpack layers of this type: uncompressed, or with a compression of no
+ * `since`.
+ */
 export function isUnpackedEverywhere(mediaType: string): boolean {
   const compression = compressionOfMediaType(mediaType)
   if (compression && COMPRESSIONS[compression].since) return false
   return /[.]tar$/.test(compression ? mediaType.slice(0, -compression.length - 1) : mediaType)
 }
 
-/** The compression that a media type of a layer names, Docker's or OCI's, foreign ones too. */
+/** The compression that a layer's media type names; Docker's and OCI's types, including foreign ones. */
 export function compressionOfMediaType(mediaType: string): Compression | undefined {
   return COMPRESSION_NAMES.find(name => mediaType.endsWith(`.${name}`) || mediaType.endsWith(`+${name}`))
 }

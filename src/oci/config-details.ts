@@ -1,7 +1,10 @@
-/** What an image config says of how the image is run and was made. Sources: OCI image-spec, config.md; Docker's image format. */
+/**
+ * What an image config says about how the image runs and was built. Sources: OCI image-spec, config.md; Docker's image
+ * format.
+ */
 import { type JsonObject, parseJson, record } from './json.js'
 
-/** Every field as far as it is what its spec says: one that is not is left out, as nothing here decides anything. */
+/** Fields that do not match their spec are left out instead of rejected: nothing depends on them. */
 export interface ConfigDetails {
   /** RFC 3339. */
   readonly created?: string
@@ -12,7 +15,7 @@ export interface ConfigDetails {
   readonly env: readonly string[]
   readonly entrypoint: readonly string[]
   readonly cmd: readonly string[]
-  /** `80/tcp` */
+  /** For example `80/tcp`. */
   readonly exposedPorts: readonly string[]
   readonly volumes: readonly string[]
   readonly labels: Readonly<Record<string, string>>
@@ -23,16 +26,16 @@ export interface HistoryEntry {
   readonly created?: string
   readonly createdBy?: string
   readonly comment?: string
-  /** It made no layer. */
+  /** The step created no layer. */
   readonly emptyLayer: boolean
 }
 
-/** Throws INVALID_MANIFEST if it is not a JSON object. */
+/** Throws INVALID_MANIFEST if `bytes` is not a JSON object. */
 export function parseConfigDetails(bytes: Uint8Array, where: string): ConfigDetails {
   return configDetails(record(parseJson(bytes, where), where), 'config')
 }
 
-/** Of an object that holds the settings under `settings`: image configs say `config`, engines `Config`. */
+/** Reads an object that has its settings under the key `settings`: `config` in image configs, `Config` from engines. */
 export function configDetails(object: JsonObject, settings: string): ConfigDetails {
   const inner = objectIn(object, settings)
   return {
@@ -59,11 +62,11 @@ export function configDetails(object: JsonObject, settings: string): ConfigDetai
   }
 }
 
-/** Those that are texts and not empty, by our names. */
+/** The fields that are non-empty strings, renamed to the keys of `names`. */
 function texts<T extends string>(object: JsonObject, names: Readonly<Record<T, string>>): Partial<Record<T, string>> {
   const found: Partial<Record<T, string>> = {}
   for (const own of Object.keys(names) as T[]) {
-    // its keys are what T is made of
+    // the keys of `names` are T
     const value = object[names[own]]
     if (typeof value === 'string' && value !== '') found[own] = value
   }
@@ -77,5 +80,5 @@ function list(value: unknown): readonly string[] {
 
 function objectIn(object: JsonObject, key: string): JsonObject {
   const value = object[key]
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {} // narrowed just before
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {} // narrowed
 }

@@ -3,18 +3,18 @@ import { type Digest, parseDigest } from './digest.js'
 import { optionalArray, optionalString, parseJson, record } from './json.js'
 import { parsePlatform, type Platform } from './platform.js'
 
-/** Larger ones are refused, in bytes. */
+/** The largest config that is accepted, in bytes. */
 export const CONFIG_LIMIT = 16 * 1024 * 1024
 
 export interface ImageConfig {
   readonly platform: Platform
-  /** RFC 3339, as written by the image's author. */
+  /** RFC 3339, exactly as in the config. */
   readonly created: string | undefined
   /** SHA-256 of each layer's uncompressed tar, base layer first. */
   readonly diffIds: readonly Digest[]
 }
 
-/** Throws INVALID_MANIFEST naming the field in `where`. */
+/** Throws INVALID_MANIFEST with the name of the field in `where`. */
 export function parseConfig(bytes: Uint8Array, where: string): ImageConfig {
   const object = record(parseJson(bytes, where), where)
   const rootfs = record(object['rootfs'], `${where}.rootfs`)

@@ -14,7 +14,7 @@ export interface Descriptor {
   readonly urls?: readonly string[]
 }
 
-/** Throws INVALID_MANIFEST naming the field. Fields we do not speak of are left out. */
+/** Throws INVALID_MANIFEST with the name of the field. Unknown fields are left out. */
 export function parseDescriptor(value: unknown, where: string): Descriptor {
   const object = fields(value, where)
   const annotations = stringMap(object, 'annotations', where)
@@ -29,7 +29,7 @@ export function parseDescriptor(value: unknown, where: string): Descriptor {
   }
 }
 
-/** Each blob once, in the order in which they first come. */
+/** Each blob once, in order of first appearance. */
 export function eachOnce<T extends { readonly digest: Digest }>(blobs: readonly T[]): readonly T[] {
   return [...new Map(blobs.map(blob => [blob.digest, blob])).values()]
 }

@@ -1,12 +1,15 @@
 /**
- * Reads JSON that came from outside. Strictly, where a spec says what must be there: each field that is not so is named in an
- * error. Leniently (`textIn` and the like), where programs differ: what is missing or of another type is undefined.
+ * Reads JSON from outside. Strict functions are for fields that a spec requires: the error names the field that is
+ * wrong. Lenient functions (`textIn` and the like) are for fields that differ between programs: a value that is missing
+ * or of another type is undefined.
  */
 import { StowageError } from '../errors.js'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
-/** Parses UTF-8 JSON without a byte order mark, which Go programs refuse. Throws INVALID_MANIFEST naming `where`. */
+/**
+ * Parses UTF-8 JSON. Rejects a byte order mark, as Go programs do. Throws INVALID_MANIFEST with `where` in the message.
+ */
 export function parseJson(bytes: Uint8Array, where: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
@@ -25,8 +28,8 @@ export function record(value: unknown, where: string): JsonObject {
 }
 
 /**
- * As {@link record}, for objects with fields of a spec. Go programs take fields that differ in case alone for one field, the
- * last: with both, they would read another image than we do.
+ * Like {@link record}, for objects whose fields a spec defines. Go programs treat fields that differ only in case as
+ * one field and use the last: with both, they could read a different image than we do, so such objects are rejected.
  */
 export function fields(value: unknown, where: string): JsonObject {
   const object = record(value, where)
@@ -41,7 +44,7 @@ export function array(object: JsonObject, key: string, where: string): readonly 
   return value
 }
 
-/** As {@link array}; Go programs write an empty list as null, or not at all. */
+/** Like {@link array}, but null and a missing field are an empty list: Go programs write either. */
 export function optionalArray(object: JsonObject, key: string, where: string): readonly unknown[] {
   return object[key] === undefined || object[key] === null ? [] : array(object, key, where)
 }
@@ -57,7 +60,7 @@ export function optionalString(object: JsonObject, key: string, where: string): 
   return value === undefined || value === null ? undefined : string(object, key, where)
 }
 
-/** A byte count: a whole number from 0 to 2^53 - 1. */
+/** A size in bytes: an integer from 0 to 2^53 - 1. */
 export function size(object: JsonObject, key: string, where: string): number {
   const value = object[key]
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
@@ -75,10 +78,10 @@ export function stringMap(
   if (value === undefined || value === null) return undefined
   const map = record(value, `${where}.${key}`)
   for (const name of Object.keys(map)) string(map, name, `${where}.${key}`)
-  return map as Readonly<Record<string, string>> // every value was just found to be a string
+  return map as Readonly<Record<string, string>> // every value was checked above
 }
 
-/** JSON, or undefined if the text is none. */
+/** The parsed JSON, or undefined if `text` is not JSON. */
 export function parseJsonText(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -87,24 +90,24 @@ export function parseJsonText(text: string): unknown {
   }
 }
 
-/** The text that `value` has as `key`: undefined unless it is an object and the text is not empty. */
+/** The non-empty string that the object `value` has under `key`, or undefined. */
 export function textIn(value: unknown, key: string): string | undefined {
   const text = isObject(value) ? value[key] : undefined
   return typeof text === 'string' && text !== '' ? text : undefined
 }
 
-/** The finite number that `value` has as `key`, or undefined. */
+/** The finite number that the object `value` has under `key`, or undefined. */
 export function numberIn(value: unknown, key: string): number | undefined {
   const number = isObject(value) ? value[key] : undefined
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined
 }
 
-/** The texts of a list; anything else in it is left out. */
+/** The strings of a list; other items are left out. */
 export function textsIn(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 }
 
-/** A value from outside for a message, short however long or deep it is. */
+/** Formats an untrusted value for a message; short, however long or deep the value is. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (Array.isArray(value)) return 'an array'

@@ -9,7 +9,7 @@ export interface ImageManifest {
   readonly mediaType: string
   readonly config: Descriptor
   readonly layers: readonly Descriptor[]
-  /** What it is about, where it is a signature, an SBOM or the like. */
+  /** The image that a signature, an SBOM or the like refers to. */
   readonly subject?: Descriptor
   readonly artifactType?: string
 }
@@ -22,12 +22,12 @@ export interface ImageIndex {
   readonly artifactType?: string
 }
 
-/** The largest manifest or index we read, in bytes: the distribution-spec's 4 MiB, with room for older tools. */
+/** The largest manifest or index we read, in bytes: the distribution-spec says 4 MiB, older tools write larger ones. */
 export const MANIFEST_LIMIT = 16 * 1024 * 1024
 
 /**
- * Reads a manifest or an index; `mediaType`, when given, is what its descriptor says, and must agree.
- * Throws INVALID_MANIFEST naming the field in `where`.
+ * Reads a manifest or an index. `mediaType`, if given, is the type in its descriptor; the manifest must agree with it.
+ * Throws INVALID_MANIFEST with the name of the field in `where`.
  */
 export function parseManifest(bytes: Uint8Array, where: string, mediaType?: string): ImageManifest | ImageIndex {
   const object = fields(parseJson(bytes, where), where)

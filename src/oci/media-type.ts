@@ -1,4 +1,4 @@
-/** The media types of the OCI image-spec and of Docker's distribution, and what each means to us. */
+/** The media types of the OCI image-spec and of Docker's distribution, and how Stowage classifies them. */
 
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
@@ -15,7 +15,7 @@ export function isManifest(mediaType: string): boolean {
   return mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST
 }
 
-/** Layers whose content may stand elsewhere (`urls`), as Microsoft's base layers did until 2023. */
+/** Layers whose content may be stored elsewhere (`urls`), as Microsoft's base layers were until 2023. */
 export function isForeignLayer(mediaType: string): boolean {
   return mediaType.includes('.nondistributable.') || mediaType.includes('.foreign.')
 }

@@ -1,4 +1,4 @@
-/** Platforms: what an image runs on, and how a person writes it. Source: OCI image-spec, image-index.md. */
+/** Platforms: what an image runs on, and their text form. Source: OCI image-spec, image-index.md. */
 import { StowageError } from '../errors.js'
 import { optionalString, record, string } from './json.js'
 
@@ -22,7 +22,7 @@ export function parsePlatform(value: unknown, where: string): Platform {
   }
 }
 
-/** `os[/arch[/variant]][:os.version]`, as `--platform` takes it. Throws INVALID_ARGUMENT. */
+/** Parses `os[/arch[/variant]][:os.version]`, the value of `--platform`. Throws INVALID_ARGUMENT. */
 export function parsePlatformSelector(text: string): Partial<Platform> {
   const match = /^([a-z0-9]+)(?:\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?)?(?::([0-9.]+))?$/.exec(text)
   if (!match) {
@@ -39,7 +39,7 @@ export function parsePlatformSelector(text: string): Partial<Platform> {
   }
 }
 
-/** Whether `platform` has every part that `selector` names; a version may be named by its first numbers, `10.0.20348`. */
+/** Whether `platform` has every part that `selector` names. A version may be a prefix, such as `10.0.20348`. */
 export function matchesPlatform(platform: Platform, selector: Partial<Platform>): boolean {
   return (Object.keys(selector) as (keyof Platform)[]).every(key => {
     const [own = '', wanted = ''] = [platform[key], selector[key]]
@@ -47,7 +47,7 @@ export function matchesPlatform(platform: Platform, selector: Partial<Platform>)
   })
 }
 
-/** `os/arch[/variant][:os.version]`, as `--platform` takes it. */
+/** Formats a platform as `os/arch[/variant][:os.version]`, the form that `--platform` accepts. */
 export function formatPlatform(platform: Platform): string {
   const parts = [platform.os, platform.architecture, platform.variant].filter(part => part !== undefined)
   return parts.join('/') + (platform['os.version'] ? `:${platform['os.version']}` : '')

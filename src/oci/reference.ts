@@ -1,11 +1,11 @@
-/** Image references, `name[:tag][@digest]`, as Docker normalises them. Source: distribution's reference grammar. */
+/** Image references, `name[:tag][@digest]`, normalised as Docker does. Source: distribution's reference grammar. */
 import { StowageError } from '../errors.js'
 import { type Digest, isDigest } from './digest.js'
 
 export interface Reference {
-  /** Registry host with port, `docker.io` for Docker Hub. */
+  /** Registry host, with the port if there is one; `docker.io` for Docker Hub. */
   readonly domain: string
-  /** Repository without the domain, `library/nginx`. */
+  /** Repository without the domain, for example `library/nginx`. */
   readonly path: string
   readonly tag?: string
   readonly digest?: Digest
@@ -18,13 +18,13 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 
 /**
  * Parses a familiar or full reference: `nginx`, `nginx:1.27`, `quay.example/team/app@sha256:…`.
- * The tag is not defaulted; see {@link withDefaultTag}. Throws INVALID_REFERENCE.
+ * Adds no default tag; see {@link withDefaultTag}. Throws INVALID_REFERENCE.
  */
 export function parseReference(text: string): Reference {
   const at = text.indexOf('@')
   const after = text.slice(text.lastIndexOf('@') + 1)
   if (at >= 0 && after.includes('/')) {
-    // What stands before it may be a password
+    // The text before it may be a password: leave it out of the message
     throw invalid(after, 'Names cannot contain a user or a password: log in with "stowage login".')
   }
   const digest = at < 0 ? undefined : text.slice(at + 1)
@@ -53,14 +53,14 @@ export function parseReference(text: string): Reference {
   return { domain, path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) }
 }
 
-/** The full form, `docker.io/library/nginx:1.27`: what files hold and engines are told. */
+/** The full form, `docker.io/library/nginx:1.27`, for files and for engines. */
 export function formatReference(reference: Reference): string {
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`
   const digest = reference.digest === undefined ? '' : `@${reference.digest}`
   return `${reference.domain}/${reference.path}${tag}${digest}`
 }
 
-/** Each once, in the order of the first. */
+/** Each name once, in order of first appearance. */
 export function namesOnce<T extends Reference>(names: readonly T[]): readonly T[] {
   return [...new Map(names.map(name => [formatReference(name), name])).values()]
 }
@@ -72,14 +72,14 @@ export function familiarReference(reference: Reference): string {
   return full.startsWith('docker.io/') ? full.slice('docker.io/'.length) : full
 }
 
-/** `latest` where neither tag nor digest says which image is meant, as Docker has it. */
+/** Adds the tag `latest` if there is neither a tag nor a digest, as Docker does. */
 export function withDefaultTag(reference: Reference): Reference {
   return reference.tag === undefined && reference.digest === undefined ? { ...reference, tag: 'latest' } : reference
 }
 
 /**
- * The name `text` for an image, `latest` where it has no tag. As docker has it, a digest is not a name to give: it would say that
- * the image is another. Throws INVALID_REFERENCE, INVALID_ARGUMENT for one with a digest.
+ * Parses a new name for an image, with the tag `latest` if it has none. As in docker, a new name cannot have a digest:
+ * it would claim that this is a different image. Throws INVALID_REFERENCE, INVALID_ARGUMENT for a name with a digest.
  */
 export function nameToGive(text: string): Reference {
   const reference = withDefaultTag(parseReference(text))
@@ -89,7 +89,7 @@ export function nameToGive(text: string): Reference {
   })
 }
 
-/** `My App` as `my-app:latest`; undefined if nothing of `title` can be used in a name. */
+/** Turns `My App` into `my-app:latest`; undefined if no part of `title` can be used in a name. */
 export function nameMadeOf(title: string, tag = 'latest'): Reference | undefined {
   const path = title
     .toLowerCase()
@@ -98,9 +98,9 @@ export function nameMadeOf(title: string, tag = 'latest'): Reference | undefined
   return isReference(`${path}:${tag}`) ? parseReference(`${path}:${tag}`) : undefined
 }
 
-/** Whether `text` is `HOST[:PORT]`, as the domain of a reference: a host and a port that there can be. */
+/** Whether `text` is a valid `HOST[:PORT]`, as in the domain of a reference. */
 export function isRegistry(text: string): boolean {
-  return DOMAIN.test(text) && URL.canParse(`https://${text}`) // it says how large a port is, and what an address in brackets may be
+  return DOMAIN.test(text) && URL.canParse(`https://${text}`) // checks the port and an [IPv6] address
 }
 
 /** Whether `text` is a reference with a domain or a path, not a bare tag. */

@@ -1,27 +1,29 @@
-/** Versions in tags: which tags are versions, their order, and ranges of them. Source: semver 2.0.0 and npm's ranges. */
+/** Versions in tags: which tags are versions, how they compare, and ranges. Source: semver 2.0.0 and npm's ranges. */
 import semver from 'semver'
 import { StowageError } from '../errors.js'
 
 /** A tag that is a version. */
 export interface TagVersion {
   readonly tag: string
-  /** Major, minor, patch and, as Windows has it, revision; what the tag does not say is 0. */
+  /** Major, minor, patch and, for Windows versions, revision; 0 for numbers that the tag does not have. */
   readonly numbers: readonly [number, number, number, number]
-  /** How many of the numbers the tag says: 2 to 4. */
+  /** How many of the numbers the tag has: 2 to 4. */
   readonly precision: number
-  /** What stands after the first hyphen: `rc.1`, or `alpine`, which semver takes for a prerelease as well. */
+  /** The text after the first hyphen: `rc.1`, or `alpine`, which semver also treats as a prerelease. */
   readonly prerelease: string
 }
 
-/** A revision is put below the patch, for which semver has no place: so many fit. */
+/**
+ * semver has no revision, so it is combined with the patch: patch * REVISIONS + revision, which is less than REVISIONS.
+ */
 const REVISIONS = 1_000_000
 const FORM = /^v?(\d+)\.(\d+)(?:\.(\d+)(?:\.(\d+))?)?(?:-([0-9A-Za-z.-]+))?$/
 /** A version of three or four parts in a range; the fourth may be an `x`. */
 const IN_RANGE = /(?:(>=|<=|>|<|=|~>?|\^)\s*)?(?<![\w.-])v?(\d+)\.(\d+)\.(\d+)(?:\.(\d+|[xX*]))?(?![\w.])/g
 
 /**
- * The version that `text` is, of the tag `tag`: `1.27.3`, `v1.27`, `10.0.20348.169`, `2.0.0-rc.1`. A number alone is none:
- * it is a tag that moves (`16`) or a date (`20240315`). Leading zeros are passed over (`24.04`).
+ * Parses `text` as the version of the tag `tag`: `1.27.3`, `v1.27`, `10.0.20348.169`, `2.0.0-rc.1`. A single number is
+ * not a version: it is a moving tag (`16`) or a date (`20240315`). Leading zeros are ignored (`24.04`).
  */
 export function tagVersion(text: string, tag: string = text): TagVersion | undefined {
   const match = FORM.exec(text)
@@ -34,30 +36,30 @@ export function tagVersion(text: string, tag: string = text): TagVersion | undef
   return semver.valid(plain(version)) === null ? undefined : version
 }
 
-/** Older before newer, a prerelease before its release; of the same version, the tag that says more comes last. */
+/** Older before newer, a prerelease before its release; for equal versions, the more precise tag comes last. */
 export function compareVersions(a: TagVersion, b: TagVersion): number {
   for (const [n, number] of a.numbers.entries()) {
     const difference = number - (b.numbers[n] ?? 0)
     if (difference !== 0) return difference
   }
-  // Of the same numbers, only what follows them differs
+  // The numbers are equal: compare the prereleases
   const order = semver.compare(`0.0.0${suffix(a)}`, `0.0.0${suffix(b)}`)
   return (
     order || a.precision - b.precision || b.tag.length - a.tag.length || (a.tag < b.tag ? -1 : a.tag > b.tag ? 1 : 0)
   )
 }
 
-/** The same version, however much of it the tags say: `1.27`, `1.27.0` and `v1.27.0`. */
+/** Whether two tags are the same version, whatever their precision: `1.27`, `1.27.0` and `v1.27.0`. */
 export function sameVersion(a: TagVersion, b: TagVersion): boolean {
   return a.prerelease === b.prerelease && a.numbers.every((number, n) => number === b.numbers[n])
 }
 
-/** Whether a version is in the range; prereleases only where the range names one of the same numbers. */
+/** Whether a version is in the range. A prerelease is in it only if the range names one with the same numbers. */
 export type VersionRange = (version: TagVersion) => boolean
 
 /**
- * `>=1.27 <2`, `~1.27`, `1.x`, `1.2.3 - 1.4.0`, as npm has it, and versions of four parts, `>=10.0.20348.100` or
- * `10.0.20348.x`. Throws INVALID_ARGUMENT.
+ * Parses a range in npm's syntax (`>=1.27 <2`, `~1.27`, `1.x`, `1.2.3 - 1.4.0`), which may have versions of four parts
+ * (`>=10.0.20348.100` or `10.0.20348.x`). Throws INVALID_ARGUMENT.
  */
 export function parseRange(text: string): VersionRange {
   const range = semver.validRange(text) === null ? undefined : new semver.Range(text)
@@ -74,7 +76,7 @@ export function parseRange(text: string): VersionRange {
   }
 }
 
-/** `text` with the revision of every version put below its patch, so that semver can compare four parts. */
+/** The range `text` with the patch and revision of each version combined, so that semver can compare four parts. */
 function wideRange(text: string): semver.Range | undefined {
   let fits = true
   const whole = text.replace(IN_RANGE, (_all, operator = '', a: string, b: string, c: string, d = '0') => {
@@ -96,7 +98,7 @@ function wideRange(text: string): semver.Range | undefined {
   return fits && semver.validRange(whole) !== null ? new semver.Range(whole) : undefined
 }
 
-/** Patch and revision as one number. */
+/** Patch and revision combined as one number; undefined if they are too large. */
 function revised(patch: number, revision: number): number | undefined {
   const number = patch * REVISIONS + revision
   return revision < REVISIONS && Number.isSafeInteger(number) ? number : undefined
@@ -106,7 +108,7 @@ function plain(version: TagVersion): string {
   return `${version.numbers.slice(0, 3).join('.')}${suffix(version)}`
 }
 
-/** semver takes no leading zeros in a prerelease: `-01` is `-1`. */
+/** semver rejects leading zeros in a prerelease, so `-01` becomes `-1`. */
 function suffix({ prerelease }: TagVersion): string {
   if (prerelease === '') return ''
   return `-${prerelease
