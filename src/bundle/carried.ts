@@ -1,4 +1,4 @@
-/** Files that a bundle carries beside its images, below `files/`: where they may stand, and what they are. */
+/** Files that a bundle carries besides its images, below `files/`: their paths and their descriptors. */
 import { hashFile } from '../blob/hash-file.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -6,12 +6,12 @@ import type { WaitOptions } from '../progress.js'
 import { FILES } from './contents.js'
 import { isBundlePath } from './manifest.js'
 
-/** Names that Windows keeps for devices, whatever their ending. */
+/** Names that Windows reserves for devices, with any extension. */
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i
 
 /**
- * Where a file goes that is to be carried as `path`: a name that every file system of a medium can hold, and that is not among
- * `taken`. Throws INVALID_ARGUMENT.
+ * The path in the bundle of a file to be carried as `path`. Throws INVALID_ARGUMENT if some file system of a medium
+ * cannot hold the name, or if it clashes with one of `taken`.
  */
 export function carriedPath(path: string, taken: readonly string[]): string {
   const place = `${FILES}/${path}`
@@ -36,12 +36,12 @@ export function carriedPath(path: string, taken: readonly string[]): string {
   return place
 }
 
-/** What `source` is as a blob. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is not a file, ABORTED. */
+/** The descriptor of the file `source`. Throws FILE_NOT_FOUND, INVALID_ARGUMENT if it is not a file, ABORTED. */
 export async function describeFile(source: string, options: WaitOptions = {}): Promise<Descriptor> {
   return { mediaType: 'application/octet-stream', ...(await hashFile(source, options)) }
 }
 
-/** The same name, or one the directory of the other, whatever the letters' case. */
+/** Whether two paths are the same, or one is a directory of the other, ignoring case. */
 function clash(one: string, other: string): boolean {
   const [a, b] = [one.toLowerCase(), other.toLowerCase()]
   return a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`)

@@ -1,17 +1,17 @@
-/** `SHA256SUMS`, for `sha256sum -c` of coreutils and busybox: a line a file, hex digest, two spaces, path, LF. */
+/** `SHA256SUMS`, for `sha256sum -c` of coreutils and busybox. One line per file: hex digest, two spaces, path, LF. */
 import { StowageError } from '../errors.js'
 import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { isBundlePath } from './manifest.js'
 
 export const CHECKSUMS_FILE = 'SHA256SUMS'
 
-/** The file's bytes, lines sorted by the bytes of the path: the same files give the same bytes. */
+/** Encodes the file with its lines sorted by the bytes of the path: the same files give the same bytes. */
 export function encodeChecksums(files: ReadonlyMap<string, Digest>): Uint8Array {
   const lines = [...files].sort(([a], [b]) => comparePaths(a, b)).map(([path, digest]) => `${hexOf(digest)}  ${path}\n`)
   return new TextEncoder().encode(lines.join(''))
 }
 
-/** Throws INVALID_MANIFEST naming the line that is not `<64 hex digits>  <path>` or names a file again. */
+/** Throws INVALID_MANIFEST with the number of a line that is not `<64 hex digits>  <path>` or repeats a file. */
 export function parseChecksums(bytes: Uint8Array, where: string = CHECKSUMS_FILE): ReadonlyMap<string, Digest> {
   const files = new Map<string, Digest>()
   const lines = Buffer.from(bytes).toString('utf8').split('\n')
@@ -32,7 +32,7 @@ export function parseChecksums(bytes: Uint8Array, where: string = CHECKSUMS_FILE
   return files
 }
 
-/** Orders paths by their UTF-8 bytes, the same in every locale. */
+/** Orders paths by their UTF-8 bytes, independent of the locale. */
 export function comparePaths(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }

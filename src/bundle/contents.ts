@@ -1,21 +1,21 @@
-/** What is in a bundle, by path from its top. Format: docs/bundle-format.md. */
+/** The paths in a bundle, relative to its top directory. Format: docs/bundle-format.md. */
 import { DOCKER_FILE } from '../archive/heads.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import { README_FILE } from './readme.js'
 
-/** There from the first byte until the bundle is sealed. */
+/** Exists from the first write until the bundle is sealed. */
 export const INCOMPLETE_FILE = 'INCOMPLETE'
 export const INCOMPLETE_TEXT = `This bundle is not complete: "stowage pack" is still writing it, or was interrupted.
 Do not load it. Run the same command again to finish it, or delete this directory.
 `
 
 export const BLOBS = 'blobs'
-/** What is carried beside the images. */
+/** The directory of files carried besides the images. */
 export const FILES = 'files'
 
-/** The documents without which a bundle is not whole. */
+/** The documents that a complete bundle must have. */
 export const REQUIRED_DOCUMENTS: readonly string[] = [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
-/** Every file of a bundle that is neither a blob nor carried. */
+/** Every file of a bundle that is neither a blob nor a carried file. */
 export const DOCUMENTS: readonly string[] = [README_FILE, ...REQUIRED_DOCUMENTS]

@@ -1,4 +1,4 @@
-/** A bundle written as a directory: blobs straight to their place, heads last, marked INCOMPLETE until sealed. */
+/** A bundle written as a directory: blobs go to their final paths, heads come last; marked INCOMPLETE until sealed. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -13,10 +13,10 @@ import { type Digest, hexOf } from '../oci/digest.js'
 import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
 import type { BundleMedium, Documents } from './medium.js'
 
-/** The marker, and what is about to become it: each command writes one of its own. */
+/** The marker, and the temporary files that are renamed to it: each command writes its own. */
 const MARKER = new RegExp(`^${INCOMPLETE_FILE}(?:\\.[0-9a-f-]{36})?$`)
 
-/** Directories that a file system or a desktop puts on a medium by itself; they are not part of a bundle. */
+/** Directories that a file system or a desktop creates on a medium; they are not part of a bundle. */
 const MEDIUM_ENTRIES =
   /^(?:lost\+found|System Volume Information|\$RECYCLE\.BIN|\.Trashes|\.Trash-\d+|\.fseventsd|\.Spotlight-V100)$/i
 
@@ -26,8 +26,8 @@ export function isMediumEntry(name: string): boolean {
 }
 
 /**
- * Takes `path`: a directory that is not there yet, an empty one, or one an interrupted run left with its marker.
- * Throws OUTPUT_EXISTS naming what is in the way, FILE_NOT_FOUND when the parent is not there.
+ * Opens `path`, which does not exist yet, is an empty directory, or was left with its marker by an interrupted run.
+ * Throws OUTPUT_EXISTS with the files in the way, FILE_NOT_FOUND if the parent does not exist.
  */
 export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
   const made = await makeDirectory(path)
@@ -48,11 +48,12 @@ class DirectoryMedium implements BundleMedium {
   readonly #blobs: BlobDirectory
   readonly #made: boolean
   readonly #resumed: boolean
-  /** What the marker of this run says, and that of no other. */
+  /** The last line of the marker of this run, unique to it. */
   readonly #run = `Run ${randomUUID()}\n`
 
   /**
-   * `made`: the directory is ours; `resumed`: it holds what an earlier run finished, which no error of this run takes away.
+   * `made`: this run created the directory. `resumed`: it holds blobs that an earlier run finished, which stay even if
+   * this run fails.
    */
   constructor(path: string, made: boolean, resumed: boolean) {
     this.where = path
@@ -61,7 +62,7 @@ class DirectoryMedium implements BundleMedium {
     this.#resumed = resumed
   }
 
-  /** Sets the marker first; what an interrupted run half did goes, its finished blobs stay. */
+  /** Writes the marker first, then removes the unfinished files of an interrupted run; its finished blobs stay. */
   async begin(): Promise<void> {
     try {
       const marker = this.#path(`${INCOMPLETE_FILE}.${randomUUID()}`)
@@ -75,12 +76,12 @@ class DirectoryMedium implements BundleMedium {
       if (this.#made)
         await ((await this.#isOurs())
           ? rm(this.where, { recursive: true, force: true })
-          : rmdir(this.where).catch(() => {})) // another's is not empty
+          : rmdir(this.where).catch(() => {})) // fails if another command has written to it
       throw error
     }
   }
 
-  /** The bundle's own blobs: what is needed is then in its place already. */
+  /** The bundle's own blob directory: blobs that are needed are then already in place. */
   async spool(): Promise<BlobDirectory> {
     return this.#blobs
   }
@@ -163,7 +164,7 @@ class DirectoryMedium implements BundleMedium {
     if (this.#made) await rmdir(this.where)
   }
 
-  /** Whether the marker is still the one we set: another command for the same output takes the directory over. */
+  /** Whether the marker is still ours: another command with the same output takes the directory over. */
   async #isOurs(): Promise<boolean> {
     try {
       return (await readFile(this.#path(INCOMPLETE_FILE), 'utf8')).endsWith(this.#run)
@@ -173,7 +174,7 @@ class DirectoryMedium implements BundleMedium {
     }
   }
 
-  /** A bundle that another command may have finished by now gets nothing of ours. */
+  /** Throws OUTPUT_EXISTS if another command took over: its bundle, perhaps finished by now, must not change. */
   async #refuseIfTakenOver(cause?: StowageError): Promise<void> {
     if (await this.#isOurs()) return
     throw new StowageError(
@@ -186,7 +187,7 @@ class DirectoryMedium implements BundleMedium {
     )
   }
 
-  /** Another command that began with us may have cleared what we filed. */
+  /** Throws BLOB_MISSING if a blob is gone: another command that started at the same time may have removed it. */
   async #refuseIfMissing(blobs: ReadonlySet<Digest>): Promise<void> {
     const there = new Set(await listBlobs(this.#path(BLOBS, 'sha256')))
     const missing = [...blobs].find(digest => !there.has(hexOf(digest)))
@@ -196,7 +197,7 @@ class DirectoryMedium implements BundleMedium {
       })
   }
 
-  /** What vanished beneath us because another took over is told as that. */
+  /** Runs `job`; reports FILE_NOT_FOUND as OUTPUT_EXISTS if another command took over the directory. */
   async #unlessTakenOver<T>(job: () => Promise<T>): Promise<T> {
     try {
       return await job()
@@ -259,7 +260,7 @@ function withoutPartial(name: string): string {
   return name.endsWith(PARTIAL) ? name.slice(0, -PARTIAL.length) : name
 }
 
-/** Whether the directory was made now; one that was there is taken too. */
+/** Creates the directory. Returns whether it is new; an existing directory is accepted. */
 async function makeDirectory(path: string): Promise<boolean> {
   try {
     await mkdir(path)

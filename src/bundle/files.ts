@@ -1,4 +1,4 @@
-/** The files of a bundle to read, whether it is a directory or a tar: one list, and pieces of any file of it. */
+/** Lists and reads the files of a bundle, whether it is a directory or a tar. */
 import { constants, type Stats } from 'node:fs'
 import { lstat, open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,25 +12,25 @@ export interface BundleFile {
   /** Relative, with `/`. */
   readonly path: string
   readonly size: number
-  /** `other` is a link, a device or the like: nothing reads it. */
+  /** `other` is a link, a device or the like; it is never read. */
   readonly type: 'file' | 'other'
 }
 
-/** An open bundle as files, in no promised order; directories are not listed. */
+/** The files of an open bundle, in no particular order; directories are not listed. */
 export interface BundleFiles extends AsyncDisposable {
   readonly files: ReadonlyMap<string, BundleFile>
   /**
-   * The content in pieces of up to 1 MiB, each a buffer of its own, the next one being read while one is used.
-   * Throws BLOB_MISSING when the file is not listed, IO_ERROR when the medium fails.
+   * The content in pieces of up to 1 MiB. Each piece is a separate buffer, and the next one is read ahead.
+   * Throws BLOB_MISSING if the file is not listed, IO_ERROR if the medium fails.
    */
   read(path: string, options?: FetchOptions): Bytes
-  /** The same content as a range of a file on disk, for a reader on another thread. Throws BLOB_MISSING as `read` does. */
+  /** The same content as a range of a file on disk, for a reader on another thread. Throws BLOB_MISSING like `read`. */
   place(path: string): { readonly file: string; readonly offset: number; readonly size: number }
 }
 
 const DEPTH_LIMIT = 16
 
-/** Opens `path`. Throws FILE_NOT_FOUND, NOT_A_BUNDLE when it is neither a directory nor a file, INVALID_TAR. */
+/** Opens `path`. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if it is neither a directory nor a file, INVALID_TAR. */
 export async function openBundleFiles(path: string, { signal }: FetchOptions = {}): Promise<BundleFiles> {
   try {
     const found = await stat(path)
@@ -42,7 +42,7 @@ export async function openBundleFiles(path: string, { signal }: FetchOptions = {
   throw new StowageError('NOT_A_BUNDLE', `${path} is neither a directory nor a file`)
 }
 
-/** Whether a bundle of this name is one tar file. */
+/** Whether a bundle with this path is a tar file. */
 export function isTarPath(path: string): boolean {
   return path.toLowerCase().endsWith('.tar')
 }
@@ -81,7 +81,7 @@ class DirectoryFiles implements BundleFiles {
 class TarFiles implements BundleFiles {
   readonly files: ReadonlyMap<string, BundleFile>
   readonly #path: string
-  /** Without links. */
+  /** The real path, with links resolved. */
   readonly #place: string
   readonly #file: FileHandle
   readonly #offsets: ReadonlyMap<string, number>
@@ -135,7 +135,7 @@ async function openTar(path: string, signal: AbortSignal | undefined): Promise<B
   }
 }
 
-/** All below a directory but directories, by path. */
+/** Everything below a directory except directories, by path. */
 export async function listDirectory(root: string, signal?: AbortSignal): Promise<ReadonlyMap<string, BundleFile>> {
   const files = new Map<string, BundleFile>()
   await walk('', 0)
@@ -153,7 +153,9 @@ export async function listDirectory(root: string, signal?: AbortSignal): Promise
   }
 }
 
-/** Undefined for what has gone meanwhile, and for a name that is not UTF-8: Node.js lists it, but cannot ask for it. */
+/**
+ * Undefined for an entry removed meanwhile, and for a name that is not UTF-8: Node.js lists it, but cannot look it up.
+ */
 async function lstatIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path)
@@ -172,7 +174,9 @@ function listed(files: ReadonlyMap<string, BundleFile>, path: string, where: str
   )
 }
 
-/** All of a small file. Throws INVALID_MANIFEST when it is larger than `limit`, BLOB_MISSING when it is not there. */
+/**
+ * Reads a whole small file. Throws INVALID_MANIFEST if it is larger than `limit` bytes, BLOB_MISSING if it is missing.
+ */
 export async function readSmall(
   files: BundleFiles,
   path: string,

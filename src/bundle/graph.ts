@@ -1,4 +1,4 @@
-/** What a bundle's heads reach and say: the OCI graph below index.json, and whether the other heads agree with it. */
+/** Checks the heads of a bundle: the OCI graph below index.json, and whether the other heads agree with it. */
 import { DOCKER_FILE, encodeDockerManifest, engineNames, type NamedImage } from '../archive/heads.js'
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
@@ -13,7 +13,7 @@ import { formatReference, parseReference } from '../oci/reference.js'
 import type { BundleFile } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, describeImage } from './manifest.js'
 
-/** What can be wrong with a bundle. Codes are API: they are added, never renamed. */
+/** What can be wrong with a bundle. Codes are API: they may be added, never renamed. */
 export type FindingCode =
   | 'INCOMPLETE'
   | 'INVALID_TAR'
@@ -29,7 +29,7 @@ export type FindingCode =
   | 'LISTS_DIFFER'
   | 'IMAGES_DIFFER'
 
-/** One defect: of which file, and what was expected and found. */
+/** One defect: the file, and what was expected and found. */
 export interface Finding {
   readonly code: FindingCode
   readonly path: string
@@ -42,22 +42,22 @@ interface GraphInput {
   readonly docker: Uint8Array | undefined
   readonly manifest: BundleManifest | undefined
   readonly files: ReadonlyMap<string, BundleFile>
-  /** Reads a small file, once. */
+  /** Reads a small file. */
   readonly read: (path: string, limit: number) => Promise<Uint8Array>
 }
 
 const READ_LIMIT = 16 * 1024 * 1024
 
 /**
- * Walks from index.json to every layer. `blobs` are the paths of all blobs the images reach, or undefined when some image
- * could not be read, so that nobody takes its blobs for strays.
+ * Walks from index.json to every layer. `blobs` has the paths of all blobs that the images reach. It is undefined if an
+ * image could not be read, so that the caller does not report the blobs of that image as extra.
  */
 export async function verifyGraph(input: GraphInput): Promise<GraphReport> {
   return await new GraphCheck(input).run()
 }
 
 interface ListedImage extends NamedImage {
-  /** Its digest in index.json: that of its root, or of what remains of a sparse one. */
+  /** Its digest in index.json: that of its root, or of what replaces a sparse index. */
   readonly listed: Digest
 }
 
@@ -81,7 +81,7 @@ class GraphCheck {
     return { findings: this.#findings, blobs: entries && (await this.#checkEntries(entries)) }
   }
 
-  /** The paths of all blobs that the images of index.json reach, unless some image could not be read. */
+  /** The paths of all blobs that the images in index.json reach; undefined if an image could not be read. */
   async #checkEntries(entries: readonly Descriptor[]): Promise<ReadonlySet<string> | undefined> {
     const roots = groupByRoot(entries.map(entry => ({ root: entry, name: nameOf(entry) })))
     const byDigest = new Map(roots.map(({ root }) => [root.digest, root]))
@@ -103,7 +103,10 @@ class GraphCheck {
     return new Set(images.flatMap(({ image, listed }) => [...pathsOf(image), blobPath(listed)]))
   }
 
-  /** The image that an entry of index.json lists; for what is left of a sparse index, that index with all it reaches here. */
+  /**
+   * The image that an entry of index.json lists. For the remainder of a sparse index, that index and all it reaches
+   * here.
+   */
   async #readRoot({ annotations, platform: _platform, ...root }: Descriptor): Promise<ImageContent | undefined> {
     const original = originalOf({ annotations })
     try {
@@ -139,7 +142,7 @@ class GraphCheck {
     }
   }
 
-  /** Docker's list must name the same configs, layers and tags: graphdriver engines read it alone. */
+  /** Docker's list must have the same configs, layers and tags: engines with graphdrivers read only this list. */
   #checkDocker(named: readonly NamedImage[]): void {
     const found = this.#attempt(DOCKER_FILE, () => this.#input.docker && dockerEntries(this.#input.docker))
     if (!found) return
@@ -213,7 +216,7 @@ class GraphCheck {
   }
 }
 
-/** Every OCI reader asks for the version first. */
+/** Checks the layout version, which every OCI reader requires. */
 function checkLayout(bytes: Uint8Array): void {
   const version = string(record(parseJson(bytes, LAYOUT_FILE), LAYOUT_FILE), 'imageLayoutVersion', LAYOUT_FILE)
   if (version === '1.0.0') return
@@ -243,7 +246,7 @@ function pathsOf(image: ImageContent): readonly string[] {
   return [...documents, ...image.layers].map(({ digest }) => blobPath(digest))
 }
 
-/** Entries of a docker manifest by their config, each as text that is equal when they mean the same. */
+/** The entries of a docker manifest by config, each as text. Texts are equal if the entries are equivalent. */
 function dockerEntries(bytes: Uint8Array): ReadonlyMap<string, string> {
   const list = parseJson(bytes, DOCKER_FILE)
   if (!Array.isArray(list)) throw new StowageError('INVALID_MANIFEST', `${DOCKER_FILE}: expected an array`)

@@ -1,4 +1,4 @@
-/** `bundle.json`, the bundle's own manifest: which images and which files it holds. Format: docs/bundle-format.md. */
+/** `bundle.json`, the bundle's own manifest, lists its images and files. Format: docs/bundle-format.md. */
 import ssri from 'ssri'
 import { sizeOf } from '../blob/closure.js'
 import type { ImageContent, PlatformImage } from '../blob/closure.js'
@@ -15,16 +15,16 @@ import { formatReference, isReference, parseReference, type Reference } from '..
 export const BUNDLE_FILE = 'bundle.json'
 export const SCHEMA_VERSION = 1
 
-/** How many wrong fields are told of at once: a file that is wrong throughout must not fill the memory. */
+/** How many wrong fields are reported at once: a file that is wrong throughout must not fill the memory. */
 const FAULT_LIMIT = 20
 
 export interface BundleManifest {
   readonly schemaVersion: typeof SCHEMA_VERSION
   readonly generator: Generator
-  /** RFC 3339; there only when SOURCE_DATE_EPOCH gave it. */
+  /** RFC 3339; present only if SOURCE_DATE_EPOCH was set. */
   readonly created?: string
   readonly images: readonly BundleImage[]
-  /** Every file of the bundle but bundle.json and SHA256SUMS, sorted by the bytes of the path. */
+  /** Every file of the bundle except bundle.json and SHA256SUMS, sorted by the bytes of the path. */
   readonly files: readonly BundleFileEntry[]
 }
 
@@ -33,12 +33,12 @@ export interface BundleImage {
   readonly names: readonly string[]
   /** As index.json lists it. */
   readonly root: Descriptor
-  /** Sum of all its blobs, in bytes, shared ones too. */
+  /** Total size of its blobs in bytes, including those shared with other images. */
   readonly size: number
   readonly platforms: readonly BundlePlatform[]
-  /** The index that the image had where it was packed, if `root` is what remains of it without `absent`. */
+  /** The index of the image at its source, if `root` is what remains of it without the manifests in `absent`. */
   readonly original?: Descriptor
-  /** Manifests that `original`, or else `root`, names and that were left out: platforms that were not asked for. */
+  /** Manifests that `original`, or else `root`, names but the bundle leaves out: platforms that were not requested. */
   readonly absent?: readonly Digest[]
 }
 
@@ -63,7 +63,7 @@ export interface BundleFileEntry {
   readonly integrity: string
 }
 
-/** Reads `bundle.json`. Throws INVALID_MANIFEST naming every field that is not as docs/bundle-format.md says. */
+/** Reads `bundle.json`. Throws INVALID_MANIFEST listing up to 20 fields that do not match docs/bundle-format.md. */
 export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FILE): BundleManifest {
   const object = record(parseJson(bytes, where), where)
   const version = object['schemaVersion']
@@ -92,12 +92,12 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
   return { schemaVersion: SCHEMA_VERSION, generator, ...(created ? { created } : {}), images, files }
 }
 
-/** `bundle.json` as it is written: the same manifest gives the same bytes. */
+/** Encodes `bundle.json`: the same manifest gives the same bytes. */
 export function encodeBundleManifest(manifest: BundleManifest): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`)
 }
 
-/** What `bundle.json` says of an image; `sparse`: as {@link rootEntry}. */
+/** The entry of an image in `bundle.json`. `sparse`: see {@link rootEntry}. */
 export function describeImage(
   image: ImageContent,
   names: readonly Reference[],
@@ -118,17 +118,17 @@ function bareRoot({ root: { mediaType, digest, size } }: ImageContent): Descript
   return { mediaType, digest, size }
 }
 
-/** The image as a source gives it: the original, of which manifests are absent, if there is one. */
+/** The image as an image source returns it: with the original index as its root, if there is one. */
 export function sourceImageOf({ root, original = root, names, absent }: BundleImage): SourceImage {
   return { root: original, names: names.map(parseReference), absent }
 }
 
-/** `digest` as Subresource Integrity (`sha256-<base64>`), as `bundle.json` lists it. */
+/** `digest` as Subresource Integrity (`sha256-<base64>`), the form in `bundle.json`. */
 export function integrityOf(digest: Digest): string {
   return ssri.fromHex(hexOf(digest), 'sha256').toString()
 }
 
-/** The SHA-256 of an `integrity` as parseBundleManifest() let it through. */
+/** The SHA-256 of an `integrity` that parseBundleManifest() has validated. */
 export function digestOfIntegrity(integrity: string): Digest {
   return digestFromHex(ssri.parse(integrity, { single: true })?.hexDigest() ?? '')
 }
@@ -202,7 +202,7 @@ export function isBundlePath(path: string): boolean {
   )
 }
 
-/** Every item of a list parsed; what is wrong with one does not hide what is wrong with the next. */
+/** Parses every item of a list; a fault in one item does not hide faults in the next. */
 function list<T>(
   value: unknown,
   where: string,

@@ -1,4 +1,4 @@
-/** A bundle being read: an image source whose small files were checked when it was opened. */
+/** Reads a bundle: an image source whose small files are checked when it is opened. */
 import { DOCKER_FILE } from '../archive/heads.js'
 import type { BlobPlace, Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
@@ -16,26 +16,27 @@ import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifes
 /** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
   readonly manifest: BundleManifest
-  /** What is really there, by path. */
+  /** The files that actually exist, by path. */
   readonly files: ReadonlyMap<string, BundleFile>
-  /** The content of one file, unchecked. Throws BLOB_MISSING. */
+  /** The content of one file, not verified. Throws BLOB_MISSING. */
   read(path: string, options?: FetchOptions): Bytes
   /** The same content as a range of a file on disk. Throws BLOB_MISSING. */
   place(path: string): ReturnType<BundleFiles['place']>
 }
 
 export interface BundleReaderOptions extends FetchOptions {
-  /** The image that is meant: a name, a tag or a digest. All images without it. */
+  /** Selects one image by name, tag or digest; all images if omitted. */
   readonly ref?: string | undefined
 }
 
-/** Largest bundle.json, SHA256SUMS or head that is read, in bytes: enough for some hundred thousand files. */
+/** Largest bundle.json, SHA256SUMS or head that is read, in bytes: enough for several hundred thousand files. */
 export const DOCUMENT_LIMIT = 64 * 1024 * 1024
 
 /**
  * Opens the directory or tar `path` and checks its small files against one another: bundle.json against SHA256SUMS, the
- * heads against both, the images against index.json. Layers are not read; the caller that fetches them passes them through
- * `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, INVALID_TAR, DIGEST_MISMATCH, FILE_NOT_FOUND.
+ * heads against both, the images against index.json. Layers are not read: the caller that fetches them verifies them
+ * with `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, INVALID_TAR, DIGEST_MISMATCH,
+ * FILE_NOT_FOUND.
  */
 export async function openBundleReader(path: string, { ref, signal }: BundleReaderOptions = {}): Promise<BundleReader> {
   const files = await openBundleFiles(path, { signal })
@@ -101,7 +102,7 @@ class Reader implements BundleReader {
   }
 }
 
-/** The images of a bundle, an entry for each name. */
+/** The images of a bundle, one entry per name; an image without a name has one entry. */
 export function entriesOf({ images }: BundleManifest): readonly NamedEntry[] {
   return images.flatMap(image => {
     const { root, names, absent } = sourceImageOf(image)

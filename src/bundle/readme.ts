@@ -1,8 +1,8 @@
-/** `README.txt`: how to check and load a bundle with no tool but what every host has. */
+/** `README.txt`: how to check and load a bundle with only the tools that every host has. */
 
 export const README_FILE = 'README.txt'
 
-/** The same for every bundle, so that it needs no room of its own planned. */
+/** The same for every bundle, so its size is known in advance. */
 export const README_TEXT = `This is a bundle of container images. bundle.json says which images and files it holds.
 Nothing but the commands below is needed to check it and to load it.
 

@@ -1,4 +1,7 @@
-/** A bundle that stands already, as a directory: what it has stays, what is new is laid beside it, and the heads change last. */
+/**
+ * Updates an existing directory bundle: its files stay, new ones are written beside them, and the heads are replaced
+ * last.
+ */
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
@@ -15,8 +18,8 @@ import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifes
 import type { BundleMedium, Documents } from './medium.js'
 
 /**
- * The bundle in the directory `path`; undefined if none stands there whole. Its blobs are taken by name and size, where they
- * are no newer than its bundle.json. Without `update` whatever would change it throws OUTPUT_EXISTS.
+ * Opens the bundle in the directory `path`; undefined if there is no complete bundle. Blobs that are no newer than its
+ * bundle.json are trusted by name and size. Without `update`, any change throws OUTPUT_EXISTS.
  */
 export async function openStandingMedium(path: string, update: boolean): Promise<BundleMedium | undefined> {
   try {
@@ -26,7 +29,7 @@ export async function openStandingMedium(path: string, update: boolean): Promise
     const file = join(path, BUNDLE_FILE)
     return new StandingMedium(path, update, reader.manifest, await readFile(file), (await stat(file)).mtimeMs)
   } catch (error) {
-    if (error instanceof StowageError || systemCode(error) !== undefined) return undefined // who takes the directory says what is wrong with it
+    if (error instanceof StowageError || systemCode(error) !== undefined) return undefined // the next medium reports it
     throw error
   }
 }
@@ -38,11 +41,11 @@ class StandingMedium implements BundleMedium {
   readonly #update: boolean
   readonly #manifest: BundleManifest
   readonly #bundle: Buffer
-  /** When the bundle was sealed, in milliseconds. */
+  /** When the bundle was sealed, in milliseconds since 1970. */
   readonly #sealed: number
-  /** What it says its files are, by path. */
+  /** Sizes and digests of its files according to its bundle.json, by path. */
   readonly #listed: ReadonlyMap<string, { readonly size: number; readonly digest: Digest }>
-  /** Files of this run, of which those that changed wait under another name. */
+  /** Carried files of this run; those that changed (`#waiting`) have a temporary name until the bundle is sealed. */
   readonly #carried = new Set<string>()
   readonly #waiting = new Set<string>()
   #replacing = false
@@ -123,12 +126,12 @@ class StandingMedium implements BundleMedium {
     return true
   }
 
-  /** The bundle is as it was: what this run added goes. */
+  /** Removes what this run added: the bundle is then unchanged. */
   async discard(): Promise<void> {
     if (this.#update && !this.#replacing) await this.#removeBut(new Set(this.#listed.keys()))
   }
 
-  /** Between the first and the last of these renames nothing must be loaded, and the marker says so. */
+  /** Renames the new files into place. The marker forbids loading the bundle between the first and the last rename. */
   async #replace(paths: readonly string[]): Promise<void> {
     this.#replacing = true
     await writeDurably(this.#path(INCOMPLETE_FILE), new TextEncoder().encode(INCOMPLETE_TEXT))
@@ -151,7 +154,7 @@ class StandingMedium implements BundleMedium {
     }
   }
 
-  /** Images and files, whatever version of Stowage wrote what is beside them. */
+  /** Compares the images and files only: the rest may come from another version of Stowage. */
   #isSame(documents: Documents): boolean {
     const other = parseBundleManifest(documents.get(BUNDLE_FILE) ?? new Uint8Array())
     const contents = ({ images, files }: BundleManifest): string =>
@@ -159,7 +162,7 @@ class StandingMedium implements BundleMedium {
     return contents(other) === contents(this.#manifest)
   }
 
-  /** Of blobs and files beside them what is not `wanted`, and heads that never were. */
+  /** Removes blobs and carried files that are not `wanted`, and heads that were not renamed into place. */
   async #removeBut(wanted: ReadonlySet<string>): Promise<void> {
     const heads = DOCUMENTS.map(path => `${path}${PARTIAL}`)
     for (const path of (await listDirectory(this.where)).keys()) {

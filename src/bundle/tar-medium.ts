@@ -1,4 +1,4 @@
-/** A bundle written as one tar file: room for the heads first, blobs behind it, heads filled in when all is known. */
+/** A bundle written as one tar file: space for the heads, then the blobs; the heads are filled in at the end. */
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
@@ -19,8 +19,8 @@ import type { BundleMedium, Documents } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
 
 /**
- * Makes `<path>.partial`, which becomes `path` when it is sealed. Until then its first block is zero, so any tar reader
- * takes it for an empty archive. Every member has `mtime`, in seconds. Throws OUTPUT_EXISTS, FILE_NOT_FOUND.
+ * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any
+ * tar reader treats it as an empty archive. Every member has `mtime`, in seconds. Throws OUTPUT_EXISTS, FILE_NOT_FOUND.
  */
 export async function openTarMedium(path: string, mtime: number): Promise<BundleMedium> {
   return new TarMedium(await PartialFile.open(path, 'a bundle'), mtime)
@@ -33,13 +33,13 @@ class TarMedium implements BundleMedium {
   readonly #file: FileHandle
   readonly #mtime: number
   readonly #blobs = new Map<Digest, number>()
-  /** Where the members of blobs begin. */
+  /** Offsets of the members of blobs. */
   readonly #places = new Map<Digest, number>()
   #reserved: HeadSizes = { index: 0, docker: 0 }
   #end = 0
-  /** Beside the tar: a member cannot be taken out of it again. */
+  /** A directory beside the tar for spooled blobs, because a member cannot be removed from the tar. */
   readonly #workspace: Workspace
-  /** Members are written one after another, whoever calls. */
+  /** Serializes the jobs that append members. */
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(output: PartialFile, mtime: number) {
@@ -171,7 +171,7 @@ class TarMedium implements BundleMedium {
     await this.#workspace[Symbol.asyncDispose]()
   }
 
-  /** The members before the first blob, in their order. */
+  /** The members before the first blob, in order. */
   #head(): readonly TarMember[] {
     return [
       this.#member(LAYOUT_FILE, LAYOUT_BYTES.length),
@@ -191,7 +191,7 @@ class TarMedium implements BundleMedium {
     return encodeHeader(member).length + member.size + padding(member.size).length
   }
 
-  /** Header last: until then the blocks of the member do not make a member. */
+  /** Writes the header last: until then the blocks are not a member. */
   async #close(digest: Digest, header: Uint8Array, place: number, size: number): Promise<void> {
     try {
       await this.#closeMember(header, place, size)
@@ -215,7 +215,7 @@ class TarMedium implements BundleMedium {
 
   async #inTurn<T>(job: () => Promise<T>): Promise<T> {
     const mine = this.#turn.then(job)
-    this.#turn = mine.catch(() => undefined) // its caller gets the failure; the next job does not depend on it
+    this.#turn = mine.catch(() => undefined) // the caller gets the error; the next job runs anyway
     return await mine
   }
 }

@@ -1,4 +1,4 @@
-/** Verify: a bundle is read, every file once, and every defect is named. */
+/** Verifies a bundle: reads every file once and reports every defect. */
 import pMap from 'p-map'
 import { DOCKER_FILE } from '../archive/heads.js'
 import { HashPool } from '../blob/hash-pool.js'
@@ -21,24 +21,24 @@ import { DOCUMENT_LIMIT } from './reader.js'
 
 export interface VerifyReport {
   readonly path: string
-  /** No finding at all. */
+  /** There are no findings. */
   readonly ok: boolean
-  /** Files whose content was read, and their size in bytes. */
+  /** Number of files whose content was read; `size` is their total size in bytes. */
   readonly files: number
   readonly size: number
-  /** As bundle.json has them; empty when it cannot be read. */
+  /** The images in bundle.json; empty if it cannot be read. */
   readonly images: readonly BundleImage[]
   /** Sorted by path, then by code. */
   readonly findings: readonly Finding[]
 }
 
-/** From this size on, in bytes, a file is hashed on a thread of its own. */
+/** Files of at least this size in bytes are hashed in the thread pool. */
 const POOLED = 4 * 1024 * 1024
 
 /**
- * Checks the bundle `path`, directory or tar: every file's size and hash against bundle.json and against SHA256SUMS,
- * files that are missing or extra, what index.json reaches, and that manifest.json and bundle.json say the same.
- * A defect is a finding, never an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE where there is nothing to check, ABORTED.
+ * Checks the bundle `path`, a directory or a tar: the size and hash of every file against bundle.json and SHA256SUMS,
+ * missing and extra files, the blobs that index.json reaches, and whether manifest.json and bundle.json agree with it.
+ * A defect is a finding, never an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, ABORTED.
  */
 export async function verifyBundle(path: string, { signal, onProgress }: WaitOptions = {}): Promise<VerifyReport> {
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
@@ -55,7 +55,7 @@ export async function verifyBundle(path: string, { signal, onProgress }: WaitOpt
   }
 }
 
-/** A tar that cannot be listed is a finding like any other, if it is one of ours by its name. */
+/** Opens the files. A tar that cannot be listed is a finding if its name ends in `.tar`, otherwise an error. */
 async function openOrFind(path: string, signal: AbortSignal | undefined): Promise<BundleFiles | Finding> {
   try {
     return await openBundleFiles(path, { signal })
@@ -70,9 +70,9 @@ class Check {
   readonly #signal: AbortSignal | undefined
   readonly #onBytes: (bytes: { done: number; total: number }) => void
   readonly #findings: Finding[] = []
-  /** What was read so far: no file is read twice. */
+  /** Digests of the files read so far: no file is read twice. */
   readonly #digests = new Map<string, Digest>()
-  /** Bytes read so far of files that are being hashed. */
+  /** Bytes read so far from the files that are being hashed, by path. */
   readonly #underWay = new Map<string, number>()
   #size = 0
 
@@ -95,7 +95,7 @@ class Check {
     }
     if (present.has(INCOMPLETE_FILE)) {
       this.#find('INCOMPLETE', INCOMPLETE_FILE, 'the bundle was not finished: run the same "stowage pack" again')
-      // the lists are written last: without them everything would be missing or extra, which says no more
+      // the lists are written last: without them every file would be missing or extra, which says nothing new
       if (!present.has(BUNDLE_FILE)) return this.#report(path, [])
     }
     const documents = await this.#readDocuments()
@@ -122,7 +122,7 @@ class Check {
     return { path, ok: findings.length === 0, files: this.#digests.size, size: this.#size, images, findings }
   }
 
-  /** The bytes of the small files at the top, as far as they are there and can be read. */
+  /** The bytes of those top-level documents that exist and can be read. */
   async #readDocuments(): Promise<ReadonlyMap<string, Uint8Array>> {
     const documents = new Map<string, Uint8Array>()
     for (const file of REQUIRED_DOCUMENTS) {
@@ -149,7 +149,7 @@ class Check {
       0,
     )
     await using pool = new HashPool()
-    // largest first, so that no thread is left alone with a large file at the end
+    // largest first, so that no thread is still busy with a large file at the end
     const bySize = [...expected].sort(([a], [b]) => this.#sizeOf(b) - this.#sizeOf(a))
     await pMap(
       bySize,
@@ -252,7 +252,7 @@ class Check {
     }
   }
 
-  /** A file that cannot be read is one finding; the next files are read all the same. */
+  /** Runs `job`. A file that cannot be read is one finding; the check continues with the next file. */
   async #attempt<T>(path: string, job: () => Promise<T>): Promise<T | undefined> {
     try {
       return await job()
@@ -274,7 +274,7 @@ class Check {
   }
 }
 
-/** A file that is missing or too short is found by the lists and again by the image that needs it: one defect. */
+/** Removes duplicates: both the lists and the image that needs a file report a missing file or a wrong size. */
 function once(findings: readonly Finding[]): Finding[] {
   const listed = new Set(findings.filter(({ code }) => code === 'FILE_MISSING').map(({ path }) => path))
   const seen = new Set<string>()
@@ -287,12 +287,12 @@ function once(findings: readonly Finding[]): Finding[] {
 
 interface Expectation {
   readonly size: number | undefined
-  /** Digests the content should have, each with who says so. */
+  /** The digests that the content should have, each with the source that names it. */
   readonly digests: ReadonlyMap<Digest, string>
   readonly by: string
 }
 
-/** What the lists, and the names of the blobs, say of every file. */
+/** What the lists and the names of the blobs say about every file. */
 function expectations(
   manifest: BundleManifest | undefined,
   sums: ReadonlyMap<string, Digest> | undefined,

@@ -1,4 +1,4 @@
-/** A bundle being written: an image destination, and a stage for layers that are made here. */
+/** Writes a bundle: an image destination, and a stage for layers that Stowage creates. */
 import {
   DOCKER_FILE,
   encodeDockerManifest,
@@ -39,62 +39,67 @@ import { README_FILE, README_TEXT } from './readme.js'
 import { openStandingMedium } from './standing-medium.js'
 
 export interface BundleWriterOptions {
-  /** Once it is aborted, disposing a directory bundle keeps its finished blobs for the next run. */
+  /** If aborted, disposing a directory bundle keeps its finished blobs for the next run. */
   readonly signal?: AbortSignal | undefined
-  /** Seconds since 1970, as SOURCE_DATE_EPOCH: `created` and the times in the tar; without it, no `created` and 0. */
+  /**
+   * Seconds since 1970 (SOURCE_DATE_EPOCH), for `created` and the times in a tar. If omitted: no `created`, times are
+   * 0.
+   */
   readonly epoch?: number | undefined
-  /** A bundle that is in the directory already becomes what is written; without it, only the same may be written again. */
+  /** Updates a bundle that already exists in the directory; without this, only the same bundle may be written again. */
   readonly update?: boolean | undefined
-  /** `keep`: a sparse index is listed as it is, without a complete one in its place. */
+  /** `keep`: lists a sparse index as it is, without replacing it with a complete one. */
   readonly sparse?: SparseForm | undefined
 }
 
-/** What a bundle will hold beside the images that are known whole. */
+/** What a bundle will hold besides the images that are already fully known. */
 export interface PlanOptions {
-  /** How many more images come, whose layers are made on the way. */
+  /** Number of further images, whose layers are created while packing. */
   readonly pendingImages?: number
-  /** Bytes of the files that are added. */
+  /** Total size of the files to add, in bytes. */
   readonly fileBytes?: number
 }
 
-/** An open bundle. Disposing it unsealed removes what it made. */
+/** An open bundle. Disposing it before it is sealed removes what it created. */
 export interface BundleWriter extends ImageDestination, BlobStage {
   /**
-   * Where a source on whose order we have no say (an engine's export) files its blobs: on the bundle's medium, and for a
-   * directory in the very place where those that are written stay. The others go when the bundle is sealed.
+   * The directory for the blobs of a source whose order we cannot choose (an engine's export). It is on the bundle's
+   * medium; for a directory bundle it is the bundle's own blob directory. Sealing removes the blobs that are not
+   * needed.
    */
   spool(): Promise<BlobDirectory>
   /**
-   * Says what will be written, before the first byte. Leaves room for the heads and throws NO_SPACE when it would not fit,
-   * INVALID_ARGUMENT when two images share a name.
+   * Announces what will be written, before the first byte. Reserves space for the heads. Throws NO_SPACE if the bundle
+   * would not fit, INVALID_ARGUMENT if two images share a name.
    */
   plan(images: readonly NamedImage[], more?: PlanOptions): Promise<void>
   /**
-   * Adds the file `source` as `files/PATH`. Throws INVALID_ARGUMENT for a path that some system cannot hold, or that is taken,
-   * FILE_NOT_FOUND, and SIZE_MISMATCH or DIGEST_MISMATCH for a file that changes meanwhile.
+   * Adds the file `source` as `files/PATH`. Throws INVALID_ARGUMENT for a path that is taken or that some system cannot
+   * hold, FILE_NOT_FOUND, and SIZE_MISMATCH or DIGEST_MISMATCH if the file changes while it is read.
    */
   addFile(path: string, source: string, options?: WaitOptions): Promise<void>
-  /** Blobs of images that will be written, all in one queue: each once, whatever images share it. */
+  /** Copies blobs of images that will be written, in one queue, each once even if several images share it. */
   fill(wanted: readonly WantedBlob[], options?: FillOptions): Promise<void>
-  /** Whether a whole bundle stood there before; disposed unsealed, it is as it was. */
+  /** Whether a complete bundle already existed; disposing before sealing leaves it unchanged. */
   readonly standing: boolean
-  /** Sealed: whether the very same bundle stood there before, so that nothing was written. */
+  /** After sealing: whether the same bundle already existed, so that nothing was written. */
   readonly unchanged: boolean
-  /** Disposed unsealed, a directory keeps what came, for another run to go on with. */
+  /** Makes disposing before sealing keep the finished blobs of a directory bundle, so that another run can resume. */
   keep(): void
-  /** Writes the heads, bundle.json and SHA256SUMS, and makes all of it last. Nothing can be written afterwards. */
+  /** Writes the heads, bundle.json and SHA256SUMS, and syncs everything. Nothing can be written afterwards. */
   seal(): Promise<BundleManifest>
 }
 
-/** Images a tar leaves room for when nobody planned. */
+/** Number of images that a tar reserves space for if plan() was not called. */
 const UNPLANNED = 16
-/** Room for headers, heads, bundle.json and SHA256SUMS: a part for every blob and a part for all, in bytes. */
+/** Space in bytes for headers, heads, bundle.json and SHA256SUMS: a part per blob and a fixed part. */
 const ROOM_PER_BLOB = 2048
 const ROOM = 64 * 1024
 
 /**
- * Opens a bundle for writing: one tar where `path` ends in `.tar`, else a directory. See openTarMedium(),
- * {@link openStandingMedium} and {@link openDirectoryMedium} for what may be there. Same images, same bytes. Format: docs/bundle-format.md.
+ * Opens a bundle for writing: a tar if `path` ends in `.tar`, otherwise a directory. See openTarMedium(),
+ * {@link openStandingMedium} and {@link openDirectoryMedium} for what may already exist there. The same images give the
+ * same bytes. Format: docs/bundle-format.md.
  */
 export async function openBundleWriter(
   path: string,
@@ -114,7 +119,7 @@ class Writer implements BundleWriter {
   readonly #planned = new Map<Digest, ImageContent>()
   readonly #images = new Map<Digest, NamedImage>()
   readonly #files = new Map<Digest, number>()
-  /** Files beside the images, by their path in the bundle. */
+  /** Carried files, by path in the bundle. */
   readonly #carried = new Map<string, Descriptor>()
   #keep = false
   #written = true
@@ -269,14 +274,14 @@ class Writer implements BundleWriter {
     if (this.#state === 'fresh') await this.plan([], { pendingImages: UNPLANNED })
   }
 
-  /** What is written of `image`: with the complete index that stands for a sparse one, as it was planned. */
+  /** What to write for `image`: as planned, and with the complete form in place of a sparse index. */
   #whole(image: ImageContent): ImageContent {
     if (this.#sparse === 'keep') return image
     const before = this.#planned.get(image.root.digest)
     return withStripped(before ? mergeImages(before, image) : image)
   }
 
-  /** The names this image has after this write; refuses a name that another image of the bundle has. */
+  /** The names of this image after this write. Throws if another image of the bundle has one of them. */
   #withNames(image: ImageContent, names: readonly Reference[]): readonly Reference[] {
     refuseConflicts([...this.#images.values(), { image, names }])
     const before = this.#images.get(image.root.digest)?.names ?? []
@@ -284,7 +289,7 @@ class Writer implements BundleWriter {
   }
 }
 
-/** Each blob once, manifests and configs of all images before the first layer: a reader of a tar finds its way early. */
+/** Each blob once, manifests and configs of all images before the first layer: a tar reader needs them early. */
 function orderOf(images: readonly { readonly image: ImageContent }[]): readonly Descriptor[] {
   const layers = new Set(images.flatMap(({ image }) => image.layers).map(({ digest }) => digest))
   const blobs = eachOnce(images.flatMap(({ image }) => blobsOf(image)))
