@@ -1,46 +1,49 @@
 /**
- * The members of a tar file on disk, found by reading its headers only. Source: POSIX.1-2017 pax, GNU tar manual "Basic Tar
- * Format".
+ * Lists the members of a tar file on disk by reading only its headers. Source: POSIX.1-2017 pax, GNU tar manual, "Basic
+ * Tar Format".
  */
 import type { FileHandle } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 import { BLOCK, checksum } from './header.js'
 
 export interface ArchiveMember {
-  /** Relative, with `/`, without `./` before and `/` after it. */
+  /** Relative, with `/` as the separator, without a leading `./` or a trailing `/`. */
   readonly name: string
-  /** `other` is what we never write: links, devices, sparse files. */
+  /** `other`: types that a bundle never has, such as links, devices and sparse files. */
   readonly type: 'file' | 'directory' | 'other'
-  /** Of a link, where it leads, as written there: a hard link from the root of the archive, a symbolic one from where it is. */
+  /**
+   * The target of a link as stored: of a hard link relative to the archive root, of a symbolic link to its own
+   * directory.
+   */
   readonly link?: { readonly type: 'hard' | 'symbolic'; readonly target: string }
-  /** Of the content, in bytes. */
+  /** Size of the content, in bytes. */
   readonly size: number
-  /** Of the content in the tar file, in bytes. */
+  /** Offset of the content in the tar file, in bytes. */
   readonly offset: number
 }
 
 export interface ListOptions {
   readonly signal?: AbortSignal | undefined
   /**
-   * The tar is another tool's: a name that is absolute loses its `/`, one that is there twice is listed twice, and the zero
-   * blocks at the end may be missing after a whole member, as other readers accept. Without it these are errors.
+   * The tar was written by another tool: an absolute name loses its leading `/`, a name that occurs twice is listed twice,
+   * and the zero blocks after the last member may be missing. Without this option these are errors.
    */
   readonly foreign?: boolean | undefined
 }
 
-/** Largest extended header we read, in bytes; real ones hold a name. */
+/** Largest extended header that is read, in bytes; real ones hold little more than a name. */
 const EXTENDED_LIMIT = 1024 * 1024
-/** More members than a bundle ever has; a list of them must fit into memory. */
+/** More members than any bundle has; the list of them must fit in memory. */
 const MEMBER_LIMIT = 1_000_000
-/** Zeros a tar may have after its end: GNU tar fills up to a record, which may be made large. */
+/** Zero bytes that a tar may have at its end: GNU tar pads it to a full record, whose size can be set. */
 const TRAILER_LIMIT = 1024 * 1024
 
 /**
- * Lists the members of the tar file `file` in their order; content is skipped, so the file must be seekable.
- * Reads ustar, PAX (`path`, `size`), GNU long names and numbers, and the old style before ustar. Throws INVALID_TAR naming
- * the offset for a truncated file, a wrong checksum, a name that is absolute, climbs out or stands twice, a member that
- * reaches past the end of the file, for bytes after the end of the archive, and for what readers of tar take in two ways.
- * `path` is for the messages.
+ * Lists the members of the tar file `file` in order. Content is skipped, so the file must be seekable. Reads ustar, PAX
+ * (`path`, `linkpath`, `size`), GNU long names and numbers, and the format before ustar. Throws INVALID_TAR with the
+ * offset for a truncated file, a wrong checksum, a name that is absolute, leads out of the archive or occurs twice, a
+ * member that extends past the end of the file, bytes after the end of the archive, and anything that tar readers
+ * interpret differently. `path` is for messages.
  */
 export async function listArchive(
   file: FileHandle,
@@ -69,7 +72,7 @@ export async function listArchive(
     }
     const type = typeOf(fields.flag, extended.path ?? fields.name)
     const size = extended.size ?? fields.size
-    // Tar readers differ in whether this content is there: what we check must be what they read.
+    // Tar readers differ in whether this content exists: what we check must be what they read
     if (size !== 0 && (HEADER_ONLY.test(fields.flag) || type === 'directory')) {
       throw invalid(position, `a directory, a link or a device with ${size} bytes of content`)
     }
@@ -98,7 +101,7 @@ export async function listArchive(
   await checkTrailer(position)
   return members
 
-  /** A second zero block, and after it nothing but zeros. */
+  /** Expects two zero blocks, and only zeros after them. */
   async function checkTrailer(start: number): Promise<void> {
     const length = fileSize - start
     if (length > TRAILER_LIMIT) {
@@ -139,7 +142,7 @@ export async function listArchive(
     }
     const size = octal(header, 124, 12)
     if (size === undefined) throw invalid(at, 'a header whose size is not a number')
-    // GNU's own magic ("ustar  ") keeps other things where POSIX has the prefix
+    // GNU's own format ("ustar  ") has other fields where POSIX has the prefix
     const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? text(header, 345, 155) : ''
     const name = text(header, 0, 100)
     return {
@@ -175,7 +178,7 @@ export async function listArchive(
     return once(before, { ...own, pax: true }, at)
   }
 
-  /** Tar readers differ in which of two extended headers counts. */
+  /** Rejects a second extended header: tar readers differ in which of the two they use. */
   function once(before: Extended, own: Extended, at: number): Extended {
     if (Object.keys(own).some(key => key in before)) throw invalid(at, 'a second extended header for one member')
     return { ...before, ...own }
@@ -219,7 +222,7 @@ interface Fields {
   readonly flag: string
 }
 
-/** What extended headers say of the member after them. */
+/** What extended headers say about the member after them. */
 interface Extended {
   /** Whether one of them was a PAX header. */
   readonly pax?: boolean
@@ -253,7 +256,7 @@ function text(header: Buffer, start: number, length: number): string {
   return field.toString('utf8', 0, end < 0 ? length : end)
 }
 
-/** An octal field, or GNU's base-256 one for sizes from 8 GiB; undefined when it is neither or over 2^53 - 1. */
+/** Reads an octal field, or GNU's base-256 form for sizes from 8 GiB; undefined if it is neither, or over 2^53 - 1. */
 function octal(header: Buffer, start: number, length: number): number | undefined {
   if (header[start] === 0x80) {
     const value = header.subarray(start + 1, start + length).reduce((sum, byte) => sum * 256 + byte, 0)

@@ -1,37 +1,38 @@
 /**
- * Tar headers of what Stowage writes: ustar, with a PAX header before it only where ustar ends. Source: POSIX.1-2017, pax.
+ * Encodes tar headers: ustar, preceded by a PAX header only for values that ustar cannot hold.
+ * Source: POSIX.1-2017, pax.
  */
 import { StowageError } from '../errors.js'
 
-/** A member as we write one: owner 0, mode 0644 (a directory: 0755), no user names. */
+/** A member to write: owner 0, mode 0644 (0755 for a directory), no user or group names. */
 export interface TarMember {
-  /** Relative, with `/`; a directory's gets the `/` at its end from us. */
+  /** Relative, with `/` as the separator; encodeHeader() adds the trailing `/` of a directory. */
   readonly name: string
-  /** Of the content, in bytes; 0 for a directory. */
+  /** Size of the content, in bytes; 0 for a directory. */
   readonly size: number
   readonly type?: 'file' | 'directory'
-  /** Seconds since 1970; 0 when left out. */
+  /** Seconds since 1970; 0 if omitted. */
   readonly mtime?: number
 }
 
-/** The unit of a tar file, in bytes: headers are one, content is padded to it. */
+/** The block size of a tar file, in bytes: a header is one block, and content is padded to full blocks. */
 export const BLOCK = 512
 
 /** The two zero blocks that end an archive. */
 export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK)
 
-/** Largest size the eleven octal digits of a ustar header hold: 8 GiB less one byte. */
+/** Largest size that the eleven octal digits of a ustar header can hold: one byte less than 8 GiB. */
 const USTAR_SIZE_LIMIT = 0o77777777777
 
-/** Most bytes of PAX records that Go's reader takes for one entry, and ours with it. */
+/** Most bytes of PAX records per entry that Go's tar reader accepts, and ours too. */
 const RECORDS_LIMIT = 1024 * 1024
 
-/** Largest owner the seven octal digits of a ustar header hold. */
+/** Largest user or group ID that the seven octal digits of a ustar header can hold. */
 const USTAR_ID_LIMIT = 0o7777777
 
 /**
- * What stands before the content of `member`: 512 bytes, or 1536 and more where the name or the size needs PAX.
- * The same member gives the same bytes. Throws INVALID_ARGUMENT for a name that must not be in an archive.
+ * The bytes before the content of `member`: 512, or at least 1536 if the name or the size needs PAX. The same member
+ * gives the same bytes. Throws INVALID_ARGUMENT for a name that is not allowed in an archive.
  */
 export function encodeHeader(member: TarMember): Uint8Array {
   const { size, type = 'file', mtime = 0 } = member
@@ -41,28 +42,28 @@ export function encodeHeader(member: TarMember): Uint8Array {
     : encodeEntry({ name: member.name, flag: '0', mode: 0o644, size, mtime })
 }
 
-/** Any entry, field by field: nothing is added to its name, and its records are written as they are. */
+/** An entry of any type, field by field: its name and its records are written as they are. */
 export interface TarEntry {
   readonly name: string
   /** POSIX typeflag: 0 file, 1 hard link, 2 symbolic link, 3 character device, 4 block device, 5 directory, 6 FIFO. */
   readonly flag: '0' | '1' | '2' | '3' | '4' | '5' | '6'
   readonly mode: number
   readonly size: number
-  /** Whole seconds since 1970; what ustar cannot hold belongs into `records` as well. */
+  /** Whole seconds since 1970; the exact time, if ustar cannot hold it, also belongs in `records`. */
   readonly mtime: number
   readonly linkname?: string
-  /** 0 when left out; what ustar cannot hold goes into a record. */
+  /** 0 if omitted; a value that ustar cannot hold goes into a PAX record. */
   readonly uid?: number
   readonly gid?: number
-  /** Of a device: at most 2097151 each, which is more than Linux has. */
+  /** Numbers of a device: at most 2097151 each, which is more than Linux uses. */
   readonly device?: { readonly major: number; readonly minor: number }
-  /** PAX records of the caller's own, written in the order of their keys. A value may be any bytes. */
+  /** The caller's own PAX records, written in order of their keys. A value may be any bytes. */
   readonly records?: Readonly<Record<string, string | Uint8Array>>
 }
 
 /**
- * The bytes before the content of `entry`, with PAX records of its own, and `path`, `linkpath` and `size` where ustar ends.
- * Throws LAYER_UNSUPPORTED for records of over 1 MiB.
+ * The bytes before the content of `entry`, with its own PAX records, and `path`, `linkpath`, `size`, `uid` and `gid` if
+ * ustar cannot hold them. Throws LAYER_UNSUPPORTED for records of over 1 MiB.
  */
 export function encodeEntry(entry: TarEntry): Uint8Array {
   const { name, flag, mode, size, mtime, linkname = '', uid = 0, gid = 0, device } = entry
@@ -113,8 +114,9 @@ export function encodeEntry(entry: TarEntry): Uint8Array {
 }
 
 /**
- * The header of a file whose size was not known when room was left for it: always 512 bytes. From 8 GiB on, the size is
- * GNU's base-256 number, which every tar reader knows. Throws INVALID_ARGUMENT for a name that ustar cannot hold.
+ * The header of a file whose size was unknown when space was reserved for it: always 512 bytes. From 8 GiB on, the size
+ * is in GNU's base-256 form, which every tar reader supports. Throws INVALID_ARGUMENT for a name that ustar cannot
+ * hold.
  */
 export function encodeReservedHeader(member: TarMember): Uint8Array {
   const header = Buffer.from(encodeHeader({ ...member, size: Math.min(member.size, USTAR_SIZE_LIMIT) }))
@@ -129,7 +131,7 @@ export function encodeReservedHeader(member: TarMember): Uint8Array {
   return header
 }
 
-/** The zeros that follow `size` bytes of content, 0 to 511 of them. */
+/** The 0 to 511 zero bytes that follow `size` bytes of content. */
 export function padding(size: number): Uint8Array {
   return PADDING.subarray(0, paddingSize(size))
 }
@@ -153,7 +155,7 @@ interface Fields {
   readonly device?: TarEntry['device'] | undefined
 }
 
-/** What most headers have in common: owner 0, no device, and spaces where the checksum will stand. */
+/** What most headers have in common: owner 0, no device, and spaces in the checksum field. */
 const BLANK = blankHeader()
 
 function blankHeader(): Buffer {
@@ -164,7 +166,7 @@ function blankHeader(): Buffer {
   return header
 }
 
-/** Fills the first 512 bytes of `header`. A million entries have two of these each, so it makes no strings on the way. */
+/** Fills the first 512 bytes of `header`. Creates no strings: a million entries have two headers each. */
 function writeBlock(
   header: Buffer,
   { prefix, name, linkname, mode, size, mtime, flag, uid = 0, gid = 0, device }: Fields,
@@ -199,7 +201,7 @@ function writeOctal(header: Buffer, value: number, offset: number, digits: numbe
   }
 }
 
-/** Sum of the header's bytes, its own field taken as spaces. */
+/** Sum of the header's bytes, with the checksum field counted as spaces. */
 export function checksum(header: Uint8Array): number {
   let sum = 8 * 0x20
   for (let n = 0; n < BLOCK; n += 1) {
@@ -208,7 +210,7 @@ export function checksum(header: Uint8Array): number {
   return sum
 }
 
-/** `name` as ustar's prefix and name, or undefined if it needs PAX: too long, or not ASCII. */
+/** Splits `name` into ustar's prefix and name; undefined if it needs PAX because it is too long or not ASCII. */
 function splitName(name: string): { readonly prefix: string; readonly rest: string } | undefined {
   if (!/^[\x20-\x7e]+$/.test(name)) return undefined
   if (name.length <= 100) return { prefix: '', rest: name }
@@ -217,12 +219,12 @@ function splitName(name: string): { readonly prefix: string; readonly rest: stri
   return { prefix: name.slice(0, slash), rest: name.slice(slash + 1) }
 }
 
-/** Something like `name` for a reader that does not know PAX. */
+/** An approximation of `name` for readers that do not support PAX. */
 function shorten(name: string): string {
   return name.replace(/[^\x20-\x7e]/g, '_').slice(0, 100)
 }
 
-/** The records in the order of their keys; bytes where one of them is not text. */
+/** The records in order of their keys; bytes if one of them is not text. */
 function paxBody(records: Readonly<Record<string, string | Uint8Array>>): string | Buffer {
   const pieces = Object.keys(records)
     .sort()
@@ -235,7 +237,7 @@ function paxBody(records: Readonly<Record<string, string | Uint8Array>>): string
   return Buffer.concat(pieces.map(piece => (typeof piece === 'string' ? Buffer.from(piece) : piece)))
 }
 
-/** As {@link paxRecord}. */
+/** Like {@link paxRecord}, for a value of bytes. */
 function binaryRecord(key: string, value: Uint8Array): Buffer {
   const rest = Buffer.byteLength(` ${key}=\n`) + value.length
   let length = rest + String(rest).length
@@ -243,7 +245,7 @@ function binaryRecord(key: string, value: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${length} ${key}=`), value, Buffer.from('\n')])
 }
 
-/** `"<length> key=value\n"`, where the length counts itself. */
+/** `"<length> key=value\n"`; the length includes itself. */
 function paxRecord(key: string, value: string): string {
   const rest = Buffer.byteLength(` ${key}=${value}\n`)
   let length = rest + String(rest).length

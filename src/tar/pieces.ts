@@ -1,12 +1,12 @@
-/** A range of an open file as bytes: how the content of an archive's member is read. */
+/** Reads a range of an open file, such as the content of an archive member. */
 import type { FileHandle } from 'node:fs/promises'
 import type { Bytes } from '../blob/blob-store.js'
 
 const PIECE = 1024 * 1024
 
 /**
- * `size` bytes from `offset` on, fewer when the file ends before; in pieces of up to 1 MiB, each a buffer of its own, the next one
- * being read while one is used. The handle stays open.
+ * `size` bytes from `offset` on, fewer if the file ends earlier, in pieces of up to 1 MiB. Each piece is a separate
+ * buffer, and the next one is read ahead. The handle stays open.
  */
 export async function* pieces(file: FileHandle, offset: number, size: number, signal: AbortSignal | undefined): Bytes {
   const end = offset + size
@@ -22,11 +22,11 @@ export async function* pieces(file: FileHandle, offset: number, size: number, si
       if (piece.length === 0) return
       position += piece.length
       pending = next(position)
-      pending?.catch(() => undefined) // it is awaited in the next round; a reader that stops before must not crash us
+      pending?.catch(() => undefined) // awaited in the next round; must not crash if the consumer stops before that
       yield piece
     }
   } finally {
-    await pending?.catch(() => undefined) // the handle is closed next: no read may still be under way
+    await pending?.catch(() => undefined) // the caller closes the handle next: no read may be pending
   }
 }
 

@@ -1,11 +1,14 @@
-/** The time that stands for now, where the same input must give the same bytes. Source: reproducible-builds.org. */
+/**
+ * The time to use instead of the current one, so that the same input gives the same bytes.
+ * Source: reproducible-builds.org.
+ */
 import { StowageError } from '../errors.js'
 
-/** Seconds since 1970 of the environment's SOURCE_DATE_EPOCH; undefined if it says none. Throws INVALID_ARGUMENT. */
+/** SOURCE_DATE_EPOCH of the environment, in seconds since 1970; undefined if it is not set. Throws INVALID_ARGUMENT. */
 export function sourceDateEpoch(text: string | undefined = process.env['SOURCE_DATE_EPOCH']): number | undefined {
   if (text === undefined || text === '') return undefined
   const epoch = Number(text)
-  // a ustar header holds eleven octal digits; a Date a little less than 2^43 seconds
+  // a ustar header holds eleven octal digits; a Date holds a little less than 2^43 seconds
   if (/^\d+$/.test(text) && epoch <= 0o77777777777) return epoch
   throw new StowageError(
     'INVALID_ARGUMENT',
