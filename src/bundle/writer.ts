@@ -41,10 +41,7 @@ import { openStandingMedium } from './standing-medium.js'
 export interface BundleWriterOptions {
   /** If aborted, disposing a directory bundle keeps its finished blobs for the next run. */
   readonly signal?: AbortSignal | undefined
-  /**
-   * Seconds since 1970 (SOURCE_DATE_EPOCH), for `created` and the times in a tar. If omitted: no `created`, times are
-   * 0.
-   */
+  /** SOURCE_DATE_EPOCH, in seconds since 1970, for `created` and the times in a tar; if omitted, no `created` and 0. */
   readonly epoch?: number | undefined
   /** Updates a bundle that already exists in the directory; without this, only the same bundle may be written again. */
   readonly update?: boolean | undefined

@@ -14,7 +14,8 @@ export interface TagVersion {
 }
 
 /**
- * semver has no revision, so it is combined with the patch: patch * REVISIONS + revision, which is less than REVISIONS.
+ * semver has no revision, so it is combined with the patch: patch * REVISIONS + revision. A revision must be less than
+ * this.
  */
 const REVISIONS = 1_000_000
 const FORM = /^v?(\d+)\.(\d+)(?:\.(\d+)(?:\.(\d+))?)?(?:-([0-9A-Za-z.-]+))?$/
