@@ -31,7 +31,7 @@ export interface BundleManifest {
 export interface BundleImage {
   /** Full references, in the order they were given. */
   readonly names: readonly string[]
-  /** As index.json lists it. */
+  /** The descriptor in index.json, without annotations. */
   readonly root: Descriptor
   /** Total size of its blobs in bytes, including those shared with other images. */
   readonly size: number

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 
-/** The chain ID of each of `diffIds`, base layer first. The last one identifies the whole image. */
+/** The chain ID of each of `diffIds`, base layer first. The last one identifies all layers together. */
 export function chainIds(diffIds: readonly string[]): readonly string[] {
   let below: string | undefined
   return diffIds.map(
