@@ -105,7 +105,7 @@ t.test('of several platforms the index stays as it is, without the others, and e
   const bundle = join(directory, 'bundle')
   const { manifest } = await pack([name], bundle, { platforms: ['linux/amd64', 'linux/arm64'] })
   const [packed] = manifest.images
-  t.equal(packed?.root.digest, image.root.digest)
+  t.equal(packed?.original?.digest, image.root.digest)
   t.same(
     packed?.platforms.map(({ platform }) => formatPlatform(platform)),
     ['linux/amd64', 'linux/arm64'],
