@@ -35,7 +35,7 @@ async function saved(manifests: unknown, docker: readonly unknown[]): Promise<st
   const documents = { 'oci-layout': '{"imageLayoutVersion":"1.0.0"}', 'index.json': index(manifests) }
   writeFileSync(
     file,
-    await makeArchive({ ...documents, ...blobsOf(one), ...blobsOf(two), 'manifest.json': json(docker) } as Entries),
+    await makeArchive({ ...documents, ...blobsOf(one), ...blobsOf(two), 'manifest.json': json(docker) }),
   )
   return file
 }
