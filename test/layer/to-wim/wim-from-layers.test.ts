@@ -548,7 +548,10 @@ t.test('writeWimFromLayers() takes no directory for a layer, and reads no pipe t
   })
   execFileSync('mkfifo', [join(root, 'pipe')])
   const several = writeWimFromLayers([layer, join(root, 'pipe')], output)
-  await t.rejects(several, { code: 'INVALID_ARGUMENT', message: /each is read twice, which is not possible for .*pipe/ })
+  await t.rejects(several, {
+    code: 'INVALID_ARGUMENT',
+    message: /each is read twice, which is not possible for .*pipe/,
+  })
   t.same(readdirSync(root).sort(), ['layer.tar', 'pipe', 'tree'])
 })
 
