@@ -1,11 +1,10 @@
 /** Everything an image refers to: its manifests and configs with their bytes, and its layers. */
 import { StowageError } from '../errors.js'
-import { CONFIG_LIMIT, type ImageConfig, parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, type ImageConfig, parseRunnableConfig } from '../oci/config.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { fields, parseJson } from '../oci/json.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
-import { isIndex, isManifest } from '../oci/media-type.js'
+import { isImageConfig, isIndex, isManifest } from '../oci/media-type.js'
 import { type BlobStore, type FetchOptions } from './blob-store.js'
 import { readVerified } from './verified.js'
 
@@ -84,8 +83,8 @@ export async function readImage(
     const bytes = await readVerified(config, store.fetch(config, options), CONFIG_LIMIT)
     configs.set(config.digest, { descriptor: bare(config), bytes })
     for (const layer of manifest.layers) addLayer(bare(layer), descriptor.digest)
-    if (!isImage(descriptor, config) || !hasRootfs(bytes, config.digest)) return
-    const parsed = parseConfig(bytes, config.digest)
+    const parsed = isImage(descriptor, config) ? parseRunnableConfig(bytes, config.digest) : undefined
+    if (!parsed) return
     if (parsed.diffIds.length !== manifest.layers.length) {
       throw new StowageError(
         'INVALID_MANIFEST',
@@ -154,14 +153,8 @@ export function blobsOf({ manifests, configs, layers }: ImageContent): readonly 
 }
 
 /** Attestations have the platform unknown/unknown; artifacts have a config that is not an image config. */
-function isImage(descriptor: Descriptor, config: Descriptor): boolean {
-  if (descriptor.platform?.os === 'unknown') return false
-  return /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config.mediaType)
-}
-
-/** An artifact may have a config of an image's media type that is empty; an image that can run has a rootfs. */
-function hasRootfs(bytes: Uint8Array, where: Digest): boolean {
-  return fields(parseJson(bytes, where), where)['rootfs'] !== undefined
+export function isImage({ platform }: Descriptor, config: Descriptor): boolean {
+  return platform?.os !== 'unknown' && isImageConfig(config.mediaType)
 }
 
 /** The descriptor without annotations and platform, which belong to the reference and not to the blob. */

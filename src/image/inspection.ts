@@ -1,16 +1,16 @@
 /** What an image is, read from its manifests and configs alone: no layer is fetched. */
 import pMap from 'p-map'
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
-import { DEPTH_LIMIT } from '../blob/closure.js'
+import { DEPTH_LIMIT, isImage } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
-import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, parseRunnableConfig } from '../oci/config.js'
 import { type ConfigDetails, parseConfigDetails } from '../oci/config-details.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { optionalString, parseJson, record, stringMap } from '../oci/json.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
-import { isIndex, isManifest } from '../oci/media-type.js'
+import { isImageConfig, isIndex, isManifest } from '../oci/media-type.js'
 import { formatPlatform, matchesPlatform, type Platform } from '../oci/platform.js'
 import { formatReference } from '../oci/reference.js'
 import type { SourceImage } from './image-source.js'
@@ -176,11 +176,16 @@ export async function readInspection(
     const inspected = inspectedManifest(descriptor, bytes, manifest.subject)
     const blobs = [descriptor, manifest.config, ...manifest.layers]
     const reference = descriptor.annotations?.['vnd.docker.reference.type']
-    if (descriptor.platform?.os === 'unknown' || reference !== undefined || !isImageConfig(manifest.config)) {
+    const image = isImage(descriptor, manifest.config) && reference === undefined
+    const config = image
+      ? await readVerified(manifest.config, store.fetch(manifest.config, options), CONFIG_LIMIT)
+      : undefined
+    const parsed = config && parseRunnableConfig(config, manifest.config.digest)
+    if (!config || !parsed) {
       const about = descriptor.annotations?.['vnd.docker.reference.digest'] ?? manifest.subject?.digest
       const type = reference === 'attestation-manifest' ? 'attestation' : 'artifact'
       const kind = artifactType(
-        inspected.artifactType ?? (isImageConfig(manifest.config) ? undefined : manifest.config.mediaType),
+        inspected.artifactType ?? (isImageConfig(manifest.config.mediaType) ? undefined : manifest.config.mediaType),
       )
       return {
         other: {
@@ -192,8 +197,7 @@ export async function readInspection(
         blobs,
       }
     }
-    const config = await readVerified(manifest.config, store.fetch(manifest.config, options), CONFIG_LIMIT)
-    const { platform, diffIds } = parseConfig(config, manifest.config.digest)
+    const { platform, diffIds } = parsed
     if (!fits(platform)) {
       passedOver.add(formatPlatform(platform))
       return { blobs: [] }
@@ -267,10 +271,6 @@ function inspectedManifest(
 
 function artifactType(type: string | undefined): { readonly artifactType?: string } {
   return type === undefined || type === '' ? {} : { artifactType: type }
-}
-
-function isImageConfig({ mediaType }: Descriptor): boolean {
-  return /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(mediaType)
 }
 
 /** Of all blobs, each once. */

@@ -1,9 +1,9 @@
 /** Images of a place of blobs, as their manifests and configs tell of them: no layer is read. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
-import { DEPTH_LIMIT } from '../blob/closure.js'
+import { DEPTH_LIMIT, isImage } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { abortError, StowageError } from '../errors.js'
-import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, parseRunnableConfig } from '../oci/config.js'
 import { type ConfigDetails, parseConfigDetails } from '../oci/config-details.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { identityOf } from '../oci/image-identity.js'
@@ -75,10 +75,12 @@ export async function readStored(
 
   async function visitManifest(descriptor: Descriptor, manifest: ImageManifest): Promise<void> {
     for (const blob of [manifest.config, ...manifest.layers]) blobs.set(blob.digest, blob.size)
-    if (!isImage(descriptor, manifest)) return
+    if (!isImage(descriptor, manifest.config)) return
     const { digest } = manifest.config
     const config = await readVerified(manifest.config, store.fetch(manifest.config, options), CONFIG_LIMIT)
-    const { platform, diffIds, created: at } = parseConfig(config, digest)
+    const parsed = parseRunnableConfig(config, digest)
+    if (!parsed) return
+    const { platform, diffIds, created: at } = parsed
     const { labels, history } = parseConfigDetails(config, digest)
     platforms.push({ stored: { platform, diffIds, labels, ...created(at) }, history, layers: manifest.layers })
   }
@@ -105,14 +107,6 @@ export function storedImage(
       names,
     ),
   }
-}
-
-/** Attestations say platform unknown/unknown; artifacts have a config that is not an image config. */
-function isImage({ platform }: Descriptor, { config }: ImageManifest): boolean {
-  return (
-    platform?.os !== 'unknown' &&
-    /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config.mediaType)
-  )
 }
 
 /** What this machine runs before what it does not. */

@@ -1,6 +1,6 @@
 /** Image configs: platform, diffIDs and history. Source: OCI image-spec, config.md. */
 import { type Digest, parseDigest } from './digest.js'
-import { optionalArray, optionalString, parseJson, record } from './json.js'
+import { fields, type JsonObject, optionalArray, optionalString, parseJson, record } from './json.js'
 import { parsePlatform, type Platform } from './platform.js'
 
 /** The largest config that is accepted, in bytes. */
@@ -14,9 +14,21 @@ export interface ImageConfig {
   readonly diffIds: readonly Digest[]
 }
 
-/** Throws INVALID_MANIFEST with the name of the field in `where`. */
+/** Throws INVALID_MANIFEST naming the field in `where`. */
 export function parseConfig(bytes: Uint8Array, where: string): ImageConfig {
-  const object = record(parseJson(bytes, where), where)
+  return configOf(record(parseJson(bytes, where), where), where)
+}
+
+/**
+ * {@link parseConfig} for a config of an image's media type; undefined for that of an artifact, which may be empty: only
+ * what can run has a rootfs.
+ */
+export function parseRunnableConfig(bytes: Uint8Array, where: string): ImageConfig | undefined {
+  const object = fields(parseJson(bytes, where), where)
+  return object['rootfs'] === undefined ? undefined : configOf(object, where)
+}
+
+function configOf(object: JsonObject, where: string): ImageConfig {
   const rootfs = record(object['rootfs'], `${where}.rootfs`)
   return {
     platform: parsePlatform(object, where),

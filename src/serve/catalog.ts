@@ -2,12 +2,12 @@
 import pMap from 'p-map'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
-import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
+import { CONFIG_LIMIT, parseRunnableConfig } from '../oci/config.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { optionalString, parseJson, record, stringMap } from '../oci/json.js'
 import { type ImageManifest, MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
-import { isForeignLayer, isIndex, isManifest, OCI_INDEX } from '../oci/media-type.js'
+import { isForeignLayer, isImageConfig, isIndex, isManifest, OCI_INDEX } from '../oci/media-type.js'
 import { formatPlatform } from '../oci/platform.js'
 import type { ServedContent } from './content.js'
 import type { Shelf, ShelfName } from '../image/shelf.js'
@@ -281,8 +281,10 @@ async function reach(root: Descriptor, content: ServedContent, signal: AbortSign
 
   async function visitManifest({ config, layers }: ImageManifest): Promise<void> {
     for (const layer of layers) await visitBlob(layer)
-    if (!(await visitBlob(config)) || !/image(?:\.config)?\.v1\+json$/.test(config.mediaType)) return
-    const { platform } = parseConfig(await content.read(config, CONFIG_LIMIT, signal), config.digest)
+    if (!(await visitBlob(config)) || !isImageConfig(config.mediaType)) return
+    const parsed = parseRunnableConfig(await content.read(config, CONFIG_LIMIT, signal), config.digest)
+    if (!parsed) return
+    const { platform } = parsed
     if (platform.os !== 'unknown' && platform.os !== '') reached.platforms.add(formatPlatform(platform))
   }
 

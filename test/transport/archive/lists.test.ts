@@ -6,8 +6,11 @@ import t from 'tap'
 import { hexOf } from '../../../src/oci/digest.js'
 import { blobPath } from '../../../src/oci/layout.js'
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-type.js'
+import { listImages } from '../../../src/verbs/images.js'
+import { inspect } from '../../../src/verbs/inspect.js'
 import { pack, type PackOptions } from '../../../src/verbs/pack.js'
 import { type Entries, makeArchive } from '../../support/archives.js'
+import { serve } from '../../support/serving.js'
 import { makeImage, makeLayer, MemoryBlobs, type TestImage, writeLayout } from '../../support/images.js'
 
 const scratch = t.testdir()
@@ -125,6 +128,11 @@ t.test('oci: an artifact whose config has the type of an image and says nothing 
   const directory = fresh('layout')
   await writeLayout(directory, { 'policy:1': { ...makeImage([], { blobs }), root } })
   t.match(await packed(`oci:${directory}:policy:1`), [{ names: ['docker.io/library/policy:1'], layers: [] }])
+  const { images } = await inspect(`oci:${directory}:policy:1`)
+  t.match(images, [{ platforms: [], others: [{ type: 'artifact', manifest: { digest: root.digest } }] }])
+  t.same((await listImages({ store: `oci:${directory}` })).images, [], 'it is no image that could run')
+  const server = await serve(t, [`oci:${directory}`])
+  t.match(server, { warnings: [], images: [{ platforms: [] }] })
 })
 
 t.test('oci: referrers are found by cosign tags and by the list under a tag, without a repository', async t => {
