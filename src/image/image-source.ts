@@ -12,6 +12,12 @@ export interface SourceImage {
   readonly absent?: readonly Digest[] | undefined
 }
 
+/** A signature, an SBOM or an attestation, as its place lists it. */
+export interface FoundReferrer extends SourceImage {
+  /** Tags that it has without a repository, as in a layout. */
+  readonly tags?: readonly string[] | undefined
+}
+
 /** An open source of images. The caller disposes of it. */
 export interface ImageSource extends BlobStore, AsyncDisposable {
   /**
@@ -24,8 +30,5 @@ export interface ImageSource extends BlobStore, AsyncDisposable {
    * What is about the manifest or index that `manifest` names: signatures, SBOMs, attestations, each an image of its
    * own, found by `subject` or by the tags that cosign gives. Places that cannot tell do not have it.
    */
-  referrers?(
-    manifest: Descriptor,
-    options?: FetchOptions,
-  ): Promise<readonly (SourceImage & { readonly tags?: readonly string[] })[]>
+  referrers?(manifest: Descriptor, options?: FetchOptions): Promise<readonly FoundReferrer[]>
 }

@@ -6,11 +6,12 @@ import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
+import type { Digest } from '../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import { formatReference, type Reference } from '../oci/reference.js'
-import type { ImageSource, SourceImage } from './image-source.js'
+import { cosignTags, parseReferrerTag, referrersTag } from '../oci/referrer-tag.js'
+import type { FoundReferrer, ImageSource, SourceImage } from './image-source.js'
 import { groupByRoot, type NamedEntry } from './selection.js'
 
 /** A signature may be signed, and an SBOM too; what is about that is told, but no further. */
@@ -21,17 +22,12 @@ export interface Referrer extends SourceImage {
   readonly subject: Digest
 }
 
-/** The tags under which cosign keeps what is about the manifest `digest`. */
-export function cosignTags(digest: Digest): readonly string[] {
-  return ['sig', 'att', 'sbom'].map(kind => `sha256-${hexOf(digest)}.${kind}`)
-}
-
 /** What a signature, an SBOM or an attestation with these names describes, by `subject` or by cosign's tag. */
 export function subjectOf({ root, manifests }: ImageContent, names: readonly Reference[]): Digest | undefined {
   const own = manifests.find(({ descriptor }) => descriptor.digest === root.digest)
   const subject = own && parseManifest(own.bytes, root.digest, root.mediaType).subject?.digest
-  const [hex] = names.flatMap(({ tag = '' }) => /^sha256-([0-9a-f]{64})[.](?:sig|att|sbom)$/.exec(tag)?.[1] ?? [])
-  return subject ?? (hex === undefined ? undefined : digestFromHex(hex))
+  if (subject) return subject
+  return names.map(({ tag = '' }) => parseReferrerTag(tag)).find(found => found?.cosign)?.subject
 }
 
 /**
@@ -45,7 +41,7 @@ export async function findReferrers(
   names: readonly Reference[],
   options: FetchOptions = {},
 ): Promise<readonly Referrer[]> {
-  const found = new Map<string, Referrer & { readonly tags?: readonly string[] }>()
+  const found = new Map<string, FoundReferrer & Referrer>()
   let wave: readonly Descriptor[] = image.manifests.map(({ descriptor }) => descriptor)
   for (let depth = 0; source.referrers && wave.length > 0 && depth < DEPTH_LIMIT; depth += 1) {
     const next: Descriptor[] = []
@@ -89,7 +85,7 @@ export function referrersAmong(
   }
   return async (manifest, options = {}) => {
     const tags = new Set(cosignTags(manifest.digest))
-    const found: (SourceImage & { readonly tags?: readonly string[] })[] = []
+    const found: FoundReferrer[] = []
     for (const image of images) {
       const tagged = image.names.filter(({ tag }) => tag !== undefined && tags.has(tag))
       if (tagged.length > 0) found.push({ ...image, names: tagged })
@@ -98,7 +94,7 @@ export function referrersAmong(
     }
     for (const { root, name, refName = name?.tag, absent } of entries) {
       if (!name && refName !== undefined && tags.has(refName)) found.push({ root, names: [], tags: [refName], absent })
-      if (refName !== `sha256-${hexOf(manifest.digest)}` || !isIndex(root.mediaType)) continue
+      if (refName !== referrersTag(manifest.digest) || !isIndex(root.mediaType)) continue
       const list = parseManifest(await readVerified(root, store.fetch(root, options), MANIFEST_LIMIT), root.digest)
       if (list.type === 'index')
         for (const { mediaType, digest, size } of list.manifests)

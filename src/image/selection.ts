@@ -11,6 +11,7 @@ import {
   type Reference,
   withDefaultTag,
 } from '../oci/reference.js'
+import { parseReferrerTag } from '../oci/referrer-tag.js'
 import type { SourceImage } from './image-source.js'
 
 /** One entry of an index: an image with one name or none. */
@@ -50,7 +51,7 @@ export function selectImage(entries: readonly NamedEntry[], ref: string, where: 
 
 /** The only image. Throws IMAGE_NOT_FOUND if there is none, or if there are several, and then lists them. */
 export function onlyImage(entries: readonly NamedEntry[], where: string): SourceImage {
-  const images = groupByRoot(entries.filter(entry => !isReferrerTag(entry)))
+  const images = groupByRoot(entries.filter(({ name, refName = name?.tag ?? '' }) => !parseReferrerTag(refName)))
   const [first, ...others] = images.length > 0 ? images : groupByRoot(entries)
   if (!first) throw new StowageError('IMAGE_NOT_FOUND', `${where} holds no image`)
   if (others.length > 0) throw notFound(`${where} holds ${others.length + 1} images, and none was named`, entries)
@@ -80,11 +81,6 @@ export function groupByRoot(entries: readonly NamedEntry[]): readonly SourceImag
     images.set(root.digest, image)
   }
   return [...images.values()]
-}
-
-/** The tags of cosign, and of the list that stands in for the referrers API: what they name belongs to another image. */
-function isReferrerTag({ name, refName = name?.tag }: NamedEntry): boolean {
-  return refName !== undefined && /^sha256-[0-9a-f]{64}(?:[.](?:sig|att|sbom))?$/.test(refName)
 }
 
 const SHOWN = 10

@@ -3,15 +3,9 @@
  * Referrers".
  */
 import type { Descriptor } from '../oci/descriptor.js'
-import { type Digest, hexOf } from '../oci/digest.js'
 import { parseJson, record } from '../oci/json.js'
 import { parseManifest } from '../oci/manifest.js'
 import { OCI_INDEX } from '../oci/media-type.js'
-
-/** The tag for the list of referrers of `digest` on a registry without the referrers API. */
-export function referrersTag(digest: Digest): string {
-  return `sha256-${hexOf(digest)}`
-}
 
 /** The manifests in a list of referrers, which is an index. */
 export function parseReferrers(bytes: Uint8Array, where: string): readonly Descriptor[] {

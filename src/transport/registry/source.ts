@@ -7,7 +7,7 @@ import { parseReference, type Reference, withDefaultTag } from '../../oci/refere
 import type { RegistryClient, RegistryOptions } from '../../registry/client.js'
 import { Registries } from '../../registry/registries.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
-import { cosignTags } from '../../image/referrers.js'
+import { cosignTags } from '../../oci/referrer-tag.js'
 
 /**
  * Opens the image `name` in its registry. With a tag and a digest the digest says which image it is, and the tag is its name,
