@@ -20,6 +20,21 @@ export async function readAll(answer: HttpAnswer, limit: number): Promise<Buffer
   return Buffer.concat(pieces)
 }
 
+/** The part of a file that a response with status 206 brings. */
+export interface ContentRange {
+  /** In bytes. */
+  readonly start: number
+  /** Of the whole file, in bytes; undefined if the server does not say. */
+  readonly size: number | undefined
+}
+
+/** Undefined if the response has no valid Content-Range. Source: RFC 9110, section 14.4. */
+export function contentRange(answer: HttpAnswer): ContentRange | undefined {
+  const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '') ?? []
+  if (start === undefined) return undefined
+  return { start: Number(start), size: size === '*' ? undefined : Number(size) }
+}
+
 /** Discards a response that is not needed. If its body is short, the connection is kept. */
 export async function drain(answer: HttpAnswer): Promise<void> {
   await answer.body.dump().catch(() => undefined) // the body is not needed

@@ -1,7 +1,7 @@
 /** Reads files on the web without credentials. */
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
-import { abandon, drain, readAll } from './answer.js'
+import { abandon, contentRange, drain, readAll } from './answer.js'
 import { HttpConnection, type HttpOptions } from './connection.js'
 import { findEndpoint } from './endpoint.js'
 import type { HttpAnswer } from './exchange.js'
@@ -55,9 +55,8 @@ export class Web implements AsyncDisposable {
   }
 
   /**
-   * The file from byte `offset` on, from one response. The `offset` of the result is 0 if the server cannot give
-   * that range. If the connection ends early, reading throws, and the caller can
-   * continue there.
+   * The file from byte `offset` on, from one response. The `offset` of the result is 0 if the server cannot give that
+   * range. If the connection ends early, reading throws, and the caller can continue there.
    */
   async open(
     url: string,
@@ -71,8 +70,8 @@ export class Web implements AsyncDisposable {
     }
     await this.#expect(answer, url)
     if (answer.status === 206) {
-      const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '') ?? []
-      if (Number(start) !== offset) {
+      const part = contentRange(answer)
+      if (part?.start !== offset) {
         abandon(answer)
         if (offset > 0) return await this.open(url, 0, options)
         throw new StowageError(
@@ -80,7 +79,7 @@ export class Web implements AsyncDisposable {
           `${answer.url.host} was asked for ${shownAddress(url)}, but sent a part of it: ${JSON.stringify(answer.header('content-range') ?? '')}`,
         )
       }
-      return { offset, size: size === '*' || size === undefined ? undefined : Number(size), bytes: answer.body }
+      return { offset, size: part.size, bytes: answer.body }
     }
     const length = answer.header('content-length')
     return { offset: 0, size: length === undefined ? undefined : Number(length), bytes: answer.body }

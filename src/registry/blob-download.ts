@@ -1,7 +1,7 @@
 /** Downloads a blob from a registry or from the URL of a foreign layer. Source: OCI distribution-spec, "Pull". */
 import { type Bytes, withoutFirst } from '../blob/blob-store.js'
 import { StowageError, systemCode } from '../errors.js'
-import { abandon, drain } from '../http/answer.js'
+import { abandon, contentRange, drain } from '../http/answer.js'
 import { download, type DownloadOptions, TRIES } from '../http/download.js'
 import type { HttpAnswer } from '../http/exchange.js'
 import { isLoopback } from '../http/proxy.js'
@@ -114,7 +114,7 @@ async function askFrom(blob: Descriptor, at: number, ask: AskForBlob): Promise<H
   const large = blob.size - at > LARGE
   if (at > 0) {
     const answer = await ask({ range: `bytes=${at}-${blob.size - 1}` }, large)
-    if (answer.status === 200 || AUTHORIZATION.includes(answer.status) || isRange(answer, at, blob.size)) return answer
+    if (answer.status === 200 || FINAL.includes(answer.status) || isRange(answer, at, blob.size)) return answer
     if (answer.status === 206) abandon(answer)
     else await drain(answer)
   }
@@ -122,11 +122,11 @@ async function askFrom(blob: Descriptor, at: number, ask: AskForBlob): Promise<H
 }
 
 /** Refusals that asking for the whole blob does not change. */
-const AUTHORIZATION = [401, 403, 404, 429]
+const FINAL = [401, 403, 404, 429]
 
 function isRange(answer: HttpAnswer, at: number, size: number): boolean {
-  const found = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
-  return answer.status === 206 && Number(found?.[1]) === at && (found?.[2] === '*' || Number(found?.[2]) === size)
+  const part = contentRange(answer)
+  return answer.status === 206 && part?.start === at && (part.size ?? size) === size
 }
 
 function broken(failure: unknown, where: string, blob: Descriptor, at: number): StowageError {
