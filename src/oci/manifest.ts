@@ -1,7 +1,7 @@
 /** Image manifests and indexes, read from their bytes. Source: OCI image-spec, manifest.md and image-index.md. */
 import { StowageError } from '../errors.js'
 import { type Descriptor, parseDescriptor } from './descriptor.js'
-import { array, fields, optionalArray, optionalString, parseJson } from './json.js'
+import { array, fields, type JsonObject, optionalArray, optionalString, parseJson } from './json.js'
 import { isIndex, isManifest, OCI_INDEX, OCI_MANIFEST } from './media-type.js'
 
 export interface ImageManifest {
@@ -30,7 +30,11 @@ export const MANIFEST_LIMIT = 16 * 1024 * 1024
  * Throws INVALID_MANIFEST with the name of the field in `where`.
  */
 export function parseManifest(bytes: Uint8Array, where: string, mediaType?: string): ImageManifest | ImageIndex {
-  const object = fields(parseJson(bytes, where), where)
+  return manifestOf(fields(parseJson(bytes, where), where), where, mediaType)
+}
+
+/** {@link parseManifest} for JSON that is parsed already. */
+export function manifestOf(object: JsonObject, where: string, mediaType?: string): ImageManifest | ImageIndex {
   const own = optionalString(object, 'mediaType', where)
   if (own !== undefined && mediaType !== undefined && own !== mediaType) {
     throw new StowageError(
