@@ -19,7 +19,8 @@ export function stripAbsent(image: ImageContent): ImageContent {
   const documents = new Map(image.manifests.map(document => [document.descriptor.digest, document]))
   const kept = new Map<Digest, Document>()
   const root = strip(image.root)
-  return root ? { ...image, root, manifests: inOrder(root), absent: [] } : image
+  // Each document was kept after all that it lists, the root last
+  return root ? { ...image, root, manifests: [...kept.values()], absent: [] } : image
 
   /** The descriptor that replaces `descriptor`; undefined if nothing is left. */
   function strip(descriptor: Descriptor): Descriptor | undefined {
@@ -61,18 +62,6 @@ export function stripAbsent(image: ImageContent): ImageContent {
     kept.set(descriptor.digest, { descriptor, bytes })
     return descriptor
   }
-
-  /** Manifests first, in image order, then the indexes, each after everything it lists. */
-  function inOrder(top: Descriptor): readonly Document[] {
-    const all = [...kept.values()]
-    const indexes = all.filter(({ descriptor }) => isIndex(descriptor.mediaType) && descriptor.digest !== top.digest)
-    const last = kept.get(top.digest)
-    return [
-      ...image.manifests.filter(({ descriptor }) => !isIndex(descriptor.mediaType) && kept.has(descriptor.digest)),
-      ...indexes,
-      ...(last && isIndex(last.descriptor.mediaType) ? [last] : []),
-    ]
-  }
 }
 
 /** The indexes of `image` that {@link stripAbsent} removes, by digest. */
@@ -81,12 +70,16 @@ export function strippedAway(image: ImageContent): ReadonlySet<Digest> {
   return new Set(image.manifests.flatMap(({ descriptor: { digest } }) => (left.has(digest) ? [] : [digest])))
 }
 
-/** `image` with the indexes of {@link stripAbsent} added to its manifests, for a destination that holds both. */
-export function withStripped(image: ImageContent): ImageContent {
-  if (image.absent.length === 0) return image
-  const { manifests } = stripAbsent(image)
+/** The indexes that {@link stripAbsent} writes; none if `sparse` is `keep`. */
+export function strippedIndexes(image: ImageContent, sparse?: SparseForm): readonly Document[] {
+  if (sparse === 'keep') return []
   const own = new Set(image.manifests.map(({ descriptor }) => descriptor.digest))
-  const added = manifests.filter(({ descriptor }) => !own.has(descriptor.digest))
+  return stripAbsent(image).manifests.filter(({ descriptor }) => !own.has(descriptor.digest))
+}
+
+/** `image` with its {@link strippedIndexes} among its manifests, for a destination that holds both. */
+export function withStripped(image: ImageContent, sparse?: SparseForm): ImageContent {
+  const added = strippedIndexes(image, sparse)
   return added.length === 0 ? image : { ...image, manifests: [...added, ...image.manifests] }
 }
 

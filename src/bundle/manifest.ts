@@ -107,7 +107,7 @@ export function describeImage(
   return {
     names: names.map(formatReference),
     root: { mediaType, digest, size },
-    size: sizeOf(sparse === 'keep' ? image : withStripped(image)),
+    size: sizeOf(withStripped(image, sparse)),
     platforms: image.platforms.map(describePlatform),
     ...(digest === image.root.digest ? {} : { original: bareRoot(image) }),
     ...(image.absent.length > 0 ? { absent: image.absent.map(({ digest }) => digest) } : {}),

@@ -12,7 +12,7 @@ import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { fill, type FillOptions, fillWith, type WantedBlob } from '../blob/fill.js'
-import { type SparseForm, withStripped } from '../blob/stripped.js'
+import { type SparseForm, strippedIndexes } from '../blob/stripped.js'
 import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
@@ -113,7 +113,6 @@ class Writer implements BundleWriter {
   readonly #signal: AbortSignal | undefined
   readonly #epoch: number | undefined
   readonly #sparse: SparseForm | undefined
-  readonly #planned = new Map<Digest, ImageContent>()
   readonly #images = new Map<Digest, NamedImage>()
   readonly #files = new Map<Digest, number>()
   /** Carried files, by path in the bundle. */
@@ -155,12 +154,8 @@ class Writer implements BundleWriter {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
     refuseConflicts(images)
-    for (const { image } of images) {
-      const before = this.#planned.get(image.root.digest)
-      this.#planned.set(image.root.digest, before ? mergeImages(before, image) : image)
-    }
     await this.#medium.reserve(reserveHeads(images, pendingImages, this.#sparse))
-    const blobs = orderOf(images.map(({ image }) => ({ image: this.#whole(image) })))
+    const blobs = orderOf(images)
     await this.#medium.assign(blobs)
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
@@ -171,22 +166,21 @@ class Writer implements BundleWriter {
   }
 
   async write(
-    given: ImageContent,
+    image: ImageContent,
     blobs: BlobStore,
     names: readonly Reference[],
     options: WriteImageOptions = {},
   ): Promise<WrittenImage> {
     await this.#begin()
     const { signal = this.#signal, onProgress, jobs } = options
-    const all = this.#withNames(given, names)
-    const image = this.#whole(given)
+    const all = this.#withNames(image, names)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     onProgress?.({ type: 'stage', stage: 'copy', subject })
     await this.#medium.assign(orderOf([{ image }]))
     const { sent, skipped } = await fillWith(this.#medium, image, blobs, { jobs, signal, subject, onProgress })
     for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)
-    this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, given) : given, names: all })
+    this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })
     onProgress?.({ type: 'done', subject })
     return { names, id: image.root.digest, sent, skipped }
   }
@@ -220,6 +214,7 @@ class Writer implements BundleWriter {
     const images = [...this.#images.values()]
     if (images.length === 0 && this.#carried.size === 0)
       throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
+    await this.#putIndexes(images)
     const documents = new Map<string, Uint8Array>([
       [LAYOUT_FILE, LAYOUT_BYTES],
       [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images, this.#sparse))],
@@ -271,11 +266,16 @@ class Writer implements BundleWriter {
     if (this.#state === 'fresh') await this.plan([], { pendingImages: UNPLANNED })
   }
 
-  /** What to write for `image`: as planned, and with the complete form in place of a sparse index. */
-  #whole(image: ImageContent): ImageContent {
-    if (this.#sparse === 'keep') return image
-    const before = this.#planned.get(image.root.digest)
-    return withStripped(before ? mergeImages(before, image) : image)
+  /** Writes the indexes that {@link rootEntry} lists: only now is it known what the images have. */
+  async #putIndexes(images: readonly NamedImage[]): Promise<void> {
+    for (const { descriptor, bytes } of images.flatMap(({ image }) => strippedIndexes(image, this.#sparse))) {
+      if (!(await this.#medium.has(descriptor))) {
+        await this.#medium.put(descriptor, async function* () {
+          yield bytes
+        })
+      }
+      this.#files.set(descriptor.digest, descriptor.size)
+    }
   }
 
   /** The names of this image after this write. Throws if another image of the bundle has one of them. */

@@ -297,3 +297,17 @@ t.test('pack -f - the lock of some platforms gives the same bundle again', async
   await packImagesFile(list, at('locked'), { locked: true })
   t.same(readFileSync(at('locked/SHA256SUMS')), readFileSync(at('listed/SHA256SUMS')))
 })
+
+t.test('pack - platforms of one image that are asked for apart are one image in the bundle', async t => {
+  const requests = [AMD, ARM].map(platform => ({ image: `docker://${shop}`, platforms: [platform], referrers: true }))
+  for (const output of [at('apart'), at('apart.tar')]) {
+    const { manifest } = await pack(requests, output)
+    t.same((await verifyBundle(output)).findings, [], output)
+    const [first] = manifest.images
+    t.match(first, { original: { digest: image.root.digest }, absent: [digestOf('s390x')] })
+    t.same(
+      first?.platforms.map(({ manifest: digest }) => digest),
+      [digestOf('amd64'), digestOf('arm64')],
+    )
+  }
+})

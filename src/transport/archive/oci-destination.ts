@@ -35,7 +35,7 @@ export async function openOciArchiveDestination(
   return await openArchiveDestination(
     file,
     {
-      choose: image => (sparse === 'keep' ? image : withStripped(image)),
+      choose: image => withStripped(image, sparse),
       names(image, names, others) {
         const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: it comes with the image
         if (ref === undefined || about) return names
