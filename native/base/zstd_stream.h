@@ -16,8 +16,8 @@ class ZstdStream {
     ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kWindowLog);
   }
 
-  // As ZSTD_decompressStream(), whose result it returns: 0 at the end of a frame, or an error. Frames with a window over
-  // 128 MiB, the limit of the zstd command, are an error.
+  // As ZSTD_decompressStream(), whose result it returns: 0 at the end of a frame, or an error. Frames with a window
+  // over 128 MiB, the limit of the zstd command, are an error.
   size_t Decompress(ZSTD_outBuffer* out, ZSTD_inBuffer* in) { return ZSTD_decompressStream(stream_.get(), out, in); }
 
  private:
