@@ -116,15 +116,27 @@ export function parseYaml(bytes: Uint8Array, faults: Faults): Value | undefined 
   return new Reader(document, at, faults, OWN_LIMITS).read(document.contents)
 }
 
-/** All documents of `bytes` that are not empty, of a file that is not ours: a key may be there twice. */
-export function parseYamlStream(bytes: Uint8Array, faults: Faults): readonly Value[] {
+/** One document of a file that is not ours. */
+export interface YamlDocument {
+  /** Of the map that the document is; empty for anything else. */
+  readonly keys: readonly string[]
+  /** Its values, aliases expanded. The limits hold for all documents of the file together; `faults` gets what breaks them. */
+  read(): Value | undefined
+}
+
+/** The documents of `bytes` that are not empty. A key may be there twice. Adds errors to `faults`. */
+export function parseYamlStream(bytes: Uint8Array, faults: Faults): readonly YamlDocument[] {
   const lines = new LineCounter()
   const text = Buffer.from(bytes).toString('utf8')
   const found = parseAllDocuments(text, { ...YAML, lineCounter: lines, uniqueKeys: false, strict: false })
   const at = positionsOf(lines)
-  return ('empty' in found ? [] : found).flatMap(document => {
+  const budget = { used: 0 }
+  return ('empty' in found ? [] : found).flatMap((document): readonly YamlDocument[] => {
     for (const { pos, message } of document.errors) faults.add(at(pos[0]), sentence(message))
-    return document.contents ? (new Reader(document, at, faults, STREAM_LIMITS).read(document.contents) ?? []) : []
+    const { contents } = document
+    if (!contents) return []
+    const keys = isMap(contents) ? contents.items.flatMap(({ key }) => (isScalar(key) ? String(key.value) : [])) : []
+    return [{ keys, read: () => new Reader(document, at, faults, STREAM_LIMITS, budget).read(contents) }]
   })
 }
 
@@ -141,18 +153,20 @@ class Reader {
   readonly #at: (offset: number | undefined) => Position
   readonly #faults: Faults
   readonly #limits: Limits
+  readonly #budget: { used: number }
   readonly #anchored = new Map<Alias, Node>()
-  #count = 0
 
   constructor(
     document: ReturnType<typeof parseDocument>,
     at: (offset: number | undefined) => Position,
     faults: Faults,
     limits: Limits,
+    budget = { used: 0 },
   ) {
     this.#at = at
     this.#faults = faults
     this.#limits = limits
+    this.#budget = budget
     const anchors = new Map<string, Node>()
     visit(document, (_key, node) => {
       if (isAlias(node)) {
@@ -167,16 +181,16 @@ class Reader {
   read(node: unknown, depth = 0): Value | undefined {
     const range = isAlias(node) || isScalar(node) || isCollection(node) ? node.range : undefined
     const at = this.#at(range?.[0])
-    this.#count += 1
-    if (depth > this.#limits.depth || this.#count > this.#limits.values) {
-      if (this.#count !== Infinity)
+    this.#budget.used += 1
+    if (depth > this.#limits.depth || this.#budget.used > this.#limits.values) {
+      if (this.#budget.used !== Infinity)
         this.#faults.add(
           at,
           depth > this.#limits.depth
             ? `values are nested more than ${this.#limits.depth} deep`
             : `aliases expand this file to more than ${this.#limits.values} values`,
         )
-      this.#count = Infinity // report it only once
+      this.#budget.used = Infinity // report it only once
       return undefined
     }
     if (isAlias(node)) {

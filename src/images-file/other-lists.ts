@@ -20,13 +20,19 @@ export function parseOtherList(bytes: Uint8Array, path: string): ImagesFile | un
   const faults = new Faults(path)
   const lines = referencesIn(text)
   if (lines) return listOf('references', path, lines, faults)
-  const problems = new Faults(path)
-  const documents = parseYamlStream(bytes, problems)
-  const kind = documents.some(isManifest) ? 'kubernetes' : documents.some(isCompose) ? 'compose' : undefined
+  if (!MARK.test(text)) return undefined
+  const documents = parseYamlStream(bytes, faults)
+  const has = (...keys: readonly string[]): boolean =>
+    documents.some(document => keys.every(key => document.keys.includes(key)))
+  const kind = has('apiVersion', 'kind') ? 'kubernetes' : has('services') ? 'compose' : undefined
   if (!kind) return undefined
-  problems.throwIfAny()
-  return listOf(kind, path, documents.flatMap(kind === 'compose' ? servicesOf : imagesIn), faults)
+  const values = documents.flatMap(document => document.read() ?? [])
+  faults.throwIfAny()
+  return listOf(kind, path, values.flatMap(kind === 'compose' ? servicesOf : imagesIn), faults)
 }
+
+/** Without this, a file is neither a compose file nor a manifest, and need not be parsed to know it. */
+const MARK = /(?:^|[{,])\s*["']?(?:apiVersion|services)["']?\s*:/m
 
 /** A reference or a location: what neither begins a YAML list nor is a key, and has none of YAML's brackets and quotes. */
 const WORD = /^(?![-])(?![^ ]*:$)[!#-&(-Z\\^-z|~]+$/
@@ -39,14 +45,6 @@ function referencesIn(text: string): readonly Found[] | undefined {
     return word === '' ? [] : [{ at: { line: n + 1, column: content.indexOf(word) + 1 }, text: word }]
   })
   return found.length > 0 && found.every(({ text: word }) => WORD.test(word)) ? found : undefined
-}
-
-function isManifest(document: Value): boolean {
-  return fieldOf(document, 'apiVersion')?.type === 'text' && fieldOf(document, 'kind')?.type === 'text'
-}
-
-function isCompose(document: Value): boolean {
-  return fieldOf(document, 'services')?.type === 'map'
 }
 
 function fieldOf(value: Value | undefined, key: string): Value | undefined {

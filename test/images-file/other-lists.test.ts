@@ -109,6 +109,21 @@ t.test('parseOtherList() takes every image of Kubernetes manifests, whatever is 
   t.match(faultsOf('apiVersion: v1\nkind: Pod\n---\na: [\n'), [/^list:\d+:\d+: /], 'broken YAML is named by its line')
 })
 
+t.test('parseOtherList() limits what aliases expand to, in all documents together', async t => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+  const bomb = names.map(
+    (name, n) =>
+      `${name}: &${name} [${Array(8)
+        .fill(n === 0 ? 'x' : `*${names[n - 1]}`)
+        .join(', ')}]`,
+  )
+  const document = ['apiVersion: v1', 'kind: List', ...bomb.slice(0, 6)].join('\n')
+  const before = process.memoryUsage().rss
+  t.match(faultsOf(['apiVersion: v1', 'kind: List', ...bomb].join('\n')), [/more than 2000000 values/])
+  t.match(faultsOf(Array(10).fill(document).join('\n---\n')), [/more than 2000000 values/])
+  t.ok(process.memoryUsage().rss - before < 1_500_000_000)
+})
+
 t.test('parseOtherList() leaves alone what may be an images.yaml', async t => {
   for (const text of [
     'version: 1\nimages: [nginx]\n',
