@@ -73,7 +73,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   const { to = 'docker-daemon:', platforms = [], names = [], signal, onProgress } = options
   const location = parseLocation(to)
   const destination = expectLoadable(location, path)
-  const selectors = platforms.map(parsePlatformSelector)
+  const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     await using reader = await openBundleReader(path, { signal })
@@ -107,7 +107,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
       const given = image.names.map(name => nameAt(location, parseReference(name)))
       const selected = await transfer.select(reader, sourceImageOf(image), {
         names: given,
-        platforms: selectorsOf(image, platforms),
+        platforms: selectorsOf(image, selectors),
         subject: path,
       })
       for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
@@ -130,12 +130,17 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   }
 }
 
-/** Those of `platforms` that the image has: not every image of a bundle need have all. */
-function selectorsOf(image: BundleImage, platforms: readonly string[]): readonly string[] {
-  return platforms.filter(text => {
-    const selector = parsePlatformSelector(text)
-    return image.platforms.some(({ platform }) => matchesPlatform(platform, selector))
-  })
+/** A platform as it was asked for. */
+interface Selector {
+  readonly text: string
+  readonly selector: Partial<Platform>
+}
+
+/** Those of `selectors` that the image has: not every image of a bundle need have all. */
+function selectorsOf({ platforms }: BundleImage, selectors: readonly Selector[]): readonly string[] {
+  return selectors
+    .filter(({ selector }) => platforms.some(({ platform }) => matchesPlatform(platform, selector)))
+    .map(({ text }) => text)
 }
 
 const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
@@ -201,7 +206,7 @@ function expectLayers({ files }: BundleReader, { layers }: ImageContent): void {
 function chooseImages(
   { manifest }: BundleReader,
   path: string,
-  selectors: readonly Partial<Platform>[],
+  selectors: readonly Selector[],
   names: readonly string[],
 ): readonly BundleImage[] {
   const { images } = manifest
@@ -213,9 +218,7 @@ function chooseImages(
   const entries = entriesOf(manifest)
   const wanted = new Set(names.map(name => selectImage(entries, name, path).root.digest))
   const named = names.length === 0 ? images : images.filter(({ root, original = root }) => wanted.has(original.digest))
-  const fits = ({ platforms }: BundleImage) =>
-    platforms.some(({ platform }) => selectors.some(selector => matchesPlatform(platform, selector)))
-  const chosen = selectors.length === 0 ? named : named.filter(fits)
+  const chosen = selectors.length === 0 ? named : named.filter(image => selectorsOf(image, selectors).length > 0)
   if (chosen.length === 0) {
     const there = [
       ...new Set(named.flatMap(({ platforms }) => platforms.map(({ platform }) => formatPlatform(platform)))),
