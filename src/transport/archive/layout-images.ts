@@ -56,13 +56,13 @@ export async function imagesOfLayout(
     for (const each of entry.names) entries.push({ ...added, name: each })
   }
   const images: SourceImage[] = []
-  for (const image of choose()) {
-    const leftOut = image.absent !== undefined && image.absent.length > 0 // on purpose
-    images.push(
-      leftOut
-        ? image
-        : { root: await wholeRoot(image.root, blobs, archive.subject, wait), names: namesOnce(image.names) },
-    )
+  for (const { root, names, absent = [] } of choose()) {
+    const leftOut = absent.length > 0 // on purpose
+    images.push({
+      root: leftOut ? root : await wholeRoot(root, blobs, archive.subject, wait),
+      names: namesOnce(names),
+      ...(leftOut ? { absent } : {}),
+    })
   }
   return images
 
