@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tries a commit as a newcomer would: in a fresh Debian root with only Node.js, npm, python3, make, g++ and git, a new clone,
-# `npm run quickstart`, `npm test`. Needs root and debootstrap, about three minutes and 3 GB below $TMPDIR, given back at the end.
+# Tries a commit as a newcomer would: in a fresh Debian root with only Node.js, npm, python3, make, g++ and git, a new
+# clone, `npm run quickstart`, `npm test`. Needs root and debootstrap, a few minutes more than the tests take, and 3 GB
+# below $TMPDIR, which are freed at the end.
 #   scripts/newcomer.sh [SUITE]     SUITE brings its own Node.js of 20.19 or later; trixie does
 set -euo pipefail
 

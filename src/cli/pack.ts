@@ -37,10 +37,14 @@ export const pack = command({
   run: async ({ image, output, tag, update, ...options }, session) => {
     const { signal, onProgress, report, note } = session
     const [only, ...others] = image
+    const show = (result: PackResult): void => {
+      for (const line of packedText(result.manifest.images)) note(`note: ${line}`)
+      report(document(result), text(result))
+    }
     const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
     const listed = await packByFile(
       options,
-      { ...readImageOptions(options), images: image, output, tag, update, layer, signal, onProgress },
+      { ...readImageOptions(options), images: image, output, tag, update, layer, onNotice: note, signal, onProgress },
       session,
     )
     if (listed === 'planned') return
@@ -49,8 +53,7 @@ export const pack = command({
         hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.',
       })
     if (listed) {
-      for (const line of packedText(listed.manifest.images)) note(`note: ${line}`)
-      report(document(listed), text(listed))
+      show(listed)
       return
     }
     if (image.length === 0)
@@ -73,8 +76,7 @@ export const pack = command({
       signal,
       onProgress,
     })
-    for (const line of packedText(result.manifest.images)) note(`note: ${line}`)
-    report(document(result), text(result))
+    show(result)
   },
 })
 
