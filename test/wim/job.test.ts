@@ -289,7 +289,10 @@ t.test('a WIM that is closed is let go of at once: what it referred to can be ch
   for (let n = 0; n < 20; n += 1) {
     const other = await createWim()
     await wim.exportImage(1, other)
-    await t.rejects(wim.update(1, [{ type: 'delete', path: '/nothing', force: true }]), { code: 'BUSY', hint: /close the WIM/ })
+    await t.rejects(wim.update(1, [{ type: 'delete', path: '/nothing', force: true }]), {
+      code: 'BUSY',
+      hint: /close the WIM/,
+    })
     await other.property(1, 'NAME')
     await other[Symbol.asyncDispose]()
     await wim.update(1, [{ type: 'delete', path: '/nothing', force: true }])
