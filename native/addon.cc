@@ -13,10 +13,10 @@
 #include "mount.h"
 #include "pipe.h"
 #include "promise_worker.h"
+#include "stream_codec.h"
 #include "wim/library.h"
 #include "wim_file.h"
 #include "wim_job.h"
-#include "zstd_decoder.h"
 #ifndef _WIN32
 #include "blob_send_job.h"
 #include "blob_write_job.h"
@@ -53,7 +53,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   LayerReader::Register(env, exports);
   CaptureJob::Register(env, exports);
   WimJob::Register(env, exports);
-  ZstdDecoder::Register(env, exports);
+  StreamCodec::Register(env, exports);
 #ifndef _WIN32
   BlobSendJob::Register(env, exports);
   BlobWriteJob::Register(env, exports);

@@ -57,7 +57,7 @@ export function copyPrebuild() {
   mkdirSync(directory, { recursive: true })
   copyFileSync(ADDON, join(directory, 'stowage.node'))
   // Their code is part of the binary, so their licences travel with it.
-  for (const name of ['libdeflate-dev', 'libssl-dev', 'libzstd-dev', 'zlib1g-dev']) {
+  for (const name of ['libdeflate-dev', 'libssl-dev', 'libzstd-dev', 'liblzma-dev', 'zlib1g-dev']) {
     const copyright = join('/usr/share/doc', name, 'copyright')
     if (existsSync(copyright)) copyFileSync(copyright, join(directory, `${name}.copyright`))
   }

@@ -28,6 +28,7 @@ const BUILD = [
   { package: 'libdeflate-dev', found: () => library('libdeflate') },
   { package: 'libssl-dev', found: () => library('libcrypto') && library('libssl') },
   { package: 'libzstd-dev', found: () => library('libzstd') },
+  { package: 'liblzma-dev', found: () => library('liblzma') },
   { package: 'zlib1g-dev', found: () => library('zlib') },
   { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },
 ]
@@ -43,6 +44,7 @@ const TEST = [
   { package: 'skopeo', found: () => command('skopeo') },
   { package: 'libarchive-tools', found: () => command('bsdtar') },
   { package: 'zstd', found: () => command('zstd') },
+  { package: 'xz-utils', found: () => command('xz') },
   { package: 'busybox-static', found: () => existsSync('/bin/busybox') },
 ]
 

@@ -1,18 +1,18 @@
-/** Decompresses files, and rejects unsupported compressions by name. */
-import { createGunzip } from 'node:zlib'
+/** Compresses and decompresses archives, and rejects unsupported compressions by name. */
+import type { Transform } from 'node:stream'
+import { createGunzip, createGzip } from 'node:zlib'
 import { pipeline } from 'node:stream/promises'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { nativePart } from '../native.js'
-import { type Compression, COMPRESSION_NAMES } from '../oci/compression.js'
+import { ARCHIVE_COMPRESSION_NAMES, type ArchiveCompression } from '../oci/compression.js'
 import { ZstdWindows } from './zstd-windows.js'
 
 const PIECE = 1024 * 1024
-/** Bytes passed to the zstd decoder at a time. */
-const ZSTD_PIECE = 64 * 1024
+/** Bytes passed to a decoder at a time, at least. */
+const CODEC_PIECE = 64 * 1024
 
 const OTHERS: readonly (readonly [string, string, RegExp])[] = [
-  ['xz', 'xz -d', /^\xfd7zXZ\0/],
   ['bzip2', 'bzip2 -d', /^BZh[1-9]1AY&SY/],
   ['lz4', 'lz4 -d', /^\x04"M\x18/],
   ['zip', 'unzip', /^PK\x03\x04/],
@@ -25,7 +25,7 @@ export function refuseOthers(head: Uint8Array, name: string): void {
     if (!magic.test(text)) continue
     throw new StowageError(
       'UNSUPPORTED',
-      `${name} is compressed with ${other}; only ${COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
+      `${name} is compressed with ${other}; only ${ARCHIVE_COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
       {
         hint: `Decompress it first: ${command} ${name}`,
       },
@@ -34,40 +34,86 @@ export function refuseOthers(head: Uint8Array, name: string): void {
 }
 
 /**
- * Streams the decompressed bytes; several gzip members or zstd frames may follow one another. Memory use does not grow
- * with the input: a zstd window is at most 128 MiB. `name` is for messages. Throws INVALID_TAR if the stream is damaged
- * or incomplete, UNSUPPORTED for a larger window, and what `bytes` throws.
+ * Streams the decompressed bytes; several gzip members, zstd frames or xz streams may follow one another. Memory use
+ * does not grow with the input: a zstd window is at most 128 MiB, and xz may use 256 MiB. `name` is for messages. Throws
+ * INVALID_TAR if the stream is damaged or incomplete, UNSUPPORTED for a larger window and for xz without the addon, and
+ * what `bytes` throws.
  */
 export function decompressed(
   bytes: Bytes,
-  compression: Compression,
+  compression: ArchiveCompression,
   name: string,
   { signal }: FetchOptions = {},
 ): Bytes {
   return DECODERS[compression](bytes, name, signal)
 }
 
-const DECODERS: Readonly<Record<Compression, (bytes: Bytes, name: string, signal: AbortSignal | undefined) => Bytes>> =
-  { gzip: gunzipped, zstd: (bytes, name, signal) => unzstd(bytes, name, signal) }
+/**
+ * Streams the compressed bytes; the same bytes give the same result. Throws UNSUPPORTED for zstd and xz without the
+ * addon, and what `bytes` throws.
+ */
+export function compressed(bytes: Bytes, compression: ArchiveCompression, { signal }: FetchOptions = {}): Bytes {
+  return compression === 'gzip'
+    ? piped(bytes, createGzip({ chunkSize: PIECE }), signal)
+    : coded(bytes, openCodec(compression, true), signal)
+}
+
+type Decoder = (bytes: Bytes, name: string, signal: AbortSignal | undefined) => Bytes
+
+const DECODERS: Readonly<Record<ArchiveCompression, Decoder>> = {
+  gzip: gunzipped,
+  zstd: (bytes, name, signal) => unzstd(bytes, name, signal),
+  xz: unxz,
+}
 
 async function* gunzipped(bytes: Bytes, name: string, signal: AbortSignal | undefined): Bytes {
-  const gunzip = createGunzip({ chunkSize: PIECE })
-  const fed = pipeline(bytes, gunzip, signal ? { signal } : {})
+  try {
+    yield* piped(bytes, createGunzip({ chunkSize: PIECE }), signal)
+  } catch (error) {
+    throw systemCode(error)?.startsWith('Z_') ? notWhole(name, 'gzip', error) : error
+  }
+}
+
+async function* piped(bytes: Bytes, through: Transform, signal: AbortSignal | undefined): Bytes {
+  const fed = pipeline(bytes, through, signal ? { signal } : {})
   const failure = fed.then(
     () => undefined,
     (error: unknown) => error,
   )
   try {
-    yield* gunzip as Bytes // a stream of buffers, whose type Node.js does not declare
+    yield* through as Bytes // a stream of buffers, whose type Node.js does not declare
     await fed
   } catch (error) {
     // The error of the source is more specific than that of the destroyed stream
-    const first = (await failure) ?? error
-    throw abortError(systemCode(first)?.startsWith('Z_') ? notWhole(name, 'gzip', first) : first, signal)
+    throw abortError((await failure) ?? error, signal)
   } finally {
-    gunzip.destroy()
+    through.destroy()
     await failure
   }
+}
+
+async function* unxz(bytes: Bytes, name: string, signal: AbortSignal | undefined): Bytes {
+  try {
+    yield* coded(bytes, openCodec('xz', false), signal)
+  } catch (error) {
+    throw systemCode(error) === 'XZ_ERROR' ? notWhole(name, 'xz', error) : error
+  }
+}
+
+async function* coded(bytes: Bytes, codec: StreamCodec, signal: AbortSignal | undefined): Bytes {
+  for await (const piece of gathered(bytes)) yield* runCodec(codec, piece, false, signal)
+  yield* runCodec(codec, new Uint8Array(), true, signal)
+}
+
+/** All that `piece` gives; with `end`, all that is left. */
+async function* runCodec(codec: StreamCodec, piece: Uint8Array, end: boolean, signal: AbortSignal | undefined): Bytes {
+  let next = piece
+  do {
+    signal?.throwIfAborted()
+    const content = await codec.process(next, end)
+    if (content.length > 0) yield content
+    next = new Uint8Array()
+  } while (codec.more())
 }
 
 /** {@link decompressed} for zstd, with the decoder that `open` returns. */
@@ -82,12 +128,13 @@ export async function* unzstd(
   for await (const whole of gathered(bytes)) {
     for (let at = 0; at < whole.length;) {
       signal?.throwIfAborted()
-      const next = whole.subarray(at, at + ZSTD_PIECE)
+      const next = whole.subarray(at, at + CODEC_PIECE)
       const size = windows.look(next)
-      const content = await decoder.decode(next.subarray(0, size)).catch((error: unknown) => {
+      try {
+        for await (const content of decoder.decode(next.subarray(0, size))) if (content.length > 0) yield content
+      } catch (error) {
         throw notWhole(name, 'zstd', error)
-      })
-      if (content.length > 0) yield content
+      }
       at += size
     }
   }
@@ -101,7 +148,7 @@ async function* gathered(bytes: Bytes): Bytes {
   for await (const piece of bytes) {
     held.push(piece)
     size += piece.length
-    if (size < ZSTD_PIECE) continue
+    if (size < CODEC_PIECE) continue
     yield held.length === 1 ? piece : Buffer.concat(held)
     held = []
     size = 0
@@ -109,16 +156,37 @@ async function* gathered(bytes: Bytes): Bytes {
   yield Buffer.concat(held)
 }
 
-/** The interface of `native/zstd_decoder.cc`. */
+/** The interface of `native/stream_codec.cc`. */
+interface StreamCodec {
+  /** Returns up to 1 MiB of what is available so far; with `end`, of all that is left. */
+  process(piece: Uint8Array, end: boolean): Promise<Uint8Array>
+  /** Whether `process` has more to return without another piece. */
+  more(): boolean
+}
+
+type CodecClass = new (format: 'zstd' | 'xz', compress: boolean) => StreamCodec
+
+function openCodec(format: 'zstd' | 'xz', compress: boolean): StreamCodec {
+  const Native = nativePart<CodecClass>('StreamCodec')
+  if (Native) return new Native(format, compress)
+  throw new StowageError(
+    'UNSUPPORTED',
+    `${format} cannot be ${compress ? 'written' : 'read'}: there is no native addon for ${process.platform}-${process.arch}`,
+    { hint: compress ? `Write a .tar, and compress it with ${format}.` : `Decompress it first, with ${format} -d.` },
+  )
+}
+
 interface ZstdDecoder {
-  /** Decodes the next piece of the stream; returns the content that is available so far. */
-  decode(piece: Uint8Array): Promise<Uint8Array>
+  /** Decodes the next piece of the stream, in pieces. */
+  decode(piece: Uint8Array): Bytes
 }
 
 /** The addon's decoder, or one in JavaScript if there is no addon (node:zlib has no zstd before Node.js 22.15). */
 async function openZstdDecoder(): Promise<ZstdDecoder> {
-  const Native = nativePart<new () => ZstdDecoder>('ZstdDecoder')
-  return Native ? new Native() : await openScriptDecoder()
+  const Native = nativePart<CodecClass>('StreamCodec')
+  if (!Native) return await openScriptDecoder()
+  const codec = new Native('zstd', false)
+  return { decode: piece => runCodec(codec, piece, false, undefined) }
 }
 
 /** fzstd's decoder, which is several times slower. */
@@ -127,15 +195,15 @@ export async function openScriptDecoder(): Promise<ZstdDecoder> {
   let decoded: Uint8Array[] = []
   const decoder = new Decompress(piece => void decoded.push(piece))
   return {
-    async decode(piece) {
+    async *decode(piece) {
       decoded = []
       decoder.push(piece, false)
-      return Buffer.concat(decoded)
+      yield* decoded
     },
   }
 }
 
-function notWhole(name: string, compression: Compression, error: unknown): StowageError {
+function notWhole(name: string, compression: ArchiveCompression, error: unknown): StowageError {
   const message = error instanceof Error ? error.message : String(error)
   return new StowageError(
     'INVALID_TAR',

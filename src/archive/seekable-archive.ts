@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { type ArchiveMember, listArchive } from '../tar/archive.js'
+import { type ArchiveMember, fileInput, listArchive } from '../tar/archive.js'
 import { pieces } from '../tar/pieces.js'
 import { type ArchiveEntry, type ArchiveFile, ArchiveFiles, type ArchiveSubject, linkTarget } from './archive-files.js'
 
@@ -16,7 +16,7 @@ export async function openSeekableArchive(
   subject: ArchiveSubject,
   { signal }: FetchOptions = {},
 ): Promise<ArchiveFiles> {
-  const members = await listArchive(file, subject.name, { signal, foreign: true })
+  const members = await listArchive(await fileInput(file), subject.name, { signal, foreign: true })
   const entries = new Map<string, ArchiveEntry>()
   const offsets = new Map<ArchiveFile, number>()
   const before = new Map<string, ArchiveMember>()

@@ -1,10 +1,14 @@
-/** Lists and reads the files of a bundle, whether it is a directory or a tar. */
+/** The files of a bundle that is a directory or a plain tar: lists and reads them. */
 import { constants, type Stats } from 'node:fs'
-import { lstat, open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises'
+import { lstat, open, readdir, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { STANDARD_STREAM } from '../archive/archive-stream.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
-import { listArchive } from '../tar/archive.js'
+import { compressionOfName } from '../oci/compression.js'
+import type { Digest } from '../oci/digest.js'
+import type { WaitOptions } from '../progress.js'
+import { fileInput, listArchive } from '../tar/archive.js'
 import { pieces } from '../tar/pieces.js'
 import { isMediumEntry } from './directory-medium.js'
 
@@ -24,27 +28,31 @@ export interface BundleFiles extends AsyncDisposable {
    * Throws BLOB_MISSING if the file is not listed, IO_ERROR if the medium fails.
    */
   read(path: string, options?: FetchOptions): Bytes
-  /** The same content as a range of a file on disk, for a reader on another thread. Throws BLOB_MISSING like `read`. */
-  place(path: string): { readonly file: string; readonly offset: number; readonly size: number }
+  /**
+   * The same content as a range of a file on disk, for a reader on another thread; undefined if it is not on disk.
+   * Throws BLOB_MISSING like `read`.
+   */
+  place(path: string): { readonly file: string; readonly offset: number; readonly size: number } | undefined
+  /** The digests of all files, if they were hashed when the bundle was opened. */
+  readonly digests?: ReadonlyMap<string, Digest>
+}
+
+export interface OpenFilesOptions extends WaitOptions {
+  /**
+   * Whether layers will be read (the default). Without them, a compressed bundle or a stream is read without storing it.
+   */
+  readonly layers?: boolean | undefined
+  /** Where to store a compressed bundle or a stream: beside this path, by default in `TMPDIR` or `/var/tmp`. */
+  readonly beside?: string | undefined
+  /** Called with a sentence for the user if it is stored. */
+  readonly onNotice?: ((text: string) => void) | undefined
 }
 
 const DEPTH_LIMIT = 16
 
-/** Opens `path`. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if it is neither a directory nor a file, INVALID_TAR. */
-export async function openBundleFiles(path: string, { signal }: FetchOptions = {}): Promise<BundleFiles> {
-  try {
-    const found = await stat(path)
-    if (found.isDirectory()) return new DirectoryFiles(path, await listDirectory(path, signal))
-    if (found.isFile()) return await openTar(path, signal)
-  } catch (error) {
-    throw abortError(fileError(error, path), signal)
-  }
-  throw new StowageError('NOT_A_BUNDLE', `${path} is neither a directory nor a file`)
-}
-
-/** Whether a bundle with this path is a tar file. */
+/** Whether a bundle with this path is a tar, compressed or not, or a stream: all but a directory. */
 export function isTarPath(path: string): boolean {
-  return path.toLowerCase().endsWith('.tar')
+  return path === STANDARD_STREAM || path.toLowerCase().endsWith('.tar') || compressionOfName(path) !== undefined
 }
 
 class DirectoryFiles implements BundleFiles {
@@ -119,20 +127,22 @@ class TarFiles implements BundleFiles {
   }
 }
 
-async function openTar(path: string, signal: AbortSignal | undefined): Promise<BundleFiles> {
-  const file = await open(path, 'r')
-  try {
-    const members = (await listArchive(file, path, { signal })).filter(member => member.type !== 'directory')
-    const files = members.map(({ name, size, type }): [string, BundleFile] => [
-      name,
-      { path: name, size, type: type === 'file' ? 'file' : 'other' },
-    ])
-    const offsets = new Map(members.map(member => [member.name, member.offset]))
-    return new TarFiles(path, await realpath(path), file, new Map(files), offsets)
-  } catch (error) {
-    await file.close()
-    throw error
-  }
+/** The files in the directory `path`. */
+export async function openDirectoryFiles(path: string, signal?: AbortSignal): Promise<BundleFiles> {
+  return new DirectoryFiles(path, await listDirectory(path, signal))
+}
+
+/** The files in the tar `path`; disposing of them closes `file`. */
+export async function openTarFiles(file: FileHandle, path: string, signal?: AbortSignal): Promise<BundleFiles> {
+  const members = (await listArchive(await fileInput(file), path, { signal })).filter(
+    member => member.type !== 'directory',
+  )
+  const files = members.map(({ name, size, type }): [string, BundleFile] => [
+    name,
+    { path: name, size, type: type === 'file' ? 'file' : 'other' },
+  ])
+  const offsets = new Map(members.map(member => [member.name, member.offset]))
+  return new TarFiles(path, await realpath(path), file, new Map(files), offsets)
 }
 
 /** Everything below a directory except directories, by path. */

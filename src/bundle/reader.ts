@@ -10,8 +10,9 @@ import { digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE } from './contents.js'
-import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './files.js'
+import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest, sourceImageOf } from './manifest.js'
+import { openBundleFiles } from './open-files.js'
 
 /** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
@@ -20,11 +21,11 @@ export interface BundleReader extends ImageSource {
   readonly files: ReadonlyMap<string, BundleFile>
   /** The content of one file, not verified. Throws BLOB_MISSING. */
   read(path: string, options?: FetchOptions): Bytes
-  /** The same content as a range of a file on disk. Throws BLOB_MISSING. */
+  /** The same content as a range of a file on disk, if it is on disk. Throws BLOB_MISSING. */
   place(path: string): ReturnType<BundleFiles['place']>
 }
 
-export interface BundleReaderOptions extends FetchOptions {
+export interface BundleReaderOptions extends OpenFilesOptions {
   /** Selects one image by name, tag or digest; all images if omitted. */
   readonly ref?: string | undefined
 }
@@ -33,13 +34,14 @@ export interface BundleReaderOptions extends FetchOptions {
 export const DOCUMENT_LIMIT = 64 * 1024 * 1024
 
 /**
- * Opens the directory or tar `path` and checks its small files against one another: bundle.json against SHA256SUMS, the
- * heads against both, the images against index.json. Layers are not read: the caller that fetches them verifies them
- * with `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, INVALID_TAR, DIGEST_MISMATCH,
- * FILE_NOT_FOUND.
+ * Opens the bundle `path`, see {@link openBundleFiles}, and checks its small files against one another: bundle.json
+ * against SHA256SUMS, the heads against both, the images against index.json. Layers are not verified: the caller that
+ * fetches them does that, with `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, DIGEST_MISMATCH, and
+ * what {@link openBundleFiles} throws.
  */
-export async function openBundleReader(path: string, { ref, signal }: BundleReaderOptions = {}): Promise<BundleReader> {
-  const files = await openBundleFiles(path, { signal })
+export async function openBundleReader(path: string, options: BundleReaderOptions = {}): Promise<BundleReader> {
+  const { ref, signal } = options
+  const files = await openBundleFiles(path, options)
   try {
     return new Reader(path, files, await readManifest(path, files, signal), ref)
   } catch (error) {

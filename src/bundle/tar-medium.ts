@@ -5,7 +5,6 @@ import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
-import { PartialFile } from '../blob/partial-file.js'
 import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { abortError, fileError, StowageError } from '../errors.js'
@@ -16,19 +15,25 @@ import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END, type TarMe
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
+import { openTarOutput, type TarOutput } from './packed-output.js'
 import { README_FILE, README_TEXT } from './readme.js'
 
 /**
  * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any
- * tar reader treats it as an empty archive. Every member has `mtime`, in seconds. Throws OUTPUT_EXISTS, FILE_NOT_FOUND.
+ * tar reader treats it as an empty archive. A name that ends in `.tar.gz` etc. is compressed then, and `-` is standard
+ * output. Every member has `mtime`, in seconds. Throws what {@link openTarOutput} throws.
  */
-export async function openTarMedium(path: string, mtime: number): Promise<BundleMedium> {
-  return new TarMedium(await PartialFile.open(path, 'a bundle'), mtime)
+export async function openTarMedium(
+  path: string,
+  mtime: number,
+  signal: AbortSignal | undefined,
+): Promise<BundleMedium> {
+  return new TarMedium(await openTarOutput(path, signal), mtime)
 }
 
 class TarMedium implements BundleMedium {
   readonly where: string
-  readonly #output: PartialFile
+  readonly #output: TarOutput
   readonly #path: string
   readonly #file: FileHandle
   readonly #mtime: number
@@ -42,13 +47,13 @@ class TarMedium implements BundleMedium {
   /** Serializes the jobs that append members. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(output: PartialFile, mtime: number) {
+  constructor(output: TarOutput, mtime: number) {
     this.#output = output
     this.#path = output.path
     this.#file = output.file
     this.#mtime = mtime
-    this.where = dirname(output.path)
-    this.#workspace = new Workspace(output.path)
+    this.where = dirname(output.partial)
+    this.#workspace = new Workspace(output.partial)
   }
 
   async spool(): Promise<BlobDirectory> {

@@ -8,7 +8,7 @@ import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import type { WaitOptions } from '../progress.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.js'
-import { type BundleFile, type BundleFiles, isTarPath, openBundleFiles, readSmall } from './files.js'
+import { type BundleFile, type BundleFiles, isTarPath, readSmall } from './files.js'
 import { type Finding, verifyGraph } from './graph.js'
 import {
   BUNDLE_FILE,
@@ -17,6 +17,7 @@ import {
   digestOfIntegrity,
   parseBundleManifest,
 } from './manifest.js'
+import { openBundleFiles } from './open-files.js'
 import { DOCUMENT_LIMIT } from './reader.js'
 
 export interface VerifyReport {
@@ -36,13 +37,13 @@ export interface VerifyReport {
 const POOLED = 4 * 1024 * 1024
 
 /**
- * Checks the bundle `path`, a directory or a tar: the size and hash of every file against bundle.json and SHA256SUMS,
+ * Checks the bundle `path`, see {@link openBundleFiles}: the size and hash of every file against bundle.json and SHA256SUMS,
  * missing and extra files, the blobs that index.json reaches, and whether manifest.json and bundle.json agree with it.
  * A defect is a finding, never an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, ABORTED.
  */
 export async function verifyBundle(path: string, { signal, onProgress }: WaitOptions = {}): Promise<VerifyReport> {
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
-  const opened = await openOrFind(path, signal)
+  const opened = await openOrFind(path, { signal, onProgress })
   if ('code' in opened) return { path, ok: false, files: 0, size: 0, images: [], findings: [opened] }
   await using files = opened
   try {
@@ -55,10 +56,10 @@ export async function verifyBundle(path: string, { signal, onProgress }: WaitOpt
   }
 }
 
-/** Opens the files. A tar that cannot be listed is a finding if its name ends in `.tar`, otherwise an error. */
-async function openOrFind(path: string, signal: AbortSignal | undefined): Promise<BundleFiles | Finding> {
+/** Opens the files. A tar that cannot be listed is a finding if its name is that of a tar, otherwise an error. */
+async function openOrFind(path: string, options: WaitOptions): Promise<BundleFiles | Finding> {
   try {
-    return await openBundleFiles(path, { signal })
+    return await openBundleFiles(path, { ...options, layers: false })
   } catch (error) {
     if (!(error instanceof StowageError) || error.code !== 'INVALID_TAR' || !isTarPath(path)) throw error
     return { code: 'INVALID_TAR', path, message: error.message }
@@ -187,14 +188,16 @@ class Check {
   }
 
   async #hash({ path, size }: BundleFile, pool: HashPool, total: number): Promise<Digest> {
-    if (size < POOLED) {
-      const digest = digestOf(await readSmall(this.#files, path, POOLED, this.#signal))
+    const known = this.#files.digests?.get(path)
+    const place = this.#files.place(path)
+    if (known || size < POOLED || !place) {
+      const digest = known ?? digestOf(await readSmall(this.#files, path, size, this.#signal))
       this.#note(path, digest, size)
       this.#tell(total)
       return digest
     }
     const { digest, read } = await pool.hash(
-      this.#files.place(path),
+      place,
       done => {
         this.#underWay.set(path, done)
         this.#tell(total)

@@ -94,7 +94,7 @@ const ROOM_PER_BLOB = 2048
 const ROOM = 64 * 1024
 
 /**
- * Opens a bundle for writing: a tar if `path` ends in `.tar`, otherwise a directory. See openTarMedium(),
+ * Opens a bundle for writing: a tar if {@link isTarPath} says so, otherwise a directory. See openTarMedium(),
  * {@link openStandingMedium} and {@link openDirectoryMedium} for what may already exist there. The same images give the
  * same bytes. Format: docs/bundle-format.md.
  */
@@ -103,7 +103,7 @@ export async function openBundleWriter(
   { signal, epoch, update = false, sparse }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
   const medium = isTarPath(path)
-    ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0)
+    ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal)
     : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
   return new Writer(medium, signal, epoch, sparse)
 }

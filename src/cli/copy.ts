@@ -37,8 +37,9 @@ export const copy = command({
 /** Copies an image and reports the result. `pack -o LOCATION` uses it too. */
 export async function runCopy(
   { source, destination, tag, ...options }: CopyValues,
-  { signal, onProgress, report, note }: Session,
+  { signal, onProgress, report, note, claimStdout }: Session,
 ): Promise<void> {
+  if (destination === 'bundle:-') claimStdout()
   const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
   const copied = await copyBetween(source, destination, {
     ...readImageOptions(options),

@@ -1,5 +1,5 @@
 /** `stowage load`: loads the images of a bundle into an engine, a registry or a layout. */
-import { DEFAULT_STORE, loadForms } from './locations.js'
+import { BUNDLE_FORMS, DEFAULT_STORE, loadForms } from './locations.js'
 import { anyNumber, command, flag, required, value, values } from './command.js'
 import { type LoadedImage, loadBundle, type LoadResult } from '../verbs/load.js'
 import { parseLocation, transportOf } from '../transport/location.js'
@@ -11,7 +11,7 @@ import { count, formatSize, lostText, printable, table } from './render.js'
 
 export const load = command({
   operands: {
-    bundle: required('A bundle: a directory or a .tar'),
+    bundle: required(`A bundle: ${BUNDLE_FORMS}`),
     image: anyNumber('Only these: names, tags or digests of its images'),
   },
   options: {
@@ -26,6 +26,7 @@ export const load = command({
     ['load /media/stick/site-a', 'Everything into the Docker Engine'],
     ['load /media/stick/site-a --to docker://registry.example:5000/mirror', 'Everything into the registry of the site'],
     ['load site-a.tar shop:2.3', 'One image of the bundle'],
+    ['load - < site-a.tar.zst', 'A compressed bundle, or one from a pipe'],
     ['load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'],
   ],
   run: async ({ bundle, image, to, ...options }, { signal, onProgress, report, note }) => {

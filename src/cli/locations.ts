@@ -26,6 +26,9 @@ export function storeForms({ change = false }: { readonly change?: boolean } = {
   return formsOf(({ store }) => (store && !(change && store.sealed) ? store : undefined))
 }
 
+/** Explains what a bundle to read can be. */
+export const BUNDLE_FORMS = 'a directory, or a .tar, also compressed with gzip, zstd or xz; - is standard input'
+
 /** Explains `oci:` without a path, and when it is used. */
 export const DEFAULT_STORE = 'oci: alone is the default store'
 export const USED_WITHOUT_ENGINE = `${DEFAULT_STORE}, used if no engine answers`

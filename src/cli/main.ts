@@ -5,7 +5,14 @@ import { StowageError } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
 import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
-import { type GlobalOptions, interruption, listenToSignals, resultBegun, withSession } from './session.js'
+import {
+  type GlobalOptions,
+  interruption,
+  listenToSignals,
+  resultBegun,
+  stdoutClaimed,
+  withSession,
+} from './session.js'
 
 /** Runs the command that `argv` (without node and script) names, loading only its module. */
 async function main(argv: readonly string[]): Promise<void> {
@@ -35,6 +42,7 @@ function fail(error: unknown, json: boolean): void {
 
 // It is not an error if the reader closes its end of the pipe, as `stowage … | head` does
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (stdoutClaimed()) return
   if (error.code === 'EPIPE') process.exit()
   printError(new StowageError('IO_ERROR', `the result cannot be written to stdout: ${error.message}`, { cause: error }))
   process.exit(process.exitCode || EXIT_FAILED)

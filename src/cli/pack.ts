@@ -1,7 +1,9 @@
 /** `stowage pack`: packs images into a bundle. */
 import { sourceForms } from './locations.js'
 import { anyNumber, command, flag, value } from './command.js'
+import { STANDARD_STREAM } from '../archive/archive-stream.js'
 import type { BundleImage } from '../bundle/manifest.js'
+import { ARCHIVE_COMPRESSIONS } from '../oci/compression.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
 import { pack as packBundle, type PackResult } from '../verbs/pack.js'
@@ -21,7 +23,7 @@ export const pack = command({
     ...IMAGE_OPTIONS,
     ...PACK_FILE_OPTIONS,
     output: value(
-      'The bundle: a new or empty directory, or a name ending in .tar; or wim:FILE[#NAME] for one image as a WIM',
+      'The bundle: a new or empty directory, or a name ending in .tar, .tar.gz, .tar.zst or .tar.xz, or - for standard output; or wim:FILE[#NAME] for one image as a WIM',
       { alias: 'o' },
     ),
     tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
@@ -33,9 +35,11 @@ export const pack = command({
     ['pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar', 'Two images in one tar that docker load reads'],
     ['pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name'],
     ['pack -f images.yaml -o site-a', 'Everything in a list'],
+    ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
   run: async ({ image, output, tag, update, ...options }, session) => {
     const { signal, onProgress, report, note } = session
+    if (output === STANDARD_STREAM) session.claimStdout()
     const [only, ...others] = image
     const show = (result: PackResult): void => {
       for (const line of packedText(result.manifest.images)) note(`note: ${line}`)
@@ -50,7 +54,7 @@ export const pack = command({
     if (listed === 'planned') return
     if (output === undefined)
       throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', {
-        hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar.',
+        hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar; -o - is standard output.',
       })
     if (listed) {
       show(listed)
@@ -83,6 +87,7 @@ export const pack = command({
 function document({
   path,
   form,
+  compression,
   size,
   manifest,
   unchanged,
@@ -94,6 +99,7 @@ function document({
     schema: 'stowage.pack/v1',
     path,
     form,
+    ...(compression ? { compression } : {}),
     size,
     files: manifest.files.length + 2,
     unchanged,
@@ -104,15 +110,18 @@ function document({
   }
 }
 
-function text({ path, form, size, manifest: { images, files }, unchanged, skipped }: PackResult): string {
-  const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
+function text({ path, form, compression, size, manifest, unchanged, skipped }: PackResult): string {
+  const { images, files } = manifest
+  const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
+  const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}${packing}`
   const extraFiles = files.filter(file => file.path.startsWith('files/')).length
   const counts = [
     images.length > 0 || extraFiles === 0 ? count(images.length, 'image') : undefined,
     extraFiles > 0 ? count(extraFiles, 'file') : undefined,
   ]
   const what = counts.filter(Boolean).join(' and ')
-  const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${path}`
+  const where = path === STANDARD_STREAM ? 'standard output' : path
+  const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${where}`
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
 `
 }

@@ -1,4 +1,5 @@
 /** `stowage serve`: serves bundles as a read-only registry. */
+import { BUNDLE_FORMS } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { hostname, networkInterfaces } from 'node:os'
 import { StowageError } from '../errors.js'
@@ -10,9 +11,7 @@ import { interruption } from './session.js'
 
 export const serve = command({
   operands: {
-    bundle: oneOrMore(
-      'Bundles (directories or .tar) or layouts (oci:DIR); bundle:PATH:REF or oci:DIR:REF is one image',
-    ),
+    bundle: oneOrMore(`Bundles (${BUNDLE_FORMS}) or layouts (oci:DIR); bundle:PATH:REF or oci:DIR:REF is one image`),
   },
   options: {
     listen: value('HOST:PORT to listen on; :PORT is loopback, :0 is any free port (default 127.0.0.1:5000)'),
@@ -34,7 +33,16 @@ export const serve = command({
     }
     const tls = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile }
     const onRequest = options.quiet || options.progress === 'none' ? undefined : requestLog(options.progress === 'json')
-    await using server = await serveBundle(bundle, { listen, tls, htpasswd, verify, onRequest, onProgress, signal })
+    await using server = await serveBundle(bundle, {
+      listen,
+      tls,
+      htpasswd,
+      verify,
+      onRequest,
+      onNotice: note,
+      onProgress,
+      signal,
+    })
     const host = reachable(server.address.host)
     for (const warning of [...server.warnings, ...exposure(server, tls !== undefined, htpasswd !== undefined)])
       note(`warning: ${warning}`)

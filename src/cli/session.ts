@@ -20,6 +20,8 @@ export interface Session {
   report(document: Readonly<Record<string, unknown>>, text: string): void
   /** Prints a piece of a result that is too long for {@link Session.report}, and waits while stdout is full. */
   print(piece: string | Uint8Array): Promise<void>
+  /** Leaves stdout to data that the command writes itself: the result goes to stderr. */
+  claimStdout(): void
   /** Prints a line for the user on stderr, unless --quiet is given. */
   note(line: string): void
 }
@@ -27,6 +29,7 @@ export interface Session {
 const controller = new AbortController()
 let interruptedWith: number | undefined
 let printed = false
+let claimed = false
 
 /** The exit code for the signal that interrupted the command, 128 plus its number; undefined if none did. */
 export function interruption(): number | undefined {
@@ -35,7 +38,12 @@ export function interruption(): number | undefined {
 
 /** Whether part of the result was printed, so that no JSON document can follow it. */
 export function resultBegun(): boolean {
-  return printed
+  return printed || claimed
+}
+
+/** Whether the command writes data to stdout, and reports itself if its reader has gone. */
+export function stdoutClaimed(): boolean {
+  return claimed
 }
 
 /** On the first SIGINT, SIGTERM or SIGHUP, aborts the work; on a second one, exits at once without cleanup. */
@@ -62,7 +70,12 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
       onProgress: progress.onProgress,
       report(document, text) {
         progress.end()
-        process.stdout.write(options.json ? `${jsonText(document, 2)}\n` : text)
+        const result = options.json ? `${jsonText(document, 2)}\n` : text
+        if (!claimed) process.stdout.write(result)
+        else if (options.json || !options.quiet) process.stderr.write(result)
+      },
+      claimStdout() {
+        claimed = true
       },
       async print(piece) {
         if (!printed) progress.end()

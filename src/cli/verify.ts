@@ -1,4 +1,5 @@
 /** `stowage verify`: checks a bundle and lists its defects. */
+import { BUNDLE_FORMS } from './locations.js'
 import { command, required } from './command.js'
 import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
 import { EXIT_INTEGRITY, EXIT_MEDIUM } from './exit-code.js'
@@ -7,7 +8,7 @@ import { count, formatSize, printable } from './render.js'
 
 export const verify = command({
   operands: {
-    bundle: required('A bundle: a directory or a .tar'),
+    bundle: required(`A bundle: ${BUNDLE_FORMS}`),
   },
   examples: [
     ['verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not'],

@@ -40,6 +40,24 @@ export const COMPRESSIONS = {
 
 export type Compression = keyof typeof COMPRESSIONS
 
+/** The compressions of whole archives: those of layers, and xz. Source: The .xz File Format 1.2.1. */
+export const ARCHIVE_COMPRESSIONS = {
+  gzip: { ...COMPRESSIONS.gzip, suffixes: ['.tar.gz', '.tgz'] },
+  zstd: { ...COMPRESSIONS.zstd, suffixes: ['.tar.zst', '.tzst'] },
+  xz: { title: 'xz', magic: /^\xfd7zXZ\0/, suffixes: ['.tar.xz', '.txz'] },
+} as const satisfies Readonly<
+  Record<string, Pick<CompressionFormat, 'title' | 'magic'> & { readonly suffixes: readonly string[] }>
+>
+
+export type ArchiveCompression = keyof typeof ARCHIVE_COMPRESSIONS
+
+export const ARCHIVE_COMPRESSION_NAMES = Object.keys(ARCHIVE_COMPRESSIONS) as readonly ArchiveCompression[] // the same
+
+/** The file name endings of compressed archives: `.tar.gz, .tgz, …`. */
+export const ARCHIVE_SUFFIXES: readonly string[] = Object.values(ARCHIVE_COMPRESSIONS).flatMap(
+  ({ suffixes }): readonly string[] => suffixes,
+)
+
 /** A layer's compression, or none. */
 export type LayerCompressionType = Compression | 'none'
 
@@ -55,6 +73,18 @@ export const MAGIC_SIZE = 10
 export function compressionOf(head: Uint8Array): Compression | undefined {
   const text = Buffer.from(head.subarray(0, MAGIC_SIZE)).toString('latin1')
   return COMPRESSION_NAMES.find(name => COMPRESSIONS[name].magic.test(text))
+}
+
+/** Like {@link compressionOf}, for a whole archive. */
+export function archiveCompressionOf(head: Uint8Array): ArchiveCompression | undefined {
+  const text = Buffer.from(head.subarray(0, MAGIC_SIZE)).toString('latin1')
+  return ARCHIVE_COMPRESSION_NAMES.find(name => ARCHIVE_COMPRESSIONS[name].magic.test(text))
+}
+
+/** The compression that the name of an archive asks for: `site.tar.zst`. */
+export function compressionOfName(path: string): ArchiveCompression | undefined {
+  const name = path.toLowerCase()
+  return ARCHIVE_COMPRESSION_NAMES.find(each => ARCHIVE_COMPRESSIONS[each].suffixes.some(end => name.endsWith(end)))
 }
 
 /** The media type of a layer with this compression. */

@@ -24,6 +24,8 @@ export interface ServeOptions extends WaitOptions {
   readonly htpasswd?: string | undefined
   /** Checks every blob at startup, instead of each when it is first requested. */
   readonly verify?: boolean | undefined
+  /** Called with a sentence for the user, such as that a compressed bundle is stored first. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
   /** Called at the end of each request. */
   readonly onRequest?: ((request: ServedRequest) => void) | undefined
   /** Milliseconds after which a client that reads nothing is disconnected; a minute by default. */
@@ -86,7 +88,7 @@ const GRACE = 5_000
  * bcrypt; BUSY if the address is in use.
  */
 export async function serveBundle(places: readonly string[], options: ServeOptions = {}): Promise<BundleServer> {
-  const { listen, tls, htpasswd, verify = false, signal, onProgress, onRequest, patience = PATIENCE } = options
+  const { listen, tls, htpasswd, verify = false, signal, onNotice, onProgress, onRequest, patience = PATIENCE } = options
   if (places.length === 0)
     throw new StowageError('INVALID_ARGUMENT', 'no bundle was named', { hint: 'Name a bundle, or oci:DIR.' })
   const listenAddress = parseListen(listen)
@@ -99,7 +101,7 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
     await Promise.all(shelves.map(async shelf => await shelf[Symbol.asyncDispose]()))
   }
   try {
-    for (const place of places) shelves.push(await openShelf(place, signal))
+    for (const place of places) shelves.push(await openShelf(place, { signal, onNotice, onProgress }))
     const catalog = await readServedCatalog(shelves, content, signal ?? new AbortController().signal)
     if (verify) await checkAll(content, catalog, places.join(', '), { signal, onProgress })
     const server = makeServer({ catalog, content, authenticator, patience }, credentials, onRequest)

@@ -1,10 +1,18 @@
 /**
- * Lists the members of a tar file on disk by reading only its headers. Source: POSIX.1-2017 pax, GNU tar manual, "Basic
- * Tar Format".
+ * Lists the members of a tar, from a file by reading only its headers, or from a stream. Source: POSIX.1-2017 pax, GNU
+ * tar manual, "Basic Tar Format".
  */
 import type { FileHandle } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 import { BLOCK, checksum } from './header.js'
+
+/** Where a tar is read from. */
+export interface TarInput {
+  /** In bytes; undefined for a stream that has not ended yet. */
+  readonly size: number | undefined
+  /** `length` bytes from `position` on, fewer if the tar ends earlier. Positions never decrease. */
+  read(position: number, length: number): Promise<Buffer>
+}
 
 export interface ArchiveMember {
   /** Relative, with `/` as the separator, without a leading `./` or a trailing `/`. */
@@ -29,6 +37,8 @@ export interface ListOptions {
    * and the zero blocks after the last member may be missing. Without this option these are errors.
    */
   readonly foreign?: boolean | undefined
+  /** Called with each member before the next one is looked for: the content of a stream must be read in it. */
+  readonly onMember?: ((member: ArchiveMember) => Promise<void>) | undefined
 }
 
 /** Largest extended header that is read, in bytes; real ones hold little more than a name. */
@@ -39,25 +49,24 @@ const MEMBER_LIMIT = 1_000_000
 const TRAILER_LIMIT = 1024 * 1024
 
 /**
- * Lists the members of the tar file `file` in order. Content is skipped, so the file must be seekable. Reads ustar, PAX
+ * Lists the members of the tar `input` in order; their content is skipped. Reads ustar, PAX
  * (`path`, `linkpath`, `size`), GNU long names and numbers, and the format before ustar. Throws INVALID_TAR with the
  * offset for a truncated file, a wrong checksum, a name that is absolute, leads out of the archive or occurs twice, a
  * member that extends past the end of the file, bytes after the end of the archive, and anything that tar readers
  * interpret differently. `path` is for messages.
  */
 export async function listArchive(
-  file: FileHandle,
+  input: TarInput,
   path: string,
-  { signal, foreign = false }: ListOptions = {},
+  { signal, foreign = false, onMember }: ListOptions = {},
 ): Promise<readonly ArchiveMember[]> {
-  const { size: fileSize } = await file.stat()
   const members: ArchiveMember[] = []
   const names = new Map<string, ArchiveMember['type']>()
   let extended: Extended = {}
   let position = 0
   for (;;) {
     signal?.throwIfAborted()
-    if (foreign && position === fileSize && members.length > 0 && isEmpty(extended)) return members
+    if (foreign && position === input.size && members.length > 0 && isEmpty(extended)) return members
     const header = await readExactly(position, BLOCK, 'the next header or the two zero blocks that end a tar')
     if (header.every(byte => byte === 0)) break
     const fields = parseHeader(header, position)
@@ -76,10 +85,10 @@ export async function listArchive(
     if (size !== 0 && (HEADER_ONLY.test(fields.flag) || type === 'directory')) {
       throw invalid(position, `a directory, a link or a device with ${size} bytes of content`)
     }
-    if (offset + size > fileSize) {
+    if (input.size !== undefined && offset + size > input.size) {
       throw invalid(
         position,
-        `a member that ends at ${offset + size}, but the file has ${fileSize} bytes: it is truncated`,
+        `a member that ends at ${offset + size}, but the file has ${input.size} bytes: it is truncated`,
       )
     }
     const name = checkedName(extended.path ?? fields.name, position)
@@ -88,9 +97,11 @@ export async function listArchive(
       if (twice && !foreign && !(twice === 'directory' && type === 'directory')) {
         throw invalid(position, `${JSON.stringify(name)} for the second time`)
       }
-      if (!twice || foreign) members.push({ name, type, size, offset, ...linkOf(fields, extended) })
+      const member = { name, type, size, offset, ...linkOf(fields, extended) }
+      if (!twice || foreign) members.push(member)
       names.set(name, type)
       if (members.length > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
+      await onMember?.(member)
     }
     extended = {}
     position = offset + padded(size)
@@ -98,34 +109,33 @@ export async function listArchive(
   if (!isEmpty(extended)) {
     throw invalid(position, 'an extended header with no member after it')
   }
-  await checkTrailer(position)
+  await checkTrailer(position + BLOCK)
   return members
 
-  /** Expects two zero blocks, and only zeros after them. */
+  /** Expects another zero block after the first, and only zeros after it. */
   async function checkTrailer(start: number): Promise<void> {
-    const length = fileSize - start
-    if (length > TRAILER_LIMIT) {
-      throw invalid(start, `the end of the archive, but ${length} more bytes follow: it was not finished`)
-    }
-    const trailer = await readExactly(start, Math.max(length, 2 * BLOCK), 'the two zero blocks that end a tar')
+    const trailer = await input.read(start, TRAILER_LIMIT + 1)
+    if (trailer.length < BLOCK)
+      throw truncated(start, trailer.length, 'the second of the two zero blocks that end a tar')
     if (trailer.some(byte => byte !== 0)) throw invalid(start, 'the end of the archive, but more bytes follow it')
+    if (trailer.length > TRAILER_LIMIT) {
+      const more = input.size === undefined ? `more than ${TRAILER_LIMIT}` : input.size - start
+      throw invalid(start, `the end of the archive, but ${more} more bytes follow: it was not finished`)
+    }
   }
 
   async function readExactly(at: number, length: number, what: string): Promise<Buffer> {
-    const buffer = Buffer.alloc(length)
-    let done = 0
-    while (done < length) {
-      const { bytesRead } = await file.read(buffer, done, length - done, at + done)
-      if (bytesRead === 0) {
-        throw new StowageError(
-          'INVALID_TAR',
-          `${path}: expected ${what} at byte ${at} but the file ends at ${fileSize}: it is truncated`,
-          { hint: 'Copy the file again, and compare its size with the original.' },
-        )
-      }
-      done += bytesRead
-    }
-    return buffer
+    const found = await input.read(at, length)
+    if (found.length < length) throw truncated(at, found.length, what)
+    return found
+  }
+
+  function truncated(at: number, found: number, what: string): StowageError {
+    return new StowageError(
+      'INVALID_TAR',
+      `${path}: expected ${what} at byte ${at} but the data ends at ${input.size ?? at + found}: it is truncated`,
+      { hint: 'Copy the file again, and compare its size with the original.' },
+    )
   }
 
   function invalid(at: number, found: string): StowageError {
@@ -209,6 +219,24 @@ export async function listArchive(
     const parts = raw.split('/').filter(part => part !== '' && part !== '.')
     if (parts.includes('..')) throw invalid(at, `a name that leads out of the archive: ${shown}`)
     return parts.join('/')
+  }
+}
+
+/** A tar file on disk. The handle stays open. */
+export async function fileInput(file: FileHandle): Promise<TarInput> {
+  const { size } = await file.stat()
+  return {
+    size,
+    async read(position, length) {
+      const buffer = Buffer.alloc(Math.min(length, Math.max(size - position, 0)))
+      let done = 0
+      while (done < buffer.length) {
+        const { bytesRead } = await file.read(buffer, done, buffer.length - done, position + done)
+        if (bytesRead === 0) break
+        done += bytesRead
+      }
+      return buffer.subarray(0, done)
+    },
   }
 }
 

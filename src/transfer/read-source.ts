@@ -1,4 +1,4 @@
-/** Opens a location only to read what it holds: creates no layer and leaves no file behind. */
+/** Opens a location only to read what it holds, except layers: creates no layer and leaves no file behind. */
 import { Workspace } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
 import type { ImageSource } from '../image/image-source.js'
@@ -41,6 +41,7 @@ export async function readSource<T>(
       },
     },
     spool: async () => await workspace.blobs(),
+    layers: false,
   })
   return await read(source)
 }

@@ -89,7 +89,8 @@ export class Transfer implements AsyncDisposable {
     const { host, signal, onProgress } = this.#options
     const { names = [], layer, platforms = this.#options.platforms } = selection
     const { location } = this.#target
-    const workspace = new Workspace(transportOf(location).destination?.disk?.(location))
+    const beside = transportOf(location).destination?.disk?.(location)
+    const workspace = new Workspace(beside)
     let source: ImageSource | undefined
     let staged: BlobDirectory | undefined
     const dispose = async (): Promise<void> => {
@@ -108,6 +109,7 @@ export class Transfer implements AsyncDisposable {
         onProgress,
         stage: this.#stage(async () => (staged = await workspace.blobs())),
         spool: async () => await ((await this.#ownSpool()) ?? workspace.blobs()),
+        beside,
       })
       const found = await source.images({ signal })
       if (found.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${formatLocation(from)} holds no image`)

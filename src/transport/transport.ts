@@ -43,6 +43,10 @@ export interface OpenSourceOptions extends OpenLocationOptions {
   readonly stage: BlobStage
   /** Where to store blobs before it is known which are needed; called only by sources that do so. */
   readonly spool: () => Promise<BlobDirectory>
+  /** The path beside which a source stores what it can read only once; by default, in the temporary directory. */
+  readonly beside?: string | undefined
+  /** Whether layers will be read (the default). */
+  readonly layers?: boolean | undefined
   /** How to create a layer from a WIM or a directory. */
   readonly layer?: WimLayerOptions | undefined
   /** The name for an image that has none of its own. */
@@ -56,6 +60,13 @@ export interface OpenDestinationOptions extends OpenLocationOptions {
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
   /** `keep`: a sparse index stays what it is, or is refused; else the destination may take what is left of it. */
   readonly sparse?: SparseForm | undefined
+}
+
+export interface OpenShelfOptions extends WaitOptions {
+  /** The name that the user gave it. */
+  readonly name: string
+  /** Called with what a person should know, a sentence each. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
 }
 
 export interface InspectImagesOptions extends OpenLocationOptions {
@@ -160,11 +171,8 @@ export interface Transport {
   readonly store?: StoreTransport
   /** Describes the images without reading manifests; undefined if their manifests must be read. */
   inspect?(location: Location, options: InspectImagesOptions): Promise<readonly InspectedImage[] | undefined>
-  /** Opens it to be served to registry clients; `name`: the name that the user gave it. */
-  serve?(
-    location: Location,
-    options: { readonly name: string; readonly signal?: AbortSignal | undefined },
-  ): Promise<Shelf>
+  /** Opens it to be served to registry clients. */
+  serve?(location: Location, options: OpenShelfOptions): Promise<Shelf>
   /** Whether every layer of the image is present; left out if that is known only by reading the layers. */
   isWhole?(location: Location): Promise<boolean>
 }

@@ -76,7 +76,9 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
-    await using reader = await openBundleReader(path, { signal })
+    const { onNotice } = options
+    const beside = destination.disk?.(location)
+    await using reader = await openBundleReader(path, { beside, signal, onNotice, onProgress })
     const chosen = chooseImages(reader, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, chosen)
     // Without a selection, all images of the bundle are loaded, and referrers are among them

@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
+import { STANDARD_STREAM } from '../archive/archive-stream.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
 import { BLOBS } from '../bundle/contents.js'
@@ -9,6 +10,7 @@ import { isTarPath } from '../bundle/files.js'
 import type { BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
 import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
+import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
@@ -63,6 +65,8 @@ export interface PackedImage {
 export interface PackResult {
   readonly path: string
   readonly form: 'directory' | 'tar'
+  /** Of a tar that is compressed. */
+  readonly compression?: ArchiveCompression
   /** The size of all files, in bytes. */
   readonly size: number
   readonly manifest: BundleManifest
@@ -88,7 +92,8 @@ const READ_AT_ONCE = 6
 
 /**
  * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: a single tar if the
- * name ends in `.tar`, otherwise a directory. Reads and plans everything except created layers before the first byte is
+ * name ends in `.tar`, a compressed one for `.tar.gz`, `.tar.zst` or `.tar.xz`, a tar on standard output for `-`,
+ * otherwise a directory. Reads and plans everything except created layers before the first byte is
  * written. Leaves nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached, a
  * directory keeps the copied blobs, and the same call resumes. A bundle that already exists in the directory is left
  * alone if it has the same contents, and replaced if `update` is set. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE,
@@ -103,6 +108,7 @@ export async function pack(
   const requests = checkRequests(images, output, options)
   if (signal?.aborted) throw abortError(signal.reason, signal)
   const { layer, leftOut: skipped, warnings } = reportOn(options.layer)
+  const compression = compressionOfName(output)
   await using writer = await openBundleWriter(output, {
     signal,
     epoch,
@@ -126,6 +132,7 @@ export async function pack(
     return {
       path: output,
       form: isTarPath(output) ? 'tar' : 'directory',
+      ...(compression ? { compression } : {}),
       size: await sizeOfBundle(output, manifest),
       manifest,
       unchanged: writer.unchanged,
@@ -152,12 +159,10 @@ function checkRequests(
   output: string,
   { names, files = [] }: PackOptions,
 ): readonly PackImage[] {
-  if (output === '' || output === '-') {
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      `${JSON.stringify(output)} is not an output: a bundle is a directory or a file`,
-      { hint: 'Name a directory, or a file that ends in .tar; to write a file called "-", name it ./-' },
-    )
+  if (output === '') {
+    throw new StowageError('INVALID_ARGUMENT', '"" is not an output: a bundle is a directory or a file', {
+      hint: 'Name a directory, or a file that ends in .tar; - is standard output.',
+    })
   }
   if (images.length === 0 && files.length === 0)
     throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
@@ -269,8 +274,8 @@ async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise
 
 async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {
   try {
-    const found = await stat(output)
-    if (found.isFile()) return found.size
+    const found = output === STANDARD_STREAM ? undefined : await stat(output)
+    if (found?.isFile()) return found.size
   } catch (error) {
     throw fileError(error, output)
   }

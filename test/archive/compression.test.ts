@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
-import { decompressed, openScriptDecoder, refuseOthers, unzstd } from '../../src/archive/compression.js'
-import { compressionOf } from '../../src/oci/compression.js'
+import { compressed, decompressed, openScriptDecoder, refuseOthers, unzstd } from '../../src/archive/compression.js'
+import { ARCHIVE_COMPRESSION_NAMES, archiveCompressionOf, compressionOfName } from '../../src/oci/compression.js'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { noise } from '../support/images.js'
 
@@ -9,11 +9,18 @@ const content = Buffer.concat([noise(300_000, 'zstd'), Buffer.alloc(500_000, 'a'
 const zstd = (input: Uint8Array, ...words: string[]): Buffer =>
   execFileSync('zstd', ['-q', '-c', ...words], { input, maxBuffer: 1 << 28 })
 const gzip = (input: Uint8Array): Buffer => execFileSync('gzip', ['-c'], { input, maxBuffer: 1 << 28 })
+const xz = (input: Uint8Array, ...words: string[]): Buffer =>
+  execFileSync('xz', ['-c', ...words], { input, maxBuffer: 1 << 28 })
 const SKIPPABLE = Buffer.concat([Buffer.from('502a4d1803000000', 'hex'), Buffer.from('abc')])
 
-/** In pieces of `size` bytes, so that every header of the format is cut somewhere. */
+/** In pieces of `size` bytes at both ends, so that every header of the format is cut somewhere; in larger ones between. */
 async function* cut(bytes: Uint8Array, size: number): Bytes {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+  for (let at = 0; at < bytes.length;) {
+    const middle = at > 3000 && at < bytes.length - 3000
+    const end = middle ? Math.min(at + Math.max(size, 50_000), bytes.length - 3000) : at + size
+    yield bytes.subarray(at, end)
+    at = end
+  }
 }
 
 async function all(bytes: Bytes): Promise<Buffer> {
@@ -24,17 +31,19 @@ async function all(bytes: Bytes): Promise<Buffer> {
 
 /** Without the addon, zstd is decoded in JavaScript. */
 const WITHOUT_ADDON = 'zstd, without the addon'
-type Form = 'gzip' | 'zstd' | typeof WITHOUT_ADDON
-const FORMS: readonly Form[] = ['gzip', 'zstd', WITHOUT_ADDON]
-const toolOf = (form: Form): 'gzip' | 'zstd' => (form === WITHOUT_ADDON ? 'zstd' : form)
+type Tool = 'gzip' | 'zstd' | 'xz'
+type Form = Tool | typeof WITHOUT_ADDON
+const FORMS: readonly Form[] = ['gzip', 'zstd', WITHOUT_ADDON, 'xz']
+const toolOf = (form: Form): Tool => (form === WITHOUT_ADDON ? 'zstd' : form)
+const packedWith = (form: Form): Buffer => ({ gzip, zstd, xz })[toolOf(form)](content)
 
 function contentOf(bytes: Bytes, form: Form, signal?: AbortSignal): Bytes {
   if (form === WITHOUT_ADDON) return unzstd(bytes, 'x.tar', signal, openScriptDecoder)
   return decompressed(bytes, form, 'x.tar', signal ? { signal } : {})
 }
 
-t.test('decompressed() gives what gzip and zstd packed, one member or frame after another', async t => {
-  const forms: readonly (readonly [string, 'gzip' | 'zstd', Buffer])[] = [
+t.test('decompressed() gives what gzip, zstd and xz packed, one member or frame after another', async t => {
+  const forms: readonly (readonly [string, Tool, Buffer])[] = [
     ['gzip', 'gzip', gzip(content)],
     ['gzip members', 'gzip', Buffer.concat([gzip(content.subarray(0, 1000)), gzip(content.subarray(1000))])],
     ['zstd', 'zstd', zstd(content)],
@@ -47,9 +56,12 @@ t.test('decompressed() gives what gzip and zstd packed, one member or frame afte
     ],
     ['zstd, skippable first', 'zstd', Buffer.concat([SKIPPABLE, zstd(content)])],
     ['zstd of nothing', 'zstd', Buffer.concat([zstd(Buffer.alloc(0)), zstd(content)])],
+    ['xz', 'xz', xz(content)],
+    ['xz, several blocks, SHA-256', 'xz', xz(content, '--block-size=100000', '--check=sha256')],
+    ['xz streams', 'xz', Buffer.concat([xz(content.subarray(0, 1000)), Buffer.alloc(8), xz(content.subarray(1000))])],
   ]
   for (const [name, compression, packed] of forms) {
-    t.equal(compressionOf(packed), compression, name)
+    t.equal(archiveCompressionOf(packed), compression, name)
     for (const size of [7, 1000, 1 << 20]) {
       for (const form of FORMS.filter(form => toolOf(form) === compression)) {
         const found = await all(contentOf(cut(packed, size), form))
@@ -61,7 +73,7 @@ t.test('decompressed() gives what gzip and zstd packed, one member or frame afte
 
 t.test('decompressed() refuses what is cut short or damaged', async t => {
   for (const form of FORMS) {
-    const packed = form === 'gzip' ? gzip(content) : zstd(content)
+    const packed = packedWith(form)
     for (const length of [3, 5, 12, 100, packed.length >> 1, packed.length - 5, packed.length - 1]) {
       await t.rejects(
         all(contentOf(cut(packed.subarray(0, length), 50_000), form)),
@@ -79,11 +91,16 @@ t.test('decompressed() refuses what is cut short or damaged', async t => {
   const followed = Buffer.concat([zstd(content), Buffer.alloc(40, 'x')])
   const changed = zstd(content)
   changed[200_000]! ^= 1 // which only the checksum shows
-  for (const form of FORMS.filter(form => form !== 'gzip')) {
+  for (const form of FORMS.filter(form => toolOf(form) === 'zstd')) {
     await t.rejects(all(contentOf(cut(damaged, 1000), form)), { code: 'INVALID_TAR' }, form)
     await t.rejects(all(contentOf(cut(followed, 1000), form)), { code: 'INVALID_TAR' }, form)
   }
   await t.rejects(all(contentOf(cut(changed, 1000), 'zstd')), { code: 'INVALID_TAR', message: /checksum/ })
+  const wrong = xz(content)
+  wrong[200_000]! ^= 1
+  await t.rejects(all(contentOf(cut(wrong, 1000), 'xz')), { code: 'INVALID_TAR', message: /corrupt/ })
+  const more = Buffer.concat([xz(content), Buffer.alloc(40, 'x')])
+  await t.rejects(all(contentOf(cut(more, 1000), 'xz')), { code: 'INVALID_TAR' })
 })
 
 t.test('decompressed() gives memory to no zstd window over 128 MiB, wherever it stands', async t => {
@@ -112,7 +129,7 @@ t.test('decompressed() gives memory to no zstd window over 128 MiB, wherever it 
 })
 
 t.test('decompressed() holds no more than a few MiB of what a few bytes stand for', async t => {
-  const size = 600_000_000
+  const size = 400_000_000
   for (const form of FORMS) {
     const packed = execFileSync('sh', ['-c', `head -c ${size} /dev/zero | ${toolOf(form)} -1 -c`], {
       maxBuffer: 1 << 28,
@@ -130,7 +147,7 @@ t.test('decompressed() holds no more than a few MiB of what a few bytes stand fo
 
 t.test('decompressed() throws what its source throws, and stops when it is told to', async t => {
   for (const form of FORMS) {
-    const packed = form === 'gzip' ? gzip(content) : zstd(content)
+    const packed = packedWith(form)
     const failing = async function* (): Bytes {
       yield packed.subarray(0, 20_000)
       throw new RangeError('the medium is gone')
@@ -152,7 +169,6 @@ t.test('decompressed() throws what its source throws, and stops when it is told 
 
 t.test('refuseOthers() says what decompresses a file of another kind', async t => {
   for (const [magic, command] of [
-    ['fd377a585a00', 'xz -d'],
     ['425a6839314159265359', 'bzip2 -d'],
     ['04224d18', 'lz4 -d'],
     ['504b0304', 'unzip'],
@@ -160,4 +176,31 @@ t.test('refuseOthers() says what decompresses a file of another kind', async t =
     t.throws(() => refuseOthers(Buffer.from(magic, 'hex'), 'x.tar'), { code: 'UNSUPPORTED', hint: new RegExp(command) })
   }
   refuseOthers(Buffer.from('BZhere/file'), 'a tar whose first member has such a name')
+})
+
+t.test('compressed() gives what gzip, zstd and xz unpack, the same bytes each time', async t => {
+  for (const compression of ARCHIVE_COMPRESSION_NAMES) {
+    for (const input of [content, Buffer.alloc(0)]) {
+      const packed = await all(compressed(cut(input, 70_001), compression))
+      const unpacked = execFileSync(compression, ['-dc'], { input: packed, maxBuffer: 1 << 28 })
+      t.ok(unpacked.equals(input), `${compression}, ${input.length} bytes`)
+      t.ok((await all(compressed(cut(input, 1 << 20), compression))).equals(packed), 'whatever its pieces are')
+    }
+  }
+})
+
+t.test('compressionOfName() knows the endings', t => {
+  for (const [name, compression] of [
+    ['a.tar.gz', 'gzip'],
+    ['A.TGZ', 'gzip'],
+    ['a.tar.zst', 'zstd'],
+    ['a.tzst', 'zstd'],
+    ['a.tar.xz', 'xz'],
+    ['a.txz', 'xz'],
+    ['a.tar', undefined],
+    ['a.gz', undefined],
+    ['zst', undefined],
+  ] as const)
+    t.equal(compressionOfName(name), compression, name)
+  t.end()
 })

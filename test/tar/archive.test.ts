@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, open, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { type ArchiveMember, listArchive } from '../../src/tar/archive.js'
+import { type ArchiveMember, fileInput, listArchive } from '../../src/tar/archive.js'
 import { checksum, encodeHeader, encodeReservedHeader, padding, TAR_END } from '../../src/tar/header.js'
 
 async function list(path: string): Promise<readonly ArchiveMember[]> {
   const file = await open(path)
   try {
-    return await listArchive(file, path)
+    return await listArchive(await fileInput(file), path)
   } finally {
     await file.close()
   }

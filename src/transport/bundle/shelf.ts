@@ -2,6 +2,7 @@
 import { openBundleReader } from '../../bundle/reader.js'
 import type { Shelf } from '../../image/shelf.js'
 import { parseReference } from '../../oci/reference.js'
+import type { OpenShelfOptions } from '../transport.js'
 import { blobPath, INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
 
 /**
@@ -9,12 +10,11 @@ import { blobPath, INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
  * it.
  */
 export async function openBundleShelf(
-  name: string,
   path: string,
   ref: string | undefined,
-  signal: AbortSignal | undefined,
+  { name, signal, onNotice, onProgress }: OpenShelfOptions,
 ): Promise<Shelf> {
-  const reader = await openBundleReader(path, { ref, signal })
+  const reader = await openBundleReader(path, { ref, signal, onNotice, onProgress })
   try {
     const chosen = new Set((await reader.images()).map(({ root }) => root.digest))
     const all = reader.manifest.images.filter(({ root, original = root }) => chosen.has(original.digest))

@@ -8,7 +8,7 @@ import type { ImageStore } from '../../image/image-store.js'
 
 /** Throws what {@link openBundleReader} throws. Methods that would change the bundle throw UNSUPPORTED. */
 export async function openBundleStore(path: string, options: FetchOptions = {}): Promise<ImageStore> {
-  const reader = await openBundleReader(path, options)
+  const reader = await openBundleReader(path, { ...options, layers: false })
   const images = new BlobImages(reader)
   return {
     location: `bundle:${path}`,

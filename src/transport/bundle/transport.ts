@@ -12,8 +12,10 @@ export const bundle: Transport = {
     form: FORM,
     manifests: 'kept',
     pin: 'ref',
-    open: async ({ path, ref }, { signal }) =>
-      await (await import('../../bundle/reader.js')).openBundleReader(path, { ref, signal }),
+    open: async ({ path, ref }, { layers, beside, onNotice, signal, onProgress }) =>
+      await (
+        await import('../../bundle/reader.js')
+      ).openBundleReader(path, { ref, layers, beside, onNotice, signal, onProgress }),
   },
   destination: {
     form: 'bundle:PATH',
@@ -34,6 +36,5 @@ export const bundle: Transport = {
     sealed: true,
     open: async ({ path }, { signal }) => await (await import('./store.js')).openBundleStore(path, { signal }),
   },
-  serve: async ({ path, ref }, { name, signal }) =>
-    await (await import('./shelf.js')).openBundleShelf(name, path, ref, signal),
+  serve: async ({ path, ref }, options) => await (await import('./shelf.js')).openBundleShelf(path, ref, options),
 }

@@ -1,0 +1,68 @@
+/** An archive as a stream of plain tar: a file, a pipe or standard input, compressed or not. */
+import { createReadStream } from 'node:fs'
+import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { fileError, StowageError } from '../errors.js'
+import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
+import { decompressed, refuseOthers } from './compression.js'
+
+/** The path that stands for standard input or standard output. A file of this name is `./-`. */
+export const STANDARD_STREAM = '-'
+
+const PIECE = 1024 * 1024
+
+/** How messages refer to the input `path`. */
+export function inputTitle(path: string): string {
+  return path === STANDARD_STREAM ? 'standard input' : path
+}
+
+/**
+ * The bytes of the file or pipe `path`, or of standard input for `-`. They can be read once. Throws FILE_NOT_FOUND etc.
+ * while they are read, and INVALID_ARGUMENT if standard input is a terminal.
+ */
+export function openStream(path: string): Bytes {
+  if (path !== STANDARD_STREAM) return readOnce(path)
+  if (process.stdin.isTTY) {
+    throw new StowageError('INVALID_ARGUMENT', 'standard input is a terminal, and an archive was expected', {
+      hint: 'Pipe it in, or name a file. A file called "-" is ./-',
+    })
+  }
+  return process.stdin as Bytes // a stream of buffers, as no encoding is set
+}
+
+/** The plain tar that `bytes` is or holds compressed. Throws UNSUPPORTED, and what {@link decompressed} throws. */
+export async function openTarStream(
+  bytes: Bytes,
+  name: string,
+  { signal }: FetchOptions = {},
+): Promise<{ readonly tar: Bytes; readonly compression: ArchiveCompression | undefined }> {
+  const { head, all } = await withHead(bytes)
+  refuseOthers(head, name)
+  const compression = archiveCompressionOf(head)
+  return { tar: compression ? decompressed(all, compression, name, { signal }) : all, compression }
+}
+
+/** The first bytes, and a stream of all bytes including these. */
+async function withHead(bytes: Bytes): Promise<{ readonly head: Uint8Array; readonly all: Bytes }> {
+  const iterator = bytes[Symbol.asyncIterator]()
+  let first: Uint8Array = new Uint8Array()
+  while (first.length < MAGIC_SIZE) {
+    const next = await iterator.next()
+    if (next.done) break
+    first = Buffer.concat([first, next.value])
+  }
+  return {
+    head: first.subarray(0, MAGIC_SIZE),
+    all: (async function* () {
+      yield first
+      yield* { [Symbol.asyncIterator]: () => iterator }
+    })(),
+  }
+}
+
+async function* readOnce(path: string): Bytes {
+  try {
+    yield* createReadStream(path, { highWaterMark: PIECE })
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
