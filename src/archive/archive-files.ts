@@ -23,7 +23,7 @@ export interface ArchiveSubject {
   readonly hint: string
 }
 
-/** Number of links in a chain beyond which we treat it as a loop. */
+/** Longest chain of links; a longer one is treated as a loop. */
 const LINK_LIMIT = 8
 
 /** A member: a file, or a link to another member. */

@@ -25,7 +25,10 @@ export async function openArchiveWriter(path: string, mtime: number): Promise<Ar
   return new ArchiveWriter(await PartialFile.open(path, 'an archive'), mtime)
 }
 
-/** Not for concurrent writes. Nothing is at the final path until finish(); disposing before that leaves no file. */
+/**
+ * Does not support concurrent writes. Nothing is at the final path until finish(); disposing before that leaves no
+ * file.
+ */
 export class ArchiveWriter implements AsyncDisposable {
   readonly #output: PartialFile
   readonly #mtime: number
@@ -79,7 +82,7 @@ export class ArchiveWriter implements AsyncDisposable {
     )
   }
 
-  /** Ends the tar, syncs it, and renames it. Throws OUTPUT_EXISTS if another process has created the file meanwhile. */
+  /** Ends the tar, syncs it, and renames it. Throws OUTPUT_EXISTS if another process has created the file since. */
   async finish(): Promise<void> {
     await this.#write(TAR_END)
     await this.#output.file.truncate(this.#end).catch((error: unknown) => {

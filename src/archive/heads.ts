@@ -1,4 +1,4 @@
-/** Encodes the two heads of a bundle from its images: `index.json` for OCI readers, `manifest.json` for docker. */
+/** Encodes the two heads of a bundle or an archive: `index.json` for OCI readers, `manifest.json` for docker. */
 import type { ImageContent, PlatformImage } from '../blob/closure.js'
 import { rootEntry, type SparseForm } from '../blob/stripped.js'
 import { StowageError } from '../errors.js'
@@ -21,14 +21,14 @@ export interface HeadSizes {
 }
 
 /**
- * Bytes to reserve in a head for one image not created yet: more than a 384-byte name, twice, and eight layers need.
+ * Bytes to reserve in a head for one image that is not created yet: enough for a 384-byte name, twice, and eight
+ * layers.
  */
 const UNMADE_ROOM = 4096
 
 /**
  * `index.json`: one descriptor per image and name (one if the image has no name), with the full name for containerd and
- * a `ref.name` for skopeo: the tag if no other image of the bundle has it, otherwise the full name. `sparse`: see
- * {@link rootEntry}.
+ * a `ref.name` for skopeo: the tag if no other name has it, otherwise the full name. `sparse`: see {@link rootEntry}.
  */
 export function encodeIndex(images: readonly NamedImage[], sparse?: SparseForm): Uint8Array {
   const tags = new Map<string, number>()

@@ -12,7 +12,7 @@ import { openSeekableArchive } from './seekable-archive.js'
 import { spoolArchive } from './spooled-archive.js'
 
 export interface OpenArchiveOptions extends WaitOptions {
-  /** Opens the directory for the files of an archive that cannot be read in place. Its owner removes what is in it. */
+  /** Opens the directory for the files of an archive that cannot be read in place. Its owner removes the files. */
   readonly spool: () => Promise<BlobDirectory>
 }
 

@@ -16,7 +16,7 @@ export interface BlobStore {
   /** A registry's domain. Stores of the same host share a limit on concurrent reads. */
   readonly host?: string | undefined
   has(blob: Descriptor): Promise<boolean>
-  /** Lazy: nothing is opened before the first byte is asked for. Throws BLOB_MISSING. */
+  /** Lazy: nothing is opened before the first byte is requested. Throws BLOB_MISSING. */
   fetch(blob: Descriptor, options?: FetchOptions): Bytes
   /** Like `fetch`, starting at byte `offset`, if the store supports reading from the middle. */
   fetchFrom?(blob: Descriptor, offset: number, options?: FetchOptions): Bytes
@@ -66,7 +66,7 @@ export type ReadBlob = (offset: number, downloader?: NativeDownloader) => Bytes
 
 export interface PutOptions {
   readonly signal?: AbortSignal | undefined
-  /** Called with the number of bytes that the downloader wrote. Yielded bytes are counted by whoever yields them. */
+  /** Called with the number of bytes that the downloader wrote. The code that yields bytes counts those itself. */
   readonly onSaved?: ((size: number) => void) | undefined
 }
 

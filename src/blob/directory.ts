@@ -96,7 +96,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     } catch (error) {
       // A small blob is never resumed, so nothing would use its partial file
       if (blob.size < SLOT || !isInterruption(error)) await rm(path, { force: true })
-      // What an earlier try left may be what is wrong
+      // The part left by an earlier attempt may be what is wrong: start again without it
       if (held > 0 && isMismatch(error)) {
         await this.put(blob, read, options)
         return

@@ -96,7 +96,7 @@ async function manifestsOf(
   return found
 }
 
-/** An index need not say what its images run on; their configs do. */
+/** An index need not state the platforms of its images; their configs do. */
 async function withPlatform(store: BlobStore, manifest: Descriptor, options: ReadImageOptions): Promise<Descriptor> {
   if (options.absent?.includes(manifest.digest)) return manifest
   const [image] = (await readImage(store, manifest, options)).platforms

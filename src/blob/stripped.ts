@@ -64,7 +64,7 @@ export function stripAbsent(image: ImageContent): ImageContent {
   }
 }
 
-/** The indexes of `image` that {@link stripAbsent} removes, by digest. */
+/** Digests of the indexes of `image` that {@link stripAbsent} removes or rewrites. */
 export function strippedAway(image: ImageContent): ReadonlySet<Digest> {
   const left = new Set(stripAbsent(image).manifests.map(({ descriptor }) => descriptor.digest))
   return new Set(image.manifests.flatMap(({ descriptor: { digest } }) => (left.has(digest) ? [] : [digest])))

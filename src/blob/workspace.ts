@@ -1,6 +1,6 @@
 /**
- * The one place for temporary files of a run: beside what it writes, gone at its end, and cleared by the next run if it
- * was killed.
+ * The directory for all temporary files of a run: beside its output, removed at the end, and removed by the next run if
+ * this one was killed.
  */
 import { access, constants, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,7 @@
-/** Writes a blob to a file and hashes it on a native thread: one thread reads a network slower than a disk writes. */
+/**
+ * Writes a blob to a file and hashes it on a native thread: one thread that also reads the network is slower than a
+ * disk.
+ */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { abortError, fileError } from '../errors.js'

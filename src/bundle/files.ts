@@ -164,7 +164,8 @@ export async function listDirectory(root: string, signal?: AbortSignal): Promise
 }
 
 /**
- * Undefined for an entry removed meanwhile, and for a name that is not UTF-8: Node.js lists it, but cannot look it up.
+ * Undefined for an entry removed since it was listed, and for a name that is not UTF-8: Node.js lists it, but cannot
+ * look it up.
  */
 async function lstatIfThere(path: string): Promise<Stats | undefined> {
   try {

@@ -104,8 +104,8 @@ class GraphCheck {
   }
 
   /**
-   * The image that an entry of index.json lists. For the remainder of a sparse index, that index and all it reaches
-   * here.
+   * The image that an entry of index.json lists. If the entry replaces a sparse index, that index and everything below
+   * it that the bundle has.
    */
   async #readRoot({ annotations, platform: _platform, ...root }: Descriptor): Promise<ImageContent | undefined> {
     const original = originalOf({ annotations })

@@ -36,9 +36,9 @@ export interface BundleImage {
   /** Total size of its blobs in bytes, including those shared with other images. */
   readonly size: number
   readonly platforms: readonly BundlePlatform[]
-  /** The index of the image at its source, if `root` is what remains of it without the manifests in `absent`. */
+  /** The index of the image at its source, if `root` replaces it without the manifests in `absent`. */
   readonly original?: Descriptor
-  /** Manifests that `original`, or else `root`, names but the bundle leaves out: platforms that were not requested. */
+  /** Manifests that `original`, or else `root`, lists but the bundle leaves out: platforms that were not requested. */
   readonly absent?: readonly Digest[]
 }
 

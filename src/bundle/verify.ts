@@ -1,4 +1,4 @@
-/** Verifies a bundle: reads every file once and reports every defect. */
+/** Verifies a bundle: checks every file and reports every defect. */
 import pMap from 'p-map'
 import { DOCKER_FILE } from '../archive/heads.js'
 import { HashPool } from '../blob/hash-pool.js'
@@ -39,7 +39,8 @@ const POOLED = 4 * 1024 * 1024
 /**
  * Checks the bundle `path`, see {@link openBundleFiles}: the size and hash of every file against bundle.json and SHA256SUMS,
  * missing and extra files, the blobs that index.json reaches, and whether manifest.json and bundle.json agree with it.
- * A defect is a finding, never an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, ABORTED.
+ * A defect is a finding, not an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, INVALID_TAR
+ * for a file that is not a tar and is not named `.tar`, ABORTED.
  */
 export async function verifyBundle(path: string, { signal, onProgress }: WaitOptions = {}): Promise<VerifyReport> {
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
@@ -71,7 +72,7 @@ class Check {
   readonly #signal: AbortSignal | undefined
   readonly #onBytes: (bytes: { done: number; total: number }) => void
   readonly #findings: Finding[] = []
-  /** Digests of the files read so far: no file is read twice. */
+  /** Digests of the files read so far, so that none is hashed again. The graph check may reread small files. */
   readonly #digests = new Map<string, Digest>()
   /** Bytes read so far from the files that are being hashed, by path. */
   readonly #underWay = new Map<string, number>()
@@ -295,7 +296,7 @@ interface Expectation {
   readonly by: string
 }
 
-/** What the lists and the names of the blobs say about every file. */
+/** The size and digests that the lists and the names of the blobs give for every file. */
 function expectations(
   manifest: BundleManifest | undefined,
   sums: ReadonlyMap<string, Digest> | undefined,

@@ -266,7 +266,7 @@ class Writer implements BundleWriter {
     if (this.#state === 'fresh') await this.plan([], { pendingImages: UNPLANNED })
   }
 
-  /** Writes the indexes that {@link rootEntry} lists: only now is it known what the images have. */
+  /** Writes the indexes that {@link rootEntry} lists, once it is known which manifests the images have. */
   async #putIndexes(images: readonly NamedImage[]): Promise<void> {
     for (const { descriptor, bytes } of images.flatMap(({ image }) => strippedIndexes(image, this.#sparse))) {
       if (!(await this.#medium.has(descriptor))) {

@@ -21,31 +21,35 @@ export interface WrittenImage {
   /** Bytes sent, and bytes skipped because the destination already had them. */
   readonly sent: number
   readonly skipped: number
-  /** The sparse index that the destination refused: it has the image without the manifests that are absent, as `id`. */
+  /**
+   * Digest of the sparse index that the destination refused; `id` is what was written instead, without the absent
+   * manifests.
+   */
   readonly strippedFrom?: Digest
-  /** Referrers that were not written because what they describe, that index, is not there. */
+  /** Roots of referrers that were not written, because the index that they describe is not at the destination. */
   readonly undelivered?: readonly Digest[]
-  /** Those of the image that it holds now, where it cannot hold all. */
+  /** The platforms that the destination now has, if it cannot hold all of them. */
   readonly platforms?: readonly Platform[]
-  /** What the destination has no place for, where it is one that loses something: a WIM. */
+  /** What was lost because a WIM cannot store it; set only by WIMs. */
   readonly lost?: readonly Loss[]
 }
 
 /**
- * One open place that takes images. The unit is the image, not the blob: an engine takes an image in one stream, and
- * the others give it its names only after everything it reaches. The caller disposes of it.
+ * An open destination for images. It takes whole images, not single blobs: an engine takes an image in one stream, and
+ * the others name an image only after everything it refers to is written. The caller disposes of it.
  */
 export interface ImageDestination extends AsyncDisposable {
-  /** Where to write a created layer directly to its final location, if the destination has one. */
+  /** Where to write a created layer directly to its final location, if the destination has such a stage. */
   readonly stage?: BlobStage
   /**
-   * Where a source may file blobs before it knows which of them it needs; what is not written as part of an image goes
-   * in the end.
+   * Where a source may store blobs before it knows which of them it needs. Blobs that no image uses are removed in the
+   * end.
    */
   spool?(): Promise<BlobDirectory>
   /**
-   * Writes `image`, reading what is missing from `blobs`, every byte through `verified()`, and gives it `names`.
-   * When it throws, no name has moved and nothing that looks whole is left.
+   * Writes `image` under `names`. Reads the blobs that are missing at the destination from `blobs`, and verifies every
+   * byte. When it throws, nothing incomplete has a name or looks complete. A registry may then have moved the first of
+   * several names to the complete image; other destinations have moved none.
    */
   write(
     image: ImageContent,
@@ -54,9 +58,9 @@ export interface ImageDestination extends AsyncDisposable {
     options?: WriteImageOptions,
   ): Promise<WrittenImage>
   /**
-   * Of a place that is whole only as a whole (an archive): makes what was written last, and puts it in its place.
-   * Called once, after the last image; disposed without it, such a place leaves nothing. Throws OUTPUT_EXISTS,
-   * NO_SPACE, INVALID_ARGUMENT with no image.
+   * For a destination that is valid only as a whole (an archive, a bundle): writes the rest and moves the result to its
+   * final path. Call it once, after the last image. An archive that is disposed of before that leaves nothing. Throws
+   * OUTPUT_EXISTS, NO_SPACE, and INVALID_ARGUMENT if there is no image.
    */
   finish?(): Promise<void>
 }

@@ -12,23 +12,23 @@ export interface SourceImage {
   readonly absent?: readonly Digest[] | undefined
 }
 
-/** A signature, an SBOM or an attestation, as its place lists it. */
+/** A signature, an SBOM or an attestation, as the source lists it. */
 export interface FoundReferrer extends SourceImage {
-  /** Tags that it has without a repository, as in a layout. */
+  /** Its tags that have no repository, as in a layout. */
   readonly tags?: readonly string[] | undefined
 }
 
 /** An open source of images. The caller disposes of it. */
 export interface ImageSource extends BlobStore, AsyncDisposable {
   /**
-   * The images that were asked for when the source was opened: one for a reference, and for a place named without one
-   * its only image, or all of them where the place is made to hold many (a bundle).
-   * Throws IMAGE_NOT_FOUND, naming what is there.
+   * The images that were requested when the source was opened: one if a reference was given; otherwise the only image,
+   * or all images of a source that is made to hold several (a bundle, an archive). Throws IMAGE_NOT_FOUND, listing the
+   * images that are there.
    */
   images(options?: FetchOptions): Promise<readonly SourceImage[]>
   /**
-   * What is about the manifest or index that `manifest` names: signatures, SBOMs, attestations, each an image of its
-   * own, found by `subject` or by the tags that cosign gives. Places that cannot tell do not have it.
+   * The referrers of `manifest`: signatures, SBOMs and attestations, each an image of its own, found by `subject` or by
+   * cosign's tags. Left out if the source cannot look for them.
    */
   referrers?(manifest: Descriptor, options?: FetchOptions): Promise<readonly FoundReferrer[]>
 }

@@ -21,18 +21,21 @@ export interface StoredImage extends HeldIdentity {
   readonly id: string
   /**
    * `intermediate`: an engine keeps it for the images that were built on it. `artifact`: a signature, an SBOM or
-   * whatever else does not run.
+   * anything else that does not run.
    */
   readonly type: 'image' | 'intermediate' | 'artifact'
   /** Full names, each with its tag. */
   readonly names: readonly string[]
   /** The names in a layout's index that are not references: `v1`. */
   readonly refNames: readonly string[]
-  /** `NAME@DIGEST` in full, as registries know it. */
+  /** Full `NAME@DIGEST` references. */
   readonly digests: readonly string[]
   /** RFC 3339. */
   readonly created?: string
-  /** In bytes: what the engine says; elsewhere of all blobs as they are kept, layers compressed, each once. */
+  /**
+   * In bytes: as an engine reports it; elsewhere the size of all blobs as stored (layers compressed), each counted
+   * once.
+   */
   readonly size: number
   /** This machine's platform first. Empty for artifacts, and if `flaw` is set. */
   readonly platforms: readonly StoredPlatform[]
@@ -42,12 +45,12 @@ export interface StoredImage extends HeldIdentity {
 
 /** One step of an image's history. */
 export interface HistoryStep {
-  /** Of the image as it was after this step, where the place has that; of the last step the image itself. */
+  /** The image ID after this step, if the store has it; for the last step, the ID of the image itself. */
   readonly id?: string
   /** RFC 3339. */
   readonly created?: string
   readonly createdBy: string
-  /** In bytes: of the layer, unpacked in an engine, compressed elsewhere; 0 if the step made none. */
+  /** Size of the layer in bytes: unpacked in an engine, compressed elsewhere; 0 if the step created no layer. */
   readonly size: number
   readonly comment: string
 }
@@ -64,9 +67,9 @@ export interface ImageUser {
 export type Removal = { readonly untagged: string } | { readonly deleted: string }
 
 export interface RemoveOptions extends FetchOptions {
-  /** What the place itself would refuse, it does. */
+  /** Removes even what the store itself would refuse to remove. */
   readonly force?: boolean | undefined
-  /** Images without a name that stand below it go with it, where the place has such. */
+  /** Also removes the images without a name that it is based on, if the store has such images. */
   readonly prune?: boolean | undefined
 }
 
@@ -74,14 +77,14 @@ export interface CommitOptions extends FetchOptions {
   readonly name: Reference | undefined
   readonly author: string | undefined
   readonly message: string | undefined
-  /** Instructions of a Dockerfile: `CMD ["/run"]`. */
+  /** Dockerfile instructions: `CMD ["/run"]`. */
   readonly changes: readonly string[]
   readonly pause: boolean
 }
 
 /** The caller disposes of it. */
 export interface ImageStore extends AsyncDisposable {
-  /** As a location is written. */
+  /** The store, as a location. */
   readonly location: string
   /** All images, in no particular order. */
   images(options?: FetchOptions): Promise<readonly StoredImage[]>
@@ -94,9 +97,9 @@ export interface ImageStore extends AsyncDisposable {
   /** Adds a name to the image, and removes it from the image that had it. Throws UNSUPPORTED for a sealed store. */
   tag(image: StoredImage, name: Reference, options?: FetchOptions): Promise<void>
   /**
-   * Takes `names` away, those of `image.names` or `.refNames`, and the image when it has none left; without `names`,
-   * all of them and the image. Throws UNSUPPORTED for a place that is sealed, IMAGE_NOT_FOUND if it is not there any
-   * more.
+   * Removes `names`, which are among `image.names` or `.refNames`, and the image once it has no name left; without
+   * `names`, removes all of its names and the image. Throws UNSUPPORTED for a sealed store, and IMAGE_NOT_FOUND if the
+   * image no longer exists.
    */
   remove(image: StoredImage, names: readonly string[] | undefined, options?: RemoveOptions): Promise<readonly Removal[]>
   /**

@@ -1,4 +1,4 @@
-/** What an image is, read from its manifests and configs alone: no layer is fetched. */
+/** Describes an image from its manifests and configs alone: no layer is fetched. */
 import pMap from 'p-map'
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { DEPTH_LIMIT, isImage } from '../blob/closure.js'
@@ -18,33 +18,33 @@ import type { SourceImage } from './image-source.js'
 export interface InspectedImage {
   /** Full references. */
   readonly names: readonly string[]
-  /** How an engine calls it; elsewhere `root` says it. */
+  /** The image ID in an engine; elsewhere `root` identifies the image. */
   readonly id?: string
-  /** Its manifest or index; not there where the place keeps none: an engine, a WIM. */
+  /** Its manifest or index; left out for an engine, a WIM or a directory. */
   readonly root?: InspectedManifest
   /**
-   * Of all blobs that were looked at, each once, in bytes; of an engine what it says; not there of a WIM, whose layer
-   * is not made.
+   * In bytes: all blobs that were inspected, each counted once; for an engine, the size that it reports. Left out for a
+   * WIM or a directory, whose layer is not created yet.
    */
   readonly size?: number
-  /** The images that run, one a platform. */
+  /** The runnable images, one per platform. */
   readonly platforms: readonly InspectedPlatform[]
-  /** Attestations, artifacts and whatever else the index names that does not run. */
+  /** Attestations, artifacts and anything else in the index that is not a runnable image. */
   readonly others: readonly InspectedArtifact[]
-  /** Manifests that the index names and the place does not have. */
+  /** Manifests that the index lists but the source does not have. */
   readonly absent: readonly Descriptor[]
-  /** Where the image is one of a WIM. */
+  /** Set for an image in a WIM. */
   readonly wim?: InspectedWim
 }
 
 export interface InspectedManifest {
   readonly mediaType: string
   readonly digest: Digest
-  /** Of the document itself, in bytes. */
+  /** Size of the document itself, in bytes. */
   readonly size: number
   readonly artifactType?: string
   readonly annotations: Readonly<Record<string, string>>
-  /** The manifest that this one is about. */
+  /** The manifest that this one describes. */
   readonly subject?: Descriptor
 }
 
@@ -59,21 +59,21 @@ export interface InspectedPlatform extends ConfigDetails {
 }
 
 export interface InspectedLayer {
-  /** Of the blob; an engine that keeps layers unpacked knows `diffId` alone. */
+  /** These three describe the blob; an engine reports only `diffId`. */
   readonly mediaType?: string
   readonly digest?: Digest
   readonly size?: number
   readonly diffId?: string
-  /** Where a foreign layer is fetched from. */
+  /** Where a foreign layer can be downloaded. */
   readonly urls?: readonly string[]
 }
 
 export interface InspectedArtifact {
   readonly type: 'attestation' | 'artifact' | 'unknown'
   readonly manifest: InspectedManifest
-  /** What an attestation is about. */
+  /** The digest of the manifest that it describes. */
   readonly about?: string
-  /** Of its own manifest and blobs, in bytes. */
+  /** Size of its manifest and blobs, in bytes. */
   readonly size: number
 }
 
@@ -89,11 +89,11 @@ export interface InspectedWim {
   readonly languages: readonly string[]
   readonly directories: number
   readonly files: number
-  /** Of all files, in bytes. */
+  /** Size of all files, in bytes. */
   readonly totalBytes: number
 }
 
-/** A manifest that runs, with the bytes of all that was read of it. */
+/** A runnable image, with the bytes of its manifest and config. */
 export interface ReadPlatform {
   readonly inspected: InspectedPlatform
   readonly manifest: Uint8Array
@@ -102,15 +102,15 @@ export interface ReadPlatform {
 
 export interface ReadInspection {
   readonly image: InspectedImage
-  /** The root's bytes, as they are. */
+  /** The root's bytes, unchanged. */
   readonly root: Uint8Array
   readonly platforms: readonly ReadPlatform[]
 }
 
-/** Manifests asked for at a time. */
+/** Manifests to read at a time. */
 const AT_ONCE = 4
 
-/** Blobs by digest, and what they are part of. */
+/** What was found at one descriptor, and the blobs that belong to it. */
 interface Found {
   readonly platform?: ReadPlatform
   readonly other?: InspectedArtifact
@@ -119,9 +119,9 @@ interface Found {
 }
 
 /**
- * Reads `image` of `store`, of an index only what fits one of `selectors` where there are any; every document is
- * checked against its digest. Throws IMAGE_NOT_FOUND if no platform fits, INVALID_MANIFEST, DIGEST_MISMATCH, and what
- * the store throws.
+ * Reads `image` from `store`. With `selectors`, skips the platforms that match none of them. Every document is checked
+ * against its digest. Throws IMAGE_NOT_FOUND if no platform matches, INVALID_MANIFEST, DIGEST_MISMATCH, and what the
+ * store throws.
  */
 export async function readInspection(
   store: BlobStore,
@@ -252,7 +252,7 @@ export async function readInspection(
   }
 }
 
-/** Annotations are those of the document; what an index says of it is in the index. */
+/** The annotations are those of the document, not those that an index has for it. */
 function inspectedManifest(
   { mediaType, digest, size }: Descriptor,
   bytes: Uint8Array,
@@ -273,7 +273,7 @@ function artifactType(type: string | undefined): { readonly artifactType?: strin
   return type === undefined || type === '' ? {} : { artifactType: type }
 }
 
-/** Of all blobs, each once. */
+/** Total size of the blobs, each counted once. */
 function sum(blobs: readonly Descriptor[]): number {
   return [...new Map(blobs.map(blob => [blob.digest, blob.size])).values()].reduce((total, size) => total + size, 0)
 }

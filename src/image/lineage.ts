@@ -19,8 +19,8 @@ export interface Lineage {
 }
 
 /**
- * Of several images with the same chain the one that others are said to stand on is a base OS image, has a name, is the
- * oldest.
+ * If several images have the same chain, the base is the one that is a base OS image, or else has a name, or else is
+ * the oldest.
  */
 export function lineageOf(images: readonly StoredImage[]): Lineage {
   const shown = images.filter(({ type }) => type === 'image')

@@ -4,9 +4,7 @@ import { StowageError } from '../errors.js'
 import { type Descriptor, describe } from '../oci/descriptor.js'
 import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-type.js'
 
-/**
- * Nothing but what {@link MadeImage.make} made is here: the code that copies the image finds its layer on the stage.
- */
+/** Holds only what {@link MadeImage.make} created: the code that copies the image finds its layer on the stage. */
 export class MadeImage implements BlobStore {
   /** What the image is created from, for messages. */
   readonly #origin: string

@@ -1,4 +1,4 @@
-/** Images of a place of blobs, as their manifests and configs tell of them: no layer is read. */
+/** Reads the images of a blob store from their manifests and configs: no layer is read. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { DEPTH_LIMIT, isImage } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
@@ -19,16 +19,16 @@ interface ReadPlatform {
   readonly layers: readonly Descriptor[]
 }
 
-/** What of an image does not depend on its names. */
+/** The parts of a {@link StoredImage} that do not depend on its names. */
 export interface StoredContent {
   readonly facts: Pick<StoredImage, 'type' | 'size' | 'platforms' | 'created' | 'flaw'>
-  /** Of the first platform, oldest first. */
+  /** The history of the first platform, oldest step first. */
   readonly history: ConfigDetails['history']
-  /** The same with the layers, newest first. */
+  /** The same steps with the sizes of their layers, newest first. */
   readonly steps: readonly HistoryStep[]
 }
 
-/** Reads what `root` is. What is wrong with it is in `flaw`: throws ABORTED alone. */
+/** Reads the image `root`. A defect is reported in `flaw`; only ABORTED is thrown. */
 export async function readStored(
   store: BlobStore,
   root: Descriptor,
@@ -59,7 +59,7 @@ export async function readStored(
     try {
       bytes = await readVerified(descriptor, store.fetch(descriptor, options), MANIFEST_LIMIT)
     } catch (error) {
-      if (depth > 0 && error instanceof StowageError && error.code === 'BLOB_MISSING') return // a platform that was left out
+      if (depth > 0 && error instanceof StowageError && error.code === 'BLOB_MISSING') return // a platform left out
       throw error
     }
     blobs.set(descriptor.digest, descriptor.size)
@@ -86,7 +86,7 @@ export async function readStored(
   }
 }
 
-/** An image of a place of blobs, under its names. */
+/** An image of a blob store, with its names. */
 export function storedImage(
   root: Descriptor,
   names: readonly Reference[],
@@ -109,7 +109,7 @@ export function storedImage(
   }
 }
 
-/** What this machine runs before what it does not. */
+/** Puts the platform of this machine first. */
 function ownFirst(platforms: readonly ReadPlatform[]): readonly ReadPlatform[] {
   const os = process.platform === 'win32' ? 'windows' : 'linux'
   const architecture = ({ x64: 'amd64', ia32: '386' } as Readonly<Record<string, string>>)[process.arch] ?? process.arch
@@ -117,7 +117,10 @@ function ownFirst(platforms: readonly ReadPlatform[]): readonly ReadPlatform[] {
   return own ? [own, ...platforms.filter(platform => platform !== own)] : platforms
 }
 
-/** Each layer belongs to a step that says it made one; those that no step speaks of stand on top of the others. */
+/**
+ * Each step that created a layer gets the next one. Layers without a step become steps of their own, on top of the
+ * others.
+ */
 function stepsOf({ history, layers }: ReadPlatform, { digest }: Descriptor): readonly HistoryStep[] {
   const left = [...layers]
   const told = history.map(({ created: at, createdBy = '', comment = '', emptyLayer }) => ({

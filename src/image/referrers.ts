@@ -1,6 +1,6 @@
 /**
- * What is about an image: signatures, SBOMs, attestations. Sources: OCI distribution-spec, "Listing Referrers";
- * cosign's tags.
+ * Finds the referrers of an image: signatures, SBOMs, attestations. Sources: OCI distribution-spec, "Listing
+ * Referrers"; cosign's tags.
  */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
@@ -14,7 +14,7 @@ import { cosignTags, parseReferrerTag, referrersTag } from '../oci/referrer-tag.
 import type { FoundReferrer, ImageSource, SourceImage } from './image-source.js'
 import { groupByRoot, type NamedEntry } from './selection.js'
 
-/** A signature may be signed, and an SBOM too; what is about that is told, but no further. */
+/** Levels of referrers to follow: an SBOM may be signed, and its signature may have a referrer as well. */
 const DEPTH_LIMIT = 3
 
 export interface Referrer extends SourceImage {
@@ -31,9 +31,9 @@ export function subjectOf({ root, manifests }: ImageContent, names: readonly Ref
 }
 
 /**
- * All that is about `image` and its manifests in `source`, and what is about that, each once: empty if the place cannot
- * tell. An image that is copied under other names takes it along: `names` are those, and what is about it gets its
- * repository.
+ * The referrers of `image` and its manifests in `source`, and the referrers of those, each once; empty if the source
+ * cannot look for them. `names` are the names of the image at the destination: its referrers move to the same
+ * repositories.
  */
 export async function findReferrers(
   source: ImageSource,
@@ -58,16 +58,16 @@ export async function findReferrers(
   return [...found.values()].map(({ root, names: own, tags = [], absent, subject }) => {
     const tagged = names.flatMap(({ domain, path }) => tags.map(tag => ({ domain, path, tag })))
     const moved = [...inRepositories(own, names), ...tagged]
-    // Without a name of its own, it is called by its digest there
+    // A referrer without a name is named by its digest
     const given = moved.length > 0 ? moved : inRepositories([{ domain: '', path: '', digest: root.digest }], names)
     return { subject, root, names: names.length > 0 ? given : moved, absent }
   })
 }
 
 /**
- * {@link ImageSource.referrers} for a place that lists its images: those of `entries` that describe a manifest, by their
- * `subject`, by cosign's tags, or in the list under the tag `sha256-<hex>` that stands in for the referrers API. The subject
- * of each entry is read once.
+ * {@link ImageSource.referrers} for a source that lists its images: those of `entries` that describe a manifest, found
+ * by `subject`, by cosign's tags, or in the index tagged `sha256-<hex>` that stands in for the referrers API. The
+ * subject of each entry is read once.
  */
 export function referrersAmong(
   store: BlobStore,
@@ -104,7 +104,7 @@ export function referrersAmong(
   }
 }
 
-/** The repositories of `names` with the tags and digests of `own`. */
+/** The tags and digests of `own` in each repository of `names`; `own` unchanged if `names` is empty. */
 function inRepositories(own: readonly Reference[], names: readonly Reference[]): readonly Reference[] {
   const places = new Map(names.map(({ domain, path }) => [`${domain}/${path}`, { domain, path }]))
   const moved = [...places.values()].flatMap(place =>

@@ -1,4 +1,4 @@
-/** Finds the image of a store by name, by ID or by a prefix of its ID. */
+/** Finds an image of a store by name, by ID or by a prefix of its ID. */
 import { StowageError } from '../errors.js'
 import { isDigest } from '../oci/digest.js'
 import { familiarReference, formatReference, isReference, parseReference, withDefaultTag } from '../oci/reference.js'
@@ -13,9 +13,9 @@ export interface StoredSelection {
 const SHOWN = 10
 
 /**
- * The one image of `images` that `text` means, as docker finds it: its ID, a name (`latest` where it has no tag), a
- * name with its digest, what a layout's index calls it, or the first digits of its ID. Throws IMAGE_NOT_FOUND,
- * INVALID_ARGUMENT if several begin so.
+ * The image in `images` that `text` selects by docker's rules: an ID, a name (`latest` if it has no tag), a name with
+ * its digest, a name in a layout's index, or the first digits of an ID. Throws IMAGE_NOT_FOUND, or INVALID_ARGUMENT if
+ * several IDs begin with these digits.
  */
 export function selectStored(images: readonly StoredImage[], text: string, where: string): StoredSelection {
   const whole = /^[0-9a-f]{64}$/.test(text) ? `sha256:${text}` : text

@@ -18,18 +18,18 @@ import type { SourceImage } from './image-source.js'
 export interface NamedEntry {
   readonly root: Descriptor
   readonly name: Reference | undefined
-  /** What the layout's index calls it, `org.opencontainers.image.ref.name`. */
+  /** Its `org.opencontainers.image.ref.name` in the layout's index. */
   readonly refName?: string | undefined
-  /** As {@link SourceImage} has it. */
+  /** As in {@link SourceImage}. */
   readonly absent?: readonly Digest[] | undefined
-  /** Its digest in the layout's index, which is another for what remains of a sparse index. */
+  /** Its digest in the layout's index; differs from that of `root` if the index lists what replaces a sparse index. */
   readonly listed?: Digest | undefined
 }
 
 /**
- * The one image that `ref` means, with the names that `ref` means: its digest (all names), its `ref.name` as it stands,
- * its full or familiar name, or a tag that one image alone has. Throws IMAGE_NOT_FOUND naming what `where` has, also
- * when several images answer to `ref`.
+ * The one image that `ref` selects, with the names that match: by its digest (all names), its exact `ref.name`, its
+ * full or familiar name, or a tag that only one image has. Throws IMAGE_NOT_FOUND, listing the images in `where`, also
+ * if several images match.
  */
 export function selectImage(entries: readonly NamedEntry[], ref: string, where: string): SourceImage {
   const full = isReference(ref) ? formatReference(withDefaultTag(parseReference(ref))) : undefined
@@ -49,7 +49,7 @@ export function selectImage(entries: readonly NamedEntry[], ref: string, where: 
   throw notFound(`${where} has no image ${JSON.stringify(ref)}`, entries)
 }
 
-/** The only image. Throws IMAGE_NOT_FOUND if there is none, or if there are several, and then lists them. */
+/** The only image. Throws IMAGE_NOT_FOUND if there is none, or if there are several, which it lists. */
 export function onlyImage(entries: readonly NamedEntry[], where: string): SourceImage {
   const images = groupByRoot(entries.filter(({ name, refName = name?.tag ?? '' }) => !parseReferrerTag(refName)))
   const [first, ...others] = images.length > 0 ? images : groupByRoot(entries)
@@ -59,8 +59,8 @@ export function onlyImage(entries: readonly NamedEntry[], where: string): Source
 }
 
 /**
- * A descriptor of a layout's index as an entry: what the index says of an image is its names here, and no part of its
- * root. Of what remains of a sparse index the root is that index.
+ * Turns a descriptor of a layout's index into an entry. Its annotations give the names and are not part of the root. If
+ * the index lists what replaces a sparse index, the sparse index is the root.
  */
 export function namedEntry({ annotations, platform: _platform, ...listed }: Descriptor): NamedEntry {
   return {

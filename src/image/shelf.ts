@@ -13,9 +13,9 @@ export interface ServedBlob {
 
 export interface ShelfImage {
   readonly root: Descriptor
-  /** The sparse index of which `root` is what remains; it is served by its digest. */
+  /** The sparse index that `root` replaces; it is served by its digest. */
   readonly original?: Descriptor | undefined
-  /** Those without a domain are of layouts that name their images by tags alone: the path is the directory's name. */
+  /** Names have no domain in layouts that name images only by tag; the path is then the name of the directory. */
   readonly names: readonly ShelfName[]
 }
 
@@ -28,7 +28,7 @@ export interface Shelf extends AsyncDisposable {
   /** The name that the user gave it. */
   readonly name: string
   readonly images: readonly ShelfImage[]
-  /** Other roots that it holds, whose manifests may name one of the images as their subject. */
+  /** Other roots in it, whose manifests may name one of the images as their subject. */
   readonly others: readonly Descriptor[]
   /** The location of the blob; undefined if it does not exist or is not a regular file. */
   place(digest: Digest): Promise<ServedBlob | undefined>

@@ -31,7 +31,7 @@ export interface SelectedImage {
   readonly referrers: readonly SelectedImage[]
   /** Of a referrer: the manifest or index that it describes. */
   readonly subject?: Digest
-  /** Roots of referrers that stay behind because `content` has no longer the index that they describe. */
+  /** Roots of referrers that are not copied, because `content` no longer has the index that they describe. */
   readonly undelivered?: readonly Digest[]
 }
 
@@ -163,8 +163,8 @@ export class Transfer implements AsyncDisposable {
   }
 
   /**
-   * Writes an image, then its referrers. `silent` means that the caller reports the progress.
-   * Throws what the destination throws; in that case none of the image's names has moved.
+   * Writes an image, then its referrers. `silent` means that the caller reports the progress. Throws what the
+   * destination throws; if a referrer fails, the image is already written.
    */
   async write(
     { blobs, content, names, referrers, undelivered = [] }: SelectedImage,
@@ -193,7 +193,7 @@ export class Transfer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const opened = await this.#destination?.catch(() => undefined) // its caller has the error
+    const opened = await this.#destination?.catch(() => undefined) // the caller has already received the error
     if (opened && opened !== this.#target.destination) await opened[Symbol.asyncDispose]()
     await this.registries[Symbol.asyncDispose]()
   }
@@ -218,7 +218,7 @@ export class Transfer implements AsyncDisposable {
     }
   }
 
-  /** A bundle keeps what a source spools on its own medium. */
+  /** The spool of the destination, if it has one: a bundle keeps spooled blobs on its own medium. */
   async #ownSpool(): Promise<BlobDirectory | undefined> {
     const { location } = this.#target
     if (!transportOf(location).destination?.spools) return undefined
@@ -227,8 +227,8 @@ export class Transfer implements AsyncDisposable {
 }
 
 /**
- * `referrers` without those that describe what is missing, or describe one of those. Each comes after what it
- * describes.
+ * Splits off the referrers that describe something in `missing`, or describe such a referrer. Each referrer comes after
+ * what it describes.
  */
 function splitReferrers(
   referrers: readonly SelectedImage[],
@@ -243,7 +243,7 @@ function splitReferrers(
   return { kept, undelivered: referrers.filter(each => !kept.includes(each)).map(({ root }) => root) }
 }
 
-/** The blobs of `workspace` on top of those of `store`. */
+/** Reads blobs from `workspace` if it has them, otherwise from `store`. */
 function overlaid(workspace: BlobDirectory, store: BlobStore): BlobStore {
   return {
     host: store.host,

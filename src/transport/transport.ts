@@ -37,7 +37,7 @@ export interface OpenLocationOptions extends WaitOptions {
 }
 
 export interface OpenSourceOptions extends OpenLocationOptions {
-  /** Called with what a person should know, a sentence each. */
+  /** Called with notices for the user, one sentence each. */
   readonly onNotice?: ((sentence: string) => void) | undefined
   /** Where to write a layer that the source creates. */
   readonly stage: BlobStage
@@ -58,7 +58,10 @@ export interface OpenSourceOptions extends OpenLocationOptions {
 export interface OpenDestinationOptions extends OpenLocationOptions {
   /** How to write a WIM. */
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
-  /** `keep`: a sparse index stays what it is, or is refused; else the destination may take what is left of it. */
+  /**
+   * `keep`: a sparse index is written unchanged or refused; otherwise the destination may get it without its absent
+   * manifests.
+   */
   readonly sparse?: SparseForm | undefined
 }
 

@@ -7,7 +7,7 @@ import { openImageStore, type StoreOptions } from '../transport/open.js'
 export interface CommitContainerOptions extends StoreOptions {
   readonly author?: string | undefined
   readonly message?: string | undefined
-  /** Instructions of a Dockerfile: `CMD ["/run"]`. */
+  /** Dockerfile instructions: `CMD ["/run"]`. */
   readonly changes?: readonly string[] | undefined
   /** Whether to pause the container during the commit; defaults to true. */
   readonly pause?: boolean | undefined

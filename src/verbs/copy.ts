@@ -29,10 +29,11 @@ export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
 }
 
 /**
- * Copies the one image at `from` to `to`, both locations for {@link parseLocation}: `copy('oci:layout:v1',
- * 'wim:base.wim')`. Temporary files (an engine's export, a layer created from a WIM) are kept beside the destination
- * and removed at the end. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT if `from` holds several images, and what the source
- * and the destination throw; in that case no name has moved.
+ * Copies the one image at `from` to `to`, both locations for {@link parseLocation}:
+ * `copy('oci:layout:v1', 'wim:base.wim')`. Temporary files (an engine's export, a layer created from a WIM) are kept
+ * beside the destination and removed at the end. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT if `from` holds several
+ * images, and what the source and the destination throw. When it throws, no name has moved, unless it was a referrer
+ * that could not be copied: referrers come after the image.
  */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<CopyResult> {
   const { signal } = options

@@ -20,7 +20,7 @@ export interface InspectOptions extends WaitOptions {
 export interface Inspection {
   /** The location, as {@link parseLocation} reads it. */
   readonly location: string
-  /** The one image; for a bundle without a reference, all images. */
+  /** The one image; without a reference, all images of a bundle, an archive or a WIM. */
   readonly images: readonly InspectedImage[]
 }
 

@@ -48,10 +48,10 @@ export interface LoadedImage {
   readonly skipped: number
   /** What a WIM cannot represent. */
   readonly lost?: readonly Loss[]
-  /** These two are those of {@link WrittenImage}. */
+  /** As in {@link WrittenImage}, like the next one. */
   readonly strippedFrom?: Digest
   readonly undelivered?: readonly Digest[]
-  /** Why it was skipped: it is not a container image, and the destination holds nothing else. */
+  /** Why it was not loaded: the destination holds only container images, or does not have what it describes. */
   readonly leftOut?: string
   readonly error?: StowageError
 }
@@ -81,7 +81,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     await using reader = await openBundleReader(path, { beside, signal, onNotice, onProgress })
     const chosen = chooseImages(reader, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, chosen)
-    // Without a selection, all images of the bundle are loaded, and referrers are among them
+    // Without a selection, all images of the bundle are loaded, including the referrers
     const referrers = (options.referrers ?? false) && (names.length > 0 || platforms.length > 0)
     await using transfer = new Transfer({ location }, { ...options, referrers })
     await transfer.destination()
@@ -132,13 +132,13 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
   }
 }
 
-/** A platform as it was asked for. */
+/** A requested platform. */
 interface Selector {
   readonly text: string
   readonly selector: Partial<Platform>
 }
 
-/** Those of `selectors` that the image has: not every image of a bundle need have all. */
+/** The `selectors` that match the image; not every image of a bundle has every platform. */
 function selectorsOf({ platforms }: BundleImage, selectors: readonly Selector[]): readonly string[] {
   return selectors
     .filter(({ selector }) => platforms.some(({ platform }) => matchesPlatform(platform, selector)))

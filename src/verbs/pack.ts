@@ -33,7 +33,7 @@ export interface PackImage {
   readonly platforms?: readonly string[] | undefined
   readonly referrers?: boolean | undefined
   readonly foreignLayers?: PackOptions['foreignLayers']
-  /** How to create its layer from a WIM; added to the options for all images. */
+  /** How to create its layer from a WIM or a directory; added to the options for all images. */
   readonly layer?: PackOptions['layer']
 }
 
@@ -67,7 +67,7 @@ export interface PackResult {
   readonly form: 'directory' | 'tar'
   /** Of a tar that is compressed. */
   readonly compression?: ArchiveCompression
-  /** The size of all files, in bytes. */
+  /** The size of the tar, or of all files that bundle.json lists, in bytes. */
   readonly size: number
   readonly manifest: BundleManifest
   /** Whether the same bundle already existed, so that nothing was written. */
@@ -93,9 +93,9 @@ const READ_AT_ONCE = 6
 /**
  * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: a single tar if the
  * name ends in `.tar`, a compressed one for `.tar.gz`, `.tar.zst` or `.tar.xz`, a tar on standard output for `-`,
- * otherwise a directory. Reads and plans everything except created layers before the first byte is
- * written. Leaves nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached, a
- * directory keeps the copied blobs, and the same call resumes. A bundle that already exists in the directory is left
+ * otherwise a directory. Reads and plans everything except created layers before the first byte is written. Leaves
+ * nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached or refuses, a directory
+ * keeps the copied blobs, and the same call resumes. A bundle that already exists in the directory is left
  * alone if it has the same contents, and replaced if `update` is set. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE,
  * ABORTED, and what the sources throw.
  */

@@ -16,7 +16,7 @@ export interface PushOptions extends TransferOptions {
    * default store if no engine answers.
    */
   readonly from?: string | undefined
-  /** Whether to push every tag that the store has of the named repositories. */
+  /** Whether to push every tag of the named repositories that the store has. */
   readonly allTags?: boolean | undefined
 }
 
@@ -31,7 +31,7 @@ export interface PushedImage {
   /** Bytes sent, and bytes skipped because the registry already had them. */
   readonly sent: number
   readonly skipped: number
-  /** As {@link WrittenImage} has them. */
+  /** As in {@link WrittenImage}, like the next one. */
   readonly strippedFrom?: Digest
   readonly undelivered?: readonly Digest[]
   readonly error?: StowageError

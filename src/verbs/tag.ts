@@ -1,4 +1,4 @@
-/** Tag: gives an image of a store another name. */
+/** Tag: gives an image in a store another name. */
 import { abortError } from '../errors.js'
 import { formatReference, nameToGive } from '../oci/reference.js'
 import { openImageStore, type StoreOptions } from '../transport/open.js'

@@ -1,4 +1,6 @@
-/** What the two kinds of archives have together as destinations: images one after another into one tar, heads last. */
+/**
+ * The shared part of both archive destinations: writes images one after another into one tar, their index files last.
+ */
 import { type ArchiveWriter, openArchiveWriter } from '../../archive/archive-writer.js'
 import { engineNames, type NamedImage } from '../../archive/heads.js'
 import type { BlobStore, Bytes } from '../../blob/blob-store.js'
@@ -12,21 +14,27 @@ import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import type { ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface ArchiveDestinationOptions {
-  /** Seconds since 1970 for all times in the tar; the environment's SOURCE_DATE_EPOCH when left out, and 0 without that. */
+  /** Seconds since 1970 for all times in the tar; defaults to SOURCE_DATE_EPOCH from the environment, or else 0. */
   readonly epoch?: number | undefined
 }
 
-/** What makes an archive one of its kind. */
+/** The differences between the kinds of archives. */
 export interface ArchiveForm {
-  /** The part of `image` that the archive takes, and what messages call it. Throws UNSUPPORTED for what it cannot hold. */
+  /**
+   * The part of `image` that the archive holds; `subject` is its name in messages. Throws UNSUPPORTED for what it
+   * cannot hold.
+   */
   choose(image: ImageContent, subject: string): ImageContent
-  /** The names it gives to an image that has `names`. Throws INVALID_ARGUMENT if the archive was named for one image. */
+  /**
+   * The names in the archive of an image that has `names`. Throws INVALID_ARGUMENT for a second image if the archive
+   * was named for one.
+   */
   names(image: ImageContent, names: readonly Reference[], others: readonly NamedImage[]): readonly Reference[]
-  /** What stands behind the blobs, by path. */
+  /** The files to write after the blobs, by path. */
   documents(images: readonly NamedImage[]): ReadonlyMap<string, Uint8Array>
 }
 
-/** Opens `file` to be written. It is there when the destination is finished; disposed without, it leaves nothing. */
+/** Opens `file` for writing. The file exists only after `finish()`; if disposed of before that, nothing is left. */
 export async function openArchiveDestination(
   file: string,
   form: ArchiveForm,
@@ -133,7 +141,7 @@ function refuseTaken(names: readonly Reference[], others: readonly NamedImage[])
   )
 }
 
-/** For an archive that was named with its image: it holds no other. */
+/** For an archive that was named for one image: throws if there is another. */
 export function refuseSecond(ref: string, others: readonly NamedImage[]): void {
   if (others.length === 0) return
   throw new StowageError('INVALID_ARGUMENT', `the archive was named for one image, ${ref}, but there is a second one`, {

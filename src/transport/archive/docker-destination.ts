@@ -1,4 +1,7 @@
-/** `docker-archive:FILE[:NAME:TAG]` as a destination: what `docker save` writes today, for every `docker load` and podman. */
+/**
+ * `docker-archive:FILE[:NAME:TAG]` as a destination: the format of `docker save` today, for every `docker load` and for
+ * podman.
+ */
 import { DOCKER_FILE, dockerPlatform, encodeDockerManifest, encodeIndex } from '../../archive/heads.js'
 import type { ImageContent } from '../../blob/closure.js'
 import { StowageError } from '../../errors.js'
@@ -15,11 +18,12 @@ export interface DockerArchiveDestinationOptions extends ArchiveDestinationOptio
 }
 
 /**
- * A new archive that is an OCI image layout too, as docker 25 and later write it, so that digests of manifests stay. It holds one
- * platform of each image, the one that {@link dockerPlatform} chooses; `write()` tells where there were more. Names are full.
- * The same images give the same bytes. `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND,
- * INVALID_REFERENCE; `write()` also NO_SPACE, UNSUPPORTED for what is not an image and for layers of another compression, and
- * INVALID_ARGUMENT for two images of one name, or a second one where `ref` names one.
+ * A new archive that is also an OCI image layout, as docker 25 and later write it, so manifests keep their digests. It
+ * holds one platform of each image, which {@link dockerPlatform} chooses; `write()` reports that platform if there were
+ * others. Names are full. The same images give the same bytes. `finish()` moves the archive to `file`. Throws
+ * OUTPUT_EXISTS, FILE_NOT_FOUND, INVALID_REFERENCE; `write()` also NO_SPACE, UNSUPPORTED for anything but a container
+ * image and for layers with another compression, and INVALID_ARGUMENT for two images with the same name, or for a
+ * second image if `ref` is given.
  */
 export async function openDockerArchiveDestination(
   file: string,
@@ -45,7 +49,7 @@ export async function openDockerArchiveDestination(
   )
 }
 
-/** The image for one platform alone. */
+/** The part of the image for that one platform. */
 function choosePlatform(image: ImageContent, subject: string): ImageContent {
   const chosen = dockerPlatform(image.platforms)
   if (!chosen) {

@@ -1,4 +1,4 @@
-/** What `docker save` writes, and those who write its like, as an image source: `docker-archive:FILE[:REF]`. */
+/** An archive written by `docker save` or a compatible tool as an image source: `docker-archive:FILE[:REF]`. */
 import { ArchiveBlobs } from '../../archive/archive-blobs.js'
 import type { ArchiveFiles } from '../../archive/archive-files.js'
 import { type DockerEntry, DockerImages, readDockerEntries } from '../../archive/docker-images.js'
@@ -14,13 +14,14 @@ import { groupByRoot, type NamedEntry, selectImage } from '../../image/selection
 import { type ArchiveSourceOptions, entryAt, imagesOfLayout, indexIn, some } from './layout-images.js'
 
 /**
- * Opens the archive `file`, of docker 1.10 and later, podman, skopeo, kaniko, bazel or Stowage; a plain tar is read in its place,
- * one that is compressed with gzip or zstd, or comes through a pipe, is spooled once. `ref` is a name, `@N` (the image at index N of
- * manifest.json), or the digest of a config or root. Where the archive is an OCI layout as well, as of docker 25 and later, its
- * manifests and blobs are taken as they are; else layers stay as they are, and an OCI manifest is written around them.
+ * Opens the archive `file`, written by docker 1.10 or later, podman, skopeo, kaniko, bazel or Stowage. A plain tar is
+ * read in place; one that is compressed with gzip or zstd, or read from a pipe, is spooled once. `ref` is a name, `@N`
+ * (the image at index N of manifest.json), or the digest of a config or root. If the archive is also an OCI layout, as
+ * from docker 25 and later, its manifests and blobs are used unchanged; otherwise the layers are used unchanged, with a
+ * new OCI manifest.
  *
- * Throws FILE_NOT_FOUND, INVALID_TAR, INVALID_MANIFEST; `images()` also IMAGE_NOT_FOUND, BLOB_MISSING and DIGEST_MISMATCH for a
- * layer that is not its diffID.
+ * Throws FILE_NOT_FOUND, INVALID_TAR, INVALID_MANIFEST; `images()` also IMAGE_NOT_FOUND, BLOB_MISSING, and
+ * DIGEST_MISMATCH for a layer that does not match its diffID.
  */
 export async function openDockerArchiveSource(
   file: string,
@@ -49,7 +50,7 @@ export async function openDockerArchiveSource(
   }
 }
 
-/** Before docker 25, and of all others. */
+/** The images of an archive that is not an OCI layout: from docker before 25, or from another tool. */
 async function imagesOfList(
   archive: ArchiveFiles,
   blobs: ArchiveBlobs,
@@ -88,7 +89,7 @@ async function imagesOfList(
     return groupByRoot(entries.filter(({ root }) => root.digest === digest))
   }
 
-  /** The manifest's own digest, which shows when the image is made. */
+  /** Finds an image by the digest of its manifest, which is known only once the manifest is created. */
   async function imageByRoot(digest: Digest): Promise<SourceImage> {
     for (const image of groupByRoot(entries)) {
       const found = await made(image)

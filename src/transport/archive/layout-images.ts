@@ -1,4 +1,4 @@
-/** The images of an archive that is an OCI layout, and that may have docker's list as well: what either names is taken. */
+/** The images of an archive that is an OCI layout and may also have docker's list: an image in either list counts. */
 import type { ArchiveBlobs } from '../../archive/archive-blobs.js'
 import type { ArchiveFiles } from '../../archive/archive-files.js'
 import { type DockerEntry, DockerImages, readDockerEntries } from '../../archive/docker-images.js'
@@ -16,16 +16,16 @@ import { isIndex } from '../../oci/media-type.js'
 import { formatReference, namesOnce } from '../../oci/reference.js'
 
 export interface ArchiveSourceOptions extends OpenArchiveOptions {
-  /** The image that is meant. All images without it. */
+  /** The image to select; all images if left out. */
   readonly ref?: string | undefined
-  /** Called with what a person should know, a sentence each: a name that cannot be kept. */
+  /** Called with notices for the user, one sentence each: a name cannot be kept. */
   readonly onNotice?: ((sentence: string) => void) | undefined
 }
 
 /**
- * The images of `index.json`, and those that only docker's `manifest.json` lists, with the names that either gives them. An
- * engine leaves out platforms that it does not hold: of an index that is not whole, the one whole image is meant. Throws
- * INVALID_MANIFEST if the two give one name to different images, IMAGE_NOT_FOUND, BLOB_MISSING.
+ * The images of `index.json` and those that only docker's `manifest.json` lists, with the names from both lists.
+ * Engines leave out platforms that they do not hold: for an incomplete index, the only image in it that is complete is
+ * used. Throws INVALID_MANIFEST if the lists give the same name to different images, IMAGE_NOT_FOUND, BLOB_MISSING.
  */
 export async function imagesOfLayout(
   archive: ArchiveFiles,
@@ -78,7 +78,7 @@ export async function imagesOfLayout(
   }
 }
 
-/** Which of two images a name means depends on which list a reader believes. */
+/** If the lists give one name to two images, its meaning depends on which list a tool reads. */
 function refuseConflicts(entries: readonly NamedEntry[], where: string): void {
   const owners = new Map<string, Digest>()
   for (const { root, name } of entries) {
@@ -95,7 +95,7 @@ function refuseConflicts(entries: readonly NamedEntry[], where: string): void {
   }
 }
 
-/** Of all platforms that are there. */
+/** The digests of the configs of all platforms that are present. */
 async function configsOf(root: Descriptor, blobs: BlobStore, wait: FetchOptions): Promise<readonly Digest[]> {
   const children = await childrenOf(root, blobs, wait)
   if (!isIndex(root.mediaType)) return children.slice(0, 1).map(({ digest }) => digest)
@@ -117,7 +117,7 @@ export function entryAt<T>(listed: readonly T[], at: number, name: string): T {
   })
 }
 
-/** `blobs/sha256/<hex>`, as such archives have it. */
+/** The config's path is `blobs/sha256/<hex>` in an archive that is also an OCI layout. */
 function configDigestOf({ config }: DockerEntry): string {
   return `sha256:${config.slice(config.lastIndexOf('/') + 1)}`
 }

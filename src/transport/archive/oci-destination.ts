@@ -9,7 +9,7 @@ import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } 
 import type { ImageDestination } from '../../image/image-destination.js'
 
 export interface OciArchiveDestinationOptions extends ArchiveDestinationOptions {
-  /** What the index calls the one image, `org.opencontainers.image.ref.name`, as skopeo has it: a tag, or a full name. */
+  /** The `org.opencontainers.image.ref.name` of the one image, as in skopeo: a tag or a full name. */
   readonly ref?: string | undefined
   /** `keep`: a sparse index is listed as it is. */
   readonly sparse?: SparseForm | undefined
@@ -19,9 +19,9 @@ export interface OciArchiveDestinationOptions extends ArchiveDestinationOptions 
 const REF_NAME = /^[A-Za-z0-9]+(?:(?:[-._:@+/]|--)[A-Za-z0-9]+)*$/
 
 /**
- * A new archive of whole images, byte for byte, with all their platforms. The same images give the same bytes.
- * `finish()` puts it in its place. Throws OUTPUT_EXISTS, FILE_NOT_FOUND, INVALID_REFERENCE; `write()` also NO_SPACE, and INVALID_ARGUMENT for two
- * images of one name, or a second one where `ref` names one.
+ * A new archive of images with all their platforms, byte for byte. The same images give the same bytes. `finish()`
+ * moves the archive to `file`. Throws OUTPUT_EXISTS, FILE_NOT_FOUND, INVALID_REFERENCE; `write()` also NO_SPACE, and
+ * INVALID_ARGUMENT for two images with the same name, or for a second image if `ref` is given.
  */
 export async function openOciArchiveDestination(
   file: string,
@@ -37,7 +37,7 @@ export async function openOciArchiveDestination(
     {
       choose: image => withStripped(image, sparse),
       names(image, names, others) {
-        const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: it comes with the image
+        const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: comes with an image
         if (ref === undefined || about) return names
         refuseSecond(ref, others)
         return namesOf(ref, names)
@@ -48,13 +48,13 @@ export async function openOciArchiveDestination(
   )
 }
 
-/** A full name is the image's; a tag is that of the name it has. */
+/** A full name replaces the image's name; a tag replaces only its tag. */
 function namesOf(ref: string, [first]: readonly Reference[]): readonly Reference[] {
   if (/[/:]/.test(ref)) return isReference(ref) ? [withDefaultTag(parseReference(ref))] : []
   return first && isReference(`x:${ref}`) ? [{ domain: first.domain, path: first.path, tag: ref }] : []
 }
 
-/** As {@link encodeIndex}, with `ref` for the first image where it is given. */
+/** Like {@link encodeIndex}, but with `ref`, if given, as the `ref.name` of the first image. */
 function indexOf(images: readonly NamedImage[], ref: string | undefined, sparse: SparseForm | undefined): Uint8Array {
   const bytes = encodeIndex(images, sparse)
   if (ref === undefined) return bytes

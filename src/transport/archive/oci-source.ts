@@ -1,4 +1,4 @@
-/** A tar of an OCI image layout as an image source, `oci-archive:FILE[:REF]`. Source: OCI image-spec, image-layout.md. */
+/** A tar of an OCI image layout as a source, `oci-archive:FILE[:REF]`. Source: OCI image-spec, image-layout.md. */
 import { ArchiveBlobs } from '../../archive/archive-blobs.js'
 import type { ArchiveFiles } from '../../archive/archive-files.js'
 import { DOCKER_FILE } from '../../archive/heads.js'
@@ -11,9 +11,9 @@ import { groupByRoot, namedEntry, selectImage } from '../../image/selection.js'
 import { type ArchiveSourceOptions, imagesOfLayout } from './layout-images.js'
 
 /**
- * Opens the archive `file`, as skopeo, podman, buildx, ctr and Stowage write them; a plain tar is read in its place, one that is
- * compressed with gzip or zstd, or comes through a pipe, is spooled once. Throws FILE_NOT_FOUND, INVALID_TAR, NOT_A_LAYOUT,
- * INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
+ * Opens the archive `file`, written by skopeo, podman, buildx, ctr or Stowage. A plain tar is read in place; one that
+ * is compressed with gzip or zstd, or read from a pipe, is spooled once. Throws FILE_NOT_FOUND, INVALID_TAR,
+ * NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
  */
 export async function openOciArchiveSource(
   file: string,
@@ -25,7 +25,7 @@ export async function openOciArchiveSource(
     const index = await archive.readSmall(INDEX_FILE, { signal: options.signal })
     const entries = parseLayoutIndex(index, `${file}: ${INDEX_FILE}`).map(namedEntry)
     const blobs = new ArchiveBlobs(archive)
-    const saved = archive.find(DOCKER_FILE) !== undefined // by docker, whose other list is believed as well
+    const saved = archive.find(DOCKER_FILE) !== undefined // by docker, so its other list counts as well
     return {
       referrers: referrersAmong(blobs, entries),
       async images(wait = {}) {

@@ -1,4 +1,4 @@
-/** `oci-archive:` and `docker-archive:`: one tar with images, an OCI layout or what `docker save` writes. */
+/** `oci-archive:` and `docker-archive:`: a tar of images, as an OCI layout or in the format of `docker save`. */
 import { pathAndRef } from '../grammar.js'
 import type { Transport } from '../transport.js'
 

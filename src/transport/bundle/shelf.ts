@@ -18,7 +18,7 @@ export async function openBundleShelf(
   try {
     const chosen = new Set((await reader.images()).map(({ root }) => root.digest))
     const all = reader.manifest.images.filter(({ root, original = root }) => chosen.has(original.digest))
-    // Clients get what is complete; what was signed is there by its digest
+    // Clients get the complete index; the original, which may be signed, is served by its digest
     const images = all.map(({ root, original, names }) => ({ root, original, names: names.map(parseReference) }))
     const pieces: Uint8Array[] = []
     for await (const piece of reader.read(INDEX_FILE, { signal })) pieces.push(piece)

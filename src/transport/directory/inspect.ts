@@ -1,9 +1,12 @@
-/** What is known of the image of a directory before its layer is made. */
+/** Describes the image of a directory before its layer is created. */
 import { formatReference } from '../../oci/reference.js'
 import { describeTree } from './source.js'
 import type { InspectedImage } from '../../image/inspection.js'
 
-/** `platforms` as text: the one that the image would be made for. Undefined for a directory that skopeo wrote. Throws as opening it does. */
+/**
+ * `platforms`: the one platform that the image would be created for, as text. Undefined for a directory that skopeo
+ * wrote. Throws what opening the directory throws.
+ */
 export async function inspectTree(path: string, platforms: readonly string[]): Promise<InspectedImage | undefined> {
   const tree = await describeTree(path, { platforms })
   if (!tree) return undefined

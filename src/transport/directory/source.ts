@@ -1,4 +1,4 @@
-/** `dir:PATH`: a tree of files as a one-layer Linux image, or what skopeo's own `dir:` wrote, read as the image it is. */
+/** `dir:PATH`: a tree of files as a one-layer Linux image, or a directory that skopeo's own `dir:` wrote, unchanged. */
 import { createReadStream } from 'node:fs'
 import { open, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join, resolve, sep } from 'node:path'
@@ -22,14 +22,18 @@ import type { ImageSource, SourceImage } from '../../image/image-source.js'
 import { MadeImage } from '../../image/made-image.js'
 
 export interface DirectorySourceOptions extends Omit<LayerFromDirectoryOptions, 'skipUnsupported'> {
-  /** The image's name; of a tree that of its directory when left out, of skopeo's none. */
+  /**
+   * The image's name; defaults to the name of the directory for a tree, and to none for a directory that skopeo wrote.
+   */
   readonly name?: Reference | undefined
-  /** The one platform that the image of a tree is for, `os[/arch[/variant]]`; Linux on the processor of this machine when left out. */
+  /**
+   * The one platform of the image of a tree, `os[/arch[/variant]]`; defaults to Linux on this machine's architecture.
+   */
   readonly platforms?: readonly string[] | undefined
-  /** Leave out sockets instead of failing; told to `onSkipped`. */
+  /** Leave out sockets instead of failing, and pass their paths to `onSkipped`. */
   readonly skipUnsupported?: boolean | undefined
   readonly onSkipped?: ((paths: readonly string[]) => void) | undefined
-  /** Where the layer of a tree is written: once, in its final place. */
+  /** Where to write the layer of a tree: once, to its final location. */
   readonly stage: BlobStage
 }
 
@@ -38,7 +42,7 @@ const VERSION_LINE = /^Directory Transport Version: (\d+)\.(\d+)\s*$/
 const MANIFEST_FILE = 'manifest.json'
 const PIECE = 1024 * 1024
 
-/** Whether `path` holds what skopeo's `dir:` wrote, rather than a tree. Throws UNSUPPORTED for a version of it that is not known. */
+/** Whether skopeo's `dir:` wrote the directory `path`. Throws UNSUPPORTED for an unknown version of its format. */
 export async function isSkopeoDirectory(path: string): Promise<boolean> {
   const line = await startOf(join(path, VERSION_FILE)).catch((error: unknown) => {
     throw fileError(error, path)
@@ -50,9 +54,10 @@ export async function isSkopeoDirectory(path: string): Promise<boolean> {
 }
 
 /**
- * Opens the directory `path`. The layer of a tree is made when the image is asked for, as {@link layerFromDirectory} makes it, and
- * goes to the stage; the same tree gives the same image. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for what is not a directory, and for
- * a layout or a bundle, which have a name of their own; UNSUPPORTED, INVALID_MANIFEST; `images()` also what making the layer throws.
+ * Opens the directory `path`. The layer of a tree is created by {@link layerFromDirectory} when the image is requested,
+ * and goes to the stage; the same tree gives the same image. Throws FILE_NOT_FOUND, INVALID_ARGUMENT for anything but a
+ * directory, and for a layout or a bundle, which have their own transports; UNSUPPORTED, INVALID_MANIFEST; `images()`
+ * also what creating the layer throws.
  */
 export async function openDirectorySource(path: string, options: DirectorySourceOptions): Promise<ImageSource> {
   try {
@@ -63,7 +68,10 @@ export async function openDirectorySource(path: string, options: DirectorySource
   }
 }
 
-/** What the image of a tree will be called and run on, without making it; undefined for what skopeo wrote. Throws as opening it does. */
+/**
+ * The name and platform that the image of a tree would have, without creating it; undefined for a directory that skopeo
+ * wrote. Throws what opening the directory throws.
+ */
 export async function describeTree(
   path: string,
   { name, platforms = [] }: Pick<DirectorySourceOptions, 'name' | 'platforms'> = {},
@@ -127,7 +135,7 @@ async function makeImage(
   return { root: { ...made.make(configOf(layer, platform, epoch), [layer]), platform }, names: [reference] }
 }
 
-/** Source: OCI image-spec, config.md. Nothing in it depends on where or when it is made. */
+/** Source: OCI image-spec, config.md. It does not depend on where or when it is created. */
 function configOf({ diffId }: DirectoryLayer, platform: Platform, epoch: number | undefined): unknown {
   const created = epoch === undefined ? {} : { created: new Date(epoch * 1000).toISOString() }
   return {
@@ -141,7 +149,7 @@ function configOf({ diffId }: DirectoryLayer, platform: Platform, epoch: number 
   }
 }
 
-/** A layer that is written into the tree it is made of would hold itself. */
+/** A layer that is written into the tree it is made from would contain itself. */
 async function refuseInside(path: string, target: string): Promise<void> {
   const [tree, file] = [await realpath(path), await realpath(target)]
   if (!file.startsWith(tree.endsWith(sep) ? tree : `${tree}${sep}`)) return
@@ -175,12 +183,15 @@ function platformFor(path: string, platforms: readonly string[]): Platform {
   })
 }
 
-/** In the words of Go, which are OCI's. */
+/** Go's name for the architecture, which OCI uses. */
 function architectureOf(arch: string): string {
   return { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' }[arch] ?? arch
 }
 
-/** Source: containers/image, directory transport: manifest.json, blobs by their hex digits, manifests of an index as `<hex>.manifest.json`. */
+/**
+ * Source: containers/image, directory transport: `manifest.json`, blobs named by their hex digits, and the manifests of
+ * an index as `<hex>.manifest.json`.
+ */
 async function openSkopeoDirectory(path: string, { name, signal }: DirectorySourceOptions): Promise<ImageSource> {
   const file = join(path, MANIFEST_FILE)
   const { size } = await stat(file).catch((error: unknown) => {
@@ -231,7 +242,7 @@ function skopeoBlobs(path: string, root: string): Pick<BlobStore, 'has' | 'fetch
   }
 }
 
-/** The first bytes of a file; nothing if there is none. */
+/** The first 64 bytes of a file; empty if there is no such file. */
 async function startOf(path: string): Promise<string> {
   if (!(await isThere(path))) return ''
   const file = await open(path)
@@ -243,7 +254,7 @@ async function startOf(path: string): Promise<string> {
   }
 }
 
-/** Whether a regular file is at `path`. */
+/** Whether `path` is a regular file. */
 async function isThere(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isFile()

@@ -1,4 +1,4 @@
-/** `dir:`: a tree of files as a one-layer image, or what skopeo's own `dir:` wrote. */
+/** `dir:`: a tree of files as a one-layer image, or a directory that skopeo's own `dir:` wrote. */
 import { requiredPart } from '../grammar.js'
 import type { Transport } from '../transport.js'
 

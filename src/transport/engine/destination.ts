@@ -1,4 +1,6 @@
-/** A Docker Engine as destination: each image in one stream under a temporary name, proved, and only then named. */
+/**
+ * A Docker Engine as a destination: loads each image in one stream under a temporary name, checks it, then names it.
+ */
 import { randomBytes } from 'node:crypto'
 import type { BlobStore } from '../../blob/blob-store.js'
 import type { ImageContent } from '../../blob/closure.js'
@@ -17,17 +19,17 @@ import type { OnProgress, WaitOptions } from '../../progress.js'
 import type { ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface EngineDestinationOptions extends WaitOptions {
-  /** Address of the engine, as `DOCKER_HOST` has it; without it the engine that `docker` would speak to. */
+  /** The engine's address, in the form of `DOCKER_HOST`; defaults to the engine that `docker` would use. */
   readonly host?: string | undefined
 }
 
 /**
- * Connects to the engine and asks what it is. `signal` and `onProgress` hold for every `write()` that has none of its own.
- * Throws INVALID_ARGUMENT for an address that is none, ENGINE_UNREACHABLE, ENGINE_PROTOCOL.
+ * Connects to the engine and asks for its kind. `signal` and `onProgress` apply to every `write()` that has none of its
+ * own. Throws INVALID_ARGUMENT for an invalid address, ENGINE_UNREACHABLE, ENGINE_PROTOCOL.
  *
- * `write()` also throws PLATFORM_MISMATCH, UNSUPPORTED, ENGINE_REFUSED, LOAD_NOT_PROVED and what reading the blobs throws.
- * Of `names` those with a digest and no tag are not given: an engine makes them itself, or cannot hold them.
- * An image without a name is loaded without one, and called by its ID.
+ * `write()` also throws PLATFORM_MISMATCH, UNSUPPORTED, ENGINE_REFUSED, LOAD_NOT_PROVED and what reading the blobs
+ * throws. It does not give the image those `names` that have a digest but no tag: an engine creates them itself, or
+ * cannot hold them. An image without a name is loaded without one, and identified by its ID.
  */
 export async function openEngineDestination(options: EngineDestinationOptions = {}): Promise<ImageDestination> {
   const { host, signal, onProgress } = options
@@ -44,7 +46,7 @@ class EngineDestination implements ImageDestination {
   readonly #client: EngineClient
   readonly #store: EngineStore
   readonly #defaults: WaitOptions
-  /** Layer chains of the store, as found before the first image and grown by each that was loaded. */
+  /** Layer chains in the store: those found before the first image, and those of the images loaded since. */
   #chains: string[][] | undefined
 
   constructor(client: EngineClient, store: EngineStore, defaults: WaitOptions) {
@@ -84,15 +86,15 @@ class EngineDestination implements ImageDestination {
     this.#client[Symbol.dispose]()
   }
 
-  /** Whether the image is there and whole, so that nothing needs to be sent. */
+  /** Whether the image is already there and complete, so that nothing needs to be sent. */
   async #holds(plan: LoadPlan, options: EngineCallOptions): Promise<boolean> {
-    // An older containerd store does not tell whether every platform of an index is there.
+    // An older containerd store does not report whether every platform of an index is there.
     if (this.#store.kind === 'containerd' && this.#store.api < MANIFESTS_API && isIndex(plan.root.mediaType))
       return false
     return (await findFlaw(this.#client, this.#store, plan, plan.id, options)) === undefined
   }
 
-  /** Loads, proves and names the image; gives the bytes of blobs that were sent. */
+  /** Loads, checks and names the image; returns the number of bytes of blobs that were sent. */
   async #load(job: LoadJob): Promise<number> {
     const { plan, tags, signal } = job
     const held = await this.#heldLayers(plan, { signal })
@@ -101,7 +103,7 @@ class EngineDestination implements ImageDestination {
     const name = temporary ? formatReference(temporary) : plan.id
     try {
       const sent = await this.#send(job, held, temporary).catch(async (error: unknown) => {
-        // What was counted on may have been removed meanwhile: the whole image does not depend on it.
+        // The layers that were counted on may have been removed since: send all layers.
         if (held === 0 || !isVerdict(error)) throw error
         return await this.#send(job, 0, temporary)
       })
@@ -110,13 +112,13 @@ class EngineDestination implements ImageDestination {
       if (temporary) await this.#remove(name)
       return sent
     } catch (error) {
-      // An image without a name of ours goes only if it was not there before.
+      // Without a temporary name, remove the image only if it was not there before.
       if (temporary || !known) await this.#remove(name).catch(ignoreVerdict)
       throw error
     }
   }
 
-  /** One stream and its proof, with the lowest `held` layers left out. */
+  /** Sends one stream without the lowest `held` layers, and checks the result. */
   async #send(job: LoadJob, held: number, temporary: Reference | undefined): Promise<number> {
     const { plan, blobs, subject, signal, onProgress } = job
     const layers = layersToSend(plan, held)
@@ -143,13 +145,13 @@ class EngineDestination implements ImageDestination {
   }
 
   async #heldLayers(plan: LoadPlan, options: EngineCallOptions): Promise<number> {
-    // containerd's store keeps blobs, and does not tell which.
+    // A containerd store keeps blobs, but does not report which.
     if (this.#store.kind === 'containerd') return 0
     this.#chains ??= await readChains(this.#client, this.#store, options)
     return sharedLayers(this.#chains, plan.main.config.diffIds)
   }
 
-  /** Gives all of `tags` to the image, or none: when one fails, those before it go back to what they were. */
+  /** Gives the image all of `tags` or none: if one fails, the earlier ones return to the images that had them. */
   async #giveNames(image: string, tags: readonly Reference[], options: EngineCallOptions): Promise<void> {
     const moved: { readonly tag: Reference; readonly before: string | undefined }[] = []
     try {
@@ -168,7 +170,7 @@ class EngineDestination implements ImageDestination {
     }
   }
 
-  /** Takes a name away, and the image with it if that was its last; one that is not there is no error. */
+  /** Removes a name, and the image with it if that was its last. A name that does not exist is not an error. */
   async #remove(name: string): Promise<void> {
     if ((await this.#client.find(`/images/${name}/json`)) === undefined) return
     await this.#client.call('DELETE', `/images/${name}?noprune=1`)
@@ -179,13 +181,13 @@ interface LoadJob {
   readonly plan: LoadPlan
   readonly blobs: BlobStore
   readonly tags: readonly Reference[]
-  /** What messages and progress call the image. */
+  /** The image's name in messages and progress. */
   readonly subject: string
   readonly signal: AbortSignal | undefined
   readonly onProgress: OnProgress | undefined
 }
 
-/** The names that an engine can be told: each once, tagged, without a digest. */
+/** The names that an engine accepts: each once, with a tag and without a digest. */
 function tagsOf(names: readonly Reference[]): readonly Reference[] {
   const tagged = names.map(withDefaultTag).filter(name => name.tag !== undefined)
   return namesOnce(tagged.map(({ digest: _digest, ...name }) => name))
@@ -195,12 +197,12 @@ function sizeOf(blobs: readonly Descriptor[]): number {
   return blobs.reduce((sum, blob) => sum + blob.size, 0)
 }
 
-/** Whether the engine itself said no, so that another try with more content may do. */
+/** Whether the engine itself rejected the image, so that another attempt with all layers may succeed. */
 function isVerdict(error: unknown): boolean {
   return error instanceof StowageError && (error.code === 'ENGINE_REFUSED' || error.code === 'LOAD_NOT_PROVED')
 }
 
-/** While clearing up, an engine that is gone or says no must not hide why we clear up. */
+/** During cleanup, an engine that is unreachable or refuses must not hide the original error. */
 function ignoreVerdict(error: unknown): void {
   if (!isVerdict(error) && !(error instanceof StowageError && error.code === 'ENGINE_UNREACHABLE')) throw error
 }

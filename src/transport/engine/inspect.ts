@@ -1,4 +1,4 @@
-/** An image as a Docker Engine tells of it: nothing is exported. */
+/** Describes an image as a Docker Engine reports it: nothing is exported. */
 import { objectOf } from '../../engine/answer.js'
 import { engineAt } from '../../engine/client.js'
 import { listEngineImages, platformAndDiffIds } from '../../engine/inventory.js'
@@ -15,7 +15,10 @@ export interface InspectEngineOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** `name` is a reference or an image ID. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT without a name, and what connecting throws. */
+/**
+ * `name` is a reference or an image ID. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT without a name, and what connecting
+ * throws.
+ */
 export async function inspectEngineImage(
   name: string | undefined,
   selectors: readonly Partial<Platform>[],

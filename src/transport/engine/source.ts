@@ -1,4 +1,4 @@
-/** A Docker Engine as source: one image, exported by the engine and carried byte for byte. */
+/** A Docker Engine as a source: one image, exported by the engine and copied byte for byte. */
 import { spoolArchive } from '../../archive/spooled-archive.js'
 import type { Bytes, FetchOptions } from '../../blob/blob-store.js'
 import type { BlobDirectory } from '../../blob/directory.js'
@@ -13,17 +13,17 @@ import { formatReference, parseReference, type Reference, withDefaultTag } from 
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
 
 export interface EngineSourceOptions {
-  /** Address of the engine, as `DOCKER_HOST` has it; without it the engine that `docker` would speak to. */
+  /** The engine's address, in the form of `DOCKER_HOST`; defaults to the engine that `docker` would use. */
   readonly host?: string | undefined
   readonly signal?: AbortSignal | undefined
-  /** Takes every file of the export, which is as large as the unpacked image; what is in it stays, and is its owner's. */
+  /** Receives every file of the export, which can be as large as the unpacked image. Its owner removes the files. */
   readonly spool: BlobDirectory
 }
 
 /**
- * Exports the image `name` (a reference, or an image ID: then it has no name) into `spool`, and serves it from there.
- * Throws IMAGE_NOT_FOUND, BLOB_MISSING if the engine does not hold all of it, NO_SPACE, INVALID_REFERENCE,
- * INVALID_TAR, ABORTED, and what connecting throws.
+ * Exports the image `name` (a reference, or an image ID: then it has no name) into `spool`, and reads it from there.
+ * Throws IMAGE_NOT_FOUND, BLOB_MISSING if the engine does not have all of it, NO_SPACE, INVALID_REFERENCE, INVALID_TAR,
+ * ABORTED, and what connecting throws.
  */
 export async function openEngineSource(name: string, options: EngineSourceOptions): Promise<ImageSource> {
   const { host, signal, spool } = options
@@ -66,7 +66,10 @@ class EngineSource implements ImageSource {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-/** How the engine is asked for the image, and the names it has here. A name comes before an ID that looks like it. */
+/**
+ * The name or ID to request the image by, and the names it has here. A name takes precedence over an ID that looks like
+ * it.
+ */
 async function findImage(
   client: EngineClient,
   store: EngineStore,

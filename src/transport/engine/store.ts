@@ -1,4 +1,4 @@
-/** A Docker Engine as a place that keeps images. Source: Docker Engine API. */
+/** A Docker Engine as an image store. Source: Docker Engine API. */
 import pMap from 'p-map'
 import type { FetchOptions } from '../../blob/blob-store.js'
 import { listOf, objectOf } from '../../engine/answer.js'
@@ -22,20 +22,23 @@ import { identityOf } from '../../oci/image-identity.js'
 import { type JsonObject, textIn, textsIn } from '../../oci/json.js'
 import { formatReference, isReference, namesOnce, parseReference, type Reference } from '../../oci/reference.js'
 
-/** Images asked for at a time. */
+/** Images to query at a time. */
 const AT_ONCE = 4
 
 export interface EngineStoreOptions extends FetchOptions {
   readonly host?: string | undefined
 }
 
-/** What of an image its ID says for good. */
+/** The facts about an image that never change for its ID. */
 interface Facts {
   readonly platform: StoredPlatform
   readonly history: readonly { readonly createdBy: string; readonly emptyLayer: boolean }[]
 }
 
-/** Throws INVALID_ARGUMENT for an address that is none, ENGINE_UNREACHABLE, ENGINE_PROTOCOL; every call ENGINE_REFUSED as well. */
+/**
+ * Throws INVALID_ARGUMENT for an invalid address, ENGINE_UNREACHABLE, ENGINE_PROTOCOL; every call may also throw
+ * ENGINE_REFUSED.
+ */
 export async function openEngineStore({ host, signal }: EngineStoreOptions = {}): Promise<ImageStore> {
   const client = await engineAt(host)
   try {
@@ -73,7 +76,7 @@ class DockerStore implements ImageStore {
       all,
       async ([id, listed]): Promise<readonly StoredImage[]> => {
         const facts = await this.#factsOf(id, options)
-        return facts ? [storedImage(id, listed, facts, shown.has(id))] : [] // one that is removed meanwhile is simply not there
+        return facts ? [storedImage(id, listed, facts, shown.has(id))] : [] // removed since it was listed
       },
       { concurrency: AT_ONCE },
     )
@@ -133,14 +136,16 @@ class DockerStore implements ImageStore {
     const removals: Removal[] = []
     const [_last, ...first] = image.names
     try {
-      // By its ID an engine removes what has one name; with force it would not ask for containers either
+      // Without force, an engine removes an image by its ID only if it has at most one name; force would override the
+      // check for containers too
       for (const name of first) removals.push(...(await this.#delete(name, false, prune, signal)))
       return [...removals, ...(await this.#delete(image.id, force, prune, signal))]
     } catch (error) {
       const taken = removals.flatMap(removal =>
         'untagged' in removal && isReference(removal.untagged) ? [parseReference(removal.untagged)] : [],
       )
-      for (const name of taken) if (name.digest === undefined) await this.tag(image, name).catch(() => undefined) // why it failed is told, not this
+      // Only the first error is reported
+      for (const name of taken) if (name.digest === undefined) await this.tag(image, name).catch(() => undefined)
       throw error
     }
   }
@@ -220,7 +225,7 @@ class DockerStore implements ImageStore {
     return facts
   }
 
-  /** Only of Windows it says whether the image is a base OS image. */
+  /** Read only for Windows images: it shows whether the image is a base OS image. */
   async #windowsHistory(id: string, options: FetchOptions): Promise<Facts['history']> {
     const path = `/images/${id}/history`
     const answer = await this.#client.find(path, options)
@@ -271,7 +276,7 @@ function numberOf(object: JsonObject, key: string): number {
   return typeof value === 'number' && value >= 0 ? value : 0
 }
 
-/** Seconds since 1970, or RFC 3339; engines say the year 1 where they do not know. */
+/** From seconds since 1970 or RFC 3339; engines report the year 1 for an unknown time. */
 function timeOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value === '' || value.startsWith('0001-') ? undefined : value
   return typeof value === 'number' && value > 0 && value < 8.64e12 ? new Date(value * 1000).toISOString() : undefined

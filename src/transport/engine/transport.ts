@@ -45,7 +45,7 @@ export const engine: Transport = {
   inspect: async ({ ref }, { selectors, host, signal }) => [
     await (await import('./inspect.js')).inspectEngineImage(required(ref), selectors, { host, signal }),
   ],
-  // What an engine says of its images is believed: it was asked for proof when it took them.
+  // An engine's own report of its images is trusted
   isWhole: async () => true,
 }
 

@@ -1,4 +1,4 @@
-/** Which blobs of a layout an image needs: the mark of mark and sweep. */
+/** Finds the blobs of a layout that its images need: the mark phase of mark and sweep. */
 import type { BlobStore, FetchOptions } from '../../blob/blob-store.js'
 import { DEPTH_LIMIT } from '../../blob/closure.js'
 import { readVerified } from '../../blob/verified.js'
@@ -8,13 +8,13 @@ import { type Digest, isDigest } from '../../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../../oci/manifest.js'
 import { isIndex, isManifest } from '../../oci/media-type.js'
 
-/** What images were found to need, and which documents were read for it. */
+/** The blobs that images need, and the documents that were read to find them. */
 export class Marks {
   readonly reached = new Set<Digest>()
   readonly read = new Set<string>()
 }
 
-/** What a document names: documents again, and blobs that name nothing. */
+/** What a document refers to: other documents, and blobs that refer to nothing. */
 interface Named {
   readonly documents: readonly Descriptor[]
   readonly blobs: readonly Digest[]
@@ -23,9 +23,9 @@ interface Named {
 const NOTHING: Named = { documents: [], blobs: [] }
 
 /**
- * What the documents of a layout name, each read once. `subject` is no such name: what is about an image does not keep it. A document
- * that an index names and that is not there has been left out, and reaches nothing. Of a document of another type than manifests
- * and indexes every digest in it counts.
+ * The references in the documents of a layout, each document read once. `subject` does not count: a signature does not
+ * keep the image that it describes. A document that an index lists but that does not exist was left out, and refers to
+ * nothing. In a document that is neither a manifest nor an index, every digest counts.
  */
 export class Reach {
   readonly #blobs: BlobStore
@@ -35,12 +35,15 @@ export class Reach {
     this.#blobs = blobs
   }
 
-  /** Marks all that `root` needs, itself first. Throws BLOB_MISSING, DIGEST_MISMATCH, INVALID_MANIFEST and what reading throws. */
+  /**
+   * Marks everything that `root` needs, and `root` itself first. Throws BLOB_MISSING, DIGEST_MISMATCH, INVALID_MANIFEST
+   * and what reading throws.
+   */
   async mark(root: Descriptor, marks: Marks, options: FetchOptions = {}): Promise<void> {
     await this.#visit(root, marks, 0, async (document, depth) => await this.#namedBy(document, depth, options))
   }
 
-  /** As {@link mark} of what can be read: whatever is below what cannot is passed over. */
+  /** Like {@link mark}, but skips documents that cannot be read, and everything below them. */
   async markReadable(root: Descriptor, marks: Marks, options: FetchOptions = {}): Promise<void> {
     await this.#visit(root, marks, 0, async (document, depth) => {
       try {
@@ -87,7 +90,7 @@ export class Reach {
   }
 }
 
-/** The same bytes may be one document to one who names them and another to the next. */
+/** Two references may give the same bytes different media types. */
 function keyOf({ mediaType, digest }: Descriptor): string {
   return `${digest} ${mediaType}`
 }

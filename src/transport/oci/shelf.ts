@@ -1,4 +1,4 @@
-/** An OCI image layout as a shelf. */
+/** Serves an OCI image layout to registry clients, as a {@link Shelf}. */
 import { lstat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { fileError, systemCode } from '../../errors.js'
@@ -8,7 +8,10 @@ import { blobPath, LAYOUT_FILE, nameOf, REF_NAME_ANNOTATION } from '../../oci/la
 import { isReference, parseReference, type Reference } from '../../oci/reference.js'
 import { readLayoutIndex } from './source.js'
 
-/** `ref` chooses one image of it. Throws what {@link readLayoutIndex} throws, IMAGE_NOT_FOUND for a reference that is not there. */
+/**
+ * `ref` selects one image. Throws what {@link readLayoutIndex} throws, and IMAGE_NOT_FOUND if the layout does not have
+ * it.
+ */
 export async function openLayoutShelf(name: string, directory: string, ref: string | undefined): Promise<Shelf> {
   const entries = (await readLayoutIndex(directory)).map(({ annotations, platform: _platform, ...root }) => {
     const refName = annotations?.[REF_NAME_ANNOTATION]
@@ -27,13 +30,13 @@ export async function openLayoutShelf(name: string, directory: string, ref: stri
     async place(digest) {
       const file = join(directory, blobPath(digest))
       try {
-        const found = await lstat(file) // a link could lead to any file of this machine
+        const found = await lstat(file) // a link could lead to any file on this machine
         return found.isFile() ? { file, offset: 0, size: found.size } : undefined
       } catch (error) {
         if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw fileError(error, file)
         const layout = join(directory, LAYOUT_FILE)
         await lstat(layout).catch((gone: unknown) => {
-          throw fileError(gone, layout) // it is the medium that is not there
+          throw fileError(gone, layout) // the medium itself is gone
         })
         return undefined
       }
@@ -42,10 +45,10 @@ export async function openLayoutShelf(name: string, directory: string, ref: stri
   }
 }
 
-/** Stands for no domain while names are chosen among: nobody's registry has a single capital letter for its host. */
+/** Placeholder for a missing domain while an image is selected: no registry has a one-letter uppercase host. */
 const NO_DOMAIN = 'X'
 
-/** A layout of skopeo's names its images by tags alone: the directory is the repository then. */
+/** skopeo's layouts name images only by tag: the directory is then the repository. */
 function byTag(directory: string, refName: string | undefined): Reference | undefined {
   if (refName === undefined) return undefined
   const text = `${NO_DOMAIN}/${basename(resolve(directory)).toLowerCase()}:${refName}`

@@ -11,8 +11,8 @@ import { referrersAmong } from '../../image/referrers.js'
 import { namedEntry, onlyImage, selectImage } from '../../image/selection.js'
 
 /**
- * Opens the layout `directory`. With `ref`, its image is the one of that tag, name or digest; without, the only one.
- * Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
+ * Opens the layout `directory`. With `ref`, its image is the one with that tag, name or digest; without `ref`, its only
+ * image. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
  */
 export async function openLayoutSource(directory: string, ref?: string): Promise<ImageSource> {
   const entries = (await readLayoutIndex(directory)).map(namedEntry)

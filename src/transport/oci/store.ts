@@ -1,4 +1,4 @@
-/** An OCI image layout as a place that keeps images. Source: OCI image-spec, image-layout.md. */
+/** An OCI image layout as an image store. Source: OCI image-spec, image-layout.md. */
 import { constants } from 'node:fs'
 import { open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -31,13 +31,13 @@ import type {
 import { Marks, Reach } from './reach.js'
 
 export interface LayoutStoreOptions {
-  /** A directory that is not there, or has no index yet, holds no image. */
+  /** Whether a directory that does not exist, or has no index yet, counts as an empty store. */
   readonly mayBeMissing?: boolean | undefined
 }
 
 /**
- * The layout `directory`. What changes it does so under its lock, for several processes at once. Throws FILE_NOT_FOUND, NOT_A_LAYOUT,
- * INVALID_MANIFEST.
+ * Opens the layout `directory`. Changes are made under its lock, so several processes can make them at once. Throws
+ * FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST.
  */
 export async function openLayoutStore(
   directory: string,
@@ -108,7 +108,10 @@ class LayoutStore implements ImageStore {
     )
   }
 
-  /** The index goes first, then what nothing names any more: whenever it ends, every image that has a name is whole. */
+  /**
+   * Updates the index first, then deletes the blobs that are no longer needed: even if interrupted, every image that
+   * has a name is complete.
+   */
   async remove(
     { id, names: known, refNames }: StoredImage,
     names: readonly string[] | undefined,
@@ -116,7 +119,7 @@ class LayoutStore implements ImageStore {
   ): Promise<readonly Removal[]> {
     await this.#refuseBundle()
     const wanted = new Set(names ?? [...known, ...refNames])
-    // Reading all manifests may take longer than a lock is held: what is read here is known below
+    // Reading all manifests may take longer than the lock should be held: this fills the cache first
     for (const root of await this.entries()) await this.#reach.markReadable(root, new Marks(), { signal })
     const untagged: Removal[] = []
     let swept: readonly Digest[] = []
@@ -128,7 +131,7 @@ class LayoutStore implements ImageStore {
         const others = own.filter(
           ({ descriptor }) => keyOf(descriptor) !== undefined && !named.some(entry => entry.descriptor === descriptor),
         )
-        // With its last name an image goes, also where an entry without one stands beside it
+        // An image goes with its last name, even if it also has an entry without a name
         const leaving = others.length === 0 && named.length === wanted.size ? own : named
         const [first] = leaving
         if (!first || named.length < wanted.size) throw gone(id, this.#directory)
@@ -165,7 +168,10 @@ class LayoutStore implements ImageStore {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** What `root` needs and no other image does. What no image needed before stays: somebody may be about to name it. */
+  /**
+   * The blobs that only `root` needs. Blobs that no image needed before stay: another process may be about to name
+   * them.
+   */
   async #unreached(
     { annotations: _annotations, ...root }: Descriptor,
     rest: readonly LayoutEntry[],
@@ -204,13 +210,16 @@ class LayoutStore implements ImageStore {
   }
 }
 
-/** What an entry's image is called here: the full name, or else what the index says. */
+/** The name of an entry's image: the full name, or else the one in the index. */
 function keyOf(descriptor: Descriptor): string | undefined {
   const name = nameOf(descriptor)
   return name ? formatReference(withDefaultTag(name)) : descriptor.annotations?.[REF_NAME_ANNOTATION]
 }
 
-/** Takes the names of entries `taken`; an image that has no other keeps an entry without one, as docker has it. */
+/**
+ * Removes the names of the entries that `taken` accepts; an image with no other name keeps an entry without one, as in
+ * docker.
+ */
 function withoutNames(entries: readonly LayoutEntry[], taken: (entry: LayoutEntry) => boolean): readonly LayoutEntry[] {
   const kept = entries.filter(entry => !taken(entry))
   const held = new Set(kept.map(({ descriptor }) => descriptor.digest))
@@ -226,7 +235,7 @@ function withoutNames(entries: readonly LayoutEntry[], taken: (entry: LayoutEntr
   return [...kept, ...new Map(nameless.map(entry => [entry.descriptor.digest, entry])).values()]
 }
 
-/** Every image once, with all that it is called. */
+/** Each image once, with all its names. */
 function indexedImages(entries: readonly Descriptor[]): readonly IndexedImage[] {
   const images = new Map<Digest, { root: Descriptor; names: Map<string, Reference>; refNames: Set<string> }>()
   for (const entry of entries) {
@@ -244,7 +253,10 @@ function indexedImages(entries: readonly Descriptor[]): readonly IndexedImage[] 
   }))
 }
 
-/** Manifests and configs, each read at once: a stream for each of thousands takes longer. Whoever reads checks size and limit first. */
+/**
+ * Reads manifests and configs, each in one piece: thousands of streams would take longer. The caller checks the size
+ * against a limit first.
+ */
 function smallBlobs(directory: string): BlobStore {
   return {
     async has({ digest, size }) {
@@ -254,7 +266,7 @@ function smallBlobs(directory: string): BlobStore {
       const path = join(directory, blobPath(digest))
       try {
         signal?.throwIfAborted()
-        yield await readUpTo(path, size + 1) // one byte more than it should have is enough to be wrong
+        yield await readUpTo(path, size + 1) // one extra byte is enough to detect a wrong size
       } catch (error) {
         if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') {
           throw new StowageError('BLOB_MISSING', `${path} does not exist`, {
@@ -268,7 +280,7 @@ function smallBlobs(directory: string): BlobStore {
   }
 }
 
-/** The first `limit` bytes of a file; a pipe in its place has none, and nobody waits for it. */
+/** The first `limit` bytes of a file. Does not wait for a writer if there is a named pipe in its place. */
 async function readUpTo(path: string, limit: number): Promise<Uint8Array> {
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   try {

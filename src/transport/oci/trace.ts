@@ -1,4 +1,4 @@
-/** What a layout was before something was written to it, so that a failure leaves it as it was. */
+/** Records what a layout held before something was written to it, so that a failure leaves it as it was. */
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, systemCode } from '../../errors.js'
@@ -8,8 +8,9 @@ import type { DestinationTrace } from '../transport.js'
 const BLOBS = join('blobs', 'sha256')
 
 /**
- * Looks at the layout `directory`, which need not be there. `undo` takes away those blobs that were not there before, and the
- * layout itself where it was not and holds nothing else.
+ * Records the contents of the layout `directory`, which need not exist. `undo` removes those of the given blobs that
+ * were not there before, and the layout itself if it is new and holds nothing else. It does nothing if the index has
+ * changed.
  */
 export async function traceLayout(directory: string): Promise<DestinationTrace> {
   const [entries, blobs, index] = [
@@ -19,7 +20,7 @@ export async function traceLayout(directory: string): Promise<DestinationTrace> 
   ]
   return {
     async undo(digests) {
-      // Somebody else wrote meanwhile, and may count on what we brought
+      // Another process has written to the layout, and may rely on these blobs
       if ((await indexOf(directory)) !== index) return
       const before = new Set(blobs)
       for (const digest of new Set(digests))

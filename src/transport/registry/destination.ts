@@ -1,4 +1,4 @@
-/** A registry as destination: blobs first, then manifests, the tag last. Source: OCI distribution-spec, "Push". */
+/** A registry as a destination: blobs first, then manifests, tags last. Source: OCI distribution-spec, "Push". */
 import pMap from 'p-map'
 import type { BlobStore, Bytes } from '../../blob/blob-store.js'
 import { type Document, type ImageContent, sizeOf } from '../../blob/closure.js'
@@ -13,7 +13,7 @@ import type { RegistryClient, RegistryOptions } from '../../registry/client.js'
 import { Registries } from '../../registry/registries.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../image/image-destination.js'
 
-/** Manifests under way at a time. */
+/** Manifests to upload at a time. */
 const MANIFESTS = 6
 
 type Count = (kind: 'sent' | 'skipped', bytes: number) => void
@@ -23,7 +23,7 @@ interface Writing {
   readonly count: Count
 }
 
-/** Opens the registries that the names of images are in, as they are needed. */
+/** Opens the registries in the names of the images when they are first needed. */
 export function openRegistryDestination(
   options: (RegistryOptions | { readonly registries: Registries }) & { readonly sparse?: SparseForm | undefined } = {},
 ): ImageDestination {
@@ -37,7 +37,7 @@ class RegistryDestination implements ImageDestination {
   readonly #registries: Registries
   readonly #own: Registries | undefined
   readonly #sparse: SparseForm | undefined
-  /** Repositories of a registry in which we know a blob to be, for mounting. */
+  /** A repository that is known to have the blob, by registry and digest: to mount the blob from. */
   readonly #known = new Map<string, string>()
 
   constructor(registries: Registries, own: Registries | undefined, sparse: SparseForm | undefined) {
@@ -82,7 +82,10 @@ class RegistryDestination implements ImageDestination {
     return { names, id: digest, sent, skipped, ...(delivered === image ? {} : { strippedFrom: image.root.digest }) }
   }
 
-  /** All but manifests, each if it does not exist yet: mounted from where we know it to be, else uploaded. */
+  /**
+   * Writes all blobs except manifests. A blob that does not exist yet is mounted from where it is known to be, or else
+   * uploaded.
+   */
   async #writeBlobs(
     client: RegistryClient,
     path: string,
@@ -118,8 +121,8 @@ class RegistryDestination implements ImageDestination {
   }
 
   /**
-   * The manifests, tags last. A registry that refuses an index some of whose manifests are absent gets what is left of it;
-   * returns what it has then.
+   * Writes the manifests, tags last, and returns the image as written. A registry that refuses a sparse index gets it
+   * without its absent manifests.
    */
   async #writeImage(
     client: RegistryClient,
@@ -145,7 +148,10 @@ class RegistryDestination implements ImageDestination {
     }
   }
 
-  /** Each after all it names, as registries require, and tags after everything: `image.manifests` has the root last. */
+  /**
+   * Writes each manifest after everything it refers to, as registries require, and tags last: `image.manifests` has the
+   * root last.
+   */
   async #writeManifests(
     client: RegistryClient,
     path: string,
@@ -162,7 +168,7 @@ class RegistryDestination implements ImageDestination {
     }
     const root = image.manifests.find(({ descriptor }) => descriptor.digest === image.root.digest)
     const below = image.manifests.filter(document => document !== root)
-    // What names no other manifest may go in any order
+    // Manifests that list no other manifest can go in any order
     await pMap(
       below.filter(({ descriptor }) => !isIndex(descriptor.mediaType)),
       async document => await put(document),

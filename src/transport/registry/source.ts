@@ -1,4 +1,4 @@
-/** A registry as source: one image of it, `docker://NAME[:TAG|@DIGEST]`. */
+/** A registry as a source: one image, `docker://NAME[:TAG|@DIGEST]`. */
 import type { Bytes, FetchOptions } from '../../blob/blob-store.js'
 import { StowageError } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
@@ -10,8 +10,8 @@ import type { ImageSource, SourceImage } from '../../image/image-source.js'
 import { cosignTags } from '../../oci/referrer-tag.js'
 
 /**
- * Opens the image `name` in its registry. With a tag and a digest the digest says which image it is, and the tag is its name,
- * as docker has it. Throws INVALID_REFERENCE; what reading throws comes with the first read.
+ * Opens the image `name` in its registry. If the name has both a tag and a digest, the digest selects the image and the
+ * tag stays its name, as in docker. Throws INVALID_REFERENCE; what reading throws comes with the first read.
  */
 export async function openRegistrySource(
   name: string,
@@ -84,7 +84,7 @@ class RegistrySource implements ImageSource {
     }
   }
 
-  /** A foreign layer from the first of its addresses that has it. */
+  /** Reads a foreign layer from its first URL; if that fails, the next one continues where it stopped. */
   async *#fromElsewhere(urls: readonly string[], blob: Descriptor, offset: number, options: FetchOptions): Bytes {
     let at = offset
     for (const [n, url] of urls.entries()) {
@@ -104,7 +104,7 @@ class RegistrySource implements ImageSource {
     await this.#own?.[Symbol.asyncDispose]()
   }
 
-  /** A manifest that an index names, which the registry need not have. */
+  /** A manifest that an index lists, which the registry may not have. */
   async #child(blob: Descriptor, options: FetchOptions): Promise<Uint8Array> {
     try {
       return (await this.#client.manifest(this.#reference.path, blob.digest, options)).bytes
@@ -126,7 +126,7 @@ class RegistrySource implements ImageSource {
   }
 }
 
-/** Registries keep manifests and other blobs apart. */
+/** Registries serve manifests and other blobs from different endpoints. */
 function isManifestType({ mediaType }: Descriptor): boolean {
   return isIndex(mediaType) || isManifest(mediaType)
 }

@@ -5,7 +5,9 @@ import type { Transport } from '../transport.js'
 
 const FORM = 'docker://NAME[:TAG|@DIGEST]'
 
-/** Transports of other tools, and of ours without their slashes: what begins so is not a repository of that name. */
+/**
+ * Schemes of other tools, and ours without its slashes: text that begins with one is not a repository with that name.
+ */
 const OTHERS = ['docker', 'containers-storage', 'ostree', 'sif', 'atomic', 'tarball']
 
 export const registry: Transport = {

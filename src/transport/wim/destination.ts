@@ -1,4 +1,4 @@
-/** `wim:FILE[#NAME]` as a destination: the layers of an image applied, as the images of a new WIM. */
+/** `wim:FILE[#NAME]` as a destination: applies the layers of an image to make the images of a new WIM. */
 import type { BlobStore, Bytes } from '../../blob/blob-store.js'
 import { type ImageContent, type PlatformImage, sizeOf } from '../../blob/closure.js'
 import { verified } from '../../blob/verified.js'
@@ -15,17 +15,17 @@ export interface WimDestinationOptions extends Pick<
   WimFromLayersOptions,
   'compression' | 'threads' | 'integrityTable'
 > {
-  /** Name of the image in the WIM; that of the file when left out. */
+  /** Name of the image in the WIM; defaults to the file's name. */
   readonly imageName?: string | undefined
 }
 
 /**
- * A WIM that is made by `write()`, from one image: of Windows, or of Linux with owners and modes as wimlib's `--unix-data` has
- * them; of an index, the one that is of Windows. The config gives architecture, version and time. Names of images have no
- * place in a WIM.
+ * A new WIM, which `write()` makes from one image: a Windows image, or a Linux image with owners and modes like those
+ * of wimlib's `--unix-data`. If there are several platforms, it takes the one for Windows. The config provides
+ * architecture, version and time. A WIM has no place for names of container images.
  *
- * `write()` also throws OUTPUT_EXISTS if the file is there, INVALID_ARGUMENT if it is not clear which image is meant,
- * and what {@link wimFromLayers} throws.
+ * `write()` also throws OUTPUT_EXISTS if the file exists, INVALID_ARGUMENT if it is not clear which image to take, and
+ * what {@link wimFromLayers} throws.
  */
 export async function openWimDestination(file: string, options: WimDestinationOptions = {}): Promise<ImageDestination> {
   return {
@@ -69,7 +69,8 @@ async function write(
       )
     } catch (error) {
       if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') throw error
-      for (const layer of manifest.layers) await drain(verified(layer, blobs.fetch(layer, { signal }))) // a wrong digest says more
+      // A wrong digest is the more useful error
+      for (const layer of manifest.layers) await drain(verified(layer, blobs.fetch(layer, { signal })))
       throw error
     }
   })
@@ -81,7 +82,7 @@ async function drain(bytes: Bytes): Promise<void> {
   for await (const _ of bytes);
 }
 
-/** The one image there is, or the one of Windows. */
+/** The only image, or the only one for Windows. */
 function choosePlatform({ platforms }: ImageContent, subject: string): PlatformImage {
   const [only, ...others] = platforms
   if (only && others.length === 0) return only

@@ -1,4 +1,4 @@
-/** What a WIM says of the images that could be made of it: its XML alone is read. */
+/** Describes the images that could be made from a WIM, by reading only its XML. */
 import { StowageError } from '../../errors.js'
 import { rfc3339 } from '../../windows/filetime.js'
 import { UTILITY_VM } from '../../windows/layer-paths.js'
@@ -7,7 +7,10 @@ import { wimPlatform, type WimImage } from '../../wim/image.js'
 import { openWim } from '../../wim/wim-file.js'
 import type { InspectedImage } from '../../image/inspection.js'
 
-/** All images of `file` that one could pack, or the one that `selector` means. Throws IMAGE_NOT_FOUND and what openWim() throws. */
+/**
+ * All images in `file` that can be packed, or the one that `selector` selects. Throws IMAGE_NOT_FOUND and what
+ * openWim() throws.
+ */
 export async function inspectWim(
   file: string,
   selector: string | undefined,

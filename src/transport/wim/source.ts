@@ -13,22 +13,22 @@ import { openWim, type WimFile } from '../../wim/wim-file.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
 import { MadeImage } from '../../image/made-image.js'
 
-/** How a layer is made of a WIM. */
+/** How to create a layer from a WIM. */
 export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | 'unixData' | keyof WaitOptions> {
-  /** Other WIM files that hold blobs of this one, as a delta WIM needs them: paths, or patterns of the shell. */
+  /** Other WIM files that hold blobs of this one, as for a delta WIM: paths or shell patterns. */
   readonly references?: readonly string[] | undefined
 }
 
 export interface WimSourceOptions extends Omit<LayerFromWimOptions, 'unixData'>, Pick<WimLayerOptions, 'references'> {
-  /** The image's name; made from the XML when left out: `nanoserver:10.0.14300.1010`. */
+  /** The image's name; derived from the XML if left out: `nanoserver:10.0.14300.1010`. */
   readonly name?: Reference | undefined
-  /** Where the layer is written: once, in its final place. */
+  /** Where to write the layer: once, to its final location. */
   readonly stage: BlobStage
 }
 
 /**
- * Opens `file`. Its one image is made when it is asked for: the layer goes to the stage, and the code that copies the image finds
- * it there; config and manifest are served from memory. Throws what {@link openWim} throws.
+ * Opens `file`. Its one image is created when it is requested: the layer goes to the stage, where the code that copies
+ * the image finds it; config and manifest are served from memory. Throws what {@link openWim} throws.
  */
 export async function openWimSource(
   file: string,
@@ -37,7 +37,10 @@ export async function openWimSource(
   return new WimSource(await openReferencingWim(file, references, options.signal), name, stage, options)
 }
 
-/** Opens `file` with the WIM files that hold what it lacks. Throws what {@link openWim} throws, FILE_NOT_FOUND for a pattern of none. */
+/**
+ * Opens `file` together with the WIM files that hold the blobs it lacks. Throws what {@link openWim} throws, and
+ * FILE_NOT_FOUND for a pattern that matches no file.
+ */
 export async function openReferencingWim(
   file: string,
   references: readonly string[] = [],
@@ -95,7 +98,9 @@ class WimSource implements ImageSource {
   }
 }
 
-/** What the image runs on, from the XML alone: nothing is guessed. Throws UNSUPPORTED. */
+/**
+ * The platform of the image, taken only from the XML. Throws UNSUPPORTED if the XML does not state the architecture.
+ */
 export function platformOf(wim: WimFile, image: WimImage): Platform {
   const platform = wimPlatform(image)
   if (platform) return platform
@@ -131,7 +136,10 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
   }
 }
 
-/** `NanoServer` of version 10.0.14300.1010 as `nanoserver:10.0.14300.1010`, the way the 2016 provider tagged it. Throws INVALID_REFERENCE. */
+/**
+ * `NanoServer` with version 10.0.14300.1010 becomes `nanoserver:10.0.14300.1010`, as the 2016 provider tagged it.
+ * Throws INVALID_REFERENCE.
+ */
 export function wimImageName(wim: WimFile, image: WimImage): Reference {
   const name = nameMadeOf(image.name, image.windows?.version)
   if (name) return name

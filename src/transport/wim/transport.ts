@@ -1,4 +1,4 @@
-/** `wim:`: a Windows base OS image in a WIM as a one-layer image, and an image as a new WIM. */
+/** `wim:`: a Windows base OS image in a WIM as a one-layer image, or a new WIM made from an image. */
 import { requiredPart } from '../grammar.js'
 import type { Transport } from '../transport.js'
 
