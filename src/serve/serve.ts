@@ -88,7 +88,17 @@ const GRACE = 5_000
  * bcrypt; BUSY if the address is in use.
  */
 export async function serveBundle(places: readonly string[], options: ServeOptions = {}): Promise<BundleServer> {
-  const { listen, tls, htpasswd, verify = false, signal, onNotice, onProgress, onRequest, patience = PATIENCE } = options
+  const {
+    listen,
+    tls,
+    htpasswd,
+    verify = false,
+    signal,
+    onNotice,
+    onProgress,
+    onRequest,
+    patience = PATIENCE,
+  } = options
   if (places.length === 0)
     throw new StowageError('INVALID_ARGUMENT', 'no bundle was named', { hint: 'Name a bundle, or oci:DIR.' })
   const listenAddress = parseListen(listen)

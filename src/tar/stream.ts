@@ -51,9 +51,9 @@ export class StreamInput implements TarInput, AsyncDisposable {
   }
 
   async #next(): Promise<boolean> {
-    const { value, done } = await this.#pieces.next()
-    if (done) this.#ended = true
-    else this.#held = value
-    return !done
+    const next = await this.#pieces.next()
+    if (next.done) this.#ended = true
+    else this.#held = next.value
+    return !this.#ended
   }
 }
