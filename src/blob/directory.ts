@@ -80,9 +80,12 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   }
 
   async placeOf(blob: Descriptor): Promise<BlobPlace | undefined> {
-    // the error is reported when the blob is read
-    const file = await realpath(this.path(blob.digest)).catch(() => undefined)
-    return file !== undefined && (await stat(file)).size === blob.size ? { file, offset: 0 } : undefined
+    try {
+      const file = await realpath(this.path(blob.digest))
+      return (await stat(file)).size === blob.size ? { file, offset: 0 } : undefined
+    } catch {
+      return undefined // the error is reported when the blob is read
+    }
   }
 
   async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {

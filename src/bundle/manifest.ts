@@ -4,11 +4,11 @@ import { sizeOf } from '../blob/closure.js'
 import type { ImageContent, PlatformImage } from '../blob/closure.js'
 import { rootEntry, type SparseForm, withStripped } from '../blob/stripped.js'
 import { StowageError } from '../errors.js'
-import type { Generator } from '../generator.js'
+import { type Generator, thisGenerator } from '../generator.js'
 import type { SourceImage } from '../image/image-source.js'
 import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
 import { type Digest, digestFromHex, hexOf, parseDigest } from '../oci/digest.js'
-import { array, optionalString, parseJson, record, shown, size, string } from '../oci/json.js'
+import { array, optionalString, parseJson, record, shown, size, string, textIn } from '../oci/json.js'
 import { parsePlatform, type Platform } from '../oci/platform.js'
 import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
 
@@ -63,17 +63,13 @@ export interface BundleFileEntry {
   readonly integrity: string
 }
 
-/** Reads `bundle.json`. Throws INVALID_MANIFEST listing up to 20 fields that do not match docs/bundle-format.md. */
+/**
+ * Reads `bundle.json`. Throws INVALID_MANIFEST listing up to 20 fields that do not match docs/bundle-format.md, and
+ * UNSUPPORTED if a later version of Stowage wrote it.
+ */
 export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FILE): BundleManifest {
   const object = record(parseJson(bytes, where), where)
-  const version = object['schemaVersion']
-  if (version !== SCHEMA_VERSION) {
-    throw new StowageError(
-      'INVALID_MANIFEST',
-      `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${shown(version)}`,
-      { hint: 'A later version of Stowage made this bundle: use that version to read it.' },
-    )
-  }
+  expectSchema(object, where)
   const faults: StowageError[] = []
   const generator = attempt(faults, () => {
     const value = record(object['generator'], `${where}.generator`)
@@ -90,6 +86,26 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
     throw new StowageError('INVALID_MANIFEST', faults.map(fault => fault.message).join('; '), { cause: first })
   }
   return { schemaVersion: SCHEMA_VERSION, generator, ...(created ? { created } : {}), images, files }
+}
+
+/** Accepts the versions that are read: all that Stowage ever wrote. */
+function expectSchema(object: Readonly<Record<string, unknown>>, where: string): void {
+  const { schemaVersion: version, generator } = object
+  if (version === SCHEMA_VERSION) return
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < SCHEMA_VERSION) {
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      `${where}.schemaVersion: expected ${SCHEMA_VERSION} but found ${shown(version)}`,
+    )
+  }
+  const own = thisGenerator()
+  const maker = [textIn(generator, 'name'), textIn(generator, 'version')].map(text => text?.slice(0, 60))
+  const made = maker.includes(undefined) ? 'a later version of Stowage' : maker.join(' ')
+  throw new StowageError(
+    'UNSUPPORTED',
+    `${where} has schemaVersion ${version}, written by ${made}; ${own.name} ${own.version} reads version ${SCHEMA_VERSION}`,
+    { hint: `Install ${made} or later to read this bundle.` },
+  )
 }
 
 /** Encodes `bundle.json`: the same manifest gives the same bytes. */

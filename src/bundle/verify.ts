@@ -250,7 +250,7 @@ class Check {
     try {
       return parse(bytes)
     } catch (error) {
-      if (!(error instanceof StowageError)) throw error
+      if (!(error instanceof StowageError) || error.code === 'UNSUPPORTED') throw error
       this.#find('INVALID_MANIFEST', path, error.message)
       return undefined
     }

@@ -33,7 +33,7 @@ export class MadeImage implements BlobStore {
     if (!bytes)
       throw new StowageError(
         'BLOB_MISSING',
-        `${blob.digest} is in the workspace where ${this.#origin} was unpacked, not here`,
+        `${blob.digest} is no manifest or config of the image made from ${this.#origin}`,
       )
     yield bytes
   }

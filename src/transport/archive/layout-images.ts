@@ -117,9 +117,9 @@ export function entryAt<T>(listed: readonly T[], at: number, name: string): T {
   })
 }
 
-/** The config's path is `blobs/sha256/<hex>` in an archive that is also an OCI layout. */
+/** The config's path is `blobs/sha256/<hex>` in an archive that is also an OCI layout; older ones have `<hex>.json`. */
 function configDigestOf({ config }: DockerEntry): string {
-  return `sha256:${config.slice(config.lastIndexOf('/') + 1)}`
+  return `sha256:${config.slice(config.lastIndexOf('/') + 1).replace(/\.json$/, '')}`
 }
 
 export function some(images: readonly SourceImage[], name: string): readonly SourceImage[] {
