@@ -4,9 +4,11 @@ export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors
 export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 
 // Packing, verifying, loading, serving and copying
-export { pack, type PackOptions, type PackResult } from './verbs/pack.js'
+export { pack, type PackOptions, type PackResult, planPack } from './verbs/pack.js'
+export type { PlannedImage, TransferPlan } from './transfer/planner.js'
+export type { Room } from './archive/space.js'
 export { verifyBundle, type VerifyReport } from './bundle/verify.js'
-export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult } from './verbs/load.js'
+export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult, planLoad } from './verbs/load.js'
 export {
   type BundleServer,
   type ServeAddress,
@@ -15,7 +17,7 @@ export {
   type ServeOptions,
 } from './serve/serve.js'
 export type { CatalogImage } from './serve/catalog.js'
-export { copy, type CopyOptions, type CopyResult } from './verbs/copy.js'
+export { copy, type CopyOptions, type CopyResult, planCopy } from './verbs/copy.js'
 export type { LayerMakingOptions, TransferOptions, WimMakingOptions } from './transfer/options.js'
 export type { SparseForm } from './blob/stripped.js'
 export { copyImage, type CopyImageOptions } from './transfer/copy-image.js'
@@ -30,7 +32,7 @@ export {
   type PackImagesFileOptions,
   type PackImagesFileResult,
   planImagesFile,
-  type PlannedImage,
+  type PlannedListImage,
 } from './images-file/pack-images-file.js'
 export { imagesFileSchema } from './images-file/schema.js'
 
@@ -62,8 +64,8 @@ export type {
 export type { ConfigDetails, HistoryEntry } from './oci/config-details.js'
 export { listRepositories, listTags, type ListTagsOptions, type RepositoryTags, type TagRule } from './registry/tags.js'
 export { type FoundRepository, type SearchOptions, searchRepositories, type SearchResult } from './registry/search.js'
-export { type PulledImage, pullImages, type PullOptions, type PullResult } from './verbs/pull.js'
-export { type PushedImage, pushImages, type PushOptions, type PushResult } from './verbs/push.js'
+export { planPull, type PulledImage, pullImages, type PullOptions, type PullResult } from './verbs/pull.js'
+export { planPush, type PushedImage, pushImages, type PushOptions, type PushResult } from './verbs/push.js'
 
 // Image stores and the docker-like commands. Reference: docs/images.md
 export { type ImageList, listImages, type ListedImage, type ListImagesOptions } from './verbs/images.js'

@@ -1,5 +1,7 @@
 /** Checks before writing whether the output fits on the medium. */
 import { statfs } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { existingAbove } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
 
 /** `statfs` type of FAT file systems (`MSDOS_SUPER_MAGIC`), and their largest file. */
@@ -25,4 +27,20 @@ export async function checkSpace(directory: string, needed: number, largest: num
       { hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.' },
     )
   }
+}
+
+/** Space on a disk, in bytes. */
+export interface Room {
+  /** A directory on the file system. */
+  readonly path: string
+  /** What would be written at most, as far as it is known. */
+  readonly needed: number
+  readonly free: number
+}
+
+/** The room for `needed` bytes at `path`, which need not exist; undefined if the file system does not report its size. */
+export async function roomAt(path: string, needed: number): Promise<Room | undefined> {
+  const directory = await existingAbove(resolve(path))
+  const { bavail, bsize, blocks } = await statfs(directory)
+  return blocks > 0 ? { path: directory, needed, free: bavail * bsize } : undefined
 }

@@ -36,6 +36,8 @@ export interface BaseImageFacts {
   readonly platform: Platform
   readonly utilityVm: boolean
   readonly reference: Reference
+  /** The content of its files, in bytes. */
+  readonly size: number
 }
 
 /** Throws UNSUPPORTED if the XML of the image does not state its version, and what opening a WIM throws. */
@@ -62,6 +64,7 @@ export async function readWimFacts(
     platform,
     utilityVm: wim.images().some(other => other.name === UTILITY_VM),
     reference: name === undefined ? wimImageName(wim, image) : nameToGive(name),
+    size: image.totalBytes,
   }
 }
 

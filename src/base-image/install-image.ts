@@ -22,6 +22,7 @@ import {
   UNKNOWN,
 } from './install-options.js'
 import { formatVersion } from './version.js'
+import { roomAt } from '../archive/space.js'
 import { Workspace } from '../blob/workspace.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { StowageError } from '../errors.js'
@@ -66,7 +67,10 @@ export async function installWim(
   const installed = await findInstalled(target, names, { identity, platform }, options)
   if (installed !== undefined) return { ...about, id: installed, result: 'exists' }
   const findings = await preflight(file, facts.image, options)
-  if (whatIf) return { ...about, findings, result: 'what-if' }
+  if (whatIf) {
+    const room = target.disk === undefined ? undefined : await roomAt(target.disk, facts.size)
+    return { ...about, findings, result: 'what-if', ...(room ? { room } : {}) }
+  }
   const leftOut: string[] = []
   const put = await target.put(`wim:${resolve(file)}#${facts.image}`, names, {
     ...layer,

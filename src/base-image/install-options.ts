@@ -1,4 +1,5 @@
 /** The options and results of installing base OS images. */
+import type { Room } from '../archive/space.js'
 import type { TransferOptions } from '../transfer/options.js'
 import { StowageError } from '../errors.js'
 import type { LayerFinding } from '../layer/read/check.js'
@@ -68,6 +69,8 @@ export interface InstalledImage {
   readonly findings: readonly LayerFinding[]
   /** What `layer.skipUnsupported` omitted: paths in the layer, each with the reason. */
   readonly leftOut: readonly string[]
+  /** With `whatIf`: the room for its layer, at most; left out if that is not known. */
+  readonly room?: Room
   readonly error?: StowageError
 }
 

@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { checkSpace } from '../archive/space.js'
+import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
@@ -35,6 +35,8 @@ export interface SavedImage {
   readonly result: 'saved' | 'exists' | 'what-if'
   /** Bytes that an earlier attempt had left. */
   readonly resumed: number
+  /** With `whatIf`: the room that it needs; left out if its size is not known. */
+  readonly room?: Room
 }
 
 /** A WIM, on the web or in a folder. */
@@ -81,7 +83,11 @@ export async function saveImage(
   }
   const path = join(directory, wimName(entry))
   const about = { name: entry.name, version: formatVersion(entry.version), path }
-  if (options.whatIf) return { ...about, size: content.size, sha256: content.sha256, result: 'what-if', resumed: 0 }
+  if (options.whatIf) {
+    const { size, sha256 } = content
+    const room = size === undefined ? undefined : await roomAt(path, size)
+    return { ...about, size, sha256, result: 'what-if', resumed: 0, ...(room ? { room } : {}) }
+  }
   await prepareFolder(directory, options.force ?? false)
   const exists = async (): Promise<SavedImage | undefined> => {
     const size = options.force ? undefined : await sizeOf(path)

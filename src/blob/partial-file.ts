@@ -84,7 +84,8 @@ export class PartialFile implements AsyncDisposable {
   }
 }
 
-async function refuseExisting(path: string, what: string): Promise<void> {
+/** Throws OUTPUT_EXISTS if `path` exists; `what` is what the message calls it: `a bundle`. */
+export async function refuseExisting(path: string, what: string): Promise<void> {
   try {
     await stat(path)
   } catch (error) {

@@ -41,8 +41,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async #make(): Promise<string> {
-    const parent =
-      this.#beside === undefined ? await temporaryDirectory() : await existingAbove(dirname(resolve(this.#beside)))
+    const parent = this.#beside === undefined ? await temporaryDirectory() : await directoryBeside(this.#beside)
     try {
       await clearDead(parent)
       const path = await mkdtemp(join(parent, PREFIX))
@@ -100,8 +99,15 @@ export async function temporaryDirectory(env: NodeJS.ProcessEnv = process.env): 
   return usable ? '/var/tmp' : tmpdir()
 }
 
+/** The directory that `path` is in; `path` itself if a file system is mounted there. */
+async function directoryBeside(path: string): Promise<string> {
+  const directory = await existingAbove(dirname(resolve(path)))
+  const [own, around] = await Promise.all([stat(path).catch(() => undefined), stat(directory).catch(() => undefined)])
+  return own?.isDirectory() && around && own.dev !== around.dev ? path : directory
+}
+
 /** `directory` or its nearest existing ancestor: an output may create directories. */
-async function existingAbove(directory: string): Promise<string> {
+export async function existingAbove(directory: string): Promise<string> {
   const found = await stat(directory).catch(() => undefined) // reported when something is created in it
   const above = dirname(directory)
   return found || above === directory ? directory : await existingAbove(above)

@@ -1,5 +1,6 @@
 /** A bundle written as a directory: blobs go to their final paths, heads come last; marked INCOMPLETE until sealed. */
 import { randomUUID } from 'node:crypto'
+import type { Dirent } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
@@ -31,16 +32,21 @@ export function isMediumEntry(name: string): boolean {
  */
 export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
   const made = await makeDirectory(path)
-  const entries = (await readdir(path, { withFileTypes: true })).filter(
-    entry => !(entry.isDirectory() && isMediumEntry(entry.name)),
-  )
-  const names = entries.map(entry => entry.name)
+  const resumed = refuseOccupied(path, await readdir(path, { withFileTypes: true }))
+  const medium = new DirectoryMedium(path, made, resumed)
+  await medium.begin()
+  return medium
+}
+
+/**
+ * Throws OUTPUT_EXISTS unless the directory `path` is empty or was left by an interrupted run; returns whether it was.
+ */
+export function refuseOccupied(path: string, entries: readonly Dirent[]): boolean {
+  const names = entries.filter(entry => !(entry.isDirectory() && isMediumEntry(entry.name))).map(entry => entry.name)
   if (names.length > 0 && !names.some(isMarker)) throw occupied(path, names)
   const foreign = names.filter(name => !isOwn(name))
   if (foreign.length > 0) throw occupied(path, foreign)
-  const medium = new DirectoryMedium(path, made, names.length > 0)
-  await medium.begin()
-  return medium
+  return names.length > 0
 }
 
 class DirectoryMedium implements BundleMedium {

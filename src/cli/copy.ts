@@ -1,12 +1,13 @@
 /** `stowage copy`: copies an image from one location to another. */
 import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
 import { command, required, value, type Values } from './command.js'
-import { copy as copyBetween, type CopyResult } from '../verbs/copy.js'
+import { copy as copyBetween, type CopyOptions, type CopyResult, planCopy } from '../verbs/copy.js'
 import { familiarReference, formatReference } from '../oci/reference.js'
 import { shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import type { Session } from './session.js'
+import { reportPlan } from './plan-text.js'
 import { deliveredText } from './sparse-text.js'
 import { formatSize, lostText, printable, table } from './render.js'
 
@@ -35,13 +36,10 @@ export const copy = command({
 })
 
 /** Copies an image and reports the result. `pack -o LOCATION` uses it too. */
-export async function runCopy(
-  { source, destination, tag, ...options }: CopyValues,
-  { signal, onProgress, report, note, claimStdout }: Session,
-): Promise<void> {
-  if (destination === 'bundle:-') claimStdout()
+export async function runCopy({ source, destination, tag, ...options }: CopyValues, session: Session): Promise<void> {
+  const { signal, onProgress, report, note } = session
   const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-  const copied = await copyBetween(source, destination, {
+  const settings: CopyOptions = {
     ...readImageOptions(options),
     name: tag,
     layer,
@@ -49,7 +47,13 @@ export async function runCopy(
     onNotice: note,
     signal,
     onProgress,
-  })
+  }
+  if (options['dry-run']) {
+    reportPlan(await planCopy(source, destination, settings), session)
+    return
+  }
+  if (destination === 'bundle:-') session.claimStdout()
+  const copied = await copyBetween(source, destination, settings)
   const shown = copied.names.map(familiarReference).join(', ') || copied.from
   for (const line of deliveredText(shown, copied)) note(`note: ${line}`)
   report(document(copied), text(copied))

@@ -11,6 +11,7 @@ import { orError, StowageError } from '../errors.js'
 import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { formatSize, printable, table } from './render.js'
+import { roomText } from './plan-text.js'
 import type { Session } from './session.js'
 
 /** An image that could not be saved. */
@@ -64,7 +65,7 @@ export const save = command({
     path: value('Folder to save them in', { required: true }),
     arch: value('Architecture, if an image exists for several: amd64, arm64'),
     force: flag('Replace existing files; create the folder if needed', { alias: 'f' }),
-    'what-if': flag('Only show what would be saved'),
+    'what-if': flag('Only show what would be saved', { alias: 'dry-run' }),
   },
   examples: [
     ['save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick'],
@@ -200,7 +201,7 @@ function documentOf({ version, ...entry }: CatalogEntry): Readonly<Record<string
   return { ...entry, version: formatVersion(version) }
 }
 
-function line({ name, version, path, size: bytes, result }: SavedImage): string {
+function line({ name, version, path, size: bytes, result, room }: SavedImage): string {
   const sizeText = bytes === undefined ? '' : ` (${formatSize(bytes)})`
   switch (result) {
     case 'saved':
@@ -208,6 +209,8 @@ function line({ name, version, path, size: bytes, result }: SavedImage): string 
     case 'exists':
       return printable(`${path} already exists. Skipping save. Use --force to overwrite.\n`)
     case 'what-if':
-      return printable(`What if: saving ${name} version ${version} as ${path}${sizeText}\n`)
+      return printable(
+        `What if: saving ${name} version ${version} as ${path}${sizeText}\n${room ? roomText(room) : ''}`,
+      )
   }
 }

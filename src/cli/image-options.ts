@@ -37,6 +37,7 @@ export const IMAGE_OPTIONS = {
     ['auto', 'keep', 'strip'],
     'auto',
   ),
+  'dry-run': flag('Write nothing: show what would be sent, what is there already, and the room it needs'),
   jobs: number('Number of blobs to transfer at a time (default 10)', { alias: 'j' }),
   host: HOST_OPTION,
   insecure: INSECURE_OPTION,

@@ -8,6 +8,7 @@ import { listSources } from '../base-image/sources.js'
 import { StowageError } from '../errors.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { usualStore } from '../transport/usual-store.js'
+import { roomText } from './plan-text.js'
 import { noteStore } from './store-options.js'
 import { notFound, query, QUERY_OPERANDS, QUERY_OPTIONS, type QueryOptions } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
@@ -75,7 +76,7 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
     force,
     layer,
     skipCheck: options['skip-check'],
-    whatIf: options['what-if'],
+    whatIf: options['what-if'] || options['dry-run'],
     signal,
     onProgress,
     onNote: note,
@@ -131,7 +132,7 @@ function documentOf({ error, ...image }: InstalledImage): Readonly<Record<string
 }
 
 function line(
-  { result, fullName, name, version, names, id, from, findings, leftOut }: InstalledImage,
+  { result, fullName, name, version, names, id, from, findings, leftOut, room }: InstalledImage,
   to: string,
   quiet: boolean,
 ): string {
@@ -151,7 +152,7 @@ function line(
       )
     case 'what-if':
       return printable(
-        `What if: installing ${name} version ${version} from ${from} into ${to}${names.length > 0 ? ` as ${shown}` : ''}\n`,
+        `What if: installing ${name} version ${version} from ${from} into ${to}${names.length > 0 ? ` as ${shown}` : ''}\n${room ? roomText(room) : ''}`,
       )
   }
 }

@@ -1,11 +1,12 @@
 /** `stowage load`: loads the images of a bundle into an engine, a registry or a layout. */
 import { BUNDLE_FORMS, DEFAULT_STORE, loadForms } from './locations.js'
 import { anyNumber, command, flag, required, value, values } from './command.js'
-import { type LoadedImage, loadBundle, type LoadResult } from '../verbs/load.js'
+import { type LoadedImage, loadBundle, type LoadResult, planLoad } from '../verbs/load.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
+import { reportPlan } from './plan-text.js'
 import { deliveredText } from './sparse-text.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 
@@ -29,9 +30,14 @@ export const load = command({
     ['load - < site-a.tar.zst', 'A compressed bundle, or one from a pipe'],
     ['load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'],
   ],
-  run: async ({ bundle, image, to, ...options }, { signal, onProgress, report, note }) => {
-    const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
-    const result = await loadBundle(bundle, { ...settings, to, names: image })
+  run: async ({ bundle, image, to, ...options }, session) => {
+    const { signal, onProgress, report, note } = session
+    const settings = { ...readImageOptions(options), to, names: image, onNotice: note, signal, onProgress }
+    if (options['dry-run']) {
+      reportPlan(await planLoad(bundle, settings), session)
+      return
+    }
+    const result = await loadBundle(bundle, settings)
     for (const image of result.images) {
       const { id } = image
       if (id === undefined) continue

@@ -4,7 +4,8 @@ import { StowageError } from '../errors.js'
 import type { ImagesFilePlan, PackImagesFileOptions } from '../images-file/pack-images-file.js'
 import type { PackResult } from '../verbs/pack.js'
 import { transports } from '../transport/list.js'
-import { familiarNames, shortDigest } from './image-names.js'
+import { shortDigest } from './image-names.js'
+import { PLAN_COLUMNS, planDocument, planRow, reportProblems, totalText } from './plan-text.js'
 import { count, formatSize, printable, table } from './render.js'
 import type { Session } from './session.js'
 
@@ -15,7 +16,6 @@ export const PACK_FILE_OPTIONS = {
   ),
   lock: value('With --file: the lock file (default: the name of the list, with .lock)'),
   locked: flag('With --file: pack exactly what the lock says'),
-  'dry-run': flag('With --file: show what would be packed'),
 } as const
 
 interface Settings extends PackImagesFileOptions {
@@ -28,19 +28,20 @@ interface Settings extends PackImagesFileOptions {
  * no output. Throws INVALID_ARGUMENT for options that cannot be used together.
  */
 export async function packByFile(
-  { file, lock, locked, 'dry-run': dryRun }: Values<typeof PACK_FILE_OPTIONS>,
+  { file, lock, locked, 'dry-run': dryRun }: Values<typeof PACK_FILE_OPTIONS> & { readonly 'dry-run': boolean },
   { output, tag, ...options }: Settings,
   { note, report }: Session,
 ): Promise<PackResult | 'planned' | undefined> {
-  if (file === undefined && (dryRun || locked || lock !== undefined)) {
-    throw new StowageError('INVALID_ARGUMENT', `--${dryRun ? 'dry-run' : locked ? 'locked' : 'lock'} requires --file`)
+  if (file === undefined && (locked || lock !== undefined)) {
+    throw new StowageError('INVALID_ARGUMENT', `--${locked ? 'locked' : 'lock'} requires --file`)
   }
   if (file !== undefined && tag !== undefined)
     throw new StowageError('INVALID_ARGUMENT', '--tag names one image: with --file, write "name" in the list')
   if (file !== undefined && dryRun) {
     const { planImagesFile } = await import('../images-file/pack-images-file.js')
-    const plan = await planImagesFile(file, { ...options, lock, locked })
-    report({ schema: 'stowage.pack-plan/v1', ...plan }, text(plan))
+    const plan = await planImagesFile(file, output, { ...options, lock, locked })
+    report({ schema: 'stowage.pack-plan/v1', ...planDocument(plan) }, text(plan))
+    reportProblems(plan)
     return 'planned'
   }
   if (file === undefined || output === undefined) return undefined
@@ -64,22 +65,13 @@ export function isLocation(output: string): boolean {
   return transports().some(({ scheme, destination }) => destination !== undefined && output.startsWith(`${scheme}:`))
 }
 
-function text({ path, images, files }: ImagesFilePlan): string {
-  const list = path === '-' ? 'standard input' : path
-  const rows = images.map(({ location, at, names, platforms, size, digest }) => [
-    names.length > 0 ? familiarNames(names) : location,
-    platforms.join(', ') || '-',
-    size === undefined ? '-' : formatSize(size),
-    digest === undefined ? '-' : shortDigest(digest),
-    at === undefined ? '-' : `${list}:${at.line}`,
-  ])
-  const fileRows = files.map(({ path: file, size, digest }) => [file, '-', formatSize(size), shortDigest(digest), list])
-  const sizes = [...images.map(({ size }) => size ?? 0), ...files.map(({ size }) => size)]
-  const total = formatSize(sizes.reduce((sum, size) => sum + size, 0))
-  const unknown = images.filter(({ size }) => size === undefined).length
-  const contents = `${count(images.length, 'image')} and ${count(files.length, 'file')}`
-  const limit = `at most ${total}${unknown > 0 ? ` plus ${count(unknown, 'image')} of unknown size` : ''}`
-  return printable(
-    `${table(['NAME', 'PLATFORM', 'SIZE', 'DIGEST', 'FROM'], [...rows, ...fileRows])}Would pack ${contents}, ${limit}\n`,
-  )
+function text(plan: ImagesFilePlan): string {
+  const list = plan.path === '-' ? 'standard input' : plan.path
+  const rows = plan.images.map(image => [...planRow(image), image.at === undefined ? '-' : `${list}:${image.at.line}`])
+  const files = plan.files.map(({ path, size, digest }) => {
+    const bytes = formatSize(size)
+    return [path, '-', bytes, shortDigest(digest), bytes, '-', list]
+  })
+  const contents = `${count(plan.images.length, 'image')} and ${count(plan.files.length, 'file')}`
+  return printable(`${table([...PLAN_COLUMNS, 'FROM'], [...rows, ...files])}${contents}: ${totalText(plan, 'pack')}`)
 }

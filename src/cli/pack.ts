@@ -6,11 +6,12 @@ import type { BundleImage } from '../bundle/manifest.js'
 import { ARCHIVE_COMPRESSIONS } from '../oci/compression.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
-import { pack as packBundle, type PackResult } from '../verbs/pack.js'
+import { pack as packBundle, type PackOptions, type PackResult, planPack } from '../verbs/pack.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
+import { reportPlan } from './plan-text.js'
 import { packedText } from './sparse-text.js'
 import { count, formatSize, skippedText, table } from './render.js'
 
@@ -39,19 +40,31 @@ export const pack = command({
   ],
   run: async ({ image, output, tag, update, ...options }, session) => {
     const { signal, onProgress, report, note } = session
-    if (output === STANDARD_STREAM) session.claimStdout()
+    if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
     const show = (result: PackResult): void => {
       for (const line of packedText(result.manifest.images)) note(`note: ${line}`)
       report(document(result), text(result))
     }
     const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
-    const listed = await packByFile(
-      options,
-      { ...readImageOptions(options), images: image, output, tag, update, layer, onNotice: note, signal, onProgress },
-      session,
-    )
+    const settings: PackOptions = {
+      ...readImageOptions(options),
+      names: tag === undefined ? undefined : [tag],
+      layer,
+      update,
+      onNotice: note,
+      signal,
+      onProgress,
+    }
+    const listed = await packByFile(options, { ...settings, images: image, output, tag }, session)
     if (listed === 'planned') return
+    if (options['dry-run']) {
+      if (output !== undefined && isLocation(output) && only !== undefined) {
+        const { runCopy } = await import('./copy.js')
+        await runCopy({ source: only, destination: output, tag, ...options }, session)
+      } else reportPlan(await planPack(image, output, settings), session, 'pack')
+      return
+    }
     if (output === undefined)
       throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', {
         hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar; -o - is standard output.',
@@ -71,16 +84,7 @@ export const pack = command({
       await runCopy({ source: only, destination: output, tag, ...options }, session)
       return
     }
-    const result = await packBundle(image, output, {
-      ...readImageOptions(options),
-      names: tag === undefined ? undefined : [tag],
-      layer,
-      update,
-      onNotice: note,
-      signal,
-      onProgress,
-    })
-    show(result)
+    show(await packBundle(image, output, settings))
   },
 })
 

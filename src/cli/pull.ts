@@ -2,8 +2,9 @@
 import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, parseReference } from '../oci/reference.js'
-import { type PulledImage, pullImages } from '../verbs/pull.js'
+import { planPull, type PulledImage, pullImages } from '../verbs/pull.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
+import { reportPlan } from './plan-text.js'
 import { noteStore } from './store-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { printable } from './render.js'
@@ -23,8 +24,12 @@ export const pull = command({
   ],
   run: async ({ name, to, 'all-tags': allTags, ...options }, session) => {
     const { signal, onProgress, report, note } = session
-    const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
-    const result = await pullImages(name, { ...settings, to, allTags })
+    const settings = { ...readImageOptions(options), to, allTags, onNotice: note, signal, onProgress }
+    if (options['dry-run']) {
+      reportPlan(await planPull(name, settings), session)
+      return
+    }
+    const result = await pullImages(name, settings)
     noteStore(to, result.to, session)
     const images = result.images.map(({ error, ...image }) => ({ ...image, ...errorDocument(error) }))
     report(

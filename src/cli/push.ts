@@ -2,8 +2,9 @@
 import { storeForms, USED_WITHOUT_ENGINE } from './locations.js'
 import { command, flag, oneOrMore, value } from './command.js'
 import { familiarReference, formatReference, parseReference } from '../oci/reference.js'
-import { type PushedImage, pushImages } from '../verbs/push.js'
+import { planPush, type PushedImage, pushImages } from '../verbs/push.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
+import { reportPlan } from './plan-text.js'
 import { noteStore } from './store-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { deliveredText } from './sparse-text.js'
@@ -24,8 +25,12 @@ export const push = command({
   ],
   run: async ({ name, from, 'all-tags': allTags, ...options }, session) => {
     const { signal, onProgress, report, note } = session
-    const settings = { ...readImageOptions(options), onNotice: note, signal, onProgress }
-    const result = await pushImages(name, { ...settings, from, allTags })
+    const settings = { ...readImageOptions(options), from, allTags, onNotice: note, signal, onProgress }
+    if (options['dry-run']) {
+      reportPlan(await planPush(name, settings), session)
+      return
+    }
+    const result = await pushImages(name, settings)
     noteStore(from, result.from, session)
     for (const { name: pushed, digest, ...image } of result.images)
       for (const line of deliveredText(familiarReference(parseReference(pushed)), { ...image, id: digest ?? '' }))

@@ -2,11 +2,10 @@
 import pMap from 'p-map'
 import type { BundleImage } from '../bundle/manifest.js'
 import { StowageError } from '../errors.js'
-import { inspect } from '../verbs/inspect.js'
 import type { Digest } from '../oci/digest.js'
-import { formatPlatform } from '../oci/platform.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { pack, type PackedImage, type PackImage, type PackOptions, type PackResult } from '../verbs/pack.js'
+import type { PlannedImage, TransferPlan } from '../transfer/planner.js'
+import { pack, type PackedImage, type PackImage, type PackOptions, type PackResult, planPack } from '../verbs/pack.js'
 import { formatLocation } from '../transport/location.js'
 import type { Location } from '../transport/transport.js'
 import { Faults, type Position } from './document.js'
@@ -54,24 +53,16 @@ export interface PackImagesFileResult extends PackResult {
 }
 
 /** One image that would be packed. */
-export interface PlannedImage {
-  readonly location: string
+export interface PlannedListImage extends PlannedImage {
   /** Where the list asks for it; undefined if it was named beside the list. */
   readonly at?: Position
-  readonly names: readonly string[]
-  readonly platforms: readonly string[]
-  /** Missing for an image that is made while packing. */
-  readonly digest?: Digest
-  readonly mediaType?: string
-  /** Total size of its blobs, in bytes. */
-  readonly size?: number
 }
 
-export interface ImagesFilePlan {
+export interface ImagesFilePlan extends TransferPlan {
   readonly path: string
   /** What the list was recognized as. */
   readonly list: ListKind
-  readonly images: readonly PlannedImage[]
+  readonly images: readonly PlannedListImage[]
   /** Paths in the bundle. */
   readonly files: readonly {
     readonly path: string
@@ -118,38 +109,33 @@ export async function packImagesFile(
   return { ...result, lock: writesLock || lock ? lockPath : undefined, list: file.kind }
 }
 
-/** What {@link packImagesFile} would pack: names, digests, platforms and sizes. Reads only manifests and configs. */
-export async function planImagesFile(path: string, options: PackImagesFileOptions = {}): Promise<ImagesFilePlan> {
+/** What {@link packImagesFile} would do; `output` may be left out. Reads manifests and configs only. */
+export async function planImagesFile(
+  path: string,
+  output: string | undefined,
+  options: PackImagesFileOptions = {},
+): Promise<ImagesFilePlan> {
+  const { images: additional = [], lock: lockPath = lockPathOf(path), locked = false, ...packing } = options
   const file = await readImagesFile(path)
-  const { lock: lockPath = lockPathOf(path), locked = false, host, signal } = options
-  const insecure = [...file.insecure, ...(options.insecure ?? [])]
+  const insecure = [...file.insecure, ...(packing.insecure ?? [])]
   const resolved = locked
     ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
     : await resolveImages(file, options)
-  const additional = (options.images ?? []).map(image => (typeof image === 'string' ? { image } : image))
-  const asked = resolved.images.map(image => ({ ...requestOf(image), at: image.entry.at }))
-  const planned = await pMap(
-    [...asked, ...additional.map(image => ({ ...image, at: undefined }))],
-    async ({ image, names, platforms = options.platforms, at }): Promise<readonly PlannedImage[]> => {
-      const { images } = await inspect(image, { platforms, host, insecure, signal })
-      return images.map(found => ({
-        location: image,
-        ...(at ? { at } : {}),
-        names: names ?? found.names,
-        platforms: found.platforms.map(each => formatPlatform(each.platform)),
-        ...(found.root ? { digest: found.root.digest, mediaType: found.root.mediaType } : {}),
-        ...(found.size === undefined ? {} : { size: found.size }),
-      }))
-    },
-    { concurrency: 4 },
-  )
+  const files = resolved.files.flatMap(({ path: to, ...found }) => (to === undefined ? [] : [{ ...found, to }]))
+  const plan = await planPack([...resolved.images.map(requestOf), ...additional], output, {
+    ...packing,
+    insecure,
+    files: files.map(({ from, to }) => ({ from, path: to })),
+  })
   return {
     path,
     list: file.kind,
-    images: planned.flat(),
-    files: resolved.files.flatMap(({ path: to, from, size, digest }) =>
-      to === undefined ? [] : [{ path: `files/${to}`, from, size, digest }],
-    ),
+    ...plan,
+    images: plan.images.map(image => {
+      const at = resolved.images[image.request ?? -1]?.entry.at
+      return at ? { ...image, at } : image
+    }),
+    files: files.map(({ to, from, size, digest }) => ({ path: `files/${to}`, from, size, digest })),
   }
 }
 

@@ -3,6 +3,7 @@ import type { BlobStage } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { SparseForm } from '../blob/stripped.js'
 import type { EngineStore } from '../engine/store.js'
+import type { DestinationSurvey } from '../image/destination-survey.js'
 import type { ImageDestination } from '../image/image-destination.js'
 import type { ImageSource } from '../image/image-source.js'
 import type { ImageStore } from '../image/image-store.js'
@@ -110,6 +111,8 @@ export interface DestinationTransport {
   /** The form with an image's name, if it can have one: `docker://NAME[:TAG]`. */
   readonly imageForm?: string
   open(location: Location, options: OpenDestinationOptions): Promise<ImageDestination>
+  /** Opens it only to find out what it has; left out if it has nothing yet and takes anything. */
+  survey?(location: Location, options: OpenDestinationOptions): Promise<DestinationSurvey>
   /** Splits an image's name, if any, off the location. Left out if locations do not name an image. */
   named?(location: Location): { readonly location: Location; readonly name: Reference | undefined }
   /**

@@ -6,7 +6,8 @@ import { formatPlatform } from '../oci/platform.js'
 import { nameToGive } from '../oci/reference.js'
 import { reportOn } from '../transfer/layer-report.js'
 import type { LayerMakingOptions, TransferOptions, WimMakingOptions } from '../transfer/options.js'
-import { Transfer } from '../transfer/transfer.js'
+import { Planner, type TransferPlan } from '../transfer/planner.js'
+import { type Selection, Transfer } from '../transfer/transfer.js'
 import { capability, formatLocation, parseLocation } from '../transport/location.js'
 
 export interface CopyOptions extends TransferOptions, LayerMakingOptions, WimMakingOptions {
@@ -37,29 +38,11 @@ export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
  */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<CopyResult> {
   const { signal } = options
-  const [origin, target] = [parseLocation(from), parseLocation(to)]
-  const name = options.name === undefined ? undefined : nameToGive(options.name)
-  const destination = capability(target, 'copy to', transport => transport.destination)
-  if (name && destination.naming === 'prefix') {
-    throw new StowageError('INVALID_ARGUMENT', `two names were given: ${options.name} and ${to}`, {
-      hint: 'The name in a registry is that of the destination.',
-    })
-  }
-  const { location, name: own } = destination.named?.(target) ?? { location: target, name: undefined }
-  const given = name ?? own
+  const { origin, target, location, selection } = resolve(from, to, options)
   const { layer, leftOut, warnings } = reportOn(options.layer)
   try {
     await using transfer = new Transfer({ location }, options)
-    await using reading = await transfer.read(origin, {
-      names: given && [given],
-      layer,
-      expectCount(count) {
-        if (count === 1) return
-        throw new StowageError('INVALID_ARGUMENT', `${from} holds ${count} images, but copy takes one`, {
-          hint: `Name one: ${origin.scheme}:PATH:REF.`,
-        })
-      },
-    })
+    await using reading = await transfer.read(origin, { ...selection, layer })
     const [image] = reading.images
     if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${from} holds no image`)
     const written = await transfer.write(image)
@@ -78,4 +61,41 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
   } catch (error) {
     throw abortError(error, signal)
   }
+}
+
+/** What {@link copy} would do with the same arguments. Throws what it throws before it writes anything. */
+export async function planCopy(from: string, to: string, options: CopyOptions = {}): Promise<TransferPlan> {
+  const { origin, location, selection } = resolve(from, to, options)
+  try {
+    await using planner = new Planner(location, options)
+    await planner.open()
+    await planner.add(origin, selection)
+    return await planner.result()
+  } catch (error) {
+    throw abortError(error, options.signal)
+  }
+}
+
+/** The two ends of a copy, and what to take from the first. Throws INVALID_ARGUMENT and INVALID_REFERENCE. */
+function resolve(from: string, to: string, options: CopyOptions) {
+  const [origin, target] = [parseLocation(from), parseLocation(to)]
+  const name = options.name === undefined ? undefined : nameToGive(options.name)
+  const destination = capability(target, 'copy to', transport => transport.destination)
+  if (name && destination.naming === 'prefix') {
+    throw new StowageError('INVALID_ARGUMENT', `two names were given: ${options.name} and ${to}`, {
+      hint: 'The name in a registry is that of the destination.',
+    })
+  }
+  const { location, name: own } = destination.named?.(target) ?? { location: target, name: undefined }
+  const given = name ?? own
+  const selection: Selection = {
+    names: given && [given],
+    expectCount(count) {
+      if (count === 1) return
+      throw new StowageError('INVALID_ARGUMENT', `${from} holds ${count} images, but copy takes one`, {
+        hint: `Name one: ${origin.scheme}:PATH:REF.`,
+      })
+    },
+  }
+  return { origin, target, location, selection }
 }

@@ -13,7 +13,8 @@ import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform }
 import { formatReference, parseReference } from '../oci/reference.js'
 import { nameAt } from '../transfer/names.js'
 import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
-import { Transfer } from '../transfer/transfer.js'
+import { Planner, type TransferPlan } from '../transfer/planner.js'
+import { type SelectedImage, Transfer } from '../transfer/transfer.js'
 import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
 import { expectDestination } from '../transport/open.js'
 import type { DestinationTransport, Location } from '../transport/transport.js'
@@ -70,66 +71,111 @@ export interface LoadResult {
  * ABORTED.
  */
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
-  const { to = 'docker-daemon:', platforms = [], names = [], signal, onProgress } = options
+  return await withLoading(path, options, true, async loading => {
+    await using transfer = new Transfer({ location: loading.location }, loading.options)
+    await transfer.destination()
+    const images: LoadedImage[] = []
+    const missing = new Set<Digest>()
+    for (const image of loading.images) images.push(await load(image, loading, transfer, missing))
+    if (images.some(({ id }) => id !== undefined)) await transfer.finish()
+    return { path, to: formatLocation(loading.location), images }
+  })
+}
+
+/** What {@link loadBundle} would do with the same arguments. An image that cannot be loaded has an `error`. */
+export async function planLoad(path: string, options: LoadOptions = {}): Promise<TransferPlan> {
+  return await withLoading(path, options, false, async loading => {
+    await using planner = new Planner(loading.location, loading.options)
+    await planner.open()
+    for (const image of loading.images) {
+      const failed = await orError(async () => {
+        const selected = await loading.select(image, planner.transfer)
+        if (!loading.leavesOut(selected)) await planner.addSelected(selected)
+      }, options.signal)
+      if (failed) planner.addFailed({ ...aboutImage(image), error: withHint(failed) })
+    }
+    return await planner.result()
+  })
+}
+
+/** An open bundle and what is to be loaded from it. */
+interface Loading {
+  readonly location: Location
+  readonly options: LoadOptions
+  readonly images: readonly BundleImage[]
+  /** Reads the image, except its layers, and checks that these are there. */
+  select(image: BundleImage, transfer: Transfer): Promise<SelectedImage>
+  /** Whether the destination has no place for the image, which nobody asked for by name. */
+  leavesOut(image: SelectedImage): boolean
+}
+
+async function withLoading<T>(
+  path: string,
+  options: LoadOptions,
+  layers: boolean,
+  work: (loading: Loading) => Promise<T>,
+): Promise<T> {
+  const { to = 'docker-daemon:', platforms = [], names = [], signal, onNotice, onProgress } = options
   const location = parseLocation(to)
   const destination = expectLoadable(location, path)
   const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
-    const { onNotice } = options
     const beside = destination.disk?.(location)
-    await using reader = await openBundleReader(path, { beside, signal, onNotice, onProgress })
-    const chosen = chooseImages(reader, path, selectors, names)
-    if (destination.naming === 'prefix') expectNames(location, chosen)
-    // Without a selection, all images of the bundle are loaded, including the referrers
-    const referrers = (options.referrers ?? false) && (names.length > 0 || platforms.length > 0)
-    await using transfer = new Transfer({ location }, { ...options, referrers })
-    await transfer.destination()
-    const images: LoadedImage[] = []
-    const missing = new Set<Digest>()
-    for (const image of chosen) images.push(await load(image, reader, transfer, missing))
-    if (images.some(({ id }) => id !== undefined)) await transfer.finish()
-    return { path, to: formatLocation(location), images }
+    await using reader = await openBundleReader(path, { layers, beside, signal, onNotice, onProgress })
+    const images = chooseImages(reader, path, selectors, names)
+    if (destination.naming === 'prefix') expectNames(location, images)
+    return await work({
+      location,
+      // Without a selection, all images of the bundle are loaded, including the referrers
+      options: {
+        ...options,
+        referrers: (options.referrers ?? false) && (names.length > 0 || platforms.length > 0),
+      },
+      images,
+      async select(image, transfer) {
+        const selected = await transfer.select(reader, sourceImageOf(image), {
+          names: image.names.map(name => nameAt(location, parseReference(name))),
+          platforms: selectorsOf(image, selectors),
+          subject: path,
+        })
+        for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
+        return selected
+      },
+      leavesOut: ({ content }) => names.length === 0 && !destination.artifacts && content.platforms.length === 0,
+    })
   } catch (error) {
     throw abortError(error, signal)
   }
+}
 
-  async function load(
-    image: BundleImage,
-    reader: BundleReader,
-    transfer: Transfer,
-    missing: Set<Digest>,
-  ): Promise<LoadedImage> {
-    const about = {
-      names: image.names,
-      platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
-      size: image.size,
+function aboutImage({ names, platforms, size }: BundleImage): Pick<LoadedImage, 'names' | 'platforms' | 'size'> {
+  return { names, platforms: platforms.map(({ platform }) => formatPlatform(platform)), size }
+}
+
+/** Loads one image. `missing` has the manifests that are not at the destination, and gets those that this one leaves. */
+async function load(
+  image: BundleImage,
+  loading: Loading,
+  transfer: Transfer,
+  missing: Set<Digest>,
+): Promise<LoadedImage> {
+  const nothing = { ...aboutImage(image), id: undefined, sent: 0, skipped: 0 }
+  const loaded = await orError(async (): Promise<LoadedImage> => {
+    const selected = await loading.select(image, transfer)
+    const { content } = selected
+    const subject = subjectOf(content, selected.names)
+    if (subject && missing.has(subject)) {
+      missing.add(content.root.digest)
+      return { ...nothing, leftOut: `it describes ${subject}, which is not there` }
     }
-    const loaded = await orError(async (): Promise<LoadedImage> => {
-      const given = image.names.map(name => nameAt(location, parseReference(name)))
-      const selected = await transfer.select(reader, sourceImageOf(image), {
-        names: given,
-        platforms: selectorsOf(image, selectors),
-        subject: path,
-      })
-      for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
-      const subject = subjectOf(selected.content, given)
-      if (subject && missing.has(subject)) {
-        missing.add(selected.content.root.digest)
-        const leftOut = `it describes ${subject}, which is not there`
-        return { ...about, id: undefined, sent: 0, skipped: 0, leftOut }
-      }
-      if (names.length === 0 && !destination.artifacts && selected.content.platforms.length === 0)
-        return { ...about, id: undefined, sent: 0, skipped: 0, leftOut: 'not a container image' }
-      const { names: _names, platforms: taken, ...written } = await transfer.write(selected)
-      if (written.strippedFrom) for (const digest of strippedAway(selected.content)) missing.add(digest)
-      const loaded = taken ?? selected.content.platforms.map(({ config }) => config.platform)
-      return { ...about, platforms: loaded.map(formatPlatform), size: sizeOf(selected.content), ...written }
-    }, signal)
-    return loaded instanceof StowageError
-      ? { ...about, id: undefined, sent: 0, skipped: 0, error: withHint(loaded) }
-      : loaded
-  }
+    if (loading.leavesOut(selected)) return { ...nothing, leftOut: 'not a container image' }
+    const { names: _names, platforms: taken, ...written } = await transfer.write(selected)
+    if (written.strippedFrom) for (const digest of strippedAway(content)) missing.add(digest)
+    const platforms = (taken ?? content.platforms.map(({ config }) => config.platform)).map(formatPlatform)
+    return { names: image.names, platforms, size: sizeOf(content), ...written }
+  }, loading.options.signal)
+  return loaded instanceof StowageError ? { ...nothing, error: withHint(loaded) } : loaded
 }
 
 /** A requested platform. */

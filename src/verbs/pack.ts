@@ -7,7 +7,7 @@ import { wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
 import { BLOBS } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
-import type { BundleManifest } from '../bundle/manifest.js'
+import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
 import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
@@ -18,7 +18,8 @@ import { formatReference, nameToGive } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { reportOn } from '../transfer/layer-report.js'
 import type { LayerMakingOptions, TransferOptions } from '../transfer/options.js'
-import { type SelectedImage, Transfer } from '../transfer/transfer.js'
+import { Planner, type TransferPlan } from '../transfer/planner.js'
+import { type SelectedImage, type Selection, Transfer } from '../transfer/transfer.js'
 import { parseLocation } from '../transport/location.js'
 import { makesLayer } from '../transport/open.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
@@ -152,11 +153,41 @@ export async function pack(
 }
 
 /**
+ * What {@link pack} would do with the same arguments, an image for each of `images` in their order; without `output`,
+ * how much there is to write. Reads manifests and configs only.
+ */
+export async function planPack(
+  images: readonly (string | PackImage)[],
+  output: string | undefined,
+  options: PackOptions = {},
+): Promise<TransferPlan> {
+  const requests = checkRequests(images, output, options)
+  try {
+    await using planner = new Planner(output === undefined ? undefined : parseLocation(`bundle:${output}`), options)
+    await planner.open()
+    await planner.addAll(
+      requests.map(request => ({ from: parseLocation(request.image), selection: selectionOf(request) })),
+    )
+    planner.addFiles(await sizeOfFiles(options.files ?? []))
+    const plan = await planner.result()
+    const changes = plan.send > 0 || !plan.exact
+    if (output !== undefined && changes && !options.update && (await isThere(join(output, BUNDLE_FILE)))) {
+      throw new StowageError('OUTPUT_EXISTS', `${output} is a bundle already, and does not hold all of this`, {
+        hint: 'Name another output, or change this one with --update.',
+      })
+    }
+    return plan
+  } catch (error) {
+    throw abortError(error, options.signal)
+  }
+}
+
+/**
  * Checks the arguments before anything is opened. Throws INVALID_ARGUMENT and what parsing locations and names throws.
  */
 function checkRequests(
   images: readonly (string | PackImage)[],
-  output: string,
+  output: string | undefined,
   { names, files = [] }: PackOptions,
 ): readonly PackImage[] {
   if (output === '') {
@@ -242,22 +273,28 @@ async function prepare(
   return requests.flatMap(request => read.get(request) ?? [])
 
   async function open(request: PackImage): Promise<readonly Prepared[]> {
-    const names = request.names?.map(nameToGive) ?? []
     const reading = await transfer.read(parseLocation(request.image), {
-      names,
-      platforms: request.platforms,
-      referrers: request.referrers,
-      foreignLayers: request.foreignLayers,
+      ...selectionOf(request),
       layer: { ...layer, ...request.layer },
-      expectCount(count) {
-        if (names.length === 0 || count === 1) return
-        throw new StowageError('INVALID_ARGUMENT', `a name was given for ${count} images`, {
-          hint: 'Name one image of the bundle: bundle:PATH:REF.',
-        })
-      },
     })
     opened.push(reading)
     return reading.images.flatMap(image => [image, ...image.referrers].map(each => ({ ...each, request })))
+  }
+}
+
+function selectionOf(request: PackImage): Selection {
+  const names = request.names?.map(nameToGive) ?? []
+  return {
+    names,
+    platforms: request.platforms,
+    referrers: request.referrers,
+    foreignLayers: request.foreignLayers,
+    expectCount(count) {
+      if (names.length === 0 || count === 1) return
+      throw new StowageError('INVALID_ARGUMENT', `a name was given for ${count} images`, {
+        hint: 'Name one image of the bundle: bundle:PATH:REF.',
+      })
+    },
   }
 }
 
@@ -290,6 +327,13 @@ async function withResumeHint(error: unknown, output: string): Promise<unknown> 
   if (!(await holdsBlobs(output))) return error
   const kept = `The blobs copied so far stay in ${output}, marked INCOMPLETE: run the same command again to resume.`
   return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false, // the writer reports what is wrong
+  )
 }
 
 async function holdsBlobs(output: string): Promise<boolean> {

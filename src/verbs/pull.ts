@@ -5,6 +5,7 @@ import { formatReference, parseReference, type Reference, withDefaultTag } from 
 import type { Registries } from '../registry/registries.js'
 import { parseRepository, tagChoice } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
+import { Planner, type TransferPlan } from '../transfer/planner.js'
 import { Transfer } from '../transfer/transfer.js'
 import { formatLocation, parseLocation } from '../transport/location.js'
 import { expectStore } from '../transport/open.js'
@@ -45,17 +46,11 @@ export interface PullResult {
  * listing tags throw, INVALID_ARGUMENT, INVALID_REFERENCE, and ABORTED.
  */
 export async function pullImages(names: readonly string[], options: PullOptions = {}): Promise<PullResult> {
-  const { allTags = false, host, signal } = options
-  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pull')
-  const named = names.map(name => name.replace(/^docker:\/\//, ''))
-  const given = named.map(name => (allTags ? parseRepository(name) : withDefaultTag(parseReference(name))))
-  const to = parseLocation(options.to ?? (await usualStore(host, signal)))
-  expectStore(to, 'pull to', { writable: true })
+  const { signal } = options
+  const { to, given } = await resolve(names, options)
   try {
     await using transfer = new Transfer({ location: to }, options)
-    const wanted = allTags
-      ? (await Promise.all(given.map(async each => await everyTag(each, transfer.registries, signal)))).flat()
-      : given
+    const wanted = await expand(given, transfer.registries, options)
     await transfer.destination()
     const images: PulledImage[] = []
     for (const reference of wanted) images.push(await pull(reference, transfer))
@@ -75,6 +70,43 @@ export async function pullImages(names: readonly string[], options: PullOptions 
     }, signal)
     return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
   }
+}
+
+/** What {@link pullImages} would do with the same arguments. An image that it cannot find has an `error`. */
+export async function planPull(names: readonly string[], options: PullOptions = {}): Promise<TransferPlan> {
+  const { signal } = options
+  const { to, given } = await resolve(names, options)
+  try {
+    await using planner = new Planner(to, options)
+    await planner.open()
+    for (const reference of await expand(given, planner.transfer.registries, options)) {
+      const name = formatReference(reference)
+      const failed = await orError(async () => await planner.add(parseLocation(`docker://${name}`)), signal)
+      if (failed) planner.addFailed({ names: [name], platforms: [], error: failed })
+    }
+    return await planner.result()
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+/** The destination, and the images or, with `allTags`, the repositories. */
+async function resolve(names: readonly string[], { allTags = false, to, host, signal }: PullOptions) {
+  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pull')
+  const named = names.map(name => name.replace(/^docker:\/\//, ''))
+  const given = named.map(name => (allTags ? parseRepository(name) : withDefaultTag(parseReference(name))))
+  const location = parseLocation(to ?? (await usualStore(host, signal)))
+  expectStore(location, 'pull to', { writable: true })
+  return { to: location, given }
+}
+
+async function expand(
+  given: readonly Reference[],
+  registries: Registries,
+  { allTags = false, signal }: PullOptions,
+): Promise<readonly Reference[]> {
+  if (!allTags) return given
+  return (await Promise.all(given.map(async each => await everyTag(each, registries, signal)))).flat()
 }
 
 async function everyTag(

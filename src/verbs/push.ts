@@ -4,6 +4,7 @@ import { type Digest, isDigest } from '../oci/digest.js'
 import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
 import { parseRepository } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
+import { Planner, type TransferPlan } from '../transfer/planner.js'
 import { Transfer } from '../transfer/transfer.js'
 import { formatLocation, parseLocation } from '../transport/location.js'
 import { expectStore, openImageStore } from '../transport/open.js'
@@ -49,14 +50,10 @@ export interface PushResult {
  * ABORTED.
  */
 export async function pushImages(names: readonly string[], options: PushOptions = {}): Promise<PushResult> {
-  const { allTags = false, host, signal } = options
-  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to push')
-  const named = names.map(name => name.replace(/^docker:\/\//, ''))
-  const given = named.map(name => (allTags ? parseRepository(name) : nameToGive(name)))
-  const from = parseLocation(options.from ?? (await usualStore(host, signal)))
-  expectStore(from, 'push from')
+  const { signal } = options
+  const { from, given } = await resolve(names, options)
   try {
-    const wanted = allTags ? await everyTag(given, from, options) : given
+    const wanted = options.allTags ? await everyTag(given, from, options) : given
     const images: PushedImage[] = []
     for (const reference of wanted) images.push(await push(reference))
     return { from: formatLocation(from), images }
@@ -85,6 +82,38 @@ export async function pushImages(names: readonly string[], options: PushOptions 
     }, signal)
     return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
   }
+}
+
+/** What {@link pushImages} would do with the same arguments. An image that is not there has an `error`. */
+export async function planPush(names: readonly string[], options: PushOptions = {}): Promise<TransferPlan> {
+  const { signal } = options
+  const { from, given } = await resolve(names, options)
+  try {
+    const wanted = options.allTags ? await everyTag(given, from, options) : given
+    const [first] = wanted
+    // Any registry will do: each image is measured in the one of its own name
+    await using planner = new Planner(first && parseLocation(`docker://${formatReference(first)}`), options)
+    for (const reference of wanted) {
+      const name = formatReference(reference)
+      const add = async (): Promise<void> => await planner.add({ ...from, ref: name }, { names: [reference] })
+      const failed = await orError(add, signal)
+      if (failed) planner.addFailed({ names: [name], platforms: [], error: failed })
+    }
+    const { to, ...plan } = await planner.result()
+    return wanted.length === 1 && to !== undefined ? { to, ...plan } : plan
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+/** The store, and the images or, with `allTags`, the repositories. */
+async function resolve(names: readonly string[], { allTags = false, from, host, signal }: PushOptions) {
+  if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to push')
+  const named = names.map(name => name.replace(/^docker:\/\//, ''))
+  const given = named.map(name => (allTags ? parseRepository(name) : nameToGive(name)))
+  const location = parseLocation(from ?? (await usualStore(host, signal)))
+  expectStore(location, 'push from')
+  return { from: location, given }
 }
 
 async function everyTag(

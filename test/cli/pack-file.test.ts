@@ -468,7 +468,7 @@ t.test(
 t.test('pack - options of a list go with one, and something must be named', async t => {
   for (const words of [
     ['--locked', 'x', '-o', 'b'],
-    ['--dry-run', 'x'],
+    ['--dry-run'],
     ['--lock', 'l', 'x', '-o', 'b'],
     ['-o', 'b'],
     ['x'],

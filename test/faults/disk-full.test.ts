@@ -23,7 +23,13 @@ for (const type of ['ext4', 'tmpfs'] as const) {
       t.equal(code, 7, output)
       t.match(stderr, /^stowage: .* has \d+ bytes free, but \d+ are needed\nhint: Free \d+ bytes/)
       t.same(await readdir(medium), before)
+      const dry = await stowage(['pack', `oci:${layout}`, '-o', output, '--dry-run'])
+      t.match(dry, { code: 7, stdout: /Needs up to 12\.\dMB in \S+, which has [789]\.?\d*MB free\n$/, stderr: /bytes free, but up to/ }, output)
+      t.same(await readdir(medium), before)
     }
+    const store = join(medium, 'store')
+    const loaded = await stowage(['copy', `oci:${layout}:big:1`, `oci:${store}`, '--dry-run'])
+    t.match(loaded, { code: 7, stderr: /has \d+ bytes free, but up to \d+ are needed/ })
   })
 
   t.test(`stowage pack fills ${type} with a bundle that verifies from the medium itself`, async t => {

@@ -3,13 +3,15 @@
  * podman.
  */
 import { DOCKER_FILE, dockerPlatform, encodeDockerManifest, encodeIndex } from '../../archive/heads.js'
-import type { ImageContent } from '../../blob/closure.js'
+import { blobsOf, type ImageContent } from '../../blob/closure.js'
+import { refuseExisting } from '../../blob/partial-file.js'
 import { StowageError } from '../../errors.js'
 import { isUnpackedEverywhere } from '../../oci/compression.js'
 import { eachOnce } from '../../oci/descriptor.js'
 import { INDEX_FILE } from '../../oci/layout.js'
-import { nameToGive } from '../../oci/reference.js'
+import { formatReference, nameToGive } from '../../oci/reference.js'
 import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './destination.js'
+import { blobSurvey, type DestinationSurvey } from '../../image/destination-survey.js'
 import type { ImageDestination } from '../../image/image-destination.js'
 
 export interface DockerArchiveDestinationOptions extends ArchiveDestinationOptions {
@@ -46,6 +48,15 @@ export async function openDockerArchiveDestination(
         ]),
     },
     options,
+  )
+}
+
+/** Looks at the place of the new archive `file`. Throws like {@link openDockerArchiveDestination}. */
+export async function surveyDockerArchive(file: string): Promise<DestinationSurvey> {
+  await refuseExisting(file, 'an archive')
+  return blobSurvey(
+    (image, [name]) => blobsOf(choosePlatform(image, name ? formatReference(name) : image.root.digest)),
+    () => false,
   )
 }
 

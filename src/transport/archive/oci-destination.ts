@@ -1,11 +1,14 @@
 /** `oci-archive:FILE[:REF]` as a destination: a tar of an OCI image layout. Source: OCI image-spec, image-layout.md. */
 import { encodeIndex, type NamedImage } from '../../archive/heads.js'
+import { blobsOf } from '../../blob/closure.js'
+import { refuseExisting } from '../../blob/partial-file.js'
 import { type SparseForm, withStripped } from '../../blob/stripped.js'
 import { StowageError } from '../../errors.js'
 import { array, parseJson, record } from '../../oci/json.js'
 import { IMAGE_NAME_ANNOTATION, INDEX_FILE, REF_NAME_ANNOTATION } from '../../oci/layout.js'
 import { isReference, parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
 import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './destination.js'
+import { blobSurvey, type DestinationSurvey } from '../../image/destination-survey.js'
 import type { ImageDestination } from '../../image/image-destination.js'
 
 export interface OciArchiveDestinationOptions extends ArchiveDestinationOptions {
@@ -66,4 +69,10 @@ function indexOf(images: readonly NamedImage[], ref: string | undefined, sparse:
     return { ...root, annotations: { ...annotations, [REF_NAME_ANNOTATION]: ref } }
   })
   return new TextEncoder().encode(`${JSON.stringify({ ...index, manifests })}\n`)
+}
+
+/** Looks at the place of the new archive `file`. Throws like {@link openOciArchiveDestination}. */
+export async function surveyOciArchive(file: string): Promise<DestinationSurvey> {
+  await refuseExisting(file, 'an archive')
+  return blobSurvey(blobsOf, () => false)
 }

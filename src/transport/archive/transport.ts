@@ -24,6 +24,7 @@ export const ociArchive: Transport = {
     disk: ({ path }) => path,
     open: async ({ path, ref }, { sparse }) =>
       await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref, sparse }),
+    survey: async ({ path }) => await (await import('./oci-destination.js')).surveyOciArchive(path),
   },
 }
 
@@ -48,5 +49,6 @@ export const dockerArchive: Transport = {
     disk: ({ path }) => path,
     open: async ({ path, ref }) =>
       await (await import('./docker-destination.js')).openDockerArchiveDestination(path, { ref }),
+    survey: async ({ path }) => await (await import('./docker-destination.js')).surveyDockerArchive(path),
   },
 }

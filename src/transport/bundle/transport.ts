@@ -30,6 +30,7 @@ export const bundle: Transport = {
       await (
         await import('../../bundle/writer.js')
       ).openBundleWriter(path, { signal, epoch: sourceDateEpoch(), sparse }),
+    survey: async ({ path }) => await (await import('./survey.js')).surveyBundle(path),
   },
   store: {
     form: 'bundle:PATH',

@@ -2,7 +2,7 @@
  * A Docker Engine as a destination: loads each image in one stream under a temporary name, checks it, then names it.
  */
 import { randomBytes } from 'node:crypto'
-import type { BlobStore } from '../../blob/blob-store.js'
+import type { BlobStore, FetchOptions } from '../../blob/blob-store.js'
 import type { ImageContent } from '../../blob/closure.js'
 import { type EngineCallOptions, engineAt, type EngineClient } from '../../engine/client.js'
 import { inspectImage, MANIFESTS_API, readChains, sharedLayers } from '../../engine/inventory.js'
@@ -16,6 +16,7 @@ import type { Descriptor } from '../../oci/descriptor.js'
 import { isIndex } from '../../oci/media-type.js'
 import { familiarReference, formatReference, namesOnce, type Reference, withDefaultTag } from '../../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../../progress.js'
+import type { DestinationSurvey, Measure } from '../../image/destination-survey.js'
 import type { ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface EngineDestinationOptions extends WaitOptions {
@@ -31,7 +32,9 @@ export interface EngineDestinationOptions extends WaitOptions {
  * throws. It does not give the image those `names` that have a digest but no tag: an engine creates them itself, or
  * cannot hold them. An image without a name is loaded without one, and identified by its ID.
  */
-export async function openEngineDestination(options: EngineDestinationOptions = {}): Promise<ImageDestination> {
+export async function openEngineDestination(
+  options: EngineDestinationOptions = {},
+): Promise<ImageDestination & DestinationSurvey> {
   const { host, signal, onProgress } = options
   const client = await engineAt(host)
   try {
@@ -42,7 +45,7 @@ export async function openEngineDestination(options: EngineDestinationOptions = 
   }
 }
 
-class EngineDestination implements ImageDestination {
+class EngineDestination implements ImageDestination, DestinationSurvey {
   readonly #client: EngineClient
   readonly #store: EngineStore
   readonly #defaults: WaitOptions
@@ -80,6 +83,23 @@ class EngineDestination implements ImageDestination {
     } catch (error) {
       throw abortError(error, signal)
     }
+  }
+
+  async measure(
+    image: ImageContent,
+    names: readonly Reference[],
+    { signal = this.#defaults.signal }: FetchOptions = {},
+  ): Promise<Measure> {
+    const subject = names[0] ? familiarReference(names[0]) : image.root.digest
+    const plan = planLoad(image, this.#store, subject)
+    const documents = plan.documents.map(({ descriptor }) => descriptor)
+    const total = sizeOf([...documents, ...plan.layers])
+    if (await this.#holds(plan, { signal })) return { send: 0, present: total }
+    const layers = layersToSend(plan, await this.#heldLayers(plan, { signal }))
+    checkCompression(layers, this.#store, subject)
+    this.#chains?.push([...plan.main.config.diffIds])
+    const send = sizeOf([...documents, ...layers])
+    return { send, present: total - send }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

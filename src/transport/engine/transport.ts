@@ -32,6 +32,7 @@ export const engine: Transport = {
       name: ref === undefined ? undefined : nameToGive(ref),
     }),
     open: async (_location, options) => await (await import('./destination.js')).openEngineDestination(options),
+    survey: async (_location, options) => await (await import('./destination.js')).openEngineDestination(options),
     async engine({ host, signal }) {
       using client = await (await import('../../engine/client.js')).engineAt(host)
       return await (await import('../../engine/store.js')).readStore(client, { signal })

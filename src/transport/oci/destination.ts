@@ -22,6 +22,7 @@ import {
 } from '../../oci/layout.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
 import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
+import { blobSurvey, type DestinationSurvey } from '../../image/destination-survey.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../image/image-destination.js'
 
 /** How many times to copy again because another process removed blobs that were just found. */
@@ -138,22 +139,39 @@ function withImage(
   return [...rest, ...(added.length > 0 || twins.length > 0 ? added : [root])]
 }
 
+/** Looks at the layout `directory`, which need not exist. Throws like {@link openLayoutDestination}. */
+export async function surveyLayout(directory: string): Promise<DestinationSurvey> {
+  try {
+    refuseOther(directory, await readdir(directory))
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
+  }
+  const blobs = new BlobDirectory(directory)
+  return blobSurvey(blobsOf, async (blob, options) => await blobs.has(blob, options))
+}
+
+/** Throws NOT_A_LAYOUT or OUTPUT_EXISTS if `entries` are those of a directory that holds something else. */
+function refuseOther(directory: string, entries: readonly string[]): void {
+  refuseBundle(directory, entries)
+  if (entries.includes(LAYOUT_FILE)) return
+  const foreign = entries.find(
+    name => name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL),
+  )
+  if (foreign !== undefined) {
+    throw new StowageError(
+      'NOT_A_LAYOUT',
+      `${directory} holds ${foreign} but no ${LAYOUT_FILE}, so it is not an OCI image layout`,
+      { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
+    )
+  }
+}
+
 async function makeLayout(directory: string): Promise<void> {
   try {
     await makeDirectory(directory)
     const entries = await readdir(directory)
-    refuseBundle(directory, entries)
+    refuseOther(directory, entries)
     if (!entries.includes(LAYOUT_FILE)) {
-      const foreign = entries.filter(
-        name => name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL),
-      )
-      if (foreign.length > 0) {
-        throw new StowageError(
-          'NOT_A_LAYOUT',
-          `${directory} holds ${foreign[0]} but no ${LAYOUT_FILE}, so it is not an OCI image layout`,
-          { hint: 'Name an empty directory, one that does not exist yet, or an OCI image layout.' },
-        )
-      }
       // Without the lock, one of two concurrent processes would remove the other's partial file
       await withLock(
         join(directory, LOCK_FILE),

@@ -23,6 +23,7 @@ export const oci: Transport = {
     disk: ({ path }) => path,
     trace: async ({ path }) => await (await import('./trace.js')).traceLayout(path),
     open: async ({ path }) => await (await import('./destination.js')).openLayoutDestination(path),
+    survey: async ({ path }) => await (await import('./destination.js')).surveyLayout(path),
   },
   store: {
     form: 'oci:DIR',

@@ -37,5 +37,6 @@ export const registry: Transport = {
     named: location => ({ location, name: nameToGive(location.path) }),
     open: async (_location, { registries, sparse }) =>
       (await import('./destination.js')).openRegistryDestination({ registries, sparse }),
+    survey: async (_location, { registries }) => (await import('./survey.js')).surveyRegistry(registries),
   },
 }

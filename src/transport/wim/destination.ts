@@ -1,6 +1,7 @@
 /** `wim:FILE[#NAME]` as a destination: applies the layers of an image to make the images of a new WIM. */
 import type { BlobStore, Bytes } from '../../blob/blob-store.js'
 import { type ImageContent, type PlatformImage, sizeOf } from '../../blob/closure.js'
+import { refuseExisting } from '../../blob/partial-file.js'
 import { verified } from '../../blob/verified.js'
 import { StowageError } from '../../errors.js'
 import { writeLayerFile } from '../../layer/output-file.js'
@@ -9,6 +10,7 @@ import { type LayerOrigin, wimFromLayers, type WimFromLayersOptions } from '../.
 import { formatPlatform } from '../../oci/platform.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
 import type { WaitOptions } from '../../progress.js'
+import type { DestinationSurvey } from '../../image/destination-survey.js'
 import type { ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface WimDestinationOptions extends Pick<
@@ -30,6 +32,19 @@ export interface WimDestinationOptions extends Pick<
 export async function openWimDestination(file: string, options: WimDestinationOptions = {}): Promise<ImageDestination> {
   return {
     write: async (image, blobs, names, wait) => await write(file, options, image, blobs, names, wait ?? {}),
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+/** Looks at the place of the new WIM `file`. Throws like {@link openWimDestination}. */
+export async function surveyWim(file: string): Promise<DestinationSurvey> {
+  await refuseExisting(file, 'a WIM')
+  return {
+    async measure(image, [name]) {
+      const { manifest } = choosePlatform(image, name ? formatReference(name) : image.root.digest)
+      const send = manifest.layers.reduce((sum, { size }) => sum + size, 0)
+      return { send, present: 0, estimate: true } // the files are compressed in another way
+    },
     async [Symbol.asyncDispose]() {},
   }
 }

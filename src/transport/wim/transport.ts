@@ -33,6 +33,7 @@ export const wim: Transport = {
     disk: ({ path }) => path,
     open: async ({ path, ref }, options) =>
       await (await import('./destination.js')).openWimDestination(path, { ...options.wim, imageName: ref }),
+    survey: async ({ path }) => await (await import('./destination.js')).surveyWim(path),
   },
   inspect: async ({ path, ref }, { selectors }) =>
     await (await import('./inspect.js')).inspectWim(path, ref, selectors),

@@ -1,0 +1,69 @@
+/** Prints what a dry run found: `--dry-run` of the commands that copy images. */
+import type { Room } from '../archive/space.js'
+import { StowageError } from '../errors.js'
+import { parseLocation, transportOf } from '../transport/location.js'
+import type { PlannedImage, TransferPlan } from '../transfer/planner.js'
+import { exitCodeOf } from './exit-code.js'
+import { familiarNames, shortDigest } from './image-names.js'
+import { errorDocument, printError, reportFailures } from './print-error.js'
+import { count, formatSize, printable, table } from './render.js'
+import type { Session } from './session.js'
+
+/** Prints the plan; sets the exit code if an image would fail or there is not enough room. */
+export function reportPlan(plan: TransferPlan, { report }: Session, verb: 'send' | 'pack' = 'send'): void {
+  const text = `${table(PLAN_COLUMNS, plan.images.map(planRow))}${totalText(plan, verb)}`
+  report({ schema: 'stowage.plan/v1', ...planDocument(plan) }, text)
+  reportProblems(plan)
+}
+
+/** Reports images that would fail, and a lack of space, on stderr and in the exit code. */
+export function reportProblems({ images, room }: TransferPlan): void {
+  reportFailures(images, ({ names, location }) => familiarNames(names) || location)
+  if (!room || room.needed <= room.free) return
+  const { path, needed, free } = room
+  printError(
+    new StowageError('NO_SPACE', `${path} has ${free} bytes free, but up to ${needed} are needed`, {
+      hint: `Free ${needed - free} bytes, or write to another file system.`,
+    }),
+  )
+  process.exitCode ||= exitCodeOf('NO_SPACE')
+}
+
+/** The plan as a JSON document, without its schema. */
+export function planDocument({ images, ...plan }: TransferPlan): Readonly<Record<string, unknown>> {
+  const documents = images.map(({ request: _request, error, ...image }) => ({ ...image, ...errorDocument(error) }))
+  return { ...plan, images: documents }
+}
+
+/** The columns of an image in a plan. */
+export const PLAN_COLUMNS = ['NAME', 'PLATFORM', 'SIZE', 'DIGEST', 'SEND', 'PRESENT'] as const
+
+export function planRow({ names, location, platforms, size, digest, send, present, estimate }: PlannedImage): string[] {
+  const shown = (bytes: number | undefined): string =>
+    bytes === undefined ? '-' : `${estimate ? '~' : ''}${formatSize(bytes)}`
+  return [
+    (names.length > 0 ? familiarNames(names) : location) ?? '-',
+    platforms.join(', ') || '-',
+    shown(size),
+    digest === undefined ? '-' : shortDigest(digest),
+    shown(send),
+    shown(present),
+  ]
+}
+
+/** The totals in a sentence, and the room in another. */
+export function totalText({ images, to, send, present, exact, room }: TransferPlan, verb: 'send' | 'pack'): string {
+  const unknown = images.filter(image => image.send === undefined && !image.error).length
+  const amount = `${exact || images.every(({ estimate }) => !estimate) ? '' : 'about '}${formatSize(send)}`
+  const more = unknown > 0 ? ` plus ${count(unknown, 'image')} of unknown size` : ''
+  const title = to === undefined ? undefined : (transportOf(parseLocation(to)).title ?? to)
+  const there = present > 0 ? `; ${formatSize(present)} is there already` : ''
+  const into = title === undefined ? '' : ` ${verb === 'send' ? 'to' : 'into'} ${title}`
+  const first = `Would ${verb} ${amount}${more}${into}${there}\n`
+  return printable(`${first}${room && (room.needed > 0 || more) ? roomText(room, more) : ''}`)
+}
+
+/** `more`: what else is needed, if its size is not known. */
+export function roomText({ path, needed, free }: Room, more = ''): string {
+  return `Needs up to ${formatSize(needed)}${more} in ${path}, which has ${formatSize(free)} free\n`
+}

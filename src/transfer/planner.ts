@@ -1,0 +1,202 @@
+/** Finds out what a copy would do, without writing anything: the dry run of every command that copies images. */
+import pMap from 'p-map'
+import { type Room, roomAt } from '../archive/space.js'
+import { blobsOf, type ImageContent, sizeOf } from '../blob/closure.js'
+import type { StowageError } from '../errors.js'
+import { type DestinationSurvey, type Measure, measureBlobs } from '../image/destination-survey.js'
+import type { ImageDestination, WrittenImage } from '../image/image-destination.js'
+import type { Digest } from '../oci/digest.js'
+import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
+import { formatReference, type Reference } from '../oci/reference.js'
+import { formatLocation, transportOf } from '../transport/location.js'
+import { makesLayer } from '../transport/open.js'
+import type { Location } from '../transport/transport.js'
+import type { TransferOptions } from './options.js'
+import { type Reading, type SelectedImage, type Selection, Transfer } from './transfer.js'
+
+/** What would happen to one image. */
+export interface PlannedImage {
+  /** The index of what asked for it; left out for an image of a bundle. */
+  readonly request?: number
+  /** The location it comes from, as given; left out for an image of a bundle. */
+  readonly location?: string
+  /** Full references, at the destination. */
+  readonly names: readonly string[]
+  readonly platforms: readonly string[]
+  /** Of its root; left out if it is known only when the image is exported or made. */
+  readonly digest?: Digest
+  readonly mediaType?: string
+  /** All its blobs, in bytes; an engine's own figure for an image that it would export. */
+  readonly size?: number
+  /** Bytes that would be sent, and bytes that are there already; left out if they are not known. */
+  readonly send?: number
+  readonly present?: number
+  /** Set if these two are estimates. */
+  readonly estimate?: true
+  /** Why it would fail. */
+  readonly error?: StowageError
+}
+
+export interface TransferPlan {
+  /** The destination, as a location; left out if none was given. */
+  readonly to?: string
+  readonly images: readonly PlannedImage[]
+  /** Totals, in bytes. */
+  readonly send: number
+  readonly present: number
+  /** Whether all sizes are known and exact; otherwise `send` counts only what is known. */
+  readonly exact: boolean
+  /** Left out if the destination is not on a disk of this machine. */
+  readonly room?: Room
+}
+
+/** Sources to read at a time: manifests and configs are small, so latency dominates. */
+const READ_AT_ONCE = 6
+/** Space for headers, lists and checksums: a fixed part, and a part for each image. */
+const OVERHEAD = 64 * 1024
+const OVERHEAD_PER_IMAGE = 16 * 1024
+
+/** A {@link Transfer} whose destination only measures. The caller disposes of it. */
+export class Planner implements AsyncDisposable {
+  readonly transfer: Transfer
+  readonly #location: Location | undefined
+  readonly #options: TransferOptions
+  readonly #images: PlannedImage[] = []
+  #survey: Promise<DestinationSurvey | undefined> | undefined
+  /** Bytes of carried files. */
+  #files = 0
+
+  /** `location` is the destination; without one, everything would be sent. */
+  constructor(location: Location | undefined, options: TransferOptions) {
+    this.#location = location
+    this.#options = options
+    const destination: ImageDestination = {
+      write: async (image, _blobs, names) => await this.#measure(image, names),
+      [Symbol.asyncDispose]: async () => undefined,
+    }
+    this.transfer = new Transfer({ location: location ?? NOWHERE, destination }, options)
+  }
+
+  /** Opens the destination, and throws what that throws. */
+  async open(): Promise<void> {
+    await (this.#survey ??= this.#open())
+  }
+
+  /** Plans the images of `from`. An image that would be exported or made is only described. */
+  async add(from: Location, selection: Selection = {}): Promise<void> {
+    await this.addAll([{ from, selection }])
+  }
+
+  /** Plans the images of several locations, which are read at the same time, in their order. */
+  async addAll(requests: readonly { readonly from: Location; readonly selection: Selection }[]): Promise<void> {
+    const readings: Reading[] = []
+    try {
+      const read = await pMap(
+        requests,
+        async ({ from, selection }): Promise<readonly PlannedImage[] | Reading> => {
+          const described = await this.#describe(from, selection)
+          if (described) return described
+          const reading = await this.transfer.read(from, selection)
+          readings.push(reading)
+          return reading
+        },
+        { concurrency: READ_AT_ONCE },
+      )
+      for (const [request, found] of read.entries()) {
+        const first = this.#images.length
+        if ('images' in found) for (const image of found.images) await this.addSelected(image)
+        else this.#images.push(...found)
+        const location = formatLocation(requests[request]?.from ?? NOWHERE)
+        this.#images.push(...this.#images.splice(first).map(image => ({ request, location, ...image })))
+      }
+    } finally {
+      for (const reading of readings) await reading[Symbol.asyncDispose]()
+    }
+  }
+
+  /** Plans one image that was read already. */
+  async addSelected(image: SelectedImage): Promise<void> {
+    await this.transfer.write(image, { silent: true })
+  }
+
+  /** Plans `size` bytes of files besides the images. */
+  addFiles(size: number): void {
+    this.#files += size
+  }
+
+  addFailed(image: PlannedImage): void {
+    this.#images.push(image)
+  }
+
+  async result(): Promise<TransferPlan> {
+    const images = this.#images
+    const total = (key: 'send' | 'present'): number => images.reduce((sum, image) => sum + (image[key] ?? 0), 0)
+    const send = total('send') + this.#files
+    const exact = images.every(image => image.error || (image.send !== undefined && !image.estimate))
+    const to = this.#location
+    const disk = to && transportOf(to).destination?.disk?.(to)
+    const needed = send === 0 ? 0 : send + OVERHEAD + images.length * OVERHEAD_PER_IMAGE
+    const room = disk === undefined || disk === '-' ? undefined : await roomAt(disk, needed)
+    return {
+      ...(to ? { to: formatLocation(to) } : {}),
+      images,
+      send,
+      present: total('present'),
+      exact,
+      ...(room ? { room } : {}),
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#survey?.catch(() => undefined))?.[Symbol.asyncDispose]() // the caller has the error
+    await this.transfer[Symbol.asyncDispose]()
+  }
+
+  async #open(): Promise<DestinationSurvey | undefined> {
+    if (!this.#location) return undefined
+    const { host, sparse, signal } = this.#options
+    const { registries } = this.transfer
+    return await transportOf(this.#location).destination?.survey?.(this.#location, { host, registries, sparse, signal })
+  }
+
+  async #measure(image: ImageContent, names: readonly Reference[]): Promise<WrittenImage> {
+    const { signal } = this.#options
+    const survey = await (this.#survey ??= this.#open())
+    const { send, present, estimate }: Measure = survey
+      ? await survey.measure(image, names, { signal })
+      : await measureBlobs(blobsOf(image), () => false)
+    this.#images.push({
+      names: names.map(formatReference),
+      platforms: image.platforms.map(({ config }) => formatPlatform(config.platform)),
+      digest: image.root.digest,
+      mediaType: image.root.mediaType,
+      size: sizeOf(image),
+      send,
+      present,
+      ...(estimate ? { estimate } : {}),
+    })
+    return { names, id: image.root.digest, sent: send, skipped: present }
+  }
+
+  /** Describes images whose manifests would be made on the way; undefined for any others. */
+  async #describe(
+    from: Location,
+    { names = [], platforms = this.#options.platforms }: Selection,
+  ): Promise<readonly PlannedImage[] | undefined> {
+    const { source, inspect } = transportOf(from)
+    const made = await makesLayer(from)
+    if (!inspect || (source?.manifests !== 'unread' && !made)) return undefined
+    const { host, signal } = this.#options
+    const { registries } = this.transfer
+    const selectors = (platforms ?? []).map(parsePlatformSelector)
+    const found = await inspect(from, { host, signal, registries, selectors, platforms: platforms ?? [] })
+    return found?.map(image => ({
+      names: names.length > 0 ? names.map(formatReference) : image.names,
+      platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
+      ...(image.size === undefined ? {} : { size: image.size, send: image.size, estimate: true }),
+    }))
+  }
+}
+
+/** Stands for no destination: one that is not on a disk of this machine. */
+const NOWHERE: Location = { scheme: 'docker', path: '' }
