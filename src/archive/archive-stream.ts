@@ -1,4 +1,4 @@
-/** An archive as a stream of plain tar: a file, a pipe or standard input, compressed or not. */
+/** Archives as streams: a file, a pipe or standard input, compressed or not; and standard output. */
 import { createReadStream } from 'node:fs'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { fileError, StowageError } from '../errors.js'
@@ -27,6 +27,32 @@ export function openStream(path: string): Bytes {
     })
   }
   return process.stdin as Bytes // a stream of buffers, as no encoding is set
+}
+
+/** Throws INVALID_ARGUMENT if standard output is a terminal. */
+export function refuseTerminal(): void {
+  if (!process.stdout.isTTY) return
+  throw new StowageError('INVALID_ARGUMENT', 'standard output is a terminal, and an archive is binary data', {
+    hint: 'Pipe it into a program or redirect it to a file, or name an output. A directory called "-" is ./-',
+  })
+}
+
+/** Writes all of `bytes` to standard output. Throws IO_ERROR if its reader ends early. */
+export async function writeToStandardOutput(bytes: Bytes): Promise<void> {
+  for await (const piece of bytes) {
+    await new Promise<void>((resolve, reject) => {
+      process.stdout.write(piece, error => {
+        if (!error) resolve()
+        else
+          reject(
+            new StowageError('IO_ERROR', `standard output was closed before all was written: ${error.message}`, {
+              hint: 'The program that reads it ended early. What it has is not complete.',
+              cause: error,
+            }),
+          )
+      })
+    })
+  }
 }
 
 /** The plain tar that `bytes` is or holds compressed. Throws UNSUPPORTED, and what {@link decompressed} throws. */

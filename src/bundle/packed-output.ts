@@ -1,13 +1,12 @@
 /** Writes a tar bundle to where it cannot be filled in at the end: into a compressed file, or to standard output. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { STANDARD_STREAM } from '../archive/archive-stream.js'
+import { refuseTerminal, STANDARD_STREAM, writeToStandardOutput } from '../archive/archive-stream.js'
 import { compressed } from '../archive/compression.js'
-import type { Bytes } from '../blob/blob-store.js'
 import { writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
 import { Workspace } from '../blob/workspace.js'
-import { outputError, StowageError } from '../errors.js'
+import { outputError } from '../errors.js'
 import { compressionOfName } from '../oci/compression.js'
 import { pieces } from '../tar/pieces.js'
 
@@ -30,11 +29,7 @@ export interface TarOutput extends AsyncDisposable {
 export async function openTarOutput(path: string, signal: AbortSignal | undefined): Promise<TarOutput> {
   const compression = compressionOfName(path)
   if (path !== STANDARD_STREAM && !compression) return await PartialFile.open(path, 'a bundle')
-  if (path === STANDARD_STREAM && process.stdout.isTTY) {
-    throw new StowageError('INVALID_ARGUMENT', 'standard output is a terminal, and a bundle is binary data', {
-      hint: 'Pipe it into a program or redirect it to a file, or name an output. A directory called "-" is ./-',
-    })
-  }
+  if (path === STANDARD_STREAM) refuseTerminal()
   const target = path === STANDARD_STREAM ? undefined : await PartialFile.open(path, 'a bundle')
   const workspace = new Workspace(target && path)
   try {
@@ -94,26 +89,5 @@ class PackedOutput implements TarOutput {
     await this.file.close()
     await this.#workspace[Symbol.asyncDispose]()
     await this.#target?.[Symbol.asyncDispose]()
-  }
-}
-
-async function writeToStandardOutput(bytes: Bytes): Promise<void> {
-  for await (const piece of bytes) {
-    await new Promise<void>((resolve, reject) => {
-      process.stdout.write(piece, error => {
-        if (!error) resolve()
-        else
-          reject(
-            new StowageError(
-              'IO_ERROR',
-              `standard output was closed before the bundle was complete: ${error.message}`,
-              {
-                hint: 'The program that reads it ended early. What it has is not a complete bundle.',
-                cause: error,
-              },
-            ),
-          )
-      })
-    })
   }
 }

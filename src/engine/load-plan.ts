@@ -26,7 +26,7 @@ export interface LoadPlan {
  * The whole `image` for containerd's store, which keeps indexes; for other stores, the one platform that the engine
  * runs. `name` is for messages. Throws PLATFORM_MISMATCH, and UNSUPPORTED if `image` is not a container image.
  */
-export function planLoad(image: ImageContent, store: EngineStore, name: string): LoadPlan {
+export function planEngineLoad(image: ImageContent, store: EngineStore, name: string): LoadPlan {
   const { root, platforms } = image
   const runnable = runnableOf(platforms, store)
   const main = runnable ?? platforms[0]

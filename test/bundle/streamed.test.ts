@@ -152,8 +152,7 @@ t.test('inspect() reads a compressed bundle and a pipe without storing anything'
     if (before === undefined) delete process.env['TMPDIR']
     else process.env['TMPDIR'] = before
   })
-  for (const [form, path] of forms)
-    t.same((await inspect(`bundle:${path()}`)).images, expected.images, form)
+  for (const [form, path] of forms) t.same((await inspect(`bundle:${path()}`)).images, expected.images, form)
 })
 
 t.test('pack() writes a compressed bundle: the tar, as other tools unpack it, and again the same bytes', async t => {

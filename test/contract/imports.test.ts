@@ -106,8 +106,10 @@ t.test('ARCHITECTURE.md has the rooms as they are listed', async t => {
 })
 
 t.test('only src/cli prints, and only its entry ends the process', async t => {
+  const data = 'archive/archive-stream.ts' // writes archives to standard output
   const printing = [...files].filter(
-    ([file, text]) => room(file) !== 'cli' && /\bconsole\.|process\.(stdout|stderr)\b|process\.exit/.test(text),
+    ([file, text]) =>
+      room(file) !== 'cli' && file !== data && /\bconsole\.|process\.(stdout|stderr)\b|process\.exit/.test(text),
   )
   t.same(
     printing.map(([file]) => file),

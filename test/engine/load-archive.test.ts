@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Bytes } from '../../src/blob/blob-store.js'
 import { readImage } from '../../src/blob/closure.js'
 import { loadArchive } from '../../src/engine/load-archive.js'
-import { layersToSend, planLoad } from '../../src/engine/load-plan.js'
+import { layersToSend, planEngineLoad } from '../../src/engine/load-plan.js'
 import type { EngineStore } from '../../src/engine/store.js'
 import { hexOf } from '../../src/oci/digest.js'
 import { parseReference } from '../../src/oci/reference.js'
@@ -25,7 +25,7 @@ function tar(archive: Uint8Array, ...words: readonly string[]) {
 
 t.test('loadArchive() makes a layout and a docker archive in one, and GNU tar agrees', async t => {
   const image = await layeredImage(3)
-  const plan = planLoad(await readImage(image.blobs, image.root), store, 'lab/app')
+  const plan = planEngineLoad(await readImage(image.blobs, image.root), store, 'lab/app')
   const archive = Buffer.concat(await collect(loadArchive(plan, plan.layers, name, image.blobs)))
   const { stdout, stderr, status } = tar(archive, '-t')
   t.equal(status, 0)
@@ -44,7 +44,7 @@ t.test('loadArchive() makes a layout and a docker archive in one, and GNU tar ag
 
 t.test('loadArchive() leaves layers out of the archive, but not out of manifest.json', async t => {
   const image = await layeredImage(3)
-  const plan = planLoad(await readImage(image.blobs, image.root), { ...store, kind: 'graphdriver' }, 'lab/app')
+  const plan = planEngineLoad(await readImage(image.blobs, image.root), { ...store, kind: 'graphdriver' }, 'lab/app')
   const archive = Buffer.concat(await collect(loadArchive(plan, layersToSend(plan, 2), undefined, image.blobs)))
   const sent = [image.root, image.config, ...image.layers.slice(2)]
   const blobs = sent.map(blob => `blobs/sha256/${hexOf(blob.digest)}`)
@@ -57,7 +57,7 @@ t.test('loadArchive() leaves layers out of the archive, but not out of manifest.
 
 t.test('loadArchive() is not a whole archive after any piece but the last', async t => {
   const image = await layeredImage(3, { size: 512 * 300 - 200 })
-  const plan = planLoad(await readImage(image.blobs, image.root), store, 'lab/app')
+  const plan = planEngineLoad(await readImage(image.blobs, image.root), store, 'lab/app')
   const pieces = await collect(loadArchive(plan, plan.layers, name, image.blobs))
   t.ok(pieces.length > 6)
   for (let count = 1; count < pieces.length; count++) {
@@ -72,7 +72,7 @@ t.test('loadArchive() is not a whole archive after any piece but the last', asyn
 t.test('loadArchive() ends inside the member of a layer that is wrong', async t => {
   for (const wrong of [0, 1, 2]) {
     const image = await layeredImage(3, { seed: `wrong-${wrong}` })
-    const plan = planLoad(await readImage(image.blobs, image.root), store, 'lab/app')
+    const plan = planEngineLoad(await readImage(image.blobs, image.root), store, 'lab/app')
     const digest = image.layers[wrong]?.digest ?? image.root.digest
     image.blobs.set(digest, flipped(image.blobs.get(digest)))
     const pieces: Uint8Array[] = []
@@ -88,7 +88,7 @@ t.test('loadArchive() ends inside the member of a layer that is wrong', async t 
   }
 })
 
-t.test("planLoad() sends an index whole to containerd's store, and one platform of it to others", async t => {
+t.test("planEngineLoad() sends an index whole to containerd's store, and one platform of it to others", async t => {
   const image = await multiPlatformImage([
     { os: 'linux', architecture: 's390x' },
     { os: 'linux', architecture: 'amd64' },
@@ -97,20 +97,20 @@ t.test("planLoad() sends an index whole to containerd's store, and one platform 
   ])
   const content = await readImage(image.blobs, image.root)
   const [s390x, amd64, , windows] = content.platforms
-  const whole = planLoad(content, store, 'lab/multi')
+  const whole = planEngineLoad(content, store, 'lab/multi')
   t.equal(whole.id, image.root.digest)
   t.equal(whole.main, amd64)
   t.equal(whole.layers.length, 4)
   t.equal(whole.documents[0]?.descriptor.digest, image.root.digest)
   for (const kind of ['graphdriver', 'podman'] as const) {
-    const one = planLoad(content, { ...store, kind }, 'lab/multi')
+    const one = planEngineLoad(content, { ...store, kind }, 'lab/multi')
     t.equal(one.id, amd64?.manifest.config.digest)
     const documents = one.documents.map(document => document.descriptor.digest)
     t.same(documents, [image.root.digest, amd64?.descriptor.digest, one.id])
     t.same(one.layers, amd64?.manifest.layers)
   }
   const on = (platform: EngineStore['platform']) =>
-    planLoad(content, { ...store, kind: 'graphdriver', platform }, 'lab/multi').main
+    planEngineLoad(content, { ...store, kind: 'graphdriver', platform }, 'lab/multi').main
   t.equal(on({ os: 'linux', architecture: 's390x' }), s390x)
   t.equal(
     on({ os: 'windows', architecture: 'amd64', 'os.version': '10.0.20348.2000' }),

@@ -24,7 +24,15 @@ for (const type of ['ext4', 'tmpfs'] as const) {
       t.match(stderr, /^stowage: .* has \d+ bytes free, but \d+ are needed\nhint: Free \d+ bytes/)
       t.same(await readdir(medium), before)
       const dry = await stowage(['pack', `oci:${layout}`, '-o', output, '--dry-run'])
-      t.match(dry, { code: 7, stdout: /Needs up to 12\.\dMB in \S+, which has [789]\.?\d*MB free\n$/, stderr: /bytes free, but up to/ }, output)
+      t.match(
+        dry,
+        {
+          code: 7,
+          stdout: /Needs up to 12\.\dMB in \S+, which has [789]\.?\d*MB free\n$/,
+          stderr: /bytes free, but up to/,
+        },
+        output,
+      )
       t.same(await readdir(medium), before)
     }
     const store = join(medium, 'store')

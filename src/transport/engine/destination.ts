@@ -7,7 +7,7 @@ import type { ImageContent } from '../../blob/closure.js'
 import { type EngineCallOptions, engineAt, type EngineClient } from '../../engine/client.js'
 import { inspectImage, MANIFESTS_API, readChains, sharedLayers } from '../../engine/inventory.js'
 import { loadArchive } from '../../engine/load-archive.js'
-import { checkCompression, layersToSend, type LoadPlan, planLoad } from '../../engine/load-plan.js'
+import { checkCompression, layersToSend, type LoadPlan, planEngineLoad } from '../../engine/load-plan.js'
 import { giveName } from '../../engine/name.js'
 import { checkAnswer, findFlaw } from '../../engine/proof.js'
 import { type EngineStore, readStore } from '../../engine/store.js'
@@ -68,7 +68,7 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     const tags = tagsOf(names)
     const subject = tags[0] ? familiarReference(tags[0]) : image.root.digest
     try {
-      const plan = planLoad(image, this.#store, subject)
+      const plan = planEngineLoad(image, this.#store, subject)
       const platforms = plan.platforms.map(({ config }) => config.platform)
       const total = sizeOf([...plan.documents.map(document => document.descriptor), ...plan.layers])
       if (await this.#holds(plan, { signal })) {
@@ -91,7 +91,7 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     { signal = this.#defaults.signal }: FetchOptions = {},
   ): Promise<Measure> {
     const subject = names[0] ? familiarReference(names[0]) : image.root.digest
-    const plan = planLoad(image, this.#store, subject)
+    const plan = planEngineLoad(image, this.#store, subject)
     const documents = plan.documents.map(({ descriptor }) => descriptor)
     const total = sizeOf([...documents, ...plan.layers])
     if (await this.#holds(plan, { signal })) return { send: 0, present: total }
