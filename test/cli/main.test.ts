@@ -1,6 +1,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { GLOBAL_OPTIONS } from '../../src/cli/command.js'
+import { COMMANDS, type CommandTable, type ListedCommand } from '../../src/cli/commands.js'
 import { blobPath } from '../../src/oci/layout.js'
 import { stowage } from '../support/command.js'
 import { flipped, layeredImage, multiPlatformImage, windowsImage, writeLayout } from '../support/images.js'
@@ -143,23 +145,24 @@ t.test('every option that a command has is told of in the documents, and every c
   const readme = await readFile(join(root, 'README.md'), 'utf8')
   const pages = (await readdir(join(root, 'docs'))).map(name => readFile(join(root, 'docs', name), 'utf8'))
   const told = [readme, ...(await Promise.all(pages))].join('\n')
-  const commands = async (words: readonly string[], pattern: RegExp) =>
-    [...(await stowage([...words, '--help'])).stdout.matchAll(pattern)].map(([, name = '']) => [...words, name])
-  const all = [
-    ...(await commands([], /^ {2}stowage ([a-z]+) /gm)),
-    ...(await commands(['layer'], /^ {2}stowage layer ([a-z-]+) /gm)),
-  ].filter(([name, below]) => name !== 'wim' && (name !== 'layer' || below !== undefined)) // docs/wim.md has a test of its own
-  t.ok(all.length > 15, 'the commands were found')
-  for (const words of all) {
-    t.ok(readme.includes(`stowage ${words.join(' ')}`), words.join(' '))
-    const options = [...(await stowage([...words, '--help'])).stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(
-      ([, option = '']) => option,
+  const listed = (
+    table: CommandTable,
+    above: readonly string[] = [],
+  ): (readonly [readonly string[], ListedCommand])[] =>
+    Object.entries(table).flatMap(([name, entry]): (readonly [readonly string[], ListedCommand])[] =>
+      'commands' in entry ? listed(entry.commands, [...above, name]) : [[[...above, name], entry]],
     )
-    t.ok(options.includes('--json'), 'the options were found')
+  const all = listed(COMMANDS)
+  t.ok(all.length > 25, 'the commands were found')
+  for (const [words, { load }] of all) {
+    const name = words[0] === 'source' ? 'source' : words.join(' ')
+    t.ok(readme.includes(`stowage ${name}`), name)
+    const options = Object.entries({ ...GLOBAL_OPTIONS, ...(await load()).options })
     t.same(
-      options.filter(
-        option => !new RegExp(`${option}(?![a-z-])`).test(told) && !['--help', '--version', '--trunc'].includes(option),
-      ),
+      options
+        .filter(([option, { hidden }]) => !hidden && option !== 'no-trunc')
+        .map(([option]) => `--${option}`)
+        .filter(option => !new RegExp(`${option}(?![a-z-])`).test(told) && option !== '--trunc'),
       [],
       words.join(' '),
     )
