@@ -8,7 +8,7 @@ import { type Generator, thisGenerator } from '../generator.js'
 import type { SourceImage } from '../image/image-source.js'
 import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
 import { type Digest, digestFromHex, hexOf, parseDigest } from '../oci/digest.js'
-import { array, optionalString, parseJson, record, shown, size, string, textIn } from '../oci/json.js'
+import { array, type JsonObject, optionalString, parseJson, record, shown, size, string, textIn } from '../oci/json.js'
 import { parsePlatform, type Platform } from '../oci/platform.js'
 import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
 
@@ -40,6 +40,8 @@ export interface BundleImage {
   readonly original?: Descriptor
   /** Manifests that `original`, or else `root`, lists but the bundle leaves out: platforms that were not requested. */
   readonly absent?: readonly Digest[]
+  /** Roots of referrers that were left behind, because they describe an index that is not in the bundle. */
+  readonly undelivered?: readonly Digest[]
 }
 
 export interface BundlePlatform {
@@ -118,6 +120,7 @@ export function describeImage(
   image: ImageContent,
   names: readonly Reference[],
   sparse: SparseForm | undefined,
+  undelivered: readonly Digest[] = [],
 ): BundleImage {
   const { mediaType, digest, size } = rootEntry(image, sparse)
   return {
@@ -127,6 +130,7 @@ export function describeImage(
     platforms: image.platforms.map(describePlatform),
     ...(digest === image.root.digest ? {} : { original: bareRoot(image) }),
     ...(image.absent.length > 0 ? { absent: image.absent.map(({ digest }) => digest) } : {}),
+    ...(undelivered.length > 0 ? { undelivered } : {}),
   }
 }
 
@@ -163,6 +167,7 @@ function describePlatform({ descriptor, manifest, config }: PlatformImage): Bund
 
 function parseImage(value: unknown, where: string): BundleImage {
   const object = record(value, where)
+  const [absent, undelivered] = ['absent', 'undelivered'].map(key => optionalDigests(object, key, where))
   return {
     names: array(object, 'names', where).map((name, n) => {
       if (typeof name !== 'string' || !isReference(name) || formatReference(parseReference(name)) !== name) {
@@ -176,10 +181,14 @@ function parseImage(value: unknown, where: string): BundleImage {
       parseBundlePlatform(item, `${where}.platforms[${n}]`),
     ),
     ...(object['original'] === undefined ? {} : { original: parseDescriptor(object['original'], `${where}.original`) }),
-    ...(object['absent'] === undefined
-      ? {}
-      : { absent: array(object, 'absent', where).map((item, n) => parseDigest(item, `${where}.absent[${n}]`)) }),
+    ...(absent ? { absent } : {}),
+    ...(undelivered ? { undelivered } : {}),
   }
+}
+
+function optionalDigests(object: JsonObject, key: string, where: string): readonly Digest[] | undefined {
+  if (object[key] === undefined) return undefined
+  return array(object, key, where).map((item, n) => parseDigest(item, `${where}.${key}[${n}]`))
 }
 
 function parseBundlePlatform(value: unknown, where: string): BundlePlatform {

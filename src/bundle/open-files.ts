@@ -18,8 +18,7 @@ export async function openBundleFiles(path: string, options: OpenFilesOptions = 
     const found = await stat(path)
     if (found.isDirectory()) return await openDirectoryFiles(path, signal)
     if (found.isFile()) return (await openTar(path, signal)) ?? (await openStream(path, found.size, options))
-    if (found.isFIFO() || found.isSocket())
-      return await openStream(path, undefined, options)
+    if (found.isFIFO() || found.isSocket()) return await openStream(path, undefined, options)
   } catch (error) {
     throw abortError(fileError(error, path), signal)
   }

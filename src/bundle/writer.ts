@@ -114,6 +114,8 @@ class Writer implements BundleWriter {
   readonly #epoch: number | undefined
   readonly #sparse: SparseForm | undefined
   readonly #images = new Map<Digest, NamedImage>()
+  /** Referrers that were left behind, by the root of the image. */
+  readonly #undelivered = new Map<Digest, readonly Digest[]>()
   readonly #files = new Map<Digest, number>()
   /** Carried files, by path in the bundle. */
   readonly #carried = new Map<string, Descriptor>()
@@ -172,7 +174,7 @@ class Writer implements BundleWriter {
     options: WriteImageOptions = {},
   ): Promise<WrittenImage> {
     await this.#begin()
-    const { signal = this.#signal, onProgress, jobs } = options
+    const { signal = this.#signal, onProgress, jobs, undelivered = [] } = options
     const all = this.#withNames(image, names)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     onProgress?.({ type: 'stage', stage: 'copy', subject })
@@ -181,6 +183,7 @@ class Writer implements BundleWriter {
     for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)
     this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })
+    if (undelivered.length > 0) this.#undelivered.set(image.root.digest, undelivered)
     onProgress?.({ type: 'done', subject })
     return { names, id: image.root.digest, sent, skipped }
   }
@@ -235,7 +238,9 @@ class Writer implements BundleWriter {
       schemaVersion: SCHEMA_VERSION,
       generator: thisGenerator(),
       ...(this.#epoch === undefined ? {} : { created: new Date(this.#epoch * 1000).toISOString() }),
-      images: images.map(({ image, names }) => describeImage(image, names, this.#sparse)),
+      images: images.map(({ image, names }) =>
+        describeImage(image, names, this.#sparse, this.#undelivered.get(image.root.digest)),
+      ),
       files: [...sums]
         .sort(([a], [b]) => comparePaths(a, b))
         .map(([path, digest]) => ({ path, size: sizes.get(path) ?? 0, integrity: integrityOf(digest) })),

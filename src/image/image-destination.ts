@@ -11,6 +11,8 @@ import type { WaitOptions } from '../progress.js'
 export interface WriteImageOptions extends WaitOptions {
   /** The number of blobs to copy at a time, if the destination takes single blobs. */
   readonly jobs?: number | undefined
+  /** Roots of referrers that the caller leaves behind, for a destination that records them. */
+  readonly undelivered?: readonly Digest[] | undefined
 }
 
 /** The result of writing one image. */

@@ -175,7 +175,7 @@ export class Transfer implements AsyncDisposable {
     const destination = await this.destination()
     signal?.throwIfAborted()
     this.#written.push(...blobsOf(content).map(({ digest }) => digest))
-    const written = await destination.write(content, blobs, names, { jobs, signal, onProgress })
+    const written = await destination.write(content, blobs, names, { jobs, signal, onProgress, undelivered })
     const split = splitReferrers(referrers, written.strippedFrom ? strippedAway(content) : new Set())
     for (const each of split.kept) await destination.write(each.content, each.blobs, each.names, { jobs, signal })
     const left = [...undelivered, ...split.undelivered]

@@ -236,6 +236,11 @@ t.test('--sparse - keep and strip', async t => {
   ])
   t.equal(manifest.images.length, 2)
   t.same(undelivered, [signatures[0]?.[1].root.digest], 'the signature of the index describes nothing there')
+  t.same(
+    manifest.images.flatMap(image => image.undelivered ?? []),
+    undelivered,
+    'and bundle.json says so',
+  )
 })
 
 t.test('--referrers - evidence travels with one platform', async t => {
