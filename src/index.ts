@@ -105,7 +105,7 @@ export { type EngineSourceOptions, openEngineSource } from './transport/engine/s
 export { openLayoutSource } from './transport/oci/source.js'
 export type { OpenArchiveOptions } from './archive/open-archive.js'
 export { openOciArchiveSource } from './transport/archive/oci-source.js'
-export type { ArchiveSourceOptions } from './transport/archive/layout-images.js'
+export type { ArchiveSourceOptions } from './transport/layout-images.js'
 export { openDockerArchiveSource } from './transport/archive/docker-source.js'
 export { type DirectorySourceOptions, openDirectorySource } from './transport/directory/source.js'
 export { openWimSource, type WimLayerOptions, type WimSourceOptions } from './transport/wim/source.js'

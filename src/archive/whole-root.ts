@@ -1,4 +1,4 @@
-/** Finds the complete image in an export: engines silently leave out blobs that they do not have. */
+/** Finds the complete images in an export: engines silently leave out blobs that they do not have. */
 import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
@@ -9,25 +9,35 @@ import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
 import type { ArchiveSubject } from './archive-files.js'
 
+/** The root of an image, and the manifests below it that are not there. */
+export interface WholeRoot {
+  readonly root: Descriptor
+  readonly absent?: readonly Digest[]
+}
+
 /**
- * `root` if all its blobs are in `store`; for an incomplete index, the only image in it that is complete. Throws
- * BLOB_MISSING, INVALID_MANIFEST.
+ * `root` if all its blobs are in `store`. Of an incomplete index, the only image in it that is complete; or the index
+ * itself if there are several, with everything in it that is not complete as `absent`. Throws BLOB_MISSING,
+ * INVALID_MANIFEST.
  */
 export async function wholeRoot(
   root: Descriptor,
   store: BlobStore,
   { name, hint }: ArchiveSubject,
   options: FetchOptions = {},
-): Promise<Descriptor> {
+): Promise<WholeRoot> {
   const missing = await missingBelow(root, store, options)
-  if (missing.length === 0) return root
+  if (missing.length === 0) return { root }
   const whole: Descriptor[] = []
-  for (const child of await childrenOf(root, store, options)) {
-    const image = isManifest(child.mediaType) && child.platform?.os !== 'unknown'
-    if (image && (await missingBelow(child, store, options)).length === 0) whole.push(child)
+  const absent: Digest[] = []
+  for (const child of isIndex(root.mediaType) ? await childrenOf(root, store, options) : []) {
+    const complete = (await missingBelow(child, store, options)).length === 0
+    if (!complete) absent.push(child.digest)
+    else if (isManifest(child.mediaType) && child.platform?.os !== 'unknown') whole.push(child)
   }
   const [only, ...others] = whole
-  if (isIndex(root.mediaType) && only && others.length === 0) return only
+  if (others.length > 0) return { root, absent }
+  if (only) return { root: only }
   throw new StowageError('BLOB_MISSING', `${name} lacks ${missing.join(', ')}`, { hint })
 }
 

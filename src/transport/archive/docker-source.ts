@@ -11,7 +11,7 @@ import { type Digest, digestOf, isDigest } from '../../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../../oci/layout.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
 import { groupByRoot, type NamedEntry, selectImage } from '../../image/selection.js'
-import { type ArchiveSourceOptions, entryAt, imagesOfLayout, indexIn, some } from './layout-images.js'
+import { type ArchiveSourceOptions, entryAt, imagesOfLayout, indexIn, some } from '../layout-images.js'
 
 /**
  * Opens the archive `file`, written by docker 1.10 or later, podman, skopeo, kaniko, bazel or Stowage. A plain tar is

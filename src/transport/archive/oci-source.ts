@@ -8,7 +8,7 @@ import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
 import type { ImageSource } from '../../image/image-source.js'
 import { referrersAmong } from '../../image/referrers.js'
 import { groupByRoot, namedEntry, selectImage } from '../../image/selection.js'
-import { type ArchiveSourceOptions, imagesOfLayout } from './layout-images.js'
+import { type ArchiveSourceOptions, imagesOfLayout } from '../layout-images.js'
 
 /**
  * Opens the archive `file`, written by skopeo, podman, buildx, ctr or Stowage. A plain tar is read in place; one that

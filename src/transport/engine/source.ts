@@ -38,8 +38,8 @@ export async function openEngineSource(name: string, options: EngineSourceOption
     brokenHint: 'See the log of the engine, and run the command again.',
     signal,
   })
-  const root = await findExportedImage(archive, spool)
-  return new EngineSource(spool, { root, names: wanted.names })
+  const found = await findExportedImage(archive, spool)
+  return new EngineSource(spool, { ...found, names: wanted.names })
 }
 
 class EngineSource implements ImageSource {

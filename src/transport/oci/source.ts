@@ -1,6 +1,9 @@
 /** An OCI image layout on disk as an image source, `oci:DIR[:REF]`. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ArchiveBlobs } from '../../archive/archive-blobs.js'
+import { openDirectoryArchive } from '../../archive/directory-archive.js'
+import { DOCKER_FILE } from '../../archive/heads.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { fileError, StowageError, systemCode } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
@@ -8,14 +11,21 @@ import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
 import { MANIFEST_LIMIT } from '../../oci/manifest.js'
 import type { ImageSource } from '../../image/image-source.js'
 import { referrersAmong } from '../../image/referrers.js'
-import { namedEntry, onlyImage, selectImage } from '../../image/selection.js'
+import { type NamedEntry, namedEntry, onlyImage, selectImage } from '../../image/selection.js'
+import { type ArchiveSourceOptions, imagesOfLayout } from '../layout-images.js'
 
 /**
  * Opens the layout `directory`. With `ref`, its image is the one with that tag, name or digest; without `ref`, its only
- * image. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`.
+ * image. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`. An archive of
+ * docker that was unpacked is read as the archive is, see {@link imagesOfLayout}.
  */
-export async function openLayoutSource(directory: string, ref?: string): Promise<ImageSource> {
+export async function openLayoutSource(
+  directory: string,
+  ref?: string,
+  options: Pick<ArchiveSourceOptions, 'onNotice'> = {},
+): Promise<ImageSource> {
   const entries = (await readLayoutIndex(directory)).map(namedEntry)
+  if (await exists(join(directory, DOCKER_FILE))) return await openUnpacked(directory, ref, entries, options)
   const blobs = new BlobDirectory(directory)
   return {
     referrers: referrersAmong(blobs, entries),
@@ -29,6 +39,32 @@ export async function openLayoutSource(directory: string, ref?: string): Promise
   }
 }
 
+async function openUnpacked(
+  directory: string,
+  ref: string | undefined,
+  entries: readonly NamedEntry[],
+  options: Pick<ArchiveSourceOptions, 'onNotice'>,
+): Promise<ImageSource> {
+  const archive = await openDirectoryArchive(directory)
+  const blobs = new ArchiveBlobs(archive)
+  const files = new BlobDirectory(directory)
+  return {
+    referrers: referrersAmong(blobs, entries),
+    async images(wait = {}) {
+      const images = await imagesOfLayout(archive, blobs, ref, { ...wait, ...options })
+      if (images.length === 1) return images
+      const named = images.flatMap(({ names, ...image }) =>
+        (names.length > 0 ? names : [undefined]).map(name => ({ ...image, name })),
+      )
+      return [onlyImage(named, directory)]
+    },
+    has: async blob => await blobs.has(blob),
+    fetch: (blob, wait) => blobs.fetch(blob, wait),
+    placeOf: async blob => await files.placeOf(blob),
+    [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
+  }
+}
+
 /** The entries of `directory`'s index.json. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST. */
 export async function readLayoutIndex(directory: string): Promise<readonly Descriptor[]> {
   const layout = join(directory, LAYOUT_FILE)
@@ -38,7 +74,11 @@ export async function readLayoutIndex(directory: string): Promise<readonly Descr
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw fileError(error, layout)
     if (!(await exists(directory))) throw fileError(error, directory)
+    const saved = await exists(join(directory, DOCKER_FILE))
     throw new StowageError('NOT_A_LAYOUT', `${directory} has no ${LAYOUT_FILE}, so it is not an OCI image layout`, {
+      hint: saved
+        ? `It is an unpacked docker archive: pack it up again, tar -C ${directory} -cf FILE.tar ., and name docker-archive:FILE.tar.`
+        : undefined,
       cause: error,
     })
   }

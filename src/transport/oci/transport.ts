@@ -12,7 +12,8 @@ export const oci: Transport = {
     form: FORM,
     manifests: 'kept',
     pin: 'ref',
-    open: async ({ path, ref }) => await (await import('./source.js')).openLayoutSource(path, ref),
+    open: async ({ path, ref }, { onNotice }) =>
+      await (await import('./source.js')).openLayoutSource(path, ref, { onNotice }),
   },
   destination: {
     form: 'oci:DIR',

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Descriptor } from '../../../src/oci/descriptor.js'
 import { hexOf } from '../../../src/oci/digest.js'
 import { blobPath } from '../../../src/oci/layout.js'
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-type.js'
@@ -164,4 +165,69 @@ t.test('oci: referrers are found by cosign tags and by the list under a tag, wit
     { root: { digest: signature.digest }, names: [`docker.io/library/x:${tag}.sig`] },
   ])
   t.equal(bundle.images.length, 3)
+})
+
+// What Docker 25 to 29 save of an image of which it holds some platforms: the index, and what there is of it
+t.test('platforms that docker does not hold are absent, in an archive, compressed, and unpacked', async t => {
+  const blobs = new MemoryBlobs()
+  const platforms: { manifest: Descriptor; layers: readonly Descriptor[]; architecture: string }[] = []
+  for (const architecture of ['amd64', 'arm64', 's390x', 'ppc64le']) {
+    const layer = await makeLayer({ 'platform.txt': architecture })
+    const { root, layers } = makeImage([layer], { platform: { os: 'linux', architecture }, blobs })
+    platforms.push({ manifest: root, layers, architecture })
+  }
+  const manifests = platforms.map(({ manifest, architecture }) => ({
+    ...manifest,
+    platform: { os: 'linux', architecture },
+  }))
+  const root = blobs.add(OCI_INDEX, json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
+  const [amd, arm, ibm, power] = platforms.map(({ manifest }) => manifest.digest)
+  const save = async (without: readonly (string | undefined)[]): Promise<readonly string[]> => {
+    const documents = {
+      'oci-layout': '{"imageLayoutVersion":"1.0.0"}',
+      'index.json': index([{ ...root, annotations: { 'io.containerd.image.name': 'docker.io/lab/multi:1' } }]),
+      'manifest.json': json([
+        {
+          Config: blobPath(JSON.parse(Buffer.from(blobs.get(amd!)).toString()).config.digest),
+          RepoTags: ['lab/multi:1'],
+          Layers: platforms[0]?.layers.map(({ digest }) => blobPath(digest)),
+        },
+      ]),
+    }
+    const there = blobs.digests().filter(digest => !without.includes(digest))
+    const files = Object.fromEntries(there.map(digest => [blobPath(digest), Buffer.from(blobs.get(digest))]))
+    const file = fresh('saved.tar')
+    writeFileSync(file, await makeArchive({ ...documents, ...files }))
+    const unpacked = fresh('unpacked')
+    mkdirSync(unpacked)
+    execFileSync('tar', ['-xf', file, '-C', unpacked])
+    execFileSync('xz', ['-k', file])
+    return [`docker-archive:${file}`, `oci-archive:${file}`, `docker-archive:${file}.xz`, `oci:${unpacked}`]
+  }
+  const platformsIn = async (image: string, options: PackOptions = {}) => {
+    const [found] = (await pack([image], fresh('bundle'), options)).manifest.images
+    const architectures = found?.platforms.map(({ platform }) => platform.architecture)
+    return { architectures, absent: found?.absent, names: found?.names, root: (found?.original ?? found?.root)?.digest }
+  }
+  const names = ['docker.io/lab/multi:1']
+
+  for (const image of await save([ibm, platforms[3]?.layers[0]?.digest])) {
+    const all = { architectures: ['amd64', 'arm64'], absent: [ibm, power], names, root: root.digest }
+    t.same(await platformsIn(image), all, `${image}: a manifest and a layer are not there`)
+    t.match(await platformsIn(image, { platforms: ['linux/arm64'] }), { architectures: ['arm64'], root: arm })
+    t.match(await platformsIn(`${image}:lab/multi:1`), all)
+    await t.rejects(platformsIn(image, { platforms: ['linux/s390x'] }), { message: /s390x/ }, image)
+  }
+  for (const image of await save([arm, ibm, power])) {
+    t.match(await platformsIn(image), { architectures: ['amd64'], root: amd, names }, `${image}: one is there`)
+  }
+  for (const image of await save(platforms.map(({ layers }) => layers[0]?.digest)))
+    await t.rejects(platformsIn(image), { code: 'BLOB_MISSING', hint: /complete image/ }, `${image}: none is there`)
+})
+
+t.test('oci: an unpacked archive of an older docker is named, with what to do', async t => {
+  const directory = fresh('old')
+  mkdirSync(directory)
+  writeFileSync(join(directory, 'manifest.json'), '[]')
+  await t.rejects(packed(`oci:${directory}`), { code: 'NOT_A_LAYOUT', hint: /tar -C .* docker-archive:/ })
 })

@@ -1,19 +1,19 @@
-/** The images of an archive that is an OCI layout and may also have docker's list: an image in either list counts. */
-import type { ArchiveBlobs } from '../../archive/archive-blobs.js'
-import type { ArchiveFiles } from '../../archive/archive-files.js'
-import { type DockerEntry, DockerImages, readDockerEntries } from '../../archive/docker-images.js'
-import { DOCKER_FILE } from '../../archive/heads.js'
-import type { OpenArchiveOptions } from '../../archive/open-archive.js'
-import { childrenOf, wholeRoot } from '../../archive/whole-root.js'
-import type { BlobStore, FetchOptions } from '../../blob/blob-store.js'
-import { StowageError } from '../../errors.js'
-import type { SourceImage } from '../../image/image-source.js'
-import { groupByRoot, type NamedEntry, namedEntry, selectImage } from '../../image/selection.js'
-import type { Descriptor } from '../../oci/descriptor.js'
-import { type Digest, isDigest } from '../../oci/digest.js'
-import { INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
-import { isIndex } from '../../oci/media-type.js'
-import { formatReference, namesOnce } from '../../oci/reference.js'
+/** The images of an OCI layout, in an archive or unpacked, that may also have docker's list: both lists count. */
+import type { ArchiveBlobs } from '../archive/archive-blobs.js'
+import type { ArchiveFiles } from '../archive/archive-files.js'
+import { type DockerEntry, DockerImages, readDockerEntries } from '../archive/docker-images.js'
+import { DOCKER_FILE } from '../archive/heads.js'
+import type { OpenArchiveOptions } from '../archive/open-archive.js'
+import { childrenOf, wholeRoot } from '../archive/whole-root.js'
+import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
+import { StowageError } from '../errors.js'
+import type { SourceImage } from '../image/image-source.js'
+import { groupByRoot, type NamedEntry, namedEntry, selectImage } from '../image/selection.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type Digest, isDigest } from '../oci/digest.js'
+import { INDEX_FILE, parseLayoutIndex } from '../oci/layout.js'
+import { isIndex } from '../oci/media-type.js'
+import { formatReference, namesOnce } from '../oci/reference.js'
 
 export interface ArchiveSourceOptions extends OpenArchiveOptions {
   /** The image to select; all images if left out. */
@@ -24,7 +24,7 @@ export interface ArchiveSourceOptions extends OpenArchiveOptions {
 
 /**
  * The images of `index.json` and those that only docker's `manifest.json` lists, with the names from both lists.
- * Engines leave out platforms that they do not hold: for an incomplete index, the only image in it that is complete is
+ * Engines leave out platforms that they do not hold: of an incomplete index, the images in it that are complete are
  * used. Throws INVALID_MANIFEST if the lists give the same name to different images, IMAGE_NOT_FOUND, BLOB_MISSING.
  */
 export async function imagesOfLayout(
@@ -58,11 +58,8 @@ export async function imagesOfLayout(
   const images: SourceImage[] = []
   for (const { root, names, absent = [] } of choose()) {
     const leftOut = absent.length > 0 // on purpose
-    images.push({
-      root: leftOut ? root : await wholeRoot(root, blobs, archive.subject, wait),
-      names: namesOnce(names),
-      ...(leftOut ? { absent } : {}),
-    })
+    const whole = leftOut ? { root, absent } : await wholeRoot(root, blobs, archive.subject, wait)
+    images.push({ ...whole, names: namesOnce(names) })
   }
   return images
 
