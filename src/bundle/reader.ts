@@ -142,12 +142,18 @@ function refuseOther(path: string, { files }: BundleFiles): void {
   const missing = [BUNDLE_FILE, CHECKSUMS_FILE, LAYOUT_FILE, INDEX_FILE, DOCKER_FILE].filter(file => !files.has(file))
   if (missing.includes(BUNDLE_FILE)) {
     throw new StowageError('NOT_A_BUNDLE', `${path} has no ${BUNDLE_FILE}`, {
-      hint: files.has(LAYOUT_FILE)
-        ? `It is an OCI image layout: name it ${isTarPath(path) ? 'oci-archive' : 'oci'}:${path}.`
-        : 'Name a directory or a .tar that "stowage pack" wrote.',
+      hint: hintFor(path, files),
     })
   }
   if (missing.length > 0) throw new StowageError('BUNDLE_INVALID', `${path} has no ${missing.join(', no ')}`)
+}
+
+/** What else `path` may be. */
+export function hintFor(path: string, files: ReadonlyMap<string, BundleFile>): string {
+  const scheme = isTarPath(path) ? (files.has(DOCKER_FILE) ? 'docker-archive' : 'oci-archive') : 'oci'
+  if (!files.has(LAYOUT_FILE) && !files.has(DOCKER_FILE)) return 'Name a directory or a .tar that "stowage pack" wrote.'
+  const what = isTarPath(path) ? 'an archive of images' : 'an OCI image layout'
+  return `It is ${what}, not a bundle. Copy it: stowage copy ${scheme}:${path} TO; or pack it: stowage pack ${scheme}:${path} -o BUNDLE.`
 }
 
 function expectDigest(file: string, bytes: Uint8Array, expected: string | undefined, by: string): void {

@@ -18,7 +18,7 @@ import {
   parseBundleManifest,
 } from './manifest.js'
 import { openBundleFiles } from './open-files.js'
-import { DOCUMENT_LIMIT } from './reader.js'
+import { DOCUMENT_LIMIT, hintFor } from './reader.js'
 
 export interface VerifyReport {
   readonly path: string
@@ -92,7 +92,7 @@ class Check {
     const present = this.#files.files
     if (![BUNDLE_FILE, CHECKSUMS_FILE, INCOMPLETE_FILE].some(file => present.has(file))) {
       throw new StowageError('NOT_A_BUNDLE', `${path} has neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE}`, {
-        hint: 'Name a directory or a .tar that "stowage pack" wrote.',
+        hint: hintFor(path, present),
       })
     }
     if (present.has(INCOMPLETE_FILE)) {

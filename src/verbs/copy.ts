@@ -9,6 +9,7 @@ import type { LayerMakingOptions, TransferOptions, WimMakingOptions } from '../t
 import { Planner, type TransferPlan } from '../transfer/planner.js'
 import { type Selection, Transfer } from '../transfer/transfer.js'
 import { capability, formatLocation, parseLocation } from '../transport/location.js'
+import { sourceLocation } from '../transport/source-location.js'
 
 export interface CopyOptions extends TransferOptions, LayerMakingOptions, WimMakingOptions {
   /** The name at the destination, `name[:tag]`; defaults to the image's own. */
@@ -30,7 +31,7 @@ export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
 }
 
 /**
- * Copies the one image at `from` to `to`, both locations for {@link parseLocation}:
+ * Copies the one image at `from`, for {@link sourceLocation}, to `to`, for {@link parseLocation}:
  * `copy('oci:layout:v1', 'wim:base.wim')`. Temporary files (an engine's export, a layer created from a WIM) are kept
  * beside the destination and removed at the end. Throws IMAGE_NOT_FOUND, INVALID_ARGUMENT if `from` holds several
  * images, and what the source and the destination throw. When it throws, no name has moved, unless it was a referrer
@@ -38,7 +39,7 @@ export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
  */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<CopyResult> {
   const { signal } = options
-  const { origin, target, location, selection } = resolve(from, to, options)
+  const { origin, target, location, selection } = await resolve(from, to, options)
   const { layer, leftOut, warnings } = reportOn(options.layer)
   try {
     await using transfer = new Transfer({ location }, options)
@@ -65,7 +66,7 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
 
 /** What {@link copy} would do with the same arguments. Throws what it throws before it writes anything. */
 export async function planCopy(from: string, to: string, options: CopyOptions = {}): Promise<TransferPlan> {
-  const { origin, location, selection } = resolve(from, to, options)
+  const { origin, location, selection } = await resolve(from, to, options)
   try {
     await using planner = new Planner(location, options)
     await planner.open()
@@ -77,8 +78,8 @@ export async function planCopy(from: string, to: string, options: CopyOptions = 
 }
 
 /** The two ends of a copy, and what to take from the first. Throws INVALID_ARGUMENT and INVALID_REFERENCE. */
-function resolve(from: string, to: string, options: CopyOptions) {
-  const [origin, target] = [parseLocation(from), parseLocation(to)]
+async function resolve(from: string, to: string, options: CopyOptions) {
+  const [origin, target] = [await sourceLocation(from), parseLocation(to)]
   const name = options.name === undefined ? undefined : nameToGive(options.name)
   const destination = capability(target, 'copy to', transport => transport.destination)
   if (name && destination.naming === 'prefix') {

@@ -5,7 +5,8 @@ import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
 import type { WaitOptions } from '../progress.js'
 import { Registries } from '../registry/registries.js'
 import { readSource } from '../transfer/read-source.js'
-import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
+import { formatLocation, transportOf } from '../transport/location.js'
+import { sourceLocation } from '../transport/source-location.js'
 import type { Location } from '../transport/transport.js'
 
 export interface InspectOptions extends WaitOptions {
@@ -18,7 +19,7 @@ export interface InspectOptions extends WaitOptions {
 }
 
 export interface Inspection {
-  /** The location, as {@link parseLocation} reads it. */
+  /** The location, as {@link sourceLocation} reads it. */
   readonly location: string
   /** The one image; without a reference, all images of a bundle, an archive or a WIM. */
   readonly images: readonly InspectedImage[]
@@ -31,7 +32,7 @@ export interface Inspection {
  */
 export async function inspect(location: string, options: InspectOptions = {}): Promise<Inspection> {
   const { platforms = [], insecure, signal } = options
-  const place = parseLocation(location)
+  const place = await sourceLocation(location)
   const selectors = platforms.map(parsePlatformSelector)
   try {
     await using registries = new Registries({ insecure })
@@ -52,7 +53,7 @@ export async function inspectRaw(
   document: 'manifest' | 'config',
   options: InspectOptions = {},
 ): Promise<Uint8Array> {
-  const place = parseLocation(location)
+  const place = await sourceLocation(location)
   if (transportOf(place).source?.manifests === 'unread') {
     throw new StowageError(
       'UNSUPPORTED',

@@ -21,12 +21,14 @@ import type { LayerMakingOptions, TransferOptions } from '../transfer/options.js
 import { Planner, type TransferPlan } from '../transfer/planner.js'
 import { type SelectedImage, type Selection, Transfer } from '../transfer/transfer.js'
 import { parseLocation } from '../transport/location.js'
+import { sourceLocation } from '../transport/source-location.js'
+import type { Location } from '../transport/transport.js'
 import { makesLayer } from '../transport/open.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
 
 /** One image to pack, with the options that apply to it alone. */
 export interface PackImage {
-  /** A location, see parseLocation(). */
+  /** A location, see {@link sourceLocation}. */
   readonly image: string
   /** The names in the bundle, which replace its own; only for a location of one image. */
   readonly names?: readonly string[] | undefined
@@ -83,16 +85,21 @@ export interface PackResult {
   readonly warnings: readonly string[]
 }
 
+/** A {@link PackImage} and where it is. */
+interface Request extends PackImage {
+  readonly location: Location
+}
+
 /** An image that was read, with its request. */
 interface Prepared extends SelectedImage {
-  readonly request: PackImage
+  readonly request: Request
 }
 
 /** The number of sources to open and read at a time: manifests and configs are small, so latency dominates. */
 const READ_AT_ONCE = 6
 
 /**
- * Packs `images` (locations, see parseLocation(), or {@link PackImage}s) into the bundle `output`: a single tar if the
+ * Packs `images` (locations, see {@link sourceLocation}, or {@link PackImage}s) into the bundle `output`: a single tar if the
  * name ends in `.tar`, a compressed one for `.tar.gz`, `.tar.zst` or `.tar.xz`, a tar on standard output for `-`,
  * otherwise a directory. Reads and plans everything except created layers before the first byte is written. Leaves
  * nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached or refuses, a directory
@@ -106,7 +113,7 @@ export async function pack(
   options: PackOptions = {},
 ): Promise<PackResult> {
   const { signal, files = [], epoch = sourceDateEpoch() } = options
-  const requests = checkRequests(images, output, options)
+  const requests = await checkRequests(images, output, options)
   if (signal?.aborted) throw abortError(signal.reason, signal)
   const { layer, leftOut: skipped, warnings } = reportOn(options.layer)
   const compression = compressionOfName(output)
@@ -161,13 +168,11 @@ export async function planPack(
   output: string | undefined,
   options: PackOptions = {},
 ): Promise<TransferPlan> {
-  const requests = checkRequests(images, output, options)
+  const requests = await checkRequests(images, output, options)
   try {
     await using planner = new Planner(output === undefined ? undefined : parseLocation(`bundle:${output}`), options)
     await planner.open()
-    await planner.addAll(
-      requests.map(request => ({ from: parseLocation(request.image), selection: selectionOf(request) })),
-    )
+    await planner.addAll(requests.map(request => ({ from: request.location, selection: selectionOf(request) })))
     planner.addFiles(await sizeOfFiles(options.files ?? []))
     const plan = await planner.result()
     const changes = plan.send > 0 || !plan.exact
@@ -185,11 +190,11 @@ export async function planPack(
 /**
  * Checks the arguments before anything is opened. Throws INVALID_ARGUMENT and what parsing locations and names throws.
  */
-function checkRequests(
+async function checkRequests(
   images: readonly (string | PackImage)[],
   output: string | undefined,
   { names, files = [] }: PackOptions,
-): readonly PackImage[] {
+): Promise<readonly Request[]> {
   if (output === '') {
     throw new StowageError('INVALID_ARGUMENT', '"" is not an output: a bundle is a directory or a file', {
       hint: 'Name a directory, or a file that ends in .tar; - is standard output.',
@@ -202,10 +207,11 @@ function checkRequests(
       hint: 'Pack them one by one, or leave out --tag.',
     })
   }
-  const requests = images.map(image => ({ names, ...(typeof image === 'string' ? { image } : image) }))
-  for (const { image, names: given } of requests) {
-    parseLocation(image)
-    given?.forEach(name => nameToGive(name))
+  const requests: Request[] = []
+  for (const image of images) {
+    const request = { names, ...(typeof image === 'string' ? { image } : image) }
+    requests.push({ ...request, location: await sourceLocation(request.image) })
+    request.names?.forEach(name => nameToGive(name))
   }
   const paths: string[] = []
   for (const { path } of files) paths.push(carriedPath(path, paths))
@@ -241,15 +247,15 @@ async function copyAll(
 
 /** Opens and reads all images, those whose layer must be created last; the result is in the order of `requests`. */
 async function prepare(
-  requests: readonly PackImage[],
+  requests: readonly Request[],
   writer: BundleWriter,
   transfer: Transfer,
   opened: AsyncDisposable[],
   { layer, files = [] }: PackOptions & { readonly layer: WimLayerOptions },
 ): Promise<readonly Prepared[]> {
-  const read = new Map<PackImage, readonly Prepared[]>()
-  const made: PackImage[] = []
-  for (const request of requests) if (await makesLayer(parseLocation(request.image))) made.push(request)
+  const read = new Map<Request, readonly Prepared[]>()
+  const made: Request[] = []
+  for (const request of requests) if (await makesLayer(request.location)) made.push(request)
   let failure: { readonly error: unknown } | undefined
   await pMap(
     requests.filter(request => !made.includes(request)),
@@ -272,8 +278,8 @@ async function prepare(
   for (const request of made) read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])
 
-  async function open(request: PackImage): Promise<readonly Prepared[]> {
-    const reading = await transfer.read(parseLocation(request.image), {
+  async function open(request: Request): Promise<readonly Prepared[]> {
+    const reading = await transfer.read(request.location, {
       ...selectionOf(request),
       layer: { ...layer, ...request.layer },
     })
