@@ -123,6 +123,7 @@ struct StreamCodec::State {
   Bytes Process(const Bytes& next, bool end) {
     std::lock_guard<std::mutex> lock(mutex);
     piece.erase(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(position));
+    position = 0;
     piece.insert(piece.end(), next.begin(), next.end());
     ZSTD_inBuffer in{piece.data(), piece.size(), 0};
     Bytes content(kMost);

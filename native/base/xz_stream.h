@@ -39,6 +39,8 @@ class XzStream {
   bool Code(bool end) {
     const lzma_ret result = lzma_code(&stream_, end ? LZMA_FINISH : LZMA_RUN);
     if (result == LZMA_STREAM_END) return true;
+    // Without the end, this only says that it needs more input
+    if (result == LZMA_BUF_ERROR && !end) return false;
     Check(result);
     return false;
   }

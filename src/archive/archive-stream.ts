@@ -1,7 +1,8 @@
 /** Archives as streams: a file, a pipe or standard input, compressed or not; and standard output. */
 import { createReadStream } from 'node:fs'
+import { addAbortSignal } from 'node:stream'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
-import { fileError, StowageError } from '../errors.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import { decompressed, refuseOthers } from './compression.js'
 
@@ -19,15 +20,24 @@ export function inputTitle(path: string): string {
  * The bytes of the file or pipe `path`, or of standard input for `-`. They can be read once. Throws FILE_NOT_FOUND etc.
  * while they are read, and INVALID_ARGUMENT if standard input is a terminal.
  */
-export function openStream(path: string): Bytes {
-  if (path !== STANDARD_STREAM) return readOnce(path)
+export function openStream(path: string, signal?: AbortSignal): Bytes {
+  if (path !== STANDARD_STREAM) return readOnce(path, signal)
   if (process.stdin.isTTY) {
     throw new StowageError('INVALID_ARGUMENT', 'standard input is a terminal, and an archive was expected', {
       hint: 'Pipe it in, or name a file. A file called "-" is ./-',
     })
   }
+  if (inputTaken) {
+    throw new StowageError('INVALID_ARGUMENT', 'standard input was named twice, but it can be read only once', {
+      hint: 'Write it to a file first, and name that.',
+    })
+  }
+  inputTaken = true
+  if (signal) addAbortSignal(signal, process.stdin)
   return process.stdin as Bytes // a stream of buffers, as no encoding is set
 }
+
+let inputTaken = false
 
 /** Throws INVALID_ARGUMENT if standard output is a terminal. */
 export function refuseTerminal(): void {
@@ -43,6 +53,7 @@ export async function writeToStandardOutput(bytes: Bytes): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       process.stdout.write(piece, error => {
         if (!error) resolve()
+        else if (systemCode(error) !== 'EPIPE') reject(fileError(error, 'standard output'))
         else
           reject(
             new StowageError('IO_ERROR', `standard output was closed before all was written: ${error.message}`, {
@@ -85,9 +96,9 @@ async function withHead(bytes: Bytes): Promise<{ readonly head: Uint8Array; read
   }
 }
 
-async function* readOnce(path: string): Bytes {
+async function* readOnce(path: string, signal: AbortSignal | undefined): Bytes {
   try {
-    yield* createReadStream(path, { highWaterMark: PIECE })
+    yield* createReadStream(path, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
   } catch (error) {
     throw fileError(error, path)
   }

@@ -153,7 +153,7 @@ async function* gathered(bytes: Bytes): Bytes {
     held = []
     size = 0
   }
-  yield Buffer.concat(held)
+  if (size > 0) yield Buffer.concat(held)
 }
 
 /** The interface of `native/stream_codec.cc`. */

@@ -26,14 +26,14 @@ const COPY_AGAIN = 'Copy the file again, and compare its size with the original.
 export async function openArchive(path: string, options: OpenArchiveOptions): Promise<ArchiveFiles> {
   const subject = { name: inputTitle(path), hint: 'The archive does not contain the complete image: create it again.' }
   try {
-    if (path === STANDARD_STREAM) return await spool(openStream(path), undefined, subject, options)
+    if (path === STANDARD_STREAM) return await spool(openStream(path, options.signal), undefined, subject, options)
     const found = await stat(path)
     if (found.isDirectory()) {
       throw new StowageError('INVALID_ARGUMENT', `${path} is a directory, but an archive is a file`, {
         hint: `An OCI image layout is named oci:${path}, a bundle bundle:${path}, any other tree dir:${path}.`,
       })
     }
-    if (!found.isFile()) return await spool(openStream(path), undefined, subject, options)
+    if (!found.isFile()) return await spool(openStream(path, options.signal), undefined, subject, options)
     return await openFile(path, found.size, subject, options)
   } catch (error) {
     throw abortError(fileError(error, path), options.signal)
@@ -52,7 +52,7 @@ async function openFile(
     if (size === 0) throw new StowageError('INVALID_TAR', `${path} is empty`, { hint: COPY_AGAIN })
     const head = await headOf(file)
     refuseOthers(head, path)
-    if (archiveCompressionOf(head)) return await spool(openStream(path), size, subject, options)
+    if (archiveCompressionOf(head)) return await spool(openStream(path, options.signal), size, subject, options)
     const archive = await openSeekableArchive(file, subject, options)
     kept = true
     return archive

@@ -3,7 +3,7 @@ import type { BlobStore, FetchOptions } from '../blob/blob-store.js'
 import { DEPTH_LIMIT } from '../blob/closure.js'
 import { readVerified } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
-import type { Descriptor } from '../oci/descriptor.js'
+import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { MANIFEST_LIMIT, parseManifest } from '../oci/manifest.js'
 import { isIndex, isManifest } from '../oci/media-type.js'
@@ -26,12 +26,13 @@ export async function wholeRoot(
   { name, hint }: ArchiveSubject,
   options: FetchOptions = {},
 ): Promise<WholeRoot> {
-  const missing = await missingBelow(root, store, options)
+  const known = new Map<Digest, readonly Digest[]>()
+  const missing = await missingBelow(root, store, options, known)
   if (missing.length === 0) return { root }
   const whole: Descriptor[] = []
   const absent: Digest[] = []
   for (const child of isIndex(root.mediaType) ? await childrenOf(root, store, options) : []) {
-    const complete = (await missingBelow(child, store, options)).length === 0
+    const complete = (await missingBelow(child, store, options, known)).length === 0
     if (!complete) absent.push(child.digest)
     else if (isManifest(child.mediaType) && child.platform?.os !== 'unknown') whole.push(child)
   }
@@ -62,13 +63,17 @@ async function missingBelow(
   blob: Descriptor,
   store: BlobStore,
   options: FetchOptions,
+  known: Map<Digest, readonly Digest[]>,
   depth = 0,
 ): Promise<readonly Digest[]> {
+  const before = known.get(blob.digest)
+  if (before) return before
   if (!(await store.has(blob))) return [blob.digest]
   if (depth > DEPTH_LIMIT)
     throw new StowageError('INVALID_MANIFEST', `${blob.digest} is nested more than ${DEPTH_LIMIT} indexes deep`)
-  const missing: Digest[] = []
-  for (const child of await childrenOf(blob, store, options))
-    missing.push(...(await missingBelow(child, store, options, depth + 1)))
-  return missing
+  const missing = new Set<Digest>()
+  for (const child of eachOnce(await childrenOf(blob, store, options)))
+    for (const digest of await missingBelow(child, store, options, known, depth + 1)) missing.add(digest)
+  known.set(blob.digest, [...missing])
+  return [...missing]
 }

@@ -2,6 +2,7 @@
  * The target that base OS images are installed into: finds existing images, and writes one without traces if it fails.
  */
 import { join } from 'node:path'
+import { STANDARD_STREAM } from '../archive/archive-stream.js'
 import { readImage } from '../blob/closure.js'
 import { isTarPath } from '../bundle/files.js'
 import { type BundleManifest } from '../bundle/manifest.js'
@@ -64,6 +65,10 @@ export class InstallTarget {
    */
   static async open(to: string, options: TransferOptions): Promise<InstallTarget> {
     const location = parseLocation(to)
+    if (location.path === STANDARD_STREAM)
+      throw new StowageError('INVALID_ARGUMENT', `cannot install to ${to}: the result is read again to check it`, {
+        hint: 'Install into a bundle directory.',
+      })
     const hint = 'For an archive: stowage copy wim:FILE.'
     const destination = expectDestination(location, 'install to', ({ additive }) => additive, hint)
     return new InstallTarget(location, destination, await destination.engine?.(options), options)
@@ -201,7 +206,7 @@ const ABSENT: readonly string[] = [
 
 async function manifestOf(path: string, signal: AbortSignal | undefined): Promise<BundleManifest | undefined> {
   try {
-    await using reader = await openBundleReader(path, { signal })
+    await using reader = await openBundleReader(path, { signal, layers: false })
     if (isTarPath(path)) {
       throw new StowageError('OUTPUT_EXISTS', `${path} is a bundle in a single file, to which no image can be added`, {
         hint: `Install into a bundle directory, or into another file and pack both together: stowage pack bundle:${path} … -o BUNDLE.`,

@@ -47,6 +47,12 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     return join(this.#root, blobPath(digest))
   }
 
+  /** Whether there is a file of the blob's name and size; it is not hashed. */
+  async holds({ digest, size }: Descriptor): Promise<boolean> {
+    const found = await stat(this.path(digest)).catch(() => undefined) // reported when the blob is read
+    return found?.isFile() === true && found.size === size
+  }
+
   async has(blob: Descriptor, { signal }: FetchOptions = {}): Promise<boolean> {
     if (this.#whole.has(blob.digest)) return true
     try {

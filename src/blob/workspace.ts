@@ -99,6 +99,11 @@ export async function temporaryDirectory(env: NodeJS.ProcessEnv = process.env): 
   return usable ? '/var/tmp' : tmpdir()
 }
 
+/** Whether a file of this name is a workspace. */
+export function isWorkspace(name: string): boolean {
+  return name.startsWith(PREFIX)
+}
+
 /** The directory that `path` is in; `path` itself if a file system is mounted there. */
 async function directoryBeside(path: string): Promise<string> {
   const directory = await existingAbove(dirname(resolve(path)))

@@ -13,7 +13,7 @@ import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import { type ArchiveMember, listArchive } from '../tar/archive.js'
 import { pieces } from '../tar/pieces.js'
 import { StreamInput } from '../tar/stream.js'
-import { DOCUMENTS } from './contents.js'
+import { BLOBS, DOCUMENTS } from './contents.js'
 import type { BundleFile, BundleFiles, OpenFilesOptions } from './files.js'
 
 /** Bytes of documents and manifests that are held in memory. */
@@ -66,12 +66,13 @@ export async function openStreamedFiles(
     return new StreamedFiles(name, new Map(files.map(member => [member.name, describe(member)])), digests, content)
   } catch (error) {
     await content[Symbol.asyncDispose]()
-    const broken = size === undefined && error instanceof StowageError && error.code === 'INVALID_TAR'
-    throw broken ? error.withHint(BROKEN_PIPE) : abortError(error, signal)
+    const short =
+      error instanceof StowageError && error.code === 'INVALID_TAR' && /truncated|ends early/.test(error.message)
+    throw short && size === undefined ? error.withHint(BROKEN_PIPE) : abortError(error, signal)
   }
 
   async function* counted(): Bytes {
-    for await (const piece of openStream(path)) {
+    for await (const piece of openStream(path, signal)) {
       done += piece.length
       onProgress?.({ type: 'bytes', subject: path, done, total: size })
       yield piece
@@ -192,10 +193,11 @@ class MemoryContent implements Content {
   }
 
   async put({ name, size }: ArchiveMember, bytes: Bytes): Promise<void> {
-    let kept: Uint8Array[] | undefined = DOCUMENTS.includes(name) || size <= MANIFEST_LIMIT ? [] : undefined
+    const document = DOCUMENTS.includes(name)
+    let kept: Uint8Array[] | undefined =
+      document || (name.startsWith(`${BLOBS}/`) && size <= MANIFEST_LIMIT) ? [] : undefined
     for await (const piece of bytes) {
-      if (kept?.length === 0 && !DOCUMENTS.includes(name) && !JSON_START.test(String.fromCharCode(piece[0] ?? 0)))
-        kept = undefined
+      if (kept?.length === 0 && !document && !JSON_START.test(String.fromCharCode(piece[0] ?? 0))) kept = undefined
       if (!kept) continue
       kept.push(piece)
       this.#size += piece.length

@@ -17,6 +17,7 @@ import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
+import { compressionOfName } from '../oci/compression.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
@@ -105,7 +106,7 @@ export async function openBundleWriter(
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal)
     : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
-  return new Writer(medium, signal, epoch, sparse)
+  return new Writer(medium, signal, epoch, sparse, compressionOfName(path) ? 2 : 1)
 }
 
 class Writer implements BundleWriter {
@@ -113,6 +114,8 @@ class Writer implements BundleWriter {
   readonly #signal: AbortSignal | undefined
   readonly #epoch: number | undefined
   readonly #sparse: SparseForm | undefined
+  /** How often the bundle is on the medium at its end: a compressed one is beside the plain tar. */
+  readonly #copies: number
   readonly #images = new Map<Digest, NamedImage>()
   /** Referrers that were left behind, by the root of the image. */
   readonly #undelivered = new Map<Digest, readonly Digest[]>()
@@ -128,11 +131,13 @@ class Writer implements BundleWriter {
     signal: AbortSignal | undefined,
     epoch: number | undefined,
     sparse: SparseForm | undefined,
+    copies: number,
   ) {
     this.#medium = medium
     this.#signal = signal
     this.#epoch = epoch
     this.#sparse = sparse
+    this.#copies = copies
   }
 
   get standing(): boolean {
@@ -163,7 +168,7 @@ class Writer implements BundleWriter {
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
     const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileBytes + blobs.length * ROOM_PER_BLOB)
     const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
-    await checkSpace(this.#medium.where, needed, largest)
+    await checkSpace(this.#medium.where, needed * this.#copies, largest)
     this.#state = 'planned'
   }
 

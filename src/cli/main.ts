@@ -33,7 +33,8 @@ async function main(argv: readonly string[]): Promise<void> {
 
 function fail(error: unknown, json: boolean): void {
   if (json && error instanceof StowageError && !resultBegun()) {
-    process.stdout.write(`${jsonText({ schema: 'stowage.error/v1', ...errorDocument(error) }, 2)}\n`)
+    const stream = stdoutClaimed() ? process.stderr : process.stdout
+    stream.write(`${jsonText({ schema: 'stowage.error/v1', ...errorDocument(error) }, 2)}\n`)
   }
   printError(error)
   if (!(error instanceof StowageError)) process.exitCode = EXIT_FAILED

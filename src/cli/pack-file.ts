@@ -37,6 +37,11 @@ export async function packByFile(
   }
   if (file !== undefined && tag !== undefined)
     throw new StowageError('INVALID_ARGUMENT', '--tag names one image: with --file, write "name" in the list')
+  if (file !== undefined && output !== undefined && isLocation(output))
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `${output} takes one image, not a list: name the image instead of --file`,
+    )
   if (file !== undefined && dryRun) {
     const { planImagesFile } = await import('../images-file/pack-images-file.js')
     const plan = await planImagesFile(file, output, { ...options, lock, locked })
@@ -45,11 +50,6 @@ export async function packByFile(
     return 'planned'
   }
   if (file === undefined || output === undefined) return undefined
-  if (isLocation(output))
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      `${output} takes one image, not a list: name the image instead of --file`,
-    )
   const { listTitle } = await import('../images-file/other-lists.js')
   const { packImagesFile } = await import('../images-file/pack-images-file.js') // the YAML parser loads only if needed
   const result = await packImagesFile(file, output, { ...options, lock, locked })

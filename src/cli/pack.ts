@@ -58,14 +58,7 @@ export const pack = command({
     }
     const listed = await packByFile(options, { ...settings, images: image, output, tag }, session)
     if (listed === 'planned') return
-    if (options['dry-run']) {
-      if (output !== undefined && isLocation(output) && only !== undefined) {
-        const { runCopy } = await import('./copy.js')
-        await runCopy({ source: only, destination: output, tag, ...options }, session)
-      } else reportPlan(await planPack(image, output, settings), session, 'pack')
-      return
-    }
-    if (output === undefined)
+    if (output === undefined && !options['dry-run'])
       throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', {
         hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar; -o - is standard output.',
       })
@@ -77,14 +70,15 @@ export const pack = command({
       throw new StowageError('INVALID_ARGUMENT', 'no image was named', {
         hint: 'Name images, or give a list: --file images.yaml.',
       })
-    if (isLocation(output) && only !== undefined) {
+    if (output !== undefined && isLocation(output) && only !== undefined) {
       if (others.length > 0)
         throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
       const { runCopy } = await import('./copy.js')
       await runCopy({ source: only, destination: output, tag, ...options }, session)
       return
     }
-    show(await packBundle(image, output, settings))
+    if (options['dry-run'] || output === undefined) reportPlan(await planPack(image, output, settings), session, 'pack')
+    else show(await packBundle(image, output, settings))
   },
 })
 

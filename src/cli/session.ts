@@ -38,7 +38,7 @@ export function interruption(): number | undefined {
 
 /** Whether part of the result was printed, so that no JSON document can follow it. */
 export function resultBegun(): boolean {
-  return printed || claimed
+  return printed
 }
 
 /** Whether the command writes data to stdout, and reports itself if its reader has gone. */

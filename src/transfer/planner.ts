@@ -1,8 +1,12 @@
 /** Finds out what a copy would do, without writing anything: the dry run of every command that copies images. */
 import pMap from 'p-map'
+import { join } from 'node:path'
+import { STANDARD_STREAM } from '../archive/archive-stream.js'
 import { type Room, roomAt } from '../archive/space.js'
 import { blobsOf, type ImageContent, sizeOf } from '../blob/closure.js'
+import { temporaryDirectory } from '../blob/workspace.js'
 import type { StowageError } from '../errors.js'
+import { compressionOfName } from '../oci/compression.js'
 import { type DestinationSurvey, type Measure, measureBlobs } from '../image/destination-survey.js'
 import type { ImageDestination, WrittenImage } from '../image/image-destination.js'
 import type { Digest } from '../oci/digest.js'
@@ -74,7 +78,7 @@ export class Planner implements AsyncDisposable {
       write: async (image, _blobs, names) => await this.#measure(image, names),
       [Symbol.asyncDispose]: async () => undefined,
     }
-    this.transfer = new Transfer({ location: location ?? NOWHERE, destination }, options)
+    this.transfer = new Transfer({ location: location ?? NOWHERE, destination, layers: false }, options)
   }
 
   /** Opens the destination, and throws what that throws. */
@@ -135,8 +139,12 @@ export class Planner implements AsyncDisposable {
     const exact = images.every(image => image.error || (image.send !== undefined && !image.estimate))
     const to = this.#location
     const disk = to && transportOf(to).destination?.disk?.(to)
-    const needed = send === 0 ? 0 : send + OVERHEAD + images.length * OVERHEAD_PER_IMAGE
-    const room = disk === undefined || disk === '-' ? undefined : await roomAt(disk, needed)
+    const tar = send === 0 ? 0 : send + OVERHEAD + images.length * OVERHEAD_PER_IMAGE
+    // The plain tar is beside the compressed one until that is complete
+    const needed = disk !== undefined && compressionOfName(disk) ? 2 * tar : tar
+    const standard = to?.path === STANDARD_STREAM
+    const where = standard ? join(await temporaryDirectory(), 'x') : disk
+    const room = where === undefined ? undefined : await roomAt(where, needed)
     return {
       ...(to ? { to: formatLocation(to) } : {}),
       images,
@@ -181,7 +189,7 @@ export class Planner implements AsyncDisposable {
   /** Describes images whose manifests would be made on the way; undefined for any others. */
   async #describe(
     from: Location,
-    { names = [], platforms = this.#options.platforms }: Selection,
+    { names = [], platforms = this.#options.platforms, expectCount }: Selection,
   ): Promise<readonly PlannedImage[] | undefined> {
     const { source, inspect } = transportOf(from)
     const made = await makesLayer(from)
@@ -190,6 +198,7 @@ export class Planner implements AsyncDisposable {
     const { registries } = this.transfer
     const selectors = (platforms ?? []).map(parsePlatformSelector)
     const found = await inspect(from, { host, signal, registries, selectors, platforms: platforms ?? [] })
+    if (found) expectCount?.(found.length)
     return found?.map(image => ({
       names: names.length > 0 ? names.map(formatReference) : image.names,
       platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),

@@ -60,6 +60,8 @@ export interface TransferTarget {
   readonly destination?: ImageDestination
   /** Whether `undo()` is to remove what was written. */
   readonly undo?: boolean
+  /** Whether layers will be read (the default). */
+  readonly layers?: boolean
 }
 
 /** Copies to one destination. Disposing of it closes the destination and the connections to registries. */
@@ -110,6 +112,7 @@ export class Transfer implements AsyncDisposable {
         stage: this.#stage(async () => (staged = await workspace.blobs())),
         spool: async () => await ((await this.#ownSpool()) ?? workspace.blobs()),
         beside,
+        layers: this.#target.layers,
       })
       const found = await source.images({ signal })
       if (found.length === 0) throw new StowageError('IMAGE_NOT_FOUND', `${formatLocation(from)} holds no image`)

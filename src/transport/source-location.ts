@@ -35,10 +35,19 @@ export async function sourceLocation(text: string): Promise<Location> {
   if (transports().some(({ scheme }) => text.startsWith(`${scheme}:`))) return parseLocation(text)
   const path = PATH.test(text)
   const found = await stat(text).catch((error: unknown) => {
-    if (path) throw fileError(error, text)
-    return undefined
+    if (!path) return undefined
+    const reported = fileError(error, text)
+    const ref = /[^\\/]:/.test(text.slice(2)) && reported instanceof StowageError
+    throw ref
+      ? reported.withHint('To name an image in it, write its kind too: oci:DIR:REF, bundle:PATH:REF.')
+      : reported
   })
   if (!found) return parseLocation(text)
+  if (found.isFIFO()) {
+    throw new StowageError('INVALID_ARGUMENT', `${text} is a pipe, and what it holds is not known before it is read`, {
+      hint: `Write docker-archive:${text}, oci-archive:${text} or bundle:${text}.`,
+    })
+  }
   const kind = found.isDirectory() ? await kindOfDirectory(text) : found.isFile() ? await kindOfFile(text) : undefined
   if (path && kind) return parseLocation(`${kind}:${text}`)
   const thing = found.isDirectory() ? 'a directory' : 'a file'

@@ -129,7 +129,7 @@ export interface DestinationTransport {
   /**
    * The path beside which a copy keeps its temporary files; left out if the destination is not on this machine's disk.
    */
-  disk?(location: Location): string
+  disk?(location: Location): string | undefined
   /**
    * Whether the result is sealed with checksums of all its files: `pack` writes such a destination, `load` does not.
    */

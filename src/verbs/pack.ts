@@ -5,9 +5,10 @@ import pMap from 'p-map'
 import { STANDARD_STREAM } from '../archive/archive-stream.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
-import { BLOBS } from '../bundle/contents.js'
+import { BLOBS, FILES } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
+import { openBundleReader } from '../bundle/reader.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
 import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
@@ -175,12 +176,7 @@ export async function planPack(
     await planner.addAll(requests.map(request => ({ from: request.location, selection: selectionOf(request) })))
     planner.addFiles(await sizeOfFiles(options.files ?? []))
     const plan = await planner.result()
-    const changes = plan.send > 0 || !plan.exact
-    if (output !== undefined && changes && !options.update && (await isThere(join(output, BUNDLE_FILE)))) {
-      throw new StowageError('OUTPUT_EXISTS', `${output} is a bundle already, and does not hold all of this`, {
-        hint: 'Name another output, or change this one with --update.',
-      })
-    }
+    if (output !== undefined && !options.update) await refuseOther(output, plan, options)
     return plan
   } catch (error) {
     throw abortError(error, options.signal)
@@ -328,18 +324,48 @@ async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<n
 async function withResumeHint(error: unknown, output: string): Promise<unknown> {
   if (!isInterruption(error)) return error
   if (isTarPath(output)) {
-    return error.code === 'ABORTED' ? error.withHint(`Nothing is left of ${output}.`) : error
+    return error.code === 'ABORTED'
+      ? error.withHint(
+          output === STANDARD_STREAM
+            ? 'What was written to standard output is not complete.'
+            : `Nothing is left of ${output}.`,
+        )
+      : error
   }
   if (!(await holdsBlobs(output))) return error
   const kept = `The blobs copied so far stay in ${output}, marked INCOMPLETE: run the same command again to resume.`
   return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false, // the writer reports what is wrong
+/** Throws OUTPUT_EXISTS if `output` is a bundle that holds other images, names or files than `plan`. */
+async function refuseOther(
+  output: string,
+  { images }: TransferPlan,
+  { files = [], signal }: PackOptions,
+): Promise<void> {
+  if (isTarPath(output) || !(await stat(join(output, BUNDLE_FILE)).catch(() => undefined))) return
+  await using reader = await openBundleReader(output, { layers: false, signal })
+  const { manifest } = reader
+  const held = manifest.images.map(({ root, original = root, names, platforms }) =>
+    [original.digest, ...names.toSorted(), ...platforms.map(({ platform }) => formatPlatform(platform))].join(' '),
   )
+  const planned = images.map(({ digest, names, platforms }) => [digest, ...names.toSorted(), ...platforms].join(' '))
+  const carried = manifest.files.flatMap(({ path }) => (path.startsWith(`${FILES}/`) ? [path] : []))
+  const same =
+    sameSet(held, planned) &&
+    sameSet(
+      carried,
+      files.map(({ path }) => `${FILES}/${path}`),
+    )
+  if (same) return
+  throw new StowageError('OUTPUT_EXISTS', `${output} is a bundle already, which holds something else`, {
+    hint: 'Name another output, or change this one with --update.',
+  })
+}
+
+function sameSet(one: readonly string[], other: readonly string[]): boolean {
+  const [left, right] = [new Set(one), new Set(other)]
+  return left.size === right.size && [...left].every(each => right.has(each))
 }
 
 async function holdsBlobs(output: string): Promise<boolean> {

@@ -71,6 +71,23 @@ t.test('decompressed() gives what gzip, zstd and xz packed, one member or frame 
   }
 })
 
+t.test('decompressed() knows the end of a stream whose content ends where a piece of its own does', async t => {
+  for (const mebibytes of [1, 2, 4]) {
+    const whole = Buffer.concat([content.subarray(0, 100_000), Buffer.alloc((mebibytes << 20) - 100_000)])
+    for (const [form, packed] of [
+      ['xz', xz(whole)],
+      ['xz', xz(whole, '--block-size=1048576')],
+      ['zstd', zstd(whole)],
+      ['gzip', gzip(whole)],
+    ] as const)
+      for (const size of [1000, 1 << 20])
+        t.ok(
+          (await all(decompressed(cut(packed, size), form, 'x'))).equals(whole),
+          `${form}, ${mebibytes} MiB, ${size}`,
+        )
+  }
+})
+
 t.test('decompressed() refuses what is cut short or damaged', async t => {
   for (const form of FORMS) {
     const packed = packedWith(form)

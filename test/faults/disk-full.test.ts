@@ -14,6 +14,15 @@ const image = await layeredImage(4, { size: 3_000_000 })
 const layout = join(t.testdir(), 'layout')
 await writeLayout(layout, { 'big:1': image })
 
+t.test('what is stored on the way to a layout that is a whole file system is on that file system', async t => {
+  const medium = await mount(t, 'ext4', 60_000_000)
+  const bundle = join(t.testdir(), 'site.tar.zst')
+  t.match(await stowage(['pack', `oci:${layout}`, '-o', bundle]), { code: 0 })
+  const loaded = await stowage(['load', bundle, '--to', `oci:${medium}`])
+  t.match(loaded, { code: 0, stderr: new RegExp(`storing it in ${medium}/`) })
+  t.same((await readdir(medium)).sort(), ['blobs', 'index.json', 'lost+found', 'oci-layout'])
+})
+
 for (const type of ['ext4', 'tmpfs'] as const) {
   t.test(`stowage pack says before it begins that ${type} is too small, and leaves it as it was`, async t => {
     const medium = await mount(t, type, 9_000_000)

@@ -153,10 +153,16 @@ t.test('planPack() knows the size of the tar, what a bundle has, and what it can
   await pack([`${layout}:${one}`], join(root, 'site'))
   t.match(await planPack([`${layout}:${one}`], join(root, 'site')), { send: 0 })
   await t.rejects(planPack([`${layout}:${two}`], join(root, 'site')), { code: 'OUTPUT_EXISTS', hint: /--update/ })
+  const renamed = { names: ['other:1'] }
+  await t.rejects(planPack([`${layout}:${one}`], join(root, 'site'), renamed), { code: 'OUTPUT_EXISTS' })
   const untouched = await readTree(join(root, 'site'))
   const update = await planPack([`${layout}:${two}`], join(root, 'site'), { update: true })
   t.ok(update.send > 200_000 && update.present > 400_000, 'the shared layers are there')
   t.same([...(await readTree(join(root, 'site')))], [...untouched])
+
+  const plain = (await planPack(all, join(root, 'y.tar'))).room?.needed ?? 0
+  t.equal((await planPack(all, join(root, 'y.tar.zst'))).room?.needed, 2 * plain, 'the plain tar is beside it')
+  t.match(await planPack(all, '-'), { room: { needed: plain } })
 
   const wim = join(import.meta.dirname, '../../fixtures/nanoserver-sample.wim')
   const made = await planPack([`wim:${wim}`, `${layout}:${one}`], join(root, 'y.tar'))
@@ -181,6 +187,23 @@ t.test('an image that would fail is named, and the others are planned', async t 
   t.match(await planLoad(broken, { to: `oci:${join(root, 'to')}` }), {
     images: [{ names: [one], error: { code: 'BLOB_MISSING' } }, { names: [multi] }],
   })
+})
+
+t.test('a dry run stores nothing of a compressed source, and refuses what the command refuses', async t => {
+  const root = directory(t)
+  const compressed = join(root, 'site.tar.xz')
+  await pack(all, compressed)
+  const notices: string[] = []
+  const options = { onNotice: (text: string) => void notices.push(text) }
+  await planCopy(`bundle:${compressed}:${one}`, `oci:${join(root, 'to')}`, options)
+  await planPack([`bundle:${compressed}`], join(root, 'again.tar'), options)
+  await planLoad(compressed, { to: `oci:${join(root, 'to')}`, ...options })
+  t.same(notices, [])
+  for (const words of [
+    ['pack', `${layout}:${one}`, `${layout}:${two}`, '-o', 'wim:x.wim', '--dry-run'],
+    ['install', '--wim', 'x.wim', '--to', 'bundle:-'],
+  ])
+    t.equal((await stowage(words, { cwd: root })).code, 2, words.join(' '))
 })
 
 t.test('the command prints the plan', async t => {

@@ -1,5 +1,5 @@
 /** What a bundle that is to be written already has, without writing to it. */
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { blobsOf } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { refuseExisting } from '../../blob/partial-file.js'
@@ -23,8 +23,5 @@ export async function surveyBundle(path: string): Promise<DestinationSurvey> {
     if (systemCode(error) !== 'ENOENT') throw fileError(error, path)
   }
   const blobs = new BlobDirectory(path)
-  return blobSurvey(blobsOf, async ({ digest, size }) => {
-    const found = await stat(blobs.path(digest)).catch(() => undefined) // cannot be used then, and is written again
-    return found?.isFile() === true && found.size === size
-  })
+  return blobSurvey(blobsOf, async blob => await blobs.holds(blob))
 }

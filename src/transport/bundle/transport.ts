@@ -23,7 +23,7 @@ export const bundle: Transport = {
     takesRef: false,
     artifacts: true,
     additive: true,
-    disk: ({ path }) => path,
+    disk: ({ path }) => (path === '-' ? undefined : path),
     spools: true,
     seals: true,
     open: async ({ path }, { signal, sparse }) =>

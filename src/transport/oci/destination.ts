@@ -8,6 +8,8 @@ import { BlobDirectory } from '../../blob/directory.js'
 import { fillWith } from '../../blob/fill.js'
 import { rootEntry } from '../../blob/stripped.js'
 import { withLock } from '../../blob/lock.js'
+import { isWorkspace } from '../../blob/workspace.js'
+import { isMediumEntry } from '../../bundle/directory-medium.js'
 import { makeDirectory, PARTIAL, writeDurably } from '../../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../../errors.js'
 import {
@@ -147,7 +149,7 @@ export async function surveyLayout(directory: string): Promise<DestinationSurvey
     if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
   }
   const blobs = new BlobDirectory(directory)
-  return blobSurvey(blobsOf, async (blob, options) => await blobs.has(blob, options))
+  return blobSurvey(blobsOf, async blob => await blobs.holds(blob))
 }
 
 /** Throws NOT_A_LAYOUT or OUTPUT_EXISTS if `entries` are those of a directory that holds something else. */
@@ -155,7 +157,13 @@ function refuseOther(directory: string, entries: readonly string[]): void {
   refuseBundle(directory, entries)
   if (entries.includes(LAYOUT_FILE)) return
   const foreign = entries.find(
-    name => name !== 'blobs' && name !== INDEX_FILE && name !== LOCK_FILE && !name.endsWith(PARTIAL),
+    name =>
+      name !== 'blobs' &&
+      name !== INDEX_FILE &&
+      name !== LOCK_FILE &&
+      !name.endsWith(PARTIAL) &&
+      !isWorkspace(name) &&
+      !isMediumEntry(name),
   )
   if (foreign !== undefined) {
     throw new StowageError(

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { ArchiveBlobs } from '../../archive/archive-blobs.js'
 import { openDirectoryArchive } from '../../archive/directory-archive.js'
 import { DOCKER_FILE } from '../../archive/heads.js'
+import { wholeRoot } from '../../archive/whole-root.js'
+import type { BlobStore } from '../../blob/blob-store.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { fileError, StowageError, systemCode } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
@@ -11,13 +13,13 @@ import { INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../../oci/layout.js'
 import { MANIFEST_LIMIT } from '../../oci/manifest.js'
 import type { ImageSource } from '../../image/image-source.js'
 import { referrersAmong } from '../../image/referrers.js'
-import { type NamedEntry, namedEntry, onlyImage, selectImage } from '../../image/selection.js'
+import { namedEntry, onlyImage, selectImage } from '../../image/selection.js'
 import { type ArchiveSourceOptions, imagesOfLayout } from '../layout-images.js'
 
 /**
  * Opens the layout `directory`. With `ref`, its image is the one with that tag, name or digest; without `ref`, its only
- * image. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`. An archive of
- * docker that was unpacked is read as the archive is, see {@link imagesOfLayout}.
+ * image. Throws FILE_NOT_FOUND, NOT_A_LAYOUT, INVALID_MANIFEST; IMAGE_NOT_FOUND comes from `images()`. Of an archive of
+ * docker that was unpacked, platforms that it does not hold are absent, see {@link wholeRoot}.
  */
 export async function openLayoutSource(
   directory: string,
@@ -25,12 +27,16 @@ export async function openLayoutSource(
   options: Pick<ArchiveSourceOptions, 'onNotice'> = {},
 ): Promise<ImageSource> {
   const entries = (await readLayoutIndex(directory)).map(namedEntry)
-  if (await exists(join(directory, DOCKER_FILE))) return await openUnpacked(directory, ref, entries, options)
+  const saved = await exists(join(directory, DOCKER_FILE))
+  if (saved && entries.length === 0) return await openUnpacked(directory, ref, options)
   const blobs = new BlobDirectory(directory)
   return {
     referrers: referrersAmong(blobs, entries),
-    async images() {
-      return [ref === undefined ? onlyImage(entries, directory) : selectImage(entries, ref, directory)]
+    async images(wait = {}) {
+      const image = ref === undefined ? onlyImage(entries, directory) : selectImage(entries, ref, directory)
+      if (!saved || (image.absent?.length ?? 0) > 0) return [image]
+      const subject = { name: directory, hint: 'The directory does not hold the complete image: unpack it again.' }
+      return [{ ...image, ...(await wholeRoot(image.root, presentBlobs(blobs), subject, wait)) }]
     },
     has: async blob => await blobs.has(blob),
     fetch: (blob, options) => blobs.fetch(blob, options),
@@ -39,17 +45,15 @@ export async function openLayoutSource(
   }
 }
 
+/** An archive of docker that was unpacked and whose index.json lists nothing: its other list counts. */
 async function openUnpacked(
   directory: string,
   ref: string | undefined,
-  entries: readonly NamedEntry[],
   options: Pick<ArchiveSourceOptions, 'onNotice'>,
 ): Promise<ImageSource> {
   const archive = await openDirectoryArchive(directory)
   const blobs = new ArchiveBlobs(archive)
-  const files = new BlobDirectory(directory)
   return {
-    referrers: referrersAmong(blobs, entries),
     async images(wait = {}) {
       const images = await imagesOfLayout(archive, blobs, ref, { ...wait, ...options })
       if (images.length === 1) return images
@@ -60,7 +64,6 @@ async function openUnpacked(
     },
     has: async blob => await blobs.has(blob),
     fetch: (blob, wait) => blobs.fetch(blob, wait),
-    placeOf: async blob => await files.placeOf(blob),
     [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
   }
 }
@@ -92,6 +95,11 @@ export async function readLayoutIndex(directory: string): Promise<readonly Descr
   } catch (error) {
     throw fileError(error, path)
   }
+}
+
+/** The blobs of a layout by size alone: they are hashed when they are copied. */
+function presentBlobs(blobs: BlobDirectory): BlobStore {
+  return { has: async blob => await blobs.holds(blob), fetch: (blob, options) => blobs.fetch(blob, options) }
 }
 
 async function exists(path: string): Promise<boolean> {

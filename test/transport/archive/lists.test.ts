@@ -7,9 +7,11 @@ import type { Descriptor } from '../../../src/oci/descriptor.js'
 import { hexOf } from '../../../src/oci/digest.js'
 import { blobPath } from '../../../src/oci/layout.js'
 import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-type.js'
+import { copy } from '../../../src/verbs/copy.js'
 import { listImages } from '../../../src/verbs/images.js'
 import { inspect } from '../../../src/verbs/inspect.js'
 import { pack, type PackOptions } from '../../../src/verbs/pack.js'
+import { removeImages } from '../../../src/verbs/remove.js'
 import { type Entries, makeArchive } from '../../support/archives.js'
 import { serve } from '../../support/serving.js'
 import { makeImage, makeLayer, MemoryBlobs, type TestImage, writeLayout } from '../../support/images.js'
@@ -230,4 +232,45 @@ t.test('oci: an unpacked archive of an older docker is named, with what to do', 
   mkdirSync(directory)
   writeFileSync(join(directory, 'manifest.json'), '[]')
   await t.rejects(packed(`oci:${directory}`), { code: 'NOT_A_LAYOUT', hint: /tar -C .* docker-archive:/ })
+})
+
+t.test('oci: an unpacked archive of docker can be changed, and its index.json counts then', async t => {
+  const file = await saved([named(one, 'docker.io/library/a:1')], [listed(one, ['a:1'])])
+  const directory = fresh('changed')
+  mkdirSync(directory)
+  execFileSync('tar', ['-xf', file, '-C', directory])
+  const other = fresh('other')
+  await writeLayout(other, { 'a:1': two, 'b:1': two })
+  await copy(`oci:${other}:b:1`, `oci:${directory}`)
+  await copy(`oci:${other}:a:1`, `oci:${directory}`)
+  t.match(await packed(`oci:${directory}:a:1`), [{ layers: layersOf(two) }], 'the name has moved')
+  await removeImages(['a:1'], { store: `oci:${directory}` })
+  t.match(await packed(`oci:${directory}:b:1`), [{ layers: layersOf(two) }])
+})
+
+t.test('oci: an unpacked archive whose index.json lists nothing is what manifest.json lists', async t => {
+  const file = await saved([], [listed(one, ['a:1']), listed(two, ['b:1'])])
+  const directory = fresh('unlisted')
+  mkdirSync(directory)
+  execFileSync('tar', ['-xf', file, '-C', directory])
+  t.match(await packed(`oci:${directory}:a:1`), [{ names: ['docker.io/library/a:1'], layers: layersOf(one) }])
+  await t.rejects(packed(`oci:${directory}`), { code: 'IMAGE_NOT_FOUND' })
+})
+
+t.test('an index that lists the same again and again is read once', async t => {
+  const blobs = new MemoryBlobs()
+  const image = makeImage([await makeLayer({ 'a.txt': 'deep' }, 'none')], { blobs })
+  let root = image.root
+  for (let depth = 0; depth < 7; depth += 1) {
+    const manifests = Array.from({ length: 20 }, () => root)
+    root = blobs.add(OCI_INDEX, json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
+  }
+  const files = Object.fromEntries(blobs.digests().map(digest => [blobPath(digest), Buffer.from(blobs.get(digest))]))
+  const documents = { 'oci-layout': '{"imageLayoutVersion":"1.0.0"}', 'index.json': index([root]) }
+  const file = fresh('deep.tar')
+  writeFileSync(file, await makeArchive({ ...documents, ...files, 'manifest.json': '[]' }))
+  const before = process.cpuUsage()
+  await inspect(`docker-archive:${file}`)
+  const { user, system } = process.cpuUsage(before)
+  t.ok(user + system < 5_000_000, `${(user + system) / 1000} ms of processor time`)
 })
