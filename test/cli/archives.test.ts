@@ -151,6 +151,6 @@ t.test('load - of an archive that is not a bundle says how it is named', async t
   ] as const) {
     const { code, stderr } = await stowage(['load', path, '--to', 'oci:store'], { cwd })
     t.equal(code, 4)
-    t.match(stderr, new RegExp(`hint: It is an OCI image layout: name it ${name}\\.`))
+    t.match(stderr, new RegExp(`hint: It is .*, not a bundle\\. Copy it: stowage copy ${name} TO;`))
   }
 })
