@@ -1,27 +1,20 @@
 /** Archives as streams: a file, a pipe or standard input, compressed or not; and standard output. */
-import { createReadStream } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { addAbortSignal } from 'node:stream'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import { readFileBytes } from '../blob/hash-file.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
+import type { OnProgress } from '../progress.js'
 import { decompressed, refuseOthers } from './compression.js'
-
-/** The path that stands for standard input or standard output. A file of this name is `./-`. */
-export const STANDARD_STREAM = '-'
-
-const PIECE = 1024 * 1024
-
-/** How messages refer to the input `path`. */
-export function inputTitle(path: string): string {
-  return path === STANDARD_STREAM ? 'standard input' : path
-}
+import { STANDARD_STREAM } from './standard-stream.js'
 
 /**
  * The bytes of the file or pipe `path`, or of standard input for `-`. They can be read once. Throws FILE_NOT_FOUND etc.
  * while they are read, and INVALID_ARGUMENT if standard input is a terminal.
  */
 export function openStream(path: string, signal?: AbortSignal): Bytes {
-  if (path !== STANDARD_STREAM) return readOnce(path, signal)
+  if (path !== STANDARD_STREAM) return readFileBytes(path, { signal })
   if (process.stdin.isTTY) {
     throw new StowageError('INVALID_ARGUMENT', 'standard input is a terminal, and an archive was expected', {
       hint: 'Pipe it in, or name a file. A file called "-" is ./-',
@@ -78,6 +71,27 @@ export async function openTarStream(
   return { tar: compression ? decompressed(all, compression, name, { signal }) : all, compression }
 }
 
+/** Reports `bytes` as they are read: `total`, if it is known, is their number. */
+export async function* counted(
+  bytes: Bytes,
+  subject: string,
+  total: number | undefined,
+  onProgress: OnProgress | undefined,
+): Bytes {
+  let done = 0
+  for await (const piece of bytes) {
+    done += piece.length
+    onProgress?.({ type: 'bytes', subject, done, total })
+    yield piece
+  }
+}
+
+/** The first bytes of an open file: as many as {@link archiveCompressionOf} needs, or `size`. */
+export async function headOf(file: FileHandle, size = MAGIC_SIZE): Promise<Buffer> {
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(size), 0, size, 0)
+  return buffer.subarray(0, bytesRead)
+}
+
 /** The first bytes, and a stream of all bytes including these. */
 async function withHead(bytes: Bytes): Promise<{ readonly head: Uint8Array; readonly all: Bytes }> {
   const iterator = bytes[Symbol.asyncIterator]()
@@ -93,13 +107,5 @@ async function withHead(bytes: Bytes): Promise<{ readonly head: Uint8Array; read
       yield first
       yield* { [Symbol.asyncIterator]: () => iterator }
     })(),
-  }
-}
-
-async function* readOnce(path: string, signal: AbortSignal | undefined): Bytes {
-  try {
-    yield* createReadStream(path, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
-  } catch (error) {
-    throw fileError(error, path)
   }
 }

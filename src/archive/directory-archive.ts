@@ -1,12 +1,10 @@
 /** An image archive that was unpacked into a directory, read as the archive itself is. */
-import { createReadStream } from 'node:fs'
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Bytes } from '../blob/blob-store.js'
+import { readFileBytes } from '../blob/hash-file.js'
 import { fileError } from '../errors.js'
 import { type ArchiveEntry, ArchiveFiles, linkTarget } from './archive-files.js'
 
-const PIECE = 1024 * 1024
 /** Directories below one another: an archive has three at most, `blobs/sha256/…`. */
 const DEPTH_LIMIT = 4
 
@@ -18,7 +16,7 @@ export async function openDirectoryArchive(directory: string): Promise<ArchiveFi
   const entries = new Map<string, ArchiveEntry>()
   await walk('', 1)
   const subject = { name: directory, hint: 'The directory does not hold the complete image: unpack it again.' }
-  return new ArchiveFiles(subject, entries, ({ name }, { signal }) => read(join(directory, name), signal))
+  return new ArchiveFiles(subject, entries, ({ name }, wait) => readFileBytes(join(directory, name), wait))
 
   async function walk(below: string, depth: number): Promise<void> {
     const path = join(directory, below)
@@ -37,13 +35,5 @@ export async function openDirectoryArchive(directory: string): Promise<ArchiveFi
     } catch (error) {
       throw fileError(error, path)
     }
-  }
-}
-
-async function* read(path: string, signal: AbortSignal | undefined): Bytes {
-  try {
-    yield* createReadStream(path, { highWaterMark: PIECE, ...(signal ? { signal } : {}) })
-  } catch (error) {
-    throw fileError(error, path)
   }
 }

@@ -1,15 +1,16 @@
 /** Opens an image archive: reads a plain tar file in place, and spools a compressed file or a stream once. */
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import type { Bytes } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
-import type { OnProgress, WaitOptions } from '../progress.js'
+import { archiveCompressionOf } from '../oci/compression.js'
+import type { WaitOptions } from '../progress.js'
 import type { ArchiveFiles, ArchiveSubject } from './archive-files.js'
-import { inputTitle, openStream, openTarStream, STANDARD_STREAM } from './archive-stream.js'
+import { counted, headOf, openStream, openTarStream } from './archive-stream.js'
 import { refuseOthers } from './compression.js'
 import { openSeekableArchive } from './seekable-archive.js'
 import { spoolArchive } from './spooled-archive.js'
+import { inputTitle, STANDARD_STREAM } from './standard-stream.js'
 
 export interface OpenArchiveOptions extends WaitOptions {
   /** Opens the directory for the files of an archive that cannot be read in place. Its owner removes the files. */
@@ -74,23 +75,4 @@ async function spool(
   const archive = await spoolArchive(tar, await makeSpool(), { subject, brokenHint: COPY_AGAIN, signal })
   onProgress?.({ type: 'done', subject: name })
   return archive
-}
-
-async function* counted(
-  bytes: Bytes,
-  subject: string,
-  total: number | undefined,
-  onProgress: OnProgress | undefined,
-): Bytes {
-  let done = 0
-  for await (const piece of bytes) {
-    done += piece.length
-    onProgress?.({ type: 'bytes', subject, done, total })
-    yield piece
-  }
-}
-
-async function headOf(file: FileHandle): Promise<Uint8Array> {
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(MAGIC_SIZE), 0, MAGIC_SIZE, 0)
-  return buffer.subarray(0, bytesRead)
 }

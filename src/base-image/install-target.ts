@@ -2,7 +2,7 @@
  * The target that base OS images are installed into: finds existing images, and writes one without traces if it fails.
  */
 import { join } from 'node:path'
-import { STANDARD_STREAM } from '../archive/archive-stream.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { readImage } from '../blob/closure.js'
 import { isTarPath } from '../bundle/files.js'
 import { type BundleManifest } from '../bundle/manifest.js'

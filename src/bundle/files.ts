@@ -2,7 +2,7 @@
 import { constants, type Stats } from 'node:fs'
 import { lstat, open, readdir, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { STANDARD_STREAM } from '../archive/archive-stream.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { compressionOfName } from '../oci/compression.js'

@@ -1,9 +1,10 @@
 /** Opens the files of a bundle, in whatever form it comes. */
 import { open, stat } from 'node:fs/promises'
-import { STANDARD_STREAM } from '../archive/archive-stream.js'
+import { headOf } from '../archive/archive-stream.js'
 import { refuseOthers } from '../archive/compression.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
+import { archiveCompressionOf } from '../oci/compression.js'
 import { type BundleFiles, openDirectoryFiles, type OpenFilesOptions, openTarFiles } from './files.js'
 
 /**
@@ -30,8 +31,7 @@ async function openTar(path: string, signal: AbortSignal | undefined): Promise<B
   const file = await open(path, 'r')
   let opened: BundleFiles | undefined
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAGIC_SIZE), 0, MAGIC_SIZE, 0)
-    const head = buffer.subarray(0, bytesRead)
+    const head = await headOf(file)
     refuseOthers(head, path)
     if (!archiveCompressionOf(head)) opened = await openTarFiles(file, path, signal)
     return opened

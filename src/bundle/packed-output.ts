@@ -1,7 +1,8 @@
 /** Writes a tar bundle to where it cannot be filled in at the end: into a compressed file, or to standard output. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { refuseTerminal, STANDARD_STREAM, writeToStandardOutput } from '../archive/archive-stream.js'
+import { refuseTerminal, writeToStandardOutput } from '../archive/archive-stream.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { compressed } from '../archive/compression.js'
 import { writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'

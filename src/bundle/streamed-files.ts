@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inputTitle, openStream, openTarStream } from '../archive/archive-stream.js'
+import { counted, openStream, openTarStream } from '../archive/archive-stream.js'
+import { inputTitle } from '../archive/standard-stream.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
@@ -33,9 +34,9 @@ export async function openStreamedFiles(
   { layers = true, beside, signal, onNotice, onProgress }: OpenFilesOptions,
 ): Promise<BundleFiles> {
   const name = inputTitle(path)
-  let done = 0
   onProgress?.({ type: 'stage', stage: 'read', subject: path })
-  const { tar, compression } = await openTarStream(counted(), name, { signal })
+  const bytes = counted(openStream(path, signal), path, size, onProgress)
+  const { tar, compression } = await openTarStream(bytes, name, { signal })
   const content = layers ? await DiskContent.create(beside) : new MemoryContent(name)
   try {
     if (content instanceof DiskContent) {
@@ -69,14 +70,6 @@ export async function openStreamedFiles(
     const short =
       error instanceof StowageError && error.code === 'INVALID_TAR' && /truncated|ends early/.test(error.message)
     throw short && size === undefined ? error.withHint(BROKEN_PIPE) : abortError(error, signal)
-  }
-
-  async function* counted(): Bytes {
-    for await (const piece of openStream(path, signal)) {
-      done += piece.length
-      onProgress?.({ type: 'bytes', subject: path, done, total: size })
-      yield piece
-    }
   }
 }
 

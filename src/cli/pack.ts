@@ -1,7 +1,7 @@
 /** `stowage pack`: packs images into a bundle. */
 import { sourceForms } from './locations.js'
 import { anyNumber, command, flag, value } from './command.js'
-import { STANDARD_STREAM } from '../archive/archive-stream.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { BundleImage } from '../bundle/manifest.js'
 import { ARCHIVE_COMPRESSIONS } from '../oci/compression.js'
 import { formatPlatform } from '../oci/platform.js'

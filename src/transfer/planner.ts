@@ -1,7 +1,7 @@
 /** Finds out what a copy would do, without writing anything: the dry run of every command that copies images. */
 import pMap from 'p-map'
 import { join } from 'node:path'
-import { STANDARD_STREAM } from '../archive/archive-stream.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { type Room, roomAt } from '../archive/space.js'
 import { blobsOf, type ImageContent, sizeOf } from '../blob/closure.js'
 import { temporaryDirectory } from '../blob/workspace.js'

@@ -4,7 +4,6 @@ import { DOCKER_FILE } from '../archive/heads.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { archiveCompressionOf } from '../oci/compression.js'
 import { LAYOUT_FILE } from '../oci/layout.js'
-import { fileInput, listArchive } from '../tar/archive.js'
 import { transports } from './list.js'
 import { parseLocation } from './location.js'
 import type { Location } from './transport.js'
@@ -75,11 +74,12 @@ async function kindOfDirectory(path: string): Promise<Kind | undefined> {
 async function kindOfFile(path: string): Promise<Kind | undefined> {
   const file = await open(path)
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_SIZE), 0, HEAD_SIZE, 0)
-    const head = buffer.subarray(0, bytesRead)
+    const { headOf } = await import('../archive/archive-stream.js')
+    const head = await headOf(file, HEAD_SIZE)
     if (WIM_MAGIC.test(head.toString('latin1'))) return 'wim'
     // It reads bundles and archives of all kinds; to know more, all of it would have to be decompressed
     if (archiveCompressionOf(head)) return 'docker-archive'
+    const { fileInput, listArchive } = await import('../tar/archive.js')
     const members = await listArchive(await fileInput(file), path, { foreign: true })
     const kind = kindOf(new Set(members.map(({ name }) => name)))
     return kind === 'oci' ? 'oci-archive' : kind

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
-import { STANDARD_STREAM } from '../archive/archive-stream.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
 import { BLOBS, FILES } from '../bundle/contents.js'

@@ -1,4 +1,5 @@
 /** `bundle:`: a bundle as a source, as a destination, and as a sealed store. */
+import { STANDARD_STREAM } from '../../archive/standard-stream.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { pathAndRef } from '../grammar.js'
 import type { Transport } from '../transport.js'
@@ -23,7 +24,7 @@ export const bundle: Transport = {
     takesRef: false,
     artifacts: true,
     additive: true,
-    disk: ({ path }) => (path === '-' ? undefined : path),
+    disk: ({ path }) => (path === STANDARD_STREAM ? undefined : path),
     spools: true,
     seals: true,
     open: async ({ path }, { signal, sparse }) =>
