@@ -1,6 +1,8 @@
 /** `stowage copy`: copies an image from one location to another. */
 import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
 import { command, required, value, type Values } from './command.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import { parseLocation, transportOf } from '../transport/location.js'
 import { copy as copyBetween, type CopyOptions, type CopyResult, planCopy } from '../verbs/copy.js'
 import { familiarReference, formatReference } from '../oci/reference.js'
 import { shortDigest } from './image-names.js'
@@ -52,7 +54,8 @@ export async function runCopy({ source, destination, tag, ...options }: CopyValu
     reportPlan(await planCopy(source, destination, settings), session)
     return
   }
-  if (destination === 'bundle:-') session.claimStdout()
+  const target = parseLocation(destination)
+  if (target.path === STANDARD_STREAM && transportOf(target).destination?.seals) session.claimStdout()
   const copied = await copyBetween(source, destination, settings)
   const shown = copied.names.map(familiarReference).join(', ') || copied.from
   for (const line of deliveredText(shown, copied)) note(`note: ${line}`)

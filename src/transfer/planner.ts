@@ -78,7 +78,7 @@ export class Planner implements AsyncDisposable {
       write: async (image, _blobs, names) => await this.#measure(image, names),
       [Symbol.asyncDispose]: async () => undefined,
     }
-    this.transfer = new Transfer({ location: location ?? NOWHERE, destination, layers: false }, options)
+    this.transfer = new Transfer({ location, destination, layers: false }, options)
   }
 
   /** Opens the destination, and throws what that throws. */
@@ -97,20 +97,19 @@ export class Planner implements AsyncDisposable {
     try {
       const read = await pMap(
         requests,
-        async ({ from, selection }): Promise<readonly PlannedImage[] | Reading> => {
+        async ({ from, selection }) => {
           const described = await this.#describe(from, selection)
-          if (described) return described
-          const reading = await this.transfer.read(from, selection)
-          readings.push(reading)
-          return reading
+          const reading = described ? undefined : await this.transfer.read(from, selection)
+          if (reading) readings.push(reading)
+          return { from, described, reading }
         },
         { concurrency: READ_AT_ONCE },
       )
-      for (const [request, found] of read.entries()) {
+      for (const [request, { from, described = [], reading }] of read.entries()) {
         const first = this.#images.length
-        if ('images' in found) for (const image of found.images) await this.addSelected(image)
-        else this.#images.push(...found)
-        const location = formatLocation(requests[request]?.from ?? NOWHERE)
+        this.#images.push(...described)
+        for (const image of reading?.images ?? []) await this.addSelected(image)
+        const location = formatLocation(from)
         this.#images.push(...this.#images.splice(first).map(image => ({ request, location, ...image })))
       }
     } finally {
@@ -206,6 +205,3 @@ export class Planner implements AsyncDisposable {
     }))
   }
 }
-
-/** Stands for no destination: one that is not on a disk of this machine. */
-const NOWHERE: Location = { scheme: 'docker', path: '' }

@@ -55,7 +55,8 @@ export interface Reading extends AsyncDisposable {
 }
 
 export interface TransferTarget {
-  readonly location: Location
+  /** Left out if images are only read. */
+  readonly location?: Location | undefined
   /** The destination at `location` if it is already open; its opener disposes of it. */
   readonly destination?: ImageDestination
   /** Whether `undo()` is to remove what was written. */
@@ -91,7 +92,7 @@ export class Transfer implements AsyncDisposable {
     const { host, signal, onProgress } = this.#options
     const { names = [], layer, platforms = this.#options.platforms } = selection
     const { location } = this.#target
-    const beside = transportOf(location).destination?.disk?.(location)
+    const beside = location && transportOf(location).destination?.disk?.(location)
     const workspace = new Workspace(beside)
     let source: ImageSource | undefined
     let staged: BlobDirectory | undefined
@@ -204,6 +205,7 @@ export class Transfer implements AsyncDisposable {
   async #open(): Promise<ImageDestination> {
     const { location, destination, undo = false } = this.#target
     if (destination) return destination
+    if (!location) throw new TypeError('a transfer without a destination only reads')
     const { host, wim, sparse, signal, onProgress } = this.#options
     if (undo) this.#trace = await transportOf(location).destination?.trace?.(location)
     return await openDestination(location, { host, registries: this.registries, wim, sparse, signal, onProgress })
@@ -224,7 +226,7 @@ export class Transfer implements AsyncDisposable {
   /** The spool of the destination, if it has one: a bundle keeps spooled blobs on its own medium. */
   async #ownSpool(): Promise<BlobDirectory | undefined> {
     const { location } = this.#target
-    if (!transportOf(location).destination?.spools) return undefined
+    if (!location || !transportOf(location).destination?.spools) return undefined
     return await (await this.destination()).spool?.()
   }
 }

@@ -6,7 +6,7 @@ import { formatPlatform } from '../oci/platform.js'
 import { nameToGive } from '../oci/reference.js'
 import { reportOn } from '../transfer/layer-report.js'
 import type { LayerMakingOptions, TransferOptions, WimMakingOptions } from '../transfer/options.js'
-import { Planner, type TransferPlan } from '../transfer/planner.js'
+import type { TransferPlan } from '../transfer/planner.js'
 import { type Selection, Transfer } from '../transfer/transfer.js'
 import { capability, formatLocation, parseLocation } from '../transport/location.js'
 import { sourceLocation } from '../transport/source-location.js'
@@ -68,6 +68,7 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
 export async function planCopy(from: string, to: string, options: CopyOptions = {}): Promise<TransferPlan> {
   const { origin, location, selection } = await resolve(from, to, options)
   try {
+    const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(location, options)
     await planner.open()
     await planner.add(origin, selection)

@@ -13,7 +13,7 @@ import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform }
 import { formatReference, parseReference } from '../oci/reference.js'
 import { nameAt } from '../transfer/names.js'
 import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
-import { Planner, type TransferPlan } from '../transfer/planner.js'
+import type { TransferPlan } from '../transfer/planner.js'
 import { type SelectedImage, Transfer } from '../transfer/transfer.js'
 import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
 import { expectDestination } from '../transport/open.js'
@@ -85,6 +85,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
 /** What {@link loadBundle} would do with the same arguments. An image that cannot be loaded has an `error`. */
 export async function planLoad(path: string, options: LoadOptions = {}): Promise<TransferPlan> {
   return await withLoading(path, options, false, async loading => {
+    const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(loading.location, loading.options)
     await planner.open()
     for (const image of loading.images) {

@@ -8,7 +8,6 @@ import { carriedPath } from '../bundle/carried.js'
 import { BLOBS, FILES } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
-import { openBundleReader } from '../bundle/reader.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
 import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
@@ -19,7 +18,7 @@ import { formatReference, nameToGive } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { reportOn } from '../transfer/layer-report.js'
 import type { LayerMakingOptions, TransferOptions } from '../transfer/options.js'
-import { Planner, type TransferPlan } from '../transfer/planner.js'
+import type { TransferPlan } from '../transfer/planner.js'
 import { type SelectedImage, type Selection, Transfer } from '../transfer/transfer.js'
 import { parseLocation } from '../transport/location.js'
 import { sourceLocation } from '../transport/source-location.js'
@@ -171,6 +170,7 @@ export async function planPack(
 ): Promise<TransferPlan> {
   const requests = await checkRequests(images, output, options)
   try {
+    const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(output === undefined ? undefined : parseLocation(`bundle:${output}`), options)
     await planner.open()
     await planner.addAll(requests.map(request => ({ from: request.location, selection: selectionOf(request) })))
@@ -344,6 +344,7 @@ async function refuseOther(
   { files = [], signal }: PackOptions,
 ): Promise<void> {
   if (isTarPath(output) || !(await stat(join(output, BUNDLE_FILE)).catch(() => undefined))) return
+  const { openBundleReader } = await import('../bundle/reader.js')
   await using reader = await openBundleReader(output, { layers: false, signal })
   const { manifest } = reader
   const held = manifest.images.map(({ root, original = root, names, platforms }) =>

@@ -5,7 +5,7 @@ import { formatReference, parseReference, type Reference, withDefaultTag } from 
 import type { Registries } from '../registry/registries.js'
 import { parseRepository, tagChoice } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
-import { Planner, type TransferPlan } from '../transfer/planner.js'
+import type { TransferPlan } from '../transfer/planner.js'
 import { Transfer } from '../transfer/transfer.js'
 import { formatLocation, parseLocation } from '../transport/location.js'
 import { expectStore } from '../transport/open.js'
@@ -77,6 +77,7 @@ export async function planPull(names: readonly string[], options: PullOptions = 
   const { signal } = options
   const { to, given } = await resolve(names, options)
   try {
+    const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(to, options)
     await planner.open()
     for (const reference of await expand(given, planner.transfer.registries, options)) {

@@ -4,7 +4,7 @@ import { type Digest, isDigest } from '../oci/digest.js'
 import { formatReference, nameToGive, type Reference } from '../oci/reference.js'
 import { parseRepository } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
-import { Planner, type TransferPlan } from '../transfer/planner.js'
+import type { TransferPlan } from '../transfer/planner.js'
 import { Transfer } from '../transfer/transfer.js'
 import { formatLocation, parseLocation } from '../transport/location.js'
 import { expectStore, openImageStore } from '../transport/open.js'
@@ -92,6 +92,7 @@ export async function planPush(names: readonly string[], options: PushOptions = 
     const wanted = options.allTags ? await everyTag(given, from, options) : given
     const [first] = wanted
     // Any registry will do: each image is measured in the one of its own name
+    const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(first && parseLocation(`docker://${formatReference(first)}`), options)
     for (const reference of wanted) {
       const name = formatReference(reference)

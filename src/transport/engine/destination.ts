@@ -70,7 +70,7 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     try {
       const plan = planEngineLoad(image, this.#store, subject)
       const platforms = plan.platforms.map(({ config }) => config.platform)
-      const total = sizeOf([...plan.documents.map(document => document.descriptor), ...plan.layers])
+      const total = sizeOf([...documentsOf(plan), ...plan.layers])
       if (await this.#holds(plan, { signal })) {
         await this.#giveNames(plan.id, tags, { signal })
         onProgress?.({ type: 'done', subject })
@@ -92,13 +92,12 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
   ): Promise<Measure> {
     const subject = names[0] ? familiarReference(names[0]) : image.root.digest
     const plan = planEngineLoad(image, this.#store, subject)
-    const documents = plan.documents.map(({ descriptor }) => descriptor)
-    const total = sizeOf([...documents, ...plan.layers])
+    const total = sizeOf([...documentsOf(plan), ...plan.layers])
     if (await this.#holds(plan, { signal })) return { send: 0, present: total }
     const layers = layersToSend(plan, await this.#heldLayers(plan, { signal }))
     checkCompression(layers, this.#store, subject)
     this.#chains?.push([...plan.main.config.diffIds])
-    const send = sizeOf([...documents, ...layers])
+    const send = sizeOf([...documentsOf(plan), ...layers])
     return { send, present: total - send }
   }
 
@@ -143,9 +142,8 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     const { plan, blobs, subject, signal, onProgress } = job
     const layers = layersToSend(plan, held)
     checkCompression(layers, this.#store, subject)
-    const documents = plan.documents.map(document => document.descriptor)
-    const total = sizeOf([...documents, ...layers])
-    let done = sizeOf(documents)
+    const total = sizeOf([...documentsOf(plan), ...layers])
+    let done = sizeOf(documentsOf(plan))
     onProgress?.({ type: 'stage', stage: 'load', subject })
     const archive = loadArchive(plan, layers, temporary, blobs, {
       signal,
@@ -211,6 +209,10 @@ interface LoadJob {
 function tagsOf(names: readonly Reference[]): readonly Reference[] {
   const tagged = names.map(withDefaultTag).filter(name => name.tag !== undefined)
   return namesOnce(tagged.map(({ digest: _digest, ...name }) => name))
+}
+
+function documentsOf({ documents }: LoadPlan): readonly Descriptor[] {
+  return documents.map(({ descriptor }) => descriptor)
 }
 
 function sizeOf(blobs: readonly Descriptor[]): number {

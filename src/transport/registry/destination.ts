@@ -7,6 +7,7 @@ import { type SparseForm, stripAbsent } from '../../blob/stripped.js'
 import { copyQueued } from '../../blob/queue.js'
 import { verified } from '../../blob/verified.js'
 import { StowageError } from '../../errors.js'
+import type { Digest } from '../../oci/digest.js'
 import { isIndex } from '../../oci/media-type.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
 import type { RegistryClient, RegistryOptions } from '../../registry/client.js'
@@ -53,11 +54,7 @@ class RegistryDestination implements ImageDestination {
     { signal, onProgress, jobs }: WriteImageOptions = {},
   ): Promise<WrittenImage> {
     const [first] = names
-    if (!first)
-      throw new StowageError(
-        'INVALID_ARGUMENT',
-        `the image ${image.root.digest} has no name, but a registry requires one`,
-      )
+    if (!first) throw nameless(image.root.digest)
     const places = new Map(names.map(name => [`${name.domain}/${name.path}`, name]))
     const subject = formatReference(first)
     const total = sizeOf(image) * places.size
@@ -181,4 +178,9 @@ class RegistryDestination implements ImageDestination {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#own?.[Symbol.asyncDispose]()
   }
+}
+
+/** The error of an image that has no name in any repository. */
+export function nameless(root: Digest): StowageError {
+  return new StowageError('INVALID_ARGUMENT', `the image ${root} has no name, but a registry requires one`)
 }

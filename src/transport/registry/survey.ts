@@ -1,10 +1,10 @@
 /** What registries have of an image, without writing to them. Source: OCI distribution-spec, "Pull". */
 import pMap from 'p-map'
 import { blobsOf } from '../../blob/closure.js'
-import { StowageError } from '../../errors.js'
 import type { DestinationSurvey } from '../../image/destination-survey.js'
 import type { Descriptor } from '../../oci/descriptor.js'
 import type { Registries } from '../../registry/registries.js'
+import { nameless } from './destination.js'
 
 /** Questions to ask at a time. */
 const AT_ONCE = 10
@@ -15,11 +15,7 @@ export function surveyRegistry(registries: Registries): DestinationSurvey {
   const known = new Set<string>()
   return {
     async measure(image, names, { signal } = {}) {
-      if (names.length === 0)
-        throw new StowageError(
-          'INVALID_ARGUMENT',
-          `the image ${image.root.digest} has no name, but a registry requires one`,
-        )
+      if (names.length === 0) throw nameless(image.root.digest)
       const places = new Map(names.map(({ domain, path }) => [`${domain}/${path}`, { domain, path }]))
       const manifests = new Set(image.manifests.map(({ descriptor }) => descriptor.digest))
       let [send, present] = [0, 0]
