@@ -1,8 +1,6 @@
 /** An OCI image layout on disk as an image source, `oci:DIR[:REF]`. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ArchiveBlobs } from '../../archive/archive-blobs.js'
-import { openDirectoryArchive } from '../../archive/directory-archive.js'
 import { DOCKER_FILE } from '../../archive/heads.js'
 import { wholeRoot } from '../../archive/whole-root.js'
 import type { BlobStore } from '../../blob/blob-store.js'
@@ -14,7 +12,7 @@ import { MANIFEST_LIMIT } from '../../oci/manifest.js'
 import type { ImageSource } from '../../image/image-source.js'
 import { referrersAmong } from '../../image/referrers.js'
 import { namedEntry, onlyImage, selectImage } from '../../image/selection.js'
-import { type ArchiveSourceOptions, imagesOfLayout } from '../layout-images.js'
+import type { ArchiveSourceOptions } from '../layout-images.js'
 
 /**
  * Opens the layout `directory`. With `ref`, its image is the one with that tag, name or digest; without `ref`, its only
@@ -28,7 +26,8 @@ export async function openLayoutSource(
 ): Promise<ImageSource> {
   const entries = (await readLayoutIndex(directory)).map(namedEntry)
   const saved = await exists(join(directory, DOCKER_FILE))
-  if (saved && entries.length === 0) return await openUnpacked(directory, ref, options)
+  if (saved && entries.length === 0)
+    return await (await import('./unpacked.js')).openUnpackedArchive(directory, ref, options)
   const blobs = new BlobDirectory(directory)
   return {
     referrers: referrersAmong(blobs, entries),
@@ -42,29 +41,6 @@ export async function openLayoutSource(
     fetch: (blob, options) => blobs.fetch(blob, options),
     placeOf: async blob => await blobs.placeOf(blob),
     async [Symbol.asyncDispose]() {},
-  }
-}
-
-/** An archive of docker that was unpacked and whose index.json lists nothing: its other list counts. */
-async function openUnpacked(
-  directory: string,
-  ref: string | undefined,
-  options: Pick<ArchiveSourceOptions, 'onNotice'>,
-): Promise<ImageSource> {
-  const archive = await openDirectoryArchive(directory)
-  const blobs = new ArchiveBlobs(archive)
-  return {
-    async images(wait = {}) {
-      const images = await imagesOfLayout(archive, blobs, ref, { ...wait, ...options })
-      if (images.length === 1) return images
-      const named = images.flatMap(({ names, ...image }) =>
-        (names.length > 0 ? names : [undefined]).map(name => ({ ...image, name })),
-      )
-      return [onlyImage(named, directory)]
-    },
-    has: async blob => await blobs.has(blob),
-    fetch: (blob, wait) => blobs.fetch(blob, wait),
-    [Symbol.asyncDispose]: async () => await archive[Symbol.asyncDispose](),
   }
 }
 
