@@ -1,7 +1,6 @@
 /** Bundles that can be read only once: compressed, from a pipe, from standard input. */
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openBundleReader } from '../../src/bundle/reader.js'
@@ -12,6 +11,7 @@ import { loadBundle } from '../../src/verbs/load.js'
 import { pack } from '../../src/verbs/pack.js'
 import { writeBundle } from '../support/bundles.js'
 import { flipped, layeredImage, type TestImage, windowsImage } from '../support/images.js'
+import { scratch } from '../support/scratch.js'
 
 const images: Record<string, TestImage> = { 'shop:1': await layeredImage(3), 'win:1': await windowsImage() }
 const pristine = join(t.testdir(), 'site.tar')
@@ -19,18 +19,11 @@ await writeBundle(pristine, images)
 const layer = blobPath(images['shop:1']!.layers[1]!.digest)
 const manifest = blobPath(images['shop:1']!.root.digest)
 
-/** A new directory that goes with the test. */
-function directory(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'stowage-streamed-'))
-  t.teardown(() => rmSync(path, { recursive: true, force: true }))
-  return path
-}
-
 const TOOLS = { 'tar.gz': 'gzip', 'tar.zst': 'zstd', 'tar.xz': 'xz' } as const
 
 /** The plain tar and what other tools make of it, by form; a pipe is a FIFO that `cat` fills. */
 function formsOf(t: Test, tar: string): ReadonlyMap<string, () => string> {
-  const root = directory(t)
+  const root = scratch(t)
   const forms = new Map<string, () => string>()
   for (const [ending, tool] of Object.entries(TOOLS)) {
     const path = join(root, `site.${ending}`)
@@ -48,7 +41,7 @@ function formsOf(t: Test, tar: string): ReadonlyMap<string, () => string> {
 
 /** `pristine` with some of its bytes changed. */
 function changed(t: Test, change: (bytes: Buffer) => Uint8Array): string {
-  const path = join(directory(t), 'site.tar')
+  const path = join(scratch(t), 'site.tar')
   writeFileSync(path, change(readFileSync(pristine)))
   return path
 }
@@ -95,14 +88,14 @@ t.test('what is cut short is a finding, and nothing of it is loaded or stays', a
       if (form === 'pipe') await t.rejects(verifyBundle(path()), { code: 'INVALID_TAR', hint: /run both again/ })
       else
         t.match(await verifyBundle(path()), { ok: false, findings: [{ code: 'INVALID_TAR' }] }, `${form} of ${length}`)
-      const store = join(directory(t), 'store')
+      const store = join(scratch(t), 'store')
       await t.rejects(loadBundle(path(), { to: `oci:${store}` }), { code: 'INVALID_TAR' }, `${form} of ${length}`)
       t.notOk(existsSync(store))
       t.same(readdirSync(join(store, '..')), [], 'and no workspace is left')
     }
   }
   for (const tool of Object.values(TOOLS)) {
-    const path = join(directory(t), `site.tar.${tool}`)
+    const path = join(scratch(t), `site.tar.${tool}`)
     const packed = execFileSync(tool, ['-c', pristine], { maxBuffer: 1 << 28 })
     writeFileSync(path, packed.subarray(0, packed.length - 3))
     await t.rejects(openBundleReader(path), { code: 'INVALID_TAR', hint: /Copy the file again/ }, tool)
@@ -112,10 +105,10 @@ t.test('what is cut short is a finding, and nothing of it is loaded or stays', a
 t.test(
   'loadBundle() loads what it loads of the tar, says where it is stored meanwhile, and leaves nothing there',
   async t => {
-    const plain = join(directory(t), 'store')
+    const plain = join(scratch(t), 'store')
     const expected = await loadBundle(pristine, { to: `oci:${plain}` })
     for (const [form, path] of formsOf(t, pristine)) {
-      const root = directory(t)
+      const root = scratch(t)
       const notices: string[] = []
       const to = `oci:${join(root, 'store')}`
       const loaded = await loadBundle(path(), { to, onNotice: text => notices.push(text) })
@@ -134,7 +127,7 @@ t.test(
 t.test('loadBundle() loads no image with a wrong layer, and all others', async t => {
   const tar = changed(t, bytes => damage(bytes, layer))
   for (const [form, path] of formsOf(t, tar)) {
-    const { images } = await loadBundle(path(), { to: `oci:${join(directory(t), 'store')}` })
+    const { images } = await loadBundle(path(), { to: `oci:${join(scratch(t), 'store')}` })
     t.same(
       images.map(({ error }) => error?.code),
       ['DIGEST_MISMATCH', undefined],
@@ -147,7 +140,7 @@ t.test('inspect() reads a compressed bundle and a pipe without storing anything'
   const expected = await inspect(`bundle:${pristine}`)
   const forms = formsOf(t, pristine)
   const before = process.env['TMPDIR']
-  process.env['TMPDIR'] = join(directory(t), 'absent') // so that storing fails
+  process.env['TMPDIR'] = join(scratch(t), 'absent') // so that storing fails
   t.teardown(() => {
     if (before === undefined) delete process.env['TMPDIR']
     else process.env['TMPDIR'] = before
@@ -157,7 +150,7 @@ t.test('inspect() reads a compressed bundle and a pipe without storing anything'
 
 t.test('pack() writes a compressed bundle: the tar, as other tools unpack it, and again the same bytes', async t => {
   for (const [ending, tool] of Object.entries(TOOLS)) {
-    const root = directory(t)
+    const root = scratch(t)
     const output = join(root, `site.${ending}`)
     const packed = await pack([`bundle:${pristine}`], output)
     t.match(packed, { path: output, form: 'tar', compression: tool, size: readFileSync(output).length })
@@ -170,7 +163,7 @@ t.test('pack() writes a compressed bundle: the tar, as other tools unpack it, an
 })
 
 t.test('a compressed bundle that fails leaves nothing', async t => {
-  const root = directory(t)
+  const root = scratch(t)
   const bad = changed(t, bytes => damage(bytes, layer))
   await t.rejects(pack([`bundle:${bad}`], join(root, 'x.tar.zst')), { code: 'DIGEST_MISMATCH' })
   const controller = new AbortController()
@@ -182,7 +175,7 @@ t.test('a compressed bundle that fails leaves nothing', async t => {
 })
 
 t.test('a compression that is not read is named, with the command that undoes it', async t => {
-  const path = join(directory(t), 'site.tar.bz2')
+  const path = join(scratch(t), 'site.tar.bz2')
   writeFileSync(path, Buffer.concat([Buffer.from('BZh91AY&SY'), Buffer.alloc(1000)]))
   await t.rejects(verifyBundle(path), { code: 'UNSUPPORTED', hint: /bzip2 -d/ })
   await t.rejects(openBundleReader(path), { code: 'UNSUPPORTED', hint: /bzip2 -d/ })

@@ -20,6 +20,7 @@ import {
   skopeoConsumer,
 } from '../support/consumers.js'
 import {
+  addAttestation,
   layeredImage,
   makeImage,
   makeLayer,
@@ -45,19 +46,7 @@ async function attestedImage(): Promise<TestImage> {
   ])
   const { blobs } = image
   const index = JSON.parse(Buffer.from(blobs.get(image.root.digest)).toString()) as { manifests: Descriptor[] }
-  const statement = blobs.add('application/vnd.in-toto+json', json({ predicateType: 'https://slsa.dev/provenance/v1' }))
-  const unknown = { os: 'unknown', architecture: 'unknown' }
-  const rootfs = { type: 'layers', diff_ids: [statement.digest] }
-  const config = blobs.add('application/vnd.oci.image.config.v1+json', json({ ...unknown, config: {}, rootfs }))
-  const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [statement] }
-  const attestation = {
-    ...blobs.add(OCI_MANIFEST, json(manifest)),
-    platform: unknown,
-    annotations: {
-      'vnd.docker.reference.type': 'attestation-manifest',
-      'vnd.docker.reference.digest': index.manifests[0]?.digest,
-    },
-  }
+  const attestation = addAttestation(blobs, index.manifests[0]?.digest)
   const manifests = [...index.manifests, attestation]
   return { ...image, root: blobs.add(OCI_INDEX, json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests })) }
 }

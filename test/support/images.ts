@@ -173,6 +173,23 @@ export async function multiPlatformImage(
   return { ...first, root: index }
 }
 
+/** An entry of an index: what buildkit attests of the manifest `about`. */
+export function addAttestation(blobs: MemoryBlobs, about: Digest | undefined): Descriptor {
+  const statement = blobs.add('application/vnd.in-toto+json', json({ predicateType: 'https://slsa.dev/provenance/v1' }))
+  const unknown = { os: 'unknown', architecture: 'unknown' }
+  const rootfs = { type: 'layers', diff_ids: [statement.digest] }
+  const config = blobs.add(OCI_CONFIG, json({ ...unknown, config: {}, rootfs }))
+  const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [statement] }
+  return {
+    ...blobs.add(OCI_MANIFEST, json(manifest)),
+    platform: unknown,
+    annotations: {
+      'vnd.docker.reference.type': 'attestation-manifest',
+      'vnd.docker.reference.digest': about ?? '',
+    },
+  }
+}
+
 /** Writes an OCI image layout of `images` by name into `directory`, which is made. Wrong bytes are written as they are. */
 export async function writeLayout(directory: string, images: Readonly<Record<string, TestImage>>): Promise<void> {
   await mkdir(join(directory, 'blobs', 'sha256'), { recursive: true })

@@ -10,7 +10,6 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -22,22 +21,17 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { incompressible, text } from '../../fixtures/make/bytes.js'
 import { type Flaw, FLAWS } from '../../fixtures/make/flaws.js'
 import { fillRich } from '../../fixtures/make/rich-tree.js'
 import { exportAs, type Form, FORMS, makeBaseOsWim, splitAs, wimlib } from '../../fixtures/make/wim.js'
+import { type Scratch, scratch } from './scratch.js'
 
 export { type Flaw, type Form, wimlib }
 
 /** Every form of {@link richWim} that is one file. */
 export const WIM_FORMS = Object.keys(FORMS) as readonly Form[] // the keys of FORMS are what Form is made of
-
-/** What a test gives to have a directory of its own until it ends: tap's `t`. */
-export interface Scratch {
-  teardown(clean: () => void): unknown
-}
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const MAKERS = join(ROOT, 'fixtures', 'make')
@@ -194,13 +188,6 @@ function own(directory: string, path: string): string {
   const copy = join(directory, basename(path))
   copyFileSync(path, copy)
   return copy
-}
-
-/** A directory that goes when the test ends; tap's own `testdir()` is emptied by every call. */
-function scratch(t: Scratch): string {
-  const directory = mkdtempSync(join(tmpdir(), 'stowage-test-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  return directory
 }
 
 function writeTree(directory: string, files?: Readonly<Record<string, Uint8Array>>): void {

@@ -1,8 +1,7 @@
 /** A dry run writes nothing, and says of each verb what the verb then does. */
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { openRegistry } from '../../src/registry/client.js'
 import type { TransferPlan } from '../../src/transfer/planner.js'
 import { copy, planCopy } from '../../src/verbs/copy.js'
@@ -14,15 +13,9 @@ import { readTree } from '../support/bundles.js'
 import { stowage } from '../support/command.js'
 import { layeredImage, multiPlatformImage, windowsImage, writeLayout } from '../support/images.js'
 import { startRegistry } from '../support/registry.js'
+import { scratch } from '../support/scratch.js'
 
-/** A new directory that goes with the test. */
-function directory(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'stowage-dry-run-'))
-  t.teardown(() => rmSync(path, { recursive: true, force: true }))
-  return path
-}
-
-const from = directory(t)
+const from = scratch(t)
 const registry = await startRegistry(t)
 const inRegistry = (name: string): string => `${registry.domain}/${name}`
 // Two images that share a layer, one of several platforms, a Windows image
@@ -111,7 +104,7 @@ const WAYS: Readonly<Record<string, Way>> = {
 
 for (const [name, { before, plan, run }] of Object.entries(WAYS)) {
   t.test(`${name}: the dry run says what is done then, and does nothing`, async t => {
-    const root = directory(t)
+    const root = scratch(t)
     await before?.(root)
     const untouched = await readTree(root)
     const planned = await plan(root)
@@ -135,7 +128,7 @@ for (const [name, { before, plan, run }] of Object.entries(WAYS)) {
 
 t.test('a dry run of push writes nothing to the registry', async t => {
   const name = inRegistry('lab/never:1')
-  const root = directory(t)
+  const root = scratch(t)
   await copy(`${layout}:${one}`, `oci:${join(root, 'to')}`, { name })
   t.match(await planPush([name], { from: `oci:${join(root, 'to')}` }), { images: [{ names: [name] }] })
   await using client = await openRegistry(registry.domain)
@@ -144,7 +137,7 @@ t.test('a dry run of push writes nothing to the registry', async t => {
 })
 
 t.test('planPack() knows the size of the tar, what a bundle has, and what it cannot know', async t => {
-  const root = directory(t)
+  const root = scratch(t)
   const tar = await planPack(all, join(root, 'x.tar'))
   const packed = await pack(all, join(root, 'x.tar'))
   t.ok(tar.room!.needed >= packed.size && tar.room!.needed < packed.size * 1.3, 'room is for all of the tar')
@@ -172,7 +165,7 @@ t.test('planPack() knows the size of the tar, what a bundle has, and what it can
 })
 
 t.test('an image that would fail is named, and the others are planned', async t => {
-  const root = directory(t)
+  const root = scratch(t)
   const absent = inRegistry('lab/absent:1')
   t.match(await planPull([absent, one], { to: `oci:${join(root, 'to')}` }), {
     images: [{ names: [absent], error: { code: 'IMAGE_NOT_FOUND' } }, { names: [one] }],
@@ -190,7 +183,7 @@ t.test('an image that would fail is named, and the others are planned', async t 
 })
 
 t.test('a dry run stores nothing of a compressed source, and refuses what the command refuses', async t => {
-  const root = directory(t)
+  const root = scratch(t)
   const compressed = join(root, 'site.tar.xz')
   await pack(all, compressed)
   const notices: string[] = []
@@ -207,7 +200,7 @@ t.test('a dry run stores nothing of a compressed source, and refuses what the co
 })
 
 t.test('the command prints the plan', async t => {
-  const cwd = directory(t)
+  const cwd = scratch(t)
   const words = ['--dry-run', '--json']
   const planned = await stowage(['load', bundle, '--to', 'oci:to', ...words], { cwd })
   t.equal(planned.code, 0)

@@ -18,7 +18,7 @@ import { pushImages } from '../../src/verbs/push.js'
 import { verifyBundle } from '../../src/bundle/verify.js'
 import { stowage } from '../support/command.js'
 import { packImagesFile } from '../../src/images-file/pack-images-file.js'
-import { makeImage, makeLayer, MemoryBlobs, type TestImage } from '../support/images.js'
+import { addAttestation, makeImage, makeLayer, MemoryBlobs, type TestImage } from '../support/images.js'
 import { pushWithSkopeo, startFaultyProxy, startRegistry } from '../support/registry.js'
 import { ask, serve } from '../support/serving.js'
 
@@ -43,26 +43,10 @@ async function signedImage(): Promise<Evidence> {
     const layer = await makeLayer({ 'platform.txt': architecture })
     manifests[architecture] = makeImage([layer], { platform: { os: 'linux', architecture }, blobs }).root
   }
-  const statement = blobs.add('application/vnd.in-toto+json', json({ predicateType: 'https://slsa.dev/provenance/v1' }))
-  const unknown = { os: 'unknown', architecture: 'unknown' }
-  const config = blobs.add(
-    'application/vnd.oci.image.config.v1+json',
-    json({ ...unknown, config: {}, rootfs: { type: 'layers', diff_ids: [statement.digest] } }),
-  )
-  const attestation = blobs.add(
-    OCI_MANIFEST,
-    json({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [statement] }),
-  )
+  const attestation = addAttestation(blobs, manifests['amd64']?.digest)
   const children = [
     ...Object.entries(manifests).map(([architecture, root]) => ({ ...root, platform: { os: 'linux', architecture } })),
-    {
-      ...attestation,
-      platform: unknown,
-      annotations: {
-        'vnd.docker.reference.type': 'attestation-manifest',
-        'vnd.docker.reference.digest': manifests['amd64']?.digest,
-      },
-    },
+    attestation,
   ]
   const root = blobs.add(
     OCI_INDEX,

@@ -16,7 +16,7 @@ import t from 'tap'
 import { StowageError } from '../../src/errors.js'
 import type { ExtractPathsOptions } from '../../src/wim/options.js'
 import { openWim } from '../../src/wim/wim-file.js'
-import type { Scratch } from '../support/wims.js'
+import type { Scratch } from '../support/scratch.js'
 import {
   type CraftedDentry,
   type CraftedImage,
