@@ -3,7 +3,8 @@
  * `unit` is what `npm run lint` checks, and every test that needs no engine. The TAP of a run stays in `.tap/NAME.tap`.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { ROOT } from './build.mjs'
@@ -26,10 +27,13 @@ mkdirSync(join(ROOT, '.tap'), { recursive: true })
 const output = join('.tap', `${name}.tap`)
 rmSync(join(ROOT, output), { force: true })
 rmSync(join(ROOT, '.tap', 'command'), { recursive: true, force: true }) // made of the sources of another run
+// Other releases of Debian that tests need are made once for all of them
+const roots = process.env['STOWAGE_ROOTS'] ?? mkdtempSync(join(tmpdir(), 'stowage-roots-'))
 const run = ['run', ...options, ...files]
 const status = process.stdout.isTTY
   ? await node('tap/dist/esm/run.mjs', [...run, '--reporter=base', `--output-file=${output}`])
   : await node('tap/dist/esm/run.mjs', [...run, '--reporter=tap'], join(ROOT, output)) // with --output-file it says all twice
+if (!process.env['STOWAGE_ROOTS']) rmSync(roots, { recursive: true, force: true })
 const count = readTally(join(ROOT, output), status)
 console.log(`${name}: ${formatTally(count)}`)
 process.exitCode = count.failed > 0 ? status || 1 : status
@@ -54,6 +58,7 @@ async function node(program, args, tap) {
   const path = join(ROOT, 'node_modules', program)
   const child = spawn(process.execPath, [path, ...args], {
     cwd: ROOT,
+    env: { ...process.env, STOWAGE_ROOTS: roots },
     stdio: ['inherit', tap ? 'pipe' : 'inherit', 'inherit'],
   })
   const ended = new Promise(resolve => child.on('close', (status, signal) => resolve({ status, signal })))

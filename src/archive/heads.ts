@@ -29,6 +29,7 @@ const UNMADE_ROOM = 4096
 /**
  * `index.json`: one descriptor per image and name (one if the image has no name), with the full name for containerd and
  * a `ref.name` for skopeo: the tag if no other name has it, otherwise the full name. `sparse`: see {@link rootEntry}.
+ * A name by digest is left out where the index lists another digest than that.
  */
 export function encodeIndex(images: readonly NamedImage[], sparse?: SparseForm): Uint8Array {
   const tags = new Map<string, number>()
@@ -36,9 +37,11 @@ export function encodeIndex(images: readonly NamedImage[], sparse?: SparseForm):
     tags.set(name.tag, (tags.get(name.tag) ?? 0) + 1)
   const manifests = images.flatMap(({ image, names }) => {
     const root = rootEntry(image, sparse)
-    const named = engineNames(names).map(name =>
+    const tagged = engineNames(names).map(name =>
       namedDescriptor(root, name, tags.get(name.tag) === 1 ? name.tag : formatReference(name)),
     )
+    const byDigest = names.filter(({ tag, digest }) => tag === undefined && digest === root.digest)
+    const named = [...tagged, ...byDigest.map(name => namedDescriptor(root, name, formatReference(name)))]
     return named.length === 0 ? [root] : named
   })
   return encode({ schemaVersion: 2, mediaType: OCI_INDEX, manifests })

@@ -10,7 +10,7 @@ import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import type { Session } from './session.js'
 import { reportPlan } from './plan-text.js'
-import { deliveredText } from './sparse-text.js'
+import { deliveredText } from './arrival-text.js'
 import { formatSize, lostText, printable, table } from './render.js'
 
 const OPERANDS = {

@@ -7,7 +7,7 @@ import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { reportPlan } from './plan-text.js'
-import { deliveredText } from './sparse-text.js'
+import { deliveredText } from './arrival-text.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 
 export const load = command({

@@ -12,7 +12,7 @@ import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
 import { reportPlan } from './plan-text.js'
-import { packedText } from './sparse-text.js'
+import { packedText } from './arrival-text.js'
 import { count, formatSize, skippedText, table } from './render.js'
 
 export const pack = command({
@@ -43,7 +43,7 @@ export const pack = command({
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
     const show = (result: PackResult): void => {
-      for (const line of packedText(result.manifest.images)) note(`note: ${line}`)
+      for (const line of packedText(result)) note(`note: ${line}`)
       report(document(result), text(result))
     }
     const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }

@@ -7,7 +7,7 @@ import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { reportPlan } from './plan-text.js'
 import { noteStore } from './store-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
-import { deliveredText } from './sparse-text.js'
+import { deliveredText } from './arrival-text.js'
 import { printable } from './render.js'
 
 export const push = command({

@@ -63,6 +63,8 @@ export interface PackedImage {
   /** Full references. */
   readonly names: readonly string[]
   readonly platforms: readonly string[]
+  /** Media types of its layers, each once. */
+  readonly layerTypes: readonly string[]
 }
 
 export interface PackResult {
@@ -134,6 +136,7 @@ export async function pack(
       root: content.root,
       names: names.map(formatReference),
       platforms: content.platforms.map(({ config }) => formatPlatform(config.platform)),
+      layerTypes: [...new Set(content.layers.map(({ mediaType }) => mediaType))],
     }))
     options.accept?.(packed)
     const manifest = await writer.seal()

@@ -6,19 +6,32 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import type { Descriptor } from '../../src/oci/descriptor.js'
 import { copy } from '../../src/verbs/copy.js'
 import { pack, type PackImage } from '../../src/verbs/pack.js'
 import {
-  type Consumer,
+  craneConsumer,
   ctrConsumer,
+  dockerLoadConsumer,
+  orasConsumer,
+  podmanConsumer,
+  servedConsumer,
+  skopeoConsumer,
+  thisMachine,
+  umociConsumer,
+} from '../support/consumer-tools.js'
+import {
+  type Consumer,
+  engineConsumer,
   ENGINES,
   type MadeBundle,
   registryConsumer,
-  skopeoConsumer,
+  titleOf,
 } from '../support/consumers.js'
+import { Debian } from '../support/debian.js'
+import { stowage } from '../support/command.js'
 import {
   addAttestation,
   layeredImage,
@@ -99,13 +112,18 @@ const BUNDLES: Readonly<Record<string, readonly (string | PackImage)[]>> = {
   'a digest as its only name': [`docker://${registry.domain}/lab/bare@${bare.root.digest}`],
 }
 
+const platformWords = ({ platforms = [] }: PackImage): readonly string[] =>
+  platforms.flatMap(platform => ['--platform', platform])
+
 const bundles: MadeBundle[] = []
 for (const [title, images] of Object.entries(BUNDLES)) {
   const directory = join(work, `bundle-${bundles.length}`)
   const tar = `${directory}.tar`
-  const { manifest } = await pack(images, directory)
-  await pack(images, tar)
-  bundles.push({ title, directory, tar, images: manifest.images })
+  const words = images.flatMap(image => (typeof image === 'string' ? [image] : [image.image, ...platformWords(image)]))
+  const { stderr: notes, code } = await stowage(['pack', ...words, '-o', directory])
+  if (code !== 0) throw new Error(notes)
+  const { manifest } = await pack(images, tar)
+  bundles.push({ title, directory, tar, images: manifest.images, notes })
 }
 
 /** A cell for each bundle, by the title of the consumer. */
@@ -117,7 +135,7 @@ function note(reason: string): string {
   return `refused [${found < 0 ? reasons.push(reason) : found + 1}]`
 }
 
-async function judge(title: string, start: () => Promise<Consumer>): Promise<void> {
+async function judge(t: Test, title: string, start: () => Promise<Consumer>): Promise<void> {
   await t.test(title, async t => {
     const consumer = await start()
     const cells: string[] = []
@@ -135,29 +153,48 @@ async function judge(title: string, start: () => Promise<Consumer>): Promise<voi
   })
 }
 
-const only = process.env['STOWAGE_CONSUMERS']?.split(',')
+/** What to run, by name, where not all of it: `STOWAGE_CONSUMERS=own;forky`. */
+const only = process.env['STOWAGE_CONSUMERS']?.split(';')
 const wanted = (name: string): boolean => only === undefined || only.includes(name)
 
-if (wanted('registry'))
-  await judge('docker-registry', async () => registryConsumer(registry.domain, 'docker-registry 2.8'))
-if (wanted('own')) {
-  await judge('skopeo', async () => await skopeoConsumer(work))
-  await judge('ctr', async () => await ctrConsumer(work))
+if (wanted('registry')) {
+  await judge(t, 'docker-registry', async () => registryConsumer(registry.domain, 'docker-registry 2.8'))
 }
-if (wanted('engines')) for (const [name, start] of Object.entries(ENGINES)) await judge(name, start)
-if (only === undefined) {
-  // Not in this Debian, or not tried yet
-  for (const name of [
-    'Docker 28',
-    'podman 4 and 5',
-    'nerdctl',
-    'crane',
-    'oras',
-    'regctl',
-    'umoci',
-    'docker-registry 3',
-  ])
-    page.set(name, { command: '', cells: bundles.map(() => 'not run') })
+if (wanted('own')) {
+  const here = thisMachine(work)
+  await judge(t, 'skopeo', async () => await skopeoConsumer(here))
+  await judge(t, 'skopeo, served', async () => await servedConsumer(here))
+  await judge(t, 'ctr, kind', async () => await ctrConsumer(here, 'kind'))
+  await judge(t, 'ctr, k3s', async () => await ctrConsumer(here, 'k3s'))
+}
+for (const [name, start] of Object.entries(ENGINES)) {
+  if (!wanted('engines') && !wanted(name)) continue
+  await t.test(name, async t => {
+    const engine = await start()
+    t.teardown(async () => await engine.stop())
+    const title = await titleOf(engine, name)
+    await judge(t, 'load', async () => engineConsumer(engine, title))
+    await judge(t, 'docker load', async () => dockerLoadConsumer(engine, `${title}, without Stowage`))
+  })
+}
+for (const suite of ['bookworm', 'trixie', 'forky'] as const) {
+  if (!wanted(suite)) continue
+  await t.test(suite, async t => {
+    const debian = await Debian.open(suite, work)
+    t.teardown(async () => await debian.remove())
+    await judge(t, 'podman', async () => await podmanConsumer(debian))
+    await judge(t, 'umoci', async () => await umociConsumer(debian))
+    if (suite === 'bookworm') return
+    await judge(t, 'skopeo', async () => await skopeoConsumer(debian))
+    await judge(t, 'ctr, kind', async () => await ctrConsumer(debian, 'kind'))
+    await judge(t, 'ctr, k3s', async () => await ctrConsumer(debian, 'k3s'))
+    await judge(t, 'oras', async () => await orasConsumer(debian, registry.domain))
+    if (suite === 'forky') await judge(t, 'crane', async () => await craneConsumer(debian, registry.domain))
+  })
+}
+/** No release of Debian has them. */
+for (const name of ['docker-registry 3', 'nerdctl', 'regctl']) {
+  page.set(name, { command: '', cells: bundles.map(() => 'not run') })
 }
 
 if (only === undefined) writeFileSync(PAGE, pageText())
@@ -175,7 +212,7 @@ function pageText(): string {
 Every kind of bundle, and the programs that take it. \`npm run test:consumers\` makes this page: it packs each bundle, gives it to each
 program, and compares what the program has then, by the digest of the manifest or index, or by the diffIDs of the layers.
 "Refused" means that Stowage, or the kind of the program, says so before any byte of that image is sent; the reasons are at the
-end. "Not run" means that the program was not tried where this page was made.
+end. "Not run" means that the program could not be had where this page was made.
 
 ${sections.join('\n')}
 ## Reasons

@@ -7,7 +7,7 @@ import { readVerified } from '../../src/blob/verified.js'
 import { openDockerArchiveDestination } from '../../src/transport/archive/docker-destination.js'
 import { formatReference, parseReference } from '../../src/oci/reference.js'
 import { openDockerArchiveSource } from '../../src/transport/archive/docker-source.js'
-import { startContainerdEngine } from '../support/containerd-engine.js'
+import { startDebianEngine } from '../support/debian-engine.js'
 import { startEngine, type TestEngine } from '../support/engine.js'
 import { GREETING, layeredImage, makeImage, makeLayer, runnableImage, type TestImage } from '../support/images.js'
 
@@ -29,7 +29,7 @@ async function write(file: string): Promise<void> {
 
 for (const [kind, start] of [
   ['graphdriver', startEngine],
-  ['containerd', startContainerdEngine],
+  ['containerd', async () => await startDebianEngine('trixie', 'containerd')],
 ] as const) {
   t.test(`an engine with ${kind} loads our archives, and we read what it saves`, async t => {
     const engine = await start()

@@ -11,7 +11,7 @@ import type { Descriptor } from '../../src/oci/descriptor.js'
 import { hexOf } from '../../src/oci/digest.js'
 import { parseReference } from '../../src/oci/reference.js'
 import { openEngineSource } from '../../src/transport/engine/source.js'
-import { startContainerdEngine } from '../support/containerd-engine.js'
+import { startDebianEngine } from '../support/debian-engine.js'
 import {
   flipped,
   GREETING,
@@ -24,7 +24,7 @@ import {
   windowsImage,
 } from '../support/images.js'
 
-const engine = await startContainerdEngine()
+const engine = await startDebianEngine('trixie', 'containerd')
 t.teardown(() => engine.stop())
 const destination = await openEngineDestination({ host: engine.host })
 t.teardown(() => destination[Symbol.asyncDispose]())

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { richBaseWim, serveWeb } from '../support/base-images.js'
 import { commandFile } from '../support/command.js'
-import { startContainerdEngine } from '../support/containerd-engine.js'
+import { startDebianEngine } from '../support/debian-engine.js'
 import { runnableImage, writeLayout } from '../support/images.js'
 import { plugInStick } from '../support/medium.js'
 
@@ -98,7 +98,7 @@ t.test(
     const root = mkdtempSync(join(tmpdir(), 'stowage-guide-'))
     t.teardown(() => rmSync(root, { recursive: true, force: true }))
     for (const name of ['bin', 'office', 'site', 'gallery']) mkdirSync(join(root, name))
-    const engine = await startContainerdEngine()
+    const engine = await startDebianEngine('trixie', 'containerd')
     t.teardown(() => engine.stop())
     const stick = await plugInStick(t, 256 << 20)
     const gallery = await startGallery(t, join(root, 'gallery'))

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { SAMPLE, testHost } from '../support/base-images.js'
-import { startContainerdEngine } from '../support/containerd-engine.js'
+import { startDebianEngine } from '../support/debian-engine.js'
 import { startEngine } from '../support/engine.js'
 import { richWim } from '../support/wims.js'
 
@@ -11,7 +11,7 @@ t.test(
   "install into an engine with containerd's store: it has the image of the layout, of Windows, with who it is",
   { timeout: 300_000 },
   async t => {
-    const engine = await startContainerdEngine()
+    const engine = await startDebianEngine('trixie', 'containerd')
     t.teardown(() => engine.stop())
     const host = testHost(t, { DOCKER_HOST: engine.host })
     const rich = richWim(t)

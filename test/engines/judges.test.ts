@@ -7,12 +7,12 @@ import { digestOf } from '../../src/oci/digest.js'
 import { pack } from '../../src/verbs/pack.js'
 import { serveBundle } from '../../src/serve/serve.js'
 import { verifyBundle } from '../../src/bundle/verify.js'
+import { Debian } from '../support/debian.js'
 import { layeredImage, multiPlatformImage, writeLayout } from '../support/images.js'
-import { startJudges } from '../support/newer-debian.js'
 import { startRegistry } from '../support/registry.js'
 
-const judges = await startJudges()
-t.teardown(() => judges.stop())
+const judges = await Debian.open('forky')
+t.teardown(async () => await judges.remove())
 const [ours, theirs, site] = await Promise.all([startRegistry(t), startRegistry(t), startRegistry(t)])
 const image = await multiPlatformImage()
 const layout = join(judges.work, 'layout')
@@ -21,7 +21,7 @@ const name = `${ours.domain}/team/shop:2.3`
 
 /** What the program says on stdout; its failure fails the test with what it says. */
 async function judge(program: string, ...words: string[]): Promise<string> {
-  const { code, stdout, stderr } = await judges.judge(program, words)
+  const { code, stdout, stderr } = await judges.run(program, ...words)
   if (code !== 0) throw new Error(`${program} ${words.join(' ')}: ${stderr}`)
   return stdout.trim()
 }
@@ -44,12 +44,12 @@ t.test('an image goes from ours to theirs to ours, and stays what it is', async 
     'copy',
     '--from-oci-layout',
     '--to-plain-http',
-    '/work/bundle:2.3',
+    `${judges.work}/bundle:2.3`,
     `${site.domain}/again/shop:2.3`,
   )
   const back = await copy(`docker://${site.domain}/again/shop:2.3`, `oci:${join(judges.work, 'back')}`)
   t.equal(back.id, image.root.digest)
-  await judge('crane', 'pull', '--insecure', '--format=oci', name, '/work/pulled')
+  await judge('crane', 'pull', '--insecure', '--format=oci', name, join(judges.work, 'pulled'))
   const pulled = await pack([`oci:${join(judges.work, 'pulled')}`], join(judges.work, 'pulled.tar'), {
     names: ['shop:2.3'],
   })
@@ -61,7 +61,14 @@ t.test('crane and oras read a bundle that is served', async t => {
   const { host } = new URL(served.address.url)
   t.equal(await judge('crane', 'digest', '--insecure', `${host}/team/shop:2.3`), image.root.digest)
   t.match(await judge('crane', 'validate', '--insecure', '--remote', `${host}/team/shop:2.3`), /PASS/)
-  await judge('oras', 'copy', '--from-plain-http', '--to-oci-layout', `${host}/team/shop:2.3`, '/work/served:2.3')
+  await judge(
+    'oras',
+    'copy',
+    '--from-plain-http',
+    '--to-oci-layout',
+    `${host}/team/shop:2.3`,
+    `${judges.work}/served:2.3`,
+  )
   const index = JSON.parse(readFileSync(join(judges.work, 'served', 'index.json'), 'utf8')) as {
     manifests: { digest: string }[]
   }
@@ -69,22 +76,22 @@ t.test('crane and oras read a bundle that is served', async t => {
 })
 
 t.test('a signature of cosign and an SBOM of oras travel with the image, and hold at the site', async t => {
-  await judge('sh', '-c', 'cd /work && cosign generate-key-pair')
+  await judge('sh', '-c', `cd ${judges.work} && COSIGN_PASSWORD= cosign generate-key-pair`)
   const sign = [
     'sign',
     '--key',
-    '/work/cosign.key',
+    join(judges.work, 'cosign.key'),
     '--use-signing-config=false',
     '--tlog-upload=false',
     '--allow-http-registry',
     '--yes',
   ]
-  await judge('cosign', ...sign, `${ours.domain}/team/shop@${image.root.digest}`)
+  await judge('env', 'COSIGN_PASSWORD=', 'cosign', ...sign, `${ours.domain}/team/shop@${image.root.digest}`)
   writeFileSync(join(judges.work, 'sbom.json'), '{"spdxVersion":"SPDX-2.3"}')
   await judge(
     'sh',
     '-c',
-    `cd /work && oras attach --plain-http --artifact-type application/spdx+json ${name} sbom.json:application/spdx+json`,
+    `cd ${judges.work} && oras attach --plain-http --artifact-type application/spdx+json ${name} sbom.json:application/spdx+json`,
   )
   const bundle = join(judges.work, 'signed.tar')
   await pack([`docker://${name}`], bundle, { referrers: true })
@@ -94,7 +101,7 @@ t.test('a signature of cosign and an SBOM of oras travel with the image, and hol
     loaded.images.filter(({ error }) => error),
     [],
   )
-  const verify = ['verify', '--key', '/work/cosign.pub', '--insecure-ignore-tlog', '--allow-http-registry']
+  const verify = ['verify', '--key', join(judges.work, 'cosign.pub'), '--insecure-ignore-tlog', '--allow-http-registry']
   t.match(await judge('cosign', ...verify, `${site.domain}/team/shop:2.3`), image.root.digest)
   t.match(
     await judge('oras', 'discover', '--plain-http', '--format', 'json', `${site.domain}/team/shop:2.3`),
@@ -109,7 +116,7 @@ t.test('a signature of cosign and an SBOM of oras travel with the image, and hol
   )
   t.match(await judge('cosign', ...verify, `${host}/team/shop:2.3`), image.root.digest)
   t.not(
-    (await judges.judge('cosign', [...verify, `${theirs.domain}/team/shop:2.3`])).code,
+    (await judges.run('cosign', ...verify, `${theirs.domain}/team/shop:2.3`)).code,
     0,
     'and where it was not carried there is none',
   )

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { TestEngine } from '../support/engine.js'
 import { startEngine } from '../support/engine.js'
-import { startContainerdEngine } from '../support/containerd-engine.js'
+import { startDebianEngine } from '../support/debian-engine.js'
 import { uninstallImages } from '../../src/base-image/uninstall.js'
 import { openEngineDestination } from '../../src/transport/engine/destination.js'
 import { readImage } from '../../src/blob/closure.js'
@@ -19,7 +19,7 @@ t.test('an engine that keeps layers unpacked, which on Linux takes no image of W
 })
 
 t.test("an engine with containerd's store", async t => {
-  const engine = await startContainerdEngine()
+  const engine = await startDebianEngine('trixie', 'containerd')
   t.teardown(() => engine.stop())
   await story(t, engine, await standingImages(), true)
 })

@@ -18,7 +18,7 @@ import { pushImages } from '../../src/verbs/push.js'
 import { verifyBundle } from '../../src/bundle/verify.js'
 import { stowage } from '../support/command.js'
 import { packImagesFile } from '../../src/images-file/pack-images-file.js'
-import { addAttestation, makeImage, makeLayer, MemoryBlobs, type TestImage } from '../support/images.js'
+import { addAttestation, makeImage, makeLayer, MemoryBlobs, type TestImage, writeLayout } from '../support/images.js'
 import { pushWithSkopeo, startFaultyProxy, startRegistry } from '../support/registry.js'
 import { ask, serve } from '../support/serving.js'
 
@@ -299,4 +299,36 @@ t.test('pack - platforms of one image that are asked for apart are one image in 
       [digestOf('amd64'), digestOf('arm64')],
     )
   }
+})
+
+t.test('pack - says which images not everybody takes', async t => {
+  const blobs = new MemoryBlobs()
+  const config = blobs.add('application/vnd.oci.empty.v1+json', json({}))
+  const layers = [blobs.add('application/vnd.cncf.helm.chart.content.v1.tar+gzip', Buffer.from('a chart'))]
+  const chart = {
+    root: blobs.add(OCI_MANIFEST, json({ schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers })),
+    blobs,
+  }
+  const plain = await makeLayer({ 'a.txt': 'zstd' }, 'none')
+  const mediaType = 'application/vnd.oci.image.layer.v1.tar+zstd'
+  const blob = execFileSync('zstd', ['-q', '-c'], { input: plain.blob })
+  const squeezed = makeImage([{ ...plain, blob, descriptor: { ...plain.descriptor, mediaType } }])
+  await writeLayout(at('limits'), { 'chart:1': { ...squeezed, ...chart }, 'squeezed:1': squeezed })
+  const sources = ['chart:1', 'squeezed:1'].map(name => `oci:${at('limits')}:${name}`)
+  const { stderr, code } = await stowage(['pack', ...sources, '-o', at('limited.tar')])
+  t.equal(code, 0, stderr)
+  t.match(stderr, /note: chart:1 is an artifact, not a container image: .* engines do not/)
+  t.match(stderr, /note: squeezed:1 has zstd layers, which Docker 20\.10 and umoci 0\.4 cannot read\./)
+})
+
+t.test('pack - an image named by its digest keeps that name, and loads to a registry under it', async t => {
+  const named = `${shop.slice(0, shop.lastIndexOf(':'))}@${image.root.digest}`
+  const { manifest } = await pack([`docker://${named}`], at('by-digest'))
+  t.same(manifest.images[0]?.names, [named])
+  t.same((await verifyBundle(at('by-digest'))).findings, [])
+  const site = await startRegistry(t)
+  const { id } = only(await loadBundle(at('by-digest'), { to: `docker://${site.domain}/mirror` }))
+  t.equal(id, image.root.digest)
+  const there = `docker://${named.replace(/^[^/]+/, `${site.domain}/mirror`)}`
+  t.match(await inspect(there), { images: [{ root: { digest: image.root.digest } }] })
 })

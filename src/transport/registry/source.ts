@@ -122,7 +122,8 @@ class RegistrySource implements ImageSource {
     const { digest, ...named } = this.#reference
     const { descriptor, bytes } = await this.#client.manifest(named.path, digest ?? named.tag ?? 'latest', options)
     this.#manifests.set(descriptor.digest, bytes)
-    return { root: descriptor, names: named.tag === undefined ? [] : [named] }
+    // Only a name without a tag keeps its digest: what a tag is to name may change at the destination
+    return { root: descriptor, names: [named.tag === undefined ? this.#reference : named] }
   }
 }
 
