@@ -18,6 +18,9 @@ const image = await multiPlatformImage()
 const layout = join(judges.work, 'layout')
 await writeLayout(layout, { 'shop:2.3': image, 'lab/tools:1': await layeredImage(3) })
 const name = `${ours.domain}/team/shop:2.3`
+const SIGN = ['sign', '--key', join(judges.work, 'cosign.key'), '--use-signing-config=false', '--tlog-upload=false']
+const HTTP = ['--allow-http-registry', '--yes']
+const VERIFY = ['verify', '--key', join(judges.work, 'cosign.pub'), '--insecure-ignore-tlog', '--allow-http-registry']
 
 /** What the program says on stdout; its failure fails the test with what it says. */
 async function judge(program: string, ...words: string[]): Promise<string> {
@@ -77,16 +80,7 @@ t.test('crane and oras read a bundle that is served', async t => {
 
 t.test('a signature of cosign and an SBOM of oras travel with the image, and hold at the site', async t => {
   await judge('sh', '-c', `cd ${judges.work} && COSIGN_PASSWORD= cosign generate-key-pair`)
-  const sign = [
-    'sign',
-    '--key',
-    join(judges.work, 'cosign.key'),
-    '--use-signing-config=false',
-    '--tlog-upload=false',
-    '--allow-http-registry',
-    '--yes',
-  ]
-  await judge('env', 'COSIGN_PASSWORD=', 'cosign', ...sign, `${ours.domain}/team/shop@${image.root.digest}`)
+  await judge('env', 'COSIGN_PASSWORD=', 'cosign', ...SIGN, ...HTTP, `${ours.domain}/team/shop@${image.root.digest}`)
   writeFileSync(join(judges.work, 'sbom.json'), '{"spdxVersion":"SPDX-2.3"}')
   await judge(
     'sh',
@@ -101,8 +95,7 @@ t.test('a signature of cosign and an SBOM of oras travel with the image, and hol
     loaded.images.filter(({ error }) => error),
     [],
   )
-  const verify = ['verify', '--key', join(judges.work, 'cosign.pub'), '--insecure-ignore-tlog', '--allow-http-registry']
-  t.match(await judge('cosign', ...verify, `${site.domain}/team/shop:2.3`), image.root.digest)
+  t.match(await judge('cosign', ...VERIFY, `${site.domain}/team/shop:2.3`), image.root.digest)
   t.match(
     await judge('oras', 'discover', '--plain-http', '--format', 'json', `${site.domain}/team/shop:2.3`),
     /application\/spdx\+json/,
@@ -114,11 +107,37 @@ t.test('a signature of cosign and an SBOM of oras travel with the image, and hol
     /application\/spdx\+json/,
     'served from the bundle too',
   )
-  t.match(await judge('cosign', ...verify, `${host}/team/shop:2.3`), image.root.digest)
+  t.match(await judge('cosign', ...VERIFY, `${host}/team/shop:2.3`), image.root.digest)
   t.not(
-    (await judges.run('cosign', ...verify, `${theirs.domain}/team/shop:2.3`)).code,
+    (await judges.run('cosign', ...VERIFY, `${theirs.domain}/team/shop:2.3`)).code,
     0,
     'and where it was not carried there is none',
   )
   t.equal(digestOf(readFileSync(join(judges.work, 'sbom.json'))), digestOf(Buffer.from('{"spdxVersion":"SPDX-2.3"}')))
+})
+
+t.test('of one platform, the signature of its manifest holds at the site, and that of the index is named', async t => {
+  const signed = `${ours.domain}/lab/signed`
+  await copy(`oci:${layout}:shop:2.3`, `docker://${signed}:1`)
+  await judge('env', 'COSIGN_PASSWORD=', 'cosign', ...SIGN, ...HTTP, '--recursive', `${signed}@${image.root.digest}`)
+  const bundle = join(judges.work, 'one-platform')
+  const { manifest, undelivered } = await pack(
+    [{ image: `docker://${signed}:1`, platforms: ['linux/amd64'] }],
+    bundle,
+    {
+      referrers: true,
+    },
+  )
+  t.same(undelivered, [], 'the original index travels, and so does what describes it')
+  const [packed, ...others] = (await loadBundle(bundle, { to: `docker://${site.domain}` })).images
+  t.equal(packed?.strippedFrom, image.root.digest, 'this registry refuses an index without its manifests')
+  t.same(
+    others.flatMap(({ leftOut }) => leftOut ?? []),
+    [`it describes ${image.root.digest}, which is not there`],
+  )
+  const [platform] = manifest.images[0]?.platforms ?? []
+  const there = `${site.domain}/lab/signed`
+  t.match(await judge('cosign', ...VERIFY, `${there}@${platform?.manifest}`), platform?.manifest)
+  t.match(await judge('cosign', ...VERIFY, `${there}:1`), platform?.manifest, 'what has the tag is that manifest')
+  t.not((await judges.run('cosign', ...VERIFY, `${there}@${image.root.digest}`)).code, 0)
 })
