@@ -221,7 +221,7 @@ export {
 } from './layer/read/read-layer.js'
 export type { LayerTarEntry, TarEntryType } from './layer/read/tar-entry.js'
 export { checkLayer, type CheckLayerOptions, type LayerCheck, type LayerFinding } from './layer/read/check.js'
-export type { LayerRule } from './layer/read/check-rules.js'
+export type { LayerGrade, LayerRule } from './layer/read/check-rules.js'
 export {
   inspectLayer,
   type InspectLayerOptions,

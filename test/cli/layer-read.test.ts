@@ -14,6 +14,7 @@ t.test('stowage layer check exits 0 for what a host takes and 1 for what it does
     'good.tar': good(),
     'bad.tar': lacking(),
     'warn.tar': makeTar([...goodLayer(), { ...fileEntry('Files/x'), records: {} }]),
+    'cim.tar': makeTar([...goodLayer(), fileEntry('Files/x'), { name: 'Files/x:stream', content: 'stream' }]),
   })
   t.match(await stowage(['layer', 'check', 'good.tar'], { cwd }), {
     code: 0,
@@ -23,11 +24,19 @@ t.test('stowage layer check exits 0 for what a host takes and 1 for what it does
   t.match(bad, {
     code: 1,
     stdout:
-      /^error {2}HIVE_MISSING: .+\n {2}Files\/Windows\/System32\/config\/SAM: it is missing\n(.*\n)*bad\.tar: a Windows host would reject it, 1 error /m,
+      /^refused {2}HIVE_MISSING: .+\n {2}Files\/Windows\/System32\/config\/SAM: it is missing\n(.*\n)*bad\.tar: a Windows host would reject it, 1 refused /m,
   })
   t.match(bad.stdout, /^good\.tar: OK/, 'in the order they were named')
-  t.match(await stowage(['layer', 'check', 'warn.tar'], { cwd }), { code: 0, stdout: /OK, 3 warnings/ })
-  t.match(await stowage(['layer', 'check', 'warn.tar', '--strict'], { cwd }), { code: 1, stdout: /not OK, 3 warnings/ })
+  t.match(await stowage(['layer', 'check', 'warn.tar'], { cwd }), { code: 0, stdout: /OK, 3 doubtful/ })
+  t.match(await stowage(['layer', 'check', 'warn.tar', '--strict'], { cwd }), { code: 1, stdout: /not OK, 3 doubtful/ })
+  t.match(await stowage(['layer', 'check', 'cim.tar'], { cwd }), {
+    code: 0,
+    stdout: /^refused by CimFS {2}STREAM_CIM: .+\n.+\ncim\.tar: OK, 1 refused by CimFS \(/,
+  })
+  t.match(await stowage(['layer', 'check', 'cim.tar', '--strict'], { cwd }), {
+    code: 1,
+    stdout: /: not OK, 1 refused by/,
+  })
   t.match(await stowage(['layer', 'check', 'bad.tar', '--not-base'], { cwd }), { code: 0 })
   const { stdout } = await stowage(['layer', 'check', 'bad.tar', '--json'], { cwd })
   t.match(JSON.parse(stdout), {
@@ -38,7 +47,15 @@ t.test('stowage layer check exits 0 for what a host takes and 1 for what it does
         path: 'bad.tar',
         ok: false,
         compression: 'none',
-        findings: [{ code: 'HIVE_MISSING', severity: 'error', count: 1, cases: [{ message: 'it is missing' }] }],
+        findings: [
+          {
+            code: 'HIVE_MISSING',
+            grade: 'refused',
+            severity: 'error',
+            count: 1,
+            cases: [{ message: 'it is missing' }],
+          },
+        ],
       },
     ],
   })

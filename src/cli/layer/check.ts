@@ -1,6 +1,7 @@
 /** `stowage layer check`: checks whether a Windows host will accept a layer. */
 import { command, flag, oneOrMore } from '../command.js'
 import { checkLayer, type LayerCheck } from '../../layer/read/check.js'
+import type { LayerGrade } from '../../layer/read/check-rules.js'
 import { openLayer } from '../../layer/read/read-layer.js'
 import { EXIT_FAILED } from '../exit-code.js'
 import { count, printable } from '../render.js'
@@ -12,7 +13,7 @@ export const check = command({
   },
   options: {
     'not-base': flag('Check it as an upper layer, which need not contain what a base layer must'),
-    strict: flag('Treat warnings as errors'),
+    strict: flag('Fail for every finding, also for what is doubtful or refused by the CimFS importer only'),
   },
   examples: [
     ['layer check layer.tar.gz', 'Exits with 0 if a host would accept it, with 1 if not'],
@@ -32,21 +33,29 @@ export const check = command({
   },
 })
 
+const GRADES: readonly (readonly [grade: LayerGrade, name: string])[] = [
+  ['refused', 'refused'],
+  ['cim', 'refused by CimFS'],
+  ['doubtful', 'doubtful'],
+]
+const NAMES = new Map(GRADES)
+
 function text(path: string, { ok, entries, findings }: LayerCheck): string {
-  const lines = findings.map(({ code, severity, explanation, count: times, cases }) => {
+  const lines = findings.map(({ code, grade, explanation, count: times, cases }) => {
     const caseLines = cases.map(({ path: at, message }) => {
       const line = `${at === undefined ? '' : `${at}: `}${message}`
       return `  ${line.replaceAll('\n', '\\n')}\n`
     })
     const rest = times > cases.length ? `  and ${times - cases.length} more\n` : ''
-    return `${severity}  ${code}: ${explanation}\n${caseLines.join('')}${rest}`
+    return `${NAMES.get(grade)}  ${code}: ${explanation}\n${caseLines.join('')}${rest}`
   })
-  const total = (severity: string): number => findings.filter(finding => finding.severity === severity).length
-  const [errors, warnings] = [total('error'), total('warning')]
-  const found = [
-    ...(errors > 0 ? [count(errors, 'error')] : []),
-    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
-  ].join(', ')
-  const verdict = `${ok ? 'OK' : errors > 0 ? 'a Windows host would reject it' : 'not OK'}${found === '' ? '' : `, ${found}`}`
-  return printable(`${lines.join('')}${path}: ${verdict} (${count(entries, 'entry', 'entries')} read)\n`)
+  const totals = GRADES.map(([grade, name]) => ({
+    name,
+    total: findings.filter(found => found.grade === grade).length,
+  }))
+  const found = totals.filter(({ total }) => total > 0).map(({ name, total }) => `, ${total} ${name}`)
+  const refused = findings.some(({ grade }) => grade === 'refused')
+  const verdict = ok ? 'OK' : refused ? 'a Windows host would reject it' : 'not OK'
+  const read = `(${count(entries, 'entry', 'entries')} read)`
+  return printable(`${lines.join('')}${path}: ${verdict}${found.join('')} ${read}\n`)
 }

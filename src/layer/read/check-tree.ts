@@ -1,42 +1,47 @@
 /**
  * Checks the rules of {@link LAYER_RULES} that concern several entries: paths, parents, links, streams, required files.
  */
-import { PATH_LIMIT } from '../../windows/layer-paths.js'
+import { FILE_ATTRIBUTE_DIRECTORY } from '../../windows/file-attributes.js'
+import { CONFIG, HIVES as BASE_HIVES, BOOT_CONFIGURATION, PATH_LIMIT } from '../../windows/layer-paths.js'
 import { hiveFlaw } from '../../windows/registry-hive.js'
 import { upcase } from '../../windows/upcase.js'
-import { checkName, checkRecords, checkTimes } from './check-entry.js'
+import { checkLinks } from './check-links.js'
+import { checkName, checkStreamName } from './check-name.js'
+import { checkRecords, checkTimes } from './check-records.js'
 import type { Report } from './check-rules.js'
+import { checkUpper, isWhiteout } from './check-upper.js'
+import { hostPath } from './host-path.js'
 import type { LayerTarEntry, TarEntryType } from './tar-entry.js'
 
-const CONFIG = 'Windows/System32/config'
-const BASE_HIVES = ['DEFAULT', 'SAM', 'SECURITY', 'SOFTWARE', 'SYSTEM'].map(name => `Files/${CONFIG}/${name}`)
-const BCD = 'UtilityVM/Files/EFI/Microsoft/Boot/BCD'
-const HIVES = new Set(
-  [...BASE_HIVES, ...['SOFTWARE', 'SYSTEM'].map(name => `UtilityVM/Files/${CONFIG}/${name}`), BCD].map(lower),
-)
-/** Paths at which the importer rejects hard links. */
-const SYSTEM_FILES = new Set([...HIVES, lower('UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi')])
+const UTILITY_HIVES = ['SOFTWARE', 'SYSTEM'].map(name => `UtilityVM/Files/${CONFIG}/${name}`)
+const HIVES = new Set([...BASE_HIVES, ...UTILITY_HIVES, BOOT_CONFIGURATION].map(upcase))
+/** Paths at which the importer for CimFS refuses hard links. */
+const SYSTEM_FILES = new Set([...HIVES, upcase('UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi')])
 /** Paths that the importer looks up case-sensitively. */
-const BOOT_FILES = new Map(['', '.LOG', '.LOG1', '.LOG2'].map(end => [lower(BCD + end), BCD + end]))
-const TOPS = new Map(['Files', 'UtilityVM', 'Hives'].map(name => [lower(name), name]))
-const WHITEOUT = '.wh.'
-const OPAQUE = '.wh..wh..opq'
+const BOOT_FILES = new Map(
+  ['', '.LOG', '.LOG1', '.LOG2'].map(end => [upcase(BOOT_CONFIGURATION + end), BOOT_CONFIGURATION + end]),
+)
+const TOPS = new Map(['Files', 'UtilityVM', 'Hives'].map(name => [upcase(name), name]))
+const UTILITY_FILES = 'UtilityVM/Files'
 
 /** Whether the file at `path` must be a registry hive. */
 export function isHive(path: string): boolean {
-  return HIVES.has(lower(path))
+  return HIVES.has(upcase(path))
 }
 
 /** A path in the layer. */
-interface Node {
+export interface Node {
   readonly path: string
-  /** For a hard link, the type of the file. */
+  /** What the importer makes of the entry. For a hard link, the type of the file. */
   readonly type: TarEntryType
-}
-
-interface DanglingLink {
-  readonly path: string
-  readonly target: string
+  /** Whether it has the attribute of directories, as links to them have too. */
+  readonly directory: boolean
+  /** Whether it may be a registry hive. */
+  readonly hive: boolean
+  /** For a hard link, the node of the file, if it is in the layer. */
+  readonly link: { readonly file: Node | undefined } | undefined
+  /** How many names the file has so far. */
+  names: number
 }
 
 export interface TreeCheck {
@@ -49,11 +54,12 @@ export interface TreeCheck {
 /** Checks the entries of a layer in order, and reports broken rules. `base` says that it is a base layer. */
 export function checkTree(base: boolean, report: Report): TreeCheck {
   const nodes = new Map<string, Node>()
+  const streams = new Set<string>()
   /** Directories without an entry so far, by key, each with the first path in it. */
   const awaited = new Map<string, { readonly path: string; readonly child: string }>()
-  /** Hard links whose target has no entry so far, by the target's key. */
-  const dangling = new Map<string, DanglingLink[]>()
   const misspelled = new Set<string>()
+  const links = checkLinks(base, nodes, report)
+  const upper = checkUpper(nodes, report)
   /** The path, as in the tar, of the entry to which an alternate stream may belong now. */
   let owner: string | undefined
   let windows = false
@@ -67,121 +73,106 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   }
 
   function add(entry: LayerTarEntry): void {
-    const names = namesOf(entry.path)
-    windows ||= TOPS.has(lower(names[0] ?? '')) || [...entry.records.keys()].some(key => key.startsWith('MSWINDOWS.'))
+    const { path, type } = entry
+    windows ||= isWindows(entry)
     checkTimes(entry, report)
-    if (names.at(-1)?.startsWith(WHITEOUT)) {
+    if (isWhiteout(path)) {
       owner = undefined
-      addWhiteout(entry, names)
-    } else if (entry.path.includes(':')) {
+      if (base) report('TOMBSTONE', path, 'it marks a deleted file')
+      else upper.addWhiteout(path)
+    } else if (path.includes(':')) {
       addStream(entry)
     } else {
-      owner = entry.type === 'hard link' ? undefined : entry.path
-      addNode(entry, names)
+      owner = type === 'hard link' ? undefined : path
+      addNode(entry)
     }
   }
 
-  function addWhiteout({ path }: LayerTarEntry, names: readonly string[]): void {
-    checkPlace(path, names)
-    if (base) report('TOMBSTONE', path, 'it marks a deleted file')
-    else if (names.at(-1) === OPAQUE) report('OPAQUE', path, 'it marks an opaque directory')
-  }
-
   function addStream(entry: LayerTarEntry): void {
-    const { path, type } = entry
+    const { path, type, size } = entry
     const name = owner !== undefined && path.startsWith(`${owner}:`) ? path.slice(owner.length + 1) : undefined
     if (name === undefined || name === '' || name.includes('/')) {
-      report(
-        'STREAM_ORPHAN',
-        path,
-        owner === undefined ? 'it does not follow an entry that can have streams' : `it follows ${owner}`,
-      )
+      const why = owner === undefined ? 'it does not follow an entry that can have streams' : `it follows ${owner}`
+      report('STREAM_ORPHAN', path, why)
     } else if (type !== 'file') {
       report('STREAM_NOT_FILE', path, `it is a ${type}`)
     } else if (/:\$DATA$/i.test(name)) {
       report('STREAM_SUFFIX', path, 'its name ends in :$DATA')
     } else {
-      checkName(entry, [...namesOf(owner ?? ''), name], (rule, at, message) => {
-        if (rule !== 'BAD_PATH') report(rule, at, message)
-      })
-      if (name.includes(':')) report('INVALID_NAME', path, 'it contains the character ":"')
-      report('STREAM_CIM', path, `${entry.size} bytes`)
-      claim(path, 'file')
+      checkStreamName(entry, name, report)
+      report('STREAM_CIM', path, `${size} bytes`)
+      if (streams.has(upcase(path))) report('STREAM_TWICE', path, 'there is already a stream with this name')
+      streams.add(upcase(path))
     }
   }
 
-  function addNode(entry: LayerTarEntry, names: readonly string[]): void {
+  function addNode(entry: LayerTarEntry): void {
     const { path, type } = entry
-    checkName(entry, names, report)
-    const place = names.join('/')
-    if (names.length === 0 || names.includes('..') || place.length > PATH_LIMIT) return
-    checkPlace(path, names)
-    checkParents(path, place)
-    const spelled = BOOT_FILES.get(lower(place))
+    const host = hostPath(path)
+    checkName(entry, host, report)
+    const place = host.names.join('/')
+    if (place === '' || place.length > PATH_LIMIT) return
+    const key = upcase(place)
+    checkPlace(path, place, host.names)
+    checkParents(path, place, key)
+    const spelled = BOOT_FILES.get(key)
     if (spelled !== undefined && spelled !== place) report('BOOT_SPELLING', path, `expected ${spelled}`)
     if (type === 'hard link') {
-      addLink(entry, place)
+      if (SYSTEM_FILES.has(key)) report('LINK_OF_SYSTEM_FILE', path, `a link to ${entry.linkname}`)
+      const file = links.add(entry, place)
+      if (HIVES.has(key) && file?.type === 'file' && !file.hive)
+        report('HIVE_INVALID', path, `it is a link to ${file.path}, which is no hive`)
+      claim(key, nodeOf(place, file?.type ?? 'file', { link: { file } }))
       return
     }
-    checkRecords(entry, place, report)
-    if (type === 'file' && HIVES.has(lower(place))) {
-      const flaw = hiveFlaw(entry.head, entry.size)
-      if (flaw !== undefined) report('HIVE_INVALID', path, flaw)
-    }
-    claim(place, type)
+    const attributes = checkRecords(entry, place, report)
+    if (!base && path === 'UtilityVM') upper.checkUtilityVm(entry)
+    if (HIVES.has(key)) checkHive(entry)
+    if (key === 'UTILITYVM/FILES' && type === 'symlink') report('UTILITY_VM_LINK', path, `a link to ${entry.linkname}`)
+    const directory = (attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0
+    const made = type === 'directory' && !directory ? 'file' : type
+    claim(key, nodeOf(place, made, { directory, hive: type === 'file' && hasHiveHead(entry) }))
   }
 
-  function addLink({ path, linkname }: LayerTarEntry, place: string): void {
-    if (SYSTEM_FILES.has(lower(place))) report('LINK_OF_SYSTEM_FILE', path, `a link to ${linkname}`)
-    const target = namesOf(linkname).join('/')
-    if (target !== linkname || target.split('/').includes('..')) {
-      report('BAD_PATH', path, `its target ${JSON.stringify(linkname)} is not a path in the layer`)
+  function checkHive({ path, type, head, size }: LayerTarEntry): void {
+    if (type !== 'file') {
+      report('HIVE_NOT_FILE', path, `it is a ${type}`)
+      return
     }
-    const key = upcase(target)
-    const node = nodes.get(key)
-    if (!node) wait(key, { path, target })
-    else if (node.type === 'directory') report('LINK_TO_DIRECTORY', path, `${target} is a directory`)
-    else if (node.path !== target) report('LINK_TARGET_CASE', path, `${target}, but the file is ${node.path}`)
-    claim(place, node?.type ?? 'file')
-  }
-
-  function wait(key: string, link: DanglingLink): void {
-    const others = dangling.get(key)
-    if (others) others.push(link)
-    else dangling.set(key, [link])
+    const flaw = hiveFlaw(head, size)
+    if (flaw !== undefined) report('HIVE_INVALID', path, flaw)
   }
 
   /** Records a path, and reports entries that came before it but depend on it. */
-  function claim(path: string, type: TarEntryType): void {
-    const key = upcase(path)
+  function claim(key: string, node: Node): void {
+    const { path, type } = node
     const other = nodes.get(key)
-    if (other) {
+    if (other && (base || !upper.replaces(key, other, node))) {
       if (other.path === path) report('DUPLICATE', path, 'there is already an entry with this name')
       else report('CASE_COLLISION', path, `${other.path} already exists`)
       return
     }
-    nodes.set(key, { path, type })
+    nodes.set(key, node)
     const waiting = awaited.get(key)
     if (waiting) {
       awaited.delete(key)
       if (type === 'directory') report('PARENT_LATE', path, `it comes after ${waiting.child}, which is in it`)
       else report('PARENT_NOT_DIRECTORY', waiting.child, `${path} is a ${type}`)
     }
-    for (const link of dangling.get(key) ?? [])
-      report('LINK_TARGET_LATE', link.path, `its target ${link.target} comes later`)
-    dangling.delete(key)
+    links.settle(key)
   }
 
-  function checkPlace(path: string, names: readonly string[]): void {
-    const [top = '', second] = names
-    const spelled = TOPS.get(lower(top))
+  function checkPlace(path: string, place: string, [top = '', second]: readonly string[]): void {
+    const spelled = TOPS.get(upcase(top))
     if (spelled === undefined || (spelled === 'Hives' && base)) {
       report('OUTSIDE', path, `it is not in ${base ? '' : 'Hives, '}Files or UtilityVM/Files`)
     } else if (spelled !== top) {
       misspelling(top, spelled)
     } else if (spelled === 'UtilityVM' && second !== undefined && second !== 'Files') {
-      if (lower(second) === 'files') misspelling(`${top}/${second}`, 'UtilityVM/Files')
-      else report('OUTSIDE', path, 'UtilityVM may hold only Files')
+      if (upcase(second) === 'FILES') misspelling(`${top}/${second}`, UTILITY_FILES)
+      else report(base ? 'OUTSIDE' : 'UTILITY_VM_OUTSIDE', path, 'UtilityVM may hold only Files')
+    } else if (place === UTILITY_FILES && path !== place && !path.endsWith('/')) {
+      misspelling(path, UTILITY_FILES)
     }
   }
 
@@ -190,8 +181,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
     misspelled.add(found)
   }
 
-  function checkParents(path: string, place: string): void {
-    const whole = upcase(place) // of the same length
+  function checkParents(path: string, place: string, whole: string): void {
     let child = path
     for (let end = place.lastIndexOf('/'); end > 0; end = place.lastIndexOf('/', end - 1)) {
       const parent = place.slice(0, end)
@@ -199,6 +189,7 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
       const node = nodes.get(key)
       if (node && node.type !== 'directory') report('PARENT_NOT_DIRECTORY', path, `${node.path} is a ${node.type}`)
       if (node || awaited.has(key)) return
+      if (!base && upper.isBelow(key)) continue
       awaited.set(key, { path: parent, child })
       child = parent
     }
@@ -207,31 +198,36 @@ export function checkTree(base: boolean, report: Report): TreeCheck {
   function end(): void {
     for (const { path, child } of awaited.values())
       report('PARENT_MISSING', path, `it has no entry, but ${child} is in it`)
-    for (const links of dangling.values()) {
-      for (const { path, target } of links) report('LINK_TARGET_MISSING', path, `${target} does not exist`)
-    }
-    if (!isDirectory('Files')) {
+    links.end()
+    if (!base) upper.end(links.targets)
+    if (nodes.get('FILES')?.type !== 'directory') {
       report('FILES_MISSING', undefined, 'the directory Files is missing')
       return
     }
     for (const hive of BASE_HIVES) {
       if (!nodes.has(upcase(hive))) report('HIVE_MISSING', hive, 'it is missing')
     }
-    if (!isDirectory('UtilityVM/Files'))
-      report('UTILITY_VM_MISSING', undefined, 'the directory UtilityVM/Files is missing')
-    else if (!nodes.has(upcase(BCD))) report('BCD_MISSING', BCD, 'it is missing')
-  }
-
-  function isDirectory(path: string): boolean {
-    return nodes.get(upcase(path))?.type === 'directory'
+    const utilityVm = nodes.get('UTILITYVM')
+    const files = nodes.get('UTILITYVM/FILES')
+    if (files?.type === 'directory') {
+      if (!nodes.has(upcase(BOOT_CONFIGURATION))) report('BCD_MISSING', BOOT_CONFIGURATION, 'it is missing')
+    } else if (files?.type !== 'symlink') {
+      const why = utilityVm?.type === 'symlink' ? 'UtilityVM is a symlink' : 'the directory UtilityVM/Files is missing'
+      report('UTILITY_VM_MISSING', undefined, why)
+    }
   }
 }
 
-/** The components of `path`, without empty ones and `.`. */
-function namesOf(path: string): string[] {
-  return path.split('/').filter(name => name !== '' && name !== '.')
+function nodeOf(path: string, type: TarEntryType, facts: Partial<Pick<Node, 'directory' | 'hive' | 'link'>>): Node {
+  const { directory = false, hive = false, link } = facts
+  return { path, type, directory, hive, link, names: 1 }
 }
 
-function lower(path: string): string {
-  return path.toLowerCase()
+function hasHiveHead({ head }: LayerTarEntry): boolean {
+  return head.length >= 4 && head.readUInt32LE(0) === 0x66676572 // regf
+}
+
+function isWindows({ path, records }: LayerTarEntry): boolean {
+  const top = path.split(/[\\/]/).find(name => name !== '' && name !== '.')
+  return TOPS.has(upcase(top ?? '')) || [...records.keys()].some(key => key.startsWith('MSWINDOWS.'))
 }

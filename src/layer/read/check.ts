@@ -1,7 +1,7 @@
 /** Checks in one pass whether a Windows host will accept a layer, and lists the rules that it breaks. */
 import type { WaitOptions } from '../../progress.js'
 import { HIVE_HEAD } from '../../windows/registry-hive.js'
-import { BASE_RULES, LAYER_RULES, type LayerRule } from './check-rules.js'
+import { BASE_RULES, LAYER_RULES, type LayerGrade, type LayerRule } from './check-rules.js'
 import { checkTree } from './check-tree.js'
 import { type LayerFacts, type LayerSource, readLayer } from './read-layer.js'
 
@@ -15,6 +15,9 @@ export interface CheckLayerOptions extends WaitOptions {
 /** A broken rule, and where it is broken. */
 export interface LayerFinding {
   readonly code: LayerRule
+  /** Whether a host refuses the layer, only its importer for CimFS does, or it takes the layer but something is wrong. */
+  readonly grade: LayerGrade
+  /** An error if the grade is `refused`, else a warning. */
   readonly severity: 'error' | 'warning'
   /** What Windows does or requires, in one sentence. */
   readonly explanation: string
@@ -29,9 +32,12 @@ export interface LayerCheck extends LayerFacts {
   readonly ok: boolean
   /** Number of entries read. */
   readonly entries: number
-  /** One for each broken rule, errors first. */
+  /** One for each broken rule: first what is refused, then what CimFS refuses, then what is doubtful. */
   readonly findings: readonly LayerFinding[]
 }
+
+/** Worst first. */
+const GRADES: readonly LayerGrade[] = ['refused', 'cim', 'doubtful']
 
 /** Maximum number of cases listed for a rule. */
 const CASES = 10
@@ -59,7 +65,7 @@ export async function checkLayer(
   return { ...facts, ok: !found.some(({ severity }) => strict || severity === 'error'), entries, findings: found }
 }
 
-/** Collects reports as findings, one for each rule, errors first. `base` includes the rules for base layers. */
+/** Collects reports as findings, one for each rule, ordered by grade. `base` includes the rules for base layers. */
 export function gatherFindings(base: boolean) {
   const found = new Map<LayerRule, { count: number; readonly cases: { path: string | undefined; message: string }[] }>()
   const report = {
@@ -82,7 +88,7 @@ export function gatherFindings(base: boolean) {
       const group = found.get(code)
       return group ? [{ code, ...LAYER_RULES[code], ...group }] : []
     })
-    return all.sort((a, b) => Number(b.severity === 'error') - Number(a.severity === 'error'))
+    return all.sort((a, b) => GRADES.indexOf(a.grade) - GRADES.indexOf(b.grade))
   }
   return { report, findings }
 }
