@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { stowage } from '../support/command.js'
-import { fileEntry, goodLayer, makeTar } from '../support/layers.js'
+import { directoryEntry, fileEntry, goodLayer, makeTar } from '../support/layers.js'
 
 const good = (): Buffer => makeTar(goodLayer())
 const lacking = (): Buffer => makeTar(goodLayer().filter(({ name }) => !name.endsWith('/SAM')))
@@ -14,6 +14,7 @@ t.test('stowage layer check exits 0 for what a host takes and 1 for what it does
     'good.tar': good(),
     'bad.tar': lacking(),
     'warn.tar': makeTar([...goodLayer(), { ...fileEntry('Files/x'), records: {} }]),
+    'upper.tar': makeTar([directoryEntry('Files'), fileEntry('Files/x'), { name: 'Files/.wh.gone' }]),
     'cim.tar': makeTar([...goodLayer(), fileEntry('Files/x'), { name: 'Files/x:stream', content: 'stream' }]),
   })
   t.match(await stowage(['layer', 'check', 'good.tar'], { cwd }), {
@@ -37,7 +38,11 @@ t.test('stowage layer check exits 0 for what a host takes and 1 for what it does
     code: 1,
     stdout: /: not OK, 1 refused by/,
   })
-  t.match(await stowage(['layer', 'check', 'bad.tar', '--not-base'], { cwd }), { code: 0 })
+  t.match(await stowage(['layer', 'check', 'upper.tar'], { cwd }), { code: 1, stdout: /^refused {2}HIVE_MISSING: /m })
+  t.match(await stowage(['layer', 'check', 'upper.tar', '--not-base'], { cwd }), {
+    code: 0,
+    stdout: /^upper\.tar: OK \(/,
+  })
   const { stdout } = await stowage(['layer', 'check', 'bad.tar', '--json'], { cwd })
   t.match(JSON.parse(stdout), {
     schema: 'stowage.layer-check/v1',

@@ -24,7 +24,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
     {
       path: 'windows',
       purpose:
-        'Windows formats that layers and WIMs share: FILETIME, reparse points, security descriptors, extended attributes, hives, case folding.',
+        'Windows formats that layers and WIMs share: FILETIME, reparse points, security descriptors, also in SDDL, extended attributes, hives; the limits of NTFS and its case folding, from a generated table.',
     },
   ],
   [

@@ -1,8 +1,8 @@
 /** Checks the rules of {@link LAYER_RULES} that concern hard links and their targets. */
 import { NAMES_LIMIT } from '../../windows/ntfs-limits.js'
 import { upcase } from '../../windows/upcase.js'
+import type { Node } from './check-node.js'
 import type { Report } from './check-rules.js'
-import type { Node } from './check-tree.js'
 import { isInFiles } from './check-upper.js'
 import { hostPath } from './host-path.js'
 import type { LayerTarEntry } from './tar-entry.js'

@@ -7,6 +7,7 @@ import { hiveFlaw } from '../../windows/registry-hive.js'
 import { upcase } from '../../windows/upcase.js'
 import { checkLinks } from './check-links.js'
 import { checkName, checkStreamName } from './check-name.js'
+import type { Node } from './check-node.js'
 import { checkRecords, checkTimes } from './check-records.js'
 import type { Report } from './check-rules.js'
 import { checkUpper, isWhiteout } from './check-upper.js'
@@ -27,21 +28,6 @@ const UTILITY_FILES = 'UtilityVM/Files'
 /** Whether the file at `path` must be a registry hive. */
 export function isHive(path: string): boolean {
   return HIVES.has(upcase(path))
-}
-
-/** A path in the layer. */
-export interface Node {
-  readonly path: string
-  /** What the importer makes of the entry. For a hard link, the type of the file. */
-  readonly type: TarEntryType
-  /** Whether it has the attribute of directories, as links to them have too. */
-  readonly directory: boolean
-  /** Whether it may be a registry hive. */
-  readonly hive: boolean
-  /** For a hard link, the node of the file, if it is in the layer. */
-  readonly link: { readonly file: Node | undefined } | undefined
-  /** How many names the file has so far. */
-  names: number
 }
 
 export interface TreeCheck {

@@ -3,8 +3,8 @@
  * changes it at once; in Files, it adds first, then deletes, then makes hard links, and then sets times of directories.
  */
 import { upcase } from '../../windows/upcase.js'
+import type { Node } from './check-node.js'
 import type { Report } from './check-rules.js'
-import type { Node } from './check-tree.js'
 import { hostPath } from './host-path.js'
 import type { LayerTarEntry } from './tar-entry.js'
 
