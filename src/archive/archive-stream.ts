@@ -1,9 +1,10 @@
 /** Archives as streams: a file, a pipe or standard input, compressed or not; and standard output. */
+import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { addAbortSignal } from 'node:stream'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { readFileBytes } from '../blob/hash-file.js'
-import { fileError, StowageError, systemCode } from '../errors.js'
+import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { OnProgress } from '../progress.js'
 import { decompressed, refuseOthers } from './compression.js'
@@ -14,7 +15,7 @@ import { STANDARD_STREAM } from './standard-stream.js'
  * while they are read, and INVALID_ARGUMENT if standard input is a terminal.
  */
 export function openStream(path: string, signal?: AbortSignal): Bytes {
-  if (path !== STANDARD_STREAM) return readFileBytes(path, { signal })
+  if (path !== STANDARD_STREAM) return readPath(path, signal)
   if (process.stdin.isTTY) {
     throw new StowageError('INVALID_ARGUMENT', 'standard input is a terminal, and an archive was expected', {
       hint: 'Pipe it in, or name a file. A file called "-" is ./-',
@@ -32,6 +33,27 @@ export function openStream(path: string, signal?: AbortSignal): Bytes {
 
 let inputTaken = false
 
+/** A pipe whose writer is late or stalls holds its reader in the kernel, beyond the reach of `signal`: a byte wakes it. */
+async function* readPath(path: string, signal: AbortSignal | undefined): Bytes {
+  const wake = (): void => {
+    if (!statSync(path, { throwIfNoEntry: false })?.isFIFO()) return
+    const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+    try {
+      writeSync(pipe, Buffer.of(0))
+    } catch (error) {
+      if (systemCode(error) !== 'EAGAIN') throw error // it is full: nobody waits for it
+    } finally {
+      closeSync(pipe)
+    }
+  }
+  signal?.addEventListener('abort', wake, { once: true })
+  try {
+    yield* readFileBytes(path, { signal })
+  } finally {
+    signal?.removeEventListener('abort', wake)
+  }
+}
+
 /** Throws INVALID_ARGUMENT if standard output is a terminal. */
 export function refuseTerminal(): void {
   if (!process.stdout.isTTY) return
@@ -40,11 +62,15 @@ export function refuseTerminal(): void {
   })
 }
 
-/** Writes all of `bytes` to standard output. Throws IO_ERROR if its reader ends early. */
-export async function writeToStandardOutput(bytes: Bytes): Promise<void> {
+/** Writes all of `bytes` to standard output. Throws IO_ERROR if its reader ends early, and ABORTED while it stalls. */
+export async function writeToStandardOutput(bytes: Bytes, signal?: AbortSignal): Promise<void> {
   for await (const piece of bytes) {
+    signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {
+      const stop = (): void => reject(abortError(signal?.reason, signal))
+      signal?.addEventListener('abort', stop, { once: true })
       process.stdout.write(piece, error => {
+        signal?.removeEventListener('abort', stop)
         if (!error) resolve()
         else if (systemCode(error) !== 'EPIPE') reject(fileError(error, 'standard output'))
         else

@@ -81,7 +81,7 @@ class PackedOutput implements TarOutput {
       }
       await this.#target.publish()
     } else {
-      await writeToStandardOutput(bytes)
+      await writeToStandardOutput(bytes, this.#signal)
     }
     await this[Symbol.asyncDispose]()
   }

@@ -63,6 +63,8 @@ try {
     argv.some(word => word === '--json' || word === '--json=true'),
   )
 }
+// Nobody may ever read the rest of an archive that was interrupted
+if (stdoutClaimed() && interruption() !== undefined) process.exit()
 // Exit without freeing memory, which the system does faster, but only after stdout is flushed
 process.stdout.write('', error => {
   if (!error) process.exit()

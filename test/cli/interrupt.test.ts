@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -5,6 +6,7 @@ import { blobPath } from '../../src/oci/layout.js'
 import { sumsAgree } from '../support/bundles.js'
 import { stowage } from '../support/command.js'
 import { makeImage, makeLayer, writeLayout } from '../support/images.js'
+import { scratch } from '../support/scratch.js'
 
 // Large enough that the signal comes while layers are being written
 const size = 40_000_000
@@ -101,4 +103,33 @@ t.test('two commands that write the same tar do not mix their bytes', async t =>
   const results = await Promise.all([stowage(words, { cwd: root }), stowage(words, { cwd: root })])
   t.ok(results.some(({ code }) => code === 0))
   t.match(await stowage(['verify', 'site.tar'], { cwd: root }), { code: 0 })
+})
+
+t.test('SIGINT ends a command whose pipe has no writer, or one that writes nothing, at once', async t => {
+  for (const writer of ['none', 'silent']) {
+    const pipe = join(scratch(t), 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const silent = writer === 'silent' ? spawn('sh', ['-c', 'exec sleep 60 > "$0"', pipe]) : undefined
+    t.teardown(() => silent?.kill())
+    const start = Date.now()
+    const { code, stderr } = await stowage(['verify', pipe], {
+      onSpawn: child => void setTimeout(() => child.kill('SIGINT'), 3000),
+    })
+    t.equal(code, 130, stderr)
+    t.ok(Date.now() - start < 30_000, `${writer}: not when something comes`)
+  }
+})
+
+t.test('SIGINT ends pack -o - whose reader has stalled', async t => {
+  const pipe = join(scratch(t), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const reader = spawn('sh', ['-c', 'exec sleep 60 < "$0"', pipe])
+  t.teardown(() => reader.kill())
+  const start = Date.now()
+  const { code, stderr } = await stowage(['pack', `oci:${layout}`, '-o', '-'], {
+    output: pipe,
+    onSpawn: child => void setTimeout(() => child.kill('SIGINT'), 8000),
+  })
+  t.equal(code, 130, stderr)
+  t.ok(Date.now() - start < 30_000)
 })
