@@ -78,7 +78,7 @@ interface Placed {
 /**
  * Encodes `root` and everything below it. `security` are self-relative SECURITY_DESCRIPTORs; only those that the image
  * uses are included. Children are sorted by their names in upper case. Yields to the event loop regularly. Throws
- * LAYER_UNSUPPORTED if the image is too large for a WIM.
+ * LAYER_UNSUPPORTED if the image is too large for a WIM, or has something below a reparse point.
  */
 export async function encodeMetadata(root: ImageDentry, security: readonly Buffer[]): Promise<EncodedImage> {
   const descriptors = new Map<number, number>()
@@ -93,7 +93,7 @@ export async function encodeMetadata(root: ImageDentry, security: readonly Buffe
     place.subdirectory = end
     const below: Placed[] = []
     for (const { child } of sorted(place.dentry)) {
-      const isDirectory = child.children !== undefined
+      const isDirectory = hasChildren(child)
       const placed: Placed = {
         dentry: child,
         size: dentrySize(child),
@@ -159,6 +159,22 @@ export async function encodeMetadata(root: ImageDentry, security: readonly Buffe
 function sorted({ children = [] }: ImageDentry): { readonly key: string; readonly child: ImageDentry }[] {
   const keyed = Array.from(children, child => ({ key: upcase(child.name), child }))
   return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.child.name < b.child.name ? -1 : 1))
+}
+
+/**
+ * Whether the dentry has a list of children, which may be empty. A reparse point has none, although it may be a
+ * directory: Windows looks at its target, and readers take a list there for an error.
+ */
+function hasChildren({ name, file, children }: ImageDentry): boolean {
+  if (children === undefined) return false
+  if (!isReparsePoint(file)) return true
+  for (const { name: inside } of children) {
+    throw new StowageError(
+      'LAYER_UNSUPPORTED',
+      `${JSON.stringify(name)} is a reparse point, but has ${JSON.stringify(inside)} below it`,
+    )
+  }
+  return false
 }
 
 function isReparsePoint({ attributes }: ImageFile): boolean {
