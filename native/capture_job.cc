@@ -86,11 +86,11 @@ void CaptureJob::Begin(const Napi::CallbackInfo& info) {
   Open().Begin(std::move(layer));
 }
 
-// seal({ blobs: Uint8Array[], images: Uint8Array[], xml: string })
+// seal({ blobs: Uint8Array[], images: Uint8Array[], xml: string, rpfix: boolean })
 void CaptureJob::Seal(const Napi::CallbackInfo& info) {
   const auto settings = info[0].As<Napi::Object>();
   Open().Seal({CopyAll(settings.Get("blobs")), CopyAll(settings.Get("images")),
-               settings.Get("xml").As<Napi::String>().Utf8Value()});
+               settings.Get("xml").As<Napi::String>().Utf8Value(), settings.Get("rpfix").ToBoolean()});
 }
 
 }  // namespace stowage

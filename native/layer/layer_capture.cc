@@ -107,7 +107,7 @@ uint64_t LayerCapture::Run() {
       writer_->End();
     }
     for (const auto& image : end.images) writer_->AddImage(image);
-    return writer_->Finish(end.xml);
+    return writer_->Finish(end.xml, end.rpfix);
   }
 }
 

@@ -40,6 +40,7 @@ struct CaptureEnd {
   std::vector<std::vector<uint8_t>> images;
   // See WimWriter::Finish().
   std::string xml;
+  bool rpfix = false;
 };
 
 class LayerCapture {

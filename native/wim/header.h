@@ -32,7 +32,14 @@ struct ResourceHeader {
 
 struct Header {
   // Those about compression.
-  enum Flags : uint32_t { kCompressed = 0x2, kXpress = 0x20000, kLzx = 0x40000, kLzms = 0x80000, kXpress2 = 0x200000 };
+  enum Flags : uint32_t {
+    kCompressed = 0x2,
+    kRpFix = 0x80,
+    kXpress = 0x20000,
+    kLzx = 0x40000,
+    kLzms = 0x80000,
+    kXpress2 = 0x200000
+  };
   static constexpr size_t kSize = 208;
 
   uint32_t flags = 0;

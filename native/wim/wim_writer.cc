@@ -140,7 +140,8 @@ void WimWriter::AddImage(std::vector<uint8_t> metadata) {
   }
 }
 
-uint64_t WimWriter::Finish(const std::string& xml) {
+uint64_t WimWriter::Finish(const std::string& xml, bool rpfix) {
+  rpfix_ = rpfix;
   EndBatch();
   WriteBatches(0);
   pool_.reset();
@@ -365,7 +366,7 @@ void WimWriter::WriteHeader(const std::vector<uint8_t>& table, uint64_t table_of
   std::vector<uint8_t> bytes(kMagic, kMagic + 8);
   Store(bytes, static_cast<uint32_t>(Header::kSize));
   Store(bytes, kVersion);
-  Store(bytes, flags);
+  Store(bytes, flags | (rpfix_ ? Header::kRpFix : 0u));
   Store(bytes, flags == 0 ? 0 : kChunkSize);
   bytes.insert(bytes.end(), guid.begin(), guid.end());
   Store(bytes, uint16_t{1});  // part 1

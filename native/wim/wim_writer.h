@@ -45,8 +45,9 @@ class WimWriter {
   // The metadata resource of the next image. Every blob that it names must have been written. Throws WIM_CORRUPT.
   void AddImage(std::vector<uint8_t> metadata);
   // Blob table, XML, integrity table and header. `xml` is the content of the WIM element but for its TOTALBYTES, UTF-8.
-  // The GUID follows from the content. Returns the size of the file.
-  uint64_t Finish(const std::string& xml);
+  // `rpfix`: absolute links without NOT_FIXED are on the drive of their image. The GUID follows from the content.
+  // Returns the size of the file.
+  uint64_t Finish(const std::string& xml, bool rpfix = false);
 
  private:
   struct Batch;
@@ -83,6 +84,7 @@ class WimWriter {
                    uint64_t integrity_offset, uint64_t integrity_size, const std::vector<uint8_t>& guid);
 
   const WimWriterOptions options_;
+  bool rpfix_ = false;
   const std::function<void(uint64_t)> progress_;
   File file_;
   std::unique_ptr<WorkerPool> pool_;

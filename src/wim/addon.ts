@@ -194,5 +194,6 @@ export interface NativeCaptureJob extends NativeLayerReader {
     readonly blobs: readonly Uint8Array[]
     readonly images: readonly Uint8Array[]
     readonly xml: string
+    readonly rpfix: boolean
   }): void
 }

@@ -3,6 +3,10 @@
  * 2.
  */
 import { StowageError } from '../errors.js'
+import { ATTRIBUTE_NAME_LIMIT, ATTRIBUTES_LIMIT } from './limits.js'
+
+/** Bytes of a packed attribute besides its name and value. */
+const ATTRIBUTE_OVERHEAD = 5
 
 export interface ExtendedAttribute {
   readonly name: string
@@ -11,38 +15,80 @@ export interface ExtendedAttribute {
   readonly flags: number
 }
 
+/** An extended attribute whose name may be any bytes. */
+export interface PackableAttribute {
+  readonly name: Buffer
+  readonly flags: number
+  readonly value: Buffer
+}
+
 /**
- * Parses a sequence of `{ u16 value size, u8 name size, u8 flags, name, NUL, value }`. An attribute without a value is
- * omitted, because it means "delete" to Windows. With `unix`, it is kept, and names are UTF-8. Throws WIM_CORRUPT, and
- * LAYER_UNSUPPORTED for a name that PAX cannot hold.
+ * Parses a sequence of `{ u16 value size, u8 name size, u8 flags, name, NUL, value }`. Undefined if it is truncated.
  */
-export function parseExtendedAttributes(bytes: Buffer, path: string, unix = false): ExtendedAttribute[] {
-  const attributes: ExtendedAttribute[] = []
-  let at = 0
-  while (at + 4 <= bytes.length) {
+export function unpackAttributes(bytes: Buffer): PackableAttribute[] | undefined {
+  const attributes: PackableAttribute[] = []
+  for (let at = 0; at + 4 <= bytes.length;) {
     const valueSize = bytes.readUInt16LE(at)
     const nameSize = bytes.readUInt8(at + 2)
     const flags = bytes.readUInt8(at + 3)
     const end = at + 4 + nameSize + 1 + valueSize
-    if (end > bytes.length) throw new StowageError('WIM_CORRUPT', `${path}: its extended attributes are truncated`)
-    const name = bytes.toString(unix ? 'utf8' : 'latin1', at + 4, at + 4 + nameSize)
-    if (/[=\0]/.test(name)) {
-      throw new StowageError(
-        'LAYER_UNSUPPORTED',
-        `${path}: a tar cannot hold the extended attribute ${JSON.stringify(name)}`,
-      )
-    }
-    if (nameSize > 0 && (valueSize > 0 || unix))
-      attributes.push({ name, flags, value: bytes.subarray(end - valueSize, end) })
+    if (end > bytes.length) return undefined
+    const name = bytes.subarray(at + 4, at + 4 + nameSize)
+    if (nameSize > 0 || valueSize > 0) attributes.push({ name, flags, value: bytes.subarray(end - valueSize, end) })
     at = end
   }
   return attributes
 }
 
-export interface PackableAttribute {
-  readonly name: Buffer
-  readonly flags: number
-  readonly value: Buffer
+/** Parses the extended attributes of a file of Linux, whose names are UTF-8. Throws WIM_CORRUPT, LAYER_UNSUPPORTED. */
+export function parseUnixAttributes(bytes: Buffer, path: string): ExtendedAttribute[] {
+  const attributes = unpackAttributes(bytes)
+  if (!attributes) throw truncatedAttributes(path)
+  return attributes
+    .filter(({ name }) => name.length > 0)
+    .map(({ name: bytesOfName, ...rest }) => {
+      const name = bytesOfName.toString()
+      if (!/[=\0]/.test(name)) return { name, ...rest }
+      throw new StowageError(
+        'LAYER_UNSUPPORTED',
+        `${path}: a tar cannot hold the extended attribute ${JSON.stringify(name)}`,
+      )
+    })
+}
+
+export function truncatedAttributes(path: string): StowageError {
+  return new StowageError('WIM_CORRUPT', `${path}: its extended attributes are truncated`)
+}
+
+/** Characters that NTFS does not allow in the name of an extended attribute. Source: MS-FSCC 2.4.15, EaName. */
+const FORBIDDEN = /[\u0000-\u001f"*+,/:;<=>?[\\\]|]/
+
+/** Describes why NTFS does not accept an extended attribute of this name; undefined if it does. */
+export function attributeNameFlaw(name: Buffer): string | undefined {
+  if (name.length === 0) return 'an extended attribute without a name'
+  const text = name.toString('latin1')
+  const shown = JSON.stringify(text.slice(0, 60))
+  if (name.length > ATTRIBUTE_NAME_LIMIT)
+    return `the name of the extended attribute ${shown} has ${name.length} bytes; NTFS allows ${ATTRIBUTE_NAME_LIMIT}`
+  const wrong = FORBIDDEN.exec(text)?.[0]
+  return wrong === undefined
+    ? undefined
+    : `NTFS does not allow ${JSON.stringify(wrong)} in the name of the extended attribute ${shown}`
+}
+
+/** Describes why NTFS does not accept these as the extended attributes of one file; undefined if it does. */
+export function attributesFlaw(attributes: readonly PackableAttribute[]): string | undefined {
+  const names = new Set<string>()
+  let size = 0
+  for (const { name, value } of attributes) {
+    const flaw = attributeNameFlaw(name)
+    if (flaw !== undefined) return flaw
+    const key = name.toString('latin1').replace(/[a-z]+/g, letters => letters.toUpperCase())
+    if (names.has(key)) return `two extended attributes are named ${JSON.stringify(key)}, regardless of case`
+    names.add(key)
+    size += ATTRIBUTE_OVERHEAD + name.length + value.length
+  }
+  return size > ATTRIBUTES_LIMIT ? `${size} bytes of extended attributes; NTFS allows ${ATTRIBUTES_LIMIT}` : undefined
 }
 
 /**

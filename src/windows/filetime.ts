@@ -32,6 +32,25 @@ export function fitsUstarTime(filetime: bigint): boolean {
   return units >= 0n && units % UNITS === 0n && units / UNITS <= BigInt(USTAR_LIMIT)
 }
 
+/** The Windows tools hold the times of a layer as 64-bit nanoseconds since 1970: those from 1677 to 2262. */
+const HOST_RANGE = 0x7fff_ffff_ffff_ffffn / FILETIME_NANOSECONDS
+/** The last whole second in that range. */
+const HOST_SECONDS = (HOST_RANGE / UNITS) * UNITS
+
+const FIRST_HOST_TIME = UNIX_EPOCH - HOST_RANGE
+const LAST_HOST_TIME = UNIX_EPOCH + HOST_RANGE
+
+/** Whether the Windows tools read this time from a layer. */
+export function isHostTime(filetime: bigint): boolean {
+  return filetime >= FIRST_HOST_TIME && filetime <= LAST_HOST_TIME
+}
+
+/** The time that the Windows tools read from a layer: the same, or the nearest that they can hold. */
+export function hostTime(filetime: bigint): bigint {
+  if (isHostTime(filetime)) return filetime
+  return UNIX_EPOCH + (filetime < UNIX_EPOCH ? -HOST_SECONDS : HOST_SECONDS)
+}
+
 /** The end of the year 9999, in seconds since 1970: RFC 3339 has four digits for the year. */
 const RFC3339_LIMIT = 253_402_300_800n
 

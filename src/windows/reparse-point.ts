@@ -28,12 +28,45 @@ export function isLayerReparseTag(tag: number): boolean {
  * and could not follow an empty one. Throws WIM_CORRUPT.
  */
 export function parseReparsePoint(tag: number, data: Buffer, path: string): ReparsePoint {
+  const { substitute, print } = namesOf(tag, data, path)
+  return { target: print === '' ? printable(substitute) : print, mountPoint: tag === IO_REPARSE_TAG_MOUNT_POINT }
+}
+
+function namesOf(
+  tag: number,
+  data: Buffer,
+  path: string,
+): { readonly substitute: string; readonly print: string; readonly relative: boolean } {
   const mountPoint = tag === IO_REPARSE_TAG_MOUNT_POINT
   const names = mountPoint ? 8 : 12 // a symbolic link has four bytes of flags before the names
   if (data.length < names) throw corrupt(path)
-  const substitute = name(data, names, data.readUInt16LE(0), data.readUInt16LE(2), path)
-  const print = name(data, names, data.readUInt16LE(4), data.readUInt16LE(6), path)
-  return { target: print === '' ? printable(substitute) : print, mountPoint }
+  return {
+    substitute: name(data, names, data.readUInt16LE(0), data.readUInt16LE(2), path),
+    print: name(data, names, data.readUInt16LE(4), data.readUInt16LE(6), path),
+    relative: !mountPoint && (data.readUInt32LE(8) & SYMLINK_FLAG_RELATIVE) !== 0,
+  }
+}
+
+/** The directories of NT's namespace that hold drives. */
+const DEVICES = /^\\(?:\?\?|DosDevices|Device)\\+/i
+/** The drive of a container's files. */
+const IMAGE_DRIVE = 'C:'
+
+/**
+ * The target of a link that was stored as absolute within its image (its flags lack NOT_FIXED, in a WIM with RP_FIX):
+ * whatever drive it names is that of the image, which is `C:` in a container. So does wimlib when it applies such a
+ * link. Undefined if the target is already right: relative, on `C:`, on a share, or not a name of NT. Throws
+ * WIM_CORRUPT.
+ */
+export function targetOnImageDrive(tag: number, data: Buffer, path: string): string | undefined {
+  const { substitute, relative } = namesOf(tag, data, path)
+  const prefix = DEVICES.exec(substitute)?.[0]
+  if (relative || prefix === undefined) return undefined
+  const onDevice = substitute.slice(prefix.length)
+  const end = onDevice.indexOf('\\')
+  const device = (end < 0 ? onDevice : onDevice.slice(0, end)).toUpperCase()
+  if (device === IMAGE_DRIVE || device === 'UNC') return undefined
+  return `${IMAGE_DRIVE}\\${end < 0 ? '' : onDevice.slice(end).replace(/^\\+/, '')}`
 }
 
 /**
@@ -41,8 +74,8 @@ export function parseReparsePoint(tag: number, data: Buffer, path: string): Repa
  * begins with a slash on `C:`. Throws WIM_CORRUPT.
  */
 export function parseUnixLink(tag: number, data: Buffer, path: string): string {
-  const { target, mountPoint } = parseReparsePoint(tag, data, path)
-  const relative = !mountPoint && (data.readUInt32LE(8) & SYMLINK_FLAG_RELATIVE) !== 0
+  const { target } = parseReparsePoint(tag, data, path)
+  const { relative } = namesOf(tag, data, path)
   const rooted = relative ? target : target.replace(/^[A-Za-z]:(?=\\)/, '')
   return rooted.replace(/[\\/]/g, slash => (slash === '/' ? '\\' : '/'))
 }

@@ -1,7 +1,7 @@
 /** `stowage layer from-wim`: makes a layer from an image in a WIM. */
 import { command, flag, required, value } from '../command.js'
 import { type WindowsLayer, writeLayerFromWim } from '../../layer/make/from-wim.js'
-import type { LayerLosses } from '../../layer/make/lossless.js'
+import type { LayerLosses, LayerMends } from '../../layer/make/lossless.js'
 import { openReferencingWim } from '../../transport/wim/source.js'
 import { LAYER_OPTIONS, readLayerOptions } from '../layer-options.js'
 import { count } from '../render.js'
@@ -47,8 +47,11 @@ export const fromWim = command({
 })
 
 function document(path: string, layer: WindowsLayer): Readonly<Record<string, unknown>> {
-  const { mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, warnings, image, utilityVm } = layer
-  const images = [image, ...(utilityVm ? [utilityVm] : [])].map(({ index, name }) => ({ index, name }))
+  const { mediaType, digest, size, diffId, uncompressedSize, counts, skipped, lost, mended, warnings } = layer
+  const images = [layer.image, ...(layer.utilityVm ? [layer.utilityVm] : [])].map(({ index, name }) => ({
+    index,
+    name,
+  }))
   return {
     schema: 'stowage.layer/v1',
     path,
@@ -60,6 +63,7 @@ function document(path: string, layer: WindowsLayer): Readonly<Record<string, un
     counts,
     skipped,
     lost,
+    mended,
     warnings,
     images,
   }
@@ -67,12 +71,13 @@ function document(path: string, layer: WindowsLayer): Readonly<Record<string, un
 
 function text(path: string, layer: WindowsLayer, unixData: boolean): string {
   const { counts, image, utilityVm } = layer
-  const lost = losses(layer.lost)
+  const [lost, mended] = [losses(layer.lost), mends(layer.mended)]
   const rows = [
     [unixData ? '/' : 'Files', `image ${image.index}, ${image.name}`],
     ...(utilityVm ? [['UtilityVM/Files', `image ${utilityVm.index}, ${utilityVm.name}`]] : []),
     ['entries', entries(counts)],
     ...(lost === '' ? [] : [['not kept', lost]]),
+    ...(mended === '' ? [] : [['mended', mended]]),
   ]
   return layerText(path, rows, layer)
 }
@@ -95,6 +100,17 @@ function losses(lost: LayerLosses): string {
     `flags of ${count(lost.reparseFlags, 'reparse point')}`,
     `flags of extended attributes of ${count(lost.extendedAttributeFlags, 'entry', 'entries')}`,
     `Unix data of ${count(lost.unixData, 'entry', 'entries')}`,
+    `times of ${count(lost.times, 'entry', 'entries')}`,
+  ])
+}
+
+function mends(mended: LayerMends): string {
+  return withoutZeros([
+    `drive of ${count(mended.linkDrives, 'link')}`,
+    `attributes of ${count(mended.attributes, 'entry', 'entries')}`,
+    `${count(mended.hardLinks, 'hard link')} made a file`,
+    `security of ${count(mended.securityDescriptors, 'entry', 'entries')} left out`,
+    `extended attributes of ${count(mended.extendedAttributes, 'entry', 'entries')} left out`,
   ])
 }
 

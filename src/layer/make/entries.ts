@@ -4,22 +4,19 @@
  */
 import { StowageError } from '../../errors.js'
 import { type Dentry, type Stream } from '../../wim/dentry.js'
-import { type ExtendedAttribute, parseExtendedAttributes } from '../../windows/extended-attributes.js'
+import type { ExtendedAttribute } from '../../windows/extended-attributes.js'
 import {
   FILE_ATTRIBUTE_DIRECTORY,
   FILE_ATTRIBUTE_ENCRYPTED,
   FILE_ATTRIBUTE_REPARSE_POINT,
 } from '../../windows/file-attributes.js'
-import {
-  encodeReparseData,
-  isLayerReparseTag,
-  parseReparsePoint,
-  type ReparsePoint,
-} from '../../windows/reparse-point.js'
+import { LINK_LIMIT } from '../../windows/limits.js'
+import type { ReparsePoint } from '../../windows/reparse-point.js'
 import { upcase } from '../../windows/upcase.js'
+import { acceptedAttributes, acceptedLink, hostAttributes, securityFlaws } from './host-rules.js'
 import { canonicalPlaces, LayerNames } from './names.js'
 import { type Slices, sortInSlices } from './slices.js'
-import { type LayerTree, missingBlob } from './wim-tree.js'
+import type { LayerTree } from './wim-tree.js'
 
 /**
  * `blob`: files in the order of their blobs in the WIM, which is the fastest to read. `tree`: in the order of the tree,
@@ -33,26 +30,51 @@ export interface LayerEntryOptions {
   readonly rankOf: (blob: number) => number
   /** The data of a reparse point; undefined if the WIM has none, or more than Windows allows. */
   readonly reparseDataOf: (dentry: Dentry) => Buffer | undefined
-  /** Keep reparse points with any tag, as files and directories with their data. */
+  /** Keep reparse points with any tag, as files and directories with their data, and whatever else a host refuses. */
   readonly lossless: boolean
+  /** Whether the drives of absolute links are the image's own, unless their flags have NOT_FIXED: RP_FIX. */
+  readonly rpfix: boolean
   readonly slices: Slices
 }
 
 interface EntryBase {
   readonly dentry: Dentry
+  /** The attributes of the dentry, but for those that a host would refuse. */
+  readonly attributes: number
   readonly extendedAttributes: readonly ExtendedAttribute[]
+  /** Why a host would refuse its security descriptor or extended attributes, which it is then without. */
+  readonly refused: Refused
   /** Named streams, each a separate file after this entry. */
   readonly streams: readonly Stream[]
   /** Reparse data that cannot be reproduced byte for byte from the entry. */
   readonly reparseData: Buffer | undefined
 }
 
+/** What is kept from a host. */
+export interface Refused {
+  readonly security: boolean
+  readonly extendedAttributes: boolean
+}
+
 /** An entry of the layer. */
 export type LayerEntry =
   | (EntryBase & { readonly type: 'directory'; readonly data: undefined })
-  | (EntryBase & { readonly type: 'file'; readonly data: Stream | undefined })
-  | (EntryBase & { readonly type: 'symlink'; readonly data: undefined; readonly point: ReparsePoint })
+  | (EntryBase & FileContent)
+  | (EntryBase & { readonly type: 'symlink'; readonly data: undefined } & LinkTarget)
   | (EntryBase & { readonly type: 'hard link'; readonly data: Stream | undefined; readonly target: Dentry })
+
+interface FileContent {
+  readonly type: 'file'
+  readonly data: Stream | undefined
+  /** Whether it is another name of a file in the WIM, but a file of its own in the layer. */
+  readonly copied?: boolean
+}
+
+interface LinkTarget {
+  readonly point: ReparsePoint
+  /** Whether the drive in the target is the image's own; `moved` if it therefore becomes another one. */
+  readonly fixup: 'none' | 'kept' | 'moved'
+}
 
 /** The entries of one image, in the layer's order. */
 export interface LayerEntries {
@@ -64,6 +86,7 @@ export interface LayerEntries {
 }
 
 const NONE: readonly never[] = []
+const NONE_REFUSED: Refused = { security: false, extendedAttributes: false }
 
 /**
  * The entries of `tree`: directories and reparse points, parents first; then files; then hard links. Throws
@@ -78,9 +101,12 @@ export async function layerEntries(tree: LayerTree, options: LayerEntryOptions):
   const names = await LayerNames.of(tree, slices)
   const unsupported: string[] = []
   const omitted = new Set<number>()
+  const flaws = securityFlaws(tree)
   let entries: LayerEntry[] = []
   for (const dentry of tree.dentries) {
-    const found = omitted.has(dentry.parent ?? -1) ? 'below one of these' : entryOf(dentry, tree, names, options)
+    const found = omitted.has(dentry.parent ?? -1)
+      ? 'below one of these'
+      : entryOf(dentry, tree, names, { ...options, flaws })
     if (typeof found !== 'string') {
       entries.push(found)
     } else {
@@ -94,7 +120,7 @@ export async function layerEntries(tree: LayerTree, options: LayerEntryOptions):
     const place = (entry: LayerEntry): number => places[entry.dentry.index] ?? 0
     entries = await sortInSlices(entries, (a, b) => place(a) - place(b), slices)
   }
-  return { tree, names, entries: await ordered(entries, names, options), unsupported }
+  return { tree, names, entries: await ordered(entries, names, unsupported, options), unsupported }
 }
 
 /** The entry for the dentry, or the reason why a layer cannot hold it. */
@@ -102,65 +128,64 @@ function entryOf(
   dentry: Dentry,
   tree: LayerTree,
   names: LayerNames,
-  { order, reparseDataOf, lossless }: LayerEntryOptions,
+  { order, lossless, flaws, ...options }: LayerEntryOptions & { readonly flaws: readonly (string | undefined)[] },
 ): LayerEntry | string {
   const path = (): string => names.pathOf(dentry)
-  const { attributes, streams } = dentry
+  const { streams } = dentry
   const parent = dentry.parent === undefined ? undefined : tree.dentries[dentry.parent]
   if (parent && (isReparsePoint(parent) || !isDirectory(parent))) return 'below a link or a file'
   // On a directory, the attribute only means that new files in it are encrypted
-  if ((attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && streams.some(stream => stream.type === 'encrypted'))
+  if ((dentry.attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && streams.some(stream => stream.type === 'encrypted'))
     return 'encrypted'
-  let point: ReparsePoint | undefined
-  let reparseData: Buffer | undefined
-  if (isReparsePoint(dentry)) {
-    const linked = isLayerReparseTag(dentry.reparseTag)
-    if (!linked && !lossless) return `reparse tag 0x${dentry.reparseTag.toString(16).padStart(8, '0')}`
-    const stream = streams.find(({ type }) => type === 'reparse')
-    if (stream?.blob !== undefined && stream.blob < 0) throw missingBlob(path(), stream)
-    reparseData = reparseDataOf(dentry)
-    if (!reparseData && stream) return 'reparse data longer than Windows allows'
-    if (!reparseData && linked) return 'a reparse point without reparse data'
-    reparseData ??= Buffer.alloc(0)
-    if (linked) {
-      point = parseReparsePoint(dentry.reparseTag, reparseData, path())
-      if (point.target === '' || point.target.includes('\0') || /\p{Surrogate}/u.test(point.target)) {
-        return `a link to ${JSON.stringify(point.target)}, which a tar cannot hold`
-      }
-      if (encodeReparseData(point.target, point.mountPoint).equals(reparseData)) reparseData = undefined
-    }
-  }
-  let extendedAttributes: readonly ExtendedAttribute[] = NONE
-  try {
-    if (dentry.extendedAttributes.length > 0)
-      extendedAttributes = parseExtendedAttributes(dentry.extendedAttributes, path())
-  } catch (error) {
-    if (error instanceof StowageError && error.code === 'LAYER_UNSUPPORTED') return error.message
-    throw error
-  }
+  if (isReparsePoint(dentry) && names.isPrimary(dentry)) return 'a link, where a host needs the file itself'
+  const link = isReparsePoint(dentry) ? acceptedLink(dentry, path, { ...options, lossless }) : undefined
+  if (typeof link === 'string') return link
+  const flaw = dentry.security < 0 ? undefined : flaws[dentry.security]
+  if (flaw !== undefined && !lossless) return `a security descriptor that is not valid: ${flaw}`
+  const extended = acceptedAttributes(dentry.extendedAttributes, path, lossless)
+  if (typeof extended === 'string') return extended
   let named: readonly Stream[] = streams.length > 0 ? streams.filter(stream => stream.name !== '') : NONE
   if (order === 'tree' && named.length > 1)
     named = [...named].sort((a, b) => (upcase(a.name) < upcase(b.name) ? -1 : 1))
-  const base = { dentry, extendedAttributes, streams: named.length > 0 ? named : NONE, reparseData }
-  if (point) return { ...base, type: 'symlink', data: undefined, point }
+  const base = {
+    dentry,
+    attributes: hostAttributes(dentry, link?.point),
+    extendedAttributes: extended.accepted,
+    refused:
+      flaw === undefined && !extended.refused
+        ? NONE_REFUSED
+        : { security: flaw !== undefined, extendedAttributes: extended.refused },
+    streams: named.length > 0 ? named : NONE,
+    reparseData: link?.reparseData,
+  }
+  if (link?.point) return { ...base, type: 'symlink', data: undefined, point: link.point, fixup: link.fixup }
   if (isDirectory(dentry)) return { ...base, type: 'directory', data: undefined }
   return { ...base, type: 'file', data: streams.find(stream => stream.type === 'data' && stream.name === '') }
 }
 
+/** Sorts the entries by kind. Names of a file beyond those that Windows allows are added to `unsupported`. */
 async function ordered(
   entries: readonly LayerEntry[],
   names: LayerNames,
+  unsupported: string[],
   { order, rankOf, slices }: LayerEntryOptions,
 ): Promise<readonly LayerEntry[]> {
   const primaries = await primaryNames(entries, names, slices)
   const tree: LayerEntry[] = []
   let files: LayerEntry[] = []
   const links: LayerEntry[] = []
+  const linked = new Map<LayerEntry, number>()
   for (const entry of entries) {
     const primary = entry.type === 'file' ? primaries.get(linkKey(entry)) : undefined
     if (entry.type !== 'file') tree.push(entry)
-    else if (primary && primary !== entry) links.push({ ...entry, type: 'hard link', target: primary.dentry })
-    else files.push(entry)
+    else if (!primary || primary === entry) files.push(entry)
+    else if (names.isPrimary(entry.dentry)) files.push({ ...entry, copied: true })
+    else {
+      const count = 1 + (linked.get(primary) ?? 1)
+      linked.set(primary, count)
+      if (count <= LINK_LIMIT) links.push({ ...entry, type: 'hard link', target: primary.dentry })
+      else unsupported.push(`${names.pathOf(entry.dentry)} (name ${count} of one file; Windows allows ${LINK_LIMIT})`)
+    }
     if (slices.due()) await slices.rest()
   }
   if (order === 'blob') {

@@ -12,7 +12,7 @@ import { checkedCompression, type LayerCompression } from '../compression.js'
 import { writeLayerFile } from '../output-file.js'
 import type { LayerOrder } from './entries.js'
 import { runLayerJob, type WrittenLayer } from './job.js'
-import type { LayerLosses } from './lossless.js'
+import type { LayerLosses, LayerMends } from './lossless.js'
 import type { LayerCounts } from './plan.js'
 import { Slices } from './slices.js'
 import { planUnixLayer } from './unix-layer.js'
@@ -54,6 +54,8 @@ export interface WindowsLayer extends WrittenLayer {
   readonly skipped: readonly string[]
   /** Metadata of the files that the layer does not hold. */
   readonly lost: LayerLosses
+  /** What the layer says otherwise than the WIM, because a host would refuse it. */
+  readonly mended: LayerMends
   /** A sentence for each doubt about the layer. */
   readonly warnings: readonly string[]
   /** The image that became `Files` (or the Linux layer), and the one that became `UtilityVM/Files`. */
@@ -108,6 +110,7 @@ export async function layerFromWim(
     counts: plan.counts,
     skipped: plan.skipped,
     lost: plan.lost,
+    mended: plan.mended,
     warnings,
     image,
     utilityVm,
@@ -154,6 +157,7 @@ async function readTrees(
     skipUnsupported,
     order,
     lossless,
+    rpfix: wim.info.rpfix,
     reparseDataOf: (dentry: Dentry) => reparseData.get(dentry),
     slices,
   }

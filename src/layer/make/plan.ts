@@ -1,7 +1,7 @@
 /** The plan of a Windows or Linux layer, which the job then runs. */
 import type { Stream } from '../../wim/dentry.js'
 import type { LayerEntryOptions, LayerOrder } from './entries.js'
-import type { LayerLosses } from './lossless.js'
+import type { LayerLosses, LayerMends } from './lossless.js'
 import type { LayerSegment } from './segments.js'
 import { type BlobFacts, missingBlob } from './wim-tree.js'
 
@@ -17,6 +17,8 @@ export interface LayerPlan {
   readonly skipped: readonly string[]
   /** Metadata of the files that the layer does not hold. */
   readonly lost: LayerLosses
+  /** What the layer says otherwise than the WIM. */
+  readonly mended: LayerMends
   /** Missing files without which a host rejects a base layer. */
   readonly missing: readonly string[]
   /** Number of entries without Unix owner and mode, in a Linux layer. */
@@ -32,7 +34,7 @@ export interface LayerCounts {
   readonly streams: number
 }
 
-export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf' | 'lossless' | 'slices'> {
+export interface LayerPlanOptions extends Pick<LayerEntryOptions, 'reparseDataOf' | 'lossless' | 'rpfix' | 'slices'> {
   readonly order: LayerOrder
   readonly skipUnsupported: boolean
 }

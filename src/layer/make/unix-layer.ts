@@ -5,10 +5,11 @@
  */
 import { StowageError } from '../../errors.js'
 import { type Dentry, type Stream } from '../../wim/dentry.js'
-import { type ExtendedAttribute, parseExtendedAttributes } from '../../windows/extended-attributes.js'
+import { type ExtendedAttribute, parseUnixAttributes } from '../../windows/extended-attributes.js'
 import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
 import { FILETIME_NANOSECONDS, UNIX_EPOCH } from '../../windows/filetime.js'
 import { isLayerReparseTag, parseUnixLink } from '../../windows/reparse-point.js'
+import { NOTHING_LOST, NOTHING_MENDED } from './lossless.js'
 import { canonicalPlaces, listed } from './names.js'
 import { BlobPlan, type LayerPlan, type LayerPlanOptions } from './plan.js'
 import { type LayerSegment, SegmentBuilder } from './segments.js'
@@ -99,7 +100,8 @@ export async function planUnixLayer(
     },
     contentSize: blobs.size,
     skipped,
-    lost: { shortNames: 0, objectIds: 0, reparseData: 0, reparseFlags: 0, extendedAttributeFlags: 0, unixData: 0 },
+    lost: NOTHING_LOST,
+    mended: NOTHING_MENDED,
     missing: [],
     withoutUnixData,
   }
@@ -196,7 +198,7 @@ function plannedFile(
   }
   let packed: readonly ExtendedAttribute[] = NONE
   try {
-    if (dentry.extendedAttributes.length > 0) packed = parseExtendedAttributes(dentry.extendedAttributes, path, true)
+    if (dentry.extendedAttributes.length > 0) packed = parseUnixAttributes(dentry.extendedAttributes, path)
   } catch (error) {
     if (error instanceof StowageError && error.code === 'LAYER_UNSUPPORTED') return error.message
     throw error

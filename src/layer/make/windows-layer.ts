@@ -5,11 +5,11 @@
 import { StowageError } from '../../errors.js'
 import { encodeEntry, type TarEntry } from '../../tar/header.js'
 import { type Dentry, type Stream } from '../../wim/dentry.js'
-import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
-import { fitsUstarTime, paxTime, ustarTime } from '../../windows/filetime.js'
+import { FILE_ATTRIBUTE_DIRECTORY } from '../../windows/file-attributes.js'
+import { fitsUstarTime, hostTime, paxTime, UNIX_EPOCH, ustarTime } from '../../windows/filetime.js'
 import { BOOT_CONFIGURATION, HIVES } from '../../windows/layer-paths.js'
 import { layerEntries, type LayerEntries, type LayerEntry } from './entries.js'
-import { losslessRecords, LossCount } from './lossless.js'
+import { losslessRecords, LossCount, shownAttributes } from './lossless.js'
 import { listed } from './names.js'
 import { BlobPlan, type LayerPlan, type LayerPlanOptions } from './plan.js'
 import { type LayerSegment, SegmentBuilder } from './segments.js'
@@ -69,6 +69,7 @@ export async function planWindowsLayer(
     contentSize: blobs.size,
     skipped,
     lost: lost.losses(),
+    mended: lost.mends(),
     missing: await missingFiles(planned, slices),
     withoutUnixData: 0,
   }
@@ -137,8 +138,15 @@ function parentRoot(tree: LayerTree): TarEntry | undefined {
   const slash = tree.root.indexOf('/')
   if (slash < 0) return undefined
   const time = tree.dentries[0]?.writeTime ?? 0n
-  const records = { 'MSWINDOWS.fileattr': String(FILE_ATTRIBUTE_DIRECTORY), ...times(time, time, time) }
-  return { name: tree.root.slice(0, slash), flag: '5', mode: 0o755, size: 0, mtime: ustarTime(time), records }
+  const { mtime, records } = times({ creationTime: time, accessTime: time, writeTime: time })
+  return {
+    name: tree.root.slice(0, slash),
+    flag: '5',
+    mode: 0o755,
+    size: 0,
+    mtime,
+    records: { 'MSWINDOWS.fileattr': String(FILE_ATTRIBUTE_DIRECTORY), ...records },
+  }
 }
 
 /** Windows ignores permission bits: these make files that GNU tar extracts readable. */
@@ -156,33 +164,39 @@ function tarEntry(
   lossless: boolean,
 ): Omit<TarEntry, 'name' | 'size' | 'linkname'> {
   const { dentry, type } = entry
-  const { writeTime, attributes } = dentry
-  // A reparse point that a tar cannot express is a plain file or directory there
-  const shown = type === 'symlink' ? attributes : attributes & ~FILE_ATTRIBUTE_REPARSE_POINT
-  const records: Record<string, string> = {
-    'MSWINDOWS.fileattr': String(shown >>> 0),
-    ...times(dentry.creationTime, dentry.accessTime, writeTime),
-  }
+  const { mtime, records: timed } = times(dentry)
+  const records: Record<string, string> = { 'MSWINDOWS.fileattr': String(shownAttributes(entry)), ...timed }
   const descriptor = dentry.security < 0 ? undefined : security[dentry.security]
   if (type !== 'hard link') {
-    if (descriptor) records['MSWINDOWS.rawsd'] = descriptor
+    if (descriptor && !entry.refused.security) records['MSWINDOWS.rawsd'] = descriptor
     for (const { name, value } of entry.extendedAttributes)
       records[`MSWINDOWS.xattr.${name}`] = value.toString('base64')
   }
   if (type === 'symlink' && entry.point.mountPoint) records['MSWINDOWS.mountpoint'] = '1'
-  if (lossless) Object.assign(records, losslessRecords(entry))
-  return { ...FLAGS[type], mtime: ustarTime(writeTime), records }
+  if (lossless) Object.assign(records, losslessRecords(entry, descriptor))
+  return { ...FLAGS[type], mtime, records }
 }
 
-function streamEntry({ creationTime, accessTime, writeTime }: Dentry, name: string, size: number): TarEntry {
-  return { name, ...FLAGS.file, size, mtime: ustarTime(writeTime), records: times(creationTime, accessTime, writeTime) }
+function streamEntry(dentry: Dentry, name: string, size: number): TarEntry {
+  return { name, ...FLAGS.file, size, ...times(dentry) }
 }
 
-function times(creation: bigint, access: bigint, write: bigint): Record<string, string> {
+/**
+ * The times as a host reads them from a layer: 0 means that a time is not set. It has no way to leave the last access
+ * unset, and takes the last write for a creation time that is missing.
+ */
+function times({ creationTime, accessTime, writeTime }: Pick<Dentry, 'creationTime' | 'accessTime' | 'writeTime'>): {
+  readonly mtime: number
+  readonly records: Record<string, string>
+} {
+  const write = writeTime === 0n ? UNIX_EPOCH : hostTime(writeTime)
   return {
-    'LIBARCHIVE.creationtime': paxTime(creation),
-    atime: paxTime(access),
-    ...(fitsUstarTime(write) ? {} : { mtime: paxTime(write) }),
+    mtime: ustarTime(write),
+    records: {
+      ...(creationTime === 0n ? {} : { 'LIBARCHIVE.creationtime': paxTime(hostTime(creationTime)) }),
+      atime: paxTime(accessTime === 0n ? write : hostTime(accessTime)),
+      ...(fitsUstarTime(write) ? {} : { mtime: paxTime(write) }),
+    },
   }
 }
 

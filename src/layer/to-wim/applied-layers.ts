@@ -11,7 +11,7 @@ import type { LayerTarEntry } from '../read/tar-entry.js'
 import { ImageTree, type TreeNode } from './image-tree.js'
 import type { Losses } from './losses.js'
 import { plainPosixDirectory, posixFile, type PosixFile } from './posix-file.js'
-import { plainDirectory, SecurityDescriptors, shortNameOf, windowsFile } from './windows-file.js'
+import { hasImageDrive, plainDirectory, SecurityDescriptors, shortNameOf, windowsFile } from './windows-file.js'
 
 /** Content from an entry of a layer. */
 interface LayerContent extends Content {
@@ -43,6 +43,8 @@ export class AppliedLayers {
   #number = 0
   /** FILETIME of the newest file in all layers. */
   newest = 0n
+  /** Whether the drives of absolute links are those of their image: RP_FIX. */
+  rpfix = false
 
   constructor({ unixData, losses }: AppliedLayersOptions) {
     this.#unixData = unixData
@@ -90,6 +92,7 @@ export class AppliedLayers {
     }
     const file = this.#fileOf(entry, content)
     if (file.writeTime > this.newest) this.newest = file.writeTime
+    if (hasImageDrive(entry)) this.rpfix = true
     this.#tree.put(path, file, shortName, { directory: entry.type === 'directory' })
   }
 

@@ -260,7 +260,7 @@ async function seal(
   // Sorted, so that the bytes do not depend on the order in which the tree is walked
   const blobs = [...own].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, bytes]) => bytes)
   const size = await capture.seal(
-    { blobs, images: encoded.map(({ bytes }) => bytes), xml: encodeImages(described) },
+    { blobs, images: encoded.map(({ bytes }) => bytes), xml: encodeImages(described), rpfix: applied.rpfix },
     name,
   )
   const images = described.map(({ directories, files, totalBytes, name: called }, n) => ({

@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { StowageError } from '../../errors.js'
 import type { Content, ImageFile } from '../../wim/metadata-writer.js'
-import { packAttributes } from '../../windows/extended-attributes.js'
+import { packAttributes, unpackAttributes } from '../../windows/extended-attributes.js'
 import {
   FILE_ATTRIBUTE_DIRECTORY,
   FILE_ATTRIBUTE_ENCRYPTED,
@@ -23,6 +23,9 @@ import type { Losses } from './losses.js'
 const FILE_ATTRIBUTE_NORMAL = 0x80
 const NOT_FIXED = 1
 const NOTHING = Buffer.alloc(0)
+const ATTRIBUTE = 'MSWINDOWS.xattr.'
+/** Marks a link in a lossless layer whose drive is that of the image, because the WIM has RP_FIX. */
+const RPFIX = 'STOWAGE.rpfix'
 /** Records that are read here, or that repeat fields of the entry. */
 const KNOWN = new Set([
   'MSWINDOWS.fileattr',
@@ -47,8 +50,11 @@ const KNOWN = new Set([
   'STOWAGE.reparseflags',
   'STOWAGE.fileattr',
   'STOWAGE.unixdata',
+  'STOWAGE.times',
+  'STOWAGE.rawsd',
+  'STOWAGE.ea',
+  RPFIX,
 ])
-const ATTRIBUTE = 'MSWINDOWS.xattr.'
 const ATTRIBUTE_FLAGS = 'STOWAGE.eaflags.'
 
 /** The distinct security descriptors, by number. */
@@ -56,12 +62,13 @@ export class SecurityDescriptors {
   readonly list: Buffer[] = []
   readonly #indexes = new Map<string, number>()
 
-  indexOf(base64: string, path: string): number {
+  /** With `kept`, it is what a lossless layer kept from a host: any bytes. */
+  indexOf(base64: string, path: string, kept = false): number {
     const known = this.#indexes.get(base64)
     if (known !== undefined) return known
-    const descriptor = unpackBase64(base64, 'MSWINDOWS.rawsd', path)
+    const descriptor = unpackBase64(base64, kept ? 'STOWAGE.rawsd' : 'MSWINDOWS.rawsd', path)
     // A self-relative SECURITY_DESCRIPTOR has revision 1 and a header of 20 bytes. Source: MS-DTYP 2.4.6
-    if (descriptor.length < 20 || descriptor.readUInt8(0) !== 1) {
+    if (!kept && (descriptor.length < 20 || descriptor.readUInt8(0) !== 1)) {
       throw new StowageError('LAYER_CORRUPT', `${path}: its record MSWINDOWS.rawsd is not a security descriptor`)
     }
     const index = this.list.push(descriptor) - 1
@@ -89,14 +96,15 @@ export function windowsFile(
   losses: Losses,
 ): ImageFile {
   const { records, path } = entry
-  const descriptor = records.get('MSWINDOWS.rawsd')
+  const kept = records.get('STOWAGE.rawsd')
+  const descriptor = kept ?? records.get('MSWINDOWS.rawsd')
   const reparse = reparseOf(entry)
   if (descriptor === undefined && records.has('MSWINDOWS.sd'))
     losses.add('security descriptors in text form (MSWINDOWS.sd)', path)
   noteUnknown(entry, losses)
   return {
     attributes: attributesOf(entry, reparse !== undefined, losses),
-    security: descriptor === undefined ? -1 : security.indexOf(descriptor, path),
+    security: descriptor === undefined ? -1 : security.indexOf(descriptor, path, kept !== undefined),
     reparseTag: reparse?.tag ?? 0,
     reparseFlags: reparse?.flags ?? 0,
     ...timesOf(entry, losses),
@@ -134,6 +142,11 @@ export function ownContent(bytes: Buffer): Content {
   return { size: bytes.length, sha1: createHash('sha1').update(bytes).digest().toString('latin1'), bytes }
 }
 
+/** Whether the drive in the target of this link is that of the image. */
+export function hasImageDrive({ records }: LayerTarEntry): boolean {
+  return records.has(RPFIX)
+}
+
 /** The times of creation, last access and last write. Missing ones are set to the last write. */
 export function timesOf(
   { records, mtime, path }: LayerTarEntry,
@@ -151,12 +164,27 @@ export function timesOf(
     if (parsed.moved) losses.add('times before 1601 or after 30828', path)
     return parsed.time
   }
+  const kept = records.get('STOWAGE.times')
+  if (kept !== undefined) return keptTimes(kept, path)
   const writeTime = timeOf('mtime') ?? fromSeconds(mtime).time
   return {
     writeTime,
     accessTime: timeOf('atime') ?? writeTime,
     creationTime: timeOf('LIBARCHIVE.creationtime') ?? writeTime,
   }
+}
+
+/** The FILETIMEs that a lossless layer kept. Throws LAYER_CORRUPT. */
+function keptTimes(text: string, path: string): Pick<ImageFile, 'creationTime' | 'accessTime' | 'writeTime'> {
+  const times = /^\d{1,20} \d{1,20} \d{1,20}$/.test(text) ? text.split(' ').map(BigInt) : []
+  const [creationTime, accessTime, writeTime] = times
+  if (creationTime !== undefined && accessTime !== undefined && writeTime !== undefined) {
+    if (times.every(time => time <= 0xffff_ffff_ffff_ffffn)) return { creationTime, accessTime, writeTime }
+  }
+  throw new StowageError(
+    'LAYER_CORRUPT',
+    `${path}: its record STOWAGE.times is not three times: ${JSON.stringify(text.slice(0, 70))}`,
+  )
 }
 
 function attributesOf(entry: LayerTarEntry, reparse: boolean, losses: Losses): number {
@@ -218,6 +246,12 @@ function reparseContent(data: Buffer, path: string): Content {
 
 function attributesPacked(entry: LayerTarEntry): Buffer {
   const { records, path } = entry
+  const kept = records.get('STOWAGE.ea')
+  if (kept !== undefined) {
+    const packed = unpackBase64(kept, 'STOWAGE.ea', path)
+    if (unpackAttributes(packed)) return packed
+    throw new StowageError('LAYER_CORRUPT', `${path}: its record STOWAGE.ea is truncated`)
+  }
   const attributes = []
   for (const [key, value] of records) {
     if (!key.startsWith(ATTRIBUTE)) continue

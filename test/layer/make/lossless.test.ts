@@ -23,6 +23,7 @@ t.test(
       reparseFlags: 0,
       extendedAttributeFlags: 0,
       unixData: 0,
+      times: 0,
     })
     t.ok(
       pythonEntries(join(directory, 'plain.tar.gz')).every(({ pax }) => Object.keys(own(pax)).length === 0),
