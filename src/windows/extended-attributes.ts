@@ -3,10 +3,7 @@
  * 2.
  */
 import { StowageError } from '../errors.js'
-import { ATTRIBUTE_NAME_LIMIT, ATTRIBUTES_LIMIT } from './limits.js'
-
-/** Bytes of a packed attribute besides its name and value. */
-const ATTRIBUTE_OVERHEAD = 5
+import { ATTRIBUTE_NAME_LIMIT, ATTRIBUTES_LIMIT, attributeSize, forbiddenInAttributeName } from './ntfs-limits.js'
 
 export interface ExtendedAttribute {
   readonly name: string
@@ -60,9 +57,6 @@ export function truncatedAttributes(path: string): StowageError {
   return new StowageError('WIM_CORRUPT', `${path}: its extended attributes are truncated`)
 }
 
-/** Characters that NTFS does not allow in the name of an extended attribute. Source: MS-FSCC 2.4.15, EaName. */
-const FORBIDDEN = /[\u0000-\u001f"*+,/:;<=>?[\\\]|]/
-
 /** Describes why NTFS does not accept an extended attribute of this name; undefined if it does. */
 export function attributeNameFlaw(name: Buffer): string | undefined {
   if (name.length === 0) return 'an extended attribute without a name'
@@ -70,7 +64,7 @@ export function attributeNameFlaw(name: Buffer): string | undefined {
   const shown = JSON.stringify(text.slice(0, 60))
   if (name.length > ATTRIBUTE_NAME_LIMIT)
     return `the name of the extended attribute ${shown} has ${name.length} bytes; NTFS allows ${ATTRIBUTE_NAME_LIMIT}`
-  const wrong = FORBIDDEN.exec(text)?.[0]
+  const wrong = forbiddenInAttributeName(text)
   return wrong === undefined
     ? undefined
     : `NTFS does not allow ${JSON.stringify(wrong)} in the name of the extended attribute ${shown}`
@@ -86,7 +80,7 @@ export function attributesFlaw(attributes: readonly PackableAttribute[]): string
     const key = name.toString('latin1').replace(/[a-z]+/g, letters => letters.toUpperCase())
     if (names.has(key)) return `two extended attributes are named ${JSON.stringify(key)}, regardless of case`
     names.add(key)
-    size += ATTRIBUTE_OVERHEAD + name.length + value.length
+    size += attributeSize(name.length, value.length)
   }
   return size > ATTRIBUTES_LIMIT ? `${size} bytes of extended attributes; NTFS allows ${ATTRIBUTES_LIMIT}` : undefined
 }

@@ -6,6 +6,9 @@ export const NAMES_LIMIT = 1024
 /** Maximum size of all extended attributes of a file, in bytes: 64 KiB less 5. See {@link attributeSize}. */
 export const ATTRIBUTES_LIMIT = 0x10000 - 5
 
+/** Maximum size of the name of an extended attribute, in bytes. */
+export const ATTRIBUTE_NAME_LIMIT = 254
+
 /** What an extended attribute counts towards {@link ATTRIBUTES_LIMIT}: its flags, two sizes, and a NUL after the name. */
 export function attributeSize(nameSize: number, valueSize: number): number {
   return 5 + nameSize + valueSize

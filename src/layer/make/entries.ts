@@ -10,7 +10,7 @@ import {
   FILE_ATTRIBUTE_ENCRYPTED,
   FILE_ATTRIBUTE_REPARSE_POINT,
 } from '../../windows/file-attributes.js'
-import { LINK_LIMIT } from '../../windows/limits.js'
+import { NAMES_LIMIT } from '../../windows/ntfs-limits.js'
 import type { ReparsePoint } from '../../windows/reparse-point.js'
 import { upcase } from '../../windows/upcase.js'
 import { acceptedAttributes, acceptedLink, hostAttributes, securityFlaws } from './host-rules.js'
@@ -183,8 +183,8 @@ async function ordered(
     else {
       const count = 1 + (linked.get(primary) ?? 1)
       linked.set(primary, count)
-      if (count <= LINK_LIMIT) links.push({ ...entry, type: 'hard link', target: primary.dentry })
-      else unsupported.push(`${names.pathOf(entry.dentry)} (name ${count} of one file; Windows allows ${LINK_LIMIT})`)
+      if (count <= NAMES_LIMIT) links.push({ ...entry, type: 'hard link', target: primary.dentry })
+      else unsupported.push(`${names.pathOf(entry.dentry)} (name ${count} of one file; Windows allows ${NAMES_LIMIT})`)
     }
     if (slices.due()) await slices.rest()
   }
