@@ -38,7 +38,9 @@ LayerReader::LayerReader(const Napi::CallbackInfo& info) : ThreadJob(info) {
   const auto settings = info[0].As<Napi::Object>();
   layer::LayerScanOptions options;
   options.name = settings.Get("name").As<Napi::String>().Utf8Value();
-  options.hash = settings.Get("hash").As<Napi::Boolean>();
+  const std::string hash = settings.Get("hash").As<Napi::String>().Utf8Value();
+  if (hash == "sha256") options.hash = layer::EntryHash::kSha256;
+  if (hash == "sha1") options.hash = layer::EntryHash::kSha1;
   options.head_size = settings.Get("headSize").As<Napi::Number>().Uint32Value();
 
   const auto events = std::make_shared<Events>();

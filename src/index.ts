@@ -208,6 +208,14 @@ export {
   writeWimFromLayers,
 } from './layer/to-wim/wim-from-layers.js'
 export type { Loss } from './layer/to-wim/losses.js'
+export type { LayerBase } from './layer/difference/base-tree.js'
+export type { IgnoredDifference } from './layer/difference/compare-trees.js'
+export {
+  layerDifference,
+  type LayerDifference,
+  type LayerDifferenceOptions,
+  writeLayerDifference,
+} from './layer/difference/layer-difference.js'
 export type { LayerOrder } from './layer/make/entries.js'
 export type { LayerLosses } from './layer/make/lossless.js'
 

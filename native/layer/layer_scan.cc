@@ -19,6 +19,34 @@ void PutText(std::vector<uint8_t>* batch, const std::string& text) {
   batch->insert(batch->end(), text.begin(), text.end());
 }
 
+// The hash of one content after another, in as many bytes as the longest has.
+class ContentHash {
+ public:
+  explicit ContentHash(EntryHash kind) : kind_(kind) {}
+
+  bool wanted() const { return kind_ != EntryHash::kNone; }
+
+  void Update(const uint8_t* data, size_t size) {
+    if (kind_ == EntryHash::kSha256) sha256_.Update(data, size);
+    if (kind_ == EntryHash::kSha1) sha1_.Update(data, size);
+  }
+
+  Sha256Hash Finish() {
+    Sha256Hash hash{};
+    if (kind_ == EntryHash::kSha256) hash = sha256_.Finish();
+    if (kind_ == EntryHash::kSha1) {
+      const Sha1Hash sha1 = sha1_.Finish();
+      std::copy(sha1.begin(), sha1.end(), hash.begin());
+    }
+    return hash;
+  }
+
+ private:
+  const EntryHash kind_;
+  Sha256 sha256_;
+  Sha1 sha1_;
+};
+
 uint32_t SizeOf(const std::string& text) { return static_cast<uint32_t>(text.size()); }
 
 }  // namespace
@@ -69,7 +97,7 @@ LayerScanResult LayerScan::Run() {
   LayerInput input(queue_, options_.name);
   TarReader reader(input, options_.name);
   TarEntry entry;
-  Sha256 sha256;
+  ContentHash hash(options_.hash);
   std::vector<uint8_t> batch;
   std::vector<uint8_t> head;
   while (reader.Next(&entry)) {
@@ -78,12 +106,11 @@ LayerScanResult LayerScan::Run() {
     const uint8_t* data;
     size_t size;
     // Content that is not needed is skipped.
-    while ((options_.hash || head.size() < options_.head_size) && reader.Read(&data, &size)) {
-      if (options_.hash) sha256.Update(data, size);
+    while ((hash.wanted() || head.size() < options_.head_size) && reader.Read(&data, &size)) {
+      hash.Update(data, size);
       head.insert(head.end(), data, data + std::min<size_t>(size, options_.head_size - head.size()));
     }
-    const Sha256Hash hash = options_.hash && entry.type == '0' ? sha256.Finish() : Sha256Hash();
-    PutEntry(&batch, entry, offset, hash, head);
+    PutEntry(&batch, entry, offset, entry.type == '0' ? hash.Finish() : Sha256Hash(), head);
     if (batch.size() >= kBatchSize) batches_.Put(std::exchange(batch, {}));
   }
   batches_.Put(std::move(batch));

@@ -18,11 +18,13 @@
 
 namespace stowage::layer {
 
+// The hash of each file's content that a record holds; a SHA-1 is followed by zeros.
+enum class EntryHash { kNone, kSha256, kSha1 };
+
 struct LayerScanOptions {
   // Names the layer in errors.
   std::string name;
-  // SHA-256 of each file's content.
-  bool hash = false;
+  EntryHash hash = EntryHash::kNone;
   // How much of the beginning of each file's content is wanted, in bytes.
   uint32_t head_size = 0;
 };

@@ -147,8 +147,8 @@ export interface NativeLayerJob extends NativeThreadJob {
 export interface NativeLayerReaderOptions {
   /** Name of the layer, for errors. */
   readonly name: string
-  /** Calculate the SHA-256 of each file's content. */
-  readonly hash: boolean
+  /** The hash of each file's content to calculate. */
+  readonly hash: 'none' | 'sha256' | 'sha1'
   /** Number of bytes at the beginning of each file's content to return. */
   readonly headSize: number
 }

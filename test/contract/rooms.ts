@@ -49,7 +49,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
     },
     {
       path: 'layer',
-      purpose: 'Shared by the three layer rooms: how a layer is compressed, and where it is written.',
+      purpose: 'Shared by the layer rooms: how a layer is compressed, and where it is written.',
     },
   ],
   [
@@ -74,6 +74,10 @@ export const ROOMS: readonly (readonly Room[])[] = [
         'Layers made from WIM images and directories: planning names, order and PAX records, and running the plan.',
     },
     { path: 'layer/to-wim', purpose: 'Applying layers to make the images of a WIM.' },
+    {
+      path: 'layer/difference',
+      purpose: 'Layers made from WIM images that hold only what differs from other layers, or from another WIM.',
+    },
   ],
   [
     {

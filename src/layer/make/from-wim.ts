@@ -139,8 +139,7 @@ async function readTrees(
   }: LayerFromWimOptions,
 ) {
   const image = chooseImage(wim, options.image)
-  const utilityVm =
-    unixData || image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
+  const utilityVm = unixData ? undefined : utilityVmBeside(wim, image)
   const slices = new Slices(signal)
   const tree = await readLayerTree(wim, image, unixData ? '.' : 'Files', slices)
   const trees: readonly [LayerTree, ...LayerTree[]] = utilityVm
@@ -193,4 +192,9 @@ export function chooseImage(wim: WimFile, selector?: string | number): WimImage 
   throw new StowageError('INVALID_ARGUMENT', `${wim.path} holds ${candidates.length} images: name one`, {
     hint: `Select one with --image N or NAME (wim:FILE#N): ${names}.`,
   })
+}
+
+/** The image that becomes `UtilityVM/Files` in the layer of `image`, if there is one. */
+export function utilityVmBeside(wim: WimFile, image: WimImage): WimImage | undefined {
+  return image.name === UTILITY_VM ? undefined : wim.images().find(other => other.name === UTILITY_VM)
 }

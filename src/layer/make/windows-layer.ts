@@ -20,6 +20,8 @@ import type { BlobFacts, LayerTree } from './wim-tree.js'
 export interface WindowsLayerPlan extends LayerPlan {
   /** The entries, in the order of the layer. */
   entries(): Iterable<PlannedEntry>
+  /** The plan without the entries whose paths `keeps` refuses. A hard link must not lose the file that it names. */
+  only(keeps: (path: string) => boolean): Promise<WindowsLayerPlan>
 }
 
 /** An entry of the layer, and the stream in the WIM with its content, if it has any. */
@@ -38,7 +40,7 @@ export async function planWindowsLayer(
   facts: BlobFacts,
   options: LayerPlanOptions,
 ): Promise<WindowsLayerPlan> {
-  const { skipUnsupported, lossless, slices } = options
+  const { skipUnsupported } = options
   const skipped: string[] = []
   const planned: LayerEntries[] = []
   for (const tree of trees) {
@@ -47,8 +49,18 @@ export async function planWindowsLayer(
     skipped.push(...found.unsupported)
     planned.push(found)
   }
+  return await planOf(planned, skipped, facts, options)
+}
+
+async function planOf(
+  planned: readonly LayerEntries[],
+  skipped: readonly string[],
+  facts: BlobFacts,
+  options: LayerPlanOptions,
+): Promise<WindowsLayerPlan> {
+  const { lossless, slices } = options
   const blobs = new BlobPlan(facts)
-  const counts = { directory: trees.filter(tree => parentRoot(tree)).length, file: 0, 'hard link': 0, symlink: 0 }
+  const counts = { directory: planned.filter(found => parentRoot(found)).length, file: 0, 'hard link': 0, symlink: 0 }
   const lost = new LossCount(lossless)
   let streams = 0
   for (const { entries, names } of planned) {
@@ -63,8 +75,9 @@ export async function planWindowsLayer(
   const { directory: directories, file: files, 'hard link': hardLinks, symlink: symlinks } = counts
   return {
     blobs: blobs.list(),
-    segments: () => segments(plannedEntries(planned, facts, lossless), facts),
+    segments: () => segmentsOf(plannedEntries(planned, facts, lossless), facts),
     entries: () => plannedEntries(planned, facts, lossless),
+    only: async keeps => await planOf(await kept(planned, keeps, slices), skipped, facts, options),
     counts: { directories, files, hardLinks, symlinks, streams },
     contentSize: blobs.size,
     skipped,
@@ -73,6 +86,23 @@ export async function planWindowsLayer(
     missing: await missingFiles(planned, slices),
     withoutUnixData: 0,
   }
+}
+
+async function kept(
+  planned: readonly LayerEntries[],
+  keeps: (path: string) => boolean,
+  slices: Slices,
+): Promise<LayerEntries[]> {
+  const found: LayerEntries[] = []
+  for (const { names, entries, ...rest } of planned) {
+    const those: LayerEntry[] = []
+    for (const entry of entries) {
+      if (keeps(names.pathOf(entry.dentry))) those.push(entry)
+      if (slices.due()) await slices.rest()
+    }
+    found.push({ ...rest, names, entries: those })
+  }
+  return found
 }
 
 /** The contents of the entry in the order of the layer: its own content, then its named streams. */
@@ -84,7 +114,7 @@ function contentsOf(entry: LayerEntry): readonly Stream[] {
 /** The files required in a base layer that are missing or are only links. */
 async function missingFiles(planned: readonly LayerEntries[], slices: Slices): Promise<string[]> {
   const wanted = new Map(HIVES.map(path => [path.toLowerCase(), path]))
-  if (planned.some(({ tree }) => parentRoot(tree))) wanted.set(BOOT_CONFIGURATION.toLowerCase(), BOOT_CONFIGURATION)
+  if (planned.some(found => parentRoot(found))) wanted.set(BOOT_CONFIGURATION.toLowerCase(), BOOT_CONFIGURATION)
   for (const { entries, names } of planned) {
     for (const { type, dentry } of entries) {
       if (type === 'file' && names.isPrimary(dentry)) wanted.delete(names.pathOf(dentry).toLowerCase())
@@ -94,7 +124,8 @@ async function missingFiles(planned: readonly LayerEntries[], slices: Slices): P
   return [...wanted.values()]
 }
 
-function* segments(entries: Iterable<PlannedEntry>, facts: BlobFacts): Iterable<LayerSegment> {
+/** The tar of `entries`, with the contents to be inserted. */
+export function* segmentsOf(entries: Iterable<PlannedEntry>, facts: BlobFacts): Iterable<LayerSegment> {
   const builder = new SegmentBuilder()
   for (const { entry, content } of entries) {
     builder.add(encodeEntry(entry))
@@ -109,9 +140,10 @@ function* plannedEntries(
   facts: BlobFacts,
   lossless: boolean,
 ): Iterable<PlannedEntry> {
-  for (const { tree, names, entries } of planned) {
+  for (const found of planned) {
+    const { tree, names, entries } = found
     const security = tree.security.map(descriptor => descriptor.toString('base64'))
-    const root = parentRoot(tree)
+    const root = parentRoot(found)
     if (root) yield { entry: root, content: undefined }
     for (const entry of entries) {
       const path = names.pathOf(entry.dentry)
@@ -134,9 +166,9 @@ function sizeOf(stream: Stream | undefined, facts: BlobFacts): number {
 }
 
 /** The entry for `UtilityVM` itself, which is not in the image, with the times of the image's root. */
-function parentRoot(tree: LayerTree): TarEntry | undefined {
+function parentRoot({ tree, entries }: LayerEntries): TarEntry | undefined {
   const slash = tree.root.indexOf('/')
-  if (slash < 0) return undefined
+  if (slash < 0 || entries.length === 0) return undefined
   const time = tree.dentries[0]?.writeTime ?? 0n
   const { mtime, records } = times({ creationTime: time, accessTime: time, writeTime: time })
   return {

@@ -23,8 +23,8 @@ export interface LayerSource {
 }
 
 export interface ReadLayerOptions extends WaitOptions {
-  /** Calculate the SHA-256 of each file's content. */
-  readonly hash?: boolean | undefined
+  /** Calculate a hash of each file's content: SHA-256 if true, by default none. */
+  readonly hash?: boolean | 'sha1' | undefined
   /** Number of bytes at the beginning of each file's content to include in its entry, by default 0. */
   readonly headSize?: number | undefined
 }
@@ -111,12 +111,15 @@ export async function readLayer(
   let failed: { readonly error: unknown } | undefined
   let head: Uint8Array = new Uint8Array()
   const create = binding().LayerReader
-  const reader = new create({ name: source.name, hash, headSize }, ({ room: hasRoom, result, error }) => {
-    if (hasRoom) room = true
-    if (result !== undefined || error !== undefined) ended = { result, error }
-    if (room || ended) wakeFeed()
-    wake()
-  })
+  const reader = new create(
+    { name: source.name, hash: hash === true ? 'sha256' : hash || 'none', headSize },
+    ({ room: hasRoom, result, error }) => {
+      if (hasRoom) room = true
+      if (result !== undefined || error !== undefined) ended = { result, error }
+      if (room || ended) wakeFeed()
+      wake()
+    },
+  )
   const cancel = (): void => reader.cancel()
   signal?.addEventListener('abort', cancel, { once: true })
   onProgress?.({ type: 'stage', stage: 'read', subject: source.name })

@@ -38,6 +38,8 @@ export interface LayerTarEntry {
   readonly records: ReadonlyMap<string, string>
   /** SHA-256 of a file's content in 64 hex digits, if requested. */
   readonly sha256: string | undefined
+  /** SHA-1 of a file's content in 40 hex digits, if requested. */
+  readonly sha1?: string | undefined
   /** The requested beginning of a file's content. It is part of a larger buffer, so copy what you keep. */
   readonly head: Buffer
   /** Offset of its header in the tar, in bytes. */
@@ -48,8 +50,8 @@ const FIXED = 112
 const NOTHING = Buffer.alloc(0)
 const NO_RECORDS: ReadonlyMap<string, string> = new Map()
 
-/** Decodes a batch of `native/layer/layer_scan.cc`. `hash` says whether the contents of files were hashed. */
-export function decodeTarEntries(batch: Buffer, hash: boolean): LayerTarEntry[] {
+/** Decodes a batch of `native/layer/layer_scan.cc`. `hash` says how the contents of files were hashed: true is SHA-256. */
+export function decodeTarEntries(batch: Buffer, hash: boolean | 'sha1'): LayerTarEntry[] {
   const entries: LayerTarEntry[] = []
   let at = 0
   function take(size: number): Buffer {
@@ -80,7 +82,8 @@ export function decodeTarEntries(batch: Buffer, hash: boolean): LayerTarEntry[] 
       devmajor: u32(48),
       devminor: u32(52),
       records,
-      sha256: hash && type === 'file' ? batch.toString('hex', start + 80, start + FIXED) : undefined,
+      sha256: hash === true && type === 'file' ? batch.toString('hex', start + 80, start + FIXED) : undefined,
+      ...(hash === 'sha1' && type === 'file' ? { sha1: batch.toString('hex', start + 80, start + 100) } : {}),
       head: take(u32(76)),
       offset: u64(0),
     })

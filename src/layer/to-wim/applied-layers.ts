@@ -24,6 +24,8 @@ export interface AppliedLayersOptions {
   /** True for Linux layers, whose root is the image; false for Windows layers, with `Files` and `UtilityVM/Files`. */
   readonly unixData: boolean
   readonly losses: Losses
+  /** Shared by trees that are compared, so that equal descriptors have the same number. */
+  readonly security?: SecurityDescriptors | undefined
 }
 
 /** Paths of the images in a Windows layer. */
@@ -35,7 +37,7 @@ const NAME_LIMIT = 32_766
 const DEPTH_LIMIT = 16_384
 
 export class AppliedLayers {
-  readonly security = new SecurityDescriptors()
+  readonly security: SecurityDescriptors
   readonly #unixData: boolean
   readonly #losses: Losses
   readonly #tree: ImageTree
@@ -46,7 +48,8 @@ export class AppliedLayers {
   /** Whether the drives of absolute links are those of their image: RP_FIX. */
   rpfix = false
 
-  constructor({ unixData, losses }: AppliedLayersOptions) {
+  constructor({ unixData, losses, security = new SecurityDescriptors() }: AppliedLayersOptions) {
+    this.security = security
     this.#unixData = unixData
     this.#losses = losses
     this.#tree = unixData
