@@ -1,6 +1,6 @@
 /**
- * Ratios against peers: `npm run bench [-- [PART...] [--quick] [--rounds=N]]` with the parts layer, to-wim, bundle, wim,
- * registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
+ * Ratios against peers: `npm run bench [-- [PART...] [--quick] [--rounds=N]]` with the parts layer, to-wim, difference,
+ * bundle, wim, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
  * promise is not kept; promises are about the full size, so `--quick` only prints figures.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { corpusLayout } from './corpus.mjs'
+import { benchDifference } from './difference.mjs'
 import { benchLayer } from './layer.mjs'
 import { benchToWim } from './to-wim.mjs'
 import { measure } from './measure.mjs'
@@ -21,6 +22,7 @@ const MAIN = resolve(import.meta.dirname, '..', 'dist', 'cli', 'main.js')
 const PARTS = {
   layer: () => benchLayer({ size, rounds, report }),
   'to-wim': () => benchToWim({ size, rounds, report }),
+  difference: () => benchDifference({ size, rounds, report }),
   bundle: benchVerify,
   wim: () => benchWim({ size, rounds, report }),
   // Two programs on two processors vary by a tenth

@@ -114,3 +114,30 @@ t.test('stowage layer from-wim stops at SIGINT, leaves nothing, and succeeds the
   t.match(await stowage([...words.slice(0, 5), '--compression', 'none'], { cwd }), { code: 0 })
   writeFileSync(wim, '')
 })
+
+t.test('stowage layer from-wim --base makes a layer of what differs, and says what it holds', async t => {
+  const cwd = t.testdir({
+    old: { same: 'x'.repeat(5000), gone: 'gone', Windows: { System32: { config: { SYSTEM: 'one' } } } },
+    new: { same: 'x'.repeat(5000), fresh: 'fresh', Windows: { System32: { config: { SYSTEM: 'two' } } } },
+  })
+  wimlib('capture', join(cwd, 'old'), join(cwd, 'old.wim'), 'old')
+  wimlib('capture', join(cwd, 'new'), join(cwd, 'new.wim'), 'new')
+  const from = (...words: string[]) => stowage(['layer', 'from-wim', ...words], { cwd })
+  t.match(await from('old.wim', '-o', 'old.tar.gz'), { code: 0 })
+  const { code, stdout, stderr } = await from('new.wim', '--base', 'old.tar.gz', '-o', 'd.tar.gz', '--ignore', 'times')
+  t.equal(code, 0, stderr)
+  t.match(stdout, /^base +old.tar.gz$/m)
+  t.match(stdout, /^difference +1 added, 1 changed, 1 deleted$/m)
+  t.match(stdout, /^whole hives +Files\/Windows\/System32\/config\/SYSTEM$/m)
+  t.match(stderr, /^warning: the layer has these registry hives as whole files: SYSTEM/m)
+  const json = await from('new.wim', '--base', 'old.wim', '--base-image', '1', '-o', 'e.tar.gz', '--json')
+  t.match(JSON.parse(json.stdout), {
+    schema: 'stowage.layer/v1',
+    difference: { added: 1, deleted: 1, hives: ['Files/Windows/System32/config/SYSTEM'], base: [{ path: 'old.wim' }] },
+  })
+  t.match(await from('new.wim', '--ignore', 'times', '-o', 'f'), { code: 2, stderr: /--ignore needs --base/ })
+  t.match(await from('new.wim', '--base', 'old.wim', '--unix-data', '-o', 'f'), { code: 2, stderr: /Linux layer/ })
+  t.match(await from('new.wim', '--base', 'old.wim', '--base', 'old.tar.gz', '-o', 'f'), { code: 2, stderr: /one WIM/ })
+  t.match(await from('new.wim', '--base', 'old.tar.gz', '--base-image', '1', '-o', 'f'), { code: 2 })
+  t.match(await from('new.wim', '--base', 'old.wim', '-o', 'old.wim', '--force'), { code: 2, stderr: /an input file/ })
+})
