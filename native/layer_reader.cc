@@ -41,6 +41,10 @@ LayerReader::LayerReader(const Napi::CallbackInfo& info) : ThreadJob(info) {
   const std::string hash = settings.Get("hash").As<Napi::String>().Utf8Value();
   if (hash == "sha256") options.hash = layer::EntryHash::kSha256;
   if (hash == "sha1") options.hash = layer::EntryHash::kSha1;
+  const auto whole = settings.Get("whole").As<Napi::Array>();
+  for (uint32_t n = 0; n < whole.Length(); ++n) {
+    options.whole.insert(whole.Get(n).As<Napi::String>().Utf8Value());
+  }
   options.head_size = settings.Get("headSize").As<Napi::Number>().Uint32Value();
 
   const auto events = std::make_shared<Events>();

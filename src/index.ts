@@ -199,7 +199,6 @@ export {
 export type { LayerCompression } from './layer/compression.js'
 export { type LayerFromWimOptions, layerFromWim, type WindowsLayer, writeLayerFromWim } from './layer/make/from-wim.js'
 export {
-  type LayerOrigin,
   type WimCompression,
   type WimFromLayers,
   wimFromLayers,
@@ -207,6 +206,8 @@ export {
   type WimFromLayersOptions,
   writeWimFromLayers,
 } from './layer/to-wim/wim-from-layers.js'
+export type { HiveMerge } from './layer/to-wim/delta-hives.js'
+export type { HiveChanges } from './windows/hive/merge-hives.js'
 export type { Loss } from './layer/to-wim/losses.js'
 export type { LayerBase } from './layer/difference/base-tree.js'
 export type { IgnoredDifference } from './layer/difference/compare-trees.js'
@@ -222,6 +223,7 @@ export type { LayerLosses } from './layer/make/lossless.js'
 // Reading layers
 export {
   type LayerFacts,
+  type LayerOrigin,
   type LayerSource,
   openLayer,
   readLayer,

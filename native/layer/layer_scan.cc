@@ -19,6 +19,15 @@ void PutText(std::vector<uint8_t>* batch, const std::string& text) {
   batch->insert(batch->end(), text.begin(), text.end());
 }
 
+// The path in lower case (of ASCII), without "./" before it.
+std::string Plain(std::string path) {
+  if (path.compare(0, 2, "./") == 0) path.erase(0, 2);
+  for (char& character : path) {
+    if (character >= 'A' && character <= 'Z') character = static_cast<char>(character - 'A' + 'a');
+  }
+  return path;
+}
+
 // The hash of one content after another, in as many bytes as the longest has.
 class ContentHash {
  public:
@@ -102,13 +111,14 @@ LayerScanResult LayerScan::Run() {
   std::vector<uint8_t> head;
   while (reader.Next(&entry)) {
     const uint64_t offset = reader.offset();
+    const size_t head_size = options_.whole.count(Plain(entry.path)) != 0 ? kWholeLimit : options_.head_size;
     head.clear();
     const uint8_t* data;
     size_t size;
     // Content that is not needed is skipped.
-    while ((hash.wanted() || head.size() < options_.head_size) && reader.Read(&data, &size)) {
+    while ((hash.wanted() || head.size() < head_size) && reader.Read(&data, &size)) {
       hash.Update(data, size);
-      head.insert(head.end(), data, data + std::min<size_t>(size, options_.head_size - head.size()));
+      head.insert(head.end(), data, data + std::min<size_t>(size, head_size - head.size()));
     }
     PutEntry(&batch, entry, offset, entry.type == '0' ? hash.Finish() : Sha256Hash(), head);
     if (batch.size() >= kBatchSize) batches_.Put(std::exchange(batch, {}));

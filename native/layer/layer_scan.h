@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,12 @@ struct LayerScanOptions {
   EntryHash hash = EntryHash::kNone;
   // How much of the beginning of each file's content is wanted, in bytes.
   uint32_t head_size = 0;
+  // Files of which the whole content is wanted, up to kWholeLimit: paths in lower case.
+  std::set<std::string> whole;
 };
+
+// Larger than any registry hive.
+constexpr uint32_t kWholeLimit = 1u << 30;
 
 struct LayerScanResult {
   LayerFacts facts;

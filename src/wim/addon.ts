@@ -151,6 +151,8 @@ export interface NativeLayerReaderOptions {
   readonly hash: 'none' | 'sha256' | 'sha1'
   /** Number of bytes at the beginning of each file's content to return. */
   readonly headSize: number
+  /** Paths in lower case of files whose whole content to return, up to 1 GiB. */
+  readonly whole: readonly string[]
 }
 
 export interface NativeLayerReaderResult {

@@ -10,6 +10,14 @@ export const BOOT = 'EFI/Microsoft/Boot'
 
 /** The registry hives of a base layer. A host creates its own from them, and rejects a layer without them. */
 export const HIVES = ['SYSTEM', 'SOFTWARE', 'SAM', 'SECURITY', 'DEFAULT'].map(hive => `Files/${CONFIG}/${hive}`)
+/** File names in `Hives` of a layer based on others, in upper case, and the hives that they change. */
+export const DELTA_HIVES: ReadonlyMap<string, string> = new Map([
+  ['SYSTEM_DELTA', 'SYSTEM'],
+  ['SOFTWARE_DELTA', 'SOFTWARE'],
+  ['SAM_DELTA', 'SAM'],
+  ['SECURITY_DELTA', 'SECURITY'],
+  ['DEFAULTUSER_DELTA', 'DEFAULT'],
+])
 /** The boot configuration of a utility VM. A host rejects a layer that has a utility VM without it. */
 export const BOOT_CONFIGURATION = `${UTILITY_VM}/Files/${BOOT}/BCD`
 

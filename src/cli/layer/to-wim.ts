@@ -9,6 +9,7 @@ import {
   type WimFromLayersOptions,
   writeWimFromLayers,
 } from '../../layer/to-wim/wim-from-layers.js'
+import type { HiveMerge } from '../../layer/to-wim/delta-hives.js'
 import { COMPRESSION_NAMES } from '../../oci/compression.js'
 import { type ImageConfig, parseConfig } from '../../oci/config.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
@@ -26,6 +27,7 @@ const OPTIONS = {
   'image-name': value('Name of the image (default: the name of the file)'),
   'image-description': value('Description of the image'),
   'unix-data': flag('For Linux layers: keep owner, mode, devices and extended attributes'),
+  'without-hive-changes': flag('Leave out changes to the registry (Hives/*_Delta), instead of merging them'),
   config: value('OCI config of the image, which gives the WIM its architecture, version and time'),
   arch: value('Architecture of the image: amd64, arm64, 386, arm'),
   'os-version': value('Windows version, such as 10.0.20348.169'),
@@ -63,6 +65,7 @@ async function readOptions(options: Omit<Values<typeof OPTIONS>, 'output' | 'for
     imageName: options['image-name'],
     imageDescription: options['image-description'],
     unixData: options['unix-data'],
+    withoutHiveChanges: options['without-hive-changes'],
     architecture: options.arch ?? platform?.architecture,
     osVersion: options['os-version'] ?? platform?.['os.version'],
     created: config?.created === undefined ? undefined : parseRfc3339(config.created)?.time,
@@ -86,14 +89,27 @@ function compressionOf(option: string): WimCompression {
   })
 }
 
-function text(path: string, { size, images, layers, lost }: WimFromLayers): string {
+function text(path: string, { size, images, layers, hives, lost }: WimFromLayers): string {
   const rows = [
     ...images.map(({ index, name, directories, files }) => [
       `image ${index}`,
       `${name}: ${count(directories, 'directory', 'directories')}, ${count(files, 'file')}`,
     ]),
     ...layers.map(({ digest }, n) => [layers.length === 1 ? 'layer' : `layer ${n + 1}`, digest]),
+    ...hives.map(merge => ['registry', registryText(merge)]),
     ['size', exactSize(size)],
   ]
   return printable(`${table(['WIM', path], rows)}${lostText(lost)}`)
+}
+
+function registryText({ hive, changes }: HiveMerge): string {
+  const words = [
+    count(changes.keysAdded, 'key'),
+    count(changes.keysDeleted, 'key'),
+    count(changes.keysChanged, 'key'),
+    count(changes.valuesSet, 'value'),
+    count(changes.valuesDeleted, 'value'),
+  ].map((word, n) => `${word} ${['added', 'deleted', 'changed', 'set', 'deleted'][n]}`)
+  const changed = words.filter(word => !word.startsWith('0 '))
+  return `${hive}: ${changed.length === 0 ? 'no change' : changed.join(', ')}`
 }

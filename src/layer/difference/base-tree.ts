@@ -7,12 +7,11 @@ import { planFromWim } from '../make/from-wim.js'
 import type { LayerOrder } from '../make/entries.js'
 import { Slices } from '../make/slices.js'
 import type { PlannedEntry } from '../make/windows-layer.js'
-import { type LayerFacts, readLayer } from '../read/read-layer.js'
+import { type LayerFacts, type LayerOrigin, readLayer } from '../read/read-layer.js'
 import { type LayerTarEntry, TAR_TYPES } from '../read/tar-entry.js'
 import { AppliedLayers } from '../to-wim/applied-layers.js'
 import type { TreeNode } from '../to-wim/image-tree.js'
 import { Losses } from '../to-wim/losses.js'
-import type { LayerOrigin } from '../to-wim/wim-from-layers.js'
 import type { SecurityDescriptors } from '../to-wim/windows-file.js'
 
 /** What a layer is based on: the layers below it, lowest first, or the WIM image that holds the same files. */

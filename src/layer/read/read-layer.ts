@@ -22,11 +22,20 @@ export interface LayerSource {
   readonly close?: (() => void) | undefined
 }
 
+/** A layer that can be opened; more than once if there are several layers. */
+export interface LayerOrigin {
+  /** For errors and progress. */
+  readonly name: string
+  readonly open: () => Promise<LayerSource>
+}
+
 export interface ReadLayerOptions extends WaitOptions {
   /** Calculate a hash of each file's content: SHA-256 if true, by default none. */
   readonly hash?: boolean | 'sha1' | undefined
   /** Number of bytes at the beginning of each file's content to include in its entry, by default 0. */
   readonly headSize?: number | undefined
+  /** Paths, without regard to case, of files whose whole content to include as `head`, up to 1 GiB. */
+  readonly whole?: readonly string[] | undefined
 }
 
 /** Facts about a whole layer. */
@@ -103,6 +112,7 @@ export async function readLayer(
   onEntries: (entries: readonly LayerTarEntry[]) => void | Promise<void>,
 ): Promise<LayerFacts> {
   const { hash = false, headSize = 0, signal, onProgress } = options
+  const whole = (options.whole ?? []).map(path => path.toLowerCase())
   if (signal?.aborted) throw new StowageError('ABORTED', 'interrupted before the end')
   let wake = (): void => undefined
   let wakeFeed = (): void => undefined
@@ -112,7 +122,7 @@ export async function readLayer(
   let head: Uint8Array = new Uint8Array()
   const create = binding().LayerReader
   const reader = new create(
-    { name: source.name, hash: hash === true ? 'sha256' : hash || 'none', headSize },
+    { name: source.name, hash: hash === true ? 'sha256' : hash || 'none', headSize, whole },
     ({ room: hasRoom, result, error }) => {
       if (hasRoom) room = true
       if (result !== undefined || error !== undefined) ended = { result, error }

@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { StowageError } from '../../errors.js'
 import type { Content, ImageFile } from '../../wim/metadata-writer.js'
-import { PATH_LIMIT, UTILITY_VM } from '../../windows/layer-paths.js'
+import { DELTA_HIVES, PATH_LIMIT, UTILITY_VM } from '../../windows/layer-paths.js'
 import { upcase } from '../../windows/upcase.js'
 import type { LayerTarEntry } from '../read/tar-entry.js'
 import { ImageTree, type TreeNode } from './image-tree.js'
@@ -18,6 +18,15 @@ interface LayerContent extends Content {
   readonly layer: number
   /** Number of the entry in its layer. */
   readonly number: number
+}
+
+/** A file with changes to the registry hive of the layers below. */
+export interface DeltaHive {
+  /** Path as in the layer. */
+  readonly path: string
+  /** File name of the hive: `SOFTWARE`. */
+  readonly hive: string
+  readonly layer: number
 }
 
 export interface AppliedLayersOptions {
@@ -47,6 +56,8 @@ export class AppliedLayers {
   newest = 0n
   /** Whether the drives of absolute links are those of their image: RP_FIX. */
   rpfix = false
+  /** The delta hives in the layers, lowest layer first. */
+  readonly deltaHives: DeltaHive[] = []
 
   constructor({ unixData, losses, security = new SecurityDescriptors() }: AppliedLayersOptions) {
     this.security = security
@@ -119,6 +130,12 @@ export class AppliedLayers {
     return images.filter((root): root is TreeNode => root?.nodes !== undefined).map(root => asRoot(root))
   }
 
+  /** The file at `path`, and the layer with its content; undefined if there is none. */
+  contentAt(path: string): { readonly file: ImageFile; readonly layer: number } | undefined {
+    const file = this.#tree.find(path.split('/'))?.file
+    return file?.data && isLayerContent(file.data) ? { file, layer: file.data.layer } : undefined
+  }
+
   /** The contents of `images` by layer, and by the number of the entry that they come from. */
   async kept(images: readonly TreeNode[]): Promise<ReadonlyMap<number, KeptContents>> {
     const kept = new Map<number, Map<number, Content>>()
@@ -168,8 +185,12 @@ export class AppliedLayers {
     const first = upcase(top)
     if (first === 'FILES') return false
     if (first === 'UTILITYVM' && upcase(next ?? '') === 'FILES') return false
-    const plain =
-      rest.length === 0 && type === 'directory' && (first === '' || (first === 'UTILITYVM' && next === undefined))
+    const hive = first === 'HIVES' && rest.length === 0 ? DELTA_HIVES.get(upcase(next ?? '')) : undefined
+    if (hive !== undefined && type === 'file') {
+      this.deltaHives.push({ path, hive, layer: this.#layer })
+      return true
+    }
+    const plain = next === undefined && type === 'directory' && ['', 'UTILITYVM', 'HIVES'].includes(first)
     if (!plain) this.#losses.add(`entries of ${top === '' ? 'no name' : top}, which is not part of an image`, path)
     return true
   }

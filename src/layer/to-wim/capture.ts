@@ -66,7 +66,7 @@ export class Capture implements Disposable {
         await new Promise<void>(resolve => (this.#wake = resolve))
       }
     }
-    if (!this.#facts) {
+    if (this.#failure || !this.#facts) {
       void pieces.return?.()?.catch(() => undefined) // not awaited, because the source may be waiting for input
       this.#fail(name)
     }

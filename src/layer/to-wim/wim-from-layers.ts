@@ -10,10 +10,11 @@ import { type Content, type EncodedImage, encodeMetadata } from '../../wim/metad
 import { fromSeconds } from '../../windows/filetime.js'
 import { UTILITY_VM } from '../../windows/layer-paths.js'
 import { writeLayerFile } from '../output-file.js'
-import { type LayerFacts, type LayerSource, openLayer, readLayer } from '../read/read-layer.js'
+import { type LayerFacts, type LayerOrigin, openLayer, readLayer } from '../read/read-layer.js'
 import { decodeTarEntries } from '../read/tar-entry.js'
 import { AppliedLayers, contentsOf } from './applied-layers.js'
 import { Capture } from './capture.js'
+import { type HiveMerge, mergeDeltaHives, refuseDeltaHives } from './delta-hives.js'
 import type { TreeNode } from './image-tree.js'
 import { type Loss, Losses } from './losses.js'
 
@@ -31,6 +32,8 @@ export interface WimFromLayersOptions extends WaitOptions {
   /** GOARCH value and MAJOR.MINOR.BUILD.SPBUILD for the XML of a Windows image. */
   readonly architecture?: string | undefined
   readonly osVersion?: string | undefined
+  /** Leave out the delta hives of Windows layers, instead of merging them into the registry hives of the base. */
+  readonly withoutHiveChanges?: boolean | undefined
   /** FILETIME of the images, by default that of their newest file. */
   readonly created?: bigint | undefined
   /** Seconds since 1970, used if no file has a time. */
@@ -43,13 +46,6 @@ export interface WimCompression {
   readonly level?: number | undefined
 }
 
-/** A layer that can be opened; more than once if there are several layers. */
-export interface LayerOrigin {
-  /** For errors and progress. */
-  readonly name: string
-  readonly open: () => Promise<LayerSource>
-}
-
 /** A new WIM, and what is in it. */
 export interface WimFromLayers {
   /** In bytes. */
@@ -57,6 +53,8 @@ export interface WimFromLayers {
   readonly images: readonly WimFromLayersImage[]
   /** The layers that were read, base layer first. */
   readonly layers: readonly LayerFacts[]
+  /** The registry hives into which delta hives were merged. */
+  readonly hives: readonly HiveMerge[]
   /** What the layers contain and the WIM does not. */
   readonly lost: readonly Loss[]
 }
@@ -92,6 +90,7 @@ export async function wimFromLayers(
   options: WimFromLayersOptions = {},
 ): Promise<WimFromLayers> {
   const { compression = { type: 'lzx' }, integrityTable = false, unixData = false, signal, onProgress } = options
+  const { withoutHiveChanges = false } = options
   checkOptions(layers, options)
   const settings = {
     path,
@@ -123,13 +122,16 @@ export async function wimFromLayers(
         keep: undefined,
         roots: applied.roots,
         onBytes: onBytes(source.size),
-        onBatch: batch =>
-          decodeTarEntries(batch, false).forEach(entry => applied.add(entry, entry.head.toString('latin1'))),
+        onBatch: batch => {
+          decodeTarEntries(batch, false).forEach(entry => applied.add(entry, entry.head.toString('latin1')))
+          if (!withoutHiveChanges) refuseDeltaHives(applied.deltaHives)
+        },
       }),
     )
     applied.endLayer()
   }
   const images = several?.images ?? applied.images()
+  const hives = await mergeDeltaHives(withoutHiveChanges ? [] : layers, applied, losses, signal)
   if (several) {
     const kept = await applied.kept(images)
     const total = 2 * several.facts.reduce((sum, { size }) => sum + size, 0)
@@ -153,7 +155,7 @@ export async function wimFromLayers(
   }
   const sealed = await seal(capture, images, applied, name, options)
   onProgress?.({ type: 'done', subject: name })
-  return { ...sealed, layers: facts, lost: losses.list() }
+  return { ...sealed, layers: facts, hives, lost: losses.list() }
 }
 
 /**

@@ -400,7 +400,7 @@ t.test('LayerReader survives being collected, closed twice, and the end of its t
     const { LayerReader } = require(${JSON.stringify(join(import.meta.dirname, '../../../build/Release/stowage.node'))})
     const bytes = require('node:fs').readFileSync(${JSON.stringify(layer)})
     const start = () => {
-      const reader = new LayerReader({ name: 'x', hash: 'sha256', headSize: 10 }, () => {})
+      const reader = new LayerReader({ name: 'x', hash: 'sha256', headSize: 10, whole: [] }, () => {})
       reader.push(bytes.subarray(0, bytes.length / 2)) // and nothing more: it waits
       return reader
     }
