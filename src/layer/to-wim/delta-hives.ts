@@ -18,7 +18,7 @@ export interface HiveMerge {
 }
 
 const HINT =
-  'Name the base layer first, or leave the changes to the registry out of the WIM with --without-hive-changes.'
+  'Name the base layer first, or leave the registry as it is with stowage layer to-wim --without-hive-changes.'
 
 /** Throws LAYER_UNSUPPORTED if a layer that is alone has delta hives: the hives that they change are in its base. */
 export function refuseDeltaHives([first]: readonly DeltaHive[]): void {

@@ -76,6 +76,7 @@ async function write(
         {
           ...options,
           unixData: !windows,
+          withoutHiveChanges: layers.length === 1, // there is no base: they are reported as lost
           architecture: windows ? config.platform.architecture : undefined,
           osVersion: windows ? config.platform['os.version'] : undefined,
           created: config.created === undefined ? undefined : parseRfc3339(config.created)?.time,
