@@ -83,9 +83,9 @@ export async function layerDifference(
   onProgress?.({ type: 'bytes', subject, done: total, total })
   onProgress?.({ type: 'done', subject })
   const counts = { ...plan.counts, directories: plan.counts.directories + 1 } // Hives
-  const { skipped, lost } = plan
+  const { skipped, lost, mended } = plan
   const difference = { ...found.counts, hives, base: below.layers }
-  return { ...written, counts, skipped, lost, warnings, image, utilityVm, difference }
+  return { ...written, counts, skipped, lost, mended, warnings, image, utilityVm, difference }
 }
 
 /** Calls {@link layerDifference} to write a new file atomically. Throws OUTPUT_EXISTS unless `force`. */
