@@ -43,6 +43,7 @@ export function makeWim(path: string, { rpfix = false, security = [], root }: Ma
     return hash
   }
   const image = imageOf(security, root, blob)
+  const counts = [...countsOf(root)].map(([name, count]) => `<${name}>${count}</${name}>`).join('')
   const pieces: Buffer[] = [Buffer.alloc(208)]
   let end = 208
   const add = (bytes: Buffer): number => {
@@ -73,12 +74,36 @@ export function makeWim(path: string, { rpfix = false, security = [], root }: Ma
   header.writeUInt32LE(1, 44)
   resource(header, 48, table.length, add(table), 0)
   const xml = Buffer.from(
-    `\ufeff<WIM><TOTALBYTES>${end}</TOTALBYTES><IMAGE INDEX="1"><NAME>made</NAME></IMAGE></WIM>`,
+    `\ufeff<WIM><TOTALBYTES>${end}</TOTALBYTES><IMAGE INDEX="1"><NAME>made</NAME>${counts}</IMAGE></WIM>`,
     'utf16le',
   )
   resource(header, 72, xml.length, add(xml), 0)
   writeFileSync(path, Buffer.concat(pieces))
   return path
+}
+
+/** What the XML says of the image. */
+function countsOf(root: readonly MadeFile[]): ReadonlyMap<string, number> {
+  const counts = new Map([
+    ['DIRCOUNT', 1],
+    ['FILECOUNT', 0],
+    ['TOTALBYTES', 0],
+    ['HARDLINKBYTES', 0],
+  ])
+  const add = (name: string, count: number): unknown => counts.set(name, count + (counts.get(name) ?? 0))
+  const groups = new Set<number>()
+  const walk = (files: readonly MadeFile[]): void => {
+    for (const { reparse, content = '', children, linkGroup = 0 } of files) {
+      const size = reparse ? reparse.data.length : Buffer.from(content).length
+      add(children !== undefined && !reparse ? 'DIRCOUNT' : 'FILECOUNT', 1)
+      add('TOTALBYTES', size)
+      if (linkGroup > 0 && groups.has(linkGroup)) add('HARDLINKBYTES', size)
+      groups.add(linkGroup)
+      walk(children ?? [])
+    }
+  }
+  walk(root)
+  return counts
 }
 
 function resource(to: Buffer, at: number, size: number, offset: number, flags: number): void {
