@@ -13,16 +13,20 @@ import type { Digest } from '../oci/digest.js'
 import { blobPath, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { encodeHeader, padding, TAR_END } from '../tar/header.js'
 import { checkSpace } from './space.js'
+import { type Output, StandardOutput } from './standard-output.js'
+import { STANDARD_STREAM } from './standard-stream.js'
 
 /** Space in bytes for the heads and the end of the tar, and for the header and padding of each blob. */
 const ROOM = 64 * 1024
 const ROOM_PER_BLOB = 2048
 
 /**
- * Creates `<path>.partial`, which {@link ArchiveWriter.finish} renames. Throws what {@link PartialFile.open} throws.
+ * Creates `<path>.partial`, which {@link ArchiveWriter.finish} renames; for `-`, a file that it writes to standard output.
+ * Throws what {@link PartialFile.open} and {@link StandardOutput.open} throw.
  */
 export async function openArchiveWriter(path: string, mtime: number): Promise<ArchiveWriter> {
-  return new ArchiveWriter(await PartialFile.open(path, 'an archive'), mtime)
+  const output = path === STANDARD_STREAM ? await StandardOutput.open() : await PartialFile.open(path, 'an archive')
+  return new ArchiveWriter(output, mtime)
 }
 
 /**
@@ -30,12 +34,12 @@ export async function openArchiveWriter(path: string, mtime: number): Promise<Ar
  * file.
  */
 export class ArchiveWriter implements AsyncDisposable {
-  readonly #output: PartialFile
+  readonly #output: Output
   readonly #mtime: number
   readonly #blobs = new Map<Digest, number>()
   #end = 0
 
-  constructor(output: PartialFile, mtime: number) {
+  constructor(output: Output, mtime: number) {
     this.#output = output
     this.#mtime = mtime
   }

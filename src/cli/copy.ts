@@ -2,7 +2,9 @@
 import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
 import { command, required, value, type Values } from './command.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import { StowageError } from '../errors.js'
 import { parseLocation, transportOf } from '../transport/location.js'
+import type { Transport } from '../transport/transport.js'
 import { copy as copyBetween, type CopyOptions, type CopyResult, planCopy } from '../verbs/copy.js'
 import { familiarReference, formatReference } from '../oci/reference.js'
 import { shortDigest } from './image-names.js'
@@ -55,11 +57,22 @@ export async function runCopy({ source, destination, tag, ...options }: CopyValu
     return
   }
   const target = parseLocation(destination)
-  if (target.path === STANDARD_STREAM && transportOf(target).destination?.seals) session.claimStdout()
+  if (target.path === STANDARD_STREAM) claimStandardOutput(destination, transportOf(target), session)
   const copied = await copyBetween(source, destination, settings)
   const shown = copied.names.map(familiarReference).join(', ') || copied.from
   for (const line of deliveredText(shown, copied)) note(`note: ${line}`)
   report(document(copied), text(copied))
+}
+
+/** Throws INVALID_ARGUMENT if the destination is a directory. */
+function claimStandardOutput(destination: string, transport: Transport, session: Session): void {
+  if (transport.destination?.streams) {
+    session.claimStdout()
+  } else if (transport.onDisk) {
+    throw new StowageError('INVALID_ARGUMENT', `${destination} is a directory, which cannot be standard output`, {
+      hint: `A directory called "-" is ${transport.scheme}:./-`,
+    })
+  }
 }
 
 function document({ names, ...copied }: CopyResult): Readonly<Record<string, unknown>> {

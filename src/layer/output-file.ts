@@ -1,8 +1,10 @@
-/** Writes a layer to a new file atomically: to a temporary file beside it, which is then renamed. */
+/** Writes a layer or a WIM to a new file atomically, by way of a temporary file beside it, or to standard output. */
 import { randomUUID } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { link, lstat, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { StandardOutput } from '../archive/standard-output.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { PARTIAL } from '../blob/durable.js'
 import { abortError, fileError, outputError, StowageError, systemCode } from '../errors.js'
 
@@ -14,15 +16,22 @@ export interface LayerFileOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Where to write: from `offset` of the file on. */
+interface Target {
+  readonly path: string
+  readonly offset: number
+}
+
 /**
- * Calls `make` to write a layer to a temporary file, which then becomes `output`. Throws OUTPUT_EXISTS unless `force`,
- * and what `make` throws.
+ * Calls `make` to write a layer to a temporary file, which then becomes `output`, or goes to standard output if that is
+ * `-`. Throws OUTPUT_EXISTS unless `force`, INVALID_ARGUMENT if standard output is a terminal, and what `make` throws.
  */
 export async function writeLayerFile<T>(
   output: string,
   { force, inputs, signal }: LayerFileOptions,
-  make: (target: { readonly path: string; readonly offset: number }) => Promise<T>,
+  make: (target: Target) => Promise<T>,
 ): Promise<T> {
+  if (output === STANDARD_STREAM) return await writeToStream(make, signal)
   await checkOutput(inputs, output, force)
   const partial = join(dirname(output), `${basename(output).slice(0, 40)}.${randomUUID().slice(0, 8)}${PARTIAL}`)
   try {
@@ -34,6 +43,17 @@ export async function writeLayerFile<T>(
     throw abortError(outputError(error, output), signal)
   } finally {
     await rm(partial, { force: true }).catch(() => undefined) // must not hide an earlier error
+  }
+}
+
+async function writeToStream<T>(make: (target: Target) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  await using output = await StandardOutput.open(signal)
+  try {
+    const result = await make({ path: output.path, offset: 0 })
+    await output.publish()
+    return result
+  } catch (error) {
+    throw abortError(outputError(error, 'standard output'), signal)
   }
 }
 

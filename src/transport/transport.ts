@@ -134,6 +134,8 @@ export interface DestinationTransport {
    * Whether the result is sealed with checksums of all its files: `pack` writes such a destination, `load` does not.
    */
   readonly seals?: boolean
+  /** Whether it is standard output if its path is `-`. */
+  readonly streams?: boolean
   /**
    * Whether its destinations have their own spool for blobs that a source stores before it is known which are needed.
    */

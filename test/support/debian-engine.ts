@@ -1,7 +1,7 @@
 /** A Docker Engine of another release of Debian, with either of its image stores. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { debianRoot, enterDebian, type Suite } from './debian.js'
+import { debianRoot, enterDebian } from './debian.js'
 import { startEngineProcess, type TestEngine } from './engine.js'
 
 /** Which of its two stores an engine uses: containerd's, or its own of unpacked layers. */
@@ -11,9 +11,9 @@ export type ImageStore = 'containerd' | 'graphdriver'
  * Starts the docker.io of `suite` on a private socket, with no network: Docker 26 in trixie, 28 in forky. Making the root takes
  * a minute and some hundred MB; packages come from this machine's own mirror.
  */
-export async function startDebianEngine(suite: Suite, store: ImageStore): Promise<TestEngine> {
+export async function startDebianEngine(suite: 'trixie' | 'forky', store: ImageStore): Promise<TestEngine> {
   return await startEngineProcess(async directory => {
-    const root = await debianRoot(suite, directory)
+    const root = await debianRoot(`${suite}-engine`, directory)
     for (const name of ['place', 'data', 'run']) await mkdir(join(directory, name))
     const place = join(directory, 'place')
     const settings =

@@ -6,14 +6,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findProgram, type Output, run } from './engine.js'
 
-/** What each release is here for. */
+/** What each root has: of a release the engine, or the tools. */
 const PACKAGES = {
   bookworm: ['podman', 'golang-github-containers-common', 'crun', 'umoci', 'ca-certificates'],
-  trixie: ['docker.io', 'podman', 'crun', 'skopeo', 'umoci', 'oras', 'ca-certificates'],
-  forky: ['docker.io', 'podman', 'crun', 'skopeo', 'umoci', 'crane', 'oras', 'cosign', 'ca-certificates'],
+  trixie: ['containerd', 'podman', 'crun', 'skopeo', 'umoci', 'oras', 'ca-certificates'],
+  forky: ['containerd', 'podman', 'crun', 'skopeo', 'umoci', 'crane', 'oras', 'cosign', 'ca-certificates'],
+  'trixie-engine': ['docker.io'],
+  'forky-engine': ['docker.io'],
 } as const
 
-export type Suite = keyof typeof PACKAGES
+export type DebianRoot = keyof typeof PACKAGES
 
 /** How long a program may run, in milliseconds. */
 const LIMIT = 300_000
@@ -51,25 +53,34 @@ printf '#!/bin/sh\\nexit 101\\n' > "$root/usr/sbin/policy-rc.d"
 chmod +x "$root/usr/sbin/policy-rc.d"
 mount -t proc proc "$root/proc"
 export DEBIAN_FRONTEND=noninteractive
-chroot "$root" apt-get update -qq
+# An old list of a release still in the making is no reason to do without it
+chroot "$root" apt-get -o Acquire::Check-Valid-Until=false update -qq
 chroot "$root" apt-get install -y -qq --no-install-recommends $packages
 chroot "$root" apt-get clean
 touch "$root/.whole"
 `
 
 /**
- * The root of `suite`. The tests of one run share it where `STOWAGE_ROOTS` names a directory for them, as scripts/test.mjs
+ * The root `name`. The tests of one run share it where `STOWAGE_ROOTS` names a directory for them, as scripts/test.mjs
  * does; else it is made in `directory`, whose owner removes it.
  */
-export async function debianRoot(suite: Suite, directory: string): Promise<string> {
+export async function debianRoot(name: DebianRoot, directory: string): Promise<string> {
   const shared = process.env['STOWAGE_ROOTS']
-  const root = join(shared ?? directory, `debian-${suite}`)
+  const root = join(shared ?? directory, `debian-${name}`)
   if (existsSync(join(root, '.whole'))) return root
   if (!findProgram('debootstrap')) throw new Error('debootstrap is needed for this test: apt-get install debootstrap')
-  const inside = ['sh', '-c', MAKE, 'sh', root, PACKAGES[suite].join(' '), ...(await debootstrapWords(suite, root))]
+  const inside = [
+    'sh',
+    '-c',
+    MAKE,
+    'sh',
+    root,
+    PACKAGES[name].join(' '),
+    ...(await debootstrapWords(name.replace(/-.*/, ''), root)),
+  ]
   const words = ['--mount', '--propagation', 'private', ...inside]
   const { code, stdout, stderr } = await run('flock', [`${root}.lock`, 'unshare', ...words])
-  if (code !== 0) throw new Error(`debootstrap ${suite} failed:\n${`${stdout}\n${stderr}`.slice(-2000)}`)
+  if (code !== 0) throw new Error(`debootstrap ${name} failed:\n${`${stdout}\n${stderr}`.slice(-2000)}`)
   return root
 }
 
@@ -91,7 +102,7 @@ export class Debian {
   }
 
   /** With `work`, or a new directory that {@link remove} takes away. */
-  static async open(suite: Suite, work?: string): Promise<Debian> {
+  static async open(suite: DebianRoot, work?: string): Promise<Debian> {
     if (process.getuid?.() !== 0) throw new Error('another Debian needs root: run this test as root')
     const directory = await mkdtemp(join(tmpdir(), `stowage-${suite}-`))
     for (const name of ['place', 'work']) await mkdir(join(directory, name))
@@ -126,7 +137,7 @@ export class Debian {
   }
 }
 
-async function debootstrapWords(suite: Suite, root: string): Promise<readonly string[]> {
+async function debootstrapWords(suite: string, root: string): Promise<readonly string[]> {
   const scripts = '/usr/share/debootstrap/scripts'
   const from = await mirror()
   // A release that this debootstrap is too old for is made as the newest that it knows

@@ -4,7 +4,7 @@ import { type DirectoryLayer, writeLayerFromDirectory } from '../../layer/make/f
 import { parseLayerCompression } from '../../layer/compression.js'
 import { COMPRESSION_OPTIONS } from '../layer-options.js'
 import { count } from '../render.js'
-import { LAYER_OUTPUT, layerText, outputOptions } from './output.js'
+import { claimIfStandard, LAYER_OUTPUT, layerText, outputOptions } from './output.js'
 
 export const fromDir = command({
   operands: {
@@ -19,8 +19,10 @@ export const fromDir = command({
   examples: [['layer from-dir rootfs -o layer.tar.gz', 'With SOURCE_DATE_EPOCH set, later times are set to it']],
   run: async (
     { directory, output, force, compression, threads, 'keep-owner': keepOwner, 'skip-unsupported': skipUnsupported },
-    { signal, onProgress, report },
+    session,
   ) => {
+    const { signal, onProgress, report } = session
+    claimIfStandard(output, session)
     const layer = await writeLayerFromDirectory(directory, output, {
       compression: parseLayerCompression(compression),
       threads,

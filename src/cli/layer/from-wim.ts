@@ -9,7 +9,7 @@ import type { LayerLosses, LayerMends } from '../../layer/make/lossless.js'
 import { openReferencingWim } from '../../transport/wim/source.js'
 import { LAYER_OPTIONS, readLayerOptions } from '../layer-options.js'
 import { count } from '../render.js'
-import { LAYER_OUTPUT, layerText, outputOptions } from './output.js'
+import { claimIfStandard, LAYER_OUTPUT, layerText, outputOptions } from './output.js'
 
 export const fromWim = command({
   operands: {
@@ -45,8 +45,10 @@ export const fromWim = command({
   ],
   run: async (
     { file, output, image, force, base, 'base-image': baseImage, ignore, 'unix-data': unixData, ...options },
-    { signal, onProgress, report, note },
+    session,
   ) => {
+    const { signal, onProgress, report, note } = session
+    claimIfStandard(output, session)
     checkOptions({ based: base.length > 0, baseImage, ignore, unixData })
     const { references, ...reading } = readLayerOptions(options)
     const onWarning = (warning: string): void => note(`warning: ${warning}`)

@@ -1,10 +1,12 @@
 /** The output file of the `stowage layer` commands: its options and how it is reported. */
 import { flag, value } from '../command.js'
 import type { WrittenLayer } from '../../layer/make/job.js'
+import { STANDARD_STREAM } from '../../archive/standard-stream.js'
 import { exactSize, skippedText, table } from '../render.js'
+import type { Session } from '../session.js'
 
 /** Help text for the output of a command that makes a layer. */
-export const LAYER_OUTPUT = 'The layer, a tar: layer.tar.gz'
+export const LAYER_OUTPUT = 'The layer, a tar: layer.tar.gz; - is standard output'
 
 /** The options --output and --force; `describe` is the help text of --output. */
 export function outputOptions(describe: string) {
@@ -12,6 +14,11 @@ export function outputOptions(describe: string) {
     output: value(describe, { alias: 'o', required: true }),
     force: flag('Overwrite an existing output'),
   } as const
+}
+
+/** The report goes to stderr if the output is standard output. */
+export function claimIfStandard(output: string, session: Session): void {
+  if (output === STANDARD_STREAM) session.claimStdout()
 }
 
 /** The report on a layer written to `path`; `rows` say what it was made from and what it holds. */

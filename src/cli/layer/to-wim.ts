@@ -15,10 +15,10 @@ import { type ImageConfig, parseConfig } from '../../oci/config.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import { count, exactSize, lostText, printable, table } from '../render.js'
 import { parseCompression } from '../wim/values.js'
-import { outputOptions } from './output.js'
+import { claimIfStandard, outputOptions } from './output.js'
 
 const OPTIONS = {
-  ...outputOptions('The WIM'),
+  ...outputOptions('The WIM; - is standard output'),
   compress: value('lzx, xpress or none, with an optional level: lzx:50 (20 fast, 50 normal, 100 slow)', {
     default: 'lzx',
   }),
@@ -44,7 +44,9 @@ export const toWim = command({
     ['layer to-wim base.tar.gz update.tar.gz -o NanoServer.wim', 'Files/ becomes image 1, UtilityVM/Files/ image 2'],
     ['layer to-wim - -o root.wim --unix-data < layer.tar.zst', 'A Linux layer, with owners and modes'],
   ],
-  run: async ({ layer, output, force, ...options }, { signal, onProgress, report }) => {
+  run: async ({ layer, output, force, ...options }, session) => {
+    const { signal, onProgress, report } = session
+    claimIfStandard(output, session)
     const wim = await writeWimFromLayers(layer.map(String), output, {
       ...(await readOptions(options)),
       force,

@@ -21,6 +21,7 @@ export const ociArchive: Transport = {
     takesRef: true,
     artifacts: true,
     additive: false,
+    streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }, { sparse }) =>
       await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref, sparse }),
@@ -46,6 +47,7 @@ export const dockerArchive: Transport = {
     takesRef: true,
     artifacts: false,
     additive: false,
+    streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }) =>
       await (await import('./docker-destination.js')).openDockerArchiveDestination(path, { ref }),

@@ -27,6 +27,7 @@ export const bundle: Transport = {
     disk: ({ path }) => (path === STANDARD_STREAM ? undefined : path),
     spools: true,
     seals: true,
+    streams: true,
     open: async ({ path }, { signal, sparse }) =>
       await (
         await import('../../bundle/writer.js')

@@ -30,6 +30,7 @@ export const wim: Transport = {
     takesRef: true,
     artifacts: false,
     additive: false,
+    streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }, options) =>
       await (await import('./destination.js')).openWimDestination(path, { ...options.wim, imageName: ref }),
