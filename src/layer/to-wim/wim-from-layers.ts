@@ -1,6 +1,7 @@
 /** Makes WIM files from layers, which the addon reads, applies and writes without extracting files to disk. */
 import { stat } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
+import { STANDARD_STREAM } from '../../archive/standard-stream.js'
 import { abortError, StowageError } from '../../errors.js'
 import type { OnProgress, WaitOptions } from '../../progress.js'
 import { checkedLevel, compressionNumber } from '../../wim/compression.js'
@@ -168,26 +169,33 @@ export async function writeWimFromLayers(
   { force = false, ...options }: WimFromLayersOptions & { readonly force?: boolean } = {},
 ): Promise<WimFromLayers> {
   for (const layer of layers.length > 1 ? layers : []) {
-    const facts = layer === '-' ? undefined : await stat(layer).catch(() => undefined) // opening it reports errors
-    if (layer !== '-' && (!facts || facts.isFile() || facts.isDirectory())) continue
+    const facts = layer === STANDARD_STREAM ? undefined : await stat(layer).catch(() => undefined) // opening it reports errors
+    if (layer !== STANDARD_STREAM && (!facts || facts.isFile() || facts.isDirectory())) continue
     throw new StowageError(
       'INVALID_ARGUMENT',
-      `with several layers, each is read twice, which is not possible for ${layer === '-' ? 'standard input' : layer}`,
+      `with several layers, each is read twice, which is not possible for ${layer === STANDARD_STREAM ? 'standard input' : layer}`,
       {
         hint: 'Write it to a file first.',
       },
     )
   }
   const origins = layers.map(layer => ({
-    name: layer === '-' ? 'standard input' : layer,
+    name: layer === STANDARD_STREAM ? 'standard input' : layer,
     open: async () => await openLayer(layer),
   }))
-  const inputs = layers.filter(layer => layer !== '-')
+  const inputs = layers.filter(layer => layer !== STANDARD_STREAM)
   return await writeLayerFile(
     output,
     { force, inputs, signal: options.signal },
-    async ({ path }) => await wimFromLayers(origins, { path, name: output }, options),
+    async ({ path }) =>
+      await wimFromLayers(origins, { path, name: output === STANDARD_STREAM ? wimNameOf(layers) : output }, options),
   )
+}
+
+/** The file name for a WIM that gets none: that of the top layer. */
+function wimNameOf(layers: readonly string[]): string {
+  const top = layers.at(-1) ?? STANDARD_STREAM
+  return top === STANDARD_STREAM ? 'layer.wim' : `${basename(top).replace(/\.(tar(\.\w+)?|tgz|tzst)$/, '')}.wim`
 }
 
 function checkOptions(

@@ -1,4 +1,5 @@
 /** `wim:FILE[#NAME]` as a destination: applies the layers of an image to make the images of a new WIM. */
+import { STANDARD_STREAM } from '../../archive/standard-stream.js'
 import type { BlobStore, Bytes } from '../../blob/blob-store.js'
 import { type ImageContent, type PlatformImage, sizeOf } from '../../blob/closure.js'
 import { refuseExisting } from '../../blob/partial-file.js'
@@ -72,7 +73,7 @@ async function write(
     try {
       return await wimFromLayers(
         layers,
-        { path, name: file },
+        { path, name: file === STANDARD_STREAM ? (names[0]?.path ?? 'image') : file },
         {
           ...options,
           unixData: !windows,
