@@ -327,3 +327,13 @@ function subdirectoryOf(wim: string, name: string): bigint {
   const bytes = readFileSync(wim)
   return bytes.readBigUInt64LE(bytes.indexOf(Buffer.from(`${name}\0`, 'utf16le')) - 102 + 16)
 }
+
+t.test('writeLayerFromWim() makes no records that tar readers refuse, with lossless too', async t => {
+  const values = Array.from({ length: 13 }, (_, n): [string, string] => [`N${n}`, 'x'.repeat(65_400)])
+  const wim = { root: [{ name: 'large', attributesItem: packedAttributes(values) }] }
+  await t.rejects(layerOf(t, wim), { code: 'LAYER_UNSUPPORTED', message: /Files\/large.*NTFS allows 65531/ })
+  await t.rejects(layerOf(t, wim, { lossless: true }), {
+    code: 'LAYER_UNSUPPORTED',
+    message: /Files\/large.*PAX records/,
+  })
+})

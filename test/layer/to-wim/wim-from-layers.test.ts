@@ -192,21 +192,6 @@ t.test('writeWimFromLayers() keeps the streams of the root directories', async t
   t.equal(shown, 'Files:sfiles:UPPERUtilityVM/Files:t')
 })
 
-t.test('writeLayerFromWim() makes no records that tar readers refuse', async t => {
-  const root = t.testdir()
-  const value = Buffer.alloc(65_400).toString('base64')
-  const pax = Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`MSWINDOWS.xattr.N${n}`, value]))
-  pax['MSWINDOWS.xattr.M'] = Buffer.alloc(4000).toString('base64')
-  const wim = join(root, 'x.wim')
-  await make([pythonLayer(join(root, 'layer.tar'), [directory('Files'), { name: 'Files/large', pax }])], wim)
-  const output = join(root, 'back.tar')
-  await t.rejects(layerOf(wim, output), { code: 'LAYER_UNSUPPORTED', message: /Files\/large.*NTFS allows 65535/ })
-  await using opened = await openWim(wim)
-  const lossless = writeLayerFromWim(opened, output, { lossless: true })
-  await t.rejects(lossless, { code: 'LAYER_UNSUPPORTED', message: /Files\/large.*PAX records/ })
-  t.notOk(readdirSync(root).some(name => name.includes('back')))
-})
-
 t.test('writeWimFromLayers() gives the same bytes on any number of threads and every time', async t => {
   const root = t.testdir()
   const layer = await layerOf(richWim(t), join(root, 'layer.tar.gz'))
