@@ -1,14 +1,13 @@
 /** The trees of files that are compared: of the layers or the WIM image that a layer is based on, and of its own plan. */
 import { StowageError } from '../../errors.js'
 import type { WaitOptions } from '../../progress.js'
-import type { TarEntry } from '../../tar/header.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { planFromWim } from '../make/from-wim.js'
 import type { LayerOrder } from '../make/entries.js'
 import { Slices } from '../make/slices.js'
 import type { PlannedEntry } from '../make/windows-layer.js'
 import { type LayerFacts, type LayerOrigin, readLayer } from '../read/read-layer.js'
-import { type LayerTarEntry, TAR_TYPES } from '../read/tar-entry.js'
+import { asRead } from '../read/tar-entry.js'
 import { AppliedLayers } from '../to-wim/applied-layers.js'
 import type { TreeNode } from '../to-wim/image-tree.js'
 import { Losses } from '../to-wim/losses.js'
@@ -112,28 +111,4 @@ function rootsOf(applied: AppliedLayers, layers: readonly LayerFacts[]): Windows
 /** SHA-1 in hex digits as the characters of {@link Content.sha1}. */
 function binary(sha1: string): string {
   return Buffer.from(sha1, 'hex').toString('latin1')
-}
-
-/** The entry as a reader of the layer decodes it. */
-function asRead({ name, flag, linkname = '', mode, size, mtime, records = {} }: TarEntry): LayerTarEntry {
-  const keys = Object.keys(records).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
-  return {
-    type: TAR_TYPES[flag],
-    path: name,
-    linkname,
-    utf8: true,
-    mode,
-    uid: 0,
-    gid: 0,
-    uname: '',
-    gname: '',
-    mtime,
-    size,
-    devmajor: 0,
-    devminor: 0,
-    records: new Map(keys.map(key => [key, Buffer.from(records[key] ?? '').toString('latin1')])),
-    sha256: undefined,
-    head: Buffer.alloc(0),
-    offset: 0,
-  }
 }

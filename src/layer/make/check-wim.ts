@@ -9,7 +9,7 @@ import type { WimFile } from '../../wim/wim-file.js'
 import { HIVE_HEAD } from '../../windows/registry-hive.js'
 import { checkTree, isHive } from '../read/check-tree.js'
 import { gatherFindings, type LayerFinding } from '../read/check.js'
-import { type LayerTarEntry, TAR_TYPES } from '../read/tar-entry.js'
+import { asRead } from '../read/tar-entry.js'
 import { type LayerFromWimOptions, planFromWim } from './from-wim.js'
 import type { PlannedEntry } from './windows-layer.js'
 
@@ -37,7 +37,7 @@ export async function checkWimLayer(
     if (signal?.aborted) throw abortError(signal.reason, signal)
     const { name, flag } = planned.entry
     const head = flag === '0' && isHive(name) ? await headOf(planned) : NOTHING
-    tree.add(layerTarEntry(planned, head, offset))
+    tree.add(asRead(planned.entry, head, offset))
     offset += BLOCK
   }
   tree.end()
@@ -53,34 +53,5 @@ export async function checkWimLayer(
       if (size >= HIVE_HEAD) break
     }
     return Buffer.concat(pieces).subarray(0, HIVE_HEAD)
-  }
-}
-
-/** The entry as a reader of the layer would decode it. */
-function layerTarEntry({ entry }: PlannedEntry, head: Buffer, offset: number): LayerTarEntry {
-  const { name, flag, linkname = '', mode, size, mtime, records = {} } = entry
-  return {
-    type: TAR_TYPES[flag],
-    path: name,
-    linkname,
-    utf8: true,
-    mode,
-    uid: 0,
-    gid: 0,
-    uname: '',
-    gname: '',
-    mtime,
-    size,
-    devmajor: 0,
-    devminor: 0,
-    records: new Map(
-      Object.entries(records).map(([key, value]) => [
-        key,
-        typeof value === 'string' ? value : Buffer.from(value).toString('latin1'),
-      ]),
-    ),
-    sha256: undefined,
-    head,
-    offset,
   }
 }

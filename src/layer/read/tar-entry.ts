@@ -1,4 +1,5 @@
 /** Decodes the batches of layer entries that the addon produces. Source: POSIX.1-2017, pax. */
+import type { TarEntry } from '../../tar/header.js'
 import { isUtf8 } from 'node:buffer'
 
 export const TAR_TYPES = {
@@ -98,5 +99,30 @@ export function decodeTarEntries(batch: Buffer, hash: boolean | 'sha1'): LayerTa
       records.set(take(keySize).toString(), take(valueSize).toString('latin1'))
     }
     return records
+  }
+}
+
+/** An entry that is to be written, as a reader of the layer decodes it. */
+export function asRead(entry: TarEntry, head: Buffer = Buffer.alloc(0), offset = 0): LayerTarEntry {
+  const { name, flag, linkname = '', mode, size, mtime, records = {} } = entry
+  const keys = Object.keys(records).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  return {
+    type: TAR_TYPES[flag],
+    path: name,
+    linkname,
+    utf8: true,
+    mode,
+    uid: 0,
+    gid: 0,
+    uname: '',
+    gname: '',
+    mtime,
+    size,
+    devmajor: 0,
+    devminor: 0,
+    records: new Map(keys.map(key => [key, Buffer.from(records[key] ?? '').toString('latin1')])),
+    sha256: undefined,
+    head,
+    offset,
   }
 }
