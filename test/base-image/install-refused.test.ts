@@ -219,7 +219,8 @@ t.test('install --wim refuses a WIM that is none, not whole, or does not say wha
     {
       words: [flawedWim(t, 'no-hives')],
       code: 1,
-      stderr: /a Windows host would reject .*HIVE_MISSING Files\/Windows\/System32\/config\/DEFAULT/,
+      stderr:
+        /a Windows host would reject .*HIVE_MISSING Files\/Windows\/System32\/config\/SYSTEM \(it is missing, and 4 more\)/,
     },
     { words: [flawedWim(t, 'case-pair')], code: 1, stderr: /ase/ },
   ])

@@ -39,7 +39,10 @@ const layerJob = () =>
     Buffer.alloc(1 << 20),
   )
 const layerReader = () =>
-  run(heard => new addon.LayerReader({ name: 'layer', hash: false, headSize: 0 }, heard), readFileSync(layerPath))
+  run(
+    heard => new addon.LayerReader({ name: 'layer', hash: 'none', whole: [], headSize: 0 }, heard),
+    readFileSync(layerPath),
+  )
 const blobWrite = () =>
   run(
     heard => new addon.BlobWriteJob({ path: scratch, handle: -1, offset: 0, held: 0, direct: false }, heard),
