@@ -22,6 +22,8 @@ export interface BlobStore {
   fetchFrom?(blob: Descriptor, offset: number, options?: FetchOptions): Bytes
   /** Where the blob is on disk, for a native thread to read; undefined if it is not on disk or has another size. */
   placeOf?(blob: Descriptor): Promise<BlobPlace | undefined>
+  /** Says that these blobs of the image that is being read will not be fetched: a stream need not keep them. */
+  forgo?(blobs: readonly Descriptor[]): void
 }
 
 /** A range of a file, as long as the blob. If the last component of the path is a symbolic link, it is not followed. */

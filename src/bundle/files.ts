@@ -197,6 +197,11 @@ export async function readSmall(
   const size = files.files.get(path)?.size ?? 0
   if (size > limit) throw new StowageError('INVALID_MANIFEST', `${path} has ${size} bytes; the limit is ${limit}`)
   const parts: Uint8Array[] = []
-  for await (const piece of files.read(path, { signal })) parts.push(piece)
+  let left = limit
+  for await (const piece of files.read(path, { signal })) {
+    left -= piece.length
+    if (left < 0) throw new StowageError('INVALID_MANIFEST', `${path} has over ${limit} bytes, which is the limit`)
+    parts.push(piece)
+  }
   return Buffer.concat(parts)
 }

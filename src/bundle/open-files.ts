@@ -6,6 +6,10 @@ import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import { archiveCompressionOf } from '../oci/compression.js'
 import { type BundleFiles, openDirectoryFiles, type OpenFilesOptions, openTarFiles } from './files.js'
+import type { PassingFiles } from './passing-files.js'
+
+/** A bundle on disk that can be read at any place, or one that must be read from its start to its end. */
+type Form = { readonly type: 'directory' | 'tar' } | { readonly type: 'stream'; readonly size: number | undefined }
 
 /**
  * Opens `path`: a directory, or a tar, which may be compressed with gzip, zstd or xz and may come from a pipe; `-` is
@@ -15,32 +19,51 @@ import { type BundleFiles, openDirectoryFiles, type OpenFilesOptions, openTarFil
 export async function openBundleFiles(path: string, options: OpenFilesOptions = {}): Promise<BundleFiles> {
   const { signal } = options
   try {
-    if (path === STANDARD_STREAM) return await openStream(path, undefined, options)
-    const found = await stat(path)
-    if (found.isDirectory()) return await openDirectoryFiles(path, signal)
-    if (found.isFile()) return (await openTar(path, signal)) ?? (await openStream(path, found.size, options))
-    if (found.isFIFO() || found.isSocket()) return await openStream(path, undefined, options)
+    const form = await formOf(path)
+    if (form.type === 'directory') return await openDirectoryFiles(path, signal)
+    if (form.type === 'stream') {
+      return await (await import('./streamed-files.js')).openStreamedFiles(path, form.size, options)
+    }
+    return await openTar(path, signal)
   } catch (error) {
     throw abortError(fileError(error, path), signal)
   }
-  throw new StowageError('NOT_A_BUNDLE', `${path} is neither a directory nor a file`)
 }
 
-/** Undefined if the tar is compressed. */
-async function openTar(path: string, signal: AbortSignal | undefined): Promise<BundleFiles | undefined> {
-  const file = await open(path, 'r')
-  let opened: BundleFiles | undefined
+/** Like {@link openBundleFiles} for a bundle that must be read from start to end; undefined for others. */
+export async function openPassing(path: string, options: OpenFilesOptions = {}): Promise<PassingFiles | undefined> {
   try {
-    const head = await headOf(file)
-    refuseOthers(head, path)
-    if (!archiveCompressionOf(head)) opened = await openTarFiles(file, path, signal)
-    return opened
-  } finally {
-    if (!opened) await file.close()
+    const form = await formOf(path)
+    if (form.type !== 'stream') return undefined
+    return await (await import('./passing-files.js')).openPassingFiles(path, form.size, options)
+  } catch (error) {
+    throw abortError(fileError(error, path), options.signal)
   }
 }
 
-async function openStream(path: string, size: number | undefined, options: OpenFilesOptions): Promise<BundleFiles> {
-  const { openStreamedFiles } = await import('./streamed-files.js')
-  return await openStreamedFiles(path, size, options)
+async function formOf(path: string): Promise<Form> {
+  if (path === STANDARD_STREAM) return { type: 'stream', size: undefined }
+  const found = await stat(path)
+  if (found.isDirectory()) return { type: 'directory' }
+  if (found.isFile()) return (await isCompressed(path)) ? { type: 'stream', size: found.size } : { type: 'tar' }
+  if (found.isFIFO() || found.isSocket()) return { type: 'stream', size: undefined }
+  throw new StowageError('NOT_A_BUNDLE', `${path} is neither a directory nor a file`)
+}
+
+/** Throws UNSUPPORTED for a file compressed in a way that is not read. */
+async function isCompressed(path: string): Promise<boolean> {
+  await using file = await open(path, 'r')
+  const head = await headOf(file)
+  refuseOthers(head, path)
+  return archiveCompressionOf(head) !== undefined
+}
+
+async function openTar(path: string, signal: AbortSignal | undefined): Promise<BundleFiles> {
+  const file = await open(path, 'r')
+  try {
+    return await openTarFiles(file, path, signal)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
 }

@@ -11,7 +11,14 @@ import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layo
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
-import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest, sourceImageOf } from './manifest.js'
+import {
+  BUNDLE_FILE,
+  type BundleImage,
+  type BundleManifest,
+  digestOfIntegrity,
+  parseBundleManifest,
+  sourceImageOf,
+} from './manifest.js'
 import { openBundleFiles } from './open-files.js'
 
 /** An open bundle. The caller disposes of it. */
@@ -23,6 +30,21 @@ export interface BundleReader extends ImageSource {
   read(path: string, options?: FetchOptions): Bytes
   /** The same content as a range of a file on disk, if it is on disk. Throws BLOB_MISSING. */
   place(path: string): ReturnType<BundleFiles['place']>
+  /** Set if the bundle is a stream that is read once, while its images are written. */
+  readonly passage?: Passage
+}
+
+/** What a bundle that passes once has to be told. Its `manifest` is made from index.json, and has no files. */
+export interface Passage {
+  /** Says which images will be written: what comes too early, or is needed again, is kept. */
+  expect(images: readonly BundleImage[]): void
+  /** Says that `image`, with these `layers` of its own, is written next. */
+  turnTo(image: BundleImage, layers: readonly Descriptor[]): void
+  /**
+   * Reads the bundle to its end and checks it as {@link openBundleReader} does before anything else. Returns what
+   * bundle.json says. Throws like it, and INVALID_TAR for a stream that breaks off: nothing may have a name before.
+   */
+  complete(): Promise<BundleManifest>
 }
 
 export interface BundleReaderOptions extends OpenFilesOptions {
@@ -112,7 +134,8 @@ export function entriesOf({ images }: BundleManifest): readonly NamedEntry[] {
   })
 }
 
-async function readManifest(
+/** The manifest of a bundle whose small files agree with one another. Throws like {@link openBundleReader}. */
+export async function readManifest(
   path: string,
   files: BundleFiles,
   signal: AbortSignal | undefined,

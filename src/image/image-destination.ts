@@ -36,6 +36,12 @@ export interface WrittenImage {
   readonly lost?: readonly Loss[]
 }
 
+/** An image that is complete at the destination. Disposing of it before it is named removes it, if it was not there. */
+export interface HeldImage extends AsyncDisposable {
+  /** Gives the image `names`, all or none. */
+  name(names: readonly Reference[]): Promise<WrittenImage>
+}
+
 /**
  * An open destination for images. It takes whole images, not single blobs: an engine takes an image in one stream, and
  * the others name an image only after everything it refers to is written. The caller disposes of it.
@@ -59,6 +65,16 @@ export interface ImageDestination extends AsyncDisposable {
     names: readonly Reference[],
     options?: WriteImageOptions,
   ): Promise<WrittenImage>
+  /**
+   * Like `write`, but gives the image none of `names` yet, for a caller that has more to check first; `names` are for
+   * messages. Left out if the destination cannot hold an image that has no name.
+   */
+  hold?(
+    image: ImageContent,
+    blobs: BlobStore,
+    names: readonly Reference[],
+    options?: WriteImageOptions,
+  ): Promise<HeldImage>
   /**
    * For a destination that is valid only as a whole (an archive, a bundle): writes the rest and moves the result to its
    * final path. Call it once, after the last image. An archive that is disposed of before that leaves nothing. Throws

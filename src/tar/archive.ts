@@ -37,8 +37,6 @@ export interface ListOptions {
    * and the zero blocks after the last member may be missing. Without this option these are errors.
    */
   readonly foreign?: boolean | undefined
-  /** Called with each member before the next one is looked for: the content of a stream must be read in it. */
-  readonly onMember?: ((member: ArchiveMember) => Promise<void>) | undefined
 }
 
 /** Largest extended header that is read, in bytes; real ones hold little more than a name. */
@@ -48,25 +46,36 @@ const MEMBER_LIMIT = 1_000_000
 /** Zero bytes that a tar may have at its end: GNU tar pads it to a full record, whose size can be set. */
 const TRAILER_LIMIT = 1024 * 1024
 
-/**
- * Lists the members of the tar `input` in order; their content is skipped. Reads ustar, PAX
- * (`path`, `linkpath`, `size`), GNU long names and numbers, and the format before ustar. Throws INVALID_TAR with the
- * offset for a truncated file, a wrong checksum, a name that is absolute, leads out of the archive or occurs twice, a
- * member that extends past the end of the file, bytes after the end of the archive, and anything that tar readers
- * interpret differently. `path` is for messages.
- */
+/** All members that {@link readArchive} yields. */
 export async function listArchive(
   input: TarInput,
   path: string,
-  { signal, foreign = false, onMember }: ListOptions = {},
+  options: ListOptions = {},
 ): Promise<readonly ArchiveMember[]> {
   const members: ArchiveMember[] = []
+  for await (const member of readArchive(input, path, options)) members.push(member)
+  return members
+}
+
+/**
+ * Yields the members of the tar `input` in order; of a stream, each before its content, which is skipped if it is not
+ * read before the next member is requested. Reads ustar, PAX (`path`, `linkpath`, `size`), GNU long names and numbers,
+ * and the format before ustar. Throws INVALID_TAR with the offset for a truncated file, a wrong checksum, a name that is
+ * absolute, leads out of the archive or occurs twice, a member that extends past the end of the file, bytes after the
+ * end of the archive, and anything that tar readers interpret differently. `path` is for messages.
+ */
+export async function* readArchive(
+  input: TarInput,
+  path: string,
+  { signal, foreign = false }: ListOptions = {},
+): AsyncGenerator<ArchiveMember, void, undefined> {
+  let count = 0
   const names = new Map<string, ArchiveMember['type']>()
   let extended: Extended = {}
   let position = 0
   for (;;) {
     signal?.throwIfAborted()
-    if (foreign && position === input.size && members.length > 0 && isEmpty(extended)) return members
+    if (foreign && position === input.size && count > 0 && isEmpty(extended)) return
     const header = await readExactly(position, BLOCK, 'the next header or the two zero blocks that end a tar')
     if (header.every(byte => byte === 0)) break
     const fields = parseHeader(header, position)
@@ -98,10 +107,11 @@ export async function listArchive(
         throw invalid(position, `${JSON.stringify(name)} for the second time`)
       }
       const member = { name, type, size, offset, ...linkOf(fields, extended) }
-      if (!twice || foreign) members.push(member)
       names.set(name, type)
-      if (members.length > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
-      await onMember?.(member)
+      if (!twice || foreign) {
+        if (++count > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
+        yield member
+      }
     }
     extended = {}
     position = offset + padded(size)
@@ -110,7 +120,6 @@ export async function listArchive(
     throw invalid(position, 'an extended header with no member after it')
   }
   await checkTrailer(position + BLOCK)
-  return members
 
   /** Expects another zero block after the first, and only zeros after it. */
   async function checkTrailer(start: number): Promise<void> {

@@ -7,7 +7,7 @@ import { readPlatforms } from '../blob/platforms.js'
 import { stripAbsent, strippedAway } from '../blob/stripped.js'
 import { Workspace } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
-import type { ImageDestination, WrittenImage } from '../image/image-destination.js'
+import type { HeldImage, ImageDestination, WrittenImage } from '../image/image-destination.js'
 import type { ImageSource, SourceImage } from '../image/image-source.js'
 import { findReferrers } from '../image/referrers.js'
 import type { Digest } from '../oci/digest.js'
@@ -184,6 +184,40 @@ export class Transfer implements AsyncDisposable {
     for (const each of split.kept) await destination.write(each.content, each.blobs, each.names, { jobs, signal })
     const left = [...undelivered, ...split.undelivered]
     return left.length === 0 ? written : { ...written, undelivered: left }
+  }
+
+  /**
+   * Like {@link write}, but the image and its referrers get their names later. Throws TypeError if the destination has
+   * no `hold()`.
+   */
+  async hold({ blobs, content, names, referrers, undelivered = [] }: SelectedImage): Promise<HeldImage> {
+    const { jobs, signal, onProgress } = this.#options
+    const destination = await this.destination()
+    if (!destination.hold) throw new TypeError('this destination names an image when it writes it')
+    signal?.throwIfAborted()
+    const held = await destination.hold(content, blobs, names, { jobs, signal, onProgress, undelivered })
+    const others: { readonly held: HeldImage; readonly names: readonly Reference[] }[] = []
+    const dispose = async (): Promise<void> => {
+      for (const each of [...others].reverse()) await each.held[Symbol.asyncDispose]()
+      await held[Symbol.asyncDispose]()
+    }
+    try {
+      for (const each of referrers) {
+        const referrer = await destination.hold(each.content, each.blobs, each.names, { jobs, signal })
+        others.push({ held: referrer, names: each.names })
+      }
+    } catch (error) {
+      await dispose()
+      throw error
+    }
+    return {
+      async name(wanted) {
+        const written = await held.name(wanted)
+        for (const each of others) await each.held.name(each.names)
+        return undelivered.length === 0 ? written : { ...written, undelivered }
+      },
+      [Symbol.asyncDispose]: dispose,
+    }
   }
 
   /** Completes the destination after the last image: an archive is valid only after this call. */

@@ -126,6 +126,8 @@ export interface DestinationTransport {
   readonly artifacts: boolean
   /** Whether images can be added later; not to a file, which is written once. */
   readonly additive: boolean
+  /** Whether its destinations have `hold()`, so that a stream can be written to them while it is read. */
+  readonly holds?: boolean
   /**
    * The path beside which a copy keeps its temporary files; left out if the destination is not on this machine's disk.
    */

@@ -2,15 +2,17 @@
 import { type ImageContent, sizeOf } from '../blob/closure.js'
 import { strippedAway } from '../blob/stripped.js'
 import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
-import { type BundleReader, entriesOf, openBundleReader } from '../bundle/reader.js'
+import { openPassingReader } from '../bundle/passing-reader.js'
+import { type BundleReader, entriesOf, openBundleReader, type Passage } from '../bundle/reader.js'
 import { abortError, orError, StowageError } from '../errors.js'
+import type { HeldImage, WrittenImage } from '../image/image-destination.js'
 import { subjectOf } from '../image/referrers.js'
 import { selectImage } from '../image/selection.js'
 import type { Loss } from '../layer/to-wim/losses.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from '../oci/platform.js'
-import { formatReference, parseReference } from '../oci/reference.js'
+import { formatReference, parseReference, type Reference } from '../oci/reference.js'
 import { nameAt } from '../transfer/names.js'
 import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
@@ -66,20 +68,82 @@ export interface LoadResult {
 
 /**
  * Loads the bundle `path`. Verifies its small files before anything is sent, and its layers while they stream; does not
- * start an image if a layer is missing or has the wrong size. Tries every image, and reports a failure in its `error`.
- * Throws what opening the bundle and the destination throw, IMAGE_NOT_FOUND if no image matches the selection, and
+ * start an image if a layer is missing or has the wrong size. A bundle that is a stream, or compressed, goes into an
+ * engine or an archive while it is read, and its images get their names when all of it has been verified. Tries every
+ * image, and reports a failure in its `error`. Throws what opening the bundle and the destination throw, IMAGE_NOT_FOUND if no image matches the selection, and
  * ABORTED.
  */
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
   return await withLoading(path, options, true, async loading => {
     await using transfer = new Transfer({ location: loading.location }, loading.options)
     await transfer.destination()
-    const images: LoadedImage[] = []
-    const missing = new Set<Digest>()
-    for (const image of loading.images) images.push(await load(image, loading, transfer, missing))
+    const { passage } = loading.reader
+    const images = passage ? await loadPassing(loading, transfer, passage) : await loadAll(loading, transfer)
     if (images.some(({ id }) => id !== undefined)) await transfer.finish()
     return { path, to: formatLocation(loading.location), images }
   })
+}
+
+async function loadAll(loading: Loading, transfer: Transfer): Promise<readonly LoadedImage[]> {
+  const images: LoadedImage[] = []
+  const missing = new Set<Digest>()
+  for (const image of loading.images) images.push(await load(image, loading, transfer, missing))
+  return images
+}
+
+/** Writes the images of a stream as they come, and names them once the stream has ended and is found good. */
+async function loadPassing(loading: Loading, transfer: Transfer, passage: Passage): Promise<readonly LoadedImage[]> {
+  const { signal } = loading.options
+  const waiting: { readonly image: BundleImage; readonly outcome: Held | LeftOut | StowageError }[] = []
+  try {
+    // Otherwise it is not known what else will be needed, so that all is kept
+    if (!loading.options.referrers) passage.expect(loading.images)
+    for (const image of loading.images) {
+      const outcome = await orError(async () => await hold(image, loading, transfer, passage), signal)
+      waiting.push({ image, outcome })
+    }
+    const manifest = await passage.complete()
+    const images: LoadedImage[] = []
+    for (const { image, outcome } of waiting) {
+      // Only bundle.json has all names
+      const final = manifest.images.find(({ root }) => root.digest === image.root.digest) ?? image
+      const nothing = { ...aboutImage(final), id: undefined, sent: 0, skipped: 0 }
+      const named = await orError(async (): Promise<LoadedImage> => {
+        if (outcome instanceof StowageError) throw outcome
+        if ('leftOut' in outcome) return { ...nothing, ...outcome }
+        const { held, content } = outcome
+        return loadedImage(final, content, await held.name(namesOf(final, loading.location)))
+      }, signal)
+      images.push(named instanceof StowageError ? { ...nothing, error: withHint(named) } : named)
+    }
+    return images
+  } finally {
+    for (const { outcome } of waiting) if ('held' in outcome) await outcome.held[Symbol.asyncDispose]()
+  }
+}
+
+interface Held {
+  readonly held: HeldImage
+  readonly content: ImageContent
+}
+
+type LeftOut = Required<Pick<LoadedImage, 'leftOut'>>
+
+async function hold(
+  image: BundleImage,
+  loading: Loading,
+  transfer: Transfer,
+  passage: Passage,
+): Promise<Held | LeftOut> {
+  const selected = await loading.select(image, transfer)
+  const { content, referrers } = selected
+  const images = [content, ...referrers.map(referrer => referrer.content)]
+  passage.turnTo(
+    image,
+    images.flatMap(({ layers }) => layers),
+  )
+  if (loading.leavesOut(selected)) return { leftOut: NOT_AN_IMAGE }
+  return { held: await transfer.hold(selected), content }
 }
 
 /** What {@link loadBundle} would do with the same arguments. An image that cannot be loaded has an `error`. */
@@ -103,6 +167,7 @@ export async function planLoad(path: string, options: LoadOptions = {}): Promise
 interface Loading {
   readonly location: Location
   readonly options: LoadOptions
+  readonly reader: BundleReader
   readonly images: readonly BundleImage[]
   /** Reads the image, except its layers, and checks that these are there. */
   select(image: BundleImage, transfer: Transfer): Promise<SelectedImage>
@@ -123,7 +188,10 @@ async function withLoading<T>(
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     const beside = destination.disk?.(location)
-    await using reader = await openBundleReader(path, { layers, beside, signal, onNotice, onProgress })
+    const opening = { layers, beside, signal, onNotice, onProgress }
+    await using reader =
+      (layers && destination.holds ? await openPassingReader(path, opening) : undefined) ??
+      (await openBundleReader(path, opening))
     const images = chooseImages(reader, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, images)
     return await work({
@@ -133,14 +201,16 @@ async function withLoading<T>(
         ...options,
         referrers: (options.referrers ?? false) && (names.length > 0 || platforms.length > 0),
       },
+      reader,
       images,
       async select(image, transfer) {
         const selected = await transfer.select(reader, sourceImageOf(image), {
-          names: image.names.map(name => nameAt(location, parseReference(name))),
+          names: namesOf(image, location),
           platforms: selectorsOf(image, selectors),
           subject: path,
         })
-        for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
+        // What is missing in a stream is known only at its end
+        if (!reader.passage) for (const { content } of [selected, ...selected.referrers]) expectLayers(reader, content)
         return selected
       },
       leavesOut: ({ content }) => names.length === 0 && !destination.artifacts && content.platforms.length === 0,
@@ -170,13 +240,28 @@ async function load(
       missing.add(content.root.digest)
       return { ...nothing, leftOut: `it describes ${subject}, which is not there` }
     }
-    if (loading.leavesOut(selected)) return { ...nothing, leftOut: 'not a container image' }
-    const { names: _names, platforms: taken, ...written } = await transfer.write(selected)
+    if (loading.leavesOut(selected)) return { ...nothing, leftOut: NOT_AN_IMAGE }
+    const written = await transfer.write(selected)
     if (written.strippedFrom) for (const digest of strippedAway(content)) missing.add(digest)
-    const platforms = (taken ?? content.platforms.map(({ config }) => config.platform)).map(formatPlatform)
-    return { names: image.names, platforms, size: sizeOf(content), ...written }
+    return loadedImage(image, content, written)
   }, loading.options.signal)
   return loaded instanceof StowageError ? { ...nothing, error: withHint(loaded) } : loaded
+}
+
+const NOT_AN_IMAGE = 'not a container image'
+
+function loadedImage(
+  { names }: BundleImage,
+  content: ImageContent,
+  { names: _names, platforms: taken, ...written }: WrittenImage,
+): LoadedImage {
+  const platforms = (taken ?? content.platforms.map(({ config }) => config.platform)).map(formatPlatform)
+  return { names, platforms, size: sizeOf(content), ...written }
+}
+
+/** The names of the image at the destination. */
+function namesOf({ names }: BundleImage, location: Location): readonly Reference[] {
+  return names.map(name => nameAt(location, parseReference(name)))
 }
 
 /** A requested platform. */

@@ -1,6 +1,6 @@
 /** Bundles that can be read only once: compressed, from a pipe, from standard input. */
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openBundleReader } from '../../src/bundle/reader.js'
@@ -124,6 +124,82 @@ t.test(
   },
 )
 
+/** Without a place for temporary files: storing anything fails. */
+async function withoutStore<T>(t: Test, work: () => Promise<T>): Promise<T> {
+  const before = process.env['TMPDIR']
+  process.env['TMPDIR'] = join(scratch(t), 'absent')
+  try {
+    return await work()
+  } finally {
+    if (before === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = before
+  }
+}
+
+for (const scheme of ['docker-archive', 'oci-archive']) {
+  t.test(`loadBundle() writes ${scheme}: while it reads, and stores nothing`, async t => {
+    const plain = join(scratch(t), 'site.tar')
+    const expected = await loadBundle(pristine, { to: `${scheme}:${plain}` })
+    for (const [form, path] of formsOf(t, pristine)) {
+      const root = scratch(t)
+      mkdirSync(join(root, 'to'))
+      const to = join(root, 'to', 'site.tar')
+      const notices: string[] = []
+      const loaded = await loadBundle(path(), {
+        to: `${scheme}:${to}`,
+        onNotice: text => notices.push(text),
+      })
+      t.same(loaded.images, expected.images, form)
+      t.equal(notices.length, 1, 'and not that something is stored')
+      t.match(notices[0], form === 'pipe' ? /is a stream: if interrupted, it starts again$/ : /is compressed with/)
+      t.same(readdirSync(join(root, 'to')), ['site.tar'])
+      execFileSync('cmp', [plain, to])
+    }
+  })
+}
+
+t.test('loadBundle() writes no archive of a stream that breaks off or lies at its end', async t => {
+  const whole = readFileSync(pristine)
+  const inputs: readonly (readonly [string, Buffer, string])[] = [
+    ...[100, 5000, whole.length >> 1, whole.length - 1024].map(
+      length => [`${length} bytes`, whole.subarray(0, length), 'INVALID_TAR'] as const,
+    ),
+    ['a damaged bundle.json', damage(whole, 'bundle.json'), 'INVALID_MANIFEST'],
+    ['a damaged head', damage(whole, 'manifest.json'), 'DIGEST_MISMATCH'],
+    ['a damaged manifest', damage(whole, manifest), 'DIGEST_MISMATCH'],
+  ]
+  for (const [name, bytes, code] of inputs) {
+    const tar = changed(t, () => bytes)
+    for (const [form, path] of formsOf(t, tar)) {
+      const to = scratch(t)
+      await t.rejects(loadBundle(path(), { to: `oci-archive:${to}/a.tar` }), { code }, `${name}, ${form}`)
+      t.same(readdirSync(to), [], `${name}, ${form}`)
+    }
+  }
+})
+
+t.test('a stream in another order loads too: what comes too early is stored, and removed', async t => {
+  const root = scratch(t)
+  execFileSync('tar', ['-x', '-f', pristine, '-C', root])
+  const names = execFileSync('tar', ['-t', '-f', pristine], { encoding: 'utf8' }).trim().split('\n')
+  const files = names.filter(name => !name.endsWith('/')).reverse()
+  const reversed = join(scratch(t), 'reversed.tar')
+  execFileSync('tar', ['-c', '-f', reversed, '-C', root, ...files])
+  const plain = join(scratch(t), 'a.tar')
+  await loadBundle(pristine, { to: `oci-archive:${plain}` })
+  for (const [form, path] of formsOf(t, reversed)) {
+    const to = scratch(t)
+    const loaded = await loadBundle(path(), { to: `oci-archive:${to}/a.tar` })
+    t.same(
+      loaded.images.map(({ error }) => error),
+      [undefined, undefined],
+      form,
+    )
+    t.same(readdirSync(to), ['a.tar'])
+    execFileSync('cmp', [plain, join(to, 'a.tar')])
+  }
+})
+
 t.test('loadBundle() loads no image with a wrong layer, and all others', async t => {
   const tar = changed(t, bytes => damage(bytes, layer))
   for (const [form, path] of formsOf(t, tar)) {
@@ -139,13 +215,9 @@ t.test('loadBundle() loads no image with a wrong layer, and all others', async t
 t.test('inspect() reads a compressed bundle and a pipe without storing anything', async t => {
   const expected = await inspect(`bundle:${pristine}`)
   const forms = formsOf(t, pristine)
-  const before = process.env['TMPDIR']
-  process.env['TMPDIR'] = join(scratch(t), 'absent') // so that storing fails
-  t.teardown(() => {
-    if (before === undefined) delete process.env['TMPDIR']
-    else process.env['TMPDIR'] = before
+  await withoutStore(t, async () => {
+    for (const [form, path] of forms) t.same((await inspect(`bundle:${path()}`)).images, expected.images, form)
   })
-  for (const [form, path] of forms) t.same((await inspect(`bundle:${path()}`)).images, expected.images, form)
 })
 
 t.test('pack() writes a compressed bundle: the tar, as other tools unpack it, and again the same bytes', async t => {

@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +12,8 @@ import type { Descriptor } from '../../src/oci/descriptor.js'
 import { hexOf } from '../../src/oci/digest.js'
 import { parseReference } from '../../src/oci/reference.js'
 import { openEngineSource } from '../../src/transport/engine/source.js'
+import { loadBundle } from '../../src/verbs/load.js'
+import { writeBundle } from '../support/bundles.js'
 import { startDebianEngine } from '../support/debian-engine.js'
 import {
   flipped,
@@ -23,6 +26,7 @@ import {
   type TestImage,
   windowsImage,
 } from '../support/images.js'
+import { scratch } from '../support/scratch.js'
 
 const engine = await startDebianEngine('trixie', 'containerd')
 t.teardown(() => engine.stop())
@@ -68,6 +72,26 @@ t.test("write() keeps the manifest's digest, and the image runs", async t => {
   t.same(await images(), [`lab/run:1 ${image.root.digest}`])
   t.equal((await engine.docker('run', '--rm', '--network', 'none', 'lab/run:1')).stdout, `${GREETING}\n`)
   t.equal((await write(image, ['lab/run:2'])).sent, 0)
+})
+
+t.test('a bundle from a pipe loads images that share layers, and is whole here', async t => {
+  const root = scratch(t)
+  // Too large for memory, so that what both need has to be stored
+  const shared = { seed: 'piped', size: 9 << 20 }
+  const of = { 'lab/piped:1': await layeredImage(2, shared), 'lab/piped:2': await layeredImage(3, shared) }
+  await writeBundle(join(root, 'site.tar'), of)
+  const pipe = join(root, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  spawn('sh', ['-c', 'cat "$0" > "$1"', join(root, 'site.tar'), pipe], { stdio: 'ignore' })
+  const notices: string[] = []
+  const loaded = await loadBundle(pipe, { host: engine.host, onNotice: text => notices.push(text) })
+  t.same(
+    loaded.images.map(({ id, error }) => error ?? id),
+    Object.values(of).map(({ root }) => root.digest),
+  )
+  t.match(notices, [/is a stream: if interrupted/, /^storing in .* is needed more than once$/])
+  for (const [name, { root }] of Object.entries(of)) t.ok((await images()).includes(`${name} ${root.digest}`))
+  await engine.docker('image', 'rm', ...Object.keys(of))
 })
 
 t.test('write() loads a Windows image, which comes out bit for bit', async t => {

@@ -39,6 +39,48 @@ t.test('pack -o - | load - - tags every image of the bundle', async t => {
   t.same(await images(), NAMES)
 })
 
+t.test(
+  'load - sends layers while it reads them: they are stored nowhere, and memory does not grow with them',
+  async t => {
+    const layout = join(work, 'large')
+    const large = await layeredImage(3, { seed: 'large', size: 48 << 20 })
+    await writeLayout(layout, { 'shop:1': large, 'shop:2': await layeredImage(2, { seed: 'two' }) })
+    const bundle = join(work, 'large.tar')
+    await pack([`oci:${layout}:shop:1`, `oci:${layout}:shop:2`], bundle)
+    // Without a directory for temporary files, storing anything fails
+    const { code, stderr } = await shell(
+      'cat "$3" | TMPDIR=/absent node --import "$4" "$1" load - --host "$2"',
+      engine.host,
+      bundle,
+      'data:text/javascript,process.on("exit", () => console.error("KiB", process.resourceUsage().maxRSS))',
+    )
+    t.equal(code, 0, stderr)
+    t.same(await images(), NAMES)
+    t.match(stderr, /standard input is a stream: if interrupted, it starts again/)
+    const peak = Number(/KiB (\d+)/.exec(stderr)?.[1])
+    t.ok(peak < 256 << 10, `${peak} KiB for ${statSync(bundle).size >> 10} KiB`)
+    const again = await shell('cat "$3" | TMPDIR=/absent node "$1" load - --host "$2" --json', engine.host, bundle)
+    t.match(JSON.parse(again.stdout), { images: [{ sent: 0 }, { sent: 0 }] })
+  },
+)
+
+t.test('load - of a pipe that breaks off leaves what had these names', async t => {
+  const older = join(work, 'older')
+  await writeLayout(older, { 'shop:1': await layeredImage(1, { seed: 'older' }) })
+  const bundle = join(work, 'older.tar')
+  await pack([`oci:${older}:shop:1`], bundle)
+  t.equal((await stowage(['load', bundle, '--host', engine.host])).code, 0)
+  const id = async (): Promise<string> => (await engine.docker('images', '-a', '-q', '--no-trunc')).stdout
+  const before = await id()
+  const whole = join(work, 'newer.tar')
+  await pack(sources, whole)
+  const cut = String(statSync(whole).size - 1024)
+  const { code } = await shell('head -c "$3" "$4" | node "$1" load - --host "$2"', engine.host, cut, whole)
+  t.equal(code, 4)
+  t.same(await images(), ['shop:1'])
+  t.equal(await id(), before)
+})
+
 t.test('load - of a pipe that breaks off tags nothing, wherever that is', async t => {
   const whole = join(work, 'whole.tar')
   await pack(sources, whole)

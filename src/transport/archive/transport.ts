@@ -21,6 +21,7 @@ export const ociArchive: Transport = {
     takesRef: true,
     artifacts: true,
     additive: false,
+    holds: true,
     streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }, { sparse }) =>
@@ -47,6 +48,7 @@ export const dockerArchive: Transport = {
     takesRef: true,
     artifacts: false,
     additive: false,
+    holds: true,
     streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }) =>

@@ -17,7 +17,7 @@ import { isIndex } from '../../oci/media-type.js'
 import { familiarReference, formatReference, namesOnce, type Reference, withDefaultTag } from '../../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../../progress.js'
 import type { DestinationSurvey, Measure } from '../../image/destination-survey.js'
-import type { ImageDestination, WrittenImage } from '../../image/image-destination.js'
+import type { HeldImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface EngineDestinationOptions extends WaitOptions {
   /** The engine's address, in the form of `DOCKER_HOST`; defaults to the engine that `docker` would use. */
@@ -64,22 +64,48 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     names: readonly Reference[],
     options: WaitOptions = {},
   ): Promise<WrittenImage> {
+    await using held = await this.hold(image, blobs, names, options)
+    return await held.name(names)
+  }
+
+  /** An image with a name is held under a temporary tag beside it. */
+  async hold(
+    image: ImageContent,
+    blobs: BlobStore,
+    names: readonly Reference[],
+    options: WaitOptions = {},
+  ): Promise<HeldImage> {
     const { signal = this.#defaults.signal, onProgress = this.#defaults.onProgress } = options
-    const tags = tagsOf(names)
-    const subject = tags[0] ? familiarReference(tags[0]) : image.root.digest
+    const [first] = tagsOf(names)
+    const subject = first ? familiarReference(first) : image.root.digest
     try {
       const plan = planEngineLoad(image, this.#store, subject)
       const platforms = plan.platforms.map(({ config }) => config.platform)
       const total = sizeOf([...documentsOf(plan), ...plan.layers])
-      if (await this.#holds(plan, { signal })) {
-        await this.#giveNames(plan.id, tags, { signal })
-        onProgress?.({ type: 'done', subject })
-        return { names: tags, id: plan.id, sent: 0, skipped: total, platforms }
+      const loaded = (await this.#holds(plan, { signal }))
+        ? undefined
+        : await this.#load({ plan, blobs, name: first, subject, signal, onProgress })
+      if (loaded) this.#chains?.push([...plan.main.config.diffIds])
+      let named = false
+      return {
+        name: async wanted => {
+          const tags = tagsOf(wanted)
+          try {
+            signal?.throwIfAborted()
+            await this.#giveNames(loaded?.name ?? plan.id, tags, { signal })
+            named = true
+            if (loaded?.temporary) await this.#remove(loaded.name)
+          } catch (error) {
+            throw abortError(error, signal)
+          }
+          onProgress?.({ type: 'done', subject })
+          const sent = loaded?.sent ?? 0
+          return { names: tags, id: plan.id, sent, skipped: total - sent, platforms }
+        },
+        [Symbol.asyncDispose]: async () => {
+          if (!named && loaded?.removable) await this.#remove(loaded.name).catch(ignoreVerdict)
+        },
       }
-      const sent = await this.#load({ plan, blobs, tags, subject, signal, onProgress })
-      this.#chains?.push([...plan.main.config.diffIds])
-      onProgress?.({ type: 'done', subject })
-      return { names: tags, id: plan.id, sent, skipped: total - sent, platforms }
     } catch (error) {
       throw abortError(error, signal)
     }
@@ -113,26 +139,24 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     return (await findFlaw(this.#client, this.#store, plan, plan.id, options)) === undefined
   }
 
-  /** Loads, checks and names the image; returns the number of bytes of blobs that were sent. */
-  async #load(job: LoadJob): Promise<number> {
-    const { plan, tags, signal } = job
+  /** Loads and checks the image. */
+  async #load(job: LoadJob): Promise<Loaded> {
+    const { plan, blobs, name: wanted, signal } = job
     const held = await this.#heldLayers(plan, { signal })
     const known = await inspectImage(this.#client, this.#store, plan.id, { signal })
-    const temporary = tags[0] && { ...tags[0], tag: `stowage-${randomBytes(8).toString('hex')}` }
+    const temporary = wanted && { ...wanted, tag: `stowage-${randomBytes(8).toString('hex')}` }
     const name = temporary ? formatReference(temporary) : plan.id
+    // Without a temporary name, it is removed only if it was not there before.
+    const removable = temporary !== undefined || !known
     try {
       const sent = await this.#send(job, held, temporary).catch(async (error: unknown) => {
         // The layers that were counted on may have been removed since: send all layers.
-        if (held === 0 || !isVerdict(error)) throw error
+        if (held === 0 || !isVerdict(error) || !(await haveAll(blobs, layersToSend(plan, 0)))) throw error
         return await this.#send(job, 0, temporary)
       })
-      signal?.throwIfAborted()
-      await this.#giveNames(name, tags, { signal })
-      if (temporary) await this.#remove(name)
-      return sent
+      return { name, sent, temporary: temporary !== undefined, removable }
     } catch (error) {
-      // Without a temporary name, remove the image only if it was not there before.
-      if (temporary || !known) await this.#remove(name).catch(ignoreVerdict)
+      if (removable) await this.#remove(name).catch(ignoreVerdict)
       throw error
     }
   }
@@ -142,6 +166,7 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     const { plan, blobs, subject, signal, onProgress } = job
     const layers = layersToSend(plan, held)
     checkCompression(layers, this.#store, subject)
+    blobs.forgo?.(plan.layers.filter(layer => !layers.includes(layer)))
     const total = sizeOf([...documentsOf(plan), ...layers])
     let done = sizeOf(documentsOf(plan))
     onProgress?.({ type: 'stage', stage: 'load', subject })
@@ -198,11 +223,23 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
 interface LoadJob {
   readonly plan: LoadPlan
   readonly blobs: BlobStore
-  readonly tags: readonly Reference[]
+  /** Whose repository gets a temporary tag; undefined for an image without a name. */
+  readonly name: Reference | undefined
   /** The image's name in messages and progress. */
   readonly subject: string
   readonly signal: AbortSignal | undefined
   readonly onProgress: OnProgress | undefined
+}
+
+interface Loaded {
+  /** What the engine knows it by. */
+  readonly name: string
+  /** Whether that is a temporary tag. */
+  readonly temporary: boolean
+  /** Whether it may be removed: it was not there before. */
+  readonly removable: boolean
+  /** Bytes of blobs. */
+  readonly sent: number
 }
 
 /** The names that an engine accepts: each once, with a tag and without a digest. */
@@ -217,6 +254,11 @@ function documentsOf({ documents }: LoadPlan): readonly Descriptor[] {
 
 function sizeOf(blobs: readonly Descriptor[]): number {
   return blobs.reduce((sum, blob) => sum + blob.size, 0)
+}
+
+async function haveAll(store: BlobStore, blobs: readonly Descriptor[]): Promise<boolean> {
+  for (const blob of blobs) if (!(await store.has(blob))) return false
+  return true
 }
 
 /** Whether the engine itself rejected the image, so that another attempt with all layers may succeed. */

@@ -27,6 +27,7 @@ export const engine: Transport = {
     takesRef: false,
     artifacts: false,
     additive: true,
+    holds: true,
     named: ({ ref }) => ({
       location: { scheme: SCHEME, path: '' },
       name: ref === undefined ? undefined : nameToGive(ref),
