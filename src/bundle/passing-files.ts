@@ -8,7 +8,7 @@ import { StreamInput } from '../tar/stream.js'
 import { BLOBS, DOCUMENTS } from './contents.js'
 import type { BundleFile, BundleFiles, OpenFilesOptions } from './files.js'
 import { DiskContent } from './stream-content.js'
-import { describe, reasonOf, streamError } from './streamed-files.js'
+import { bundleFileOf, reasonOf, streamError } from './streamed-files.js'
 
 /** The largest file that is held in memory, in bytes, and how much all may have; others are stored. */
 const SMALL = 4 * 1024 * 1024
@@ -140,7 +140,7 @@ export class PassingFiles implements BundleFiles {
       const next = await this.#members.next().catch((error: unknown) => this.#break(error))
       if (next.done) return undefined
       const member = next.value
-      if (member.type !== 'directory') this.files.set(member.name, describe(member))
+      if (member.type !== 'directory') this.files.set(member.name, bundleFileOf(member))
       if (member.type !== 'file') continue
       if (member.name === path) return member
       if (this.#isNeeded(member.name, 0)) await this.#keep(member)

@@ -16,14 +16,14 @@ const MEMORY_LIMIT = 512 * 1024 * 1024
 const JSON_START = /^[{\s]/
 
 /** The content of files that were read from a stream. */
-export interface Content extends AsyncDisposable {
+export interface StreamContent extends AsyncDisposable {
   put(member: ArchiveMember, bytes: Bytes): Promise<void>
   read(path: string, options: FetchOptions): Bytes
   place(path: string): { file: string; offset: number; size: number } | undefined
 }
 
 /** One file in a workspace with the content of all files. */
-export class DiskContent implements Content {
+export class DiskContent implements StreamContent {
   readonly directory: string
   readonly #workspace: Workspace
   readonly #path: string
@@ -77,7 +77,7 @@ export class DiskContent implements Content {
 }
 
 /** Documents and manifests in memory; the content of other files is not kept. */
-export class MemoryContent implements Content {
+export class MemoryContent implements StreamContent {
   readonly #name: string
   readonly #kept = new Map<string, Uint8Array>()
   #size = 0

@@ -9,7 +9,7 @@ import type { Digest } from '../oci/digest.js'
 import { type ArchiveMember, readArchive } from '../tar/archive.js'
 import { StreamInput } from '../tar/stream.js'
 import type { BundleFile, BundleFiles, OpenFilesOptions } from './files.js'
-import { type Content, DiskContent, MemoryContent } from './stream-content.js'
+import { type StreamContent, DiskContent, MemoryContent } from './stream-content.js'
 
 const BROKEN_PIPE = 'What sends it, or the connection, ended early: run both again. Nothing was written.'
 
@@ -38,7 +38,7 @@ export async function openStreamedFiles(
     const digests = new Map<string, Digest>()
     const files = new Map<string, BundleFile>()
     for await (const member of readArchive(input, name, { signal })) {
-      if (member.type !== 'directory') files.set(member.name, describe(member))
+      if (member.type !== 'directory') files.set(member.name, bundleFileOf(member))
       if (member.type !== 'file') continue
       const hash = createHash('sha256')
       await content.put(member, hashed(input.content(member.offset, member.size), hash, signal))
@@ -64,7 +64,7 @@ export function streamError(error: unknown, size: number | undefined, signal: Ab
   return short && size === undefined ? error.withHint(BROKEN_PIPE) : abortError(error, signal)
 }
 
-export function describe({ name, size, type }: ArchiveMember): BundleFile {
+export function bundleFileOf({ name, size, type }: ArchiveMember): BundleFile {
   return { path: name, size, type: type === 'file' ? 'file' : 'other' }
 }
 
@@ -72,13 +72,13 @@ class StreamedFiles implements BundleFiles {
   readonly files: ReadonlyMap<string, BundleFile>
   readonly digests: ReadonlyMap<string, Digest>
   readonly #name: string
-  readonly #content: Content
+  readonly #content: StreamContent
 
   constructor(
     name: string,
     files: ReadonlyMap<string, BundleFile>,
     digests: ReadonlyMap<string, Digest>,
-    content: Content,
+    content: StreamContent,
   ) {
     this.#name = name
     this.files = files

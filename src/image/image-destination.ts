@@ -37,7 +37,7 @@ export interface WrittenImage {
 }
 
 /** An image that is complete at the destination. Disposing of it before it is named removes it, if it was not there. */
-export interface HeldImage extends AsyncDisposable {
+export interface UnnamedImage extends AsyncDisposable {
   /** Gives the image `names`, all or none. */
   name(names: readonly Reference[]): Promise<WrittenImage>
 }
@@ -74,7 +74,7 @@ export interface ImageDestination extends AsyncDisposable {
     blobs: BlobStore,
     names: readonly Reference[],
     options?: WriteImageOptions,
-  ): Promise<HeldImage>
+  ): Promise<UnnamedImage>
   /**
    * For a destination that is valid only as a whole (an archive, a bundle): writes the rest and moves the result to its
    * final path. Call it once, after the last image. An archive that is disposed of before that leaves nothing. Throws

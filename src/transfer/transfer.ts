@@ -7,7 +7,7 @@ import { readPlatforms } from '../blob/platforms.js'
 import { stripAbsent, strippedAway } from '../blob/stripped.js'
 import { Workspace } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
-import type { HeldImage, ImageDestination, WrittenImage } from '../image/image-destination.js'
+import type { UnnamedImage, ImageDestination, WrittenImage } from '../image/image-destination.js'
 import type { ImageSource, SourceImage } from '../image/image-source.js'
 import { findReferrers } from '../image/referrers.js'
 import type { Digest } from '../oci/digest.js'
@@ -190,13 +190,13 @@ export class Transfer implements AsyncDisposable {
    * Like {@link write}, but the image and its referrers get their names later. Throws TypeError if the destination has
    * no `hold()`.
    */
-  async hold({ blobs, content, names, referrers, undelivered = [] }: SelectedImage): Promise<HeldImage> {
+  async hold({ blobs, content, names, referrers, undelivered = [] }: SelectedImage): Promise<UnnamedImage> {
     const { jobs, signal, onProgress } = this.#options
     const destination = await this.destination()
     if (!destination.hold) throw new TypeError('this destination names an image when it writes it')
     signal?.throwIfAborted()
     const held = await destination.hold(content, blobs, names, { jobs, signal, onProgress, undelivered })
-    const others: { readonly held: HeldImage; readonly names: readonly Reference[] }[] = []
+    const others: { readonly held: UnnamedImage; readonly names: readonly Reference[] }[] = []
     const dispose = async (): Promise<void> => {
       for (const each of [...others].reverse()) await each.held[Symbol.asyncDispose]()
       await held[Symbol.asyncDispose]()

@@ -5,7 +5,7 @@ import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
 import { openPassingReader } from '../bundle/passing-reader.js'
 import { type BundleReader, entriesOf, openBundleReader, type Passage } from '../bundle/reader.js'
 import { abortError, orError, StowageError } from '../errors.js'
-import type { HeldImage, WrittenImage } from '../image/image-destination.js'
+import type { UnnamedImage, WrittenImage } from '../image/image-destination.js'
 import { subjectOf } from '../image/referrers.js'
 import { selectImage } from '../image/selection.js'
 import type { Loss } from '../layer/to-wim/losses.js'
@@ -123,7 +123,7 @@ async function loadPassing(loading: Loading, transfer: Transfer, passage: Passag
 }
 
 interface Held {
-  readonly held: HeldImage
+  readonly held: UnnamedImage
   readonly content: ImageContent
 }
 

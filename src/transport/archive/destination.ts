@@ -11,7 +11,7 @@ import type { Digest } from '../../oci/digest.js'
 import { formatReference, namesOnce, type Reference } from '../../oci/reference.js'
 import type { WaitOptions } from '../../progress.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
-import type { HeldImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
+import type { UnnamedImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface ArchiveDestinationOptions {
   /** Seconds since 1970 for all times in the tar; defaults to SOURCE_DATE_EPOCH from the environment, or else 0. */
@@ -110,7 +110,7 @@ class ArchiveDestination implements ImageDestination {
     blobs: BlobStore,
     names: readonly Reference[],
     options: WaitOptions = {},
-  ): Promise<HeldImage> {
+  ): Promise<UnnamedImage> {
     const written = await this.write(image, blobs, names, options)
     return {
       name: async final => {

@@ -17,7 +17,7 @@ import { isIndex } from '../../oci/media-type.js'
 import { familiarReference, formatReference, namesOnce, type Reference, withDefaultTag } from '../../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../../progress.js'
 import type { DestinationSurvey, Measure } from '../../image/destination-survey.js'
-import type { HeldImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
+import type { UnnamedImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface EngineDestinationOptions extends WaitOptions {
   /** The engine's address, in the form of `DOCKER_HOST`; defaults to the engine that `docker` would use. */
@@ -74,7 +74,7 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     blobs: BlobStore,
     names: readonly Reference[],
     options: WaitOptions = {},
-  ): Promise<HeldImage> {
+  ): Promise<UnnamedImage> {
     const { signal = this.#defaults.signal, onProgress = this.#defaults.onProgress } = options
     const [first] = tagsOf(names)
     const subject = first ? familiarReference(first) : image.root.digest
