@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of WIM files and of layers, one after the other: test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer].
+# Fuzzes the readers of WIM files, of layers and of compressed layers, one after the other:
+# test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer|compressed].
 # Needs clang with libFuzzer's runtime (Debian: clang, libclang-rt-14-dev), wimtools and zstd for the seeds. What it finds
 # stays in the corpus directory as crash-*, slow-*, oom-*.
 set -euo pipefail
@@ -8,7 +9,7 @@ seconds=${1:-60}
 corpus=$(realpath -m "${2:-${TMPDIR:-/tmp}/stowage-fuzz}")
 here=$(cd "$(dirname "$0")" && pwd)
 native=$here/../../native
-only=${3:-wim layer}
+only=${3:-wim layer compressed}
 flags=(-std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined "-I$native")
 options=("-max_total_time=$seconds" -rss_limit_mb=1500 -timeout=20 -use_value_profile=1 -print_final_stats=1)
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=600
@@ -50,6 +51,24 @@ fuzz_layer() {
   gzip -kf "$corpus/layer-seeds/posix.tar" && cat "$corpus/layer-seeds/posix.tar.gz" "$corpus/layer-seeds/posix.tar.gz" >"$corpus/layer-seeds/two.gz"
   zstd -qf "$corpus/layer-seeds/posix.tar"
   (cd "$corpus" && ./layer-reader "${options[@]}" -max_len=40000 layer-found layer-seeds)
+}
+
+fuzz_compressed() {
+  mkdir -p "$corpus/compressed-found" "$corpus/compressed-seeds"
+  clang++ "${flags[@]}" "$here/compressed-input.cc" $(sources base) "$native"/layer/layer_input.cc \
+    -o "$corpus/compressed-input" -l:libdeflate.a -l:libz.a -l:libzstd.a -l:libcrypto.a -lpthread
+  # Seeds: stored, fixed and dynamic blocks, several members and frames, empty ones, checksums, padding.
+  local seeds=$corpus/compressed-seeds
+  head -c 600 "$tree/a/text" >"$tree/short"
+  for level in 1 6 9; do
+    gzip -c -$level "$tree/short" >"$seeds/$level.gz"
+    zstd -qfc -$level "$tree/short" >"$seeds/$level.zst"
+  done
+  gzip -c "$tree/a/directory/noise" >"$seeds/stored.gz" && zstd -qfc "$tree/a/directory/noise" >"$seeds/raw.zst"
+  gzip -c "$tree/a/empty" >"$seeds/empty.gz" && zstd -qfc --no-check "$tree/a/empty" >"$seeds/empty.zst"
+  cat "$seeds/1.gz" "$seeds/empty.gz" "$seeds/9.gz" >"$seeds/three.gz" && cat "$seeds/1.zst" "$seeds/9.zst" >"$seeds/two.zst"
+  { cat "$seeds/6.gz" && head -c 700 /dev/zero; } >"$seeds/padded.gz"
+  (cd "$corpus" && ./compressed-input "${options[@]}" -max_len=8000 compressed-found compressed-seeds)
 }
 
 for reader in $only; do "fuzz_$reader"; done
