@@ -45,6 +45,8 @@ export interface Dentry extends FileFields {
   /** 0n, or a number that all names of one file share. */
   readonly linkGroup: bigint
   readonly streams: readonly Stream[]
+  /** Whether the upper 32 bits of all three times are from `low` to `high`: faster than the times themselves. */
+  timesWithin(low: number, high: number): boolean
 }
 
 /** The metadata of one image. */
@@ -60,6 +62,8 @@ const FIXED = 76
 const VARIABLE = 5
 /** Index of the first of their sizes among the 32-bit numbers of the fixed part. */
 const SIZES = 14
+/** Index of the upper half of the first time among those numbers. */
+const TIME_HIGH = 9
 const STREAM_FIXED = 32
 const NO_PARENT = 0xffffffff
 const EMPTY_STREAM = 0xffffffff
@@ -125,6 +129,14 @@ class PackedDentry implements Dentry {
 
   get writeTime(): bigint {
     return this.#batch.readBigUInt64LE(this.#at + 48)
+  }
+
+  timesWithin(low: number, high: number): boolean {
+    for (let n = TIME_HIGH; n < TIME_HIGH + 6; n += 2) {
+      const word = this.#u32(n)
+      if (word < low || word > high) return false
+    }
+    return true
   }
 
   get name(): string {

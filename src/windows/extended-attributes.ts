@@ -77,9 +77,11 @@ export function attributesFlaw(attributes: readonly PackableAttribute[]): string
   for (const { name, value } of attributes) {
     const flaw = attributeNameFlaw(name)
     if (flaw !== undefined) return flaw
-    const key = name.toString('latin1').replace(/[a-z]+/g, letters => letters.toUpperCase())
-    if (names.has(key)) return `two extended attributes are named ${JSON.stringify(key)}, regardless of case`
-    names.add(key)
+    if (attributes.length > 1) {
+      const key = name.toString('latin1').replace(/[a-z]+/g, letters => letters.toUpperCase())
+      if (names.has(key)) return `two extended attributes are named ${JSON.stringify(key)}, regardless of case`
+      names.add(key)
+    }
     size += attributeSize(name.length, value.length)
   }
   return size > ATTRIBUTES_LIMIT ? `${size} bytes of extended attributes; NTFS allows ${ATTRIBUTES_LIMIT}` : undefined

@@ -39,6 +39,11 @@ const HOST_SECONDS = (HOST_RANGE / UNITS) * UNITS
 
 const FIRST_HOST_TIME = UNIX_EPOCH - HOST_RANGE
 const LAST_HOST_TIME = UNIX_EPOCH + HOST_RANGE
+/** Times whose upper 32 bits are in this range are surely host times. */
+export const HOST_TIME_WORDS = {
+  low: Number(FIRST_HOST_TIME >> 32n) + 1,
+  high: Number(LAST_HOST_TIME >> 32n) - 1,
+} as const
 
 /** Whether the Windows tools read this time from a layer. */
 export function isHostTime(filetime: bigint): boolean {

@@ -13,7 +13,7 @@ import {
 import { NAMES_LIMIT } from '../../windows/ntfs-limits.js'
 import type { ReparsePoint } from '../../windows/reparse-point.js'
 import { upcase } from '../../windows/upcase.js'
-import { acceptedAttributes, acceptedLink, hostAttributes, securityFlaws } from './host-rules.js'
+import { acceptedAttributes, acceptedLink, hasOddTimes, hostAttributes, securityFlaws } from './host-rules.js'
 import { canonicalPlaces, LayerNames } from './names.js'
 import { type Slices, sortInSlices } from './slices.js'
 import type { LayerTree } from './wim-tree.js'
@@ -41,6 +41,8 @@ interface EntryBase {
   readonly dentry: Dentry
   /** The attributes of the dentry, but for those that a host would refuse. */
   readonly attributes: number
+  /** Whether it has a time that a host cannot read from a layer, or that is not set. */
+  readonly oddTimes: boolean
   readonly extendedAttributes: readonly ExtendedAttribute[]
   /** Why a host would refuse its security descriptor or extended attributes, which it is then without. */
   readonly refused: Refused
@@ -58,13 +60,13 @@ export interface Refused {
 
 /** An entry of the layer. */
 export type LayerEntry =
-  | (EntryBase & { readonly type: 'directory'; readonly data: undefined })
-  | (EntryBase & FileContent)
+  | (EntryBase & FileOrDirectory)
   | (EntryBase & { readonly type: 'symlink'; readonly data: undefined } & LinkTarget)
   | (EntryBase & { readonly type: 'hard link'; readonly data: Stream | undefined; readonly target: Dentry })
 
-interface FileContent {
-  readonly type: 'file'
+interface FileOrDirectory {
+  readonly type: 'file' | 'directory'
+  /** Of a directory always undefined. */
   readonly data: Stream | undefined
   /** Whether it is another name of a file in the WIM, but a file of its own in the layer. */
   readonly copied?: boolean
@@ -101,12 +103,10 @@ export async function layerEntries(tree: LayerTree, options: LayerEntryOptions):
   const names = await LayerNames.of(tree, slices)
   const unsupported: string[] = []
   const omitted = new Set<number>()
-  const flaws = securityFlaws(tree)
+  const making = { ...options, flaws: securityFlaws(tree) }
   let entries: LayerEntry[] = []
   for (const dentry of tree.dentries) {
-    const found = omitted.has(dentry.parent ?? -1)
-      ? 'below one of these'
-      : entryOf(dentry, tree, names, { ...options, flaws })
+    const found = omitted.has(dentry.parent ?? -1) ? 'below one of these' : entryOf(dentry, tree, names, making)
     if (typeof found !== 'string') {
       entries.push(found)
     } else {
@@ -128,8 +128,9 @@ function entryOf(
   dentry: Dentry,
   tree: LayerTree,
   names: LayerNames,
-  { order, lossless, flaws, ...options }: LayerEntryOptions & { readonly flaws: readonly (string | undefined)[] },
+  options: LayerEntryOptions & { readonly flaws: readonly (string | undefined)[] },
 ): LayerEntry | string {
+  const { order, lossless, flaws } = options
   const path = (): string => names.pathOf(dentry)
   const { streams } = dentry
   const parent = dentry.parent === undefined ? undefined : tree.dentries[dentry.parent]
@@ -138,7 +139,7 @@ function entryOf(
   if ((dentry.attributes & FILE_ATTRIBUTE_ENCRYPTED) !== 0 && streams.some(stream => stream.type === 'encrypted'))
     return 'encrypted'
   if (isReparsePoint(dentry) && names.isPrimary(dentry)) return 'a link, where a host needs the file itself'
-  const link = isReparsePoint(dentry) ? acceptedLink(dentry, path, { ...options, lossless }) : undefined
+  const link = isReparsePoint(dentry) ? acceptedLink(dentry, path, options) : undefined
   if (typeof link === 'string') return link
   const flaw = dentry.security < 0 ? undefined : flaws[dentry.security]
   if (flaw !== undefined && !lossless) return `a security descriptor that is not valid: ${flaw}`
@@ -147,9 +148,12 @@ function entryOf(
   let named: readonly Stream[] = streams.length > 0 ? streams.filter(stream => stream.name !== '') : NONE
   if (order === 'tree' && named.length > 1)
     named = [...named].sort((a, b) => (upcase(a.name) < upcase(b.name) ? -1 : 1))
-  const base = {
+  // Made at once, without copies, because there may be a million of them
+  const entry: EntryBase & FileOrDirectory = {
+    type: isDirectory(dentry) ? 'directory' : 'file',
     dentry,
     attributes: hostAttributes(dentry, link?.point),
+    oddTimes: hasOddTimes(dentry),
     extendedAttributes: extended.accepted,
     refused:
       flaw === undefined && !extended.refused
@@ -157,10 +161,14 @@ function entryOf(
         : { security: flaw !== undefined, extendedAttributes: extended.refused },
     streams: named.length > 0 ? named : NONE,
     reparseData: link?.reparseData,
+    data: isDirectory(dentry) ? undefined : streams.find(isContent),
   }
-  if (link?.point) return { ...base, type: 'symlink', data: undefined, point: link.point, fixup: link.fixup }
-  if (isDirectory(dentry)) return { ...base, type: 'directory', data: undefined }
-  return { ...base, type: 'file', data: streams.find(stream => stream.type === 'data' && stream.name === '') }
+  if (!link?.point) return entry
+  return { ...entry, type: 'symlink', data: undefined, point: link.point, fixup: link.fixup }
+}
+
+function isContent({ type, name }: Stream): boolean {
+  return type === 'data' && name === ''
 }
 
 /** Sorts the entries by kind. Names of a file beyond those that Windows allows are added to `unsupported`. */

@@ -11,6 +11,7 @@ import {
   unpackAttributes,
 } from '../../windows/extended-attributes.js'
 import { FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_TEMPORARY } from '../../windows/file-attributes.js'
+import { HOST_TIME_WORDS, isHostTime } from '../../windows/filetime.js'
 import {
   encodeReparseData,
   isLayerReparseTag,
@@ -32,6 +33,12 @@ const NOT_FIXED = 1
 export function hostAttributes({ attributes }: Dentry, point: ReparsePoint | undefined): number {
   const shown = point?.mountPoint === true ? attributes | FILE_ATTRIBUTE_DIRECTORY : attributes
   return ((shown & FILE_ATTRIBUTE_DIRECTORY) === 0 ? shown : shown & ~FILE_ATTRIBUTE_TEMPORARY) >>> 0
+}
+
+/** Whether a host cannot read one of the times of the dentry from a layer, or it is not set. */
+export function hasOddTimes(dentry: Dentry): boolean {
+  if (dentry.timesWithin(HOST_TIME_WORDS.low, HOST_TIME_WORDS.high)) return false
+  return [dentry.creationTime, dentry.accessTime, dentry.writeTime].some(time => !isHostTime(time))
 }
 
 /** For each security descriptor of the image, why Windows would refuse it; undefined if it would not. */

@@ -2,9 +2,7 @@
  * Metadata in a WIM that a Windows layer cannot express: counted as lost, or kept in private PAX records, which the
  * importer of Windows ignores.
  */
-import type { Dentry } from '../../wim/dentry.js'
 import { FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
-import { isHostTime } from '../../windows/filetime.js'
 import type { LayerEntry } from './entries.js'
 
 /** The number of entries that lose each kind of metadata. */
@@ -76,8 +74,7 @@ export function losslessRecords(entry: LayerEntry, descriptor: string | undefine
   if (shownAttributes(entry) !== dentry.attributes) records['STOWAGE.fileattr'] = String(dentry.attributes)
   if (hasReparseFlags(entry)) records['STOWAGE.reparseflags'] = String(dentry.reparseFlags)
   if (entry.type === 'symlink' && entry.fixup !== 'none') records['STOWAGE.rpfix'] = '1'
-  if (losesTimes(dentry))
-    records['STOWAGE.times'] = [dentry.creationTime, dentry.accessTime, dentry.writeTime].join(' ')
+  if (entry.oddTimes) records['STOWAGE.times'] = [dentry.creationTime, dentry.accessTime, dentry.writeTime].join(' ')
   if (entry.refused.security && descriptor !== undefined) records['STOWAGE.rawsd'] = descriptor
   if (entry.refused.extendedAttributes) records['STOWAGE.ea'] = dentry.extendedAttributes.toString('base64')
   for (const { name, flags } of entry.extendedAttributes)
@@ -113,7 +110,7 @@ export class LossCount {
     if (entry.reparseData && fixup !== 'moved') losses.reparseData += 1
     if (hasReparseFlags(entry) && !(fixup !== 'none' && dentry.reparseFlags === 0)) losses.reparseFlags += 1
     if (entry.extendedAttributes.some(({ flags }) => flags !== 0)) losses.extendedAttributeFlags += 1
-    if (losesTimes(dentry)) losses.times += 1
+    if (entry.oddTimes) losses.times += 1
   }
 
   losses(): LayerLosses {
@@ -132,10 +129,6 @@ export class LossCount {
     if (entry.refused.security) mends.securityDescriptors += 1
     if (entry.refused.extendedAttributes) mends.extendedAttributes += 1
   }
-}
-
-function losesTimes({ creationTime, accessTime, writeTime }: Dentry): boolean {
-  return !isHostTime(writeTime) || !isHostTime(creationTime) || !isHostTime(accessTime)
 }
 
 /** Whether a PAX record can hold the short name: not if it has an unpaired surrogate or a NUL. */

@@ -155,7 +155,7 @@ function* plannedEntries(
         content: own,
       }
       for (const stream of entry.type === 'hard link' ? [] : entry.streams) {
-        yield { entry: streamEntry(entry.dentry, `${path}:${stream.name}`, sizeOf(stream, facts)), content: stream }
+        yield { entry: streamEntry(entry, `${path}:${stream.name}`, sizeOf(stream, facts)), content: stream }
       }
     }
   }
@@ -170,15 +170,9 @@ function parentRoot({ tree, entries }: LayerEntries): TarEntry | undefined {
   const slash = tree.root.indexOf('/')
   if (slash < 0 || entries.length === 0) return undefined
   const time = tree.dentries[0]?.writeTime ?? 0n
-  const { mtime, records } = times({ creationTime: time, accessTime: time, writeTime: time })
-  return {
-    name: tree.root.slice(0, slash),
-    flag: '5',
-    mode: 0o755,
-    size: 0,
-    mtime,
-    records: { 'MSWINDOWS.fileattr': String(FILE_ATTRIBUTE_DIRECTORY), ...records },
-  }
+  const records = { 'MSWINDOWS.fileattr': String(FILE_ATTRIBUTE_DIRECTORY) }
+  const mtime = addTimes(records, { creationTime: time, accessTime: time, writeTime: time }, true)
+  return { name: tree.root.slice(0, slash), flag: '5', mode: 0o755, size: 0, mtime, records }
 }
 
 /** Windows ignores permission bits: these make files that GNU tar extracts readable. */
@@ -196,8 +190,8 @@ function tarEntry(
   lossless: boolean,
 ): Omit<TarEntry, 'name' | 'size' | 'linkname'> {
   const { dentry, type } = entry
-  const { mtime, records: timed } = times(dentry)
-  const records: Record<string, string> = { 'MSWINDOWS.fileattr': String(shownAttributes(entry)), ...timed }
+  const records: Record<string, string> = { 'MSWINDOWS.fileattr': String(shownAttributes(entry)) }
+  const mtime = addTimes(records, dentry, entry.oddTimes)
   const descriptor = dentry.security < 0 ? undefined : security[dentry.security]
   if (type !== 'hard link') {
     if (descriptor && !entry.refused.security) records['MSWINDOWS.rawsd'] = descriptor
@@ -209,27 +203,26 @@ function tarEntry(
   return { ...FLAGS[type], mtime, records }
 }
 
-function streamEntry(dentry: Dentry, name: string, size: number): TarEntry {
-  return { name, ...FLAGS.file, size, ...times(dentry) }
+function streamEntry({ dentry, oddTimes }: LayerEntry, name: string, size: number): TarEntry {
+  const records: Record<string, string> = {}
+  return { name, ...FLAGS.file, size, mtime: addTimes(records, dentry, oddTimes), records }
 }
 
 /**
- * The times as a host reads them from a layer: 0 means that a time is not set. It has no way to leave the last access
- * unset, and takes the last write for a creation time that is missing.
+ * Adds the times as a host reads them from a layer to `records`, and returns the time for the header. 0 means that a
+ * time is not set: a host takes the last write for a creation time that is missing, but needs some last access.
  */
-function times({ creationTime, accessTime, writeTime }: Pick<Dentry, 'creationTime' | 'accessTime' | 'writeTime'>): {
-  readonly mtime: number
-  readonly records: Record<string, string>
-} {
-  const write = writeTime === 0n ? UNIX_EPOCH : hostTime(writeTime)
-  return {
-    mtime: ustarTime(write),
-    records: {
-      ...(creationTime === 0n ? {} : { 'LIBARCHIVE.creationtime': paxTime(hostTime(creationTime)) }),
-      atime: paxTime(accessTime === 0n ? write : hostTime(accessTime)),
-      ...(fitsUstarTime(write) ? {} : { mtime: paxTime(write) }),
-    },
-  }
+function addTimes(
+  records: Record<string, string>,
+  { creationTime, accessTime, writeTime }: Pick<Dentry, 'creationTime' | 'accessTime' | 'writeTime'>,
+  odd: boolean,
+): number {
+  const write = !odd ? writeTime : writeTime === 0n ? UNIX_EPOCH : hostTime(writeTime)
+  if (!odd) records['LIBARCHIVE.creationtime'] = paxTime(creationTime)
+  else if (creationTime !== 0n) records['LIBARCHIVE.creationtime'] = paxTime(hostTime(creationTime))
+  records['atime'] = paxTime(!odd ? accessTime : accessTime === 0n ? write : hostTime(accessTime))
+  if (!fitsUstarTime(write)) records['mtime'] = paxTime(write)
+  return ustarTime(write)
 }
 
 function unsupportedError(paths: readonly string[]): StowageError {
