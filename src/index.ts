@@ -218,7 +218,7 @@ export {
   writeLayerDifference,
 } from './layer/difference/layer-difference.js'
 export type { LayerOrder } from './layer/make/entries.js'
-export type { LayerLosses } from './layer/make/lossless.js'
+export type { LayerLosses, LayerMends } from './layer/make/lossless.js'
 
 // Reading layers
 export {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { incompressible } from '../../fixtures/make/bytes.js'
 import { stowage } from '../support/command.js'
+import { linkData, makeWim } from '../support/made-wim.js'
 import { directoryWim, richWim, truncate, wimlib } from '../support/wims.js'
 
 t.test('stowage layer from-wim prints diffID, digest and sizes, and the same as JSON', async t => {
@@ -32,6 +33,24 @@ t.test('stowage layer from-wim prints diffID, digest and sizes, and the same as 
   t.match(stdout, new RegExp(JSON.parse(json.stdout).diffId))
   t.match(stdout, /^not kept +3 short names, 1 object id,/m)
   t.equal(stderr, '')
+})
+
+t.test('stowage layer from-wim counts what it mends', async t => {
+  const cwd = t.testdir()
+  const reparse = { flags: 0, ...linkData('junction', '\\??\\D:\\a', 'D:\\a') }
+  const root = [
+    { name: 'junction', reparse },
+    { name: 'temporary', attributes: 0x100, times: [0n, 0n, 0n], children: [] },
+  ] as const
+  makeWim(join(cwd, 'made.wim'), { rpfix: true, root })
+  const words = ['layer', 'from-wim', 'made.wim', '-o']
+  const { stdout } = await stowage([...words, 'layer.tar'], { cwd })
+  t.match(stdout, /^not kept +times of 1 entry$/m)
+  t.match(stdout, /^mended +drive of 1 link, attributes of 2 entries$/m)
+  const json = await stowage([...words, 'again.tar', '--json'], { cwd })
+  t.match(JSON.parse(json.stdout), { lost: { times: 1 }, mended: { linkDrives: 1, attributes: 2, hardLinks: 0 } })
+  const lossless = await stowage([...words, 'kept.tar', '--lossless'], { cwd })
+  t.notMatch(lossless.stdout, /not kept/)
 })
 
 t.test('stowage layer from-wim takes an order, zstd, what is lost otherwise, and the base of a delta WIM', async t => {

@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { decodeLzms } from './lzms.js'
 import { readStrictImage, type StrictImage } from './strict-wim-image.js'
-import { type ChunkDecoder, decodeLzms, decodeXpress, lzxDecoder } from './wim-codecs.js'
+import { type ChunkDecoder, decodeXpress, lzxDecoder } from './wim-codecs.js'
 
 export interface StrictWim {
   readonly compression: 'none' | 'xpress' | 'lzx' | 'lzms'

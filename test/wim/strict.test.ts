@@ -10,10 +10,11 @@ import { writeWimFromLayers } from '../../src/layer/to-wim/wim-from-layers.js'
 import { compressChunk } from '../../src/wim/codec.js'
 import { joinWims } from '../../src/wim/join.js'
 import { createWim, openWim } from '../../src/wim/wim-file.js'
+import { decodeLzms } from '../support/lzms.js'
 import { linkData, type MadeFile, makeWim, packedAttributes } from '../support/made-wim.js'
 import type { StrictFile, StrictImage } from '../support/strict-wim-image.js'
 import { readStrictWim } from '../support/strict-wim.js'
-import { decodeLzms, decodeXpress, lzxDecoder } from '../support/wim-codecs.js'
+import { decodeXpress, lzxDecoder } from '../support/wim-codecs.js'
 import { richWim } from '../support/wims.js'
 
 const sha1 = (bytes: Uint8Array): string => createHash('sha1').update(bytes).digest('hex')
