@@ -512,7 +512,11 @@ function servingProcess(directory: string): number {
 /** The library as plain JavaScript, for processes of which no loader should be a part; every user may read it. */
 function compiled(t: Test): string {
   const root = scratch(t)
-  const modules = ['wim', 'windows'].flatMap(room => readdirSync(join(ROOT, 'src', room)).map(name => join(room, name)))
+  const modules = ['wim', 'windows'].flatMap(room =>
+    readdirSync(join(ROOT, 'src', room), { encoding: 'utf8', recursive: true })
+      .filter(name => name.endsWith('.ts'))
+      .map(name => join(room, name)),
+  )
   for (const name of ['errors.ts', 'native.ts', ...modules]) {
     const [level, module] = [typescript.ScriptTarget.ES2023, typescript.ModuleKind.ESNext]
     const compilerOptions = { target: level, module, verbatimModuleSyntax: true }
