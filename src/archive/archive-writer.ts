@@ -24,8 +24,9 @@ const ROOM_PER_BLOB = 2048
  * Creates `<path>.partial`, which {@link ArchiveWriter.finish} renames; for `-`, a file that it writes to standard output.
  * Throws what {@link PartialFile.open} and {@link StandardOutput.open} throw.
  */
-export async function openArchiveWriter(path: string, mtime: number): Promise<ArchiveWriter> {
-  const output = path === STANDARD_STREAM ? await StandardOutput.open() : await PartialFile.open(path, 'an archive')
+export async function openArchiveWriter(path: string, mtime: number, signal?: AbortSignal): Promise<ArchiveWriter> {
+  const output =
+    path === STANDARD_STREAM ? await StandardOutput.open(signal) : await PartialFile.open(path, 'an archive')
   return new ArchiveWriter(output, mtime)
 }
 
@@ -52,7 +53,7 @@ export class ArchiveWriter implements AsyncDisposable {
   async expect(blobs: readonly Descriptor[]): Promise<void> {
     const missing = blobs.filter(blob => !this.has(blob))
     const needed = missing.reduce((sum, blob) => sum + blob.size + ROOM_PER_BLOB, ROOM)
-    await checkSpace(dirname(this.#output.path), needed, this.#end + needed)
+    await checkSpace(dirname(this.#output.partial), needed, this.#end + needed)
   }
 
   /** Writes `blobs/sha256/<hex>` and verifies it. If this throws, the next member overwrites it. */

@@ -1,22 +1,27 @@
 /** An archive for standard output that is not written front to back: a temporary file, which goes there when complete. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Bytes } from '../blob/blob-store.js'
 import { readFileBytes } from '../blob/hash-file.js'
 import { Workspace } from '../blob/workspace.js'
 import { outputError } from '../errors.js'
 import { refuseTerminal, writeToStandardOutput } from './archive-stream.js'
 
+const TITLE = 'standard output'
+
 /** A file that becomes an output when it is published, and leaves nothing when it is disposed of before. */
 export interface Output extends AsyncDisposable {
-  /** The final path, or that of the temporary file for standard output. */
+  /** The final path, or what messages call it. */
   readonly path: string
+  /** The path of the temporary file, which `file` is. */
+  readonly partial: string
   readonly file: FileHandle
+  /** Call it when the file is complete. */
   publish(): Promise<void>
 }
 
 export class StandardOutput implements Output {
-  readonly path: string
+  readonly path = TITLE
+  readonly partial: string
   readonly file: FileHandle
   readonly #workspace: Workspace
   readonly #signal: AbortSignal | undefined
@@ -26,24 +31,24 @@ export class StandardOutput implements Output {
     refuseTerminal()
     const workspace = new Workspace()
     try {
-      const path = join(await workspace.path(), 'output')
-      return new StandardOutput(path, await open(path, 'wx+'), workspace, signal)
+      const partial = join(await workspace.path(), 'output')
+      return new StandardOutput(partial, await open(partial, 'wx+'), workspace, signal)
     } catch (error) {
       await workspace[Symbol.asyncDispose]()
-      throw outputError(error, 'standard output')
+      throw outputError(error, TITLE)
     }
   }
 
-  private constructor(path: string, file: FileHandle, workspace: Workspace, signal: AbortSignal | undefined) {
-    this.path = path
+  private constructor(partial: string, file: FileHandle, workspace: Workspace, signal: AbortSignal | undefined) {
+    this.partial = partial
     this.file = file
     this.#workspace = workspace
     this.#signal = signal
   }
 
   async publish(): Promise<void> {
-    const bytes: Bytes = readFileBytes(this.path, { signal: this.#signal })
-    await writeToStandardOutput(bytes, this.#signal)
+    await writeToStandardOutput(readFileBytes(this.partial, { signal: this.#signal }), this.#signal)
+    await this[Symbol.asyncDispose]()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,94 +1,73 @@
-/** Writes a tar bundle to where it cannot be filled in at the end: into a compressed file, or to standard output. */
+/** Where a tar bundle is written: its start is filled in at the end, so a compressed one is a plain file first. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { refuseTerminal, writeToStandardOutput } from '../archive/archive-stream.js'
-import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { compressed } from '../archive/compression.js'
+import { type Output, StandardOutput } from '../archive/standard-output.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
 import { Workspace } from '../blob/workspace.js'
 import { outputError } from '../errors.js'
-import { compressionOfName } from '../oci/compression.js'
+import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import { pieces } from '../tar/pieces.js'
-
-/** Where the tar medium writes to. */
-export interface TarOutput extends AsyncDisposable {
-  /** The name of the bundle, for messages. */
-  readonly path: string
-  /** The file that is written. */
-  readonly partial: string
-  readonly file: FileHandle
-  /** Called when the file is complete: makes the bundle appear at `path`. */
-  publish(): Promise<void>
-}
 
 /**
  * Opens the output for a tar at `path`: the file itself, or a temporary file that publish() compresses into `path`, or
  * writes to standard output if `path` is `-`. Throws OUTPUT_EXISTS, FILE_NOT_FOUND, and INVALID_ARGUMENT if standard
  * output is a terminal.
  */
-export async function openTarOutput(path: string, signal: AbortSignal | undefined): Promise<TarOutput> {
+export async function openTarOutput(path: string, signal: AbortSignal | undefined): Promise<Output> {
+  if (path === STANDARD_STREAM) return await StandardOutput.open(signal)
+  const target = await PartialFile.open(path, 'a bundle')
   const compression = compressionOfName(path)
-  if (path !== STANDARD_STREAM && !compression) return await PartialFile.open(path, 'a bundle')
-  if (path === STANDARD_STREAM) refuseTerminal()
-  const target = path === STANDARD_STREAM ? undefined : await PartialFile.open(path, 'a bundle')
-  const workspace = new Workspace(target && path)
+  if (!compression) return target
+  const workspace = new Workspace(path)
   try {
     const partial = join(await workspace.path(), 'bundle.tar')
-    return new PackedOutput(path, partial, await open(partial, 'wx+'), workspace, target, signal)
+    return new PackedOutput(partial, await open(partial, 'wx+'), { workspace, target, compression, signal })
   } catch (error) {
     await workspace[Symbol.asyncDispose]()
-    await target?.[Symbol.asyncDispose]()
+    await target[Symbol.asyncDispose]()
     throw outputError(error, path)
   }
 }
 
-class PackedOutput implements TarOutput {
+interface Packing {
+  /** Holds the plain tar. */
+  readonly workspace: Workspace
+  readonly target: PartialFile
+  readonly compression: ArchiveCompression
+  readonly signal: AbortSignal | undefined
+}
+
+class PackedOutput implements Output {
   readonly path: string
   readonly partial: string
   readonly file: FileHandle
-  readonly #workspace: Workspace
-  /** Undefined for standard output. */
-  readonly #target: PartialFile | undefined
-  readonly #signal: AbortSignal | undefined
+  readonly #packing: Packing
 
-  constructor(
-    path: string,
-    partial: string,
-    file: FileHandle,
-    workspace: Workspace,
-    target: PartialFile | undefined,
-    signal: AbortSignal | undefined,
-  ) {
-    this.path = path
+  constructor(partial: string, file: FileHandle, packing: Packing) {
+    this.path = packing.target.path
     this.partial = partial
     this.file = file
-    this.#workspace = workspace
-    this.#target = target
-    this.#signal = signal
+    this.#packing = packing
   }
 
   async publish(): Promise<void> {
+    const { target, compression, signal } = this.#packing
     const { size } = await this.file.stat()
-    const tar = pieces(this.file, 0, size, this.#signal)
-    const compression = compressionOfName(this.path)
-    const bytes = compression ? compressed(tar, compression, { signal: this.#signal }) : tar
-    if (this.#target) {
-      let position = 0
-      for await (const piece of bytes) {
-        await writeAll(this.#target.file, piece, position)
-        position += piece.length
-      }
-      await this.#target.publish()
-    } else {
-      await writeToStandardOutput(bytes, this.#signal)
+    let position = 0
+    for await (const piece of compressed(pieces(this.file, 0, size, signal), compression, { signal })) {
+      await writeAll(target.file, piece, position)
+      position += piece.length
     }
+    await target.publish()
     await this[Symbol.asyncDispose]()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.file.close()
-    await this.#workspace[Symbol.asyncDispose]()
-    await this.#target?.[Symbol.asyncDispose]()
+    await this.#packing.workspace[Symbol.asyncDispose]()
+    await this.#packing.target[Symbol.asyncDispose]()
   }
 }

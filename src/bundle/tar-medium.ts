@@ -2,6 +2,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
+import type { Output } from '../archive/standard-output.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
@@ -15,7 +16,7 @@ import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END, type TarMe
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
-import { openTarOutput, type TarOutput } from './packed-output.js'
+import { openTarOutput } from './packed-output.js'
 import { README_FILE, README_TEXT } from './readme.js'
 
 /**
@@ -33,7 +34,7 @@ export async function openTarMedium(
 
 class TarMedium implements BundleMedium {
   readonly where: string
-  readonly #output: TarOutput
+  readonly #output: Output
   readonly #path: string
   readonly #file: FileHandle
   readonly #mtime: number
@@ -47,7 +48,7 @@ class TarMedium implements BundleMedium {
   /** Serializes the jobs that append members. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(output: TarOutput, mtime: number) {
+  constructor(output: Output, mtime: number) {
     this.#output = output
     this.#path = output.path
     this.#file = output.file

@@ -49,7 +49,7 @@ export async function writeLayerFile<T>(
 async function writeToStream<T>(make: (target: Target) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   await using output = await StandardOutput.open(signal)
   try {
-    const result = await make({ path: output.path, offset: 0 })
+    const result = await make({ path: output.partial, offset: 0 })
     await output.publish()
     return result
   } catch (error) {

@@ -16,6 +16,8 @@ import type { UnnamedImage, ImageDestination, WrittenImage } from '../../image/i
 export interface ArchiveDestinationOptions {
   /** Seconds since 1970 for all times in the tar; defaults to SOURCE_DATE_EPOCH from the environment, or else 0. */
   readonly epoch?: number | undefined
+  /** Ends also what waits for the reader of standard output. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** The differences between the kinds of archives. */
@@ -38,9 +40,9 @@ export interface ArchiveForm {
 export async function openArchiveDestination(
   file: string,
   form: ArchiveForm,
-  { epoch = sourceDateEpoch() ?? 0 }: ArchiveDestinationOptions = {},
+  { epoch = sourceDateEpoch() ?? 0, signal }: ArchiveDestinationOptions = {},
 ): Promise<ImageDestination> {
-  return new ArchiveDestination(await openArchiveWriter(file, epoch), form)
+  return new ArchiveDestination(await openArchiveWriter(file, epoch, signal), form)
 }
 
 class ArchiveDestination implements ImageDestination {

@@ -24,8 +24,8 @@ export const ociArchive: Transport = {
     holds: true,
     streams: true,
     disk: ({ path }) => path,
-    open: async ({ path, ref }, { sparse }) =>
-      await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref, sparse }),
+    open: async ({ path, ref }, { sparse, signal }) =>
+      await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref, sparse, signal }),
     survey: async ({ path }) => await (await import('./oci-destination.js')).surveyOciArchive(path),
   },
 }
@@ -51,8 +51,8 @@ export const dockerArchive: Transport = {
     holds: true,
     streams: true,
     disk: ({ path }) => path,
-    open: async ({ path, ref }) =>
-      await (await import('./docker-destination.js')).openDockerArchiveDestination(path, { ref }),
+    open: async ({ path, ref }, { signal }) =>
+      await (await import('./docker-destination.js')).openDockerArchiveDestination(path, { ref, signal }),
     survey: async ({ path }) => await (await import('./docker-destination.js')).surveyDockerArchive(path),
   },
 }
