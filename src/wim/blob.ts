@@ -89,8 +89,8 @@ export function blobOf(
   if (stream === '' && (linked || (entry.attributes & FILE_ATTRIBUTE_DIRECTORY) !== 0)) {
     throw new StowageError('INVALID_ARGUMENT', `${path} is a ${linked ? 'reparse point' : 'directory'} and has no data`)
   }
-  const { sha1, size } = found.resource
-  if (size === 0) return undefined
+  const { sha1, size, missing } = found.resource
+  if (size === 0 && !missing) return undefined // of a missing blob, the size is not known
   const blob = native.findBlob(Buffer.from(sha1, 'hex'))
   if (blob !== undefined) return blob
   throw new StowageError('BLOB_MISSING', `the content of ${path} is not in ${name}`, {
