@@ -1,5 +1,5 @@
 /** A decompressor of LZMS for tests, as in `wim-codecs.ts`. Source: wimlib's documentation of the format. */
-import { type ChunkDecoder, copyMatch, fail, PrefixCode } from './wim-codecs.js'
+import { type ChunkDecoder, copyMatch, fail, PrefixCode, UnitBits } from './wim-codecs.js'
 
 /** How many slots have that many extra bits: of offsets, and of lengths. Both begin with 1. */
 const LZMS_OFFSETS = lzmsSlots(
@@ -25,42 +25,24 @@ function lzmsSlots(...runs: (readonly (readonly [bits: number, count: number])[]
   return slots
 }
 
-/** Units of 16 bits from the end to the beginning. */
-class BackwardBits {
+/** Units from the end to the beginning. */
+class BackwardBits extends UnitBits {
   #at: number
-  #bits = 0
-  #count = 0
   readonly #input: Buffer
 
   constructor(input: Buffer) {
+    super()
     this.#input = input
     this.#at = input.length
   }
 
   get at(): number {
-    return this.#at + 2 * Math.floor(this.#count / 16)
+    return this.#at + 2 * Math.floor(this.count / 16)
   }
 
-  peek(count: number): number {
-    if (count === 0) return 0
-    while (this.#count < count) {
-      this.#at -= 2
-      const unit = this.#at >= 0 ? this.#input.readUInt16LE(this.#at) : 0
-      this.#bits = ((this.#bits & 0xffff) << 16) | unit
-      this.#count += 16
-    }
-    return (this.#bits >>> (this.#count - count)) & ((1 << count) - 1)
-  }
-
-  skip(count: number): void {
-    this.#count -= count
-  }
-
-  read(count: number): number {
-    if (count > 16) return this.read(count - 16) * 0x1_0000 + this.read(16)
-    const value = this.peek(count)
-    this.skip(count)
-    return value
+  protected next(): number {
+    this.#at -= 2
+    return this.#at >= 0 ? this.#input.readUInt16LE(this.#at) : 0
   }
 }
 

@@ -11,43 +11,54 @@ export function fail(what: string): never {
 }
 
 /** Units of 16 bits, their bits from the highest to the lowest. */
-class Bits {
-  at = 0
-  #bits = 0
-  #count = 0
-  readonly #input: Buffer
+export abstract class UnitBits {
+  protected bits = 0
+  protected count = 0
 
-  constructor(input: Buffer) {
-    this.#input = input
-  }
+  /** The next unit; 0 past the end. */
+  protected abstract next(): number
 
-  /** Loads units so that `count` bits, up to 16, can be looked at. Past the end there are zeros. */
+  /** Loads units so that `count` bits, up to 16, can be looked at. */
   peek(count: number): number {
     if (count === 0) return 0
-    while (this.#count < count) {
-      const unit = this.at + 2 <= this.#input.length ? this.#input.readUInt16LE(this.at) : 0
-      this.at += 2
-      this.#bits = ((this.#bits & 0xffff) << 16) | unit
-      this.#count += 16
+    while (this.count < count) {
+      this.bits = ((this.bits & 0xffff) << 16) | this.next()
+      this.count += 16
     }
-    return (this.#bits >>> (this.#count - count)) & ((1 << count) - 1)
+    return (this.bits >>> (this.count - count)) & ((1 << count) - 1)
   }
 
   skip(count: number): void {
-    this.#count -= count
+    this.count -= count
   }
 
   read(count: number): number {
-    if (count > 16) return (this.read(count - 16) << 16) | this.read(16)
+    if (count > 16) return this.read(count - 16) * 0x1_0000 + this.read(16)
     const value = this.peek(count)
     this.skip(count)
     return value
+  }
+}
+
+/** Units from the beginning to the end. */
+class Bits extends UnitBits {
+  at = 0
+  readonly #input: Buffer
+
+  constructor(input: Buffer) {
+    super()
+    this.#input = input
+  }
+
+  protected next(): number {
+    this.at += 2
+    return this.at <= this.#input.length ? this.#input.readUInt16LE(this.at - 2) : 0
   }
 
   /** Drops what is left of the unit, or a whole one if nothing is left of the last. */
   align(): void {
     this.peek(1)
-    this.#count = 0
+    this.count = 0
   }
 
   bytes(count: number): Buffer {
@@ -59,10 +70,10 @@ class Bits {
 
   /** After the last symbol: everything was there, and at most `spare` bytes more, such as a symbol for the end. */
   end(spare: number): void {
-    const unread = this.#input.length - (this.at - 2 * Math.floor(this.#count / 16))
+    const unread = this.#input.length - (this.at - 2 * Math.floor(this.count / 16))
     if (unread < 0) fail(`it ends ${-unread} bytes too early`)
     if (unread > spare) fail(`${unread} bytes follow its end`)
-    if (spare === 0 && (this.#bits & (2 ** this.#count - 1)) !== 0) fail('the bits after its end are not zero')
+    if (spare === 0 && (this.bits & (2 ** this.count - 1)) !== 0) fail('the bits after its end are not zero')
   }
 }
 
