@@ -42,6 +42,11 @@ export interface OpenFilesOptions extends WaitOptions {
    * Whether layers will be read (the default). Without them, a compressed bundle or a stream is read without storing it.
    */
   readonly layers?: boolean | undefined
+  /**
+   * Whether a compressed bundle or a stream is to be read while it is used, as `PassingFiles`, instead of being stored
+   * first.
+   */
+  readonly passing?: boolean | undefined
   /** Where to store a compressed bundle or a stream: beside this path, by default in `TMPDIR` or `/var/tmp`. */
   readonly beside?: string | undefined
   /** Called with a sentence for the user if it is stored. */

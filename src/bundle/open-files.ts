@@ -6,10 +6,12 @@ import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import { archiveCompressionOf } from '../oci/compression.js'
 import { type BundleFiles, openDirectoryFiles, type OpenFilesOptions, openTarFiles } from './files.js'
-import type { PassingFiles } from './passing-files.js'
 
 /** A bundle on disk that can be read at any place, or one that must be read from its start to its end. */
-type Form = { readonly type: 'directory' | 'tar' } | { readonly type: 'stream'; readonly size: number | undefined }
+type Form =
+  | { readonly type: 'directory' }
+  | { readonly type: 'tar' }
+  | { readonly type: 'stream'; readonly size: number | undefined }
 
 /**
  * Opens `path`: a directory, or a tar, which may be compressed with gzip, zstd or xz and may come from a pipe; `-` is
@@ -21,23 +23,12 @@ export async function openBundleFiles(path: string, options: OpenFilesOptions = 
   try {
     const form = await formOf(path)
     if (form.type === 'directory') return await openDirectoryFiles(path, signal)
-    if (form.type === 'stream') {
-      return await (await import('./streamed-files.js')).openStreamedFiles(path, form.size, options)
-    }
-    return await openTar(path, signal)
+    if (form.type === 'tar') return await openTar(path, signal)
+    return options.passing
+      ? await (await import('./passing-files.js')).openPassingFiles(path, form.size, options)
+      : await (await import('./streamed-files.js')).openStreamedFiles(path, form.size, options)
   } catch (error) {
     throw abortError(fileError(error, path), signal)
-  }
-}
-
-/** Like {@link openBundleFiles} for a bundle that must be read from start to end; undefined for others. */
-export async function openPassing(path: string, options: OpenFilesOptions = {}): Promise<PassingFiles | undefined> {
-  try {
-    const form = await formOf(path)
-    if (form.type !== 'stream') return undefined
-    return await (await import('./passing-files.js')).openPassingFiles(path, form.size, options)
-  } catch (error) {
-    throw abortError(fileError(error, path), options.signal)
   }
 }
 

@@ -9,28 +9,21 @@ import { groupByRoot, namedEntry } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, parseLayoutIndex } from '../oci/layout.js'
-import { type BundleFile, type OpenFilesOptions, readSmall } from './files.js'
+import { type BundleFile, readSmall } from './files.js'
 import { type BundleImage, type BundleManifest, describeImage, SCHEMA_VERSION, sourceImageOf } from './manifest.js'
-import { openPassing } from './open-files.js'
 import type { PassingFiles } from './passing-files.js'
 import { type BundleReader, DOCUMENT_LIMIT, entriesOf, hintFor, type Passage, readManifest } from './reader.js'
 
 /**
- * Opens the bundle `path` and reads the images in its index.json, except their layers. Undefined if it need not be read
- * from start to end. Throws NOT_A_BUNDLE, INVALID_MANIFEST, DIGEST_MISMATCH, BLOB_MISSING, INVALID_TAR.
+ * Reads the images in the index.json of the bundle `path`, except their layers. The reader owns `files`. Throws
+ * NOT_A_BUNDLE, INVALID_MANIFEST, DIGEST_MISMATCH, BLOB_MISSING, INVALID_TAR.
  */
 export async function openPassingReader(
   path: string,
-  options: OpenFilesOptions = {},
-): Promise<BundleReader | undefined> {
-  const files = await openPassing(path, options)
-  if (!files) return undefined
-  try {
-    return new PassingReader(path, files, await readContents(path, files, options), options.signal)
-  } catch (error) {
-    await files[Symbol.asyncDispose]()
-    throw error
-  }
+  files: PassingFiles,
+  signal: AbortSignal | undefined,
+): Promise<BundleReader> {
+  return new PassingReader(path, files, await readContents(path, files, signal), signal)
 }
 
 interface PassingImage {
@@ -41,7 +34,7 @@ interface PassingImage {
 async function readContents(
   path: string,
   files: PassingFiles,
-  { signal }: OpenFilesOptions,
+  signal: AbortSignal | undefined,
 ): Promise<readonly PassingImage[]> {
   const bytes = await readSmall(files, INDEX_FILE, DOCUMENT_LIMIT, signal).catch((error: unknown) => {
     if (!(error instanceof StowageError) || error.code !== 'BLOB_MISSING') throw error

@@ -20,6 +20,7 @@ import {
   sourceImageOf,
 } from './manifest.js'
 import { openBundleFiles } from './open-files.js'
+import type { PassingFiles } from './passing-files.js'
 
 /** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
@@ -65,11 +66,16 @@ export async function openBundleReader(path: string, options: BundleReaderOption
   const { ref, signal } = options
   const files = await openBundleFiles(path, options)
   try {
+    if (isPassing(files)) return await (await import('./passing-reader.js')).openPassingReader(path, files, signal)
     return new Reader(path, files, await readManifest(path, files, signal), ref)
   } catch (error) {
     await files[Symbol.asyncDispose]()
     throw error
   }
+}
+
+function isPassing(files: BundleFiles): files is PassingFiles {
+  return 'drain' in files
 }
 
 class Reader implements BundleReader {

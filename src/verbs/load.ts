@@ -2,7 +2,6 @@
 import { type ImageContent, sizeOf } from '../blob/closure.js'
 import { strippedAway } from '../blob/stripped.js'
 import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
-import { openPassingReader } from '../bundle/passing-reader.js'
 import { type BundleReader, entriesOf, openBundleReader, type Passage } from '../bundle/reader.js'
 import { abortError, orError, StowageError } from '../errors.js'
 import type { UnnamedImage, WrittenImage } from '../image/image-destination.js'
@@ -69,9 +68,9 @@ export interface LoadResult {
 /**
  * Loads the bundle `path`. Verifies its small files before anything is sent, and its layers while they stream; does not
  * start an image if a layer is missing or has the wrong size. A bundle that is a stream, or compressed, goes into an
- * engine or an archive while it is read, and its images get their names when all of it has been verified. Tries every
- * image, and reports a failure in its `error`. Throws what opening the bundle and the destination throw, IMAGE_NOT_FOUND if no image matches the selection, and
- * ABORTED.
+ * engine or an archive while it is read, so that a missing layer is found at its end; its images get their names once
+ * its small files have been verified. Tries every image, and reports a failure in its `error`. Throws what opening the
+ * bundle and the destination throw, IMAGE_NOT_FOUND if no image matches the selection, and ABORTED.
  */
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
   return await withLoading(path, options, true, async loading => {
@@ -188,10 +187,8 @@ async function withLoading<T>(
   try {
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     const beside = destination.disk?.(location)
-    const opening = { layers, beside, signal, onNotice, onProgress }
-    await using reader =
-      (layers && destination.holds ? await openPassingReader(path, opening) : undefined) ??
-      (await openBundleReader(path, opening))
+    const passing = layers && destination.holds
+    await using reader = await openBundleReader(path, { layers, passing, beside, signal, onNotice, onProgress })
     const images = chooseImages(reader, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, images)
     return await work({
