@@ -168,6 +168,7 @@ t.test('readLayer() takes gzip and zstd as their tools write them, in pieces of 
     ['zeros after the last member', Buffer.concat([zipped, Buffer.alloc(700)]), 'gzip'],
     ['one frame', packed, 'zstd'],
     ['frames, and some to be skipped', frames, 'zstd'],
+    ['a frame that ends with an empty block', zstdOfBlocks(tar, tar.length), 'zstd'],
     ['plain', tar, 'none'],
   ]
   for (const [name, bytes, compression] of forms) {
@@ -320,6 +321,7 @@ t.test('readLayer() refuses what is damaged, cut short or no layer, saying where
       new RegExp(`at byte ${zipped.length}: what follows`),
     ],
     ['zstd with something after it', Buffer.concat([packed, Buffer.from('more')]), /zstd: /],
+    ['zstd that declares another size', zstdOfBlocks(tar, tar.length + 1), /zstd: .*corruption/],
     ['cut content', tar.subarray(0, 3000), /ends within the content/],
     ['cut block', tar.subarray(0, tar.length - 1300), /ends within a block/],
     ['a wrong checksum', flipped(tar, 5633), /at byte 5632 of the tar: .*checksum/],
@@ -449,3 +451,17 @@ t.test('readLayer() takes little memory, however large a layer says it is', asyn
   t.ok(facts.uncompressedSize > 2 ** 31)
   t.ok(highest - before < 200 * 2 ** 20, `${Math.round((highest - before) / 2 ** 20)} MiB, of which the window is 128`)
 })
+
+/** A frame of raw blocks, the last one empty; libzstd alone does not then compare the size that the frame declares. */
+function zstdOfBlocks(bytes: Buffer, declared: number): Buffer {
+  const pieces = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0])]
+  pieces[0]?.writeUInt32LE(declared, 5)
+  const most = 100_000
+  for (let at = 0; at < bytes.length; at += most) {
+    const block = bytes.subarray(at, at + most)
+    const header = Buffer.alloc(3)
+    header.writeUIntLE(block.length << 3, 0, 3)
+    pieces.push(header, block)
+  }
+  return Buffer.concat([...pieces, Buffer.from([1, 0, 0])])
+}
