@@ -145,6 +145,7 @@ export { setUpWimlib, wimlibVersion } from './wim/binding.js'
 export { type Codec, type CodecOptions, compressChunk, compressorMemory, decompressChunk } from './wim/codec.js'
 export type { WimImage, WindowsInfo } from './wim/image.js'
 export type { BlobList, BlobPiece, ReadOptions } from './wim/blob.js'
+export type { BlobCount, BlobCounts, MissingFile } from './wim/missing.js'
 export type {
   AddImageOptions,
   AddOptions,

@@ -12,6 +12,7 @@
 #include "entries.h"
 #include "library.h"
 #include "listing.h"
+#include "missing.h"
 #include "pipe_guard.h"
 #include "text.h"
 #include "verifier.h"
@@ -551,12 +552,15 @@ Value EntriesAsJson(const Call& call) {
 
 Value Resources(const Call& call) { return ListResources(call.Handle()); }
 
+Value CountBlobsOfWim(const Call& call) { return CountBlobs(call.arguments, call.observer); }
+
 Value VerifyWim(const Call& call) { return Verify(call.arguments, call.observer); }
 
 const std::map<std::string, Operation>& Operations() {
   static const std::map<std::string, Operation> operations = {
       {"addEmptyImage", {AddEmptyImage, Loads::kNothing, Changes::kYes}},
       {"addImage", {AddImage, Loads::kNothing, Changes::kYes}},
+      {"countBlobs", {CountBlobsOfWim}},
       {"create", {Create}},
       {"deleteImage", {DeleteImage, Loads::kAll, Changes::kYes}},
       {"deletePath", {DeletePath, Loads::kImage, Changes::kYes}},

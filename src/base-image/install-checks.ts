@@ -5,9 +5,10 @@ import type { LayerFinding } from '../layer/read/check.js'
 import { checkWimLayer } from '../layer/make/check-wim.js'
 import { chooseImage } from '../layer/make/from-wim.js'
 import { BASE_IMAGE_PUBLISHER, formatFullName, type ImageIdentity } from '../oci/image-identity.js'
-import { formatPlatform, type Platform } from '../oci/platform.js'
+import { formatPlatform, parsePlatformSelector, type Platform } from '../oci/platform.js'
 import { familiarReference, nameToGive, type Reference } from '../oci/reference.js'
-import { wimImageName, openReferencingWim, platformOf } from '../transport/wim/source.js'
+import { platformOf } from '../transport/wim/platform.js'
+import { wimImageName, openReferencingWim } from '../transport/wim/source.js'
 import type { CatalogEntry } from './catalog.js'
 import { judgeHost } from './host.js'
 import { InstallTarget, type PutResult } from './install-target.js'
@@ -43,18 +44,18 @@ export interface BaseImageFacts {
 /** Throws UNSUPPORTED if the XML of the image does not state its version, and what opening a WIM throws. */
 export async function readWimFacts(
   file: string,
-  { image: selector, name, layer, signal }: InstallWimOptions,
+  { image: selector, name, layer, platforms = [], signal }: InstallWimOptions,
 ): Promise<BaseImageFacts> {
   await using wim = await openReferencingWim(file, layer?.references, signal)
   const image = chooseImage(wim, selector)
-  const platform = platformOf(wim, image)
+  const platform = platformOf(wim, image, platforms.map(parsePlatformSelector))
   const version = platform['os.version']
   if (version === undefined || !isVersion(version)) {
     throw new StowageError(
       'UNSUPPORTED',
       `${file}: image ${image.index} does not state its version (its XML has no WINDOWS/VERSION), so it cannot be identified as a base OS image`,
       {
-        hint: `Set it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/VERSION/MAJOR=10, and likewise MINOR, BUILD and SPBUILD.`,
+        hint: `State it with --platform, such as --platform windows/${platform.architecture}:10.0.20348.169, or set it in the file: stowage wim info ${file} ${image.index} --image-property WINDOWS/VERSION/MAJOR=10, and likewise MINOR, BUILD and SPBUILD.`,
       },
     )
   }
@@ -63,7 +64,7 @@ export async function readWimFacts(
     identity: { name: image.name, publisher: BASE_IMAGE_PUBLISHER, version },
     platform,
     utilityVm: wim.images().some(other => other.name === UTILITY_VM),
-    reference: name === undefined ? wimImageName(wim, image) : nameToGive(name),
+    reference: name === undefined ? wimImageName(wim, image, platform) : nameToGive(name),
     size: image.totalBytes,
   }
 }

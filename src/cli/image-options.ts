@@ -23,7 +23,7 @@ export const INSECURE_OPTION = values('Registry (host[:port]) to reach over plai
 
 export const IMAGE_OPTIONS = {
   platform: values(
-    'Take only this platform of a multi-platform image: os[/arch[/variant]][:os.version]; may be repeated',
+    'Take only this platform of a multi-platform image, or state that of a WIM: os[/arch[/variant]][:os.version]; may be repeated',
   ),
   'all-platforms': flag('Take every platform (the default)'),
   referrers: flag('Include signatures, SBOMs and attestations of the image, also those of cosign'),

@@ -106,7 +106,7 @@ const MEANINGS: Readonly<Record<string, { readonly code: ErrorCode; readonly hin
   },
   WIMLIB_ERR_RESOURCE_NOT_FOUND: {
     code: 'BLOB_MISSING',
-    hint: 'This is a delta WIM, or a part is missing: name the other WIM files with --ref.',
+    hint: 'This is a delta WIM, or a part is missing: name the other WIM files with --ref. To extract the rest, use --skip-missing.',
   },
   WIMLIB_ERR_NOMEM: { code: 'IO_ERROR', hint: 'Not enough memory: use fewer threads or smaller chunks.' },
 }

@@ -18,13 +18,13 @@ export interface WimImage {
   /** FILETIMEs, 100 ns since 1601-01-01 UTC. */
   readonly created: bigint | undefined
   readonly modified: bigint | undefined
-  /** Facts about Windows; undefined for an image without it. */
+  /** Facts about Windows; undefined if the XML states neither an architecture nor a version. */
   readonly windows: WindowsInfo | undefined
 }
 
 export interface WindowsInfo {
-  /** A GOARCH value (`amd64`, `arm64`, `386`, `arm`), or the number in the XML if there is none. */
-  readonly architecture: string
+  /** A GOARCH value (`amd64`, `arm64`, `386`, `arm`), or the number in the XML if it has none; undefined without one. */
+  readonly architecture: string | undefined
   /** MAJOR.MINOR.BUILD.SPBUILD. */
   readonly version: string | undefined
   readonly productName: string | undefined
@@ -67,9 +67,9 @@ function readImage(native: NativeWimFile, index: number): WimImage {
 
 function windowsInfo(text: (name: string) => string | undefined): WindowsInfo | undefined {
   const architecture = text('WINDOWS/ARCH')
-  if (architecture === undefined) return undefined
   const numbers = ['MAJOR', 'MINOR', 'BUILD', 'SPBUILD'].map(part => text(`WINDOWS/VERSION/${part}`))
   const known = numbers.slice(0, 3).every(number => number !== undefined && /^\d+$/.test(number))
+  if (architecture === undefined && !known) return undefined
   const languages: string[] = []
   for (let n = 1; ; n += 1) {
     const language = text(`WINDOWS/LANGUAGES/LANGUAGE[${n}]`)
@@ -77,7 +77,7 @@ function windowsInfo(text: (name: string) => string | undefined): WindowsInfo | 
     languages.push(language)
   }
   return {
-    architecture: ARCHITECTURES[architecture] ?? architecture,
+    architecture: architecture === undefined ? undefined : (ARCHITECTURES[architecture] ?? architecture),
     version: known ? numbers.map(number => number ?? '0').join('.') : undefined,
     productName: text('WINDOWS/PRODUCTNAME'),
     editionId: text('WINDOWS/EDITIONID'),
@@ -94,7 +94,7 @@ function fileTime(high: string | undefined, low: string | undefined): bigint | u
 
 /** The platform of the image as the XML states it; undefined if it does not. */
 export function wimPlatform({ windows }: WimImage): Platform | undefined {
-  if (!windows) return undefined
+  if (windows?.architecture === undefined) return undefined
   return {
     os: 'windows',
     architecture: windows.architecture,

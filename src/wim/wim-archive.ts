@@ -17,7 +17,8 @@ import { checkedThreads, entriesFlags, imageNumber } from './flags.js'
 import { findImage, readFacts, type WimFacts, type WimImage } from './image.js'
 import type { WimInfo } from './info.js'
 import { JobQueue, type JobWatch, startJob } from './job.js'
-import type { EntriesOptions, ImageNumber } from './options.js'
+import { type BlobCounts, missingFile, type MissingFile } from './missing.js'
+import type { EntriesOptions, ImageNumber, JobOptions } from './options.js'
 import type { VerifyOptions, WimVerification } from './verify.js'
 
 /** The reading half of {@link WimFile}, with the native archive and the job queue that both halves use. */
@@ -135,6 +136,24 @@ export class WimArchive implements AsyncDisposable {
 
   blobs(): BlobList {
     return this.#guard(() => listBlobs(this.#native))
+  }
+
+  /**
+   * How many blobs the images use, and how many of them are missing, as most are in a delta WIM without its base. Reads
+   * the metadata of all images in the file; changes in memory do not count. Throws WIM_CORRUPT.
+   */
+  async countBlobs({ signal }: JobOptions = {}): Promise<BlobCounts> {
+    return (await this.job('countBlobs', {}, { signal })) as BlobCounts // native/wim/missing.cc builds it
+  }
+
+  /** The files of an image, under each of their names, with content that is in none of the open files. */
+  async missingFiles(image: ImageNumber, { signal }: JobOptions = {}): Promise<readonly MissingFile[]> {
+    const numbers = image === 'all' ? this.images().map(({ index }) => index) : [image]
+    const found: MissingFile[] = []
+    for (const number of numbers)
+      for await (const batch of this.entries(number, { signal }))
+        found.push(...batch.map(entry => missingFile(number, entry)).filter(file => file !== undefined))
+    return found
   }
 
   /** Reads and checks the metadata of image `index` (from 1). Throws WIM_CORRUPT. */

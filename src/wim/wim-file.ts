@@ -1,4 +1,5 @@
 /** A WIM archive: its images, files and blobs, and everything that libwim can do with it. */
+import { StowageError } from '../errors.js'
 import { WimArchive } from './wim-archive.js'
 import type { NativeWimFile } from './addon.js'
 import { checkedLevel, compressionNumber, type WimCompressionType } from './compression.js'
@@ -18,6 +19,7 @@ import {
   writeFlags,
 } from './flags.js'
 import { startJob } from './job.js'
+import type { MissingFile } from './missing.js'
 import type {
   AddImageOptions,
   AddOptions,
@@ -28,6 +30,7 @@ import type {
   ExtractPathsOptions,
   ImageNumber,
   InfoChange,
+  JobOptions,
   OpenOptions,
   OutputOptions,
   OverwriteOptions,
@@ -132,6 +135,30 @@ export class WimFile extends WimArchive {
 
   async deletePath(image: number, path: string, options: DeleteOptions = {}): Promise<void> {
     await this.job('deletePath', { image: imageNumber(image), path, flags: deleteFlags(options) })
+  }
+
+  /**
+   * Deletes the files with content that is missing, so that the others can be extracted, and returns them: those of
+   * {@link missingFiles}, under each of their names. Throws BLOB_MISSING, and deletes nothing, if a directory has a data
+   * stream that is missing.
+   */
+  async deleteMissing(image: ImageNumber, options: JobOptions = {}): Promise<readonly MissingFile[]> {
+    const files = await this.missingFiles(image, options)
+    const directory = files.find(file => file.directory)
+    if (directory) {
+      throw new StowageError('BLOB_MISSING', `a data stream of ${directory.path} is not in ${this.name}`, {
+        hint: 'It is a directory, which cannot be left out. Name the WIM files that contain the stream with --ref.',
+      })
+    }
+    for (const number of new Set(files.map(file => file.image))) {
+      const own = files.filter(file => file.image === number)
+      await this.update(
+        number,
+        own.map(({ path }) => ({ type: 'delete', path })),
+        options,
+      )
+    }
+    return files
   }
 
   async renamePath(image: number, source: string, target: string): Promise<void> {

@@ -24,7 +24,10 @@ export interface CraftedDentry {
   /** All dentries with one number are names of one file. */
   readonly linkGroup?: bigint
   readonly children?: readonly CraftedDentry[]
-  readonly streams?: readonly { readonly name: string; readonly content: Uint8Array }[]
+  /** Named streams, by their content or by its SHA-1 alone. */
+  readonly streams?: readonly ({ readonly name: string } & (
+    { readonly content: Uint8Array } | { readonly sha1: string }
+  ))[]
   /** What `--unix-data` restores. */
   readonly unix?: { readonly uid: number; readonly gid: number; readonly mode: number; readonly rdev?: number }
   /** Where the children stand instead: the n-th directory that was written before (0: the root). */
@@ -219,7 +222,10 @@ function craftDentry(dentry: CraftedDentry, contents: Map<string, Uint8Array>): 
     return hash
   }
   const main = dentry.sha1 === undefined ? hashed(content ?? Buffer.alloc(0)) : Buffer.from(dentry.sha1, 'hex')
-  const named = streams.map(stream => ({ name: stream.name, hash: hashed(stream.content) }))
+  const named = streams.map(stream => ({
+    name: stream.name,
+    hash: 'sha1' in stream ? Buffer.from(stream.sha1, 'hex') : hashed(stream.content),
+  }))
   const extra = named.length === 0 ? [] : [{ name: '', hash: main }, ...named]
   if (extra.length === 0) main.copy(bytes, 64)
   if (reparseTag === undefined) bytes.writeBigUInt64LE(linkGroup, 88)

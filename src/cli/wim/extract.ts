@@ -8,8 +8,9 @@ import { chooseOneImage, openWimArchive, readTextFile } from './archive.js'
 import { flag, value } from '../command.js'
 import { wimCommand } from './command.js'
 import { ifSet, EXTRACTION, extractOptions } from './options.js'
-import { parsePathList, pathMatcher } from './path-list.js'
+import { literalPath, parsePathList, pathMatcher, withParents } from './path-list.js'
 import { watch } from './progress.js'
+import { skipMissing, skippedDocument, leftOutText } from './skip-missing.js'
 import {
   FILE_ATTRIBUTE_DIRECTORY,
   FILE_ATTRIBUTE_ENCRYPTED,
@@ -47,20 +48,33 @@ export const extract = wimCommand({
     for (const operand of words.filter(each => each.startsWith('@'))) {
       listed.push(...parsePathList(await readTextFile(operand.slice(1), session.signal)))
     }
+    const all = [...paths, ...listed]
+    const matcher = (path: string): ((found: string) => boolean) =>
+      values['no-globs'] ? found => found === literalPath(path) : pathMatcher(path, values.ignoreCase)
+    const covers = all.map(matcher)
+    const skipped = await skipMissing(wim, image, values['skip-missing'], session, path =>
+      withParents(path).some(each => covers.some(covering => covering(each))),
+    )
+    // Nothing may be left for what matches only files that are left out
+    const isSkipped = (path: string): boolean => skipped.some(file => matcher(path)(file.path))
     if (values['to-stdout']) {
-      await writeToStdout(wim, image, [...paths, ...listed], options, values.ignoreCase, session)
+      await writeToStdout(wim, image, all, { ...options, isSkipped }, values.ignoreCase, session)
       return
     }
     const target = values['dest-dir'] ?? '.'
     const job = watch(session, target, { verbose: values.verbose })
     const preserveDirStructure = ifSet(values['preserve-dir-structure']) ?? false
-    if (paths.length > 0) await wim.extractPaths(image, paths, target, { ...options, preserveDirStructure, ...job })
-    if (listed.length > 0)
-      await wim.extractPaths(image, listed, target, { ...options, preserveDirStructure: true, ...job })
-    const all = [...paths, ...listed]
+    const extractAll = async (named: readonly string[], more: ExtractPathsOptions): Promise<void> => {
+      const [maybe, certain] = [named.filter(isSkipped), named.filter(each => !isSkipped(each))]
+      if (certain.length > 0) await wim.extractPaths(image, certain, target, { ...options, ...more, ...job })
+      if (maybe.length > 0 && options.glob)
+        await wim.extractPaths(image, maybe, target, { ...options, strictGlob: undefined, ...more, ...job })
+    }
+    await extractAll(paths, { preserveDirStructure })
+    await extractAll(listed, { preserveDirStructure: true })
     session.report(
-      { schema: 'stowage.wim-extract/v1', path, image, target, paths: all },
-      `${path}: ${words.length === 0 ? `image ${image}` : count(all.length, 'path')} extracted to ${target}\n`,
+      { schema: 'stowage.wim-extract/v1', path, image, target, paths: all, ...skippedDocument(skipped) },
+      `${path}: ${words.length === 0 ? `image ${image}` : count(all.length, 'path')} extracted to ${target}${leftOutText(skipped)}\n`,
     )
   },
 })
@@ -70,7 +84,11 @@ async function writeToStdout(
   wim: WimFile,
   image: number,
   paths: readonly string[],
-  { glob, strictGlob }: ExtractPathsOptions,
+  {
+    glob,
+    strictGlob,
+    isSkipped,
+  }: Pick<ExtractPathsOptions, 'glob' | 'strictGlob'> & { readonly isSkipped: (path: string) => boolean },
   ignoreCase: boolean,
   { print, signal, note }: Session,
 ): Promise<void> {
@@ -92,6 +110,7 @@ async function writeToStdout(
           throw new StowageError('INVALID_ARGUMENT', `${entry.path} is not a regular file, so it cannot go to stdout`)
       }
     }
+    if (!found && isSkipped(path)) continue
     if (!found && strictGlob === true) {
       throw new StowageError('FILE_NOT_FOUND', `nothing in image ${image} matches ${path}`, {
         hint: '--nullglob ignores this; "stowage wim dir" lists the files.',

@@ -4,6 +4,7 @@ import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
 import { clockText, isoText } from './text.js'
 import type { WimInfo } from '../../wim/info.js'
+import type { BlobCount } from '../../wim/missing.js'
 
 const COMPRESSIONS = { none: 'None', xpress: 'XPRESS', lzx: 'LZX', lzms: 'LZMS' } as const
 const ARCHITECTURES: Readonly<Record<string, string>> = { 0: 'x86', 5: 'ARM', 6: 'ia64', 9: 'x86_64', 12: 'ARM64' }
@@ -51,8 +52,8 @@ const FIELDS: readonly (readonly [label: string, property: string, read: (value:
   ['Flags', 'FLAGS', String],
 ]
 
-/** The properties of the archive, followed by a blank line. */
-export function archiveText(path: string, info: WimInfo, xml: string): string {
+/** The properties of the archive, followed by a blank line. `blobs`, if it is known, is what its images use. */
+export function archiveText(path: string, info: WimInfo, xml: string, blobs: BlobCount | undefined): string {
   const attributes = [
     info.pipable && 'Pipable',
     info.integrityTable && 'Integrity info',
@@ -73,12 +74,28 @@ export function archiveText(path: string, info: WimInfo, xml: string): string {
     ['Boot Index', String(info.bootIndex)],
     ['Size', `${total ?? '0'} bytes`],
     ['Attributes', attributes.filter(word => word !== false).join(', ')],
+    ...(blobs && blobs.missing > 0
+      ? [['Missing Blobs', `${missingText(blobs)} (a delta WIM: name its base with --ref)`]]
+      : []),
   ]
   return `WIM Information:\n----------------\n${rows.map(([name, text]) => `${`${name}:`.padEnd(15)} ${text}\n`).join('')}\n`
 }
 
-/** One image, with one field per line. `xml` is the XML document of the WIM. */
-export async function imageText(wim: WimFile, image: number, xml: string): Promise<string> {
+/** wimlib-imagex has no field for this, so it is shown only if something is missing. */
+function missingText({ used, missing }: BlobCount): string {
+  return `${missing} of ${used}`
+}
+
+/**
+ * One image, with one field per line. `xml` is the XML document of the WIM; `blobs`, if it is known, is what the image
+ * uses.
+ */
+export async function imageText(
+  wim: WimFile,
+  image: number,
+  xml: string,
+  blobs: BlobCount | undefined,
+): Promise<string> {
   const { name, description } = wim.image(image)
   const element = new RegExp(`<IMAGE INDEX="${image}">.*?</IMAGE>`, 's').exec(xml)?.[0] ?? ''
   const rows: (readonly [label: string, value: string])[] = [
@@ -92,6 +109,7 @@ export async function imageText(wim: WimFile, image: number, xml: string): Promi
   }
   const wimboot = numberText((await wim.property(image, 'WIMBOOT')) ?? '0') === '1'
   rows.push(['WIMBoot compatible', wimboot ? 'yes' : 'no'])
+  if (blobs && blobs.missing > 0) rows.push(['Missing Blobs', missingText(blobs)])
   return rows.map(([label, text]) => `${`${label}:`.padEnd(23)} ${text}\n`).join('')
 }
 
@@ -158,11 +176,27 @@ export function headerText(header: WimHeader): string {
   )
 }
 
-/** An image for JSON output. */
-export async function imageDocument(wim: WimFile, image: number): Promise<Readonly<Record<string, unknown>>> {
+/** An image for JSON output. `blobs`, if it is known, is what it uses. */
+export async function imageDocument(
+  wim: WimFile,
+  image: number,
+  blobs?: BlobCount,
+): Promise<Readonly<Record<string, unknown>>> {
   const { created, modified, ...rest }: WimImage = wim.image(image)
   const time = (filetime: bigint | undefined): string | undefined =>
     filetime === undefined ? undefined : isoText(filetime)
   const flags = await wim.property(image, 'FLAGS')
-  return { ...rest, created: time(created), modified: time(modified), flags, bootable: wim.info.bootIndex === image }
+  return {
+    ...rest,
+    created: time(created),
+    modified: time(modified),
+    flags,
+    bootable: wim.info.bootIndex === image,
+    ...blobsDocument(blobs),
+  }
+}
+
+/** What is in JSON output for {@link BlobCount}. */
+export function blobsDocument(blobs: BlobCount | undefined): Readonly<Record<string, unknown>> {
+  return blobs ? { usedBlobs: blobs.used, missingBlobs: blobs.missing } : {}
 }

@@ -2,14 +2,16 @@
 import { writeFile } from 'node:fs/promises'
 import { outputError, StowageError } from '../../errors.js'
 import { readHeader } from '../../wim/header.js'
+import type { BlobCounts } from '../../wim/missing.js'
 import { encodeText } from '../../wim/text-file.js'
+import type { WimFile } from '../../wim/wim-file.js'
 import { printable } from '../render.js'
 import type { Session } from '../session.js'
 import { chooseWimImage, chooseOneImage, openWimArchive } from './archive.js'
 import { flag, value, values as listOf } from '../command.js'
 import { wimCommand, type WimValues } from './command.js'
-import { archiveText, headerText, imageDocument, imageText } from './info-text.js'
-import { INTEGRITY, NO_CHECK, writeOptions } from './options.js'
+import { archiveText, blobsDocument, headerText, imageDocument, imageText } from './info-text.js'
+import { INTEGRITY, NO_CHECK, REF, writeOptions } from './options.js'
 import { watch } from './progress.js'
 import { resourceText } from './text.js'
 import { parseProperty } from './values.js'
@@ -17,6 +19,7 @@ import { parseProperty } from './values.js'
 const OPTIONS = {
   ...INTEGRITY,
   ...NO_CHECK,
+  ...REF,
   boot: flag('Make IMAGE bootable; 0 means none'),
   'image-property': listOf('NAME=VALUE to set in the XML of IMAGE; may be repeated'),
   header: flag('Show the header of the file, field by field'),
@@ -56,12 +59,13 @@ async function show(values: Values, [path = '', selector]: readonly string[], se
     })
   }
   if (values.json) {
-    const images = await Promise.all(numbers.map(number => imageDocument(wim, number)))
+    const counts = await countBlobs(wim, session)
+    const images = await Promise.all(numbers.map(number => imageDocument(wim, number, counts?.images[number - 1])))
     session.report(
       {
         schema: 'stowage.wim-info/v1',
         path,
-        wim: wim.info,
+        wim: { ...wim.info, ...blobsDocument(counts) },
         images,
         header: header ? await readHeader(path) : undefined,
         blobs: blobs ? await wim.resources() : undefined,
@@ -77,10 +81,21 @@ async function show(values: Values, [path = '', selector]: readonly string[], se
   if (blobs) await print((await wim.resources()).map(resource => `${resourceText(resource)}\n`).join(''))
   if (xml && raw) await session.print(raw)
   if (header || blobs || raw) return
-  const document = await wim.xml()
-  if (chosen === 'all') await print(`${archiveText(path, wim.info, document)}${title('Available Images:')}`)
+  const [document, counts] = [await wim.xml(), await countBlobs(wim, session)]
+  if (chosen === 'all') await print(`${archiveText(path, wim.info, document, counts)}${title('Available Images:')}`)
   else await print(title(`Information for Image ${chosen}`))
-  for (const number of numbers) await print(`${await imageText(wim, number, document)}\n`)
+  for (const number of numbers) await print(`${await imageText(wim, number, document, counts?.images[number - 1])}\n`)
+}
+
+/** What the images use and lack; undefined, with a note, if the metadata of one cannot be read. */
+async function countBlobs(wim: WimFile, { signal, note }: Session): Promise<BlobCounts | undefined> {
+  try {
+    return await wim.countBlobs({ signal })
+  } catch (error) {
+    if (!(error instanceof StowageError) || error.code === 'ABORTED') throw error
+    note(`warning: it is not known whether blobs are missing: ${error.message}`)
+    return undefined
+  }
 }
 
 function title(text: string): string {

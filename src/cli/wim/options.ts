@@ -70,6 +70,7 @@ export const EXTRACTION = {
   wimboot: flag('Windows: extract files as pointers into the WIM'),
   compact: value('Windows: compress the files on the volume: xpress4k, xpress8k, xpress16k or lzx'),
   'recover-data': flag('Extract what is readable of damaged files instead of failing'),
+  'skip-missing': flag('Leave out files whose content is missing, as in a delta WIM without its base'),
 } as const
 
 type Given<Names extends string> = { readonly [Name in Names]?: unknown }

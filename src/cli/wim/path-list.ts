@@ -34,3 +34,17 @@ export function pathMatcher(pattern: string, ignoreCase: boolean): (path: string
   const expression = new RegExp(`^(?:${source.join('') || '/'})$`, ignoreCase ? 'siu' : 'su')
   return path => expression.test(path)
 }
+
+/** A path that is not a pattern, as the entries of an image have it. */
+export function literalPath(path: string): string {
+  return `/${path
+    .split(/[/\\]+/)
+    .filter(part => part !== '')
+    .join('/')}`
+}
+
+/** The path of an entry and those of the directories it is in, the root first. */
+export function withParents(path: string): readonly string[] {
+  const parts = path.split('/').filter(part => part !== '')
+  return ['/', ...parts.map((_, n) => `/${parts.slice(0, n + 1).join('/')}`)]
+}

@@ -3,9 +3,10 @@ import { StowageError } from '../../errors.js'
 import { rfc3339 } from '../../windows/filetime.js'
 import { UTILITY_VM } from '../../windows/layer-paths.js'
 import { matchesPlatform, type Platform } from '../../oci/platform.js'
-import { wimPlatform, type WimImage } from '../../wim/image.js'
+import type { WimImage } from '../../wim/image.js'
 import { openWim } from '../../wim/wim-file.js'
 import type { InspectedImage } from '../../image/inspection.js'
+import { knownPlatform } from './platform.js'
 
 /**
  * All images in `file` that can be packed, or the one that `selector` selects. Throws IMAGE_NOT_FOUND and what
@@ -24,20 +25,19 @@ export async function inspectWim(
     image =>
       selectors.length === 0 ||
       selectors.some(each => {
-        const platform = wimPlatform(image)
+        const platform = knownPlatform(image, selectors)
         return platform !== undefined && matchesPlatform(platform, each)
       }),
   )
-  if (found.length > 0) return found.map(image => describe(file, image))
+  if (found.length > 0) return found.map(image => describe(file, image, knownPlatform(image, selectors)))
   throw new StowageError(
     'IMAGE_NOT_FOUND',
     `${file} has no image ${selectors.length > 0 ? 'for the requested platforms' : 'at all'}`,
   )
 }
 
-function describe(path: string, image: WimImage): InspectedImage {
+function describe(path: string, image: WimImage, platform: Platform | undefined): InspectedImage {
   const { index, name, description, windows, directoryCount, fileCount, totalBytes } = image
-  const platform = wimPlatform(image)
   const created = image.created === undefined ? undefined : rfc3339(image.created)
   return {
     names: [],

@@ -5,13 +5,14 @@ import { rfc3339 } from '../../windows/filetime.js'
 import { chooseImage, type LayerFromWimOptions, layerFromWim, type WindowsLayer } from '../../layer/make/from-wim.js'
 import type { Descriptor } from '../../oci/descriptor.js'
 import { BASE_IMAGE_PUBLISHER, identityLabels } from '../../oci/image-identity.js'
-import type { Platform } from '../../oci/platform.js'
+import { parsePlatformSelector, type Platform } from '../../oci/platform.js'
 import { nameMadeOf, type Reference } from '../../oci/reference.js'
 import type { WaitOptions } from '../../progress.js'
-import { wimPlatform, type WimImage } from '../../wim/image.js'
+import type { WimImage } from '../../wim/image.js'
 import { openWim, type WimFile } from '../../wim/wim-file.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
 import { MadeImage } from '../../image/made-image.js'
+import { platformOf } from './platform.js'
 
 /** How to create a layer from a WIM. */
 export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | 'unixData' | keyof WaitOptions> {
@@ -22,6 +23,8 @@ export interface WimLayerOptions extends Omit<LayerFromWimOptions, 'image' | 'un
 export interface WimSourceOptions extends Omit<LayerFromWimOptions, 'unixData'>, Pick<WimLayerOptions, 'references'> {
   /** The image's name; derived from the XML if left out: `nanoserver:10.0.14300.1010`. */
   readonly name?: Reference | undefined
+  /** The platform, `os/arch[:os.version]`, of an image whose XML does not state its architecture. */
+  readonly platforms?: readonly string[] | undefined
   /** Where to write the layer: once, to its final location. */
   readonly stage: BlobStage
 }
@@ -32,9 +35,10 @@ export interface WimSourceOptions extends Omit<LayerFromWimOptions, 'unixData'>,
  */
 export async function openWimSource(
   file: string,
-  { name, stage, references, ...options }: WimSourceOptions,
+  { name, stage, references, platforms = [], ...options }: WimSourceOptions,
 ): Promise<ImageSource> {
-  return new WimSource(await openReferencingWim(file, references, options.signal), name, stage, options)
+  const selectors = platforms.map(parsePlatformSelector)
+  return new WimSource(await openReferencingWim(file, references, options.signal), name, selectors, stage, options)
 }
 
 /**
@@ -59,15 +63,23 @@ export async function openReferencingWim(
 class WimSource implements ImageSource {
   readonly #wim: WimFile
   readonly #name: Reference | undefined
+  readonly #selectors: readonly Partial<Platform>[]
   readonly #stage: BlobStage
   readonly #options: LayerFromWimOptions
   readonly #image: MadeImage
   #made: Promise<SourceImage> | undefined
 
-  constructor(wim: WimFile, name: Reference | undefined, stage: BlobStage, options: LayerFromWimOptions) {
+  constructor(
+    wim: WimFile,
+    name: Reference | undefined,
+    selectors: readonly Partial<Platform>[],
+    stage: BlobStage,
+    options: LayerFromWimOptions,
+  ) {
     this.#wim = wim
     this.#image = new MadeImage(wim.path ?? 'the WIM')
     this.#name = name
+    this.#selectors = selectors
     this.#stage = stage
     this.#options = options
   }
@@ -91,26 +103,11 @@ class WimSource implements ImageSource {
 
   async #make(): Promise<SourceImage> {
     const image = chooseImage(this.#wim, this.#options.image)
-    const platform = platformOf(this.#wim, image)
-    const name = this.#name ?? wimImageName(this.#wim, image)
+    const platform = platformOf(this.#wim, image, this.#selectors)
+    const name = this.#name ?? wimImageName(this.#wim, image, platform)
     const layer = await this.#stage.create(target => layerFromWim(this.#wim, target, this.#options))
     return { root: { ...this.#image.make(configOf(layer, platform), [layer]), platform }, names: [name] }
   }
-}
-
-/**
- * The platform of the image, taken only from the XML. Throws UNSUPPORTED if the XML does not state the architecture.
- */
-export function platformOf(wim: WimFile, image: WimImage): Platform {
-  const platform = wimPlatform(image)
-  if (platform) return platform
-  throw new StowageError(
-    'UNSUPPORTED',
-    `${wim.path}: image ${image.index} does not state its architecture (its XML has no WINDOWS/ARCH)`,
-    {
-      hint: `Set it: wimlib-imagex info FILE ${image.index} --image-property WINDOWS/ARCH=9 (9 is amd64, 12 arm64).`,
-    },
-  )
 }
 
 /** Source: OCI image-spec, config.md. */
@@ -140,8 +137,8 @@ function configOf(layer: WindowsLayer, platform: Platform): unknown {
  * `NanoServer` with version 10.0.14300.1010 becomes `nanoserver:10.0.14300.1010`, as the 2016 provider tagged it.
  * Throws INVALID_REFERENCE.
  */
-export function wimImageName(wim: WimFile, image: WimImage): Reference {
-  const name = nameMadeOf(image.name, image.windows?.version)
+export function wimImageName(wim: WimFile, image: WimImage, platform: Platform): Reference {
+  const name = nameMadeOf(image.name, platform['os.version'])
   if (name) return name
   throw new StowageError(
     'INVALID_REFERENCE',

@@ -18,10 +18,10 @@ export const wim: Transport = {
     manifests: 'unread',
     layerOptions: true,
     makesLayer: async () => true,
-    open: async ({ path, ref }, { layer, name, stage, signal, onProgress }) =>
+    open: async ({ path, ref }, { layer, name, platforms, stage, signal, onProgress }) =>
       await (
         await import('./source.js')
-      ).openWimSource(path, { ...layer, image: ref, name, stage, signal, onProgress }),
+      ).openWimSource(path, { ...layer, image: ref, name, platforms, stage, signal, onProgress }),
   },
   destination: {
     form: 'wim:FILE',

@@ -454,8 +454,9 @@ t.test('readLayer() takes little memory, however large a layer says it is', asyn
 
 /** A frame of raw blocks, the last one empty; libzstd alone does not then compare the size that the frame declares. */
 function zstdOfBlocks(bytes: Buffer, declared: number): Buffer {
-  const pieces = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0])]
-  pieces[0]?.writeUInt32LE(declared, 5)
+  const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0])
+  head.writeUInt32LE(declared, 5)
+  const pieces: Buffer[] = [head]
   const most = 100_000
   for (let at = 0; at < bytes.length; at += most) {
     const block = bytes.subarray(at, at + most)
