@@ -1,5 +1,7 @@
 /** The public API of Stowage, name by name. */
 
+import './supported-node.js'
+
 export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors.js'
 export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
 

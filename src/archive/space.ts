@@ -1,5 +1,5 @@
 /** Checks before writing whether the output fits on the medium. */
-import { statfs } from 'node:fs/promises'
+import * as fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { existingAbove } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
@@ -13,7 +13,7 @@ const FAT_FILE_LIMIT = 2 ** 32 - 1
  * `largest` bytes. A file system that does not report its size is not checked for free space.
  */
 export async function checkSpace(directory: string, needed: number, largest: number): Promise<void> {
-  const { bavail, bsize, type, blocks } = await statfs(directory)
+  const { bavail, bsize, type, blocks } = await fs.statfs(directory)
   const free = bavail * bsize
   if (blocks > 0 && needed > free) {
     throw new StowageError('NO_SPACE', `${directory} has ${free} bytes free, but ${needed} are needed`, {
@@ -41,6 +41,6 @@ export interface Room {
 /** The room for `needed` bytes at `path`, which need not exist; undefined if the file system does not report its size. */
 export async function roomAt(path: string, needed: number): Promise<Room | undefined> {
   const directory = await existingAbove(resolve(path))
-  const { bavail, bsize, blocks } = await statfs(directory)
+  const { bavail, bsize, blocks } = await fs.statfs(directory)
   return blocks > 0 ? { path: directory, needed, free: bavail * bsize } : undefined
 }

@@ -16,7 +16,7 @@ import { nameAt } from '../transfer/names.js'
 import type { TransferOptions } from '../transfer/options.js'
 import { readSource } from '../transfer/read-source.js'
 import { Transfer } from '../transfer/transfer.js'
-import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
+import { destinationLocation, formatLocation, parseLocation, transportOf } from '../transport/location.js'
 import { expectDestination } from '../transport/open.js'
 import type { DestinationTransport, Location } from '../transport/transport.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
@@ -64,7 +64,7 @@ export class InstallTarget {
    * Throws INVALID_ARGUMENT for other locations, and errors from connecting to an engine.
    */
   static async open(to: string, options: TransferOptions): Promise<InstallTarget> {
-    const location = parseLocation(to)
+    const location = destinationLocation(to)
     if (location.path === STANDARD_STREAM)
       throw new StowageError('INVALID_ARGUMENT', `cannot install to ${to}: the result is read again to check it`, {
         hint: 'Install into a bundle directory.',

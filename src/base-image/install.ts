@@ -17,7 +17,7 @@ import { InstallTarget } from './install-target.js'
 import { nameToGive } from '../oci/reference.js'
 import { isTarPath } from '../bundle/files.js'
 import { abortError, orError, StowageError } from '../errors.js'
-import { parseLocation, transportOf } from '../transport/location.js'
+import { destinationLocation, transportOf } from '../transport/location.js'
 import { usualStore } from '../transport/usual-store.js'
 import { compareImageVersions } from './version.js'
 
@@ -104,6 +104,6 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
 
 /** Whether `to` is a bundle in a single tar, which cannot be changed after the first image. */
 function isOneFile(to: string): boolean {
-  const location = parseLocation(to)
+  const location = destinationLocation(to)
   return (transportOf(location).destination?.seals ?? false) && isTarPath(location.path)
 }

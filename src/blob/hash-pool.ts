@@ -1,7 +1,7 @@
 /**
  * Hashes several files at once with SHA-256, each on its own thread: one thread hashes slower than a good disk reads.
  */
-import { availableParallelism } from 'node:os'
+import * as os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { fileError, StowageError } from '../errors.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
@@ -29,7 +29,7 @@ const MOST_THREADS = 4
 /** Threads start when they are first needed. The caller disposes of the pool, which stops requests still running. */
 export class HashPool implements AsyncDisposable {
   /** How many requests to make at a time. */
-  readonly threads = Math.min(availableParallelism(), MOST_THREADS)
+  readonly threads = Math.min(os.availableParallelism(), MOST_THREADS)
   readonly #idle: Worker[] = []
   readonly #all: Worker[] = []
 

@@ -3,7 +3,7 @@ import { DEFAULT_STORE, imageForms, sourceForms } from './locations.js'
 import { command, required, value, type Values } from './command.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { StowageError } from '../errors.js'
-import { parseLocation, transportOf } from '../transport/location.js'
+import { destinationLocation, transportOf } from '../transport/location.js'
 import type { Transport } from '../transport/transport.js'
 import { copy as copyBetween, type CopyOptions, type CopyResult, planCopy } from '../verbs/copy.js'
 import { familiarReference, formatReference } from '../oci/reference.js'
@@ -56,7 +56,7 @@ export async function runCopy({ source, destination, tag, ...options }: CopyValu
     reportPlan(await planCopy(source, destination, settings), session)
     return
   }
-  const target = parseLocation(destination)
+  const target = destinationLocation(destination)
   if (target.path === STANDARD_STREAM) claimStandardOutput(destination, transportOf(target), session)
   const copied = await copyBetween(source, destination, settings)
   const shown = copied.names.map(familiarReference).join(', ') || copied.from

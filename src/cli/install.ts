@@ -6,7 +6,7 @@ import { installImages, installWims } from '../base-image/install.js'
 import type { InstalledImage, InstallOptions, InstallResult } from '../base-image/install-options.js'
 import { listSources } from '../base-image/sources.js'
 import { StowageError } from '../errors.js'
-import { parseLocation, transportOf } from '../transport/location.js'
+import { destinationLocation, transportOf } from '../transport/location.js'
 import { usualStore } from '../transport/usual-store.js'
 import { roomText } from './plan-text.js'
 import { noteStore } from './store-options.js'
@@ -124,7 +124,7 @@ function checkChoice(options: Options): void {
 
 /** The architecture of the engine that the image goes to; undefined if it does not go to an engine. */
 async function architectureOf(to: string, host: string | undefined, signal: AbortSignal): Promise<string | undefined> {
-  return (await transportOf(parseLocation(to)).destination?.engine?.({ host, signal }))?.platform.architecture
+  return (await transportOf(destinationLocation(to)).destination?.engine?.({ host, signal }))?.platform.architecture
 }
 
 function documentOf({ error, ...image }: InstalledImage): Readonly<Record<string, unknown>> {

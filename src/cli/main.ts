@@ -1,71 +1,11 @@
 #!/usr/bin/env node
-/** The `stowage` command: parses the command line, runs the command, prints errors and sets the exit code. */
-import { setFlagsFromString } from 'node:v8'
-import { StowageError } from '../errors.js'
-import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
-import { errorDocument, printError } from './print-error.js'
-import { jsonText } from './render.js'
-import {
-  type GlobalOptions,
-  interruption,
-  listenToSignals,
-  resultBegun,
-  stdoutClaimed,
-  withSession,
-} from './session.js'
+/** The `stowage` command. Says so if Node.js is too old, before it loads anything that such a version cannot parse. */
+import { nodeVersionFault } from '../node-version.js'
 
-/** Runs the command that `argv` (without node and script) names, loading only its module. */
-async function main(argv: readonly string[]): Promise<void> {
-  const at = argv.findIndex((word, n) => !word.startsWith('-') && argv[n - 1] !== '--progress')
-  if (argv[at] === 'wim') {
-    const { runWim } = await import('./wim.js')
-    await runWim(argv.toSpliced(at, 1))
-  } else {
-    const { parsePlainly } = await import('./plain-words.js')
-    const chosen = (await parsePlainly(argv)) ?? (await (await import('./program.js')).parseProgram(argv))
-    if (!chosen) return
-    const values = chosen.values as typeof chosen.values & GlobalOptions // every command has them
-    await withSession(values, async session => {
-      await chosen.command.run(values, session)
-    })
-  }
+const fault = nodeVersionFault()
+if (fault === undefined) {
+  void import('./run.js') // not awaited: the oldest versions cannot parse that
+} else {
+  process.stderr.write(`stowage: ${fault}\n`)
+  process.exitCode = 1
 }
-
-function fail(error: unknown, json: boolean): void {
-  if (json && error instanceof StowageError && !resultBegun()) {
-    const stream = stdoutClaimed() ? process.stderr : process.stdout
-    stream.write(`${jsonText({ schema: 'stowage.error/v1', ...errorDocument(error) }, 2)}\n`)
-  }
-  printError(error)
-  if (!(error instanceof StowageError)) process.exitCode = EXIT_FAILED
-  else process.exitCode = (error.code === 'ABORTED' ? interruption() : undefined) ?? exitCodeOf(error.code)
-}
-
-// It is not an error if the reader closes its end of the pipe, as `stowage … | head` does
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (stdoutClaimed()) return
-  if (error.code === 'EPIPE') process.exit()
-  printError(new StowageError('IO_ERROR', `the result cannot be written to stdout: ${error.message}`, { cause: error }))
-  process.exit(process.exitCode || EXIT_FAILED)
-})
-// If stderr is closed, the command must still finish its work or its cleanup; the exit code reports the result
-process.stderr.on('error', () => {})
-
-// undici parses with WebAssembly: optimizing that code would take V8 longer than a command takes to parse its responses
-setFlagsFromString('--liftoff-only')
-listenToSignals()
-const argv = process.argv.slice(2)
-try {
-  await main(argv)
-} catch (error) {
-  fail(
-    error,
-    argv.some(word => word === '--json' || word === '--json=true'),
-  )
-}
-// Nobody may ever read the rest of an archive that was interrupted
-if (stdoutClaimed() && interruption() !== undefined) process.exit()
-// Exit without freeing memory, which the system does faster, but only after stdout is flushed
-process.stdout.write('', error => {
-  if (!error) process.exit()
-})

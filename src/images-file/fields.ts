@@ -1,6 +1,6 @@
 /** Typed access to the fields of a map. A field of the wrong type becomes a fault at its position. */
 import { type Faults, type Position, shownValue, type Value } from './document.js'
-import { nearestWord } from './nearest-word.js'
+import { nearestWord } from '../nearest-word.js'
 
 /** A text with its position. */
 export interface PlacedText {

@@ -1,4 +1,5 @@
 /** Reads `images.yaml`, which lists the images, WIMs and files for a bundle. Its format: docs/images-yaml.md. */
+import { statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { isBundlePath } from '../bundle/manifest.js'
@@ -102,6 +103,7 @@ function readImage(fields: Fields | undefined, shared: Shared, from: string, fau
   const location = faults.check(text.at, () => {
     const found = parseLocation(text.text)
     if (isRepository(found)) parseReference(found.path)
+    if (found.path === text.text) expectNoFile(text.text, from)
     return found
   })
   const tags = readTags(fields, faults)
@@ -269,6 +271,14 @@ function readFile(fields: Fields | undefined, from: string, faults: Faults): rea
   if (!isBundlePath(to))
     faults.add((given ?? source).at, `expected a relative path with "/" and without ".." but found ${to}`)
   return [{ at: source.at, request: { from: source.text, to }, from: resolvePath(from, source.text), to }]
+}
+
+/** Throws INVALID_ARGUMENT if a bare name, which is that of an image in a registry, is that of a file as well. */
+function expectNoFile(name: string, from: string): void {
+  if (!statSync(resolvePath(from, name), { throwIfNoEntry: false })?.isFile()) return
+  throw new StowageError('INVALID_ARGUMENT', `${name} is a file here, but would be an image in a registry`, {
+    hint: `Write what it is, such as docker-archive:${name}, or docker://${name} for the image`,
+  })
 }
 
 /** Paths in the file are relative to its directory `from`. */

@@ -38,3 +38,8 @@ function splitRef(text: string): Pick<Location, 'path' | 'ref'> {
   }
   return { path: text.slice(0, colon), ref }
 }
+
+/** Whether `text` begins like a path, which no name of an image does. */
+export function isPath(text: string): boolean {
+  return /^(?:\.{0,2}[\\/]|[A-Za-z]:[\\/])/.test(text)
+}

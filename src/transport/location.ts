@@ -1,23 +1,83 @@
 /** Parses and formats locations as written on the command line: a transport, a colon and a path. */
 import { StowageError } from '../errors.js'
+import { nearestWord } from '../nearest-word.js'
+import { isPath } from './grammar.js'
 import { transports } from './list.js'
 import type { Location, Transport } from './transport.js'
+
+/** Letters of `oci`, `dir` and `wim`. */
+const SHORT_SCHEME = 3
 
 /**
  * Parses `docker://NAME[:TAG|@DIGEST]`, `docker-daemon:NAME[:TAG]`, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`,
  * `docker-archive:FILE[:REF]`, `dir:PATH`, `wim:FILE[#IMAGE]` or `bundle:PATH[:REF]`; a bare NAME[:TAG|@DIGEST] is in a
- * registry. `oci:` without a directory is the default store. Throws INVALID_ARGUMENT listing the transports.
+ * registry. `oci:` without a directory is the default store. Throws INVALID_ARGUMENT listing the transports, or with
+ * the one that was probably meant.
  */
 export function parseLocation(text: string): Location {
+  const location = parseWithScheme(text) ?? parseBareLocation(text)
+  if (location && misspelledScheme(text, 1) === undefined) return location
+  throw notLocation(text)
+}
+
+/**
+ * Parses where to send something, like {@link parseLocation}. A bare word is refused: whoever writes it may mean a file,
+ * and would publish the image. Throws INVALID_ARGUMENT saying what to write.
+ */
+export function destinationLocation(text: string): Location {
+  const location = parseWithScheme(text)
+  if (location) return location
+  const path = isPath(text)
+  if (!path && (misspelledScheme(text) !== undefined || !parseBareLocation(text))) throw notLocation(text)
+  const bare = transports().find(({ scheme }) => scheme === text)
+  const fitting = transports().filter(({ destination }) => {
+    const { extension } = destination ?? {}
+    return extension !== undefined && text.endsWith(extension)
+  })
+  const forms = (fitting.length > 0 ? fitting.map(({ scheme }) => scheme) : ['oci']).map(scheme => `${scheme}:${text}`)
+  const registry = path ? '' : ` for one on this machine, docker://${text} for one in a registry`
+  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} does not say what kind of place it is`, {
+    hint: bare?.destination
+      ? `Write ${bare.destination.imageForm ?? bare.destination.form}.`
+      : `Write ${alternatives(forms)}${registry}.`,
+  })
+}
+
+function notLocation(text: string): StowageError {
+  const rest = text.slice(text.indexOf(':') + 1)
+  const scheme = misspelledScheme(text)
+  const image = parseBareLocation(text) ? ` For the image of this name in a registry, write docker://${text}.` : ''
+  const hint =
+    scheme === 'docker'
+      ? `Write docker://${rest} for an image in a registry, docker-daemon:${rest} for one in the Docker Engine.`
+      : scheme === undefined
+        ? `Write ${formsOf(({ source, destination }) => source ?? destination)}.`
+        : `Did you mean ${scheme}:${rest}?${image}`
+  return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint })
+}
+
+/**
+ * The scheme that `text` may have been meant to begin with, though it does not: with `most`, only one that is as near.
+ * Short ones are taken for misspelled only if their letters are swapped: many names of images are like them.
+ */
+function misspelledScheme(text: string, most?: number): string | undefined {
+  const [word = '', rest] = text.split(':', 2)
+  if (rest === undefined || word.includes('/')) return undefined
+  const letters = (of: string): string => [...of.toLowerCase()].sort().join('')
+  const schemes = transports()
+    .map(({ scheme }) => scheme)
+    .filter(scheme => scheme.length > SHORT_SCHEME || letters(scheme) === letters(word))
+  return schemes.includes(word) ? (parseWithScheme(text) ? undefined : word) : nearestWord(word, schemes, most)
+}
+
+function parseWithScheme(text: string): Location | undefined {
   const colon = text.indexOf(':')
   const named = colon < 0 ? undefined : transports().find(({ scheme }) => scheme === text.slice(0, colon))
-  const parsed =
-    named?.parse(text.slice(colon + 1), text) ??
-    transports().reduce<Location | undefined>((found, { parseBare }) => found ?? parseBare?.(text), undefined)
-  if (parsed) return parsed
-  throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, {
-    hint: `Write ${formsOf(({ source, destination }) => source ?? destination)}.`,
-  })
+  return named?.parse(text.slice(colon + 1), text)
+}
+
+function parseBareLocation(text: string): Location | undefined {
+  return transports().reduce<Location | undefined>((found, { parseBare }) => found ?? parseBare?.(text), undefined)
 }
 
 /** The text of a location. */
@@ -61,6 +121,9 @@ export function cannot(
 
 /** Lists the forms that `find` returns for all transports: `oci:DIR, dir:PATH or bundle:PATH`. */
 export function formsOf(find: (transport: Transport) => { readonly form: string } | undefined): string {
-  const forms = transports().flatMap(transport => find(transport)?.form ?? [])
+  return alternatives(transports().flatMap(transport => find(transport)?.form ?? []))
+}
+
+function alternatives(forms: readonly string[]): string {
   return forms.length < 2 ? forms.join('') : `${forms.slice(0, -1).join(', ')} or ${forms.at(-1) ?? ''}`
 }

@@ -4,6 +4,7 @@ import { DOCKER_FILE } from '../archive/heads.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import { archiveCompressionOf } from '../oci/compression.js'
 import { LAYOUT_FILE } from '../oci/layout.js'
+import { isPath } from './grammar.js'
 import { transports } from './list.js'
 import { parseLocation } from './location.js'
 import type { Location } from './transport.js'
@@ -19,8 +20,6 @@ const TITLES = {
 
 type Kind = keyof typeof TITLES
 
-/** Begins like a path, which no name of an image does. */
-const PATH = /^(?:\.{0,2}[\\/]|[A-Za-z]:[\\/])/
 /** Both kinds of WIM: of Microsoft, and pipable ones of wimlib. */
 const WIM_MAGIC = /^(?:MSWIM\0|WLPWM\0)/
 const HEAD_SIZE = 16
@@ -32,7 +31,7 @@ const HEAD_SIZE = 16
  */
 export async function sourceLocation(text: string): Promise<Location> {
   if (transports().some(({ scheme }) => text.startsWith(`${scheme}:`))) return parseLocation(text)
-  const path = PATH.test(text)
+  const path = isPath(text)
   const found = await stat(text).catch((error: unknown) => {
     if (!path) return undefined
     const reported = fileError(error, text)

@@ -136,6 +136,8 @@ export interface DestinationTransport {
    * Whether the result is sealed with checksums of all its files: `pack` writes such a destination, `load` does not.
    */
   readonly seals?: boolean
+  /** What the names of its files usually end with: `.tar`. */
+  readonly extension?: string
   /** Whether it is standard output if its path is `-`. */
   readonly streams?: boolean
   /**

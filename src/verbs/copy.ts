@@ -8,7 +8,7 @@ import { reportOn } from '../transfer/layer-report.js'
 import type { LayerMakingOptions, TransferOptions, WimMakingOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
 import { type Selection, Transfer } from '../transfer/transfer.js'
-import { capability, formatLocation, parseLocation } from '../transport/location.js'
+import { capability, destinationLocation, formatLocation } from '../transport/location.js'
 import { sourceLocation } from '../transport/source-location.js'
 
 export interface CopyOptions extends TransferOptions, LayerMakingOptions, WimMakingOptions {
@@ -80,7 +80,7 @@ export async function planCopy(from: string, to: string, options: CopyOptions = 
 
 /** The two ends of a copy, and what to take from the first. Throws INVALID_ARGUMENT and INVALID_REFERENCE. */
 async function resolve(from: string, to: string, options: CopyOptions) {
-  const [origin, target] = [await sourceLocation(from), parseLocation(to)]
+  const [origin, target] = [await sourceLocation(from), destinationLocation(to)]
   const name = options.name === undefined ? undefined : nameToGive(options.name)
   const destination = capability(target, 'copy to', transport => transport.destination)
   if (name && destination.naming === 'prefix') {

@@ -16,7 +16,7 @@ import { nameAt } from '../transfer/names.js'
 import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
 import { type SelectedImage, Transfer } from '../transfer/transfer.js'
-import { formatLocation, parseLocation, transportOf } from '../transport/location.js'
+import { destinationLocation, formatLocation, transportOf } from '../transport/location.js'
 import { expectDestination } from '../transport/open.js'
 import type { DestinationTransport, Location } from '../transport/transport.js'
 
@@ -181,7 +181,7 @@ async function withLoading<T>(
   work: (loading: Loading) => Promise<T>,
 ): Promise<T> {
   const { to = 'docker-daemon:', platforms = [], names = [], signal, onNotice, onProgress } = options
-  const location = parseLocation(to)
+  const location = destinationLocation(to)
   const destination = expectLoadable(location, path)
   const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
   try {

@@ -7,7 +7,7 @@ import { parseRepository, tagChoice } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
 import { Transfer } from '../transfer/transfer.js'
-import { formatLocation, parseLocation } from '../transport/location.js'
+import { destinationLocation, formatLocation, parseLocation } from '../transport/location.js'
 import { expectStore } from '../transport/open.js'
 import { usualStore } from '../transport/usual-store.js'
 
@@ -96,7 +96,7 @@ async function resolve(names: readonly string[], { allTags = false, to, host, si
   if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pull')
   const named = names.map(name => name.replace(/^docker:\/\//, ''))
   const given = named.map(name => (allTags ? parseRepository(name) : withDefaultTag(parseReference(name))))
-  const location = parseLocation(to ?? (await usualStore(host, signal)))
+  const location = destinationLocation(to ?? (await usualStore(host, signal)))
   expectStore(location, 'pull to', { writable: true })
   return { to: location, given }
 }

@@ -1,5 +1,5 @@
 /** Converts options to the flags and numbers of libwim, which are used nowhere else. */
-import { availableParallelism } from 'node:os'
+import * as os from 'node:os'
 import { StowageError } from '../errors.js'
 import type { NativeArguments } from './addon.js'
 import { compressionNumber, type WimCompressionType } from './compression.js'
@@ -149,7 +149,7 @@ export function imageNumber(image: ImageNumber): number {
 }
 
 /** The number of threads, by default one per processor. Throws INVALID_ARGUMENT. */
-export function checkedThreads(threads: number = availableParallelism()): number {
+export function checkedThreads(threads: number = os.availableParallelism()): number {
   if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads
   throw new StowageError('INVALID_ARGUMENT', `expected 1 to 256 threads but found ${threads}`)
 }

@@ -130,7 +130,7 @@ t.test('stowage --help and --version load none of the commands', async t => {
     t.same(
       ours.filter(
         path =>
-          !/^(cli\/(main|plain-words|command|commands|program|session|exit-code|print-error|render|progress)|errors|generator|progress|oci\/json)\.js$/.test(
+          !/^(cli\/(main|run|plain-words|command|commands|program|session|exit-code|print-error|render|progress)|errors|generator|node-version|progress|oci\/json)\.js$/.test(
             path,
           ),
       ),

@@ -13,6 +13,8 @@ export const ROOMS: readonly (readonly Room[])[] = [
     { path: 'errors.ts', purpose: 'The error class and its codes.' },
     { path: 'progress.ts', purpose: 'The union of progress events.' },
     { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
+    { path: 'node-version.ts', purpose: 'The versions of Node.js that Stowage runs on.' },
+    { path: 'nearest-word.ts', purpose: 'Finds the word that a misspelled one was probably meant to be.' },
   ],
   [
     {
@@ -130,6 +132,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
   ],
   [
     { path: 'cli', purpose: 'The commands: each parses its arguments, makes one library call, and prints the result.' },
+    { path: 'supported-node.ts', purpose: 'Refuses, when the library is imported, a Node.js that is too old.' },
     { path: 'index.ts', purpose: 'The public API, listed name by name.' },
   ],
 ]

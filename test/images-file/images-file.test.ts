@@ -165,6 +165,17 @@ for (const [what, text, line] of [
   })
 }
 
+t.test('parseImagesFile() takes the bare name of a file for no image', async t => {
+  const directory = t.testdir({ 'site.tar': '', nginx: {} })
+  const parse = (image: string): unknown =>
+    parseImagesFile(Buffer.from(`version: 1\nimages:\n  - ${image}\n`), join(directory, 'images.yaml')).images
+  t.throws(() => parse('site.tar'), {
+    code: 'IMAGES_FILE_INVALID',
+    message: /:3:5: site\.tar is a file here.*docker-archive:site\.tar, or docker:\/\/site\.tar/,
+  })
+  for (const image of ['docker://site.tar', 'docker-archive:site.tar', 'nginx', 'other.tar']) t.ok(parse(image), image)
+})
+
 t.test('parseImagesFile() takes aliases, and none that multiply', async t => {
   t.match(
     read('version: 1\nimages:\n - {image: a, platforms: &p [linux/arm64]}\n - {image: b, platforms: *p}').images[1],

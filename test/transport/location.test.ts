@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { defaultStore } from '../../src/transport/default-store.js'
-import { formatLocation, parseLocation } from '../../src/transport/location.js'
+import { destinationLocation, formatLocation, parseLocation } from '../../src/transport/location.js'
 
 t.test('parseLocation() reads each transport', async t => {
   t.same(parseLocation('docker-daemon:shop:2.3'), { scheme: 'docker-daemon', path: '', ref: 'shop:2.3' })
@@ -30,7 +30,7 @@ t.test('parseLocation() takes a bare reference for one in a registry', async t =
 })
 
 t.test('parseLocation() refuses what it does not know, saying what it does', async t => {
-  for (const text of ['docker:nginx', 'Oci-archive:x.tar', '', ':x', 'OCI:x', 'containers-storage:x']) {
+  for (const text of ['', ':x', 'containers-storage:x', 'a b', './x']) {
     t.throws(
       () => parseLocation(text),
       {
@@ -55,6 +55,57 @@ t.test('parseLocation() refuses what it does not know, saying what it does', asy
   ]) {
     t.throws(() => parseLocation(text), { code: 'INVALID_ARGUMENT' }, text)
   }
+})
+
+t.test('parseLocation() says which scheme was probably meant, and takes no misspelled one for an image', async t => {
+  const cases: readonly (readonly [text: string, hint: string])[] = [
+    ['OCI:x', 'Did you mean oci:x?'],
+    ['oic:x', 'Did you mean oci:x? For the image of this name in a registry, write docker://oic:x.'],
+    ['Oci-archive:x.tar', 'Did you mean oci-archive:x.tar?'],
+    ['docker-deamon:shop:2.3', 'Did you mean docker-daemon:shop:2.3?'],
+    [
+      'docker-deamon:shop',
+      'Did you mean docker-daemon:shop? For the image of this name in a registry, write docker://docker-deamon:shop.',
+    ],
+    ['dockerarchive:./x.tar', 'Did you mean docker-archive:./x.tar?'],
+    ['WIM:x.wim#1', 'Did you mean wim:x.wim#1?'],
+    [
+      'docker:nginx',
+      'Write docker://nginx for an image in a registry, docker-daemon:nginx for one in the Docker Engine.',
+    ],
+  ]
+  for (const [text, hint] of cases) {
+    const expected = { code: 'INVALID_ARGUMENT', message: `${JSON.stringify(text)} is not a location`, hint }
+    t.throws(() => parseLocation(text), expected, text)
+    t.throws(() => destinationLocation(text), expected, text)
+  }
+  for (const name of ['oai:1', 'dig:latest', 'docker-demo:1', 'oic/x:1', 'bundler/x:2', 'wimp:1', 'dirk'])
+    t.same(parseLocation(name), { scheme: 'docker', path: name })
+})
+
+t.test('destinationLocation() takes no bare word, and says what to write', async t => {
+  const message = (text: string): string => `${JSON.stringify(text)} does not say what kind of place it is`
+  const cases: readonly (readonly [text: string, hint: string])[] = [
+    ['backup', 'Write oci:backup for one on this machine, docker://backup for one in a registry.'],
+    [
+      'foo.tar',
+      'Write oci-archive:foo.tar or docker-archive:foo.tar for one on this machine, docker://foo.tar for one in a registry.',
+    ],
+    ['x.wim', 'Write wim:x.wim for one on this machine, docker://x.wim for one in a registry.'],
+    [
+      'registry.example:5000/team/shop:1',
+      'Write oci:registry.example:5000/team/shop:1 for one on this machine, docker://registry.example:5000/team/shop:1 for one in a registry.',
+    ],
+    ['./out', 'Write oci:./out.'],
+    ['/media/stick/x.tar', 'Write oci-archive:/media/stick/x.tar or docker-archive:/media/stick/x.tar.'],
+    ['C:\\x.wim', 'Write wim:C:\\x.wim.'],
+    ['oci', 'Write oci:DIR.'],
+    ['docker-daemon', 'Write docker-daemon:[NAME[:TAG]].'],
+  ]
+  for (const [text, hint] of cases)
+    t.throws(() => destinationLocation(text), { code: 'INVALID_ARGUMENT', message: message(text), hint }, text)
+  for (const text of ['docker://foo.tar', 'oci:backup', 'oci:', 'docker-daemon:', 'wim:x.wim'])
+    t.same(destinationLocation(text), parseLocation(text))
 })
 
 t.test('formatLocation() writes what parseLocation() reads', async t => {

@@ -2,7 +2,7 @@
  * What a host accepts of one file of a WIM, and what a layer says instead where the meaning is clear. Sources: MS-FSA
  * for the calls that an importer makes; go-winio's documented behavior.
  */
-import { isUtf8 } from 'node:buffer'
+import * as buffer from 'node:buffer'
 import type { Dentry } from '../../wim/dentry.js'
 import {
   attributesFlaw,
@@ -65,7 +65,7 @@ export function acceptedAttributes(packed: Buffer, path: () => string, lossless:
   if (!attributes) throw truncatedAttributes(path())
   const flaw =
     attributesFlaw(attributes) ??
-    (attributes.every(({ name }) => isUtf8(name)) ? undefined : 'the name of an extended attribute is not UTF-8')
+    (attributes.every(({ name }) => buffer.isUtf8(name)) ? undefined : 'the name of an extended attribute is not UTF-8')
   if (flaw === undefined)
     return { accepted: attributes.map(({ name, ...rest }) => ({ name: name.toString(), ...rest })), refused: false }
   return lossless ? { accepted: NONE, refused: true } : flaw

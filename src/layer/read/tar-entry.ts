@@ -1,6 +1,6 @@
 /** Decodes the batches of layer entries that the addon produces. Source: POSIX.1-2017, pax. */
 import type { TarEntry } from '../../tar/header.js'
-import { isUtf8 } from 'node:buffer'
+import * as buffer from 'node:buffer'
 
 export const TAR_TYPES = {
   '0': 'file',
@@ -72,7 +72,7 @@ export function decodeTarEntries(batch: Buffer, hash: boolean | 'sha1'): LayerTa
       type,
       path: path.toString(),
       linkname: linkname.toString(),
-      utf8: isUtf8(path) && isUtf8(linkname),
+      utf8: buffer.isUtf8(path) && buffer.isUtf8(linkname),
       mode: u32(44),
       uid: u64(16),
       gid: u64(24),

@@ -3,7 +3,7 @@
  * extended attributes and reparse data. Sources: go-winio's documented behavior (the tar form of Windows' backup
  * streams); MS-FSCC.
  */
-import { isUtf8 } from 'node:buffer'
+import * as buffer from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { StowageError } from '../../errors.js'
 import type { Content, ImageFile } from '../../wim/metadata-writer.js'
@@ -81,7 +81,7 @@ export class SecurityDescriptors {
 export function shortNameOf({ records, path }: LayerTarEntry): string {
   const bytes = Buffer.from(records.get('STOWAGE.shortname') ?? '', 'latin1')
   // A dentry stores the size of a name in 16 bits
-  if (isUtf8(bytes) && !bytes.includes(0) && bytes.toString().length < 0x8000) return bytes.toString()
+  if (buffer.isUtf8(bytes) && !bytes.includes(0) && bytes.toString().length < 0x8000) return bytes.toString()
   throw new StowageError('LAYER_CORRUPT', `${path}: its record STOWAGE.shortname is not a name`)
 }
 

@@ -22,6 +22,7 @@ export const ociArchive: Transport = {
     artifacts: true,
     additive: false,
     holds: true,
+    extension: '.tar',
     streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }, { sparse, signal }) =>
@@ -49,6 +50,7 @@ export const dockerArchive: Transport = {
     artifacts: false,
     additive: false,
     holds: true,
+    extension: '.tar',
     streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }, { signal }) =>

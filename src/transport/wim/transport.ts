@@ -30,6 +30,7 @@ export const wim: Transport = {
     takesRef: true,
     artifacts: false,
     additive: false,
+    extension: '.wim',
     streams: true,
     disk: ({ path }) => path,
     open: async ({ path, ref }, options) =>
