@@ -312,8 +312,9 @@ function fillUtilityVm(tree: Tree, hives: Hives): void {
   fillComponents(tree, 30)
 }
 
-/** What an installation image has that a base image has not: streams, and links that other tools wrote. */
+/** What an installation image has that a base image has not: recovery, streams, links that other tools wrote. */
 function fillInstalled(tree: Tree): void {
+  tree.file('Windows/System32/Recovery/Winre.wim', 'MSWIM, or a text in its place')
   const zone = { 'Zone.Identifier': '[ZoneTransfer]\r\nZoneId=3\r\n' }
   tree.file('Users/Public/readme.txt', 'downloaded', { security: USER, streams: zone })
   tree.directory('Users/Public/Pictures', { security: USER, streams: { thumbnails: 'none' } })
