@@ -13,7 +13,7 @@ import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import type { Session } from './session.js'
 import { reportPlan } from './plan-text.js'
 import { deliveredText } from './arrival-text.js'
-import { formatSize, lostText, printable, table } from './render.js'
+import { formatSize, lostText, printable, skippedText, table } from './render.js'
 
 const OPERANDS = {
   source: required(sourceForms()),
@@ -80,7 +80,6 @@ function document({ names, ...copied }: CopyResult): Readonly<Record<string, unk
 }
 
 function text({ from, to, names, id, sent, skipped, platforms, leftOut, lost = [] }: CopyResult): string {
-  const left = leftOut.map(line => `left out: ${line}\n`).join('')
   return printable(
     table(
       ['IMAGE', names.map(familiarReference).join(', ') || '-'],
@@ -92,7 +91,7 @@ function text({ from, to, names, id, sent, skipped, platforms, leftOut, lost = [
         ['sent', `${formatSize(sent)}, ${formatSize(skipped)} left out`],
       ],
     ) +
-      left +
+      skippedText(leftOut) +
       lostText(lost),
   )
 }

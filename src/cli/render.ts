@@ -34,9 +34,10 @@ export function count(number: number, noun: string, plural = `${noun}s`): string
   return `${number} ${number === 1 ? noun : plural}`
 }
 
-/** One line for each path that a conversion left out on request. */
+/** One line for each path that a conversion left out on request, and how many there are if there are several. */
 export function skippedText(skipped: readonly string[]): string {
-  return printable(skipped.map(path => `left out: ${path}\n`).join(''))
+  const total = skipped.length > 1 ? `left out ${skipped.length} paths in all\n` : ''
+  return printable(skipped.map(path => `left out: ${path}\n`).join('') + total)
 }
 
 /** Characters that change the direction of text or end a line unseen, such as U+202E. */

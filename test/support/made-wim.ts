@@ -1,6 +1,6 @@
 /**
  * WIM files made byte by byte, with whatever is wrong in them: what neither wimlib-imagex nor we would write. Source:
- * Microsoft's WIM white paper. One image, uncompressed.
+ * Microsoft's WIM white paper. Uncompressed.
  */
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
@@ -8,30 +8,47 @@ import { writeFileSync } from 'node:fs'
 /** A file of the image. What is left out is 0 or empty. */
 export interface MadeFile {
   readonly name: string
+  /** The 8.3 name. */
+  readonly shortName?: string
+  /** With 0x4000 the content is raw data of EFS. */
   readonly attributes?: number
-  /** Index into {@link MadeWim.security}. */
+  /** Index into {@link MadeImage.security}. */
   readonly security?: number
   /** FILETIMEs of creation, last access and last write. */
   readonly times?: readonly [bigint, bigint, bigint]
   readonly content?: Uint8Array | string
   readonly reparse?: { readonly tag: number; readonly flags: number; readonly data: Uint8Array }
   readonly attributesItem?: Uint8Array
+  /** Alternate data streams by name. */
+  readonly streams?: Readonly<Record<string, Uint8Array | string>>
+  /** Names of one file have the same number, and the same content. */
   readonly linkGroup?: number
   /** Makes it a directory, and a reparse point one with a list of children. */
   readonly children?: readonly MadeFile[]
 }
 
-export interface MadeWim {
-  readonly rpfix?: boolean
+export interface MadeImage {
+  /** Default: made. */
+  readonly name?: string
   readonly security?: readonly Uint8Array[]
+  /** Index into `security`, of the root. */
+  readonly rootSecurity?: number
   readonly root: readonly MadeFile[]
+  /** What else the XML says of the image: elements inside IMAGE. */
+  readonly xml?: string
+}
+
+export interface MadeWim extends MadeImage {
+  readonly rpfix?: boolean
+  /** Images after the first. */
+  readonly others?: readonly MadeImage[]
 }
 
 const TIME = 131_000_000_000_000_000n
 const NOTHING = Buffer.alloc(20)
 
 /** Writes the WIM to `path`. */
-export function makeWim(path: string, { rpfix = false, security = [], root }: MadeWim): string {
+export function makeWim(path: string, { rpfix = false, others = [], ...first }: MadeWim): string {
   const blobs = new Map<string, { bytes: Buffer; references: number }>()
   const blob = (content: Uint8Array | string = ''): Buffer => {
     const bytes = Buffer.from(content)
@@ -42,8 +59,8 @@ export function makeWim(path: string, { rpfix = false, security = [], root }: Ma
     else blobs.set(hash.toString('hex'), { bytes, references: 1 })
     return hash
   }
-  const image = imageOf(security, root, blob)
-  const counts = [...countsOf(root)].map(([name, count]) => `<${name}>${count}</${name}>`).join('')
+  const described = [first, ...others]
+  const images = described.map(image => imageOf(image, blob))
   const pieces: Buffer[] = [Buffer.alloc(208)]
   let end = 208
   const add = (bytes: Buffer): number => {
@@ -60,7 +77,7 @@ export function makeWim(path: string, { rpfix = false, security = [], root }: Ma
     return fields
   }
   const table = Buffer.concat([
-    entry(image, 1, 2),
+    ...images.map(image => entry(image, 1, 2)),
     ...[...blobs.values()].map(({ bytes, references }) => entry(bytes, references, 0)),
   ])
   const header = pieces[0] as Buffer // it was put there above
@@ -71,10 +88,10 @@ export function makeWim(path: string, { rpfix = false, security = [], root }: Ma
   header.write('0123456789abcdef', 24)
   header.writeUInt16LE(1, 40)
   header.writeUInt16LE(1, 42)
-  header.writeUInt32LE(1, 44)
+  header.writeUInt32LE(images.length, 44)
   resource(header, 48, table.length, add(table), 0)
   const xml = Buffer.from(
-    `\ufeff<WIM><TOTALBYTES>${end}</TOTALBYTES><IMAGE INDEX="1"><NAME>made</NAME>${counts}</IMAGE></WIM>`,
+    `\ufeff<WIM><TOTALBYTES>${end}</TOTALBYTES>${described.map(describe).join('')}</WIM>`,
     'utf16le',
   )
   resource(header, 72, xml.length, add(xml), 0)
@@ -82,7 +99,11 @@ export function makeWim(path: string, { rpfix = false, security = [], root }: Ma
   return path
 }
 
-/** What the XML says of the image. */
+function describe({ name = 'made', root, xml = '' }: MadeImage, n: number): string {
+  const counts = [...countsOf(root)].map(([element, count]) => `<${element}>${count}</${element}>`).join('')
+  return `<IMAGE INDEX="${n + 1}"><NAME>${name}</NAME>${counts}${xml}</IMAGE>`
+}
+
 function countsOf(root: readonly MadeFile[]): ReadonlyMap<string, number> {
   const counts = new Map([
     ['DIRCOUNT', 1],
@@ -93,8 +114,9 @@ function countsOf(root: readonly MadeFile[]): ReadonlyMap<string, number> {
   const add = (name: string, count: number): unknown => counts.set(name, count + (counts.get(name) ?? 0))
   const groups = new Set<number>()
   const walk = (files: readonly MadeFile[]): void => {
-    for (const { reparse, content = '', children, linkGroup = 0 } of files) {
-      const size = reparse ? reparse.data.length : Buffer.from(content).length
+    for (const { reparse, content = '', streams = {}, children, linkGroup = 0 } of files) {
+      const main = reparse ? reparse.data.length : Buffer.from(content).length
+      const size = Object.values(streams).reduce((sum, stream) => sum + Buffer.from(stream).length, main)
       add(children !== undefined && !reparse ? 'DIRCOUNT' : 'FILECOUNT', 1)
       add('TOTALBYTES', size)
       if (linkGroup > 0 && groups.has(linkGroup)) add('HARDLINKBYTES', size)
@@ -114,7 +136,7 @@ function resource(to: Buffer, at: number, size: number, offset: number, flags: n
 
 type BlobOf = (content?: Uint8Array | string) => Buffer
 
-function imageOf(security: readonly Uint8Array[], root: readonly MadeFile[], blob: BlobOf): Buffer {
+function imageOf({ security = [], rootSecurity = -1, root }: MadeImage, blob: BlobOf): Buffer {
   const sizes = Buffer.alloc(8 + 8 * security.length)
   security.forEach((descriptor, n) => sizes.writeBigUInt64LE(BigInt(descriptor.length), 8 + 8 * n))
   const head = padded(Buffer.concat([sizes, ...security]))
@@ -132,32 +154,50 @@ function imageOf(security: readonly Uint8Array[], root: readonly MadeFile[], blo
     }
     return start
   }
-  place([{ name: '', children: root }])
+  place([{ name: '', security: rootSecurity, children: root }])
   return Buffer.concat(pieces)
 }
 
 function dentry(file: MadeFile, blob: BlobOf): Buffer {
   const { name, security = -1, times = [TIME, TIME, TIME], content, reparse, attributesItem, children } = file
+  const { shortName = '', streams } = file
   const fixed = Buffer.alloc(102)
   const kind = (children === undefined ? 0 : 0x10) | (reparse ? 0x400 : 0)
   fixed.writeUInt32LE((file.attributes ?? 0) | kind || 0x80, 8)
   fixed.writeInt32LE(security, 12)
   times.forEach((time, n) => fixed.writeBigUInt64LE(time, 40 + 8 * n))
-  blob(reparse ? reparse.data : content).copy(fixed, 64)
+  const main = blob(reparse ? reparse.data : content)
+  if (!streams) main.copy(fixed, 64)
   if (reparse) {
     fixed.writeUInt32LE(reparse.tag, 88)
     fixed.writeUInt16LE(reparse.flags, 94)
   } else {
     fixed.writeBigUInt64LE(BigInt(file.linkGroup ?? 0), 88)
   }
+  fixed.writeUInt16LE(2 * shortName.length, 98)
   fixed.writeUInt16LE(2 * name.length, 100)
-  const named = padded(Buffer.concat([fixed, Buffer.from(name === '' ? '' : `${name}\0`, 'utf16le')]))
+  const names = [name, shortName].map(each => Buffer.from(each === '' ? '' : `${each}\0`, 'utf16le'))
+  const named = padded(Buffer.concat([fixed, ...names]))
   const item = attributesItem ? padded(Buffer.concat([Buffer.alloc(8), attributesItem])) : Buffer.alloc(0)
   if (attributesItem) {
     item.writeUInt32LE(2, 0)
     item.writeUInt32LE(attributesItem.length, 4)
   }
   const bytes = Buffer.concat([named, item])
+  bytes.writeBigUInt64LE(BigInt(bytes.length), 0)
+  if (!streams) return bytes
+  const unnamed = children === undefined || reparse ? [stream('', main)] : []
+  const entries = Object.entries(streams).map(([each, bytesOf]) => stream(each, blob(bytesOf)))
+  bytes.writeUInt16LE(unnamed.length + entries.length, 96)
+  return Buffer.concat([bytes, ...unnamed, ...entries])
+}
+
+/** An entry in the list of streams that follows a dentry. */
+function stream(name: string, hash: Buffer): Buffer {
+  const head = Buffer.alloc(38)
+  hash.copy(head, 16)
+  head.writeUInt16LE(2 * name.length, 36)
+  const bytes = padded(Buffer.concat([head, Buffer.from(name === '' ? '' : `${name}\0`, 'utf16le')]))
   bytes.writeBigUInt64LE(BigInt(bytes.length), 0)
   return bytes
 }

@@ -203,20 +203,26 @@ function summarize(dentries: readonly Dentry[], blobs: Blobs): StrictImage {
     for (const hash of dentry.hashes) references.set(hash, 1 + (references.get(hash) ?? 0))
     counts[dentry.subdirectory > 0 ? 'DIRCOUNT' : 'FILECOUNT'] += 1
     counts.TOTALBYTES += sizeOf(dentry)
-    if (dentry.linkGroup !== 0n) groups.set(dentry.linkGroup, [...(groups.get(dentry.linkGroup) ?? []), dentry])
+    if (dentry.linkGroup === 0n) continue
+    const group = groups.get(dentry.linkGroup)
+    if (group) group.push(dentry)
+    else groups.set(dentry.linkGroup, [dentry])
   }
+  const namesOf = new Map<bigint, readonly string[]>()
   for (const [group, members] of groups) {
+    namesOf.set(group, members.map(member => member.path).sort())
     const [first, ...others] = members
     check(first !== undefined && others.length > 0, `link group ${group} has one name, ${first?.path}`)
+    const same = ({ file: { shortName: _short, ...file } }: Dentry): string => hashOf(file)
+    const wanted = same(first)
     for (const other of others) {
-      const same = ({ file: { shortName: _short, ...file } }: Dentry): string => hashOf(file)
-      check(same(other) === same(first), `${other.path} is not the same as ${first.path} of its link group`)
+      check(same(other) === wanted, `${other.path} is not the same as ${first.path} of its link group`)
     }
     counts.HARDLINKBYTES += others.length * sizeOf(first)
   }
   const files = new Map(
     dentries.map(({ path, linkGroup, file }) => {
-      const names = linkGroup === 0n ? [path] : (groups.get(linkGroup) ?? []).map(member => member.path).sort()
+      const names = namesOf.get(linkGroup) ?? [path]
       return [path, { ...file, names }] as const
     }),
   )

@@ -67,7 +67,7 @@ export async function layerFromDirectory(
   const { entries, unsupported } = await walkDirectory(directory, new Slices(signal))
   if (unsupported.length > 0 && !skipUnsupported) {
     throw new StowageError('LAYER_UNSUPPORTED', `a layer cannot hold ${listed(unsupported)}`, {
-      hint: 'Skip them with --skip-unsupported, if the image does not need them.',
+      hint: 'Skip them with --skip-unsupported, which lists all of them, if the image does not need them.',
     })
   }
   const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)

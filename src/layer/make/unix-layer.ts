@@ -70,7 +70,7 @@ export async function planUnixLayer(
   }
   if (skipped.length > 0 && !skipUnsupported) {
     throw new StowageError('LAYER_UNSUPPORTED', `a Linux layer cannot hold ${listed(skipped)}`, {
-      hint: 'Skip them with --skip-unsupported, if the image does not need them.',
+      hint: 'Skip them with --skip-unsupported, which lists all of them, if the image does not need them.',
     })
   }
   if (order === 'tree') {

@@ -30,7 +30,7 @@ export function layerWarnings(
   if (edition !== '' && !unixData && !utilityVm && image.name !== UTILITY_VM) {
     warnings.push(
       `image ${image.index} (${edition}) is for installing Windows, not a container base image: ` +
-        'the WIM has no UtilityVM image, and such an image does not run in a container',
+        'the WIM has no UtilityVM image, and Microsoft does not support such an image in a container',
     )
   }
   if (missing.length > 0) warnings.push(`a host will reject this as a base layer: it has no ${missing.join(', ')}`)

@@ -45,10 +45,10 @@ export async function planWindowsLayer(
   const planned: LayerEntries[] = []
   for (const tree of trees) {
     const found = await layerEntries(tree, { ...options, rankOf: blob => facts.ranks[blob] ?? 0 })
-    if (found.unsupported.length > 0 && !skipUnsupported) throw unsupportedError(found.unsupported)
-    skipped.push(...found.unsupported)
+    for (const path of found.unsupported) skipped.push(path)
     planned.push(found)
   }
+  if (skipped.length > 0 && !skipUnsupported) throw unsupportedError(skipped)
   return await planOf(planned, skipped, facts, options)
 }
 
@@ -227,6 +227,6 @@ function addTimes(
 
 function unsupportedError(paths: readonly string[]): StowageError {
   return new StowageError('LAYER_UNSUPPORTED', `a Windows layer cannot hold ${listed(paths)}`, {
-    hint: 'Skip them with --skip-unsupported, if the image does not need them.',
+    hint: 'Skip them with --skip-unsupported, which lists all of them, if the image does not need them.',
   })
 }

@@ -64,7 +64,8 @@ function checkAttributes({ path, type, records }: LayerTarEntry, report: Report)
     report('TEMPORARY_DIRECTORY', path, `attributes ${hex(attributes)}`)
   if (has(FILE_ATTRIBUTE_REPARSE_POINT) !== (type === 'symlink'))
     report('REPARSE_ATTRIBUTE', path, `a ${type} with ${hex(attributes)}`)
-  if (has(FILE_ATTRIBUTE_ENCRYPTED)) report('ENCRYPTED', path, `attributes ${hex(attributes)}`)
+  // On a directory, the attribute only means that new files in it are encrypted
+  if (type !== 'directory' && has(FILE_ATTRIBUTE_ENCRYPTED)) report('ENCRYPTED', path, `attributes ${hex(attributes)}`)
   if (has(ELSEWHERE)) report('OFFLINE', path, `attributes ${hex(attributes)}`)
   return attributes
 }

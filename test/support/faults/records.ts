@@ -56,6 +56,7 @@ const ATTRIBUTES: Row[] = [
     'NO_TIME',
   ),
   directory('a directory without its attribute', attributes('32'), taken, CIM.taken, 'DIRECTORY_AS_FILE'),
+  directory('a directory that encrypts new files', attributes('16400'), taken, CIM.taken),
   directory('a temporary directory', attributes('272'), HOST.basicInfo, open, 'TEMPORARY_DIRECTORY'),
   symlink('a temporary directory link', attributes('1296'), HOST.basicInfo, open, 'TEMPORARY_DIRECTORY'),
   symlink('a temporary file link', attributes('1280'), taken, CIM.taken),
