@@ -60,17 +60,15 @@ function beginning(words: readonly string[], word: string): readonly Proposal[] 
 async function locations(word: string, fits: (transport: Transport) => boolean): Promise<readonly Proposal[]> {
   const { transports } = await import('../../transport/list.js')
   const usable = transports().filter(fits)
+  const schemes = usable.map(each => /^[a-z-]+:(?:\/\/)?/.exec(formOf(each))?.[0] ?? `${each.scheme}:`)
+  const begun = beginning(schemes, word).filter(proposal => proposal.word !== word)
   const scheme = usable.find(each => word.startsWith(`${each.scheme}:`))
-  if (!scheme) {
-    const schemes = usable.map(each => /^[a-z-]+:(?:\/\/)?/.exec(formOf(each))?.[0] ?? `${each.scheme}:`)
-    const here = /^[./~]/.test(word) ? await paths(word, false) : []
-    return [...beginning(schemes, word), ...here]
-  }
+  if (!scheme) return [...begun, ...(/^[./~]/.test(word) ? await paths(word, false) : [])]
   const prefix = `${scheme.scheme}:`
   const rest = word.slice(prefix.length)
   const found = scheme.onDisk ? await paths(rest, formOf(scheme).startsWith(`${prefix}DIR`)) : []
   const proposals = found.map(({ word: path }) => ({ word: `${prefix}${path}` }))
-  return [...proposals, ...beginning(await locationsIn(scheme, rest), word)]
+  return [...begun, ...proposals, ...beginning(await locationsIn(scheme, rest), word)]
 }
 
 function formOf({ source, destination }: Transport): string {
