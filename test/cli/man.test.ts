@@ -15,7 +15,7 @@ t.test('manualPage() has every command and option, and groff has nothing to warn
   for (const [name, entry] of Object.entries(COMMANDS)) {
     t.ok(stdout.includes(`stowage ${name}`), name)
     if ('commands' in entry) continue
-    for (const option of Object.keys((await entry.load()).options ?? {}))
-      t.match(stdout, new RegExp(`--(\\[no-\\])?${option}\\b`), `${name} --${option}`)
+    for (const [option, { hidden }] of Object.entries((await entry.load()).options ?? {}))
+      if (!hidden) t.match(stdout, new RegExp(`--(\\[no-\\])?${option}\\b`), `${name} --${option}`)
   }
 })
