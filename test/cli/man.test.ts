@@ -6,7 +6,7 @@ import { WIM_COMMANDS } from '../../src/cli/wim/commands.js'
 
 t.test('manualPage() has every command and option, and groff has nothing to warn of', async t => {
   const input = await manualPage('2026-11-29')
-  const { stdout, stderr } = spawnSync('groff', ['-man', '-Tutf8', '-P-c', '-ww', '-rLL=400n'], {
+  const { stdout, stderr } = spawnSync('groff', ['-man', '-Tutf8', '-P-cbou', '-ww', '-rLL=400n'], {
     encoding: 'utf8',
     input,
   })

@@ -43,5 +43,10 @@ function sectionsOf({ sections, examples, closing }: HelpPage): string {
 
 /** Text for roff: backslashes, hyphens that are dashes of options, quotes, and a dot or quote at the start of a line. */
 function escaped(text: string): string {
-  return text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll('"', '\\(dq').replace(/^[.']/, '\\&$&')
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replaceAll('"', '\\(dq')
+    .replace(/[^ -~]/gu, letter => `\\[u${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`)
+    .replace(/^[.']/, '\\&$&')
 }
