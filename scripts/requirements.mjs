@@ -48,6 +48,10 @@ const TEST = [
   { package: 'zstd', found: () => command('zstd') },
   { package: 'xz-utils', found: () => command('xz') },
   { package: 'busybox-static', found: () => existsSync('/bin/busybox') },
+  { package: 'bash-completion', found: () => existsSync('/usr/share/bash-completion/bash_completion') },
+  { package: 'groff-base', found: () => command('groff') },
+  { package: 'zsh', found: () => command('zsh') },
+  { package: 'fish', found: () => command('fish') },
 ]
 
 const ENGINE = [

@@ -7,7 +7,7 @@
 export function nearestWord(word: string, words: readonly string[], most?: number): string | undefined {
   const wanted = plain(word)
   const near = words
-    .map(each => ({ each, distance: distance(wanted, plain(each)) }))
+    .map(each => ({ each, distance: changesBetween(wanted, plain(each)) }))
     .filter(({ each, distance: steps }) => steps <= (most ?? Math.max(1, Math.floor(each.length / 3))))
     .sort((a, b) => a.distance - b.distance)
   return near[0]?.each
@@ -17,19 +17,26 @@ function plain(word: string): string {
   return word.toLowerCase().replace(/[-_]/g, '')
 }
 
-/** The distance of Damerau and Levenshtein between strings in which no letter is changed twice. */
-function distance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 3) return Infinity
-  let [before, row]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, n) => n)]
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const [letter, other] = [a[i - 1], b[j - 1]]
-      const steps = [(row?.[j - 1] ?? 0) + (letter === other ? 0 : 1), (row?.[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1]
-      if (i > 1 && j > 1 && letter === b[j - 2] && a[i - 2] === other) steps.push((before?.[j - 2] ?? 0) + 1)
-      next.push(Math.min(...steps))
+/**
+ * How many letters must be inserted, removed, replaced or swapped to make `other` of `one`, none of them twice: the
+ * optimal string alignment distance.
+ */
+export function changesBetween(one: string, other: string): number {
+  let before: readonly number[] = []
+  let last: readonly number[] = Array.from({ length: other.length + 1 }, (_, n) => n)
+  for (let n = 1; n <= one.length; n++) {
+    const row = [n]
+    for (let m = 1; m <= other.length; m++) {
+      const same = one[n - 1] === other[m - 1]
+      const swapped = n > 1 && m > 1 && one[n - 1] === other[m - 2] && one[n - 2] === other[m - 1]
+      row[m] = Math.min(
+        (last[m] ?? 0) + 1,
+        (row[m - 1] ?? 0) + 1,
+        (last[m - 1] ?? 0) + (same ? 0 : 1),
+        swapped ? (before[m - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY,
+      )
     }
-    ;[before, row] = [row, next]
+    ;[before, last] = [last, row]
   }
-  return row?.at(-1) ?? 0
+  return last[other.length] ?? 0
 }

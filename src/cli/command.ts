@@ -1,9 +1,20 @@
 /**
  * A command of `stowage`: its operands and options with their types, its examples, and the function that runs it.
- * All three parsers read these tables: yargs (program.ts), plain-words.ts and the parser of `stowage wim`.
+ * All three parsers read these tables (yargs in program.ts, plain-words.ts and the parser of `stowage wim`), and so do
+ * the help, the man page and the completion.
  */
 import type { GlobalOptions, Session } from './session.js'
 import { PROGRESS_MODES } from './progress.js'
+
+/**
+ * What the value of an option or an operand is, for the completion: a path, a location by what it is used for, the name
+ * of an image or a source on this machine, or one of these words (a word that ends in `=` or `:` is to be continued).
+ */
+export type Takes =
+  'path' | 'directory' | LocationUse | 'image' | 'image of the bundle' | 'registered source' | readonly string[]
+
+/** What a location is used for. Not every destination can be loaded into. */
+export type LocationUse = 'source' | 'destination' | 'load destination' | 'store'
 
 /** An option whose value is a `T`. */
 export interface Option<T> {
@@ -14,6 +25,9 @@ export interface Option<T> {
   readonly choices?: readonly string[]
   readonly default?: T
   readonly required?: boolean
+  /** The option without which this one is required. */
+  readonly requiredUnless?: string
+  readonly takes?: Takes
   readonly hidden?: boolean
 }
 
@@ -25,6 +39,7 @@ export interface Operand<T> {
   readonly required: boolean
   /** Takes all remaining operands. */
   readonly many: boolean
+  readonly takes?: Takes
   /** Never set: it only carries the type of the value. */
   readonly default?: T
 }
@@ -58,6 +73,8 @@ interface OptionSettings {
   /** Another name, or several. */
   readonly alias?: string | readonly string[]
   readonly hidden?: boolean
+  readonly takes?: Takes
+  readonly requiredUnless?: string
 }
 
 /** A boolean option. If its default is true, `--no-NAME` or `--NAME=false` switches it off. */
@@ -116,24 +133,28 @@ export function choices<const Choice extends string>(
   return { ...baseOption('choices', describe, {}), choices: of, default: [] }
 }
 
-function baseOption(kind: Option<unknown>['kind'], describe: string, { alias = [], hidden = false }: OptionSettings) {
-  return { kind, describe, alias: typeof alias === 'string' ? [alias] : alias, hidden }
+function baseOption(
+  kind: Option<unknown>['kind'],
+  describe: string,
+  { alias = [], hidden = false, ...settings }: OptionSettings,
+) {
+  return { kind, describe, alias: typeof alias === 'string' ? [alias] : alias, hidden, ...settings }
 }
 
-export function required(describe: string): Operand<string> {
-  return { describe, required: true, many: false }
+export function required(describe: string, takes: Takes = []): Operand<string> {
+  return { describe, required: true, many: false, takes }
 }
 
-export function optional(describe: string): Operand<string | undefined> {
-  return { describe, required: false, many: false }
+export function optional(describe: string, takes: Takes = []): Operand<string | undefined> {
+  return { describe, required: false, many: false, takes }
 }
 
-export function oneOrMore(describe: string): Operand<readonly string[]> {
-  return { describe, required: true, many: true }
+export function oneOrMore(describe: string, takes: Takes = []): Operand<readonly string[]> {
+  return { describe, required: true, many: true, takes }
 }
 
-export function anyNumber(describe: string): Operand<readonly string[]> {
-  return { describe, required: false, many: true }
+export function anyNumber(describe: string, takes: Takes = []): Operand<readonly string[]> {
+  return { describe, required: false, many: true, takes }
 }
 
 /** Options of every command. */
@@ -141,6 +162,7 @@ export const GLOBAL_OPTIONS = {
   json: flag('Print the result as one JSON document'),
   progress: choice('How to show progress on stderr', PROGRESS_MODES, 'auto'),
   quiet: flag('Show no progress', { alias: 'q' }),
+  'no-color': flag('Use no color, as with NO_COLOR=1; only a terminal gets color'),
 } as const
 
 /** Whether the option may be repeated and has a list as its value. */

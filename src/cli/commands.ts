@@ -1,4 +1,4 @@
-/** The commands of `stowage` except `wim`, with their descriptions and the functions that load their modules. */
+/** The commands of `stowage` except those of `wim`: their descriptions, groups, and functions that load their modules. */
 import type { AnyCommand } from './command.js'
 
 interface Line {
@@ -206,7 +206,25 @@ export const COMMANDS: CommandTable = {
     describe: 'Make, check, inspect and compare layers; convert them from and to WIM files',
     commands: LAYER_COMMANDS,
   },
+  completion: {
+    command: 'completion <shell>',
+    describe: 'Print a script that completes command lines in bash, zsh, fish or PowerShell',
+    load: async () => (await import('./completion.js')).completion,
+  },
 }
+
+export const WIM_DESCRIPTION = 'Work with WIM files: capture, apply, export, mount and more, like wimlib-imagex'
+export const HELP_LINE = { command: 'help [command..]', describe: 'Show the help of a command' }
+
+/** The commands as the help groups them; `wim` and `help` are not in {@link COMMANDS}. */
+export const COMMAND_GROUPS: readonly { readonly title: string; readonly names: readonly string[] }[] = [
+  { title: 'Bundles', names: ['pack', 'verify', 'load', 'inspect', 'copy', 'serve', 'schema', 'prune'] },
+  { title: 'Base OS images', names: ['find', 'install', 'save', 'source', 'uninstall'] },
+  { title: 'Images here', names: ['images', 'history', 'tag', 'rmi', 'commit'] },
+  { title: 'Registries', names: ['pull', 'push', 'login', 'logout', 'search', 'tags', 'repositories'] },
+  { title: 'Layers and WIMs', names: ['layer', 'wim'] },
+  { title: 'Help', names: ['help', 'completion'] },
+]
 
 /** The command that a command line names, with its parsed values. */
 export interface ChosenCommand {

@@ -16,14 +16,14 @@ import { deliveredText } from './arrival-text.js'
 import { formatSize, lostText, printable, skippedText, table } from './render.js'
 
 const OPERANDS = {
-  source: required(sourceForms()),
-  destination: required(`${imageForms()}; ${DEFAULT_STORE}`),
+  source: required(sourceForms(), 'source'),
+  destination: required(`${imageForms()}; ${DEFAULT_STORE}`, 'destination'),
 } as const
 
 const OPTIONS = {
-  ...LAYER_OPTIONS,
-  ...IMAGE_OPTIONS,
   tag: value('Name of the image at the destination', { alias: 't' }),
+  ...IMAGE_OPTIONS,
+  ...LAYER_OPTIONS,
 } as const
 
 type CopyValues = Values<typeof OPERANDS> & Values<typeof OPTIONS>

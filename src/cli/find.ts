@@ -33,7 +33,7 @@ export const QUERY_OPTIONS = {
   'min-version': value('This version or a newer one'),
   'max-version': value('This version or an older one'),
   'all-versions': flag('Every version, not only the newest'),
-  source: values('Only this source, by name or location; may be repeated'),
+  source: values('Only this source, by name or location; may be repeated', { takes: 'registered source' }),
 } as const
 
 export type QueryOptions = Values<typeof QUERY_OPTIONS & typeof QUERY_OPERANDS>
@@ -62,8 +62,8 @@ export const save = command({
   operands: QUERY_OPERANDS,
   options: {
     ...QUERY_OPTIONS,
-    path: value('Folder to save them in', { required: true }),
-    arch: value('Architecture, if an image exists for several: amd64, arm64'),
+    path: value('Folder to save them in', { required: true, takes: 'directory' }),
+    arch: value('Architecture, if an image exists for several: amd64, arm64', { takes: ['amd64', 'arm64'] }),
     force: flag('Replace existing files; create the folder if needed', { alias: 'f' }),
     'what-if': flag('Only show what would be saved', { alias: 'dry-run' }),
   },

@@ -15,7 +15,7 @@ const SHOWN = 45
 
 export const history = command({
   operands: {
-    image: required('NAME[:TAG|@DIGEST] or ID'),
+    image: required('NAME[:TAG|@DIGEST] or ID', 'image'),
   },
   options: {
     ...storeOptions(),

@@ -15,6 +15,9 @@ export interface ImageSettings {
   readonly jobs: number | undefined
 }
 
+/** Platforms that the completion proposes. */
+export const PLATFORMS = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'windows/amd64', 'windows/arm64']
+
 /** For commands that may connect to an engine. */
 export const HOST_OPTION = value('Docker Engine (DOCKER_HOST)', { alias: 'H' })
 
@@ -24,6 +27,7 @@ export const INSECURE_OPTION = values('Registry (host[:port]) to reach over plai
 export const IMAGE_OPTIONS = {
   platform: values(
     'Take only this platform of a multi-platform image, or state that of a WIM: os[/arch[/variant]][:os.version]; may be repeated',
+    { takes: PLATFORMS },
   ),
   'all-platforms': flag('Take every platform (the default)'),
   referrers: flag('Include signatures, SBOMs and attestations of the image, also those of cosign'),

@@ -23,7 +23,7 @@ const NONE = '<none>'
 
 export const images = command({
   operands: {
-    name: anyNumber('NAME[:TAG], with * and ? as wildcards within one path component'),
+    name: anyNumber('NAME[:TAG], with * and ? as wildcards within one path component', 'image'),
   },
   options: {
     ...storeOptions(),
@@ -34,7 +34,7 @@ export const images = command({
     trunc: flag('Shorten IDs to twelve digits; --no-trunc shows them in full', { default: true }),
     filter: values(
       'reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE or since=IMAGE; may be repeated',
-      { alias: 'f' },
+      { alias: 'f', takes: ['reference=', 'dangling=true', 'dangling=false', 'label=', 'before=', 'since='] },
     ),
     format: choice("json: one JSON object per line, with docker's fields", ['table', 'json'], 'table'),
   },

@@ -1,5 +1,5 @@
 /** `stowage inspect`: shows an image without fetching its layers. */
-import { HOST_OPTION, INSECURE_OPTION } from './image-options.js'
+import { HOST_OPTION, INSECURE_OPTION, PLATFORMS } from './image-options.js'
 import { command, flag, required, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { type Inspection, inspect as inspectLocation, inspectRaw } from '../verbs/inspect.js'
@@ -10,10 +10,10 @@ import { count, exactSize, formatSize, table } from './render.js'
 
 export const inspect = command({
   operands: {
-    location: required('An image, named as for "pack", or a whole bundle, bundle:PATH'),
+    location: required('An image, named as for "pack", or a whole bundle, bundle:PATH', 'source'),
   },
   options: {
-    platform: values('Only this os[/arch[/variant]][:os.version]; may be repeated'),
+    platform: values('Only this os[/arch[/variant]][:os.version]; may be repeated', { takes: PLATFORMS }),
     raw: flag('Print the manifest or index, byte for byte; with --platform, the manifest of that platform'),
     config: flag('Print the image config, byte for byte'),
     host: HOST_OPTION,

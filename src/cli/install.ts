@@ -20,21 +20,21 @@ import type { Session } from './session.js'
 
 const OPTIONS = {
   ...QUERY_OPTIONS,
-  ...LAYER_OPTIONS,
-  ...IMAGE_OPTIONS,
   'all-versions': { ...QUERY_OPTIONS['all-versions'], hidden: true },
-  wim: values('Install this WIM file, without a network or a source; may be repeated'),
+  wim: values('Install this WIM file, without a network or a source; may be repeated', { takes: 'path' }),
   image: value('With --wim: number or name of the image in the WIM'),
   tag: value('Name for the image, if only one is installed', { alias: 't' }),
-  to: value(`${additiveForms()}; ${USED_WITHOUT_ENGINE}`),
-  arch: value('Architecture, if an image exists for several: amd64, arm64'),
-  path: value('Keep the WIM in this folder, as save does'),
+  to: value(`${additiveForms()}; ${USED_WITHOUT_ENGINE}`, { takes: 'load destination' }),
+  arch: value('Architecture, if an image exists for several: amd64, arm64', { takes: ['amd64', 'arm64'] }),
+  path: value('Keep the WIM in this folder, as save does', { takes: 'directory' }),
   latest: flag('Also tag it latest'),
   force: flag('Install again, replacing an image of the same name; allow an engine to hold what its host cannot run', {
     alias: 'f',
   }),
   'skip-check': flag('Install even what "layer check" would reject'),
   'what-if': flag('Only show what would be installed'),
+  ...IMAGE_OPTIONS,
+  ...LAYER_OPTIONS,
 } as const
 
 type Options = QueryOptions & Values<typeof OPTIONS>

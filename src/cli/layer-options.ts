@@ -8,6 +8,7 @@ import type { WimLayerOptions } from '../transport/wim/source.js'
 export const COMPRESSION_OPTIONS = {
   compression: value(`Compression of new layers: ${COMPRESSION_NAMES.map(describeLevels).join('; ')}; or none`, {
     default: DEFAULT_COMPRESSION,
+    takes: [...COMPRESSION_NAMES, 'none'],
   }),
   threads: number('Threads for compression and decompression (default: one per processor)'),
 } as const
@@ -25,7 +26,9 @@ export const LAYER_OPTIONS = {
     'blob',
   ),
   lossless: flag('Keep what a Windows layer cannot express in PAX records that Windows ignores; changes the digest'),
-  ref: values('Other WIM files with blobs of a delta WIM: a path, or a quoted pattern; may be repeated'),
+  ref: values('Other WIM files with blobs of a delta WIM: a path, or a quoted pattern; may be repeated', {
+    takes: 'path',
+  }),
 } as const
 
 /** Throws INVALID_ARGUMENT. */

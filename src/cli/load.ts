@@ -4,24 +4,28 @@ import { anyNumber, command, flag, required, value, values } from './command.js'
 import { type LoadedImage, loadBundle, type LoadResult, planLoad } from '../verbs/load.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { familiarNames, shortDigest } from './image-names.js'
-import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
+import { IMAGE_OPTIONS, PLATFORMS, readImageOptions } from './image-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { reportPlan } from './plan-text.js'
 import { deliveredText } from './arrival-text.js'
 import { count, formatSize, lostText, printable, table } from './render.js'
 
+/** --platform and --referrers mean something of their own here. */
+const { platform: _platform, referrers: _referrers, ...OTHER_OPTIONS } = IMAGE_OPTIONS
+
 export const load = command({
   operands: {
-    bundle: required(`A bundle: ${BUNDLE_FORMS}`),
-    image: anyNumber('Only these: names, tags or digests of its images'),
+    bundle: required(`A bundle: ${BUNDLE_FORMS}`, 'path'),
+    image: anyNumber('Only these: names, tags or digests of its images', 'image of the bundle'),
   },
   options: {
-    ...IMAGE_OPTIONS,
-    to: value(`${loadForms()}; ${DEFAULT_STORE}`, { default: 'docker-daemon:' }),
+    to: value(`${loadForms()}; ${DEFAULT_STORE}`, { default: 'docker-daemon:', takes: 'load destination' }),
     platform: values(
       'Only this platform of the images that have it, os[/arch[/variant]][:os.version]; may be repeated',
+      { takes: PLATFORMS },
     ),
     referrers: flag('With IMAGEs or --platform: also load what refers to the images, such as signatures and SBOMs'),
+    ...OTHER_OPTIONS,
   },
   examples: [
     ['load /media/stick/site-a', 'Everything into the Docker Engine'],

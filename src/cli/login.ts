@@ -14,7 +14,9 @@ export const login = command({
     username: value('User name; prompted for if omitted', { alias: 'u' }),
     password: value('Password, visible to other users of this machine; prompted for if omitted', { alias: 'p' }),
     'password-stdin': flag('Read the password from stdin'),
-    authfile: value("File to store them in (default: REGISTRY_AUTH_FILE, else docker's config.json)"),
+    authfile: value("File to store them in (default: REGISTRY_AUTH_FILE, else docker's config.json)", {
+      takes: 'path',
+    }),
     insecure: INSECURE_OPTION,
   },
   examples: [

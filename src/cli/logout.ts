@@ -8,7 +8,9 @@ export const logout = command({
     server: optional('HOST or HOST:PORT'),
   },
   options: {
-    authfile: value("File they are stored in (default: REGISTRY_AUTH_FILE, else docker's config.json)"),
+    authfile: value("File they are stored in (default: REGISTRY_AUTH_FILE, else docker's config.json)", {
+      takes: 'path',
+    }),
   },
   examples: [['logout registry.example', 'Remove them from the file and from the credential helper it names']],
   run: async ({ server, authfile }, { report }) => {

@@ -12,9 +12,9 @@ import type { Session } from './session.js'
 export const PACK_FILE_OPTIONS = {
   file: value(
     'List of images to pack, in addition to any IMAGE arguments: images.yaml (see "stowage schema"), a reference a line, a compose file or Kubernetes YAML; - is standard input',
-    { alias: 'f' },
+    { alias: 'f', takes: 'path' },
   ),
-  lock: value('With --file: the lock file (default: the name of the list, with .lock)'),
+  lock: value('With --file: the lock file (default: the name of the list, with .lock)', { takes: 'path' }),
   locked: flag('With --file: pack exactly what the lock says'),
 } as const
 

@@ -17,18 +17,18 @@ import { count, formatSize, skippedText, table } from './render.js'
 
 export const pack = command({
   operands: {
-    image: anyNumber(sourceForms()),
+    image: anyNumber(sourceForms(), 'source'),
   },
   options: {
-    ...LAYER_OPTIONS,
-    ...IMAGE_OPTIONS,
-    ...PACK_FILE_OPTIONS,
     output: value(
       'The bundle: a new or empty directory, or a name ending in .tar, .tar.gz, .tar.zst or .tar.xz, or - for standard output; or wim:FILE[#NAME] for one image as a WIM',
-      { alias: 'o' },
+      { alias: 'o', requiredUnless: 'dry-run', takes: 'path' },
     ),
     tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
+    ...PACK_FILE_OPTIONS,
+    ...IMAGE_OPTIONS,
+    ...LAYER_OPTIONS,
   },
   examples: [
     ['pack docker://registry.example/team/shop:2.3 -o site-a', 'One image from a registry'],
@@ -59,7 +59,7 @@ export const pack = command({
     const listed = await packByFile(options, { ...settings, images: image, output, tag }, session)
     if (listed === 'planned') return
     if (output === undefined && !options['dry-run'])
-      throw new StowageError('INVALID_ARGUMENT', 'Missing required argument: output', {
+      throw new StowageError('INVALID_ARGUMENT', '-o/--output is missing', {
         hint: 'Name the bundle: -o DIRECTORY or -o FILE.tar; -o - is standard output.',
       })
     if (listed) {

@@ -1,6 +1,5 @@
 /**
- * Parses simple command lines from the same tables as yargs, but without yargs, which takes 150 ms to load and to lay
- * out its help. Everything that yargs treats specially, and every mistake, is left to yargs.
+ * Parses simple command lines from the same tables as yargs, but without yargs, which takes long to load. Everything that yargs treats specially, and every mistake, is left to yargs.
  */
 import {
   type AnyCommand,
@@ -17,7 +16,7 @@ import { type ChosenCommand, type CommandTable, COMMANDS, commandNamed } from '.
  * Values that yargs treats specially: it removes quotes, and takes `true` or `false` after a flag as the flag's value.
  */
 const OF_YARGS = /^(?:|-.*|["'].*|true|false)$/s
-/** As the last operand, yargs takes it for --help. */
+/** As the only word after a command, it asks for its help. */
 const HELP = 'help'
 
 /**
@@ -68,7 +67,7 @@ function readWords(
     values.set(name, isList(option) ? [...(Array.isArray(before) ? (before as unknown[]) : []), value] : value)
   }
   const missing = options.some(([name, option]) => option.required === true && !values.has(name))
-  if (missing || operands.at(-1) === HELP) return undefined
+  if (missing || (words.length === 1 && words[0] === HELP)) return undefined
   const named = options.flatMap(([name, option]) =>
     values.has(name) ? namesOf(name, option).map(each => [each, values.get(name)] as const) : [],
   )

@@ -2,6 +2,7 @@
 import { StowageError } from '../errors.js'
 import { exitCodeOf } from './exit-code.js'
 import { printable } from './render.js'
+import { painter } from './usage/paint.js'
 
 /**
  * `subject` says which of several things the error is about. `STOWAGE_DEBUG=1` adds the stacks of the error and its
@@ -14,8 +15,9 @@ export function printError(error: unknown, subject?: string): void {
       ? error.hint
       : 'This is a bug in Stowage. STOWAGE_DEBUG=1 shows where it happened; please report it.'
   const about = subject === undefined || message.startsWith(subject) ? '' : `${subject}: `
-  process.stderr.write(`stowage: ${about}${printable(message)}\n`)
-  if (hint) process.stderr.write(`hint: ${printable(hint)}\n`)
+  const paint = painter(process.stderr)
+  process.stderr.write(`${paint('red', 'stowage:')} ${about}${printable(message)}\n`)
+  if (hint) process.stderr.write(`${paint('bold', 'hint:')} ${printable(hint)}\n`)
   if (process.env['STOWAGE_DEBUG']) {
     for (let each = error; each instanceof Error; each = each.cause) process.stderr.write(`${each.stack}\n`)
   }

@@ -1,39 +1,29 @@
 /**
- * Parses the command line of `stowage` with yargs: help, usage errors, and everything that plain-words.ts does not
- * parse.
+ * Parses the command line of `stowage` with yargs: everything that plain-words.ts does not parse. Its help and its
+ * messages are not used: usage/ has ours.
  */
 import yargs, { type Argv, type CommandModule, type Options } from 'yargs'
 import { StowageError } from '../errors.js'
-import { thisGenerator } from '../generator.js'
 import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, isList, type Option } from './command.js'
-import { EXIT_MEANINGS } from './exit-code.js'
 import { type ChosenCommand, COMMANDS, type CommandTable } from './commands.js'
+import { mistakeIn } from './usage/diagnose.js'
+import { optionTitle } from './usage/page.js'
 
-const EXIT_CODES = `Exit codes: ${Object.entries(EXIT_MEANINGS)
-  .map(([code, meaning]) => `${code} ${meaning}`)
-  .join(', ')}.`
-
-/**
- * The commands of `table` for yargs; only those in `argv` get their options. `parent` is the command line before them.
- */
-async function commandsFor(table: CommandTable, parent: string, argv: readonly string[]): Promise<CommandModule[]> {
+/** The commands of `table` for yargs; only those in `argv` get their options. */
+async function commandsFor(table: CommandTable, argv: readonly string[]): Promise<CommandModule[]> {
   return await Promise.all(
     Object.entries(table).map(async ([name, listed]): Promise<CommandModule> => {
-      const { command, describe, aliases = [] } = listed
-      const plain = { command, aliases, describe, handler: () => undefined }
+      const { command, aliases = [] } = listed
+      const plain = { command, aliases, handler: () => undefined }
       if (!argv.some(word => word === name || aliases.includes(word))) return plain
       if ('commands' in listed) {
-        const commands = await commandsFor(listed.commands, `${parent} ${name}`, argv)
-        const missing = `Name a command of "${parent} ${name}".`
-        return { ...plain, builder: parser => parser.command(commands).demandCommand(1, missing).strict() }
+        const commands = await commandsFor(listed.commands, argv)
+        return { ...plain, builder: parser => parser.command(commands).demandCommand(1).strict() }
       }
       const loaded = await listed.load()
       return {
         ...plain,
-        builder: parser => {
-          nameMissingOperands(parser, `${parent} ${command}`)
-          return declare(parser, loaded)
-        },
+        builder: parser => declare(parser, loaded),
         handler: values => {
           throw new Chosen({ ...defaultsOf(loaded), ...given(values) }, loaded)
         },
@@ -42,90 +32,67 @@ async function commandsFor(table: CommandTable, parent: string, argv: readonly s
   )
 }
 
-/** Makes the error for missing operands show the synopsis: yargs itself says only how many are missing. */
-function nameMissingOperands(parser: Argv, synopsis: string): void {
-  const text = `missing argument: expected ${synopsis} (got %s, need at least %s)`
-  const plurals = { one: text, other: text } as unknown as string // its type does not know texts with a plural
-  parser.updateStrings({ 'Not enough non-option arguments: got %s, need at least %s': plurals })
-}
-
 /** Declares the operands and options of a command to yargs. */
-function declare(parser: Argv, { operands = {}, options = {}, examples = [] }: AnyCommand): Argv {
-  if ('version' in options) parser.version(false) // here --version is the version of an image, not of Stowage
-  for (const [name, { describe, required: demandOption, many: array }] of Object.entries(operands)) {
-    parser.positional(name, { type: 'string', describe, demandOption, array })
+function declare(parser: Argv, { operands = {}, options = {} }: AnyCommand): Argv {
+  for (const [name, { required: demandOption, many: array }] of Object.entries(operands)) {
+    parser.positional(name, { type: 'string', demandOption, array })
   }
   for (const [name, option] of Object.entries(options)) parser.option(name, yargsOption(name, option))
-  for (const [line, meaning] of examples) parser.example(`$0 ${line}`, meaning)
   return parser
 }
 
 function yargsOption(name: string, option: Option<unknown>): Options {
-  const { kind, describe, alias, choices, default: preset, required: demandOption, hidden } = option
-  const shared: Options = { describe, alias, demandOption, hidden, choices }
+  const { kind, alias, choices, default: preset, required: demandOption } = option
+  const shared: Options = { alias, demandOption, choices }
   if (kind === 'flag') return { ...shared, type: 'boolean', default: preset }
   const type = kind === 'number' ? 'number' : 'string'
   if (isList(option)) return { ...shared, type, array: true, nargs: 1, requiresArg: true }
-  return { ...shared, type, default: preset, requiresArg: true, coerce: once(name) }
+  return { ...shared, type, default: preset, requiresArg: true, coerce: once(name, option) }
 }
 
-/** Rejects an option that is given more than once: yargs would make its values a list. */
-function once(name: string): (value: unknown) => unknown {
+/** Rejects an option that is given more than once, which yargs would make a list, and a number that is none. */
+function once(name: string, option: Option<unknown>): (value: unknown) => unknown {
   return value => {
-    if (!Array.isArray(value)) return value
-    throw new StowageError('INVALID_ARGUMENT', `--${name} was given more than once`)
+    if (Array.isArray(value)) throw new StowageError('INVALID_ARGUMENT', `--${name} was given more than once`)
+    if (Number.isNaN(value))
+      throw new StowageError('INVALID_ARGUMENT', `${optionTitle(name, option)} requires a number`)
+    return value
   }
 }
 
 const given = (values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
-const wim: CommandModule = {
-  command: 'wim',
-  describe: 'Work with WIM files: capture, apply, export, mount and more, like wimlib-imagex',
-  handler: () => undefined, // main() uses a separate parser for it
-}
-
-/**
- * The command that `argv` (without node and script) names; undefined if only help or the version was requested. Throws
- * INVALID_ARGUMENT.
- */
-export async function parseProgram(argv: readonly string[]): Promise<ChosenCommand | undefined> {
+/** The command that `argv` (without node and script) names. Throws INVALID_ARGUMENT. */
+export async function parseProgram(argv: readonly string[]): Promise<ChosenCommand> {
   const globals = Object.entries(GLOBAL_OPTIONS).map(([name, option]) => [name, yargsOption(name, option)] as const)
   const parser = yargs(argv.map(word => (word === '-' ? LONE_DASH : word)))
     .options(Object.fromEntries(globals))
-    .scriptName('stowage')
-    .usage('$0 <command>\n\nCarry container images to machines that have no network: pack, verify, load.')
-    .command(await commandsFor(COMMANDS, 'stowage', argv))
-    .command(wim)
+    .command(await commandsFor(COMMANDS, argv))
     .middleware(restoreDashes)
-    .demandCommand(1, 'Name a command.')
-    .example('$0 pack docker-daemon:shop:2.3 -o site-a.tar', 'Pack an image from the engine')
-    .example('$0 verify site-a.tar', 'Check the bundle')
-    .example('$0 load site-a.tar', 'Load it on a host without a network')
-    .epilogue(EXIT_CODES)
+    .demandCommand(1)
     .parserConfiguration({ 'greedy-arrays': false, 'camel-case-expansion': false })
     .strict()
-    .version(thisGenerator().version)
-    .help()
-    .alias('h', 'help')
+    .version(false)
+    .help(false)
     .detectLocale(false)
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
     .exitProcess(false)
     .showHelpOnFail(false)
-    .fail((message: string | null, error: Error | undefined) => {
+    .fail((_message: string | null, error: Error | undefined) => {
       // An error of another name comes from coerce(); yargs names its own errors YError
-      if (error && error.name !== 'YError') throw error
-      throw usageError(message ?? error?.message ?? 'the command line is wrong', argv)
+      throw error && error.name !== 'YError' ? error : new Refused()
     })
   try {
     await parser.parseAsync()
-    return undefined
   } catch (error) {
     if (error instanceof Chosen) return error
-    throw error
+    if (!(error instanceof Refused)) throw error
   }
+  throw await mistakeIn(argv)
 }
+
+/** yargs does not accept the command line. */
+class Refused extends Error {}
 
 /**
  * The chosen command. It is thrown through yargs, because yargs would otherwise lay out the help text after every
@@ -150,11 +117,4 @@ function restoreDashes(values: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(values)) {
     values[name] = Array.isArray(value) ? value.map(restored) : restored(value)
   }
-}
-
-function usageError(message: string, argv: readonly string[]): StowageError {
-  const command = argv.find(word => Object.hasOwn(COMMANDS, word))
-  return new StowageError('INVALID_ARGUMENT', message.replace(/\s*\n\s*/g, ' '), {
-    hint: `Run "stowage ${command ? `${command} ` : ''}--help" for its usage.`,
-  })
 }

@@ -6,7 +6,10 @@ import { count, formatSize, printable, table } from './render.js'
 
 export const prune = command({
   operands: {
-    directory: anyNumber('Directories that bundles, archives or layouts are written to (default: the usual ones)'),
+    directory: anyNumber(
+      'Directories that bundles, archives or layouts are written to (default: the usual ones)',
+      'directory',
+    ),
   },
   options: {
     'dry-run': flag('Only show what would be removed'),

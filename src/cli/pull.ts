@@ -11,11 +11,11 @@ import { printable } from './render.js'
 
 export const pull = command({
   operands: {
-    name: oneOrMore('NAME[:TAG|@DIGEST]'),
+    name: oneOrMore('NAME[:TAG|@DIGEST]', 'image'),
   },
   options: {
     ...IMAGE_OPTIONS,
-    to: value(`${storeForms({ change: true })}; ${USED_WITHOUT_ENGINE}`),
+    to: value(`${storeForms({ change: true })}; ${USED_WITHOUT_ENGINE}`, { takes: 'store' }),
     'all-tags': flag('Every tag of the named repositories', { alias: 'a' }),
   },
   examples: [

@@ -12,11 +12,11 @@ import { printable } from './render.js'
 
 export const push = command({
   operands: {
-    name: oneOrMore('NAME[:TAG], including the registry'),
+    name: oneOrMore('NAME[:TAG], including the registry', 'image'),
   },
   options: {
     ...IMAGE_OPTIONS,
-    from: value(`${storeForms()}; ${USED_WITHOUT_ENGINE}`),
+    from: value(`${storeForms()}; ${USED_WITHOUT_ENGINE}`, { takes: 'store' }),
     'all-tags': flag('Every local tag of the named repositories', { alias: 'a' }),
   },
   examples: [

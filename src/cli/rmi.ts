@@ -8,7 +8,7 @@ import { reportImageFailures, noteStore, removalLine, storeOptions } from './sto
 
 export const rmi = command({
   operands: {
-    image: oneOrMore('NAME[:TAG|@DIGEST] or ID'),
+    image: oneOrMore('NAME[:TAG|@DIGEST] or ID', 'image'),
   },
   options: {
     ...storeOptions(storeForms({ change: true })),

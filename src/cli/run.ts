@@ -4,6 +4,7 @@ import { StowageError } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
 import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
+import { withoutColor } from './usage/paint.js'
 import {
   type GlobalOptions,
   interruption,
@@ -15,14 +16,19 @@ import {
 
 /** Runs the command that `argv` (without node and script) names, loading only its module. */
 async function main(argv: readonly string[]): Promise<void> {
+  if (argv[0] === '__complete') {
+    await (await import('./completion/complete.js')).printProposals(process.argv.slice(3))
+    return
+  }
   const at = argv.findIndex((word, n) => !word.startsWith('-') && argv[n - 1] !== '--progress')
   if (argv[at] === 'wim') {
     const { runWim } = await import('./wim.js')
     await runWim(argv.toSpliced(at, 1))
   } else {
     const { parsePlainly } = await import('./plain-words.js')
-    const chosen = (await parsePlainly(argv)) ?? (await (await import('./program.js')).parseProgram(argv))
-    if (!chosen) return
+    const plain = await parsePlainly(argv)
+    if (!plain && (await (await import('./usage/request.js')).answerRequest(argv))) return
+    const chosen = plain ?? (await (await import('./program.js')).parseProgram(argv))
     const values = chosen.values as typeof chosen.values & GlobalOptions // every command has them
     await withSession(values, async session => {
       await chosen.command.run(values, session)
@@ -53,7 +59,7 @@ process.stderr.on('error', () => {})
 // undici parses with WebAssembly: optimizing that code would take V8 longer than a command takes to parse its responses
 setFlagsFromString('--liftoff-only')
 listenToSignals()
-const argv = process.argv.slice(2)
+const argv = withoutColor(process.argv.slice(2))
 try {
   await main(argv)
 } catch (error) {

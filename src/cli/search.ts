@@ -14,7 +14,9 @@ export const search = command({
   },
   options: {
     limit: number('Maximum number of results, 1 to 100', { default: 25 }),
-    filter: values('is-official=true|false or stars=N; may be repeated'),
+    filter: values('is-official=true|false or stars=N; may be repeated', {
+      takes: ['is-official=true', 'is-official=false', 'stars='],
+    }),
     trunc: flag('Shorten long descriptions; --no-trunc shows them in full', { default: true }),
     insecure: INSECURE_OPTION,
   },

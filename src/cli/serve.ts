@@ -11,13 +11,16 @@ import { interruption } from './session.js'
 
 export const serve = command({
   operands: {
-    bundle: oneOrMore(`Bundles (${BUNDLE_FORMS}) or layouts (oci:DIR); bundle:PATH:REF or oci:DIR:REF is one image`),
+    bundle: oneOrMore(
+      `Bundles (${BUNDLE_FORMS}) or layouts (oci:DIR); bundle:PATH:REF or oci:DIR:REF is one image`,
+      'path',
+    ),
   },
   options: {
     listen: value('HOST:PORT to listen on; :PORT is loopback, :0 is any free port (default 127.0.0.1:5000)'),
-    'tls-cert': value('Certificate for https with its chain, PEM'),
-    'tls-key': value('Private key of the certificate, PEM'),
-    htpasswd: value('Require a user name and password from this file; create it with "htpasswd -B"'),
+    'tls-cert': value('Certificate for https with its chain, PEM', { takes: 'path' }),
+    'tls-key': value('Private key of the certificate, PEM', { takes: 'path' }),
+    htpasswd: value('Require a user name and password from this file; create it with "htpasswd -B"', { takes: 'path' }),
     verify: flag('Check all content at startup instead of each blob when first requested'),
   },
   examples: [

@@ -6,7 +6,7 @@ import { printable, table } from './render.js'
 export const sourceAdd = command({
   operands: {
     name: required('Name for the source'),
-    location: required('https://…/index.json, a folder, bundle:PATH, or docker://REPOSITORY'),
+    location: required('https://…/index.json, a folder, bundle:PATH, or docker://REPOSITORY', 'path'),
   },
   options: {
     trusted: flag('Trust the source: install its images without a warning'),
@@ -30,7 +30,7 @@ export const sourceList = command({
 
 export const sourceRemove = command({
   operands: {
-    name: required('Name of the source'),
+    name: required('Name of the source', 'registered source'),
   },
   run: async ({ name }, { report }) => {
     const removed = await removeSource(name)

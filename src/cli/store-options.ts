@@ -12,7 +12,7 @@ import type { Session } from './session.js'
 /** The options --store and --host; `forms` says which stores the command accepts. */
 export function storeOptions(forms = storeForms()) {
   return {
-    store: value(`${forms}; ${USED_WITHOUT_ENGINE}`),
+    store: value(`${forms}; ${USED_WITHOUT_ENGINE}`, { takes: 'store' }),
     host: HOST_OPTION,
   } as const
 }

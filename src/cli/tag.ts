@@ -6,8 +6,8 @@ import { noteStore, storeOptions } from './store-options.js'
 
 export const tag = command({
   operands: {
-    source: required('NAME[:TAG|@DIGEST] or ID'),
-    target: required('NAME[:TAG]'),
+    source: required('NAME[:TAG|@DIGEST] or ID', 'image'),
+    target: required('NAME[:TAG]', 'image'),
   },
   options: {
     ...storeOptions(storeForms({ change: true })),

@@ -8,7 +8,7 @@ import { reportImageFailures, familiar, noteStore, removalLine, storeOptions } f
 
 export const uninstall = command({
   operands: {
-    image: oneOrMore('FULLNAME (with * and ? as wildcards), NAME[:TAG|@DIGEST] or ID'),
+    image: oneOrMore('FULLNAME (with * and ? as wildcards), NAME[:TAG|@DIGEST] or ID', 'image'),
   },
   options: {
     ...storeOptions(storeForms({ change: true })),

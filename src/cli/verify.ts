@@ -8,7 +8,7 @@ import { count, formatSize, printable } from './render.js'
 
 export const verify = command({
   operands: {
-    bundle: required(`A bundle: ${BUNDLE_FORMS}`),
+    bundle: required(`A bundle: ${BUNDLE_FORMS}`, 'path'),
   },
   examples: [
     ['verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not'],

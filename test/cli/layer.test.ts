@@ -92,7 +92,7 @@ t.test('stowage layer from-wim ends with the code of what went wrong, one senten
     [[wim, '--compression', 'xz'], 2, /"xz" is not a layer compression\nhint: /],
     [[wim, '--compression', 'gzip:13'], 2, /levels 1 to 12, not 13/],
     [[wim, '--threads', 'many'], 2, /threads/],
-    [[wim, '--thread', '2'], 2, /[Uu]nknown argument: thread/],
+    [[wim, '--thread', '2'], 2, /--thread is not an option of stowage layer from-wim\nhint: Did you mean --threads\?/],
   ]
   for (const [words, expected, text] of cases) {
     const { code, stdout, stderr } = await stowage(['layer', 'from-wim', ...words, '-o', 'out.tar.gz'], { cwd })
@@ -105,8 +105,8 @@ t.test('stowage layer from-wim ends with the code of what went wrong, one senten
     code: 1,
     stderr: /exists already\nhint: .*--force/,
   })
-  t.match(await stowage(['layer', 'from-wim', wim], { cwd }), { code: 2, stderr: /output/ })
-  t.match(await stowage(['layer'], { cwd }), { code: 2 })
+  t.match(await stowage(['layer', 'from-wim', wim], { cwd }), { code: 2, stderr: /-o\/--output is missing/ })
+  t.match(await stowage(['layer'], { cwd }), { code: 0, stdout: /^stowage layer COMMAND\n/ })
   t.same(readdirSync(cwd).sort(), ['no.wim', 'there.tar.gz'])
   t.match(await stowage(['layer', 'from-wim', '--help'], { cwd }), {
     code: 0,

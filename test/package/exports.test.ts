@@ -10,7 +10,7 @@ t.test('npm pack holds what a user needs and no more', t => {
   const [{ files }] = JSON.parse(told) as [{ files: { path: string }[] }]
   const paths = files.map(file => file.path)
   const wanted =
-    /^(dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|native\/sources\.mjs|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+    /^(completions\/[a-z_.0-9]+|man\/stowage\.1|dist\/.*\.(js|d\.ts)|native\/.*\.(cc|h)|native\/sources\.mjs|prebuilds\/.*\.(node|copyright)|binding\.gyp|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
   t.same(
     paths.filter(path => !wanted.test(path)),
     [],
@@ -19,6 +19,7 @@ t.test('npm pack holds what a user needs and no more', t => {
     'dist/index.js',
     'dist/index.d.ts',
     'dist/cli/main.js',
+    'completions/stowage.bash',
     'binding.gyp',
     'native/addon.cc',
     'native/sources.mjs',

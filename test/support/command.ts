@@ -107,7 +107,7 @@ function make(root: string, texts: readonly (readonly [name: string, text: strin
     writeFileSync(output, outputText)
   }
   copyFileSync(join(ROOT, 'package.json'), join(partial, 'package.json'))
-  symlinkSync(join(ROOT, 'build'), join(partial, 'build'))
+  for (const name of ['build', 'completions']) symlinkSync(join(ROOT, name), join(partial, name))
   try {
     renameSync(partial, root)
   } catch (error) {

@@ -9,7 +9,7 @@ import { layerNames, READABLE } from './names.js'
 
 export const check = command({
   operands: {
-    layers: oneOrMore(`Layers: tars, ${READABLE}; - is stdin`),
+    layers: oneOrMore(`Layers: tars, ${READABLE}; - is stdin`, 'path'),
   },
   options: {
     'not-base': flag('Check it as an upper layer, which need not contain what a base layer must'),

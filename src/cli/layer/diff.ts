@@ -10,8 +10,8 @@ import { layerNames, READABLE } from './names.js'
 
 export const diff = command({
   operands: {
-    a: required(`A layer: a tar, ${READABLE}; - is stdin`),
-    b: required('The layer to compare it with'),
+    a: required(`A layer: a tar, ${READABLE}; - is stdin`, 'path'),
+    b: required('The layer to compare it with', 'path'),
   },
   options: {
     ignore: choices('Ignore this difference; may be repeated', DIFF_FIELDS),

@@ -8,7 +8,7 @@ import { claimIfStandard, LAYER_OUTPUT, layerText, outputOptions } from './outpu
 
 export const fromDir = command({
   operands: {
-    directory: required('Directory that becomes the root of the layer'),
+    directory: required('Directory that becomes the root of the layer', 'directory'),
   },
   options: {
     ...COMPRESSION_OPTIONS,

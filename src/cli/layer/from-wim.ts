@@ -13,14 +13,14 @@ import { claimIfStandard, LAYER_OUTPUT, layerText, outputOptions } from './outpu
 
 export const fromWim = command({
   operands: {
-    file: required('The WIM, or any part of a split one'),
+    file: required('The WIM, or any part of a split one', 'path'),
   },
   options: {
-    ...LAYER_OPTIONS,
     ...outputOptions(LAYER_OUTPUT),
     image: value('Number (from 1) or name of the image that becomes Files/; required if there are several'),
     base: values(
       'Make a layer of only what differs from this base: its layers, lowest first (repeat the option), or a WIM',
+      { takes: 'path' },
     ),
     'base-image': value('Number (from 1) or name of the image, if the base is a WIM with several'),
     ignore: choices(
@@ -30,6 +30,7 @@ export const fromWim = command({
     'unix-data': flag(
       'Make a plain Linux layer from an image captured with --unix-data: owners, modes, devices, extended attributes',
     ),
+    ...LAYER_OPTIONS,
   },
   examples: [
     [

@@ -9,7 +9,7 @@ import { count, exactSize, formatSize, jsonText, printable, table } from '../ren
 
 export const inspect = command({
   operands: {
-    layer: required(`A layer: a tar, ${READABLE}; - is stdin`),
+    layer: required(`A layer: a tar, ${READABLE}; - is stdin`, 'path'),
   },
   options: {
     largest: number('How many of the largest files to name', { default: 10 }),

@@ -11,7 +11,7 @@ export const LAYER_OUTPUT = 'The layer, a tar: layer.tar.gz; - is standard outpu
 /** The options --output and --force; `describe` is the help text of --output. */
 export function outputOptions(describe: string) {
   return {
-    output: value(describe, { alias: 'o', required: true }),
+    output: value(describe, { alias: 'o', required: true, takes: 'path' }),
     force: flag('Overwrite an existing output'),
   } as const
 }

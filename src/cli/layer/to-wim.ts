@@ -21,6 +21,7 @@ const OPTIONS = {
   ...outputOptions('The WIM; - is standard output'),
   compress: value('lzx, xpress or none, with an optional level: lzx:50 (20 fast, 50 normal, 100 slow)', {
     default: 'lzx',
+    takes: ['lzx', 'xpress', 'none'],
   }),
   threads: number('Threads for compression (default: one per processor)'),
   check: flag('Write an integrity table'),
@@ -28,8 +29,10 @@ const OPTIONS = {
   'image-description': value('Description of the image'),
   'unix-data': flag('For Linux layers: keep owner, mode, devices and extended attributes'),
   'without-hive-changes': flag('Leave out changes to the registry (Hives/*_Delta), instead of merging them'),
-  config: value('OCI config of the image, which gives the WIM its architecture, version and time'),
-  arch: value('Architecture of the image: amd64, arm64, 386, arm'),
+  config: value('OCI config of the image, which gives the WIM its architecture, version and time', {
+    takes: 'path',
+  }),
+  arch: value('Architecture of the image: amd64, arm64, 386, arm', { takes: ['amd64', 'arm64', '386', 'arm'] }),
   'os-version': value('Windows version, such as 10.0.20348.169'),
 } as const
 
@@ -37,6 +40,7 @@ export const toWim = command({
   operands: {
     layer: oneOrMore(
       `Layers, base first: tar, ${COMPRESSION_NAMES.join(' or ')}; - is standard input, if there is only one`,
+      'path',
     ),
   },
   options: OPTIONS,

@@ -9,7 +9,6 @@ import { wimCommand } from './command.js'
 export const append = wimCommand({
   name: 'append',
   operands: 'SOURCE WIMFILE [IMAGE_NAME [IMAGE_DESC]]',
-  describe: 'Capture a directory or an NTFS volume as another image in a WIM',
   options: { ...CAPTURE_OPTIONS, create: flag('Create the WIM if it does not exist') },
   examples: [['append tree tree.wim "tree of today" --update-of=-1', 'Read only what changed since the last image']],
   run: async (values, [source = '', path = '', name, description], session) => {

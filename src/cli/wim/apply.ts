@@ -15,7 +15,6 @@ const STDIN = 0
 export const apply = wimCommand({
   name: 'apply',
   operands: 'WIMFILE [IMAGE] TARGET',
-  describe: 'Extract an image to a directory or an NTFS volume; - reads a pipable WIM from stdin',
   options: { ...EXTRACTION, ...RPFIX },
   examples: [
     ['apply tree.wim 1 there', 'Image 1, into the directory there'],

@@ -21,7 +21,7 @@ export const CAPTURE_OPTIONS = {
   ...NO_CHECK,
   ...COMPRESSION,
   ...THREADS,
-  config: value('A capture configuration file: [ExclusionList] and the like'),
+  config: value('A capture configuration file: [ExclusionList] and the like', { takes: 'path' }),
   flags: value('Edition of the image (FLAGS in the XML)'),
   'image-property': values('NAME=VALUE in the XML of the image, such as WINDOWS/VERSION/BUILD=20348; may be repeated'),
   'source-list': flag(
@@ -35,8 +35,10 @@ export const CAPTURE_OPTIONS = {
   ...PIPABLE,
   ...REBUILD,
   ...UNSAFE_COMPACT,
-  'update-of': value('[WIMFILE:]IMAGE: do not read files that have not changed since that image; -1 is the last one'),
-  'delta-from': values('Omit blobs that this WIM holds; may be repeated'),
+  'update-of': value('[WIMFILE:]IMAGE: do not read files that have not changed since that image; -1 is the last one', {
+    takes: 'path',
+  }),
+  'delta-from': values('Omit blobs that this WIM holds; may be repeated', { takes: 'path' }),
   wimboot: flag('Make the image ready for WIMBoot'),
   snapshot: flag('Windows: capture from a snapshot of the volume'),
 } as const

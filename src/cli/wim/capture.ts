@@ -6,7 +6,6 @@ import { wimCommand } from './command.js'
 export const capture = wimCommand({
   name: 'capture',
   operands: 'SOURCE WIMFILE [IMAGE_NAME [IMAGE_DESC]]',
-  describe: 'Capture a directory or an NTFS volume into a new WIM; - writes it to stdout',
   options: CAPTURE_OPTIONS,
   examples: [
     ['capture tree tree.wim', 'One image, named after the directory; LZX'],

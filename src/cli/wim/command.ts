@@ -7,7 +7,6 @@ export interface WimCommand<Known extends OptionTable> {
   readonly name: string
   /** Names in capitals. Operands in brackets are optional, and one before `...` can be repeated. */
   readonly operands: string
-  readonly describe: string
   readonly options: Known
   /** Command lines, each with an explanation. */
   readonly examples?: readonly (readonly [line: string, meaning: string])[]

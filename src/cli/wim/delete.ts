@@ -8,7 +8,6 @@ import { watch } from './progress.js'
 export const remove = wimCommand({
   name: 'delete',
   operands: 'WIMFILE IMAGE',
-  describe: 'Delete an image, or all of them, from a WIM',
   options: {
     ...INTEGRITY,
     ...UNSAFE_COMPACT,

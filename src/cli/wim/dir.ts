@@ -14,7 +14,6 @@ import { entryText } from './text.js'
 export const dir = wimCommand({
   name: 'dir',
   operands: 'WIMFILE [IMAGE]',
-  describe: 'List the files of an image, or of all',
   options: {
     ...REF,
     path: value('Start at this path instead of the root'),

@@ -41,7 +41,6 @@ const OPTIONS = {
 export const exportImages = wimCommand({
   name: 'export',
   operands: 'SRC_WIMFILE SRC_IMAGE DEST_WIMFILE [DEST_IMAGE_NAME [DEST_IMAGE_DESC]]',
-  describe: 'Copy an image, or all, to a new or existing WIM; - writes it to stdout',
   options: OPTIONS,
   examples: [
     [

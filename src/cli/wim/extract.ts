@@ -20,10 +20,9 @@ import {
 export const extract = wimCommand({
   name: 'extract',
   operands: 'WIMFILE IMAGE [(PATH | @LISTFILE)...]',
-  describe: 'Extract files and directories, or everything, to a directory or to stdout',
   options: {
     ...EXTRACTION,
-    'dest-dir': value('Destination directory (default: the current one)'),
+    'dest-dir': value('Destination directory (default: the current one)', { takes: 'directory' }),
     'to-stdout': flag('Write the content of the files to stdout'),
     'no-globs': flag('Take *, ? and case in paths literally', { alias: 'no-wildcards' }),
     nullglob: flag('Continue if a path or pattern matches nothing'),

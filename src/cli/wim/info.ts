@@ -25,7 +25,7 @@ const OPTIONS = {
   header: flag('Show the header of the file, field by field'),
   blobs: flag('List every blob', { alias: 'lookup-table' }),
   xml: flag('Write the raw XML document (UTF-16LE) to stdout'),
-  'extract-xml': value('Write the raw XML document (UTF-16LE) to this file'),
+  'extract-xml': value('Write the raw XML document (UTF-16LE) to this file', { takes: 'path' }),
 } as const
 
 type Values = WimValues<typeof OPTIONS>
@@ -33,7 +33,6 @@ type Values = WimValues<typeof OPTIONS>
 export const info = wimCommand({
   name: 'info',
   operands: 'WIMFILE [IMAGE [NEW_NAME [NEW_DESC]]]',
-  describe: 'Show a WIM and its images, or change the name, description or other properties of an image',
   options: OPTIONS,
   examples: [
     ['info install.wim 1 "Server Core" "without a desktop"', 'Give image 1 a name and a description'],

@@ -9,7 +9,6 @@ import { watch } from './progress.js'
 export const join = wimCommand({
   name: 'join',
   operands: 'OUT_WIMFILE SPLIT_WIM_PART...',
-  describe: 'Join the parts of a split WIM into one',
   options: INTEGRITY,
   examples: [['join install.wim install*.swm', 'The parts in any order']],
   run: async (values, [path = '', ...parts], session) => {

@@ -5,7 +5,6 @@ import { wimCommand } from './command.js'
 export const mount = wimCommand({
   name: 'mount',
   operands: 'WIMFILE [IMAGE] DIRECTORY',
-  describe: 'Mount an image read-only (Linux)',
   options: MOUNT_OPTIONS,
   examples: [['mount install.wim 1 /mnt', 'until "stowage wim unmount /mnt"']],
   run: async (values, operands, session) => runMount(values, operands, session, { readWrite: false }),

@@ -12,8 +12,10 @@ export const MOUNT_OPTIONS = {
   ...UNIX_DATA,
   check: flag('Check the WIM against its integrity table first, if it has one'),
   'allow-other': flag('Let other users access the mount too'),
-  'streams-interface': value('How named data streams appear: none, xattr or windows (FILE:STREAM) (default xattr)'),
-  'staging-dir': value('Directory for staged changes (default: beside the WIM)'),
+  'streams-interface': value('How named data streams appear: none, xattr or windows (FILE:STREAM) (default xattr)', {
+    takes: ['none', 'xattr', 'windows'],
+  }),
+  'staging-dir': value('Directory for staged changes (default: beside the WIM)', { takes: 'directory' }),
   debug: flag('Stay in the foreground and log to stderr'),
 } as const
 

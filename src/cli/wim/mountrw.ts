@@ -5,7 +5,6 @@ import { wimCommand } from './command.js'
 export const mountrw = wimCommand({
   name: 'mountrw',
   operands: 'WIMFILE [IMAGE] DIRECTORY',
-  describe: 'Mount an image for writing (Linux); "unmount --commit" keeps the changes',
   options: MOUNT_OPTIONS,
   run: async (values, operands, session) => runMount(values, operands, session, { readWrite: true }),
 })

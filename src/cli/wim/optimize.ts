@@ -18,7 +18,6 @@ import { watch } from './progress.js'
 export const optimize = wimCommand({
   name: 'optimize',
   operands: 'WIMFILE',
-  describe: 'Rewrite a WIM without unused space, optionally with another compression or layout',
   options: {
     ...INTEGRITY,
     ...NO_CHECK,

@@ -7,7 +7,9 @@ import { parseCompression, parseSize, parseThreads, parseWord } from './values.j
 import type { WimCompressionType } from '../../wim/compression.js'
 
 export const REF = {
-  ref: values('Other WIM files with blobs of this one: a path, or a quoted pattern; may be repeated'),
+  ref: values('Other WIM files with blobs of this one: a path, or a quoted pattern; may be repeated', {
+    takes: 'path',
+  }),
 } as const
 
 export const INTEGRITY = {
@@ -22,10 +24,11 @@ export const NO_CHECK = {
 export const COMPRESSION = {
   compress: value(
     'TYPE[:LEVEL]: none, xpress (fast), lzx (maximum) or lzms (recovery); 20 is fast, 50 normal, 100 slow',
+    { takes: ['none', 'xpress', 'lzx', 'lzms'] },
   ),
   'chunk-size': value('Compression chunk size, such as 32K or 1M'),
   solid: flag('Compress files together: smaller, but slower, and slow for random access'),
-  'solid-compress': value('TYPE[:LEVEL] of solid resources (default lzms)'),
+  'solid-compress': value('TYPE[:LEVEL] of solid resources (default lzms)', { takes: ['xpress', 'lzx', 'lzms'] }),
   'solid-chunk-size': value('Compression chunk size of solid resources'),
   'no-solid-sort': flag('Keep the order of files in solid resources instead of sorting them by type'),
 } as const
@@ -68,7 +71,9 @@ export const EXTRACTION = {
   'no-attributes': flag('Do not restore Windows attributes'),
   'include-invalid-names': flag('Extract files whose names are invalid on this system under changed names'),
   wimboot: flag('Windows: extract files as pointers into the WIM'),
-  compact: value('Windows: compress the files on the volume: xpress4k, xpress8k, xpress16k or lzx'),
+  compact: value('Windows: compress the files on the volume: xpress4k, xpress8k, xpress16k or lzx', {
+    takes: ['xpress4k', 'xpress8k', 'xpress16k', 'lzx'],
+  }),
   'recover-data': flag('Extract what is readable of damaged files instead of failing'),
   'skip-missing': flag('Leave out files whose content is missing, as in a delta WIM without its base'),
 } as const

@@ -9,7 +9,6 @@ import { parsePartSize } from './values.js'
 export const split = wimCommand({
   name: 'split',
   operands: 'WIMFILE SPLIT_WIM_PART_1 PART_SIZE',
-  describe: 'Split a WIM into parts of at most PART_SIZE MiB; a large file may exceed it',
   options: INTEGRITY,
   examples: [
     ['split install.wim /media/stick/install.swm 4000', 'install.swm, install2.swm …, small enough for FAT32'],

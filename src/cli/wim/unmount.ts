@@ -9,7 +9,6 @@ import { watch } from './progress.js'
 export const unmount = wimCommand({
   name: 'unmount',
   operands: 'DIRECTORY',
-  describe: 'Unmount an image (Linux), and keep or discard its changes',
   options: {
     commit: flag('Write the changes to the WIM'),
     check: flag('Write an integrity table too'),

@@ -31,8 +31,10 @@ const OPTIONS = {
   ...REBUILD,
   ...UNSAFE_COMPACT,
   command: value('One command, instead of those on stdin'),
-  'wimboot-config': value(`Put this file into the image as ${WIMBOOT_CONFIG}, instead of the commands on stdin`),
-  config: value('A capture configuration file for every add'),
+  'wimboot-config': value(`Put this file into the image as ${WIMBOOT_CONFIG}, instead of the commands on stdin`, {
+    takes: 'path',
+  }),
+  config: value('A capture configuration file for every add', { takes: 'path' }),
   force: flag('Let every delete ignore missing files'),
   recursive: flag('Let every delete remove directories too'),
   dereference: flag('Let every add store what symbolic links point to'),
@@ -45,7 +47,6 @@ const OPTIONS = {
 export const update = wimCommand({
   name: 'update',
   operands: 'WIMFILE [IMAGE]',
-  describe: 'Change an image with commands on stdin, one per line: add SOURCE DEST, delete PATH, rename OLD NEW',
   options: OPTIONS,
   examples: [
     ['update boot.wim 2 --command="add startnet.cmd /Windows/System32/startnet.cmd"', 'One file'],

@@ -11,7 +11,6 @@ import { watch } from './progress.js'
 export const verify = wimCommand({
   name: 'verify',
   operands: 'WIMFILE',
-  describe: 'Check everything in a WIM, and that nothing is missing',
   options: { ...REF, nocheck: flag('Ignore integrity tables', { alias: 'no-check' }) },
   run: async (values, [path = ''], session) => {
     const wim = await openWimArchive(path, values, session)

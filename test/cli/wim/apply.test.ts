@@ -125,7 +125,7 @@ t.test('wim apply - says what is wrong', async t => {
     [['tree.wim', '1', 'where', '--compact=zip'], 2, /--compact: "zip" is not a valid value/],
     [['tree.wim', '1', 'where', '--compact=lzx'], 1, /Windows|support/i],
     [['tree.wim', '1', 'tree/readme.txt'], 1, /readme\.txt|NTFS/],
-    [['tree.wim'], 2, /expected WIMFILE \[IMAGE\] TARGET/],
+    [['tree.wim'], 2, /TARGET is missing: expected stowage wim apply WIMFILE \[IMAGE\] TARGET/],
   ]
   for (const [words, code, message] of wrong) {
     const result = await stowageWim(['apply', ...words], { cwd })

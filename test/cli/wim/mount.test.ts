@@ -82,7 +82,7 @@ t.test('wim mount and unmount - print what they did, and what is wrong', { skip 
     [['mount', 'tree.wim', '1', 'at', '--streams-interface=foo'], 2, /"foo" is not a valid value/],
     [['unmount', 'at'], 2, /at/],
     [['unmount', 'at', '--new-image'], 2, /requires --commit/],
-    [['unmount'], 2, /expected DIRECTORY/],
+    [['unmount'], 2, /DIRECTORY is missing: expected stowage wim unmount DIRECTORY/],
   ]
   for (const [words, code, message] of wrong) {
     const result = await stowageWim(words, { cwd })

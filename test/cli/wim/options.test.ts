@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { namesOf } from '../../../src/cli/command.js'
 import { optionsOf, parseWords } from '../../../src/cli/wim/parse.js'
-import { WIM_COMMANDS, wimCommandOf } from '../../../src/cli/wim.js'
+import { WIM_COMMANDS as LISTED } from '../../../src/cli/wim/commands.js'
 import { StowageError } from '../../../src/errors.js'
 import { manPage } from '../../support/wim-compare.js'
 
@@ -20,11 +20,12 @@ const UNTOLD = [
   'quiet',
 ]
 /** What every command takes, which has a table of its own. */
-const GLOBAL = ['help', 'version', 'quiet', 'json', 'progress', 'ignore-case', 'no-ignore-case']
+const GLOBAL = ['help', 'version', 'quiet', 'json', 'progress', 'ignore-case', 'no-ignore-case', 'no-color']
 
 const document = readFileSync(new URL('../../../docs/wim.md', import.meta.url), 'utf8')
 const optionsIn = (text: string): string[] => [...text.matchAll(/--([a-z][a-z0-9-]*)/g)].map(([, name]) => name!)
 
+const WIM_COMMANDS = Object.keys(LISTED)
 const pages = new Map(WIM_COMMANDS.map(command => [command, manPage(command)]))
 const helps = new Map(
   WIM_COMMANDS.map(command => {
@@ -64,7 +65,7 @@ function rowsOf(heading: string): Row[] {
 
 /** What the parser of the command takes, of all that is said, and of all that there is to be said. */
 async function knownTo(command: string, said: readonly string[]): Promise<string[]> {
-  const found = await wimCommandOf(command)
+  const found = await LISTED[command]!.loadWim()
   const listed = Object.entries(optionsOf(found)).flatMap(([name, option]) => namesOf(name, option))
   return [...new Set([...listed, ...said])].filter(name => name.length > 1 && takes(name, found))
 }
@@ -125,7 +126,7 @@ t.test(
 
 t.test('docs/wim.md has the operands of every command as wimlib-imagex has them', async t => {
   for (const command of WIM_COMMANDS) {
-    const { operands } = await wimCommandOf(command)
+    const { operands } = await LISTED[command]!.loadWim()
     const theirs = (helps.get(command) ?? '').replace(/\s+/g, ' ')
     t.ok(document.includes(`\`${command} ${operands}\``), `${command} ${operands} is in the document`)
     t.ok(theirs.includes(`${command} ${operands}`), `${command} ${operands}: wimlib-imagex has it so`)

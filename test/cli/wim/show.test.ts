@@ -219,9 +219,8 @@ t.test('wim dir and info - say what is wrong', async t => {
     [['info', 'tree.wim', '1', '--image-property=nothing'], 2, /expected NAME=VALUE/],
     [['info', 'tree.wim', '--extract-xml=no/where.xml'], 3, /no does not exist/],
     [['info', second, '1', 'name'], 1, /split/],
-    [['info'], 2, /expected WIMFILE/],
-    [['nothing'], 2, /Unknown command: wim nothing/],
-    [[], 2, /Name a command/],
+    [['info'], 2, /WIMFILE is missing: expected stowage wim info WIMFILE/],
+    [['nothing'], 2, /"nothing" is not a command of stowage wim/],
     [['dir', 'tree.wim', '--progress=loud'], 2, /expected one of auto/],
   ]
   for (const [words, code, message] of wrong) {
@@ -238,10 +237,10 @@ t.test('wim --help - explains every command, with its operands and options', asy
   const all = await stowageWim(['--help'])
   t.match(
     String(all.stdout),
-    /append, apply, capture, delete, dir, export, extract, info, join, mount, mountrw, optimize/,
+    /^stowage wim COMMAND\n[^]*\n {2}append +[A-Z][^]*\n {2}mountrw +[A-Z][^]*\n {2}verify +[A-Z]/,
   )
   const one = await stowageWim(['export', '--help'])
-  t.match(String(one.stdout), /^stowage wim export SRC_WIMFILE SRC_IMAGE DEST_WIMFILE/)
+  t.match(String(one.stdout), /^stowage wim export \[OPTIONS\] SRC_WIMFILE SRC_IMAGE DEST_WIMFILE/)
   t.match(String(one.stdout), /--nocheck, --no-check/)
   t.equal(`${all.stderr}${one.stderr}`, '')
   t.match(String((await stowageWim(['dir', '--version'])).stdout), /^\d+\.\d+\.\d+\n$/)

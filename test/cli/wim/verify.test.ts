@@ -60,7 +60,7 @@ t.test('wim verify - says what is not a WIM, or only a part of one', async t => 
     [['none.wim'], 3, /does not exist/],
     [['delta.wim', '--ref=none*.wim'], 3, /none\*\.wim/],
     [[], 2, /expected WIMFILE/],
-    [['tree.wim', '1'], 2, /expected WIMFILE but also found "1"/],
+    [['tree.wim', '1'], 2, /expected stowage wim verify WIMFILE but also found "1"/],
   ]
   for (const [words, code, message] of wrong) {
     const result = await stowageWim(['verify', ...words], { cwd })
