@@ -68,7 +68,7 @@ function text({ to, images }: LoadResult): string {
   const tried = images.filter(({ leftOut }) => leftOut === undefined)
   const loaded = tried.filter(({ error }) => !error).length
   const rows = images.map(image => [
-    familiarNames(image.names),
+    familiarNames(image.loadedAs?.length ? image.loadedAs : image.names),
     image.platforms.join(', ') || '-',
     formatSize(image.size),
     ...outcome(image),

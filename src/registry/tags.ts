@@ -46,7 +46,13 @@ export async function listTags(
   const { domain, path } = parseRepository(name)
   await using registry = await openRegistry(domain, options)
   const tags = new Set<string>()
-  for await (const tag of registry.tags(path, options)) tags.add(tag)
+  try {
+    for await (const tag of registry.tags(path, options)) tags.add(tag)
+  } catch (error) {
+    if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
+    const { withNearNames } = await import('./near-names.js') // rarely needed
+    throw await withNearNames(error, registry, { domain, path }, options)
+  }
   return { repository: formatReference({ domain, path }), tags: choose([...tags]) }
 }
 

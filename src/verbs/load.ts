@@ -38,8 +38,10 @@ export interface LoadOptions extends TransferOptions, WimMakingOptions {
 
 /** The result for one image; `error` is set if loading it failed. */
 export interface LoadedImage {
-  /** Full references. */
+  /** Its names in the bundle: full references. */
   readonly names: readonly string[]
+  /** Its names at the destination, if it was loaded: in a registry, what to pull it by. */
+  readonly loadedAs?: readonly string[]
   /** The ID at the destination: an engine's image ID, a layout's root digest. */
   readonly id: string | undefined
   readonly platforms: readonly string[]
@@ -250,10 +252,10 @@ const NOT_AN_IMAGE = 'not a container image'
 function loadedImage(
   { names }: BundleImage,
   content: ImageContent,
-  { names: _names, platforms: taken, ...written }: WrittenImage,
+  { names: given, platforms: taken, ...written }: WrittenImage,
 ): LoadedImage {
   const platforms = (taken ?? content.platforms.map(({ config }) => config.platform)).map(formatPlatform)
-  return { names, platforms, size: sizeOf(content), ...written }
+  return { names, loadedAs: given.map(formatReference), platforms, size: sizeOf(content), ...written }
 }
 
 /** The names of the image at the destination. */

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -46,3 +47,40 @@ t.test('copy and load - refuse names that a registry cannot have, and what is no
     t.match(found.stderr, message)
   }
 })
+
+t.test(
+  'load --to docker:// - says where each image is now, as skopeo can read it; a wrong name gets near ones',
+  async t => {
+    const cwd = t.testdir()
+    const { domain } = await startRegistry(t)
+    const image = await multiPlatformImage()
+    await writeLayout(join(cwd, 'from'), { 'registry.example/team/shop:2.3': image, 'shop:1': image })
+    await stowage(['pack', 'oci:from', '-o', 'bundle'], { cwd })
+    const loaded = await stowage(['load', 'bundle', '--to', `docker://${domain}/mirror`], { cwd })
+    t.equal(loaded.code, 0, loaded.stderr)
+    const names = [...loaded.stdout.matchAll(/127\.0\.0\.1:\d+\/mirror\/[^\s,]+/g)].map(([name]) => name).sort()
+    t.same(names, [`${domain}/mirror/library/shop:1`, `${domain}/mirror/team/shop:2.3`])
+    for (const name of names) {
+      const words = ['inspect', '--raw', '--tls-verify=false', `docker://${name}`]
+      const raw = execFileSync('skopeo', words, { encoding: 'buffer' })
+      t.equal(createHash('sha256').update(raw).digest('hex'), image.root.digest.slice('sha256:'.length), name)
+    }
+    const again = await stowage(['load', 'bundle', '--to', `docker://${domain}/mirror`, '--json'], { cwd })
+    const { images } = JSON.parse(again.stdout) as {
+      readonly images: readonly { readonly loadedAs: readonly string[] }[]
+    }
+    t.same(images.flatMap(({ loadedAs }) => loadedAs).sort(), names)
+
+    for (const [words, hint] of [
+      [['inspect', `docker://${domain}/mirror/team/shpo:2.3`], `Did you mean ${domain}/mirror/team/shop:2.3?`],
+      [['pack', `${domain}/mirror/team/shop:2.4`, '-o', 'x'], 'The nearest of its tags: 2.3.'],
+      [['pull', `${domain}/mirror/team/shop:2.4`, '--to', 'oci:y'], 'The nearest of its tags: 2.3.'],
+      [['tags', `${domain}/mirror/taem/shop`], `Did you mean ${domain}/mirror/team/shop?`],
+      [['inspect', `docker://${domain}/nothing/like/it`], 'Check the name and tag'],
+    ] as const) {
+      const { code, stderr } = await stowage(words, { cwd })
+      t.equal(code, 3, words.join(' '))
+      t.match(stderr, hint)
+    }
+  },
+)

@@ -4,7 +4,7 @@ import { StowageError } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
 import { isForeignLayer, isIndex, isManifest } from '../../oci/media-type.js'
 import { parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
-import type { RegistryClient, RegistryOptions } from '../../registry/client.js'
+import type { FoundManifest, RegistryClient, RegistryOptions } from '../../registry/client.js'
 import { Registries } from '../../registry/registries.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
 import { cosignTags } from '../../oci/referrer-tag.js'
@@ -118,9 +118,19 @@ class RegistrySource implements ImageSource {
     }
   }
 
+  async #root(path: string, reference: string, options: FetchOptions): Promise<FoundManifest> {
+    try {
+      return await this.#client.manifest(path, reference, options)
+    } catch (error) {
+      if (!(error instanceof StowageError) || error.code !== 'IMAGE_NOT_FOUND') throw error
+      const { withNearNames } = await import('../../registry/near-names.js') // rarely needed
+      throw await withNearNames(error, this.#client, this.#reference, { signal: options.signal })
+    }
+  }
+
   async #find(options: FetchOptions): Promise<SourceImage> {
     const { digest, ...named } = this.#reference
-    const { descriptor, bytes } = await this.#client.manifest(named.path, digest ?? named.tag ?? 'latest', options)
+    const { descriptor, bytes } = await this.#root(named.path, digest ?? named.tag ?? 'latest', options)
     this.#manifests.set(descriptor.digest, bytes)
     // Only a name without a tag keeps its digest: what a tag is to name may change at the destination
     return { root: descriptor, names: [named.tag === undefined ? this.#reference : named] }
