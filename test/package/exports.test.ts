@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import * as stowage from '../../src/index.js'
@@ -27,6 +28,40 @@ t.test('npm pack holds what a user needs and no more', t => {
   ]) {
     t.ok(paths.includes(path), path)
   }
+  t.end()
+})
+
+/** Bytes of the files below a directory. */
+function sizeOf(directory: string): number {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0)
+}
+
+t.test('the package is no larger than CHANGELOG.md says, alone and installed', t => {
+  const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
+  const [{ size, unpackedSize, files }] = JSON.parse(told) as [
+    { size: number; unpackedSize: number; files: { path: string; size: number }[] },
+  ]
+  // Prebuilt binaries and the manual page are made by npm pack itself
+  const made = files.filter(({ path }) => /^(prebuilds|man)\//.test(path)).reduce((sum, file) => sum + file.size, 0)
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dev?: boolean }>
+  }
+  const dependencies = Object.entries(packages).flatMap(([path, { dev }]) =>
+    path === '' || dev || !existsSync(join(ROOT, path)) ? [] : [sizeOf(join(ROOT, path))],
+  )
+  const budget =
+    /^- The package: at most ([\d.]+) MB packed and ([\d.]+) MB unpacked without prebuilt binaries, ([\d.]+) MB installed with its (\d+)\ndependencies\.$/m.exec(
+      readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8').replace(/\n {2}/g, '\n'),
+    )
+  const [packed = 0, unpacked = 0, installed = 0, most = 0] = (budget ?? []).slice(1).map(Number)
+  const sum = unpackedSize - made + dependencies.reduce((total, each) => total + each, 0)
+  if (made === 0) t.ok(size <= packed * 1e6, `packed: ${size} bytes`)
+  t.ok(unpackedSize - made <= unpacked * 1e6, `unpacked: ${unpackedSize - made} bytes`)
+  t.ok(sum <= installed * 1e6, `installed: ${sum} bytes`)
+  t.ok(dependencies.length <= most, `dependencies: ${dependencies.length}`)
+  t.ok(installed * 1e6 < sum * 1.1, 'and the budget is no more than a tenth above')
   t.end()
 })
 
