@@ -1,5 +1,5 @@
 /** The registered sources of base OS images, stored in a configuration file of the user. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectory, writeDurably } from '../blob/durable.js'
@@ -20,6 +20,11 @@ export interface CatalogSource {
 export interface SourcesOptions {
   readonly env?: NodeJS.ProcessEnv | undefined
   readonly platform?: NodeJS.Platform | undefined
+}
+
+export interface AddSourceOptions extends SourcesOptions {
+  /** Register a folder or a bundle even if it is not there, such as a stick that is not plugged in. */
+  readonly force?: boolean | undefined
 }
 
 const SCHEMA_VERSION = 1
@@ -70,14 +75,21 @@ export async function listSources(options?: SourcesOptions): Promise<readonly Ca
   })
 }
 
-/** Registers a source. Throws INVALID_ARGUMENT for a name that is invalid or taken, or an unknown kind of location. */
-export async function addSource(source: CatalogSource, options?: SourcesOptions): Promise<CatalogSource> {
+/**
+ * Registers a source. Throws INVALID_ARGUMENT for a name that is invalid or taken, or an unknown kind of location, and
+ * FILE_NOT_FOUND for a folder or a bundle that is not there. Addresses are not tried.
+ */
+export async function addSource(
+  source: CatalogSource,
+  { force = false, ...options }: AddSourceOptions = {},
+): Promise<CatalogSource> {
   if (!NAME.test(source.name)) {
     throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(source.name)} is not a source name`, {
       hint: 'Use letters, digits, ".", "_", "-" and spaces, up to 64.',
     })
   }
   const added = { ...source, location: normalLocation(source.location) }
+  if (!force) await expectThere(added.location)
   await changeSources(options, sources => {
     const taken = sources.find(({ name }) => isSameName(name, added.name))
     if (taken) {
@@ -132,6 +144,17 @@ function normalLocation(location: string): string {
       hint: 'Use the https://… address of an index, a folder of WIM files, bundle:PATH, or docker://REPOSITORY.',
     },
   )
+}
+
+/** Throws FILE_NOT_FOUND for a folder or a bundle that is not there. */
+async function expectThere(location: string): Promise<void> {
+  if (/^(?:https?|docker):\/\//i.test(location)) return
+  const path = location.replace(/^bundle:/, '')
+  await stat(path).catch((error: unknown) => {
+    const reported = fileError(error, path)
+    const hint = 'Check the path. To register it all the same, such as a stick that is not plugged in, use --force.'
+    throw reported instanceof StowageError && reported.code === 'FILE_NOT_FOUND' ? reported.withHint(hint) : reported
+  })
 }
 
 /** URLs and references unchanged, folders and bundles with absolute paths; undefined for an invalid location. */

@@ -10,13 +10,14 @@ export const sourceAdd = command({
   },
   options: {
     trusted: flag('Trust the source: install its images without a warning'),
+    force: flag('Register a folder or a bundle even if it is not there now', { alias: 'f' }),
   },
   examples: [
     ['source add lab https://images.example/index.json --trusted', 'An index of your own'],
     ['source add stick /media/stick/wims', 'WIM files in a folder and its subfolders'],
   ],
-  run: async ({ name, location, trusted }, { report }) => {
-    const added = await addSource({ name, location, trusted })
+  run: async ({ name, location, trusted, force }, { report }) => {
+    const added = await addSource({ name, location, trusted }, { force })
     report({ schema: 'stowage.source/v1', sources: [added] }, text([added]))
   },
 })

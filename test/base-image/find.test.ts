@@ -94,14 +94,22 @@ t.test("sources are kept by name, in a file of the user's", async t => {
   const options = { env: { STOWAGE_CONFIG: join(t.testdir(), 'conf') } }
   t.same(await listSources(options), [])
   await t.rejects(findImages(options), { code: 'IMAGE_NOT_FOUND', hint: /source add/ })
-  const added = await addSource({ name: 'Lab', location: 'wims', trusted: true }, options)
+  await t.rejects(addSource({ name: 'Lab', location: 'wims', trusted: true }, options), {
+    code: 'FILE_NOT_FOUND',
+    hint: /--force/,
+  })
+  await t.rejects(addSource({ name: 'Lab', location: 'bundle:none', trusted: true }, options), {
+    code: 'FILE_NOT_FOUND',
+  })
+  t.same(await listSources(options), [])
+  const added = await addSource({ name: 'Lab', location: 'wims', trusted: true }, { ...options, force: true })
   t.equal(added.location, join(process.cwd(), 'wims'))
   await addSource({ name: 'web', location: 'https://images.example/index.json', trusted: false }, options)
   t.same(
     (await listSources(options)).map(({ name }) => name),
     ['Lab', 'web'],
   )
-  await t.rejects(addSource({ name: 'LAB', location: 'x', trusted: false }, options), {
+  await t.rejects(addSource({ name: 'LAB', location: 'x', trusted: false }, { ...options, force: true }), {
     code: 'INVALID_ARGUMENT',
     message: /Lab already/,
   })
@@ -268,6 +276,12 @@ t.test('find and save do it on the command line, one into the other', async t =>
   mkdirSync(join(cwd, 'wims'))
   copyFileSync(SAMPLE, join(cwd, 'wims', 'a.wim'))
   t.match(await stowage(['find'], { cwd, env }), { code: 3, stderr: /no source of base OS images is registered/ })
+  t.match(await stowage(['source', 'add', 'gone', 'stick'], { cwd, env }), {
+    code: 3,
+    stderr: /stick does not exist\n.*--force/,
+  })
+  t.equal((await stowage(['source', 'add', 'gone', 'stick', '--force'], { cwd, env })).code, 0)
+  t.equal((await stowage(['source', 'remove', 'gone'], { cwd, env })).code, 0)
   t.equal((await stowage(['source', 'add', 'stick', 'wims'], { cwd, env })).code, 0)
   const listed = await stowage(['find', 'NANO*'], { cwd, env })
   t.match(listed.stdout, /^NAME +VERSION +SOURCE +SUMMARY\nNanoServer +10\.0\.14300\.1010 +stick/)
