@@ -7,6 +7,7 @@ import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { OnProgress } from '../progress.js'
+import { otherFileOnDisk } from '../tar/other-file.js'
 import { decompressed, refuseOthers } from './compression.js'
 import { STANDARD_STREAM } from './standard-stream.js'
 
@@ -94,7 +95,15 @@ export async function openTarStream(
   const { head, all } = await withHead(bytes)
   refuseOthers(head, name)
   const compression = archiveCompressionOf(head)
-  return { tar: compression ? decompressed(all, compression, name, { signal }) : all, compression }
+  if (!compression) return { tar: all, compression }
+  return { tar: plainTar(decompressed(all, compression, name, { signal }), name), compression }
+}
+
+/** The same bytes, which are to be a tar. Throws what {@link refuseOthers} throws. */
+async function* plainTar(bytes: Bytes, name: string): Bytes {
+  const { head, all } = await withHead(bytes)
+  refuseOthers(head, `${name}, decompressed,`)
+  yield* all
 }
 
 /** Reports `bytes` as they are read: `total`, if it is known, is their number. */
@@ -110,6 +119,17 @@ export async function* counted(
     onProgress?.({ type: 'bytes', subject, done, total })
     yield piece
   }
+}
+
+/** The first bytes of an open archive. Throws UNSUPPORTED for a file that is no tar, and what {@link refuseOthers} throws. */
+export async function archiveHead(file: FileHandle, name: string): Promise<Buffer> {
+  const head = await headOf(file)
+  const read = async (at: number, size: number): Promise<Uint8Array> => {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(size), 0, size, at)
+    return buffer.subarray(0, bytesRead)
+  }
+  refuseOthers(head, name, await otherFileOnDisk(head, read))
+  return head
 }
 
 /** The first bytes of an open file: as many as {@link archiveCompressionOf} needs, or `size`. */

@@ -6,6 +6,7 @@ import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { nativePart } from '../native.js'
 import { ARCHIVE_COMPRESSION_NAMES, type ArchiveCompression } from '../oci/compression.js'
+import { otherFile } from '../tar/other-file.js'
 import { ZstdWindows } from './zstd-windows.js'
 
 const PIECE = 1024 * 1024
@@ -15,17 +16,20 @@ const CODEC_PIECE = 64 * 1024
 const OTHERS: readonly (readonly [string, string, RegExp])[] = [
   ['bzip2', 'bzip2 -d', /^BZh[1-9]1AY&SY/],
   ['lz4', 'lz4 -d', /^\x04"M\x18/],
-  ['zip', 'unzip', /^PK\x03\x04/],
 ]
 
-/** Throws UNSUPPORTED, with the command that decompresses the file, if `head` is that of another compression. */
-export function refuseOthers(head: Uint8Array, name: string): void {
+/**
+ * Throws UNSUPPORTED, with the command for such a file, if `head` is that of another compression or of a file that is no
+ * tar.
+ */
+export function refuseOthers(head: Uint8Array, name: string, other = otherFile(head)): void {
+  if (other) throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
   const text = Buffer.from(head).toString('latin1')
-  for (const [other, command, magic] of OTHERS) {
+  for (const [compression, command, magic] of OTHERS) {
     if (!magic.test(text)) continue
     throw new StowageError(
       'UNSUPPORTED',
-      `${name} is compressed with ${other}; only ${ARCHIVE_COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
+      `${name} is compressed with ${compression}; only ${ARCHIVE_COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
       {
         hint: `Decompress it first: ${command} ${name}`,
       },

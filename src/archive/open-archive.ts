@@ -6,8 +6,7 @@ import { abortError, fileError, StowageError } from '../errors.js'
 import { archiveCompressionOf } from '../oci/compression.js'
 import type { WaitOptions } from '../progress.js'
 import type { ArchiveFiles, ArchiveSubject } from './archive-files.js'
-import { counted, headOf, openStream, openTarStream } from './archive-stream.js'
-import { refuseOthers } from './compression.js'
+import { archiveHead, counted, openStream, openTarStream } from './archive-stream.js'
 import { openSeekableArchive } from './seekable-archive.js'
 import { spoolArchive } from './spooled-archive.js'
 import { inputTitle, STANDARD_STREAM } from './standard-stream.js'
@@ -51,9 +50,8 @@ async function openFile(
   let kept = false
   try {
     if (size === 0) throw new StowageError('INVALID_TAR', `${path} is empty`, { hint: COPY_AGAIN })
-    const head = await headOf(file)
-    refuseOthers(head, path)
-    if (archiveCompressionOf(head)) return await spool(openStream(path, options.signal), size, subject, options)
+    if (archiveCompressionOf(await archiveHead(file, path)))
+      return await spool(openStream(path, options.signal), size, subject, options)
     const archive = await openSeekableArchive(file, subject, options)
     kept = true
     return archive

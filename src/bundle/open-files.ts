@@ -1,7 +1,6 @@
 /** Opens the files of a bundle, in whatever form it comes. */
 import { open, stat } from 'node:fs/promises'
-import { headOf } from '../archive/archive-stream.js'
-import { refuseOthers } from '../archive/compression.js'
+import { archiveHead } from '../archive/archive-stream.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import { archiveCompressionOf } from '../oci/compression.js'
@@ -41,12 +40,10 @@ async function formOf(path: string): Promise<Form> {
   throw new StowageError('NOT_A_BUNDLE', `${path} is neither a directory nor a file`)
 }
 
-/** Throws UNSUPPORTED for a file compressed in a way that is not read. */
+/** Throws UNSUPPORTED for a file compressed in a way that is not read, and for one that is no tar. */
 async function isCompressed(path: string): Promise<boolean> {
   await using file = await open(path, 'r')
-  const head = await headOf(file)
-  refuseOthers(head, path)
-  return archiveCompressionOf(head) !== undefined
+  return archiveCompressionOf(await archiveHead(file, path)) !== undefined
 }
 
 async function openTar(path: string, signal: AbortSignal | undefined): Promise<BundleFiles> {

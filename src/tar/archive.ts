@@ -140,11 +140,18 @@ export async function* readArchive(
   }
 
   function truncated(at: number, found: number, what: string): StowageError {
+    if (at === 0) return notATar(`it has ${input.size ?? found} bytes, fewer than the first header of one`)
     return new StowageError(
       'INVALID_TAR',
       `${path}: expected ${what} at byte ${at} but the data ends at ${input.size ?? at + found}: it is truncated`,
       { hint: 'Copy the file again, and compare its size with the original.' },
     )
+  }
+
+  function notATar(reason: string): StowageError {
+    return new StowageError('INVALID_TAR', `${path} is not a tar: ${reason}`, {
+      hint: 'If it should be one, compare its checksum with that of the original, and copy it again.',
+    })
   }
 
   function invalid(at: number, found: string): StowageError {
@@ -154,10 +161,8 @@ export async function* readArchive(
   function parseHeader(header: Buffer, at: number): Fields {
     const sum = octal(header, 148, 8)
     if (sum !== checksum(header)) {
-      throw invalid(
-        at,
-        `a header whose checksum should be ${checksum(header)} but is ${sum ?? 'no number'}: not a tar, or damaged`,
-      )
+      const found = `a header whose checksum should be ${checksum(header)} but is ${sum ?? 'no number'}`
+      throw at === 0 ? notATar(`its first ${BLOCK} bytes are ${found}`) : invalid(at, found)
     }
     const size = octal(header, 124, 12)
     if (size === undefined) throw invalid(at, 'a header whose size is not a number')

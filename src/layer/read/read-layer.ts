@@ -3,9 +3,10 @@ import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import type { Bytes } from '../../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../../errors.js'
-import type { LayerCompressionType } from '../../oci/compression.js'
+import { type LayerCompressionType, MAGIC_SIZE } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { WaitOptions } from '../../progress.js'
+import { otherFile } from '../../tar/other-file.js'
 import type { NativeLayerReader, NativeLayerReaderResult } from '../../wim/addon.js'
 import { binding, nativeError } from '../../wim/binding.js'
 import { PIPABLE_MAGIC, WIM_MAGIC } from '../../wim/header.js'
@@ -80,7 +81,7 @@ export async function openLayer(path: string): Promise<LayerSource> {
   }
 }
 
-/** `error`, or a clearer one if the file is a WIM. */
+/** `error`, or a clearer one if the file is known to be something else. */
 function explained(error: unknown, head: Uint8Array, name: string): unknown {
   if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') return error
   const magic = Buffer.from(head).toString('latin1', 0, WIM_MAGIC.length)
@@ -90,7 +91,8 @@ function explained(error: unknown, head: Uint8Array, name: string): unknown {
       `${name} is a WIM, not a layer`,
     )
   }
-  return error
+  const other = otherFile(head)
+  return other ? error.withHint(other.hint(name), `${name} is ${other.title}, not a layer`) : error
 }
 
 async function* pieces(stream: Bytes, path: string): AsyncGenerator<Uint8Array> {
@@ -165,7 +167,7 @@ export async function readLayer(
   async function feed(): Promise<void> {
     let done = 0
     for await (const piece of source.bytes) {
-      if (head.length < WIM_MAGIC.length) head = Buffer.concat([head, piece.subarray(0, WIM_MAGIC.length)])
+      if (head.length < MAGIC_SIZE) head = Buffer.concat([head, piece.subarray(0, MAGIC_SIZE)])
       while (!room && !ended) await new Promise<void>(resolve => (wakeFeed = resolve))
       if (ended) return
       for (let at = 0; at < piece.length; at += PIECE) push(reader, piece.subarray(at, at + PIECE))

@@ -59,7 +59,7 @@ t.test('wim verify - says what is not a WIM, or only a part of one', async t => 
   const wrong: readonly (readonly [words: readonly string[], code: number, message: RegExp])[] = [
     [['none.wim'], 3, /does not exist/],
     [['delta.wim', '--ref=none*.wim'], 3, /none\*\.wim/],
-    [[], 2, /expected WIMFILE/],
+    [[], 2, /WIMFILE is missing: expected stowage wim verify WIMFILE/],
     [['tree.wim', '1'], 2, /expected stowage wim verify WIMFILE but also found "1"/],
   ]
   for (const [words, code, message] of wrong) {
