@@ -60,7 +60,9 @@ export function reasonOf(name: string, compression: ArchiveCompression | undefin
 /** The error of a bundle that could not be read to its end: a stream, whose `size` is undefined, may just have broken. */
 export function streamError(error: unknown, size: number | undefined, signal: AbortSignal | undefined): unknown {
   const short =
-    error instanceof StowageError && error.code === 'INVALID_TAR' && /truncated|ends early/.test(error.message)
+    error instanceof StowageError &&
+    error.code === 'INVALID_TAR' &&
+    /truncated|ends early|fewer than/.test(error.message)
   return short && size === undefined ? error.withHint(BROKEN_PIPE) : abortError(error, signal)
 }
 
