@@ -1,7 +1,7 @@
 /** The errors for a command line that is wrong. Each names what is wrong as it was written, and the command to ask. */
 import { StowageError } from '../../errors.js'
 import { nearest } from './nearest.js'
-import { resolveCommand } from './resolve.js'
+import { aliasesOf, resolveCommand } from './resolve.js'
 import { COMMANDS } from '../commands.js'
 import { WIM_COMMANDS } from '../wim/commands.js'
 
@@ -20,10 +20,7 @@ export function usageError(message: string, path: readonly string[], instead?: s
 export function unknownCommand(word: string, path: readonly string[]): StowageError {
   const { found } = resolveCommand(path)
   const here = found.type === 'group' ? found.commands : {}
-  const names = Object.entries(here).flatMap(([name, entry]) => [
-    name,
-    ...('aliases' in entry ? (entry.aliases ?? []) : []),
-  ])
+  const names = Object.entries(here).flatMap(([name, entry]) => [name, ...aliasesOf(entry)])
   const elsewhere = [
     ...Object.keys(COMMANDS).map(name => [name]),
     ...Object.entries(COMMANDS).flatMap(([group, entry]) =>

@@ -169,10 +169,10 @@ function remark({ kind, choices, default: preset }: Option<unknown>): string {
 function valueName(name: string, { kind, takes }: Option<unknown>): string {
   if (kind === 'number') return 'N'
   if (takes === 'directory') return 'DIR'
-  return name.replaceAll('-', '_').toUpperCase()
+  return operandName(name)
 }
 
-/** The name of an operand in a synopsis. */
+/** The name of an operand, or of the value of an option, in a synopsis. */
 export function operandName(name: string): string {
   return name.replaceAll('-', '_').toUpperCase()
 }

@@ -1,4 +1,6 @@
 /** `stowage wim apply`: extracts an image, or all images, to a directory or an NTFS volume. */
+import { StowageError } from '../../errors.js'
+import type { MissingFile } from '../../wim/missing.js'
 import type { ExtractOptions } from '../../wim/options.js'
 import { extractFromPipe } from '../../wim/pipe.js'
 import { chooseWimImage, openWimArchive } from './archive.js'
@@ -6,9 +8,7 @@ import { printable } from '../render.js'
 import { wimCommand } from './command.js'
 import { EXTRACTION, extractOptions, isVolume, RPFIX, rpfix } from './options.js'
 import { watch } from './progress.js'
-import { skipMissing, skippedDocument, leftOutText } from './skip-missing.js'
-import { StowageError } from '../../errors.js'
-import type { MissingFile } from '../../wim/missing.js'
+import { leftOutText, skipMissing, skippedDocument } from './skip-missing.js'
 
 const STDIN = 0
 
