@@ -27,32 +27,38 @@ export function parseLocation(text: string): Location {
 export function destinationLocation(text: string): Location {
   const location = parseWithScheme(text)
   if (location) return location
-  const path = isPath(text)
-  if (!path && (misspelledScheme(text) !== undefined || !parseBareLocation(text))) throw notLocation(text)
-  const bare = transports().find(({ scheme }) => scheme === text)
-  const fitting = transports().filter(({ destination }) => {
-    const { extension } = destination ?? {}
-    return extension !== undefined && text.endsWith(extension)
-  })
-  const forms = (fitting.length > 0 ? fitting.map(({ scheme }) => scheme) : ['oci']).map(scheme => `${scheme}:${text}`)
-  const registry = path ? '' : ` for one on this machine, docker://${text} for one in a registry`
+  const image = isPath(text) ? undefined : parseBareLocation(text)
+  if (!isPath(text) && (misspelledScheme(text) !== undefined || !image)) throw notLocation(text)
+  const bare = transports().find(({ scheme }) => scheme === text)?.destination
+  const registry = image ? ` for one on this machine, ${formatLocation(image)} for one in a registry` : ''
   throw new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} does not say what kind of place it is`, {
-    hint: bare?.destination
-      ? `Write ${bare.destination.imageForm ?? bare.destination.form}.`
-      : `Write ${alternatives(forms)}${registry}.`,
+    hint: bare
+      ? `Write ${bare.imageForm ?? bare.form}.`
+      : `Write ${alternatives(schemesFor(text).map(scheme => `${scheme}:${text}`))}${registry}.`,
   })
+}
+
+/** The schemes of the destinations whose files usually have names that end as `text` does. */
+function schemesFor(text: string): readonly string[] {
+  const fitting = transports().flatMap(({ scheme, destination }) => {
+    const { extension } = destination ?? {}
+    return extension !== undefined && text.endsWith(extension) ? [{ scheme, extension }] : []
+  })
+  const longest = Math.max(...fitting.map(({ extension }) => extension.length))
+  return fitting.filter(({ extension }) => extension.length === longest).map(({ scheme }) => scheme)
 }
 
 function notLocation(text: string): StowageError {
   const rest = text.slice(text.indexOf(':') + 1)
   const scheme = misspelledScheme(text)
-  const image = parseBareLocation(text) ? ` For the image of this name in a registry, write docker://${text}.` : ''
-  const hint =
-    scheme === 'docker'
-      ? `Write docker://${rest} for an image in a registry, docker-daemon:${rest} for one in the Docker Engine.`
-      : scheme === undefined
-        ? `Write ${formsOf(({ source, destination }) => source ?? destination)}.`
-        : `Did you mean ${scheme}:${rest}?${image}`
+  const transport = transports().find(each => each.scheme === scheme)
+  const image = parseBareLocation(text)
+  const registry = image ? ` For the image of this name in a registry, write ${formatLocation(image)}.` : ''
+  const hint = !transport
+    ? `Write ${formsOf(({ source, destination }) => source ?? destination)}.`
+    : text.startsWith(`${transport.scheme}:`) && transport.misread
+      ? transport.misread(rest)
+      : `Did you mean ${transport.scheme}:${rest}?${registry}`
   return new StowageError('INVALID_ARGUMENT', `${JSON.stringify(text)} is not a location`, { hint })
 }
 

@@ -136,7 +136,7 @@ export interface DestinationTransport {
    * Whether the result is sealed with checksums of all its files: `pack` writes such a destination, `load` does not.
    */
   readonly seals?: boolean
-  /** What the names of its files usually end with: `.tar`. */
+  /** What the names of its files usually end with: `.tar`, nothing for a directory. It is suggested for such a name. */
   readonly extension?: string
   /** Whether it is standard output if its path is `-`. */
   readonly streams?: boolean
@@ -176,6 +176,8 @@ export interface Transport {
   /** Parses a location without a scheme; undefined if it is not a location of this transport. */
   parseBare?(text: string): Location | undefined
   format(location: Location): string
+  /** The hint for `SCHEME:rest` if that is not a location. */
+  misread?(rest: string): string
   /** Whether `path` of its locations is a path on this machine. */
   readonly onDisk: boolean
   readonly source?: SourceTransport

@@ -21,6 +21,7 @@ export const oci: Transport = {
     takesRef: false,
     artifacts: true,
     additive: true,
+    extension: '',
     disk: ({ path }) => path,
     trace: async ({ path }) => await (await import('./trace.js')).traceLayout(path),
     open: async ({ path }) => await (await import('./destination.js')).openLayoutDestination(path),

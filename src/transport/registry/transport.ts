@@ -20,6 +20,8 @@ export const registry: Transport = {
       ? { scheme: 'docker', path: text }
       : undefined,
   format: ({ path }) => `docker://${path}`,
+  misread: rest =>
+    `Write docker://${rest} for an image in a registry, docker-daemon:${rest} for one in the Docker Engine.`,
   source: {
     form: FORM,
     manifests: 'kept',
