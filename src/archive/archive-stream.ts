@@ -7,8 +7,8 @@ import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { OnProgress } from '../progress.js'
-import { otherFileOnDisk } from '../tar/other-file.js'
-import { decompressed, refuseOthers } from './compression.js'
+import { decompressed, refuseOther, refuseOthers } from './compression.js'
+import { otherFileWithin } from './other-file.js'
 import { STANDARD_STREAM } from './standard-stream.js'
 
 /**
@@ -128,7 +128,8 @@ export async function archiveHead(file: FileHandle, name: string): Promise<Buffe
     const { bytesRead, buffer } = await file.read(Buffer.alloc(size), 0, size, at)
     return buffer.subarray(0, bytesRead)
   }
-  refuseOthers(head, name, await otherFileOnDisk(head, read))
+  refuseOthers(head, name)
+  refuseOther(await otherFileWithin(head, read), name)
   return head
 }
 

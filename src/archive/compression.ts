@@ -6,7 +6,7 @@ import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { nativePart } from '../native.js'
 import { ARCHIVE_COMPRESSION_NAMES, type ArchiveCompression } from '../oci/compression.js'
-import { otherFile } from '../tar/other-file.js'
+import { type OtherFile, otherFile } from './other-file.js'
 import { ZstdWindows } from './zstd-windows.js'
 
 const PIECE = 1024 * 1024
@@ -22,8 +22,8 @@ const OTHERS: readonly (readonly [string, string, RegExp])[] = [
  * Throws UNSUPPORTED, with the command for such a file, if `head` is that of another compression or of a file that is no
  * tar.
  */
-export function refuseOthers(head: Uint8Array, name: string, other = otherFile(head)): void {
-  if (other) throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
+export function refuseOthers(head: Uint8Array, name: string): void {
+  refuseOther(otherFile(head), name)
   const text = Buffer.from(head).toString('latin1')
   for (const [compression, command, magic] of OTHERS) {
     if (!magic.test(text)) continue
@@ -35,6 +35,11 @@ export function refuseOthers(head: Uint8Array, name: string, other = otherFile(h
       },
     )
   }
+}
+
+/** Throws UNSUPPORTED, with what to do with it instead, for a file that is no tar. */
+export function refuseOther(other: OtherFile | undefined, name: string): void {
+  if (other) throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Recognizes files that are taken for a tar by mistake. */
+import { isWimHead } from '../wim/header.js'
 
 /** A file that is no tar. */
 export interface OtherFile {
@@ -12,11 +13,6 @@ const DOWNLOAD = 'A server probably sent this page in place of the file: downloa
 
 /** Each by its first bytes, as latin1 text. */
 const KINDS: readonly (OtherFile & { readonly magic: RegExp })[] = [
-  {
-    title: 'a WIM file',
-    magic: /^(?:MSWIM|WLPWM)\0/,
-    hint: name => `Pack it: stowage pack wim:${name} -o BUNDLE. "stowage wim verify ${name}" checks it.`,
-  },
   { title: 'a zip archive', magic: /^PK(?:\x03\x04|\x05\x06)/, hint: name => `Unpack it first: unzip ${name}` },
   { title: 'a 7z archive', magic: /^7z\xbc\xaf\x27\x1c/, hint: name => `Unpack it first: 7z x ${name}` },
   { title: 'a RAR archive', magic: /^Rar!\x1a\x07/, hint: name => `Unpack it first: 7z x ${name}` },
@@ -35,27 +31,32 @@ const KINDS: readonly (OtherFile & { readonly magic: RegExp })[] = [
   { title: 'a program', magic: /^\x7fELF/, hint: () => 'Name a bundle, an archive or a layer.' },
 ]
 
-/** An ISO 9660 or UDF file system has nothing in its first 32 KiB, and then this. */
-const ISO = { at: 32769, marks: ['CD001', 'BEA01'] } as const
+const WIM: OtherFile = {
+  title: 'a WIM file',
+  hint: name => `Pack it: stowage pack wim:${name} -o BUNDLE. "stowage wim verify ${name}" checks it.`,
+}
 
-const ISO_FILE: OtherFile = {
+const ISO: OtherFile = {
   title: 'an ISO image',
   hint: name => `Unpack it first, or mount it: 7z x ${name}. For a WIM in it: stowage pack wim:FILE -o BUNDLE.`,
 }
 
+/** An ISO 9660 or UDF file system has nothing in its first 32 KiB, and then one of these. */
+const ISO_MARK = { at: 32769, size: 5, texts: ['CD001', 'BEA01'] } as const
+
 /** What a file is that begins with `head`, of at least 10 bytes; undefined if it may be a tar. */
 export function otherFile(head: Uint8Array): OtherFile | undefined {
+  if (isWimHead(head)) return WIM
   const text = Buffer.from(head).toString('latin1')
   return KINDS.find(({ magic }) => magic.test(text))
 }
 
-/** Like {@link otherFile}, for a file of which any part can be read. `read` gives fewer bytes at its end. */
-export async function otherFileOnDisk(
+/** Like {@link otherFile}, for what can only be told further on in the file. `read` gives fewer bytes at its end. */
+export async function otherFileWithin(
   head: Uint8Array,
   read: (at: number, size: number) => Promise<Uint8Array>,
 ): Promise<OtherFile | undefined> {
-  const found = otherFile(head)
-  if (found || head.some(byte => byte !== 0)) return found
-  const mark = Buffer.from(await read(ISO.at, 5)).toString('latin1')
-  return ISO.marks.some(each => each === mark) ? ISO_FILE : undefined
+  if (head.some(byte => byte !== 0)) return undefined
+  const mark = Buffer.from(await read(ISO_MARK.at, ISO_MARK.size)).toString('latin1')
+  return ISO_MARK.texts.some(each => each === mark) ? ISO : undefined
 }

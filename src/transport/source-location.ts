@@ -20,8 +20,6 @@ const TITLES = {
 
 type Kind = keyof typeof TITLES
 
-/** Both kinds of WIM: of Microsoft, and pipable ones of wimlib. */
-const WIM_MAGIC = /^(?:MSWIM\0|WLPWM\0)/
 const HEAD_SIZE = 16
 
 /**
@@ -73,9 +71,12 @@ async function kindOfDirectory(path: string): Promise<Kind | undefined> {
 async function kindOfFile(path: string): Promise<Kind | undefined> {
   const file = await open(path)
   try {
-    const { headOf } = await import('../archive/archive-stream.js')
+    const [{ headOf }, { isWimHead }] = await Promise.all([
+      import('../archive/archive-stream.js'),
+      import('../wim/header.js'),
+    ])
     const head = await headOf(file, HEAD_SIZE)
-    if (WIM_MAGIC.test(head.toString('latin1'))) return 'wim'
+    if (isWimHead(head)) return 'wim'
     // It reads bundles and archives of all kinds; to know more, all of it would have to be decompressed
     if (archiveCompressionOf(head)) return 'docker-archive'
     const { fileInput, listArchive } = await import('../tar/archive.js')

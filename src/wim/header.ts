@@ -36,6 +36,12 @@ export const HEADER_SIZE = 208
 export const WIM_MAGIC = 'MSWIM\0\0\0'
 export const PIPABLE_MAGIC = 'WLPWM\0\0\0'
 
+/** Whether a file that begins with `head` is a WIM, pipable or not. */
+export function isWimHead(head: Uint8Array): boolean {
+  const magic = Buffer.from(head.subarray(0, WIM_MAGIC.length)).toString('latin1')
+  return magic === WIM_MAGIC || magic === PIPABLE_MAGIC
+}
+
 /** Reads the header of the file at `path`; for a pipable WIM, the complete one at its end. Throws NOT_A_WIM. */
 export async function readHeader(path: string): Promise<WimHeader> {
   const file = await open(path).catch((error: unknown) => {

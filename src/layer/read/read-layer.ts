@@ -6,10 +6,10 @@ import { abortError, fileError, StowageError } from '../../errors.js'
 import { type LayerCompressionType, MAGIC_SIZE } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
 import type { WaitOptions } from '../../progress.js'
-import { otherFile } from '../../tar/other-file.js'
+import { otherFile } from '../../archive/other-file.js'
 import type { NativeLayerReader, NativeLayerReaderResult } from '../../wim/addon.js'
 import { binding, nativeError } from '../../wim/binding.js'
-import { PIPABLE_MAGIC, WIM_MAGIC } from '../../wim/header.js'
+import { isWimHead } from '../../wim/header.js'
 import { decodeTarEntries, type LayerTarEntry } from './tar-entry.js'
 
 /** A layer to be read once, as a stream. */
@@ -84,8 +84,7 @@ export async function openLayer(path: string): Promise<LayerSource> {
 /** `error`, or a clearer one if the file is known to be something else. */
 function explained(error: unknown, head: Uint8Array, name: string): unknown {
   if (!(error instanceof StowageError) || error.code !== 'LAYER_CORRUPT') return error
-  const magic = Buffer.from(head).toString('latin1', 0, WIM_MAGIC.length)
-  if (magic === WIM_MAGIC || magic === PIPABLE_MAGIC) {
+  if (isWimHead(head)) {
     return error.withHint(
       'Name a layer, or make one from this WIM with stowage layer from-wim.',
       `${name} is a WIM, not a layer`,
