@@ -195,7 +195,7 @@ async function inTurn(commands) {
 const peerMemory = pairs => `peer's peak RSS ${megabytes(Math.max(...pairs.map(run => run.peer.rss)))}`
 
 /** Images that share their two largest layers, as an OCI layout. The layers are gzip of stored blocks: sound, and quickly made. */
-function makeImages(directory, total) {
+export function makeImages(directory, total) {
   mkdirSync(join(directory, 'blobs/sha256'), { recursive: true })
   const put = (mediaType, bytes) => {
     const hex = createHash('sha256').update(bytes).digest('hex')
@@ -267,7 +267,7 @@ function makeCertificate(directory) {
 }
 
 /** docker-registry on loopback, on a port that the system chose. */
-async function startRegistry(directory, certificate) {
+export async function startRegistry(directory, certificate) {
   mkdirSync(directory, { recursive: true })
   const port = await freePort()
   const config = join(directory, 'config.yml')

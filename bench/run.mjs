@@ -1,13 +1,15 @@
 /**
  * Ratios against peers: `npm run bench [-- [PART...] [--quick] [--rounds=N]]` with the parts layer, to-wim, difference,
  * bundle, wim, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
- * promise is not kept; promises are about the full size, so `--quick` only prints figures.
+ * promise is not kept; promises are about the full size, so `--quick` only prints figures. With `--before=CHECKOUT`, the peer is
+ * Stowage itself as it was built there, in every path or in those whose name has one of the words.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { corpusLayout } from './corpus.mjs'
+import { benchBefore } from './before.mjs'
 import { benchDifference } from './difference.mjs'
 import { benchLayer } from './layer.mjs'
 import { benchToWim } from './to-wim.mjs'
@@ -40,8 +42,9 @@ for (const tool of ['wimlib-imagex', 'tar', 'gzip', 'sha256sum']) {
   console.error(`bench: ${tool}, a peer, is not installed (on Debian in wimtools, tar, gzip, coreutils)`)
   process.exit(1)
 }
+const before = process.argv.find(word => word.startsWith('--before='))?.slice('--before='.length)
 const named = process.argv.slice(2).filter(word => !word.startsWith('--'))
-const unknown = named.filter(name => !Object.hasOwn(PARTS, name))
+const unknown = before ? [] : named.filter(name => !Object.hasOwn(PARTS, name))
 if (unknown.length > 0) {
   console.error(`bench: there is no part ${unknown.join(', ')}, only ${Object.keys(PARTS).join(', ')}`)
   process.exit(2)
@@ -50,7 +53,8 @@ const work = mkdtempSync(join(tmpdir(), 'stowage-bench-run-'))
 const report = newReport({ rounds, quick })
 const { alternate, row, promise } = report
 try {
-  for (const [name, run] of Object.entries(PARTS)) if (named.length === 0 || named.includes(name)) await run()
+  if (before) await benchBefore({ size, rounds, report, before, named })
+  else for (const [name, run] of Object.entries(PARTS)) if (named.length === 0 || named.includes(name)) await run()
 } finally {
   rmSync(work, { recursive: true, force: true })
 }

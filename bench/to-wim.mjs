@@ -77,7 +77,7 @@ async function byHand(layer, work, compression) {
 }
 
 /** The layer of the corpus, kept beside it. */
-function corpusLayer(size) {
+export function corpusLayer(size) {
   const { wim } = corpusWim(size)
   const path = wim.replace(/\.wim$/, '-layer.tar.gz')
   if (!existsSync(path)) {
