@@ -1,5 +1,6 @@
 /** The error class of Stowage: a code that is part of the API, a message with the facts, and a hint. */
 import { dirname } from 'node:path'
+import { getSystemErrorMap } from 'node:util'
 
 /**
  * What went wrong, for programs to test. Codes are part of the API: they are added, never renamed.
@@ -89,12 +90,26 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
+/** Of names of hosts, which the system's list calls nodes. */
+const NAME_REASONS: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'unknown host',
+  EAI_AGAIN: 'the name server does not answer',
+}
+
+/** What the system says went wrong, in its own words without codes and calls: "permission denied". */
+export function systemReason(error: unknown): string {
+  const code = systemCode(error)
+  const known = NAME_REASONS[code ?? ''] ?? [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
+  if (known !== undefined) return known
+  return (error instanceof Error ? error.message : String(error)) || (code ?? '')
+}
+
 /**
  * Turns a file system error for `path` into a {@link StowageError}; returns any other error unchanged, so
  * `throw fileError(error, path)` is correct in any catch.
  */
 export function fileError(error: unknown, path: string): unknown {
-  const message = error instanceof Error ? error.message : ''
+  const reason = `${path}: ${systemReason(error)}`
   switch (systemCode(error)) {
     case 'ENOENT':
       return new StowageError('FILE_NOT_FOUND', `${path} does not exist`, { cause: error })
@@ -111,34 +126,41 @@ export function fileError(error: unknown, path: string): unknown {
       })
     case 'EACCES':
     case 'EPERM':
+      return new StowageError('PERMISSION_DENIED', reason, {
+        hint: 'Run the command as a user who has access, or change the permissions of the file or its directory.',
+        cause: error,
+      })
     case 'EROFS':
-      return new StowageError('PERMISSION_DENIED', `${path}: ${message}`, { cause: error })
+      return new StowageError('PERMISSION_DENIED', reason, {
+        hint: 'Mount the file system writable (a stick may have a switch that protects it), or name another output.',
+        cause: error,
+      })
     case 'EEXIST':
       return new StowageError('OUTPUT_EXISTS', `${path} exists already`, { cause: error })
     case 'EISDIR':
     case 'ENOTDIR':
     case 'ELOOP':
     case 'ENAMETOOLONG':
-      return new StowageError('INVALID_ARGUMENT', `${path}: ${message}`, { cause: error })
+      return new StowageError('INVALID_ARGUMENT', reason, { cause: error })
     case 'EMFILE':
     case 'ENFILE':
     case 'ENOMEM':
-      return new StowageError('IO_ERROR', `${path}: the system is out of resources: ${message}`, {
+      return new StowageError('IO_ERROR', `${path}: the system is out of resources: ${systemReason(error)}`, {
         hint: 'Close other programs, or raise the limits (ulimit -n, memory), and run the command again.',
         cause: error,
       })
     case 'ENXIO':
     case 'EOTHER':
-      return new StowageError('IO_ERROR', `${path}: ${message}`, { cause: error })
+      return new StowageError('IO_ERROR', reason, { cause: error })
     case 'EIO':
-      return new StowageError('MEDIUM_FAILED', `the medium of ${path} failed: ${message}`, {
+      return new StowageError('MEDIUM_FAILED', `the medium of ${path} failed: ${systemReason(error)}`, {
         hint: 'The disk or stick has a defect: copy what can still be read from it, and use another.',
         cause: error,
       })
     default:
       // Any other failed system call is a fault of the system, not of Stowage.
       return error instanceof Error && 'syscall' in error
-        ? new StowageError('IO_ERROR', `${path}: ${message}`, { cause: error })
+        ? new StowageError('IO_ERROR', reason, { cause: error })
         : error
   }
 }

@@ -7,7 +7,7 @@ import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
-import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { abortError, fileError, StowageError, systemCode, systemReason } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { type Download, download, TRIES } from '../http/download.js'
 import { Web } from '../http/web.js'
@@ -142,7 +142,8 @@ async function fetchWim(
     const resumable =
       failure instanceof StowageError &&
       ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(failure.code) &&
-      content.sha256 !== undefined
+      content.sha256 !== undefined &&
+      ((await sizeOf(partial)) ?? 0) > 0
     if (!resumable) await rm(partial, { force: true })
     if (!(failure instanceof StowageError) || failure.hint !== undefined || failure.code === 'ABORTED') throw failure
     throw failure.withHint(`Ask the operator of the source ${entry.source}, or select another with --source.`)
@@ -280,13 +281,18 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-function unreachable({ name, version }: CatalogEntry, at: number, cause: unknown): StowageError {
-  const why = cause instanceof Error ? `: ${cause.message}` : ''
+function unreachable({ name, version, content }: WimEntry, at: number, cause: unknown): StowageError {
+  const why = cause instanceof Error ? `: ${systemReason(cause)}` : ''
+  const image = `${name} ${formatVersion(version)}`
+  if (at === 0) return new StowageError('REGISTRY_UNREACHABLE', `${image} cannot be downloaded${why}`, { cause })
   return new StowageError(
     'REGISTRY_UNREACHABLE',
-    `the download of ${name} ${formatVersion(version)} ended after ${at} bytes, and ${TRIES} attempts brought no more${why}`,
+    `the download of ${image} ended after ${at} bytes, and ${TRIES} attempts brought no more${why}`,
     {
-      hint: 'Run the command again: it resumes the download if the source gives the sha256.',
+      hint:
+        content.sha256 === undefined
+          ? 'Run the command again. It starts from the beginning, as the source states no sha256.'
+          : 'Run the command again: it resumes the download.',
       cause,
     },
   )

@@ -1,7 +1,7 @@
 /** Blobs as files in a directory, `blobs/sha256/<hex>`: written under a temporary name, checked, then renamed. */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -20,7 +20,7 @@ import type {
   StagedBlob,
 } from './blob-store.js'
 import { makeDirectory, PARTIAL, syncPath } from './durable.js'
-import { claimPartial, removeLeft } from './partial.js'
+import { claimPartial, isUseful, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
 
@@ -51,6 +51,17 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   async holds({ digest, size }: Descriptor): Promise<boolean> {
     const found = await stat(this.path(digest)).catch(() => undefined) // reported when the blob is read
     return found?.isFile() === true && found.size === size
+  }
+
+  /** Whether any blob is there, or a part of one that {@link put} would go on with; neither is hashed. */
+  async holdsAny(): Promise<boolean> {
+    const directory = join(this.#root, BLOBS)
+    const names = await readdir(directory).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') return []
+      throw fileError(error, directory)
+    })
+    for (const name of names) if (/^[0-9a-f]{64}$/.test(name) || (await isUseful(directory, name))) return true
+    return false
   }
 
   async has(blob: Descriptor, { signal }: FetchOptions = {}): Promise<boolean> {

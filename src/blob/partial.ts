@@ -34,6 +34,13 @@ export function isPartial(name: string): boolean {
   return NAME.test(name)
 }
 
+/** Whether it is a partial blob with something in it that another run keeps. */
+export async function isUseful(directory: string, name: string): Promise<boolean> {
+  if (!isPartial(name)) return false
+  const found = await stat(join(directory, name)).catch(() => undefined) // another process has finished it
+  return found !== undefined && found.size >= ALIGNMENT
+}
+
 /**
  * Claims a file in `directory` to write `blob` to: the longest one left by a process that is gone, truncated to a
  * multiple of {@link ALIGNMENT}, or else a new one. Only one process claims a file at a time. Throws {@link

@@ -1,6 +1,6 @@
 /** The `stowage` command: parses the command line, runs the command, prints errors and sets the exit code. */
 import { setFlagsFromString } from 'node:v8'
-import { StowageError } from '../errors.js'
+import { StowageError, systemReason } from '../errors.js'
 import { EXIT_FAILED, exitCodeOf } from './exit-code.js'
 import { errorDocument, printError } from './print-error.js'
 import { jsonText } from './render.js'
@@ -50,7 +50,8 @@ function fail(error: unknown, json: boolean): void {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (stdoutClaimed()) return
   if (error.code === 'EPIPE') process.exit()
-  printError(new StowageError('IO_ERROR', `the result cannot be written to stdout: ${error.message}`, { cause: error }))
+  const why = systemReason(error)
+  printError(new StowageError('IO_ERROR', `the result cannot be written to stdout: ${why}`, { cause: error }))
   process.exit(process.exitCode || EXIT_FAILED)
 })
 // If stderr is closed, the command must still finish its work or its cleanup; the exit code reports the result

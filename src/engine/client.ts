@@ -1,7 +1,7 @@
 /** A client for the Docker Engine API. Paths have no version, so that the engine uses its newest one. */
 import { type IncomingMessage, request } from 'node:http'
 import type { Bytes } from '../blob/blob-store.js'
-import { abortError, StowageError, systemCode } from '../errors.js'
+import { abortError, StowageError, systemCode, systemReason } from '../errors.js'
 import { isObject, type JsonObject, parseJsonText, textIn } from '../oci/json.js'
 import { connect, EngineAgent } from './connection.js'
 import { type EngineEndpoint, findEngineEndpoint } from './endpoint.js'
@@ -121,7 +121,7 @@ export class EngineClient implements Disposable {
     const code = systemCode(error)
     if (code === undefined) return error
     const name = this.endpoint.name
-    const reason = error instanceof Error ? error.message : code
+    const reason = systemReason(error)
     if (code.startsWith('HPE_')) {
       return new StowageError('ENGINE_PROTOCOL', `the server at ${name} is not a Docker Engine: ${reason}`, {
         hint: 'A TLS port requires DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.',

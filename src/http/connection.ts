@@ -2,7 +2,7 @@
  * Sends requests to one host and follows its redirects. Retries temporary failures, and sends credentials only to their
  * origin. Source: RFC 9110.
  */
-import { abortError, StowageError, systemCode } from '../errors.js'
+import { abortError, StowageError, systemReason } from '../errors.js'
 import { drain, readAll } from './answer.js'
 import type { Endpoint } from './endpoint.js'
 import type { HttpAnswer, HttpRequest } from './exchange.js'
@@ -107,17 +107,12 @@ export class HttpConnection implements AsyncDisposable {
         cause: error,
       })
     }
-    const { message } = rootOf(error)
-    return new StowageError(
-      'REGISTRY_UNREACHABLE',
-      `${domain} cannot be reached: ${message || (systemCode(rootOf(error)) ?? '')}`,
-      {
-        hint: isUntrusted(error)
-          ? `Name its CA in SSL_CERT_FILE, or put the CA certificate into /etc/docker/certs.d/${host}/ca.crt.`
-          : undefined,
-        cause: error,
-      },
-    )
+    return new StowageError('REGISTRY_UNREACHABLE', `${domain} cannot be reached: ${systemReason(rootOf(error))}`, {
+      hint: isUntrusted(error)
+        ? `Name its CA in SSL_CERT_FILE, or put the CA certificate into /etc/docker/certs.d/${host}/ca.crt.`
+        : undefined,
+      cause: error,
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

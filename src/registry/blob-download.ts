@@ -1,6 +1,6 @@
 /** Downloads a blob from a registry or from the URL of a foreign layer. Source: OCI distribution-spec, "Pull". */
 import { type Bytes, withoutFirst } from '../blob/blob-store.js'
-import { StowageError, systemCode } from '../errors.js'
+import { StowageError, systemReason } from '../errors.js'
 import { abandon, contentRange, drain } from '../http/answer.js'
 import { download, type DownloadOptions, TRIES } from '../http/download.js'
 import type { HttpAnswer } from '../http/exchange.js'
@@ -130,7 +130,7 @@ function isRange(answer: HttpAnswer, at: number, size: number): boolean {
 }
 
 function broken(failure: unknown, where: string, blob: Descriptor, at: number): StowageError {
-  const cause = failure instanceof Error ? `: ${failure.message || (systemCode(failure) ?? '')}` : ''
+  const cause = failure instanceof Error ? `: ${systemReason(failure)}` : ''
   return new StowageError(
     'REGISTRY_UNREACHABLE',
     `${where} sent ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${TRIES} attempts${cause}`,

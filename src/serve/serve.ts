@@ -5,7 +5,7 @@ import { createServer as createHttps } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import pMap from 'p-map'
-import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { abortError, fileError, StowageError, systemCode, systemReason } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { answer, type AnswerOptions } from './answer.js'
 import { type Catalog, type CatalogImage, readServedCatalog } from './catalog.js'
@@ -199,7 +199,7 @@ async function readCertificate({
   try {
     createSecureContext({ cert, key })
   } catch (error) {
-    const why = error instanceof Error ? error.message : ''
+    const why = error instanceof Error ? systemReason(error) : ''
     throw new StowageError('INVALID_ARGUMENT', `${certFile} and ${keyFile} are not a certificate and its key: ${why}`, {
       hint: 'Both must be PEM files, and the key must not have a passphrase.',
       cause: error,
@@ -271,7 +271,7 @@ function listenError(error: Error, address: string): unknown {
         { hint, cause: error },
       )
     default:
-      return new StowageError('INVALID_ARGUMENT', `cannot listen on ${address}: ${error.message}`, {
+      return new StowageError('INVALID_ARGUMENT', `cannot listen on ${address}: ${systemReason(error)}`, {
         hint,
         cause: error,
       })

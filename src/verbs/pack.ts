@@ -1,15 +1,16 @@
 /** Pack: packs images from any source into one bundle. */
-import { readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
-import { BLOBS, FILES } from '../bundle/contents.js'
+import { CHECKSUMS_FILE } from '../bundle/checksums.js'
+import { FILES, INCOMPLETE_FILE } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
-import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
+import { abortError, type ErrorCode, fileError, isInterruption, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -72,7 +73,10 @@ export interface PackResult {
   readonly form: 'directory' | 'tar'
   /** Of a tar that is compressed. */
   readonly compression?: ArchiveCompression
-  /** The size of the tar, or of all files that bundle.json lists, in bytes. */
+  /**
+   * The size of the tar, or of all files of the directory, in bytes; of standard output, of the files that bundle.json
+   * lists.
+   */
   readonly size: number
   readonly manifest: BundleManifest
   /** Whether the same bundle already existed, so that nothing was written. */
@@ -105,7 +109,7 @@ const READ_AT_ONCE = 6
  * name ends in `.tar`, a compressed one for `.tar.gz`, `.tar.zst` or `.tar.xz`, a tar on standard output for `-`,
  * otherwise a directory. Reads and plans everything except created layers before the first byte is written. Leaves
  * nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached or refuses, a directory
- * keeps the copied blobs, and the same call resumes. A bundle that already exists in the directory is left
+ * keeps the blobs that were copied, if there are any, and the same call resumes. A bundle that already exists in the directory is left
  * alone if it has the same contents, and replaced if `update` is set. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE,
  * ABORTED, and what the sources throw.
  */
@@ -155,7 +159,9 @@ export async function pack(
   } catch (error) {
     const reported = abortError(error, signal)
     if (writer.standing) throw reported
-    if (isInterruption(reported)) writer.keep()
+    if (!isInterruption(reported)) throw reported
+    writer.keep()
+    await writer[Symbol.asyncDispose]()
     throw await withResumeHint(reported, output)
   } finally {
     for (const reading of opened) await reading[Symbol.asyncDispose]()
@@ -315,17 +321,27 @@ async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise
 }
 
 async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {
+  const listed = manifest.files.reduce((sum, file) => sum + file.size, 0)
+  if (output === STANDARD_STREAM) return listed
   try {
-    const found = output === STANDARD_STREAM ? undefined : await stat(output)
-    if (found?.isFile()) return found.size
+    const found = await stat(output)
+    if (found.isFile()) return found.size
+    const lists = await Promise.all([BUNDLE_FILE, CHECKSUMS_FILE].map(async name => await stat(join(output, name))))
+    return lists.reduce((sum, { size }) => sum + size, listed)
   } catch (error) {
     throw fileError(error, output)
   }
-  return manifest.files.reduce((sum, file) => sum + file.size, 0)
 }
 
-async function withResumeHint(error: unknown, output: string): Promise<unknown> {
-  if (!isInterruption(error)) return error
+/** What must happen before the same command can go on. */
+const RESUME_ONCE: Partial<Record<ErrorCode, string>> = {
+  REGISTRY_UNREACHABLE: 'Once the registry can be reached, the same command resumes.',
+  REGISTRY_REFUSED: 'Once the registry allows it, the same command resumes.',
+  UNAUTHORIZED: 'Once the registry allows it, the same command resumes.',
+}
+
+/** Adds what stays of `output`, which the writer has left. */
+async function withResumeHint(error: StowageError, output: string): Promise<StowageError> {
   if (isTarPath(output)) {
     return error.code === 'ABORTED'
       ? error.withHint(
@@ -335,8 +351,9 @@ async function withResumeHint(error: unknown, output: string): Promise<unknown> 
         )
       : error
   }
-  if (!(await holdsBlobs(output))) return error
-  const kept = `The blobs copied so far stay in ${output}, marked INCOMPLETE: run the same command again to resume.`
+  if (!(await stat(join(output, INCOMPLETE_FILE)).catch(() => undefined))) return error
+  const once = RESUME_ONCE[error.code] ?? 'Run the same command again to resume.'
+  const kept = `The blobs copied so far stay in ${output}, marked ${INCOMPLETE_FILE}. ${once}`
   return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
 }
 
@@ -370,13 +387,4 @@ async function refuseOther(
 function sameSet(one: readonly string[], other: readonly string[]): boolean {
   const [left, right] = [new Set(one), new Set(other)]
   return left.size === right.size && [...left].every(each => right.has(each))
-}
-
-async function holdsBlobs(output: string): Promise<boolean> {
-  try {
-    const entries = await readdir(join(output, BLOBS), { recursive: true, withFileTypes: true })
-    return entries.some(entry => entry.isFile())
-  } catch {
-    return false
-  }
 }

@@ -36,7 +36,7 @@ t.test('SIGINT leaves a directory marked INCOMPLETE, and the same command goes o
   const words = ['pack', `oci:${layout}`, '-o', 'site', '--jobs', '1']
   const { code, stderr } = await interrupted(words, root, 'SIGINT')
   t.equal(code, 130)
-  t.match(stderr, /stowage: interrupted before the end\nhint: .*run the same command again/)
+  t.match(stderr, /stowage: interrupted before the end\nhint: .*Run the same command again to resume/)
   t.same((await readdir(join(root, 'site'))).sort(), ['INCOMPLETE', 'blobs'])
   t.match(await readFile(join(root, 'site/INCOMPLETE'), 'utf8'), /not complete/)
   t.match(await stowage(['verify', 'site'], { cwd: root }), { code: 4, stdout: /INCOMPLETE/ })

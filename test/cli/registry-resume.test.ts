@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { createServer as createSecureServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { makeCertificate } from '../support/certificate.js'
 import { stowage } from '../support/command.js'
 import { layeredImage } from '../support/images.js'
 import { type Fault, pushWithSkopeo, startFaultyProxy, startRegistry } from '../support/registry.js'
@@ -46,7 +49,7 @@ t.test('pack - a connection that ends at nine tenths costs the last tenth in the
   }
   const first = await packThrough(t, cwd, refused)
   t.equal(first.code, 5, first.stderr)
-  t.match(first.stderr, /run the same command again/)
+  t.match(first.stderr, /Once the registry allows it, the same command resumes\./)
   t.ok(readdirSync(join(cwd, 'site')).includes('INCOMPLETE'))
   const [partial] = partials(cwd)
   t.ok(statSync(join(cwd, 'site', 'blobs', 'sha256', partial!)).size > cut!.size * 0.8, 'what came is there')
@@ -145,4 +148,56 @@ t.test('copy - a layout keeps the part of a blob, and the next copy goes on with
   t.equal(second.code, 0, second.stderr)
   const [asked] = free.requests.filter(({ line }) => line === `GET /v2/team/shop/blobs/${cut!.digest}`)
   t.match(asked?.range, /^bytes=8\d{6}-\d+$/)
+})
+
+t.test('pack - a failure that nothing came before promises no resume and leaves no directory', async t => {
+  const closed = await startFaultyProxy(t, registry, (_request, response) => {
+    response.writeHead(403, { 'content-type': 'application/json' })
+    response.end('{"errors":[{"code":"DENIED","message":"not for you"}]}')
+    return 'answered'
+  })
+  const absent = await startFaultyProxy(t, registry, (_request, response) => {
+    response.writeHead(404).end()
+    return 'answered'
+  })
+  const server = createSecureServer(makeCertificate(t), (_request, response) => response.end())
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  t.teardown(() => server.close())
+  const untrusted = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const cases = {
+    refused: ['127.0.0.1:1', 6, /127\.0\.0\.1:1 cannot be reached: connection refused\n/],
+    'unknown host': ['nowhere.invalid', 6, /nowhere\.invalid cannot be reached: unknown host\n/],
+    untrusted: [untrusted, 6, /certificate/],
+    denied: [closed.domain, 5, /not for you/],
+    absent: [absent.domain, 3, /team\/shop:2\.3/],
+  } as const
+  for (const [name, [domain, code, message]] of Object.entries(cases)) {
+    const cwd = t.testdir()
+    const env = { HTTP_PROXY: '', HTTPS_PROXY: '', NO_PROXY: '', SSL_CERT_FILE: '' }
+    const found = await stowage(['pack', `docker://${domain}/team/shop:2.3`, '-o', 'site'], { cwd, env })
+    t.equal(found.code, code, `${name}: ${found.stderr}`)
+    t.match(found.stderr, message, name)
+    t.notMatch(found.stderr, /resume|INCOMPLETE|E[A-Z]{5,}|errno|getaddrinfo/, name)
+    t.same(readdirSync(cwd), [], `${name}: no directory`)
+  }
+})
+
+t.test('pack - the blobs of an earlier run stay when a later one cannot reach the registry', async t => {
+  const cwd = t.testdir()
+  const first = await packThrough(t, cwd, (request, response, count) => {
+    if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
+    if (count === 0) return { cutAfter: 8_000_000 }
+    response.writeHead(403).end()
+    return 'answered'
+  })
+  t.not(first.code, 0)
+  t.match(
+    first.stderr,
+    /The blobs copied so far stay in site, marked INCOMPLETE\. Once the registry .*, the same command resumes\./,
+  )
+  const before = blobs(cwd)
+  const gone = await stowage(['pack', 'docker://127.0.0.1:1/team/shop:2.3', '-t', 'shop:2.3', '-o', 'site'], { cwd })
+  t.equal(gone.code, 6)
+  t.match(gone.stderr, /Once the registry can be reached, the same command resumes/)
+  t.same(blobs(cwd), before)
 })
