@@ -2,6 +2,7 @@
 import { abortError, orError, StowageError } from '../errors.js'
 import type { ImageStore, ImageUser, Removal, RemoveOptions, StoredImage } from '../image/image-store.js'
 import { lineageOf } from '../image/lineage.js'
+import { parseLocation, transportOf } from '../transport/location.js'
 import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored, type StoredSelection, shownName } from '../image/select.js'
 
@@ -73,7 +74,7 @@ async function removeSelected(
   if (!names && all.length > 1 && !force) {
     throw new StowageError(
       'IMAGE_IN_USE',
-      `${shownName({ ...image, names: [], refNames: [] })} has ${all.length} names: ${all.map(name => shownName({ ...image, names: image.names.includes(name) ? [name] : [], refNames: [name] })).join(', ')}`,
+      `${shownName({ ...image, names: [], refNames: [] })} has ${all.length} names: ${shownNames(image).join(', ')}`,
       {
         hint: 'Name those to remove, or remove all of them with --force.',
       },
@@ -84,8 +85,8 @@ async function removeSelected(
 }
 
 /**
- * Throws IMAGE_IN_USE naming the containers created from `image`, or the images of `held` based on it. `force`
- * overrides stopped containers and images, but not running containers.
+ * Throws IMAGE_IN_USE naming everything in the way: the containers created from `image`, the images of `held` based on
+ * it, and the containers created from those. `force` overrides all but running containers of `image` itself.
  */
 export async function expectUnused(
   store: ImageStore,
@@ -94,30 +95,57 @@ export async function expectUnused(
   { force = false, signal }: Pick<RemoveOptions, 'force' | 'signal'>,
 ): Promise<void> {
   const users = await store.users(image, { signal })
-  const running = users.filter(({ state }) => ['running', 'paused', 'restarting', 'removing'].includes(state))
+  const running = users.filter(isRunning)
+  if (force && running.length === 0) return
+  const lineage = lineageOf(held)
+  const dependents = force
+    ? []
+    : lineage
+        .dependentsOf(held.find(({ id }) => id === image.id) ?? image)
+        .toSorted((a, b) => lineage.chainOf(b).length - lineage.chainOf(a).length) // what can be removed first, first
+  if (users.length === 0 && dependents.length === 0) return
+  const above: ImageUser[] = []
+  for (const each of dependents) above.push(...(await store.users(each, { signal })))
+
   const name = shownName(image)
-  if (running.length > 0 || (users.length > 0 && !force)) {
-    const hint =
-      running.length > 0
-        ? `Stop and remove the running containers first: docker rm -f ${running.map(user => user.name).join(' ')}.`
-        : `Remove first: docker rm ${users.map(user => user.name).join(' ')}; or use --force.`
-    throw new StowageError(
-      'IMAGE_IN_USE',
-      `${name} is used by ${counted(users.length, 'container')}: ${users.map(shownUser).join(', ')}`,
-      { hint },
-    )
+  const facts: string[] = []
+  if (users.length > 0)
+    facts.push(`${name} is used by ${counted(users.length, 'container')}: ${users.map(shownUser).join(', ')}`)
+  if (dependents.length > 0) {
+    const based = `${counted(dependents.length, 'image')} ${dependents.length === 1 ? 'is' : 'are'} based on`
+    facts.push(`${based} ${users.length > 0 ? 'it' : name}: ${dependents.map(shownName).join(', ')}`)
   }
-  const dependents = lineageOf(held).dependentsOf(held.find(({ id }) => id === image.id) ?? image)
-  if (dependents.length > 0 && !force) {
-    const names = dependents.map(shownName)
-    throw new StowageError(
-      'IMAGE_IN_USE',
-      `${counted(dependents.length, 'image')} ${dependents.length === 1 ? 'is' : 'are'} based on ${name}: ${names.join(', ')}`,
-      {
-        hint: `Remove first: stowage rmi ${names.join(' ')}; or use --force, which leaves them intact.`,
-      },
-    )
+  if (above.length > 0) {
+    const those = dependents.length === 1 ? 'that image' : 'those images'
+    facts.push(`${counted(above.length, 'container')} of ${those}: ${above.map(shownUser).join(', ')}`)
   }
+  const [live, idle] = [[...users, ...above].filter(isRunning), [...users, ...above].filter(user => !isRunning(user))]
+  const commands = [
+    ...(live.length > 0 ? [`docker rm -f ${live.map(user => user.name).join(' ')}`] : []),
+    ...(idle.length > 0 && !force ? [`docker rm ${idle.map(user => user.name).join(' ')}`] : []),
+    ...(dependents.length > 0 ? [`stowage rmi ${dependents.flatMap(shownNames).join(' ')}${storeOption(store)}`] : []),
+  ]
+  const forced =
+    running.length > 0 ? '' : `; or use --force${dependents.length > 0 ? ', which leaves images intact' : ''}`
+  throw new StowageError('IMAGE_IN_USE', facts.join('; '), {
+    hint: `Remove first: ${commands.join('; ')}${forced}.`,
+  })
+}
+
+function isRunning({ state }: ImageUser): boolean {
+  return ['running', 'paused', 'restarting', 'removing'].includes(state)
+}
+
+/** What selects the same store on the command line; the engine is the default. */
+function storeOption({ location }: ImageStore): string {
+  return transportOf(parseLocation(location)).onDisk ? ` --store ${location}` : ''
+}
+
+/** Each name of an image, or else its ID. */
+function shownNames(image: StoredImage): readonly string[] {
+  const all = [...image.names, ...image.refNames]
+  if (all.length === 0) return [shownName(image)]
+  return all.map(name => shownName({ ...image, names: image.names.includes(name) ? [name] : [], refNames: [name] }))
 }
 
 function shownUser({ id, name, state }: ImageUser): string {

@@ -76,7 +76,7 @@ t.test('stowage history, tag, rmi and uninstall say what docker says, and say no
     code: 1,
     stdout: '',
     stderr:
-      /2 images are based on nanoserver:10\.0\.14300\.1010: .*\nhint: Remove first: stowage rmi registry\.example:5000\/team\/app:1 shop:2; or use --force/,
+      /2 images are based on nanoserver:10\.0\.14300\.1010: shop:2, registry\.example:5000\/team\/app:1\nhint: Remove first: stowage rmi shop:2 registry\.example:5000\/team\/app:1 --store oci:\S+; or use --force, which leaves images intact\./,
   })
   t.match(await run('uninstall', 'CN=Microsoft_NanoServer_10.0.14300.1010', '--force', '--what-if'), {
     code: 0,

@@ -166,15 +166,16 @@ async function story(t: Test, engine: TestEngine, standing: Standing, windows: b
         t.match(await stowage(['rmi', ...words], { env }), {
           code: 1,
           stdout: '',
-          stderr:
-            /is used by 2 containers: .*busy \([0-9a-f]{12}, running\).*\nhint: Stop and remove the running containers first: docker rm -f busy\./,
+          stderr: words.includes('--force')
+            ? /is used by 2 containers: .*busy \([0-9a-f]{12}, running\).*\nhint: Remove first: docker rm -f busy\./
+            : /is used by 2 containers: .*busy \([0-9a-f]{12}, running\).*; 2 images are based on it: .*\nhint: Remove first: docker rm -f busy; docker rm idle; stowage rmi .*[^.]\.\n$/,
         })
       }
       await docker('rm', '-f', 'busy')
       t.match(await stowage(['rmi', 'lab/hello:1'], { env }), {
         code: 1,
         stderr:
-          /is used by 1 container: idle \([0-9a-f]{12}, created\)\nhint: Remove first: docker rm idle; or use --force/,
+          /is used by 1 container: idle \([0-9a-f]{12}, created\); .*\nhint: Remove first: docker rm idle; stowage rmi .*; or use --force/,
       })
       await ours('tag', 'lab/hello:1', 'lab/hello:2')
       t.equal(await ours('rmi', 'lab/hello:2'), 'Untagged: lab/hello:2\n', "one of its names is nobody's")

@@ -222,7 +222,7 @@ t.test(
     const { directory, store } = await layoutOf(t, standingNames)
     t.match(await codeOf(removeImages(['nanoserver:1'], { store })), {
       code: 'IMAGE_IN_USE',
-      message: /2 images are based on nanoserver:1: registry\.example:5000\/team\/app:1, shop:1/,
+      message: /2 images are based on nanoserver:1: shop:1, registry\.example:5000\/team\/app:1/,
     })
     await tagImage('nanoserver:1', 'nanoserver:latest', { store })
     t.match(await codeOf(removeImages([nano.root.digest], { store })), {
