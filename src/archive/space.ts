@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { existingAbove } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
+import { exactSize } from '../size-text.js'
 
 /** `statfs` type of FAT file systems (`MSDOS_SUPER_MAGIC`), and their largest file. */
 const FAT_TYPE = 0x4d44
@@ -16,17 +17,23 @@ export async function checkSpace(directory: string, needed: number, largest: num
   const { bavail, bsize, type, blocks } = await fs.statfs(directory)
   const free = bavail * bsize
   if (blocks > 0 && needed > free) {
-    throw new StowageError('NO_SPACE', `${directory} has ${free} bytes free, but ${needed} are needed`, {
-      hint: `Free ${needed - free} bytes, or write to another file system.`,
-    })
+    throw noRoom({ path: directory, needed, free })
   }
   if (type === FAT_TYPE && largest > FAT_FILE_LIMIT) {
     throw new StowageError(
       'NO_SPACE',
-      `${directory} is on FAT, where a file has at most ${FAT_FILE_LIMIT} bytes, but one of ${largest} is needed`,
+      `${directory} is on FAT, where a file has at most ${exactSize(FAT_FILE_LIMIT)}, but one of ${exactSize(largest)} is needed`,
       { hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.' },
     )
   }
+}
+
+/** The error if there is too little room. */
+export function noRoom({ path, needed, free }: Room): StowageError {
+  const message = `${path} has ${exactSize(free)} free, but ${exactSize(needed)} is needed`
+  return new StowageError('NO_SPACE', message, {
+    hint: `Free ${exactSize(needed - free)}, or write to another file system.`,
+  })
 }
 
 /** Space on a disk, in bytes. */

@@ -1,4 +1,5 @@
 /** Verifies a bundle: checks every file and reports every defect. */
+import { stat } from 'node:fs/promises'
 import pMap from 'p-map'
 import { DOCKER_FILE } from '../archive/heads.js'
 import { HashPool } from '../blob/hash-pool.js'
@@ -27,6 +28,8 @@ export interface VerifyReport {
   /** Number of files whose content was read; `size` is their total size in bytes. */
   readonly files: number
   readonly size: number
+  /** The size of the bundle's own file in bytes, if it is one and not a stream. */
+  readonly archiveSize?: number
   /** The images in bundle.json; empty if it cannot be read. */
   readonly images: readonly BundleImage[]
   /** Sorted by path, then by code. */
@@ -51,7 +54,8 @@ export async function verifyBundle(path: string, { signal, onProgress }: WaitOpt
     const check = new Check(files, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
     const report = await check.run(path)
     onProgress?.({ type: 'done', subject: path })
-    return report
+    const found = await stat(path).catch(() => undefined) // standard input
+    return found?.isFile() ? { ...report, archiveSize: found.size } : report
   } catch (error) {
     throw abortError(error, signal)
   }

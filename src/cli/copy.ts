@@ -13,7 +13,8 @@ import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import type { Session } from './session.js'
 import { reportPlan } from './plan-text.js'
 import { deliveredText } from './arrival-text.js'
-import { formatSize, lostText, printable, skippedText, table } from './render.js'
+import { lostText, printable, skippedText, table } from './render.js'
+import { formatSize } from '../size-text.js'
 
 const OPERANDS = {
   source: required(sourceForms(), 'source'),

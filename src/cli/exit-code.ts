@@ -5,7 +5,7 @@ export const EXIT_FAILED = 1
 export const EXIT_INTEGRITY = 4
 export const EXIT_MEDIUM = 11
 
-/** What each number means, as the help, the README and docs/json-output.md say it. */
+/** What each number means, as the help, docs/commands.md and docs/json-output.md say it. */
 export const EXIT_MEANINGS: Readonly<Record<string, string>> = {
   '0': 'success',
   '1': 'failure',

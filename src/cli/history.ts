@@ -7,7 +7,8 @@ import type { DependentTree } from '../image/lineage.js'
 import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
 import { storedImageDocument } from './images.js'
-import { formatSize, printable, table } from './render.js'
+import { printable, table } from './render.js'
+import { formatSize } from '../size-text.js'
 import { familiar, noteStore, storeOptions } from './store-options.js'
 
 /** Characters of a step that docker shows. */

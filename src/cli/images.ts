@@ -8,7 +8,8 @@ import { shownName } from '../image/select.js'
 import { formatAgo } from './duration.js'
 import { shortDigest } from './image-names.js'
 import { errorDocument } from './print-error.js'
-import { formatSize, jsonText, table } from './render.js'
+import { jsonText, table } from './render.js'
+import { formatSize } from '../size-text.js'
 import { noteStore, storeOptions } from './store-options.js'
 
 /** One row of the table: an image under one of its names, or without a name. */

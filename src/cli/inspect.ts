@@ -6,7 +6,8 @@ import { type Inspection, inspect as inspectLocation, inspectRaw } from '../verb
 import type { InspectedImage, InspectedPlatform } from '../image/inspection.js'
 import { formatPlatform } from '../oci/platform.js'
 import { familiarNames, shortDigest } from './image-names.js'
-import { count, exactSize, formatSize, table } from './render.js'
+import { count, table } from './render.js'
+import { exactSize, formatSize } from '../size-text.js'
 
 export const inspect = command({
   operands: {

@@ -1,5 +1,5 @@
 /** `stowage load`: loads the images of a bundle into an engine, a registry or a layout. */
-import { BUNDLE_FORMS, DEFAULT_STORE, loadForms } from './locations.js'
+import { BUNDLE_FORMS, bundlePath, DEFAULT_STORE, loadForms } from './locations.js'
 import { anyNumber, command, flag, required, value, values } from './command.js'
 import { type LoadedImage, loadBundle, type LoadResult, planLoad } from '../verbs/load.js'
 import { parseLocation, transportOf } from '../transport/location.js'
@@ -8,7 +8,8 @@ import { IMAGE_OPTIONS, PLATFORMS, readImageOptions } from './image-options.js'
 import { errorDocument, reportFailures } from './print-error.js'
 import { reportPlan } from './plan-text.js'
 import { deliveredText } from './arrival-text.js'
-import { count, formatSize, lostText, printable, table } from './render.js'
+import { count, lostText, printable, table } from './render.js'
+import { formatSize } from '../size-text.js'
 
 /** --platform and --referrers mean something of their own here. */
 const { platform: _platform, referrers: _referrers, ...OTHER_OPTIONS } = IMAGE_OPTIONS
@@ -37,11 +38,15 @@ export const load = command({
   run: async ({ bundle, image, to, ...options }, session) => {
     const { signal, onProgress, report, note } = session
     const settings = { ...readImageOptions(options), to, names: image, onNotice: note, signal, onProgress }
+    const path = await bundlePath(
+      bundle,
+      location => `load takes a bundle. For an image anywhere else, use copy: stowage copy ${location} ${to}`,
+    )
     if (options['dry-run']) {
-      reportPlan(await planLoad(bundle, settings), session)
+      reportPlan(await planLoad(path, settings), session)
       return
     }
-    const result = await loadBundle(bundle, settings)
+    const result = await loadBundle(path, settings)
     for (const image of result.images) {
       const { id } = image
       if (id === undefined) continue

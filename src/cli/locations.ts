@@ -1,5 +1,7 @@
-/** The forms of locations for help texts, taken from the transports. */
-import { formsOf } from '../transport/location.js'
+/** Locations for the commands: their forms for help texts, taken from the transports, and the operand that is a bundle. */
+import { stat } from 'node:fs/promises'
+import { StowageError } from '../errors.js'
+import { formatLocation, formsOf, parseLocation } from '../transport/location.js'
 
 /** Locations that images can be read from. */
 export function sourceForms(): string {
@@ -32,3 +34,19 @@ export const BUNDLE_FORMS = 'a directory, or a .tar, also compressed with gzip, 
 /** Explains `oci:` without a path, and when it is used. */
 export const DEFAULT_STORE = 'oci: alone is the default store'
 export const USED_WITHOUT_ENGINE = `${DEFAULT_STORE}, used if no engine answers`
+
+/**
+ * The path of a bundle given as `PATH` or `bundle:PATH`. Throws INVALID_ARGUMENT for any other location, with the command
+ * that takes it, and for one image of a bundle.
+ */
+export async function bundlePath(text: string, instead: (location: string) => string): Promise<string> {
+  if (!/^[a-z][a-z-]+:/.test(text) || (await stat(text).catch(() => undefined))) return text
+  const location = parseLocation(text)
+  const { scheme, path, ref } = location
+  if (scheme !== 'bundle')
+    throw new StowageError('INVALID_ARGUMENT', `${text} is not a bundle`, { hint: instead(formatLocation(location)) })
+  if (ref === undefined) return path
+  throw new StowageError('INVALID_ARGUMENT', `${text} is one image of a bundle`, {
+    hint: `Name the bundle: ${path}.`,
+  })
+}

@@ -6,7 +6,8 @@ import type { PackResult } from '../verbs/pack.js'
 import { transports } from '../transport/list.js'
 import { shortDigest } from './image-names.js'
 import { PLAN_COLUMNS, planDocument, planRow, reportProblems, totalText } from './plan-text.js'
-import { count, formatSize, printable, table } from './render.js'
+import { count, printable, table } from './render.js'
+import { formatSize } from '../size-text.js'
 import type { Session } from './session.js'
 
 export const PACK_FILE_OPTIONS = {

@@ -13,7 +13,8 @@ import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
 import { reportPlan } from './plan-text.js'
 import { packedText } from './arrival-text.js'
-import { count, formatSize, skippedText, table } from './render.js'
+import { count, skippedText, table } from './render.js'
+import { formatSize } from '../size-text.js'
 
 export const pack = command({
   operands: {

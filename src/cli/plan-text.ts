@@ -1,12 +1,12 @@
 /** Prints what a dry run found: `--dry-run` of the commands that copy images. */
-import type { Room } from '../archive/space.js'
-import { StowageError } from '../errors.js'
+import { noRoom, type Room } from '../archive/space.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import type { PlannedImage, TransferPlan } from '../transfer/planner.js'
 import { exitCodeOf } from './exit-code.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { errorDocument, printError, reportFailures } from './print-error.js'
-import { count, formatSize, printable, table } from './render.js'
+import { count, printable, table } from './render.js'
+import { formatSize } from '../size-text.js'
 import type { Session } from './session.js'
 
 /** Prints the plan; sets the exit code if an image would fail or there is not enough room. */
@@ -20,12 +20,7 @@ export function reportPlan(plan: TransferPlan, { report }: Session, verb: 'send'
 export function reportProblems({ images, room }: TransferPlan): void {
   reportFailures(images, ({ names, location }) => familiarNames(names) || location)
   if (!room || room.needed <= room.free) return
-  const { path, needed, free } = room
-  printError(
-    new StowageError('NO_SPACE', `${path} has ${free} bytes free, but up to ${needed} are needed`, {
-      hint: `Free ${needed - free} bytes, or write to another file system.`,
-    }),
-  )
+  printError(noRoom(room))
   process.exitCode ||= exitCodeOf('NO_SPACE')
 }
 

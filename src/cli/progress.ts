@@ -2,7 +2,8 @@
  * Draws progress events on stderr: a bar on a terminal, a line every ten seconds elsewhere, or the events as NDJSON.
  */
 import type { OnProgress, ProgressEvent } from '../progress.js'
-import { formatSize, jsonText } from './render.js'
+import { jsonText } from './render.js'
+import { formatSize } from '../size-text.js'
 
 export const PROGRESS_MODES = ['auto', 'tty', 'plain', 'json', 'none'] as const
 export type ProgressMode = (typeof PROGRESS_MODES)[number]

@@ -2,7 +2,8 @@
 import { anyNumber, command, flag } from './command.js'
 import { prune as pruneWorkspaces, type PrunedWorkspace, type PruneResult } from '../verbs/prune.js'
 import { errorDocument, reportFailures } from './print-error.js'
-import { count, formatSize, printable, table } from './render.js'
+import { count, printable, table } from './render.js'
+import { formatSize } from '../size-text.js'
 
 export const prune = command({
   operands: {

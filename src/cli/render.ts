@@ -16,19 +16,6 @@ export function table(heading: readonly string[], rows: readonly (readonly strin
     .join('')
 }
 
-/** Decimal units and three digits: `405B`, `63.4kB`, `1.05MB`. */
-export function formatSize(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
-  let [value, unit] = [bytes, 0]
-  while (value >= 999.5 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1]
-  return `${unit === 0 ? Math.round(value) : Number(value.toPrecision(3))}${units[unit] ?? ''}`
-}
-
-/** The rounded and the exact size: `63.4kB (63412 bytes)`. */
-export function exactSize(bytes: number): string {
-  return `${formatSize(bytes)} (${bytes} bytes)`
-}
-
 /** `1 image`, `3 images`. */
 export function count(number: number, noun: string, plural = `${noun}s`): string {
   return `${number} ${number === 1 ? noun : plural}`

@@ -6,7 +6,8 @@ import { StowageError } from '../errors.js'
 import { isLoopback } from '../http/proxy.js'
 import { formatHost, isAny } from '../serve/listen.js'
 import { type BundleServer, serveBundle, type ServedRequest } from '../serve/serve.js'
-import { count, formatSize, jsonText, printable, table } from './render.js'
+import { count, jsonText, printable, table } from './render.js'
+import { formatSize } from '../size-text.js'
 import { interruption } from './session.js'
 
 export const serve = command({

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { openProgress, type ProgressMode } from '../../src/cli/progress.js'
-import { formatSize, printable, table } from '../../src/cli/render.js'
+import { printable, table } from '../../src/cli/render.js'
+import { formatSize } from '../../src/size-text.js'
 import type { ProgressEvent } from '../../src/progress.js'
 
 /** What `mode` writes for `events`, each at its time in milliseconds. */

@@ -14,6 +14,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
     { path: 'progress.ts', purpose: 'The union of progress events.' },
     { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
     { path: 'node-version.ts', purpose: 'The versions of Node.js that Stowage runs on.' },
+    { path: 'size-text.ts', purpose: 'Sizes in words.' },
     { path: 'nearest-word.ts', purpose: 'Finds the word that a misspelled one was probably meant to be.' },
   ],
   [

@@ -5,7 +5,8 @@ import { inspectLayer, type LayerInspection } from '../../layer/read/inspect.js'
 import { openLayer } from '../../layer/read/read-layer.js'
 import type { LayerTarEntry } from '../../layer/read/tar-entry.js'
 import { READABLE } from './names.js'
-import { count, exactSize, formatSize, jsonText, printable, table } from '../render.js'
+import { count, jsonText, printable, table } from '../render.js'
+import { exactSize, formatSize } from '../../size-text.js'
 
 export const inspect = command({
   operands: {

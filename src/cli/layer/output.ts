@@ -2,7 +2,8 @@
 import { flag, value } from '../command.js'
 import type { WrittenLayer } from '../../layer/make/job.js'
 import { STANDARD_STREAM } from '../../archive/standard-stream.js'
-import { exactSize, skippedText, table } from '../render.js'
+import { skippedText, table } from '../render.js'
+import { exactSize } from '../../size-text.js'
 import type { Session } from '../session.js'
 
 /** Help text for the output of a command that makes a layer. */

@@ -1,5 +1,5 @@
 /** `stowage wim optimize`: rewrites a WIM without unused space, or with another compression. */
-import { formatSize } from '../render.js'
+import { formatSize } from '../../size-text.js'
 import { openWimArchive } from './archive.js'
 import { flag } from '../command.js'
 import { wimCommand } from './command.js'

@@ -1,7 +1,8 @@
 /** `stowage wim verify`: checks every blob, image and integrity table of a WIM. */
 import type { WimVerification } from '../../wim/verify.js'
 import { EXIT_INTEGRITY } from '../exit-code.js'
-import { count, formatSize, printable } from '../render.js'
+import { count, printable } from '../render.js'
+import { formatSize } from '../../size-text.js'
 import { openWimArchive } from './archive.js'
 import { flag } from '../command.js'
 import { wimCommand } from './command.js'
