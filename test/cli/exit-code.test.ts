@@ -19,14 +19,16 @@ t.test('exitCodeOf() has a documented number for every code', async t => {
   }
 })
 
-t.test('exit codes mean the same in the help, the README and docs/json-output.md', async t => {
+t.test('exit codes mean the same in the help, docs/commands.md and docs/json-output.md', async t => {
   const read = async (name: string): Promise<string> =>
     (await readFile(new URL(`../../${name}`, import.meta.url), 'utf8')).replace(/\s+/g, ' ')
   const list = Object.entries(EXIT_MEANINGS).map(([code, meaning]) => `${code} ${meaning}`)
   const sentence = `Exit codes: ${list.join(', ')}.`
-  t.ok((await read('README.md')).includes(sentence), 'README')
   const { stdout } = await stowage(['--help'])
   t.ok(stdout.replace(/\s+/g, ' ').includes(sentence), 'help')
+  const commands = await read('docs/commands.md')
+  for (const [code, meaning] of Object.entries(EXIT_MEANINGS))
+    t.ok(commands.includes(`| ${code} | ${meaning} |`), `docs/commands.md: ${code}`)
   const table = await read('docs/json-output.md')
   for (const [code, meaning] of Object.entries(EXIT_MEANINGS))
     if (/^\d+$/.test(code)) t.ok(table.includes(`| ${code} | ${meaning}`), `docs: ${code}`)

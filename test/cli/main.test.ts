@@ -139,34 +139,37 @@ t.test('stowage --help and --version load none of the commands', async t => {
   }
 })
 
-t.test('every option that a command has is told of in the documents, and every command in the README', async t => {
-  const root = join(import.meta.dirname, '../..')
-  const readme = await readFile(join(root, 'README.md'), 'utf8')
-  const pages = (await readdir(join(root, 'docs'))).map(name => readFile(join(root, 'docs', name), 'utf8'))
-  const told = [readme, ...(await Promise.all(pages))].join('\n')
-  const listed = (
-    table: CommandTable,
-    above: readonly string[] = [],
-  ): (readonly [readonly string[], ListedCommand])[] =>
-    Object.entries(table).flatMap(([name, entry]): (readonly [readonly string[], ListedCommand])[] =>
-      'commands' in entry ? listed(entry.commands, [...above, name]) : [[[...above, name], entry]],
-    )
-  const all = listed(COMMANDS)
-  t.ok(all.length > 25, 'the commands were found')
-  for (const [words, { load }] of all) {
-    const name = words[0] === 'source' ? 'source' : words.join(' ')
-    t.ok(readme.includes(`stowage ${name}`), name)
-    const options = Object.entries({ ...GLOBAL_OPTIONS, ...(await load()).options })
-    t.same(
-      options
-        .filter(([option, { hidden }]) => !hidden && option !== 'no-trunc')
-        .map(([option]) => `--${option}`)
-        .filter(option => !new RegExp(`${option}(?![a-z-])`).test(told) && option !== '--trunc'),
-      [],
-      words.join(' '),
-    )
-  }
-})
+t.test(
+  'every option that a command has is told of in the documents, and every command in docs/commands.md',
+  async t => {
+    const root = join(import.meta.dirname, '../..')
+    const commands = await readFile(join(root, 'docs', 'commands.md'), 'utf8')
+    const pages = (await readdir(join(root, 'docs'))).map(name => readFile(join(root, 'docs', name), 'utf8'))
+    const told = (await Promise.all(pages)).join('\n')
+    const listed = (
+      table: CommandTable,
+      above: readonly string[] = [],
+    ): (readonly [readonly string[], ListedCommand])[] =>
+      Object.entries(table).flatMap(([name, entry]): (readonly [readonly string[], ListedCommand])[] =>
+        'commands' in entry ? listed(entry.commands, [...above, name]) : [[[...above, name], entry]],
+      )
+    const all = listed(COMMANDS)
+    t.ok(all.length > 25, 'the commands were found')
+    for (const [words, { load }] of all) {
+      const name = words[0] === 'source' ? 'source' : words.join(' ')
+      t.ok(commands.includes(`stowage ${name}`), name)
+      const options = Object.entries({ ...GLOBAL_OPTIONS, ...(await load()).options })
+      t.same(
+        options
+          .filter(([option, { hidden }]) => !hidden && option !== 'no-trunc')
+          .map(([option]) => `--${option}`)
+          .filter(option => !new RegExp(`${option}(?![a-z-])`).test(told) && option !== '--trunc'),
+        [],
+        words.join(' '),
+      )
+    }
+  },
+)
 
 t.test('stowage never overwrites', async t => {
   const root = t.testdir({ site: { 'photo.jpg': '' }, 'x.tar': '' })
