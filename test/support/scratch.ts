@@ -14,3 +14,10 @@ export function scratch(t: Scratch): string {
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   return directory
 }
+
+/** The same with a path as long as `name`, so that a table which shows it is as wide as one that shows `name`. */
+export function scratchLike(t: Scratch, name: string): string {
+  const directory = mkdtempSync('/tmp/'.padEnd(name.length - 'XXXXXX'.length, 's'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
