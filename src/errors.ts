@@ -1,4 +1,5 @@
 /** The error class of Stowage: a code that is part of the API, a message with the facts, and a hint. */
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { getSystemErrorMap } from 'node:util'
 
@@ -167,7 +168,7 @@ export function fileError(error: unknown, path: string): unknown {
 
 /** Like {@link fileError}, for a file to be created: if its directory does not exist, the message says so. */
 export function outputError(error: unknown, path: string): unknown {
-  if (systemCode(error) !== 'ENOENT') return fileError(error, path)
+  if (systemCode(error) !== 'ENOENT' || existsSync(dirname(path))) return fileError(error, path)
   return new StowageError('FILE_NOT_FOUND', `${dirname(path)} does not exist, so ${path} cannot be created in it`, {
     hint: 'Create the directory first, or mount the medium that should be there.',
     cause: error,

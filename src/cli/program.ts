@@ -7,7 +7,6 @@ import { StowageError } from '../errors.js'
 import { type AnyCommand, defaultsOf, GLOBAL_OPTIONS, isList, type Option } from './command.js'
 import { type ChosenCommand, COMMANDS, type CommandTable } from './commands.js'
 import { mistakeIn } from './usage/diagnose.js'
-import { optionTitle } from './usage/page.js'
 
 /** The commands of `table` for yargs; only those in `argv` get their options. */
 async function commandsFor(table: CommandTable, argv: readonly string[]): Promise<CommandModule[]> {
@@ -47,15 +46,14 @@ function yargsOption(name: string, option: Option<unknown>): Options {
   if (kind === 'flag') return { ...shared, type: 'boolean', default: preset }
   const type = kind === 'number' ? 'number' : 'string'
   if (isList(option)) return { ...shared, type, array: true, nargs: 1, requiresArg: true }
-  return { ...shared, type, default: preset, requiresArg: true, coerce: once(name, option) }
+  return { ...shared, type, default: preset, requiresArg: true, coerce: once(name) }
 }
 
 /** Rejects an option that is given more than once, which yargs would make a list, and a number that is none. */
-function once(name: string, option: Option<unknown>): (value: unknown) => unknown {
+function once(name: string): (value: unknown) => unknown {
   return value => {
     if (Array.isArray(value)) throw new StowageError('INVALID_ARGUMENT', `--${name} was given more than once`)
-    if (Number.isNaN(value))
-      throw new StowageError('INVALID_ARGUMENT', `${optionTitle(name, option)} requires a number`)
+    if (Number.isNaN(value)) throw new Refused()
     return value
   }
 }

@@ -179,6 +179,15 @@ t.test('pack - a failure that nothing came before promises no resume and leaves 
     t.match(found.stderr, message, name)
     t.notMatch(found.stderr, /resume|INCOMPLETE|E[A-Z]{5,}|errno|getaddrinfo/, name)
     t.same(readdirSync(cwd), [], `${name}: no directory`)
+    for (const words of [
+      ['pull', `${domain}/team/shop:2.3`, '--to', 'oci:store'],
+      ['copy', `docker://${domain}/team/shop:2.3`, 'oci:store'],
+      ['copy', `docker://${domain}/team/shop:2.3`, 'docker-archive:shop.tar'],
+    ]) {
+      const other = await stowage(words, { cwd, env })
+      t.equal(other.code, code, `${name}, ${words[0]}: ${other.stderr}`)
+      t.same(readdirSync(cwd), [], `${name}, ${words[0]}: nothing is left`)
+    }
   }
 })
 

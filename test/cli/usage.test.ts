@@ -60,6 +60,8 @@ t.test('stowage says what was mistyped, what was probably meant, and which comma
     ['pack a', '-o/--output is missing', 'Name the bundle: -o DIRECTORY or -o FILE.tar; -o - is standard output.'],
     ['pack a -o', '-o/--output requires a value', 'Run "stowage pack --help" for its usage.'],
     ['pack a -qo', '-o/--output requires a value', 'Run "stowage pack --help" for its usage.'],
+    ['pack a -o b --jobs x', '-j/--jobs: expected a number but found "x"', 'Run "stowage pack --help" for its usage.'],
+    ['pack a -o b -j ten', '-j/--jobs: expected a number but found "ten"', 'Run "stowage pack --help" for its usage.'],
     ['verify a b', 'expected stowage verify BUNDLE but also found "b"', 'Run "stowage verify --help" for its usage.'],
     ['completion bsh', 'SHELL: expected one of bash, zsh, fish, powershell but found bsh', 'Did you mean bash?'],
   ]

@@ -59,6 +59,10 @@ function readWords(
       const next = words[n + 1]
       const own = value ?? (next === undefined || (/^-./.test(next) && !/^-\d/.test(next)) ? undefined : words[++n])
       if (own === undefined) return { mistake: usageError(`${optionTitle(name, option)} requires a value`, path) }
+      if (option.kind === 'number' && (own.trim() === '' || Number.isNaN(Number(own))))
+        return {
+          mistake: usageError(`${optionTitle(name, option)}: expected a number but found ${JSON.stringify(own)}`, path),
+        }
       if (option.choices && !option.choices.includes(own))
         return { mistake: wrongChoice(optionTitle(name, option), own, option.choices, path) }
     }

@@ -31,12 +31,12 @@ import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../im
 const TRIES = 5
 
 /**
- * Opens or creates the layout `directory`. A name that already exists moves to the new image; other entries stay as
+ * Opens the layout `directory`, which is created when something is first written to it. A name that already exists moves to the new image; other entries stay as
  * they are. Several processes may write at the same time. Throws NOT_A_LAYOUT for a directory that holds something
  * else, OUTPUT_EXISTS for a bundle.
  */
 export async function openLayoutDestination(directory: string): Promise<ImageDestination> {
-  await makeLayout(directory)
+  await expectLayout(directory)
   const blobs = new BlobDirectory(directory)
   return {
     stage: blobs,
@@ -55,6 +55,7 @@ async function write(
 ): Promise<WrittenImage> {
   const subject = names[0] ? formatReference(names[0]) : image.root.digest
   onProgress?.({ type: 'stage', stage: 'copy', subject })
+  await makeLayout(directory)
   let store = blobs
   for (let tries = 1; ; tries++) {
     const { sent, skipped } = await fillWith(store, image, source, { jobs, signal, subject, onProgress })
@@ -143,13 +144,23 @@ function withImage(
 
 /** Looks at the layout `directory`, which need not exist. Throws like {@link openLayoutDestination}. */
 export async function surveyLayout(directory: string): Promise<DestinationSurvey> {
+  await expectLayout(directory)
+  const blobs = new BlobDirectory(directory)
+  return blobSurvey(blobsOf, async blob => await blobs.holds(blob))
+}
+
+/** Throws NOT_A_LAYOUT or OUTPUT_EXISTS if `directory` exists and holds something else. */
+async function expectLayout(directory: string): Promise<void> {
   try {
     refuseOther(directory, await readdir(directory))
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
+    if (systemCode(error) === 'ENOENT') return
+    if (systemCode(error) !== 'ENOTDIR') throw fileError(error, directory)
+    throw new StowageError('OUTPUT_EXISTS', `${directory} exists already, and is not a directory`, {
+      hint: 'Name a directory.',
+      cause: error,
+    })
   }
-  const blobs = new BlobDirectory(directory)
-  return blobSurvey(blobsOf, async blob => await blobs.holds(blob))
 }
 
 /** Throws NOT_A_LAYOUT or OUTPUT_EXISTS if `entries` are those of a directory that holds something else. */

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -171,6 +171,7 @@ t.test('a lock of a process that is gone is not a reason to wait', async t => {
   const layout = join(t.testdir(), 'layout')
   const image = await layeredImage(1)
   const content = await readImage(image.blobs, image.root)
+  await mkdir(layout)
   await using destination = await openLayoutDestination(layout)
   await writeFile(join(layout, '.stowage.lock'), `process 99999999 on ${hostname()}\n`)
   const start = Date.now()
