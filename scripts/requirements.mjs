@@ -52,6 +52,9 @@ const TEST = [
   { package: 'groff-base', found: () => command('groff') },
   { package: 'zsh', found: () => command('zsh') },
   { package: 'fish', found: () => command('fish') },
+  { package: 'age', found: () => command('age') },
+  { package: 'gpg', found: () => command('gpg') },
+  { package: 'gpg-agent', found: () => command('gpg-agent') },
 ]
 
 const ENGINE = [

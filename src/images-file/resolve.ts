@@ -161,7 +161,6 @@ async function resolveLocal(
     entry,
     location: formatLocation(location),
     written: String(entry.request['image']),
-    ...given(entry.names, undefined),
   }
   const images = mayMakeLayer(location)
     ? []
@@ -170,11 +169,12 @@ async function resolveLocal(
     faults.add(entry.at, `${own.written} holds no image`, { missing: true })
   if (images.length > 1 && entry.names.length > 0)
     faults.add(entry.at, `a name was given for ${images.length} images. Name one of them: ${own.written}:REF`)
-  if (mayMakeLayer(location) || (images.length > 1 && !hasRef(location))) return [own]
+  if (mayMakeLayer(location) || (images.length > 1 && !hasRef(location)))
+    return [{ ...own, ...given(entry.names, undefined) }]
   return images.map(({ root, names }) => ({
     ...own,
     location: hasRef(location) ? formatLocation({ ...location, ref: root.digest }) : own.location,
-    names: own.names ?? names.map(formatReference),
+    names: given(entry.names, names.find(({ tag }) => tag !== undefined)?.tag).names ?? names.map(formatReference),
     digest: root.digest,
     mediaType: root.mediaType,
   }))

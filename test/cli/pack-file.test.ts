@@ -99,6 +99,19 @@ wims:
   },
 )
 
+t.test('pack -f - a name without a tag takes the tag of the image, also of one in a layout or a bundle', async t => {
+  const cwd = t.testdir()
+  await writeLayout(join(cwd, 'layout'), { 'monitor:1.4': await layeredImage(1, { size: 1000 }) })
+  t.equal((await stowage(['pack', 'oci:layout', '-o', 'bundle'], { cwd })).code, 0)
+  writeFileSync(
+    join(cwd, 'images.yaml'),
+    'version: 1\nimages: [{image: "oci:layout:1.4", name: site.example/a}, {image: "bundle:bundle", names: [site.example/b, site.example/c:2]}]\n',
+  )
+  const { code, stderr } = await stowage(['pack', '-f', 'images.yaml', '-o', 'site'], { cwd })
+  t.equal(code, 0, stderr)
+  t.same(namesOf(join(cwd, 'site')).sort(), ['site.example/a:1.4', 'site.example/b:1.4', 'site.example/c:2'])
+})
+
 t.test('pack -f --locked - gives the same bytes after a tag has moved, and asks for no tag', async t => {
   const cwd = t.testdir()
   const registry = await startRegistry(t)

@@ -1,6 +1,15 @@
 /** A host of a test's own that installs base OS images: its sources, its store, its place for temporary files; and WIM files for it. */
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -72,6 +81,7 @@ export function richBaseWim(t: Test, path: string, name: string, version: string
   copyFileSync(richWim(t), path)
   const own = join(dirname(path), `.${name}-${version}`)
   writeFileSync(own, `${name} ${version}\n`)
+  utimesSync(own, new Date('2016-10-12T00:00:00Z'), new Date('2016-10-12T00:00:00Z'))
   wimlib('update', path, '1', `--command=add ${own} /Windows/build.txt`)
   rmSync(own)
   const parts = { MAJOR: major, MINOR: minor, BUILD: build, SPBUILD: revision }

@@ -64,8 +64,9 @@ export function openDesk(t: Scratch, options: DeskOptions = {}): Desk {
   let directory = work
 
   const launch = (command: string, stdin: 'ignore' | 'pipe' = 'ignore'): ChildProcess => {
-    // A pipeline fails with any of its commands; the third descriptor tells where the step ends
-    const script = `exec 2>&1; trap 'pwd >&3' EXIT\n${there(command)}\n`
+    // A pipeline fails with any of its commands, but not with one that `head` stopped; descriptor 3 tells where the step ends
+    const ending = 'code=$?; pwd >&3; [ $code -ne 141 ] || exit 0'
+    const script = `exec 2>&1; trap '${ending}' EXIT\n${there(command)}\n`
     const [file, ...words] = [...within, 'bash', '-o', 'pipefail', '-c', script]
     return spawn(file, words, { cwd: directory, env, stdio: [stdin, 'pipe', 'ignore', 'pipe'], timeout: LIMIT })
   }

@@ -233,7 +233,8 @@ export function flipped(bytes: Uint8Array): Uint8Array {
   return copy
 }
 
-async function busyboxLayer(): Promise<TestLayer> {
+/** Debian's busybox-static: the least that runs. */
+export async function busyboxLayer(): Promise<TestLayer> {
   const path = '/bin/busybox'
   const content = await readFile(path).catch((error: unknown) => {
     throw new Error(`${path} is needed for an image that runs: apt-get install busybox-static`, { cause: error })

@@ -173,7 +173,7 @@ function matches(shown: string, output: string): boolean {
 }
 
 /** Whether what is compressed here has the bytes that the pages show: they depend on the releases of zlib, libdeflate and busybox. */
-const SAME_BYTES =
+export const SAME_BYTES =
   process.arch === 'x64' &&
   process.versions.node.startsWith('20.') &&
   /^VERSION_ID="?12"?$/m.test(existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '')

@@ -4,42 +4,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import { writeWimFromLayers } from '../../../src/layer/to-wim/wim-from-layers.js'
 import { stowage } from '../../support/command.js'
-import { makeHive, type MadeKey, type MadeValue, plainHive, readHive } from '../../support/hives.js'
-import { directoryEntry, fileEntry, goodLayer, type MadeEntry, makeTar } from '../../support/layers.js'
+import { hive, hiveLayers, number } from '../../support/hive-layers.js'
+import { plainHive, readHive } from '../../support/hives.js'
+import { directoryEntry, fileEntry, goodLayer, makeTar } from '../../support/layers.js'
 import { wimlib } from '../../support/wims.js'
 
 const CONFIG = 'Files/Windows/System32/config'
-const number = (value: number): MadeValue => ({ type: 4, data: Buffer.from([value, 0, 0, 0]) })
-const SOFTWARE: MadeKey = { keys: { Kept: { values: { a: number(1) } }, Gone: {} } }
-const PATCH: MadeKey = { keys: { kept: { values: { b: number(2) } }, Gone: { layer: 'tombstone' } } }
-const APPLICATION: MadeKey = { keys: { Kept: { deleted: ['a'] }, Application: { values: { c: number(3) } } } }
-
-function hive(directory: string, key: MadeKey): Buffer {
-  return readFileSync(makeHive(join(directory, 'hive'), key))
-}
-
-/** Base, patch and application, as Windows exports them. */
-function layers(directory: string): string[] {
-  const tar = (name: string, entries: readonly MadeEntry[]): string => {
-    writeFileSync(join(directory, name), makeTar(entries))
-    return join(directory, name)
-  }
-  const base = goodLayer().map(entry =>
-    entry.name === `${CONFIG}/SOFTWARE` ? { ...entry, content: hive(directory, SOFTWARE) } : entry,
-  )
-  const upper = (key: MadeKey, ...more: readonly MadeEntry[]): MadeEntry[] => [
-    directoryEntry('Files'),
-    ...more,
-    directoryEntry('Hives'),
-    fileEntry('Hives/Software_Delta', hive(directory, key)),
-    fileEntry('Hives/Sam_Delta', hive(directory, {})),
-  ]
-  return [
-    tar('base.tar', base),
-    tar('patch.tar', upper(PATCH, fileEntry('Files/patch'))),
-    tar('application.tar', upper(APPLICATION, fileEntry('Files/application'), { name: 'Files/.wh.patch' })),
-  ]
-}
 
 function extracted(wim: string, directory: string, path: string): string {
   wimlib('extract', wim, '1', path, `--dest-dir=${directory}`)
@@ -49,7 +19,7 @@ function extracted(wim: string, directory: string, path: string): string {
 t.test('writeWimFromLayers() merges the delta hives of all layers into the hive of the base', async t => {
   const directory = t.testdir({ out: {} })
   const wim = join(directory, 'x.wim')
-  const { hives, lost } = await writeWimFromLayers(layers(directory), wim)
+  const { hives, lost } = await writeWimFromLayers(hiveLayers(directory), wim)
   wimlib('verify', wim)
   t.same(lost, [])
   const software = extracted(wim, join(directory, 'out'), '/Windows/System32/config/SOFTWARE')
@@ -68,13 +38,13 @@ t.test('writeWimFromLayers() merges the delta hives of all layers into the hive 
   const sam = extracted(wim, join(directory, 'out'), '/Windows/System32/config/SAM')
   const before = goodLayer().find(({ name }) => name === `${CONFIG}/SAM`)?.content
   t.ok(readFileSync(sam).equals(Buffer.from(before ?? '')), 'a hive that no delta changes keeps its bytes')
-  await writeWimFromLayers(layers(directory), join(directory, 'y.wim'), { imageName: 'x' })
+  await writeWimFromLayers(hiveLayers(directory), join(directory, 'y.wim'), { imageName: 'x' })
   t.ok(readFileSync(wim).equals(readFileSync(join(directory, 'y.wim'))), 'the same layers give the same bytes')
 })
 
 t.test('writeWimFromLayers() merges only what comes after a whole hive', async t => {
   const directory = t.testdir({ out: {} })
-  const [base = '', patch = '', application = ''] = layers(directory)
+  const [base = '', patch = '', application = ''] = hiveLayers(directory)
   const whole = join(directory, 'whole.tar')
   const parents = ['', '/Windows', '/Windows/System32', '/Windows/System32/config'].map(path => `Files${path}`)
   writeFileSync(
@@ -94,7 +64,7 @@ t.test('writeWimFromLayers() merges only what comes after a whole hive', async t
 
 t.test('writeWimFromLayers() refuses delta hives without their hive, unless they are left out', async t => {
   const directory = t.testdir()
-  const [base = '', patch = ''] = layers(directory)
+  const [base = '', patch = ''] = hiveLayers(directory)
   const wim = join(directory, 'x.wim')
   await t.rejects(writeWimFromLayers([patch], wim), {
     code: 'LAYER_UNSUPPORTED',
@@ -122,7 +92,7 @@ t.test('writeWimFromLayers() refuses delta hives without their hive, unless they
 
 t.test('stowage layer to-wim says what it merged', async t => {
   const directory = t.testdir()
-  const words = ['layer', 'to-wim', ...layers(directory), '-o', 'x.wim']
+  const words = ['layer', 'to-wim', ...hiveLayers(directory), '-o', 'x.wim']
   const { code, stdout, stderr } = await stowage(words, { cwd: directory })
   t.equal(code, 0, stderr)
   t.match(stdout, /^registry +SOFTWARE: 1 key added, 1 key deleted, 2 values set, 1 value deleted$/m)

@@ -1,0 +1,65 @@
+/** Every example of TypeScript: it has the types of the library, and does what its page says. */
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { SAMPLE } from '../support/base-images.js'
+import { type Desk, openDesk } from '../support/desk.js'
+import { runExample, typeErrors } from '../support/example.js'
+import { fencedBlocks, readPage } from '../support/page.js'
+
+const DOCS = readdirSync(fileURLToPath(new URL('../../docs', import.meta.url)))
+  .filter(name => name.endsWith('.md'))
+  .map(name => `docs/${name}`)
+
+const examplesOf = (page: string): readonly string[] =>
+  fencedBlocks(readPage(page))
+    .filter(({ language }) => language === 'ts')
+    .map(({ body }) => body)
+
+t.test('examples have the types of the library', async t => {
+  const pages = ['README.md', ...DOCS]
+  const examples = pages.flatMap(page => examplesOf(page).map((text, n) => [`${page}-${n + 1}`, text] as const))
+  t.ok(examples.length > 3, 'there are examples')
+  t.same(typeErrors(Object.fromEntries(examples)), [])
+  t.match(typeErrors({ wrong: "import { pack } from 'stowage'\nawait pack(1, 'x')\n" }), [
+    /^wrong\.mts:2: Argument of type/,
+  ])
+})
+
+async function ran(desk: Desk, text: string | undefined, expected = 0): Promise<string> {
+  const { code, output } = await runExample(desk, text ?? '')
+  t.equal(code, expected, output)
+  return output
+}
+
+t.test('docs/layer-check.md: the example prints the findings', async t => {
+  const desk = openDesk(t)
+  copyFileSync(SAMPLE, join(desk.work, 'NanoServer.wim'))
+  await desk.prepare('stowage layer from-wim NanoServer.wim -o layer.tar.gz')
+  const [example] = examplesOf('docs/layer-check.md')
+  t.equal(await ran(desk, example), '', 'of which there are none')
+  await desk.prepare(
+    'mkdir tree && tar --warning=no-unknown-keyword -C tree -xf layer.tar.gz && tar --format=pax -C tree -czf layer.tar.gz .',
+  )
+  t.match(await ran(desk, example, 1), /^refused BAD_PATH 1 /m)
+})
+
+t.test('docs/wim-library.md: the examples write, read and extract', async t => {
+  const desk = openDesk(t)
+  const at = (name: string): string => join(desk.work, name)
+  mkdirSync(at('tree/docs'), { recursive: true })
+  for (const name of ['notes.txt', 'docs/a.txt', 'docs/b.md', 'left.tmp'])
+    writeFileSync(at(`tree/${name}`), `of ${name}\n`)
+  await desk.prepare('stowage wim capture tree base.wim', 'echo new > tree/new.txt')
+  await desk.prepare('stowage wim capture tree monthly.wim --delta-from=base.wim', 'rm tree/new.txt')
+  const [first, second] = examplesOf('docs/wim-library.md')
+  const output = await ran(desk, first)
+  t.match(output, /^\/docs\/a\.txt 14n?$/m)
+  t.match(output, /^of notes\.txt$/m)
+  t.notMatch(output, /left\.tmp/)
+  t.same(readdirSync(at('out/docs')), ['a.txt'])
+  t.equal(await ran(desk, second), '4 of 5 blobs are missing\n')
+  t.ok(existsSync(at('there/notes.txt')), 'which the base has')
+  t.equal(readFileSync(at('there/new.txt'), 'utf8'), 'new\n')
+})
