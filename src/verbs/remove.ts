@@ -2,6 +2,7 @@
 import { abortError, orError, StowageError } from '../errors.js'
 import type { ImageStore, ImageUser, Removal, RemoveOptions, StoredImage } from '../image/image-store.js'
 import { lineageOf } from '../image/lineage.js'
+import { defaultStore } from '../transport/default-store.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { openImageStore, type StoreOptions } from '../transport/open.js'
 import { selectStored, type StoredSelection, shownName } from '../image/select.js'
@@ -138,7 +139,9 @@ function isRunning({ state }: ImageUser): boolean {
 
 /** What selects the same store on the command line; the engine is the default. */
 function storeOption({ location }: ImageStore): string {
-  return transportOf(parseLocation(location)).onDisk ? ` --store ${location}` : ''
+  const { scheme, path } = parseLocation(location)
+  if (!transportOf({ scheme, path }).onDisk) return ''
+  return ` --store ${path === defaultStore() ? `${scheme}:` : location}`
 }
 
 /** Each name of an image, or else its ID. */

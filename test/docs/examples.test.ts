@@ -63,3 +63,25 @@ t.test('docs/wim-library.md: the examples write, read and extract', async t => {
   t.ok(existsSync(at('there/notes.txt')), 'which the base has')
   t.equal(readFileSync(at('there/new.txt'), 'utf8'), 'new\n')
 })
+
+t.test('docs/library.md: the examples pack, verify, load, copy, cancel and fail as they say', async t => {
+  const desk = openDesk(t)
+  const at = (name: string): string => join(desk.work, name)
+  await desk.prepare(`node ${fileURLToPath(new URL('../../fixtures/make/linux-image.mjs', import.meta.url))} hello`)
+  copyFileSync(SAMPLE, at('NanoServer.wim'))
+  mkdirSync(at('tree/docs'), { recursive: true })
+  writeFileSync(at('tree/docs/notes.txt'), 'of notes\n')
+  const [whole, copied, cancelled, failed, wim, ...more] = examplesOf('docs/library.md')
+  t.same(more, [])
+  t.match(
+    await ran(desk, whole),
+    /^stowage\.example\/hello:1 sha256:[0-9a-f]{64}\n.*\/nanoserver:\S+ sha256:.*\n\d+ files of \d+ bytes, all as listed\n(.* sha256:[0-9a-f]{64}\n){2}$/,
+  )
+  t.equal((await desk.run({ command: '(cd site-a && sha256sum -c --quiet SHA256SUMS)' })).code, 0)
+  t.match(await ran(desk, copied), /^copy .*\n[^]*\d+ of \d+ bytes\n[^]*sha256:[0-9a-f]{64}\n$/)
+  t.ok(existsSync(at('hello.tar')))
+  t.equal(await ran(desk, cancelled), 'cancelled\n')
+  t.match(await ran(desk, failed, 1), /^FILE_NOT_FOUND: nowhere\b.*\n/)
+  t.notOk(existsSync(at('site-b')))
+  t.equal(await ran(desk, wim), '1 Tree\nof notes\n')
+})

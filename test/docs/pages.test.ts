@@ -14,8 +14,8 @@ const DOCS = readdirSync(join(ROOT, 'docs'))
   .filter(name => name.endsWith('.md'))
   .map(name => `docs/${name}`)
 /** Pages that users read. */
-const PAGES = DOCS
-const ALL = ['README.md', ...PAGES, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'fixtures/README.md']
+const PAGES = ['README.md', ...DOCS]
+const ALL = [...PAGES, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'fixtures/README.md']
 
 interface Run {
   readonly page: string
