@@ -1,6 +1,6 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import * as stowage from '../../src/index.js'
 
@@ -28,6 +28,29 @@ t.test('npm pack holds what a user needs and no more', t => {
   ]) {
     t.ok(paths.includes(path), path)
   }
+  t.end()
+})
+
+t.test('the pages in the package lead only to files that are in it', t => {
+  const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
+  const [{ files }] = JSON.parse(told) as [{ files: { path: string }[] }]
+  const paths = new Set(files.map(file => file.path))
+  const pages = [...paths].filter(path => path.endsWith('.md'))
+  t.ok(pages.length > 15)
+  for (const page of pages) {
+    const links = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/\]\(([^)#\s]+)(?:#[^)\s]*)?\)/g)]
+    for (const [, link = ''] of links)
+      if (!/^[a-z]+:/.test(link)) t.ok(paths.has(join(dirname(page), link)), `${page}: ${link}`)
+  }
+  t.end()
+})
+
+t.test('npm publish is refused until package.json says where the project is', t => {
+  const { status, stderr } = spawnSync(process.execPath, ['scripts/check-publish.mjs'], { cwd: ROOT, encoding: 'utf8' })
+  const { repository } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { repository?: unknown }
+  if (repository === undefined)
+    t.match({ status, stderr }, { status: 1, stderr: /no repository.*\nhint: .*npm pkg set/ })
+  else t.equal(status, 0)
   t.end()
 })
 
