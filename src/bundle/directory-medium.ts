@@ -68,9 +68,13 @@ class DirectoryMedium implements BundleMedium {
     this.#resumed = resumed
   }
 
+  /** Device and inode of the directory, to notice that its medium was removed. */
+  #identity: string | undefined
+
   /** Writes the marker first, then removes the unfinished files of an interrupted run; its finished blobs stay. */
   async begin(): Promise<void> {
     try {
+      this.#identity = await identityOf(this.where)
       const marker = this.#path(`${INCOMPLETE_FILE}.${randomUUID()}`)
       await this.#unlessTakenOver(async () => {
         await writeDurably(marker, new TextEncoder().encode(INCOMPLETE_TEXT + this.#run))
@@ -180,9 +184,18 @@ class DirectoryMedium implements BundleMedium {
     }
   }
 
-  /** Throws OUTPUT_EXISTS if another command took over: its bundle, perhaps finished by now, must not change. */
+  /**
+   * Throws OUTPUT_EXISTS if another command took over: its bundle, perhaps finished by now, must not change; MEDIUM_FAILED
+   * if the directory is not there any more.
+   */
   async #refuseIfTakenOver(cause?: StowageError): Promise<void> {
     if (await this.#isOurs()) return
+    if ((await identityOf(this.where)) !== this.#identity) {
+      throw new StowageError('MEDIUM_FAILED', `${this.where} is gone: its medium was removed, or it was deleted`, {
+        hint: 'Plug the medium in again, and run the same command: it goes on from what is there.',
+        cause,
+      })
+    }
     throw new StowageError(
       'OUTPUT_EXISTS',
       `${this.where} was taken over by another command while it was being written`,
@@ -243,6 +256,11 @@ class DirectoryMedium implements BundleMedium {
   #path(...names: string[]): string {
     return join(this.where, ...names)
   }
+}
+
+async function identityOf(directory: string): Promise<string | undefined> {
+  const found = await stat(directory, { bigint: true }).catch(() => undefined) // a medium that is gone
+  return found && `${found.dev} ${found.ino}`
 }
 
 async function listBlobs(directory: string): Promise<readonly string[]> {

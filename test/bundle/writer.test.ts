@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Bytes } from '../../src/blob/blob-store.js'
@@ -282,6 +282,19 @@ t.test('BundleWriter leaves a directory to the command that took it over', async
     }
     t.same((await verifyBundle(bundle)).findings, [])
   }
+})
+
+t.test('BundleWriter says that the directory is gone, which nobody took over', async t => {
+  const bundle = join(t.testdir(), 'site')
+  const { blobs, root } = await layeredImage(2)
+  const content = await readImage(blobs, root)
+  await using writer = await openBundleWriter(bundle)
+  await writer.write(content, blobs, [parseReference('a:1')])
+  await rename(bundle, `${bundle}-unplugged`)
+  const gone = { code: 'MEDIUM_FAILED', message: /site is gone: its medium was removed/, hint: /same command/ }
+  await t.rejects(writer.seal(), gone)
+  await mkdir(bundle) // the mount point of a stick
+  await t.rejects(writer.seal(), gone)
 })
 
 t.test('BundleWriter.write() says so when another command takes the directory over, and gives it nothing', async t => {
