@@ -12,7 +12,7 @@ const LIMIT = 120_000
 
 /** Settings of whoever runs the tests that are none of the reader's. */
 const FOREIGN =
-  /^(STOWAGE_|DOCKER_|XDG_|NODE_OPTIONS$|SOURCE_DATE_EPOCH$|REGISTRY_AUTH_FILE$|SSL_CERT_FILE$|https?_proxy$)/i
+  /^(STOWAGE_|DOCKER_|XDG_|GNUPGHOME$|FORCE_COLOR$|NODE_OPTIONS$|SOURCE_DATE_EPOCH$|REGISTRY_AUTH_FILE$|SSL_CERT_FILE$|https?_proxy$)/i
 
 export interface DeskOptions {
   /** What a name of the page is in the test: `{ '/media/stick': stick }`. Each is put back where a command prints it. */
@@ -56,6 +56,7 @@ export function openDesk(t: Scratch, options: DeskOptions = {}): Desk {
     HOME: home,
     COLUMNS: '200',
     LC_ALL: 'C.UTF-8',
+    SHELL: '/bin/sh',
     TERM: 'dumb',
     TZ: 'UTC',
   }
