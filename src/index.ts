@@ -191,6 +191,7 @@ export { mountImage, unmountImage } from './wim/mount.js'
 export { parseUpdateScript, type UpdateScriptOptions } from './wim/update-script.js'
 export { parseSourceList } from './wim/source-list.js'
 export type { Dentry, Metadata, Stream } from './wim/dentry.js'
+export { dateToFiletime, filetimeToDate, filetimeToISOString } from './windows/filetime.js'
 
 // Layers
 export {
