@@ -12,9 +12,10 @@ export interface WimImage {
   readonly name: string
   readonly description: string | undefined
   readonly displayName: string | undefined
-  readonly directoryCount: number
-  readonly fileCount: number
-  readonly totalBytes: number
+  readonly directories: number
+  readonly files: number
+  /** Total size of its files in bytes, as the XML states it (`TOTALBYTES`). */
+  readonly size: number
   /** FILETIMEs, 100 ns since 1601-01-01 UTC. */
   readonly created: bigint | undefined
   readonly modified: bigint | undefined
@@ -56,9 +57,9 @@ function readImage(native: NativeWimFile, index: number): WimImage {
     name: text('NAME') ?? '',
     description: text('DESCRIPTION'),
     displayName: text('DISPLAYNAME'),
-    directoryCount: count('DIRCOUNT'),
-    fileCount: count('FILECOUNT'),
-    totalBytes: count('TOTALBYTES'),
+    directories: count('DIRCOUNT'),
+    files: count('FILECOUNT'),
+    size: count('TOTALBYTES'),
     created: fileTime(text('CREATIONTIME/HIGHPART'), text('CREATIONTIME/LOWPART')),
     modified: fileTime(text('LASTMODIFICATIONTIME/HIGHPART'), text('LASTMODIFICATIONTIME/LOWPART')),
     windows: windowsInfo(text),

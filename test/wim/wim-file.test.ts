@@ -93,8 +93,9 @@ t.test('openWim() says of every form of a WIM what wimlib-imagex says', async t 
       ['NanoServer', 'UtilityVM'],
     )
     t.match(wim.images()[0], {
-      fileCount: Number(/^File Count:\s+(\d+)/m.exec(told)?.[1]),
-      directoryCount: Number(/^Directory Count:\s+(\d+)/m.exec(told)?.[1]),
+      files: Number(/^File Count:\s+(\d+)/m.exec(told)?.[1]),
+      directories: Number(/^Directory Count:\s+(\d+)/m.exec(told)?.[1]),
+      size: Number(/^Total Bytes:\s+(\d+)/m.exec(told)?.[1]),
       windows: {
         architecture: 'amd64',
         version: '10.0.14300.1010',
