@@ -108,8 +108,21 @@ export function findImage(images: readonly WimImage[], selector: string | number
   const byIndex = /^\d+$/.test(String(selector)) ? images[Number(selector) - 1] : undefined
   const found = byIndex ?? images.find(image => image.name === String(selector))
   if (found) return found
-  const list = images.map(image => `${image.index} ${JSON.stringify(image.name)}`).join(', ')
   throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image ${JSON.stringify(String(selector))}`, {
-    hint: list ? `It has: ${list}.` : 'It has no images.',
+    hint: images.length > 0 ? `It has: ${listText(images)}.` : 'It has no images.',
   })
+}
+
+/** The number of the only image. Throws IMAGE_NOT_FOUND if there is none, INVALID_ARGUMENT if there are several. */
+export function onlyWimImage(images: readonly WimImage[], name: string): number {
+  const [image, ...others] = images
+  if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${name} has no images`)
+  if (others.length === 0) return image.index
+  throw new StowageError('INVALID_ARGUMENT', `${name} has ${images.length} images: ${listText(images)}`, {
+    hint: 'Pass the number of one of them.',
+  })
+}
+
+function listText(images: readonly WimImage[]): string {
+  return images.map(({ index, name }) => `${index} ${JSON.stringify(name)}`).join(', ')
 }

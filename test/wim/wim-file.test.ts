@@ -24,13 +24,11 @@ async function dentriesOf(
   const metadata = await wim.metadata(image)
   const paths: string[] = []
   const found = []
-  for (const batch of metadata.dentries) {
-    for (const dentry of batch) {
-      const parent = dentry.parent === undefined ? undefined : paths[dentry.parent]
-      const path = parent === undefined ? '/' : `${parent === '/' ? '' : parent}/${dentry.name}`
-      paths.push(path)
-      found.push({ path, dentry, security: metadata.security[dentry.security] })
-    }
+  for (const dentry of metadata.dentries) {
+    const parent = dentry.parent === undefined ? undefined : paths[dentry.parent]
+    const path = parent === undefined ? '/' : `${parent === '/' ? '' : parent}/${dentry.name}`
+    paths.push(path)
+    found.push({ path, dentry, security: metadata.security[dentry.security] })
   }
   return found
 }
