@@ -1,4 +1,5 @@
 /** The public API of Stowage, name by name. */
+/// <reference types="node" preserve="true" />
 
 import './supported-node.js'
 
