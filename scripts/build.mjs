@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { nodeHeaders } from './requirements.mjs'
 
 export const ROOT = resolve(import.meta.dirname, '..')
@@ -51,16 +51,22 @@ export function buildTypeScript() {
   stamp('ts', state)
 }
 
-/** Puts the addon where node-gyp-build looks first, so that the npm package carries it for this platform. */
-export function copyPrebuild() {
-  const directory = join(ROOT, 'prebuilds', `${process.platform}-${process.arch}`)
-  mkdirSync(directory, { recursive: true })
-  copyFileSync(ADDON, join(directory, 'stowage.node'))
-  // Their code is part of the binary, so their licences travel with it.
-  for (const name of ['libdeflate-dev', 'libssl-dev', 'libzstd-dev', 'liblzma-dev', 'zlib1g-dev']) {
-    const copyright = join('/usr/share/doc', name, 'copyright')
-    if (existsSync(copyright)) copyFileSync(copyright, join(directory, `${name}.copyright`))
+/** Puts the addon where node-gyp-build looks for it, so that the npm package carries it for this platform. */
+function copyPrebuild() {
+  for (const [name, file] of prebuildFiles()) {
+    mkdirSync(dirname(join(ROOT, name)), { recursive: true })
+    copyFileSync(file, join(ROOT, name))
   }
+}
+
+/** The prebuilt addon: names in the package, and the files that they are made of. */
+export function prebuildFiles() {
+  const directory = join('prebuilds', `${process.platform}-${process.arch}`)
+  // Their code is part of the binary, so their licences travel with it.
+  const licences = ['libdeflate-dev', 'libssl-dev', 'libzstd-dev', 'liblzma-dev', 'zlib1g-dev']
+    .map(name => [join(directory, `${name}.copyright`), join('/usr/share/doc', name, 'copyright')])
+    .filter(([, file]) => existsSync(file))
+  return [[join(directory, 'stowage.node'), ADDON], ...licences]
 }
 
 /** Changes when a file below `paths` comes, goes or changes. */

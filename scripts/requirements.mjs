@@ -65,6 +65,8 @@ const ENGINE = [
   { package: 'e2fsprogs', found: () => command('mkfs.ext4') },
   { package: 'exfatprogs', found: () => command('mkfs.exfat') },
   { package: 'exfat-fuse', found: () => command('mount.exfat-fuse') },
+  { package: 'dosfstools', found: () => command('mkfs.vfat') },
+  { package: 'mtools', found: () => command('mcopy') },
 ]
 
 const FORMAT = [{ package: 'clang-format-19', found: () => command('clang-format-19') }]

@@ -1,4 +1,5 @@
 /** The public API of Stowage, name by name. */
+/// <reference types="node" preserve="true" />
 
 import './supported-node.js'
 
@@ -191,6 +192,7 @@ export { mountImage, unmountImage } from './wim/mount.js'
 export { parseUpdateScript, type UpdateScriptOptions } from './wim/update-script.js'
 export { parseSourceList } from './wim/source-list.js'
 export type { Dentry, Metadata, Stream } from './wim/dentry.js'
+export { dateToFiletime, filetimeToDate, filetimeToISOString } from './windows/filetime.js'
 
 // Layers
 export {

@@ -39,15 +39,18 @@ function load(): unknown {
     return loadFrom(fileURLToPath(new URL('..', import.meta.url)))
   } catch (error) {
     const unloadable = systemCode(error) === 'ERR_DLOPEN_FAILED'
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : ''
     throw new StowageError(
       'ADDON_MISSING',
       unloadable
-        ? `the native addon cannot be loaded: ${error instanceof Error ? error.message.split('\n')[0] : ''}`
+        ? `the native addon cannot be loaded: ${reason}`
         : `there is no native addon for ${process.platform}-${process.arch}`,
       {
-        hint: unloadable
-          ? 'WIM files require libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
-          : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, liblzma-dev, zlib1g-dev, pkg-config and g++, then run "npm rebuild stowage".',
+        hint: reason.includes('failed to map segment') // the system's words; it has no code for this
+          ? 'Stowage is on a file system that is mounted noexec, such as a stick: copy its directory to a disk and run it from there.'
+          : unloadable
+            ? 'WIM files require libwim: on Debian and Ubuntu, apt-get install libwim15. Packing, verifying and loading other images does not.'
+            : 'Build it: install libwim-dev, libdeflate-dev, libssl-dev, libzstd-dev, liblzma-dev, zlib1g-dev, pkg-config and g++, then run "npm rebuild stowage".',
         cause: error,
       },
     )

@@ -78,7 +78,7 @@ Object ScanEvent(wimlib_progress_msg message, const wimlib_progress_info& info) 
   Object event = {{"source", FromLibrary(scan.source)},
                   {"directories", scan.num_dirs_scanned},
                   {"files", scan.num_nondirs_scanned},
-                  {"bytes", scan.num_bytes_scanned}};
+                  {"size", scan.num_bytes_scanned}};
   if (message != WIMLIB_PROGRESS_MSG_SCAN_DENTRY) {
     event.emplace_back("target", FromLibrary(scan.wim_target_path));
     return event;

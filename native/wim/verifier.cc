@@ -405,7 +405,7 @@ Value Verify(const Arguments& arguments, Observer& observer) {
   }
   return Object{{"images", verification.images},
                 {"blobs", verification.blobs},
-                {"bytes", verification.bytes},
+                {"size", verification.bytes},
                 {"findings", std::move(findings)}};
 }
 

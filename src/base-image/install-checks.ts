@@ -65,7 +65,7 @@ export async function readWimFacts(
     platform,
     utilityVm: wim.images().some(other => other.name === UTILITY_VM),
     reference: name === undefined ? wimImageName(wim, image, platform) : nameToGive(name),
-    size: image.totalBytes,
+    size: image.size,
   }
 }
 

@@ -254,7 +254,7 @@ async function prepareFolder(directory: string, force: boolean): Promise<void> {
     if (systemCode(error) !== 'ENOENT') throw fileError(error, directory)
     if (!force) {
       throw new StowageError('FILE_NOT_FOUND', `Cannot find the path '${directory}' because it does not exist`, {
-        hint: 'Create it first, or use --force.',
+        hint: 'Create it first, or use --force, which also replaces files that are there.',
         cause: error,
       })
     }

@@ -55,7 +55,7 @@ export interface PlanOptions {
   /** Number of further images, whose layers are created while packing. */
   readonly pendingImages?: number
   /** Total size of the files to add, in bytes. */
-  readonly fileBytes?: number
+  readonly fileSize?: number
 }
 
 /** An open bundle. Disposing it before it is sealed removes what it created. */
@@ -156,7 +156,7 @@ class Writer implements BundleWriter {
     return await this.#medium.spool()
   }
 
-  async plan(images: readonly NamedImage[], { pendingImages = 0, fileBytes = 0 }: PlanOptions = {}): Promise<void> {
+  async plan(images: readonly NamedImage[], { pendingImages = 0, fileSize = 0 }: PlanOptions = {}): Promise<void> {
     if (this.#state !== 'fresh') {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
@@ -166,7 +166,7 @@ class Writer implements BundleWriter {
     await this.#medium.assign(blobs)
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
-    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileBytes + blobs.length * ROOM_PER_BLOB)
+    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileSize + blobs.length * ROOM_PER_BLOB)
     const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
     await checkSpace(this.#medium.where, needed * this.#copies, largest)
     this.#state = 'planned'

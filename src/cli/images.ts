@@ -49,7 +49,7 @@ export const images = command({
     const references = [...name, ...filters.references]
     const list = await listImages({ ...filters, references, all, store, host, signal: session.signal })
     noteStore(store, list.store, session)
-    for (const { id, flaw } of list.images) if (flaw) session.note(`warning: ${id} cannot be read: ${flaw.message}`)
+    for (const { id, error } of list.images) if (error) session.note(`warning: ${id} cannot be read: ${error.message}`)
     const rows = list.images.flatMap(rowsOf)
     const text = options.quiet
       ? idsText(list.images, trunc)
@@ -128,7 +128,7 @@ function tableText(
       ...(digests ? [digest] : []),
       shownId(image, trunc),
       formatAgo(image.created),
-      image.flaw ? '-' : formatSize(image.size),
+      image.error ? '-' : formatSize(image.size),
       ...(wide
         ? [
             image.name || '-',
@@ -164,10 +164,10 @@ function lineOf({ image, repository, tag, digest }: Row, trunc: boolean): Readon
 }
 
 /** An image as it appears in JSON output. */
-export function storedImageDocument({ flaw, base, ...image }: ListedImage): Readonly<Record<string, unknown>> {
+export function storedImageDocument({ error, base, ...image }: ListedImage): Readonly<Record<string, unknown>> {
   return {
     ...image,
     ...(base ? { base: { id: base.id, names: [...base.names, ...base.refNames] } } : {}),
-    ...errorDocument(flaw),
+    ...errorDocument(error),
   }
 }

@@ -120,7 +120,7 @@ function wimLines(wim: NonNullable<InspectedImage['wim']>): (readonly string[])[
   const contents = `${count(wim.files, 'file')}, ${count(wim.directories, 'directory', 'directories')}`
   return [
     ['WIM', `${wim.path}, image ${wim.index}`],
-    ['Files', `${contents}, ${exactSize(wim.totalBytes)}`],
+    ['Files', `${contents}, ${exactSize(wim.size)}`],
     ...[
       ['Description', wim.description],
       ['Product', wim.productName],

@@ -123,7 +123,7 @@ function exposure({ address: { host, port } }: BundleServer, tls: boolean, passw
 
 /** Logs each request as a line or, with `json`, as an event. Text from clients is made safe for a terminal. */
 function requestLog(json: boolean): (request: ServedRequest) => void {
-  return ({ time, client, user, method, target, status, bytes, duration, error }) => {
+  return ({ time, client, user, method, target, status, sent, duration, error }) => {
     const at = time.toISOString()
     const line = json
       ? jsonText({
@@ -134,12 +134,12 @@ function requestLog(json: boolean): (request: ServedRequest) => void {
           method,
           target,
           status,
-          bytes,
+          sent,
           duration,
           ...(error ? { error: { code: error.code, message: error.message } } : {}),
         })
       : printable(
-          `${at} ${client} ${user ?? '-'} ${method} ${target} ${status} ${formatSize(bytes)} ${duration}ms${error ? `: ${error.message}` : ''}`,
+          `${at} ${client} ${user ?? '-'} ${method} ${target} ${status} ${formatSize(sent)} ${duration}ms${error ? `: ${error.message}` : ''}`,
         )
     process.stderr.write(`${line.replaceAll('\n', '\\n')}\n`)
   }

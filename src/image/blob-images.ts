@@ -43,7 +43,7 @@ export class BlobImages {
     const found = indexed.find(({ root }) => root.digest === id)
     if (!found) throw new StowageError('IMAGE_NOT_FOUND', `the image ${id} no longer exists`)
     const { facts, steps } = await this.#content(found.root, options)
-    if (facts.flaw) throw facts.flaw
+    if (facts.error) throw facts.error
     return steps
   }
 
@@ -51,7 +51,7 @@ export class BlobImages {
     const known = this.#read.get(root.digest)
     if (known) return known
     const content = await readStored(this.#blobs, root, options)
-    if (!content.facts.flaw) this.#read.set(root.digest, content)
+    if (!content.facts.error) this.#read.set(root.digest, content)
     return content
   }
 }

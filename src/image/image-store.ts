@@ -37,10 +37,10 @@ export interface StoredImage extends HeldIdentity {
    * once.
    */
   readonly size: number
-  /** This machine's platform first. Empty for artifacts, and if `flaw` is set. */
+  /** This machine's platform first. Empty for artifacts, and if `error` is set. */
   readonly platforms: readonly StoredPlatform[]
   /** Why the image cannot be read, if it cannot. */
-  readonly flaw?: StowageError
+  readonly error?: StowageError
 }
 
 /** One step of an image's history. */

@@ -89,8 +89,8 @@ export interface InspectedWim {
   readonly languages: readonly string[]
   readonly directories: number
   readonly files: number
-  /** Size of all files, in bytes. */
-  readonly totalBytes: number
+  /** Of all files, in bytes. */
+  readonly size: number
 }
 
 /** A runnable image, with the bytes of its manifest and config. */

@@ -21,14 +21,14 @@ interface ReadPlatform {
 
 /** The parts of a {@link StoredImage} that do not depend on its names. */
 export interface StoredContent {
-  readonly facts: Pick<StoredImage, 'type' | 'size' | 'platforms' | 'created' | 'flaw'>
+  readonly facts: Pick<StoredImage, 'type' | 'size' | 'platforms' | 'created' | 'error'>
   /** The history of the first platform, oldest step first. */
   readonly history: ConfigDetails['history']
   /** The same steps with the sizes of their layers, newest first. */
   readonly steps: readonly HistoryStep[]
 }
 
-/** Reads the image `root`. A defect is reported in `flaw`; only ABORTED is thrown. */
+/** Reads the image `root`. A defect is reported in `error`; only ABORTED is thrown. */
 export async function readStored(
   store: BlobStore,
   root: Descriptor,
@@ -42,7 +42,7 @@ export async function readStored(
   } catch (error) {
     const told = abortError(error, options.signal)
     if (!(told instanceof StowageError) || told.code === 'ABORTED') throw told
-    return { facts: { type: 'image', size: 0, platforms: [], flaw: told }, history: [], steps: [] }
+    return { facts: { type: 'image', size: 0, platforms: [], error: told }, history: [], steps: [] }
   }
   const size = [...blobs.values()].reduce((sum, each) => sum + each, 0)
   const [main, ...others] = ownFirst(platforms)

@@ -25,7 +25,7 @@ export interface AnswerOptions {
 export interface Outcome {
   readonly status: number
   /** Bytes of the body sent. */
-  readonly bytes: number
+  readonly sent: number
   readonly user: string | undefined
   /** Set if the server failed, or if the transfer broke off. */
   readonly error: StowageError | undefined
@@ -56,7 +56,7 @@ export async function answer(
 ): Promise<Outcome> {
   const exchange = new Exchange(request, response, options)
   const error = await exchange.run()
-  return { status: response.statusCode, bytes: exchange.sent, user: exchange.user, error }
+  return { status: response.statusCode, sent: exchange.sent, user: exchange.user, error }
 }
 
 class Exchange {

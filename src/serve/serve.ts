@@ -43,7 +43,7 @@ export interface ServedRequest {
   readonly target: string
   readonly status: number
   /** Bytes of the body sent. */
-  readonly bytes: number
+  readonly sent: number
   /** In milliseconds. */
   readonly duration: number
   /** Set if the request could not be answered, or if the transfer broke off. */

@@ -278,7 +278,7 @@ async function prepare(
   const planned = requests.flatMap(request => read.get(request) ?? [])
   await writer.plan(
     planned.map(({ content, names }) => ({ image: content, names })),
-    { pendingImages: made.length, fileBytes: await sizeOfFiles(files) },
+    { pendingImages: made.length, fileSize: await sizeOfFiles(files) },
   )
   for (const request of made) read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])

@@ -53,8 +53,8 @@ export interface Dentry extends FileFields {
 export interface Metadata {
   /** Self-relative SECURITY_DESCRIPTORs. */
   readonly security: readonly Buffer[]
-  /** In batches: parents before children, and the children of a directory together. */
-  readonly dentries: Iterable<readonly Dentry[]>
+  /** Parents before children, and the children of a directory together. They can be iterated once. */
+  readonly dentries: Iterable<Dentry>
 }
 
 const FIXED = 76
@@ -208,12 +208,12 @@ const BATCH = 2048
 export async function readMetadata(native: NativeWimFile, name: string, index: number): Promise<Metadata> {
   try {
     const reader = await native.readMetadata(index)
-    function* dentries(): Iterable<readonly Dentry[]> {
+    function* dentries(): Iterable<Dentry> {
       let first = 0
       for (let batch = reader.next(BATCH); batch; batch = reader.next(BATCH)) {
         const decoded = decodeDentries(batch, first)
         first += decoded.length
-        yield decoded
+        yield* decoded
       }
     }
     return { security: reader.security(), dentries: dentries() }

@@ -7,8 +7,8 @@ export interface ImageDescription {
   readonly description: string | undefined
   readonly directories: number
   readonly files: number
-  readonly totalBytes: number
-  readonly hardLinkBytes: number
+  readonly size: number
+  readonly hardLinkSize: number
   /** FILETIME: 100 ns since 1601-01-01 UTC. */
   readonly created: bigint
   /** Facts about Windows; undefined for an image without it. */
@@ -24,13 +24,13 @@ const ARCHITECTURES: Readonly<Record<string, number>> = { '386': 0, arm: 5, ia64
 export function encodeImages(images: readonly ImageDescription[]): string {
   return images
     .map((image, n) => {
-      const { name, description, directories, files, totalBytes, hardLinkBytes, created, windows } = image
+      const { name, description, directories, files, size, hardLinkSize, created, windows } = image
       const time = element('HIGHPART', hex(created >> 32n)) + element('LOWPART', hex(created & 0xffffffffn))
       const fields = [
         element('DIRCOUNT', String(directories)),
         element('FILECOUNT', String(files)),
-        element('TOTALBYTES', String(totalBytes)),
-        element('HARDLINKBYTES', String(hardLinkBytes)),
+        element('TOTALBYTES', String(size)),
+        element('HARDLINKBYTES', String(hardLinkSize)),
         element('CREATIONTIME', time),
         element('LASTMODIFICATIONTIME', time),
         windows ? element('WINDOWS', encodeWindows(windows)) : '',

@@ -12,9 +12,10 @@ export interface WimImage {
   readonly name: string
   readonly description: string | undefined
   readonly displayName: string | undefined
-  readonly directoryCount: number
-  readonly fileCount: number
-  readonly totalBytes: number
+  readonly directories: number
+  readonly files: number
+  /** Total size of its files in bytes, as the XML states it (`TOTALBYTES`). */
+  readonly size: number
   /** FILETIMEs, 100 ns since 1601-01-01 UTC. */
   readonly created: bigint | undefined
   readonly modified: bigint | undefined
@@ -56,9 +57,9 @@ function readImage(native: NativeWimFile, index: number): WimImage {
     name: text('NAME') ?? '',
     description: text('DESCRIPTION'),
     displayName: text('DISPLAYNAME'),
-    directoryCount: count('DIRCOUNT'),
-    fileCount: count('FILECOUNT'),
-    totalBytes: count('TOTALBYTES'),
+    directories: count('DIRCOUNT'),
+    files: count('FILECOUNT'),
+    size: count('TOTALBYTES'),
     created: fileTime(text('CREATIONTIME/HIGHPART'), text('CREATIONTIME/LOWPART')),
     modified: fileTime(text('LASTMODIFICATIONTIME/HIGHPART'), text('LASTMODIFICATIONTIME/LOWPART')),
     windows: windowsInfo(text),
@@ -107,8 +108,21 @@ export function findImage(images: readonly WimImage[], selector: string | number
   const byIndex = /^\d+$/.test(String(selector)) ? images[Number(selector) - 1] : undefined
   const found = byIndex ?? images.find(image => image.name === String(selector))
   if (found) return found
-  const list = images.map(image => `${image.index} ${JSON.stringify(image.name)}`).join(', ')
   throw new StowageError('IMAGE_NOT_FOUND', `${name} has no image ${JSON.stringify(String(selector))}`, {
-    hint: list ? `It has: ${list}.` : 'It has no images.',
+    hint: images.length > 0 ? `It has: ${listText(images)}.` : 'It has no images.',
   })
+}
+
+/** The number of the only image. Throws IMAGE_NOT_FOUND if there is none, INVALID_ARGUMENT if there are several. */
+export function onlyWimImage(images: readonly WimImage[], name: string): number {
+  const [image, ...others] = images
+  if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${name} has no images`)
+  if (others.length === 0) return image.index
+  throw new StowageError('INVALID_ARGUMENT', `${name} has ${images.length} images: ${listText(images)}`, {
+    hint: 'Pass the number of one of them.',
+  })
+}
+
+function listText(images: readonly WimImage[]): string {
+  return images.map(({ index, name }) => `${index} ${JSON.stringify(name)}`).join(', ')
 }

@@ -47,8 +47,8 @@ export interface EncodedImage {
   /**
    * Size of all streams, counted for each name of a file; and the part of it that further names of the same files add.
    */
-  readonly totalBytes: number
-  readonly hardLinkBytes: number
+  readonly size: number
+  readonly hardLinkSize: number
 }
 
 const DENTRY_SIZE = 102
@@ -83,7 +83,7 @@ interface Placed {
 export async function encodeMetadata(root: ImageDentry, security: readonly Buffer[]): Promise<EncodedImage> {
   const descriptors = new Map<number, number>()
   const files = new Map<ImageFile, Group>()
-  const counts = { directories: 1, files: 0, totalBytes: 0, hardLinkBytes: 0 }
+  const counts = { directories: 1, files: 0, size: 0, hardLinkSize: 0 }
   const top: Placed = { dentry: root, size: dentrySize(root), subdirectory: 0, children: [] }
   const directories: Placed[] = [top]
   let end = top.size + END_SIZE // relative to the security data, whose size is not known yet
@@ -144,12 +144,12 @@ export async function encodeMetadata(root: ImageDentry, security: readonly Buffe
     const streams = [file.data, file.reparse, ...file.streams.map(({ content }) => content)]
     const size = streams.reduce((sum, content) => sum + (content?.size ?? 0), 0)
     counts[isDirectory ? 'directories' : 'files'] += 1
-    counts.totalBytes += size
+    counts.size += size
     if (isDirectory || isReparsePoint(file)) return
     const group = files.get(file)
     if (group) {
       group.names += 1
-      counts.hardLinkBytes += size
+      counts.hardLinkSize += size
     } else {
       files.set(file, { id: files.size + 1, names: 1 })
     }

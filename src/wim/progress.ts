@@ -1,4 +1,7 @@
-/** The progress events of libwim. Names and order: `enum wimlib_progress_msg` of wimlib.h. */
+/**
+ * The progress events of libwim. Names and order: `enum wimlib_progress_msg` of wimlib.h. The pairs of `completed…` and
+ * `total…` keep its names, bytes included: they are counts of what is being done, not sizes of a thing.
+ */
 import type { WimCompressionType } from './compression.js'
 
 /** Progress of an extraction. Sizes are in bytes. */
@@ -21,12 +24,12 @@ export interface ExtractProgress {
   readonly totalParts: number
 }
 
-/** Progress of a scan. */
+/** Progress of a scan: counts so far, and the total size of the files, in bytes. */
 export interface ScanProgress {
   readonly source: string
   readonly directories: number
   readonly files: number
-  readonly bytes: number
+  readonly size: number
 }
 
 export interface IntegrityProgress {

@@ -13,7 +13,7 @@ export interface WimVerification {
   readonly images: number
   readonly blobs: number
   /** Total size of all blobs, uncompressed. */
-  readonly bytes: number
+  readonly size: number
   /** Empty if there are no defects. */
   readonly findings: readonly WimFinding[]
 }

@@ -1,13 +1,43 @@
 /**
- * Converts FILETIME, the times of WIM and NTFS (100 ns since 1601-01-01 UTC), to and from the times of tar and JSON.
- * Source: POSIX.1-2017, pax.
+ * Converts FILETIME, the times of WIM and NTFS (100 ns since 1601-01-01 UTC), to and from the times of JavaScript, tar
+ * and JSON. Source: POSIX.1-2017, pax.
  */
+import { StowageError } from '../errors.js'
 
 /** 1970-01-01 as a FILETIME. */
 export const UNIX_EPOCH = 116_444_736_000_000_000n
+/** The greatest FILETIME that Windows accepts. */
+const LAST = 0x7fff_ffff_ffff_ffffn
+/** Units of a FILETIME per second. */
 const UNITS = 10_000_000n
+/** Units of a FILETIME per millisecond. */
+const UNITS_PER_MILLISECOND = 10_000n
 /** Nanoseconds per unit of a FILETIME. */
 export const FILETIME_NANOSECONDS = 100n
+
+/** A FILETIME as a Date, cut off to the millisecond; {@link filetimeToISOString} keeps all of it. */
+export function filetimeToDate(filetime: bigint): Date {
+  return new Date(Number(filetime / UNITS_PER_MILLISECOND) - Number(UNIX_EPOCH / UNITS_PER_MILLISECOND))
+}
+
+/** ISO 8601 with all seven decimals: `2026-11-21T10:40:05.1234567Z`. As in `Date`, years after 9999 have six digits. */
+export function filetimeToISOString(filetime: bigint): string {
+  return `${filetimeToDate(filetime).toISOString().slice(0, -4)}${String(filetime % UNITS).padStart(7, '0')}Z`
+}
+
+/**
+ * A Date as a FILETIME. Throws INVALID_ARGUMENT for an invalid Date, and for one before 1601 or after 30828, which
+ * Windows does not accept.
+ */
+export function dateToFiletime(date: Date): bigint {
+  const time = date.getTime()
+  if (Number.isNaN(time)) throw new StowageError('INVALID_ARGUMENT', 'an invalid Date has no FILETIME')
+  const filetime = BigInt(time) * UNITS_PER_MILLISECOND + UNIX_EPOCH
+  if (filetime >= 0n && filetime <= LAST) return filetime
+  throw new StowageError('INVALID_ARGUMENT', `a FILETIME cannot hold ${date.toISOString()}`, {
+    hint: 'It can hold the years 1601 to 30828.',
+  })
+}
 
 /** Decimal seconds since 1970, the format of times in PAX: `1464566400.1234567`, `-1.5`. */
 export function paxTime(filetime: bigint): string {
@@ -68,9 +98,6 @@ export function rfc3339(filetime: bigint): string | undefined {
   const date = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
   return `${date}${fraction === '' ? '' : `.${fraction}`}Z`
 }
-
-/** The greatest FILETIME that Windows accepts. */
-const LAST = 0x7fff_ffff_ffff_ffffn
 
 /** A time, and whether it was moved to the nearest one that a FILETIME can hold. */
 export interface FileTime {

@@ -176,7 +176,7 @@ t.test('serve - by https with a certificate, and for those alone who are in its 
     .map(line => JSON.parse(line) as Record<string, unknown>)
   t.match(
     events.find(({ status }) => status === 206),
-    { type: 'request', user: 'alice', method: 'GET', bytes: 10, client: '127.0.0.1' },
+    { type: 'request', user: 'alice', method: 'GET', sent: 10, client: '127.0.0.1' },
   )
 })
 

@@ -113,10 +113,12 @@ async function readEverything(path: string, messages: string[], untyped: string[
     for (let image = 1; image <= Math.min(wim.info.imageCount, 3); image += 1) {
       await attempt(async () => {
         const { dentries } = await wim.metadata(image)
-        for (const batch of dentries) if (batch.length === 0) throw new RangeError('an empty batch')
+        for (const { index, parent = -1 } of dentries)
+          if (parent >= index) throw new RangeError('a child before its parent')
       })
       await attempt(async () => {
-        for await (const batch of wim.entries(image)) if (batch.length === 0) throw new RangeError('an empty batch')
+        for await (const { path: name } of wim.entries(image))
+          if (!name.startsWith('/')) throw new RangeError('not a path')
       })
     }
     await attempt(async () => await wim.resources())

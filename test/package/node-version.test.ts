@@ -1,31 +1,18 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { satisfies } from 'semver'
 import t from 'tap'
 import { nodeVersionFault } from '../../src/node-version.js'
 import { commandFile } from '../support/command.js'
+import { npmPackage } from '../support/npm-package.js'
 
 const root = join(import.meta.dirname, '../..')
 const library = join(root, 'dist', 'index.js')
 
-/** An old Node.js, as npm has it; kept in the cache of the tests. */
+/** An old Node.js, as npm has it. */
 function oldNode(major: number): string {
-  const directory = join(root, 'node_modules/.cache/stowage-old-node')
-  const program = join(directory, String(major), 'package/bin/node')
-  if (existsSync(program)) return program
-  mkdirSync(directory, { recursive: true })
-  const building = mkdtempSync(join(directory, 'building-'))
-  try {
-    const name = `node-linux-${process.arch}@${major}`
-    const packed = execFileSync('npm', ['pack', '--silent', name], { cwd: building, encoding: 'utf8' }).trim()
-    execFileSync('tar', ['-xzf', packed], { cwd: building })
-    rmSync(join(building, packed))
-    if (!existsSync(program)) renameSync(building, join(directory, String(major)))
-  } finally {
-    rmSync(building, { recursive: true, force: true })
-  }
-  return program
+  return join(npmPackage(`node-linux-${process.arch}@${major}`), 'bin/node')
 }
 
 t.test('nodeVersionFault() takes the versions that package.json names, and no others', async t => {

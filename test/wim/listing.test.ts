@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { renameSync } from 'node:fs'
 import t from 'tap'
 import { createWim, openWim, type WimFile } from '../../src/wim/wim-file.js'
+import { scratch } from '../support/scratch.js'
 import {
   directoryWim,
   extendedAttributeWim,
@@ -47,7 +48,7 @@ t.test('entriesAsJson() lists the same by our own readers as by libwim, in every
       t.ok(own.length >= 3)
       t.strictSame(own, await linesByLibwim(wim, index), `${path} ${index}`)
       const paths: string[] = []
-      for await (const batch of wim.entries(index)) paths.push(...batch.map(({ path }) => path))
+      for await (const { path: each } of wim.entries(index)) paths.push(each)
       t.same(
         own.map(line => line.path),
         paths,
@@ -103,4 +104,40 @@ t.test('entriesAsJson() tells times of any year, and what is not there', async t
   renameSync(base, `${base}.ref`)
   await opened.referenceFiles([`${base}.ref`])
   t.notOk((await linesOf(opened)).some(line => line.streams[0]?.missing))
+})
+
+t.test('entries() gives one entry at a time, of the only image unless another is asked for', async t => {
+  const path = directoryWim(t, { files: { 'notes.txt': Buffer.from('x'), 'more.txt': Buffer.from('y') } })
+  await using wim = await openWim(path)
+  const paths = []
+  for await (const entry of wim.entries()) paths.push(entry.path)
+  t.equal(paths.map(each => `${each}\n`).join(''), wimlib('dir', path, '1'))
+  const batches = []
+  for await (const batch of wim.entryBatches()) batches.push(...batch.map(entry => entry.path))
+  t.same(batches, paths)
+  for await (const { path: below } of wim.entries({ path: '/notes.txt' })) t.equal(below, '/notes.txt')
+  let json = ''
+  for await (const piece of wim.entriesAsJson()) json += piece.toString()
+  t.same(
+    (JSON.parse(`[${json}]`) as Line[]).map(line => line.path),
+    paths,
+  )
+  t.same([...(await wim.metadata()).dentries].map(({ name }) => name).sort(), ['', 'more.txt', 'notes.txt'])
+
+  await wim.addImage(scratch(t), { name: 'Second "one"' })
+  const several = {
+    code: 'INVALID_ARGUMENT',
+    message: `${path} has 2 images: 1 "tree", 2 "Second \\"one\\""`,
+    hint: 'Pass the number of one of them.',
+  }
+  await t.rejects(wim.entries().next(), several)
+  await t.rejects(wim.entriesAsJson().next(), several)
+  await t.rejects(wim.metadata(), several)
+  for await (const { path: root } of wim.entries(2)) t.equal(root, '/')
+  const both = []
+  for await (const entry of wim.entries('all')) both.push(entry.path)
+  t.same(both.sort(), [...paths, '/'].sort())
+
+  await wim.deleteImage('all')
+  await t.rejects(wim.entries().next(), { code: 'IMAGE_NOT_FOUND', message: `${path} has no images` })
 })

@@ -40,7 +40,7 @@ t.test('WimFile.verify() finds nothing wrong with a WIM of any form', async t =>
       t.equal(found.images, 2)
       t.equal(found.blobs, wim.blobs().count)
       t.equal(
-        found.bytes,
+        found.size,
         wim.blobs().sizes.reduce((sum, size) => sum + size, 0),
       )
     }
@@ -225,7 +225,7 @@ t.test('WimFile.verify() reads no bytes twice, and says which blobs stand on tho
 
 t.test('WimFile.verify() tells its progress in order, to the end', async t => {
   const events: WimProgress[] = []
-  const { bytes, blobs } = await verify(richWim(t, 'lzms'), { onProgress: event => void events.push(event) })
+  const { size, blobs } = await verify(richWim(t, 'lzms'), { onProgress: event => void events.push(event) })
   t.same(
     events
       .filter(event => event.type.startsWith('verify-image'))
@@ -238,7 +238,7 @@ t.test('WimFile.verify() tells its progress in order, to the end', async t => {
     ],
   )
   const streams = events.filter(event => event.type === 'verify-streams')
-  t.match(streams.at(-1), { totalBytes: bytes, completedBytes: bytes, totalStreams: blobs, completedStreams: blobs })
+  t.match(streams.at(-1), { totalBytes: size, completedBytes: size, totalStreams: blobs, completedStreams: blobs })
   for (const [n, { completedBytes }] of streams.entries()) t.ok(completedBytes >= (streams[n - 1]?.completedBytes ?? 0))
   const failure = new RangeError('from the caller')
   await t.rejects(

@@ -24,13 +24,11 @@ async function dentriesOf(
   const metadata = await wim.metadata(image)
   const paths: string[] = []
   const found = []
-  for (const batch of metadata.dentries) {
-    for (const dentry of batch) {
-      const parent = dentry.parent === undefined ? undefined : paths[dentry.parent]
-      const path = parent === undefined ? '/' : `${parent === '/' ? '' : parent}/${dentry.name}`
-      paths.push(path)
-      found.push({ path, dentry, security: metadata.security[dentry.security] })
-    }
+  for (const dentry of metadata.dentries) {
+    const parent = dentry.parent === undefined ? undefined : paths[dentry.parent]
+    const path = parent === undefined ? '/' : `${parent === '/' ? '' : parent}/${dentry.name}`
+    paths.push(path)
+    found.push({ path, dentry, security: metadata.security[dentry.security] })
   }
   return found
 }
@@ -93,8 +91,9 @@ t.test('openWim() says of every form of a WIM what wimlib-imagex says', async t 
       ['NanoServer', 'UtilityVM'],
     )
     t.match(wim.images()[0], {
-      fileCount: Number(/^File Count:\s+(\d+)/m.exec(told)?.[1]),
-      directoryCount: Number(/^Directory Count:\s+(\d+)/m.exec(told)?.[1]),
+      files: Number(/^File Count:\s+(\d+)/m.exec(told)?.[1]),
+      directories: Number(/^Directory Count:\s+(\d+)/m.exec(told)?.[1]),
+      size: Number(/^Total Bytes:\s+(\d+)/m.exec(told)?.[1]),
       windows: {
         architecture: 'amd64',
         version: '10.0.14300.1010',

@@ -264,8 +264,7 @@ t.test('update() adds, deletes and renames as wimlib-imagex update does', async 
   await t.rejects(wim.deletePath(1, '/docs'), { cause: { code: 'WIMLIB_ERR_IS_DIRECTORY' } })
   t.equal(paths(ours), before, 'nothing has reached the file')
   const entries: string[] = []
-  for await (const batch of wim.entries(1, { path: '/new', children: true }))
-    entries.push(...batch.map(entry => entry.path))
+  for await (const entry of wim.entries({ path: '/new', children: true })) entries.push(entry.path)
   t.same(entries, ['/new/b.txt', '/new/c.txt'], 'but memory has it')
 })
 
@@ -306,10 +305,9 @@ t.test('exportImage() copies images between WIMs, and deltas need what they refe
   await using alone = await openWim(delta)
   await t.rejects(alone.extract(2, join(root, 'out1')), { code: 'BLOB_MISSING', hint: /--ref/ })
   const lacking: string[] = []
-  for await (const batch of alone.entries(2))
-    for (const { path, attributes, streams } of batch)
-      if ((attributes & 0x410) === 0 && streams.some(({ name, resource }) => name === '' && resource.missing))
-        lacking.push(path)
+  for await (const { path, attributes, streams } of alone.entries(2))
+    if ((attributes & 0x410) === 0 && streams.some(({ name, resource }) => name === '' && resource.missing))
+      lacking.push(path)
   t.ok(lacking.length > 0)
   for (const path of lacking)
     await t.rejects(alone.readFile(2, path).next(), { code: 'BLOB_MISSING', hint: /--ref/ }, `${path} is not empty`)
@@ -402,13 +400,11 @@ t.test('readFile() gives streams, and says what has no data', async t => {
   const path = richWim(t, 'solid')
   await using wim = await openWim(path)
   let [file, streamed, linked] = ['', '', '']
-  for await (const batch of wim.entries(1)) {
-    for (const entry of batch) {
-      if (entry.streams.length > 1 && !streamed) streamed = entry.path
-      if (entry.reparseTag !== 0 && !linked) linked = entry.path
-      if (entry.attributes & 0x10 || entry.reparseTag || (entry.streams[0]?.resource.size ?? 0) === 0) continue
-      file ||= entry.path
-    }
+  for await (const entry of wim.entries()) {
+    if (entry.streams.length > 1 && !streamed) streamed = entry.path
+    if (entry.reparseTag !== 0 && !linked) linked = entry.path
+    if (entry.attributes & 0x10 || entry.reparseTag || (entry.streams[0]?.resource.size ?? 0) === 0) continue
+    file ||= entry.path
   }
   const parts: Uint8Array[] = []
   for await (const piece of wim.readFile(1, file)) parts.push(piece)
@@ -433,7 +429,7 @@ t.test('readFile() gives streams, and says what has no data', async t => {
 })
 
 async function first(wim: WimFile, path: string): Promise<import('../../src/wim/entry.js').DirectoryEntry> {
-  for await (const batch of wim.entries(1, { path, recursive: false })) if (batch[0]) return batch[0]
+  for await (const entry of wim.entries(1, { path, recursive: false })) return entry
   throw new Error(`${path} is not there`)
 }
 

@@ -46,7 +46,7 @@ async function printText(
   const line: (entry: DirectoryEntry) => string = detailed ? entryText : ({ path }) => `${path}\n`
   const safe = process.stdout.isTTY ? printable : (text: string) => text
   for (const image of images) {
-    for await (const batch of wim.entries(image, options)) await print(encodeText(safe(batch.map(line).join(''))))
+    for await (const batch of wim.entryBatches(image, options)) await print(encodeText(safe(batch.map(line).join(''))))
   }
 }
 

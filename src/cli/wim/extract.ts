@@ -96,18 +96,15 @@ async function writeToStdout(
     const matches = glob === true ? pathMatcher(path, ignoreCase) : undefined
     const entries = matches ? wim.entries(image, { signal }) : wim.entries(image, { path, recursive: false, signal })
     const files: string[] = []
-    for await (const batch of entries) {
-      for (const entry of batch) {
-        if (matches && !matches(entry.path)) continue
-        found = true
-        if (
-          (entry.attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_ENCRYPTED)) ===
-          0
-        )
-          files.push(entry.path)
-        else
-          throw new StowageError('INVALID_ARGUMENT', `${entry.path} is not a regular file, so it cannot go to stdout`)
-      }
+    for await (const entry of entries) {
+      if (matches && !matches(entry.path)) continue
+      found = true
+      if (
+        (entry.attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_ENCRYPTED)) ===
+        0
+      )
+        files.push(entry.path)
+      else throw new StowageError('INVALID_ARGUMENT', `${entry.path} is not a regular file, so it cannot go to stdout`)
     }
     if (!found && isSkipped(path)) continue
     if (!found && strictGlob === true) {

@@ -2,9 +2,10 @@
 import type { ResourceHeader, WimHeader } from '../../wim/header.js'
 import type { WimImage } from '../../wim/image.js'
 import type { WimFile } from '../../wim/wim-file.js'
-import { clockText, isoText } from './text.js'
+import { clockText } from './text.js'
 import type { WimInfo } from '../../wim/info.js'
 import type { BlobCount } from '../../wim/missing.js'
+import { filetimeToISOString } from '../../windows/filetime.js'
 
 const COMPRESSIONS = { none: 'None', xpress: 'XPRESS', lzx: 'LZX', lzms: 'LZMS' } as const
 const ARCHITECTURES: Readonly<Record<string, string>> = { 0: 'x86', 5: 'ARM', 6: 'ia64', 9: 'x86_64', 12: 'ARM64' }
@@ -184,7 +185,7 @@ export async function imageDocument(
 ): Promise<Readonly<Record<string, unknown>>> {
   const { created, modified, ...rest }: WimImage = wim.image(image)
   const time = (filetime: bigint | undefined): string | undefined =>
-    filetime === undefined ? undefined : isoText(filetime)
+    filetime === undefined ? undefined : filetimeToISOString(filetime)
   const flags = await wim.property(image, 'FLAGS')
   return {
     ...rest,

@@ -58,7 +58,7 @@ function forward(event: WimProgress, meter: Meter): void {
   switch (event.type) {
     case 'scan-begin':
     case 'scan-dentry': {
-      meter.bytes('scan', event.bytes, undefined)
+      meter.bytes('scan', event.size, undefined)
       return
     }
     case 'extract-file-structure':

@@ -1,6 +1,7 @@
 /** Formats files and blobs of a WIM as text, with the field names of wimlib-imagex. */
 import type { DirectoryEntry, Resource } from '../../wim/entry.js'
 import { FILE_ATTRIBUTE_ENCRYPTED, FILE_ATTRIBUTE_REPARSE_POINT } from '../../windows/file-attributes.js'
+import { filetimeToDate } from '../../windows/filetime.js'
 
 const ATTRIBUTES: readonly (readonly [bit: number, name: string])[] = [
   [0x1, 'READONLY'],
@@ -22,24 +23,15 @@ const ATTRIBUTES: readonly (readonly [bit: number, name: string])[] = [
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-const TICKS = 10_000_000n
-const SECONDS_TO_1970 = 11_644_473_600
 
-/** `Sat Nov 21 10:40:05 2026 UTC`, from 100 ns since 1601. */
+/** `Sat Nov 21 10:40:05 2026 UTC`, or the number itself if it is more than a FILETIME can be. */
 export function clockText(filetime: bigint): string {
-  const date = new Date((Number(filetime / TICKS) - SECONDS_TO_1970) * 1000)
+  const date = filetimeToDate(filetime)
   if (Number.isNaN(date.getTime())) return String(filetime)
   const two = (number: number): string => String(number).padStart(2, '0')
   const day = `${DAYS[date.getUTCDay()]} ${MONTHS[date.getUTCMonth()]} ${two(date.getUTCDate())}`
   const time = [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()].map(two).join(':')
   return `${day} ${time} ${date.getUTCFullYear()} UTC`
-}
-
-/** ISO 8601 with all seven digits of a FILETIME: `2026-11-21T10:40:05.1234567Z`. */
-export function isoText(filetime: bigint): string {
-  const date = new Date((Number(filetime / TICKS) - SECONDS_TO_1970) * 1000)
-  if (Number.isNaN(date.getTime())) return String(filetime)
-  return `${date.toISOString().slice(0, -4)}${String(filetime % TICKS).padStart(7, '0')}Z`
 }
 
 /** A file, for `dir --detailed`. */

@@ -22,8 +22,8 @@ export const verify = wimCommand({
   },
 })
 
-function text(path: string, { images, blobs, bytes, findings }: WimVerification): string {
-  const read = `${count(images, 'image')}, ${count(blobs, 'blob')}, ${formatSize(bytes)}`
+function text(path: string, { images, blobs, size, findings }: WimVerification): string {
+  const read = `${count(images, 'image')}, ${count(blobs, 'blob')}, ${formatSize(size)}`
   if (findings.length === 0) return printable(`${path}: OK (${read})\n`)
   const lines = findings.map(({ type, message }) => `${type}: ${message}\n`)
   return printable(`${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`)

@@ -27,9 +27,9 @@ const REPARSE_LIMIT = 16 * 1024
 export async function readLayerTree(wim: WimFile, image: WimImage, root: string, slices: Slices): Promise<LayerTree> {
   const metadata = await wim.metadata(image.index)
   const dentries: Dentry[] = []
-  for (const batch of metadata.dentries) {
-    for (const dentry of batch) dentries.push(dentry)
-    await slices.rest()
+  for (const dentry of metadata.dentries) {
+    dentries.push(dentry)
+    if (slices.due()) await slices.rest()
   }
   return { root, dentries, security: metadata.security }
 }

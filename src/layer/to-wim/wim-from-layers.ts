@@ -67,7 +67,8 @@ export interface WimFromLayersImage {
   readonly directories: number
   /** Number of names of everything else. */
   readonly files: number
-  readonly totalBytes: number
+  /** Total size of all streams in bytes, counted for each name of a file. */
+  readonly size: number
 }
 
 /**
@@ -273,12 +274,12 @@ async function seal(
     { blobs, images: encoded.map(({ bytes }) => bytes), xml: encodeImages(described), rpfix: applied.rpfix },
     name,
   )
-  const images = described.map(({ directories, files, totalBytes, name: called }, n) => ({
+  const images = described.map(({ directories, files, size: contentSize, name: called }, n) => ({
     index: n + 1,
     name: called,
     directories,
     files,
-    totalBytes,
+    size: contentSize,
   }))
   return { size, images }
 }

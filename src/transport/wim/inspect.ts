@@ -37,7 +37,7 @@ export async function inspectWim(
 }
 
 function describe(path: string, image: WimImage, platform: Platform | undefined): InspectedImage {
-  const { index, name, description, windows, directoryCount, fileCount, totalBytes } = image
+  const { index, name, description, windows, directories, files, size } = image
   const created = image.created === undefined ? undefined : rfc3339(image.created)
   return {
     names: [],
@@ -68,9 +68,9 @@ function describe(path: string, image: WimImage, platform: Platform | undefined)
       ...(windows?.editionId === undefined ? {} : { editionId: windows.editionId }),
       ...(windows?.installationType === undefined ? {} : { installationType: windows.installationType }),
       languages: windows?.languages ?? [],
-      directories: directoryCount,
-      files: fileCount,
-      totalBytes,
+      directories,
+      files,
+      size,
     },
   }
 }

@@ -3,7 +3,7 @@ import { capture } from '../../../src/cli/wim/capture.js'
 import { dir } from '../../../src/cli/wim/dir.js'
 import { extract } from '../../../src/cli/wim/extract.js'
 import { checkOperands, parseWords } from '../../../src/cli/wim/parse.js'
-import { clockText, isoText } from '../../../src/cli/wim/text.js'
+import { clockText } from '../../../src/cli/wim/text.js'
 import {
   parseCompression,
   parsePartSize,
@@ -108,10 +108,8 @@ t.test('checkOperands() counts what a command line has', async t => {
   t.throws(() => checkOperands(['s', 'w', 'n', 'd', 'x'], capture), misused)
 })
 
-t.test('clockText() and isoText() read FILETIMEs as far as there are any', async t => {
+t.test('clockText() reads FILETIMEs as far as there are any', async t => {
   t.equal(clockText(0n), 'Mon Jan 01 00:00:00 1601 UTC')
-  t.equal(isoText(0n), '1601-01-01T00:00:00.0000000Z')
-  t.equal(isoText(132_000_000_000_000_001n), '2019-04-17T18:40:00.0000001Z')
   t.equal(clockText(132_000_000_000_000_001n), 'Wed Apr 17 18:40:00 2019 UTC')
-  t.equal(isoText(0xffff_ffff_ffff_ffffn), '+060056-05-28T05:36:10.9551615Z')
+  t.equal(clockText(1n << 80n), String(1n << 80n), 'a number in the XML that is no FILETIME is shown as it is')
 })

@@ -210,7 +210,7 @@ t.test('removeImages() takes the name, and with the last name the blobs that not
     [other, 'other:1'],
   ] as const) {
     t.ok(
-      (await listImages({ store })).images.some(({ id, flaw }) => id === image.root.digest && !flaw),
+      (await listImages({ store })).images.some(({ id, error }) => id === image.root.digest && !error),
       tag,
     )
   }
@@ -270,7 +270,7 @@ t.test(
         hint: /stowage rmi sha256:/,
       })
       t.same([readFileSync(join(directory, INDEX_FILE), 'utf8'), ...held(directory)], before)
-      const [broken] = (await listImages({ store })).images.filter(({ flaw }) => flaw)
+      const [broken] = (await listImages({ store })).images.filter(({ error }) => error)
       t.equal(broken?.id, other.root.digest, 'it is listed, with why')
       writeFileSync(manifest, right)
     }
