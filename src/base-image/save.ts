@@ -9,7 +9,8 @@ import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blo
 import { withLock } from '../blob/lock.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
-import { type Download, download, TRIES } from '../http/download.js'
+import { type Download, download, type DownloadOptions, TRIES } from '../http/download.js'
+import { isAbsent, isFinal } from '../http/failure.js'
 import { Web } from '../http/web.js'
 import type { HttpOptions } from '../http/connection.js'
 import { openWim } from '../wim/wim-file.js'
@@ -108,7 +109,7 @@ export async function saveImage(
     (await withLock(
       `${path}.lock`,
       async () => (await exists()) ?? { ...about, ...(await fetchWim({ ...entry, content }, path, options)) },
-      options.signal,
+      options,
     ))
   )
 }
@@ -176,10 +177,16 @@ async function fill(
         }
         return { offset, pieces: bytes }
       },
-      isFinal: failure => failure instanceof StowageError && failure.code !== 'REGISTRY_UNREACHABLE',
+      isFinal: failure =>
+        (failure instanceof StowageError && failure.code !== 'REGISTRY_UNREACHABLE') ||
+        isFinal(failure) ||
+        (done === held && isAbsent(failure)),
       broken: (offset, failure) => unreachable(entry, offset, failure),
     }
-    for await (const piece of download(source, { signal, backoff })) {
+    const onRetry = (retry: Parameters<NonNullable<DownloadOptions['onRetry']>>[0]): void => {
+      onProgress?.({ type: 'retry', subject: path, ...retry })
+    }
+    for await (const piece of download(source, { signal, backoff, onRetry })) {
       signal?.throwIfAborted()
       await writeAll(file, piece, done)
       hash.update(piece)

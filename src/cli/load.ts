@@ -35,8 +35,8 @@ export const load = command({
     ['load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'],
   ],
   run: async ({ bundle, image, to, ...options }, session) => {
-    const { signal, onProgress, report, note } = session
-    const settings = { ...readImageOptions(options), to, names: image, onNotice: note, signal, onProgress }
+    const { signal, onProgress, report, note, notice } = session
+    const settings = { ...readImageOptions(options), to, names: image, onNotice: notice, signal, onProgress }
     if (options['dry-run']) {
       reportPlan(await planLoad(bundle, settings), session)
       return

@@ -34,7 +34,12 @@ export async function* downloadBlob(
       open: async at => ({ offset: at, pieces: readPart(connection, blob, where, at, ask) }),
       broken: (at, failure) => broken(failure, where, blob, at),
     },
-    options,
+    {
+      ...options,
+      onRetry: retry => {
+        connection.retrying({ ...retry, reason: `${where}: ${retry.reason}` })
+      },
+    },
   )
 }
 
