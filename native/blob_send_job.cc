@@ -29,11 +29,13 @@ std::string HeadOf(const Napi::Object& request) {
   return std::string(head.Data(), head.Length());
 }
 
-// callback({ result?: { answer: Buffer, size }, error? })
+// callback({ sent, result?: { answer: Buffer, size }, error? })
 struct BlobSendJob::Events : ThreadEvents {
   std::optional<transfer::Sent> result;
+  uint64_t sent = 0;
 
   void Describe(Napi::Object event) override {
+    event.Set("sent", static_cast<double>(std::exchange(sent, 0)));
     if (!result) return;
     Napi::Object object = Napi::Object::New(event.Env());
     object.Set("answer", Napi::Buffer<char>::Copy(event.Env(), result->answer.data(), result->answer.size()));
@@ -54,7 +56,9 @@ BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   sending.size = static_cast<uint64_t>(blob.Get("size").As<Napi::Number>().Int64Value());
   sending.place = PlaceOf(request);
   sending.head = HeadOf(request);
-  Start(std::make_shared<transfer::BlobSender>(std::move(sending)), std::make_shared<Events>(),
+  const auto events = std::make_shared<Events>();
+  sending.sent = [events](uint64_t size) { events->Report([&] { events->sent += size; }); };
+  Start(std::make_shared<transfer::BlobSender>(std::move(sending)), events,
         info[2].As<Napi::Function>(), "stowage:send");
 }
 

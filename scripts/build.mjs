@@ -27,10 +27,10 @@ export function buildAddon() {
   }
   const state = stateOf([join(ROOT, 'binding.gyp'), join(ROOT, 'native')], process.version)
   if (existsSync(ADDON) && stampOf('native') === state) return
-  console.log('setup: building the native addon')
+  console.log('setup: compiling the native addon, which takes about a minute')
   const tool = join(ROOT, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js')
   const args = [tool, 'configure', 'build', `--nodedir=${headers}`, '--jobs=max', '--loglevel=warn']
-  run(process.execPath, args, 'the native addon did not build; the compiler says why above')
+  run('compiling', args, 'the native addon did not build; the compiler says why above')
   if (!existsSync(ADDON)) stop(`the build went through but left no ${ADDON}`)
   stamp('native', state)
 }
@@ -40,14 +40,10 @@ export function buildTypeScript() {
   const inputs = ['src', 'tsconfig.json', 'tsconfig.build.json'].map(name => join(ROOT, name))
   const state = stateOf(inputs, readFileSync(join(ROOT, 'node_modules', 'typescript', 'package.json'), 'utf8'))
   if (existsSync(join(ROOT, 'dist')) && stampOf('ts') === state) return
-  console.log('setup: building the TypeScript')
+  console.log('setup: compiling the TypeScript, which takes some seconds')
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true })
   const tool = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
-  run(
-    process.execPath,
-    [tool, '-p', 'tsconfig.build.json'],
-    'the TypeScript did not compile; the compiler says why above',
-  )
+  run('compiling', [tool, '-p', 'tsconfig.build.json'], 'the TypeScript did not compile; the compiler says why above')
   stamp('ts', state)
 }
 
@@ -91,18 +87,12 @@ function stamp(name, state) {
   writeFileSync(join(STAMPS, name), state)
 }
 
-/** Runs a compiler and shows what it printed only when it fails. */
-function run(command, args, failure) {
-  const stdio = ['ignore', 'pipe', 'pipe']
-  const { status, stdout, stderr } = spawnSync(command, args, {
-    cwd: ROOT,
-    stdio,
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  })
-  if (status === 0) return
-  console.error(`${stdout}${stderr}`)
-  stop(failure)
+/** Runs a compiler written in JavaScript, and shows on a terminal that it does. */
+function run(what, args, failure) {
+  const patient = join(ROOT, 'scripts', 'patient.mjs')
+  const stdio = ['ignore', 'inherit', 'inherit']
+  const { status } = spawnSync(process.execPath, [patient, what, process.execPath, ...args], { cwd: ROOT, stdio })
+  if (status !== 0) stop(failure)
 }
 
 function stop(message) {

@@ -50,7 +50,7 @@ function installPackages(purpose) {
     fail(`missing: ${wanted}. There is no apt-get here: install what this system calls these packages.`)
   }
   if (!run) fail(`missing: ${wanted}. Neither root nor sudo is here; as root: apt-get install ${packages.join(' ')}`)
-  console.log(`setup: installing with apt-get: ${wanted}`)
+  console.log(`setup: installing with apt-get, which may take a minute: ${wanted}`)
   const known = packages.every(packaged)
   if (!known) update(run)
   if (!install(run, packages) && (!known || !retry(run, packages)))
@@ -103,7 +103,7 @@ function installModules() {
   const lock = join(ROOT, 'package-lock.json')
   const installed = join(ROOT, 'node_modules', '.package-lock.json')
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
-  console.log('setup: npm ci')
+  console.log('setup: npm ci, which may take a minute')
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
   const { status } = spawnSync('npm', args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
   if (status !== 0) fail('npm ci failed; what it said is above.')

@@ -91,16 +91,10 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-/** Of names of hosts, which the system's list calls nodes. */
-const NAME_REASONS: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'unknown host',
-  EAI_AGAIN: 'the name server does not answer',
-}
-
 /** What the system says went wrong, in its own words without codes and calls: "permission denied". */
 export function systemReason(error: unknown): string {
   const code = systemCode(error)
-  const known = NAME_REASONS[code ?? ''] ?? [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
+  const known = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
   if (known !== undefined) return known
   return (error instanceof Error ? error.message : String(error)) || (code ?? '')
 }

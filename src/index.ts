@@ -4,7 +4,7 @@
 import './supported-node.js'
 
 export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors.js'
-export type { OnProgress, ProgressEvent, WaitOptions } from './progress.js'
+export type { OnProgress, ProgressEvent, RetryEvent, WaitOptions } from './progress.js'
 
 // Packing, verifying, loading, serving and copying
 export { pack, type PackOptions, type PackResult, planPack } from './verbs/pack.js'

@@ -122,6 +122,7 @@ Sent BlobSender::Run() {
       const size_t size = input.Send(socket_, sending_.offset + sent.size, wanted);
       if (size == 0) return sent;
       sent.size += size;
+      sending_.sent(size);
     }
   } catch (const Error& error) {
     if (error.code() != "EPIPE" && error.code() != "ECONNRESET") throw;

@@ -3,6 +3,7 @@
 #define STOWAGE_TRANSFER_BLOB_SENDER_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "socket.h"
@@ -16,6 +17,8 @@ struct Sending {
   Place place;
   // The complete head of an HTTP/1.1 request whose body is the blob.
   std::string head;
+  // Called with the bytes sent since the last time.
+  std::function<void(uint64_t)> sent;
 };
 
 struct Sent {

@@ -47,11 +47,19 @@ async function* readPath(path: string, signal: AbortSignal | undefined): Bytes {
       closeSync(pipe)
     }
   }
-  signal?.addEventListener('abort', wake, { once: true })
+  // The reader may be about to open it, and a byte that comes before is lost
+  let again: NodeJS.Timeout | undefined
+  const stop = (): void => {
+    wake()
+    again = setInterval(wake, 100)
+  }
+  signal?.throwIfAborted()
+  signal?.addEventListener('abort', stop, { once: true })
   try {
     yield* readFileBytes(path, { signal })
   } finally {
-    signal?.removeEventListener('abort', wake)
+    signal?.removeEventListener('abort', stop)
+    clearInterval(again)
   }
 }
 

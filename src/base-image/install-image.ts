@@ -158,10 +158,10 @@ async function copyBaseImage(
   target: InstallTarget,
   options: InstallOptions,
 ): Promise<InstalledImage> {
-  const { host, insecure, signal } = options
+  const { host, insecure, tlsSkipVerify, onNotice, onProgress, signal } = options
   const {
     images: [image],
-  } = await inspect(location, { host, insecure, signal })
+  } = await inspect(location, { host, insecure, tlsSkipVerify, onNotice, onProgress, signal })
   const found = image?.platforms.filter(({ platform: { os } }) => os === 'windows') ?? []
   const [details] = found
   const [platforms, platform] = [found.map(one => one.platform), details?.platform]

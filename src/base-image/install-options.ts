@@ -6,7 +6,7 @@ import type { LayerFinding } from '../layer/read/check.js'
 import type { HttpOptions } from '../http/connection.js'
 import { type WimLayerOptions } from '../transport/wim/source.js'
 
-export interface InstallOptions extends TransferOptions, Omit<HttpOptions, 'insecure'> {
+export interface InstallOptions extends TransferOptions, HttpOptions {
   /**
    * `docker-daemon:`, `oci:DIR`, `oci:`, `bundle:PATH` or `docker://HOST[/PREFIX]`. By default the engine, or the
    * default store if none answers.

@@ -90,11 +90,18 @@ export class InstallTarget {
 
   /** The image with this name; undefined if there is none, or if it cannot be read. Its layers are not checked. */
   async find(name: Reference): Promise<HeldBaseImage | undefined> {
-    const { host, insecure, signal } = this.#options
+    const { host, insecure, tlsSkipVerify, onNotice, onProgress, signal } = this.#options
     try {
       const {
         images: [image],
-      } = await inspect(formatLocation(this.#locationOf(name)), { host, insecure, signal })
+      } = await inspect(formatLocation(this.#locationOf(name)), {
+        host,
+        insecure,
+        tlsSkipVerify,
+        onNotice,
+        onProgress,
+        signal,
+      })
       const [platform] = image?.platforms ?? []
       if (!image || !platform) return undefined
       const identity = identityOf(platform, platform.platform, platform.layers.length, [name])
@@ -174,8 +181,8 @@ export class InstallTarget {
     const location = this.#locationOf(name)
     const answer = await transportOf(location).isWhole?.(location)
     if (answer !== undefined) return answer
-    const { host, insecure, signal } = this.#options
-    return await readSource(location, { host, insecure, signal }, async source => {
+    const { host, insecure, tlsSkipVerify, onNotice, onProgress, signal } = this.#options
+    return await readSource(location, { host, insecure, tlsSkipVerify, onNotice, onProgress, signal }, async source => {
       const [image] = await source.images({ signal })
       if (!image) return false
       const { layers } = await readImage(source, image.root, { absent: image.absent, signal })

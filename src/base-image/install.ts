@@ -88,7 +88,7 @@ async function installAll(options: InstallOptions, tasks: readonly Task[]): Prom
         },
       )
     }
-    const target = await InstallTarget.open(options.to ?? (await usualStore(host, signal)), options)
+    const target = await InstallTarget.open(options.to ?? (await usualStore(host, options)), options)
     const images: InstalledImage[] = []
     for (const { about, install } of tasks) {
       const done = await orError(async () => await install(target), signal)

@@ -7,7 +7,7 @@ import { fileError, StowageError, systemCode } from '../errors.js'
 import { isObject } from '../oci/json.js'
 import { chooseImage } from '../layer/make/from-wim.js'
 import { parseReference } from '../oci/reference.js'
-import type { WaitOptions } from '../progress.js'
+import { type WaitOptions, Waits } from '../progress.js'
 import { Registries } from '../registry/registries.js'
 import type { HttpOptions } from '../http/connection.js'
 import { shownAddress, Web } from '../http/web.js'
@@ -39,6 +39,7 @@ export async function readCatalog(
   const { location } = source
   if (/^https?:\/\//i.test(location)) return await readIndex(source, options)
   if (location.startsWith('docker://')) return await readRepository(source, options)
+  using _wait = new Waits(options.onProgress, location).begin('read')
   if (location.startsWith('bundle:')) return await readBundle(source, options)
   return await readFolder(source, options)
 }

@@ -7,9 +7,10 @@ import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
-import { abortError, fileError, StowageError, systemCode, systemReason } from '../errors.js'
+import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
-import { type Download, download, TRIES } from '../http/download.js'
+import { type Download, download, type DownloadOptions, TRIES } from '../http/download.js'
+import { failureReason, isAbsent, isFinal } from '../http/failure.js'
 import { Web } from '../http/web.js'
 import type { HttpOptions } from '../http/connection.js'
 import { openWim } from '../wim/wim-file.js'
@@ -108,7 +109,7 @@ export async function saveImage(
     (await withLock(
       `${path}.lock`,
       async () => (await exists()) ?? { ...about, ...(await fetchWim({ ...entry, content }, path, options)) },
-      options.signal,
+      options,
     ))
   )
 }
@@ -177,10 +178,16 @@ async function fill(
         }
         return { offset, pieces: bytes }
       },
-      isFinal: failure => failure instanceof StowageError && failure.code !== 'REGISTRY_UNREACHABLE',
+      isFinal: failure =>
+        (failure instanceof StowageError && failure.code !== 'REGISTRY_UNREACHABLE') ||
+        isFinal(failure) ||
+        (done === held && isAbsent(failure)),
       broken: (offset, failure) => unreachable(entry, offset, failure),
     }
-    for await (const piece of download(source, { signal, backoff })) {
+    const onRetry = (retry: Parameters<NonNullable<DownloadOptions['onRetry']>>[0]): void => {
+      onProgress?.({ type: 'retry', subject: path, ...retry })
+    }
+    for await (const piece of download(source, { signal, backoff, onRetry })) {
       signal?.throwIfAborted()
       await writeAll(file, piece, done)
       hash.update(piece)
@@ -282,7 +289,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
 }
 
 function unreachable({ name, version, content }: WimEntry, at: number, cause: unknown): StowageError {
-  const why = cause instanceof Error ? `: ${systemReason(cause)}` : ''
+  const why = cause instanceof Error ? `: ${failureReason(cause)}` : ''
   const image = `${name} ${formatVersion(version)}`
   if (at === 0) return new StowageError('REGISTRY_UNREACHABLE', `${image} cannot be downloaded${why}`, { cause })
   return new StowageError(

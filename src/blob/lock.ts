@@ -3,6 +3,7 @@ import { open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { type WaitOptions, Waits } from '../progress.js'
 
 /** The holder of a lock refreshes it regularly: a lock older than this was left by a killed process. */
 const STALE_MS = 30_000
@@ -14,8 +15,8 @@ const PAUSE_MS = 25
  * Runs `work` while holding the lock `path`. Waits for another holder; a lock whose process is gone, or that was not
  * refreshed for 30 s, is removed. Throws BUSY if the lock is not released in time.
  */
-export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  await acquire(path, signal)
+export async function withLock<T>(path: string, work: () => Promise<T>, options: WaitOptions = {}): Promise<T> {
+  await acquire(path, options)
   const held = setInterval(() => {
     const now = new Date()
     utimes(path, now, now).catch(() => undefined) // if the medium was removed, `work` reports it
@@ -28,7 +29,8 @@ export async function withLock<T>(path: string, work: () => Promise<T>, signal?:
   }
 }
 
-async function acquire(path: string, signal: AbortSignal | undefined): Promise<void> {
+async function acquire(path: string, { signal, onProgress }: WaitOptions): Promise<void> {
+  using _wait = new Waits(onProgress, path).begin('lock')
   const deadline = Date.now() + WAIT_MS
   for (;;) {
     try {

@@ -10,13 +10,18 @@ import { tooShort } from './verified.js'
 type NativeBlobSending = new (
   blob: { readonly path: string; readonly offset: number; readonly size: number },
   request: NativeRequest,
-  callback: (event: { readonly result?: NativeSent; readonly error?: Error }) => void,
+  callback: (event: { readonly sent: number; readonly result?: NativeSent; readonly error?: Error }) => void,
 ) => { cancel(): void; close(): void }
 
 interface NativeSent {
   /** Empty if the file ended before the blob did. */
   readonly answer: Buffer
   readonly size: number
+}
+
+export interface SendOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onSent?: ((size: number) => void) | undefined
 }
 
 /** Whether native uploads are supported. */
@@ -27,18 +32,20 @@ export function sendsBlobs(): boolean {
 /**
  * Sends `request` with the blob at `place` as its body. Returns the head of the response and the beginning of its body.
  * Throws SIZE_MISMATCH and DIGEST_MISMATCH, in which case the receiver never gets the end of the blob; file errors;
- * ABORTED; and network failures as system errors.
+ * ABORTED; and network failures as system errors. `onSent` is called with the bytes sent since the last time.
  */
 export async function sendBlob(
   place: BlobPlace,
   blob: Descriptor,
   request: NativeRequest,
-  signal?: AbortSignal,
+  { signal, onSent }: SendOptions = {},
 ): Promise<Buffer> {
   const Native = nativePart<NativeBlobSending>('BlobSendJob')
   if (!Native) throw new StowageError('ADDON_MISSING', 'native uploads are not supported on this system')
   const { promise, resolve, reject } = withResolvers<NativeSent>()
-  const job = new Native({ path: place.file, offset: place.offset, size: blob.size }, request, ({ result, error }) => {
+  const source = { path: place.file, offset: place.offset, size: blob.size }
+  const job = new Native(source, request, ({ sent, result, error }) => {
+    if (sent > 0) onSent?.(sent)
     if (result) resolve(result)
     if (error) reject(error)
   })

@@ -37,6 +37,7 @@ export const commit = command({
       store,
       host,
       signal: session.signal,
+      onProgress: session.onProgress,
     })
     noteStore(store, committed.store, session)
     session.report({ schema: 'stowage.commit/v1', ...committed }, `${committed.id}\n`)

@@ -42,14 +42,14 @@ export const copy = command({
 
 /** Copies an image and reports the result. `pack -o LOCATION` uses it too. */
 export async function runCopy({ source, destination, tag, ...options }: CopyValues, session: Session): Promise<void> {
-  const { signal, onProgress, report, note } = session
+  const { signal, onProgress, report, note, notice } = session
   const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
   const settings: CopyOptions = {
     ...readImageOptions(options),
     name: tag,
     layer,
     wim: { threads: layer.threads },
-    onNotice: note,
+    onNotice: notice,
     signal,
     onProgress,
   }

@@ -13,6 +13,7 @@ import { errorDocument, reportFailures } from './print-error.js'
 import { printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { roomText } from './plan-text.js'
+import { TLS_SKIP_VERIFY_OPTION } from './image-options.js'
 import type { Session } from './session.js'
 
 /** An image that could not be saved. */
@@ -35,6 +36,7 @@ export const QUERY_OPTIONS = {
   'max-version': value('This version or an older one'),
   'all-versions': flag('Every version, not only the newest'),
   source: values('Only this source, by name or location; may be repeated', { takes: 'registered source' }),
+  'tls-skip-verify': TLS_SKIP_VERIFY_OPTION,
 } as const
 
 export type QueryOptions = Values<typeof QUERY_OPTIONS & typeof QUERY_OPERANDS>
@@ -73,7 +75,8 @@ export const save = command({
     ['find nano* --json | stowage save - --path .', 'Everything that find found'],
   ],
   run: async ({ path, force, arch, ...options }, session) => {
-    const { signal, onProgress, report } = session
+    const { signal, onProgress, report, notice } = session
+    const tlsSkipVerify = options['tls-skip-verify']
     const found = await query(options, session, true)
     const wims = found.filter(({ content }) => content.type !== 'image')
     const entries = chooseCandidates(wims.length > 0 ? wims : found, { architecture: arch, versions: true })
@@ -85,7 +88,15 @@ export const save = command({
     const images: (SavedImage | FailedImage)[] = []
     for (const entry of entries) {
       const done = await orError(
-        async () => await saveImage(entry, path, { force, whatIf: options['what-if'], signal, onProgress }),
+        async () =>
+          await saveImage(entry, path, {
+            force,
+            whatIf: options['what-if'],
+            tlsSkipVerify,
+            signal,
+            onNotice: notice,
+            onProgress,
+          }),
         signal,
       )
       images.push(
@@ -124,7 +135,7 @@ export function notFound(names: readonly string[], found: readonly CatalogEntry[
 /** The images that the sources offer or, if the only name is `-`, those that `find --json` piped to stdin. */
 export async function query(
   options: QueryOptions,
-  { signal, onProgress, note }: Session,
+  { signal, onProgress, note, notice }: Session,
   everySource = false,
 ): Promise<readonly CatalogEntry[]> {
   const names = options.name
@@ -137,7 +148,9 @@ export async function query(
     allVersions: options['all-versions'],
     everySource,
     sources: options.source,
+    tlsSkipVerify: options['tls-skip-verify'],
     signal,
+    onNotice: notice,
     onProgress,
     onWarning: warning => note(`warning: ${warning}`),
   })

@@ -30,7 +30,7 @@ export const history = command({
     ['history --tree nanoserver', 'The images based on a base OS image'],
   ],
   run: async ({ image, tree, trunc, human, store, host, ...options }, session) => {
-    const found = await imageHistory(image, { store, host, signal: session.signal })
+    const found = await imageHistory(image, { store, host, signal: session.signal, onProgress: session.onProgress })
     noteStore(store, found.store, session)
     const text = tree
       ? treeText(found, { trunc, quiet: options.quiet })

@@ -8,6 +8,7 @@ const MOST_JOBS = 64
 export interface ImageSettings {
   readonly host: string | undefined
   readonly insecure: readonly string[]
+  readonly tlsSkipVerify: readonly string[]
   readonly platforms: readonly string[]
   readonly referrers: boolean
   readonly foreignLayers: 'keep' | 'plain'
@@ -21,8 +22,16 @@ export const PLATFORMS = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'windows
 /** For commands that may connect to an engine. */
 export const HOST_OPTION = value('Docker Engine (DOCKER_HOST)', { alias: 'H' })
 
+/** For commands that may connect to a host with TLS. */
+export const TLS_SKIP_VERIFY_OPTION = values(
+  'Host (host[:port]) whose certificate to accept without verifying it; may be repeated',
+)
+
 /** For commands that may connect to a registry. */
-export const INSECURE_OPTION = values('Registry (host[:port]) to reach over plain http; may be repeated')
+export const REGISTRY_OPTIONS = {
+  insecure: values('Registry (host[:port]) to reach over plain http; may be repeated'),
+  'tls-skip-verify': TLS_SKIP_VERIFY_OPTION,
+} as const
 
 export const IMAGE_OPTIONS = {
   platform: values(
@@ -44,12 +53,12 @@ export const IMAGE_OPTIONS = {
   'dry-run': flag('Write nothing: show what would be sent, what is there already, and the room it needs'),
   jobs: number('Number of blobs to transfer at a time (default 10)', { alias: 'j' }),
   host: HOST_OPTION,
-  insecure: INSECURE_OPTION,
+  ...REGISTRY_OPTIONS,
 } as const
 
 /** Throws INVALID_ARGUMENT. */
 export function readImageOptions(options: Values<typeof IMAGE_OPTIONS>): ImageSettings {
-  const { host, insecure, platform, referrers, sparse, jobs } = options
+  const { host, platform, referrers, sparse, jobs } = options
   if (options['all-platforms'] && platform.length > 0) {
     throw new StowageError(
       'INVALID_ARGUMENT',
@@ -61,13 +70,21 @@ export function readImageOptions(options: Values<typeof IMAGE_OPTIONS>): ImageSe
   }
   return {
     host,
-    insecure,
+    ...readRegistryOptions(options),
     platforms: platform,
     referrers,
     foreignLayers: options['foreign-layers'],
     sparse: sparse === 'auto' ? undefined : sparse,
     jobs: readJobs(jobs),
   }
+}
+
+/** How to reach registries, in the form that the library takes. */
+export function readRegistryOptions({
+  insecure,
+  'tls-skip-verify': tlsSkipVerify,
+}: Values<typeof REGISTRY_OPTIONS>): Pick<ImageSettings, 'insecure' | 'tlsSkipVerify'> {
+  return { insecure, tlsSkipVerify }
 }
 
 /** Throws INVALID_ARGUMENT. */

@@ -47,7 +47,15 @@ export const images = command({
   run: async ({ name, all, wide, digests, trunc, filter, format, store, host, ...options }, session) => {
     const filters = filtersOf(filter)
     const references = [...name, ...filters.references]
-    const list = await listImages({ ...filters, references, all, store, host, signal: session.signal })
+    const list = await listImages({
+      ...filters,
+      references,
+      all,
+      store,
+      host,
+      signal: session.signal,
+      onProgress: session.onProgress,
+    })
     noteStore(store, list.store, session)
     for (const { id, error } of list.images) if (error) session.note(`warning: ${id} cannot be read: ${error.message}`)
     const rows = list.images.flatMap(rowsOf)

@@ -1,5 +1,5 @@
 /** `stowage inspect`: shows an image without fetching its layers. */
-import { HOST_OPTION, INSECURE_OPTION, PLATFORMS } from './image-options.js'
+import { HOST_OPTION, PLATFORMS, readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
 import { command, flag, required, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { type Inspection, inspect as inspectLocation, inspectRaw } from '../verbs/inspect.js'
@@ -18,21 +18,25 @@ export const inspect = command({
     raw: flag('Print the manifest or index, byte for byte; with --platform, the manifest of that platform'),
     config: flag('Print the image config, byte for byte'),
     host: HOST_OPTION,
-    insecure: INSECURE_OPTION,
+    ...REGISTRY_OPTIONS,
   },
   examples: [
     ['inspect nginx:1.27', 'An image in a registry'],
     ['inspect nginx:1.27 --platform linux/arm64 --config', 'The config of one platform'],
     ['inspect bundle:site-a', 'Every image of a bundle'],
   ],
-  run: async (
-    { location, raw, config, platform, host, insecure, ...options },
-    { signal, onProgress, report, print },
-  ) => {
+  run: async ({ location, raw, config, platform, host, ...options }, { signal, onProgress, report, print, notice }) => {
     if ([raw, config, options.json].filter(Boolean).length > 1) {
       throw new StowageError('INVALID_ARGUMENT', '--raw, --config and --json cannot be used together')
     }
-    const settings = { platforms: platform, host, insecure, signal, onProgress }
+    const settings = {
+      platforms: platform,
+      host,
+      ...readRegistryOptions(options),
+      signal,
+      onNotice: notice,
+      onProgress,
+    }
     if (raw || config) {
       await print(await inspectRaw(location, raw ? 'manifest' : 'config', settings))
       return

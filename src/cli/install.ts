@@ -65,7 +65,7 @@ export const install = command({
 
 async function run(options: Options, session: Session): Promise<InstallResult> {
   const { name: names, wim, path, host, latest, force } = options
-  const { signal, onProgress, note } = session
+  const { signal, onProgress, note, notice } = session
   checkChoice(options)
   const layer = readLayerOptions(options)
   const install: InstallOptions = {
@@ -80,13 +80,13 @@ async function run(options: Options, session: Session): Promise<InstallResult> {
     signal,
     onProgress,
     onNote: note,
-    onNotice: note,
+    onNotice: notice,
   }
   if (wim.length > 0) return await installWims(wim, { ...install, image: options.image })
   const found = await query(options, session, true)
   for (const missing of notFound(names, found)) throw missing
-  const to = options.to ?? (await usualStore(host, signal))
-  const preferred = found.length > 1 ? await architectureOf(to, host, signal) : undefined
+  const to = options.to ?? (await usualStore(host, session))
+  const preferred = found.length > 1 ? await architectureOf(to, host, session) : undefined
   const entries = chooseCandidates(found, { architecture: options.arch, preferred, versions: names[0] === '-' })
   const trusted = new Set((await listSources()).flatMap(source => (source.trusted ? [source.name] : [])))
   for (const source of new Set(entries.map(entry => entry.source)))
@@ -123,8 +123,13 @@ function checkChoice(options: Options): void {
 }
 
 /** The architecture of the engine that the image goes to; undefined if it does not go to an engine. */
-async function architectureOf(to: string, host: string | undefined, signal: AbortSignal): Promise<string | undefined> {
-  return (await transportOf(destinationLocation(to)).destination?.engine?.({ host, signal }))?.platform.architecture
+async function architectureOf(
+  to: string,
+  host: string | undefined,
+  { signal, onProgress }: Session,
+): Promise<string | undefined> {
+  return (await transportOf(destinationLocation(to)).destination?.engine?.({ host, signal, onProgress }))?.platform
+    .architecture
 }
 
 function documentOf({ error, ...image }: InstalledImage): Readonly<Record<string, unknown>> {

@@ -36,8 +36,8 @@ export const load = command({
     ['load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'],
   ],
   run: async ({ bundle, image, to, ...options }, session) => {
-    const { signal, onProgress, report, note } = session
-    const settings = { ...readImageOptions(options), to, names: image, onNotice: note, signal, onProgress }
+    const { signal, onProgress, report, note, notice } = session
+    const settings = { ...readImageOptions(options), to, names: image, onNotice: notice, signal, onProgress }
     const path = await bundlePath(
       bundle,
       location => `load takes a bundle. For an image anywhere else, use copy: stowage copy ${location} ${to}`,

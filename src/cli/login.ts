@@ -1,5 +1,5 @@
 /** `stowage login`: tries credentials for a registry, and stores them if they work. */
-import { INSECURE_OPTION } from './image-options.js'
+import { readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
 import { command, flag, optional, value } from './command.js'
 import { StowageError } from '../errors.js'
 import { login as logIn, type LoginResult } from '../registry/login.js'
@@ -17,15 +17,15 @@ export const login = command({
     authfile: value("File to store them in (default: REGISTRY_AUTH_FILE, else docker's config.json)", {
       takes: 'path',
     }),
-    insecure: INSECURE_OPTION,
+    ...REGISTRY_OPTIONS,
   },
   examples: [
     ['login registry.example -u alice', 'Prompts for the password'],
     ['login registry.example -u alice --password-stdin < token', 'For scripts'],
   ],
   run: async (
-    { server, username, password, 'password-stdin': fromStdin, authfile, insecure },
-    { signal, report, note },
+    { server, username, password, 'password-stdin': fromStdin, authfile, ...options },
+    { signal, onProgress, report, note, notice },
   ) => {
     if (fromStdin && password !== undefined)
       throw new StowageError('INVALID_ARGUMENT', '--password and --password-stdin cannot be used together')
@@ -39,8 +39,10 @@ export const login = command({
       username: name,
       password: secret,
       authFile: authfile,
-      insecure,
+      ...readRegistryOptions(options),
       signal,
+      onProgress,
+      onNotice: notice,
       onWarning: warning => note(`warning: ${warning}`),
     })
     report({ schema: 'stowage.login/v1', ...result }, text(result))

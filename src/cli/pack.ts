@@ -40,7 +40,7 @@ export const pack = command({
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
   run: async ({ image, output, tag, update, ...options }, session) => {
-    const { signal, onProgress, report, note } = session
+    const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
     const show = (result: PackResult): void => {
@@ -53,7 +53,7 @@ export const pack = command({
       names: tag === undefined ? undefined : [tag],
       layer,
       update,
-      onNotice: note,
+      onNotice: notice,
       signal,
       onProgress,
     }

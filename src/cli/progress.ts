@@ -3,14 +3,16 @@
  */
 import type { OnProgress, ProgressEvent } from '../progress.js'
 import { jsonText } from './render.js'
-import { formatSize } from '../size-text.js'
+import { Meter, retryText } from './meter.js'
 
 export const PROGRESS_MODES = ['auto', 'tty', 'plain', 'json', 'none'] as const
 export type ProgressMode = (typeof PROGRESS_MODES)[number]
 
 export interface Progress {
   readonly onProgress: OnProgress
-  /** Clears the progress display. May be called repeatedly. */
+  /** Clears the progress display; it goes on with the next event, or a little later. */
+  clear(): void
+  /** Clears the progress display, which stays away until the next event. May be called repeatedly. */
   end(): void
 }
 
@@ -18,13 +20,16 @@ type Output = Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>
 
 const LINE_MS = 10_000
 const FRAME_MS = 100
-const BAR = 24
+/** How often a display is redrawn while no event comes, so that a wait is seen to be one. */
+const TICK_MS = 500
+/** Retries after a shorter wait are not worth a line of a log. */
+const RETRY_MS = 500
 
 /** `auto` draws a bar on a terminal that can move its cursor, and prints lines elsewhere. */
 export function openProgress(mode: ProgressMode, output: Output, now: () => number = Date.now): Progress {
   switch (mode) {
     case 'none':
-      return { onProgress: () => {}, end: () => {} }
+      return { onProgress: () => {}, clear: () => {}, end: () => {} }
     case 'json':
       return ndjson(output, now)
     case 'plain':
@@ -54,88 +59,80 @@ function ndjson(output: Output, now: () => number): Progress {
       else flush()
       write(event)
     },
+    clear: flush,
     end: flush,
   }
 }
 
+/** A line for each retry that takes a while, but not for every request that waits for the same host. */
 function lines(output: Output, now: () => number): Progress {
   const meter = new Meter(now)
+  const ticker = new Ticker(() => line())
+  const retried = new Map<string, number>()
   let last = now()
+  const line = (): void => {
+    if (now() - last < LINE_MS || !meter.busy) return
+    last = now()
+    output.write(`${meter.text()}\n`)
+  }
   return {
     onProgress(event) {
       meter.take(event)
-      if (event.type === 'done' || now() - last < LINE_MS) return
-      last = now()
-      output.write(`${meter.text()}\n`)
+      ticker.start()
+      if (event.type === 'retry') {
+        if (event.wait < RETRY_MS || now() < (retried.get(event.subject) ?? 0)) return
+        retried.set(event.subject, now() + event.wait)
+        output.write(`${retryText(event, event.wait)}\n`)
+      } else if (event.type !== 'done') line()
     },
-    end() {},
+    clear() {},
+    end: () => ticker.stop(),
   }
 }
 
 function bar(output: Output, now: () => number): Progress {
   const meter = new Meter(now)
+  const ticker = new Ticker(() => now() - last >= TICK_MS && meter.busy && draw())
   let [last, drawn] = [Number.NEGATIVE_INFINITY, false]
+  const draw = (): void => {
+    last = now()
+    drawn = true
+    output.write(`\r\u001b[K${meter.line((output.columns || 80) - 1)}`)
+  }
+  const clear = (): void => {
+    if (drawn) output.write('\r\u001b[K')
+    drawn = false
+  }
   return {
     onProgress(event) {
       meter.take(event)
-      if (event.type === 'bytes' && now() - last < FRAME_MS) return
-      last = now()
-      drawn = true
-      output.write(`\r\u001b[K${meter.line((output.columns || 80) - 1)}`)
+      ticker.start()
+      if (!meter.busy) clear()
+      else if (event.type !== 'bytes' || now() - last >= FRAME_MS) draw()
     },
+    clear,
     end() {
-      if (drawn) output.write('\r\u001b[K')
-      drawn = false
+      ticker.stop()
+      clear()
     },
   }
 }
 
-/** Tracks the current stage, its subject, the bytes done and the rate. */
-class Meter {
-  readonly #now: () => number
-  #stage = ''
-  #subject = ''
-  #done = 0
-  #total: number | undefined
-  #start = 0
+/** Calls `tick` twice a second between `start` and `stop`, without keeping the process alive. */
+class Ticker {
+  readonly #tick: () => void
+  #timer: NodeJS.Timeout | undefined
 
-  constructor(now: () => number) {
-    this.#now = now
-    this.#start = now()
+  constructor(tick: () => void) {
+    this.#tick = tick
   }
 
-  take(event: ProgressEvent): void {
-    if (event.subject !== this.#subject || event.type === 'stage') {
-      ;[this.#subject, this.#done, this.#total, this.#start] = [event.subject, 0, undefined, this.#now()]
-    }
-    if (event.type === 'stage') this.#stage = event.stage
-    if (event.type === 'bytes') [this.#done, this.#total] = [event.done, event.total]
+  start(): void {
+    this.#timer ??= setInterval(this.#tick, TICK_MS).unref()
   }
 
-  text(): string {
-    const of =
-      this.#total === undefined
-        ? formatSize(this.#done)
-        : `${this.#percent()}%, ${formatSize(this.#done)} of ${formatSize(this.#total)}`
-    return `${this.#stage} ${this.#subject}: ${of}, ${this.#rate()}`
-  }
-
-  line(width: number): string {
-    const filled = this.#total ? Math.floor((this.#done / this.#total) * BAR) : 0
-    const scale = this.#total
-      ? `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}] ${String(this.#percent()).padStart(3)}% `
-      : ''
-    const total = this.#total === undefined ? '' : `/${formatSize(this.#total)}`
-    const numbers = this.#done === 0 ? '' : `${scale}${formatSize(this.#done)}${total} ${this.#rate()}`
-    return `${this.#stage.padEnd(7)} ${this.#subject} ${numbers}`.slice(0, Math.max(width, 1))
-  }
-
-  #percent(): number {
-    return this.#total ? Math.floor((this.#done / this.#total) * 100) : 100
-  }
-
-  #rate(): string {
-    const seconds = (this.#now() - this.#start) / 1000
-    return `${formatSize(seconds > 0 ? this.#done / seconds : 0)}/s`
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
   }
 }

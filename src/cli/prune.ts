@@ -16,8 +16,8 @@ export const prune = command({
     'dry-run': flag('Only show what would be removed'),
   },
   examples: [['prune /media/stick', 'Files that runs on any host left on a stick']],
-  run: async ({ directory, 'dry-run': dryRun }, { signal, report }) => {
-    const result = await pruneWorkspaces(directory, { dryRun, signal })
+  run: async ({ directory, 'dry-run': dryRun }, { signal, onProgress, report }) => {
+    const result = await pruneWorkspaces(directory, { dryRun, signal, onProgress })
     const workspaces = result.workspaces.map(({ error, ...each }) => ({ ...each, ...errorDocument(error) }))
     report({ schema: 'stowage.prune/v1', dryRun, freed: result.freed, workspaces }, text(result, dryRun))
     reportFailures(result.workspaces, ({ path }) => path)

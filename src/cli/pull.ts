@@ -23,8 +23,8 @@ export const pull = command({
     ['pull nginx:1.27 --to oci: --platform linux/arm64', 'Into the default store'],
   ],
   run: async ({ name, to, 'all-tags': allTags, ...options }, session) => {
-    const { signal, onProgress, report, note } = session
-    const settings = { ...readImageOptions(options), to, allTags, onNotice: note, signal, onProgress }
+    const { signal, onProgress, report, notice } = session
+    const settings = { ...readImageOptions(options), to, allTags, onNotice: notice, signal, onProgress }
     if (options['dry-run']) {
       reportPlan(await planPull(name, settings), session)
       return

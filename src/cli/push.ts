@@ -24,8 +24,8 @@ export const push = command({
     ['push -a registry.example/team/shop --from bundle:site-a', 'Every tag of the repository in a bundle'],
   ],
   run: async ({ name, from, 'all-tags': allTags, ...options }, session) => {
-    const { signal, onProgress, report, note } = session
-    const settings = { ...readImageOptions(options), from, allTags, onNotice: note, signal, onProgress }
+    const { signal, onProgress, report, note, notice } = session
+    const settings = { ...readImageOptions(options), from, allTags, onNotice: notice, signal, onProgress }
     if (options['dry-run']) {
       reportPlan(await planPush(name, settings), session)
       return

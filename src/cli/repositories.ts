@@ -1,5 +1,5 @@
 /** `stowage repositories`: lists the repositories of a registry. */
-import { INSECURE_OPTION } from './image-options.js'
+import { readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
 import { command, required } from './command.js'
 import { listRepositories, parseDomain } from '../registry/tags.js'
 import { printable } from './render.js'
@@ -8,12 +8,15 @@ export const repositories = command({
   operands: {
     registry: required('HOST[:PORT]'),
   },
-  options: {
-    insecure: INSECURE_OPTION,
-  },
+  options: REGISTRY_OPTIONS,
   examples: [['repositories registry.example:5000', 'Every repository in the registry']],
-  run: async ({ registry, insecure }, { signal, report }) => {
-    const found = await listRepositories(registry, { insecure, signal })
+  run: async ({ registry, ...options }, { signal, onProgress, report, notice }) => {
+    const found = await listRepositories(registry, {
+      ...readRegistryOptions(options),
+      signal,
+      onNotice: notice,
+      onProgress,
+    })
     const document = { schema: 'stowage.repositories/v1', registry: parseDomain(registry), repositories: found }
     report(document, printable(found.map(name => `${name}\n`).join('')))
   },

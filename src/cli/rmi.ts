@@ -22,7 +22,14 @@ export const rmi = command({
     ['rmi cd6e419225ea', 'Remove an image by its ID'],
   ],
   run: async ({ image, force, prune, store, host }, session) => {
-    const result = await removeImages(image, { store, host, force, prune, signal: session.signal })
+    const result = await removeImages(image, {
+      store,
+      host,
+      force,
+      prune,
+      signal: session.signal,
+      onProgress: session.onProgress,
+    })
     noteStore(store, result.store, session)
     const images = result.images.map(({ error, ...each }) => ({ ...each, ...errorDocument(error) }))
     session.report(

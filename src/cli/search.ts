@@ -1,5 +1,5 @@
 /** `stowage search`: searches for repositories. */
-import { INSECURE_OPTION } from './image-options.js'
+import { readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
 import { command, flag, number, required, values } from './command.js'
 import { StowageError } from '../errors.js'
 import { searchRepositories, type SearchResult } from '../registry/search.js'
@@ -18,15 +18,22 @@ export const search = command({
       takes: ['is-official=true', 'is-official=false', 'stars='],
     }),
     trunc: flag('Shorten long descriptions; --no-trunc shows them in full', { default: true }),
-    insecure: INSECURE_OPTION,
+    ...REGISTRY_OPTIONS,
   },
   examples: [
     ['search nginx --filter is-official=true', 'Official images on Docker Hub'],
     ['search registry.example:5000/shop', 'Another registry, through its catalog if it has no search'],
   ],
-  run: async ({ term, limit, filter, trunc, insecure }, { signal, report, note }) => {
+  run: async ({ term, limit, filter, trunc, ...options }, { signal, onProgress, report, note, notice }) => {
     const filters = parseFilters(filter)
-    const found = await searchRepositories(term, { limit, ...filters, insecure, signal })
+    const found = await searchRepositories(term, {
+      limit,
+      ...filters,
+      ...readRegistryOptions(options),
+      signal,
+      onNotice: notice,
+      onProgress,
+    })
     if (found.from === 'catalog')
       note(`${found.registry} has no search: listing the repositories whose names contain the term`)
     report({ schema: 'stowage.search/v1', ...found }, text(found, trunc))

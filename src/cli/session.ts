@@ -24,6 +24,8 @@ export interface Session {
   claimStdout(): void
   /** Prints a line for the user on stderr, unless --quiet is given. */
   note(line: string): void
+  /** Prints a notice of the library like {@link Session.note}, but each only once. */
+  notice(sentence: string): void
 }
 
 const controller = new AbortController()
@@ -64,10 +66,20 @@ export function listenToSignals(): void {
 /** Runs one command. Errors pass through to main(), which prints them. */
 export async function withSession(options: GlobalOptions, work: (session: Session) => Promise<void>): Promise<void> {
   const progress = openProgress(options.quiet ? 'none' : options.progress, process.stderr)
+  const told = new Set<string>()
+  const note = (line: string): void => {
+    if (options.quiet) return
+    progress.clear()
+    const text = options.progress === 'json' ? jsonText({ type: 'note', text: line }) : printable(line)
+    process.stderr.write(`${text}\n`)
+  }
   try {
     await work({
       signal: controller.signal,
-      onProgress: progress.onProgress,
+      // On a terminal, a display would be drawn into the result
+      onProgress: event => {
+        if (!printed || !process.stdout.isTTY || options.progress === 'json') progress.onProgress(event)
+      },
       report(document, text) {
         progress.end()
         const result = options.json ? `${jsonText(document, 2)}\n` : text
@@ -86,11 +98,10 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
           throw abortError(error, controller.signal)
         })
       },
-      note(line) {
-        if (options.quiet) return
-        progress.end()
-        const text = options.progress === 'json' ? jsonText({ type: 'note', text: line }) : printable(line)
-        process.stderr.write(`${text}\n`)
+      note,
+      notice(sentence) {
+        if (!told.has(sentence)) note(sentence)
+        told.add(sentence)
       },
     })
   } finally {

@@ -14,7 +14,12 @@ export const tag = command({
   },
   examples: [['tag nanoserver:10.0.14300.1010 nanoserver:latest', 'Both names refer to the same image']],
   run: async ({ source, target, store, host }, session) => {
-    const tagged = await tagImage(source, target, { store, host, signal: session.signal })
+    const tagged = await tagImage(source, target, {
+      store,
+      host,
+      signal: session.signal,
+      onProgress: session.onProgress,
+    })
     noteStore(store, tagged.store, session)
     session.report({ schema: 'stowage.tag/v1', ...tagged }, '')
   },

@@ -23,7 +23,14 @@ export const uninstall = command({
     ['uninstall nanoserver:10.0.14300.1010 --what-if', 'By its tag, to see whether it can be removed'],
   ],
   run: async ({ image, force, 'what-if': whatIf, store, host }, session) => {
-    const result = await uninstallImages(image, { store, host, force, whatIf, signal: session.signal })
+    const result = await uninstallImages(image, {
+      store,
+      host,
+      force,
+      whatIf,
+      signal: session.signal,
+      onProgress: session.onProgress,
+    })
     noteStore(store, result.store, session)
     const images = result.images.map(({ error, ...each }) => ({ ...each, ...errorDocument(error) }))
     session.report(

@@ -1,8 +1,12 @@
 /** A client for the Docker Engine API. Paths have no version, so that the engine uses its newest one. */
-import { type IncomingMessage, request } from 'node:http'
+import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { Bytes } from '../blob/blob-store.js'
-import { abortError, StowageError, systemCode, systemReason } from '../errors.js'
+import { abortError, StowageError, systemCode } from '../errors.js'
 import { isObject, type JsonObject, parseJsonText, textIn } from '../oci/json.js'
+import type { Attempt, Diagnosis } from '../http/diagnosis.js'
+import { trustedCertificates } from '../http/endpoint.js'
+import { isNoHttp, failureReason } from '../http/failure.js'
+import { type OnProgress, type Wait, Waits } from '../progress.js'
 import { connect, EngineAgent } from './connection.js'
 import { type EngineEndpoint, findEngineEndpoint } from './endpoint.js'
 import { readAnswerText, responseOf, sendAndRead } from './exchange.js'
@@ -20,16 +24,18 @@ type Method = 'GET' | 'POST' | 'DELETE'
 export class EngineClient implements Disposable {
   readonly endpoint: EngineEndpoint
   readonly #agent: EngineAgent
+  readonly #waits: Waits
 
-  constructor(endpoint: EngineEndpoint) {
+  constructor(endpoint: EngineEndpoint, onProgress?: OnProgress) {
     this.endpoint = endpoint
     this.#agent = new EngineAgent(endpoint)
+    this.#waits = new Waits(onProgress, endpoint.name)
   }
 
   /** The JSON of the response; undefined if there is none. */
   async call(method: Method, path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange(method, path, options)
-    if (status >= 400) throw this.#refused(`${method} ${path}`, status, text)
+    if (status >= 400) throw await this.#refused(`${method} ${path}`, status, text)
     return parseJsonText(text)
   }
 
@@ -37,19 +43,19 @@ export class EngineClient implements Disposable {
   async find(path: string, options: EngineCallOptions = {}): Promise<unknown> {
     const { status, text } = await this.#exchange('GET', path, options)
     if (status === 404) return undefined
-    if (status >= 400) throw this.#refused(`GET ${path}`, status, text)
+    if (status >= 400) throw await this.#refused(`GET ${path}`, status, text)
     return parseJsonText(text)
   }
 
   /** The body of a response of any length. The request is sent when the first byte is read. */
   async *download(path: string, { signal }: EngineCallOptions = {}): Bytes {
     try {
-      const message = await this.#request('GET', path, signal)
+      const message = await this.#begin('GET', path, signal)
       const status = message.statusCode ?? 0
-      if (status >= 400) throw this.#refused(`GET ${path}`, status, await readAnswerText(message))
+      if (status >= 400) throw await this.#refused(`GET ${path}`, status, await readAnswerText(message))
       yield* message as AsyncIterable<Uint8Array> // no encoding is set, so the pieces are Buffers
     } catch (error) {
-      throw this.#failure(error, signal)
+      throw await this.#failure(error, signal)
     }
   }
 
@@ -60,18 +66,24 @@ export class EngineClient implements Disposable {
    * responded.
    */
   async upload(path: string, body: Bytes, { signal }: EngineCallOptions = {}): Promise<readonly JsonObject[]> {
+    using wait = this.#waits.begin('connect')
     const outgoing = request({
       method: 'POST',
       path,
       headers: { Host: 'docker', 'Content-Type': 'application/x-tar', 'Transfer-Encoding': 'chunked' },
       createConnection: () => connect(this.endpoint),
     })
+    this.#watch(outgoing, wait, 'send')
+    async function* ending(): Bytes {
+      yield* body
+      wait.become('wait')
+    }
     try {
-      const { status, text, lines } = await sendAndRead(outgoing, body, signal)
-      if (status >= 400) throw this.#refused(`POST ${path}`, status, text)
+      const { status, text, lines } = await sendAndRead(outgoing, ending(), signal)
+      if (status >= 400) throw await this.#refused(`POST ${path}`, status, text)
       return lines
     } catch (error) {
-      throw this.#failure(error, signal)
+      throw await this.#failure(error, signal)
     } finally {
       outgoing.destroy()
     }
@@ -87,16 +99,24 @@ export class EngineClient implements Disposable {
     { signal }: EngineCallOptions,
   ): Promise<{ status: number; text: string }> {
     try {
-      const message = await this.#request(method, path, signal)
+      using wait = this.#waits.begin('connect')
+      const message = await this.#request(method, path, signal, wait)
       return { status: message.statusCode ?? 0, text: await readAnswerText(message) }
     } catch (error) {
-      throw this.#failure(error, signal)
+      throw await this.#failure(error, signal)
     }
   }
 
-  async #request(method: Method, path: string, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+  /** The response once its head has arrived. */
+  async #begin(method: Method, path: string, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+    using wait = this.#waits.begin('connect')
+    return await this.#request(method, path, signal, wait)
+  }
+
+  async #request(method: Method, path: string, signal: AbortSignal | undefined, wait: Wait): Promise<IncomingMessage> {
     const headers = { Host: 'docker' }
     const outgoing = request({ method, path, headers, agent: this.#agent, ...(signal ? { signal } : {}) })
+    this.#watch(outgoing, wait, 'wait')
     const response = responseOf(outgoing)
     outgoing.end()
     try {
@@ -104,11 +124,26 @@ export class EngineClient implements Disposable {
     } catch (error) {
       // The engine may have closed an idle connection in the meantime: repeat the request on a new one
       if (!outgoing.reusedSocket || systemCode(error) !== 'ECONNRESET' || signal?.aborted) throw error
-      return await this.#request(method, path, signal)
+      return await this.#request(method, path, signal, wait)
     }
   }
 
-  #refused(call: string, status: number, text: string): StowageError {
+  /** Tells `wait` when the connection is there. */
+  #watch(outgoing: ClientRequest, wait: Wait, next: 'send' | 'wait'): void {
+    const event = 'tls' in this.endpoint ? 'secureConnect' : 'connect'
+    outgoing.once('socket', socket => {
+      if (outgoing.reusedSocket) wait.become(next)
+      else socket.once(event, () => wait.become(next))
+    })
+  }
+
+  async #refused(call: string, status: number, text: string): Promise<StowageError> {
+    const attempt = status === 400 ? this.#attempt() : undefined
+    if (attempt && !attempt.secure) {
+      const { diagnosePlainRefusal } = await import('../http/diagnosis.js')
+      const found = await diagnosePlainRefusal(attempt)
+      if (found) return new StowageError('ENGINE_UNREACHABLE', found.sentence, { hint: TLS_HINTS[found.type] })
+    }
     const parsed = parseJsonText(text)
     const own = isObject(parsed) ? textIn(parsed, 'message') : undefined
     const message = own ?? (text.trim().slice(0, 500) || `status ${status}`)
@@ -116,15 +151,31 @@ export class EngineClient implements Disposable {
     return new StowageError('ENGINE_REFUSED', `${what}: ${message}`)
   }
 
-  #failure(error: unknown, signal: AbortSignal | undefined): unknown {
+  /** How the engine was reached, if TLS may be spoken there. */
+  #attempt(): Attempt | undefined {
+    if (this.endpoint.type !== 'tcp') return undefined
+    const { name, host, port, tls } = this.endpoint
+    const own =
+      tls?.cert && tls.key
+        ? { cert: Buffer.from(tls.cert).toString(), key: Buffer.from(tls.key).toString(), file: 'cert.pem' }
+        : undefined
+    return { who: `the Docker Engine at ${name}`, host, port, secure: tls !== undefined, direct: true, own }
+  }
+
+  async #failure(error: unknown, signal: AbortSignal | undefined): Promise<unknown> {
     if (error instanceof StowageError || signal?.aborted) return abortError(error, signal)
     const code = systemCode(error)
     if (code === undefined) return error
     const name = this.endpoint.name
-    const reason = systemReason(error)
+    const attempt = this.#attempt()
+    if (attempt && (attempt.secure || isNoHttp(error))) {
+      const found = await (await import('../http/diagnosis.js')).diagnose(error, attempt)
+      if (found)
+        return new StowageError('ENGINE_UNREACHABLE', found.sentence, { hint: TLS_HINTS[found.type], cause: error })
+    }
+    const reason = failureReason(error)
     if (code.startsWith('HPE_')) {
       return new StowageError('ENGINE_PROTOCOL', `the server at ${name} is not a Docker Engine: ${reason}`, {
-        hint: 'A TLS port requires DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.',
         cause: error,
       })
     }
@@ -139,14 +190,26 @@ export class EngineClient implements Disposable {
 /**
  * The engine at `host`, by default the one that `docker` uses. Connects with the first call. Throws INVALID_ARGUMENT.
  */
-export async function engineAt(host: string | undefined): Promise<EngineClient> {
-  return new EngineClient(await findEngineEndpoint({ host }))
+export async function engineAt(host: string | undefined, onProgress?: OnProgress): Promise<EngineClient> {
+  const endpoint = await findEngineEndpoint({ host })
+  if (endpoint.type !== 'tcp' || !endpoint.tls?.verify || endpoint.tls.ca) return new EngineClient(endpoint, onProgress)
+  const ca = Buffer.from((await trustedCertificates()).join('\n'))
+  return new EngineClient({ ...endpoint, tls: { ...endpoint.tls, ca } }, onProgress)
+}
+
+const FOLDER = 'the folder that DOCKER_CERT_PATH names (or that of the docker context)'
+const TLS_HINTS: Readonly<Record<Diagnosis['type'], string>> = {
+  plain:
+    'Give the port of its TLS listener, usually 2376; or, if the network is trusted, unset DOCKER_TLS_VERIFY and DOCKER_TLS.',
+  secure: 'Set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem.',
+  untrusted: `Put the certificate of its CA into ${FOLDER} as ca.pem.`,
+  name: 'Use one of these names in DOCKER_HOST, or have a certificate issued that has this one.',
+  time: 'Correct the clock, or have the certificate renewed.',
+  client: `Put a certificate that it accepts into ${FOLDER} as cert.pem, and its key as key.pem.`,
 }
 
 function hintFor(code: string): string {
   const alternative = 'or write an OCI layout, which needs no engine: --to oci:DIR.'
-  // Node's error codes for certificates: CERT_HAS_EXPIRED, UNABLE_TO_VERIFY_LEAF_SIGNATURE, ERR_TLS_…
-  if (/CERT|SIGNATURE|^ERR_TLS/.test(code)) return `Put the engine's ca.pem into DOCKER_CERT_PATH, ${alternative}`
   switch (code) {
     case 'EACCES':
     case 'EPERM':

@@ -2,11 +2,14 @@
  * Sends requests to one host and follows its redirects. Retries temporary failures, and sends credentials only to their
  * origin. Source: RFC 9110.
  */
-import { abortError, StowageError, systemReason } from '../errors.js'
-import { drain, readAll } from './answer.js'
+import type { Bytes } from '../blob/blob-store.js'
+import { abortError, StowageError } from '../errors.js'
+import { type OnProgress, type RetryEvent, type Wait, Waits } from '../progress.js'
+import { abandon, drain, readAll } from './answer.js'
+import type { Attempt, Diagnosis } from './diagnosis.js'
 import type { Endpoint } from './endpoint.js'
 import type { HttpAnswer, HttpRequest } from './exchange.js'
-import { isFinal, isUntrusted, rootOf, speaksHttp } from './failure.js'
+import { isAbsent, isFinal, failureReason } from './failure.js'
 import { isLoopback } from './proxy.js'
 import { backoff, pause, retryAfter } from './retry.js'
 import { HttpTransport, type TransportOptions } from './transport.js'
@@ -16,6 +19,8 @@ export interface HttpOptions extends TransportOptions {
   readonly retries?: number | undefined
   /** Milliseconds before the second attempt; each wait is about twice the one before, up to half a minute. */
   readonly backoff?: number | undefined
+  /** Gets waits for the host, and retries. */
+  readonly onProgress?: OnProgress | undefined
 }
 
 export interface RetryableRequest extends HttpRequest {
@@ -44,11 +49,15 @@ export class HttpConnection implements AsyncDisposable {
   readonly endpoint: Endpoint
   readonly #options: HttpOptions
   readonly #transport: HttpTransport
+  readonly #waits: Waits
+  /** Whether a response of any host has arrived. */
+  #answered = false
 
   constructor(endpoint: Endpoint, options: HttpOptions = {}) {
     this.endpoint = endpoint
     this.#options = options
     this.#transport = new HttpTransport(endpoint, options)
+    this.#waits = new Waits(options.onProgress, endpoint.domain)
   }
 
   /**
@@ -59,23 +68,41 @@ export class HttpConnection implements AsyncDisposable {
     const retries = request.retries ?? this.#options.retries ?? RETRIES
     for (let attempt = 0; ; attempt += 1) {
       let wait = backoff(attempt, this.#options.backoff)
+      let reason: string
+      const first = !this.#answered
       try {
-        const answer = await wholeOf(await this.#follow(request, authorization), request.whole)
+        const answer = await this.#attempt(request, authorization)
+        if (first && answer.status === 400) await this.#expectHttp(answer)
         if (!TEMPORARY_STATUSES.has(answer.status) || attempt >= retries) return answer
         wait = Math.max(wait, retryAfter(answer.header('retry-after')))
         if (wait > MAX_RETRY_AFTER) return answer
         await drain(answer)
+        reason = `${answer.url.host} answered with status ${answer.status}`
       } catch (error) {
         if (request.signal?.aborted) throw abortError(error, request.signal)
-        if (error instanceof StowageError || attempt >= retries || isFinal(error)) throw this.unreachable(error)
+        const final = isFinal(error) || (first && isAbsent(error))
+        if (error instanceof StowageError || attempt >= retries || final) throw await this.unreachable(error)
+        // A server with TLS that is asked plainly, or that wants a certificate, may just close the connection
+        const hopeless = first && attempt === 0 ? await this.#diagnosed(error) : undefined
+        if (hopeless) throw hopeless
+        reason = `${this.#hostOf(error)}: ${failureReason(error)}`
       }
+      this.retrying({ retry: attempt + 1, retries, wait, reason })
       await pause(wait, request.signal)
     }
   }
 
+  /** Reports a retry of this host. */
+  retrying(retry: Omit<RetryEvent, 'type' | 'subject'>): void {
+    this.#options.onProgress?.({ type: 'retry', subject: this.endpoint.domain, ...retry })
+  }
+
   /** Sends one request without retries or redirects. Throws network errors of the system or of undici. */
   async sendOnce(url: URL, request: HttpRequest): Promise<HttpAnswer> {
-    return await this.#transport.send(url, request, {})
+    using wait = this.#begin(request)
+    const answer = await this.#transport.send(url, watched(request, wait), {})
+    this.#answered = true
+    return answer
   }
 
   /** Resolves a URL in a response, relative to the URL of the response. Throws REGISTRY_PROTOCOL. */
@@ -98,25 +125,78 @@ export class HttpConnection implements AsyncDisposable {
   }
 
   /** Converts a network error to REGISTRY_UNREACHABLE. A StowageError is returned unchanged. */
-  unreachable(error: unknown): unknown {
+  async unreachable(error: unknown): Promise<unknown> {
     if (error instanceof StowageError) return error
-    const { domain, host } = this.endpoint
-    if (speaksHttp(error)) {
-      return new StowageError('REGISTRY_UNREACHABLE', `${host} speaks http, not https`, {
-        hint: `If this is intended, use --insecure ${domain}.`,
-        cause: error,
-      })
-    }
-    return new StowageError('REGISTRY_UNREACHABLE', `${domain} cannot be reached: ${systemReason(rootOf(error))}`, {
-      hint: isUntrusted(error)
-        ? `Name its CA in SSL_CERT_FILE, or put the CA certificate into /etc/docker/certs.d/${host}/ca.crt.`
-        : undefined,
-      cause: error,
-    })
+    const known = await this.#diagnosed(error)
+    if (known) return known
+    const proxy = error instanceof HopError ? this.#transport.proxyFor(error.url) : undefined
+    const through = proxy !== undefined && URL.canParse(proxy) ? ` through the proxy ${new URL(proxy).host}` : ''
+    return new StowageError(
+      'REGISTRY_UNREACHABLE',
+      `${this.#hostOf(error)} cannot be reached${through}: ${failureReason(error)}`,
+      { cause: error },
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#transport[Symbol.asyncDispose]()
+  }
+
+  /** The first wait is for the connection. */
+  #begin({ body, file }: HttpRequest): Wait {
+    return this.#waits.begin(!this.#answered ? 'connect' : body || file ? 'send' : 'wait')
+  }
+
+  async #attempt(request: RetryableRequest, authorization: Authorization | undefined): Promise<HttpAnswer> {
+    using wait = this.#begin(request)
+    const answer = await this.#follow(watched(request, wait), authorization)
+    this.#answered = true
+    return await wholeOf(answer, request.whole)
+  }
+
+  /** Throws REGISTRY_UNREACHABLE if status 400 came from a server that expects TLS. */
+  async #expectHttp(answer: HttpAnswer): Promise<void> {
+    if (answer.url.protocol !== 'http:') return
+    const { diagnosePlainRefusal } = await import('./diagnosis.js')
+    const found = await diagnosePlainRefusal(this.#attemptAt(answer.url))
+    if (!found) return
+    abandon(answer)
+    throw await this.#explained(found, answer.url, undefined)
+  }
+
+  /** The error for a failure that has to do with TLS. */
+  async #diagnosed(error: unknown): Promise<StowageError | undefined> {
+    const url = error instanceof HopError ? error.url : new URL(`https://${this.endpoint.host}`)
+    const { diagnose } = await import('./diagnosis.js')
+    const found = await diagnose(error, this.#attemptAt(url))
+    return found && (await this.#explained(found, url, error))
+  }
+
+  async #explained({ type, sentence }: Diagnosis, url: URL, cause: unknown): Promise<StowageError> {
+    const { tlsHint } = await import('./tls-hint.js')
+    return new StowageError('REGISTRY_UNREACHABLE', sentence, { hint: tlsHint(type, url, this.endpoint), cause })
+  }
+
+  #attemptAt(url: URL): Attempt {
+    const secure = url.protocol === 'https:'
+    const { cert, key, file } = this.endpoint.tls
+    const own = url.host === new URL(`https://${this.endpoint.host}`).host
+    return {
+      who: own || url.host === this.endpoint.host ? this.endpoint.domain : url.host,
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: Number(url.port || (secure ? 443 : 80)),
+      secure,
+      direct: this.#transport.proxyFor(url) === undefined,
+      own: own && cert !== undefined && key !== undefined ? { cert, key, file: file ?? 'certs.d' } : undefined,
+    }
+  }
+
+  /** The host that a failed request went to: the endpoint, or one that it redirects to. */
+  #hostOf(error: unknown): string {
+    const { host, domain } = this.endpoint
+    return error instanceof HopError && error.url.host !== new URL(error.url.protocol + '//' + host).host
+      ? `${error.url.host}, to which ${domain} redirects,`
+      : domain
   }
 
   async #follow(request: RetryableRequest, authorization: Authorization | undefined): Promise<HttpAnswer> {
@@ -124,7 +204,10 @@ export class HttpConnection implements AsyncDisposable {
     for (let hops = 0; ; hops += 1) {
       // No other origin may see it, even if a redirect or the location of an upload leads there
       const own = authorization && url.origin === authorization.origin ? { authorization: authorization.header } : {}
-      const answer = await this.#transport.send(url, request, { ...request.headers, ...own })
+      const at = url
+      const answer = await this.#transport
+        .send(url, request, { ...request.headers, ...own })
+        .catch((error: unknown) => Promise.reject(error instanceof StowageError ? error : new HopError(at, error)))
       const location = answer.header('location')
       const isRead = request.method === 'GET' || request.method === 'HEAD'
       if (!REDIRECT_STATUSES.has(answer.status) || location === undefined || !isRead) return answer
@@ -139,6 +222,35 @@ export class HttpConnection implements AsyncDisposable {
       url = next
     }
   }
+}
+
+/** A network error, and the URL that was asked. */
+class HopError extends Error {
+  readonly url: URL
+
+  constructor(url: URL, cause: unknown) {
+    super('the request failed', { cause })
+    this.url = url
+  }
+}
+
+/** The request, with `wait` told what it is for: the body to be sent, then the response. */
+function watched<R extends HttpRequest>(request: R, wait: Wait): R {
+  const { body } = request
+  if (!body) return { ...request, onConnected: () => wait.become('wait') }
+  return {
+    ...request,
+    onConnected: () => wait.become('send'),
+    body: () => {
+      const content = body()
+      return typeof content === 'string' || content instanceof Uint8Array ? content : ending(content, wait)
+    },
+  }
+}
+
+async function* ending(bytes: Bytes, wait: Wait): Bytes {
+  yield* bytes
+  wait.become('wait')
 }
 
 async function wholeOf(answer: HttpAnswer, limit: number | undefined): Promise<HttpAnswer> {

@@ -1,6 +1,8 @@
 /** Downloads that continue where a connection broke off. */
 import type { Bytes } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
+import type { RetryEvent } from '../progress.js'
+import { failureReason } from './failure.js'
 import { backoff, pause } from './retry.js'
 
 export interface Download {
@@ -26,13 +28,15 @@ export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined
   /** Milliseconds before the second attempt; each wait is about twice the one before. */
   readonly backoff?: number | undefined
+  /** Called before each wait for another attempt. */
+  readonly onRetry?: ((retry: Omit<RetryEvent, 'type' | 'subject'>) => void) | undefined
 }
 
 /** Consecutive attempts without progress after which a download fails. */
 export const TRIES = 6
 
 /** The bytes of `source`. Throws failures that `source` says are final, the result of `source.broken`, and ABORTED. */
-export async function* download(source: Download, { signal, backoff: first }: DownloadOptions): Bytes {
+export async function* download(source: Download, { signal, backoff: first, onRetry }: DownloadOptions): Bytes {
   const { size, isFinal = (failure: unknown) => failure instanceof StowageError } = source
   let { offset } = source
   if (size !== undefined && size > 0 && offset >= size) return
@@ -56,6 +60,9 @@ export async function* download(source: Download, { signal, backoff: first }: Do
     }
     if (progress) tries = 0
     else if (tries + 1 >= TRIES) throw source.broken(offset, failure)
-    await pause(backoff(tries, first), signal)
+    const wait = backoff(tries, first)
+    const reason = failure === undefined ? 'the response ended early' : failureReason(failure)
+    onRetry?.({ retry: tries + 1, retries: TRIES - 1, wait, reason })
+    await pause(wait, signal)
   }
 }

@@ -7,7 +7,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { readIfThere } from '../blob/read-if-there.js'
-import { fileError, systemCode } from '../errors.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
 
 export interface Endpoint {
   /** The name for messages: `docker.io`, `registry.example:5000`. */
@@ -19,6 +19,8 @@ export interface Endpoint {
    * `https`.
    */
   readonly scheme: 'https' | 'http' | 'either'
+  /** Whether its user wrote the scheme, in a URL. */
+  readonly byUrl?: boolean
   readonly tls: EndpointTls
 }
 
@@ -27,6 +29,8 @@ export interface EndpointTls {
   readonly ca: readonly string[]
   readonly cert: string | undefined
   readonly key: string | undefined
+  /** The file that the client certificate is from. */
+  readonly file?: string | undefined
 }
 
 /** Where Linux distributions store the certificates that all programs trust. */
@@ -39,16 +43,27 @@ const SYSTEM_BUNDLES = [
 
 const PEM_CERTIFICATE = /-----BEGIN (X509 )?CERTIFICATE-----[^-]+-----END \1?CERTIFICATE-----/g
 
-/** Adds the certificates to an address. Throws PERMISSION_DENIED or IO_ERROR if they cannot be read. */
+/**
+ * Adds the certificates to an address. Throws PERMISSION_DENIED or IO_ERROR if they cannot be read, FILE_NOT_FOUND if a
+ * client certificate has no key.
+ */
 export async function findEndpoint(
   address: Omit<Endpoint, 'tls'>,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Endpoint> {
   const own = await ownCertificates(certificateDirectories(address.host, env))
+  const ca = certificatesOf([...(await trustedCertificates(env)), ...own.ca])
+  return { ...address, tls: { ca, cert: own.cert, key: own.key, file: own.file } }
+}
+
+/**
+ * What is trusted for every host, as PEM: the authorities of Node.js and of the system or, instead, those in
+ * SSL_CERT_FILE, and those in NODE_EXTRA_CA_CERTS.
+ */
+export async function trustedCertificates(env: NodeJS.ProcessEnv = process.env): Promise<readonly string[]> {
   const file = env['SSL_CERT_FILE']
   const trusted = file ? [await readCertificates(file)] : [...rootCertificates, ...(await systemCertificates())]
-  const ca = certificatesOf([...trusted, ...(await extraCertificates(env)), ...own.ca])
-  return { ...address, tls: { ca, cert: own.cert, key: own.key } }
+  return certificatesOf([...trusted, ...(await extraCertificates(env))])
 }
 
 function certificateDirectories(host: string, env: NodeJS.ProcessEnv): readonly string[] {
@@ -61,9 +76,11 @@ function certificateDirectories(host: string, env: NodeJS.ProcessEnv): readonly 
 /**
  * `*.crt` are authorities; `NAME.cert` with `NAME.key` is the client certificate, from the first directory with a pair.
  */
-async function ownCertificates(directories: readonly string[]): Promise<{ ca: string[]; cert?: string; key?: string }> {
+async function ownCertificates(
+  directories: readonly string[],
+): Promise<{ ca: string[]; cert?: string; key?: string; file?: string }> {
   const ca: string[] = []
-  let pair: { cert: string; key: string } | undefined
+  let pair: { cert: string; key: string; file: string } | undefined
   for (const directory of directories) {
     const names = await readdir(directory).catch((error: unknown) => {
       if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return []
@@ -72,8 +89,19 @@ async function ownCertificates(directories: readonly string[]): Promise<{ ca: st
     for (const name of names.sort()) {
       if (name.endsWith('.crt')) ca.push(await readCertificates(join(directory, name)))
       if (!name.endsWith('.cert') || pair) continue
-      const key = await readIfThere(join(directory, name.replace(/\.cert$/, '.key')))
-      if (key !== undefined) pair = { cert: await readCertificates(join(directory, name)), key }
+      const file = join(directory, name)
+      const keyFile = file.replace(/\.cert$/, '.key')
+      const key = await readIfThere(keyFile)
+      if (key === undefined) {
+        throw new StowageError(
+          'FILE_NOT_FOUND',
+          `the client certificate ${file} has no key: ${keyFile} does not exist`,
+          {
+            hint: 'Put the key there. If it is the certificate of a CA, its name must end in .crt.',
+          },
+        )
+      }
+      pair = { cert: await readCertificates(file), key, file }
     }
   }
   return { ca, ...pair }

@@ -8,10 +8,19 @@ export interface HttpRequest {
   /** Called for each attempt. */
   readonly body?: (() => string | Uint8Array | Bytes) | undefined
   readonly signal?: AbortSignal | undefined
+  /** Called when a connection is there and the request begins; not by native threads. */
+  readonly onConnected?: (() => void) | undefined
   /** For a GET without a proxy: a native thread can write the body to this; the response then has `writeToFile`. */
   readonly downloader?: NativeDownloader | undefined
   /** The blob that `body` gives and its place on disk, from where it is sent if possible. */
-  readonly file?: { readonly blob: Descriptor; readonly place: BlobPlace } | undefined
+  readonly file?:
+    | {
+        readonly blob: Descriptor
+        readonly place: BlobPlace
+        /** Called with the number of bytes sent since the last time. */
+        readonly onSent?: ((size: number) => void) | undefined
+      }
+    | undefined
 }
 
 /** The body of a response. */
@@ -56,4 +65,6 @@ export interface TlsMaterial {
   readonly ca: string[]
   readonly cert?: string
   readonly key?: string
+  /** Any certificate of the server is accepted. */
+  readonly unverified?: boolean
 }

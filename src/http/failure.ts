@@ -1,5 +1,5 @@
-/** Classifies network errors. */
-import { systemCode } from '../errors.js'
+/** Classifies network errors, and puts them into words. */
+import { systemCode, systemReason } from '../errors.js'
 
 /** The innermost cause of an error. */
 export function rootOf(error: unknown): Error {
@@ -9,15 +9,39 @@ export function rootOf(error: unknown): Error {
 }
 
 /**
- * Whether a retry would fail too: an unknown host, an untrusted certificate, or a server that speaks http, not https.
+ * Whether a retry would fail too: an unknown host, a certificate that is not accepted by one side or cannot be used, or
+ * a server that speaks http, not https.
  */
 export function isFinal(error: unknown): boolean {
-  return systemCode(rootOf(error)) === 'ENOTFOUND' || isUntrusted(error) || speaksHttp(error)
+  const code = systemCode(rootOf(error)) ?? ''
+  return code === 'ENOTFOUND' || isUntrusted(error) || isAlert(error) || isUnusable(error) || speaksHttp(error)
+}
+
+/**
+ * Whether nobody listens at any address of the host, or no address can be reached. A retry does not help, unless the
+ * host has answered before: then it may be starting again.
+ */
+export function isAbsent(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isAbsent)
+  if (error instanceof Error && error.cause instanceof Error) return isAbsent(error.cause)
+  return ['ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL'].includes(systemCode(error) ?? '')
 }
 
 /** Whether the server's certificate is not trusted. */
 export function isUntrusted(error: unknown): boolean {
-  return /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(systemCode(rootOf(error)) ?? '')
+  return (
+    !isAlert(error) && !isUnusable(error) && /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/.test(systemCode(rootOf(error)) ?? '')
+  )
+}
+
+/** Whether the server refused the TLS handshake, as it does if it wants a client certificate that it did not get. */
+export function isAlert(error: unknown): boolean {
+  return /^ERR_SSL_.*_ALERT_/.test(systemCode(rootOf(error)) ?? '')
+}
+
+/** Whether our own certificate or key cannot be used. */
+export function isUnusable(error: unknown): boolean {
+  return /^ERR_OSSL_/.test(systemCode(rootOf(error)) ?? '')
 }
 
 /** Whether the server's response to the TLS handshake was not TLS. */
@@ -26,6 +50,40 @@ export function speaksHttp(error: unknown): boolean {
   return /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/i.test(
     `${systemCode(cause) ?? ''} ${cause.message.replace(/ /g, '_')}`,
   )
+}
+
+/** Whether a plain request met something that is not http, or was cut off without a response: maybe a TLS server. */
+export function isNoHttp(error: unknown): boolean {
+  return /^HPE_|^ECONNRESET$|^EPIPE$|^UND_ERR_SOCKET$/.test(systemCode(rootOf(error)) ?? '')
+}
+
+/** What happened, as a clause without the name of the host. */
+export function failureReason(error: unknown): string {
+  const root = rootOf(error)
+  const code = systemCode(root) ?? ''
+  const address = 'address' in root && 'port' in root ? ` by ${String(root.address)}:${String(root.port)}` : ''
+  switch (code) {
+    case 'ECONNREFUSED':
+      return `the connection was refused${address}`
+    case 'ENOTFOUND':
+      return 'no host has this name'
+    case 'EAI_AGAIN':
+      return 'its name could not be looked up'
+    case 'ENETUNREACH':
+    case 'EHOSTUNREACH':
+      return `there is no route to it${address.replace(' by ', ' at ')}`
+    case 'ECONNRESET':
+    case 'EPIPE':
+    case 'UND_ERR_SOCKET':
+      return 'the connection was closed before the response was complete'
+    case 'ETIMEDOUT':
+    case 'UND_ERR_CONNECT_TIMEOUT':
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'UND_ERR_BODY_TIMEOUT':
+      return 'it did not answer in time'
+    default:
+      return systemReason(root) || 'unknown error'
+  }
 }
 
 /**

@@ -2,11 +2,10 @@
  * Sends requests whose bodies native threads transfer over separate connections. The responses are interpreted here.
  */
 import { lookup } from 'node:dns/promises'
-import type { BlobPlace, Bytes } from '../blob/blob-store.js'
+import type { Bytes } from '../blob/blob-store.js'
 import type { NativeDownloader, NativeRequest, NativeTls } from '../blob/native-download.js'
 import { sendBlob } from '../blob/send-blob.js'
-import type { Descriptor } from '../oci/descriptor.js'
-import type { TlsMaterial } from './exchange.js'
+import type { HttpRequest, TlsMaterial } from './exchange.js'
 import { type AnswerHead, HEAD_END, lengthOf, parseHead, requestHead } from './head.js'
 
 export interface NativeOptions {
@@ -49,14 +48,14 @@ export async function nativeGet(
   return undefined
 }
 
-/** Sends a PUT with `blob`, read from `place`. Throws as {@link sendBlob}, and if the response is not HTTP. */
+/** Sends a PUT with the blob of a file, read from its place. Throws as {@link sendBlob}, and if the response is not HTTP. */
 export async function nativePut(
   url: URL,
-  place: BlobPlace,
-  blob: Descriptor,
+  { place, blob, onSent }: NonNullable<HttpRequest['file']>,
   options: NativeOptions,
 ): Promise<NativeAnswer> {
-  const answer = parseAnswer(await sendBlob(place, blob, await nativeRequest('PUT', url, options), options.signal))
+  const request = await nativeRequest('PUT', url, options)
+  const answer = parseAnswer(await sendBlob(place, blob, request, { signal: options.signal, onSent }))
   return { ...answer, close: () => undefined }
 }
 

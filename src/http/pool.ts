@@ -21,7 +21,12 @@ const READ_SIZE = 64 * 1024
 
 export async function openPool(options: OpenPoolOptions): Promise<ConnectionPool> {
   const { connections, connectTimeout: timeout, silence, tls, proxy } = options
-  const connect = { secureContext: secureContextFor(tls), timeout, highWaterMark: READ_SIZE }
+  const connect = {
+    secureContext: secureContextFor(tls),
+    timeout,
+    highWaterMark: READ_SIZE,
+    ...(tls.unverified ? { rejectUnauthorized: false } : {}),
+  }
   if (proxy === undefined) {
     const { default: UndiciAgent } = (await import(AGENT)) as { default: typeof Agent } // the module is undici's Agent
     return new UndiciPool(new UndiciAgent({ connections, connect }), silence)
@@ -48,17 +53,18 @@ class UndiciPool implements ConnectionPool {
 
   async send(
     url: URL,
-    { method, body, signal }: HttpRequest,
+    { method, body, signal, onConnected }: HttpRequest,
     headers: Readonly<Record<string, string>>,
   ): Promise<HttpAnswer> {
     signal?.throwIfAborted()
     if (this.#closed) throw closedError()
     return await new Promise<HttpAnswer>((resolve, reject) => {
-      const exchange = new Exchange(url, signal, outcome => {
+      const onOutcome = (outcome: Outcome): void => {
         this.#unanswered.delete(exchange)
         if ('answer' in outcome) resolve(outcome.answer)
         else reject(outcome.failure)
-      })
+      }
+      const exchange = new Exchange(url, signal, onOutcome, onConnected)
       this.#unanswered.add(exchange)
       this.#dispatcher.dispatch(
         {
@@ -89,15 +95,22 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #url: URL
   readonly #signal: AbortSignal | undefined
   readonly #onOutcome: (outcome: Outcome) => void
+  readonly #onConnected: (() => void) | undefined
   readonly #abort = (): void => this.stop(abortReason(this.#signal))
   #controller: Dispatcher.DispatchController | undefined
   #body: BodyQueue | undefined
   #failure: Error | undefined
 
-  constructor(url: URL, signal: AbortSignal | undefined, onOutcome: (outcome: Outcome) => void) {
+  constructor(
+    url: URL,
+    signal: AbortSignal | undefined,
+    onOutcome: (outcome: Outcome) => void,
+    onConnected: (() => void) | undefined,
+  ) {
     this.#url = url
     this.#signal = signal
     this.#onOutcome = onOutcome
+    this.#onConnected = onConnected
     signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
@@ -111,6 +124,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     if (this.#failure) controller.abort(this.#failure)
+    this.#onConnected?.()
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {

@@ -5,7 +5,8 @@ import type { TlsMaterial } from './exchange.js'
 const contexts = new Map<string, SecureContext>()
 
 /** The context for `tls`, created once for each set of certificates. */
-export function secureContextFor(tls: TlsMaterial): SecureContext {
+export function secureContextFor({ ca, cert, key: own }: TlsMaterial): SecureContext {
+  const tls = { ca, ...(cert !== undefined && own !== undefined ? { cert, key: own } : {}) }
   const key = JSON.stringify(tls)
   const known = contexts.get(key) ?? createSecureContext(tls)
   contexts.set(key, known)

@@ -106,7 +106,10 @@ export class Web implements AsyncDisposable {
 
   async #connect(host: string, protocol: string): Promise<HttpConnection> {
     const scheme = protocol === 'http:' ? 'http' : 'https'
-    return new HttpConnection(await findEndpoint({ domain: host, host, scheme }, this.#options.env), this.#options)
+    return new HttpConnection(
+      await findEndpoint({ domain: host, host, scheme, byUrl: true }, this.#options.env),
+      this.#options,
+    )
   }
 
   async #expect(answer: HttpAnswer, url: string): Promise<void> {

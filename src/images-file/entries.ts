@@ -14,6 +14,8 @@ export interface ImagesFile {
   readonly path: string
   /** Registries to reach over plain http. */
   readonly insecure: readonly string[]
+  /** Hosts whose certificates are accepted without verification. */
+  readonly tlsSkipVerify: readonly string[]
   readonly images: readonly ImageEntry[]
   readonly wims: readonly WimEntry[]
   readonly files: readonly FileEntry[]

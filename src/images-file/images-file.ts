@@ -67,13 +67,14 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   if (version && textOf(version, faults, '1') !== '1' && version.type === 'text') {
     faults.add(version.at, `expected version 1 but found ${version.text}; a later version of Stowage may read it`)
   }
-  const defaults = top.map('defaults', ['platforms', 'insecure', 'referrers'])
+  const defaults = top.map('defaults', ['platforms', 'insecure', 'tlsSkipVerify', 'referrers'])
   const shared = {
     platforms: defaults?.get('platforms') ? platformsOf(defaults) : undefined,
     referrers: defaults?.flag('referrers') ?? false,
   }
   const from = dirname(path)
   const insecure = defaults?.list('insecure').flatMap(value => registryOf(value, faults) ?? []) ?? []
+  const tlsSkipVerify = defaults?.list('tlsSkipVerify').flatMap(value => registryOf(value, faults) ?? []) ?? []
   const images = top.list('images').flatMap(value => {
     const fields = Fields.of(value, faults, 'an image, or a map with "image"', IMAGE_KEYS, 'image')
     return readImage(fields, shared, from, faults)
@@ -89,7 +90,7 @@ export function parseImagesFile(bytes: Uint8Array, path: string): ImagesFile {
   if (!['images', 'wims', 'files'].some(key => top.get(key)))
     faults.add(top.at, 'expected "images", "wims" or "files" but found none of them')
   faults.throwIfAny()
-  return { kind: 'images.yaml', path, insecure, images, wims, files }
+  return { kind: 'images.yaml', path, insecure, tlsSkipVerify, images, wims, files }
 }
 
 interface Shared {

@@ -82,7 +82,7 @@ function listOf(kind: ListKind, path: string, found: readonly Found[], faults: F
   }
   if (found.length === 0) faults.add({ line: 1, column: 1 }, `expected "image:" in this ${TITLES[kind]} but found none`)
   faults.throwIfAny()
-  return { kind, path, insecure: [], images: [...images.values()], wims: [], files: [] }
+  return { kind, path, insecure: [], tlsSkipVerify: [], images: [...images.values()], wims: [], files: [] }
 }
 
 const TITLES: Readonly<Record<ListKind, string>> = {

@@ -29,6 +29,7 @@ import {
   hasRef,
   idOf,
   mayMakeLayer,
+  reachedAs,
   type ResolvedImage,
   type ResolvedImages,
   resolveFiles,
@@ -86,7 +87,6 @@ export async function packImagesFile(
   const { images: additional = [], lock: given, locked = false, ...packing } = options
   const lockPath = given ?? lockPathOf(path)
   const file = await readImagesFile(path)
-  const insecure = [...file.insecure, ...(packing.insecure ?? [])]
   const lock = locked ? await readLock(lockPath) : undefined
   const writesLock = !lock && (path !== '-' || given !== undefined)
   if (writesLock) await expectWritable(lockPath)
@@ -95,8 +95,7 @@ export async function packImagesFile(
   const requests = resolved.images.map(image => requestOf(image))
   const files = resolved.files.flatMap(({ from, path: to }) => (to === undefined ? [] : [{ from, path: to }]))
   const result = await pack([...requests, ...additional], output, {
-    ...packing,
-    insecure,
+    ...reachedAs(file, packing),
     ...(files.length > 0 ? { files } : {}),
     ...(entries
       ? {
@@ -117,14 +116,12 @@ export async function planImagesFile(
 ): Promise<ImagesFilePlan> {
   const { images: additional = [], lock: lockPath = lockPathOf(path), locked = false, ...packing } = options
   const file = await readImagesFile(path)
-  const insecure = [...file.insecure, ...(packing.insecure ?? [])]
   const resolved = locked
     ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
     : await resolveImages(file, options)
   const files = resolved.files.flatMap(({ path: to, ...found }) => (to === undefined ? [] : [{ ...found, to }]))
   const plan = await planPack([...resolved.images.map(requestOf), ...additional], output, {
-    ...packing,
-    insecure,
+    ...reachedAs(file, packing),
     files: files.map(({ from, to }) => ({ from, path: to })),
   })
   return {
@@ -176,7 +173,7 @@ async function lockedImages(
 ): Promise<ResolvedImages> {
   // `faults` for what no longer exists, `changed` for what exists but differs from the lock
   const [faults, changed] = [new Faults(file.path), new Faults(file.path)]
-  await using registries = new TagCache([...file.insecure, ...(options.insecure ?? [])], options.signal)
+  await using registries = new TagCache(reachedAs(file, options))
   const context = { file, lockPath, options, registries, faults }
   const images = await pMap(
     file.images,

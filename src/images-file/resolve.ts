@@ -28,6 +28,10 @@ export interface ResolveOptions extends WaitOptions {
   readonly host?: string | undefined
   /** Registries to reach over plain http, in addition to those of the file. */
   readonly insecure?: readonly string[] | undefined
+  /** Hosts whose certificates are accepted without verification, in addition to those of the file. */
+  readonly tlsSkipVerify?: readonly string[] | undefined
+  /** Called with notices for the user, one sentence each. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
 }
 
 /** One image for pack(). */
@@ -70,7 +74,7 @@ const FAULTS = new Set(['IMAGE_NOT_FOUND', 'INVALID_ARGUMENT', 'FILE_NOT_FOUND']
  */
 export async function resolveImages(file: ImagesFile, options: ResolveOptions = {}): Promise<ResolvedImages> {
   const faults = new Faults(file.path)
-  await using registries = new TagCache([...file.insecure, ...(options.insecure ?? [])], options.signal)
+  await using registries = new TagCache(reachedAs(file, options))
   const found = await pMap(file.images, async entry => await resolveEntry(entry, registries, faults, options), {
     concurrency: CONCURRENCY,
   })
@@ -242,14 +246,24 @@ export function given(names: readonly NameEntry[], tag: string | undefined): { r
   }
 }
 
+/** The options, with what the file says about how to reach registries. */
+export function reachedAs<O extends ResolveOptions>(file: ImagesFile, options: O): O {
+  return {
+    ...options,
+    insecure: [...file.insecure, ...(options.insecure ?? [])],
+    tlsSkipVerify: [...file.tlsSkipVerify, ...(options.tlsSkipVerify ?? [])],
+  }
+}
+
 /** Opens each registry once, and requests the tags of each repository once. */
 export class TagCache implements AsyncDisposable {
   readonly #registries: Registries
   readonly #tags = new Map<string, Promise<readonly string[]>>()
   readonly #signal: AbortSignal | undefined
 
-  constructor(insecure: readonly string[], signal: AbortSignal | undefined) {
-    this.#registries = new Registries({ insecure })
+  constructor(options: ResolveOptions) {
+    const { insecure, tlsSkipVerify, signal, onNotice, onProgress } = options
+    this.#registries = new Registries({ insecure, tlsSkipVerify, onNotice, onProgress })
     this.#signal = signal
   }
 

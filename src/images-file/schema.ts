@@ -21,6 +21,10 @@ const platforms = {
 const referrers = { type: 'boolean', description: 'Include signatures, SBOMs and attestations of the image' }
 const name = text('Name in the bundle; without a tag, it takes the tag of the image')
 const names = list(name, 'Names in the bundle')
+const registry = {
+  ...text('HOST[:PORT]'),
+  pattern: '^(\\[[0-9a-fA-F:]+\\]|[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$',
+}
 /** JSON Schema 2020-12. A test checks that it allows what {@link parseImagesFile} accepts. */
 export const imagesFileSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -31,13 +35,8 @@ export const imagesFileSchema = {
       defaults: object(
         {
           platforms,
-          insecure: list(
-            {
-              ...text('HOST[:PORT]'),
-              pattern: '^(\\[[0-9a-fA-F:]+\\]|[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?)(:[0-9]{1,5})?$',
-            },
-            'Registries to reach over plain http',
-          ),
+          insecure: list(registry, 'Registries to reach over plain http'),
+          tlsSkipVerify: list(registry, 'Registries whose certificates are accepted without verification'),
           referrers,
         },
         [],

@@ -1,8 +1,9 @@
 /** Downloads a blob from a registry or from the URL of a foreign layer. Source: OCI distribution-spec, "Pull". */
 import { type Bytes, withoutFirst } from '../blob/blob-store.js'
-import { StowageError, systemReason } from '../errors.js'
+import { StowageError } from '../errors.js'
 import { abandon, contentRange, drain } from '../http/answer.js'
 import { download, type DownloadOptions, TRIES } from '../http/download.js'
+import { failureReason } from '../http/failure.js'
 import type { HttpAnswer } from '../http/exchange.js'
 import { isLoopback } from '../http/proxy.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -34,7 +35,12 @@ export async function* downloadBlob(
       open: async at => ({ offset: at, pieces: readPart(connection, blob, where, at, ask) }),
       broken: (at, failure) => broken(failure, where, blob, at),
     },
-    options,
+    {
+      ...options,
+      onRetry: retry => {
+        connection.retrying({ ...retry, reason: `${where}: ${retry.reason}` })
+      },
+    },
   )
 }
 
@@ -130,7 +136,7 @@ function isRange(answer: HttpAnswer, at: number, size: number): boolean {
 }
 
 function broken(failure: unknown, where: string, blob: Descriptor, at: number): StowageError {
-  const cause = failure instanceof Error ? `: ${systemReason(failure)}` : ''
+  const cause = failure instanceof Error ? `: ${failureReason(failure)}` : ''
   return new StowageError(
     'REGISTRY_UNREACHABLE',
     `${where} sent ${at} of the ${blob.size} bytes of ${blob.digest}, and no more after ${TRIES} attempts${cause}`,

@@ -70,6 +70,7 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
   let { location } = upload
   let done = 0
   for (let attempt = 0; ; attempt += 1) {
+    let reason: string
     try {
       const rest = chunk.subarray(done)
       const headers = {
@@ -87,11 +88,15 @@ async function send(upload: ChunkedUpload, chunk: Uint8Array, start: number): Pr
         return { refusal: answer }
       if (attempt + 1 >= TRIES) return { refusal: answer }
       await drain(answer)
+      reason = `${answer.url.host} answered with status ${answer.status}`
     } catch (error) {
       if (signal?.aborted) throw abortError(error, signal)
       if (attempt + 1 >= TRIES || !(error instanceof StowageError) || error.code !== 'REGISTRY_UNREACHABLE') throw error
+      reason = error.message
     }
-    await pause(backoff(attempt, firstWait), signal)
+    const wait = backoff(attempt, firstWait)
+    connection.retrying({ retry: attempt + 1, retries: TRIES - 1, wait, reason })
+    await pause(wait, signal)
     const known = await progressOf(upload, location)
     if (!known) continue
     location = known.location

@@ -171,7 +171,7 @@ export class RegistryClient implements AsyncDisposable {
     repository: string,
     blob: Descriptor,
     read: () => Bytes,
-    options: Pick<UploadOptions, 'signal' | 'mountFrom' | 'place'> = {},
+    options: Pick<UploadOptions, 'signal' | 'mountFrom' | 'place' | 'onSent'> = {},
   ): Promise<'mounted' | 'uploaded'> {
     return await uploadBlob(this.#connection, repository, blob, read, { ...options, firstWait: this.#backoff })
   }

@@ -8,6 +8,7 @@ import type { Endpoint } from '../http/endpoint.js'
 import type { HttpAnswer, HttpRequest } from '../http/exchange.js'
 import { speaksHttp } from '../http/failure.js'
 import { isLoopback } from '../http/proxy.js'
+import { Waits } from '../progress.js'
 import { type Challenge, parseChallenges } from './challenge.js'
 import type { Credential } from './credentials.js'
 import { formatRateLimit, isLow, parseRateLimit, type RateLimit } from './rate-limit.js'
@@ -17,8 +18,6 @@ import { type Scope, type TokenRequest, Tokens } from './token.js'
 export interface ConnectionOptions extends HttpOptions {
   /** Called when the registry requires credentials. */
   readonly credential?: ((repository: string) => Promise<Credential | undefined>) | undefined
-  /** Called once with a sentence when the registry reports that few requests are left. */
-  readonly onLimit?: ((sentence: string) => void) | undefined
   /** If set, the token service is asked for an identity token, and this is called with it. */
   readonly onIdentityToken?: ((token: string) => void) | undefined
 }
@@ -99,6 +98,11 @@ export class RegistryConnection implements AsyncDisposable {
     return (await readAll(answer, limit)).toString()
   }
 
+  /** {@link HttpConnection.retrying} */
+  retrying(retry: Parameters<HttpConnection['retrying']>[0]): void {
+    this.#http.retrying(retry)
+  }
+
   /** {@link HttpConnection.resolve} */
   resolve(answer: HttpAnswer, location: string): URL {
     return this.#http.resolve(answer, location)
@@ -137,7 +141,7 @@ export class RegistryConnection implements AsyncDisposable {
     this.#limit = parseRateLimit(name => answer.header(name)) ?? this.#limit
     if (!this.#limit || this.#limitReported || !isLow(this.#limit)) return
     this.#limitReported = true
-    this.#options.onLimit?.(`${this.endpoint.domain}: ${formatRateLimit(this.#limit)}`)
+    this.#options.onNotice?.(`${this.endpoint.domain}: ${formatRateLimit(this.#limit)}`)
   }
 
   async #denied(request: RegistryRequest, answer: HttpAnswer): Promise<StowageError> {
@@ -149,6 +153,7 @@ export class RegistryConnection implements AsyncDisposable {
   }
 
   async #credential(repository: string): Promise<Credential | undefined> {
+    using _wait = new Waits(this.#options.onProgress, `the credentials for ${this.endpoint.domain}`).begin('wait')
     const known = this.#credentials.get(repository) ?? this.#options.credential?.(repository)
     if (known) this.#credentials.set(repository, known)
     return await known
@@ -195,7 +200,7 @@ export class RegistryConnection implements AsyncDisposable {
     } catch (error) {
       if (signal?.aborted) throw abortError(error, signal)
       if (speaksHttp(error)) return 'http'
-      throw this.#http.unreachable(error)
+      throw await this.#http.unreachable(error)
     }
   }
 

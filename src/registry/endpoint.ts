@@ -5,7 +5,7 @@ import { isLoopback } from '../http/proxy.js'
 import { isRegistry } from '../oci/reference.js'
 
 export interface EndpointOptions {
-  /** Registries (`host[:port]`) to reach over plain http. */
+  /** Registries (`host[:port]`) to reach over plain http; a certificate that is not trusted is a matter of `tlsSkipVerify`. */
   readonly insecure?: readonly string[] | undefined
   readonly env?: NodeJS.ProcessEnv | undefined
 }

@@ -4,6 +4,7 @@
  */
 import { StowageError } from '../errors.js'
 import { isRegistry } from '../oci/reference.js'
+import type { OnProgress } from '../progress.js'
 import { drain } from '../http/answer.js'
 import { RegistryConnection } from './connection.js'
 import {
@@ -22,6 +23,11 @@ export interface LoginOptions extends CredentialFileOptions, EndpointOptions {
   readonly username: string
   readonly password: string
   readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+  /** Hosts (`host[:port]`) whose certificates are accepted without verification; `onNotice` is told so. */
+  readonly tlsSkipVerify?: readonly string[] | undefined
+  /** Called with notices for the user, one sentence each. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
   /** Called with a sentence for each doubt, before anything is stored. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }
@@ -100,7 +106,15 @@ async function tryCredential(
   }
   const endpoint = await findRegistry(domain, options)
   const onIdentityToken = (token: string): void => void (identityToken = token)
-  await using connection = new RegistryConnection(endpoint, { env: options.env, credential, onIdentityToken })
+  const { env, tlsSkipVerify, onNotice, onProgress } = options
+  await using connection = new RegistryConnection(endpoint, {
+    env,
+    tlsSkipVerify,
+    onNotice,
+    onProgress,
+    credential,
+    onIdentityToken,
+  })
   try {
     const answer = await connection.request({ method: 'GET', target: '/v2/', repository: '', scopes: [], signal })
     if (answer.status !== 200) throw await connection.refusal(answer, `logging in to ${domain}`)

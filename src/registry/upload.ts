@@ -5,6 +5,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { isDigest } from '../oci/digest.js'
 import { uploadInChunks } from './chunked-upload.js'
 import { drain } from '../http/answer.js'
+import { isFinal, failureReason } from '../http/failure.js'
 import type { RegistryConnection } from './connection.js'
 import { backoff, pause } from '../http/retry.js'
 import type { HttpAnswer } from '../http/exchange.js'
@@ -19,6 +20,8 @@ export interface UploadOptions {
   readonly place?: BlobPlace | undefined
   /** Size in bytes from which the first attempt already uses chunks. */
   readonly large?: number | undefined
+  /** Called with the number of bytes that went out since the last time; bytes that are sent again do not count. */
+  readonly onSent?: ((size: number) => void) | undefined
 }
 
 /** Attempts to upload one blob. */
@@ -48,7 +51,19 @@ export async function uploadBlob(
   const scopes = scopesOf(repository)
   let chunked = blob.size >= (options.large ?? LARGE)
   let acceptsChunks = true
+  let most = 0
+  /** Counts the bytes of one attempt. */
+  const counter = (): ((size: number) => void) => {
+    let at = 0
+    return size => {
+      at += size
+      if (at <= most) return
+      options.onSent?.(at - most)
+      most = at
+    }
+  }
   for (let attempt = 0; ; attempt += 1) {
+    let reason: string
     const begun = await begin(connection, repository, blob, attempt === 0 ? mountFrom : undefined, signal)
     if (begun === 'mounted') return begun
     const { location, minChunk } = begun
@@ -56,8 +71,12 @@ export async function uploadBlob(
     let wasRead = false
     async function* bytes(): Bytes {
       wasRead = true
+      const count = counter()
       try {
-        yield* read()
+        for await (const piece of read()) {
+          count(piece.length)
+          yield piece
+        }
       } catch (error) {
         unreadable = { error }
         throw error
@@ -71,7 +90,7 @@ export async function uploadBlob(
               blob,
               bytes(),
             )
-          : await finish(connection, repository, blob, location, bytes, { signal, place: file })
+          : await finish(connection, repository, blob, location, bytes, { signal, place: file, onSent: counter() })
       await drain(answer)
       const done = answer.status === 201 || answer.status === 204
       const hashed = done && expectSame(answer, blob, `${connection.endpoint.domain}/${repository}`)
@@ -82,15 +101,19 @@ export async function uploadBlob(
       if (!(isRetryable(answer.status) || (answer.status === 413 && !chunked)) || attempt + 1 >= TRIES) {
         throw await connection.refusal(answer, `writing ${blob.digest} to ${connection.endpoint.domain}/${repository}`)
       }
+      reason = `${answer.url.host} answered with status ${answer.status}`
     } catch (error) {
       if (unreadable) throw unreadable.error
       if (signal?.aborted) throw abortError(error, signal)
       if (error instanceof StowageError && error.code === 'UNSUPPORTED') acceptsChunks = false
       const refused = error instanceof StowageError && !['REGISTRY_UNREACHABLE', 'UNSUPPORTED'].includes(error.code)
-      if (refused || attempt + 1 >= TRIES) throw error
+      if (refused || isFinal(error) || attempt + 1 >= TRIES) throw error
+      reason = error instanceof StowageError ? error.message : failureReason(error)
     }
     chunked = true
-    await pause(backoff(attempt, firstWait), signal)
+    const wait = backoff(attempt, firstWait)
+    connection.retrying({ retry: attempt + 1, retries: TRIES - 1, wait, reason })
+    await pause(wait, signal)
   }
 }
 
@@ -159,7 +182,7 @@ async function finish(
   blob: Descriptor,
   location: URL,
   read: () => Bytes,
-  { signal, place: file }: UploadOptions,
+  { signal, place: file, onSent }: UploadOptions,
 ): Promise<HttpAnswer> {
   location.searchParams.set('digest', blob.digest)
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) }
@@ -172,7 +195,7 @@ async function finish(
     body: read,
     signal,
     retries: 0,
-    ...(file ? { file: { blob, place: file } } : {}),
+    ...(file ? { file: { blob, place: file, onSent } } : {}),
   })
 }
 

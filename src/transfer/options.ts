@@ -29,7 +29,15 @@ export interface TransferOptions extends WaitOptions {
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to contact over plain HTTP; loopback addresses need not be listed. */
   readonly insecure?: readonly string[] | undefined
-  /** Called during the copy with notices for the user, one sentence each: a registry's rate limit is nearly used up. */
+  /**
+   * Hosts (`host` with any port, or `host:port`) whose certificates are accepted without verification. Whoever can get
+   * in between can read and change everything: `onNotice` is told so for each host.
+   */
+  readonly tlsSkipVerify?: readonly string[] | undefined
+  /**
+   * Called during the copy with notices for the user, one sentence each: a registry's rate limit is nearly used up, the
+   * certificate of a host is not verified.
+   */
   readonly onNotice?: ((sentence: string) => void) | undefined
 }
 

@@ -11,6 +11,8 @@ import type { Location } from '../transport/transport.js'
 export interface ReadSourceOptions extends WaitOptions {
   readonly host?: string | undefined
   readonly insecure?: readonly string[] | undefined
+  readonly tlsSkipVerify?: readonly string[] | undefined
+  readonly onNotice?: ((sentence: string) => void) | undefined
 }
 
 /**
@@ -19,10 +21,10 @@ export interface ReadSourceOptions extends WaitOptions {
  */
 export async function readSource<T>(
   place: Location,
-  { host, insecure, signal, onProgress }: ReadSourceOptions,
+  { host, insecure, tlsSkipVerify, signal, onNotice, onProgress }: ReadSourceOptions,
   read: (source: ImageSource) => Promise<T>,
 ): Promise<T> {
-  await using registries = new Registries({ insecure })
+  await using registries = new Registries({ insecure, tlsSkipVerify, onNotice, onProgress })
   await using workspace = new Workspace()
   await using source = await openSource(place, {
     host,

@@ -12,6 +12,7 @@ import type { ImageSource, SourceImage } from '../image/image-source.js'
 import { findReferrers } from '../image/referrers.js'
 import type { Digest } from '../oci/digest.js'
 import type { Reference } from '../oci/reference.js'
+import { Waits } from '../progress.js'
 import { Registries } from '../registry/registries.js'
 import { formatLocation, transportOf } from '../transport/location.js'
 import { openDestination, openSource } from '../transport/open.js'
@@ -77,7 +78,8 @@ export class Transfer implements AsyncDisposable {
   constructor(target: TransferTarget, options: TransferOptions & WimMakingOptions = {}) {
     this.#target = target
     this.#options = options
-    this.registries = new Registries({ insecure: options.insecure, onLimit: options.onNotice })
+    const { insecure, tlsSkipVerify, onNotice, onProgress } = options
+    this.registries = new Registries({ insecure, tlsSkipVerify, onNotice, onProgress })
   }
 
   /** Opens the destination on the first call; later calls return the same one. */
@@ -222,6 +224,9 @@ export class Transfer implements AsyncDisposable {
 
   /** Completes the destination after the last image: an archive is valid only after this call. */
   async finish(): Promise<void> {
+    const { location } = this.#target
+    const { onProgress } = this.#options
+    using _wait = new Waits(onProgress, location ? formatLocation(location) : 'the destination').begin('write')
     await (await this.#destination)?.finish?.()
   }
 

@@ -56,10 +56,10 @@ export interface StoreOptions extends WaitOptions {
 }
 
 /** Opens an image store. Throws INVALID_ARGUMENT for a location that is not a store, and what opening it throws. */
-export async function openImageStore({ store, host, signal }: StoreOptions = {}): Promise<ImageStore> {
-  const location = parseLocation(store ?? (await usualStore(host, signal)))
+export async function openImageStore({ store, host, ...waiting }: StoreOptions = {}): Promise<ImageStore> {
+  const location = parseLocation(store ?? (await usualStore(host, waiting)))
   await using registries = new Registries({})
-  return await expectStore(location, 'list images in').open(location, { host, registries, signal })
+  return await expectStore(location, 'list images in').open(location, { host, registries, ...waiting })
 }
 
 /**

@@ -145,7 +145,7 @@ export interface DestinationTransport {
    */
   readonly spools?: boolean
   /** Connects to the engine at the destination, if there is one, and returns what its store can hold. */
-  engine?(options: Pick<OpenLocationOptions, 'host' | 'signal'>): Promise<EngineStore>
+  engine?(options: Pick<OpenLocationOptions, 'host' | 'signal' | 'onProgress'>): Promise<EngineStore>
   /** Records the current contents, so that `undo` can remove the blobs that a failed copy has added since. */
   trace?(location: Location): Promise<DestinationTrace>
 }

@@ -1,5 +1,6 @@
 /** Chooses the store if the user names none. */
 import { StowageError } from '../errors.js'
+import type { WaitOptions } from '../progress.js'
 import { engine } from './engine/transport.js'
 import { parseLocation, transportOf } from './location.js'
 
@@ -9,12 +10,12 @@ import { parseLocation, transportOf } from './location.js'
  */
 export async function usualStore(
   host: string | undefined,
-  signal: AbortSignal | undefined,
+  { signal, onProgress }: WaitOptions,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<'docker-daemon:' | 'oci:'> {
   if (host !== undefined || env['DOCKER_HOST'] || env['DOCKER_CONTEXT']) return 'docker-daemon:'
   try {
-    await engine.destination?.engine?.({ host, signal })
+    await engine.destination?.engine?.({ host, signal, onProgress })
     return 'docker-daemon:'
   } catch (error) {
     if (error instanceof StowageError && error.code === 'ENGINE_UNREACHABLE') return 'oci:'

@@ -41,13 +41,16 @@ export async function commitContainer(
     pause = true,
     identity: { name: title = '', publisher = '', version = '' } = {},
     signal,
+    onProgress,
   } = options
   const whole: ImageIdentity = { name: title, publisher, version }
   const name = repository === undefined ? nameOfIdentity(whole) : nameToGive(repository)
   const labels = Object.entries(identityLabels(whole)).map(labelInstruction)
   try {
-    await using store = await openImageStore(options)
+    onProgress?.({ type: 'stage', stage: 'commit', subject: container })
+    await using store = await openImageStore({ ...options, onProgress: undefined }) // the commit itself is the wait
     const id = await store.commit(container, { name, author, message, changes: [...labels, ...changes], pause, signal })
+    onProgress?.({ type: 'done', subject: container })
     return { store: store.location, id, ...(name ? { name: formatReference(name) } : {}) }
   } catch (error) {
     throw abortError(error, signal)

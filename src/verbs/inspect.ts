@@ -16,6 +16,10 @@ export interface InspectOptions extends WaitOptions {
   readonly host?: string | undefined
   /** Registries (`host[:port]`) to contact over plain HTTP; loopback addresses need not be listed. */
   readonly insecure?: readonly string[] | undefined
+  /** Hosts (`host[:port]`) whose certificates are accepted without verification; `onNotice` is told so. */
+  readonly tlsSkipVerify?: readonly string[] | undefined
+  /** Called with notices for the user, one sentence each. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
 }
 
 export interface Inspection {
@@ -31,11 +35,11 @@ export interface Inspection {
  * source throws.
  */
 export async function inspect(location: string, options: InspectOptions = {}): Promise<Inspection> {
-  const { platforms = [], insecure, signal } = options
+  const { platforms = [], insecure, tlsSkipVerify, onNotice, onProgress, signal } = options
   const place = await sourceLocation(location)
   const selectors = platforms.map(parsePlatformSelector)
   try {
-    await using registries = new Registries({ insecure })
+    await using registries = new Registries({ insecure, tlsSkipVerify, onNotice, onProgress })
     const own = await transportOf(place).inspect?.(place, { ...options, platforms, selectors, registries })
     const images = own ?? (await readAll(place, options)).map(({ image }) => image)
     return { location: formatLocation(place), images }

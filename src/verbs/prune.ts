@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { findWorkspaces, type FoundWorkspace, removeWorkspace, temporaryDirectory } from '../blob/workspace.js'
 import { orError, StowageError } from '../errors.js'
-import type { WaitOptions } from '../progress.js'
+import { type WaitOptions, Waits } from '../progress.js'
 import { defaultStore } from '../transport/default-store.js'
 
 export interface PruneOptions extends WaitOptions {
@@ -28,10 +28,11 @@ export interface PruneResult {
  * hosts regardless of age. Throws FILE_NOT_FOUND for a directory that does not exist, and ABORTED.
  */
 export async function prune(directories: readonly string[] = [], options: PruneOptions = {}): Promise<PruneResult> {
-  const { dryRun = false, signal } = options
+  const { dryRun = false, signal, onProgress } = options
   const workspaces: PrunedWorkspace[] = []
   const usual = directories.length === 0
   for (const directory of usual ? [await temporaryDirectory(), dirname(defaultStore())] : directories) {
+    using _wait = new Waits(onProgress, directory).begin('scan')
     for (const found of await foundIn(directory, usual)) {
       signal?.throwIfAborted()
       const kept = found.state === 'alive'

@@ -92,11 +92,11 @@ export async function planPull(names: readonly string[], options: PullOptions = 
 }
 
 /** The destination, and the images or, with `allTags`, the repositories. */
-async function resolve(names: readonly string[], { allTags = false, to, host, signal }: PullOptions) {
+async function resolve(names: readonly string[], { allTags = false, to, host, ...waiting }: PullOptions) {
   if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to pull')
   const named = names.map(name => name.replace(/^docker:\/\//, ''))
   const given = named.map(name => (allTags ? parseRepository(name) : withDefaultTag(parseReference(name))))
-  const location = destinationLocation(to ?? (await usualStore(host, signal)))
+  const location = destinationLocation(to ?? (await usualStore(host, waiting)))
   expectStore(location, 'pull to', { writable: true })
   return { to: location, given }
 }

@@ -108,11 +108,11 @@ export async function planPush(names: readonly string[], options: PushOptions = 
 }
 
 /** The store, and the images or, with `allTags`, the repositories. */
-async function resolve(names: readonly string[], { allTags = false, from, host, signal }: PushOptions) {
+async function resolve(names: readonly string[], { allTags = false, from, host, ...waiting }: PushOptions) {
   if (names.length === 0) throw new StowageError('INVALID_ARGUMENT', 'no image was named to push')
   const named = names.map(name => name.replace(/^docker:\/\//, ''))
   const given = named.map(name => (allTags ? parseRepository(name) : nameToGive(name)))
-  const location = parseLocation(from ?? (await usualStore(host, signal)))
+  const location = parseLocation(from ?? (await usualStore(host, waiting)))
   expectStore(location, 'push from')
   return { from: location, given }
 }
@@ -120,9 +120,9 @@ async function resolve(names: readonly string[], { allTags = false, from, host, 
 async function everyTag(
   repositories: readonly Reference[],
   from: Location,
-  { host, signal }: PushOptions,
+  { host, signal, onProgress }: PushOptions,
 ): Promise<readonly Reference[]> {
-  await using store = await openImageStore({ store: formatLocation(from), host, signal })
+  await using store = await openImageStore({ store: formatLocation(from), host, signal, onProgress })
   const held = await store.names({ signal })
   return repositories.flatMap(({ domain, path }) => {
     const found = held.filter(

@@ -5,10 +5,15 @@ import { formatSize } from '../../src/size-text.js'
 import type { ProgressEvent } from '../../src/progress.js'
 
 /** What `mode` writes for `events`, each at its time in milliseconds. */
-function drawn(mode: ProgressMode, events: readonly (readonly [number, ProgressEvent])[], terminal = false): string[] {
+function drawn(
+  mode: ProgressMode,
+  events: readonly (readonly [number, ProgressEvent])[],
+  terminal = false,
+  columns = 60,
+): string[] {
   const written: string[] = []
   let time = 0
-  const output = { write: (text: string) => written.push(text) > 0, isTTY: terminal, columns: 60 }
+  const output = { write: (text: string) => written.push(text) > 0, isTTY: terminal, columns }
   const progress = openProgress(mode, output, () => time) // the three fields a renderer uses
   for (const [at, event] of events) {
     time = at
@@ -50,9 +55,99 @@ t.test('a bar stays inside the terminal, and leaves nothing behind', async t => 
     ],
     true,
   )
-  t.match(written[1], /^\r\u001b\[Kcopy +shop:1 \[#{12}-{12}\] +50% 50MB/)
+  t.match(written[1], /^\r\u001b\[Kcopy +shop:1 +50% 50MB\/100MB 50MB\/s$/, 'the bar does not fit beside the numbers')
   t.ok(written.every(text => text.length <= 60 + 4))
   t.equal(written.at(-1), '\r\u001b[K')
+})
+
+t.test('on a narrow terminal the bar goes before the numbers, and the end of the name before the rate', async t => {
+  const subject = 'registry.example:5000/team/frontend/shop:2.3'
+  const at = (columns: number): string =>
+    drawn(
+      'tty',
+      [
+        [0, { ...start, subject }],
+        [2000, { ...bytes(123_000_000, 456_000_000), subject }],
+      ],
+      true,
+      columns,
+    )[1]?.replace('\r\u001b[K', '') ?? ''
+  t.equal(at(120), `copy    ${subject} [######------------------]  26% 123MB/456MB 61.5MB/s`)
+  t.equal(at(80), `copy    ${subject}  26% 123MB/456MB 61.5MB/s`)
+  t.equal(at(60), 'copy    registry.example:5000/te…  26% 123MB/456MB 61.5MB/s')
+  t.equal(at(40), 'copy    registry.exam…  26% 123MB/456MB')
+  t.equal(at(30), 'copy    registry.…  26% 123MB')
+  for (const columns of [1, 10, 20, 30, 40, 60, 80, 120]) t.ok(at(columns).length < columns || columns === 1)
+})
+
+t.test('a wait is shown with its seconds while no work moves, and a retry until its time', async t => {
+  const wait = { type: 'stage', stage: 'wait', subject: 'registry.example' } as const
+  const retry = {
+    type: 'retry',
+    subject: 'registry.example',
+    retry: 2,
+    retries: 5,
+    wait: 3000,
+    reason: 'status 503',
+  } as const
+  const lines = drawn(
+    'tty',
+    [
+      [0, start],
+      [100, bytes(1000, 2000)],
+      [400, wait],
+      [2400, { ...wait, stage: 'send' }],
+      [4500, { type: 'done', subject: 'registry.example' }],
+      [4600, retry],
+      [6700, { ...wait, stage: 'connect' }],
+      [8000, bytes(1500, 2000)],
+    ],
+    true,
+  ).map(line => line.replace('\r\u001b[K', ''))
+  t.match(lines, [
+    /^copy +shop:1$/,
+    /50% 1kB/,
+    /50% 1kB/, // bytes came 300 ms ago
+    /^send +registry\.example$/,
+    /^copy +shop:1 +50% 1kB\/2kB nothing for 4 s$/,
+    /^retry 2 of 5 in 3 s: status 503$/,
+    /^retry 2 of 5 in 0\.9 s: status 503$/,
+    /75% 1\.5kB/,
+  ])
+})
+
+t.test(
+  'a log has a line for a retry that takes a while, one for all requests to a host, and for a long wait',
+  async t => {
+    const retry = {
+      type: 'retry',
+      subject: 'registry.example',
+      retry: 3,
+      retries: 5,
+      wait: 800,
+      reason: 'status 503',
+    } as const
+    t.same(
+      drawn('plain', [
+        [0, start],
+        [10, { ...retry, retry: 1, wait: 200 }],
+        [500, retry],
+        [600, retry],
+        [2000, { ...retry, retry: 4, wait: 1600 }],
+        [10_500, { type: 'stage', stage: 'connect', subject: 'registry.example' }],
+      ]),
+      ['retry 3 of 5 in 0.8 s: status 503\n', 'retry 4 of 5 in 2 s: status 503\n', 'connect registry.example: 0 s\n'],
+    )
+  },
+)
+
+t.test('what a server says cannot control the terminal', async t => {
+  const evil = 'a\u001b[2Jb\nc'
+  const lines = drawn('tty', [
+    [0, { ...start, subject: evil }],
+    [1, { type: 'retry', subject: 'x', retry: 1, retries: 5, wait: 900, reason: evil }],
+  ])
+  for (const line of lines) t.notMatch(line.replace('\r\u001b[K', ''), /[\u001b\n]/)
 })
 
 t.test('json progress is one event a line, the last of each subject among them', async t => {

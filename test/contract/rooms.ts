@@ -11,7 +11,7 @@ export interface Room {
 export const ROOMS: readonly (readonly Room[])[] = [
   [
     { path: 'errors.ts', purpose: 'The error class and its codes.' },
-    { path: 'progress.ts', purpose: 'The union of progress events.' },
+    { path: 'progress.ts', purpose: 'The union of progress events, and the reporting of waits.' },
     { path: 'native.ts', purpose: 'Finds and loads the addon; no other module knows its file.' },
     { path: 'node-version.ts', purpose: 'The versions of Node.js that Stowage runs on.' },
     { path: 'size-text.ts', purpose: 'Sizes in words.' },

@@ -30,7 +30,10 @@ for (const type of ['ext4', 'tmpfs'] as const) {
     for (const output of [medium, join(medium, 'site'), join(medium, 'site.tar')]) {
       const { code, stderr } = await stowage(['pack', `oci:${layout}`, '-o', output])
       t.equal(code, 7, output)
-      t.match(stderr, /^stowage: .* has [\d.]+[kMG]?B \(\d+ bytes\) free, but [\d.]+[kMG]?B \(\d+ bytes\) is needed\nhint: Free [\d.]+[kMG]?B/)
+      t.match(
+        stderr,
+        /^stowage: .* has [\d.]+[kMG]?B \(\d+ bytes\) free, but [\d.]+[kMG]?B \(\d+ bytes\) is needed\nhint: Free [\d.]+[kMG]?B/,
+      )
       t.same(await readdir(medium), before)
       const dry = await stowage(['pack', `oci:${layout}`, '-o', output, '--dry-run'])
       t.match(

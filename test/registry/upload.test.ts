@@ -162,7 +162,7 @@ t.test('what a registry still allows is told before it is nothing, and in the er
     else response.setHeader('content-type', 'application/json').end('{"name":"a/b","tags":["1"]}')
   })
   const told: string[] = []
-  await using client = await openRegistry(domain, { env: {}, backoff: 1, onLimit: sentence => told.push(sentence) })
+  await using client = await openRegistry(domain, { env: {}, backoff: 1, onNotice: sentence => told.push(sentence) })
   const tags = async () => {
     const found: string[] = []
     for await (const tag of client.tags('a/b')) found.push(tag)

@@ -40,9 +40,9 @@ export interface EngineCommand {
 
 /**
  * Starts the engine of this machine as root: no bridge, no firewall rule, overlay2 where it can be mounted and else vfs.
- * Throws with a sentence on what is missing; a test that needs an engine fails without one, it is not skipped.
+ * `more` are words of its command line. Throws with a sentence on what is missing; a test that needs an engine fails without one, it is not skipped.
  */
-export async function startEngine(): Promise<TestEngine> {
+export async function startEngine(more: readonly string[] = []): Promise<TestEngine> {
   const dockerd = findProgram('dockerd')
   if (!dockerd) throw new Error('dockerd is needed for this test: apt-get install docker.io')
   return await startEngineProcess(async directory => ({
@@ -57,6 +57,7 @@ export async function startEngine(): Promise<TestEngine> {
       ...['--storage-driver', (await canOverlay(directory)) ? 'overlay2' : 'vfs'],
       ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'],
       '--userland-proxy=false',
+      ...more,
     ],
     socket: 'docker.sock',
   }))

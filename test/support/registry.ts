@@ -165,7 +165,7 @@ export async function startServer(t: Test, answering: RequestListener | Server):
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** A port of loopback that nothing listens on. */
+/** A port that nobody listened at a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createSocket()
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

@@ -22,7 +22,7 @@ export const check = command({
   run: async ({ layers, 'not-base': upper, strict, ...options }, { signal, onProgress, report, print }) => {
     const results: (LayerCheck & { readonly path: string })[] = []
     for (const path of layerNames(layers)) {
-      const result = await checkLayer(await openLayer(path), { base: !upper, strict, signal, onProgress })
+      const result = await checkLayer(await openLayer(path, { signal }), { base: !upper, strict, signal, onProgress })
       results.push({ path, ...result })
       // Print each result at once: the next layer may be unreadable
       if (!options.json) await print(text(path, result))

@@ -22,7 +22,11 @@ export const diff = command({
   ],
   run: async ({ a, b, ignore }, { signal, onProgress, report }) => {
     const [one = '', other = ''] = layerNames([a, b])
-    const result = await diffLayers(await openLayer(one), await openLayer(other), { ignore, signal, onProgress })
+    const result = await diffLayers(await openLayer(one, { signal }), await openLayer(other, { signal }), {
+      ignore,
+      signal,
+      onProgress,
+    })
     const facts = { a: { path: a, ...result.a }, b: { path: b, ...result.b } }
     report({ schema: 'stowage.layer-diff/v1', ...result, ...facts, ignored: ignore }, text(result))
     if (!result.same) process.exitCode = EXIT_FAILED

@@ -26,7 +26,7 @@ export const inspect = command({
     }
     // Print entries as they are read: one document could exceed the maximum length of a string
     let before = `{"schema": "stowage.layer-inspect/v1", "path": ${jsonText(layer)}, "entries": [\n`
-    const inspection = await inspectLayer(await openLayer(layer), {
+    const inspection = await inspectLayer(await openLayer(layer, { signal }), {
       largest,
       signal,
       onProgress,

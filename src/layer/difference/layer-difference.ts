@@ -60,6 +60,8 @@ export async function layerDifference(
   const threads = checkedThreads(options.threads)
   const image = chooseImage(wim, options.image)
   const utilityVm = utilityVmBeside(wim, image)
+  const subject = wim.path ?? 'a new WIM'
+  onProgress?.({ type: 'stage', stage: 'convert', subject })
   const { plan, found, below, above } = await planDifference(wim, options)
   if (plan.skipped.length > 0) options.onSkipped?.(plan.skipped)
   const hives = changedHives(found)
@@ -68,7 +70,6 @@ export async function layerDifference(
     ...differenceWarnings(below, above, hives),
   ]
   for (const warning of warnings) options.onWarning?.(warning)
-  const subject = wim.path ?? 'a new WIM'
   const total = plan.contentSize
   onProgress?.({ type: 'stage', stage: 'convert', subject })
   const entries = differenceEntries(plan.entries(), found, above.files.file.writeTime)

@@ -78,6 +78,8 @@ export async function layerFromWim(
     throw new StowageError('INVALID_ARGUMENT', 'a Linux layer cannot be lossless, because it holds no Windows metadata')
   const compression = checkedCompression(options.compression ?? { type: DEFAULT_COMPRESSION })
   const threads = checkedThreads(options.threads)
+  const subject = wim.path ?? 'a new WIM'
+  onProgress?.({ type: 'stage', stage: 'convert', subject })
   const { image, utilityVm, trees, blobs, planning } = await readTrees(wim, options)
   const [tree] = trees
   const plan = unixData ? await planUnixLayer(tree, blobs, planning) : await planWindowsLayer(trees, blobs, planning)
@@ -92,8 +94,6 @@ export async function layerFromWim(
     withoutUnixData: plan.withoutUnixData,
   })
   for (const warning of warnings) options.onWarning?.(warning)
-  const subject = wim.path ?? 'a new WIM'
-  onProgress?.({ type: 'stage', stage: 'convert', subject })
   const written = await runLayerJob(wim.native, plan.blobs, plan.segments(), {
     ...target,
     compression,

@@ -1,7 +1,8 @@
 /** Reads layers entry by entry through the addon: gzip, zstd or uncompressed, from a file or a stream. */
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
-import type { Bytes } from '../../blob/blob-store.js'
+import { openStream } from '../../archive/archive-stream.js'
+import type { Bytes, FetchOptions } from '../../blob/blob-store.js'
 import { abortError, fileError, StowageError } from '../../errors.js'
 import { type LayerCompressionType, MAGIC_SIZE } from '../../oci/compression.js'
 import { type Digest, digestFromHex } from '../../oci/digest.js'
@@ -60,11 +61,13 @@ const PIECE = 512 * 1024
  * Opens the layer in the file at `path`, or on standard input if that is `-`. Throws FILE_NOT_FOUND, PERMISSION_DENIED,
  * INVALID_ARGUMENT.
  */
-export async function openLayer(path: string): Promise<LayerSource> {
+export async function openLayer(path: string, { signal }: FetchOptions = {}): Promise<LayerSource> {
   if (path === '-') {
     return { name: 'standard input', bytes: process.stdin, size: undefined, close: () => process.stdin.destroy() }
   }
   try {
+    // Opening a pipe waits for its writer, so it is opened when it is read
+    if ((await stat(path)).isFIFO()) return { name: path, bytes: openStream(path, signal), size: undefined }
     const file = await open(path)
     const found = await file.stat()
     if (found.isDirectory()) {

@@ -182,7 +182,7 @@ export async function writeWimFromLayers(
   }
   const origins = layers.map(layer => ({
     name: layer === STANDARD_STREAM ? 'standard input' : layer,
-    open: async () => await openLayer(layer),
+    open: async () => await openLayer(layer, { signal: options.signal }),
   }))
   const inputs = layers.filter(layer => layer !== STANDARD_STREAM)
   return await writeLayerFile(

@@ -36,7 +36,7 @@ export async function openEngineDestination(
   options: EngineDestinationOptions = {},
 ): Promise<ImageDestination & DestinationSurvey> {
   const { host, signal, onProgress } = options
-  const client = await engineAt(host)
+  const client = await engineAt(host, onProgress)
   try {
     return new EngineDestination(client, await readStore(client, { signal }), { signal, onProgress })
   } catch (error) {

@@ -9,10 +9,10 @@ import { isDigest } from '../../oci/digest.js'
 import { textIn, textsIn } from '../../oci/json.js'
 import { formatPlatform, matchesPlatform, type Platform } from '../../oci/platform.js'
 import { formatReference, isReference, parseReference, withDefaultTag } from '../../oci/reference.js'
+import type { WaitOptions } from '../../progress.js'
 
-export interface InspectEngineOptions {
+export interface InspectEngineOptions extends WaitOptions {
   readonly host?: string | undefined
-  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -22,13 +22,13 @@ export interface InspectEngineOptions {
 export async function inspectEngineImage(
   name: string | undefined,
   selectors: readonly Partial<Platform>[],
-  { host, signal }: InspectEngineOptions,
+  { host, signal, onProgress }: InspectEngineOptions,
 ): Promise<InspectedImage> {
   if (name === undefined)
     throw new StowageError('INVALID_ARGUMENT', 'docker-daemon: does not name an image', {
       hint: 'Write docker-daemon:NAME[:TAG].',
     })
-  using client = await engineAt(host)
+  using client = await engineAt(host, onProgress)
   const full = isReference(name) && !isDigest(name) ? formatReference(withDefaultTag(parseReference(name))) : undefined
   const found =
     (full === undefined ? undefined : await client.find(`/images/${full}/json`, { signal })) ??

@@ -1,4 +1,5 @@
 /** A Docker Engine as a source: one image, exported by the engine and copied byte for byte. */
+import { counted } from '../../archive/archive-stream.js'
 import { spoolArchive } from '../../archive/spooled-archive.js'
 import type { Bytes, FetchOptions } from '../../blob/blob-store.js'
 import type { BlobDirectory } from '../../blob/directory.js'
@@ -11,11 +12,11 @@ import type { Descriptor } from '../../oci/descriptor.js'
 import { isDigest } from '../../oci/digest.js'
 import { formatReference, parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
 import type { ImageSource, SourceImage } from '../../image/image-source.js'
+import type { WaitOptions } from '../../progress.js'
 
-export interface EngineSourceOptions {
+export interface EngineSourceOptions extends WaitOptions {
   /** The engine's address, in the form of `DOCKER_HOST`; defaults to the engine that `docker` would use. */
   readonly host?: string | undefined
-  readonly signal?: AbortSignal | undefined
   /** Receives every file of the export, which can be as large as the unpacked image. Its owner removes the files. */
   readonly spool: BlobDirectory
 }
@@ -26,18 +27,22 @@ export interface EngineSourceOptions {
  * ABORTED, and what connecting throws.
  */
 export async function openEngineSource(name: string, options: EngineSourceOptions): Promise<ImageSource> {
-  const { host, signal, spool } = options
-  using client = await engineAt(host)
+  const { host, signal, onProgress, spool } = options
+  using client = await engineAt(host, onProgress)
   const store = await readStore(client, { signal })
   const wanted = await findImage(client, store, name, { signal })
-  const archive = await spoolArchive(client.download(`/images/${wanted.id}/get`, { signal }), spool, {
+  const subject = `the engine's export of ${name}`
+  onProgress?.({ type: 'stage', stage: 'read', subject })
+  const bytes = client.download(`/images/${wanted.id}/get`, { signal })
+  const archive = await spoolArchive(counted(bytes, subject, undefined, onProgress), spool, {
     subject: {
-      name: `the engine's export of ${name}`,
+      name: subject,
       hint: 'The engine does not have the complete image: load or pull it again.',
     },
     brokenHint: 'See the log of the engine, and run the command again.',
     signal,
   })
+  onProgress?.({ type: 'done', subject })
   const found = await findExportedImage(archive, spool)
   return new EngineSource(spool, { ...found, names: wanted.names })
 }

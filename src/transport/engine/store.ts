@@ -21,11 +21,12 @@ import { configDetails } from '../../oci/config-details.js'
 import { identityOf } from '../../oci/image-identity.js'
 import { type JsonObject, textIn, textsIn } from '../../oci/json.js'
 import { formatReference, isReference, namesOnce, parseReference, type Reference } from '../../oci/reference.js'
+import type { WaitOptions } from '../../progress.js'
 
 /** Images to query at a time. */
 const AT_ONCE = 4
 
-export interface EngineStoreOptions extends FetchOptions {
+export interface EngineStoreOptions extends WaitOptions {
   readonly host?: string | undefined
 }
 
@@ -39,8 +40,8 @@ interface Facts {
  * Throws INVALID_ARGUMENT for an invalid address, ENGINE_UNREACHABLE, ENGINE_PROTOCOL; every call may also throw
  * ENGINE_REFUSED.
  */
-export async function openEngineStore({ host, signal }: EngineStoreOptions = {}): Promise<ImageStore> {
-  const client = await engineAt(host)
+export async function openEngineStore({ host, signal, onProgress }: EngineStoreOptions = {}): Promise<ImageStore> {
+  const client = await engineAt(host, onProgress)
   try {
     return new DockerStore(client, await readStore(client, { signal }))
   } catch (error) {

@@ -15,9 +15,16 @@ export const engine: Transport = {
   source: {
     form: FORM,
     manifests: 'unread',
-    async open({ ref }, { host, spool, signal }) {
+    async open({ ref }, { host, spool, signal, onProgress }) {
       const name = required(ref)
-      return await (await import('./source.js')).openEngineSource(name, { host, spool: await spool(), signal })
+      return await (
+        await import('./source.js')
+      ).openEngineSource(name, {
+        host,
+        spool: await spool(),
+        signal,
+        onProgress,
+      })
     },
   },
   destination: {
@@ -34,18 +41,25 @@ export const engine: Transport = {
     }),
     open: async (_location, options) => await (await import('./destination.js')).openEngineDestination(options),
     survey: async (_location, options) => await (await import('./destination.js')).openEngineDestination(options),
-    async engine({ host, signal }) {
-      using client = await (await import('../../engine/client.js')).engineAt(host)
+    async engine({ host, signal, onProgress }) {
+      using client = await (await import('../../engine/client.js')).engineAt(host, onProgress)
       return await (await import('../../engine/store.js')).readStore(client, { signal })
     },
   },
   store: {
     form: 'docker-daemon:',
     sealed: false,
-    open: async (_location, { host, signal }) => await (await import('./store.js')).openEngineStore({ host, signal }),
+    open: async (_location, { host, signal, onProgress }) =>
+      await (await import('./store.js')).openEngineStore({ host, signal, onProgress }),
   },
-  inspect: async ({ ref }, { selectors, host, signal }) => [
-    await (await import('./inspect.js')).inspectEngineImage(required(ref), selectors, { host, signal }),
+  inspect: async ({ ref }, { selectors, host, signal, onProgress }) => [
+    await (
+      await import('./inspect.js')
+    ).inspectEngineImage(required(ref), selectors, {
+      host,
+      signal,
+      onProgress,
+    }),
   ],
   // An engine's own report of its images is trusted
   isWhole: async () => true,

@@ -25,6 +25,7 @@ import {
 import { formatReference, type Reference } from '../../oci/reference.js'
 import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
 import { blobSurvey, type DestinationSurvey } from '../../image/destination-survey.js'
+import type { WaitOptions } from '../../progress.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../image/image-destination.js'
 
 /** How many times to copy again because another process removed blobs that were just found. */
@@ -59,7 +60,7 @@ async function write(
   let store = blobs
   for (let tries = 1; ; tries++) {
     const { sent, skipped } = await fillWith(store, image, source, { jobs, signal, subject, onProgress })
-    if (await tag(directory, store, image, names, signal)) {
+    if (await tag(directory, store, image, names, { signal, onProgress })) {
       onProgress?.({ type: 'done', subject })
       return { names, id: image.root.digest, sent, skipped }
     }
@@ -81,7 +82,7 @@ async function tag(
   blobs: BlobDirectory,
   image: ImageContent,
   names: readonly Reference[],
-  signal: AbortSignal | undefined,
+  waiting: WaitOptions,
 ): Promise<boolean> {
   let whole = false
   await changeLayoutIndex(
@@ -90,7 +91,7 @@ async function tag(
       whole = await arePresent(blobs, image)
       return whole ? withImage(entries, image, names) : undefined
     },
-    { signal },
+    waiting,
   )
   return whole
 }

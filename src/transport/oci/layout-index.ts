@@ -8,6 +8,7 @@ import { type Descriptor, parseDescriptor } from '../../oci/descriptor.js'
 import { array, parseJson, record } from '../../oci/json.js'
 import { INDEX_FILE } from '../../oci/layout.js'
 import { OCI_INDEX } from '../../oci/media-type.js'
+import type { WaitOptions } from '../../progress.js'
 
 export const LOCK_FILE = '.stowage.lock'
 
@@ -28,10 +29,7 @@ export interface LayoutEntry {
 export async function changeLayoutIndex(
   directory: string,
   change: (entries: readonly LayoutEntry[]) => Promise<readonly unknown[] | undefined>,
-  {
-    signal,
-    after,
-  }: { readonly signal?: AbortSignal | undefined; readonly after?: (() => Promise<void>) | undefined } = {},
+  { after, ...waiting }: WaitOptions & { readonly after?: (() => Promise<void>) | undefined } = {},
 ): Promise<void> {
   await withLock(
     join(directory, LOCK_FILE),
@@ -51,7 +49,7 @@ export async function changeLayoutIndex(
       )
       await after?.()
     },
-    signal,
+    waiting,
   )
 }
 

@@ -18,6 +18,7 @@ import {
   REF_NAME_ANNOTATION,
 } from '../../oci/layout.js'
 import { formatReference, type Reference, withDefaultTag } from '../../oci/reference.js'
+import type { OnProgress } from '../../progress.js'
 import { readLayoutIndex } from './source.js'
 import { BlobImages, type IndexedImage } from '../../image/blob-images.js'
 import type {
@@ -31,6 +32,7 @@ import type {
 import { Marks, Reach } from './reach.js'
 
 export interface LayoutStoreOptions {
+  readonly onProgress?: OnProgress | undefined
   /** Whether a directory that does not exist, or has no index yet, counts as an empty store. */
   readonly mayBeMissing?: boolean | undefined
 }
@@ -41,9 +43,9 @@ export interface LayoutStoreOptions {
  */
 export async function openLayoutStore(
   directory: string,
-  { mayBeMissing = false }: LayoutStoreOptions = {},
+  { mayBeMissing = false, onProgress }: LayoutStoreOptions = {},
 ): Promise<ImageStore> {
-  const store = new LayoutStore(directory, mayBeMissing)
+  const store = new LayoutStore(directory, mayBeMissing, onProgress)
   await store.entries()
   return store
 }
@@ -52,13 +54,15 @@ class LayoutStore implements ImageStore {
   readonly location: string
   readonly #directory: string
   readonly #mayBeMissing: boolean
+  readonly #onProgress: OnProgress | undefined
   readonly #images: BlobImages
   readonly #reach: Reach
 
-  constructor(directory: string, mayBeMissing: boolean) {
+  constructor(directory: string, mayBeMissing: boolean, onProgress: OnProgress | undefined) {
     this.location = `oci:${directory}`
     this.#directory = directory
     this.#mayBeMissing = mayBeMissing
+    this.#onProgress = onProgress
     const blobs = smallBlobs(directory)
     this.#images = new BlobImages(blobs)
     this.#reach = new Reach(blobs)
@@ -104,7 +108,7 @@ class LayoutStore implements ImageStore {
         const short = name.tag !== undefined && !refNames.has(name.tag) ? name.tag : full
         return [...rest.map(({ raw }) => raw), namedDescriptor(twin.descriptor, name, short)]
       },
-      { signal },
+      { signal, onProgress: this.#onProgress },
     )
   }
 
@@ -146,6 +150,7 @@ class LayoutStore implements ImageStore {
       },
       {
         signal,
+        onProgress: this.#onProgress,
         after: async () => {
           for (const digest of swept) {
             const path = join(this.#directory, blobPath(digest))

@@ -30,8 +30,8 @@ export const oci: Transport = {
   store: {
     form: 'oci:DIR',
     sealed: false,
-    open: async ({ path }) =>
-      await (await import('./store.js')).openLayoutStore(path, { mayBeMissing: path === defaultStore() }),
+    open: async ({ path }, { onProgress }) =>
+      await (await import('./store.js')).openLayoutStore(path, { mayBeMissing: path === defaultStore(), onProgress }),
   },
   serve: async ({ path, ref }, { name }) => await (await import('./shelf.js')).openLayoutShelf(name, path, ref),
 }

@@ -103,12 +103,17 @@ class RegistryDestination implements ImageDestination {
             count('skipped', blob.size)
           } else {
             const read = (): Bytes => verified(blob, store.fetch(blob, { signal: together }))
+            let told = 0
             const made = await client.putBlob(path, blob, read, {
+              onSent: size => {
+                told += size
+                count('sent', size)
+              },
               signal: together,
               mountFrom: known,
               place: await store.placeOf?.(blob),
             })
-            count(made === 'mounted' ? 'skipped' : 'sent', blob.size)
+            count(made === 'mounted' ? 'skipped' : 'sent', blob.size - told)
           }
           this.#known.set(key, path)
         },
