@@ -30,7 +30,7 @@ t.test("onProgress gets typed events in libwim's order, with totals that are rea
     told.map(({ type }) => type),
     ['scan-begin', 'scan-end'],
   )
-  t.match(told[1], { source: join(root, 'source'), target: '/', directories: 1, files: 12, bytes: 24_000_000 })
+  t.match(told[1], { source: join(root, 'source'), target: '/', directories: 1, files: 12, size: 24_000_000 })
   told.length = 0
   await wim.write(path, { integrityTable: true, onProgress })
   const writes = told.filter(event => event.type === 'write-streams')
