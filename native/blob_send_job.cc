@@ -58,8 +58,8 @@ BlobSendJob::BlobSendJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   sending.head = HeadOf(request);
   const auto events = std::make_shared<Events>();
   sending.sent = [events](uint64_t size) { events->Report([&] { events->sent += size; }); };
-  Start(std::make_shared<transfer::BlobSender>(std::move(sending)), events,
-        info[2].As<Napi::Function>(), "stowage:send");
+  Start(std::make_shared<transfer::BlobSender>(std::move(sending)), events, info[2].As<Napi::Function>(),
+        "stowage:send");
 }
 
 }  // namespace stowage
