@@ -53,7 +53,15 @@ t.test('docs/wim-library.md: the examples write, read and extract', async t => {
     writeFileSync(at(`tree/${name}`), `of ${name}\n`)
   await desk.prepare('stowage wim capture tree base.wim', 'echo new > tree/new.txt')
   await desk.prepare('stowage wim capture tree monthly.wim --delta-from=base.wim', 'rm tree/new.txt')
-  const [first, second] = examplesOf('docs/wim-library.md')
+  mkdirSync(at('windows/Windows/System32/drivers'), { recursive: true })
+  writeFileSync(at('windows/Windows/System32/drivers/disk.sys'), 'driver')
+  await desk.prepare(
+    'touch -d 2026-03-01T12:00:00Z windows/Windows/System32/drivers/disk.sys',
+    'stowage wim capture windows install.wim Windows',
+  )
+  const [first, times, second, ...more] = examplesOf('docs/wim-library.md')
+  t.same(more, [])
+  t.match(await ran(desk, times), /^1 Windows 1 6\n[^]*\/drivers\/disk\.sys 2026-03-01T12:00:00\.000Z\n$/)
   const output = await ran(desk, first)
   t.match(output, /^\/docs\/a\.txt 14n?$/m)
   t.match(output, /^of notes\.txt$/m)

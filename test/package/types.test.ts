@@ -122,13 +122,14 @@ const { project, installed } = consumer(t)
 writeFileSync(join(project, 'package.json'), JSON.stringify({ type: 'module' }))
 writeFileSync(join(project, 'program.ts'), PROGRAM)
 
-for (const [version, compiler] of [
-  ['5.4', npmPackage('typescript@5.4')],
-  ['the newest 5', npmPackage('typescript@5')],
-  ['ours', join(ROOT, 'node_modules/typescript')],
+// Each run takes ten seconds of a processor; the oldest and ours find the types in the two ways
+for (const [version, compiler, settingsOf] of [
+  ['5.4', npmPackage('typescript@5.4'), SETTINGS.slice(1)],
+  ['the newest 5', npmPackage('typescript@5'), SETTINGS.slice(0, 1)],
+  ['ours', join(ROOT, 'node_modules/typescript'), SETTINGS],
 ] as const) {
   t.test(`the types check without skipLibCheck, with TypeScript ${version}`, async t => {
-    for (const { types, ...settings } of SETTINGS) {
+    for (const { types, ...settings } of settingsOf) {
       const compilerOptions = {
         ...settings,
         ...(types ? { types } : {}),
