@@ -24,6 +24,7 @@ import {
 import { formatVersion } from './version.js'
 import { roomAt } from '../archive/space.js'
 import { Workspace } from '../blob/workspace.js'
+import { accessOf } from '../transfer/options.js'
 import { parseLocation, transportOf } from '../transport/location.js'
 import { StowageError } from '../errors.js'
 import { BASE_IMAGE_PUBLISHER, formatFullName, identityOf } from '../oci/image-identity.js'
@@ -158,10 +159,9 @@ async function copyBaseImage(
   target: InstallTarget,
   options: InstallOptions,
 ): Promise<InstalledImage> {
-  const { host, insecure, tlsSkipVerify, onNotice, onProgress, signal } = options
   const {
     images: [image],
-  } = await inspect(location, { host, insecure, tlsSkipVerify, onNotice, onProgress, signal })
+  } = await inspect(location, accessOf(options))
   const found = image?.platforms.filter(({ platform: { os } }) => os === 'windows') ?? []
   const [details] = found
   const [platforms, platform] = [found.map(one => one.platform), details?.platform]

@@ -13,7 +13,7 @@ import { type HeldIdentity, identityOf } from '../oci/image-identity.js'
 import type { Platform } from '../oci/platform.js'
 import { formatReference, type Reference } from '../oci/reference.js'
 import { nameAt } from '../transfer/names.js'
-import type { TransferOptions } from '../transfer/options.js'
+import { accessOf, type TransferOptions } from '../transfer/options.js'
 import { readSource } from '../transfer/read-source.js'
 import { Transfer } from '../transfer/transfer.js'
 import { destinationLocation, formatLocation, parseLocation, transportOf } from '../transport/location.js'
@@ -90,18 +90,10 @@ export class InstallTarget {
 
   /** The image with this name; undefined if there is none, or if it cannot be read. Its layers are not checked. */
   async find(name: Reference): Promise<HeldBaseImage | undefined> {
-    const { host, insecure, tlsSkipVerify, onNotice, onProgress, signal } = this.#options
     try {
       const {
         images: [image],
-      } = await inspect(formatLocation(this.#locationOf(name)), {
-        host,
-        insecure,
-        tlsSkipVerify,
-        onNotice,
-        onProgress,
-        signal,
-      })
+      } = await inspect(formatLocation(this.#locationOf(name)), accessOf(this.#options))
       const [platform] = image?.platforms ?? []
       if (!image || !platform) return undefined
       const identity = identityOf(platform, platform.platform, platform.layers.length, [name])
@@ -181,8 +173,8 @@ export class InstallTarget {
     const location = this.#locationOf(name)
     const answer = await transportOf(location).isWhole?.(location)
     if (answer !== undefined) return answer
-    const { host, insecure, tlsSkipVerify, onNotice, onProgress, signal } = this.#options
-    return await readSource(location, { host, insecure, tlsSkipVerify, onNotice, onProgress, signal }, async source => {
+    const { signal } = this.#options
+    return await readSource(location, accessOf(this.#options), async source => {
       const [image] = await source.images({ signal })
       if (!image) return false
       const { layers } = await readImage(source, image.root, { absent: image.absent, signal })

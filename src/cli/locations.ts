@@ -1,7 +1,7 @@
 /** Locations for the commands: their forms for help texts, taken from the transports, and the operand that is a bundle. */
 import { stat } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
-import { formatLocation, formsOf, parseLocation } from '../transport/location.js'
+import { formatLocation, formsOf, parseLocation, transportOf } from '../transport/location.js'
 
 /** Locations that images can be read from. */
 export function sourceForms(): string {
@@ -42,8 +42,8 @@ export const USED_WITHOUT_ENGINE = `${DEFAULT_STORE}, used if no engine answers`
 export async function bundlePath(text: string, instead: (location: string) => string): Promise<string> {
   if (!/^[a-z][a-z-]+:/.test(text) || (await stat(text).catch(() => undefined))) return text
   const location = parseLocation(text)
-  const { scheme, path, ref } = location
-  if (scheme !== 'bundle')
+  const { path, ref } = location
+  if (transportOf(location).destination?.seals !== true)
     throw new StowageError('INVALID_ARGUMENT', `${text} is not a bundle`, { hint: instead(formatLocation(location)) })
   if (ref === undefined) return path
   throw new StowageError('INVALID_ARGUMENT', `${text} is one image of a bundle`, {

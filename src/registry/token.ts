@@ -123,7 +123,7 @@ export class Tokens {
         ? refreshRequest(url, credential.token, service, scopes)
         : tokenRequest(url, credential, service, scopes, this.#onIdentityToken !== undefined)
     const { status, body } = await this.#ask({ ...request, signal })
-    if (status === 401 || status === 403) throw this.unauthorized(credential, failureReason(body))
+    if (status === 401 || status === 403) throw this.unauthorized(credential, reasonOf(body))
     const token = textIn(body, 'token') ?? textIn(body, 'access_token')
     if (status !== 200 || token === undefined) {
       throw new StowageError(
@@ -190,6 +190,6 @@ function keyOf(scopes: readonly Scope[]): string {
   return [...scopes].sort().join(' ')
 }
 
-function failureReason(body: unknown): string {
+function reasonOf(body: unknown): string {
   return textIn(body, 'details') ?? textIn(body, 'error_description') ?? ''
 }

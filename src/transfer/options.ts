@@ -1,4 +1,4 @@
-/** The options shared by every command that copies images. */
+/** The options shared by every command that copies images, and those of them that say how to reach a location. */
 import type { SparseForm } from '../blob/stripped.js'
 import type { WaitOptions } from '../progress.js'
 import type { WimDestinationOptions } from '../transport/wim/destination.js'
@@ -51,4 +51,19 @@ export interface LayerMakingOptions {
 export interface WimMakingOptions {
   /** How to write a WIM. */
   readonly wim?: Omit<WimDestinationOptions, 'imageName'> | undefined
+}
+
+/** How to reach a location: what a verb passes on to another that reads it. */
+export function accessOf({
+  host,
+  insecure,
+  tlsSkipVerify,
+  onNotice,
+  onProgress,
+  signal,
+}: TransferOptions): Pick<
+  TransferOptions,
+  'host' | 'insecure' | 'tlsSkipVerify' | 'onNotice' | 'onProgress' | 'signal'
+> {
+  return { host, insecure, tlsSkipVerify, onNotice, onProgress, signal }
 }

@@ -39,15 +39,19 @@ const endAfter =
     return 'answered'
   }
 
-t.test('pack - a connection that ends at nine tenths costs the last tenth in the next run, not the whole', async t => {
-  const cwd = t.testdir()
-  const refused: Fault = (request, response, count) => {
+/** The layer `cut` ends after so many bytes, and is refused from then on. */
+const refusedAfter =
+  (bytes: number): Fault =>
+  (request, response, count) => {
     if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
-    if (count === 0) return { cutAfter: Math.floor(cut!.size * 0.9) }
+    if (count === 0) return { cutAfter: bytes }
     response.writeHead(403).end()
     return 'answered'
   }
-  const first = await packThrough(t, cwd, refused)
+
+t.test('pack - a connection that ends at nine tenths costs the last tenth in the next run, not the whole', async t => {
+  const cwd = t.testdir()
+  const first = await packThrough(t, cwd, refusedAfter(Math.floor(cut!.size * 0.9)))
   t.equal(first.code, 5, first.stderr)
   t.match(first.stderr, /Once the registry allows it, the same command resumes\./)
   t.ok(readdirSync(join(cwd, 'site')).includes('INCOMPLETE'))
@@ -66,12 +70,7 @@ t.test('pack - a connection that ends at nine tenths costs the last tenth in the
 
 t.test('pack - what an earlier run left wrong is noticed, and read again from the beginning', async t => {
   const cwd = t.testdir()
-  const first = await packThrough(t, cwd, (request, response, count) => {
-    if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
-    if (count === 0) return { cutAfter: 8_000_000 }
-    response.writeHead(403).end()
-    return 'answered'
-  })
+  const first = await packThrough(t, cwd, refusedAfter(8_000_000))
   t.equal(first.code, 5, first.stderr)
   const partial = join(cwd, 'site', 'blobs', 'sha256', partials(cwd)[0]!)
   const bytes = readFileSync(partial)
@@ -92,12 +91,7 @@ t.test('pack - a part that was cut to nothing, or is longer than the blob, does 
     const first = await packThrough(t, cwd, endAfter(6_000_000))
     t.equal(first.code, 4, 'a blob that is gone is an error of integrity')
     t.throws(() => statSync(join(cwd, 'site')), 'and nothing is kept that no run could use')
-    const again = await packThrough(t, cwd, (request, response, count) => {
-      if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
-      if (count === 0) return { cutAfter: 6_000_000 }
-      response.writeHead(403).end()
-      return 'answered'
-    })
+    const again = await packThrough(t, cwd, refusedAfter(6_000_000))
     t.equal(again.code, 5, again.stderr)
     truncateSync(join(cwd, 'site', 'blobs', 'sha256', partials(cwd)[0]!), size)
     const last = await packThrough(t, cwd, () => undefined)
@@ -135,12 +129,7 @@ t.test('pack - interrupted in the middle of a blob it goes on there', async t =>
 
 t.test('copy - a layout keeps the part of a blob, and the next copy goes on with it', async t => {
   const cwd = t.testdir()
-  const refused = await startFaultyProxy(t, registry, (request, response, count) => {
-    if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
-    if (count === 0) return { cutAfter: 9_000_000 }
-    response.writeHead(403).end()
-    return 'answered'
-  })
+  const refused = await startFaultyProxy(t, registry, refusedAfter(9_000_000))
   const first = await stowage(['copy', `${refused.domain}/team/shop:2.3`, 'oci:layout', '-t', 'shop:1'], { cwd })
   t.equal(first.code, 5, first.stderr)
   const free = await startFaultyProxy(t, registry, () => undefined)
@@ -193,12 +182,7 @@ t.test('pack - a failure that nothing came before promises no resume and leaves 
 
 t.test('pack - the blobs of an earlier run stay when a later one cannot reach the registry', async t => {
   const cwd = t.testdir()
-  const first = await packThrough(t, cwd, (request, response, count) => {
-    if (!isBlob(request.url, cut!.digest) || request.method !== 'GET') return undefined
-    if (count === 0) return { cutAfter: 8_000_000 }
-    response.writeHead(403).end()
-    return 'answered'
-  })
+  const first = await packThrough(t, cwd, refusedAfter(8_000_000))
   t.not(first.code, 0)
   t.match(
     first.stderr,

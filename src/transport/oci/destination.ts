@@ -32,9 +32,9 @@ import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../im
 const TRIES = 5
 
 /**
- * Opens the layout `directory`, which is created when something is first written to it. A name that already exists moves to the new image; other entries stay as
- * they are. Several processes may write at the same time. Throws NOT_A_LAYOUT for a directory that holds something
- * else, OUTPUT_EXISTS for a bundle.
+ * Opens the layout `directory`, which is created when something is first written to it. A name that already exists moves
+ * to the new image; other entries stay as they are. Several processes may write at the same time. Throws NOT_A_LAYOUT for
+ * a directory that holds something else, OUTPUT_EXISTS for a bundle.
  */
 export async function openLayoutDestination(directory: string): Promise<ImageDestination> {
   await expectLayout(directory)
