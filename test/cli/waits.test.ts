@@ -198,7 +198,10 @@ t.test('numbers stay on a terminal of any width', async t => {
       lines.filter(line => /^(copy|wait|connect)/.test(line)).every(line => line.length < width),
       `${width} columns`,
     )
-    t.equal(numbers.includes('['), width === 120, `the bar is there only where it fits beside the numbers: ${width}`)
+    // How wide the numbers are depends on the rate
+    const bar = '[------------------------] '.length
+    if (width === 120) t.match(numbers, '[', 'the bar is there where it fits')
+    if (!numbers.includes('[')) t.ok(numbers.length + bar >= width, `no bar where it does not fit: ${numbers}`)
   }
 })
 
