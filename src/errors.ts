@@ -35,6 +35,8 @@ export type ErrorCode =
   | 'NOT_A_BUNDLE'
   | 'BUNDLE_INVALID'
   | 'INVALID_TAR'
+  | 'VOLUME_MISSING'
+  | 'VOLUME_WRONG'
   // WIM archives
   | 'NOT_A_WIM'
   | 'WIM_CORRUPT'

@@ -10,7 +10,7 @@ export type { OnProgress, ProgressEvent, RetryEvent, WaitOptions } from './progr
 export { pack, type PackOptions, type PackResult, planPack } from './verbs/pack.js'
 export type { PlannedImage, TransferPlan } from './transfer/planner.js'
 export type { Room } from './archive/space.js'
-export { verifyBundle, type VerifyReport } from './bundle/verify.js'
+export { verifyBundle, type VerifyBundleOptions, type VerifyReport } from './bundle/verify.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult, planLoad } from './verbs/load.js'
 export {
   type BundleServer,
@@ -91,6 +91,18 @@ export type { HeldIdentity, ImageIdentity } from './oci/image-identity.js'
 export { type BundleReader, type BundleReaderOptions, openBundleReader } from './bundle/reader.js'
 export { type BundleWriter, type BundleWriterOptions, openBundleWriter } from './bundle/writer.js'
 export type { BundleFile } from './bundle/files.js'
+export {
+  type JoinedVolumes,
+  joinVolumes,
+  type JoinVolumesOptions,
+  splitBundle,
+  type SplitBundleOptions,
+} from './verbs/volumes.js'
+export type { CheckedVolumes } from './bundle/verify-volumes.js'
+export type { AskForMedium, MediumRequest } from './volumes/gone.js'
+export type { AskForVolume, MissingVolume } from './volumes/volume-stream.js'
+export type { WrittenVolume } from './volumes/beside.js'
+export type { WriteVolumesOptions, WrittenVolumes } from './volumes/write-volumes.js'
 export type { Finding, FindingCode } from './bundle/graph.js'
 export type { NamedImage } from './archive/heads.js'
 export {

@@ -121,14 +121,14 @@ class DirectoryMedium implements BundleMedium {
     await this.#unlessTakenOver(async () => await this.#blobs.put(blob, read, options))
   }
 
-  async putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void> {
+  async putFile(path: string, file: Descriptor, read: () => Bytes, options?: FetchOptions): Promise<void> {
     const place = this.#path(...path.split('/'))
     const partial = `${place}${PARTIAL}`
     await this.#unlessTakenOver(async () => {
       try {
         await mkdir(dirname(place), { recursive: true })
         await (await open(partial, 'w')).close()
-        await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, () => bytes, options)
+        await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, read, options)
         await this.#refuseIfTakenOver()
         await rename(partial, place)
         await syncPath(dirname(place), 'directory')

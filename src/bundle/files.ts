@@ -1,6 +1,6 @@
 /** The files of a bundle that is a directory or a plain tar: lists and reads them. */
 import { constants, type Stats } from 'node:fs'
-import { lstat, open, readdir, realpath, type FileHandle } from 'node:fs/promises'
+import { lstat, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
@@ -9,7 +9,8 @@ import { compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { fileInput, listArchive } from '../tar/archive.js'
-import { pieces } from '../tar/pieces.js'
+import { pieces, type ReadableFile } from '../tar/pieces.js'
+import type { AskForVolume } from '../volumes/volume-stream.js'
 import { isMediumEntry } from './directory-medium.js'
 
 export interface BundleFile {
@@ -18,6 +19,13 @@ export interface BundleFile {
   readonly size: number
   /** `other` is a link, a device or the like; it is never read. */
   readonly type: 'file' | 'other'
+}
+
+/** A range of a file on disk, in bytes. */
+interface FileRange {
+  readonly file: string
+  readonly offset: number
+  readonly size: number
 }
 
 /** The files of an open bundle, in no particular order; directories are not listed. */
@@ -32,7 +40,9 @@ export interface BundleFiles extends AsyncDisposable {
    * The same content as a range of a file on disk, for a reader on another thread; undefined if it is not on disk.
    * Throws BLOB_MISSING like `read`.
    */
-  place(path: string): { readonly file: string; readonly offset: number; readonly size: number } | undefined
+  place(path: string): FileRange | undefined
+  /** Like `place`, for content that is in several files: it is their ranges in order. */
+  ranges?(path: string): readonly FileRange[]
   /** The digests of all files, if they were hashed when the bundle was opened. */
   readonly digests?: ReadonlyMap<string, Digest>
 }
@@ -49,8 +59,20 @@ export interface OpenFilesOptions extends WaitOptions {
   readonly passing?: boolean | undefined
   /** Where to store a compressed bundle or a stream: beside this path, by default in `TMPDIR` or `/var/tmp`. */
   readonly beside?: string | undefined
+  /** Where volumes may be, besides the path: directories, or volumes. */
+  readonly more?: readonly string[] | undefined
+  /** Asks for a volume that is not there; without it, a set that is not complete is refused. */
+  readonly askForVolume?: AskForVolume | undefined
   /** Called with a sentence for the user if it is stored. */
   readonly onNotice?: ((text: string) => void) | undefined
+}
+
+/** A bundle that is read from its start to its end. */
+export interface StreamSource {
+  /** In bytes, if it is known. */
+  readonly size: number | undefined
+  /** Its bytes; if omitted, those of the file or pipe with its path. */
+  readonly bytes?: Bytes | undefined
 }
 
 const DEPTH_LIMIT = 16
@@ -91,40 +113,47 @@ class DirectoryFiles implements BundleFiles {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
+/** Where a range of a tar is on disk: in one file, except in volumes. */
+export type RangesOfTar = (offset: number, size: number) => readonly FileRange[]
+
 class TarFiles implements BundleFiles {
   readonly files: ReadonlyMap<string, BundleFile>
   readonly #path: string
-  /** The real path, with links resolved. */
-  readonly #place: string
-  readonly #file: FileHandle
+  readonly #rangesOf: RangesOfTar
+  readonly #file: ReadableFile
   readonly #offsets: ReadonlyMap<string, number>
 
   constructor(
     path: string,
-    place: string,
-    file: FileHandle,
+    rangesOf: RangesOfTar,
+    file: ReadableFile,
     files: ReadonlyMap<string, BundleFile>,
     offsets: ReadonlyMap<string, number>,
   ) {
     this.#path = path
-    this.#place = place
+    this.#rangesOf = rangesOf
     this.#file = file
     this.files = files
     this.#offsets = offsets
   }
 
   async *read(path: string, { signal }: FetchOptions = {}): Bytes {
-    const { offset, size } = this.place(path)
+    const { size } = listed(this.files, path, this.#path)
     try {
-      yield* pieces(this.#file, offset, size, signal)
+      yield* pieces(this.#file, this.#offsets.get(path) ?? 0, size, signal)
     } catch (error) {
       throw abortError(fileError(error, this.#path), signal)
     }
   }
 
-  place(path: string): { file: string; offset: number; size: number } {
+  place(path: string): FileRange | undefined {
+    const [range, ...others] = this.ranges(path)
+    return others.length > 0 ? undefined : range
+  }
+
+  ranges(path: string): readonly FileRange[] {
     const { size } = listed(this.files, path, this.#path)
-    return { file: this.#place, offset: this.#offsets.get(path) ?? 0, size }
+    return this.#rangesOf(this.#offsets.get(path) ?? 0, size)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -137,8 +166,13 @@ export async function openDirectoryFiles(path: string, signal?: AbortSignal): Pr
   return new DirectoryFiles(path, await listDirectory(path, signal))
 }
 
-/** The files in the tar `path`; disposing of them closes `file`. */
-export async function openTarFiles(file: FileHandle, path: string, signal?: AbortSignal): Promise<BundleFiles> {
+/** The files in the tar `file`; disposing of them closes it. `path` is for messages. */
+export async function openTarFiles(
+  file: ReadableFile,
+  path: string,
+  rangesOf: RangesOfTar,
+  signal?: AbortSignal,
+): Promise<BundleFiles> {
   const members = (await listArchive(await fileInput(file), path, { signal })).filter(
     member => member.type !== 'directory',
   )
@@ -147,7 +181,7 @@ export async function openTarFiles(file: FileHandle, path: string, signal?: Abor
     { path: name, size, type: type === 'file' ? 'file' : 'other' },
   ])
   const offsets = new Map(members.map(member => [member.name, member.offset]))
-  return new TarFiles(path, await realpath(path), file, new Map(files), offsets)
+  return new TarFiles(path, rangesOf, file, new Map(files), offsets)
 }
 
 /** Everything below a directory except directories, by path. */
@@ -194,7 +228,7 @@ function listed(files: ReadonlyMap<string, BundleFile>, path: string, where: str
  * Reads a whole small file. Throws INVALID_MANIFEST if it is larger than `limit` bytes, BLOB_MISSING if it is missing.
  */
 export async function readSmall(
-  files: BundleFiles,
+  files: Pick<BundleFiles, 'files' | 'read'>,
   path: string,
   limit: number,
   signal?: AbortSignal,

@@ -28,6 +28,8 @@ export type FindingCode =
   | 'BLOB_MISSING'
   | 'LISTS_DIFFER'
   | 'IMAGES_DIFFER'
+  | 'VOLUME_MISSING'
+  | 'VOLUME_WRONG'
 
 /** One defect: the file, and what was expected and found. */
 export interface Finding {

@@ -24,7 +24,12 @@ export interface BundleMedium extends BlobStage {
   has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
   put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
   /** Writes a carried file, `files/…`. The caller has checked the path; `file` describes the expected bytes. */
-  putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void>
+  putFile(path: string, file: Descriptor, read: () => Bytes, options?: FetchOptions): Promise<void>
+  /**
+   * Whether put() and putFile() only note what to read, and seal() reads it: the sources must stay open until then, and
+   * seal() reports the progress.
+   */
+  readonly deferred?: boolean
   /** Whether a complete bundle already exists there; it stays until this one is sealed. */
   readonly standing?: boolean
   /**

@@ -6,7 +6,7 @@ import { StowageError } from '../errors.js'
 import { type ArchiveMember, readArchive } from '../tar/archive.js'
 import { StreamInput } from '../tar/stream.js'
 import { BLOBS, DOCUMENTS } from './contents.js'
-import type { BundleFile, BundleFiles, OpenFilesOptions } from './files.js'
+import type { BundleFile, BundleFiles, OpenFilesOptions, StreamSource } from './files.js'
 import { DiskContent } from './stream-content.js'
 import { bundleFileOf, reasonOf, streamError } from './streamed-files.js'
 
@@ -15,17 +15,17 @@ const SMALL = 4 * 1024 * 1024
 const MEMORY_LIMIT = 64 * 1024 * 1024
 
 /**
- * Opens the tar `path` of `size` bytes at its start. Files can be read in any order: one that comes before it is asked
+ * Opens the tar `path` at its start. Files can be read in any order: one that comes before it is asked
  * for is kept, in memory if it is small, else in a workspace, unless `forgo()` says that nobody will ask. A file that
  * was read is gone, unless it was kept. Throws UNSUPPORTED for a compression that cannot be read.
  */
 export async function openPassingFiles(
   path: string,
-  size: number | undefined,
+  { size, bytes: given }: StreamSource,
   { beside, signal, onNotice }: OpenFilesOptions,
 ): Promise<PassingFiles> {
   const name = inputTitle(path)
-  const { tar, compression } = await openTarStream(openStream(path, signal), name, { signal })
+  const { tar, compression } = await openTarStream(given ?? openStream(path, signal), name, { signal })
   onNotice?.(`${reasonOf(name, compression)}: if interrupted, it starts again`)
   return new PassingFiles(new StreamInput(tar), {
     name,

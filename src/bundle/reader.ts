@@ -31,6 +31,8 @@ export interface BundleReader extends ImageSource {
   read(path: string, options?: FetchOptions): Bytes
   /** The same content as a range of a file on disk, if it is on disk. Throws BLOB_MISSING. */
   place(path: string): ReturnType<BundleFiles['place']>
+  /** The same content as ranges of files, in order; undefined if it is not on disk. Throws BLOB_MISSING. */
+  ranges?(path: string): ReturnType<NonNullable<BundleFiles['ranges']>> | undefined
   /** Set if the bundle is a stream that is read once, while its images are written. */
   readonly passage?: Passage
 }
@@ -121,6 +123,11 @@ class Reader implements BundleReader {
 
   place(path: string): ReturnType<BundleFiles['place']> {
     return this.#files.place(path)
+  }
+
+  ranges(path: string): ReturnType<NonNullable<BundleFiles['ranges']>> | undefined {
+    const place = this.#files.place(path)
+    return place ? [place] : this.#files.ranges?.(path)
   }
 
   #images(): readonly SourceImage[] {

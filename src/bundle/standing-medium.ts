@@ -88,7 +88,7 @@ class StandingMedium implements BundleMedium {
     await this.#blobs.put(blob, read, options)
   }
 
-  async putFile(path: string, file: Descriptor, bytes: Bytes, options?: FetchOptions): Promise<void> {
+  async putFile(path: string, file: Descriptor, read: () => Bytes, options?: FetchOptions): Promise<void> {
     this.#carried.add(path)
     if (this.#listed.get(path)?.digest === file.digest && (await this.#believed(path, file))) return
     this.#refuseUnlessUpdate(`has no such ${path}`)
@@ -97,7 +97,7 @@ class StandingMedium implements BundleMedium {
     try {
       await makeDirectory(dirname(partial))
       await (await open(partial, 'w')).close()
-      await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, () => bytes, options)
+      await writeBlob({ path: partial, offset: 0, held: 0, direct: true }, file, read, options)
     } catch (error) {
       throw fileError(error, this.#path(path))
     }

@@ -8,24 +8,24 @@ import { type ArchiveCompression, ARCHIVE_COMPRESSIONS } from '../oci/compressio
 import type { Digest } from '../oci/digest.js'
 import { type ArchiveMember, readArchive } from '../tar/archive.js'
 import { StreamInput } from '../tar/stream.js'
-import type { BundleFile, BundleFiles, OpenFilesOptions } from './files.js'
+import type { BundleFile, BundleFiles, OpenFilesOptions, StreamSource } from './files.js'
 import { type StreamContent, DiskContent, MemoryContent } from './stream-content.js'
 
 const BROKEN_PIPE = 'What sends it, or the connection, ended early: run both again. Nothing was written.'
 
 /**
- * Reads the tar `path` of `size` bytes to its end, and hashes every file. Stores the files in a workspace; without
+ * Reads the tar `path` to its end, and hashes every file. Stores the files in a workspace; without
  * `layers`, keeps only documents and manifests, in memory. Throws INVALID_TAR, UNSUPPORTED for a compression that cannot
  * be read, NO_SPACE.
  */
 export async function openStreamedFiles(
   path: string,
-  size: number | undefined,
+  { size, bytes: given }: StreamSource,
   { layers = true, beside, signal, onNotice, onProgress }: OpenFilesOptions,
 ): Promise<BundleFiles> {
   const name = inputTitle(path)
   onProgress?.({ type: 'stage', stage: 'read', subject: path })
-  const bytes = counted(openStream(path, signal), path, size, onProgress)
+  const bytes = counted(given ?? openStream(path, signal), path, size, onProgress)
   const { tar, compression } = await openTarStream(bytes, name, { signal })
   const content = layers ? await DiskContent.create(beside) : new MemoryContent(name)
   try {

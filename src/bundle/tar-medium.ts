@@ -1,7 +1,7 @@
 /** A bundle written as one tar file: space for the heads, then the blobs; the heads are filled in at the end. */
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
+import type { HeadSizes } from '../archive/heads.js'
 import type { Output } from '../archive/standard-output.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -11,13 +11,13 @@ import { writeBlob } from '../blob/write-blob.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
-import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END, type TarMember } from '../tar/header.js'
+import { blobPath } from '../oci/layout.js'
+import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END } from '../tar/header.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
 import { openTarOutput } from './packed-output.js'
-import { README_FILE, README_TEXT } from './readme.js'
+import { encodeMember, TarLayout } from './tar-layout.js'
 
 /**
  * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any
@@ -37,12 +37,8 @@ class TarMedium implements BundleMedium {
   readonly #output: Output
   readonly #path: string
   readonly #file: FileHandle
-  readonly #mtime: number
+  readonly #layout: TarLayout
   readonly #blobs = new Map<Digest, number>()
-  /** Offsets of the members of blobs. */
-  readonly #places = new Map<Digest, number>()
-  #reserved: HeadSizes = { index: 0, docker: 0 }
-  #end = 0
   /** A directory beside the tar for spooled blobs, because a member cannot be removed from the tar. */
   readonly #workspace: Workspace
   /** Serializes the jobs that append members. */
@@ -52,7 +48,7 @@ class TarMedium implements BundleMedium {
     this.#output = output
     this.#path = output.path
     this.#file = output.file
-    this.#mtime = mtime
+    this.#layout = new TarLayout(mtime)
     this.where = dirname(output.partial)
     this.#workspace = new Workspace(output.partial)
   }
@@ -66,22 +62,15 @@ class TarMedium implements BundleMedium {
   }
 
   async reserve(heads: HeadSizes): Promise<void> {
-    this.#reserved = heads
-    this.#end = this.#head().reduce((end, member) => end + this.#footprint(member), 0)
+    this.#layout.reserve(heads)
   }
 
   fit(file: string, json: Uint8Array): Uint8Array {
-    return padHead(json, file === INDEX_FILE ? this.#reserved.index : this.#reserved.docker, file)
+    return this.#layout.fit(file, json)
   }
 
   async assign(blobs: readonly Descriptor[]): Promise<void> {
-    await this.#inTurn(async () => {
-      for (const { digest, size } of blobs) {
-        if (this.#places.has(digest)) continue
-        this.#places.set(digest, this.#end)
-        this.#end += this.#footprint(this.#member(blobPath(digest), size))
-      }
-    })
+    await this.#inTurn(async () => this.#layout.assign(blobs))
   }
 
   async has(blob: Descriptor): Promise<boolean> {
@@ -90,8 +79,8 @@ class TarMedium implements BundleMedium {
 
   async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {
     await this.assign([blob])
-    const place = this.#places.get(blob.digest) ?? 0
-    const header = encodeHeader(this.#member(blobPath(blob.digest), blob.size))
+    const place = this.#layout.placeOf(blob.digest) ?? 0
+    const header = this.#layout.header(blobPath(blob.digest), blob.size)
     const offset = place + header.length
     try {
       await writeBlob(
@@ -106,34 +95,33 @@ class TarMedium implements BundleMedium {
     await this.#close(blob.digest, header, place, blob.size)
   }
 
-  async putFile(path: string, file: Descriptor, bytes: Bytes, { signal }: FetchOptions = {}): Promise<void> {
+  async putFile(path: string, file: Descriptor, read: () => Bytes, { signal }: FetchOptions = {}): Promise<void> {
     await this.#inTurn(async () => {
-      const header = encodeHeader(this.#member(path, file.size))
-      const place = this.#end
+      const header = this.#layout.header(path, file.size)
+      const place = this.#layout.end
       try {
         await writeBlob(
           { path: this.#output.partial, open: this.#file, offset: place + header.length, held: 0, direct: false },
           file,
-          () => bytes,
+          read,
           { signal },
         )
         await this.#closeMember(header, place, file.size)
       } catch (error) {
         throw abortError(fileError(error, this.#path), signal)
       }
-      this.#end += header.length + file.size + padding(file.size).length
+      this.#layout.append(header, file.size)
     })
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
     return await this.#inTurn(async () => {
       try {
-        const place = this.#end
+        const place = this.#layout.end
         const made = await produce({ path: this.#output.partial, offset: place + BLOCK })
-        if (!this.#places.has(made.digest)) {
-          const member = this.#member(blobPath(made.digest), made.size)
-          this.#places.set(made.digest, place)
-          this.#end = place + BLOCK + made.size + padding(made.size).length
+        if (this.#layout.placeOf(made.digest) === undefined) {
+          const member = this.#layout.member(blobPath(made.digest), made.size)
+          this.#layout.assignReserved(made.digest, made.size)
           await this.#close(made.digest, encodeReservedHeader(member), place, made.size)
         }
         return made
@@ -144,7 +132,7 @@ class TarMedium implements BundleMedium {
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
-    const empty = [...this.#places.keys()].find(digest => !this.#blobs.has(digest))
+    const empty = [...this.#layout.blobs].find(digest => !this.#blobs.has(digest))
     if (empty)
       throw new StowageError('BLOB_MISSING', `space was reserved for ${empty} in ${this.#path}, but it was not written`)
     const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
@@ -152,14 +140,16 @@ class TarMedium implements BundleMedium {
       throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)
     }
     try {
-      for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) this.#end = await this.#write(path, documents, this.#end)
-      await writeAll(this.#file, TAR_END, this.#end)
-      await this.#file.truncate(this.#end + TAR_END.length)
+      let end = this.#layout.end
+      for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) end = await this.#write(path, documents, end)
+      await writeAll(this.#file, TAR_END, end)
+      await this.#file.truncate(end + TAR_END.length)
       let position = 0
-      for (const member of this.#head()) {
+      for (const member of this.#layout.head()) {
         if (member.type === 'directory') {
-          await writeAll(this.#file, encodeHeader(member), position)
-          position += this.#footprint(member)
+          const header = encodeHeader(member)
+          await writeAll(this.#file, header, position)
+          position += header.length
         } else {
           position = await this.#write(member.name, documents, position)
         }
@@ -175,26 +165,6 @@ class TarMedium implements BundleMedium {
   async discard(): Promise<void> {
     await this.#output[Symbol.asyncDispose]()
     await this.#workspace[Symbol.asyncDispose]()
-  }
-
-  /** The members before the first blob, in order. */
-  #head(): readonly TarMember[] {
-    return [
-      this.#member(LAYOUT_FILE, LAYOUT_BYTES.length),
-      this.#member(INDEX_FILE, this.#reserved.index),
-      this.#member(DOCKER_FILE, this.#reserved.docker),
-      { ...this.#member('blobs', 0), type: 'directory' as const },
-      { ...this.#member('blobs/sha256', 0), type: 'directory' as const },
-      this.#member(README_FILE, Buffer.byteLength(README_TEXT)),
-    ]
-  }
-
-  #member(name: string, size: number): TarMember {
-    return { name, size, mtime: this.#mtime }
-  }
-
-  #footprint(member: TarMember): number {
-    return encodeHeader(member).length + member.size + padding(member.size).length
   }
 
   /** Writes the header last: until then the blocks are not a member. */
@@ -214,7 +184,7 @@ class TarMedium implements BundleMedium {
 
   async #write(path: string, documents: Documents, position: number): Promise<number> {
     const bytes = documents.get(path) ?? new Uint8Array()
-    const whole = Buffer.concat([encodeHeader(this.#member(path, bytes.length)), bytes, padding(bytes.length)])
+    const whole = encodeMember(this.#layout.header(path, bytes.length), bytes)
     await writeAll(this.#file, whole, position)
     return position + whole.length
   }

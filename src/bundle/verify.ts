@@ -6,10 +6,9 @@ import { HashPool } from '../blob/hash-pool.js'
 import { abortError, StowageError } from '../errors.js'
 import { type Digest, digestFromHex, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
-import type { WaitOptions } from '../progress.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
 import { INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.js'
-import { type BundleFile, type BundleFiles, isTarPath, readSmall } from './files.js'
+import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
 import { type Finding, verifyGraph } from './graph.js'
 import {
   BUNDLE_FILE,
@@ -20,6 +19,8 @@ import {
 } from './manifest.js'
 import { openBundleFiles } from './open-files.js'
 import { DOCUMENT_LIMIT, hintFor } from './reader.js'
+import { type CheckedVolumes, lookAtVolumes, verifyVolumes } from './verify-volumes.js'
+import { findVolumes } from '../volumes/find.js'
 
 export interface VerifyReport {
   readonly path: string
@@ -34,6 +35,16 @@ export interface VerifyReport {
   readonly images: readonly BundleImage[]
   /** Sorted by path, then by code. */
   readonly findings: readonly Finding[]
+  /** Set if some volumes are missing or wrong, so that nothing was read, or if they were checked alone. */
+  readonly volumes?: CheckedVolumes
+}
+
+export interface VerifyBundleOptions extends Pick<
+  OpenFilesOptions,
+  'more' | 'askForVolume' | 'onNotice' | 'signal' | 'onProgress'
+> {
+  /** Checks the volumes that are there, whether or not others are missing. */
+  readonly alone?: boolean | undefined
 }
 
 /** Files of at least this size in bytes are hashed in the thread pool. */
@@ -42,12 +53,21 @@ const POOLED = 4 * 1024 * 1024
 /**
  * Checks the bundle `path`, see {@link openBundleFiles}: the size and hash of every file against bundle.json and SHA256SUMS,
  * missing and extra files, the blobs that index.json reaches, and whether manifest.json and bundle.json agree with it.
- * A defect is a finding, not an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, INVALID_TAR
+ * A defect is a finding, not an error. A set of volumes that is not complete is not read. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, INVALID_TAR
  * for a file that is not a tar and is not named `.tar`, ABORTED.
  */
-export async function verifyBundle(path: string, { signal, onProgress }: WaitOptions = {}): Promise<VerifyReport> {
+export async function verifyBundle(path: string, options: VerifyBundleOptions = {}): Promise<VerifyReport> {
+  const { signal, onProgress, more = [], askForVolume, alone = false } = options
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
-  const opened = await openOrFind(path, { signal, onProgress })
+  const volumes = await findVolumes([path, ...more])
+  if (alone && !volumes)
+    throw new StowageError('INVALID_ARGUMENT', `${path} is not a volume: only volumes can be checked alone`)
+  if (volumes && (alone || (volumes.faults.length > 0 && !askForVolume))) {
+    const report = alone ? await verifyVolumes(path, volumes, { signal, onProgress }) : lookAtVolumes(volumes)
+    onProgress?.({ type: 'done', subject: path })
+    return { path, ok: report.findings.length === 0, images: [], ...report }
+  }
+  const opened = await openOrFind(path, options)
   if ('code' in opened) return { path, ok: false, files: 0, size: 0, images: [], findings: [opened] }
   await using files = opened
   try {
@@ -62,7 +82,7 @@ export async function verifyBundle(path: string, { signal, onProgress }: WaitOpt
 }
 
 /** Opens the files. A tar that cannot be listed is a finding if its name is that of a tar, otherwise an error. */
-async function openOrFind(path: string, options: WaitOptions): Promise<BundleFiles | Finding> {
+async function openOrFind(path: string, options: OpenFilesOptions): Promise<BundleFiles | Finding> {
   try {
     return await openBundleFiles(path, { ...options, layers: false })
   } catch (error) {

@@ -8,6 +8,7 @@ import {
   reserveHeads,
 } from '../archive/heads.js'
 import { checkSpace } from '../archive/space.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -18,6 +19,7 @@ import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
 import { compressionOfName } from '../oci/compression.js'
+import { subjectOf } from '../image/referrers.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
@@ -38,6 +40,9 @@ import {
 import type { BundleMedium } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
 import { openStandingMedium } from './standing-medium.js'
+import type { VolumesMedium } from './volumes-medium.js'
+import { LEAST_VOLUME } from '../volumes/description.js'
+import type { WriteVolumesOptions, WrittenVolumes } from '../volumes/write-volumes.js'
 
 export interface BundleWriterOptions {
   /** If aborted, disposing a directory bundle keeps its finished blobs for the next run. */
@@ -48,6 +53,8 @@ export interface BundleWriterOptions {
   readonly update?: boolean | undefined
   /** `keep`: lists a sparse index as it is, without replacing it with a complete one. */
   readonly sparse?: SparseForm | undefined
+  /** Writes the tar as volumes of this many bytes, which the other options are for. */
+  readonly volumes?: (WriteVolumesOptions & { readonly size: number }) | undefined
 }
 
 /** What a bundle will hold besides the images that are already fully known. */
@@ -82,6 +89,10 @@ export interface BundleWriter extends ImageDestination, BlobStage {
   readonly standing: boolean
   /** After sealing: whether the same bundle already existed, so that nothing was written. */
   readonly unchanged: boolean
+  /** Whether sealing copies everything, and reports the progress of it: sources must stay open until then. */
+  readonly deferred: boolean
+  /** After sealing: the volumes, if it was written as such. */
+  readonly volumes: WrittenVolumes | undefined
   /** Makes disposing before sealing keep the finished blobs of a directory bundle, so that another run can resume. */
   keep(): void
   /** Writes the heads, bundle.json and SHA256SUMS, and syncs everything. Nothing can be written afterwards. */
@@ -97,20 +108,36 @@ const ROOM = 64 * 1024
 /**
  * Opens a bundle for writing: a tar if {@link isTarPath} says so, otherwise a directory. See openTarMedium(),
  * {@link openStandingMedium} and {@link openDirectoryMedium} for what may already exist there. The same images give the
- * same bytes. Format: docs/bundle-format.md.
+ * same bytes, in whatever order they are written. Format: docs/bundle-format.md.
  */
 export async function openBundleWriter(
   path: string,
-  { signal, epoch, update = false, sparse }: BundleWriterOptions = {},
+  { signal, epoch, update = false, sparse, volumes }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
+  if (volumes) {
+    expectVolumes(path, volumes.size)
+    const { openVolumesMedium } = await import('./volumes-medium.js')
+    const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, ...volumes })
+    return new Writer(medium, signal, epoch, sparse, 1)
+  }
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal)
     : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
   return new Writer(medium, signal, epoch, sparse, compressionOfName(path) ? 2 : 1)
 }
 
+/** Throws INVALID_ARGUMENT unless `path` can be cut into volumes of `size` bytes. */
+export function expectVolumes(path: string, size: number): void {
+  if (!Number.isSafeInteger(size) || size < LEAST_VOLUME)
+    throw new StowageError('INVALID_ARGUMENT', `a volume has at least ${LEAST_VOLUME} bytes, not ${size}`)
+  if (path !== STANDARD_STREAM && isTarPath(path) && compressionOfName(path) === undefined) return
+  throw new StowageError('INVALID_ARGUMENT', `${path} cannot be cut into volumes: they are parts of a plain tar`, {
+    hint: 'Name a file that ends in .tar: x.tar becomes x.tar.001, x.tar.002 ….',
+  })
+}
+
 class Writer implements BundleWriter {
-  readonly #medium: BundleMedium
+  readonly #medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written'>
   readonly #signal: AbortSignal | undefined
   readonly #epoch: number | undefined
   readonly #sparse: SparseForm | undefined
@@ -127,7 +154,7 @@ class Writer implements BundleWriter {
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
   constructor(
-    medium: BundleMedium,
+    medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written'>,
     signal: AbortSignal | undefined,
     epoch: number | undefined,
     sparse: SparseForm | undefined,
@@ -152,11 +179,20 @@ class Writer implements BundleWriter {
     return !this.#written
   }
 
+  get deferred(): boolean {
+    return this.#medium.deferred ?? false
+  }
+
+  get volumes(): WrittenVolumes | undefined {
+    return this.#medium.written
+  }
+
   async spool(): Promise<BlobDirectory> {
     return await this.#medium.spool()
   }
 
-  async plan(images: readonly NamedImage[], { pendingImages = 0, fileSize = 0 }: PlanOptions = {}): Promise<void> {
+  async plan(given: readonly NamedImage[], { pendingImages = 0, fileSize = 0 }: PlanOptions = {}): Promise<void> {
+    const images = inOrder(given)
     if (this.#state !== 'fresh') {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
@@ -168,7 +204,7 @@ class Writer implements BundleWriter {
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
     const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileSize + blobs.length * ROOM_PER_BLOB)
     const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
-    await checkSpace(this.#medium.where, needed * this.#copies, largest)
+    if (!this.deferred) await checkSpace(this.#medium.where, needed * this.#copies, largest)
     this.#state = 'planned'
   }
 
@@ -203,7 +239,7 @@ class Writer implements BundleWriter {
     const place = carriedPath(path, [...this.#carried.keys()])
     onProgress?.({ type: 'stage', stage: 'copy', subject: path })
     const file = await describeFile(source, { signal })
-    await this.#medium.putFile(place, file, readFileBytes(source, { signal }), { signal })
+    await this.#medium.putFile(place, file, () => readFileBytes(source, { signal }), { signal })
     this.#carried.set(place, file)
   }
 
@@ -219,7 +255,7 @@ class Writer implements BundleWriter {
   async seal(): Promise<BundleManifest> {
     await this.#begin()
     this.#signal?.throwIfAborted()
-    const images = [...this.#images.values()]
+    const images = inOrder([...this.#images.values()])
     if (images.length === 0 && this.#carried.size === 0)
       throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
     await this.#putIndexes(images)
@@ -294,6 +330,27 @@ class Writer implements BundleWriter {
     const before = this.#images.get(image.root.digest)?.names ?? []
     return namesOnce([...before, ...names])
   }
+}
+
+/**
+ * In an order that does not depend on that of the calls: what describes an image after it, then by names, and the names
+ * by themselves; images without one come last.
+ */
+function inOrder(images: readonly NamedImage[]): readonly NamedImage[] {
+  const subjects = new Map(images.map(({ image, names }) => [image.root.digest, subjectOf(image, names)]))
+  const depthOf = (digest: Digest, most = subjects.size): number => {
+    const subject = subjects.get(digest)
+    return subject === undefined || most === 0 ? 0 : 1 + depthOf(subject, most - 1)
+  }
+  return images
+    .map(({ image, names }) => {
+      const sorted = names.toSorted((a, b) => comparePaths(formatReference(a), formatReference(b)))
+      const depth = depthOf(image.root.digest)
+      const key = sorted[0] ? formatReference(sorted[0]) : '\uffff'
+      return { depth, key, digest: image.root.digest, image, names: sorted }
+    })
+    .sort((a, b) => a.depth - b.depth || comparePaths(a.key, b.key) || comparePaths(a.digest, b.digest))
+    .map(({ image, names }) => ({ image, names }))
 }
 
 /** Each blob once, manifests and configs of all images before the first layer: a tar reader needs them early. */

@@ -80,7 +80,7 @@ export const COMMANDS: CommandTable = {
     load: async () => (await import('./pack.js')).pack,
   },
   verify: {
-    command: 'verify <bundle>',
+    command: 'verify <bundle..>',
     describe: 'Check every file of a bundle, and that nothing is missing or extra',
     load: async () => (await import('./verify.js')).verify,
   },
@@ -88,6 +88,16 @@ export const COMMANDS: CommandTable = {
     command: 'load <bundle> [image..]',
     describe: 'Load the images of a bundle, checking every byte on the way',
     load: async () => (await import('./load.js')).load,
+  },
+  split: {
+    command: 'split <bundle>',
+    describe: 'Cut a bundle into volumes, for media that cannot hold a file of its size',
+    load: async () => (await import('./split.js')).split,
+  },
+  join: {
+    command: 'join <volume..>',
+    describe: 'Put the volumes of a bundle together again, checking each',
+    load: async () => (await import('./join.js')).join,
   },
   copy: {
     command: 'copy <source> <destination>',
@@ -218,7 +228,10 @@ export const HELP_LINE = { command: 'help [command..]', describe: 'Show the help
 
 /** The commands as the help groups them; `wim` and `help` are not in {@link COMMANDS}. */
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly names: readonly string[] }[] = [
-  { title: 'Bundles', names: ['pack', 'verify', 'load', 'inspect', 'copy', 'serve', 'schema', 'prune'] },
+  {
+    title: 'Bundles',
+    names: ['pack', 'verify', 'load', 'inspect', 'copy', 'serve', 'split', 'join', 'schema', 'prune'],
+  },
   { title: 'Base OS images', names: ['find', 'install', 'save', 'source', 'uninstall'] },
   { title: 'Images here', names: ['images', 'history', 'tag', 'rmi', 'commit'] },
   { title: 'Registries', names: ['pull', 'push', 'login', 'logout', 'search', 'tags', 'repositories'] },

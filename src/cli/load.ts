@@ -10,6 +10,8 @@ import { reportPlan } from './plan-text.js'
 import { deliveredText } from './arrival-text.js'
 import { count, lostText, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
+import { namesVolumes } from '../volumes/find.js'
+import { volumeAsker } from './volume-options.js'
 
 /** --platform and --referrers mean something of their own here. */
 const { platform: _platform, referrers: _referrers, ...OTHER_OPTIONS } = IMAGE_OPTIONS
@@ -17,7 +19,10 @@ const { platform: _platform, referrers: _referrers, ...OTHER_OPTIONS } = IMAGE_O
 export const load = command({
   operands: {
     bundle: required(`A bundle: ${BUNDLE_FORMS}`, 'path'),
-    image: anyNumber('Only these: names, tags or digests of its images', 'image of the bundle'),
+    image: anyNumber(
+      'Only these: names, tags or digests of its images; or more places that hold volumes of the bundle',
+      'image of the bundle',
+    ),
   },
   options: {
     to: value(`${loadForms()}; ${DEFAULT_STORE}`, { default: 'docker-daemon:', takes: 'load destination' }),
@@ -32,16 +37,30 @@ export const load = command({
     ['load /media/stick/site-a', 'Everything into the Docker Engine'],
     ['load /media/stick/site-a --to docker://registry.example:5000/mirror', 'Everything into the registry of the site'],
     ['load site-a.tar shop:2.3', 'One image of the bundle'],
+    ['load /media/stick1 /media/stick2', 'A bundle in volumes on two sticks'],
     ['load - < site-a.tar.zst', 'A compressed bundle, or one from a pipe'],
     ['load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'],
   ],
   run: async ({ bundle, image, to, ...options }, session) => {
     const { signal, onProgress, report, note, notice } = session
-    const settings = { ...readImageOptions(options), to, names: image, onNotice: notice, signal, onProgress }
     const path = await bundlePath(
       bundle,
       location => `load takes a bundle. For an image anywhere else, use copy: stowage copy ${location} ${to}`,
     )
+    const more: string[] = []
+    const names: string[] = []
+    for (const word of image) ((await namesVolumes(word)) ? more : names).push(word)
+    const askForVolume = volumeAsker(session)
+    const settings = {
+      ...readImageOptions(options),
+      to,
+      names,
+      more,
+      askForVolume,
+      onNotice: notice,
+      signal,
+      onProgress,
+    }
     if (options['dry-run']) {
       reportPlan(await planLoad(path, settings), session)
       return

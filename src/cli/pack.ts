@@ -15,6 +15,7 @@ import { reportPlan } from './plan-text.js'
 import { packedText } from './arrival-text.js'
 import { count, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
+import { mediumAsker, parseVolumeSize, VOLUME_SIZE_OPTION } from './volume-options.js'
 
 export const pack = command({
   operands: {
@@ -26,6 +27,7 @@ export const pack = command({
       { alias: 'o', requiredUnless: 'dry-run', takes: 'path' },
     ),
     tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
+    'volume-size': VOLUME_SIZE_OPTION,
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
     ...PACK_FILE_OPTIONS,
     ...IMAGE_OPTIONS,
@@ -37,9 +39,13 @@ export const pack = command({
     ['pack docker-daemon:shop:2.3 wim:NanoServer.wim -o site-a.tar', 'Two images in one tar that docker load reads'],
     ['pack oci:./layout:v1 -o site-a -t shop:2.3', 'From an OCI layout, under another name'],
     ['pack -f images.yaml -o site-a', 'Everything in a list'],
+    [
+      'pack docker-daemon:shop:2.3 -o /media/stick/site-a.tar --volume-size fat32',
+      'In parts that a FAT32 stick can hold',
+    ],
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
-  run: async ({ image, output, tag, update, ...options }, session) => {
+  run: async ({ image, output, tag, update, 'volume-size': volumeSize, ...options }, session) => {
     const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
@@ -53,6 +59,8 @@ export const pack = command({
       names: tag === undefined ? undefined : [tag],
       layer,
       update,
+      volumeSize: volumeSize === undefined ? undefined : parseVolumeSize(volumeSize),
+      askForMedium: mediumAsker(session),
       onNotice: notice,
       signal,
       onProgress,
@@ -74,6 +82,8 @@ export const pack = command({
     if (output !== undefined && isLocation(output) && only !== undefined) {
       if (others.length > 0)
         throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
+      if (volumeSize !== undefined)
+        throw new StowageError('INVALID_ARGUMENT', `${output} takes no --volume-size: only a bundle can be cut`)
       const { runCopy } = await import('./copy.js')
       await runCopy({ source: only, destination: output, tag, ...options }, session)
       return
@@ -86,6 +96,7 @@ export const pack = command({
 function document({
   path,
   form,
+  volumes,
   compression,
   size,
   manifest,
@@ -98,6 +109,7 @@ function document({
     schema: 'stowage.pack/v1',
     path,
     form,
+    ...(volumes ? { volumes } : {}),
     ...(compression ? { compression } : {}),
     size,
     files: manifest.files.length + 2,
@@ -109,10 +121,11 @@ function document({
   }
 }
 
-function text({ path, form, compression, size, manifest, unchanged, skipped }: PackResult): string {
+function text({ path, form, volumes, compression, size, manifest, unchanged, skipped }: PackResult): string {
   const { images, files } = manifest
   const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
-  const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}${packing}`
+  const kind = volumes ? `${count(volumes.count, 'volume')}, a tar` : form === 'tar' ? 'one tar' : 'a directory'
+  const shape = `${kind} of ${formatSize(size)}${packing}`
   const extraFiles = files.filter(file => file.path.startsWith('files/')).length
   const counts = [
     images.length > 0 || extraFiles === 0 ? count(images.length, 'image') : undefined,

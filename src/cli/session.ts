@@ -24,6 +24,10 @@ export interface Session {
   claimStdout(): void
   /** Prints a line for the user on stderr, unless --quiet is given. */
   note(line: string): void
+  /** Whether somebody is there to answer: stdin and stderr are a terminal. */
+  readonly canAsk: boolean
+  /** Asks a question on the terminal, and returns the answer. Throws ABORTED. */
+  ask(question: string): Promise<string>
   /** Prints a notice of the library like {@link Session.note}, but each only once. */
   notice(sentence: string): void
 }
@@ -99,6 +103,12 @@ export async function withSession(options: GlobalOptions, work: (session: Sessio
         })
       },
       note,
+      canAsk: process.stdin.isTTY && process.stderr.isTTY,
+      async ask(question) {
+        progress.end() // it goes on with the next event
+        const { askShown } = await import('./question.js')
+        return await askShown(question, controller.signal)
+      },
       notice(sentence) {
         if (!told.has(sentence)) note(sentence)
         told.add(sentence)

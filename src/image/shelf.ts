@@ -3,13 +3,16 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import type { Reference } from '../oci/reference.js'
 
-/** A range of a file on disk that should hold a blob. */
-export interface ServedBlob {
+/** A range of a file on disk. */
+export interface FileRange {
   readonly file: string
   readonly offset: number
   /** In bytes. */
   readonly size: number
 }
+
+/** The ranges of files on disk that together should hold a blob: one, except in volumes. */
+export type ServedBlob = readonly FileRange[]
 
 export interface ShelfImage {
   readonly root: Descriptor
@@ -30,6 +33,6 @@ export interface Shelf extends AsyncDisposable {
   readonly images: readonly ShelfImage[]
   /** Other roots in it, whose manifests may name one of the images as their subject. */
   readonly others: readonly Descriptor[]
-  /** The location of the blob; undefined if it does not exist or is not a regular file. */
+  /** Where the blob is; undefined if it does not exist or is not a regular file. */
   place(digest: Digest): Promise<ServedBlob | undefined>
 }

@@ -1,6 +1,7 @@
 /**
  * Reads served blobs straight from their files, checking each against its digest once before any client has all of it.
  */
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Bytes } from '../blob/blob-store.js'
@@ -8,7 +9,7 @@ import { readVerified, verified } from '../blob/verified.js'
 import { HashPool } from '../blob/hash-pool.js'
 import { fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import type { Digest } from '../oci/digest.js'
+import { type Digest, digestFromHex } from '../oci/digest.js'
 import type { ServedBlob, Shelf } from '../image/shelf.js'
 
 /** An open blob. The caller disposes of it. */
@@ -46,7 +47,7 @@ export class ServedContent implements AsyncDisposable {
 
   /** Whether a shelf has a file of the right size for the blob. */
   async has(blob: Descriptor): Promise<boolean> {
-    for (const shelf of this.#shelves) if ((await shelf.place(blob.digest))?.size === blob.size) return true
+    for (const shelf of this.#shelves) if (sizeOf((await shelf.place(blob.digest)) ?? []) === blob.size) return true
     return false
   }
 
@@ -92,24 +93,24 @@ export class ServedContent implements AsyncDisposable {
   }
 
   async #openPlace(blob: Descriptor, place: ServedBlob): Promise<OpenBlob> {
-    if (place.size !== blob.size) {
+    if (sizeOf(place) !== blob.size) {
       throw new StowageError(
         'SIZE_MISMATCH',
-        `expected ${blob.size} bytes for ${blob.digest} but ${place.file} has ${place.size}`,
+        `expected ${blob.size} bytes for ${blob.digest} but ${titleOf(place)} has ${sizeOf(place)}`,
       )
     }
-    const file = await openFile(place.file)
+    const files = await openFiles(place)
     try {
-      const identity = await identityOf(file, place)
+      const identity = await identityOf(files, place)
       const known = this.#known(place, identity)
       if (known?.error) throw known.error
       return {
         blob,
-        bytes: (start, end, signal) => this.#bytes(blob, place, file, identity, start, end, signal),
-        [Symbol.asyncDispose]: async () => await file.close(),
+        bytes: (start, end, signal) => this.#bytes(blob, place, files, identity, start, end, signal),
+        [Symbol.asyncDispose]: async () => await closeFiles(files),
       }
     } catch (error) {
-      await file.close()
+      await closeFiles(files)
       throw error
     }
   }
@@ -117,25 +118,30 @@ export class ServedContent implements AsyncDisposable {
   async *#bytes(
     blob: Descriptor,
     place: ServedBlob,
-    file: FileHandle,
+    files: readonly FileHandle[],
     identity: string,
     start: number,
     end: number,
     signal: AbortSignal,
   ): Bytes {
-    const from = place.offset + start
     const known = this.#known(place, identity)
     if (known?.error) throw known.error
-    if (known || end < blob.size) yield* pieces(file, place, from, end - start, signal)
-    else if (start === 0) yield* this.#checking(blob, place, file, identity, pieces(file, place, from, end, signal))
-    else yield* this.#heldBack(blob, place, pieces(file, place, from, end - start, signal))
+    if (known || end < blob.size) yield* pieces(files, place, start, end, signal)
+    else if (start === 0) yield* this.#checking(blob, place, files, identity, pieces(files, place, 0, end, signal))
+    else yield* this.#heldBack(blob, place, pieces(files, place, start, end, signal))
   }
 
   /** The whole blob, checked while it is read. */
-  async *#checking(blob: Descriptor, place: ServedBlob, file: FileHandle, identity: string, bytes: Bytes): Bytes {
+  async *#checking(
+    blob: Descriptor,
+    place: ServedBlob,
+    files: readonly FileHandle[],
+    identity: string,
+    bytes: Bytes,
+  ): Bytes {
     try {
       yield* verified(blob, bytes)
-      if ((await identityOf(file, place)) === identity) this.#keep(place, { identity, error: undefined })
+      if ((await identityOf(files, place)) === identity) this.#keep(place, { identity, error: undefined })
     } catch (error) {
       if (error instanceof StowageError && isContentError(error)) this.#keep(place, { identity, error })
       throw error
@@ -173,13 +179,27 @@ export class ServedContent implements AsyncDisposable {
       const known = this.#known(place, identity)
       if (known?.error) throw known.error
       if (known) return
-      const { digest, read } = await this.#pool.hash(place, () => undefined, this.#ending.signal)
+      const { digest, read } = await this.#hashed(place)
       const error = contentError(blob, place, digest, read)
       if ((await identityAt(place)) === identity) this.#keep(place, { identity, error })
       if (error) throw error
     } finally {
       this.#hashing -= 1
       this.#waiting.shift()?.()
+    }
+  }
+
+  async #hashed(place: ServedBlob): Promise<{ readonly digest: Digest; readonly read: number }> {
+    const [only, ...others] = place
+    if (only && others.length === 0) return await this.#pool.hash(only, () => undefined, this.#ending.signal)
+    const hash = createHash('sha256')
+    const files = await openFiles(place)
+    try {
+      const size = sizeOf(place)
+      for await (const piece of pieces(files, place, 0, size, this.#ending.signal)) hash.update(piece)
+      return { digest: digestFromHex(hash.digest('hex')), read: size }
+    } finally {
+      await closeFiles(files)
     }
   }
 
@@ -198,8 +218,19 @@ export class ServedContent implements AsyncDisposable {
   }
 }
 
-function keyOf({ file, offset }: ServedBlob): string {
-  return `${offset} ${file}`
+function keyOf(place: ServedBlob): string {
+  const [first] = place
+  return `${first?.offset ?? 0} ${first?.file ?? ''}`
+}
+
+/** In bytes. */
+function sizeOf(place: ServedBlob): number {
+  return place.reduce((sum, { size }) => sum + size, 0)
+}
+
+/** The files of the blob, for messages. */
+function titleOf(place: ServedBlob): string {
+  return place.map(({ file }) => file).join(' and ')
 }
 
 /** Whether `error` says that the content is wrong, rather than that it could not be read. */
@@ -209,58 +240,83 @@ export function isContentError({ code }: StowageError): boolean {
 
 function contentError(
   { digest, size }: Descriptor,
-  { file }: ServedBlob,
+  place: ServedBlob,
   found: Digest,
   read: number,
 ): StowageError | undefined {
   if (read < size)
-    return new StowageError('SIZE_MISMATCH', `expected ${size} bytes for ${digest} but read ${read} of ${file}`)
+    return new StowageError(
+      'SIZE_MISMATCH',
+      `expected ${size} bytes for ${digest} but read ${read} of ${titleOf(place)}`,
+    )
   if (found === digest) return undefined
-  return new StowageError('DIGEST_MISMATCH', `expected ${digest} but the ${read} bytes in ${file} are ${found}`)
-}
-
-/** Opens `path` without following a symbolic link there, and without waiting if it is a pipe. */
-async function openFile(path: string): Promise<FileHandle> {
-  return await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)).catch(
-    (error: unknown) => {
-      throw fileError(error, path)
-    },
+  return new StowageError(
+    'DIGEST_MISMATCH',
+    `expected ${digest} but the ${read} bytes in ${titleOf(place)} are ${found}`,
   )
 }
 
-/** A string that changes if the file is replaced or the medium is exchanged. */
-async function identityOf(file: FileHandle, { file: path }: ServedBlob): Promise<string> {
-  const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true }).catch((error: unknown) => {
-    throw fileError(error, path)
-  })
-  return [dev, ino, size, mtimeNs].join(' ')
-}
-
-async function identityAt(place: ServedBlob): Promise<string> {
-  const file = await openFile(place.file)
+/** Opens the files without following symbolic links there, and without waiting if one is a pipe. */
+async function openFiles(place: ServedBlob): Promise<readonly FileHandle[]> {
+  const files: FileHandle[] = []
   try {
-    return await identityOf(file, place)
-  } finally {
-    await file.close()
+    for (const { file } of place) {
+      files.push(await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)))
+    }
+    return files
+  } catch (error) {
+    await closeFiles(files)
+    throw fileError(error, place[files.length]?.file ?? '')
   }
 }
 
-/** `size` bytes from `position` on. Throws SIZE_MISMATCH if the file is shorter. */
+async function closeFiles(files: readonly FileHandle[]): Promise<void> {
+  for (const file of files) await file.close()
+}
+
+/** A string that changes if a file is replaced or a medium is exchanged. */
+async function identityOf(files: readonly FileHandle[], place: ServedBlob): Promise<string> {
+  const parts: bigint[] = []
+  for (const [n, file] of files.entries()) {
+    const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true }).catch((error: unknown) => {
+      throw fileError(error, place[n]?.file ?? '')
+    })
+    parts.push(dev, ino, size, mtimeNs)
+  }
+  return parts.join(' ')
+}
+
+async function identityAt(place: ServedBlob): Promise<string> {
+  const files = await openFiles(place)
+  try {
+    return await identityOf(files, place)
+  } finally {
+    await closeFiles(files)
+  }
+}
+
+/** The bytes of the blob from `start` up to `end`. Throws SIZE_MISMATCH if a file is shorter. */
 async function* pieces(
-  file: FileHandle,
-  { file: path }: ServedBlob,
-  position: number,
-  size: number,
+  files: readonly FileHandle[],
+  place: ServedBlob,
+  start: number,
+  end: number,
   signal: AbortSignal,
 ): Bytes {
-  for (let at = 0; at < size;) {
-    signal.throwIfAborted()
-    const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE, size - at))
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, position + at).catch((error: unknown) => {
-      throw fileError(error, path)
-    })
-    if (bytesRead === 0) throw new StowageError('SIZE_MISMATCH', `${path} ends ${size - at} bytes early`)
-    at += bytesRead
-    yield buffer.subarray(0, bytesRead)
+  let before = 0
+  for (const [n, { file: path, offset, size }] of place.entries()) {
+    const file = files[n]
+    const last = Math.min(end - before, size)
+    for (let at = Math.max(start - before, 0); file && at < last;) {
+      signal.throwIfAborted()
+      const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE, last - at))
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, offset + at).catch((error: unknown) => {
+        throw fileError(error, path)
+      })
+      if (bytesRead === 0) throw new StowageError('SIZE_MISMATCH', `${path} ends ${last - at} bytes early`)
+      at += bytesRead
+      yield buffer.subarray(0, bytesRead)
+    }
+    before += size
   }
 }

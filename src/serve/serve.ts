@@ -13,6 +13,7 @@ import { ServedContent } from './content.js'
 import { readHtpasswd } from './htpasswd.js'
 import { formatHost, parseListen } from './listen.js'
 import type { Shelf } from '../image/shelf.js'
+import { groupVolumes } from '../volumes/find.js'
 import { openShelf } from './shelf.js'
 
 export interface ServeOptions extends WaitOptions {
@@ -81,7 +82,8 @@ const MAX_CONNECTIONS = 512
 const GRACE = 5_000
 
 /**
- * Serves the images of `places`, which are bundles (`PATH`, `bundle:PATH[:REF]`) and OCI layouts (`oci:DIR[:REF]`),
+ * Serves the images of `places`, which are bundles (`PATH`, `bundle:PATH[:REF]`; of one in volumes also several paths) and
+ * OCI layouts (`oci:DIR[:REF]`),
  * until it is closed or `signal` is aborted. All content is checked against its digest before a client has all of it.
  * Throws what opening the places throws; IMAGE_NOT_FOUND if no image has a name; INVALID_ARGUMENT if a name refers to
  * two images, the address is invalid, the certificate and key do not match, or the htpasswd file has hashes other than
@@ -111,7 +113,8 @@ export async function serveBundle(places: readonly string[], options: ServeOptio
     await Promise.all(shelves.map(async shelf => await shelf[Symbol.asyncDispose]()))
   }
   try {
-    for (const place of places) shelves.push(await openShelf(place, { signal, onNotice, onProgress }))
+    for (const [place = '', ...more] of await groupVolumes(places))
+      shelves.push(await openShelf(place, { more, signal, onNotice, onProgress }))
     const catalog = await readServedCatalog(shelves, content, signal ?? new AbortController().signal)
     if (verify) await checkAll(content, catalog, places.join(', '), { signal, onProgress })
     const server = makeServer({ catalog, content, authenticator, patience }, credentials, onRequest)

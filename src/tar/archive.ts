@@ -2,9 +2,9 @@
  * Lists the members of a tar, from a file by reading only its headers, or from a stream. Source: POSIX.1-2017 pax, GNU
  * tar manual, "Basic Tar Format".
  */
-import type { FileHandle } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 import { BLOCK, checksum } from './header.js'
+import type { ReadableFile } from './pieces.js'
 
 /** Where a tar is read from. */
 export interface TarInput {
@@ -237,7 +237,7 @@ export async function* readArchive(
 }
 
 /** A tar file on disk. The handle stays open. */
-export async function fileInput(file: FileHandle): Promise<TarInput> {
+export async function fileInput(file: ReadableFile): Promise<TarInput> {
   const { size } = await file.stat()
   return {
     size,

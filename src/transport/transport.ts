@@ -69,6 +69,8 @@ export interface OpenDestinationOptions extends OpenLocationOptions {
 export interface OpenShelfOptions extends WaitOptions {
   /** The name that the user gave it. */
   readonly name: string
+  /** Where volumes of a bundle may be, besides its path. */
+  readonly more?: readonly string[] | undefined
   /** Called with what a person should know, a sentence each. */
   readonly onNotice?: ((sentence: string) => void) | undefined
 }

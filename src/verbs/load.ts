@@ -19,6 +19,7 @@ import { type SelectedImage, Transfer } from '../transfer/transfer.js'
 import { destinationLocation, formatLocation, transportOf } from '../transport/location.js'
 import { expectDestination } from '../transport/open.js'
 import type { DestinationTransport, Location } from '../transport/transport.js'
+import type { AskForVolume } from '../volumes/volume-stream.js'
 
 export interface LoadOptions extends TransferOptions, WimMakingOptions {
   /**
@@ -34,6 +35,10 @@ export interface LoadOptions extends TransferOptions, WimMakingOptions {
   readonly platforms?: readonly string[] | undefined
   /** The images to load, as names, tags or digests; defaults to all. */
   readonly names?: readonly string[] | undefined
+  /** Where volumes of the bundle may be, besides its path. */
+  readonly more?: readonly string[] | undefined
+  /** Asks for a volume that is not there; without it, a set that is not complete is VOLUME_MISSING. */
+  readonly askForVolume?: AskForVolume | undefined
 }
 
 /** The result for one image; `error` is set if loading it failed. */
@@ -182,7 +187,16 @@ async function withLoading<T>(
   layers: boolean,
   work: (loading: Loading) => Promise<T>,
 ): Promise<T> {
-  const { to = 'docker-daemon:', platforms = [], names = [], signal, onNotice, onProgress } = options
+  const {
+    to = 'docker-daemon:',
+    platforms = [],
+    names = [],
+    more,
+    askForVolume,
+    signal,
+    onNotice,
+    onProgress,
+  } = options
   const location = destinationLocation(to)
   const destination = expectLoadable(location, path)
   const selectors = platforms.map(text => ({ text, selector: parsePlatformSelector(text) }))
@@ -190,7 +204,16 @@ async function withLoading<T>(
     onProgress?.({ type: 'stage', stage: 'verify', subject: path })
     const beside = destination.disk?.(location)
     const passing = layers && destination.holds
-    await using reader = await openBundleReader(path, { layers, passing, beside, signal, onNotice, onProgress })
+    await using reader = await openBundleReader(path, {
+      layers,
+      passing,
+      beside,
+      more,
+      askForVolume,
+      signal,
+      onNotice,
+      onProgress,
+    })
     const images = chooseImages(reader, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, images)
     return await work({

@@ -1,16 +1,15 @@
 /** Pack: packs images from any source into one bundle. */
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import pMap from 'p-map'
-import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
-import { CHECKSUMS_FILE } from '../bundle/checksums.js'
-import { FILES, INCOMPLETE_FILE } from '../bundle/contents.js'
+import { comparePaths } from '../bundle/checksums.js'
+import { FILES } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
-import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
-import { abortError, type ErrorCode, fileError, isInterruption, StowageError } from '../errors.js'
+import { type BundleWriter, type BundleWriterOptions, openBundleWriter } from '../bundle/writer.js'
+import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -26,6 +25,9 @@ import { sourceLocation } from '../transport/source-location.js'
 import type { Location } from '../transport/transport.js'
 import { makesLayer } from '../transport/open.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
+import type { AskForMedium } from '../volumes/gone.js'
+import type { WrittenVolumes } from '../volumes/write-volumes.js'
+import { sizeOfBundle, withResumeHint } from './packed-output.js'
 
 /** One image to pack, with the options that apply to it alone. */
 export interface PackImage {
@@ -51,6 +53,13 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
    * end.
    */
   readonly update?: boolean | undefined
+  /**
+   * Cuts the tar into volumes of this many bytes: `x.tar` becomes `x.tar.001`, `x.tar.002` …, which are it when put
+   * together. Everything is read before the first byte is written, and layers that are made are in `TMPDIR` until then.
+   */
+  readonly volumeSize?: number | undefined
+  /** Asks for the next medium if the volumes do not fit on one; without it, that is NO_SPACE. */
+  readonly askForMedium?: AskForMedium | undefined
   /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */
@@ -70,7 +79,9 @@ export interface PackedImage {
 
 export interface PackResult {
   readonly path: string
-  readonly form: 'directory' | 'tar'
+  readonly form: 'directory' | 'tar' | 'volumes'
+  /** If the tar was cut. */
+  readonly volumes?: WrittenVolumes
   /** Of a tar that is compressed. */
   readonly compression?: ArchiveCompression
   /**
@@ -128,13 +139,15 @@ export async function pack(
     epoch,
     update: options.update,
     sparse: options.sparse,
+    volumes: volumesOf(options),
   })
   await using transfer = new Transfer({ location: parseLocation(`bundle:${output}`), destination: writer }, options)
   const opened: AsyncDisposable[] = []
   try {
     const prepared = await prepare(requests, writer, transfer, opened, { ...options, layer })
     await copyAll(prepared, writer, transfer, output, options)
-    for (const { from, path } of files) await writer.addFile(path, from, { signal, onProgress: options.onProgress })
+    for (const { from, path } of files.toSorted((a, b) => comparePaths(a.path, b.path)))
+      await writer.addFile(path, from, { signal, onProgress: options.onProgress })
     const packed = prepared.map(({ request, content, names }) => ({
       image: request.image,
       root: content.root,
@@ -146,9 +159,10 @@ export async function pack(
     const manifest = await writer.seal()
     return {
       path: output,
-      form: isTarPath(output) ? 'tar' : 'directory',
+      form: writer.volumes ? 'volumes' : isTarPath(output) ? 'tar' : 'directory',
+      ...(writer.volumes ? { volumes: writer.volumes } : {}),
       ...(compression ? { compression } : {}),
-      size: await sizeOfBundle(output, manifest),
+      size: writer.volumes?.total ?? (await sizeOfBundle(output, manifest)),
       manifest,
       unchanged: writer.unchanged,
       packed,
@@ -162,7 +176,7 @@ export async function pack(
     if (!isInterruption(reported)) throw reported
     writer.keep()
     await writer[Symbol.asyncDispose]()
-    throw await withResumeHint(reported, output)
+    throw await withResumeHint(reported, output, writer.deferred)
   } finally {
     for (const reading of opened) await reading[Symbol.asyncDispose]()
   }
@@ -237,6 +251,11 @@ async function copyAll(
     0,
   )
   let done = 0
+  if (writer.deferred) {
+    await writer.fill(wanted, { signal })
+    for (const image of inOrder(prepared)) await transfer.write({ ...image, referrers: [] }, { silent: true })
+    return
+  }
   onProgress?.({ type: 'stage', stage: 'copy', subject: output })
   await writer.fill(wanted, {
     jobs,
@@ -246,8 +265,18 @@ async function copyAll(
       onProgress?.({ type: 'bytes', subject: output, done, total })
     },
   })
-  for (const image of prepared) await transfer.write({ ...image, referrers: [] }, { silent: true })
+  for (const image of inOrder(prepared)) await transfer.write({ ...image, referrers: [] }, { silent: true })
   onProgress?.({ type: 'done', subject: output })
+}
+
+/** In an order that does not depend on that of the arguments: an image may be named twice, with other platforms. */
+function inOrder(prepared: readonly Prepared[]): readonly Prepared[] {
+  const keyed = prepared.map(image => {
+    const { content, names } = image
+    const parts = [content.root.digest, ...content.manifests.map(({ descriptor }) => descriptor.digest)]
+    return { key: [...parts, ...names.map(formatReference)].join(' '), image }
+  })
+  return keyed.sort((a, b) => comparePaths(a.key, b.key)).map(({ image }) => image)
 }
 
 /** Opens and reads all images, those whose layer must be created last; the result is in the order of `requests`. */
@@ -280,7 +309,9 @@ async function prepare(
     planned.map(({ content, names }) => ({ image: content, names })),
     { pendingImages: made.length, fileSize: await sizeOfFiles(files) },
   )
-  for (const request of made) read.set(request, await open(request))
+  // In an order that does not depend on that of the arguments, nor on where the files are
+  for (const request of made.toSorted((a, b) => comparePaths(keyOf(a), keyOf(b))))
+    read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])
 
   async function open(request: Request): Promise<readonly Prepared[]> {
@@ -291,6 +322,21 @@ async function prepare(
     opened.push(reading)
     return reading.images.flatMap(image => [image, ...image.referrers].map(each => ({ ...each, request })))
   }
+}
+
+function keyOf({ names = [], location: { path, ref = '' }, platforms = [] }: Request): string {
+  return [...names, basename(path), ref, ...platforms].join(' ')
+}
+
+function volumesOf({
+  volumeSize,
+  askForMedium,
+  onNotice,
+  onProgress,
+  signal,
+}: PackOptions): BundleWriterOptions['volumes'] {
+  if (volumeSize === undefined) return undefined
+  return { size: volumeSize, askForMedium, onNotice, onProgress, signal }
 }
 
 function selectionOf(request: PackImage): Selection {
@@ -318,43 +364,6 @@ async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise
     size += found.size
   }
   return size
-}
-
-async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {
-  const listed = manifest.files.reduce((sum, file) => sum + file.size, 0)
-  if (output === STANDARD_STREAM) return listed
-  try {
-    const found = await stat(output)
-    if (found.isFile()) return found.size
-    const lists = await Promise.all([BUNDLE_FILE, CHECKSUMS_FILE].map(async name => await stat(join(output, name))))
-    return lists.reduce((sum, { size }) => sum + size, listed)
-  } catch (error) {
-    throw fileError(error, output)
-  }
-}
-
-/** What must happen before the same command can go on. */
-const RESUME_ONCE: Partial<Record<ErrorCode, string>> = {
-  REGISTRY_UNREACHABLE: 'Once the registry can be reached, the same command resumes.',
-  REGISTRY_REFUSED: 'Once the registry allows it, the same command resumes.',
-  UNAUTHORIZED: 'Once the registry allows it, the same command resumes.',
-}
-
-/** Adds what stays of `output`, which the writer has left. */
-async function withResumeHint(error: StowageError, output: string): Promise<StowageError> {
-  if (isTarPath(output)) {
-    return error.code === 'ABORTED'
-      ? error.withHint(
-          output === STANDARD_STREAM
-            ? 'What was written to standard output is not complete.'
-            : `Nothing is left of ${output}.`,
-        )
-      : error
-  }
-  if (!(await stat(join(output, INCOMPLETE_FILE)).catch(() => undefined))) return error
-  const once = RESUME_ONCE[error.code] ?? 'Run the same command again to resume.'
-  const kept = `The blobs copied so far stay in ${output}, marked ${INCOMPLETE_FILE}. ${once}`
-  return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
 }
 
 /** Throws OUTPUT_EXISTS if `output` is a bundle that holds other images, names or files than `plan`. */

@@ -55,7 +55,7 @@ t.test('openBundleWriter() writes a directory that coreutils and skopeo accept',
   )
   t.same(
     manifest.images.map(image => image.names),
-    [['docker.io/library/shop:2.3'], ['docker.io/team/multi:2.3'], ['docker.io/library/win:ltsc']],
+    [['docker.io/library/shop:2.3'], ['docker.io/library/win:ltsc'], ['docker.io/team/multi:2.3']],
   )
   for (const [name, ref] of [
     ['shop:2.3', 'docker.io/library/shop:2.3'],
@@ -105,8 +105,8 @@ t.test('openBundleWriter() names images for containerd, docker and skopeo', asyn
     index.manifests.map((entry: { annotations: object }) => Object.values(entry.annotations)),
     [
       ['docker.io/library/shop:2.3', 'docker.io/library/shop:2.3'],
-      ['docker.io/team/multi:2.3', 'docker.io/team/multi:2.3'],
       ['docker.io/library/win:ltsc', 'ltsc'],
+      ['docker.io/team/multi:2.3', 'docker.io/team/multi:2.3'],
     ],
     'the tag alone only where it is the only one of its kind',
   )

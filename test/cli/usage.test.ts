@@ -62,7 +62,11 @@ t.test('stowage says what was mistyped, what was probably meant, and which comma
     ['pack a -qo', '-o/--output requires a value', 'Run "stowage pack --help" for its usage.'],
     ['pack a -o b --jobs x', '-j/--jobs: expected a number but found "x"', 'Run "stowage pack --help" for its usage.'],
     ['pack a -o b -j ten', '-j/--jobs: expected a number but found "ten"', 'Run "stowage pack --help" for its usage.'],
-    ['verify a b', 'expected stowage verify BUNDLE but also found "b"', 'Run "stowage verify --help" for its usage.'],
+    [
+      'split a b -o x.tar --volume-size 1G',
+      'expected stowage split BUNDLE but also found "b"',
+      'Run "stowage split --help" for its usage.',
+    ],
     ['completion bsh', 'SHELL: expected one of bash, zsh, fish, powershell but found bsh', 'Did you mean bash?'],
   ]
   for (const [line, message, hint] of cases) {

@@ -51,6 +51,10 @@ export const ROOMS: readonly (readonly Room[])[] = [
         "Image archives from any tool: members by name, in place or spooled; docker's list of images; outer compression; the heads and the writer of our own archives.",
     },
     {
+      path: 'volumes',
+      purpose: 'A tar cut into numbered files: their descriptions, finding, reading, writing and checking them.',
+    },
+    {
       path: 'layer',
       purpose: 'Shared by the layer rooms: how a layer is compressed, and where it is written.',
     },

@@ -19,12 +19,14 @@ export interface TerminalOptions {
   readonly width?: number
   /** Interrupts it (Ctrl-C) when this says so of the text so far; else it runs to its end. */
   readonly until?: (text: string) => boolean
+  /** What to type, if this says so of the text so far. */
+  readonly answer?: (text: string) => string | undefined
 }
 
 /** Runs `stowage` with `words` (without quotes in them) there. */
 export async function inTerminal(
   words: readonly string[],
-  { cwd, env, width = 80, until }: TerminalOptions = {},
+  { cwd, env, width = 80, until, answer }: TerminalOptions = {},
 ): Promise<TerminalRun> {
   const command = [process.execPath, commandFile(), ...words].map(word => `'${word}'`).join(' ')
   const began = Date.now()
@@ -38,6 +40,8 @@ export async function inTerminal(
   let interrupted = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     pieces.push({ time: Date.now() - began, text })
+    const typed = answer?.(textAt(Infinity))
+    if (typed !== undefined) child.stdin.write(typed)
     if (interrupted || !until?.(textAt(Infinity))) return
     interrupted = true
     child.stdin.write('\u0003')

@@ -178,7 +178,7 @@ t.test('an image that would fail is named, and the others are planned', async t 
   const layer = (await layeredImage(2)).layers[1]!.digest.slice(7)
   rmSync(join(broken, 'blobs/sha256', layer))
   t.match(await planLoad(broken, { to: `oci:${join(root, 'to')}` }), {
-    images: [{ names: [one], error: { code: 'BLOB_MISSING' } }, { names: [multi] }],
+    images: [{ names: [multi] }, { names: [one], error: { code: 'BLOB_MISSING' } }],
   })
 })
 
@@ -208,7 +208,7 @@ t.test('the command prints the plan', async t => {
     schema: 'stowage.plan/v1',
     to: 'oci:to',
     exact: true,
-    images: names.map(name => ({ names: [name] })),
+    images: names.toSorted().map(name => ({ names: [name] })),
     room: { path: cwd },
   })
   const text = await stowage(['copy', `${layout}:${one}`, 'oci:to', '--dry-run'], { cwd })

@@ -12,9 +12,9 @@ import { blobPath, INDEX_FILE, parseLayoutIndex } from '../../oci/layout.js'
 export async function openBundleShelf(
   path: string,
   ref: string | undefined,
-  { name, signal, onNotice, onProgress }: OpenShelfOptions,
+  { name, more, signal, onNotice, onProgress }: OpenShelfOptions,
 ): Promise<Shelf> {
-  const reader = await openBundleReader(path, { ref, signal, onNotice, onProgress })
+  const reader = await openBundleReader(path, { ref, more, signal, onNotice, onProgress })
   try {
     const chosen = new Set((await reader.images()).map(({ root }) => root.digest))
     const all = reader.manifest.images.filter(({ root, original = root }) => chosen.has(original.digest))
@@ -28,7 +28,7 @@ export async function openBundleShelf(
       images,
       others: parseLayoutIndex(Buffer.concat(pieces), INDEX_FILE).filter(({ digest }) => !own.has(digest)),
       place: async digest =>
-        reader.files.get(blobPath(digest))?.type === 'file' ? reader.place(blobPath(digest)) : undefined,
+        reader.files.get(blobPath(digest))?.type === 'file' ? reader.ranges?.(blobPath(digest)) : undefined,
       [Symbol.asyncDispose]: async () => await reader[Symbol.asyncDispose](),
     }
   } catch (error) {

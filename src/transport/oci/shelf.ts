@@ -31,7 +31,7 @@ export async function openLayoutShelf(name: string, directory: string, ref: stri
       const file = join(directory, blobPath(digest))
       try {
         const found = await lstat(file) // a link could lead to any file on this machine
-        return found.isFile() ? { file, offset: 0, size: found.size } : undefined
+        return found.isFile() ? [{ file, offset: 0, size: found.size }] : undefined
       } catch (error) {
         if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw fileError(error, file)
         const layout = join(directory, LAYOUT_FILE)

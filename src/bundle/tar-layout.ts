@@ -1,0 +1,92 @@
+/** Where the members of a tar bundle are: the heads, then the blobs in the order of their announcement, then the rest. */
+import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import type { Digest } from '../oci/digest.js'
+import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
+import { BLOCK, encodeHeader, padding, type TarMember } from '../tar/header.js'
+import { README_FILE, README_TEXT } from './readme.js'
+
+/** Positions in a tar that is not written yet. Every member has the same time, in seconds. */
+export class TarLayout {
+  readonly #mtime: number
+  /** Offsets of the members of blobs. */
+  readonly #places = new Map<Digest, number>()
+  #reserved: HeadSizes = { index: 0, docker: 0 }
+  #end = 0
+
+  constructor(mtime: number) {
+    this.#mtime = mtime
+  }
+
+  /** Where the next member will be. */
+  get end(): number {
+    return this.#end
+  }
+
+  /** The blobs that have a place, in their order. */
+  get blobs(): Iterable<Digest> {
+    return this.#places.keys()
+  }
+
+  /** Reserves space for the heads. */
+  reserve(heads: HeadSizes): void {
+    this.#reserved = heads
+    this.#end = this.head().reduce((end, member) => end + encodeHeader(member).length + padded(member.size), 0)
+  }
+
+  /** A head, padded to the space reserved for it. */
+  fit(file: string, json: Uint8Array): Uint8Array {
+    return padHead(json, file === INDEX_FILE ? this.#reserved.index : this.#reserved.docker, file)
+  }
+
+  assign(blobs: readonly Descriptor[]): void {
+    for (const { digest, size } of blobs)
+      if (!this.#places.has(digest)) this.#places.set(digest, this.append(this.header(blobPath(digest), size), size))
+  }
+
+  /** Gives a place at the end to a blob whose header has one block, as it was unknown when its content was written. */
+  assignReserved(digest: Digest, size: number): void {
+    this.#places.set(digest, this.#end)
+    this.#end += BLOCK + padded(size)
+  }
+
+  placeOf(digest: Digest): number | undefined {
+    return this.#places.get(digest)
+  }
+
+  /** Puts a member at the end, and returns where its header is. */
+  append(header: Uint8Array, size: number): number {
+    const place = this.#end
+    this.#end += header.length + padded(size)
+    return place
+  }
+
+  header(name: string, size: number): Uint8Array {
+    return encodeHeader(this.member(name, size))
+  }
+
+  member(name: string, size: number): TarMember {
+    return { name, size, mtime: this.#mtime }
+  }
+
+  /** The members before the first blob, in order. */
+  head(): readonly TarMember[] {
+    return [
+      this.member(LAYOUT_FILE, LAYOUT_BYTES.length),
+      this.member(INDEX_FILE, this.#reserved.index),
+      this.member(DOCKER_FILE, this.#reserved.docker),
+      { ...this.member('blobs', 0), type: 'directory' },
+      { ...this.member('blobs/sha256', 0), type: 'directory' },
+      this.member(README_FILE, Buffer.byteLength(README_TEXT)),
+    ]
+  }
+}
+
+/** A member with small content, as it is in a tar. */
+export function encodeMember(header: Uint8Array, bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([header, bytes, padding(bytes.length)])
+}
+
+function padded(size: number): number {
+  return size + padding(size).length
+}

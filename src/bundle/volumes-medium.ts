@@ -1,0 +1,163 @@
+/**
+ * A bundle written as the volumes of a tar: nothing is written until everything is known, then one volume after another.
+ */
+import { createReadStream } from 'node:fs'
+import { dirname } from 'node:path'
+import type { HeadSizes } from '../archive/heads.js'
+import {
+  type Bytes,
+  type FetchOptions,
+  type PutOptions,
+  type ReadBlob,
+  type StagedBlob,
+  withoutFirst,
+} from '../blob/blob-store.js'
+import type { BlobDirectory } from '../blob/directory.js'
+import { Workspace } from '../blob/workspace.js'
+import { StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { type Digest, digestOf } from '../oci/digest.js'
+import { blobPath } from '../oci/layout.js'
+import { encodeHeader, encodeReservedHeader, padding, TAR_END } from '../tar/header.js'
+import type { Segment } from '../volumes/content.js'
+import { type WriteVolumesOptions, writeVolumes, type WrittenVolumes } from '../volumes/write-volumes.js'
+import { CHECKSUMS_FILE } from './checksums.js'
+import { BUNDLE_FILE } from './manifest.js'
+import type { BundleMedium, Documents } from './medium.js'
+import { encodeMember, TarLayout } from './tar-layout.js'
+
+export interface VolumesMedium extends BundleMedium {
+  /** After sealing. */
+  readonly written: WrittenVolumes | undefined
+}
+
+/**
+ * The volumes of the tar `path`, of `volumeSize` bytes each: together they are what openTarMedium() writes. Content that
+ * comes before the first volume is written, such as layers that are made, is in `TMPDIR` until then. Sealing throws what
+ * {@link writeVolumes} throws.
+ */
+export function openVolumesMedium(
+  path: string,
+  volumeSize: number,
+  mtime: number,
+  options: WriteVolumesOptions,
+): VolumesMedium {
+  return new Volumes(path, volumeSize, mtime, options)
+}
+
+interface Deferred {
+  readonly offset: number
+  readonly header: Uint8Array
+  readonly segment: Segment
+  readonly size: number
+}
+
+class Volumes implements VolumesMedium {
+  readonly where: string
+  readonly deferred = true
+  written: WrittenVolumes | undefined
+  readonly #path: string
+  readonly #volumeSize: number
+  readonly #options: WriteVolumesOptions
+  readonly #layout: TarLayout
+  readonly #members = new Map<string, Deferred>()
+  readonly #workspace = new Workspace()
+
+  constructor(path: string, volumeSize: number, mtime: number, options: WriteVolumesOptions) {
+    this.#path = path
+    this.#volumeSize = volumeSize
+    this.#options = options
+    this.#layout = new TarLayout(mtime)
+    this.where = dirname(path)
+  }
+
+  async spool(): Promise<BlobDirectory> {
+    return await this.#workspace.blobs()
+  }
+
+  async holds(): Promise<boolean> {
+    return false
+  }
+
+  async reserve(heads: HeadSizes): Promise<void> {
+    this.#layout.reserve(heads)
+  }
+
+  fit(file: string, json: Uint8Array): Uint8Array {
+    return this.#layout.fit(file, json)
+  }
+
+  async assign(blobs: readonly Descriptor[]): Promise<void> {
+    this.#layout.assign(blobs)
+  }
+
+  async has(blob: Descriptor): Promise<boolean> {
+    return this.#members.get(blobPath(blob.digest))?.size === blob.size
+  }
+
+  /** Keeps `read` until the bundle is sealed. */
+  async put(blob: Descriptor, read: ReadBlob, _options?: PutOptions): Promise<void> {
+    const path = blobPath(blob.digest)
+    this.#layout.assign([blob])
+    const offset = this.#layout.placeOf(blob.digest) ?? 0
+    const header = this.#layout.header(path, blob.size)
+    this.#members.set(path, { offset, header, segment: { blob, read: at => read(at) }, size: blob.size })
+  }
+
+  async putFile(path: string, file: Descriptor, read: () => Bytes, _options?: FetchOptions): Promise<void> {
+    const header = this.#layout.header(path, file.size)
+    const offset = this.#layout.append(header, file.size)
+    const segment = { blob: file, read: (at: number): Bytes => withoutFirst(at, read()) }
+    this.#members.set(path, { offset, header, segment, size: file.size })
+  }
+
+  async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
+    const blobs = await this.spool()
+    const made = await blobs.create(produce)
+    const { digest, size } = made
+    if (this.#layout.placeOf(digest) === undefined) {
+      const path = blobPath(digest)
+      const header = encodeReservedHeader(this.#layout.member(path, size))
+      const offset = this.#layout.end
+      this.#layout.assignReserved(digest, size)
+      const blob = { mediaType: 'application/octet-stream', digest, size }
+      const read = (start: number): Bytes => createReadStream(blobs.path(digest), { start, highWaterMark: PIECE })
+      this.#members.set(path, { offset, header, segment: { blob, read }, size })
+    }
+    return made
+  }
+
+  async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
+    const bundle = documents.get(BUNDLE_FILE) ?? new Uint8Array()
+    const segments = this.#segments(documents, blobs)
+    this.written = await writeVolumes(this.#path, this.#volumeSize, digestOf(bundle), segments, this.#options)
+    await this.#workspace[Symbol.asyncDispose]()
+    return !this.written.unchanged
+  }
+
+  /** Volumes that are complete stay: the next run goes on from them. */
+  async discard(): Promise<void> {
+    await this.#workspace[Symbol.asyncDispose]()
+  }
+
+  #segments(documents: Documents, blobs: ReadonlySet<Digest>): readonly Segment[] {
+    const segments: Segment[] = []
+    for (const member of this.#layout.head()) {
+      const bytes = member.type === 'directory' ? new Uint8Array() : (documents.get(member.name) ?? new Uint8Array())
+      segments.push({ bytes: encodeMember(encodeHeader(member), bytes) })
+    }
+    const empty = [...this.#layout.blobs].find(digest => !this.#members.has(blobPath(digest)))
+    if (empty) throw new StowageError('BLOB_MISSING', `space was reserved for ${empty}, but it was not written`)
+    const lost = [...this.#layout.blobs].find(digest => !blobs.has(digest))
+    if (lost) throw new StowageError('UNSUPPORTED', `${lost} was written, but no image of the bundle has it`)
+    for (const { header, segment, size } of [...this.#members.values()].sort((a, b) => a.offset - b.offset))
+      segments.push({ bytes: header }, segment, { bytes: padding(size) })
+    for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) {
+      const bytes = documents.get(path) ?? new Uint8Array()
+      segments.push({ bytes: encodeMember(this.#layout.header(path, bytes.length), bytes) })
+    }
+    return [...segments, { bytes: TAR_END }]
+  }
+}
+
+const PIECE = 1024 * 1024

@@ -1,0 +1,102 @@
+/** Split and join: a bundle cut into volumes, and put together again. */
+import { dirname } from 'node:path'
+import { writeToStandardOutput } from '../archive/archive-stream.js'
+import { checkSpace } from '../archive/space.js'
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import type { Bytes } from '../blob/blob-store.js'
+import { writeAll } from '../blob/durable.js'
+import { PartialFile } from '../blob/partial-file.js'
+import { openTarContent } from '../bundle/tar-segments.js'
+import { expectVolumes } from '../bundle/writer.js'
+import { abortError, fileError, StowageError } from '../errors.js'
+import type { WaitOptions } from '../progress.js'
+import { findVolumes } from '../volumes/find.js'
+import { type AskForVolume, readVolumes } from '../volumes/volume-stream.js'
+import { incompleteSet } from '../volumes/volume-file.js'
+import { type WriteVolumesOptions, writeVolumes, type WrittenVolumes } from '../volumes/write-volumes.js'
+
+export interface SplitBundleOptions extends WriteVolumesOptions {
+  /** In bytes, of all volumes but the last. */
+  readonly volumeSize: number
+}
+
+/**
+ * Cuts the bundle `path`, a directory, a plain tar or volumes, into the volumes of the tar `output`, and checks every file
+ * of it meanwhile. The volumes of a tar are its bytes; of a directory, those of a tar of the same files. A call that was
+ * interrupted is resumed by the same call. Throws what opening the bundle and {@link writeVolumes} throw.
+ */
+export async function splitBundle(path: string, output: string, options: SplitBundleOptions): Promise<WrittenVolumes> {
+  const { volumeSize, signal } = options
+  expectVolumes(output, volumeSize)
+  try {
+    await using content = await openTarContent(path, { signal })
+    return await writeVolumes(output, volumeSize, content.bundle, content.segments, options)
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+}
+
+export interface JoinVolumesOptions extends WaitOptions {
+  /** Asks for a volume that is not there; without it, a set that is not complete is VOLUME_MISSING. */
+  readonly askForVolume?: AskForVolume | undefined
+}
+
+export interface JoinedVolumes {
+  readonly path: string
+  /** The number of volumes, and the size of the tar in bytes. */
+  readonly count: number
+  readonly size: number
+}
+
+/**
+ * Puts the volumes at `paths`, see {@link findVolumes}, together to the tar `output`, and compares each with the digest
+ * written beside it; `-` is standard output. Leaves nothing if it throws: VOLUME_MISSING, VOLUME_WRONG, DIGEST_MISMATCH,
+ * OUTPUT_EXISTS, NO_SPACE, ABORTED.
+ */
+export async function joinVolumes(
+  paths: readonly string[],
+  output: string,
+  { askForVolume, signal, onProgress }: JoinVolumesOptions = {},
+): Promise<JoinedVolumes> {
+  const set = await findVolumes(paths)
+  if (!set) {
+    throw new StowageError('INVALID_ARGUMENT', `${paths.join(', ')}: no volumes`, {
+      hint: 'Name a volume, such as x.tar.001, or directories that hold the volumes.',
+    })
+  }
+  if (set.faults.length > 0 && !(askForVolume && set.count !== undefined)) throw incompleteSet(set)
+  const all = { ...set, count: set.count ?? set.volumes.size }
+  const total = set.total ?? [...set.volumes.values()].reduce((sum, { size }) => sum + size, 0)
+  const ask: AskForVolume = askForVolume ?? (async () => await Promise.reject(incompleteSet(set)))
+  const bytes = readVolumes(all, ask, signal, true)
+  onProgress?.({ type: 'stage', stage: 'copy', subject: output })
+  const counted = async function* (): Bytes {
+    let done = 0
+    for await (const piece of bytes) {
+      done += piece.length
+      onProgress?.({ type: 'bytes', subject: output, done, total })
+      yield piece
+    }
+  }
+  try {
+    if (output === STANDARD_STREAM) await writeToStandardOutput(counted(), signal)
+    else await writeTo(output, total, counted())
+  } catch (error) {
+    throw abortError(error, signal)
+  }
+  onProgress?.({ type: 'done', subject: output })
+  return { path: output, count: all.count, size: total }
+}
+
+async function writeTo(output: string, total: number, bytes: Bytes): Promise<void> {
+  await using file = await PartialFile.open(output, 'a bundle')
+  await checkSpace(dirname(file.partial), total, total)
+  let position = 0
+  for await (const piece of bytes) {
+    await writeAll(file.file, piece, position).catch((error: unknown) => {
+      throw fileError(error, output)
+    })
+    position += piece.length
+  }
+  await file.publish()
+}

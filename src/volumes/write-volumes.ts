@@ -1,0 +1,390 @@
+/**
+ * Writes a tar as volumes, one after another, on one medium or several. What an earlier run has written, or a medium
+ * that was unplugged still has, is read again and stays as far as it is right.
+ */
+import { createHash, type Hash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, open, rename, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { mediumAt } from '../archive/medium.js'
+import { noRoom } from '../archive/space.js'
+import { PARTIAL, writeAll } from '../blob/durable.js'
+import { withLock } from '../blob/lock.js'
+import { refuseExisting } from '../blob/partial-file.js'
+import { temporaryDirectory } from '../blob/workspace.js'
+import { abortError, outputError, StowageError, systemCode } from '../errors.js'
+import { type Digest, digestFromHex } from '../oci/digest.js'
+import type { WaitOptions } from '../progress.js'
+import { exactSize } from '../size-text.js'
+import { pieces } from '../tar/pieces.js'
+import { Damaged, type Segment, SegmentReader } from './content.js'
+import { MOST_VOLUMES, sampleFile, setOf, volumeName, volumesOf } from './description.js'
+import { readDescription, type WrittenVolume, writeDescription, writeSums } from './beside.js'
+import { findVolumes } from './find.js'
+import { type AskForMedium, deviceBelow, Gone, mediumError, type MediumRequest, onMedium } from './gone.js'
+
+export interface WriteVolumesOptions extends WaitOptions {
+  /** Without it, a set that does not fit in the directory is refused before anything is written. */
+  readonly askForMedium?: AskForMedium | undefined
+  /** Called with sentences for the user. */
+  readonly onNotice?: ((text: string) => void) | undefined
+}
+
+export interface WrittenVolumes {
+  readonly set: Digest
+  readonly count: number
+  /** The size of the tar, in bytes. */
+  readonly total: number
+  /** Those that this run has written or found complete. */
+  readonly volumes: readonly WrittenVolume[]
+  /** Whether all were there already. */
+  readonly unchanged: boolean
+}
+
+/** Space in bytes for what is written beside each volume. */
+const BESIDE = 32 * 1024
+
+/**
+ * Writes `segments`, which are the tar `path`, as volumes of `volumeSize` bytes beside it. `content` identifies them: the
+ * digest of the tar's bundle.json. Nothing that exists is overwritten, except what an interrupted run of the same set
+ * left. Throws OUTPUT_EXISTS, NO_SPACE, MEDIUM_FAILED, BUSY, INVALID_ARGUMENT for too many volumes, and what the sources
+ * of the segments throw.
+ */
+export async function writeVolumes(
+  path: string,
+  volumeSize: number,
+  content: Digest,
+  segments: readonly Segment[],
+  options: WriteVolumesOptions = {},
+): Promise<WrittenVolumes> {
+  await using bytes = new SegmentReader(segments)
+  const run = new Run(path, volumeSize, content, bytes, options)
+  try {
+    return await run.run()
+  } catch (error) {
+    throw abortError(error, options.signal)
+  }
+}
+
+/** Throws INVALID_ARGUMENT if a tar of `total` bytes would have too many volumes. */
+export function expectCount(total: number, volumeSize: number): void {
+  const count = Math.ceil(total / volumeSize)
+  if (count <= MOST_VOLUMES) return
+  throw new StowageError(
+    'INVALID_ARGUMENT',
+    `${exactSize(total)} would be ${count} volumes of ${exactSize(volumeSize)}; the limit is ${MOST_VOLUMES}`,
+    { hint: 'Name a larger --volume-size.' },
+  )
+}
+
+interface Place {
+  readonly number: number
+  readonly offset: number
+  readonly size: number
+}
+
+class Run {
+  readonly #tar: string
+  readonly #content: SegmentReader
+  readonly #places: readonly Place[]
+  readonly #count: number
+  readonly #set: Digest
+  readonly #options: WriteVolumesOptions
+  readonly #subject: string
+  #directory: string
+  /** The device of the directory at the beginning, and of the file system that its own is mounted on. */
+  #device: number | undefined
+  #below: number | undefined
+  readonly #done = new Map<number, WrittenVolume>()
+  #wrote = false
+  /** Content on the medium from this position on is not to be used. */
+  #limit = Infinity
+
+  constructor(path: string, volumeSize: number, content: Digest, bytes: SegmentReader, options: WriteVolumesOptions) {
+    expectCount(bytes.total, volumeSize)
+    this.#subject = path
+    this.#tar = basename(path)
+    this.#directory = dirname(path)
+    this.#content = bytes
+    this.#places = volumesOf(bytes.total, volumeSize)
+    this.#count = this.#places.length
+    this.#set = setOf(content, bytes.total, volumeSize)
+    this.#options = options
+  }
+
+  async run(): Promise<WrittenVolumes> {
+    const { onProgress } = this.#options
+    await this.#expectRoom()
+    this.#device = (await stat(this.#directory)).dev
+    this.#below = await deviceBelow(resolve(this.#directory), this.#device)
+    onProgress?.({ type: 'stage', stage: 'copy', subject: this.#subject })
+    await withLock(
+      await this.#lock(),
+      async () => {
+        await this.#refuseOthers()
+        await this.#writeAll()
+      },
+      this.#options,
+    )
+    onProgress?.({ type: 'done', subject: this.#subject })
+    return {
+      set: this.#set,
+      count: this.#count,
+      total: this.#content.total,
+      volumes: [...this.#done.values()],
+      unchanged: !this.#wrote,
+    }
+  }
+
+  /** A lock that is not on the medium, which may be unplugged while it is held. */
+  async #lock(): Promise<string> {
+    const name = createHash('sha256').update(resolve(this.#subject)).digest('hex').slice(0, 16)
+    return join(await temporaryDirectory(), `stowage-${name}.lock`)
+  }
+
+  async #writeAll(): Promise<void> {
+    const start = this.#content.mark()
+    for (;;) {
+      try {
+        for (const place of await this.#placesHere()) await this.#writeOrAsk(place)
+        await this.#writeSums()
+        return
+      } catch (error) {
+        if (!(error instanceof Damaged) || error.position >= this.#limit) throw error
+        // What is on the medium is wrong from here on: it is written again
+        this.#limit = error.position
+        await this.#content.rewind(start)
+      }
+    }
+  }
+
+  /** The volumes to write here: not those before the first one of an earlier run, which are on other media. */
+  async #placesHere(): Promise<readonly Place[]> {
+    const found = await findVolumes([join(this.#directory, this.#tar)])
+    const ours = [...(found?.volumes.values() ?? [])].filter(({ description }) => description?.set === this.#set)
+    const first = ours.length === 0 ? 1 : Math.min(...ours.map(({ number }) => number))
+    const elsewhere = this.#places.filter(({ number }) => number < first && !this.#done.has(number))
+    if (elsewhere.length > 0) {
+      await this.#content.skip(elsewhere.reduce((sum, { size }) => sum + size, 0))
+      this.#options.onNotice?.(
+        `going on after ${volumeName(this.#tar, first - 1, this.#count)}, which is on another medium`,
+      )
+    }
+    return this.#places.filter(place => !elsewhere.includes(place))
+  }
+
+  /** Writes a volume; if its medium goes away, asks for it, and goes on with what it still has. */
+  async #writeOrAsk(place: Place): Promise<void> {
+    const mark = this.#content.mark()
+    for (;;) {
+      try {
+        await this.#writeVolume(place)
+        return
+      } catch (error) {
+        const { askForMedium } = this.#options
+        if (!(error instanceof Gone)) throw error
+        if (!askForMedium) throw error.reported
+        await this.#ask('gone', place)
+        await this.#content.rewind(mark)
+      }
+    }
+  }
+
+  async #writeVolume(place: Place): Promise<void> {
+    await this.#expectMedium()
+    const path = join(this.#directory, volumeName(this.#tar, place.number, this.#count))
+    const partial = `${path}${PARTIAL}`
+    const kept = await this.#keep(path, place)
+    if (kept) {
+      this.#done.set(place.number, kept)
+      return
+    }
+    await this.#makeRoom(place, partial)
+    const again = join(this.#directory, basename(path))
+    if (again !== path) {
+      await this.#writeVolume(place)
+      return
+    }
+    const hash = createHash('sha256')
+    const file = await onMedium(partial, async () => await open(partial, constants.O_RDWR | constants.O_CREAT))
+    try {
+      const held = await this.#replay(file, partial, place, hash)
+      await onMedium(partial, async () => await file.truncate(held))
+      let at = held
+      while (at < place.size) {
+        this.#options.signal?.throwIfAborted()
+        const piece = await this.#content.next(Math.min(place.size - at, PIECE))
+        hash.update(piece)
+        await onMedium(partial, async () => await writeAll(file, piece, at))
+        at += piece.length
+        this.#report()
+      }
+      await onMedium(partial, async () => await file.sync())
+    } finally {
+      await file.close().catch(() => undefined) // of a medium that is gone
+    }
+    this.#wrote = true
+    await onMedium(path, async () => await rename(partial, path))
+    this.#done.set(place.number, await this.#describe(path, place, digestFromHex(hash.digest('hex'))))
+  }
+
+  /** The volume, if an earlier run has completed it. Goes on in the content as far as a damaged one is right. */
+  async #keep(path: string, place: Place): Promise<WrittenVolume | undefined> {
+    const file = await onMedium(path, async () => await openIfThere(path))
+    if (!file) return undefined
+    const hash = createHash('sha256')
+    const mark = this.#content.mark()
+    const description = await readDescription(path, this.#tar, place.number, this.#count)
+    if (description && description.set !== this.#set) throw occupied(path, 'a volume of another set')
+    try {
+      const { size } = await file.stat()
+      if (size === place.size && (await this.#replay(file, path, place, hash)) === size) {
+        return await this.#describe(path, place, digestFromHex(hash.digest('hex')))
+      }
+    } finally {
+      await file.close().catch(() => undefined)
+    }
+    if (!description) throw occupied(path, 'no volume of this set')
+    await this.#content.rewind(mark)
+    await onMedium(path, async () => await rename(path, `${path}${PARTIAL}`))
+    return undefined
+  }
+
+  /** Goes over what the file has of the volume, and returns how many bytes of it are right. */
+  async #replay(file: FileHandle, path: string, { offset, size }: Place, hash: Hash): Promise<number> {
+    const end = Math.min(size, this.#limit - offset, (await onMedium(path, async () => await file.stat())).size)
+    let done = 0
+    try {
+      for await (const piece of pieces(file, 0, Math.max(end, 0), this.#options.signal)) {
+        const right = this.#content.compare(piece)
+        hash.update(piece.subarray(0, right))
+        done += right
+        this.#report()
+        if (right < piece.length) break
+      }
+    } catch (error) {
+      if (error instanceof Damaged) throw error
+      throw mediumError(error, path)
+    }
+    return done
+  }
+
+  /** Writes what is known of the volume beside it, if it is not there. */
+  async #describe(path: string, { number, offset, size }: Place, digest: Digest): Promise<WrittenVolume> {
+    const samples = await onMedium(path, async () => await sampleFile(path, size))
+    const { total } = this.#content
+    const description = { set: this.#set, number, count: this.#count, offset, size, total, digest, samples }
+    if (await writeDescription(path, this.#tar, description)) this.#wrote = true
+    return { number, path, size, digest }
+  }
+
+  async #writeSums(): Promise<void> {
+    const here = [...this.#done.values()].filter(({ path }) => dirname(path) === this.#directory)
+    if (await writeSums(this.#directory, this.#tar, here)) this.#wrote = true
+  }
+
+  /** Asks for another medium until there is room for the volume. */
+  async #makeRoom(place: Place, partial: string): Promise<void> {
+    for (;;) {
+      const { free } = await onMedium(partial, async () => await mediumAt(this.#directory))
+      const held = (await stat(partial).catch(() => undefined))?.size ?? 0
+      const needed = place.size - Math.min(held, place.size) + BESIDE
+      if (free === undefined || needed <= free) return
+      if (!this.#options.askForMedium) throw noRoom({ path: this.#directory, needed, free })
+      await this.#writeSums()
+      await this.#ask('full', place)
+      partial = join(this.#directory, basename(partial))
+    }
+  }
+
+  async #ask(reason: MediumRequest['reason'], { number, size }: Pick<Place, 'number' | 'size'>): Promise<void> {
+    const written = [...this.#done.values()].filter(({ path }) => dirname(path) === this.#directory)
+    const directory = await this.#options.askForMedium?.({
+      reason,
+      directory: this.#directory,
+      tar: this.#tar,
+      number,
+      size,
+      count: this.#count,
+      written: written.map(volume => volume.number),
+    })
+    if (reason === 'full') {
+      // What was written before is on a medium that is not here any more
+      for (const volume of written) this.#done.set(volume.number, { ...volume, path: basename(volume.path) })
+    }
+    if (directory !== undefined) this.#directory = directory
+    const { dev } = await stat(this.#directory).catch(() => ({ dev: undefined }))
+    // Without its medium, a mount point is a directory of the system's own disk
+    if (dev === undefined || (dev === this.#below && dev !== this.#device)) await this.#ask('gone', { number, size })
+    else this.#device = dev
+  }
+
+  /** Throws {@link Gone} if the medium is not mounted any more. */
+  async #expectMedium(): Promise<void> {
+    const { dev } = await onMedium(this.#directory, async () => await stat(this.#directory))
+    if (dev === this.#device) return
+    throw new Gone(
+      new StowageError('MEDIUM_FAILED', `${this.#directory} is gone: its medium was removed`, {
+        hint: 'Plug the medium in again, and run the same command: it goes on from what is there.',
+      }),
+    )
+  }
+
+  /** Throws NO_SPACE if a volume is too large for the file system, or all of them for a medium that stays. */
+  async #expectRoom(): Promise<void> {
+    const directory = this.#directory
+    try {
+      const largest = this.#places[0]?.size ?? 0
+      const { free, largestFile: limit } = await mediumAt(directory)
+      if (limit !== undefined && largest > limit) {
+        throw new StowageError(
+          'NO_SPACE',
+          `${directory} cannot hold a file of more than ${exactSize(limit)}, but a volume has ${exactSize(largest)}`,
+          { hint: 'Use --volume-size fat32.' },
+        )
+      }
+      if (free === undefined || this.#options.askForMedium) return
+      let held = 0
+      for (const { number } of this.#places) {
+        const path = join(directory, volumeName(this.#tar, number, this.#count))
+        for (const each of [path, `${path}${PARTIAL}`]) held += (await stat(each).catch(() => undefined))?.size ?? 0
+      }
+      const needed = Math.max(this.#content.total - held, 0) + this.#count * BESIDE
+      if (needed > free) throw noRoom({ path: directory, needed, free })
+    } catch (error) {
+      throw outputError(error, this.#subject)
+    }
+  }
+
+  /** Throws OUTPUT_EXISTS if the tar is there, or volumes of another number. */
+  async #refuseOthers(): Promise<void> {
+    const path = join(this.#directory, this.#tar)
+    await refuseExisting(path, 'a bundle')
+    const found = await findVolumes([path])
+    const names = new Set(this.#places.map(({ number }) => volumeName(this.#tar, number, this.#count)))
+    const other = [...(found?.volumes.values() ?? [])].find(volume => !names.has(basename(volume.path)))
+    if (other) throw occupied(other.path, 'a volume of another set')
+  }
+
+  #report(): void {
+    const { position: done, total } = this.#content
+    this.#options.onProgress?.({ type: 'bytes', subject: this.#subject, done, total })
+  }
+}
+
+const PIECE = 1024 * 1024
+
+function occupied(path: string, what: string): StowageError {
+  return new StowageError('OUTPUT_EXISTS', `${path} exists already, and is ${what}`, {
+    hint: 'Delete the volumes of the old set, with what lies beside them, or name another output.',
+  })
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'r')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
