@@ -53,7 +53,7 @@ export class ArchiveWriter implements AsyncDisposable {
   async expect(blobs: readonly Descriptor[]): Promise<void> {
     const missing = blobs.filter(blob => !this.has(blob))
     const needed = missing.reduce((sum, blob) => sum + blob.size + ROOM_PER_BLOB, ROOM)
-    await checkSpace(dirname(this.#output.partial), needed, this.#end + needed)
+    await checkSpace(dirname(this.#output.partial), { size: needed, largest: this.#end + needed })
   }
 
   /** Writes `blobs/sha256/<hex>` and verifies it. If this throws, the next member overwrites it. */

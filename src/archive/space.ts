@@ -1,39 +1,58 @@
 /** Checks before writing whether the output fits on the medium. */
-import * as fs from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { existingAbove } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
 import { exactSize } from '../size-text.js'
+import { type Medium, mediumAt } from './medium.js'
 
-/** `statfs` type of FAT file systems (`MSDOS_SUPER_MAGIC`), and their largest file. */
-const FAT_TYPE = 0x4d44
-const FAT_FILE_LIMIT = 2 ** 32 - 1
+/** What is to be written, in bytes and files. */
+export interface Need {
+  readonly size: number
+  /** The largest file of it. */
+  readonly largest: number
+  /** New files and directories; left out if they are few. */
+  readonly files?: number
+}
 
 /**
- * Throws NO_SPACE if `needed` bytes do not fit on the file system of `directory`, or if that cannot hold a file of
- * `largest` bytes. A file system that does not report its size is not checked for free space.
+ * Throws NO_SPACE if what is needed does not fit on the file system of `directory`, or if that cannot hold a file of
+ * that size or so many files. What a file system does not tell is not checked. `cuts`: the output is a tar, which could
+ * be cut into volumes.
  */
-export async function checkSpace(directory: string, needed: number, largest: number): Promise<void> {
-  const { bavail, bsize, type, blocks } = await fs.statfs(directory)
-  const free = bavail * bsize
-  if (blocks > 0 && needed > free) {
-    throw noRoom({ path: directory, needed, free })
-  }
-  if (type === FAT_TYPE && largest > FAT_FILE_LIMIT) {
+export async function checkSpace(directory: string, need: Need, cuts = false): Promise<void> {
+  const medium = await mediumAt(directory)
+  const { free, largestFile, inodes, kind } = medium
+  const { size, largest, files = 0 } = need
+  if (free !== undefined && size > free) throw noRoom({ path: directory, needed: size, free }, cuts)
+  if (largestFile !== undefined && largest > largestFile) throw tooLarge(directory, medium, largest, cuts)
+  if (inodes !== undefined && files > inodes) {
     throw new StowageError(
       'NO_SPACE',
-      `${directory} is on FAT, where a file has at most ${exactSize(FAT_FILE_LIMIT)}, but one of ${exactSize(largest)} is needed`,
-      { hint: 'Format the medium as exFAT, or write a directory bundle if no single layer is that large.' },
+      `${on(directory, kind)} can hold ${inodes} more files, but ${files} are needed`,
+      {
+        hint: 'Write a tar (-o FILE.tar), which is one file, or delete files there.',
+      },
     )
   }
 }
 
 /** The error if there is too little room. */
-export function noRoom({ path, needed, free }: Room): StowageError {
-  const message = `${path} has ${exactSize(free)} free, but ${exactSize(needed)} is needed`
-  return new StowageError('NO_SPACE', message, {
-    hint: `Free ${exactSize(needed - free)}, or write to another file system.`,
-  })
+export function noRoom({ path, needed, free }: Room, cuts = false): StowageError {
+  const over = exactSize(needed - free)
+  const message = `${path} has ${exactSize(free)} free, but ${exactSize(needed)} is needed: ${over} too much`
+  const volumes = cuts ? ', or cut the tar into volumes for several media (--volume-size)' : ''
+  return new StowageError('NO_SPACE', message, { hint: `Free ${over}, or write to another file system${volumes}.` })
+}
+
+function tooLarge(path: string, { kind, largestFile = 0 }: Medium, largest: number, cuts: boolean): StowageError {
+  const message = `${on(path, kind)} can hold files of at most ${exactSize(largestFile)}, but one of ${exactSize(largest)} is needed`
+  const another = kind === 'FAT32' ? 'Format the medium as exFAT' : 'Raise the limit (ulimit -f)'
+  const volumes = cuts
+    ? 'cut the tar into volumes: --volume-size fat32'
+    : 'pack a tar in volumes: -o FILE.tar --volume-size fat32'
+  return new StowageError('NO_SPACE', message, { hint: `${another}, or ${volumes}.` })
+}
+
+function on(path: string, kind: string | undefined): string {
+  return kind === undefined ? path : `${path} (${kind})`
 }
 
 /** Space on a disk, in bytes. */
@@ -43,11 +62,23 @@ export interface Room {
   /** What would be written at most, as far as it is known. */
   readonly needed: number
   readonly free: number
+  /** The file system (`FAT32`, `exFAT`, `ext4` …) and its largest file, if the system tells. */
+  readonly kind?: string
+  readonly largestFile?: number
+  /** How many files can still be created, if there is a limit. */
+  readonly inodes?: number
 }
 
 /** The room for `needed` bytes at `path`, which need not exist; undefined if the file system does not report its size. */
 export async function roomAt(path: string, needed: number): Promise<Room | undefined> {
-  const directory = await existingAbove(resolve(path))
-  const { bavail, bsize, blocks } = await fs.statfs(directory)
-  return blocks > 0 ? { path: directory, needed, free: bavail * bsize } : undefined
+  const { path: directory, free, kind, largestFile, inodes } = await mediumAt(path)
+  if (free === undefined) return undefined
+  return {
+    path: directory,
+    needed,
+    free,
+    ...(kind === undefined ? {} : { kind }),
+    ...(largestFile === undefined ? {} : { largestFile }),
+    ...(inodes === undefined ? {} : { inodes }),
+  }
 }

@@ -127,7 +127,7 @@ async function fetchWim(
   // Resume only if the checksum is known: the file on the server may have changed in the meantime
   const partial = `${path}${PARTIAL}`
   const held = content.sha256 === undefined ? 0 : ((await sizeOf(partial)) ?? 0)
-  if (size !== undefined) await checkSpace(directory, Math.max(size - held, 0), size)
+  if (size !== undefined) await checkSpace(directory, { size: Math.max(size - held, 0), largest: size })
   options.onProgress?.({ type: 'stage', stage: 'copy', subject: path })
   try {
     const saved = await fill(partial, held, { entry, size, web, ...options, path })

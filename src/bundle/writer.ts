@@ -104,6 +104,8 @@ const UNPLANNED = 16
 /** Space in bytes for headers, heads, bundle.json and SHA256SUMS: a part per blob and a fixed part. */
 const ROOM_PER_BLOB = 2048
 const ROOM = 64 * 1024
+/** Files and directories of a bundle directory besides its blobs. */
+const HEADS = 10
 
 /**
  * Opens a bundle for writing: a tar if {@link isTarPath} says so, otherwise a directory. See openTarMedium(),
@@ -118,12 +120,12 @@ export async function openBundleWriter(
     expectVolumes(path, volumes.size)
     const { openVolumesMedium } = await import('./volumes-medium.js')
     const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, ...volumes })
-    return new Writer(medium, signal, epoch, sparse, 1)
+    return new Writer(medium, signal, epoch, sparse, { tar: true, copies: 1 })
   }
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal)
     : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
-  return new Writer(medium, signal, epoch, sparse, compressionOfName(path) ? 2 : 1)
+  return new Writer(medium, signal, epoch, sparse, { tar: isTarPath(path), copies: compressionOfName(path) ? 2 : 1 })
 }
 
 /** Throws INVALID_ARGUMENT unless `path` can be cut into volumes of `size` bytes. */
@@ -136,13 +138,19 @@ export function expectVolumes(path: string, size: number): void {
   })
 }
 
+/** What a bundle is on its medium. */
+interface BundleForm {
+  readonly tar: boolean
+  /** How often it is there at its end: a compressed one is beside the plain tar. */
+  readonly copies: number
+}
+
 class Writer implements BundleWriter {
   readonly #medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written'>
   readonly #signal: AbortSignal | undefined
   readonly #epoch: number | undefined
   readonly #sparse: SparseForm | undefined
-  /** How often the bundle is on the medium at its end: a compressed one is beside the plain tar. */
-  readonly #copies: number
+  readonly #form: BundleForm
   readonly #images = new Map<Digest, NamedImage>()
   /** Referrers that were left behind, by the root of the image. */
   readonly #undelivered = new Map<Digest, readonly Digest[]>()
@@ -158,13 +166,13 @@ class Writer implements BundleWriter {
     signal: AbortSignal | undefined,
     epoch: number | undefined,
     sparse: SparseForm | undefined,
-    copies: number,
+    form: BundleForm,
   ) {
     this.#medium = medium
     this.#signal = signal
     this.#epoch = epoch
     this.#sparse = sparse
-    this.#copies = copies
+    this.#form = form
   }
 
   get standing(): boolean {
@@ -203,8 +211,10 @@ class Writer implements BundleWriter {
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
     const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileSize + blobs.length * ROOM_PER_BLOB)
-    const largest = missing.reduce((size, blob) => Math.max(size, blob.size), 0)
-    if (!this.deferred) await checkSpace(this.#medium.where, needed * this.#copies, largest)
+    const { tar, copies } = this.#form
+    const largest = tar ? needed : missing.reduce((size, blob) => Math.max(size, blob.size), 0)
+    const need = { size: needed * copies, largest, files: tar ? 1 : missing.length + HEADS }
+    if (!this.deferred) await checkSpace(this.#medium.where, need, tar)
     this.#state = 'planned'
   }
 

@@ -90,7 +90,7 @@ export async function joinVolumes(
 
 async function writeTo(output: string, total: number, bytes: Bytes): Promise<void> {
   await using file = await PartialFile.open(output, 'a bundle')
-  await checkSpace(dirname(file.partial), total, total)
+  await checkSpace(dirname(file.partial), { size: total, largest: total })
   let position = 0
   for await (const piece of bytes) {
     await writeAll(file.file, piece, position).catch((error: unknown) => {

@@ -32,7 +32,7 @@ for (const type of ['ext4', 'tmpfs'] as const) {
       t.equal(code, 7, output)
       t.match(
         stderr,
-        /^stowage: .* has [\d.]+[kMG]?B \(\d+ bytes\) free, but [\d.]+[kMG]?B \(\d+ bytes\) is needed\nhint: Free [\d.]+[kMG]?B/,
+        /^stowage: .* has [\d.]+[kMG]?B \(\d+ bytes\) free, but [\d.]+[kMG]?B \(\d+ bytes\) is needed: [\d.]+[kMG]?B \(\d+ bytes\) too much\nhint: Free [\d.]+[kMG]?B/,
       )
       t.same(await readdir(medium), before)
       const dry = await stowage(['pack', `oci:${layout}`, '-o', output, '--dry-run'])
