@@ -13,7 +13,8 @@ import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
 import { reportPlan } from './plan-text.js'
 import { packedText } from './arrival-text.js'
-import { count, skippedText, table } from './render.js'
+import { parsePercent, protectText } from './protect.js'
+import { count, printable, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
 
 export const pack = command({
@@ -27,6 +28,9 @@ export const pack = command({
     ),
     tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
+    recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
+      takes: ['5%', '10%'],
+    }),
     ...PACK_FILE_OPTIONS,
     ...IMAGE_OPTIONS,
     ...LAYER_OPTIONS,
@@ -39,7 +43,7 @@ export const pack = command({
     ['pack -f images.yaml -o site-a', 'Everything in a list'],
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
-  run: async ({ image, output, tag, update, ...options }, session) => {
+  run: async ({ image, output, tag, update, recovery, ...options }, session) => {
     const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
@@ -53,6 +57,7 @@ export const pack = command({
       names: tag === undefined ? undefined : [tag],
       layer,
       update,
+      recovery: recovery === undefined ? undefined : parsePercent(recovery),
       onNotice: notice,
       signal,
       onProgress,
@@ -74,6 +79,11 @@ export const pack = command({
     if (output !== undefined && isLocation(output) && only !== undefined) {
       if (others.length > 0)
         throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
+      if (recovery !== undefined)
+        throw new StowageError(
+          'INVALID_ARGUMENT',
+          `${output} is not a bundle: --recovery makes recovery data for bundles`,
+        )
       const { runCopy } = await import('./copy.js')
       await runCopy({ source: only, destination: output, tag, ...options }, session)
       return
@@ -93,6 +103,7 @@ function document({
   undelivered,
   skipped,
   warnings,
+  recovery,
 }: PackResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.pack/v1',
@@ -106,10 +117,11 @@ function document({
     ...(undelivered.length > 0 ? { undelivered } : {}),
     skipped,
     warnings,
+    ...(recovery ? { recovery } : {}),
   }
 }
 
-function text({ path, form, compression, size, manifest, unchanged, skipped }: PackResult): string {
+function text({ path, form, compression, size, manifest, unchanged, skipped, recovery }: PackResult): string {
   const { images, files } = manifest
   const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}${packing}`
@@ -121,8 +133,9 @@ function text({ path, form, compression, size, manifest, unchanged, skipped }: P
   const what = counts.filter(Boolean).join(' and ')
   const where = path === STANDARD_STREAM ? 'standard output' : path
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${where}`
+  const protection = recovery ? printable(`${protectText(recovery)}\n`) : ''
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
-`
+${protection}`
 }
 
 /** A table of the images in a bundle. */

@@ -2,15 +2,13 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
-import { STANDARD_STREAM } from '../archive/standard-stream.js'
-import { wantedBlobs } from '../blob/fill.js'
+import { type WantedBlob, wantedBlobs } from '../blob/fill.js'
 import { carriedPath } from '../bundle/carried.js'
-import { CHECKSUMS_FILE } from '../bundle/checksums.js'
-import { FILES, INCOMPLETE_FILE } from '../bundle/contents.js'
+import { FILES } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, openBundleWriter } from '../bundle/writer.js'
-import { abortError, type ErrorCode, fileError, isInterruption, StowageError } from '../errors.js'
+import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -26,6 +24,8 @@ import { sourceLocation } from '../transport/source-location.js'
 import type { Location } from '../transport/transport.js'
 import { makesLayer } from '../transport/open.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
+import { sizeOfBundle, withResumeHint } from './packed-bundle.js'
+import type { ProtectResult } from './protect.js'
 
 /** One image to pack, with the options that apply to it alone. */
 export interface PackImage {
@@ -51,6 +51,11 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
    * end.
    */
   readonly update?: boolean | undefined
+  /**
+   * Recovery blocks to make for every hundred blocks of the bundle, see `protectBundle`; not for standard output. None by
+   * default.
+   */
+  readonly recovery?: number | undefined
   /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */
@@ -89,6 +94,8 @@ export interface PackResult {
   readonly skipped: readonly string[]
   /** Warnings about layers created from WIMs, one sentence each. */
   readonly warnings: readonly string[]
+  /** The recovery data, if it was asked for. */
+  readonly recovery?: ProtectResult
 }
 
 /** A {@link PackImage} and where it is. */
@@ -117,6 +124,23 @@ export async function pack(
   images: readonly (string | PackImage)[],
   output: string,
   options: PackOptions = {},
+): Promise<PackResult> {
+  const { recovery } = options
+  if (recovery !== undefined) {
+    const { packProtected } = await import('./protect.js')
+    return await packProtected(output, recovery, options, async () => await packBundle(images, output, options))
+  }
+  const result = await packBundle(images, output, options)
+  if (!options.update || result.unchanged) return result
+  const { dropRecovery } = await import('./protect.js')
+  await dropRecovery(output, options.onNotice)
+  return result
+}
+
+async function packBundle(
+  images: readonly (string | PackImage)[],
+  output: string,
+  options: PackOptions,
 ): Promise<PackResult> {
   const { signal, files = [], epoch = sourceDateEpoch() } = options
   const requests = await checkRequests(images, output, options)
@@ -232,10 +256,7 @@ async function copyAll(
   { jobs, signal, onProgress }: PackOptions,
 ): Promise<void> {
   const wanted = prepared.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
-  const total = [...new Map(wanted.map(({ blob }) => [blob.digest, blob.size])).values()].reduce(
-    (sum, size) => sum + size,
-    0,
-  )
+  const total = sizeOfWanted(wanted)
   let done = 0
   onProgress?.({ type: 'stage', stage: 'copy', subject: output })
   await writer.fill(wanted, {
@@ -250,13 +271,19 @@ async function copyAll(
   onProgress?.({ type: 'done', subject: output })
 }
 
+/** The size of all blobs, each once, in bytes. */
+function sizeOfWanted(wanted: readonly WantedBlob[]): number {
+  const sizes = new Map(wanted.map(({ blob }) => [blob.digest, blob.size]))
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0)
+}
+
 /** Opens and reads all images, those whose layer must be created last; the result is in the order of `requests`. */
 async function prepare(
   requests: readonly Request[],
   writer: BundleWriter,
   transfer: Transfer,
   opened: AsyncDisposable[],
-  { layer, files = [] }: PackOptions & { readonly layer: WimLayerOptions },
+  { layer, files = [], recovery = 0 }: PackOptions & { readonly layer: WimLayerOptions },
 ): Promise<readonly Prepared[]> {
   const read = new Map<Request, readonly Prepared[]>()
   const made: Request[] = []
@@ -276,9 +303,11 @@ async function prepare(
   )
   if (failure) throw failure.error
   const planned = requests.flatMap(request => read.get(request) ?? [])
+  const fileSize = await sizeOfFiles(files)
+  const wanted = planned.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
   await writer.plan(
     planned.map(({ content, names }) => ({ image: content, names })),
-    { pendingImages: made.length, fileSize: await sizeOfFiles(files) },
+    { pendingImages: made.length, fileSize: fileSize + ((sizeOfWanted(wanted) + fileSize) * recovery) / 100 },
   )
   for (const request of made) read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])
@@ -318,43 +347,6 @@ async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise
     size += found.size
   }
   return size
-}
-
-async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {
-  const listed = manifest.files.reduce((sum, file) => sum + file.size, 0)
-  if (output === STANDARD_STREAM) return listed
-  try {
-    const found = await stat(output)
-    if (found.isFile()) return found.size
-    const lists = await Promise.all([BUNDLE_FILE, CHECKSUMS_FILE].map(async name => await stat(join(output, name))))
-    return lists.reduce((sum, { size }) => sum + size, listed)
-  } catch (error) {
-    throw fileError(error, output)
-  }
-}
-
-/** What must happen before the same command can go on. */
-const RESUME_ONCE: Partial<Record<ErrorCode, string>> = {
-  REGISTRY_UNREACHABLE: 'Once the registry can be reached, the same command resumes.',
-  REGISTRY_REFUSED: 'Once the registry allows it, the same command resumes.',
-  UNAUTHORIZED: 'Once the registry allows it, the same command resumes.',
-}
-
-/** Adds what stays of `output`, which the writer has left. */
-async function withResumeHint(error: StowageError, output: string): Promise<StowageError> {
-  if (isTarPath(output)) {
-    return error.code === 'ABORTED'
-      ? error.withHint(
-          output === STANDARD_STREAM
-            ? 'What was written to standard output is not complete.'
-            : `Nothing is left of ${output}.`,
-        )
-      : error
-  }
-  if (!(await stat(join(output, INCOMPLETE_FILE)).catch(() => undefined))) return error
-  const once = RESUME_ONCE[error.code] ?? 'Run the same command again to resume.'
-  const kept = `The blobs copied so far stay in ${output}, marked ${INCOMPLETE_FILE}. ${once}`
-  return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
 }
 
 /** Throws OUTPUT_EXISTS if `output` is a bundle that holds other images, names or files than `plan`. */
