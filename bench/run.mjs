@@ -1,6 +1,6 @@
 /**
  * Ratios against peers: `npm run bench [-- [PART...] [--quick] [--rounds=N]]` with the parts layer, to-wim, difference,
- * bundle, wim, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
+ * bundle, recovery, wim, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
  * promise is not kept; promises are about the full size, so `--quick` only prints figures. With `--before=CHECKOUT`, the peer is
  * Stowage itself as it was built there, in every path or in those whose name has one of the words.
  */
@@ -14,6 +14,7 @@ import { benchDifference } from './difference.mjs'
 import { benchLayer } from './layer.mjs'
 import { benchToWim } from './to-wim.mjs'
 import { measure } from './measure.mjs'
+import { benchRecovery } from './recovery.mjs'
 import { benchRegistry } from './registry.mjs'
 import { megabytes, ratioOf, report as newReport } from './report.mjs'
 import { benchWim } from './wim.mjs'
@@ -26,6 +27,7 @@ const PARTS = {
   'to-wim': () => benchToWim({ size, rounds, report }),
   difference: () => benchDifference({ size, rounds, report }),
   bundle: benchVerify,
+  recovery: () => benchRecovery({ size, rounds, report }),
   wim: () => benchWim({ size, rounds, report }),
   // Two programs on two processors vary by a tenth
   registry: () => benchRegistry({ size, rounds: asked ?? (quick ? rounds : 7), report }),
@@ -37,9 +39,9 @@ const asked = roundsOf(process.argv.find(word => word.startsWith('--rounds=')))
 const rounds = asked ?? (quick ? 2 : 3)
 const size = (quick ? 128 : 1024) * MIB
 
-for (const tool of ['wimlib-imagex', 'tar', 'gzip', 'sha256sum']) {
+for (const tool of ['wimlib-imagex', 'tar', 'gzip', 'sha256sum', 'par2']) {
   if (!spawnSync(tool, ['--version']).error) continue
-  console.error(`bench: ${tool}, a peer, is not installed (on Debian in wimtools, tar, gzip, coreutils)`)
+  console.error(`bench: ${tool}, a peer, is not installed (on Debian in wimtools, tar, gzip, coreutils, par2)`)
   process.exit(1)
 }
 const before = process.argv.find(word => word.startsWith('--before='))?.slice('--before='.length)

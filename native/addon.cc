@@ -13,6 +13,7 @@
 #include "mount.h"
 #include "pipe.h"
 #include "promise_worker.h"
+#include "recovery_job.h"
 #include "stream_codec.h"
 #include "wim/library.h"
 #include "wim_file.h"
@@ -53,6 +54,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   LayerReader::Register(env, exports);
   CaptureJob::Register(env, exports);
   WimJob::Register(env, exports);
+  RecoveryCheck::Register(env, exports);
+  RecoveryCode::Register(env, exports);
   StreamCodec::Register(env, exports);
 #ifndef _WIN32
   BlobSendJob::Register(env, exports);

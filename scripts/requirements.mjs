@@ -44,6 +44,7 @@ const TEST = [
   { package: 'curl', found: () => command('curl') },
   { package: 'openssl', found: () => command('openssl') },
   { package: 'skopeo', found: () => command('skopeo') },
+  { package: 'par2', found: () => command('par2') },
   { package: 'libarchive-tools', found: () => command('bsdtar') },
   { package: 'zstd', found: () => command('zstd') },
   { package: 'xz-utils', found: () => command('xz') },

@@ -7,10 +7,15 @@ export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors
 export type { OnProgress, ProgressEvent, RetryEvent, WaitOptions } from './progress.js'
 
 // Packing, verifying, loading, serving and copying
-export { pack, type PackOptions, type PackResult, planPack } from './verbs/pack.js'
+export { pack, type PackResult, planPack } from './verbs/pack.js'
+export type { PackedImage, PackImage, PackOptions } from './verbs/pack-requests.js'
 export type { PlannedImage, TransferPlan } from './transfer/planner.js'
 export type { Room } from './archive/space.js'
 export { verifyBundle, type VerifyBundleOptions, type VerifyReport } from './bundle/verify.js'
+export { protectBundle, type ProtectOptions, type ProtectResult } from './verbs/protect.js'
+export { repairBundle, type RepairOutcome, type RepairReport } from './verbs/repair.js'
+export type { RecoveryPlan } from './recovery/create-set.js'
+export type { DamagedFile } from './recovery/repair-set.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult, planLoad } from './verbs/load.js'
 export {
   type BundleServer,

@@ -22,6 +22,8 @@ export type Stage =
   | 'hash'
   | 'extract'
   | 'split'
+  | 'protect'
+  | 'repair'
 
 /** One event. Sizes are in bytes; `done` never decreases, and reaches `total` if the total is known. */
 export type ProgressEvent =

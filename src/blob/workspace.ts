@@ -2,7 +2,8 @@
  * The directory for all temporary files of a run: beside its output, removed at the end, and removed by the next run if
  * this one was killed.
  */
-import { access, constants, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { access, constants, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileError, outputError, systemCode } from '../errors.js'
@@ -44,9 +45,11 @@ export class Workspace implements AsyncDisposable {
     const parent = this.#beside === undefined ? await temporaryDirectory() : await directoryBeside(this.#beside)
     try {
       await clearDead(parent)
-      const path = await mkdtemp(join(parent, PREFIX))
+      const owner = formatOwner(await thisOwner())
+      // At once: if the process is killed in between, nobody knows whose the directory is
+      const path = mkdtempSync(join(parent, PREFIX))
       try {
-        await writeFile(join(path, OWNER_FILE), formatOwner(await thisOwner()))
+        writeFileSync(join(path, OWNER_FILE), owner)
       } catch (error) {
         await rm(path, { recursive: true, force: true })
         throw error
@@ -116,6 +119,11 @@ export async function existingAbove(directory: string): Promise<string> {
   const found = await stat(directory).catch(() => undefined) // reported when something is created in it
   const above = dirname(directory)
   return found || above === directory ? directory : await existingAbove(above)
+}
+
+/** Removes what killed runs left beside the output `path`: for a run that may need no workspace itself. */
+export async function clearLeft(path: string): Promise<void> {
+  await clearDead(await directoryBeside(path))
 }
 
 /** Removes workspaces of killed runs. Any that cannot be examined or removed are left: `stowage prune` reports why. */

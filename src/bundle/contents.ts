@@ -19,3 +19,5 @@ export const FILES = 'files'
 export const REQUIRED_DOCUMENTS: readonly string[] = [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 /** Every file of a bundle that is neither a blob nor a carried file. */
 export const DOCUMENTS: readonly string[] = [README_FILE, ...REQUIRED_DOCUMENTS]
+/** Recovery data that may stand in a sealed bundle directory: `stowage protect` writes it, for the par2 command too. */
+export const RECOVERY_FILE = /^recovery(\.vol\d+\+\d+)?\.par2$/

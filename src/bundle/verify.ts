@@ -7,7 +7,7 @@ import { abortError, StowageError } from '../errors.js'
 import { type Digest, digestFromHex, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
-import { INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.js'
+import { INCOMPLETE_FILE, RECOVERY_FILE, REQUIRED_DOCUMENTS } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
 import { type Finding, verifyGraph } from './graph.js'
 import {
@@ -243,6 +243,7 @@ class Check {
   #checkExtra(expected: ReadonlyMap<string, Expectation>, blobs: ReadonlySet<string> | undefined): void {
     for (const { path, type } of this.#files.files.values()) {
       if (type === 'file' && [INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
+      if (type === 'file' && RECOVERY_FILE.test(path)) continue
       if (!expected.has(path)) {
         if (type === 'file')
           this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)

@@ -104,6 +104,11 @@ export const COMMANDS: CommandTable = {
     describe: 'Copy an image from one place to another, byte for byte',
     load: async () => (await import('./copy.js')).copy,
   },
+  protect: {
+    command: 'protect <bundle>',
+    describe: 'Add recovery data (PAR2) to a bundle, with which damage can be repaired',
+    load: async () => (await import('./protect.js')).protect,
+  },
   serve: {
     command: 'serve <bundle..>',
     describe: 'Serve bundles as a read-only registry, straight from their files',
@@ -230,7 +235,7 @@ export const HELP_LINE = { command: 'help [command..]', describe: 'Show the help
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly names: readonly string[] }[] = [
   {
     title: 'Bundles',
-    names: ['pack', 'verify', 'load', 'inspect', 'copy', 'serve', 'split', 'join', 'schema', 'prune'],
+    names: ['pack', 'verify', 'load', 'inspect', 'copy', 'serve', 'split', 'join', 'protect', 'schema', 'prune'],
   },
   { title: 'Base OS images', names: ['find', 'install', 'save', 'source', 'uninstall'] },
   { title: 'Images here', names: ['images', 'history', 'tag', 'rmi', 'commit'] },

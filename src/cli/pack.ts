@@ -6,14 +6,16 @@ import type { BundleImage } from '../bundle/manifest.js'
 import { ARCHIVE_COMPRESSIONS } from '../oci/compression.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
-import { pack as packBundle, type PackOptions, type PackResult, planPack } from '../verbs/pack.js'
+import { pack as packBundle, type PackResult, planPack } from '../verbs/pack.js'
+import type { PackOptions } from '../verbs/pack-requests.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import { isLocation, packByFile, PACK_FILE_OPTIONS } from './pack-file.js'
 import { reportPlan } from './plan-text.js'
 import { packedText } from './arrival-text.js'
-import { count, skippedText, table } from './render.js'
+import { parsePercent, protectText } from './protect.js'
+import { count, printable, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { mediumAsker, parseVolumeSize, VOLUME_SIZE_OPTION } from './volume-options.js'
 
@@ -29,6 +31,9 @@ export const pack = command({
     tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
     'volume-size': VOLUME_SIZE_OPTION,
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
+    recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
+      takes: ['5%', '10%'],
+    }),
     ...PACK_FILE_OPTIONS,
     ...IMAGE_OPTIONS,
     ...LAYER_OPTIONS,
@@ -45,7 +50,7 @@ export const pack = command({
     ],
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
-  run: async ({ image, output, tag, update, 'volume-size': volumeSize, ...options }, session) => {
+  run: async ({ image, output, tag, update, 'volume-size': volumeSize, recovery, ...options }, session) => {
     const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
@@ -61,6 +66,7 @@ export const pack = command({
       update,
       volumeSize: volumeSize === undefined ? undefined : parseVolumeSize(volumeSize),
       askForMedium: mediumAsker(session),
+      recovery: recovery === undefined ? undefined : parsePercent(recovery),
       onNotice: notice,
       signal,
       onProgress,
@@ -84,6 +90,11 @@ export const pack = command({
         throw new StowageError('INVALID_ARGUMENT', `${output} takes one image, not ${image.length}`)
       if (volumeSize !== undefined)
         throw new StowageError('INVALID_ARGUMENT', `${output} takes no --volume-size: only a bundle can be cut`)
+      if (recovery !== undefined)
+        throw new StowageError(
+          'INVALID_ARGUMENT',
+          `${output} is not a bundle: --recovery makes recovery data for bundles`,
+        )
       const { runCopy } = await import('./copy.js')
       await runCopy({ source: only, destination: output, tag, ...options }, session)
       return
@@ -104,6 +115,7 @@ function document({
   undelivered,
   skipped,
   warnings,
+  recovery,
 }: PackResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.pack/v1',
@@ -118,10 +130,11 @@ function document({
     ...(undelivered.length > 0 ? { undelivered } : {}),
     skipped,
     warnings,
+    ...(recovery ? { recovery } : {}),
   }
 }
 
-function text({ path, form, volumes, compression, size, manifest, unchanged, skipped }: PackResult): string {
+function text({ path, form, volumes, compression, size, manifest, unchanged, skipped, recovery }: PackResult): string {
   const { images, files } = manifest
   const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
   const kind = volumes ? `${count(volumes.count, 'volume')}, a tar` : form === 'tar' ? 'one tar' : 'a directory'
@@ -134,8 +147,9 @@ function text({ path, form, volumes, compression, size, manifest, unchanged, ski
   const what = counts.filter(Boolean).join(' and ')
   const where = path === STANDARD_STREAM ? 'standard output' : path
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${where}`
+  const protection = recovery ? printable(`${protectText(recovery)}\n`) : ''
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
-`
+${protection}`
 }
 
 /** A table of the images in a bundle. */

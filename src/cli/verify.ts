@@ -1,8 +1,9 @@
 /** `stowage verify`: checks a bundle and lists its defects. */
 import { BUNDLE_FORMS, bundlePath } from './locations.js'
 import { command, flag, oneOrMore } from './command.js'
-import { verifyBundle, type VerifyReport } from '../bundle/verify.js'
+import { verifyBundle } from '../bundle/verify.js'
 import type { CheckedVolumes } from '../bundle/verify-volumes.js'
+import type { RepairOutcome, RepairReport } from '../verbs/repair.js'
 import { EXIT_INTEGRITY, EXIT_MEDIUM } from './exit-code.js'
 import { imageTable } from './pack.js'
 import { count, printable } from './render.js'
@@ -16,20 +17,26 @@ export const verify = command({
   },
   options: {
     alone: flag('Check only the volumes that are here, each by what is written beside it'),
+    repair: flag('Repair what is damaged from the recovery data of the bundle, and verify again'),
   },
   examples: [
     ['verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not'],
     ['verify site-a.tar --json', 'The findings as JSON'],
     ['verify /media/stick1 /media/stick2', 'A bundle in volumes on two sticks'],
+    ['verify --repair site-a.tar', 'Repairs it with site-a.tar.par2, which "stowage protect" made'],
   ],
-  run: async ({ bundle, alone }, session) => {
-    const { signal, onProgress, report, notice } = session
+  run: async ({ bundle, alone, repair }, session) => {
+    const { signal, onProgress, report, note, notice } = session
     const [path = '', ...more] = await Promise.all(bundle.map(async each => await bundlePath(each, checkedBy)))
     const askForVolume = alone ? undefined : volumeAsker(session)
-    const result = await verifyBundle(path, { more, alone, askForVolume, onNotice: notice, signal, onProgress })
+    const result: RepairReport = repair
+      ? await (await import('../verbs/repair.js')).repairBundle(path, { signal, onProgress })
+      : await verifyBundle(path, { more, alone, askForVolume, onNotice: notice, signal, onProgress })
     report({ schema: 'stowage.verify/v1', ...result }, text(result))
+    if (result.ok) return
+    if (!repair) await hint(path, note)
     const onlyMedium = result.findings.every(({ code }) => code === 'MEDIUM_FAILED')
-    if (!result.ok) process.exitCode = onlyMedium ? EXIT_MEDIUM : EXIT_INTEGRITY
+    process.exitCode = onlyMedium ? EXIT_MEDIUM : EXIT_INTEGRITY
   },
 })
 
@@ -38,13 +45,46 @@ function checkedBy(location: string): string {
   return `verify checks bundles. To check every blob of ${location}, pack it: stowage pack ${location} -o BUNDLE.`
 }
 
-function text({ path, ok, files, size, archiveSize, images, findings, volumes }: VerifyReport): string {
+function text(report: RepairReport): string {
+  const { path, ok, files, size, archiveSize, images, findings, repair, volumes } = report
   const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)
   const total = archiveSize === undefined ? formatSize(size) : `one tar of ${formatSize(archiveSize)}`
   const read = `${count(files, 'file')}, ${total}`
+  const repaired = repair ? printable(repairText(repair)) : ''
   if (volumes) return `${lines.join('')}${volumesText(path, volumes, size)}\n`
-  if (!ok) return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`
-  return `${imageTable(images)}${path}: OK (${read}, all as listed)\n`
+  if (!ok) return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n${repaired}`
+  return `${imageTable(images)}${repaired}${path}: OK (${read}, all as listed)\n`
+}
+
+/** What was done with the recovery data, a line for each file. */
+function repairText({ index, outcome, damagedBlocks, recoveryBlocks, shortBlocks, files }: RepairOutcome): string {
+  switch (outcome) {
+    case 'missing':
+      return `Not repaired: there is no recovery data (${index})\n`
+    case 'unneeded':
+      return `Not repaired: what the recovery data covers is as it was (${index})\n`
+    case 'short': {
+      const [damaged, there] = [count(damagedBlocks, 'block'), count(recoveryBlocks, 'recovery block')]
+      const are = (n: number) => (n === 1 ? 'is' : 'are')
+      return `Not repaired: ${damaged} ${are(damagedBlocks)} damaged, ${there} ${are(recoveryBlocks)} there: ${shortBlocks} more ${are(shortBlocks)} needed\n`
+    }
+    case 'repaired':
+      return files
+        .map(({ name, damaged, blocks, found, size }) => {
+          const was = found === undefined ? ', which was missing' : found === size ? '' : `, which had ${found} bytes`
+          return `Repaired ${name}${was}: ${damaged} of ${count(blocks, 'block')}\n`
+        })
+        .join('')
+  }
+}
+
+/** Says so if a damaged bundle has recovery data. */
+async function hint(path: string, note: (line: string) => void): Promise<void> {
+  const [{ hasRecovery }, { repairHint }] = await Promise.all([
+    import('../verbs/repair.js'),
+    import('../verbs/protect.js'),
+  ])
+  if (await hasRecovery(path)) note(`hint: ${repairHint(path)}`)
 }
 
 /** What is known of volumes that were checked alone, or only looked at. */

@@ -1,81 +1,38 @@
 /** Pack: packs images from any source into one bundle. */
 import { stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import pMap from 'p-map'
-import { wantedBlobs } from '../blob/fill.js'
-import { carriedPath } from '../bundle/carried.js'
+import { type WantedBlob, wantedBlobs } from '../blob/fill.js'
 import { comparePaths } from '../bundle/checksums.js'
 import { FILES } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, type BundleWriterOptions, openBundleWriter } from '../bundle/writer.js'
-import { abortError, fileError, isInterruption, StowageError } from '../errors.js'
+import { abortError, isInterruption, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
-import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
-import { formatReference, nameToGive } from '../oci/reference.js'
+import { formatReference } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { reportOn } from '../transfer/layer-report.js'
-import type { LayerMakingOptions, TransferOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
-import { type SelectedImage, type Selection, Transfer } from '../transfer/transfer.js'
+import { type SelectedImage, Transfer } from '../transfer/transfer.js'
 import { parseLocation } from '../transport/location.js'
-import { sourceLocation } from '../transport/source-location.js'
-import type { Location } from '../transport/transport.js'
 import { makesLayer } from '../transport/open.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
-import type { AskForMedium } from '../volumes/gone.js'
 import type { WrittenVolumes } from '../volumes/write-volumes.js'
+import {
+  checkRequests,
+  keyOf,
+  type PackedImage,
+  type PackImage,
+  type PackOptions,
+  type PackRequest,
+  selectionOf,
+  sizeOfFiles,
+} from './pack-requests.js'
 import { sizeOfBundle, withResumeHint } from './packed-output.js'
-
-/** One image to pack, with the options that apply to it alone. */
-export interface PackImage {
-  /** A location, see {@link sourceLocation}. */
-  readonly image: string
-  /** The names in the bundle, which replace its own; only for a location of one image. */
-  readonly names?: readonly string[] | undefined
-  /** Overrides the option for all images; so do the next two. */
-  readonly platforms?: readonly string[] | undefined
-  readonly referrers?: boolean | undefined
-  readonly foreignLayers?: PackOptions['foreignLayers']
-  /** How to create its layer from a WIM or a directory; added to the options for all images. */
-  readonly layer?: PackOptions['layer']
-}
-
-export interface PackOptions extends TransferOptions, LayerMakingOptions {
-  /** The names of the image, which replace its own; only if one image is packed. */
-  readonly names?: readonly string[] | undefined
-  /** Files to include in the bundle: `from` on this machine becomes `files/PATH` in the bundle. */
-  readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
-  /**
-   * Whether to replace the contents of a bundle that already exists in `output`; the old bundle stays valid until the
-   * end.
-   */
-  readonly update?: boolean | undefined
-  /**
-   * Cuts the tar into volumes of this many bytes: `x.tar` becomes `x.tar.001`, `x.tar.002` …, which are it when put
-   * together. Everything is read before the first byte is written, and layers that are made are in `TMPDIR` until then.
-   */
-  readonly volumeSize?: number | undefined
-  /** Asks for the next medium if the volumes do not fit on one; without it, that is NO_SPACE. */
-  readonly askForMedium?: AskForMedium | undefined
-  /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
-  readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
-  /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */
-  readonly epoch?: number | undefined
-}
-
-/** The result for one {@link PackImage}. */
-export interface PackedImage {
-  readonly image: string
-  readonly root: Descriptor
-  /** Full references. */
-  readonly names: readonly string[]
-  readonly platforms: readonly string[]
-  /** Media types of its layers, each once. */
-  readonly layerTypes: readonly string[]
-}
+import type { ProtectResult } from './protect.js'
 
 export interface PackResult {
   readonly path: string
@@ -100,16 +57,13 @@ export interface PackResult {
   readonly skipped: readonly string[]
   /** Warnings about layers created from WIMs, one sentence each. */
   readonly warnings: readonly string[]
-}
-
-/** A {@link PackImage} and where it is. */
-interface Request extends PackImage {
-  readonly location: Location
+  /** The recovery data, if it was asked for. */
+  readonly recovery?: ProtectResult
 }
 
 /** An image that was read, with its request. */
 interface Prepared extends SelectedImage {
-  readonly request: Request
+  readonly request: PackRequest
 }
 
 /** The number of sources to open and read at a time: manifests and configs are small, so latency dominates. */
@@ -128,6 +82,23 @@ export async function pack(
   images: readonly (string | PackImage)[],
   output: string,
   options: PackOptions = {},
+): Promise<PackResult> {
+  const { recovery } = options
+  if (recovery !== undefined) {
+    const { packProtected } = await import('./protect.js')
+    return await packProtected(output, recovery, options, async () => await packBundle(images, output, options))
+  }
+  const result = await packBundle(images, output, options)
+  if (!options.update || result.unchanged) return result
+  const { dropRecovery } = await import('./protect.js')
+  await dropRecovery(output, options.onNotice)
+  return result
+}
+
+async function packBundle(
+  images: readonly (string | PackImage)[],
+  output: string,
+  options: PackOptions,
 ): Promise<PackResult> {
   const { signal, files = [], epoch = sourceDateEpoch() } = options
   const requests = await checkRequests(images, output, options)
@@ -206,37 +177,6 @@ export async function planPack(
   }
 }
 
-/**
- * Checks the arguments before anything is opened. Throws INVALID_ARGUMENT and what parsing locations and names throws.
- */
-async function checkRequests(
-  images: readonly (string | PackImage)[],
-  output: string | undefined,
-  { names, files = [] }: PackOptions,
-): Promise<readonly Request[]> {
-  if (output === '') {
-    throw new StowageError('INVALID_ARGUMENT', '"" is not an output: a bundle is a directory or a file', {
-      hint: 'Name a directory, or a file that ends in .tar; - is standard output.',
-    })
-  }
-  if (images.length === 0 && files.length === 0)
-    throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
-  if (names && names.length > 0 && images.length > 1) {
-    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
-      hint: 'Pack them one by one, or leave out --tag.',
-    })
-  }
-  const requests: Request[] = []
-  for (const image of images) {
-    const request = { names, ...(typeof image === 'string' ? { image } : image) }
-    requests.push({ ...request, location: await sourceLocation(request.image) })
-    request.names?.forEach(name => nameToGive(name))
-  }
-  const paths: string[] = []
-  for (const { path } of files) paths.push(carriedPath(path, paths))
-  return requests
-}
-
 /** Copies the blobs of all images in one queue, then writes the images, whose blobs are then present. */
 async function copyAll(
   prepared: readonly Prepared[],
@@ -246,10 +186,7 @@ async function copyAll(
   { jobs, signal, onProgress }: PackOptions,
 ): Promise<void> {
   const wanted = prepared.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
-  const total = [...new Map(wanted.map(({ blob }) => [blob.digest, blob.size])).values()].reduce(
-    (sum, size) => sum + size,
-    0,
-  )
+  const total = sizeOfWanted(wanted)
   let done = 0
   if (writer.deferred) {
     await writer.fill(wanted, { signal })
@@ -279,16 +216,22 @@ function inOrder(prepared: readonly Prepared[]): readonly Prepared[] {
   return keyed.sort((a, b) => comparePaths(a.key, b.key)).map(({ image }) => image)
 }
 
+/** The size of all blobs, each once, in bytes. */
+function sizeOfWanted(wanted: readonly WantedBlob[]): number {
+  const sizes = new Map(wanted.map(({ blob }) => [blob.digest, blob.size]))
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0)
+}
+
 /** Opens and reads all images, those whose layer must be created last; the result is in the order of `requests`. */
 async function prepare(
-  requests: readonly Request[],
+  requests: readonly PackRequest[],
   writer: BundleWriter,
   transfer: Transfer,
   opened: AsyncDisposable[],
-  { layer, files = [] }: PackOptions & { readonly layer: WimLayerOptions },
+  { layer, files = [], recovery = 0 }: PackOptions & { readonly layer: WimLayerOptions },
 ): Promise<readonly Prepared[]> {
-  const read = new Map<Request, readonly Prepared[]>()
-  const made: Request[] = []
+  const read = new Map<PackRequest, readonly Prepared[]>()
+  const made: PackRequest[] = []
   for (const request of requests) if (await makesLayer(request.location)) made.push(request)
   let failure: { readonly error: unknown } | undefined
   await pMap(
@@ -305,16 +248,18 @@ async function prepare(
   )
   if (failure) throw failure.error
   const planned = requests.flatMap(request => read.get(request) ?? [])
+  const fileSize = await sizeOfFiles(files)
+  const wanted = planned.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
   await writer.plan(
     planned.map(({ content, names }) => ({ image: content, names })),
-    { pendingImages: made.length, fileSize: await sizeOfFiles(files) },
+    { pendingImages: made.length, fileSize: fileSize + ((sizeOfWanted(wanted) + fileSize) * recovery) / 100 },
   )
   // In an order that does not depend on that of the arguments, nor on where the files are
   for (const request of made.toSorted((a, b) => comparePaths(keyOf(a), keyOf(b))))
     read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])
 
-  async function open(request: Request): Promise<readonly Prepared[]> {
+  async function open(request: PackRequest): Promise<readonly Prepared[]> {
     const reading = await transfer.read(request.location, {
       ...selectionOf(request),
       layer: { ...layer, ...request.layer },
@@ -322,10 +267,6 @@ async function prepare(
     opened.push(reading)
     return reading.images.flatMap(image => [image, ...image.referrers].map(each => ({ ...each, request })))
   }
-}
-
-function keyOf({ names = [], location: { path, ref = '' }, platforms = [] }: Request): string {
-  return [...names, basename(path), ref, ...platforms].join(' ')
 }
 
 function volumesOf({
@@ -337,33 +278,6 @@ function volumesOf({
 }: PackOptions): BundleWriterOptions['volumes'] {
   if (volumeSize === undefined) return undefined
   return { size: volumeSize, askForMedium, onNotice, onProgress, signal }
-}
-
-function selectionOf(request: PackImage): Selection {
-  const names = request.names?.map(nameToGive) ?? []
-  return {
-    names,
-    platforms: request.platforms,
-    referrers: request.referrers,
-    foreignLayers: request.foreignLayers,
-    expectCount(count) {
-      if (names.length === 0 || count === 1) return
-      throw new StowageError('INVALID_ARGUMENT', `a name was given for ${count} images`, {
-        hint: 'Name one image of the bundle: bundle:PATH:REF.',
-      })
-    },
-  }
-}
-
-async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise<number> {
-  let size = 0
-  for (const { from } of files) {
-    const found = await stat(from).catch((error: unknown) => {
-      throw fileError(error, from)
-    })
-    size += found.size
-  }
-  return size
 }
 
 /** Throws OUTPUT_EXISTS if `output` is a bundle that holds other images, names or files than `plan`. */

@@ -10,7 +10,8 @@ import t, { type Test } from 'tap'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-type.js'
 import type { Descriptor } from '../../src/oci/descriptor.js'
 import { copy } from '../../src/verbs/copy.js'
-import { pack, type PackImage } from '../../src/verbs/pack.js'
+import { pack } from '../../src/verbs/pack.js'
+import type { PackImage } from '../../src/verbs/pack-requests.js'
 import {
   craneConsumer,
   ctrConsumer,

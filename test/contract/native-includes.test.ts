@@ -11,7 +11,8 @@ const MAY_INCLUDE: Readonly<Record<string, readonly string[]>> = {
   wim: ['base', 'wim'],
   transfer: ['base', 'transfer'],
   layer: ['base', 'wim', 'layer'],
-  '.': ['base', 'wim', 'transfer', 'layer', '.'],
+  recovery: ['base', 'recovery'],
+  '.': ['base', 'wim', 'transfer', 'layer', 'recovery', '.'],
 }
 
 const paths = (await readdir(root, { recursive: true }))

@@ -58,6 +58,11 @@ export const ROOMS: readonly (readonly Room[])[] = [
       path: 'layer',
       purpose: 'Shared by the layer rooms: how a layer is compressed, and where it is written.',
     },
+    {
+      path: 'recovery',
+      purpose:
+        'Recovery sets in PAR2 files, of any files: their packets, making a set, reading one, finding and repairing damage.',
+    },
   ],
   [
     {
@@ -117,7 +122,7 @@ export const ROOMS: readonly (readonly Room[])[] = [
     {
       path: 'verbs',
       purpose:
-        'Pack, copy, load, pull, push, inspect, images, history, tag, remove, commit, prune: the policy and the result of each.',
+        'Pack, protect, repair, copy, load, pull, push, inspect, images, history, tag, remove, commit, prune: the policy and the result of each.',
     },
   ],
   [

@@ -1,0 +1,135 @@
+/** What is to be packed: the images with their options, checked before anything is opened. */
+import { stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { carriedPath } from '../bundle/carried.js'
+import { fileError, StowageError } from '../errors.js'
+import type { Descriptor } from '../oci/descriptor.js'
+import { nameToGive } from '../oci/reference.js'
+import type { LayerMakingOptions, TransferOptions } from '../transfer/options.js'
+import type { Selection } from '../transfer/transfer.js'
+import { sourceLocation } from '../transport/source-location.js'
+import type { Location } from '../transport/transport.js'
+import type { AskForMedium } from '../volumes/gone.js'
+
+/** One image to pack, with the options that apply to it alone. */
+export interface PackImage {
+  /** A location, see {@link sourceLocation}. */
+  readonly image: string
+  /** The names in the bundle, which replace its own; only for a location of one image. */
+  readonly names?: readonly string[] | undefined
+  /** Overrides the option for all images; so do the next two. */
+  readonly platforms?: readonly string[] | undefined
+  readonly referrers?: boolean | undefined
+  readonly foreignLayers?: PackOptions['foreignLayers']
+  /** How to create its layer from a WIM or a directory; added to the options for all images. */
+  readonly layer?: PackOptions['layer']
+}
+
+export interface PackOptions extends TransferOptions, LayerMakingOptions {
+  /** The names of the image, which replace its own; only if one image is packed. */
+  readonly names?: readonly string[] | undefined
+  /** Files to include in the bundle: `from` on this machine becomes `files/PATH` in the bundle. */
+  readonly files?: readonly { readonly from: string; readonly path: string }[] | undefined
+  /**
+   * Whether to replace the contents of a bundle that already exists in `output`; the old bundle stays valid until the
+   * end.
+   */
+  readonly update?: boolean | undefined
+  /**
+   * Cuts the tar into volumes of this many bytes: `x.tar` becomes `x.tar.001`, `x.tar.002` …, which are it when put
+   * together. Everything is read before the first byte is written, and layers that are made are in `TMPDIR` until then.
+   */
+  readonly volumeSize?: number | undefined
+  /** Asks for the next medium if the volumes do not fit on one; without it, that is NO_SPACE. */
+  readonly askForMedium?: AskForMedium | undefined
+  /**
+   * Recovery blocks to make for every hundred blocks of the bundle, see `protectBundle`; not for standard output. None by
+   * default.
+   */
+  readonly recovery?: number | undefined
+  /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
+  readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
+  /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */
+  readonly epoch?: number | undefined
+}
+
+/** The result for one {@link PackImage}. */
+export interface PackedImage {
+  readonly image: string
+  readonly root: Descriptor
+  /** Full references. */
+  readonly names: readonly string[]
+  readonly platforms: readonly string[]
+  /** Media types of its layers, each once. */
+  readonly layerTypes: readonly string[]
+}
+
+/** A {@link PackImage} and where it is. */
+export interface PackRequest extends PackImage {
+  readonly location: Location
+}
+
+/**
+ * Checks the arguments before anything is opened. Throws INVALID_ARGUMENT and what parsing locations and names throws.
+ */
+export async function checkRequests(
+  images: readonly (string | PackImage)[],
+  output: string | undefined,
+  { names, files = [] }: PackOptions,
+): Promise<readonly PackRequest[]> {
+  if (output === '') {
+    throw new StowageError('INVALID_ARGUMENT', '"" is not an output: a bundle is a directory or a file', {
+      hint: 'Name a directory, or a file that ends in .tar; - is standard output.',
+    })
+  }
+  if (images.length === 0 && files.length === 0)
+    throw new StowageError('INVALID_ARGUMENT', 'no image was named to pack')
+  if (names && names.length > 0 && images.length > 1) {
+    throw new StowageError('INVALID_ARGUMENT', `a name was given for ${images.length} images`, {
+      hint: 'Pack them one by one, or leave out --tag.',
+    })
+  }
+  const requests: PackRequest[] = []
+  for (const image of images) {
+    const request = { names, ...(typeof image === 'string' ? { image } : image) }
+    requests.push({ ...request, location: await sourceLocation(request.image) })
+    request.names?.forEach(name => nameToGive(name))
+  }
+  const paths: string[] = []
+  for (const { path } of files) paths.push(carriedPath(path, paths))
+  return requests
+}
+
+/** What distinguishes requests whose layers are made, wherever their files are. */
+export function keyOf({ names = [], location: { path, ref = '' }, platforms = [] }: PackRequest): string {
+  return [...names, basename(path), ref, ...platforms].join(' ')
+}
+
+/** What to take of the location. */
+export function selectionOf(request: PackImage): Selection {
+  const names = request.names?.map(nameToGive) ?? []
+  return {
+    names,
+    platforms: request.platforms,
+    referrers: request.referrers,
+    foreignLayers: request.foreignLayers,
+    expectCount(count) {
+      if (names.length === 0 || count === 1) return
+      throw new StowageError('INVALID_ARGUMENT', `a name was given for ${count} images`, {
+        hint: 'Name one image of the bundle: bundle:PATH:REF.',
+      })
+    },
+  }
+}
+
+/** In bytes, of all files to carry. */
+export async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise<number> {
+  let size = 0
+  for (const { from } of files) {
+    const found = await stat(from).catch((error: unknown) => {
+      throw fileError(error, from)
+    })
+    size += found.size
+  }
+  return size
+}
