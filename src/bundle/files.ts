@@ -1,14 +1,15 @@
 /** The files of a bundle that is a directory or a plain tar: lists and reads them. */
 import { constants, type Stats } from 'node:fs'
-import { lstat, open, readdir, realpath, type FileHandle } from 'node:fs/promises'
+import { lstat, open, opendir, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import pMap from 'p-map'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
-import { fileInput, listArchive } from '../tar/archive.js'
+import { fileInput, listArchive, MEMBER_LIMIT } from '../tar/archive.js'
 import { pieces } from '../tar/pieces.js'
 import { isMediumEntry } from './directory-medium.js'
 
@@ -54,6 +55,9 @@ export interface OpenFilesOptions extends WaitOptions {
 }
 
 const DEPTH_LIMIT = 16
+/** Files that are looked up at a time, and names that are read at once. */
+const LOOKUPS = 8
+const NAMES_AT_ONCE = 256
 
 /** Whether a bundle with this path is a tar, compressed or not, or a stream: all but a directory. */
 export function isTarPath(path: string): boolean {
@@ -150,22 +154,47 @@ export async function openTarFiles(file: FileHandle, path: string, signal?: Abor
   return new TarFiles(path, await realpath(path), file, new Map(files), offsets)
 }
 
-/** Everything below a directory except directories, by path. */
+/**
+ * Everything below a directory except directories, by path. Throws NOT_A_BUNDLE if there is more than any bundle has:
+ * the names are counted before anything is looked up.
+ */
 export async function listDirectory(root: string, signal?: AbortSignal): Promise<ReadonlyMap<string, BundleFile>> {
-  const files = new Map<string, BundleFile>()
+  let count = 0
+  const paths: string[] = []
   await walk('', 0)
-  return files
+  const files = await pMap(
+    paths,
+    async (path): Promise<[string, BundleFile]> => {
+      const found = await lstatIfThere(join(root, path))
+      return [path, { path, size: found?.size ?? 0, type: found?.isFile() ? 'file' : 'other' }]
+    },
+    { concurrency: LOOKUPS },
+  )
+  return new Map(files)
 
   async function walk(directory: string, depth: number): Promise<void> {
     signal?.throwIfAborted()
-    for (const entry of await readdir(join(root, directory), { withFileTypes: true })) {
+    for await (const entry of await opendir(join(root, directory), { bufferSize: NAMES_AT_ONCE })) {
       const path = directory === '' ? entry.name : `${directory}/${entry.name}`
       if (depth === 0 && entry.isDirectory() && isMediumEntry(entry.name)) continue
-      const found = await lstatIfThere(join(root, path))
-      if (found?.isDirectory() && depth < DEPTH_LIMIT) await walk(path, depth + 1)
-      else files.set(path, { path, size: found?.size ?? 0, type: found?.isFile() ? 'file' : 'other' })
+      count += 1
+      if (count > MEMBER_LIMIT) throw tooMany(root)
+      // A name that is not UTF-8 is listed, but cannot be opened
+      const enter = entry.isDirectory() && depth < DEPTH_LIMIT && (await lstatIfThere(join(root, path)))
+      if (enter) await walk(path, depth + 1)
+      else paths.push(path)
     }
   }
+}
+
+function tooMany(root: string): StowageError {
+  return new StowageError(
+    'NOT_A_BUNDLE',
+    `${root} has over ${MEMBER_LIMIT} files and directories, the limit of a bundle`,
+    {
+      hint: 'Name the directory that "stowage pack" wrote.',
+    },
+  )
 }
 
 /**

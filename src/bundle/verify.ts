@@ -8,7 +8,7 @@ import { type Digest, digestFromHex, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import type { WaitOptions } from '../progress.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
-import { INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.js'
+import { DOCUMENT_LIMIT, INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, readSmall } from './files.js'
 import { type Finding, verifyGraph } from './graph.js'
 import {
@@ -19,7 +19,7 @@ import {
   parseBundleManifest,
 } from './manifest.js'
 import { openBundleFiles } from './open-files.js'
-import { DOCUMENT_LIMIT, hintFor } from './reader.js'
+import { hintFor } from './reader.js'
 
 export interface VerifyReport {
   readonly path: string
@@ -34,8 +34,14 @@ export interface VerifyReport {
   readonly images: readonly BundleImage[]
   /** Sorted by path, then by code. */
   readonly findings: readonly Finding[]
+  /** Whether the check ended early, at 10,000 findings; otherwise left out. */
+  readonly stopped?: true
 }
 
+/** The check ends at this many defects: of a bundle that is wrong throughout, nobody reads more. */
+const FINDING_LIMIT = 10_000
+/** The longest message of a finding, in characters: it may quote the bundle. */
+const MESSAGE_LIMIT = 2000
 /** Files of at least this size in bytes are hashed in the thread pool. */
 const POOLED = 4 * 1024 * 1024
 
@@ -70,6 +76,9 @@ async function openOrFind(path: string, options: WaitOptions): Promise<BundleFil
     return { code: 'INVALID_TAR', path, message: error.message }
   }
 }
+
+/** Thrown within a check at one defect too many. */
+class TooMany extends Error {}
 
 class Check {
   readonly #files: BundleFiles
@@ -107,20 +116,35 @@ class Check {
     const documents = await this.#readDocuments()
     const manifest = this.#parse(documents.get(BUNDLE_FILE), BUNDLE_FILE, parseBundleManifest)
     const sums = this.#parse(documents.get(CHECKSUMS_FILE), CHECKSUMS_FILE, parseChecksums)
-    const { findings, blobs } = await verifyGraph({
+    const images = manifest?.images ?? []
+    try {
+      await this.#checkAll(documents, manifest, sums)
+    } catch (error) {
+      if (!(error instanceof TooMany)) throw error
+      return { ...this.#report(path, images), stopped: true }
+    }
+    return this.#report(path, images)
+  }
+
+  async #checkAll(
+    documents: ReadonlyMap<string, Uint8Array>,
+    manifest: BundleManifest | undefined,
+    sums: ReadonlyMap<string, Digest> | undefined,
+  ): Promise<void> {
+    const blobs = await verifyGraph({
       layout: documents.get(LAYOUT_FILE),
       index: documents.get(INDEX_FILE),
       docker: documents.get(DOCKER_FILE),
       manifest,
-      files: present,
+      files: this.#files.files,
       read: async (file, limit) => await this.#readOnce(file, limit),
+      find: (...defect) => this.#find(...defect),
     })
-    this.#findings.push(...findings)
-    const expected = expectations(manifest, sums)
-    this.#compareLists(manifest, sums)
+    const listed = manifest && new Map(manifest.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
+    if (listed && sums) this.#compareLists(listed, sums)
+    const expected = expectations(manifest, listed, sums)
     await this.#checkFiles(expected)
     this.#checkExtra(expected, blobs)
-    return this.#report(path, manifest?.images ?? [])
   }
 
   #report(path: string, images: readonly BundleImage[]): VerifyReport {
@@ -233,9 +257,7 @@ class Check {
     }
   }
 
-  #compareLists(manifest: BundleManifest | undefined, sums: ReadonlyMap<string, Digest> | undefined): void {
-    if (!manifest || !sums) return
-    const listed = new Map(manifest.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
+  #compareLists(listed: ReadonlyMap<string, Digest>, sums: ReadonlyMap<string, Digest>): void {
     for (const path of new Set([...listed.keys(), ...sums.keys()])) {
       if (path === BUNDLE_FILE && sums.has(path)) continue
       const [ours, theirs] = [listed.get(path), sums.get(path)]
@@ -278,7 +300,9 @@ class Check {
   }
 
   #find(code: Finding['code'], path: string, message: string): void {
-    this.#findings.push({ code, path, message })
+    if (this.#findings.length >= FINDING_LIMIT) throw new TooMany()
+    const short = message.length > MESSAGE_LIMIT ? `${message.slice(0, MESSAGE_LIMIT)}…` : message
+    this.#findings.push({ code, path, message: short })
   }
 }
 
@@ -303,11 +327,11 @@ interface Expectation {
 /** The size and digests that the lists and the names of the blobs give for every file. */
 function expectations(
   manifest: BundleManifest | undefined,
-  sums: ReadonlyMap<string, Digest> | undefined,
+  listed: ReadonlyMap<string, Digest> = new Map(),
+  sums: ReadonlyMap<string, Digest> = new Map(),
 ): ReadonlyMap<string, Expectation> {
   const sizes = new Map(manifest?.files.map(file => [file.path, file.size]))
-  const listed = new Map(manifest?.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
-  const paths = [...new Set([...listed.keys(), ...(sums?.keys() ?? [])])].sort(comparePaths)
+  const paths = [...new Set([...listed.keys(), ...sums.keys()])]
   return new Map(
     paths.map(path => {
       const digests = new Map<Digest, string>()
@@ -315,7 +339,7 @@ function expectations(
       const said = [
         [hex && digestFromHex(hex), 'its name'],
         [listed.get(path), BUNDLE_FILE],
-        [sums?.get(path), CHECKSUMS_FILE],
+        [sums.get(path), CHECKSUMS_FILE],
       ] as const
       for (const [digest, by] of said) {
         const before = digest && digests.get(digest)

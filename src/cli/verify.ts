@@ -29,10 +29,11 @@ function checkedBy(location: string): string {
   return `verify checks bundles. To check every blob of ${location}, pack it: stowage pack ${location} -o BUNDLE.`
 }
 
-function text({ path, ok, files, size, archiveSize, images, findings }: VerifyReport): string {
+function text({ path, ok, files, size, archiveSize, images, findings, stopped }: VerifyReport): string {
   const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)
   const total = archiveSize === undefined ? formatSize(size) : `one tar of ${formatSize(archiveSize)}`
   const read = `${count(files, 'file')}, ${total}`
-  if (!ok) return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n`
+  const end = stopped ? ', and the check ended there' : ''
+  if (!ok) return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)${end}\n`
   return `${imageTable(images)}${path}: OK (${read}, all as listed)\n`
 }
