@@ -12,6 +12,7 @@ import type { WaitOptions } from '../progress.js'
 import { fileInput, listArchive, MEMBER_LIMIT } from '../tar/archive.js'
 import { pieces } from '../tar/pieces.js'
 import { isMediumEntry } from './directory-medium.js'
+import type { Plain } from './layer-hash.js'
 
 export interface BundleFile {
   /** Relative, with `/`. */
@@ -36,6 +37,8 @@ export interface BundleFiles extends AsyncDisposable {
   place(path: string): { readonly file: string; readonly offset: number; readonly size: number } | undefined
   /** The digests of all files, if they were hashed when the bundle was opened. */
   readonly digests?: ReadonlyMap<string, Digest>
+  /** The same of the tars in its blobs, if that was asked for. */
+  readonly plain?: ReadonlyMap<string, Plain>
 }
 
 export interface OpenFilesOptions extends WaitOptions {
@@ -43,6 +46,8 @@ export interface OpenFilesOptions extends WaitOptions {
    * Whether layers will be read (the default). Without them, a compressed bundle or a stream is read without storing it.
    */
   readonly layers?: boolean | undefined
+  /** Whether the blobs of a compressed bundle or a stream are decompressed, too, and what is in them is hashed. */
+  readonly deep?: boolean | undefined
   /**
    * Whether a compressed bundle or a stream is to be read while it is used, as `PassingFiles`, instead of being stored
    * first.

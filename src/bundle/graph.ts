@@ -25,6 +25,7 @@ export type FindingCode =
   | 'MEDIUM_FAILED'
   | 'SIZE_MISMATCH'
   | 'DIGEST_MISMATCH'
+  | 'DIFF_ID_MISMATCH'
   | 'BLOB_MISSING'
   | 'LISTS_DIFFER'
   | 'IMAGES_DIFFER'
@@ -44,8 +45,17 @@ interface GraphInput {
   readonly files: ReadonlyMap<string, BundleFile>
   /** Reads a small file. */
   readonly read: (path: string, limit: number) => Promise<Uint8Array>
+  /** Called with each layer of a platform, once for every image that has it. */
+  readonly layer: (layer: ImageLayer) => void
   /** Called with each defect. */
   readonly find: (code: FindingCode, path: string, message: string) => void
+}
+
+/** A layer, and what the config of an image says of the tar in it. */
+export interface ImageLayer {
+  readonly descriptor: Descriptor
+  readonly diffId: Digest
+  readonly config: Digest
 }
 
 const READ_LIMIT = 16 * 1024 * 1024
@@ -99,6 +109,12 @@ class GraphCheck {
         continue
       }
       this.#checkLayers(image)
+      for (const { manifest, config } of image.platforms) {
+        manifest.layers.forEach((descriptor, n) => {
+          const diffId = config.diffIds[n]
+          if (diffId) this.#input.layer({ descriptor, diffId, config: manifest.config.digest })
+        })
+      }
       docker.add(encodeDockerManifest([{ image, names }]))
       if (described) this.#checkImage({ image, names, listed: root.digest }, described.get(root.digest))
       for (const path of [...pathsOf(image), blobPath(root.digest)]) blobs.add(path)

@@ -4,13 +4,16 @@ import pMap from 'p-map'
 import { DOCKER_FILE } from '../archive/heads.js'
 import { HashPool } from '../blob/hash-pool.js'
 import { abortError, StowageError } from '../errors.js'
-import { type Digest, digestFromHex, digestOf } from '../oci/digest.js'
+import { type Digest, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import type { WaitOptions } from '../progress.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
 import { DOCUMENT_LIMIT, INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, readSmall } from './files.js'
+import { type Expectation, expectations } from './expectations.js'
 import { type Finding, verifyGraph } from './graph.js'
+import { LayerCheck, type LayerProofs } from './layer-check.js'
+import { LayerHash } from './layer-hash.js'
 import {
   BUNDLE_FILE,
   type BundleImage,
@@ -34,8 +37,16 @@ export interface VerifyReport {
   readonly images: readonly BundleImage[]
   /** Sorted by path, then by code. */
   readonly findings: readonly Finding[]
+  /** Whether layers were decompressed and compared with what the configs of the images say of them. */
+  readonly deep: boolean
+  readonly layers: LayerProofs
   /** Whether the check ended early, at 10,000 findings; otherwise left out. */
   readonly stopped?: true
+}
+
+export interface VerifyBundleOptions extends WaitOptions {
+  /** Decompress layers, and compare what is in them with the diffIDs in the configs of their images (the default). */
+  readonly deep?: boolean | undefined
 }
 
 /** The check ends at this many defects: of a bundle that is wrong throughout, nobody reads more. */
@@ -47,17 +58,24 @@ const POOLED = 4 * 1024 * 1024
 
 /**
  * Checks the bundle `path`, see {@link openBundleFiles}: the size and hash of every file against bundle.json and SHA256SUMS,
- * missing and extra files, the blobs that index.json reaches, and whether manifest.json and bundle.json agree with it.
+ * missing and extra files, the blobs that index.json reaches, whether manifest.json and bundle.json agree with it, and,
+ * unless `deep` is false, whether each layer holds what the config of its image says.
  * A defect is a finding, not an error. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, INVALID_TAR
  * for a file that is not a tar and is not named `.tar`, ABORTED.
  */
-export async function verifyBundle(path: string, { signal, onProgress }: WaitOptions = {}): Promise<VerifyReport> {
+export async function verifyBundle(
+  path: string,
+  { deep = true, signal, onProgress }: VerifyBundleOptions = {},
+): Promise<VerifyReport> {
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
-  const opened = await openOrFind(path, { signal, onProgress })
-  if ('code' in opened) return { path, ok: false, files: 0, size: 0, images: [], findings: [opened] }
+  const opened = await openOrFind(path, { deep, signal, onProgress })
+  if ('code' in opened) {
+    const nothing = { files: 0, size: 0, images: [], deep, layers: new LayerCheck().proofs(new Map()) }
+    return { path, ok: false, ...nothing, findings: [opened] }
+  }
   await using files = opened
   try {
-    const check = new Check(files, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
+    const check = new Check(files, deep, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
     const report = await check.run(path)
     onProgress?.({ type: 'done', subject: path })
     const found = await stat(path).catch(() => undefined) // standard input
@@ -68,7 +86,7 @@ export async function verifyBundle(path: string, { signal, onProgress }: WaitOpt
 }
 
 /** Opens the files. A tar that cannot be listed is a finding if its name is that of a tar, otherwise an error. */
-async function openOrFind(path: string, options: WaitOptions): Promise<BundleFiles | Finding> {
+async function openOrFind(path: string, options: VerifyBundleOptions): Promise<BundleFiles | Finding> {
   try {
     return await openBundleFiles(path, { ...options, layers: false })
   } catch (error) {
@@ -82,6 +100,7 @@ class TooMany extends Error {}
 
 class Check {
   readonly #files: BundleFiles
+  readonly #deep: boolean
   readonly #signal: AbortSignal | undefined
   readonly #onBytes: (bytes: { done: number; total: number }) => void
   readonly #findings: Finding[] = []
@@ -89,14 +108,17 @@ class Check {
   readonly #digests = new Map<string, Digest>()
   /** Bytes read so far from the files that are being hashed, by path. */
   readonly #underWay = new Map<string, number>()
+  readonly #layers = new LayerCheck()
   #size = 0
 
   constructor(
     files: BundleFiles,
+    deep: boolean,
     signal: AbortSignal | undefined,
     onBytes: (bytes: { done: number; total: number }) => void,
   ) {
     this.#files = files
+    this.#deep = deep
     this.#signal = signal
     this.#onBytes = onBytes
   }
@@ -138,18 +160,29 @@ class Check {
       manifest,
       files: this.#files.files,
       read: async (file, limit) => await this.#readOnce(file, limit),
+      layer: layer => this.#deep && this.#layers.expect(layer),
       find: (...defect) => this.#find(...defect),
     })
     const listed = manifest && new Map(manifest.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
     if (listed && sums) this.#compareLists(listed, sums)
     const expected = expectations(manifest, listed, sums)
     await this.#checkFiles(expected)
+    for (const { path, message } of this.#layers.mismatches()) this.#find('DIFF_ID_MISMATCH', path, message)
     this.#checkExtra(expected, blobs)
   }
 
   #report(path: string, images: readonly BundleImage[]): VerifyReport {
     const findings = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
-    return { path, ok: findings.length === 0, files: this.#digests.size, size: this.#size, images, findings }
+    const read = { files: this.#digests.size, size: this.#size }
+    return {
+      path,
+      ok: findings.length === 0,
+      ...read,
+      images,
+      deep: this.#deep,
+      layers: this.#layers.proofs(this.#files.files),
+      findings,
+    }
   }
 
   /** The bytes of those top-level documents that exist and can be read. */
@@ -219,6 +252,9 @@ class Check {
   async #hash({ path, size }: BundleFile, pool: HashPool, total: number): Promise<Digest> {
     const known = this.#files.digests?.get(path)
     const place = this.#files.place(path)
+    const kept = this.#files.plain?.get(path)
+    if (kept) this.#layers.found(path, known, kept)
+    else if (this.#layers.wants(path)) return await this.#hashLayer(path, size, total)
     if (known || size < POOLED || !place) {
       const digest = known ?? digestOf(await readSmall(this.#files, path, size, this.#signal))
       this.#note(path, digest, size)
@@ -235,6 +271,22 @@ class Check {
     )
     this.#underWay.delete(path)
     this.#note(path, digest, read)
+    this.#tell(total)
+    return digest
+  }
+
+  async #hashLayer(path: string, size: number, total: number): Promise<Digest> {
+    const hash = new LayerHash(path, this.#signal)
+    let done = 0
+    for await (const piece of this.#files.read(path, { signal: this.#signal })) {
+      await hash.add(piece)
+      this.#underWay.set(path, (done += piece.length))
+      this.#tell(total)
+    }
+    const { digest, plain } = await hash.finish()
+    this.#layers.found(path, digest, plain)
+    this.#underWay.delete(path)
+    this.#note(path, digest, size)
     this.#tell(total)
     return digest
   }
@@ -315,37 +367,4 @@ function once(findings: readonly Finding[]): Finding[] {
     if (code !== 'SIZE_MISMATCH') return true
     return seen.size !== seen.add(path).size
   })
-}
-
-interface Expectation {
-  readonly size: number | undefined
-  /** The digests that the content should have, each with the source that names it. */
-  readonly digests: ReadonlyMap<Digest, string>
-  readonly by: string
-}
-
-/** The size and digests that the lists and the names of the blobs give for every file. */
-function expectations(
-  manifest: BundleManifest | undefined,
-  listed: ReadonlyMap<string, Digest> = new Map(),
-  sums: ReadonlyMap<string, Digest> = new Map(),
-): ReadonlyMap<string, Expectation> {
-  const sizes = new Map(manifest?.files.map(file => [file.path, file.size]))
-  const paths = [...new Set([...listed.keys(), ...sums.keys()])]
-  return new Map(
-    paths.map(path => {
-      const digests = new Map<Digest, string>()
-      const hex = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1]
-      const said = [
-        [hex && digestFromHex(hex), 'its name'],
-        [listed.get(path), BUNDLE_FILE],
-        [sums.get(path), CHECKSUMS_FILE],
-      ] as const
-      for (const [digest, by] of said) {
-        const before = digest && digests.get(digest)
-        if (digest) digests.set(digest, before ? `${before} and ${by}` : by)
-      }
-      return [path, { size: sizes.get(path), digests, by: listed.has(path) ? BUNDLE_FILE : CHECKSUMS_FILE }]
-    }),
-  )
 }
