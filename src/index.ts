@@ -10,7 +10,7 @@ export type { OnProgress, ProgressEvent, RetryEvent, WaitOptions } from './progr
 export { pack, type PackOptions, type PackResult, planPack } from './verbs/pack.js'
 export type { PlannedImage, TransferPlan } from './transfer/planner.js'
 export type { Room } from './archive/space.js'
-export type { LayerProofs, UnprovedLayer } from './bundle/layer-check.js'
+export type { LayerProofs, UnprovedLayer } from './bundle/layer-comparison.js'
 export { verifyBundle, type VerifyBundleOptions, type VerifyReport } from './bundle/verify.js'
 export { loadBundle, type LoadedImage, type LoadOptions, type LoadResult, planLoad } from './verbs/load.js'
 export {

@@ -12,7 +12,7 @@ import { DOCUMENT_LIMIT, INCOMPLETE_FILE, REQUIRED_DOCUMENTS } from './contents.
 import { type BundleFile, type BundleFiles, isTarPath, readSmall } from './files.js'
 import { type Expectation, expectations } from './expectations.js'
 import { type Finding, verifyGraph } from './graph.js'
-import { LayerCheck, type LayerProofs } from './layer-check.js'
+import { LayerComparison, type LayerProofs } from './layer-comparison.js'
 import { LayerHash } from './layer-hash.js'
 import {
   BUNDLE_FILE,
@@ -70,7 +70,7 @@ export async function verifyBundle(
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
   const opened = await openOrFind(path, { deep, signal, onProgress })
   if ('code' in opened) {
-    const nothing = { files: 0, size: 0, images: [], deep, layers: new LayerCheck().proofs(new Map()) }
+    const nothing = { files: 0, size: 0, images: [], deep, layers: new LayerComparison().proofs(new Map()) }
     return { path, ok: false, ...nothing, findings: [opened] }
   }
   await using files = opened
@@ -108,7 +108,7 @@ class Check {
   readonly #digests = new Map<string, Digest>()
   /** Bytes read so far from the files that are being hashed, by path. */
   readonly #underWay = new Map<string, number>()
-  readonly #layers = new LayerCheck()
+  readonly #layers = new LayerComparison()
   #size = 0
 
   constructor(

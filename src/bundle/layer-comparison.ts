@@ -17,7 +17,7 @@ export interface UnprovedLayer {
   readonly reason: string
 }
 
-export class LayerCheck {
+export class LayerComparison {
   /** By path; a layer of several images has one entry for each diffID that their configs give it. */
   readonly #layers = new Map<string, ImageLayer[]>()
   readonly #plain = new Map<string, Plain>()
