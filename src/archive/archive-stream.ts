@@ -94,7 +94,14 @@ export async function writeToStandardOutput(bytes: Bytes, signal?: AbortSignal):
   }
 }
 
-/** The plain tar that `bytes` is or holds compressed. Throws UNSUPPORTED, and what {@link decompressed} throws. */
+/** What an archive may grow to when it is decompressed, in bytes, and from there on how many times its own size. */
+const GROWTH_FREE = 1024 * 1024 * 1024
+const GROWTH = 200
+
+/**
+ * The plain tar that `bytes` is or holds compressed. Throws UNSUPPORTED for another compression, and for an archive of
+ * over 1 GiB that is over 200 times its compressed size, and what {@link decompressed} throws.
+ */
 export async function openTarStream(
   bytes: Bytes,
   name: string,
@@ -104,7 +111,33 @@ export async function openTarStream(
   refuseOthers(head, name)
   const compression = archiveCompressionOf(head)
   if (!compression) return { tar: all, compression }
-  return { tar: plainTar(decompressed(all, compression, name, { signal }), name), compression }
+  const read = { size: 0 }
+  const content = decompressed(measured(all, read), compression, name, { signal })
+  return { tar: plainTar(boundedGrowth(content, read, name), name), compression }
+}
+
+/** Adds up in `read` what is read of `bytes`. */
+async function* measured(bytes: Bytes, read: { size: number }): Bytes {
+  for await (const piece of bytes) {
+    read.size += piece.length
+    yield piece
+  }
+}
+
+/** A few megabytes can stand for terabytes of zeros, which nobody packs and nobody can wait for. */
+async function* boundedGrowth(bytes: Bytes, read: { readonly size: number }, name: string): Bytes {
+  let size = 0
+  for await (const piece of bytes) {
+    size += piece.length
+    if (size > GROWTH_FREE && size > GROWTH * read.size) {
+      throw new StowageError(
+        'UNSUPPORTED',
+        `${name} is over ${GROWTH} times as large decompressed: ${size} bytes from ${read.size}, which is the limit from ${GROWTH_FREE} bytes on`,
+        { hint: 'If that is what it should be, decompress it to a file first, and name that.' },
+      )
+    }
+    yield piece
+  }
 }
 
 /** The same bytes, which are to be a tar. Throws what {@link refuseOthers} throws. */

@@ -9,7 +9,7 @@ import { type Compression, compressionOf, layerMediaType, MAGIC_SIZE } from '../
 import { CONFIG_LIMIT, parseConfig } from '../oci/config.js'
 import { type Descriptor, describe, parseDescriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { optionalArray, parseJson, record, shown, string } from '../oci/json.js'
+import { LIST_VALUE_LIMIT, optionalArray, parseJson, record, shown, string } from '../oci/json.js'
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../oci/media-type.js'
 import { isReference, parseReference, type Reference } from '../oci/reference.js'
 import type { ArchiveFile, ArchiveFiles } from './archive-files.js'
@@ -41,7 +41,8 @@ export async function readDockerEntries(
   archive: ArchiveFiles,
   { signal, onNotice }: FetchOptions & { readonly onNotice?: ((sentence: string) => void) | undefined } = {},
 ): Promise<readonly DockerEntry[]> {
-  const list = parseJson(await archive.readSmall(DOCKER_FILE, { signal }), whereIn(archive, DOCKER_FILE))
+  const bytes = await archive.readSmall(DOCKER_FILE, { signal })
+  const list = parseJson(bytes, whereIn(archive, DOCKER_FILE), LIST_VALUE_LIMIT)
   if (!Array.isArray(list)) {
     throw new StowageError(
       'INVALID_MANIFEST',

@@ -36,13 +36,49 @@ export interface ImageContent {
   readonly absent: readonly Descriptor[]
 }
 
+/** What may be read of manifests and configs: their bytes, and the blobs that they list. */
+interface DocumentLimits {
+  readonly bytes: number
+  readonly references: number
+}
+
+/** Counts what is read of manifests and configs: they can refer to one another in more ways than anyone can follow. */
+export class DocumentBudget {
+  readonly #whose: string
+  readonly #limits: DocumentLimits
+  readonly #spent = { bytes: 0, references: 0 }
+
+  /** `whose` names them in errors. */
+  constructor(whose: string, limits: DocumentLimits) {
+    this.#whose = whose
+    this.#limits = limits
+  }
+
+  /** Throws INVALID_MANIFEST if that is more than the limit. */
+  spend(what: keyof DocumentLimits, count: number): void {
+    this.#spent[what] += count
+    const [spent, limit] = [this.#spent[what], this.#limits[what]]
+    if (spent <= limit) return
+    throw new StowageError(
+      'INVALID_MANIFEST',
+      what === 'bytes'
+        ? `${this.#whose}: manifests and configs of ${spent} bytes or more; the limit is ${limit}`
+        : `${this.#whose}: manifests that list ${spent} blobs or more; the limit is ${limit}`,
+    )
+  }
+}
+
 export interface ReadImageOptions extends FetchOptions {
   /** Digests of manifests to leave out, although an index lists them. */
   readonly absent?: readonly Digest[] | undefined
+  /** What all images of a source may take together; each has a limit of its own besides. */
+  readonly budget?: DocumentBudget | undefined
 }
 
 /** How deep indexes may be nested; deeper nesting is treated as an attack. */
 export const DEPTH_LIMIT = 8
+/** What one image may have: the largest real ones have a hundredth of it. */
+const IMAGE_LIMITS: DocumentLimits = { bytes: 64 * 1024 * 1024, references: 100_000 }
 
 /**
  * Reads the manifests and configs below `root` from `store`, each checked against its digest.
@@ -54,6 +90,7 @@ export async function readImage(
   options: ReadImageOptions = {},
 ): Promise<ImageContent> {
   const leftOut = new Set(options.absent)
+  const budgets = [new DocumentBudget(root.digest, IMAGE_LIMITS), ...(options.budget ? [options.budget] : [])]
   const absent = new Map<string, Descriptor>()
   const manifests = new Map<string, Document>()
   const configs = new Map<string, Document>()
@@ -64,8 +101,11 @@ export async function readImage(
     if (manifests.has(descriptor.digest)) return
     if (depth > DEPTH_LIMIT)
       throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
+    for (const budget of budgets) budget.spend('bytes', descriptor.size)
     const bytes = await readVerified(descriptor, store.fetch(descriptor, options), MANIFEST_LIMIT)
     const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
+    const listed = parsed.type === 'index' ? parsed.manifests : parsed.layers
+    for (const budget of budgets) budget.spend('references', listed.length)
     if (parsed.type === 'index') {
       for (const child of parsed.manifests) {
         if (leftOut.has(child.digest)) absent.set(child.digest, child)
@@ -80,6 +120,7 @@ export async function readImage(
 
   async function visitManifest(descriptor: Descriptor, manifest: ImageManifest): Promise<void> {
     const config = manifest.config
+    for (const budget of budgets) budget.spend('bytes', config.size)
     const bytes = await readVerified(config, store.fetch(config, options), CONFIG_LIMIT)
     configs.set(config.digest, { descriptor: bare(config), bytes })
     for (const layer of manifest.layers) addLayer(bare(layer), descriptor.digest)

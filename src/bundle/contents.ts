@@ -15,6 +15,9 @@ export const BLOBS = 'blobs'
 /** The directory of files carried besides the images. */
 export const FILES = 'files'
 
+/** Largest bundle.json, SHA256SUMS or head that is read, in bytes: enough for the files of 10,000 images. */
+export const DOCUMENT_LIMIT = 64 * 1024 * 1024
+
 /** The documents that a complete bundle must have. */
 export const REQUIRED_DOCUMENTS: readonly string[] = [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 /** Every file of a bundle that is neither a blob nor a carried file. */

@@ -1,17 +1,19 @@
 /** The files of a bundle that is a directory or a plain tar: lists and reads them. */
 import { constants, type Stats } from 'node:fs'
-import { lstat, open, readdir } from 'node:fs/promises'
+import { lstat, open, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
+import pMap from 'p-map'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
-import { fileInput, listArchive } from '../tar/archive.js'
+import { fileInput, listArchive, MEMBER_LIMIT } from '../tar/archive.js'
 import { pieces, type ReadableFile } from '../tar/pieces.js'
 import type { AskForVolume } from '../volumes/volume-stream.js'
 import { isMediumEntry } from './directory-medium.js'
+import type { Plain } from './layer-hash.js'
 
 export interface BundleFile {
   /** Relative, with `/`. */
@@ -45,6 +47,8 @@ export interface BundleFiles extends AsyncDisposable {
   ranges?(path: string): readonly FileRange[]
   /** The digests of all files, if they were hashed when the bundle was opened. */
   readonly digests?: ReadonlyMap<string, Digest>
+  /** The same of the tars in its blobs, if that was asked for. */
+  readonly plain?: ReadonlyMap<string, Plain>
 }
 
 export interface OpenFilesOptions extends WaitOptions {
@@ -52,6 +56,8 @@ export interface OpenFilesOptions extends WaitOptions {
    * Whether layers will be read (the default). Without them, a compressed bundle or a stream is read without storing it.
    */
   readonly layers?: boolean | undefined
+  /** Whether the blobs of a compressed bundle or a stream are decompressed, too, and what is in them is hashed. */
+  readonly deep?: boolean | undefined
   /**
    * Whether a compressed bundle or a stream is to be read while it is used, as `PassingFiles`, instead of being stored
    * first.
@@ -76,6 +82,9 @@ export interface StreamSource {
 }
 
 const DEPTH_LIMIT = 16
+/** Files that are looked up at a time, and names that are read at once. */
+const LOOKUPS = 8
+const NAMES_AT_ONCE = 256
 
 /** Whether a bundle with this path is a tar, compressed or not, or a stream: all but a directory. */
 export function isTarPath(path: string): boolean {
@@ -184,22 +193,47 @@ export async function openTarFiles(
   return new TarFiles(path, rangesOf, file, new Map(files), offsets)
 }
 
-/** Everything below a directory except directories, by path. */
+/**
+ * Everything below a directory except directories, by path. Throws NOT_A_BUNDLE if there is more than any bundle has:
+ * the names are counted before anything is looked up.
+ */
 export async function listDirectory(root: string, signal?: AbortSignal): Promise<ReadonlyMap<string, BundleFile>> {
-  const files = new Map<string, BundleFile>()
+  let count = 0
+  const paths: string[] = []
   await walk('', 0)
-  return files
+  const files = await pMap(
+    paths,
+    async (path): Promise<[string, BundleFile]> => {
+      const found = await lstatIfThere(join(root, path))
+      return [path, { path, size: found?.size ?? 0, type: found?.isFile() ? 'file' : 'other' }]
+    },
+    { concurrency: LOOKUPS },
+  )
+  return new Map(files)
 
   async function walk(directory: string, depth: number): Promise<void> {
     signal?.throwIfAborted()
-    for (const entry of await readdir(join(root, directory), { withFileTypes: true })) {
+    for await (const entry of await opendir(join(root, directory), { bufferSize: NAMES_AT_ONCE })) {
       const path = directory === '' ? entry.name : `${directory}/${entry.name}`
       if (depth === 0 && entry.isDirectory() && isMediumEntry(entry.name)) continue
-      const found = await lstatIfThere(join(root, path))
-      if (found?.isDirectory() && depth < DEPTH_LIMIT) await walk(path, depth + 1)
-      else files.set(path, { path, size: found?.size ?? 0, type: found?.isFile() ? 'file' : 'other' })
+      count += 1
+      if (count > MEMBER_LIMIT) throw tooMany(root)
+      // A name that is not UTF-8 is listed, but cannot be opened
+      const enter = entry.isDirectory() && depth < DEPTH_LIMIT && (await lstatIfThere(join(root, path)))
+      if (enter) await walk(path, depth + 1)
+      else paths.push(path)
     }
   }
+}
+
+function tooMany(root: string): StowageError {
+  return new StowageError(
+    'NOT_A_BUNDLE',
+    `${root} has over ${MEMBER_LIMIT} files and directories, the limit of a bundle`,
+    {
+      hint: 'Name the directory that "stowage pack" wrote.',
+    },
+  )
 }
 
 /**

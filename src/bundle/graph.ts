@@ -1,17 +1,17 @@
 /** Checks the heads of a bundle: the OCI graph below index.json, and whether the other heads agree with it. */
 import { DOCKER_FILE, encodeDockerManifest, engineNames, type NamedImage } from '../archive/heads.js'
 import type { BlobStore } from '../blob/blob-store.js'
-import { type ImageContent, readImage } from '../blob/closure.js'
+import { DocumentBudget, type ImageContent, readImage } from '../blob/closure.js'
 import { rootEntry, withStripped } from '../blob/stripped.js'
 import { StowageError } from '../errors.js'
 import { groupByRoot } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { fields, parseJson, record, shown, string } from '../oci/json.js'
+import { fields, LIST_VALUE_LIMIT, parseJson, record, shown, string } from '../oci/json.js'
 import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, originalOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import type { BundleFile } from './files.js'
-import { BUNDLE_FILE, type BundleManifest, describeImage } from './manifest.js'
+import { BUNDLE_FILE, type BundleImage, type BundleManifest, describeImage } from './manifest.js'
 
 /** What can be wrong with a bundle. Codes are API: they may be added, never renamed. */
 export type FindingCode =
@@ -25,6 +25,7 @@ export type FindingCode =
   | 'MEDIUM_FAILED'
   | 'SIZE_MISMATCH'
   | 'DIGEST_MISMATCH'
+  | 'DIFF_ID_MISMATCH'
   | 'BLOB_MISSING'
   | 'LISTS_DIFFER'
   | 'IMAGES_DIFFER'
@@ -46,41 +47,45 @@ interface GraphInput {
   readonly files: ReadonlyMap<string, BundleFile>
   /** Reads a small file. */
   readonly read: (path: string, limit: number) => Promise<Uint8Array>
+  /** Called with each layer of a platform, once for every image that has it. */
+  readonly layer: (layer: ImageLayer) => void
+  /** Called with each defect. */
+  readonly find: (code: FindingCode, path: string, message: string) => void
+}
+
+/** A layer, and what the config of an image says of the tar in it. */
+export interface ImageLayer {
+  readonly descriptor: Descriptor
+  readonly diffId: Digest
+  readonly config: Digest
 }
 
 const READ_LIMIT = 16 * 1024 * 1024
 
 /**
- * Walks from index.json to every layer. `blobs` has the paths of all blobs that the images reach. It is undefined if an
- * image could not be read, so that the caller does not report the blobs of that image as extra.
+ * Walks from index.json to every layer. Returns the paths of all blobs that the images reach; undefined if an image could
+ * not be read, so that the caller does not report the blobs of that image as extra.
  */
-export async function verifyGraph(input: GraphInput): Promise<GraphReport> {
+export async function verifyGraph(input: GraphInput): Promise<ReadonlySet<string> | undefined> {
   return await new GraphCheck(input).run()
 }
 
-interface ListedImage extends NamedImage {
-  /** Its digest in index.json: that of its root, or of what replaces a sparse index. */
-  readonly listed: Digest
-}
-
-interface GraphReport {
-  readonly findings: readonly Finding[]
-  readonly blobs: ReadonlySet<string> | undefined
-}
+/** What all images of a bundle may have together: enough for 10,000 of two platforms. */
+const LIMITS = { bytes: 512 * 1024 * 1024, references: 1_000_000 }
 
 class GraphCheck {
   readonly #input: GraphInput
-  readonly #findings: Finding[] = []
+  readonly #budget = new DocumentBudget('the images of the bundle', LIMITS)
 
   constructor(input: GraphInput) {
     this.#input = input
   }
 
-  async run(): Promise<GraphReport> {
+  async run(): Promise<ReadonlySet<string> | undefined> {
     const { layout, index } = this.#input
     this.#attempt(LAYOUT_FILE, () => layout && checkLayout(layout))
     const entries = this.#attempt(INDEX_FILE, () => index && parseLayoutIndex(index, INDEX_FILE))
-    return { findings: this.#findings, blobs: entries && (await this.#checkEntries(entries)) }
+    return entries && (await this.#checkEntries(entries))
   }
 
   /** The paths of all blobs that the images in index.json reach; undefined if an image could not be read. */
@@ -93,16 +98,35 @@ class GraphCheck {
       const message = `${digest} is listed twice with different details: ${size} bytes of ${mediaType}`
       this.#find('INVALID_MANIFEST', INDEX_FILE, message)
     }
-    const images: ListedImage[] = []
+    const { manifest } = this.#input
+    const described = manifest && new Map(manifest.images.map(image => [image.root.digest, image]))
+    const docker = new DockerEntries()
+    const blobs = new Set<string>()
+    let whole = true
+    // Nothing is kept of an image but its paths and its entry for docker: a bundle may have thousands
     for (const { root, names } of roots) {
       const image = await this.#readRoot(root)
-      if (image) images.push({ image, names, listed: root.digest })
+      if (!image) {
+        whole = false
+        continue
+      }
+      this.#checkLayers(image)
+      for (const { manifest, config } of image.platforms) {
+        manifest.layers.forEach((descriptor, n) => {
+          const diffId = config.diffIds[n]
+          if (diffId) this.#input.layer({ descriptor, diffId, config: manifest.config.digest })
+        })
+      }
+      docker.add(encodeDockerManifest([{ image, names }]))
+      if (described) this.#checkImage({ image, names, listed: root.digest }, described.get(root.digest))
+      for (const path of [...pathsOf(image), blobPath(root.digest)]) blobs.add(path)
     }
-    for (const { image } of images) this.#checkLayers(image)
-    if (images.length < roots.length) return undefined
-    this.#checkDocker(images)
-    this.#checkImages(images)
-    return new Set(images.flatMap(({ image, listed }) => [...pathsOf(image), blobPath(listed)]))
+    for (const digest of described?.keys() ?? []) {
+      if (!byDigest.has(digest)) this.#find('IMAGES_DIFFER', BUNDLE_FILE, `its image ${digest} is not in ${INDEX_FILE}`)
+    }
+    if (!whole) return undefined
+    this.#checkDocker(docker)
+    return blobs
   }
 
   /**
@@ -111,12 +135,13 @@ class GraphCheck {
    */
   async #readRoot({ annotations, platform: _platform, ...root }: Descriptor): Promise<ImageContent | undefined> {
     const original = originalOf({ annotations })
+    const [store, budget] = [storeOf(this.#input), this.#budget]
     try {
-      const image = await readImage(storeOf(this.#input), original ?? root, { absent: absentOf({ annotations }) })
+      const image = await readImage(store, original ?? root, { absent: absentOf({ annotations }), budget })
       if (!original) return image
       const whole = withStripped(image)
       if (rootEntry(whole).digest === root.digest) {
-        await readImage(storeOf(this.#input), root)
+        await readImage(store, root, { budget })
         return whole
       }
       const message = `${root.digest} is not what remains of ${original.digest} without its absent manifests`
@@ -145,63 +170,44 @@ class GraphCheck {
   }
 
   /** Docker's list must have the same configs, layers and tags: engines with graphdrivers read only this list. */
-  #checkDocker(named: readonly NamedImage[]): void {
-    const found = this.#attempt(DOCKER_FILE, () => this.#input.docker && dockerEntries(this.#input.docker))
+  #checkDocker(expected: DockerEntries): void {
+    const { docker } = this.#input
+    const found = this.#attempt(DOCKER_FILE, () => docker && new DockerEntries().add(docker))
     if (!found) return
-    const expected = dockerEntries(encodeDockerManifest(named))
-    for (const [config, entry] of expected) {
-      const other = found.get(config)
-      if (other === undefined)
-        this.#find('IMAGES_DIFFER', DOCKER_FILE, `there is no entry for the image with ${config}`)
-      else if (other !== entry) {
-        this.#find(
-          'IMAGES_DIFFER',
-          DOCKER_FILE,
-          `the entry of ${config} is ${other}, but ${INDEX_FILE} refers to ${entry}`,
-        )
+    for (const config of expected.configs) {
+      const [ours, theirs] = [found.of(config), expected.of(config)]
+      if (ours === undefined) this.#find('IMAGES_DIFFER', DOCKER_FILE, `there is no entry for the image with ${config}`)
+      else if (ours !== theirs) {
+        const message = `the entry of ${config} is ${ours}, but ${INDEX_FILE} refers to ${theirs}`
+        this.#find('IMAGES_DIFFER', DOCKER_FILE, message)
       }
     }
-    for (const config of found.keys()) {
-      if (!expected.has(config))
+    for (const config of found.configs) {
+      if (expected.of(config) === undefined)
         this.#find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} belongs to no image in ${INDEX_FILE}`)
     }
   }
 
-  #checkImages(named: readonly ListedImage[]): void {
-    const { manifest } = this.#input
-    if (!manifest) return
-    const described = new Map(manifest.images.map(image => [image.root.digest, image]))
-    for (const { image, names, listed } of named) {
-      const own = described.get(listed)
-      if (!own) {
-        this.#find('IMAGES_DIFFER', BUNDLE_FILE, `it does not list the image ${listed} of ${INDEX_FILE}`)
-        continue
-      }
-      const references = own.names.map(parseReference)
-      const [ours, theirs] = [engineNames(references), engineNames(names)].map(list =>
-        list.map(formatReference).sort().join(' '),
-      )
-      if (ours !== theirs) {
-        this.#find(
-          'IMAGES_DIFFER',
-          BUNDLE_FILE,
-          `${listed} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`,
-        )
-      }
-      const sparse = listed === image.root.digest ? 'keep' : undefined
-      // What was left behind can only be believed: the bundle does not have it
-      const derived = describeImage(image, references, sparse, own.undelivered)
-      if (JSON.stringify(derived) !== JSON.stringify(own)) {
-        this.#find(
-          'IMAGES_DIFFER',
-          BUNDLE_FILE,
-          `what it says about ${listed} (size, platforms, layers) differs from the image's manifests`,
-        )
-      }
+  /** Compares an image of index.json with what bundle.json says about it. */
+  #checkImage({ image, names, listed }: NamedImage & { readonly listed: Digest }, own: BundleImage | undefined): void {
+    if (!own) {
+      this.#find('IMAGES_DIFFER', BUNDLE_FILE, `it does not list the image ${listed} of ${INDEX_FILE}`)
+      return
     }
-    const there = new Set(named.map(({ listed }) => listed))
-    for (const digest of described.keys()) {
-      if (!there.has(digest)) this.#find('IMAGES_DIFFER', BUNDLE_FILE, `its image ${digest} is not in ${INDEX_FILE}`)
+    const references = own.names.map(parseReference)
+    const [ours, theirs] = [engineNames(references), engineNames(names)].map(list =>
+      list.map(formatReference).sort().join(' '),
+    )
+    if (ours !== theirs) {
+      const message = `${listed} is named ${ours || 'nothing'}, but ${theirs || 'nothing'} in ${INDEX_FILE}`
+      this.#find('IMAGES_DIFFER', BUNDLE_FILE, message)
+    }
+    const sparse = listed === image.root.digest ? 'keep' : undefined
+    // What was left behind can only be believed: the bundle does not have it
+    const derived = describeImage(image, references, sparse, own.undelivered)
+    if (JSON.stringify(derived) !== JSON.stringify(own)) {
+      const message = `what it says about ${listed} (size, platforms, layers) differs from the image's manifests`
+      this.#find('IMAGES_DIFFER', BUNDLE_FILE, message)
     }
   }
 
@@ -216,7 +222,7 @@ class GraphCheck {
   }
 
   #find(code: FindingCode, path: string, message: string): void {
-    this.#findings.push({ code, path, message })
+    this.#input.find(code, path, message)
   }
 }
 
@@ -250,22 +256,36 @@ function pathsOf(image: ImageContent): readonly string[] {
   return [...documents, ...image.layers].map(({ digest }) => blobPath(digest))
 }
 
-/** The entries of a docker manifest by config, each as text. Texts are equal if the entries are equivalent. */
-function dockerEntries(bytes: Uint8Array): ReadonlyMap<string, string> {
-  const list = parseJson(bytes, DOCKER_FILE)
-  if (!Array.isArray(list)) throw new StowageError('INVALID_MANIFEST', `${DOCKER_FILE}: expected an array`)
-  const entries = new Map<string, string>()
-  list.forEach((item: unknown, n) => {
-    const where = `${DOCKER_FILE}[${n}]`
-    const entry = fields(item, where)
-    const tags = strings(entry['RepoTags'] ?? [], `${where}.RepoTags`)
-    const layers = strings(entry['Layers'], `${where}.Layers`)
-    const [config] = strings([entry['Config']], `${where}.Config`)
-    const text = `tags ${[...tags].sort().join(' ')}, layers ${layers.join(' ')}`
-    const before = entries.get(config ?? '')
-    entries.set(config ?? '', before === undefined ? text : [before, text].sort().join(' and '))
-  })
-  return entries
+/** The entries of docker's list by config, each as text: texts are equal if the entries are equivalent. */
+class DockerEntries {
+  readonly #entries = new Map<string, string[]>()
+
+  get configs(): Iterable<string> {
+    return this.#entries.keys()
+  }
+
+  /** The entry of `config`; one that is listed several times is all of them. */
+  of(config: string): string | undefined {
+    return this.#entries.get(config)?.sort().join(' and ')
+  }
+
+  /** Adds a list. Throws INVALID_MANIFEST. */
+  add(bytes: Uint8Array): this {
+    const list = parseJson(bytes, DOCKER_FILE, LIST_VALUE_LIMIT)
+    if (!Array.isArray(list)) throw new StowageError('INVALID_MANIFEST', `${DOCKER_FILE}: expected an array`)
+    list.forEach((item: unknown, n) => {
+      const where = `${DOCKER_FILE}[${n}]`
+      const entry = fields(item, where)
+      const tags = strings(entry['RepoTags'] ?? [], `${where}.RepoTags`)
+      const layers = strings(entry['Layers'], `${where}.Layers`)
+      const [config = ''] = strings([entry['Config']], `${where}.Config`)
+      const text = `tags ${[...tags].sort().join(' ')}, layers ${layers.join(' ')}`
+      const before = this.#entries.get(config)
+      if (before) before.push(text)
+      else this.#entries.set(config, [text])
+    })
+    return this
+  }
 }
 
 function strings(value: unknown, where: string): readonly string[] {

@@ -9,10 +9,11 @@ import { groupByRoot, namedEntry } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, parseLayoutIndex } from '../oci/layout.js'
+import { DOCUMENT_LIMIT } from './contents.js'
 import { type BundleFile, readSmall } from './files.js'
 import { type BundleImage, type BundleManifest, describeImage, SCHEMA_VERSION, sourceImageOf } from './manifest.js'
 import type { PassingFiles } from './passing-files.js'
-import { type BundleReader, DOCUMENT_LIMIT, entriesOf, hintFor, type Passage, readManifest } from './reader.js'
+import { type BundleReader, entriesOf, hintFor, type Passage, readManifest } from './reader.js'
 
 /**
  * Reads the images in the index.json of the bundle `path`, except their layers. The reader owns `files`. Throws

@@ -9,7 +9,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
-import { INCOMPLETE_FILE } from './contents.js'
+import { DOCUMENT_LIMIT, INCOMPLETE_FILE } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
 import {
   BUNDLE_FILE,
@@ -54,9 +54,6 @@ export interface BundleReaderOptions extends OpenFilesOptions {
   /** Selects one image by name, tag or digest; all images if omitted. */
   readonly ref?: string | undefined
 }
-
-/** Largest bundle.json, SHA256SUMS or head that is read, in bytes: enough for several hundred thousand files. */
-export const DOCUMENT_LIMIT = 64 * 1024 * 1024
 
 /**
  * Opens the bundle `path`, see {@link openBundleFiles}, and checks its small files against one another: bundle.json

@@ -8,10 +8,11 @@ import { outputError, StowageError } from '../errors.js'
 import { MANIFEST_LIMIT } from '../oci/manifest.js'
 import type { ArchiveMember } from '../tar/archive.js'
 import { pieces } from '../tar/pieces.js'
-import { BLOBS, DOCUMENTS } from './contents.js'
+import { BLOBS, DOCUMENT_LIMIT, DOCUMENTS } from './contents.js'
 
-/** Bytes of documents and manifests that are held in memory. */
-const MEMORY_LIMIT = 512 * 1024 * 1024
+/** Bytes of documents and manifests that are held in memory; more are stored, up to a limit. */
+const MEMORY_LIMIT = 64 * 1024 * 1024
+const STORE_LIMIT = 1024 * 1024 * 1024
 /** The first byte of a manifest: `{`, or white space before it. */
 const JSON_START = /^[{\s]/
 
@@ -76,37 +77,59 @@ export class DiskContent implements StreamContent {
   }
 }
 
-/** Documents and manifests in memory; the content of other files is not kept. */
+/** Documents and manifests, in memory until they are many; the content of other files is not kept. */
 export class MemoryContent implements StreamContent {
   readonly #name: string
   readonly #kept = new Map<string, Uint8Array>()
+  readonly #stored = new Set<string>()
+  #store: DiskContent | undefined
   #size = 0
 
   constructor(name: string) {
     this.#name = name
   }
 
-  async put({ name, size }: ArchiveMember, bytes: Bytes): Promise<void> {
+  async put(member: ArchiveMember, bytes: Bytes): Promise<void> {
+    const { name, size } = member
     const document = DOCUMENTS.includes(name)
     let kept: Uint8Array[] | undefined =
-      document || (name.startsWith(`${BLOBS}/`) && size <= MANIFEST_LIMIT) ? [] : undefined
+      (document && size <= DOCUMENT_LIMIT) || (name.startsWith(`${BLOBS}/`) && size <= MANIFEST_LIMIT) ? [] : undefined
     for await (const piece of bytes) {
       if (kept?.length === 0 && !document && !JSON_START.test(String.fromCharCode(piece[0] ?? 0))) kept = undefined
       if (!kept) continue
       kept.push(piece)
-      this.#size += piece.length
-      if (this.#size > MEMORY_LIMIT) {
-        throw new StowageError(
-          'UNSUPPORTED',
-          `${this.#name} has more than ${MEMORY_LIMIT} bytes of manifests, which are held in memory`,
-          { hint: 'Decompress it to a .tar file first.' },
-        )
-      }
     }
-    if (kept) this.#kept.set(name, Buffer.concat(kept))
+    if (kept) await this.#keep(member, Buffer.concat(kept))
   }
 
-  async *read(path: string): Bytes {
+  async #keep(member: ArchiveMember, bytes: Uint8Array): Promise<void> {
+    this.#size += bytes.length
+    if (this.#size <= MEMORY_LIMIT) {
+      this.#kept.set(member.name, bytes)
+      return
+    }
+    if (this.#size > STORE_LIMIT) {
+      throw new StowageError(
+        'UNSUPPORTED',
+        `${this.#name} has manifests of ${this.#size} bytes or more; the limit is ${STORE_LIMIT}`,
+        { hint: 'Decompress it to a .tar file first.' },
+      )
+    }
+    this.#store ??= await DiskContent.create(undefined)
+    this.#stored.add(member.name)
+    await this.#store.put(
+      member,
+      (async function* () {
+        yield bytes
+      })(),
+    )
+  }
+
+  async *read(path: string, options: FetchOptions): Bytes {
+    if (this.#store && this.#stored.has(path)) {
+      yield* this.#store.read(path, options)
+      return
+    }
     const bytes = this.#kept.get(path)
     if (!bytes) throw new StowageError('INVALID_MANIFEST', `${path} in ${this.#name} is not JSON`)
     yield bytes
@@ -116,5 +139,7 @@ export class MemoryContent implements StreamContent {
     return undefined
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store?.[Symbol.asyncDispose]()
+  }
 }

@@ -8,7 +8,9 @@ import { type ArchiveCompression, ARCHIVE_COMPRESSIONS } from '../oci/compressio
 import type { Digest } from '../oci/digest.js'
 import { type ArchiveMember, readArchive } from '../tar/archive.js'
 import { StreamInput } from '../tar/stream.js'
+import { BLOBS } from './contents.js'
 import type { BundleFile, BundleFiles, OpenFilesOptions, StreamSource } from './files.js'
+import { LayerHash, type Plain } from './layer-hash.js'
 import { type StreamContent, DiskContent, MemoryContent } from './stream-content.js'
 
 const BROKEN_PIPE = 'What sends it, or the connection, ended early: run both again. Nothing was written.'
@@ -21,7 +23,7 @@ const BROKEN_PIPE = 'What sends it, or the connection, ended early: run both aga
 export async function openStreamedFiles(
   path: string,
   { size, bytes: given }: StreamSource,
-  { layers = true, beside, signal, onNotice, onProgress }: OpenFilesOptions,
+  { layers = true, deep = false, beside, signal, onNotice, onProgress }: OpenFilesOptions,
 ): Promise<BundleFiles> {
   const name = inputTitle(path)
   onProgress?.({ type: 'stage', stage: 'read', subject: path })
@@ -36,16 +38,26 @@ export async function openStreamedFiles(
     }
     await using input = new StreamInput(tar)
     const digests = new Map<string, Digest>()
+    const plain = new Map<string, Plain>()
     const files = new Map<string, BundleFile>()
     for await (const member of readArchive(input, name, { signal })) {
       if (member.type !== 'directory') files.set(member.name, bundleFileOf(member))
       if (member.type !== 'file') continue
+      const bytes = input.content(member.offset, member.size)
+      if (deep && member.name.startsWith(`${BLOBS}/`)) {
+        const hash = new LayerHash(member.name, signal)
+        await content.put(member, added(bytes, hash, signal))
+        const found = await hash.finish()
+        digests.set(member.name, found.digest)
+        plain.set(member.name, found.plain)
+        continue
+      }
       const hash = createHash('sha256')
-      await content.put(member, hashed(input.content(member.offset, member.size), hash, signal))
+      await content.put(member, hashed(bytes, hash, signal))
       digests.set(member.name, `sha256:${hash.digest('hex')}`)
     }
     onProgress?.({ type: 'done', subject: path })
-    return new StreamedFiles(name, files, digests, content)
+    return new StreamedFiles(name, files, { digests, ...(deep ? { plain } : {}) }, content)
   } catch (error) {
     await content[Symbol.asyncDispose]()
     throw streamError(error, size, signal)
@@ -73,18 +85,20 @@ export function bundleFileOf({ name, size, type }: ArchiveMember): BundleFile {
 class StreamedFiles implements BundleFiles {
   readonly files: ReadonlyMap<string, BundleFile>
   readonly digests: ReadonlyMap<string, Digest>
+  readonly plain?: ReadonlyMap<string, Plain>
   readonly #name: string
   readonly #content: StreamContent
 
   constructor(
     name: string,
     files: ReadonlyMap<string, BundleFile>,
-    digests: ReadonlyMap<string, Digest>,
+    found: { readonly digests: ReadonlyMap<string, Digest>; readonly plain?: ReadonlyMap<string, Plain> },
     content: StreamContent,
   ) {
     this.#name = name
     this.files = files
-    this.digests = digests
+    this.digests = found.digests
+    if (found.plain) this.plain = found.plain
     this.#content = content
   }
 
@@ -104,6 +118,14 @@ class StreamedFiles implements BundleFiles {
 
   #expect(path: string): void {
     if (!this.digests.has(path)) throw new StowageError('BLOB_MISSING', `${path} is not in ${this.#name}`)
+  }
+}
+
+async function* added(bytes: Bytes, hash: LayerHash, signal: AbortSignal | undefined): Bytes {
+  for await (const piece of bytes) {
+    signal?.throwIfAborted()
+    await hash.add(piece)
+    yield piece
   }
 }
 

@@ -14,10 +14,10 @@ import type { Segment } from '../volumes/content.js'
 import { findVolumes } from '../volumes/find.js'
 import { VolumeFile } from '../volumes/volume-file.js'
 import { CHECKSUMS_FILE, comparePaths } from './checksums.js'
-import { DOCUMENTS } from './contents.js'
+import { DOCUMENT_LIMIT, DOCUMENTS } from './contents.js'
 import { readSmall } from './files.js'
 import { BUNDLE_FILE, digestOfIntegrity } from './manifest.js'
-import { type BundleReader, DOCUMENT_LIMIT, openBundleReader } from './reader.js'
+import { type BundleReader, openBundleReader } from './reader.js'
 import { encodeMember, TarLayout } from './tar-layout.js'
 
 /** The content of a bundle as one tar. The caller disposes of it. */

@@ -4,12 +4,15 @@ import pMap from 'p-map'
 import { DOCKER_FILE } from '../archive/heads.js'
 import { HashPool } from '../blob/hash-pool.js'
 import { abortError, StowageError } from '../errors.js'
-import { type Digest, digestFromHex, digestOf } from '../oci/digest.js'
+import { type Digest, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
-import { INCOMPLETE_FILE, RECOVERY_FILE, REQUIRED_DOCUMENTS } from './contents.js'
+import { DOCUMENT_LIMIT, INCOMPLETE_FILE, RECOVERY_FILE, REQUIRED_DOCUMENTS } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
+import { type Expectation, expectations } from './expectations.js'
 import { type Finding, verifyGraph } from './graph.js'
+import { LayerComparison, type LayerProofs } from './layer-comparison.js'
+import { LayerHash } from './layer-hash.js'
 import {
   BUNDLE_FILE,
   type BundleImage,
@@ -18,7 +21,7 @@ import {
   parseBundleManifest,
 } from './manifest.js'
 import { openBundleFiles } from './open-files.js'
-import { DOCUMENT_LIMIT, hintFor } from './reader.js'
+import { hintFor } from './reader.js'
 import { type CheckedVolumes, lookAtVolumes, verifyVolumes } from './verify-volumes.js'
 import { findVolumes } from '../volumes/find.js'
 
@@ -35,6 +38,11 @@ export interface VerifyReport {
   readonly images: readonly BundleImage[]
   /** Sorted by path, then by code. */
   readonly findings: readonly Finding[]
+  /** Whether layers were decompressed and compared with what the configs of the images say of them. */
+  readonly deep: boolean
+  readonly layers: LayerProofs
+  /** Whether the check ended early, at 10,000 findings; otherwise left out. */
+  readonly stopped?: true
   /** Set if some volumes are missing or wrong, so that nothing was read, or if they were checked alone. */
   readonly volumes?: CheckedVolumes
 }
@@ -43,21 +51,31 @@ export interface VerifyBundleOptions extends Pick<
   OpenFilesOptions,
   'more' | 'askForVolume' | 'onNotice' | 'signal' | 'onProgress'
 > {
+  /** Decompress layers, and compare what is in them with the diffIDs in the configs of their images (the default). */
+  readonly deep?: boolean | undefined
   /** Checks the volumes that are there, whether or not others are missing. */
   readonly alone?: boolean | undefined
 }
+
+/** The check ends at this many defects: of a bundle that is wrong throughout, nobody reads more. */
+const FINDING_LIMIT = 10_000
+/** The longest message of a finding, in characters: it may quote the bundle. */
+const MESSAGE_LIMIT = 2000
+/** What a report says if no content was read. */
+export const NOTHING_PROVED = { images: [], deep: false, layers: { proved: 0, unproved: [] } } as const
 
 /** Files of at least this size in bytes are hashed in the thread pool. */
 const POOLED = 4 * 1024 * 1024
 
 /**
  * Checks the bundle `path`, see {@link openBundleFiles}: the size and hash of every file against bundle.json and SHA256SUMS,
- * missing and extra files, the blobs that index.json reaches, and whether manifest.json and bundle.json agree with it.
- * A defect is a finding, not an error. A set of volumes that is not complete is not read. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to check, INVALID_TAR
- * for a file that is not a tar and is not named `.tar`, ABORTED.
+ * missing and extra files, the blobs that index.json reaches, whether manifest.json and bundle.json agree with it, and,
+ * unless `deep` is false, whether each layer holds what the config of its image says. A defect is a finding, not an
+ * error. A set of volumes that is not complete is not read. Throws FILE_NOT_FOUND, NOT_A_BUNDLE if there is nothing to
+ * check, INVALID_TAR for a file that is not a tar and is not named `.tar`, ABORTED.
  */
 export async function verifyBundle(path: string, options: VerifyBundleOptions = {}): Promise<VerifyReport> {
-  const { signal, onProgress, more = [], askForVolume, alone = false } = options
+  const { deep = true, signal, onProgress, more = [], askForVolume, alone = false } = options
   onProgress?.({ type: 'stage', stage: 'verify', subject: path })
   const volumes = await findVolumes([path, ...more])
   if (alone && !volumes)
@@ -65,13 +83,13 @@ export async function verifyBundle(path: string, options: VerifyBundleOptions = 
   if (volumes && (alone || (volumes.faults.length > 0 && !askForVolume))) {
     const report = alone ? await verifyVolumes(path, volumes, { signal, onProgress }) : lookAtVolumes(volumes)
     onProgress?.({ type: 'done', subject: path })
-    return { path, ok: report.findings.length === 0, images: [], ...report }
+    return { path, ok: report.findings.length === 0, ...NOTHING_PROVED, ...report }
   }
-  const opened = await openOrFind(path, options)
-  if ('code' in opened) return { path, ok: false, files: 0, size: 0, images: [], findings: [opened] }
+  const opened = await openOrFind(path, { ...options, deep })
+  if ('code' in opened) return { path, ok: false, files: 0, size: 0, ...NOTHING_PROVED, deep, findings: [opened] }
   await using files = opened
   try {
-    const check = new Check(files, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
+    const check = new Check(files, deep, signal, done => onProgress?.({ type: 'bytes', subject: path, ...done }))
     const report = await check.run(path)
     onProgress?.({ type: 'done', subject: path })
     const found = await stat(path).catch(() => undefined) // standard input
@@ -91,8 +109,12 @@ async function openOrFind(path: string, options: OpenFilesOptions): Promise<Bund
   }
 }
 
+/** Thrown within a check at one defect too many. */
+class TooMany extends Error {}
+
 class Check {
   readonly #files: BundleFiles
+  readonly #deep: boolean
   readonly #signal: AbortSignal | undefined
   readonly #onBytes: (bytes: { done: number; total: number }) => void
   readonly #findings: Finding[] = []
@@ -100,14 +122,17 @@ class Check {
   readonly #digests = new Map<string, Digest>()
   /** Bytes read so far from the files that are being hashed, by path. */
   readonly #underWay = new Map<string, number>()
+  readonly #layers = new LayerComparison()
   #size = 0
 
   constructor(
     files: BundleFiles,
+    deep: boolean,
     signal: AbortSignal | undefined,
     onBytes: (bytes: { done: number; total: number }) => void,
   ) {
     this.#files = files
+    this.#deep = deep
     this.#signal = signal
     this.#onBytes = onBytes
   }
@@ -127,25 +152,51 @@ class Check {
     const documents = await this.#readDocuments()
     const manifest = this.#parse(documents.get(BUNDLE_FILE), BUNDLE_FILE, parseBundleManifest)
     const sums = this.#parse(documents.get(CHECKSUMS_FILE), CHECKSUMS_FILE, parseChecksums)
-    const { findings, blobs } = await verifyGraph({
+    const images = manifest?.images ?? []
+    try {
+      await this.#checkAll(documents, manifest, sums)
+    } catch (error) {
+      if (!(error instanceof TooMany)) throw error
+      return { ...this.#report(path, images), stopped: true }
+    }
+    return this.#report(path, images)
+  }
+
+  async #checkAll(
+    documents: ReadonlyMap<string, Uint8Array>,
+    manifest: BundleManifest | undefined,
+    sums: ReadonlyMap<string, Digest> | undefined,
+  ): Promise<void> {
+    const blobs = await verifyGraph({
       layout: documents.get(LAYOUT_FILE),
       index: documents.get(INDEX_FILE),
       docker: documents.get(DOCKER_FILE),
       manifest,
-      files: present,
+      files: this.#files.files,
       read: async (file, limit) => await this.#readOnce(file, limit),
+      layer: layer => this.#deep && this.#layers.expect(layer),
+      find: (...defect) => this.#find(...defect),
     })
-    this.#findings.push(...findings)
-    const expected = expectations(manifest, sums)
-    this.#compareLists(manifest, sums)
+    const listed = manifest && new Map(manifest.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
+    if (listed && sums) this.#compareLists(listed, sums)
+    const expected = expectations(manifest, listed, sums)
     await this.#checkFiles(expected)
+    for (const { path, message } of this.#layers.mismatches()) this.#find('DIFF_ID_MISMATCH', path, message)
     this.#checkExtra(expected, blobs)
-    return this.#report(path, manifest?.images ?? [])
   }
 
   #report(path: string, images: readonly BundleImage[]): VerifyReport {
     const findings = once(this.#findings).sort((a, b) => comparePaths(a.path, b.path) || comparePaths(a.code, b.code))
-    return { path, ok: findings.length === 0, files: this.#digests.size, size: this.#size, images, findings }
+    const read = { files: this.#digests.size, size: this.#size }
+    return {
+      path,
+      ok: findings.length === 0,
+      ...read,
+      images,
+      deep: this.#deep,
+      layers: this.#layers.proofs(this.#files.files),
+      findings,
+    }
   }
 
   /** The bytes of those top-level documents that exist and can be read. */
@@ -215,6 +266,9 @@ class Check {
   async #hash({ path, size }: BundleFile, pool: HashPool, total: number): Promise<Digest> {
     const known = this.#files.digests?.get(path)
     const place = this.#files.place(path)
+    const kept = this.#files.plain?.get(path)
+    if (kept) this.#layers.found(path, known, kept)
+    else if (this.#layers.wants(path)) return await this.#hashLayer(path, size, total)
     if (known || size < POOLED || !place) {
       const digest = known ?? digestOf(await readSmall(this.#files, path, size, this.#signal))
       this.#note(path, digest, size)
@@ -231,6 +285,22 @@ class Check {
     )
     this.#underWay.delete(path)
     this.#note(path, digest, read)
+    this.#tell(total)
+    return digest
+  }
+
+  async #hashLayer(path: string, size: number, total: number): Promise<Digest> {
+    const hash = new LayerHash(path, this.#signal)
+    let done = 0
+    for await (const piece of this.#files.read(path, { signal: this.#signal })) {
+      await hash.add(piece)
+      this.#underWay.set(path, (done += piece.length))
+      this.#tell(total)
+    }
+    const { digest, plain } = await hash.finish()
+    this.#layers.found(path, digest, plain)
+    this.#underWay.delete(path)
+    this.#note(path, digest, size)
     this.#tell(total)
     return digest
   }
@@ -254,9 +324,7 @@ class Check {
     }
   }
 
-  #compareLists(manifest: BundleManifest | undefined, sums: ReadonlyMap<string, Digest> | undefined): void {
-    if (!manifest || !sums) return
-    const listed = new Map(manifest.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
+  #compareLists(listed: ReadonlyMap<string, Digest>, sums: ReadonlyMap<string, Digest>): void {
     for (const path of new Set([...listed.keys(), ...sums.keys()])) {
       if (path === BUNDLE_FILE && sums.has(path)) continue
       const [ours, theirs] = [listed.get(path), sums.get(path)]
@@ -299,7 +367,9 @@ class Check {
   }
 
   #find(code: Finding['code'], path: string, message: string): void {
-    this.#findings.push({ code, path, message })
+    if (this.#findings.length >= FINDING_LIMIT) throw new TooMany()
+    const short = message.length > MESSAGE_LIMIT ? `${message.slice(0, MESSAGE_LIMIT)}…` : message
+    this.#findings.push({ code, path, message: short })
   }
 }
 
@@ -312,37 +382,4 @@ function once(findings: readonly Finding[]): Finding[] {
     if (code !== 'SIZE_MISMATCH') return true
     return seen.size !== seen.add(path).size
   })
-}
-
-interface Expectation {
-  readonly size: number | undefined
-  /** The digests that the content should have, each with the source that names it. */
-  readonly digests: ReadonlyMap<Digest, string>
-  readonly by: string
-}
-
-/** The size and digests that the lists and the names of the blobs give for every file. */
-function expectations(
-  manifest: BundleManifest | undefined,
-  sums: ReadonlyMap<string, Digest> | undefined,
-): ReadonlyMap<string, Expectation> {
-  const sizes = new Map(manifest?.files.map(file => [file.path, file.size]))
-  const listed = new Map(manifest?.files.map(file => [file.path, digestOfIntegrity(file.integrity)]))
-  const paths = [...new Set([...listed.keys(), ...(sums?.keys() ?? [])])].sort(comparePaths)
-  return new Map(
-    paths.map(path => {
-      const digests = new Map<Digest, string>()
-      const hex = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1]
-      const said = [
-        [hex && digestFromHex(hex), 'its name'],
-        [listed.get(path), BUNDLE_FILE],
-        [sums?.get(path), CHECKSUMS_FILE],
-      ] as const
-      for (const [digest, by] of said) {
-        const before = digest && digests.get(digest)
-        if (digest) digests.set(digest, before ? `${before} and ${by}` : by)
-      }
-      return [path, { size: sizes.get(path), digests, by: listed.has(path) ? BUNDLE_FILE : CHECKSUMS_FILE }]
-    }),
-  )
 }

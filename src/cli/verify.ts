@@ -18,6 +18,7 @@ export const verify = command({
   options: {
     alone: flag('Check only the volumes that are here, each by what is written beside it'),
     repair: flag('Repair what is damaged from the recovery data of the bundle, and verify again'),
+    'no-deep': flag('Do not decompress layers to compare them with what the images say: faster, and proves less'),
   },
   examples: [
     ['verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not'],
@@ -25,13 +26,13 @@ export const verify = command({
     ['verify /media/stick1 /media/stick2', 'A bundle in volumes on two sticks'],
     ['verify --repair site-a.tar', 'Repairs it with site-a.tar.par2, which "stowage protect" made'],
   ],
-  run: async ({ bundle, alone, repair }, session) => {
+  run: async ({ bundle, alone, repair, 'no-deep': shallow }, session) => {
     const { signal, onProgress, report, note, notice } = session
     const [path = '', ...more] = await Promise.all(bundle.map(async each => await bundlePath(each, checkedBy)))
     const askForVolume = alone ? undefined : volumeAsker(session)
     const result: RepairReport = repair
-      ? await (await import('../verbs/repair.js')).repairBundle(path, { signal, onProgress })
-      : await verifyBundle(path, { more, alone, askForVolume, onNotice: notice, signal, onProgress })
+      ? await (await import('../verbs/repair.js')).repairBundle(path, { deep: !shallow, signal, onProgress })
+      : await verifyBundle(path, { deep: !shallow, more, alone, askForVolume, onNotice: notice, signal, onProgress })
     report({ schema: 'stowage.verify/v1', ...result }, text(result))
     if (result.ok) return
     if (!repair) await hint(path, note)
@@ -46,14 +47,16 @@ function checkedBy(location: string): string {
 }
 
 function text(report: RepairReport): string {
-  const { path, ok, files, size, archiveSize, images, findings, repair, volumes } = report
+  const { path, ok, files, size, archiveSize, images, deep, layers, findings, stopped, repair, volumes } = report
   const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)
   const total = archiveSize === undefined ? formatSize(size) : `one tar of ${formatSize(archiveSize)}`
   const read = `${count(files, 'file')}, ${total}`
+  const end = stopped ? ', and the check ended there' : ''
   const repaired = repair ? printable(repairText(repair)) : ''
   if (volumes) return `${lines.join('')}${volumesText(path, volumes, size)}\n`
-  if (!ok) return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)\n${repaired}`
-  return `${imageTable(images)}${repaired}${path}: OK (${read}, all as listed)\n`
+  if (!ok)
+    return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)${end}\n${repaired}`
+  return `${imageTable(images)}${unproved(deep, layers)}${repaired}${path}: OK (${read}, all as listed)\n`
 }
 
 /** What was done with the recovery data, a line for each file. */
@@ -95,4 +98,10 @@ function volumesText(path: string, { tar, count: all, whole, missing }: CheckedV
   const named = `volume${whole.length === 1 ? '' : 's'} ${numbersText(whole)}${of} ${whole.length === 1 ? 'is' : 'are'} whole`
   const elsewhere = missing.length > 0 ? `; ${numbersText(missing)} not here` : ''
   return `${tar}: ${whole.length > 0 ? named : 'no volume is known to be whole'}${elsewhere} (${formatSize(read)} read)`
+}
+
+/** What the check does not prove, if there is any. */
+function unproved(deep: boolean, layers: RepairReport['layers']): string {
+  if (!deep) return 'Not proved without decompressing: that the layers are what the configs of their images say.\n'
+  return layers.unproved.map(({ digest, reason }) => `Not proved: ${digest}: ${printable(reason)}\n`).join('')
 }

@@ -7,14 +7,60 @@ import { StowageError } from '../errors.js'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
+/** How deep arrays and objects may be nested: real documents have fewer than ten levels. */
+const DEPTH_LIMIT = 64
+/** How many values a manifest, a config or the like may hold: several times what the largest real ones have. */
+const VALUE_LIMIT = 200_000
+/** The same for a list of all images of a layout or an archive: enough for 50,000 entries with two names each. */
+export const LIST_VALUE_LIMIT = 500_000
+
 /**
- * Parses UTF-8 JSON. Rejects a byte order mark, as Go programs do. Throws INVALID_MANIFEST with `where` in the message.
+ * Parses UTF-8 JSON. Rejects a byte order mark, as Go programs do, and, before anything is built from it, a document
+ * nested over 64 deep or with more than `values` values. Throws INVALID_MANIFEST with `where` in the message.
  */
-export function parseJson(bytes: Uint8Array, where: string): unknown {
+export function parseJson(bytes: Uint8Array, where: string, values: number = VALUE_LIMIT): unknown {
+  expectBounded(bytes, where, values)
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch (error) {
     throw new StowageError('INVALID_MANIFEST', `${where} is not JSON`, { cause: error })
+  }
+}
+
+/**
+ * One look over the bytes, which costs a fraction of parsing them: a few bytes of JSON become a hundred in memory, and
+ * deep nesting takes the parser seconds. Whatever is not JSON is left to the parser.
+ */
+function expectBounded(bytes: Uint8Array, where: string, limit: number): void {
+  let depth = 0
+  let values = 1
+  for (let n = 0; n < bytes.length; n += 1) {
+    switch (bytes[n]) {
+      case 0x22: // a string, to its closing quote
+        for (n += 1; n < bytes.length && bytes[n] !== 0x22; n += 1) if (bytes[n] === 0x5c) n += 1
+        break
+      case 0x5b:
+      case 0x7b:
+        values += 1
+        depth += 1
+        if (depth > DEPTH_LIMIT) throw beyond(`is nested over ${DEPTH_LIMIT} deep at byte ${n}, which is the limit`)
+        break
+      case 0x5d:
+      case 0x7d:
+        depth -= 1
+        break
+      case 0x2c:
+        values += 1
+        break
+      default:
+    }
+  }
+  if (values > limit) throw beyond(`holds ${values} values; the limit is ${limit}`)
+
+  function beyond(what: string): StowageError {
+    return new StowageError('INVALID_MANIFEST', `${where} ${what}`, {
+      hint: 'No such document is written by any tool that makes images: get it again from where it came from.',
+    })
   }
 }
 

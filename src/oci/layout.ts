@@ -2,7 +2,7 @@
 import { StowageError } from '../errors.js'
 import type { Descriptor } from './descriptor.js'
 import { type Digest, hexOf, isDigest } from './digest.js'
-import { fields, parseJson } from './json.js'
+import { fields, LIST_VALUE_LIMIT, parseJson } from './json.js'
 import { manifestOf } from './manifest.js'
 import { isIndex } from './media-type.js'
 import { formatReference, isReference, parseReference, type Reference } from './reference.js'
@@ -67,7 +67,7 @@ export function blobPath(digest: Digest): string {
 
 /** The descriptors in a layout's `index.json`, one per image and name. Throws INVALID_MANIFEST. */
 export function parseLayoutIndex(bytes: Uint8Array, where: string): readonly Descriptor[] {
-  const object = fields(parseJson(bytes, where), where)
+  const object = fields(parseJson(bytes, where, LIST_VALUE_LIMIT), where)
   if (object['manifests'] === null) return [] // as Docker 25.0.0 to 25.0.2 wrote an empty list
   const index = manifestOf(object, where)
   if (index.type !== 'index') throw new StowageError('INVALID_MANIFEST', `${where} is an image manifest, not an index`)

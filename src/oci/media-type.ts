@@ -21,6 +21,13 @@ export function isImageConfig(mediaType: string): boolean {
   return mediaType === OCI_CONFIG || mediaType === DOCKER_CONFIG
 }
 
+/** Layers that are tars, compressed or not, and are not encrypted: those whose content a config can describe. */
+export function isTarLayer(mediaType: string): boolean {
+  return /^application\/vnd\.(?:oci\.image\.layer|docker\.image\.rootfs)\..*\btar(?:[.+](?:gzip|zstd))?$/.test(
+    mediaType,
+  )
+}
+
 /** Layers whose content may be stored elsewhere (`urls`), as Microsoft's base layers were until 2023. */
 export function isForeignLayer(mediaType: string): boolean {
   return mediaType.includes('.nondistributable.') || mediaType.includes('.foreign.')

@@ -41,8 +41,11 @@ export interface ListOptions {
 
 /** Largest extended header that is read, in bytes; real ones hold little more than a name. */
 const EXTENDED_LIMIT = 1024 * 1024
-/** More members than any bundle has; the list of them must fit in memory. */
-const MEMBER_LIMIT = 1_000_000
+/** How many there may be, and their bytes together. */
+const EXTENDED_COUNT = 100_000
+const EXTENDED_TOTAL = 32 * 1024 * 1024
+/** The most members that are read, directories included: 10,000 images have a third of it. */
+export const MEMBER_LIMIT = 200_000
 /** Zero bytes that a tar may have at its end: GNU tar pads it to a full record, whose size can be set. */
 const TRAILER_LIMIT = 1024 * 1024
 
@@ -62,7 +65,8 @@ export async function listArchive(
  * read before the next member is requested. Reads ustar, PAX (`path`, `linkpath`, `size`), GNU long names and numbers,
  * and the format before ustar. Throws INVALID_TAR with the offset for a truncated file, a wrong checksum, a name that is
  * absolute, leads out of the archive or occurs twice, a member that extends past the end of the file, bytes after the
- * end of the archive, and anything that tar readers interpret differently. `path` is for messages.
+ * end of the archive or in the padding of a member, more members than any bundle has, and anything that tar readers
+ * interpret differently. `path` is for messages.
  */
 export async function* readArchive(
   input: TarInput,
@@ -70,24 +74,38 @@ export async function* readArchive(
   { signal, foreign = false }: ListOptions = {},
 ): AsyncGenerator<ArchiveMember, void, undefined> {
   let count = 0
+  const longer = { count: 0, bytes: 0 }
   const names = new Map<string, ArchiveMember['type']>()
   let extended: Extended = {}
   let position = 0
+  /** Where the content before `position` ends. */
+  let end = 0
   for (;;) {
     signal?.throwIfAborted()
     if (foreign && position === input.size && count > 0 && isEmpty(extended)) return
-    const header = await readExactly(position, BLOCK, 'the next header or the two zero blocks that end a tar')
-    if (header.every(byte => byte === 0)) break
+    const header = await nextHeader(end, position)
+    if (header.equals(ZEROS)) break
     const fields = parseHeader(header, position)
     const offset = position + BLOCK
     if (fields.flag === 'x' || fields.flag === 'L' || fields.flag === 'K' || fields.flag === 'g') {
       if (fields.size > EXTENDED_LIMIT) {
         throw invalid(position, `an extended header of ${fields.size} bytes; the limit is ${EXTENDED_LIMIT}`)
       }
+      longer.count += 1
+      longer.bytes += fields.size
+      if (longer.count > EXTENDED_COUNT || longer.bytes > EXTENDED_TOTAL) {
+        const limit = `${EXTENDED_COUNT} of them and ${EXTENDED_TOTAL} bytes in all`
+        throw invalid(
+          position,
+          `extended header ${longer.count}, with ${longer.bytes} bytes so far; the limit is ${limit}`,
+        )
+      }
       extended = extend(extended, fields.flag, await readExactly(offset, fields.size, 'an extended header'), offset)
+      end = offset + fields.size
       position = offset + padded(fields.size)
       continue
     }
+    if (++count > MEMBER_LIMIT) throw invalid(position, `member ${count}; the limit is ${MEMBER_LIMIT}`)
     const type = typeOf(fields.flag, extended.path ?? fields.name)
     const size = extended.size ?? fields.size
     // Tar readers differ in whether this content exists: what we check must be what they read
@@ -108,12 +126,10 @@ export async function* readArchive(
       }
       const member = { name, type, size, offset, ...linkOf(fields, extended) }
       names.set(name, type)
-      if (!twice || foreign) {
-        if (++count > MEMBER_LIMIT) throw invalid(position, `more than ${MEMBER_LIMIT} members`)
-        yield member
-      }
+      if (!twice || foreign) yield member
     }
     extended = {}
+    end = offset + size
     position = offset + padded(size)
   }
   if (!isEmpty(extended)) {
@@ -131,6 +147,14 @@ export async function* readArchive(
       const more = input.size === undefined ? `more than ${TRAILER_LIMIT}` : input.size - start
       throw invalid(start, `the end of the archive, but ${more} more bytes follow: it was not finished`)
     }
+  }
+
+  /** The header at `at`. What is between it and the `end` of the content before is padding, which nothing else checks. */
+  async function nextHeader(end: number, at: number): Promise<Buffer> {
+    const found = await readExactly(end, at - end + BLOCK, HEADER_OR_END)
+    const filled = foreign ? -1 : found.subarray(0, at - end).findIndex(byte => byte !== 0)
+    if (filled >= 0) throw invalid(end + filled, 'a byte other than zero after the content of a member')
+    return found.subarray(at - end)
   }
 
   async function readExactly(at: number, length: number, what: string): Promise<Buffer> {
@@ -180,11 +204,7 @@ export async function* readArchive(
   function extend(before: Extended, flag: string, content: Buffer, at: number): Extended {
     if (flag === 'K') return once(before, { link: content.toString('utf8').replace(/\0+$/, '') }, at)
     if (flag === 'L') return once(before, { path: content.toString('utf8').replace(/\0+$/, '') }, at)
-    const records = parsePax(content, at)
-    const name = records.get('path')
-    const link = records.get('linkpath')
-    const size = records.get('size')
-    const sparse = [...records.keys()].some(key => key.startsWith('GNU.sparse.'))
+    const { path: name, linkpath: link, size, sparse } = parsePax(content, at)
     if (sparse) throw invalid(at, 'a sparse file, which is not supported')
     if (size !== undefined && !/^\d{1,15}$/.test(size)) {
       throw invalid(at, `a PAX size that is not a number: ${JSON.stringify(size.slice(0, 40))}`)
@@ -208,23 +228,30 @@ export async function* readArchive(
     return { ...before, ...own }
   }
 
-  function parsePax(content: Buffer, at: number): ReadonlyMap<string, string> {
-    const records = new Map<string, string>()
-    let start = 0
-    while (start < content.length) {
-      const length = /^(\d{1,7}) /.exec(content.toString('latin1', start, start + 8))?.[1]
-      const end = start + Number(length)
-      const record =
-        length === undefined || end > content.length ? '' : content.toString('utf8', start + length.length + 1, end)
-      const equals = record.indexOf('=')
-      if (equals < 1 || !record.endsWith('\n')) throw invalid(at + start, 'a PAX record that is not "length key=value"')
-      records.set(record.slice(0, equals), record.slice(equals + 1, -1))
-      start = end
+  function parsePax(content: Buffer, at: number): Readonly<Record<string, string | undefined>> {
+    const records: Record<string, string> = {}
+    for (let start = 0, end: number; start < content.length; start = end) {
+      let length = 0
+      let digits = start
+      for (; digits < start + 7 && isDigit(content[digits]); digits += 1)
+        length = 10 * length + (content[digits] ?? 0) - 48
+      end = start + length
+      const equals = content.indexOf(0x3d, digits)
+      const whole = digits > start && content[digits] === 0x20 && end <= content.length && content[end - 1] === 0x0a
+      if (!whole || equals < digits + 2 || equals >= end) {
+        throw invalid(at + start, 'a PAX record that is not "length key=value"')
+      }
+      // Most keys do not matter here, and a header may have a hundred thousand
+      if (equals - digits > 'linkpath'.length + 1 && content[digits + 1] !== 0x47) continue
+      const key = content.toString('latin1', digits + 1, equals)
+      if (key.startsWith('GNU.sparse.')) records['sparse'] = key
+      else if (PAX_KEYS.has(key)) records[key] = content.toString('utf8', equals + 1, end - 1)
     }
     return records
   }
 
   function checkedName(raw: string, at: number): string {
+    if (!SPECIAL_NAME.test(raw)) return raw
     const shown = JSON.stringify(raw.slice(0, 200))
     if (raw === '' || raw.includes('\0')) throw invalid(at, `a member without a valid name: ${shown}`)
     if (!foreign && (raw.startsWith('/') || raw.includes('\\') || /^[A-Za-z]:/.test(raw))) {
@@ -236,23 +263,47 @@ export async function* readArchive(
   }
 }
 
+/** How much of a file is read at once, in bytes: many small members have their headers close together. */
+const READ_AHEAD = 64 * 1024
+
 /** A tar file on disk. The handle stays open. */
 export async function fileInput(file: ReadableFile): Promise<TarInput> {
   const { size } = await file.stat()
+  let ahead: Buffer = Buffer.alloc(0)
+  let start = 0
   return {
     size,
     async read(position, length) {
-      const buffer = Buffer.alloc(Math.min(length, Math.max(size - position, 0)))
-      let done = 0
-      while (done < buffer.length) {
-        const { bytesRead } = await file.read(buffer, done, buffer.length - done, position + done)
-        if (bytesRead === 0) break
-        done += bytesRead
-      }
-      return buffer.subarray(0, done)
+      const from = position - start
+      if (from >= 0 && from + length <= ahead.length) return ahead.subarray(from, from + length)
+      ahead = await readAt(position, Math.min(Math.max(length, READ_AHEAD), Math.max(size - position, 0)))
+      start = position
+      return ahead.subarray(0, length)
     },
   }
+
+  async function readAt(position: number, length: number): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafeSlow(length)
+    let done = 0
+    while (done < length) {
+      const { bytesRead } = await file.read(buffer, done, length - done, position + done)
+      if (bytesRead === 0) break
+      done += bytesRead
+    }
+    return buffer.subarray(0, done)
+  }
 }
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39
+}
+
+/** What the name of a member may need a look for: the others are used as they are. */
+const SPECIAL_NAME = /[\\\0]|^[A-Za-z]:|(?:^|\/)\.{0,2}(?:\/|$)/
+/** The PAX records that say where a member is and how long. */
+const PAX_KEYS: ReadonlySet<string> = new Set(['path', 'linkpath', 'size'])
+const HEADER_OR_END = 'the next header or the two zero blocks that end a tar'
+const ZEROS = Buffer.alloc(BLOCK)
 
 /** Links, devices, directories, FIFOs: no content follows. */
 const HEADER_ONLY = /^[1-6]$/

@@ -1,8 +1,7 @@
 /** Repair: verifies a bundle, and makes what is damaged again from its recovery data. */
 import { clearLeft } from '../blob/workspace.js'
-import { type VerifyReport, verifyBundle } from '../bundle/verify.js'
+import { NOTHING_PROVED, type VerifyBundleOptions, type VerifyReport, verifyBundle } from '../bundle/verify.js'
 import { StowageError } from '../errors.js'
-import type { WaitOptions } from '../progress.js'
 import { unusable } from '../recovery/packets.js'
 import { readRecoverySet, recoveryFiles } from '../recovery/read-set.js'
 import { type DamagedFile, examineFiles, repairFiles } from '../recovery/repair-set.js'
@@ -40,7 +39,10 @@ const DAMAGE: readonly string[] = ['NOT_A_BUNDLE', 'INVALID_TAR', 'INVALID_MANIF
  * verification. Throws what `verifyBundle` throws, BUNDLE_INVALID for recovery data that cannot be used, UNSUPPORTED without
  * the addon, NO_SPACE, ABORTED.
  */
-export async function repairBundle(path: string, options: WaitOptions = {}): Promise<RepairReport> {
+export async function repairBundle(
+  path: string,
+  options: Pick<VerifyBundleOptions, 'deep' | 'signal' | 'onProgress'> = {},
+): Promise<RepairReport> {
   const place = await recoveryPlace(path)
   await clearLeft(path)
   const report = await verifyOrFind(path, options)
@@ -78,7 +80,7 @@ export async function hasRecovery(path: string): Promise<boolean> {
   return place !== undefined && (await recoveryFiles(place.index)).length > 0
 }
 
-async function verifyOrFind(path: string, options: WaitOptions): Promise<VerifyReport | StowageError> {
+async function verifyOrFind(path: string, options: VerifyBundleOptions): Promise<VerifyReport | StowageError> {
   try {
     return await verifyBundle(path, options)
   } catch (error) {
@@ -90,5 +92,5 @@ async function verifyOrFind(path: string, options: WaitOptions): Promise<VerifyR
 /** The report of a bundle that is too damaged to be verified: `error` says why. */
 async function emptyReport(path: string, { code, message }: StowageError): Promise<VerifyReport> {
   const finding = { code: code === 'MEDIUM_FAILED' ? code : 'INVALID_TAR', path, message } as const
-  return { path, ok: false, files: 0, size: 0, images: [], findings: [finding] }
+  return { path, ok: false, files: 0, size: 0, ...NOTHING_PROVED, findings: [finding] }
 }

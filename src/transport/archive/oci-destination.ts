@@ -4,7 +4,7 @@ import { blobsOf } from '../../blob/closure.js'
 import { refuseExisting } from '../../blob/partial-file.js'
 import { type SparseForm, withStripped } from '../../blob/stripped.js'
 import { StowageError } from '../../errors.js'
-import { array, parseJson, record } from '../../oci/json.js'
+import { array, LIST_VALUE_LIMIT, parseJson, record } from '../../oci/json.js'
 import { IMAGE_NAME_ANNOTATION, INDEX_FILE, REF_NAME_ANNOTATION } from '../../oci/layout.js'
 import { isReference, parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
 import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './destination.js'
@@ -61,7 +61,7 @@ function namesOf(ref: string, [first]: readonly Reference[]): readonly Reference
 function indexOf(images: readonly NamedImage[], ref: string | undefined, sparse: SparseForm | undefined): Uint8Array {
   const bytes = encodeIndex(images, sparse)
   if (ref === undefined) return bytes
-  const index = record(parseJson(bytes, INDEX_FILE), INDEX_FILE)
+  const index = record(parseJson(bytes, INDEX_FILE, LIST_VALUE_LIMIT), INDEX_FILE)
   const manifests = array(index, 'manifests', INDEX_FILE).map((item, n) => {
     const root = record(item, INDEX_FILE)
     if (n > 0) return root

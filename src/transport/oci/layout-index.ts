@@ -5,7 +5,7 @@ import { writeDurably } from '../../blob/durable.js'
 import { withLock } from '../../blob/lock.js'
 import { fileError, StowageError, systemCode } from '../../errors.js'
 import { type Descriptor, parseDescriptor } from '../../oci/descriptor.js'
-import { array, parseJson, record } from '../../oci/json.js'
+import { array, LIST_VALUE_LIMIT, parseJson, record } from '../../oci/json.js'
 import { INDEX_FILE } from '../../oci/layout.js'
 import { OCI_INDEX } from '../../oci/media-type.js'
 import type { WaitOptions } from '../../progress.js'
@@ -35,7 +35,7 @@ export async function changeLayoutIndex(
     join(directory, LOCK_FILE),
     async () => {
       const path = join(directory, INDEX_FILE)
-      const index = record(parseJson(await readIndex(path), path), path)
+      const index = record(parseJson(await readIndex(path), path, LIST_VALUE_LIMIT), path)
       const manifests = await change(
         array(index, 'manifests', path).map((raw, n) => ({
           raw,
