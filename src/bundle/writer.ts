@@ -241,6 +241,9 @@ class Writer implements BundleWriter {
 
   async fill(wanted: readonly WantedBlob[], options: FillOptions = {}): Promise<void> {
     await this.#begin()
+    // Those that plan() has not seen, in an order of their own
+    const blobs = wanted.map(({ blob }) => blob)
+    await this.#medium.assign(blobs.toSorted((a, b) => a.size - b.size || comparePaths(a.digest, b.digest)))
     await fill(this.#medium, wanted, { signal: this.#signal, ...options })
   }
 

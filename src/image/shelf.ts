@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.js'
 import type { Reference } from '../oci/reference.js'
 
 /** A range of a file on disk. */
-export interface FileRange {
+export interface ServedRange {
   readonly file: string
   readonly offset: number
   /** In bytes. */
@@ -12,7 +12,7 @@ export interface FileRange {
 }
 
 /** The ranges of files on disk that together should hold a blob: one, except in volumes. */
-export type ServedBlob = readonly FileRange[]
+export type ServedBlob = readonly ServedRange[]
 
 export interface ShelfImage {
   readonly root: Descriptor

@@ -101,8 +101,8 @@ export async function checkRequests(
 }
 
 /** What distinguishes requests whose layers are made, wherever their files are. */
-export function keyOf({ names = [], location: { path, ref = '' }, platforms = [] }: PackRequest): string {
-  return [...names, basename(path), ref, ...platforms].join(' ')
+export function requestKey({ names = [], location: { path, ref = '' }, platforms = [] }: PackRequest): string {
+  return [...names.toSorted(), basename(path), ref, ...platforms].join(' ')
 }
 
 /** What to take of the location. */

@@ -23,7 +23,7 @@ import type { WimLayerOptions } from '../transport/wim/source.js'
 import type { WrittenVolumes } from '../volumes/write-volumes.js'
 import {
   checkRequests,
-  keyOf,
+  requestKey,
   type PackedImage,
   type PackImage,
   type PackOptions,
@@ -255,7 +255,7 @@ async function prepare(
     { pendingImages: made.length, fileSize: fileSize + ((sizeOfWanted(wanted) + fileSize) * recovery) / 100 },
   )
   // In an order that does not depend on that of the arguments, nor on where the files are
-  for (const request of made.toSorted((a, b) => comparePaths(keyOf(a), keyOf(b))))
+  for (const request of made.toSorted((a, b) => comparePaths(requestKey(a), requestKey(b))))
     read.set(request, await open(request))
   return requests.flatMap(request => read.get(request) ?? [])
 

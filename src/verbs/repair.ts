@@ -1,4 +1,5 @@
 /** Repair: verifies a bundle, and makes what is damaged again from its recovery data. */
+import { basename } from 'node:path'
 import { clearLeft } from '../blob/workspace.js'
 import { NOTHING_PROVED, type VerifyBundleOptions, type VerifyReport, verifyBundle } from '../bundle/verify.js'
 import { StowageError } from '../errors.js'
@@ -56,7 +57,7 @@ export async function repairBundle(
   }
   const foreign = set.files.find(({ name }) => !place.covers(name))
   if (foreign || set.files.length === 0) {
-    throw unusable(`it is for ${foreign?.name ?? 'no file'}, not for ${path}`)
+    throw unusable(`it is for ${foreign?.name ?? 'no file'}, not for ${basename(path)}`)
   }
   const condition = await examineFiles(set, place.base, options)
   const [needed, there] = [condition.missing.length, set.recovery.length]

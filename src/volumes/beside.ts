@@ -6,8 +6,8 @@ import { fileError, systemCode } from '../errors.js'
 import { type Digest, hexOf } from '../oci/digest.js'
 import {
   descriptionName,
-  encodeDescription,
-  parseDescription,
+  encodeVolumeDescription,
+  parseVolumeDescription,
   sumsName,
   type VolumeDescription,
 } from './description.js'
@@ -25,7 +25,7 @@ export async function writeDescription(path: string, tar: string, description: V
   const { number, count } = description
   return await writeUnlessThere(
     join(dirname(path), descriptionName(tar, number, count)),
-    encodeDescription(description),
+    encodeVolumeDescription(description),
   )
 }
 
@@ -38,7 +38,7 @@ export async function readDescription(
 ): Promise<VolumeDescription | undefined> {
   const beside = join(dirname(path), descriptionName(tar, number, count))
   try {
-    return parseDescription(await readFile(beside), beside)
+    return parseVolumeDescription(await readFile(beside), beside)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw fileError(error, beside)

@@ -94,12 +94,12 @@ export function volumesOf(
   }))
 }
 
-export function encodeDescription(description: VolumeDescription): Uint8Array {
+export function encodeVolumeDescription(description: VolumeDescription): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...description }, null, 2)}\n`)
 }
 
 /** Throws INVALID_MANIFEST, and UNSUPPORTED for a later version. `path` is for messages. */
-export function parseDescription(bytes: Uint8Array, path: string): VolumeDescription {
+export function parseVolumeDescription(bytes: Uint8Array, path: string): VolumeDescription {
   const object = fields(parseJson(bytes, path), path)
   const version = object['schemaVersion']
   if (version !== SCHEMA_VERSION) {

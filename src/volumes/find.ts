@@ -7,7 +7,7 @@ import { exactSize } from '../size-text.js'
 import {
   DESCRIPTION_LIMIT,
   descriptionName,
-  parseDescription,
+  parseVolumeDescription,
   parseDescriptionName,
   parseVolumeName,
   sampleFile,
@@ -157,7 +157,7 @@ async function gather(tar: string, directories: readonly string[], named: Place 
       if (number === undefined) continue
       const path = join(directory, name)
       try {
-        const description = parseDescription(await readStart(path, DESCRIPTION_LIMIT), path)
+        const description = parseVolumeDescription(await readStart(path, DESCRIPTION_LIMIT), path)
         beside.set(number, description)
         descriptions.push(description)
       } catch (error) {

@@ -1,5 +1,6 @@
 /** The same inputs give the same bundle, in whatever order they are named, from wherever, with any number of jobs. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { pack } from '../../src/verbs/pack.js'
@@ -51,8 +52,8 @@ for (const [form, read] of [
     t.ok((await read(one)) === (await read(two)), 'the same bytes')
     const [moved, three] = [scratch(t), join(scratch(t), form)]
     mkdirSync(join(moved, 'zz'))
-    cpSync(join(root, 'tree'), join(moved, 'zz', 'tree'), { recursive: true })
-    cpSync(join(root, 'other'), join(moved, 'other'), { recursive: true })
+    execFileSync('cp', ['-a', join(root, 'tree'), join(moved, 'zz', 'tree')])
+    execFileSync('cp', ['-a', join(root, 'other'), join(moved, 'other')])
     const elsewhere = images.map(image =>
       typeof image === 'string' || !image.image.startsWith('dir:')
         ? image

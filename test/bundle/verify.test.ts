@@ -175,7 +175,7 @@ t.test('verifyBundle() reads the images, not only the lists', async t => {
   const lost = await findingsOf(
     t,
     async bundle => {
-      await edit(bundle, 'index.json', json => json.manifests.splice(1, 1))
+      await edit(bundle, 'index.json', json => json.manifests.splice(0, 1))
       await reseal(bundle, 'index.json')
     },
     { sums: true },
@@ -195,7 +195,7 @@ t.test('verifyBundle() reads the images, not only the lists', async t => {
   const swapped = await findingsOf(
     t,
     async bundle => {
-      await edit(bundle, 'manifest.json', json => json[0].Layers.reverse())
+      await edit(bundle, 'manifest.json', json => json[1].Layers.reverse())
       await reseal(bundle, 'manifest.json')
     },
     { sums: true },
