@@ -1,3 +1,4 @@
+/** Every command that reads a bundle, on everything hostile, and a real bundle of 10,000 images. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
