@@ -30,7 +30,7 @@ export { copy, type CopyOptions, type CopyResult, planCopy } from './verbs/copy.
 export type { LayerMakingOptions, TransferOptions, WimMakingOptions } from './transfer/options.js'
 export type { SparseForm } from './blob/stripped.js'
 export { copyImage, type CopyImageOptions } from './transfer/copy-image.js'
-export { prune, type PrunedWorkspace, type PruneOptions, type PruneResult } from './verbs/prune.js'
+export { prune, type PrunedFile, type PrunedWorkspace, type PruneOptions, type PruneResult } from './verbs/prune.js'
 export type { FoundWorkspace } from './blob/workspace.js'
 export type { Owner } from './blob/owner.js'
 

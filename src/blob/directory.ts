@@ -1,5 +1,4 @@
 /** Blobs as files in a directory, `blobs/sha256/<hex>`: written under a temporary name, checked, then renamed. */
-import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -19,8 +18,8 @@ import type {
   ReadBlob,
   StagedBlob,
 } from './blob-store.js'
-import { makeDirectory, PARTIAL, syncPath } from './durable.js'
-import { claimPartial, isUseful, removeLeft } from './partial.js'
+import { makeDirectory, syncPath } from './durable.js'
+import { claimPartial, clearPartials, isUseful, pathToCreate, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
 
@@ -128,7 +127,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
-    const partial = join(this.#root, BLOBS, `${randomUUID()}${PARTIAL}`)
+    const partial = pathToCreate(join(this.#root, BLOBS))
     try {
       await makeDirectory(dirname(partial))
       await (await open(partial, 'wx')).close()
@@ -140,6 +139,11 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       await rm(partial, { force: true })
       throw fileError(error, dirname(partial))
     }
+  }
+
+  /** Removes what interrupted runs left: for one that needed none of it, or has gone on with what it needed. */
+  async clearLeft(): Promise<void> {
+    await clearPartials(join(this.#root, BLOBS))
   }
 
   async #file(partial: string, { digest }: StagedBlob): Promise<void> {

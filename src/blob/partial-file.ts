@@ -3,6 +3,7 @@ import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import { PARTIAL, syncPath } from './durable.js'
+import { clearLeft } from './workspace.js'
 
 /** `<path>.partial`, open. It is deleted if disposed of before it is published. */
 export class PartialFile implements AsyncDisposable {
@@ -22,6 +23,7 @@ export class PartialFile implements AsyncDisposable {
    */
   static async open(path: string, what: string): Promise<PartialFile> {
     await refuseExisting(path, what)
+    await clearLeft(path).catch(() => undefined) // of a directory that is not there, which is reported next
     try {
       await rm(`${path}${PARTIAL}`, { force: true })
       const file = await open(`${path}${PARTIAL}`, 'wx+')

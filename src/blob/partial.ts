@@ -1,5 +1,5 @@
 /** Partial files of blobs that are being written: their names and owners. */
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { open, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,8 @@ import { ALIGNMENT, SLOT } from './write-blob.js'
 
 /** `<hex>.<machine>-<process>-<number>.partial`: the blob and its writer. */
 const NAME = /^([0-9a-f]{64})\.([0-9a-f]{8})-(\d+)-\d+\.partial$/
+/** `<uuid>.<machine>-<process>-<number>.partial`: content that is created, whose digest is not known yet. */
+const CREATED = /^[0-9a-f-]{36}\.([0-9a-f]{8})-(\d+)-\d+\.partial$/
 /**
  * Processes on other machines cannot be checked: a file they have not changed for this many milliseconds is abandoned.
  */
@@ -61,6 +63,36 @@ export async function claimPartial(directory: string, blob: Descriptor): Promise
   }
 }
 
+/** A path in `directory` for content that is created. */
+export function pathToCreate(directory: string): string {
+  claims += 1
+  return join(directory, `${randomUUID()}.${MACHINE}-${process.pid}-${claims}${PARTIAL}`)
+}
+
+/** A partial file whose writer is gone, or has not changed it for an hour on another machine. `size`: in bytes. */
+export interface LeftPartial {
+  readonly path: string
+  readonly size: number
+}
+
+/** What interrupted runs left in `directory`: parts of blobs, which a run that needs them goes on with, and of created content. */
+export async function leftPartials(directory: string): Promise<readonly LeftPartial[]> {
+  const found: LeftPartial[] = []
+  for (const name of await readdir(directory)) {
+    const [, machine, owner] = CREATED.exec(name) ?? NAME.exec(name)?.slice(1) ?? []
+    if (machine === undefined || owner === undefined) continue
+    const left = await examine(join(directory, name), machine, Number(owner))
+    if (left) found.push(left)
+  }
+  return found
+}
+
+/** Removes {@link leftPartials}, after a run that needed none of them. Those that cannot be removed stay. */
+export async function clearPartials(directory: string): Promise<void> {
+  const left = await leftPartials(directory).catch(() => []) // of a directory that is not there
+  for (const { path } of left) await rm(path, { force: true }).catch(() => undefined)
+}
+
 /** Removes what other attempts left of `blob`, which is now complete. */
 export async function removeLeft(directory: string, blob: Descriptor): Promise<void> {
   if (blob.size < SLOT) return
@@ -85,24 +117,26 @@ async function takeOver(directory: string, blob: Descriptor, path: string): Prom
 }
 
 /** Abandoned files of `blob`, longest first. */
-async function leftOf(
-  directory: string,
-  blob: Descriptor,
-): Promise<readonly { readonly path: string; readonly size: number }[]> {
-  const found: { path: string; size: number }[] = []
+async function leftOf(directory: string, blob: Descriptor): Promise<readonly LeftPartial[]> {
+  const found: LeftPartial[] = []
   for (const name of await readdir(directory)) {
     const [, hex, machine, owner] = NAME.exec(name) ?? []
     if (hex !== hexOf(blob.digest)) continue
-    const path = join(directory, name)
-    const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') return { size: 0, mtimeMs: Infinity } // its writer has finished
-      throw error
-    })
-    const left =
-      machine === MACHINE
-        ? !writing.has(path) && (Number(owner) === process.pid || !isAlive(Number(owner)))
-        : Date.now() - mtimeMs > LEFT_AFTER
-    if (left) found.push({ path, size })
+    const left = await examine(join(directory, name), machine ?? '', Number(owner))
+    if (left) found.push(left)
   }
   return found.sort((a, b) => b.size - a.size)
+}
+
+/** The file, if it is abandoned. */
+async function examine(path: string, machine: string, owner: number): Promise<LeftPartial | undefined> {
+  const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return { size: 0, mtimeMs: Infinity } // its writer has finished
+    throw error
+  })
+  const left =
+    machine === MACHINE
+      ? !writing.has(path) && (owner === process.pid || !isAlive(owner))
+      : Date.now() - mtimeMs > LEFT_AFTER
+  return left ? { path, size } : undefined
 }

@@ -1,7 +1,9 @@
 /** Prune: removes temporary files left behind by runs that were killed or whose medium was unplugged. */
-import { dirname } from 'node:path'
+import { readdir, readlink, realpath, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { leftPartials } from '../blob/partial.js'
 import { findWorkspaces, type FoundWorkspace, removeWorkspace, temporaryDirectory } from '../blob/workspace.js'
-import { orError, StowageError } from '../errors.js'
+import { fileError, orError, StowageError, systemCode } from '../errors.js'
 import { type WaitOptions, Waits } from '../progress.js'
 import { defaultStore } from '../transport/default-store.js'
 
@@ -16,32 +18,57 @@ export interface PrunedWorkspace extends FoundWorkspace {
   readonly error?: StowageError
 }
 
+/** A file that was not finished: a part of a blob in a layout, or an output under its temporary name. */
+export interface PrunedFile {
+  readonly path: string
+  /** In bytes. */
+  readonly size: number
+  /** A process has it open, or it was changed so lately that one on another machine may. */
+  readonly kept: boolean
+  readonly error?: StowageError
+}
+
 export interface PruneResult {
   readonly workspaces: readonly PrunedWorkspace[]
+  readonly files: readonly PrunedFile[]
   /** The bytes that were freed, or would be. */
   readonly freed: number
 }
 
+/** Outputs that are still being written: bundles, volumes and what lies beside them, archives and WIM files. */
+const UNFINISHED = /\.(?:tar(?:\.(?:gz|zst|xz|0\d+))?|wim|swm|esd|sha256|volume-\d+\.json)\.partial$/i
+/** Where other processes cannot be looked at, an unfinished output that nobody changed for this long is abandoned. */
+const ABANDONED_MS = 24 * 60 * 60 * 1000
+
 /**
- * Removes the temporary files of other runs from `directories`; defaults to the directory for temporary files and the
- * parent of the default store. Keeps those of processes that are still running on this host; removes those of other
- * hosts regardless of age. Throws FILE_NOT_FOUND for a directory that does not exist, and ABORTED.
+ * Removes the temporary files of other runs from `directories`, and from the layouts that they are; defaults to the
+ * directory for temporary files, the default store and its parent. Keeps those of processes that are still running on
+ * this host; removes workspaces of other hosts regardless of age. Throws FILE_NOT_FOUND for a directory that does not
+ * exist, and ABORTED.
  */
 export async function prune(directories: readonly string[] = [], options: PruneOptions = {}): Promise<PruneResult> {
   const { dryRun = false, signal, onProgress } = options
   const workspaces: PrunedWorkspace[] = []
+  const files: PrunedFile[] = []
   const usual = directories.length === 0
-  for (const directory of usual ? [await temporaryDirectory(), dirname(defaultStore())] : directories) {
+  const store = defaultStore()
+  for (const directory of usual ? [await temporaryDirectory(), dirname(store), store] : directories) {
     using _wait = new Waits(onProgress, directory).begin('scan')
-    for (const found of await foundIn(directory, usual)) {
+    const remove = async (kept: boolean, work: () => Promise<void>): Promise<{ readonly error?: StowageError }> => {
       signal?.throwIfAborted()
+      const done = kept || dryRun ? undefined : await orError(work, signal)
+      return done instanceof StowageError ? { error: done } : {}
+    }
+    for (const found of await foundIn(directory, usual)) {
       const kept = found.state === 'alive'
-      const done = kept || dryRun ? undefined : await orError(async () => await removeWorkspace(found.path), signal)
-      workspaces.push({ ...found, kept, ...(done instanceof StowageError ? { error: done } : {}) })
+      workspaces.push({ ...found, kept, ...(await remove(kept, async () => await removeWorkspace(found.path))) })
+    }
+    for (const found of await unfinishedIn(directory)) {
+      files.push({ ...found, ...(await remove(found.kept, async () => await removeFile(found.path))) })
     }
   }
-  const gone = workspaces.filter(({ kept, error }) => !kept && !error)
-  return { workspaces, freed: gone.reduce((sum, { size }) => sum + size, 0) }
+  const gone = [...workspaces, ...files].filter(({ kept, error }) => !kept && !error)
+  return { workspaces, files, freed: gone.reduce((sum, { size }) => sum + size, 0) }
 }
 
 /** `mayBeMissing`: a default directory, which need not exist. */
@@ -51,5 +78,48 @@ async function foundIn(directory: string, mayBeMissing: boolean): Promise<readon
   } catch (error) {
     if (mayBeMissing && error instanceof StowageError && error.code === 'FILE_NOT_FOUND') return []
     throw error
+  }
+}
+
+async function unfinishedIn(directory: string): Promise<readonly Omit<PrunedFile, 'error'>[]> {
+  const blobs = await orNone(directory, async () => await leftPartials(join(directory, 'blobs', 'sha256')))
+  const names = await orNone(directory, async () => await readdir(directory))
+  const unfinished = names.filter(name => UNFINISHED.test(name)).map(name => join(directory, name))
+  const open = unfinished.length > 0 ? await openFiles() : undefined
+  const outputs = []
+  for (const path of unfinished) {
+    const found = await stat(path).catch(() => undefined) // its run has finished it
+    if (!found?.isFile()) continue
+    const kept = open ? open.has(await realpath(path)) : Date.now() - found.mtimeMs < ABANDONED_MS
+    outputs.push({ path, size: found.size, kept })
+  }
+  return [...blobs.map(blob => ({ ...blob, kept: false })), ...outputs]
+}
+
+/** The files that the processes of this user have open; undefined if the system does not tell. Source: proc(5). */
+async function openFiles(): Promise<ReadonlySet<string> | undefined> {
+  const processes = await readdir('/proc').catch(() => undefined)
+  if (!processes?.includes('self')) return undefined
+  const open = new Set<string>()
+  for (const id of processes.filter(name => /^\d+$/.test(name))) {
+    const directory = join('/proc', id, 'fd')
+    for (const name of await readdir(directory).catch(() => []))
+      open.add(await readlink(join(directory, name)).catch(() => ''))
+  }
+  return open
+}
+
+async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((error: unknown) => {
+    throw fileError(error, path)
+  })
+}
+
+async function orNone<T>(directory: string, list: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  try {
+    return await list()
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return []
+    throw fileError(error, directory)
   }
 }

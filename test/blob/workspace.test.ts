@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -8,6 +9,7 @@ import { thisOwner } from '../../src/blob/owner.js'
 import { findWorkspaces, temporaryDirectory, Workspace } from '../../src/blob/workspace.js'
 import { prune } from '../../src/verbs/prune.js'
 import { stowage } from '../support/command.js'
+import { layeredImage, writeLayout } from '../support/images.js'
 
 const HOUR = 60 * 60 * 1000
 
@@ -107,6 +109,47 @@ t.test('stowage prune - removes all but what is in use, and shows it first', asy
   t.equal((await prune([cwd])).workspaces.length, 1)
   t.same(readdirSync(cwd), [])
   t.equal((await stowage(['prune', 'nowhere'], { cwd })).code, 3)
+})
+
+t.test('stowage prune - removes unfinished outputs and blobs that nobody writes', async t => {
+  const cwd = t.testdir({
+    'x.tar.partial': 'bundle',
+    'x.tar.001.partial': 'volume',
+    'report.partial': 'of somebody else',
+    'open.wim.partial': 'being written',
+    layout: { 'oci-layout': '{}', blobs: { sha256: {} } },
+  })
+  const blobs = join(cwd, 'layout', 'blobs', 'sha256')
+  const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
+  const dead = `${'0'.repeat(64)}.${machine}-${deadProcess()}-1.partial`
+  const created = `${randomUUID()}.${machine}-${deadProcess()}-2.partial`
+  const alive = `${'1'.repeat(64)}.${machine}-${process.ppid}-1.partial`
+  for (const name of [dead, created, alive, 'a'.repeat(64)]) writeFileSync(join(blobs, name), 'x')
+  const open = openSync(join(cwd, 'open.wim.partial'), 'r')
+  t.teardown(() => closeSync(open))
+  const shown = await stowage(['prune', '.', 'layout', '--dry-run'], { cwd })
+  t.match(shown.stdout, /open\.wim\.partial +13B +- +in use/)
+  t.match(shown.stdout, /Would remove 0 directories and 4 files \(14B\)/)
+  t.equal(readdirSync(cwd).length, 5)
+  t.match(await prune([cwd, join(cwd, 'layout')]), { freed: 14 })
+  t.same(readdirSync(cwd).sort(), ['layout', 'open.wim.partial', 'report.partial'])
+  t.same(readdirSync(blobs).sort(), [alive, 'a'.repeat(64)].sort())
+})
+
+t.test('a copy into a layout that succeeds takes away what dead runs left there', async t => {
+  const cwd = t.testdir()
+  await writeLayout(join(cwd, 'from'), { 'shop:1': await layeredImage(1) })
+  const blobs = join(cwd, 'to', 'blobs', 'sha256')
+  mkdirSync(blobs, { recursive: true })
+  await left(cwd, 'killed', { process: deadProcess() })
+  const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
+  const dead = `${'0'.repeat(64)}.${machine}-${deadProcess()}-1.partial`
+  writeFileSync(join(blobs, dead), 'x')
+  t.equal((await stowage(['copy', 'oci:from:none:1', 'oci:to'], { cwd })).code, 3)
+  t.ok(readdirSync(blobs).includes(dead), 'but not one that fails: the same command may go on with it')
+  t.match(await stowage(['copy', 'oci:from:shop:1', 'oci:to'], { cwd }), { code: 0 })
+  t.notOk(readdirSync(blobs).some(name => name.endsWith('.partial')))
+  t.same(readdirSync(cwd).sort(), ['from', 'to'])
 })
 
 t.test('a run that is killed leaves nothing that the next one does not clear', async t => {

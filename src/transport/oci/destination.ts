@@ -8,7 +8,7 @@ import { BlobDirectory } from '../../blob/directory.js'
 import { fillWith } from '../../blob/fill.js'
 import { rootEntry } from '../../blob/stripped.js'
 import { withLock } from '../../blob/lock.js'
-import { isWorkspace } from '../../blob/workspace.js'
+import { clearLeft, isWorkspace } from '../../blob/workspace.js'
 import { isMediumEntry } from '../../bundle/directory-medium.js'
 import { makeDirectory, PARTIAL, writeDurably } from '../../blob/durable.js'
 import { fileError, StowageError, systemCode } from '../../errors.js'
@@ -39,10 +39,23 @@ const TRIES = 5
 export async function openLayoutDestination(directory: string): Promise<ImageDestination> {
   await expectLayout(directory)
   const blobs = new BlobDirectory(directory)
+  let [written, failed] = [false, false]
   return {
     stage: blobs,
-    write: async (image, source, names, options) => await write(directory, blobs, image, source, names, options ?? {}),
-    async [Symbol.asyncDispose]() {},
+    async write(image, source, names, options = {}) {
+      try {
+        const result = await write(directory, blobs, image, source, names, options)
+        written = true
+        return result
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      // A run that failed may be repeated, and goes on with what is left
+      if (written && !failed) await blobs.clearLeft()
+    },
   }
 }
 
@@ -189,6 +202,7 @@ function refuseOther(directory: string, entries: readonly string[]): void {
 async function makeLayout(directory: string): Promise<void> {
   try {
     await makeDirectory(directory)
+    await clearLeft(directory)
     const entries = await readdir(directory)
     refuseOther(directory, entries)
     if (!entries.includes(LAYOUT_FILE)) {
