@@ -1,8 +1,8 @@
 /** Saves base OS images as WIM files. Resumes interrupted downloads, and checks each file before it gets its name. */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
@@ -93,11 +93,27 @@ export async function saveImage(
   const exists = async (): Promise<SavedImage | undefined> => {
     const size = options.force ? undefined : await sizeOf(path)
     if (size === undefined) return undefined
-    const sha256 = content.sha256 === undefined ? undefined : (await hashOf(path, size)).digest('hex')
-    if (sha256 === content.sha256) return { ...about, size, sha256, result: 'exists', resumed: 0 }
+    const beside = await sumBeside(path)
+    const wanted = content.sha256 ?? beside
+    if (wanted === undefined) {
+      const file = `${basename(path)}.sha256`
+      throw new StowageError(
+        'OUTPUT_EXISTS',
+        `${path} exists, but it cannot be checked: its source states no sha256, and there is no ${file}`,
+        {
+          hint: `Replace it with --force; or, if you know that it is whole, write its checksum: sha256sum ${basename(path)} > ${file}`,
+        },
+      )
+    }
+    const sha256 = (await hashOf(path, size)).digest('hex')
+    if (sha256 === wanted) {
+      if (beside !== sha256) await writeSum(path, sha256)
+      return { ...about, size, sha256, result: 'exists', resumed: 0 }
+    }
+    const who = content.sha256 === undefined ? `${path}.sha256` : 'its source'
     throw new StowageError(
       'DIGEST_MISMATCH',
-      `${path} exists, but it is a different file: its source says sha256 ${content.sha256}, and it is ${sha256}`,
+      `${path} exists, but it is a different file: ${who} says sha256 ${wanted}, and it is ${sha256}`,
       {
         hint: 'Do not use it: replace it with --force, or save into another folder.',
       },
@@ -132,9 +148,10 @@ async function fetchWim(
   try {
     const saved = await fill(partial, held, { entry, size, web, ...options, path })
     await checkWim(partial, path)
-    await rm(`${path}.sha256`, { force: true }) // a process killed after this leaves no wrong checksum
+    // Killed at any moment, this leaves neither a WIM without its checksum nor one with a wrong one
+    await rm(path, { force: true })
+    await writeSum(path, saved.sha256)
     await rename(partial, path)
-    await writeDurably(`${path}.sha256`, new TextEncoder().encode(`${saved.sha256}  ${wimName(entry)}\n`))
     await syncPath(directory, 'directory')
     options.onProgress?.({ type: 'done', subject: path })
     return { ...saved, result: 'saved', resumed: held }
@@ -180,6 +197,7 @@ async function fill(
       },
       isFinal: failure =>
         (failure instanceof StowageError && failure.code !== 'REGISTRY_UNREACHABLE') ||
+        entry.content.type !== 'web' ||
         isFinal(failure) ||
         (done === held && isAbsent(failure)),
       broken: (offset, failure) => unreachable(entry, offset, failure),
@@ -226,10 +244,29 @@ async function bytesOf(
   signal: AbortSignal | undefined,
 ): Promise<{ readonly offset: number; readonly bytes: Bytes }> {
   if (content.type === 'web') return await web.open(content.url, at, { signal })
-  return {
-    offset: at,
-    bytes: createReadStream(content.path, { start: at, highWaterMark: PIECE, ...(signal ? { signal } : {}) }),
+  return { offset: at, bytes: readFrom(content.path, at, signal) }
+}
+
+async function* readFrom(path: string, start: number, signal: AbortSignal | undefined): Bytes {
+  try {
+    yield* createReadStream(path, { start, highWaterMark: PIECE, ...(signal ? { signal } : {}) })
+  } catch (error) {
+    throw abortError(fileError(error, path), signal)
   }
+}
+
+/** The checksum in `<path>.sha256`, as sha256sum writes it; undefined if there is none. */
+async function sumBeside(path: string): Promise<string | undefined> {
+  try {
+    return /^([0-9a-f]{64}) [ *]/.exec(await readFile(`${path}.sha256`, 'utf8'))?.[1]
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw fileError(error, `${path}.sha256`)
+  }
+}
+
+async function writeSum(path: string, sha256: string): Promise<void> {
+  await writeDurably(`${path}.sha256`, new TextEncoder().encode(`${sha256}  ${basename(path)}\n`))
 }
 
 async function hashOf(path: string, size: number): Promise<Hash> {

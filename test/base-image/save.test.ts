@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { CatalogEntry } from '../../src/base-image/catalog.js'
@@ -53,6 +53,45 @@ t.test('a file that is there under the name, and is another, is not a file that 
   })
   t.equal(readFileSync(join(directory, FILE), 'utf8'), 'of another day')
   t.match(await saveImage(entry, directory, { force: true }), { result: 'saved' })
+})
+
+t.test('a file that is there is checked, or said to be unchecked, but never taken for good', async t => {
+  const address = await serveWeb(t, (_request, response) => response.end(wim))
+  const directory = t.testdir({ [FILE]: 'half of it' })
+  const unsure = entryAt(address, undefined)
+  await t.rejects(saveImage(unsure, directory), {
+    code: 'OUTPUT_EXISTS',
+    message: new RegExp(
+      `exists, but it cannot be checked: its source states no sha256, and there is no ${FILE}.sha256`,
+    ),
+    hint: /--force/,
+  })
+  t.match(await saveImage(unsure, directory, { force: true }), { result: 'saved' })
+  execFileSync('sha256sum', ['-c', '--quiet', `${FILE}.sha256`], { cwd: directory })
+  t.match(await saveImage(unsure, directory), { result: 'exists', sha256: digestOf(wim).slice(7) })
+  writeFileSync(join(directory, FILE), 'changed since')
+  await t.rejects(saveImage(unsure, directory), {
+    code: 'DIGEST_MISMATCH',
+    message: /NanoServer.*\.sha256 says sha256/,
+  })
+  writeFileSync(join(directory, FILE), wim)
+  rmSync(join(directory, `${FILE}.sha256`))
+  t.match(await saveImage(entryAt(address, digestOf(wim).slice(7)), directory), { result: 'exists' })
+  execFileSync('sha256sum', ['-c', '--quiet', `${FILE}.sha256`], { cwd: directory })
+})
+
+t.test('a folder that cannot be read is not asked again like a network', async t => {
+  const directory = t.testdir({ source: {} })
+  const path = join(directory, 'source')
+  const retries: string[] = []
+  const content = { type: 'file', path, sha256: undefined, size: 100 } as const
+  const failing = { ...entryAt('', undefined), content }
+  const onProgress = ({ type }: { readonly type: string }): void => void (type === 'retry' && retries.push(type))
+  await t.rejects(saveImage(failing, directory, { onProgress }), {
+    code: 'INVALID_ARGUMENT',
+    message: new RegExp(`${path}: `),
+  })
+  t.same(retries, [])
 })
 
 t.test('of two sources with the same name and version save takes neither, and says how to choose', async t => {
