@@ -18,6 +18,8 @@ import t, { type Test } from 'tap'
 import { verifyBundle } from '../../src/bundle/verify.js'
 import { loadBundle } from '../../src/verbs/load.js'
 import { pack } from '../../src/verbs/pack.js'
+import { protectBundle } from '../../src/verbs/protect.js'
+import { repairBundle } from '../../src/verbs/repair.js'
 import { joinVolumes, splitBundle } from '../../src/verbs/volumes.js'
 import { commandFile, stowage } from '../support/command.js'
 import { layeredImage, noise, writeLayout } from '../support/images.js'
@@ -247,6 +249,19 @@ t.test('split and join', async t => {
   await splitBundle(join(set, 'x.tar'), join(at, 'again.tar'), { volumeSize: 2 * SIZE })
   t.ok(execFileSync('sh', ['-c', 'cat again.tar.0*'], { cwd: at, maxBuffer: 2 * total }).equals(readFileSync(tar)))
   t.match(await splitBundle(tar, join(at, 's.tar'), { volumeSize: 3 * SIZE }), { unchanged: true })
+})
+
+t.test('a volume that is lost, and one that is damaged, are made again from recovery data', async t => {
+  const copy = copyOf(t)
+  const protectedSet = await protectBundle(join(copy, 'x.tar'), { percent: 60 })
+  t.equal(protectedSet.index, join(copy, 'x.tar.par2'))
+  execFileSync('par2', ['verify', '-q', 'x.tar.par2'], { cwd: copy })
+  t.ok(execFileSync('sh', ['-c', 'cat x.tar.0*'], { cwd: copy, maxBuffer: 2 * total }).equals(readFileSync(tar)))
+  for (const each of [name(2), beside(2)]) rmSync(join(copy, each))
+  damage(copy, 3, 1000)
+  t.match(await stowage(['verify', copy]), { code: 4, stderr: /hint: Its recovery data may repair it/ })
+  t.match(await repairBundle(copy), { ok: true, repair: { outcome: 'repaired' } })
+  for (const each of readdirSync(set)) t.ok(readFileSync(join(copy, each)).equals(readFileSync(join(set, each))), each)
 })
 
 t.test('a damaged bundle is not split', async t => {
