@@ -1,5 +1,5 @@
 /** What a file system can hold: its kind, its free space, its largest file. */
-import { readFile, stat, statfs } from 'node:fs/promises'
+import * as fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { existingAbove } from '../blob/workspace.js'
 
@@ -53,7 +53,7 @@ const FUSE_KINDS: readonly (readonly [RegExp, string])[] = [
 /** The medium that `path` is on or will be created on; `path` need not exist. Throws system errors. */
 export async function mediumAt(path: string): Promise<Medium> {
   const directory = await existingAbove(resolve(path))
-  const { bavail, bsize, blocks, ffree, files, type } = await statfs(directory)
+  const { bavail, bsize, blocks, ffree, files, type } = await fs.statfs(directory)
   const kind = KINDS.get(type >>> 0) ?? (type >>> 0 === FUSE ? await kindInTable(directory) : undefined)
   const limits = [kind === 'FAT32' ? FAT_FILE_LIMIT : undefined, await ownLimit()].filter(limit => limit !== undefined)
   return {
@@ -67,8 +67,8 @@ export async function mediumAt(path: string): Promise<Medium> {
 
 /** The kind of a FUSE file system, by the table of mounts. Source: proc(5), mountinfo. */
 async function kindInTable(directory: string): Promise<string | undefined> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  const { dev } = await stat(directory, { bigint: true })
+  const table = await fs.readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
+  const { dev } = await fs.stat(directory, { bigint: true })
   const id = `${major(dev)}:${minor(dev)}`
   const line = table.split('\n').findLast(each => each.split(' ')[2] === id)
   const type = line?.split(' - ')[1] ?? ''
@@ -86,7 +86,7 @@ function minor(device: bigint): bigint {
 
 /** The largest file that this process may write (`ulimit -f`); undefined if there is no limit. */
 async function ownLimit(): Promise<number | undefined> {
-  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '')
+  const limits = await fs.readFile('/proc/self/limits', 'utf8').catch(() => '')
   const soft = /^Max file size\s+(\d+)/m.exec(limits)?.[1]
   return soft === undefined ? undefined : Number(soft)
 }

@@ -38,7 +38,8 @@ export interface ImageContent {
 
 /** What may be read of manifests and configs: their bytes, and the blobs that they list. */
 interface DocumentLimits {
-  readonly bytes: number
+  /** In bytes. */
+  readonly size: number
   readonly references: number
 }
 
@@ -46,7 +47,7 @@ interface DocumentLimits {
 export class DocumentBudget {
   readonly #whose: string
   readonly #limits: DocumentLimits
-  readonly #spent = { bytes: 0, references: 0 }
+  readonly #spent = { size: 0, references: 0 }
 
   /** `whose` names them in errors. */
   constructor(whose: string, limits: DocumentLimits) {
@@ -61,7 +62,7 @@ export class DocumentBudget {
     if (spent <= limit) return
     throw new StowageError(
       'INVALID_MANIFEST',
-      what === 'bytes'
+      what === 'size'
         ? `${this.#whose}: manifests and configs of ${spent} bytes or more; the limit is ${limit}`
         : `${this.#whose}: manifests that list ${spent} blobs or more; the limit is ${limit}`,
     )
@@ -78,7 +79,7 @@ export interface ReadImageOptions extends FetchOptions {
 /** How deep indexes may be nested; deeper nesting is treated as an attack. */
 export const DEPTH_LIMIT = 8
 /** What one image may have: the largest real ones have a hundredth of it. */
-const IMAGE_LIMITS: DocumentLimits = { bytes: 64 * 1024 * 1024, references: 100_000 }
+const IMAGE_LIMITS: DocumentLimits = { size: 64 * 1024 * 1024, references: 100_000 }
 
 /**
  * Reads the manifests and configs below `root` from `store`, each checked against its digest.
@@ -101,7 +102,7 @@ export async function readImage(
     if (manifests.has(descriptor.digest)) return
     if (depth > DEPTH_LIMIT)
       throw new StowageError('INVALID_MANIFEST', `${root.digest}: indexes nested over ${DEPTH_LIMIT} deep`)
-    for (const budget of budgets) budget.spend('bytes', descriptor.size)
+    for (const budget of budgets) budget.spend('size', descriptor.size)
     const bytes = await readVerified(descriptor, store.fetch(descriptor, options), MANIFEST_LIMIT)
     const parsed = parseManifest(bytes, descriptor.digest, descriptor.mediaType)
     const listed = parsed.type === 'index' ? parsed.manifests : parsed.layers
@@ -120,7 +121,7 @@ export async function readImage(
 
   async function visitManifest(descriptor: Descriptor, manifest: ImageManifest): Promise<void> {
     const config = manifest.config
-    for (const budget of budgets) budget.spend('bytes', config.size)
+    for (const budget of budgets) budget.spend('size', config.size)
     const bytes = await readVerified(config, store.fetch(config, options), CONFIG_LIMIT)
     configs.set(config.digest, { descriptor: bare(config), bytes })
     for (const layer of manifest.layers) addLayer(bare(layer), descriptor.digest)

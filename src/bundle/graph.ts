@@ -71,7 +71,7 @@ export async function verifyGraph(input: GraphInput): Promise<ReadonlySet<string
 }
 
 /** What all images of a bundle may have together: enough for 10,000 of two platforms. */
-const LIMITS = { bytes: 512 * 1024 * 1024, references: 1_000_000 }
+const LIMITS = { size: 512 * 1024 * 1024, references: 1_000_000 }
 
 class GraphCheck {
   readonly #input: GraphInput

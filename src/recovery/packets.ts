@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { StowageError } from '../errors.js'
 
 /** Begins every packet. */
-export const MAGIC = Buffer.from('PAR2\0PKT', 'latin1')
+export const MAGIC: Buffer = Buffer.from('PAR2\0PKT', 'latin1')
 /** Magic, length, MD5 of what follows it, ID of the set, type. */
 export const PACKET_HEAD = 64
 const HASHED_FROM = 32

@@ -27,10 +27,10 @@ t.test('pack - takes every image of archives, or the one that is named, and a tr
     t.same(
       JSON.parse(stdout).images.map(({ names }: { names: string[] }) => names),
       [
-        ['docker.io/team/shop:2.3'],
         ['docker.io/lab/base:1'],
         ['docker.io/library/multi:1'],
         ['docker.io/library/tree:latest'],
+        ['docker.io/team/shop:2.3'],
       ],
     )
     t.equal((await stowage(['verify', output], { cwd })).code, 0)

@@ -262,8 +262,8 @@ t.test('pack -f - takes images beside it, and platforms of its own', async t => 
   t.match(JSON.parse(stdout), {
     schema: 'stowage.pack/v1',
     images: [
-      { names: ['docker.io/library/shop:1'], platforms: [{ platform: { architecture: 's390x' } }] },
       { names: ['docker.io/library/monitor:1'] },
+      { names: ['docker.io/library/shop:1'], platforms: [{ platform: { architecture: 's390x' } }] },
     ],
   })
   t.equal(lockOf(join(cwd, 'other.lock')).images.length, 1)

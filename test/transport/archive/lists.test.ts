@@ -164,8 +164,8 @@ t.test('oci: referrers are found by cosign tags and by the list under a tag, wit
   })
   t.match(bundle.images, [
     { root: { digest: one.root.digest } },
-    { root: { digest: sbom.digest }, names: [`docker.io/library/x@${sbom.digest}`] },
     { root: { digest: signature.digest }, names: [`docker.io/library/x:${tag}.sig`] },
+    { root: { digest: sbom.digest }, names: [`docker.io/library/x@${sbom.digest}`] },
   ])
   t.equal(bundle.images.length, 3)
 })
