@@ -32,6 +32,11 @@ export interface BlobPlace {
   readonly offset: number
 }
 
+/** A range of a file on disk, in bytes. */
+export interface DiskRange extends BlobPlace {
+  readonly size: number
+}
+
 /** Fetches from byte `offset`. If the store can only read from the start, the bytes before `offset` are dropped. */
 export async function* fetchFrom(store: BlobStore, blob: Descriptor, offset: number, options?: FetchOptions): Bytes {
   if (offset > 0 && store.fetchFrom) {

@@ -5,20 +5,14 @@ import * as os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { fileError, StowageError } from '../errors.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
-
-/** A range of a file. If the last component of its path is a symbolic link, it is not followed. */
-export interface HashRequest {
-  readonly file: string
-  readonly offset: number
-  readonly size: number
-}
+import type { DiskRange } from './blob-store.js'
 
 export type HashAnswer =
   | { readonly type: 'progress'; readonly read: number }
   | { readonly type: 'digest'; readonly hex: string; readonly read: number }
-  | { readonly type: 'error'; readonly code: string; readonly message: string }
+  | { readonly type: 'error'; readonly file: string; readonly code: string; readonly message: string }
 
-/** The result: `read` is less than the requested size if the file ends early. */
+/** The result: `read` is less than the requested size if a file ends early. */
 export interface Hashed {
   readonly digest: Digest
   readonly read: number
@@ -33,11 +27,14 @@ export class HashPool implements AsyncDisposable {
   readonly #idle: Worker[] = []
   readonly #all: Worker[] = []
 
-  /** Call at most {@link threads} at a time. Throws the {@link fileError} of a failed read, and ABORTED. */
-  async hash(request: HashRequest, onRead: (read: number) => void, signal?: AbortSignal): Promise<Hashed> {
+  /**
+   * Hashes `ranges`, one after another, as one content. Call at most {@link threads} at a time. Throws the
+   * {@link fileError} of a failed read, and ABORTED.
+   */
+  async hash(ranges: readonly DiskRange[], onRead: (read: number) => void, signal?: AbortSignal): Promise<Hashed> {
     const worker = this.#idle.pop() ?? this.#start()
     try {
-      return await ask(worker, request, onRead, signal)
+      return await ask(worker, ranges, onRead, signal)
     } finally {
       if (!signal?.aborted) this.#idle.push(worker)
     }
@@ -56,7 +53,7 @@ export class HashPool implements AsyncDisposable {
 
 function ask(
   worker: Worker,
-  request: HashRequest,
+  ranges: readonly DiskRange[],
   onRead: (read: number) => void,
   signal?: AbortSignal,
 ): Promise<Hashed> {
@@ -70,7 +67,7 @@ function ask(
       }
       settle(() => {
         if (answer.type === 'digest') resolve({ digest: digestFromHex(answer.hex), read: answer.read })
-        else reject(fileError(Object.assign(new Error(answer.message), { code: answer.code }), request.file))
+        else reject(fileError(Object.assign(new Error(answer.message), { code: answer.code }), answer.file))
       })
     }
     function settle(end: () => void): void {
@@ -84,6 +81,6 @@ function ask(
     }
     signal?.addEventListener('abort', abort, { once: true })
     worker.on('message', listen).on('error', fail)
-    worker.postMessage(request)
+    worker.postMessage(ranges)
   })
 }

@@ -1,8 +1,9 @@
-/** The worker thread of hash-pool.ts: hashes a range of a file. */
-import { createHash } from 'node:crypto'
+/** The worker thread of hash-pool.ts: hashes ranges of files. */
+import { createHash, type Hash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
-import type { HashAnswer, HashRequest } from './hash-pool.js'
+import type { DiskRange } from './blob-store.js'
+import type { HashAnswer } from './hash-pool.js'
 
 const PIECE = 1024 * 1024
 /** Bytes between two progress messages. */
@@ -10,17 +11,25 @@ const STEP = 16 * PIECE
 
 const buffer = Buffer.allocUnsafeSlow(PIECE)
 
-parentPort?.on('message', (request: HashRequest) => {
-  try {
-    answer({ type: 'digest', ...hash(request) })
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException // only file system calls throw here
-    answer({ type: 'error', code, message })
+parentPort?.on('message', (ranges: readonly DiskRange[]) => {
+  const sha256 = createHash('sha256')
+  let read = 0
+  for (const range of ranges) {
+    try {
+      const added = hashRange(sha256, range, read)
+      read += added
+      if (added < range.size) break
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException // only file system calls throw here
+      answer({ type: 'error', file: range.file, code, message })
+      return
+    }
   }
+  answer({ type: 'digest', hex: sha256.digest('hex'), read })
 })
 
-function hash({ file, offset, size }: HashRequest): { readonly hex: string; readonly read: number } {
-  const sha256 = createHash('sha256')
+/** Returns how many bytes of the range there are; `before` were read before them. */
+function hashRange(sha256: Hash, { file, offset, size }: DiskRange, before: number): number {
   const handle = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
   let read = 0
   try {
@@ -29,12 +38,12 @@ function hash({ file, offset, size }: HashRequest): { readonly hex: string; read
       if (length === 0) break
       sha256.update(buffer.subarray(0, length))
       read += length
-      if (read % STEP === 0) answer({ type: 'progress', read })
+      if (read % STEP === 0) answer({ type: 'progress', read: before + read })
     }
   } finally {
     closeSync(handle)
   }
-  return { hex: sha256.digest('hex'), read }
+  return read
 }
 
 function answer(message: HashAnswer): void {

@@ -4,13 +4,14 @@ import { lstat, open, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
-import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import type { Bytes, DiskRange, FetchOptions } from '../blob/blob-store.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { fileInput, listArchive, MEMBER_LIMIT } from '../tar/archive.js'
 import { pieces, type ReadableFile } from '../tar/pieces.js'
+import type { VolumeSet } from '../volumes/find.js'
 import type { AskForVolume } from '../volumes/volume-stream.js'
 import { isMediumEntry } from './directory-medium.js'
 import type { Plain } from './layer-hash.js'
@@ -23,13 +24,6 @@ export interface BundleFile {
   readonly type: 'file' | 'other'
 }
 
-/** A range of a file on disk, in bytes. */
-interface FileRange {
-  readonly file: string
-  readonly offset: number
-  readonly size: number
-}
-
 /** The files of an open bundle, in no particular order; directories are not listed. */
 export interface BundleFiles extends AsyncDisposable {
   readonly files: ReadonlyMap<string, BundleFile>
@@ -39,12 +33,10 @@ export interface BundleFiles extends AsyncDisposable {
    */
   read(path: string, options?: FetchOptions): Bytes
   /**
-   * The same content as a range of a file on disk, for a reader on another thread; undefined if it is not on disk.
-   * Throws BLOB_MISSING like `read`.
+   * The same content as ranges of files on disk, in order, for a reader on another thread: one, except in volumes;
+   * undefined if it is not on disk. Throws BLOB_MISSING like `read`.
    */
-  place(path: string): FileRange | undefined
-  /** Like `place`, for content that is in several files: it is their ranges in order. */
-  ranges?(path: string): readonly FileRange[]
+  ranges(path: string): readonly DiskRange[] | undefined
   /** The digests of all files, if they were hashed when the bundle was opened. */
   readonly digests?: ReadonlyMap<string, Digest>
   /** The same of the tars in its blobs, if that was asked for. */
@@ -67,6 +59,8 @@ export interface OpenFilesOptions extends WaitOptions {
   readonly beside?: string | undefined
   /** Where volumes may be, besides the path: directories, or volumes. */
   readonly more?: readonly string[] | undefined
+  /** What {@link findVolumes} has found there, if it was asked already. */
+  readonly volumes?: VolumeSet | undefined
   /** Asks for a volume that is not there; without it, a set that is not complete is refused. */
   readonly askForVolume?: AskForVolume | undefined
   /** Called with a sentence for the user if it is stored. */
@@ -101,7 +95,7 @@ class DirectoryFiles implements BundleFiles {
   }
 
   async *read(path: string, { signal }: FetchOptions = {}): Bytes {
-    const place = this.place(path)
+    const place = this.#place(path)
     try {
       const file = await open(place.file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
       try {
@@ -114,7 +108,11 @@ class DirectoryFiles implements BundleFiles {
     }
   }
 
-  place(path: string): { file: string; offset: number; size: number } {
+  ranges(path: string): readonly DiskRange[] {
+    return [this.#place(path)]
+  }
+
+  #place(path: string): DiskRange {
     const { size } = listed(this.files, path, this.#root)
     return { file: join(this.#root, ...path.split('/')), offset: 0, size }
   }
@@ -122,8 +120,8 @@ class DirectoryFiles implements BundleFiles {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-/** Where a range of a tar is on disk: in one file, except in volumes. */
-export type RangesOfTar = (offset: number, size: number) => readonly FileRange[]
+/** Where a range of a tar is on disk. */
+type RangesOfTar = (offset: number, size: number) => readonly DiskRange[]
 
 class TarFiles implements BundleFiles {
   readonly files: ReadonlyMap<string, BundleFile>
@@ -155,12 +153,7 @@ class TarFiles implements BundleFiles {
     }
   }
 
-  place(path: string): FileRange | undefined {
-    const [range, ...others] = this.ranges(path)
-    return others.length > 0 ? undefined : range
-  }
-
-  ranges(path: string): readonly FileRange[] {
+  ranges(path: string): readonly DiskRange[] {
     const { size } = listed(this.files, path, this.#path)
     return this.#rangesOf(this.#offsets.get(path) ?? 0, size)
   }

@@ -42,10 +42,10 @@ export async function openBundleFiles(path: string, options: OpenFilesOptions = 
 /** The volumes at `path`: all of them, or a stream of them if the missing ones can be asked for. */
 async function volumesOf(
   path: string,
-  { more = [], askForVolume, onNotice, signal }: OpenFilesOptions,
+  { volumes, more = [], askForVolume, onNotice, signal }: OpenFilesOptions,
 ): Promise<Form | undefined> {
   if (path === STANDARD_STREAM) return undefined
-  const set = await findVolumes([path, ...more])
+  const set = volumes ?? (await findVolumes([path, ...more]))
   if (!set) return undefined
   if (set.faults.length === 0) return { type: 'volumes', file: new VolumeFile(set) }
   if (!askForVolume || set.count === undefined) throw incompleteSet(set)

@@ -117,7 +117,7 @@ export class PassingFiles implements BundleFiles {
     else if (this.#store) yield* this.#store.read(path, options)
   }
 
-  place(): undefined {
+  ranges(): undefined {
     return undefined
   }
 

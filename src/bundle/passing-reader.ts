@@ -101,7 +101,7 @@ class PassingReader implements BundleReader, Passage {
     return this.#files.read(path, options)
   }
 
-  place(): undefined {
+  ranges(): undefined {
     return undefined
   }
 

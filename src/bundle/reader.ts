@@ -1,6 +1,6 @@
 /** Reads a bundle: an image source whose small files are checked when it is opened. */
 import { DOCKER_FILE } from '../archive/heads.js'
-import type { BlobPlace, Bytes, FetchOptions } from '../blob/blob-store.js'
+import type { BlobPlace, Bytes, DiskRange, FetchOptions } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { ImageSource, SourceImage } from '../image/image-source.js'
 import { referrersAmong } from '../image/referrers.js'
@@ -29,10 +29,8 @@ export interface BundleReader extends ImageSource {
   readonly files: ReadonlyMap<string, BundleFile>
   /** The content of one file, not verified. Throws BLOB_MISSING. */
   read(path: string, options?: FetchOptions): Bytes
-  /** The same content as a range of a file on disk, if it is on disk. Throws BLOB_MISSING. */
-  place(path: string): ReturnType<BundleFiles['place']>
   /** The same content as ranges of files, in order; undefined if it is not on disk. Throws BLOB_MISSING. */
-  ranges?(path: string): ReturnType<NonNullable<BundleFiles['ranges']>> | undefined
+  ranges(path: string): readonly DiskRange[] | undefined
   /** Set if the bundle is a stream that is read once, while its images are written. */
   readonly passage?: Passage
 }
@@ -111,20 +109,16 @@ class Reader implements BundleReader {
   }
 
   async placeOf(blob: Descriptor): Promise<BlobPlace | undefined> {
-    return (await this.has(blob)) ? this.#files.place(blobPath(blob.digest)) : undefined
+    const [place, ...others] = (await this.has(blob)) ? (this.ranges(blobPath(blob.digest)) ?? []) : []
+    return others.length > 0 ? undefined : place
   }
 
   read(path: string, options?: FetchOptions): Bytes {
     return this.#files.read(path, options)
   }
 
-  place(path: string): ReturnType<BundleFiles['place']> {
-    return this.#files.place(path)
-  }
-
-  ranges(path: string): ReturnType<NonNullable<BundleFiles['ranges']>> | undefined {
-    const place = this.#files.place(path)
-    return place ? [place] : this.#files.ranges?.(path)
+  ranges(path: string): readonly DiskRange[] | undefined {
+    return this.#files.ranges(path)
   }
 
   #images(): readonly SourceImage[] {

@@ -1,7 +1,7 @@
 /** Where the content of files goes that were read from a stream: a file in a workspace, or memory. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import type { Bytes, DiskRange, FetchOptions } from '../blob/blob-store.js'
 import { writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
 import { outputError, StowageError } from '../errors.js'
@@ -20,7 +20,7 @@ const JSON_START = /^[{\s]/
 export interface StreamContent extends AsyncDisposable {
   put(member: ArchiveMember, bytes: Bytes): Promise<void>
   read(path: string, options: FetchOptions): Bytes
-  place(path: string): { file: string; offset: number; size: number } | undefined
+  place(path: string): DiskRange | undefined
 }
 
 /** One file in a workspace with the content of all files. */
@@ -67,7 +67,7 @@ export class DiskContent implements StreamContent {
     yield* pieces(this.#file, offset, size, signal)
   }
 
-  place(path: string): { file: string; offset: number; size: number } {
+  place(path: string): DiskRange {
     return { file: this.#path, ...(this.#places.get(path) ?? { offset: 0, size: 0 }) }
   }
 

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { counted, openStream, openTarStream } from '../archive/archive-stream.js'
 import { inputTitle } from '../archive/standard-stream.js'
-import type { Bytes, FetchOptions } from '../blob/blob-store.js'
+import type { Bytes, DiskRange, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError } from '../errors.js'
 import { type ArchiveCompression, ARCHIVE_COMPRESSIONS } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
@@ -107,9 +107,10 @@ class StreamedFiles implements BundleFiles {
     yield* this.#content.read(path, options)
   }
 
-  place(path: string): { file: string; offset: number; size: number } | undefined {
+  ranges(path: string): readonly DiskRange[] | undefined {
     this.#expect(path)
-    return this.#content.place(path)
+    const place = this.#content.place(path)
+    return place && [place]
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

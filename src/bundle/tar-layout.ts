@@ -1,9 +1,14 @@
 /** Where the members of a tar bundle are: the heads, then the blobs in the order of their announcement, then the rest. */
 import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
+import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
-import { BLOCK, encodeHeader, padding, type TarMember } from '../tar/header.js'
+import { BLOCK, encodeHeader, padding, TAR_END, type TarMember } from '../tar/header.js'
+import { type Segment, sizeOfSegment } from '../volumes/content.js'
+import { CHECKSUMS_FILE } from './checksums.js'
+import { BUNDLE_FILE } from './manifest.js'
+import type { Documents } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
 
 /** Positions in a tar that is not written yet. Every member has the same time, in seconds. */
@@ -21,11 +26,6 @@ export class TarLayout {
   /** Where the next member will be. */
   get end(): number {
     return this.#end
-  }
-
-  /** The blobs that have a place, in their order. */
-  get blobs(): Iterable<Digest> {
-    return this.#places.keys()
   }
 
   /** Reserves space for the heads. */
@@ -54,6 +54,16 @@ export class TarLayout {
     return this.#places.get(digest)
   }
 
+  /** Throws BLOB_MISSING and UNSUPPORTED unless the blobs that have a place in `path` are those `written` and `wanted`. */
+  expectWritten(path: string, written: (digest: Digest) => boolean, wanted: ReadonlySet<Digest>): void {
+    for (const digest of this.#places.keys()) {
+      if (!written(digest))
+        throw new StowageError('BLOB_MISSING', `space was reserved for ${digest} in ${path}, but it was not written`)
+    }
+    const lost = [...this.#places.keys()].find(digest => !wanted.has(digest))
+    if (lost) throw new StowageError('UNSUPPORTED', `${lost} was written to ${path}, but no image of the bundle has it`)
+  }
+
   /** Puts a member at the end, and returns where its header is. */
   append(header: Uint8Array, size: number): number {
     const place = this.#end
@@ -80,6 +90,33 @@ export class TarLayout {
       this.member(README_FILE, Buffer.byteLength(README_TEXT)),
     ]
   }
+}
+
+/** A member that is not a head, with its content. */
+export interface LaidOutMember {
+  readonly header: Uint8Array
+  readonly content: Segment
+}
+
+/** All of a tar in order: its heads, `members`, which are in their order, the lists of the bundle, and the end. */
+export function tarSegments(
+  layout: TarLayout,
+  documents: Documents,
+  members: readonly LaidOutMember[],
+): readonly Segment[] {
+  const segments: Segment[] = []
+  const add = (path: string): void => {
+    const bytes = documents.get(path)
+    if (bytes) segments.push({ bytes: encodeMember(layout.header(path, bytes.length), bytes) })
+  }
+  for (const member of layout.head()) {
+    if (member.type === 'directory') segments.push({ bytes: encodeHeader(member) })
+    else add(member.name)
+  }
+  for (const { header, content } of members)
+    segments.push({ bytes: header }, content, { bytes: padding(sizeOfSegment(content)) })
+  for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) add(path)
+  return [...segments, { bytes: TAR_END }]
 }
 
 /** A member with small content, as it is in a tar. */

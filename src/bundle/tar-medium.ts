@@ -8,7 +8,7 @@ import type { BlobDirectory } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
-import { abortError, fileError, StowageError } from '../errors.js'
+import { abortError, fileError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
@@ -132,13 +132,7 @@ class TarMedium implements BundleMedium {
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
-    const empty = [...this.#layout.blobs].find(digest => !this.#blobs.has(digest))
-    if (empty)
-      throw new StowageError('BLOB_MISSING', `space was reserved for ${empty} in ${this.#path}, but it was not written`)
-    const lost = [...this.#blobs.keys()].find(digest => !blobs.has(digest))
-    if (lost) {
-      throw new StowageError('UNSUPPORTED', `${lost} was written to ${this.#path}, but no image of the bundle has it`)
-    }
+    this.#layout.expectWritten(this.#path, digest => this.#blobs.has(digest), blobs)
     try {
       let end = this.#layout.end
       for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) end = await this.#write(path, documents, end)

@@ -2,23 +2,22 @@
 import { open, stat } from 'node:fs/promises'
 import { DOCKER_FILE } from '../archive/heads.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
-import type { Bytes } from '../blob/blob-store.js'
+import { withoutFirst } from '../blob/blob-store.js'
 import { fileError, StowageError } from '../errors.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { INDEX_FILE } from '../oci/layout.js'
 import type { WaitOptions } from '../progress.js'
 import { fileInput, listArchive } from '../tar/archive.js'
-import { encodeHeader, padding, TAR_END } from '../tar/header.js'
 import { pieces, type ReadableFile } from '../tar/pieces.js'
 import type { Segment } from '../volumes/content.js'
 import { findVolumes } from '../volumes/find.js'
 import { VolumeFile } from '../volumes/volume-file.js'
-import { CHECKSUMS_FILE, comparePaths } from './checksums.js'
+import { comparePaths } from './checksums.js'
 import { DOCUMENT_LIMIT, DOCUMENTS } from './contents.js'
 import { readSmall } from './files.js'
 import { BUNDLE_FILE, digestOfIntegrity } from './manifest.js'
 import { type BundleReader, openBundleReader } from './reader.js'
-import { encodeMember, TarLayout } from './tar-layout.js'
+import { TarLayout, tarSegments } from './tar-layout.js'
 
 /** The content of a bundle as one tar. The caller disposes of it. */
 export interface TarContent extends AsyncDisposable {
@@ -32,32 +31,28 @@ export interface TarContent extends AsyncDisposable {
  * {@link openBundleReader} throws, UNSUPPORTED for a compressed bundle and a stream.
  */
 export async function openTarContent(path: string, { signal }: WaitOptions = {}): Promise<TarContent> {
-  const reader = await openBundleReader(path, { layers: false, signal })
+  const volumes = path === STANDARD_STREAM ? undefined : await findVolumes([path])
+  const reader = await openBundleReader(path, { layers: false, volumes, signal })
+  let file: ReadableFile | undefined
+  const close = async (): Promise<void> => {
+    await file?.close()
+    await reader[Symbol.asyncDispose]()
+  }
   try {
-    const bundle = await read(reader, BUNDLE_FILE, signal)
-    const content = { bundle: digestOf(bundle) }
-    const volumes = path === STANDARD_STREAM ? undefined : await findVolumes([path])
-    if (reader.place(BUNDLE_FILE) === undefined && !volumes) {
+    const bundle = digestOf(await readSmall(reader, BUNDLE_FILE, DOCUMENT_LIMIT, signal))
+    if (!reader.ranges(BUNDLE_FILE)) {
       throw new StowageError('UNSUPPORTED', `${path} is compressed or a stream, and cannot be cut into volumes`, {
         hint: 'Decompress it to a .tar first.',
       })
     }
-    if (volumes || !(await stat(path)).isDirectory()) {
-      const file = volumes ? new VolumeFile(volumes) : await open(path, 'r')
-      const segments = await segmentsOfTar(file, path, reader, signal)
-      return { ...content, segments, [Symbol.asyncDispose]: async () => await closeBoth(file, reader) }
-    }
-    const segments = await segmentsOfDirectory(reader, signal)
-    return { ...content, segments, [Symbol.asyncDispose]: async () => await reader[Symbol.asyncDispose]() }
+    if (volumes) file = new VolumeFile(volumes)
+    else if (!(await stat(path)).isDirectory()) file = await open(path, 'r')
+    const segments = file ? await segmentsOfTar(file, path, reader, signal) : await segmentsOfDirectory(reader, signal)
+    return { bundle, segments, [Symbol.asyncDispose]: close }
   } catch (error) {
-    await reader[Symbol.asyncDispose]()
+    await close()
     throw fileError(error, path)
   }
-}
-
-async function closeBoth(file: ReadableFile, reader: BundleReader): Promise<void> {
-  await file.close()
-  await reader[Symbol.asyncDispose]()
 }
 
 /** The tar as it is: what bundle.json lists with its digests, and the bytes between. */
@@ -102,47 +97,19 @@ async function segmentsOfDirectory(reader: BundleReader, signal: AbortSignal | u
   const seconds = manifest.created === undefined ? 0 : Math.floor(Date.parse(manifest.created) / 1000)
   const layout = new TarLayout(seconds)
   const documents = new Map<string, Uint8Array>()
-  for (const path of DOCUMENTS) if (reader.files.has(path)) documents.set(path, await read(reader, path, signal))
+  for (const path of DOCUMENTS)
+    if (reader.files.has(path)) documents.set(path, await readSmall(reader, path, DOCUMENT_LIMIT, signal))
   const sizeOf = (path: string): number => documents.get(path)?.length ?? 0
   layout.reserve({ index: sizeOf(INDEX_FILE), docker: sizeOf(DOCKER_FILE) })
-  const segments: Segment[] = []
-  for (const member of layout.head()) {
-    const bytes = documents.get(member.name) ?? new Uint8Array()
-    if (member.type === 'directory') segments.push({ bytes: encodeHeader(member) })
-    else if (documents.has(member.name))
-      segments.push({ bytes: encodeMember(layout.header(member.name, bytes.length), bytes) })
-  }
-  const others = manifest.files
+  const members = manifest.files
     .filter(({ path }) => !documents.has(path))
     .sort((a, b) => a.size - b.size || comparePaths(a.path, b.path))
-  for (const { path, size, integrity } of others) {
-    segments.push(
-      { bytes: layout.header(path, size) },
-      {
+    .map(({ path, size, integrity }) => ({
+      header: layout.header(path, size),
+      content: {
         blob: { mediaType: 'application/octet-stream', digest: digestOfIntegrity(integrity), size },
-        read: at => readFrom(reader, path, at, signal),
+        read: (at: number) => withoutFirst(at, reader.read(path, { signal })),
       },
-      { bytes: padding(size) },
-    )
-  }
-  for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) {
-    const bytes = documents.get(path) ?? new Uint8Array()
-    segments.push({ bytes: encodeMember(layout.header(path, bytes.length), bytes) })
-  }
-  return [...segments, { bytes: TAR_END }]
-}
-
-async function* readFrom(reader: BundleReader, path: string, at: number, signal: AbortSignal | undefined): Bytes {
-  const place = reader.place(path)
-  if (!place) throw new StowageError('BLOB_MISSING', `${path} is not on disk`)
-  const file = await open(place.file, 'r')
-  try {
-    yield* pieces(file, place.offset + at, place.size - at, signal)
-  } finally {
-    await file.close()
-  }
-}
-
-async function read(reader: BundleReader, path: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  return await readSmall(reader, path, DOCUMENT_LIMIT, signal)
+    }))
+  return tarSegments(layout, documents, members)
 }

@@ -26,8 +26,9 @@ interface VolumesReport {
 }
 
 /** What a look at a set that is not complete tells: nothing is read but samples. */
-export function lookAtVolumes({ tar, count, faults, ...set }: VolumeSet): VolumesReport {
-  const volumes = { tar, count, whole: [], missing: missingOf({ tar, count, faults, ...set }) }
+export function lookAtVolumes(set: VolumeSet): VolumesReport {
+  const { tar, count, faults } = set
+  const volumes = { tar, count, whole: [], missing: missingOf(set) }
   return { files: 0, size: 0, findings: faults.map(findingOf), volumes }
 }
 
@@ -49,7 +50,7 @@ export async function verifyVolumes(
       const { description, size, number } = volume
       const finding = await check(volume, async () => {
         const { digest } = await pool.hash(
-          { file: volume.path, offset: 0, size },
+          [{ file: volume.path, offset: 0, size }],
           read => {
             underWay.set(volume, read)
             const done = [...underWay.values()].reduce((sum, each) => sum + each, 0)

@@ -85,7 +85,7 @@ export async function verifyBundle(path: string, options: VerifyBundleOptions = 
     onProgress?.({ type: 'done', subject: path })
     return { path, ok: report.findings.length === 0, ...NOTHING_PROVED, ...report }
   }
-  const opened = await openOrFind(path, { ...options, deep })
+  const opened = await openOrFind(path, { ...options, deep, volumes })
   if ('code' in opened) return { path, ok: false, files: 0, size: 0, ...NOTHING_PROVED, deep, findings: [opened] }
   await using files = opened
   try {
@@ -265,18 +265,18 @@ class Check {
 
   async #hash({ path, size }: BundleFile, pool: HashPool, total: number): Promise<Digest> {
     const known = this.#files.digests?.get(path)
-    const place = this.#files.place(path)
+    const ranges = this.#files.ranges(path)
     const kept = this.#files.plain?.get(path)
     if (kept) this.#layers.found(path, known, kept)
     else if (this.#layers.wants(path)) return await this.#hashLayer(path, size, total)
-    if (known || size < POOLED || !place) {
+    if (known || size < POOLED || !ranges) {
       const digest = known ?? digestOf(await readSmall(this.#files, path, size, this.#signal))
       this.#note(path, digest, size)
       this.#tell(total)
       return digest
     }
     const { digest, read } = await pool.hash(
-      place,
+      ranges,
       done => {
         this.#underWay.set(path, done)
         this.#tell(total)

@@ -1,7 +1,6 @@
 /**
  * A bundle written as the volumes of a tar: nothing is written until everything is known, then one volume after another.
  */
-import { createReadStream } from 'node:fs'
 import { dirname } from 'node:path'
 import type { HeadSizes } from '../archive/heads.js'
 import {
@@ -14,17 +13,15 @@ import {
 } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { Workspace } from '../blob/workspace.js'
-import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
-import { encodeHeader, encodeReservedHeader, padding, TAR_END } from '../tar/header.js'
-import type { Segment } from '../volumes/content.js'
+import { encodeReservedHeader } from '../tar/header.js'
+import { sizeOfSegment } from '../volumes/content.js'
 import { type WriteVolumesOptions, writeVolumes, type WrittenVolumes } from '../volumes/write-volumes.js'
-import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
-import { encodeMember, TarLayout } from './tar-layout.js'
+import { type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
 
 export interface VolumesMedium extends BundleMedium {
   /** After sealing. */
@@ -45,11 +42,9 @@ export function openVolumesMedium(
   return new Volumes(path, volumeSize, mtime, options)
 }
 
-interface Deferred {
+/** A member whose content is read when the bundle is sealed. */
+interface Deferred extends LaidOutMember {
   readonly offset: number
-  readonly header: Uint8Array
-  readonly segment: Segment
-  readonly size: number
 }
 
 class Volumes implements VolumesMedium {
@@ -92,7 +87,8 @@ class Volumes implements VolumesMedium {
   }
 
   async has(blob: Descriptor): Promise<boolean> {
-    return this.#members.get(blobPath(blob.digest))?.size === blob.size
+    const known = this.#members.get(blobPath(blob.digest))
+    return known !== undefined && sizeOfSegment(known.content) === blob.size
   }
 
   /** Keeps `read` until the bundle is sealed. */
@@ -101,14 +97,14 @@ class Volumes implements VolumesMedium {
     this.#layout.assign([blob])
     const offset = this.#layout.placeOf(blob.digest) ?? 0
     const header = this.#layout.header(path, blob.size)
-    this.#members.set(path, { offset, header, segment: { blob, read: at => read(at) }, size: blob.size })
+    this.#members.set(path, { offset, header, content: { blob, read: at => read(at) } })
   }
 
   async putFile(path: string, file: Descriptor, read: () => Bytes, _options?: FetchOptions): Promise<void> {
     const header = this.#layout.header(path, file.size)
     const offset = this.#layout.append(header, file.size)
-    const segment = { blob: file, read: (at: number): Bytes => withoutFirst(at, read()) }
-    this.#members.set(path, { offset, header, segment, size: file.size })
+    const content = { blob: file, read: (at: number): Bytes => withoutFirst(at, read()) }
+    this.#members.set(path, { offset, header, content })
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
@@ -121,15 +117,16 @@ class Volumes implements VolumesMedium {
       const offset = this.#layout.end
       this.#layout.assignReserved(digest, size)
       const blob = { mediaType: 'application/octet-stream', digest, size }
-      const read = (start: number): Bytes => createReadStream(blobs.path(digest), { start, highWaterMark: PIECE })
-      this.#members.set(path, { offset, header, segment: { blob, read }, size })
+      this.#members.set(path, { offset, header, content: { blob, read: start => blobs.fetchFrom(blob, start) } })
     }
     return made
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
     const bundle = documents.get(BUNDLE_FILE) ?? new Uint8Array()
-    const segments = this.#segments(documents, blobs)
+    this.#layout.expectWritten(this.#path, digest => this.#members.has(blobPath(digest)), blobs)
+    const members = [...this.#members.values()].sort((a, b) => a.offset - b.offset)
+    const segments = tarSegments(this.#layout, documents, members)
     this.written = await writeVolumes(this.#path, this.#volumeSize, digestOf(bundle), segments, this.#options)
     await this.#workspace[Symbol.asyncDispose]()
     return !this.written.unchanged
@@ -139,25 +136,4 @@ class Volumes implements VolumesMedium {
   async discard(): Promise<void> {
     await this.#workspace[Symbol.asyncDispose]()
   }
-
-  #segments(documents: Documents, blobs: ReadonlySet<Digest>): readonly Segment[] {
-    const segments: Segment[] = []
-    for (const member of this.#layout.head()) {
-      const bytes = member.type === 'directory' ? new Uint8Array() : (documents.get(member.name) ?? new Uint8Array())
-      segments.push({ bytes: encodeMember(encodeHeader(member), bytes) })
-    }
-    const empty = [...this.#layout.blobs].find(digest => !this.#members.has(blobPath(digest)))
-    if (empty) throw new StowageError('BLOB_MISSING', `space was reserved for ${empty}, but it was not written`)
-    const lost = [...this.#layout.blobs].find(digest => !blobs.has(digest))
-    if (lost) throw new StowageError('UNSUPPORTED', `${lost} was written, but no image of the bundle has it`)
-    for (const { header, segment, size } of [...this.#members.values()].sort((a, b) => a.offset - b.offset))
-      segments.push({ bytes: header }, segment, { bytes: padding(size) })
-    for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) {
-      const bytes = documents.get(path) ?? new Uint8Array()
-      segments.push({ bytes: encodeMember(this.#layout.header(path, bytes.length), bytes) })
-    }
-    return [...segments, { bytes: TAR_END }]
-  }
 }
-
-const PIECE = 1024 * 1024

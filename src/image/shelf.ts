@@ -1,18 +1,11 @@
 /** The interface of a bundle or an OCI image layout whose images are served to registry clients. */
+import type { DiskRange } from '../blob/blob-store.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import type { Reference } from '../oci/reference.js'
 
-/** A range of a file on disk. */
-export interface ServedRange {
-  readonly file: string
-  readonly offset: number
-  /** In bytes. */
-  readonly size: number
-}
-
 /** The ranges of files on disk that together should hold a blob: one, except in volumes. */
-export type ServedBlob = readonly ServedRange[]
+export type ServedBlob = readonly DiskRange[]
 
 export interface ShelfImage {
   readonly root: Descriptor

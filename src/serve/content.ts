@@ -1,7 +1,6 @@
 /**
  * Reads served blobs straight from their files, checking each against its digest once before any client has all of it.
  */
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Bytes } from '../blob/blob-store.js'
@@ -9,7 +8,7 @@ import { readVerified, verified } from '../blob/verified.js'
 import { HashPool } from '../blob/hash-pool.js'
 import { fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type Digest, digestFromHex } from '../oci/digest.js'
+import type { Digest } from '../oci/digest.js'
 import type { ServedBlob, Shelf } from '../image/shelf.js'
 
 /** An open blob. The caller disposes of it. */
@@ -179,27 +178,13 @@ export class ServedContent implements AsyncDisposable {
       const known = this.#known(place, identity)
       if (known?.error) throw known.error
       if (known) return
-      const { digest, read } = await this.#hashed(place)
+      const { digest, read } = await this.#pool.hash(place, () => undefined, this.#ending.signal)
       const error = contentError(blob, place, digest, read)
       if ((await identityAt(place)) === identity) this.#keep(place, { identity, error })
       if (error) throw error
     } finally {
       this.#hashing -= 1
       this.#waiting.shift()?.()
-    }
-  }
-
-  async #hashed(place: ServedBlob): Promise<{ readonly digest: Digest; readonly read: number }> {
-    const [only, ...others] = place
-    if (only && others.length === 0) return await this.#pool.hash(only, () => undefined, this.#ending.signal)
-    const hash = createHash('sha256')
-    const files = await openFiles(place)
-    try {
-      const size = sizeOf(place)
-      for await (const piece of pieces(files, place, 0, size, this.#ending.signal)) hash.update(piece)
-      return { digest: digestFromHex(hash.digest('hex')), read: size }
-    } finally {
-      await closeFiles(files)
     }
   }
 

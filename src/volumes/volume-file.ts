@@ -1,6 +1,7 @@
 /** All volumes of a tar as one file that can be read at any position. */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import type { DiskRange } from '../blob/blob-store.js'
 import { fileError, StowageError } from '../errors.js'
 import type { ReadableFile } from '../tar/pieces.js'
 import { numbersText, type VolumeSet } from './find.js'
@@ -11,13 +12,6 @@ const MOST_OPEN = 16
 /** Where one of the volumes is, and which bytes of the tar it has. */
 interface Extent {
   readonly path: string
-  readonly offset: number
-  readonly size: number
-}
-
-/** A range of a volume, in bytes. */
-export interface VolumeRange {
-  readonly file: string
   readonly offset: number
   readonly size: number
 }
@@ -94,8 +88,8 @@ export class VolumeFile implements ReadableFile {
   }
 
   /** A range of the tar as ranges of the volumes that have it, in order. */
-  ranges(offset: number, size: number): readonly VolumeRange[] {
-    const ranges: VolumeRange[] = []
+  ranges(offset: number, size: number): readonly DiskRange[] {
+    const ranges: DiskRange[] = []
     for (let at = offset; at < offset + size;) {
       const extent = this.#extentAt(at)
       if (!extent) break

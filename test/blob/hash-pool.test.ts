@@ -20,27 +20,33 @@ t.test('HashPool.hash() gives what sha256sum says of a range', async t => {
   await writeFile(file, bytes)
   await using pool = new HashPool()
   const reads: number[] = []
-  const whole = await pool.hash({ file, offset: 0, size: bytes.length }, read => reads.push(read))
+  const whole = await pool.hash([{ file, offset: 0, size: bytes.length }], read => reads.push(read))
   t.equal(whole.digest.slice(7), execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64))
   t.ok(reads.length > 0 && reads.every((read, n) => read > (reads[n - 1] ?? 0)))
-  const part = await pool.hash({ file, offset: 12_345, size: 5_000_000 }, () => undefined)
+  const part = await pool.hash([{ file, offset: 12_345, size: 5_000_000 }], () => undefined)
   t.equal(part.digest.slice(7), createHash('sha256').update(bytes.subarray(12_345, 5_012_345)).digest('hex'))
   t.match(
-    await pool.hash({ file, offset: 39_000_000, size: 2_000_000 }, () => undefined),
+    await pool.hash([{ file, offset: 39_000_000, size: 2_000_000 }], () => undefined),
     { read: 1_000_000 },
     'an end before the end',
   )
+  const several = [
+    { file, offset: 12_345, size: 20_000_000 },
+    { file, offset: 0, size: 100 },
+  ]
+  const joined = createHash('sha256').update(bytes.subarray(12_345, 20_012_345)).update(bytes.subarray(0, 100))
+  t.match(await pool.hash(several, () => undefined), { digest: `sha256:${joined.digest('hex')}`, read: 20_000_100 })
 })
 
 t.test('HashPool.hash() names what cannot be read, and goes on', async t => {
   const directory = t.testdir({ file: 'x', link: t.fixture('symlink', 'file') })
   await using pool = new HashPool()
-  const hash = (name: string) => pool.hash({ file: join(directory, name), offset: 0, size: 1 }, () => undefined)
+  const hash = (name: string) => pool.hash([{ file: join(directory, name), offset: 0, size: 1 }], () => undefined)
   await t.rejects(hash('none'), { code: 'FILE_NOT_FOUND', message: /none does not exist/ })
   await t.rejects(hash('link'), { code: 'INVALID_ARGUMENT' })
   t.match(await hash('file'), { read: 1 })
   await t.rejects(
-    pool.hash({ file: join(directory, 'file'), offset: 0, size: 1 }, () => undefined, AbortSignal.abort()),
+    pool.hash([{ file: join(directory, 'file'), offset: 0, size: 1 }], () => undefined, AbortSignal.abort()),
     { code: 'ABORTED' },
   )
 })

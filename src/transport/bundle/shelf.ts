@@ -28,7 +28,7 @@ export async function openBundleShelf(
       images,
       others: parseLayoutIndex(Buffer.concat(pieces), INDEX_FILE).filter(({ digest }) => !own.has(digest)),
       place: async digest =>
-        reader.files.get(blobPath(digest))?.type === 'file' ? reader.ranges?.(blobPath(digest)) : undefined,
+        reader.files.get(blobPath(digest))?.type === 'file' ? reader.ranges(blobPath(digest)) : undefined,
       [Symbol.asyncDispose]: async () => await reader[Symbol.asyncDispose](),
     }
   } catch (error) {
