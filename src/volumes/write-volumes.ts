@@ -20,7 +20,7 @@ import { pieces } from '../tar/pieces.js'
 import { Damaged, type Segment, SegmentReader } from './content.js'
 import { MOST_VOLUMES, sampleFile, setOf, volumeName, volumesOf } from './description.js'
 import { readDescription, type WrittenVolume, writeDescription, writeSums } from './beside.js'
-import { findVolumes } from './find.js'
+import { findVolumes, type Volume } from './find.js'
 import { type AskForMedium, deviceBelow, Gone, mediumError, type MediumRequest, onMedium } from './gone.js'
 
 export interface WriteVolumesOptions extends WaitOptions {
@@ -67,7 +67,7 @@ export async function writeVolumes(
 }
 
 /** Throws INVALID_ARGUMENT if a tar of `total` bytes would have too many volumes. */
-export function expectCount(total: number, volumeSize: number): void {
+function expectCount(total: number, volumeSize: number): void {
   const count = Math.ceil(total / volumeSize)
   if (count <= MOST_VOLUMES) return
   throw new StowageError(
@@ -121,8 +121,7 @@ class Run {
     await withLock(
       await this.#lock(),
       async () => {
-        await this.#refuseOthers()
-        await this.#writeAll()
+        await this.#writeAll(await this.#placesHere(await this.#found()))
       },
       this.#options,
     )
@@ -142,11 +141,11 @@ class Run {
     return join(await temporaryDirectory(), `stowage-${name}.lock`)
   }
 
-  async #writeAll(): Promise<void> {
+  async #writeAll(places: readonly Place[]): Promise<void> {
     const start = this.#content.mark()
     for (;;) {
       try {
-        for (const place of await this.#placesHere()) await this.#writeOrAsk(place)
+        for (const place of places) await this.#writeOrAsk(place)
         await this.#writeSums()
         return
       } catch (error) {
@@ -159,18 +158,17 @@ class Run {
   }
 
   /** The volumes to write here: not those before the first one of an earlier run, which are on other media. */
-  async #placesHere(): Promise<readonly Place[]> {
-    const found = await findVolumes([join(this.#directory, this.#tar)])
-    const ours = [...(found?.volumes.values() ?? [])].filter(({ description }) => description?.set === this.#set)
+  async #placesHere(found: readonly Volume[]): Promise<readonly Place[]> {
+    const ours = found.filter(({ description }) => description?.set === this.#set)
     const first = ours.length === 0 ? 1 : Math.min(...ours.map(({ number }) => number))
-    const elsewhere = this.#places.filter(({ number }) => number < first && !this.#done.has(number))
+    const elsewhere = this.#places.filter(({ number }) => number < first)
     if (elsewhere.length > 0) {
       await this.#content.skip(elsewhere.reduce((sum, { size }) => sum + size, 0))
       this.#options.onNotice?.(
         `going on after ${volumeName(this.#tar, first - 1, this.#count)}, which is on another medium`,
       )
     }
-    return this.#places.filter(place => !elsewhere.includes(place))
+    return this.#places.slice(elsewhere.length)
   }
 
   /** Writes a volume; if its medium goes away, asks for it, and goes on with what it still has. */
@@ -199,10 +197,10 @@ class Run {
       this.#done.set(place.number, kept)
       return
     }
-    await this.#makeRoom(place, partial)
-    const again = join(this.#directory, basename(path))
-    if (again !== path) {
-      await this.#writeVolume(place)
+    if (!(await this.#hasRoom(place, partial))) {
+      await this.#writeSums()
+      await this.#ask('full', place)
+      await this.#writeVolume(place) // on a medium that may have this volume, or another under its name
       return
     }
     const hash = createHash('sha256')
@@ -283,18 +281,14 @@ class Run {
     if (await writeSums(this.#directory, this.#tar, here)) this.#wrote = true
   }
 
-  /** Asks for another medium until there is room for the volume. */
-  async #makeRoom(place: Place, partial: string): Promise<void> {
-    for (;;) {
-      const { free } = await onMedium(partial, async () => await mediumAt(this.#directory))
-      const held = (await stat(partial).catch(() => undefined))?.size ?? 0
-      const needed = place.size - Math.min(held, place.size) + BESIDE
-      if (free === undefined || needed <= free) return
-      if (!this.#options.askForMedium) throw noRoom({ path: this.#directory, needed, free })
-      await this.#writeSums()
-      await this.#ask('full', place)
-      partial = join(this.#directory, basename(partial))
-    }
+  /** Whether the volume fits on the medium. Throws NO_SPACE if it does not, and no other can be asked for. */
+  async #hasRoom(place: Place, partial: string): Promise<boolean> {
+    const { free } = await onMedium(partial, async () => await mediumAt(this.#directory))
+    const held = (await stat(partial).catch(() => undefined))?.size ?? 0
+    const needed = place.size - Math.min(held, place.size) + BESIDE
+    if (free === undefined || needed <= free) return true
+    if (!this.#options.askForMedium) throw noRoom({ path: this.#directory, needed, free })
+    return false
   }
 
   async #ask(reason: MediumRequest['reason'], { number, size }: Pick<Place, 'number' | 'size'>): Promise<void> {
@@ -356,14 +350,15 @@ class Run {
     }
   }
 
-  /** Throws OUTPUT_EXISTS if the tar is there, or volumes of another number. */
-  async #refuseOthers(): Promise<void> {
+  /** The volumes that are in the directory. Throws OUTPUT_EXISTS if the tar is there, or volumes of another number. */
+  async #found(): Promise<readonly Volume[]> {
     const path = join(this.#directory, this.#tar)
     await refuseExisting(path, 'a bundle')
-    const found = await findVolumes([path])
+    const found = [...((await findVolumes([path]))?.volumes.values() ?? [])]
     const names = new Set(this.#places.map(({ number }) => volumeName(this.#tar, number, this.#count)))
-    const other = [...(found?.volumes.values() ?? [])].find(volume => !names.has(basename(volume.path)))
+    const other = found.find(volume => !names.has(basename(volume.path)))
     if (other) throw occupied(other.path, 'a volume of another set')
+    return found
   }
 
   #report(): void {

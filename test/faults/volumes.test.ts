@@ -61,6 +61,23 @@ t.test('a set is written over several media, each of which is checked by itself'
   t.match(await verifyBundle(first, { alone: true }), { ok: true, volumes: { missing: [1, 2, 3, 4, 5, 6] } })
 })
 
+t.test('a volume of another set on the next medium is not overwritten', async t => {
+  const medium = await mount(t, 'tmpfs', 4 * SIZE)
+  const kept = scratch(t)
+  const other = 'of another set'
+  const writing = pack([`oci:${layout}`], join(medium, 'x.tar'), {
+    epoch: 0,
+    volumeSize: SIZE,
+    async askForMedium({ number }) {
+      exchange(medium, join(kept, 'first'))
+      writeFileSync(join(medium, `x.tar.00${number}`), other)
+      return undefined
+    },
+  })
+  await t.rejects(writing, { code: 'OUTPUT_EXISTS', message: /x\.tar\.004 exists already/ })
+  t.equal(readFileSync(join(medium, 'x.tar.004'), 'utf8'), other)
+})
+
 t.test('without anyone to ask, a set that does not fit is refused before it begins', async t => {
   const medium = await mount(t, 'tmpfs', 4 * SIZE)
   const { code, stderr } = await stowage([
