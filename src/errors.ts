@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'FILE_NOT_FOUND'
   | 'IMAGE_NOT_FOUND'
   | 'CONTAINER_NOT_FOUND'
+  | 'BASE_MISSING'
   // content is not what it should be
   | 'DIGEST_MISMATCH'
   | 'SIZE_MISMATCH'

@@ -12,6 +12,7 @@ export type { PackedImage, PackImage, PackOptions } from './verbs/pack-requests.
 export type { PlannedImage, TransferPlan } from './transfer/planner.js'
 export type { Room } from './archive/space.js'
 export type { LayerProofs, UnprovedLayer } from './bundle/layer-comparison.js'
+export { verifyAgainst, type VerifyAgainstOptions, type VerifyAgainstReport } from './verbs/verify-against.js'
 export { verifyBundle, type VerifyBundleOptions, type VerifyReport } from './bundle/verify.js'
 export { protectBundle, type ProtectOptions, type ProtectResult } from './verbs/protect.js'
 export { repairBundle, type RepairOutcome, type RepairReport } from './verbs/repair.js'
@@ -29,6 +30,17 @@ export type { CatalogImage } from './serve/catalog.js'
 export { copy, type CopyOptions, type CopyResult, planCopy } from './verbs/copy.js'
 export type { LayerMakingOptions, TransferOptions, WimMakingOptions } from './transfer/options.js'
 export type { SparseForm } from './blob/stripped.js'
+
+// Deltas. Format: docs/delta.md
+export { takeInventory, type InventoryOptions } from './verbs/inventory.js'
+export { encodeInventory, type InventoryDocument, type InventoryEntry } from './delta/inventory-file.js'
+export type { InventoryKind } from './image/inventory.js'
+export { diffPlaces, type DiffResult } from './verbs/diff.js'
+export type { ImageDifference, LayersDifference, PlaceDifference } from './delta/places.js'
+export { mergeBundles, type MergeOptions, type MergeResult } from './verbs/merge.js'
+export type { AssumedImage, AssumedLayer, AssumptionSource, BundleAssumption } from './bundle/delta.js'
+
+// Copying
 export { copyImage, type CopyImageOptions } from './transfer/copy-image.js'
 export { prune, type PrunedFile, type PrunedWorkspace, type PruneOptions, type PruneResult } from './verbs/prune.js'
 export type { FoundWorkspace } from './blob/workspace.js'

@@ -22,8 +22,17 @@ export interface BlobStore {
   fetchFrom?(blob: Descriptor, offset: number, options?: FetchOptions): Bytes
   /** Where the blob is on disk, for a native thread to read; undefined if it is not on disk or has another size. */
   placeOf?(blob: Descriptor): Promise<BlobPlace | undefined>
+  /** Layers that the store leaves out because the destination has them, by digest, each with what proves that. */
+  readonly leftOut?: ReadonlyMap<Digest, LeftOutBlob> | undefined
   /** Says that these blobs of the image that is being read will not be fetched: a stream need not keep them. */
   forgo?(blobs: readonly Descriptor[]): void
+}
+
+/** A blob that is to be at the destination already. */
+export interface LeftOutBlob {
+  readonly size: number
+  /** Manifests of images that have the blob: a destination that has one of them, whole, has the blob. */
+  readonly manifests?: readonly Digest[]
 }
 
 /** A range of a file, as long as the blob. If the last component of the path is a symbolic link, it is not followed. */

@@ -10,6 +10,7 @@ import type { Digest } from '../oci/digest.js'
 import { fields, LIST_VALUE_LIMIT, parseJson, record, shown, string } from '../oci/json.js'
 import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, originalOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
+import { type BundleAssumption, DELTA_DOCKER_MANIFEST, isDeltaLayout } from './delta.js'
 import type { BundleFile } from './files.js'
 import { BUNDLE_FILE, type BundleImage, type BundleManifest, describeImage } from './manifest.js'
 
@@ -29,6 +30,7 @@ export type FindingCode =
   | 'BLOB_MISSING'
   | 'LISTS_DIFFER'
   | 'IMAGES_DIFFER'
+  | 'BASE_MISSING'
   | 'VOLUME_MISSING'
   | 'VOLUME_WRONG'
 
@@ -76,14 +78,18 @@ const LIMITS = { size: 512 * 1024 * 1024, references: 1_000_000 }
 class GraphCheck {
   readonly #input: GraphInput
   readonly #budget = new DocumentBudget('the images of the bundle', LIMITS)
+  /** Sizes of the layers that a delta leaves out. */
+  readonly #leftOut: ReadonlyMap<Digest, number>
 
   constructor(input: GraphInput) {
     this.#input = input
+    this.#leftOut = new Map(input.manifest?.assumes?.layers.map(({ digest, size }) => [digest, size]))
   }
 
   async run(): Promise<ReadonlySet<string> | undefined> {
     const { layout, index } = this.#input
-    this.#attempt(LAYOUT_FILE, () => layout && checkLayout(layout))
+    const delta = this.#input.manifest?.assumes !== undefined
+    this.#attempt(LAYOUT_FILE, () => layout && (delta ? expectDelta(layout) : checkLayout(layout)))
     const entries = this.#attempt(INDEX_FILE, () => index && parseLayoutIndex(index, INDEX_FILE))
     return entries && (await this.#checkEntries(entries))
   }
@@ -125,7 +131,9 @@ class GraphCheck {
       if (!byDigest.has(digest)) this.#find('IMAGES_DIFFER', BUNDLE_FILE, `its image ${digest} is not in ${INDEX_FILE}`)
     }
     if (!whole) return undefined
-    this.#checkDocker(docker)
+    const assumes = manifest?.assumes
+    this.#checkDocker(assumes ? new DockerEntries().add(DELTA_DOCKER_MANIFEST) : docker)
+    if (assumes) this.#checkAssumption(assumes, blobs)
     return blobs
   }
 
@@ -162,6 +170,7 @@ class GraphCheck {
     for (const layer of layers) {
       const path = blobPath(layer.digest)
       const file = this.#input.files.get(path)
+      if (!file && this.#leftOut.get(layer.digest) === layer.size) continue
       if (!file) this.#find('BLOB_MISSING', path, `image ${root.digest} needs this blob of ${layer.size} bytes`)
       else if (file.type === 'file' && file.size !== layer.size) {
         this.#find('SIZE_MISMATCH', path, `image ${root.digest} says ${layer.size} bytes but the file has ${file.size}`)
@@ -185,6 +194,16 @@ class GraphCheck {
     for (const config of found.configs) {
       if (expected.of(config) === undefined)
         this.#find('IMAGES_DIFFER', DOCKER_FILE, `the entry of ${config} belongs to no image in ${INDEX_FILE}`)
+    }
+  }
+
+  /** A delta leaves out only layers that its images have, and that it does not have itself. */
+  #checkAssumption({ layers }: BundleAssumption, blobs: ReadonlySet<string>): void {
+    for (const { digest } of layers) {
+      const path = blobPath(digest)
+      if (!blobs.has(path)) this.#find('IMAGES_DIFFER', BUNDLE_FILE, `it leaves out ${digest}, which no image has`)
+      else if (this.#input.files.has(path))
+        this.#find('IMAGES_DIFFER', BUNDLE_FILE, `it leaves out ${digest}, which the bundle has`)
     }
   }
 
@@ -224,6 +243,13 @@ class GraphCheck {
   #find(code: FindingCode, path: string, message: string): void {
     this.#input.find(code, path, message)
   }
+}
+
+/** A delta says in its layout that it is one, so that nothing else takes it for whole images. */
+function expectDelta(bytes: Uint8Array): void {
+  if (isDeltaLayout(bytes)) return
+  const message = `${LAYOUT_FILE}: expected that of a delta, as ${BUNDLE_FILE} says that it is one`
+  throw new StowageError('INVALID_MANIFEST', message)
 }
 
 /** Checks the layout version, which every OCI reader requires. */

@@ -8,10 +8,11 @@ import { type Generator, thisGenerator } from '../generator.js'
 import type { SourceImage } from '../image/image-source.js'
 import { type Descriptor, parseDescriptor } from '../oci/descriptor.js'
 import { type Digest, digestFromHex, hexOf, parseDigest } from '../oci/digest.js'
-import { array, type JsonObject, optionalString, parseJson, record, shown, size, string, textIn } from '../oci/json.js'
+import { array, optionalString, parseJson, record, shown, size, string, textIn, wrong } from '../oci/json.js'
 import { parsePlatform, type Platform } from '../oci/platform.js'
-import { formatReference, isReference, parseReference, type Reference } from '../oci/reference.js'
+import { formatReference, parseReference, type Reference } from '../oci/reference.js'
 import { MEMBER_LIMIT } from '../tar/archive.js'
+import { type BundleAssumption, optionalDigests, parseAssumption, parseFullName } from './delta.js'
 
 export const BUNDLE_FILE = 'bundle.json'
 export const SCHEMA_VERSION = 1
@@ -27,6 +28,8 @@ export interface BundleManifest {
   /** RFC 3339; present only if SOURCE_DATE_EPOCH was set. */
   readonly created?: string
   readonly images: readonly BundleImage[]
+  /** Set if it is a delta: what it leaves out, because its destination has it. */
+  readonly assumes?: BundleAssumption
   /** Every file of the bundle except bundle.json and SHA256SUMS, sorted by the bytes of the path. */
   readonly files: readonly BundleFileEntry[]
 }
@@ -85,12 +88,23 @@ export function parseBundleManifest(bytes: Uint8Array, where: string = BUNDLE_FI
   })
   const created = attempt(faults, () => optionalString(object, 'created', where))
   const images = list(object['images'], `${where}.images`, faults, parseImage)
+  const assumes =
+    object['assumes'] === undefined
+      ? undefined
+      : attempt(faults, () => parseAssumption(object['assumes'], `${where}.assumes`))
   const files = list(object['files'], `${where}.files`, faults, parseFile)
   const [first] = faults
   if (first || !generator) {
     throw new StowageError('INVALID_MANIFEST', faults.map(fault => fault.message).join('; '), { cause: first })
   }
-  return { schemaVersion: SCHEMA_VERSION, generator, ...(created ? { created } : {}), images, files }
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    generator,
+    ...(created ? { created } : {}),
+    images,
+    ...(assumes ? { assumes } : {}),
+    files,
+  }
 }
 
 /** Accepts the versions that are read: all that Stowage ever wrote. */
@@ -172,12 +186,7 @@ function parseImage(value: unknown, where: string): BundleImage {
   const object = record(value, where)
   const [absent, undelivered] = ['absent', 'undelivered'].map(key => optionalDigests(object, key, where))
   return {
-    names: array(object, 'names', where).map((name, n) => {
-      if (typeof name !== 'string' || !isReference(name) || formatReference(parseReference(name)) !== name) {
-        throw wrong(`${where}.names[${n}]`, 'a full image reference', name)
-      }
-      return name
-    }),
+    names: array(object, 'names', where).map((name, n) => parseFullName(name, `${where}.names[${n}]`)),
     root: parseDescriptor(object['root'], `${where}.root`),
     size: size(object, 'size', where),
     platforms: array(object, 'platforms', where).map((item, n) =>
@@ -187,11 +196,6 @@ function parseImage(value: unknown, where: string): BundleImage {
     ...(absent ? { absent } : {}),
     ...(undelivered ? { undelivered } : {}),
   }
-}
-
-function optionalDigests(object: JsonObject, key: string, where: string): readonly Digest[] | undefined {
-  if (object[key] === undefined) return undefined
-  return array(object, key, where).map((item, n) => parseDigest(item, `${where}.${key}[${n}]`))
 }
 
 function parseBundlePlatform(value: unknown, where: string): BundlePlatform {
@@ -258,8 +262,4 @@ function attempt<T>(faults: StowageError[], parse: () => T): T | undefined {
     faults.push(error)
     return undefined
   }
-}
-
-function wrong(where: string, expected: string, found: unknown): StowageError {
-  return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${shown(found)}`)
 }

@@ -1,9 +1,9 @@
 /** Where a bundle is written: a directory or a tar file. The writer decides what to write, the medium where and how. */
-import type { HeadSizes } from '../archive/heads.js'
 import type { BlobStage, Bytes, FetchOptions, PutOptions, ReadBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
+import type { BundleHeads } from './tar-layout.js'
 
 /** The files of a bundle that are not blobs, by path. */
 export type Documents = ReadonlyMap<string, Uint8Array>
@@ -16,7 +16,7 @@ export interface BundleMedium extends BlobStage {
   /** Whether a file with the blob's name and size already exists; not hashed. For the plan. */
   holds(blob: Descriptor): Promise<boolean>
   /** Reserves space for the heads; called once, before the first blob. */
-  reserve(heads: HeadSizes): Promise<void>
+  reserve(heads: BundleHeads): Promise<void>
   /** A head as it will be on the medium: in a tar, padded to the space reserved for it. */
   fit(file: string, json: Uint8Array): Uint8Array
   /** Announces the next blobs. A tar has them in this order; blobs announced earlier keep their position. */

@@ -1,4 +1,5 @@
 /** Reads a bundle from a stream in one pass: an image source whose blobs go by while they are written elsewhere. */
+import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
 import { StowageError } from '../errors.js'
@@ -8,8 +9,9 @@ import { referrersAmong } from '../image/referrers.js'
 import { groupByRoot, namedEntry } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { blobPath, INDEX_FILE, parseLayoutIndex } from '../oci/layout.js'
+import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { DOCUMENT_LIMIT } from './contents.js'
+import { isDeltaLayout } from './delta.js'
 import { type BundleFile, readSmall } from './files.js'
 import { type BundleImage, type BundleManifest, describeImage, SCHEMA_VERSION, sourceImageOf } from './manifest.js'
 import type { PassingFiles } from './passing-files.js'
@@ -24,7 +26,23 @@ export async function openPassingReader(
   files: PassingFiles,
   signal: AbortSignal | undefined,
 ): Promise<BundleReader> {
+  const layout = await readSmall(files, LAYOUT_FILE, DOCUMENT_LIMIT, signal).catch(ifMissing)
+  if (layout && isDeltaLayout(layout)) throw new PassingDelta(path)
   return new PassingReader(path, files, await readContents(path, files, signal), signal)
+}
+
+/** Only the end of a delta says what it leaves out, so that it cannot be used while it is read. */
+export class PassingDelta extends StowageError {
+  constructor(path: string) {
+    const source = path === STANDARD_STREAM ? 'standard input' : path
+    super('UNSUPPORTED', `${source} is a delta, which cannot be loaded while it is read`, {
+      hint: 'Write it to a file first, and load that.',
+    })
+  }
+}
+
+function ifMissing(error: unknown): undefined {
+  if (!(error instanceof StowageError) || error.code !== 'BLOB_MISSING') throw error
 }
 
 interface PassingImage {

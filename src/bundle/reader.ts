@@ -1,12 +1,13 @@
 /** Reads a bundle: an image source whose small files are checked when it is opened. */
+import { stat } from 'node:fs/promises'
 import { DOCKER_FILE } from '../archive/heads.js'
-import type { BlobPlace, Bytes, DiskRange, FetchOptions } from '../blob/blob-store.js'
+import type { BlobPlace, Bytes, DiskRange, FetchOptions, LeftOutBlob } from '../blob/blob-store.js'
 import { StowageError } from '../errors.js'
 import type { ImageSource, SourceImage } from '../image/image-source.js'
 import { referrersAmong } from '../image/referrers.js'
 import { type NamedEntry, selectImage } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { digestOf } from '../oci/digest.js'
+import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { DOCUMENT_LIMIT, INCOMPLETE_FILE } from './contents.js'
@@ -19,6 +20,7 @@ import {
   parseBundleManifest,
   sourceImageOf,
 } from './manifest.js'
+import { leftOutOf } from './delta.js'
 import { openBundleFiles } from './open-files.js'
 import type { PassingFiles } from './passing-files.js'
 
@@ -63,12 +65,25 @@ export async function openBundleReader(path: string, options: BundleReaderOption
   const { ref, signal } = options
   const files = await openBundleFiles(path, options)
   try {
-    if (isPassing(files)) return await (await import('./passing-reader.js')).openPassingReader(path, files, signal)
+    if (isPassing(files)) return await openPassing(path, files, options)
     return new Reader(path, files, await readManifest(path, files, signal), ref)
   } catch (error) {
     await files[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Reads the stream while it passes; a file that turns out to hold a delta is read again, and stored first. */
+async function openPassing(path: string, files: PassingFiles, options: BundleReaderOptions): Promise<BundleReader> {
+  const { openPassingReader, PassingDelta } = await import('./passing-reader.js')
+  try {
+    return await openPassingReader(path, files, options.signal)
+  } catch (error) {
+    const again = error instanceof PassingDelta && (await stat(path).catch(() => undefined))?.isFile()
+    if (!again) throw error
+  }
+  await files[Symbol.asyncDispose]()
+  return await openBundleReader(path, { ...options, passing: false })
 }
 
 function isPassing(files: BundleFiles): files is PassingFiles {
@@ -77,6 +92,7 @@ function isPassing(files: BundleFiles): files is PassingFiles {
 
 class Reader implements BundleReader {
   readonly manifest: BundleManifest
+  readonly leftOut: ReadonlyMap<Digest, LeftOutBlob> | undefined
   readonly #path: string
   readonly #files: BundleFiles
   readonly #ref: string | undefined
@@ -87,6 +103,7 @@ class Reader implements BundleReader {
     this.#files = files
     this.manifest = manifest
     this.#ref = ref
+    this.leftOut = manifest.assumes && new Map(manifest.assumes.layers.map(layer => [layer.digest, layer]))
     this.referrers = referrersAmong(this, entriesOf(manifest))
   }
 
@@ -105,6 +122,7 @@ class Reader implements BundleReader {
   }
 
   fetch(blob: Descriptor, options?: FetchOptions): Bytes {
+    if (this.leftOut?.has(blob.digest)) throw leftOutOf(this.#path, blob)
     return this.#files.read(blobPath(blob.digest), options)
   }
 

@@ -2,11 +2,7 @@
 
 export const README_FILE = 'README.txt'
 
-/** The same for every bundle, so its size is known in advance. */
-export const README_TEXT = `This is a bundle of container images. bundle.json lists the images and files in it.
-The commands below are all that you need to check it and load it.
-
-CHECK IT
+const CHECK = `CHECK IT
   Linux, inside this directory (coreutils or busybox; every line must end in OK):
       sha256sum -c SHA256SUMS
   macOS:
@@ -17,7 +13,13 @@ CHECK IT
         if ((Get-FileHash -Algorithm SHA256 $file).Hash -ne $hash) { "FAILED $file" }
       }
   If the bundle is one file, unpack it into an empty directory first: tar -xf BUNDLE.tar
+`
 
+/** The same for every whole bundle, so its size is known in advance. */
+const WHOLE = `This is a bundle of container images. bundle.json lists the images and files in it.
+The commands below are all that you need to check it and load it.
+
+${CHECK}
 LOAD IT
   If the bundle is one .tar file:
       docker load -i BUNDLE.tar                  (or: podman load -i BUNDLE.tar)
@@ -38,3 +40,25 @@ WHAT THE FILES ARE
 
 If there is a file named INCOMPLETE, the bundle was not finished. Do not load it.
 `
+
+/** The same for every delta. */
+const DELTA = `This is a delta: a bundle of container images without what the place that it was packed for had already.
+bundle.json lists what is in it, and under "assumes" what is left out. Without that, its images are not complete:
+"docker load" and other tools refuse it.
+
+${CHECK}
+LOAD IT
+  Only Stowage can load it, and only where the rest is. It checks that first, and writes nothing otherwise:
+      stowage load BUNDLE
+  To check it alone, also somewhere else, with an inventory of the place or a bundle that was loaded there:
+      stowage verify BUNDLE --against FILE
+  To make a bundle that is whole, for which docker load is enough, from this and a bundle that has the rest:
+      stowage merge BASE BUNDLE -o OUTPUT
+
+If there is a file named INCOMPLETE, the bundle was not finished. Do not load it.
+`
+
+/** The content of README.txt. */
+export function readmeBytes(delta: boolean): Uint8Array {
+  return new TextEncoder().encode(delta ? DELTA : WHOLE)
+}

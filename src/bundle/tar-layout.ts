@@ -3,20 +3,26 @@ import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
+import { blobPath, INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { BLOCK, encodeHeader, padding, TAR_END, type TarMember } from '../tar/header.js'
 import { type Segment, sizeOfSegment } from '../volumes/content.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { Documents } from './medium.js'
-import { README_FILE, README_TEXT } from './readme.js'
+import { README_FILE } from './readme.js'
+
+/** Sizes of the heads of a bundle, in bytes. */
+export interface BundleHeads extends HeadSizes {
+  readonly layout: number
+  readonly readme: number
+}
 
 /** Positions in a tar that is not written yet. Every member has the same time, in seconds. */
 export class TarLayout {
   readonly #mtime: number
   /** Offsets of the members of blobs. */
   readonly #places = new Map<Digest, number>()
-  #reserved: HeadSizes = { index: 0, docker: 0 }
+  #reserved: BundleHeads = { layout: 0, index: 0, docker: 0, readme: 0 }
   #end = 0
 
   constructor(mtime: number) {
@@ -29,7 +35,7 @@ export class TarLayout {
   }
 
   /** Reserves space for the heads. */
-  reserve(heads: HeadSizes): void {
+  reserve(heads: BundleHeads): void {
     this.#reserved = heads
     this.#end = this.head().reduce((end, member) => end + encodeHeader(member).length + padded(member.size), 0)
   }
@@ -82,12 +88,12 @@ export class TarLayout {
   /** The members before the first blob, in order. */
   head(): readonly TarMember[] {
     return [
-      this.member(LAYOUT_FILE, LAYOUT_BYTES.length),
+      this.member(LAYOUT_FILE, this.#reserved.layout),
       this.member(INDEX_FILE, this.#reserved.index),
       this.member(DOCKER_FILE, this.#reserved.docker),
       { ...this.member('blobs', 0), type: 'directory' },
       { ...this.member('blobs/sha256', 0), type: 'directory' },
-      this.member(README_FILE, Buffer.byteLength(README_TEXT)),
+      this.member(README_FILE, this.#reserved.readme),
     ]
   }
 }

@@ -1,7 +1,6 @@
 /** A bundle written as one tar file: space for the heads, then the blobs; the heads are filled in at the end. */
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { HeadSizes } from '../archive/heads.js'
 import type { Output } from '../archive/standard-output.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -17,7 +16,7 @@ import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
 import { openTarOutput } from './packed-output.js'
-import { encodeMember, TarLayout } from './tar-layout.js'
+import { type BundleHeads, encodeMember, TarLayout } from './tar-layout.js'
 
 /**
  * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any
@@ -61,7 +60,7 @@ class TarMedium implements BundleMedium {
     return false
   }
 
-  async reserve(heads: HeadSizes): Promise<void> {
+  async reserve(heads: BundleHeads): Promise<void> {
     this.#layout.reserve(heads)
   }
 

@@ -5,7 +5,7 @@ import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { withoutFirst } from '../blob/blob-store.js'
 import { fileError, StowageError } from '../errors.js'
 import { type Digest, digestOf } from '../oci/digest.js'
-import { INDEX_FILE } from '../oci/layout.js'
+import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import type { WaitOptions } from '../progress.js'
 import { fileInput, listArchive } from '../tar/archive.js'
 import { pieces, type ReadableFile } from '../tar/pieces.js'
@@ -17,6 +17,7 @@ import { DOCUMENT_LIMIT, DOCUMENTS } from './contents.js'
 import { readSmall } from './files.js'
 import { BUNDLE_FILE, digestOfIntegrity } from './manifest.js'
 import { type BundleReader, openBundleReader } from './reader.js'
+import { README_FILE } from './readme.js'
 import { TarLayout, tarSegments } from './tar-layout.js'
 
 /** The content of a bundle as one tar. The caller disposes of it. */
@@ -100,7 +101,12 @@ async function segmentsOfDirectory(reader: BundleReader, signal: AbortSignal | u
   for (const path of DOCUMENTS)
     if (reader.files.has(path)) documents.set(path, await readSmall(reader, path, DOCUMENT_LIMIT, signal))
   const sizeOf = (path: string): number => documents.get(path)?.length ?? 0
-  layout.reserve({ index: sizeOf(INDEX_FILE), docker: sizeOf(DOCKER_FILE) })
+  layout.reserve({
+    layout: sizeOf(LAYOUT_FILE),
+    index: sizeOf(INDEX_FILE),
+    docker: sizeOf(DOCKER_FILE),
+    readme: sizeOf(README_FILE),
+  })
   const members = manifest.files
     .filter(({ path }) => !documents.has(path))
     .sort((a, b) => a.size - b.size || comparePaths(a.path, b.path))

@@ -9,6 +9,7 @@ import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
 import { DOCUMENT_LIMIT, INCOMPLETE_FILE, RECOVERY_FILE, REQUIRED_DOCUMENTS } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
+import type { BundleAssumption } from './delta.js'
 import { type Expectation, expectations } from './expectations.js'
 import { type Finding, verifyGraph } from './graph.js'
 import { LayerComparison, type LayerProofs } from './layer-comparison.js'
@@ -41,6 +42,8 @@ export interface VerifyReport {
   /** Whether layers were decompressed and compared with what the configs of the images say of them. */
   readonly deep: boolean
   readonly layers: LayerProofs
+  /** What a delta leaves out. Whether it is at the destination, only the destination can tell. */
+  readonly assumes?: BundleAssumption
   /** Whether the check ended early, at 10,000 findings; otherwise left out. */
   readonly stopped?: true
   /** Set if some volumes are missing or wrong, so that nothing was read, or if they were checked alone. */
@@ -153,13 +156,14 @@ class Check {
     const manifest = this.#parse(documents.get(BUNDLE_FILE), BUNDLE_FILE, parseBundleManifest)
     const sums = this.#parse(documents.get(CHECKSUMS_FILE), CHECKSUMS_FILE, parseChecksums)
     const images = manifest?.images ?? []
+    const delta = manifest?.assumes ? { assumes: manifest.assumes } : {}
     try {
       await this.#checkAll(documents, manifest, sums)
     } catch (error) {
       if (!(error instanceof TooMany)) throw error
-      return { ...this.#report(path, images), stopped: true }
+      return { ...this.#report(path, images), ...delta, stopped: true }
     }
-    return this.#report(path, images)
+    return { ...this.#report(path, images), ...delta }
   }
 
   async #checkAll(

@@ -2,7 +2,6 @@
  * A bundle written as the volumes of a tar: nothing is written until everything is known, then one volume after another.
  */
 import { dirname } from 'node:path'
-import type { HeadSizes } from '../archive/heads.js'
 import {
   type Bytes,
   type FetchOptions,
@@ -21,7 +20,7 @@ import { sizeOfSegment } from '../volumes/content.js'
 import { type WriteVolumesOptions, writeVolumes, type WrittenVolumes } from '../volumes/write-volumes.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
-import { type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
+import { type BundleHeads, type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
 
 export interface VolumesMedium extends BundleMedium {
   /** After sealing. */
@@ -74,7 +73,7 @@ class Volumes implements VolumesMedium {
     return false
   }
 
-  async reserve(heads: HeadSizes): Promise<void> {
+  async reserve(heads: BundleHeads): Promise<void> {
     this.#layout.reserve(heads)
   }
 

@@ -1,15 +1,8 @@
 /** Writes a bundle: an image destination, and a stage for layers that Stowage creates. */
-import {
-  DOCKER_FILE,
-  encodeDockerManifest,
-  encodeIndex,
-  engineNames,
-  type NamedImage,
-  reserveHeads,
-} from '../archive/heads.js'
+import { DOCKER_FILE, encodeDockerManifest, encodeIndex, type NamedImage, reserveHeads } from '../archive/heads.js'
 import { checkSpace } from '../archive/space.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
-import type { BlobStage, BlobStore, StagedBlob } from '../blob/blob-store.js'
+import type { BlobStage, BlobStore, Bytes, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { fill, type FillOptions, fillWith, type WantedBlob } from '../blob/fill.js'
@@ -19,16 +12,17 @@ import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
 import { compressionOfName } from '../oci/compression.js'
-import { subjectOf } from '../image/referrers.js'
-import { type Descriptor, eachOnce } from '../oci/descriptor.js'
+import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
 import { carriedPath, describeFile } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
+import { type BundleAssumption, DELTA_DOCKER_MANIFEST, DELTA_LAYOUT } from './delta.js'
 import { openDirectoryMedium } from './directory-medium.js'
 import { isTarPath } from './files.js'
+import { inOrder, orderOf, refuseConflicts } from './image-order.js'
 import {
   BUNDLE_FILE,
   type BundleManifest,
@@ -38,7 +32,7 @@ import {
   SCHEMA_VERSION,
 } from './manifest.js'
 import type { BundleMedium } from './medium.js'
-import { README_FILE, README_TEXT } from './readme.js'
+import { README_FILE, readmeBytes } from './readme.js'
 import { openStandingMedium } from './standing-medium.js'
 import type { VolumesMedium } from './volumes-medium.js'
 import { LEAST_VOLUME } from '../volumes/description.js'
@@ -63,6 +57,10 @@ export interface PlanOptions {
   readonly pendingImages?: number
   /** Total size of the files to add, in bytes. */
   readonly fileSize?: number
+  /** Percent of recovery data that will be made of it. */
+  readonly recovery?: number
+  /** Makes the bundle a delta, which leaves this out. Its layers need not be readable. */
+  readonly assumes?: BundleAssumption | undefined
 }
 
 /** An open bundle. Disposing it before it is sealed removes what it created. */
@@ -83,6 +81,8 @@ export interface BundleWriter extends ImageDestination, BlobStage {
    * hold, FILE_NOT_FOUND, and SIZE_MISMATCH or DIGEST_MISMATCH if the file changes while it is read.
    */
   addFile(path: string, source: string, options?: WaitOptions): Promise<void>
+  /** Adds what `read` yields, which `file` describes, as `files/PATH`. Throws like addFile(). */
+  addContent(path: string, file: Descriptor, read: () => Bytes): Promise<void>
   /** Copies blobs of images that will be written, in one queue, each once even if several images share it. */
   fill(wanted: readonly WantedBlob[], options?: FillOptions): Promise<void>
   /** Whether a complete bundle already existed; disposing before sealing leaves it unchanged. */
@@ -156,7 +156,10 @@ class Writer implements BundleWriter {
   readonly #undelivered = new Map<Digest, readonly Digest[]>()
   readonly #files = new Map<Digest, number>()
   /** Carried files, by path in the bundle. */
-  readonly #carried = new Map<string, Descriptor>()
+  readonly #carriedFiles = new Map<string, Descriptor>()
+  #assumes: BundleAssumption | undefined
+  /** Layers that are left out. */
+  #leftOut: ReadonlySet<Digest> = new Set()
   #keep = false
   #written = true
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
@@ -199,18 +202,32 @@ class Writer implements BundleWriter {
     return await this.#medium.spool()
   }
 
-  async plan(given: readonly NamedImage[], { pendingImages = 0, fileSize = 0 }: PlanOptions = {}): Promise<void> {
+  async plan(
+    given: readonly NamedImage[],
+    { pendingImages = 0, fileSize = 0, recovery = 0, assumes }: PlanOptions = {},
+  ): Promise<void> {
     const images = inOrder(given)
     if (this.#state !== 'fresh') {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
     refuseConflicts(images)
-    await this.#medium.reserve(reserveHeads(images, pendingImages, this.#sparse))
-    const blobs = orderOf(images)
+    this.#assumes = assumes
+    this.#leftOut = new Set(assumes?.layers.map(({ digest }) => digest))
+    const heads = reserveHeads(images, pendingImages, this.#sparse)
+    const delta = assumes !== undefined
+    await this.#medium.reserve({
+      layout: (delta ? DELTA_LAYOUT : LAYOUT_BYTES).length,
+      index: heads.index,
+      docker: delta ? DELTA_DOCKER_MANIFEST.length : heads.docker,
+      readme: readmeBytes(delta).length,
+    })
+    const blobs = orderOf(images.map(({ image }) => this.#carried(image)))
     await this.#medium.assign(blobs)
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
-    const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileSize + blobs.length * ROOM_PER_BLOB)
+    const recoverySize = (blobs.reduce((sum, blob) => sum + blob.size, fileSize) * recovery) / 100
+    const overhead = ROOM + fileSize + recoverySize + blobs.length * ROOM_PER_BLOB
+    const needed = missing.reduce((sum, blob) => sum + blob.size, overhead)
     const { tar, copies } = this.#form
     const largest = tar ? needed : missing.reduce((size, blob) => Math.max(size, blob.size), 0)
     const need = { size: needed * copies, largest, files: tar ? 1 : missing.length + HEADS }
@@ -229,9 +246,10 @@ class Writer implements BundleWriter {
     const all = this.#withNames(image, names)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     onProgress?.({ type: 'stage', stage: 'copy', subject })
-    await this.#medium.assign(orderOf([{ image }]))
-    const { sent, skipped } = await fillWith(this.#medium, image, blobs, { jobs, signal, subject, onProgress })
-    for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
+    const carried = this.#carried(image)
+    await this.#medium.assign(orderOf([carried]))
+    const { sent, skipped } = await fillWith(this.#medium, carried, blobs, { jobs, signal, subject, onProgress })
+    for (const { digest, size } of blobsOf(carried)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)
     this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })
     if (undelivered.length > 0) this.#undelivered.set(image.root.digest, undelivered)
@@ -249,11 +267,15 @@ class Writer implements BundleWriter {
 
   async addFile(path: string, source: string, { signal = this.#signal, onProgress }: WaitOptions = {}): Promise<void> {
     await this.#begin()
-    const place = carriedPath(path, [...this.#carried.keys()])
+    const place = carriedPath(path, [...this.#carriedFiles.keys()])
     onProgress?.({ type: 'stage', stage: 'copy', subject: path })
     const file = await describeFile(source, { signal })
-    await this.#medium.putFile(place, file, () => readFileBytes(source, { signal }), { signal })
-    this.#carried.set(place, file)
+    await this.#putFile(place, file, () => readFileBytes(source, { signal }), signal)
+  }
+
+  async addContent(path: string, file: Descriptor, read: () => Bytes): Promise<void> {
+    await this.#begin()
+    await this.#putFile(carriedPath(path, [...this.#carriedFiles.keys()]), file, read, this.#signal)
   }
 
   keep(): void {
@@ -269,14 +291,17 @@ class Writer implements BundleWriter {
     await this.#begin()
     this.#signal?.throwIfAborted()
     const images = inOrder([...this.#images.values()])
-    if (images.length === 0 && this.#carried.size === 0)
+    if (images.length === 0 && this.#carriedFiles.size === 0 && !this.#assumes)
       throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
     await this.#putIndexes(images)
     const documents = new Map<string, Uint8Array>([
-      [LAYOUT_FILE, LAYOUT_BYTES],
+      [LAYOUT_FILE, this.#assumes ? DELTA_LAYOUT : LAYOUT_BYTES],
       [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images, this.#sparse))],
-      [DOCKER_FILE, this.#medium.fit(DOCKER_FILE, encodeDockerManifest(images))],
-      [README_FILE, new TextEncoder().encode(README_TEXT)],
+      [
+        DOCKER_FILE,
+        this.#medium.fit(DOCKER_FILE, this.#assumes ? DELTA_DOCKER_MANIFEST : encodeDockerManifest(images)),
+      ],
+      [README_FILE, readmeBytes(this.#assumes !== undefined)],
     ])
     const sums = new Map([...documents].map(([path, bytes]) => [path, digestOf(bytes)]))
     const sizes = new Map([...documents].map(([path, bytes]) => [path, bytes.length]))
@@ -284,7 +309,7 @@ class Writer implements BundleWriter {
       sums.set(blobPath(digest), digest)
       sizes.set(blobPath(digest), size)
     }
-    for (const [path, { digest, size }] of this.#carried) {
+    for (const [path, { digest, size }] of this.#carriedFiles) {
       sums.set(path, digest)
       sizes.set(path, size)
     }
@@ -295,6 +320,7 @@ class Writer implements BundleWriter {
       images: images.map(({ image, names }) =>
         describeImage(image, names, this.#sparse, this.#undelivered.get(image.root.digest)),
       ),
+      ...(this.#assumes ? { assumes: this.#assumes } : {}),
       files: [...sums]
         .sort(([a], [b]) => comparePaths(a, b))
         .map(([path, digest]) => ({ path, size: sizes.get(path) ?? 0, integrity: integrityOf(digest) })),
@@ -325,6 +351,16 @@ class Writer implements BundleWriter {
     if (this.#state === 'fresh') await this.plan([], { pendingImages: UNPLANNED })
   }
 
+  async #putFile(place: string, file: Descriptor, read: () => Bytes, signal: AbortSignal | undefined): Promise<void> {
+    await this.#medium.putFile(place, file, read, { signal })
+    this.#carriedFiles.set(place, file)
+  }
+
+  /** `image` without the layers that are left out. */
+  #carried(image: ImageContent): ImageContent {
+    return { ...image, layers: image.layers.filter(({ digest }) => !this.#leftOut.has(digest)) }
+  }
+
   /** Writes the indexes that {@link rootEntry} lists, once it is known which manifests the images have. */
   async #putIndexes(images: readonly NamedImage[]): Promise<void> {
     for (const { descriptor, bytes } of images.flatMap(({ image }) => strippedIndexes(image, this.#sparse))) {
@@ -342,50 +378,5 @@ class Writer implements BundleWriter {
     refuseConflicts([...this.#images.values(), { image, names }])
     const before = this.#images.get(image.root.digest)?.names ?? []
     return namesOnce([...before, ...names])
-  }
-}
-
-/**
- * In an order that does not depend on that of the calls: what describes an image after it, then by names, and the names
- * by themselves; images without one come last.
- */
-function inOrder(images: readonly NamedImage[]): readonly NamedImage[] {
-  const subjects = new Map(images.map(({ image, names }) => [image.root.digest, subjectOf(image, names)]))
-  const depthOf = (digest: Digest, most = subjects.size): number => {
-    const subject = subjects.get(digest)
-    return subject === undefined || most === 0 ? 0 : 1 + depthOf(subject, most - 1)
-  }
-  return images
-    .map(({ image, names }) => {
-      const sorted = names.toSorted((a, b) => comparePaths(formatReference(a), formatReference(b)))
-      const depth = depthOf(image.root.digest)
-      const key = sorted[0] ? formatReference(sorted[0]) : '\uffff'
-      return { depth, key, digest: image.root.digest, image, names: sorted }
-    })
-    .sort((a, b) => a.depth - b.depth || comparePaths(a.key, b.key) || comparePaths(a.digest, b.digest))
-    .map(({ image, names }) => ({ image, names }))
-}
-
-/** Each blob once, manifests and configs of all images before the first layer: a tar reader needs them early. */
-function orderOf(images: readonly { readonly image: ImageContent }[]): readonly Descriptor[] {
-  const layers = new Set(images.flatMap(({ image }) => image.layers).map(({ digest }) => digest))
-  const blobs = eachOnce(images.flatMap(({ image }) => blobsOf(image)))
-  return [...blobs.filter(({ digest }) => !layers.has(digest)), ...blobs.filter(({ digest }) => layers.has(digest))]
-}
-
-function refuseConflicts(images: readonly NamedImage[]): void {
-  const owners = new Map<string, Digest>()
-  for (const { image, names } of images) {
-    for (const name of engineNames(names).map(formatReference)) {
-      const owner = owners.get(name) ?? image.root.digest
-      if (owner !== image.root.digest) {
-        throw new StowageError(
-          'INVALID_ARGUMENT',
-          `two different images are named ${name}: ${owner} and ${image.root.digest}`,
-          { hint: 'Pack them into two bundles, or give one of them another name first.' },
-        )
-      }
-      owners.set(name, owner)
-    }
   }
 }

@@ -99,6 +99,21 @@ export const COMMANDS: CommandTable = {
     describe: 'Put the volumes of a bundle together again, checking each',
     load: async () => (await import('./join.js')).join,
   },
+  inventory: {
+    command: 'inventory [place]',
+    describe: 'List what a place has, so that "pack --have" can leave it out',
+    load: async () => (await import('./inventory.js')).inventory,
+  },
+  diff: {
+    command: 'diff <from> <to>',
+    describe: 'Show how the images and layers of two bundles, inventories or places differ',
+    load: async () => (await import('./diff.js')).diff,
+  },
+  merge: {
+    command: 'merge <bundle..>',
+    describe: 'Make a whole bundle from a delta and the bundles that have the rest',
+    load: async () => (await import('./merge.js')).merge,
+  },
   copy: {
     command: 'copy <source> <destination>',
     describe: 'Copy an image from one place to another, byte for byte',

@@ -31,6 +31,7 @@ export const load = command({
       { takes: PLATFORMS },
     ),
     referrers: flag('With IMAGEs or --platform: also load what refers to the images, such as signatures and SBOMs'),
+    receipt: value('Write an inventory of what is there afterwards to this file, for "pack --have"', { takes: 'path' }),
     ...OTHER_OPTIONS,
   },
   examples: [
@@ -41,7 +42,7 @@ export const load = command({
     ['load - < site-a.tar.zst', 'A compressed bundle, or one from a pipe'],
     ['load site-a --to oci:./layout', 'Into an OCI layout on disk, without an engine'],
   ],
-  run: async ({ bundle, image, to, ...options }, session) => {
+  run: async ({ bundle, image, to, receipt, ...options }, session) => {
     const { signal, onProgress, report, note, notice } = session
     const path = await bundlePath(
       bundle,
@@ -56,6 +57,7 @@ export const load = command({
       to,
       names,
       more,
+      receipt,
       askForVolume,
       onNotice: notice,
       signal,
@@ -76,11 +78,12 @@ export const load = command({
   },
 })
 
-function document({ path, to, images }: LoadResult): Readonly<Record<string, unknown>> {
+function document({ path, to, images, present }: LoadResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.load/v1',
     path,
     to,
+    ...(present ? { present } : {}),
     images: images.map(({ error, ...image }) => ({
       ...image,
       ...errorDocument(error),
@@ -88,7 +91,7 @@ function document({ path, to, images }: LoadResult): Readonly<Record<string, unk
   }
 }
 
-function text({ to, images }: LoadResult): string {
+function text({ to, images, present = [] }: LoadResult): string {
   const tried = images.filter(({ leftOut }) => leftOut === undefined)
   const loaded = tried.filter(({ error }) => !error).length
   const rows = images.map(image => [
@@ -98,8 +101,13 @@ function text({ to, images }: LoadResult): string {
     ...outcome(image),
   ])
   const total = count(tried.length, 'image')
+  const there =
+    present.length > 0
+      ? `${count(present.length, 'image')} that the delta leaves out: already there, as expected\n`
+      : ''
+  const listed = rows.length > 0 ? table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows) : ''
   const summary = `Loaded ${loaded === tried.length ? '' : `${loaded} of `}${total} into ${titleOf(to)}`
-  return `${table(['NAME', 'PLATFORM', 'SIZE', 'ID', 'SENT', 'RESULT'], rows)}${printable(lostText(images.flatMap(image => image.lost ?? [])))}${summary}\n`
+  return `${listed}${printable(lostText(images.flatMap(image => image.lost ?? [])))}${there}${summary}\n`
 }
 
 function outcome({ id, sent, skipped, leftOut, error }: LoadedImage): readonly string[] {

@@ -1,7 +1,8 @@
 /** `stowage pack`: packs images into a bundle. */
 import { sourceForms } from './locations.js'
-import { anyNumber, command, flag, value } from './command.js'
+import { anyNumber, command, flag, value, values } from './command.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import type { BundleAssumption } from '../bundle/delta.js'
 import type { BundleImage } from '../bundle/manifest.js'
 import { ARCHIVE_COMPRESSIONS } from '../oci/compression.js'
 import { formatPlatform } from '../oci/platform.js'
@@ -30,6 +31,10 @@ export const pack = command({
     ),
     tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
     'volume-size': VOLUME_SIZE_OPTION,
+    have: values(
+      'Leave out what this inventory or bundle says the destination has: the bundle is a delta; may be repeated',
+      { takes: 'path' },
+    ),
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
     recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
       takes: ['5%', '10%'],
@@ -48,9 +53,10 @@ export const pack = command({
       'pack docker-daemon:shop:2.3 -o /media/stick/site-a.tar --volume-size fat32',
       'In parts that a FAT32 stick can hold',
     ],
+    ['pack -f images.yaml --have site-a.json -o next-trip', 'Without what the inventory of a site has: a delta'],
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
-  run: async ({ image, output, tag, update, 'volume-size': volumeSize, recovery, ...options }, session) => {
+  run: async ({ image, output, tag, have, update, 'volume-size': volumeSize, recovery, ...options }, session) => {
     const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
@@ -63,6 +69,7 @@ export const pack = command({
       ...readImageOptions(options),
       names: tag === undefined ? undefined : [tag],
       layer,
+      have,
       update,
       volumeSize: volumeSize === undefined ? undefined : parseVolumeSize(volumeSize),
       askForMedium: mediumAsker(session),
@@ -127,6 +134,7 @@ function document({
     files: manifest.files.length + 2,
     unchanged,
     images: manifest.images,
+    ...(manifest.assumes ? { assumes: manifest.assumes } : {}),
     ...(undelivered.length > 0 ? { undelivered } : {}),
     skipped,
     warnings,
@@ -135,7 +143,7 @@ function document({
 }
 
 function text({ path, form, volumes, compression, size, manifest, unchanged, skipped, recovery }: PackResult): string {
-  const { images, files } = manifest
+  const { images, files, assumes } = manifest
   const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
   const kind = volumes ? `${count(volumes.count, 'volume')}, a tar` : form === 'tar' ? 'one tar' : 'a directory'
   const shape = `${kind} of ${formatSize(size)}${packing}`
@@ -148,8 +156,19 @@ function text({ path, form, volumes, compression, size, manifest, unchanged, ski
   const where = path === STANDARD_STREAM ? 'standard output' : path
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${where}`
   const protection = recovery ? printable(`${protectText(recovery)}\n`) : ''
+  const delta = assumes ? `${leavesOutText(assumes)}, which its destination is to have\n` : ''
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
-${protection}`
+${delta}${protection}`
+}
+
+/** What a delta leaves out, as the beginning of a sentence. */
+export function leavesOutText({ images, layers }: BundleAssumption): string {
+  const size = formatSize(layers.reduce((sum, layer) => sum + layer.size, 0))
+  const parts = [
+    ...(images.length > 0 ? [count(images.length, 'image')] : []),
+    ...(layers.length > 0 ? [`${count(layers.length, 'layer')} (${size})`] : []),
+  ]
+  return `A delta: it leaves out ${parts.join(' and ')}`
 }
 
 /** A table of the images in a bundle. */

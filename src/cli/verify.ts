@@ -1,11 +1,14 @@
 /** `stowage verify`: checks a bundle and lists its defects. */
 import { BUNDLE_FORMS, bundlePath } from './locations.js'
-import { command, flag, oneOrMore } from './command.js'
+import { StowageError } from '../errors.js'
+import { command, flag, oneOrMore, values } from './command.js'
 import { verifyBundle } from '../bundle/verify.js'
 import type { CheckedVolumes } from '../bundle/verify-volumes.js'
 import type { RepairOutcome, RepairReport } from '../verbs/repair.js'
-import { EXIT_INTEGRITY, EXIT_MEDIUM } from './exit-code.js'
-import { imageTable } from './pack.js'
+import type { VerifyAgainstReport } from '../verbs/verify-against.js'
+import { EXIT_INTEGRITY, EXIT_MEDIUM, exitCodeOf } from './exit-code.js'
+import { HOST_OPTION, readRegistryOptions, REGISTRY_OPTIONS } from './image-options.js'
+import { imageTable, leavesOutText } from './pack.js'
 import { count, printable } from './render.js'
 import { formatSize } from '../size-text.js'
 import { numbersText } from '../volumes/find.js'
@@ -18,23 +21,44 @@ export const verify = command({
   options: {
     alone: flag('Check only the volumes that are here, each by what is written beside it'),
     repair: flag('Repair what is damaged from the recovery data of the bundle, and verify again'),
+    against: values(
+      'Check that what a delta leaves out is here: an inventory, a bundle, or the destination to load it into; may be repeated',
+      { takes: 'load destination' },
+    ),
+    host: HOST_OPTION,
+    ...REGISTRY_OPTIONS,
     'no-deep': flag('Do not decompress layers to compare them with what the images say: faster, and proves less'),
   },
   examples: [
     ['verify /media/stick/site-a', 'Exits with 0 if the bundle is intact, with 4 if not'],
     ['verify site-a.tar --json', 'The findings as JSON'],
     ['verify /media/stick1 /media/stick2', 'A bundle in volumes on two sticks'],
+    ['verify april-delta --against docker-daemon:', 'A delta, and whether the engine here has what it leaves out'],
     ['verify --repair site-a.tar', 'Repairs it with site-a.tar.par2, which "stowage protect" made'],
   ],
-  run: async ({ bundle, alone, repair, 'no-deep': shallow }, session) => {
+  run: async ({ bundle, alone, repair, against, host, 'no-deep': shallow, ...options }, session) => {
+    if (against.length > 0 && (alone || repair))
+      throw new StowageError(
+        'INVALID_ARGUMENT',
+        `--against and --${alone ? 'alone' : 'repair'} cannot be used together`,
+      )
     const { signal, onProgress, report, note, notice } = session
     const [path = '', ...more] = await Promise.all(bundle.map(async each => await bundlePath(each, checkedBy)))
     const askForVolume = alone ? undefined : volumeAsker(session)
-    const result: RepairReport = repair
+    const settings = { deep: !shallow, more, alone, askForVolume, onNotice: notice, signal, onProgress }
+    const result: RepairReport & Partial<VerifyAgainstReport> = repair
       ? await (await import('../verbs/repair.js')).repairBundle(path, { deep: !shallow, signal, onProgress })
-      : await verifyBundle(path, { deep: !shallow, more, alone, askForVolume, onNotice: notice, signal, onProgress })
+      : against.length > 0
+        ? await (
+            await import('../verbs/verify-against.js')
+          ).verifyAgainst(path, against, { ...settings, host, ...readRegistryOptions(options) })
+        : await verifyBundle(path, settings)
     report({ schema: 'stowage.verify/v1', ...result }, text(result))
     if (result.ok) return
+    if (result.findings.every(({ code }) => code === 'BASE_MISSING')) {
+      process.exitCode = exitCodeOf('BASE_MISSING')
+      return
+    }
     if (!repair) await hint(path, note)
     const onlyMedium = result.findings.every(({ code }) => code === 'MEDIUM_FAILED')
     process.exitCode = onlyMedium ? EXIT_MEDIUM : EXIT_INTEGRITY
@@ -46,7 +70,7 @@ function checkedBy(location: string): string {
   return `verify checks bundles. To check every blob of ${location}, pack it: stowage pack ${location} -o BUNDLE.`
 }
 
-function text(report: RepairReport): string {
+function text(report: RepairReport & Partial<VerifyAgainstReport>): string {
   const { path, ok, files, size, archiveSize, images, deep, layers, findings, stopped, repair, volumes } = report
   const lines = findings.map(defect => `${defect.code}  ${printable(defect.path)}: ${printable(defect.message)}\n`)
   const total = archiveSize === undefined ? formatSize(size) : `one tar of ${formatSize(archiveSize)}`
@@ -56,7 +80,16 @@ function text(report: RepairReport): string {
   if (volumes) return `${lines.join('')}${volumesText(path, volumes, size)}\n`
   if (!ok)
     return `${lines.join('')}${path}: ${count(findings.length, 'defect')} found (${read} read)${end}\n${repaired}`
-  return `${imageTable(images)}${unproved(deep, layers)}${repaired}${path}: OK (${read}, all as listed)\n`
+  return `${imageTable(images)}${unproved(deep, layers)}${repaired}${deltaText(report)}${path}: OK (${read}, all as listed)\n`
+}
+
+/** What a delta leaves out, and whether that was found. */
+function deltaText({ path, assumes, against }: RepairReport & Partial<VerifyAgainstReport>): string {
+  if (!assumes) return ''
+  const what = leavesOutText(assumes)
+  return against
+    ? `${what}, which ${printable(against.join(', '))} has\n`
+    : `${what}; to check that a place has them: stowage verify ${path} --against PLACE\n`
 }
 
 /** What was done with the recovery data, a line for each file. */

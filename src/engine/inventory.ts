@@ -48,6 +48,34 @@ export async function listEngineImages(
   })
 }
 
+/** An image in containerd's store, and which of its manifests are whole; undefined if the engine does not say. */
+export interface ListedManifests extends Pick<HeldImage, 'id' | 'names'> {
+  readonly whole?: readonly string[] | undefined
+  readonly absent?: readonly string[] | undefined
+}
+
+/**
+ * What an engine with containerd's store lists. Engines with an API below 1.48 list only whole images, and do not say
+ * which manifests an index has.
+ */
+export async function listImageManifests(
+  client: EngineClient,
+  store: EngineStore,
+  options: EngineCallOptions = {},
+): Promise<readonly ListedManifests[]> {
+  const query = store.api >= MANIFESTS_API ? '?manifests=1' : ''
+  const answer = listOf(await client.call('GET', `/images/json${query}`, options), 'GET /images/json')
+  return answer.map(item => {
+    const image = objectOf(item, 'GET /images/json')
+    const manifests = image['Manifests']
+    const listed = { id: textIn(image, 'Id') ?? '', names: textsIn(image['RepoTags']) }
+    if (!Array.isArray(manifests)) return listed
+    const whole = manifests.flatMap(wholeManifest)
+    const absent = manifests.flatMap(manifest => textIn(manifest, 'ID') ?? []).filter(digest => !whole.includes(digest))
+    return { ...listed, whole, absent }
+  })
+}
+
 /** The chain of diffIDs of every image that the engine lists. */
 export async function readChains(
   client: EngineClient,

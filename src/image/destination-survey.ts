@@ -1,5 +1,5 @@
 /** What a destination has of an image, found without writing anything. */
-import type { FetchOptions } from '../blob/blob-store.js'
+import type { FetchOptions, LeftOutBlob } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -15,13 +15,41 @@ export interface Measure {
   readonly estimate?: true
 }
 
+export interface MeasureOptions extends FetchOptions {
+  /** Layers that the source leaves out, and the destination was found to have. */
+  readonly leftOut?: ReadonlyMap<Digest, LeftOutBlob> | undefined
+}
+
 /** A destination that is only looked at. The caller disposes of it. */
 export interface DestinationSurvey extends AsyncDisposable {
   /**
    * Measures `image` as write() would write it under `names`, after all images measured before. Throws what write()
    * throws before it sends anything.
    */
-  measure(image: ImageContent, names: readonly Reference[], options?: FetchOptions): Promise<Measure>
+  measure(image: ImageContent, names: readonly Reference[], options?: MeasureOptions): Promise<Measure>
+  /**
+   * Those of `layers` that `image` needs under `names` and the destination does not have. Left out, with the next
+   * method, by a destination that needs every image whole.
+   */
+  lacking?(
+    image: ImageContent,
+    names: readonly Reference[],
+    layers: ReadonlyMap<Digest, LeftOutBlob>,
+    options?: FetchOptions,
+  ): Promise<readonly Digest[]>
+  /** Those of the names of an image under which the destination does not have it whole. */
+  unnamed?(image: ExpectedImage, options?: FetchOptions): Promise<readonly Reference[]>
+}
+
+/** An image that a destination should have. */
+export interface ExpectedImage {
+  readonly names: readonly Reference[]
+  /** Its manifest or index, or one that may be there instead. */
+  readonly roots: readonly Digest[]
+  /** Of an index: the manifests that should be there. */
+  readonly manifests?: readonly Digest[] | undefined
+  /** The configs of its platforms. */
+  readonly configs: readonly Digest[]
 }
 
 /** A survey of blobs: `blobsIn` returns those that an image brings, and `has` says whether the destination has one. */

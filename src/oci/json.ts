@@ -160,6 +160,7 @@ export function shown(value: unknown): string {
   return typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value).slice(0, 80)
 }
 
-function wrong(where: string, expected: string, found: unknown): StowageError {
+/** The error if `where` is not as expected. */
+export function wrong(where: string, expected: string, found: unknown): StowageError {
   return new StowageError('INVALID_MANIFEST', `${where}: expected ${expected} but found ${shown(found)}`)
 }

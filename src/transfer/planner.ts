@@ -3,6 +3,7 @@ import pMap from 'p-map'
 import { join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import { type Room, roomAt } from '../archive/space.js'
+import type { BlobStore } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, sizeOf } from '../blob/closure.js'
 import { temporaryDirectory } from '../blob/workspace.js'
 import type { StowageError } from '../errors.js'
@@ -75,7 +76,7 @@ export class Planner implements AsyncDisposable {
     this.#location = location
     this.#options = options
     const destination: ImageDestination = {
-      write: async (image, _blobs, names) => await this.#measure(image, names),
+      write: async (image, { leftOut }, names) => await this.#measure(image, names, leftOut),
       [Symbol.asyncDispose]: async () => undefined,
     }
     this.transfer = new Transfer({ location, destination, layers: false }, options)
@@ -91,8 +92,15 @@ export class Planner implements AsyncDisposable {
     await this.addAll([{ from, selection }])
   }
 
-  /** Plans the images of several locations, which are read at the same time, in their order. */
-  async addAll(requests: readonly { readonly from: Location; readonly selection: Selection }[]): Promise<void> {
+  /**
+   * Plans the images of several locations, which are read at the same time, in their order; of those images, what
+   * `carried` returns, which gets all of them.
+   */
+  async addAll(
+    requests: readonly { readonly from: Location; readonly selection: Selection }[],
+    carried: (images: readonly SelectedImage[]) => Promise<ReadonlyMap<SelectedImage, SelectedImage>> = async images =>
+      new Map(images.map(image => [image, image])),
+  ): Promise<void> {
     const readings: Reading[] = []
     try {
       const read = await pMap(
@@ -105,10 +113,14 @@ export class Planner implements AsyncDisposable {
         },
         { concurrency: READ_AT_ONCE },
       )
+      const chosen = await carried(read.flatMap(({ reading }) => reading?.images ?? []))
       for (const [request, { from, described = [], reading }] of read.entries()) {
         const first = this.#images.length
         this.#images.push(...described)
-        for (const image of reading?.images ?? []) await this.addSelected(image)
+        for (const image of reading?.images ?? []) {
+          const kept = chosen.get(image)
+          if (kept) await this.addSelected(kept)
+        }
         const location = formatLocation(from)
         this.#images.push(...this.#images.splice(first).map(image => ({ request, location, ...image })))
       }
@@ -119,6 +131,7 @@ export class Planner implements AsyncDisposable {
 
   /** Plans one image that was read already. */
   async addSelected(image: SelectedImage): Promise<void> {
+    await this.transfer.proveBase('the delta', [image])
     await this.transfer.write(image, { silent: true })
   }
 
@@ -166,11 +179,15 @@ export class Planner implements AsyncDisposable {
     return await transportOf(this.#location).destination?.survey?.(this.#location, { host, registries, sparse, signal })
   }
 
-  async #measure(image: ImageContent, names: readonly Reference[]): Promise<WrittenImage> {
+  async #measure(
+    image: ImageContent,
+    names: readonly Reference[],
+    leftOut: BlobStore['leftOut'],
+  ): Promise<WrittenImage> {
     const { signal } = this.#options
     const survey = await (this.#survey ??= this.#open())
     const { send, present, estimate }: Measure = survey
-      ? await survey.measure(image, names, { signal })
+      ? await survey.measure(image, names, { signal, leftOut })
       : await measureBlobs(blobsOf(image), () => false)
     this.#images.push({
       names: names.map(formatReference),

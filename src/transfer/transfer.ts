@@ -7,6 +7,7 @@ import { readPlatforms } from '../blob/platforms.js'
 import { stripAbsent, strippedAway } from '../blob/stripped.js'
 import { Workspace } from '../blob/workspace.js'
 import { StowageError } from '../errors.js'
+import type { ExpectedImage } from '../image/destination-survey.js'
 import type { UnnamedImage, ImageDestination, WrittenImage } from '../image/image-destination.js'
 import type { ImageSource, SourceImage } from '../image/image-source.js'
 import { findReferrers } from '../image/referrers.js'
@@ -18,6 +19,7 @@ import { formatLocation, transportOf } from '../transport/location.js'
 import { openDestination, openSource } from '../transport/open.js'
 import type { DestinationTrace, Location } from '../transport/transport.js'
 import type { WimLayerOptions } from '../transport/wim/source.js'
+import { expectBase, findMissingBase } from './left-out.js'
 import type { TransferOptions, WimMakingOptions } from './options.js'
 
 /** One selected image, read except for its layers, and the store that has its blobs. */
@@ -62,6 +64,8 @@ export interface TransferTarget {
   readonly destination?: ImageDestination
   /** Whether `undo()` is to remove what was written. */
   readonly undo?: boolean
+  /** Whether a created layer goes to the destination at once (the default), if that has a stage. */
+  readonly stage?: boolean
   /** Whether layers will be read (the default). */
   readonly layers?: boolean
 }
@@ -72,6 +76,8 @@ export class Transfer implements AsyncDisposable {
   readonly #target: TransferTarget
   readonly #options: TransferOptions & WimMakingOptions
   readonly #written: Digest[] = []
+  /** Roots of images of deltas for which the destination has the rest. */
+  readonly #proved = new Set<Digest>()
   #destination: Promise<ImageDestination> | undefined
   #trace: DestinationTrace | undefined
 
@@ -169,13 +175,29 @@ export class Transfer implements AsyncDisposable {
   }
 
   /**
+   * Proves that the destination has what the sources of `images` leave out, which deltas do, and `expected` besides.
+   * `delta` names the source in messages. Throws BASE_MISSING, and UNSUPPORTED for a destination that needs images whole.
+   */
+  async proveBase(
+    delta: string,
+    images: readonly SelectedImage[],
+    expected: readonly ExpectedImage[] = [],
+  ): Promise<void> {
+    const { location } = this.#target
+    if (!location) return
+    const all = images.flatMap(image => [image, ...image.referrers]).filter(({ root }) => !this.#proved.has(root))
+    const missing = await findMissingBase(location, this.registries, all, expected, this.#options)
+    expectBase(missing, delta, formatLocation(location))
+    for (const { root } of all) this.#proved.add(root)
+  }
+
+  /**
    * Writes an image, then its referrers. `silent` means that the caller reports the progress. Throws what the
    * destination throws; if a referrer fails, the image is already written.
    */
-  async write(
-    { blobs, content, names, referrers, undelivered = [] }: SelectedImage,
-    { silent = false }: { readonly silent?: boolean } = {},
-  ): Promise<WrittenImage> {
+  async write(image: SelectedImage, { silent = false }: { readonly silent?: boolean } = {}): Promise<WrittenImage> {
+    const { blobs, content, names, referrers, undelivered = [] } = image
+    if (!this.#target.destination) await this.proveBase('the delta', [image])
     const { jobs, signal } = this.#options
     const onProgress = silent ? undefined : this.#options.onProgress
     const destination = await this.destination()
@@ -254,7 +276,8 @@ export class Transfer implements AsyncDisposable {
   #stage(elsewhere: () => Promise<BlobStage>): BlobStage {
     return {
       create: async produce => {
-        const stage = (await this.destination()).stage ?? (await elsewhere())
+        const own = (this.#target.stage ?? true) ? (await this.destination()).stage : undefined
+        const stage = own ?? (await elsewhere())
         const created = await stage.create(produce)
         this.#written.push(created.digest)
         return created

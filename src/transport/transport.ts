@@ -7,6 +7,7 @@ import type { DestinationSurvey } from '../image/destination-survey.js'
 import type { ImageDestination } from '../image/image-destination.js'
 import type { ImageSource } from '../image/image-source.js'
 import type { ImageStore } from '../image/image-store.js'
+import type { Inventory } from '../image/inventory.js'
 import type { InspectedImage } from '../image/inspection.js'
 import type { Shelf } from '../image/shelf.js'
 import type { Digest } from '../oci/digest.js'
@@ -165,6 +166,17 @@ export interface StoreTransport {
   open(location: Location, options: OpenLocationOptions): Promise<ImageStore>
 }
 
+/** A transport whose contents can be listed for a delta. */
+export interface InventoryTransport {
+  readonly form: string
+  read(location: Location, options: OpenInventoryOptions): Promise<Inventory>
+}
+
+export interface OpenInventoryOptions extends OpenLocationOptions {
+  /** Called with notices for the user, one sentence each. */
+  readonly onNotice?: ((sentence: string) => void) | undefined
+}
+
 /** One kind of location. Each transport has its own folder and an entry in `list.ts`. */
 export interface Transport {
   readonly scheme: string
@@ -187,6 +199,8 @@ export interface Transport {
   readonly store?: StoreTransport
   /** Describes the images without reading manifests; undefined if their manifests must be read. */
   inspect?(location: Location, options: InspectImagesOptions): Promise<readonly InspectedImage[] | undefined>
+  /** Lists what it has, for a delta. */
+  readonly inventory?: InventoryTransport
   /** Opens it to be served to registry clients. */
   serve?(location: Location, options: OpenShelfOptions): Promise<Shelf>
   /** Whether every layer of the image is present; left out if that is known only by reading the layers. */

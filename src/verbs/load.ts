@@ -1,17 +1,19 @@
 /** Load: loads the images of a bundle into an engine, a registry, a layout, an archive or a WIM. */
 import { type ImageContent, sizeOf } from '../blob/closure.js'
+import { writeDurably } from '../blob/durable.js'
 import { strippedAway } from '../blob/stripped.js'
 import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
-import { type BundleReader, entriesOf, openBundleReader, type Passage } from '../bundle/reader.js'
+import { type AssumedImage, expectedImage } from '../bundle/delta.js'
+import { type BundleReader, openBundleReader, type Passage } from '../bundle/reader.js'
 import { abortError, orError, StowageError } from '../errors.js'
 import type { UnnamedImage, WrittenImage } from '../image/image-destination.js'
 import { subjectOf } from '../image/referrers.js'
-import { selectImage } from '../image/selection.js'
 import type { Loss } from '../layer/to-wim/losses.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
-import { formatPlatform, matchesPlatform, parsePlatformSelector, type Platform } from '../oci/platform.js'
+import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
 import { formatReference, parseReference, type Reference } from '../oci/reference.js'
+import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { nameAt } from '../transfer/names.js'
 import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
@@ -20,6 +22,7 @@ import { destinationLocation, formatLocation, transportOf } from '../transport/l
 import { expectDestination } from '../transport/open.js'
 import type { DestinationTransport, Location } from '../transport/transport.js'
 import type { AskForVolume } from '../volumes/volume-stream.js'
+import { chooseImages, expectNames, selectorsOf } from './load-selection.js'
 
 export interface LoadOptions extends TransferOptions, WimMakingOptions {
   /**
@@ -37,6 +40,11 @@ export interface LoadOptions extends TransferOptions, WimMakingOptions {
   readonly names?: readonly string[] | undefined
   /** Where volumes of the bundle may be, besides its path. */
   readonly more?: readonly string[] | undefined
+  /**
+   * Writes an inventory of what was loaded or found present to this file, if anything was: `pack --have` then leaves it
+   * out of the next bundle, also for an engine that does not report its blobs.
+   */
+  readonly receipt?: string | undefined
   /** Asks for a volume that is not there; without it, a set that is not complete is VOLUME_MISSING. */
   readonly askForVolume?: AskForVolume | undefined
 }
@@ -70,6 +78,8 @@ export interface LoadResult {
   /** The destination, as a location. */
   readonly to: string
   readonly images: readonly LoadedImage[]
+  /** The images that a delta leaves out whole, because the destination has them: that was proved. */
+  readonly present?: readonly AssumedImage[]
 }
 
 /**
@@ -77,16 +87,20 @@ export interface LoadResult {
  * start an image if a layer is missing or has the wrong size. A bundle that is a stream, or compressed, goes into an
  * engine or an archive while it is read, so that a missing layer is found at its end; its images get their names once
  * its small files have been verified. Tries every image, and reports a failure in its `error`. Throws what opening the
- * bundle and the destination throw, IMAGE_NOT_FOUND if no image matches the selection, and ABORTED.
+ * bundle and the destination throw, IMAGE_NOT_FOUND if no image matches the selection, BASE_MISSING if the destination does
+ * not have what a delta leaves out, and ABORTED.
  */
 export async function loadBundle(path: string, options: LoadOptions = {}): Promise<LoadResult> {
   return await withLoading(path, options, true, async loading => {
     await using transfer = new Transfer({ location: loading.location }, loading.options)
     await transfer.destination()
     const { passage } = loading.reader
+    const present = await provedImages(loading, transfer)
     const images = passage ? await loadPassing(loading, transfer, passage) : await loadAll(loading, transfer)
     if (images.some(({ id }) => id !== undefined)) await transfer.finish()
-    return { path, to: formatLocation(loading.location), images }
+    const to = formatLocation(loading.location)
+    if (options.receipt !== undefined) await writeReceipt(options.receipt, to, loading, images)
+    return { path, to, images, ...(present.length > 0 ? { present } : {}) }
   })
 }
 
@@ -95,6 +109,44 @@ async function loadAll(loading: Loading, transfer: Transfer): Promise<readonly L
   const missing = new Set<Digest>()
   for (const image of loading.images) images.push(await load(image, loading, transfer, missing))
   return images
+}
+
+/** Writes the inventory of the images that are at `to` now, under their names there. */
+async function writeReceipt(
+  file: string,
+  to: string,
+  { location, reader, present }: Loading,
+  loaded: readonly LoadedImage[],
+): Promise<void> {
+  const known = new Map(reader.manifest.images.map(image => [image.names.join(' '), image]))
+  const named = (names: readonly string[]) => names.map(name => formatReference(nameAt(location, parseReference(name))))
+  const images = loaded.flatMap(({ names, id }) => {
+    const image = id === undefined ? undefined : known.get(names.join(' '))
+    return image ? [{ ...image, names: named(names) }] : []
+  })
+  if (images.length === 0 && present.length === 0) return
+  const assumed = present.map(image => ({ ...image, names: named(image.names) }))
+  const [{ bundleInventory }, { encodeInventory, inventoryDocument }] = await Promise.all([
+    import('../bundle/inventory.js'),
+    import('../delta/inventory-file.js'),
+  ])
+  const epoch = sourceDateEpoch()
+  const time = epoch === undefined ? Date.now() : epoch * 1000
+  await writeDurably(file, Buffer.from(encodeInventory(inventoryDocument(bundleInventory(to, images, assumed), time))))
+}
+
+/** The images that a delta leaves out whole. Throws BASE_MISSING if the destination lacks one, or a layer left out. */
+async function provedImages(loading: Loading, transfer: Transfer): Promise<readonly AssumedImage[]> {
+  const { location, options, reader, images, present } = loading
+  if (!reader.manifest.assumes) return []
+  const selected: SelectedImage[] = []
+  for (const image of images) {
+    const each = await orError(async () => await loading.select(image, transfer), options.signal)
+    if (!(each instanceof StowageError)) selected.push(each) // else it fails by itself
+  }
+  const expected = present.map(image => expectedImage(image, name => nameAt(location, name)))
+  await transfer.proveBase(`the delta ${loading.path}`, selected, expected)
+  return present
 }
 
 /** Writes the images of a stream as they come, and names them once the stream has ended and is found good. */
@@ -158,6 +210,7 @@ export async function planLoad(path: string, options: LoadOptions = {}): Promise
     const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(loading.location, loading.options)
     await planner.open()
+    await provedImages(loading, planner.transfer)
     for (const image of loading.images) {
       const failed = await orError(async () => {
         const selected = await loading.select(image, planner.transfer)
@@ -174,7 +227,10 @@ interface Loading {
   readonly location: Location
   readonly options: LoadOptions
   readonly reader: BundleReader
+  readonly path: string
   readonly images: readonly BundleImage[]
+  /** The images among the selected ones that a delta leaves out. */
+  readonly present: readonly AssumedImage[]
   /** Reads the image, except its layers, and checks that these are there. */
   select(image: BundleImage, transfer: Transfer): Promise<SelectedImage>
   /** Whether the destination has no place for the image, which nobody asked for by name. */
@@ -214,7 +270,7 @@ async function withLoading<T>(
       onNotice,
       onProgress,
     })
-    const images = chooseImages(reader, path, selectors, names)
+    const { images, present } = chooseImages(reader.manifest, path, selectors, names)
     if (destination.naming === 'prefix') expectNames(location, images)
     return await work({
       location,
@@ -224,7 +280,9 @@ async function withLoading<T>(
         referrers: (options.referrers ?? false) && (names.length > 0 || platforms.length > 0),
       },
       reader,
+      path,
       images,
+      present,
       async select(image, transfer) {
         const selected = await transfer.select(reader, sourceImageOf(image), {
           names: namesOf(image, location),
@@ -286,19 +344,6 @@ function namesOf({ names }: BundleImage, location: Location): readonly Reference
   return names.map(name => nameAt(location, parseReference(name)))
 }
 
-/** A requested platform. */
-interface Selector {
-  readonly text: string
-  readonly selector: Partial<Platform>
-}
-
-/** The `selectors` that match the image; not every image of a bundle has every platform. */
-function selectorsOf({ platforms }: BundleImage, selectors: readonly Selector[]): readonly string[] {
-  return selectors
-    .filter(({ selector }) => platforms.some(({ platform }) => matchesPlatform(platform, selector)))
-    .map(({ text }) => text)
-}
-
 const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
 
 /** Throws INVALID_ARGUMENT for a location that cannot be written, and for a bundle, which `pack` writes. */
@@ -315,31 +360,6 @@ function expectLoadable(location: Location, path: string): DestinationTransport 
   return expectDestination(location, 'load to')
 }
 
-/**
- * In a registry, every image needs a name of its own under `location`. Throws INVALID_ARGUMENT if two images would get
- * the same name, or an image has none.
- */
-function expectNames(location: Location, images: readonly BundleImage[]): void {
-  const owners = new Map<string, string>()
-  for (const { names, root } of images) {
-    if (names.length === 0) {
-      throw new StowageError('INVALID_ARGUMENT', `the image ${root.digest} has no name, but a registry requires one`, {
-        hint: `Copy it by itself: stowage copy bundle:PATH:${root.digest} docker://NAME.`,
-      })
-    }
-    for (const name of names) {
-      const moved = formatReference(nameAt(location, parseReference(name)))
-      const other = owners.get(moved)
-      if (other !== undefined && other !== root.digest) {
-        throw new StowageError('INVALID_ARGUMENT', `two images of the bundle would be ${moved}`, {
-          hint: 'Load them one by one, each under its own prefix.',
-        })
-      }
-      owners.set(moved, root.digest)
-    }
-  }
-}
-
 /** Adds the hint about a damaged bundle: wrong content always comes from the bundle, wherever it is detected. */
 function withHint(error: StowageError): StowageError {
   if (error.hint !== undefined || (error.code !== 'DIGEST_MISMATCH' && error.code !== 'SIZE_MISMATCH')) return error
@@ -347,41 +367,15 @@ function withHint(error: StowageError): StowageError {
 }
 
 /** Throws BLOB_MISSING or SIZE_MISMATCH, before anything is sent, if a layer is missing or has the wrong size. */
-function expectLayers({ files }: BundleReader, { layers }: ImageContent): void {
+function expectLayers({ files, leftOut }: BundleReader, { layers }: ImageContent): void {
   for (const { digest, size } of layers) {
     const path = blobPath(digest)
     const file = files.get(path)
+    if (!file && leftOut?.has(digest)) continue
     const hint = DAMAGED
     if (file?.type !== 'file') throw new StowageError('BLOB_MISSING', `${path} is not in the bundle`, { hint })
     if (file.size !== size) {
       throw new StowageError('SIZE_MISMATCH', `expected ${size} bytes in ${path} but found ${file.size}`, { hint })
     }
   }
-}
-
-function chooseImages(
-  { manifest }: BundleReader,
-  path: string,
-  selectors: readonly Selector[],
-  names: readonly string[],
-): readonly BundleImage[] {
-  const { images } = manifest
-  if (images.length === 0) {
-    throw new StowageError('IMAGE_NOT_FOUND', `${path} holds no image`, {
-      hint: 'It contains only files, below files/: copy them from there, or use tar -xf if the bundle is a tar.',
-    })
-  }
-  const entries = entriesOf(manifest)
-  const wanted = new Set(names.map(name => selectImage(entries, name, path).root.digest))
-  const named = names.length === 0 ? images : images.filter(({ root, original = root }) => wanted.has(original.digest))
-  const chosen = selectors.length === 0 ? named : named.filter(image => selectorsOf(image, selectors).length > 0)
-  if (chosen.length === 0) {
-    const there = [
-      ...new Set(named.flatMap(({ platforms }) => platforms.map(({ platform }) => formatPlatform(platform)))),
-    ]
-    throw new StowageError('IMAGE_NOT_FOUND', `${path} has no image for the requested platforms`, {
-      hint: `It has images for ${there.join(', ')}.`,
-    })
-  }
-  return chosen
 }

@@ -47,6 +47,12 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
    * default.
    */
   readonly recovery?: number | undefined
+  /**
+   * Makes a delta for a place that has what these inventories and bundles, by their paths, have together: images that
+   * are there under their names, and layers, are left out. Without any, or if none of it is of these images, the bundle
+   * is whole. Layers that are made are in a temporary place beside the bundle first.
+   */
+  readonly have?: readonly string[] | undefined
   /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */

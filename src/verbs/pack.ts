@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
-import { type WantedBlob, wantedBlobs } from '../blob/fill.js'
+import { wantedBlobs } from '../blob/fill.js'
 import { comparePaths } from '../bundle/checksums.js'
 import { FILES } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
@@ -31,7 +31,8 @@ import {
   selectionOf,
   sizeOfFiles,
 } from './pack-requests.js'
-import { sizeOfBundle, withResumeHint } from './packed-output.js'
+import { fillBundle, sizeOfBundle, withResumeHint } from './packed-output.js'
+import { carriedImages, leaveOut, readPlaces } from './pack-delta.js'
 import type { ProtectResult } from './protect.js'
 
 export interface PackResult {
@@ -112,11 +113,12 @@ async function packBundle(
     sparse: options.sparse,
     volumes: volumesOf(options),
   })
-  await using transfer = new Transfer({ location: parseLocation(`bundle:${output}`), destination: writer }, options)
+  const location = parseLocation(`bundle:${output}`)
+  await using transfer = new Transfer({ location, destination: writer, stage: !options.have?.length }, options)
   const opened: AsyncDisposable[] = []
   try {
-    const prepared = await prepare(requests, writer, transfer, opened, { ...options, layer })
-    await copyAll(prepared, writer, transfer, output, options)
+    const { prepared, carried, leftOut } = await prepare(requests, writer, transfer, opened, { ...options, layer })
+    await copyAll(carried, leftOut, writer, transfer, output, options)
     for (const { from, path } of files.toSorted((a, b) => comparePaths(a.path, b.path)))
       await writer.addFile(path, from, { signal, onProgress: options.onProgress })
     const packed = prepared.map(({ request, content, names }) => ({
@@ -167,7 +169,10 @@ export async function planPack(
     const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(output === undefined ? undefined : parseLocation(`bundle:${output}`), options)
     await planner.open()
-    await planner.addAll(requests.map(request => ({ from: request.location, selection: selectionOf(request) })))
+    const { have = [], signal } = options
+    const places = await readPlaces(have, signal)
+    const wanted = requests.map(request => ({ from: request.location, selection: selectionOf(request) }))
+    await planner.addAll(wanted, async images => await carriedImages(images, places))
     planner.addFiles(await sizeOfFiles(options.files ?? []))
     const plan = await planner.result()
     if (output !== undefined && !options.update) await refuseOther(output, plan, options)
@@ -180,30 +185,22 @@ export async function planPack(
 /** Copies the blobs of all images in one queue, then writes the images, whose blobs are then present. */
 async function copyAll(
   prepared: readonly Prepared[],
+  leftOut: ReadonlySet<Digest>,
   writer: BundleWriter,
   transfer: Transfer,
   output: string,
   { jobs, signal, onProgress }: PackOptions,
 ): Promise<void> {
-  const wanted = prepared.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
-  const total = sizeOfWanted(wanted)
-  let done = 0
-  if (writer.deferred) {
-    await writer.fill(wanted, { signal })
-    for (const image of inOrder(prepared)) await transfer.write({ ...image, referrers: [] }, { silent: true })
-    return
-  }
-  onProgress?.({ type: 'stage', stage: 'copy', subject: output })
-  await writer.fill(wanted, {
+  const all = prepared.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
+  const wanted = all.filter(({ blob }) => !leftOut.has(blob.digest))
+  await fillBundle(writer, wanted, output, {
     jobs,
     signal,
-    onBytes(_kind, size) {
-      done = Math.min(done + size, total)
-      onProgress?.({ type: 'bytes', subject: output, done, total })
+    onProgress,
+    async write() {
+      for (const image of inOrder(prepared)) await transfer.write({ ...image, referrers: [] }, { silent: true })
     },
   })
-  for (const image of inOrder(prepared)) await transfer.write({ ...image, referrers: [] }, { silent: true })
-  onProgress?.({ type: 'done', subject: output })
 }
 
 /** In an order that does not depend on that of the arguments: an image may be named twice, with other platforms. */
@@ -216,20 +213,24 @@ function inOrder(prepared: readonly Prepared[]): readonly Prepared[] {
   return keyed.sort((a, b) => comparePaths(a.key, b.key)).map(({ image }) => image)
 }
 
-/** The size of all blobs, each once, in bytes. */
-function sizeOfWanted(wanted: readonly WantedBlob[]): number {
-  const sizes = new Map(wanted.map(({ blob }) => [blob.digest, blob.size]))
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0)
+/** What is packed, in the order of the requests. */
+interface Preparation {
+  readonly prepared: readonly Prepared[]
+  /** Those that are in the bundle: a delta leaves out the others. */
+  readonly carried: readonly Prepared[]
+  /** Layers that are left out. */
+  readonly leftOut: ReadonlySet<Digest>
 }
 
-/** Opens and reads all images, those whose layer must be created last; the result is in the order of `requests`. */
+/** Opens and reads all images, those whose layer must be created last, unless it has to be known what they can be without. */
 async function prepare(
   requests: readonly PackRequest[],
   writer: BundleWriter,
   transfer: Transfer,
   opened: AsyncDisposable[],
-  { layer, files = [], recovery = 0 }: PackOptions & { readonly layer: WimLayerOptions },
-): Promise<readonly Prepared[]> {
+  { layer, files = [], recovery = 0, have = [], signal }: PackOptions & { readonly layer: WimLayerOptions },
+): Promise<Preparation> {
+  const places = await readPlaces(have, signal)
   const read = new Map<PackRequest, readonly Prepared[]>()
   const made: PackRequest[] = []
   for (const request of requests) if (await makesLayer(request.location)) made.push(request)
@@ -247,17 +248,24 @@ async function prepare(
     { concurrency: READ_AT_ONCE },
   )
   if (failure) throw failure.error
+  if (have.length > 0) await makeLayers()
   const planned = requests.flatMap(request => read.get(request) ?? [])
+  const leaving = await leaveOut(planned, places)
+  const leftOut = new Set(leaving.assumes?.layers.map(({ digest }) => digest))
   const fileSize = await sizeOfFiles(files)
-  const wanted = planned.flatMap(({ blobs, content }) => wantedBlobs(content, blobs))
   await writer.plan(
-    planned.map(({ content, names }) => ({ image: content, names })),
-    { pendingImages: made.length, fileSize: fileSize + ((sizeOfWanted(wanted) + fileSize) * recovery) / 100 },
+    leaving.carried.map(({ content, names }) => ({ image: content, names })),
+    { pendingImages: have.length > 0 ? 0 : made.length, fileSize, recovery, assumes: leaving.assumes },
   )
-  // In an order that does not depend on that of the arguments, nor on where the files are
-  for (const request of made.toSorted((a, b) => comparePaths(requestKey(a), requestKey(b))))
-    read.set(request, await open(request))
-  return requests.flatMap(request => read.get(request) ?? [])
+  if (have.length === 0) await makeLayers()
+  const prepared = requests.flatMap(request => read.get(request) ?? [])
+  return { prepared, carried: have.length > 0 ? leaving.carried : prepared, leftOut }
+
+  /** In an order that does not depend on that of the arguments, nor on where the files are. */
+  async function makeLayers(): Promise<void> {
+    for (const request of made.toSorted((a, b) => comparePaths(requestKey(a), requestKey(b))))
+      read.set(request, await open(request))
+  }
 
   async function open(request: PackRequest): Promise<readonly Prepared[]> {
     const reading = await transfer.read(request.location, {

@@ -2,11 +2,15 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import type { WantedBlob } from '../blob/fill.js'
+import type { QueueOptions } from '../blob/queue.js'
 import { CHECKSUMS_FILE } from '../bundle/checksums.js'
 import { INCOMPLETE_FILE } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
+import type { BundleWriter } from '../bundle/writer.js'
 import { type ErrorCode, fileError, type StowageError } from '../errors.js'
+import type { WaitOptions } from '../progress.js'
 
 /** The size of a bundle that is complete, in bytes. */
 export async function sizeOfBundle(output: string, manifest: BundleManifest): Promise<number> {
@@ -20,6 +24,33 @@ export async function sizeOfBundle(output: string, manifest: BundleManifest): Pr
   } catch (error) {
     throw fileError(error, output)
   }
+}
+
+/** Copies `wanted`, of which each blob counts once, and reports it as the progress of `output`, which is then done. */
+export async function fillBundle(
+  writer: BundleWriter,
+  wanted: readonly WantedBlob[],
+  output: string,
+  {
+    onProgress,
+    write,
+    ...options
+  }: QueueOptions & Pick<WaitOptions, 'onProgress'> & { readonly write: () => Promise<void> },
+): Promise<void> {
+  const sizes = new Map(wanted.map(({ blob }) => [blob.digest, blob.size]))
+  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  const report = writer.deferred ? undefined : onProgress // else sealing reports it
+  let done = 0
+  report?.({ type: 'stage', stage: 'copy', subject: output })
+  await writer.fill(wanted, {
+    ...options,
+    onBytes(_kind, size) {
+      done = Math.min(done + size, total)
+      report?.({ type: 'bytes', subject: output, done, total })
+    },
+  })
+  await write()
+  report?.({ type: 'done', subject: output })
 }
 
 /** What must happen before the same command can go on. */

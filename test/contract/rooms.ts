@@ -120,9 +120,16 @@ export const ROOMS: readonly (readonly Room[])[] = [
   ],
   [
     {
+      path: 'delta',
+      purpose:
+        'Deltas: the file of an inventory; what inventories and bundles say that a destination has, and what a bundle can leave out; comparing two places.',
+    },
+  ],
+  [
+    {
       path: 'verbs',
       purpose:
-        'Pack, protect, repair, copy, load, pull, push, inspect, images, history, tag, remove, commit, prune: the policy and the result of each.',
+        'Pack, protect, repair, copy, load, inventory, diff, merge, pull, push, inspect, images, history, tag, remove, commit, prune: the policy and the result of each.',
     },
   ],
   [

@@ -4,7 +4,7 @@ import { DOCKER_FILE, encodeDockerManifest, encodeIndex, type NamedImage } from 
 import { readImage } from '../../src/blob/closure.js'
 import { encodeChecksums } from '../../src/bundle/checksums.js'
 import { describeImage, encodeBundleManifest, integrityOf, SCHEMA_VERSION } from '../../src/bundle/manifest.js'
-import { README_FILE, README_TEXT } from '../../src/bundle/readme.js'
+import { README_FILE, readmeBytes } from '../../src/bundle/readme.js'
 import { type Digest, digestOf } from '../../src/oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../../src/oci/layout.js'
 import { OCI_LAYER } from '../../src/oci/media-type.js'
@@ -32,7 +32,7 @@ export async function writeManyImages(path: string, count: number): Promise<void
     [LAYOUT_FILE, LAYOUT_BYTES],
     [INDEX_FILE, encodeIndex(images)],
     [DOCKER_FILE, encodeDockerManifest(images)],
-    [README_FILE, Buffer.from(README_TEXT)],
+    [README_FILE, readmeBytes(false)],
     ...blobs.digests().map((digest): [string, Uint8Array] => [blobPath(digest), blobs.get(digest)]),
   ])
   const sums = new Map<string, Digest>([...files].map(([file, bytes]) => [file, digestOf(bytes)]))

@@ -1,5 +1,7 @@
 /** Serves a bundle to registry clients, as a {@link Shelf}. */
+import { mergeHint } from '../../bundle/delta.js'
 import { openBundleReader } from '../../bundle/reader.js'
+import { StowageError } from '../../errors.js'
 import type { Shelf } from '../../image/shelf.js'
 import { parseReference } from '../../oci/reference.js'
 import type { OpenShelfOptions } from '../transport.js'
@@ -16,6 +18,10 @@ export async function openBundleShelf(
 ): Promise<Shelf> {
   const reader = await openBundleReader(path, { ref, more, signal, onNotice, onProgress })
   try {
+    if (reader.manifest.assumes)
+      throw new StowageError('UNSUPPORTED', `${path} is a delta: its images are not whole, so it cannot be served`, {
+        hint: mergeHint(path),
+      })
     const chosen = new Set((await reader.images()).map(({ root }) => root.digest))
     const all = reader.manifest.images.filter(({ root, original = root }) => chosen.has(original.digest))
     // Clients get the complete index; the original, which may be signed, is served by its digest

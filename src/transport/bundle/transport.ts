@@ -39,5 +39,14 @@ export const bundle: Transport = {
     sealed: true,
     open: async ({ path }, { signal }) => await (await import('./store.js')).openBundleStore(path, { signal }),
   },
+  inventory: {
+    form: 'bundle:PATH',
+    async read({ path }, { signal, onNotice, onProgress }) {
+      const options = { layers: false, signal, onNotice, onProgress }
+      await using reader = await (await import('../../bundle/reader.js')).openBundleReader(path, options)
+      const { images, assumes } = reader.manifest
+      return (await import('../../bundle/inventory.js')).bundleInventory(`bundle:${path}`, images, assumes?.images)
+    },
+  },
   serve: async ({ path, ref }, options) => await (await import('./shelf.js')).openBundleShelf(path, ref, options),
 }

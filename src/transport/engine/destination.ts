@@ -2,10 +2,10 @@
  * A Docker Engine as a destination: loads each image in one stream under a temporary name, checks it, then names it.
  */
 import { randomBytes } from 'node:crypto'
-import type { BlobStore, FetchOptions } from '../../blob/blob-store.js'
+import type { BlobStore, FetchOptions, LeftOutBlob } from '../../blob/blob-store.js'
 import type { ImageContent } from '../../blob/closure.js'
 import { type EngineCallOptions, engineAt, type EngineClient } from '../../engine/client.js'
-import { inspectImage, MANIFESTS_API, readChains, sharedLayers } from '../../engine/inventory.js'
+import { inspectImage, listImageManifests, MANIFESTS_API, readChains, sharedLayers } from '../../engine/inventory.js'
 import { loadArchive } from '../../engine/load-archive.js'
 import { checkCompression, layersToSend, type LoadPlan, planEngineLoad } from '../../engine/load-plan.js'
 import { giveName } from '../../engine/name.js'
@@ -13,10 +13,11 @@ import { checkAnswer, findFlaw } from '../../engine/proof.js'
 import { type EngineStore, readStore } from '../../engine/store.js'
 import { abortError, StowageError } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
+import type { Digest } from '../../oci/digest.js'
 import { isIndex } from '../../oci/media-type.js'
 import { familiarReference, formatReference, namesOnce, type Reference, withDefaultTag } from '../../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../../progress.js'
-import type { DestinationSurvey, Measure } from '../../image/destination-survey.js'
+import type { DestinationSurvey, ExpectedImage, Measure, MeasureOptions } from '../../image/destination-survey.js'
 import type { UnnamedImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
 export interface EngineDestinationOptions extends WaitOptions {
@@ -51,6 +52,8 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
   readonly #defaults: WaitOptions
   /** Layer chains in the store: those found before the first image, and those of the images loaded since. */
   #chains: string[][] | undefined
+  /** Manifests that a containerd store had at first. */
+  #whole: ReadonlySet<string> | undefined
 
   constructor(client: EngineClient, store: EngineStore, defaults: WaitOptions) {
     this.#client = client
@@ -114,17 +117,51 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
   async measure(
     image: ImageContent,
     names: readonly Reference[],
-    { signal = this.#defaults.signal }: FetchOptions = {},
+    { signal = this.#defaults.signal, leftOut }: MeasureOptions = {},
   ): Promise<Measure> {
     const subject = names[0] ? familiarReference(names[0]) : image.root.digest
     const plan = planEngineLoad(image, this.#store, subject)
     const total = sizeOf([...documentsOf(plan), ...plan.layers])
     if (await this.#holds(plan, { signal })) return { send: 0, present: total }
-    const layers = layersToSend(plan, await this.#heldLayers(plan, { signal }))
+    const held = await this.#heldLayers(plan, { signal })
+    const layers = layersToSend(plan, held).filter(({ digest }) => !leftOut?.has(digest))
     checkCompression(layers, this.#store, subject)
     this.#chains?.push([...plan.main.config.diffIds])
     const send = sizeOf([...documentsOf(plan), ...layers])
     return { send, present: total - send }
+  }
+
+  async lacking(
+    image: ImageContent,
+    names: readonly Reference[],
+    leftOut: ReadonlyMap<Digest, LeftOutBlob>,
+    { signal = this.#defaults.signal }: FetchOptions = {},
+  ): Promise<readonly Digest[]> {
+    const plan = planEngineLoad(image, this.#store, names[0] ? familiarReference(names[0]) : image.root.digest)
+    const wanted = plan.layers.filter(({ digest }) => leftOut.has(digest))
+    if (wanted.length === 0 || (await this.#holds(plan, { signal }))) return []
+    if (this.#store.kind !== 'containerd') {
+      const held = await this.#heldLayers(plan, { signal })
+      return layersToSend(plan, held).flatMap(({ digest }) => (leftOut.has(digest) ? [digest] : []))
+    }
+    const whole = (this.#whole ??= await this.#wholeManifests({ signal }))
+    return wanted.flatMap(({ digest }) =>
+      leftOut.get(digest)?.manifests?.some(manifest => whole.has(manifest)) ? [] : [digest],
+    )
+  }
+
+  async unnamed(
+    { names, roots, manifests = [], configs }: ExpectedImage,
+    { signal = this.#defaults.signal }: FetchOptions = {},
+  ): Promise<readonly Reference[]> {
+    const ids: readonly string[] = this.#store.kind === 'containerd' ? roots : configs
+    const lost: Reference[] = []
+    for (const name of tagsOf(names)) {
+      const found = await inspectImage(this.#client, this.#store, formatReference(name), { signal })
+      const whole = found?.whole === undefined || manifests.every(manifest => found.whole?.has(manifest))
+      if (!found || !ids.includes(found.id) || !whole) lost.push(name)
+    }
+    return lost
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -164,7 +201,8 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
   /** Sends one stream without the lowest `held` layers, and checks the result. */
   async #send(job: LoadJob, held: number, temporary: Reference | undefined): Promise<number> {
     const { plan, blobs, subject, signal, onProgress } = job
-    const layers = layersToSend(plan, held)
+    // A containerd store was asked for what is left out before anything was sent
+    const layers = layersToSend(plan, held).filter(({ digest }) => !blobs.leftOut?.has(digest))
     checkCompression(layers, this.#store, subject)
     blobs.forgo?.(plan.layers.filter(layer => !layers.includes(layer)))
     const total = sizeOf([...documentsOf(plan), ...layers])
@@ -185,6 +223,14 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     throw new StowageError('LOAD_NOT_PROVED', `the engine accepted ${subject}, but it is not complete there: ${flaw}`, {
       hint: 'No name was moved, and what was loaded was removed. See the log of the engine; a full disk is a common cause.',
     })
+  }
+
+  /** Digests of the manifests and indexes that a containerd store has whole. */
+  async #wholeManifests(options: EngineCallOptions): Promise<ReadonlySet<string>> {
+    const listed = await listImageManifests(this.#client, this.#store, options)
+    return new Set(
+      listed.flatMap(({ id, whole, absent = [] }) => [...(absent.length === 0 ? [id] : []), ...(whole ?? [])]),
+    )
   }
 
   async #heldLayers(plan: LoadPlan, options: EngineCallOptions): Promise<number> {

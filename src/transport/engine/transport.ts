@@ -52,6 +52,11 @@ export const engine: Transport = {
     open: async (_location, { host, signal, onProgress }) =>
       await (await import('./store.js')).openEngineStore({ host, signal, onProgress }),
   },
+  inventory: {
+    form: 'docker-daemon:',
+    read: async (_location, { host, signal, onProgress }) =>
+      await (await import('./inventory.js')).engineInventory(`${SCHEME}:`, { host, signal, onProgress }),
+  },
   inspect: async ({ ref }, { selectors, host, signal, onProgress }) => [
     await (
       await import('./inspect.js')

@@ -24,7 +24,6 @@ import {
 } from '../../oci/layout.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
 import { changeLayoutIndex, type LayoutEntry, LOCK_FILE, refuseBundle } from './layout-index.js'
-import { blobSurvey, type DestinationSurvey } from '../../image/destination-survey.js'
 import type { WaitOptions } from '../../progress.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../image/image-destination.js'
 
@@ -156,15 +155,8 @@ function withImage(
   return [...rest, ...(added.length > 0 || twins.length > 0 ? added : [root])]
 }
 
-/** Looks at the layout `directory`, which need not exist. Throws like {@link openLayoutDestination}. */
-export async function surveyLayout(directory: string): Promise<DestinationSurvey> {
-  await expectLayout(directory)
-  const blobs = new BlobDirectory(directory)
-  return blobSurvey(blobsOf, async blob => await blobs.holds(blob))
-}
-
 /** Throws NOT_A_LAYOUT or OUTPUT_EXISTS if `directory` exists and holds something else. */
-async function expectLayout(directory: string): Promise<void> {
+export async function expectLayout(directory: string): Promise<void> {
   try {
     refuseOther(directory, await readdir(directory))
   } catch (error) {

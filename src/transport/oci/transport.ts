@@ -25,13 +25,18 @@ export const oci: Transport = {
     disk: ({ path }) => path,
     trace: async ({ path }) => await (await import('./trace.js')).traceLayout(path),
     open: async ({ path }) => await (await import('./destination.js')).openLayoutDestination(path),
-    survey: async ({ path }) => await (await import('./destination.js')).surveyLayout(path),
+    survey: async ({ path }) => await (await import('./survey.js')).surveyLayout(path),
   },
   store: {
     form: 'oci:DIR',
     sealed: false,
     open: async ({ path }, { onProgress }) =>
       await (await import('./store.js')).openLayoutStore(path, { mayBeMissing: path === defaultStore(), onProgress }),
+  },
+  inventory: {
+    form: 'oci:DIR',
+    read: async ({ path }, { signal, onNotice }) =>
+      await (await import('./inventory.js')).layoutInventory(path, { signal, onNotice }),
   },
   serve: async ({ path, ref }, { name }) => await (await import('./shelf.js')).openLayoutShelf(name, path, ref),
 }

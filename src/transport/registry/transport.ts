@@ -41,4 +41,11 @@ export const registry: Transport = {
       (await import('./destination.js')).openRegistryDestination({ registries, sparse }),
     survey: async (_location, { registries }) => (await import('./survey.js')).surveyRegistry(registries),
   },
+  inventory: {
+    form: 'docker://HOST[:PORT][/PREFIX]',
+    read: async ({ path }, { registries, signal, onProgress }) =>
+      await (
+        await import('./inventory.js')
+      ).registryInventory(`docker://${path}`, path, registries, { signal, onProgress }),
+  },
 }
