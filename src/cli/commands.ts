@@ -250,7 +250,22 @@ export const HELP_LINE = { command: 'help [command..]', describe: 'Show the help
 export const COMMAND_GROUPS: readonly { readonly title: string; readonly names: readonly string[] }[] = [
   {
     title: 'Bundles',
-    names: ['pack', 'verify', 'load', 'inspect', 'copy', 'serve', 'split', 'join', 'protect', 'schema', 'prune'],
+    names: [
+      'pack',
+      'verify',
+      'load',
+      'inspect',
+      'copy',
+      'serve',
+      'split',
+      'join',
+      'inventory',
+      'diff',
+      'merge',
+      'protect',
+      'schema',
+      'prune',
+    ],
   },
   { title: 'Base OS images', names: ['find', 'install', 'save', 'source', 'uninstall'] },
   { title: 'Images here', names: ['images', 'history', 'tag', 'rmi', 'commit'] },
