@@ -17,6 +17,7 @@ import { packedText } from './arrival-text.js'
 import { parsePercent, protectText } from './protect.js'
 import { count, printable, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
+import { VERIFY_OPTION, verifiedDocument, verifiedText, verifyAgain } from './verify-option.js'
 import { mediumAsker, parseVolumeSize, VOLUME_SIZE_OPTION } from './volume-options.js'
 
 export const pack = command({
@@ -30,6 +31,7 @@ export const pack = command({
     ),
     tag: value('Name of the image in the bundle, if there is only one IMAGE', { alias: 't' }),
     'volume-size': VOLUME_SIZE_OPTION,
+    verify: VERIFY_OPTION,
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
     recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
       takes: ['5%', '10%'],
@@ -50,7 +52,7 @@ export const pack = command({
     ],
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
-  run: async ({ image, output, tag, update, 'volume-size': volumeSize, recovery, ...options }, session) => {
+  run: async ({ image, output, tag, update, verify, 'volume-size': volumeSize, recovery, ...options }, session) => {
     const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
@@ -64,6 +66,7 @@ export const pack = command({
       names: tag === undefined ? undefined : [tag],
       layer,
       update,
+      verify,
       volumeSize: volumeSize === undefined ? undefined : parseVolumeSize(volumeSize),
       askForMedium: mediumAsker(session),
       recovery: recovery === undefined ? undefined : parsePercent(recovery),
@@ -96,7 +99,7 @@ export const pack = command({
           `${output} is not a bundle: --recovery makes recovery data for bundles`,
         )
       const { runCopy } = await import('./copy.js')
-      await runCopy({ source: only, destination: output, tag, ...options }, session)
+      await runCopy({ source: only, destination: output, tag, verify, ...options }, session)
       return
     }
     if (options['dry-run'] || output === undefined) reportPlan(await planPack(image, output, settings), session, 'pack')
@@ -115,13 +118,14 @@ function document({
   undelivered,
   skipped,
   warnings,
+  verified,
   recovery,
 }: PackResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.pack/v1',
     path,
     form,
-    ...(volumes ? { volumes } : {}),
+    ...(volumes ? { volumes: { ...volumes, verified: undefined } } : {}),
     ...(compression ? { compression } : {}),
     size,
     files: manifest.files.length + 2,
@@ -130,11 +134,23 @@ function document({
     ...(undelivered.length > 0 ? { undelivered } : {}),
     skipped,
     warnings,
+    ...verifiedDocument(verified, verifyAgain(path)),
     ...(recovery ? { recovery } : {}),
   }
 }
 
-function text({ path, form, volumes, compression, size, manifest, unchanged, skipped, recovery }: PackResult): string {
+function text({
+  path,
+  form,
+  volumes,
+  compression,
+  size,
+  manifest,
+  unchanged,
+  skipped,
+  verified,
+  recovery,
+}: PackResult): string {
   const { images, files } = manifest
   const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
   const kind = volumes ? `${count(volumes.count, 'volume')}, a tar` : form === 'tar' ? 'one tar' : 'a directory'
@@ -149,7 +165,7 @@ function text({ path, form, volumes, compression, size, manifest, unchanged, ski
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Packed ${what} into ${where}`
   const protection = recovery ? printable(`${protectText(recovery)}\n`) : ''
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
-${protection}`
+${protection}${verifiedText(verified, verifyAgain(path))}`
 }
 
 /** A table of the images in a bundle. */
