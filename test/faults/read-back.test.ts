@@ -187,6 +187,20 @@ t.test(
   },
 )
 
+t.test('where O_DIRECT is refused, the pages are dropped', async t => {
+  const preload = join(scratch(t), 'no-direct.so')
+  execFileSync('cc', ['-shared', '-fPIC', '-o', preload, join(import.meta.dirname, 'no-direct.c'), '-ldl'])
+  const env = { LD_PRELOAD: preload }
+  const liar = await plugInLiar(t, { claims: 64, has: 12 })
+  const words = (directory: string) => ['pack', `oci:${layout}`, '-o', join(directory, 'x.tar'), '--verify', '--json']
+  t.match(await stowage(words(liar.directory), { env }), { code: 11, stdout: /the medium has sha256:/ })
+  const honest = await stowage(words(await mount(t, 'ext4', 64 * MEBIBYTE)), { env })
+  t.match(JSON.parse(honest.stdout), { verified: { fromMedium: true } })
+  // A file system in memory keeps its pages, and says so
+  const memory = await stowage(words(await mount(t, 'tmpfs', 64 * MEBIBYTE)), { env })
+  t.match(JSON.parse(memory.stdout), { verified: { fromMedium: false } })
+})
+
 t.test('Ctrl-C while it is read back leaves nothing that looks whole, and volumes go on from there', async t => {
   const medium = await plugInLiar(t, { claims: 64, has: 64 })
   medium.slowDown()
