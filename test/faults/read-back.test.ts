@@ -1,6 +1,6 @@
 /** What was written is read back from the medium: sticks that lie about their size, or lose writes. Needs root. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t from 'tap'
 import { parseVersion } from '../../src/base-image/version.js'
@@ -99,8 +99,15 @@ const FORMS: Readonly<Record<string, Written>> = {
   },
 }
 
-/** Runs `write`, and what a plain read says once everything is written. */
-async function written(form: Written, directory: string): Promise<{ readonly error: unknown; readonly plain: string }> {
+/**
+ * Runs `write`, and what a plain read says once everything is written: again if the system had too little memory to keep
+ * what was written.
+ */
+async function written(
+  form: Written,
+  directory: string,
+  tries = 3,
+): Promise<{ readonly error: unknown; readonly plain: string }> {
   let plain = ''
   const error: unknown = await form
     .write(directory, event => {
@@ -110,7 +117,10 @@ async function written(form: Written, directory: string): Promise<{ readonly err
       () => undefined,
       (failure: unknown) => failure,
     )
-  return { error, plain }
+  if (plain === 'fine' || form.direct || tries === 1) return { error, plain }
+  for (const name of readdirSync(directory))
+    if (name !== 'lost+found') rmSync(join(directory, name), { recursive: true })
+  return await written(form, directory, tries - 1)
 }
 
 /** What is there under a name that says that it is complete. */
@@ -172,8 +182,12 @@ t.test(
     const medium = await plugInLiar(t, { claims: 64, has: 12 })
     const output = join(medium.directory, 'site.tar')
     const env = { SOURCE_DATE_EPOCH: '0' }
-    t.match(await stowage(['pack', `oci:${layout}`, '-o', output, '--no-verify'], { env }), { code: 0 })
-    t.equal(sum(output), sum(tar))
+    for (let tries = 3; tries > 0; tries--) {
+      rmSync(output, { force: true })
+      t.match(await stowage(['pack', `oci:${layout}`, '-o', output, '--no-verify'], { env }), { code: 0 })
+      if (sum(output) === sum(tar)) break // unless there was too little memory to keep it
+      t.not(tries, 1, 'a plain read finds nothing')
+    }
     medium.replug()
     t.not(sum(output), sum(tar))
     rmSync(output)
@@ -250,6 +264,21 @@ t.test('volumes that were there are read again if something is written after the
   t.same(await split(), [])
   rmSync(join(directory, 'x.tar.004'))
   t.same(await split(), all.slice(0, 4), 'those after it are compared after it is written')
+})
+
+t.test('volumes that were not read back yet are gone on from, also on the second medium', async t => {
+  const directory = scratch(t)
+  await splitBundle(tar, join(directory, 'x.tar'), { volumeSize: 4 * MEBIBYTE })
+  for (const path of readdirSync(directory).filter(name => /00[123456]|sums|sha256/.test(name))) {
+    if (path === 'x.tar.004') renameSync(join(directory, path), join(directory, `${path}.partial`))
+    else if (path !== 'x.volume-004.json') rmSync(join(directory, path))
+  }
+  const notices: string[] = []
+  const onNotice = (text: string): void => void notices.push(text)
+  await splitBundle(tar, join(directory, 'x.tar'), { volumeSize: 4 * MEBIBYTE, verify: true, onNotice })
+  t.match(notices, ['going on after x.tar.003, which is on another medium'])
+  t.same(complete(directory).toSorted(), ['x.tar.004', 'x.tar.005', 'x.tar.006', 'x.volumes.sha256'])
+  execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'x.volumes.sha256'], { cwd: directory })
 })
 
 t.test('a removable medium is read back by itself', async t => {
