@@ -13,6 +13,7 @@
 #include "mount.h"
 #include "pipe.h"
 #include "promise_worker.h"
+#include "read_back_job.h"
 #include "recovery_job.h"
 #include "stream_codec.h"
 #include "wim/library.h"
@@ -56,6 +57,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   WimJob::Register(env, exports);
   RecoveryCheck::Register(env, exports);
   RecoveryCode::Register(env, exports);
+  ReadBackJob::Register(env, exports);
   StreamCodec::Register(env, exports);
 #ifndef _WIN32
   BlobSendJob::Register(env, exports);

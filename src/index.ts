@@ -10,6 +10,7 @@ export type { OnProgress, ProgressEvent, RetryEvent, WaitOptions } from './progr
 export { pack, type PackResult, planPack } from './verbs/pack.js'
 export type { PackedImage, PackImage, PackOptions } from './verbs/pack-requests.js'
 export type { PlannedImage, TransferPlan } from './transfer/planner.js'
+export type { Verified } from './archive/read-back.js'
 export type { Room } from './archive/space.js'
 export type { LayerProofs, UnprovedLayer } from './bundle/layer-comparison.js'
 export { verifyAgainst, type VerifyAgainstOptions, type VerifyAgainstReport } from './verbs/verify-against.js'

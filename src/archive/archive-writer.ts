@@ -11,7 +11,9 @@ import { abortError, fileError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
+import type { WaitOptions } from '../progress.js'
 import { encodeHeader, padding, TAR_END } from '../tar/header.js'
+import { openReadBack, type ReadBack, regionsOf, type Verified, type WrittenPart } from './read-back.js'
 import { checkSpace } from './space.js'
 import { type Output, StandardOutput } from './standard-output.js'
 import { STANDARD_STREAM } from './standard-stream.js'
@@ -22,12 +24,17 @@ const ROOM_PER_BLOB = 2048
 
 /**
  * Creates `<path>.partial`, which {@link ArchiveWriter.finish} renames; for `-`, a file that it writes to standard output.
- * Throws what {@link PartialFile.open} and {@link StandardOutput.open} throw.
+ * With `verify`, see isReadBack(), it is read back before that. Throws what {@link PartialFile.open} and {@link StandardOutput.open} throw.
  */
-export async function openArchiveWriter(path: string, mtime: number, signal?: AbortSignal): Promise<ArchiveWriter> {
+export async function openArchiveWriter(
+  path: string,
+  mtime: number,
+  { verify, ...options }: WaitOptions & { readonly verify?: boolean | undefined } = {},
+): Promise<ArchiveWriter> {
+  const readBack = await openReadBack(path, verify, options)
   const output =
-    path === STANDARD_STREAM ? await StandardOutput.open(signal) : await PartialFile.open(path, 'an archive')
-  return new ArchiveWriter(output, mtime)
+    path === STANDARD_STREAM ? await StandardOutput.open(options.signal) : await PartialFile.open(path, 'an archive')
+  return new ArchiveWriter(output, mtime, readBack)
 }
 
 /**
@@ -38,9 +45,13 @@ export class ArchiveWriter implements AsyncDisposable {
   readonly #output: Output
   readonly #mtime: number
   readonly #blobs = new Map<Digest, number>()
+  readonly #readBack: ReadBack | undefined
+  /** What is written, in order. */
+  readonly #parts: WrittenPart[] = []
   #end = 0
 
-  constructor(output: Output, mtime: number) {
+  constructor(output: Output, mtime: number, readBack?: ReadBack) {
+    this.#readBack = readBack
     this.#output = output
     this.#mtime = mtime
   }
@@ -76,9 +87,15 @@ export class ArchiveWriter implements AsyncDisposable {
       await writeAll(this.#output.file, header, this.#end)
       this.#end = position + rest.length
       this.#blobs.set(blob.digest, blob.size)
+      this.#note({ bytes: header }, { blob }, { bytes: rest })
     } catch (error) {
       throw abortError(fileError(error, this.#output.path), signal)
     }
+  }
+
+  /** After finish(): what was read back, if it was. */
+  get verified(): Verified | undefined {
+    return this.#readBack?.verified
   }
 
   async putDocument(name: string, bytes: Uint8Array): Promise<void> {
@@ -93,7 +110,7 @@ export class ArchiveWriter implements AsyncDisposable {
     await this.#output.file.truncate(this.#end).catch((error: unknown) => {
       throw fileError(error, this.#output.path)
     })
-    await this.#output.publish()
+    await this.#output.publish(this.#readBack && (async () => await this.#check()))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,5 +124,15 @@ export class ArchiveWriter implements AsyncDisposable {
       throw fileError(error, this.#output.path)
     }
     this.#end += bytes.length
+    this.#note({ bytes })
+  }
+
+  #note(...parts: readonly WrittenPart[]): void {
+    if (this.#readBack) this.#parts.push(...parts)
+  }
+
+  async #check(): Promise<void> {
+    const { partial, path } = this.#output
+    await this.#readBack?.check([{ path: partial, name: path, regions: regionsOf(this.#parts) }])
   }
 }

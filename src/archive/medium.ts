@@ -1,6 +1,6 @@
-/** What a file system can hold: its kind, its free space, its largest file. */
+/** What a file system can hold: its kind, its free space, its largest file; and what it is on. */
 import * as fs from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { existingAbove } from '../blob/workspace.js'
 
 /** The file system that a path is on. Sizes are in bytes. */
@@ -15,6 +15,10 @@ export interface Medium {
   readonly inodes: number | undefined
   /** The largest file that it, or this process, can write; undefined if there is no limit below 8 EiB. */
   readonly largestFile: number | undefined
+  /** Whether it is on a stick, a card or another disk that can be pulled out; undefined if the system does not tell. */
+  readonly removable: boolean | undefined
+  /** Set if a program (FUSE) is the file system: it reads `device`, or what the system does not tell. */
+  readonly program?: { readonly device: string | undefined }
 }
 
 /** The largest file on FAT, and the largest volume of it that is a multiple of a tar's block. */
@@ -54,7 +58,11 @@ const FUSE_KINDS: readonly (readonly [RegExp, string])[] = [
 export async function mediumAt(path: string): Promise<Medium> {
   const directory = await existingAbove(resolve(path))
   const { bavail, bsize, blocks, ffree, files, type } = await fs.statfs(directory)
-  const kind = KINDS.get(type >>> 0) ?? (type >>> 0 === FUSE ? await kindInTable(directory) : undefined)
+  const { dev } = await fs.stat(directory, { bigint: true })
+  const mount = await mountOf(dev)
+  const program = type >>> 0 === FUSE ? { device: mount?.device } : undefined
+  const kind =
+    KINDS.get(type >>> 0) ?? (program && FUSE_KINDS.find(([pattern]) => pattern.test(mount?.type ?? ''))?.[1])
   const limits = [kind === 'FAT32' ? FAT_FILE_LIMIT : undefined, await ownLimit()].filter(limit => limit !== undefined)
   return {
     path: directory,
@@ -62,26 +70,59 @@ export async function mediumAt(path: string): Promise<Medium> {
     free: blocks > 0 ? bavail * bsize : undefined,
     inodes: files > 0 ? ffree : undefined,
     largestFile: limits.length > 0 ? Math.min(...limits) : undefined,
+    removable: await isRemovable(await diskOf(dev, mount?.device)),
+    ...(program ? { program } : {}),
   }
 }
 
-/** The kind of a FUSE file system, by the table of mounts. Source: proc(5), mountinfo. */
-async function kindInTable(directory: string): Promise<string | undefined> {
+/** What the table of mounts says of a file system: its type, and the device if there is one. Source: proc(5), mountinfo. */
+async function mountOf(
+  dev: bigint,
+): Promise<{ readonly type: string; readonly device: string | undefined } | undefined> {
   const table = await fs.readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
-  const { dev } = await fs.stat(directory, { bigint: true })
-  const id = `${major(dev)}:${minor(dev)}`
-  const line = table.split('\n').findLast(each => each.split(' ')[2] === id)
-  const type = line?.split(' - ')[1] ?? ''
-  return FUSE_KINDS.find(([pattern]) => pattern.test(type))?.[1]
+  const line = table.split('\n').findLast(each => each.split(' ')[2] === numbersOf(dev))
+  const about = line?.split(' - ')[1]
+  if (about === undefined) return undefined
+  const source = about.split(' ')[1]
+  return { type: about, device: source?.startsWith('/dev/') ? source : undefined }
 }
 
-/** Source: Linux, include/linux/kdev_t.h, new_encode_dev. */
-function major(device: bigint): bigint {
-  return (device >> 8n) & 0xfffn
+/** The directory of a block device in sysfs; undefined if there is none. */
+async function diskOf(dev: bigint, device: string | undefined): Promise<string | undefined> {
+  // A file system may have a number of its own, as Btrfs does
+  const ids = [
+    dev,
+    device === undefined ? undefined : (await fs.stat(device, { bigint: true }).catch(() => undefined))?.rdev,
+  ]
+  for (const id of ids) {
+    if (id === undefined) continue
+    const found = await fs.realpath(`/sys/dev/block/${numbersOf(id)}`).catch(() => undefined)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
-function minor(device: bigint): bigint {
-  return (device & 0xffn) | ((device >> 12n) & 0xfff00n)
+/**
+ * Whether a block device, the disk that it is a partition of, or what it is made of, is removable: by its own word, on
+ * USB, or as a memory card. Source: Linux, Documentation/ABI/testing/sysfs-block, sysfs-bus-mmc.
+ */
+async function isRemovable(device: string | undefined, depth = 4): Promise<boolean | undefined> {
+  if (device === undefined) return undefined
+  const word = async (name: string): Promise<string | undefined> =>
+    (await fs.readFile(join(device, name), 'utf8').catch(() => undefined))?.trim()
+  if ((await word('partition')) !== undefined) return await isRemovable(dirname(device), depth)
+  if ((await word('removable')) === '1' || /\/usb\d+\//.test(device)) return true
+  if (basename(device).startsWith('mmcblk') && (await word('device/type')) === 'SD') return true
+  if (depth === 0) return false
+  for (const slave of await fs.readdir(join(device, 'slaves')).catch(() => []))
+    if (await isRemovable(await fs.realpath(join(device, 'slaves', slave)).catch(() => undefined), depth - 1))
+      return true
+  return false
+}
+
+/** `major:minor`. Source: Linux, include/linux/kdev_t.h, new_encode_dev. */
+function numbersOf(device: bigint): string {
+  return `${(device >> 8n) & 0xfffn}:${(device & 0xffn) | ((device >> 12n) & 0xfff00n)}`
 }
 
 /** The largest file that this process may write (`ulimit -f`); undefined if there is no limit. */

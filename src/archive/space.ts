@@ -67,11 +67,13 @@ export interface Room {
   readonly largestFile?: number
   /** How many files can still be created, if there is a limit. */
   readonly inodes?: number
+  /** Whether it is on a stick, a card or another disk that can be pulled out, if the system tells. */
+  readonly removable?: boolean
 }
 
 /** The room for `needed` bytes at `path`, which need not exist; undefined if the file system does not report its size. */
 export async function roomAt(path: string, needed: number): Promise<Room | undefined> {
-  const { path: directory, free, kind, largestFile, inodes } = await mediumAt(path)
+  const { path: directory, free, kind, largestFile, inodes, removable } = await mediumAt(path)
   if (free === undefined) return undefined
   return {
     path: directory,
@@ -80,5 +82,6 @@ export async function roomAt(path: string, needed: number): Promise<Room | undef
     ...(kind === undefined ? {} : { kind }),
     ...(largestFile === undefined ? {} : { largestFile }),
     ...(inodes === undefined ? {} : { inodes }),
+    ...(removable === undefined ? {} : { removable }),
   }
 }

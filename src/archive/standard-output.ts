@@ -15,8 +15,8 @@ export interface Output extends AsyncDisposable {
   /** The path of the temporary file, which `file` is. */
   readonly partial: string
   readonly file: FileHandle
-  /** Call it when the file is complete. */
-  publish(): Promise<void>
+  /** Call it when the file is complete. `check` looks at `partial` once more, and throws to prevent that. */
+  publish(check?: () => Promise<void>): Promise<void>
 }
 
 export class StandardOutput implements Output {

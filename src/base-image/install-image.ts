@@ -108,6 +108,7 @@ export async function installEntry(
   const saved = await saveImage(entry, options.path ?? (await workspace.path()), {
     ...options,
     force: options.path === undefined || options.force,
+    verify: options.path === undefined ? false : undefined,
   })
   const reported = new Set<string>()
   const onNote = (sentence: string): void => {

@@ -3,11 +3,13 @@ import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { isReadBack, openReadBack, type Verified } from '../archive/read-back.js'
 import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { digestFromHex } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { type Download, download, type DownloadOptions, TRIES } from '../http/download.js'
 import { failureReason, isAbsent, isFinal } from '../http/failure.js'
@@ -23,6 +25,11 @@ export interface SaveOptions extends WaitOptions, HttpOptions {
   readonly force?: boolean | undefined
   /** Only report what would be done. */
   readonly whatIf?: boolean | undefined
+  /**
+   * Reads the WIM back before it gets its name, from the medium and not from the page cache, and compares it with
+   * what was written. By default if the medium is removable.
+   */
+  readonly verify?: boolean | undefined
 }
 
 export interface SavedImage {
@@ -38,6 +45,10 @@ export interface SavedImage {
   readonly resumed: number
   /** With `whatIf`: the room that it needs; left out if its size is not known. */
   readonly room?: Room
+  /** With `whatIf`: whether it would be read back. */
+  readonly verify?: boolean
+  /** What was read back, if it was. */
+  readonly verified?: Verified
 }
 
 /** A WIM, on the web or in a folder. */
@@ -63,7 +74,7 @@ export function wimName({ name, version }: Pick<CatalogEntry, 'name' | 'version'
 /**
  * Saves the WIM of `entry` in the folder `directory`, with `<file>.sha256` beside it for `sha256sum -c`. Throws
  * FILE_NOT_FOUND if the folder does not exist (unless `force`), NO_SPACE before the first byte, DIGEST_MISMATCH or
- * SIZE_MISMATCH if the file is not what the source states, NOT_A_WIM, BUSY if another process is saving it, and network
+ * SIZE_MISMATCH if the file is not what the source states, MEDIUM_FAILED, NOT_A_WIM, BUSY if another process is saving it, and network
  * errors. After an error, no file has the final name; a partial download is kept only if the source states the sha256,
  * so that the rest can be checked.
  */
@@ -87,7 +98,8 @@ export async function saveImage(
   if (options.whatIf) {
     const { size, sha256 } = content
     const room = size === undefined ? undefined : await roomAt(path, size)
-    return { ...about, size, sha256, result: 'what-if', resumed: 0, ...(room ? { room } : {}) }
+    const verify = await isReadBack(path, options.verify)
+    return { ...about, size, sha256, result: 'what-if', resumed: 0, ...(room ? { room } : {}), verify }
   }
   await prepareFolder(directory, options.force ?? false)
   const exists = async (): Promise<SavedImage | undefined> => {
@@ -135,7 +147,7 @@ async function fetchWim(
   entry: WimEntry,
   path: string,
   options: SaveOptions,
-): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'resumed'>> {
+): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'resumed' | 'verified'>> {
   const [{ content }, directory] = [entry, dirname(path)]
   if ((await sizeOf(path)) !== undefined) await refuseReadOnly(path)
   await using web = new Web(options)
@@ -148,13 +160,17 @@ async function fetchWim(
   try {
     const saved = await fill(partial, held, { entry, size, web, ...options, path })
     await checkWim(partial, path)
+    const readBack = await openReadBack(path, options.verify, options)
+    const regions = [{ offset: 0, size: saved.size, digest: digestFromHex(saved.sha256) }]
+    await readBack?.check([{ path: partial, name: path, regions }])
     // Killed at any moment, this leaves neither a WIM without its checksum nor one with a wrong one
     await rm(path, { force: true })
     await writeSum(path, saved.sha256)
     await rename(partial, path)
     await syncPath(directory, 'directory')
     options.onProgress?.({ type: 'done', subject: path })
-    return { ...saved, result: 'saved', resumed: held }
+    const verified = readBack?.verified
+    return { ...saved, result: 'saved', resumed: held, ...(verified ? { verified } : {}) }
   } catch (error) {
     const failure = abortError(fileError(error, path), options.signal)
     const resumable =

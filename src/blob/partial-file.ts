@@ -42,10 +42,14 @@ export class PartialFile implements AsyncDisposable {
     this.#identity = identity
   }
 
-  /** Syncs the file and renames it to `path`. Throws OUTPUT_EXISTS if another process was faster. */
-  async publish(): Promise<void> {
+  /**
+   * Syncs the file and renames it to `path`. `check` looks at what is on the medium before that, and throws to prevent
+   * it. Throws OUTPUT_EXISTS if another process was faster.
+   */
+  async publish(check?: () => Promise<void>): Promise<void> {
     try {
       await this.file.sync()
+      await check?.()
       if (!(await this.#isOurs())) {
         throw new StowageError('OUTPUT_EXISTS', `${this.partial} was replaced while it was being written`, {
           hint: `Another command is writing there: wait for it to finish, or name another output.`,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
@@ -12,7 +13,7 @@ import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
 import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
-import type { BundleMedium, Documents } from './medium.js'
+import { type BundleMedium, type Documents, writtenFiles } from './medium.js'
 
 /** The marker, and the temporary files that are renamed to it: each command writes its own. */
 const MARKER = new RegExp(`^${INCOMPLETE_FILE}(?:\\.[0-9a-f-]{36})?$`)
@@ -28,12 +29,12 @@ export function isMediumEntry(name: string): boolean {
 
 /**
  * Opens `path`, which does not exist yet, is an empty directory, or was left with its marker by an interrupted run.
- * Throws OUTPUT_EXISTS with the files in the way, FILE_NOT_FOUND if the parent does not exist.
+ * With `readBack`, all files are read back before it is sealed. Throws OUTPUT_EXISTS with the files in the way, FILE_NOT_FOUND if the parent does not exist.
  */
-export async function openDirectoryMedium(path: string): Promise<BundleMedium> {
+export async function openDirectoryMedium(path: string, readBack?: ReadBack): Promise<BundleMedium> {
   const made = await makeDirectory(path)
   const resumed = refuseOccupied(path, await readdir(path, { withFileTypes: true }))
-  const medium = new DirectoryMedium(path, made, resumed)
+  const medium = new DirectoryMedium(path, made, resumed, readBack)
   await medium.begin()
   return medium
 }
@@ -54,6 +55,7 @@ class DirectoryMedium implements BundleMedium {
   readonly #blobs: BlobDirectory
   readonly #made: boolean
   readonly #resumed: boolean
+  readonly #readBack: ReadBack | undefined
   /** The last line of the marker of this run, unique to it. */
   readonly #run = `Run ${randomUUID()}\n`
 
@@ -61,11 +63,12 @@ class DirectoryMedium implements BundleMedium {
    * `made`: this run created the directory. `resumed`: it holds blobs that an earlier run finished, which stay even if
    * this run fails.
    */
-  constructor(path: string, made: boolean, resumed: boolean) {
+  constructor(path: string, made: boolean, resumed: boolean, readBack: ReadBack | undefined) {
     this.where = path
     this.#blobs = new BlobDirectory(path, async () => await this.#refuseIfTakenOver())
     this.#made = made
     this.#resumed = resumed
+    this.#readBack = readBack
   }
 
   /** Device and inode of the directory, to notice that its medium was removed. */
@@ -154,6 +157,7 @@ class DirectoryMedium implements BundleMedium {
       await syncPath(this.where, 'directory')
       await this.#refuseIfTakenOver()
       await this.#refuseIfMissing(blobs)
+      await this.#readBack?.check(writtenFiles(documents, path => this.#path(...path.split('/'))))
       await rm(this.#path(INCOMPLETE_FILE))
       await syncPath(this.where, 'directory')
       return true

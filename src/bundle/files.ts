@@ -11,6 +11,7 @@ import type { Digest } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { fileInput, listArchive, MEMBER_LIMIT } from '../tar/archive.js'
 import { pieces, type ReadableFile } from '../tar/pieces.js'
+import { LEAST_VOLUME } from '../volumes/description.js'
 import type { VolumeSet } from '../volumes/find.js'
 import type { AskForVolume } from '../volumes/volume-stream.js'
 import { isMediumEntry } from './directory-medium.js'
@@ -83,6 +84,16 @@ const NAMES_AT_ONCE = 256
 /** Whether a bundle with this path is a tar, compressed or not, or a stream: all but a directory. */
 export function isTarPath(path: string): boolean {
   return path === STANDARD_STREAM || path.toLowerCase().endsWith('.tar') || compressionOfName(path) !== undefined
+}
+
+/** Throws INVALID_ARGUMENT unless `path` can be cut into volumes of `size` bytes. */
+export function expectVolumes(path: string, size: number): void {
+  if (!Number.isSafeInteger(size) || size < LEAST_VOLUME)
+    throw new StowageError('INVALID_ARGUMENT', `a volume has at least ${LEAST_VOLUME} bytes, not ${size}`)
+  if (path !== STANDARD_STREAM && isTarPath(path) && compressionOfName(path) === undefined) return
+  throw new StowageError('INVALID_ARGUMENT', `${path} cannot be cut into volumes: they are parts of a plain tar`, {
+    hint: 'Name a file that ends in .tar: x.tar becomes x.tar.001, x.tar.002 ….',
+  })
 }
 
 class DirectoryFiles implements BundleFiles {

@@ -1,12 +1,29 @@
 /** Where a bundle is written: a directory or a tar file. The writer decides what to write, the medium where and how. */
+import { regionsOf, type WrittenFile } from '../archive/read-back.js'
 import type { BlobStage, Bytes, FetchOptions, PutOptions, ReadBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
+import { CHECKSUMS_FILE } from './checksums.js'
+import { BUNDLE_FILE, digestOfIntegrity, parseBundleManifest } from './manifest.js'
 import type { BundleHeads } from './tar-layout.js'
 
 /** The files of a bundle that are not blobs, by path. */
 export type Documents = ReadonlyMap<string, Uint8Array>
+
+/** All files of a bundle with these documents, where `pathOf` says that they are, to be read back. */
+export function writtenFiles(documents: Documents, pathOf: (path: string) => string): readonly WrittenFile[] {
+  const bundle = documents.get(BUNDLE_FILE) ?? new Uint8Array()
+  const files = parseBundleManifest(bundle).files.map(({ path, size, integrity }) => ({
+    path: pathOf(path),
+    regions: [{ offset: 0, size, digest: digestOfIntegrity(integrity) }],
+  }))
+  for (const path of [BUNDLE_FILE, CHECKSUMS_FILE]) {
+    const bytes = documents.get(path)
+    if (bytes) files.push({ path: pathOf(path), regions: [...regionsOf([{ bytes }])] })
+  }
+  return files
+}
 
 export interface BundleMedium extends BlobStage {
   /** An existing directory on the file system that the bundle is written to. */

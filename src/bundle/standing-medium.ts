@@ -4,6 +4,7 @@
  */
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
@@ -12,26 +13,39 @@ import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
+import { CHECKSUMS_FILE } from './checksums.js'
 import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
 import { listDirectory } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
-import type { BundleMedium, Documents } from './medium.js'
+import { type BundleMedium, type Documents, writtenFiles } from './medium.js'
 
 /**
  * Opens the bundle in the directory `path`; undefined if there is no complete bundle. Blobs that are no newer than its
- * bundle.json are trusted by name and size. Without `update`, any change throws OUTPUT_EXISTS.
+ * bundle.json are trusted by name and size; with `readBack`, all files are read back in the end. Without `update`, any change throws OUTPUT_EXISTS.
  */
-export async function openStandingMedium(path: string, update: boolean): Promise<BundleMedium | undefined> {
+export async function openStandingMedium(
+  path: string,
+  update: boolean,
+  readBack?: ReadBack,
+): Promise<BundleMedium | undefined> {
   try {
     if (!(await stat(path)).isDirectory()) return undefined
     const { openBundleReader } = await import('./reader.js')
     await using reader = await openBundleReader(path)
     const file = join(path, BUNDLE_FILE)
-    return new StandingMedium(path, update, reader.manifest, await readFile(file), (await stat(file)).mtimeMs)
+    const [bundle, { mtimeMs }] = [await readFile(file), await stat(file)]
+    return new StandingMedium(path, update, { manifest: reader.manifest, bundle, sealed: mtimeMs }, readBack)
   } catch (error) {
     if (error instanceof StowageError || systemCode(error) !== undefined) return undefined // the next medium reports it
     throw error
   }
+}
+
+/** The bundle that is there; `sealed` is when that was, in milliseconds since 1970. */
+interface Standing {
+  readonly manifest: BundleManifest
+  readonly bundle: Buffer
+  readonly sealed: number
 }
 
 class StandingMedium implements BundleMedium {
@@ -48,10 +62,12 @@ class StandingMedium implements BundleMedium {
   /** Carried files of this run; those that changed (`#waiting`) have a temporary name until the bundle is sealed. */
   readonly #carried = new Set<string>()
   readonly #waiting = new Set<string>()
+  readonly #readBack: ReadBack | undefined
   #replacing = false
 
-  constructor(path: string, update: boolean, manifest: BundleManifest, bundle: Buffer, sealed: number) {
+  constructor(path: string, update: boolean, { manifest, bundle, sealed }: Standing, readBack: ReadBack | undefined) {
     this.where = path
+    this.#readBack = readBack
     this.#blobs = new BlobDirectory(path)
     this.#update = update
     this.#manifest = manifest
@@ -110,6 +126,7 @@ class StandingMedium implements BundleMedium {
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
     if (this.#waiting.size === 0 && this.#isSame(documents)) {
+      await this.#readBack?.check(writtenFiles(await this.#documents(), path => this.#path(path)))
       await this.discard()
       return false
     }
@@ -118,6 +135,10 @@ class StandingMedium implements BundleMedium {
     try {
       for (const [path, bytes] of documents) await writeSynced(this.#path(`${path}${PARTIAL}`), bytes)
       for (const path of [...this.#waiting, `${BLOBS}/sha256/`]) await syncPath(dirname(this.#path(path)), 'directory')
+      const partial = new Set([...this.#waiting, ...documents.keys()])
+      await this.#readBack?.check(
+        writtenFiles(documents, path => `${this.#path(path)}${partial.has(path) ? PARTIAL : ''}`),
+      )
       await this.#replace([...this.#waiting, ...documents.keys()])
       await this.#removeBut(new Set([...[...blobs].map(blobPath), ...this.#carried]))
     } catch (error) {
@@ -152,6 +173,14 @@ class StandingMedium implements BundleMedium {
       if (systemCode(error) === 'ENOENT') return false
       throw fileError(error, this.where)
     }
+  }
+
+  /** Those that are there, which another version of Stowage may have written. */
+  async #documents(): Promise<Documents> {
+    return new Map([
+      [BUNDLE_FILE, this.#bundle],
+      [CHECKSUMS_FILE, await readFile(this.#path(CHECKSUMS_FILE))],
+    ])
   }
 
   /** Compares the images and files only: the rest may come from another version of Stowage. */

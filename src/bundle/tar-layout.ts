@@ -1,5 +1,6 @@
 /** Where the members of a tar bundle are: the heads, then the blobs in the order of their announcement, then the rest. */
 import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
+import type { WrittenPart } from '../archive/read-back.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -99,18 +100,18 @@ export class TarLayout {
 }
 
 /** A member that is not a head, with its content. */
-export interface LaidOutMember {
+export interface LaidOutMember<Content = Segment> {
   readonly header: Uint8Array
-  readonly content: Segment
+  readonly content: Content
 }
 
 /** All of a tar in order: its heads, `members`, which are in their order, the lists of the bundle, and the end. */
-export function tarSegments(
+export function tarSegments<Content extends WrittenPart = Segment>(
   layout: TarLayout,
   documents: Documents,
-  members: readonly LaidOutMember[],
-): readonly Segment[] {
-  const segments: Segment[] = []
+  members: readonly LaidOutMember<Content>[],
+): readonly (Content | { readonly bytes: Uint8Array })[] {
+  const segments: (Content | { readonly bytes: Uint8Array })[] = []
   const add = (path: string): void => {
     const bytes = documents.get(path)
     if (bytes) segments.push({ bytes: encodeMember(layout.header(path, bytes.length), bytes) })

@@ -1,6 +1,7 @@
 /** A bundle written as one tar file: space for the heads, then the blobs; the heads are filled in at the end. */
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { type ReadBack, regionsOf } from '../archive/read-back.js'
 import type { Output } from '../archive/standard-output.js'
 import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -16,19 +17,20 @@ import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
 import { openTarOutput } from './packed-output.js'
-import { type BundleHeads, encodeMember, TarLayout } from './tar-layout.js'
+import { type BundleHeads, encodeMember, type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
 
 /**
  * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any
  * tar reader treats it as an empty archive. A name that ends in `.tar.gz` etc. is compressed then, and `-` is standard
- * output. Every member has `mtime`, in seconds. Throws what {@link openTarOutput} throws.
+ * output. With `readBack`, it is read back before that. Every member has `mtime`, in seconds. Throws what {@link openTarOutput} throws.
  */
 export async function openTarMedium(
   path: string,
   mtime: number,
   signal: AbortSignal | undefined,
+  readBack: ReadBack | undefined,
 ): Promise<BundleMedium> {
-  return new TarMedium(await openTarOutput(path, signal), mtime)
+  return new TarMedium(await openTarOutput(path, signal, readBack), mtime, readBack)
 }
 
 class TarMedium implements BundleMedium {
@@ -37,14 +39,18 @@ class TarMedium implements BundleMedium {
   readonly #path: string
   readonly #file: FileHandle
   readonly #layout: TarLayout
+  readonly #readBack: ReadBack | undefined
   readonly #blobs = new Map<Digest, number>()
+  /** What is written, by the offset of its header. */
+  readonly #members = new Map<number, LaidOutMember<{ readonly blob: { digest: Digest; size: number } }>>()
   /** A directory beside the tar for spooled blobs, because a member cannot be removed from the tar. */
   readonly #workspace: Workspace
   /** Serializes the jobs that append members. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(output: Output, mtime: number) {
+  constructor(output: Output, mtime: number, readBack: ReadBack | undefined) {
     this.#output = output
+    this.#readBack = readBack
     this.#path = output.path
     this.#file = output.file
     this.#layout = new TarLayout(mtime)
@@ -91,7 +97,7 @@ class TarMedium implements BundleMedium {
     } catch (error) {
       throw abortError(fileError(error, this.#path), options.signal)
     }
-    await this.#close(blob.digest, header, place, blob.size)
+    await this.#close(blob, header, place)
   }
 
   async putFile(path: string, file: Descriptor, read: () => Bytes, { signal }: FetchOptions = {}): Promise<void> {
@@ -105,7 +111,7 @@ class TarMedium implements BundleMedium {
           read,
           { signal },
         )
-        await this.#closeMember(header, place, file.size)
+        await this.#closeMember(header, place, file)
       } catch (error) {
         throw abortError(fileError(error, this.#path), signal)
       }
@@ -121,7 +127,7 @@ class TarMedium implements BundleMedium {
         if (this.#layout.placeOf(made.digest) === undefined) {
           const member = this.#layout.member(blobPath(made.digest), made.size)
           this.#layout.assignReserved(made.digest, made.size)
-          await this.#close(made.digest, encodeReservedHeader(member), place, made.size)
+          await this.#close(made, encodeReservedHeader(member), place)
         }
         return made
       } catch (error) {
@@ -147,7 +153,7 @@ class TarMedium implements BundleMedium {
           position = await this.#write(member.name, documents, position)
         }
       }
-      await this.#output.publish()
+      await this.#output.publish(this.#readBack && (async () => await this.#check(documents)))
       await this.#workspace[Symbol.asyncDispose]()
       return true
     } catch (error) {
@@ -161,18 +167,25 @@ class TarMedium implements BundleMedium {
   }
 
   /** Writes the header last: until then the blocks are not a member. */
-  async #close(digest: Digest, header: Uint8Array, place: number, size: number): Promise<void> {
+  async #close(blob: StagedBlob, header: Uint8Array, place: number): Promise<void> {
     try {
-      await this.#closeMember(header, place, size)
+      await this.#closeMember(header, place, blob)
     } catch (error) {
       throw fileError(error, this.#path)
     }
-    this.#blobs.set(digest, size)
+    this.#blobs.set(blob.digest, blob.size)
   }
 
-  async #closeMember(header: Uint8Array, place: number, size: number): Promise<void> {
+  async #closeMember(header: Uint8Array, place: number, { digest, size }: StagedBlob): Promise<void> {
     await writeAll(this.#file, padding(size), place + header.length + size)
     await writeAll(this.#file, header, place)
+    this.#members.set(place, { header, content: { blob: { digest, size } } })
+  }
+
+  async #check(documents: Documents): Promise<void> {
+    const members = [...this.#members].sort(([a], [b]) => a - b).map(([, member]) => member)
+    const regions = regionsOf(tarSegments(this.#layout, documents, members))
+    await this.#readBack?.check([{ path: this.#output.partial, name: this.#path, regions }])
   }
 
   async #write(path: string, documents: Documents, position: number): Promise<number> {

@@ -1,7 +1,7 @@
 /** Writes a bundle: an image destination, and a stage for layers that Stowage creates. */
 import { DOCKER_FILE, encodeDockerManifest, encodeIndex, type NamedImage, reserveHeads } from '../archive/heads.js'
+import { openReadBack, type ReadBack, type Verified } from '../archive/read-back.js'
 import { checkSpace } from '../archive/space.js'
-import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { BlobStage, BlobStore, Bytes, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -16,12 +16,12 @@ import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
-import type { WaitOptions } from '../progress.js'
+import type { OnProgress, WaitOptions } from '../progress.js'
 import { carriedPath, describeFile } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { type BundleAssumption, DELTA_DOCKER_MANIFEST, DELTA_LAYOUT } from './delta.js'
 import { openDirectoryMedium } from './directory-medium.js'
-import { isTarPath } from './files.js'
+import { expectVolumes, isTarPath } from './files.js'
 import { inOrder, orderOf, refuseConflicts } from './image-order.js'
 import {
   BUNDLE_FILE,
@@ -35,7 +35,6 @@ import type { BundleMedium } from './medium.js'
 import { README_FILE, readmeBytes } from './readme.js'
 import { openStandingMedium } from './standing-medium.js'
 import type { VolumesMedium } from './volumes-medium.js'
-import { LEAST_VOLUME } from '../volumes/description.js'
 import type { WriteVolumesOptions, WrittenVolumes } from '../volumes/write-volumes.js'
 
 export interface BundleWriterOptions {
@@ -47,8 +46,12 @@ export interface BundleWriterOptions {
   readonly update?: boolean | undefined
   /** `keep`: lists a sparse index as it is, without replacing it with a complete one. */
   readonly sparse?: SparseForm | undefined
+  /** Reads back what was written before the bundle is sealed, see {@link isReadBack}. */
+  readonly verify?: boolean | undefined
+  /** For what is reported while it is read back. */
+  readonly onProgress?: OnProgress | undefined
   /** Writes the tar as volumes of this many bytes, which the other options are for. */
-  readonly volumes?: (WriteVolumesOptions & { readonly size: number }) | undefined
+  readonly volumes?: (Omit<WriteVolumesOptions, 'verify'> & { readonly size: number }) | undefined
 }
 
 /** What a bundle will hold besides the images that are already fully known. */
@@ -93,6 +96,8 @@ export interface BundleWriter extends ImageDestination, BlobStage {
   readonly deferred: boolean
   /** After sealing: the volumes, if it was written as such. */
   readonly volumes: WrittenVolumes | undefined
+  /** After sealing: what was read back, if it was. */
+  readonly verified: Verified | undefined
   /** Makes disposing before sealing keep the finished blobs of a directory bundle, so that another run can resume. */
   keep(): void
   /** Writes the heads, bundle.json and SHA256SUMS, and syncs everything. Nothing can be written afterwards. */
@@ -114,28 +119,20 @@ const HEADS = 10
  */
 export async function openBundleWriter(
   path: string,
-  { signal, epoch, update = false, sparse, volumes }: BundleWriterOptions = {},
+  { signal, epoch, update = false, sparse, verify, onProgress, volumes }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
   if (volumes) {
     expectVolumes(path, volumes.size)
     const { openVolumesMedium } = await import('./volumes-medium.js')
-    const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, ...volumes })
+    const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, verify, ...volumes })
     return new Writer(medium, signal, epoch, sparse, { tar: true, copies: 1 })
   }
+  const readBack = await openReadBack(path, verify, { signal, onProgress })
   const medium = isTarPath(path)
-    ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal)
-    : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
-  return new Writer(medium, signal, epoch, sparse, { tar: isTarPath(path), copies: compressionOfName(path) ? 2 : 1 })
-}
-
-/** Throws INVALID_ARGUMENT unless `path` can be cut into volumes of `size` bytes. */
-export function expectVolumes(path: string, size: number): void {
-  if (!Number.isSafeInteger(size) || size < LEAST_VOLUME)
-    throw new StowageError('INVALID_ARGUMENT', `a volume has at least ${LEAST_VOLUME} bytes, not ${size}`)
-  if (path !== STANDARD_STREAM && isTarPath(path) && compressionOfName(path) === undefined) return
-  throw new StowageError('INVALID_ARGUMENT', `${path} cannot be cut into volumes: they are parts of a plain tar`, {
-    hint: 'Name a file that ends in .tar: x.tar becomes x.tar.001, x.tar.002 ….',
-  })
+    ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal, readBack)
+    : ((await openStandingMedium(path, update, readBack)) ?? (await openDirectoryMedium(path, readBack)))
+  const form = { tar: isTarPath(path), copies: compressionOfName(path) ? 2 : 1, readBack }
+  return new Writer(medium, signal, epoch, sparse, form)
 }
 
 /** What a bundle is on its medium. */
@@ -143,6 +140,7 @@ interface BundleForm {
   readonly tar: boolean
   /** How often it is there at its end: a compressed one is beside the plain tar. */
   readonly copies: number
+  readonly readBack?: ReadBack | undefined
 }
 
 class Writer implements BundleWriter {
@@ -196,6 +194,10 @@ class Writer implements BundleWriter {
 
   get volumes(): WrittenVolumes | undefined {
     return this.#medium.written
+  }
+
+  get verified(): Verified | undefined {
+    return this.#medium.written?.verified ?? this.#form.readBack?.verified
   }
 
   async spool(): Promise<BlobDirectory> {
@@ -333,8 +335,9 @@ class Writer implements BundleWriter {
     return manifest
   }
 
-  async finish(): Promise<void> {
+  async finish(): Promise<Verified | undefined> {
     await this.seal()
+    return this.verified
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

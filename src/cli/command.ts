@@ -85,6 +85,11 @@ export function flag(
   return { ...baseOption('flag', describe, settings), default: settings.default ?? false }
 }
 
+/** A boolean option that is undefined unless `--NAME` or `--no-NAME` is given. */
+export function toggle(describe: string, settings: OptionSettings = {}): Option<boolean | undefined> {
+  return baseOption('flag', describe, settings)
+}
+
 /** An option with a value. */
 export function value(
   describe: string,
@@ -164,6 +169,11 @@ export const GLOBAL_OPTIONS = {
   quiet: flag('Show no progress', { alias: 'q' }),
   'no-color': flag('Use no color, as with NO_COLOR=1; only a terminal gets color'),
 } as const
+
+/** Whether there is a `--no-NAME` too: for a flag that is not simply off. */
+export function isNegatable({ kind, default: preset }: Option<unknown>): boolean {
+  return kind === 'flag' && preset !== false
+}
 
 /** Whether the option may be repeated and has a list as its value. */
 export function isList({ kind }: Option<unknown>): boolean {

@@ -12,6 +12,7 @@ import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
 import { LAYER_OPTIONS, readLayerOptions } from './layer-options.js'
 import type { Session } from './session.js'
 import { reportPlan } from './plan-text.js'
+import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
 import { deliveredText } from './arrival-text.js'
 import { lostText, printable, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
@@ -23,9 +24,12 @@ const OPERANDS = {
 
 const OPTIONS = {
   tag: value('Name of the image at the destination', { alias: 't' }),
+  verify: VERIFY_OPTION,
   ...IMAGE_OPTIONS,
   ...LAYER_OPTIONS,
 } as const
+
+const COPY_AGAIN = 'load or copy it once before you rely on it.'
 
 type CopyValues = Values<typeof OPERANDS> & Values<typeof OPTIONS>
 
@@ -41,12 +45,16 @@ export const copy = command({
 })
 
 /** Copies an image and reports the result. `pack -o LOCATION` uses it too. */
-export async function runCopy({ source, destination, tag, ...options }: CopyValues, session: Session): Promise<void> {
+export async function runCopy(
+  { source, destination, tag, verify, ...options }: CopyValues,
+  session: Session,
+): Promise<void> {
   const { signal, onProgress, report, note, notice } = session
   const layer = { ...readLayerOptions(options), onWarning: (warning: string) => note(`warning: ${warning}`) }
   const settings: CopyOptions = {
     ...readImageOptions(options),
     name: tag,
+    verify,
     layer,
     wim: { threads: layer.threads },
     onNotice: notice,
@@ -76,11 +84,16 @@ function claimStandardOutput(destination: string, transport: Transport, session:
   }
 }
 
-function document({ names, ...copied }: CopyResult): Readonly<Record<string, unknown>> {
-  return { schema: 'stowage.copy/v1', ...copied, names: names.map(formatReference) }
+function document({ names, verified, ...copied }: CopyResult): Readonly<Record<string, unknown>> {
+  return {
+    schema: 'stowage.copy/v1',
+    ...copied,
+    names: names.map(formatReference),
+    ...verifiedDocument(verified, COPY_AGAIN),
+  }
 }
 
-function text({ from, to, names, id, sent, skipped, platforms, leftOut, lost = [] }: CopyResult): string {
+function text({ from, to, names, id, sent, skipped, platforms, leftOut, lost = [], verified }: CopyResult): string {
   return printable(
     table(
       ['IMAGE', names.map(familiarReference).join(', ') || '-'],
@@ -93,6 +106,7 @@ function text({ from, to, names, id, sent, skipped, platforms, leftOut, lost = [
       ],
     ) +
       skippedText(leftOut) +
-      lostText(lost),
+      lostText(lost) +
+      verifiedText(verified, COPY_AGAIN),
   )
 }

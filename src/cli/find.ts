@@ -12,9 +12,12 @@ import { array, optionalString, parseJson, record, size, string } from '../oci/j
 import { errorDocument, reportFailures } from './print-error.js'
 import { printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
-import { roomText } from './plan-text.js'
+import { READ_BACK_TEXT, roomText } from './plan-text.js'
+import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
 import { TLS_SKIP_VERIFY_OPTION } from './image-options.js'
 import type { Session } from './session.js'
+
+const SAVE_AGAIN = 'run the same command again, which checks it.'
 
 /** An image that could not be saved. */
 interface FailedImage {
@@ -68,13 +71,14 @@ export const save = command({
     path: value('Folder to save them in', { required: true, takes: 'directory' }),
     arch: value('Architecture, if an image exists for several: amd64, arm64', { takes: ['amd64', 'arm64'] }),
     force: flag('Replace existing files; create the folder if needed', { alias: 'f' }),
+    verify: VERIFY_OPTION,
     'what-if': flag('Only show what would be saved', { alias: 'dry-run' }),
   },
   examples: [
     ['save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick'],
     ['find nano* --json | stowage save - --path .', 'Everything that find found'],
   ],
-  run: async ({ path, force, arch, ...options }, session) => {
+  run: async ({ path, force, arch, verify, ...options }, session) => {
     const { signal, onProgress, report, notice } = session
     const tlsSkipVerify = options['tls-skip-verify']
     const found = await query(options, session, true)
@@ -91,6 +95,7 @@ export const save = command({
         async () =>
           await saveImage(entry, path, {
             force,
+            verify,
             whatIf: options['what-if'],
             tlsSkipVerify,
             signal,
@@ -111,7 +116,11 @@ export const save = command({
     report(
       {
         schema: 'stowage.save/v1',
-        images: images.map(image => ({ ...image, ...('error' in image ? errorDocument(image.error) : {}) })),
+        images: images.map(image =>
+          'error' in image
+            ? { ...image, ...errorDocument(image.error) }
+            : { ...image, ...verifiedDocument(image.verified, SAVE_AGAIN) },
+        ),
       },
       images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''),
     )
@@ -215,16 +224,16 @@ function documentOf({ version, ...entry }: CatalogEntry): Readonly<Record<string
   return { ...entry, version: formatVersion(version) }
 }
 
-function line({ name, version, path, size: bytes, result, room }: SavedImage): string {
+function line({ name, version, path, size: bytes, result, room, verify, verified }: SavedImage): string {
   const sizeText = bytes === undefined ? '' : ` (${formatSize(bytes)})`
   switch (result) {
     case 'saved':
-      return printable(`Saved ${path}${sizeText}\n`)
+      return printable(`Saved ${path}${sizeText}\n${verifiedText(verified, SAVE_AGAIN)}`)
     case 'exists':
       return printable(`${path} already exists. Skipping save. Use --force to overwrite.\n`)
     case 'what-if':
       return printable(
-        `What if: saving ${name} version ${version} as ${path}${sizeText}\n${room ? roomText(room) : ''}`,
+        `What if: saving ${name} version ${version} as ${path}${sizeText}\n${room ? roomText(room) : ''}${verify ? READ_BACK_TEXT : ''}`,
       )
   }
 }

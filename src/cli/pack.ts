@@ -18,6 +18,7 @@ import { packedText } from './arrival-text.js'
 import { parsePercent, protectText } from './protect.js'
 import { count, printable, skippedText, table } from './render.js'
 import { formatSize } from '../size-text.js'
+import { VERIFY_OPTION, verifiedDocument, verifiedText, verifyAgain } from './verify-option.js'
 import { mediumAsker, parseVolumeSize, VOLUME_SIZE_OPTION } from './volume-options.js'
 
 export const pack = command({
@@ -35,6 +36,7 @@ export const pack = command({
       'Leave out what this inventory or bundle says the destination has: the bundle is a delta; may be repeated',
       { takes: 'path' },
     ),
+    verify: VERIFY_OPTION,
     update: flag('Replace the contents of an existing bundle directory with what is packed now'),
     recovery: value('Add recovery data for as much of the bundle, such as 5%: see "stowage protect"', {
       takes: ['5%', '10%'],
@@ -56,7 +58,10 @@ export const pack = command({
     ['pack -f images.yaml --have site-a.json -o next-trip', 'Without what the inventory of a site has: a delta'],
     ['pack docker-daemon:shop:2.3 -o - | ssh site stowage load -', 'Straight to another machine'],
   ],
-  run: async ({ image, output, tag, have, update, 'volume-size': volumeSize, recovery, ...options }, session) => {
+  run: async (
+    { image, output, tag, have, update, verify, 'volume-size': volumeSize, recovery, ...options },
+    session,
+  ) => {
     const { signal, onProgress, report, note, notice } = session
     if (output === STANDARD_STREAM && !options['dry-run']) session.claimStdout()
     const [only, ...others] = image
@@ -71,6 +76,7 @@ export const pack = command({
       layer,
       have,
       update,
+      verify,
       volumeSize: volumeSize === undefined ? undefined : parseVolumeSize(volumeSize),
       askForMedium: mediumAsker(session),
       recovery: recovery === undefined ? undefined : parsePercent(recovery),
@@ -103,7 +109,7 @@ export const pack = command({
           `${output} is not a bundle: --recovery makes recovery data for bundles`,
         )
       const { runCopy } = await import('./copy.js')
-      await runCopy({ source: only, destination: output, tag, ...options }, session)
+      await runCopy({ source: only, destination: output, tag, verify, ...options }, session)
       return
     }
     if (options['dry-run'] || output === undefined) reportPlan(await planPack(image, output, settings), session, 'pack')
@@ -122,13 +128,14 @@ function document({
   undelivered,
   skipped,
   warnings,
+  verified,
   recovery,
 }: PackResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.pack/v1',
     path,
     form,
-    ...(volumes ? { volumes } : {}),
+    ...(volumes ? { volumes: { ...volumes, verified: undefined } } : {}),
     ...(compression ? { compression } : {}),
     size,
     files: manifest.files.length + 2,
@@ -138,11 +145,23 @@ function document({
     ...(undelivered.length > 0 ? { undelivered } : {}),
     skipped,
     warnings,
+    ...verifiedDocument(verified, verifyAgain(path)),
     ...(recovery ? { recovery } : {}),
   }
 }
 
-function text({ path, form, volumes, compression, size, manifest, unchanged, skipped, recovery }: PackResult): string {
+function text({
+  path,
+  form,
+  volumes,
+  compression,
+  size,
+  manifest,
+  unchanged,
+  skipped,
+  verified,
+  recovery,
+}: PackResult): string {
   const { images, files, assumes } = manifest
   const packing = compression ? `, compressed with ${ARCHIVE_COMPRESSIONS[compression].title}` : ''
   const kind = volumes ? `${count(volumes.count, 'volume')}, a tar` : form === 'tar' ? 'one tar' : 'a directory'
@@ -158,7 +177,7 @@ function text({ path, form, volumes, compression, size, manifest, unchanged, ski
   const protection = recovery ? printable(`${protectText(recovery)}\n`) : ''
   const delta = assumes ? `${leavesOutText(assumes)}, which its destination is to have\n` : ''
   return `${imageTable(images)}${skippedText(skipped)}${done} (${shape})
-${delta}${protection}`
+${delta}${protection}${verifiedText(verified, verifyAgain(path))}`
 }
 
 /** What a delta leaves out, as the beginning of a sentence. */

@@ -47,7 +47,10 @@ export function planRow({ names, location, platforms, size, digest, send, presen
 }
 
 /** The totals in a sentence, and the room in another. */
-export function totalText({ images, to, send, present, exact, room }: TransferPlan, verb: 'send' | 'pack'): string {
+export function totalText(
+  { images, to, send, present, exact, room, verify }: TransferPlan,
+  verb: 'send' | 'pack',
+): string {
   const unknown = images.filter(image => image.send === undefined && !image.error).length
   const amount = `${exact || images.every(({ estimate }) => !estimate) ? '' : 'about '}${formatSize(send)}`
   const more = unknown > 0 ? ` plus ${count(unknown, 'image')} of unknown size` : ''
@@ -55,8 +58,12 @@ export function totalText({ images, to, send, present, exact, room }: TransferPl
   const there = present > 0 ? `; ${formatSize(present)} is there already` : ''
   const into = title === undefined ? '' : ` ${verb === 'send' ? 'to' : 'into'} ${title}`
   const first = `Would ${verb} ${amount}${more}${into}${there}\n`
-  return printable(`${first}${room && (room.needed > 0 || more) ? roomText(room, more) : ''}`)
+  return printable(
+    `${first}${room && (room.needed > 0 || more) ? roomText(room, more) : ''}${verify ? READ_BACK_TEXT : ''}`,
+  )
 }
+
+export const READ_BACK_TEXT = 'Would read back what is written\n'
 
 /** `more`: what else is needed, if its size is not known. */
 export function roomText({ path, needed, free }: Room, more = ''): string {

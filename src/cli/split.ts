@@ -5,6 +5,7 @@ import { command, required, value } from './command.js'
 import { bundlePath } from './locations.js'
 import { count } from './render.js'
 import { formatSize } from '../size-text.js'
+import { VERIFY_OPTION, verifiedDocument, verifiedText, verifyAgain } from './verify-option.js'
 import { mediumAsker, parseVolumeSize, VOLUME_SIZE } from './volume-options.js'
 
 export const split = command({
@@ -17,13 +18,14 @@ export const split = command({
       required: true,
       takes: 'path',
     }),
+    verify: VERIFY_OPTION,
     'volume-size': value(VOLUME_SIZE.describe, { ...VOLUME_SIZE.settings, required: true }),
   },
   examples: [
     ['split site-a.tar -o /media/stick/site-a.tar --volume-size fat32', 'For a stick with FAT32'],
     ['split site-a -o /media/stick/site-a.tar --volume-size 4GiB', 'A bundle that is a directory, on several sticks'],
   ],
-  run: async ({ bundle, output, 'volume-size': size }, session) => {
+  run: async ({ bundle, output, verify, 'volume-size': size }, session) => {
     const { signal, onProgress, notice, report } = session
     const path = await bundlePath(
       bundle,
@@ -31,12 +33,17 @@ export const split = command({
     )
     const result = await splitBundle(path, output, {
       volumeSize: parseVolumeSize(size),
+      verify,
       askForMedium: mediumAsker(session),
       onNotice: notice,
       signal,
       onProgress,
     })
-    report({ schema: 'stowage.split/v1', path, output, ...result }, text(path, output, result))
+    const { verified, ...written } = result
+    report(
+      { schema: 'stowage.split/v1', path, output, ...written, ...verifiedDocument(verified, verifyAgain(output)) },
+      `${text(path, output, result)}${verifiedText(verified, verifyAgain(output))}`,
+    )
   },
 })
 

@@ -1,4 +1,5 @@
 /** The interface of a destination for images. */
+import type { Verified } from '../archive/read-back.js'
 import type { BlobStage, BlobStore } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -78,7 +79,7 @@ export interface ImageDestination extends AsyncDisposable {
   /**
    * For a destination that is valid only as a whole (an archive, a bundle): writes the rest and moves the result to its
    * final path. Call it once, after the last image. An archive that is disposed of before that leaves nothing. Throws
-   * OUTPUT_EXISTS, NO_SPACE, and INVALID_ARGUMENT if there is no image.
+   * OUTPUT_EXISTS, NO_SPACE, and INVALID_ARGUMENT if there is no image. Returns what was read back, if it was.
    */
-  finish?(): Promise<void>
+  finish?(): Promise<Verified | undefined>
 }

@@ -53,6 +53,8 @@ export interface TransferPlan {
   readonly exact: boolean
   /** Left out if the destination is not on a disk of this machine. */
   readonly room?: Room
+  /** Whether what is written would be read back; left out if that cannot be. */
+  readonly verify?: boolean
 }
 
 /** Sources to read at a time: manifests and configs are small, so latency dominates. */

@@ -1,4 +1,5 @@
 /** The copy engine behind every command: reads images from sources and writes them to one destination. */
+import type { Verified } from '../archive/read-back.js'
 import type { BlobStage, BlobStore } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -68,6 +69,8 @@ export interface TransferTarget {
   readonly stage?: boolean
   /** Whether layers will be read (the default). */
   readonly layers?: boolean
+  /** Whether to read back what was written; the transport of `location` must be able to. */
+  readonly verify?: boolean | undefined
 }
 
 /** Copies to one destination. Disposing of it closes the destination and the connections to registries. */
@@ -244,12 +247,15 @@ export class Transfer implements AsyncDisposable {
     }
   }
 
-  /** Completes the destination after the last image: an archive is valid only after this call. */
-  async finish(): Promise<void> {
+  /**
+   * Completes the destination after the last image: an archive is valid only after this call. Returns what was read back,
+   * if it was.
+   */
+  async finish(): Promise<Verified | undefined> {
     const { location } = this.#target
     const { onProgress } = this.#options
     using _wait = new Waits(onProgress, location ? formatLocation(location) : 'the destination').begin('write')
-    await (await this.#destination)?.finish?.()
+    return await (await this.#destination)?.finish?.()
   }
 
   /** After a failure, removes what was written since the destination was opened, if the target has `undo` set. */
@@ -264,12 +270,20 @@ export class Transfer implements AsyncDisposable {
   }
 
   async #open(): Promise<ImageDestination> {
-    const { location, destination, undo = false } = this.#target
+    const { location, destination, undo = false, verify = false } = this.#target
     if (destination) return destination
     if (!location) throw new TypeError('a transfer without a destination only reads')
     const { host, wim, sparse, signal, onProgress } = this.#options
     if (undo) this.#trace = await transportOf(location).destination?.trace?.(location)
-    return await openDestination(location, { host, registries: this.registries, wim, sparse, signal, onProgress })
+    return await openDestination(location, {
+      host,
+      registries: this.registries,
+      wim,
+      sparse,
+      verify,
+      signal,
+      onProgress,
+    })
   }
 
   /** Puts a created layer straight into the destination if that has a stage, otherwise into `elsewhere`. */

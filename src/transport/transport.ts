@@ -65,6 +65,8 @@ export interface OpenDestinationOptions extends OpenLocationOptions {
    * manifests.
    */
   readonly sparse?: SparseForm | undefined
+  /** Whether to read back what was written, if the transport can; undefined stands for what isReadBack() says. */
+  readonly verify?: boolean | undefined
 }
 
 export interface OpenShelfOptions extends WaitOptions {
@@ -139,6 +141,8 @@ export interface DestinationTransport {
    * Whether the result is sealed with checksums of all its files: `pack` writes such a destination, `load` does not.
    */
   readonly seals?: boolean
+  /** Whether what was written can be read back before it gets its name. */
+  readonly verifies?: boolean
   /** What the names of its files usually end with: `.tar`, nothing for a directory. It is suggested for such a name. */
   readonly extension?: string
   /** Whether it is standard output if its path is `-`. */

@@ -1,4 +1,5 @@
 /** Copy: copies one image from one location to another. */
+import { isReadBack, type Verified } from '../archive/read-back.js'
 import { abortError, StowageError } from '../errors.js'
 import type { WrittenImage } from '../image/image-destination.js'
 import type { Digest } from '../oci/digest.js'
@@ -14,6 +15,11 @@ import { sourceLocation } from '../transport/source-location.js'
 export interface CopyOptions extends TransferOptions, LayerMakingOptions, WimMakingOptions {
   /** The name at the destination, `name[:tag]`; defaults to the image's own. */
   readonly name?: string | undefined
+  /**
+   * For a bundle or an archive: reads it back before it gets its name, from the medium and not from the page cache,
+   * and compares it with what was written. By default if the medium is removable.
+   */
+  readonly verify?: boolean | undefined
 }
 
 export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
@@ -28,6 +34,8 @@ export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
   readonly leftOut: readonly string[]
   /** Warnings about a layer created from a WIM, one sentence each. */
   readonly warnings: readonly string[]
+  /** What was read back, if it was. */
+  readonly verified?: Verified
 }
 
 /**
@@ -39,15 +47,15 @@ export interface CopyResult extends Omit<WrittenImage, 'platforms'> {
  */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<CopyResult> {
   const { signal } = options
-  const { origin, target, location, selection } = await resolve(from, to, options)
+  const { origin, target, location, selection, verify } = await resolve(from, to, options)
   const { layer, leftOut, warnings } = reportOn(options.layer)
   try {
-    await using transfer = new Transfer({ location }, options)
+    await using transfer = new Transfer({ location, verify }, options)
     await using reading = await transfer.read(origin, { ...selection, layer })
     const [image] = reading.images
     if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${from} holds no image`)
     const written = await transfer.write(image)
-    await transfer.finish()
+    const verified = await transfer.finish()
     return {
       ...written,
       from: formatLocation(origin),
@@ -58,6 +66,7 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
       referrers: image.referrers.map(({ root }) => root),
       leftOut,
       warnings,
+      ...(verified ? { verified } : {}),
     }
   } catch (error) {
     throw abortError(error, signal)
@@ -66,13 +75,13 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
 
 /** What {@link copy} would do with the same arguments. Throws what it throws before it writes anything. */
 export async function planCopy(from: string, to: string, options: CopyOptions = {}): Promise<TransferPlan> {
-  const { origin, location, selection } = await resolve(from, to, options)
+  const { origin, location, selection, verify } = await resolve(from, to, options)
   try {
     const { Planner } = await import('../transfer/planner.js')
     await using planner = new Planner(location, options)
     await planner.open()
     await planner.add(origin, selection)
-    return await planner.result()
+    return { ...(await planner.result()), ...(verify === undefined ? {} : { verify }) }
   } catch (error) {
     throw abortError(error, options.signal)
   }
@@ -88,6 +97,11 @@ async function resolve(from: string, to: string, options: CopyOptions) {
       hint: 'The name in a registry is that of the destination.',
     })
   }
+  const verify = destination.verifies ? await isReadBack(target.path, options.verify) : undefined
+  if (options.verify && verify === undefined)
+    throw new StowageError('INVALID_ARGUMENT', `${to} cannot be read back: --verify is for bundles and archives`, {
+      hint: 'Leave out --verify.',
+    })
   const { location, name: own } = destination.named?.(target) ?? { location: target, name: undefined }
   const given = name ?? own
   const selection: Selection = {
@@ -99,5 +113,5 @@ async function resolve(from: string, to: string, options: CopyOptions) {
       })
     },
   }
-  return { origin, target, location, selection }
+  return { origin, target, location, selection, verify }
 }

@@ -53,6 +53,11 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
    * is whole. Layers that are made are in a temporary place beside the bundle first.
    */
   readonly have?: readonly string[] | undefined
+  /**
+   * Reads the bundle back before it is complete, from the medium and not from the page cache, and compares it with
+   * what was written: MEDIUM_FAILED if the medium has something else. By default if the medium is removable.
+   */
+  readonly verify?: boolean | undefined
   /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */

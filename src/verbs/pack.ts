@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
+import { isReadBack, type Verified } from '../archive/read-back.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { comparePaths } from '../bundle/checksums.js'
 import { FILES } from '../bundle/contents.js'
@@ -58,6 +59,8 @@ export interface PackResult {
   readonly skipped: readonly string[]
   /** Warnings about layers created from WIMs, one sentence each. */
   readonly warnings: readonly string[]
+  /** What was read back, if it was. */
+  readonly verified?: Verified
   /** The recovery data, if it was asked for. */
   readonly recovery?: ProtectResult
 }
@@ -77,6 +80,7 @@ const READ_AT_ONCE = 6
  * nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached or refuses, a directory
  * keeps the blobs that were copied, if there are any, and the same call resumes. A bundle that already exists in the directory is left
  * alone if it has the same contents, and replaced if `update` is set. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE,
+ * MEDIUM_FAILED,
  * ABORTED, and what the sources throw.
  */
 export async function pack(
@@ -111,6 +115,8 @@ async function packBundle(
     epoch,
     update: options.update,
     sparse: options.sparse,
+    verify: options.verify,
+    onProgress: options.onProgress,
     volumes: volumesOf(options),
   })
   const location = parseLocation(`bundle:${output}`)
@@ -142,6 +148,7 @@ async function packBundle(
       undelivered: prepared.flatMap(({ undelivered = [] }) => undelivered),
       skipped,
       warnings,
+      ...(writer.verified ? { verified: writer.verified } : {}),
     }
   } catch (error) {
     const reported = abortError(error, signal)
@@ -174,7 +181,10 @@ export async function planPack(
     const wanted = requests.map(request => ({ from: request.location, selection: selectionOf(request) }))
     await planner.addAll(wanted, async images => await carriedImages(images, places))
     planner.addFiles(await sizeOfFiles(options.files ?? []))
-    const plan = await planner.result()
+    const plan = {
+      ...(await planner.result()),
+      ...(output === undefined ? {} : { verify: await isReadBack(output, options.verify) }),
+    }
     if (output !== undefined && !options.update) await refuseOther(output, plan, options)
     return plan
   } catch (error) {

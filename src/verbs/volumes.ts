@@ -1,13 +1,14 @@
 /** Split and join: a bundle cut into volumes, and put together again. */
 import { dirname } from 'node:path'
 import { writeToStandardOutput } from '../archive/archive-stream.js'
+import { openReadBack, type ReadBack, RegionSum, type Verified } from '../archive/read-back.js'
 import { checkSpace } from '../archive/space.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
 import { openTarContent } from '../bundle/tar-segments.js'
-import { expectVolumes } from '../bundle/writer.js'
+import { expectVolumes } from '../bundle/files.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 import { findVolumes } from '../volumes/find.js'
@@ -39,6 +40,8 @@ export async function splitBundle(path: string, output: string, options: SplitBu
 export interface JoinVolumesOptions extends WaitOptions {
   /** Asks for a volume that is not there; without it, a set that is not complete is VOLUME_MISSING. */
   readonly askForVolume?: AskForVolume | undefined
+  /** Reads the tar back before it gets its name, see {@link isReadBack}. */
+  readonly verify?: boolean | undefined
 }
 
 export interface JoinedVolumes {
@@ -46,18 +49,21 @@ export interface JoinedVolumes {
   /** The number of volumes, and the size of the tar in bytes. */
   readonly count: number
   readonly size: number
+  /** What was read back, if it was. */
+  readonly verified?: Verified
 }
 
 /**
  * Puts the volumes at `paths`, see {@link findVolumes}, together to the tar `output`, and compares each with the digest
- * written beside it; `-` is standard output. Leaves nothing if it throws: VOLUME_MISSING, VOLUME_WRONG, DIGEST_MISMATCH,
+ * written beside it; `-` is standard output. Leaves nothing if it throws: VOLUME_MISSING, MEDIUM_FAILED, VOLUME_WRONG, DIGEST_MISMATCH,
  * OUTPUT_EXISTS, NO_SPACE, ABORTED.
  */
 export async function joinVolumes(
   paths: readonly string[],
   output: string,
-  { askForVolume, signal, onProgress }: JoinVolumesOptions = {},
+  { askForVolume, verify, signal, onProgress }: JoinVolumesOptions = {},
 ): Promise<JoinedVolumes> {
+  const readBack = await openReadBack(output, verify, { signal, onProgress })
   const set = await findVolumes(paths)
   if (!set) {
     throw new StowageError('INVALID_ARGUMENT', `${paths.join(', ')}: no volumes`, {
@@ -80,23 +86,29 @@ export async function joinVolumes(
   }
   try {
     if (output === STANDARD_STREAM) await writeToStandardOutput(counted(), signal)
-    else await writeTo(output, total, counted())
+    else await writeTo(output, total, counted(), readBack)
   } catch (error) {
     throw abortError(error, signal)
   }
   onProgress?.({ type: 'done', subject: output })
-  return { path: output, count: all.count, size: total }
+  const verified = readBack?.verified
+  return { path: output, count: all.count, size: total, ...(verified ? { verified } : {}) }
 }
 
-async function writeTo(output: string, total: number, bytes: Bytes): Promise<void> {
+async function writeTo(output: string, total: number, bytes: Bytes, readBack: ReadBack | undefined): Promise<void> {
   await using file = await PartialFile.open(output, 'a bundle')
   await checkSpace(dirname(file.partial), { size: total, largest: total })
+  const sum = readBack && new RegionSum()
   let position = 0
   for await (const piece of bytes) {
     await writeAll(file.file, piece, position).catch((error: unknown) => {
       throw fileError(error, output)
     })
+    sum?.add(piece)
     position += piece.length
   }
-  await file.publish()
+  await file.publish(
+    readBack &&
+      (async () => await readBack.check([{ path: file.partial, name: output, regions: sum?.regions() ?? [] }])),
+  )
 }

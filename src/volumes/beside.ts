@@ -1,5 +1,5 @@
 /** What is written beside volumes: a description of each, and the checksums of all in the directory. */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { syncPath, writeDurably } from '../blob/durable.js'
 import { fileError, systemCode } from '../errors.js'
@@ -7,9 +7,11 @@ import { type Digest, hexOf } from '../oci/digest.js'
 import {
   descriptionName,
   encodeVolumeDescription,
+  parseDescriptionName,
   parseVolumeDescription,
   sumsName,
   type VolumeDescription,
+  volumeName,
 } from './description.js'
 import { onMedium } from './gone.js'
 
@@ -43,6 +45,24 @@ export async function readDescription(
     if (systemCode(error) === 'ENOENT') return undefined
     throw fileError(error, beside)
   }
+}
+
+/** The numbers of the volumes of `set` that are described in `directory`, whether they are there or not. */
+export async function describedIn(
+  directory: string,
+  tar: string,
+  count: number,
+  set: Digest,
+): Promise<readonly number[]> {
+  const numbers: number[] = []
+  for (const name of await readdir(directory).catch(() => [])) {
+    const number = parseDescriptionName(name, tar)
+    if (number === undefined) continue
+    const path = join(directory, volumeName(tar, number, count))
+    const description = await readDescription(path, tar, number, count).catch(() => undefined) // of another set
+    if (description?.set === set) numbers.push(number)
+  }
+  return numbers
 }
 
 /** Writes the checksums of `volumes`, which are in `directory`. Returns false if they were there, or there are none. */

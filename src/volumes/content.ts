@@ -1,5 +1,6 @@
 /** The bytes of a tar in order, whatever they come from: checked as they pass, and compared with what is there already. */
 import { createHash, type Hash } from 'node:crypto'
+import type { WrittenPart } from '../archive/read-back.js'
 import type { ReadBlob } from '../blob/blob-store.js'
 import { expectDigest, tooLong, tooShort } from '../blob/verified.js'
 import { StowageError } from '../errors.js'
@@ -8,7 +9,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 /** A part of the tar: bytes in memory, or content with a digest. */
 export type Segment = { readonly bytes: Uint8Array } | { readonly blob: Descriptor; readonly read: ReadBlob }
 
-export function sizeOfSegment(segment: Segment): number {
+export function sizeOfSegment(segment: WrittenPart): number {
   return 'bytes' in segment ? segment.bytes.length : segment.blob.size
 }
 

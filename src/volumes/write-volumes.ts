@@ -7,27 +7,31 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { mediumAt } from '../archive/medium.js'
+import { dropCache, openReadBack, type Verified } from '../archive/read-back.js'
 import { noRoom } from '../archive/space.js'
 import { PARTIAL, writeAll } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { refuseExisting } from '../blob/partial-file.js'
 import { temporaryDirectory } from '../blob/workspace.js'
-import { abortError, outputError, StowageError, systemCode } from '../errors.js'
+import { abortError, StowageError, systemCode } from '../errors.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
-import { exactSize } from '../size-text.js'
 import { pieces } from '../tar/pieces.js'
 import { Damaged, type Segment, SegmentReader } from './content.js'
-import { MOST_VOLUMES, sampleFile, setOf, volumeName, volumesOf } from './description.js'
-import { readDescription, type WrittenVolume, writeDescription, writeSums } from './beside.js'
+import { sampleFile, setOf, volumeName, volumesOf } from './description.js'
+import { describedIn, readDescription, type WrittenVolume, writeDescription, writeSums } from './beside.js'
 import { findVolumes, type Volume } from './find.js'
 import { type AskForMedium, deviceBelow, Gone, mediumError, type MediumRequest, onMedium } from './gone.js'
+import { BESIDE, expectCount, expectRoom, type Place } from './room.js'
+import { UnprovedVolumes } from './unproved.js'
 
 export interface WriteVolumesOptions extends WaitOptions {
   /** Without it, a set that does not fit in the directory is refused before anything is written. */
   readonly askForMedium?: AskForMedium | undefined
   /** Called with sentences for the user. */
   readonly onNotice?: ((text: string) => void) | undefined
+  /** Reads back what is on a medium before its volumes get their names, see {@link isReadBack}. */
+  readonly verify?: boolean | undefined
 }
 
 export interface WrittenVolumes {
@@ -39,16 +43,15 @@ export interface WrittenVolumes {
   readonly volumes: readonly WrittenVolume[]
   /** Whether all were there already. */
   readonly unchanged: boolean
+  /** What was read back, if it was. */
+  readonly verified?: Verified
 }
-
-/** Space in bytes for what is written beside each volume. */
-const BESIDE = 32 * 1024
 
 /**
  * Writes `segments`, which are the tar `path`, as volumes of `volumeSize` bytes beside it. `content` identifies them: the
  * digest of the tar's bundle.json. Nothing that exists is overwritten, except what an interrupted run of the same set
- * left. Throws OUTPUT_EXISTS, NO_SPACE, MEDIUM_FAILED, BUSY, INVALID_ARGUMENT for too many volumes, and what the sources
- * of the segments throw.
+ * left. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE, MEDIUM_FAILED, BUSY, and what the sources of the segments
+ * throw.
  */
 export async function writeVolumes(
   path: string,
@@ -62,25 +65,8 @@ export async function writeVolumes(
   try {
     return await run.run()
   } catch (error) {
-    throw abortError(error, options.signal)
+    throw abortError(error instanceof Gone ? error.reported : error, options.signal)
   }
-}
-
-/** Throws INVALID_ARGUMENT if a tar of `total` bytes would have too many volumes. */
-function expectCount(total: number, volumeSize: number): void {
-  const count = Math.ceil(total / volumeSize)
-  if (count <= MOST_VOLUMES) return
-  throw new StowageError(
-    'INVALID_ARGUMENT',
-    `${exactSize(total)} would be ${count} volumes of ${exactSize(volumeSize)}; the limit is ${MOST_VOLUMES}`,
-    { hint: 'Name a larger --volume-size.' },
-  )
-}
-
-interface Place {
-  readonly number: number
-  readonly offset: number
-  readonly size: number
 }
 
 class Run {
@@ -96,7 +82,10 @@ class Run {
   #device: number | undefined
   #below: number | undefined
   readonly #done = new Map<number, WrittenVolume>()
+  /** Those that are on media which are not here any more. */
+  readonly #elsewhere = new Set<number>()
   #wrote = false
+  #unproved: UnprovedVolumes | undefined
   /** Content on the medium from this position on is not to be used. */
   #limit = Infinity
 
@@ -113,8 +102,14 @@ class Run {
   }
 
   async run(): Promise<WrittenVolumes> {
-    const { onProgress } = this.#options
-    await this.#expectRoom()
+    const { onProgress, verify, signal } = this.#options
+    const readBack = await openReadBack(this.#subject, verify, { signal, onProgress })
+    if (readBack) this.#unproved = new UnprovedVolumes(readBack)
+    const { directory, total } = { directory: this.#directory, total: this.#content.total }
+    await expectRoom(
+      { directory, tar: this.#tar, places: this.#places, total },
+      this.#options.askForMedium === undefined,
+    )
     this.#device = (await stat(this.#directory)).dev
     this.#below = await deviceBelow(resolve(this.#directory), this.#device)
     onProgress?.({ type: 'stage', stage: 'copy', subject: this.#subject })
@@ -126,12 +121,14 @@ class Run {
       this.#options,
     )
     onProgress?.({ type: 'done', subject: this.#subject })
+    const verified = this.#unproved?.verified
     return {
       set: this.#set,
       count: this.#count,
       total: this.#content.total,
-      volumes: [...this.#done.values()],
+      volumes: [...this.#done.values()].sort((a, b) => a.number - b.number),
       unchanged: !this.#wrote,
+      ...(verified ? { verified } : {}),
     }
   }
 
@@ -146,6 +143,7 @@ class Run {
     for (;;) {
       try {
         for (const place of places) await this.#writeOrAsk(place)
+        await this.#prove()
         await this.#writeSums()
         return
       } catch (error) {
@@ -160,7 +158,11 @@ class Run {
   /** The volumes to write here: not those before the first one of an earlier run, which are on other media. */
   async #placesHere(found: readonly Volume[]): Promise<readonly Place[]> {
     const ours = found.filter(({ description }) => description?.set === this.#set)
-    const first = ours.length === 0 ? 1 : Math.min(...ours.map(({ number }) => number))
+    const numbers = [
+      ...ours.map(({ number }) => number),
+      ...(await describedIn(this.#directory, this.#tar, this.#count, this.#set)),
+    ]
+    const first = numbers.length === 0 ? 1 : Math.min(...numbers)
     const elsewhere = this.#places.filter(({ number }) => number < first)
     if (elsewhere.length > 0) {
       await this.#content.skip(elsewhere.reduce((sum, { size }) => sum + size, 0))
@@ -198,6 +200,7 @@ class Run {
       return
     }
     if (!(await this.#hasRoom(place, partial))) {
+      await this.#prove()
       await this.#writeSums()
       await this.#ask('full', place)
       await this.#writeVolume(place) // on a medium that may have this volume, or another under its name
@@ -207,6 +210,7 @@ class Run {
     const file = await onMedium(partial, async () => await open(partial, constants.O_RDWR | constants.O_CREAT))
     try {
       const held = await this.#replay(file, partial, place, hash)
+      this.#unproved?.forget()
       await onMedium(partial, async () => await file.truncate(held))
       let at = held
       while (at < place.size) {
@@ -222,8 +226,19 @@ class Run {
       await file.close().catch(() => undefined) // of a medium that is gone
     }
     this.#wrote = true
+    const digest = digestFromHex(hash.digest('hex'))
+    if (this.#unproved) {
+      this.#done.delete(place.number) // it was there, and was damaged
+      this.#unproved.add(await this.#describe(path, place, digest, partial), partial)
+      return
+    }
     await onMedium(path, async () => await rename(partial, path))
-    this.#done.set(place.number, await this.#describe(path, place, digestFromHex(hash.digest('hex'))))
+    this.#done.set(place.number, await this.#describe(path, place, digest))
+  }
+
+  /** Reads back the volumes on this medium, so that those that were written get their names. */
+  async #prove(): Promise<void> {
+    for (const volume of (await this.#unproved?.prove(this.#here())) ?? []) this.#done.set(volume.number, volume)
   }
 
   /** The volume, if an earlier run has completed it. Goes on in the content as far as a damaged one is right. */
@@ -236,7 +251,9 @@ class Run {
     if (description && description.set !== this.#set) throw occupied(path, 'a volume of another set')
     try {
       const { size } = await file.stat()
+      const fromMedium = this.#unproved !== undefined && (await dropCache(path))
       if (size === place.size && (await this.#replay(file, path, place, hash)) === size) {
+        this.#unproved?.compared(place.number, { files: 1, size, fromMedium })
         return await this.#describe(path, place, digestFromHex(hash.digest('hex')))
       }
     } finally {
@@ -268,8 +285,13 @@ class Run {
   }
 
   /** Writes what is known of the volume beside it, if it is not there. */
-  async #describe(path: string, { number, offset, size }: Place, digest: Digest): Promise<WrittenVolume> {
-    const samples = await onMedium(path, async () => await sampleFile(path, size))
+  async #describe(
+    path: string,
+    { number, offset, size }: Place,
+    digest: Digest,
+    file: string = path,
+  ): Promise<WrittenVolume> {
+    const samples = await onMedium(file, async () => await sampleFile(file, size))
     const { total } = this.#content
     const description = { set: this.#set, number, count: this.#count, offset, size, total, digest, samples }
     if (await writeDescription(path, this.#tar, description)) this.#wrote = true
@@ -277,8 +299,14 @@ class Run {
   }
 
   async #writeSums(): Promise<void> {
-    const here = [...this.#done.values()].filter(({ path }) => dirname(path) === this.#directory)
-    if (await writeSums(this.#directory, this.#tar, here)) this.#wrote = true
+    if (await writeSums(this.#directory, this.#tar, this.#here())) this.#wrote = true
+  }
+
+  /** The volumes that are complete in the directory. */
+  #here(): readonly WrittenVolume[] {
+    return [...this.#done.values()].filter(
+      ({ number, path }) => dirname(path) === this.#directory && !this.#elsewhere.has(number),
+    )
   }
 
   /** Whether the volume fits on the medium. Throws NO_SPACE if it does not, and no other can be asked for. */
@@ -292,7 +320,7 @@ class Run {
   }
 
   async #ask(reason: MediumRequest['reason'], { number, size }: Pick<Place, 'number' | 'size'>): Promise<void> {
-    const written = [...this.#done.values()].filter(({ path }) => dirname(path) === this.#directory)
+    const written = this.#here()
     const directory = await this.#options.askForMedium?.({
       reason,
       directory: this.#directory,
@@ -304,7 +332,10 @@ class Run {
     })
     if (reason === 'full') {
       // What was written before is on a medium that is not here any more
-      for (const volume of written) this.#done.set(volume.number, { ...volume, path: basename(volume.path) })
+      for (const volume of written) {
+        this.#done.set(volume.number, { ...volume, path: basename(volume.path) })
+        this.#elsewhere.add(volume.number)
+      }
     }
     if (directory !== undefined) this.#directory = directory
     const { dev } = await stat(this.#directory).catch(() => ({ dev: undefined }))
@@ -322,32 +353,6 @@ class Run {
         hint: 'Plug the medium in again, and run the same command: it goes on from what is there.',
       }),
     )
-  }
-
-  /** Throws NO_SPACE if a volume is too large for the file system, or all of them for a medium that stays. */
-  async #expectRoom(): Promise<void> {
-    const directory = this.#directory
-    try {
-      const largest = this.#places[0]?.size ?? 0
-      const { free, largestFile: limit } = await mediumAt(directory)
-      if (limit !== undefined && largest > limit) {
-        throw new StowageError(
-          'NO_SPACE',
-          `${directory} cannot hold a file of more than ${exactSize(limit)}, but a volume has ${exactSize(largest)}`,
-          { hint: 'Use --volume-size fat32.' },
-        )
-      }
-      if (free === undefined || this.#options.askForMedium) return
-      let held = 0
-      for (const { number } of this.#places) {
-        const path = join(directory, volumeName(this.#tar, number, this.#count))
-        for (const each of [path, `${path}${PARTIAL}`]) held += (await stat(each).catch(() => undefined))?.size ?? 0
-      }
-      const needed = Math.max(this.#content.total - held, 0) + this.#count * BESIDE
-      if (needed > free) throw noRoom({ path: directory, needed, free })
-    } catch (error) {
-      throw outputError(error, this.#subject)
-    }
   }
 
   /** The volumes that are in the directory. Throws OUTPUT_EXISTS if the tar is there, or volumes of another number. */

@@ -12,7 +12,8 @@ const MAY_INCLUDE: Readonly<Record<string, readonly string[]>> = {
   transfer: ['base', 'transfer'],
   layer: ['base', 'wim', 'layer'],
   recovery: ['base', 'recovery'],
-  '.': ['base', 'wim', 'transfer', 'layer', 'recovery', '.'],
+  medium: ['base', 'medium'],
+  '.': ['base', 'wim', 'transfer', 'layer', 'recovery', 'medium', '.'],
 }
 
 const paths = (await readdir(root, { recursive: true }))

@@ -1,5 +1,14 @@
 /** The hidden command `stowage __complete WORD… WORD`, which the completion scripts call. */
-import { type AnyCommand, GLOBAL_OPTIONS, namesOf, type Option, type OptionTable, type Takes } from '../command.js'
+import {
+  type AnyCommand,
+  flag,
+  GLOBAL_OPTIONS,
+  isNegatable,
+  namesOf,
+  type Option,
+  type OptionTable,
+  type Takes,
+} from '../command.js'
 import { HELP_LINE } from '../commands.js'
 import { dashed } from '../usage/page.js'
 import { aliasesOf, resolveCommand } from '../usage/resolve.js'
@@ -109,17 +118,18 @@ function optionNamed(options: OptionTable, written: string): Option<unknown> | u
 
 /** The options that `word` begins; one that was given is proposed again only if it may be repeated. */
 function optionProposals(options: OptionTable, given: readonly string[], word: string): readonly Proposal[] {
-  const all: OptionTable = { ...options, help: { kind: 'flag', describe: 'Show the help' } }
+  const all: OptionTable = { ...options, help: flag('Show the help') }
   return Object.entries(all)
     .filter(([, { hidden }]) => hidden !== true)
     .flatMap(([name, option]) => {
       const names = namesOf(name, option).map(dashed)
       const repeated = option.kind === 'values' || option.kind === 'choices'
       if (!repeated && names.some(each => given.some(one => one === each || one.startsWith(`${each}=`)))) return []
-      const shown = option.kind === 'flag' && option.default === true ? `--no-${name}` : `--${name}`
       // A single letter is proposed only if nothing but it fits
       const short = word.length === 2 && !word.startsWith('--') ? names.filter(each => each === word) : []
-      return [...short, shown].map((each): Proposal => ({ word: each, text: option.describe }))
+      const shown = option.default === true ? [] : [`--${name}`]
+      const negated = isNegatable(option) ? [`--no-${name}`] : []
+      return [...short, ...shown, ...negated].map((each): Proposal => ({ word: each, text: option.describe }))
     })
     .filter(proposal => proposal.word.startsWith(word))
 }

@@ -1,5 +1,13 @@
 /** What there is to say about a command, from which the help and the man page are made. */
-import { flag, GLOBAL_OPTIONS, namesOf, type Option, type OptionTable, type OperandTable } from '../command.js'
+import {
+  flag,
+  GLOBAL_OPTIONS,
+  isNegatable,
+  namesOf,
+  type Option,
+  type OptionTable,
+  type OperandTable,
+} from '../command.js'
 import { COMMAND_GROUPS, HELP_LINE } from '../commands.js'
 import { EXIT_MEANINGS } from '../exit-code.js'
 import type { AnyWimCommand } from '../wim/command.js'
@@ -148,7 +156,7 @@ function sorted(options: OptionTable): readonly (readonly [string, Option<unknow
 function optionForm(name: string, option: Option<unknown>): string {
   const names = namesOf(name, option)
   const short = names.filter(each => each.length === 1).map(each => `-${each}, `)
-  const negatable = option.kind === 'flag' && option.default === true ? '[no-]' : ''
+  const negatable = isNegatable(option) ? '[no-]' : ''
   const long = names.filter(each => each.length > 1).map(each => `--${negatable}${each}`)
   return `${short.join('') || '    '}${long.join(', ')}${option.kind === 'flag' ? '' : ` ${valueName(name, option)}`}`
 }

@@ -2,6 +2,7 @@
  * The shared part of both archive destinations: writes images one after another into one tar, their index files last.
  */
 import { type ArchiveWriter, openArchiveWriter } from '../../archive/archive-writer.js'
+import type { Verified } from '../../archive/read-back.js'
 import { engineNames, type NamedImage } from '../../archive/heads.js'
 import type { BlobStore, Bytes } from '../../blob/blob-store.js'
 import { type ImageContent, mergeImages, sizeOf } from '../../blob/closure.js'
@@ -13,11 +14,11 @@ import type { WaitOptions } from '../../progress.js'
 import { sourceDateEpoch } from '../../tar/source-date-epoch.js'
 import type { UnnamedImage, ImageDestination, WrittenImage } from '../../image/image-destination.js'
 
-export interface ArchiveDestinationOptions {
+export interface ArchiveDestinationOptions extends WaitOptions {
   /** Seconds since 1970 for all times in the tar; defaults to SOURCE_DATE_EPOCH from the environment, or else 0. */
   readonly epoch?: number | undefined
-  /** Ends also what waits for the reader of standard output. */
-  readonly signal?: AbortSignal | undefined
+  /** Reads the archive back before it gets its name, see isReadBack(). */
+  readonly verify?: boolean | undefined
 }
 
 /** The differences between the kinds of archives. */
@@ -40,9 +41,9 @@ export interface ArchiveForm {
 export async function openArchiveDestination(
   file: string,
   form: ArchiveForm,
-  { epoch = sourceDateEpoch() ?? 0, signal }: ArchiveDestinationOptions = {},
+  { epoch = sourceDateEpoch() ?? 0, ...options }: ArchiveDestinationOptions = {},
 ): Promise<ImageDestination> {
-  return new ArchiveDestination(await openArchiveWriter(file, epoch, signal), form)
+  return new ArchiveDestination(await openArchiveWriter(file, epoch, options), form)
 }
 
 class ArchiveDestination implements ImageDestination {
@@ -123,11 +124,12 @@ class ArchiveDestination implements ImageDestination {
     }
   }
 
-  async finish(): Promise<void> {
+  async finish(): Promise<Verified | undefined> {
     const images = [...this.#images.values()]
     if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'an archive needs at least one image')
     for (const [path, bytes] of this.#form.documents(images)) await this.#writer.putDocument(path, bytes)
     await this.#writer.finish()
+    return this.#writer.verified
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -24,9 +24,12 @@ export const ociArchive: Transport = {
     holds: true,
     extension: '.tar',
     streams: true,
+    verifies: true,
     disk: ({ path }) => path,
-    open: async ({ path, ref }, { sparse, signal }) =>
-      await (await import('./oci-destination.js')).openOciArchiveDestination(path, { ref, sparse, signal }),
+    open: async ({ path, ref }, { sparse, verify, signal, onProgress }) =>
+      await (
+        await import('./oci-destination.js')
+      ).openOciArchiveDestination(path, { ref, sparse, verify, signal, onProgress }),
     survey: async ({ path }) => await (await import('./oci-destination.js')).surveyOciArchive(path),
   },
 }
@@ -52,9 +55,12 @@ export const dockerArchive: Transport = {
     holds: true,
     extension: '.tar',
     streams: true,
+    verifies: true,
     disk: ({ path }) => path,
-    open: async ({ path, ref }, { signal }) =>
-      await (await import('./docker-destination.js')).openDockerArchiveDestination(path, { ref, signal }),
+    open: async ({ path, ref }, { verify, signal, onProgress }) =>
+      await (
+        await import('./docker-destination.js')
+      ).openDockerArchiveDestination(path, { ref, verify, signal, onProgress }),
     survey: async ({ path }) => await (await import('./docker-destination.js')).surveyDockerArchive(path),
   },
 }

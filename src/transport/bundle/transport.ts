@@ -27,11 +27,12 @@ export const bundle: Transport = {
     disk: ({ path }) => (path === STANDARD_STREAM ? undefined : path),
     spools: true,
     seals: true,
+    verifies: true,
     streams: true,
-    open: async ({ path }, { signal, sparse }) =>
+    open: async ({ path }, { signal, onProgress, sparse, verify }) =>
       await (
         await import('../../bundle/writer.js')
-      ).openBundleWriter(path, { signal, epoch: sourceDateEpoch(), sparse }),
+      ).openBundleWriter(path, { signal, onProgress, epoch: sourceDateEpoch(), sparse, verify }),
     survey: async ({ path }) => await (await import('./survey.js')).surveyBundle(path),
   },
   store: {
