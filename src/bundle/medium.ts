@@ -1,4 +1,5 @@
 /** Where a bundle is written: a directory or a tar file. The writer decides what to write, the medium where and how. */
+import type { HeadSizes } from '../archive/heads.js'
 import { regionsOf, type WrittenFile } from '../archive/read-back.js'
 import type { BlobStage, Bytes, FetchOptions, PutOptions, ReadBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -6,7 +7,12 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE, digestOfIntegrity, parseBundleManifest } from './manifest.js'
-import type { BundleHeads } from './tar-layout.js'
+
+/** Sizes of the heads of a bundle, in bytes. */
+export interface BundleHeads extends HeadSizes {
+  readonly layout: number
+  readonly readme: number
+}
 
 /** The files of a bundle that are not blobs, by path. */
 export type Documents = ReadonlyMap<string, Uint8Array>

@@ -1,5 +1,5 @@
 /** Where the members of a tar bundle are: the heads, then the blobs in the order of their announcement, then the rest. */
-import { DOCKER_FILE, type HeadSizes, padHead } from '../archive/heads.js'
+import { DOCKER_FILE, padHead } from '../archive/heads.js'
 import type { WrittenPart } from '../archive/read-back.js'
 import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -9,14 +9,8 @@ import { BLOCK, encodeHeader, padding, TAR_END, type TarMember } from '../tar/he
 import { type Segment, sizeOfSegment } from '../volumes/content.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
-import type { Documents } from './medium.js'
+import type { BundleHeads, Documents } from './medium.js'
 import { README_FILE } from './readme.js'
-
-/** Sizes of the heads of a bundle, in bytes. */
-export interface BundleHeads extends HeadSizes {
-  readonly layout: number
-  readonly readme: number
-}
 
 /** Positions in a tar that is not written yet. Every member has the same time, in seconds. */
 export class TarLayout {

@@ -15,9 +15,9 @@ import { blobPath } from '../oci/layout.js'
 import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END } from '../tar/header.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
-import type { BundleMedium, Documents } from './medium.js'
+import type { BundleHeads, BundleMedium, Documents } from './medium.js'
 import { openTarOutput } from './packed-output.js'
-import { type BundleHeads, encodeMember, type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
+import { encodeMember, type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
 
 /**
  * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any

@@ -19,8 +19,8 @@ import { encodeReservedHeader } from '../tar/header.js'
 import { sizeOfSegment } from '../volumes/content.js'
 import { type WriteVolumesOptions, writeVolumes, type WrittenVolumes } from '../volumes/write-volumes.js'
 import { BUNDLE_FILE } from './manifest.js'
-import type { BundleMedium, Documents } from './medium.js'
-import { type BundleHeads, type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
+import type { BundleHeads, BundleMedium, Documents } from './medium.js'
+import { type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
 
 export interface VolumesMedium extends BundleMedium {
   /** After sealing. */
