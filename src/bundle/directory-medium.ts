@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
 import { isPartial } from '../blob/partial.js'
@@ -113,7 +113,7 @@ class DirectoryMedium implements BundleMedium {
     return json
   }
 
-  async has(blob: Descriptor, options?: FetchOptions): Promise<boolean> {
+  async has(blob: Descriptor, options?: HasOptions): Promise<boolean> {
     return await this.#blobs.has(blob, options)
   }
 

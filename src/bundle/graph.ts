@@ -11,6 +11,7 @@ import { fields, LIST_VALUE_LIMIT, parseJson, record, shown, string } from '../o
 import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, originalOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import type { BundleFile } from './files.js'
+import { type ImageLayer, layersOf } from './layer-comparison.js'
 import { BUNDLE_FILE, type BundleImage, type BundleManifest, describeImage } from './manifest.js'
 
 /** What can be wrong with a bundle. Codes are API: they may be added, never renamed. */
@@ -51,13 +52,6 @@ interface GraphInput {
   readonly layer: (layer: ImageLayer) => void
   /** Called with each defect. */
   readonly find: (code: FindingCode, path: string, message: string) => void
-}
-
-/** A layer, and what the config of an image says of the tar in it. */
-export interface ImageLayer {
-  readonly descriptor: Descriptor
-  readonly diffId: Digest
-  readonly config: Digest
 }
 
 const READ_LIMIT = 16 * 1024 * 1024
@@ -111,12 +105,7 @@ class GraphCheck {
         continue
       }
       this.#checkLayers(image)
-      for (const { manifest, config } of image.platforms) {
-        manifest.layers.forEach((descriptor, n) => {
-          const diffId = config.diffIds[n]
-          if (diffId) this.#input.layer({ descriptor, diffId, config: manifest.config.digest })
-        })
-      }
+      for (const layer of layersOf(image)) this.#input.layer(layer)
       docker.add(encodeDockerManifest([{ image, names }]))
       if (described) this.#checkImage({ image, names, listed: root.digest }, described.get(root.digest))
       for (const path of [...pathsOf(image), blobPath(root.digest)]) blobs.add(path)

@@ -4,7 +4,7 @@
  */
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
 import { writeBlob } from '../blob/write-blob.js'
@@ -79,7 +79,7 @@ class StandingMedium implements BundleMedium {
     return json
   }
 
-  async has(blob: Descriptor, options?: FetchOptions): Promise<boolean> {
+  async has(blob: Descriptor, options?: HasOptions): Promise<boolean> {
     return (await this.holds(blob)) || (await this.#blobs.has(blob, options))
   }
 

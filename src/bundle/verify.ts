@@ -194,7 +194,7 @@ class Check {
       ...read,
       images,
       deep: this.#deep,
-      layers: this.#layers.proofs(this.#files.files),
+      layers: this.#layers.proofs(this.#files.files, 'its bytes are not what its name says'),
       findings,
     }
   }

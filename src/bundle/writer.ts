@@ -19,8 +19,7 @@ import { abortError, StowageError } from '../errors.js'
 import { thisGenerator } from '../generator.js'
 import type { ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
 import { compressionOfName } from '../oci/compression.js'
-import { subjectOf } from '../image/referrers.js'
-import { type Descriptor, eachOnce } from '../oci/descriptor.js'
+import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
 import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
@@ -29,6 +28,8 @@ import { carriedPath, describeFile } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { openDirectoryMedium } from './directory-medium.js'
 import { isTarPath } from './files.js'
+import { LayerCheck } from './layer-check.js'
+import type { LayerProofs } from './layer-comparison.js'
 import {
   BUNDLE_FILE,
   type BundleManifest,
@@ -39,6 +40,7 @@ import {
 } from './manifest.js'
 import type { BundleMedium } from './medium.js'
 import { README_FILE, README_TEXT } from './readme.js'
+import { inOrder, orderOf } from './order.js'
 import { openStandingMedium } from './standing-medium.js'
 import type { VolumesMedium } from './volumes-medium.js'
 import { LEAST_VOLUME } from '../volumes/description.js'
@@ -53,6 +55,11 @@ export interface BundleWriterOptions {
   readonly update?: boolean | undefined
   /** `keep`: lists a sparse index as it is, without replacing it with a complete one. */
   readonly sparse?: SparseForm | undefined
+  /**
+   * Decompress layers while they are written, and compare what is in them with the diffIDs in the configs of their
+   * images (the default).
+   */
+  readonly deep?: boolean | undefined
   /** Writes the tar as volumes of this many bytes, which the other options are for. */
   readonly volumes?: (WriteVolumesOptions & { readonly size: number }) | undefined
 }
@@ -65,7 +72,10 @@ export interface PlanOptions {
   readonly fileSize?: number
 }
 
-/** An open bundle. Disposing it before it is sealed removes what it created. */
+/**
+ * An open bundle. Disposing it before it is sealed removes what it created. A layer that is not the tar that the config
+ * of an image says is refused as it comes, or by seal(): DIFF_ID_MISMATCH.
+ */
 export interface BundleWriter extends ImageDestination, BlobStage {
   /**
    * The directory for the blobs of a source whose order we cannot choose (an engine's export). It is on the bundle's
@@ -91,6 +101,8 @@ export interface BundleWriter extends ImageDestination, BlobStage {
   readonly unchanged: boolean
   /** Whether sealing copies everything, and reports the progress of it: sources must stay open until then. */
   readonly deferred: boolean
+  /** After sealing: what was found in the layers, if they were decompressed. */
+  readonly layers: LayerProofs
   /** After sealing: the volumes, if it was written as such. */
   readonly volumes: WrittenVolumes | undefined
   /** Makes disposing before sealing keep the finished blobs of a directory bundle, so that another run can resume. */
@@ -114,18 +126,19 @@ const HEADS = 10
  */
 export async function openBundleWriter(
   path: string,
-  { signal, epoch, update = false, sparse, volumes }: BundleWriterOptions = {},
+  { signal, epoch, update = false, sparse, deep = true, volumes }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
   if (volumes) {
     expectVolumes(path, volumes.size)
     const { openVolumesMedium } = await import('./volumes-medium.js')
     const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, ...volumes })
-    return new Writer(medium, signal, epoch, sparse, { tar: true, copies: 1 })
+    return new Writer(medium, { signal, epoch, sparse, deep }, { tar: true, copies: 1 })
   }
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal)
     : ((await openStandingMedium(path, update)) ?? (await openDirectoryMedium(path)))
-  return new Writer(medium, signal, epoch, sparse, { tar: isTarPath(path), copies: compressionOfName(path) ? 2 : 1 })
+  const form = { tar: isTarPath(path), copies: compressionOfName(path) ? 2 : 1 }
+  return new Writer(medium, { signal, epoch, sparse, deep }, form)
 }
 
 /** Throws INVALID_ARGUMENT unless `path` can be cut into volumes of `size` bytes. */
@@ -157,21 +170,21 @@ class Writer implements BundleWriter {
   readonly #files = new Map<Digest, number>()
   /** Carried files, by path in the bundle. */
   readonly #carried = new Map<string, Descriptor>()
+  readonly #layers: LayerCheck | undefined
   #keep = false
   #written = true
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
   constructor(
     medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written'>,
-    signal: AbortSignal | undefined,
-    epoch: number | undefined,
-    sparse: SparseForm | undefined,
+    { signal, epoch, sparse, deep = true }: BundleWriterOptions,
     form: BundleForm,
   ) {
     this.#medium = medium
     this.#signal = signal
     this.#epoch = epoch
     this.#sparse = sparse
+    if (deep) this.#layers = new LayerCheck(medium, signal)
     this.#form = form
   }
 
@@ -191,6 +204,10 @@ class Writer implements BundleWriter {
     return this.#medium.deferred ?? false
   }
 
+  get layers(): LayerProofs {
+    return this.#layers?.proofs(this.#files.keys()) ?? { proved: 0, unproved: [] }
+  }
+
   get volumes(): WrittenVolumes | undefined {
     return this.#medium.written
   }
@@ -205,6 +222,7 @@ class Writer implements BundleWriter {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
     refuseConflicts(images)
+    for (const { image } of images) this.#layers?.expect(image)
     await this.#medium.reserve(reserveHeads(images, pendingImages, this.#sparse))
     const blobs = orderOf(images)
     await this.#medium.assign(blobs)
@@ -230,7 +248,13 @@ class Writer implements BundleWriter {
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     onProgress?.({ type: 'stage', stage: 'copy', subject })
     await this.#medium.assign(orderOf([{ image }]))
-    const { sent, skipped } = await fillWith(this.#medium, image, blobs, { jobs, signal, subject, onProgress })
+    this.#layers?.expect(image)
+    const { sent, skipped } = await fillWith(this.#layers ?? this.#medium, image, blobs, {
+      jobs,
+      signal,
+      subject,
+      onProgress,
+    })
     for (const { digest, size } of blobsOf(image)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)
     this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })
@@ -244,7 +268,7 @@ class Writer implements BundleWriter {
     // Those that plan() has not seen, in an order of their own
     const blobs = wanted.map(({ blob }) => blob)
     await this.#medium.assign(blobs.toSorted((a, b) => a.size - b.size || comparePaths(a.digest, b.digest)))
-    await fill(this.#medium, wanted, { signal: this.#signal, ...options })
+    await fill(this.#layers ?? this.#medium, wanted, { signal: this.#signal, ...options })
   }
 
   async addFile(path: string, source: string, { signal = this.#signal, onProgress }: WaitOptions = {}): Promise<void> {
@@ -262,7 +286,9 @@ class Writer implements BundleWriter {
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
     await this.#begin()
-    return await this.#medium.create(produce)
+    const made = await this.#medium.create(produce)
+    this.#layers?.made(made.digest)
+    return made
   }
 
   async seal(): Promise<BundleManifest> {
@@ -343,34 +369,6 @@ class Writer implements BundleWriter {
     const before = this.#images.get(image.root.digest)?.names ?? []
     return namesOnce([...before, ...names])
   }
-}
-
-/**
- * In an order that does not depend on that of the calls: what describes an image after it, then by names, and the names
- * by themselves; images without one come last.
- */
-function inOrder(images: readonly NamedImage[]): readonly NamedImage[] {
-  const subjects = new Map(images.map(({ image, names }) => [image.root.digest, subjectOf(image, names)]))
-  const depthOf = (digest: Digest, most = subjects.size): number => {
-    const subject = subjects.get(digest)
-    return subject === undefined || most === 0 ? 0 : 1 + depthOf(subject, most - 1)
-  }
-  return images
-    .map(({ image, names }) => {
-      const sorted = names.toSorted((a, b) => comparePaths(formatReference(a), formatReference(b)))
-      const depth = depthOf(image.root.digest)
-      const key = sorted[0] ? formatReference(sorted[0]) : '\uffff'
-      return { depth, key, digest: image.root.digest, image, names: sorted }
-    })
-    .sort((a, b) => a.depth - b.depth || comparePaths(a.key, b.key) || comparePaths(a.digest, b.digest))
-    .map(({ image, names }) => ({ image, names }))
-}
-
-/** Each blob once, manifests and configs of all images before the first layer: a tar reader needs them early. */
-function orderOf(images: readonly { readonly image: ImageContent }[]): readonly Descriptor[] {
-  const layers = new Set(images.flatMap(({ image }) => image.layers).map(({ digest }) => digest))
-  const blobs = eachOnce(images.flatMap(({ image }) => blobsOf(image)))
-  return [...blobs.filter(({ digest }) => !layers.has(digest)), ...blobs.filter(({ digest }) => layers.has(digest))]
 }
 
 function refuseConflicts(images: readonly NamedImage[]): void {

@@ -47,6 +47,11 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
    * default.
    */
   readonly recovery?: number | undefined
+  /**
+   * Decompress layers while they are packed, and compare what is in them with the diffIDs in the configs of their images
+   * (the default): a layer that is another tar is DIFF_ID_MISMATCH.
+   */
+  readonly deep?: boolean | undefined
   /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */

@@ -6,6 +6,7 @@ import { type WantedBlob, wantedBlobs } from '../blob/fill.js'
 import { comparePaths } from '../bundle/checksums.js'
 import { FILES } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
+import type { LayerProofs } from '../bundle/layer-comparison.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, type BundleWriterOptions, openBundleWriter } from '../bundle/writer.js'
 import { abortError, isInterruption, StowageError } from '../errors.js'
@@ -49,6 +50,9 @@ export interface PackResult {
   readonly manifest: BundleManifest
   /** Whether the same bundle already existed, so that nothing was written. */
   readonly unchanged: boolean
+  /** Whether layers were decompressed and compared with what the configs of the images say of them. */
+  readonly deep: boolean
+  readonly layers: LayerProofs
   /** The requested images in their order; a location of several images has one entry for each. */
   readonly packed: readonly PackedImage[]
   /** Roots of referrers that were found but not packed: they describe the original index, and `sparse` is `strip`. */
@@ -110,6 +114,7 @@ async function packBundle(
     epoch,
     update: options.update,
     sparse: options.sparse,
+    deep: options.deep,
     volumes: volumesOf(options),
   })
   await using transfer = new Transfer({ location: parseLocation(`bundle:${output}`), destination: writer }, options)
@@ -136,6 +141,8 @@ async function packBundle(
       size: writer.volumes?.total ?? (await sizeOfBundle(output, manifest)),
       manifest,
       unchanged: writer.unchanged,
+      deep: options.deep ?? true,
+      layers: writer.layers,
       packed,
       undelivered: prepared.flatMap(({ undelivered = [] }) => undelivered),
       skipped,
