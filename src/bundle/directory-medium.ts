@@ -11,7 +11,7 @@ import { writeBlob } from '../blob/write-blob.js'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
-import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
+import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT, isBeside, isSignature } from './contents.js'
 import type { BundleMedium, Documents } from './medium.js'
 
 /** The marker, and the temporary files that are renamed to it: each command writes its own. */
@@ -233,6 +233,7 @@ class DirectoryMedium implements BundleMedium {
         DOCUMENTS.includes(name) ||
         name === FILES ||
         name.endsWith(PARTIAL) ||
+        isSignature(name) || // of the bundle that an interrupted update was to replace
         (isMarker(name) && name !== INCOMPLETE_FILE)
       ) {
         await rm(this.#path(name), { recursive: true, force: true })
@@ -273,7 +274,7 @@ async function listBlobs(directory: string): Promise<readonly string[]> {
 }
 
 function isOwn(name: string): boolean {
-  return isMarker(name) || [...DOCUMENTS, BLOBS, FILES].includes(withoutPartial(name))
+  return isMarker(name) || isBeside(name) || [...DOCUMENTS, BLOBS, FILES].includes(withoutPartial(name))
 }
 
 function isMarker(name: string): boolean {

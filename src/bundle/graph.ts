@@ -7,11 +7,20 @@ import { StowageError } from '../errors.js'
 import { groupByRoot } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { fields, LIST_VALUE_LIMIT, parseJson, record, shown, string } from '../oci/json.js'
-import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, originalOf, parseLayoutIndex } from '../oci/layout.js'
+import { fields, LIST_VALUE_LIMIT, parseJson, shown } from '../oci/json.js'
+import {
+  absentOf,
+  blobPath,
+  checkLayout,
+  INDEX_FILE,
+  LAYOUT_FILE,
+  nameOf,
+  originalOf,
+  parseLayoutIndex,
+} from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import type { BundleFile } from './files.js'
-import { type ImageLayer, layersOf } from './layer-comparison.js'
+import { type ImageLayer, layersToCheck } from './layer-comparison.js'
 import { BUNDLE_FILE, type BundleImage, type BundleManifest, describeImage } from './manifest.js'
 
 /** What can be wrong with a bundle. Codes are API: they may be added, never renamed. */
@@ -105,7 +114,7 @@ class GraphCheck {
         continue
       }
       this.#checkLayers(image)
-      for (const layer of layersOf(image)) this.#input.layer(layer)
+      for (const layer of layersToCheck(image)) this.#input.layer(layer)
       docker.add(encodeDockerManifest([{ image, names }]))
       if (described) this.#checkImage({ image, names, listed: root.digest }, described.get(root.digest))
       for (const path of [...pathsOf(image), blobPath(root.digest)]) blobs.add(path)
@@ -213,16 +222,6 @@ class GraphCheck {
   #find(code: FindingCode, path: string, message: string): void {
     this.#input.find(code, path, message)
   }
-}
-
-/** Checks the layout version, which every OCI reader requires. */
-function checkLayout(bytes: Uint8Array): void {
-  const version = string(record(parseJson(bytes, LAYOUT_FILE), LAYOUT_FILE), 'imageLayoutVersion', LAYOUT_FILE)
-  if (version === '1.0.0') return
-  throw new StowageError(
-    'INVALID_MANIFEST',
-    `${LAYOUT_FILE}: expected imageLayoutVersion 1.0.0 but found ${shown(version)}`,
-  )
 }
 
 function storeOf({ files, read }: GraphInput): BlobStore {

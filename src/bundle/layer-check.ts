@@ -6,7 +6,7 @@ import { StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
-import { LayerComparison, type LayerProofs, layersOf } from './layer-comparison.js'
+import { LayerComparison, type LayerProofs, layersToCheck } from './layer-comparison.js'
 import { LayerHash } from './layer-hash.js'
 
 /**
@@ -25,7 +25,7 @@ export class LayerCheck implements BlobSink {
 
   /** Says that `image` will be written. Throws DIFF_ID_MISMATCH if one of its layers is known to be wrong. */
   expect(image: ImageContent): void {
-    for (const layer of layersOf(image)) this.#layers.expect(layer)
+    for (const layer of layersToCheck(image)) this.#layers.expect(layer)
     for (const { digest } of image.layers) this.#refuseOther(digest)
   }
 

@@ -26,7 +26,7 @@ export interface UnprovedLayer {
 }
 
 /** The layers of all platforms of an image. */
-export function* layersOf({ platforms }: ImageContent): Iterable<ImageLayer> {
+export function* layersToCheck({ platforms }: ImageContent): Iterable<ImageLayer> {
   for (const { manifest, config } of platforms) {
     for (const [n, descriptor] of manifest.layers.entries()) {
       const diffId = config.diffIds[n]

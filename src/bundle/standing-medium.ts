@@ -2,7 +2,7 @@
  * Updates an existing directory bundle: its files stay, new ones are written beside them, and the heads are replaced
  * last.
  */
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
@@ -12,7 +12,7 @@ import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
-import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
+import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT, isSignature } from './contents.js'
 import { listDirectory } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
 import type { BundleMedium, Documents } from './medium.js'
@@ -139,6 +139,8 @@ class StandingMedium implements BundleMedium {
     for (const path of paths) await rename(this.#path(`${path}${PARTIAL}`), this.#path(path))
     for (const directory of new Set(paths.map(path => dirname(this.#path(path)))))
       await syncPath(directory, 'directory')
+    // They are for what bundle.json was before
+    for (const name of await readdir(this.where)) if (isSignature(name)) await rm(this.#path(name), { force: true })
     await rm(this.#path(INCOMPLETE_FILE))
     await syncPath(this.where, 'directory')
   }

@@ -76,7 +76,7 @@ export const load = command({
   },
 })
 
-function document({ path, to, images }: LoadResult): Readonly<Record<string, unknown>> {
+function document({ path, to, images, doubts }: LoadResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.load/v1',
     path,
@@ -85,6 +85,7 @@ function document({ path, to, images }: LoadResult): Readonly<Record<string, unk
       ...image,
       ...errorDocument(error),
     })),
+    ...(doubts.length > 0 ? { doubts } : {}),
   }
 }
 

@@ -1,6 +1,7 @@
 /** Load: loads the images of a bundle into an engine, a registry, a layout, an archive or a WIM. */
 import { type ImageContent, sizeOf } from '../blob/closure.js'
 import { strippedAway } from '../blob/stripped.js'
+import type { Finding } from '../bundle/graph.js'
 import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
 import { type BundleReader, entriesOf, openBundleReader, type Passage } from '../bundle/reader.js'
 import { abortError, orError, StowageError } from '../errors.js'
@@ -70,6 +71,8 @@ export interface LoadResult {
   /** The destination, as a location. */
   readonly to: string
   readonly images: readonly LoadedImage[]
+  /** What is wrong with files of the bundle that no image needs; `onNotice` was told. */
+  readonly doubts: readonly Finding[]
 }
 
 /**
@@ -86,7 +89,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     const { passage } = loading.reader
     const images = passage ? await loadPassing(loading, transfer, passage) : await loadAll(loading, transfer)
     if (images.some(({ id }) => id !== undefined)) await transfer.finish()
-    return { path, to: formatLocation(loading.location), images }
+    return { path, to: formatLocation(loading.location), images, doubts: loading.reader.doubts }
   })
 }
 

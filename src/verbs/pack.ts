@@ -1,10 +1,10 @@
 /** Pack: packs images from any source into one bundle. */
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { type WantedBlob, wantedBlobs } from '../blob/fill.js'
 import { comparePaths } from '../bundle/checksums.js'
-import { FILES } from '../bundle/contents.js'
+import { FILES, isSignature } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import type { LayerProofs } from '../bundle/layer-comparison.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
@@ -92,8 +92,11 @@ export async function pack(
     const { packProtected } = await import('./protect.js')
     return await packProtected(output, recovery, options, async () => await packBundle(images, output, options))
   }
+  const signatures = options.update ? await signaturesIn(output) : []
   const result = await packBundle(images, output, options)
   if (!options.update || result.unchanged) return result
+  if (signatures.length > 0)
+    options.onNotice?.(`The bundle before was signed, and the new one is not: ${signatures.join(', ')} was removed.`)
   const { dropRecovery } = await import('./protect.js')
   await dropRecovery(output, options.onNotice)
   return result
@@ -221,6 +224,11 @@ function inOrder(prepared: readonly Prepared[]): readonly Prepared[] {
     return { key: [...parts, ...names.map(formatReference)].join(' '), image }
   })
   return keyed.sort((a, b) => comparePaths(a.key, b.key)).map(({ image }) => image)
+}
+
+async function signaturesIn(output: string): Promise<readonly string[]> {
+  const names = await readdir(output).catch(() => []) // what is not a directory has none
+  return names.filter(isSignature)
 }
 
 /** The size of all blobs, each once, in bytes. */
