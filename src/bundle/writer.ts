@@ -28,7 +28,7 @@ import { carriedPath, describeFile } from './carried.js'
 import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
 import { openDirectoryMedium } from './directory-medium.js'
 import { isTarPath } from './files.js'
-import { LayerCheck } from './layer-check.js'
+import { ProvingSink } from './proving-sink.js'
 import type { LayerProofs } from './layer-comparison.js'
 import {
   BUNDLE_FILE,
@@ -170,7 +170,7 @@ class Writer implements BundleWriter {
   readonly #files = new Map<Digest, number>()
   /** Carried files, by path in the bundle. */
   readonly #carried = new Map<string, Descriptor>()
-  readonly #layers: LayerCheck | undefined
+  readonly #layers: ProvingSink | undefined
   #keep = false
   #written = true
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
@@ -184,7 +184,7 @@ class Writer implements BundleWriter {
     this.#signal = signal
     this.#epoch = epoch
     this.#sparse = sparse
-    if (deep) this.#layers = new LayerCheck(medium, signal)
+    if (deep) this.#layers = new ProvingSink(medium, signal)
     this.#form = form
   }
 

@@ -13,7 +13,7 @@ import { LayerHash } from './layer-hash.js'
  * `sink`, which refuses a layer that is not the tar that the config of an image says: `has` and `put` throw
  * DIFF_ID_MISMATCH.
  */
-export class LayerCheck implements BlobSink {
+export class ProvingSink implements BlobSink {
   readonly #sink: BlobSink
   readonly #signal: AbortSignal | undefined
   readonly #layers = new LayerComparison()
