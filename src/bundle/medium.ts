@@ -30,6 +30,8 @@ export interface BundleMedium extends BlobStage {
    * seal() reports the progress.
    */
   readonly deferred?: boolean
+  /** Forgets what an earlier run has left, if there is any, to have its space. Returns whether there was. */
+  restart?(): Promise<boolean>
   /** Whether a complete bundle already exists there; it stays until this one is sealed. */
   readonly standing?: boolean
   /**

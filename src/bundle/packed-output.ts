@@ -18,8 +18,8 @@ import { pieces } from '../tar/pieces.js'
  */
 export async function openTarOutput(path: string, signal: AbortSignal | undefined): Promise<Output> {
   if (path === STANDARD_STREAM) return await StandardOutput.open(signal)
-  const target = await PartialFile.open(path, 'a bundle')
   const compression = compressionOfName(path)
+  const target = await PartialFile.open(path, 'a bundle', { resume: compression === undefined })
   if (!compression) return target
   const workspace = new Workspace(path)
   try {

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
+import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -48,11 +49,14 @@ class StandingMedium implements BundleMedium {
   /** Carried files of this run; those that changed (`#waiting`) have a temporary name until the bundle is sealed. */
   readonly #carried = new Set<string>()
   readonly #waiting = new Set<string>()
+  /** For what is only compared; on the medium, beside the bundle. */
+  readonly #workspace: Workspace
   #replacing = false
 
   constructor(path: string, update: boolean, manifest: BundleManifest, bundle: Buffer, sealed: number) {
     this.where = path
     this.#blobs = new BlobDirectory(path)
+    this.#workspace = new Workspace(path)
     this.#update = update
     this.#manifest = manifest
     this.#bundle = bundle
@@ -63,8 +67,7 @@ class StandingMedium implements BundleMedium {
   }
 
   async spool(): Promise<BlobDirectory> {
-    this.#refuseUnlessUpdate('can be compared only with what is made')
-    return this.#blobs
+    return await this.#spool()
   }
 
   async holds(blob: Descriptor): Promise<boolean> {
@@ -104,8 +107,9 @@ class StandingMedium implements BundleMedium {
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
-    this.#refuseUnlessUpdate('can be compared only with what is made')
-    return await this.#blobs.create(produce)
+    const made = await (await this.#spool()).create(produce)
+    if (!this.#listed.has(blobPath(made.digest))) this.#refuseUnlessUpdate(`lacks ${made.digest}`)
+    return made
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
@@ -126,8 +130,14 @@ class StandingMedium implements BundleMedium {
     return true
   }
 
+  /** Blobs of an update are added beside the others; otherwise, they are only compared, and must not be in the bundle. */
+  async #spool(): Promise<BlobDirectory> {
+    return this.#update ? this.#blobs : await this.#workspace.blobs()
+  }
+
   /** Removes what this run added: the bundle is then unchanged. */
   async discard(): Promise<void> {
+    await this.#workspace[Symbol.asyncDispose]()
     if (this.#update && !this.#replacing) await this.#removeBut(new Set(this.#listed.keys()))
   }
 

@@ -226,14 +226,23 @@ class Writer implements BundleWriter {
     await this.#medium.reserve(reserveHeads(images, pendingImages, this.#sparse))
     const blobs = orderOf(images)
     await this.#medium.assign(blobs)
+    if (!this.deferred) {
+      await this.#checkSpace(blobs, fileSize).catch(async (error: unknown) => {
+        if (!(await this.#medium.restart?.())) throw error
+        await this.#checkSpace(blobs, fileSize)
+      })
+    }
+    this.#state = 'planned'
+  }
+
+  async #checkSpace(blobs: readonly Descriptor[], fileSize: number): Promise<void> {
     const missing: Descriptor[] = []
     for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
     const needed = missing.reduce((sum, blob) => sum + blob.size, ROOM + fileSize + blobs.length * ROOM_PER_BLOB)
     const { tar, copies } = this.#form
     const largest = tar ? needed : missing.reduce((size, blob) => Math.max(size, blob.size), 0)
     const need = { size: needed * copies, largest, files: tar ? 1 : missing.length + HEADS }
-    if (!this.deferred) await checkSpace(this.#medium.where, need, tar)
-    this.#state = 'planned'
+    await checkSpace(this.#medium.where, need, tar)
   }
 
   async write(
