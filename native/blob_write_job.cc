@@ -13,15 +13,23 @@ namespace {
 
 uint64_t Number(const Napi::Value& value) { return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()); }
 
+// { hex } of the tar, { failure: Error }, or neither: the blob is the tar
+Napi::Object PlainOf(Napi::Env env, const transfer::Plain& plain) {
+  Napi::Object object = Napi::Object::New(env);
+  if (plain.diff_id) object.Set("hex", Hex(*plain.diff_id));
+  if (plain.failure) object.Set("failure", ToJavaScript(env, *plain.failure).Value());
+  return object;
+}
+
 }  // namespace
 
 // callback({ room, answered?: { turn, head?: Buffer, failure?: Error }, landing, landed?: { failure?: Error }, result?,
-// error? })
+// plain?: { hex?, failure?: Error }, error? })
 struct BlobWriteJob::Events : ThreadEvents {
   std::optional<transfer::Answer> answer;
   uint64_t landing = 0;
   std::optional<transfer::Landed> landed;
-  std::optional<Sha256Hash> result;
+  std::optional<transfer::Written> result;
 
   void Describe(Napi::Object event) override {
     const Napi::Env env = event.Env();
@@ -43,7 +51,9 @@ struct BlobWriteJob::Events : ThreadEvents {
       event.Set("landed", object);
       landed.reset();
     }
-    if (result) event.Set("result", Hex(*result));
+    if (!result) return;
+    event.Set("result", Hex(result->digest));
+    if (result->plain) event.Set("plain", PlainOf(env, *result->plain));
   }
 };
 
@@ -54,7 +64,7 @@ void BlobWriteJob::Register(Napi::Env env, Napi::Object exports) {
           InstanceMethod("keep", &BlobWriteJob::Keep)});
 }
 
-// new BlobWriteJob({ path, handle, offset, held, direct }, callback)
+// new BlobWriteJob({ path, handle, offset, held, direct, plain }, callback)
 BlobWriteJob::BlobWriteJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   const auto settings = info[0].As<Napi::Object>();
   transfer::BlobFile file;
@@ -63,6 +73,7 @@ BlobWriteJob::BlobWriteJob(const Napi::CallbackInfo& info) : ThreadJob(info) {
   file.offset = Number(settings.Get("offset"));
   file.held = Number(settings.Get("held"));
   file.direct = settings.Get("direct").As<Napi::Boolean>();
+  file.plain = settings.Get("plain").As<Napi::Boolean>();
 
   const auto events = std::make_shared<Events>();
   transfer::BlobWriter::Observer observer;

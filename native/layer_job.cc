@@ -12,9 +12,9 @@ namespace stowage {
 
 namespace {
 
-layer::LayerCompression CompressionOf(const std::string& type) {
-  if (type == "gzip") return layer::LayerCompression::kGzip;
-  return type == "zstd" ? layer::LayerCompression::kZstd : layer::LayerCompression::kNone;
+Compression CompressionOf(const std::string& type) {
+  if (type == "gzip") return Compression::kGzip;
+  return type == "zstd" ? Compression::kZstd : Compression::kNone;
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ export type ErrorCode =
   // content is not what it should be
   | 'DIGEST_MISMATCH'
   | 'SIZE_MISMATCH'
+  | 'DIFF_ID_MISMATCH'
   | 'BLOB_MISSING'
   | 'INVALID_MANIFEST'
   | 'NOT_A_LAYOUT'

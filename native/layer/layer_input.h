@@ -14,13 +14,13 @@
 #include <vector>
 
 #include "../base/byte_queue.h"
+#include "../base/decoder.h"
 #include "../base/hash.h"
-#include "layer_compression.h"
 
 namespace stowage::layer {
 
 struct LayerFacts {
-  LayerCompression compression = LayerCompression::kNone;
+  Compression compression = Compression::kNone;
   // SHA-256 of the bytes received, and of the tar in them.
   Sha256Hash digest{};
   Sha256Hash diff_id{};
@@ -28,7 +28,7 @@ struct LayerFacts {
   uint64_t uncompressed_size = 0;
 };
 
-class LayerInput : public ByteSource {
+class LayerInput : public ByteSource, private Decoder::Sink {
  public:
   // Starts the thread. `where` names the layer in errors.
   LayerInput(std::shared_ptr<ByteQueue> queue, std::string where);
@@ -39,18 +39,13 @@ class LayerInput : public ByteSource {
   size_t Read(const uint8_t** data) override;
   // After Read() came to the end.
   const LayerFacts& facts() const { return facts_; }
-  const std::string& where() const { return where_; }
+  const std::string& where() const override { return where_; }
 
  private:
-  class Decoder;
-  class Gzip;
-  class Zstd;
-
   void Decode();
-  std::unique_ptr<Decoder> Recognize(const std::vector<uint8_t>& head);
   // Hands a block to the reader: waits until there is room, and leaves `block` empty, with capacity for more.
-  void Deliver(std::vector<uint8_t>* block);
-  [[noreturn]] void Corrupt(const std::string& why, uint64_t offset) const;
+  void Deliver(std::vector<uint8_t>* block) override;
+  Error Damage(const std::string& why, uint64_t offset) const override;
 
   const std::shared_ptr<ByteQueue> queue_;
   const std::string where_;

@@ -121,9 +121,7 @@ void LayerStream::AppendBlob(wim::BlobReader* reader) {
   } while (!piece.last);
 }
 
-size_t LayerStream::BlockSize() const {
-  return options_.compression == LayerCompression::kZstd ? kZstdBlock : kGzipBlock;
-}
+size_t LayerStream::BlockSize() const { return options_.compression == Compression::kZstd ? kZstdBlock : kGzipBlock; }
 
 void LayerStream::Append(const uint8_t* data, size_t size) {
   const size_t block_size = BlockSize();
@@ -144,11 +142,11 @@ void LayerStream::EndBlock() {
   block->bytes.swap(block_);
   block_.reserve(BlockSize());
   blocks_.push_back(block);
-  if (options_.compression == LayerCompression::kNone) {
+  if (options_.compression == Compression::kNone) {
     block->member.swap(block->bytes);
     block->outcome.Settle([] {});
   } else {
-    const bool zstd = options_.compression == LayerCompression::kZstd;
+    const bool zstd = options_.compression == Compression::kZstd;
     pool_->Submit([block, compressors = compressors_, zstd, level = options_.level](unsigned worker) {
       block->outcome.Settle([&] {
         const uint8_t* const bytes = block->bytes.data();

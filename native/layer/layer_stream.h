@@ -14,12 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "../base/decoder.h"
 #include "../base/hash.h"
 #include "../base/worker_pool.h"
 #include "../wim/archive.h"
 #include "../wim/blob_reader.h"
 #include "gzip.h"
-#include "layer_compression.h"
 #include "zstd.h"
 
 namespace stowage::layer {
@@ -28,7 +28,7 @@ struct LayerOptions {
   // An existing file, written from `offset` on.
   std::string path;
   uint64_t offset = 0;
-  LayerCompression compression = LayerCompression::kGzip;
+  Compression compression = Compression::kGzip;
   // gzip: 1 to 12; zstd: 1 to 19.
   int level = 1;
   unsigned threads = 1;

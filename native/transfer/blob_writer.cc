@@ -71,7 +71,9 @@ void LeaveSlot(uint8_t* slot) {
 }  // namespace
 
 BlobWriter::BlobWriter(BlobFile file, Observer observer)
-    : file_(std::move(file)), observer_(std::move(observer)), slot_(TakeSlot(), LeaveSlot) {}
+    : file_(std::move(file)), observer_(std::move(observer)), slot_(TakeSlot(), LeaveSlot) {
+  if (file_.plain) plain_.emplace();
+}
 
 BlobWriter::~BlobWriter() {
   if (handle_ >= 0 && handle_ != file_.handle) close(handle_);
@@ -128,7 +130,7 @@ BlobWriter::Task BlobWriter::Next() {
   return task;
 }
 
-Sha256Hash BlobWriter::Run() {
+Written BlobWriter::Run() {
   Open();
   ReadHeld();
   for (;;) {
@@ -140,8 +142,11 @@ Sha256Hash BlobWriter::Run() {
     } else if (const auto* body = std::get_if<Body>(&task)) {
       DoLand(*body);
     } else {
-      DoEnd(std::get<End>(task));
-      return hash_.Finish();
+      const End end = std::get<End>(task);
+      DoEnd(end);
+      Written written{hash_.Finish(), std::nullopt};
+      if (plain_ && end == End::kDurable) written.plain = plain_->Finish();
+      return written;
     }
   }
 }
@@ -182,6 +187,7 @@ void BlobWriter::ReadHeld() {
     if (read == 0) throw Error("EIO", file_.path + " was cut short while it was read");
     const size_t mine = std::min(static_cast<size_t>(read), wanted);
     hash_.Update(slot_.get(), mine);
+    if (plain_) plain_->Add(slot_.get(), mine);
     size_ += mine;
   }
 }
@@ -210,6 +216,7 @@ void BlobWriter::WriteSlot() {
     throw;
   }
   hash_.Await();
+  if (plain_) plain_->Add(slot_.get(), filled_);
   size_ += filled_;
   filled_ = 0;
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "../base/error.h"
+#include "plain_hash.h"
 #include "sha256_lane.h"
 #include "socket.h"
 
@@ -31,6 +32,14 @@ struct BlobFile {
   uint64_t held = 0;
   // Bypass the page cache, if the system can.
   bool direct = false;
+  // Whether the blob is a layer, which is decompressed as it comes, to hash the tar in it.
+  bool plain = false;
+};
+
+// What is known of a blob at its end.
+struct Written {
+  Sha256Hash digest{};
+  std::optional<Plain> plain;
 };
 
 struct Request {
@@ -82,8 +91,8 @@ class BlobWriter {
   void Keep();
   void Cancel();
 
-  // Returns the SHA-256 of the blob, or after Keep() of what there is of it. Throws the errno's Error if writing fails.
-  Sha256Hash Run();
+  // Returns what the blob is, or after Keep() what there is of it. Throws the errno's Error if writing fails.
+  Written Run();
 
  private:
   struct Body {
@@ -118,6 +127,7 @@ class BlobWriter {
   size_t filled_ = 0;
   uint64_t size_ = 0;
   Sha256Lane hash_;
+  std::optional<PlainHash> plain_;
   // The part of the body that arrived with the head.
   std::string rest_;
 

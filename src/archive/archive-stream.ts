@@ -7,8 +7,8 @@ import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { OnProgress } from '../progress.js'
-import { decompressed, refuseOther, refuseOthers } from './compression.js'
-import { otherFileWithin } from './other-file.js'
+import { decompressed } from './compression.js'
+import { otherFileWithin, refuseOther, refuseOthers } from './other-file.js'
 import { STANDARD_STREAM } from './standard-stream.js'
 
 /**

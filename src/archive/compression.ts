@@ -1,46 +1,16 @@
-/** Compresses and decompresses archives, and rejects unsupported compressions by name. */
+/** Compresses and decompresses archives. */
 import type { Transform } from 'node:stream'
 import { createGunzip, createGzip } from 'node:zlib'
 import { pipeline } from 'node:stream/promises'
 import type { Bytes, FetchOptions } from '../blob/blob-store.js'
 import { abortError, StowageError, systemCode } from '../errors.js'
 import { nativePart } from '../native.js'
-import { ARCHIVE_COMPRESSION_NAMES, type ArchiveCompression } from '../oci/compression.js'
-import { type OtherFile, otherFile } from './other-file.js'
+import type { ArchiveCompression } from '../oci/compression.js'
 import { ZstdWindows } from './zstd-windows.js'
 
 const PIECE = 1024 * 1024
 /** Bytes passed to a decoder at a time, at least. */
 const CODEC_PIECE = 64 * 1024
-
-const OTHERS: readonly (readonly [string, string, RegExp])[] = [
-  ['bzip2', 'bzip2 -d', /^BZh[1-9]1AY&SY/],
-  ['lz4', 'lz4 -d', /^\x04"M\x18/],
-]
-
-/**
- * Throws UNSUPPORTED, with the command for such a file, if `head` is that of another compression or of a file that is no
- * tar.
- */
-export function refuseOthers(head: Uint8Array, name: string): void {
-  refuseOther(otherFile(head), name)
-  const text = Buffer.from(head).toString('latin1')
-  for (const [compression, command, magic] of OTHERS) {
-    if (!magic.test(text)) continue
-    throw new StowageError(
-      'UNSUPPORTED',
-      `${name} is compressed with ${compression}; only ${ARCHIVE_COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
-      {
-        hint: `Decompress it first: ${command} ${name}`,
-      },
-    )
-  }
-}
-
-/** Throws UNSUPPORTED, with what to do with it instead, for a file that is no tar. */
-export function refuseOther(other: OtherFile | undefined, name: string): void {
-  if (other) throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
-}
 
 /**
  * Streams the decompressed bytes; several gzip members, zstd frames or xz streams may follow one another. Memory use

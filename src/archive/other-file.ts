@@ -1,4 +1,6 @@
-/** Recognizes files that are taken for a tar by mistake. */
+/** Recognizes files that are taken for a tar by mistake, and rejects unsupported compressions by name. */
+import { StowageError } from '../errors.js'
+import { ARCHIVE_COMPRESSION_NAMES } from '../oci/compression.js'
 import { isWimHead } from '../wim/header.js'
 
 /** A file that is no tar. */
@@ -44,6 +46,12 @@ const ISO: OtherFile = {
 /** An ISO 9660 or UDF file system has nothing in its first 32 KiB, and then one of these. */
 const ISO_MARK = { at: 32769, size: 5, texts: ['CD001', 'BEA01'] } as const
 
+/** Other compressions, with the command that decompresses them. */
+const OTHERS: readonly (readonly [string, string, RegExp])[] = [
+  ['bzip2', 'bzip2 -d', /^BZh[1-9]1AY&SY/],
+  ['lz4', 'lz4 -d', /^\x04"M\x18/],
+]
+
 /** What a file is that begins with `head`, of at least 10 bytes; undefined if it may be a tar. */
 export function otherFile(head: Uint8Array): OtherFile | undefined {
   if (isWimHead(head)) return WIM
@@ -59,4 +67,28 @@ export async function otherFileWithin(
   if (head.some(byte => byte !== 0)) return undefined
   const mark = Buffer.from(await read(ISO_MARK.at, ISO_MARK.size)).toString('latin1')
   return ISO_MARK.texts.some(each => each === mark) ? ISO : undefined
+}
+
+/**
+ * Throws UNSUPPORTED, with the command for such a file, if `head` is that of another compression or of a file that is no
+ * tar.
+ */
+export function refuseOthers(head: Uint8Array, name: string): void {
+  refuseOther(otherFile(head), name)
+  const text = Buffer.from(head).toString('latin1')
+  for (const [compression, command, magic] of OTHERS) {
+    if (!magic.test(text)) continue
+    throw new StowageError(
+      'UNSUPPORTED',
+      `${name} is compressed with ${compression}; only ${ARCHIVE_COMPRESSION_NAMES.join(', ')} and uncompressed files can be read`,
+      {
+        hint: `Decompress it first: ${command} ${name}`,
+      },
+    )
+  }
+}
+
+/** Throws UNSUPPORTED, with what to do with it instead, for a file that is no tar. */
+export function refuseOther(other: OtherFile | undefined, name: string): void {
+  if (other) throw new StowageError('UNSUPPORTED', `${name} is ${other.title}, not a tar`, { hint: other.hint(name) })
 }

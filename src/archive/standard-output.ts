@@ -15,6 +15,8 @@ export interface Output extends AsyncDisposable {
   /** The path of the temporary file, which `file` is. */
   readonly partial: string
   readonly file: FileHandle
+  /** Whether the file has what a killed run has left. */
+  readonly resumed?: boolean
   /** Call it when the file is complete. `check` looks at `partial` once more, and throws to prevent that. */
   publish(check?: () => Promise<void>): Promise<void>
 }

@@ -1,6 +1,7 @@
 /** Interfaces for reading and writing content addressed by its digest. */
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
+import type { LayerWatch } from './layer-watch.js'
 import type { NativeDownloader } from './native-download.js'
 
 export type Bytes = AsyncIterable<Uint8Array>
@@ -67,8 +68,8 @@ export async function* withoutFirst(count: number, bytes: Bytes): Bytes {
 
 /** Content to write. */
 export interface BlobSink {
-  /** Whether the blob is present and complete: a file with the right name is not enough. */
-  has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
+  /** Whether the blob is present and complete: a file with the right name is not enough. Throws what a watch throws. */
+  has(blob: Descriptor, options?: HasOptions): Promise<boolean>
   /**
    * Writes the bytes that `read` yields and checks them against `blob`. The offset passed to `read` is over 0 if an
    * earlier attempt left part of the blob. When this returns, the blob is complete; when it throws, no file has the
@@ -80,8 +81,16 @@ export interface BlobSink {
 /** Reads a blob from byte `offset`, without the bytes that `downloader` writes itself. */
 export type ReadBlob = (offset: number, downloader?: NativeDownloader) => Bytes
 
+export interface HasOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Looks into the blob, if it is read to answer. */
+  readonly watch?: LayerWatch | undefined
+}
+
 export interface PutOptions {
   readonly signal?: AbortSignal | undefined
+  /** Looks into the blob while it is written. */
+  readonly watch?: LayerWatch | undefined
   /** Called with the number of bytes that the downloader wrote. The code that yields bytes counts those itself. */
   readonly onSaved?: ((size: number) => void) | undefined
 }

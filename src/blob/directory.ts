@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
+import { compressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
@@ -14,11 +15,13 @@ import type {
   BlobStore,
   Bytes,
   FetchOptions,
+  HasOptions,
   PutOptions,
   ReadBlob,
   StagedBlob,
 } from './blob-store.js'
 import { makeDirectory, syncPath } from './durable.js'
+import type { LayerWatch } from './layer-watch.js'
 import { claimPartial, clearPartials, isUseful, pathToCreate, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
@@ -63,12 +66,20 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     return false
   }
 
-  async has(blob: Descriptor, { signal }: FetchOptions = {}): Promise<boolean> {
-    if (this.#whole.has(blob.digest)) return true
+  async has(blob: Descriptor, { signal, watch }: HasOptions = {}): Promise<boolean> {
+    if (this.#whole.has(blob.digest) && (!watch || (await this.#isTar(blob, watch)))) return true
     try {
       const found = await stat(this.path(blob.digest))
       if (!found.isFile() || found.size !== blob.size) return false
-      for await (const _piece of verified(blob, this.fetch(blob, { signal }))) signal?.throwIfAborted()
+      if (watch) {
+        const layer = watch.begin()
+        for await (const piece of this.fetch(blob, { signal })) await layer.add(piece)
+        const { digest, plain } = await layer.finish()
+        if (digest !== blob.digest) return false
+        watch.found(plain)
+      } else {
+        for await (const _piece of verified(blob, this.fetch(blob, { signal }))) signal?.throwIfAborted()
+      }
     } catch (error) {
       if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
       if (error instanceof StowageError && (error.code === 'DIGEST_MISMATCH' || error.code === 'BLOB_MISSING'))
@@ -76,6 +87,24 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       throw abortError(error, signal)
     }
     this.#whole.add(blob.digest)
+    return true
+  }
+
+  /** Whether a blob that is complete is not compressed: its digest is then that of the tar. */
+  async #isTar(blob: Descriptor, watch: LayerWatch): Promise<boolean> {
+    const head = Buffer.alloc(MAGIC_SIZE)
+    try {
+      const file = await open(this.path(blob.digest), 'r')
+      try {
+        await file.read(head)
+      } finally {
+        await file.close()
+      }
+    } catch {
+      return false // reported when all of it is read
+    }
+    if (compressionOf(head)) return false
+    watch.found({ diffId: blob.digest })
     return true
   }
 

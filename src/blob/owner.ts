@@ -1,6 +1,7 @@
 /** Owner of temporary files: host, boot, process and time, so that another run can tell whether the process is gone. */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { isAlive } from './lock.js'
 
 export interface Owner {
@@ -69,4 +70,17 @@ async function bootId(): Promise<string> {
 async function beginOf(id: number): Promise<string> {
   const text = await readFile(`/proc/${id}/stat`, 'utf8').catch(() => '')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+/** The files that the processes of this user have open; undefined if the system does not tell. Source: proc(5). */
+export async function openFiles(): Promise<ReadonlySet<string> | undefined> {
+  const processes = await readdir('/proc').catch(() => undefined)
+  if (!processes?.includes('self')) return undefined
+  const open = new Set<string>()
+  for (const id of processes.filter(name => /^\d+$/.test(name))) {
+    const directory = join('/proc', id, 'fd')
+    for (const name of await readdir(directory).catch(() => []))
+      open.add(await readlink(join(directory, name)).catch(() => ''))
+  }
+  return open
 }

@@ -1,8 +1,10 @@
 /** A file that appears at its path only when complete: written under a temporary name, renamed at the end. */
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import { PARTIAL, syncPath } from './durable.js'
+import { openFiles } from './owner.js'
 import { clearLeft } from './workspace.js'
 
 /** `<path>.partial`, open. It is deleted if disposed of before it is published. */
@@ -12,33 +14,37 @@ export class PartialFile implements AsyncDisposable {
   /** The temporary path. */
   readonly partial: string
   readonly file: FileHandle
+  /** Whether it is what a killed run has left. */
+  readonly resumed: boolean
   readonly #what: string
   /** Device and inode, to check that the path still names this file. */
   readonly #identity: string
   #state: 'open' | 'closed' | 'published' = 'open'
 
   /**
-   * `what` is what messages call the file: `a bundle`. A temporary file left by a killed run is deleted, because
-   * nothing in it can be used. Throws OUTPUT_EXISTS if `path` exists, FILE_NOT_FOUND if its directory does not.
+   * `what` is what messages call the file: `a bundle`. A temporary file left by a killed run is deleted, unless the
+   * caller can `resume` it. Throws OUTPUT_EXISTS if `path` exists, FILE_NOT_FOUND if its directory does not.
    */
-  static async open(path: string, what: string): Promise<PartialFile> {
+  static async open(path: string, what: string, { resume = false } = {}): Promise<PartialFile> {
     await refuseExisting(path, what)
     await clearLeft(path).catch(() => undefined) // of a directory that is not there, which is reported next
     try {
-      await rm(`${path}${PARTIAL}`, { force: true })
-      const file = await open(`${path}${PARTIAL}`, 'wx+')
+      const resumed = resume && (await takeOver(`${path}${PARTIAL}`))
+      if (!resumed) await rm(`${path}${PARTIAL}`, { force: true })
+      const file = await open(`${path}${PARTIAL}`, resumed ? 'r+' : 'wx+')
       const { dev, ino } = await file.stat({ bigint: true })
-      return new PartialFile(path, what, file, `${dev} ${ino}`)
+      return new PartialFile(path, what, file, resumed, `${dev} ${ino}`)
     } catch (error) {
       throw outputError(error, path)
     }
   }
 
-  private constructor(path: string, what: string, file: FileHandle, identity: string) {
+  private constructor(path: string, what: string, file: FileHandle, resumed: boolean, identity: string) {
     this.path = path
     this.partial = `${path}${PARTIAL}`
     this.#what = what
     this.file = file
+    this.resumed = resumed
     this.#identity = identity
   }
 
@@ -87,6 +93,23 @@ export class PartialFile implements AsyncDisposable {
       if (systemCode(error) === 'ENOENT') return false
       throw fileError(error, this.partial)
     }
+  }
+}
+
+/** Whether there is a file `partial` that no process writes to any more, and this is the only one to take it. */
+async function takeOver(partial: string): Promise<boolean> {
+  const found = await stat(partial).catch(() => undefined)
+  if (!found?.isFile() || found.size === 0) return false
+  const open = await openFiles()
+  if (!open || open.has(await realpath(partial))) return false
+  const own = `${partial}.${randomUUID()}`
+  try {
+    await rename(partial, own)
+    await rename(own, partial)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
   }
 }
 

@@ -4,10 +4,12 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { abortError, fileError } from '../errors.js'
+import { abortError, fileError, systemCode } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
+import { digestFromHex } from '../oci/digest.js'
 import type { Bytes, PutOptions } from './blob-store.js'
+import type { Plain } from './layer-watch.js'
 import { writeAll } from './durable.js'
 import type { NativeDownload, NativeDownloader, NativeRequest } from './native-download.js'
 import { expectDigest, tooLong, tooShort } from './verified.js'
@@ -58,18 +60,20 @@ interface NativeEvent {
   readonly landed?: { readonly failure?: Error }
   /** SHA-256 in hex, at the end. */
   readonly result?: string
+  /** Of the tar in the blob, if that was asked for; without `hex` and `failure`, the blob is the tar. */
+  readonly plain?: { readonly hex?: string; readonly failure?: Error }
   readonly error?: Error
 }
 
 type NativeBlobWriting = new (
-  file: Omit<BlobFile, 'open'> & { readonly handle: number },
+  file: Omit<BlobFile, 'open'> & { readonly handle: number; readonly plain: boolean },
   callback: (event: NativeEvent) => void,
 ) => NativeBlobWriteJob
 
 /**
  * Writes the bytes that `read` yields or downloads, after the part of `blob` that `file` already holds. When this
  * returns, the blob is complete and synced. When it throws, the bytes received are in the file, which is closed. Throws
- * SIZE_MISMATCH, DIGEST_MISMATCH, ABORTED, {@link fileError}s such as NO_SPACE, and whatever `read` throws.
+ * SIZE_MISMATCH, DIGEST_MISMATCH, ABORTED, {@link fileError}s such as NO_SPACE, and whatever `read` and `watch` throw.
  */
 export async function writeBlob(
   file: BlobFile,
@@ -77,13 +81,13 @@ export async function writeBlob(
   read: (downloader?: NativeDownloader) => Bytes,
   options: PutOptions = {},
 ): Promise<void> {
-  const { signal, onSaved } = options
+  const { signal, watch, onSaved } = options
   const Native = blob.size < SLOT ? undefined : nativePart<NativeBlobWriting>('BlobWriteJob')
   if (!Native) {
-    await writeHere(file, blob, read(), signal)
+    await writeHere(file, blob, read(), { signal, watch })
     return
   }
-  const writing = new Writing(file, Native, onSaved)
+  const writing = new Writing(file, Native, watch !== undefined, onSaved)
   try {
     for await (const piece of read(writing)) {
       signal?.throwIfAborted()
@@ -92,7 +96,9 @@ export async function writeBlob(
     }
     if (writing.size > blob.size) throw tooLong(blob)
     if (writing.size < blob.size) throw tooShort(blob, writing.size)
-    expectDigest(blob, await writing.finish(), writing.size)
+    const { hex, plain } = await writing.finish()
+    expectDigest(blob, hex, writing.size)
+    if (plain) watch?.found(plain)
   } catch (error) {
     throw abortError(error, signal)
   } finally {
@@ -105,25 +111,31 @@ async function writeHere(
   { path, offset, held, open: given }: BlobFile,
   blob: Descriptor,
   bytes: Bytes,
-  signal: AbortSignal | undefined,
+  { signal, watch }: PutOptions,
 ): Promise<void> {
   const hash = createHash('sha256')
+  const layer = watch?.begin()
+  const add = async (piece: Uint8Array): Promise<void> => {
+    hash.update(piece)
+    await layer?.add(piece)
+  }
   let size = held
   try {
     const file = given ?? (await open(path, 'r+'))
     try {
       if (held > 0)
         for await (const piece of file.createReadStream({ start: offset, end: offset + held - 1, autoClose: false }))
-          hash.update(piece as Uint8Array)
+          await add(piece as Uint8Array)
       for await (const piece of bytes) {
         signal?.throwIfAborted()
         if (size + piece.length > blob.size) throw tooLong(blob)
-        hash.update(piece)
+        await add(piece)
         await writeAll(file, piece, offset + size)
         size += piece.length
       }
       if (size < blob.size) throw tooShort(blob, size)
       expectDigest(blob, hash.digest('hex'), size)
+      if (layer) watch?.found((await layer.finish()).plain)
       if (!given) await file.sync()
     } finally {
       if (!given) await file.close()
@@ -146,18 +158,20 @@ class Writing implements NativeDownloader {
   #unreported = 0
   #landed: NativeEvent['landed']
   #hex: string | undefined
+  #plain: NativeEvent['plain']
   #failure: unknown
   #wake: (() => void) | undefined
 
   constructor(
     { open: given, ...file }: BlobFile,
     Native: NativeBlobWriting,
+    plain: boolean,
     onSaved: ((size: number) => void) | undefined,
   ) {
     this.#path = file.path
     this.#size = file.held
     this.#onSaved = onSaved
-    this.#job = new Native({ ...file, handle: given?.fd ?? -1 }, event => this.#onEvent(event))
+    this.#job = new Native({ ...file, handle: given?.fd ?? -1, plain }, event => this.#onEvent(event))
   }
 
   /** Bytes of the blob held before, yielded or downloaded. */
@@ -222,10 +236,11 @@ class Writing implements NativeDownloader {
     return size
   }
 
-  async finish(): Promise<string> {
+  async finish(): Promise<{ readonly hex: string; readonly plain: Plain | undefined }> {
     this.#job.finish()
     await this.#until(() => this.#hex !== undefined)
-    return this.#hex ?? ''
+    const hex = this.#hex ?? ''
+    return { hex, plain: this.#plain && plainOf(this.#plain, hex) }
   }
 
   /** Writes what was received and closes the file, even after a failure. */
@@ -245,7 +260,7 @@ class Writing implements NativeDownloader {
     }
   }
 
-  #onEvent({ room, answered, landing, landed, result, error }: NativeEvent): void {
+  #onEvent({ room, answered, landing, landed, result, plain, error }: NativeEvent): void {
     if (room) this.#room = true
     if (answered) this.#answered = answered
     if (landing > 0) {
@@ -255,7 +270,13 @@ class Writing implements NativeDownloader {
     }
     if (landed) this.#landed = landed
     if (result !== undefined) this.#hex = result
+    if (plain) this.#plain = plain
     if (error) this.#failure = fileError(Object.assign(error, { syscall: 'write' }), this.#path)
     this.#wake?.()
   }
+}
+
+function plainOf({ hex, failure }: NonNullable<NativeEvent['plain']>, blob: string): Plain {
+  if (!failure) return { diffId: digestFromHex(hex ?? blob) }
+  return { reason: failure.message, damaged: systemCode(failure) !== 'UNSUPPORTED' }
 }

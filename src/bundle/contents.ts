@@ -22,5 +22,44 @@ export const DOCUMENT_LIMIT = 64 * 1024 * 1024
 export const REQUIRED_DOCUMENTS: readonly string[] = [LAYOUT_FILE, INDEX_FILE, DOCKER_FILE, BUNDLE_FILE, CHECKSUMS_FILE]
 /** Every file of a bundle that is neither a blob nor a carried file. */
 export const DOCUMENTS: readonly string[] = [README_FILE, ...REQUIRED_DOCUMENTS]
-/** Recovery data that may stand in a sealed bundle directory: `stowage protect` writes it, for the par2 command too. */
-export const RECOVERY_FILE = /^recovery(\.vol\d+\+\d+)?\.par2$/
+
+/** A kind of file that may stand in a sealed bundle although no list of it names the file. */
+interface BesideFile {
+  readonly name: RegExp
+  readonly title: string
+  /** In bytes; recovery data may have any size. */
+  readonly limit: number
+}
+
+const MIB = 1024 * 1024
+
+/** Signatures of bundle.json, for openssl and for cosign, by any number of keys. */
+const SIGNATURE: BesideFile = {
+  name: /^bundle\.json(\.[0-9A-Za-z_-]{1,128})?\.(sig|sigstore\.json)$/,
+  title: 'a signature',
+  limit: MIB,
+}
+
+/** All that may stand beside the contents of a sealed bundle, at its top. Documented in docs/bundle-format.md. */
+const BESIDE: readonly BesideFile[] = [
+  SIGNATURE,
+  { name: /^receipt-[0-9A-Za-z._-]{1,200}\.json$/, title: 'a receipt', limit: 16 * MIB },
+  // `stowage protect` writes it, for the par2 command too
+  { name: /^recovery(\.vol\d+\+\d+)?\.par2$/, title: 'recovery data', limit: Infinity },
+]
+
+/** Whether a file of this path may stand in a sealed bundle without being listed. */
+export function isBeside(path: string): boolean {
+  return BESIDE.some(({ name }) => name.test(path))
+}
+
+export function isSignature(path: string): boolean {
+  return SIGNATURE.name.test(path)
+}
+
+/** Why the file, which {@link isBeside}, is too large; undefined if it is not. */
+export function tooLargeBeside(path: string, size: number): string | undefined {
+  const kind = BESIDE.find(({ name }) => name.test(path))
+  if (!kind || size <= kind.limit) return undefined
+  return `it has ${size} bytes, but ${kind.title} has at most ${kind.limit}`
+}

@@ -1,6 +1,6 @@
 /** A delta: a bundle without the layers and images that its destination has already. Format: docs/bundle-format.md. */
 import { StowageError } from '../errors.js'
-import { blobPath } from '../oci/layout.js'
+import { blobPath, checkLayout, LAYOUT_FILE } from '../oci/layout.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, parseDigest } from '../oci/digest.js'
 import { array, type JsonObject, record, size, string, wrong } from '../oci/json.js'
@@ -69,6 +69,13 @@ export const DELTA_DOCKER_MANIFEST: Uint8Array = new TextEncoder().encode(
 /** Whether this `oci-layout` is that of a delta. */
 export function isDeltaLayout(bytes: Uint8Array): boolean {
   return Buffer.compare(bytes, DELTA_LAYOUT) === 0
+}
+
+/** Checks the `oci-layout` of a bundle, which says whether it is a delta. Throws INVALID_MANIFEST. */
+export function expectLayout(bytes: Uint8Array, delta: boolean): void {
+  if (!delta) checkLayout(bytes)
+  else if (!isDeltaLayout(bytes))
+    throw new StowageError('INVALID_MANIFEST', `${LAYOUT_FILE}: expected that of a delta, which the bundle is`)
 }
 
 /** Reads `assumes` of bundle.json. Throws INVALID_MANIFEST. */

@@ -4,7 +4,7 @@ import type { Dirent } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
-import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
 import { isPartial } from '../blob/partial.js'
@@ -12,7 +12,7 @@ import { writeBlob } from '../blob/write-blob.js'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, hexOf } from '../oci/digest.js'
-import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
+import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT, isBeside, isSignature } from './contents.js'
 import { type BundleMedium, type Documents, writtenFiles } from './medium.js'
 
 /** The marker, and the temporary files that are renamed to it: each command writes its own. */
@@ -116,7 +116,7 @@ class DirectoryMedium implements BundleMedium {
     return json
   }
 
-  async has(blob: Descriptor, options?: FetchOptions): Promise<boolean> {
+  async has(blob: Descriptor, options?: HasOptions): Promise<boolean> {
     return await this.#blobs.has(blob, options)
   }
 
@@ -237,6 +237,7 @@ class DirectoryMedium implements BundleMedium {
         DOCUMENTS.includes(name) ||
         name === FILES ||
         name.endsWith(PARTIAL) ||
+        isSignature(name) || // of the bundle that an interrupted update was to replace
         (isMarker(name) && name !== INCOMPLETE_FILE)
       ) {
         await rm(this.#path(name), { recursive: true, force: true })
@@ -277,7 +278,7 @@ async function listBlobs(directory: string): Promise<readonly string[]> {
 }
 
 function isOwn(name: string): boolean {
-  return isMarker(name) || [...DOCUMENTS, BLOBS, FILES].includes(withoutPartial(name))
+  return isMarker(name) || isBeside(name) || [...DOCUMENTS, BLOBS, FILES].includes(withoutPartial(name))
 }
 
 function isMarker(name: string): boolean {

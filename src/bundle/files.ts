@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import pMap from 'p-map'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes, DiskRange, FetchOptions } from '../blob/blob-store.js'
+import type { Plain } from '../blob/layer-watch.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
@@ -15,7 +16,6 @@ import { LEAST_VOLUME } from '../volumes/description.js'
 import type { VolumeSet } from '../volumes/find.js'
 import type { AskForVolume } from '../volumes/volume-stream.js'
 import { isMediumEntry } from './directory-medium.js'
-import type { Plain } from './layer-hash.js'
 
 export interface BundleFile {
   /** Relative, with `/`. */

@@ -7,11 +7,12 @@ import { StowageError } from '../errors.js'
 import { groupByRoot } from '../image/selection.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
-import { fields, LIST_VALUE_LIMIT, parseJson, record, shown, string } from '../oci/json.js'
+import { fields, LIST_VALUE_LIMIT, parseJson, shown } from '../oci/json.js'
 import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, originalOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { type BundleAssumption, DELTA_DOCKER_MANIFEST, isDeltaLayout } from './delta.js'
+import { type BundleAssumption, DELTA_DOCKER_MANIFEST, expectLayout } from './delta.js'
 import type { BundleFile } from './files.js'
+import { type ImageLayer, layersToCheck } from './layer-comparison.js'
 import { BUNDLE_FILE, type BundleImage, type BundleManifest, describeImage } from './manifest.js'
 
 /** What can be wrong with a bundle. Codes are API: they may be added, never renamed. */
@@ -55,13 +56,6 @@ interface GraphInput {
   readonly find: (code: FindingCode, path: string, message: string) => void
 }
 
-/** A layer, and what the config of an image says of the tar in it. */
-export interface ImageLayer {
-  readonly descriptor: Descriptor
-  readonly diffId: Digest
-  readonly config: Digest
-}
-
 const READ_LIMIT = 16 * 1024 * 1024
 
 /**
@@ -89,7 +83,7 @@ class GraphCheck {
   async run(): Promise<ReadonlySet<string> | undefined> {
     const { layout, index } = this.#input
     const delta = this.#input.manifest?.assumes !== undefined
-    this.#attempt(LAYOUT_FILE, () => layout && (delta ? expectDelta(layout) : checkLayout(layout)))
+    this.#attempt(LAYOUT_FILE, () => layout && expectLayout(layout, delta))
     const entries = this.#attempt(INDEX_FILE, () => index && parseLayoutIndex(index, INDEX_FILE))
     return entries && (await this.#checkEntries(entries))
   }
@@ -117,12 +111,7 @@ class GraphCheck {
         continue
       }
       this.#checkLayers(image)
-      for (const { manifest, config } of image.platforms) {
-        manifest.layers.forEach((descriptor, n) => {
-          const diffId = config.diffIds[n]
-          if (diffId) this.#input.layer({ descriptor, diffId, config: manifest.config.digest })
-        })
-      }
+      for (const layer of layersToCheck(image)) this.#input.layer(layer)
       docker.add(encodeDockerManifest([{ image, names }]))
       if (described) this.#checkImage({ image, names, listed: root.digest }, described.get(root.digest))
       for (const path of [...pathsOf(image), blobPath(root.digest)]) blobs.add(path)
@@ -243,23 +232,6 @@ class GraphCheck {
   #find(code: FindingCode, path: string, message: string): void {
     this.#input.find(code, path, message)
   }
-}
-
-/** A delta says in its layout that it is one, so that nothing else takes it for whole images. */
-function expectDelta(bytes: Uint8Array): void {
-  if (isDeltaLayout(bytes)) return
-  const message = `${LAYOUT_FILE}: expected that of a delta, as ${BUNDLE_FILE} says that it is one`
-  throw new StowageError('INVALID_MANIFEST', message)
-}
-
-/** Checks the layout version, which every OCI reader requires. */
-function checkLayout(bytes: Uint8Array): void {
-  const version = string(record(parseJson(bytes, LAYOUT_FILE), LAYOUT_FILE), 'imageLayoutVersion', LAYOUT_FILE)
-  if (version === '1.0.0') return
-  throw new StowageError(
-    'INVALID_MANIFEST',
-    `${LAYOUT_FILE}: expected imageLayoutVersion 1.0.0 but found ${shown(version)}`,
-  )
 }
 
 function storeOf({ files, read }: GraphInput): BlobStore {

@@ -4,12 +4,10 @@ import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { decompressed } from '../archive/compression.js'
 import type { Bytes } from '../blob/blob-store.js'
+import type { LayerHasher, Plain } from '../blob/layer-watch.js'
 import { StowageError } from '../errors.js'
 import { compressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
-
-/** What is known of the tar in a blob: its digest, or why it has none. `damaged`: what is compressed cannot be read. */
-export type Plain = { readonly diffId: Digest } | { readonly reason: string; readonly damaged: boolean }
 
 /** From this size in bytes on, a layer that is over {@link GROWTH} times its compressed size is not followed to its end. */
 const GROWTH_FREE = 1024 * 1024 * 1024
@@ -18,7 +16,7 @@ const GROWTH = 200
 const AHEAD = 4 * 1024 * 1024
 
 /** A blob that is hashed as it comes. Nothing of it is kept. */
-export class LayerHash {
+export class LayerHash implements LayerHasher {
   readonly #name: string
   readonly #signal: AbortSignal | undefined
   readonly #digest = createHash('sha256')

@@ -1,7 +1,7 @@
 /** Where a bundle is written: a directory or a tar file. The writer decides what to write, the medium where and how. */
 import type { HeadSizes } from '../archive/heads.js'
 import { regionsOf, type WrittenFile } from '../archive/read-back.js'
-import type { BlobStage, Bytes, FetchOptions, PutOptions, ReadBlob } from '../blob/blob-store.js'
+import type { BlobStage, Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -44,7 +44,7 @@ export interface BundleMedium extends BlobStage {
   fit(file: string, json: Uint8Array): Uint8Array
   /** Announces the next blobs. A tar has them in this order; blobs announced earlier keep their position. */
   assign(blobs: readonly Descriptor[]): Promise<void>
-  has(blob: Descriptor, options?: FetchOptions): Promise<boolean>
+  has(blob: Descriptor, options?: HasOptions): Promise<boolean>
   put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void>
   /** Writes a carried file, `files/…`. The caller has checked the path; `file` describes the expected bytes. */
   putFile(path: string, file: Descriptor, read: () => Bytes, options?: FetchOptions): Promise<void>
@@ -53,6 +53,8 @@ export interface BundleMedium extends BlobStage {
    * seal() reports the progress.
    */
   readonly deferred?: boolean
+  /** Forgets what an earlier run has left, if there is any, to have its space. Returns whether there was. */
+  restart?(): Promise<boolean>
   /** Whether a complete bundle already exists there; it stays until this one is sealed. */
   readonly standing?: boolean
   /**

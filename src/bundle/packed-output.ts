@@ -24,8 +24,8 @@ export async function openTarOutput(
   readBack?: ReadBack,
 ): Promise<Output> {
   if (path === STANDARD_STREAM) return await StandardOutput.open(signal)
-  const target = await PartialFile.open(path, 'a bundle')
   const compression = compressionOfName(path)
+  const target = await PartialFile.open(path, 'a bundle', { resume: compression === undefined })
   if (!compression) return target
   const workspace = new Workspace(path)
   try {

@@ -12,7 +12,8 @@ import type { Digest } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { DOCUMENT_LIMIT } from './contents.js'
 import { isDeltaLayout } from './delta.js'
-import { type BundleFile, readSmall } from './files.js'
+import { type BundleFile, type OpenFilesOptions, readSmall } from './files.js'
+import type { Finding } from './graph.js'
 import { type BundleImage, type BundleManifest, describeImage, SCHEMA_VERSION, sourceImageOf } from './manifest.js'
 import type { PassingFiles } from './passing-files.js'
 import { type BundleReader, entriesOf, hintFor, type Passage, readManifest } from './reader.js'
@@ -24,11 +25,11 @@ import { type BundleReader, entriesOf, hintFor, type Passage, readManifest } fro
 export async function openPassingReader(
   path: string,
   files: PassingFiles,
-  signal: AbortSignal | undefined,
+  options: Pick<OpenFilesOptions, 'signal' | 'onNotice'>,
 ): Promise<BundleReader> {
-  const layout = await readSmall(files, LAYOUT_FILE, DOCUMENT_LIMIT, signal).catch(ifMissing)
+  const layout = await readSmall(files, LAYOUT_FILE, DOCUMENT_LIMIT, options.signal).catch(ifMissing)
   if (layout && isDeltaLayout(layout)) throw new PassingDelta(path)
-  return new PassingReader(path, files, await readContents(path, files, signal), signal)
+  return new PassingReader(path, files, await readContents(path, files, options.signal), options)
 }
 
 /** Only the end of a delta says what it leaves out, so that it cannot be used while it is read. */
@@ -77,14 +78,20 @@ class PassingReader implements BundleReader, Passage {
   readonly #path: string
   readonly #files: PassingFiles
   readonly #layers: ReadonlyMap<Digest, readonly Descriptor[]>
-  readonly #signal: AbortSignal | undefined
+  readonly #options: Pick<OpenFilesOptions, 'signal' | 'onNotice'>
+  doubts: readonly Finding[] = []
   /** Paths of layers of the image that is being written, which may still be fetched. */
   #current = new Set<string>()
 
-  constructor(path: string, files: PassingFiles, images: readonly PassingImage[], signal: AbortSignal | undefined) {
+  constructor(
+    path: string,
+    files: PassingFiles,
+    images: readonly PassingImage[],
+    options: Pick<OpenFilesOptions, 'signal' | 'onNotice'>,
+  ) {
     this.#path = path
     this.#files = files
-    this.#signal = signal
+    this.#options = options
     this.#layers = new Map(images.map(({ described, content }) => [described.root.digest, content.layers]))
     this.manifest = {
       schemaVersion: SCHEMA_VERSION,
@@ -140,7 +147,8 @@ class PassingReader implements BundleReader, Passage {
 
   async complete(): Promise<BundleManifest> {
     await this.#files.drain()
-    const manifest = await readManifest(this.#path, this.#files, this.#signal)
+    const { manifest, doubts } = await readManifest(this.#path, this.#files, this.#options)
+    this.doubts = doubts
     const known = new Set(manifest.images.map(({ root }) => root.digest))
     const extra = this.manifest.images.find(({ root }) => !known.has(root.digest))
     if (extra) {

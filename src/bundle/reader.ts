@@ -11,7 +11,9 @@ import { type Digest, digestOf } from '../oci/digest.js'
 import { blobPath, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from '../oci/layout.js'
 import { CHECKSUMS_FILE, parseChecksums } from './checksums.js'
 import { DOCUMENT_LIMIT, INCOMPLETE_FILE } from './contents.js'
+import { doubtsAbout, doubtsText, refuseContradictions } from './doubts.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
+import type { Finding } from './graph.js'
 import {
   BUNDLE_FILE,
   type BundleImage,
@@ -20,13 +22,15 @@ import {
   parseBundleManifest,
   sourceImageOf,
 } from './manifest.js'
-import { leftOutOf } from './delta.js'
+import { expectLayout, leftOutOf } from './delta.js'
 import { openBundleFiles } from './open-files.js'
 import type { PassingFiles } from './passing-files.js'
 
 /** An open bundle. The caller disposes of it. */
 export interface BundleReader extends ImageSource {
   readonly manifest: BundleManifest
+  /** What is wrong with files that no image needs, see {@link doubtsAbout}; of a stream, known once it was read. */
+  readonly doubts: readonly Finding[]
   /** The files that actually exist, by path. */
   readonly files: ReadonlyMap<string, BundleFile>
   /** The content of one file, not verified. Throws BLOB_MISSING. */
@@ -57,16 +61,16 @@ export interface BundleReaderOptions extends OpenFilesOptions {
 
 /**
  * Opens the bundle `path`, see {@link openBundleFiles}, and checks its small files against one another: bundle.json
- * against SHA256SUMS, the heads against both, the images against index.json. Layers are not verified: the caller that
- * fetches them does that, with `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, DIGEST_MISMATCH, and
+ * against SHA256SUMS, the heads against both, the images against index.json. What is wrong with files that no image needs
+ * is told to `onNotice`. Layers are not verified: the caller that fetches them does that, with `verified()`. Throws NOT_A_BUNDLE, BUNDLE_INVALID, INVALID_MANIFEST, DIGEST_MISMATCH, and
  * what {@link openBundleFiles} throws.
  */
 export async function openBundleReader(path: string, options: BundleReaderOptions = {}): Promise<BundleReader> {
-  const { ref, signal } = options
+  const { ref } = options
   const files = await openBundleFiles(path, options)
   try {
     if (isPassing(files)) return await openPassing(path, files, options)
-    return new Reader(path, files, await readManifest(path, files, signal), ref)
+    return new Reader(path, files, await readManifest(path, files, options), ref)
   } catch (error) {
     await files[Symbol.asyncDispose]()
     throw error
@@ -77,7 +81,7 @@ export async function openBundleReader(path: string, options: BundleReaderOption
 async function openPassing(path: string, files: PassingFiles, options: BundleReaderOptions): Promise<BundleReader> {
   const { openPassingReader, PassingDelta } = await import('./passing-reader.js')
   try {
-    return await openPassingReader(path, files, options.signal)
+    return await openPassingReader(path, files, options)
   } catch (error) {
     const again = error instanceof PassingDelta && (await stat(path).catch(() => undefined))?.isFile()
     if (!again) throw error
@@ -93,15 +97,17 @@ function isPassing(files: BundleFiles): files is PassingFiles {
 class Reader implements BundleReader {
   readonly manifest: BundleManifest
   readonly leftOut: ReadonlyMap<Digest, LeftOutBlob> | undefined
+  readonly doubts: readonly Finding[]
   readonly #path: string
   readonly #files: BundleFiles
   readonly #ref: string | undefined
   readonly referrers: NonNullable<ImageSource['referrers']>
 
-  constructor(path: string, files: BundleFiles, manifest: BundleManifest, ref: string | undefined) {
+  constructor(path: string, files: BundleFiles, { manifest, doubts }: ReadManifest, ref: string | undefined) {
     this.#path = path
     this.#files = files
     this.manifest = manifest
+    this.doubts = doubts
     this.#ref = ref
     this.leftOut = manifest.assumes && new Map(manifest.assumes.layers.map(layer => [layer.digest, layer]))
     this.referrers = referrersAmong(this, entriesOf(manifest))
@@ -156,12 +162,20 @@ export function entriesOf({ images }: BundleManifest): readonly NamedEntry[] {
   })
 }
 
-/** The manifest of a bundle whose small files agree with one another. Throws like {@link openBundleReader}. */
+export interface ReadManifest {
+  readonly manifest: BundleManifest
+  readonly doubts: readonly Finding[]
+}
+
+/**
+ * The manifest of a bundle whose small files agree with one another, and what is wrong with others, which `onNotice` is
+ * told. Throws like {@link openBundleReader}.
+ */
 export async function readManifest(
   path: string,
   files: BundleFiles,
-  signal: AbortSignal | undefined,
-): Promise<BundleManifest> {
+  { signal, onNotice }: Pick<OpenFilesOptions, 'signal' | 'onNotice'>,
+): Promise<ReadManifest> {
   refuseOther(path, files)
   const bytes = await readSmall(files, BUNDLE_FILE, DOCUMENT_LIMIT, signal)
   const manifest = parseBundleManifest(bytes)
@@ -173,9 +187,12 @@ export async function readManifest(
     const entry = listed.get(head)
     expectDigest(head, found, entry && digestOfIntegrity(entry.integrity), BUNDLE_FILE)
     expectDigest(head, found, sums.get(head), CHECKSUMS_FILE)
-    if (head === INDEX_FILE) expectRoots(manifest, parseLayoutIndex(found, INDEX_FILE))
+    if (head === LAYOUT_FILE) expectLayout(found, manifest.assumes !== undefined)
+    if (head === INDEX_FILE) refuseContradictions(manifest, sums, parseLayoutIndex(found, INDEX_FILE))
   }
-  return manifest
+  const doubts = await doubtsAbout(files, manifest, sums, signal)
+  for (const sentence of doubtsText(path, doubts)) onNotice?.(sentence)
+  return { manifest, doubts }
 }
 
 function refuseOther(path: string, { files }: BundleFiles): void {
@@ -208,15 +225,4 @@ function expectDigest(file: string, bytes: Uint8Array, expected: string | undefi
   throw new StowageError('DIGEST_MISMATCH', `${file}: ${by} expects ${expected} but the file is ${found}`, {
     hint: 'Copy the bundle again; "stowage verify" names every file that is wrong.',
   })
-}
-
-function expectRoots(manifest: BundleManifest, index: readonly Descriptor[]): void {
-  const roots = new Set(index.map(root => root.digest))
-  const lost = manifest.images.find(image => !roots.has(image.root.digest))
-  if (lost) {
-    throw new StowageError(
-      'BUNDLE_INVALID',
-      `${BUNDLE_FILE} has an image ${lost.root.digest} that ${INDEX_FILE} does not have`,
-    )
-  }
 }

@@ -2,19 +2,20 @@
  * Updates an existing directory bundle: its files stay, new ones are written beside them, and the heads are replaced
  * last.
  */
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
-import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
+import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { CHECKSUMS_FILE } from './checksums.js'
-import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT } from './contents.js'
+import { BLOBS, DOCUMENTS, FILES, INCOMPLETE_FILE, INCOMPLETE_TEXT, isSignature } from './contents.js'
 import { listDirectory } from './files.js'
 import { BUNDLE_FILE, type BundleManifest, digestOfIntegrity, parseBundleManifest } from './manifest.js'
 import { type BundleMedium, type Documents, writtenFiles } from './medium.js'
@@ -63,12 +64,15 @@ class StandingMedium implements BundleMedium {
   readonly #carried = new Set<string>()
   readonly #waiting = new Set<string>()
   readonly #readBack: ReadBack | undefined
+  /** For what is only compared; on the medium, beside the bundle. */
+  readonly #workspace: Workspace
   #replacing = false
 
   constructor(path: string, update: boolean, { manifest, bundle, sealed }: Standing, readBack: ReadBack | undefined) {
     this.where = path
     this.#readBack = readBack
     this.#blobs = new BlobDirectory(path)
+    this.#workspace = new Workspace(path)
     this.#update = update
     this.#manifest = manifest
     this.#bundle = bundle
@@ -79,8 +83,7 @@ class StandingMedium implements BundleMedium {
   }
 
   async spool(): Promise<BlobDirectory> {
-    this.#refuseUnlessUpdate('can be compared only with what is made')
-    return this.#blobs
+    return await this.#spool()
   }
 
   async holds(blob: Descriptor): Promise<boolean> {
@@ -95,7 +98,7 @@ class StandingMedium implements BundleMedium {
     return json
   }
 
-  async has(blob: Descriptor, options?: FetchOptions): Promise<boolean> {
+  async has(blob: Descriptor, options?: HasOptions): Promise<boolean> {
     return (await this.holds(blob)) || (await this.#blobs.has(blob, options))
   }
 
@@ -120,8 +123,9 @@ class StandingMedium implements BundleMedium {
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
-    this.#refuseUnlessUpdate('can be compared only with what is made')
-    return await this.#blobs.create(produce)
+    const made = await (await this.#spool()).create(produce)
+    if (!this.#listed.has(blobPath(made.digest))) this.#refuseUnlessUpdate(`lacks ${made.digest}`)
+    return made
   }
 
   async seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean> {
@@ -147,8 +151,14 @@ class StandingMedium implements BundleMedium {
     return true
   }
 
+  /** Blobs of an update are added beside the others; otherwise, they are only compared, and must not be in the bundle. */
+  async #spool(): Promise<BlobDirectory> {
+    return this.#update ? this.#blobs : await this.#workspace.blobs()
+  }
+
   /** Removes what this run added: the bundle is then unchanged. */
   async discard(): Promise<void> {
+    await this.#workspace[Symbol.asyncDispose]()
     if (this.#update && !this.#replacing) await this.#removeBut(new Set(this.#listed.keys()))
   }
 
@@ -160,6 +170,8 @@ class StandingMedium implements BundleMedium {
     for (const path of paths) await rename(this.#path(`${path}${PARTIAL}`), this.#path(path))
     for (const directory of new Set(paths.map(path => dirname(this.#path(path)))))
       await syncPath(directory, 'directory')
+    // They are for what bundle.json was before
+    for (const name of await readdir(this.where)) if (isSignature(name)) await rm(this.#path(name), { force: true })
     await rm(this.#path(INCOMPLETE_FILE))
     await syncPath(this.where, 'directory')
   }

@@ -1,9 +1,10 @@
 /** A bundle written as one tar file: space for the heads, then the blobs; the heads are filled in at the end. */
+import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type ReadBack, regionsOf } from '../archive/read-back.js'
 import type { Output } from '../archive/standard-output.js'
-import type { Bytes, FetchOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
+import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
@@ -13,6 +14,7 @@ import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { BLOCK, encodeHeader, encodeReservedHeader, padding, TAR_END } from '../tar/header.js'
+import { pieces } from '../tar/pieces.js'
 import { CHECKSUMS_FILE } from './checksums.js'
 import { BUNDLE_FILE } from './manifest.js'
 import type { BundleHeads, BundleMedium, Documents } from './medium.js'
@@ -21,8 +23,9 @@ import { encodeMember, type LaidOutMember, TarLayout, tarSegments } from './tar-
 
 /**
  * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any
- * tar reader treats it as an empty archive. A name that ends in `.tar.gz` etc. is compressed then, and `-` is standard
- * output. With `readBack`, it is read back before that. Every member has `mtime`, in seconds. Throws what {@link openTarOutput} throws.
+ * tar reader treats it as an empty archive. If a killed run has left one, the blobs in it that are whole and in their place
+ * are kept. A name that ends in `.tar.gz` etc. is compressed then, and `-` is standard output. With `readBack`, it is
+ * read back before that. Every member has `mtime`, in seconds. Throws what {@link openTarOutput} throws.
  */
 export async function openTarMedium(
   path: string,
@@ -30,7 +33,9 @@ export async function openTarMedium(
   signal: AbortSignal | undefined,
   readBack: ReadBack | undefined,
 ): Promise<BundleMedium> {
-  return new TarMedium(await openTarOutput(path, signal, readBack), mtime, readBack)
+  const output = await openTarOutput(path, signal, readBack)
+  if (output.resumed) await writeAll(output.file, new Uint8Array(BLOCK), 0) // it may have been killed while it was sealed
+  return new TarMedium(output, mtime, readBack)
 }
 
 class TarMedium implements BundleMedium {
@@ -43,6 +48,7 @@ class TarMedium implements BundleMedium {
   readonly #blobs = new Map<Digest, number>()
   /** What is written, by the offset of its header. */
   readonly #members = new Map<number, LaidOutMember<{ readonly blob: { digest: Digest; size: number } }>>()
+  #resumed: boolean
   /** A directory beside the tar for spooled blobs, because a member cannot be removed from the tar. */
   readonly #workspace: Workspace
   /** Serializes the jobs that append members. */
@@ -54,6 +60,7 @@ class TarMedium implements BundleMedium {
     this.#path = output.path
     this.#file = output.file
     this.#layout = new TarLayout(mtime)
+    this.#resumed = output.resumed ?? false
     this.where = dirname(output.partial)
     this.#workspace = new Workspace(output.partial)
   }
@@ -62,8 +69,15 @@ class TarMedium implements BundleMedium {
     return await this.#workspace.blobs()
   }
 
-  async holds(): Promise<boolean> {
-    return false
+  async holds(blob: Descriptor): Promise<boolean> {
+    return (await this.#left(blob)) !== undefined
+  }
+
+  async restart(): Promise<boolean> {
+    if (!this.#resumed) return false
+    this.#resumed = false
+    await this.#file.truncate(0)
+    return true
   }
 
   async reserve(heads: BundleHeads): Promise<void> {
@@ -78,8 +92,35 @@ class TarMedium implements BundleMedium {
     await this.#inTurn(async () => this.#layout.assign(blobs))
   }
 
-  async has(blob: Descriptor): Promise<boolean> {
-    return this.#blobs.get(blob.digest) === blob.size
+  async has(blob: Descriptor, { signal, watch }: HasOptions = {}): Promise<boolean> {
+    if (this.#blobs.get(blob.digest) === blob.size) return true
+    const place = await this.#left(blob)
+    if (place === undefined) return false
+    const header = this.#layout.header(blobPath(blob.digest), blob.size)
+    const hash = createHash('sha256')
+    const layer = watch?.begin()
+    try {
+      for await (const piece of pieces(this.#file, place + header.length, blob.size, signal)) {
+        hash.update(piece)
+        await layer?.add(piece)
+      }
+    } catch (error) {
+      throw abortError(fileError(error, this.#path), signal)
+    }
+    if (`sha256:${hash.digest('hex')}` !== blob.digest) return false
+    if (layer) watch?.found((await layer.finish()).plain)
+    await this.#close(blob, header, place)
+    return true
+  }
+
+  /** Where the blob's header is, if a killed run has left it in its place: it was written after the content. */
+  async #left({ digest, size }: Descriptor): Promise<number | undefined> {
+    const place = this.#resumed ? this.#layout.placeOf(digest) : undefined
+    if (place === undefined) return undefined
+    const header = this.#layout.header(blobPath(digest), size)
+    const found = Buffer.alloc(header.length)
+    await this.#file.read(found, 0, found.length, place)
+    return found.equals(header) ? place : undefined
   }
 
   async put(blob: Descriptor, read: ReadBlob, options: PutOptions = {}): Promise<void> {

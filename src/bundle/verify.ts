@@ -7,7 +7,7 @@ import { abortError, StowageError } from '../errors.js'
 import { type Digest, digestOf } from '../oci/digest.js'
 import { INDEX_FILE, LAYOUT_FILE } from '../oci/layout.js'
 import { CHECKSUMS_FILE, comparePaths, parseChecksums } from './checksums.js'
-import { DOCUMENT_LIMIT, INCOMPLETE_FILE, RECOVERY_FILE, REQUIRED_DOCUMENTS } from './contents.js'
+import { DOCUMENT_LIMIT, INCOMPLETE_FILE, isBeside, REQUIRED_DOCUMENTS, tooLargeBeside } from './contents.js'
 import { type BundleFile, type BundleFiles, isTarPath, type OpenFilesOptions, readSmall } from './files.js'
 import type { BundleAssumption } from './delta.js'
 import { type Expectation, expectations } from './expectations.js'
@@ -198,7 +198,7 @@ class Check {
       ...read,
       images,
       deep: this.#deep,
-      layers: this.#layers.proofs(this.#files.files),
+      layers: this.#layers.proofs(this.#files.files, 'its bytes are not what its name says'),
       findings,
     }
   }
@@ -315,9 +315,13 @@ class Check {
   }
 
   #checkExtra(expected: ReadonlyMap<string, Expectation>, blobs: ReadonlySet<string> | undefined): void {
-    for (const { path, type } of this.#files.files.values()) {
+    for (const { path, size, type } of this.#files.files.values()) {
       if (type === 'file' && [INCOMPLETE_FILE, CHECKSUMS_FILE, BUNDLE_FILE].includes(path)) continue
-      if (type === 'file' && RECOVERY_FILE.test(path)) continue
+      if (type === 'file' && isBeside(path)) {
+        const why = tooLargeBeside(path, size)
+        if (why) this.#find('FILE_EXTRA', path, why)
+        continue
+      }
       if (!expected.has(path)) {
         if (type === 'file')
           this.#find('FILE_EXTRA', path, `neither ${BUNDLE_FILE} nor ${CHECKSUMS_FILE} lists the file`)

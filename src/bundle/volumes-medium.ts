@@ -11,6 +11,7 @@ import {
   withoutFirst,
 } from '../blob/blob-store.js'
 import type { BlobDirectory } from '../blob/directory.js'
+import type { LayerWatch } from '../blob/layer-watch.js'
 import { Workspace } from '../blob/workspace.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { type Digest, digestOf } from '../oci/digest.js'
@@ -91,12 +92,16 @@ class Volumes implements VolumesMedium {
   }
 
   /** Keeps `read` until the bundle is sealed. */
-  async put(blob: Descriptor, read: ReadBlob, _options?: PutOptions): Promise<void> {
+  async put(blob: Descriptor, read: ReadBlob, { watch }: PutOptions = {}): Promise<void> {
     const path = blobPath(blob.digest)
     this.#layout.assign([blob])
     const offset = this.#layout.placeOf(blob.digest) ?? 0
     const header = this.#layout.header(path, blob.size)
-    this.#members.set(path, { offset, header, content: { blob, read: at => read(at) } })
+    this.#members.set(path, {
+      offset,
+      header,
+      content: { blob, read: watch ? watched(blob, read, watch) : at => read(at) },
+    })
   }
 
   async putFile(path: string, file: Descriptor, read: () => Bytes, _options?: FetchOptions): Promise<void> {
@@ -135,4 +140,18 @@ class Volumes implements VolumesMedium {
   async discard(): Promise<void> {
     await this.#workspace[Symbol.asyncDispose]()
   }
+}
+
+/** Reads from the start, wherever it is to go on: the part of a layer that is in a volume already was not looked into. */
+function watched(blob: Descriptor, read: ReadBlob, watch: LayerWatch): ReadBlob {
+  async function* whole(): Bytes {
+    const layer = watch.begin()
+    for await (const piece of read(0)) {
+      await layer.add(piece)
+      yield piece
+    }
+    const { digest, plain } = await layer.finish()
+    if (digest === blob.digest) watch.found(plain)
+  }
+  return at => withoutFirst(at, whole())
 }

@@ -1,7 +1,6 @@
 /** Writes a bundle: an image destination, and a stage for layers that Stowage creates. */
 import { DOCKER_FILE, encodeDockerManifest, encodeIndex, type NamedImage, reserveHeads } from '../archive/heads.js'
 import { openReadBack, type ReadBack, type Verified } from '../archive/read-back.js'
-import { checkSpace } from '../archive/space.js'
 import type { BlobStage, BlobStore, Bytes, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
 import type { BlobDirectory } from '../blob/directory.js'
@@ -23,6 +22,7 @@ import { type BundleAssumption, DELTA_DOCKER_MANIFEST, DELTA_LAYOUT } from './de
 import { openDirectoryMedium } from './directory-medium.js'
 import { expectVolumes, isTarPath } from './files.js'
 import { inOrder, orderOf, refuseConflicts } from './image-order.js'
+import type { LayerProofs } from './layer-comparison.js'
 import {
   BUNDLE_FILE,
   type BundleManifest,
@@ -32,9 +32,11 @@ import {
   SCHEMA_VERSION,
 } from './manifest.js'
 import type { BundleMedium } from './medium.js'
+import { ProvingSink } from './proving-sink.js'
 import { README_FILE, readmeBytes } from './readme.js'
 import { openStandingMedium } from './standing-medium.js'
 import type { VolumesMedium } from './volumes-medium.js'
+import { type BundleShape, checkRoom } from './writer-space.js'
 import type { WriteVolumesOptions, WrittenVolumes } from '../volumes/write-volumes.js'
 
 export interface BundleWriterOptions {
@@ -50,6 +52,11 @@ export interface BundleWriterOptions {
   readonly verify?: boolean | undefined
   /** For what is reported while it is read back. */
   readonly onProgress?: OnProgress | undefined
+  /**
+   * Decompress layers while they are written, and compare what is in them with the diffIDs in the configs of their
+   * images (the default).
+   */
+  readonly deep?: boolean | undefined
   /** Writes the tar as volumes of this many bytes, which the other options are for. */
   readonly volumes?: (Omit<WriteVolumesOptions, 'verify'> & { readonly size: number }) | undefined
 }
@@ -66,7 +73,10 @@ export interface PlanOptions {
   readonly assumes?: BundleAssumption | undefined
 }
 
-/** An open bundle. Disposing it before it is sealed removes what it created. */
+/**
+ * An open bundle. Disposing it before it is sealed removes what it created. A layer that is not the tar that the config
+ * of an image says is refused as it comes, or by seal(): DIFF_ID_MISMATCH.
+ */
 export interface BundleWriter extends ImageDestination, BlobStage {
   /**
    * The directory for the blobs of a source whose order we cannot choose (an engine's export). It is on the bundle's
@@ -94,6 +104,8 @@ export interface BundleWriter extends ImageDestination, BlobStage {
   readonly unchanged: boolean
   /** Whether sealing copies everything, and reports the progress of it: sources must stay open until then. */
   readonly deferred: boolean
+  /** After sealing: what was found in the layers, if they were decompressed. */
+  readonly layers: LayerProofs
   /** After sealing: the volumes, if it was written as such. */
   readonly volumes: WrittenVolumes | undefined
   /** After sealing: what was read back, if it was. */
@@ -106,12 +118,6 @@ export interface BundleWriter extends ImageDestination, BlobStage {
 
 /** Number of images that a tar reserves space for if plan() was not called. */
 const UNPLANNED = 16
-/** Space in bytes for headers, heads, bundle.json and SHA256SUMS: a part per blob and a fixed part. */
-const ROOM_PER_BLOB = 2048
-const ROOM = 64 * 1024
-/** Files and directories of a bundle directory besides its blobs. */
-const HEADS = 10
-
 /**
  * Opens a bundle for writing: a tar if {@link isTarPath} says so, otherwise a directory. See openTarMedium(),
  * {@link openStandingMedium} and {@link openDirectoryMedium} for what may already exist there. The same images give the
@@ -119,27 +125,24 @@ const HEADS = 10
  */
 export async function openBundleWriter(
   path: string,
-  { signal, epoch, update = false, sparse, verify, onProgress, volumes }: BundleWriterOptions = {},
+  { signal, epoch, update = false, sparse, verify, deep = true, onProgress, volumes }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
   if (volumes) {
     expectVolumes(path, volumes.size)
     const { openVolumesMedium } = await import('./volumes-medium.js')
     const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, verify, ...volumes })
-    return new Writer(medium, signal, epoch, sparse, { tar: true, copies: 1 })
+    return new Writer(medium, { signal, epoch, sparse, deep }, { tar: true, copies: 1 })
   }
   const readBack = await openReadBack(path, verify, { signal, onProgress })
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal, readBack)
     : ((await openStandingMedium(path, update, readBack)) ?? (await openDirectoryMedium(path, readBack)))
   const form = { tar: isTarPath(path), copies: compressionOfName(path) ? 2 : 1, readBack }
-  return new Writer(medium, signal, epoch, sparse, form)
+  return new Writer(medium, { signal, epoch, sparse, deep }, form)
 }
 
 /** What a bundle is on its medium. */
-interface BundleForm {
-  readonly tar: boolean
-  /** How often it is there at its end: a compressed one is beside the plain tar. */
-  readonly copies: number
+interface BundleForm extends BundleShape {
   readonly readBack?: ReadBack | undefined
 }
 
@@ -158,21 +161,21 @@ class Writer implements BundleWriter {
   #assumes: BundleAssumption | undefined
   /** Layers that are left out. */
   #leftOut: ReadonlySet<Digest> = new Set()
+  readonly #layers: ProvingSink | undefined
   #keep = false
   #written = true
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
   constructor(
     medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written'>,
-    signal: AbortSignal | undefined,
-    epoch: number | undefined,
-    sparse: SparseForm | undefined,
+    { signal, epoch, sparse, deep = true }: BundleWriterOptions,
     form: BundleForm,
   ) {
     this.#medium = medium
     this.#signal = signal
     this.#epoch = epoch
     this.#sparse = sparse
+    if (deep) this.#layers = new ProvingSink(medium, signal)
     this.#form = form
   }
 
@@ -190,6 +193,10 @@ class Writer implements BundleWriter {
 
   get deferred(): boolean {
     return this.#medium.deferred ?? false
+  }
+
+  get layers(): LayerProofs {
+    return this.#layers?.proofs(this.#files.keys()) ?? { proved: 0, unproved: [] }
   }
 
   get volumes(): WrittenVolumes | undefined {
@@ -213,6 +220,7 @@ class Writer implements BundleWriter {
       throw new StowageError('INVALID_ARGUMENT', 'a bundle is planned once, before anything is written to it')
     }
     refuseConflicts(images)
+    for (const { image } of images) this.#layers?.expect(image)
     this.#assumes = assumes
     this.#leftOut = new Set(assumes?.layers.map(({ digest }) => digest))
     const heads = reserveHeads(images, pendingImages, this.#sparse)
@@ -225,15 +233,13 @@ class Writer implements BundleWriter {
     })
     const blobs = orderOf(images.map(({ image }) => this.#carried(image)))
     await this.#medium.assign(blobs)
-    const missing: Descriptor[] = []
-    for (const blob of blobs) if (!(await this.#medium.holds(blob))) missing.push(blob)
-    const recoverySize = (blobs.reduce((sum, blob) => sum + blob.size, fileSize) * recovery) / 100
-    const overhead = ROOM + fileSize + recoverySize + blobs.length * ROOM_PER_BLOB
-    const needed = missing.reduce((sum, blob) => sum + blob.size, overhead)
-    const { tar, copies } = this.#form
-    const largest = tar ? needed : missing.reduce((size, blob) => Math.max(size, blob.size), 0)
-    const need = { size: needed * copies, largest, files: tar ? 1 : missing.length + HEADS }
-    if (!this.deferred) await checkSpace(this.#medium.where, need, tar)
+    if (!this.deferred) {
+      const added = fileSize + (blobs.reduce((sum, blob) => sum + blob.size, fileSize) * recovery) / 100
+      await checkRoom(this.#medium, blobs, added, this.#form).catch(async (error: unknown) => {
+        if (!(await this.#medium.restart?.())) throw error
+        await checkRoom(this.#medium, blobs, added, this.#form)
+      })
+    }
     this.#state = 'planned'
   }
 
@@ -250,7 +256,9 @@ class Writer implements BundleWriter {
     onProgress?.({ type: 'stage', stage: 'copy', subject })
     const carried = this.#carried(image)
     await this.#medium.assign(orderOf([carried]))
-    const { sent, skipped } = await fillWith(this.#medium, carried, blobs, { jobs, signal, subject, onProgress })
+    this.#layers?.expect(image)
+    const sink = this.#layers ?? this.#medium
+    const { sent, skipped } = await fillWith(sink, carried, blobs, { jobs, signal, subject, onProgress })
     for (const { digest, size } of blobsOf(carried)) this.#files.set(digest, size)
     const before = this.#images.get(image.root.digest)
     this.#images.set(image.root.digest, { image: before ? mergeImages(before.image, image) : image, names: all })
@@ -264,7 +272,7 @@ class Writer implements BundleWriter {
     // Those that plan() has not seen, in an order of their own
     const blobs = wanted.map(({ blob }) => blob)
     await this.#medium.assign(blobs.toSorted((a, b) => a.size - b.size || comparePaths(a.digest, b.digest)))
-    await fill(this.#medium, wanted, { signal: this.#signal, ...options })
+    await fill(this.#layers ?? this.#medium, wanted, { signal: this.#signal, ...options })
   }
 
   async addFile(path: string, source: string, { signal = this.#signal, onProgress }: WaitOptions = {}): Promise<void> {
@@ -286,7 +294,9 @@ class Writer implements BundleWriter {
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
     await this.#begin()
-    return await this.#medium.create(produce)
+    const made = await this.#medium.create(produce)
+    this.#layers?.made(made.digest)
+    return made
   }
 
   async seal(): Promise<BundleManifest> {

@@ -6,10 +6,10 @@ import type { BundleImage } from '../bundle/manifest.js'
 import type { PackResult } from '../verbs/pack.js'
 import type { PackedImage } from '../verbs/pack-requests.js'
 import { familiarNames } from './image-names.js'
-import { count } from './render.js'
+import { count, printable } from './render.js'
 
 /** Lines about the images of a bundle that some registries, engines or tools do not take, or not as they were. */
-export function packedText({ manifest, packed }: PackResult): readonly string[] {
+export function packedText({ manifest, packed, unchanged, deep, layers }: PackResult): readonly string[] {
   const systems = new Set(manifest.images.flatMap(({ platforms }) => platforms.map(({ platform }) => platform.os)))
   const mixed = systems.has('windows') && systems.size > 1
   return [
@@ -18,7 +18,19 @@ export function packedText({ manifest, packed }: PackResult): readonly string[] 
     ...(mixed
       ? ['Some images are for Windows: "docker load" on Linux fails at them, after it has loaded the others.']
       : []),
+    ...(unchanged ? [] : unprovedText(deep, layers)),
   ]
+}
+
+/** Lines about layers of which it is not known whether they are what the configs of their images say. */
+function unprovedText(deep: boolean, { unproved }: PackResult['layers']): readonly string[] {
+  if (!deep) return ['Not proved without decompressing: that the layers are what the configs of their images say.']
+  const byReason = new Map<string, string[]>()
+  for (const { digest, reason } of unproved) byReason.set(reason, [...(byReason.get(reason) ?? []), digest])
+  return [...byReason].map(([reason, [first = '', ...others]]) => {
+    const which = others.length > 0 ? `${first} and ${count(others.length, 'other layer')}` : first
+    return `Not proved that ${which} is what the config of its image says: ${printable(reason)}.`
+  })
 }
 
 /** A line for an image whose index names platforms that are absent. */

@@ -78,7 +78,7 @@ export const load = command({
   },
 })
 
-function document({ path, to, images, present }: LoadResult): Readonly<Record<string, unknown>> {
+function document({ path, to, images, present, doubts }: LoadResult): Readonly<Record<string, unknown>> {
   return {
     schema: 'stowage.load/v1',
     path,
@@ -88,6 +88,7 @@ function document({ path, to, images, present }: LoadResult): Readonly<Record<st
       ...image,
       ...errorDocument(error),
     })),
+    ...(doubts.length > 0 ? { doubts } : {}),
   }
 }
 

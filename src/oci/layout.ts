@@ -2,7 +2,7 @@
 import { StowageError } from '../errors.js'
 import type { Descriptor } from './descriptor.js'
 import { type Digest, hexOf, isDigest } from './digest.js'
-import { fields, LIST_VALUE_LIMIT, parseJson } from './json.js'
+import { fields, LIST_VALUE_LIMIT, parseJson, record, shown, string } from './json.js'
 import { manifestOf } from './manifest.js'
 import { isIndex } from './media-type.js'
 import { formatReference, isReference, parseReference, type Reference } from './reference.js'
@@ -98,4 +98,14 @@ export function namedDescriptor(root: Descriptor, name: Reference, refName: stri
       [REF_NAME_ANNOTATION]: refName,
     },
   }
+}
+
+/** Checks the layout version, which every OCI reader requires. Throws INVALID_MANIFEST. */
+export function checkLayout(bytes: Uint8Array): void {
+  const version = string(record(parseJson(bytes, LAYOUT_FILE), LAYOUT_FILE), 'imageLayoutVersion', LAYOUT_FILE)
+  if (version === '1.0.0') return
+  throw new StowageError(
+    'INVALID_MANIFEST',
+    `${LAYOUT_FILE}: expected imageLayoutVersion 1.0.0 but found ${shown(version)}`,
+  )
 }

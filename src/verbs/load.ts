@@ -2,6 +2,7 @@
 import { type ImageContent, sizeOf } from '../blob/closure.js'
 import { writeDurably } from '../blob/durable.js'
 import { strippedAway } from '../blob/stripped.js'
+import type { Finding } from '../bundle/graph.js'
 import { type BundleImage, sourceImageOf } from '../bundle/manifest.js'
 import { type AssumedImage, expectedImage } from '../bundle/delta.js'
 import { type BundleReader, openBundleReader, type Passage } from '../bundle/reader.js'
@@ -80,6 +81,8 @@ export interface LoadResult {
   readonly images: readonly LoadedImage[]
   /** The images that a delta leaves out whole, because the destination has them: that was proved. */
   readonly present?: readonly AssumedImage[]
+  /** What is wrong with files of the bundle that no image needs; `onNotice` was told. */
+  readonly doubts: readonly Finding[]
 }
 
 /**
@@ -100,7 +103,7 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
     if (images.some(({ id }) => id !== undefined)) await transfer.finish()
     const to = formatLocation(loading.location)
     if (options.receipt !== undefined) await writeReceipt(options.receipt, to, loading, images)
-    return { path, to, images, ...(present.length > 0 ? { present } : {}) }
+    return { path, to, images, ...(present.length > 0 ? { present } : {}), doubts: loading.reader.doubts }
   })
 }
 

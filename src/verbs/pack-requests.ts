@@ -58,6 +58,11 @@ export interface PackOptions extends TransferOptions, LayerMakingOptions {
    * what was written: MEDIUM_FAILED if the medium has something else. By default if the medium is removable.
    */
   readonly verify?: boolean | undefined
+  /**
+   * Decompress layers while they are packed, and compare what is in them with the diffIDs in the configs of their images
+   * (the default): a layer that is another tar is DIFF_ID_MISMATCH.
+   */
+  readonly deep?: boolean | undefined
   /** Called with all images before the bundle is completed; if it throws, the output stays as it was before. */
   readonly accept?: ((packed: readonly PackedImage[]) => void) | undefined
   /** Seconds since 1970 for all times in the bundle; defaults to the environment's SOURCE_DATE_EPOCH. */

@@ -1,12 +1,13 @@
 /** Pack: packs images from any source into one bundle. */
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { isReadBack, type Verified } from '../archive/read-back.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { comparePaths } from '../bundle/checksums.js'
-import { FILES } from '../bundle/contents.js'
+import { FILES, isSignature } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
+import type { LayerProofs } from '../bundle/layer-comparison.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, type BundleWriterOptions, openBundleWriter } from '../bundle/writer.js'
 import { abortError, isInterruption, StowageError } from '../errors.js'
@@ -51,6 +52,9 @@ export interface PackResult {
   readonly manifest: BundleManifest
   /** Whether the same bundle already existed, so that nothing was written. */
   readonly unchanged: boolean
+  /** Whether layers were decompressed and compared with what the configs of the images say of them. */
+  readonly deep: boolean
+  readonly layers: LayerProofs
   /** The requested images in their order; a location of several images has one entry for each. */
   readonly packed: readonly PackedImage[]
   /** Roots of referrers that were found but not packed: they describe the original index, and `sparse` is `strip`. */
@@ -93,8 +97,11 @@ export async function pack(
     const { packProtected } = await import('./protect.js')
     return await packProtected(output, recovery, options, async () => await packBundle(images, output, options))
   }
+  const signatures = options.update ? await signaturesIn(output) : []
   const result = await packBundle(images, output, options)
   if (!options.update || result.unchanged) return result
+  if (signatures.length > 0)
+    options.onNotice?.(`The bundle before was signed, and the new one is not: ${signatures.join(', ')} was removed.`)
   const { dropRecovery } = await import('./protect.js')
   await dropRecovery(output, options.onNotice)
   return result
@@ -117,6 +124,7 @@ async function packBundle(
     sparse: options.sparse,
     verify: options.verify,
     onProgress: options.onProgress,
+    deep: options.deep,
     volumes: volumesOf(options),
   })
   const location = parseLocation(`bundle:${output}`)
@@ -144,6 +152,8 @@ async function packBundle(
       size: writer.volumes?.total ?? (await sizeOfBundle(output, manifest)),
       manifest,
       unchanged: writer.unchanged,
+      deep: options.deep ?? true,
+      layers: writer.layers,
       packed,
       undelivered: prepared.flatMap(({ undelivered = [] }) => undelivered),
       skipped,
@@ -221,6 +231,11 @@ function inOrder(prepared: readonly Prepared[]): readonly Prepared[] {
     return { key: [...parts, ...names.map(formatReference)].join(' '), image }
   })
   return keyed.sort((a, b) => comparePaths(a.key, b.key)).map(({ image }) => image)
+}
+
+async function signaturesIn(output: string): Promise<readonly string[]> {
+  const names = await readdir(output).catch(() => []) // what is not a directory has none
+  return names.filter(isSignature)
 }
 
 /** What is packed, in the order of the requests. */

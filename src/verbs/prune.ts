@@ -1,6 +1,7 @@
 /** Prune: removes temporary files left behind by runs that were killed or whose medium was unplugged. */
-import { readdir, readlink, realpath, rm, stat } from 'node:fs/promises'
+import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { openFiles } from '../blob/owner.js'
 import { leftPartials } from '../blob/partial.js'
 import { findWorkspaces, type FoundWorkspace, removeWorkspace, temporaryDirectory } from '../blob/workspace.js'
 import { fileError, orError, StowageError, systemCode } from '../errors.js'
@@ -94,19 +95,6 @@ async function unfinishedIn(directory: string): Promise<readonly Omit<PrunedFile
     outputs.push({ path, size: found.size, kept })
   }
   return [...blobs.map(blob => ({ ...blob, kept: false })), ...outputs]
-}
-
-/** The files that the processes of this user have open; undefined if the system does not tell. Source: proc(5). */
-async function openFiles(): Promise<ReadonlySet<string> | undefined> {
-  const processes = await readdir('/proc').catch(() => undefined)
-  if (!processes?.includes('self')) return undefined
-  const open = new Set<string>()
-  for (const id of processes.filter(name => /^\d+$/.test(name))) {
-    const directory = join('/proc', id, 'fd')
-    for (const name of await readdir(directory).catch(() => []))
-      open.add(await readlink(join(directory, name)).catch(() => ''))
-  }
-  return open
 }
 
 async function removeFile(path: string): Promise<void> {

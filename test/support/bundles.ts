@@ -14,7 +14,7 @@ export async function writeBundle(
   images: Readonly<Record<string, TestImage>>,
   epoch?: number,
 ): Promise<BundleManifest> {
-  await using writer = await openBundleWriter(path, { epoch })
+  await using writer = await openBundleWriter(path, { epoch, deep: false }) // whatever is in the layers
   const named = await Promise.all(
     Object.entries(images).map(async ([name, { blobs, root }]) => ({
       blobs,

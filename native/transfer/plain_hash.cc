@@ -1,0 +1,68 @@
+#include "plain_hash.h"
+
+namespace stowage::transfer {
+
+namespace {
+
+// From this size in bytes on, a layer that is over kGrowth times its compressed size is not followed to its end. The
+// same as in src/bundle/layer-hash.ts.
+constexpr uint64_t kGrowthFree = 1u << 30;
+constexpr uint64_t kGrowth = 200;
+
+}  // namespace
+
+void PlainHash::Add(const uint8_t* bytes, size_t size) {
+  if (begun_ && (!decoder_ || failure_)) return;
+  std::vector<uint8_t> piece(bytes, bytes + size);
+  if (begun_) {
+    Decode(piece);
+    return;
+  }
+  head_.insert(head_.end(), piece.begin(), piece.end());
+  if (head_.size() >= Decoder::kMarkSize) Begin();
+}
+
+Plain PlainHash::Finish() {
+  if (!begun_) Begin();
+  if (!decoder_) return {};
+  try {
+    if (!failure_) decoder_->Finish(size_);
+  } catch (const Error& error) {
+    failure_ = error;
+  }
+  if (failure_) return {std::nullopt, failure_};
+  return {hash_.Finish(), std::nullopt};
+}
+
+void PlainHash::Begin() {
+  begun_ = true;
+  decoder_ = DecoderFor(CompressionOf(head_), *this);
+  Decode(head_);
+  head_ = {};
+}
+
+void PlainHash::Decode(std::vector<uint8_t>& piece) {
+  const uint64_t offset = size_;
+  size_ += piece.size();
+  if (!decoder_ || piece.empty()) return;
+  try {
+    decoder_->Add(piece, offset);
+  } catch (const Error& error) {
+    failure_ = error;
+  }
+}
+
+void PlainHash::Deliver(std::vector<uint8_t>* block) {
+  hash_.Update(block->data(), block->size());
+  plain_size_ += block->size();
+  block->clear();
+  if (plain_size_ <= kGrowthFree || plain_size_ <= kGrowth * size_) return;
+  throw Error("UNSUPPORTED", "it is over " + std::to_string(kGrowth) + " times as large decompressed, and over " +
+                                 std::to_string(kGrowthFree) + " bytes");
+}
+
+Error PlainHash::Damage(const std::string& why, uint64_t offset) const {
+  return Error("LAYER_CORRUPT", "at byte " + std::to_string(offset) + ": " + why);
+}
+
+}  // namespace stowage::transfer
