@@ -72,7 +72,7 @@ export function isDeltaLayout(bytes: Uint8Array): boolean {
 }
 
 /** Checks the `oci-layout` of a bundle, which says whether it is a delta. Throws INVALID_MANIFEST. */
-export function expectLayout(bytes: Uint8Array, delta: boolean): void {
+export function expectBundleLayout(bytes: Uint8Array, delta: boolean): void {
   if (!delta) checkLayout(bytes)
   else if (!isDeltaLayout(bytes))
     throw new StowageError('INVALID_MANIFEST', `${LAYOUT_FILE}: expected that of a delta, which the bundle is`)

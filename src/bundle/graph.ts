@@ -10,7 +10,7 @@ import type { Digest } from '../oci/digest.js'
 import { fields, LIST_VALUE_LIMIT, parseJson, shown } from '../oci/json.js'
 import { absentOf, blobPath, INDEX_FILE, LAYOUT_FILE, nameOf, originalOf, parseLayoutIndex } from '../oci/layout.js'
 import { formatReference, parseReference } from '../oci/reference.js'
-import { type BundleAssumption, DELTA_DOCKER_MANIFEST, expectLayout } from './delta.js'
+import { type BundleAssumption, DELTA_DOCKER_MANIFEST, expectBundleLayout } from './delta.js'
 import type { BundleFile } from './files.js'
 import { type ImageLayer, layersToCheck } from './layer-comparison.js'
 import { BUNDLE_FILE, type BundleImage, type BundleManifest, describeImage } from './manifest.js'
@@ -83,7 +83,7 @@ class GraphCheck {
   async run(): Promise<ReadonlySet<string> | undefined> {
     const { layout, index } = this.#input
     const delta = this.#input.manifest?.assumes !== undefined
-    this.#attempt(LAYOUT_FILE, () => layout && expectLayout(layout, delta))
+    this.#attempt(LAYOUT_FILE, () => layout && expectBundleLayout(layout, delta))
     const entries = this.#attempt(INDEX_FILE, () => index && parseLayoutIndex(index, INDEX_FILE))
     return entries && (await this.#checkEntries(entries))
   }

@@ -22,7 +22,7 @@ import {
   parseBundleManifest,
   sourceImageOf,
 } from './manifest.js'
-import { expectLayout, leftOutOf } from './delta.js'
+import { expectBundleLayout, leftOutOf } from './delta.js'
 import { openBundleFiles } from './open-files.js'
 import type { PassingFiles } from './passing-files.js'
 
@@ -187,7 +187,7 @@ export async function readManifest(
     const entry = listed.get(head)
     expectDigest(head, found, entry && digestOfIntegrity(entry.integrity), BUNDLE_FILE)
     expectDigest(head, found, sums.get(head), CHECKSUMS_FILE)
-    if (head === LAYOUT_FILE) expectLayout(found, manifest.assumes !== undefined)
+    if (head === LAYOUT_FILE) expectBundleLayout(found, manifest.assumes !== undefined)
     if (head === INDEX_FILE) refuseContradictions(manifest, sums, parseLayoutIndex(found, INDEX_FILE))
   }
   const doubts = await doubtsAbout(files, manifest, sums, signal)
