@@ -50,7 +50,9 @@ export async function stowage(
   { cwd, env, onSpawn, onStderr, deaf = false, output, input }: CommandOptions = {},
 ): Promise<CommandResult> {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.includes(name)))
-  const child = spawn(process.execPath, [commandFile(), ...words], {
+  // tap gives every child a loader, which takes it as long to start as all else; env becomes the command by exec
+  const plain = env?.['NODE_OPTIONS'] === undefined ? ['-u', 'NODE_OPTIONS'] : []
+  const child = spawn('env', [...plain, process.execPath, commandFile(), ...words], {
     cwd,
     env: { ...inherited, ...env },
     stdio: [

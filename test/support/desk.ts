@@ -76,7 +76,7 @@ export function openDesk(t: Scratch, options: DeskOptions = {}): Desk {
     writeFileSync(file, `#!/bin/sh\nexec ${words.map(word => `'${word}'`).join(' ')} "$@"\n`)
     chmodSync(file, 0o755)
   }
-  addCommand('stowage', process.execPath, commandFile())
+  addCommand('stowage', 'env', '-u', 'NODE_OPTIONS', process.execPath, commandFile())
   const run: Desk['run'] = async ({ command }) => {
     const child = launch(command)
     const [output, ended, code] = await Promise.all([textOf(child, 1), textOf(child, 3), codeOf(child)])
