@@ -34,11 +34,10 @@ export const inventory = command({
       return
     }
     await writeDurably(output, Buffer.from(text))
-    const { images, digests, kind } = document
-    const told = `${count(images.length, 'image')}, ${count(digests.length, 'digest')}`
+    const { images, kind } = document
     report(
       { schema: 'stowage.inventory-file/v1', path: output, place: document.place, kind, images: images.length },
-      `Wrote ${output}: ${told} of ${document.place}\n`,
+      `Wrote ${output}: ${count(images.length, 'image')} of ${document.place}\n`,
     )
   },
 })

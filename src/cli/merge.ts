@@ -6,6 +6,7 @@ import { command, oneOrMore, value } from './command.js'
 import { bundlePath } from './locations.js'
 import { imageTable } from './pack.js'
 import { count } from './render.js'
+import { VERIFY_OPTION, verifiedDocument, verifiedText, verifyAgain } from './verify-option.js'
 
 export const merge = command({
   operands: {
@@ -17,11 +18,12 @@ export const merge = command({
       required: true,
       takes: 'path',
     }),
+    verify: VERIFY_OPTION,
   },
   examples: [
     ['merge site-a-march site-a-april-delta -o site-a-april', 'What packing without --have would have written'],
   ],
-  run: async ({ bundle, output }, { signal, onProgress, report, notice }) => {
+  run: async ({ bundle, output, verify }, { signal, onProgress, report, notice }) => {
     const paths = await Promise.all(
       bundle.map(async each => await bundlePath(each, location => `Pack it first: stowage pack ${location} -o BUNDLE`)),
     )
@@ -30,15 +32,21 @@ export const merge = command({
       throw new StowageError('INVALID_ARGUMENT', 'merge takes at least two bundles', {
         hint: 'Name what has the rest, then the delta: stowage merge BASE DELTA -o OUTPUT.',
       })
-    const result = await mergeBundles(bases.reverse(), delta, output, { signal, onProgress, onNotice: notice })
-    const { manifest, ...rest } = result
-    report({ schema: 'stowage.merge/v1', ...rest, images: manifest.images }, text(result))
+    const result = await mergeBundles(bases.reverse(), delta, output, {
+      verify,
+      signal,
+      onProgress,
+      onNotice: notice,
+    })
+    const { manifest, verified, ...rest } = result
+    const again = verifiedDocument(verified, verifyAgain(output))
+    report({ schema: 'stowage.merge/v1', ...rest, images: manifest.images, ...again }, text(result))
   },
 })
 
-function text({ path, form, size, manifest, unchanged }: MergeResult): string {
+function text({ path, form, size, manifest, unchanged, verified }: MergeResult): string {
   const what = count(manifest.images.length, 'image')
   const shape = `${form === 'tar' ? 'one tar' : 'a directory'} of ${formatSize(size)}`
   const done = unchanged ? `Nothing new: ${path} already holds ${what}` : `Merged ${what} into ${path}`
-  return `${imageTable(manifest.images)}${done} (${shape})\nIt is a new bundle: signatures of its parts do not cover it.\n`
+  return `${imageTable(manifest.images)}${done} (${shape})\nIt is a new bundle: signatures of its parts do not cover it.\n${verifiedText(verified, verifyAgain(path))}`
 }

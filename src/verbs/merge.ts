@@ -1,4 +1,5 @@
 /** Merge: makes a whole bundle from a delta and the bundles that have what it leaves out. */
+import type { Verified } from '../archive/read-back.js'
 import type { BlobStore } from '../blob/blob-store.js'
 import { type ImageContent, readImage } from '../blob/closure.js'
 import { wantedBlobs } from '../blob/fill.js'
@@ -16,6 +17,8 @@ import type { WaitOptions } from '../progress.js'
 import { fillBundle, sizeOfBundle } from './packed-output.js'
 
 export interface MergeOptions extends WaitOptions {
+  /** Reads the bundle back from the medium before it is complete, as `pack()` does; by default if that is removable. */
+  readonly verify?: boolean | undefined
   /** Called with notices for the user, one sentence each. */
   readonly onNotice?: ((sentence: string) => void) | undefined
 }
@@ -28,6 +31,8 @@ export interface MergeResult {
   readonly manifest: BundleManifest
   /** Whether the same bundle already existed, so that nothing was written. */
   readonly unchanged: boolean
+  /** What was read back, if it was. */
+  readonly verified?: Verified
 }
 
 /** An image of the result, and where its blobs are. */
@@ -51,7 +56,7 @@ export async function mergeBundles(
   output: string,
   options: MergeOptions = {},
 ): Promise<MergeResult> {
-  const { signal, onNotice } = options
+  const { verify, signal, onNotice, onProgress } = options
   const readers: BundleReader[] = []
   try {
     for (const path of [delta, ...bases]) readers.push(await openBundleReader(path, { signal, onNotice }))
@@ -68,7 +73,7 @@ export async function mergeBundles(
     ]
     const epoch = manifest.created === undefined ? undefined : Date.parse(manifest.created) / 1000
     const sparse = manifest.images.some(({ absent, original }) => absent && !original) ? 'keep' : undefined
-    await using writer = await openBundleWriter(output, { signal, epoch, sparse })
+    await using writer = await openBundleWriter(output, { signal, epoch, sparse, verify, onProgress })
     const written = await write(writer, images, changes, output, options)
     return {
       path: output,
@@ -76,6 +81,7 @@ export async function mergeBundles(
       size: await sizeOfBundle(output, written),
       manifest: written,
       unchanged: writer.unchanged,
+      ...(writer.verified ? { verified: writer.verified } : {}),
     }
   } catch (error) {
     throw abortError(error, signal)

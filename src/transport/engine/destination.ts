@@ -5,7 +5,14 @@ import { randomBytes } from 'node:crypto'
 import type { BlobStore, FetchOptions, LeftOutBlob } from '../../blob/blob-store.js'
 import type { ImageContent } from '../../blob/closure.js'
 import { type EngineCallOptions, engineAt, type EngineClient } from '../../engine/client.js'
-import { inspectImage, listImageManifests, MANIFESTS_API, readChains, sharedLayers } from '../../engine/inventory.js'
+import {
+  type HeldImage,
+  inspectImage,
+  listImageManifests,
+  MANIFESTS_API,
+  readChains,
+  sharedLayers,
+} from '../../engine/inventory.js'
 import { loadArchive } from '../../engine/load-archive.js'
 import { checkCompression, layersToSend, type LoadPlan, planEngineLoad } from '../../engine/load-plan.js'
 import { giveName } from '../../engine/name.js'
@@ -155,13 +162,24 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     { signal = this.#defaults.signal }: FetchOptions = {},
   ): Promise<readonly Reference[]> {
     const ids: readonly string[] = this.#store.kind === 'containerd' ? roots : configs
+    const tags = tagsOf(names)
+    if (tags.length === 0) {
+      // It can have no name there
+      const found = await Promise.all(
+        ids.map(async id => await inspectImage(this.#client, this.#store, id, { signal })),
+      )
+      return found.some(image => image && isWhole(image)) ? [] : names
+    }
     const lost: Reference[] = []
-    for (const name of tagsOf(names)) {
+    for (const name of tags) {
       const found = await inspectImage(this.#client, this.#store, formatReference(name), { signal })
-      const whole = found?.whole === undefined || manifests.every(manifest => found.whole?.has(manifest))
-      if (!found || !ids.includes(found.id) || !whole) lost.push(name)
+      if (!found || !ids.includes(found.id) || !isWhole(found)) lost.push(name)
     }
     return lost
+
+    function isWhole({ whole }: HeldImage): boolean {
+      return whole === undefined || manifests.every(manifest => whole.has(manifest))
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
