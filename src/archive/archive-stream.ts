@@ -7,7 +7,7 @@ import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
 import { type ArchiveCompression, archiveCompressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { OnProgress } from '../progress.js'
-import { decompressed } from './compression.js'
+import { decompressed, GROWTH, outgrows } from './compression.js'
 import { otherFileWithin, refuseOther, refuseOthers } from './other-file.js'
 import { STANDARD_STREAM } from './standard-stream.js'
 
@@ -94,10 +94,6 @@ export async function writeToStandardOutput(bytes: Bytes, signal?: AbortSignal):
   }
 }
 
-/** What an archive may grow to when it is decompressed, in bytes, and from there on how many times its own size. */
-const GROWTH_FREE = 1024 * 1024 * 1024
-const GROWTH = 200
-
 /**
  * The plain tar that `bytes` is or holds compressed. Throws UNSUPPORTED for another compression, and for an archive of
  * over 1 GiB that is over 200 times its compressed size, and what {@link decompressed} throws.
@@ -129,10 +125,10 @@ async function* boundedGrowth(bytes: Bytes, read: { readonly size: number }, nam
   let size = 0
   for await (const piece of bytes) {
     size += piece.length
-    if (size > GROWTH_FREE && size > GROWTH * read.size) {
+    if (outgrows(size, read.size)) {
       throw new StowageError(
         'UNSUPPORTED',
-        `${name} is over ${GROWTH} times as large decompressed: ${size} bytes from ${read.size}, which is the limit from ${GROWTH_FREE} bytes on`,
+        `${name} is over ${GROWTH.times} times as large decompressed: ${size} bytes from ${read.size}, which is the limit from ${GROWTH.free} bytes on`,
         { hint: 'If that is what it should be, decompress it to a file first, and name that.' },
       )
     }

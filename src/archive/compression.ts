@@ -9,6 +9,14 @@ import type { ArchiveCompression } from '../oci/compression.js'
 import { ZstdWindows } from './zstd-windows.js'
 
 const PIECE = 1024 * 1024
+/** What may come of compressed bytes: this much in bytes, and beyond that this many times as much. native/ has the same. */
+export const GROWTH = { free: 1024 * 1024 * 1024, times: 200 } as const
+
+/** Whether `size` bytes are more than may come of `compressed` bytes, see {@link GROWTH}. */
+export function outgrows(size: number, compressed: number): boolean {
+  return size > GROWTH.free && size > GROWTH.times * compressed
+}
+
 /** Bytes passed to a decoder at a time, at least. */
 const CODEC_PIECE = 64 * 1024
 

@@ -21,7 +21,7 @@ export interface Medium {
   readonly program?: { readonly device: string | undefined }
 }
 
-/** The largest file on FAT, and the largest volume of it that is a multiple of a tar's block. */
+/** The largest file on FAT, in bytes. */
 export const FAT_FILE_LIMIT = 2 ** 32 - 1
 /** Source: Linux, include/uapi/linux/magic.h and the file systems' own headers; statfs(2). */
 const KINDS: ReadonlyMap<number, string> = new Map([

@@ -1,14 +1,16 @@
 /** Saves base OS images as WIM files. Resumes interrupted downloads, and checks each file before it gets its name. */
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isReadBack, openReadBack, type Verified } from '../archive/read-back.js'
 import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
+import { readIfThere } from '../blob/read-if-there.js'
 import { withLock } from '../blob/lock.js'
 import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { readFileBytes } from '../blob/hash-file.js'
 import { digestFromHex } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { type Download, download, type DownloadOptions, TRIES } from '../http/download.js'
@@ -260,25 +262,12 @@ async function bytesOf(
   signal: AbortSignal | undefined,
 ): Promise<{ readonly offset: number; readonly bytes: Bytes }> {
   if (content.type === 'web') return await web.open(content.url, at, { signal })
-  return { offset: at, bytes: readFrom(content.path, at, signal) }
-}
-
-async function* readFrom(path: string, start: number, signal: AbortSignal | undefined): Bytes {
-  try {
-    yield* createReadStream(path, { start, highWaterMark: PIECE, ...(signal ? { signal } : {}) })
-  } catch (error) {
-    throw abortError(fileError(error, path), signal)
-  }
+  return { offset: at, bytes: readFileBytes(content.path, { signal, start: at }) }
 }
 
 /** The checksum in `<path>.sha256`, as sha256sum writes it; undefined if there is none. */
 async function sumBeside(path: string): Promise<string | undefined> {
-  try {
-    return /^([0-9a-f]{64}) [ *]/.exec(await readFile(`${path}.sha256`, 'utf8'))?.[1]
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw fileError(error, `${path}.sha256`)
-  }
+  return /^([0-9a-f]{64}) [ *]/.exec((await readIfThere(`${path}.sha256`)) ?? '')?.[1]
 }
 
 async function writeSum(path: string, sha256: string): Promise<void> {

@@ -42,9 +42,13 @@ export async function hashFile(path: string, { signal, onProgress }: WaitOptions
   }
 }
 
-export async function* readFileBytes(source: string, { signal }: FetchOptions = {}): Bytes {
+/** The bytes of the file `source`, from byte `start` on. Throws {@link fileError}s and ABORTED. */
+export async function* readFileBytes(
+  source: string,
+  { signal, start = 0 }: FetchOptions & { readonly start?: number } = {},
+): Bytes {
   try {
-    yield* createReadStream(source, { highWaterMark: READ_SIZE, ...(signal ? { signal } : {}) })
+    yield* createReadStream(source, { start, highWaterMark: READ_SIZE, ...(signal ? { signal } : {}) })
   } catch (error) {
     throw abortError(fileError(error, source), signal)
   }

@@ -2,16 +2,13 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
-import { decompressed } from '../archive/compression.js'
+import { decompressed, GROWTH, outgrows } from '../archive/compression.js'
 import type { Bytes } from '../blob/blob-store.js'
 import type { LayerHasher, Plain } from '../blob/layer-watch.js'
 import { StowageError } from '../errors.js'
 import { compressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 
-/** From this size in bytes on, a layer that is over {@link GROWTH} times its compressed size is not followed to its end. */
-const GROWTH_FREE = 1024 * 1024 * 1024
-const GROWTH = 200
 /** Compressed bytes that wait for the decompressor. */
 const AHEAD = 4 * 1024 * 1024
 
@@ -79,8 +76,8 @@ export class LayerHash implements LayerHasher {
       for await (const piece of bytes) {
         this.#plain.update(piece)
         size += piece.length
-        if (size <= GROWTH_FREE || size <= GROWTH * this.#size) continue
-        const reason = `it is over ${GROWTH} times as large decompressed, and over ${GROWTH_FREE} bytes`
+        if (!outgrows(size, this.#size)) continue
+        const reason = `it is over ${GROWTH.times} times as large decompressed, and over ${GROWTH.free} bytes`
         this.#stopped = { reason, damaged: false }
         break
       }

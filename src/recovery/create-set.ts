@@ -1,6 +1,7 @@
 /** Makes a recovery set: PAR2 files beside or among the files that they can repair. */
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { FAT_FILE_LIMIT } from '../archive/medium.js'
 import { syncPath, writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
 import { abortError, fileError, outputError, StowageError } from '../errors.js'
@@ -60,8 +61,6 @@ export interface CreateOptions extends WaitOptions {
 const BLOCKS = 2000
 /** Blocks are no smaller, and a multiple of this. */
 const BLOCK_UNIT = 4096
-/** The largest file that FAT32 holds: a set is to fit on any medium. */
-const LARGEST_FILE = 2 ** 32 - 1
 
 /**
  * How a set of `percent` recovery blocks for every hundred blocks of `files` looks. Throws INVALID_ARGUMENT for a
@@ -110,7 +109,7 @@ interface Volume {
 
 function volumesOf(recoveryBlocks: number, blockSize: number, critical: number): readonly Volume[] {
   const packet = RECOVERY_HEAD + blockSize
-  const most = Math.floor((LARGEST_FILE - 2 * critical) / packet)
+  const most = Math.floor((FAT_FILE_LIMIT - 2 * critical) / packet) // a set is to fit on any medium
   if (most < 1) {
     throw new StowageError('UNSUPPORTED', `a block of ${blockSize} bytes is too large for a file on FAT32`)
   }

@@ -54,11 +54,6 @@ export interface RecoverySet {
 /** The most packets that are looked at: a copy of every one for each of a few files. */
 const MOST_PACKETS = 8 * MOST_BLOCKS
 
-/** The name of the file that lists a set without recovery blocks, for the set of the bundle file `name`. */
-export function indexName(name: string): string {
-  return `${name}.par2`
-}
-
 /** The PAR2 files of the set whose index file is `index`, which may be missing; the index file first. */
 export async function recoveryFiles(index: string): Promise<readonly string[]> {
   const [directory, name] = [dirname(index), basename(index)]

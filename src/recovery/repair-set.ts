@@ -182,7 +182,7 @@ export async function repairFiles(
 const MOST_MISSING = 8192
 
 /** The error for more damage than the recovery blocks can repair. */
-export function tooFew(missing: number, there: number): StowageError {
+function tooFew(missing: number, there: number): StowageError {
   const more = missing - there
   const [are, blocks] = missing === 1 ? ['is', 'block'] : ['are', 'blocks']
   return new StowageError(

@@ -50,7 +50,7 @@ export interface RecoveryPlace {
 
 /** The name of the index file in a directory bundle. */
 const INDEX_FILE_NAME = 'recovery.par2'
-export const USUAL_PERCENT = 5
+const USUAL_PERCENT = 5
 
 /**
  * Adds recovery data to the bundle `path`, a directory, a file or volumes: `recovery.par2` in the directory, or `PATH.par2`
@@ -75,7 +75,7 @@ export async function protectBundle(path: string, options: ProtectOptions = {}):
 }
 
 /** {@link protectBundle} for a bundle that was just written or verified. */
-export async function protectSound(
+async function protectSound(
   path: string,
   place: RecoveryPlace,
   percent: number,

@@ -1,6 +1,6 @@
 /** Split and join: a bundle cut into volumes, and put together again. */
 import { dirname } from 'node:path'
-import { writeToStandardOutput } from '../archive/archive-stream.js'
+import { counted, writeToStandardOutput } from '../archive/archive-stream.js'
 import { openReadBack, type ReadBack, RegionSum, type Verified } from '../archive/read-back.js'
 import { checkSpace } from '../archive/space.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
@@ -74,19 +74,11 @@ export async function joinVolumes(
   const all = { ...set, count: set.count ?? set.volumes.size }
   const total = set.total ?? [...set.volumes.values()].reduce((sum, { size }) => sum + size, 0)
   const ask: AskForVolume = askForVolume ?? (async () => await Promise.reject(incompleteSet(set)))
-  const bytes = readVolumes(all, ask, signal, true)
+  const bytes = counted(readVolumes(all, ask, signal, true), output, total, onProgress)
   onProgress?.({ type: 'stage', stage: 'copy', subject: output })
-  const counted = async function* (): Bytes {
-    let done = 0
-    for await (const piece of bytes) {
-      done += piece.length
-      onProgress?.({ type: 'bytes', subject: output, done, total })
-      yield piece
-    }
-  }
   try {
-    if (output === STANDARD_STREAM) await writeToStandardOutput(counted(), signal)
-    else await writeTo(output, total, counted(), readBack)
+    if (output === STANDARD_STREAM) await writeToStandardOutput(bytes, signal)
+    else await writeTo(output, total, bytes, readBack)
   } catch (error) {
     throw abortError(error, signal)
   }

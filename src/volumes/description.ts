@@ -3,7 +3,7 @@
  * Format: docs/bundle-format.md, "Volumes".
  */
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { StowageError } from '../errors.js'
 import { type Digest, digestFromHex, parseDigest } from '../oci/digest.js'
 import { fields, parseJson, shown, size } from '../oci/json.js'
@@ -135,7 +135,8 @@ const SAMPLE = 16 * 1024
  * The digest of 8 pieces of 16 KiB, from its start to its end at equal distances, or of all of a smaller volume: tells
  * volumes apart in a moment. Throws system errors.
  */
-export async function sampleVolume(file: FileHandle, length: number): Promise<Digest> {
+export async function sampleFile(path: string, length: number): Promise<Digest> {
+  await using file = await open(path, 'r')
   const hash = createHash('sha256').update(`${length}\n`)
   const all = length <= SAMPLES * SAMPLE
   for (let n = 0; n < SAMPLES; n += 1) {
@@ -145,12 +146,6 @@ export async function sampleVolume(file: FileHandle, length: number): Promise<Di
     hash.update(buffer.subarray(0, bytesRead))
   }
   return digestFromHex(hash.digest('hex'))
-}
-
-/** {@link sampleVolume} of the file `path`. */
-export async function sampleFile(path: string, length: number): Promise<Digest> {
-  await using file = await open(path, 'r')
-  return await sampleVolume(file, length)
 }
 
 function numeral(number: number, count: number): string {

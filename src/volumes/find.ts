@@ -1,6 +1,7 @@
 /** Finds the volumes of a tar in any order and in any number of directories, and tells those that do not belong. */
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { headOf } from '../archive/archive-stream.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Digest } from '../oci/digest.js'
 import { exactSize } from '../size-text.js'
@@ -157,7 +158,7 @@ async function gather(tar: string, directories: readonly string[], named: Place 
       if (number === undefined) continue
       const path = join(directory, name)
       try {
-        const description = parseVolumeDescription(await readStart(path, DESCRIPTION_LIMIT), path)
+        const description = parseVolumeDescription(await readStart(path), path)
         beside.set(number, description)
         descriptions.push(description)
       } catch (error) {
@@ -251,10 +252,9 @@ function sizeOf(number: number, { number: known, count, offset, size, total }: V
   return number < count ? each : total - each * (count - 1)
 }
 
-async function readStart(path: string, limit: number): Promise<Uint8Array> {
+async function readStart(path: string): Promise<Uint8Array> {
   await using file = await open(path, 'r')
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(limit), 0, limit, 0)
-  return buffer.subarray(0, bytesRead)
+  return await headOf(file, DESCRIPTION_LIMIT)
 }
 
 /** Numbers as people write them: `1`, `1 and 2`, `1 to 3 and 7`. */
