@@ -71,6 +71,7 @@ export type { CatalogContent, CatalogEntry } from './base-image/catalog.js'
 export { type CandidateOptions, chooseCandidates } from './base-image/candidates.js'
 export { findImages, type FindImagesOptions } from './base-image/search.js'
 export { type SavedImage, saveImage, type SaveOptions } from './base-image/save.js'
+export { saveImageParts } from './base-image/save-parts.js'
 export { checkWimLayer } from './layer/make/check-wim.js'
 
 // Inspecting images, and working with registries

@@ -41,6 +41,8 @@ export interface SavedImage {
   /** In bytes; undefined if nothing was saved and the size is unknown. */
   readonly size: number | undefined
   readonly sha256: string | undefined
+  /** Of a split WIM: its parts, in order. `path` is the first, `size` that of all, and `sha256` undefined. */
+  readonly parts?: readonly { readonly path: string; readonly size: number; readonly sha256: string }[]
   /** `saved`, or why not: the file `exists`, or the option `whatIf` was set. */
   readonly result: 'saved' | 'exists' | 'what-if'
   /** Bytes that an earlier attempt had left. */

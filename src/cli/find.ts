@@ -3,19 +3,20 @@ import { anyNumber, command, flag, value, type Values, values } from './command.
 import { text } from 'node:stream/consumers'
 import { chooseCandidates } from '../base-image/candidates.js'
 import type { CatalogContent, CatalogEntry } from '../base-image/catalog.js'
-import { saveImage, type SavedImage } from '../base-image/save.js'
+import { saveImage, type SavedImage, type SaveOptions } from '../base-image/save.js'
 import { missingNames } from '../base-image/find.js'
 import { findImages } from '../base-image/search.js'
 import { formatVersion, parseVersion } from '../base-image/version.js'
 import { orError, StowageError } from '../errors.js'
 import { array, optionalString, parseJson, record, size, string } from '../oci/json.js'
 import { errorDocument, reportFailures } from './print-error.js'
-import { printable, table } from './render.js'
+import { count, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
 import { READ_BACK_TEXT, roomText } from './plan-text.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
 import { TLS_SKIP_VERIFY_OPTION } from './image-options.js'
 import type { Session } from './session.js'
+import { parseVolumeSize, VOLUME_SIZE } from './volume-options.js'
 
 const SAVE_AGAIN = 'run the same command again, which checks it.'
 
@@ -71,15 +72,26 @@ export const save = command({
     path: value('Folder to save them in', { required: true, takes: 'directory' }),
     arch: value('Architecture, if an image exists for several: amd64, arm64', { takes: ['amd64', 'arm64'] }),
     force: flag('Replace existing files; create the folder if needed', { alias: 'f' }),
+    'volume-size': value(
+      'Split a WIM that is larger than this into parts, x.swm, x2.swm …, which Windows Setup and wimlib take: fat32, or a size such as 4GiB',
+      VOLUME_SIZE.settings,
+    ),
     verify: VERIFY_OPTION,
     'what-if': flag('Only show what would be saved', { alias: 'dry-run' }),
   },
   examples: [
     ['save NanoServer --version 10.0.14300.1010 --path /media/stick', 'One version, onto a stick'],
+    ['save NanoServer --path /media/stick --volume-size fat32', 'In parts, for a stick with FAT32'],
     ['find nano* --json | stowage save - --path .', 'Everything that find found'],
   ],
-  run: async ({ path, force, arch, verify, ...options }, session) => {
+  run: async ({ path, force, arch, verify, 'volume-size': volumeSize, ...options }, session) => {
     const { signal, onProgress, report, notice } = session
+    const partSize = volumeSize === undefined ? undefined : parseVolumeSize(volumeSize)
+    const saveOne = async (entry: CatalogEntry, settings: SaveOptions): Promise<SavedImage> => {
+      if (partSize === undefined) return await saveImage(entry, path, settings)
+      const { saveImageParts } = await import('../base-image/save-parts.js')
+      return await saveImageParts(entry, path, partSize, settings)
+    }
     const tlsSkipVerify = options['tls-skip-verify']
     const found = await query(options, session, true)
     const wims = found.filter(({ content }) => content.type !== 'image')
@@ -93,7 +105,7 @@ export const save = command({
     for (const entry of entries) {
       const done = await orError(
         async () =>
-          await saveImage(entry, path, {
+          await saveOne(entry, {
             force,
             verify,
             whatIf: options['what-if'],
@@ -224,11 +236,13 @@ function documentOf({ version, ...entry }: CatalogEntry): Readonly<Record<string
   return { ...entry, version: formatVersion(version) }
 }
 
-function line({ name, version, path, size: bytes, result, room, verify, verified }: SavedImage): string {
+function line({ name, version, path, size: bytes, parts, result, room, verify, verified }: SavedImage): string {
   const sizeText = bytes === undefined ? '' : ` (${formatSize(bytes)})`
   switch (result) {
     case 'saved':
-      return printable(`Saved ${path}${sizeText}\n${verifiedText(verified, SAVE_AGAIN)}`)
+      return printable(
+        `Saved ${path}${parts ? ` in ${count(parts.length, 'part')}` : ''}${sizeText}\n${verifiedText(verified, SAVE_AGAIN)}`,
+      )
     case 'exists':
       return printable(`${path} already exists. Skipping save. Use --force to overwrite.\n`)
     case 'what-if':
