@@ -21,9 +21,8 @@ export const inventory = command({
     ...REGISTRY_OPTIONS,
   },
   examples: [
-    ['inventory > site-a.json', 'What the Docker Engine has'],
+    ['inventory > site-a.json', 'What the Docker Engine has, for "pack --have site-a.json"'],
     ['inventory docker://registry.example:5000/mirror -o site-a.json', 'What a registry has below a prefix'],
-    ['pack -f images.yaml --have site-a.json -o next-trip', 'Then: a bundle without all of that'],
   ],
   run: async ({ place, output, host, ...options }, { signal, onProgress, report, print, notice }) => {
     const settings = { host, ...readRegistryOptions(options), signal, onNotice: notice, onProgress }

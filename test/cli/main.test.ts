@@ -203,7 +203,7 @@ t.test('stowage load says which images there are, and which of them failed', asy
   t.match(partly, {
     code: 4,
     stdout: /shop:2\.3 .*SIZE_MISMATCH\n[^]*Loaded 1 of 2 images/,
-    stderr: /^stowage: shop:2\.3: expected/,
+    stderr: /\nstowage: shop:2\.3: expected/,
   })
 })
 
