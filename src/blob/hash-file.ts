@@ -48,7 +48,8 @@ export async function* readFileBytes(
   { signal, start = 0 }: FetchOptions & { readonly start?: number } = {},
 ): Bytes {
   try {
-    yield* createReadStream(source, { start, highWaterMark: READ_SIZE, ...(signal ? { signal } : {}) })
+    const from = start > 0 ? { start } : {} // a pipe has no positions
+    yield* createReadStream(source, { ...from, highWaterMark: READ_SIZE, ...(signal ? { signal } : {}) })
   } catch (error) {
     throw abortError(fileError(error, source), signal)
   }
