@@ -24,6 +24,8 @@ type Method = 'GET' | 'POST' | 'DELETE'
 export class EngineClient implements Disposable {
   readonly endpoint: EngineEndpoint
   readonly #agent: EngineAgent
+  /** Those that some request has had. */
+  readonly #connections = new WeakSet<object>()
   readonly #waits: Waits
 
   constructor(endpoint: EngineEndpoint, onProgress?: OnProgress) {
@@ -132,8 +134,13 @@ export class EngineClient implements Disposable {
   #watch(outgoing: ClientRequest, wait: Wait, next: 'send' | 'wait'): void {
     const event = 'tls' in this.endpoint ? 'secureConnect' : 'connect'
     outgoing.once('socket', socket => {
-      if (outgoing.reusedSocket) wait.become(next)
-      else socket.once(event, () => wait.become(next))
+      // A request that had to wait for a connection gets one that is there, and is not told so by `reusedSocket`
+      if (outgoing.reusedSocket || this.#connections.has(socket)) {
+        wait.become(next)
+        return
+      }
+      this.#connections.add(socket)
+      socket.once(event, () => wait.become(next))
     })
   }
 

@@ -9,7 +9,7 @@ import { formatReference, isReference, parseReference } from '../../oci/referenc
 import type { WaitOptions } from '../../progress.js'
 
 /** Images to ask about at a time. */
-const AT_ONCE = 16
+const AT_ONCE = 8
 
 /** Throws ENGINE_UNREACHABLE, ENGINE_PROTOCOL. */
 export async function engineInventory(
