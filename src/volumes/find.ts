@@ -1,7 +1,6 @@
 /** Finds the volumes of a tar in any order and in any number of directories, and tells those that do not belong. */
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { headOf } from '../archive/archive-stream.js'
 import { fileError, StowageError, systemCode } from '../errors.js'
 import type { Digest } from '../oci/digest.js'
 import { exactSize } from '../size-text.js'
@@ -254,7 +253,8 @@ function sizeOf(number: number, { number: known, count, offset, size, total }: V
 
 async function readStart(path: string): Promise<Uint8Array> {
   await using file = await open(path, 'r')
-  return await headOf(file, DESCRIPTION_LIMIT)
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(DESCRIPTION_LIMIT), 0, DESCRIPTION_LIMIT, 0)
+  return buffer.subarray(0, bytesRead)
 }
 
 /** Numbers as people write them: `1`, `1 and 2`, `1 to 3 and 7`. */
