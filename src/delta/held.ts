@@ -99,7 +99,7 @@ function heldOfInventory({ place, kind, images }: Inventory, digest: Digest): He
     for (const name of names) add(byName, name, { ids: new Set([id]), absent: new Set(absent) })
     if (kind !== 'blobs') continue
     const whole = absent.length === 0 ? [id, ...manifests] : manifests
-    for (const layer of layers) blobs.set(layer.digest, [...(blobs.get(layer.digest) ?? []), ...whole])
+    for (const layer of layers) add(blobs, layer.digest, ...whole)
     for (const { domain, path } of names.map(parseReference)) {
       const repository = repositories.get(`${domain}/${path}`) ?? new Set()
       for (const layer of layers) repository.add(layer.digest)
@@ -139,19 +139,21 @@ function heldOfBundle({ images, assumes, files }: BundleManifest, digest: Digest
     const config = only && others.length === 0 ? [only.config] : []
     const ids = new Set([root.digest, ...(original ? [original.digest] : []), ...config])
     for (const name of names) add(byName, name, { ids, absent: new Set(absent) })
-    for (const { manifest, layers } of platforms)
-      for (const layer of layers) blobs.set(layer.digest, [...(blobs.get(layer.digest) ?? []), manifest])
+    for (const { manifest, layers } of platforms) for (const layer of layers) add(blobs, layer.digest, manifest)
   }
   for (const { names, roots, configs } of assumes?.images ?? []) {
     const ids = new Set([...roots, ...(configs.length === 1 ? configs : [])])
-    for (const name of names) add(byName, name, { ids, absent: new Set() })
+    for (const name of names) add(byName, name, { ids, absent: new Set<Digest>() })
   }
   const chains = images.flatMap(({ platforms }) => platforms.map(({ layers }) => layers.map(({ diffId }) => diffId)))
   return { source: { place: 'bundle', digest }, images: byName, blobs, chains }
 }
 
-function add(images: Map<string, HeldImage[]>, name: string, image: HeldImage): void {
-  images.set(name, [...(images.get(name) ?? []), image])
+/** Adds to the list under `key`; many images may share a layer. */
+function add<Key, Value>(lists: Map<Key, Value[]>, key: Key, ...values: readonly Value[]): void {
+  const list = lists.get(key)
+  if (list) list.push(...values)
+  else lists.set(key, [...values])
 }
 
 /** What a bundle of some images leaves out. */

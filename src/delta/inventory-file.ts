@@ -5,6 +5,7 @@ import type { Inventory, InventoryImage, InventoryKind, InventoryLayer } from '.
 import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { array, type JsonObject, optionalArray, parseJson, record, shown, string, wrong } from '../oci/json.js'
 import { parseFullName } from '../bundle/delta.js'
+import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 
 export const INVENTORY_SCHEMA = 'stowage.inventory/v1'
 
@@ -40,8 +41,9 @@ export interface InventoryEntry {
   readonly absent?: readonly number[]
 }
 
-/** The document of `inventory`, made at `created`, in milliseconds since 1970. */
-export function inventoryDocument({ place, kind, images }: Inventory, created: number): InventoryDocument {
+/** The document of `inventory`, made now, or at SOURCE_DATE_EPOCH if that is set. */
+export function inventoryDocument({ place, kind, images }: Inventory): InventoryDocument {
+  const epoch = sourceDateEpoch()
   const numbers = new Map<Digest, number>()
   const sizes: number[] = []
   const numberOf = (digest: Digest, size = 0): number => {
@@ -61,7 +63,7 @@ export function inventoryDocument({ place, kind, images }: Inventory, created: n
   return {
     schema: INVENTORY_SCHEMA,
     generator: thisGenerator(),
-    created: new Date(created).toISOString(),
+    created: new Date(epoch === undefined ? Date.now() : epoch * 1000).toISOString(),
     place,
     kind,
     digests: [...numbers.keys()].map(digest => Buffer.from(hexOf(digest), 'hex').toString('base64')),

@@ -4,7 +4,6 @@ import { abortError } from '../errors.js'
 import type { Inventory } from '../image/inventory.js'
 import type { WaitOptions } from '../progress.js'
 import { Registries } from '../registry/registries.js'
-import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { cannot, capability, parseLocation } from '../transport/location.js'
 import { usualStore } from '../transport/usual-store.js'
 
@@ -30,8 +29,7 @@ export async function takeInventory(
 ): Promise<InventoryDocument> {
   const { host, signal, onProgress } = options
   const text = place ?? (await usualStore(host, { signal, onProgress }))
-  const epoch = sourceDateEpoch()
-  return inventoryDocument(await readInventoryOf(text, options), epoch === undefined ? Date.now() : epoch * 1000)
+  return inventoryDocument(await readInventoryOf(text, options))
 }
 
 /** The inventory of a location. Throws like {@link takeInventory}. */

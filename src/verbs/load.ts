@@ -14,7 +14,6 @@ import type { Digest } from '../oci/digest.js'
 import { blobPath } from '../oci/layout.js'
 import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
 import { formatReference, parseReference, type Reference } from '../oci/reference.js'
-import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { nameAt } from '../transfer/names.js'
 import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
@@ -133,9 +132,7 @@ async function writeReceipt(
     import('../bundle/inventory.js'),
     import('../delta/inventory-file.js'),
   ])
-  const epoch = sourceDateEpoch()
-  const time = epoch === undefined ? Date.now() : epoch * 1000
-  await writeDurably(file, Buffer.from(encodeInventory(inventoryDocument(bundleInventory(to, images, assumed), time))))
+  await writeDurably(file, Buffer.from(encodeInventory(inventoryDocument(bundleInventory(to, images, assumed)))))
 }
 
 /** The images that a delta leaves out whole. Throws BASE_MISSING if the destination lacks one, or a layer left out. */
