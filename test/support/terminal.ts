@@ -23,6 +23,9 @@ export interface TerminalOptions {
   readonly answer?: (text: string) => string | undefined
 }
 
+/** Milliseconds after which a command that neither ends nor shows what is waited for is killed. */
+const PATIENCE = 60_000
+
 /** Runs `stowage` with `words` (without quotes in them) there. */
 export async function inTerminal(
   words: readonly string[],
@@ -47,8 +50,15 @@ export async function inTerminal(
     child.stdin.write('\u0003')
   })
   const code = await new Promise<number>((resolve, reject) => {
+    const patience = setTimeout(() => {
+      child.kill('SIGKILL') // its terminal goes, and the command with it
+      reject(new Error(`${words.join(' ')} did not end: ${JSON.stringify(textAt(Infinity))}`))
+    }, PATIENCE)
     child.once('error', reject)
-    child.once('close', status => resolve(status ?? -1))
+    child.once('close', status => {
+      clearTimeout(patience)
+      resolve(status ?? -1)
+    })
   })
   return { text: textAt(Infinity), at: textAt, took: Date.now() - began, code }
 }

@@ -67,7 +67,11 @@ export async function openLayer(path: string, { signal }: FetchOptions = {}): Pr
   }
   try {
     // Opening a pipe waits for its writer, so it is opened when it is read
-    if ((await stat(path)).isFIFO()) return { name: path, bytes: openStream(path, signal), size: undefined }
+    if ((await stat(path)).isFIFO()) {
+      const closing = new AbortController()
+      const either = signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
+      return { name: path, bytes: openStream(path, either), size: undefined, close: () => closing.abort() }
+    }
     const file = await open(path)
     const found = await file.stat()
     if (found.isDirectory()) {
@@ -137,7 +141,8 @@ export async function readLayer(
   const cancel = (): void => reader.cancel()
   signal?.addEventListener('abort', cancel, { once: true })
   onProgress?.({ type: 'stage', stage: 'read', subject: source.name })
-  feed().catch((error: unknown) => {
+  const fed = feed().catch((error: unknown) => {
+    if (ended) return // what was not read is not needed
     failed = { error }
     reader.cancel()
   })
@@ -158,7 +163,10 @@ export async function readLayer(
     reader.close()
     ended ??= {} // if onEntries threw
     wakeFeed()
-    source.close?.()
+    if (source.close) {
+      source.close()
+      await fed // a pipe that is still being opened would hold up the end of the process
+    }
   }
   if (failed) throw abortError(failed.error, signal)
   if (!ended.result) throw abortError(explained(nativeError(ended.error, source.name), head, source.name), signal)

@@ -1,6 +1,17 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, linkSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import t from 'tap'
@@ -386,6 +397,32 @@ t.test('readLayer() stops when it is aborted, when its bytes fail, and when its 
     }),
     { message: 'enough' },
   )
+})
+
+t.test('a pipe that nobody writes to, or whose writer stalls, is not held on to', async t => {
+  const directory = t.testdir()
+  const pipe = join(directory, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const held = (): boolean => {
+    try {
+      closeSync(openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK))
+      return true // else the kernel says that nobody reads it, or waits to
+    } catch {
+      return false
+    }
+  }
+  for (let n = 0; n < 20; n++) {
+    const stop = new AbortController()
+    const { signal } = stop
+    const reading = readLayer(await openLayer(pipe, { signal }), { signal }, () => undefined)
+    stop.abort() // before a thread opens it, while one does, or after that
+    await t.rejects(reading, { code: 'ABORTED' })
+    t.notOk(held(), `${n}`)
+  }
+  const writer = spawn('sh', ['-c', `exec 3> '${pipe}'; head -c 100000 /dev/zero | tr '\\0' x >&3; exec sleep 60`])
+  t.teardown(() => writer.kill())
+  await t.rejects(read(pipe), { code: 'LAYER_CORRUPT' })
+  t.notOk(held())
 })
 
 t.test('LayerReader survives being collected, closed twice, and the end of its thread and its process', t => {
