@@ -25,18 +25,18 @@
         }],
         ["OS=='mac'", {
           "include_dirs": ["<!(pkg-config --variable=includedir wimlib)"],
-          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libzstd liblzma zlib libssl libcrypto)"],
+          "libraries": ["-L<!(pkg-config --variable=libdir wimlib)", "-lwim", "<!@(pkg-config --libs libdeflate libzstd liblzma libssl libcrypto)"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
             "MACOSX_DEPLOYMENT_TARGET": "11.0",
-            "OTHER_CPLUSPLUSFLAGS": ["<!@(pkg-config --cflags libdeflate libzstd liblzma zlib libcrypto)"]
+            "OTHER_CPLUSPLUSFLAGS": ["<!@(pkg-config --cflags libdeflate libzstd liblzma libcrypto)"]
           }
         }],
         ["OS=='win'", {
           "variables": { "wimlib_dir%": "<!(node -p \"process.env.WIMLIB_DIR || ''\")" },
           "include_dirs": ["<(wimlib_dir)/include"],
-          "libraries": ["<(wimlib_dir)/lib/libwim.lib", "<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/lzma.lib", "<(wimlib_dir)/lib/zlib.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
+          "libraries": ["<(wimlib_dir)/lib/libwim.lib", "<(wimlib_dir)/lib/deflate.lib", "<(wimlib_dir)/lib/zstd.lib", "<(wimlib_dir)/lib/lzma.lib", "<(wimlib_dir)/lib/libcrypto.lib"],
           "defines": ["NOMINMAX", "WIN32_LEAN_AND_MEAN"],
           "msvs_settings": {
             "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17", "/W3", "/WX"] }

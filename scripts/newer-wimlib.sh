@@ -11,7 +11,7 @@ root=$(realpath -m -- "${1:?$usage}")
 shift
 suite=${SUITE:-forky}
 checkout=$(cd "$(dirname "$0")/.." && pwd)
-packages=wimtools,libwim-dev,libdeflate-dev,libssl-dev,libzstd-dev,liblzma-dev,zlib1g-dev,nodejs,libnode-dev,g++,make,python3,pkgconf,ntfs-3g,attr,fuse3,man-db,ca-certificates,libarchive-tools,zstd,xz-utils
+packages=wimtools,libwim-dev,libdeflate-dev,libssl-dev,libzstd-dev,liblzma-dev,nodejs,libnode-dev,g++,make,python3,pkgconf,ntfs-3g,attr,fuse3,man-db,ca-certificates,libarchive-tools,zstd,xz-utils
 
 if [ -z "${STOWAGE_OWN_MOUNTS:-}" ]; then
   mkdir -p "$(dirname "$root")"

@@ -29,7 +29,6 @@ const BUILD = [
   { package: 'libssl-dev', found: () => library('libcrypto') && library('libssl') },
   { package: 'libzstd-dev', found: () => library('libzstd') },
   { package: 'liblzma-dev', found: () => library('liblzma') },
-  { package: 'zlib1g-dev', found: () => library('zlib') },
   { package: 'libnode-dev', found: () => nodeHeaders() !== undefined },
 ]
 

@@ -1,14 +1,17 @@
 #include "decoder.h"
 
 #include <libdeflate.h>
-#define ZLIB_CONST
-#include <zlib.h>
 #include <zstd_errors.h>
 
+#include <cstring>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "error.h"
+#include "inflate.h"
+#include "little_endian.h"
 #include "zstd_stream.h"
 
 namespace stowage {
@@ -16,123 +19,140 @@ namespace stowage {
 namespace {
 
 constexpr size_t kBlockSize = Decoder::kBlockSize;
-// The largest gzip member that is decompressed at once, decompressed and compressed: that of LayerStream.
-constexpr size_t kMemberSize = 1u << 20;
-constexpr size_t kMemberBound = kMemberSize + (64u << 10);
+// The head of a gzip member holds the name of a file and a comment, and is refused if they are longer.
+constexpr size_t kMostHead = 1u << 20;
 
-// Members that are small enough go through libdeflate, which is twice as fast as zlib but wants them whole; from the
-// first that is not, it is zlib.
+// Members (RFC 1952), one after another; the last may be followed by zeros.
 class Gzip : public Decoder {
  public:
-  explicit Gzip(Sink& sink) : sink_(sink), decompressor_(libdeflate_alloc_decompressor()) {
-    if (!decompressor_) throw std::bad_alloc();
-    // 16: gzip, and nothing else.
-    if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
-  }
-  ~Gzip() override { inflateEnd(&stream_); }
+  explicit Gzip(Sink& sink) : sink_(sink), inflate_(kBlockSize) {}
 
   void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
-    if (!whole_members_) {
-      Stream(piece, offset);
-      return;
+    const uint64_t end = offset + piece.size();
+    if (held_.empty()) {
+      held_.swap(piece);
+    } else {
+      held_.insert(held_.end(), piece.begin(), piece.end());
     }
-    held_.insert(held_.end(), piece.begin(), piece.end());
-    size_t taken = 0;
-    while (whole_members_ && held_.size() - taken >= kMemberBound) TakeMember(&taken);
-    Release(taken, offset + piece.size());
+    at_ = held_.data();
+    end_ = at_ + held_.size();
+    try {
+      while (at_ < end_ && Step()) continue;
+    } catch (const Error&) {
+      throw;  // the sink's
+    } catch (const std::runtime_error& error) {
+      throw sink_.Damage(std::string("gzip: ") + error.what(), end - Left());
+    }
+    if (stray_) throw sink_.Damage("what follows a gzip member is not one", end - Left());
+    held_.erase(held_.begin(), held_.end() - static_cast<std::ptrdiff_t>(Left()));
   }
 
   void Finish(uint64_t size) override {
-    size_t taken = 0;
-    while (whole_members_ && taken < held_.size()) TakeMember(&taken);
-    Release(taken, size);
-    if (member_) throw sink_.Damage("it ends within a gzip member", size);
+    if (state_ != State::kBetween || !held_.empty()) throw sink_.Damage("it ends within a gzip member", size);
     sink_.Deliver(&block_);
   }
 
  private:
-  struct Deleter {
-    void operator()(libdeflate_decompressor* decompressor) const { libdeflate_free_decompressor(decompressor); }
-  };
+  enum class State { kBetween, kContent, kTrailer };
 
-  // Decompresses the member at `*taken` of what is held, or leaves it and all that follows to zlib.
-  void TakeMember(size_t* taken) {
-    size_t in = 0;
-    size_t out = 0;
-    block_.resize(kMemberSize);
-    whole_members_ = libdeflate_gzip_decompress_ex(decompressor_.get(), held_.data() + *taken, held_.size() - *taken,
-                                                   block_.data(), block_.size(), &in, &out) == LIBDEFLATE_SUCCESS;
-    block_.resize(whole_members_ ? out : 0);
-    sink_.Deliver(&block_);
-    *taken += in;
-  }
+  size_t Left() const { return static_cast<size_t>(end_ - at_); }
 
-  // Drops what was taken from `held_`. `end` is the offset in the layer of the end of what is held.
-  void Release(size_t taken, uint64_t end) {
-    held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(taken));
-    if (whole_members_) return;
-    Stream(held_, end - held_.size());
-    held_ = {};
-  }
-
-  void Stream(const std::vector<uint8_t>& piece, uint64_t offset) {
-    stream_.next_in = piece.data();
-    stream_.avail_in = static_cast<uInt>(piece.size());
-    while (stream_.avail_in > 0) {
-      if (!member_) {
-        if (!Begin(offset + piece.size() - stream_.avail_in)) continue;
-      }
-      Inflate(offset + piece.size());
+  // False if more input is needed to go on.
+  bool Step() {
+    switch (state_) {
+      case State::kBetween: return Begin();
+      case State::kContent: return Content();
+      case State::kTrailer: break;
     }
+    return Trailer();
   }
 
-  // Between two members; the last may be followed by zeros. True if a member begins.
-  bool Begin(uint64_t offset) {
-    const uint8_t byte = *stream_.next_in;
-    if (byte == 0) {
+  bool Begin() {
+    if (members_ > 0 && *at_ == 0) {
       padding_ = true;
-      stream_.next_in++;
-      stream_.avail_in--;
+      at_++;
+      return true;
+    }
+    if (padding_ || (members_ > 0 && *at_ != 0x1f)) {
+      stray_ = true;
       return false;
     }
-    if (byte != 0x1f || padding_) throw sink_.Damage("what follows a gzip member is not one", offset);
-    member_ = true;
-    inflateReset(&stream_);
+    const size_t head = HeadSize();
+    if (head == 0) return false;
+    at_ += head;
+    members_++;
+    inflate_.Reset();
+    crc_ = 0;
+    size_ = 0;
+    state_ = State::kContent;
     return true;
   }
 
-  void Inflate(uint64_t end) {
-    do {
-      const size_t filled = block_.size();
-      block_.resize(kBlockSize);
-      stream_.next_out = block_.data() + filled;
-      stream_.avail_out = static_cast<uInt>(kBlockSize - filled);
-      const int result = inflate(&stream_, Z_NO_FLUSH);
-      block_.resize(kBlockSize - stream_.avail_out);
-      if (stream_.avail_out == 0) sink_.Deliver(&block_);
-      if (result == Z_STREAM_END) {
-        member_ = false;
-        return;
-      }
-      if (result == Z_MEM_ERROR) throw std::bad_alloc();
-      // Z_BUF_ERROR: it needs more input, which comes with the next piece.
-      if (result == Z_BUF_ERROR) return;
-      if (result != Z_OK) {
-        const char* why = stream_.msg == nullptr ? "it is not gzip" : stream_.msg;
-        throw sink_.Damage(std::string("gzip: ") + why, end - stream_.avail_in);
-      }
-    } while (stream_.avail_in > 0 || block_.empty());
+  // 0 if it is not there as a whole. RFC 1952, 2.3.
+  size_t HeadSize() const {
+    const size_t left = Left();
+    if (left < 10) return 0;
+    if (at_[0] != 0x1f || at_[1] != 0x8b) throw std::runtime_error("incorrect header check");
+    if (at_[2] != 8) throw std::runtime_error("unknown compression method");
+    const uint8_t flags = at_[3];
+    if ((flags & 0xe0) != 0) throw std::runtime_error("unknown header flags set");
+    size_t size = 10;
+    if ((flags & 4) != 0) {
+      if (left < size + 2) return 0;
+      size += 2u + Load16(at_ + size);
+    }
+    for (const int text : {8, 16}) {
+      if ((flags & text) == 0) continue;
+      if (left < size) return 0;
+      const void* zero = std::memchr(at_ + size, 0, left - size);
+      if (zero == nullptr && left > kMostHead) throw std::runtime_error("its header is over 1 MiB");
+      if (zero == nullptr) return 0;
+      size = static_cast<size_t>(static_cast<const uint8_t*>(zero) - at_) + 1;
+    }
+    if ((flags & 2) != 0) {
+      if (left < size + 2) return 0;
+      if ((libdeflate_crc32(0, at_, size) & 0xffff) != Load16(at_ + size))
+        throw std::runtime_error("header crc mismatch");
+      size += 2;
+    }
+    return left < size ? 0 : size;
+  }
+
+  bool Content() {
+    const Inflate::Status status = inflate_.Run(&at_, end_);
+    if (status == Inflate::Status::kInput) return false;
+    crc_ = libdeflate_crc32(crc_, inflate_.data(), inflate_.size());
+    size_ += static_cast<uint32_t>(inflate_.size());
+    block_.insert(block_.end(), inflate_.data(), inflate_.data() + inflate_.size());
+    inflate_.Empty();
+    if (block_.size() >= kBlockSize) sink_.Deliver(&block_);
+    if (status == Inflate::Status::kEnd) state_ = State::kTrailer;
+    return true;
+  }
+
+  bool Trailer() {
+    if (Left() < 8) return false;
+    if (Load32(at_) != crc_) throw std::runtime_error("incorrect data check");
+    if (Load32(at_ + 4) != size_) throw std::runtime_error("incorrect length check");
+    at_ += 8;
+    state_ = State::kBetween;
+    return true;
   }
 
   Sink& sink_;
-  const std::unique_ptr<libdeflate_decompressor, Deleter> decompressor_;
-  bool whole_members_ = true;
-  // Of the layer, not yet decompressed.
+  Inflate inflate_;
+  State state_ = State::kBetween;
+  // Of the layer, not yet decompressed; and what is left of it in a call of Add().
   std::vector<uint8_t> held_;
-  z_stream stream_{};
+  const uint8_t* at_ = nullptr;
+  const uint8_t* end_ = nullptr;
   std::vector<uint8_t> block_;
-  bool member_ = false;
+  uint64_t members_ = 0;
+  // Of the member so far, as its trailer has them.
+  uint32_t crc_ = 0;
+  uint32_t size_ = 0;
   bool padding_ = false;
+  bool stray_ = false;
 };
 
 class Zstd : public Decoder {

@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kMost = 16u << 20;
 
 // Undefined if it is an error, or too long. `part` is the size of what arrives at once.
-std::optional<std::vector<uint8_t>> Ours(const uint8_t* data, size_t size, size_t part, layer::LayerCompression* as) {
+std::optional<std::vector<uint8_t>> Ours(const uint8_t* data, size_t size, size_t part, Compression* as) {
   const auto queue = std::make_shared<ByteQueue>([] {});
   for (size_t at = 0; at < size; at += part) {
     queue->Push(std::vector<uint8_t>(data + at, data + std::min(size, at + part)));
@@ -86,15 +86,15 @@ std::vector<uint8_t> FromZstd(const uint8_t* data, size_t size, size_t expected)
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  layer::LayerCompression whole = layer::LayerCompression::kNone;
-  layer::LayerCompression parts = layer::LayerCompression::kNone;
+  Compression whole = Compression::kNone;
+  Compression parts = Compression::kNone;
   const auto found = Ours(data, size, std::max<size_t>(size, 1), &whole);
   const auto again = Ours(data, size, 1 + size / 7 % 61, &parts);
   if (found != again || whole != parts) __builtin_trap();
   if (!found) return 0;
-  if (whole == layer::LayerCompression::kGzip && *found != FromZlib(data, size, found->size())) __builtin_trap();
-  if (whole == layer::LayerCompression::kZstd && *found != FromZstd(data, size, found->size())) __builtin_trap();
-  if (whole == layer::LayerCompression::kNone && !std::equal(found->begin(), found->end(), data, data + size)) {
+  if (whole == Compression::kGzip && *found != FromZlib(data, size, found->size())) __builtin_trap();
+  if (whole == Compression::kZstd && *found != FromZstd(data, size, found->size())) __builtin_trap();
+  if (whole == Compression::kNone && !std::equal(found->begin(), found->end(), data, data + size)) {
     __builtin_trap();
   }
   return 0;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of WIM files, of layers and of compressed layers, one after the other:
-# test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer|compressed].
-# Needs clang with libFuzzer's runtime (Debian: clang, libclang-rt-14-dev), wimtools and zstd for the seeds. What it finds
+# Fuzzes the readers of WIM files, of layers, of compressed layers and of DEFLATE, one after the other:
+# test/fuzz/run.sh [SECONDS] [CORPUS] [wim|layer|compressed|inflate].
+# Needs clang with libFuzzer's runtime (Debian: clang, libclang-rt-14-dev), zlib1g-dev, wimtools and zstd for the seeds. What it finds
 # stays in the corpus directory as crash-*, slow-*, oom-*.
 set -euo pipefail
 
@@ -9,7 +9,7 @@ seconds=${1:-60}
 corpus=$(realpath -m "${2:-${TMPDIR:-/tmp}/stowage-fuzz}")
 here=$(cd "$(dirname "$0")" && pwd)
 native=$here/../../native
-only=${3:-wim layer compressed}
+only=${3:-wim layer compressed inflate}
 flags=(-std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined "-I$native")
 options=("-max_total_time=$seconds" -rss_limit_mb=1500 -timeout=20 -use_value_profile=1 -print_final_stats=1)
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=600
@@ -69,6 +69,19 @@ fuzz_compressed() {
   cat "$seeds/1.gz" "$seeds/empty.gz" "$seeds/9.gz" >"$seeds/three.gz" && cat "$seeds/1.zst" "$seeds/9.zst" >"$seeds/two.zst"
   { cat "$seeds/6.gz" && head -c 700 /dev/zero; } >"$seeds/padded.gz"
   (cd "$corpus" && ./compressed-input "${options[@]}" -max_len=8000 compressed-found compressed-seeds)
+}
+
+fuzz_inflate() {
+  mkdir -p "$corpus/inflate-found" "$corpus/inflate-seeds"
+  clang++ "${flags[@]}" "$here/inflate.cc" "$native/base/inflate.cc" -o "$corpus/inflate" -l:libz.a
+  # Seeds: what gzip puts between its head and its trailer, in its three kinds of blocks.
+  local seeds=$corpus/inflate-seeds
+  head -c 600 "$tree/a/text" >"$tree/short"
+  for level in 1 6 9; do gzip -nc -$level "$tree/short" | tail -c +11 | head -c -8 >"$seeds/$level"; done
+  printf 'aaaaaaaaaa' | gzip -nc | tail -c +11 | head -c -8 >"$seeds/fixed"
+  gzip -nc "$tree/a/directory/noise" | tail -c +11 | head -c -8 >"$seeds/stored"
+  gzip -nc "$tree/a/text" | tail -c +11 | head -c -8 >"$seeds/long"
+  (cd "$corpus" && ./inflate "${options[@]}" -max_len=20000 inflate-found inflate-seeds)
 }
 
 for reader in $only; do "fuzz_$reader"; done
