@@ -22,6 +22,7 @@
 #ifndef _WIN32
 #include "blob_send_job.h"
 #include "blob_write_job.h"
+#include "content_hash_job.h"
 #endif
 
 namespace stowage {
@@ -62,6 +63,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 #ifndef _WIN32
   BlobSendJob::Register(env, exports);
   BlobWriteJob::Register(env, exports);
+  ContentHashJob::Register(env, exports);
 #endif
   RegisterPipe(env, exports);
   RegisterAttributes(env, exports);

@@ -13,15 +13,14 @@ namespace {
 
 uint64_t Number(const Napi::Value& value) { return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()); }
 
-// { hex } of the tar, { failure: Error }, or neither: the blob is the tar
+}  // namespace
+
 Napi::Object PlainOf(Napi::Env env, const transfer::Plain& plain) {
   Napi::Object object = Napi::Object::New(env);
   if (plain.diff_id) object.Set("hex", Hex(*plain.diff_id));
   if (plain.failure) object.Set("failure", ToJavaScript(env, *plain.failure).Value());
   return object;
 }
-
-}  // namespace
 
 // callback({ room, answered?: { turn, head?: Buffer, failure?: Error }, landing, landed?: { failure?: Error }, result?,
 // plain?: { hex?, failure?: Error }, error? })

@@ -9,6 +9,9 @@
 
 namespace stowage {
 
+// { hex } of the tar, { failure: Error }, or neither: the blob is the tar.
+Napi::Object PlainOf(Napi::Env env, const transfer::Plain& plain);
+
 class BlobWriteJob : public ThreadJob<BlobWriteJob, transfer::BlobWriter> {
  public:
   static void Register(Napi::Env env, Napi::Object exports);

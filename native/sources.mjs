@@ -9,7 +9,7 @@ const [os = 'linux', ...wanted] = process.argv.slice(2)
 const rooms = wanted.length > 0 ? wanted : ['.', 'base', 'wim', 'layer', 'recovery', 'medium', 'transfer']
 
 /** What uses POSIX sockets and file descriptors. */
-const POSIX = /^native\/(?:transfer\/|blob_(?:send|write)_job\.cc$)/
+const POSIX = /^native\/(?:transfer\/|(?:blob_send|blob_write|content_hash)_job\.cc$)/
 
 for (const room of rooms)
   for (const name of readdirSync(join(native, room)).sort()) {

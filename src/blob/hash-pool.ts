@@ -1,11 +1,14 @@
 /**
- * Hashes several files at once with SHA-256, each on its own thread: one thread hashes slower than a good disk reads.
+ * Hashes several files at once with SHA-256, each on a thread of the addon, or without the addon in a worker: one thread
+ * hashes slower than a good disk reads.
  */
 import * as os from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { fileError, StowageError } from '../errors.js'
+import { abortError, fileError, StowageError } from '../errors.js'
+import { nativePart } from '../native.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 import type { DiskRange } from './blob-store.js'
+import { type NativePlain, type Plain, plainOf } from './layer-watch.js'
 
 export type HashAnswer =
   | { readonly type: 'progress'; readonly read: number }
@@ -16,27 +19,63 @@ export type HashAnswer =
 export interface Hashed {
   readonly digest: Digest
   readonly read: number
+  /** What the tar in the content is, if that was asked for. */
+  readonly plain?: Plain
+}
+
+export interface HashOptions {
+  /** Called with the bytes read so far. */
+  readonly onRead: (read: number) => void
+  readonly signal?: AbortSignal | undefined
+  /** Decompresses the content, which is a layer: only if {@link HashPool.looksIntoLayers}. */
+  readonly plain?: boolean
+}
+
+/** `native/content_hash_job.h`. */
+type NativeHash = new (
+  content: { readonly paths: readonly string[]; readonly ranges: Float64Array; readonly plain: boolean },
+  callback: (event: NativeEvent) => void,
+) => { cancel(): void; close(): void }
+
+interface NativeEvent {
+  /** The number of the range that is read, and the bytes of all that were. */
+  readonly range: number
+  readonly done: number
+  readonly result?: { readonly hex: string; readonly read: number; readonly plain?: NativePlain }
+  readonly error?: Error
 }
 
 const MOST_THREADS = 4
 
-/** Threads start when they are first needed. The caller disposes of the pool, which stops requests still running. */
+/** Workers start when they are first needed. The caller disposes of the pool, which stops requests still running. */
 export class HashPool implements AsyncDisposable {
+  readonly #native: NativeHash | undefined
   /** How many requests to make at a time. */
-  readonly threads = Math.min(os.availableParallelism(), MOST_THREADS)
+  readonly threads: number
+  readonly looksIntoLayers: boolean
   readonly #idle: Worker[] = []
   readonly #all: Worker[] = []
+
+  /** `addon`: whether to use it if there is one. */
+  constructor({ addon = true }: { readonly addon?: boolean } = {}) {
+    this.#native = addon ? nativePart<NativeHash>('ContentHash') : undefined
+    this.looksIntoLayers = this.#native !== undefined
+    // The addon hashes two contents on one processor in little more than the time of one
+    this.threads = Math.min(os.availableParallelism(), MOST_THREADS) * (this.#native ? 2 : 1)
+  }
 
   /**
    * Hashes `ranges`, one after another, as one content. Call at most {@link threads} at a time. Throws the
    * {@link fileError} of a failed read, and ABORTED.
    */
-  async hash(ranges: readonly DiskRange[], onRead: (read: number) => void, signal?: AbortSignal): Promise<Hashed> {
+  async hash(ranges: readonly DiskRange[], options: HashOptions): Promise<Hashed> {
+    if (options.signal?.aborted) throw abortError(options.signal.reason, options.signal)
+    if (this.#native) return await hashNatively(this.#native, ranges, options)
     const worker = this.#idle.pop() ?? this.#start()
     try {
-      return await ask(worker, ranges, onRead, signal)
+      return await ask(worker, ranges, options)
     } finally {
-      if (!signal?.aborted) this.#idle.push(worker)
+      if (!options.signal?.aborted) this.#idle.push(worker)
     }
   }
 
@@ -51,12 +90,39 @@ export class HashPool implements AsyncDisposable {
   }
 }
 
-function ask(
-  worker: Worker,
+async function hashNatively(
+  Native: NativeHash,
   ranges: readonly DiskRange[],
-  onRead: (read: number) => void,
-  signal?: AbortSignal,
+  { onRead, signal, plain = false }: HashOptions,
 ): Promise<Hashed> {
+  const content = {
+    paths: ranges.map(({ file }) => file),
+    ranges: Float64Array.from(ranges.flatMap(({ offset, size }) => [offset, size])),
+    plain,
+  }
+  let job: InstanceType<NativeHash> | undefined
+  let told = 0
+  const cancel = (): void => job?.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  try {
+    const found = await new Promise<NonNullable<NativeEvent['result']>>((resolve, reject) => {
+      job = new Native(content, ({ range, done, result, error }) => {
+        if (error) reject(fileError(Object.assign(error, { syscall: 'read' }), ranges[range]?.file ?? ''))
+        else if (result) resolve(result)
+        else if (done > told) onRead((told = done))
+      })
+    })
+    const hashed = { digest: digestFromHex(found.hex), read: found.read }
+    return found.plain ? { ...hashed, plain: plainOf(found.plain, found.hex) } : hashed
+  } catch (error) {
+    throw abortError(error, signal)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+    job?.close()
+  }
+}
+
+function ask(worker: Worker, ranges: readonly DiskRange[], { onRead, signal }: HashOptions): Promise<Hashed> {
   return new Promise((resolve, reject) => {
     const abort = (): void => settle(() => reject(new StowageError('ABORTED', 'interrupted before the end')))
     const fail = (error: unknown): void => settle(() => reject(error))
@@ -74,10 +140,6 @@ function ask(
       worker.off('message', listen).off('error', fail)
       signal?.removeEventListener('abort', abort)
       end()
-    }
-    if (signal?.aborted) {
-      abort()
-      return
     }
     signal?.addEventListener('abort', abort, { once: true })
     worker.on('message', listen).on('error', fail)

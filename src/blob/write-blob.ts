@@ -4,12 +4,11 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { abortError, fileError, systemCode } from '../errors.js'
+import { abortError, fileError } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { digestFromHex } from '../oci/digest.js'
 import type { Bytes, PutOptions } from './blob-store.js'
-import type { Plain } from './layer-watch.js'
+import { type NativePlain, type Plain, plainOf } from './layer-watch.js'
 import { writeAll } from './durable.js'
 import type { NativeDownload, NativeDownloader, NativeRequest } from './native-download.js'
 import { expectDigest, tooLong, tooShort } from './verified.js'
@@ -61,7 +60,7 @@ interface NativeEvent {
   /** SHA-256 in hex, at the end. */
   readonly result?: string
   /** Of the tar in the blob, if that was asked for; without `hex` and `failure`, the blob is the tar. */
-  readonly plain?: { readonly hex?: string; readonly failure?: Error }
+  readonly plain?: NativePlain
   readonly error?: Error
 }
 
@@ -274,9 +273,4 @@ class Writing implements NativeDownloader {
     if (error) this.#failure = fileError(Object.assign(error, { syscall: 'write' }), this.#path)
     this.#wake?.()
   }
-}
-
-function plainOf({ hex, failure }: NonNullable<NativeEvent['plain']>, blob: string): Plain {
-  if (!failure) return { diffId: digestFromHex(hex ?? blob) }
-  return { reason: failure.message, damaged: systemCode(failure) !== 'UNSUPPORTED' }
 }

@@ -49,15 +49,14 @@ export async function verifyVolumes(
     async volume => {
       const { description, size, number } = volume
       const finding = await check(volume, async () => {
-        const { digest } = await pool.hash(
-          [{ file: volume.path, offset: 0, size }],
-          read => {
+        const { digest } = await pool.hash([{ file: volume.path, offset: 0, size }], {
+          onRead: read => {
             underWay.set(volume, read)
             const done = [...underWay.values()].reduce((sum, each) => sum + each, 0)
             onProgress?.({ type: 'bytes', subject: path, done, total })
           },
           signal,
-        )
+        })
         underWay.set(volume, size)
         return digest
       })

@@ -272,21 +272,20 @@ class Check {
     const ranges = this.#files.ranges(path)
     const kept = this.#files.plain?.get(path)
     if (kept) this.#layers.found(path, known, kept)
-    else if (this.#layers.wants(path)) return await this.#hashLayer(path, size, total)
-    if (known || size < POOLED || !ranges) {
+    const plain = !kept && this.#layers.wants(path)
+    if (plain && !(ranges && pool.looksIntoLayers)) return await this.#hashLayer(path, size, total)
+    if (!plain && (known || size < POOLED || !ranges)) {
       const digest = known ?? digestOf(await readSmall(this.#files, path, size, this.#signal))
       this.#note(path, digest, size)
       this.#tell(total)
       return digest
     }
-    const { digest, read } = await pool.hash(
-      ranges,
-      done => {
-        this.#underWay.set(path, done)
-        this.#tell(total)
-      },
-      this.#signal,
-    )
+    const onRead = (done: number): void => {
+      this.#underWay.set(path, done)
+      this.#tell(total)
+    }
+    const { digest, read, ...found } = await pool.hash(ranges ?? [], { onRead, plain, signal: this.#signal })
+    if (found.plain) this.#layers.found(path, digest, found.plain)
     this.#underWay.delete(path)
     this.#note(path, digest, read)
     this.#tell(total)

@@ -178,7 +178,10 @@ export class ServedContent implements AsyncDisposable {
       const known = this.#known(place, identity)
       if (known?.error) throw known.error
       if (known) return
-      const { digest, read } = await this.#pool.hash(place, () => undefined, this.#ending.signal)
+      const { digest, read } = await this.#pool.hash(place, {
+        onRead: () => undefined,
+        signal: this.#ending.signal,
+      })
       const error = contentError(blob, place, digest, read)
       if ((await identityAt(place)) === identity) this.#keep(place, { identity, error })
       if (error) throw error

@@ -14,42 +14,49 @@ import { layeredImage, noise } from '../support/images.js'
 const image = await layeredImage(3, { size: 6_000_000 })
 const layer = blobPath(image.layers[1]!.digest)
 
-t.test('HashPool.hash() gives what sha256sum says of a range', async t => {
-  const file = join(t.testdir(), 'file')
-  const bytes = noise(40_000_000, 'range')
-  await writeFile(file, bytes)
-  await using pool = new HashPool()
-  const reads: number[] = []
-  const whole = await pool.hash([{ file, offset: 0, size: bytes.length }], read => reads.push(read))
-  t.equal(whole.digest.slice(7), execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64))
-  t.ok(reads.length > 0 && reads.every((read, n) => read > (reads[n - 1] ?? 0)))
-  const part = await pool.hash([{ file, offset: 12_345, size: 5_000_000 }], () => undefined)
-  t.equal(part.digest.slice(7), createHash('sha256').update(bytes.subarray(12_345, 5_012_345)).digest('hex'))
-  t.match(
-    await pool.hash([{ file, offset: 39_000_000, size: 2_000_000 }], () => undefined),
-    { read: 1_000_000 },
-    'an end before the end',
-  )
-  const several = [
-    { file, offset: 12_345, size: 20_000_000 },
-    { file, offset: 0, size: 100 },
-  ]
-  const joined = createHash('sha256').update(bytes.subarray(12_345, 20_012_345)).update(bytes.subarray(0, 100))
-  t.match(await pool.hash(several, () => undefined), { digest: `sha256:${joined.digest('hex')}`, read: 20_000_100 })
-})
+const quiet = { onRead: () => undefined }
 
-t.test('HashPool.hash() names what cannot be read, and goes on', async t => {
-  const directory = t.testdir({ file: 'x', link: t.fixture('symlink', 'file') })
-  await using pool = new HashPool()
-  const hash = (name: string) => pool.hash([{ file: join(directory, name), offset: 0, size: 1 }], () => undefined)
-  await t.rejects(hash('none'), { code: 'FILE_NOT_FOUND', message: /none does not exist/ })
-  await t.rejects(hash('link'), { code: 'INVALID_ARGUMENT' })
-  t.match(await hash('file'), { read: 1 })
-  await t.rejects(
-    pool.hash([{ file: join(directory, 'file'), offset: 0, size: 1 }], () => undefined, AbortSignal.abort()),
-    { code: 'ABORTED' },
+for (const addon of [true, false]) {
+  t.test(`HashPool.hash() gives what sha256sum says of a range, ${addon ? 'by the addon' : 'in workers'}`, async t => {
+    const file = join(t.testdir(), 'file')
+    const bytes = noise(40_000_000, 'range')
+    await writeFile(file, bytes)
+    await using pool = new HashPool({ addon })
+    const reads: number[] = []
+    const whole = await pool.hash([{ file, offset: 0, size: bytes.length }], { onRead: read => reads.push(read) })
+    t.equal(whole.digest.slice(7), execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64))
+    t.ok(reads.length > 0 && reads.every((read, n) => read > (reads[n - 1] ?? 0)))
+    const part = await pool.hash([{ file, offset: 12_345, size: 5_000_000 }], quiet)
+    t.equal(part.digest.slice(7), createHash('sha256').update(bytes.subarray(12_345, 5_012_345)).digest('hex'))
+    t.match(
+      await pool.hash([{ file, offset: 39_000_000, size: 2_000_000 }], quiet),
+      { read: 1_000_000 },
+      'an end before the end',
+    )
+    const several = [
+      { file, offset: 12_345, size: 20_000_000 },
+      { file, offset: 0, size: 100 },
+    ]
+    const joined = createHash('sha256').update(bytes.subarray(12_345, 20_012_345)).update(bytes.subarray(0, 100))
+    t.match(await pool.hash(several, quiet), { digest: `sha256:${joined.digest('hex')}`, read: 20_000_100 })
+  })
+
+  t.test(
+    `HashPool.hash() names what cannot be read, and goes on, ${addon ? 'by the addon' : 'in workers'}`,
+    async t => {
+      const directory = t.testdir({ file: 'x', link: t.fixture('symlink', 'file') })
+      await using pool = new HashPool({ addon })
+      const hash = (name: string) => pool.hash([{ file: join(directory, name), offset: 0, size: 1 }], quiet)
+      await t.rejects(hash('none'), { code: 'FILE_NOT_FOUND', message: /none does not exist/ })
+      await t.rejects(hash('link'), { code: 'INVALID_ARGUMENT' })
+      t.match(await hash('file'), { read: 1 })
+      await t.rejects(
+        pool.hash([{ file: join(directory, 'file'), offset: 0, size: 1 }], { ...quiet, signal: AbortSignal.abort() }),
+        { code: 'ABORTED' },
+      )
+    },
   )
-})
+}
 
 t.test('verifyBundle() finds defects in large files, in a directory and in a tar behind a link', async t => {
   const directory = t.testdir()
