@@ -63,6 +63,7 @@ const ENGINE = [
   { package: 'containerd', found: () => command('containerd') && command('ctr') },
   { package: 'debootstrap', found: () => command('debootstrap') },
   { package: 'e2fsprogs', found: () => command('mkfs.ext4') },
+  { package: 'xfsprogs', found: () => command('mkfs.xfs') },
   { package: 'exfatprogs', found: () => command('mkfs.exfat') },
   { package: 'exfat-fuse', found: () => command('mount.exfat-fuse') },
   { package: 'dosfstools', found: () => command('mkfs.vfat') },

@@ -91,7 +91,9 @@ export interface PutOptions {
   readonly signal?: AbortSignal | undefined
   /** Looks into the blob while it is written. */
   readonly watch?: LayerWatch | undefined
-  /** Called with the number of bytes that the downloader wrote. The code that yields bytes counts those itself. */
+  /** Where the blob is on disk: a sink on the same file system may share its blocks instead of copying them. */
+  readonly place?: BlobPlace | undefined
+  /** Called with the number of bytes that came without being yielded. The code that yields bytes counts those itself. */
   readonly onSaved?: ((size: number) => void) | undefined
 }
 

@@ -1,6 +1,6 @@
 /** Blobs as files in a directory, `blobs/sha256/<hex>`: written under a temporary name, checked, then renamed. */
-import { createReadStream } from 'node:fs'
-import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { constants, createReadStream } from 'node:fs'
+import { chmod, copyFile, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import { compressionOf, MAGIC_SIZE } from '../oci/compression.js'
@@ -22,6 +22,7 @@ import type {
 } from './blob-store.js'
 import { makeDirectory, syncPath } from './durable.js'
 import type { LayerWatch } from './layer-watch.js'
+import type { NativeDownloader } from './native-download.js'
 import { claimPartial, clearPartials, isUseful, pathToCreate, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
@@ -138,15 +139,22 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       throw fileError(error, this.#root)
     })
     using partial = await claimPartial(join(this.#root, BLOBS), blob)
-    const { path, held } = partial
+    const { path } = partial
+    const { place, ...again } = options
+    let { held } = partial
     try {
-      await writeBlob({ path, held, offset: 0, direct: true }, blob, downloader => read(held, downloader), options)
+      if (held === 0 && place && blob.size >= SLOT && (await clone(place, path))) {
+        held = blob.size // read back below, and hashed
+        options.onSaved?.(held)
+      }
+      const rest = held < blob.size ? (downloader?: NativeDownloader) => read(held, downloader) : nothing
+      await writeBlob({ path, held, offset: 0, direct: true }, blob, rest, again)
     } catch (error) {
       // A small blob is never resumed, so nothing would use its partial file
       if (blob.size < SLOT || !isInterruption(error)) await rm(path, { force: true })
       // The part left by an earlier attempt may be what is wrong: start again without it
       if (held > 0 && isMismatch(error)) {
-        await this.put(blob, read, options)
+        await this.put(blob, read, again)
         return
       }
       throw abortError(fileError(error, path), options.signal)
@@ -184,6 +192,23 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       throw fileError(error, dirname(partial))
     }
     this.#whole.add(digest)
+  }
+}
+
+async function* nothing(): Bytes {
+  // there is no more
+}
+
+/** Makes the file `path` share the blocks of `place`; false if the file system cannot do that. */
+async function clone({ file, offset }: BlobPlace, path: string): Promise<boolean> {
+  if (offset > 0) return false // blocks of an archive are not blocks of what it holds
+  const { mode } = await stat(path)
+  try {
+    await copyFile(file, path, constants.COPYFILE_FICLONE_FORCE)
+    await chmod(path, mode) // the mode was copied as well
+    return true
+  } catch {
+    return false // it is copied, which reports what is wrong
   }
 }
 

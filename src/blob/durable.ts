@@ -40,6 +40,47 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, position: nu
   }
 }
 
+/** Bytes after which {@link PieceWriter} has them put on the medium. */
+const FLUSHED = 32 * 1024 * 1024
+
+/**
+ * Writes pieces one after another: while one is written, the next can be made, and the medium works from early on, not
+ * only at the end. A piece must not change. The caller awaits {@link PieceWriter.end} before it closes the file.
+ */
+export class PieceWriter {
+  readonly #file: FileHandle
+  #position: number
+  #writing: Promise<void> = Promise.resolve()
+  #flushing: Promise<void> = Promise.resolve()
+  #busy = false
+  #unflushed = 0
+
+  constructor(file: FileHandle, position = 0) {
+    this.#file = file
+    this.#position = position
+  }
+
+  /** Resolves when the piece before this one is written. Throws the system's error of an earlier piece. */
+  async add(piece: Uint8Array): Promise<void> {
+    await this.#writing
+    this.#writing = writeAll(this.#file, piece, this.#position)
+    this.#writing.catch(() => undefined) // thrown by the next call
+    this.#position += piece.length
+    this.#unflushed += piece.length
+    if (this.#busy || this.#unflushed < FLUSHED) return
+    this.#busy = true
+    this.#unflushed = 0
+    this.#flushing = this.#file.datasync().finally(() => (this.#busy = false))
+    this.#flushing.catch(() => undefined) // thrown by end()
+  }
+
+  /** Waits for all that was added; it is not synced. Throws the system's error. */
+  async end(): Promise<void> {
+    const [written, flushed] = await Promise.allSettled([this.#writing, this.#flushing])
+    for (const { reason } of [written, flushed].filter(each => each.status === 'rejected')) throw reason
+  }
+}
+
 /** Syncs a file's bytes or a directory's entries. Windows and some FAT drivers cannot sync directories. */
 export async function syncPath(path: string, type: 'file' | 'directory'): Promise<void> {
   try {

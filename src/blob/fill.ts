@@ -32,10 +32,11 @@ export async function fill(
       copy: async signal => {
         if (await sink.has(blob, { signal })) return onBytes?.('held', blob.size)
         const onSaved = (size: number): void => onBytes?.('sent', size)
+        const place = await store.placeOf?.(blob)
         await sink.put(
           blob,
           (offset, downloader) => counted(fetchFrom(store, blob, offset, { signal, downloader }), offset),
-          { signal, onSaved },
+          { signal, place, onSaved },
         )
       },
     })),

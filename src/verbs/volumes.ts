@@ -5,7 +5,7 @@ import { openReadBack, type ReadBack, RegionSum, type Verified } from '../archiv
 import { checkSpace } from '../archive/space.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { Bytes } from '../blob/blob-store.js'
-import { writeAll } from '../blob/durable.js'
+import { PieceWriter } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
 import { openTarContent } from '../bundle/tar-segments.js'
 import { expectVolumes } from '../bundle/files.js'
@@ -91,13 +91,18 @@ async function writeTo(output: string, total: number, bytes: Bytes, readBack: Re
   await using file = await PartialFile.open(output, 'a bundle')
   await checkSpace(dirname(file.partial), { size: total, largest: total })
   const sum = readBack && new RegionSum()
-  let position = 0
-  for await (const piece of bytes) {
-    await writeAll(file.file, piece, position).catch((error: unknown) => {
-      throw fileError(error, output)
-    })
-    sum?.add(piece)
-    position += piece.length
+  const writer = new PieceWriter(file.file)
+  const named = (error: unknown): never => {
+    throw fileError(error, output)
+  }
+  try {
+    for await (const piece of bytes) {
+      await writer.add(piece).catch(named)
+      sum?.add(piece)
+    }
+    await writer.end().catch(named)
+  } finally {
+    await writer.end().catch(() => undefined) // what failed is thrown
   }
   await file.publish(
     readBack &&

@@ -114,7 +114,7 @@ export class SegmentReader implements AsyncDisposable {
   }
 
   /**
-   * The next bytes, at most `limit`; they are good until the next call. Throws what the source throws, SIZE_MISMATCH,
+   * The next bytes, at most `limit`. Throws what the source throws, SIZE_MISMATCH,
    * DIGEST_MISMATCH, and {@link Damaged} if a part of the blob was on the medium.
    */
   async next(limit: number): Promise<Uint8Array> {

@@ -9,7 +9,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { mediumAt } from '../archive/medium.js'
 import { dropCache, openReadBack, type Verified } from '../archive/read-back.js'
 import { noRoom } from '../archive/space.js'
-import { PARTIAL, writeAll } from '../blob/durable.js'
+import { PARTIAL, PieceWriter } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { refuseExisting } from '../blob/partial-file.js'
 import { temporaryDirectory } from '../blob/workspace.js'
@@ -208,21 +208,26 @@ class Run {
     }
     const hash = createHash('sha256')
     const file = await onMedium(partial, async () => await open(partial, constants.O_RDWR | constants.O_CREAT))
+    let writer: PieceWriter | undefined
     try {
       const held = await this.#replay(file, partial, place, hash)
       this.#unproved?.forget()
       await onMedium(partial, async () => await file.truncate(held))
-      let at = held
-      while (at < place.size) {
+      const writing = (writer = new PieceWriter(file, held))
+      for (let at = held; at < place.size;) {
         this.#options.signal?.throwIfAborted()
         const piece = await this.#content.next(Math.min(place.size - at, PIECE))
+        await onMedium(partial, async () => await writing.add(piece))
         hash.update(piece)
-        await onMedium(partial, async () => await writeAll(file, piece, at))
         at += piece.length
         this.#report()
       }
-      await onMedium(partial, async () => await file.sync())
+      await onMedium(partial, async () => {
+        await writing.end()
+        await file.sync()
+      })
     } finally {
+      await writer?.end().catch(() => undefined) // what failed is thrown
       await file.close().catch(() => undefined) // of a medium that is gone
     }
     this.#wrote = true

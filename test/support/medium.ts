@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 
-/** A file system of `size` bytes, unmounted when the test ends. ext4 is made in a file and loop-mounted. Needs root. */
-export async function mount(t: Test, type: 'ext4' | 'tmpfs', size: number): Promise<string> {
+/** A file system of `size` bytes, unmounted when the test ends. ext4 and xfs (from 300 MB on) are made in a file and loop-mounted. Needs root. */
+export async function mount(t: Test, type: 'ext4' | 'xfs' | 'tmpfs', size: number): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'stowage-medium-'))
   const [file, directory] = [join(root, 'image'), join(root, 'medium')]
   await mkdir(directory)
@@ -15,7 +15,8 @@ export async function mount(t: Test, type: 'ext4' | 'tmpfs', size: number): Prom
   } else {
     await writeFile(file, '')
     await truncate(file, size)
-    execFileSync('mkfs.ext4', ['-q', '-m', '0', file], { stdio: 'pipe' })
+    if (type === 'ext4') execFileSync('mkfs.ext4', ['-q', '-m', '0', file], { stdio: 'pipe' })
+    else execFileSync('mkfs.xfs', ['-q', file], { stdio: 'pipe' })
     execFileSync('mount', ['-o', 'loop', file, directory])
   }
   t.teardown(async () => {
