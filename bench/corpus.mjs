@@ -84,25 +84,51 @@ export function corpusTree(size) {
 
 /** Path of an OCI layout with one image of `size` bytes in layers that are read and hashed, never unpacked. */
 export function corpusLayout(size) {
-  const layout = join(CACHE, `layout-${size / MIB}`)
+  return layoutOf(`layout-${size / MIB}`, () =>
+    Array.from({ length: 8 }, (_, n) => ({ blob: layer(n, size / 8), diffId: undefined })),
+  )
+}
+
+/** The same with gzip layers, of this machine's files, which have `size` bytes. */
+export function corpusGzipLayout(size) {
+  return layoutOf(`layout-gzip-${size / MIB}`, () => {
+    const files = pickFiles(size)
+    const share = Math.ceil(files.length / 8)
+    return Array.from({ length: 8 }, (_, n) => {
+      const input = files.slice(n * share, (n + 1) * share).join('\0')
+      const args = ['-C', '/', '--null', '-T', '-', '--format=ustar', '-cf', '-']
+      const tar = execFileSync('tar', args, { input, maxBuffer: 2 * size, stdio: ['pipe', 'pipe', 'ignore'] })
+      return { blob: execFileSync('gzip', ['-nc'], { input: tar, maxBuffer: 2 * size }), diffId: digestOf(tar) }
+    })
+  })
+}
+
+const digestOf = bytes => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+
+/** Made once from what `makeLayers` gives: blobs, and the diffIDs of those that are compressed. */
+function layoutOf(name, makeLayers) {
+  const layout = join(CACHE, name)
   if (existsSync(join(layout, 'index.json'))) return layout
+  console.error(`bench: making ${layout} once`)
   rmSync(layout, { recursive: true, force: true })
   const blobs = join(layout, 'blobs', 'sha256')
   mkdirSync(blobs, { recursive: true })
   const put = (mediaType, bytes) => {
-    const hex = createHash('sha256').update(bytes).digest('hex')
-    writeFileSync(join(blobs, hex), bytes)
-    return { mediaType, digest: `sha256:${hex}`, size: bytes.length }
+    const digest = digestOf(bytes)
+    writeFileSync(join(blobs, digest.slice('sha256:'.length)), bytes)
+    return { mediaType, digest, size: bytes.length }
   }
   const json = value => Buffer.from(JSON.stringify(value))
-  const layers = Array.from({ length: 8 }, (_, n) => put('application/vnd.oci.image.layer.v1.tar', layer(n, size / 8)))
+  const made = makeLayers()
+  const tar = 'application/vnd.oci.image.layer.v1.tar'
+  const layers = made.map(({ blob, diffId }) => put(diffId ? `${tar}+gzip` : tar, blob))
   const platform = { architecture: 'amd64', os: 'linux' }
-  const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) }
+  const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }, n) => made[n].diffId ?? digest) }
   const config = put('application/vnd.oci.image.config.v1+json', json({ ...platform, config: {}, rootfs }))
   const mediaType = 'application/vnd.oci.image.manifest.v1+json'
   const manifest = put(mediaType, json({ schemaVersion: 2, mediaType, config, layers }))
   const annotations = {
-    'io.containerd.image.name': 'stowage.example/bench:1',
+    'io.containerd.image.name': `stowage.example/${name}:1`,
     'org.opencontainers.image.ref.name': '1',
   }
   writeFileSync(join(layout, 'oci-layout'), json({ imageLayoutVersion: '1.0.0' }))

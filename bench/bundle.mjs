@@ -1,0 +1,203 @@
+/**
+ * `npm run bench -- bundle`: verifies, packs, splits, joins and merges bundles beside sha256sum, OpenSSL, gzip, skopeo
+ * and cp, on layers that are plain tars of random bytes and on gzip layers of this machine's files.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { corpusGzipLayout, corpusLayout } from './corpus.mjs'
+import { measure } from './measure.mjs'
+import { megabytes, ratioOf } from './report.mjs'
+
+const MAIN = resolve(import.meta.dirname, '..', 'dist', 'cli', 'main.js')
+/** How much more memory the larger work may take. */
+const FLAT = 1.25
+
+const stowage = async args => await measure(process.execPath, [MAIN, ...args, '--quiet'], { quiet: true })
+const script = async (text, ...words) => await measure('sh', ['-ec', text, 'sh', ...words], { quiet: true })
+const warm = path => execFileSync('sh', ['-c', 'find "$1" -type f -exec cat {} + >/dev/null', 'sh', path])
+const peakOf = pairs => Math.max(...pairs.map(({ ours }) => ours.rss))
+
+export async function benchBundle({ size, report }) {
+  const work = mkdtempSync(join(tmpdir(), 'stowage-bench-bundle-'))
+  try {
+    const plain = corpusLayout(size)
+    await benchHashes({ layout: plain, size, work: newDirectory(work, 'hashes'), report })
+    await benchVolumes({ layout: plain, size, work: newDirectory(work, 'volumes'), report })
+    const gzip = corpusGzipLayout(size)
+    await benchLayers({ layout: gzip, work: newDirectory(work, 'layers'), report })
+    await benchMerge({ layout: plain, size, work: newDirectory(work, 'merge'), report })
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+function newDirectory(work, name) {
+  const path = join(work, name)
+  mkdirSync(path)
+  return path
+}
+
+async function benchHashes({ layout, size, work, report }) {
+  const bundle = join(work, 'bundle')
+  await stowage(['pack', `oci:${layout}`, '-o', bundle])
+  warm(bundle)
+  const what = `verify --no-deep, ${megabytes(size)}`
+  const verify = () => stowage(['verify', '--no-deep', bundle])
+  const sums = await report.alternate(what, verify, () => script('cd "$1" && sha256sum -c --quiet SHA256SUMS', bundle))
+  report.row(what, 'sha256sum -c', sums, '')
+  report.promise(
+    ratioOf(sums) >= 3,
+    `verify --no-deep at least 3 times as fast as sha256sum -c: ${ratioOf(sums).toFixed(1)}`,
+  )
+  const openssl = await report.alternate(`${what} (OpenSSL)`, verify, () =>
+    script('ls "$1"/blobs/sha256/* | xargs -n 1 -P "$2" openssl dgst -sha256', bundle, String(availableParallelism())),
+  )
+  report.row(what, 'openssl dgst on all processors', openssl, '')
+  report.promise(
+    ratioOf(openssl) >= 0.85,
+    `verify --no-deep at least 0.85 times as fast as OpenSSL on the same processors: ${ratioOf(openssl).toFixed(2)}`,
+  )
+  // A bundle of an eighth
+  const small = join(work, 'small')
+  await stowage(['pack', `oci:${corpusLayout(size / 8)}`, '-o', small])
+  const { rss } = await stowage(['verify', '--no-deep', small])
+  const most = peakOf([...sums, ...openssl])
+  report.promise(
+    most <= FLAT * rss,
+    `verify takes no more memory for ${megabytes(size)} than for ${megabytes(size / 8)}: ${megabytes(most)} and ${megabytes(rss)}`,
+  )
+  rmSync(work, { recursive: true })
+}
+
+async function benchVolumes({ layout, size, work, report }) {
+  const tar = join(work, 'whole.tar')
+  await stowage(['pack', `oci:${layout}`, '-o', tar, '--no-deep'])
+  const few = join(work, 'few')
+  const many = join(work, 'many')
+  mkdirSync(few)
+  mkdirSync(many)
+  const split = (to, parts) =>
+    stowage(['split', tar, '-o', join(to, 'x.tar'), '--volume-size', String(Math.ceil(size / parts))])
+  await split(many, 64)
+  await split(few, 6)
+  const first = join(few, 'x.tar.001')
+  warm(work)
+  const pairs = await report.alternate(
+    'verify volumes and the whole tar',
+    () => stowage(['verify', '--no-deep', first]),
+    () => stowage(['verify', '--no-deep', tar]),
+  )
+  report.row(`verify --no-deep 7 volumes of ${megabytes(size)}`, 'of one tar', pairs, '')
+  report.promise(
+    ratioOf(pairs) >= 0.95,
+    `verify volumes at least 0.95 times as fast as one tar: ${ratioOf(pairs).toFixed(2)}`,
+  )
+  const { rss } = await stowage(['verify', '--no-deep', join(many, 'x.tar.001')])
+  report.promise(
+    rss <= FLAT * peakOf(pairs),
+    `verify takes no more memory for 65 volumes than for 7: ${megabytes(rss)} and ${megabytes(peakOf(pairs))}`,
+  )
+  rmSync(many, { recursive: true })
+  const copy = join(work, 'copy')
+  const cut = await report.alternate(
+    'split',
+    async () => {
+      rmSync(few, { recursive: true, force: true })
+      mkdirSync(few)
+      return await split(few, 6)
+    },
+    async () => {
+      rmSync(copy, { recursive: true, force: true })
+      mkdirSync(copy)
+      return await script('split -b "$2" "$1" "$3/x" && sync "$3"/*', tar, String(Math.ceil(size / 6)), copy)
+    },
+  )
+  report.row(`split ${megabytes(size)}`, 'split -b, sync', cut, '')
+  report.promise(ratioOf(cut) >= 0.8, `split at least 0.8 times as fast as split -b: ${ratioOf(cut).toFixed(2)}`)
+  const joined = join(work, 'joined.tar')
+  const together = await report.alternate(
+    'join',
+    async () => {
+      rmSync(joined, { force: true })
+      return await stowage(['join', first, '-o', joined])
+    },
+    () => script('cat "$1"/x* > "$2" && sync "$2"', copy, join(work, 'cat.tar')),
+  )
+  report.row(`join ${megabytes(size)}`, 'cat, sync', together, '')
+  report.promise(ratioOf(together) >= 0.8, `join at least 0.8 times as fast as cat: ${ratioOf(together).toFixed(2)}`)
+  rmSync(work, { recursive: true })
+}
+
+async function benchLayers({ layout, work, report }) {
+  const bundle = join(work, 'bundle')
+  await stowage(['pack', `oci:${layout}`, '-o', bundle])
+  warm(bundle)
+  const size = megabytes(
+    readdirSync(join(bundle, 'blobs/sha256')).reduce(
+      (sum, name) => sum + statSync(join(bundle, 'blobs/sha256', name)).size,
+      0,
+    ),
+  )
+  const deep = await report.alternate(
+    'verify gzip layers',
+    () => stowage(['verify', bundle]),
+    () =>
+      script(
+        'cd "$1" && { sha256sum -c --quiet SHA256SUMS & } && for blob in blobs/sha256/*; do ' +
+          'case $(head -c 2 "$blob" | od -An -tx1) in *1f?8b*) gzip -dc "$blob" | sha256sum;; esac; done && wait',
+        bundle,
+      ),
+  )
+  report.row(`verify ${size} of gzip layers`, 'gzip -dc | sha256sum, sha256sum -c', deep, '')
+  report.promise(
+    ratioOf(deep) >= 2,
+    `verify at least 2 times as fast as gzip and sha256sum: ${ratioOf(deep).toFixed(1)}`,
+  )
+  const tar = join(work, 'ours.tar')
+  const archive = join(work, 'theirs.tar')
+  const pack = words => async () => {
+    rmSync(tar, { force: true })
+    return await stowage(['pack', `oci:${layout}`, '-o', tar, ...words])
+  }
+  const skopeo = async () => {
+    rmSync(archive, { force: true })
+    const policy = ['--quiet', '--insecure-policy']
+    return await measure('skopeo', ['copy', ...policy, `oci:${layout}`, `oci-archive:${archive}:x`], { quiet: true })
+  }
+  for (const words of [[], ['--no-deep']]) {
+    const what = ['pack', ...words].join(' ')
+    const pairs = await report.alternate(`${what} of a layout`, pack(words), skopeo)
+    report.row(`${what}, ${size} of gzip layers`, 'skopeo copy oci: oci-archive:', pairs, '')
+    report.promise(ratioOf(pairs) >= 1.3, `${what} at least 1.3 times as fast as skopeo: ${ratioOf(pairs).toFixed(2)}`)
+  }
+  rmSync(work, { recursive: true })
+}
+
+/** A delta of one image beside another, merged with its base. */
+async function benchMerge({ layout, size, work, report }) {
+  const small = corpusLayout(size / 8)
+  const base = join(work, 'base')
+  const list = join(work, 'base.json')
+  const delta = join(work, 'delta')
+  await stowage(['pack', `oci:${layout}`, '-o', base, '--no-deep'])
+  await measure(process.execPath, [MAIN, 'inventory', `bundle:${base}`, '-o', list, '--quiet'], { quiet: true })
+  await stowage(['pack', `oci:${layout}`, `oci:${small}`, '--have', list, '-o', delta, '--no-deep'])
+  const whole = join(work, 'whole')
+  const copy = join(work, 'copy')
+  const pairs = await report.alternate(
+    'merge',
+    async () => {
+      rmSync(whole, { recursive: true, force: true })
+      return await stowage(['merge', base, delta, '-o', whole])
+    },
+    async () => {
+      rmSync(copy, { recursive: true, force: true })
+      return await script('cp -r "$1" "$3" && cp -r "$2/." "$3" && sync "$3"/blobs/sha256/*', base, delta, copy)
+    },
+  )
+  report.row(`merge ${megabytes(size)} and ${megabytes(size / 8)}`, 'cp -r, sync', pairs, '')
+  report.promise(ratioOf(pairs) >= 0.8, `merge at least 0.8 times as fast as cp: ${ratioOf(pairs).toFixed(2)}`)
+  rmSync(work, { recursive: true })
+}
