@@ -168,7 +168,7 @@ class DirectoryMedium implements BundleMedium {
 
   async discard(keep: boolean): Promise<void> {
     if (!(await this.#isOurs())) return
-    if ((keep || this.#resumed) && (await this.#blobs.holdsAny())) {
+    if ((keep || this.#resumed) && !this.#readBack?.lost && (await this.#blobs.holdsAny())) {
       await this.#removeUnfinished()
       return
     }

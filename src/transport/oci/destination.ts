@@ -6,12 +6,13 @@ import type { BlobStore } from '../../blob/blob-store.js'
 import { blobsOf, type ImageContent } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { fillWith } from '../../blob/fill.js'
+import { resumable } from '../../blob/resumable.js'
 import { rootEntry } from '../../blob/stripped.js'
 import { withLock } from '../../blob/lock.js'
 import { clearLeft, isWorkspace } from '../../blob/workspace.js'
 import { isMediumEntry } from '../../bundle/directory-medium.js'
 import { makeDirectory, PARTIAL, writeDurably } from '../../blob/durable.js'
-import { fileError, StowageError, systemCode } from '../../errors.js'
+import { abortError, fileError, isInterruption, StowageError, systemCode } from '../../errors.js'
 import {
   absentOf,
   INDEX_FILE,
@@ -48,7 +49,7 @@ export async function openLayoutDestination(directory: string): Promise<ImageDes
         return result
       } catch (error) {
         failed = true
-        throw error
+        throw await withResumeHint(abortError(error, options.signal), directory, blobs)
       }
     },
     async [Symbol.asyncDispose]() {
@@ -56,6 +57,12 @@ export async function openLayoutDestination(directory: string): Promise<ImageDes
       if (written && !failed) await blobs.clearLeft()
     },
   }
+}
+
+async function withResumeHint(error: unknown, directory: string, blobs: BlobDirectory): Promise<unknown> {
+  if (!isInterruption(error) || !(await blobs.holdsAny().catch(() => false))) return error
+  const prune = `stowage prune ${directory}`
+  return resumable(error, `The blobs copied so far stay in ${directory}; ${prune} removes those that are not whole.`)
 }
 
 async function write(
