@@ -175,19 +175,27 @@ export function outputError(error: unknown, path: string): unknown {
 
 /** Turns the rejection of an aborted `signal` into ABORTED; returns any other error unchanged. */
 export function abortError(error: unknown, signal: AbortSignal | undefined): unknown {
-  if (!signal?.aborted || (error instanceof StowageError && error.code !== 'ABORTED')) return error
+  if (!signal?.aborted || error instanceof StowageError) return error
   return new StowageError('ABORTED', 'interrupted before the end', { cause: error })
 }
 
+/** What interrupts a run from outside. */
+const INTERRUPTIONS: readonly ErrorCode[] = [
+  'ABORTED',
+  'REGISTRY_UNREACHABLE',
+  'REGISTRY_REFUSED',
+  'UNAUTHORIZED',
+  'ENGINE_UNREACHABLE',
+  'NO_SPACE',
+  'MEDIUM_FAILED',
+]
+
 /**
- * Whether `error` means that the user, the network or a registry interrupted the work; what was copied before it is
- * good.
+ * Whether `error` means that the user, the network, a registry or a medium interrupted the work: the same call can go
+ * on with what was copied before it.
  */
 export function isInterruption(error: unknown): error is StowageError {
-  return (
-    error instanceof StowageError &&
-    ['ABORTED', 'REGISTRY_UNREACHABLE', 'REGISTRY_REFUSED', 'UNAUTHORIZED'].includes(error.code)
-  )
+  return error instanceof StowageError && INTERRUPTIONS.includes(error.code)
 }
 
 /**

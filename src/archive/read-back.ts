@@ -80,6 +80,7 @@ export class ReadBack {
   readonly #subject: string
   readonly #options: WaitOptions
   #verified: Verified | undefined
+  #lost = false
 
   /** `subject` is what progress calls the output. */
   constructor(subject: string, options: WaitOptions) {
@@ -92,11 +93,21 @@ export class ReadBack {
     return this.#verified
   }
 
-  /** Throws what MEDIUM_FAILED for a region that is not what was written, ABORTED, {@link fileError}s. */
+  /** Whether the medium does not give back what was written: no run can go on with that. */
+  get lost(): boolean {
+    return this.#lost
+  }
+
+  /** Throws MEDIUM_FAILED for a region that is not what was written, ABORTED, {@link fileError}s. */
   async check(files: readonly WrittenFile[]): Promise<void> {
     const [only, ...others] = files
     const subject = only && others.length === 0 ? nameOf(only) : this.#subject
-    this.add(await readBack(files, subject, this.#options))
+    try {
+      this.add(await readBack(files, subject, this.#options))
+    } catch (error) {
+      this.#lost = error instanceof StowageError && error.code === 'MEDIUM_FAILED'
+      throw error
+    }
   }
 
   /** Adds what was compared in another way. */

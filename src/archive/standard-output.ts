@@ -8,15 +8,17 @@ import { refuseTerminal, writeToStandardOutput } from './archive-stream.js'
 
 const TITLE = 'standard output'
 
-/** A file that becomes an output when it is published, and leaves nothing when it is disposed of before. */
+/** A file that becomes an output when it is published. Disposing of it before that leaves nothing, unless it is to be kept. */
 export interface Output extends AsyncDisposable {
   /** The final path, or what messages call it. */
   readonly path: string
   /** The path of the temporary file, which `file` is. */
   readonly partial: string
   readonly file: FileHandle
-  /** Whether the file has what a killed run has left. */
+  /** Whether the file has what an earlier run has left. */
   readonly resumed?: boolean
+  /** Whether disposing of it leaves `partial`, which the next run resumes. */
+  keep?(left: boolean): void
   /** Call it when the file is complete. `check` looks at `partial` once more, and throws to prevent that. */
   publish(check?: () => Promise<void>): Promise<void>
 }

@@ -3,13 +3,14 @@ import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { isReadBack, openReadBack, type Verified } from '../archive/read-back.js'
+import { isReadBack, openReadBack, type ReadBack, type Verified } from '../archive/read-back.js'
 import { checkSpace, type Room, roomAt } from '../archive/space.js'
 import type { Bytes } from '../blob/blob-store.js'
 import { makeDirectory, PARTIAL, syncPath, writeAll, writeDurably } from '../blob/durable.js'
 import { readIfThere } from '../blob/read-if-there.js'
 import { withLock } from '../blob/lock.js'
-import { abortError, fileError, StowageError, systemCode } from '../errors.js'
+import { resumableFile } from '../blob/resumable.js'
+import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import { readFileBytes } from '../blob/hash-file.js'
 import { digestFromHex } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
@@ -161,10 +162,11 @@ async function fetchWim(
   const held = content.sha256 === undefined ? 0 : ((await sizeOf(partial)) ?? 0)
   if (size !== undefined) await checkSpace(directory, { size: Math.max(size - held, 0), largest: size })
   options.onProgress?.({ type: 'stage', stage: 'copy', subject: path })
+  let readBack: ReadBack | undefined
   try {
     const saved = await fill(partial, held, { entry, size, web, ...options, path })
     await checkWim(partial, path)
-    const readBack = await openReadBack(path, options.verify, options)
+    readBack = await openReadBack(path, options.verify, options)
     const regions = [{ offset: 0, size: saved.size, digest: digestFromHex(saved.sha256) }]
     await readBack?.check([{ path: partial, name: path, regions }])
     // Killed at any moment, this leaves neither a WIM without its checksum nor one with a wrong one
@@ -177,14 +179,15 @@ async function fetchWim(
     return { ...saved, result: 'saved', resumed: held, ...(verified ? { verified } : {}) }
   } catch (error) {
     const failure = abortError(fileError(error, path), options.signal)
-    const resumable =
-      failure instanceof StowageError &&
-      ['ABORTED', 'REGISTRY_UNREACHABLE'].includes(failure.code) &&
-      content.sha256 !== undefined &&
-      ((await sizeOf(partial)) ?? 0) > 0
-    if (!resumable) await rm(partial, { force: true })
-    if (!(failure instanceof StowageError) || failure.hint !== undefined || failure.code === 'ABORTED') throw failure
-    throw failure.withHint(`Ask the operator of the source ${entry.source}, or select another with --source.`)
+    const told =
+      failure instanceof StowageError && failure.hint === undefined && failure.code !== 'ABORTED'
+        ? failure.withHint(`Ask the operator of the source ${entry.source}, or select another with --source.`)
+        : failure
+    const left = isInterruption(told) && !readBack?.lost ? ((await sizeOf(partial)) ?? 0) : 0
+    // Without a checksum, the rest could not be checked
+    if (isInterruption(told) && left > 0 && content.sha256 !== undefined) throw await resumableFile(told, partial)
+    await rm(partial, { force: true })
+    throw told
   }
 }
 

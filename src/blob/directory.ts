@@ -1,7 +1,7 @@
 /** Blobs as files in a directory, `blobs/sha256/<hex>`: written under a temporary name, checked, then renamed. */
 import { constants, createReadStream } from 'node:fs'
 import { chmod, copyFile, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../errors.js'
 import { compressionOf, MAGIC_SIZE } from '../oci/compression.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -151,7 +151,8 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
       await writeBlob({ path, held, offset: 0, direct: true }, blob, rest, again)
     } catch (error) {
       // A small blob is never resumed, so nothing would use its partial file
-      if (blob.size < SLOT || !isInterruption(error)) await rm(path, { force: true })
+      const useful = blob.size >= SLOT && (await isUseful(dirname(path), basename(path)))
+      if (!useful || !isInterruption(error)) await rm(path, { force: true })
       // The part left by an earlier attempt may be what is wrong: start again without it
       if (held > 0 && isMismatch(error)) {
         await this.put(blob, read, again)

@@ -67,7 +67,7 @@ async function bootId(): Promise<string> {
 }
 
 /** Clock ticks after boot. Source: proc_pid_stat(5), field 22; the name in field 2 may contain spaces. */
-async function beginOf(id: number): Promise<string> {
+export async function beginOf(id: number): Promise<string> {
   const text = await readFile(`/proc/${id}/stat`, 'utf8').catch(() => '')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? ''
 }

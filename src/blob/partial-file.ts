@@ -7,7 +7,7 @@ import { PARTIAL, syncPath } from './durable.js'
 import { openFiles } from './owner.js'
 import { clearLeft } from './workspace.js'
 
-/** `<path>.partial`, open. It is deleted if disposed of before it is published. */
+/** `<path>.partial`, open. It is deleted if disposed of before it is published, unless {@link PartialFile.keep} says otherwise. */
 export class PartialFile implements AsyncDisposable {
   /** The final path. */
   readonly path: string
@@ -20,32 +20,45 @@ export class PartialFile implements AsyncDisposable {
   /** Device and inode, to check that the path still names this file. */
   readonly #identity: string
   #state: 'open' | 'closed' | 'published' = 'open'
+  #keep: boolean
 
   /**
-   * `what` is what messages call the file: `a bundle`. A temporary file left by a killed run is deleted, unless the
+   * `what` is what messages call the file: `a bundle`. A temporary file left by an earlier run is deleted, unless the
    * caller can `resume` it. Throws OUTPUT_EXISTS if `path` exists, FILE_NOT_FOUND if its directory does not.
    */
-  static async open(path: string, what: string, { resume = false } = {}): Promise<PartialFile> {
+  static async open(
+    path: string,
+    what: string,
+    { resume = false, partial = `${path}${PARTIAL}` } = {},
+  ): Promise<PartialFile> {
     await refuseExisting(path, what)
     await clearLeft(path).catch(() => undefined) // of a directory that is not there, which is reported next
     try {
-      const resumed = resume && (await takeOver(`${path}${PARTIAL}`))
-      if (!resumed) await rm(`${path}${PARTIAL}`, { force: true })
-      const file = await open(`${path}${PARTIAL}`, resumed ? 'r+' : 'wx+')
+      const resumed = resume && (await takeOver(partial))
+      if (!resumed) await rm(partial, { force: true })
+      const file = await open(partial, resumed ? 'r+' : 'wx+')
       const { dev, ino } = await file.stat({ bigint: true })
-      return new PartialFile(path, what, file, resumed, `${dev} ${ino}`)
+      return new PartialFile({ path, partial, what, file, resumed, identity: `${dev} ${ino}` })
     } catch (error) {
       throw outputError(error, path)
     }
   }
 
-  private constructor(path: string, what: string, file: FileHandle, resumed: boolean, identity: string) {
-    this.path = path
-    this.partial = `${path}${PARTIAL}`
-    this.#what = what
-    this.file = file
-    this.resumed = resumed
-    this.#identity = identity
+  private constructor(
+    of: Pick<PartialFile, 'path' | 'partial' | 'file' | 'resumed'> & { what: string; identity: string },
+  ) {
+    this.path = of.path
+    this.partial = of.partial
+    this.#what = of.what
+    this.file = of.file
+    this.resumed = of.resumed
+    this.#identity = of.identity
+    this.#keep = of.resumed
+  }
+
+  /** Whether disposing of it before it is published leaves it. By default, if an earlier run has left it. */
+  keep(left: boolean): void {
+    this.#keep = left
   }
 
   /**
@@ -75,7 +88,7 @@ export class PartialFile implements AsyncDisposable {
     if (this.#state === 'published') return
     const ours = await this.#isOurs() // before closing it, after which its inode could be reused
     await this.#close()
-    if (ours) await rm(this.partial, { force: true })
+    if (ours && !this.#keep) await rm(this.partial, { force: true })
   }
 
   async #close(): Promise<void> {

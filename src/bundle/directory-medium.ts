@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
 import { BlobDirectory } from '../blob/directory.js'
@@ -159,7 +159,7 @@ class DirectoryMedium implements BundleMedium {
       await this.#refuseIfMissing(blobs)
       await this.#readBack?.check(writtenFiles(documents, path => this.#path(...path.split('/'))))
       await rm(this.#path(INCOMPLETE_FILE))
-      await syncPath(this.where, 'directory')
+      for (const directory of [this.where, dirname(resolve(this.where))]) await syncPath(directory, 'directory')
       return true
     } catch (error) {
       throw fileError(error, this.where)
@@ -168,7 +168,7 @@ class DirectoryMedium implements BundleMedium {
 
   async discard(keep: boolean): Promise<void> {
     if (!(await this.#isOurs())) return
-    if ((keep || this.#resumed) && (await this.#blobs.holdsAny())) {
+    if ((keep || this.#resumed) && !this.#readBack?.lost && (await this.#blobs.holdsAny())) {
       await this.#removeUnfinished()
       return
     }

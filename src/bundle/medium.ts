@@ -62,6 +62,6 @@ export interface BundleMedium extends BlobStage {
    * false if the same bundle already existed and nothing was written.
    */
   seal(documents: Documents, blobs: ReadonlySet<Digest>): Promise<boolean>
-  /** Removes what was created; with `keep`, what a later run can resume from stays, marked as incomplete. */
+  /** Removes what was created; with `keep`, what a later run can resume from stays: marked, or under a temporary name. */
   discard(keep: boolean): Promise<void>
 }

@@ -1,20 +1,17 @@
 /** Where a tar bundle is written: its start is filled in at the end, so a compressed one is a plain file first. */
-import { type FileHandle, open } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { FileHandle } from 'node:fs/promises'
 import { compressed } from '../archive/compression.js'
 import { type ReadBack, RegionSum } from '../archive/read-back.js'
 import { type Output, StandardOutput } from '../archive/standard-output.js'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
-import { writeAll } from '../blob/durable.js'
+import { PARTIAL, writeAll } from '../blob/durable.js'
 import { PartialFile } from '../blob/partial-file.js'
-import { Workspace } from '../blob/workspace.js'
-import { outputError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import { pieces } from '../tar/pieces.js'
 
 /**
- * Opens the output for a tar at `path`: the file itself, or a temporary file that publish() compresses into `path`, or
- * writes to standard output if `path` is `-`. What is compressed is read back with `readBack`, instead of by the check
+ * Opens the output for a tar at `path`: the file itself; for a compressed one, `<path>.tar.partial`, which publish()
+ * compresses into `path`; for `-`, a temporary file that it writes to standard output. What is compressed is read back with `readBack`, instead of by the check
  * that publish() is given. Throws OUTPUT_EXISTS, FILE_NOT_FOUND, and INVALID_ARGUMENT if standard
  * output is a terminal.
  */
@@ -25,22 +22,27 @@ export async function openTarOutput(
 ): Promise<Output> {
   if (path === STANDARD_STREAM) return await StandardOutput.open(signal)
   const compression = compressionOfName(path)
-  const target = await PartialFile.open(path, 'a bundle', { resume: compression === undefined })
-  if (!compression) return target
-  const workspace = new Workspace(path)
+  if (!compression) return await PartialFile.open(path, 'a bundle', { resume: true })
+  const target = await PartialFile.open(path, 'a bundle')
   try {
-    const partial = join(await workspace.path(), 'bundle.tar')
-    return new PackedOutput(partial, await open(partial, 'wx+'), { workspace, target, compression, signal, readBack })
+    const plain = await PartialFile.open(path, 'a bundle', { resume: true, partial: plainPartial(path) })
+    return new PackedOutput(plain, { target, compression, signal, readBack })
   } catch (error) {
-    await workspace[Symbol.asyncDispose]()
     await target[Symbol.asyncDispose]()
-    throw outputError(error, path)
+    throw error
   }
 }
 
+/** Where a tar that will be `path` is until it is complete; what is compressed is a plain tar until then. */
+export function partialTar(path: string): string {
+  return compressionOfName(path) ? plainPartial(path) : `${path}${PARTIAL}`
+}
+
+function plainPartial(path: string): string {
+  return `${path}.tar${PARTIAL}`
+}
+
 interface Packing {
-  /** Holds the plain tar. */
-  readonly workspace: Workspace
   readonly target: PartialFile
   readonly compression: ArchiveCompression
   readonly signal: AbortSignal | undefined
@@ -51,13 +53,21 @@ class PackedOutput implements Output {
   readonly path: string
   readonly partial: string
   readonly file: FileHandle
+  readonly resumed: boolean
+  readonly #plain: PartialFile
   readonly #packing: Packing
 
-  constructor(partial: string, file: FileHandle, packing: Packing) {
-    this.path = packing.target.path
-    this.partial = partial
-    this.file = file
+  constructor(plain: PartialFile, packing: Packing) {
+    this.path = plain.path
+    this.partial = plain.partial
+    this.file = plain.file
+    this.resumed = plain.resumed
+    this.#plain = plain
     this.#packing = packing
+  }
+
+  keep(left: boolean): void {
+    this.#plain.keep(left)
   }
 
   async publish(): Promise<void> {
@@ -75,12 +85,12 @@ class PackedOutput implements Output {
         (async () =>
           await readBack.check([{ path: target.partial, name: target.path, regions: sum?.regions() ?? [] }])),
     )
+    this.keep(false)
     await this[Symbol.asyncDispose]()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.file.close()
-    await this.#packing.workspace[Symbol.asyncDispose]()
+    await this.#plain[Symbol.asyncDispose]()
     await this.#packing.target[Symbol.asyncDispose]()
   }
 }

@@ -23,8 +23,8 @@ import { encodeMember, type LaidOutMember, TarLayout, tarSegments } from './tar-
 
 /**
  * Creates `<path>.partial`, which is renamed to `path` when it is sealed. Until then its first block is zero, so any
- * tar reader treats it as an empty archive. If a killed run has left one, the blobs in it that are whole and in their place
- * are kept. A name that ends in `.tar.gz` etc. is compressed then, and `-` is standard output. With `readBack`, it is
+ * tar reader treats it as an empty archive. If an earlier run has left one, the blobs in it that are whole and in their
+ * place are kept. A name that ends in `.tar.gz` etc. is compressed then, and `-` is standard output. With `readBack`, it is
  * read back before that. Every member has `mtime`, in seconds. Throws what {@link openTarOutput} throws.
  */
 export async function openTarMedium(
@@ -49,6 +49,8 @@ class TarMedium implements BundleMedium {
   /** What is written, by the offset of its header. */
   readonly #members = new Map<number, LaidOutMember<{ readonly blob: { digest: Digest; size: number } }>>()
   #resumed: boolean
+  /** Whether there may be blobs in the file that another run need not copy again. */
+  #copied: boolean
   /** A directory beside the tar for spooled blobs, because a member cannot be removed from the tar. */
   readonly #workspace: Workspace
   /** Serializes the jobs that append members. */
@@ -61,6 +63,7 @@ class TarMedium implements BundleMedium {
     this.#file = output.file
     this.#layout = new TarLayout(mtime)
     this.#resumed = output.resumed ?? false
+    this.#copied = this.#resumed
     this.where = dirname(output.partial)
     this.#workspace = new Workspace(output.partial)
   }
@@ -76,6 +79,7 @@ class TarMedium implements BundleMedium {
   async restart(): Promise<boolean> {
     if (!this.#resumed) return false
     this.#resumed = false
+    this.#copied = false
     await this.#file.truncate(0)
     return true
   }
@@ -139,6 +143,7 @@ class TarMedium implements BundleMedium {
       throw abortError(fileError(error, this.#path), options.signal)
     }
     await this.#close(blob, header, place)
+    this.#copied = true
   }
 
   async putFile(path: string, file: Descriptor, read: () => Bytes, { signal }: FetchOptions = {}): Promise<void> {
@@ -202,9 +207,23 @@ class TarMedium implements BundleMedium {
     }
   }
 
-  async discard(): Promise<void> {
+  async discard(keep: boolean): Promise<void> {
+    this.#output.keep?.(false)
+    if (this.#copied && !this.#readBack?.lost && (keep || this.#output.resumed)) await this.#leave()
     await this.#output[Symbol.asyncDispose]()
     await this.#workspace[Symbol.asyncDispose]()
+  }
+
+  /** Leaves the file for another run, as an empty archive, even if it was being sealed. A medium that fails may lose it. */
+  async #leave(): Promise<void> {
+    try {
+      const first = Buffer.alloc(BLOCK)
+      await this.#file.read(first, 0, BLOCK, 0)
+      if (first.some(byte => byte !== 0)) await writeAll(this.#file, new Uint8Array(BLOCK), 0)
+      this.#output.keep?.(true)
+    } catch {
+      return // the caller has an error to report already
+    }
   }
 
   /** Writes the header last: until then the blocks are not a member. */

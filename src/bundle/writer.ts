@@ -40,7 +40,7 @@ import { type BundleShape, checkRoom } from './writer-space.js'
 import type { WriteVolumesOptions, WrittenVolumes } from '../volumes/write-volumes.js'
 
 export interface BundleWriterOptions {
-  /** If aborted, disposing a directory bundle keeps its finished blobs for the next run. */
+  /** If aborted, disposing before sealing keeps finished blobs for the next run, as keep() does. */
   readonly signal?: AbortSignal | undefined
   /** SOURCE_DATE_EPOCH, in seconds since 1970, for `created` and the times in a tar; if omitted, no `created` and 0. */
   readonly epoch?: number | undefined
@@ -110,7 +110,7 @@ export interface BundleWriter extends ImageDestination, BlobStage {
   readonly volumes: WrittenVolumes | undefined
   /** After sealing: what was read back, if it was. */
   readonly verified: Verified | undefined
-  /** Makes disposing before sealing keep the finished blobs of a directory bundle, so that another run can resume. */
+  /** Makes disposing before sealing keep the finished blobs of a directory or a tar, so that another run can resume. */
   keep(): void
   /** Writes the heads, bundle.json and SHA256SUMS, and syncs everything. Nothing can be written afterwards. */
   seal(): Promise<BundleManifest>

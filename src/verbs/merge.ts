@@ -14,7 +14,7 @@ import type { SourceImage } from '../image/image-source.js'
 import type { Digest } from '../oci/digest.js'
 import { familiarReference, parseReference, type Reference } from '../oci/reference.js'
 import type { WaitOptions } from '../progress.js'
-import { fillBundle, sizeOfBundle } from './packed-output.js'
+import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
 
 export interface MergeOptions extends WaitOptions {
   /** Reads the bundle back from the medium before it is complete, as `pack()` does; by default if that is removable. */
@@ -74,7 +74,9 @@ export async function mergeBundles(
     const epoch = manifest.created === undefined ? undefined : Date.parse(manifest.created) / 1000
     const sparse = manifest.images.some(({ absent, original }) => absent && !original) ? 'keep' : undefined
     await using writer = await openBundleWriter(output, { signal, epoch, sparse, verify, onProgress })
-    const written = await write(writer, images, changes, output, options)
+    const written = await write(writer, images, changes, output, options).catch(async (error: unknown) => {
+      throw await giveUp(writer, output, abortError(error, signal))
+    })
     return {
       path: output,
       form: isTarPath(output) ? 'tar' : 'directory',

@@ -10,7 +10,7 @@ import { isTarPath } from '../bundle/files.js'
 import type { LayerProofs } from '../bundle/layer-comparison.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, type BundleWriterOptions, openBundleWriter } from '../bundle/writer.js'
-import { abortError, isInterruption, StowageError } from '../errors.js'
+import { abortError, StowageError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
@@ -33,7 +33,7 @@ import {
   selectionOf,
   sizeOfFiles,
 } from './pack-requests.js'
-import { fillBundle, sizeOfBundle, withResumeHint } from './packed-output.js'
+import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
 import { carriedImages, leaveOut, readPlaces } from './pack-delta.js'
 import type { ProtectResult } from './protect.js'
 
@@ -81,9 +81,9 @@ const READ_AT_ONCE = 6
  * Packs `images` (locations, see {@link sourceLocation}, or {@link PackImage}s) into the bundle `output`: a single tar if the
  * name ends in `.tar`, a compressed one for `.tar.gz`, `.tar.zst` or `.tar.xz`, a tar on standard output for `-`,
  * otherwise a directory. Reads and plans everything except created layers before the first byte is written. Leaves
- * nothing behind if it throws; but after ABORTED, or if a registry can no longer be reached or refuses, a directory
- * keeps the blobs that were copied, if there are any, and the same call resumes. A bundle that already exists in the directory is left
- * alone if it has the same contents, and replaced if `update` is set. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE,
+ * nothing behind if it throws; but if the user, a registry, an engine, a full disk or a medium interrupts it
+ * (ABORTED, REGISTRY_UNREACHABLE, NO_SPACE …), the blobs that were copied stay, in a directory marked INCOMPLETE or in
+ * `<output>.partial`, and the same call resumes. A bundle that already exists in the directory is left alone if it has the same contents, and replaced if `update` is set. Throws INVALID_ARGUMENT, OUTPUT_EXISTS, NO_SPACE,
  * MEDIUM_FAILED,
  * ABORTED, and what the sources throw.
  */
@@ -161,12 +161,7 @@ async function packBundle(
       ...(writer.verified ? { verified: writer.verified } : {}),
     }
   } catch (error) {
-    const reported = abortError(error, signal)
-    if (writer.standing) throw reported
-    if (!isInterruption(reported)) throw reported
-    writer.keep()
-    await writer[Symbol.asyncDispose]()
-    throw await withResumeHint(reported, output, writer.deferred)
+    throw await giveUp(writer, output, abortError(error, signal))
   } finally {
     for (const reading of opened) await reading[Symbol.asyncDispose]()
   }

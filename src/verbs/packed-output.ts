@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
 import type { WantedBlob } from '../blob/fill.js'
 import type { QueueOptions } from '../blob/queue.js'
+import { resumable, resumableFile } from '../blob/resumable.js'
 import { CHECKSUMS_FILE } from '../bundle/checksums.js'
 import { INCOMPLETE_FILE } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
 import type { BundleWriter } from '../bundle/writer.js'
-import { type ErrorCode, fileError, type StowageError } from '../errors.js'
+import { fileError, isInterruption, type StowageError } from '../errors.js'
 import type { WaitOptions } from '../progress.js'
 
 /** The size of a bundle that is complete, in bytes. */
@@ -53,30 +54,29 @@ export async function fillBundle(
   report?.({ type: 'done', subject: output })
 }
 
-/** What must happen before the same command can go on. */
-const RESUME_ONCE: Partial<Record<ErrorCode, string>> = {
-  REGISTRY_UNREACHABLE: 'Once the registry can be reached, the same command resumes.',
-  REGISTRY_REFUSED: 'Once the registry allows it, the same command resumes.',
-  UNAUTHORIZED: 'Once the registry allows it, the same command resumes.',
+/** Ends a run that failed: what another run can go on with stays, if it can, and the error to throw says so. */
+export async function giveUp(writer: BundleWriter, output: string, error: unknown): Promise<unknown> {
+  if (writer.standing || !isInterruption(error)) return error
+  writer.keep()
+  await writer[Symbol.asyncDispose]()
+  return await withResumeHint(error, output, writer.deferred)
 }
 
 /** Adds what stays of `output`, which the writer has left; `volumes`: it is a tar in volumes. */
-export async function withResumeHint(error: StowageError, output: string, volumes: boolean): Promise<StowageError> {
-  const once = RESUME_ONCE[error.code] ?? 'Run the same command again to resume.'
-  if (volumes) return withMore(error, `What is written of ${output}.001 and the volumes after it stays. ${once}`)
-  if (isTarPath(output)) {
-    return error.code === 'ABORTED'
-      ? error.withHint(
-          output === STANDARD_STREAM
-            ? 'What was written to standard output is not complete.'
-            : `Nothing is left of ${output}.`,
-        )
-      : error
-  }
+async function withResumeHint(error: StowageError, output: string, volumes: boolean): Promise<StowageError> {
+  if (volumes) return resumable(error, `What is written of ${output}.001 and the volumes after it stays.`)
+  if (isTarPath(output)) return await withTarHint(error, output)
   if (!(await stat(join(output, INCOMPLETE_FILE)).catch(() => undefined))) return error
-  return withMore(error, `The blobs copied so far stay in ${output}, marked ${INCOMPLETE_FILE}. ${once}`)
+  const stays = `The blobs copied so far stay in ${output}, marked ${INCOMPLETE_FILE}.`
+  return resumable(error, stays, `To have the space instead, delete ${output}.`)
 }
 
-function withMore(error: StowageError, kept: string): StowageError {
-  return error.withHint(error.hint === undefined ? kept : `${error.hint} ${kept}`)
+async function withTarHint(error: StowageError, output: string): Promise<StowageError> {
+  if (output !== STANDARD_STREAM) {
+    const { partialTar } = await import('../bundle/packed-output.js')
+    const told = await resumableFile(error, partialTar(output))
+    if (told !== error || error.code !== 'ABORTED') return told
+    return error.withHint(`Nothing is left of ${output}.`)
+  }
+  return error.code === 'ABORTED' ? error.withHint('What was written to standard output is not complete.') : error
 }

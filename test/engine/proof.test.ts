@@ -52,7 +52,7 @@ async function load(
   await destination[Symbol.asyncDispose]()
   await engine.stop()
   const calls = engine.requests.map(
-    ({ method, path }) => `${method} ${path.replace(/stowage-[0-9a-f]{16}/g, 'TEMPORARY')}`,
+    ({ method, path }) => `${method} ${path.replace(/stowage(?:-[0-9a-f]+){6}/g, 'TEMPORARY')}`,
   )
   return { outcome, changes: calls.filter(call => !call.startsWith('GET ') && !call.includes('/load?')) }
 }

@@ -282,17 +282,23 @@ class Desk {
   }
 }
 
-/** Runs `stowage`, and kills it after `delay` milliseconds. Returns whether it ran until then. */
-async function kill(
+/** Runs `stowage`, and kills it after `delay` milliseconds. `input`: a file that is its stdin. Returns whether it ran until then. */
+export async function kill(
   words: readonly string[],
-  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+  {
+    cwd,
+    env,
+    input,
+  }: { readonly cwd: string; readonly env: Readonly<Record<string, string>>; readonly input?: string },
   delay: number,
 ): Promise<boolean> {
+  const file = input === undefined ? undefined : await open(input)
   const child = spawn(process.execPath, [commandFile(), ...words], {
     cwd,
     env: { ...process.env, NODE_OPTIONS: '', ...env },
-    stdio: 'ignore',
+    stdio: [file?.fd ?? 'ignore', 'ignore', 'ignore'],
   })
+  await file?.close()
   const ended = new Promise<string | null>(resolve => child.once('close', (_code, signal) => resolve(signal)))
   await Promise.race([sleep(delay), ended])
   child.kill('SIGKILL')

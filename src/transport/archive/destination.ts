@@ -37,7 +37,10 @@ export interface ArchiveForm {
   documents(images: readonly NamedImage[]): ReadonlyMap<string, Uint8Array>
 }
 
-/** Opens `file` for writing. The file exists only after `finish()`; if disposed of before that, nothing is left. */
+/**
+ * Opens `file` for writing. The file exists only after `finish()`. If disposed of before that, nothing is left, unless
+ * the work was interrupted: `<file>.partial` then keeps what was copied, and the same copy goes on with it.
+ */
 export async function openArchiveDestination(
   file: string,
   form: ArchiveForm,
@@ -83,11 +86,11 @@ class ArchiveDestination implements ImageDestination {
       await this.#writer.expect(parts)
       for (const blob of parts) {
         signal?.throwIfAborted()
-        if (this.#writer.has(blob)) report(blob.size)
+        if (this.#writer.has(blob) || (await this.#writer.resume(blob, { signal }))) report(blob.size)
         else await this.#writer.put(blob, counted(blob, documents.get(blob.digest)), { signal })
       }
     } catch (error) {
-      throw abortError(error, signal)
+      throw await this.#writer.giveUp(abortError(error, signal))
     }
     this.#images.set(image.root.digest, {
       image: before ? mergeImages(before.image, image) : image,
@@ -127,8 +130,12 @@ class ArchiveDestination implements ImageDestination {
   async finish(): Promise<Verified | undefined> {
     const images = [...this.#images.values()]
     if (images.length === 0) throw new StowageError('INVALID_ARGUMENT', 'an archive needs at least one image')
-    for (const [path, bytes] of this.#form.documents(images)) await this.#writer.putDocument(path, bytes)
-    await this.#writer.finish()
+    try {
+      for (const [path, bytes] of this.#form.documents(images)) await this.#writer.putDocument(path, bytes)
+      await this.#writer.finish()
+    } catch (error) {
+      throw await this.#writer.giveUp(error)
+    }
     return this.#writer.verified
   }
 

@@ -1,7 +1,6 @@
 /**
  * A Docker Engine as a destination: loads each image in one stream under a temporary name, checks it, then names it.
  */
-import { randomBytes } from 'node:crypto'
 import type { BlobStore, FetchOptions, LeftOutBlob } from '../../blob/blob-store.js'
 import type { ImageContent } from '../../blob/closure.js'
 import { type EngineCallOptions, engineAt, type EngineClient } from '../../engine/client.js'
@@ -18,6 +17,7 @@ import { checkCompression, layersToSend, type LoadPlan, planEngineLoad } from '.
 import { giveName } from '../../engine/name.js'
 import { checkAnswer, findFlaw } from '../../engine/proof.js'
 import { type EngineStore, readStore } from '../../engine/store.js'
+import { leftTags, temporaryTag } from '../../engine/temporary-tag.js'
 import { abortError, StowageError } from '../../errors.js'
 import type { Descriptor } from '../../oci/descriptor.js'
 import type { Digest } from '../../oci/digest.js'
@@ -61,6 +61,8 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
   #chains: string[][] | undefined
   /** Manifests that a containerd store had at first. */
   #whole: ReadonlySet<string> | undefined
+  /** Whether an image has got its names. */
+  #named = false
 
   constructor(client: EngineClient, store: EngineStore, defaults: WaitOptions) {
     this.#client = client
@@ -105,6 +107,7 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
             await this.#giveNames(loaded?.name ?? plan.id, tags, { signal })
             named = true
             if (loaded?.temporary) await this.#remove(loaded.name)
+            this.#named = true
           } catch (error) {
             throw abortError(error, signal)
           }
@@ -183,7 +186,14 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#client[Symbol.dispose]()
+    try {
+      // Only now: what a killed run has loaded need not be sent again
+      if (this.#named) for (const name of await leftTags(this.#client)) await this.#remove(name)
+    } catch (error) {
+      if (!(error instanceof StowageError)) throw error // the images are there, and the next run tries again
+    } finally {
+      this.#client[Symbol.dispose]()
+    }
   }
 
   /** Whether the image is already there and complete, so that nothing needs to be sent. */
@@ -199,7 +209,7 @@ class EngineDestination implements ImageDestination, DestinationSurvey {
     const { plan, blobs, name: wanted, signal } = job
     const held = await this.#heldLayers(plan, { signal })
     const known = await inspectImage(this.#client, this.#store, plan.id, { signal })
-    const temporary = wanted && { ...wanted, tag: `stowage-${randomBytes(8).toString('hex')}` }
+    const temporary = wanted && { ...wanted, tag: await temporaryTag() }
     const name = temporary ? formatReference(temporary) : plan.id
     // Without a temporary name, it is removed only if it was not there before.
     const removable = temporary !== undefined || !known

@@ -1,17 +1,18 @@
 /** An OCI image layout on disk as a destination, and the default store. Source: OCI image-spec, image-layout.md. */
 import { access, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../../blob/blob-store.js'
 import { blobsOf, type ImageContent } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { fillWith } from '../../blob/fill.js'
+import { resumable } from '../../blob/resumable.js'
 import { rootEntry } from '../../blob/stripped.js'
 import { withLock } from '../../blob/lock.js'
 import { clearLeft, isWorkspace } from '../../blob/workspace.js'
 import { isMediumEntry } from '../../bundle/directory-medium.js'
-import { makeDirectory, PARTIAL, writeDurably } from '../../blob/durable.js'
-import { fileError, StowageError, systemCode } from '../../errors.js'
+import { makeDirectory, PARTIAL, syncPath, writeDurably } from '../../blob/durable.js'
+import { abortError, fileError, isInterruption, StowageError, systemCode } from '../../errors.js'
 import {
   absentOf,
   INDEX_FILE,
@@ -48,7 +49,7 @@ export async function openLayoutDestination(directory: string): Promise<ImageDes
         return result
       } catch (error) {
         failed = true
-        throw error
+        throw await withResumeHint(abortError(error, options.signal), directory, blobs)
       }
     },
     async [Symbol.asyncDispose]() {
@@ -56,6 +57,12 @@ export async function openLayoutDestination(directory: string): Promise<ImageDes
       if (written && !failed) await blobs.clearLeft()
     },
   }
+}
+
+async function withResumeHint(error: unknown, directory: string, blobs: BlobDirectory): Promise<unknown> {
+  if (!isInterruption(error) || !(await blobs.holdsAny().catch(() => false))) return error
+  const prune = `stowage prune ${directory}`
+  return resumable(error, `The blobs copied so far stay in ${directory}; ${prune} removes those that are not whole.`)
 }
 
 async function write(
@@ -101,6 +108,8 @@ async function tag(
     directory,
     async entries => {
       whole = await arePresent(blobs, image)
+      // Otherwise a power cut could leave a name without its blobs
+      if (whole) for (const path of ['blobs/sha256', 'blobs']) await syncPath(join(directory, path), 'directory')
       return whole ? withImage(entries, image, names) : undefined
     },
     waiting,
@@ -194,6 +203,7 @@ function refuseOther(directory: string, entries: readonly string[]): void {
 async function makeLayout(directory: string): Promise<void> {
   try {
     await makeDirectory(directory)
+    await syncPath(dirname(resolve(directory)), 'directory')
     await clearLeft(directory)
     const entries = await readdir(directory)
     refuseOther(directory, entries)

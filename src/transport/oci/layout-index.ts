@@ -1,7 +1,7 @@
 /** Replaces the index of an OCI image layout, one process at a time. Source: OCI image-spec, image-layout.md. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeDurably } from '../../blob/durable.js'
+import { syncPath, writeDurably } from '../../blob/durable.js'
 import { withLock } from '../../blob/lock.js'
 import { fileError, StowageError, systemCode } from '../../errors.js'
 import { type Descriptor, parseDescriptor } from '../../oci/descriptor.js'
@@ -47,6 +47,7 @@ export async function changeLayoutIndex(
         path,
         new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, ...index, manifests })),
       )
+      await syncPath(directory, 'directory')
       await after?.()
     },
     waiting,
