@@ -6,7 +6,7 @@ import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
-import { BlobDirectory } from '../blob/directory.js'
+import { BlobDirectory, type Missing } from '../blob/directory.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
@@ -86,8 +86,10 @@ class StandingMedium implements BundleMedium {
     return await this.#spool()
   }
 
-  async holds(blob: Descriptor): Promise<boolean> {
-    return await this.#believed(blobPath(blob.digest), blob)
+  async missing(blobs: readonly Descriptor[]): Promise<Missing> {
+    const missing: Descriptor[] = []
+    for (const blob of blobs) if (!(await this.#believed(blobPath(blob.digest), blob))) missing.push(blob)
+    return await this.#blobs.missing(missing)
   }
 
   async reserve(): Promise<void> {}
@@ -99,7 +101,7 @@ class StandingMedium implements BundleMedium {
   }
 
   async has(blob: Descriptor, options?: HasOptions): Promise<boolean> {
-    return (await this.holds(blob)) || (await this.#blobs.has(blob, options))
+    return (await this.#believed(blobPath(blob.digest), blob)) || (await this.#blobs.has(blob, options))
   }
 
   async put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void> {
