@@ -37,8 +37,9 @@ export async function openStandingMedium(
     const [bundle, { mtimeMs }] = [await readFile(file), await stat(file)]
     return new StandingMedium(path, update, { manifest: reader.manifest, bundle, sealed: mtimeMs }, readBack)
   } catch (error) {
-    if (error instanceof StowageError || systemCode(error) !== undefined) return undefined // the next medium reports it
-    throw error
+    const told = fileError(error, path)
+    if (told instanceof StowageError && told.code !== 'MEDIUM_FAILED') return undefined // the next medium reports it
+    throw told
   }
 }
 
