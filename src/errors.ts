@@ -1,5 +1,6 @@
 /** The error class of Stowage: a code that is part of the API, a message with the facts, and a hint. */
 import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { getSystemErrorMap } from 'node:util'
 
@@ -89,10 +90,16 @@ export class StowageError extends Error {
   }
 }
 
-/** The `code` of a Node.js system error (`ENOENT`, `ENOSPC` …), or undefined for anything else. */
+/**
+ * The `code` of a Node.js system error (`ENOENT`, `ENOSPC` …), or undefined for anything else. libuv has no name for some
+ * that a network share reports, such as ESTALE.
+ */
 export function systemCode(error: unknown): string | undefined {
   if (error instanceof StowageError || !(error instanceof Error) || !('code' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
+  if (typeof error.code !== 'string') return undefined
+  if (!error.code.startsWith('Unknown system error')) return error.code
+  const number = 'errno' in error && typeof error.errno === 'number' ? -error.errno : undefined
+  return Object.entries(constants.errno).find(([, value]) => value === number)?.[0] ?? error.code
 }
 
 /** What the system says went wrong, in its own words without codes and calls: "permission denied". */
@@ -100,6 +107,7 @@ export function systemReason(error: unknown): string {
   const code = systemCode(error)
   const known = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
   if (known !== undefined) return known
+  if (code === 'ESTALE') return 'stale file handle'
   return (error instanceof Error ? error.message : String(error)) || (code ?? '')
 }
 
@@ -151,6 +159,13 @@ export function fileError(error: unknown, path: string): unknown {
     case 'ENXIO':
     case 'EOTHER':
       return new StowageError('IO_ERROR', reason, { cause: error })
+    case 'ENODEV':
+    case 'ENOTCONN':
+    case 'ESTALE':
+      return new StowageError('MEDIUM_FAILED', `the medium of ${path} is gone: ${systemReason(error)}`, {
+        hint: 'Plug the medium in again, or mount the share again, and run the same command.',
+        cause: error,
+      })
     case 'EIO':
       return new StowageError('MEDIUM_FAILED', `the medium of ${path} failed: ${systemReason(error)}`, {
         hint: 'The disk or stick has a defect: copy what can still be read from it, and use another.',

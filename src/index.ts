@@ -7,7 +7,8 @@ export { type ErrorCode, StowageError, type StowageErrorOptions } from './errors
 export type { OnProgress, ProgressEvent, RetryEvent, WaitOptions } from './progress.js'
 
 // Packing, verifying, loading, serving and copying
-export { pack, type PackResult, planPack } from './verbs/pack.js'
+export { pack, type PackResult } from './verbs/pack.js'
+export { planPack } from './verbs/pack-plan.js'
 export type { PackedImage, PackImage, PackOptions } from './verbs/pack-requests.js'
 export type { PlannedImage, TransferPlan } from './transfer/planner.js'
 export type { Verified } from './archive/read-back.js'

@@ -17,13 +17,30 @@ import type { WaitOptions } from '../progress.js'
 import { encodeHeader, padding, TAR_END } from '../tar/header.js'
 import { pieces } from '../tar/pieces.js'
 import { openReadBack, type ReadBack, regionsOf, type Verified, type WrittenPart } from './read-back.js'
-import { checkSpace } from './space.js'
+import { type Advice, checkSpace } from './space.js'
 import { type Output, StandardOutput } from './standard-output.js'
 import { STANDARD_STREAM } from './standard-stream.js'
 
-/** Space in bytes for the heads and the end of the tar, and for the header and padding of each blob. */
-const ROOM = 64 * 1024
-const ROOM_PER_BLOB = 2048
+/** The directories of an archive, before its first blob. */
+const DIRECTORIES = ['blobs', 'blobs/sha256']
+
+/** The size of the archive of these blobs and files, in bytes, if every member has `mtime`. */
+export function archiveSize(
+  blobs: readonly Descriptor[],
+  documents: ReadonlyMap<string, Uint8Array>,
+  mtime: number,
+): number {
+  const member = (name: string, size: number): number =>
+    encodeHeader({ name, size, mtime }).length + size + padding(size).length
+  const parts = [
+    member(LAYOUT_FILE, LAYOUT_BYTES.length),
+    ...DIRECTORIES.map(name => encodeHeader({ name, size: 0, type: 'directory', mtime }).length),
+    ...blobs.map(({ digest, size }) => member(blobPath(digest), size)),
+    ...[...documents].map(([name, { length }]) => member(name, length)),
+    TAR_END.length,
+  ]
+  return parts.reduce((sum, size) => sum + size, 0)
+}
 
 /**
  * Creates `<path>.partial`, which {@link ArchiveWriter.finish} renames; for `-`, a file that it writes to standard output.
@@ -73,15 +90,9 @@ export class ArchiveWriter implements AsyncDisposable {
     return this.#blobs.get(blob.digest) === blob.size
   }
 
-  /** Throws NO_SPACE if the blobs in `blobs` that are not written yet do not fit. */
-  async expect(blobs: readonly Descriptor[]): Promise<void> {
-    const missing = blobs.filter(blob => !this.has(blob))
-    const needed = missing.reduce((sum, blob) => sum + blob.size + ROOM_PER_BLOB, ROOM)
-    const there = Math.max(this.#left - this.#end, 0)
-    await checkSpace(dirname(this.#output.partial), {
-      size: Math.max(needed - there, 0),
-      largest: this.#end + needed,
-    })
+  /** Throws NO_SPACE if there is no room for an archive of `size` bytes. */
+  async expect(size: number, advice: Advice): Promise<void> {
+    await checkSpace(dirname(this.#output.partial), { sizes: [size], held: Math.max(this.#end, this.#left) }, advice)
   }
 
   /** Whether an earlier run has left `blob` where it is to be written next, and it is whole: it then counts as written. */

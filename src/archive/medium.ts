@@ -9,6 +9,8 @@ export interface Medium {
   readonly path: string
   /** `FAT32`, `exFAT`, `NTFS`, `ext4` …; undefined if the system does not tell. */
   readonly kind: string | undefined
+  /** What it gives room in, in bytes: each file takes whole blocks. */
+  readonly block: number
   /** Undefined if it does not tell, as some network shares. */
   readonly free: number | undefined
   /** Files and directories that can still be created; undefined if there is no limit. */
@@ -46,6 +48,7 @@ const KINDS: ReadonlyMap<number, string> = new Map([
   [0x482b, 'HFS+'],
 ])
 const FUSE = 0x65735546
+const BOOT_SECTOR = 512
 /** The names that the mount table has for file systems in user space. */
 const FUSE_KINDS: readonly (readonly [RegExp, string])[] = [
   [/exfat/i, 'exFAT'],
@@ -61,12 +64,12 @@ export async function mediumAt(path: string): Promise<Medium> {
   const { dev } = await fs.stat(directory, { bigint: true })
   const mount = await mountOf(dev)
   const program = type >>> 0 === FUSE ? { device: mount?.device } : undefined
-  const kind =
-    KINDS.get(type >>> 0) ?? (program && FUSE_KINDS.find(([pattern]) => pattern.test(mount?.type ?? ''))?.[1])
+  const kind = KINDS.get(type >>> 0) ?? (program && (await kindOfProgram(mount)))
   const limits = [kind === 'FAT32' ? FAT_FILE_LIMIT : undefined, await ownLimit()].filter(limit => limit !== undefined)
   return {
     path: directory,
     kind,
+    block: bsize,
     free: blocks > 0 ? bavail * bsize : undefined,
     inodes: files > 0 ? ffree : undefined,
     largestFile: limits.length > 0 ? Math.min(...limits) : undefined,
@@ -75,10 +78,40 @@ export async function mediumAt(path: string): Promise<Medium> {
   }
 }
 
-/** What the table of mounts says of a file system: its type, and the device if there is one. Source: proc(5), mountinfo. */
-async function mountOf(
-  dev: bigint,
-): Promise<{ readonly type: string; readonly device: string | undefined } | undefined> {
+/** What the table of mounts says of a file system: its type, and the device if there is one. */
+interface Mount {
+  readonly type: string
+  readonly device: string | undefined
+}
+
+/** The kind of a file system in user space: by its name, or by what is on its device, or what udev has found there. */
+async function kindOfProgram(mount: Mount | undefined): Promise<string | undefined> {
+  const kindIn = (text: string): string | undefined => FUSE_KINDS.find(([pattern]) => pattern.test(text))?.[1]
+  const named = kindIn(mount?.type ?? '')
+  if (named !== undefined || mount?.device === undefined) return named
+  const device = await fs.stat(mount.device, { bigint: true }).catch(() => undefined)
+  if (!device) return undefined
+  const known = await fs.readFile(`/run/udev/data/b${numbersOf(device.rdev)}`, 'utf8').catch(() => '')
+  return kindIn(/^E:ID_FS_TYPE=(.*)$/m.exec(known)?.[1] ?? '') ?? kindIn(await labelOf(mount.device))
+}
+
+/** Where FAT, exFAT and NTFS have their names in the first sector. Sources: Microsoft's specifications of FAT and exFAT. */
+async function labelOf(device: string): Promise<string> {
+  const head = Buffer.alloc(BOOT_SECTOR)
+  const file = await fs.open(device, 'r').catch(() => undefined) // not everybody may read it
+  if (!file) return ''
+  try {
+    await file.read(head)
+  } catch {
+    return '' // reported when something is written there
+  } finally {
+    await file.close()
+  }
+  return [3, 54, 82].map(at => head.toString('latin1', at, at + 8)).join(' ')
+}
+
+/** Source: proc(5), mountinfo. */
+async function mountOf(dev: bigint): Promise<Mount | undefined> {
   const table = await fs.readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
   const line = table.split('\n').findLast(each => each.split(' ')[2] === numbersOf(dev))
   const about = line?.split(' - ')[1]

@@ -69,7 +69,8 @@ export async function installWim(
   if (installed !== undefined) return { ...about, id: installed, result: 'exists' }
   const findings = await preflight(file, facts.image, options)
   if (whatIf) {
-    const room = target.disk === undefined ? undefined : await roomAt(target.disk, facts.size)
+    const room =
+      target.disk === undefined ? undefined : await roomAt(target.disk, { sizes: [facts.size], estimate: true })
     return { ...about, findings, result: 'what-if', ...(room ? { room } : {}) }
   }
   const leftOut: string[] = []

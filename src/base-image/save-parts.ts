@@ -10,6 +10,7 @@ import { readIfThere } from '../blob/read-if-there.js'
 import { Workspace } from '../blob/workspace.js'
 import { abortError, fileError, StowageError } from '../errors.js'
 import { digestFromHex, hexOf } from '../oci/digest.js'
+import { volumesOf } from '../volumes/description.js'
 import { openWim } from '../wim/wim-file.js'
 import type { CatalogEntry } from './catalog.js'
 import { type SavedImage, saveImage, type SaveOptions, wimName } from './save.js'
@@ -91,7 +92,7 @@ async function split(
 ): Promise<Pick<SavedImage, 'size' | 'sha256' | 'result' | 'parts' | 'verified'>> {
   const directory = dirname(first)
   const { size } = await stat(source)
-  await checkSpace(directory, { size, largest: Math.min(size, partSize) })
+  await checkSpace(directory, { sizes: volumesOf(size, partSize).map(part => part.size), estimate: true })
   const old = await partsBeside(first)
   if (old.length > 0 && !force)
     throw new StowageError('OUTPUT_EXISTS', `${old[0]} exists already`, { hint: 'Replace it with --force.' })

@@ -60,6 +60,8 @@ export interface SavedImage {
 type WimEntry = CatalogEntry & { readonly content: Exclude<CatalogContent, { readonly type: 'image' }> }
 
 const PIECE = 1024 * 1024
+/** The most bytes of a checksum beside a WIM. */
+const SUM_SIZE = 1024
 
 /**
  * `<Name>-<a-b-c-d>.wim`, as in the provider of 2016, without a `.wim` at the end of the name. Throws INVALID_ARGUMENT.
@@ -102,7 +104,7 @@ export async function saveImage(
   const about = { name: entry.name, version: formatVersion(entry.version), path }
   if (options.whatIf) {
     const { size, sha256 } = content
-    const room = size === undefined ? undefined : await roomAt(path, size)
+    const room = size === undefined ? undefined : await roomAt(path, { sizes: [size, SUM_SIZE] })
     const verify = await isReadBack(path, options.verify)
     return { ...about, size, sha256, result: 'what-if', resumed: 0, ...(room ? { room } : {}), verify }
   }
@@ -160,7 +162,7 @@ async function fetchWim(
   // Resume only if the checksum is known: the file on the server may have changed in the meantime
   const partial = `${path}${PARTIAL}`
   const held = content.sha256 === undefined ? 0 : ((await sizeOf(partial)) ?? 0)
-  if (size !== undefined) await checkSpace(directory, { size: Math.max(size - held, 0), largest: size })
+  if (size !== undefined) await checkSpace(directory, { sizes: [size, SUM_SIZE], held })
   options.onProgress?.({ type: 'stage', stage: 'copy', subject: path })
   let readBack: ReadBack | undefined
   try {

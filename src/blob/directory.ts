@@ -23,9 +23,16 @@ import type {
 import { makeDirectory, syncPath } from './durable.js'
 import type { LayerWatch } from './layer-watch.js'
 import type { NativeDownloader } from './native-download.js'
-import { claimPartial, clearPartials, isUseful, pathToCreate, removeLeft } from './partial.js'
+import { claimPartial, clearPartials, isUseful, leftPartials, pathToCreate, removeLeft } from './partial.js'
 import { verified } from './verified.js'
 import { SLOT, writeBlob } from './write-blob.js'
+
+/** What is still to be written of some blobs. */
+export interface Missing {
+  readonly blobs: readonly Descriptor[]
+  /** Bytes of them that are there. */
+  readonly held: number
+}
 
 /** Size of one read, in bytes: hashing 1 MiB pieces is twice as fast as hashing Node's default of 64 KiB. */
 const PIECE = 1024 * 1024
@@ -54,6 +61,20 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   async holds({ digest, size }: Descriptor): Promise<boolean> {
     const found = await stat(this.path(digest)).catch(() => undefined) // reported when the blob is read
     return found?.isFile() === true && found.size === size
+  }
+
+  /** Those of `blobs` that are not there by name and size, and how much of them an interrupted run has left. */
+  async missing(blobs: readonly Descriptor[]): Promise<Missing> {
+    const missing: Descriptor[] = []
+    for (const blob of blobs) if (!(await this.holds(blob))) missing.push(blob)
+    const sizes = new Map(missing.map(({ digest, size }) => [digest, size]))
+    const left = await leftPartials(join(this.#root, BLOBS)).catch(() => []) // of a directory that is not there
+    const held = new Map<Digest, number>()
+    for (const { digest, size } of left) {
+      const most = digest && sizes.get(digest)
+      if (digest && most !== undefined) held.set(digest, Math.max(held.get(digest) ?? 0, Math.min(size, most)))
+    }
+    return { blobs: missing, held: [...held.values()].reduce((sum, size) => sum + size, 0) }
   }
 
   /** Whether any blob is there, or a part of one that {@link put} would go on with; neither is hashed. */

@@ -5,7 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fileError, systemCode } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { hexOf } from '../oci/digest.js'
+import { type Digest, digestFromHex, hexOf } from '../oci/digest.js'
 import { PARTIAL } from './durable.js'
 import { isAlive } from './lock.js'
 import { ALIGNMENT, SLOT } from './write-blob.js'
@@ -72,6 +72,8 @@ export function pathToCreate(directory: string): string {
 /** A partial file whose writer is gone, or has not changed it for an hour on another machine. `size`: in bytes. */
 export interface LeftPartial {
   readonly path: string
+  /** Of the blob, unless it is content that is created. */
+  readonly digest?: Digest
   readonly size: number
 }
 
@@ -82,7 +84,8 @@ export async function leftPartials(directory: string): Promise<readonly LeftPart
     const [, machine, owner] = CREATED.exec(name) ?? NAME.exec(name)?.slice(1) ?? []
     if (machine === undefined || owner === undefined) continue
     const left = await examine(join(directory, name), machine, Number(owner))
-    if (left) found.push(left)
+    const hex = NAME.exec(name)?.[1]
+    if (left) found.push({ ...left, ...(hex === undefined ? {} : { digest: digestFromHex(hex) }) })
   }
   return found
 }

@@ -5,7 +5,7 @@ import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs
 import { dirname, join, resolve } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
-import { BlobDirectory } from '../blob/directory.js'
+import { BlobDirectory, type Missing } from '../blob/directory.js'
 import { PARTIAL, syncPath, writeDurably } from '../blob/durable.js'
 import { isPartial } from '../blob/partial.js'
 import { writeBlob } from '../blob/write-blob.js'
@@ -99,13 +99,8 @@ class DirectoryMedium implements BundleMedium {
     return this.#blobs
   }
 
-  async holds(blob: Descriptor): Promise<boolean> {
-    try {
-      return (await stat(this.#blobs.path(blob.digest))).size === blob.size
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return false
-      throw fileError(error, this.where)
-    }
+  async missing(blobs: readonly Descriptor[]): Promise<Missing> {
+    return await this.#blobs.missing(blobs)
   }
 
   async reserve(): Promise<void> {}

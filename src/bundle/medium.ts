@@ -2,7 +2,7 @@
 import type { HeadSizes } from '../archive/heads.js'
 import { regionsOf, type WrittenFile } from '../archive/read-back.js'
 import type { BlobStage, Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob } from '../blob/blob-store.js'
-import type { BlobDirectory } from '../blob/directory.js'
+import type { BlobDirectory, Missing } from '../blob/directory.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
 import { CHECKSUMS_FILE } from './checksums.js'
@@ -36,8 +36,8 @@ export interface BundleMedium extends BlobStage {
   readonly where: string
   /** Where a source may store blobs before it knows which ones it needs; sealing removes the others. */
   spool(): Promise<BlobDirectory>
-  /** Whether a file with the blob's name and size already exists; not hashed. For the plan. */
-  holds(blob: Descriptor): Promise<boolean>
+  /** Those of `blobs` that are not there by name and size; not hashed. For the plan. */
+  missing(blobs: readonly Descriptor[]): Promise<Missing>
   /** Reserves space for the heads; called once, before the first blob. */
   reserve(heads: BundleHeads): Promise<void>
   /** A head as it will be on the medium: in a tar, padded to the space reserved for it. */

@@ -6,7 +6,7 @@ import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ReadBack } from '../archive/read-back.js'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
-import { BlobDirectory } from '../blob/directory.js'
+import { BlobDirectory, type Missing } from '../blob/directory.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably, writeSynced } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
@@ -37,8 +37,9 @@ export async function openStandingMedium(
     const [bundle, { mtimeMs }] = [await readFile(file), await stat(file)]
     return new StandingMedium(path, update, { manifest: reader.manifest, bundle, sealed: mtimeMs }, readBack)
   } catch (error) {
-    if (error instanceof StowageError || systemCode(error) !== undefined) return undefined // the next medium reports it
-    throw error
+    const told = fileError(error, path)
+    if (told instanceof StowageError && told.code !== 'MEDIUM_FAILED') return undefined // the next medium reports it
+    throw told
   }
 }
 
@@ -86,8 +87,10 @@ class StandingMedium implements BundleMedium {
     return await this.#spool()
   }
 
-  async holds(blob: Descriptor): Promise<boolean> {
-    return await this.#believed(blobPath(blob.digest), blob)
+  async missing(blobs: readonly Descriptor[]): Promise<Missing> {
+    const missing: Descriptor[] = []
+    for (const blob of blobs) if (!(await this.#believed(blobPath(blob.digest), blob))) missing.push(blob)
+    return await this.#blobs.missing(missing)
   }
 
   async reserve(): Promise<void> {}
@@ -99,7 +102,7 @@ class StandingMedium implements BundleMedium {
   }
 
   async has(blob: Descriptor, options?: HasOptions): Promise<boolean> {
-    return (await this.holds(blob)) || (await this.#blobs.has(blob, options))
+    return (await this.#believed(blobPath(blob.digest), blob)) || (await this.#blobs.has(blob, options))
   }
 
   async put(blob: Descriptor, read: ReadBlob, options?: PutOptions): Promise<void> {

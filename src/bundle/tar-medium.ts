@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { type ReadBack, regionsOf } from '../archive/read-back.js'
 import type { Output } from '../archive/standard-output.js'
 import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob } from '../blob/blob-store.js'
-import type { BlobDirectory } from '../blob/directory.js'
+import type { BlobDirectory, Missing } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
 import { writeBlob } from '../blob/write-blob.js'
@@ -72,8 +72,14 @@ class TarMedium implements BundleMedium {
     return await this.#workspace.blobs()
   }
 
-  async holds(blob: Descriptor): Promise<boolean> {
-    return (await this.#left(blob)) !== undefined
+  async missing(blobs: readonly Descriptor[]): Promise<Missing> {
+    const missing: Descriptor[] = []
+    let held = 0
+    for (const blob of blobs) {
+      if ((await this.#left(blob)) === undefined) missing.push(blob)
+      else held += blob.size
+    }
+    return { blobs: missing, held }
   }
 
   async restart(): Promise<boolean> {

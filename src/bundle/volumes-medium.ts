@@ -10,7 +10,7 @@ import {
   type StagedBlob,
   withoutFirst,
 } from '../blob/blob-store.js'
-import type { BlobDirectory } from '../blob/directory.js'
+import type { BlobDirectory, Missing } from '../blob/directory.js'
 import type { LayerWatch } from '../blob/layer-watch.js'
 import { Workspace } from '../blob/workspace.js'
 import type { Descriptor } from '../oci/descriptor.js'
@@ -26,6 +26,8 @@ import { type LaidOutMember, TarLayout, tarSegments } from './tar-layout.js'
 export interface VolumesMedium extends BundleMedium {
   /** After sealing. */
   readonly written: WrittenVolumes | undefined
+  /** What to say if the volumes do not fit, and what else will be written. */
+  foresee(foreseen: Pick<WriteVolumesOptions, 'advice' | 'also'>): void
 }
 
 /**
@@ -57,6 +59,7 @@ class Volumes implements VolumesMedium {
   readonly #layout: TarLayout
   readonly #members = new Map<string, Deferred>()
   readonly #workspace = new Workspace()
+  #foreseen: Pick<WriteVolumesOptions, 'advice' | 'also'> = {}
 
   constructor(path: string, volumeSize: number, mtime: number, options: WriteVolumesOptions) {
     this.#path = path
@@ -70,8 +73,12 @@ class Volumes implements VolumesMedium {
     return await this.#workspace.blobs()
   }
 
-  async holds(): Promise<boolean> {
-    return false
+  foresee(foreseen: Pick<WriteVolumesOptions, 'advice' | 'also'>): void {
+    this.#foreseen = foreseen
+  }
+
+  async missing(blobs: readonly Descriptor[]): Promise<Missing> {
+    return { blobs, held: 0 }
   }
 
   async reserve(heads: BundleHeads): Promise<void> {
@@ -131,7 +138,10 @@ class Volumes implements VolumesMedium {
     this.#layout.expectWritten(this.#path, digest => this.#members.has(blobPath(digest)), blobs)
     const members = [...this.#members.values()].sort((a, b) => a.offset - b.offset)
     const segments = tarSegments(this.#layout, documents, members)
-    this.written = await writeVolumes(this.#path, this.#volumeSize, digestOf(bundle), segments, this.#options)
+    this.written = await writeVolumes(this.#path, this.#volumeSize, digestOf(bundle), segments, {
+      ...this.#options,
+      ...this.#foreseen,
+    })
     await this.#workspace[Symbol.asyncDispose]()
     return !this.written.unchanged
   }

@@ -1,5 +1,5 @@
 /** Writes a bundle: an image destination, and a stage for layers that Stowage creates. */
-import { DOCKER_FILE, encodeDockerManifest, encodeIndex, type NamedImage, reserveHeads } from '../archive/heads.js'
+import type { NamedImage } from '../archive/heads.js'
 import { openReadBack, type ReadBack, type Verified } from '../archive/read-back.js'
 import type { BlobStage, BlobStore, Bytes, StagedBlob } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, mergeImages } from '../blob/closure.js'
@@ -8,35 +8,28 @@ import { fill, type FillOptions, fillWith, type WantedBlob } from '../blob/fill.
 import { type SparseForm, strippedIndexes } from '../blob/stripped.js'
 import { readFileBytes } from '../blob/hash-file.js'
 import { abortError, StowageError } from '../errors.js'
-import { thisGenerator } from '../generator.js'
-import type { ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
+import type { ExpectedWrite, ImageDestination, WriteImageOptions, WrittenImage } from '../image/image-destination.js'
 import { compressionOfName } from '../oci/compression.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import { type Digest, digestOf } from '../oci/digest.js'
-import { blobPath, INDEX_FILE, LAYOUT_BYTES, LAYOUT_FILE } from '../oci/layout.js'
+import type { Digest } from '../oci/digest.js'
+import { blobPath } from '../oci/layout.js'
 import { formatReference, namesOnce, type Reference } from '../oci/reference.js'
 import type { OnProgress, WaitOptions } from '../progress.js'
 import { carriedPath, describeFile } from './carried.js'
-import { CHECKSUMS_FILE, comparePaths, encodeChecksums } from './checksums.js'
-import { type BundleAssumption, DELTA_DOCKER_MANIFEST, DELTA_LAYOUT } from './delta.js'
+import { comparePaths } from './checksums.js'
+import type { BundleAssumption } from './delta.js'
 import { openDirectoryMedium } from './directory-medium.js'
+import { encodeDocuments } from './documents.js'
 import { expectVolumes, isTarPath } from './files.js'
 import { inOrder, orderOf, refuseConflicts } from './image-order.js'
 import type { LayerProofs } from './layer-comparison.js'
-import {
-  BUNDLE_FILE,
-  type BundleManifest,
-  describeImage,
-  encodeBundleManifest,
-  integrityOf,
-  SCHEMA_VERSION,
-} from './manifest.js'
+import type { BundleManifest } from './manifest.js'
 import type { BundleMedium } from './medium.js'
 import { ProvingSink } from './proving-sink.js'
-import { README_FILE, readmeBytes } from './readme.js'
+import { type BundleForm, carriedOf, type CarriedSize, headsOf, leftOut, type PlannedBundle } from './size.js'
 import { openStandingMedium } from './standing-medium.js'
 import type { VolumesMedium } from './volumes-medium.js'
-import { type BundleShape, checkRoom } from './writer-space.js'
+import { adviceOn, checkRoom } from './writer-space.js'
 import type { WriteVolumesOptions, WrittenVolumes } from '../volumes/write-volumes.js'
 
 export interface BundleWriterOptions {
@@ -65,8 +58,10 @@ export interface BundleWriterOptions {
 export interface PlanOptions {
   /** Number of further images, whose layers are created while packing. */
   readonly pendingImages?: number
-  /** Total size of the files to add, in bytes. */
-  readonly fileSize?: number
+  /** The files to add, by path in the bundle. */
+  readonly files?: readonly CarriedSize[]
+  /** Referrers that are left behind, by the root of the image. */
+  readonly undelivered?: ReadonlyMap<Digest, readonly Digest[]>
   /** Percent of recovery data that will be made of it. */
   readonly recovery?: number
   /** Makes the bundle a delta, which leaves this out. Its layers need not be readable. */
@@ -131,27 +126,27 @@ export async function openBundleWriter(
     expectVolumes(path, volumes.size)
     const { openVolumesMedium } = await import('./volumes-medium.js')
     const medium = openVolumesMedium(path, volumes.size, epoch ?? 0, { signal, verify, ...volumes })
-    return new Writer(medium, { signal, epoch, sparse, deep }, { tar: true, copies: 1 })
+    return new Writer(medium, { signal, epoch, sparse, deep }, { path, tar: true, volumeSize: volumes.size })
   }
   const readBack = await openReadBack(path, verify, { signal, onProgress })
   const medium = isTarPath(path)
     ? await (await import('./tar-medium.js')).openTarMedium(path, epoch ?? 0, signal, readBack)
     : ((await openStandingMedium(path, update, readBack)) ?? (await openDirectoryMedium(path, readBack)))
-  const form = { tar: isTarPath(path), copies: compressionOfName(path) ? 2 : 1, readBack }
+  const form = { path, tar: isTarPath(path), compression: compressionOfName(path), readBack }
   return new Writer(medium, { signal, epoch, sparse, deep }, form)
 }
 
 /** What a bundle is on its medium. */
-interface BundleForm extends BundleShape {
+interface WriterForm extends BundleForm {
   readonly readBack?: ReadBack | undefined
 }
 
 class Writer implements BundleWriter {
-  readonly #medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written'>
+  readonly #medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written' | 'foresee'>
   readonly #signal: AbortSignal | undefined
   readonly #epoch: number | undefined
   readonly #sparse: SparseForm | undefined
-  readonly #form: BundleForm
+  readonly #form: WriterForm
   readonly #images = new Map<Digest, NamedImage>()
   /** Referrers that were left behind, by the root of the image. */
   readonly #undelivered = new Map<Digest, readonly Digest[]>()
@@ -167,9 +162,9 @@ class Writer implements BundleWriter {
   #state: 'fresh' | 'planned' | 'closed' = 'fresh'
 
   constructor(
-    medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written'>,
+    medium: BundleMedium & Pick<Partial<VolumesMedium>, 'written' | 'foresee'>,
     { signal, epoch, sparse, deep = true }: BundleWriterOptions,
-    form: BundleForm,
+    form: WriterForm,
   ) {
     this.#medium = medium
     this.#signal = signal
@@ -213,7 +208,7 @@ class Writer implements BundleWriter {
 
   async plan(
     given: readonly NamedImage[],
-    { pendingImages = 0, fileSize = 0, recovery = 0, assumes }: PlanOptions = {},
+    { pendingImages = 0, files = [], recovery = 0, assumes, undelivered }: PlanOptions = {},
   ): Promise<void> {
     const images = inOrder(given)
     if (this.#state !== 'fresh') {
@@ -222,25 +217,34 @@ class Writer implements BundleWriter {
     refuseConflicts(images)
     for (const { image } of images) this.#layers?.expect(image)
     this.#assumes = assumes
-    this.#leftOut = new Set(assumes?.layers.map(({ digest }) => digest))
-    const heads = reserveHeads(images, pendingImages, this.#sparse)
-    const delta = assumes !== undefined
-    await this.#medium.reserve({
-      layout: (delta ? DELTA_LAYOUT : LAYOUT_BYTES).length,
-      index: heads.index,
-      docker: delta ? DELTA_DOCKER_MANIFEST.length : heads.docker,
-      readme: readmeBytes(delta).length,
-    })
-    const blobs = orderOf(images.map(({ image }) => this.#carried(image)))
-    await this.#medium.assign(blobs)
-    if (!this.deferred) {
-      const added = fileSize + (blobs.reduce((sum, blob) => sum + blob.size, fileSize) * recovery) / 100
-      await checkRoom(this.#medium, blobs, added, this.#form).catch(async (error: unknown) => {
+    this.#leftOut = leftOut(assumes)
+    const planned: PlannedBundle = {
+      images: given,
+      undelivered,
+      files,
+      assumes,
+      pendingImages,
+      sparse: this.#sparse,
+      epoch: this.#epoch,
+    }
+    await this.#medium.reserve(headsOf(images, planned))
+    await this.#medium.assign(orderOf(images.map(({ image }) => carriedOf(image, this.#leftOut))))
+    const form = { ...this.#form, recovery }
+    if (this.#medium.foresee) {
+      this.#medium.foresee(await adviceOn(planned, form))
+    } else {
+      await checkRoom(this.#medium, planned, form).catch(async (error: unknown) => {
         if (!(await this.#medium.restart?.())) throw error
-        await checkRoom(this.#medium, blobs, added, this.#form)
+        await checkRoom(this.#medium, planned, form)
       })
     }
     this.#state = 'planned'
+  }
+
+  async expect(images: readonly ExpectedWrite[]): Promise<void> {
+    if (this.#state !== 'fresh') return // a layer that was made for them is in it already
+    const undelivered = new Map(images.map(({ image, undelivered: left = [] }) => [image.root.digest, left]))
+    await this.plan(images, { undelivered })
   }
 
   async write(
@@ -254,7 +258,7 @@ class Writer implements BundleWriter {
     const all = this.#withNames(image, names)
     const subject = names[0] ? formatReference(names[0]) : image.root.digest
     onProgress?.({ type: 'stage', stage: 'copy', subject })
-    const carried = this.#carried(image)
+    const carried = carriedOf(image, this.#leftOut)
     await this.#medium.assign(orderOf([carried]))
     this.#layers?.expect(image)
     const sink = this.#layers ?? this.#medium
@@ -306,40 +310,21 @@ class Writer implements BundleWriter {
     if (images.length === 0 && this.#carriedFiles.size === 0 && !this.#assumes)
       throw new StowageError('INVALID_ARGUMENT', 'a bundle needs at least one image or file')
     await this.#putIndexes(images)
-    const documents = new Map<string, Uint8Array>([
-      [LAYOUT_FILE, this.#assumes ? DELTA_LAYOUT : LAYOUT_BYTES],
-      [INDEX_FILE, this.#medium.fit(INDEX_FILE, encodeIndex(images, this.#sparse))],
-      [
-        DOCKER_FILE,
-        this.#medium.fit(DOCKER_FILE, this.#assumes ? DELTA_DOCKER_MANIFEST : encodeDockerManifest(images)),
-      ],
-      [README_FILE, readmeBytes(this.#assumes !== undefined)],
+    const files = new Map<string, { readonly size: number; readonly digest: Digest }>([
+      ...[...this.#files].map(([digest, size]) => [blobPath(digest), { digest, size }] as const),
+      ...this.#carriedFiles,
     ])
-    const sums = new Map([...documents].map(([path, bytes]) => [path, digestOf(bytes)]))
-    const sizes = new Map([...documents].map(([path, bytes]) => [path, bytes.length]))
-    for (const [digest, size] of this.#files) {
-      sums.set(blobPath(digest), digest)
-      sizes.set(blobPath(digest), size)
-    }
-    for (const [path, { digest, size }] of this.#carriedFiles) {
-      sums.set(path, digest)
-      sizes.set(path, size)
-    }
-    const manifest: BundleManifest = {
-      schemaVersion: SCHEMA_VERSION,
-      generator: thisGenerator(),
-      ...(this.#epoch === undefined ? {} : { created: new Date(this.#epoch * 1000).toISOString() }),
-      images: images.map(({ image, names }) =>
-        describeImage(image, names, this.#sparse, this.#undelivered.get(image.root.digest)),
-      ),
-      ...(this.#assumes ? { assumes: this.#assumes } : {}),
-      files: [...sums]
-        .sort(([a], [b]) => comparePaths(a, b))
-        .map(([path, digest]) => ({ path, size: sizes.get(path) ?? 0, integrity: integrityOf(digest) })),
-    }
-    const bundle = encodeBundleManifest(manifest)
-    documents.set(BUNDLE_FILE, bundle)
-    documents.set(CHECKSUMS_FILE, encodeChecksums(sums.set(BUNDLE_FILE, digestOf(bundle))))
+    const { documents, manifest } = encodeDocuments(
+      {
+        images,
+        files,
+        undelivered: this.#undelivered,
+        assumes: this.#assumes,
+        sparse: this.#sparse,
+        epoch: this.#epoch,
+      },
+      (file, json) => this.#medium.fit(file, json),
+    )
     this.#written = await this.#medium.seal(documents, new Set(this.#files.keys()))
     this.#state = 'closed'
     return manifest
@@ -367,11 +352,6 @@ class Writer implements BundleWriter {
   async #putFile(place: string, file: Descriptor, read: () => Bytes, signal: AbortSignal | undefined): Promise<void> {
     await this.#medium.putFile(place, file, read, { signal })
     this.#carriedFiles.set(place, file)
-  }
-
-  /** `image` without the layers that are left out. */
-  #carried(image: ImageContent): ImageContent {
-    return { ...image, layers: image.layers.filter(({ digest }) => !this.#leftOut.has(digest)) }
   }
 
   /** Writes the indexes that {@link rootEntry} lists, once it is known which manifests the images have. */

@@ -12,7 +12,7 @@ import { array, optionalString, parseJson, record, size, string } from '../oci/j
 import { errorDocument, reportFailures } from './print-error.js'
 import { count, printable, table } from './render.js'
 import { formatSize } from '../size-text.js'
-import { READ_BACK_TEXT, roomText } from './plan-text.js'
+import { READ_BACK_TEXT, reportRoom, roomDocument, roomText } from './plan-text.js'
 import { VERIFY_OPTION, verifiedDocument, verifiedText } from './verify-option.js'
 import { TLS_SKIP_VERIFY_OPTION } from './image-options.js'
 import type { Session } from './session.js'
@@ -131,12 +131,13 @@ export const save = command({
         images: images.map(image =>
           'error' in image
             ? { ...image, ...errorDocument(image.error) }
-            : { ...image, ...verifiedDocument(image.verified, SAVE_AGAIN) },
+            : { ...image, ...roomDocument(image.room), ...verifiedDocument(image.verified, SAVE_AGAIN) },
         ),
       },
       images.flatMap(image => ('error' in image ? [] : [line(image)])).join(''),
     )
     reportFailures(failed)
+    for (const image of images) if (!('error' in image)) reportRoom(image.room)
   },
 })
 

@@ -8,7 +8,7 @@ import { listSources } from '../base-image/sources.js'
 import { StowageError } from '../errors.js'
 import { destinationLocation, transportOf } from '../transport/location.js'
 import { usualStore } from '../transport/usual-store.js'
-import { roomText } from './plan-text.js'
+import { roomDocument, roomText } from './plan-text.js'
 import { noteStore } from './store-options.js'
 import { notFound, query, QUERY_OPERANDS, QUERY_OPTIONS, type QueryOptions } from './find.js'
 import { familiarNames, shortDigest } from './image-names.js'
@@ -133,7 +133,7 @@ async function architectureOf(
 }
 
 function documentOf({ error, ...image }: InstalledImage): Readonly<Record<string, unknown>> {
-  return { ...image, ...errorDocument(error) }
+  return { ...image, ...roomDocument(image.room), ...errorDocument(error) }
 }
 
 function line(

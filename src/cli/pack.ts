@@ -7,7 +7,7 @@ import type { BundleImage } from '../bundle/manifest.js'
 import { ARCHIVE_COMPRESSIONS } from '../oci/compression.js'
 import { formatPlatform } from '../oci/platform.js'
 import { StowageError } from '../errors.js'
-import { pack as packBundle, type PackResult, planPack } from '../verbs/pack.js'
+import { pack as packBundle, type PackResult } from '../verbs/pack.js'
 import type { PackOptions } from '../verbs/pack-requests.js'
 import { familiarNames, shortDigest } from './image-names.js'
 import { IMAGE_OPTIONS, readImageOptions } from './image-options.js'
@@ -114,8 +114,10 @@ export const pack = command({
       await runCopy({ source: only, destination: output, tag, verify, ...options }, session)
       return
     }
-    if (options['dry-run'] || output === undefined) reportPlan(await planPack(image, output, settings), session, 'pack')
-    else show(await packBundle(image, output, settings))
+    if (options['dry-run'] || output === undefined) {
+      const { planPack } = await import('../verbs/pack-plan.js')
+      reportPlan(await planPack(image, output, settings), session, 'pack')
+    } else show(await packBundle(image, output, settings))
   },
 })
 

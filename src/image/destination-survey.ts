@@ -1,4 +1,6 @@
 /** What a destination has of an image, found without writing anything. */
+import type { OutputSize } from '../archive/output-size.js'
+import type { Advice, Need } from '../archive/space.js'
 import type { FetchOptions, LeftOutBlob } from '../blob/blob-store.js'
 import type { ImageContent } from '../blob/closure.js'
 import { type Descriptor, eachOnce } from '../oci/descriptor.js'
@@ -20,6 +22,15 @@ export interface MeasureOptions extends FetchOptions {
   readonly leftOut?: ReadonlyMap<Digest, LeftOutBlob> | undefined
 }
 
+/** What writing takes on the disk. */
+export interface PlannedWriting {
+  /** What is there when it is complete; left out if it is added to what is there. */
+  readonly output?: OutputSize | undefined
+  readonly need: Need
+  /** What else would fit. */
+  readonly advice?: Advice | undefined
+}
+
 /** A destination that is only looked at. The caller disposes of it. */
 export interface DestinationSurvey extends AsyncDisposable {
   /**
@@ -27,6 +38,11 @@ export interface DestinationSurvey extends AsyncDisposable {
    * throws before it sends anything.
    */
   measure(image: ImageContent, names: readonly Reference[], options?: MeasureOptions): Promise<Measure>
+  /**
+   * What writing all images that were measured takes; `more`: bytes besides, by an estimate. Left out by a destination
+   * that is not on a disk of this machine, or cannot know.
+   */
+  writing?(more: number): Promise<PlannedWriting>
   /**
    * Those of `layers` that `image` needs under `names` and the destination does not have. Left out, with the next
    * method, by a destination that needs every image whole.

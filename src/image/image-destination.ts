@@ -37,6 +37,14 @@ export interface WrittenImage {
   readonly lost?: readonly Loss[]
 }
 
+/** An image that will be written. */
+export interface ExpectedWrite {
+  readonly image: ImageContent
+  readonly names: readonly Reference[]
+  /** As in {@link WriteImageOptions}. */
+  readonly undelivered?: readonly Digest[] | undefined
+}
+
 /** An image that is complete at the destination. Disposing of it before it is named removes it, if it was not there. */
 export interface UnnamedImage extends AsyncDisposable {
   /** Gives the image `names`, all or none. */
@@ -55,6 +63,11 @@ export interface ImageDestination extends AsyncDisposable {
    * end.
    */
   spool?(): Promise<BlobDirectory>
+  /**
+   * Called before the first byte is written, with all images that will be. Throws NO_SPACE if there is no room for them.
+   * Left out if the destination is not on a disk of this machine.
+   */
+  expect?(images: readonly ExpectedWrite[]): Promise<void>
   /**
    * Writes `image` under `names`. Reads the blobs that are missing at the destination from `blobs`, and verifies every
    * byte. When it throws, nothing incomplete has a name or looks complete. A registry may then have moved the first of

@@ -5,7 +5,7 @@ import { StowageError } from '../errors.js'
 import type { Digest } from '../oci/digest.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import type { PlannedImage, TransferPlan } from '../transfer/planner.js'
-import { pack, type PackResult, planPack } from '../verbs/pack.js'
+import { pack, type PackResult } from '../verbs/pack.js'
 import type { PackedImage, PackImage, PackOptions } from '../verbs/pack-requests.js'
 import { formatLocation } from '../transport/location.js'
 import type { Location } from '../transport/transport.js'
@@ -121,6 +121,7 @@ export async function planImagesFile(
     ? await lockedImages(file, lockedEntries(file, await readLock(lockPath), lockPath), lockPath, options)
     : await resolveImages(file, options)
   const files = resolved.files.flatMap(({ path: to, ...found }) => (to === undefined ? [] : [{ ...found, to }]))
+  const { planPack } = await import('../verbs/pack-plan.js')
   const plan = await planPack([...resolved.images.map(requestOf), ...additional], output, {
     ...reachedAs(file, packing),
     files: files.map(({ from, to }) => ({ from, path: to })),

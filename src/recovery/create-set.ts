@@ -80,9 +80,7 @@ export function planRecovery(files: readonly FileToCover[], percent: number, wan
     )
   }
   const recoveryBlocks = Math.min(Math.ceil((blocks * percent) / 100), MOST_RECOVERY)
-  const critical = criticalSize(files, blocks)
-  const volumes = volumesOf(recoveryBlocks, blockSize, critical)
-  const sizes = [critical, ...volumes.map(({ size }) => size)]
+  const sizes = sizesOf(files, { blockSize, blocks, recoveryBlocks })
   return {
     blockSize,
     blocks,
@@ -90,6 +88,19 @@ export function planRecovery(files: readonly FileToCover[], percent: number, wan
     size: sizes.reduce((sum, size) => sum + size, 0),
     largest: Math.max(...sizes),
   }
+}
+
+/** The sizes of the PAR2 files that {@link planRecovery} plans, in bytes. Throws what it throws. */
+export function recoverySizes(files: readonly FileToCover[], percent: number): readonly number[] {
+  return sizesOf(files, planRecovery(files, percent))
+}
+
+function sizesOf(
+  files: readonly FileToCover[],
+  { blockSize, blocks, recoveryBlocks }: Pick<RecoveryPlan, 'blockSize' | 'blocks' | 'recoveryBlocks'>,
+): readonly number[] {
+  const critical = criticalSize(files, blocks)
+  return [critical, ...volumesOf(recoveryBlocks, blockSize, critical).map(({ size }) => size)]
 }
 
 /** Throws INVALID_ARGUMENT unless it is above 0 and at most 100. */

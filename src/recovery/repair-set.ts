@@ -105,9 +105,9 @@ export async function repairFiles(
   }
   for (const { name } of files) await refuseLinks(base, name)
   const bytes = missing.length * set.blockSize
-  const room = await roomAt(base, bytes)
+  const room = await roomAt(base, { sizes: [bytes] })
   // On a full medium the blocks can wait elsewhere
-  await using workspace = new Workspace(!room || room.free >= bytes ? beside : undefined)
+  await using workspace = new Workspace(room?.error ? undefined : beside)
   onProgress?.({ type: 'stage', stage: 'repair', subject: base })
   const made = missing.length > 0 ? await makeBlocks(set, condition, await workspace.path(), memory) : new Map()
   for (const file of files) await restore(file, new Map([...found, ...made]))

@@ -2,13 +2,13 @@
 import pMap from 'p-map'
 import { join } from 'node:path'
 import { STANDARD_STREAM } from '../archive/standard-stream.js'
+import type { OutputSize } from '../archive/output-size.js'
 import { type Room, roomAt } from '../archive/space.js'
 import type { BlobStore } from '../blob/blob-store.js'
 import { blobsOf, type ImageContent, sizeOf } from '../blob/closure.js'
 import { temporaryDirectory } from '../blob/workspace.js'
 import type { StowageError } from '../errors.js'
-import { compressionOfName } from '../oci/compression.js'
-import { type DestinationSurvey, type Measure, measureBlobs } from '../image/destination-survey.js'
+import { type DestinationSurvey, type Measure, measureBlobs, type PlannedWriting } from '../image/destination-survey.js'
 import type { ImageDestination, WrittenImage } from '../image/image-destination.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform, parsePlatformSelector } from '../oci/platform.js'
@@ -51,6 +51,8 @@ export interface TransferPlan {
   readonly present: number
   /** Whether all sizes are known and exact; otherwise `send` counts only what is known. */
   readonly exact: boolean
+  /** What is there in the end; left out for a destination that exists already, such as a store. */
+  readonly output?: OutputSize
   /** Left out if the destination is not on a disk of this machine. */
   readonly room?: Room
   /** Whether what is written would be read back; left out if that cannot be. */
@@ -59,9 +61,6 @@ export interface TransferPlan {
 
 /** Sources to read at a time: manifests and configs are small, so latency dominates. */
 const READ_AT_ONCE = 6
-/** Space for headers, lists and checksums: a fixed part, and a part for each image. */
-const OVERHEAD = 64 * 1024
-const OVERHEAD_PER_IMAGE = 16 * 1024
 
 /** A {@link Transfer} whose destination only measures. The caller disposes of it. */
 export class Planner implements AsyncDisposable {
@@ -72,6 +71,7 @@ export class Planner implements AsyncDisposable {
   #survey: Promise<DestinationSurvey | undefined> | undefined
   /** Bytes of carried files. */
   #files = 0
+  #made = 0
 
   /** `location` is the destination; without one, everything would be sent. */
   constructor(location: Location | undefined, options: TransferOptions) {
@@ -146,27 +146,50 @@ export class Planner implements AsyncDisposable {
     this.#images.push(image)
   }
 
-  async result(): Promise<TransferPlan> {
+  /** How many images have a layer that would be made. */
+  get made(): number {
+    return this.#made
+  }
+
+  /** Bytes of images whose sizes are estimates; undefined if one has a size that is not known at all. */
+  get estimated(): number | undefined {
+    const guessed = this.#images.filter(({ digest, error }) => digest === undefined && !error)
+    return guessed.some(({ send }) => send === undefined)
+      ? undefined
+      : guessed.reduce((sum, { send = 0 }) => sum + send, 0)
+  }
+
+  /** The plan; `writing`: what it takes, if that is not what the destination says of the images. */
+  async result(writing?: PlannedWriting): Promise<TransferPlan> {
     const images = this.#images
     const total = (key: 'send' | 'present'): number => images.reduce((sum, image) => sum + (image[key] ?? 0), 0)
     const send = total('send') + this.#files
     const exact = images.every(image => image.error || (image.send !== undefined && !image.estimate))
     const to = this.#location
+    const { output, need, advice } = writing ?? (await this.#writing(send))
     const disk = to && transportOf(to).destination?.disk?.(to)
-    const tar = send === 0 ? 0 : send + OVERHEAD + images.length * OVERHEAD_PER_IMAGE
-    // The plain tar is beside the compressed one until that is complete
-    const needed = disk !== undefined && compressionOfName(disk) ? 2 * tar : tar
-    const standard = to?.path === STANDARD_STREAM
-    const where = standard ? join(await temporaryDirectory(), 'x') : disk
-    const room = where === undefined ? undefined : await roomAt(where, needed)
+    const where = to?.path === STANDARD_STREAM ? join(await temporaryDirectory(), 'x') : disk
+    const room = where === undefined ? undefined : await roomAt(where, need, advice)
+    const least = this.estimated === undefined ? { certainty: 'at least' as const } : {}
     return {
       ...(to ? { to: formatLocation(to) } : {}),
       images,
       send,
       present: total('present'),
       exact,
+      ...(output ? { output: { ...output, ...least } } : {}),
       ...(room ? { room } : {}),
     }
+  }
+
+  async #writing(send: number): Promise<PlannedWriting> {
+    const survey = await this.#survey
+    return (
+      (await survey?.writing?.(this.estimated ?? 0)) ?? {
+        // A WIM is made anew of the layers
+        need: { sizes: [send], estimate: true },
+      }
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -217,6 +240,7 @@ export class Planner implements AsyncDisposable {
     const selectors = (platforms ?? []).map(parsePlatformSelector)
     const found = await inspect(from, { host, signal, registries, selectors, platforms: platforms ?? [] })
     if (found) expectCount?.(found.length)
+    if (found && made) this.#made += found.length
     return found?.map(image => ({
       names: names.length > 0 ? names.map(formatReference) : image.names,
       platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),

@@ -195,6 +195,16 @@ export class Transfer implements AsyncDisposable {
   }
 
   /**
+   * To be called before the first of several images is written, with all of them. Throws NO_SPACE if the destination
+   * knows that there is no room for them.
+   */
+  async expect(images: readonly SelectedImage[]): Promise<void> {
+    const destination = await this.destination()
+    const all = images.flatMap(image => [image, ...image.referrers])
+    await destination.expect?.(all.map(({ content, names, undelivered }) => ({ image: content, names, undelivered })))
+  }
+
+  /**
    * Writes an image, then its referrers. `silent` means that the caller reports the progress. Throws what the
    * destination throws; if a referrer fails, the image is already written.
    */

@@ -54,6 +54,7 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
     await using reading = await transfer.read(origin, { ...selection, layer })
     const [image] = reading.images
     if (!image) throw new StowageError('IMAGE_NOT_FOUND', `${from} holds no image`)
+    await transfer.expect([image])
     const written = await transfer.write(image)
     const verified = await transfer.finish()
     return {

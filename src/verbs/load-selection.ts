@@ -1,4 +1,4 @@
-/** Which images of a bundle are loaded. */
+/** Which images of a bundle are loaded, and where to. */
 import type { AssumedImage } from '../bundle/delta.js'
 import type { BundleImage, BundleManifest } from '../bundle/manifest.js'
 import { entriesOf } from '../bundle/reader.js'
@@ -7,7 +7,9 @@ import { type NamedEntry, selectImage } from '../image/selection.js'
 import { formatPlatform, matchesPlatform, type Platform } from '../oci/platform.js'
 import { formatReference, parseReference } from '../oci/reference.js'
 import { nameAt } from '../transfer/names.js'
-import type { Location } from '../transport/transport.js'
+import { formatLocation, transportOf } from '../transport/location.js'
+import { expectDestination } from '../transport/open.js'
+import type { DestinationTransport, Location } from '../transport/transport.js'
 
 /** A requested platform. */
 export interface Selector {
@@ -91,4 +93,18 @@ export function expectNames(location: Location, images: readonly BundleImage[]):
       owners.set(moved, root.digest)
     }
   }
+}
+
+/** Throws INVALID_ARGUMENT for a location that cannot be written, and for a bundle, which `pack` writes. */
+export function expectLoadable(location: Location, path: string): DestinationTransport {
+  if (transportOf(location).destination?.seals) {
+    throw new StowageError(
+      'INVALID_ARGUMENT',
+      `cannot load to ${formatLocation(location)}: it would be a bundle again`,
+      {
+        hint: `Pack it: stowage pack bundle:${path} -o ${location.path}.`,
+      },
+    )
+  }
+  return expectDestination(location, 'load to')
 }

@@ -18,11 +18,10 @@ import { nameAt } from '../transfer/names.js'
 import type { TransferOptions, WimMakingOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
 import { type SelectedImage, Transfer } from '../transfer/transfer.js'
-import { destinationLocation, formatLocation, transportOf } from '../transport/location.js'
-import { expectDestination } from '../transport/open.js'
-import type { DestinationTransport, Location } from '../transport/transport.js'
+import { destinationLocation, formatLocation } from '../transport/location.js'
+import type { Location } from '../transport/transport.js'
 import type { AskForVolume } from '../volumes/volume-stream.js'
-import { chooseImages, expectNames, selectorsOf } from './load-selection.js'
+import { chooseImages, expectLoadable, expectNames, selectorsOf } from './load-selection.js'
 
 export interface LoadOptions extends TransferOptions, WimMakingOptions {
   /**
@@ -109,8 +108,27 @@ export async function loadBundle(path: string, options: LoadOptions = {}): Promi
 async function loadAll(loading: Loading, transfer: Transfer): Promise<readonly LoadedImage[]> {
   const images: LoadedImage[] = []
   const missing = new Set<Digest>()
-  for (const image of loading.images) images.push(await load(image, loading, transfer, missing))
+  const selected = await expectAll(loading, transfer)
+  for (const [n, image] of loading.images.entries())
+    images.push(await load(image, loading, transfer, missing, selected?.[n]))
   return images
+}
+
+/**
+ * All images, as far as they can be read, for a destination on disk, which there must be room for. Throws NO_SPACE.
+ */
+async function expectAll(
+  loading: Loading,
+  transfer: Transfer,
+): Promise<readonly (SelectedImage | undefined)[] | undefined> {
+  if (!(await transfer.destination()).expect) return undefined
+  const selected: (SelectedImage | undefined)[] = []
+  for (const image of loading.images) {
+    const each = await orError(async () => await loading.select(image, transfer), loading.options.signal)
+    selected.push(each instanceof StowageError ? undefined : each) // else it fails by itself
+  }
+  await transfer.expect(selected.flatMap(each => (each && !loading.leavesOut(each) ? [each] : [])))
+  return selected
 }
 
 /** Writes the inventory of the images that are at `to` now, under their names there. */
@@ -310,10 +328,11 @@ async function load(
   loading: Loading,
   transfer: Transfer,
   missing: Set<Digest>,
+  known: SelectedImage | undefined,
 ): Promise<LoadedImage> {
   const nothing = { ...aboutImage(image), id: undefined, sent: 0, skipped: 0 }
   const loaded = await orError(async (): Promise<LoadedImage> => {
-    const selected = await loading.select(image, transfer)
+    const selected = known ?? (await loading.select(image, transfer))
     const { content } = selected
     const subject = subjectOf(content, selected.names)
     if (subject && missing.has(subject)) {
@@ -345,20 +364,6 @@ function namesOf({ names }: BundleImage, location: Location): readonly Reference
 }
 
 const DAMAGED = 'Copy the bundle again; "stowage verify" names every file that is wrong.'
-
-/** Throws INVALID_ARGUMENT for a location that cannot be written, and for a bundle, which `pack` writes. */
-function expectLoadable(location: Location, path: string): DestinationTransport {
-  if (transportOf(location).destination?.seals) {
-    throw new StowageError(
-      'INVALID_ARGUMENT',
-      `cannot load to ${formatLocation(location)}: it would be a bundle again`,
-      {
-        hint: `Pack it: stowage pack bundle:${path} -o ${location.path}.`,
-      },
-    )
-  }
-  return expectDestination(location, 'load to')
-}
 
 /** Adds the hint about a damaged bundle: wrong content always comes from the bundle, wherever it is detected. */
 function withHint(error: StowageError): StowageError {

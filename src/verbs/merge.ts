@@ -102,7 +102,7 @@ async function write(
   const files = changes.manifest.files.filter(({ path }) => path.startsWith(`${FILES}/`))
   await writer.plan(
     images.map(({ content, names }) => ({ image: content, names })),
-    { fileSize: files.reduce((sum, { size }) => sum + size, 0) },
+    { files, undelivered: new Map(images.map(({ content, undelivered }) => [content.root.digest, undelivered])) },
   )
   const wanted = images.flatMap(({ content, blobs }) => wantedBlobs(content, blobs))
   await fillBundle(writer, wanted, output, {

@@ -32,17 +32,14 @@ export async function leaveOut<Image extends SelectedImage>(
   return leaving
 }
 
-/** The images that are carried, without the layers that are left out. */
-export async function carriedImages(
-  images: readonly SelectedImage[],
-  places: readonly HeldPlace[],
-): Promise<ReadonlyMap<SelectedImage, SelectedImage>> {
-  const { assumes, carried } = await leaveOut(images, places)
+/** The images that are carried, without the layers that are left out, by what they are whole. */
+export function withoutLayers({ assumes, carried }: Leaving<SelectedImage>): ReadonlyMap<SelectedImage, SelectedImage> {
   const left = new Set(assumes?.layers.map(({ digest }) => digest))
-  return new Map(
-    carried.map(image => {
-      const layers = image.content.layers.filter(({ digest }) => !left.has(digest))
-      return [image, { ...image, content: { ...image.content, layers } }]
-    }),
-  )
+  const there = new Set(carried)
+  const reduced = (image: SelectedImage): SelectedImage => ({
+    ...image,
+    content: { ...image.content, layers: image.content.layers.filter(({ digest }) => !left.has(digest)) },
+    referrers: image.referrers.filter(each => there.has(each)).map(reduced),
+  })
+  return new Map(carried.map(image => [image, reduced(image)]))
 }

@@ -2,6 +2,8 @@
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { carriedPath } from '../bundle/carried.js'
+import { FILES } from '../bundle/contents.js'
+import type { CarriedSize } from '../bundle/size.js'
 import { fileError, StowageError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import { nameToGive } from '../oci/reference.js'
@@ -138,14 +140,16 @@ export function selectionOf(request: PackImage): Selection {
   }
 }
 
-/** In bytes, of all files to carry. */
-export async function sizeOfFiles(files: readonly { readonly from: string }[]): Promise<number> {
-  let size = 0
-  for (const { from } of files) {
-    const found = await stat(from).catch((error: unknown) => {
-      throw fileError(error, from)
-    })
-    size += found.size
-  }
-  return size
+/** The files to carry, by path in the bundle, and their sizes in bytes. */
+export async function measureFiles(
+  files: readonly { readonly from: string; readonly path: string }[],
+): Promise<readonly CarriedSize[]> {
+  return await Promise.all(
+    files.map(async ({ from, path }) => {
+      const { size } = await stat(from).catch((error: unknown) => {
+        throw fileError(error, from)
+      })
+      return { path: `${FILES}/${path}`, size }
+    }),
+  )
 }

@@ -1,23 +1,21 @@
 /** Pack: packs images from any source into one bundle. */
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir } from 'node:fs/promises'
 import pMap from 'p-map'
-import { isReadBack, type Verified } from '../archive/read-back.js'
+import type { Verified } from '../archive/read-back.js'
 import { wantedBlobs } from '../blob/fill.js'
 import { comparePaths } from '../bundle/checksums.js'
-import { FILES, isSignature } from '../bundle/contents.js'
+import { isSignature } from '../bundle/contents.js'
 import { isTarPath } from '../bundle/files.js'
 import type { LayerProofs } from '../bundle/layer-comparison.js'
-import { BUNDLE_FILE, type BundleManifest } from '../bundle/manifest.js'
+import type { BundleManifest } from '../bundle/manifest.js'
 import { type BundleWriter, type BundleWriterOptions, openBundleWriter } from '../bundle/writer.js'
-import { abortError, StowageError } from '../errors.js'
+import { abortError } from '../errors.js'
 import { type ArchiveCompression, compressionOfName } from '../oci/compression.js'
 import type { Digest } from '../oci/digest.js'
 import { formatPlatform } from '../oci/platform.js'
 import { formatReference } from '../oci/reference.js'
 import { sourceDateEpoch } from '../tar/source-date-epoch.js'
 import { reportOn } from '../transfer/layer-report.js'
-import type { TransferPlan } from '../transfer/planner.js'
 import { type SelectedImage, Transfer } from '../transfer/transfer.js'
 import { parseLocation } from '../transport/location.js'
 import { makesLayer } from '../transport/open.js'
@@ -25,16 +23,17 @@ import type { WimLayerOptions } from '../transport/wim/source.js'
 import type { WrittenVolumes } from '../volumes/write-volumes.js'
 import {
   checkRequests,
+  measureFiles,
   requestKey,
   type PackedImage,
   type PackImage,
   type PackOptions,
   type PackRequest,
   selectionOf,
-  sizeOfFiles,
 } from './pack-requests.js'
 import { fillBundle, giveUp, sizeOfBundle } from './packed-output.js'
-import { carriedImages, leaveOut, readPlaces } from './pack-delta.js'
+import { leaveOut, readPlaces } from './pack-delta.js'
+import { undeliveredOf } from './pack-plan.js'
 import type { ProtectResult } from './protect.js'
 
 export interface PackResult {
@@ -167,36 +166,6 @@ async function packBundle(
   }
 }
 
-/**
- * What {@link pack} would do with the same arguments, an image for each of `images` in their order; without `output`,
- * how much there is to write. Reads manifests and configs only.
- */
-export async function planPack(
-  images: readonly (string | PackImage)[],
-  output: string | undefined,
-  options: PackOptions = {},
-): Promise<TransferPlan> {
-  const requests = await checkRequests(images, output, options)
-  try {
-    const { Planner } = await import('../transfer/planner.js')
-    await using planner = new Planner(output === undefined ? undefined : parseLocation(`bundle:${output}`), options)
-    await planner.open()
-    const { have = [], signal } = options
-    const places = await readPlaces(have, signal)
-    const wanted = requests.map(request => ({ from: request.location, selection: selectionOf(request) }))
-    await planner.addAll(wanted, async images => await carriedImages(images, places))
-    planner.addFiles(await sizeOfFiles(options.files ?? []))
-    const plan = {
-      ...(await planner.result()),
-      ...(output === undefined ? {} : { verify: await isReadBack(output, options.verify) }),
-    }
-    if (output !== undefined && !options.update) await refuseOther(output, plan, options)
-    return plan
-  } catch (error) {
-    throw abortError(error, options.signal)
-  }
-}
-
 /** Copies the blobs of all images in one queue, then writes the images, whose blobs are then present. */
 async function copyAll(
   prepared: readonly Prepared[],
@@ -272,10 +241,15 @@ async function prepare(
   const planned = requests.flatMap(request => read.get(request) ?? [])
   const leaving = await leaveOut(planned, places)
   const leftOut = new Set(leaving.assumes?.layers.map(({ digest }) => digest))
-  const fileSize = await sizeOfFiles(files)
   await writer.plan(
     leaving.carried.map(({ content, names }) => ({ image: content, names })),
-    { pendingImages: have.length > 0 ? 0 : made.length, fileSize, recovery, assumes: leaving.assumes },
+    {
+      pendingImages: have.length > 0 ? 0 : made.length,
+      files: await measureFiles(files),
+      undelivered: undeliveredOf(leaving.carried),
+      recovery,
+      assumes: leaving.assumes,
+    },
   )
   if (have.length === 0) await makeLayers()
   const prepared = requests.flatMap(request => read.get(request) ?? [])
@@ -306,36 +280,4 @@ function volumesOf({
 }: PackOptions): BundleWriterOptions['volumes'] {
   if (volumeSize === undefined) return undefined
   return { size: volumeSize, askForMedium, onNotice, onProgress, signal }
-}
-
-/** Throws OUTPUT_EXISTS if `output` is a bundle that holds other images, names or files than `plan`. */
-async function refuseOther(
-  output: string,
-  { images }: TransferPlan,
-  { files = [], signal }: PackOptions,
-): Promise<void> {
-  if (isTarPath(output) || !(await stat(join(output, BUNDLE_FILE)).catch(() => undefined))) return
-  const { openBundleReader } = await import('../bundle/reader.js')
-  await using reader = await openBundleReader(output, { layers: false, signal })
-  const { manifest } = reader
-  const held = manifest.images.map(({ root, original = root, names, platforms }) =>
-    [original.digest, ...names.toSorted(), ...platforms.map(({ platform }) => formatPlatform(platform))].join(' '),
-  )
-  const planned = images.map(({ digest, names, platforms }) => [digest, ...names.toSorted(), ...platforms].join(' '))
-  const carried = manifest.files.flatMap(({ path }) => (path.startsWith(`${FILES}/`) ? [path] : []))
-  const same =
-    sameSet(held, planned) &&
-    sameSet(
-      carried,
-      files.map(({ path }) => `${FILES}/${path}`),
-    )
-  if (same) return
-  throw new StowageError('OUTPUT_EXISTS', `${output} is a bundle already, which holds something else`, {
-    hint: 'Name another output, or change this one with --update.',
-  })
-}
-
-function sameSet(one: readonly string[], other: readonly string[]): boolean {
-  const [left, right] = [new Set(one), new Set(other)]
-  return left.size === right.size && [...left].every(each => right.has(each))
 }

@@ -15,6 +15,7 @@ import {
   measure,
   planRecovery,
   type RecoveryPlan,
+  recoverySizes,
 } from '../recovery/create-set.js'
 import { requireRecovery } from '../recovery/jobs.js'
 import { readRecoverySet, recoveryFiles, type RecoverySet } from '../recovery/read-set.js'
@@ -84,10 +85,8 @@ async function protectSound(
   const { base, index } = place
   await clearLeft(path)
   const files = await coveredFiles(place)
-  const plan = planRecovery(
-    files.filter(({ size }) => size > 0),
-    percent,
-  )
+  const filled = files.filter(({ size }) => size > 0)
+  const plan = planRecovery(filled, percent)
   const result = { path, index, percent, ...plan }
   const there = await recoveryFiles(index)
   if (there.includes(index)) {
@@ -97,7 +96,7 @@ async function protectSound(
       if (damaged.length === 0) return { ...result, size: set.size, unchanged: true, replaced: false }
     }
   }
-  await checkSpace(dirname(index), { size: plan.size, largest: plan.largest })
+  await checkSpace(dirname(index), { sizes: recoverySizes(filled, percent) })
   await createRecoverySet(base, files, percent, index, { signal, onProgress, beside: path })
   return { ...result, unchanged: false, replaced: there.length > 0 }
 }

@@ -6,7 +6,7 @@ import type { Registries } from '../registry/registries.js'
 import { parseRepository, tagChoice } from '../registry/tags.js'
 import type { TransferOptions } from '../transfer/options.js'
 import type { TransferPlan } from '../transfer/planner.js'
-import { Transfer } from '../transfer/transfer.js'
+import { type Reading, Transfer } from '../transfer/transfer.js'
 import { destinationLocation, formatLocation, parseLocation } from '../transport/location.js'
 import { expectStore } from '../transport/open.js'
 import { usualStore } from '../transport/usual-store.js'
@@ -52,23 +52,35 @@ export async function pullImages(names: readonly string[], options: PullOptions 
     await using transfer = new Transfer({ location: to }, options)
     const wanted = await expand(given, transfer.registries, options)
     await transfer.destination()
-    const images: PulledImage[] = []
-    for (const reference of wanted) images.push(await pull(reference, transfer))
-    return { to: formatLocation(to), images }
+    const found = new Map<Reference, Reading | StowageError>()
+    try {
+      // What there is no room for is not begun
+      for (const reference of wanted) found.set(reference, await orError(async () => await read(reference), signal))
+      await transfer.expect([...found.values()].flatMap(each => (each instanceof StowageError ? [] : each.images)))
+      const images: PulledImage[] = []
+      for (const [reference, reading] of found) images.push(await pull(reference, reading))
+      return { to: formatLocation(to), images }
+    } finally {
+      for (const reading of found.values()) if (!(reading instanceof StowageError)) await reading[Symbol.asyncDispose]()
+    }
+
+    async function read(reference: Reference): Promise<Reading> {
+      return await transfer.read(parseLocation(`docker://${formatReference(reference)}`))
+    }
+
+    async function pull(reference: Reference, reading: Reading | StowageError): Promise<PulledImage> {
+      const name = formatReference(reference)
+      const done = await orError(async (): Promise<PulledImage> => {
+        if (reading instanceof StowageError) throw reading
+        const [image] = reading.images
+        if (!image) throw new StowageError('IMAGE_NOT_FOUND', `there is no image ${name}`)
+        const { id, sent, skipped } = await transfer.write(image)
+        return { name, digest: image.root, id, sent, skipped }
+      }, signal)
+      return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
+    }
   } catch (error) {
     throw abortError(error, signal)
-  }
-
-  async function pull(reference: Reference, transfer: Transfer): Promise<PulledImage> {
-    const name = formatReference(reference)
-    const done = await orError(async (): Promise<PulledImage> => {
-      await using reading = await transfer.read(parseLocation(`docker://${name}`))
-      const [image] = reading.images
-      if (!image) throw new StowageError('IMAGE_NOT_FOUND', `there is no image ${name}`)
-      const { id, sent, skipped } = await transfer.write(image)
-      return { name, digest: image.root, id, sent, skipped }
-    }, signal)
-    return done instanceof StowageError ? { name, sent: 0, skipped: 0, error: done } : done
   }
 }
 

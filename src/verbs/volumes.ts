@@ -89,7 +89,7 @@ export async function joinVolumes(
 
 async function writeTo(output: string, total: number, bytes: Bytes, readBack: ReadBack | undefined): Promise<void> {
   await using file = await PartialFile.open(output, 'a bundle')
-  await checkSpace(dirname(file.partial), { size: total, largest: total })
+  await checkSpace(dirname(file.partial), { sizes: [total] }, { form: 'tar' })
   const sum = readBack && new RegionSum()
   const writer = new PieceWriter(file.file)
   const named = (error: unknown): never => {

@@ -94,6 +94,26 @@ export function volumesOf(
   }))
 }
 
+/** All files of a set in one directory: its volumes, and what is written beside them. */
+export function filesOfSet(
+  tar: string,
+  total: number,
+  volumeSize: number,
+): readonly { readonly name: string; readonly size: number }[] {
+  const places = volumesOf(total, volumeSize)
+  const count = places.length
+  const any = digestFromHex('0'.repeat(64)) // all are equally long
+  const names = places.map(({ number }) => volumeName(tar, number, count))
+  return [
+    ...places.map(({ size }, n) => ({ name: names[n] ?? '', size })),
+    ...places.map(({ number, offset, size }) => ({
+      name: descriptionName(tar, number, count),
+      size: encodeVolumeDescription({ set: any, number, count, offset, size, total, digest: any, samples: any }).length,
+    })),
+    { name: sumsName(tar), size: names.reduce((sum, name) => sum + 64 + 2 + Buffer.byteLength(name) + 1, 0) },
+  ]
+}
+
 export function encodeVolumeDescription(description: VolumeDescription): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...description }, null, 2)}\n`)
 }

@@ -1,7 +1,7 @@
 /** Media that are full, or are unplugged while they are written or read. */
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { fileError, StowageError } from '../errors.js'
+import { fileError, StowageError, systemCode } from '../errors.js'
 
 /** Why another medium, or the same one again, is needed. */
 export interface MediumRequest {
@@ -26,10 +26,8 @@ export type AskForMedium = (request: MediumRequest) => Promise<string | undefine
 
 /** Whether the error is one of a medium that was unplugged. */
 export function isGone(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return (
-    typeof code === 'string' && ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'EIO', 'ESTALE', 'ENOTCONN'].includes(code)
-  )
+  const code = systemCode(error)
+  return code !== undefined && ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'EIO', 'ESTALE', 'ENOTCONN'].includes(code)
 }
 
 /** The medium cannot be used any more; `reported` is the error to throw if it is not asked for. */

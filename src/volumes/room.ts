@@ -2,11 +2,11 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mediumAt } from '../archive/medium.js'
-import { noRoom } from '../archive/space.js'
+import { type Advice, checkSpace } from '../archive/space.js'
 import { PARTIAL } from '../blob/durable.js'
 import { outputError, StowageError } from '../errors.js'
 import { exactSize } from '../size-text.js'
-import { MOST_VOLUMES, volumeName } from './description.js'
+import { filesOfSet, MOST_VOLUMES, volumeName } from './description.js'
 
 /** Space in bytes for what is written beside each volume. */
 export const BESIDE = 32 * 1024
@@ -38,11 +38,25 @@ export interface VolumesHere {
   readonly total: number
 }
 
+/** Bytes that are there of the volumes of a set. */
+export async function heldOfSet(directory: string, tar: string, count: number): Promise<number> {
+  let held = 0
+  for (let number = 1; number <= count; number += 1) {
+    const path = join(directory, volumeName(tar, number, count))
+    for (const each of [path, `${path}${PARTIAL}`]) held += (await stat(each).catch(() => undefined))?.size ?? 0
+  }
+  return held
+}
+
 /** Throws NO_SPACE if a volume is too large for the file system, or all of them if they are `together` on it. */
-export async function expectRoom({ directory, tar, places, total }: VolumesHere, together: boolean): Promise<void> {
+export async function expectRoom(
+  { directory, tar, places, total }: VolumesHere,
+  together: boolean,
+  { advice, also = [] }: { readonly advice?: Advice | undefined; readonly also?: readonly number[] | undefined },
+): Promise<void> {
   try {
     const largest = places[0]?.size ?? 0
-    const { free, largestFile: limit } = await mediumAt(directory)
+    const { largestFile: limit } = await mediumAt(directory)
     if (limit !== undefined && largest > limit) {
       throw new StowageError(
         'NO_SPACE',
@@ -50,14 +64,13 @@ export async function expectRoom({ directory, tar, places, total }: VolumesHere,
         { hint: 'Use --volume-size fat32.' },
       )
     }
-    if (free === undefined || !together) return
-    let held = 0
-    for (const { number } of places) {
-      const path = join(directory, volumeName(tar, number, places.length))
-      for (const each of [path, `${path}${PARTIAL}`]) held += (await stat(each).catch(() => undefined))?.size ?? 0
-    }
-    const needed = Math.max(total - held, 0) + places.length * BESIDE
-    if (needed > free) throw noRoom({ path: directory, needed, free })
+    if (!together) return
+    const sizes = filesOfSet(tar, total, largest).map(({ size }) => size)
+    await checkSpace(
+      directory,
+      { sizes: [...sizes, ...also], held: await heldOfSet(directory, tar, places.length) },
+      advice,
+    )
   } catch (error) {
     throw outputError(error, join(directory, tar))
   }

@@ -8,7 +8,7 @@ import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { mediumAt } from '../archive/medium.js'
 import { dropCache, openReadBack, type Verified } from '../archive/read-back.js'
-import { noRoom } from '../archive/space.js'
+import { type Advice, noRoom } from '../archive/space.js'
 import { PARTIAL, PieceWriter } from '../blob/durable.js'
 import { withLock } from '../blob/lock.js'
 import { refuseExisting } from '../blob/partial-file.js'
@@ -28,6 +28,10 @@ import { UnprovedVolumes } from './unproved.js'
 export interface WriteVolumesOptions extends WaitOptions {
   /** Without it, a set that does not fit in the directory is refused before anything is written. */
   readonly askForMedium?: AskForMedium | undefined
+  /** What would be smaller, for the error if a set does not fit. */
+  readonly advice?: Advice | undefined
+  /** Sizes of files that will be written after the set, in bytes. */
+  readonly also?: readonly number[] | undefined
   /** Called with sentences for the user. */
   readonly onNotice?: ((text: string) => void) | undefined
   /** Reads back what is on a medium before its volumes get their names, see {@link isReadBack}. */
@@ -109,6 +113,7 @@ class Run {
     await expectRoom(
       { directory, tar: this.#tar, places: this.#places, total },
       this.#options.askForMedium === undefined,
+      this.#options,
     )
     this.#device = (await stat(this.#directory)).dev
     this.#below = await deviceBelow(resolve(this.#directory), this.#device)
@@ -316,11 +321,11 @@ class Run {
 
   /** Whether the volume fits on the medium. Throws NO_SPACE if it does not, and no other can be asked for. */
   async #hasRoom(place: Place, partial: string): Promise<boolean> {
-    const { free } = await onMedium(partial, async () => await mediumAt(this.#directory))
+    const { free, kind } = await onMedium(partial, async () => await mediumAt(this.#directory))
     const held = (await stat(partial).catch(() => undefined))?.size ?? 0
     const needed = place.size - Math.min(held, place.size) + BESIDE
     if (free === undefined || needed <= free) return true
-    if (!this.#options.askForMedium) throw noRoom({ path: this.#directory, needed, free })
+    if (!this.#options.askForMedium) throw noRoom({ path: this.#directory, kind, needed, free })
     return false
   }
 

@@ -45,7 +45,8 @@ const layerReader = () =>
   )
 const blobWrite = () =>
   run(
-    heard => new addon.BlobWriteJob({ path: scratch, handle: -1, offset: 0, held: 0, direct: false, plain: false }, heard),
+    heard =>
+      new addon.BlobWriteJob({ path: scratch, handle: -1, offset: 0, held: 0, direct: false, plain: false }, heard),
     Buffer.alloc(3 << 20),
   )
 

@@ -6,7 +6,8 @@ import { openRegistry } from '../../src/registry/client.js'
 import type { TransferPlan } from '../../src/transfer/planner.js'
 import { copy, planCopy } from '../../src/verbs/copy.js'
 import { loadBundle, planLoad } from '../../src/verbs/load.js'
-import { pack, planPack } from '../../src/verbs/pack.js'
+import { pack } from '../../src/verbs/pack.js'
+import { planPack } from '../../src/verbs/pack-plan.js'
 import { planPull, pullImages } from '../../src/verbs/pull.js'
 import { planPush, pushImages } from '../../src/verbs/push.js'
 import { readTree } from '../support/bundles.js'
@@ -140,7 +141,8 @@ t.test('planPack() knows the size of the tar, what a bundle has, and what it can
   const root = scratch(t)
   const tar = await planPack(all, join(root, 'x.tar'))
   const packed = await pack(all, join(root, 'x.tar'))
-  t.ok(tar.room!.needed >= packed.size && tar.room!.needed < packed.size * 1.3, 'room is for all of the tar')
+  t.equal(tar.output!.size, packed.size)
+  t.ok(tar.room!.needed >= packed.size && tar.room!.needed < packed.size + 4096, 'room is for all of the tar')
   await t.rejects(planPack(all, join(root, 'x.tar')), { code: 'OUTPUT_EXISTS' })
 
   await pack([`${layout}:${one}`], join(root, 'site'))
@@ -154,7 +156,8 @@ t.test('planPack() knows the size of the tar, what a bundle has, and what it can
   t.same([...(await readTree(join(root, 'site')))], [...untouched])
 
   const plain = (await planPack(all, join(root, 'y.tar'))).room?.needed ?? 0
-  t.equal((await planPack(all, join(root, 'y.tar.zst'))).room?.needed, 2 * plain, 'the plain tar is beside it')
+  const beside = (await planPack(all, join(root, 'y.tar.zst'))).room?.needed ?? 0
+  t.ok(beside >= 2 * plain && beside < 2.1 * plain, 'the plain tar is beside it')
   t.match(await planPack(all, '-'), { room: { needed: plain } })
 
   const wim = join(import.meta.dirname, '../../fixtures/nanoserver-sample.wim')
@@ -214,10 +217,10 @@ t.test('the command prints the plan', async t => {
   const text = await stowage(['copy', `${layout}:${one}`, 'oci:to', '--dry-run'], { cwd })
   t.match(
     text.stdout,
-    /^NAME +PLATFORM +SIZE +DIGEST +SEND +PRESENT\n[^]*\nWould send \S+ to oci:to\nNeeds up to \S+ in \S+, which has \S+ free\n$/,
+    /^NAME +PLATFORM +SIZE +DIGEST +SEND +PRESENT\n[^]*\nWould send \S+ to oci:to\nNeeds up to \S+ in \S+(?: \(\w+\))?, which has \S+ free\n$/,
   )
   const piped = await stowage(['pack', `${layout}:${one}`, '-o', '-', '--dry-run'], { cwd })
-  t.match(piped.stdout, /Would pack \S+ into bundle:-\nNeeds up to .*\n$/)
+  t.match(piped.stdout, /Would pack \S+ into bundle:-\nMakes a tar of \S+ \(\d+ bytes\)\nNeeds up to .*\n$/)
   for (const verb of [
     ['pull', one, '--to', 'oci:to'],
     ['push', one, '--from', layout],

@@ -3,15 +3,20 @@
  * podman.
  */
 import { DOCKER_FILE, dockerPlatform, encodeDockerManifest, encodeIndex } from '../../archive/heads.js'
-import { blobsOf, type ImageContent } from '../../blob/closure.js'
-import { refuseExisting } from '../../blob/partial-file.js'
+import type { ImageContent } from '../../blob/closure.js'
 import { StowageError } from '../../errors.js'
 import { isUnpackedEverywhere } from '../../oci/compression.js'
 import { eachOnce } from '../../oci/descriptor.js'
 import { INDEX_FILE } from '../../oci/layout.js'
-import { formatReference, nameToGive } from '../../oci/reference.js'
-import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './destination.js'
-import { blobSurvey, type DestinationSurvey } from '../../image/destination-survey.js'
+import { nameToGive } from '../../oci/reference.js'
+import {
+  type ArchiveDestinationOptions,
+  type ArchiveForm,
+  openArchiveDestination,
+  refuseSecond,
+  surveyArchive,
+} from './destination.js'
+import type { DestinationSurvey } from '../../image/destination-survey.js'
 import type { ImageDestination } from '../../image/image-destination.js'
 
 export interface DockerArchiveDestinationOptions extends ArchiveDestinationOptions {
@@ -31,33 +36,32 @@ export async function openDockerArchiveDestination(
   file: string,
   { ref, ...options }: DockerArchiveDestinationOptions = {},
 ): Promise<ImageDestination> {
+  return await openArchiveDestination(file, formOf(ref), options)
+}
+
+function formOf(ref: string | undefined): ArchiveForm {
   const given = ref === undefined ? undefined : nameToGive(ref)
-  return await openArchiveDestination(
-    file,
-    {
-      choose: choosePlatform,
-      names(_image, names, others) {
-        if (ref === undefined || given === undefined) return names
-        refuseSecond(ref, others)
-        return [given]
-      },
-      documents: images =>
-        new Map([
-          [INDEX_FILE, encodeIndex(images)],
-          [DOCKER_FILE, encodeDockerManifest(images)],
-        ]),
+  return {
+    choose: choosePlatform,
+    names(_image, names, others) {
+      if (ref === undefined || given === undefined) return names
+      refuseSecond(ref, others)
+      return [given]
     },
-    options,
-  )
+    documents: images =>
+      new Map([
+        [INDEX_FILE, encodeIndex(images)],
+        [DOCKER_FILE, encodeDockerManifest(images)],
+      ]),
+  }
 }
 
 /** Looks at the place of the new archive `file`. Throws like {@link openDockerArchiveDestination}. */
-export async function surveyDockerArchive(file: string): Promise<DestinationSurvey> {
-  await refuseExisting(file, 'an archive')
-  return blobSurvey(
-    (image, [name]) => blobsOf(choosePlatform(image, name ? formatReference(name) : image.root.digest)),
-    () => false,
-  )
+export async function surveyDockerArchive(
+  file: string,
+  { ref }: DockerArchiveDestinationOptions = {},
+): Promise<DestinationSurvey> {
+  return await surveyArchive(file, formOf(ref))
 }
 
 /** The part of the image for that one platform. */

@@ -1,14 +1,18 @@
 /** `oci-archive:FILE[:REF]` as a destination: a tar of an OCI image layout. Source: OCI image-spec, image-layout.md. */
 import { encodeIndex, type NamedImage } from '../../archive/heads.js'
-import { blobsOf } from '../../blob/closure.js'
-import { refuseExisting } from '../../blob/partial-file.js'
 import { type SparseForm, withStripped } from '../../blob/stripped.js'
 import { StowageError } from '../../errors.js'
 import { array, LIST_VALUE_LIMIT, parseJson, record } from '../../oci/json.js'
 import { IMAGE_NAME_ANNOTATION, INDEX_FILE, REF_NAME_ANNOTATION } from '../../oci/layout.js'
 import { isReference, parseReference, type Reference, withDefaultTag } from '../../oci/reference.js'
-import { type ArchiveDestinationOptions, openArchiveDestination, refuseSecond } from './destination.js'
-import { blobSurvey, type DestinationSurvey } from '../../image/destination-survey.js'
+import {
+  type ArchiveDestinationOptions,
+  type ArchiveForm,
+  openArchiveDestination,
+  refuseSecond,
+  surveyArchive,
+} from './destination.js'
+import type { DestinationSurvey } from '../../image/destination-survey.js'
 import type { ImageDestination } from '../../image/image-destination.js'
 
 export interface OciArchiveDestinationOptions extends ArchiveDestinationOptions {
@@ -35,20 +39,20 @@ export async function openOciArchiveDestination(
       hint: 'Write a tag or a name: letters and digits, between them "-", ".", "_", ":", "@", "+" and "/".',
     })
   }
-  return await openArchiveDestination(
-    file,
-    {
-      choose: image => withStripped(image, sparse),
-      names(image, names, others) {
-        const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: comes with an image
-        if (ref === undefined || about) return names
-        refuseSecond(ref, others)
-        return namesOf(ref, names)
-      },
-      documents: images => new Map([[INDEX_FILE, indexOf(images, ref, sparse)]]),
+  return await openArchiveDestination(file, formOf(ref, sparse), options)
+}
+
+function formOf(ref: string | undefined, sparse: SparseForm | undefined): ArchiveForm {
+  return {
+    choose: image => withStripped(image, sparse),
+    names(image, names, others) {
+      const about = others.length > 0 && image.platforms.length === 0 // a signature, an SBOM: comes with an image
+      if (ref === undefined || about) return names
+      refuseSecond(ref, others)
+      return namesOf(ref, names)
     },
-    options,
-  )
+    documents: images => new Map([[INDEX_FILE, indexOf(images, ref, sparse)]]),
+  }
 }
 
 /** A full name replaces the image's name; a tag replaces only its tag. */
@@ -72,7 +76,9 @@ function indexOf(images: readonly NamedImage[], ref: string | undefined, sparse:
 }
 
 /** Looks at the place of the new archive `file`. Throws like {@link openOciArchiveDestination}. */
-export async function surveyOciArchive(file: string): Promise<DestinationSurvey> {
-  await refuseExisting(file, 'an archive')
-  return blobSurvey(blobsOf, () => false)
+export async function surveyOciArchive(
+  file: string,
+  { ref, sparse }: OciArchiveDestinationOptions = {},
+): Promise<DestinationSurvey> {
+  return await surveyArchive(file, formOf(ref, sparse))
 }

@@ -30,7 +30,8 @@ export const ociArchive: Transport = {
       await (
         await import('./oci-destination.js')
       ).openOciArchiveDestination(path, { ref, sparse, verify, signal, onProgress }),
-    survey: async ({ path }) => await (await import('./oci-destination.js')).surveyOciArchive(path),
+    survey: async ({ path, ref }, { sparse }) =>
+      await (await import('./oci-destination.js')).surveyOciArchive(path, { ref, sparse }),
   },
 }
 
@@ -61,6 +62,6 @@ export const dockerArchive: Transport = {
       await (
         await import('./docker-destination.js')
       ).openDockerArchiveDestination(path, { ref, verify, signal, onProgress }),
-    survey: async ({ path }) => await (await import('./docker-destination.js')).surveyDockerArchive(path),
+    survey: async ({ path, ref }) => await (await import('./docker-destination.js')).surveyDockerArchive(path, { ref }),
   },
 }

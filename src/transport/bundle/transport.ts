@@ -33,7 +33,7 @@ export const bundle: Transport = {
       await (
         await import('../../bundle/writer.js')
       ).openBundleWriter(path, { signal, onProgress, epoch: sourceDateEpoch(), sparse, verify }),
-    survey: async ({ path }) => await (await import('./survey.js')).surveyBundle(path),
+    survey: async ({ path }, { sparse }) => await (await import('./survey.js')).surveyBundle(path, sparse),
   },
   store: {
     form: 'bundle:PATH',

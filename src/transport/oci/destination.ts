@@ -1,7 +1,9 @@
 /** An OCI image layout on disk as a destination, and the default store. Source: OCI image-spec, image-layout.md. */
-import { access, readdir } from 'node:fs/promises'
+import { access, readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import pMap from 'p-map'
+import type { NamedImage } from '../../archive/heads.js'
+import { checkSpace } from '../../archive/space.js'
 import type { BlobStore } from '../../blob/blob-store.js'
 import { blobsOf, type ImageContent } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
@@ -13,6 +15,9 @@ import { clearLeft, isWorkspace } from '../../blob/workspace.js'
 import { isMediumEntry } from '../../bundle/directory-medium.js'
 import { makeDirectory, PARTIAL, syncPath, writeDurably } from '../../blob/durable.js'
 import { abortError, fileError, isInterruption, StowageError, systemCode } from '../../errors.js'
+import type { PlannedWriting } from '../../image/destination-survey.js'
+import { smallerWays } from '../../image/smaller.js'
+import { eachOnce } from '../../oci/descriptor.js'
 import {
   absentOf,
   INDEX_FILE,
@@ -30,6 +35,12 @@ import type { ImageDestination, WriteImageOptions, WrittenImage } from '../../im
 
 /** How many times to copy again because another process removed blobs that were just found. */
 const TRIES = 5
+/** The layout, `blobs` and `blobs/sha256`. */
+const DIRECTORIES = 3
+/** The most bytes of the lock. */
+const LOCK_SIZE = 512
+/** The most bytes of an index.json without an image. */
+const EMPTY_INDEX = 128
 
 /**
  * Opens the layout `directory`, which is created when something is first written to it. A name that already exists moves
@@ -42,6 +53,10 @@ export async function openLayoutDestination(directory: string): Promise<ImageDes
   let [written, failed] = [false, false]
   return {
     stage: blobs,
+    async expect(images) {
+      const { need, advice } = await layoutWriting(directory, blobs, images)
+      await checkSpace(directory, need, advice)
+    },
     async write(image, source, names, options = {}) {
       try {
         const result = await write(directory, blobs, image, source, names, options)
@@ -63,6 +78,33 @@ async function withResumeHint(error: unknown, directory: string, blobs: BlobDire
   if (!isInterruption(error) || !(await blobs.holdsAny().catch(() => false))) return error
   const prune = `stowage prune ${directory}`
   return resumable(error, `The blobs copied so far stay in ${directory}; ${prune} removes those that are not whole.`)
+}
+
+/** What writing `images` to the layout takes. */
+export async function layoutWriting(
+  directory: string,
+  blobs: BlobDirectory,
+  images: readonly NamedImage[],
+  more = 0,
+): Promise<PlannedWriting> {
+  const wanted = eachOnce(images.flatMap(({ image }) => blobsOf(image)))
+  const { blobs: missing, held } = await blobs.missing(wanted)
+  const { size: before } = await stat(join(directory, INDEX_FILE)).catch(() => ({ size: EMPTY_INDEX }))
+  const index = images.reduce((sum, { image, names }) => sum + entriesSize(image, names), before)
+  const there: readonly string[] = await readdir(directory).catch(() => []) // it is created
+  const made = there.length === 0 ? [LAYOUT_BYTES.length] : []
+  const sizes = [...missing.map(({ size }) => size), index, LOCK_SIZE, ...made, ...(more > 0 ? [more] : [])]
+  return {
+    need: { sizes, held, directories: there.includes('blobs') ? 0 : DIRECTORIES, estimate: more > 0 },
+    advice: { ways: smallerWays(images.map(({ image }) => image)) },
+  }
+}
+
+/** The most bytes that an image adds to index.json. */
+function entriesSize(image: ImageContent, names: readonly Reference[]): number {
+  const root = rootEntry(image, 'keep')
+  const entries = names.length === 0 ? [root] : names.map(name => namedDescriptor(root, name, formatReference(name)))
+  return Buffer.byteLength(JSON.stringify(entries))
 }
 
 async function write(

@@ -1,4 +1,5 @@
 /** What an OCI image layout that is to be written already has, without writing to it. */
+import type { NamedImage } from '../../archive/heads.js'
 import { blobsOf, readImage } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { StowageError } from '../../errors.js'
@@ -6,15 +7,24 @@ import { blobSurvey, type DestinationSurvey, type ExpectedImage } from '../../im
 import { namedEntry, type NamedEntry } from '../../image/selection.js'
 import type { Digest } from '../../oci/digest.js'
 import { formatReference, type Reference } from '../../oci/reference.js'
-import { expectLayout } from './destination.js'
+import { expectLayout, layoutWriting } from './destination.js'
 import { readLayoutIndex } from './source.js'
 
 /** Looks at the layout `directory`, which need not exist. Throws like openLayoutDestination(). */
 export async function surveyLayout(directory: string): Promise<DestinationSurvey> {
   await expectLayout(directory)
   const blobs = new BlobDirectory(directory)
+  const survey = blobSurvey(blobsOf, async blob => await blobs.holds(blob))
+  const images: NamedImage[] = []
   return {
-    ...blobSurvey(blobsOf, async blob => await blobs.holds(blob)),
+    ...survey,
+    async measure(image, names, options) {
+      images.push({ image, names })
+      return await survey.measure(image, names, options)
+    },
+    async writing(more) {
+      return await layoutWriting(directory, blobs, images, more)
+    },
     async lacking({ layers }, _names, leftOut) {
       const lost: Digest[] = []
       for (const layer of layers) if (leftOut.has(layer.digest) && !(await blobs.holds(layer))) lost.push(layer.digest)
