@@ -46,6 +46,8 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
   readonly #root: string
   readonly #admit: () => Promise<void>
   readonly #whole = new Set<Digest>()
+  /** Until it is found that the file system cannot share blocks. */
+  #clones = true
 
   /** `admit` is called before a blob gets its final name, and throws to prevent that. */
   constructor(root: string, admit = async (): Promise<void> => {}) {
@@ -164,7 +166,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     const { place, ...again } = options
     let { held } = partial
     try {
-      if (held === 0 && place && blob.size >= SLOT && (await clone(place, path))) {
+      if (held === 0 && place && blob.size >= SLOT && (await this.#clone(place, path))) {
         held = blob.size // read back below, and hashed
         options.onSaved?.(held)
       }
@@ -183,6 +185,21 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
     }
     await this.#file(path, blob)
     await removeLeft(dirname(path), blob)
+  }
+
+  /** Makes the file `path` share the blocks of `place`; false if the file system cannot do that. */
+  async #clone({ file, offset }: BlobPlace, path: string): Promise<boolean> {
+    if (!this.#clones || offset > 0) return false // blocks of an archive are not blocks of what it holds
+    const { mode } = await stat(path)
+    try {
+      await copyFile(file, path, constants.COPYFILE_FICLONE_FORCE)
+      await chmod(path, mode) // the mode was copied as well
+      return true
+    } catch {
+      this.#clones = false // it is copied, which reports what is wrong
+      await (await open(path, 'w')).close() // a copy that fails removes it
+      return false
+    }
   }
 
   async create<T extends StagedBlob>(produce: (target: { path: string; offset: number }) => Promise<T>): Promise<T> {
@@ -219,19 +236,6 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
 
 async function* nothing(): Bytes {
   // there is no more
-}
-
-/** Makes the file `path` share the blocks of `place`; false if the file system cannot do that. */
-async function clone({ file, offset }: BlobPlace, path: string): Promise<boolean> {
-  if (offset > 0) return false // blocks of an archive are not blocks of what it holds
-  const { mode } = await stat(path)
-  try {
-    await copyFile(file, path, constants.COPYFILE_FICLONE_FORCE)
-    await chmod(path, mode) // the mode was copied as well
-    return true
-  } catch {
-    return false // it is copied, which reports what is wrong
-  }
 }
 
 function isMismatch(error: unknown): boolean {

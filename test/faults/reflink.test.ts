@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { openSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { stowage } from '../support/command.js'
@@ -43,6 +43,7 @@ t.test(
     const largest = readdirSync(blobs).sort((a, b) => statSync(join(blobs, b)).size - statSync(join(blobs, a)).size)[0]!
     const file = openSync(join(blobs, largest), 'r+')
     writeSync(file, 'X', 1_000_000)
+    closeSync(file)
     const refused = await stowage(['pack', 'oci:layout', '-o', 'again'], options)
     t.equal(refused.code, 4, refused.stderr)
     t.match(refused.stderr, new RegExp(`expected sha256:${largest}`))
