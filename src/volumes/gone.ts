@@ -38,6 +38,15 @@ export class Gone extends Error {
     super('the medium is gone')
     this.reported = reported
   }
+
+  /** If the directory is not that of the medium any more. */
+  static from(directory: string): Gone {
+    return new Gone(
+      new StowageError('MEDIUM_FAILED', `${directory} is gone: its medium was removed`, {
+        hint: 'Plug the medium in again, and run the same command: it goes on from what is there.',
+      }),
+    )
+  }
 }
 
 /** Runs `work` on the file `path`. Throws {@link Gone} if its medium is gone, and {@link fileError}s. */

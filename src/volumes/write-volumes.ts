@@ -357,12 +357,7 @@ class Run {
   /** Throws {@link Gone} if the medium is not mounted any more. */
   async #expectMedium(): Promise<void> {
     const { dev } = await onMedium(this.#directory, async () => await stat(this.#directory))
-    if (dev === this.#device) return
-    throw new Gone(
-      new StowageError('MEDIUM_FAILED', `${this.#directory} is gone: its medium was removed`, {
-        hint: 'Plug the medium in again, and run the same command: it goes on from what is there.',
-      }),
-    )
+    if (dev !== this.#device) throw Gone.from(this.#directory)
   }
 
   /** The volumes that are in the directory. Throws OUTPUT_EXISTS if the tar is there, or volumes of another number. */
