@@ -1,6 +1,6 @@
 /**
  * Ratios against peers: `npm run bench [-- [PART...] [--quick] [--rounds=N]]` with the parts layer, to-wim, difference,
- * bundle, recovery, wim, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
+ * bundle, inventory, recovery, wim, registry and registry-https, or all of them. Ours and the peer take turns on the same warm cache. Exits with 1 if a
  * promise is not kept; promises are about the full size, so `--quick` only prints figures. With `--before=CHECKOUT`, the peer is
  * Stowage itself as it was built there, in every path or in those whose name has one of the words.
  */
@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { benchBefore } from './before.mjs'
 import { benchBundle } from './bundle.mjs'
 import { benchDifference } from './difference.mjs'
+import { benchInventory } from './inventory.mjs'
 import { benchLayer } from './layer.mjs'
 import { benchToWim } from './to-wim.mjs'
 import { benchRecovery } from './recovery.mjs'
@@ -22,6 +23,7 @@ const PARTS = {
   'to-wim': () => benchToWim({ size, rounds, report }),
   difference: () => benchDifference({ size, rounds, report }),
   bundle: () => benchBundle({ size, report }),
+  inventory: () => benchInventory({ report, quick }),
   recovery: () => benchRecovery({ size, rounds, report }),
   wim: () => benchWim({ size, rounds, report }),
   // Two programs on two processors vary by a tenth
