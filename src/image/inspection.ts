@@ -91,6 +91,8 @@ export interface InspectedWim {
   readonly files: number
   /** Of all files, in bytes. */
   readonly size: number
+  /** Of the layer that is made of it with gzip, in bytes, by an estimate. */
+  readonly layerSize: number
 }
 
 /** A runnable image, with the bytes of its manifest and config. */

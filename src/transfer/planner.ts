@@ -31,7 +31,7 @@ export interface PlannedImage {
   /** Of its root; left out if it is known only when the image is exported or made. */
   readonly digest?: Digest
   readonly mediaType?: string
-  /** All its blobs, in bytes; an engine's own figure for an image that it would export. */
+  /** All its blobs, in bytes; an engine's own figure for an image that it would export, and an estimate for one made from a WIM. */
   readonly size?: number
   /** Bytes that would be sent, and bytes that are there already; left out if they are not known. */
   readonly send?: number
@@ -241,10 +241,13 @@ export class Planner implements AsyncDisposable {
     const found = await inspect(from, { host, signal, registries, selectors, platforms: platforms ?? [] })
     if (found) expectCount?.(found.length)
     if (found && made) this.#made += found.length
-    return found?.map(image => ({
-      names: names.length > 0 ? names.map(formatReference) : image.names,
-      platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
-      ...(image.size === undefined ? {} : { size: image.size, send: image.size, estimate: true }),
-    }))
+    return found?.map(image => {
+      const size = image.size ?? image.wim?.layerSize
+      return {
+        names: names.length > 0 ? names.map(formatReference) : image.names,
+        platforms: image.platforms.map(({ platform }) => formatPlatform(platform)),
+        ...(size === undefined ? {} : { size, send: size, estimate: true }),
+      }
+    })
   }
 }

@@ -1,7 +1,7 @@
 /** A plan says to the byte how large the output will be, and what else would fit if it is too large. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import { encodeInventory } from '../../src/delta/inventory-file.js'
 import type { TransferPlan } from '../../src/transfer/planner.js'
@@ -122,7 +122,7 @@ t.test('copies to archives and bundles are known to the byte, and to a layout in
   }
   const directory = scratch(t)
   for (const name of ['one:1', 'two:1', 'multi:1']) {
-    const used = (): number => sum(sizesBelow(dirname(directory)).map(size => Math.ceil(size / 4096) * 4096))
+    const used = (): number => sum(sizesBelow(directory).map(size => Math.ceil(size / 4096) * 4096))
     const before = used()
     const plan: TransferPlan = await planCopy(at(name), `oci:${join(directory, 'store')}`)
     await copy(at(name), `oci:${join(directory, 'store')}`)

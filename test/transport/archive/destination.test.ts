@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readImage } from '../../../src/blob/closure.js'
@@ -95,6 +95,15 @@ for (const kind of KINDS) {
     await destination[Symbol.asyncDispose]()
     t.equal(readFileSync(join(directory, 'x.tar'), 'utf8'), 'somebody was faster')
     t.equal(readFileSync(join(directory, 'there.tar'), 'utf8'), 'something')
+    // What a killed run left is kept for the next one, and what a run began that has failed itself is not
+    t.same(readdirSync(directory).sort(), ['there.tar', 'x.tar', 'x.tar.partial'])
+    rmSync(join(directory, 'x.tar'))
+    rmSync(join(directory, 'x.tar.partial'))
+    const fresh = await open(join(directory, 'x.tar'))
+    await fresh.write(await readImage(image.blobs, image.root), image.blobs, [])
+    writeFileSync(join(directory, 'x.tar'), 'somebody was faster')
+    await t.rejects(fresh.finish!(), { code: 'OUTPUT_EXISTS' })
+    await fresh[Symbol.asyncDispose]()
     t.same(readdirSync(directory).sort(), ['there.tar', 'x.tar'])
   })
 
