@@ -3,6 +3,7 @@
 #include <libdeflate.h>
 #include <zstd_errors.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <stdexcept>
@@ -123,9 +124,14 @@ class Gzip : public Decoder {
     if (status == Inflate::Status::kInput) return false;
     crc_ = libdeflate_crc32(crc_, inflate_.data(), inflate_.size());
     size_ += static_cast<uint32_t>(inflate_.size());
-    block_.insert(block_.end(), inflate_.data(), inflate_.data() + inflate_.size());
+    // Blocks of one size: what hashes them wants whole blocks of its own
+    for (size_t done = 0; done < inflate_.size();) {
+      const size_t part = std::min(inflate_.size() - done, kBlockSize - block_.size());
+      block_.insert(block_.end(), inflate_.data() + done, inflate_.data() + done + part);
+      done += part;
+      if (block_.size() == kBlockSize) sink_.Deliver(&block_);
+    }
     inflate_.Empty();
-    if (block_.size() >= kBlockSize) sink_.Deliver(&block_);
     if (status == Inflate::Status::kEnd) state_ = State::kTrailer;
     return true;
   }

@@ -17,7 +17,7 @@ enum class Compression { kNone, kGzip, kZstd };
 // Takes the layer piece by piece and delivers the tar in it.
 class Decoder {
  public:
-  // How large a block gets, at least, before it is delivered.
+  // How large every block is but the last.
   static constexpr size_t kBlockSize = 256u << 10;
   // The longest magic number of a compression.
   static constexpr size_t kMarkSize = 4;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "../base/error.h"
@@ -61,6 +62,8 @@ Hashed ContentHash::Run() {
   Sha256Lane lane;  // is done with the memory before that goes
   std::optional<PlainHash> plain;
   if (content_.plain) plain.emplace();
+  // To decompress takes so long that another lane has had its turn
+  const auto patience = plain ? std::chrono::microseconds(0) : Sha256Lane::kPatience;
   size_t half = 0;
   uint64_t news = 0;
   bool whole = true;
@@ -74,7 +77,7 @@ Hashed ContentHash::Run() {
       const auto wanted = static_cast<size_t>(std::min<uint64_t>(kPiece, range.size - done));
       const size_t size = file.Read(piece, wanted, range.offset + done);
       whole = size == wanted;
-      lane.Await();
+      lane.Await(patience);
       lane.Offer(piece, size);
       if (plain) plain->Add(piece, size);
       half = 1 - half;

@@ -1,5 +1,7 @@
 #include "plain_hash.h"
 
+#include <chrono>
+
 namespace stowage::transfer {
 
 namespace {
@@ -30,6 +32,7 @@ Plain PlainHash::Finish() {
   } catch (const Error& error) {
     failure_ = error;
   }
+  hash_.Await(std::chrono::microseconds(0));
   if (failure_) return {std::nullopt, failure_};
   return {hash_.Finish(), std::nullopt};
 }
@@ -53,9 +56,11 @@ void PlainHash::Decode(std::vector<uint8_t>& piece) {
 }
 
 void PlainHash::Deliver(std::vector<uint8_t>* block) {
-  hash_.Update(block->data(), block->size());
+  hash_.Await(std::chrono::microseconds(0));
   plain_size_ += block->size();
+  block_.swap(*block);
   block->clear();
+  hash_.Offer(block_.data(), block_.size());
   if (plain_size_ <= kGrowthFree || plain_size_ <= kGrowth * size_) return;
   throw Error("UNSUPPORTED", "it is over " + std::to_string(kGrowth) + " times as large decompressed, and over " +
                                  std::to_string(kGrowthFree) + " bytes");

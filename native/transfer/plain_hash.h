@@ -12,6 +12,7 @@
 #include "../base/decoder.h"
 #include "../base/error.h"
 #include "../base/hash.h"
+#include "sha256_lane.h"
 
 namespace stowage::transfer {
 
@@ -42,7 +43,9 @@ class PlainHash : private Decoder::Sink {
   std::unique_ptr<Decoder> decoder_;
   uint64_t size_ = 0;
   uint64_t plain_size_ = 0;
-  Sha256 hash_;
+  // Is hashed while the next block is decompressed.
+  std::vector<uint8_t> block_;
+  Sha256Lane hash_;
   std::optional<Error> failure_;
 };
 

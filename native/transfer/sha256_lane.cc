@@ -1,7 +1,6 @@
 #include "sha256_lane.h"
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <vector>
@@ -23,8 +22,6 @@ std::mutex shared;
 std::condition_variable changed;
 std::vector<Sha256Lane*> offered;
 int lanes = 0;
-// How long a lane waits for another before it hashes alone: about as long as hashing takes.
-constexpr std::chrono::microseconds kPatience(1000);
 
 #ifdef STOWAGE_SHA_EXTENSIONS
 
@@ -141,10 +138,10 @@ void Sha256Lane::Offer(const void* data, size_t size) {
   offered.push_back(this);
 }
 
-void Sha256Lane::Await() {
+void Sha256Lane::Await(std::chrono::microseconds patience) {
   std::unique_lock<std::mutex> lock(shared);
   if (state_ == State::kOffered && lanes > 1)
-    changed.wait_for(lock, kPatience, [this] { return state_ != State::kOffered; });
+    changed.wait_for(lock, patience, [this] { return state_ != State::kOffered; });
   changed.wait(lock, [this] { return state_ != State::kTaken; });
   if (state_ == State::kIdle) return;
   offered.erase(std::find(offered.begin(), offered.end(), this));

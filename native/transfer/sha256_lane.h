@@ -3,6 +3,7 @@
 #ifndef STOWAGE_TRANSFER_SHA256_LANE_H_
 #define STOWAGE_TRANSFER_SHA256_LANE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,8 +21,11 @@ class Sha256Lane {
 
   // Adds `size` bytes, which must not change until Await(). Use the time until then for work that waits.
   void Offer(const void* data, size_t size);
+  // How long a lane that has nothing else to do waits for another before it hashes alone: about as long as that takes.
+  static constexpr std::chrono::microseconds kPatience{1000};
+
   // Returns once what was offered is hashed, by this thread if no other did.
-  void Await();
+  void Await(std::chrono::microseconds patience = kPatience);
   // Adds bytes at once. Nothing may be on offer.
   void Update(const void* data, size_t size);
   // Nothing may be on offer.
