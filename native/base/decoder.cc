@@ -29,7 +29,7 @@ class Gzip : public Decoder {
   explicit Gzip(Sink& sink) : sink_(sink), inflate_(kBlockSize) {}
 
   void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
-    const uint64_t end = offset + piece.size();
+    offset_ = offset + piece.size();
     if (held_.empty()) {
       held_.swap(piece);
     } else {
@@ -40,11 +40,10 @@ class Gzip : public Decoder {
     try {
       while (at_ < end_ && Step()) continue;
     } catch (const Error&) {
-      throw;  // the sink's
+      throw;  // made by the sink
     } catch (const std::runtime_error& error) {
-      throw sink_.Damage(std::string("gzip: ") + error.what(), end - Left());
+      throw sink_.Damage(std::string("gzip: ") + error.what(), offset_ - Left());
     }
-    if (stray_) throw sink_.Damage("what follows a gzip member is not one", end - Left());
     held_.erase(held_.begin(), held_.end() - static_cast<std::ptrdiff_t>(Left()));
   }
 
@@ -69,19 +68,17 @@ class Gzip : public Decoder {
   }
 
   bool Begin() {
-    if (members_ > 0 && *at_ == 0) {
+    if (!first_ && *at_ == 0) {
       padding_ = true;
       at_++;
       return true;
     }
-    if (padding_ || (members_ > 0 && *at_ != 0x1f)) {
-      stray_ = true;
-      return false;
-    }
+    if (padding_ || (!first_ && *at_ != 0x1f))
+      throw sink_.Damage("what follows a gzip member is not one", offset_ - Left());
     const size_t head = HeadSize();
     if (head == 0) return false;
     at_ += head;
-    members_++;
+    first_ = false;
     inflate_.Reset();
     crc_ = 0;
     size_ = 0;
@@ -153,12 +150,13 @@ class Gzip : public Decoder {
   const uint8_t* at_ = nullptr;
   const uint8_t* end_ = nullptr;
   std::vector<uint8_t> block_;
-  uint64_t members_ = 0;
+  // In the layer, of `end_`.
+  uint64_t offset_ = 0;
+  bool first_ = true;
   // Of the member so far, as its trailer has them.
   uint32_t crc_ = 0;
   uint32_t size_ = 0;
   bool padding_ = false;
-  bool stray_ = false;
 };
 
 class Zstd : public Decoder {

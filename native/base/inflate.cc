@@ -13,7 +13,7 @@ using Entry = uint32_t;
 // Of an entry: bits 0 to 7 are the length of the code, 8 to 12 the number of extra bits, 13 to 15 its kind, and 16 to
 // 31 its value.
 constexpr Entry kLiteral = 1u << 15;
-// Neither a literal nor a base: one of the next three, told apart by the number of extra bits.
+// Neither a literal nor a base: one of the next three. The number of extra bits tells the last two apart.
 constexpr Entry kOther = 1u << 14;
 constexpr Entry kSecond = 1u << 13;
 constexpr Entry kEndOfBlock = kOther | 1u << 8;
@@ -326,14 +326,11 @@ void Inflate::FixedCodes() {
   MakeTable(lengths, 32, kMeanings.distance, false, kDistanceBits, distances_, kDistanceEntries, "");
 }
 
-void Inflate::CheckDistance(size_t distance) const {
-  if (distance > static_cast<size_t>(out_ - reach_)) throw std::runtime_error("invalid distance too far back");
-}
-
 namespace {
 
-// Copies a match, up to kOverrun bytes over its end.
-inline uint8_t* Copy(uint8_t* out, size_t distance, size_t length) {
+// Copies a match, up to kOverrun bytes over its end. It may reach back to `reach`.
+inline uint8_t* Copy(uint8_t* out, const uint8_t* reach, size_t distance, size_t length) {
+  if (distance > static_cast<size_t>(out - reach)) throw std::runtime_error("invalid distance too far back");
   const uint8_t* from = out - distance;
   uint8_t* const end = out + length;
   if (distance >= 16) {
@@ -414,8 +411,7 @@ bool Inflate::FastSymbols(Bits* shared) {
     }
     bits.Take(CodeBits(entry));
     const size_t distance = Value(entry) + bits.Take(ExtraBits(entry));
-    if (distance > static_cast<size_t>(out - reach_)) throw std::runtime_error("invalid distance too far back");
-    out = Copy(out, distance, length);
+    out = Copy(out, reach_, distance, length);
   }
   out_ = out;
   *shared = bits;
@@ -466,8 +462,7 @@ Inflate::Status Inflate::Symbols(Bits* bits) {
     }
     if ((second & kOther) != 0) throw std::runtime_error("invalid distance code");
     const size_t distance = Value(second) + bits->Take(ExtraBits(second));
-    CheckDistance(distance);
-    out_ = Copy(out_, distance, length);
+    out_ = Copy(out_, reach_, distance, length);
   }
   return Status::kOutput;
 }

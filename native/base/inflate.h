@@ -65,8 +65,6 @@ class Inflate {
   Status Symbols(Bits* bits);
   bool FastSymbols(Bits* bits);
   void FixedCodes();
-  void MakeTables(size_t lengths);
-  void CheckDistance(size_t distance) const;
 
   const size_t block_size_;
   std::vector<uint8_t> memory_;
