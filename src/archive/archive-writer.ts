@@ -169,7 +169,7 @@ export class ArchiveWriter implements AsyncDisposable {
   async #begin(): Promise<void> {
     if (this.#end > 0) return
     await this.putDocument(LAYOUT_FILE, LAYOUT_BYTES)
-    for (const name of ['blobs', 'blobs/sha256'])
+    for (const name of DIRECTORIES)
       await this.#write(encodeHeader({ name, size: 0, type: 'directory', mtime: this.#mtime }))
   }
 
