@@ -1,4 +1,5 @@
 /** What a destination has of an image, found without writing anything. */
+import type { NamedImage } from '../archive/heads.js'
 import type { OutputSize } from '../archive/output-size.js'
 import type { Advice, Need } from '../archive/space.js'
 import type { FetchOptions, LeftOutBlob } from '../blob/blob-store.js'
@@ -68,14 +69,21 @@ export interface ExpectedImage {
   readonly configs: readonly Digest[]
 }
 
-/** A survey of blobs: `blobsIn` returns those that an image brings, and `has` says whether the destination has one. */
+/**
+ * A survey of blobs: `blobsIn` returns those that an image brings, and `has` says whether the destination has one.
+ * `writing` gets all images that were measured.
+ */
 export function blobSurvey(
   blobsIn: (image: ImageContent, names: readonly Reference[]) => readonly Descriptor[],
   has: (blob: Descriptor, options: FetchOptions) => boolean | Promise<boolean>,
+  writing?: (images: readonly NamedImage[], more: number) => Promise<PlannedWriting>,
 ): DestinationSurvey {
   const planned = new Set<Digest>()
+  const images: NamedImage[] = []
   return {
+    ...(writing ? { writing: async more => await writing(images, more) } : {}),
     async measure(image, names, options = {}) {
+      images.push({ image, names })
       const blobs = blobsIn(image, names)
       const measured = await measureBlobs(blobs, async blob => planned.has(blob.digest) || (await has(blob, options)))
       for (const { digest } of blobs) planned.add(digest)

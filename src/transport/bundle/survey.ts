@@ -1,6 +1,5 @@
 /** What a bundle that is to be written already has, without writing to it. */
 import { readdir } from 'node:fs/promises'
-import type { NamedImage } from '../../archive/heads.js'
 import { blobsOf } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { refuseExisting } from '../../blob/partial-file.js'
@@ -29,17 +28,10 @@ export async function surveyBundle(path: string, sparse?: SparseForm): Promise<D
     }
   }
   const blobs = new BlobDirectory(path)
-  const survey = blobSurvey(blobsOf, async blob => !tar && (await blobs.holds(blob)))
-  const images: NamedImage[] = []
-  return {
-    ...survey,
-    async measure(image, names, options) {
-      images.push({ image, names })
-      return await survey.measure(image, names, options)
-    },
-    async writing(more) {
-      const form = { path, tar, compression: compressionOfName(path) }
-      return await writingOf({ images, sparse, epoch: sourceDateEpoch() }, form, { more })
-    },
-  }
+  const form = { path, tar, compression: compressionOfName(path) }
+  return blobSurvey(
+    blobsOf,
+    async blob => !tar && (await blobs.holds(blob)),
+    async (images, more) => await writingOf({ images, sparse, epoch: sourceDateEpoch() }, form, { more }),
+  )
 }

@@ -1,5 +1,4 @@
 /** What an OCI image layout that is to be written already has, without writing to it. */
-import type { NamedImage } from '../../archive/heads.js'
 import { blobsOf, readImage } from '../../blob/closure.js'
 import { BlobDirectory } from '../../blob/directory.js'
 import { StowageError } from '../../errors.js'
@@ -14,17 +13,12 @@ import { readLayoutIndex } from './source.js'
 export async function surveyLayout(directory: string): Promise<DestinationSurvey> {
   await expectLayout(directory)
   const blobs = new BlobDirectory(directory)
-  const survey = blobSurvey(blobsOf, async blob => await blobs.holds(blob))
-  const images: NamedImage[] = []
   return {
-    ...survey,
-    async measure(image, names, options) {
-      images.push({ image, names })
-      return await survey.measure(image, names, options)
-    },
-    async writing(more) {
-      return await layoutWriting(directory, blobs, images, more)
-    },
+    ...blobSurvey(
+      blobsOf,
+      async blob => await blobs.holds(blob),
+      async (images, more) => await layoutWriting(directory, blobs, images, more),
+    ),
     async lacking({ layers }, _names, leftOut) {
       const lost: Digest[] = []
       for (const layer of layers) if (leftOut.has(layer.digest) && !(await blobs.holds(layer))) lost.push(layer.digest)
