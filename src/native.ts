@@ -1,7 +1,7 @@
 /** Loads the native addon when it is first needed; no other module loads it. */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { StowageError, systemCode } from './errors.js'
+import { abortError, StowageError, systemCode } from './errors.js'
 
 let loaded: unknown
 
@@ -29,6 +29,41 @@ function partsOf(): Readonly<Record<string, unknown>> {
   } catch (error) {
     if (error instanceof StowageError && error.code === 'ADDON_MISSING') return {}
     throw error
+  }
+}
+
+/** A job on a thread of the addon: `native/thread_job.h`. */
+interface ThreadJob {
+  cancel(): void
+  /** Stops the thread and releases what it holds. */
+  close(): void
+}
+
+/**
+ * Runs a job of the addon to its end: `start` creates it, and passes on each of its events. Throws what `failure` makes of
+ * the error that the job ended with, and ABORTED.
+ */
+export async function runThreadJob<Result>(
+  start: (report: (event: { readonly result?: Result | undefined; readonly error?: unknown }) => void) => ThreadJob,
+  signal: AbortSignal | undefined,
+  failure: (error: unknown) => unknown,
+): Promise<Result> {
+  if (signal?.aborted) throw abortError(signal.reason, signal)
+  let job: ThreadJob | undefined
+  const cancel = (): void => job?.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  try {
+    return await new Promise<Result>((resolve, reject) => {
+      job = start(({ result, error }) => {
+        if (error !== undefined) reject(failure(error))
+        else if (result !== undefined) resolve(result)
+      })
+    })
+  } catch (error) {
+    throw abortError(error, signal)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+    job?.close()
   }
 }
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { nativePart } from '../native.js'
+import { nativePart, runThreadJob } from '../native.js'
 import { type Digest, digestFromHex, digestOf, hexOf } from '../oci/digest.js'
 import type { WaitOptions } from '../progress.js'
 import { pieces } from '../tar/pieces.js'
@@ -243,23 +243,18 @@ async function readRegions(
     regions: Float64Array.from(regions.flatMap(({ number, offset, size }) => [number, offset, size])),
     expected: Buffer.concat(regions.map(({ digest }) => Buffer.from(hexOf(digest), 'hex'))),
   }
-  let job: InstanceType<NativeReadBack> | undefined
-  const cancel = (): void => job?.cancel()
-  signal?.addEventListener('abort', cancel, { once: true })
-  try {
-    signal?.throwIfAborted()
-    const result = await new Promise<NativeResult>((settle, reject) => {
-      job = new Native(plan, ({ file, done, result: ended, error }) => {
-        onBytes(done)
-        if (error) reject(fileError(Object.assign(error, { syscall: 'read' }), nameOf(files[file])))
-        else if (ended) settle(ended)
-      })
-    })
-    return { ...result, cached: result.cached || !reached }
-  } finally {
-    signal?.removeEventListener('abort', cancel)
-    job?.close()
-  }
+  let reading = 0
+  const result = await runThreadJob<NativeResult>(
+    report =>
+      new Native(plan, event => {
+        reading = event.file
+        onBytes(event.done)
+        report(event)
+      }),
+    signal,
+    error => fileError(Object.assign(error as Error, { syscall: 'read' }), nameOf(files[reading])), // it is an Error
+  )
+  return { ...result, cached: result.cached || !reached }
 }
 
 /** Without the addon. The system answers from its cache if it can. */

@@ -5,7 +5,7 @@
 import * as os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { abortError, fileError, StowageError } from '../errors.js'
-import { nativePart } from '../native.js'
+import { nativePart, runThreadJob } from '../native.js'
 import { type Digest, digestFromHex } from '../oci/digest.js'
 import type { DiskRange } from './blob-store.js'
 import { type NativePlain, type Plain, plainOf } from './layer-watch.js'
@@ -41,8 +41,14 @@ interface NativeEvent {
   /** The number of the range that is read, and the bytes of all that were. */
   readonly range: number
   readonly done: number
-  readonly result?: { readonly hex: string; readonly read: number; readonly plain?: NativePlain }
+  readonly result?: NativeHashed
   readonly error?: Error
+}
+
+interface NativeHashed {
+  readonly hex: string
+  readonly read: number
+  readonly plain?: NativePlain
 }
 
 const MOST_THREADS = 4
@@ -69,8 +75,8 @@ export class HashPool implements AsyncDisposable {
    * {@link fileError} of a failed read, and ABORTED.
    */
   async hash(ranges: readonly DiskRange[], options: HashOptions): Promise<Hashed> {
-    if (options.signal?.aborted) throw abortError(options.signal.reason, options.signal)
     if (this.#native) return await hashNatively(this.#native, ranges, options)
+    if (options.signal?.aborted) throw abortError(options.signal.reason, options.signal)
     const worker = this.#idle.pop() ?? this.#start()
     try {
       return await ask(worker, ranges, options)
@@ -100,26 +106,19 @@ async function hashNatively(
     ranges: Float64Array.from(ranges.flatMap(({ offset, size }) => [offset, size])),
     plain,
   }
-  let job: InstanceType<NativeHash> | undefined
-  let told = 0
-  const cancel = (): void => job?.cancel()
-  signal?.addEventListener('abort', cancel, { once: true })
-  try {
-    const found = await new Promise<NonNullable<NativeEvent['result']>>((resolve, reject) => {
-      job = new Native(content, ({ range, done, result, error }) => {
-        if (error) reject(fileError(Object.assign(error, { syscall: 'read' }), ranges[range]?.file ?? ''))
-        else if (result) resolve(result)
-        else if (done > told) onRead((told = done))
-      })
-    })
-    const hashed = { digest: digestFromHex(found.hex), read: found.read }
-    return found.plain ? { ...hashed, plain: plainOf(found.plain, found.hex) } : hashed
-  } catch (error) {
-    throw abortError(error, signal)
-  } finally {
-    signal?.removeEventListener('abort', cancel)
-    job?.close()
-  }
+  let [at, told] = [0, 0]
+  const { hex, read, ...found } = await runThreadJob<NativeHashed>(
+    report =>
+      new Native(content, event => {
+        at = event.range
+        if (event.done > told) onRead((told = event.done))
+        report(event)
+      }),
+    signal,
+    error => fileError(Object.assign(error as Error, { syscall: 'read' }), ranges[at]?.file ?? ''), // native/thread_job.h throws Errors
+  )
+  const hashed = { digest: digestFromHex(hex), read }
+  return found.plain ? { ...hashed, plain: plainOf(found.plain, hex) } : hashed
 }
 
 function ask(worker: Worker, ranges: readonly DiskRange[], { onRead, signal }: HashOptions): Promise<Hashed> {

@@ -1,7 +1,7 @@
 /** Runs the addon's jobs for recovery data: checksums of blocks, and Reed-Solomon coding. */
 import * as os from 'node:os'
-import { abortError, fileError, StowageError } from '../errors.js'
-import { nativeAddon } from '../native.js'
+import { fileError, StowageError } from '../errors.js'
+import { nativeAddon, runThreadJob } from '../native.js'
 import type { NativeThreadEvent, NativeThreadJob } from '../wim/addon.js'
 import { SUM } from './packets.js'
 
@@ -163,23 +163,7 @@ async function run<Result>(
   signal: AbortSignal | undefined,
   subject: string,
 ): Promise<Result> {
-  if (signal?.aborted) throw abortError(signal.reason, signal)
-  let job: NativeThreadJob | undefined
-  const cancel = (): void => job?.cancel()
-  signal?.addEventListener('abort', cancel, { once: true })
-  try {
-    return await new Promise<Result>((resolve, reject) => {
-      job = start(({ result, error }) => {
-        if (error !== undefined) reject(nativeFailure(error, subject))
-        else if (result !== undefined) resolve(result)
-      })
-    })
-  } catch (error) {
-    throw abortError(error, signal)
-  } finally {
-    signal?.removeEventListener('abort', cancel)
-    job?.close()
-  }
+  return await runThreadJob(start, signal, error => nativeFailure(error, subject))
 }
 
 function nativeFailure(error: unknown, subject: string): unknown {
