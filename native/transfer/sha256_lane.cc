@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <vector>
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
@@ -16,12 +17,19 @@ namespace stowage::transfer {
 namespace {
 
 constexpr size_t kBlock = 64;
+// How many blocks of one lane are hashed without another before one is looked for again.
+constexpr size_t kAlone = 4096;
 
 // Of all lanes, those that offer something.
 std::mutex shared;
 std::condition_variable changed;
 std::vector<Sha256Lane*> offered;
 int lanes = 0;
+// Of HashThread, and what wakes it.
+int threads = 0;
+std::condition_variable work;
+// How long it waits for a second lane.
+constexpr std::chrono::microseconds kPartner(300);
 
 #ifdef STOWAGE_SHA_EXTENSIONS
 
@@ -123,32 +131,32 @@ Sha256Lane::~Sha256Lane() {
 
 void Sha256Lane::Offer(const void* data, size_t size) {
   // Only whole blocks can be hashed by others
-  if (!kPairs || context_.num != 0) return Update(data, size);
+  if (context_.num != 0) return Update(data, size);
+  std::unique_lock<std::mutex> lock(shared);
+  if (!kPairs && threads == 0) {
+    lock.unlock();
+    return Update(data, size);
+  }
   data_ = static_cast<const uint8_t*>(data);
   blocks_ = size / kBlock;
   tail_ = size % kBlock;
-  std::unique_lock<std::mutex> lock(shared);
-  state_ = State::kTaken;
-  if (Sha256Lane* const other = Other(this)) {
-    lock.unlock();
-    Hash(this, other);
-    return;
-  }
   state_ = State::kOffered;
   offered.push_back(this);
+  if (threads > 0) return work.notify_one();
+  while (state_ == State::kOffered && Other(this) != nullptr) Hash(this, &lock);
 }
 
 void Sha256Lane::Await(std::chrono::microseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   std::unique_lock<std::mutex> lock(shared);
-  if (state_ == State::kOffered && lanes > 1)
-    changed.wait_for(lock, patience, [this] { return state_ != State::kOffered; });
-  changed.wait(lock, [this] { return state_ != State::kTaken; });
-  if (state_ == State::kIdle) return;
-  offered.erase(std::find(offered.begin(), offered.end(), this));
-  state_ = State::kTaken;
-  Sha256Lane* const other = Other(this);
-  lock.unlock();
-  Hash(this, other);
+  for (;;) {
+    changed.wait(lock, [this] { return state_ != State::kTaken; });
+    if (state_ == State::kIdle) return;
+    if (patience.count() > 0 && lanes > 1 && Other(this) == nullptr &&
+        changed.wait_until(lock, deadline, [this] { return state_ != State::kOffered; }))
+      continue;
+    Hash(this, &lock);
+  }
 }
 
 void Sha256Lane::Update(const void* data, size_t size) { SHA256_Update(&context_, data, size); }
@@ -160,35 +168,49 @@ Sha256Hash Sha256Lane::Finish() {
   return hash;
 }
 
-// Takes an offering lane other than `own`; with the mutex held.
+// Another lane that offers, if two can be hashed together; with the mutex held.
 Sha256Lane* Sha256Lane::Other(const Sha256Lane* own) {
   const auto found =
       std::find_if(offered.begin(), offered.end(), [own](const Sha256Lane* lane) { return lane != own; });
-  if (found == offered.end()) return nullptr;
-  Sha256Lane* const other = *found;
-  offered.erase(found);
-  other->state_ = State::kTaken;
-  return other;
+  return kPairs && found != offered.end() ? *found : nullptr;
 }
 
-void Sha256Lane::Hash(Sha256Lane* one, Sha256Lane* other) {
+// Hashes some of what the lane offers, with another lane's if there is one. The mutex is held, and released meanwhile.
+void Sha256Lane::Hash(Sha256Lane* lane, std::unique_lock<std::mutex>* lock) {
+  Sha256Lane* const other = Other(lane);
+  lane->Take();
+  if (other != nullptr) other->Take();
+  lock->unlock();
   if (other != nullptr) {
-    const size_t both = std::min(one->blocks_, other->blocks_);
-    uint32_t* const states[2] = {one->context_.h, other->context_.h};
-    const uint8_t* const data[2] = {one->data_, other->data_};
+    const size_t both = std::min(lane->blocks_, other->blocks_);
+    uint32_t* const states[2] = {lane->context_.h, other->context_.h};
+    const uint8_t* const data[2] = {lane->data_, other->data_};
     CompressBoth(states, data, both);
-    one->AddBlocks(both);
+    lane->AddBlocks(both);
     other->AddBlocks(both);
+  } else {
+    const size_t some = std::min(lane->blocks_, kAlone);
+    lane->Update(lane->data_, some * kBlock);
+    lane->data_ += some * kBlock;
+    lane->blocks_ -= some;
   }
-  for (Sha256Lane* const lane : {one, other}) {
-    if (lane != nullptr) lane->Update(lane->data_, lane->blocks_ * kBlock + lane->tail_);
-  }
-  {
-    std::lock_guard<std::mutex> lock(shared);
-    one->state_ = State::kIdle;
-    if (other != nullptr) other->state_ = State::kIdle;
-  }
+  for (Sha256Lane* const each : {lane, other})
+    if (each != nullptr && each->blocks_ == 0) each->Update(each->data_, each->tail_);
+  lock->lock();
+  lane->Return();
+  if (other != nullptr) other->Return();
   changed.notify_all();
+}
+
+void Sha256Lane::Take() {
+  offered.erase(std::find(offered.begin(), offered.end(), this));
+  state_ = State::kTaken;
+}
+
+// What is left is on offer again.
+void Sha256Lane::Return() {
+  state_ = blocks_ == 0 ? State::kIdle : State::kOffered;
+  if (blocks_ > 0) offered.push_back(this);
 }
 
 // Notes that `blocks` are hashed: libcrypto counts bits.
@@ -198,6 +220,47 @@ void Sha256Lane::AddBlocks(size_t blocks) {
   context_.Nl = static_cast<SHA_LONG>(bits);
   data_ += blocks * kBlock;
   blocks_ -= blocks;
+}
+
+std::shared_ptr<HashThread> HashThread::Get() {
+  static std::mutex mutex;
+  static std::weak_ptr<HashThread> running;
+  std::lock_guard<std::mutex> lock(mutex);
+  std::shared_ptr<HashThread> thread = running.lock();
+  if (thread) return thread;
+  thread = std::make_shared<HashThread>();
+  try {
+    thread->thread_ = std::thread([started = thread.get()] { started->Run(); });
+  } catch (const std::system_error&) {
+    return nullptr;
+  }
+  running = thread;
+  return thread;
+}
+
+HashThread::~HashThread() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard<std::mutex> lock(shared);
+    stopping_ = true;
+    work.notify_all();
+  }
+  thread_.join();
+}
+
+void HashThread::Run() {
+  std::unique_lock<std::mutex> lock(shared);
+  threads++;
+  while (!stopping_) {
+    if (offered.empty()) {
+      work.wait(lock);
+      continue;
+    }
+    // Two together take little longer than one
+    if (offered.size() < 2 && work.wait_for(lock, kPartner) == std::cv_status::no_timeout) continue;
+    if (!offered.empty()) Sha256Lane::Hash(offered.front(), &lock);
+  }
+  threads--;
 }
 
 }  // namespace stowage::transfer

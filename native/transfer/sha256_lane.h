@@ -6,6 +6,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
 
 #include "../base/hash.h"
 
@@ -19,7 +22,7 @@ class Sha256Lane {
   Sha256Lane(const Sha256Lane&) = delete;
   Sha256Lane& operator=(const Sha256Lane&) = delete;
 
-  // Adds `size` bytes, which must not change until Await(). Use the time until then for work that waits.
+  // Adds `size` bytes, which must not change until Await(). Use the time until then for other work.
   void Offer(const void* data, size_t size);
   // How long a lane that has nothing else to do waits for another before it hashes alone: about as long as that takes.
   static constexpr std::chrono::microseconds kPatience{1000};
@@ -32,10 +35,13 @@ class Sha256Lane {
   Sha256Hash Finish();
 
  private:
+  friend class HashThread;
   enum class State { kIdle, kOffered, kTaken };
 
   static Sha256Lane* Other(const Sha256Lane* own);
-  static void Hash(Sha256Lane* one, Sha256Lane* other);
+  static void Hash(Sha256Lane* lane, std::unique_lock<std::mutex>* lock);
+  void Take();
+  void Return();
   void AddBlocks(size_t blocks);
 
   SHA256_CTX context_;
@@ -44,6 +50,21 @@ class Sha256Lane {
   size_t blocks_ = 0;
   size_t tail_ = 0;
   State state_ = State::kIdle;  // under the mutex that all lanes share
+};
+
+// A thread that hashes what is on offer, for those who have better to do: who decompresses one large layer would
+// otherwise leave the other processors idle.
+class HashThread {
+ public:
+  // The one that is running, or a new one. Null if none can be started: nothing depends on it.
+  static std::shared_ptr<HashThread> Get();
+  ~HashThread();
+
+ private:
+  void Run();
+
+  bool stopping_ = false;
+  std::thread thread_;
 };
 
 }  // namespace stowage::transfer
