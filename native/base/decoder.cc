@@ -28,15 +28,40 @@ class Gzip : public Decoder {
  public:
   explicit Gzip(Sink& sink) : sink_(sink), inflate_(kBlockSize) {}
 
-  void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
-    offset_ = offset + piece.size();
-    if (held_.empty()) {
-      held_.swap(piece);
-    } else {
-      held_.insert(held_.end(), piece.begin(), piece.end());
+  void Add(const uint8_t* bytes, size_t size, uint64_t offset) override {
+    while (size > 0 && !held_.empty()) {
+      // With enough of what follows, what is left of the piece before is used up
+      const size_t some = std::min(size, Inflate::kLeft);
+      held_.insert(held_.end(), bytes, bytes + some);
+      const size_t left = Decode(held_.data(), held_.size(), offset + some);
+      const size_t done = left <= some ? some - left : some;
+      bytes += done;
+      size -= done;
+      offset += done;
+      if (left <= some) {
+        held_.clear();
+      } else {
+        held_.erase(held_.begin(), held_.end() - static_cast<std::ptrdiff_t>(left));
+      }
     }
-    at_ = held_.data();
-    end_ = at_ + held_.size();
+    if (size == 0) return;
+    const size_t left = Decode(bytes, size, offset + size);
+    held_.assign(bytes + size - left, bytes + size);
+  }
+
+  void Finish(uint64_t size) override {
+    if (state_ != State::kBetween || !held_.empty()) throw sink_.Damage("it ends within a gzip member", size);
+    if (inflate_.size() > 0) Deliver();
+  }
+
+ private:
+  enum class State { kBetween, kContent, kTrailer };
+
+  // Bytes that end at `end` of the layer. Returns how many are left, which come again with what follows.
+  size_t Decode(const uint8_t* bytes, size_t size, uint64_t end) {
+    at_ = bytes;
+    end_ = bytes + size;
+    offset_ = end;
     try {
       while (at_ < end_ && Step()) continue;
     } catch (const Error&) {
@@ -44,16 +69,8 @@ class Gzip : public Decoder {
     } catch (const std::runtime_error& error) {
       throw sink_.Damage(std::string("gzip: ") + error.what(), offset_ - Left());
     }
-    held_.erase(held_.begin(), held_.end() - static_cast<std::ptrdiff_t>(Left()));
+    return Left();
   }
-
-  void Finish(uint64_t size) override {
-    if (state_ != State::kBetween || !held_.empty()) throw sink_.Damage("it ends within a gzip member", size);
-    sink_.Deliver(&block_);
-  }
-
- private:
-  enum class State { kBetween, kContent, kTrailer };
 
   size_t Left() const { return static_cast<size_t>(end_ - at_); }
 
@@ -119,18 +136,25 @@ class Gzip : public Decoder {
   bool Content() {
     const Inflate::Status status = inflate_.Run(&at_, end_);
     if (status == Inflate::Status::kInput) return false;
-    crc_ = libdeflate_crc32(crc_, inflate_.data(), inflate_.size());
-    size_ += static_cast<uint32_t>(inflate_.size());
-    // Blocks of one size: what hashes them wants whole blocks of its own
-    for (size_t done = 0; done < inflate_.size();) {
-      const size_t part = std::min(inflate_.size() - done, kBlockSize - block_.size());
-      block_.insert(block_.end(), inflate_.data() + done, inflate_.data() + done + part);
-      done += part;
-      if (block_.size() == kBlockSize) sink_.Deliver(&block_);
-    }
-    inflate_.Empty();
+    Check();
     if (status == Inflate::Status::kEnd) state_ = State::kTrailer;
+    // A block goes over from member to member: what hashes it wants whole blocks of its own
+    if (inflate_.size() == kBlockSize) Deliver();
     return true;
+  }
+
+  // Adds what the block has more of the member.
+  void Check() {
+    const size_t size = inflate_.size() - checked_;
+    crc_ = libdeflate_crc32(crc_, inflate_.data() + checked_, size);
+    size_ += static_cast<uint32_t>(size);
+    checked_ += size;
+  }
+
+  void Deliver() {
+    inflate_.Take(&block_);
+    checked_ = 0;
+    sink_.Deliver(&block_);
   }
 
   bool Trailer() {
@@ -149,7 +173,9 @@ class Gzip : public Decoder {
   std::vector<uint8_t> held_;
   const uint8_t* at_ = nullptr;
   const uint8_t* end_ = nullptr;
-  std::vector<uint8_t> block_;
+  Block block_;
+  // Of the block, how much the member's checksum has.
+  size_t checked_ = 0;
   // In the layer, of `end_`.
   uint64_t offset_ = 0;
   bool first_ = true;
@@ -163,29 +189,33 @@ class Zstd : public Decoder {
  public:
   explicit Zstd(Sink& sink) : sink_(sink) {}
 
-  void Add(std::vector<uint8_t>& piece, uint64_t offset) override {
-    ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+  void Add(const uint8_t* bytes, size_t size, uint64_t offset) override {
+    ZSTD_inBuffer in{bytes, size, 0};
     bool full = false;
     // If a block is full, the stream may hold more output.
     while (in.pos < in.size || full) {
-      const size_t filled = block_.size();
-      block_.resize(kBlockSize);
-      ZSTD_outBuffer out{block_.data(), block_.size(), filled};
+      block_.memory.resize(kBlockSize);
+      ZSTD_outBuffer out{block_.memory.data(), kBlockSize, block_.end};
       const size_t result = stream_.Decompress(&out, &in);
-      block_.resize(out.pos);
+      block_.end = out.pos;
       if (ZSTD_isError(result)) Fail(result, offset + in.pos);
       frame_ = result != 0;
       full = out.pos == kBlockSize && frame_;
-      if (out.pos == kBlockSize) sink_.Deliver(&block_);
+      if (out.pos == kBlockSize) Deliver();
     }
   }
 
   void Finish(uint64_t size) override {
     if (frame_) throw sink_.Damage("it ends within a zstd frame", size);
-    sink_.Deliver(&block_);
+    if (block_.size() > 0) Deliver();
   }
 
  private:
+  void Deliver() {
+    sink_.Deliver(&block_);
+    block_.begin = block_.end = 0;
+  }
+
   [[noreturn]] void Fail(size_t result, uint64_t offset) {
     switch (ZSTD_getErrorCode(result)) {
       case ZSTD_error_memory_allocation: throw std::bad_alloc();
@@ -197,7 +227,7 @@ class Zstd : public Decoder {
 
   Sink& sink_;
   ZstdStream stream_;
-  std::vector<uint8_t> block_;
+  Block block_;
   bool frame_ = true;
 };
 

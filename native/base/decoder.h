@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "block.h"
 #include "error.h"
 
 namespace stowage {
@@ -25,8 +26,8 @@ class Decoder {
   class Sink {
    public:
     virtual ~Sink() = default;
-    // Takes the bytes of the block, and leaves it empty.
-    virtual void Deliver(std::vector<uint8_t>* block) = 0;
+    // Takes the block, and leaves one whose memory is filled next.
+    virtual void Deliver(Block* block) = 0;
     // The error for damage at byte `offset` of the layer.
     virtual Error Damage(const std::string& why, uint64_t offset) const = 0;
     // Names the layer in errors.
@@ -35,7 +36,7 @@ class Decoder {
 
   virtual ~Decoder() = default;
   // `offset`: of the piece in the layer. Throws UNSUPPORTED for a zstd window over 128 MiB.
-  virtual void Add(std::vector<uint8_t>& piece, uint64_t offset) = 0;
+  virtual void Add(const uint8_t* bytes, size_t size, uint64_t offset) = 0;
   // At the end, in `size` bytes.
   virtual void Finish(uint64_t size) = 0;
 };

@@ -162,23 +162,33 @@ inline uint32_t Inflate::Bits::Take(unsigned size) {
 
 Inflate::Inflate(size_t block_size)
     : block_size_(block_size), memory_(kWindow + block_size + kLongestMatch + kOverrun) {
-  Reset();
+  reach_ = start_ = out_ = memory_.data();
+  full_ = start_ + block_size_;
 }
 
 void Inflate::Reset() {
-  reach_ = start_ = out_ = memory_.data();
-  full_ = start_ + block_size_;
+  reach_ = out_;
   state_ = State::kHead;
   last_ = false;
   held_ = 0;
   count_ = 0;
 }
 
-void Inflate::Empty() {
-  const size_t kept = std::min(static_cast<size_t>(out_ - reach_), kWindow);
-  std::memmove(memory_.data(), out_ - kept, kept);
-  reach_ = memory_.data();
-  start_ = out_ = reach_ + kept;
+void Inflate::Take(Block* block) {
+  uint8_t* const end = std::min(out_, full_);
+  // What later matches may need, and what went over the end
+  const uint8_t* const kept = reach_ >= end ? end : end - std::min(static_cast<size_t>(end - reach_), kWindow);
+  const auto reach = static_cast<size_t>((reach_ >= end ? reach_ : kept) - kept);
+  const auto window = static_cast<size_t>(end - kept);
+  const auto size = static_cast<size_t>(out_ - kept);
+  block->memory.resize(memory_.size());
+  std::memcpy(block->memory.data(), kept, size);
+  block->memory.swap(memory_);
+  block->begin = static_cast<size_t>(start_ - block->memory.data());
+  block->end = static_cast<size_t>(end - block->memory.data());
+  reach_ = memory_.data() + reach;
+  start_ = memory_.data() + window;
+  out_ = memory_.data() + size;
   full_ = start_ + block_size_;
 }
 

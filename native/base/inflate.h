@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "block.h"
+
 namespace stowage {
 
 class Inflate {
@@ -18,19 +20,19 @@ class Inflate {
   // The output is made in blocks of `block_size` bytes.
   explicit Inflate(size_t block_size);
 
-  // A new stream begins.
+  // A new stream begins. Its output follows in the block.
   void Reset();
-  // Decompresses from `*in` on, which it moves forward, until the block is full (kOutput: empty it), more input is
+  // Decompresses from `*in` on, which it moves forward, until the block is full (kOutput: take it), more input is
   // needed (kInput: call again with what is left, up to kLeft bytes, followed by more), or the stream ends (kEnd: `*in`
   // is the first byte after it). Throws a std::runtime_error that says what is wrong.
   Status Run(const uint8_t** in, const uint8_t* end);
   static constexpr size_t kLeft = 512;
 
-  // What was decompressed since the block was last emptied.
+  // What is in the block, which is full with `block_size` bytes.
   const uint8_t* data() const { return start_; }
-  size_t size() const { return static_cast<size_t>(out_ - start_); }
-  // Keeps only what later matches may need.
-  void Empty();
+  size_t size() const { return static_cast<size_t>((out_ < full_ ? out_ : full_) - start_); }
+  // Gives the block away, and goes on in the memory of `*block`.
+  void Take(Block* block);
 
  private:
   enum class State { kHead, kStored, kSymbols };

@@ -49,8 +49,7 @@ size_t LayerInput::Read(const uint8_t** data) {
   if (finished_) return 0;
   {
     std::unique_lock<std::mutex> lock(mutex_);
-    if (block_.capacity() >= kBlockSize && spares_.size() < 2) spares_.push_back(std::move(block_));
-    block_.clear();
+    if (block_.memory.size() >= kBlockSize && spares_.size() < 2) spares_.push_back(std::move(block_));
     changed_.wait(lock, [this] { return ended_ || !blocks_.empty(); });
     if (blocks_.empty()) {
       if (failure_) std::rethrow_exception(failure_);
@@ -69,18 +68,15 @@ size_t LayerInput::Read(const uint8_t** data) {
   return block_.size();
 }
 
-void LayerInput::Deliver(std::vector<uint8_t>* block) {
-  if (block->empty()) return;
+void LayerInput::Deliver(Block* block) {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] { return stopping_ || ahead_ < kAhead; });
   if (stopping_) throw Error("ABORTED", "interrupted before the end");
   ahead_ += block->size();
-  blocks_.push_back(std::move(*block));
-  block->clear();
+  blocks_.push_back(std::exchange(*block, {}));
   if (!spares_.empty()) {
     *block = std::move(spares_.back());
     spares_.pop_back();
-    block->clear();
   }
   changed_.notify_all();
 }
@@ -108,9 +104,10 @@ void LayerInput::Decode() {
     const uint64_t offset = size;
     size += head.size();
     if (decoder) {
-      decoder->Add(head, offset);
-    } else {
-      Deliver(&head);
+      decoder->Add(head.data(), head.size(), offset);
+    } else if (size > offset) {
+      Block block{std::move(head), 0, size - offset};
+      Deliver(&block);
     }
   }
   if (size == 0) throw Damage("it is empty", 0);

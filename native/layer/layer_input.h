@@ -43,8 +43,8 @@ class LayerInput : public ByteSource, private Decoder::Sink {
 
  private:
   void Decode();
-  // Hands a block to the reader: waits until there is room, and leaves `block` empty, with capacity for more.
-  void Deliver(std::vector<uint8_t>* block) override;
+  // Hands a block to the reader: waits until there is room.
+  void Deliver(Block* block) override;
   Error Damage(const std::string& why, uint64_t offset) const override;
 
   const std::shared_ptr<ByteQueue> queue_;
@@ -52,17 +52,17 @@ class LayerInput : public ByteSource, private Decoder::Sink {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::vector<uint8_t>> blocks_;
+  std::deque<Block> blocks_;
   // Of all `blocks_`, in bytes.
   size_t ahead_ = 0;
   // Blocks that were read: their memory is reused.
-  std::vector<std::vector<uint8_t>> spares_;
+  std::vector<Block> spares_;
   std::exception_ptr failure_;
   bool ended_ = false;
   bool stopping_ = false;
 
   // Of the reading thread.
-  std::vector<uint8_t> block_;
+  Block block_;
   Sha256 diff_id_;
   bool finished_ = false;
   // `digest`, `size` and `compression` are the other thread's until it ended.

@@ -1,6 +1,7 @@
 #include "plain_hash.h"
 
 #include <chrono>
+#include <utility>
 
 namespace stowage::transfer {
 
@@ -14,13 +15,8 @@ constexpr uint64_t kGrowth = 200;
 }  // namespace
 
 void PlainHash::Add(const uint8_t* bytes, size_t size) {
-  if (begun_ && (!decoder_ || failure_)) return;
-  std::vector<uint8_t> piece(bytes, bytes + size);
-  if (begun_) {
-    Decode(piece);
-    return;
-  }
-  head_.insert(head_.end(), piece.begin(), piece.end());
+  if (begun_) return Decode(bytes, size);
+  head_.insert(head_.end(), bytes, bytes + size);
   if (head_.size() >= Decoder::kMarkSize) Begin();
 }
 
@@ -40,26 +36,26 @@ Plain PlainHash::Finish() {
 void PlainHash::Begin() {
   begun_ = true;
   decoder_ = DecoderFor(CompressionOf(head_), *this);
-  Decode(head_);
+  if (decoder_) thread_ = HashThread::Get();
+  Decode(head_.data(), head_.size());
   head_ = {};
 }
 
-void PlainHash::Decode(std::vector<uint8_t>& piece) {
+void PlainHash::Decode(const uint8_t* bytes, size_t size) {
+  if (!decoder_ || failure_ || size == 0) return;
   const uint64_t offset = size_;
-  size_ += piece.size();
-  if (!decoder_ || piece.empty()) return;
+  size_ += size;
   try {
-    decoder_->Add(piece, offset);
+    decoder_->Add(bytes, size, offset);
   } catch (const Error& error) {
     failure_ = error;
   }
 }
 
-void PlainHash::Deliver(std::vector<uint8_t>* block) {
+void PlainHash::Deliver(Block* block) {
   hash_.Await(std::chrono::microseconds(0));
   plain_size_ += block->size();
-  block_.swap(*block);
-  block->clear();
+  std::swap(block_, *block);
   hash_.Offer(block_.data(), block_.size());
   if (plain_size_ <= kGrowthFree || plain_size_ <= kGrowth * size_) return;
   throw Error("UNSUPPORTED", "it is over " + std::to_string(kGrowth) + " times as large decompressed, and over " +

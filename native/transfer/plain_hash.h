@@ -31,8 +31,8 @@ class PlainHash : private Decoder::Sink {
 
  private:
   void Begin();
-  void Decode(std::vector<uint8_t>& piece);
-  void Deliver(std::vector<uint8_t>* block) override;
+  void Decode(const uint8_t* bytes, size_t size);
+  void Deliver(Block* block) override;
   Error Damage(const std::string& why, uint64_t offset) const override;
   const std::string& where() const override { return where_; }
 
@@ -44,7 +44,8 @@ class PlainHash : private Decoder::Sink {
   uint64_t size_ = 0;
   uint64_t plain_size_ = 0;
   // Is hashed while the next block is decompressed.
-  std::vector<uint8_t> block_;
+  Block block_;
+  std::shared_ptr<HashThread> thread_;
   Sha256Lane hash_;
   std::optional<Error> failure_;
 };

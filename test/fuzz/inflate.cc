@@ -31,6 +31,7 @@ struct Decompressed {
 std::optional<Decompressed> Ours(const uint8_t* data, size_t size, size_t part) {
   Inflate inflate(kBlock);
   Decompressed found;
+  Block block;
   std::vector<uint8_t> held;
   try {
     for (size_t at = 0; at < size;) {
@@ -46,8 +47,8 @@ std::optional<Decompressed> Ours(const uint8_t* data, size_t size, size_t part) 
         status = inflate.Run(&in, end);
         if (in < input.data() || in > end) __builtin_trap();
         if (status == Inflate::Status::kInput) break;
-        found.bytes.insert(found.bytes.end(), inflate.data(), inflate.data() + inflate.size());
-        inflate.Empty();
+        inflate.Take(&block);
+        found.bytes.insert(found.bytes.end(), block.data(), block.data() + block.size());
         if (found.bytes.size() > kMost) return std::nullopt;
         if (status != Inflate::Status::kEnd) continue;
         found.used = at - static_cast<size_t>(end - in);
