@@ -60,7 +60,7 @@ void BlobWriteJob::Register(Napi::Env env, Napi::Object exports) {
   Define(env, exports, "BlobWriteJob",
          {InstanceMethod("push", &BlobWriteJob::Push), InstanceMethod("ask", &BlobWriteJob::Ask),
           InstanceMethod("land", &BlobWriteJob::Land), InstanceMethod("leave", &BlobWriteJob::Leave),
-          InstanceMethod("keep", &BlobWriteJob::Keep)});
+          InstanceMethod("read", &BlobWriteJob::Read), InstanceMethod("keep", &BlobWriteJob::Keep)});
 }
 
 // new BlobWriteJob({ path, handle, offset, held, direct, plain }, callback)
@@ -99,6 +99,16 @@ void BlobWriteJob::Ask(const Napi::CallbackInfo& info) {
 
 // land(skip, length)
 void BlobWriteJob::Land(const Napi::CallbackInfo& info) { Open().Land(Number(info[0]), Number(info[1])); }
+
+// read(turn, path, offset, length)
+void BlobWriteJob::Read(const Napi::CallbackInfo& info) {
+  transfer::Copy copy;
+  copy.turn = info[0].As<Napi::Number>().Uint32Value();
+  copy.path = info[1].As<Napi::String>().Utf8Value();
+  copy.offset = Number(info[2]);
+  copy.length = Number(info[3]);
+  Open().Read(std::move(copy));
+}
 
 // leave(turn)
 void BlobWriteJob::Leave(const Napi::CallbackInfo& info) { Open().Leave(info[0].As<Napi::Number>().Uint32Value()); }

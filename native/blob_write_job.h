@@ -22,6 +22,7 @@ class BlobWriteJob : public ThreadJob<BlobWriteJob, transfer::BlobWriter> {
 
   void Ask(const Napi::CallbackInfo& info);
   void Land(const Napi::CallbackInfo& info);
+  void Read(const Napi::CallbackInfo& info);
   void Leave(const Napi::CallbackInfo& info);
   void Keep(const Napi::CallbackInfo& info);
 };

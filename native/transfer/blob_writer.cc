@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "http_answer.h"
+#include "source_file.h"
 
 namespace stowage::transfer {
 
@@ -92,6 +93,8 @@ void BlobWriter::Ask(Request request) { Queue(std::move(request)); }
 
 void BlobWriter::Land(uint64_t skip, uint64_t length) { Queue(Body{skip, length}); }
 
+void BlobWriter::Read(Copy copy) { Queue(std::move(copy)); }
+
 void BlobWriter::Finish() { Queue(End::kDurable); }
 
 void BlobWriter::Keep() { Queue(End::kKept); }
@@ -141,6 +144,8 @@ Written BlobWriter::Run() {
       DoAsk(*request);
     } else if (const auto* body = std::get_if<Body>(&task)) {
       DoLand(*body);
+    } else if (const auto* copy = std::get_if<Copy>(&task)) {
+      DoRead(*copy);
     } else {
       const End end = std::get<End>(task);
       DoEnd(end);
@@ -332,6 +337,35 @@ std::optional<Error> BlobWriter::Receive(Socket& socket, Body body) {
   rest_.clear();
   if (news > 0) observer_.landing(news);
   return failure;
+}
+
+void BlobWriter::DoRead(const Copy& copy) {
+  Landed landed;
+  std::optional<SourceFile> file;
+  uint64_t news = 0;
+  for (uint64_t done = 0; done < copy.length && !landed.failure;) {
+    const auto wanted = static_cast<size_t>(std::min<uint64_t>(copy.length - done, kSlot - filled_));
+    size_t size = 0;
+    try {
+      if (IsLeft(copy.turn)) throw Error("ABORTED", "interrupted before the end");
+      if (!file) file.emplace(copy.path);
+      size = file->Read(slot_.get() + filled_, wanted, copy.offset + done);
+    } catch (const Error& error) {
+      landed.failure = error;
+    }
+    Filled(size);
+    done += size;
+    news += size;
+    if (news >= kStep) observer_.landing(std::exchange(news, 0));
+    if (size < wanted) break;
+  }
+  if (news > 0) observer_.landing(news);
+  observer_.landed(std::move(landed));
+}
+
+bool BlobWriter::IsLeft(uint32_t turn) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return cancelled_ || turn <= left_;
 }
 
 }  // namespace stowage::transfer

@@ -1,5 +1,5 @@
-// Writes one blob into one file: bytes that are pushed, and bytes that are read from a connection straight into the
-// memory from which they are hashed and written.
+// Writes one blob into one file: bytes that are pushed, and bytes that are read from a connection or another file
+// straight into the memory from which they are hashed and written.
 #ifndef STOWAGE_TRANSFER_BLOB_WRITER_H_
 #define STOWAGE_TRANSFER_BLOB_WRITER_H_
 
@@ -58,7 +58,15 @@ struct Answer {
   std::optional<Error> failure;
 };
 
-// The result of reading a body.
+// A range of a file. It has its number among the requests.
+struct Copy {
+  uint32_t turn = 0;
+  std::string path;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+};
+
+// The result of reading a body or a range.
 struct Landed {
   std::optional<Error> failure;
 };
@@ -70,7 +78,7 @@ class BlobWriter {
     // The queue is running low.
     std::function<void()> room;
     std::function<void(Answer)> answered;
-    // How many bytes of a body have arrived since the last call.
+    // How many bytes of a body or a range have arrived since the last call.
     std::function<void(uint64_t)> landing;
     std::function<void(Landed)> landed;
   };
@@ -83,7 +91,9 @@ class BlobWriter {
   void Ask(Request request);
   // Skips `skip` bytes of the body of the last answer and reads the next `length`.
   void Land(uint64_t skip, uint64_t length);
-  // Abandons the request `turn`, and any before it, at once.
+  // Reads the range: less of it if the file ends early.
+  void Read(Copy copy);
+  // Abandons the request or range `turn`, and any before it, at once.
   void Leave(uint32_t turn);
   // Ends the blob: everything received is written, hashed and made durable.
   void Finish();
@@ -101,7 +111,7 @@ class BlobWriter {
   };
   // Whether what was written is made durable, or only kept for another attempt.
   enum class End { kDurable, kKept };
-  using Task = std::variant<std::vector<uint8_t>, Request, Body, End>;
+  using Task = std::variant<std::vector<uint8_t>, Request, Body, Copy, End>;
 
   void Queue(Task task);
   Task Next();
@@ -118,6 +128,8 @@ class BlobWriter {
   Answer AnswerTo(const Request& request, Socket& socket);
   void DoLand(const Body& body);
   std::optional<Error> Receive(Socket& socket, Body body);
+  void DoRead(const Copy& copy);
+  bool IsLeft(uint32_t turn);
 
   const BlobFile file_;
   const Observer observer_;

@@ -1,16 +1,13 @@
 #include "content_hash.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <utility>
 
 #include "../base/error.h"
 #include "sha256_lane.h"
+#include "source_file.h"
 
 namespace stowage::transfer {
 
@@ -19,33 +16,6 @@ namespace {
 constexpr size_t kPiece = 1u << 20;
 // Between two reports of progress.
 constexpr uint64_t kStep = 16u << 20;
-
-class File {
- public:
-  explicit File(const std::string& path) : path_(path), handle_(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) {
-    if (handle_ < 0) throw SystemError(errno, "open " + path);
-  }
-  ~File() { close(handle_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  // Less than `size` only at the end of the file.
-  size_t Read(uint8_t* to, size_t size, uint64_t offset) const {
-    size_t done = 0;
-    while (done < size) {
-      const ssize_t read = pread(handle_, to + done, size - done, static_cast<off_t>(offset + done));
-      if (read < 0 && errno == EINTR) continue;
-      if (read < 0) throw SystemError(errno, "read " + path_);
-      if (read == 0) break;
-      done += static_cast<size_t>(read);
-    }
-    return done;
-  }
-
- private:
-  const std::string& path_;
-  const int handle_;
-};
 
 }  // namespace
 
@@ -70,7 +40,7 @@ Hashed ContentHash::Run() {
   for (uint32_t number = 0; number < content_.ranges.size() && whole; number++) {
     const Range& range = content_.ranges[number];
     observer_.range(number);
-    const File file(range.path);
+    const SourceFile file(range.path);
     for (uint64_t done = 0; done < range.size && whole;) {
       if (cancelled_) throw Error("ABORTED", "interrupted before the end");
       uint8_t* const piece = memory[half].data();

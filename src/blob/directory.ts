@@ -171,7 +171,7 @@ export class BlobDirectory implements BlobStore, BlobSink, BlobStage {
         options.onSaved?.(held)
       }
       const rest = held < blob.size ? (downloader?: NativeDownloader) => read(held, downloader) : nothing
-      await writeBlob({ path, held, offset: 0, direct: true }, blob, rest, again)
+      await writeBlob({ path, held, offset: 0, direct: true }, blob, rest, options)
     } catch (error) {
       // A small blob is never resumed, so nothing would use its partial file
       const useful = blob.size >= SLOT && (await isUseful(dirname(path), basename(path)))

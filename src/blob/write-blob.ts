@@ -7,7 +7,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { abortError, fileError } from '../errors.js'
 import { nativePart } from '../native.js'
 import type { Descriptor } from '../oci/descriptor.js'
-import type { Bytes, PutOptions } from './blob-store.js'
+import type { BlobPlace, Bytes, PutOptions } from './blob-store.js'
 import { type NativePlain, type Plain, plainOf } from './layer-watch.js'
 import { writeAll } from './durable.js'
 import type { NativeDownload, NativeDownloader, NativeRequest } from './native-download.js'
@@ -25,6 +25,8 @@ export interface BlobFile {
   readonly path: string
   /** The same file, if it is already open. It stays open, and its owner syncs it. */
   readonly open?: FileHandle
+  /** Called with the number of bytes that are in an open file, or soon will be. */
+  readonly onWritten?: (size: number) => void
   /** Offset of the blob in the file, in bytes. */
   readonly offset: number
   /** Bytes of the blob already present: a multiple of {@link ALIGNMENT}. They are hashed again. */
@@ -41,7 +43,8 @@ interface NativeBlobWriteJob {
   push(bytes: Uint8Array): number
   ask(request: NativeRequest & { readonly turn: number }): void
   land(skip: number, length: number): void
-  /** Cancels request `turn` immediately. */
+  read(turn: number, path: string, offset: number, length: number): void
+  /** Cancels the request or range `turn` immediately. */
   leave(turn: number): void
   /** Ends the blob: hashes and syncs everything received. */
   finish(): void
@@ -65,7 +68,7 @@ interface NativeEvent {
 }
 
 type NativeBlobWriting = new (
-  file: Omit<BlobFile, 'open'> & { readonly handle: number; readonly plain: boolean },
+  file: Omit<BlobFile, 'open' | 'onWritten'> & { readonly handle: number; readonly plain: boolean },
   callback: (event: NativeEvent) => void,
 ) => NativeBlobWriteJob
 
@@ -80,7 +83,7 @@ export async function writeBlob(
   read: (downloader?: NativeDownloader) => Bytes,
   options: PutOptions = {},
 ): Promise<void> {
-  const { signal, watch, onSaved } = options
+  const { signal, watch, onSaved, place } = options
   const Native = blob.size < SLOT ? undefined : nativePart<NativeBlobWriting>('BlobWriteJob')
   if (!Native) {
     await writeHere(file, blob, read(), { signal, watch })
@@ -88,11 +91,13 @@ export async function writeBlob(
   }
   const writing = new Writing(file, Native, watch !== undefined, onSaved)
   try {
-    for await (const piece of read(writing)) {
-      signal?.throwIfAborted()
-      if (writing.size + piece.length > blob.size) throw tooLong(blob)
-      await writing.add(piece)
-    }
+    if (place && file.held === 0) await writing.copy(place, blob.size, signal)
+    else
+      for await (const piece of read(writing)) {
+        signal?.throwIfAborted()
+        if (writing.size + piece.length > blob.size) throw tooLong(blob)
+        await writing.add(piece)
+      }
     if (writing.size > blob.size) throw tooLong(blob)
     if (writing.size < blob.size) throw tooShort(blob, writing.size)
     const { hex, plain } = await writing.finish()
@@ -149,6 +154,7 @@ class Writing implements NativeDownloader {
   readonly #job: NativeBlobWriteJob
   readonly #path: string
   readonly #onSaved: ((size: number) => void) | undefined
+  readonly #onWritten: ((size: number) => void) | undefined
   #size: number
   #room = true
   #turn = 0
@@ -162,7 +168,7 @@ class Writing implements NativeDownloader {
   #wake: (() => void) | undefined
 
   constructor(
-    { open: given, ...file }: BlobFile,
+    { open: given, onWritten, ...file }: BlobFile,
     Native: NativeBlobWriting,
     plain: boolean,
     onSaved: ((size: number) => void) | undefined,
@@ -170,6 +176,7 @@ class Writing implements NativeDownloader {
     this.#path = file.path
     this.#size = file.held
     this.#onSaved = onSaved
+    this.#onWritten = onWritten
     this.#job = new Native({ ...file, handle: given?.fd ?? -1, plain }, event => this.#onEvent(event))
   }
 
@@ -180,6 +187,7 @@ class Writing implements NativeDownloader {
 
   async add(piece: Uint8Array): Promise<void> {
     this.#size += piece.length
+    this.#onWritten?.(piece.length)
     await this.#until(() => this.#room)
     if (this.#job.push(piece) > MOST_QUEUED) this.#room = false
   }
@@ -200,18 +208,30 @@ class Writing implements NativeDownloader {
     const { head = Buffer.alloc(0), failure }: { readonly head?: Buffer; readonly failure?: Error } =
       this.#answered ?? {}
     if (failure) throw failure
-    return { head, read: (skip, length) => this.#land(skip, length, cancel, signal), close: cancel }
+    return {
+      head,
+      read: (skip, length) => this.#landing(() => this.#job.land(skip, length), cancel, signal),
+      close: cancel,
+    }
   }
 
-  async *#land(
-    skip: number,
-    length: number,
-    cancel: () => void,
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<number> {
+  /** Reads `size` bytes of another file, or as many as there are. */
+  async copy({ file, offset }: BlobPlace, size: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#turn += 1
+    const turn = this.#turn
+    const cancel = (): void => this.#job.leave(turn)
+    try {
+      for await (const _ of this.#landing(() => this.#job.read(turn, file, offset, size), cancel, signal))
+        signal?.throwIfAborted()
+    } catch (error) {
+      throw error === this.#failure ? error : fileError(error, file)
+    }
+  }
+
+  async *#landing(begin: () => void, cancel: () => void, signal: AbortSignal | undefined): AsyncIterable<number> {
     this.#landed = undefined
     this.#unreported = 0
-    this.#job.land(skip, length)
+    begin()
     signal?.addEventListener('abort', cancel, { once: true })
     if (signal?.aborted) cancel()
     try {
@@ -266,6 +286,7 @@ class Writing implements NativeDownloader {
       this.#unreported += landing
       this.#size += landing
       this.#onSaved?.(landing)
+      this.#onWritten?.(landing)
     }
     if (landed) this.#landed = landed
     if (result !== undefined) this.#hex = result

@@ -147,3 +147,42 @@ t.test('many blobs are written at a time, each to its own file', async t => {
     }),
   )
 })
+
+t.test('a blob that stands in a file is read from there, not through JavaScript', async t => {
+  const bytes = noise(9 * MIB + 77, 'source')
+  const blob = describe('x', bytes)
+  const own = t.testdir()
+  const source = join(own, 'source')
+  await writeFile(source, Buffer.concat([Buffer.alloc(1000), bytes, Buffer.alloc(1000)]))
+  const never = (): Bytes => {
+    throw new Error('read through JavaScript')
+  }
+  for (const direct of [true, false]) {
+    const path = join(own, `direct ${direct}`)
+    await writeFile(path, '')
+    let saved = 0
+    await writeBlob({ path, offset: 0, held: 0, direct }, blob, never, {
+      place: { file: source, offset: 1000 },
+      onSaved: size => (saved += size),
+    })
+    t.ok((await readFile(path)).equals(bytes))
+    t.equal(saved, bytes.length)
+  }
+  const place = (file: string, offset = 1000) => ({ place: { file, offset } })
+  const path = join(own, 'blob')
+  const target = { path, offset: 0, held: 0, direct: false }
+  await writeFile(path, '')
+  await t.rejects(writeBlob(target, blob, never, place(source, 999)), { code: 'DIGEST_MISMATCH' })
+  await t.rejects(writeBlob(target, blob, never, place(source, 3 * MIB)), { code: 'SIZE_MISMATCH' }, 'it ends early')
+  await t.rejects(writeBlob(target, blob, never, place(join(own, 'none'))), {
+    code: 'FILE_NOT_FOUND',
+    message: `${join(own, 'none')} does not exist`,
+  })
+  await t.rejects(writeBlob(target, blob, never, place(own)), {
+    code: 'INVALID_ARGUMENT',
+    message: /^\S+: .*directory/,
+  })
+  await t.rejects(writeBlob(target, blob, never, { ...place(source), signal: AbortSignal.abort(new Error('stop')) }), {
+    code: 'ABORTED',
+  })
+})
