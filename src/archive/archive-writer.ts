@@ -133,6 +133,7 @@ export class ArchiveWriter implements AsyncDisposable {
       for await (const piece of verified(blob, bytes)) {
         signal?.throwIfAborted()
         await writeAll(this.#output.file, piece, position)
+        this.#output.written?.(piece.length)
         position += piece.length
       }
     } catch (error) {

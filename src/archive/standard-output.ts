@@ -17,6 +17,8 @@ export interface Output extends AsyncDisposable {
   readonly file: FileHandle
   /** Whether the file has what an earlier run has left. */
   readonly resumed?: boolean
+  /** So many more bytes are in `file`: the medium can take them already. */
+  written?(size: number): void
   /** Whether disposing of it leaves `partial`, which the next run resumes. */
   keep?(left: boolean): void
   /** Call it when the file is complete. `check` looks at `partial` once more, and throws to prevent that. */

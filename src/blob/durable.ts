@@ -40,23 +40,51 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, position: nu
   }
 }
 
-/** Bytes after which {@link PieceWriter} has them put on the medium. */
+/** Bytes after which {@link EarlyFlush} has them put on the medium. */
 const FLUSHED = 32 * 1024 * 1024
 
+/** Has a file put on its medium while it is written: the medium works from early on, and is soon done at the end. */
+export class EarlyFlush {
+  readonly #file: FileHandle
+  #flushing: Promise<void> | undefined
+  #unflushed = 0
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(file: FileHandle) {
+    this.#file = file
+  }
+
+  /** So many more bytes are written. */
+  add(size: number): void {
+    this.#unflushed += size
+    if (this.#flushing || this.#failure || this.#unflushed < FLUSHED) return
+    this.#unflushed = 0
+    this.#flushing = this.#file
+      .datasync()
+      .catch((error: unknown) => void (this.#failure = { error }))
+      .finally(() => (this.#flushing = undefined))
+  }
+
+  /** Waits until the file can be closed; it is not synced. Throws the system's error, which a later sync may not repeat. */
+  async end(): Promise<void> {
+    await this.#flushing
+    if (this.#failure) throw this.#failure.error
+  }
+}
+
 /**
- * Writes pieces one after another: while one is written, the next can be made, and the medium works from early on, not
- * only at the end. A piece must not change. The caller awaits {@link PieceWriter.end} before it closes the file.
+ * Writes pieces one after another: while one is written, the next can be made. A piece must not change. The caller awaits
+ * {@link PieceWriter.end} before it closes the file.
  */
 export class PieceWriter {
   readonly #file: FileHandle
   #position: number
   #writing: Promise<void> = Promise.resolve()
-  #flushing: Promise<void> = Promise.resolve()
-  #busy = false
-  #unflushed = 0
+  readonly #flush: EarlyFlush
 
   constructor(file: FileHandle, position = 0) {
     this.#file = file
+    this.#flush = new EarlyFlush(file)
     this.#position = position
   }
 
@@ -66,17 +94,12 @@ export class PieceWriter {
     this.#writing = writeAll(this.#file, piece, this.#position)
     this.#writing.catch(() => undefined) // thrown by the next call
     this.#position += piece.length
-    this.#unflushed += piece.length
-    if (this.#busy || this.#unflushed < FLUSHED) return
-    this.#busy = true
-    this.#unflushed = 0
-    this.#flushing = this.#file.datasync().finally(() => (this.#busy = false))
-    this.#flushing.catch(() => undefined) // thrown by end()
+    this.#flush.add(piece.length)
   }
 
   /** Waits for all that was added; it is not synced. Throws the system's error. */
   async end(): Promise<void> {
-    const [written, flushed] = await Promise.allSettled([this.#writing, this.#flushing])
+    const [written, flushed] = await Promise.allSettled([this.#writing, this.#flush.end()])
     for (const { reason } of [written, flushed].filter(each => each.status === 'rejected')) throw reason
   }
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError, outputError, StowageError, systemCode } from '../errors.js'
-import { PARTIAL, syncPath } from './durable.js'
+import { EarlyFlush, PARTIAL, syncPath } from './durable.js'
 import { openFiles } from './owner.js'
 import { clearLeft } from './workspace.js'
 
@@ -17,6 +17,7 @@ export class PartialFile implements AsyncDisposable {
   /** Whether it is what a killed run has left. */
   readonly resumed: boolean
   readonly #what: string
+  readonly #flush: EarlyFlush
   /** Device and inode, to check that the path still names this file. */
   readonly #identity: string
   #state: 'open' | 'closed' | 'published' = 'open'
@@ -51,9 +52,15 @@ export class PartialFile implements AsyncDisposable {
     this.partial = of.partial
     this.#what = of.what
     this.file = of.file
+    this.#flush = new EarlyFlush(of.file)
     this.resumed = of.resumed
     this.#identity = of.identity
     this.#keep = of.resumed
+  }
+
+  /** So many more bytes are in the file. */
+  written(size: number): void {
+    this.#flush.add(size)
   }
 
   /** Whether disposing of it before it is published leaves it. By default, if an earlier run has left it. */
@@ -67,6 +74,7 @@ export class PartialFile implements AsyncDisposable {
    */
   async publish(check?: () => Promise<void>): Promise<void> {
     try {
+      await this.#flush.end()
       await this.file.sync()
       await check?.()
       if (!(await this.#isOurs())) {
@@ -94,6 +102,7 @@ export class PartialFile implements AsyncDisposable {
   async #close(): Promise<void> {
     if (this.#state !== 'open') return
     this.#state = 'closed'
+    await this.#flush.end().catch(() => undefined) // publish() throws it
     await this.file.close()
   }
 

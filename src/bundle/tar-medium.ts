@@ -8,7 +8,7 @@ import type { Bytes, FetchOptions, HasOptions, PutOptions, ReadBlob, StagedBlob 
 import type { BlobDirectory, Missing } from '../blob/directory.js'
 import { writeAll } from '../blob/durable.js'
 import { Workspace } from '../blob/workspace.js'
-import { writeBlob } from '../blob/write-blob.js'
+import { type BlobFile, writeBlob } from '../blob/write-blob.js'
 import { abortError, fileError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 import type { Digest } from '../oci/digest.js'
@@ -66,6 +66,11 @@ class TarMedium implements BundleMedium {
     this.#copied = this.#resumed
     this.where = dirname(output.partial)
     this.#workspace = new Workspace(output.partial)
+  }
+
+  get #openFile(): Omit<BlobFile, 'offset'> {
+    const { partial, file } = this.#output
+    return { path: partial, open: file, held: 0, direct: false, onWritten: size => this.#output.written?.(size) }
   }
 
   async spool(): Promise<BlobDirectory> {
@@ -139,12 +144,7 @@ class TarMedium implements BundleMedium {
     const header = this.#layout.header(blobPath(blob.digest), blob.size)
     const offset = place + header.length
     try {
-      await writeBlob(
-        { path: this.#output.partial, open: this.#file, offset, held: 0, direct: false },
-        blob,
-        downloader => read(0, downloader),
-        options,
-      )
+      await writeBlob({ ...this.#openFile, offset }, blob, downloader => read(0, downloader), options)
     } catch (error) {
       throw abortError(fileError(error, this.#path), options.signal)
     }
@@ -157,12 +157,7 @@ class TarMedium implements BundleMedium {
       const header = this.#layout.header(path, file.size)
       const place = this.#layout.end
       try {
-        await writeBlob(
-          { path: this.#output.partial, open: this.#file, offset: place + header.length, held: 0, direct: false },
-          file,
-          read,
-          { signal },
-        )
+        await writeBlob({ ...this.#openFile, offset: place + header.length }, file, read, { signal })
         await this.#closeMember(header, place, file)
       } catch (error) {
         throw abortError(fileError(error, this.#path), signal)
