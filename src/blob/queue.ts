@@ -1,17 +1,18 @@
 /** A queue of blobs to copy: largest first, with limits on concurrent copies in total and for each host. */
 import { setMaxListeners } from 'node:events'
+import * as os from 'node:os'
 import { abortError } from '../errors.js'
 import type { Descriptor } from '../oci/descriptor.js'
 
 export interface QueuedBlob {
   readonly blob: Descriptor
-  /** The host that the copy uses: a registry's domain. If undefined, no limit for hosts applies. */
+  /** The host that the copy uses: a registry's domain. If undefined, the blob is on this machine. */
   readonly host: string | undefined
   readonly copy: (signal: AbortSignal) => Promise<void>
 }
 
 export interface QueueOptions {
-  /** Concurrent copies; {@link JOBS} by default. */
+  /** Concurrent copies; {@link JOBS} by default, but for large blobs of this machine as many as it has processors. */
   readonly jobs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -20,12 +21,21 @@ export interface QueueOptions {
 export const JOBS = 10
 /** Concurrent copies with one host. */
 const PER_HOST = 10
+/** From this size in bytes on, a blob of a disk keeps a processor and the disk busy. */
+const LARGE = 1024 * 1024
+
+/** What large blobs of this machine share; no domain is empty. */
+const HERE = ''
+
+/** What the copy shares with others, of which there is a limit: a host, or this machine. */
+function shareOf({ host, blob }: QueuedBlob): string | undefined {
+  return host ?? (blob.size >= LARGE ? HERE : undefined)
+}
 
 /** Copies each of `blobs`. The first failure aborts the others; its error is thrown once all have ended. */
-export async function copyQueued(
-  blobs: readonly QueuedBlob[],
-  { jobs = JOBS, signal }: QueueOptions = {},
-): Promise<void> {
+export async function copyQueued(blobs: readonly QueuedBlob[], { jobs, signal }: QueueOptions = {}): Promise<void> {
+  const most = jobs ?? JOBS
+  const here = jobs ?? Math.max(2, os.availableParallelism())
   const waiting = [...blobs].sort((a, b) => b.blob.size - a.blob.size)
   const busy = new Map<string, number>()
   const stop = new AbortController()
@@ -36,22 +46,26 @@ export async function copyQueued(
 
   /** Takes the largest blob whose host is below its limit. */
   const next = (): QueuedBlob | undefined => {
-    const n = waiting.findIndex(({ host }) => host === undefined || (busy.get(host) ?? 0) < PER_HOST)
+    const n = waiting.findIndex(queued => {
+      const share = shareOf(queued)
+      return share === undefined || (busy.get(share) ?? 0) < (share === HERE ? here : PER_HOST)
+    })
     return n < 0 ? undefined : waiting.splice(n, 1)[0]
   }
-  const run = async ({ host, copy }: QueuedBlob): Promise<void> => {
-    if (host !== undefined) busy.set(host, (busy.get(host) ?? 0) + 1)
+  const run = async (queued: QueuedBlob): Promise<void> => {
+    const share = shareOf(queued)
+    if (share !== undefined) busy.set(share, (busy.get(share) ?? 0) + 1)
     try {
-      await copy(together)
+      await queued.copy(together)
     } catch (error) {
       failure ??= { error }
       stop.abort()
     } finally {
-      if (host !== undefined) busy.set(host, (busy.get(host) ?? 1) - 1)
+      if (share !== undefined) busy.set(share, (busy.get(share) ?? 1) - 1)
     }
   }
   while (!failure && !signal?.aborted) {
-    const blob = running.size < jobs ? next() : undefined
+    const blob = running.size < most ? next() : undefined
     if (blob) {
       const job: Promise<void> = run(blob).finally(() => running.delete(job))
       running.add(job)

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { copyQueued, type QueuedBlob } from '../../src/blob/queue.js'
@@ -42,6 +43,23 @@ t.test('one host is never asked for more than ten at a time, and others do not w
   t.equal(most.get('one'), 10)
   t.equal(begun.length, 22)
   t.ok(begun.indexOf(5) < 12 && begun.indexOf(4) < 12, 'smaller ones of other places go in between')
+})
+
+t.test('of large blobs on this machine, as many as it has processors, unless it is said how many', async t => {
+  const large = Array.from({ length: 12 }, (_, n) => [2 ** 20 + n] as const)
+  const small = Array.from({ length: 12 }, (_, n) => [n] as const)
+  for (const [jobs, most] of [
+    [undefined, Math.max(2, availableParallelism())],
+    [5, 5],
+  ] as const) {
+    const { jobs: blobs, most: seen } = watched(large)
+    await copyQueued(blobs, { jobs })
+    t.equal(seen.get('all'), Math.min(most, 10))
+  }
+  const { jobs, begun, most } = watched([...large, ...small])
+  await copyQueued(jobs)
+  t.equal(begun.length, 24)
+  t.equal(most.get('all'), 10, 'small ones do not wait for large ones')
 })
 
 t.test('at the first error the others are stopped and waited for, and that error is thrown', async t => {
