@@ -177,12 +177,7 @@ async function benchLayers({ layout, work, report }) {
     const what = ['pack', ...words].join(' ')
     const pairs = await report.alternate(`${what} of a layout`, pack(words), skopeo)
     report.row(`${what}, ${size} of gzip layers`, 'skopeo copy oci: oci-archive:', pairs, '')
-    // skopeo does not look into layers
-    if (words.length > 0)
-      report.promise(
-        ratioOf(pairs) >= 1.3,
-        `${what} at least 1.3 times as fast as skopeo: ${ratioOf(pairs).toFixed(2)}`,
-      )
+    report.promise(ratioOf(pairs) >= 1.3, `${what} at least 1.3 times as fast as skopeo: ${ratioOf(pairs).toFixed(2)}`)
   }
   rmSync(work, { recursive: true })
 }
